@@ -1,0 +1,156 @@
+"""A card: everything a person sees about one candidate, read in a handful of indexed look-ups."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, text
+
+from curation_db.errors import RecordError
+from curation_db.lint import Finding, Subject, lint
+from curation_db.words import NegationType, Question, State
+
+SIBLINGS_SHOWN = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Opinion:
+    """What one judge said."""
+
+    judge: str
+    model: str
+    question: Question
+    p: float | None
+    raw_text: str
+    prompt_version: str
+    simulated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """Which picture, and where to look for it: `file_name` below one of the folders of `source`."""
+
+    source: str
+    key: str
+    file_name: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """One candidate with all that helps to decide about it."""
+
+    candidate_id: int
+    picture: Picture
+    caption: str | None
+    """The original caption."""
+    text: str
+    """The negated caption that is judged."""
+    concept: str | None
+    concept_confidence: float | None
+    cue: str | None
+    cue_position: str | None
+    negation_type: NegationType
+    pipeline: str
+    generator: str
+    tokens: int
+    parent_text: str | None
+    """What an edit replaced."""
+    opinions: tuple[Opinion, ...]
+    siblings: tuple[str, ...]
+    """The picture's other captions."""
+    objects: dict[str, int]
+    """What is annotated in the picture, and how often."""
+    findings: tuple[Finding, ...]
+    state: State
+    flagged: bool
+    notes: tuple[str, ...]
+
+    @property
+    def conflict(self) -> bool:
+        """Whether the judges disagree on what is in the picture."""
+        said = [o.p >= 0.5 for o in self.opinions if o.question is Question.PRESENT and o.p is not None]
+        return len(set(said)) > 1
+
+
+_CANDIDATE = text("""
+    SELECT c.*, i.key AS image_key, i.file_name, s.name AS source_name, t.text AS caption, p.text AS parent_text,
+           st.state, st.flagged, st.notes
+    FROM candidate c
+    JOIN image i ON i.id = c.image_id
+    JOIN source s ON s.id = i.source_id
+    JOIN candidate_state st ON st.candidate_id = c.id
+    LEFT JOIN caption t ON t.id = c.caption_id
+    LEFT JOIN candidate p ON p.id = c.parent_id
+    WHERE c.id = :id
+""")
+_OPINIONS = text("""
+    SELECT judge, model, question, p, raw_text, prompt_version, simulated FROM verdict
+    WHERE candidate_id = :id ORDER BY question DESC, judge, id
+""")
+_SIBLINGS = text("""
+    SELECT text FROM caption WHERE image_id = :image AND id IS NOT :caption ORDER BY id LIMIT :count
+""")
+_OBJECTS = text(
+    "SELECT category, count AS number FROM image_object WHERE image_id = :image ORDER BY number DESC, category"
+)
+_NOTES = text("""
+    SELECT note FROM event n WHERE candidate_id = :id AND kind = 'note'
+    AND NOT EXISTS (SELECT 1 FROM event u WHERE u.undo_of = n.seq
+                    AND NOT EXISTS (SELECT 1 FROM event r WHERE r.undo_of = u.seq)) ORDER BY seq
+""")
+
+
+def load_card(connection: Connection, candidate_id: int) -> Card:
+    """The card of this candidate.
+
+    Raises:
+        RecordError: there is no such candidate.
+    """
+    row = connection.execute(_CANDIDATE, {"id": candidate_id}).first()
+    if row is None:
+        raise RecordError(f"there is no candidate {candidate_id}")
+    siblings = _siblings(connection, row.image_id, row.caption_id)
+    objects = {r.category: r.number for r in connection.execute(_OBJECTS, {"image": row.image_id})}
+    subject = Subject(
+        text=row.text,
+        concept=row.concept,
+        cue=row.cue,
+        tokens=row.tokens,
+        caption=row.caption,
+        siblings=siblings,
+        objects=objects,
+    )
+    return Card(
+        candidate_id=candidate_id,
+        picture=Picture(row.source_name, row.image_key, row.file_name),
+        caption=row.caption,
+        text=row.text,
+        concept=row.concept,
+        concept_confidence=row.concept_confidence,
+        cue=row.cue,
+        cue_position=row.cue_position,
+        negation_type=NegationType(row.negation_type),
+        pipeline=row.pipeline,
+        generator=row.generator,
+        tokens=row.tokens,
+        parent_text=row.parent_text,
+        opinions=_opinions(connection, candidate_id),
+        siblings=siblings,
+        objects=objects,
+        findings=lint(subject),
+        state=State(row.state),
+        flagged=bool(row.flagged),
+        notes=tuple(r.note for r in connection.execute(_NOTES, {"id": candidate_id})) if row.notes else (),
+    )
+
+
+def _siblings(connection: Connection, image_id: int, caption_id: int | None) -> tuple[str, ...]:
+    rows = connection.execute(_SIBLINGS, {"image": image_id, "caption": caption_id, "count": SIBLINGS_SHOWN})
+    return tuple(row.text for row in rows)
+
+
+def _opinions(connection: Connection, candidate_id: int) -> tuple[Opinion, ...]:
+    return tuple(
+        Opinion(r.judge, r.model, Question(r.question), r.p, r.raw_text, r.prompt_version, bool(r.simulated))
+        for r in connection.execute(_OPINIONS, {"id": candidate_id})
+    )

@@ -1,0 +1,42 @@
+"""What can go wrong with the record.
+
+    RecordError
+    ├── NotARecord       the file is not a negwb database
+    ├── NewerRecord      a newer negwb wrote it
+    ├── RecordBusy       another process holds it too long
+    ├── RecordUnwritable the disk is full or read-only
+    └── CorruptRecord    the file is damaged
+
+Each carries one line for the person and a hint on what to do; none leaves anything half written.
+"""
+
+from __future__ import annotations
+
+
+class RecordError(Exception):
+    """The record cannot do what was asked; nothing was written."""
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class NotARecord(RecordError):
+    """The file is no negwb database."""
+
+
+class NewerRecord(RecordError):
+    """The file was written by a newer negwb."""
+
+
+class RecordBusy(RecordError):
+    """Another process held the record for longer than we wait."""
+
+
+class RecordUnwritable(RecordError):
+    """The disk is full, or the file or its folder is read-only."""
+
+
+class CorruptRecord(RecordError):
+    """The file is damaged."""

@@ -1,0 +1,95 @@
+"""People and their sessions: who decides, and which run of the app their leases belong to."""
+
+from __future__ import annotations
+
+import os
+import socket
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, text
+
+from curation_db.identity import utc_now, uuid7
+from curation_db.store import Store
+from curation_db.words import Role
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """A person at work: the name goes into every event, the session owns the leases."""
+
+    name: str
+    annotator_id: int
+    role: Role
+    session: str
+
+
+def begin_session(store: Store, name: str, *, version: str, role: Role = Role.ANNOTATOR) -> Actor:
+    """Start a session for `name` (made known where new) and free the cards of that person's dead sessions.
+
+    A session is dead when it ended, or when it ran on this machine and its process is gone: after a crash the person
+    finds the same card again at once, without waiting for the leases to expire.
+    """
+    with store.write() as connection:
+        row = connection.execute(
+            text("""INSERT INTO annotator(name, role, created_at) VALUES (:name, :role, :now)
+                    ON CONFLICT(name) DO UPDATE SET name = name RETURNING id, role"""),
+            {"name": name, "role": str(role), "now": utc_now()},
+        ).one()
+        _free_dead_sessions(connection, row.id)
+        session = uuid7()
+        connection.execute(
+            text("""INSERT INTO work_session(id, annotator_id, host, pid, tool_version, started_at)
+                    VALUES (:id, :annotator, :host, :pid, :version, :now)"""),
+            {"id": session, "annotator": row.id, "host": socket.gethostname(), "pid": os.getpid(),
+             "version": version, "now": utc_now()},
+        )  # fmt: skip
+    return Actor(name, row.id, Role(row.role), session)
+
+
+def end_session(store: Store, actor: Actor) -> None:
+    """Give back the session's cards and close it."""
+    with store.write() as connection:
+        _end(connection, actor.session)
+
+
+def people(connection: Connection) -> int:
+    """How many people decide in this workspace."""
+    return int(connection.execute(text("SELECT count(*) FROM annotator")).scalar_one())
+
+
+def ids_of(connection: Connection, names: frozenset[str] | set[str]) -> dict[str, int]:
+    """The ids of these people; names that are nobody's (a policy's) are left out."""
+    if not names:
+        return {}
+    rows = connection.execute(text("SELECT id, name FROM annotator"))
+    return {row.name: row.id for row in rows if row.name in names}
+
+
+def _free_dead_sessions(connection: Connection, annotator_id: int) -> None:
+    running = connection.execute(
+        text("SELECT id, host, pid FROM work_session WHERE annotator_id = :id AND ended_at IS NULL"),
+        {"id": annotator_id},
+    ).all()
+    for session in running:
+        if session.host == socket.gethostname() and not _alive(session.pid):
+            _end(connection, session.id)
+
+
+def _end(connection: Connection, session: str) -> None:
+    connection.execute(text("DELETE FROM lease WHERE session = :session"), {"session": session})
+    connection.execute(
+        text("UPDATE work_session SET ended_at = :now WHERE id = :session AND ended_at IS NULL"),
+        {"now": utc_now(), "session": session},
+    )
+
+
+def _alive(pid: int) -> bool:
+    if pid == os.getpid():
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True  # somebody else's process has the number: wait for the lease instead
+    return True

@@ -1,0 +1,149 @@
+"""The queue: who gets which card next, and for how long.
+
+A claim is one write transaction: it looks at the head of every group the person may be served from, takes the least
+priorities that nobody else holds, and leases them. Nothing here grows with the number of candidates.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, text
+
+from curation_db import leases
+from curation_db.grouping import passes_of
+from curation_db.ordering import DEFAULT_ORDERING
+from curation_db.people import Actor
+from curation_db.store import Store
+from curation_db.words import Stream
+
+AUDIT_SHARE = 0.1
+"""By default one served card in ten is from the audit set (DESIGN section 4)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A card that is in your hands."""
+
+    candidate_id: int
+    stream: Stream
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    id: int
+    stream: Stream
+    tier: int
+    """How often the asker has passed on its candidates; what was passed on comes later."""
+
+
+# The inner selects see only leased rows, of which there are a few per session.
+_HEAD = text("""
+    SELECT e.candidate_id, e.priority FROM queue_entry e
+    WHERE e.ordering = :ordering AND e.group_id = :group
+      AND NOT EXISTS (SELECT 1 FROM lease l WHERE l.candidate_id = e.candidate_id
+                      AND l.annotator_id = :me AND l.expires_at > :now)
+      AND (SELECT count(*) FROM lease l WHERE l.candidate_id = e.candidate_id
+           AND l.annotator_id != :me AND l.expires_at > :now)
+          < (SELECT s.wanted FROM candidate_state s WHERE s.candidate_id = e.candidate_id)
+    ORDER BY e.priority, e.candidate_id LIMIT 1
+""")
+
+
+class Queue:
+    """One person's way through the queue."""
+
+    def __init__(
+        self,
+        store: Store,
+        actor: Actor,
+        *,
+        ordering: str = DEFAULT_ORDERING,
+        audit_share: float = AUDIT_SHARE,
+        lease_seconds: float = leases.LEASE_SECONDS,
+    ) -> None:
+        self._store = store
+        self._actor = actor
+        self._ordering = ordering
+        self._audit_share = audit_share
+        self._lease_seconds = lease_seconds
+        # Seeded by the session: the mix is random to the person and repeatable for us.
+        self._mix = random.Random(actor.session)
+
+    def claim(self, count: int = 1, *, revisit: bool = False) -> list[Claim]:
+        """Take up to `count` cards; fewer (or none) when the queue has no more for this person now.
+
+        `revisit`: also serve what this person skipped or was unsure about, the least passed first.
+        """
+        with self._store.write() as connection:
+            groups = self._groups(connection, revisit=revisit)
+            claims: list[Claim] = []
+            while len(claims) < count and (claim := self._next(connection, groups)) is not None:
+                leases.take(connection, self._actor, claim.candidate_id, seconds=self._lease_seconds)
+                claims.append(claim)
+        return claims
+
+    def retake(self, candidate_id: int) -> None:
+        """Take a particular card, whoever else has it: a person asked for it by name."""
+        with self._store.write() as connection:
+            leases.take(connection, self._actor, candidate_id, seconds=self._lease_seconds)
+
+    def renew(self, candidate_ids: Collection[int]) -> None:
+        """Keep these cards for another while; called while a card is being looked at."""
+        with self._store.write() as connection:
+            leases.renew(connection, self._actor, candidate_ids, seconds=self._lease_seconds)
+
+    def release(self, candidate_ids: Collection[int]) -> None:
+        """Give these cards back."""
+        with self._store.write() as connection:
+            leases.release(connection, self._actor, candidate_ids)
+
+    def _groups(self, connection: Connection, *, revisit: bool) -> list[_Group]:
+        """The groups this person may be served from."""
+        me = self._actor.annotator_id
+        rows = connection.execute(
+            text("SELECT id, stream, passes FROM queue_group WHERE stream != 'closed' AND instr(voters, :me) = 0"),
+            {"me": f",{me},"},
+        )
+        groups = [_Group(row.id, Stream(row.stream), passes_of(row.passes, me)) for row in rows]
+        return [group for group in groups if revisit or group.tier == 0]
+
+    def _next(self, connection: Connection, groups: list[_Group]) -> Claim | None:
+        """The next card: the stream is drawn, then what was passed on least, then the least priority."""
+        streams = [Stream.REVIEW, Stream.AUDIT]
+        if self._mix.random() < self._audit_share:
+            streams.reverse()
+        for tier in sorted({group.tier for group in groups}):
+            for stream in streams:
+                alike = [group.id for group in groups if group.tier == tier and group.stream is stream]
+                heads = [head for group in alike if (head := self._head(connection, group)) is not None]
+                if heads:
+                    return Claim(min(heads)[1], stream)
+        return None
+
+    def _head(self, connection: Connection, group: int) -> tuple[float, int] | None:
+        row = connection.execute(
+            _HEAD,
+            {"ordering": self._ordering, "group": group, "me": self._actor.annotator_id, "now": time.time()},
+        ).first()
+        return (row.priority, row.candidate_id) if row else None
+
+
+def waiting(connection: Connection, annotator_id: int) -> dict[str, int]:
+    """What the queue still holds for a person: `fresh` cards and `passed` ones (skipped, unsure).
+
+    Counts rows of the queue, so it is for the end of the queue and for `status`, not for the way to the next card.
+    """
+    rows = connection.execute(
+        text("""SELECT g.passes, (SELECT count(*) FROM queue_entry e
+                WHERE e.ordering = :ordering AND e.group_id = g.id) AS items
+                FROM queue_group g WHERE g.stream != 'closed' AND instr(g.voters, :me) = 0"""),
+        {"ordering": DEFAULT_ORDERING, "me": f",{annotator_id},"},
+    )
+    counts = {"fresh": 0, "passed": 0}
+    for row in rows:
+        counts["passed" if passes_of(row.passes, annotator_id) else "fresh"] += row.items
+    return counts

@@ -1,0 +1,275 @@
+"""The tables of the record (DESIGN section 4), as SQLModel classes: the schema's one definition.
+
+Rows of `source`, `image`, `caption`, `candidate`, `verdict` and `event` are written once and never changed (but for
+columns that say so); `candidate_state`, `queue_*` and `lease` can be rebuilt from them at any time.
+
+Importing this module costs 0.4 s (sqlmodel): the way to the next card (`queue`, `review`, `cards`) speaks SQL and
+does not import it.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import CheckConstraint, Column, Float, Index, Integer, LargeBinary, String, UniqueConstraint
+from sqlmodel import Field, SQLModel
+
+from curation_db.words import Kind, NegationType, Question, Reason, Role, State, Stream
+
+
+def _one_of(column: str, words: type[StrEnum], *, nullable: bool = False) -> CheckConstraint:
+    listed = ", ".join(f"'{word.value}'" for word in words)
+    rule = f"{column} IN ({listed})"
+    return CheckConstraint(f"{column} IS NULL OR {rule}" if nullable else rule, name=f"{column}_known")
+
+
+def _hash(*, nullable: bool = False) -> Any:
+    return Field(default=None, sa_column=Column(LargeBinary(32), nullable=nullable))
+
+
+class Source(SQLModel, table=True):
+    """A corpus: the name under which its pictures are known, whatever files tell of them."""
+
+    id: int | None = Field(default=None, primary_key=True)
+    name: str = Field(unique=True)
+    licenses: str | None = None
+    """JSON: the `licenses` list of a COCO file."""
+
+
+class Image(SQLModel, table=True):
+    """A picture of a source. `content_sha256` and the size are filled in when the file is seen."""
+
+    __table_args__ = (UniqueConstraint("source_id", "key"),)
+    id: int | None = Field(default=None, primary_key=True)
+    source_id: int = Field(foreign_key="source.id")
+    key: str
+    """Its id in the source, else its file name."""
+    file_name: str | None = None
+    """Below one of the source's picture folders (negwb.toml)."""
+    width: int | None = None
+    height: int | None = None
+    content_sha256: bytes | None = _hash(nullable=True)
+    extra: str | None = None
+    """JSON: what else its file said (licence, addresses), for the export."""
+
+
+class ImageObject(SQLModel, table=True):
+    """Evidence: so many things of this category are in the picture, says an annotation file."""
+
+    __tablename__ = "image_object"
+    image_id: int = Field(foreign_key="image.id", primary_key=True)
+    category: str = Field(primary_key=True)
+    count: int
+    """How many; a crowd region counts as one."""
+
+
+class Caption(SQLModel, table=True):
+    """A human's caption. `text` is clean (curation_db.text); the hash is that of the raw text."""
+
+    __table_args__ = (UniqueConstraint("source_id", "key"), Index("caption_image", "image_id"))
+    id: int | None = Field(default=None, primary_key=True)
+    source_id: int = Field(foreign_key="source.id")
+    key: str
+    """Its annotation id in the source, else made of the picture's key and the text's hash."""
+    image_id: int = Field(foreign_key="image.id")
+    text: str
+    raw_sha256: bytes | None = _hash()
+    cue: str | None = None
+    """The first negation cue, where there is one; filled in by the indexing after an import."""
+    cue_position: str | None = None
+
+
+class Candidate(SQLModel, table=True):
+    """A proposed negated caption. Never changed: an edit makes a child."""
+
+    __table_args__ = (
+        UniqueConstraint("source_id", "key"),
+        Index("candidate_image", "image_id"),
+        Index("candidate_caption", "caption_id"),
+        Index("candidate_parent", "parent_id"),
+        _one_of("negation_type", NegationType),
+    )
+    id: int | None = Field(default=None, primary_key=True)
+    source_id: int = Field(foreign_key="source.id")
+    key: str
+    """Unique in the source: the generator's name and its id there."""
+    image_id: int = Field(foreign_key="image.id")
+    caption_id: int | None = Field(default=None, foreign_key="caption.id")
+    parent_id: int | None = Field(default=None, foreign_key="candidate.id")
+    text: str
+    raw_sha256: bytes | None = _hash()
+    pipeline: str
+    """P1, P2, import, edit, ..."""
+    concept: str | None = None
+    concept_confidence: float | None = None
+    """1 where it was stated or edited by a person; less where it was derived from the texts."""
+    negation_type: str = Field(sa_type=String)
+    generator: str
+    prompt_version: str | None = None
+    cue: str | None = None
+    cue_class: str | None = None
+    cue_position: str | None = None
+    tokens: int
+    """CLIP tokens with both ends; more than 77 are cut off by CLIP."""
+    overlap: str
+    """How many people are asked: "1", "3", or "2+1"."""
+    stratum: str
+    audit: bool
+    """Fixed here and now: keyed hash of the candidate < audit_rate (DESIGN section 4)."""
+    audit_rate: float
+    """The sampling probability that applied to it."""
+    extra: str | None = None
+    """JSON: what else its file said, for the export."""
+    created_at: str
+
+
+class Verdict(SQLModel, table=True):
+    """One judge's answer to one question about one candidate."""
+
+    __table_args__ = (
+        UniqueConstraint("candidate_id", "judge", "question", "prompt_version"),
+        _one_of("question", Question),
+        CheckConstraint("p IS NULL OR (p >= 0 AND p <= 1)", name="p_is_a_probability"),
+    )
+    id: int | None = Field(default=None, primary_key=True)
+    candidate_id: int = Field(foreign_key="candidate.id")
+    judge: str
+    model: str
+    prompt_version: str
+    question: str = Field(sa_type=String)
+    p: float | None = None
+    """P(present) or P(acceptable); none where the answer was neither (unclear)."""
+    label_mass: float | None = None
+    """How much of the probability the answer words had together."""
+    raw_text: str = ""
+    latency_ms: float | None = None
+    simulated: bool = False
+    created_at: str
+
+
+class Annotator(SQLModel, table=True):
+    """A person who decides, by name."""
+
+    id: int | None = Field(default=None, primary_key=True)
+    name: str = Field(unique=True)
+    role: str = Field(default=Role.ANNOTATOR.value, sa_type=String)
+    created_at: str
+
+
+class WorkSession(SQLModel, table=True):
+    """One run of the app by one annotator; its leases die with it."""
+
+    __tablename__ = "work_session"
+    id: str = Field(primary_key=True)
+    annotator_id: int = Field(foreign_key="annotator.id")
+    host: str
+    pid: int
+    tool_version: str
+    started_at: str
+    ended_at: str | None = None
+
+
+class Event(SQLModel, table=True):
+    """What somebody did to a candidate. Append-only, by trigger; written by `review` alone."""
+
+    __table_args__ = (
+        Index("event_candidate", "candidate_id", "seq"),
+        Index("event_actor", "actor", "seq"),
+        Index("event_undo_of", "undo_of", sqlite_where=Column("undo_of", Integer).is_not(None)),
+        _one_of("kind", Kind),
+        _one_of("role", Role),
+        _one_of("stream", Stream),
+        _one_of("reason", Reason, nullable=True),
+        CheckConstraint("(kind = 'undo') = (undo_of IS NOT NULL)", name="undo_names_its_event"),
+        CheckConstraint("(kind = 'edit') = (child_id IS NOT NULL)", name="edit_names_its_child"),
+        CheckConstraint("kind NOT IN ('adjudicate', 'flip') OR verdict IN ('accept', 'reject')", name="verdict_said"),
+        {"sqlite_autoincrement": True},
+    )
+    seq: int | None = Field(default=None, primary_key=True)
+    uid: str = Field(unique=True)
+    """UUIDv7."""
+    act: str
+    """The uid of the act's first event: one key press may write several, and undo takes them back together."""
+    candidate_id: int = Field(foreign_key="candidate.id")
+    actor: str
+    """The annotator's name, or policy@version, or system."""
+    role: str = Field(sa_type=String)
+    session: str
+    stream: str = Field(sa_type=String)
+    blind: bool
+    kind: str = Field(sa_type=String)
+    verdict: str | None = None
+    reason: str | None = Field(default=None, sa_type=String)
+    note: str | None = None
+    undo_of: int | None = Field(default=None, foreign_key="event.seq")
+    child_id: int | None = Field(default=None, foreign_key="candidate.id")
+    late: bool = False
+    """The lease was gone when the decision came; it counts all the same."""
+    elapsed_ms: int | None = None
+    """Time the card was shown."""
+    at: str
+
+
+class CandidateState(SQLModel, table=True):
+    """The fold of a candidate's events, written with them in one transaction."""
+
+    __tablename__ = "candidate_state"
+    __table_args__ = (_one_of("state", State), Index("state_by_state", "state", "candidate_id"))
+    candidate_id: int = Field(foreign_key="candidate.id", primary_key=True)
+    state: str = Field(sa_type=String)
+    accepts: int = 0
+    rejects: int = 0
+    unsures: int = 0
+    wanted: int
+    """How many more people are to be asked now; 0: nobody."""
+    flagged: bool = False
+    notes: int = 0
+    last_seq: int = 0
+    """The newest event in the fold."""
+
+
+class QueueGroup(SQLModel, table=True):
+    """Items alike in whom they may still be asked of: who has voted, who passed how often (`queue`)."""
+
+    __tablename__ = "queue_group"
+    __table_args__ = (UniqueConstraint("stream", "voters", "passes"),)
+    id: int | None = Field(default=None, primary_key=True)
+    stream: str = Field(sa_type=String)
+    voters: str
+    """",3,8,": ids of the annotators whose vote counts; they are not asked again."""
+    passes: str
+    """",5:2,": annotators who skipped or were unsure, and how often; others are asked first."""
+
+
+class QueueEntry(SQLModel, table=True):
+    """A place in a queue: one row per ordering policy and claimable candidate, least priority first."""
+
+    __tablename__ = "queue_entry"
+    __table_args__ = (Index("queue_entry_candidate", "candidate_id"), {"sqlite_with_rowid": False})
+    ordering: str = Field(primary_key=True)
+    group_id: int = Field(foreign_key="queue_group.id", primary_key=True)
+    priority: float = Field(sa_column=Column(Float, primary_key=True))
+    candidate_id: int = Field(foreign_key="candidate.id", primary_key=True)
+
+
+class Lease(SQLModel, table=True):
+    """A card that is in somebody's hands until `expires_at` (seconds since the epoch)."""
+
+    __table_args__ = (Index("lease_session", "session"),)
+    candidate_id: int = Field(foreign_key="candidate.id", primary_key=True)
+    annotator_id: int = Field(foreign_key="annotator.id", primary_key=True)
+    session: str
+    expires_at: float
+
+
+class Note(SQLModel, table=True):
+    """Small facts about the record itself: the audit key, the watermarks of the indexing."""
+
+    __tablename__ = "record_note"
+    name: str = Field(primary_key=True)
+    value: str
+
+
+metadata = SQLModel.metadata
+"""The whole schema, for creating it and for Alembic."""

@@ -1,0 +1,53 @@
+"""Text from outside: the one sanitiser, and the one way to show what it kept.
+
+Captions and model answers are hostile input. `clean` runs once, when text enters the record; `display_text` runs
+every time text goes to a screen. Both are pure; nothing else in the house may strip or escape text.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+
+# C0 and C1 controls except tab and newline, DEL, lone surrogates, bidi embeddings, overrides and isolates,
+# and the two invisible separators that terminals treat as line ends. ZWJ and ZWNJ stay: emoji and scripts need them.
+_UNWANTED = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\u2028\u2029\ufeff\ud800-\udfff]"
+)
+_BLANKS = re.compile(r"\s+")
+_LINE_ENDS = re.compile("\r\n?|\u2028|\u2029")
+
+
+def clean(raw: str) -> str:
+    """`raw` in NFC without control, bidi-override and surrogate characters; line ends become newlines.
+
+    Nothing else changes: blanks at the ends stay, so a set that is imported and exported stays equal.
+    """
+    if raw.isascii() and raw.isprintable():  # nine captions in ten
+        return raw
+    text = _LINE_ENDS.sub("\n", raw)
+    return unicodedata.normalize("NFC", _UNWANTED.sub("", text))
+
+
+def raw_hash(raw: str) -> bytes:
+    """SHA-256 (32 bytes) of the raw text in UTF-8; a lone surrogate counts as its three bytes."""
+    return hashlib.sha256(raw.encode("utf-8", "surrogatepass")).digest()
+
+
+def display_text(text: str, *, limit: int = 2_000) -> str:
+    """`text` on one line, safe to hand to a terminal, at most `limit` characters (an ellipsis tells of a cut).
+
+    The result holds no control character at all, so it must still be shown *as text*: never parsed as markup.
+    """
+    cut = text if len(text) <= limit * 4 else text[: limit * 4]
+    line = _BLANKS.sub(" ", clean(cut)).strip()
+    if len(line) > limit or len(cut) < len(text):
+        return line[: limit - 1] + "…"
+    return line
+
+
+def normalised(text: str) -> str:
+    """`text` as duplicates are told by: case, punctuation and blanks do not count."""
+    kept = "".join(c if c.isalnum() else " " for c in clean(text).casefold())
+    return " ".join(kept.split())

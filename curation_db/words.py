@@ -1,0 +1,112 @@
+"""The closed vocabularies of the record, used everywhere the same. Imports nothing but the standard library."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """What an event says."""
+
+    ACCEPT = "accept"
+    REJECT = "reject"
+    UNSURE = "unsure"
+    SKIP = "skip"
+    FLAG = "flag"
+    NOTE = "note"
+    EDIT = "edit"
+    """The candidate is replaced by a child with the editor's text."""
+    UNDO = "undo"
+    """Takes back the event it names; undoing an undo is redo."""
+    REQUEUE = "requeue"
+    """Earlier votes no longer count."""
+    ADJUDICATE = "adjudicate"
+    """An adjudicator's final word; its verdict is the event's `verdict`."""
+    WITHDRAW = "withdraw"
+    """An actor takes back what it put in: a policy its acceptance, an editor the child of an undone edit."""
+    FLIP = "flip"
+    """A change of mind after a reveal; its verdict is the event's `verdict`."""
+
+
+class State(StrEnum):
+    """Where a candidate stands: a pure fold of its events."""
+
+    OPEN = "open"
+    NEEDS_MORE = "needs_more"
+    CONTESTED = "contested"
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+    UNSURE = "unsure"
+    SUPERSEDED = "superseded"
+
+
+class Reason(StrEnum):
+    """Why a candidate is rejected. The key after `x` is in `REASON_KEYS`."""
+
+    PRESENT = "present"
+    """The negated thing is in the picture."""
+    REST_FALSE = "rest_false"
+    """Something else in the caption is not true."""
+    GRATUITOUS = "gratuitous"
+    """True, but nobody would say it."""
+    UNGRAMMATICAL = "ungrammatical"
+    SCOPE = "scope"
+    """Two readings: what is negated is unclear."""
+    DUPLICATE = "duplicate"
+    BAD_IMAGE = "bad_image"
+
+
+REASON_KEYS: dict[str, Reason] = {
+    "p": Reason.PRESENT,
+    "r": Reason.REST_FALSE,
+    "g": Reason.GRATUITOUS,
+    "u": Reason.UNGRAMMATICAL,
+    "s": Reason.SCOPE,
+    "d": Reason.DUPLICATE,
+    "b": Reason.BAD_IMAGE,
+}
+
+REASON_TEXTS: dict[Reason, str] = {
+    Reason.PRESENT: "the negated thing is in the picture",
+    Reason.REST_FALSE: "something else in the caption is false",
+    Reason.GRATUITOUS: "true, but nobody would say it",
+    Reason.UNGRAMMATICAL: "not good English",
+    Reason.SCOPE: "unclear what is negated",
+    Reason.DUPLICATE: "says the same as another one",
+    Reason.BAD_IMAGE: "the picture is missing or unusable",
+}
+
+
+class Stream(StrEnum):
+    """Which way a card came to a person."""
+
+    REVIEW = "review"
+    AUDIT = "audit"
+
+
+class Role(StrEnum):
+    """Who acts."""
+
+    ANNOTATOR = "annotator"
+    ADJUDICATOR = "adjudicator"
+    POLICY = "policy"
+    SYSTEM = "system"
+
+
+class NegationType(StrEnum):
+    """What kind of thing a caption denies (DESIGN section 4)."""
+
+    ABSENCE = "absence"
+    ACTION = "action"
+    ATTRIBUTE = "attribute"
+    RELATION = "relation"
+    OTHER = "other"
+
+
+class Question(StrEnum):
+    """What a judge was asked; never confused (DESIGN section 8)."""
+
+    PRESENT = "present"
+    """Is the negated concept in the picture? The verdict's p is P(present)."""
+    ACCEPTABLE = "acceptable"
+    """Is the whole caption true and well formed? The verdict's p is P(acceptable)."""

@@ -1,0 +1,18 @@
+"""Fixtures for every floor."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Real files that other people made, beside the checkout (or where NEGWB_SHARED_DATA says)."""
+    beside = Path(__file__).resolve().parents[2] / "shared" / "data"
+    folder = Path(os.environ.get("NEGWB_SHARED_DATA", beside))
+    if not folder.is_dir():
+        pytest.skip(f"no real data at {folder}: put the data folder there or set NEGWB_SHARED_DATA")
+    return folder

@@ -1,0 +1,186 @@
+"""Decisions, undo and redo, edits: what is on the disk after each key."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from curation_db.errors import RecordError
+from curation_db.review import Shown
+from curation_db.words import Kind, Reason, Stream
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason", "state"),
+    [
+        (Kind.ACCEPT, None, "accepted"),
+        (Kind.REJECT, Reason.PRESENT, "rejected"),
+        (Kind.UNSURE, None, "unsure"),
+        (Kind.SKIP, None, "open"),
+    ],
+)
+def test_a_decision_is_an_event_and_a_state(record, kind: Kind, reason: Reason | None, state: str) -> None:
+    (number,) = record.add(1)
+    ana = record.sit("ana")
+    assert ana.queue.claim()[0].candidate_id == number
+    done = ana.reviewer.decide(number, kind, reason=reason, shown=Shown(elapsed_ms=1234))
+    assert not done.late
+    assert record.state(number) == state
+    assert record.rows("SELECT actor, role, kind, reason, stream, blind, late, elapsed_ms, session FROM event") == [
+        ("ana", "annotator", kind, reason, "review", 0, 0, 1234, ana.actor.session)
+    ]
+    assert record.rows("SELECT * FROM lease") == []
+    record.assert_state_is_the_fold()
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"), [(Kind.REJECT, None), (Kind.ACCEPT, Reason.SCOPE), (Kind.UNDO, None), (Kind.EDIT, None)]
+)
+def test_a_decision_that_makes_no_sense_writes_nothing(record, kind: Kind, reason: Reason | None) -> None:
+    (number,) = record.add(1)
+    with pytest.raises(ValueError, match=r"reason|decision"):
+        record.sit("ana").reviewer.decide(number, kind, reason=reason)
+    assert record.rows("SELECT * FROM event") == []
+
+
+def test_deciding_about_nothing_is_an_error_in_one_line(record) -> None:
+    with pytest.raises(RecordError, match="no candidate 99"):
+        record.sit("ana").reviewer.decide(99, Kind.ACCEPT)
+
+
+def test_a_decision_after_its_lease_ended_is_kept_and_marked_late(record) -> None:
+    (number,) = record.add(1)
+    ana, ben = record.sit("ana", lease_seconds=-1.0), record.sit("ben")
+    assert ana.queue.claim()
+    assert ben.queue.claim()[0].candidate_id == number
+    assert not ben.reviewer.decide(number, Kind.ACCEPT).late
+    assert ana.reviewer.decide(number, Kind.REJECT, reason=Reason.SCOPE).late
+    assert record.state(number) == "contested"
+    assert record.rows("SELECT actor, late FROM event") == [("ben", 0), ("ana", 1)]
+
+
+def test_undo_walks_back_and_redo_forward_across_sessions(record) -> None:
+    numbers = record.add(4)
+    first = record.sit("ana")
+    first.reviewer.decide(numbers[0], Kind.ACCEPT)
+    first.reviewer.decide(numbers[1], Kind.REJECT, reason=Reason.PRESENT)
+    first.reviewer.note(numbers[1], "look at the left edge")
+    first.reviewer.decide(numbers[2], Kind.SKIP)
+    again = record.sit("ana")  # after a restart
+    kinds = [again.reviewer.undo() for _ in range(4)]
+    assert [(done.candidate_id, done.kind) for done in kinds if done] == [
+        (numbers[2], Kind.SKIP),
+        (numbers[1], Kind.NOTE),
+        (numbers[1], Kind.REJECT),
+        (numbers[0], Kind.ACCEPT),
+    ]
+    assert again.reviewer.undo() is None
+    assert {record.state(number) for number in numbers} == {"open"}
+    later = record.sit("ana")
+    for _ in range(4):
+        assert later.reviewer.redo()
+    assert later.reviewer.redo() is None
+    assert [record.state(number) for number in numbers] == ["accepted", "rejected", "open", "open"]
+    record.assert_state_is_the_fold()
+
+
+def test_a_new_decision_ends_redo(record) -> None:
+    first, second = record.add(2)
+    ana = record.sit("ana")
+    ana.reviewer.decide(first, Kind.ACCEPT)
+    ana.reviewer.undo()
+    ana.reviewer.decide(second, Kind.ACCEPT)
+    assert ana.reviewer.redo() is None
+    assert record.state(first) == "open"
+
+
+def test_undo_takes_the_card_back_into_ones_hands(record) -> None:
+    number, _ = record.add(2)
+    ana, ben = record.sit("ana"), record.sit("ben")
+    ana.reviewer.decide(number, Kind.ACCEPT)
+    ana.reviewer.undo()
+    assert record.rows("SELECT candidate_id, session FROM lease") == [(number, ana.actor.session)]
+    assert ben.queue.claim()[0].candidate_id != number
+    assert not ana.reviewer.decide(number, Kind.ACCEPT).late
+
+
+def test_undo_is_ones_own(record) -> None:
+    (number,) = record.add(1)
+    record.sit("ana").reviewer.decide(number, Kind.ACCEPT)
+    assert record.sit("ben").reviewer.undo() is None
+    assert record.state(number) == "accepted"
+
+
+def test_one_persons_edit_is_an_accept_of_the_child_and_undone_as_one(record) -> None:
+    (number,) = record.add(1)
+    ana = record.sit("ana")
+    done = ana.reviewer.edit(number, "a woman without a helmet riding a horse", concept="helmet")
+    assert done.child_id
+    assert (record.state(number), record.state(done.child_id)) == ("superseded", "accepted")
+    assert record.rows(
+        "SELECT text, concept, parent_id, pipeline, cue, caption_id FROM candidate WHERE id = :id", id=done.child_id
+    ) == [("a woman without a helmet riding a horse", "helmet", number, "edit", "without", 1)]
+    ana.reviewer.undo()
+    assert (record.state(number), record.state(done.child_id)) == ("open", "superseded")
+    assert ana.reviewer.undo() is None
+    ana.reviewer.redo()
+    assert (record.state(number), record.state(done.child_id)) == ("superseded", "accepted")
+    ana.reviewer.undo()
+    assert (record.state(number), record.state(done.child_id)) == ("open", "superseded")
+    record.assert_state_is_the_fold()
+
+
+def test_with_two_people_the_other_one_decides_about_an_edit(record) -> None:
+    numbers = record.add(2)
+    ana, ben = record.sit("ana"), record.sit("ben")
+    ana.reviewer.decide(numbers[1], Kind.ACCEPT)
+    child = ana.reviewer.edit(numbers[0], "a woman without a helmet riding a horse").child_id
+    assert record.state(child) == "open"
+    assert ana.queue.claim() == []
+    assert [claim.candidate_id for claim in ben.queue.claim()] == [child]
+    assert record.rows("SELECT concept, concept_confidence < 1 FROM candidate WHERE id = :id", id=child) == [
+        ("helmet", 1)
+    ]
+    record.assert_state_is_the_fold()
+
+
+@pytest.mark.parametrize("words", ["", "  \n", "\x1b\x07", "a woman not wearing a hat riding a horse"])
+def test_an_empty_or_unchanged_edit_is_refused(record, words: str) -> None:
+    (number,) = record.add(1)
+    with pytest.raises(ValueError, match="empty or unchanged"):
+        record.sit("ana").reviewer.edit(number, words)
+    assert record.rows("SELECT count(*) FROM candidate") == [(1,)]
+    assert record.rows("SELECT * FROM event") == []
+
+
+def test_a_flag_is_toggled_and_notes_are_kept_clean(record) -> None:
+    (number,) = record.add(1)
+    ana, ben = record.sit("ana"), record.sit("ben")
+    assert ana.reviewer.toggle_flag(number).standing.flagged
+    assert ben.reviewer.toggle_flag(number).standing.flagged
+    assert ana.reviewer.toggle_flag(number).standing.flagged  # ben's still stands
+    assert not ben.reviewer.toggle_flag(number).standing.flagged
+    ana.reviewer.note(number, "  \x1b]0;title\x07left edge ")
+    assert record.rows("SELECT note FROM event WHERE kind = 'note'") == [("]0;titleleft edge",)]
+    record.assert_state_is_the_fold()
+
+
+def test_stream_and_blindness_are_recorded(record) -> None:
+    (number,) = record.add(1, audit_rate=1.0)
+    ana = record.sit("ana")
+    (claim,) = ana.queue.claim()
+    assert claim.stream is Stream.AUDIT
+    ana.reviewer.decide(number, Kind.ACCEPT, shown=Shown(stream=claim.stream, blind=True))
+    assert record.rows("SELECT stream, blind FROM event") == [("audit", 1)]
+
+
+def test_a_refused_write_changes_nothing(record, dump: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    (number,) = record.add(1)
+    ana = record.sit("ana")
+    ana.queue.claim()
+    before = dump(record.store)
+    monkeypatch.setattr("curation_db.review.refold", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        ana.reviewer.decide(number, Kind.ACCEPT)
+    assert dump(record.store) == before

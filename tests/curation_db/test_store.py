@@ -1,0 +1,191 @@
+"""The file: created, opened, migrated, refused; transactions that hold under many processes."""
+
+from __future__ import annotations
+
+import multiprocessing
+import sqlite3
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from curation_db import dialect
+from curation_db.errors import CorruptRecord, NewerRecord, NotARecord, RecordBusy, RecordError, RecordUnwritable
+from curation_db.migrations import HEAD, REVISIONS
+from curation_db.store import Store, create_store, open_store
+
+
+def schema(path: Path) -> list[tuple[str, str, list[str]]]:
+    """Everything the database defines; the order of a table's clauses does not count."""
+    connection = sqlite3.connect(path)
+    rows = connection.execute(
+        "SELECT type, name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%' ORDER BY type, name"
+    ).fetchall()
+    connection.close()
+    return [(kind, name, clauses("".join(str(sql).split()))) for kind, name, sql in rows]
+
+
+def clauses(sql: str) -> list[str]:
+    """The clauses between the outer brackets, and what stands around them."""
+    parts, depth = [""], 0
+    for letter in sql:
+        depth += (letter == "(") - (letter == ")")
+        if letter == "," and depth == 1:
+            parts.append("")
+        else:
+            parts[-1] += letter
+    head, _, first = parts[0].partition("(")
+    last, _, tail = parts[-1].rpartition(")") if len(parts) > 1 else ("", "", "")
+    return [head, *sorted([first, *parts[1:-1], last]), tail]
+
+
+def test_a_migrated_record_has_the_schema_of_a_fresh_one(tmp_path: Path) -> None:
+    from curation_db.migrations.upgrade import upgrade
+
+    create_store(tmp_path / "fresh.db").close()
+    dialect.mark_as_ours(tmp_path / "old.db")
+    backup = upgrade(tmp_path / "old.db", "")
+    assert backup.is_file()
+    assert schema(tmp_path / "old.db") == schema(tmp_path / "fresh.db")
+    open_store(tmp_path / "old.db").close()
+
+
+def test_the_known_revisions_are_the_scripts() -> None:
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+    import curation_db.migrations
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(curation_db.migrations.__file__).parent))
+    scripts = list(ScriptDirectory.from_config(config).walk_revisions())
+    assert tuple(script.revision for script in reversed(scripts)) == REVISIONS
+    assert scripts[0].revision == HEAD
+
+
+def test_an_older_record_is_backed_up_and_brought_up(tmp_path: Path) -> None:
+    path = tmp_path / "curation.db"
+    create_store(path).close()
+    with sqlite3.connect(path) as connection:
+        connection.execute("DELETE FROM alembic_version")
+        for kind, name in connection.execute("SELECT type, name FROM sqlite_master WHERE sql IS NOT NULL").fetchall():
+            if kind in {"table", "trigger"} and name != "alembic_version" and not name.startswith("sqlite_"):
+                connection.execute(f'DROP {kind} IF EXISTS "{name}"')
+    connection.close()
+    open_store(path).close()
+    assert schema(path)
+    assert (tmp_path / "curation.db.schema-none.bak").is_file()
+
+
+@pytest.mark.parametrize(
+    ("damage", "error"),
+    [
+        (lambda path: path.write_bytes(b"not a database at all, but long enough to be read" * 40), CorruptRecord),
+        (lambda path: sqlite3.connect(path).execute("PRAGMA user_version=1").connection.close(), NotARecord),
+        (lambda path: None, NotARecord),
+    ],
+    ids=["garbage", "somebody else's database", "nothing there"],
+)
+def test_what_is_no_record_is_refused_in_one_line(tmp_path: Path, damage, error: type[RecordError]) -> None:
+    path = tmp_path / "curation.db"
+    damage(path)
+    with pytest.raises(error) as told:
+        open_store(path)
+    assert "\n" not in told.value.message
+    assert told.value.hint
+
+
+def test_a_newer_record_is_refused_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "curation.db"
+    create_store(path).close()
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    connection.close()
+    before = path.read_bytes()
+    with pytest.raises(NewerRecord, match="9999"):
+        open_store(path)
+    assert path.read_bytes() == before
+
+
+def test_creating_over_something_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "curation.db").write_text("precious")
+    with pytest.raises(FileExistsError):
+        create_store(tmp_path / "curation.db")
+    assert (tmp_path / "curation.db").read_text() == "precious"
+
+
+def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
+    with create_store(tmp_path / "curation.db") as store:
+        with pytest.raises(ZeroDivisionError), store.write() as connection:
+            connection.execute(text("INSERT INTO source(name) VALUES ('coco')"))
+            raise ZeroDivisionError
+        with store.read() as connection:
+            assert connection.execute(text("SELECT count(*) FROM source")).scalar_one() == 0
+
+
+def test_events_cannot_be_changed_or_deleted(tmp_path: Path) -> None:
+    with create_store(tmp_path / "curation.db") as store:
+        with store.write() as connection:
+            connection.execute(text("PRAGMA foreign_keys=OFF"))
+            connection.execute(
+                text("""INSERT INTO source(id, name) VALUES (1, 'x')"""),
+            )
+            connection.execute(text("INSERT INTO image(id, source_id, key) VALUES (1, 1, 'x')"))
+            connection.execute(
+                text("""INSERT INTO candidate(id, source_id, key, image_id, text, raw_sha256, pipeline, negation_type,
+                        generator, tokens, overlap, stratum, audit, audit_rate, created_at)
+                        VALUES (1, 1, 'x', 1, 'no', x'00', 'P1', 'absence', 'x', 1, '1', 'x', 0, 0, 'x')""")
+            )
+            connection.execute(
+                text("""INSERT INTO event(uid, act, candidate_id, actor, role, session, stream, blind, kind, late, at)
+                        VALUES ('u', 'u', 1, 'ana', 'annotator', 's', 'review', 0, 'accept', 0, 'now')""")
+            )
+        for statement in ("UPDATE event SET kind = 'reject'", "DELETE FROM event"):
+            with pytest.raises(RecordError, match="append-only"), store.write() as connection:
+                connection.execute(text(statement))
+
+
+def test_a_locked_record_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "curation.db"
+    create_store(path).close()
+    monkeypatch.setattr(dialect, "_PRAGMAS", ("PRAGMA busy_timeout=50",))
+    holder = sqlite3.connect(path, isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    with Store(path) as store, pytest.raises(RecordBusy, match="another process"), store.write():
+        pass
+    holder.close()
+
+
+def test_a_full_disk_says_so_and_keeps_what_was_there(tmp_path: Path) -> None:
+    with create_store(tmp_path / "curation.db") as store:
+        with pytest.raises(RecordUnwritable, match="no room"), store.write() as connection:
+            pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+            connection.exec_driver_sql(f"PRAGMA max_page_count={pages}")
+            connection.execute(text("INSERT INTO source(name) VALUES (:name)"), {"name": "x" * 1_000_000})
+        with store.read() as connection:
+            assert connection.execute(text("SELECT count(*) FROM source")).scalar_one() == 0
+
+
+def _count_up(path: Path, times: int) -> None:
+    with Store(path) as store:
+        for _ in range(times):
+            with store.write() as connection:
+                value = connection.execute(text("SELECT value FROM record_note WHERE name = 'n'")).scalar_one()
+                connection.execute(
+                    text("UPDATE record_note SET value = :value WHERE name = 'n'"), {"value": str(int(value) + 1)}
+                )
+
+
+def test_four_processes_counting_together_lose_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "curation.db"
+    with create_store(path) as store, store.write() as connection:
+        connection.execute(text("INSERT INTO record_note(name, value) VALUES ('n', '0')"))
+    context = multiprocessing.get_context("spawn")
+    workers = [context.Process(target=_count_up, args=(path, 100)) for _ in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert [worker.exitcode for worker in workers] == [0, 0, 0, 0]
+    with open_store(path) as store, store.read() as connection:
+        assert connection.execute(text("SELECT value FROM record_note")).scalar_one() == "400"
