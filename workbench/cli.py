@@ -1,0 +1,119 @@
+"""The command line: a thin tree of commands, each of which lives in `workbench.commands`.
+
+stdout is data, stderr is everything else. Nothing heavy is imported here or at the top of a command's module.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from workbench.errors import ExitCode, NegwbError
+
+
+class _InOrder(TyperGroup):
+    """Lists the commands in the order of the work, not of the alphabet."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(self.commands)
+
+
+app = typer.Typer(
+    name="negwb",
+    cls=_InOrder,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _show_version(value: bool) -> None:
+    if value:
+        from workbench import version  # noqa: PLC0415
+
+        typer.echo(f"negwb {version()}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    context: typer.Context,
+    workspace: Annotated[
+        Path | None,
+        typer.Option("--workspace", "-w", help="The workspace folder [default: from here upwards, or NEGWB_WORKSPACE]"),
+    ] = None,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+) -> None:
+    """Teach CLIP the word "no": import captions, curate negated ones, freeze a training set.
+
+    A first look, with everything drawn and simulated on this machine:  negwb demo
+    """
+    context.obj = workspace
+
+
+def _register() -> None:
+    from workbench.commands import curate, demo, export, imports, init, status  # noqa: PLC0415
+
+    for module in (demo, init, imports, curate, export, status):
+        module.register(app)
+
+
+_register()
+
+
+def main() -> int:
+    """Run the command line; returns the exit code."""
+    try:
+        code = app(standalone_mode=False)
+    except Exception as error:
+        return _tell(error)
+    except KeyboardInterrupt:
+        return _interrupted()
+    return int(code or ExitCode.OK)
+
+
+def _tell(error: Exception) -> int:
+    """Say what went wrong in one line and a hint; a bug of ours shows its trace."""
+    import click  # noqa: PLC0415 -- typer has loaded it already
+
+    if isinstance(error, NegwbError):
+        return _fail(error.message, error.hint, error.exit_code)
+    if isinstance(error, click.exceptions.Abort):
+        return _interrupted()
+    if isinstance(error, click.ClickException):
+        where = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "negwb"
+        return _fail(error.format_message(), f"see: {where} --help", ExitCode.USAGE)
+    if isinstance(error, BrokenPipeError):
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 -- nobody reads on; stay silent
+        return ExitCode.OK
+    return _tell_record_error(error)
+
+
+def _tell_record_error(error: Exception) -> int:
+    from curation_db.errors import RecordError  # noqa: PLC0415
+
+    if isinstance(error, RecordError):
+        return _fail(error.message, error.hint, ExitCode.DATABASE)
+    raise error
+
+
+def _fail(message: str, hint: str, code: ExitCode) -> int:
+    from curation_db.text import display_text  # noqa: PLC0415
+
+    typer.echo(f"negwb: {display_text(message)}", err=True)
+    if hint:
+        typer.echo(f"       {display_text(hint)}", err=True)
+    return code
+
+
+def _interrupted() -> int:
+    typer.echo("negwb: interrupted; what was done is kept", err=True)
+    return ExitCode.INTERRUPTED
