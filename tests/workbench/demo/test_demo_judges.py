@@ -1,0 +1,101 @@
+"""The scripted judges keep to their stated rates, the corpus to the share of false candidates it promises."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import pytest
+
+from curation_db.words import Kind, Reason
+from workbench.demo.corpus import PICTURES, Picture, make_corpus, make_picture
+from workbench.demo.judges import JUDGES, Judge, Opinion, ask, conflict, passes
+from workbench.demo.truth import right_decision
+from workbench.demo.world import ATTACHMENTS, make_scene
+
+
+@pytest.fixture(scope="module")
+def corpus() -> list[Picture]:
+    return list(make_corpus(pictures=8000))
+
+
+def within(hits: int, of: int, rate: float) -> bool:
+    return abs(hits - of * rate) < 4 * (of * rate * (1 - rate)) ** 0.5
+
+
+@pytest.mark.parametrize("judge", JUDGES, ids=lambda judge: judge.name)
+def test_a_judge_errs_at_its_stated_rates(judge: Judge):
+    tally: dict[str, list[bool]] = defaultdict(list)
+    for seed in range(3000):
+        scene = make_scene(seed)
+        for thing in ATTACHMENTS[scene.first.anchor]:
+            kind = "absent" if not scene.has(thing) else "weak" if thing in judge.weak_at else "present"
+            tally[kind].append(not ask(judge, scene, thing).says_present)
+    stated = {
+        "absent": judge.passes_absent,
+        "present": judge.passes_present,
+        "weak": judge.weak_passes_present,
+    }
+    for kind, rate in stated.items():
+        assert within(sum(tally[kind]), len(tally[kind]), rate), (kind, sum(tally[kind]) / len(tally[kind]))
+
+
+def test_answers_are_fixed_plain_and_honest():
+    scene = make_scene(4)
+    for judge in JUDGES:
+        assert "simulated" in judge.name
+        for thing in ATTACHMENTS[scene.first.anchor]:
+            first = ask(judge, scene, thing)
+            assert first == ask(judge, scene, thing)
+            assert 0 < first.p_present < 1
+            assert first.text.startswith("Yes" if first.says_present else "No")
+            assert "there is glasses" not in first.text
+            assert "a glasses" not in first.text
+    assert ask(JUDGES[0], scene, "hat").p_present != ask(JUDGES[1], scene, "hat").p_present
+
+
+def test_an_action_and_its_thing_get_one_answer():
+    scene = make_scene(9, anchor="woman")
+    for judge in JUDGES:
+        assert ask(judge, scene, "wearing a hat").p_present == ask(judge, scene, "hat").p_present
+
+
+def test_passing_is_the_mean_below_one_half():
+    sure, doubtful = Opinion("a", "hat", 0.9, "Yes."), Opinion("b", "hat", 0.05, "No.")
+    assert passes([sure, doubtful])
+    assert conflict([sure, doubtful])
+    assert not passes([Opinion("a", "hat", 0.5, "Yes.")])
+    assert not conflict([sure])
+
+
+def test_the_pair_leaves_the_stated_share_of_false_candidates(corpus: list[Picture]):
+    every = [(p, c, p.scene.has(c.proposal.concept)) for p in corpus for c in p.candidates]
+    absent = [c.passed for _, c, there in every if not there]
+    present = [c.passed for _, c, there in every if there]
+    assert 0.94 < sum(absent) / len(absent) < 0.965
+    assert 0.26 < sum(present) / len(present) < 0.32
+    passed = [right_decision(p.scene, c.proposal) for p, c, _ in every if c.passed]
+    false = [decision for decision in passed if decision[1] is Reason.PRESENT]
+    assert 0.15 < len(false) / len(passed) < 0.18
+    rejected = [decision for decision in passed if decision[0] is Kind.REJECT]
+    assert len(false) < len(rejected) < len(false) + 0.03 * len(passed)
+
+
+def test_the_judges_visibly_disagree(corpus: list[Picture]):
+    passed = [candidate for picture in corpus for candidate in picture.passed]
+    assert 0.15 < sum(candidate.conflict for candidate in passed) / len(passed) < 0.25
+
+
+def test_the_default_corpus_gives_about_a_thousand_candidates():
+    pictures = list(make_corpus())
+    assert len(pictures) == PICTURES
+    assert 900 < sum(len(picture.passed) for picture in pictures) < 1100
+    assert len({picture.file_name for picture in pictures}) == PICTURES
+
+
+def test_a_picture_depends_on_the_seed_and_its_number_alone():
+    streamed = list(make_corpus(pictures=30))
+    assert streamed == list(make_corpus(pictures=30))
+    assert streamed[20:] == list(make_corpus(pictures=10, start=20))
+    assert make_picture(7) == streamed[7]
+    assert make_picture(7, seed=1) != streamed[7]
+    assert next(make_corpus(pictures=10**9)).index == 0
