@@ -13,6 +13,7 @@ from sqlalchemy import Connection, text
 from curation_db import dialect
 from curation_db.negation import first_cue
 from curation_db.store import Store
+from curation_db.text import clean
 
 _BATCH = 20_000
 _TEXTS = {"caption": ("text",), "candidate": ("text", "concept")}
@@ -70,7 +71,7 @@ def _set_mark(connection: Connection, table: str, last: int) -> None:
 
 def find(connection: Connection, words: str, *, limit: int = 50) -> list[int]:
     """Candidates whose text, concept or original caption holds all of `words` (the last one may be a beginning)."""
-    query = dialect.phrase_query(words)
+    query = dialect.phrase_query(clean(words))
     if not query:
         return []
     rows = connection.execute(

@@ -1,0 +1,108 @@
+"""The card, its checks, and finding candidates by their words."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import text
+
+from curation_db import indexing
+from curation_db.cards import load_card
+from curation_db.errors import RecordError
+from curation_db.lint import Rule, Subject, lint, names
+from curation_db.words import State
+
+
+def test_a_card_holds_what_a_person_needs(record) -> None:
+    (number,) = record.add(1)
+    record.judge(number, llava=0.07, qwen=0.76)
+    with record.store.write() as connection:
+        connection.execute(text("INSERT INTO image_object(image_id, category, count) VALUES (1, 'hat', 2)"))
+        connection.execute(
+            text("""INSERT INTO caption(source_id, key, image_id, text, raw_sha256)
+                    VALUES (1, 's1', 1, 'a rider with two hats', x'00')""")
+        )
+    ana = record.sit("ana")
+    ana.reviewer.note(number, "kept")
+    ana.reviewer.note(number, "taken back")
+    ana.reviewer.undo()
+    with record.store.read() as connection:
+        card = load_card(connection, number)
+    assert (card.picture.source, card.picture.file_name, card.caption) == ("coco", "1.jpg", "a woman riding a horse")
+    assert [(o.judge, o.p) for o in card.opinions] == [("llava", 0.07), ("qwen", 0.76)]
+    assert card.conflict
+    assert card.siblings == ("a rider with two hats",)
+    assert card.objects == {"hat": 2}
+    assert card.notes == ("kept",)
+    assert (card.cue, card.cue_position, card.state) == ("not", "beginning", State.OPEN)
+    assert {f.rule for f in card.findings if not f.ok} == {Rule.IN_SIBLING, Rule.IN_OBJECTS}
+
+
+def test_no_card_of_nothing(record) -> None:
+    with record.store.read() as connection, pytest.raises(RecordError, match="no candidate 7"):
+        load_card(connection, 7)
+
+
+@pytest.mark.parametrize(
+    ("words", "concept", "named"),
+    [
+        ("two dogs", "dog", True),
+        ("a dog", "dogs", True),
+        ("a hotdog stand", "dog", False),
+        ("A traffic light.", "traffic light", True),
+        ("traffic, lights", "traffic light", True),
+        ("the women", "woman", True),
+        ("three knives", "knife", True),
+        ("ladies", "lady", True),
+        ("some boxes", "box", True),
+        ("anything", "", False),
+        ("a [bracket", "[", False),
+    ],
+)
+def test_a_text_names_a_concept_in_singular_and_plural(words: str, concept: str, named: bool) -> None:
+    assert names(words, concept) is named
+
+
+def findings(**changed: object) -> set[Rule]:
+    told = {
+        "text": "a dog without a hat",
+        "concept": "hat",
+        "cue": "without",
+        "tokens": 8,
+        "caption": "a dog",
+        "objects": {},
+        **changed,
+    }
+    return {finding.rule for finding in lint(Subject(**told)) if not finding.ok}  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("changed", "rule"),
+    [
+        ({"cue": None}, Rule.CUE),
+        ({"tokens": 78}, Rule.TOKENS),
+        ({"text": "A dog."}, Rule.UNCHANGED),
+        ({"concept": "cat"}, Rule.CONCEPT_LOST),
+        ({"caption": "a dog with hats"}, Rule.IN_CAPTION),
+        ({"siblings": ("its hat",)}, Rule.IN_SIBLING),
+        ({"objects": {"hat": 1}}, Rule.IN_OBJECTS),
+    ],
+)
+def test_each_check_warns_of_its_fault_alone(changed: dict[str, object], rule: Rule) -> None:
+    assert findings() == set()
+    assert rule in findings(**changed)
+
+
+def test_finding_by_words_sees_candidates_concepts_and_captions(record) -> None:
+    first, second = record.add(2)
+    child = record.sit("ana").reviewer.edit(second, "a woman without her umbrella riding", concept="parasol").child_id
+    indexing.refresh(record.store)
+    with record.store.read() as connection:
+        assert indexing.find(connection, "umbr") == [child]
+        assert indexing.find(connection, "parasol") == [child]
+        assert indexing.find(connection, "riding horse") == [first, second, child]  # by the caption
+        for hostile in ("", "  ", '"', "NEAR(", "a* OR", "'; DROP TABLE event; --", "\x00"):
+            indexing.find(connection, hostile)
+        assert indexing.find(connection, "hat", limit=1) == [first]
+    indexing.refresh(record.store)
+    with record.store.read() as connection:
+        assert indexing.find(connection, "umbr") == [child]

@@ -1,0 +1,125 @@
+"""Many people at once, any order of keys: no card is lost or served beyond its overlap, the state is the fold."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import hypothesis.strategies as st
+from hypothesis import settings
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from sqlalchemy import text
+from support.record import Record
+
+from curation_db.review import Done
+from curation_db.store import create_store
+from curation_db.words import Kind, Reason
+
+PEOPLE = ("ana", "ben", "cho")
+people = st.sampled_from(PEOPLE)
+
+
+class Machine(RuleBasedStateMachine):
+    """A record with three people, and beside it what each of them must be able to undo and redo."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._folder = tempfile.TemporaryDirectory()
+        self.record = Record(create_store(Path(self._folder.name) / "curation.db"))
+        self.sittings = {name: self.record.sit(name) for name in PEOPLE}
+        self.in_hand: dict[str, list[int]] = {name: [] for name in PEOPLE}
+        self.done: dict[str, list[str]] = {name: [] for name in PEOPLE}
+        self.undone: dict[str, list[str]] = {name: [] for name in PEOPLE}
+
+    def teardown(self) -> None:
+        self.record.store.close()
+        self._folder.cleanup()
+
+    @initialize(overlap=st.sampled_from(["1", "2", "2+1", "3"]), count=st.integers(1, 6))
+    def fill(self, overlap: str, count: int) -> None:
+        self.numbers = self.record.add(count, overlap=overlap, audit_rate=0.3)
+
+    @rule(name=people, revisit=st.booleans())
+    def claim(self, name: str, revisit: bool) -> None:
+        for claim in self.sittings[name].queue.claim(1, revisit=revisit):
+            number = claim.candidate_id
+            assert number not in self.in_hand[name]
+            others = sum(number in held for held in self.in_hand.values())
+            ((wanted, voted),) = self.record.rows(
+                """SELECT wanted, EXISTS (SELECT 1 FROM queue_entry e JOIN queue_group g ON g.id = e.group_id
+                   WHERE e.candidate_id = s.candidate_id AND instr(g.voters, :me)) FROM candidate_state s
+                   WHERE candidate_id = :id""",
+                id=number,
+                me=f",{self.sittings[name].actor.annotator_id},",
+            )
+            assert others < wanted, "served beyond its overlap"
+            assert not voted, "asked twice"
+            self.in_hand[name].append(number)
+
+    @precondition(lambda self: any(self.in_hand.values()))
+    @rule(data=st.data(), kind=st.sampled_from([Kind.ACCEPT, Kind.REJECT, Kind.UNSURE, Kind.SKIP]))
+    def decide(self, data: st.DataObject, kind: Kind) -> None:
+        name = data.draw(st.sampled_from([name for name in PEOPLE if self.in_hand[name]]))
+        number = self.in_hand[name].pop()
+        reason = Reason.SCOPE if kind is Kind.REJECT else None
+        self._did(name, self.sittings[name].reviewer.decide(number, kind, reason=reason))
+
+    @precondition(lambda self: any(self.in_hand.values()))
+    @rule(data=st.data())
+    def edit(self, data: st.DataObject) -> None:
+        name = data.draw(st.sampled_from([name for name in PEOPLE if self.in_hand[name]]))
+        done = self.sittings[name].reviewer.edit(self.in_hand[name].pop(), f"no hat {len(self.numbers)}")
+        self.numbers.append(done.child_id)
+        self._did(name, done)
+
+    @rule(name=people)
+    def undo(self, name: str) -> None:
+        done = self.sittings[name].reviewer.undo()
+        assert (done is not None) == bool(self.done[name])
+        if done:
+            self.undone[name].append(self.done[name].pop())
+            self._holds(name, done.candidate_id)
+
+    @rule(name=people)
+    def redo(self, name: str) -> None:
+        done = self.sittings[name].reviewer.redo()
+        assert (done is not None) == bool(self.undone[name])
+        if done:
+            self.done[name].append(self.undone[name].pop())
+            self._holds(name, done.candidate_id)
+
+    @rule(name=people)
+    def expire(self, name: str) -> None:
+        with self.record.store.write() as connection:
+            connection.execute(
+                text("UPDATE lease SET expires_at = 0 WHERE annotator_id = :id"),
+                {"id": self.sittings[name].actor.annotator_id},
+            )
+        self.in_hand[name].clear()
+
+    def _did(self, name: str, done: Done) -> None:
+        self.done[name].append(done.act)
+        self.undone[name].clear()
+
+    def _holds(self, name: str, number: int) -> None:
+        if number not in self.in_hand[name]:
+            self.in_hand[name].append(number)
+
+    @invariant()
+    def state_is_the_fold(self) -> None:
+        self.record.assert_state_is_the_fold()
+
+    @invariant()
+    def nothing_is_lost(self) -> None:
+        """Every candidate that wants somebody is in an open group, and every other one is not."""
+        rows = self.record.rows(
+            """SELECT s.candidate_id, s.wanted > 0 AS wanting, max(g.stream != 'closed') AS served
+               FROM candidate_state s JOIN queue_entry e ON e.candidate_id = s.candidate_id
+               JOIN queue_group g ON g.id = e.group_id GROUP BY s.candidate_id"""
+        )
+        assert sorted(row[0] for row in rows) == sorted(self.numbers)
+        assert all(wanting == served for _, wanting, served in rows)
+
+
+Machine.TestCase.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
+TestRecordMachine = Machine.TestCase

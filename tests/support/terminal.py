@@ -1,0 +1,81 @@
+"""A real pseudo-terminal with a program in it: keys go in as bytes, the screen comes out as bytes."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import select
+import signal
+import struct
+import subprocess
+import termios
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+
+class Terminal:
+    """Runs `command` at `columns` x `rows` until it is left; everything it wrote is in `output`."""
+
+    def __init__(
+        self, command: Sequence[str | Path], *, columns: int = 120, rows: int = 36, **environment: str
+    ) -> None:
+        self._terminal, end = pty.openpty()
+        fcntl.ioctl(end, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        variables = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor", **environment}
+        self.process = subprocess.Popen(
+            [str(word) for word in command], stdin=end, stdout=end, stderr=end, env=variables, start_new_session=True
+        )
+        os.close(end)
+        self.output = bytearray()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        while True:
+            try:
+                if select.select([self._terminal], [], [], 0.1)[0]:
+                    self.output += os.read(self._terminal, 65536)
+                elif self.process.poll() is not None:
+                    return
+            except OSError:
+                return
+
+    def press(self, keys: str) -> None:
+        """Send keys as a terminal sends them."""
+        os.write(self._terminal, keys.encode())
+
+    def wait_for(self, found: Callable[[], bool] | bytes, *, seconds: float = 30) -> None:
+        """Wait until `found` is true, or has been written to the screen.
+
+        Raises:
+            TimeoutError: it never was; the end of the output is in the message.
+        """
+        deadline = time.monotonic() + seconds
+        while not (found in self.output if isinstance(found, bytes) else found()):
+            if time.monotonic() > deadline or self.process.poll() is not None:
+                raise TimeoutError(f"waited for {found!r}; the screen ended with {bytes(self.output[-2000:])!r}")
+            time.sleep(0.01)
+
+    def end(self, *, seconds: float = 20) -> int:
+        """Wait for the program to end by itself; returns its exit code."""
+        code = self.process.wait(seconds)
+        self._reader.join(5)
+        return code
+
+    def kill(self, how: signal.Signals = signal.SIGKILL) -> None:
+        """Kill the program and wait until it is gone."""
+        self.process.send_signal(how)
+        self.process.wait(20)
+        self._reader.join(5)
+
+    def __enter__(self) -> Terminal:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            self.kill()
+        self._reader.join(5)
+        os.close(self._terminal)
