@@ -1,0 +1,153 @@
+"""Counts CLIP tokens id for id as open_clip's `SimpleTokenizer` does, without torch.
+
+Owns `data/clip_merges.txt.xz`: merges 1 to 48,894 of OpenAI CLIP's `bpe_simple_vocab_16e6.txt.gz` (MIT, (c) 2021
+OpenAI), one "left right" per line in order of rank, joined by newlines, compressed with lzma preset 9 extreme.
+Invariant: no merged token occurs twice in that file. So each merge is known by what it makes, and a pair met while
+merging never outranks the one that made it: merging by (rank, place) from a heap is exact, and never quadratic.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+from heapq import heapify, heappop, heappush
+from itertools import count
+from pathlib import Path
+from typing import Final, NamedTuple, Protocol
+
+CONTEXT_LENGTH: Final = 77
+"""Positions in CLIP's text tower, the two special tokens among them."""
+START_OF_TEXT: Final = 49_406
+END_OF_TEXT: Final = 49_407
+
+_MERGES: Final = Path(__file__).with_name("data") / "clip_merges.txt.xz"
+_SPECIAL: Final = {"<start_of_text>": START_OF_TEXT, "<end_of_text>": END_OF_TEXT}
+_WORD_END: Final = "</w>"
+_CACHED_LENGTH: Final = 64  # longer words are not words, and would make the cache as large as the input
+_PIECES: Final = r"<start_of_text>|<end_of_text>|'s|'t|'re|'ve|'m|'ll|'d|"
+# On plain text `regex` is not needed: there \p{L} is a-z (the text is lower-case by then) and \p{N} is 0-9.
+_PLAIN_WORD: Final = re.compile(_PIECES + r"[a-z]+|[0-9]|[^\sa-z0-9]+")
+# ftfy changes no ASCII text but for entities, escape sequences and other control characters.
+_NOT_PLAIN: Final = re.compile(r"[^\t\n\r -%'-~]")
+
+
+class _Finder(Protocol):
+    """What `re.Pattern` and `regex.Pattern` have in common for us."""
+
+    def findall(self, text: str, /) -> list[str]: ...
+
+
+def count_tokens(text: str) -> int:
+    """How many of CLIP's 77 positions `text` asks for, start and end of text included."""
+    return 2 + sum(len(_ids_of(word)) for word in _words(text))
+
+
+def encode(text: str) -> list[int]:
+    """The token ids of `text` without start and end of text, however many; a lone surrogate has none and raises."""
+    return [token for word in _words(text) for token in _ids_of(word)]
+
+
+def tokens(text: str) -> list[int]:
+    """The token ids of `text` between start and end of text; nothing is cut."""
+    return [START_OF_TEXT, *encode(text), END_OF_TEXT]
+
+
+def _words(text: str) -> Iterator[str]:
+    if _NOT_PLAIN.search(text) is None:
+        return iter(_PLAIN_WORD.findall(text.lower()))
+    cleaned = " ".join(_repaired(text).split()).lower()
+    return iter(_any_word().findall(cleaned))
+
+
+def _repaired(text: str) -> str:
+    import html  # noqa: PLC0415
+
+    import ftfy  # noqa: PLC0415
+
+    return str(html.unescape(html.unescape(ftfy.fix_text(text))))
+
+
+@lru_cache(maxsize=1)
+def _any_word() -> _Finder:
+    import regex  # noqa: PLC0415
+
+    pattern: _Finder = regex.compile(_PIECES + r"[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+", regex.IGNORECASE)
+    return pattern
+
+
+def _ids_of(word: str) -> tuple[int, ...]:
+    return _cached_ids(word) if len(word) <= _CACHED_LENGTH else _merged_ids(word)
+
+
+@lru_cache(maxsize=32_768)
+def _cached_ids(word: str) -> tuple[int, ...]:
+    return _merged_ids(word)
+
+
+def _merged_ids(word: str) -> tuple[int, ...]:
+    """`word` as bytes, merged as far as the merges go."""
+    if word in _SPECIAL:
+        return (_SPECIAL[word],)
+    vocabulary = _vocabulary()
+    symbols = [vocabulary.alphabet[byte] for byte in word.encode("utf-8")]
+    symbols[-1] += _WORD_END
+    return tuple(vocabulary.ids[symbol] for symbol in _merged(symbols, vocabulary.ranks))
+
+
+def _merged(symbols: list[str], ranks: dict[str, int]) -> list[str]:
+    """Merges the best-ranked pair of `symbols`, leftmost first, until no pair is left to merge.
+
+    A merged symbol stays at its left part's index; its right part becomes "" and `following` leaps over it.
+    """
+    size = len(symbols)
+    following = list(range(1, size + 1))
+    before = list(range(-1, size - 1))
+    heap = [(ranks[pair], at) for at in range(size - 1) if (pair := f"{symbols[at]} {symbols[at + 1]}") in ranks]
+    heapify(heap)
+    while heap:
+        rank, at = heappop(heap)
+        right = following[at]
+        if right >= size or not symbols[at] or ranks.get(f"{symbols[at]} {symbols[right]}") != rank:
+            continue  # one of the two has been merged away since this pair was noted
+        symbols[at] += symbols[right]
+        symbols[right] = ""
+        following[at] = following[right]
+        if following[at] < size:
+            before[following[at]] = at
+        for left in (before[at], at):
+            if left >= 0 and following[left] < size:
+                found = ranks.get(f"{symbols[left]} {symbols[following[left]]}")
+                if found is not None:
+                    heappush(heap, (found, left))
+    return [symbol for symbol in symbols if symbol]
+
+
+class _Vocabulary(NamedTuple):
+    alphabet: tuple[str, ...]
+    """The character that stands for each of the 256 bytes in the merges."""
+    ranks: dict[str, int]
+    """"left right" to its rank: the lower, the earlier it is merged."""
+    ids: dict[str, int]
+    """Symbol to token id."""
+
+
+@lru_cache(maxsize=1)
+def _vocabulary() -> _Vocabulary:
+    import lzma  # noqa: PLC0415
+
+    packed = _MERGES.read_bytes()
+    lines = lzma.decompress(packed).decode("utf-8")
+    merges = lines.split("\n")
+    alphabet = _alphabet()
+    # The ids count the printable bytes first, then the others: the order in which CLIP made up its alphabet.
+    letters = sorted(alphabet, key=lambda letter: (ord(letter) >= 256, ord(letter)))
+    symbols = letters + [letter + _WORD_END for letter in letters] + lines.replace(" ", "").split("\n")
+    return _Vocabulary(alphabet, dict(zip(merges, count(), strict=False)), dict(zip(symbols, count(), strict=False)))
+
+
+def _alphabet() -> tuple[str, ...]:
+    """Printable Latin-1 stands for itself; the other bytes become the characters from U+0100 on."""
+    spare = count(256)
+    printable = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
+    return tuple(chr(byte if byte in printable else next(spare)) for byte in range(256))
