@@ -8,6 +8,7 @@ counting to 1,200 together reached 566.
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
@@ -129,6 +130,21 @@ def insert_many(connection: Connection, table: str, columns: Sequence[str], rows
     if not rows:
         return 0
     return int(connection.exec_driver_sql(insert_new(table, columns), rows).rowcount)
+
+
+def select_in(
+    connection: Connection,
+    table: str,
+    columns: Sequence[str],
+    column: str,
+    values: Sequence[str] | Sequence[int],
+    *,
+    source_id: int | None = None,
+) -> list[Any]:
+    """The rows of `table` (of one source) whose `column` is among `values`, however many those are, by its index."""
+    source = "" if source_id is None else f"source_id = {source_id:d} AND "
+    statement = f'SELECT {", ".join(columns)} FROM "{table}" WHERE {source}{column} IN (SELECT value FROM json_each(?))'
+    return list(connection.exec_driver_sql(statement, (json.dumps(values),)))
 
 
 def index_text(connection: Connection, table: str, columns: Sequence[str], after: int, until: int) -> None:

@@ -72,29 +72,51 @@ _register()
 def main() -> int:
     """Run the command line; returns the exit code."""
     try:
-        code = app(standalone_mode=False)
-    except Exception as error:
-        return _tell(error)
+        code = app(standalone_mode=False, prog_name="negwb")
+        sys.stdout.flush()
+    except SystemExit as stop:
+        if isinstance(stop.__context__, BrokenPipeError):  # typer ends so when nobody reads on
+            return _nobody_reads()
+        raise
     except KeyboardInterrupt:
         return _interrupted()
-    return int(code or ExitCode.OK)
+    except Exception as error:
+        return _tell(error)
+    return _interrupted() if code == ExitCode.INTERRUPTED else int(code or ExitCode.OK)
 
 
-def _tell(error: Exception) -> int:
+# typer brings a click of its own or uses the installed one, depending on its version: its classes know which
+_CLICK_ERROR = typer.BadParameter.__mro__[2]
+
+
+def _tell(error: Any) -> int:
     """Say what went wrong in one line and a hint; a bug of ours shows its trace."""
-    import click  # noqa: PLC0415 -- typer has loaded it already
-
     if isinstance(error, NegwbError):
         return _fail(error.message, error.hint, error.exit_code)
-    if isinstance(error, click.exceptions.Abort):
+    if isinstance(error, typer.Abort):
         return _interrupted()
-    if isinstance(error, click.ClickException):
-        where = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "negwb"
-        return _fail(error.format_message(), f"see: {where} --help", ExitCode.USAGE)
+    if isinstance(error, _CLICK_ERROR):
+        return _tell_usage(error)
     if isinstance(error, BrokenPipeError):
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 -- nobody reads on; stay silent
-        return ExitCode.OK
+        return _nobody_reads()
     return _tell_record_error(error)
+
+
+def _tell_usage(error: Any) -> int:
+    context = getattr(error, "ctx", None)
+    if type(error).__name__ == "NoArgsIsHelpError":  # its message is the help itself
+        typer.echo(error.format_message(), err=True)
+        return ExitCode.USAGE
+    where = context.command_path if context else "negwb"
+    return _fail(error.format_message(), f"see: {where} --help", ExitCode.USAGE)
+
+
+def _nobody_reads() -> int:
+    """The reader of our output is gone (`negwb status | head -1`): be quiet, to the very end of the process."""
+    silence = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(silence, sys.stdout.fileno())
+    os.close(silence)
+    return ExitCode.OK
 
 
 def _tell_record_error(error: Exception) -> int:

@@ -1,0 +1,110 @@
+"""coco.json: COCO captions with `updated_caption`, as the published NegationCLIP set has it.
+
+{info, licenses, images, annotations}; one entry a line, so that a changed pair is a changed line. An entry's id is
+its key in the record, as a number unless it is none or its file had it in quotes. Where an id is taken (two accepted
+texts for one caption, two sources that count alike) the first in order keeps it and the others get the numbers after
+the largest. An unknown original caption is "" here (loaders collate strings), an unknown file name null.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from shutil import copyfileobj
+from typing import Any
+
+from curation_db.exporting.pairs import Frame, Pair, fields_of
+from curation_db.exporting.selection import number_of
+
+FILE = "coco.json"
+
+_dumps = json.JSONEncoder(allow_nan=False).encode
+
+
+class Ids:
+    """Gives every entry an id of its own."""
+
+    def __init__(self, largest: int) -> None:
+        self._next = largest + 1
+        self._taken: set[int | str] = set()
+
+    def give(self, key: str, stated: object = None) -> int | str:
+        """The id of the next entry, whose key in the record is `key`; `stated` is what its file had as id."""
+        number = None if stated == key else number_of(key)  # the file wrote "17" with quotes: so it comes back
+        wanted: int | str = key if number is None else number
+        if wanted in self._taken:
+            wanted, self._next = self._next, self._next + 1
+        self._taken.add(wanted)
+        return wanted
+
+
+class CocoWriter:
+    """Writes images as they come and annotations behind them, both streaming."""
+
+    def __init__(self, folder: Path, frame: Frame) -> None:
+        self._file = (folder / FILE).open("w", encoding="ascii", newline="\n")
+        # pairs come by picture, yet all images stand before the first annotation
+        self._annotations = tempfile.TemporaryFile("w+", encoding="ascii", newline="\n", dir=folder)  # noqa: SIM115
+        self._image_ids = Ids(frame.chosen.largest_image_id)
+        self._ids = Ids(frame.chosen.largest_caption_id)
+        self._image: tuple[str, str] | None = None
+        self._image_id: int | str = 0
+        licenses = ",".join(f"\n{_dumps(entry)}" for entry in frame.licenses)
+        self._file.write(f'{{\n"info": {_dumps(_info(frame))},\n"licenses": [{licenses}\n],\n"images": [')
+
+    def add(self, pair: Pair) -> None:
+        """Take the next pair."""
+        image = (pair.item.source, pair.item.image_key)
+        start = "\n" if self._image is None else ",\n"
+        if image != self._image:
+            self._image = image
+            self._file.write(start + _dumps(self._image_entry(pair)))
+        self._annotations.write(start + _dumps(self._annotation(pair)))
+
+    def _image_entry(self, pair: Pair) -> dict[str, Any]:
+        others = fields_of(pair.image_extra, f"image {pair.item.image_key}")
+        self._image_id = self._image_ids.give(pair.item.image_key, others.get("id"))
+        entry: dict[str, Any] = {"id": self._image_id, "file_name": pair.item.file_name}
+        sizes = {"width": pair.width, "height": pair.height}
+        entry |= {name: size for name, size in sizes.items() if size is not None}
+        return entry | _new(others, entry)
+
+    def _annotation(self, pair: Pair) -> dict[str, Any]:
+        item = pair.item
+        others = fields_of(pair.extra, f"candidate {item.key}")
+        entry = {
+            "image_id": self._image_id,
+            "id": self._ids.give(item.key if item.caption_key is None else item.caption_key, others.get("id")),
+            "caption": item.caption or "",
+            "updated_caption": item.text,
+        }
+        return entry | _new(others, entry)
+
+    def finish(self) -> None:
+        """Complete the file."""
+        self._file.write('\n],\n"annotations": [')
+        self._annotations.seek(0)
+        copyfileobj(self._annotations, self._file)
+        self._file.write("\n]\n}\n")
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the files."""
+        self._annotations.close()
+        self._file.close()
+
+
+def _info(frame: Frame) -> dict[str, Any]:
+    states = ", ".join(frame.selection.told()["states"])
+    return {
+        "description": f"Negated captions curated with negwb; state: {states}",
+        "version": f"negwb {frame.tool_version}",
+        "event": frame.chosen.event_seq,
+    }
+
+
+def _new(others: Mapping[str, Any], entry: Mapping[str, Any]) -> dict[str, Any]:
+    """The kept fields, but for those that the record knows better."""
+    return {name: value for name, value in others.items() if name not in entry}

@@ -1,0 +1,135 @@
+"""The pairs of an export, read from the record in order, a batch at a time; and what a format's writer must do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from sqlalchemy import Connection, bindparam, text
+
+from curation_db.errors import RecordError
+from curation_db.exporting.selection import Chosen, Outcome, Selection, batches
+from curation_db.manifest import Item
+
+_COLUMNS = {
+    "key": "c.key", "source": "s.name", "image_key": "i.key", "file_name": "i.file_name",
+    "image_sha256": "i.content_sha256", "caption_key": "t.key", "caption": "t.text", "text": "c.text",
+    "concept": "c.concept", "negation_type": "c.negation_type", "cue": "c.cue", "cue_position": "c.cue_position",
+    "pipeline": "c.pipeline", "generator": "c.generator", "prompt_version": "c.prompt_version", "tokens": "c.tokens",
+    "edited": "p.key",
+}  # fmt: skip
+"""Where the record holds an item's fields; the others are the outcome's."""
+_ROWS = text(f"""
+    SELECT c.id, i.width, i.height, c.extra, i.extra, {", ".join(_COLUMNS.values())}
+    FROM candidate c
+    JOIN image i ON i.id = c.image_id
+    JOIN source s ON s.id = i.source_id
+    LEFT JOIN caption t ON t.id = c.caption_id
+    LEFT JOIN candidate p ON p.id = c.parent_id
+    WHERE c.id IN :ids
+""").bindparams(bindparam("ids", expanding=True))
+_LICENSES = text("SELECT name, licenses FROM source WHERE licenses IS NOT NULL ORDER BY name")
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One pair with what its files said beside it."""
+
+    item: Item
+    width: int | None
+    height: int | None
+    extra: str | None
+    """JSON object: the annotation's other fields."""
+    image_extra: str | None
+    """JSON object: the image entry's other fields."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What a writer knows before the first pair."""
+
+    selection: Selection
+    chosen: Chosen
+    tool_version: str
+    licenses: tuple[Any, ...]
+    """The `licenses` entries of all sources in the export, by source name, equal ones once."""
+
+
+class Writer(Protocol):
+    """Writes one data file; `add` for every pair, in order, then `finish`."""
+
+    def add(self, pair: Pair) -> None:
+        """Take the next pair."""
+
+    def finish(self) -> None:
+        """Complete the file."""
+
+    def close(self) -> None:
+        """Let go of all files, whether the data are complete or not; may be called twice."""
+
+
+Format = Callable[[Path, Frame], Writer]
+"""Makes the writer of a format: it starts its data file in the folder."""
+
+
+def frame_of(connection: Connection, selection: Selection, chosen: Chosen, tool_version: str) -> Frame:
+    """What the writers are told first."""
+    kept: list[Any] = []
+    for row in connection.execute(_LICENSES):
+        listed = _loads(row.licenses, f"source {row.name}", list) if row.name in chosen.sources else []
+        kept += [entry for entry in listed if entry not in kept]
+    return Frame(selection, chosen, tool_version, tuple(kept))
+
+
+def read_pairs(connection: Connection, chosen: Chosen) -> Iterator[Pair]:
+    """The chosen pairs, in order."""
+    for ids in batches(chosen.ids):
+        rows = {row[0]: row for row in connection.execute(_ROWS, {"ids": ids}).all()}
+        yield from (_pair(rows[number], chosen.outcomes[number]) for number in ids)
+
+
+def _pair(row: Any, outcome: Outcome) -> Pair:
+    _, width, height, extra, image_extra, *told = row
+    known: dict[str, Any] = dict(zip(_COLUMNS, told, strict=True))
+    if known["image_sha256"] is not None:
+        known["image_sha256"] = known["image_sha256"].hex()
+    item = Item(
+        **known,
+        state=str(outcome.state),
+        accepts=outcome.accepts,
+        rejects=outcome.rejects,
+        deciders=outcome.deciders,
+        reasons=outcome.reasons,
+        stream=outcome.stream,
+    )
+    return Pair(item, width, height, extra, image_extra)
+
+
+def fields_of(extra: str | None, owner: str) -> Mapping[str, Any]:
+    """The fields that an import kept; NaN and infinities, which JSON does not have, become null.
+
+    Raises:
+        RecordError: they are no JSON object; `owner` says whose they are.
+    """
+    return _loads(extra, owner, dict) if extra else {}
+
+
+_Kept = TypeVar("_Kept", bound=list[Any] | dict[str, Any])
+
+
+def _loads(written: str, owner: str, wanted: type[_Kept]) -> _Kept:
+    try:
+        told = json.loads(written, parse_constant=lambda _: None, parse_float=_finite)
+    except ValueError as error:
+        raise RecordError(f"{owner}: what was kept from its file is damaged: {error}") from error
+    if not isinstance(told, wanted):
+        raise RecordError(f"{owner}: what was kept from its file is no JSON {wanted.__name__}")
+    return told
+
+
+def _finite(written: str) -> float | None:
+    value = float(written)
+    return value if value - value == 0 else None

@@ -1,0 +1,208 @@
+"""What goes into an export: the candidates whose state AT an event is asked for, in an order that never changes.
+
+States are folded from the events up to that event, in one streaming pass; what is decided, edited or undone later
+cannot matter. Only `open` is a state that no event makes: a set of open candidates also depends on what is imported.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import chain, groupby
+from operator import itemgetter
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, bindparam, text
+
+from curation_db.exporting.refusals import ExportRefused
+from curation_db.fold import Happened, Overlap, effective, fold
+from curation_db.words import Kind, Role, State, Stream
+
+BATCH = 1_000
+"""Rows fetched at a time by their ids."""
+
+_EVENTS = """
+    SELECT e.candidate_id, c.overlap, e.seq, e.actor, e.role, e.kind, e.verdict, e.undo_of, e.reason, e.stream
+    FROM event e JOIN candidate c ON c.id = e.candidate_id WHERE e.seq <= :at {more} ORDER BY e.candidate_id, e.seq
+"""
+_TOUCHED = "AND e.candidate_id IN (SELECT candidate_id FROM event WHERE seq > :since)"
+_UNTOUCHED = text("""
+    SELECT id FROM candidate c WHERE NOT EXISTS (SELECT 1 FROM event e WHERE e.candidate_id = c.id AND e.seq <= :at)
+    AND id NOT IN (SELECT child_id FROM event WHERE seq > :at AND child_id IS NOT NULL)
+""")
+_KEYS = text("""
+    SELECT c.id, s.name, i.key, c.key AS candidate_key, t.key AS caption_key FROM candidate c
+    JOIN image i ON i.id = c.image_id JOIN source s ON s.id = i.source_id LEFT JOIN caption t ON t.id = c.caption_id
+    WHERE c.id IN :ids
+""").bindparams(bindparam("ids", expanding=True))
+_DIGITS = re.compile("([0-9]+)")
+_NUMBER = re.compile("0|-?[1-9][0-9]{0,17}")
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What is asked for; further filters get a field here."""
+
+    states: tuple[State, ...] = (State.ACCEPTED,)
+
+    def told(self) -> dict[str, list[str]]:
+        """As the manifest holds it: the order in which it was typed does not count."""
+        return {"states": sorted(self.states)}
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What the events of a candidate come to, as far as an export tells it."""
+
+    state: State = State.OPEN
+    accepts: int = 0
+    rejects: int = 0
+    deciders: tuple[str, ...] = ()
+    reasons: tuple[str, ...] = ()
+    stream: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """The pairs of an export."""
+
+    event_seq: int
+    ids: list[int]
+    """Candidates, in the order of the export."""
+    outcomes: dict[int, Outcome]
+    sources: tuple[str, ...]
+    largest_image_id: int
+    """The largest number among the images' keys; 0: none is a number."""
+    largest_caption_id: int
+
+
+class _Said(NamedTuple):
+    """An event without what differs from candidate to candidate, so that equal histories are folded once."""
+
+    actor: str
+    role: str
+    kind: str
+    verdict: str | None
+    reason: str | None
+    stream: str
+    undoes: int | None
+    """Place (from 1) in the candidate's history of the event that this one takes back."""
+
+
+def newest_event(connection: Connection) -> int:
+    """The sequence number of the newest event; 0: nothing has been decided yet."""
+    return int(connection.execute(text("SELECT coalesce(max(seq), 0) FROM event")).scalar_one())
+
+
+def choose(connection: Connection, selection: Selection, *, at: int | None = None) -> Chosen:
+    """The pairs that `selection` asks for, as things stood at the event `at` (None: the newest).
+
+    Raises:
+        ExportRefused: there is no such event.
+    """
+    newest = newest_event(connection)
+    if at is not None and not 0 <= at <= newest:
+        raise ExportRefused(f"there is no event {at}", hint=f"the newest is {newest}; see: negwb status")
+    until = newest if at is None else at
+    outcomes = {number: o for number, o in outcomes_at(connection, until) if o.state in selection.states}
+    if State.OPEN in selection.states:
+        outcomes |= {row.id: Outcome() for row in connection.execute(_UNTOUCHED, {"at": until})}
+    return _in_order(connection, until, outcomes)
+
+
+def outcomes_at(connection: Connection, at: int, *, since: int | None = None) -> Iterator[tuple[int, Outcome]]:
+    """Every candidate with events up to `at`, and what they come to; `since`: only those with events after it."""
+    statement = text(_EVENTS.format(more="" if since is None else _TOUCHED))
+    told = {"at": at} if since is None else {"at": at, "since": since}
+    result = connection.execute(statement, told, execution_options={"yield_per": BATCH})
+    for candidate_id, group in groupby(chain.from_iterable(result.partitions()), key=itemgetter(0)):
+        history = list(group)
+        yield candidate_id, _outcome(_history(history), history[0].overlap)
+
+
+def _history(rows: list[Any]) -> tuple[_Said, ...]:
+    places = {row[2]: place for place, row in enumerate(rows, 1)} if len(rows) > 1 else {}
+    return tuple(
+        _Said(actor, role, kind, verdict, reason, stream, places.get(undo_of))
+        for _, _, _, actor, role, kind, verdict, undo_of, reason, stream in rows
+    )
+
+
+@lru_cache(maxsize=4_096)
+def _outcome(history: tuple[_Said, ...], overlap: str) -> Outcome:
+    happened = [
+        Happened(place, s.actor, Role(s.role), Kind(s.kind), Kind(s.verdict) if s.verdict else None, s.undoes)
+        for place, s in enumerate(history, 1)
+    ]
+    standing = fold(happened, Overlap.parse(overlap))
+    deciding = [history[event.seq - 1] for event in _since_requeue(effective(happened))]
+    deciders = _deciders(deciding, standing.voters)
+    said = [s for s in deciding if s.actor in deciders]
+    return Outcome(
+        standing.state,
+        standing.accepts,
+        standing.rejects,
+        tuple(sorted(deciders)),
+        tuple(sorted({s.reason for s in said if s.reason})) if standing.rejects else (),
+        _stream(said),
+    )
+
+
+def _since_requeue(events: list[Happened]) -> list[Happened]:
+    last = max((i for i, event in enumerate(events) if event.kind is Kind.REQUEUE), default=-1)
+    return events[last + 1 :]
+
+
+def _deciders(deciding: Iterable[_Said], voters: frozenset[str]) -> frozenset[str]:
+    """An adjudicator's final word, else the people's votes, else the policies' acceptance."""
+    final = [s.actor for s in deciding if s.kind == Kind.ADJUDICATE]
+    if final:
+        return frozenset(final[-1:])
+    newest = {s.actor: s.kind for s in deciding if s.role == Role.POLICY}
+    return voters or frozenset(actor for actor, kind in newest.items() if kind == Kind.ACCEPT)
+
+
+def _stream(said: list[_Said]) -> str | None:
+    if not said:
+        return None
+    return str(Stream.AUDIT if any(s.stream == Stream.AUDIT for s in said) else Stream.REVIEW)
+
+
+def _in_order(connection: Connection, event_seq: int, outcomes: dict[int, Outcome]) -> Chosen:
+    """By the source's name, the picture's key and the candidate's, numbers in them by their value."""
+    places: list[tuple[object, int]] = []
+    sources: set[str] = set()
+    image_id = caption_id = 0
+    for ids in batches(list(outcomes)):
+        for number, source, image, key, caption in connection.execute(_KEYS, {"ids": ids}).all():
+            places.append(((source, _natural_image(image), image, natural(key), key), number))
+            sources.add(source)
+            image_id = max(image_id, number_of(image) or 0)
+            caption_id = max(caption_id, number_of(caption or key) or 0)
+    places.sort()
+    return Chosen(event_seq, [number for _, number in places], outcomes, tuple(sorted(sources)), image_id, caption_id)
+
+
+def natural(key: str) -> list[object]:
+    """What sorts `key` with the numbers in it by their value; digits stay text, so no length of them costs."""
+    parts: list[object] = list(_DIGITS.split(key))
+    for i in range(1, len(parts), 2):
+        digits = str(parts[i]).lstrip("0")
+        parts[i] = (len(digits), digits)
+    return parts
+
+
+_natural_image = lru_cache(maxsize=256)(natural)  # a picture's pairs mostly come one after the other
+
+
+def number_of(key: str) -> int | None:
+    """The number that `key` writes out, where it is one that COCO files hold as such."""
+    # "007" is a name: as a number it would come back as another key
+    return int(key) if _NUMBER.fullmatch(key) else None
+
+
+def batches(ids: list[int]) -> Iterator[list[int]]:
+    """`ids` in pieces that a statement can name."""
+    return (ids[i : i + BATCH] for i in range(0, len(ids), BATCH))

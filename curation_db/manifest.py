@@ -1,0 +1,255 @@
+"""The shape of a frozen set: a folder with `manifest.json`, `items.jsonl` and the data files it lists.
+
+Pure (standard library only), so that trainers and benchmarks read sets without the record. Nothing in a set depends
+on the clock, on where the workspace lies or on the folder's name; `verify` tells whether it is still what was frozen.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+FORMAT = 1
+"""Of the folder; raised when an older reader would misread it."""
+MANIFEST_FILE = "manifest.json"
+ITEMS_FILE = "items.jsonl"
+
+_CHUNK = 1 << 20
+
+_encode = json.JSONEncoder(allow_nan=False).encode
+
+
+class ManifestError(ValueError):
+    """The folder is no frozen set that can be read; one line that says why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """One line of items.jsonl: a pair with where it came from and who decided, named by keys that stay."""
+
+    key: str
+    """The candidate's, unique in its source."""
+    source: str
+    image_key: str
+    file_name: str | None = None
+    """Below one of the source's picture folders."""
+    image_sha256: str | None = None
+    """Of the picture's bytes, where they had been seen when the set was frozen."""
+    caption_key: str | None = None
+    caption: str | None = None
+    """The human's caption, where it is known."""
+    text: str
+    """The negated caption."""
+    concept: str | None = None
+    """What it denies."""
+    negation_type: str = "other"
+    cue: str | None = None
+    cue_position: str | None = None
+    pipeline: str = ""
+    generator: str = ""
+    prompt_version: str | None = None
+    tokens: int = 0
+    """CLIP tokens with both ends."""
+    edited: str | None = None
+    """Key of the candidate that a person's edit replaced by this one."""
+    state: str = "accepted"
+    """At the manifest's event, as all that follows."""
+    accepts: int = 0
+    rejects: int = 0
+    deciders: tuple[str, ...] = ()
+    """Whose word the state rests on."""
+    reasons: tuple[str, ...] = ()
+    """Why it was rejected, by those who did."""
+    stream: str | None = None
+    """audit where anybody decided about it in the audit, else review; none where nobody decided."""
+
+    def to_line(self) -> str:
+        """The item as its line (ASCII, so that no reader can take a part of it for a line's end)."""
+        return _encode({name: getattr(self, name) for name in _ITEM_FIELDS}) + "\n"
+
+    @classmethod
+    def from_line(cls, line: str) -> Item:
+        """The item on `line`; keys of a later version are passed over.
+
+        Raises:
+            ValueError: it is none.
+        """
+        told = json.loads(line)
+        if not isinstance(told, dict) or not all(isinstance(told.get(name), str) for name in _ITEM_NEEDS):
+            raise ValueError(f"an object with {', '.join(_ITEM_NEEDS)} is expected")
+        known: dict[str, Any] = {name: told[name] for name in _ITEM_FIELDS if name in told}
+        for name in _ITEM_LISTS & known.keys():
+            known[name] = tuple(known[name])
+        return cls(**known)
+
+
+_ITEM_FIELDS = tuple(item.name for item in fields(Item))
+_ITEM_NEEDS = ("key", "source", "image_key", "text")
+_ITEM_LISTS = frozenset({"deciders", "reasons"})
+
+
+@dataclass(frozen=True, slots=True)
+class FileFacts:
+    """What a file of a set must be."""
+
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How much of what is in a set."""
+
+    pairs: int = 0
+    images: int = 0
+    edited: int = 0
+    without_caption: int = 0
+    """Pairs of which no human's caption is known: null in JSONL, "" in COCO."""
+    without_file_name: int = 0
+    by_source: Mapping[str, int] = field(default_factory=dict)
+    by_negation_type: Mapping[str, int] = field(default_factory=dict)
+    by_cue: Mapping[str, int] = field(default_factory=dict)
+    by_cue_position: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """What manifest.json says; `name` is the folder's and stands in no file."""
+
+    name: str
+    tool_version: str
+    event_seq: int
+    """The record's state at this event was frozen."""
+    selection: Mapping[str, Any]
+    """What was asked for: {"states": [...]} and, later, further filters."""
+    counts: Counts
+    files: Mapping[str, FileFacts]
+    export_sha256: str
+    """One hash for all of it; see `hash_of`."""
+    format: int = FORMAT
+
+    def to_text(self) -> str:
+        """The file's content."""
+        told = {
+            "format": self.format,
+            "tool_version": self.tool_version,
+            "event_seq": self.event_seq,
+            "selection": dict(self.selection),
+            "counts": {item.name: getattr(self.counts, item.name) for item in fields(Counts)},
+            "files": {name: {"sha256": f.sha256, "bytes": f.bytes} for name, f in sorted(self.files.items())},
+            "export_sha256": self.export_sha256,
+        }
+        return json.dumps(told, indent=2) + "\n"
+
+
+def hash_of(files: Mapping[str, FileFacts]) -> str:
+    """The hash over the files' hashes: what `sha256sum FILES | sha256sum` prints, the names in byte order."""
+    lines = "".join(f"{files[name].sha256}  {name}\n" for name in sorted(files))
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def file_facts(path: Path) -> FileFacts:
+    """The hash and size of the file as it lies on the disk."""
+    digest, size = hashlib.sha256(), 0
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+            size += len(chunk)
+    return FileFacts(digest.hexdigest(), size)
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of the set in `folder`.
+
+    Raises:
+        ManifestError: there is none, it is damaged, or a newer negwb wrote it.
+    """
+    path = folder / MANIFEST_FILE
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ManifestError(f"{folder} is no export: it has no {MANIFEST_FILE}") from error
+    except (OSError, ValueError) as error:
+        raise ManifestError(f"{path}: {error}") from error
+    if isinstance(told, dict) and isinstance(told.get("format"), int) and told["format"] > FORMAT:
+        raise ManifestError(f"{path} was written by a newer negwb (format {told['format']}; known: {FORMAT})")
+    try:
+        return _parse(folder.name, told)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ManifestError(f"{path} is damaged: {error!r}") from error
+
+
+def _parse(name: str, told: Mapping[str, Any]) -> Manifest:
+    known = {item.name for item in fields(Counts)}
+    return Manifest(
+        name=name,
+        tool_version=str(told["tool_version"]),
+        event_seq=int(told["event_seq"]),
+        selection=dict(told["selection"]),
+        counts=Counts(**{key: value for key, value in told["counts"].items() if key in known}),
+        files={key: FileFacts(str(f["sha256"]), int(f["bytes"])) for key, f in told["files"].items()},
+        export_sha256=str(told["export_sha256"]),
+        format=int(told["format"]),
+    )
+
+
+def read_items(folder: Path) -> Iterator[Item]:
+    """The items of the set in `folder`, in their order, one at a time.
+
+    Raises:
+        ManifestError: there is no such file, or a line of it is no item.
+    """
+    path = folder / ITEMS_FILE
+    try:
+        with path.open(encoding="utf-8", newline="\n") as file:
+            yield from _parsed(path, file)
+    except (OSError, UnicodeDecodeError) as error:
+        raise ManifestError(f"{path}: {error}") from error
+
+
+def _parsed(path: Path, lines: Iterable[str]) -> Iterator[Item]:
+    for number, line in enumerate(lines, 1):
+        try:
+            item = Item.from_line(line)
+        except (ValueError, TypeError) as error:
+            raise ManifestError(f"{path}, line {number}: {error}") from error
+        yield item
+
+
+def verify(folder: Path) -> list[str]:
+    """What is wrong with the set in `folder`, a line each; nothing: it is byte for byte what was frozen."""
+    try:
+        manifest = read_manifest(folder)
+    except ManifestError as error:
+        return [str(error)]
+    problems = [problem for name, facts in sorted(manifest.files.items()) for problem in _check(folder, name, facts)]
+    if hash_of(manifest.files) != manifest.export_sha256:
+        problems.append(f"{MANIFEST_FILE}: export_sha256 is not that of the files it lists")
+    if ITEMS_FILE not in manifest.files:
+        problems.append(f"{MANIFEST_FILE} does not list {ITEMS_FILE}")
+    known = {MANIFEST_FILE, *manifest.files}
+    problems += [f"{path.name}: not in the manifest" for path in sorted(folder.iterdir()) if path.name not in known]
+    return problems
+
+
+def _check(folder: Path, name: str, facts: FileFacts) -> list[str]:
+    if Path(name).name != name:
+        return [f"{name!r}: a file outside the folder"]  # a hostile manifest must not make us read elsewhere
+    try:
+        found = file_facts(folder / name)
+    except OSError as error:
+        return [f"{name}: {error.strerror or error}"]
+    if found.bytes != facts.bytes:
+        return [f"{name}: {found.bytes} bytes instead of {facts.bytes}"]
+    return [f"{name}: its content was changed"] if found.sha256 != facts.sha256 else []
+
+
+def list_exports(exports: Path) -> list[str]:
+    """The names of the sets in the folder `exports`; half-written ones have a dot in front and do not count."""
+    if not exports.is_dir():
+        return []
+    return sorted(path.name for path in exports.iterdir() if path.is_dir() and not path.name.startswith("."))

@@ -1,0 +1,142 @@
+"""What the record holds, counted: sources, states, people, sessions.
+
+Reads only. It counts rows, so it is for `status` and never on the way to the next card.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection, bindparam, text
+
+from curation_db.words import Kind, State, Stream
+
+_SOURCES = text("""
+    SELECT s.name, (SELECT count(*) FROM image i WHERE i.source_id = s.id) AS images,
+           (SELECT count(*) FROM caption t WHERE t.source_id = s.id) AS captions,
+           (SELECT count(*) FROM candidate c WHERE c.source_id = s.id) AS candidates
+    FROM source s ORDER BY s.name
+""")
+_STATES = text("""
+    SELECT s.state, c.audit, count(*) AS n FROM candidate_state s JOIN candidate c ON c.id = s.candidate_id
+    GROUP BY s.state, c.audit
+""")
+_DECISIONS = (Kind.ACCEPT, Kind.REJECT, Kind.UNSURE, Kind.SKIP, Kind.EDIT, Kind.ADJUDICATE, Kind.FLIP)
+_SAID = text("SELECT actor, kind, count(*) AS n FROM event GROUP BY actor, kind")
+_LAST = text("SELECT at FROM event WHERE actor = :name ORDER BY seq DESC LIMIT 1")
+_UNDOS = text("SELECT seq, undo_of FROM event WHERE undo_of IS NOT NULL ORDER BY seq DESC")
+_WHOSE = text("SELECT actor, kind FROM event WHERE seq IN :seqs").bindparams(bindparam("seqs", expanding=True))
+_BATCH = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class SourceCounts:
+    """How much there is of one source."""
+
+    name: str
+    images: int
+    captions: int
+    candidates: int
+
+
+@dataclass(frozen=True, slots=True)
+class PersonCounts:
+    """What one person decided, without what was taken back."""
+
+    name: str
+    role: str
+    decisions: dict[str, int]
+    """Kind of event to how many stand; kinds that never occurred are 0."""
+    last_at: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSession:
+    """A run of the app that has not ended, or died without saying so."""
+
+    annotator: str
+    host: str
+    pid: int
+    started_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class LastEvent:
+    """The newest event."""
+
+    seq: int
+    actor: str
+    kind: str
+    at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """Everything counted."""
+
+    sources: tuple[SourceCounts, ...]
+    states: dict[str, dict[str, int]] = field(default_factory=dict)
+    """Stream to state to candidates; every state is there."""
+    people: tuple[PersonCounts, ...] = ()
+    sessions: tuple[OpenSession, ...] = ()
+    last_event: LastEvent | None = None
+
+
+def overview(connection: Connection) -> Overview:
+    """Count the record."""
+    return Overview(
+        tuple(SourceCounts(*row) for row in connection.execute(_SOURCES)),
+        _states(connection),
+        _people(connection),
+        _sessions(connection),
+        _last_event(connection),
+    )
+
+
+def _states(connection: Connection) -> dict[str, dict[str, int]]:
+    found = {stream.value: {state.value: 0 for state in State} for stream in Stream}
+    for row in connection.execute(_STATES):
+        found[Stream.AUDIT if row.audit else Stream.REVIEW][row.state] = row.n
+    return found
+
+
+def _people(connection: Connection) -> tuple[PersonCounts, ...]:
+    said = Counter({(row.actor, row.kind): row.n for row in connection.execute(_SAID)})
+    said.subtract(_taken_back(connection))
+    return tuple(
+        PersonCounts(
+            row.name,
+            row.role,
+            {kind.value: said[row.name, kind.value] for kind in _DECISIONS},
+            connection.execute(_LAST, {"name": row.name}).scalar(),
+        )
+        for row in connection.execute(text("SELECT name, role FROM annotator ORDER BY name")).all()
+    )
+
+
+def _taken_back(connection: Connection) -> Counter[tuple[str, str]]:
+    """Events by actor and kind that an undo took back, and that no later undo restored (as `fold.effective`)."""
+    undone: set[int] = set()
+    for row in connection.execute(_UNDOS):
+        if row.seq not in undone:
+            undone.add(row.undo_of)
+    listed = sorted(undone)
+    found: Counter[tuple[str, str]] = Counter()
+    for start in range(0, len(listed), _BATCH):
+        rows = connection.execute(_WHOSE, {"seqs": listed[start : start + _BATCH]})
+        found.update((row.actor, row.kind) for row in rows)
+    return found
+
+
+def _sessions(connection: Connection) -> tuple[OpenSession, ...]:
+    rows = connection.execute(
+        text("""SELECT a.name, s.host, s.pid, s.started_at FROM work_session s
+                JOIN annotator a ON a.id = s.annotator_id WHERE s.ended_at IS NULL ORDER BY s.started_at, s.id""")
+    )
+    return tuple(OpenSession(*row) for row in rows)
+
+
+def _last_event(connection: Connection) -> LastEvent | None:
+    row = connection.execute(text("SELECT seq, actor, kind, at FROM event ORDER BY seq DESC LIMIT 1")).first()
+    return LastEvent(*row) if row else None

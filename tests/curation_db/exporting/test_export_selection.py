@@ -1,0 +1,174 @@
+"""What goes in: the state at an event, folded from the events alone, and who it rests on."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlalchemy import text
+
+from curation_db.exporting.refusals import ExportRefused
+from curation_db.exporting.selection import Outcome, Selection, choose, natural, number_of, outcomes_at
+from curation_db.exporting.staleness import Drift, drift_since
+from curation_db.fold import Overlap, fold
+from curation_db.manifest import read_items
+from curation_db.standing import events_of
+from curation_db.words import Kind, Reason, State
+
+
+def chosen(record, *states, at=None):
+    with record.store.read() as connection:
+        return sorted(choose(connection, Selection(states or (State.ACCEPTED,)), at=at).ids)
+
+
+def drift(record, event, *states):
+    with record.store.read() as connection:
+        return drift_since(connection, event, states or (State.ACCEPTED,))
+
+
+def test_states(decided):
+    assert chosen(decided) == [1, 2, 3, 4, 5, 6]
+    assert chosen(decided, State.REJECTED, State.UNSURE) == [7, 8, 9]
+    assert chosen(decided, State.OPEN) == [10]
+    assert chosen(decided, *State) == list(range(1, 11))
+
+
+def test_state_at_an_event_whatever_came_later(decided):
+    ana = decided.person("ana")
+    ana.undo()  # event 10 takes back 9
+    ana.undo()  # event 11 takes back 8
+    assert chosen(decided, at=3) == [1, 2, 3]
+    assert chosen(decided, State.REJECTED, at=9) == [7, 8]
+    assert chosen(decided, State.REJECTED) == [7]
+    ana.redo()
+    assert chosen(decided, State.REJECTED) == [7, 8]
+    assert chosen(decided, State.REJECTED, at=11) == [7]
+    assert chosen(decided, at=0) == []
+
+
+def test_children_of_later_edits_do_not_exist_yet(decided):
+    before = decided.last_event()
+    child = decided.person("ana").edit(2, "a dog on a bed without a cat").child_id
+    assert chosen(decided) == [1, 3, 4, 5, 6, child]
+    assert chosen(decided, at=before) == [1, 2, 3, 4, 5, 6]
+    assert chosen(decided, State.OPEN, at=before) == [10]
+    assert chosen(decided, State.SUPERSEDED) == [2]
+
+
+def test_edit_names_what_it_replaced(decided):
+    decided.person("ana").edit(2, "a dog on a bed without a cat", concept="cat")
+    decided.freeze("s")
+    edited = [item for item in read_items(decided.export("s")) if item.edited]
+    assert [(item.edited, item.text, item.pipeline) for item in edited] == [
+        ("gen/8", "a dog on a bed without a cat", "edit")
+    ]
+
+
+@pytest.mark.parametrize("at", [10, 1_000, -1])
+def test_there_is_no_such_event(decided, at):
+    with pytest.raises(ExportRefused):
+        chosen(decided, at=at)
+
+
+def test_who_decided_and_why(record):
+    record.pairs(2)
+    source = record.source("two")
+    image = record.image(source, "1", "1.jpg")
+    asked_twice = record.candidate(source, "gen/1", image, "no dog", overlap="2")
+    ana, bob = record.person("ana"), record.person("bob")
+    bob.decide(asked_twice, Kind.REJECT, reason=Reason.SCOPE)
+    ana.decide(asked_twice, Kind.REJECT, reason=Reason.PRESENT)
+    ana.note(asked_twice, "look again")
+    ana.decide(1, Kind.SKIP)
+    bob.decide(1, Kind.ACCEPT)
+    with record.store.read() as connection:
+        found = dict(outcomes_at(connection, record.last_event()))
+    reasons = ("present", "scope")
+    assert found[asked_twice] == Outcome(State.REJECTED, 0, 2, ("ana", "bob"), reasons, "review")
+    assert found[1] == Outcome(State.ACCEPTED, 1, 0, ("bob",), (), "review")
+
+
+DEEDS = ("accept", "reject", "unsure", "skip", "edit", "undo", "redo", "flag")
+
+
+def do(person, kind, candidate, step):
+    match kind:
+        case "undo" | "redo":
+            getattr(person, kind)()
+        case "edit":
+            person.edit(candidate, f"no dog at step {step}")
+        case "flag":
+            person.toggle_flag(candidate)
+        case _:
+            reason = Reason.SCOPE if kind == "reject" else None
+            person.decide(candidate, Kind(kind), reason=reason)
+
+
+@settings(max_examples=40, deadline=None)
+@given(deeds=st.lists(st.tuples(st.booleans(), st.integers(1, 3), st.sampled_from(DEEDS)), max_size=20))
+def test_every_past_event_gives_what_was_true_then(new_record, deeds):
+    """GIVEN any deeds of two people THEN each past event gives what the materialised state was at that moment."""
+    with new_record() as record:
+        record.pairs(3)
+        people = record.person("ana"), record.person("bob")
+        then = {0: {1: "open", 2: "open", 3: "open"}}
+        for step, (second, candidate, kind) in enumerate(deeds):
+            do(people[second], kind, candidate, step)
+            then[record.last_event()] = states_now(record)
+        now = then[record.last_event()]
+        for event, states in then.items():
+            for state in (State.ACCEPTED, State.OPEN, State.SUPERSEDED):
+                was = {number for number, each in states.items() if each == state}
+                is_now = {number for number, each in now.items() if each == state}
+                assert set(chosen(record, state, at=event)) == was
+                assert drift(record, event, state) == Drift(entered=len(is_now - was), left=len(was - is_now))
+
+
+def states_now(record):
+    with record.store.read() as connection:
+        return {row.candidate_id: row.state for row in connection.execute(text("SELECT * FROM candidate_state"))}
+
+
+def test_outcomes_are_the_fold(decided):
+    with decided.store.read() as connection:
+        for number, outcome in outcomes_at(connection, 9):
+            standing = fold(events_of(connection, number), Overlap.parse("1"))
+            assert (outcome.state, outcome.accepts) == (standing.state, standing.accepts)
+
+
+class TestDrift:
+    def test_nothing_moved(self, decided):
+        bob = decided.person("bob")
+        bob.decide(1, Kind.ACCEPT)
+        bob.note(2, "nice")
+        bob.decide(10, Kind.SKIP)
+        assert drift(decided, 9) == Drift(0, 0)
+        assert not drift(decided, 9).stale
+
+    def test_in_out_and_back(self, decided):
+        ana = decided.person("ana")
+        ana.decide(10, Kind.ACCEPT)
+        ana.edit(1, "a bed without a cat")
+        assert drift(decided, 9) == Drift(2, 1)
+        ana.undo()
+        ana.undo()
+        assert drift(decided, 9) == Drift(0, 0)
+
+
+@pytest.mark.parametrize(
+    ("key", "number"),
+    [("0", 0), ("42", 42), ("-5", -5), ("9" * 18, 10**18 - 1)],
+)
+def test_keys_that_are_numbers(key, number):
+    assert number_of(key) == number
+
+
+@pytest.mark.parametrize("key", ["007", "-0", "-", "5\n", "", "1e3", "٣", "²", "9" * 19, "a.jpg"])
+def test_keys_that_are_names(key):
+    assert number_of(key) is None
+
+
+def test_natural_order():
+    keys = ["x10", "x9", "x", "10", "9", "9" * 6_000, "", "x9y2", "x9y10", "x09"]
+    in_order = ["", "9", "10", "9" * 6_000, "x", "x9", "x09", "x9y2", "x9y10", "x10"]
+    assert sorted(keys, key=lambda key: (natural(key), len(key))) == in_order

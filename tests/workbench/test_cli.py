@@ -1,0 +1,265 @@
+"""The command line as scripts and shells see it: real processes, their exit codes and what they load."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+START = "import sys; sys.argv[0] = 'negwb'; from workbench.cli import main; sys.exit(main())"
+COMMANDS = ("demo", "init", "import", "curate", "export", "status")
+HEAVY = ("textual", "sqlmodel", "sqlalchemy", "numpy", "PIL", "torch", "httpx", "alembic", "rich", "regex", "ftfy")
+
+
+def negwb(*args: str, code: str = START, **more) -> subprocess.CompletedProcess[str]:
+    """Run the command line in a process of its own, away from any workspace."""
+    env = {**os.environ, "NEGWB_WORKSPACE": "", **more.pop("env", {})}
+    told = {"capture_output": True, "text": True, "timeout": 60, "cwd": "/", "env": env, **more}
+    return subprocess.run([sys.executable, "-c", code, *args], check=False, **told)
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory) -> Path:
+    """An empty workspace; tests that harm it copy it first."""
+    folder = tmp_path_factory.mktemp("cli") / "ws"
+    assert negwb("init", str(folder)).returncode == 0
+    return folder
+
+
+@pytest.fixture
+def damaged(workspace, tmp_path) -> Path:
+    """A workspace of which the record is the test's to spoil."""
+    for name in ("negwb.toml", "curation.db"):
+        (tmp_path / name).write_bytes((workspace / name).read_bytes())
+    return tmp_path
+
+
+def test_help_loads_nothing_heavy():
+    code = f"""
+import sys
+from workbench import cli
+sys.argv = ["negwb", "--help"]
+cli.main()
+loaded = [name for name in {HEAVY!r} if name in sys.modules]
+sys.exit(", ".join(loaded) or 0)"""
+    done = negwb(code=code)
+    assert done.returncode == 0, f"loaded: {done.stderr}"
+    assert "Commands:" in done.stdout
+    assert [line.split()[0] for line in done.stdout.partition("Commands:\n")[2].splitlines()] == list(COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_every_command_has_an_example(command):
+    """In this process: the texts are the same, and seven starts cost seconds."""
+    from typer.testing import CliRunner
+
+    from workbench.cli import app
+
+    said = CliRunner().invoke(app, [command, "--help"])
+    assert said.exit_code == 0
+    assert "Example" in said.output
+    assert f"negwb {command}" in said.output.partition("Example")[2]
+
+
+def test_version():
+    from workbench import version
+
+    assert negwb("--version").stdout == f"negwb {version()}\n"
+
+
+class TestExitCodes:
+    @pytest.mark.parametrize(
+        "args",
+        [
+            ("bogus",),
+            ("status", "--bogus"),
+            ("-w", "/nowhere", "status"),
+            ("status",),
+            ("export", "--at", "x"),
+            ("export", "--state", "lovely"),
+        ],
+    )
+    def test_usage(self, args):
+        done = negwb(*args)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.startswith("negwb: ")
+        assert "Traceback" not in done.stderr
+
+    def test_usage_errors_name_the_help(self):
+        assert "see: negwb export --help" in negwb("export", "--bogus").stderr
+
+    def test_no_command_shows_the_help(self):
+        done = negwb()
+        assert done.returncode == 2
+        assert done.stderr.startswith("Usage: negwb ")
+
+    @pytest.mark.parametrize("command", ["status", "export"])
+    def test_not_a_database(self, damaged, command):
+        (damaged / "curation.db").write_bytes(b"GIF89a" * 1_000)
+        self.expect_database_error(damaged, command, "damaged")
+
+    def test_another_database(self, damaged):
+        (damaged / "curation.db").unlink()
+        connection = sqlite3.connect(damaged / "curation.db")
+        connection.execute("CREATE TABLE x(y)")
+        connection.close()
+        self.expect_database_error(damaged, "status", "is not a negwb database")
+
+    def test_corrupt_pages(self, damaged):
+        with (damaged / "curation.db").open("r+b") as file:
+            file.seek(4_096)
+            file.write(b"\xff" * 200_000)
+        self.expect_database_error(damaged, "status", "damaged")
+
+    def test_newer_schema(self, damaged):
+        connection = sqlite3.connect(damaged / "curation.db")
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+        connection.commit()
+        connection.close()
+        self.expect_database_error(damaged, "export", "newer negwb")
+
+    def test_no_database(self, damaged):
+        (damaged / "curation.db").unlink()
+        self.expect_database_error(damaged, "status", "no database")
+
+    def expect_database_error(self, folder: Path, command: str, said: str):
+        done = negwb("-w", str(folder), command)
+        assert (done.returncode, done.stdout) == (3, "")
+        assert said in done.stderr
+        assert "Traceback" not in done.stderr
+
+    def test_nothing_to_do(self, workspace):
+        done = negwb("-w", str(workspace), "export", "--json")
+        assert (done.returncode, done.stdout) == (5, "")
+        assert "negwb curate" in done.stderr
+
+    def test_unexpected_shows_the_trace(self):
+        done = negwb("boom", code=with_command("raise ZeroDivisionError"))
+        assert done.returncode == 1
+        assert "ZeroDivisionError" in done.stderr
+
+    @pytest.mark.parametrize("how", ["os.kill(os.getpid(), signal.SIGINT); time.sleep(5)", "raise KeyboardInterrupt"])
+    def test_interrupted(self, how):
+        done = negwb("boom", code=with_command(how))
+        assert done.returncode == 130
+        assert done.stderr == "negwb: interrupted; what was done is kept\n"
+
+    def test_messages_are_safe_for_the_terminal(self):
+        done = negwb("-w", "/\x1b[31m\u202enowhere", "status")
+        assert done.returncode == 2
+        assert "\x1b" not in done.stderr
+        assert "\u202e" not in done.stderr
+
+
+def with_command(body: str) -> str:
+    """A start of the command line with one command more, `boom`."""
+    return f"""
+import os, signal, sys, time
+from workbench import cli
+
+@cli.app.command()
+def boom():
+    {body}
+
+sys.exit(cli.main())"""
+
+
+@pytest.mark.parametrize("args", [("status", "--json"), ("status",), ("--help",), ("export", "--help")])
+def test_a_reader_that_leaves_is_no_error(workspace, args):
+    """GIVEN a pipe nobody reads THEN there is no trace, not even from the interpreter's last flush."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = negwb("-w", str(workspace), *args, capture_output=False, stdout=writer, stderr=subprocess.PIPE)
+    os.close(writer)
+    assert done.returncode == 0
+    assert "Traceback" not in done.stderr
+    assert "BrokenPipe" not in done.stderr
+
+
+class TestCompletion:
+    def test_completes_without_a_workspace(self):
+        env = {"_NEGWB_COMPLETE": "complete_bash", "COMP_WORDS": "negwb st", "COMP_CWORD": "1"}
+        assert negwb(env=env).stdout.split() == ["status"]
+
+    def test_completes_states(self):
+        env = {"_NEGWB_COMPLETE": "complete_bash", "COMP_WORDS": "negwb export --state acc", "COMP_CWORD": "3"}
+        assert negwb(env=env).stdout.split() == ["accepted"]
+
+    @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+    def test_shows_a_script(self, shell):
+        env = {"_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
+        done = negwb("--show-completion", shell, env=env)
+        assert done.returncode == 0, done.stderr
+        assert "_NEGWB_COMPLETE" in done.stdout
+
+    def test_installs(self, tmp_path):
+        env = {"_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1", "HOME": str(tmp_path)}
+        done = negwb("--install-completion", "bash", env=env)
+        assert done.returncode == 0, done.stderr
+        assert "negwb" in (tmp_path / ".bashrc").read_text()
+
+    def test_touches_no_database(self):
+        """Completion answers while the shell waits: it loads what --help loads, nothing more."""
+        code = f"""
+import sys
+sys.argv[0] = 'negwb'
+from workbench.cli import main
+try:
+    main()
+except SystemExit:
+    pass
+sys.exit(", ".join(name for name in {HEAVY!r} + ("sqlite3",) if name in sys.modules) or 0)"""
+        env = {"_NEGWB_COMPLETE": "complete_bash", "COMP_WORDS": "negwb status -", "COMP_CWORD": "2"}
+        done = negwb(code=code, env=env)
+        assert done.returncode == 0, f"loaded: {done.stderr}"
+        assert "--json" in done.stdout
+
+
+def test_interrupting_an_export_leaves_nothing(damaged):
+    """GIVEN a real SIGINT while pairs are being written THEN 130, one line, and no folder."""
+    code = """
+import os, signal, sys
+from workbench import cli
+from curation_db.exporting import freeze
+
+def stop(*_):
+    os.kill(os.getpid(), signal.SIGINT)
+    return iter(())
+
+freeze.read_pairs = stop
+sys.exit(cli.main())"""
+    connection = sqlite3.connect(damaged / "curation.db")
+    connection.executescript("""
+        INSERT INTO source(id, name) VALUES (1, 's');
+        INSERT INTO image(id, source_id, key) VALUES (1, 1, '1');
+        INSERT INTO candidate(id, source_id, key, image_id, text, raw_sha256, pipeline, negation_type, generator,
+            tokens, overlap, stratum, audit, audit_rate, created_at)
+            VALUES (1, 1, 'g/1', 1, 'no dog', x'00', 'P1', 'absence', 'g', 4, '1', 's', 0, 0, '');
+        INSERT INTO event(uid, act, candidate_id, actor, role, session, stream, blind, kind, late, at)
+            VALUES ('u', 'u', 1, 'ana', 'annotator', 's', 'review', 0, 'accept', 0, '');
+    """)
+    connection.close()
+    done = negwb("-w", str(damaged), "export", code=code)
+    assert (done.returncode, done.stdout) == (130, "")
+    assert list((damaged / "exports").iterdir()) == []
+    assert negwb("-w", str(damaged), "export").returncode == 0
+
+
+def test_workspace_by_environment_and_upwards(workspace):
+    told = negwb("status", "--json", env={"NEGWB_WORKSPACE": str(workspace)})
+    assert json.loads(told.stdout)["workspace"] == str(workspace)
+    below = workspace / "a" / "b"
+    below.mkdir(parents=True)
+    assert json.loads(negwb("status", "--json", cwd=below).stdout)["workspace"] == str(workspace)
+
+
+def test_sigterm_needs_no_help():
+    """Nothing catches SIGTERM: the process ends at once, and its transaction was never committed."""
+    done = negwb("boom", code=with_command("os.kill(os.getpid(), signal.SIGTERM); time.sleep(5)"))
+    assert done.returncode == -signal.SIGTERM

@@ -1,0 +1,153 @@
+"""`negwb status`: the numbers are right, text is safe, stale exports are told."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+
+import pytest
+from sqlalchemy import text
+from typer.testing import CliRunner
+
+from curation_db.candidates import Draft, Intake, insert_candidates
+from curation_db.people import begin_session, end_session
+from curation_db.review import Reviewer
+from curation_db.store import open_store
+from curation_db.words import Kind, Reason
+from workbench.cli import app
+from workbench.commands import status as status_module
+from workbench.commands import tables
+from workbench.commands.export import freeze_set
+from workbench.commands.status import gather
+from workbench.settings import add_picture_folder
+from workbench.workspace import create_workspace
+
+NASTY = "[bold]ana[/] \x1b[31m\u202e"
+
+
+@pytest.fixture
+def workspace(tmp_path):
+    return create_workspace(tmp_path / "ws")
+
+
+@pytest.fixture
+def store(workspace):
+    with open_store(workspace.database) as opened:
+        with opened.write() as connection:
+            connection.execute(text("INSERT INTO source(id, name) VALUES (1, 'coco')"))
+            connection.execute(text("INSERT INTO image(id, source_id, key) VALUES (1, 1, '1')"))
+            drafts = [
+                Draft(source_id=1, key=f"g/{n}", image_id=1, raw_text=f"no dog {n}", pipeline="P1", generator="g")
+                for n in range(5)
+            ]
+            insert_candidates(connection, drafts, Intake(audit_rate=0.0))
+            drafts = [Draft(source_id=1, key="g/a", image_id=1, raw_text="no cat", pipeline="P1", generator="g")]
+            insert_candidates(connection, drafts, Intake(audit_rate=1.0))
+        yield opened
+
+
+def person(store, name="ana"):
+    return Reviewer(store, begin_session(store, name, version="test"))
+
+
+def status(workspace, *args):
+    said = CliRunner().invoke(app, ["-w", str(workspace.root), "status", *args])
+    assert said.exit_code == 0, said.output
+    return said
+
+
+def test_empty_workspace(workspace):
+    told = json.loads(status(workspace, "--json").stdout)
+    assert (told["candidates"]["total"], told["last_event"], told["exports"]) == (0, None, [])
+    said = status(workspace)
+    assert "none yet" in said.stdout
+    assert "nothing is imported yet" in said.stderr
+
+
+def test_counts(workspace, store):
+    ana = person(store)
+    ana.decide(1, Kind.ACCEPT)
+    ana.decide(2, Kind.REJECT, reason=Reason.PRESENT)
+    ana.decide(3, Kind.REJECT, reason=Reason.PRESENT)
+    ana.decide(4, Kind.SKIP)
+    ana.undo()
+    ana.undo()
+    ana.redo()
+    told = gather(workspace)
+    candidates = told["candidates"]
+    assert (candidates["total"], candidates["by_state"]["open"], candidates["by_state"]["rejected"]) == (6, 3, 2)
+    assert candidates["by_stream"]["audit"]["open"] == 1
+    (who,) = told["people"]
+    assert (who["name"], who["role"]) == ("ana", "annotator")
+    assert {kind: n for kind, n in who["decisions"].items() if n} == {"accept": 1, "reject": 2}
+    assert (told["last_event"]["kind"], told["last_event"]["actor"]) == ("undo", "ana")
+    (source,) = told["sources"]
+    assert (source["name"], source["images"], source["captions"], source["candidates"]) == ("coco", 1, 0, 6)
+
+
+def test_exports_and_their_staleness(workspace, store):
+    ana = person(store)
+    ana.decide(1, Kind.ACCEPT)
+    freeze_set(workspace, "first")
+    assert "up to date" in status(workspace).stdout
+    ana.decide(2, Kind.ACCEPT)
+    ana.decide(3, Kind.ACCEPT)
+    ana.edit(1, "without any dog")
+    freeze_set(workspace, "second")
+    (workspace.exports / "broken").mkdir()
+    (workspace.exports / ".half.partial").mkdir()
+    broken, first, second = gather(workspace)["exports"]
+    assert (first["name"], first["stale"], first["entered"], first["left"]) == ("first", True, 3, 1)
+    assert (second["name"], second["stale"], second["pairs"]) == ("second", False, 3)
+    assert broken["name"] == "broken"
+    assert "no export" in broken["problem"]
+    said = status(workspace).stdout
+    assert "stale: 3 came in and 1 fell out since" in said
+    assert "accepted; up to date" in said
+
+
+def test_picture_folders(workspace, store, tmp_path):
+    (tmp_path / "pictures").mkdir()
+    assert "no folder known" in status(workspace).stdout
+    add_picture_folder(workspace.settings, "coco", "../pictures")
+    add_picture_folder(workspace.settings, "coco", "gone")
+    assert gather(workspace)["sources"][0]["picture_folders"] == [
+        {"path": str(tmp_path / "pictures"), "exists": True},
+        {"path": str(workspace.root / "gone"), "exists": False},
+    ]
+    assert "gone (missing)" in status(workspace).stdout
+
+
+def test_sessions_that_did_not_end(workspace, store, monkeypatch):
+    end_session(store, begin_session(store, "bob", version="test"))
+    person(store)
+    (session,) = gather(workspace)["open_sessions"]
+    assert (session["annotator"], session["pid"], session["running"]) == ("ana", os.getpid(), True)
+    assert status_module._running("elsewhere", 1) is None
+
+    def gone(*_):
+        raise ProcessLookupError
+
+    monkeypatch.setattr(os, "kill", gone)
+    assert status_module._running(socket.gethostname(), 1) is False
+    assert "its process is gone" in status(workspace).stdout
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_names_are_text_not_markup(workspace, store, monkeypatch, capsys, terminal):
+    person(store, NASTY).decide(1, Kind.ACCEPT)
+    monkeypatch.setattr(tables, "_is_terminal", lambda: terminal)
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "200")
+    tables.show(status_module._listings(gather(workspace)))
+    said = capsys.readouterr().out
+    assert "[bold]ana[/] [31m" in said
+    assert "\x1b[31m" not in said
+    assert "\u202e" not in said
+
+
+def test_plain_columns_line_up(capsys):
+    rows = [("a", "1"), ("long name", "1,000")]
+    tables.show([tables.Listing("People", ("name", "n"), rows)])
+    assert capsys.readouterr().out == "PEOPLE\nname           n\na              1\nlong name  1,000\n\n"

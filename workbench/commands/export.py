@@ -1,0 +1,157 @@
+"""`negwb export`: freeze what people accepted into a folder that trainers read."""
+
+from __future__ import annotations
+
+import json
+import time
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from curation_db.words import State
+
+if TYPE_CHECKING:
+    from curation_db.manifest import Manifest
+    from workbench.paths import Workspace
+
+_QUIET_S = 1.0
+"""What takes no longer needs no bar."""
+_EPILOG = """\b
+Examples:
+  negwb export                          the next free name, all formats
+  negwb export round-2 --format coco    one format
+  negwb export --at 1204                as things stood at event 1204
+  negwb export bad --state rejected     what people threw out, with reasons
+"""
+
+
+class DataFormat(StrEnum):
+    """What can be asked for; items.jsonl and manifest.json are always there."""
+
+    COCO = "coco"
+    JSONL = "jsonl"
+    ALL = "all"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(epilog=_EPILOG)(export)
+
+
+def export(
+    context: typer.Context,
+    name: Annotated[
+        str | None, typer.Argument(help="Name of the export.", show_default="the next free one like set-001")
+    ] = None,
+    data_format: Annotated[
+        DataFormat,
+        typer.Option("--format", "-f", help="coco: COCO + updated_caption; jsonl: one pair a line; all: both."),
+    ] = DataFormat.ALL,
+    at: Annotated[
+        int | None,
+        typer.Option(
+            min=0, metavar="EVENT", help="Freeze the record as of this event.", show_default="the newest event"
+        ),
+    ] = None,
+    state: Annotated[
+        list[State] | None,
+        typer.Option(
+            metavar="STATE",
+            help=f"Which pairs go in; may be given several times: {', '.join(State)}.",
+            show_default="accepted",
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of the path.")] = False,
+) -> None:
+    """Freeze the accepted pairs into exports/NAME, for training.
+
+    The folder is written whole or not at all and is never changed afterwards. Equal events give equal bytes.
+    """
+    from workbench.paths import find_workspace  # noqa: PLC0415
+
+    workspace = find_workspace(context.obj)
+    manifest = freeze_set(workspace, name, data_format=data_format, at=at, states=tuple(state or (State.ACCEPTED,)))
+    path = workspace.exports / manifest.name
+    told = told_of(workspace, manifest)
+    typer.echo(json.dumps(told) if as_json else str(path))
+    typer.echo(_summary(manifest), err=True)
+
+
+def freeze_set(
+    workspace: Workspace,
+    name: str | None = None,
+    *,
+    data_format: DataFormat = DataFormat.ALL,
+    at: int | None = None,
+    states: tuple[State, ...] = (State.ACCEPTED,),
+) -> Manifest:
+    """Freeze a set of the workspace; the same for the command and the demo.
+
+    Raises:
+        NothingToDo: no pair is in `states`.
+        UsageError: the name is taken or none, or there is no such event.
+        NegwbError: the folder cannot be written.
+    """
+    from curation_db.exporting.freeze import FORMATS, freeze  # noqa: PLC0415
+    from curation_db.exporting.refusals import ExportRefused, NothingChosen  # noqa: PLC0415
+    from curation_db.exporting.selection import Selection  # noqa: PLC0415
+    from curation_db.store import open_store  # noqa: PLC0415
+    from workbench import version  # noqa: PLC0415
+    from workbench.commands.progress import step_bars  # noqa: PLC0415
+    from workbench.errors import NegwbError, NothingToDo, UsageError  # noqa: PLC0415
+
+    formats = tuple(FORMATS) if data_format is DataFormat.ALL else (data_format.value,)
+    try:
+        with open_store(workspace.database) as store, step_bars() as tell:
+            started = time.monotonic()
+
+            def progress(done: int, total: int) -> None:
+                if time.monotonic() - started > _QUIET_S:
+                    tell("writing pairs", done, total)
+
+            return freeze(
+                store,
+                workspace.exports,
+                name,
+                selection=Selection(states),
+                tool_version=version(),
+                at=at,
+                formats=formats,
+                progress=progress,
+            )
+    except NothingChosen as refused:
+        raise NothingToDo(refused.message, hint="decide first: negwb curate  (or see: negwb status)") from refused
+    except ExportRefused as refused:
+        raise UsageError(refused.message, hint=refused.hint) from refused
+    except OSError as error:
+        raise NegwbError(f"cannot write {workspace.exports}: {error.strerror or error}") from error
+
+
+def told_of(workspace: Workspace, manifest: Manifest) -> dict[str, Any]:
+    """The export as `--json` prints it."""
+    from dataclasses import asdict  # noqa: PLC0415
+
+    return {
+        "name": manifest.name,
+        "path": str(workspace.exports / manifest.name),
+        "event": manifest.event_seq,
+        "selection": dict(manifest.selection),
+        "counts": asdict(manifest.counts),
+        "files": sorted(manifest.files),
+        "export_sha256": manifest.export_sha256,
+    }
+
+
+def _summary(manifest: Manifest) -> str:
+    counts = manifest.counts
+    lines = [
+        f"negwb: froze {counts.pairs:,} pairs over {counts.images:,} pictures as {manifest.name}"
+        f" (event {manifest.event_seq}, {', '.join(sorted(manifest.files))})",
+        f"       export_sha256 {manifest.export_sha256}",
+    ]
+    if counts.without_caption:
+        lines.append(f"       {counts.without_caption:,} without the original caption (null in JSONL, empty in COCO)")
+    if counts.without_file_name:
+        lines.append(f"       {counts.without_file_name:,} whose picture has no file name: they cannot be trained on")
+    return "\n".join(lines)

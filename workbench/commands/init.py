@@ -1,0 +1,32 @@
+"""`negwb init`: make a folder a workspace."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+_EPILOG = "Example:  negwb init my-set && cd my-set"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(epilog=_EPILOG)(init)
+
+
+def init(
+    folder: Annotated[Path, typer.Argument(help="The folder; created where it is missing.")] = Path(),
+) -> None:
+    """Create a workspace: settings and an empty record.
+
+    Makes negwb.toml and curation.db; other files in the folder stay as they are.
+    """
+    from workbench.workspace import create_workspace  # noqa: PLC0415
+
+    workspace = create_workspace(folder)
+    typer.echo(f"negwb: a new workspace in {workspace.root}. Next:", err=True)
+    if workspace.root != Path.cwd():
+        typer.echo(f"       cd {folder}", err=True)
+    typer.echo("       negwb import CAPTIONS.json --pictures FOLDER", err=True)
+    typer.echo("       negwb curate", err=True)

@@ -1,0 +1,202 @@
+"""`negwb status`: what the workspace holds, who decided how much, and which exports are no longer up to date."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from workbench.commands.tables import Listing, show
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from workbench.paths import Workspace
+
+_EPILOG = """\b
+Examples:
+  negwb status
+  negwb status --json | jq .candidates
+"""
+_DECISIONS = ("accept", "reject", "unsure", "skip", "edit")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(epilog=_EPILOG)(status)
+
+
+def status(
+    context: typer.Context,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Show what is in the workspace, who decided what, and the exports.
+
+    An export is stale when other pairs would be in it now. Frozen sets themselves never change.
+    """
+    from workbench.paths import find_workspace  # noqa: PLC0415
+
+    report = gather(find_workspace(context.obj))
+    if as_json:
+        typer.echo(json.dumps(report))
+    else:
+        show(_listings(report))
+        if not report["sources"]:
+            typer.echo("negwb: nothing is imported yet: negwb import CAPTIONS.json --pictures FOLDER", err=True)
+
+
+def gather(workspace: Workspace) -> dict[str, Any]:
+    """The report, as `--json` prints it."""
+    from curation_db.overview import overview  # noqa: PLC0415
+    from curation_db.store import open_store  # noqa: PLC0415
+
+    with open_store(workspace.database) as store, store.read() as connection:
+        counted = overview(connection)
+        exports = _exports(connection, workspace)
+    states = counted.states
+    by_state = {state: sum(stream[state] for stream in states.values()) for state in next(iter(states.values()))}
+    return {
+        "workspace": str(workspace.root),
+        "sources": _with_pictures(workspace, [asdict(source) for source in counted.sources]),
+        "images": sum(source.images for source in counted.sources),
+        "captions": sum(source.captions for source in counted.sources),
+        "candidates": {"total": sum(by_state.values()), "by_state": by_state, "by_stream": states},
+        "people": [asdict(person) for person in counted.people],
+        "open_sessions": [{**asdict(s), "running": _running(s.host, s.pid)} for s in counted.sessions],
+        "exports": exports,
+        "last_event": asdict(counted.last_event) if counted.last_event else None,
+    }
+
+
+def _with_pictures(workspace: Workspace, sources: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    from workbench.pictures import PictureFolders  # noqa: PLC0415
+    from workbench.settings import read_settings  # noqa: PLC0415
+
+    folders = PictureFolders(workspace.root, read_settings(workspace.settings).pictures)
+    for source in sources:
+        known = folders.folders(source["name"])
+        source["picture_folders"] = [{"path": str(path), "exists": path.is_dir()} for path in known]
+    return sources
+
+
+def _exports(connection: Connection, workspace: Workspace) -> list[dict[str, Any]]:
+    from curation_db.manifest import list_exports  # noqa: PLC0415
+
+    return [_export(connection, workspace, name) for name in list_exports(workspace.exports)]
+
+
+def _export(connection: Connection, workspace: Workspace, name: str) -> dict[str, Any]:
+    from curation_db.exporting.staleness import drift_since  # noqa: PLC0415
+    from curation_db.manifest import ManifestError, read_manifest  # noqa: PLC0415
+    from curation_db.words import State  # noqa: PLC0415
+
+    try:
+        manifest = read_manifest(workspace.exports / name)
+        states = [State(word) for word in manifest.selection["states"]]
+    except (ManifestError, KeyError, TypeError, ValueError) as error:
+        return {"name": name, "problem": str(error)}
+    drift = drift_since(connection, manifest.event_seq, states)
+    return {
+        "name": name,
+        "event": manifest.event_seq,
+        "states": [str(state) for state in states],
+        "pairs": manifest.counts.pairs,
+        "images": manifest.counts.images,
+        "export_sha256": manifest.export_sha256,
+        "stale": drift.stale,
+        **asdict(drift),
+    }
+
+
+def _running(host: str, pid: int) -> bool | None:
+    """Whether the session's process is there; None: on another machine, we cannot know."""
+    import os  # noqa: PLC0415
+    import socket  # noqa: PLC0415
+
+    if host != socket.gethostname():
+        return None
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass  # somebody else's process: it is there
+    return True
+
+
+def _listings(report: dict[str, Any]) -> list[Listing]:
+    made = [_workspace(report), _sources(report), _candidates(report), _people(report), _sessions(report)]
+    return [listing for listing in [*made, _export_list(report)] if listing.rows]
+
+
+def _workspace(report: dict[str, Any]) -> Listing:
+    last = report["last_event"]
+    told = f"{last['seq']}: {last['kind']} by {last['actor']}, {_minute(last['at'])} UTC" if last else "none yet"
+    rows = [("folder", report["workspace"]), ("newest event", told)]
+    return Listing("Workspace", ("", ""), rows, left=2)
+
+
+def _sources(report: dict[str, Any]) -> Listing:
+    rows = [
+        (s["name"], _pictures(s["picture_folders"]), *(f"{s[key]:,}" for key in ("images", "captions", "candidates")))
+        for s in report["sources"]
+    ]
+    return Listing("Sources", ("source", "pictures in", "images", "captions", "candidates"), rows, left=2)
+
+
+def _pictures(folders: list[dict[str, Any]]) -> str:
+    if not folders:
+        return "no folder known"
+    return ", ".join(folder["path"] + ("" if folder["exists"] else " (missing)") for folder in folders)
+
+
+def _candidates(report: dict[str, Any]) -> Listing:
+    told = report["candidates"]
+    streams = told["by_stream"]
+    rows = [
+        (state.replace("_", " "), *(f"{streams[stream][state]:,}" for stream in streams), f"{total:,}")
+        for state, total in told["by_state"].items()
+        if total
+    ]
+    return Listing("Candidates", ("state", *streams, "all"), rows)
+
+
+def _people(report: dict[str, Any]) -> Listing:
+    rows = [
+        (p["name"], p["role"], _minute(p["last_at"]), *(f"{p['decisions'][kind]:,}" for kind in _DECISIONS))
+        for p in report["people"]
+    ]
+    return Listing("People", ("name", "role", "last (UTC)", *_DECISIONS), rows, left=3)
+
+
+def _sessions(report: dict[str, Any]) -> Listing:
+    told = {True: "running", False: "its process is gone", None: "on another machine"}
+    rows = [
+        (s["annotator"], f"{s['host']}, process {s['pid']}", _minute(s["started_at"]), told[s["running"]])
+        for s in report["open_sessions"]
+    ]
+    return Listing("Sessions not ended", ("name", "where", "since (UTC)", ""), rows, left=4)
+
+
+def _export_list(report: dict[str, Any]) -> Listing:
+    rows = [
+        (e["name"], e["problem"], "", "")
+        if "problem" in e
+        else (e["name"], _freshness(e), f"{e['pairs']:,}", f"{e['event']:,}")
+        for e in report["exports"]
+    ]
+    return Listing("Exports", ("name", "", "pairs", "at event"), rows, left=2)
+
+
+def _freshness(export: dict[str, Any]) -> str:
+    states = ", ".join(export["states"])
+    if not export["stale"]:
+        return f"{states}; up to date"
+    moved = [f"{n:,} {words}" for n, words in ((export["entered"], "came in"), (export["left"], "fell out")) if n]
+    return f"{states}; stale: {' and '.join(moved)} since"
+
+
+def _minute(at: str | None) -> str:
+    return at[:16].replace("T", " ") if at else "never"
