@@ -91,7 +91,6 @@ def test_five_thousand_rows_come_back_equal(record):
     assert len(loaded) == 5_000
 
 
-@pytest.mark.xfail(reason="the import keeps the first run of licences only (writer._licenses)", strict=False)
 def test_all_licences_come_back(record):
     told = published_set(5)
     put_in(record, told)

@@ -1,0 +1,112 @@
+"""Which column of a table is what: stated by a person, else told by the names that people give to columns.
+
+A cell may hold several texts: a list in JSON, or the text of a JSON or Python list in a cell. Such a text is parsed
+as a literal, never evaluated.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from curation_db.importing.rows import InputError
+
+FIELDS: Final = ("image", "image_id", "caption", "candidate", "concept", "id")
+"""What a column can be."""
+
+_NAMES: Final[dict[str, tuple[str, ...]]] = {
+    "image": (
+        "image", "image_path", "image_file", "image_name", "image_filename", "img", "img_path", "filepath", "file_path",
+        "file_name", "filename", "file", "path", "picture",
+    ),
+    "image_id": ("image_id", "imageid", "img_id", "picture_id"),
+    "caption": (
+        "caption", "captions", "correct_caption", "original_caption", "true_caption", "text", "sentence",
+        "title",
+    ),
+    "candidate": (
+        "updated_caption", "candidate", "candidates", "negated_caption", "negated_captions", "negative_caption",
+        "negative_captions", "hard_negative", "hard_negatives", "hard_negative_caption", "hard_negative_captions",
+        "negated", "negative", "negatives", "foil",
+    ),
+    "concept": ("concept", "negated_concept", "negative_concept", "absent_object", "negated_object"),
+    "id": ("id", "idx", "uid", "annotation_id", "ann_id", "caption_id"),
+}  # fmt: skip
+_LIST_LIMIT = 400_000
+
+
+def stated(pairs: Iterable[str]) -> dict[str, str]:
+    """The mapping said with `--map field=column`.
+
+    Raises:
+        InputError: not of this form, or no such field.
+    """
+    mapping: dict[str, str] = {}
+    for pair in pairs:
+        name, equals, column = pair.partition("=")
+        if not equals or name not in FIELDS or not column:
+            raise InputError(f"cannot map {pair!r}", hint=f"FIELD=COLUMN, where FIELD is one of {', '.join(FIELDS)}")
+        if name in mapping:
+            raise InputError(f"{name!r} is mapped twice")
+        mapping[name] = column
+    return mapping
+
+
+def settle(columns: Sequence[str], mapping: Mapping[str, str]) -> dict[str, str]:
+    """Field to column: as stated, else by the usual names.
+
+    Raises:
+        InputError: a stated column is not there, or none tells of the picture or of a text.
+    """
+    for name, column in mapping.items():
+        if column not in columns:
+            raise InputError(f"no column {column!r} for {name}", hint=f"columns: {', '.join(columns)[:300]}")
+    known = dict(mapping)
+    lowered = {column.strip().casefold(): column for column in reversed(columns)}
+    for name, usual in _NAMES.items():
+        free = (lowered[each] for each in usual if each in lowered and lowered[each] not in known.values())
+        if name not in known and (found := next(free, None)) is not None:
+            known[name] = found
+    _check(known, columns)
+    return known
+
+
+def _check(known: Mapping[str, str], columns: Sequence[str]) -> None:
+    listed = f"columns: {', '.join(columns)[:300]}"
+    if "image" not in known and "image_id" not in known:
+        raise InputError("no column tells of the picture", hint=f"say --map image=COLUMN; {listed}")
+    if "caption" not in known and "candidate" not in known:
+        raise InputError("no column holds a text", hint=f"say --map caption=COLUMN or --map candidate=COLUMN; {listed}")
+
+
+def texts(cell: object) -> list[Any]:
+    """The texts in a cell: those of a list, else the cell itself; none: []."""
+    if cell is None:
+        return []
+    if isinstance(cell, str) and (inner := cell.strip()).startswith("[") and inner.endswith("]"):
+        cell = _parsed(inner)
+    return list(cell) if isinstance(cell, list) else [cell]
+
+
+def _parsed(cell: str) -> object:
+    """The list that a cell's text spells; the text where it spells none ("[a dog]" may be a caption)."""
+    if len(cell) > _LIST_LIMIT:
+        return cell
+    try:
+        return _texts_only(json.loads(cell, strict=False), cell)
+    except (ValueError, RecursionError):
+        pass
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SyntaxWarning)
+            return _texts_only(ast.literal_eval(cell), cell)
+    except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
+        return cell
+
+
+def _texts_only(listed: object, cell: str) -> object:
+    whole = isinstance(listed, list) and all(isinstance(each, str) for each in listed)
+    return listed if whole else cell

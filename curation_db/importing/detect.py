@@ -1,0 +1,144 @@
+"""Which format a file is in, by what stands in it; its name only breaks ties.
+
+Only the beginning is parsed, but for COCO's shape, where the first annotation is searched for at the speed of
+`str.find`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from curation_db.importing.decoding import TextBlocks
+from curation_db.importing.rows import InputError
+
+
+class Format(StrEnum):
+    """What can be imported."""
+
+    COCO = "coco"
+    INSTANCES = "instances"
+    NEGATIONCLIP = "negationclip"
+    SUGARCREPE = "sugarcrepe"
+    JSON = "json"
+    JSONL = "jsonl"
+    CSV = "csv"
+    TSV = "tsv"
+    FOLDER = "folder"
+
+
+COCO_SHAPED = frozenset({Format.COCO, Format.INSTANCES, Format.NEGATIONCLIP, Format.SUGARCREPE})
+"""Formats whose pictures are COCO's unless somebody says otherwise."""
+
+_HEAD = 1 << 18
+_ANNOTATIONS = re.compile(r'"annotations"\s*:\s*\[')
+_FIRST_KEY = re.compile(r'\{\s*("(?:[^"\\]|\\.)*")\s*:\s*(.)', re.DOTALL)
+_TELLING = (
+    ("updated_caption", Format.NEGATIONCLIP),
+    ("category_id", Format.INSTANCES),
+    ("caption", Format.COCO),
+)
+_LIMIT = 1 << 20
+
+
+def detect(path: Path) -> Format:
+    """The format of the file or folder at `path`.
+
+    Raises:
+        InputError: none that we know.
+        OSError: it cannot be read.
+    """
+    if path.is_dir():
+        return Format.FOLDER
+    with TextBlocks(path) as source:
+        head = source.read(_HEAD)
+    start = head.lstrip()
+    if start.startswith("["):
+        return Format.JSON
+    found = _of_object(path, start) if start.startswith("{") else _of_table(path, start)
+    if found is None:
+        listed = ", ".join(Format)
+        raise InputError(f"{path.name} is in no format that we know", hint=f"say which with --format: {listed}")
+    return found
+
+
+def _of_object(path: Path, head: str) -> Format | None:
+    """The format of a file that begins with a brace."""
+    if _is_jsonl(path, head):
+        return Format.JSONL
+    fields = _first_annotation(path)
+    if fields is not None:
+        return next((known for name, known in _TELLING if name in fields), None if fields else Format.COCO)
+    first = _FIRST_KEY.match(head)
+    if first is None or first[2] != "{":
+        return None
+    if '"negative_caption"' in head and '"filename"' in head:
+        return Format.SUGARCREPE
+    return Format.JSON
+
+
+def _is_jsonl(path: Path, head: str) -> bool:
+    line, _, rest = head.partition("\n")
+    row = _parsed(line)
+    if not isinstance(row, dict):
+        return path.suffix.lower() in {".jsonl", ".ndjson"}
+    # one line may be a whole file of objects too
+    several = rest.lstrip().startswith("{")
+    return several or not all(isinstance(each, dict | list) for each in row.values())
+
+
+def _parsed(line: str) -> Any:
+    try:
+        return json.loads(line, strict=False)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _first_annotation(path: Path) -> set[str] | None:
+    """The fields of a COCO file's first annotation (none: there is none); None: the file is not of this shape."""
+    with TextBlocks(path) as source:
+        window = ""
+        while block := source.read(_LIMIT):
+            window = window[-64:] + block
+            if found := _ANNOTATIONS.search(window):
+                return _fields((window[found.end() :] + source.read(_LIMIT)).lstrip())
+    return None
+
+
+def _fields(text: str) -> set[str]:
+    """The names in the object that `text` begins with, which may be broken or cut off."""
+    if text.startswith("]"):
+        return set()
+    try:
+        item, _ = json.JSONDecoder(strict=False).raw_decode(text)
+    except (ValueError, RecursionError):
+        return set(re.findall(r'"(\w+)"\s*:', text[:_LIMIT]))
+    return set(item) if isinstance(item, dict) else {type(item).__name__}
+
+
+def _of_table(path: Path, head: str) -> Format | None:
+    suffix = path.suffix.lower()
+    if suffix in {".jsonl", ".ndjson"}:
+        return Format.JSONL
+    if suffix == ".csv":
+        return Format.CSV
+    if suffix in {".tsv", ".tab"}:
+        return Format.TSV
+    header = head.partition("\n")[0]
+    if suffix not in {"", ".txt"} or "\0" in head:
+        return None
+    if "\t" in header:
+        return Format.TSV
+    return Format.CSV if "," in header else None
+
+
+def delimiter(path: Path, form: Format) -> str:
+    """What stands between the cells: as the format says, or a semicolon where the first line has only these."""
+    if form is Format.TSV:
+        return "\t"
+    with TextBlocks(path) as source:
+        header = source.read(_HEAD).partition("\n")[0]
+    return ";" if ";" in header and "," not in header else ","

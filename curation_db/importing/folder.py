@@ -1,0 +1,75 @@
+"""A folder of pictures with their captions beside them: dog.jpg and dog.txt, a caption a line.
+
+Pictures are known by their path below the folder. Symbolic links to folders are not followed.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from curation_db.importing.rows import Batch, CaptionRow, ImageRow, Reason, RefusedRow, image_key, picture_name, reject
+from curation_db.importing.tables import LINE_LIMIT, Line, open_text
+
+PICTURES: Final = frozenset({".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff"})
+_BATCH = 2_000
+
+
+def read_folder(root: Path, source: str) -> Iterator[Batch]:
+    """The pictures below `root` and the captions beside them, in the order of their paths."""
+    batch = Batch()
+    done = 0
+    for folder, below, names in os.walk(root):
+        below.sort()
+        stems: set[str] = set()
+        for name in sorted(names):
+            if Path(name).suffix.lower() in PICTURES:
+                stems.add(Path(name).stem)
+                done += 1
+                _picture(root, Path(folder, name), source, batch)
+        _lonely_texts(root, folder, names, stems, batch)
+        batch.done = done
+        if len(batch.images) >= _BATCH:
+            yield batch
+            batch = Batch(done=done)
+    yield batch
+
+
+def _picture(root: Path, path: Path, source: str, batch: Batch) -> None:
+    name = PurePosixPath(path.relative_to(root)).as_posix()
+    at = (Line(_shown(name), _shown(name)), 0)
+    try:
+        name = picture_name(name)
+        key = image_key(source, name)
+    except RefusedRow as why:
+        batch.rejects.append(reject(at, why))
+        return
+    batch.images.append(ImageRow(key, name, None, None, None, at))
+    beside = path.with_suffix(".txt")
+    if beside.is_file():
+        _captions(beside, beside.relative_to(root).as_posix(), key, batch)
+
+
+def _captions(beside: Path, name: str, image: str, batch: Batch) -> None:
+    with open_text(beside) as file:
+        number = 0
+        while line := file.readline(LINE_LIMIT):
+            number += 1
+            if text := line.strip():
+                at = (Line(f"{_shown(name)} line {number}", text[:400]), 0)
+                batch.captions.append(CaptionRow(None, image, text, at))
+
+
+def _lonely_texts(root: Path, folder: str, names: list[str], stems: set[str], batch: Batch) -> None:
+    for name in sorted(names):
+        if name.endswith(".txt") and name[:-4] not in stems:
+            told = _shown(Path(folder, name).relative_to(root).as_posix())
+            why = RefusedRow(Reason.NO_PICTURE, "no picture of this name beside it")
+            batch.rejects.append(reject((Line(told, told), 0), why))
+
+
+def _shown(name: str) -> str:
+    """A file name that need not be valid Unicode, as text."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

@@ -1,0 +1,205 @@
+"""An import from end to end: recognise, read, look at the pictures, write batch by batch, index.
+
+One batch is one transaction: an import that is killed leaves whole batches, and importing the file again goes on
+from there. Counts and rejects are told only of what is committed.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from curation_db import indexing
+from curation_db.candidates import Intake
+from curation_db.importing.coco import read_captions, read_negationclip
+from curation_db.importing.detect import COCO_SHAPED, Format, delimiter, detect
+from curation_db.importing.folder import read_folder
+from curation_db.importing.instances import read_instances
+from curation_db.importing.report import ImportReport
+from curation_db.importing.rows import Batch, InputError, Reject
+from curation_db.importing.sightings import NO_PICTURES, Pictures, examine
+from curation_db.importing.sugarcrepe import read_sugarcrepe
+from curation_db.importing.tables import read_csv, read_jsonl, read_objects
+from curation_db.importing.tabular import read_rows
+from curation_db.importing.writer import Provenance, Writer
+from curation_db.store import Store
+from curation_db.text import clean
+
+Progress = Callable[[str, int, int], None]
+"""What is being done, how much of it is done, and how much there is (0: unknown)."""
+Tell = Callable[[Reject], None]
+
+_NAME_LIMIT = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be imported, and as what."""
+
+    path: Path
+    format: Format
+    source: str
+    generator: str
+    mapping: Mapping[str, str] = field(default_factory=dict)
+    intake: Intake = field(default_factory=Intake)
+
+
+def make_plan(
+    path: Path,
+    *,
+    form: Format | None = None,
+    source: str | None = None,
+    generator: str | None = None,
+    mapping: Mapping[str, str] | None = None,
+    intake: Intake | None = None,
+) -> Plan:
+    """The plan for the file or folder at `path`; what is not said is found out.
+
+    Raises:
+        InputError: no such file, or in no format that we know.
+        OSError: it cannot be read.
+    """
+    if not path.exists():
+        raise InputError(f"no such file: {path}")
+    chosen = form or detect(path)
+    if path.is_dir() != (chosen is Format.FOLDER):
+        raise InputError(f"{path} is {'a folder' if path.is_dir() else 'no folder'}: not of format {chosen}")
+    if mapping and chosen in COCO_SHAPED | {Format.FOLDER}:
+        raise InputError(f"{path.name} is of format {chosen}: it has no columns to map")
+    stem = _name(path.resolve().name if path.is_dir() else path.stem) or "import"
+    usual = {Format.NEGATIONCLIP: "negationclip", Format.SUGARCREPE: f"sugarcrepe-{stem}"}.get(chosen, stem)
+    return Plan(
+        path=path,
+        format=chosen,
+        source=_name(source or "") or ("coco" if chosen in COCO_SHAPED else stem),
+        generator=_name(generator or "") or usual,
+        mapping=mapping or {},
+        intake=intake or Intake(),
+    )
+
+
+def _name(told: str) -> str:
+    return clean(told.encode("utf-8", "replace").decode()).strip()[:_NAME_LIMIT]
+
+
+def import_file(
+    store: Store,
+    plan: Plan,
+    *,
+    pictures: Pictures = NO_PICTURES,
+    tell: Tell = lambda reject: None,
+    progress: Progress = lambda stage, done, total: None,
+) -> ImportReport:
+    """Import the rows of `plan` and index what is new; `tell` hears of every row that was refused.
+
+    Raises:
+        InputError: the table's columns tell of no picture or no text.
+        RecordError: the record cannot be written; the batches before are in.
+    """
+    report = import_rows(store, plan, pictures=pictures, tell=tell, progress=progress)
+    total, done = report.captions + report.candidates, 0
+
+    def indexed(rows: int) -> None:
+        nonlocal done
+        done += rows
+        progress("indexing", done, max(total, done))
+
+    indexing.refresh(store, progress=indexed)
+    return report
+
+
+def import_rows(
+    store: Store,
+    plan: Plan,
+    *,
+    pictures: Pictures = NO_PICTURES,
+    tell: Tell = lambda reject: None,
+    progress: Progress = lambda stage, done, total: None,
+) -> ImportReport:
+    """The import without the indexing afterwards; see `import_file`."""
+    report = ImportReport(str(plan.path), str(plan.format), plan.source)
+    pipeline = "P1" if plan.format is Format.NEGATIONCLIP else "import"
+    writer = Writer(Provenance(plan.source, plan.generator, pipeline, plan.intake))
+    total = 0 if plan.path.is_dir() else plan.path.stat().st_size
+    progress("reading", 0, total)
+    with _fewer_collections():
+        for batch in read(plan, report.columns.update):
+            _one_batch(store, writer, batch, pictures, plan.source, report, tell)
+            progress("reading", min(batch.done, total) if total else batch.done, total)
+    return report
+
+
+@contextmanager
+def _fewer_collections() -> Iterator[None]:
+    """A tenth of the time goes into looking for cycles among rows, which have none."""
+    before = gc.get_threshold()
+    gc.set_threshold(50_000, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+
+
+def read(plan: Plan, columns: Callable[[dict[str, str]], None]) -> Iterator[Batch]:
+    """The batches of the plan's file; `columns` hears what a table's columns were taken for."""
+    path = plan.path
+    match plan.format:
+        case Format.COCO:
+            return read_captions(path)
+        case Format.NEGATIONCLIP:
+            return read_negationclip(path)
+        case Format.INSTANCES:
+            return read_instances(path)
+        case Format.SUGARCREPE:
+            return read_sugarcrepe(path, plan.source)
+        case Format.FOLDER:
+            return read_folder(path, plan.source)
+        case Format.JSON:
+            rows = read_objects(path)
+        case Format.JSONL:
+            rows = read_jsonl(path)
+        case Format.CSV | Format.TSV:
+            rows = read_csv(path, delimiter(path, plan.format))
+    return read_rows(rows, plan.source, plan.mapping, columns)
+
+
+def _one_batch(
+    store: Store,
+    writer: Writer,
+    batch: Batch,
+    pictures: Pictures,
+    source: str,
+    report: ImportReport,
+    tell: Tell,
+) -> None:
+    missing = _look(store, writer, batch, pictures, source, report)
+    told = [*batch.rejects, *missing]
+    if batch.images or batch.captions or batch.objects or batch.licenses:
+        with store.write() as connection:
+            outcome = writer.write(connection, batch)
+        for name, count in outcome.counts.items():
+            setattr(report, name, getattr(report, name) + count)
+        told += outcome.rejects
+    for each in told:
+        report.count(each)
+        tell(each)
+
+
+def _look(
+    store: Store, writer: Writer, batch: Batch, pictures: Pictures, source: str, report: ImportReport
+) -> list[Reject]:
+    """Look for the batch's pictures, before the write lock is taken: reading headers takes its time."""
+    fresh = {row.key: row for row in batch.images if not writer.seen(row.key)}
+    if not pictures.look:
+        report.unsought_pictures += len(fresh)
+        return []
+    with store.read() as connection:
+        known = writer.known_images(connection, list(fresh))
+    seen, wrong = examine(list(fresh.values()), source, pictures, known)
+    sized = {row.key: row for row in seen}
+    batch.images = [sized.get(row.key, row) if row is fresh.get(row.key) else row for row in batch.images]
+    report.missing_pictures += sum(each.reason == "missing-file" for each in wrong)
+    return wrong

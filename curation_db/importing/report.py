@@ -1,0 +1,148 @@
+"""What an import did: the counts, and the list of what it refused.
+
+The list is JSONL without wall-clock times; every text in it is safe to show. A list is never overwritten.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+from curation_db.importing.rows import Reject
+from curation_db.text import display_text
+
+
+@dataclass(slots=True)
+class ImportReport:
+    """The counts of one import."""
+
+    file: str
+    format: str
+    source: str
+    columns: dict[str, str] = field(default_factory=dict)
+    """What each column was taken for, where that was a choice."""
+    images: int = 0
+    """New pictures; so too the next three."""
+    captions: int = 0
+    candidates: int = 0
+    objects: int = 0
+    unchanged: int = 0
+    """Rows that the record had already."""
+    completed: int = 0
+    """Pictures of which the record now knows more: name, size."""
+    cleaned: int = 0
+    """Texts that lost control characters, or are stored in another Unicode form."""
+    missing_pictures: int = 0
+    """Pictures whose file was not found in the folders that are known."""
+    unsought_pictures: int = 0
+    """Pictures that were not looked for, because no folder is known."""
+    rejected: Counter[str] = field(default_factory=Counter)
+    """Refused rows by reason."""
+    kept: Counter[str] = field(default_factory=Counter)
+    """Rows that went in although something about them is wrong, by reason."""
+
+    @property
+    def new(self) -> int:
+        """How many rows went in."""
+        return self.images + self.captions + self.candidates + self.objects
+
+    @property
+    def flawless(self) -> bool:
+        """Nothing was refused and nothing is missing."""
+        return not self.rejected and not self.kept
+
+    def count(self, told: Reject) -> None:
+        """Take note of a listed row."""
+        (self.kept if told.kept else self.rejected)[str(told.reason)] += 1
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything, for scripts."""
+        return {
+            "file": self.file,
+            "format": self.format,
+            "source": self.source,
+            "columns": self.columns,
+            "images": self.images,
+            "captions": self.captions,
+            "candidates": self.candidates,
+            "objects": self.objects,
+            "unchanged": self.unchanged,
+            "completed": self.completed,
+            "cleaned": self.cleaned,
+            "missing_pictures": self.missing_pictures,
+            "unsought_pictures": self.unsought_pictures,
+            "rejected": dict(sorted(self.rejected.items())),
+            "kept": dict(sorted(self.kept.items())),
+        }
+
+    def summary(self) -> str:
+        """The import in one line."""
+        new = [
+            f"{count:,} {noun if count != 1 else noun[:-1]}"
+            for noun in ("images", "captions", "candidates", "objects")
+            if (count := getattr(self, noun))
+        ]
+        said = [
+            f"{display_text(self.file, limit=200)} ({self.format}) as {self.source}: {', '.join(new) or 'nothing new'}"
+        ]
+        for count, what in (
+            (self.unchanged, "already there"),
+            (self.completed, "pictures completed"),
+            (self.cleaned, "texts cleaned"),
+        ):
+            if count:
+                said.append(f"{count:,} {what}")
+        for counts, what in ((self.rejected, "refused"), (self.kept, "kept with a flaw")):
+            if counts:
+                reasons = ", ".join(f"{count:,} {reason}" for reason, count in sorted(counts.items()))
+                said.append(f"{counts.total():,} {what} ({reasons})")
+        return "; ".join(said)
+
+
+class RejectsFile:
+    """The list of refused rows: `<stem>-<n>.jsonl`, begun with the first one."""
+
+    def __init__(self, folder: Path, stem: str, file: str) -> None:
+        self._folder = folder
+        self._stem = "".join(c if c.isalnum() or c in "-_." else "_" for c in stem)[:100] or "import"
+        self._file = file
+        self._out: IO[str] | None = None
+        self.path: Path | None = None
+
+    def __call__(self, told: Reject) -> None:
+        """Add a row to the list."""
+        if self._out is None:
+            self._out = self._begin()
+        line = {
+            "file": display_text(self._file),
+            "where": display_text(told.where, limit=200),
+            "byte": told.offset,
+            "reason": str(told.reason),
+            "message": display_text(told.message, limit=500),
+            "kept": told.kept,
+            "row": told.excerpt,
+        }
+        self._out.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+    def _begin(self) -> IO[str]:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        number = 1
+        while True:
+            self.path = self._folder / f"{self._stem}-{number}.jsonl"
+            try:
+                return self.path.open("x", encoding="utf-8", newline="\n")
+            except FileExistsError:
+                number += 1
+
+    def __enter__(self) -> RejectsFile:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._out is not None:
+            self._out.close()

@@ -1,0 +1,255 @@
+"""The rows that every format's reader hands to the pipeline, and the rules that their fields must keep.
+
+Readers translate shapes and nothing else; the pipeline decides what goes in. Every row knows where it came from, so
+that whatever is wrong with it can be told with file and position. Tuples, because there are millions of them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import PurePosixPath
+from typing import Any, Final, NamedTuple, Protocol
+
+from curation_db.text import clean, display_text
+
+TEXT_LIMIT: Final = 20_000
+"""Characters of the longest caption that is taken."""
+_KEY_LIMIT = 1_000
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+_COCO_NAME = re.compile(r"(?:COCO_\w+?_)?0*(\d+)\.\w+")
+
+
+class Reason(StrEnum):
+    """Why a row was refused, or is listed although it went in."""
+
+    TRUNCATED = "truncated"
+    MALFORMED = "malformed"
+    ENCODING = "encoding"
+    NO_FIELD = "no-field"
+    BAD_VALUE = "bad-value"
+    NO_PICTURE = "no-picture"
+    UNKNOWN_IMAGE = "unknown-image"
+    EMPTY_TEXT = "empty-text"
+    TEXT_TOO_LONG = "text-too-long"
+    DUPLICATE = "duplicate"
+    """The same id with other content, in this file or in the record."""
+    CAPTION_REFUSED = "caption-refused"
+    MISSING_FILE = "missing-file"
+    BAD_PICTURE = "bad-picture"
+
+
+class Origin(Protocol):
+    """Rows of a file; tells of one of them by its number where it stands."""
+
+    def where(self, index: int) -> str:
+        """Its place in words: a line, or a path within the JSON."""
+        ...
+
+    def offset(self, index: int) -> int | None:
+        """The byte where it begins, if that is known."""
+        ...
+
+    def value(self, index: int) -> object:
+        """The row as it was read."""
+        ...
+
+
+At = tuple[Origin, int]
+"""Where a row came from."""
+
+
+class ImageRow(NamedTuple):
+    """A picture."""
+
+    key: str
+    file_name: str | None
+    width: int | None
+    height: int | None
+    extra: str | None
+    at: At
+
+
+class CaptionRow(NamedTuple):
+    """A human's caption; without a key of its own it is known by its picture and text."""
+
+    key: str | None
+    image: str
+    text: object
+    at: At
+
+
+class CandidateRow(NamedTuple):
+    """A proposed caption."""
+
+    key: str | None
+    """Below the generator's name; None: known by its picture and text."""
+    image: str
+    caption: int | None
+    """The original's place among the batch's captions."""
+    text: object
+    concept: str | None
+    """As the file states it."""
+    extra: str | None
+    at: At
+
+
+class ObjectRow(NamedTuple):
+    """So many things of a category are in a picture."""
+
+    image: str
+    category: str
+    number: int
+    at: At
+
+
+class Reject(NamedTuple):
+    """A row that was refused, or that went in with something missing."""
+
+    reason: Reason
+    message: str
+    where: str
+    offset: int | None
+    excerpt: str
+    kept: bool = False
+
+
+@dataclass(slots=True)
+class Batch:
+    """Rows for one write transaction."""
+
+    done: int = 0
+    """How much of the file was read when this was put together."""
+    images: list[ImageRow] = field(default_factory=list)
+    captions: list[CaptionRow] = field(default_factory=list)
+    candidates: list[CandidateRow] = field(default_factory=list)
+    objects: list[ObjectRow] = field(default_factory=list)
+    rejects: list[Reject] = field(default_factory=list)
+    licenses: str | None = None
+
+
+class InputError(Exception):
+    """The file as a whole cannot be imported; nothing was written."""
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class RefusedRow(Exception):
+    """This row cannot go in."""
+
+    def __init__(self, reason: Reason, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+
+
+def reject(at: At, why: RefusedRow, *, kept: bool = False) -> Reject:
+    """What is told of the row at `at`."""
+    origin, index = at
+    return Reject(
+        why.reason, why.message, origin.where(index), origin.offset(index), excerpt(origin.value(index)), kept
+    )
+
+
+def excerpt(value: object) -> str:
+    """The beginning of a row, safe to show, at most 200 characters."""
+    try:
+        told = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    except (RecursionError, ValueError, TypeError):
+        told = f"({type(value).__name__})"
+    return display_text(told, limit=200)
+
+
+def member(item: object, name: str) -> Any:
+    """`item[name]` of a row that should be an object that has it."""
+    if not isinstance(item, dict):
+        raise RefusedRow(Reason.MALFORMED, f"an object is expected, not {type(item).__name__}")
+    if name not in item:
+        raise RefusedRow(Reason.NO_FIELD, f"no field {name!r}")
+    return item[name]
+
+
+def key_of(value: object) -> str:
+    """An id as the record keeps it: 17 and "17" are the same."""
+    if value.__class__ is int:
+        key = str(value)
+        return key if len(key) < _KEY_LIMIT else _refuse_id(key)
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    if isinstance(value, str) and value and value == clean(value):
+        return _short_key(value)
+    return _refuse_id(value)
+
+
+def _short_key(key: str) -> str:
+    return key if len(key) <= _KEY_LIMIT else _refuse_id(key)
+
+
+def _refuse_id(value: object) -> str:
+    raise RefusedRow(Reason.BAD_VALUE, f"no usable id: {excerpt(value)[:60]}")
+
+
+def size_of(value: object) -> int | None:
+    """A width or height; None where it is none."""
+    return value if value.__class__ is int and 0 < value < 2**31 else None
+
+
+def prepared(raw: object) -> tuple[str, bytes]:
+    """A caption's clean text and the hash of the raw one.
+
+    Raises:
+        RefusedRow: it is no text, empty, too long, or was not readable.
+    """
+    if not isinstance(raw, str):
+        raise RefusedRow(Reason.BAD_VALUE, f"a text is expected, not {type(raw).__name__}")
+    if len(raw) > TEXT_LIMIT:
+        raise RefusedRow(Reason.TEXT_TOO_LONG, f"{len(raw):,} characters; {TEXT_LIMIT:,} at most")
+    try:
+        digest = hashlib.sha256(raw.encode()).digest()
+    except UnicodeEncodeError:
+        raise RefusedRow(Reason.ENCODING, "bytes that are not in the file's encoding, or half a character") from None
+    shown = clean(raw)
+    if not shown or shown.isspace():
+        raise RefusedRow(Reason.EMPTY_TEXT, "the text is empty")
+    return shown, digest
+
+
+def extra_of(item: Mapping[str, Any], known: frozenset[str], ids: tuple[str, ...]) -> str | None:
+    """What else a row said, as JSON; ids that are no whole numbers too, for the key keeps their text only."""
+    rest = {name: value for name, value in item.items() if name not in known}
+    rest |= {name: item[name] for name in ids if item.get(name).__class__ is not int}
+    if not rest:
+        return None
+    try:
+        return _encode(rest)
+    except RecursionError:
+        raise RefusedRow(Reason.MALFORMED, "nested too deeply") from None
+
+
+def picture_name(value: object) -> str:
+    """A picture's file name as the record keeps it: a relative path with slashes."""
+    if not isinstance(value, str) or not value.strip() or "\0" in value:
+        raise RefusedRow(Reason.NO_PICTURE, "the row names no picture")
+    if value != clean(value) or len(value) > _KEY_LIMIT:
+        raise RefusedRow(Reason.BAD_VALUE, "no usable file name")
+    name = value.strip()
+    path = name if "/" in name else name.replace("\\", "/")
+    return str(PurePosixPath(path)) if "/" in path else path
+
+
+def coco_key(file_name: str) -> str | None:
+    """The COCO image id in a file name of COCO's (000000085329.jpg, COCO_train2014_000000085329.jpg)."""
+    found = _COCO_NAME.fullmatch(PurePosixPath(file_name).name)
+    return str(int(found[1])) if found and len(found[1]) < 19 else None
+
+
+def image_key(source: str, file_name: str) -> str:
+    """The key of a picture that is only known by its file name."""
+    return (coco_key(file_name) if source == "coco" else None) or file_name

@@ -1,0 +1,61 @@
+"""SugarCrepe JSON: {number: {filename, caption, negative_caption}} on COCO's pictures.
+
+The negatives arrive as candidates of the generator `sugarcrepe-<file>`; pictures are known by the COCO id in their
+file name, so that they meet those of COCO's own files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from curation_db.importing.faults import told_of
+from curation_db.importing.json_stream import Run, read_json
+from curation_db.importing.rows import (
+    Batch,
+    CandidateRow,
+    CaptionRow,
+    ImageRow,
+    RefusedRow,
+    extra_of,
+    image_key,
+    key_of,
+    member,
+    picture_name,
+    reject,
+)
+
+_BATCH = 10_000
+_KNOWN = frozenset({"filename", "caption", "negative_caption"})
+
+
+def read_sugarcrepe(path: Path, source: str) -> Iterator[Batch]:
+    """The images, captions and candidates of a SugarCrepe file."""
+    batch = Batch()
+    for event in read_json(path):
+        if not isinstance(event, Run):
+            batch.rejects.append(told_of(event))
+            continue
+        for index in range(len(event.values)):
+            _row(event, index, source, batch)
+        batch.done = event.done
+        if len(batch.candidates) >= _BATCH:
+            yield batch
+            batch = Batch(done=batch.done)
+    yield batch
+
+
+def _row(run: Run, index: int, source: str, batch: Batch) -> None:
+    item, at = run.values[index], (run, index)
+    try:
+        name = picture_name(member(item, "filename"))
+        caption, text = member(item, "caption"), member(item, "negative_caption")
+        number = key_of(run.names[index]) if run.key is None else str(run.start + index)
+        extra = extra_of(item, _KNOWN, ())
+    except RefusedRow as why:
+        batch.rejects.append(reject(at, why))
+        return
+    image = image_key(source, name)
+    batch.images.append(ImageRow(image, name, None, None, None, at))
+    batch.captions.append(CaptionRow(None, image, caption, at))
+    batch.candidates.append(CandidateRow(number, image, len(batch.captions) - 1, text, None, extra, at))

@@ -1,0 +1,364 @@
+"""From rows to the record: resolves keys to ids, inserts what is new, and compares what is not.
+
+The fast path is one INSERT that passes over rows whose key is there. Only when fewer went in than were sent are the
+old ones looked at: the same content is no news, other content is refused. Nothing in the record is overwritten.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection, text
+
+from curation_db import dialect
+from curation_db.candidates import Draft, Intake, insert_candidates
+from curation_db.concepts import derive_concept
+from curation_db.importing.rows import (
+    At,
+    Batch,
+    CandidateRow,
+    CaptionRow,
+    ImageRow,
+    ObjectRow,
+    Reason,
+    RefusedRow,
+    Reject,
+    coco_key,
+    prepared,
+    reject,
+)
+from curation_db.text import clean
+
+_IMAGE_COLUMNS = ("source_id", "key", "file_name", "width", "height", "extra")
+_CAPTION_COLUMNS = ("source_id", "key", "image_id", "text", "raw_sha256")
+_MAX_KNOWN = 500_000
+_CONCEPT_LIMIT = 200
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of a batch; counted when the transaction is committed."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    """By the names of `ImportReport`'s fields."""
+    rejects: list[Reject] = field(default_factory=list)
+    refused: list[At] = field(default_factory=list)
+    """Where the refused pictures stood."""
+
+    def refuse(self, at: At, reason: Reason, message: str) -> None:
+        """Note that the row at `at` was refused."""
+        self.rejects.append(reject(at, RefusedRow(reason, message)))
+        self.refused.append(at)
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """What is noted with every row of an import."""
+
+    source: str
+    generator: str
+    pipeline: str
+    intake: Intake
+
+
+class Writer:
+    """Writes batches of one import; remembers the ids of its pictures (of the last half million)."""
+
+    def __init__(self, provenance: Provenance) -> None:
+        self._provenance = provenance
+        self._source_id = 0
+        self._told_licenses: str | None = None
+        self._images: dict[str, int] = {}
+
+    def write(self, connection: Connection, batch: Batch) -> Outcome:
+        """Put `batch` into the record, inside the caller's transaction."""
+        outcome = Outcome()
+        if len(self._images) > _MAX_KNOWN:
+            self._images.clear()
+        self._source_id = self._source_id or _source_id(connection, self._provenance.source)
+        if batch.licenses:
+            self._licenses(connection, batch.licenses)
+        if batch.images:
+            self._insert_images(connection, batch.images, outcome)
+            if outcome.rejects:
+                _drop_with(outcome.refused, batch)
+        captions = self._insert_captions(connection, batch, outcome) if batch.captions else []
+        if batch.candidates:
+            self._insert_candidates(connection, batch, captions, outcome)
+        if batch.objects:
+            self._insert_objects(connection, batch.objects, outcome)
+        return outcome
+
+    def known_images(self, connection: Connection, keys: Sequence[str]) -> set[str]:
+        """Those of `keys` that the record has."""
+        source = connection.execute(text("SELECT id FROM source WHERE name = :name"), {"name": self._provenance.source})
+        found = source.scalar()
+        if found is None:
+            return set()
+        return {row.key for row in dialect.select_in(connection, "image", ("key",), "key", keys, source_id=found)}
+
+    def seen(self, key: str) -> bool:
+        """Whether this import had this picture before."""
+        return key in self._images
+
+    def _licenses(self, connection: Connection, licenses: str) -> None:
+        """The first file that names licences does so for its source; it may do so in several batches."""
+        connection.execute(
+            text("UPDATE source SET licenses = :licenses WHERE id = :id AND (licenses IS NULL OR licenses = :before)"),
+            {"licenses": licenses, "id": self._source_id, "before": self._told_licenses},
+        )
+        self._told_licenses = licenses
+
+    # -- pictures
+
+    def _insert_images(self, connection: Connection, rows: list[ImageRow], outcome: Outcome) -> None:
+        unique = _unique_images(rows, outcome)
+        fresh = [key for key in unique if key not in self._images]
+        before = connection.execute(text("SELECT coalesce(max(id), 0) FROM image")).scalar_one()
+        sent = [(self._source_id, row.key, row.file_name, row.width, row.height, row.extra) for row in unique.values()]
+        new = dialect.insert_many(connection, "image", _IMAGE_COLUMNS, sent)
+        outcome.counts["images"] += new
+        if new:
+            found = connection.execute(text("SELECT key, id FROM image WHERE id > :before"), {"before": before})
+            self._remember((row.key, row.id) for row in found)
+        if new < len(sent):
+            outcome.counts["unchanged"] += len(fresh) - new
+            self._compare_images(connection, unique, outcome)
+
+    def _remember(self, found: Iterable[tuple[str, int]]) -> None:
+        self._images.update(found)
+
+    def _compare_images(self, connection: Connection, unique: dict[str, ImageRow], outcome: Outcome) -> None:
+        columns = ("id", *_IMAGE_COLUMNS[1:])
+        updates = []
+        for old in dialect.select_in(connection, "image", columns, "key", list(unique), source_id=self._source_id):
+            row = unique[old.key]
+            self._remember([(old.key, old.id)])
+            if not _same_name(old.file_name, row.file_name):
+                told = f"picture {row.key} is in the record as {old.file_name}"
+                outcome.refuse(row.at, Reason.DUPLICATE, told)
+            elif more := _completed(old, row):
+                updates.append({**more, "id": old.id})
+        if updates:
+            outcome.counts["completed"] += len(updates)
+            connection.execute(
+                text("""UPDATE image SET file_name = :file_name, width = :width, height = :height, extra = :extra
+                        WHERE id = :id"""),
+                updates,
+            )
+
+    def _resolve(self, connection: Connection, keys: Iterable[str]) -> dict[str, int]:
+        """The ids of pictures by key; those that nobody knows are left out."""
+        unknown = [key for key in dict.fromkeys(keys) if key not in self._images]
+        if unknown:
+            found = dialect.select_in(connection, "image", ("key", "id"), "key", unknown, source_id=self._source_id)
+            self._remember((row.key, row.id) for row in found)
+        return self._images
+
+    # -- captions
+
+    def _insert_captions(self, connection: Connection, batch: Batch, outcome: Outcome) -> list[int | None]:
+        """Insert the captions; returns their ids in order where the batch's candidates need them."""
+        images = self._resolve(connection, [row.image for row in batch.captions])
+        source_id, sent, ats = self._source_id, [], []
+        cleaned = 0
+        for number, row in enumerate(batch.captions):
+            key, image, raw, at = row
+            try:
+                shown, digest = prepared(raw)
+                image_id = images[image]
+            except RefusedRow as why:
+                outcome.rejects.append(reject(at, why))
+            except KeyError:
+                if not image:
+                    continue  # told already
+                outcome.refuse(at, Reason.UNKNOWN_IMAGE, f"no image {image} in the file or in the record")
+            else:
+                cleaned += shown is not raw and shown != raw
+                sent.append((source_id, key or f"{image}/{digest[:8].hex()}", image_id, shown, digest))
+                ats.append(number)
+        outcome.counts["cleaned"] += cleaned
+        ids = self._store_captions(connection, batch, sent, ats, outcome)
+        return [ids.get(number) for number in range(len(batch.captions))] if batch.candidates else []
+
+    def _store_captions(
+        self,
+        connection: Connection,
+        batch: Batch,
+        sent: list[tuple[int, str, int, str, bytes]],
+        numbers: list[int],
+        outcome: Outcome,
+    ) -> dict[int, int]:
+        """Insert prepared captions, and compare those that were there; ids by place in the batch."""
+        ids = self._known_texts(connection, batch.captions, sent, numbers)
+        if ids:
+            outcome.counts["unchanged"] += len(ids)
+            left = [place for place, number in enumerate(numbers) if number not in ids]
+            sent, numbers = [sent[place] for place in left], [numbers[place] for place in left]
+        new = dialect.insert_many(connection, "caption", _CAPTION_COLUMNS, sent)
+        outcome.counts["captions"] += new
+        if new == len(sent) and not batch.candidates:
+            return ids
+        columns = ("id", "key", "image_id", "raw_sha256")
+        keys = [row[1] for row in sent]
+        found = dialect.select_in(connection, "caption", columns, "key", keys, source_id=self._source_id)
+        old = {row.key: row for row in found}
+        same = set()
+        for (_, key, image_id, _, digest), number in zip(sent, numbers, strict=True):
+            if (old[key].image_id, old[key].raw_sha256) == (image_id, digest):
+                ids[number] = old[key].id
+                same.add(key)
+                continue
+            other = "text" if old[key].image_id == image_id else "picture"
+            outcome.refuse(batch.captions[number].at, Reason.DUPLICATE, f"caption {key} is there with another {other}")
+        # the same caption twice in a batch is one row that went in, not one that was there
+        outcome.counts["unchanged"] += len(same) - new
+        return ids
+
+    def _known_texts(
+        self,
+        connection: Connection,
+        rows: list[CaptionRow],
+        sent: list[tuple[int, str, int, str, bytes]],
+        numbers: list[int],
+    ) -> dict[int, int]:
+        """Captions without an id of their own that their picture has already, under whatever key."""
+        nameless = {number: place for place, number in enumerate(numbers) if rows[number].key is None}
+        if not nameless:
+            return {}
+        images = sorted({sent[place][2] for place in nameless.values()})
+        columns = ("id", "image_id", "raw_sha256")
+        found = dialect.select_in(connection, "caption", columns, "image_id", images)
+        known = {(row.image_id, row.raw_sha256): row.id for row in sorted(found, key=lambda row: -row.id)}
+        texts = ((number, (sent[place][2], sent[place][4])) for number, place in nameless.items())
+        return {number: known[told] for number, told in texts if told in known}
+
+    # -- candidates
+
+    def _insert_candidates(
+        self, connection: Connection, batch: Batch, captions: list[int | None], outcome: Outcome
+    ) -> None:
+        images = self._resolve(connection, [row.image for row in batch.candidates])
+        drafts: list[tuple[Draft, bytes, At]] = []
+        for row in batch.candidates:
+            try:
+                original = None if row.caption is None else batch.captions[row.caption].text
+                drafts.append(self._draft(row, images, captions, original))
+            except RefusedRow as why:
+                outcome.rejects.append(reject(row.at, why))
+        new = len(insert_candidates(connection, [draft for draft, _, _ in drafts], self._provenance.intake))
+        outcome.counts["candidates"] += new
+        outcome.counts["cleaned"] += sum(clean(draft.raw_text) != draft.raw_text for draft, _, _ in drafts)
+        if new < len(drafts):
+            outcome.counts["unchanged"] += self._compare_candidates(connection, drafts, outcome) - new
+
+    def _draft(
+        self, row: CandidateRow, images: dict[str, int], captions: list[int | None], original: object
+    ) -> tuple[Draft, bytes, At]:
+        caption_id = None if row.caption is None else captions[row.caption]
+        if row.caption is not None and caption_id is None:
+            raise RefusedRow(Reason.CAPTION_REFUSED, "its caption was refused")
+        if row.image not in images:
+            raise RefusedRow(Reason.UNKNOWN_IMAGE, f"no image {row.image} in the file or in the record")
+        shown, digest = prepared(row.text)
+        derived = derive_concept(clean(original) if isinstance(original, str) else "", shown)
+        stated = clean(row.concept or "").strip()[:_CONCEPT_LIMIT] or None
+        name = row.key if row.key is not None else f"{row.image}/{digest[:8].hex()}"
+        draft = Draft(
+            source_id=self._source_id,
+            key=f"{self._provenance.generator}/{name}",
+            image_id=images[row.image],
+            raw_text=str(row.text),
+            pipeline=self._provenance.pipeline,
+            generator=self._provenance.generator,
+            negation_type=derived.negation_type,
+            caption_id=caption_id,
+            concept=stated or derived.text,
+            concept_confidence=1.0 if stated else derived.confidence if derived.text else None,
+            extra=row.extra,
+        )
+        return draft, digest, row.at
+
+    def _compare_candidates(
+        self, connection: Connection, drafts: list[tuple[Draft, bytes, At]], outcome: Outcome
+    ) -> int:
+        """Refuse drafts whose key the record has with another text or picture; returns how many keys agree."""
+        keys = [draft.key for draft, _, _ in drafts]
+        columns = ("key", "image_id", "raw_sha256")
+        found = dialect.select_in(connection, "candidate", columns, "key", keys, source_id=self._source_id)
+        old = {row.key: (row.image_id, row.raw_sha256) for row in found}
+        same = set()
+        for draft, digest, at in drafts:
+            if old[draft.key] == (draft.image_id, digest):
+                same.add(draft.key)
+            else:
+                outcome.refuse(at, Reason.DUPLICATE, f"candidate {draft.key} is there with another text or picture")
+        return len(same)
+
+    # -- objects
+
+    def _insert_objects(self, connection: Connection, rows: list[ObjectRow], outcome: Outcome) -> None:
+        images = self._resolve(connection, [row.image for row in rows])
+        known = []
+        for row in rows:
+            if row.image in images:
+                known.append(row)
+            else:
+                outcome.refuse(row.at, Reason.UNKNOWN_IMAGE, f"no image {row.image} in the file or in the record")
+        sent = [(images[row.image], row.category, row.number) for row in known]
+        new = dialect.insert_many(connection, "image_object", ("image_id", "category", "count"), sent)
+        outcome.counts["objects"] += new
+        if new == len(sent):
+            return
+        columns = ("image_id", "category", "count")
+        found = dialect.select_in(connection, "image_object", columns, "image_id", [each[0] for each in sent])
+        old = {(row[0], row[1]): row[2] for row in found}
+        changed = [
+            (row, old[image, name]) for row, (image, name, n) in zip(known, sent, strict=True) if old[image, name] != n
+        ]
+        for row, count in changed:
+            told = f"the record counts {count} × {row.category} in picture {row.image}, not {row.number}"
+            outcome.refuse(row.at, Reason.DUPLICATE, told)
+        outcome.counts["unchanged"] += len(sent) - new - len(changed)
+
+
+def _source_id(connection: Connection, name: str) -> int:
+    connection.execute(text("INSERT INTO source(name) VALUES (:name) ON CONFLICT DO NOTHING"), {"name": name})
+    return int(connection.execute(text("SELECT id FROM source WHERE name = :name"), {"name": name}).scalar_one())
+
+
+def _drop_with(refused: list[At], batch: Batch) -> None:
+    """Take the texts out of `batch` that stood in one row with a refused picture; they are of another picture."""
+    bad = {id(at) for at in refused}
+    batch.candidates = [row for row in batch.candidates if id(row.at) not in bad]
+    # the candidates hold places among the captions, so none is taken out; without a picture they are passed over
+    batch.captions = [row._replace(image="") if id(row.at) in bad else row for row in batch.captions]
+
+
+def _unique_images(rows: list[ImageRow], outcome: Outcome) -> dict[str, ImageRow]:
+    """The batch's pictures, each once; another name under the same key is refused."""
+    unique: dict[str, ImageRow] = {}
+    for row in rows:
+        first = unique.setdefault(row.key, row)
+        if first is not row and not _same_name(first.file_name, row.file_name):
+            outcome.refuse(row.at, Reason.DUPLICATE, f"picture {row.key} is {first.file_name} further up")
+    return unique
+
+
+def _same_name(old: str | None, new: str | None) -> bool:
+    """Whether two file names may be of one picture; COCO's releases name the same one differently."""
+    if old is None or new is None or old == new:
+        return True
+    number = coco_key(old)
+    return number is not None and number == coco_key(new)
+
+
+def _completed(old: ImageRow, row: ImageRow) -> dict[str, object]:
+    """All fields of a picture with what the record did not know yet; {}: it knows as much as the row."""
+    names = ("file_name", "width", "height", "extra")
+    both = {name: (getattr(old, name), getattr(row, name)) for name in names}
+    if all(known is not None or told is None for known, told in both.values()):
+        return {}
+    return {name: told if known is None else known for name, (known, told) in both.items()}

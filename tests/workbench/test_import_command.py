@@ -1,0 +1,162 @@
+"""`negwb import` as a person and a script see it: one line, one object, exit codes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from PIL import Image
+
+from workbench import cli
+from workbench.commands import imports
+from workbench.errors import ExitCode
+from workbench.paths import Workspace
+from workbench.settings import read_settings
+from workbench.workspace import create_workspace
+
+Call = Callable[..., int]
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Workspace:
+    return create_workspace(tmp_path / "house")
+
+
+@pytest.fixture
+def call(house: Workspace, monkeypatch: pytest.MonkeyPatch) -> Call:
+    app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
+
+    @app.callback()
+    def root(context: typer.Context) -> None:
+        context.obj = house.root
+
+    imports.register(app)
+    monkeypatch.setattr(cli, "app", app)
+
+    def called(*arguments: object) -> int:
+        monkeypatch.setattr(sys, "argv", ["negwb", "import", *map(str, arguments)])
+        return cli.main()
+
+    return called
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    Image.new("RGB", (8, 6)).save(tmp_path / "a.png")
+    path = tmp_path / "set.jsonl"
+    rows = [{"image": "a.png", "caption": "a dog", "candidate": "no dog"}, {"image": "b.png", "caption": "a cat"}]
+    path.write_text("\n".join(json.dumps(row) for row in rows))
+    return path
+
+
+def test_an_import_says_what_it_did(call: Call, table: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call(table) == ExitCode.OK
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "as set: 2 images, 2 captions, 1 candidate" in said.err
+    assert "columns: candidate = candidate, caption = caption, image = image" in said.err
+    assert "2 pictures not found: no picture folder; give --pictures FOLDER" in said.err
+    assert call(table) == ExitCode.OK
+    assert "nothing new" in capsys.readouterr().err
+
+
+def test_json_is_one_object_on_stdout(call: Call, table: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call(table, "--json", "--source", "mine", "--generator", "gpt") == ExitCode.OK
+    told: dict[str, Any] = json.loads(capsys.readouterr().out)
+    assert (told["source"], told["images"], told["candidates"], told["rejects"]) == ("mine", 2, 1, None)
+
+
+def test_missing_pictures_are_listed(
+    call: Call, table: Path, house: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(table, "--pictures", table.parent) == ExitCode.UNEXPECTED
+    assert "1 kept with a flaw (1 missing-file)" in capsys.readouterr().err
+    (listed,) = house.rejects.iterdir()
+    assert [json.loads(line)["reason"] for line in listed.read_text().splitlines()] == ["missing-file"]
+    assert read_settings(house.settings).pictures == {"set": ("..",)}
+    # the folder is known from now on
+    assert call(table) == ExitCode.UNEXPECTED
+    assert sorted(path.name for path in house.rejects.iterdir()) == ["set-1.jsonl", "set-2.jsonl"]
+
+
+def test_a_folder_is_its_own_picture_folder(call: Call, house: Workspace, table: Path) -> None:
+    (table.parent / "photos").mkdir()
+    (table.parent / "a.png").rename(table.parent / "photos/a.png")
+    assert call(table.parent / "photos") == ExitCode.OK
+    assert read_settings(house.settings).pictures == {"photos": ("../photos",)}
+
+
+def test_refused_rows_end_with_1(call: Call, table: Path, house: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
+    table.write_text(table.read_text() + "\n{\n")
+    assert call(table) == ExitCode.UNEXPECTED
+    assert "1 refused (1 malformed)" in capsys.readouterr().err
+    told = json.loads((house.rejects / "set-1.jsonl").read_text())
+    assert (told["where"], told["file"]) == ("line 3", str(table))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["nope.json"],
+        ["{table}", "--format", "folder"],
+        ["{table}", "--format", "nope"],
+        ["{table}", "--map", "image"],
+        ["{table}", "--map", "image=nope"],
+        ["{table}", "--pictures", "nope"],
+        [sys.executable],
+    ],
+)
+def test_what_cannot_be_imported_ends_with_2(
+    call: Call, table: Path, house: Workspace, arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = house.settings.read_text()
+    assert call(*(each.format(table=table) for each in arguments)) == ExitCode.USAGE
+    assert capsys.readouterr().err.startswith("negwb: ")
+    assert house.settings.read_text() == before
+    assert not house.rejects.exists()
+
+
+def test_an_unreadable_file_ends_with_2(call: Call, table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied", str(table))
+
+    monkeypatch.setattr("curation_db.importing.pipeline.detect", refuse)
+    assert call(table) == ExitCode.USAGE
+
+
+def test_a_damaged_record_ends_with_3(call: Call, table: Path, house: Workspace) -> None:
+    house.database.write_bytes(b"not a database, certainly not one of ours")
+    assert call(table) == ExitCode.DATABASE
+
+
+def test_an_interrupt_says_how_to_go_on(
+    call: Call, table: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("curation_db.importing.pipeline.import_rows", interrupt)
+    assert call(table) == ExitCode.INTERRUPTED
+    assert "the same command goes on from there" in capsys.readouterr().err
+
+
+def test_help_has_examples_and_costs_nothing(call: Call, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("--help") == ExitCode.OK
+    assert "negwb import captions_train2014.json" in capsys.readouterr().out
+    heavy = (
+        "import sys, workbench.commands.imports; print([m for m in ('PIL', 'sqlalchemy', 'rich') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", heavy], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_formats_are_those_of_the_core() -> None:
+    from curation_db.importing.detect import Format
+
+    assert [each.value for each in imports.FileFormat] == [each.value for each in Format]

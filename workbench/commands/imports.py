@@ -1,0 +1,251 @@
+"""`negwb import`: captions, candidates and pictures of other people's files into the record."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from workbench.errors import ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from curation_db.importing.pipeline import Plan
+    from curation_db.importing.report import ImportReport
+    from curation_db.importing.sightings import Pictures
+    from workbench.paths import Workspace
+    from workbench.settings import Settings
+
+_EPILOG = """\b
+Examples:
+  negwb import captions_train2014.json --pictures ../coco/train2014
+  negwb import negationclip_captions_train2014.json
+  negwb import annotations.jsonl --map image=image_path --map candidate=hard_negatives
+  negwb import my-photos/               pictures with name.txt beside name.jpg
+
+\b
+Exit code 0: all rows are in; 1: some were refused or lack their picture (they
+are listed in the workspace's rejects folder); 2: the file cannot be imported.
+"""
+
+
+class FileFormat(StrEnum):
+    """What `--format` takes; the values are those of `curation_db.importing.detect.Format`."""
+
+    COCO = "coco"
+    INSTANCES = "instances"
+    NEGATIONCLIP = "negationclip"
+    SUGARCREPE = "sugarcrepe"
+    JSON = "json"
+    JSONL = "jsonl"
+    CSV = "csv"
+    TSV = "tsv"
+    FOLDER = "folder"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(name="import", epilog=_EPILOG)(import_command)
+
+
+def import_command(
+    context: typer.Context,
+    path: Annotated[Path, typer.Argument(metavar="FILE_OR_FOLDER", help="What to import.")],
+    data_format: Annotated[
+        FileFormat | None, typer.Option("--format", "-f", help="The file's format.", show_default="told by its content")
+    ] = None,
+    source: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Whose pictures these are.", show_default="coco, or the file's name"),
+    ] = None,
+    pictures: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Where the pictures are; remembered in negwb.toml.")
+    ] = None,
+    mapping: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--map",
+            metavar="FIELD=COLUMN",
+            help="What a column of a table is; FIELD is image, image_id, caption, candidate, concept or id.",
+        ),
+    ] = None,
+    generator: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Who proposed the candidates.", show_default="told by the file"),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
+) -> None:
+    """Import captions and candidates: COCO, NegationCLIP, SugarCrepe, tables, or a folder of pictures.
+
+    Good rows go in, every bad one is listed. Importing a file again changes nothing.
+    """
+    from workbench.paths import find_workspace  # noqa: PLC0415
+
+    workspace = find_workspace(context.obj)
+    done = import_into(
+        workspace,
+        path,
+        data_format=data_format,
+        source=source,
+        pictures=pictures,
+        mapping=tuple(mapping or ()),
+        generator=generator,
+    )
+    _tell(*done, as_json=as_json)
+    raise typer.Exit(ExitCode.OK if done[0].flawless else ExitCode.UNEXPECTED)
+
+
+def import_into(
+    workspace: Workspace,
+    path: Path,
+    *,
+    data_format: str | None = None,
+    source: str | None = None,
+    pictures: Path | None = None,
+    mapping: tuple[str, ...] = (),
+    generator: str | None = None,
+) -> tuple[ImportReport, Path | None]:
+    """Import `path` into the workspace's record; returns what was done and where the refused rows are listed.
+
+    Raises:
+        UsageError: the file or the call is off; nothing was written.
+        RecordError: the record cannot be written; the batches before are in.
+    """
+    from curation_db.importing.columns import stated  # noqa: PLC0415
+    from curation_db.importing.detect import Format  # noqa: PLC0415
+    from curation_db.importing.pipeline import make_plan  # noqa: PLC0415
+    from curation_db.importing.rows import InputError  # noqa: PLC0415
+    from workbench.settings import read_settings  # noqa: PLC0415
+
+    settings = read_settings(workspace.settings)
+    form = None if data_format is None else Format(data_format)
+    try:
+        intake = _intake(settings)
+        plan = make_plan(path, form=form, source=source, generator=generator, mapping=stated(mapping), intake=intake)
+        return _run(workspace, plan, settings, _picture_folder(plan, pictures))
+    except InputError as error:
+        raise UsageError(error.message, hint=error.hint) from error
+    except OSError as error:
+        raise UsageError(f"{error.filename or path}: {error.strerror or error}") from error
+
+
+def _intake(settings: Settings) -> Any:
+    from curation_db.candidates import Intake  # noqa: PLC0415
+
+    return Intake(overlap=settings.curate.overlap, audit_rate=settings.curate.audit_rate)
+
+
+def _picture_folder(plan: Plan, told: Path | None) -> Path | None:
+    """The folder to remember: as told, or the imported folder itself."""
+    folder = told or (plan.path if plan.path.is_dir() else None)
+    if folder is not None and not folder.is_dir():
+        raise UsageError(f"no such folder: {folder}")
+    return folder
+
+
+def _run(workspace: Workspace, plan: Plan, settings: Settings, folder: Path | None) -> tuple[ImportReport, Path | None]:
+    from curation_db.importing.pipeline import import_file  # noqa: PLC0415
+    from curation_db.importing.report import RejectsFile  # noqa: PLC0415
+    from curation_db.store import open_store  # noqa: PLC0415
+    from workbench.commands.progress import step_bars  # noqa: PLC0415
+
+    with (
+        open_store(workspace.database) as store,
+        RejectsFile(workspace.rejects, plan.path.stem, str(plan.path)) as rejects,
+        step_bars() as tell,
+    ):
+        pictures = _pictures(workspace, plan, settings, folder)
+        try:
+            report = import_file(store, plan, pictures=pictures, tell=rejects, progress=_in_percent(tell))
+        except KeyboardInterrupt:
+            typer.echo("negwb: stopped; whole batches are in, the same command goes on from there", err=True)
+            raise
+        return report, rejects.path
+
+
+def _in_percent(tell: Callable[[str, int, int], None]) -> Callable[[str, int, int], None]:
+    """Bytes say nothing to a person; where the total is unknown, the count does."""
+
+    def progress(stage: str, done: int, total: int) -> None:
+        if stage == "reading" and total:
+            tell("reading, percent", min(done * 100 // total, 100), 100)
+        else:
+            tell(stage, done, total or done)
+
+    return progress
+
+
+def _pictures(workspace: Workspace, plan: Plan, settings: Settings, folder: Path | None) -> Pictures:
+    """How pictures are looked for; a folder that was told is remembered first."""
+    from curation_db.importing.sightings import NO_PICTURES, Pictures  # noqa: PLC0415
+    from workbench.pictures import PictureFolders  # noqa: PLC0415
+    from workbench.settings import add_picture_folder, read_settings  # noqa: PLC0415
+
+    if folder is not None:
+        add_picture_folder(workspace.settings, plan.source, _as_written(folder, workspace.root))
+        settings = read_settings(workspace.settings)
+    folders = PictureFolders(workspace.root, settings.pictures)
+    if not folders.folders(plan.source):
+        return NO_PICTURES
+    return Pictures(_listed(folders.locate, folders.folders(plan.source)), every=folder is not None)
+
+
+def _as_written(folder: Path, root: Path) -> str:
+    """The folder relative to the workspace where it is inside or beside it, so that both can be moved together."""
+    whole = folder.resolve()
+    near = Path(os.path.relpath(whole, root.resolve()))
+    return near.as_posix() if near.parts.count("..") <= 2 else whole.as_posix()
+
+
+def _listed(
+    locate: Callable[[str, str | None], Path | None], folders: tuple[Path, ...]
+) -> Callable[[str, str | None], Path | None]:
+    """`locate` with one look at each folder instead of one at each file; what is in no folder is not asked for."""
+    listings: dict[Path, frozenset[str]] = {}
+
+    def names(folder: Path) -> frozenset[str]:
+        if folder not in listings:
+            try:
+                listings[folder] = frozenset(os.listdir(folder))
+            except OSError:
+                listings[folder] = frozenset()
+        return listings[folder]
+
+    def find(source: str, file_name: str | None) -> Path | None:
+        if not file_name or "\0" in file_name:
+            return None
+        places = (Path(os.path.normpath(folder / file_name)) for folder in folders)
+        if not any(place.name in names(place.parent) for place in places if _is_below(place, folders)):
+            return None
+        return locate(source, file_name)
+
+    return find
+
+
+def _is_below(place: Path, folders: tuple[Path, ...]) -> bool:
+    return any(place.is_relative_to(folder) for folder in folders)
+
+
+def _tell(report: ImportReport, rejects: Path | None, *, as_json: bool) -> None:
+    """The summary on stderr; for scripts, one object on stdout."""
+    if as_json:
+        typer.echo(json.dumps({**report.as_json(), "rejects": str(rejects) if rejects else None}))
+    typer.echo(f"negwb: {report.summary()}", err=True)
+    if report.columns:
+        columns = ", ".join(f"{name} = {column}" for name, column in sorted(report.columns.items()))
+        typer.echo(f"       columns: {_shown(columns)}  (change with --map)", err=True)
+    if report.unsought_pictures:
+        told = f"{report.unsought_pictures:,} pictures not found: no picture folder; give --pictures FOLDER"
+        typer.echo(f"       {told}", err=True)
+    if rejects is not None:
+        typer.echo(f"       listed in {_shown(str(rejects))}", err=True)
+
+
+def _shown(text: str) -> str:
+    from curation_db.text import display_text  # noqa: PLC0415
+
+    return display_text(text, limit=500)
