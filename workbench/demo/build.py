@@ -1,0 +1,201 @@
+"""Builds the demo workspace the way a real one comes about: corpus file, import, candidates, verdicts.
+
+Every step can be repeated: a build that was interrupted is simply run again. What is drawn, scripted or simulated is
+called so in the record itself (generator, judge, model).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from curation_db.importing.pipeline import import_file, make_plan
+from sqlalchemy import Connection, text
+
+from curation_db import indexing
+from curation_db.candidates import Draft, Intake, Opinion, insert_candidates, insert_verdicts
+from curation_db.store import Store, open_store
+from curation_db.words import Question
+from workbench.demo.corpus import PICTURES, SEED, Picture, make_corpus
+from workbench.demo.draw import jpeg
+from workbench.demo.truth import right_decision
+from workbench.errors import UsageError
+from workbench.paths import Workspace
+from workbench.settings import add_picture_folder, read_settings, replace_file
+from workbench.workspace import create_workspace
+
+SOURCE = "demo"
+GENERATOR = "scripted-proposer"
+PROMPT_VERSION = "demo-1"
+_BATCH = 100
+
+Progress = Callable[[str, int, int], None]
+"""Told of every step: what is being done, how many are done, of how many."""
+
+
+@dataclass(frozen=True, slots=True)
+class DemoFiles:
+    """Where the demo keeps its corpus in a workspace."""
+
+    root: Path
+
+    @property
+    def pictures(self) -> Path:
+        """The drawn pictures."""
+        return self.root / "pictures"
+
+    @property
+    def captions(self) -> Path:
+        """The corpus as a COCO captions file."""
+        return self.root / "corpus" / "captions.json"
+
+    @property
+    def truth(self) -> Path:
+        """One line per picture: the scene, and the right decision about each candidate. Written last."""
+        return self.root / "corpus" / "truth.jsonl"
+
+
+def build_demo(folder: Path, *, pictures: int = PICTURES, seed: int = SEED, progress: Progress) -> Workspace:
+    """The demo workspace in `folder`: made, finished where a build was interrupted, or found as it is.
+
+    Raises:
+        UsageError: the folder holds something else.
+    """
+    files = DemoFiles(folder)
+    workspace = _workspace(folder, files)
+    if files.truth.is_file():
+        return workspace
+    corpus = list(make_corpus(pictures=pictures, seed=seed))
+    _draw(corpus, files.pictures, progress)
+    replace_file(files.captions, json.dumps(_as_coco(corpus), indent=1))
+    add_picture_folder(workspace.settings, SOURCE, "pictures")
+    with open_store(workspace.database) as store:
+        progress("importing captions", 0, 1)
+        import_file(store, make_plan(files.captions, source=SOURCE))
+        _fix_audit_key(store)
+        _propose(store, corpus, _intake(workspace), progress)
+        indexing.refresh(store)
+    replace_file(files.truth, "".join(json.dumps(_truth_of(picture)) + "\n" for picture in corpus))
+    return workspace
+
+
+def _workspace(folder: Path, files: DemoFiles) -> Workspace:
+    workspace = Workspace(folder.absolute())
+    if workspace.settings.is_file() and files.captions.parent.is_dir():
+        return workspace
+    if folder.exists() and any(folder.iterdir()):
+        raise UsageError(f"{folder} is not empty", hint="name another folder: negwb demo FOLDER")
+    workspace = create_workspace(folder)
+    for made in (files.pictures, files.captions.parent):
+        made.mkdir(exist_ok=True)
+    return workspace
+
+
+def _draw(corpus: list[Picture], folder: Path, progress: Progress) -> None:
+    for done, picture in enumerate(corpus):
+        path = folder / picture.file_name
+        if not path.is_file():
+            path.write_bytes(jpeg(picture.scene))
+        progress("drawing pictures", done + 1, len(corpus))
+
+
+def _as_coco(corpus: Iterable[Picture]) -> dict[str, Any]:
+    images, annotations = [], []
+    for picture in corpus:
+        images.append({"id": picture.index + 1, "file_name": picture.file_name})
+        for number, caption in enumerate(picture.captions):
+            key = _caption_number(picture, number)
+            annotations.append({"image_id": picture.index + 1, "id": key, "caption": caption.text})
+    info = {"description": "negwb demo world: drawn pictures, scripted captions"}
+    return {"info": info, "licenses": [], "images": images, "annotations": annotations}
+
+
+def _caption_number(picture: Picture, number: int) -> int:
+    return picture.index * 10 + number + 1
+
+
+def candidate_key(picture: Picture, number: int) -> str:
+    """The key of candidate `number` of a picture in the record."""
+    return f"demo/{picture.index}-{number}"
+
+
+def _propose(store: Store, corpus: list[Picture], intake: Intake, progress: Progress) -> None:
+    for start in range(0, len(corpus), _BATCH):
+        with store.write() as connection:
+            _propose_for(connection, corpus[start : start + _BATCH], intake)
+        progress("storing candidates and verdicts", min(start + _BATCH, len(corpus)), len(corpus))
+
+
+def _propose_for(connection: Connection, pictures: list[Picture], intake: Intake) -> None:
+    source = connection.execute(text("SELECT id FROM source WHERE name = :name"), {"name": SOURCE}).scalar_one()
+    drafts = [draft for picture in pictures for draft in _drafts(connection, source, picture)]
+    insert_candidates(connection, drafts, intake)
+    rows = connection.execute(text("SELECT key, id FROM candidate WHERE source_id = :source"), {"source": source})
+    ids = {row.key: row.id for row in rows}
+    insert_verdicts(connection, [o for picture in pictures for o in _opinions(ids, picture)])
+
+
+def _drafts(connection: Connection, source: int, picture: Picture) -> Iterable[Draft]:
+    """What the judges let through; in the published pipeline, too, the rest is dropped."""
+    for number, candidate in enumerate(picture.candidates):
+        if not candidate.passed:
+            continue
+        caption = connection.execute(
+            text("SELECT id, image_id FROM caption WHERE source_id = :source AND key = :key"),
+            {"source": source, "key": str(_caption_number(picture, candidate.caption))},
+        ).one()
+        yield Draft(
+            source_id=source,
+            key=candidate_key(picture, number),
+            image_id=caption.image_id,
+            caption_id=caption.id,
+            raw_text=candidate.proposal.text,
+            concept=candidate.proposal.concept,
+            concept_confidence=1.0,
+            negation_type=candidate.proposal.negation_type,
+            pipeline=candidate.proposal.pipeline,
+            generator=GENERATOR,
+            prompt_version=PROMPT_VERSION,
+        )
+
+
+def _opinions(ids: dict[str, int], picture: Picture) -> Iterable[Opinion]:
+    for number, candidate in enumerate(picture.candidates):
+        candidate_id = ids.get(candidate_key(picture, number))
+        for said in candidate.opinions if candidate_id else ():
+            yield Opinion(
+                candidate_id=candidate_id or 0,
+                judge=said.judge.removesuffix(" (simulated)"),
+                model="a script, not a model",
+                prompt_version=PROMPT_VERSION,
+                question=Question.PRESENT,
+                p=said.p_present,
+                label_mass=1.0,
+                raw_text=said.text,
+                simulated=True,
+            )
+
+
+def _truth_of(picture: Picture) -> dict[str, Any]:
+    decisions = {}
+    for number, candidate in enumerate(picture.candidates):
+        kind, reason = right_decision(picture.scene, candidate.proposal)
+        decisions[candidate_key(picture, number)] = [kind, reason]
+    return {"file_name": picture.file_name, "scene": picture.scene.to_dict(), "decisions": decisions}
+
+
+def _intake(workspace: Workspace) -> Intake:
+    curate = read_settings(workspace.settings).curate
+    return Intake(overlap=curate.overlap, audit_rate=curate.audit_rate)
+
+
+def _fix_audit_key(store: Store) -> None:
+    """The same audit set in every demo, so that two runs freeze the same bytes; nobody can cheat in a drawn world."""
+    with store.write() as connection:
+        connection.execute(
+            text("INSERT INTO record_note(name, value) VALUES ('audit_key', :key) ON CONFLICT DO NOTHING"),
+            {"key": "6e6567" + "77" * 13},
+        )

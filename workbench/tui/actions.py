@@ -1,0 +1,175 @@
+"""The one list of everything a key does. Bindings, key line, help and command palette are made from it.
+
+Knows no widget. An action's id is stable: people map keys to it in negwb.toml (`[curate.keys]`).
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from curation_db.words import REASON_KEYS, REASON_TEXTS
+from workbench.errors import UsageError
+
+
+class Place(StrEnum):
+    """Where an action applies."""
+
+    CARD = "card"
+    """A card is shown."""
+    REASON = "reason"
+    """The question after `x`."""
+    DONE = "done"
+    """The end of the queue."""
+
+
+ANYWHERE = frozenset({Place.CARD, Place.DONE})
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """Something a key does."""
+
+    id: str
+    keys: str
+    """Comma-separated, as Textual names them."""
+    label: str
+    """One word, for the key line."""
+    says: str
+    """One line, for help, palette and tooltips."""
+    group: str
+    places: frozenset[Place]
+    call: str
+    """The screen's or app's action."""
+    weight: int = 0
+    """In a narrow key line the lightest go first; 0: never there."""
+
+
+_CARD = frozenset({Place.CARD})
+_DONE = frozenset({Place.DONE})
+_DECIDE, _LOOK, _ELSE, _REASON = "Decide", "Look", "Everything else", "Reject because"
+
+_ACTIONS = (
+    Action("accept", "a", "accept", "It is true, and someone could say it", _DECIDE, _CARD,
+           "decide('accept')", 9),
+    Action("reject", "x", "reject", "It is not; one more key says why", _DECIDE, _CARD, "ask_reason", 9),
+    Action("edit", "e", "edit", "Mend the text; your version replaces it", _DECIDE, _CARD, "edit", 8),
+    Action("unsure", "u", "unsure", "You cannot tell; others are asked first", _DECIDE, _CARD,
+           "decide('unsure')", 8),
+    Action("skip", "space", "skip", "Leave it for others, or for later", _DECIDE, _CARD, "decide('skip')", 8),
+    Action("undo", "z", "undo", "Take back your last act and show its card again", _DECIDE, ANYWHERE, "undo", 8),
+    Action("redo", "Z,ctrl+y", "redo", "Take back the last undo", _DECIDE, ANYWHERE, "redo"),
+    Action("back", "[", "back", "Your decision before this one; deciding there replaces it",
+           _LOOK, ANYWHERE, "look_back", 5),
+    Action("forward", "]", "forward", "From looking back or a search to the work", _LOOK, _CARD,
+           "look_forward"),
+    Action("note", "n", "note", "Write something about this card", _DECIDE, _CARD, "note", 4),
+    Action("flag", "f", "flag", "Mark this card, or take the mark back", _DECIDE, _CARD, "flag", 3),
+    Action("judges", "v", "judges", "What the judges said, in full", _LOOK, _CARD,
+           "judges", 4),
+    Action("zoom", "i", "zoom", "The picture on the whole screen", _LOOK, _CARD, "zoom", 4),
+    Action("find", "/", "find", "Search texts, concepts and captions, and open a card", _LOOK, ANYWHERE, "find", 5),
+    Action("revisit", "r", "revisit", "At the end: what you skipped or were unsure about", _DECIDE, _DONE,
+           "revisit", 9),
+    Action("look-again", "enter,space", "look again", "At the end: see whether new cards have come", _DECIDE, _DONE,
+           "look_again", 8),
+    Action("scroll-down", "down,j", "down", "Scroll a long card down", _LOOK, _CARD, "scroll_card(1)"),
+    Action("scroll-up", "up,k", "up", "Scroll a long card up", _LOOK, _CARD, "scroll_card(-1)"),
+    Action("theme", "f2", "theme", "Dark or light", _ELSE, ANYWHERE, "app.toggle_dark"),
+    Action("palette", "ctrl+p", "palette", "All actions by name, and all themes", _ELSE, ANYWHERE,
+           "app.command_palette"),
+    Action("help", "?,f1", "help", "This page", _ELSE, ANYWHERE, "app.show_help", 7),
+    Action("quit", "q", "quit", "Leave; everything is kept", _ELSE, ANYWHERE,
+           "app.quit", 2),
+    *(Action(f"reason-{reason.value.replace('_', '-')}", key, reason.value.replace("_", " "), REASON_TEXTS[reason],
+             _REASON, frozenset({Place.REASON}), f"reject('{reason.value}')")
+      for key, reason in REASON_KEYS.items()),
+    Action("reason-cancel", "escape,backspace", "cancel", "do not reject after all", _REASON,
+           frozenset({Place.REASON}), "cancel_reason"),
+)  # fmt: skip
+
+GROUPS = (_DECIDE, _REASON, _LOOK, _ELSE)
+
+_CAPS = {
+    "space": "space", "left_square_bracket": "[", "right_square_bracket": "]", "slash": "/", "question_mark": "?",
+    "escape": "esc", "backspace": "⌫", "up": "↑", "down": "↓",
+}  # fmt: skip
+
+
+_TEXTUAL_NAMES = {
+    "solidus": "slash", "reverse_solidus": "backslash", "commercial_at": "at", "hyphen_minus": "minus",
+    "plus_sign": "plus", "low_line": "underscore",
+}  # fmt: skip
+"""Where Textual's name of a key is not the character's."""
+
+
+class ActionMap:
+    """The actions with the keys that apply here: the defaults, or the person's own."""
+
+    def __init__(self, own_keys: Mapping[str, str] | None = None) -> None:
+        """`own_keys`: action id to comma-separated keys.
+
+        Raises:
+            UsageError: an id that is none, no key, or a key that does two things in one place.
+        """
+        own = dict(own_keys or {})
+        known = {action.id for action in _ACTIONS}
+        if unknown := sorted(own.keys() - known):
+            raise UsageError(f"[curate.keys] has no action {unknown[0]!r}", hint=f"known: {', '.join(sorted(known))}")
+        self._keys = {action.id: _split(action.id, own.get(action.id, action.keys)) for action in _ACTIONS}
+        self._refuse_clashes()
+
+    def at(self, *places: Place) -> list[Action]:
+        """The actions that apply in one of `places`, in order."""
+        return [action for action in _ACTIONS if action.places & set(places)]
+
+    def keys(self, action: Action) -> list[str]:
+        """The keys of an action, by their long names."""
+        return self._keys[action.id]
+
+    def cap(self, action: Action) -> str:
+        """The action's first key as it is printed on a keyboard."""
+        return key_cap(self._keys[action.id][0])
+
+    def caps(self, action: Action) -> str:
+        """All of its keys, for the help."""
+        return " ".join(key_cap(key) for key in self._keys[action.id])
+
+    def _refuse_clashes(self) -> None:
+        taken: dict[tuple[Place, str], str] = {}
+        for action in _ACTIONS:
+            for place in sorted(action.places):
+                for key in self._keys[action.id]:
+                    other = taken.setdefault((place, key), action.id)
+                    if other != action.id:
+                        raise UsageError(
+                            f"[curate.keys] the key {key_cap(key)!r} would mean both {other} and {action.id}",
+                            hint=f'give one of them another key, as in: {action.id} = "f5"',
+                        )
+
+
+def _split(action_id: str, keys: str) -> list[str]:
+    named = [long_name(key.strip()) for key in keys.split(",") if key.strip()]
+    if not named:
+        raise UsageError(f"[curate.keys] {action_id} = {keys!r}: no key", hint='write keys as in: accept = "a,f5"')
+    return list(dict.fromkeys(named))
+
+
+def long_name(key: str) -> str:
+    """A key by the name Textual gives it: "?" is question_mark."""
+    if len(key) != 1 or key.isalnum():
+        return key
+    name = unicodedata.name(key, key).lower().replace("-", "_").replace(" ", "_")
+    return _TEXTUAL_NAMES.get(name, name)
+
+
+def key_cap(key: str) -> str:
+    """A key as a person knows it."""
+    if key in _CAPS:
+        return _CAPS[key]
+    try:
+        return unicodedata.lookup(key.replace("_", " "))
+    except KeyError:
+        return key

@@ -1,0 +1,25 @@
+"""From the action registry to Textual: a screen's bindings, with the person's own keys."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from textual.binding import Binding
+from textual.screen import Screen
+
+from workbench.tui.actions import ActionMap, Place
+
+
+def bind(screen: Screen[Any], actions: ActionMap, *places: Place) -> None:
+    """Give `screen` the bindings of these places.
+
+    Set on the screen and not through `App.set_keymap`: that drops the second action of a key that means something
+    else while a question is open (`u`). Which of the two applies, the screen's `check_action` says.
+    """
+    for action in actions.at(*places):
+        for key in actions.keys(action):
+            binding = Binding(
+                key, action.call, action.label, show=bool(action.weight), key_display=actions.cap(action),
+                tooltip=action.says, id=action.id,
+            )  # fmt: skip
+            screen._bindings.key_to_bindings.setdefault(key, []).append(binding)

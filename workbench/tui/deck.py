@@ -1,0 +1,186 @@
+"""The deck: the next few cards, kept ready by one daemon thread so that no key ever waits for a disk or a decoder.
+
+The thread claims, loads and decodes; it also renews the leases of all cards in hand. It never decides anything. A
+card it holds is leased to this session, so dying costs nothing: the next session, or time, frees it. No Textual worker
+is used: one that blocks would keep the app from exiting.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+
+from curation_db.errors import RecordError
+from curation_db.queue import Claim, Queue
+from workbench.tui import reads
+from workbench.tui.sitting import DEPTH, Ready
+
+_RETRY_SECONDS = 2.0
+_MOST_ASIDE = 200
+
+
+class Deck:
+    """Cards that are ready to be shown, in order."""
+
+    def __init__(
+        self,
+        queue: Queue,
+        load: Callable[[Claim], Ready | None],
+        *,
+        news: Callable[[], None],
+        depth: int = DEPTH,
+        lease_seconds: float,
+    ) -> None:
+        self._queue = queue
+        self._load = load
+        self._news = news
+        self._depth = depth
+        self._renew_every = lease_seconds / 3
+        self._renew_at = time.monotonic() + self._renew_every
+        self._retry_at = 0.0
+        self._change = threading.Condition()
+        self._cards: deque[Ready] = deque()
+        self._claimed: Claim | None = None
+        """Taken from the queue and not loaded yet; kept while the record is in trouble, or its card would be lost."""
+        self._on_its_way: int | None = None
+        """The candidate that is being loaded; `forget` clears it."""
+        self._revisit = False
+        self._dealt: set[int] = set()
+        """What this round of going through passed cards has served already."""
+        self._aside: list[int] = []
+        self._closing = False
+        self._thread = threading.Thread(target=self._run, name="negwb-deck", daemon=True)
+        self.in_hand: int | None = None
+        """The leased card that is being shown; its lease is renewed too."""
+        self.exhausted = False
+        """The queue has nothing more for this person now."""
+        self.trouble: str | None = None
+        """What keeps the next cards from coming, in one line; the deck tries again by itself."""
+        self.failure: Exception | None = None
+        """A bug of ours ended the thread; for the screen to raise."""
+
+    def start(self) -> None:
+        """Begin to deal."""
+        self._thread.start()
+
+    def close(self, timeout: float = 2.0) -> None:
+        """Stop dealing; waits a little for a card that is being loaded, never for long."""
+        with self._change:
+            self._closing = True
+            self._change.notify_all()
+        if self._thread.is_alive():
+            self._thread.join(timeout)
+
+    def take(self) -> Ready | None:
+        """The next card; None: not there yet, or `exhausted`."""
+        with self._change:
+            ready = self._cards.popleft() if self._cards else None
+            self._change.notify_all()
+        return ready
+
+    def put_back(self, ready: Ready) -> None:
+        """Put a card in front of the others: it is the next one again."""
+        with self._change:
+            self._cards.appendleft(ready)
+
+    def forget(self, candidate_id: int) -> None:
+        """Never show this card from the deck: it was settled or is shown in another way."""
+        with self._change:
+            self._cards = deque(ready for ready in self._cards if ready.card.candidate_id != candidate_id)
+            if self._on_its_way == candidate_id:
+                self._on_its_way = None
+            self._change.notify_all()
+
+    def go_on(self, *, revisit: bool | None = None) -> None:
+        """Ask the queue again after it was exhausted; `revisit`: from now on also what the person passed on."""
+        with self._change:
+            self._revisit = self._revisit if revisit is None else revisit
+            self._dealt.clear()
+            self.exhausted = False
+            self._change.notify_all()
+
+    def held(self) -> list[int]:
+        """The candidates whose leases this sitting wants to keep."""
+        with self._change:
+            numbers = [ready.card.candidate_id for ready in self._cards]
+            return numbers if self.in_hand is None else [self.in_hand, *numbers]
+
+    def _run(self) -> None:
+        while self._wait_for_work():
+            try:
+                self._renew_when_due()
+                self._deal_one()
+            except RecordError as error:
+                self._retry_at = time.monotonic() + _RETRY_SECONDS
+                self._say(trouble=error.message)
+            except Exception as error:  # nobody would see it here: the screen raises it
+                self.failure = error
+                self._news()
+                return
+
+    def _wants_card(self) -> bool:
+        due = time.monotonic() >= self._retry_at
+        return due and not self.exhausted and len(self._cards) < self._depth
+
+    def _wait_for_work(self) -> bool:
+        """Wait for something to do; False: the sitting is over."""
+        with self._change:
+            while not (self._closing or self._wants_card() or time.monotonic() >= self._renew_at):
+                now = time.monotonic()
+                until = self._renew_at if self._retry_at <= now else min(self._renew_at, self._retry_at)
+                self._change.wait(max(0.01, until - now))
+            return not self._closing
+
+    def _renew_when_due(self) -> None:
+        if time.monotonic() >= self._renew_at:
+            self._queue.renew(self.held())
+            self._renew_at = time.monotonic() + self._renew_every
+
+    def _deal_one(self) -> None:
+        with self._change:
+            if not self._wants_card():
+                return
+        if self._claimed is None and not self._claim():
+            return
+        claim = self._claimed
+        assert claim is not None
+        with self._change:
+            self._on_its_way = claim.candidate_id
+        ready = self._load(claim)
+        self._claimed = None
+        self._hand_over(claim, ready)
+
+    def _claim(self) -> bool:
+        """Take a card from the queue; False: there is none, or it was served in this round already."""
+        claims = self._queue.claim(1, revisit=self._revisit)
+        if not claims:
+            self._end_of_queue()
+        elif self._revisit and claims[0].candidate_id in self._dealt and len(self._aside) < _MOST_ASIDE:
+            self._aside.append(claims[0].candidate_id)  # passed on again in this round: once is enough
+        else:
+            self._claimed = claims[0]
+            self._dealt.add(claims[0].candidate_id)
+        return self._claimed is not None
+
+    def _hand_over(self, claim: Claim, ready: Ready | None) -> None:
+        with self._change:
+            wanted = self._on_its_way == claim.candidate_id
+            self._on_its_way = None
+            # A redo may have settled it between the claim and the loading.
+            if wanted and ready is not None and ready.card.state not in reads.SETTLED:
+                self._cards.append(ready)
+        self._say(trouble=None)
+
+    def _end_of_queue(self) -> None:
+        if self._aside:
+            self._queue.release(self._aside)
+            self._aside = []
+        with self._change:
+            self.exhausted = True
+        self._say(trouble=None)
+
+    def _say(self, *, trouble: str | None) -> None:
+        self.trouble = trouble
+        self._news()

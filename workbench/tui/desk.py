@@ -1,0 +1,396 @@
+"""A desk: one annotator's sitting, without a screen.
+
+The app, the tests and anything else that lets a person decide go through `Desk`. It holds the card in the seat, the
+deck of prepared cards behind it, and the way back. Every decision is on the disk before the next card takes the
+seat; when the record refuses, `RecordError` comes out and the same card still sits there. One thread at a time calls
+it; the deck has its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from curation_db import history, indexing
+from curation_db.cards import load_card
+from curation_db.errors import RecordError
+from curation_db.history import Past
+from curation_db.people import Actor, end_session
+from curation_db.queue import Claim, Queue, waiting
+from curation_db.review import Done, Reviewer, Shown
+from curation_db.store import Store
+from curation_db.words import Kind, Reason, State, Stream
+from workbench.tui import reads
+from workbench.tui.deck import Deck
+from workbench.tui.pace import STREAK, Pace, Progress
+from workbench.tui.sitting import DeskSettings, Pictures, Ready, Summary, Way
+
+MATCHES = 50
+_OPEN = frozenset({State.OPEN, State.NEEDS_MORE, State.UNSURE, State.CONTESTED})
+_REMARKS = frozenset({Kind.NOTE, Kind.FLAG})
+
+
+class Desk:
+    """One annotator's sitting. `start` it, ask for `next`, decide; `close` gives the cards back."""
+
+    def __init__(
+        self,
+        store: Store,
+        actor: Actor,
+        pictures: Pictures,
+        settings: DeskSettings | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.news: Callable[[], None] = _no_news
+        """Called from the deck's thread whenever a card has come, the queue has ended, or trouble came or went."""
+        self.actor = actor
+        self.settings = settings or DeskSettings()
+        self.current: Ready | None = None
+        self._store = store
+        self._pictures = pictures
+        self._clock = clock
+        self._queue = Queue(
+            store, actor, ordering=self.settings.ordering, audit_share=self.settings.audit_share,
+            lease_seconds=self.settings.lease_seconds,
+        )  # fmt: skip
+        self._reviewer = Reviewer(store, actor)
+        self._deck = Deck(
+            self._queue, self._load_claim, news=self._pass_on, depth=self.settings.depth,
+            lease_seconds=self.settings.lease_seconds,
+        )  # fmt: skip
+        self._trail: list[Past] = []
+        """Where looking back has led, the oldest last."""
+        self._unindexed = True
+        """Texts may have come that the search does not know: an edit, or an import that was cut short."""
+        self._pace = Pace()
+        self._counts = (0, 0)
+        self._since = clock()
+        self._spent: dict[int, float] = {}
+        """Seconds that cards were looked at before they were put aside."""
+
+    # -- the sitting --------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Count where things stand and begin to prepare cards."""
+        self._deck.start()
+        self._recount()
+
+    def close(self) -> None:
+        """Stop, and give all cards back. Safe to call at any time, and twice."""
+        self._deck.close()
+        with contextlib.suppress(RecordError):  # the leases expire by themselves
+            end_session(self._store, self.actor)
+
+    @property
+    def finished(self) -> bool:
+        """Nothing in the seat, and nothing to come."""
+        return self.current is None and self._deck.exhausted
+
+    @property
+    def trouble(self) -> str | None:
+        """What keeps the next cards from coming, in one line."""
+        return self._deck.trouble
+
+    @property
+    def failure(self) -> Exception | None:
+        """A bug of ours that ended the preparing of cards."""
+        return self._deck.failure
+
+    @property
+    def progress(self) -> Progress:
+        """Where the work stands."""
+        decided, total = self._counts
+        return Progress(decided, total, self._pace.per_hour, tuple(self._pace.streak))
+
+    def next(self) -> Ready | None:
+        """The card in the seat, the next one where that is empty; None: not ready yet, or `finished`. Never waits."""
+        if self.current is None and (ready := self._deck.take()) is not None:
+            self._seat(ready)
+        return self.current
+
+    def summary(self) -> Summary:
+        """Where everything stands; counts, so it is for the end of the queue."""
+        with self._store.read() as connection:
+            left = waiting(connection, self.actor.annotator_id)
+            return Summary(
+                reads.counts(connection),
+                reads.sitting_counts(connection, self.actor.name, self.actor.session),
+                left["fresh"],
+                left["passed"],
+            )
+
+    def revisit(self) -> None:
+        """From now on also serve what this person skipped or was unsure about."""
+        self._deck.go_on(revisit=True)
+
+    def look_again(self) -> None:
+        """Ask the queue again: somebody may have brought or given back cards."""
+        self._deck.go_on()
+
+    # -- deciding -----------------------------------------------------------------------------------------------
+
+    def decide(self, kind: Kind, reason: Reason | None = None) -> Done:
+        """Decide about the card in the seat; when this returns it is on the disk, and the seat has the next card.
+
+        Raises:
+            RecordError: nothing was written; the card still sits there.
+        """
+        ready = self._decidable()
+        done = self._reviewer.decide(ready.card.candidate_id, kind, reason=reason, shown=self._shown(ready))
+        self._decided(ready, kind, done)
+        return done
+
+    def edit(self, new_text: str, concept: str | None = None) -> Done:
+        """Replace the card in the seat by one with this text (see `Reviewer.edit`).
+
+        Raises:
+            ValueError: the text is empty or unchanged.
+            RecordError: nothing was written; the card still sits there.
+        """
+        ready = self._decidable()
+        done = self._reviewer.edit(ready.card.candidate_id, new_text, concept=concept, shown=self._shown(ready))
+        self._unindexed = True
+        self._decided(ready, Kind.EDIT, done)
+        return done
+
+    def note(self, words: str) -> Done:
+        """Attach a note to the card in the seat."""
+        ready = self._seated()
+        done = self._reviewer.note(ready.card.candidate_id, words, shown=self._shown(ready))
+        self._reload()
+        return done
+
+    def toggle_flag(self) -> bool:
+        """Flag the card in the seat, or take one's flag back; returns whether it is flagged now."""
+        ready = self._seated()
+        done = self._reviewer.toggle_flag(ready.card.candidate_id, shown=self._shown(ready))
+        self._reload()
+        return done.standing.flagged
+
+    def undo(self) -> Kind | None:
+        """Take back one's last act, whose card takes the seat; returns what was taken back, None: nothing."""
+        done = self._reviewer.undo()
+        if done is None:
+            return None
+        self._after_time_travel()
+        if self.current is not None and self.current.card.candidate_id == done.candidate_id:
+            self._reload(way=Way.QUEUE, leased=True, past=None)
+        else:
+            self._put_aside()
+            self._deck.forget(done.candidate_id)
+            self._open(done.candidate_id, Way.QUEUE, leased=True)
+        if done.standing.state not in _OPEN:  # a remark on a settled card: look at it, do not hold it
+            self._release(done.candidate_id)
+        return done.kind
+
+    def redo(self) -> Kind | None:
+        """Do again what was last undone; returns what was done again, None: nothing."""
+        done = self._reviewer.redo()
+        if done is None:
+            return None
+        with self._store.read() as connection:
+            kind = reads.deed(connection, done.act)
+        self._after_time_travel()
+        here = self.current is not None and self.current.card.candidate_id == done.candidate_id
+        if kind in _REMARKS:
+            if here:
+                self._reload()
+            return kind
+        self._queue.release([done.candidate_id])
+        self._deck.forget(done.candidate_id)
+        if here:
+            self._empty_seat()
+            self.next()
+        return kind
+
+    # -- looking around -----------------------------------------------------------------------------------------
+
+    def look_back(self) -> bool:
+        """Seat the card of one's decision before this one, without undoing it; False: there is none."""
+        seen = {past.candidate_id for past in self._trail}
+        if self.current is not None:
+            seen.add(self.current.card.candidate_id)
+        before = self._trail[-1].seq if self._trail else None
+        with self._store.read() as connection:
+            past = reads.own_past(connection, self.actor.name, before, seen)
+        if past is None:
+            return False
+        self._put_aside()
+        self._trail.append(past)
+        self._open_past(past)
+        return True
+
+    def look_forward(self) -> bool:
+        """The way back to the work, a card at a time; False: this is where the work is."""
+        if self.current is None or self.current.way is Way.QUEUE:
+            return False
+        self._put_aside()
+        self._forward()
+        return True
+
+    def find(self, words: str) -> list[reads.Match]:
+        """Candidates whose text, concept or caption holds these words, at most `MATCHES`."""
+        if self._unindexed:
+            indexing.refresh(self._store)
+            self._unindexed = False
+        with self._store.read() as connection:
+            return reads.matches(connection, indexing.find(connection, words, limit=MATCHES))
+
+    def open(self, candidate_id: int) -> None:
+        """Seat this card, whatever its place in the queue; the one that sits there comes next."""
+        if self.current is not None and self.current.card.candidate_id == candidate_id:
+            return
+        with self._store.read() as connection:
+            past = reads.standing_decision(connection, self.actor.name, candidate_id)
+            card = load_card(connection, candidate_id)
+        leased = card.state in _OPEN
+        if leased:
+            self._queue.retake(candidate_id)
+        self._trail.clear()
+        self._put_aside()
+        self._deck.forget(candidate_id)
+        self._open(candidate_id, Way.FOUND, leased=leased, past=past)
+
+    # -- the seat -----------------------------------------------------------------------------------------------
+
+    def _seated(self) -> Ready:
+        if self.current is None:
+            raise RecordError("there is no card to decide about")
+        return self.current
+
+    def _decidable(self) -> Ready:
+        ready = self._seated()
+        if ready.card.state is State.SUPERSEDED:
+            raise RecordError("an edit replaced this caption", hint="undo the edit to decide about it")
+        return ready
+
+    def _shown(self, ready: Ready) -> Shown:
+        spent = self._spent_on(ready)
+        return Shown(ready.stream, blind=ready.hidden, elapsed_ms=round(spent * 1000), leased=ready.leased)
+
+    def _spent_on(self, ready: Ready) -> float:
+        return self._spent.get(ready.card.candidate_id, 0.0) + self._clock() - self._since
+
+    def _decided(self, ready: Ready, kind: Kind, done: Done) -> None:
+        self._pace.decided(kind, self._spent_on(ready))
+        self._spent.pop(ready.card.candidate_id, None)
+        self._count(ready.card.state, done)
+        self._empty_seat()
+        self._forward()
+
+    def _forward(self) -> None:
+        """Seat the next newer card of the trail, or at its end the next one of the deck."""
+        if self._trail:
+            self._trail.pop()
+        if self._trail:
+            self._open_past(self._trail[-1])
+        self.next()
+
+    def _seat(self, ready: Ready) -> None:
+        if ready.thumbnail is None:
+            ready = replace(ready, thumbnail=self._pictures.thumbnail(ready.card, ready.path))
+        self.current = ready
+        self._deck.in_hand = ready.card.candidate_id if ready.leased else None
+        self._since = self._clock()
+
+    def _empty_seat(self) -> None:
+        self.current = None
+        self._deck.in_hand = None
+
+    def _put_aside(self) -> None:
+        """Empty the seat without a decision: a card of the queue comes next, any other goes back where it was."""
+        ready = self.current
+        if ready is None:
+            return
+        self._spent[ready.card.candidate_id] = self._spent_on(ready)
+        self._empty_seat()
+        if ready.way is Way.QUEUE and ready.leased:
+            # Without its picture: hundreds may lie there after as many undos, and decoding again is cheap.
+            self._deck.put_back(replace(ready, thumbnail=None))
+        elif ready.leased:
+            self._queue.release([ready.card.candidate_id])
+
+    def _release(self, candidate_id: int) -> None:
+        self._queue.release([candidate_id])
+        if self.current is not None and self.current.card.candidate_id == candidate_id:
+            self.current = replace(self.current, leased=False)
+            self._deck.in_hand = None
+
+    def _open(self, candidate_id: int, way: Way, *, leased: bool, past: Past | None = None) -> None:
+        self._seat(self._load(candidate_id, way=way, leased=leased, past=past))
+
+    def _open_past(self, past: Past) -> None:
+        """Seat what was decided: for an edit, the child it made."""
+        number = past.candidate_id
+        if past.kind is Kind.EDIT:
+            with self._store.read() as connection:
+                number = reads.child_of(connection, past.seq) or number
+        self._open(number, Way.BACK, leased=False, past=past)
+
+    def _reload(self, **changed: object) -> None:
+        """Read the seat's card anew and keep the rest, but for `changed`."""
+        ready = self._seated()
+        with self._store.read() as connection:
+            card = load_card(connection, ready.card.candidate_id)
+        self.current = replace(ready, card=card, **changed)  # type: ignore[arg-type]
+        self._deck.in_hand = card.candidate_id if self.current.leased else None
+
+    def _pass_on(self) -> None:
+        self.news()
+
+    def _load_claim(self, claim: Claim) -> Ready:
+        """In the deck's thread: everything that takes time about a card."""
+        return self._load(claim.candidate_id, way=Way.QUEUE, leased=True)
+
+    def _load(self, candidate_id: int, *, way: Way, leased: bool, past: Past | None = None) -> Ready:
+        with self._store.read() as connection:
+            card = load_card(connection, candidate_id)
+            audit = reads.is_audit(connection, candidate_id)
+        path = self._pictures.locate(card)
+        return Ready(
+            card,
+            Stream.AUDIT if audit else Stream.REVIEW,
+            hidden=audit or self.settings.blind,
+            path=path,
+            thumbnail=self._pictures.thumbnail(card, path),
+            way=way,
+            leased=leased,
+            past=past,
+        )
+
+    # -- counting -----------------------------------------------------------------------------------------------
+
+    def _count(self, before: State, done: Done) -> None:
+        decided, total = self._counts
+        after = done.standing.state
+        decided += (after in reads.SETTLED) - (before in reads.SETTLED)
+        if done.child_id is not None:  # the child takes its parent's place; decided where the edit was its accept
+            self._recount()
+        else:
+            self._counts = (decided, total)
+
+    def _recount(self) -> None:
+        with self._store.read() as connection:
+            states = reads.counts(connection)
+        decided = sum(number for state, number in states.items() if state in reads.SETTLED)
+        self._counts = (decided, sum(states.values()) - states.get(State.SUPERSEDED, 0))
+        if not self._pace.streak:
+            self._read_streak()
+
+    def _read_streak(self) -> None:
+        with self._store.read() as connection:
+            last = history.decisions_before(connection, self.actor.name, None, STREAK)
+        self._pace.streak.clear()
+        self._pace.streak.extend(past.kind for past in reversed(last))
+
+    def _after_time_travel(self) -> None:
+        self._trail.clear()
+        self._recount()
+        self._read_streak()
+
+
+def _no_news() -> None:
+    """Nobody listens."""

@@ -1,0 +1,56 @@
+"""What is marked in a negated caption: the cue that says no, and what differs from the original. Pure.
+
+Works on the text as it is shown, so that marks and letters always fit together.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+from curation_db.difference import changed_spans
+from curation_db.negation import find_cues
+from curation_db.text import display_text
+
+_MOST_SPANS = 4
+"""More differences than these are a rewrite: marking them all would mark nothing."""
+_WORDS_BETWEEN = 2
+"""So few words between two differences belong to both: a phrase reads better than its crumbs."""
+OPENS, CLOSES = "«", "»"
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A run of letters marked alike."""
+
+    text: str
+    changed: bool = False
+    cue: bool = False
+
+
+def pieces(text: str, original: str | None = None, *, limit: int = 2_000) -> list[Piece]:
+    """`text` as shown, cut where marks begin and end; «» stand round what differs from `original`."""
+    shown = display_text(text, limit=limit)
+    changed = _changed(shown, display_text(original, limit=limit)) if original is not None else []
+    cues = [(cue.start, cue.end) for cue in find_cues(shown)]
+    cuts = sorted({0, len(shown), *(edge for span in (*changed, *cues) for edge in span)})
+    made: list[Piece] = []
+    for start, end in pairwise(cuts):
+        inside = any(a <= start and end <= b for a, b in changed)
+        cue = any(a <= start and end <= b for a, b in cues)
+        opens = OPENS if any(a == start for a, _ in changed) else ""
+        closes = CLOSES if any(b == end for _, b in changed) else ""
+        made += [Piece(opens, changed=True)] if opens else []
+        made.append(Piece(shown[start:end], changed=inside, cue=cue))
+        made += [Piece(closes, changed=True)] if closes else []
+    return made
+
+
+def _changed(shown: str, original: str) -> list[tuple[int, int]]:
+    spans: list[tuple[int, int]] = []
+    for start, end in changed_spans(original, shown):
+        if spans and len(shown[spans[-1][1] : start].split()) <= _WORDS_BETWEEN:
+            spans[-1] = (spans[-1][0], end)
+        elif start < end:
+            spans.append((start, end))
+    return spans if len(spans) <= _MOST_SPANS else []

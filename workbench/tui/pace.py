@@ -1,0 +1,59 @@
+"""How a sitting goes: speed and the last decisions. Pure; the clock is handed in.
+
+Speed counts the time that cards were looked at, each for at most a minute: a coffee does not make anybody slow.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+from curation_db.words import Kind
+
+LONGEST_LOOK = 60.0
+"""Seconds of one card that count at most."""
+_WINDOW = 50
+_FEWEST = 3
+STREAK = 6
+
+GLYPHS: dict[Kind, str] = {
+    Kind.ACCEPT: "✓",
+    Kind.REJECT: "✗",
+    Kind.UNSURE: "?",
+    Kind.SKIP: "·",
+    Kind.EDIT: "✎",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What the status line says about the work."""
+
+    decided: int = 0
+    """Candidates of the workspace about which nobody is asked any more."""
+    total: int = 0
+    per_hour: int | None = None
+    """Decisions per hour at this sitting's pace; none before there are a few."""
+    streak: tuple[Kind, ...] = ()
+    """The person's last decisions, oldest first."""
+
+
+class Pace:
+    """Looks and decisions of one sitting."""
+
+    def __init__(self) -> None:
+        self._looks: deque[float] = deque(maxlen=_WINDOW)
+        self.streak: deque[Kind] = deque(maxlen=STREAK)
+
+    def decided(self, kind: Kind, seconds: float) -> None:
+        """A decision after looking at the card for so long."""
+        self._looks.append(min(seconds, LONGEST_LOOK))
+        self.streak.append(kind)
+
+    @property
+    def per_hour(self) -> int | None:
+        """Decisions per hour over the last fifty."""
+        spent = sum(self._looks)
+        if len(self._looks) < _FEWEST or spent <= 0:
+            return None
+        return round(3600 * len(self._looks) / spent)

@@ -1,0 +1,110 @@
+"""Small reads that only the screens need: what undo brought back, where the whole workspace stands, lists of matches.
+
+Reads only. Each costs an index look-up or a count over an index; none is on the way to the next card but `deed`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, bindparam, text
+
+from curation_db.history import Past, decisions_before
+from curation_db.words import Kind, State
+
+SETTLED = frozenset({State.ACCEPTED, State.REJECTED, State.CONTESTED})
+"""States in which nobody is asked any more."""
+_LOOK_BACK_PAGE = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A candidate in a list of matches."""
+
+    candidate_id: int
+    text: str
+    concept: str | None
+    state: State
+
+
+def anything(connection: Connection) -> bool:
+    """Whether the workspace holds any candidate."""
+    return connection.execute(text("SELECT 1 FROM candidate LIMIT 1")).first() is not None
+
+
+def counts(connection: Connection) -> dict[State, int]:
+    """How many candidates are in each state; counts over an index, so not for every key."""
+    rows = connection.execute(text("SELECT state, count(*) FROM candidate_state GROUP BY state"))
+    return {State(state): number for state, number in rows}
+
+
+def is_audit(connection: Connection, candidate_id: int) -> bool:
+    """Whether the candidate is kept for the blind audit."""
+    found = connection.execute(text("SELECT audit FROM candidate WHERE id = :id"), {"id": candidate_id}).scalar()
+    return bool(found)
+
+
+def child_of(connection: Connection, seq: int) -> int | None:
+    """The child that the edit event `seq` made."""
+    return connection.execute(text("SELECT child_id FROM event WHERE seq = :seq"), {"seq": seq}).scalar()
+
+
+def deed(connection: Connection, act: str) -> Kind:
+    """What the act was in the end about: an undo's or a redo's chain is followed to the event it began with."""
+    row = connection.execute(
+        text("SELECT kind, undo_of FROM event WHERE act = :act ORDER BY seq LIMIT 1"), {"act": act}
+    ).one()
+    while row.kind == Kind.UNDO:
+        row = connection.execute(text("SELECT kind, undo_of FROM event WHERE seq = :seq"), {"seq": row.undo_of}).one()
+    return Kind(row.kind)
+
+
+def own_past(connection: Connection, actor: str, before: int | None, but: Iterable[int]) -> Past | None:
+    """The person's newest standing decision before the event `before` about a candidate that is not in `but`."""
+    passed = set(but)
+    while page := decisions_before(connection, actor, before, _LOOK_BACK_PAGE):
+        for past in page:
+            if past.candidate_id not in passed:
+                return past
+        before = page[-1].seq
+    return None
+
+
+def standing_decision(connection: Connection, actor: str, candidate_id: int) -> Past | None:
+    """What this person last decided about the candidate, where it stands."""
+    row = connection.execute(
+        text("""SELECT max(seq) FROM event e WHERE candidate_id = :id AND actor = :actor
+                AND kind IN ('accept', 'reject', 'unsure', 'skip', 'edit')
+                AND NOT EXISTS (SELECT 1 FROM event u WHERE u.undo_of = e.seq
+                                AND NOT EXISTS (SELECT 1 FROM event r WHERE r.undo_of = u.seq))"""),
+        {"id": candidate_id, "actor": actor},
+    ).scalar()
+    found = decisions_before(connection, actor, row + 1, 1) if row is not None else []
+    return found[0] if found and found[0].candidate_id == candidate_id else None
+
+
+def sitting_counts(connection: Connection, actor: str, session: str) -> dict[Kind, int]:
+    """The decisions of this session that stand, by kind."""
+    rows = connection.execute(
+        text("""SELECT kind, count(*) FROM event e WHERE actor = :actor AND session = :session AND uid = act
+                AND kind IN ('accept', 'reject', 'unsure', 'skip', 'edit')
+                AND NOT EXISTS (SELECT 1 FROM event u WHERE u.undo_of = e.seq
+                                AND NOT EXISTS (SELECT 1 FROM event r WHERE r.undo_of = u.seq))
+                GROUP BY kind"""),
+        {"actor": actor, "session": session},
+    )
+    return {Kind(kind): number for kind, number in rows}
+
+
+def matches(connection: Connection, candidate_ids: list[int]) -> list[Match]:
+    """These candidates as a list shows them, in the order given."""
+    rows = connection.execute(
+        text("""SELECT c.id, c.text, c.concept, s.state FROM candidate c
+                JOIN candidate_state s ON s.candidate_id = c.id WHERE c.id IN :ids""").bindparams(
+            bindparam("ids", expanding=True)
+        ),
+        {"ids": candidate_ids},
+    )
+    found = {row.id: Match(row.id, row.text, row.concept, State(row.state)) for row in rows}
+    return [found[number] for number in candidate_ids if number in found]

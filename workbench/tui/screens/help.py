@@ -1,0 +1,54 @@
+"""Help: every key and what it does, made from the action registry."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.widgets import Static
+
+from workbench.tui.actions import GROUPS, Action, ActionMap, Place
+from workbench.tui.screens.modals.dialog import Dialog
+
+_WIDEST = 13
+_ROOM_FOR_IDS = 100
+
+
+class HelpScreen(Dialog[None]):
+    """Any of its own keys, escape or q closes it."""
+
+    DEFAULT_CSS = "HelpScreen #help-scroll { height: auto; max-height: 62vh; }"
+    BINDINGS: ClassVar = [("q,question_mark,f1,enter", "cancel", "close"), ("j,down", "scroll(1)", "down"),
+                ("k,up", "scroll(-1)", "up"), ("space,pagedown", "scroll(10)", "on")]  # fmt: skip
+
+    def __init__(self, actions: ActionMap) -> None:
+        super().__init__("keys", wide=True)
+        self._actions = actions
+
+    def compose_body(self) -> ComposeResult:
+        """One text; it scrolls."""
+        with VerticalScroll(id="help-scroll", can_focus=False):
+            yield Static(self._text(), markup=False)
+        ids = " · ids are for [curate.keys] in negwb.toml" if self.app.size.width >= _ROOM_FOR_IDS else ""
+        yield self.foot("esc closes · ↑ ↓ scroll" + ids)
+
+    def action_scroll(self, by: int) -> None:
+        """Line by line."""
+        self.query_one("#help-scroll").scroll_relative(y=by, animate=False)
+
+    def _text(self) -> Content:
+        lines: list[Content] = []
+        for group in GROUPS:
+            lines.append(Content.styled(group.upper(), "bold $text-accent"))
+            lines += [self._line(each) for each in self._actions.at(*Place) if each.group == group]
+            lines.append(Content(""))
+        return Content("\n").join(lines[:-1])
+
+    def _line(self, action: Action) -> Content:
+        caps = self._actions.caps(action)
+        line = Content.assemble((f"  {caps:<{_WIDEST}}", "bold"), action.says)
+        if self.app.size.width < _ROOM_FOR_IDS:
+            return line
+        return Content.assemble(line, ("  " + action.id, "$foreground 60% italic"))

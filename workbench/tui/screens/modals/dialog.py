@@ -1,0 +1,65 @@
+"""What all dialogs share: a quiet box in the middle, a title, a line at its foot, escape to leave."""
+
+from __future__ import annotations
+
+from typing import ClassVar, TypeVar
+
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+T = TypeVar("T")
+
+
+class Dialog(ModalScreen[T | None]):
+    """Dismissed with None when the person leaves it."""
+
+    DEFAULT_CSS = """
+    Dialog { align: center middle; background: $background 60%; }
+    Dialog > #dialog {
+        width: 76; max-width: 94%; height: auto; max-height: 90%; padding: 1 2;
+        background: $surface; border: round $border; border-title-color: $text-accent; border-title-style: bold;
+    }
+    Dialog > #dialog.-wide { width: 96; }
+    Dialog VerticalScroll, Dialog OptionList {
+        scrollbar-size-vertical: 1; scrollbar-background: $surface; scrollbar-color: $border;
+    }
+    Dialog .dialog-label { color: $text-muted; }
+    Dialog .dialog-foot { color: $text-muted; margin-top: 1; }
+    Dialog Input, Dialog TextArea { background: $background; }
+    """
+    BINDINGS: ClassVar = [("escape", "cancel", "cancel")]
+
+    def __init__(self, title: str, *, wide: bool = False) -> None:
+        super().__init__()
+        self._title = title
+        self._wide = wide
+
+    def compose(self) -> ComposeResult:
+        """The box; `compose_body` fills it."""
+        with Vertical(id="dialog", classes="-wide" if self._wide else "") as box:
+            box.border_title = Content(self._title)
+            yield from self.compose_body()
+
+    def compose_body(self) -> ComposeResult:
+        """What the dialog is about."""
+        raise NotImplementedError
+
+    def foot(self, words: str) -> Static:
+        """The line that says which keys apply."""
+        return Static(words, markup=False, classes="dialog-foot")
+
+    def leave(self, result: T | None) -> None:
+        """Close with `result`; once, however often the key is pressed."""
+        if self.is_current:
+            self.dismiss(result)
+
+    def on_mount(self) -> None:
+        """Whatever can be typed into has the focus at once: the next key may be here already."""
+        self.screen.set_focus(next(iter(self.query("TextArea, Input")), None))
+
+    def action_cancel(self) -> None:
+        """Close without a result."""
+        self.leave(None)

@@ -1,0 +1,60 @@
+"""What the judges said, in full: raw answers, models, prompt versions."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.widgets import Static
+
+from curation_db.cards import Card, Opinion
+from curation_db.text import display_text
+from workbench.tui.paint import QUIET, bar
+from workbench.tui.screens.modals.dialog import Dialog
+
+
+class JudgesModal(Dialog[None]):
+    """Only for cards whose judges may be seen."""
+
+    DEFAULT_CSS = "JudgesModal #judges-scroll { height: auto; max-height: 62vh; }"
+    BINDINGS: ClassVar = [("q,v,enter", "cancel", "close"), ("j,down", "scroll(1)", "down"),
+                ("k,up", "scroll(-1)", "up"), ("space,pagedown", "scroll(10)", "on")]  # fmt: skip
+
+    def __init__(self, card: Card) -> None:
+        super().__init__("the judges", wide=True)
+        self._card = card
+
+    def compose_body(self) -> ComposeResult:
+        """One text; it scrolls."""
+        with VerticalScroll(id="judges-scroll", can_focus=False):
+            yield Static(told(self._card), markup=False)
+        yield self.foot("esc closes")
+
+    def action_scroll(self, by: int) -> None:
+        """Line by line."""
+        self.query_one("#judges-scroll").scroll_relative(y=by, animate=False)
+
+
+def told(card: Card) -> Content:
+    """All opinions about `card`."""
+    if not card.opinions:
+        return Content.styled("no judge was asked about this text", QUIET)
+    return Content("\n\n").join([_opinion(each) for each in card.opinions])
+
+
+def _opinion(opinion: Opinion) -> Content:
+    share = "no probability: neither yes nor no" if opinion.p is None else f"P({opinion.question}) = {opinion.p:.4f}"
+    facts = [f"model {_one(opinion.model)}", f"prompt {_one(opinion.prompt_version)}", f"asked: {opinion.question}"]
+    if opinion.simulated:
+        facts.append("simulated")
+    return Content.assemble(
+        (_one(opinion.judge), "bold"), "   ", bar(opinion.p), " ", share, "\n",
+        ("  " + " · ".join(facts), QUIET), "\n  ",
+        display_text(opinion.raw_text) or "(no answer text)",
+    )  # fmt: skip
+
+
+def _one(text: str) -> str:
+    return display_text(text, limit=80)

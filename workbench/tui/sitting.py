@@ -1,0 +1,94 @@
+"""What lies on the desk: a card made ready, how it came there, and how the work is served. No behaviour worth the name.
+
+Made in the deck's thread, shown by the screen, changed by nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from curation_db.cards import Card
+from curation_db.history import Past
+from curation_db.leases import LEASE_SECONDS
+from curation_db.queue import AUDIT_SHARE
+from curation_db.words import Kind, State, Stream
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from workbench.tui.pictures import Thumbnail
+
+DEPTH = 3
+"""So many cards are kept ready."""
+
+
+class Way(StrEnum):
+    """How a card came into the seat."""
+
+    QUEUE = "queue"
+    BACK = "back"
+    """Looking back at one's own decision."""
+    FOUND = "found"
+    """By name, from a search."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A card with all that showing it takes."""
+
+    card: Card
+    stream: Stream
+    hidden: bool
+    """What the judges say must not be seen before the decision."""
+    path: Path | None
+    """The picture's file, where it was found."""
+    thumbnail: Thumbnail | None
+    way: Way = Way.QUEUE
+    leased: bool = True
+    past: Past | None = None
+    """What this person decided about it earlier, where that stands."""
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """Where everything stands, for the end of the queue."""
+
+    states: dict[State, int]
+    sitting: dict[Kind, int]
+    """This sitting's decisions that stand."""
+    fresh: int
+    """Cards of the queue that this person has not passed on; others may hold them."""
+    passed: int
+    """Cards this person skipped or was unsure about."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeskSettings:
+    """How the work is served."""
+
+    ordering: str = "conflict"
+    audit_share: float = AUDIT_SHARE
+    blind: bool = False
+    depth: int = DEPTH
+    lease_seconds: float = LEASE_SECONDS
+
+
+class Pictures:
+    """Finds and decodes; what the desk needs of `workbench.pictures` and `workbench.tui.pictures`."""
+
+    def __init__(
+        self, locate: Callable[[str, str | None], Path | None], decode: Callable[[Path | None, str], Thumbnail]
+    ) -> None:
+        self._locate = locate
+        self._decode = decode
+
+    def locate(self, card: Card) -> Path | None:
+        """The picture's file."""
+        return self._locate(card.picture.source, card.picture.file_name)
+
+    def thumbnail(self, card: Card, path: Path | None) -> Thumbnail:
+        """The picture for the screen; may take a moment."""
+        return self._decode(path, card.picture.file_name or card.picture.key)

@@ -1,0 +1,47 @@
+"""The two themes of the house. Any theme of Textual works too: the sheets use theme variables only.
+
+Quiet greys, so that the picture and the caption are the loudest things on the screen; one warm accent for the "no".
+"""
+
+from __future__ import annotations
+
+from textual.theme import Theme
+
+DARK = Theme(
+    name="negwb-dark",
+    primary="#86a9cc",
+    secondary="#a99ccf",
+    accent="#e8b06a",
+    warning="#e5c07b",
+    error="#e08283",
+    success="#8fbf8f",
+    foreground="#d7dce2",
+    background="#14171b",
+    surface="#191d22",
+    panel="#232830",
+    dark=True,
+    variables={"border": "#39414c", "block-cursor-text-style": "none", "input-selection-background": "#86a9cc 35%"},
+)
+LIGHT = Theme(
+    name="negwb-light",
+    primary="#2d5f8a",
+    secondary="#65559b",
+    accent="#9a5206",
+    warning="#8a6100",
+    error="#ab3a39",
+    success="#2b7343",
+    foreground="#2a2e33",
+    background="#fbf9f5",
+    surface="#f4f1ea",
+    panel="#e9e4d9",
+    dark=False,
+    variables={"border": "#c9c1b2", "block-cursor-text-style": "none", "input-selection-background": "#2d5f8a 25%"},
+)
+THEMES = (DARK, LIGHT)
+
+
+def known() -> list[str]:
+    """The names of all themes, ours first."""
+    from textual.theme import BUILTIN_THEMES  # noqa: PLC0415 -- loaded with `Theme`
+
+    return [theme.name for theme in THEMES] + sorted(BUILTIN_THEMES)

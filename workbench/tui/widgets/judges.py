@@ -1,0 +1,35 @@
+"""What the judges say, with bars; as wide as there is room, and no word of it while it is hidden."""
+
+from __future__ import annotations
+
+from textual import events
+from textual.content import Content
+
+from curation_db.cards import Card
+from workbench.tui import paint
+from workbench.tui.widgets.field import Field
+
+
+class JudgesField(Field):
+    """The card's judges; laid out anew when the width changes."""
+
+    _card: Card | None = None
+
+    def show_card(self, card: Card, *, hidden_because: str | None) -> None:
+        """Show what the judges say about `card`, or why it is hidden."""
+        if hidden_because is not None:
+            self._card = None
+            self.say(Content.styled(hidden_because, f"italic {paint.QUIET}"))
+            return
+        self._card = card
+        self._lay_out()
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Another width, another layout."""
+        self._lay_out()
+
+    def _lay_out(self) -> None:
+        if self._card is None:
+            return
+        rows = paint.opinion_rows(self._card, max(24, self._text.size.width or 48))
+        self.say(Content("\n").join(rows) if rows else Content.styled("no judge was asked", paint.QUIET))

@@ -1,0 +1,248 @@
+"""The pane that shows one picture: in half cells at once, in the terminal's own graphics a moment later.
+
+The UI thread only scales a thumbnail to cells (a few ms); decoding happens before, and encoding for Kitty or
+sixel in a thread, after the person has stayed on the picture. textual-image does that encoding and is
+imported only there; its widgets encode on the UI thread (sixel: 130-250 ms), so they are not used.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from rich.color import Color, ColorType
+from rich.color_triplet import ColorTriplet
+from rich.console import Console
+from rich.segment import ControlType, Segment
+from rich.style import Style
+from textual import events, work
+from textual.content import Content
+from textual.geometry import Region
+from textual.strip import Strip
+from textual.widget import Widget
+
+from curation_db.text import display_text
+from workbench.tui.pictures import Thumbnail, fit_cells
+from workbench.tui.terminal import choose_protocol
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+__all__ = ["PicturePane", "choose_protocol", "half_cells"]
+
+SETTLE_SECONDS = 0.08
+"""How long a picture stays in half cells before it is encoded: leafing through costs nothing."""
+_NO_STYLE = Style()
+
+
+@lru_cache(maxsize=8192)
+def _two_pixels(upper: bytes, lower: bytes) -> Style:
+    return Style.from_color(_colour(upper), _colour(lower))
+
+
+def _colour(pixel: bytes) -> Color:
+    # Not Color.from_rgb: it formats a name that nobody reads, and costs three times as much.
+    return Color("", ColorType.TRUECOLOR, None, ColorTriplet(*pixel))
+
+
+def half_cells(image: Image.Image, columns: int, rows: int) -> list[Strip]:
+    """`image` as `rows` lines of `columns` cells of two pixels: the upper in front, the lower behind."""
+    from PIL import Image as pillow  # noqa: N813, PLC0415  # imported by whoever decoded the image
+
+    scaled = image.convert("RGB").resize((columns, rows * 2), pillow.Resampling.BOX, reducing_gap=2.0)
+    data, width = scaled.tobytes(), columns * 3
+    lines = [data[start : start + width] for start in range(0, len(data), width)]
+    return [_line(upper, lower) for upper, lower in zip(lines[::2], lines[1::2], strict=True)]
+
+
+def _line(upper: bytes, lower: bytes) -> Strip:
+    cells = [(upper[x : x + 3], lower[x : x + 3]) for x in range(0, len(upper), 3)]
+    runs = ((pair, sum(1 for _ in same)) for pair, same in groupby(cells))
+    # A blank where both pixels are equal: some fonts leave a seam round the half block.
+    return Strip(
+        [Segment((" " if pair[0] == pair[1] else "▀") * length, _two_pixels(*pair)) for pair, length in runs],
+        len(cells),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A picture in the terminal's own graphics."""
+
+    strips: Sequence[Strip]
+    """One per row of cells: Kitty's placeholders, or blanks below sixels."""
+    overlay: str = ""
+    """Sixels, to be written with the cursor on the picture's first cell."""
+
+
+def encode(protocol: str, image: Image.Image, columns: int, rows: int) -> Encoded | None:
+    """Encode for `protocol`; None where that fails. Sends the pixels to the terminal if it is Kitty's."""
+    try:
+        return (_encode_kitty if protocol == "kitty" else _encode_sixel)(image, columns, rows)
+    except Exception:  # textual-image refuses some sizes, and a terminal may be gone: the half cells stay
+        return None
+
+
+def _console(columns: int, rows: int) -> Console:
+    return Console(file=io.StringIO(), width=columns, height=rows, force_terminal=True, color_system="truecolor")
+
+
+def _encode_kitty(image: Image.Image, columns: int, rows: int) -> Encoded:
+    from textual_image.renderable import TGPImage  # noqa: PLC0415  # deferred: 137 ms, and it asks the terminal
+
+    # The terminal forgets old pictures by itself when its store is full.
+    console = _console(columns, rows)
+    segments = list(console.render(TGPImage(image, columns, rows)))
+    lines = [Strip([Segment(s.text.rstrip("\n"), s.style)], columns) for s in segments if s.text.strip("\n")]
+    if len(lines) != rows:
+        raise ValueError("not the rows that were asked for")
+    return Encoded(lines)
+
+
+def _encode_sixel(image: Image.Image, columns: int, rows: int) -> Encoded:
+    from textual_image.renderable import SixelImage  # noqa: PLC0415  # deferred: 137 ms, and it asks the terminal
+
+    console = _console(columns, rows)
+    segments = console.render(SixelImage(image, columns, rows))
+    overlay = next(segment.text for segment in segments if segment.text.startswith("\x1bP"))
+    return Encoded([Strip([Segment(" " * columns)], columns)] * rows, overlay)
+
+
+class PicturePane(Widget):
+    """Shows a thumbnail as large as the pane allows, in its own shape, in the middle; or a line of text."""
+
+    DEFAULT_CSS = """
+    PicturePane {
+        width: 1fr;
+        height: 1fr;
+        content-align: center middle;
+        text-align: center;
+        color: $text-muted;
+    }
+    """
+
+    def __init__(self, protocol: str = "halfcell", *, id: str | None = None, classes: str | None = None) -> None:
+        """`protocol` is what `choose_protocol` returned."""
+        super().__init__(id=id, classes=classes)
+        self._protocol = protocol
+        self._thumbnail: Thumbnail | None = None
+        self._text = ""
+        self._drawn: tuple[Thumbnail, int, int, list[Strip]] | None = None
+        self._encoded: tuple[Thumbnail, int, int, Encoded] | None = None
+        self._behind_modal = False
+
+    @property
+    def thumbnail(self) -> Thumbnail | None:
+        """What is shown."""
+        return self._thumbnail
+
+    def show(self, thumbnail: Thumbnail | None, alt: str = "") -> None:
+        """Show `thumbnail`; where it has no picture, its problem, else `alt` (data text is welcome)."""
+        self._thumbnail = thumbnail
+        problem = thumbnail.problem if thumbnail is not None else None
+        self._text = display_text(problem or alt)
+        self._redraw()
+
+    def hide_for_modal(self) -> None:
+        """Half cells for now: a modal cannot cover the terminal's own graphics, and sixels leave residue.
+
+        Call it from the screen's `on_screen_suspend`, and `restore` from `on_screen_resume`.
+        """
+        self._behind_modal = True
+        self.refresh()
+
+    def restore(self) -> None:
+        """The terminal's own graphics again."""
+        self._behind_modal = False
+        self._redraw()
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Another size is another picture."""
+        self._redraw()
+
+    def render(self) -> Content:
+        """The text that stands where there is no picture."""
+        return Content(self._text)
+
+    def render_line(self, y: int) -> Strip:
+        """One line of the picture, or of the text."""
+        image, place = self._image(), self._place()
+        if image is None or self._thumbnail is None:
+            return super().render_line(y)
+        blank, width = self.rich_style, self.content_size.width
+        if not place.contains(place.x, y):
+            return Strip.blank(width, blank)
+        right = width - place.right
+        strip = self._strips(self._thumbnail, image, place)[y - place.y]
+        return Strip([*_blanks(place.x, blank), *strip, *_blanks(right, blank)], width)
+
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """All lines, and the sixels with the last one of the picture: text drawn later would erase them."""
+        strips = super().render_lines(crop)
+        encoded = self._ready(self._place())
+        if encoded is None or not encoded.overlay or not self.screen.is_active:
+            return strips
+        place = self._place().translate(self.content_region.offset)
+        last = place.bottom - 1 - self.region.y - crop.y
+        if 0 <= last < len(strips):
+            strips[last] = Strip([*strips[last], _overlay(encoded.overlay, place)], strips[last].cell_length)
+        return strips
+
+    def _image(self) -> Image.Image | None:
+        return None if self._thumbnail is None or self._protocol == "none" else self._thumbnail.image
+
+    def _place(self) -> Region:
+        """Where the picture lies in the content."""
+        image, (width, height) = self._image(), self.content_size
+        if image is None or width < 1 or height < 1:
+            return Region()
+        columns, rows = fit_cells(image.size, width, height)
+        return Region((width - columns) // 2, (height - rows) // 2, columns, rows)
+
+    def _strips(self, thumbnail: Thumbnail, image: Image.Image, place: Region) -> Sequence[Strip]:
+        encoded = self._ready(place)
+        if encoded is not None:
+            return encoded.strips
+        if self._drawn is None or self._drawn[0] is not thumbnail or self._drawn[1:3] != place.size:
+            drawn = half_cells(image, place.width, place.height)
+            self._drawn = (thumbnail, place.width, place.height, drawn)
+        return self._drawn[3]
+
+    def _ready(self, place: Region) -> Encoded | None:
+        """The terminal's own graphics, once they are made for this picture and size."""
+        made = self._encoded
+        if made is None or self._behind_modal or made[0] is not self._thumbnail or made[1:3] != place.size:
+            return None
+        return made[3]
+
+    def _redraw(self) -> None:
+        self.refresh()
+        if self._protocol in {"kitty", "sixel"} and self.is_mounted and self._ready(self._place()) is None:
+            self._sharpen()
+
+    @work(exclusive=True, group="sharpen", exit_on_error=False)
+    async def _sharpen(self) -> None:
+        """Encode what is shown, unless it is gone after a moment (a newer call cancels this one)."""
+        await asyncio.sleep(SETTLE_SECONDS)
+        thumbnail, image, place = self._thumbnail, self._image(), self._place()
+        if thumbnail is None or image is None or not place:
+            return
+        made = await asyncio.to_thread(encode, self._protocol, image, place.width, place.height)
+        if made is not None:
+            self._encoded = (thumbnail, place.width, place.height, made)
+            self.refresh()
+
+
+def _blanks(length: int, style: Style) -> list[Segment]:
+    return [Segment(" " * length, style)] if length else []
+
+
+def _overlay(sixels: str, place: Region) -> Segment:
+    """Sixels as a control, which takes no cell; the cursor comes back to where it was."""
+    there = f"\x1b[{place.y + 1};{place.x + 1}H"
+    return Segment(f"\x1b7{there}{sixels}\x1b8", _NO_STYLE, [(ControlType.CURSOR_FORWARD, 0)])

@@ -1,0 +1,48 @@
+"""The question after `x`: why. Inline over the card, a key or a click each; the picture stays as it is."""
+
+from __future__ import annotations
+
+from textual import events
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.content import Content
+from textual.widgets import Static
+
+from workbench.tui.actions import Action, ActionMap, Place
+
+
+class ReasonEntry(Static):
+    """One reason."""
+
+    def __init__(self, action: Action, cap: str) -> None:
+        content = Content.assemble((f" {cap:<3} ", "bold $text-accent"), action.says)
+        super().__init__(content, markup=False, classes="reason")
+        self._action = action
+
+    def on_click(self, event: events.Click) -> None:
+        """As its key."""
+        event.stop()
+        self.call_later(self.screen.run_action, self._action.call)
+
+
+class ReasonStrip(Vertical):
+    """All reasons, below one another."""
+
+    DEFAULT_CSS = """
+    ReasonStrip {
+        layer: above; dock: bottom; height: auto; display: none; padding: 0 1;
+        background: $panel; border: round $accent; border-title-color: $text-accent;
+    }
+    ReasonStrip > .reason { height: 1; }
+    ReasonStrip > .reason:hover { background: $boost; text-style: bold; }
+    """
+
+    def __init__(self, actions: ActionMap) -> None:
+        super().__init__(id="reasons")
+        self._actions = actions
+        self.border_title = "reject because"
+
+    def compose(self) -> ComposeResult:
+        """An entry for every reason, and the way out."""
+        for action in self._actions.at(Place.REASON):
+            yield ReasonEntry(action, self._actions.cap(action))

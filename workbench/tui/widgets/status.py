@@ -1,0 +1,82 @@
+"""The status line: who works on what, at the left; how it goes, at the right. The less weighty parts go first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from rich.cells import cell_len
+from textual.content import Content
+from textual.widget import Widget
+
+from curation_db.text import display_text
+from curation_db.words import Kind
+from workbench.tui.pace import GLYPHS, Progress
+
+_TONES = {Kind.ACCEPT: "$text-success", Kind.REJECT: "$text-error", Kind.UNSURE: "$text-warning"}
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What the line says."""
+
+    person: str
+    work: str = ""
+    """Pipeline and type of the card."""
+    stream: str = ""
+    """review or audit, and how the card came."""
+    progress: Progress = field(default_factory=Progress)
+
+
+class StatusLine(Widget):
+    """One line, as full as the width allows."""
+
+    DEFAULT_CSS = "StatusLine { height: 1; padding: 0 1; background: $panel; color: $foreground; }"
+
+    _status = Status("")
+
+    def tell(self, status: Status) -> None:
+        """Show `status`."""
+        self._status = status
+        self.refresh()
+
+    def render(self) -> Content:
+        """Left and right parts with the room between them."""
+        width = self.content_size.width
+        for drop in range(5):
+            left, right = _left(self._status, drop), _right(self._status.progress, drop)
+            room = width - left.cell_length - right.cell_length
+            if room >= 2:
+                return Content.assemble(left, " " * room, right)
+        return left.truncate(width, ellipsis=True)
+
+
+def _left(status: Status, drop: int) -> Content:
+    """`drop`: how many of the less weighty parts are left out."""
+    parts: list[tuple[str, str]] = [("negwb", "bold $text-accent")]
+    if drop < 1:
+        parts.append(("curate", ""))
+    parts.append((display_text(status.person, limit=24), ""))
+    if status.work and drop < 3:
+        parts.append((display_text(status.work, limit=40), ""))
+    if status.stream:
+        parts.append((status.stream, "bold"))
+    return _dotted(parts)
+
+
+def _right(progress: Progress, drop: int) -> Content:
+    parts = [(f"{progress.decided:,} of {progress.total:,}", "")]
+    if progress.per_hour is not None and drop < 2:
+        parts.append((f"{progress.per_hour:,}/h", ""))
+    line = _dotted(parts)
+    if progress.streak and drop < 4:
+        streak = Content.assemble(*((GLYPHS[kind], _TONES.get(kind, "")) for kind in progress.streak))
+        line = Content.assemble(line, (" · " if drop else " · streak ", "$foreground 60%"), streak)
+    return line
+
+
+def _dotted(parts: list[tuple[str, str]]) -> Content:
+    content = Content("")
+    for part in parts:
+        content = Content.assemble(content, (" · ", "$foreground 60%"), part) if content else Content.assemble(part)
+    assert cell_len(content.plain) == content.cell_length
+    return content
