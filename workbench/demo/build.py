@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from curation_db.importing.pipeline import import_file, make_plan
 from sqlalchemy import Connection, text
 
 from curation_db import indexing
 from curation_db.candidates import Draft, Intake, Opinion, insert_candidates, insert_verdicts
+from curation_db.importing.pipeline import import_file, make_plan
 from curation_db.store import Store, open_store
 from curation_db.words import Question
 from workbench.demo.corpus import PICTURES, SEED, Picture, make_corpus

@@ -26,6 +26,7 @@ from workbench.tui.pictures import ThumbnailCache
 from workbench.tui.sitting import DeskSettings, Pictures
 
 PICTURES = 40
+_PATIENCE = 500
 _FONTS = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
 _UNIQUE = re.compile(r"terminal-\d+")
 
@@ -76,8 +77,10 @@ def _portable(svg: str) -> str:
 
 
 async def _settle(app: NegwbApp, desk: Desk) -> None:
-    """Wait until the next card is there, pictures included, and painted."""
-    while desk.next() is None:
+    """Wait until the next card is there, its picture included, and painted."""
+    for _ in range(_PATIENCE):
+        if desk.next() is not None:
+            break
         await asyncio.sleep(0.02)
     for _ in range(3):
         await asyncio.sleep(0.15)

@@ -7,13 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import signal
 import sys
-import time
 from collections.abc import Iterable
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import events
@@ -30,8 +27,6 @@ from workbench.tui.themes import DARK, LIGHT, THEMES
 if TYPE_CHECKING:
     from workbench.tui.desk import Desk
 
-FIRST_CARD_VARIABLE = "NEGWB_BENCH_FIRST_CARD"
-"""Names a file; the time of day at which the first card was painted is written there, for `benchmarks.speed`."""
 _TERMINAL_CHECK_SECONDS = 1.0
 
 
@@ -60,7 +55,6 @@ class NegwbApp(App[int]):
         self.actions = actions or ActionMap()
         self._protocol = protocol
         self._banner = banner
-        self._first_card_file = os.environ.get(FIRST_CARD_VARIABLE)
         for own in THEMES:
             self.register_theme(own)
         self.theme = theme
@@ -119,12 +113,6 @@ class NegwbApp(App[int]):
     def _command(self, screen: Screen[object], action: Action) -> SystemCommand:
         title = f"{action.label}  ({self.actions.caps(action)})"
         return SystemCommand(title, action.says, partial(screen.run_action, action.call))
-
-    def note_first_card(self) -> None:
-        """The first card is on the screen."""
-        if self._first_card_file:
-            Path(self._first_card_file).write_text(f"{time.time():.6f}\n", encoding="ascii")
-            self._first_card_file = None
 
     def _pass_on_news(self) -> None:
         """From the deck's thread to ours."""

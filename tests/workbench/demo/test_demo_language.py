@@ -44,9 +44,7 @@ def corpus() -> list[Picture]:
 def sane(text: str) -> None:
     """What holds of every sentence here, affirmative or negated."""
     assert not re.search(r"\ban? glasses\b|\ba (?:apple|umbrella|orange)\b|\ban (?![aeiou])", text), text
-    assert not re.search(r"(?:^|, |and )glasses is\b|^a pair of glasses are\b|\bare no (?!glasses)", text), (
-        text
-    )
+    assert not re.search(r"(?:^|, |and )glasses is\b|^a pair of glasses are\b|\bare no (?!glasses)", text), text
     assert not re.search(r"\bis no glasses|  |,,| ,|\s$", text), text
     assert not re.search(r"\b(\w+) \1\b", text), text
     assert clean(text) == text
@@ -96,9 +94,7 @@ def test_captions_vary():
     assert len(texts) > 50
     instance = scene.first
     every = {write_caption(instance, rng, naming=1.0, template="plain").text for _ in range(60)}
-    assert any(
-        "wearing" in text and "holding an umbrella" in text and "next to him" in text for text in every
-    )
+    assert any("wearing" in text and "holding an umbrella" in text and "next to him" in text for text in every)
 
 
 def proposals(corpus: list[Picture]) -> list[tuple[Picture, Caption, Proposal]]:
@@ -142,9 +138,7 @@ def test_types_and_pipelines_are_all_met(corpus: list[Picture]):
         ("P2", NegationType.ACTION),
         ("P2", NegationType.ATTRIBUTE),
     }
-    assert {proposal.template for proposal in good} == {
-        name for group in TEMPLATES.values() for name in group
-    }
+    assert {proposal.template for proposal in good} == {name for group in TEMPLATES.values() for name in group}
     positions = Counter(find_cues(proposal.text)[0].position for proposal in good)
     assert min(positions.values()) > 0.15 * len(good)
 
@@ -174,13 +168,8 @@ def test_examples_read_as_a_person_would_write_them():
     assert negate(caption, "hat", "nothing") == "a woman with nothing on her head wearing glasses"
     assert negate(caption, "red", "end-colour") == "a woman wearing glasses, and the dress is not red"
     assert negate(dog, "ball", "start-there-is-no") == "there is no ball next to the dog wearing a hat"
-    assert (
-        negate(dog, "glasses", "end-there-is-no") == "a dog wearing a hat, and there are no glasses in sight"
-    )
-    assert (
-        negate(table, "apple", "without")
-        == "there is a red table without an apple on it but with a cup on it"
-    )
+    assert negate(dog, "glasses", "end-there-is-no") == "a dog wearing a hat, and there are no glasses in sight"
+    assert negate(table, "apple", "without") == "there is a red table without an apple on it but with a cup on it"
 
 
 def test_the_clumsy_share_is_as_stated(corpus: list[Picture]):

@@ -143,7 +143,6 @@ def test_every_thing_changes_its_place_clearly_even_in_a_crowd(anchor: str):
             before = pixels(box_of(full, thing, draw_small(crowd)))
             after = pixels(box_of(full, thing, draw_small(full)))
             changed = [
-                max(abs(a - b) for a, b in zip(p, q, strict=True)) > 60
-                for p, q in zip(before, after, strict=True)
+                max(abs(a - b) for a, b in zip(p, q, strict=True)) > 60 for p, q in zip(before, after, strict=True)
             ]
             assert sum(changed) / len(changed) > 0.12, (anchor, colour, thing, sum(changed) / len(changed))

@@ -278,7 +278,6 @@ class CurateScreen(Screen[None]):
             narrow=self._narrow,
             forward_key=self.actions.cap(forward),
         )
-        self.call_after_refresh(self.app.note_first_card)  # type: ignore[attr-defined]
 
     def _show_status(self) -> None:
         ready = self.shown
