@@ -88,9 +88,7 @@ def _subject(concept: str) -> str:
 
 
 def _chances(judge: Judge, scene: Scene, concept: str) -> tuple[float, float]:
-    digest = hashlib.blake2b(
-        f"{judge.name}\n{scene.key}\n{_subject(concept)}".encode(), digest_size=8
-    ).digest()
+    digest = hashlib.blake2b(f"{judge.name}\n{scene.key}\n{_subject(concept)}".encode(), digest_size=8).digest()
     low, high = int.from_bytes(digest[:4], "big"), int.from_bytes(digest[4:], "big")
     return low / 2**32, high / 2**32
 

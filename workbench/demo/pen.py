@@ -34,9 +34,7 @@ class Pen:
     def _xy(self, points: Sequence[Point]) -> list[Point]:
         return [(self._ox + x * self._k, self._oy + y * self._k) for x, y in points]
 
-    def ellipse(
-        self, x: float, y: float, rx: float, ry: float, fill: RGB | None, *, ink: RGB | None = INK
-    ) -> None:
+    def ellipse(self, x: float, y: float, rx: float, ry: float, fill: RGB | None, *, ink: RGB | None = INK) -> None:
         """An ellipse around (x, y)."""
         box = self._xy([(x - rx, y - ry), (x + rx, y + ry)])
         self._draw.ellipse(box, fill=fill, outline=ink, width=self._width if ink else 0)

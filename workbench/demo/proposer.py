@@ -138,9 +138,7 @@ def _without(d: Draft) -> str:
 def _but_no(d: Draft) -> str:
     if not d.caption.things:
         return _with_no(d)
-    return (
-        f"{d.lead}{d.caption.noun}{with_things(d.caption.things, formal=d.caption.formal)} but no {d.target}"
-    )
+    return f"{d.lead}{d.caption.noun}{with_things(d.caption.things, formal=d.caption.formal)} but no {d.target}"
 
 
 def _end_without(d: Draft) -> str:
@@ -284,9 +282,7 @@ _FALLBACK = {"nothing": "with-no", "but-no": "with-no", "not-in": "that-is-not",
 def _fitting(template: str, caption: Caption, target: str) -> str:
     """The template whose words come out: some fall back where the caption gives them nothing to say."""
     plain = _FALLBACK.get(template)
-    return (
-        plain if plain and negate(caption, target, template) == negate(caption, target, plain) else template
-    )
+    return plain if plain and negate(caption, target, template) == negate(caption, target, plain) else template
 
 
 def _wrong_colour(caption: Caption, rng: random.Random, truth: str) -> Caption:

@@ -62,9 +62,7 @@ def bird(pen: Pen, x: float, y: float, s: float, rgb: RGB) -> None:
     pen.line([(x - s * 0.15, y + s * 0.4), (x - s * 0.15, y + s * 0.95)], INK, s * 0.13)
     pen.line([(x + s * 0.2, y + s * 0.4), (x + s * 0.2, y + s * 0.95)], INK, s * 0.13)
     pen.poly([(x - s * 0.5, y), (x - s * 1.15, y - s * 0.3), (x - s * 0.95, y + s * 0.3)], shade(rgb, 0.8))
-    pen.poly(
-        [(x + s * 0.7, y - s * 0.55), (x + s * 1.25, y - s * 0.3), (x + s * 0.7, y - s * 0.1)], (255, 170, 0)
-    )
+    pen.poly([(x + s * 0.7, y - s * 0.55), (x + s * 1.25, y - s * 0.3), (x + s * 0.7, y - s * 0.1)], (255, 170, 0))
     pen.ellipse(x - s * 0.1, y + s * 0.08, s * 0.72, s * 0.56, rgb)
     pen.ellipse(x + s * 0.45, y - s * 0.42, s * 0.44, s * 0.42, rgb)
     pen.ellipse(x - s * 0.24, y + s * 0.06, s * 0.36, s * 0.28, shade(rgb, 0.72), ink=None)

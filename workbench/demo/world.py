@@ -65,8 +65,7 @@ _PERSON = {
     "bag": Attachment(R.CARRYING, 21, 73, 12, 3),
 }
 ATTACHMENTS: Mapping[str, Mapping[str, Attachment]] = {
-    "man": _PERSON
-    | {"ball": Attachment(R.BESIDE, 84, 88, 10, 2), "book": Attachment(R.HOLDING, 50, 62, 12, 2)},
+    "man": _PERSON | {"ball": Attachment(R.BESIDE, 84, 88, 10, 2), "book": Attachment(R.HOLDING, 50, 62, 12, 2)},
     "woman": _PERSON
     | {
         "balloon": Attachment(R.HOLDING, 18, 18, 13, 2, (26, 61)),
@@ -270,9 +269,7 @@ def _box(index: int, of: int) -> tuple[float, float, float, float]:
     return (index / of, 0.0, 1 / of, 1.0)
 
 
-def make_scene(
-    seed: int, *, instances: int = 1, anchor: str | None = None, things: tuple[int, int] = (2, 5)
-) -> Scene:
+def make_scene(seed: int, *, instances: int = 1, anchor: str | None = None, things: tuple[int, int] = (2, 5)) -> Scene:
     """The scene of `seed`: `instances` (1 or 2) of one anchor, each with `things` (least, most) of its seven.
 
     Two instances always differ in at least one thing (`told_apart_by`); colours are drawn independently.
