@@ -73,8 +73,7 @@ def build_demo(folder: Path, *, pictures: int = PICTURES, seed: int = SEED, prog
     replace_file(files.captions, json.dumps(_as_coco(corpus), indent=1))
     add_picture_folder(workspace.settings, SOURCE, "pictures")
     with open_store(workspace.database) as store:
-        progress("importing captions", 0, 1)
-        import_file(store, make_plan(files.captions, source=SOURCE))
+        import_file(store, make_plan(files.captions, source=SOURCE), progress=progress)
         _fix_audit_key(store)
         _propose(store, corpus, _intake(workspace), progress)
         indexing.refresh(store)
