@@ -1,0 +1,62 @@
+"""A workspace with accepted pairs frozen, and a tiny CLIP on the disk: what trainings and benches begin with."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+from sqlalchemy import text
+from support.clips import draw_pictures, make_tiny, sentence
+
+from curation_db.candidates import Draft, Intake, insert_candidates
+from curation_db.people import begin_session
+from curation_db.review import Reviewer
+from curation_db.store import open_store
+from curation_db.words import Kind
+from trainers.clip_models import save_model
+from workbench.commands.export import freeze_set
+from workbench.paths import Workspace
+from workbench.workspace import create_workspace
+
+NEGWB = Path(sys.executable).with_name("negwb")
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "NEGWB_WORKSPACE": ""}
+
+
+def make_workspace(root: Path, *, pictures: int = 12, pairs: int = 24) -> Workspace:
+    """ws/ with an export set-001 of pairs that somebody accepted, and the model tiny/ beside it."""
+    workspace = create_workspace(root / "ws")
+    paths = draw_pictures(workspace.root / "pictures", pictures)
+    workspace.settings.write_text('[pictures]\nsmall = ["pictures"]\n', encoding="utf-8")
+    rng = random.Random(1)
+    with open_store(workspace.database) as store:
+        with store.write() as connection:
+            connection.execute(text("INSERT INTO source(id, name) VALUES (1, 'small')"))
+            for number, path in enumerate(paths, 1):
+                connection.execute(
+                    text("INSERT INTO image(id, source_id, key, file_name) VALUES (:n, 1, :n, :file)"),
+                    {"n": number, "file": path.name},
+                )
+            drafts = [
+                Draft(source_id=1, key=f"g/{n}", image_id=n % pictures + 1, raw_text=f"{sentence(rng)} no hat {n}",
+                      pipeline="P1", generator="g")
+                for n in range(pairs)
+            ]  # fmt: skip
+            ids = insert_candidates(connection, drafts, Intake())
+        ana = Reviewer(store, begin_session(store, "ana", version="test"))
+        for candidate in ids:
+            ana.decide(candidate, Kind.ACCEPT)
+    freeze_set(workspace)
+    save_model(make_tiny(), root / "tiny")
+    return workspace
+
+
+def negwb(workspace: Workspace, *words: object) -> subprocess.CompletedProcess[str]:
+    """The command as its user runs it."""
+    command = [str(NEGWB), "-w", str(workspace.root), *map(str, words)]
+    environment = {**os.environ, **ONE_THREAD}
+    return subprocess.run(
+        command, capture_output=True, text=True, stdin=subprocess.DEVNULL, env=environment, timeout=120, check=False
+    )

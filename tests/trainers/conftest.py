@@ -1,0 +1,35 @@
+"""A tiny model, and a corpus of drawn pictures with a frozen set."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from support.clips import draw_pictures, freeze, make_tiny, pairs_of
+
+from trainers.clip_models import ClipModel, save_model
+
+
+@pytest.fixture
+def tiny() -> ClipModel:
+    """A tiny model."""
+    return make_tiny()
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with pictures/, a frozen set export/ of two pairs per picture, and the tiny model as a folder model/."""
+    root = tmp_path_factory.mktemp("corpus")
+    freeze(root / "export", pairs_of(draw_pictures(root / "pictures", 24), each=2))
+    save_model(make_tiny(), root / "model")
+    return root
+
+
+@pytest.fixture
+def own_threads() -> Iterator[None]:
+    """Whatever a test does to torch's threads ends with it."""
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)

@@ -1,0 +1,207 @@
+"""How a training ends where it cannot end well: diverged, interrupted, on a full disk; and what lasts of a good end."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from support.clips import make_tiny, tiny_config
+
+from trainers import checkpoints, finetune
+from trainers.checkpoints import FOLDER, LATEST
+from trainers.clip_models import WEIGHTS_FILE, hash_state, load_model
+from trainers.errors import TrainerError
+from trainers.finetune import Interrupted, run_training
+from trainers.runlog import METRICS, Status, read_metrics, read_run, saved_place
+from trainers.settings import RunConfig, create_run
+
+
+def _run(folder: Path, config: RunConfig) -> Path:
+    create_run(folder, config)
+    return folder
+
+
+def _after_steps(count: int) -> Callable[[], bool]:
+    """A stop after so many steps; before the first one it is asked by others, too, so steps are counted."""
+    steps: list[int] = []
+    learn = finetune.Trainer.learn
+
+    def counted(self: finetune.Trainer, batch: Any, step: int) -> float:
+        steps.append(step)
+        return learn(self, batch, step)
+
+    finetune.Trainer.learn = counted  # type: ignore[method-assign]  # the fixture below puts it back
+    return lambda: len(steps) >= count
+
+
+@pytest.fixture(autouse=True)
+def _own_learn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(finetune.Trainer, "learn", finetune.Trainer.learn)
+
+
+class TestDiverged:
+    @pytest.mark.parametrize(
+        "settings",
+        [
+            {"steps": 1},
+            {"steps": 1, "val_share": 0.0, "keep": "last"},
+            {"steps": 1, "keep": "last"},
+            {"steps": 3, "val_share": 0.0, "keep": "last"},
+        ],
+    )
+    def test_it_is_no_model(self, corpus: Path, tmp_path: Path, settings: dict[str, Any]) -> None:
+        folder = _run(tmp_path / "r", tiny_config(corpus, lr=1e30, **settings))
+        with pytest.raises(TrainerError, match=r"diverged|the loss is") as caught:
+            run_training(folder)
+        assert "smaller lr" in caught.value.hint
+        assert not (folder / "model").exists()
+        assert read_run(folder).status is not Status.DONE
+        assert "NaN" not in (folder / METRICS).read_text()
+
+    def test_a_loss_that_is_no_number_is_never_the_best(
+        self, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(finetune.Trainer, "val_loss", lambda self: float("nan"))
+        folder = _run(tmp_path / "r", tiny_config(corpus, steps=2))
+        with pytest.raises(TrainerError, match="val_loss is nan at step 2"):
+            run_training(folder)
+        assert not (folder / FOLDER / checkpoints.BEST).exists()
+
+    def test_a_weight_that_is_no_number_ends_no_training_well(
+        self, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def spoil(self: finetune.Trainer) -> None:
+            next(iter(self.weights.values())).data[0] = float("inf")
+
+        monkeypatch.setattr(finetune.Trainer, "interpolate", spoil)
+        folder = _run(tmp_path / "r", tiny_config(corpus, steps=2))
+        with pytest.raises(TrainerError, match="positional_embedding is not finite"):
+            run_training(folder)
+        assert not (folder / "model").exists()
+
+
+class TestInterrupted:
+    def test_between_two_batches_of_pictures(
+        self, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The features that were computed stay, and a resumed run goes on with the rest."""
+        monkeypatch.setattr("trainers.feature_store._BATCH", 4)
+        monkeypatch.setattr("trainers.watching._LEAST_S", 0.0)
+        monkeypatch.setattr("trainers.watching._SHARE", 0.0)
+        told = json.loads(tiny_config(corpus, steps=2).to_text()) | {"cache": str(tmp_path / "cache")}
+        folder = _run(tmp_path / "r", RunConfig.from_text(json.dumps(told)))
+        log = folder / "log.txt"
+        with pytest.raises(Interrupted):
+            run_training(folder, stop=lambda: "encoding pictures 8 of 24" in log.read_text() if log.exists() else False)
+        assert saved_place(folder) is None
+        run_training(folder)
+        assert "features computed 12\n" in log.read_text(), "a batch was under way when it was told of the 8 before"
+        assert "reading pictures 24 of 24\n" in log.read_text()
+
+    def test_before_the_first_logged_step_the_saved_one_is_told(self, corpus: Path, tmp_path: Path) -> None:
+        folder = _run(tmp_path / "r", tiny_config(corpus, steps=20, log_every=10))
+        with pytest.raises(Interrupted):
+            run_training(folder, stop=_after_steps(3))
+        assert (read_metrics(folder), saved_place(folder)) == ([], (3, 20))
+        assert "stopped at step 3 of 20\n" in (folder / "log.txt").read_text()
+
+    @pytest.mark.usefixtures("own_threads")
+    def test_it_goes_on_with_the_threads_that_it_began_with(self, corpus: Path, tmp_path: Path) -> None:
+        """Nobody chose them: the machine did, and another number changes the last bits."""
+        straight, stopped = (_run(tmp_path / n, tiny_config(corpus, steps=6, threads=None)) for n in ("s", "t"))
+        torch.set_num_threads(1)
+        run_training(straight)
+        with pytest.raises(Interrupted):
+            run_training(stopped, stop=_after_steps(3))
+        torch.set_num_threads(2)
+        assert run_training(stopped)["threads"] == 1
+        assert (stopped / "model" / WEIGHTS_FILE).read_bytes() == (straight / "model" / WEIGHTS_FILE).read_bytes()
+
+    def test_a_state_of_another_version_is_refused_in_words(
+        self, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        folder = _run(tmp_path / "r", tiny_config(corpus, steps=6, threads=None))
+        with monkeypatch.context() as patch, pytest.raises(Interrupted):
+            patch.setattr(checkpoints, "FORMAT", 1)
+            run_training(folder, stop=_after_steps(3))
+        with pytest.raises(TrainerError, match="another version"):
+            run_training(folder)
+
+
+class TestFullDisk:
+    def refused(self, folder: Path) -> None:
+        with pytest.raises(TrainerError, match="No space left on device") as caught:
+            run_training(folder)
+        assert caught.value.hint == f"free space, then: negwb train --resume {folder.name}"
+        assert "\n" not in caught.value.message
+
+    @pytest.mark.parametrize("where", ["metrics", "checkpoint", "model", "pth", "features"])
+    def test_it_is_told_in_one_line_and_goes_on_when_there_is_room(
+        self, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+    ) -> None:
+        def full(*said: object, **named: object) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        def torchs_own(*said: object, **named: object) -> None:
+            raise RuntimeError("[enforce fail at inline_container.cc:659]: No space left on device\nmore")
+
+        place = {
+            "metrics": ("trainers.runlog.RunWriter.metrics", full),
+            "checkpoint": ("trainers.checkpoints.save_file", full),
+            "model": ("trainers.clip_models.save_file", full),
+            "pth": ("torch.save", torchs_own),
+            "features": ("trainers.feature_store._append", full),
+        }[where]
+        told = json.loads(tiny_config(corpus, save_pth=True, steps=4).to_text()) | {"cache": str(tmp_path / "cache")}
+        folder = _run(tmp_path / "r", RunConfig.from_text(json.dumps(told)))
+        with monkeypatch.context() as patch:
+            patch.setattr(*place)
+            self.refused(folder)
+        assert not [path for path in folder.rglob("*") if path.name.endswith(".new")], "its room is needed"
+        run_training(folder)
+        assert read_run(folder).status is Status.DONE
+
+    def test_failed_json_that_cannot_be_written_hides_nothing(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        from trainers.__main__ import _failed
+        from trainers.runlog import RunWriter
+
+        def full(handle: int) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr(os, "fsync", full)
+        assert _failed(RunWriter(tmp_path), "the reason", "the hint") == 6
+        assert capsys.readouterr().err == "the reason\nthe hint\n"
+
+
+def test_what_is_renamed_has_reached_the_disk(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a power cut, model/ must not be there with empty files."""
+    synced: list[str] = []
+    fsync = os.fsync
+
+    def seen(handle: int) -> None:
+        synced.append(os.readlink(f"/proc/self/fd/{handle}"))
+        fsync(handle)
+
+    folder = _run(tmp_path / "r", tiny_config(corpus, save_pth=True, steps=1))
+    monkeypatch.setattr(os, "fsync", seen)
+    run_training(folder)
+    new = folder / ".model.new"
+    assert {str(new / name) for name in (WEIGHTS_FILE, "open_clip_config.json")} <= set(synced)
+    assert {str(new), str(folder / ".model.pth.new")} <= set(synced)
+
+
+def test_model_pth_holds_the_same_weights(corpus: Path, tmp_path: Path) -> None:
+    folder = _run(tmp_path / "r", tiny_config(corpus, save_pth=True, steps=2))
+    run_training(folder)
+    state = torch.load(folder / "model.pth", weights_only=True)
+    assert hash_state(state) == hash_state(load_model(str(folder / "model")).model.state_dict())
+    assert set(state) == set(make_tiny().model.state_dict())
+    assert (folder / FOLDER / LATEST).exists() is False

@@ -1,0 +1,249 @@
+"""A training ends with the same bytes whether it was killed or not, and its model is what open_clip loads."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import open_clip
+import pytest
+import torch
+from PIL import Image
+from support.clips import draw_pictures, freeze, tiny_config
+
+from curation_db.manifest import Item
+from trainers.checkpoints import FOLDER, LATEST
+from trainers.clip_models import load_model
+from trainers.dataset import write_pool
+from trainers.errors import TrainerError
+from trainers.finetune import Interrupted, run_training, trained_weights
+from trainers.runlog import METRICS, Status, read_metrics, read_run
+from trainers.settings import RunConfig, TrainSettings, create_run
+
+STEPS = 40
+
+
+@pytest.fixture(scope="session")
+def pool(corpus: Path) -> Path:
+    """A replay pool of ten pictures."""
+    paths = draw_pictures(corpus / "pool", 10, seed=9)
+    write_pool(corpus / "pool" / "pool.jsonl", [(path.name, ("a dog", "a cat with a hat")) for path in paths])
+    return corpus / "pool" / "pool.jsonl"
+
+
+@pytest.fixture(scope="session")
+def rich(corpus: Path, pool: Path) -> RunConfig:
+    """A recipe that uses everything that has a state or an order."""
+    return tiny_config(
+        corpus, steps=STEPS, schedule="cosine", warm_up=0.1, clip_norm=1.0, replay_share=0.5, replay_pool=str(pool),
+        same_image_mask=True, hard_pictures=5, anchor_weight=0.5, interpolation=0.9,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def straight(rich: RunConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run that nobody interrupted."""
+    folder = tmp_path_factory.mktemp("runs") / "straight"
+    create_run(folder, rich)
+    run_training(folder)
+    return folder
+
+
+def _weights(folder: Path) -> bytes:
+    return (folder / "model" / "open_clip_model.safetensors").read_bytes()
+
+
+def _without_times(folder: Path) -> list[dict[str, Any]]:
+    return [{k: v for k, v in row.items() if k not in ("seconds", "pairs_per_s")} for row in read_metrics(folder)]
+
+
+def _wait_for_step(folder: Path, step: int, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 60
+    while read_run(folder).step < step:
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+
+
+_SLOW = """
+import itertools, sys, time
+from pathlib import Path
+from trainers.__main__ import main
+from trainers.finetune import Trainer
+
+hold, learn, steps = Path(sys.argv[2]), Trainer.learn, itertools.count(1)
+
+def slowly(self, batch, step):
+    time.sleep(0.03)
+    if next(steps) > 5:
+        while hold.exists():
+            time.sleep(0.01)
+    return learn(self, batch, step)
+
+Trainer.learn = slowly
+sys.exit(main([sys.argv[1]]))
+"""
+
+
+def _start(folder: Path, *, hold: Path = Path("none")) -> subprocess.Popen[bytes]:
+    """A child that takes 30 ms per step, so that a kill lands in the middle; before its sixth it waits for `hold`."""
+    return subprocess.Popen([sys.executable, "-c", _SLOW, str(folder), str(hold)], stderr=subprocess.PIPE)
+
+
+def test_killed_at_three_random_steps_it_ends_with_the_same_bytes(
+    rich: RunConfig, straight: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "killed"
+    create_run(folder, rich)
+    for step in sorted(random.Random().sample(range(1, STEPS - 5), 3)):
+        process = _start(folder)
+        _wait_for_step(folder, step, process)
+        process.kill()
+        process.communicate()
+        assert process.returncode == -signal.SIGKILL
+        assert read_run(folder).status is Status.STOPPED
+    with (folder / METRICS).open("ab") as file:
+        file.write(b'{"step": 39, "lo')
+    process = _start(folder)
+    assert process.communicate()[1] == b""
+    assert process.returncode == 0
+    assert _weights(folder) == _weights(straight)
+    assert _without_times(folder) == _without_times(straight)
+    assert read_run(folder).status is Status.DONE
+
+
+def test_a_signal_saves_the_state_and_says_130(rich: RunConfig, straight: Path, tmp_path: Path) -> None:
+    hold = tmp_path / "hold"
+    hold.touch()
+    folder = tmp_path / "stopped"
+    create_run(folder, rich)
+    process = _start(folder, hold=hold)
+    _wait_for_step(folder, 4, process)
+    second = subprocess.run([sys.executable, "-m", "trainers", str(folder)], capture_output=True, check=False)
+    assert (second.returncode, b"another process" in second.stderr) == (2, True)
+    process.send_signal(signal.SIGINT)
+    hold.unlink()
+    process.communicate()
+    assert process.returncode == 130
+    assert (folder / FOLDER / LATEST).is_file()
+    run_training(folder)
+    assert _weights(folder) == _weights(straight)
+
+
+def test_stopping_at_every_step_changes_nothing(rich: RunConfig, straight: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "often"
+    create_run(folder, rich)
+    for _ in range(5):
+        with pytest.raises(Interrupted):
+            run_training(folder, stop=lambda: True)
+    run_training(folder)
+    assert _weights(folder) == _weights(straight)
+
+
+def test_what_is_frozen_stays_and_the_rest_moves(straight: Path, rich: RunConfig) -> None:
+    before, after = load_model(rich.model), load_model(str(straight / "model"))
+    assert before.visual_hash == after.visual_hash
+    moved = {
+        name
+        for (name, one), other in zip(before.model.state_dict().items(), after.model.state_dict().values(), strict=True)
+        if not torch.equal(one, other)
+    }
+    assert moved == set(trained_weights(before.model, rich.settings.frozen))
+    assert "logit_scale" in moved
+    assert not any(name.startswith(("visual.", "ln_final.")) for name in moved)
+
+
+def test_the_run_folder_says_what_happened(straight: Path) -> None:
+    rows = read_metrics(straight)
+    assert [row["step"] for row in rows] == list(range(1, STEPS + 1))
+    assert {"step", "steps", "epoch", "loss", "lr", "logit_scale", "pairs_per_s", "seconds"} <= rows[0].keys()
+    assert "val_loss" in rows[-1]
+    done = json.loads((straight / "done.json").read_text())
+    assert done["steps"] == STEPS
+    assert done["model"]["model_hash"] == load_model(str(straight / "model")).model_hash
+    assert done["best_val_loss"] == min(row["val_loss"] for row in rows if "val_loss" in row)
+
+
+def test_the_best_epoch_is_kept(corpus: Path, tmp_path: Path) -> None:
+    create_run(tmp_path / "r", tiny_config(corpus, epochs=3, lr=3e-2))
+    done = run_training(tmp_path / "r")
+    losses = {row["step"]: row["val_loss"] for row in read_metrics(tmp_path / "r") if "val_loss" in row}
+    assert len(losses) == 3
+    assert done["kept_step"] == min(losses, key=lambda step: losses[step])
+
+
+def test_a_second_training_reads_no_pixel(corpus: Path, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        create_run(tmp_path / name, tiny_config(corpus, steps=2))
+        run_training(tmp_path / name)
+    assert "features computed 0" in (tmp_path / "b" / "log.txt").read_text()
+    assert _weights(tmp_path / "a") == _weights(tmp_path / "b")
+
+
+def test_another_recipe_does_not_resume(rich: RunConfig, corpus: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "r"
+    create_run(folder, rich)
+    with pytest.raises(Interrupted):
+        run_training(folder, stop=lambda: True)
+    (folder / "config.json").write_text(tiny_config(corpus, steps=STEPS).to_text())
+    with pytest.raises(TrainerError, match="changed since"):
+        run_training(folder)
+
+
+def test_a_failure_is_told_in_one_line(corpus: Path, tmp_path: Path) -> None:
+    from trainers.__main__ import main
+
+    create_run(tmp_path / "r", RunConfig(model=str(tmp_path), export=str(corpus / "export"), cache=str(tmp_path / "c")))
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        assert main([str(tmp_path / "r")]) == 6
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    state = read_run(tmp_path / "r")
+    assert (state.status, "open_clip_config.json" in state.result["message"]) == (Status.FAILED, True)
+
+
+@pytest.mark.long  # 20 s: 600 MB of weights, written three times
+def test_vit_b_32_from_an_openai_file_is_trained_and_loads_in_open_clip(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    base = open_clip.create_model("ViT-B-32-quickgelu").eval()
+    torch.save(base.state_dict(), tmp_path / "base.pth")
+    paths = draw_pictures(tmp_path / "pictures", 4)
+    texts = ["a dog with no hat", "no cat", "a tree without a ball", "nothing red"]
+    items = [
+        Item(key=t, source="s", image_key=p.name, file_name=p.name, text=t) for p, t in zip(paths, texts, strict=True)
+    ]
+    freeze(tmp_path / "export", items)
+    settings = TrainSettings(steps=1, batch=4, lr=1e-4, val_share=0, keep="last")
+    config = RunConfig(
+        model=str(tmp_path / "base.pth"),
+        export=str(tmp_path / "export"),
+        pictures={"s": (str(tmp_path / "pictures"),)},
+        cache=str(tmp_path / "cache"),
+        save_pth=True,
+        settings=settings,
+    )
+    create_run(tmp_path / "r", config)
+    done = run_training(tmp_path / "r")
+    assert (done["model"]["arch"], done["model"]["activation"]) == ("ViT-B-32", "quickgelu")
+    ours = load_model(str(tmp_path / "r" / "model"))
+    theirs = open_clip.create_model("ViT-B-32-quickgelu", pretrained=str(tmp_path / "r" / "model.pth")).eval()
+    ids, picture = open_clip.get_tokenizer("ViT-B-32")(texts), Image.open(paths[0])
+    with torch.inference_mode():
+        expected = theirs.encode_text(ids, normalize=True)
+        before = base.encode_text(ids, normalize=True)
+        image = theirs.encode_image(ours.preprocess(picture)[None], normalize=True)
+        torch.testing.assert_close(ours.encode_texts(texts), expected, atol=2e-6, rtol=0)
+        torch.testing.assert_close(ours.encode_images([picture]), image, atol=2e-6, rtol=0)
+    assert (expected - before).abs().max() > 1e-3
+    local = open_clip.create_model(f"local-dir:{tmp_path / 'r' / 'model'}")
+    assert all(
+        torch.equal(a, b) for a, b in zip(local.state_dict().values(), theirs.state_dict().values(), strict=True)
+    )

@@ -1,0 +1,61 @@
+"""The loss is open_clip's, and captions of one picture are no negatives where the mask says so."""
+
+from __future__ import annotations
+
+import torch
+from open_clip.loss import ClipLoss
+from torch.nn import functional
+
+from trainers.objectives import drift, info_nce, same_image
+
+
+def _features(rows: int = 9) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(5)
+    images, texts = (functional.normalize(torch.randn(rows, 8, generator=generator), dim=-1) for _ in range(2))
+    return images, texts
+
+
+def test_without_a_mask_it_is_open_clips_loss() -> None:
+    images, texts = _features()
+    scale = torch.tensor(14.3)
+    torch.testing.assert_close(info_nce(images, texts, scale), ClipLoss()(images, texts, scale))
+
+
+def test_pictures_that_all_differ_need_no_mask() -> None:
+    images, texts = _features()
+    scale = torch.tensor(10.0)
+    mask = same_image(torch.arange(9))
+    assert not mask.any()
+    torch.testing.assert_close(info_nce(images, texts, scale, mask=mask), info_nce(images, texts, scale))
+
+
+def test_a_masked_pair_is_no_negative() -> None:
+    images, texts = _features(4)
+    images[1] = images[0]
+    scale, mask = torch.tensor(10.0), same_image(torch.tensor([7, 7, 3, 4]))
+    assert mask.sum() == 2
+    logits = scale * images @ texts.T
+    kept = [[0, 2, 3], [1, 2, 3], [0, 1, 2, 3], [0, 1, 2, 3]]
+    rows = [torch.logsumexp(logits[i, columns], 0) - logits[i, i] for i, columns in enumerate(kept)]
+    columns_ = [torch.logsumexp(logits[columns, i], 0) - logits[i, i] for i, columns in enumerate(kept)]
+    expected = (torch.stack(rows).mean() + torch.stack(columns_).mean()) / 2
+    torch.testing.assert_close(info_nce(images, texts, scale, mask=mask), expected)
+
+
+def test_hard_pictures_are_negatives_of_their_text_only() -> None:
+    images, texts = _features(4)
+    hard = functional.normalize(torch.randn(2, 3, 8, generator=torch.Generator().manual_seed(1)), dim=-1)
+    scale = torch.tensor(10.0)
+    logits = scale * images @ texts.T
+    by_text = []
+    for i in range(4):
+        further = scale * hard[i] @ texts[i] if i < 2 else torch.empty(0)
+        by_text.append(torch.logsumexp(torch.cat([logits[:, i], further]), 0) - logits[i, i])
+    by_image = functional.cross_entropy(logits, torch.arange(4))
+    torch.testing.assert_close(info_nce(images, texts, scale, hard=hard), (by_image + torch.stack(by_text).mean()) / 2)
+
+
+def test_drift_is_nothing_where_nothing_moved() -> None:
+    _, texts = _features()
+    assert drift(texts, texts).abs() < 1e-6
+    torch.testing.assert_close(drift(texts, -texts), torch.tensor(2.0))

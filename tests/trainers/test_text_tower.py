@@ -1,0 +1,70 @@
+"""Trimming changes no number where it is used, and is not used where it would."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+import torch
+from support.clips import TINY, make_tiny, sentence
+from torch.nn import functional
+
+from trainers.clip_models import ClipModel, build
+from trainers.text_tower import cut, eot_lengths
+
+
+@pytest.fixture
+def ids(tiny: ClipModel) -> torch.Tensor:
+    rng = random.Random(3)
+    return tiny.tokenizer([sentence(rng) for _ in range(40)])
+
+
+def test_a_causal_tower_is_trimmed_and_gives_open_clips_features(tiny: ClipModel, ids: torch.Tensor) -> None:
+    assert tiny.text_tower.trims
+    assert cut(ids).shape[1] == int(eot_lengths(ids).max()) < ids.shape[1]
+    expected = tiny.model.encode_text(ids, normalize=True)
+    torch.testing.assert_close(tiny.text_tower(ids), expected, atol=1e-6, rtol=0)
+    torch.testing.assert_close(tiny.text_tower.encode_all(ids, batch=7), expected, atol=1e-6, rtol=0)
+
+
+def test_the_gradients_are_the_same_too(tiny: ClipModel, ids: torch.Tensor) -> None:
+    target = functional.normalize(torch.randn(len(ids), tiny.embed_dim), dim=-1)
+    found = []
+    for encode in (tiny.text_tower, lambda rows: tiny.model.encode_text(rows, normalize=True)):
+        tiny.model.zero_grad()
+        (encode(ids) * target).sum().backward()
+        found.append({name: p.grad.clone() for name, p in tiny.model.named_parameters() if p.grad is not None})
+    assert found[0].keys() == found[1].keys()
+    for name, gradient in found[0].items():
+        other = found[1][name]
+        assert (gradient - other).norm() <= 2e-5 * other.norm() + 1e-6, name
+
+
+def test_a_tower_that_sees_both_ways_is_not_trimmed(ids: torch.Tensor) -> None:
+    both_ways = make_tiny(no_causal_mask=True)
+    assert not both_ways.text_tower.trims
+    expected = both_ways.model.encode_text(ids, normalize=True)
+    torch.testing.assert_close(both_ways.text_tower(ids), expected, atol=1e-6, rtol=0)
+
+
+def test_a_tower_pooled_at_the_last_position_is_not_trimmed() -> None:
+    assert not make_tiny(pool_type="last").text_tower.trims
+
+
+def test_the_probe_looks_at_numbers_not_at_the_configuration(tiny: ClipModel) -> None:
+    from trainers.text_tower import TextTower
+
+    tiny.model.attn_mask = torch.zeros_like(tiny.model.attn_mask)
+    assert not TextTower(tiny.model, context_length=24, vocab_size=49408).trims
+
+
+def test_custom_text_models_fall_back() -> None:
+    torch.manual_seed(0)
+    custom = build(TINY | {"custom_text": True}, {}, name="custom", arch="custom")
+    assert not custom.text_tower.trims
+    assert custom.encode_texts(["a dog", "no cat"]).shape == (2, 16)
+
+
+def test_no_texts_are_no_features(tiny: ClipModel) -> None:
+    assert tiny.encode_texts([]).shape == (0, 16)
+    assert tiny.encode_images([]).shape == (0, 16)

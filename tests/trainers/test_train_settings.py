@@ -1,0 +1,117 @@
+"""A recipe survives JSON and refuses to contradict itself; the defaults are the published ones."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from trainers.errors import TrainerError
+from trainers.settings import RunConfig, TrainSettings, create_run, read_config
+
+
+def test_the_defaults_are_the_published_recipe() -> None:
+    s = TrainSettings()
+    assert (s.lr, s.weight_decay, s.betas, s.batch, s.epochs) == (1e-6, 0.01, (0.9, 0.999), 512, 15)
+    assert (s.frozen, s.schedule, s.warm_up, s.clip_norm) == (("visual.", "ln_final."), "constant", 0.0, None)
+    assert (s.replay_share, s.same_image_mask, s.interpolation, s.keep) == (0.0, False, 1.0, "best")
+
+
+def test_settings_survive_json() -> None:
+    s = TrainSettings(steps=7, schedule="cosine", clip_norm=1.0, replay_share=0.5, replay_pool="x", threads=1)
+    assert TrainSettings.from_dict(json.loads(json.dumps(s.to_dict()))) == s
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"lr": 0.0},
+        {"batch": 1},
+        {"replay_pool": "x"},
+        {"replay_share": 1.0},
+        {"batch": 2, "replay_share": 0.9},
+        {"val_share": 0.0},
+        {"anchor_weight": 1.0},
+        {"interpolation": 0.0},
+        {"warm_up": 1.0},
+        {"schedule": "square"},
+        {"threads": 0},
+        {"steps": 0},
+        {"betas": (0.9, 1.0)},
+        {"betas": (0.9, float("nan"))},
+        {"seed": -1},
+        {"seed": 2**63},
+        {"frozen": ()},
+    ],
+)
+def test_contradictions_are_refused_in_one_line(wrong: dict[str, Any]) -> None:
+    with pytest.raises(TrainerError, match="train settings: ") as caught:
+        TrainSettings(**wrong)
+    assert "\n" not in caught.value.message
+
+
+def test_an_unknown_setting_is_named() -> None:
+    with pytest.raises(TrainerError, match="unknown learning_rate"):
+        TrainSettings.from_dict({"learning_rate": 1})
+
+
+def test_a_run_folder_is_made_once(tmp_path: Path) -> None:
+    config = RunConfig(model="m", export="e", pictures={"s": ("a", "b")}, cache="c", settings=TrainSettings(steps=3))
+    create_run(tmp_path / "r", config)
+    assert read_config(tmp_path / "r") == config
+    with pytest.raises(TrainerError, match="exists"):
+        create_run(tmp_path / "r", config)
+    with pytest.raises(TrainerError, match="is no run"):
+        read_config(tmp_path)
+
+
+def test_an_older_config_is_read(tmp_path: Path) -> None:
+    """device and save_pth are younger than the format."""
+    told = json.loads(RunConfig(model="m", export="e", cache="c").to_text())
+    del told["device"], told["save_pth"]
+    config = RunConfig.from_text(json.dumps(told))
+    assert (config.device, config.save_pth) == ("cpu", False)
+
+
+@pytest.mark.parametrize("left", ["folder", "file", "link"])
+def test_a_taken_name_is_refused(tmp_path: Path, left: str) -> None:
+    folder = tmp_path / "r"
+    {"folder": folder.mkdir, "file": folder.touch, "link": lambda: folder.symlink_to("nowhere")}[left]()
+    with pytest.raises(TrainerError, match="exists already"):
+        create_run(folder, RunConfig(model="m", export="e", cache="c"))
+    assert [path.name for path in tmp_path.iterdir()] == ["r"]
+
+
+def test_a_full_disk_leaves_no_husk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the name is taken by something that can neither be begun again nor resumed."""
+    config, folder = RunConfig(model="m", export="e", cache="c"), tmp_path / "runs" / "r"
+
+    def full(handle: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch, pytest.raises(TrainerError, match="cannot be made: No space left") as caught:
+        patch.setattr(os, "fsync", full)
+        create_run(folder, config)
+    assert "\n" not in caught.value.message
+    assert not list((tmp_path / "runs").iterdir())
+    create_run(folder, config)
+    assert read_config(folder) == config
+
+
+def test_what_no_training_survives_is_refused_as_json_and_toml_say_it() -> None:
+    for told in (
+        {"lr": float("inf")},
+        {"lr": 10**400},
+        {"lr": 1e300},
+        {"clip_norm": float("nan")},
+        {"weight_decay": float("inf")},
+    ):
+        with pytest.raises(TrainerError, match="must be finite"):
+            TrainSettings.from_dict(told)
+    with pytest.raises(TrainerError, match="image tower cannot be trained"):
+        TrainSettings(frozen=("ln_final.",))
+    TrainSettings(frozen=("visual",), seed=2**63 - 1)

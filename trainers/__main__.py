@@ -1,0 +1,82 @@
+"""`python -m trainers RUN_FOLDER`: the child process that trains or resumes one run; watch it through its files.
+
+Exit codes: 0 done, 2 another process trains there or the call is off, 6 failed (failed.json says why),
+130 interrupted with the state saved (SIGINT, SIGTERM). A second signal ends it at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from contextlib import suppress
+from pathlib import Path
+from types import FrameType
+
+from trainers.errors import TrainerError
+from trainers.runlog import DONE, FAILED, RunWriter, take_lock
+
+DONE_CODE, USAGE, FAILED_CODE, INTERRUPTED = 0, 2, 6, 130
+
+
+class _Asked:
+    """Whether a signal asked us to stop."""
+
+    def __init__(self) -> None:
+        self.stop = False
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._hear)
+
+    def _hear(self, number: int, frame: FrameType | None) -> None:
+        self.stop = True
+        signal.signal(number, signal.SIG_DFL)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The script; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m trainers", description="Train or resume one run.")
+    parser.add_argument("folder", type=Path, help="with a config.json")
+    folder: Path = parser.parse_args(arguments).folder
+    if not (folder / "config.json").is_file():
+        return _refuse(f"{folder} is no run: it has no config.json")
+    lock = take_lock(folder)
+    if lock is None:
+        return _refuse(f"{folder}: another process trains this run")
+    with lock:
+        return DONE_CODE if (folder / DONE).is_file() else _train(folder)
+
+
+def _refuse(line: str) -> int:
+    sys.stderr.write(line + "\n")
+    return USAGE
+
+
+def _train(folder: Path) -> int:
+    asked, writer = _Asked(), RunWriter(folder)
+    # deferred: 4 s of torch, so that a wrong call is answered at once and an early signal is heard
+    from trainers.finetune import Interrupted, run_training  # noqa: PLC0415
+
+    try:
+        run_training(folder, stop=lambda: asked.stop)
+    except Interrupted:
+        writer.say("interrupted; what was done is saved")
+        return INTERRUPTED
+    except TrainerError as error:
+        return _failed(writer, error.message, error.hint)
+    except Exception as error:
+        _failed(writer, f"unexpected: {error!r}", "")
+        raise
+    writer.say("done")
+    return DONE_CODE
+
+
+def _failed(writer: RunWriter, message: str, hint: str) -> int:
+    with suppress(OSError):  # a full disk may be the reason; stderr says it all the same
+        writer.end(FAILED, {"message": message, "hint": hint})
+        writer.say(f"failed: {message}")
+    sys.stderr.write(f"{message}\n{hint}\n" if hint else f"{message}\n")
+    return FAILED_CODE
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,376 @@
+"""CLIP models behind one face: open_clip names, openai-style state dicts, open_clip local-dir folders.
+
+Features are unit float32 on the CPU whatever the model's device. The activation comes from the weights' origin, never
+from a default: OpenAI-derived ones use QuickGELU unless told otherwise. Never `load_openai_model`: it rounds to fp16.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import open_clip  # type: ignore[import-untyped]
+import torch
+from open_clip.tokenizer import SimpleTokenizer  # type: ignore[import-untyped]
+from open_clip.transform import PreprocessCfg, image_transform_v2  # type: ignore[import-untyped]
+from open_clip.transformer import QuickGELU  # type: ignore[import-untyped]
+from PIL import Image
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.nn import functional
+
+from trainers.errors import TrainerError
+from trainers.openai_weights import config_of, read_weights
+from trainers.text_tower import TextTower
+
+CONFIG_FILE = "open_clip_config.json"
+WEIGHTS_FILE = "open_clip_model.safetensors"
+BPE_FILE = "bpe.txt.gz"
+"""Our own extra in a local-dir folder: a byte-pair vocabulary for `SimpleTokenizer`."""
+STATE_FILES = frozenset({".pth", ".pt", ".bin", ".safetensors"})
+_BATCH = 64
+
+Tokenizer = Callable[[list[str]], Tensor]
+
+
+@dataclass(eq=False)
+class ClipModel:
+    """A loaded model with all that belongs to it."""
+
+    name: str
+    """As it was asked for."""
+    arch: str
+    config: Mapping[str, Any]
+    """open_clip's model_cfg, from which the same architecture is built again."""
+    model: Any
+    """open_clip's, in evaluation mode."""
+    tokenizer: Tokenizer
+    """Texts to ids.  (N, context_length)"""
+    preprocess: Callable[[Image.Image], Tensor]
+    """The evaluation transform, also for training: nothing random."""
+    preprocess_config: Mapping[str, Any]
+    vocabulary: Path | None = None
+    """The file of a vocabulary that is not CLIP's."""
+    precision: str = "fp32"
+
+    def __post_init__(self) -> None:
+        self.text_tower = TextTower(self.model, context_length=self.context_length, vocab_size=self._vocab_size)
+
+    @property
+    def _vocab_size(self) -> int:
+        return int(self.config["text_cfg"].get("vocab_size", 49408))
+
+    @property
+    def context_length(self) -> int:
+        """Tokens with both ends."""
+        return int(self.config["text_cfg"].get("context_length", 77))
+
+    @property
+    def embed_dim(self) -> int:
+        """D."""
+        return int(self.config["embed_dim"])
+
+    @property
+    def activation(self) -> str:
+        """quickgelu or gelu, as the modules are (not as a name says)."""
+        return "quickgelu" if any(isinstance(part, QuickGELU) for part in self.model.modules()) else "gelu"
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return cast(torch.device, next(self.model.parameters()).device)
+
+    @property
+    def model_hash(self) -> str:
+        """sha256 over all weights as they are now and what turns a picture or a text into features by them."""
+        words = self.vocabulary.read_bytes() if self.vocabulary else b""
+        reads = {"context_length": self.context_length, "vocabulary": hashlib.sha256(words).hexdigest()}
+        return _hash_of(self.visual_hash, hash_state(self.model.state_dict()), hash_structure(self.model), reads)
+
+    @property
+    def visual_hash(self) -> str:
+        """The same over the image tower and its preprocessing."""
+        return _hash_of(hash_state(self.model.visual.state_dict()), hash_structure(self.model.visual), self._sees)
+
+    @property
+    def _sees(self) -> Mapping[str, Any]:
+        """The preprocessing, without what evaluation does not use."""
+        return {name: value for name, value in self.preprocess_config.items() if value is not None}
+
+    @torch.inference_mode()
+    def encode_images(self, images: Sequence[Image.Image]) -> Tensor:
+        """Unit features.  -> (N, D) float32, CPU"""
+        parts = [self._encode_batch(images[i : i + _BATCH]) for i in range(0, len(images), _BATCH)]
+        return torch.cat(parts) if parts else torch.empty(0, self.embed_dim)
+
+    def _encode_batch(self, images: Sequence[Image.Image]) -> Tensor:
+        pixels = torch.stack([self.preprocess(image) for image in images]).to(self.device)  # (n, 3, H, W)
+        features = self.model.encode_image(pixels)
+        return functional.normalize(features, dim=-1).float().cpu()
+
+    def encode_texts(self, texts: Sequence[str]) -> Tensor:
+        """Unit features; texts longer than the context are cut, as CLIP does.  -> (N, D) float32, CPU"""
+        if not texts:
+            return torch.empty(0, self.embed_dim)
+        return self.text_tower.encode_all(self.tokenizer(list(texts)))
+
+    def describe(self) -> dict[str, Any]:
+        """What a result must say about the model, as JSON types."""
+        return {
+            "name": self.name,
+            "arch": self.arch,
+            "activation": self.activation,
+            "precision": self.precision,
+            "context_length": self.context_length,
+            "embed_dim": self.embed_dim,
+            "parameters": sum(p.numel() for p in self.model.parameters()),
+            "model_hash": self.model_hash,
+            "visual_hash": self.visual_hash,
+            "trims_text": self.text_tower.trims,
+            "open_clip": open_clip.__version__,
+            "torch": str(torch.__version__),
+        }
+
+
+def hash_state(state: Mapping[str, Tensor]) -> str:
+    """sha256 over name, type, shape and bytes of every tensor, in the order of the names."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(state.items()):
+        value = tensor.detach().cpu().contiguous()
+        digest.update(f"{name}\n{value.dtype}\n{tuple(value.shape)}\n".encode())
+        digest.update(value.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def hash_structure(model: nn.Module) -> str:
+    """sha256 over the modules' names, types and numbers of heads: equal weights with another activation differ."""
+    lines = (f"{name} {type(part).__name__} {getattr(part, 'num_heads', '')}" for name, part in model.named_modules())
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _hash_of(*told: object) -> str:
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+
+def load_model(spec: str, *, device: str = "cpu", quick_gelu: bool | None = None) -> ClipModel:
+    """The model that `spec` names.
+
+    Args:
+        spec: a local-dir folder, a state dict file (.pth, .pt, .bin, .safetensors), or NAME:PRETRAINED of open_clip,
+            where PRETRAINED is a tag or a file; what is there as a file or folder is never read as a name. A file's
+            activation: what a config beside it says, else QuickGELU. NAME:FILE follows the NAME instead: NAME-quickgelu
+            or NAME-gelu. A NAME that open_clip knows with both is refused without the ending: no weight tells, and a
+            silently wrong guess costs points.
+        device: of torch.
+        quick_gelu: the activation, where the origin of the weights is known better than a file can say.
+
+    Raises:
+        TrainerError: there is no such model or device, or its weights cannot be had.
+    """
+    path = Path(spec.removeprefix("local-dir:")).expanduser()
+    if _is(path, Path.is_dir):
+        loaded = _from_folder(path, quick_gelu)
+    elif _is(path, Path.is_file) or (path.suffix in STATE_FILES and ":" not in spec):
+        loaded = _from_state_file(path, quick_gelu)
+    else:
+        loaded = _from_name(spec, quick_gelu)
+    try:
+        loaded.model.to(device).eval()
+    except (RuntimeError, AssertionError, ValueError) as error:
+        first = str(error).splitlines()[0][:200] if str(error) else repr(error)
+        raise TrainerError(f"the device {device} cannot be used: {first}", hint="cpu always can") from error
+    return loaded
+
+
+def _is(path: Path, kind: Callable[[Path], bool]) -> bool:
+    try:
+        return kind(path)
+    except (OSError, ValueError):  # too long for a name, or no name at all
+        return False
+
+
+def build(
+    config: Mapping[str, Any], preprocess: Mapping[str, Any], *, name: str, arch: str, bpe: Path | None = None
+) -> ClipModel:
+    """A model of open_clip's class from its `model_cfg`, with random weights."""
+    parts = deepcopy(dict(config))
+    custom = parts.pop("custom_text", False) or "hf_model_name" in parts["text_cfg"]
+    model = (open_clip.CustomTextCLIP if custom else open_clip.CLIP)(**parts)
+    size = model.visual.image_size
+    merged = PreprocessCfg(**{**preprocess, "size": size})
+    transform = image_transform_v2(merged, is_train=False)
+    tokenizer = _tokenizer(config["text_cfg"], bpe)
+    return ClipModel(name, arch, config, model.eval(), tokenizer, transform, _as_json(merged), bpe)
+
+
+def _as_json(preprocess: PreprocessCfg) -> dict[str, Any]:
+    """As it comes back from a file: a list is no other preprocessing than a tuple."""
+    return cast(dict[str, Any], json.loads(json.dumps(asdict(preprocess))))
+
+
+def _tokenizer(text_config: Mapping[str, Any], bpe: Path | None) -> Tokenizer:
+    length = int(text_config.get("context_length", 77))
+    if bpe is not None:
+        return cast(Tokenizer, SimpleTokenizer(bpe_path=str(bpe), context_length=length))
+    if int(text_config.get("vocab_size", 49408)) != 49408:
+        raise TrainerError(f"a vocabulary of {text_config['vocab_size']} tokens, but no {BPE_FILE} beside the weights")
+    return cast(Tokenizer, SimpleTokenizer(context_length=length))
+
+
+def _fill(built: ClipModel, state: dict[str, Tensor], origin: Path) -> ClipModel:
+    if "logit_scale" in state:
+        state["logit_scale"] = state["logit_scale"].reshape(built.model.logit_scale.shape)
+    try:
+        built.model.load_state_dict(state)
+    except RuntimeError as error:
+        first = str(error).splitlines()[-1].strip()
+        raise TrainerError(f"{origin}: the weights do not fit the architecture: {first[:200]}") from error
+    return built
+
+
+def _from_folder(folder: Path, quick_gelu: bool | None) -> ClipModel:
+    config, preprocess = _read_config(folder)
+    if quick_gelu is not None:
+        config["quick_gelu"] = quick_gelu
+    weights = next((folder / n for n in (WEIGHTS_FILE, "open_clip_pytorch_model.bin") if (folder / n).is_file()), None)
+    if weights is None:
+        raise TrainerError(f"{folder} has no weights", hint=f"{WEIGHTS_FILE} is expected beside {CONFIG_FILE}")
+    if not _plain_text(config):
+        return _from_open_clip(f"local-dir:{folder}", None, quick_gelu, name=str(folder), config=config)
+    bpe = folder / BPE_FILE
+    built = build(config, preprocess, name=str(folder), arch=_arch(config), bpe=bpe if bpe.is_file() else None)
+    return _fill(built, read_weights(weights), weights)
+
+
+def _plain_text(config: Mapping[str, Any]) -> bool:
+    text, vision = config["text_cfg"], config["vision_cfg"]
+    return not ("hf_model_name" in text or "hf_tokenizer_name" in text or "timm_model_name" in vision)
+
+
+def _read_config(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    path = folder / CONFIG_FILE
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+        return dict(told["model_cfg"]), dict(told.get("preprocess_cfg", {}))
+    except FileNotFoundError as error:
+        raise TrainerError(f"{folder} is no model: it has no {CONFIG_FILE}") from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise TrainerError(f"{path} is damaged: {error!r}") from error
+
+
+def _from_state_file(path: Path, quick_gelu: bool | None) -> ClipModel:
+    """An openai-style state dict; a config beside it says what the weights cannot (heads, activation)."""
+    state = read_weights(path)
+    if (path.parent / CONFIG_FILE).is_file():
+        config, preprocess = _read_config(path.parent)
+        if quick_gelu is not None:
+            config["quick_gelu"] = quick_gelu
+    else:
+        config, preprocess = config_of(state, path, quick_gelu=quick_gelu is not False), {}
+    bpe = path.parent / BPE_FILE
+    built = build(config, preprocess, name=str(path), arch=_arch(config), bpe=bpe if bpe.is_file() else None)
+    return _fill(built, state, path)
+
+
+def _from_name(spec: str, quick_gelu: bool | None) -> ClipModel:
+    asked, _, pretrained = spec.partition(":")
+    name, quick_gelu = _name_and_activation(asked, Path(pretrained).expanduser(), quick_gelu)
+    if open_clip.get_model_config(name) is None:
+        near = [known for known in open_clip.list_models() if name.lower()[:6] in known.lower()]
+        hint = f"open_clip knows {', '.join(near[:6])}" if near else "NAME:PRETRAINED, a folder, or a .pth file"
+        raise TrainerError(f"there is no model, file or folder {spec}", hint=hint)
+    if not pretrained:
+        tags = ", ".join(open_clip.list_pretrained_tags_by_model(name)[:8]) or "none"
+        raise TrainerError(f"{name} needs weights: {name}:PRETRAINED", hint=f"known: {tags}; or a file")
+    told = open_clip.get_pretrained_cfg(name, pretrained)
+    if quick_gelu is None and told:
+        quick_gelu = bool(told.get("quick_gelu", False)) or None
+    config = dict(open_clip.get_model_config(name) or {})
+    return _from_open_clip(name, pretrained, quick_gelu, name=spec, config=config)
+
+
+def _name_and_activation(asked: str, file: Path, quick_gelu: bool | None) -> tuple[str, bool | None]:
+    """open_clip's name, and the activation as far as name, file and argument say it (see `load_model`)."""
+    plain = asked.removesuffix("-gelu")
+    known = {name for name in (plain, f"{plain}-quickgelu") if open_clip.get_model_config(name) is not None}
+    if plain != asked and known:
+        return plain, False if quick_gelu is None else quick_gelu
+    if quick_gelu is not None or len(known) < 2 or not _is(file, Path.is_file):
+        return asked, quick_gelu
+    if _is(file.parent / CONFIG_FILE, Path.is_file):
+        return asked, bool(_read_config(file.parent)[0].get("quick_gelu", False))
+    hint = f"{asked}-quickgelu:{file} for weights from OpenAI or NegationCLIP, {asked}-gelu:{file} for others (LAION)"
+    raise TrainerError(
+        f"whether the weights in {file} are for QuickGELU or GELU, neither they nor {asked} say", hint=hint
+    )
+
+
+def _from_open_clip(
+    source: str, pretrained: str | None, quick_gelu: bool | None, *, name: str, config: dict[str, Any]
+) -> ClipModel:
+    """Through open_clip's own factory, which can download."""
+    if quick_gelu is not None:
+        config["quick_gelu"] = quick_gelu
+    try:
+        model = open_clip.create_model(
+            source, pretrained, force_quick_gelu=bool(config.get("quick_gelu")), require_pretrained=True
+        )
+        tokenizer = open_clip.get_tokenizer(source)
+    except (RuntimeError, OSError, ValueError) as error:
+        first = str(error).splitlines()[0][:200] if str(error) else repr(error)
+        hint = "without a network: fetch the weights elsewhere and name the file"
+        raise TrainerError(f"the weights of {name} cannot be loaded: {first}", hint=hint) from error
+    preprocess = PreprocessCfg(**model.visual.preprocess_cfg)
+    transform = image_transform_v2(preprocess, is_train=False)
+    return ClipModel(name, _arch(config, source), config, model, tokenizer, transform, _as_json(preprocess))
+
+
+_KNOWN = ("ViT-B-32", "ViT-B-16", "ViT-L-14", "ViT-L-14-336", "RN50", "RN101", "RN50x4", "RN50x16", "RN50x64")
+
+
+def _arch(config: Mapping[str, Any], named: str = "") -> str:
+    """open_clip's name of the architecture, without the activation; else what it is made of."""
+    if named and not named.startswith("local-dir:"):
+        return named.removesuffix("-quickgelu")
+    vision, text = config["vision_cfg"], config["text_cfg"]
+    for known in _KNOWN:
+        other = open_clip.get_model_config(known) or {}
+        if other.get("embed_dim") == config["embed_dim"] and _same(other["vision_cfg"], vision):
+            return known
+    tower = "RN" if isinstance(vision.get("layers"), (list, tuple)) else f"ViT-p{vision.get('patch_size')}"
+    return f"{tower}-{vision.get('width')}-{vision.get('image_size')}px-text-{text.get('width')}x{text.get('layers')}"
+
+
+def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    names = ("layers", "width", "patch_size", "image_size")
+    return all(_listed(one.get(name)) == _listed(other.get(name)) for name in names)
+
+
+def _listed(value: object) -> object:
+    return list(value) if isinstance(value, (list, tuple)) else value
+
+
+def save_model(loaded: ClipModel, folder: Path) -> None:
+    """The model as an open_clip local-dir folder (config, fp32 safetensors, a vocabulary of its own if it has one)."""
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file(dict(_plain_state(loaded.model)), folder / WEIGHTS_FILE)
+    told = {"model_cfg": dict(loaded.config), "preprocess_cfg": dict(loaded.preprocess_config)}
+    (folder / CONFIG_FILE).write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+    if loaded.vocabulary is not None:
+        shutil.copyfile(loaded.vocabulary, folder / BPE_FILE)
+
+
+def save_pth(loaded: ClipModel, path: Path) -> None:
+    """The model as an openai-style state dict, as the official NegationCLIP files are."""
+    torch.save(dict(_plain_state(loaded.model)), path)
+
+
+def _plain_state(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    for name, tensor in model.state_dict().items():
+        yield name, tensor.detach().cpu().contiguous().clone(memory_format=torch.contiguous_format)

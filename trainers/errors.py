@@ -1,0 +1,12 @@
+"""What goes wrong with models and trainings, as one line for a person and a hint on what to do. Imports nothing."""
+
+from __future__ import annotations
+
+
+class TrainerError(Exception):
+    """A model or a training cannot do what was asked."""
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint

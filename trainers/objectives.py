@@ -1,0 +1,45 @@
+"""What is minimised: pure functions of unit features, without rank or device logic."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+def same_image(images: Tensor) -> Tensor:
+    """Pairs that are of one picture but are not the pair itself.  (N,) ids -> (N, N) bool"""
+    return (images[:, None] == images[None, :]) & ~torch.eye(len(images), dtype=torch.bool, device=images.device)
+
+
+def info_nce(
+    images: Tensor, texts: Tensor, scale: Tensor, *, mask: Tensor | None = None, hard: Tensor | None = None
+) -> Tensor:
+    """Symmetric InfoNCE: mean cross-entropy of picture -> text and text -> picture (CLIP, arXiv 2103.00020, fig. 3).
+
+    Args:
+        images: unit features.  (N, D)
+        texts: unit features of the matching texts.  (N, D)
+        scale: exp(logit_scale).
+        mask: pairs that are no negatives.  (N, N) bool, False on the diagonal
+        hard: further pictures that are negatives of the first n texts only (text -> picture).  (n, K, D)
+    """
+    logits = scale * images @ texts.T  # (N, N)
+    if mask is not None:
+        logits = logits.masked_fill(mask, float("-inf"))
+    target = torch.arange(len(logits), device=logits.device)
+    by_text = logits.T if hard is None else _with_hard(logits.T, texts, scale, hard)  # (N, N or N + K)
+    return (functional.cross_entropy(logits, target) + functional.cross_entropy(by_text, target)) / 2
+
+
+def _with_hard(by_text: Tensor, texts: Tensor, scale: Tensor, hard: Tensor) -> Tensor:
+    """The logits of text -> picture with K further columns, empty for the texts that have no hard pictures."""
+    rows, count = hard.shape[:2]
+    further = scale * torch.einsum("nd,nkd->nk", texts[:rows], hard)  # (n, K)
+    empty = further.new_full((len(by_text) - rows, count), float("-inf"))
+    return torch.cat([by_text, torch.cat([further, empty])], dim=1)
+
+
+def drift(texts: Tensor, base: Tensor) -> Tensor:
+    """How far unit features turned from where the base model has them: mean of 1 - cos.  (N, D), (N, D) -> ()"""
+    return (1 - (texts * base).sum(dim=-1)).mean()

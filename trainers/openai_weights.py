@@ -1,0 +1,68 @@
+"""Reads state dicts in openai/CLIP's naming and infers the architecture from the shapes of the weights.
+
+The naming is also open_clip's. Heads are the one thing that no shape tells: OpenAI's rule (width / 64) is taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from open_clip.factory import load_state_dict  # type: ignore[import-untyped]
+from torch import Tensor
+
+from trainers.errors import TrainerError
+
+_NOT_WEIGHTS = ("input_resolution", "context_length", "vocab_size")
+"""Kept in OpenAI's TorchScript archives."""
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """The weights in a file (plain, TorchScript, {"state_dict": ...}, {"model": ...}, safetensors), as float32."""
+    if not path.is_file():
+        raise TrainerError(f"there is no file {path}")
+    try:
+        state = load_state_dict(str(path))
+    except Exception as error:  # torch.load raises nearly anything on a file that is none of its own
+        raise TrainerError(f"{path} holds no weights: {str(error).splitlines()[0][:160]}") from error
+    state = state.get("model", state)
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise TrainerError(f"{path} is no state dict")
+    weights = {name: value for name, value in state.items() if name not in _NOT_WEIGHTS}
+    return {name: value.float() if value.is_floating_point() else value for name, value in weights.items()}
+
+
+def config_of(state: Mapping[str, Tensor], path: Path, *, quick_gelu: bool) -> dict[str, Any]:
+    """open_clip's model_cfg for openai-style weights (after `build_model_from_openai_state_dict`, open_clip 3.3)."""
+    try:
+        vision = _vit(state) if "visual.proj" in state else _resnet(state)
+        width = state["ln_final.weight"].shape[0]
+        text = {
+            "context_length": state["positional_embedding"].shape[0],
+            "vocab_size": state["token_embedding.weight"].shape[0],
+            "width": width,
+            "heads": max(1, width // 64),
+            "layers": len({name.split(".")[2] for name in state if name.startswith("transformer.resblocks")}),
+        }
+        embed_dim = state["text_projection"].shape[1]
+    except KeyError as error:
+        raise TrainerError(f"{path} is no openai-style CLIP: it has no {error}") from error
+    return {"embed_dim": embed_dim, "quick_gelu": quick_gelu, "vision_cfg": vision, "text_cfg": text}
+
+
+def _vit(state: Mapping[str, Tensor]) -> dict[str, Any]:
+    width, _, _, patch = state["visual.conv1.weight"].shape
+    grid = round((state["visual.positional_embedding"].shape[0] - 1) ** 0.5)
+    blocks = [name for name in state if name.startswith("visual.") and name.endswith(".attn.in_proj_weight")]
+    vision = {"image_size": patch * grid, "layers": len(blocks), "width": width, "patch_size": patch}
+    return vision if width >= 64 else vision | {"head_width": width}
+
+
+def _resnet(state: Mapping[str, Tensor]) -> dict[str, Any]:
+    layers = [
+        len({name.split(".")[2] for name in state if name.startswith(f"visual.layer{part}.")}) for part in range(1, 5)
+    ]
+    grid = round((state["visual.attnpool.positional_embedding"].shape[0] - 1) ** 0.5)
+    width = state["visual.layer1.0.conv1.weight"].shape[0]
+    return {"image_size": grid * 32, "layers": layers, "width": width, "patch_size": None}

@@ -1,0 +1,257 @@
+"""A training as data: the recipe (`TrainSettings`) and what it is applied to (`RunConfig`), with their JSON.
+
+The defaults are the published NegationCLIP recipe, except that the split is by image. Standard library only: screens
+and commands read and write these without loading torch.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal
+
+from trainers.errors import TrainerError
+from trainers.runlog import write_whole
+
+FORMAT = 1
+"""Of config.json; raised when an older reader would misread it."""
+Schedule = Literal["constant", "cosine"]
+Keep = Literal["best", "last"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainSettings:
+    """How to train; two runs with equal settings, data, model and thread count end with equal bytes."""
+
+    lr: float = 1e-6
+    weight_decay: float = 0.01
+    """On everything that is trained, also biases, LayerNorm and logit_scale, as published."""
+    betas: tuple[float, float] = (0.9, 0.999)
+    batch: int = 512
+    epochs: int = 15
+    steps: int | None = None
+    """Optimizer steps instead of epochs."""
+    schedule: Schedule = "constant"
+    """After the warm-up; cosine ends at nothing."""
+    warm_up: float = 0.0
+    """Share of the steps in which the rate rises linearly."""
+    clip_norm: float | None = None
+    """Of the gradient."""
+    frozen: tuple[str, ...] = ("visual.", "ln_final.")
+    """Beginnings of the names of weights that stay; "logit_scale" may be added, "visual." must be there."""
+    same_image_mask: bool = False
+    """Captions of one picture are no negatives of each other."""
+    replay_share: float = 0.0
+    """Of the batch: affirmative captions, which keep the text's sign (negated captions alone flip it)."""
+    replay_pool: str | None = None
+    """A pool.jsonl of pictures with affirmative captions; none: the human captions of the set itself."""
+    hard_pictures: int = 0
+    """Per negated text: the pictures that the base model, deaf to the "no", finds for it, as further negatives."""
+    anchor_weight: float = 0.0
+    """Of 1 - cos(text, text of the base model), over the affirmative captions."""
+    interpolation: float = 1.0
+    """The model kept is base + this * (tuned - base): weight-space interpolation against forgetting."""
+    val_share: float = 0.2
+    """Of the pictures, by keyed hash."""
+    keep: Keep = "best"
+    """Which epoch's weights: of the smallest validation loss (published), or the last."""
+    seed: int = 42
+    threads: int | None = None
+    """Of torch; none: torch's own choice, which a resumed run keeps. The last bits depend on it."""
+    log_every: int = 10
+    """Steps."""
+    checkpoint_every: int = 100
+    """Steps."""
+
+    def __post_init__(self) -> None:
+        for holds, message in _rules(self):
+            if not holds:
+                raise TrainerError(f"train settings: {message}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON types."""
+        return json.loads(json.dumps(asdict(self)))  # type: ignore[no-any-return]  # tuples become lists
+
+    @classmethod
+    def from_dict(cls, told: Mapping[str, Any]) -> TrainSettings:
+        """The inverse of `to_dict`; TrainerError for a key that is none or a value that contradicts another."""
+        known = {item.name for item in fields(cls)}
+        if unknown := sorted(set(told) - known):
+            raise TrainerError(f"train settings: unknown {', '.join(unknown)}")
+        for item in fields(cls):
+            wanted = str(item.type)
+            if item.name in told and not _fits(told[item.name], wanted):
+                raise TrainerError(f"train settings: {item.name} = {told[item.name]!r}: {_WORDS[wanted]} is expected")
+        return cls(**{**told, **{name: tuple(told[name]) for name in ("betas", "frozen") if name in told}})
+
+
+_WORDS = {
+    "float": "a number",
+    "float | None": "a number",
+    "int": "a whole number",
+    "int | None": "a whole number",
+    "bool": "true or false",
+    "str | None": "a text",
+    "Schedule": "a text",
+    "Keep": "a text",
+    "tuple[str, ...]": "a list of texts",
+    "tuple[float, float]": "a list of two numbers",
+}
+"""What to say of a value that is not of a field's type."""
+
+
+_MOST = 1e30
+_FROZEN = 'frozen must have "visual.": pictures are encoded once, so the image tower cannot be trained'
+
+
+def _fits(value: object, wanted: str) -> bool:
+    """Whether a value as JSON or TOML gives it is of the type that a field's annotation names."""
+    if value is None:
+        return wanted.endswith("| None")
+    if wanted.startswith("tuple"):
+        part = str if "str" in wanted else float
+        return isinstance(value, (list, tuple)) and all(_fits(each, part.__name__) for each in value)
+    if isinstance(value, bool) or wanted == "bool":
+        return isinstance(value, bool) and wanted == "bool"
+    if wanted.startswith("int"):
+        return isinstance(value, int)
+    return isinstance(value, (int, float) if wanted.startswith("float") else str)
+
+
+def _finite(value: float | None) -> bool:
+    """Whether a setting is none of the numbers that JSON and TOML let through but no float32 holds."""
+    return value is None or -_MOST <= value <= _MOST  # false for nan
+
+
+def _rules(s: TrainSettings) -> tuple[tuple[bool, str], ...]:
+    """What must hold, with what to say where it does not."""
+    numbers = (
+        "lr",
+        "weight_decay",
+        "warm_up",
+        "clip_norm",
+        "replay_share",
+        "anchor_weight",
+        "interpolation",
+        "val_share",
+    )
+    endless = [name for name in numbers if not _finite(getattr(s, name))]
+    return (
+        (not endless, f"{', '.join(endless)} must be finite, and 1e30 at most"),
+        (s.lr > 0, "lr must be positive"),
+        (s.weight_decay >= 0, "weight_decay must not be negative"),
+        (len(s.betas) == 2 and all(0 <= beta < 1 for beta in s.betas), "betas are two numbers in [0, 1)"),
+        (s.batch >= 2, "batch must be 2 or more: the loss compares pairs"),
+        (s.epochs >= 1 and (s.steps is None or s.steps >= 1), "epochs and steps must be 1 or more"),
+        (s.schedule in ("constant", "cosine"), "schedule is constant or cosine"),
+        (0 <= s.warm_up < 1, "warm_up is a share of the steps, in [0, 1)"),
+        (s.clip_norm is None or s.clip_norm > 0, "clip_norm must be positive"),
+        (0 <= s.replay_share < 1, "replay_share must be in [0, 1): the rest of the batch is negated"),
+        (round(s.batch * s.replay_share) < s.batch, "replay_share leaves no place for negated captions"),
+        (s.replay_pool is None or s.replay_share > 0, "replay_pool without replay_share"),
+        (s.hard_pictures >= 0, "hard_pictures must not be negative"),
+        (s.anchor_weight >= 0, "anchor_weight must not be negative"),
+        (s.anchor_weight == 0 or s.replay_share > 0, "anchor_weight needs affirmative captions: set replay_share"),
+        (0 < s.interpolation <= 1, "interpolation must be in (0, 1]"),
+        (0 <= s.val_share < 1, "val_share must be in [0, 1)"),
+        (s.keep in ("best", "last"), "keep is best or last"),
+        (s.keep == "last" or s.val_share > 0, "keep = best needs a val_share"),
+        (0 <= s.seed < 2**63, "seed must be in [0, 2^63): torch takes no other"),
+        (any("visual.".startswith(name) for name in s.frozen), _FROZEN),
+        (s.threads is None or s.threads >= 1, "threads must be 1 or more"),
+        (s.log_every >= 1 and s.checkpoint_every >= 1, "log_every and checkpoint_every must be 1 or more"),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunConfig:
+    """config.json of a run folder: everything that `python -m trainers` needs to know."""
+
+    model: str
+    """As `clip_models.load_model` takes it."""
+    export: str
+    """Folder of the frozen set."""
+    pictures: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Picture folders by source."""
+    cache: str
+    """Folder of the feature store."""
+    device: str = "cpu"
+    """Of torch."""
+    save_pth: bool = False
+    """Also keep the model as an openai-style state dict."""
+    settings: TrainSettings = field(default_factory=TrainSettings)
+
+    def to_text(self) -> str:
+        """The file's content."""
+        pictures = {source: list(folders) for source, folders in sorted(self.pictures.items())}
+        told = {"format": FORMAT, "model": self.model, "export": self.export, "pictures": pictures}
+        told |= {
+            "cache": self.cache,
+            "device": self.device,
+            "save_pth": self.save_pth,
+            "settings": self.settings.to_dict(),
+        }
+        return json.dumps(told, indent=2) + "\n"
+
+    @classmethod
+    def from_text(cls, text: str) -> RunConfig:
+        """The inverse of `to_text`.
+
+        Raises:
+            TrainerError: it is no run's configuration.
+        """
+        try:
+            told = json.loads(text)
+            if told["format"] > FORMAT:
+                raise TrainerError(f"config.json was written by a newer negwb (format {told['format']})")
+            return cls(
+                model=str(told["model"]),
+                export=str(told["export"]),
+                pictures={source: tuple(folders) for source, folders in told["pictures"].items()},
+                cache=str(told["cache"]),
+                device=str(told.get("device", "cpu")),  # younger than the format
+                save_pth=bool(told.get("save_pth", False)),
+                settings=TrainSettings.from_dict(told["settings"]),
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise TrainerError(f"config.json is damaged: {error!r}") from error
+
+
+def read_config(folder: Path) -> RunConfig:
+    """The configuration of the run in `folder`; TrainerError where there is none."""
+    try:
+        return RunConfig.from_text((folder / "config.json").read_text(encoding="utf-8"))
+    except OSError as error:
+        raise TrainerError(f"{folder} is no run: {error.strerror} (config.json)") from error
+
+
+def write_config(folder: Path, config: RunConfig) -> None:
+    """Put the configuration of a run that has not begun; the old one or the new one is there, whatever happens."""
+    write_whole(folder / "config.json", config.to_text().encode())
+
+
+def create_run(folder: Path, config: RunConfig) -> None:
+    """Make the run folder of a new training, with its config.json or not at all.
+
+    Raises:
+        TrainerError: the name is taken, or the disk refuses.
+    """
+    new = folder.with_name(f".{folder.name}.{os.getpid()}.new")
+    try:
+        if folder.exists() or folder.is_symlink():
+            raise FileExistsError  # a rename would take the place of an empty folder
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(new, ignore_errors=True)
+        new.mkdir()
+        write_config(new, config)
+        new.rename(folder)
+    except OSError as error:
+        shutil.rmtree(new, ignore_errors=True)
+        if isinstance(error, FileExistsError) or error.errno == errno.ENOTEMPTY:
+            raise TrainerError(f"{folder} exists already", hint="name another run, or resume this one") from error
+        raise TrainerError(f"{folder} cannot be made: {error.strerror or error}") from error

@@ -1,0 +1,115 @@
+"""The text encoder without the work that cannot matter: causal towers pooled at EOT are cut to the longest EOT.
+
+Positions after EOT cannot reach it through a causal mask, so the numbers are the same for a fraction of the work.
+Whether that holds for a model is found out by a probe when it is loaded, never by its name; where it does not hold,
+the whole context is encoded. Imports torch and open_clip only.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import torch
+from open_clip.transformer import text_global_pool  # type: ignore[import-untyped]
+from torch import Tensor, nn
+from torch.nn import functional
+
+PROBE_TOLERANCE = 1e-4
+"""Largest difference of unit features that counts as rounding (bidirectional towers differ by more than 0.1)."""
+BUCKETS = 4
+"""Of a batch, by length."""
+_LEAST = 16
+"""Rows of a bucket: smaller ones cost more in calls than they save."""
+
+
+def eot_lengths(ids: Tensor) -> Tensor:
+    """How many tokens each row has up to and with its EOT, the highest id.  (N, L) -> (N,)"""
+    return ids.argmax(dim=-1) + 1
+
+
+def cut(ids: Tensor) -> Tensor:
+    """`ids` without the columns after the longest EOT.  (N, L) -> (N, l), l <= L"""
+    return ids[:, : int(eot_lengths(ids).max())] if len(ids) else ids
+
+
+def encode_short(model: Any, ids: Tensor) -> Tensor:
+    """open_clip's `encode_text` for rows shorter than the context, not normalised.  (N, l) -> (N, D)
+
+    open_clip 3.3 refuses such rows; this is its forward with the positions and the mask cut to length.
+    """
+    length, dtype = ids.shape[1], model.transformer.get_cast_dtype()
+    x = model.token_embedding(ids).to(dtype)  # (N, l, W)
+    x = x + model.positional_embedding[:length].to(dtype)
+    x = model.transformer(x, attn_mask=model.attn_mask[:length, :length])
+    x = model.ln_final(x)
+    x = text_global_pool(x, ids, model.text_pool_type, eos_token_id=getattr(model, "text_eos_id", None))  # (N, W)
+    projection = model.text_projection
+    if projection is not None:
+        x = projection(x) if isinstance(projection, nn.Linear) else x @ projection
+    return cast(Tensor, x)  # (N, D)
+
+
+class TextTower:
+    """Encodes token ids with `model`, trimmed where the probe says that it is exact."""
+
+    def __init__(self, model: Any, *, context_length: int, vocab_size: int) -> None:
+        self.model = model
+        self.trims: bool = _trimming_is_exact(model, context_length, vocab_size)
+        """Whether rows are cut to the longest EOT of their batch."""
+
+    def __call__(self, ids: Tensor) -> Tensor:
+        """Unit features, in the order of `ids`, with gradients where they are on.  (N, L) -> (N, D)"""
+        features = self._by_length(ids) if self.trims else self.model.encode_text(ids)
+        return functional.normalize(features, dim=-1)
+
+    def _by_length(self, ids: Tensor) -> Tensor:
+        """Rows of like length together: the longest of a batch is twice the usual one.  (N, L) -> (N, D)"""
+        order = torch.argsort(eot_lengths(ids), stable=True)
+        buckets = torch.split(order, max(_LEAST, -(-len(ids) // BUCKETS))) if len(ids) else (order,)
+        parts = [encode_short(self.model, cut(ids[rows])) for rows in buckets]
+        return torch.cat(parts)[torch.argsort(order)]
+
+    @torch.inference_mode()
+    def encode_all(self, ids: Tensor, *, batch: int = 256) -> Tensor:
+        """Unit features of any number of rows, encoded in batches of like length.  (N, L) -> (N, D) float32, CPU"""
+        device = next(self.model.parameters()).device
+        order = torch.argsort(eot_lengths(ids), stable=True)
+        parts = [self(ids[rows].to(device)).float().cpu() for rows in torch.split(order, batch)]
+        features = torch.empty(len(ids), parts[0].shape[1]) if parts else torch.empty(0, 0)
+        for rows, part in zip(torch.split(order, batch), parts, strict=True):
+            features[rows] = part
+        return features
+
+
+def _probe_ids(context_length: int, vocab_size: int) -> Tensor:
+    """Two rows, a short one and a longer one: SOT, words, EOT (the highest id), padding.  (2, L)"""
+    ids = torch.zeros(2, context_length, dtype=torch.long)
+    for row, words in enumerate((2, max(3, context_length // 2 - 2))):
+        generator = torch.Generator().manual_seed(row)
+        ids[row, 0] = vocab_size - 2
+        ids[row, 1 : words + 1] = torch.randint(1, vocab_size - 2, (words,), generator=generator)
+        ids[row, words + 1] = vocab_size - 1
+    return ids
+
+
+@torch.no_grad()
+def _trimming_is_exact(model: Any, context_length: int, vocab_size: int) -> bool:
+    if not _could_trim(model) or context_length < 8:
+        return False
+    device = next(model.parameters()).device
+    was_training = model.training
+    model.eval()
+    ids = _probe_ids(context_length, vocab_size).to(device)
+    whole = functional.normalize(model.encode_text(ids), dim=-1)
+    short = functional.normalize(encode_short(model, cut(ids)), dim=-1)
+    model.train(was_training)
+    return bool((whole - short).abs().max() <= PROBE_TOLERANCE)
+
+
+def _could_trim(model: Any) -> bool:
+    """Whether the model has the parts that `encode_short` uses, and pools at a token that padding cannot move."""
+    parts = ("token_embedding", "positional_embedding", "transformer", "ln_final", "attn_mask")
+    return all(getattr(model, part, None) is not None for part in parts) and getattr(model, "text_pool_type", "") in (
+        "argmax",
+        "eos",
+    )
