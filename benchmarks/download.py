@@ -1,0 +1,271 @@
+"""Downloads files over HTTP so that they arrive whole or not at all.
+
+What is there stays in NAME.part and is continued with Range by the next try or the next call; a file gets its name
+only after the caller's check. Polite: few connections, a pause, a User-Agent, waits as long as the server asks.
+Interrupting is safe at any moment. httpx is imported when a client is made.
+"""
+
+from __future__ import annotations
+
+import email.utils
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from benchmarks.errors import BenchError
+
+if TYPE_CHECKING:
+    import httpx
+
+Check = Callable[[Path], None]
+"""Raises ValueError with the reason if the file is not what was wanted."""
+
+_PARTIAL: Final = 206
+_RANGE_NOT_SATISFIABLE: Final = 416
+_WORTH_ANOTHER_TRY: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manners:
+    """How patiently and how gently."""
+
+    tries: int = 6
+    """For each file and source."""
+    backoff_s: float = 1.0
+    """Before the second try; doubled for each further one, and up to a half more at random."""
+    longest_wait_s: float = 120.0
+    """Whatever the server asks for."""
+    timeout_s: float = 30.0
+    """Without a byte."""
+    connect_s: float = 10.0
+    """To reach the server at all."""
+    unreachable_after: int = 3
+    """Tries in a row of one file that get no answer, while nobody else gets one either: then nobody asks again."""
+    pause_s: float = 0.05
+    """After each file, per connection."""
+    connections: int = 4
+    most_bytes: int = 64 << 20
+    """Of one file."""
+    user_agent: str = "negwb (benchmark data; resumes, few connections)"
+
+
+class Unreachable(BenchError):
+    """No source answers; asking for further files would only cost time."""
+
+
+class Hosts:
+    """Which servers answer, for all threads of a call: without a network every file would wait for its own tries."""
+
+    def __init__(self) -> None:
+        self._answers: Counter[str] = Counter()
+        self.silent: dict[str, str] = {}
+        """Host -> why nobody asks it any more."""
+
+    def answers(self, host: str) -> int:
+        """How often it has answered so far."""
+        return self._answers[host]
+
+    def answered(self, host: str) -> None:
+        """It did, whatever it said."""
+        self._answers[host] += 1
+
+
+class Stopped(Exception):
+    """Somebody wants out; what was downloaded is kept."""
+
+
+class _Again(Exception):
+    """This try failed, another may do."""
+
+    def __init__(self, reason: str, wait_s: float | None = None, *, answered: bool = True) -> None:
+        super().__init__(reason)
+        self.wait_s = wait_s
+        self.answered = answered
+
+
+def client(manners: Manners) -> httpx.Client:
+    """A client for any number of threads."""
+    import httpx  # noqa: PLC0415 -- 90 ms, and only who fetches needs it
+
+    return httpx.Client(
+        headers={"User-Agent": manners.user_agent, "Accept-Encoding": "identity"},
+        timeout=httpx.Timeout(manners.timeout_s, connect=min(manners.connect_s, manners.timeout_s)),
+        limits=httpx.Limits(max_connections=manners.connections),
+        follow_redirects=True,
+    )
+
+
+def download(
+    http: httpx.Client,
+    urls: Sequence[str],
+    target: Path,
+    check: Check,
+    *,
+    manners: Manners,
+    stop: threading.Event,
+    hosts: Hosts | None = None,
+) -> int:
+    """Puts what one of `urls` serves at `target` once `check` accepts it; returns how many bytes came.
+
+    `hosts` is shared by the downloads of one call, so that a server that is silent to one is not asked by the others.
+
+    Raises:
+        Unreachable: no source answers.
+        BenchError: every source failed for good; the line has the last reason.
+        Stopped: `stop` was set.
+    """
+    hosts = hosts or Hosts()
+    reason = "no source is given"
+    received = 0
+    for url in urls:
+        host = _host(url)
+        unheard, before = 0, hosts.answers(host)
+        for attempt in range(manners.tries):
+            if stop.is_set():
+                raise Stopped
+            if host in hosts.silent:
+                reason = f"{host} does not answer ({hosts.silent[host]})"
+                break
+            try:
+                received += _attempt(http, url, target, check, manners, stop, lambda: hosts.answered(host))  # noqa: B023 -- called at once
+                return received
+            except _Again as again:
+                reason = f"{url}: {again}"
+                unheard, before = _unheard(again, unheard, before, hosts.answers(host)), hosts.answers(host)
+                if unheard >= manners.unreachable_after:
+                    hosts.silent[host] = str(again)
+                elif attempt + 1 < manners.tries:
+                    stop.wait(_delay(attempt, again.wait_s, manners))
+            except BenchError as error:
+                reason = error.message
+                break
+    if urls and all(_host(url) in hosts.silent for url in urls):
+        raise Unreachable(reason)
+    raise BenchError(reason)
+
+
+def _host(url: str) -> str:
+    return urlsplit(url).netloc.rpartition("@")[2]
+
+
+def _unheard(again: _Again, unheard: int, before: int, now: int) -> int:
+    """Tries in a row without an answer to anybody, this one counted."""
+    if again.answered:
+        return 0
+    return 1 if now > before else unheard + 1
+
+
+def _attempt(
+    http: httpx.Client,
+    url: str,
+    target: Path,
+    check: Check,
+    manners: Manners,
+    stop: threading.Event,
+    tell_answer: Callable[[], None],
+) -> int:
+    import httpx  # noqa: PLC0415
+
+    part = target.with_name(target.name + ".part")
+    answered = False
+
+    def heard() -> None:
+        nonlocal answered
+        answered = True
+        tell_answer()
+
+    try:
+        received = _receive(http, url, part, manners, stop, heard)
+    except (httpx.TransportError, httpx.DecodingError) as error:
+        raise _Again(str(error) or type(error).__name__, answered=answered) from error
+    except (httpx.InvalidURL, httpx.HTTPError) as error:
+        raise BenchError(f"{url}: {error}") from error
+    try:
+        check(part)
+    except ValueError as error:
+        part.unlink()  # whole but wrong: continuing it would not help
+        raise _Again(str(error)) from error
+    part.replace(target)
+    return received
+
+
+def _receive(
+    http: httpx.Client, url: str, part: Path, manners: Manners, stop: threading.Event, heard: Callable[[], None]
+) -> int:
+    """Brings `part` to its full length; returns how many bytes came."""
+    have = part.stat().st_size if part.exists() else 0
+    headers = {"Range": f"bytes={have}-"} if have else {}
+    with http.stream("GET", url, headers=headers) as response:
+        heard()
+        if response.status_code == _RANGE_NOT_SATISFIABLE:
+            return _past_the_end(response, part, have)
+        _refuse(response, url)
+        start = _start(response, have)
+        announced = response.headers.get("Content-Length", "")
+        received = _write(response, part, start, manners, stop)
+    if announced.isdigit() and received < int(announced):
+        raise _Again(f"only {received} of {announced} bytes came")
+    return received
+
+
+def _past_the_end(response: httpx.Response, part: Path, have: int) -> int:
+    """A range that cannot be had: the part is whole already, or it belongs to another file."""
+    total = response.headers.get("Content-Range", "").rpartition("/")[2]
+    if total.isdigit() and int(total) == have:
+        return 0
+    part.unlink()
+    raise _Again("the part did not fit the file")
+
+
+def _refuse(response: httpx.Response, url: str) -> None:
+    if response.status_code in _WORTH_ANOTHER_TRY:
+        raise _Again(f"HTTP {response.status_code}", _retry_after(response.headers.get("Retry-After", "")))
+    if not response.is_success:
+        raise BenchError(f"{url}: HTTP {response.status_code}")
+
+
+def _start(response: httpx.Response, have: int) -> int:
+    """Where the body belongs: a server may send the whole file, or a part that nobody asked for."""
+    if response.status_code != _PARTIAL:
+        return 0
+    first = response.headers.get("Content-Range", "").removeprefix("bytes ").partition("-")[0]
+    if first != str(have):
+        raise _Again(f"bytes from {first or 'nowhere'} came instead of those from {have}")
+    return have
+
+
+def _write(response: httpx.Response, part: Path, start: int, manners: Manners, stop: threading.Event) -> int:
+    received = 0
+    with part.open("r+b" if start else "wb") as file:
+        file.seek(start)
+        for chunk in response.iter_bytes():
+            file.write(chunk)
+            received += len(chunk)
+            if stop.is_set():
+                raise Stopped
+            if start + received > manners.most_bytes:
+                part.unlink()
+                raise BenchError(f"{response.url}: more than {manners.most_bytes} bytes")
+    return received
+
+
+def _delay(attempt: int, asked: float | None, manners: Manners) -> float:
+    """Seconds to wait: what the server asked for, else doubling, with chance so that clients do not march in step."""
+    own = manners.backoff_s * float(1 << attempt) * random.uniform(1, 1.5)
+    return min(max(own, asked or 0.0), manners.longest_wait_s)
+
+
+def _retry_after(value: str) -> float | None:
+    """Seconds, from a number or an HTTP date (RFC 9110, 10.2.3)."""
+    if value.strip().isdigit():
+        return float(value)
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
+    except ValueError:
+        return None

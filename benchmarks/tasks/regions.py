@@ -1,0 +1,105 @@
+"""Which region of the picture does the phrase mean?
+
+Reads the shape in which NegRefCOCOg is published: a list of {image, phrase, ref_bbox, bbox_list}, boxes as
+[x, y, width, height] in pixels. Optional keys: id, cluster. Every row is checked before anything runs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from benchmarks.baselines import REGION_BASELINES
+from benchmarks.errors import BenchError
+from benchmarks.task import Box, Item, Task, file_name, read_json, slices_of
+
+VERSION = "1"
+
+
+def load(name: str, path: Path, pictures: Path, *, fetch_command: str = "") -> Task:
+    """The task in the file at `path`, whose pictures lie in `pictures`.
+
+    Raises:
+        BenchError: the file is missing, or a row of it cannot be asked.
+    """
+    rows, sha256 = read_json(path, hint=f"fetch it with: {fetch_command}" if fetch_command else "")
+    return Task(
+        name=name,
+        version=VERSION,
+        kind="regions",
+        dataset_sha256=sha256,
+        items=items_of(rows, path),
+        pictures=pictures,
+        baselines=REGION_BASELINES,
+        fetch_command=fetch_command,
+    )
+
+
+def items_of(rows: object, path: Path) -> tuple[Item, ...]:
+    """The items of the parsed file; `path` is for messages.
+
+    Raises:
+        BenchError: a row cannot be asked; the line names it.
+    """
+    if not isinstance(rows, list) or not rows:
+        raise BenchError(f"{path}: a list of items is expected")
+    items: dict[str, Item] = {}
+    for place, row in enumerate(rows):
+        try:
+            item = _item(row, place)
+        except ValueError as error:
+            raise BenchError(f"{path}, item {place}: {error}") from error
+        if item.id in items:
+            raise BenchError(f"{path}, item {place}: the id {item.id!r} is taken")
+        items[item.id] = item
+    return tuple(items.values())
+
+
+def _item(row: object, place: int) -> Item:
+    if not isinstance(row, Mapping):
+        raise ValueError("an object is expected")
+    phrase = row.get("phrase")
+    if not isinstance(phrase, str) or not phrase.strip():
+        raise ValueError("'phrase' must be a text")
+    options = _options(row.get("bbox_list"))
+    reference = _box(row.get("ref_bbox"))
+    if reference not in options:
+        raise ValueError("'ref_bbox' is none of 'bbox_list'")
+    image = file_name(row.get("image"))
+    return Item(
+        id=str(row.get("id", f"{place:04d}")),
+        image=image,
+        text=phrase,
+        options=options,
+        target=options.index(reference),
+        cluster=str(row.get("cluster", image)),
+        slices=slices_of(phrase),
+    )
+
+
+def _options(value: Any) -> tuple[Box, ...]:
+    if not isinstance(value, list) or len(value) < 2:
+        raise ValueError("'bbox_list' must hold two boxes or more")
+    return tuple(_box(box) for box in value)
+
+
+def _box(value: Any) -> Box:
+    if not isinstance(value, list) or len(value) != 4:
+        raise ValueError(f"a box [x, y, width, height] is expected, not {value!r}")
+    if not all(type(number) in {int, float} and math.isfinite(number) for number in value):
+        raise ValueError(f"a box of four numbers is expected, not {value!r}")
+    box = Box(*value)
+    left, top, right, bottom = pixels(box)
+    if right <= left or bottom <= top:
+        raise ValueError(f"the box {value!r} holds no pixel")
+    return box
+
+
+def pixels(box: Box) -> tuple[int, int, int, int]:
+    """Left, top, right, bottom of what Pillow cuts when it is given x, y, x + width, y + height.
+
+    Pillow rounds each corner (half to even), so boxes that differ in fractions only may be one crop.
+    """
+    return round(box.x), round(box.y), round(box.x + box.width), round(box.y + box.height)

@@ -1,0 +1,86 @@
+"""Which picture of the gallery does the caption mean? Text-to-image recall at 1 and at 5.
+
+Reads {images: [file name, ...], captions: [{image, text}, ...]}; optional keys of a caption: id, cluster. A caption's
+only right picture is its own, as in the published recalls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from benchmarks.errors import BenchError
+from benchmarks.task import Item, Task, file_name, read_json, slices_of
+
+VERSION = "1"
+RECALLS = (1, 5)
+"""The k of recall at k; the first one is what counts as right."""
+
+
+def load(name: str, path: Path, pictures: Path, *, fetch_command: str = "") -> Task:
+    """The task in the file at `path`, whose pictures lie in `pictures`.
+
+    Raises:
+        BenchError: the file is missing, or a caption of it cannot be asked.
+    """
+    told, sha256 = read_json(path, hint=f"fetch it with: {fetch_command}" if fetch_command else "")
+    gallery = _gallery(told, path)
+    return Task(
+        name=name,
+        version=VERSION,
+        kind="retrieval",
+        dataset_sha256=sha256,
+        items=_items(told.get("captions"), gallery, path),
+        pictures=pictures,
+        gallery=gallery,
+        fetch_command=fetch_command,
+    )
+
+
+def _gallery(told: Any, path: Path) -> tuple[str, ...]:
+    images = told.get("images") if isinstance(told, Mapping) else None
+    if not isinstance(images, list) or len(images) < 2:
+        raise BenchError(f"{path}: 'images' must list two file names or more")
+    try:
+        names = tuple(file_name(name) for name in images)
+    except ValueError as error:
+        raise BenchError(f"{path}: {error}") from error
+    if len(set(names)) < len(names):
+        raise BenchError(f"{path}: a picture is listed twice")
+    return names
+
+
+def _items(captions: object, gallery: tuple[str, ...], path: Path) -> tuple[Item, ...]:
+    if not isinstance(captions, list) or not captions:
+        raise BenchError(f"{path}: 'captions' must be a list")
+    places = {name: place for place, name in enumerate(gallery)}
+    items: dict[str, Item] = {}
+    for number, caption in enumerate(captions):
+        try:
+            item = _item(caption, number, places)
+        except ValueError as error:
+            raise BenchError(f"{path}, caption {number}: {error}") from error
+        if item.id in items:
+            raise BenchError(f"{path}, caption {number}: the id {item.id!r} is taken")
+        items[item.id] = item
+    return tuple(items.values())
+
+
+def _item(caption: object, number: int, places: Mapping[str, int]) -> Item:
+    if not isinstance(caption, Mapping):
+        raise ValueError("an object is expected")
+    text = caption.get("text")
+    if not isinstance(text, str) or not text.strip():
+        raise ValueError("'text' must be a text")
+    image = file_name(caption.get("image"))
+    if image not in places:
+        raise ValueError(f"{image!r} is none of 'images'")
+    return Item(
+        id=str(caption.get("id", f"{number:05d}")),
+        image=image,
+        text=text,
+        target=places[image],
+        cluster=str(caption.get("cluster", image)),
+        slices=slices_of(text),
+    )

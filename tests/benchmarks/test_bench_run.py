@@ -1,0 +1,274 @@
+"""Whole evaluations with models that look at pixels: the published loop, the cache, the files that are left."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from support.benches import BrokenModel, ConstantModel, TinyModel, draw_picture, negrefcocog_folder
+
+from benchmarks.errors import BenchError
+from benchmarks.features import FileHashes
+from benchmarks.protocols import Protocol
+from benchmarks.registry import task_from_file
+from benchmarks.results import Stored, list_results
+from benchmarks.runner import run_task
+from benchmarks.scoring import Identity, image_space, score
+from benchmarks.task import Task
+from benchmarks.tasks import negrefcocog
+
+
+@pytest.fixture(scope="module")
+def whole(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All 402 pictures, drawn."""
+    folder = tmp_path_factory.mktemp("negrefcocog")
+    negrefcocog_folder(folder, shared_data / "NegRefCOCOg.json")
+    return folder
+
+
+@pytest.fixture
+def few(shared_data: Path, tmp_path: Path) -> Task:
+    """The first 40 items."""
+    negrefcocog_folder(tmp_path / "data", shared_data / "NegRefCOCOg.json", 40)
+    return negrefcocog.load(tmp_path / "data")
+
+
+def published_loop(model: TinyModel, rows: Sequence[dict[str, Any]], pictures: Path) -> list[tuple[int, bool]]:
+    """The published evaluation written down plainly: one item, one text, one crop at a time, nothing kept."""
+    outcome = []
+    for row in rows:
+        text = model.encode_texts([row["phrase"]])
+        similarities = []
+        for x, y, w, h in row["bbox_list"]:
+            with Image.open(pictures / row["image"]) as picture:
+                region = picture.crop((x, y, x + w, y + h)).convert("RGB")
+            similarities.append((model.encode_images([region]) @ text.T).item())
+        place = int(np.argmax(similarities))
+        outcome.append((place, row["bbox_list"][place] == row["ref_bbox"]))
+    return outcome
+
+
+def by_protocol(stored: Sequence[Stored]) -> dict[str, Stored]:
+    return {one.result["protocol"]["name"]: one for one in stored}
+
+
+def test_official_is_the_published_loop_item_by_item(whole: Path, tmp_path: Path) -> None:
+    task, model = negrefcocog.load(whole), TinyModel(1)
+    told = by_protocol(run_task(model, task, results_folder=tmp_path, cache_folder=tmp_path / "cache"))
+    rows = json.loads((whole / "NegRefCOCOg.json").read_bytes())
+    plain = published_loop(TinyModel(1), rows, task.pictures)
+    assert [(row["pred"], row["correct"]) for row in told["official"].items()] == plain
+    assert 0.3 < told["official"].result["metrics"]["accuracy"]["value"] < 0.7
+    assert told["official"].result["baselines"]["smaller box"]["correct"] == 252
+    assert told["official"].result["task"]["images"] == 402
+    assert model.images == 812  # each distinct crop once
+    assert model.texts == 437
+
+
+def test_a_constant_model_is_perfect_as_published_and_exposed_by_strict(whole: Path, tmp_path: Path) -> None:
+    told = by_protocol(run_task(ConstantModel(), negrefcocog.load(whole), results_folder=tmp_path))
+    assert told["official"].result["metrics"]["accuracy"]["correct"] == 440
+    assert told["strict"].result["metrics"]["accuracy"]["correct"] == 0
+    assert told["strict"].result["ties"] == 440
+
+
+def test_nan_is_credited_as_published_and_stops_strict(few: Task, tmp_path: Path) -> None:
+    results = tmp_path / "results"
+    with pytest.raises(BenchError, match="item 0000"):
+        run_task(BrokenModel(), few, results_folder=results, cache_folder=tmp_path / "cache")
+    assert list_results(results).results == ()
+    allowed = (Protocol("strict", allow_nan=True), Protocol("official"))
+    told = by_protocol(run_task(BrokenModel(), few, results_folder=results, protocols=allowed))
+    assert told["official"].result["metrics"]["accuracy"]["correct"] == 40
+    assert told["strict"].result["metrics"]["accuracy"]["correct"] == 0
+    assert told["strict"].result["nan"] == 40
+    assert told["strict"].items()[0]["scores"] == [None, None]
+    assert not list((tmp_path / "cache").rglob("*.npz"))  # a broken run leaves nothing to be broken by
+
+
+def test_the_order_of_the_options_does_not_matter_to_strict(few: Task, tmp_path: Path) -> None:
+    rows = json.loads((few.pictures.parent / "NegRefCOCOg.json").read_bytes())
+    for row in rows:
+        row["bbox_list"].reverse()
+    turned = tmp_path / "turned.json"
+    turned.write_text(json.dumps(rows))
+    right = [
+        [
+            row["correct"]
+            for row in by_protocol(run_task(TinyModel(2), task, results_folder=tmp_path / "r"))["strict"].items()
+        ]
+        for task in (few, task_from_file("turned", turned, few.pictures))
+    ]
+    assert right[0] == right[1]
+
+
+def test_features_are_computed_once_and_shared_by_what_shares_the_image_tower(few: Task, tmp_path: Path) -> None:
+    def asked(model: TinyModel, cache: Path | None) -> tuple[int, int]:
+        score(model, few, cache=cache)
+        return model.images, model.texts
+
+    crops, texts = asked(TinyModel(3), tmp_path)
+    assert asked(TinyModel(3), tmp_path) == (0, 0)
+    assert asked(TinyModel(3, text_seed=9), tmp_path) == (0, texts)
+    assert asked(TinyModel(4), tmp_path) == (crops, texts)
+    assert asked(TinyModel(3), None) == (crops, texts)
+    cold, warm = score(TinyModel(3), few), score(TinyModel(3), few, cache=tmp_path)
+    assert cold.of_options == warm.of_options
+
+
+def test_the_cache_knows_when_a_picture_changed(few: Task, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    score(TinyModel(3), few, cache=cache)
+    name = few.images[0]
+    with Image.open(few.pictures / name) as picture:
+        size = picture.size
+    draw_picture(few.pictures / name, size, 77)
+    model = TinyModel(3)
+    score(model, few, cache=cache)
+    assert 2 <= model.images <= 4
+
+
+def test_a_damaged_cache_costs_time_and_nothing_else(few: Task, tmp_path: Path) -> None:
+    before = score(TinyModel(3), few, cache=tmp_path)
+    for path in (*tmp_path.rglob("*.npz"), tmp_path / "files.json"):
+        if path.exists():
+            path.write_bytes(path.read_bytes()[:50] if path.suffix == ".npz" else b"[1")
+    assert score(TinyModel(3), few, cache=tmp_path).of_options == before.of_options
+
+
+def test_an_interrupted_run_keeps_what_it_computed(few: Task, tmp_path: Path) -> None:
+    class Dying(TinyModel):
+        def encode_images(self, images: Sequence[Image.Image]) -> Any:
+            if self.images >= 32:
+                raise KeyboardInterrupt
+            return super().encode_images(images)
+
+    with pytest.raises(KeyboardInterrupt):
+        score(Dying(3), few, cache=tmp_path, batch=16)
+    resumed, fresh = TinyModel(3), TinyModel(3)
+    score(resumed, few, cache=tmp_path)
+    score(fresh, few)
+    assert resumed.images == fresh.images - 32
+
+
+def test_file_hashes_are_remembered_but_never_of_what_just_changed(tmp_path: Path) -> None:
+    path, cache = tmp_path / "a", tmp_path / "cache"
+    path.write_bytes(b"one")
+    hashes = FileHashes(cache)
+    first = hashes.of(path)
+    hashes.save()
+    assert not (cache / "files.json").exists()
+    os.utime(path, ns=(10**18, 10**18))
+    hashes.of(path)
+    hashes.save()
+    path.write_bytes(b"two")
+    os.utime(path, ns=(10**18, 10**18))  # same size, same time: nobody can tell without reading
+    assert FileHashes(cache).of(path) == first
+    path.write_bytes(b"two")
+    assert FileHashes(cache).of(path) != first
+
+
+def test_crops_reach_beyond_the_picture_in_black_and_grey_becomes_rgb(tmp_path: Path) -> None:
+    seen: list[np.ndarray] = []
+
+    class Looking(TinyModel):
+        def encode_images(self, images: Sequence[Image.Image]) -> Any:
+            seen.extend(np.asarray(image) for image in images)
+            return super().encode_images(images)
+
+    Image.new("L", (10, 10), 200).save(tmp_path / "a.png")
+    boxes = [[5.5, 0, 9, 10], [0, 0, 4.4, 10]]
+    row = {"image": "a.png", "phrase": "no hat", "ref_bbox": boxes[0], "bbox_list": boxes}
+    (tmp_path / "t.json").write_text(json.dumps([row]))
+    score(Looking(), task_from_file("t", tmp_path / "t.json", tmp_path))
+    narrow, wide = sorted(seen, key=lambda pixels: pixels.shape[1])
+    assert narrow.shape == (10, 4, 3)
+    assert wide.shape == (10, 8, 3)  # from 6 (5.5 rounds to even) to 14 (14.5 does too)
+    assert (wide[0, :, 0] == [200] * 4 + [0] * 4).all()
+
+
+def test_missing_and_damaged_pictures_are_told_in_one_line(few: Task, tmp_path: Path) -> None:
+    total = len(few.images)
+    damaged = few.pictures / few.images[3]
+    damaged.write_bytes(damaged.read_bytes()[:300])
+    with pytest.raises(BenchError, match=few.images[3]):
+        run_task(TinyModel(), few, results_folder=tmp_path / "r")
+    shutil.rmtree(few.pictures)
+    with pytest.raises(BenchError, match=f"{total} of {total} pictures") as raised:
+        run_task(TinyModel(), few, results_folder=tmp_path / "r")
+    assert raised.value.hint == "fetch them with: negwb bench fetch negrefcocog"
+    assert not (tmp_path / "r").exists()
+
+
+def test_features_that_are_not_normalised_are_refused(few: Task) -> None:
+    class Raw(TinyModel):
+        def encode_texts(self, texts: Sequence[str]) -> Any:
+            return super().encode_texts(texts) * 3
+
+    with pytest.raises(BenchError, match="not normalised: a length of 3"):
+        score(Raw(), few)
+
+
+def test_progress_is_told(few: Task, tmp_path: Path) -> None:
+    told: list[tuple[str, int, int]] = []
+    score(TinyModel(), few, progress=lambda *step: told.append(step))
+    crops = [step for step in told if step[0] == "crops"]
+    assert crops[0][1] == 0
+    assert crops[-1][1] == crops[-1][2] > 60
+    assert told[-1][0] == "texts"
+
+
+def retrieval_task(folder: Path, pictures: int = 30) -> Task:
+    names = [f"{n}.jpg" for n in range(pictures)]
+    for n, name in enumerate(names):
+        draw_picture(folder / name, (40, 30), n)
+    captions = [{"image": name, "text": f"picture number {n} without a hat"} for n, name in enumerate(names)]
+    (folder / "retrieval.json").write_text(json.dumps({"images": names, "captions": captions}))
+    return task_from_file("demo-retrieval", folder / "retrieval.json", folder)
+
+
+def test_retrieval_recalls_are_those_of_a_plain_ranking(tmp_path: Path) -> None:
+    task = retrieval_task(tmp_path)
+    told = by_protocol(run_task(TinyModel(5), task, results_folder=tmp_path / "r"))
+    model = TinyModel(5)
+    pictures = [Image.open(tmp_path / name).convert("RGB") for name in task.gallery]
+    similarities = (model.encode_texts([i.text for i in task.items]) @ model.encode_images(pictures).T).numpy()
+    ranks = [int((row > row[n]).sum()) + 1 for n, row in enumerate(similarities)]
+    for stored in told.values():
+        assert [row["rank"] for row in stored.items()] == ranks
+        metrics = stored.result["metrics"]
+        assert metrics["recall_at_1"]["correct"] == ranks.count(1)
+        assert metrics["recall_at_5"]["correct"] == sum(rank <= 5 for rank in ranks)
+        row = stored.items()[0]
+        assert row["options"][0] == "0.jpg"
+        assert row["pred"] == int(ranks[0] != 1)
+
+
+def test_retrieval_of_a_constant_model(tmp_path: Path) -> None:
+    told = by_protocol(run_task(ConstantModel(), retrieval_task(tmp_path), results_folder=tmp_path / "r"))
+    assert told["official"].result["metrics"]["recall_at_1"]["correct"] == 1
+    assert told["official"].result["metrics"]["recall_at_5"]["correct"] == 5
+    assert told["strict"].result["metrics"]["recall_at_5"]["correct"] == 0
+
+
+@pytest.mark.parametrize("changed", ["precision", "device", "activation", "preprocess"])
+def test_features_of_other_numerics_are_never_mixed(changed: str) -> None:
+    class Other(TinyModel):
+        def describe(self) -> dict[str, Any]:
+            return super().describe() | {changed: "other"}
+
+    class Renamed(TinyModel):
+        def describe(self) -> dict[str, Any]:
+            return super().describe() | {"name": "tuned", "parameters": 3}
+
+    spaces = [image_space(Identity.of(model)) for model in (TinyModel(), Other(), Renamed())]
+    assert spaces[0] != spaces[1]
+    assert spaces[0] == spaces[2]
+    assert {"pillow", "torchvision", "cutting", "hash", "normalised", "dtype"} <= spaces[0].keys()
