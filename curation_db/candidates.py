@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, text
 
-from curation_db import bpe, dialect
+from curation_db import bpe, dialect, moments
 from curation_db.fold import Overlap, fold
 from curation_db.grouping import group_id
 from curation_db.identity import utc_now
@@ -24,7 +24,7 @@ from curation_db.words import NegationType, Question, Stream
 _COLUMNS = (
     "source_id", "key", "image_id", "caption_id", "parent_id", "text", "raw_sha256", "pipeline", "concept",
     "concept_confidence", "negation_type", "generator", "prompt_version", "cue", "cue_class", "cue_position", "tokens",
-    "overlap", "stratum", "audit", "audit_rate", "extra", "created_at",
+    "overlap", "stratum", "audit", "audit_rate", "extra", "created_at", "since",
 )  # fmt: skip
 _VERDICT_COLUMNS = (
     "candidate_id", "judge", "model", "prompt_version", "question", "p", "label_mass", "raw_text", "latency_ms",
@@ -104,17 +104,27 @@ def audit_number(key: bytes, source_id: int, candidate_key: str) -> float:
     return int.from_bytes(hashlib.blake2b(told, key=key, digest_size=8).digest(), "big") / 2**64
 
 
-def insert_candidates(connection: Connection, drafts: Sequence[Draft], intake: Intake) -> list[int]:
-    """Insert `drafts` that are new (by source and key); returns the ids of those that went in, in order."""
-    key, now = audit_key(connection), utc_now()
+def insert_candidates(
+    connection: Connection, drafts: Sequence[Draft], intake: Intake, *, born_at: int | None = None
+) -> list[int]:
+    """Insert `drafts` that are new (by source and key); returns the ids of those that went in, in order.
+
+    `born_at`: the number of the event that makes them, which the caller is about to write.
+    """
+    key = audit_key(connection)
+    stamp = utc_now(), moments.coming(connection) if born_at is None else born_at
     before = connection.execute(text("SELECT coalesce(max(id), 0) FROM candidate")).scalar_one()
-    dialect.insert_many(connection, "candidate", _COLUMNS, [_row(draft, intake, key, now) for draft in drafts])
+    stored = dialect.insert_many(
+        connection, "candidate", _COLUMNS, [_row(draft, intake, key, stamp) for draft in drafts]
+    )
+    if stored and born_at is None:
+        moments.came_in(connection, moments.Arrival.CANDIDATES)
     _open(connection, before, intake.overlap)
     new = connection.execute(text("SELECT id FROM candidate WHERE id > :before ORDER BY id"), {"before": before})
     return [row.id for row in new]
 
 
-def _row(draft: Draft, intake: Intake, key: bytes, now: str) -> tuple[object, ...]:
+def _row(draft: Draft, intake: Intake, key: bytes, stamp: tuple[str, int]) -> tuple[object, ...]:
     shown = clean(draft.raw_text)
     cue = first_cue(shown)
     stratum = stratum_of(draft)
@@ -124,7 +134,7 @@ def _row(draft: Draft, intake: Intake, key: bytes, now: str) -> tuple[object, ..
         raw_hash(draft.raw_text), draft.pipeline, draft.concept, draft.concept_confidence, str(draft.negation_type),
         draft.generator, draft.prompt_version, cue.word if cue else None, str(cue.cue_class) if cue else None,
         str(cue.position) if cue else None, bpe.count_tokens(shown), intake.overlap, stratum,
-        audit_number(key, draft.source_id, draft.key) < rate, rate, draft.extra, now,
+        audit_number(key, draft.source_id, draft.key) < rate, rate, draft.extra, *stamp,
     )  # fmt: skip
 
 

@@ -1,5 +1,5 @@
 """Everything that is SQLite: pragmas, transaction modes, triggers, full text, error texts. Nothing else in the
-house knows which database it talks to.
+house knows which database it talks to, but for `database_file`, which has what concerns the file as a whole.
 
 The recipe is measured (SQLAlchemy docs, `dialects/sqlite/base.py`, "sqlite_transactions"): the driver's own
 transaction handling is off, a reader begins DEFERRED, a writer IMMEDIATE. With the driver's defaults, four processes
@@ -9,8 +9,10 @@ counting to 1,200 together reached 566.
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from collections.abc import Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,8 @@ from curation_db.errors import CorruptRecord, RecordBusy, RecordError, RecordUnw
 
 APPLICATION_ID = 0x6E677762  # "ngwb": what `file` and we know our databases by
 BUSY_MS = 15_000
+_IN_WAL_MODE = b"\x02\x02"
+COPY_IT = "copy the whole workspace to where you may write, and open the copy"
 
 # One database, many processes. FULL: an acknowledged decision survives a power cut, not just a crash.
 _PRAGMAS = (
@@ -41,20 +45,34 @@ BASELINE_EXTRAS = (
 """What the tables' classes cannot say: events are append-only; texts can be searched."""
 
 
-def connect(path: Path, *, read_only: bool = False) -> Engine:
-    """An engine on the file at `path`; it must exist unless it is being created."""
-    mode = "ro" if read_only else "rwc"
-    engine = create_engine(
-        f"sqlite:///file:{_quoted(path)}?mode={mode}&uri=true",
-        connect_args={"check_same_thread": False},
-    )
+HOW_TO_GO_BACK = "see what is wrong: negwb doctor; put a backup back: negwb backup --list, negwb restore FILE"
+
+
+class Mode(StrEnum):
+    """What a file is opened for, as SQLite's URIs say it."""
+
+    CREATE = "mode=rwc"
+    """Made where it is missing."""
+    WRITE = "mode=rw"
+    """There already: a record that somebody has moved away must not come back empty."""
+    READ = "mode=ro"
+    """Beside whoever may be writing. It needs the log and its index beside the file, or a folder to make them in."""
+    FROZEN = "mode=ro&immutable=1"
+    """The file alone, as it lies there: only where nothing beside it holds anything."""
+
+
+def connect(path: Path, mode: Mode = Mode.WRITE) -> Engine:
+    """An engine on the file at `path`, which must exist."""
+    engine = create_engine(f"sqlite:///{uri(path, mode)}&uri=true", connect_args={"check_same_thread": False})
     event.listen(engine, "connect", _on_connect)
     event.listen(engine, "begin", _on_begin)
     return engine
 
 
-def _quoted(path: Path) -> str:
-    return str(path).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+def uri(path: Path, mode: Mode) -> str:
+    """The file as SQLite's URIs name it; further settings go behind it with an &."""
+    quoted = str(path).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+    return f"file:{quoted}?{mode}"
 
 
 def _on_connect(connection: sqlite3.Connection, _record: object) -> None:
@@ -75,35 +93,81 @@ def writing(engine: Engine) -> Engine:
 
 def mark_as_ours(path: Path) -> None:
     """Say in the file's header that it is a negwb database, and that readers and a writer may work at once."""
-    with _raw(path) as connection:
+    with bare(path, Mode.CREATE) as connection:
         connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
         connection.execute("PRAGMA journal_mode=WAL")
 
 
-def application_id(path: Path) -> int:
+def keeps_a_log(path: Path) -> bool:
+    """Whether the file says that it is in WAL mode: readers and a writer may work at once."""
+    with path.open("rb") as file:
+        return file.read(20)[18:] == _IN_WAL_MODE
+
+
+def keep_a_log(path: Path) -> None:
+    """Put the file into WAL mode, as `mark_as_ours` does: a tool that is not ours may have taken it out.
+
+    Raises:
+        sqlite3.Error: somebody has it open, or it cannot be written.
+    """
+    with bare(path) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
+
+
+def schema_cookie(connection: Connection) -> int:
+    """A number that changes whenever anybody changes the schema; a few microseconds."""
+    return int(connection.exec_driver_sql("PRAGMA schema_version").scalar_one())
+
+
+def identity(path: Path) -> tuple[int, int] | None:
+    """Which file lies at `path`: another one gives another answer; None: none."""
+    try:
+        told = os.stat(path)
+    except OSError:
+        return None
+    return told.st_dev, told.st_ino
+
+
+def reading_mode(path: Path) -> Mode:
+    """How to open the file at `path` where nothing can be written.
+
+    Raises:
+        RecordUnwritable: its log holds something, which cannot be read without writing an index of it. The file alone
+            would lack the newest decisions.
+        sqlite3.Error: it cannot be read at all.
+    """
+    try:
+        application_id(path, Mode.READ)
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & 0xFF not in {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN}:
+            raise
+        log = path.with_name(f"{path.name}-wal")
+        if log.exists() and log.stat().st_size:
+            raise RecordUnwritable(
+                f"{log} holds decisions that cannot be read where nothing can be written", hint=COPY_IT
+            ) from error
+        return Mode.FROZEN
+    return Mode.READ
+
+
+def application_id(path: Path, mode: Mode = Mode.WRITE) -> int:
     """The mark in the file's header (0: none)."""
-    with _raw(path) as connection:
+    with bare(path, mode) as connection:
         return int(connection.execute("PRAGMA application_id").fetchone()[0])
 
 
-def schema_revision(path: Path) -> str:
+def schema_revision(path: Path, mode: Mode = Mode.WRITE) -> str:
     """The Alembic revision the file is at."""
-    with _raw(path) as connection:
+    with bare(path, mode) as connection:
         row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
     return str(row[0]) if row else ""
 
 
-def copy_database(source: Path, target: Path) -> None:
-    """An exact, consistent copy of a database that may be in use (SQLite's online backup)."""
-    with _raw(source) as old, _raw(target) as new:
-        old.backup(new)
-
-
-class _raw:  # noqa: N801 -- reads as the function it stands for
+class bare:  # noqa: N801 -- reads as the function it stands for
     """A bare connection for the few things that must not go through the engine; closed at the end."""
 
-    def __init__(self, path: Path) -> None:
-        self._connection = sqlite3.connect(path, isolation_level=None, timeout=BUSY_MS / 1000)
+    def __init__(self, path: Path, mode: Mode = Mode.WRITE, *, patience: float = BUSY_MS / 1000) -> None:
+        self._connection = sqlite3.connect(uri(path, mode), uri=True, isolation_level=None, timeout=patience)
 
     def __enter__(self) -> sqlite3.Connection:
         return self._connection
@@ -170,8 +234,10 @@ def translate(error: DBAPIError | sqlite3.Error, path: Path) -> RecordError:
         return RecordBusy(f"{path.name} is held by another process", hint="wait for it to finish, then try again")
     if "full" in low:
         return RecordUnwritable(f"no room to write {path.name}", hint="free some disk space, then try again")
-    if "readonly" in low or "read-only" in low or "unable to open" in low or "disk i/o" in low:
+    if "unable to open" in low:
+        return RecordUnwritable(f"cannot open {path}: {said}", hint="check that you may read it and write its folder")
+    if "readonly" in low or "read-only" in low or "disk i/o" in low:
         return RecordUnwritable(f"cannot write {path}: {said}", hint="check that the folder exists and is writable")
     if "malformed" in low or "not a database" in low or "corrupt" in low:
-        return CorruptRecord(f"{path} is damaged: {said}", hint="put back your last backup of this file")
+        return CorruptRecord(f"{path} is damaged: {said}", hint=HOW_TO_GO_BACK)
     return RecordError(f"{path.name}: {said}")

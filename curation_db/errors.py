@@ -5,7 +5,9 @@
     ├── NewerRecord      a newer negwb wrote it
     ├── RecordBusy       another process holds it too long
     ├── RecordUnwritable the disk is full or read-only
-    └── CorruptRecord    the file is damaged
+    ├── CorruptRecord    the file is damaged
+    ├── RecordInUse      somebody is at work in it who must leave first
+    └── RecordReplaced   while it was open, another file or another version of negwb took its place
 
 Each carries one line for the person and a hint on what to do; none leaves anything half written.
 """
@@ -40,3 +42,11 @@ class RecordUnwritable(RecordError):
 
 class CorruptRecord(RecordError):
     """The file is damaged."""
+
+
+class RecordInUse(RecordError):
+    """Somebody is at work in the record, and what was asked must not happen under their hands."""
+
+
+class RecordReplaced(RecordError):
+    """What was opened is not there any more: the file was replaced or deleted, or a newer negwb changed its schema."""

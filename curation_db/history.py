@@ -6,14 +6,11 @@ An act is the events that share an `act` id. It is a *deed* or, when its first e
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
 
 from curation_db.words import Kind, Stream
-
-_PAGE = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +27,7 @@ class Act:
     """What one person did with one key press."""
 
     id: str
+    actor: str
     kind: Kind
     """Of its first event."""
     stream: Stream
@@ -37,31 +35,69 @@ class Act:
     events: tuple[ActEvent, ...]
 
 
+# An undo (u) can itself be taken back by a redo (r), and a redo by an adjudicator (x).
+_UNDONE = """
+    EXISTS (SELECT 1 FROM event u WHERE u.undo_of = e.seq AND NOT EXISTS
+        (SELECT 1 FROM event r WHERE r.undo_of = u.seq AND NOT EXISTS
+            (SELECT 1 FROM event x WHERE x.undo_of = r.seq)))
+"""
+_LAST_DEED = text(f"""
+    SELECT e.uid FROM event e WHERE e.actor = :actor AND e.uid = e.act AND e.kind != 'undo' AND NOT {_UNDONE}
+    ORDER BY e.seq DESC LIMIT 1
+""")
+_LAST_UNDO = text(f"""
+    SELECT e.uid FROM event e JOIN event deed ON deed.seq = e.undo_of AND deed.kind != 'undo'
+    WHERE e.actor = :actor AND e.uid = e.act AND e.kind = 'undo' AND NOT {_UNDONE}
+      AND e.seq > (SELECT coalesce(max(d.seq), 0) FROM event d
+                   WHERE d.actor = :actor AND d.uid = d.act AND d.kind != 'undo')
+    ORDER BY e.seq DESC LIMIT 1
+""")
+
+
 def last_standing_act(connection: Connection, actor: str) -> Act | None:
     """The person's newest deed that nothing has taken back."""
-    for row in _own_acts(connection, actor):
-        if row.kind != Kind.UNDO and not is_undone(connection, row.seq):
-            return load_act(connection, row.uid)
-    return None
+    found = connection.execute(_LAST_DEED, {"actor": actor}).scalar()
+    return load_act(connection, found) if found else None
 
 
 def last_redoable_undo(connection: Connection, actor: str) -> Act | None:
     """The person's newest undo that still stands; None where a deed came after it."""
-    for row in _own_acts(connection, actor):
-        if row.kind != Kind.UNDO:
-            return None
-        undone_is_a_deed = connection.execute(
-            text("SELECT kind != 'undo' FROM event WHERE seq = :seq"), {"seq": row.undo_of}
-        ).scalar_one()
-        if undone_is_a_deed and not is_undone(connection, row.seq):
-            return load_act(connection, row.uid)
-    return None
+    found = connection.execute(_LAST_UNDO, {"actor": actor}).scalar()
+    return load_act(connection, found) if found else None
+
+
+def standing_act(connection: Connection, act_id: str) -> Act | None:
+    """The deed with this id where it stands, whoever did it."""
+    found = connection.execute(
+        text(f"SELECT e.uid FROM event e WHERE e.uid = :act AND e.act = :act AND e.kind != 'undo' AND NOT {_UNDONE}"),
+        {"act": act_id},
+    ).scalar()
+    return load_act(connection, found) if found else None
+
+
+def has_vote(connection: Connection, candidate_id: int, actor: str) -> bool:
+    """Whether a vote of this person on the candidate stands, unsure included."""
+    rows = connection.execute(
+        text(f"""SELECT 1 FROM event e WHERE e.candidate_id = :id AND e.actor = :actor
+                 AND e.kind IN ('accept', 'reject', 'unsure', 'flip') AND NOT {_UNDONE} LIMIT 1"""),
+        {"id": candidate_id, "actor": actor},
+    )
+    return rows.first() is not None
 
 
 def is_undone(connection: Connection, seq: int) -> bool:
     """Whether some undo of this event stands."""
-    undos = connection.execute(text("SELECT seq FROM event WHERE undo_of = :seq"), {"seq": seq}).all()
-    return any(not is_undone(connection, undo.seq) for undo in undos)
+    return bool(connection.execute(text(f"SELECT {_UNDONE} FROM event e WHERE e.seq = :seq"), {"seq": seq}).scalar())
+
+
+def others_decided(connection: Connection, candidate_id: int, actor: str) -> str | None:
+    """Somebody else whose decision about this candidate stands, by name."""
+    return connection.execute(
+        text(f"""SELECT e.actor FROM event e WHERE e.candidate_id = :id AND e.actor != :actor
+                 AND e.kind IN ('accept', 'reject', 'unsure', 'edit', 'adjudicate', 'flip') AND NOT {_UNDONE}
+                 ORDER BY e.seq DESC LIMIT 1"""),
+        {"id": candidate_id, "actor": actor},
+    ).scalar()
 
 
 def own_flag(connection: Connection, candidate_id: int, actor: str) -> int | None:
@@ -76,11 +112,13 @@ def own_flag(connection: Connection, candidate_id: int, actor: str) -> int | Non
 def load_act(connection: Connection, act_id: str) -> Act:
     """The act with this id."""
     rows = connection.execute(
-        text("SELECT seq, candidate_id, child_id, kind, stream, blind FROM event WHERE act = :act ORDER BY seq"),
+        text("""SELECT seq, candidate_id, child_id, actor, kind, stream, blind FROM event
+                WHERE act = :act ORDER BY seq"""),
         {"act": act_id},
     ).all()
     events = tuple(ActEvent(row.seq, row.candidate_id, row.child_id) for row in rows)
-    return Act(act_id, Kind(rows[0].kind), Stream(rows[0].stream), bool(rows[0].blind), events)
+    first = rows[0]
+    return Act(act_id, first.actor, Kind(first.kind), Stream(first.stream), bool(first.blind), events)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +128,7 @@ class Past:
     seq: int
     candidate_id: int
     kind: Kind
+    """Of a flip: what it says now."""
     reason: str | None
     at: str
 
@@ -98,9 +137,9 @@ def decisions_before(connection: Connection, actor: str, seq: int | None, count:
     """The person's decisions that stand, newest first, before `seq` (None: from the newest)."""
     found: list[Past] = []
     rows = connection.execute(
-        text("""SELECT seq, candidate_id, kind, reason, at FROM event
-                WHERE actor = :actor AND kind IN ('accept', 'reject', 'unsure', 'skip', 'edit')
-                  AND (:seq IS NULL OR seq < :seq) ORDER BY seq DESC"""),
+        text("""SELECT seq, candidate_id, CASE kind WHEN 'flip' THEN verdict ELSE kind END AS kind, reason, at
+                FROM event WHERE actor = :actor AND uid = act AND (:seq IS NULL OR seq < :seq)
+                  AND kind IN ('accept', 'reject', 'unsure', 'skip', 'edit', 'flip') ORDER BY seq DESC"""),
         {"actor": actor, "seq": seq},
     )
     for row in rows:
@@ -110,26 +149,3 @@ def decisions_before(connection: Connection, actor: str, seq: int | None, count:
             found.append(Past(row.seq, row.candidate_id, Kind(row.kind), row.reason, row.at))
     rows.close()
     return found
-
-
-@dataclass(frozen=True, slots=True)
-class _OwnAct:
-    seq: int
-    uid: str
-    kind: Kind
-    undo_of: int | None
-
-
-def _own_acts(connection: Connection, actor: str) -> Iterator[_OwnAct]:
-    """First events of the person's acts, newest first, a page at a time."""
-    before: int | None = None
-    while True:
-        rows = connection.execute(
-            text("""SELECT seq, uid, act, kind, undo_of FROM event
-                    WHERE actor = :actor AND (:before IS NULL OR seq < :before) ORDER BY seq DESC LIMIT :page"""),
-            {"actor": actor, "before": before, "page": _PAGE},
-        ).all()
-        yield from (_OwnAct(row.seq, row.uid, Kind(row.kind), row.undo_of) for row in rows if row.uid == row.act)
-        if len(rows) < _PAGE:
-            return
-        before = rows[-1].seq

@@ -1,37 +1,29 @@
 """Checks on a candidate: what a machine can see about it without looking at the picture. Pure.
 
-Each rule has a name and says one line. A finding warns a person; it never decides.
+Each rule has a name, says one line, and can be turned off. A finding warns a person; it never decides. What the rules
+are for is told in `curation_db.linting.rules`; how often they are right, by `tests/curation_db/test_lint_measured.py`.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
-from functools import lru_cache
+from typing import Final
 
-from curation_db.bpe import CONTEXT_LENGTH
-from curation_db.text import normalised
+from curation_db.linting.chatter import chatter_in
+from curation_db.linting.corpus import Context, Counts, Row, context_of, count_corpus, near_key, near_text, same_key
+from curation_db.linting.doubled import denied_denial
+from curation_db.linting.naming import affirms, annotated, cues_of, names, speaks_of
+from curation_db.linting.rules import ALL, LINT_VERSION, RULES, Rule, RuleInfo, Severity
+from curation_db.linting.settings import DEFAULTS, LintSettings, lint_settings
+from curation_db.linting.unclear import unclear_scope
+from curation_db.negation import CueClass
 
-
-class Rule(StrEnum):
-    """The rules, by name."""
-
-    CUE = "cue"
-    """The text denies something."""
-    UNCHANGED = "unchanged"
-    """The text differs from the caption."""
-    TOKENS = "tokens"
-    """CLIP reads all of it."""
-    CONCEPT_LOST = "concept-lost"
-    """The text names what it is said to deny."""
-    IN_CAPTION = "in-caption"
-    """The caption does not name the denied thing."""
-    IN_SIBLING = "in-sibling"
-    """No other caption of the picture names the denied thing."""
-    IN_OBJECTS = "in-objects"
-    """The picture's annotated objects do not include the denied thing."""
+__all__ = [
+    "ALL", "DEFAULTS", "LINT_VERSION", "RULES", "Context", "Counts", "Finding", "LintSettings", "Row", "Rule",
+    "RuleInfo", "Severity", "Subject", "context_of", "count_corpus", "findings_key", "findings_of", "lint",
+    "lint_settings", "names", "near_key", "same_key",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +34,11 @@ class Finding:
     ok: bool
     says: str
     """One line; text of the data may be in it, so show it through `display_text`."""
+
+    @property
+    def severity(self) -> Severity:
+        """How bad it is, if it is not ok."""
+        return RULES[self.rule].severity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,69 +54,147 @@ class Subject:
     objects: Mapping[str, int]
 
 
-def lint(subject: Subject) -> tuple[Finding, ...]:
-    """All findings about `subject`: the standing checks first, then only what is wrong."""
-    return tuple(_standing(subject)) + tuple(_warnings(subject))
+def lint(
+    subject: Subject,
+    rules: Collection[Rule] | None = None,
+    context: Context | None = None,
+    settings: LintSettings = DEFAULTS,
+) -> tuple[Finding, ...]:
+    """What `rules` find in `subject`: the standing checks first, even if all is well, then only what is wrong.
+
+    Without `rules`, those that `settings` leave on; without a `context`, none that needs the other candidates.
+    """
+    asked = settings.rules if rules is None else rules
+    findings = []
+    for rule in Rule:
+        if rule not in asked:
+            continue
+        if RULES[rule].needs_corpus:
+            wrong = _CORPUS_CHECKS[rule](subject, context, settings) if context is not None else None
+        else:
+            wrong = _CHECKS[rule](subject, settings)
+        if wrong is not None:
+            findings.append(Finding(rule, False, wrong))
+        elif rule in _STANDING:
+            findings.append(Finding(rule, True, _STANDING[rule](subject, settings)))
+    return tuple(findings)
 
 
-def _standing(subject: Subject) -> Iterable[Finding]:
-    yield Finding(Rule.CUE, bool(subject.cue), "cue" if subject.cue else "no negation cue")
-    fits = subject.tokens <= CONTEXT_LENGTH
-    yield Finding(Rule.TOKENS, fits, f"{subject.tokens}/{CONTEXT_LENGTH} tokens" + ("" if fits else ": cut off"))
+def findings_key(findings: Iterable[Finding]) -> str:
+    """The rules that found something, to be stored beside a candidate and searched: ",no-cue,in-sibling,".
+
+    Empty if all is well. `LIKE '%,in-sibling,%'` finds a rule; no id is part of another between its commas.
+    """
+    wrong = {finding.rule for finding in findings if not finding.ok}
+    return f",{','.join(rule for rule in Rule if rule in wrong)}," if wrong else ""
 
 
-def _warnings(subject: Subject) -> Iterable[Finding]:
-    if subject.caption is not None and normalised(subject.caption) == normalised(subject.text):
-        yield Finding(Rule.UNCHANGED, False, "the caption is unchanged")
+def findings_of(key: str) -> tuple[Rule, ...]:
+    """The rules that `findings_key` wrote; ids that this version does not know are passed over."""
+    told = set(key.split(","))
+    return tuple(rule for rule in Rule if rule in told)
+
+
+def _no_cue(subject: Subject, _: LintSettings) -> str | None:
+    if not subject.cue:
+        return "no negation cue"
+    cues = cues_of(subject.text)
+    if cues and all(cue.cue_class is CueClass.MENTION for cue in cues):
+        return "no negation cue but in words quoted from the picture"
+    return None
+
+
+def _too_long(subject: Subject, settings: LintSettings) -> str | None:
+    return f"{_tokens(subject, settings)}: cut off" if subject.tokens > settings.most_tokens else None
+
+
+def _tokens(subject: Subject, settings: LintSettings) -> str:
+    return f"{subject.tokens}/{settings.most_tokens} tokens"
+
+
+def _unchanged(subject: Subject, _: LintSettings) -> str | None:
+    same = subject.caption is not None and near_text(subject.caption) == near_text(subject.text)
+    return "the caption is unchanged" if same else None
+
+
+def _chatter(subject: Subject, _: LintSettings) -> str | None:
+    found = chatter_in(subject.text)
+    return None if found is None else f"words beside the caption: {found}"
+
+
+def _concept_lost(subject: Subject, _: LintSettings) -> str | None:
+    lost = subject.concept and not speaks_of(subject.text, subject.concept)
+    return "the concept is not in the text" if lost else None
+
+
+def _in_caption(subject: Subject, _: LintSettings) -> str | None:
+    there = subject.concept and subject.caption is not None and affirms(subject.caption, subject.concept)
+    return "the original caption names the concept" if there else None
+
+
+def _in_sibling(subject: Subject, _: LintSettings) -> str | None:
+    there = subject.concept and any(affirms(sibling, subject.concept) for sibling in subject.siblings)
+    return "a sibling caption names the concept" if there else None
+
+
+def _in_objects(subject: Subject, _: LintSettings) -> str | None:
     if not subject.concept:
-        return
-    if not names(subject.text, subject.concept):
-        yield Finding(Rule.CONCEPT_LOST, False, "the concept is not in the text")
-    if subject.caption is not None and names(subject.caption, subject.concept):
-        yield Finding(Rule.IN_CAPTION, False, "the original caption names the concept")
-    if any(names(sibling, subject.concept) for sibling in subject.siblings):
-        yield Finding(Rule.IN_SIBLING, False, "a sibling caption names the concept")
-    if listed := [name for name in subject.objects if names(name, subject.concept)]:
-        yield Finding(Rule.IN_OBJECTS, False, f"annotated in the picture: {subject.objects[listed[0]]} × {listed[0]}")
-
-
-def names(text: str, concept: str) -> bool:
-    """Whether `text` names `concept` as whole words, in the singular or the plural."""
-    pattern = _pattern(normalised(concept))
-    return pattern is not None and pattern.search(normalised(text)) is not None
-
-
-@lru_cache(maxsize=4096)
-def _pattern(concept: str) -> re.Pattern[str] | None:
-    words = concept.split()
-    if not words:
         return None
-    *first, last = words
-    forms = "|".join(re.escape(form) for form in sorted(_forms(last), key=len, reverse=True))
-    return re.compile(r"\b" + "".join(re.escape(word) + " " for word in first) + f"(?:{forms})" + r"\b")
+    listed = next((name for name in subject.objects if annotated(name, subject.concept)), None)
+    return None if listed is None else f"annotated in the picture: {subject.objects[listed]} × {listed}"
 
 
-_IRREGULAR = (
-    {"man", "men"}, {"woman", "women"}, {"child", "children"}, {"person", "people", "persons"}, {"foot", "feet"},
-    {"tooth", "teeth"}, {"mouse", "mice"}, {"goose", "geese"}, {"knife", "knives"}, {"leaf", "leaves"},
-    {"shelf", "shelves"}, {"loaf", "loaves"}, {"scarf", "scarves", "scarfs"}, {"sheep"}, {"glasses"}, {"scissors"},
-)  # fmt: skip
+def _double_negation(subject: Subject, _: LintSettings) -> str | None:
+    found = denied_denial(subject.text)
+    return None if found is None else f"a denial in a denial: {found}"
 
 
-def _forms(noun: str) -> set[str]:
-    """A noun's singular and plural, by the spelling rules; over-generating is harmless, nothing matches it."""
-    for forms in _IRREGULAR:
-        if noun in forms:
-            return forms
-    forms = {noun, noun + "s"}
-    if noun.endswith(("s", "x", "z", "ch", "sh", "o")):
-        forms.add(noun + "es")
-    if noun.endswith("y") and noun[-2:-1] not in "aeiou":
-        forms.add(noun[:-1] + "ies")
-    if noun.endswith("ies"):
-        forms.add(noun[:-3] + "y")
-    if noun.endswith("es"):
-        forms.add(noun[:-2])
-    if noun.endswith("s") and not noun.endswith("ss"):
-        forms.add(noun[:-1])
-    return forms
+def _ambiguous_scope(subject: Subject, _: LintSettings) -> str | None:
+    found = unclear_scope(subject.text)
+    return None if found is None else f"two readings: {found}"
+
+
+def _duplicate(_: Subject, context: Context, __: LintSettings) -> str | None:
+    return f"the same text {_times(context.same_here)} on this picture" if context.same_here else None
+
+
+def _near_duplicate(_: Subject, context: Context, settings: LintSettings) -> str | None:
+    if context.near_here:
+        return f"nearly the same text {_times(context.near_here)} on this picture"
+    if settings.across_pictures and context.near_elsewhere:
+        return f"nearly the same text {_times(context.near_elsewhere)} on other pictures"
+    return None
+
+
+def _times(others: int) -> str:
+    return "once more" if others == 1 else f"{others:,} times more"
+
+
+def _over_frequent(subject: Subject, context: Context, settings: LintSettings) -> str | None:
+    count, of = context.same_concept, context.candidates
+    if not subject.concept or count < settings.frequent_count or count <= settings.frequent_share * of:
+        return None
+    return f"denied in {count:,} of {of:,} candidates ({count / of:.1%}): {subject.concept}"
+
+
+_CHECKS: Final[Mapping[Rule, Callable[[Subject, LintSettings], str | None]]] = {
+    Rule.NO_CUE: _no_cue,
+    Rule.TOO_LONG: _too_long,
+    Rule.UNCHANGED: _unchanged,
+    Rule.CHATTER: _chatter,
+    Rule.CONCEPT_LOST: _concept_lost,
+    Rule.IN_CAPTION: _in_caption,
+    Rule.IN_SIBLING: _in_sibling,
+    Rule.IN_OBJECTS: _in_objects,
+    Rule.DOUBLE_NEGATION: _double_negation,
+    Rule.AMBIGUOUS_SCOPE: _ambiguous_scope,
+}
+_CORPUS_CHECKS: Final[Mapping[Rule, Callable[[Subject, Context, LintSettings], str | None]]] = {
+    Rule.DUPLICATE: _duplicate,
+    Rule.NEAR_DUPLICATE: _near_duplicate,
+    Rule.OVER_FREQUENT: _over_frequent,
+}
+_STANDING: Final[Mapping[Rule, Callable[[Subject, LintSettings], str]]] = {
+    Rule.NO_CUE: lambda subject, settings: "cue",
+    Rule.TOO_LONG: _tokens,
+}

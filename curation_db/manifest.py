@@ -123,7 +123,8 @@ class Manifest:
     name: str
     tool_version: str
     event_seq: int
-    """The record's state at this event was frozen."""
+    """The record was frozen as this event left it, or as it was under this number, which then no event has: an export
+    takes one where something was imported since the newest event. The number alone says what is in a set."""
     selection: Mapping[str, Any]
     """What was asked for: {"states": [...]} and, later, further filters."""
     counts: Counts

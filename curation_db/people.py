@@ -23,17 +23,20 @@ class Actor:
     session: str
 
 
-def begin_session(store: Store, name: str, *, version: str, role: Role = Role.ANNOTATOR) -> Actor:
+def begin_session(store: Store, name: str, *, version: str, role: Role | None = None) -> Actor:
     """Start a session for `name` (made known where new) and free the cards of that person's dead sessions.
+
+    `role`: what the person is from now on; none: what the person was, at first an annotator. The record trusts who
+    can write it; every event tells the role in which it was done.
 
     A session is dead when it ended, or when it ran on this machine and its process is gone: after a crash the person
     finds the same card again at once, without waiting for the leases to expire.
     """
     with store.write() as connection:
         row = connection.execute(
-            text("""INSERT INTO annotator(name, role, created_at) VALUES (:name, :role, :now)
-                    ON CONFLICT(name) DO UPDATE SET name = name RETURNING id, role"""),
-            {"name": name, "role": str(role), "now": utc_now()},
+            text("""INSERT INTO annotator(name, role, created_at) VALUES (:name, coalesce(:role, 'annotator'), :now)
+                    ON CONFLICT(name) DO UPDATE SET role = coalesce(:role, role) RETURNING id, role"""),
+            {"name": name, "role": str(role) if role else None, "now": utc_now()},
         ).one()
         _free_dead_sessions(connection, row.id)
         session = uuid7()

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, text
 
 from curation_db import leases
 from curation_db.grouping import passes_of
-from curation_db.ordering import DEFAULT_ORDERING
+from curation_db.ordering import DEFAULT_ORDERING, OLDEST
 from curation_db.people import Actor
 from curation_db.store import Store
 from curation_db.words import Stream
@@ -63,12 +63,15 @@ class Queue:
         *,
         ordering: str = DEFAULT_ORDERING,
         audit_share: float = AUDIT_SHARE,
+        only: Stream | None = None,
         lease_seconds: float = leases.LEASE_SECONDS,
     ) -> None:
+        """Args are the person and how the work is served; `only`: nothing but this stream, whatever `audit_share`."""
         self._store = store
         self._actor = actor
         self._ordering = ordering
         self._audit_share = audit_share
+        self._only = only
         self._lease_seconds = lease_seconds
         # Seeded by the session: the mix is random to the person and repeatable for us.
         self._mix = random.Random(actor.session)
@@ -113,21 +116,35 @@ class Queue:
 
     def _next(self, connection: Connection, groups: list[_Group]) -> Claim | None:
         """The next card: the stream is drawn, then what was passed on least, then the least priority."""
-        streams = [Stream.REVIEW, Stream.AUDIT]
-        if self._mix.random() < self._audit_share:
-            streams.reverse()
+        streams = self._streams()
         for tier in sorted({group.tier for group in groups}):
             for stream in streams:
                 alike = [group.id for group in groups if group.tier == tier and group.stream is stream]
-                heads = [head for group in alike if (head := self._head(connection, group)) is not None]
-                if heads:
-                    return Claim(min(heads)[1], stream)
+                if (number := self._first(connection, alike)) is not None:
+                    return Claim(number, stream)
         return None
 
-    def _head(self, connection: Connection, group: int) -> tuple[float, int] | None:
+    def _first(self, connection: Connection, groups: list[int]) -> int | None:
+        """The first candidate of these groups; what its policy has not placed yet comes after, the oldest first."""
+        for ordering in dict.fromkeys((self._ordering, OLDEST)):
+            heads = [head for group in groups if (head := self._head(connection, ordering, group)) is not None]
+            if heads:
+                return min(heads)[1]
+        return None
+
+    def _streams(self) -> list[Stream]:
+        """The streams to serve from, in the order in which they are looked at."""
+        if self._only is not None:
+            return [self._only]
+        streams = [Stream.REVIEW, Stream.AUDIT]
+        if self._mix.random() < self._audit_share:
+            streams.reverse()
+        return streams
+
+    def _head(self, connection: Connection, ordering: str, group: int) -> tuple[float, int] | None:
         row = connection.execute(
             _HEAD,
-            {"ordering": self._ordering, "group": group, "me": self._actor.annotator_id, "now": time.time()},
+            {"ordering": ordering, "group": group, "me": self._actor.annotator_id, "now": time.time()},
         ).first()
         return (row.priority, row.candidate_id) if row else None
 

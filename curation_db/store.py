@@ -2,12 +2,16 @@
 
 Everything that touches the database does so inside `Store.read()` or `Store.write()`; a writer holds the write lock
 from its first statement, so it waits instead of failing half way. Fresh files are created from the table classes;
-older ones are brought up by Alembic after a backup; newer ones are refused.
+older ones are brought up by Alembic after a backup, unless somebody is at work in them; newer ones are refused.
+
+Every write looks whether the record is still the one that was opened: what is written into a file that was moved
+away, or by the rules of an older schema, would be lost.
 """
 
 from __future__ import annotations
 
 import sqlite3
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,8 +20,8 @@ from types import TracebackType
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from curation_db import dialect
-from curation_db.errors import NewerRecord, NotARecord
+from curation_db import dialect, mounts
+from curation_db.errors import NewerRecord, NotARecord, RecordReplaced, RecordUnwritable
 from curation_db.migrations import HEAD, REVISIONS
 
 # As Alembic itself would create it.
@@ -28,13 +32,20 @@ _ALEMBIC_TABLE = """
 """
 
 
+class NetworkMounted(UserWarning):
+    """The record lies on a network file system: told once where it is opened to write."""
+
+
 class Store:
     """An open record. Share one between threads; each transaction takes a connection of its own."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, mode: dialect.Mode = dialect.Mode.WRITE) -> None:
         self.path = path
-        self._engine = dialect.connect(path)
+        self._engine = dialect.connect(path, mode)
         self._writer = dialect.writing(self._engine)
+        # on a network file system files are numbered as it likes
+        self._opened = None if mounts.network_file_system(path) else dialect.identity(path)
+        self._known_schema: int | None = None
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -44,9 +55,33 @@ class Store:
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """A write transaction: committed and on the disk when the block ends, undone when it raises."""
-        with self._translated(), self._writer.begin() as connection:
-            yield connection
+        """A write transaction: committed and on the disk when the block ends, undone when it raises.
+
+        Raises:
+            RecordReplaced: what was opened is not there any more; nothing was written.
+        """
+        with self._translated():
+            if self._opened is not None and dialect.identity(self.path) != self._opened:
+                raise RecordReplaced(
+                    f"{self.path} was replaced or deleted while it was open; nothing was written",
+                    hint="leave and start again, where it is gone put it back first: negwb backup --list",
+                )
+            with self._writer.begin() as connection:
+                self._check_schema(connection)
+                yield connection
+
+    def _check_schema(self, connection: Connection) -> None:
+        cookie = dialect.schema_cookie(connection)
+        if cookie == self._known_schema:
+            return
+        revision = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+        if revision != HEAD:
+            raise RecordReplaced(
+                f"another version of negwb has changed {self.path.name} (schema {revision or 'none'}; this one works"
+                f" with {HEAD}); nothing was written",
+                hint="leave, and start the newer negwb",
+            )
+        self._known_schema = cookie
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -88,45 +123,123 @@ def create_store(path: Path) -> Store:
         dialect.mark_as_ours(path)
     except sqlite3.Error as error:
         raise dialect.translate(error, path) from error
-    store = Store(path)
-    with store.write() as connection:
-        metadata.create_all(connection)
-        for statement in dialect.BASELINE_EXTRAS:
-            connection.exec_driver_sql(statement)
-        connection.exec_driver_sql(_ALEMBIC_TABLE)
-        connection.exec_driver_sql("INSERT INTO alembic_version VALUES (?)", (HEAD,))
-    return store
+    engine = dialect.connect(path)
+    try:
+        with dialect.writing(engine).begin() as connection:
+            metadata.create_all(connection)
+            for statement in dialect.BASELINE_EXTRAS:
+                connection.exec_driver_sql(statement)
+            connection.exec_driver_sql(_ALEMBIC_TABLE)
+            connection.exec_driver_sql("INSERT INTO alembic_version VALUES (?)", (HEAD,))
+    except DBAPIError as error:
+        raise dialect.translate(error, path) from error
+    finally:
+        engine.dispose()
+    _warn_of_network(path)
+    return Store(path)
 
 
 def open_store(path: Path) -> Store:
-    """Open the record at `path`, migrating it first (after a backup beside it) where it is behind.
+    """Open the record at `path` to write, migrating it first (after a backup) where it is behind.
+
+    Warns of a record on a network file system (`NetworkMounted`).
 
     Raises:
         NotARecord: no such file, or something else than a negwb database.
         NewerRecord: written by a newer negwb.
+        RecordInUse: it is behind, and somebody is at work in it with the negwb that wrote it.
         CorruptRecord, RecordBusy, RecordUnwritable: as they say.
     """
-    revision = _revision(path)
-    if revision and revision not in REVISIONS:
-        raise NewerRecord(
-            f"{path} was written by a newer negwb (schema {revision}; this one knows up to {HEAD})",
-            hint="update negwb, or open a copy that this version wrote",
-        )
-    if revision != HEAD:
-        # deferred: Alembic costs 0.4 s, needed only when the file is behind
-        from curation_db.migrations.upgrade import upgrade  # noqa: PLC0415
+    opened = _open(path)
+    _warn_of_network(path)
+    return opened
 
-        upgrade(path, revision)
+
+def _open(path: Path) -> Store:
+    revision = known_revision(path)
+    try:
+        if revision != HEAD:
+            _bring_up(path, revision)
+        if not dialect.keeps_a_log(path):
+            dialect.keep_a_log(path)
+    except (DBAPIError, sqlite3.Error) as error:
+        raise dialect.translate(error, path) from error
     return Store(path)
 
 
-def _revision(path: Path) -> str:
-    """The schema revision of the file at `path`."""
-    if not path.is_file():
-        raise NotARecord(f"no database at {path}", hint="create a workspace with: negwb init")
+def _bring_up(path: Path, revision: str) -> None:
+    # deferred: Alembic costs 0.4 s, needed only when the file is behind
+    from curation_db.migrations.upgrade import upgrade  # noqa: PLC0415
+    from curation_db.sessions import refuse_while_at_work  # noqa: PLC0415
+
+    refuse_while_at_work(path, "this newer negwb would change it under their hands")
+    upgrade(path, revision)
+
+
+def _warn_of_network(path: Path) -> None:
+    kind = mounts.network_file_system(path)
+    if kind is not None:
+        warnings.warn(
+            f"{path} is on a network file system ({kind}): SQLite's locks do not hold there between machines, so only"
+            " one machine may work in it at a time, and backups belong elsewhere",
+            NetworkMounted,
+            stacklevel=3,
+        )
+
+
+def open_to_read(path: Path) -> Store:
+    """Open the record at `path` for who only reads: as ever, or where nothing can be written, as it is.
+
+    Raises:
+        RecordUnwritable: it cannot be read without writing: it is to be migrated, or others' newest decisions are
+            still in its log.
+        NotARecord, NewerRecord, RecordInUse, CorruptRecord, RecordBusy: as `open_store`.
+    """
     try:
-        if dialect.application_id(path) != dialect.APPLICATION_ID:
-            raise NotARecord(f"{path} is not a negwb database", hint="name the workspace with --workspace")
-        return dialect.schema_revision(path)
+        return _open(path)
+    except RecordUnwritable:
+        mode = _reading_mode(path)
+    if known_revision(path, mode) != HEAD:
+        raise RecordUnwritable(
+            f"{path} is from an older negwb, and cannot be brought up to date where nothing can be written",
+            hint=dialect.COPY_IT,
+        )
+    return Store(path, mode)
+
+
+def _reading_mode(path: Path) -> dialect.Mode:
+    try:
+        return dialect.reading_mode(path)
     except sqlite3.Error as error:
         raise dialect.translate(error, path) from error
+
+
+def known_revision(path: Path, mode: dialect.Mode = dialect.Mode.WRITE, *, called: Path | None = None) -> str:
+    """The schema revision of the file at `path`: HEAD, or an older one.
+
+    Args:
+        path: The file.
+        mode: How it is opened.
+        called: How the messages call it.
+
+    Raises:
+        NotARecord, NewerRecord, CorruptRecord, RecordUnwritable: as they say.
+    """
+    name = called or path
+    if not path.is_file():
+        raise NotARecord(
+            f"no database at {name}",
+            hint="put a backup back (negwb backup --list), or create a workspace with: negwb init",
+        )
+    try:
+        if dialect.application_id(path, mode) != dialect.APPLICATION_ID:
+            raise NotARecord(f"{name} is not a negwb database", hint="name the workspace with --workspace")
+        revision = dialect.schema_revision(path, mode)
+    except sqlite3.Error as error:
+        raise dialect.translate(error, name) from error
+    if revision and revision not in REVISIONS:
+        raise NewerRecord(
+            f"{name} was written by a newer negwb (schema {revision}; this one knows up to {HEAD})",
+            hint="update negwb, or open a copy that this version wrote",
+        )
+    return revision

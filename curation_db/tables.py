@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import CheckConstraint, Column, Float, Index, Integer, LargeBinary, String, UniqueConstraint
+from sqlalchemy import text as sql_text
 from sqlmodel import Field, SQLModel
 
 from curation_db.words import Kind, NegationType, Question, Reason, Role, State, Stream
@@ -28,17 +29,26 @@ def _hash(*, nullable: bool = False) -> Any:
     return Field(default=None, sa_column=Column(LargeBinary(32), nullable=nullable))
 
 
+def _since() -> Any:
+    """The number of the first event at which it shows in exports (`moments`); 0: it was always there."""
+    return Field(default=0, sa_column=Column(Integer, nullable=False, server_default=sql_text("0")))
+
+
 class Source(SQLModel, table=True):
     """A corpus: the name under which its pictures are known, whatever files tell of them."""
 
     id: int | None = Field(default=None, primary_key=True)
     name: str = Field(unique=True)
     licenses: str | None = None
-    """JSON: the `licenses` list of a COCO file."""
+    """JSON: the `licenses` list of a COCO file; written once."""
+    licenses_since: int = _since()
 
 
 class Image(SQLModel, table=True):
-    """A picture of a source. `content_sha256` and the size are filled in when the file is seen."""
+    """A picture of a source. What its row did not say is filled in, once, by a later import or when its file is seen.
+
+    `completed` then tells from when on it shows.
+    """
 
     __table_args__ = (UniqueConstraint("source_id", "key"),)
     id: int | None = Field(default=None, primary_key=True)
@@ -52,6 +62,8 @@ class Image(SQLModel, table=True):
     content_sha256: bytes | None = _hash(nullable=True)
     extra: str | None = None
     """JSON: what else its file said (licence, addresses), for the export."""
+    completed: str | None = None
+    """JSON: of each column that was filled in later, the number of the first event at which it shows (`moments`)."""
 
 
 class ImageObject(SQLModel, table=True):
@@ -122,6 +134,7 @@ class Candidate(SQLModel, table=True):
     extra: str | None = None
     """JSON: what else its file said, for the export."""
     created_at: str
+    since: int = _since()
 
 
 class Verdict(SQLModel, table=True):

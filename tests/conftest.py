@@ -8,6 +8,17 @@ from pathlib import Path
 import pytest
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """How hard the long tests try."""
+    parser.addoption("--kills", type=int, default=50, help="how often the long tests kill a deciding process")
+
+
+@pytest.fixture
+def kills(request: pytest.FixtureRequest) -> int:
+    """How often a process is killed."""
+    return int(request.config.getoption("--kills"))
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Real files that other people made, beside the checkout (or where NEGWB_SHARED_DATA says)."""

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
+from curation_db import moments
 from curation_db.exporting.coco import CocoWriter
 from curation_db.exporting.jsonl import ItemsWriter, PairsWriter
 from curation_db.exporting.pairs import Format, Frame, Pair, Writer, frame_of, read_pairs
@@ -51,8 +52,9 @@ def freeze(
     formats: Sequence[str] = tuple(FORMATS),
     progress: Progress = lambda done, total: None,
 ) -> Manifest:
-    """Freeze what `selection` asks for, as of the event `at` (None: the newest), into `exports`/`name`.
+    """Freeze what `selection` asks for, as the event `at` left it (None: as it is now), into `exports`/`name`.
 
+    What came in since the newest event is in a set of now, which takes a number of its own for that (`moments`).
     Without a name the set gets the next free one like set-001. `progress` is told of pairs done and of all.
 
     Raises:
@@ -63,14 +65,30 @@ def freeze(
     """
     if name is not None:
         _refuse_name(exports, name)
+    moment = _settled(store, selection, at)
     with store.read() as connection:
-        chosen = choose(connection, selection, at=at)
+        chosen = choose(connection, selection, at=moment)
         if not chosen.ids:
             raise NothingChosen(f"no pair was {' or '.join(selection.told()['states'])} at event {chosen.event_seq}")
         frame = frame_of(connection, selection, chosen, tool_version)
         with _partial_folder(exports, name or "set") as folder:
             counts = _write_data(connection, folder, frame, formats, progress)
             return _publish(folder, exports, name, frame, counts)
+
+
+def _settled(store: Store, selection: Selection, at: int | None) -> int:
+    """A number that stands for `at` (None: now) and always will; none is taken for an empty set."""
+    kinds = selection.depends_on()
+    with store.read() as connection:
+        newest = moments.newest(connection)
+        number = moments.now(connection, kinds) if at is None else at
+        if number <= newest:
+            return number
+        if not choose(connection, selection, at=at).ids:
+            return max(newest, 0)
+    with store.write() as connection:
+        settled = moments.settle(connection, kinds)
+    return settled if at is None else at
 
 
 def next_name(exports: Path) -> str:

@@ -15,15 +15,16 @@ from curation_db.exporting.selection import Chosen, Outcome, Selection, batches
 from curation_db.manifest import Item
 
 _COLUMNS = {
-    "key": "c.key", "source": "s.name", "image_key": "i.key", "file_name": "i.file_name",
-    "image_sha256": "i.content_sha256", "caption_key": "t.key", "caption": "t.text", "text": "c.text",
-    "concept": "c.concept", "negation_type": "c.negation_type", "cue": "c.cue", "cue_position": "c.cue_position",
-    "pipeline": "c.pipeline", "generator": "c.generator", "prompt_version": "c.prompt_version", "tokens": "c.tokens",
-    "edited": "p.key",
+    "key": "c.key", "source": "s.name", "image_key": "i.key", "caption_key": "t.key", "caption": "t.text",
+    "text": "c.text", "concept": "c.concept", "negation_type": "c.negation_type", "cue": "c.cue",
+    "cue_position": "c.cue_position", "pipeline": "c.pipeline", "generator": "c.generator",
+    "prompt_version": "c.prompt_version", "tokens": "c.tokens", "edited": "p.key",
 }  # fmt: skip
-"""Where the record holds an item's fields; the others are the outcome's."""
+"""Where the record holds an item's fields that are written once; the others are the picture's and the outcome's."""
+_FILLED_IN = ("file_name", "width", "height", "content_sha256", "extra")
+"""Columns of a picture that a later import may complete."""
 _ROWS = text(f"""
-    SELECT c.id, i.width, i.height, c.extra, i.extra, {", ".join(_COLUMNS.values())}
+    SELECT c.id, c.extra, i.completed, {", ".join(f"i.{name}" for name in _FILLED_IN)}, {", ".join(_COLUMNS.values())}
     FROM candidate c
     JOIN image i ON i.id = c.image_id
     JOIN source s ON s.id = i.source_id
@@ -31,7 +32,9 @@ _ROWS = text(f"""
     LEFT JOIN candidate p ON p.id = c.parent_id
     WHERE c.id IN :ids
 """).bindparams(bindparam("ids", expanding=True))
-_LICENSES = text("SELECT name, licenses FROM source WHERE licenses IS NOT NULL ORDER BY name")
+_LICENSES = text("""
+    SELECT name, licenses FROM source WHERE licenses IS NOT NULL AND licenses_since <= :at ORDER BY name
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,7 @@ class Frame:
     chosen: Chosen
     tool_version: str
     licenses: tuple[Any, ...]
-    """The `licenses` entries of all sources in the export, by source name, equal ones once."""
+    """The `licenses` entries of all sources in the export, as of its event, by source name, equal ones once."""
 
 
 class Writer(Protocol):
@@ -78,26 +81,30 @@ Format = Callable[[Path, Frame], Writer]
 def frame_of(connection: Connection, selection: Selection, chosen: Chosen, tool_version: str) -> Frame:
     """What the writers are told first."""
     kept: list[Any] = []
-    for row in connection.execute(_LICENSES):
+    for row in connection.execute(_LICENSES, {"at": chosen.event_seq}):
         listed = _loads(row.licenses, f"source {row.name}", list) if row.name in chosen.sources else []
         kept += [entry for entry in listed if entry not in kept]
     return Frame(selection, chosen, tool_version, tuple(kept))
 
 
 def read_pairs(connection: Connection, chosen: Chosen) -> Iterator[Pair]:
-    """The chosen pairs, in order."""
+    """The chosen pairs, in order, with what was known of them at the event."""
     for ids in batches(chosen.ids):
         rows = {row[0]: row for row in connection.execute(_ROWS, {"ids": ids}).all()}
-        yield from (_pair(rows[number], chosen.outcomes[number]) for number in ids)
+        yield from (_pair(rows[number], chosen.outcomes[number], chosen.event_seq) for number in ids)
 
 
-def _pair(row: Any, outcome: Outcome) -> Pair:
-    _, width, height, extra, image_extra, *told = row
-    known: dict[str, Any] = dict(zip(_COLUMNS, told, strict=True))
-    if known["image_sha256"] is not None:
-        known["image_sha256"] = known["image_sha256"].hex()
+def _pair(row: Any, outcome: Outcome, at: int) -> Pair:
+    number, extra, completed, *told = row
+    picture: dict[str, Any] = dict(zip(_FILLED_IN, told, strict=False))
+    if completed is not None:
+        marks = _loads(completed, f"the picture of candidate {number}", dict)
+        picture |= {name: None for name, since in marks.items() if since > at}
+    digest = picture["content_sha256"]
     item = Item(
-        **known,
+        **dict(zip(_COLUMNS, told[len(_FILLED_IN) :], strict=True)),
+        file_name=picture["file_name"],
+        image_sha256=None if digest is None else digest.hex(),
         state=str(outcome.state),
         accepts=outcome.accepts,
         rejects=outcome.rejects,
@@ -105,7 +112,7 @@ def _pair(row: Any, outcome: Outcome) -> Pair:
         reasons=outcome.reasons,
         stream=outcome.stream,
     )
-    return Pair(item, width, height, extra, image_extra)
+    return Pair(item, picture["width"], picture["height"], extra, picture["extra"])
 
 
 def fields_of(extra: str | None, owner: str) -> Mapping[str, Any]:

@@ -1,7 +1,7 @@
 """What goes into an export: the candidates whose state AT an event is asked for, in an order that never changes.
 
 States are folded from the events up to that event, in one streaming pass; what is decided, edited or undone later
-cannot matter. Only `open` is a state that no event makes: a set of open candidates also depends on what is imported.
+cannot matter. `open` is a state that no event makes: that of every candidate that had come in by then (`moments`).
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, text
 
+from curation_db import moments
 from curation_db.exporting.refusals import ExportRefused
 from curation_db.fold import Happened, Overlap, effective, fold
+from curation_db.moments import Arrival
 from curation_db.words import Kind, Role, State, Stream
 
 BATCH = 1_000
@@ -29,8 +31,8 @@ _EVENTS = """
 """
 _TOUCHED = "AND e.candidate_id IN (SELECT candidate_id FROM event WHERE seq > :since)"
 _UNTOUCHED = text("""
-    SELECT id FROM candidate c WHERE NOT EXISTS (SELECT 1 FROM event e WHERE e.candidate_id = c.id AND e.seq <= :at)
-    AND id NOT IN (SELECT child_id FROM event WHERE seq > :at AND child_id IS NOT NULL)
+    SELECT id FROM candidate c WHERE since <= :at
+    AND NOT EXISTS (SELECT 1 FROM event e WHERE e.candidate_id = c.id AND e.seq <= :at)
 """)
 _KEYS = text("""
     SELECT c.id, s.name, i.key, c.key AS candidate_key, t.key AS caption_key FROM candidate c
@@ -46,10 +48,16 @@ class Selection:
     """What is asked for; further filters get a field here."""
 
     states: tuple[State, ...] = (State.ACCEPTED,)
+    edits: bool = True
+    """Also texts that people wrote in place of a proposed one; without them it is what came in, as it came in."""
 
-    def told(self) -> dict[str, list[str]]:
+    def told(self) -> dict[str, Any]:
         """As the manifest holds it: the order in which it was typed does not count."""
-        return {"states": sorted(self.states)}
+        return {"states": sorted(self.states), **({} if self.edits else {"edits": False})}
+
+    def depends_on(self) -> tuple[Arrival, ...]:
+        """What may come in beside the events and change a set of it: new candidates are open and nothing else."""
+        return tuple(Arrival) if State.OPEN in self.states else (Arrival.DETAILS,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,25 +99,27 @@ class _Said(NamedTuple):
     """Place (from 1) in the candidate's history of the event that this one takes back."""
 
 
-def newest_event(connection: Connection) -> int:
-    """The sequence number of the newest event; 0: nothing has been decided yet."""
-    return int(connection.execute(text("SELECT coalesce(max(seq), 0) FROM event")).scalar_one())
-
-
 def choose(connection: Connection, selection: Selection, *, at: int | None = None) -> Chosen:
-    """The pairs that `selection` asks for, as things stood at the event `at` (None: the newest).
+    """The pairs that `selection` asks for, as the event `at` left things (None: as they are now).
 
     Raises:
         ExportRefused: there is no such event.
     """
-    newest = newest_event(connection)
+    newest = max(moments.newest(connection), 0)
     if at is not None and not 0 <= at <= newest:
         raise ExportRefused(f"there is no event {at}", hint=f"the newest is {newest}; see: negwb status")
-    until = newest if at is None else at
+    until = moments.now(connection, selection.depends_on()) if at is None else at
     outcomes = {number: o for number, o in outcomes_at(connection, until) if o.state in selection.states}
     if State.OPEN in selection.states:
         outcomes |= {row.id: Outcome() for row in connection.execute(_UNTOUCHED, {"at": until})}
+    if not selection.edits:
+        outcomes = {number: outcomes[number] for number in outcomes.keys() - edits_of(connection)}
     return _in_order(connection, until, outcomes)
+
+
+def edits_of(connection: Connection) -> set[int]:
+    """The candidates that people wrote."""
+    return {row.id for row in connection.execute(text("SELECT id FROM candidate WHERE parent_id IS NOT NULL"))}
 
 
 def outcomes_at(connection: Connection, at: int, *, since: int | None = None) -> Iterator[tuple[int, Outcome]]:

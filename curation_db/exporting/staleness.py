@@ -1,7 +1,8 @@
 """Whether a frozen set is still what would be frozen today.
 
 A set is stale when other pairs would be in it now: since its event some pair came into the states it was made of, or
-left them. A decision that moves nothing (a second accept, a note, a skip) makes nothing stale; nor does an import.
+left them. A decision that moves nothing (a second accept, a note, a skip) makes nothing stale; nor does an import,
+unless it is a set of open candidates and there are more of them now.
 """
 
 from __future__ import annotations
@@ -11,10 +12,15 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
 
-from curation_db.exporting.selection import newest_event, outcomes_at
+from curation_db import moments
+from curation_db.exporting.selection import edits_of, outcomes_at
 from curation_db.words import State
 
-_BORN = text("SELECT child_id FROM event WHERE seq > :seq AND child_id IS NOT NULL")
+# marks grow with the ids: looking from the end costs what came in
+_LATE = text("""
+    SELECT id FROM candidate WHERE since > :seq AND id >
+        coalesce((SELECT id FROM candidate WHERE since <= :seq ORDER BY id DESC LIMIT 1), 0)
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,17 +38,21 @@ class Drift:
         return self.entered + self.left > 0
 
 
-def drift_since(connection: Connection, event_seq: int, states: Collection[State]) -> Drift:
-    """How the pairs in `states` differ between the event `event_seq` and now; costs what happened in between."""
-    born = {row.child_id for row in connection.execute(_BORN, {"seq": event_seq})}
+def drift_since(connection: Connection, event_seq: int, states: Collection[State], *, edits: bool = True) -> Drift:
+    """How the pairs in `states` differ between the event `event_seq` and now; costs what happened in between.
+
+    `edits`: of the set's selection; without them the texts that people wrote neither come nor go.
+    """
+    passed_over = set() if edits else edits_of(connection)
+    late = {row.id for row in connection.execute(_LATE, {"seq": event_seq})} if State.OPEN in states else set()
     before = {number: o.state in states for number, o in outcomes_at(connection, event_seq, since=event_seq)}
     entered = left = 0
-    untouched = set(born)
-    for number, outcome in outcomes_at(connection, newest_event(connection), since=event_seq):
+    untouched = late - passed_over
+    for number, outcome in outcomes_at(connection, moments.newest(connection), since=event_seq):
         untouched.discard(number)
-        was = before.get(number, State.OPEN in states and number not in born)
+        if number in passed_over:
+            continue
+        was = before.get(number, State.OPEN in states and number not in late)
         entered += outcome.state in states and not was
         left += was and outcome.state not in states
-    if State.OPEN in states:
-        entered += len(untouched)  # what an edit made and nobody has decided about yet
-    return Drift(entered, left)
+    return Drift(entered + len(untouched), left)  # nobody has decided about the untouched: they are open

@@ -47,17 +47,21 @@ def read_negationclip(path: Path) -> Iterator[Batch]:
 def read_coco(path: Path, annotations: AnnotationReader) -> Iterator[Batch]:
     """The rows of a file of COCO's shape; `annotations` knows what its annotations are."""
     images_seen, put_off = False, False
-    licenses: list[Any] = []  # gathered: a list may come in several runs, and a source has one
+    licenses: list[Any] = []  # gathered: a list may come in several runs, and is written once
     for event in read_json(path):
         if isinstance(event, Run) and event.key == "annotations" and not images_seen:
             put_off = True
             continue
         if isinstance(event, Run) and event.key == "licenses":
             licenses += event.values
-            yield Batch(done=event.done, licenses=json.dumps(licenses))
             continue
+        if licenses and isinstance(event, Run):
+            yield Batch(done=event.done, licenses=json.dumps(licenses))
+            licenses = []
         images_seen |= isinstance(event, Run) and event.key == "images"
         yield _batch(event, annotations)
+    if licenses:
+        yield Batch(done=path.stat().st_size, licenses=json.dumps(licenses))
     if put_off:
         for event in read_json(path):
             if isinstance(event, Run) and event.key == "annotations":

@@ -28,9 +28,25 @@ def sniff(head: bytes) -> tuple[str, int]:
     return json.detect_encoding(head), 0
 
 
+_LONE = "negwb-lone-surrogate"
+
+
+def _as_lone_surrogate(error: UnicodeError) -> tuple[str, int]:
+    """A codec error handler: one lone surrogate for what is no character, and on behind it.
+
+    One for each, so that in UTF-16 and UTF-32 the text takes as many bytes as the file's did.
+    """
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    return "\udcff", error.end
+
+
+codecs.register_error(_LONE, _as_lone_surrogate)
+
+
 def error_rule(encoding: str) -> str:
-    """The codec error handler that keeps undecodable bytes as lone surrogates."""
-    return "surrogateescape" if encoding == "utf-8" else "surrogatepass"
+    """The codec error handler for decoding that puts lone surrogates for undecodable bytes."""
+    return "surrogateescape" if encoding == "utf-8" else _LONE
 
 
 class TextBlocks:
@@ -41,8 +57,7 @@ class TextBlocks:
         self._file = path.open("rb")
         self.encoding, self.start = sniff(self._file.read(4))
         self._file.seek(self.start)
-        self._errors = error_rule(self.encoding)
-        self._decoder = codecs.getincrementaldecoder(self.encoding)(self._errors)
+        self._decoder = codecs.getincrementaldecoder(self.encoding)(error_rule(self.encoding))
         self.ended = False
 
     def read(self, size: int) -> str:
@@ -50,23 +65,15 @@ class TextBlocks:
         while not self.ended:
             block = self._file.read(size)
             self.ended = not block
-            if text := self._decode(block):
+            if text := self._decoder.decode(block, final=not block):
                 return text
         return ""
-
-    def _decode(self, block: bytes) -> str:
-        try:
-            return self._decoder.decode(block, final=not block)
-        except UnicodeDecodeError:
-            # UTF-16 or UTF-32 that stops in the middle of a character, or is none: the text ends here
-            self.ended = True
-            return ""
 
     def width(self, text: str) -> int:
         """How many bytes of the file `text` took."""
         if self.encoding == "utf-8" and text.isascii():
             return len(text)
-        return len(text.encode(self.encoding, self._errors))
+        return len(text.encode(self.encoding, "surrogateescape" if self.encoding == "utf-8" else "surrogatepass"))
 
     def __enter__(self) -> TextBlocks:
         return self

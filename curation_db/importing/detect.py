@@ -35,6 +35,8 @@ COCO_SHAPED = frozenset({Format.COCO, Format.INSTANCES, Format.NEGATIONCLIP, For
 
 _HEAD = 1 << 18
 _ANNOTATIONS = re.compile(r'"annotations"\s*:\s*\[')
+_IMAGES = re.compile(r'"images"\s*:\s*\[\s*(?=\{)')
+_MEMBER_OBJECT = re.compile(r'"\s*:\s*\{')
 _FIRST_KEY = re.compile(r'\{\s*("(?:[^"\\]|\\.)*")\s*:\s*(.)', re.DOTALL)
 _TELLING = (
     ("updated_caption", Format.NEGATIONCLIP),
@@ -71,13 +73,26 @@ def _of_object(path: Path, head: str) -> Format | None:
         return Format.JSONL
     fields = _first_annotation(path)
     if fields is not None:
-        return next((known for name, known in _TELLING if name in fields), None if fields else Format.COCO)
+        # none but the ids: there is no annotation, or the file stops in the first one
+        found = Format.COCO if fields <= {"id", "image_id"} else None
+        return next((known for name, known in _TELLING if name in fields), found)
+    return Format.COCO if _has_images(head) else _of_members(head)
+
+
+def _has_images(head: str) -> bool:
+    """Whether images of COCO's stand here; of a file that was cut off there may be no more."""
+    found = _IMAGES.search(head)
+    return found is not None and _fields(head[found.end() :]) >= {"id", "file_name"}
+
+
+def _of_members(head: str) -> Format | None:
+    """The format of an object of objects, of which single ones may be none."""
     first = _FIRST_KEY.match(head)
-    if first is None or first[2] != "{":
+    if first is None:
         return None
-    if '"negative_caption"' in head and '"filename"' in head:
+    if '"negative_caption"' in head and '"filename"' in head and _MEMBER_OBJECT.search(head):
         return Format.SUGARCREPE
-    return Format.JSON
+    return Format.JSON if first[2] == "{" else None
 
 
 def _is_jsonl(path: Path, head: str) -> bool:
@@ -85,9 +100,17 @@ def _is_jsonl(path: Path, head: str) -> bool:
     row = _parsed(line)
     if not isinstance(row, dict):
         return path.suffix.lower() in {".jsonl", ".ndjson"}
-    # one line may be a whole file of objects too
-    several = rest.lstrip().startswith("{")
-    return several or not all(isinstance(each, dict | list) for each in row.values())
+    return rest.lstrip().startswith("{") or not _is_whole_file(row)
+
+
+def _is_whole_file(row: dict[str, Any]) -> bool:
+    """Whether a file's only line is no row but a file of COCO's, or an object of objects; some may be none."""
+    if all(isinstance(each, dict | list) for each in row.values()):
+        return True
+    if isinstance(row.get("images"), list) and isinstance(row.get("annotations"), list):
+        return True
+    objects = [each for each in row.values() if isinstance(each, dict)]
+    return len(objects) * 2 >= len(row) or any("caption" in each for each in objects)
 
 
 def _parsed(line: str) -> Any:

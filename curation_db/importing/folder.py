@@ -23,13 +23,14 @@ def read_folder(root: Path, source: str) -> Iterator[Batch]:
     done = 0
     for folder, below, names in os.walk(root):
         below.sort()
+        texts = _texts(folder, sorted(names))
         stems: set[str] = set()
         for name in sorted(names):
             if Path(name).suffix.lower() in PICTURES:
                 stems.add(Path(name).stem)
                 done += 1
-                _picture(root, Path(folder, name), source, batch)
-        _lonely_texts(root, folder, names, stems, batch)
+                _picture(root, Path(folder, name), texts.get(Path(name).stem, []), source, batch)
+        _lonely_texts(root, [path for stem in texts.keys() - stems for path in texts[stem]], batch)
         batch.done = done
         if len(batch.images) >= _BATCH:
             yield batch
@@ -37,7 +38,16 @@ def read_folder(root: Path, source: str) -> Iterator[Batch]:
     yield batch
 
 
-def _picture(root: Path, path: Path, source: str, batch: Batch) -> None:
+def _texts(folder: str, names: list[str]) -> dict[str, list[Path]]:
+    """The folder's texts by the name that they share with a picture: dog.txt and dog.TXT are both of dog.jpg."""
+    found: dict[str, list[Path]] = {}
+    for name in names:
+        if name.lower().endswith(".txt"):
+            found.setdefault(name[:-4], []).append(Path(folder, name))
+    return found
+
+
+def _picture(root: Path, path: Path, texts: list[Path], source: str, batch: Batch) -> None:
     name = PurePosixPath(path.relative_to(root)).as_posix()
     at = (Line(_shown(name), _shown(name)), 0)
     try:
@@ -47,9 +57,9 @@ def _picture(root: Path, path: Path, source: str, batch: Batch) -> None:
         batch.rejects.append(reject(at, why))
         return
     batch.images.append(ImageRow(key, name, None, None, None, at))
-    beside = path.with_suffix(".txt")
-    if beside.is_file():
-        _captions(beside, beside.relative_to(root).as_posix(), key, batch)
+    for beside in texts:
+        if beside.is_file():
+            _captions(beside, beside.relative_to(root).as_posix(), key, batch)
 
 
 def _captions(beside: Path, name: str, image: str, batch: Batch) -> None:
@@ -62,12 +72,11 @@ def _captions(beside: Path, name: str, image: str, batch: Batch) -> None:
                 batch.captions.append(CaptionRow(None, image, text, at))
 
 
-def _lonely_texts(root: Path, folder: str, names: list[str], stems: set[str], batch: Batch) -> None:
-    for name in sorted(names):
-        if name.endswith(".txt") and name[:-4] not in stems:
-            told = _shown(Path(folder, name).relative_to(root).as_posix())
-            why = RefusedRow(Reason.NO_PICTURE, "no picture of this name beside it")
-            batch.rejects.append(reject((Line(told, told), 0), why))
+def _lonely_texts(root: Path, texts: list[Path], batch: Batch) -> None:
+    for path in sorted(texts):
+        told = _shown(path.relative_to(root).as_posix())
+        why = RefusedRow(Reason.NO_PICTURE, "no picture of this name beside it")
+        batch.rejects.append(reject((Line(told, told), 0), why))
 
 
 def _shown(name: str) -> str:

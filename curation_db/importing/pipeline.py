@@ -19,11 +19,11 @@ from curation_db.importing.detect import COCO_SHAPED, Format, delimiter, detect
 from curation_db.importing.folder import read_folder
 from curation_db.importing.instances import read_instances
 from curation_db.importing.report import ImportReport
-from curation_db.importing.rows import Batch, InputError, Reject
+from curation_db.importing.rows import Batch, ImageRow, InputError, Reject
 from curation_db.importing.sightings import NO_PICTURES, Pictures, examine
 from curation_db.importing.sugarcrepe import read_sugarcrepe
-from curation_db.importing.tables import read_csv, read_jsonl, read_objects
-from curation_db.importing.tabular import read_rows
+from curation_db.importing.tables import Row, read_csv, read_jsonl, read_objects
+from curation_db.importing.tabular import check_columns, read_rows
 from curation_db.importing.writer import Provenance, Writer
 from curation_db.store import Store
 from curation_db.text import clean
@@ -59,7 +59,7 @@ def make_plan(
     """The plan for the file or folder at `path`; what is not said is found out.
 
     Raises:
-        InputError: no such file, or in no format that we know.
+        InputError: no such file, in no format that we know, or a table whose columns tell of no picture or no text.
         OSError: it cannot be read.
     """
     if not path.exists():
@@ -71,6 +71,8 @@ def make_plan(
         raise InputError(f"{path.name} is of format {chosen}: it has no columns to map")
     stem = _name(path.resolve().name if path.is_dir() else path.stem) or "import"
     usual = {Format.NEGATIONCLIP: "negationclip", Format.SUGARCREPE: f"sugarcrepe-{stem}"}.get(chosen, stem)
+    if (rows := _table_rows(path, chosen)) is not None:
+        check_columns(rows, mapping or {})
     return Plan(
         path=path,
         format=chosen,
@@ -157,13 +159,19 @@ def read(plan: Plan, columns: Callable[[dict[str, str]], None]) -> Iterator[Batc
             return read_sugarcrepe(path, plan.source)
         case Format.FOLDER:
             return read_folder(path, plan.source)
+    return read_rows(_table_rows(path, plan.format) or (), plan.source, plan.mapping, columns)
+
+
+def _table_rows(path: Path, form: Format) -> Iterator[Row | Reject] | None:
+    """The rows of a table; None: this format is none."""
+    match form:
         case Format.JSON:
-            rows = read_objects(path)
+            return read_objects(path)
         case Format.JSONL:
-            rows = read_jsonl(path)
+            return read_jsonl(path)
         case Format.CSV | Format.TSV:
-            rows = read_csv(path, delimiter(path, plan.format))
-    return read_rows(rows, plan.source, plan.mapping, columns)
+            return read_csv(path, delimiter(path, form))
+    return None
 
 
 def _one_batch(
@@ -192,7 +200,10 @@ def _look(
     store: Store, writer: Writer, batch: Batch, pictures: Pictures, source: str, report: ImportReport
 ) -> list[Reject]:
     """Look for the batch's pictures, before the write lock is taken: reading headers takes its time."""
-    fresh = {row.key: row for row in batch.images if not writer.seen(row.key)}
+    fresh: dict[str, ImageRow] = {}
+    for row in batch.images:
+        if not writer.seen(row.key):
+            fresh.setdefault(row.key, row)  # of several rows of a picture the first goes in
     if not pictures.look:
         report.unsought_pictures += len(fresh)
         return []

@@ -72,6 +72,8 @@ class ImageRow(NamedTuple):
     height: int | None
     extra: str | None
     at: At
+    content_sha256: bytes | None = None
+    """Of its file's bytes, where this import saw the file."""
 
 
 class CaptionRow(NamedTuple):

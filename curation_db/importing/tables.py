@@ -1,12 +1,18 @@
 """Tables on the disk as rows with names: JSONL, JSON arrays and objects of objects, CSV and TSV.
 
 A row that cannot be read is told with its line and passed over. Lines longer than any row of ours are never held.
+
+A quote that is never closed would make one cell of all the rows behind it. A CSV row of several lines is therefore
+believed only if it is well-formed, of sensible length, and none of its lines looks like a row itself; else its first
+line is refused and the reader goes on with the second.
 """
 
 from __future__ import annotations
 
 import csv
 import json
+import re
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +21,21 @@ from typing import IO, Any, Final
 from curation_db.importing.decoding import error_rule, sniff
 from curation_db.importing.faults import told_of
 from curation_db.importing.json_stream import Run, read_json
-from curation_db.importing.rows import At, Reason, RefusedRow, Reject, reject
+from curation_db.importing.rows import At, InputError, Reason, RefusedRow, Reject, reject
 
 LINE_LIMIT: Final = 16 << 20
 """Characters of the longest line that is read."""
 CELL_LIMIT: Final = 1 << 20
-"""Characters of the longest cell of a CSV file."""
+"""Characters of the longest cell of a CSV file, and of a row of several lines."""
+ROW_LINES: Final = 1_000
+"""Lines of the longest row of a CSV file."""
+_CREDIT = 8 * CELL_LIMIT
+_CREDIT_RATE = 4
+_FILE_NAME = re.compile(r".+(\.[a-z]\w{1,4})")
+
+
+_TOO_LONG = f"a line of {LINE_LIMIT:,} characters and more"
+_UNREADABLE = "bytes that are not in the file's encoding"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +85,8 @@ def read_jsonl(path: Path) -> Iterator[Row | Reject]:
     done = 0
     for number, line in _lines(path):
         done += len(line)
-        at = (Line(f"line {number}", line[:400]), 0)
         if len(line) >= LINE_LIMIT:
-            yield reject(at, RefusedRow(Reason.TEXT_TOO_LONG, f"a line of {len(line):,} characters and more"))
+            yield _refused(number, line, _TOO_LONG, Reason.TEXT_TOO_LONG)
         elif line.strip():
             yield _json_row(line, number, done)
 
@@ -88,16 +102,29 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
                 pass
 
 
+def _refused(number: int, line: str, message: str, reason: Reason = Reason.MALFORMED) -> Reject:
+    return reject((Line(f"line {number}", line[:400]), 0), RefusedRow(reason, message))
+
+
+def _readable(text: str) -> bool:
+    """Whether all of it was in the file's encoding."""
+    try:
+        return text.isascii() or bool(text.encode())
+    except UnicodeEncodeError:
+        return False
+
+
 def _json_row(line: str, number: int, done: int) -> Row | Reject:
-    at: At = (Line(f"line {number}", line[:400]), 0)
     try:
         cells = json.loads(line, strict=False)
     except RecursionError:
-        return reject(at, RefusedRow(Reason.MALFORMED, "nested too deeply"))
+        return _refused(number, line, "nested too deeply")
     except ValueError as error:
-        return reject(at, RefusedRow(Reason.MALFORMED, str(error).partition(";")[0]))
+        return _refused(number, line, str(error).partition(";")[0])
     if not isinstance(cells, dict):
-        return reject(at, RefusedRow(Reason.MALFORMED, f"an object is expected, not {type(cells).__name__}"))
+        return _refused(number, line, f"an object is expected, not {type(cells).__name__}")
+    if not _readable(line):
+        return _refused(number, line, _UNREADABLE, Reason.ENCODING)
     return Row(cells, (Line(f"line {number}", cells), 0), done)
 
 
@@ -118,46 +145,155 @@ def read_objects(path: Path) -> Iterator[Row | Reject]:
 
 def read_csv(path: Path, delimiter: str) -> Iterator[Row | Reject]:
     """The rows of a CSV or TSV file under its first line's names."""
-    # the module's limit is global; a cell beyond it is refused, and the reader goes on with the next line
+    # the module's limit is global
     limit = csv.field_size_limit(CELL_LIMIT)
     try:
         with open_text(path) as file:
-            yield from _csv_rows(file, delimiter)
+            yield from _CsvRows(file, delimiter).read()
     finally:
         csv.field_size_limit(limit)
 
 
-def _csv_rows(file: IO[str], delimiter: str) -> Iterator[Row | Reject]:
-    done = 0
-
-    def counted() -> Iterator[str]:
-        nonlocal done
-        while line := file.readline(LINE_LIMIT):
-            done += len(line)
-            yield line
-
-    reader = csv.reader(counted(), delimiter=delimiter)
-    columns: list[str] | None = None
-    while True:
-        begun = reader.line_num + 1
-        try:
-            cells = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            yield reject((Line(f"line {begun}", ""), 0), RefusedRow(Reason.MALFORMED, str(error)))
-            continue
-        if not cells:
-            continue
-        if columns is None:
-            columns = [cell.strip() for cell in cells]
-            continue
-        yield _csv_row(columns, cells, begun, done)
+class _NoEnd(Exception):
+    """A row whose quote is not closed within what we read for it."""
 
 
-def _csv_row(columns: list[str], cells: list[str], line: int, done: int) -> Row | Reject:
-    at: At = (Line(f"line {line}", ",".join(cells)[:400]), 0)
-    if len(cells) != len(columns):
-        why = RefusedRow(Reason.MALFORMED, f"{len(cells)} cells under {len(columns)} columns")
-        return reject(at, why)
-    return Row(dict(zip(columns, cells, strict=True)), at, done)
+class _Lines:
+    """A file's lines for the CSV reader; those of a row that was none can be given out again.
+
+    What is read in vain is paid for from a credit that grows with the file, so that no file of open quotes takes
+    more than linear time.
+    """
+
+    def __init__(self, file: IO[str]) -> None:
+        self._file = file
+        self._again: deque[str] = deque()
+        self._credit = _CREDIT
+        self._length = 0
+        self.held: list[str] = []
+        """The lines of the row that is being read."""
+        self.number = 0
+        """Of the last line that was given out."""
+        self.done = 0
+
+    def __iter__(self) -> _Lines:
+        return self
+
+    def __next__(self) -> str:
+        if self.held and (len(self.held) >= ROW_LINES or self._length > min(CELL_LIMIT, self._credit)):
+            raise _NoEnd("a quote that is not closed in the lines that follow")
+        line = self._again.popleft() if self._again else self._read()
+        if not line:
+            if self.held:
+                raise _NoEnd("a quote that is not closed before the file ends")
+            raise StopIteration
+        self.held.append(line)
+        self.number += 1
+        self._length += len(line)
+        return line
+
+    def _read(self) -> str:
+        line = self._file.readline(LINE_LIMIT)
+        self.done += len(line)
+        self._credit += len(line) * _CREDIT_RATE
+        rest = line
+        while len(rest) == LINE_LIMIT and not rest.endswith(("\n", "\r")):
+            rest = self._file.readline(LINE_LIMIT)
+        return line
+
+    def begin(self) -> int:
+        """Forget the row before; returns the number of the next one's first line."""
+        self.held.clear()
+        self._length = 0
+        return self.number + 1
+
+    def give_back(self) -> None:
+        """Let the row's lines come again, but the first."""
+        self._credit = max(self._credit - self._length, 0)
+        self._again.extendleft(reversed(self.held[1:]))
+        self.number -= len(self.held) - 1
+
+
+class _CsvRows:
+    def __init__(self, file: IO[str], delimiter: str) -> None:
+        self._lines = _Lines(file)
+        self._delimiter = delimiter
+        self._columns: list[str] = []
+
+    def read(self) -> Iterator[Row | Reject]:
+        """The rows below the line of the columns.
+
+        Raises:
+            InputError: that line cannot be read.
+        """
+        lines = self._lines
+        reader = csv.reader(lines, delimiter=self._delimiter)
+        while True:
+            begun = lines.begin()
+            try:
+                cells = next(reader)
+                if len(lines.held) > 1:
+                    self._check(cells)
+            except StopIteration:
+                return
+            except (_NoEnd, csv.Error) as error:
+                yield self._open(begun, str(error))
+                continue
+            if self._columns and cells:
+                yield self._row(cells, begun)
+            elif cells:
+                self._columns = [cell.strip() for cell in cells]
+
+    def _open(self, begun: int, message: str) -> Reject:
+        """What is told of a row's first line; the others come again."""
+        if not self._columns:
+            raise InputError(f"line {begun}, which names the columns, cannot be read: {message}")
+        told = _refused(begun, self._lines.held[0], message)
+        self._lines.give_back()
+        return told
+
+    def _row(self, cells: list[str], begun: int) -> Row | Reject:
+        told = self._delimiter.join(cells)
+        held = self._lines.held
+        if len(held[0]) >= LINE_LIMIT:
+            return _refused(begun, held[0], _TOO_LONG, Reason.TEXT_TOO_LONG)
+        if len(cells) != len(self._columns):
+            return _refused(begun, told, f"{len(cells)} cells under {len(self._columns)} columns")
+        if not _readable(told):
+            return _refused(begun, told, _UNREADABLE, Reason.ENCODING)
+        at: At = (Line(f"line {begun}", told[:400]), 0)
+        return Row(dict(zip(self._columns, cells, strict=True)), at, self._lines.done)
+
+    # -- rows of several lines
+
+    def _check(self, cells: list[str]) -> None:
+        """Find out whether the lines are one row.
+
+        Raises:
+            csv.Error: they are not well-formed together.
+            _NoEnd: one of them looks like a row itself.
+        """
+        held = self._lines.held
+        for _ in csv.reader(held, delimiter=self._delimiter, strict=True):
+            pass  # a quote that closes before other text was not meant to close anything
+        kinds = [_kind(cell) for cell in cells]
+        for line in held[1:]:
+            alone = next(csv.reader([line], delimiter=self._delimiter), [])
+            if len(alone) == len(self._columns) and _alike(kinds, alone):
+                raise _NoEnd("a quote that is not closed in its line, and rows behind it")
+
+
+def _alike(kinds: list[str], cells: list[str]) -> bool:
+    """Whether a line's cells are such as the row's are: a row of another number of cells tells nothing."""
+    if len(kinds) != len(cells):
+        return True
+    return any(kind and kind == _kind(cell) for kind, cell in zip(kinds, cells, strict=True))
+
+
+def _kind(cell: str) -> str:
+    """What cells that name something have in common: a file's suffix, or all but the digits; "" for other text."""
+    cell = cell.strip().lower()
+    if found := _FILE_NAME.fullmatch(cell):
+        return found[1]
+    shape = re.sub(r"\d+", "0", cell)
+    return shape if shape != cell and len(cell.split()) == 1 else ""

@@ -44,14 +44,15 @@ def read_rows(
         InputError: the columns do not tell of pictures and texts.
     """
     rows = iter(rows)
-    first = list(islice(rows, _LOOK))
-    seen = dict.fromkeys(chain.from_iterable(row.cells for row in first if isinstance(row, Row)))
     batch, reader = Batch(), None
-    if seen:
-        columns = settle(list(seen), mapping)
-        tell(columns)
-        reader = _Reader(source, columns)
-    for row in chain(first, rows):
+    while first := list(islice(rows, _LOOK)):
+        if columns := _columns(first, mapping):
+            tell(columns)
+            reader = _Reader(source, columns)
+            rows = chain(first, rows)
+            break
+        yield Batch(rejects=[row for row in first if isinstance(row, Reject)])
+    for row in rows:
         if isinstance(row, Reject):
             batch.rejects.append(row)
         elif reader is not None:
@@ -61,6 +62,24 @@ def read_rows(
             yield batch
             batch = Batch(done=batch.done)
     yield batch
+
+
+def check_columns(rows: Iterable[Row | Reject], mapping: Mapping[str, str]) -> None:
+    """Find out whether `read_rows` would know the columns, before anything is written.
+
+    Raises:
+        InputError: the columns do not tell of pictures and texts.
+    """
+    rows = iter(rows)
+    while first := list(islice(rows, _LOOK)):
+        if _columns(first, mapping):
+            return
+
+
+def _columns(rows: list[Row | Reject], mapping: Mapping[str, str]) -> dict[str, str]:
+    """What the columns of these rows are; {}: none of them can be read."""
+    seen = dict.fromkeys(chain.from_iterable(row.cells for row in rows if isinstance(row, Row)))
+    return settle(list(seen), mapping) if seen else {}
 
 
 class _Reader:

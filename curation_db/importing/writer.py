@@ -2,17 +2,21 @@
 
 The fast path is one INSERT that passes over rows whose key is there. Only when fewer went in than were sent are the
 old ones looked at: the same content is no news, other content is refused. Nothing in the record is overwritten.
+
+What an earlier import did not know is filled in, and marked with the moment (`moments`) from which exports show it.
 """
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from sqlalchemy import Connection, text
 
-from curation_db import dialect
+from curation_db import dialect, moments
 from curation_db.candidates import Draft, Intake, insert_candidates
 from curation_db.concepts import derive_concept
 from curation_db.importing.rows import (
@@ -32,6 +36,7 @@ from curation_db.importing.rows import (
 from curation_db.text import clean
 
 _IMAGE_COLUMNS = ("source_id", "key", "file_name", "width", "height", "extra")
+_SEEN_COLUMNS = (*_IMAGE_COLUMNS, "content_sha256")
 _CAPTION_COLUMNS = ("source_id", "key", "image_id", "text", "raw_sha256")
 _MAX_KNOWN = 500_000
 _CONCEPT_LIMIT = 200
@@ -69,7 +74,6 @@ class Writer:
     def __init__(self, provenance: Provenance) -> None:
         self._provenance = provenance
         self._source_id = 0
-        self._told_licenses: str | None = None
         self._images: dict[str, int] = {}
 
     def write(self, connection: Connection, batch: Batch) -> Outcome:
@@ -91,25 +95,28 @@ class Writer:
             self._insert_objects(connection, batch.objects, outcome)
         return outcome
 
-    def known_images(self, connection: Connection, keys: Sequence[str]) -> set[str]:
-        """Those of `keys` that the record has."""
+    def known_images(self, connection: Connection, keys: Sequence[str]) -> dict[str, bool]:
+        """Those of `keys` that the record has, and whether it has the picture's hash too."""
         source = connection.execute(text("SELECT id FROM source WHERE name = :name"), {"name": self._provenance.source})
         found = source.scalar()
         if found is None:
-            return set()
-        return {row.key for row in dialect.select_in(connection, "image", ("key",), "key", keys, source_id=found)}
+            return {}
+        columns = ("key", "content_sha256 IS NOT NULL AS hashed")
+        rows = dialect.select_in(connection, "image", columns, "key", keys, source_id=found)
+        return {row.key: bool(row.hashed) for row in rows}
 
     def seen(self, key: str) -> bool:
         """Whether this import had this picture before."""
         return key in self._images
 
     def _licenses(self, connection: Connection, licenses: str) -> None:
-        """The first file that names licences does so for its source; it may do so in several batches."""
-        connection.execute(
-            text("UPDATE source SET licenses = :licenses WHERE id = :id AND (licenses IS NULL OR licenses = :before)"),
-            {"licenses": licenses, "id": self._source_id, "before": self._told_licenses},
+        """The first file that names licences does so for its source."""
+        written = connection.execute(
+            text("UPDATE source SET licenses = :licenses, licenses_since = :since WHERE id = :id AND licenses IS NULL"),
+            {"licenses": licenses, "id": self._source_id, "since": moments.coming(connection)},
         )
-        self._told_licenses = licenses
+        if written.rowcount:
+            moments.came_in(connection, moments.Arrival.DETAILS)
 
     # -- pictures
 
@@ -117,8 +124,8 @@ class Writer:
         unique = _unique_images(rows, outcome)
         fresh = [key for key in unique if key not in self._images]
         before = connection.execute(text("SELECT coalesce(max(id), 0) FROM image")).scalar_one()
-        sent = [(self._source_id, row.key, row.file_name, row.width, row.height, row.extra) for row in unique.values()]
-        new = dialect.insert_many(connection, "image", _IMAGE_COLUMNS, sent)
+        columns, sent = self._image_values(unique)
+        new = dialect.insert_many(connection, "image", columns, sent)
         outcome.counts["images"] += new
         if new:
             found = connection.execute(text("SELECT key, id FROM image WHERE id > :before"), {"before": before})
@@ -127,11 +134,22 @@ class Writer:
             outcome.counts["unchanged"] += len(fresh) - new
             self._compare_images(connection, unique, outcome)
 
+    def _image_values(self, unique: dict[str, ImageRow]) -> tuple[tuple[str, ...], list[tuple[object, ...]]]:
+        """What is inserted; without the hashes where no picture was looked at, which most imports are."""
+        own = self._source_id
+        rows = unique.values()
+        if any(row.content_sha256 for row in rows):
+            return _SEEN_COLUMNS, [
+                (own, row.key, row.file_name, row.width, row.height, row.extra, row.content_sha256) for row in rows
+            ]
+        return _IMAGE_COLUMNS, [(own, row.key, row.file_name, row.width, row.height, row.extra) for row in rows]
+
     def _remember(self, found: Iterable[tuple[str, int]]) -> None:
         self._images.update(found)
 
     def _compare_images(self, connection: Connection, unique: dict[str, ImageRow], outcome: Outcome) -> None:
-        columns = ("id", *_IMAGE_COLUMNS[1:])
+        columns = ("id", *_SEEN_COLUMNS[1:], "completed")
+        coming = moments.coming(connection)
         updates = []
         for old in dialect.select_in(connection, "image", columns, "key", list(unique), source_id=self._source_id):
             row = unique[old.key]
@@ -139,13 +157,14 @@ class Writer:
             if not _same_name(old.file_name, row.file_name):
                 told = f"picture {row.key} is in the record as {old.file_name}"
                 outcome.refuse(row.at, Reason.DUPLICATE, told)
-            elif more := _completed(old, row):
+            elif more := _completed(old, row, coming):
                 updates.append({**more, "id": old.id})
         if updates:
+            moments.came_in(connection, moments.Arrival.DETAILS)
             outcome.counts["completed"] += len(updates)
             connection.execute(
-                text("""UPDATE image SET file_name = :file_name, width = :width, height = :height, extra = :extra
-                        WHERE id = :id"""),
+                text("""UPDATE image SET file_name = :file_name, width = :width, height = :height, extra = :extra,
+                        content_sha256 = :content_sha256, completed = :completed WHERE id = :id"""),
                 updates,
             )
 
@@ -355,10 +374,13 @@ def _same_name(old: str | None, new: str | None) -> bool:
     return number is not None and number == coco_key(new)
 
 
-def _completed(old: ImageRow, row: ImageRow) -> dict[str, object]:
+def _completed(old: Any, row: ImageRow, since: int) -> dict[str, object]:
     """All fields of a picture with what the record did not know yet; {}: it knows as much as the row."""
-    names = ("file_name", "width", "height", "extra")
-    both = {name: (getattr(old, name), getattr(row, name)) for name in names}
-    if all(known is not None or told is None for known, told in both.values()):
+    both = {name: (getattr(old, name), getattr(row, name)) for name in _SEEN_COLUMNS[2:]}
+    new = [name for name, (known, told) in both.items() if known is None and told is not None]
+    if not new:
         return {}
-    return {name: told if known is None else known for name, (known, told) in both.items()}
+    marks = {**json.loads(old.completed or "{}"), **dict.fromkeys(new, since)}
+    return {name: told if known is None else known for name, (known, told) in both.items()} | {
+        "completed": json.dumps(marks)
+    }

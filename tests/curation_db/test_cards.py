@@ -78,8 +78,8 @@ def findings(**changed: object) -> set[Rule]:
 @pytest.mark.parametrize(
     ("changed", "rule"),
     [
-        ({"cue": None}, Rule.CUE),
-        ({"tokens": 78}, Rule.TOKENS),
+        ({"cue": None}, Rule.NO_CUE),
+        ({"tokens": 78}, Rule.TOO_LONG),
         ({"text": "A dog."}, Rule.UNCHANGED),
         ({"concept": "cat"}, Rule.CONCEPT_LOST),
         ({"caption": "a dog with hats"}, Rule.IN_CAPTION),

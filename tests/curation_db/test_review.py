@@ -8,7 +8,7 @@ import pytest
 
 from curation_db.errors import RecordError
 from curation_db.review import Shown
-from curation_db.words import Kind, Reason, Stream
+from curation_db.words import Kind, Reason, Role, Stream
 
 
 @pytest.mark.parametrize(
@@ -184,3 +184,154 @@ def test_a_refused_write_changes_nothing(record, dump: Callable, monkeypatch: py
     with pytest.raises(ZeroDivisionError):
         ana.reviewer.decide(number, Kind.ACCEPT)
     assert dump(record.store) == before
+
+
+def test_two_people_cannot_both_replace_a_candidate(record) -> None:
+    (number,) = record.add(1)
+    ana, ben = record.sit("ana"), record.sit("ben")
+    ana.reviewer.edit(number, "a woman without a helmet riding a horse")
+    with pytest.raises(RecordError, match="edited this caption meanwhile"):
+        ben.reviewer.edit(number, "a woman without a scarf riding a horse")
+    assert record.rows("SELECT count(*) FROM candidate") == [(2,)]
+    ana.reviewer.undo()
+    ben.reviewer.edit(number, "a woman without a scarf riding a horse")
+    with pytest.raises(RecordError, match="edited this caption meanwhile"):
+        ana.reviewer.redo()
+    assert record.rows("SELECT count(*) FROM candidate_state WHERE state != 'superseded'") == [(1,)]
+    record.assert_state_is_the_fold()
+
+
+def test_an_edit_that_somebody_else_decided_about_is_not_taken_back(record) -> None:
+    (number,) = record.add(1)
+    ana, ben = record.sit("ana"), record.sit("ben")
+    child = ana.reviewer.edit(number, "a woman without a helmet riding a horse").child_id
+    ben.reviewer.decide(child, Kind.ACCEPT)
+    with pytest.raises(RecordError, match="ben has decided"):
+        ana.reviewer.undo()
+    assert (record.state(number), record.state(child)) == ("superseded", "accepted")
+    ben.reviewer.undo()
+    assert ana.reviewer.undo()
+    assert (record.state(number), record.state(child)) == ("open", "superseded")
+
+
+def test_looking_back_counts_an_edit_once(record) -> None:
+    from curation_db.history import decisions_before
+
+    first, second = record.add(2)
+    ana = record.sit("ana")
+    ana.reviewer.decide(first, Kind.ACCEPT)
+    ana.reviewer.edit(second, "a woman without a helmet riding a horse")
+    with record.store.read() as connection:
+        assert [(p.candidate_id, p.kind) for p in decisions_before(connection, "ana", None, 5)] == [
+            (second, Kind.EDIT),
+            (first, Kind.ACCEPT),
+        ]
+
+
+class TestAdjudication:
+    def test_the_final_word_stands_over_votes_and_is_one_act(self, record) -> None:
+        (number,) = record.add(1, overlap="2")
+        ana, ben, dan = record.sit("ana"), record.sit("ben"), record.sit("dan", role=Role.ADJUDICATOR)
+        ana.reviewer.decide(number, Kind.ACCEPT)
+        ben.reviewer.decide(number, Kind.REJECT, reason=Reason.SCOPE)
+        assert record.state(number) == "contested"
+        dan.reviewer.adjudicate(number, Kind.REJECT, reason=Reason.PRESENT, note="look at the left edge")
+        assert record.state(number) == "rejected"
+        dan.reviewer.undo()
+        assert record.state(number) == "contested"
+        dan.reviewer.redo()
+        assert record.state(number) == "rejected"
+        record.assert_state_is_the_fold()
+
+    def test_asked_anew_nobodys_vote_counts_any_more(self, record) -> None:
+        (number,) = record.add(1)
+        ana, dan = record.sit("ana"), record.sit("dan", role=Role.ADJUDICATOR)
+        ana.reviewer.decide(number, Kind.ACCEPT)
+        dan.reviewer.requeue(number)
+        assert record.state(number) == "open"
+        assert [claim.candidate_id for claim in ana.queue.claim()] == [number], "ana is asked again, too"
+        dan.reviewer.undo()
+        assert record.state(number) == "accepted"
+
+    def test_what_somebody_did_is_taken_back_and_done_again(self, record) -> None:
+        (number,) = record.add(1)
+        ana, dan = record.sit("ana"), record.sit("dan", role=Role.ADJUDICATOR)
+        edit = ana.reviewer.edit(number, "a woman without a helmet riding a horse")
+        assert dan.reviewer.take_back(edit.act).kind is Kind.EDIT
+        assert (record.state(number), record.state(edit.child_id)) == ("open", "superseded")
+        assert ana.reviewer.undo() is None, "it does not stand, so ana has nothing to take back"
+        with pytest.raises(RecordError, match="no such act that stands"):
+            dan.reviewer.take_back(edit.act)
+        dan.reviewer.redo()
+        assert (record.state(number), record.state(edit.child_id)) == ("superseded", "open")
+        record.assert_state_is_the_fold()
+
+    def test_annotators_may_none_of_this(self, record, dump: Callable) -> None:
+        (number,) = record.add(1)
+        ana, ben = record.sit("ana"), record.sit("ben")
+        done = ana.reviewer.decide(number, Kind.ACCEPT)
+        before = dump(record.store)
+        for deed in (
+            lambda: ben.reviewer.adjudicate(number, Kind.ACCEPT),
+            lambda: ben.reviewer.requeue(number),
+            lambda: ben.reviewer.take_back(done.act),
+        ):
+            with pytest.raises(RecordError, match="only an adjudicator"):
+                deed()
+        assert dump(record.store) == before
+        assert ana.reviewer.take_back(done.act), "one's own"
+
+    def test_alone_one_may_ask_oneself_anew(self, record) -> None:
+        (number,) = record.add(1)
+        ana = record.sit("ana")
+        ana.reviewer.decide(number, Kind.ACCEPT)
+        ana.reviewer.requeue(number)
+        assert record.state(number) == "open"
+
+    def test_a_role_is_kept_until_another_is_told(self, record) -> None:
+        assert record.sit("dan", role=None).actor.role is Role.ANNOTATOR
+        assert record.sit("dan", role=Role.ADJUDICATOR).actor.role is Role.ADJUDICATOR
+        assert record.sit("dan", role=None).actor.role is Role.ADJUDICATOR
+
+
+class TestFlip:
+    def test_a_change_of_mind_keeps_the_label_and_moves_the_state(self, record) -> None:
+        (number,) = record.add(1, audit_rate=1.0)
+        ana = record.sit("ana")
+        ana.reviewer.decide(number, Kind.ACCEPT, shown=Shown(stream=Stream.AUDIT, blind=True))
+        ana.reviewer.flip(number, Kind.REJECT, reason=Reason.PRESENT, shown=Shown(stream=Stream.AUDIT, leased=False))
+        assert record.state(number) == "rejected"
+        assert record.rows("SELECT kind, verdict, reason, blind, late FROM event ORDER BY seq") == [
+            ("accept", None, None, 1, 1),
+            ("flip", "reject", "present", 0, 0),
+        ]
+        ana.reviewer.undo()
+        assert record.state(number) == "accepted"
+
+    def test_without_a_vote_there_is_no_mind_to_change(self, record) -> None:
+        (number,) = record.add(1)
+        with pytest.raises(RecordError, match="no decision of yours"):
+            record.sit("ana").reviewer.flip(number, Kind.ACCEPT)
+        assert record.rows("SELECT * FROM event") == []
+
+    @pytest.mark.parametrize(
+        ("verdict", "reason"), [(Kind.SKIP, None), (Kind.REJECT, None), (Kind.ACCEPT, Reason.SCOPE)]
+    )
+    def test_half_a_verdict_is_none(self, record, verdict: Kind, reason: Reason | None) -> None:
+        (number,) = record.add(1)
+        dan = record.sit("dan", role=Role.ADJUDICATOR)
+        dan.reviewer.decide(number, Kind.ACCEPT)
+        with pytest.raises(ValueError, match=r"verdict|reason"):
+            dan.reviewer.flip(number, verdict, reason=reason)
+        with pytest.raises(ValueError, match=r"verdict|reason"):
+            dan.reviewer.adjudicate(number, verdict, reason=reason)
+
+
+@pytest.mark.parametrize(("only", "expected"), [(Stream.AUDIT, {2, 4}), (Stream.REVIEW, {1, 3}), (None, {1, 2, 3, 4})])
+def test_a_queue_of_one_stream(record, only: Stream | None, expected: set[int]) -> None:
+    record.add(1)
+    record.add(1, audit_rate=1.0)
+    record.add(1)
+    record.add(1, audit_rate=1.0)
+    ana = record.sit("ana", only=only)
+    assert {claim.candidate_id for claim in ana.queue.claim(9)} == expected

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import re
 import sqlite3
 from pathlib import Path
 
@@ -74,7 +75,8 @@ def test_an_older_record_is_backed_up_and_brought_up(tmp_path: Path) -> None:
     connection.close()
     open_store(path).close()
     assert schema(path)
-    assert (tmp_path / "curation.db.schema-none.bak").is_file()
+    (kept,) = (tmp_path / "backups").iterdir()
+    assert re.fullmatch(rf"curation-\d{{8}}T\d{{6}}Z-0-before-schema-{HEAD}-from-none\.db", kept.name)
 
 
 @pytest.mark.parametrize(

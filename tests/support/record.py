@@ -81,7 +81,7 @@ class Record:
                 ],
             )
 
-    def sit(self, name: str, *, role: Role = Role.ANNOTATOR, **queue: object) -> Sitting:
+    def sit(self, name: str, *, role: Role | None = None, **queue: object) -> Sitting:
         """A new session of this person."""
         actor = begin_session(self.store, name, version="test", role=role)
         return Sitting(actor, Queue(self.store, actor, **queue), Reviewer(self.store, actor))  # type: ignore[arg-type]
@@ -93,11 +93,18 @@ class Record:
     def state(self, candidate_id: int) -> str:
         return str(self.rows("SELECT state FROM candidate_state WHERE candidate_id = :id", id=candidate_id)[0][0])
 
-    def assert_state_is_the_fold(self) -> None:
-        """Every materialised state, and every place in the queue, is what the events say."""
+    def assert_state_is_the_fold(self, *, since: int = -1) -> None:
+        """Every materialised state, and every place in the queue, is what the events say.
+
+        `since`: look only at candidates about which something happened after this event.
+        """
         with self.store.read() as connection:
             rows = connection.execute(
-                text("SELECT s.*, c.overlap FROM candidate_state s JOIN candidate c ON c.id = s.candidate_id")
+                text("""SELECT s.*, c.overlap FROM candidate_state s JOIN candidate c ON c.id = s.candidate_id
+                        WHERE s.last_seq > :since OR c.id IN
+                        (SELECT candidate_id FROM event WHERE seq > :since
+                         UNION SELECT child_id FROM event WHERE seq > :since)"""),
+                {"since": since},
             ).all()
             for row in rows:
                 standing = fold(events_of(connection, row.candidate_id), Overlap.parse(row.overlap))

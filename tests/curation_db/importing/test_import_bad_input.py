@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import struct
 import zlib
@@ -113,6 +114,72 @@ def test_bytes_of_another_encoding_cost_their_rows_only(desk: Any, coco: Coco) -
     assert desk.rejects[0].where == "line 2"
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-32"])
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "txt"])
+def test_text_that_stops_inside_a_character(desk: Any, encoding: str, suffix: str) -> None:
+    rows = ["image,caption", *(f"{n}.png,a dog {n}" for n in range(9))]
+    if suffix == "jsonl":
+        rows = [json.dumps({"image": f"{n}.png", "caption": f"a dog {n}"}) for n in range(9)]
+    data = "".join(f"{row}\n" for row in rows).encode(encoding)
+    report = desk.take(desk.file(f"t.{suffix}", data[:-1]))
+    assert report.captions == 8
+    assert [each.where for each in desk.rejects] == [f"line {len(rows)}"]
+
+
+def test_text_that_holds_no_characters(desk: Any) -> None:
+    data = "image;caption\na.png;ok\n".encode("utf-32") + b"\xff" * 4 + "b.png;x\nc.png;fine\n".encode("utf-32-le")
+    report = desk.take(desk.file("t.csv", data + b"\xff" * 4))
+    assert report.captions == 2
+    assert [each.where for each in desk.rejects] == ["line 3", "line 5"]
+
+
+def test_bytes_that_are_no_text_in_an_extra_column_are_told(desk: Any) -> None:
+    data = "image,candidate,x\na.png,no dog,1\nb.png,no cat,2\n".encode("utf-16")[:-1]
+    report = desk.take(desk.file("t.csv", data))
+    assert (report.candidates, desk.reasons) == (1, ["encoding"])
+
+
+def test_json_of_which_one_character_is_none(desk: Any, coco: Coco) -> None:
+    data = json.dumps(coco()).encode("utf-32-le").replace("giraffes".encode("utf-32-le"), b"\xff" * 4)
+    assert desk.take(desk.file("c.json", data), source="coco").captions == 2
+    assert desk.reasons == ["encoding"]
+
+
+def test_a_broken_text_costs_a_folder_one_line(desk: Any) -> None:
+    for name in ("a", "b", "c"):
+        Image.new("RGB", (7, 5)).save(desk.file(f"photos/{name}.png", b""))
+        desk.file(f"photos/{name}.txt", f"first of {name}\nsecond of {name}\n".encode("utf-16"))
+    path = desk.folder / "photos/a.txt"
+    path.write_bytes(path.read_bytes()[:-1])
+    report = desk.take(desk.folder / "photos")
+    assert (report.captions, desk.reasons, desk.rejects[0].where) == (5, ["encoding"], "a.txt line 2")
+
+
+@pytest.mark.parametrize("members", [{"0": 5}, {"1": 5}, {"1": 5, "2": "x", "3": None}])
+@pytest.mark.parametrize("indent", [None, 1])
+def test_sugarcrepe_members_that_are_none(desk: Any, members: dict[str, Any], indent: int | None) -> None:
+    row = {"filename": "000000000009.jpg", "caption": "a", "negative_caption": "b"}
+    told = dict(sorted({**members, "00": row}.items(), reverse="0" not in members))
+    report = desk.take(desk.file("s.json", json.dumps(told, indent=indent)))
+    assert (report.format, report.candidates, desk.reasons) == ("sugarcrepe", 1, ["malformed"] * len(members))
+
+
+def test_one_line_of_coco_with_a_type(desk: Any, coco: Coco) -> None:
+    assert desk.take(desk.file("c.json", coco(type="captions", version=1, year="2014", x="y"))).captions == 3
+
+
+@pytest.mark.parametrize("indent", [None, 1])
+def test_coco_cut_inside_the_images(desk: Any, coco: Coco, indent: int | None) -> None:
+    data = json.dumps({name: coco()[name] for name in ("info", "images")}, indent=indent)
+    report = desk.take(desk.file("c.json", data[: data.index("height", data.index("000000025"))]))
+    assert (report.format, report.images, desk.reasons) == ("coco", 1, ["truncated"])
+    assert desk.rejects[0].where == "images[1]"
+    whole = json.dumps(coco())
+    report = desk.take(desk.file("d.json", whole[: whole.index('"caption"')]))
+    assert (report.format, report.images, report.unchanged) == ("coco", 1, 1)
+    assert desk.reasons == ["truncated"]
+
+
 def test_deep_nesting_costs_one_row(desk: Any, coco: Coco) -> None:
     told = coco()
     deep = "[" * 100_000 + "]" * 100_000
@@ -216,6 +283,31 @@ def test_pictures_are_looked_at(desk: Any, coco: Coco) -> None:
     # later imports look for files only, unless all pictures are asked for
     assert desk.take(path, pictures=Pictures(locate)).kept == {"missing-file": 1}
     assert desk.take(path, pictures=Pictures(locate, every=True)).kept == {"missing-file": 1, "bad-picture": 3}
+
+
+def test_the_hash_of_a_seen_picture_is_kept(desk: Any) -> None:
+    for name in ("a.png", "b.png"):
+        Image.new("RGB", (30, 20)).save(desk.file(name, b""))
+    _bomb(desk.folder / "bomb.png")
+    digests = [hashlib.sha256((desk.folder / name).read_bytes()).digest() for name in ("a.png", "b.png")]
+    rows = [("a.png", "x"), ("a.png", "y"), ("b.png", "z"), ("bomb.png", "w")]
+    path = desk.file("t.csv", "image,caption\n" + "".join(f"{name},{said}\n" for name, said in rows))
+    seen = Pictures(lambda _source, name: desk.folder / (name or ""))
+    assert desk.take(path, pictures=seen).completed == 0
+    told = "SELECT width, height, content_sha256 FROM image ORDER BY key"
+    assert desk.rows(told) == [(30, 20, digests[0]), (30, 20, digests[1]), (None, None, None)]
+
+
+def test_the_hash_of_a_picture_that_was_not_seen_before_is_added(desk: Any, coco: Coco) -> None:
+    path = desk.file("c.json", coco())
+    desk.take(path)
+    assert desk.rows("SELECT DISTINCT content_sha256 FROM image") == [(None,)]
+    Image.new("RGB", (640, 480)).save(desk.folder / "a.png")
+    every = Pictures(lambda _source, _name: desk.folder / "a.png", every=True)
+    assert desk.take(path, pictures=every).completed == 2
+    (digest,) = desk.rows("SELECT DISTINCT content_sha256 FROM image")[0]
+    assert digest == hashlib.sha256((desk.folder / "a.png").read_bytes()).digest()
+    assert desk.take(path, pictures=every).completed == 0
 
 
 def test_without_a_folder_no_picture_is_missing(desk: Any, coco: Coco) -> None:

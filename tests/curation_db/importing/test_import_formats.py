@@ -68,6 +68,26 @@ def test_captions_and_instances_meet(desk: Any, coco: Coco) -> None:
     assert (report.images, report.objects) == (0, 1)
 
 
+@pytest.mark.parametrize("last", [False, True])
+def test_licences_are_written_once_and_whole(
+    desk: Any, coco: Coco, monkeypatch: pytest.MonkeyPatch, last: bool
+) -> None:
+    """GIVEN a list that comes in several runs, here or at the end of the file THEN one write has all of it."""
+    monkeypatch.setattr("curation_db.importing.json_stream.RUN", 2)
+    told = coco(licenses=[{"id": n} for n in range(5)])
+    if last:
+        told["licenses"] = told.pop("licenses")
+    with desk.store.write() as connection:
+        connection.exec_driver_sql("CREATE TABLE seen(licenses TEXT)")
+        connection.exec_driver_sql(
+            "CREATE TRIGGER see UPDATE ON source BEGIN INSERT INTO seen VALUES (new.licenses); END"
+        )
+    desk.take(desk.file("a.json", told))
+    desk.take(desk.file("b.json", coco(licenses=[{"id": 7}])))
+    assert desk.rows("SELECT licenses FROM seen") == [(json.dumps(told["licenses"]),)]
+    assert desk.rows("SELECT licenses FROM source") == [(json.dumps(told["licenses"]),)]
+
+
 def _negationclip(coco: Coco, **more: Any) -> dict[str, Any]:
     row = {
         "image_id": 9,
@@ -200,6 +220,16 @@ def test_folder_of_pictures(desk: Any) -> None:
     assert sorted(desk.reasons) == ["encoding", "no-picture"]
 
 
+def test_texts_of_a_folder_may_be_of_any_case(desk: Any) -> None:
+    for name in ("c.png", "d.JPG", "e.PNG"):
+        Image.new("RGB", (7, 5)).save(desk.file(f"photos/{name}", b""))
+    for name in ("c.TXT", "d.Txt", "e.txt", "lonely.TXT"):
+        desk.file(f"photos/{name}", f"of {name}")
+    desk.take(desk.folder / "photos")
+    assert desk.rows("SELECT text FROM caption ORDER BY id") == [("of c.TXT",), ("of d.Txt",), ("of e.txt",)]
+    assert [(each.where, str(each.reason)) for each in desk.rejects] == [("lonely.TXT", "no-picture")]
+
+
 @pytest.mark.parametrize(
     ("name", "content", "form"),
     [
@@ -216,6 +246,8 @@ def test_folder_of_pictures(desk: Any) -> None:
         ("a", '[{"image": "a", "caption": ""}]', Format.JSON),
         ("a", '{"image": "a", "caption": ""}\n{"image": "a", "caption": ""}\n', Format.JSONL),
         ("a", '{"image": "a", "caption": ""}', Format.JSONL),
+        ("a", '{"image": "a", "captions": ["a"], "negatives": ["b"]}', Format.JSONL),
+        ("a", '{"image": "a", "caption": "b", "meta": {"x": 1}}', Format.JSONL),
         ("a.csv", "image,caption\n", Format.CSV),
         ("a.tsv", "image\tcaption\n", Format.TSV),
         ("a.txt", "image\tcaption\n", Format.TSV),

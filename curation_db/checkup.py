@@ -1,0 +1,245 @@
+"""Looking a record over, one question at a time, and mending what can be made again. Never raises for what it finds."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+
+from curation_db import backup, database_file, dialect, rebuilding, sessions, store
+from curation_db.errors import CorruptRecord, RecordError
+from curation_db.migrations import HEAD
+from curation_db.soundness import Comparison, compare
+
+Progress = Callable[[str, int, int], None]
+"""Told of a step, how much of it is done, and of how much."""
+_REPAIR = "make it anew out of the events: negwb doctor --repair"
+_FULL_SYNC = 2
+
+
+class Level(StrEnum):
+    """How bad it is."""
+
+    OK = "ok"
+    WARNING = "warning"
+    """To be known; nothing is wrong."""
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """The answer to one question, in a line."""
+
+    name: str
+    level: Level
+    said: str
+    hint: str = ""
+    """What to do about it."""
+
+
+def examine(record: Path, *, progress: Progress | None = None) -> Iterator[Finding]:
+    """Look the record over, the cheap and the grave first; where the file cannot be read, that is all there is."""
+    try:
+        mode = database_file.reading_mode(record) if record.is_file() else dialect.Mode.READ
+        revision = store.known_revision(record, mode)
+    except (RecordError, sqlite3.Error) as error:
+        yield _refused("database", error, record)
+        return
+    yield _guarded("database", record, lambda: _whole(record))
+    yield _guarded("references", record, lambda: _references(record))
+    yield _schema(revision)
+    yield _guarded("log", record, lambda: _log(record, mode))
+    if revision == HEAD:
+        yield from _materialised(record, mode, progress)
+    yield _guarded("sessions", record, lambda: _sessions(record))
+    yield _backups(record)
+
+
+def _refused(name: str, error: Exception, record: Path) -> Finding:
+    told = error if isinstance(error, RecordError) else _in_words(error, record)
+    return Finding(name, Level.ERROR, told.message, told.hint)
+
+
+def _in_words(error: Exception, record: Path) -> RecordError:
+    return dialect.translate(error, record) if isinstance(error, sqlite3.Error) else RecordError(str(error))
+
+
+def _guarded(name: str, record: Path, look: Callable[[], Finding]) -> Finding:
+    try:
+        return look()
+    except (RecordError, sqlite3.Error, ValueError) as error:
+        return _refused(name, error, record)
+
+
+def _whole(record: Path) -> Finding:
+    with database_file.bare_source(record) as connection:
+        faults = database_file.faults_of(connection)
+        event = database_file.newest_event(connection) if not faults else 0
+    if not faults:
+        return Finding("database", Level.OK, f"{record.name} is whole, up to event {event:,}")
+    hint = "its indexes can be made anew: negwb doctor --repair" if only_indexes(faults) else dialect.HOW_TO_GO_BACK
+    more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+    return Finding("database", Level.ERROR, f"{record.name} is damaged: {faults[0]}{more}", hint)
+
+
+def only_indexes(faults: list[str]) -> bool:
+    """Whether all that is wrong are indexes, which can be made again."""
+    return all("missing from index" in line or "wrong # of entries in index" in line for line in faults)
+
+
+def _references(record: Path) -> Finding:
+    with database_file.bare_source(record) as connection:
+        dangling = database_file.dangling(connection)
+    if not dangling:
+        return Finding("references", Level.OK, "every row refers to rows that are there")
+    derived = all(each.split(" ")[0] in {"candidate_state", "queue_entry", "lease"} for each in dangling)
+    told = ", ".join(f"{count:,} of {each}" for each, count in dangling.items())
+    return Finding(
+        "references", Level.ERROR, f"rows refer to rows that are not there: {told}",
+        _REPAIR if derived else dialect.HOW_TO_GO_BACK,
+    )  # fmt: skip
+
+
+def _schema(revision: str) -> Finding:
+    if revision == HEAD:
+        return Finding("schema", Level.OK, f"schema {revision}, the newest that this negwb knows")
+    return Finding(
+        "schema", Level.WARNING, f"schema {revision or 'none'}; this negwb works with {HEAD}",
+        "the next command that writes brings it up to date, after a backup",
+    )  # fmt: skip
+
+
+def _log(record: Path, mode: dialect.Mode) -> Finding:
+    if not dialect.keeps_a_log(record):
+        hint = "any command that writes puts it back into WAL mode"
+        return Finding("log", Level.WARNING, "the file keeps no write-ahead log: readers and writers block", hint)
+    with store.Store(record, mode) as opened, opened.read() as connection:
+        synchronous = int(connection.exec_driver_sql("PRAGMA synchronous").scalar_one())
+    if synchronous != _FULL_SYNC:
+        return Finding("log", Level.ERROR, f"synchronous is {synchronous}, not FULL: a power cut may cost decisions")
+    return Finding("log", Level.OK, "write-ahead log, synchronous FULL: a decision survives a power cut")
+
+
+def _materialised(record: Path, mode: dialect.Mode, progress: Progress | None) -> Iterator[Finding]:
+    try:
+        with store.Store(record, mode) as opened, opened.read() as connection:
+            found = compare(connection, progress=_step(progress, "folding candidates"))
+    except (RecordError, ValueError) as error:
+        yield _refused("states", error, record)
+        return
+    yield _states(found)
+    yield _queue(found)
+
+
+def _step(progress: Progress | None, name: str) -> Callable[[int, int], None] | None:
+    return None if progress is None else lambda done, total: progress(name, done, total)
+
+
+def _states(found: Comparison) -> Finding:
+    if not found.states.ids:
+        told = f"the states of {found.candidates:,} candidates are what their {found.events:,} events say"
+        return Finding("states", Level.OK, told)
+    told = f"{len(found.states.ids):,} of {found.candidates:,} states are not what the events say"
+    return Finding("states", Level.ERROR, f"{told}; {found.states.examples[0]}", _REPAIR)
+
+
+def _queue(found: Comparison) -> Finding:
+    if found.places.ids:
+        told = f"{len(found.places.ids):,} of {found.candidates:,} candidates are not where they belong in the queue"
+        return Finding("queue", Level.ERROR, f"{told}; {found.places.examples[0]}", _REPAIR)
+    if found.strays:
+        return Finding("queue", Level.ERROR, f"{found.strays:,} entries of candidates that are not there", _REPAIR)
+    return Finding("queue", Level.OK, "every candidate is where its events put it")
+
+
+def _sessions(record: Path) -> Finding:
+    with database_file.bare_source(record) as connection:
+        told = sessions.open_sessions(connection)
+        stale = sessions.stale_leases(connection)
+    live = [each for each in told if each.alive]
+    dead = len(told) - len(live)
+    here = ", ".join(map(str, live)) or "nobody"
+    if not dead and not stale:
+        return Finding("sessions", Level.OK, f"at work now: {here}")
+    said = f"at work now: {here}; {dead} sessions ended without saying so, {stale} cards are held by nobody"
+    return Finding("sessions", Level.WARNING, said, "harmless, leases expire; to clear them: negwb doctor --repair")
+
+
+def _backups(record: Path) -> Finding:
+    made = [each for each in backup.listing(backup.folder_of(record)) if each.problem is None]
+    if not made:
+        return Finding("backups", Level.WARNING, "there is no backup of this record", "make one: negwb backup")
+    newest = made[0]
+    size = sum(each.size for each in made) / 1e6
+    said = f"the newest is of {newest.made_at[:16].replace('T', ' ')} UTC, event {newest.event:,}"
+    return Finding("backups", Level.OK, f"{said}; {len(made)} together take {size:,.1f} MB")
+
+
+def repair(record: Path, *, progress: Progress | None = None) -> list[str]:
+    """Mend what can be made again, after a backup; returns what was done, a line each; none: nothing was wrong.
+
+    Raises:
+        RecordError: it is damaged in what cannot be made again, or somebody is in the way; events are untouched.
+    """
+    if not _mendable(record):
+        return []
+    done = [f"backed up as {_keep(record, progress)}"]
+    with store.open_store(record) as opened:
+        done += _rebuild_indexes(record, opened)
+        if strays := rebuilding.clear_strays(opened):
+            done.append(f"removed {strays:,} entries of candidates that are not there")
+        with opened.read() as connection:
+            wrong = compare(connection, progress=_step(progress, "folding candidates")).wrong
+        rebuilding.rebuild(opened, wrong, progress=_step(progress, "rebuilding"))
+        if wrong:
+            done.append(f"made state and queue places of {len(wrong):,} candidates anew")
+        with database_file.bare_source(record) as bare:
+            dead = [each.id for each in sessions.open_sessions(bare) if not each.alive]
+        freed = rebuilding.free_leases(opened, dead)
+        if dead or freed:
+            done.append(f"ended {len(dead)} sessions whose process is gone, and freed {freed} cards")
+    return done
+
+
+def _mendable(record: Path) -> bool:
+    """Whether anything is to be mended.
+
+    Raises:
+        RecordError: the record is such that nothing can be.
+    """
+    found = {each.name: each for each in examine(record)}
+    grave = found["database"]
+    if grave.level is Level.ERROR and "--repair" not in grave.hint:
+        raise CorruptRecord(grave.said, hint=grave.hint)
+    return any("--repair" in each.hint for each in found.values()) or (
+        "log" in found and found["log"].level is Level.WARNING
+    )
+
+
+def _keep(record: Path, progress: Progress | None) -> Path:
+    """A backup, or of a file that makes none, its bytes."""
+    try:
+        return backup.back_up(record, before="repair", progress=_step(progress, "copying, pages")).path
+    except CorruptRecord:
+        folder = backup.folder_of(record) / f"damaged-{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}"
+        try:
+            with database_file.alone(record):
+                kept = database_file.set_aside(record, folder)
+        except sqlite3.Error as error:
+            raise dialect.translate(error, record) from error
+        return kept
+
+
+def _rebuild_indexes(record: Path, opened: store.Store) -> list[str]:
+    with database_file.bare_source(record) as connection:
+        if not database_file.faults_of(connection):
+            return []
+    rebuilding.rebuild_indexes(opened)
+    with database_file.bare_source(record) as connection:
+        left = database_file.faults_of(connection)
+    if left:
+        raise CorruptRecord(f"{record} is damaged in more than its indexes: {left[0]}", hint=dialect.HOW_TO_GO_BACK)
+    return ["made all indexes anew"]

@@ -1,0 +1,202 @@
+"""The record's file as a whole, in SQLite's terms: copying it while others write, checking it, having it alone.
+
+Raises the driver's errors; `backup` and `restore` put them into words (`dialect.translate`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from curation_db import dialect
+from curation_db.dialect import Mode
+
+Progress = Callable[[int, int], None]
+"""Told how much is done, and of how much."""
+
+COMPANIONS = ("-wal", "-shm", "-journal")
+"""What SQLite keeps beside a database, by what is added to its name: it belongs to that file and to no other."""
+PART = ".part"
+"""How a copy is called until it is whole and checked."""
+_DAY_S = 86_400
+_PAGES = 2_000
+"""Copied between two words about the progress: 8 MB."""
+_MOST_FAULTS = 20
+_ALONE_S = 2.0
+"""How long we wait for the others to leave."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What a database holds, all of it at one moment."""
+
+    event: int
+    """The number of the newest event; 0: none."""
+    tables: Mapping[str, int]
+    """Rows of every table, those of the full-text index included."""
+
+
+def contents(connection: sqlite3.Connection) -> Contents:
+    """Count everything; consistent inside a transaction."""
+    names = connection.execute(
+        "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' "
+        "AND sql NOT LIKE 'CREATE VIRTUAL %' ORDER BY name"
+    ).fetchall()
+    tables = {name: int(connection.execute(f'SELECT count(*) FROM "{name}"').fetchone()[0]) for (name,) in names}
+    return Contents(newest_event(connection), tables)
+
+
+def newest_event(connection: sqlite3.Connection) -> int:
+    """The number of the newest event; 0: there is none, or no such table."""
+    try:
+        return int(connection.execute("SELECT coalesce(max(seq), 0) FROM event").fetchone()[0])
+    except sqlite3.OperationalError:  # a schema before the first one of ours
+        return 0
+
+
+def faults_of(connection: sqlite3.Connection) -> list[str]:
+    """What SQLite's integrity check says against the file; none: it is whole."""
+    said = [str(row[0]) for row in connection.execute(f"PRAGMA integrity_check({_MOST_FAULTS})")]
+    return [] if said == ["ok"] else [" ".join(line.split()) for line in said]
+
+
+def dangling(connection: sqlite3.Connection) -> dict[str, int]:
+    """Rows that refer to rows which are not there, as "table → the table it means" to how many."""
+    found: dict[str, int] = {}
+    for table, _, parent, _ in connection.execute("PRAGMA foreign_key_check"):
+        found[f"{table} → {parent}"] = found.get(f"{table} → {parent}", 0) + 1
+    return found
+
+
+def quiet_mode(path: Path) -> Mode:
+    """How to look into a file without leaving anything beside it, where nobody is at work in it."""
+    log = path.with_name(path.name + "-wal")
+    return Mode.READ if log.exists() and log.stat().st_size else Mode.FROZEN
+
+
+def copy_snapshot(source: Path, target: Path, *, progress: Progress | None = None) -> Contents:
+    """Copy the database at `source`, as it is at one moment, to a new file; returns what it held at that moment.
+
+    Others may read and write it meanwhile: neither waits for the other. The copy is on the disk when this returns.
+    """
+    with bare_source(source) as old, dialect.bare(target, Mode.CREATE) as new:
+        held = _copy(old, new, progress)
+    flush(target)
+    return held
+
+
+def bare_source(path: Path) -> dialect.bare:
+    """A connection that reads the record at `path`, whether or not anything may be written there."""
+    return dialect.bare(path, reading_mode(path))
+
+
+def reading_mode(path: Path) -> Mode:
+    """How to open a record that somebody may be at work in, to read it: as ever, or where nothing can be written, as
+    it is (`dialect.reading_mode`)."""
+    writable = os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
+    return Mode.WRITE if writable else dialect.reading_mode(path)
+
+
+def _copy(old: sqlite3.Connection, new: sqlite3.Connection, progress: Progress | None) -> Contents:
+    # the copy is nobody's yet: no journal, no waiting for the disk before the end
+    new.execute("PRAGMA journal_mode=OFF")
+    new.execute("PRAGMA synchronous=OFF")
+    # one read transaction around the counting and all steps of the copying: what others write is not in it
+    old.execute("BEGIN")
+    try:
+        held = contents(old)
+        tell = (lambda _status, left, total: progress(total - left, total)) if progress else None
+        old.backup(new, pages=_PAGES, progress=tell)
+    finally:
+        if old.in_transaction:
+            old.execute("ROLLBACK")
+    return held
+
+
+@contextmanager
+def alone(path: Path) -> Iterator[sqlite3.Connection]:
+    """Have the database at `path` for oneself; all of it is in the one file then, nothing in a log beside it.
+
+    Whoever opens it meanwhile waits, and finds that the file was moved away if it was.
+
+    Raises:
+        sqlite3.OperationalError: somebody else has it open.
+    """
+    with dialect.bare(path, patience=_ALONE_S) as connection:
+        connection.execute("PRAGMA locking_mode=EXCLUSIVE")
+        connection.execute("PRAGMA journal_mode=DELETE")  # refused while anybody else has it open
+        try:
+            connection.execute("BEGIN EXCLUSIVE")
+            connection.execute("COMMIT")  # in this mode the lock stays
+            yield connection
+        except BaseException:
+            with contextlib.suppress(sqlite3.Error):  # `open_store` would do it too
+                connection.execute("PRAGMA journal_mode=WAL")
+            raise
+
+
+def copy_from(connection: sqlite3.Connection, target: Path, *, progress: Progress | None = None) -> Contents:
+    """`copy_snapshot` from a connection that has the database alone."""
+    with dialect.bare(target, Mode.CREATE) as new:
+        held = _copy(connection, new, progress)
+    flush(target)
+    return held
+
+
+def set_aside(path: Path, folder: Path) -> Path:
+    """Copy a database that SQLite cannot read, byte for byte, with what lies beside it, into the new `folder`."""
+    folder.mkdir(parents=True)
+    for each in (path, *companions(path)):
+        shutil.copy2(each, folder / each.name)
+        flush(folder / each.name)
+    flush(folder)
+    return folder / path.name
+
+
+def companions(path: Path) -> list[Path]:
+    """The files beside `path` that belong to it."""
+    return [path.with_name(path.name + suffix) for suffix in COMPANIONS if path.with_name(path.name + suffix).exists()]
+
+
+def put_in_place(made: Path, path: Path) -> None:
+    """Let the file at `made` take the place of `path` in one step; nothing that belonged to `path` stays beside it."""
+    for stale in companions(path):
+        stale.unlink()
+    os.replace(made, path)
+    flush(path.parent)
+
+
+def discard(path: Path) -> None:
+    """Remove a database that was never finished."""
+    for each in (path, *companions(path)):
+        each.unlink(missing_ok=True)
+
+
+def discard_abandoned(folder: Path) -> None:
+    """Remove copies that were never finished, because their process was killed, a day or more ago."""
+    for part in folder.glob(f".*{PART}"):
+        with contextlib.suppress(OSError):
+            if part.stat().st_mtime < time.time() - _DAY_S:
+                discard(part)
+
+
+def part_of(folder: Path, name: str) -> Path:
+    """A name for a copy that is being made."""
+    return folder / f".{name}.{datetime.now(UTC):%H%M%S%f}{PART}"
+
+
+def flush(path: Path) -> None:
+    """Wait until a file, or a folder's list of names, is on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

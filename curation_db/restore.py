@@ -1,0 +1,151 @@
+"""Putting a backup in the record's place: in one step, with what was there kept, and what is lost by it told.
+
+The order is what makes it safe. The backup is copied beside the record and checked; the record is then held alone, so
+that nobody decides anything that would be lost; it is backed up itself; and one rename ends it. Killed anywhere, the
+old record or the new one is there, whole.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from curation_db import backup, database_file, dialect, sessions, store
+from curation_db.database_file import Contents, Progress
+from curation_db.errors import CorruptRecord, NotARecord, RecordError, RecordInUse
+
+_EVENTS = """
+    SELECT actor, count(*) FROM main.event e
+    WHERE NOT EXISTS (SELECT 1 FROM kept.event k WHERE k.uid = e.uid) GROUP BY actor ORDER BY count(*) DESC, actor
+"""
+_ROWS = ("image", "caption", "candidate", "verdict")
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """What the record held that the backup does not; it is in the copy that was made before."""
+
+    by_person: Mapping[str, int] = field(default_factory=dict)
+    """Events, by who made them."""
+    rows: Mapping[str, int] = field(default_factory=dict)
+    """Of images, captions, candidates and verdicts: so many fewer, where there are fewer."""
+
+    @property
+    def events(self) -> int:
+        """Of everybody together."""
+        return sum(self.by_person.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What was put in the record's place, and where the record is now."""
+
+    backup: Path
+    event: int
+    """The newest one there is now; 0: none."""
+    before: Path | None
+    """The copy of what was there; None: nothing was."""
+    damaged: bool
+    """What was there was damaged: the copy is byte for byte, and what is lost by it cannot be told."""
+    loss: Loss
+
+
+def restore(record: Path, chosen: Path, *, force: bool = False, progress: Progress | None = None) -> Restored:
+    """Put a copy of the backup `chosen` in the place of `record`; what is there is backed up first.
+
+    Args:
+        record: The database; it may be missing or damaged.
+        chosen: A backup, or any other record.
+        force: Also while sessions count as live. Whoever really has it open on this machine still prevents it.
+        progress: Told the pages copied and all pages.
+
+    Raises:
+        NotARecord, NewerRecord, CorruptRecord: `chosen` is not what this negwb can work with; nothing was changed.
+        RecordInUse: somebody is at work; nothing was changed.
+        RecordError: no room, or no right to write; nothing was changed.
+    """
+    part = database_file.part_of(record.parent, record.name)
+    database_file.discard_abandoned(record.parent)
+    try:
+        held = _prepare(chosen, part, progress)
+        if not record.exists():
+            database_file.put_in_place(part, record)
+            return Restored(chosen, held.event, None, False, Loss())
+        return _replace(record, part, chosen, held, force=force)
+    except sqlite3.Error as error:
+        raise dialect.translate(error, record) from error
+    except OSError as error:
+        raise RecordError(f"cannot restore {record}: {error.strerror or error}", hint="nothing was changed") from error
+    finally:
+        database_file.discard(part)
+
+
+def _prepare(chosen: Path, part: Path, progress: Progress | None) -> Contents:
+    """Copy the backup beside the record, and see that this negwb can work with it."""
+    if not chosen.is_file():
+        raise NotARecord(f"no file at {chosen}", hint="see what there is: negwb backup --list")
+    try:
+        held = database_file.copy_snapshot(chosen, part, progress=progress)
+        backup.check_copy(part, held, chosen)
+    except sqlite3.DatabaseError as error:
+        raise dialect.translate(error, chosen) from error
+    store.known_revision(part, dialect.Mode.FROZEN, called=chosen)
+    with dialect.bare(part) as copy:
+        sessions.end_all(copy)  # who was at work then is not at work in this file
+    database_file.flush(part)
+    return held
+
+
+def _replace(record: Path, part: Path, chosen: Path, held: Contents, *, force: bool) -> Restored:
+    try:
+        if not force:
+            sessions.refuse_while_at_work(record, "restoring takes the record from under them")
+        with database_file.alone(record) as present:
+            before = _keep_present(present, record)
+            loss = _loss(present, part)
+            database_file.put_in_place(part, record)
+        return Restored(chosen, held.event, before, False, loss)
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & 0xFF not in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
+            raise
+        raise RecordInUse(
+            f"{record.name} is open in another process", hint="leave every negwb that works in it, then try again"
+        ) from error
+    except (CorruptRecord, sqlite3.DatabaseError) as error:
+        if isinstance(error, sqlite3.DatabaseError) and not isinstance(dialect.translate(error, record), CorruptRecord):
+            raise
+    # damaged: nobody can be asked to leave it, and no copy but of its bytes can be made
+    folder = backup.folder_of(record) / f"damaged-{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}"
+    before = database_file.set_aside(record, folder)
+    database_file.put_in_place(part, record)
+    return Restored(chosen, held.event, before, True, Loss())
+
+
+def _keep_present(present: sqlite3.Connection, record: Path) -> Path:
+    folder = backup.folder_of(record)
+    folder.mkdir(exist_ok=True)
+    part = database_file.part_of(folder, record.name)
+    try:
+        held = database_file.copy_from(present, part)
+        return backup.keep(part, held, record, None, before="restore").path
+    finally:
+        database_file.discard(part)
+
+
+def _loss(present: sqlite3.Connection, part: Path) -> Loss:
+    present.execute("ATTACH ? AS kept", (dialect.uri(part, dialect.Mode.FROZEN),))
+    try:
+        by_person = dict(present.execute(_EVENTS).fetchall())
+        rows = {name: _count(present, "main", name) - _count(present, "kept", name) for name in _ROWS}
+    except sqlite3.OperationalError:  # another schema
+        return Loss()
+    finally:
+        present.execute("DETACH kept")
+    return Loss(by_person, {name: fewer for name, fewer in rows.items() if fewer > 0})
+
+
+def _count(connection: sqlite3.Connection, database: str, table: str) -> int:
+    return int(connection.execute(f"SELECT count(*) FROM {database}.{table}").fetchone()[0])

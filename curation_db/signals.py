@@ -1,0 +1,159 @@
+"""Signals: why a candidate may be worth a person's time sooner than others, each from 0 (not at all) to 1.
+
+Worked out from the record, many candidates at a time; stored only as the priorities of a policy (`ordering`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, text
+
+from curation_db.lint import Subject, lint
+
+THRESHOLD = 0.5
+"""Of P(present): where a judge's no turns into a yes."""
+_MANY_WARNINGS = 3
+
+
+class Signal(StrEnum):
+    """What a policy can weigh."""
+
+    CONFLICT = "conflict"
+    """The judges disagree: the spread of their P(present), and a little for a mean near one half."""
+    THRESHOLD = "threshold"
+    """A judge is near its threshold: 1 at it, 0 where all are as sure as can be."""
+    LINT = "lint"
+    """The checks warn: so many warnings of three."""
+    RARE_CUE = "rare-cue"
+    """Few candidates have this cue."""
+    RARE_CONCEPT = "rare-concept"
+    """Few candidates deny this."""
+    RANDOM = "random"
+    """A draw, the same every time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stands:
+    """What must be counted over all candidates to tell what is rare; empty where nobody asks."""
+
+    total: int = 0
+    cues: Mapping[str | None, int] = field(default_factory=dict)
+    concepts: Mapping[str | None, int] = field(default_factory=dict)
+
+
+def stands_of(connection: Connection, wanted: Collection[Signal]) -> Stands:
+    """The counts that `wanted` needs; reads every candidate's row once."""
+    cues = _counts(connection, "cue") if Signal.RARE_CUE in wanted else {}
+    concepts = _counts(connection, "concept") if Signal.RARE_CONCEPT in wanted else {}
+    return Stands(sum((cues or concepts).values()), cues, concepts)
+
+
+def _counts(connection: Connection, column: str) -> dict[str | None, int]:
+    rows = connection.execute(text(f"SELECT lower({column}) AS word, count(*) AS n FROM candidate GROUP BY 1"))
+    return {row.word: row.n for row in rows}
+
+
+def signals_of(
+    connection: Connection, ids: Sequence[int], wanted: Collection[Signal], stands: Stands
+) -> dict[int, dict[Signal, float]]:
+    """The wanted signals of these candidates, by id; ids of none are left out."""
+    rows = {row.id: row for row in connection.execute(_CANDIDATES, {"ids": list(ids)})}
+    values: dict[int, dict[Signal, float]] = {number: {} for number in rows}
+    judged = _judged(connection, ids) if {Signal.CONFLICT, Signal.THRESHOLD} & set(wanted) else {}
+    warned = _warnings(connection, rows) if Signal.LINT in wanted else {}
+    for number, row in rows.items():
+        own = values[number]
+        ps = judged.get(number, [])
+        for signal in wanted:
+            match signal:
+                case Signal.CONFLICT:
+                    own[signal] = conflict(ps)
+                case Signal.THRESHOLD:
+                    own[signal] = nearness(ps)
+                case Signal.LINT:
+                    own[signal] = min(1.0, warned[number] / _MANY_WARNINGS)
+                case Signal.RARE_CUE:
+                    own[signal] = rarity(stands.cues.get(_lower(row.cue), 1), stands.total)
+                case Signal.RARE_CONCEPT:
+                    own[signal] = rarity(stands.concepts.get(_lower(row.concept), 1), stands.total)
+                case Signal.RANDOM:
+                    own[signal] = draw(row.source_id, row.key)
+    return values
+
+
+def conflict(ps: Sequence[float]) -> float:
+    """How far the judges are apart, and how far from sure they are together; no judge: 0."""
+    if not ps:
+        return 0.0
+    unsure = 1 - 2 * abs(math.fsum(ps) / len(ps) - 0.5)
+    return (max(ps) - min(ps) + 0.1 * unsure) / 1.1
+
+
+def nearness(ps: Sequence[float]) -> float:
+    """How near the nearest judge is to its threshold; no judge: 0."""
+    return max((1 - abs(p - THRESHOLD) / max(THRESHOLD, 1 - THRESHOLD) for p in ps), default=0.0)
+
+
+def rarity(count: int, total: int) -> float:
+    """The surprisal of meeting one of `count` among `total`, by that of meeting a single one."""
+    return 0.0 if total < 2 else math.log(total / max(1, count)) / math.log(total)
+
+
+def draw(source_id: int, key: str) -> float:
+    """A number from 0 to 1 that is the candidate's own."""
+    told = f"order\0{source_id}\0{key}".encode("utf-8", "surrogatepass")
+    return int.from_bytes(hashlib.blake2b(told, digest_size=8).digest(), "big") / 2**64
+
+
+_CANDIDATES = text("""
+    SELECT c.id, c.source_id, c.key, c.text, c.concept, c.cue, c.tokens, c.image_id, c.caption_id, t.text AS caption
+    FROM candidate c LEFT JOIN caption t ON t.id = c.caption_id WHERE c.id IN :ids
+""").bindparams(bindparam("ids", expanding=True))
+_VERDICTS = text("""
+    SELECT candidate_id, p FROM verdict WHERE candidate_id IN :ids AND question = 'present' AND p IS NOT NULL
+""").bindparams(bindparam("ids", expanding=True))
+_SIBLINGS = text("SELECT id, image_id, text FROM caption WHERE image_id IN :images").bindparams(
+    bindparam("images", expanding=True)
+)
+_OBJECTS = text("SELECT image_id, category, count AS n FROM image_object WHERE image_id IN :images").bindparams(
+    bindparam("images", expanding=True)
+)
+
+
+def _judged(connection: Connection, ids: Sequence[int]) -> dict[int, list[float]]:
+    found: dict[int, list[float]] = defaultdict(list)
+    for row in connection.execute(_VERDICTS, {"ids": list(ids)}):
+        found[row.candidate_id].append(row.p)
+    return found
+
+
+def _warnings(connection: Connection, rows: Mapping[int, Any]) -> dict[int, int]:
+    """How many checks warn about each candidate."""
+    images = sorted({row.image_id for row in rows.values()})
+    captions: dict[int, list[tuple[int, str]]] = defaultdict(list)
+    for row in connection.execute(_SIBLINGS, {"images": images}):
+        captions[row.image_id].append((row.id, row.text))
+    objects: dict[int, dict[str, int]] = defaultdict(dict)
+    for row in connection.execute(_OBJECTS, {"images": images}):
+        objects[row.image_id][row.category] = row.n
+    return {number: _warned(row, captions, objects) for number, row in rows.items()}
+
+
+def _warned(row: Any, captions: Mapping[int, list[tuple[int, str]]], objects: Mapping[int, Mapping[str, int]]) -> int:
+    siblings = tuple(told for number, told in captions[row.image_id] if number != row.caption_id)
+    subject = Subject(
+        text=row.text, concept=row.concept, cue=row.cue, tokens=row.tokens, caption=row.caption,
+        siblings=siblings, objects=objects[row.image_id],
+    )  # fmt: skip
+    return sum(not finding.ok for finding in lint(subject))
+
+
+def _lower(word: str | None) -> str | None:
+    return word.lower() if word is not None else None

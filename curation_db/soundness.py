@@ -1,0 +1,216 @@
+"""Whether what the record materialises is what its events say: every state, every place in the queue.
+
+One pass over candidates, events and queue entries side by side, each read in the order of the candidates' ids, so a
+million candidates are compared in well under a minute and in little memory. Equal histories are folded once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, text
+
+from curation_db.fold import Happened, Overlap, Standing, fold
+from curation_db.grouping import CLOSED, passes_key, people_key
+from curation_db.ordering import ORDERINGS
+from curation_db.words import Kind, Role, Stream
+
+Progress = Callable[[int, int], None]
+_BATCH = 5_000
+_EXAMPLES = 3
+
+_CANDIDATES = """
+    SELECT c.id, c.overlap, c.audit, CASE c.pipeline WHEN 'edit' THEN c.generator END, s.candidate_id,
+           s.state, s.accepts, s.rejects, s.unsures, s.wanted, s.flagged, s.notes, s.last_seq
+    FROM candidate c LEFT JOIN candidate_state s ON s.candidate_id = c.id ORDER BY c.id
+"""
+_EVENTS = """
+    SELECT candidate_id, seq, actor, role, kind, verdict, undo_of FROM event INDEXED BY event_candidate
+    ORDER BY candidate_id, seq
+"""
+_ENTRIES = "SELECT candidate_id, ordering, group_id FROM queue_entry ORDER BY candidate_id"
+
+
+class _Said(NamedTuple):
+    """An event without what differs from candidate to candidate."""
+
+    actor: str
+    role: str
+    kind: str
+    verdict: str | None
+    undoes: int | None
+    """Place (from 1) in the candidate's history of the event that this one takes back."""
+
+
+Place = tuple[str, str, str]
+"""A queue group by its key: stream, voters, passes."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """How many candidates are wrong in one way, and which."""
+
+    what: str
+    ids: list[int] = field(default_factory=list)
+    examples: list[str] = field(default_factory=list)
+
+    def note(self, candidate_id: int, said: str) -> None:
+        """One more."""
+        self.ids.append(candidate_id)
+        if len(self.examples) < _EXAMPLES:
+            self.examples.append(f"candidate {candidate_id}: {said}")
+
+
+@dataclass(slots=True)
+class Comparison:
+    """What the pass found."""
+
+    candidates: int = 0
+    events: int = 0
+    states: Tally = field(default_factory=lambda: Tally("state"))
+    """State or counts are not the fold's, or there is no row."""
+    places: Tally = field(default_factory=lambda: Tally("queue"))
+    """Not in the queue's right group, or not once in every ordering that is kept for all."""
+    strays: int = 0
+    """Events and queue entries of candidates that are not there."""
+
+    @property
+    def wrong(self) -> list[int]:
+        """The candidates to be rebuilt."""
+        return sorted({*self.states.ids, *self.places.ids})
+
+    @property
+    def sound(self) -> bool:
+        """Whether all of it is as it must be."""
+        return not (self.states.ids or self.places.ids or self.strays)
+
+
+def compare(connection: Connection, *, progress: Progress | None = None) -> Comparison:
+    """Fold every candidate anew and compare; `progress` is told the candidates done and all of them."""
+    found = Comparison()
+    people: dict[str, int] = {row.name: row.id for row in connection.execute(text("SELECT name, id FROM annotator"))}
+    groups: dict[int, Place] = {
+        row[0]: (row[1], row[2], row[3])
+        for row in connection.execute(text("SELECT id, stream, voters, passes FROM queue_group"))
+    }
+    total = int(connection.execute(text("SELECT count(*) FROM candidate")).scalar_one())
+    events, entries = _ById(_stream(connection, _EVENTS)), _ById(_stream(connection, _ENTRIES))
+    for row in _stream(connection, _CANDIDATES):
+        history = events.of(row[0])
+        standing, fields = _folded(_history(history), row[1])
+        _check_state(found.states, row, (*fields, history[-1][1] if history else 0))
+        place = _place(standing, audit=bool(row[2]), editor=row[3], people=people)
+        _check_place(found.places, row[0], place, entries.of(row[0]), groups)
+        found.candidates += 1
+        found.events += len(history)
+        if progress is not None and found.candidates % _BATCH == 0:
+            progress(found.candidates, total)
+    found.strays = events.rest() + entries.rest()
+    if progress is not None:
+        progress(total, total)
+    return found
+
+
+def _stream(connection: Connection, statement: str) -> Iterator[Any]:
+    result = connection.execution_options(yield_per=_BATCH).exec_driver_sql(statement)
+    for part in result.partitions():
+        yield from part
+
+
+class _ById:
+    """Rows in the order of their first column, handed out for one id after the other."""
+
+    def __init__(self, rows: Iterator[Any]) -> None:
+        self._rows = rows
+        self._next = next(rows, None)
+        self._skipped = 0
+
+    def of(self, wanted: int) -> list[Any]:
+        """The rows of `wanted`, which only grows from call to call."""
+        found: list[Any] = []
+        row = self._next
+        while row is not None and row[0] <= wanted:
+            if row[0] == wanted:
+                found.append(row)
+            else:
+                self._skipped += 1
+            row = next(self._rows, None)
+        self._next = row
+        return found
+
+    def rest(self) -> int:
+        """How many rows nobody asked for, with those behind the last id."""
+        left = sum(1 for _ in self._rows) + (self._next is not None)
+        return self._skipped + left
+
+
+def _history(rows: list[Any]) -> tuple[_Said, ...]:
+    places = {row[1]: place for place, row in enumerate(rows, 1)} if len(rows) > 1 else {}
+    return tuple(
+        _Said(actor, role, kind, verdict, places.get(undo_of)) for _, _, actor, role, kind, verdict, undo_of in rows
+    )
+
+
+@lru_cache(maxsize=16_384)
+def _folded(history: tuple[_Said, ...], overlap: str) -> tuple[Standing, tuple[Any, ...]]:
+    """The standing, and the columns that it is written to."""
+    happened = [
+        Happened(place, s.actor, Role(s.role), Kind(s.kind), Kind(s.verdict) if s.verdict else None, s.undoes)
+        for place, s in enumerate(history, 1)
+    ]
+    told = fold(happened, Overlap.parse(overlap))
+    fields = (
+        str(told.state), told.accepts, told.rejects, told.unsures, told.wanted, int(told.flagged), told.notes,
+    )  # fmt: skip
+    return told, fields
+
+
+def _check_state(tally: Tally, row: Any, expected: tuple[Any, ...]) -> None:
+    if row[4] is None:
+        tally.note(row[0], "it has no state")
+    elif tuple(row[5:]) != expected:
+        tally.note(row[0], f"{_told(tuple(row[5:]))} is stored, its events come to {_told(expected)}")
+
+
+def _told(fields: tuple[Any, ...]) -> str:
+    state, accepts, rejects, unsures, wanted, flagged, notes, last = fields
+    return (
+        f"{state} ({accepts} for, {rejects} against, {unsures} unsure, {wanted} wanted,"
+        f" {'flagged, ' if flagged else ''}{notes} notes, event {last})"
+    )
+
+
+def _place(standing: Standing, *, audit: bool, editor: str | None, people: dict[str, int]) -> Place:
+    """The group a candidate belongs to (as `standing.refold` puts it there)."""
+    if standing.wanted == 0:
+        return _CLOSED
+    if not standing.voters and not standing.passes and editor is None:
+        return _FRESH_AUDIT if audit else _FRESH_REVIEW
+    passes = dict(standing.passes)
+    if editor is not None and editor not in standing.voters:
+        passes[editor] = passes.get(editor, 0) + 1
+    return (
+        str(Stream.AUDIT if audit else Stream.REVIEW),
+        people_key(people[name] for name in standing.voters if name in people),
+        passes_key({people[name]: times for name, times in passes.items() if name in people}),
+    )
+
+
+_CLOSED: Place = (CLOSED, people_key(()), passes_key({}))
+_FRESH_AUDIT: Place = (str(Stream.AUDIT), people_key(()), passes_key({}))
+_FRESH_REVIEW: Place = (str(Stream.REVIEW), people_key(()), passes_key({}))
+_ORDERINGS = frozenset(ORDERINGS)
+
+
+def _check_place(tally: Tally, number: int, expected: Place, entries: list[Any], groups: dict[int, Place]) -> None:
+    names = {entry[1] for entry in entries}
+    # other orderings are worked out in the background, so a candidate may lack them
+    if len(entries) != len(names) or not names >= _ORDERINGS:
+        listed = ", ".join(sorted(str(entry[1]) for entry in entries)) or "no ordering"
+        tally.note(number, f"it is queued in {listed}")
+    elif any(groups.get(entry[2]) != expected for entry in entries):
+        stored = next(place for entry in entries if (place := groups.get(entry[2])) != expected)
+        tally.note(number, f"it is queued among {stored}, and belongs to {expected}")

@@ -1,0 +1,113 @@
+"""Reads the labelled rows of the lint (tests/curation_db/fixtures/lint_sample.txt), and asks the rules about them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from curation_db.bpe import count_tokens
+from curation_db.lint import Context, Rule, Subject, lint, near_key, same_key
+from curation_db.linting.nouns import concept_key
+from curation_db.negation import first_cue
+
+SAMPLE = Path(__file__).parents[1] / "curation_db" / "fixtures" / "lint_sample.txt"
+NOBODY_ELSE = Context(candidates=1, same_concept=1)
+
+
+class Labelled(NamedTuple):
+    """One row: what a careful reader says that `rule` should find."""
+
+    rule: str
+    split: str
+    wrong: bool
+    fields: tuple[str, ...]
+
+
+class Score(NamedTuple):
+    """Right and wrong answers of a rule."""
+
+    hits: int
+    false_alarms: int
+    misses: int
+    passes: int
+
+    @property
+    def precision(self) -> float:
+        return self.hits / max(1, self.hits + self.false_alarms)
+
+    @property
+    def recall(self) -> float:
+        return self.hits / max(1, self.hits + self.misses)
+
+
+def read_sample() -> list[Labelled]:
+    """All rows; "\\n" in a row is a line end."""
+    rows, rule, split = [], "", ""
+    for line in SAMPLE.read_text("utf-8").splitlines():
+        if line.startswith("["):
+            rule = line.strip("[]")
+        elif line.startswith("== "):
+            split = line[3:]
+        elif line[:2] in {"+ ", "- "}:
+            fields = tuple(part.replace("\\n", "\n") for part in line[2:].split(" || "))
+            rows.append(Labelled(rule, split, line[0] == "+", fields))
+    return rows
+
+
+def subject(text: str, concept: str | None = None, **known: object) -> Subject:
+    """A subject whose cue and tokens are counted, as the record does it."""
+    cue = first_cue(text)
+    told = {"caption": None, "objects": {}, "cue": cue.word if cue else None, "tokens": count_tokens(text), **known}
+    return Subject(text=text, concept=concept, **told)  # type: ignore[arg-type]
+
+
+def finds(rule: Rule, told: Subject, context: Context | None = None) -> bool:
+    """Whether `rule`, asked alone, finds something."""
+    return any(not finding.ok for finding in lint(told, {rule}, context))
+
+
+def _pair(rule: Rule) -> Callable[..., bool]:
+    def ask(one: str, other: str) -> bool:
+        same, near = same_key(one) == same_key(other), near_key(one) == near_key(other)
+        context = Context(candidates=2, same_concept=0, same_here=int(same), near_here=int(near and not same))
+        return finds(rule, subject(one), context)
+
+    return ask
+
+
+ASK: dict[str, Callable[..., bool]] = {
+    "no-cue": lambda text: finds(Rule.NO_CUE, subject(text)),
+    "unchanged": lambda caption, text: finds(Rule.UNCHANGED, subject(text, caption=caption)),
+    "concept-lost": lambda concept, text: finds(Rule.CONCEPT_LOST, subject(text, concept)),
+    "in-caption": lambda concept, seen: finds(Rule.IN_CAPTION, subject("no such thing", concept, caption=seen)),
+    "in-sibling": lambda concept, seen: finds(
+        Rule.IN_SIBLING, subject("no such thing", concept, siblings=("a view", seen))
+    ),
+    "in-objects": lambda concept, seen: finds(
+        Rule.IN_OBJECTS, subject("no such thing", concept, objects=dict.fromkeys(seen.split(", "), 1))
+    ),
+    "double-negation": lambda text: finds(Rule.DOUBLE_NEGATION, subject(text)),
+    "ambiguous-scope": lambda text: finds(Rule.AMBIGUOUS_SCOPE, subject(text)),
+    "chatter": lambda text: finds(Rule.CHATTER, subject(text)),
+    "duplicate": _pair(Rule.DUPLICATE),
+    "near-duplicate": _pair(Rule.NEAR_DUPLICATE),
+    "over-frequent": lambda one, other: concept_key(one) == concept_key(other),
+}
+
+
+def rows_of(rule: str) -> list[Labelled]:
+    """The rows about `rule`; naming in a caption and in its siblings share theirs."""
+    listed = "in-text" if rule in {"in-caption", "in-sibling"} else rule
+    return [row for row in read_sample() if row.rule == listed]
+
+
+def score(rule: str, split: str) -> tuple[Score, list[Labelled]]:
+    """How `rule` does on `split`, and the rows that it gets wrong."""
+    rows = [row for row in rows_of(rule) if row.split == split]
+    said = [ASK[rule](*row.fields) for row in rows]
+    hits = sum(row.wrong and answer for row, answer in zip(rows, said, strict=True))
+    alarms = sum(not row.wrong and answer for row, answer in zip(rows, said, strict=True))
+    misses = sum(row.wrong and not answer for row, answer in zip(rows, said, strict=True))
+    wrong = [row for row, answer in zip(rows, said, strict=True) if row.wrong != answer]
+    return Score(hits, alarms, misses, len(rows) - hits - alarms - misses), wrong
