@@ -5,10 +5,12 @@ stdout is data, stderr is everything else. Nothing heavy is imported here or at 
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
+import warnings
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 
 import typer
 from typer.core import TyperGroup
@@ -17,10 +19,25 @@ from workbench.errors import ExitCode, NegwbError
 
 
 class _InOrder(TyperGroup):
-    """Lists the commands in the order of the work, not of the alphabet."""
+    """Lists the commands in the order of the work (typer would put groups of commands last)."""
+
+    order = (
+        "demo",
+        "init",
+        "import",
+        "curate",
+        "export",
+        "train",
+        "bench",
+        "report",
+        "status",
+        "backup",
+        "restore",
+        "doctor",
+    )
 
     def list_commands(self, ctx: Any) -> list[str]:
-        return list(self.commands)
+        return sorted(self.commands, key=lambda name: self.order.index(name) if name in self.order else len(self.order))
 
 
 app = typer.Typer(
@@ -52,7 +69,7 @@ def root(
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and stop.")
     ] = False,
 ) -> None:
-    """Teach CLIP the word "no": import captions, curate negated ones, freeze a training set.
+    """Teach CLIP the word "no": import captions, curate negated ones, train on them, measure.
 
     A first look, with everything drawn and simulated on this machine:  negwb demo
     """
@@ -60,9 +77,21 @@ def root(
 
 
 def _register() -> None:
-    from workbench.commands import curate, demo, export, imports, init, status  # noqa: PLC0415
+    from workbench.commands import (  # noqa: PLC0415
+        backup,
+        bench,
+        curate,
+        demo,
+        doctor,
+        export,
+        imports,
+        init,
+        report,
+        status,
+        train,
+    )
 
-    for module in (demo, init, imports, curate, export, status):
+    for module in (demo, init, imports, curate, export, train, bench, report, status, backup, doctor):
         module.register(app)
 
 
@@ -71,6 +100,7 @@ _register()
 
 def main() -> int:
     """Run the command line; returns the exit code."""
+    warnings.showwarning = _show_warning
     try:
         code = app(standalone_mode=False, prog_name="negwb")
         sys.stdout.flush()
@@ -120,11 +150,48 @@ def _nobody_reads() -> int:
 
 
 def _tell_record_error(error: Exception) -> int:
+    """Errors of the floors below, which know no exit codes."""
+    from benchmarks.errors import BenchError  # noqa: PLC0415
     from curation_db.errors import RecordError  # noqa: PLC0415
+    from trainers.errors import TrainerError  # noqa: PLC0415
 
     if isinstance(error, RecordError):
         return _fail(error.message, error.hint, ExitCode.DATABASE)
+    if isinstance(error, BenchError | TrainerError):
+        return _fail(error.message, error.hint, ExitCode.FAILED)
+    if isinstance(error, OSError) and error.errno in _DISK_TROUBLE:
+        return _tell_disk_trouble(error)
     raise error
+
+
+_DISK_TROUBLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
+
+
+def _tell_disk_trouble(error: OSError) -> int:
+    """A disk that is full, read-only or broken is no bug of ours, wherever it shows."""
+    try:
+        sys.stdout.flush()
+    except OSError:  # it was our output that found no room: the interpreter must not try again
+        _nobody_reads()
+    where = f"cannot write {error.filename}" if error.filename else "cannot write"
+    return _fail(f"{where}: {error.strerror}", "free some space, or write elsewhere", ExitCode.UNEXPECTED)
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Warnings of the floors below are for the person, in a line; anybody else's are for developers."""
+    if category.__module__.startswith(("curation_db", "workbench")):
+        from curation_db.text import display_text  # noqa: PLC0415
+
+        typer.echo(f"negwb: {display_text(str(message), limit=400)}", err=True)
+    else:
+        typer.echo(warnings.formatwarning(message, category, filename, lineno), err=True, nl=False)
 
 
 def _fail(message: str, hint: str, code: ExitCode) -> int:

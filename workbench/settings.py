@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import tempfile
 import tomllib
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import UsageError
+from workbench.toml_edit import folder_line, with_folder
 
 TEMPLATE = """\
 # A workspace of negwb. Every setting is optional; what stands here is its default.
@@ -20,7 +22,8 @@ TEMPLATE = """\
 # coco = ["../coco/train2014"]
 
 [curate]
-order = "conflict"          # conflict: what the judges disagree on first; oldest
+order = "conflict"          # first: conflict, threshold, lint, rare-cue, rare-concept, random, oldest, or a sum
+                            # of them such as "0.7*conflict + 0.3*lint"
 overlap = "1"               # people per candidate: "1", "3", or "2+1" (a third only when two differ)
 audit_rate = 0.1            # share of new candidates kept for the blind audit
 audit_share = 0.1           # share of served cards that come from the audit
@@ -31,6 +34,12 @@ theme = "negwb-dark"        # negwb-dark, negwb-light, or any theme of Textual
 [curate.keys]
 # Other keys for an action, by its id as the help shows it:
 # accept = "a,enter"
+
+[train]
+# A recipe of your own, by the names of a run's config.json; what is not said is the published one:
+# lr = 1e-6
+# batch = 512
+# epochs = 15
 """
 
 
@@ -56,7 +65,11 @@ class CurateSettings:
     """Action id to keys, comma-separated."""
 
 
-_CHOICES = {"order": ("conflict", "oldest"), "images": ("auto", "kitty", "sixel", "halfcell", "none")}
+_CHOICES = {"images": ("auto", "kitty", "sixel", "halfcell", "none")}
+_SHARES = ("audit_rate", "audit_share")
+_OWN_THEMES = ("negwb-dark", "negwb-light")
+_KINDS = {str: 'text in quotes, as in "1"', float: "a number", bool: "true or false", dict: "a table"}
+_MEND = "mend the file, or compare it with one from: negwb init"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +79,8 @@ class Settings:
     pictures: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Source name to folders, relative to the workspace or absolute."""
     curate: CurateSettings = field(default_factory=CurateSettings)
+    train: Mapping[str, Any] = field(default_factory=dict)
+    """Of `trainers.settings.TrainSettings`: the workspace's own defaults; its paths are relative to the workspace."""
 
 
 def read_settings(path: Path) -> Settings:
@@ -74,84 +89,179 @@ def read_settings(path: Path) -> Settings:
     Raises:
         UsageError: not readable as TOML, an unknown name, or a value of the wrong kind.
     """
+    return _parse(_read(path), path)
+
+
+def _read(path: Path) -> str:
+    """The file's text with the line ends that it has."""
     try:
-        told = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"{path}: {error}", hint="mend the file, or compare it with one from: negwb init") from error
-    unknown = sorted(told.keys() - {"pictures", "curate"})
+        return path.read_bytes().decode("utf-8")
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror or error}", hint="see that you may read it") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path}: {error}", hint=_MEND) from error
+
+
+def _parse(text: str, path: Path) -> Settings:
+    try:
+        told = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:  # beside TOML's own: a number of 5,000 digits, brackets without end
+        raise UsageError(f"{path}: {error}", hint=_MEND) from error
+    unknown = sorted(told.keys() - {"pictures", "curate", "train"})
     if unknown:
-        raise UsageError(f"{path}: unknown table [{unknown[0]}]", hint="known: pictures, curate")
-    return Settings(_pictures(told.get("pictures", {}), path), _curate(told.get("curate", {}), path))
+        raise UsageError(f"{path}: unknown table [{unknown[0]}]", hint="known: pictures, curate, train")
+    return Settings(
+        _pictures(told.get("pictures", {}), path), _curate(told.get("curate", {}), path), _train(told, path)
+    )
 
 
-def _pictures(told: Mapping[str, Any], path: Path) -> dict[str, tuple[str, ...]]:
+def _pictures(told: Any, path: Path) -> dict[str, tuple[str, ...]]:
     folders: dict[str, tuple[str, ...]] = {}
-    for source, listed in told.items():
+    for source, listed in _table(told, "pictures", path).items():
         named = [listed] if isinstance(listed, str) else listed
         if not isinstance(named, list) or not all(isinstance(folder, str) for folder in named):
-            raise UsageError(f"{path}: [pictures] {source}: a list of folders is expected")
+            hint = f"write it as in: {folder_line(source, ['../coco/train2014'])}"
+            raise UsageError(f"{path}: [pictures] {source} = {listed!r}: a list of folders is expected", hint=hint)
+        if any("\0" in folder for folder in named):
+            raise UsageError(f"{path}: [pictures] {source} = {listed!r}", hint="no folder has \\u0000 in its name")
         folders[source] = tuple(named)
     return folders
 
 
-def _curate(told: Mapping[str, Any], path: Path) -> CurateSettings:
-    known = {item.name: item for item in fields(CurateSettings)}
-    for name, value in told.items():
+def _curate(told: Any, path: Path) -> CurateSettings:
+    known = {item.name for item in fields(CurateSettings)}
+    table = _table(told, "curate", path)
+    for name, value in table.items():
         if name not in known:
             raise UsageError(f"{path}: [curate] has no setting {name!r}", hint=f"known: {', '.join(sorted(known))}")
         _check(name, value, path)
-    return CurateSettings(**told)
+    return CurateSettings(**table)
 
 
-def _check(name: str, value: object, path: Path) -> None:
-    default = getattr(CurateSettings(), name)
-    wanted: tuple[type, ...] = (int, float) if isinstance(default, float) else (type(default),)
-    if not isinstance(value, wanted) or (isinstance(value, bool) and bool not in wanted):
-        raise UsageError(f"{path}: [curate] {name} = {value!r}: a {wanted[-1].__name__} is expected")
+def _table(told: Any, name: str, path: Path) -> dict[str, Any]:
+    if not isinstance(told, dict):
+        raise UsageError(f"{path}: {name} = {told!r}: a table is expected", hint=f"begin it with the line [{name}]")
+    return told
+
+
+def _train(told: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
+    from trainers.errors import TrainerError  # noqa: PLC0415 -- most commands read no recipe
+    from trainers.settings import TrainSettings  # noqa: PLC0415
+
+    recipe = told.get("train", {})
+    if not isinstance(recipe, dict):
+        raise UsageError(f"{path}: [train] must be a table")
+    if recipe:
+        try:
+            TrainSettings.from_dict(recipe)
+        except TrainerError as error:
+            raise UsageError(f"{path}: [train]: {error.message}", hint=error.hint) from error
+    return recipe
+
+
+def _check(name: str, value: Any, path: Path) -> None:
+    kind = type(getattr(CurateSettings(), name))
+    if not (type(value) is kind or (kind is float and type(value) is int)):
+        raise UsageError(f"{path}: [curate] {name} = {value!r}", hint=f"what is expected: {_KINDS[kind]}")
+    if name == "keys":
+        _check_keys(value, path)
+    elif problem := _allowed(name, value):
+        raise UsageError(f"{path}: [curate] {name} = {value!r}", hint=problem)
+
+
+def _allowed(name: str, value: Any) -> str:
+    """What is allowed, where `value` is not; else nothing."""
     if name in _CHOICES and value not in _CHOICES[name]:
-        raise UsageError(f"{path}: [curate] {name} = {value!r}", hint=f"one of: {', '.join(_CHOICES[name])}")
-    if name in {"audit_rate", "audit_share"} and not 0 <= float(str(value)) <= 1:
-        raise UsageError(f"{path}: [curate] {name} = {value!r}: a share from 0 to 1 is expected")
+        return f"one of: {', '.join(_CHOICES[name])}"
+    if name in _SHARES and not 0 <= value <= 1:
+        return "a share from 0 to 1"
+    if name == "overlap":
+        return _overlap(value)
+    if name == "order":
+        return _order(value)
+    if name == "theme" and value not in _OWN_THEMES:
+        from workbench.tui.themes import known  # noqa: PLC0415 -- 0.2 s that the house's own themes need not cost
+
+        return "" if value in known() else f"one of: {', '.join(known())}"
+    return ""
+
+
+def _order(value: str) -> str:
+    from curation_db.ordering import Policy  # noqa: PLC0415 -- 0.1 s, only where an order is told
+
+    try:
+        Policy.parse(value)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+def _overlap(value: str) -> str:
+    from curation_db.fold import Overlap  # noqa: PLC0415
+
+    try:
+        Overlap.parse(value)
+    except ValueError:
+        return 'people per candidate: "1", another number up to "99", or "2+1" (a third only when two differ)'
+    return ""
+
+
+def _check_keys(keys: Mapping[str, Any], path: Path) -> None:
+    for action, told in keys.items():
+        if not isinstance(told, str):
+            hint = f'keys in quotes, with commas between, as in: {action} = "a,f5"'
+            raise UsageError(f"{path}: [curate.keys] {action} = {told!r}", hint=hint)
+    if keys:
+        from workbench.tui.actions import ActionMap  # noqa: PLC0415 -- most people keep the keys
+
+        try:
+            ActionMap(keys)
+        except UsageError as error:
+            raise UsageError(f"{path}: {error.message}", hint=error.hint) from error
 
 
 def add_picture_folder(path: Path, source: str, folder: str) -> None:
-    """Add a picture folder of `source` to the settings file, leaving the rest of it as the person wrote it."""
-    settings = read_settings(path)
-    known = settings.pictures.get(source, ())
+    """Add a picture folder of `source` to the settings file; every byte that the person wrote stays as it is.
+
+    Raises:
+        UsageError: the file is off, cannot be written, or has no place where the folder can be put in without
+            changing what is there; the hint is the line to add by hand. The file is as it was.
+    """
+    text = _read(path)
+    known = _parse(text, path).pictures.get(source, ())
     if folder in known:
         return
-    line = f"{_toml_key(source)} = [{', '.join(_toml_text(each) for each in (*known, folder))}]"
-    lines = path.read_text(encoding="utf-8").split("\n")
-    start = next((i for i, old in enumerate(lines) if old.strip() == "[pictures]"), None)
-    if start is None:
-        lines += ["", "[pictures]", line, ""]
-    else:
-        end = next((i for i in range(start + 1, len(lines)) if lines[i].startswith("[")), len(lines))
-        old = next((i for i in range(start + 1, end) if _is_entry(lines[i], source)), None)
-        lines[start + 1 if old is None else old : start + 1 if old is None else old + 1] = [line]
-    replace_file(path, "\n".join(lines))
+    if not _is_unicode(source + folder):
+        hint = "TOML is UTF-8: rename it, or give a link to it that has another name"
+        raise UsageError(f"{path} cannot name the folder {folder!r} of {source!r}", hint=hint)
+    hint = f"write it there by hand, in [pictures]: {folder_line(source, [*known, folder])}"
+    changed = with_folder(text, source, folder)
+    if changed is None:
+        raise UsageError(f"{path}: no safe place for one more picture folder", hint=hint)
+    try:
+        replace_file(path, changed)
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror or error}", hint=hint) from error
 
 
-def _is_entry(line: str, source: str) -> bool:
-    name, equals, _ = line.partition("=")
-    return bool(equals) and name.strip() in {source, _toml_key(source)}
-
-
-def _toml_key(name: str) -> str:
-    return name if name.replace("-", "").replace("_", "").isalnum() and name.isascii() else _toml_text(name)
-
-
-def _toml_text(value: str) -> str:
-    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+def _is_unicode(name: str) -> bool:
+    """Whether it has no bytes in it that are no text: a folder may, a settings file may not."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in name)
 
 
 def replace_file(path: Path, content: str) -> None:
-    """Write `content` to `path` so that a crash leaves the old file or the new one, never a half."""
+    """Write `content` to `path` so that a crash leaves the old file or the new one, never a half.
+
+    A file that is there keeps its permissions, and a link goes on leading to it.
+    """
+    path = Path(os.path.realpath(path))
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
             file.write(content)
             file.flush()
+            if path.exists():
+                os.chmod(temporary, stat.S_IMODE(path.stat().st_mode))
             os.fsync(file.fileno())
         Path(temporary).replace(path)
     except BaseException:

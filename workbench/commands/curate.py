@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import sys
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from workbench.commands.streams import at_a_terminal
 from workbench.errors import ExitCode, NothingToDo, UsageError
 
 if TYPE_CHECKING:
@@ -17,16 +18,30 @@ if TYPE_CHECKING:
     from workbench.settings import CurateSettings, Settings
     from workbench.tui.desk import Desk
 
-_EPILOG = "Example:  negwb curate --annotator ana   |   negwb -w my-workspace curate --blind --images none"
+_EPILOG = """\b
+Examples:
+  negwb curate                              as yourself, review and audit mixed
+  negwb curate --annotator ana --blind      what the judges say stays hidden
+  negwb curate --stream audit --reveal      the audit alone; the judges' word once you have given yours
+  negwb curate --role adjudicator           may take back and settle what others did
+"""
 _BOX = (1024, 1024)
 """Pixels a picture is decoded to: what a large pane of a terminal with graphics shows."""
 
 
-class Order(StrEnum):
-    """Queue orders, as the command line names them."""
+class Streams(StrEnum):
+    """What is served, as the command line names it."""
 
-    CONFLICT = "conflict"
-    OLDEST = "oldest"
+    BOTH = "both"
+    REVIEW = "review"
+    AUDIT = "audit"
+
+
+class Roles(StrEnum):
+    """In which role a person sits down."""
+
+    ANNOTATOR = "annotator"
+    ADJUDICATOR = "adjudicator"
 
 
 class Images(StrEnum):
@@ -49,9 +64,22 @@ def curate(
     annotator: Annotated[
         str | None, typer.Option("--annotator", "-a", help="Who decides [default: your login name].")
     ] = None,
+    role: Annotated[
+        Roles | None, typer.Option(help="Your role from now on.", show_default="as before, at first annotator")
+    ] = None,
+    stream: Annotated[Streams, typer.Option(help="Serve the review, the blind audit, or both mixed.")] = Streams.BOTH,
     blind: Annotated[bool, typer.Option("--blind", help="Never show what the judges say.")] = False,
+    reveal: Annotated[
+        bool, typer.Option("--reveal", help="Once an audit card is decided, show what the judges say about it.")
+    ] = False,
     order: Annotated[
-        Order | None, typer.Option(help="What comes first: where the judges disagree, or the oldest.")
+        str | None,
+        typer.Option(
+            metavar="POLICY",
+            help="What comes first: conflict, threshold, lint, rare-cue, rare-concept, random, oldest, or a sum such "
+            "as 0.7*conflict+0.3*lint.",
+            show_default="as in negwb.toml",
+        ),
     ] = None,
     images: Annotated[Images | None, typer.Option(help="How pictures are drawn; auto asks the terminal.")] = None,
 ) -> None:
@@ -62,16 +90,42 @@ def curate(
     """
     from workbench.paths import find_workspace  # noqa: PLC0415
 
-    workspace = find_workspace(context.obj)
-    raise typer.Exit(run_curate(workspace, annotator, blind=blind or None, order=order, images=images))
+    if blind and reveal:
+        raise UsageError("--blind hides what --reveal would show", hint="take one of the two")
+    _check_order(order)
+    how = Serving(
+        role=role, only=None if stream is Streams.BOTH else stream, blind=blind or None, reveal=reveal, order=order
+    )
+    raise typer.Exit(run_curate(find_workspace(context.obj), annotator, how, images=images))
+
+
+def _check_order(order: str | None) -> None:
+    from curation_db.ordering import Policy  # noqa: PLC0415
+
+    try:
+        Policy.parse(order if order is not None else "oldest")
+    except ValueError as error:
+        raise UsageError(str(error), hint="see: negwb curate --help") from error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Serving:
+    """How a person wants to be served; what is None is as negwb.toml says."""
+
+    role: str | None = None
+    """annotator or adjudicator; None: as before."""
+    only: str | None = None
+    """review or audit; None: both."""
+    blind: bool | None = None
+    reveal: bool = False
+    order: str | None = None
 
 
 def run_curate(
     workspace: Workspace,
     annotator: str | None = None,
+    how: Serving | None = None,
     *,
-    blind: bool | None = None,
-    order: str | None = None,
     images: str | None = None,
     banner: str | None = None,
 ) -> int:
@@ -80,8 +134,7 @@ def run_curate(
     Args:
         workspace: Whose queue.
         annotator: Who decides; the login name unless told.
-        blind: Hide what the judges say; as negwb.toml says unless told.
-        order: conflict or oldest; as negwb.toml says unless told.
+        how: Role, stream, order and what is hidden.
         images: How pictures are drawn; as negwb.toml says unless told.
         banner: A line below the status line.
 
@@ -95,9 +148,9 @@ def run_curate(
 
     settings = read_settings(workspace.settings)
     with open_store(workspace.database) as store:
-        desk = _sit_down(store, workspace, settings, annotator or _login_name(), blind=blind, order=order)
+        desk = _sit_down(store, workspace, settings, annotator or _login_name(), how or Serving())
         try:
-            code = _run_app(desk, settings.curate, images=images, banner=banner)
+            code = _run_app(desk, workspace, settings.curate, images=images, banner=banner)
         finally:
             desk.close()
         _say_goodbye(desk)
@@ -105,7 +158,7 @@ def run_curate(
 
 
 def _need_terminal() -> None:
-    if not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
+    if not at_a_terminal():
         raise UsageError(
             "curate needs a terminal, at both ends",
             hint="without one: negwb demo --auto runs by itself, negwb export freezes what was decided",
@@ -121,12 +174,11 @@ def _login_name() -> str:
         raise UsageError("this account has no login name", hint="say who decides: --annotator NAME") from error
 
 
-def _sit_down(
-    store: Store, workspace: Workspace, settings: Settings, name: str, *, blind: bool | None, order: str | None
-) -> Desk:
+def _sit_down(store: Store, workspace: Workspace, settings: Settings, name: str, how: Serving) -> Desk:
     """A desk that is already preparing its first card while the screens are being imported."""
     from curation_db.people import begin_session  # noqa: PLC0415
     from curation_db.text import display_text  # noqa: PLC0415
+    from curation_db.words import Role, Stream  # noqa: PLC0415
     from workbench import version  # noqa: PLC0415
     from workbench.pictures import PictureFolders  # noqa: PLC0415
     from workbench.tui import reads  # noqa: PLC0415
@@ -144,32 +196,32 @@ def _sit_down(
     folders = PictureFolders(workspace.root, settings.pictures)
     desk = Desk(
         store,
-        begin_session(store, person, version=version()),
+        begin_session(store, person, version=version(), role=Role(how.role) if how.role else None),
         Pictures(folders.locate, ThumbnailCache(_BOX).get),
         DeskSettings(
-            ordering=order or told.order,
+            ordering=how.order or told.order,
             audit_share=told.audit_share,
-            blind=told.blind if blind is None else blind,
+            only=Stream(how.only) if how.only else None,
+            blind=told.blind if how.blind is None else how.blind,
+            reveal=how.reveal,
         ),
     )
     desk.start()
     return desk
 
 
-def _run_app(desk: Desk, told: CurateSettings, *, images: str | None, banner: str | None) -> int:
+def _run_app(desk: Desk, workspace: Workspace, told: CurateSettings, *, images: str | None, banner: str | None) -> int:
     from workbench.tui.actions import ActionMap  # noqa: PLC0415
     from workbench.tui.app import NegwbApp  # noqa: PLC0415 -- 0.25 s
     from workbench.tui.terminal import choose_protocol  # noqa: PLC0415
-    from workbench.tui.themes import known  # noqa: PLC0415
 
-    if told.theme not in known():
-        raise UsageError(f"[curate] theme = {told.theme!r}", hint=f"one of: {', '.join(known())}")
     app = NegwbApp(
         desk,
         actions=ActionMap(told.keys),
         theme=told.theme,
         protocol=choose_protocol(images or told.images),
         banner=banner,
+        workspace=workspace,
     )
     app.run()
     return int(app.return_code or ExitCode.OK)

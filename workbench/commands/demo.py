@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from workbench.commands.streams import at_a_terminal
 
 if TYPE_CHECKING:
     from curation_db.store import Store
     from workbench.paths import Workspace
 
 BANNER = "demo: drawn pictures, scripted captions, simulated judges"
-_EPILOG = "Example:  negwb demo   |   negwb demo --auto my-demo | tail -1"
+_EPILOG = """\b
+Examples:
+  negwb demo                            decide with the keyboard
+  negwb demo --auto | tail -1           the whole loop, and its figures as JSON
+  negwb demo --auto --seeds 5           both trainings five times: an interval over seeds
+  negwb demo --auto --arm negated-only  also what becomes of the text without affirmative captions
+"""
 
 
 def register(app: typer.Typer) -> None:
@@ -23,23 +31,39 @@ def register(app: typer.Typer) -> None:
     app.command(epilog=_EPILOG)(demo)
 
 
+class FurtherArm(StrEnum):
+    """A training beside the two."""
+
+    NEGATED_ONLY = "negated-only"
+
+
 def demo(
     path: Annotated[Path, typer.Argument(help="Where to build the demo's workspace.")] = Path("negwb-demo"),
     auto: Annotated[
-        bool, typer.Option("--auto", help="Let a scripted annotator who knows the truth decide, then export.")
+        bool,
+        typer.Option("--auto", help="Let a script that knows the truth decide what is open; then train and report."),
     ] = False,
     pictures: Annotated[int, typer.Option(min=1, max=100_000, help="How many pictures to draw.")] = 700,
+    seeds: Annotated[
+        int, typer.Option(min=1, max=100, help="Repeat the trainings under so many seeds (with --auto).")
+    ] = 1,
+    arm: Annotated[
+        FurtherArm | None,
+        typer.Option(help="Train a further way: on negated captions alone (with --auto).", show_default=False),
+    ] = None,
 ) -> None:
     """Build a small drawn world and curate it.
 
-    Its pictures are drawn, its captions and judges are scripts: nothing is downloaded and no model runs. In a
-    terminal you decide, with the keyboard. Without one, or with --auto, a script that knows the truth does, the
-    accepted pairs are frozen, and the last line of stdout is one JSON object.
+    Its pictures are drawn, its captions and judges are scripts, its CLIP is tiny: nothing is downloaded. In a terminal
+    you decide, with the keyboard. Without one, or with --auto, a script that knows the truth decides what is open;
+    then a CLIP is trained on the accepted pairs, and one on everything that the judges passed, both are examined
+    beside the base, the report is printed, and the last line of stdout is one JSON object.
     """
     started = time.monotonic()
     workspace = _build(path, pictures)
-    if auto or not (sys.stdin.isatty() and sys.stdout.isatty()):
-        typer.echo(json.dumps(_run_by_itself(workspace, started)))
+    if auto or not at_a_terminal():
+        told = _run_by_itself(workspace, seeds, arm)
+        typer.echo(json.dumps({**told, "seconds": round(time.monotonic() - started, 1)}))
         return
     from workbench.commands.curate import run_curate  # noqa: PLC0415 -- the screens cost half a second
 
@@ -50,18 +74,28 @@ def demo(
 
 def _build(path: Path, pictures: int) -> Workspace:
     from workbench.commands.progress import step_bars  # noqa: PLC0415
-    from workbench.demo.build import build_demo  # noqa: PLC0415
+    from workbench.demo.build import DemoSize, build_demo  # noqa: PLC0415
 
     typer.echo(f"negwb: {BANNER} → {path}", err=True)
     with step_bars() as progress:
-        return build_demo(path, pictures=pictures, progress=progress)
+        return build_demo(path, size=DemoSize(pictures=pictures), progress=progress)
 
 
-def _run_by_itself(workspace: Workspace, started: float) -> dict[str, Any]:
-    """Decide everything by the truth, freeze the accepted pairs, and count."""
+def _run_by_itself(workspace: Workspace, seeds: int, further: FurtherArm | None) -> dict[str, Any]:
+    """Decide what is open by the truth, close the loop, print the report; what the JSON says."""
+    from workbench.runs import require_torch  # noqa: PLC0415
+
+    require_torch()  # before minutes are spent
+    counts, event = _decide(workspace)
+    return {**counts, **_close_the_loop(workspace, event, seeds, further)}
+
+
+def _decide(workspace: Workspace) -> tuple[dict[str, Any], int]:
+    """The counts after every decision, and the record's last event."""
+    from sqlalchemy import text  # noqa: PLC0415
+
     from curation_db.store import open_store  # noqa: PLC0415
     from workbench import version  # noqa: PLC0415
-    from workbench.commands.export import freeze_set  # noqa: PLC0415
     from workbench.commands.progress import step_bars  # noqa: PLC0415
     from workbench.demo.annotator import decide_all, read_truth  # noqa: PLC0415
     from workbench.demo.build import DemoFiles  # noqa: PLC0415
@@ -70,10 +104,29 @@ def _run_by_itself(workspace: Workspace, started: float) -> dict[str, Any]:
         total = _counts(store)["candidates"]
         truth = read_truth(DemoFiles(workspace.root).truth)
         decide_all(store, truth, version=version(), progress=lambda n: progress("deciding by the truth", n, total))
-        counts = _counts(store)
-    manifest = freeze_set(workspace)
-    seconds = round(time.monotonic() - started, 1)
-    return {**counts, "export_sha256": manifest.export_sha256, "seconds": seconds}
+        with store.read() as connection:
+            event = connection.execute(text("SELECT coalesce(max(seq), 0) FROM event")).scalar_one()
+        return _counts(store), event
+
+
+def _close_the_loop(workspace: Workspace, event: int, seeds: int, further: FurtherArm | None) -> dict[str, Any]:
+    """Freeze, train, examine, report."""
+    from workbench.commands.progress import step_bars  # noqa: PLC0415
+    from workbench.commands.report import gather, print_report  # noqa: PLC0415
+    from workbench.demo.arms import ALL, NEGATED_ONLY, TUNED  # noqa: PLC0415
+    from workbench.demo.exam_files import NEGREF  # noqa: PLC0415
+    from workbench.demo.loop import examine, figures, make_plan, train  # noqa: PLC0415
+    from workbench.runs import BASE  # noqa: PLC0415
+
+    arms = [TUNED, ALL, *([NEGATED_ONLY] if further else [])]
+    plan = make_plan(workspace, event=event, arms=arms, seeds=seeds)
+    names = ", ".join(folder.name for folder in plan.folders())
+    typer.echo(f"negwb: training {names} (about half a minute each)", err=True)
+    with step_bars() as progress:
+        train(plan.folders(), progress)
+    marks = examine(workspace, plan.folders())
+    print_report(gather(workspace, base=marks[BASE][NEGREF].result["model"]["hash"]))
+    return {"export_sha256": plan.export.export_sha256, **figures(plan, marks)}
 
 
 def _counts(store: Store) -> dict[str, int]:
@@ -93,11 +146,17 @@ def _counts(store: Store) -> dict[str, int]:
         "accepted": row.accepted or 0,
         "rejected": row.rejected or 0,
         "judge_errors_caught": caught,
+        "judge_error_rate": round(caught / row.candidates, 4),
     }
 
 
 def _say_what_next(path: Path) -> None:
     typer.echo(f"negwb: your decisions are in {path}. Next:", err=True)
-    typer.echo(f"       negwb -w {path} status", err=True)
-    typer.echo(f"       negwb -w {path} export", err=True)
-    typer.echo(f"       negwb demo {path}   (goes on where you left)", err=True)
+    for words, means in (
+        (f"-w {path} export", "freeze what you accepted"),
+        (f"-w {path} train set-001", "half a minute; the demo's recipe stands in negwb.toml"),
+        (f"-w {path} bench run demo-negref demo-affirm", "base and trained, denied and affirmed phrases"),
+        (f"-w {path} report --screen", "what it did, down to the pictures"),
+        (f"demo {path}", "go on where you left; with --auto a script does it all"),
+    ):
+        typer.echo(f"       negwb {words:<44}  {means}", err=True)

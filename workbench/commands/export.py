@@ -51,7 +51,7 @@ def export(
     at: Annotated[
         int | None,
         typer.Option(
-            min=0, metavar="EVENT", help="Freeze the record as of this event.", show_default="the newest event"
+            min=0, metavar="EVENT", help="Freeze the record as this event left it.", show_default="as it is now"
         ),
     ] = None,
     state: Annotated[
@@ -62,6 +62,9 @@ def export(
             show_default="accepted",
         ),
     ] = None,
+    edits: Annotated[
+        bool, typer.Option(help="Whether texts that people wrote go in, or only what was proposed.")
+    ] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of the path.")] = False,
 ) -> None:
     """Freeze the accepted pairs into exports/NAME, for training.
@@ -71,7 +74,8 @@ def export(
     from workbench.paths import find_workspace  # noqa: PLC0415
 
     workspace = find_workspace(context.obj)
-    manifest = freeze_set(workspace, name, data_format=data_format, at=at, states=tuple(state or (State.ACCEPTED,)))
+    states = tuple(state or (State.ACCEPTED,))
+    manifest = freeze_set(workspace, name, data_format=data_format, at=at, states=states, edits=edits)
     path = workspace.exports / manifest.name
     told = told_of(workspace, manifest)
     typer.echo(json.dumps(told) if as_json else str(path))
@@ -85,6 +89,7 @@ def freeze_set(
     data_format: DataFormat = DataFormat.ALL,
     at: int | None = None,
     states: tuple[State, ...] = (State.ACCEPTED,),
+    edits: bool = True,
 ) -> Manifest:
     """Freeze a set of the workspace; the same for the command and the demo.
 
@@ -114,7 +119,7 @@ def freeze_set(
                 store,
                 workspace.exports,
                 name,
-                selection=Selection(states),
+                selection=Selection(states, edits),
                 tool_version=version(),
                 at=at,
                 formats=formats,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -50,9 +51,9 @@ def status(
 def gather(workspace: Workspace) -> dict[str, Any]:
     """The report, as `--json` prints it."""
     from curation_db.overview import overview  # noqa: PLC0415
-    from curation_db.store import open_store  # noqa: PLC0415
+    from curation_db.store import open_to_read  # noqa: PLC0415
 
-    with open_store(workspace.database) as store, store.read() as connection:
+    with open_to_read(workspace.database) as store, store.read() as connection:
         counted = overview(connection)
         exports = _exports(connection, workspace)
     states = counted.states
@@ -77,7 +78,8 @@ def _with_pictures(workspace: Workspace, sources: list[dict[str, Any]]) -> list[
     folders = PictureFolders(workspace.root, read_settings(workspace.settings).pictures)
     for source in sources:
         known = folders.folders(source["name"])
-        source["picture_folders"] = [{"path": str(path), "exists": path.is_dir()} for path in known]
+        # not Path.is_dir, which fails on a folder that we may not look into
+        source["picture_folders"] = [{"path": str(path), "exists": os.path.isdir(path)} for path in known]
     return sources
 
 
@@ -97,7 +99,8 @@ def _export(connection: Connection, workspace: Workspace, name: str) -> dict[str
         states = [State(word) for word in manifest.selection["states"]]
     except (ManifestError, KeyError, TypeError, ValueError) as error:
         return {"name": name, "problem": str(error)}
-    drift = drift_since(connection, manifest.event_seq, states)
+    edits = bool(manifest.selection.get("edits", True))
+    drift = drift_since(connection, manifest.event_seq, states, edits=edits)
     return {
         "name": name,
         "event": manifest.event_seq,
@@ -112,7 +115,6 @@ def _export(connection: Connection, workspace: Workspace, name: str) -> dict[str
 
 def _running(host: str, pid: int) -> bool | None:
     """Whether the session's process is there; None: on another machine, we cannot know."""
-    import os  # noqa: PLC0415
     import socket  # noqa: PLC0415
 
     if host != socket.gethostname():

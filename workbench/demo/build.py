@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,10 @@ from curation_db.store import Store, open_store
 from curation_db.words import Question
 from workbench.demo.corpus import PICTURES, SEED, Picture, make_corpus
 from workbench.demo.draw import jpeg
+from workbench.demo.exam import RETRIEVAL
+from workbench.demo.exam_files import SCENES, write_exam
+from workbench.demo.finetune_recipe import PICTURES as POOL
+from workbench.demo.finetune_recipe import make_pool, recipe_as_toml
 from workbench.demo.truth import right_decision
 from workbench.errors import UsageError
 from workbench.paths import Workspace
@@ -31,6 +36,21 @@ SOURCE = "demo"
 GENERATOR = "scripted-proposer"
 PROMPT_VERSION = "demo-1"
 _BATCH = 100
+
+
+@dataclass(frozen=True, slots=True)
+class DemoSize:
+    """How much is drawn."""
+
+    pictures: int = PICTURES
+    """To be curated."""
+    pool: int = POOL
+    """To be replayed."""
+    scenes: int = SCENES
+    """With one question of each kind in the exam."""
+    gallery: int = RETRIEVAL
+    """To be found by their captions in the exam."""
+
 
 Progress = Callable[[str, int, int], None]
 """Told of every step: what is being done, how many are done, of how many."""
@@ -53,12 +73,22 @@ class DemoFiles:
         return self.root / "corpus" / "captions.json"
 
     @property
+    def pool(self) -> Path:
+        """Pictures with affirmative captions, which trainings replay; its list is pool.jsonl."""
+        return self.root / "corpus" / "pool"
+
+    @property
+    def exam(self) -> Path:
+        """Where benchmarks of the workspace lie."""
+        return self.root / "benchmarks"
+
+    @property
     def truth(self) -> Path:
         """One line per picture: the scene, and the right decision about each candidate. Written last."""
         return self.root / "corpus" / "truth.jsonl"
 
 
-def build_demo(folder: Path, *, pictures: int = PICTURES, seed: int = SEED, progress: Progress) -> Workspace:
+def build_demo(folder: Path, *, size: DemoSize | None = None, seed: int = SEED, progress: Progress) -> Workspace:
     """The demo workspace in `folder`: made, finished where a build was interrupted, or found as it is.
 
     Raises:
@@ -68,8 +98,11 @@ def build_demo(folder: Path, *, pictures: int = PICTURES, seed: int = SEED, prog
     workspace = _workspace(folder, files)
     if files.truth.is_file():
         return workspace
-    corpus = list(make_corpus(pictures=pictures, seed=seed))
+    size = size or DemoSize()
+    corpus = list(make_corpus(pictures=size.pictures, seed=seed))
     _draw(corpus, files.pictures, progress)
+    make_pool(files.pool, pictures=size.pool, progress=partial(progress, "drawing pictures to replay"))
+    write_exam(files.exam, scenes=size.scenes, gallery=size.gallery, progress=partial(progress, "drawing the exam"))
     replace_file(files.captions, json.dumps(_as_coco(corpus), indent=1))
     add_picture_folder(workspace.settings, SOURCE, "pictures")
     with open_store(workspace.database) as store:
@@ -88,6 +121,8 @@ def _workspace(folder: Path, files: DemoFiles) -> Workspace:
     if folder.exists() and any(folder.iterdir()):
         raise UsageError(f"{folder} is not empty", hint="name another folder: negwb demo FOLDER")
     workspace = create_workspace(folder)
+    settings = workspace.settings.read_text(encoding="utf-8")
+    replace_file(workspace.settings, settings + recipe_as_toml("corpus/pool/pool.jsonl"))
     for made in (files.pictures, files.captions.parent):
         made.mkdir(exist_ok=True)
     return workspace

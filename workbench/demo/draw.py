@@ -115,12 +115,17 @@ def jpeg(scene: Scene, size: int = LARGE, quality: int = 90) -> bytes:
     return out.getvalue()
 
 
-def crop(scene: Scene, picture: Image.Image, index: int) -> Image.Image:
-    """The part of `picture` in the box of instance `index`."""
+def pixel_box(scene: Scene, picture: Image.Image, index: int) -> tuple[int, int, int, int]:
+    """Left, top, right, bottom of instance `index` in `picture`."""
     x, y, width, height = scene.instances[index].box
     box = (x * picture.width, y * picture.height, (x + width) * picture.width, (y + height) * picture.height)
     left, top, right, bottom = (round(part) for part in box)
-    return picture.crop((left, top, right, bottom))
+    return left, top, right, bottom
+
+
+def crop(scene: Scene, picture: Image.Image, index: int) -> Image.Image:
+    """The part of `picture` in the box of instance `index`."""
+    return picture.crop(pixel_box(scene, picture, index))
 
 
 def _gradient(width: int, height: int, top: RGB, bottom: RGB) -> Image.Image:

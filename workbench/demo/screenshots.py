@@ -14,15 +14,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from textual.app import App
+from textual.pilot import Pilot
+from textual.widgets import TextArea
+
 from curation_db.people import begin_session
 from curation_db.store import open_store
 from workbench.commands.demo import BANNER
-from workbench.demo.build import build_demo
+from workbench.demo.build import DemoSize, build_demo
 from workbench.pictures import PictureFolders
 from workbench.settings import read_settings
 from workbench.tui.app import NegwbApp
 from workbench.tui.desk import Desk
 from workbench.tui.pictures import ThumbnailCache
+from workbench.tui.screens.curate import CurateScreen
 from workbench.tui.sitting import DeskSettings, Pictures
 
 PICTURES = 40
@@ -41,12 +46,14 @@ class Shot:
     theme: str
     keys: Sequence[str]
     """Pressed one after the other before it is taken."""
+    shows: str = ""
+    """Words that are on the screen once the last key has had its effect."""
 
 
 SHOTS = (
-    Shot("curate", (120, 36), "negwb-dark", ("a", "a")),
-    Shot("reject", (80, 24), "negwb-light", ("x",)),
-    Shot("edit", (120, 36), "negwb-dark", ("a", "e")),
+    Shot("curate", (120, 36), "negwb-dark", ("a", "a"), " 2 of "),
+    Shot("reject", (80, 24), "negwb-light", ("x",), "do not reject after all"),
+    Shot("edit", (120, 36), "negwb-dark", ("a", "e"), "esc leaves"),
 )
 
 
@@ -64,33 +71,46 @@ async def _take(shot: Shot) -> str:
     with _demo_desk() as desk:
         app = NegwbApp(desk, theme=shot.theme, banner=BANNER)
         async with app.run_test(size=shot.size) as pilot:
-            await _settle(app, desk)
+            await _settled(pilot, desk)
             for key in shot.keys:
                 await pilot.press(key)
-                await _settle(app, desk)
-            return _portable(app.export_screenshot(title="negwb curate"))
+                await _settled(pilot, desk)
+            return await _settled(pilot, desk, shot.shows)
 
 
-def _portable(svg: str) -> str:
+def portable(svg: str) -> str:
     """Without fonts from elsewhere, and without the number that makes each export differ."""
     return _UNIQUE.sub("terminal", _FONTS.sub("", svg))
 
 
-async def _settle(app: NegwbApp, desk: Desk) -> None:
-    """Wait until the next card is there, its picture included, and painted."""
+async def _settled(pilot: Pilot[int], desk: Desk, shows: str = "") -> str:
+    """Wait until the card in the seat is on the screen, with `shows`, and painting again changes nothing."""
+    before = ""
     for _ in range(_PATIENCE):
-        if desk.next() is not None:
-            break
-        await asyncio.sleep(0.02)
-    for _ in range(3):
-        await asyncio.sleep(0.15)
-        await app._animator.wait_until_complete()
+        await pilot.pause()
+        for field in pilot.app.screen.query(TextArea):
+            field.cursor_blink = False  # it would be there in every other picture
+        now = portable(pilot.app.export_screenshot(title="negwb curate"))
+        if now == before and _is_seated(pilot.app, desk) and shows in now.replace("&#160;", " "):
+            return now
+        before = now
+    raise TimeoutError(f"the screen did not come to rest, or never showed {shows!r}")
+
+
+def _is_seated(app: App[int], desk: Desk) -> bool:
+    """Whether the card in the seat, its picture included, is what the screen shows."""
+    screen = next(each for each in app.screen_stack if isinstance(each, CurateScreen))
+    return desk.current is not None and screen.shown is desk.current
 
 
 @contextmanager
 def _demo_desk() -> Iterator[Desk]:
     with tempfile.TemporaryDirectory() as folder:
-        workspace = build_demo(Path(folder) / "negwb-demo", pictures=PICTURES, progress=lambda *_: None)
+        workspace = build_demo(
+            Path(folder) / "negwb-demo",
+            size=DemoSize(pictures=PICTURES, pool=1, scenes=1, gallery=2),
+            progress=lambda *_: None,
+        )
         settings = read_settings(workspace.settings)
         folders = PictureFolders(workspace.root, settings.pictures)
         with open_store(workspace.database) as store:

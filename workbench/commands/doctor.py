@@ -1,0 +1,99 @@
+"""`negwb doctor`: is everything as it must be; and what can be made again, made again."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from workbench.errors import ExitCode
+
+if TYPE_CHECKING:
+    from curation_db.checkup import Finding
+    from workbench.paths import Workspace
+
+_EPILOG = """\b
+Examples:
+  negwb doctor                 one line a question
+  negwb doctor --pictures      look for every picture, not for a sample
+  negwb doctor --repair        make states, queue and indexes anew out of the events, after a backup
+  negwb doctor --json | jq '.findings[] | select(.level != "ok")'
+
+\b
+Exit code 0: sound; 3: the database is unsound; 1: something else is wrong.
+"""
+_MARKS = {"ok": "✓", "warning": "⚠", "error": "✗"}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(epilog=_EPILOG)(doctor)
+
+
+def doctor(
+    context: typer.Context,
+    pictures: Annotated[bool, typer.Option("--pictures", help="Look for every picture, not for a sample.")] = False,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Make anew what can be made out of the events; a backup first.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Look over the workspace, the record and this machine; changes nothing unless told to.
+
+    Events are never touched: what --repair makes anew is what they say.
+    """
+    from workbench.paths import find_workspace  # noqa: PLC0415
+
+    workspace = find_workspace(context.obj)
+    mended = _repair(workspace) if repair else []
+    raise typer.Exit(_look(workspace, mended, every=pictures, as_json=as_json))
+
+
+def _repair(workspace: Workspace) -> list[str]:
+    from curation_db.checkup import repair  # noqa: PLC0415
+    from curation_db.text import display_text  # noqa: PLC0415
+    from workbench.commands.progress import step_bars  # noqa: PLC0415
+
+    with step_bars(lines=True) as tell:
+        done = repair(workspace.database, progress=tell)
+    for line in done or ["nothing is to be repaired"]:
+        typer.echo(f"negwb: {display_text(line, limit=400)}", err=True)
+    return done
+
+
+def _look(workspace: Workspace, mended: list[str], *, every: bool, as_json: bool) -> ExitCode:
+    from workbench.commands.progress import step_bars  # noqa: PLC0415
+    from workbench.doctor import around, examine, exit_code  # noqa: PLC0415
+
+    with step_bars(lines=True) as tell:
+        found = list(examine(workspace, all_pictures=every, progress=tell))
+    found += around(workspace)
+    code = exit_code(found)
+    if as_json:
+        told = [
+            {"group": group, "name": f.name, "level": str(f.level), "said": f.said, "hint": f.hint}
+            for group, f in found
+        ]
+        typer.echo(json.dumps({"sound": code != ExitCode.DATABASE, "findings": told, "repaired": mended}))
+    else:
+        for line in lines(found):
+            typer.echo(line)
+    return code
+
+
+def lines(found: list[tuple[str, Finding]]) -> list[str]:
+    """One line a finding, what to do about it below it; the groups under their names."""
+    from curation_db.text import display_text  # noqa: PLC0415
+
+    width = max((len(finding.name) for _, finding in found), default=0)
+    said: list[str] = []
+    group = ""
+    for each, finding in found:
+        if each != group:
+            said += [*([""] if said else []), each]
+            group = each
+        said.append(f"  {_MARKS[finding.level]} {finding.name:<{width}}  {display_text(finding.said, limit=400)}")
+        if finding.hint:
+            said.append(f"    {'':<{width}}  {display_text(finding.hint, limit=200)}")
+    return said

@@ -1,0 +1,107 @@
+"""`negwb report`: what was measured, models beside each other, with everything that a figure needs to be defended."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from workbench.errors import NothingToDo, UsageError
+
+if TYPE_CHECKING:
+    from benchmarks.compare import Report
+    from workbench.paths import Workspace
+
+_EPILOG = """\b
+Examples:
+  negwb report
+  negwb report --base run-001 --slices     differences from this model instead
+  negwb report --json | jq '.rows[] | [.task, .model, .accuracy.estimate]'
+  negwb report --screen                 down to the items: pictures, boxes, scores
+"""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(epilog=_EPILOG)(report)
+
+
+def report(
+    context: typer.Context,
+    base: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL",
+            help="Compare with this model: its name, or the beginning of its hash.",
+            show_default="what the newest run was trained from, else the one that was measured first",
+        ),
+    ] = None,
+    slices: Annotated[bool, typer.Option("--slices", help="Also by cue, position and length.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, slices included.")] = False,
+    screen: Annotated[bool, typer.Option("--screen", help="Open the screen instead of printing.")] = False,
+) -> None:
+    """Show models x tasks: right of n, Wilson interval, blind baselines, paired difference from the base.
+
+    The difference has a bootstrap interval over pictures and an exact McNemar p. Strict comes before official;
+    what others published stands apart.
+    """
+    from workbench.paths import find_workspace  # noqa: PLC0415
+
+    workspace = find_workspace(context.obj)
+    if screen:
+        raise typer.Exit(_open_screen(workspace, base))
+    print_report(gather(workspace, base=base), slices=slices, as_json=as_json)
+
+
+def _open_screen(workspace: Workspace, base: str | None) -> int:
+    from workbench.commands.streams import at_a_terminal  # noqa: PLC0415
+
+    if not at_a_terminal():
+        raise UsageError("--screen needs a terminal", hint="plain text: negwb report, or negwb report --json")
+    from workbench.tui.lab import run_lab  # noqa: PLC0415 -- textual costs half a second
+
+    if base is not None:
+        gather(workspace, base=base)  # a wrong name is answered here, not on a screen
+    return run_lab(workspace, start="report", base=base)
+
+
+def gather(workspace: Workspace, *, base: str | None = None) -> Report:
+    """The report over the workspace's results.
+
+    Raises:
+        NothingToDo: nothing was measured.
+        UsageError: no model is called `base`.
+    """
+    from benchmarks.compare import compare  # noqa: PLC0415
+    from benchmarks.errors import BenchError  # noqa: PLC0415
+    from workbench.commands.bench import RESULTS  # noqa: PLC0415
+    from workbench.runs import base_hash  # noqa: PLC0415
+
+    try:
+        found = compare(workspace.root / RESULTS, base=base, usual=base_hash(workspace))
+    except BenchError as error:
+        raise UsageError(error.message, hint=error.hint) from error
+    for problem in found.problems:
+        typer.echo(f"negwb: passed over: {_shown(problem)}", err=True)
+    if not found.rows:
+        raise NothingToDo("nothing was measured yet", hint="measure something: negwb bench run TASK")
+    return found
+
+
+def print_report(found: Report, *, slices: bool = False, as_json: bool = False) -> None:
+    """On stdout."""
+    from workbench.commands.tables import show  # noqa: PLC0415
+    from workbench.reporting import as_json as told_of  # noqa: PLC0415
+    from workbench.reporting import listings  # noqa: PLC0415
+
+    if as_json:
+        typer.echo(json.dumps(told_of(found), allow_nan=False))
+    else:
+        show(listings(found, slices=slices))
+
+
+def _shown(text: str) -> str:
+    from curation_db.text import display_text  # noqa: PLC0415
+
+    return display_text(text, limit=500)

@@ -1,0 +1,131 @@
+"""Everything that can be wrong with a workspace, asked in turn: its files, its record, its pictures, this machine."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from curation_db import checkup, store
+from curation_db.checkup import Finding, Level, Progress
+from curation_db.database_file import reading_mode
+from curation_db.errors import RecordError
+from workbench import machine
+from workbench.errors import ExitCode, UsageError
+from workbench.pictures import PictureFolders
+from workbench.settings import Settings, read_settings
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from workbench.paths import Workspace
+
+RECORD = "record"
+"""The group whose errors mean that the database is unsound."""
+SAMPLE = 500
+_EXAMPLES = 20
+_IMAGES = """
+    SELECT s.name, i.key, i.file_name FROM image i JOIN source s ON s.id = i.source_id WHERE i.id % ? = 0 ORDER BY i.id
+"""
+
+
+def examine(
+    workspace: Workspace, *, all_pictures: bool = False, progress: Progress | None = None
+) -> Iterator[tuple[str, Finding]]:
+    """What is found in the workspace, each with its group (workspace, record, pictures), as it is found."""
+    settings, told = _settings(workspace)
+    yield from (("workspace", each) for each in (told, _writable(workspace)))
+    sound = True
+    for finding in checkup.examine(workspace.database, progress=progress):
+        sound = sound and not (finding.name == "database" and finding.level is Level.ERROR)
+        yield RECORD, finding
+    if settings is not None and sound:
+        yield from (("pictures", each) for each in pictures(workspace, settings, every=all_pictures, progress=progress))
+
+
+def around(workspace: Workspace) -> Iterator[tuple[str, Finding]]:
+    """What the workspace stands on. Asks the terminal what it can draw, so nothing else may write to it meanwhile."""
+    settings, _ = _settings(workspace)
+    made: tuple[Callable[[], Finding], ...] = (
+        lambda: machine.disk(workspace.database),
+        lambda: machine.mount(workspace.database),
+        lambda: machine.graphics(settings.curate.images if settings else "auto"),
+        machine.gpu,
+    )
+    yield from (("machine", look()) for look in made)
+    yield from (("versions", each) for each in machine.versions())
+
+
+def exit_code(findings: list[tuple[str, Finding]]) -> ExitCode:
+    """0: nothing is wrong; 3: the database is unsound; 1: something else is wrong."""
+    wrong = {group for group, finding in findings if finding.level is Level.ERROR}
+    if RECORD in wrong:
+        return ExitCode.DATABASE
+    return ExitCode.UNEXPECTED if wrong else ExitCode.OK
+
+
+def _settings(workspace: Workspace) -> tuple[Settings | None, Finding]:
+    try:
+        settings = read_settings(workspace.settings)
+    except UsageError as error:
+        return None, Finding("settings", Level.ERROR, error.message, error.hint)
+    return settings, Finding("settings", Level.OK, f"{workspace.settings} is as it must be")
+
+
+def _writable(workspace: Workspace) -> Finding:
+    barred = [path for path in (workspace.root, workspace.database) if path.exists() and not os.access(path, os.W_OK)]
+    if barred:
+        hint = "it can be looked at; to decide, copy the whole workspace to where you may write"
+        return Finding("folder", Level.WARNING, f"{barred[0]} cannot be written", hint)
+    return Finding("folder", Level.OK, f"{workspace.root} can be written")
+
+
+def pictures(
+    workspace: Workspace, settings: Settings, *, every: bool = False, progress: Progress | None = None
+) -> Iterator[Finding]:
+    """Whether the pictures' folders, and the files in them, are there; a sample of the files unless `every`."""
+    folders = PictureFolders(workspace.root, settings.pictures)
+    try:
+        mode = reading_mode(workspace.database)
+        with store.Store(workspace.database, mode) as opened, opened.read() as connection:
+            yield from _folders(connection, folders)
+            yield _files(connection, folders, every=every, progress=progress)
+    except (RecordError, sqlite3.Error) as error:
+        yield Finding("files", Level.WARNING, f"the record does not tell which pictures there are: {error}")
+
+
+def _folders(connection: Connection, folders: PictureFolders) -> Iterator[Finding]:
+    for (name,) in connection.exec_driver_sql("SELECT name FROM source ORDER BY name").all():
+        known = folders.folders(name)
+        gone = [path for path in known if not os.path.isdir(path)]
+        hint = f"negwb import FILE --source {name} --pictures FOLDER, or [pictures] in negwb.toml"
+        if not known:
+            yield Finding("folders", Level.WARNING, f"no picture folder is known for {name}", hint)
+        elif gone:
+            yield Finding(
+                "folders", Level.WARNING, f"the pictures of {name} are not in {gone[0]}: no such folder", hint
+            )
+        else:
+            yield Finding("folders", Level.OK, f"{name}: {', '.join(map(str, known))}")
+
+
+def _files(connection: Connection, folders: PictureFolders, *, every: bool, progress: Progress | None) -> Finding:
+    total = int(connection.exec_driver_sql("SELECT count(*) FROM image").scalar_one())
+    if not total:
+        return Finding("files", Level.OK, "nothing is imported yet")
+    step = 1 if every else max(1, total // SAMPLE)
+    missing: list[str] = []
+    looked = 0
+    for source, key, file_name in connection.exec_driver_sql(_IMAGES, (step,)):
+        looked += 1
+        if folders.locate(source, file_name) is None:
+            missing.append(f"{source}/{file_name or key}")
+        if progress is not None and looked % 1_000 == 0:
+            progress("looking for pictures", looked, total // step)
+    of = f"{looked:,} pictures" if step == 1 else f"a sample of {looked:,} pictures ({total:,} in all)"
+    if missing:
+        hint = "the cards say so, and can be decided all the same" + ("" if every else "; all of them: --pictures")
+        named = ", ".join(missing[:_EXAMPLES] if every else missing[:1])
+        return Finding("files", Level.WARNING, f"{len(missing):,} missing of {of}: {named}", hint)
+    return Finding("files", Level.OK, f"{of}: all there")

@@ -1,0 +1,281 @@
+"""What a report says as tables and as JSON: pure functions from `benchmarks.compare`, which know no terminal.
+
+Strict stands before official. A figure on denied phrases is never shown without the one on their affirmative twin, or
+the words that stand in its place (`benchmarks.twins`): training that flips the sign of the text wins the first and
+loses the second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from benchmarks.compare import Report, Row, Share, Slice, told_ties
+from benchmarks.protocols import PROTOCOLS
+from benchmarks.results import Stored
+from benchmarks.schema import Score
+from benchmarks.statistics import FEW, Paired
+from benchmarks.twins import NO_TWIN, NOT_RUN, advice, denies, in_place, twin_name
+from curation_db.intervals import Interval
+from workbench.commands.tables import Listing
+from workbench.figures import count, p_value, percent, signed, signed_span, span
+
+_HIDDEN_CUTS = frozenset({"cue_class"})
+"""In --json only: the cue itself says more."""
+_BASE = ("vs base", "95 %", "p")
+_AFFIRMED = "affirm %"
+
+
+def listings(report: Report, *, slices: bool = False) -> list[Listing]:
+    """The whole report."""
+    made = [_task(rows, report) for rows in _by_task(report.rows)]
+    if slices:
+        made += [listing for rows in _by_task(report.rows) for listing in _slices(_first_protocol(rows), report)]
+    return [listing for listing in [*made, _differing(report), _notes(report), *_published(report)] if listing.rows]
+
+
+def as_json(report: Report) -> dict[str, Any]:
+    """The whole report as JSON types; a row about denied phrases has its affirmative twin, or why not."""
+    rows = [asdict(row) | {"affirmative": _told_twin(row, report) if row.denied else None} for row in report.rows]
+    return {**report.as_dict(), "rows": rows}
+
+
+def _told_twin(row: Row, report: Report) -> dict[str, Any]:
+    twin = report.twin_of(row)
+    if twin is None:
+        return {"task": twin_name(row.task), "state": in_place(row.task)}
+    accuracy = asdict(twin.accuracy)
+    return {"task": twin.task, "state": "measured", "correct": twin.correct, "n": twin.n, "accuracy": accuracy}
+
+
+def _by_task(rows: Iterable[Row]) -> list[list[Row]]:
+    found: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        found.setdefault((row.task, row.dataset_sha256), []).append(row)
+    return list(found.values())
+
+
+def _first_protocol(rows: Sequence[Row]) -> list[Row]:
+    return [row for row in rows if row.protocol == rows[0].protocol]
+
+
+def _task(rows: Sequence[Row], report: Report) -> Listing:
+    first = rows[0]
+    others = [share.name for share in first.others]
+    headers = ("rule", "model", "right", "%", "95 %", *_BASE, *([_AFFIRMED] if first.denied else []), *others)
+    cells: list[tuple[str, ...]] = []
+    for rule in dict.fromkeys(row.protocol for row in rows):
+        own = [row for row in rows if row.protocol == rule]
+        cells += [_model_cells(row, report, others) for row in own]
+        cells += [_blind_cells(rule, share, len(headers)) for share in own[0].baselines]
+    title = f"{first.task}: {first.metric.replace('_', ' ')}, n = {first.n:,}, chance {percent(first.chance)} %"
+    title = f"{title}, data {first.dataset_sha256[:8]}"
+    return Listing(title, headers, cells, left=2, dispensable=_dispensable(headers, others), grouped=True)
+
+
+def _dispensable(headers: Sequence[str], others: Sequence[str] = ()) -> list[tuple[int, str]]:
+    """What a narrow terminal does without: further metrics, the p, and last the interval of the difference."""
+    at = list(headers).index(_BASE[0])
+    return [(headers.index(name), name) for name in others] + [
+        (at + 2, "p"),
+        (at + 1, "the interval of the difference"),
+    ]
+
+
+def _model_cells(row: Row, report: Report, others: Sequence[str]) -> tuple[str, ...]:
+    name = row.model + (" (base)" if row.is_base and row.model != "base" else "")
+    cells = (row.protocol, name, *_share_cells(row.correct, row.n, row.accuracy), *_against(row.base))
+    measured = {share.name: percent(share.accuracy.estimate) for share in row.others}
+    return (*cells, *_twin_cell(row, report), *(measured.get(name, "") for name in others))
+
+
+def _twin_cell(row: Row, report: Report) -> tuple[str, ...]:
+    twin = report.twin_of(row)
+    return (percent(twin.accuracy.estimate) if twin else in_place(row.task),) if row.denied else ()
+
+
+def _blind_cells(rule: str, share: Share, width: int) -> tuple[str, ...]:
+    cells = (rule, f"blind: {share.name}", *_share_cells(share.correct, share.n, share.accuracy))
+    return cells + ("",) * (width - len(cells))
+
+
+def _share_cells(correct: float, n: int, accuracy: Interval) -> tuple[str, str, str]:
+    return f"{count(correct)}/{n:,}", percent(accuracy.estimate), span(accuracy)
+
+
+def _against(paired: Paired | None) -> tuple[str, str, str]:
+    if paired is None:
+        return "", "", ""
+    return signed(paired.difference.estimate), signed_span(paired.difference), p_value(paired.p_value)
+
+
+def _slices(rows: Sequence[Row], report: Report) -> list[Listing]:
+    cuts = dict.fromkeys(part.cut for row in rows for part in row.slices if part.cut not in _HIDDEN_CUTS)
+    made = [_cut(rows, cut, report) for cut in cuts]
+    return [listing for listing in made if len({row[0] for row in listing.rows}) > 1]
+
+
+def _cut(rows: Sequence[Row], cut: str, report: Report) -> Listing:
+    """One cut, its values by size, the models below each other in each."""
+    values = dict.fromkeys(part.value for part in rows[0].slices if part.cut == cut)
+    cells = [
+        (value, row.model, *_slice_cells(part), *_twin_cell(row, report))
+        for value in values
+        for row in rows
+        for part in row.slices
+        if (part.cut, part.value) == (cut, value)
+    ]
+    headers = (cut, "model", "right", "%", "95 %", *_BASE, *([f"{_AFFIRMED} (all)"] if rows[0].denied else []))
+    title = f"{rows[0].task}, {rows[0].protocol}, by {cut}"
+    return Listing(title, headers, cells, left=2, dispensable=_dispensable(headers), grouped=True)
+
+
+def _slice_cells(part: Slice) -> tuple[str, ...]:
+    return (*_share_cells(part.correct, part.n, part.accuracy), *_against(part.base))
+
+
+def _differing(report: Report) -> Listing:
+    """Strict beside official, where any item is judged otherwise."""
+    rules = {(row.task, row.dataset_sha256, row.model_hash, row.protocol): row for row in report.rows}
+    cells = []
+    for row in report.rows:
+        other = rules.get((row.task, row.dataset_sha256, row.model_hash, PROTOCOLS[1]))
+        if row.protocol == PROTOCOLS[0] and row.differing and other:
+            share = (percent(row.accuracy.estimate), percent(other.accuracy.estimate), f"{len(row.differing):,}")
+            cells.append((row.task, row.model, *share, *_beside_row(row, report), f"{row.ties:,}"))
+    headers = ("task", "model", "strict %", "official %", "items", _AFFIRMED, "ties")
+    return Listing("Where strict and official differ, and on how many items", headers, cells, left=2, grouped=True)
+
+
+def _beside_row(row: Row, report: Report) -> tuple[str]:
+    """The cell beside a figure in a table that has tasks of both kinds."""
+    return ((_twin_cell(row, report) or ("",))[0],)
+
+
+def _notes(report: Report) -> Listing:
+    """What to know of whose figures, once for all whom it concerns."""
+    told: dict[tuple[str, str], list[Row]] = {}
+    for row in report.rows:
+        for note in (*row.notes, *_further_notes(row, report)):
+            told.setdefault((row.task, note), []).append(row)
+    cells = [(task, _whose(rows, report), note) for (task, note), rows in told.items()]
+    return Listing("To know before reading", ("task", "model", ""), cells, left=3, grouped=True)
+
+
+def _further_notes(row: Row, report: Report) -> list[str]:
+    notes = [told_ties(row)]
+    if row.base is not None and row.base.few:
+        notes.append(f"fewer than {FEW} items differ from the base: the interval is Newcombe's too")
+    if row.denied and report.twin_of(row) is None:
+        notes.append(advice(row.task))
+    return [note for note in notes if note]
+
+
+def _whose(rows: Sequence[Row], report: Report) -> str:
+    """The models of `rows`, with the rule where it is not both."""
+    task = [row for row in report.rows if row.task == rows[0].task]
+    if len(rows) == len(task):
+        return "all"
+    named: dict[str, list[str]] = {}
+    for row in rows:
+        named.setdefault(row.model, []).append(row.protocol)
+    told = [
+        model if len(rules) == sum(row.model == model for row in task) else f"{model} ({', '.join(rules)})"
+        for model, rules in named.items()
+    ]
+    return ", ".join(told)
+
+
+def _published(report: Report) -> list[Listing]:
+    """What others reported: apart, since nobody can pair it item by item."""
+    cells = [
+        (row.task, row.model, row.arch, row.protocol, *_share_cells(row.correct, row.n, row.accuracy))
+        for row in report.published
+    ]
+    headers = ("task", "model", "arch", "rule", "right", "%", "95 %")
+    words = [text for row in report.published for text in (row.source, *row.note.split("; "))]
+    sources = [(text,) for text in dict.fromkeys(words)]
+    return [
+        Listing("Published by others, not measured here", headers, cells, left=4, grouped=True),
+        Listing("Source of the published rows", ("",), sources),
+    ]
+
+
+def results_listing(stored: Sequence[Stored], known: Sequence[Stored]) -> Listing:
+    """What `negwb bench run` has just measured; `known` is all that was measured, the affirmative twins among it."""
+    cells: list[tuple[str, ...]] = []
+    for one in stored:
+        result = one.result
+        metric, score = next(iter(result["metrics"].items()))
+        name = result["task"]["name"], result["model"]["name"], result["protocol"]["name"], metric.replace("_", " ")
+        share = _share_cells(score["correct"], score["n"], interval_of(score))
+        cells.append((*name, *share, _beside(one, known), f"{result['ties']:,}"))
+    headers: tuple[str, ...] = ("task", "model", "rule", "what", "right", "%", "95 %", _AFFIRMED, "ties")
+    if not any(row[7] for row in cells):
+        headers, cells = _without(headers, 7), [_without(row, 7) for row in cells]
+    dispensable = [(len(headers) - 1, "ties"), (3, "what")]
+    return Listing("Results", headers, cells, left=4, dispensable=dispensable, grouped=True)
+
+
+def _without(cells: tuple[str, ...], place: int) -> tuple[str, ...]:
+    return cells[:place] + cells[place + 1 :]
+
+
+def _beside(one: Stored, known: Sequence[Stored]) -> str:
+    """What stands beside the figure of a task of denied phrases; nothing for another."""
+    if not _denies(one):
+        return ""
+    twin = twin_result(one, known)
+    return percent(_headline(twin)["value"]) if twin else in_place(one.result["task"]["name"])
+
+
+def _denies(one: Stored) -> bool:
+    return denies(one.result["task"]["name"], (row["cue"] for row in one.items()))
+
+
+def _headline(one: Stored) -> Score:
+    return next(iter(one.result["metrics"].values()))
+
+
+def twin_result(one: Stored, known: Sequence[Stored]) -> Stored | None:
+    """Of `known` (oldest first) the newest by the same model and rule on the affirmative twin."""
+    wanted = twin_name(one.result["task"]["name"]), *_key(one)[1:]
+    return next((each for each in reversed(known) if _key(each) == wanted), None)
+
+
+def _key(one: Stored) -> tuple[str, str, str]:
+    return one.result["task"]["name"], one.result["protocol"]["name"], one.result["model"]["hash"]
+
+
+def advice_beside(stored: Sequence[Stored], known: Sequence[Stored]) -> list[str]:
+    """A line for each task of denied phrases that was measured alone: what to run beside it."""
+    alone = (one.result["task"]["name"] for one in stored if _beside(one, known) in {NOT_RUN, NO_TWIN})
+    return [f"{task}: {advice(task)}" for task in dict.fromkeys(alone)]
+
+
+def told_of_result(stored: Stored, known: Sequence[Stored]) -> dict[str, Any]:
+    """A result in short, as `negwb bench run --json` prints it; all of it is in its file."""
+    result = stored.result
+    return {
+        "run": result["run"],
+        "path": str(stored.path),
+        "task": result["task"]["name"],
+        "protocol": result["protocol"]["name"],
+        "model": result["model"]["name"],
+        "model_hash": result["model"]["hash"],
+        **{key: result[key] for key in ("metrics", "baselines", "ties", "nan", "seconds")},
+        "affirmative": _told_beside(stored, known) if _denies(stored) else None,
+    }
+
+
+def _told_beside(stored: Stored, known: Sequence[Stored]) -> dict[str, Any]:
+    task, twin = stored.result["task"]["name"], twin_result(stored, known)
+    if twin is None:
+        return {"task": twin_name(task), "state": in_place(task)}
+    return {"task": twin_name(task), "state": "measured", "run": twin.result["run"], **_headline(twin)}
+
+
+def interval_of(score: Score) -> Interval:
+    """A score's share with its interval."""
+    return Interval(score["value"], score["low"], score["high"])
