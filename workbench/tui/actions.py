@@ -6,7 +6,7 @@ Knows no widget. An action's id is stable: people map keys to it in negwb.toml (
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -23,6 +23,16 @@ class Place(StrEnum):
     """The question after `x`."""
     DONE = "done"
     """The end of the queue."""
+    RUNS = "runs"
+    """Trainings."""
+    REPORT = "report"
+    """Models x tasks."""
+    SLICES = "slices"
+    """The cuts of one result."""
+    ITEMS = "items"
+    """The items of one result."""
+    ITEM = "item"
+    """One item with its picture."""
 
 
 ANYWHERE = frozenset({Place.CARD, Place.DONE})
@@ -77,20 +87,24 @@ _ACTIONS = (
            "look_again", 8),
     Action("scroll-down", "down,j", "down", "Scroll a long card down", _LOOK, _CARD, "scroll_card(1)"),
     Action("scroll-up", "up,k", "up", "Scroll a long card up", _LOOK, _CARD, "scroll_card(-1)"),
+    Action("lab", "f4", "lab", "Training runs and report; your card stays where it is", _ELSE, ANYWHERE,
+           "app.show_lab", 1),
     Action("theme", "f2", "theme", "Dark or light", _ELSE, ANYWHERE, "app.toggle_dark"),
     Action("palette", "ctrl+p", "palette", "All actions by name, and all themes", _ELSE, ANYWHERE,
            "app.command_palette"),
     Action("help", "?,f1", "help", "This page", _ELSE, ANYWHERE, "app.show_help", 7),
     Action("quit", "q", "quit", "Leave; everything is kept", _ELSE, ANYWHERE,
-           "app.quit", 2),
+           "quit", 2),
     *(Action(f"reason-{reason.value.replace('_', '-')}", key, reason.value.replace("_", " "), REASON_TEXTS[reason],
              _REASON, frozenset({Place.REASON}), f"reject('{reason.value}')")
       for key, reason in REASON_KEYS.items()),
     Action("reason-cancel", "escape,backspace", "cancel", "do not reject after all", _REASON,
-           frozenset({Place.REASON}), "cancel_reason"),
+           frozenset({Place.REASON}), "cancel_reason", 9),
 )  # fmt: skip
 
-GROUPS = (_DECIDE, _REASON, _LOOK, _ELSE)
+RUNS, REPORT = "Training runs", "Report"
+GROUPS = (_DECIDE, _REASON, RUNS, REPORT, _LOOK, _ELSE)
+"""In the order of the help; a group without actions is not shown."""
 
 _CAPS = {
     "space": "space", "left_square_bracket": "[", "right_square_bracket": "]", "slash": "/", "question_mark": "?",
@@ -108,22 +122,23 @@ _TEXTUAL_NAMES = {
 class ActionMap:
     """The actions with the keys that apply here: the defaults, or the person's own."""
 
-    def __init__(self, own_keys: Mapping[str, str] | None = None) -> None:
-        """`own_keys`: action id to comma-separated keys.
+    def __init__(self, own_keys: Mapping[str, str] | None = None, actions: Sequence[Action] = _ACTIONS) -> None:
+        """`own_keys`: action id to comma-separated keys; `actions`: curate's unless told.
 
         Raises:
             UsageError: an id that is none, no key, or a key that does two things in one place.
         """
         own = dict(own_keys or {})
-        known = {action.id for action in _ACTIONS}
+        self._actions = tuple(actions)
+        known = {action.id for action in self._actions}
         if unknown := sorted(own.keys() - known):
             raise UsageError(f"[curate.keys] has no action {unknown[0]!r}", hint=f"known: {', '.join(sorted(known))}")
-        self._keys = {action.id: _split(action.id, own.get(action.id, action.keys)) for action in _ACTIONS}
+        self._keys = {action.id: _split(action.id, own.get(action.id, action.keys)) for action in self._actions}
         self._refuse_clashes()
 
     def at(self, *places: Place) -> list[Action]:
         """The actions that apply in one of `places`, in order."""
-        return [action for action in _ACTIONS if action.places & set(places)]
+        return [action for action in self._actions if action.places & set(places)]
 
     def keys(self, action: Action) -> list[str]:
         """The keys of an action, by their long names."""
@@ -139,7 +154,7 @@ class ActionMap:
 
     def _refuse_clashes(self) -> None:
         taken: dict[tuple[Place, str], str] = {}
-        for action in _ACTIONS:
+        for action in self._actions:
             for place in sorted(action.places):
                 for key in self._keys[action.id]:
                     other = taken.setdefault((place, key), action.id)

@@ -1,45 +1,43 @@
-"""The app: themes, palette, help, and an end that is sound however it comes. The work is in the screens.
+"""Curate as an app: the desk's news, palette and help, and the way to the lab. The work is in the screens.
 
 It owns no record and closes none: whoever made the desk closes it after `run` returned.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import signal
-import sys
 from collections.abc import Iterable
-from functools import partial
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import events
-from textual.app import App, SystemCommand
+from textual.app import SystemCommand
 from textual.message import Message
 from textual.screen import Screen
 
-from workbench.errors import ExitCode
-from workbench.tui.actions import Action, ActionMap, Place
+from workbench.tui.actions import ActionMap, Place
+from workbench.tui.house import HouseApp
 from workbench.tui.screens.curate import CurateScreen
-from workbench.tui.screens.too_small import TooSmallScreen, too_small
-from workbench.tui.themes import DARK, LIGHT, THEMES
+from workbench.tui.screens.keyed import KeyedScreen
+from workbench.tui.themes import DARK
 
 if TYPE_CHECKING:
+    from workbench.paths import Workspace
     from workbench.tui.desk import Desk
 
-_TERMINAL_CHECK_SECONDS = 1.0
+
+_ALWAYS = frozenset({"quit", "help_quit"})
+"""Bound by Textual to ctrl+q and ctrl+c."""
 
 
 class DeckSpoke(Message):
     """Something changed in the deck."""
 
 
-class NegwbApp(App[int]):
+class NegwbApp(HouseApp):
     """A person's sitting at a desk."""
 
     # The first screen's own sheet is not loaded by Textual, so it is named here.
     CSS_PATH: ClassVar = ["app.tcss", "screens/curate.tcss"]
-    TITLE = "negwb"
 
     def __init__(
         self,
@@ -49,41 +47,27 @@ class NegwbApp(App[int]):
         theme: str = DARK.name,
         protocol: str = "halfcell",
         banner: str | None = None,
+        workspace: Workspace | None = None,
     ) -> None:
-        super().__init__()
+        """`workspace`: whose runs and results the lab shows; without one there is no lab."""
+        super().__init__(theme=theme)
         self.desk = desk
         self.actions = actions or ActionMap()
         self._protocol = protocol
         self._banner = banner
-        for own in THEMES:
-            self.register_theme(own)
-        self.theme = theme
+        self._workspace = workspace
 
     def get_default_screen(self) -> Screen[None]:
         """Curate."""
         return CurateScreen(self.desk, self.actions, protocol=self._protocol, banner=self._banner)
 
     def on_mount(self) -> None:
-        """Listen to the deck and to whoever wants us to end."""
+        """Listen to the deck."""
         self.desk.news = self._pass_on_news
-        if not self.is_headless:
-            loop = asyncio.get_running_loop()
-            for number in (signal.SIGTERM, signal.SIGHUP):
-                loop.add_signal_handler(number, self._end_for, number)
-            if _has_terminal():
-                self.set_interval(_TERMINAL_CHECK_SECONDS, self._end_without_terminal)
 
     def on_unmount(self) -> None:
         """Nobody listens any more."""
         self.desk.news = lambda: None
-
-    def on_resize(self, event: events.Resize) -> None:
-        """Say so where there is no room to work."""
-        covered = isinstance(self.screen, TooSmallScreen)
-        if too_small(event.size) and not covered:
-            self.push_screen(TooSmallScreen())
-        elif covered and not too_small(event.size):
-            self.pop_screen()
 
     def on_deck_spoke(self) -> None:
         """For the screen that shows cards."""
@@ -91,43 +75,60 @@ class NegwbApp(App[int]):
             if isinstance(screen, CurateScreen) and screen.is_mounted:
                 screen.hear_news()
 
+    async def on_event(self, event: events.Event) -> None:
+        """On a card a key has its effect before the next one is looked at.
+
+        Textual would send keys that arrive together all to the card, and what is typed right behind `e` or `/` would
+        be lost instead of going into the dialog. Nothing on a card has the focus, so no widget is passed over.
+        """
+        if isinstance(event, events.Key) and not event.is_forwarded and (cards := self._cards) is not None:
+            self.app_focus = True
+            cards.hear_key(event.key)
+            await self._check_bindings(event.key, priority=True) or await self._check_bindings(event.key)
+        else:
+            await super().on_event(event)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """While the reason of a rejection is asked for, of the app's own actions only the way out applies."""
+        asked = self._cards is not None and self._cards.asking
+        return action in _ALWAYS if asked else super().check_action(action, parameters)
+
+    @property
+    def _cards(self) -> CurateScreen | None:
+        """The screen of cards, while nothing lies above it."""
+        return next((top for top in self.screen_stack[-1:] if isinstance(top, CurateScreen)), None)
+
     def action_show_help(self) -> None:
         """Every key and what it does."""
         from workbench.tui.screens.help import HelpScreen  # noqa: PLC0415 -- only when opened
 
         self.push_screen(HelpScreen(self.actions))
 
-    def action_toggle_dark(self) -> None:
-        """The other one of the house's themes."""
-        self.theme = LIGHT.name if self.current_theme.dark else DARK.name
+    def action_show_lab(self) -> None:
+        """Training runs and report, over the card: the desk stays as it is, and its lease is kept."""
+        from workbench.tui.lab import Lab  # noqa: PLC0415 -- only when opened
 
-    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        """The palette: the actions that apply on this screen, and the themes."""
-        place = Place.CARD if isinstance(screen, CurateScreen) else Place.DONE
-        for action in self.actions.at(place):
-            if action.id != "palette" and not action.id.startswith("scroll"):
-                yield self._command(screen, action)
-        for name in self.available_themes:
-            yield SystemCommand(f"theme: {name}", "Use this theme", partial(setattr, self, "theme", name))
+        if self._workspace is None:
+            self.notify("there is no workspace here", severity="warning", markup=False)
+            return
+        self.push_screen(Lab(self._workspace, self._leave_lab, protocol=self._protocol).screen("runs"))
 
-    def _command(self, screen: Screen[object], action: Action) -> SystemCommand:
-        title = f"{action.label}  ({self.actions.caps(action)})"
-        return SystemCommand(title, action.says, partial(screen.run_action, action.call))
+    def _leave_lab(self) -> None:
+        self.pop_screen()
+        self.post_message(DeckSpoke())  # cards may have come meanwhile
+
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+        """The palette: the actions that apply on this screen (none in a dialog), and the themes."""
+        from workbench.tui.screens.done import DoneScreen  # noqa: PLC0415 -- only when opened
+
+        if isinstance(screen, KeyedScreen):
+            return self.commands_of(screen, screen.actions, screen.actions.at(screen.place))
+        if isinstance(screen, CurateScreen):
+            return self.commands_of(screen, self.actions, self.actions.at(Place.CARD))
+        listed = self.actions.at(Place.DONE) if isinstance(screen, DoneScreen) else []
+        return self.commands_of(screen, self.actions, listed)
 
     def _pass_on_news(self) -> None:
         """From the deck's thread to ours."""
         with contextlib.suppress(RuntimeError):  # the loop has just ended
             self.post_message(DeckSpoke())
-
-    def _end_for(self, number: int) -> None:
-        """A hang-up or a termination: everything decided is on the disk, so leaving at once loses nothing."""
-        self.exit(return_code=int(ExitCode.INTERRUPTED))
-
-    def _end_without_terminal(self) -> None:
-        """A terminal may go without a signal (nohup); Textual would read its end for ever, at full speed."""
-        if not _has_terminal():
-            self._end_for(signal.SIGHUP)
-
-
-def _has_terminal() -> bool:
-    return sys.__stdin__ is not None and sys.__stdin__.isatty()

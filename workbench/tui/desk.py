@@ -13,10 +13,11 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from curation_db import history, indexing
+from curation_db import indexing
 from curation_db.cards import load_card
 from curation_db.errors import RecordError
 from curation_db.history import Past
+from curation_db.ordering import Policy
 from curation_db.people import Actor, end_session
 from curation_db.queue import Claim, Queue, waiting
 from curation_db.review import Done, Reviewer, Shown
@@ -24,8 +25,10 @@ from curation_db.store import Store
 from curation_db.words import Kind, Reason, State, Stream
 from workbench.tui import reads
 from workbench.tui.deck import Deck
-from workbench.tui.pace import STREAK, Pace, Progress
+from workbench.tui.pace import Progress
+from workbench.tui.refreshing import Refreshing
 from workbench.tui.sitting import DeskSettings, Pictures, Ready, Summary, Way
+from workbench.tui.tally import Tally
 
 MATCHES = 50
 _OPEN = frozenset({State.OPEN, State.NEEDS_MORE, State.UNSURE, State.CONTESTED})
@@ -53,10 +56,11 @@ class Desk:
         self._pictures = pictures
         self._clock = clock
         self._queue = Queue(
-            store, actor, ordering=self.settings.ordering, audit_share=self.settings.audit_share,
-            lease_seconds=self.settings.lease_seconds,
+            store, actor, ordering=Policy.parse(self.settings.ordering).name, audit_share=self.settings.audit_share,
+            only=self.settings.only, lease_seconds=self.settings.lease_seconds,
         )  # fmt: skip
         self._reviewer = Reviewer(store, actor)
+        self._refreshing = Refreshing(store, Policy.parse(self.settings.ordering))
         self._deck = Deck(
             self._queue, self._load_claim, news=self._pass_on, depth=self.settings.depth,
             lease_seconds=self.settings.lease_seconds,
@@ -65,8 +69,7 @@ class Desk:
         """Where looking back has led, the oldest last."""
         self._unindexed = True
         """Texts may have come that the search does not know: an edit, or an import that was cut short."""
-        self._pace = Pace()
-        self._counts = (0, 0)
+        self._tally = Tally(store, actor.name)
         self._since = clock()
         self._spent: dict[int, float] = {}
         """Seconds that cards were looked at before they were put aside."""
@@ -76,10 +79,12 @@ class Desk:
     def start(self) -> None:
         """Count where things stand and begin to prepare cards."""
         self._deck.start()
-        self._recount()
+        self._refreshing.start()
+        self._tally.recount()
 
     def close(self) -> None:
         """Stop, and give all cards back. Safe to call at any time, and twice."""
+        self._refreshing.close()
         self._deck.close()
         with contextlib.suppress(RecordError):  # the leases expire by themselves
             end_session(self._store, self.actor)
@@ -88,6 +93,11 @@ class Desk:
     def finished(self) -> bool:
         """Nothing in the seat, and nothing to come."""
         return self.current is None and self._deck.exhausted
+
+    @property
+    def order(self) -> str:
+        """What comes first, by name."""
+        return self._refreshing.said
 
     @property
     def trouble(self) -> str | None:
@@ -102,8 +112,7 @@ class Desk:
     @property
     def progress(self) -> Progress:
         """Where the work stands."""
-        decided, total = self._counts
-        return Progress(decided, total, self._pace.per_hour, tuple(self._pace.streak))
+        return self._tally.progress
 
     def next(self) -> Ready | None:
         """The card in the seat, the next one where that is empty; None: not ready yet, or `finished`. Never waits."""
@@ -139,7 +148,11 @@ class Desk:
             RecordError: nothing was written; the card still sits there.
         """
         ready = self._decidable()
-        done = self._reviewer.decide(ready.card.candidate_id, kind, reason=reason, shown=self._shown(ready))
+        number, shown = ready.card.candidate_id, self._shown(ready)
+        if _changes_an_audit_label(ready, kind):
+            done = self._reviewer.flip(number, kind, reason=reason, shown=shown)
+        else:
+            done = self._reviewer.decide(number, kind, reason=reason, shown=shown)
         self._decided(ready, kind, done)
         return done
 
@@ -170,20 +183,25 @@ class Desk:
         self._reload()
         return done.standing.flagged
 
+    def leave_replaced(self) -> bool:
+        """Go on to the next card where somebody else's edit has replaced this one meanwhile; whether it has."""
+        ready = self._seated()
+        with self._store.read() as connection:
+            replaced = load_card(connection, ready.card.candidate_id).state is State.SUPERSEDED
+        if replaced:
+            self._give_back(ready.card.candidate_id)
+            self._empty_seat()
+            self._forward()
+        return replaced
+
     def undo(self) -> Kind | None:
         """Take back one's last act, whose card takes the seat; returns what was taken back, None: nothing."""
         done = self._reviewer.undo()
         if done is None:
             return None
-        self._after_time_travel()
-        if self.current is not None and self.current.card.candidate_id == done.candidate_id:
-            self._reload(way=Way.QUEUE, leased=True, past=None)
-        else:
-            self._put_aside()
-            self._deck.forget(done.candidate_id)
-            self._open(done.candidate_id, Way.QUEUE, leased=True)
-        if done.standing.state not in _OPEN:  # a remark on a settled card: look at it, do not hold it
-            self._release(done.candidate_id)
+        self._trail.clear()
+        self._tally.recount()
+        self._seat_undone(done.candidate_id, settled=done.standing.state not in _OPEN)
         return done.kind
 
     def redo(self) -> Kind | None:
@@ -193,13 +211,14 @@ class Desk:
             return None
         with self._store.read() as connection:
             kind = reads.deed(connection, done.act)
-        self._after_time_travel()
+        self._trail.clear()
+        self._tally.recount()
         here = self.current is not None and self.current.card.candidate_id == done.candidate_id
         if kind in _REMARKS:
             if here:
                 self._reload()
             return kind
-        self._queue.release([done.candidate_id])
+        self._give_back(done.candidate_id)
         self._deck.forget(done.candidate_id)
         if here:
             self._empty_seat()
@@ -264,7 +283,7 @@ class Desk:
     def _decidable(self) -> Ready:
         ready = self._seated()
         if ready.card.state is State.SUPERSEDED:
-            raise RecordError("an edit replaced this caption", hint="undo the edit to decide about it")
+            raise RecordError("an edit replaced this caption", hint="find the new text with /, or undo the edit")
         return ready
 
     def _shown(self, ready: Ready) -> Shown:
@@ -275,9 +294,8 @@ class Desk:
         return self._spent.get(ready.card.candidate_id, 0.0) + self._clock() - self._since
 
     def _decided(self, ready: Ready, kind: Kind, done: Done) -> None:
-        self._pace.decided(kind, self._spent_on(ready))
+        self._tally.decided(kind, self._spent_on(ready), ready.card.state, done)
         self._spent.pop(ready.card.candidate_id, None)
-        self._count(ready.card.state, done)
         self._empty_seat()
         self._forward()
 
@@ -311,24 +329,32 @@ class Desk:
             # Without its picture: hundreds may lie there after as many undos, and decoding again is cheap.
             self._deck.put_back(replace(ready, thumbnail=None))
         elif ready.leased:
-            self._queue.release([ready.card.candidate_id])
+            self._give_back(ready.card.candidate_id)
 
-    def _release(self, candidate_id: int) -> None:
-        self._queue.release([candidate_id])
-        if self.current is not None and self.current.card.candidate_id == candidate_id:
-            self.current = replace(self.current, leased=False)
-            self._deck.in_hand = None
+    def _give_back(self, candidate_id: int) -> None:
+        """End a lease. What it belongs to has happened, so a busy record must not call it off: leases expire."""
+        with contextlib.suppress(RecordError):
+            self._queue.release([candidate_id])
+
+    def _seat_undone(self, number: int, *, settled: bool) -> None:
+        """Seat what an undo was about. Still settled (it was a remark, say): it is looked at, and `]` leads on."""
+        way, past = Way.QUEUE, None
+        if settled:
+            self._give_back(number)
+            with self._store.read() as connection:
+                way, past = Way.BACK, reads.standing_decision(connection, self.actor.name, number)
+        if self.current is not None and self.current.card.candidate_id == number:
+            self._reload(way=way, leased=not settled, past=past)
+        else:
+            self._put_aside()
+            self._deck.forget(number)
+            self._open(number, way, leased=not settled, past=past)
 
     def _open(self, candidate_id: int, way: Way, *, leased: bool, past: Past | None = None) -> None:
         self._seat(self._load(candidate_id, way=way, leased=leased, past=past))
 
     def _open_past(self, past: Past) -> None:
-        """Seat what was decided: for an edit, the child it made."""
-        number = past.candidate_id
-        if past.kind is Kind.EDIT:
-            with self._store.read() as connection:
-                number = reads.child_of(connection, past.seq) or number
-        self._open(number, Way.BACK, leased=False, past=past)
+        self._open(past.candidate_id, Way.BACK, leased=False, past=past)
 
     def _reload(self, **changed: object) -> None:
         """Read the seat's card anew and keep the rest, but for `changed`."""
@@ -353,7 +379,7 @@ class Desk:
         return Ready(
             card,
             Stream.AUDIT if audit else Stream.REVIEW,
-            hidden=audit or self.settings.blind,
+            hidden=self.settings.blind or (audit and not (self.settings.reveal and _labelled(past))),
             path=path,
             thumbnail=self._pictures.thumbnail(card, path),
             way=way,
@@ -361,35 +387,15 @@ class Desk:
             past=past,
         )
 
-    # -- counting -----------------------------------------------------------------------------------------------
 
-    def _count(self, before: State, done: Done) -> None:
-        decided, total = self._counts
-        after = done.standing.state
-        decided += (after in reads.SETTLED) - (before in reads.SETTLED)
-        if done.child_id is not None:  # the child takes its parent's place; decided where the edit was its accept
-            self._recount()
-        else:
-            self._counts = (decided, total)
+def _labelled(past: Past | None) -> bool:
+    """Whether the person has given the card its label: what the judges say can no longer bend that."""
+    return past is not None and past.kind in (Kind.ACCEPT, Kind.REJECT)
 
-    def _recount(self) -> None:
-        with self._store.read() as connection:
-            states = reads.counts(connection)
-        decided = sum(number for state, number in states.items() if state in reads.SETTLED)
-        self._counts = (decided, sum(states.values()) - states.get(State.SUPERSEDED, 0))
-        if not self._pace.streak:
-            self._read_streak()
 
-    def _read_streak(self) -> None:
-        with self._store.read() as connection:
-            last = history.decisions_before(connection, self.actor.name, None, STREAK)
-        self._pace.streak.clear()
-        self._pace.streak.extend(past.kind for past in reversed(last))
-
-    def _after_time_travel(self) -> None:
-        self._trail.clear()
-        self._recount()
-        self._read_streak()
+def _changes_an_audit_label(ready: Ready, kind: Kind) -> bool:
+    """An audit's label stays the decision before any reveal, so changing one's mind is an event of its own kind."""
+    return ready.stream is Stream.AUDIT and _labelled(ready.past) and kind in (Kind.ACCEPT, Kind.REJECT)
 
 
 def _no_news() -> None:

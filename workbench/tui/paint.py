@@ -184,5 +184,5 @@ def past_decision(past: Past, back_key: str) -> Content:
     reason = f": {past.reason.replace('_', ' ')}" if past.reason else ""
     return Content.assemble(
         (f"{GLYPHS[past.kind]} {_SAID[past.kind]}{reason}", "bold"),
-        (f"\ndecide anew to replace it · {back_key} goes on", QUIET),
+        (f"\ndeciding replaces it · {back_key} goes on", QUIET),
     )

@@ -6,7 +6,7 @@ Reads only. Each costs an index look-up or a count over an index; none is on the
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection, bindparam, text
 
@@ -16,6 +16,13 @@ from curation_db.words import Kind, State
 SETTLED = frozenset({State.ACCEPTED, State.REJECTED, State.CONTESTED})
 """States in which nobody is asked any more."""
 _LOOK_BACK_PAGE = 8
+_STANDS = """
+    NOT EXISTS (SELECT 1 FROM event u WHERE u.undo_of = e.seq
+                AND NOT EXISTS (SELECT 1 FROM event r WHERE r.undo_of = u.seq))
+"""
+_OWN_EDIT = text(f"""
+    SELECT child_id FROM event e WHERE candidate_id = :id AND kind = 'edit' AND actor = :actor AND {_STANDS}
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +52,6 @@ def is_audit(connection: Connection, candidate_id: int) -> bool:
     return bool(found)
 
 
-def child_of(connection: Connection, seq: int) -> int | None:
-    """The child that the edit event `seq` made."""
-    return connection.execute(text("SELECT child_id FROM event WHERE seq = :seq"), {"seq": seq}).scalar()
-
-
 def deed(connection: Connection, act: str) -> Kind:
     """What the act was in the end about: an undo's or a redo's chain is followed to the event it began with."""
     row = connection.execute(
@@ -61,37 +63,46 @@ def deed(connection: Connection, act: str) -> Kind:
 
 
 def own_past(connection: Connection, actor: str, before: int | None, but: Iterable[int]) -> Past | None:
-    """The person's newest standing decision before the event `before` about a candidate that is not in `but`."""
+    """The person's newest standing decision before the event `before` about a card that is not in `but`.
+
+    Its candidate is the card to look at: a text and what its editor made of it are one card.
+    """
     passed = set(but)
     while page := decisions_before(connection, actor, before, _LOOK_BACK_PAGE):
         for past in page:
-            if past.candidate_id not in passed:
-                return past
+            shown = _mended(connection, actor, past)
+            if shown.candidate_id not in passed:
+                return shown
         before = page[-1].seq
     return None
 
 
 def standing_decision(connection: Connection, actor: str, candidate_id: int) -> Past | None:
-    """What this person last decided about the candidate, where it stands."""
+    """What this person last decided about the candidate, where it stands; the edit that made it counts as that."""
     row = connection.execute(
-        text("""SELECT max(seq) FROM event e WHERE candidate_id = :id AND actor = :actor
-                AND kind IN ('accept', 'reject', 'unsure', 'skip', 'edit')
-                AND NOT EXISTS (SELECT 1 FROM event u WHERE u.undo_of = e.seq
-                                AND NOT EXISTS (SELECT 1 FROM event r WHERE r.undo_of = u.seq))"""),
+        text(f"""SELECT max(seq) FROM event e
+                 WHERE candidate_id IN (:id, (SELECT parent_id FROM candidate WHERE id = :id))
+                 AND (candidate_id = :id OR child_id = :id) AND actor = :actor AND uid = act
+                 AND kind IN ('accept', 'reject', 'unsure', 'skip', 'edit', 'flip') AND {_STANDS}"""),
         {"id": candidate_id, "actor": actor},
     ).scalar()
     found = decisions_before(connection, actor, row + 1, 1) if row is not None else []
-    return found[0] if found and found[0].candidate_id == candidate_id else None
+    return replace(found[0], candidate_id=candidate_id) if found else None
+
+
+def _mended(connection: Connection, actor: str, past: Past) -> Past:
+    """A decision as one about the text that its person made of that candidate since, however often it was mended."""
+    number = past.candidate_id
+    while (child := connection.execute(_OWN_EDIT, {"id": number, "actor": actor}).scalar()) is not None:
+        number = child
+    return replace(past, candidate_id=number)
 
 
 def sitting_counts(connection: Connection, actor: str, session: str) -> dict[Kind, int]:
     """The decisions of this session that stand, by kind."""
     rows = connection.execute(
-        text("""SELECT kind, count(*) FROM event e WHERE actor = :actor AND session = :session AND uid = act
-                AND kind IN ('accept', 'reject', 'unsure', 'skip', 'edit')
-                AND NOT EXISTS (SELECT 1 FROM event u WHERE u.undo_of = e.seq
-                                AND NOT EXISTS (SELECT 1 FROM event r WHERE r.undo_of = u.seq))
-                GROUP BY kind"""),
+        text(f"""SELECT kind, count(*) FROM event e WHERE actor = :actor AND session = :session AND uid = act
+                 AND kind IN ('accept', 'reject', 'unsure', 'skip', 'edit') AND {_STANDS} GROUP BY kind"""),
         {"actor": actor, "session": session},
     )
     return {Kind(kind): number for kind, number in rows}

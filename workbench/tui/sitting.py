@@ -71,7 +71,11 @@ class DeskSettings:
 
     ordering: str = "conflict"
     audit_share: float = AUDIT_SHARE
+    only: Stream | None = None
+    """Serve nothing but this stream."""
     blind: bool = False
+    reveal: bool = False
+    """Show what the judges say about an audit card once it is decided; a change of mind is then a flip."""
     depth: int = DEPTH
     lease_seconds: float = LEASE_SECONDS
 

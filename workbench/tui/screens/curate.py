@@ -7,7 +7,10 @@ are decided in order, each about the card that was in the seat by then. Nothing 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from textual import getters
@@ -19,7 +22,7 @@ from textual.widgets import Static
 
 from curation_db.errors import RecordError
 from curation_db.text import display_text
-from curation_db.words import Kind, Reason, Stream
+from curation_db.words import Kind, Question, Reason, Stream
 from workbench.tui.actions import ActionMap, Place
 from workbench.tui.bindings import bind
 from workbench.tui.pace import GLYPHS
@@ -31,6 +34,10 @@ from workbench.tui.widgets.reasons import ReasonStrip
 from workbench.tui.widgets.status import Status, StatusLine
 
 if TYPE_CHECKING:
+    from textual.notifications import SeverityLevel as Severity
+
+    from curation_db.cards import Card
+    from curation_db.review import Done
     from workbench.tui.desk import Desk
     from workbench.tui.reads import Match
     from workbench.tui.screens.modals.edit import Edited
@@ -41,7 +48,21 @@ _SLOW_SECONDS = 0.5
 _LONGEST_EDITED = 5_000
 _NEED_CARD = frozenset({"decide", "ask_reason", "edit", "note", "flag", "judges", "zoom"})
 _ASKED = frozenset({"reject", "cancel_reason"})
-_WHILE_ASKING = frozenset({"scroll_card"})
+_DECIDING = frozenset({"decide", "ask_reason"})
+_PAUSE_SECONDS = 0.4
+"""After a key that found no card, so long without a key before one decides: its second half must not hit the next."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why something could not be done at the desk; nothing was written."""
+
+    message: str
+    hint: str = ""
+    severity: Severity = "error"
+
+    def __str__(self) -> str:
+        return f"{self.message} — {self.hint}" if self.hint else self.message
 
 
 class CurateScreen(Screen[None]):
@@ -63,9 +84,14 @@ class CurateScreen(Screen[None]):
         """The card on the screen."""
         self._protocol = protocol
         self._banner = banner
-        self._asking = False
+        self.asking = False
+        """The reason of a rejection is asked for: nothing but that question's own keys applies."""
+        self._at_end = False
+        """The end of the queue shows above."""
         self._painted_narrow = False
         self._turn = asyncio.Lock()
+        self._missed = -_PAUSE_SECONDS
+        """When a key last found no card, or followed closely on one that did not."""
         bind(self, actions, Place.CARD, Place.REASON)
 
     def compose(self) -> ComposeResult:
@@ -95,14 +121,28 @@ class CurateScreen(Screen[None]):
         self.picture.hide_for_modal()
 
     def on_screen_resume(self) -> None:
-        """And closes again."""
+        """And closes again; what came meanwhile is shown, unless what closes has yet to say what is to be done."""
         self.picture.restore()
+        if not self._at_end:
+            self.hear_news()
+
+    def hear_key(self, key: str) -> None:
+        """Every key comes by here before it has its effect."""
+        if self.shown is not None and not self._is_burst():
+            return
+        self._missed = time.monotonic()
+        actions = [bound.action.partition("(")[0] for bound in self._bindings.key_to_bindings.get(key, [])]
+        if not _NEED_CARD.isdisjoint(actions):
+            self.tell("no card yet: that key did nothing", severity="warning")
+
+    def _is_burst(self) -> bool:
+        return time.monotonic() - self._missed < _PAUSE_SECONDS
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """While the reason is asked only reasons apply; without a card nothing that needs one."""
-        if action in _ASKED:
-            return self._asking
-        if self._asking and action not in _WHILE_ASKING:
+        if self.asking or action in _ASKED:
+            return self.asking and action in _ASKED
+        if action in _DECIDING and self._is_burst():
             return False
         return not (action in _NEED_CARD and self.shown is None)
 
@@ -110,7 +150,7 @@ class CurateScreen(Screen[None]):
 
     async def action_decide(self, kind: str) -> None:
         """Accept, unsure or skip."""
-        await self._at_desk(lambda: self.desk.decide(Kind(kind)))
+        await self._decide(Kind(kind))
 
     def action_ask_reason(self) -> None:
         """The first half of a rejection."""
@@ -123,7 +163,20 @@ class CurateScreen(Screen[None]):
     async def action_reject(self, reason: str) -> None:
         """The second half."""
         self._ask(False)
-        await self._at_desk(lambda: self.desk.decide(Kind.REJECT, Reason(reason)))
+        await self._decide(Kind.REJECT, Reason(reason))
+
+    async def _decide(self, kind: Kind, reason: Reason | None = None) -> None:
+        ready = self.shown
+        done = await self._at_desk(lambda: self.desk.decide(kind, reason))
+        if done is not None and ready is not None and self.desk.settings.reveal and ready.hidden:
+            self._reveal(ready.card)
+
+    def _reveal(self, card: Card) -> None:
+        """What the judges say about the audit card that was just decided."""
+        said = [f"{o.judge} {o.p:.2f}" for o in card.opinions if o.question is Question.PRESENT and o.p is not None]
+        if said:
+            hint = f"P({card.concept or 'it'} is there)"
+            self.tell(f"the judges: {' · '.join(said)}", hint=f"{hint}; looking back you can change your mind")
 
     async def action_undo(self) -> None:
         """Take back one's last act."""
@@ -147,11 +200,9 @@ class CurateScreen(Screen[None]):
         """Write a note."""
         from workbench.tui.screens.modals.note import NoteModal  # noqa: PLC0415 -- only when opened
 
-        await self.app.push_screen(NoteModal(), self._noted)  # so that the next key goes there
-
-    async def _noted(self, words: str | None) -> None:
-        if words:
-            await self._at_desk(lambda: self.desk.note(words))
+        if self.shown is not None:
+            modal = NoteModal(partial(self._save_note, self.shown.card.candidate_id))
+            await self.app.push_screen(modal, self._written)  # so that the next key goes there
 
     async def action_edit(self) -> None:
         """Mend the text."""
@@ -163,11 +214,29 @@ class CurateScreen(Screen[None]):
         if len(card.text) > _LONGEST_EDITED:
             self.tell(f"too long to edit here: {len(card.text):,} characters", severity="warning")
             return
-        await self.app.push_screen(EditModal(card.text, card.caption, card.concept), self._edited)
+        modal = EditModal(card.text, card.caption, card.concept, partial(self._save_edit, card.candidate_id))
+        await self.app.push_screen(modal, self._written)
 
-    async def _edited(self, edited: Edited | None) -> None:
-        if edited is not None:
-            await self._at_desk(lambda: self.desk.edit(edited.text, edited.concept))
+    async def _save_note(self, candidate_id: int, words: str) -> str | None:
+        return await self._save(candidate_id, lambda: self.desk.note(words))
+
+    async def _save_edit(self, candidate_id: int, edited: Edited) -> str | None:
+        return await self._save(candidate_id, lambda: self.desk.edit(edited.text, edited.concept))
+
+    async def _save(self, candidate_id: int, work: Callable[[], Done]) -> str | None:
+        """For the dialogs: write about the card they were opened for; why that could not be done, or None."""
+
+        def write() -> Done:
+            self.desk.open(candidate_id)  # does nothing while it sits there, as it nearly always does
+            return work()
+
+        done = await self._try(write)
+        return str(done) if isinstance(done, Refusal) else None
+
+    async def _written(self, written: bool | None) -> None:
+        """A dialog has closed; False: the record refused what was typed. Perhaps the caption is no more."""
+        if written is False and await self._at_desk(self.desk.leave_replaced):
+            self.tell("an edit has replaced that caption; this is the next card")
 
     # -- looking around -----------------------------------------------------------------------------------------
 
@@ -194,8 +263,6 @@ class CurateScreen(Screen[None]):
     async def _found(self, candidate_id: int | None) -> None:
         if candidate_id is not None:
             await self._at_desk(lambda: self.desk.open(candidate_id))
-        else:
-            self._take_seat()
 
     def action_judges(self) -> None:
         """What the judges said, in full."""
@@ -228,20 +295,27 @@ class CurateScreen(Screen[None]):
         if self.desk.failure is not None:
             raise self.desk.failure
         self._say_banner()
-        if not self._turn.locked() and self.is_current:
+        if not self._turn.locked() and self.is_active:
             self._take_seat()
 
     async def _at_desk(self, work: Callable[[], T]) -> T | None:
         """Do something at the desk, then show what is in the seat; None (and a line) where it could not be done."""
-        result: T | None = None
+        result = await self._try(work)
+        if isinstance(result, Refusal):
+            self.tell(result.message, hint=result.hint, severity=result.severity)
+            return None
+        return result
+
+    async def _try(self, work: Callable[[], T]) -> T | Refusal:
         slow = asyncio.get_running_loop().call_later(_SLOW_SECONDS, self._say_banner, "waiting for the record …")
+        result: T | Refusal
         async with self._turn:
             try:
                 result = await asyncio.to_thread(work)
             except RecordError as error:
-                self.tell(error.message, hint=error.hint, severity="error")
+                result = Refusal(error.message, error.hint)
             except ValueError as error:
-                self.tell(str(error), severity="warning")
+                result = Refusal(str(error), severity="warning")
             finally:
                 slow.cancel()
         if self.is_running:
@@ -255,7 +329,7 @@ class CurateScreen(Screen[None]):
         self.shown = ready
         if ready is not None and ready is not before:
             self._paint(ready)
-        elif ready is None and self.desk.finished and self.is_current:
+        elif ready is None and self.desk.finished and self.is_active:
             self._show_done()
         self._show_status()
         for widget in (self.picture, self.card_view):
@@ -285,7 +359,8 @@ class CurateScreen(Screen[None]):
         stream = "" if ready is None else str(ready.stream)
         if ready is not None and ready.way is not Way.QUEUE:
             stream += " · looking back" if ready.way is Way.BACK else " · found"
-        self.status.tell(Status(self.desk.actor.name, work, stream, self.desk.progress))
+        order = self.desk.order if ready is not None and ready.way is Way.QUEUE else ""
+        self.status.tell(Status(self.desk.actor.name, work, stream, order, self.desk.progress))
 
     def _say_banner(self, waiting: str | None = None) -> None:
         trouble = waiting or self.desk.trouble
@@ -298,10 +373,12 @@ class CurateScreen(Screen[None]):
     def _show_done(self) -> None:
         from workbench.tui.screens.done import DoneScreen  # noqa: PLC0415 -- only when opened
 
+        self._at_end = True
         self.app.push_screen(DoneScreen(self.desk, self.actions), self._after_done)
 
     async def _after_done(self, action: str | None) -> None:
         """What the person chose at the end of the queue."""
+        self._at_end = False
         if action == "revisit":
             self.desk.revisit()
         elif action == "look_again":
@@ -312,10 +389,15 @@ class CurateScreen(Screen[None]):
         self._take_seat()
 
     def _ask(self, asking: bool) -> None:
-        self._asking = asking
+        self.asking = asking
         self.reasons.display = asking
+        self.query_one(KeyLine).show(Place.REASON if asking else Place.CARD)
 
-    def tell(self, message: str, *, hint: str = "", severity: str = "information") -> None:
+    def tell(self, message: str, *, hint: str = "", severity: Severity = "information") -> None:
         """A line for a few seconds; data may be in it."""
         line = display_text(f"{message} — {hint}" if hint else message, limit=300)
-        self.notify(line, severity=severity, timeout=3 if severity == "information" else 8, markup=False)  # type: ignore[arg-type]
+        self.notify(line, severity=severity, timeout=3 if severity == "information" else 8, markup=False)
+
+    async def action_quit(self) -> None:
+        """Leave. An action of the screen and not of the app, so that it does not apply while the reason is asked."""
+        await self.app.action_quit()

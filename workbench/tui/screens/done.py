@@ -60,7 +60,7 @@ class DoneScreen(Screen[str | None]):
         return next(self._actions.cap(each) for each in self._actions.at(Place.DONE) if each.id == "revisit")
 
     def _leave(self, action: str) -> None:
-        if self.is_current:  # a second key may come before the first has closed
+        if self.is_active:  # a second key may come before the first has closed
             self.dismiss(action)
 
     def action_revisit(self) -> None:
@@ -86,6 +86,10 @@ class DoneScreen(Screen[str | None]):
     def action_find(self) -> None:
         """Search."""
         self._leave("find")
+
+    async def action_quit(self) -> None:
+        """Everything is kept."""
+        await self.app.action_quit()
 
 
 def told(summary: Summary, revisit_key: str) -> Content:

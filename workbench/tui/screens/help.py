@@ -23,16 +23,22 @@ class HelpScreen(Dialog[None]):
     BINDINGS: ClassVar = [("q,question_mark,f1,enter", "cancel", "close"), ("j,down", "scroll(1)", "down"),
                 ("k,up", "scroll(-1)", "up"), ("space,pagedown", "scroll(10)", "on")]  # fmt: skip
 
-    def __init__(self, actions: ActionMap) -> None:
+    def __init__(self, actions: ActionMap, *, table: str = "curate.keys") -> None:
+        """`table`: where in negwb.toml own keys for these actions stand; empty: nowhere."""
         super().__init__("keys", wide=True)
         self._actions = actions
+        self._table = table
 
     def compose_body(self) -> ComposeResult:
         """One text; it scrolls."""
         with VerticalScroll(id="help-scroll", can_focus=False):
             yield Static(self._text(), markup=False)
-        ids = " · ids are for [curate.keys] in negwb.toml" if self.app.size.width >= _ROOM_FOR_IDS else ""
+        ids = f" · ids are for [{self._table}] in negwb.toml" if self._with_ids else ""
         yield self.foot("esc closes · ↑ ↓ scroll" + ids)
+
+    @property
+    def _with_ids(self) -> bool:
+        return bool(self._table) and self.app.size.width >= _ROOM_FOR_IDS
 
     def action_scroll(self, by: int) -> None:
         """Line by line."""
@@ -41,14 +47,13 @@ class HelpScreen(Dialog[None]):
     def _text(self) -> Content:
         lines: list[Content] = []
         for group in GROUPS:
-            lines.append(Content.styled(group.upper(), "bold $text-accent"))
-            lines += [self._line(each) for each in self._actions.at(*Place) if each.group == group]
-            lines.append(Content(""))
+            if told := [self._line(each) for each in self._actions.at(*Place) if each.group == group]:
+                lines += [Content.styled(group.upper(), "bold $text-accent"), *told, Content("")]
         return Content("\n").join(lines[:-1])
 
     def _line(self, action: Action) -> Content:
         caps = self._actions.caps(action)
         line = Content.assemble((f"  {caps:<{_WIDEST}}", "bold"), action.says)
-        if self.app.size.width < _ROOM_FOR_IDS:
+        if not self._with_ids:
             return line
         return Content.assemble(line, ("  " + action.id, "$foreground 60% italic"))

@@ -84,5 +84,5 @@ class ZoomScreen(Screen[None]):
         return " · ".join([*called, *measured, "any key closes"])
 
     def _close(self) -> None:
-        if self.is_current:  # a second key may come before the first has closed
+        if self.is_active:  # a second key may come before the first has closed
             self.dismiss(None)

@@ -20,8 +20,13 @@ class KeyLine(Widget):
     def __init__(self, actions: ActionMap, place: Place, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._actions = actions
-        self._entries = [action for action in actions.at(place) if action.weight]
         self._spans: list[tuple[int, int, Action]] = []
+        self.show(place)
+
+    def show(self, place: Place) -> None:
+        """The keys that apply at `place`."""
+        self._entries = [action for action in self._actions.at(place) if action.weight]
+        self.refresh()
 
     def render(self) -> Content:
         """The entries that fit, in their order."""

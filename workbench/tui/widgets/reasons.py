@@ -33,7 +33,7 @@ class ReasonStrip(Vertical):
         layer: above; dock: bottom; height: auto; display: none; padding: 0 1;
         background: $panel; border: round $accent; border-title-color: $text-accent;
     }
-    ReasonStrip > .reason { height: 1; }
+    ReasonStrip > .reason { height: 1; text-wrap: nowrap; text-overflow: ellipsis; }
     ReasonStrip > .reason:hover { background: $boost; text-style: bold; }
     """
 

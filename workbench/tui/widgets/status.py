@@ -24,6 +24,8 @@ class Status:
     """Pipeline and type of the card."""
     stream: str = ""
     """review or audit, and how the card came."""
+    order: str = ""
+    """What comes first in the queue."""
     progress: Progress = field(default_factory=Progress)
 
 
@@ -60,6 +62,8 @@ def _left(status: Status, drop: int) -> Content:
         parts.append((display_text(status.work, limit=40), ""))
     if status.stream:
         parts.append((status.stream, "bold"))
+    if status.order and drop < 2:
+        parts.append((f"{display_text(status.order, limit=40)} first", ""))
     return _dotted(parts)
 
 

@@ -23,6 +23,8 @@ class Dialog(ModalScreen[T | None]):
         background: $surface; border: round $border; border-title-color: $text-accent; border-title-style: bold;
     }
     Dialog > #dialog.-wide { width: 96; }
+    Dialog.-short > #dialog { padding: 0 2; max-height: 100%; }
+    Dialog.-short .dialog-foot { margin-top: 0; }
     Dialog VerticalScroll, Dialog OptionList {
         scrollbar-size-vertical: 1; scrollbar-background: $surface; scrollbar-color: $border;
     }
@@ -31,6 +33,7 @@ class Dialog(ModalScreen[T | None]):
     Dialog Input, Dialog TextArea { background: $background; }
     """
     BINDINGS: ClassVar = [("escape", "cancel", "cancel")]
+    VERTICAL_BREAKPOINTS: list[tuple[int, str]] | None = [(0, "-short"), (30, "-tall")]  # noqa: RUF012
 
     def __init__(self, title: str, *, wide: bool = False) -> None:
         super().__init__()
@@ -53,11 +56,12 @@ class Dialog(ModalScreen[T | None]):
 
     def leave(self, result: T | None) -> None:
         """Close with `result`; once, however often the key is pressed."""
-        if self.is_current:
+        if self.is_active:
             self.dismiss(result)
 
     def on_mount(self) -> None:
         """Whatever can be typed into has the focus at once: the next key may be here already."""
+        self.app.clear_notifications()  # a line about the key before would cover the foot
         self.screen.set_focus(next(iter(self.query("TextArea, Input")), None))
 
     def action_cancel(self) -> None:

@@ -14,7 +14,7 @@ from curation_db.bpe import CONTEXT_LENGTH, count_tokens
 from curation_db.negation import find_cues
 from curation_db.text import clean, display_text
 from workbench.tui.paint import GOOD, QUIET, WARN
-from workbench.tui.screens.modals.dialog import Dialog
+from workbench.tui.screens.modals.draft import DraftDialog, Save
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,17 +31,32 @@ _SAVE = frozenset({"enter", "ctrl+s"})
 # on their way to the field, and save a caption that is cut short.
 
 
+def one_line(text: str) -> str:
+    """What may have been pasted, as a caption is: line ends and tabs would break the files that it is written to."""
+    return " ".join(clean(text).split())
+
+
 class CaptionArea(TextArea):
     """A caption is one line, however it wraps: enter saves it."""
 
+    @dataclass
     class Saved(Message):
         """A key that saves was pressed."""
+
+        text: str
+        """As it stood then; the letters of keys typed ahead come after it."""
 
     async def _on_key(self, event: events.Key) -> None:
         if event.key in _SAVE:
             event.stop()
             event.prevent_default()
-            self.post_message(self.Saved())
+            self.post_message(self.Saved(self.text))
+
+    async def _on_paste(self, event: events.Paste) -> None:
+        event.stop()
+        event.prevent_default()
+        end = self.replace(one_line(event.text), *self.selection).end_location
+        self.move_cursor(end)
 
 
 class ConceptInput(Input):
@@ -54,18 +69,21 @@ class ConceptInput(Input):
             await self.action_submit()
 
 
-class EditModal(Dialog[Edited]):
-    """Dismissed with the new text."""
+class EditModal(DraftDialog):
+    """Closes once the new text has replaced the old one."""
 
     DEFAULT_CSS = """
     EditModal CaptionArea { height: 6; border: tall $border; }
     EditModal CaptionArea:focus { border: tall $primary; }
     EditModal #original { margin-bottom: 1; color: $text-muted; }
     EditModal #live { margin: 0 0 1 1; }
+    EditModal.-short #original { margin-bottom: 0; max-height: 3; }
+    EditModal.-short #live { margin-bottom: 0; }
     """
 
-    def __init__(self, text: str, original: str | None, concept: str | None) -> None:
+    def __init__(self, text: str, original: str | None, concept: str | None, save: Save[Edited]) -> None:
         super().__init__("edit the negated caption")
+        self._save = save
         self._text = clean(text)
         self._original = original
         self._concept = display_text(concept or "", limit=200)
@@ -78,7 +96,8 @@ class EditModal(Dialog[Edited]):
         yield Static(id="live", markup=False)
         yield Static("denies (left alone: worked out from the text)", markup=False, classes="dialog-label")
         yield ConceptInput(self._concept, id="concept-input", max_length=200)
-        yield self.foot("enter or ctrl+s saves · tab to the concept · esc leaves")
+        yield self.refusal()
+        yield self.foot("enter or ctrl+s saves · tab concept · esc leaves")
 
     def on_mount(self) -> None:
         """The cursor stands at the end of the text."""
@@ -90,23 +109,23 @@ class EditModal(Dialog[Edited]):
         """While the person types."""
         self._look()
 
-    def on_caption_area_saved(self) -> None:
+    def on_caption_area_saved(self, event: CaptionArea.Saved) -> None:
         """Enter in the text."""
-        self.action_save()
+        self._save_as(event.text, self.query_one(Input).value)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Enter in the concept."""
         event.stop()
-        self.action_save()
+        self._save_as(self.query_one(CaptionArea).text, event.value)
 
-    def action_save(self) -> None:
-        """Close with the text, where there is one."""
-        text = self.query_one(CaptionArea).text
-        concept = self.query_one(Input).value.strip()
-        if not text.strip() or text == self._text:
-            self.query_one("#live", Static).update(Content.styled("⚠ change the text, or leave with esc", WARN))
+    def _save_as(self, text: str, concept: str) -> None:
+        mended, denied = one_line(text), concept.strip()
+        same_text, same_concept = self._text in {text, mended}, denied in {"", self._concept}
+        if not mended or (same_text and same_concept):
+            line = "⚠ change the text or what it denies, or leave with esc"
+            self.query_one("#live", Static).update(Content.styled(line, WARN))
             return
-        self.leave(Edited(text, concept if concept != self._concept else None))
+        self.write(self._save, Edited(self._text if same_text else mended, None if same_concept else denied))
 
     def _look(self) -> None:
         """Cue and tokens of the text as it stands."""

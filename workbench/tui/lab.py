@@ -1,0 +1,115 @@
+"""The lab: training runs and report, as an app of its own (`run_lab`) or as screens over curate (its key f4).
+
+In both, a page replaces the other on the screen stack (`switch_screen`) and what they share is here. Over curate the
+desk and its lease simply stay as they are below; trainings are processes of their own and never notice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from textual.app import SystemCommand
+from textual.screen import Screen
+
+from workbench.errors import ExitCode
+from workbench.paths import Workspace
+from workbench.tui.actions import ActionMap
+from workbench.tui.house import HouseApp
+from workbench.tui.lab_actions import lab_actions
+from workbench.tui.locate import located
+from workbench.tui.screens.keyed import KeyedScreen
+from workbench.tui.themes import DARK
+from workbench.tui.watch import RunWatch
+
+if TYPE_CHECKING:
+    from benchmarks.compare import Report, Row
+
+Page = Literal["runs", "report"]
+
+
+@dataclass
+class Lab:
+    """What the lab's pages share, and what one of them remembers while the other shows."""
+
+    workspace: Workspace
+    leave: Callable[[], Any]
+    """What quitting does."""
+    protocol: str = "halfcell"
+    actions: ActionMap = field(default_factory=lab_actions)
+    run: str | None = None
+    """The chosen run."""
+    row: str | None = None
+    """The chosen row of the report."""
+    base: str | None = None
+    """Hash or name of the model that others are compared with; None: the one that was run first."""
+    report: Report | None = None
+    """As it was read last."""
+
+    def __post_init__(self) -> None:
+        self.watch = RunWatch(self.workspace.root / "runs")
+
+    @property
+    def results(self) -> Path:
+        """The folder of results."""
+        return self.workspace.root / "results"
+
+    def locate(self, row: Row, image: str) -> Path | None:
+        """The file of a picture of the row's benchmark."""
+        return located(self.workspace.root / "benchmarks", row.task, image, first=row.pictures_folder)
+
+    def screen(self, page: Page) -> Screen[None]:
+        """A page, anew."""
+        if page == "runs":
+            from workbench.tui.screens.runs import RunsScreen  # noqa: PLC0415 -- only when opened
+
+            return RunsScreen(self)
+        from workbench.tui.screens.report import ReportScreen  # noqa: PLC0415 -- only when opened
+
+        return ReportScreen(self)
+
+
+class LabApp(HouseApp):
+    """The lab without a desk."""
+
+    CSS_PATH: ClassVar = ["app.tcss", "lab.tcss"]
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        *,
+        start: Page = "runs",
+        theme: str = DARK.name,
+        protocol: str = "halfcell",
+        base: str | None = None,
+    ) -> None:
+        super().__init__(theme=theme)
+        self.lab = Lab(workspace, self.exit, protocol=protocol, base=base)
+        self._start = start
+
+    def on_mount(self) -> None:
+        """The page to begin with; above the default screen, because the lowest one cannot be replaced."""
+        self.push_screen(self.lab.screen(self._start))
+
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+        """What applies on this screen, and the themes."""
+        listed = screen.actions.at(screen.place) if isinstance(screen, KeyedScreen) else []
+        return self.commands_of(screen, self.lab.actions, listed)
+
+
+def run_lab(workspace: Workspace, start: Page = "runs", *, images: str | None = None, base: str | None = None) -> int:
+    """Show the lab until the person leaves; returns the exit code. Theme and pictures are as in [curate].
+
+    `base` is the model that the report compares with, by name or the beginning of its hash.
+    """
+    from workbench.settings import read_settings  # noqa: PLC0415
+    from workbench.tui.terminal import choose_protocol  # noqa: PLC0415
+    from workbench.tui.themes import known  # noqa: PLC0415
+
+    told = read_settings(workspace.settings).curate
+    theme = told.theme if told.theme in known() else DARK.name
+    app = LabApp(workspace, start=start, theme=theme, protocol=choose_protocol(images or told.images), base=base)
+    app.run()
+    return int(app.return_code or ExitCode.OK)

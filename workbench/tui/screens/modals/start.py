@@ -1,0 +1,82 @@
+"""Starting a training: which frozen set, which model, and a name if one is wanted. The recipe is the published one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual import events
+from textual.app import ComposeResult
+from textual.content import Content
+from textual.suggester import SuggestFromList
+from textual.widgets import Input, OptionList, Static
+from textual.widgets.option_list import Option
+
+from curation_db.text import display_text
+from workbench.tui.children import Order
+from workbench.tui.screens.modals.dialog import Dialog
+
+
+class StartModal(Dialog[Order]):
+    """Dismissed with what is to be trained."""
+
+    DEFAULT_CSS = """
+    StartModal #exports { height: auto; max-height: 30vh; background: $surface; border: none; padding: 0; }
+    StartModal #exports:focus { background: $boost; }
+    StartModal #exports > .option-list--option-highlighted { text-style: bold underline; }
+    StartModal .dialog-label { margin-top: 1; }
+    StartModal Input { height: 1; border: none; padding: 0 1; }
+    StartModal Input:focus { border: none; background: $boost; }
+    """
+    BINDINGS: ClassVar = [("down", "move(1)", "next"), ("up", "move(-1)", "previous")]
+
+    def __init__(self, exports: Sequence[tuple[str, str]], models: Sequence[str]) -> None:
+        """`exports`: name and what is in it, newest last; `models`: what can be named, the first is the default."""
+        super().__init__("start a training")
+        self._exports = list(reversed(exports))
+        self._models = list(models)
+
+    def compose_body(self) -> ComposeResult:
+        """The sets, the model, the name."""
+        yield Static("frozen set", markup=False)
+        yield OptionList(*(Option(_line(*each)) for each in self._exports), id="exports", markup=False, compact=True)
+        yield Static("model: base, a finished run, a folder, a file, or NAME:PRETRAINED", markup=False,
+                     classes="dialog-label")  # fmt: skip
+        yield Input(self._models[0], id="model", suggester=SuggestFromList(self._models), max_length=1_000)
+        yield Static("name of the run (empty: the next free one)", markup=False, classes="dialog-label")
+        yield Input(id="name", max_length=100)
+        yield self.foot("↑ ↓ set · tab next field · enter starts · esc leaves")
+
+    def on_mount(self) -> None:
+        """The list is moved through from the fields."""
+        sets = self.query_one(OptionList)
+        sets.can_focus = False
+        sets.highlighted = 0
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Enter, in either field."""
+        event.stop()
+        self._start()
+
+    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+        """A click only chooses."""
+        event.stop()
+
+    def on_click(self, event: events.Click) -> None:
+        """Nothing behind the dialog hears it."""
+        event.stop()
+
+    def action_move(self, by: int) -> None:
+        """Up and down the sets."""
+        sets = self.query_one(OptionList)
+        (sets.action_cursor_down if by > 0 else sets.action_cursor_up)()
+
+    def _start(self) -> None:
+        at = self.query_one(OptionList).highlighted or 0
+        model = self.query_one("#model", Input).value.strip() or self._models[0]
+        name = self.query_one("#name", Input).value.strip() or None
+        self.leave(Order(self._exports[at][0], model, name))
+
+
+def _line(name: str, holds: str) -> Content:
+    return Content.assemble(display_text(name, limit=60), (f" · {display_text(holds, limit=80)}", "$foreground 60%"))

@@ -1,0 +1,50 @@
+"""The tally: how much of the work is decided, at what pace, and the last decisions. Counted along, not counted anew.
+
+Reads the record where counting along is not enough: at the start, after an edit, after undo and redo.
+"""
+
+from __future__ import annotations
+
+from curation_db import history
+from curation_db.review import Done
+from curation_db.store import Store
+from curation_db.words import Kind, State
+from workbench.tui import reads
+from workbench.tui.pace import STREAK, Pace, Progress
+
+
+class Tally:
+    """One person's progress in one sitting."""
+
+    def __init__(self, store: Store, actor: str) -> None:
+        self._store = store
+        self._actor = actor
+        self._pace = Pace()
+        self._decided, self._total = 0, 0
+
+    @property
+    def progress(self) -> Progress:
+        """Where the work stands."""
+        return Progress(self._decided, self._total, self._pace.per_hour, tuple(self._pace.streak))
+
+    def decided(self, kind: Kind, seconds: float, before: State, done: Done) -> None:
+        """A decision after looking for so long at a card whose state was `before`."""
+        self._pace.decided(kind, seconds)
+        if done.child_id is not None:  # the child takes its parent's place; decided where the edit was its accept
+            self._count()
+        else:
+            self._decided += (done.standing.state in reads.SETTLED) - (before in reads.SETTLED)
+
+    def recount(self) -> None:
+        """Count where things stand, and read the last decisions."""
+        self._count()
+        with self._store.read() as connection:
+            last = history.decisions_before(connection, self._actor, None, STREAK)
+        self._pace.streak.clear()
+        self._pace.streak.extend(past.kind for past in reversed(last))
+
+    def _count(self) -> None:
+        with self._store.read() as connection:
+            states = reads.counts(connection)
+        self._decided = sum(number for state, number in states.items() if state in reads.SETTLED)
+        self._total = sum(states.values()) - states.get(State.SUPERSEDED, 0)
