@@ -47,6 +47,25 @@ class Terminal:
         """Send keys as a terminal sends them."""
         os.write(self._terminal, keys.encode())
 
+    def resize(self, columns: int, rows: int) -> None:
+        """Change the window's size, as a terminal does: the program gets SIGWINCH."""
+        fcntl.ioctl(self._terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+    def press_until(self, keys: str, happened: Callable[[], bool], *, seconds: float = 30) -> None:
+        """Press keys, and again every second: the app may have no card yet, and then they decide nothing.
+
+        Raises:
+            TimeoutError: it never happened; the end of the output is in the message.
+        """
+        deadline = time.monotonic() + seconds
+        while not happened():
+            if time.monotonic() > deadline or self.process.poll() is not None:
+                raise TimeoutError(f"pressed {keys!r}; the screen ended with {bytes(self.output[-2000:])!r}")
+            self.press(keys)
+            again = time.monotonic() + 1
+            while not happened() and time.monotonic() < again:
+                time.sleep(0.01)
+
     def wait_for(self, found: Callable[[], bool] | bytes, *, seconds: float = 30) -> None:
         """Wait until `found` is true, or has been written to the screen.
 

@@ -13,8 +13,23 @@ from pathlib import Path
 import pytest
 
 START = "import sys; sys.argv[0] = 'negwb'; from workbench.cli import main; sys.exit(main())"
-COMMANDS = ("demo", "init", "import", "curate", "export", "status")
-HEAVY = ("textual", "sqlmodel", "sqlalchemy", "numpy", "PIL", "torch", "httpx", "alembic", "rich", "regex", "ftfy")
+COMMANDS = (
+    "demo", "init", "import", "curate", "export", "train", "bench", "report", "status", "backup", "restore", "doctor",
+)  # fmt: skip
+HEAVY = (
+    "textual",
+    "sqlmodel",
+    "sqlalchemy",
+    "numpy",
+    "PIL",
+    "torch",
+    "httpx",
+    "alembic",
+    "rich",
+    "regex",
+    "ftfy",
+    "open_clip",
+)
 
 
 def negwb(*args: str, code: str = START, **more) -> subprocess.CompletedProcess[str]:
@@ -56,7 +71,7 @@ sys.exit(", ".join(loaded) or 0)"""
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_of_every_command_has_an_example(command):
-    """In this process: the texts are the same, and seven starts cost seconds."""
+    """In this process: the texts are the same, and so many starts cost seconds."""
     from typer.testing import CliRunner
 
     from workbench.cli import app
@@ -65,6 +80,23 @@ def test_help_of_every_command_has_an_example(command):
     assert said.exit_code == 0
     assert "Example" in said.output
     assert f"negwb {command}" in said.output.partition("Example")[2]
+
+
+def test_help_of_the_benches():
+    from typer.testing import CliRunner
+
+    from workbench.cli import app
+
+    for command in ("list", "fetch", "run"):
+        said = CliRunner().invoke(app, ["bench", command, "--help"])
+        assert f"negwb bench {command}" in said.output.partition("Example")[2]
+
+
+def test_errors_of_training_and_benchmarks_end_with_6():
+    for error in ("benchmarks.errors.BenchError", "trainers.errors.TrainerError"):
+        module, _, name = error.rpartition(".")
+        done = negwb("boom", code=with_command(f"import {module}; raise {error}('no way', hint='another')"))
+        assert (done.returncode, done.stderr) == (6, "negwb: no way\n       another\n"), name
 
 
 def test_version():

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import sqlite3
 import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -21,7 +24,7 @@ KEYS = (
 )  # fmt: skip
 """Twenty decisions of all kinds, as keys, and the event each must leave."""
 END = "\x1b[F"
-DIALOGS = {"n": b"a note", "e": b"edit the negated caption", "x": b"reject"}
+DIALOGS = {"n": b"a note", "e": b"edit the negated caption", "x": b"cancel"}
 """What the screen says when a key has opened a dialog."""
 
 
@@ -31,6 +34,9 @@ def rows(database: Path, statement: str) -> list[tuple[object, ...]]:
         return connection.execute(statement).fetchall()
     finally:
         connection.close()
+
+
+MISSED = b"that key did nothing"
 
 
 class Curating(Terminal):
@@ -48,13 +54,22 @@ class Curating(Terminal):
 
     def type(self, keys: str) -> None:
         """Send keys, and wait until the act they end in is on the disk."""
-        before, seen = len(self.acts()), len(self.output)
+        before = len(self.acts())
         first, rest = keys[0], keys[1:]
-        self.press(first)
-        if first in DIALOGS:  # as a person waits for it before typing
-            self.wait_for(lambda: DIALOGS[first] in self.output[seen:])
+        opened = DIALOGS.get(first)
+        while not self._had_effect(first, lambda seen: bool(opened and opened in seen) or len(self.acts()) > before):
+            time.sleep(0.6)
         self.press(rest.replace("{end}", END))
         self.wait_for(lambda: len(self.acts()) > before)
+
+    def _had_effect(self, key: str, effect: Callable[[bytes], bool]) -> bool:
+        """Press it and wait; False: there was no card yet, or a dialog was still closing, as on a busy machine."""
+        start = len(self.output)
+        self.press(key)
+        with suppress(TimeoutError):
+            self.wait_for(lambda: effect(self.output[start:]) or MISSED in self.output[start:], seconds=4)
+        assert self.process.poll() is None
+        return effect(self.output[start:])
 
 
 def states(database: Path) -> dict[object, object]:

@@ -109,6 +109,7 @@ def test_refused_rows_end_with_1(call: Call, table: Path, house: Workspace, caps
         ["{table}", "--map", "image"],
         ["{table}", "--map", "image=nope"],
         ["{table}", "--pictures", "nope"],
+        ["{table}", "--pictures", ".", "--map", "image=nope"],
         [sys.executable],
     ],
 )

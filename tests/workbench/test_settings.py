@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
 import pytest
 
+from workbench import settings as settings_module
 from workbench.errors import UsageError
 from workbench.paths import find_workspace
 from workbench.pictures import PictureFolders
 from workbench.settings import TEMPLATE, CurateSettings, Settings, add_picture_folder, read_settings
+from workbench.workspace import create_workspace
 
 
 @pytest.fixture
@@ -24,38 +29,132 @@ def test_the_template_says_the_defaults(file: Path) -> None:
     assert read_settings(file) == Settings(curate=CurateSettings())
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        "[curate",
-        "[cruate]",
-        "[curate]\nordr = 'conflict'",
-        "[curate]\norder = 'random'",
-        "[curate]\naudit_rate = 2.0",
-        "[curate]\naudit_rate = 'a lot'",
-        "[curate]\naudit_rate = true",
-        "[curate]\nblind = 1",
-        "[curate]\nimages = 'jpeg'",
-        "[pictures]\ncoco = 3",
-        "[pictures]\ncoco = [3]",
-    ],
-)
-def test_a_setting_that_is_off_is_told_with_the_file(file: Path, content: str) -> None:
-    file.write_text(content)
-    with pytest.raises(UsageError, match=r"negwb\.toml") as told:
+BAD = {
+    "not TOML": ("[curate\nblind = true", "line 1", "negwb init"),
+    "not UTF-8": (b"[curate]\ntheme = '\xff'", "utf-8", "negwb init"),
+    "a number without end": ("[curate]\naudit_rate = 1" + "0" * 5000, "digits", "negwb init"),
+    "brackets without end": ("a = " + "[" * 5000, "negwb.toml", "negwb init"),
+    "an unknown table": ("[cruate]", "[cruate]", "curate, "),
+    "an unknown setting": ("[curate]\nordr = 'conflict'", "'ordr'", "order"),
+    "no table": ("curate = 3", "curate = 3", "[curate]"),
+    "a list of tables": ("[[curate]]\nblind = true", "curate = ", "[curate]"),
+    "an unknown order": ("[curate]\norder = 'newest'", "order = 'newest'", "oldest, conflict"),
+    "a list for a text": ("[curate]\norder = ['oldest']", "order = ", "text in quotes"),
+    "a share above 1": ("[curate]\naudit_rate = 2.0", "audit_rate = 2.0", "0 to 1"),
+    "a share below 0": ("[curate]\naudit_share = -1", "audit_share = -1", "0 to 1"),
+    "no number": ("[curate]\naudit_share = nan", "audit_share = nan", "0 to 1"),
+    "a text for a share": ("[curate]\naudit_rate = 'a lot'", "audit_rate = 'a lot'", "a number"),
+    "a truth for a share": ("[curate]\naudit_rate = true", "audit_rate = True", "a number"),
+    "a number for a truth": ("[curate]\nblind = 1", "blind = 1", "true or false"),
+    "an unknown way to draw": ("[curate]\nimages = 'jpeg'", "images = 'jpeg'", "auto, kitty, sixel, halfcell, none"),
+    "an unknown theme": ("[curate]\ntheme = 'nope'", "theme = 'nope'", "negwb-dark, negwb-light"),
+    "an overlap that is none": ("[curate]\noverlap = 'two'", "overlap = 'two'", '"2+1"'),
+    "an overlap of nobody": ("[curate]\noverlap = '0'", "overlap = '0'", '"2+1"'),
+    "an overlap without quotes": ("[curate]\noverlap = 1", "overlap = 1", "text in quotes"),
+    "a text for keys": ("[curate]\nkeys = 'a'", "keys = 'a'", "a table"),
+    "a number for a key": ("[curate.keys]\naccept = 1", "[curate.keys] accept = 1", 'accept = "a,f5"'),
+    "a list of keys": ("[curate.keys]\naccept = ['a']", "[curate.keys] accept = ", 'accept = "a,f5"'),
+    "no key": ("[curate.keys]\naccept = ' , '", "accept = ' , ': no key", '"a,f5"'),
+    "a key for nothing": ("[curate.keys]\nacept = 'a'", "no action 'acept'", "accept"),
+    "a key for two things": ("[curate.keys]\naccept = 'x'", "both accept and reject", "another key"),
+    "no table of pictures": ("pictures = ['a']", "pictures = ['a']", "[pictures]"),
+    "a number for a folder": ("[pictures]\ncoco = 3", "[pictures] coco = 3", "coco = ["),
+    "numbers for folders": ("[pictures]\ncoco = [3]", "[pictures] coco = [3]", "coco = ["),
+    "a table of folders": ("[pictures.coco]\na = 'b'", "[pictures] coco = ", "coco = ["),
+    "a folder that cannot be": ('[pictures]\ncoco = "a\\u0000"', "[pictures] coco = ", "u0000"),
+}
+"""What stands in the file, what is said about it, and the hint."""
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_a_setting_that_is_off_is_told_with_the_file_and_what_is_allowed(file: Path, case: str) -> None:
+    content, said, hint = BAD[case]
+    file.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(UsageError) as told:
         read_settings(file)
+    assert told.value.message.startswith(f"{file}: ")
+    assert said in told.value.message
+    assert hint in told.value.hint
+    assert "\n" not in told.value.message + told.value.hint
     assert told.value.exit_code == 2
 
 
+def test_a_bad_setting_ends_a_command_in_one_line(tmp_path: Path) -> None:
+    workspace = create_workspace(tmp_path / "ws")
+    workspace.settings.write_text("[curate]\noverlap = 'all'\n")
+    (tmp_path / "set.csv").write_text("image,caption\na.jpg,a dog\n")
+    negwb = Path(sys.executable).with_name("negwb")
+    command = [negwb, "-w", workspace.root, "import", tmp_path / "set.csv"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    first, hint = done.stderr.splitlines()
+    assert "negwb.toml: [curate] overlap = 'all'" in first
+    assert '"2+1"' in hint
+
+
+def test_good_settings_of_all_kinds_are_taken(file: Path) -> None:
+    file.write_text(
+        "[curate]\norder = 'oldest'\noverlap = '2+1'\naudit_rate = 0\naudit_share = 1.0\nblind = true\n"
+        "images = 'none'\ntheme = 'nord'\nkeys = {accept = 'enter,f5'}\n[pictures]\ncoco = 'a'\n"
+    )
+    assert read_settings(file) == Settings(
+        {"coco": ("a",)}, CurateSettings("oldest", "2+1", 0, 1.0, True, "none", "nord", {"accept": "enter,f5"})
+    )
+
+
 def test_adding_picture_folders_keeps_the_rest_as_it_was_written(file: Path) -> None:
-    file.write_text("# mine\n[pictures]\nmine = 'a'   # kept? no: rewritten when added to\n[curate]\nblind = true\n")
-    for folder in ("b", 'c "quoted" \\ back', "b"):
+    file.write_text("# mine\n[pictures]\nmine = 'a'   # the first\n[curate]\nblind = true\n")
+    for folder in ("b", 'c "quoted" \\ back', "b", "two\nlines\x1b\x7f"):
         add_picture_folder(file, "mine", folder)
     add_picture_folder(file, "two words", "d")
     settings = read_settings(file)
-    assert settings.pictures == {"mine": ("a", "b", 'c "quoted" \\ back'), "two words": ("d",)}
+    nasty = ('c "quoted" \\ back', "two\nlines\x1b\x7f")
+    assert settings.pictures == {"mine": ("a", "b", *nasty), "two words": ("d",)}
     assert settings.curate.blind
-    assert file.read_text().startswith("# mine\n[pictures]\n")
+    first, _, mine, *_, last = file.read_text().splitlines()
+    assert (first, last) == ("# mine", "blind = true")
+    assert mine.startswith("mine = ['a', ")
+    assert mine.endswith("]   # the first")
+
+
+def test_a_file_with_the_line_ends_of_another_system_keeps_them_and_its_permissions(file: Path) -> None:
+    file.write_bytes(b"[pictures]\r\n# mine\r\n[curate]\r\n")
+    file.chmod(0o640)
+    add_picture_folder(file, "coco", "x")
+    assert file.read_bytes() == b'[pictures]\r\ncoco = ["x"]\r\n# mine\r\n[curate]\r\n'
+    assert file.stat().st_mode & 0o777 == 0o640
+
+
+def test_a_link_to_the_settings_stays_a_link(file: Path, tmp_path: Path) -> None:
+    link = tmp_path / "link.toml"
+    link.symlink_to(file)
+    add_picture_folder(link, "coco", "x")
+    assert link.is_symlink()
+    assert read_settings(file).pictures == {"coco": ("x",)}
+
+
+def test_a_folder_that_cannot_be_added_safely_is_told_as_a_line_to_add_by_hand(file: Path) -> None:
+    file.write_text(content := 'pictures = {coco = ["a"]} # mine\n')
+    with pytest.raises(UsageError, match=r"negwb\.toml") as told:
+        add_picture_folder(file, "coco", 'b"\n')
+    assert told.value.hint.endswith(r'coco = ["a", "b\"\n"]')
+    assert file.read_text() == content
+
+
+def test_a_folder_whose_name_is_no_text_is_refused(file: Path) -> None:
+    with pytest.raises(UsageError, match="cannot name the folder"):
+        add_picture_folder(file, "coco", os.fsdecode(b"\xff"))
+    assert file.read_text() == TEMPLATE
+
+
+def test_a_settings_file_that_cannot_be_written_is_told(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_room(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(settings_module, "replace_file", no_room)
+    with pytest.raises(UsageError, match=r"cannot write .*No space left") as told:
+        add_picture_folder(file, "coco", "x")
+    assert told.value.hint.endswith('coco = ["x"]')
 
 
 def test_a_settings_file_without_pictures_gets_the_table(file: Path) -> None:

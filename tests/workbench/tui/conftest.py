@@ -10,6 +10,7 @@ import pytest
 from support.houses import Case, House, build
 
 from curation_db.people import begin_session
+from curation_db.review import Reviewer
 from curation_db.store import Store, open_store
 from workbench.pictures import PictureFolders
 from workbench.tui.app import NegwbApp
@@ -55,6 +56,20 @@ def sit(make_house: Make) -> Iterator[Callable[..., Desk]]:
     yield sit_down
     for desk, store in desks:
         desk.close()
+        store.close()
+
+
+@pytest.fixture
+def join(make_house: Make) -> Iterator[Callable[[House, str], Reviewer]]:
+    """People who decide in a house without a screen."""
+    stores: list[Store] = []
+
+    def join(house: House, name: str) -> Reviewer:
+        stores.append(open_store(house.root / "curation.db"))
+        return Reviewer(stores[-1], begin_session(stores[-1], name, version="test"))
+
+    yield join
+    for store in stores:
         store.close()
 
 

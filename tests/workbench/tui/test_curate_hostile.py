@@ -61,7 +61,7 @@ async def test_every_screen_stands_every_text(make_house: Any, open_app: Any, si
             look(app)
         assert isinstance(app.screen, CurateScreen)
         app.screen.tell(text, hint=text)
-        await app.screen._noted(text)
+        await app.screen._save_note(1, text)
         await pilot.pause()
         look(app)
         for key in ("a", "i", "escape", "[", "]", "a"):

@@ -2,59 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import sqlite3
 from typing import Any
 
 import pytest
+from support.curating import lines, running, said, shown, until
 from support.houses import Case, press, settled
-from textual.events import Key
-from textual.widgets import Input, OptionList
 
 from workbench.tui.actions import ActionMap, Place
-from workbench.tui.app import NegwbApp
 from workbench.tui.screens.curate import CurateScreen
 from workbench.tui.screens.done import DoneScreen
 from workbench.tui.screens.help import HelpScreen
-from workbench.tui.screens.modals.edit import CaptionArea, EditModal
-from workbench.tui.screens.modals.find import FindModal
 from workbench.tui.screens.modals.judges import JudgesModal
-from workbench.tui.screens.modals.note import NoteModal
 from workbench.tui.screens.too_small import TooSmallScreen
 from workbench.tui.screens.zoom import ZoomScreen
-from workbench.tui.widgets.field import Field
-
-SIZE = (120, 36)
-
-
-def running(app: NegwbApp, size: tuple[int, int] = SIZE) -> Any:
-    return app.run_test(size=size, notifications=True)
-
-
-def shown(app: NegwbApp) -> int | None:
-    """The candidate on the screen."""
-    screen = next(each for each in app.screen_stack if isinstance(each, CurateScreen))
-    return screen.shown.card.candidate_id if screen.shown else None
-
-
-def said(app: NegwbApp, field: str) -> str:
-    widget = app.screen.query_one(f"#{field}", Field)
-    return widget.said if widget.display else ""
-
-
-def lines(app: NegwbApp) -> str:
-    """Everything on the screen, as text."""
-    strips = app.screen._compositor.render_strips()
-    return "\n".join("".join(segment.text for segment in strip if not segment.control) for strip in strips)
-
-
-async def until(app_pilot: Any, true: Any) -> None:
-    for _ in range(500):
-        await app_pilot.pause()
-        if true():
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError("it did not happen")
 
 
 async def test_every_deciding_key_is_committed_before_the_next_card(make_house: Any, open_app: Any) -> None:
@@ -125,42 +86,6 @@ async def test_a_click_on_a_reason_and_on_the_key_line(make_house: Any, open_app
     assert house.events() == [(1, "accept", None), (2, "reject", "scope")]
 
 
-async def test_an_edit_makes_a_child_and_goes_on(make_house: Any, open_app: Any) -> None:
-    house = make_house(2)
-    app = open_app(house)
-    async with running(app) as pilot:
-        await settled(pilot)
-        await press(pilot, "e")
-        assert isinstance(app.screen, EditModal)
-        assert app.screen.query_one(CaptionArea).text == "a woman not wearing hat number 0"
-        assert "✓ cue “not”" in lines(app)
-        assert "/77 tokens" in lines(app)
-        await pilot.press(*" new")
-        await press(pilot, "ctrl+s")
-        assert shown(app) == 2
-        rows = house.rows("SELECT text, parent_id, pipeline FROM candidate WHERE id = 3")
-        assert rows == [("a woman not wearing hat number 0 new", 1, "edit")]
-        assert house.states() == {1: "superseded", 2: "open", 3: "accepted"}
-        await press(pilot, "z")
-        assert shown(app) == 1
-        assert house.states()[3] == "superseded"
-
-
-async def test_an_edit_may_name_its_concept_and_may_be_left(make_house: Any, open_app: Any) -> None:
-    house = make_house(1)
-    app = open_app(house)
-    async with running(app) as pilot:
-        await settled(pilot)
-        await press(pilot, "e", "q", "escape")
-        assert house.events() == []
-        await press(pilot, "e", "enter")
-        assert isinstance(app.screen, EditModal)  # unchanged: nothing to save
-        await press(pilot, "!", "tab")
-        app.screen.query_one(Input).value = "sombrero"
-        await press(pilot, "enter")
-    assert house.rows("SELECT concept FROM candidate WHERE id = 2") == [("sombrero",)]
-
-
 async def test_undo_and_redo_by_keys_and_after_a_restart(make_house: Any, open_app: Any) -> None:
     house = make_house(4)
     async with running(first := open_app(house)) as pilot:
@@ -199,49 +124,6 @@ async def test_looking_back_and_a_change_of_mind(make_house: Any, open_app: Any)
         assert said(app, "past") == ""
     assert house.states()[2] == "rejected"
     assert house.rows("SELECT count(*) FROM event WHERE late OR kind = 'undo'") == [(0,)]
-
-
-async def test_notes_and_flags(make_house: Any, open_app: Any) -> None:
-    house = make_house(2)
-    app = open_app(house)
-    async with running(app) as pilot:
-        await settled(pilot)
-        await press(pilot, "n")
-        assert isinstance(app.screen, NoteModal)
-        await pilot.press(*"a [b] z")
-        await press(pilot, "enter", "f")
-        assert shown(app) == 1
-        assert said(app, "remarks") == "⚑ flagged\n✎ a [b] z"
-        await press(pilot, "f", "n", "escape")
-        assert said(app, "remarks") == "✎ a [b] z"
-    assert [kind for _, kind, _ in house.events()] == ["note", "flag", "undo"]
-
-
-async def test_find_opens_a_card(make_house: Any, open_app: Any) -> None:
-    house = make_house(8)
-    app = open_app(house)
-    async with running(app) as pilot:
-        await settled(pilot)
-        await press(pilot, "slash")
-        await pilot.press(*"num")
-        assert isinstance(app.screen, FindModal)
-        matches = app.screen.query_one(OptionList)
-        await until(pilot, lambda: matches.option_count == 8)
-        await pilot.press(*"ber 5")
-        await until(pilot, lambda: matches.option_count == 1)
-        await press(pilot, "enter")
-        assert shown(app) == 6
-        await press(pilot, "a")
-        assert shown(app) == 1
-        await press(pilot, "slash")
-        await pilot.press(*"zebra")
-        await until(pilot, lambda: "0 found" in lines(app))
-        await press(pilot, "enter", "escape")
-        assert shown(app) == 1
-        await press(pilot, "slash")
-        await pilot.press(*"number 3", "enter")  # enter before the matches are there: the right card all the same
-        await until(pilot, lambda: shown(app) == 4)
-    assert house.events() == [(6, "accept", None)]
 
 
 async def test_the_end_of_the_queue_says_what_to_do(make_house: Any, open_app: Any) -> None:
@@ -444,16 +326,3 @@ async def test_q_leaves(make_house: Any, open_app: Any) -> None:
         await pilot.press("q")
         await until(pilot, lambda: not app.is_running)
     assert app.return_code == 0
-
-
-async def test_a_save_key_never_overtakes_the_letters_before_it(make_house: Any, open_app: Any) -> None:
-    house = make_house(1)
-    app = open_app(house)
-    async with running(app) as pilot:
-        await settled(pilot)
-        await press(pilot, "e")
-        for key in [*" at all", "ctrl+s"]:  # at once, as a terminal delivers a paste
-            character = key if len(key) == 1 else None
-            app.post_message(Key("space" if key == " " else key, character))
-        await until(pilot, lambda: len(house.events()) == 2)
-    assert house.rows("SELECT text FROM candidate WHERE id = 2") == [("a woman not wearing hat number 0 at all",)]

@@ -2,43 +2,20 @@
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from support.curating import emptied, here, seated
 
-from curation_db.errors import RecordError
 from curation_db.words import Kind, Reason, State, Stream
 from workbench.tui.desk import Desk
 from workbench.tui.pace import Pace
-from workbench.tui.sitting import Ready, Way
+from workbench.tui.sitting import Way
 
 Sit = Callable[..., Desk]
-
-
-def seated(desk: Desk) -> Ready:
-    """The card in the seat, once it is there."""
-    for _ in range(1000):
-        if (ready := desk.next()) is not None:
-            return ready
-        time.sleep(0.005)
-    raise AssertionError("no card came")
-
-
-def emptied(desk: Desk) -> None:
-    """Wait for the end of the queue."""
-    for _ in range(1000):
-        if desk.next() is None and desk.finished:
-            return
-        time.sleep(0.005)
-    raise AssertionError("the queue did not end")
-
-
-def here(desk: Desk) -> int:
-    return seated(desk).card.candidate_id
 
 
 def test_each_decision_is_on_the_disk_before_the_next_card(make_house: Any, sit: Sit) -> None:
@@ -252,6 +229,28 @@ def test_notes_and_flags_leave_the_card_in_the_seat(make_house: Any, sit: Sit) -
     assert house.states()[1] == "open"
 
 
+def test_undoing_a_remark_on_a_settled_card_shows_it_and_leads_on(make_house: Any, sit: Sit) -> None:
+    house = make_house(3)
+    desk = sit(house)
+    seated(desk)
+    desk.decide(Kind.ACCEPT)
+    seated(desk)
+    desk.look_back()
+    desk.toggle_flag()
+    desk.look_forward()
+    assert here(desk) == 2
+    assert desk.undo() is Kind.FLAG
+    ready = seated(desk)
+    assert (ready.card.candidate_id, ready.way, ready.leased) == (1, Way.BACK, False)
+    assert ready.past is not None
+    assert ready.past.kind is Kind.ACCEPT
+    assert house.rows("SELECT 1 FROM lease WHERE candidate_id = 1") == []
+    assert desk.look_forward()
+    assert here(desk) == 2
+    desk.decide(Kind.ACCEPT)
+    assert house.rows("SELECT late FROM event WHERE candidate_id = 2") == [(0,)]
+
+
 def test_found_cards_open_and_the_work_goes_on_behind_them(make_house: Any, sit: Sit) -> None:
     house = make_house(6)
     desk = sit(house)
@@ -341,41 +340,6 @@ def test_leases_are_renewed_while_a_card_is_looked_at(make_house: Any, sit: Sit)
     time.sleep(1.2)
     desk.decide(Kind.ACCEPT)
     assert house.rows("SELECT late FROM event") == [(0,)]
-
-
-def test_a_locked_record_costs_nothing_but_a_message(
-    make_house: Any, sit: Sit, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("curation_db.dialect._PRAGMAS", ("PRAGMA busy_timeout=50", "PRAGMA foreign_keys=ON"))
-    house = make_house(5)
-    desk = sit(house)
-    assert here(desk) == 1
-    other = sqlite3.connect(house.root / "curation.db", isolation_level=None)
-    try:
-        other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(RecordError, match="another process"):
-            desk.decide(Kind.ACCEPT)
-        with pytest.raises(RecordError):
-            desk.undo()
-        assert here(desk) == 1
-        other.execute("ROLLBACK")
-    finally:
-        other.close()
-    assert house.events() == []
-    for number in (1, 2, 3, 4, 5):
-        assert here(desk) == number
-        desk.decide(Kind.ACCEPT)
-    assert desk.trouble is None
-
-
-def test_a_replaced_caption_cannot_be_decided(make_house: Any, sit: Sit) -> None:
-    house = make_house(2)
-    desk = sit(house)
-    seated(desk)
-    desk.edit("a woman without a hat")
-    desk.open(1)
-    with pytest.raises(RecordError, match="replaced"):
-        desk.decide(Kind.ACCEPT)
 
 
 def test_pace_counts_looking_and_no_coffee() -> None:

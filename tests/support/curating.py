@@ -1,0 +1,86 @@
+"""What is on the curate screen, and waiting for it."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from workbench.tui.app import NegwbApp
+from workbench.tui.desk import Desk
+from workbench.tui.screens.curate import CurateScreen
+from workbench.tui.sitting import Ready
+from workbench.tui.widgets.field import Field
+
+SIZE = (120, 36)
+
+
+def running(app: NegwbApp, size: tuple[int, int] = SIZE) -> Any:
+    """The app in a terminal of this size."""
+    return app.run_test(size=size, notifications=True)
+
+
+def shown(app: NegwbApp) -> int | None:
+    """The candidate on the screen."""
+    screen = next(each for each in app.screen_stack if isinstance(each, CurateScreen))
+    return screen.shown.card.candidate_id if screen.shown else None
+
+
+def said(app: NegwbApp, field: str) -> str:
+    """A field of the card."""
+    widget = app.screen.query_one(f"#{field}", Field)
+    return widget.said if widget.display else ""
+
+
+def lines(app: NegwbApp) -> str:
+    """Everything on the screen, as text."""
+    strips = app.screen._compositor.render_strips()
+    return "\n".join("".join(segment.text for segment in strip if not segment.control) for strip in strips)
+
+
+async def until(pilot: Any, true: Callable[[], bool]) -> None:
+    """Wait for a condition."""
+    for _ in range(500):
+        await pilot.pause()
+        if true():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("it did not happen")
+
+
+@contextmanager
+def held(root: Path) -> Iterator[None]:
+    """Another process holds the record at `root` for so long."""
+    other = sqlite3.connect(root / "curation.db", isolation_level=None)
+    try:
+        other.execute("BEGIN IMMEDIATE")
+        yield
+        other.execute("ROLLBACK")
+    finally:
+        other.close()
+
+
+def seated(desk: Desk) -> Ready:
+    """The card in the seat, once it is there."""
+    for _ in range(1000):
+        if (ready := desk.next()) is not None:
+            return ready
+        time.sleep(0.005)
+    raise AssertionError("no card came")
+
+
+def emptied(desk: Desk) -> None:
+    """Wait for the end of the queue."""
+    for _ in range(1000):
+        if desk.next() is None and desk.finished:
+            return
+        time.sleep(0.005)
+    raise AssertionError("the queue did not end")
+
+
+def here(desk: Desk) -> int:
+    return seated(desk).card.candidate_id

@@ -1,0 +1,233 @@
+"""`negwb doctor`: a sound workspace is found sound, every kind of trouble is found and told, repair mends it."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.record import Record
+from support.terminal import Terminal
+from typer.testing import CliRunner
+
+from curation_db.checkup import Level
+from curation_db.errors import CorruptRecord
+from curation_db.store import open_store
+from curation_db.words import Kind
+from workbench import machine
+from workbench.cli import app
+from workbench.paths import Workspace
+from workbench.settings import add_picture_folder
+from workbench.workspace import create_workspace
+
+NEGWB = Path(sys.executable).with_name("negwb")
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    made = create_workspace(tmp_path / "ws")
+    with open_store(made.database) as store:
+        record = Record(store)
+        record.add(20)
+        sitting = record.sit("ana")
+        for number in (1, 2, 3):
+            sitting.reviewer.decide(number, Kind.ACCEPT)
+        with store.write() as connection:
+            connection.exec_driver_sql("UPDATE work_session SET ended_at = 'now'")
+    return made
+
+
+def look(workspace: Workspace, *words: str, code: int = 0) -> dict[str, Any]:
+    """What doctor says, by the findings' names."""
+    done = CliRunner().invoke(app, ["-w", str(workspace.root), "doctor", "--json", *words])
+    assert done.exit_code == code, (done.output, done.exception)
+    report = json.loads(done.stdout)
+    assert report["sound"] is (code != 3)
+    return {**{each["name"]: each for each in report["findings"]}, "repaired": report["repaired"]}
+
+
+def spoil(workspace: Workspace, statement: str) -> None:
+    connection = sqlite3.connect(workspace.database)
+    connection.execute(statement)
+    connection.commit()
+    connection.close()
+
+
+def test_a_sound_workspace(workspace: Workspace) -> None:
+    before = workspace.database.read_bytes()
+    found = look(workspace)
+    names = ("settings", "folder", "database", "references", "schema", "log", "states", "queue", "sessions", "sqlite")
+    assert {name: found[name]["level"] for name in names} == dict.fromkeys(names, "ok")
+    assert "20 candidates" in found["states"]["said"]
+    assert found["backups"]["level"] == "warning"
+    assert workspace.database.read_bytes() == before
+    assert {path.name for path in workspace.root.iterdir()} == {"negwb.toml", "curation.db"}
+
+
+def test_it_is_one_line_a_question(workspace: Workspace) -> None:
+    done = subprocess.run(
+        [NEGWB, "-w", workspace.root, "doctor"], capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False
+    )
+    assert done.returncode == 0
+    assert "  ✓ states       the states of 20 candidates are what their 3 events say" in done.stdout
+    assert "  ⚠ backups      there is no backup of this record\n                 make one: negwb backup" in done.stdout
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("statement", "name"),
+    [
+        ("UPDATE candidate_state SET state = 'rejected' WHERE candidate_id = 1", "states"),
+        ("DELETE FROM queue_entry WHERE candidate_id = 7", "queue"),
+        ("INSERT INTO lease VALUES (99, 1, 's', 0)", "references"),
+    ],
+)
+def test_what_can_be_made_again_is_mended_after_a_backup(workspace: Workspace, statement: str, name: str) -> None:
+    spoil(workspace, statement)
+    found = look(workspace, code=3)
+    assert found[name]["level"] == "error"
+    assert "--repair" in found[name]["hint"]
+    mended = look(workspace, "--repair")
+    assert mended[name]["level"] == "ok"
+    assert mended["repaired"][0].startswith("backed up as ")
+    assert len(list((workspace.root / "backups").glob("*-before-repair.db"))) == 1
+    assert look(workspace, "--repair")["repaired"] == []
+    with open_store(workspace.database) as store:
+        Record(store).assert_state_is_the_fold()
+
+
+def test_a_broken_index_is_made_anew(workspace: Workspace) -> None:
+    spoil(workspace, "PRAGMA user_version = 0")
+    connection = sqlite3.connect(workspace.database)
+    connection.execute("PRAGMA writable_schema=ON")
+    # without the index in the schema its rows are not kept up
+    (sql,) = connection.execute("SELECT sql FROM sqlite_master WHERE name = 'caption_image'").fetchone()
+    connection.execute("UPDATE sqlite_master SET sql = ? WHERE name = 'caption_image'", (sql + " WHERE id > 10",))
+    connection.commit()
+    connection.close()
+    spoil(workspace, "UPDATE caption SET image_id = 20 WHERE id = 3")
+    connection = sqlite3.connect(workspace.database)
+    connection.execute("PRAGMA writable_schema=ON")
+    connection.execute("UPDATE sqlite_master SET sql = ? WHERE name = 'caption_image'", (sql,))
+    connection.commit()
+    connection.close()
+    assert "doctor --repair" in look(workspace, code=3)["database"]["hint"]
+    mended = look(workspace, "--repair")
+    assert "made all indexes anew" in mended["repaired"]
+    assert list((workspace.root / "backups").glob("damaged-*/curation.db"))
+
+
+def test_a_flipped_page_is_found_and_not_repaired_away(workspace: Workspace) -> None:
+    pages = workspace.database.stat().st_size // 4096
+    connection = sqlite3.connect(workspace.database)
+    (page,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'event'").fetchone()
+    connection.close()
+    with workspace.database.open("r+b") as file:
+        file.seek((page - 1) * 4096)
+        file.write(bytes(4096))
+    assert pages > page
+    before = workspace.database.read_bytes()
+    found = look(workspace, code=3)
+    assert "negwb restore" in found["database"]["hint"]
+    done = CliRunner().invoke(app, ["-w", str(workspace.root), "doctor", "--repair"])
+    assert isinstance(done.exception, CorruptRecord)
+    assert workspace.database.read_bytes() == before
+
+
+@pytest.mark.parametrize("damage", [b"GIF89a" * 2000, b"", b"SQLite format 3\0" + b"\xff" * 5000])
+def test_a_file_that_is_no_record_is_told_in_a_line(workspace: Workspace, damage: bytes) -> None:
+    workspace.database.write_bytes(damage)
+    found = look(workspace, code=3)
+    assert found["database"]["level"] == "error"
+    assert "states" not in found
+    assert found["negwb"]["level"] == "ok"
+
+
+def test_no_database_and_a_newer_one(workspace: Workspace) -> None:
+    spoil(workspace, "UPDATE alembic_version SET version_num = '9999'")
+    assert "newer negwb" in look(workspace, code=3)["database"]["said"]
+    workspace.database.unlink()
+    assert "no database" in look(workspace, code=3)["database"]["said"]
+
+
+def test_settings_that_are_off_are_no_unsound_database(workspace: Workspace) -> None:
+    workspace.settings.write_text("[curate]\norder = 7\n")
+    found = look(workspace, code=1)
+    assert found["settings"]["level"] == "error"
+    assert found["states"]["level"] == "ok"
+
+
+def test_missing_pictures(workspace: Workspace, tmp_path: Path) -> None:
+    assert "no picture folder is known for coco" in look(workspace)["folders"]["said"]
+    folder = tmp_path / "pictures"
+    add_picture_folder(workspace.settings, "coco", str(folder))
+    assert "no such folder" in look(workspace)["folders"]["said"]
+    folder.mkdir()
+    for number in range(1, 19):
+        (folder / f"{number}.jpg").touch()
+    found = look(workspace, "--pictures")
+    assert (found["folders"]["level"], found["files"]["level"]) == ("ok", "warning")
+    assert "2 missing of 20 pictures: coco/19.jpg, coco/20.jpg" in found["files"]["said"]
+    (folder / "19.jpg").touch()
+    (folder / "20.jpg").touch()
+    assert look(workspace)["files"]["said"] == "20 pictures: all there"
+
+
+def test_dead_sessions_are_a_warning_and_are_cleared(workspace: Workspace) -> None:
+    with open_store(workspace.database) as store:
+        Record(store).sit("ben").queue.claim(2)
+    spoil(workspace, "UPDATE work_session SET pid = 999999999, ended_at = NULL WHERE ended_at IS NULL")
+    found = look(workspace)["sessions"]
+    assert found["level"] == "warning"
+    assert "1 sessions ended without saying so" in found["said"]
+    assert look(workspace, "--repair")["sessions"]["level"] == "ok"
+
+
+def test_who_is_at_work_is_told(workspace: Workspace) -> None:
+    with open_store(workspace.database) as store:
+        Record(store).sit("ben")
+        assert "at work now: ben" in look(workspace)["sessions"]["said"]
+
+
+@pytest.mark.parametrize(
+    ("setting", "chosen", "environ", "said"),
+    [
+        ("auto", "halfcell", {"TMUX": "/tmp/x", "TERM": "xterm"}, "tmux"),
+        ("auto", "halfcell", {"TERM": "screen-256color"}, "tmux"),
+        ("auto", "halfcell", {"TERM": "xterm", "SSH_TTY": "/dev/pts/1"}, "over SSH"),
+        ("auto", "sixel", {"TERM": "foot"}, "says that it can"),
+        ("kitty", "halfcell", {"TERM": "dumb"}, "cannot do"),
+        ("none", "none", {"TERM": "xterm"}, 'images = "none"'),
+    ],
+)
+def test_why_pictures_are_drawn_as_they_are(setting: str, chosen: str, environ: dict[str, str], said: str) -> None:
+    assert said in machine.why(setting, chosen, environ)
+
+
+def test_in_a_terminal_it_says_how_it_draws(workspace: Workspace) -> None:
+    with Terminal([NEGWB, "-w", workspace.root, "doctor"], rows=60) as terminal:
+        assert terminal.end() == 0
+        assert b"pictures are drawn in half cells: this terminal (TERM=xterm-256color)" in terminal.output
+
+
+def test_a_little_room_is_told(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 5_000}))
+    assert machine.disk(workspace.database).level is Level.ERROR
+
+
+def test_torch_is_not_imported(workspace: Workspace) -> None:
+    code = f"""
+import sys
+sys.argv = ["negwb", "-w", {str(workspace.root)!r}, "doctor"]
+from workbench.cli import main
+code = main()
+assert code == 0, code
+sys.exit(", ".join(name for name in ("torch", "textual", "sqlmodel", "alembic") if name in sys.modules) or 0)"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False
+    )
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,133 @@
+"""A folder more in the text of a negwb.toml: it reads back, and nothing else of the text is touched."""
+
+from __future__ import annotations
+
+import tomllib
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from workbench.toml_edit import folder_line, with_folder
+
+CASES = {
+    "in one line": ('[pictures]\ncoco = ["a"] # my disk\n', '[pictures]\ncoco = ["a", "new"] # my disk\n'),
+    "empty": ("[pictures]\ncoco = []\n", '[pictures]\ncoco = ["new"]\n'),
+    "a folder without a list": ("[pictures]\ncoco = 'a' # one\n", "[pictures]\ncoco = ['a', \"new\"] # one\n"),
+    "over several lines": (
+        '[pictures]\ncoco = [\n  "a", # one ]\n  "b"  # two\n]\n[curate]\n',
+        '[pictures]\ncoco = [\n  "a", # one ]\n  "b",  # two\n  "new"\n]\n[curate]\n',
+    ),
+    "over several lines, with a comma at the end": (
+        "[pictures]\ncoco = [\n\t'a',\n\t# 'b',\n]\n",
+        "[pictures]\ncoco = [\n\t'a',\n\t# 'b',\n\t\"new\",\n]\n",
+    ),
+    "nothing over several lines": (
+        "[pictures]\n  coco = [\n    # none\n  ]\n",
+        '[pictures]\n  coco = [\n    # none\n      "new",\n  ]\n',
+    ),
+    "a bracket at the end of a line": (
+        '[pictures]\ncoco = ["a",\n        "b"]\n',
+        '[pictures]\ncoco = ["a",\n        "b", "new"]\n',
+    ),
+    "a comma before the bracket": ('[pictures]\ncoco = ["a", ]\n', '[pictures]\ncoco = ["a", "new" ]\n'),
+    "a bracket and a quote in a name": (
+        '[pictures]\ncoco = ["a]", \'b"\', "c\\"]"]\n',
+        '[pictures]\ncoco = ["a]", \'b"\', "c\\"]", "new"]\n',
+    ),
+    "a name over several lines": (
+        '[pictures]\ncoco = ["""\na]\n[x]"""]\n',
+        '[pictures]\ncoco = ["""\na]\n[x]""", "new"]\n',
+    ),
+    "a header with a comment": ("[pictures] # mine\n", '[pictures] # mine\ncoco = ["new"]\n'),
+    "a header with blanks": ("[ pictures ]\nx = 'a'\n\n# c\n", "[ pictures ]\nx = 'a'\ncoco = [\"new\"]\n\n# c\n"),
+    "a quoted header": ('["pictures"]\n"coco" = ["a"]\n', '["pictures"]\n"coco" = ["a", "new"]\n'),
+    "a key in other quotes": ("[pictures]\n'coco'=[]\n", "[pictures]\n'coco'=[\"new\"]\n"),
+    "a key with an escape": ('[pictures]\n"c\\u006fco" = []\n', '[pictures]\n"c\\u006fco" = ["new"]\n'),
+    "the same key in another table": (
+        "[curate.keys]\ncoco = 'x'\n",
+        "[curate.keys]\ncoco = 'x'\n\n[pictures]\ncoco = [\"new\"]\n",
+    ),
+    "a header in a text": (
+        'x = """\n[pictures]\n"""\n[curate]\n',
+        'x = """\n[pictures]\n"""\n[curate]\n\n[pictures]\ncoco = ["new"]\n',
+    ),
+    "dotted": ("pictures . coco = []\n[curate]\n", 'pictures . coco = ["new"]\n[curate]\n'),
+    "dotted, another source": (
+        "pictures.x = []\n[curate]\n",
+        'pictures.x = []\npictures.coco = ["new"]\n[curate]\n',
+    ),
+    "no table, no line end": ("[curate]\nblind = true", '[curate]\nblind = true\n\n[pictures]\ncoco = ["new"]\n'),
+    "no line end": ("[pictures]\nx = []", '[pictures]\nx = []\ncoco = ["new"]\n'),
+    "nothing": ("", '[pictures]\ncoco = ["new"]\n'),
+    "line ends of Windows": (
+        '[pictures]\r\ncoco = [\r\n  "a",\r\n]\r\n',
+        '[pictures]\r\ncoco = [\r\n  "a",\r\n  "new",\r\n]\r\n',
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_folder_is_put_in_where_a_person_would(case: str) -> None:
+    before, after = CASES[case]
+    assert with_folder(before, "coco", "new") == after
+
+
+@pytest.mark.parametrize("text", ['pictures = {coco = ["a"]}\n', "pictures = {}\n"])
+def test_where_it_would_need_a_rewrite_it_is_refused(text: str) -> None:
+    assert with_folder(text, "coco", "new") is None
+    assert with_folder(text, "flickr", "new") is None
+
+
+names = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+blanks = st.sampled_from(["", " ", "\n", "\n  ", " # [x] = 'y', \"\n", "\r\n\t"])
+quotes = st.sampled_from(["basic", "literal", "long", "long literal"])
+
+
+@st.composite
+def strings(draw: st.DrawFn) -> str:
+    """A string of TOML in one of its four spellings, around a name that is nasty for it."""
+    told = draw(st.text("ab'\"\\[]{}#=, ", max_size=6))
+    how = draw(quotes)
+    if how == "literal" and "'" not in told:
+        return f"'{told}'"
+    if how == "long literal" and "''" not in told and not told.endswith("'"):
+        return f"'''{told}\n'''"
+    escaped = told.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"""\n{escaped}"""' if how == "long" else f'"{escaped}"'
+
+
+@st.composite
+def files(draw: st.DrawFn) -> str:
+    """A settings file as many people would write it: several sources, lists of all shapes, comments everywhere."""
+    lines = draw(st.sampled_from(["", "# [pictures]\n", "a = 1 # b\n"]))
+    lines += draw(st.sampled_from(["[pictures]\n", "[ 'pictures' ] # [\n", '["pictures"]\n\n']))
+    for key in draw(st.lists(st.sampled_from(["coco", "'flickr'", '"v g"']), unique=True)):
+        each = [draw(blanks) + draw(strings()) + draw(blanks) for _ in range(draw(st.integers(0, 3)))]
+        comma = "," + draw(blanks) if each and draw(st.booleans()) else ""
+        lines += f"{key} = [{','.join(each)}{comma}{draw(blanks)}] # {key}\n"
+    return lines + draw(st.sampled_from(["", "[curate]\nblind = true\n", "# the end"]))
+
+
+def is_put_between(old: str, new: str) -> bool:
+    """Whether all of `old` is in `new`, in order."""
+    letters = iter(new)
+    return all(letter in letters for letter in old)
+
+
+@given(files(), st.sampled_from(["coco", "flickr", "v g", "x.y", ""]), names)
+def test_every_way_to_write_it_reads_back_and_keeps_every_letter(text: str, source: str, folder: str) -> None:
+    wanted: dict[str, Any] = tomllib.loads(text)
+    wanted["pictures"].setdefault(source, []).append(folder)
+    changed = with_folder(text, source, folder)
+    assert changed is not None
+    assert tomllib.loads(changed) == wanted
+    assert is_put_between(text, changed)
+
+
+@given(names, st.lists(names))
+def test_the_line_to_write_by_hand_is_one_line_that_says_it(source: str, folders: list[str]) -> None:
+    line = folder_line(source, folders)
+    assert tomllib.loads(line) == {source: folders}
+    assert not set(line) & {"\n", "\r", "\x00", "\x1b", "\x7f"}

@@ -1,0 +1,153 @@
+"""The README's tour from `negwb init` to `negwb report`, every command of it run as a user runs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import sqlite3
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from support.benches import negrefcocog_folder, serving
+from support.loops import NEGWB, ONE_THREAD
+from support.terminal import Terminal
+from support.tour import (
+    PAIRS,
+    PICTURES,
+    README,
+    Words,
+    commands,
+    negwb_calls,
+    seed_openai_clip,
+    shell_blocks,
+    write_coco,
+)
+
+from workbench.cli import app
+
+TOUR = "## The tour"
+STATIONS = ["init", "import", "import", "import", "curate", "status", "export", "train", "bench", "bench", "report"]
+
+
+def test_the_tour_goes_from_init_to_report() -> None:
+    """So that the long test below cannot pass because nothing was found to run."""
+    calls = [words for block in shell_blocks(TOUR) for words in commands(block) if words[0] != "cd"]
+    assert {words[0] for words in calls} == {"negwb"}
+    assert [words[1] for words in calls] == STATIONS
+
+
+def _muted(command: Any) -> Any:
+    """The command, its words read as ever, but doing nothing."""
+    command.callback = None
+    for each in getattr(command, "commands", {}).values():
+        _muted(each)
+    return command
+
+
+@pytest.mark.parametrize("words", negwb_calls(), ids=" ".join)
+def test_every_call_in_the_readme_is_understood(words: Words) -> None:
+    """There is such a command, it has these options, and they take such values."""
+    _muted(typer.main.get_command(app)).main(list(words), prog_name="negwb", standalone_mode=False)
+
+
+@pytest.mark.parametrize("words", ["imprt x.json", "report --slice", "bench run", "train --lr x", "status now"])
+def test_a_call_that_is_wrong_would_be_seen(words: str) -> None:
+    with pytest.raises(typer.BadParameter.__mro__[2]):
+        _muted(typer.main.get_command(app)).main(words.split(), prog_name="negwb", standalone_mode=False)
+
+
+def test_the_readme_links_to_what_is_there() -> None:
+    linked = re.findall(r"\]\((?!https?://|#)([^)]+)\)", README.read_text(encoding="utf-8"))
+    assert linked
+    assert [path for path in linked if not (README.parent / path).is_file()] == []
+
+
+class Tourist:
+    """Somebody who types the tour's commands, one after the other."""
+
+    def __init__(self) -> None:
+        self.said: dict[str, subprocess.CompletedProcess[str]] = {}
+        """What each call of negwb printed, by its words."""
+
+    def type(self, words: Words) -> None:
+        """Run a command as a shell does; it must succeed."""
+        match words:
+            case ["cd", folder]:
+                os.chdir(folder)
+            case ["negwb", "curate", *_]:
+                self._curate(words)
+            case ["negwb", *rest]:
+                done = subprocess.run(
+                    [NEGWB, *rest], capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=900, check=False
+                )
+                assert done.returncode == 0, f"{' '.join(words)}: {done.stderr}"
+                self.said[" ".join(rest)] = done
+            case _:
+                raise AssertionError(f"nobody knows how to run: {' '.join(words)}")
+
+    @staticmethod
+    def _curate(words: Words) -> None:
+        """Accept every card, then leave."""
+        with Terminal([NEGWB, *words[1:]]) as terminal:
+            terminal.wait_for(b"NEGATED")
+            for done in range(PAIRS):
+                terminal.press("a")
+                terminal.wait_for(lambda done=done: _decided() > done)
+            terminal.wait_for(b"Nothing waits for you now")
+            terminal.press("q")
+            assert terminal.end() == 0
+
+
+def _decided() -> int:
+    connection = sqlite3.connect("curation.db")
+    try:
+        return int(connection.execute("SELECT count(*) FROM event WHERE kind = 'accept'").fetchone()[0])
+    finally:
+        connection.close()
+
+
+@pytest.fixture
+def folder(tmp_path: Path, shared_data: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The current folder, on a machine with COCO, OpenAI's CLIP and a mirror of the benchmark, but no way out."""
+    write_coco(tmp_path / "my-set", tmp_path / "coco" / "train2014")
+    negrefcocog_folder(tmp_path / "mirror", shared_data / "NegRefCOCOg.json")
+    seed_openai_clip(tmp_path / "hf")
+    with serving(tmp_path / "mirror") as address, monkeypatch.context() as changed:
+        variables = {"NEGWB_MIRROR": address, "HF_HOME": str(tmp_path / "hf"), "HF_HUB_OFFLINE": "1"}
+        for name, value in (variables | ONE_THREAD).items():  # two threads stall when somebody else uses a core
+            changed.setenv(name, value)
+        changed.chdir(tmp_path)
+        yield tmp_path
+    shutil.rmtree(tmp_path)  # two CLIPs are 1.2 GB, and pytest would keep them for three further runs
+
+
+@pytest.mark.long
+def test_the_whole_tour(folder: Path) -> None:
+    tourist = Tourist()
+    for block in shell_blocks(TOUR):
+        for words in commands(block):
+            tourist.type(words)
+
+    assert Path.cwd() == folder / "my-set"
+    said = tourist.said
+    assert said["export"].stdout == f"{Path.cwd() / 'exports' / 'set-001'}\n"
+    assert f"froze {PAIRS} pairs over {PICTURES} pictures" in said["export"].stderr
+    assert said["train set-001"].stdout == f"{Path.cwd() / 'runs' / 'run-001' / 'model'}\n"
+    done = json.loads(Path("runs/run-001/done.json").read_text())
+    assert (done["steps"], done["base"]["arch"], done["base"]["activation"]) == (15, "ViT-B-32", "quickgelu")
+    assert done["model"]["visual_hash"] == done["base"]["visual_hash"], "the image tower is frozen"
+    assert done["model"]["model_hash"] != done["base"]["model_hash"]
+    assert "402 pictures fetched" in said["bench fetch negrefcocog"].stderr
+    report = re.sub(" +", " ", said["report"].stdout)
+    for rule in ("strict", "official"):
+        for model in ("ViT-B-32:openai (base)", "run-001"):
+            assert report.count(f"\n{rule} {model} ") == 1, report
+    assert "smaller box 252/440 57.3" in report
+    assert "official blind: first box 440/440 100.0" in report
+    assert "NegationCLIP ViT-B/32 official 282/440" in report
