@@ -1,0 +1,334 @@
+"""A record of a million candidates in a minute, as the product would have written it, for the benches.
+
+A few thousand candidates, the seeds, go in through the product's own functions, verdicts and all. The rest are copies
+of their rows in SQL, with what differs from candidate to candidate made by the product again: the audit flag, the
+places in the queues, the priorities. A test holds the outcome against the same drafts put in one by one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import Connection, text
+
+from benchmarks.speed.harness import say
+from curation_db import candidates, grouping
+from curation_db.candidates import Draft, Intake, Opinion, audit_key, audit_number, insert_candidates, insert_verdicts
+from curation_db.fold import Happened, Overlap, fold
+from curation_db.identity import utc_now, uuid7
+from curation_db.ordering import DEFAULT_ORDERING, refresh_priorities
+from curation_db.people import Actor, begin_session
+from curation_db.store import Store
+from curation_db.words import Kind, NegationType, Question, Role, Stream
+
+PERSON = "ana"
+"""Whose votes lie at the head of the queue, and who decides in the benches."""
+SOURCE = "bench"
+JUDGES = ("llava-1.6-7b", "qwen2.5-vl-7b")
+INTAKE = Intake(overlap="2")
+ELAPSED_MS = 2_000
+
+_PER_IMAGE = 10
+_CAPTIONS_PER_IMAGE = 5
+_PER_CAPTION = _PER_IMAGE // _CAPTIONS_PER_IMAGE
+_FIRST_MARK = 10_000
+_PER_COMMIT = 20
+"""Copies of the seeds in one transaction: few enough for the log to stay small."""
+
+_WHO = ("a man", "an old woman", "two boys", "a young child", "a brown dog", "a group of people", "a smiling couple")
+_DOING = ("riding a bicycle", "looking at a phone", "eating a sandwich", "waiting in line", "sitting on a bench")
+_WHERE = ("in the rain", "on a busy city street at night", "near the ocean", "in front of a large crowd")
+_CONCEPTS = ("umbrella", "hat", "backpack", "traffic light", "handbag", "surfboard", "dog", "skateboard", "bottle")
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How large a record."""
+
+    candidates: int = 1_000_000
+    """A multiple of `seeds`."""
+    seeds: int = 5_000
+    """A multiple of ten: candidates of an image."""
+    voted: int = 100_000
+    """First votes of `PERSON`, all at the head of the default order."""
+
+    @property
+    def pictures(self) -> int:
+        """So many distinct picture files; every copy of an image shows the same file."""
+        return self.seeds // _PER_IMAGE
+
+    @property
+    def copies(self) -> int:
+        """How often the seeds are there in the end."""
+        return self.candidates // self.seeds
+
+
+# -- what is in it ------------------------------------------------------------------------------------------------
+
+
+def picture_name(image: int, size: Size) -> str:
+    """The file that shows this image."""
+    return f"{(image - 1) % size.pictures:04}.jpg"
+
+
+def mark(number: int, size: Size) -> str:
+    """A word that stands in the caption and in the text of this candidate, and in few others'."""
+    return str(_FIRST_MARK + (number - 1) % size.seeds // _PER_CAPTION)
+
+
+def draft(number: int, size: Size) -> Draft:
+    """The candidate with this id."""
+    copy, seed = divmod(number - 1, size.seeds)
+    who, doing, where, concept = _words(seed)
+    return Draft(
+        source_id=1,
+        key=f"bench/{copy:04}/{seed}",
+        image_id=(number - 1) // _PER_IMAGE + 1,
+        caption_id=(number - 1) // _PER_CAPTION + 1,
+        raw_text=f"{who} with no {concept} {doing} next to bus {mark(number, size)} {where}",
+        concept=concept,
+        concept_confidence=1.0,
+        negation_type=NegationType.ABSENCE,
+        pipeline="P1",
+        generator="bench",
+        prompt_version="1",
+    )
+
+
+def caption(number: int, size: Size) -> str:
+    """The caption with this id; every third one names what a candidate of the same picture denies."""
+    seed = (number - 1) * _PER_CAPTION % size.seeds
+    who, doing, where, _ = _words(seed)
+    beside = f" beside a {_words(seed + 2)[3]}" if seed % 3 == 0 else ""
+    return f"{who} {doing} next to bus {mark(seed + 1, size)} {where}{beside}"
+
+
+def _words(seed: int) -> tuple[str, str, str, str]:
+    phrase = seed // _PER_CAPTION  # the candidates of one caption differ in what they deny
+    listed = (_WHO, phrase), (_DOING, phrase // 3), (_WHERE, phrase // 2), (_CONCEPTS, seed)
+    who, doing, where, concept = (words[at % len(words)] for words, at in listed)
+    return who, doing, where, concept
+
+
+def probability(number: int, judge: int) -> float:
+    """What a judge says about the candidate: scattered over 0..1, the same each time."""
+    return round((number * 2_654_435_761 + (judge + 1) * 1_640_531_527 * (number % 97 + 1)) % 2**32 / 2**32, 4)
+
+
+def opinions(number: int) -> Iterator[Opinion]:
+    """The verdicts on the candidate."""
+    for judge, name in enumerate(JUDGES):
+        yield Opinion(
+            candidate_id=number,
+            judge=name,
+            model=name,
+            prompt_version="1",
+            question=Question.PRESENT,
+            p=probability(number, judge),
+            label_mass=0.99,
+            raw_text="yes" if probability(number, judge) >= 0.5 else "no",
+            latency_ms=120.0,
+        )
+
+
+# -- how it comes in ----------------------------------------------------------------------------------------------
+
+
+def fill(store: Store, size: Size) -> Actor:
+    """Fill an empty record; returns the sitting in which `PERSON` voted."""
+    with store.write() as connection:
+        add_images(connection, range(1, size.pictures + 1), size)
+        insert_candidates(connection, [draft(number, size) for number in range(1, size.seeds + 1)], INTAKE)
+        insert_verdicts(connection, [each for number in range(1, size.seeds + 1) for each in opinions(number)])
+    _copy_seeds(store, size)
+    return vote(store, size)
+
+
+def add_images(connection: Connection, images: range, size: Size) -> None:
+    """Images with their captions and what is annotated in them."""
+    connection.execute(text("INSERT INTO source(id, name) VALUES (1, :name) ON CONFLICT DO NOTHING"), {"name": SOURCE})
+    connection.execute(
+        text("""INSERT INTO image(id, source_id, key, file_name, width, height)
+                VALUES (:id, 1, :key, :file, 640, 480)"""),
+        [{"id": each, "key": _key(each, size.pictures), "file": picture_name(each, size)} for each in images],
+    )
+    first, last = (images[0] - 1) * _CAPTIONS_PER_IMAGE + 1, images[-1] * _CAPTIONS_PER_IMAGE
+    connection.execute(
+        text("""INSERT INTO caption(id, source_id, key, image_id, text, raw_sha256)
+                VALUES (:id, 1, :key, :image, :text, zeroblob(32))"""),
+        [
+            {
+                "id": each,
+                "key": _key(each, size.pictures * _CAPTIONS_PER_IMAGE),
+                "image": (each - 1) // _CAPTIONS_PER_IMAGE + 1,
+                "text": caption(each, size),
+            }
+            for each in range(first, last + 1)
+        ],
+    )
+    connection.execute(
+        text("INSERT INTO image_object(image_id, category, count) VALUES (:image, :category, :count)"),
+        [
+            {"image": each, "category": _CONCEPTS[(each % size.pictures + 2 * step) % len(_CONCEPTS)], "count": step}
+            for each in images
+            for step in (1, 2, 3)
+        ],
+    )
+
+
+def _key(number: int, in_a_copy: int) -> str:
+    copy, seed = divmod(number - 1, in_a_copy)
+    return f"bench/{copy:04}/{seed}"
+
+
+def _copy_seeds(store: Store, size: Size) -> None:
+    """The seeds again and again, a number of times in one transaction."""
+    for start in range(1, size.copies, _PER_COMMIT):
+        with store.write() as connection:
+            _prepare(connection)
+            for copy in range(start, min(start + _PER_COMMIT, size.copies)):
+                _copy(connection, copy, size)
+        say(f"{min(start + _PER_COMMIT, size.copies) * size.seeds:,} candidates")
+
+
+def _prepare(connection: Connection) -> None:
+    """What SQL has to ask the product."""
+    driver = connection.connection.dbapi_connection
+    assert driver is not None
+    key = audit_key(connection)
+    driver.create_function("audit_number", 2, lambda source, name: audit_number(key, source, name))
+    driver.create_function("judged", 2, lambda number, judge: probability(number, JUDGES.index(judge)))
+
+
+def _copy(connection: Connection, copy: int, size: Size) -> None:
+    """The seeds once more, with what hangs on them."""
+    image, said, number = size.pictures * copy, size.pictures * _CAPTIONS_PER_IMAGE * copy, size.seeds * copy
+    key = f"replace(key, 'bench/0000/', 'bench/{copy:04}/')"
+    _copy_rows(connection, "image", f"id <= {size.pictures}", {"id": f"id + {image}", "key": key})
+    _copy_rows(
+        connection,
+        "caption",
+        f"id <= {size.pictures * _CAPTIONS_PER_IMAGE}",
+        {"id": f"id + {said}", "key": key, "image_id": f"image_id + {image}"},
+    )
+    _copy_rows(connection, "image_object", f"image_id <= {size.pictures}", {"image_id": f"image_id + {image}"})
+    _copy_rows(
+        connection,
+        "candidate",
+        f"id <= {size.seeds}",
+        {
+            "id": f"id + {number}",
+            "key": key,
+            "image_id": f"image_id + {image}",
+            "caption_id": f"caption_id + {said}",
+            "audit": f"audit_number(source_id, {key}) < audit_rate",
+        },
+    )
+    candidates._open(connection, number, INTAKE.overlap)
+    p = f"judged(candidate_id + {number}, judge)"
+    _copy_rows(
+        connection,
+        "verdict",
+        f"candidate_id <= {size.seeds}",
+        {
+            "id": "NULL",
+            "candidate_id": f"candidate_id + {number}",
+            "p": p,
+            "raw_text": f"CASE WHEN {p} >= 0.5 THEN 'yes' ELSE 'no' END",
+        },
+    )
+    refresh_priorities(connection, range(number + 1, number + size.seeds + 1))
+
+
+def _copy_rows(connection: Connection, table: str, which: str, changed: Mapping[str, str]) -> None:
+    columns = [row.name for row in connection.execute(text(f"SELECT name FROM pragma_table_info('{table}')"))]
+    taken = ", ".join(changed.get(column, column) for column in columns)
+    connection.exec_driver_sql(
+        f"INSERT INTO {table}({', '.join(columns)}) SELECT {taken} FROM {table} WHERE {which} ORDER BY rowid"
+    )
+
+
+# -- the first votes ----------------------------------------------------------------------------------------------
+
+
+def head(connection: Connection, count: int) -> list[int]:
+    """The candidates that the review stream would serve first, in order."""
+    rows = connection.execute(
+        text("""SELECT e.candidate_id FROM queue_entry e JOIN queue_group g ON g.id = e.group_id
+                WHERE e.ordering = :ordering AND g.stream = 'review'
+                ORDER BY e.priority, e.candidate_id LIMIT :count"""),
+        {"ordering": DEFAULT_ORDERING, "count": count},
+    )
+    return [row.candidate_id for row in rows]
+
+
+def vote(store: Store, size: Size) -> Actor:
+    """`PERSON` accepts what is at the head of the queue: an event each, its fold, and the group they move to."""
+    actor = begin_session(store, PERSON, version="bench")
+    with store.write() as connection:
+        numbers = head(connection, size.voted)
+        _append(connection, actor, numbers)
+        event = Happened(1, PERSON, Role.ANNOTATOR, Kind.ACCEPT)
+        standing = fold([event], Overlap.parse(INTAKE.overlap))
+        connection.execute(
+            text("""UPDATE candidate_state SET state = :state, accepts = :accepts, wanted = :wanted, last_seq = :seq
+                    WHERE candidate_id = :id"""),
+            [
+                {
+                    "id": number,
+                    "seq": seq,
+                    "state": str(standing.state),
+                    "accepts": standing.accepts,
+                    "wanted": standing.wanted,
+                }
+                for seq, number in enumerate(numbers, 1)
+            ],
+        )
+        group = grouping.group_id(connection, Stream.REVIEW, [actor.annotator_id], {})
+        for number in numbers:
+            grouping.move(connection, number, group)
+    say(f"{len(numbers):,} first votes")
+    return actor
+
+
+def _append(connection: Connection, actor: Actor, numbers: list[int]) -> None:
+    uids = [uuid7() for _ in numbers]
+    now = utc_now()
+    connection.execute(
+        text("""INSERT INTO event(seq, uid, act, candidate_id, actor, role, session, stream, blind, kind, late,
+                                  elapsed_ms, at)
+                VALUES (:seq, :uid, :uid, :id, :actor, :role, :session, 'review', 0, 'accept', 0, :elapsed, :at)"""),
+        [
+            {
+                "seq": seq,
+                "uid": uid,
+                "id": number,
+                "actor": actor.name,
+                "role": str(actor.role),
+                "session": actor.session,
+                "elapsed": ELAPSED_MS,
+                "at": now,
+            }
+            for seq, (uid, number) in enumerate(zip(uids, numbers, strict=True), 1)
+        ],
+    )
+
+
+# -- the pictures -------------------------------------------------------------------------------------------------
+
+
+def draw_pictures(folder: Path, count: int) -> int:
+    """`count` distinct 640×480 JPEGs with about as many bytes as COCO's; returns the bytes of a usual one."""
+    import numpy as np  # noqa: PLC0415 -- the process that is measured does not need it
+    from PIL import Image  # noqa: PLC0415
+
+    folder.mkdir(parents=True)
+    grain = np.random.default_rng(0).normal(0, 9, (480, 640, 3))
+    for number in range(count):
+        coarse = np.random.default_rng(number).integers(0, 256, (12, 16, 3), dtype=np.uint8)
+        smooth = np.asarray(Image.fromarray(coarse).resize((640, 480), Image.Resampling.BICUBIC), dtype=np.float64)
+        grained = np.clip(smooth + np.roll(grain, number * 37, axis=1), 0, 255).astype(np.uint8)
+        Image.fromarray(grained).save(folder / f"{number:04}.jpg", quality=90)
+    return sum(path.stat().st_size for path in folder.iterdir()) // count

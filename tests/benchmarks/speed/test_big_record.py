@@ -1,0 +1,107 @@
+"""The benches' record is what the product's own functions would have made of the same candidates."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sqlalchemy import text
+from support.record import Record
+
+from benchmarks.speed.big_record import (
+    ELAPSED_MS,
+    INTAKE,
+    PERSON,
+    Size,
+    add_images,
+    draft,
+    draw_pictures,
+    fill,
+    head,
+    mark,
+    opinions,
+    picture_name,
+)
+from curation_db.candidates import insert_candidates, insert_verdicts
+from curation_db.people import begin_session
+from curation_db.review import Reviewer, Shown
+from curation_db.store import Store, create_store
+from curation_db.words import Kind
+
+SMALL = Size(candidates=400, seeds=50, voted=60)
+CHANCE = {
+    "event": {"uid", "act", "session", "at"},
+    "candidate": {"created_at"},
+    "verdict": {"id", "created_at"},
+    "annotator": {"created_at"},
+    "work_session": {"id", "started_at"},
+}
+"""Columns that no two records share."""
+
+
+def put_in_one_by_one(store: Store, audit_key: str) -> None:
+    """The same record by the way that imports, judges and people take."""
+    numbers = range(1, SMALL.candidates + 1)
+    with store.write() as connection:
+        connection.execute(text("INSERT INTO record_note VALUES ('audit_key', :key)"), {"key": audit_key})
+        add_images(connection, range(1, SMALL.candidates // 10 + 1), SMALL)
+        insert_candidates(connection, [draft(number, SMALL) for number in numbers], INTAKE)
+        insert_verdicts(connection, [each for number in numbers for each in opinions(number)])
+        at_the_head = head(connection, SMALL.voted)
+    reviewer = Reviewer(store, begin_session(store, PERSON, version="bench"))
+    for number in at_the_head:
+        reviewer.decide(number, Kind.ACCEPT, shown=Shown(elapsed_ms=ELAPSED_MS, leased=False))
+
+
+def content(store: Store) -> dict[str, list[tuple[object, ...]]]:
+    """All rows of all tables, but for what differs from one record to the next anyway."""
+    told = {}
+    with store.read() as connection:
+        names = connection.execute(
+            text("""SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'
+                    AND name NOT LIKE '%\\_text%' ESCAPE '\\'""")
+        ).scalars()
+        for name in list(names):
+            columns = connection.execute(text(f"SELECT name FROM pragma_table_info('{name}')")).scalars()
+            kept = ", ".join(f'"{column}"' for column in columns if column not in CHANCE.get(name, ()))
+            rows = connection.execute(text(f"SELECT {kept} FROM {name}"))
+            told[name] = sorted((tuple(row) for row in rows), key=repr)
+    return told
+
+
+def test_copies_in_bulk_are_what_the_product_makes_one_by_one(tmp_path: Path) -> None:
+    with create_store(tmp_path / "bulk.db") as bulk, create_store(tmp_path / "single.db") as single:
+        fill(bulk, SMALL)
+        with bulk.read() as connection:
+            key = connection.execute(text("SELECT value FROM record_note WHERE name = 'audit_key'")).scalar_one()
+        put_in_one_by_one(single, key)
+        made, wanted = content(bulk), content(single)
+    assert made.keys() == wanted.keys()
+    for table, rows in wanted.items():
+        assert made[table] == rows, table
+    assert len(made["candidate"]) == SMALL.candidates
+    assert len(made["queue_entry"]) == 2 * SMALL.candidates
+    assert len(made["event"]) == SMALL.voted
+
+
+def test_its_states_are_folds(tmp_path: Path) -> None:
+    with create_store(tmp_path / "curation.db") as store:
+        fill(store, SMALL)
+        Record(store).assert_state_is_the_fold()
+
+
+def test_the_mark_stands_in_the_text_and_in_the_caption(tmp_path: Path) -> None:
+    with create_store(tmp_path / "curation.db") as store:
+        fill(store, SMALL)
+        with store.read() as connection:
+            rows = connection.execute(
+                text("SELECT c.id, c.text, t.text AS caption FROM candidate c JOIN caption t ON t.id = c.caption_id")
+            ).all()
+    assert len(rows) == SMALL.candidates
+    assert all(row.text.count(mark(row.id, SMALL)) == row.caption.count(mark(row.id, SMALL)) == 1 for row in rows)
+
+
+def test_pictures_are_distinct(tmp_path: Path) -> None:
+    draw_pictures(tmp_path / "pictures", SMALL.pictures)
+    files = sorted((tmp_path / "pictures").iterdir())
+    assert [path.name for path in files] == [picture_name(image, SMALL) for image in range(1, SMALL.pictures + 1)]
+    assert len({path.read_bytes() for path in files}) == SMALL.pictures

@@ -1,0 +1,92 @@
+"""The speed benches run, and say what BENCHES.md promises; what they measure in a few seconds means nothing."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.record import Record
+
+from benchmarks.speed.curate import percentile
+from benchmarks.speed.writers import double_claims, read_log
+from curation_db.store import create_store
+from curation_db.words import Kind, Reason
+
+ALWAYS = {"bench", "quick", "machine", "versions", "seconds", "notes"}
+
+
+def run(name: str) -> dict[str, Any]:
+    """A bench as a person runs it, made small: the last line of what it prints."""
+    command = [sys.executable, "-m", "benchmarks.speed", name, "--json", "--quick"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+def test_curate_measures_real_keys() -> None:
+    told = run("curate")
+    assert told.keys() >= ALWAYS | {
+        "candidates", "presses", "p50_ms", "p95_ms", "p99_ms", "picture_p95_ms", "pilot_ms", "claim_worst_ms", "rss_mb",
+    }  # fmt: skip
+    assert told["candidates"] == 10_000
+    assert 0 < told["p50_ms"] <= told["p95_ms"] <= told["p99_ms"]
+    assert told["pilot_ms"] > 0
+    assert told["pictures"] > 1
+    assert told["rss_mb"] > 10
+
+
+def test_writers_lose_nothing() -> None:
+    told = run("writers")
+    assert told.keys() >= ALWAYS | {
+        "processes", "seconds", "decisions", "decisions_per_s", "fsync_per_s", "lock_errors", "double_claims", "lost",
+        "backend",
+    }  # fmt: skip
+    assert told["decisions"] > 0
+    assert (told["lock_errors"], told["double_claims"], told["lost"], told["unsound"]) == (0, 0, 0, 0)
+    assert told["backend"] == "sqlite"
+    assert told["seconds"] == 2.0
+
+
+@pytest.mark.parametrize(
+    ("values", "share", "least"),
+    [([3.0], 95, 3.0), (range(1, 101), 95, 95), (range(1, 101), 99, 99), (range(1, 101), 50, 50), ([1, 9], 95, 9)],
+)
+def test_a_percentile_is_one_of_the_values(values: list[float], share: float, least: float) -> None:
+    shuffled = list(values)
+    random.Random(0).shuffle(shuffled)
+    assert percentile(shuffled, share) == least
+
+
+def test_a_claim_too_many_is_found(tmp_path: Path) -> None:
+    with create_store(tmp_path / "curation.db") as store:
+        record = Record(store)
+        once, twice, third = record.add(1, overlap="1") + record.add(1, overlap="2") + record.add(1, overlap="2+1")
+        ana, ben = record.sit("ana"), record.sit("ben")
+        ana.reviewer.decide(third, Kind.ACCEPT)
+        assert double_claims(store, [[once, twice, third], [twice, third]]) == 0
+        assert double_claims(store, [[once, twice, third], [once, twice, third]]) == 1
+        assert double_claims(store, [[twice], [twice], [twice]]) == 1
+        assert double_claims(store, [[once, once]]) == 1
+        assert double_claims(store, [[third], [third], [third]]) == 1
+        ben.reviewer.decide(third, Kind.REJECT, reason=Reason.SCOPE)
+        assert double_claims(store, [[third], [third], [third]]) == 0  # they differ: a third one is asked
+
+
+def test_a_log_says_what_was_done_and_what_was_not(tmp_path: Path) -> None:
+    lines = [
+        {"claimed": 7, "act": "one", "ms": 3.0},
+        {"claimed": 8, "busy": "held by another process", "ms": 15_000.0},
+        {"busy": "held by another process", "ms": 15_000.0},
+        {"dry": True, "ms": 1.0},
+    ]
+    path = tmp_path / "0.log"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    log = read_log(path)
+    assert (log.claimed, log.decided, log.lock_errors, log.slowest_ms, log.ran_dry) == (
+        [7, 8], {"one": 7}, 2, 15_000.0, True,
+    )  # fmt: skip
