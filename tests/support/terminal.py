@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import pty
+import re
 import select
 import signal
 import struct
@@ -14,6 +15,9 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+
+_CONTROL = re.compile(rb"\x1b\[[0-?]*[ -/]*[@-~]")
+"""Colours and movements: what is repainted in parts is one text all the same."""
 
 
 class Terminal:
@@ -66,6 +70,10 @@ class Terminal:
             while not happened() and time.monotonic() < again:
                 time.sleep(0.01)
 
+    def shows(self, words: bytes) -> bool:
+        """Whether these words have been written to the screen, in whatever colours."""
+        return words in self.output or words in _CONTROL.sub(b"", bytes(self.output))
+
     def wait_for(self, found: Callable[[], bool] | bytes, *, seconds: float = 30) -> None:
         """Wait until `found` is true, or has been written to the screen.
 
@@ -73,10 +81,10 @@ class Terminal:
             TimeoutError: it never was; the end of the output is in the message.
         """
         deadline = time.monotonic() + seconds
-        while not (found in self.output if isinstance(found, bytes) else found()):
+        while not (self.shows(found) if isinstance(found, bytes) else found()):
             if time.monotonic() > deadline or self.process.poll() is not None:
                 raise TimeoutError(f"waited for {found!r}; the screen ended with {bytes(self.output[-2000:])!r}")
-            time.sleep(0.01)
+            time.sleep(0.02)
 
     def end(self, *, seconds: float = 20) -> int:
         """Wait for the program to end by itself; returns its exit code."""

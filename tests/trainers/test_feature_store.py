@@ -25,7 +25,8 @@ def paths(tmp_path: Path) -> list[Path]:
 def test_features_are_the_models_and_computed_once(tmp_path: Path, tiny: ClipModel, paths: list[Path]) -> None:
     store = FeatureStore(tmp_path / "cache", tiny)
     found = store.features(paths)
-    np.testing.assert_array_equal(found, tiny.encode_images([Image.open(path) for path in paths]).numpy())
+    alone = tiny.encode_images([Image.open(path) for path in paths]).numpy()
+    np.testing.assert_allclose(found, alone, atol=1e-6, err_msg="the last bits depend on the size of a batch")
     again = FeatureStore(tmp_path / "cache", tiny)
     np.testing.assert_array_equal(again.features(paths[::-1]), found[::-1])
     assert (store.computed, again.computed) == (5, 0)

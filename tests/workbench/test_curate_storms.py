@@ -206,8 +206,7 @@ def test_the_record_deleted_under_the_app_takes_no_decision(house: House) -> Non
         terminal.press_until("a", lambda: len(house.events()) >= 1)
         away = house.root / "away.db"
         (house.root / "curation.db").rename(away)
-        terminal.press("a")
-        terminal.wait_for(b"was replaced or deleted")
+        terminal.press_until("a", lambda: terminal.shows(b"was replaced or deleted"))
         away.rename(house.root / "curation.db")
         terminal.press_until("a", lambda: len(house.events()) == 2)
         leave(terminal)

@@ -213,8 +213,7 @@ class TestFullDisk:
         command = [NEGWB, "-w", workspace.root, "curate", "-a", "ben", "--images", "none"]
         with Terminal(command) as terminal:
             terminal.wait_for(b"NEGATED")
-            terminal.press("a")
-            terminal.wait_for(lambda: rows(workspace.database, "SELECT count(*) FROM event") == [(6,)])
+            terminal.press_until("a", lambda: rows(workspace.database, "SELECT count(*) FROM event") == [(6,)])
             stone = self.fill_up(small_disk)
             terminal.press("uuuuuuuuuuuuuuuuuuuuu")
             terminal.wait_for(b"no room to write")
@@ -332,8 +331,7 @@ class TestTwoVersions:
             who = f"ben (negwb {version()}, process {terminal.process.pid} on "
             refused(with_code(workspace, NEWER, "export"), who)
             assert rows(workspace.database, "SELECT * FROM sqlite_master") == schema
-            terminal.press("a")
-            terminal.wait_for(lambda: rows(workspace.database, "SELECT count(*) FROM event") == [(6,)])
+            terminal.press_until("a", lambda: rows(workspace.database, "SELECT count(*) FROM event") == [(6,)])
             terminal.press("q")
             assert terminal.end() == 0
         assert "is at work" not in with_code(workspace, NEWER, "export").stderr
@@ -347,8 +345,7 @@ class TestTwoVersions:
             connection.execute("UPDATE alembic_version SET version_num = '9999'")
             connection.commit()
             connection.close()
-            terminal.press("a")
-            terminal.wait_for(b"another version of negwb has changed")
+            terminal.press_until("a", lambda: terminal.shows(b"another version of negwb has changed"))
             terminal.press("q")
             assert terminal.end() == 0
         assert rows(workspace.database, "SELECT count(*) FROM event") == [(5,)]

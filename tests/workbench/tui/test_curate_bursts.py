@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 from support.curating import lines, running, shown, until
 from support.houses import press, settled
+
+from workbench.tui.screens import curate
 
 
 async def test_the_second_half_of_a_rejection_does_not_hit_the_next_card(
     make_house: Any, open_app: Any, monkeypatch: Any
 ) -> None:
     """x (dropped: the card is on its way), then u: a reason to the person, but "unsure" to the screen."""
+    monkeypatch.setattr(curate, "_PAUSE_SECONDS", 60)
     house = make_house(3)
     app = open_app(house)
     async with running(app) as pilot:
@@ -31,7 +33,7 @@ async def test_the_second_half_of_a_rejection_does_not_hit_the_next_card(
         assert house.events() == []
         assert not screen.asking
         assert "that key did nothing" in lines(app)
-        await asyncio.sleep(0.5)
+        monkeypatch.setattr(curate, "_PAUSE_SECONDS", 0)
         await press(pilot, "a")
         await until(pilot, lambda: len(house.events()) == 1)
 

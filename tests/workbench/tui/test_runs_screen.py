@@ -178,12 +178,12 @@ def test_a_frozen_set_in_words(workspace: Workspace) -> None:
 
 
 def a_child(code: str) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-c", code])
+    return subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE)
 
 
 async def test_a_run_that_is_ending_is_not_starting_and_can_go_on(workspace: Workspace, monkeypatch: Any) -> None:
     folder = make_run(workspace, "first", 10, done=False)
-    ending = a_child("import time; time.sleep(1.5)")
+    ending = a_child("import sys; sys.stdin.read()")
     monkeypatch.setattr(children, "_ours", {folder: ending})
     monkeypatch.setattr(children, "_trained", {})
     started: list[Path] = []
@@ -192,7 +192,7 @@ async def test_a_run_that_is_ending_is_not_starting_and_can_go_on(workspace: Wor
         assert ending.poll() is not None, "never two processes on one run"
         started.append(at)
         child = a_child("pass")
-        child.wait()
+        child.communicate()
         return child
 
     monkeypatch.setattr(children, "start_child", start)
@@ -206,6 +206,9 @@ async def test_a_run_that_is_ending_is_not_starting_and_can_go_on(workspace: Wor
         await until(pilot, lambda: "‖ stopped" in lines(app))
         assert ending.poll() is None, "its process still lives"
         await pilot.press("r")
+        await pilot.pause()
+        assert started == []
+        ending.communicate()
         await until(pilot, lambda: started == [folder])
 
 
