@@ -8,10 +8,14 @@ whatever the order they come in.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist, mean, stdev
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 LEVEL: Final = 0.95
 """Of every interval unless told otherwise."""
@@ -195,19 +199,27 @@ def _by_cluster(values: Sequence[float], clusters: Sequence[Hashable]) -> list[t
 
 
 def _percentiles(clusters: list[tuple[float, int]], resamples: int, seed: int, level: float) -> tuple[float, float]:
-    """Both ends of the percentile interval over means of `resamples` draws of C among C clusters (sum, count).
+    """Both ends of the percentile interval over means of `resamples` draws of C among C clusters (sum, count)."""
+    import numpy as np  # noqa: PLC0415 -- 60 ms, and most callers want a share's interval only
+
+    means = [sums[:, 0] / sums[:, 1] for sums in resampled_sums(clusters, resamples=resamples, seed=seed)]
+    low, high = np.quantile(np.concatenate(means), [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def resampled_sums(
+    clusters: Sequence[Sequence[float]] | NDArray[np.float64], *, resamples: int = RESAMPLES, seed: int = 0
+) -> Iterator[NDArray[np.float64]]:
+    """Column sums of `clusters` (C, S) over draws of C among C of them, in blocks (R, S) that are `resamples` in all.
 
     Clusters that are alike (a picture with one right item) are drawn as one kind, by multinomial weights over the
     kinds K: K is small where values are right or wrong, so the work is resamples x K and not resamples x C.
     """
-    import numpy as np  # noqa: PLC0415 -- 60 ms, and most callers want a share's interval only
+    import numpy as np  # noqa: PLC0415
 
     kinds, sizes = np.unique(np.array(clusters, dtype=np.float64), axis=0, return_counts=True)
     rng = np.random.default_rng(seed)
     step = max(1, _DRAWS_AT_ONCE // len(kinds))
-    means = []
     for start in range(0, resamples, step):
         weights = rng.multinomial(len(clusters), sizes / len(clusters), size=min(step, resamples - start))
-        means.append((weights @ kinds[:, 0]) / (weights @ kinds[:, 1]))
-    low, high = np.quantile(np.concatenate(means), [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
+        yield weights @ kinds
