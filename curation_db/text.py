@@ -47,6 +47,11 @@ def display_text(text: str, *, limit: int = 2_000) -> str:
     return line
 
 
+def counted(count: int, noun: str) -> str:
+    """A count with its noun, as a person would say it: 1 picture, 2,000 pictures."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
 def normalised(text: str) -> str:
     """`text` as duplicates are told by: case, punctuation and blanks do not count."""
     kept = "".join(c if c.isalnum() else " " for c in clean(text).casefold())

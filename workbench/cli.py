@@ -138,7 +138,10 @@ def _tell_usage(error: Any) -> int:
         typer.echo(error.format_message(), err=True)
         return ExitCode.USAGE
     where = context.command_path if context else "negwb"
-    return _fail(error.format_message(), f"see: {where} --help", ExitCode.USAGE)
+    hint = f"see: {where} --help"
+    if getattr(error, "option_name", "") in ("-w", "--workspace"):  # where other programs want it
+        hint = f"it stands before the command: {where.replace('negwb', 'negwb -w FOLDER', 1)}"
+    return _fail(error.format_message(), hint, ExitCode.USAGE)
 
 
 def _nobody_reads() -> int:

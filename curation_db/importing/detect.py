@@ -58,6 +58,8 @@ def detect(path: Path) -> Format:
     with TextBlocks(path) as source:
         head = source.read(_HEAD)
     start = head.lstrip()
+    if not start:
+        raise InputError(f"{path.name} is empty")
     if start.startswith("["):
         return Format.JSON
     found = _of_object(path, start) if start.startswith("{") else _of_table(path, start)

@@ -17,6 +17,12 @@ PICTURES: Final = frozenset({".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", "
 _BATCH = 2_000
 
 
+def is_of_pictures(root: Path) -> bool:
+    """Whether a picture is below `root`, or a text that has lost its picture."""
+    names = (name for _, _, found in os.walk(root) for name in found)
+    return any(Path(name).suffix.lower() in PICTURES | {".txt"} for name in names)
+
+
 def read_folder(root: Path, source: str) -> Iterator[Batch]:
     """The pictures below `root` and the captions beside them, in the order of their paths."""
     batch = Batch()

@@ -16,7 +16,7 @@ from curation_db import indexing
 from curation_db.candidates import Intake
 from curation_db.importing.coco import read_captions, read_negationclip
 from curation_db.importing.detect import COCO_SHAPED, Format, delimiter, detect
-from curation_db.importing.folder import read_folder
+from curation_db.importing.folder import is_of_pictures, read_folder
 from curation_db.importing.instances import read_instances
 from curation_db.importing.report import ImportReport
 from curation_db.importing.rows import Batch, ImageRow, InputError, Reject
@@ -33,6 +33,7 @@ Progress = Callable[[str, int, int], None]
 Tell = Callable[[Reject], None]
 
 _NAME_LIMIT = 100
+_FILES = frozenset({".json", ".jsonl", ".ndjson", ".csv", ".tsv"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,8 @@ def make_plan(
     """The plan for the file or folder at `path`; what is not said is found out.
 
     Raises:
-        InputError: no such file, in no format that we know, or a table whose columns tell of no picture or no text.
+        InputError: no such file, in no format that we know, a table whose columns tell of no picture or no text, or a
+            folder without pictures.
         OSError: it cannot be read.
     """
     if not path.exists():
@@ -69,6 +71,8 @@ def make_plan(
         raise InputError(f"{path} is {'a folder' if path.is_dir() else 'no folder'}: not of format {chosen}")
     if mapping and chosen in COCO_SHAPED | {Format.FOLDER}:
         raise InputError(f"{path.name} is of format {chosen}: it has no columns to map")
+    if chosen is Format.FOLDER:
+        _check_folder(path)
     stem = _name(path.resolve().name if path.is_dir() else path.stem) or "import"
     usual = {Format.NEGATIONCLIP: "negationclip", Format.SUGARCREPE: f"sugarcrepe-{stem}"}.get(chosen, stem)
     if (rows := _table_rows(path, chosen)) is not None:
@@ -81,6 +85,14 @@ def make_plan(
         mapping=mapping or {},
         intake=intake or Intake(),
     )
+
+
+def _check_folder(path: Path) -> None:
+    """Refuse a folder without pictures: most likely the files in it were meant."""
+    if not is_of_pictures(path):
+        files = sorted(each.name for each in path.iterdir() if each.suffix.lower() in _FILES)
+        hint = f"import its files one by one: {', '.join(files[:5])}" if files else ""
+        raise InputError(f"no picture in {path}", hint=hint)
 
 
 def _name(told: str) -> str:
@@ -206,6 +218,8 @@ def _look(
             fresh.setdefault(row.key, row)  # of several rows of a picture the first goes in
     if not pictures.look:
         report.unsought_pictures += len(fresh)
+        names = (row.file_name for row in fresh.values() if row.file_name)
+        report.first_unsought = report.first_unsought or next(names, "")
         return []
     with store.read() as connection:
         known = writer.known_images(connection, list(fresh))

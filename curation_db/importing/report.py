@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import IO, Any
 
 from curation_db.importing.rows import Reject
-from curation_db.text import display_text
+from curation_db.text import counted, display_text
 
 
 @dataclass(slots=True)
@@ -40,6 +40,8 @@ class ImportReport:
     """Pictures whose file was not found in the folders that are known."""
     unsought_pictures: int = 0
     """Pictures that were not looked for, because no folder is known."""
+    first_unsought: str = ""
+    """The file name of the first of them."""
     rejected: Counter[str] = field(default_factory=Counter)
     """Refused rows by reason."""
     kept: Counter[str] = field(default_factory=Counter)
@@ -54,6 +56,11 @@ class ImportReport:
     def flawless(self) -> bool:
         """Nothing was refused and nothing is missing."""
         return not self.rejected and not self.kept
+
+    @property
+    def empty(self) -> bool:
+        """There was not a row to read."""
+        return self.flawless and not self.new and not self.unchanged
 
     def count(self, told: Reject) -> None:
         """Take note of a listed row."""
@@ -82,20 +89,18 @@ class ImportReport:
     def summary(self) -> str:
         """The import in one line."""
         new = [
-            f"{count:,} {noun if count != 1 else noun[:-1]}"
-            for noun in ("images", "captions", "candidates", "objects")
-            if (count := getattr(self, noun))
+            counted(count, noun)
+            for noun in ("image", "caption", "candidate", "object")
+            if (count := getattr(self, f"{noun}s"))
         ]
-        said = [
-            f"{display_text(self.file, limit=200)} ({self.format}) as {self.source}: {', '.join(new) or 'nothing new'}"
-        ]
-        for count, what in (
-            (self.unchanged, "already there"),
-            (self.completed, "pictures completed"),
-            (self.cleaned, "texts cleaned"),
-        ):
-            if count:
-                said.append(f"{count:,} {what}")
+        nothing = "there is nothing in it" if self.empty else "nothing new"
+        said = [f"{display_text(self.file, limit=200)} ({self.format}) as {self.source}: {', '.join(new) or nothing}"]
+        if self.unchanged:
+            said.append(f"{self.unchanged:,} already there")
+        if self.completed:
+            said.append(f"{counted(self.completed, 'picture')} completed")
+        if self.cleaned:
+            said.append(f"{counted(self.cleaned, 'text')} cleaned")
         for counts, what in ((self.rejected, "refused"), (self.kept, "kept with a flaw")):
             if counts:
                 reasons = ", ".join(f"{count:,} {reason}" for reason, count in sorted(counts.items()))

@@ -126,6 +126,12 @@ class TestExitCodes:
     def test_usage_errors_name_the_help(self):
         assert "see: negwb export --help" in negwb("export", "--bogus").stderr
 
+    @pytest.mark.parametrize("option", ["-w", "--workspace"])
+    def test_a_workspace_after_the_command_is_told_its_place(self, option):
+        said = negwb("bench", "list", option, "elsewhere")
+        assert said.returncode == 2
+        assert "it stands before the command: negwb -w FOLDER bench list" in said.stderr
+
     def test_no_command_shows_the_help(self):
         done = negwb()
         assert done.returncode == 2

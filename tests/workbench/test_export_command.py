@@ -51,7 +51,7 @@ def test_prints_the_path_and_a_summary(workspace):
     said = export(workspace)
     assert said.exit_code == 0
     assert said.stdout == f"{workspace.exports / 'set-001'}\n"
-    assert "froze 2 pairs over 1 pictures as set-001 (event 3, coco.json, items.jsonl, pairs.jsonl)" in said.stderr
+    assert "froze 2 pairs over 1 picture as set-001 (event 3, coco.json, items.jsonl, pairs.jsonl)" in said.stderr
     assert verify(workspace.exports / "set-001") == []
 
 

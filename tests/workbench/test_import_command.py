@@ -61,9 +61,38 @@ def test_an_import_says_what_it_did(call: Call, table: Path, capsys: pytest.Capt
     assert said.out == ""
     assert "as set: 2 images, 2 captions, 1 candidate" in said.err
     assert "columns: candidate = candidate, caption = caption, image = image" in said.err
-    assert "2 pictures not found: no picture folder; give --pictures FOLDER" in said.err
+    assert f"2 pictures not found: no picture folder; give --pictures {table.parent}" in said.err
     assert call(table) == ExitCode.OK
     assert "nothing new" in capsys.readouterr().err
+
+
+def test_where_pictures_are_is_not_guessed_at_random(
+    call: Call, table: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table.write_text(json.dumps({"image": f"{'n' * 300}.png", "caption": "a dog"}))
+    assert call(table) == ExitCode.OK
+    assert "1 picture not found: no picture folder; give --pictures FOLDER" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", ["[]", '{"images": [], "annotations": []}'])
+def test_a_file_without_rows_is_nothing_to_do(
+    call: Call, tmp_path: Path, content: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "set.json").write_text(content)
+    assert call(tmp_path / "set.json") == ExitCode.NOTHING_TO_DO
+    assert "there is nothing in it" in capsys.readouterr().err
+
+
+def test_a_folder_without_pictures_is_not_remembered(
+    call: Call, house: Workspace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "sets").mkdir()
+    (tmp_path / "sets/one.json").write_text("{}")
+    assert call(tmp_path / "sets") == ExitCode.USAGE
+    said = capsys.readouterr().err
+    assert "no picture in" in said
+    assert "import its files one by one: one.json" in said
+    assert read_settings(house.settings).pictures == {}
 
 
 def test_json_is_one_object_on_stdout(call: Call, table: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -111,6 +140,7 @@ def test_refused_rows_end_with_1(call: Call, table: Path, house: Workspace, caps
         ["{table}", "--pictures", "nope"],
         ["{table}", "--pictures", ".", "--map", "image=nope"],
         [sys.executable],
+        ["/dev/null"],
     ],
 )
 def test_what_cannot_be_imported_ends_with_2(

@@ -34,6 +34,11 @@ def test_the_command_says_what_comes_next(tmp_path, monkeypatch):
     assert (tmp_path / "ws" / "negwb.toml").is_file()
 
 
+def test_a_name_with_blanks_can_be_copied(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert "cd 'my set'" in CliRunner().invoke(app, ["init", "my set"]).stderr
+
+
 def test_here_without_a_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "captions.json").write_text("{}")

@@ -149,9 +149,11 @@ def told_of(workspace: Workspace, manifest: Manifest) -> dict[str, Any]:
 
 
 def _summary(manifest: Manifest) -> str:
+    from curation_db.text import counted  # noqa: PLC0415
+
     counts = manifest.counts
     lines = [
-        f"negwb: froze {counts.pairs:,} pairs over {counts.images:,} pictures as {manifest.name}"
+        f"negwb: froze {counted(counts.pairs, 'pair')} over {counted(counts.images, 'picture')} as {manifest.name}"
         f" (event {manifest.event_seq}, {', '.join(sorted(manifest.files))})",
         f"       export_sha256 {manifest.export_sha256}",
     ]

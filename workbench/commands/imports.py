@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
@@ -29,7 +30,8 @@ Examples:
 
 \b
 Exit code 0: all rows are in; 1: some were refused or lack their picture (they
-are listed in the workspace's rejects folder); 2: the file cannot be imported.
+are listed in the workspace's rejects folder); 2: the file cannot be imported;
+5: there is nothing in it.
 """
 
 
@@ -96,6 +98,8 @@ def import_command(
         generator=generator,
     )
     _tell(*done, as_json=as_json)
+    if done[0].empty:
+        raise typer.Exit(ExitCode.NOTHING_TO_DO)
     raise typer.Exit(ExitCode.OK if done[0].flawless else ExitCode.UNEXPECTED)
 
 
@@ -232,6 +236,8 @@ def _is_below(place: Path, folders: tuple[Path, ...]) -> bool:
 
 def _tell(report: ImportReport, rejects: Path | None, *, as_json: bool) -> None:
     """The summary on stderr; for scripts, one object on stdout."""
+    from curation_db.text import counted  # noqa: PLC0415
+
     if as_json:
         typer.echo(json.dumps({**report.as_json(), "rejects": str(rejects) if rejects else None}))
     typer.echo(f"negwb: {report.summary()}", err=True)
@@ -239,10 +245,20 @@ def _tell(report: ImportReport, rejects: Path | None, *, as_json: bool) -> None:
         columns = ", ".join(f"{name} = {column}" for name, column in sorted(report.columns.items()))
         typer.echo(f"       columns: {_shown(columns)}  (change with --map)", err=True)
     if report.unsought_pictures:
-        told = f"{report.unsought_pictures:,} pictures not found: no picture folder; give --pictures FOLDER"
-        typer.echo(f"       {told}", err=True)
+        told = f"{counted(report.unsought_pictures, 'picture')} not found: no picture folder"
+        typer.echo(f"       {told}; give --pictures {_shown(_guessed_folder(report))}", err=True)
     if rejects is not None:
         typer.echo(f"       listed in {_shown(str(rejects))}", err=True)
+
+
+def _guessed_folder(report: ImportReport) -> str:
+    """Where the pictures seem to be: beside the file, by the names that stand in it."""
+    beside = Path(report.file).parent
+    try:
+        found = bool(report.first_unsought) and (beside / report.first_unsought).is_file()
+    except OSError:  # a name that can be no file's, or a folder that is not ours to look into
+        found = False
+    return shlex.quote(str(beside)) if found else "FOLDER"
 
 
 def _shown(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -27,6 +28,6 @@ def init(
     workspace = create_workspace(folder)
     typer.echo(f"negwb: a new workspace in {workspace.root}. Next:", err=True)
     if workspace.root != Path.cwd():
-        typer.echo(f"       cd {folder}", err=True)
+        typer.echo(f"       cd {shlex.quote(str(folder))}", err=True)
     typer.echo("       negwb import CAPTIONS.json --pictures FOLDER", err=True)
     typer.echo("       negwb curate", err=True)
