@@ -98,16 +98,26 @@ def _on_its_own_line(text: str, value: Sequence[Token], folder: str) -> list[Edi
 
 
 def _as_new_line(text: str, statements: Sequence[_Statement], line: str) -> list[Edit]:
-    """Behind the last line of [pictures], or in a new one at the end of the file."""
+    """Behind the last line of [pictures] and what explains its header, or in a new one at the end of the file."""
     newline = _newline(text)
     home = next((each for each in reversed(statements) if (each.table + each.key)[:1] == (_TABLE,)), None)
     if home is None:
         line = f"{newline if text else ''}[{_TABLE}]{newline}{line}"
     elif not home.table:  # pictures.coco = ...: what is named so cannot have a header too
         line = f"{_TABLE}.{line}"
-    end = len(text) if home is None else home.end
+    end = len(text) if home is None else home.end if home.key else _past_comments(text, home.end)
     unended = end > 0 and not text.endswith("\n", 0, end)
     return [(end, f"{newline if unended else ''}{line}{newline}")]
+
+
+def _past_comments(text: str, start: int) -> int:
+    """Where the lines end that are a comment and nothing else."""
+    end = start
+    for line in text[start:].splitlines(keepends=True):
+        if not line.lstrip().startswith("#"):
+            break
+        end += len(line)
+    return end
 
 
 def _statements(text: str) -> Iterator[_Statement]:

@@ -41,6 +41,11 @@ CASES = {
         '[pictures]\ncoco = ["""\na]\n[x]""", "new"]\n',
     ),
     "a header with a comment": ("[pictures] # mine\n", '[pictures] # mine\ncoco = ["new"]\n'),
+    "a header that is explained": (
+        "[pictures]\n# folders\n  # coco = []\n\n[curate]\n",
+        '[pictures]\n# folders\n  # coco = []\ncoco = ["new"]\n\n[curate]\n',
+    ),
+    "a header that is explained to the end": ("[pictures]\n# folders", '[pictures]\n# folders\ncoco = ["new"]\n'),
     "a header with blanks": ("[ pictures ]\nx = 'a'\n\n# c\n", "[ pictures ]\nx = 'a'\ncoco = [\"new\"]\n\n# c\n"),
     "a quoted header": ('["pictures"]\n"coco" = ["a"]\n', '["pictures"]\n"coco" = ["a", "new"]\n'),
     "a key in other quotes": ("[pictures]\n'coco'=[]\n", "[pictures]\n'coco'=[\"new\"]\n"),
