@@ -132,6 +132,11 @@ class Past:
     reason: str | None
     at: str
 
+    @property
+    def labels(self) -> bool:
+        """It gave the card its label: what the judges say can no longer bend that."""
+        return self.kind in (Kind.ACCEPT, Kind.REJECT)
+
 
 def decisions_before(connection: Connection, actor: str, seq: int | None, count: int = 1) -> list[Past]:
     """The person's decisions that stand, newest first, before `seq` (None: from the newest)."""

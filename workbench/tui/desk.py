@@ -376,10 +376,11 @@ class Desk:
             card = load_card(connection, candidate_id)
             audit = reads.is_audit(connection, candidate_id)
         path = self._pictures.locate(card)
+        revealed = self.settings.reveal and past is not None and past.labels
         return Ready(
             card,
             Stream.AUDIT if audit else Stream.REVIEW,
-            hidden=self.settings.blind or (audit and not (self.settings.reveal and _labelled(past))),
+            hidden=self.settings.blind or (audit and not revealed),
             path=path,
             thumbnail=self._pictures.thumbnail(card, path),
             way=way,
@@ -388,14 +389,10 @@ class Desk:
         )
 
 
-def _labelled(past: Past | None) -> bool:
-    """Whether the person has given the card its label: what the judges say can no longer bend that."""
-    return past is not None and past.kind in (Kind.ACCEPT, Kind.REJECT)
-
-
 def _changes_an_audit_label(ready: Ready, kind: Kind) -> bool:
     """An audit's label stays the decision before any reveal, so changing one's mind is an event of its own kind."""
-    return ready.stream is Stream.AUDIT and _labelled(ready.past) and kind in (Kind.ACCEPT, Kind.REJECT)
+    labelled = ready.past is not None and ready.past.labels
+    return ready.stream is Stream.AUDIT and labelled and kind in (Kind.ACCEPT, Kind.REJECT)
 
 
 def _no_news() -> None:

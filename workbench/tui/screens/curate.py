@@ -343,15 +343,10 @@ class CurateScreen(Screen[None]):
         self._painted_narrow = self._narrow
         self.picture.show(ready.thumbnail, alt="pictures are turned off")
         name = display_text(ready.card.picture.file_name or ready.card.picture.key, limit=60)
-        box = self.query_one("#picture-box")
-        box.border_subtitle = Content.styled(name, "$foreground 60%")
+        self.query_one("#picture-box").border_subtitle = Content.styled(name, "$foreground 60%")
         forward = next(action for action in self.actions.at(Place.CARD) if action.id == "forward")
-        self.card_view.show(
-            ready,
-            audit=ready.stream is Stream.AUDIT,
-            narrow=self._narrow,
-            forward_key=self.actions.cap(forward),
-        )
+        audit, key = ready.stream is Stream.AUDIT, self.actions.cap(forward)
+        self.card_view.show(ready, audit=audit, narrow=self._narrow, forward_key=key)
 
     def _show_status(self) -> None:
         ready = self.shown

@@ -47,13 +47,15 @@ class HelpScreen(Dialog[None]):
     def _text(self) -> Content:
         lines: list[Content] = []
         for group in GROUPS:
-            if told := [self._line(each) for each in self._actions.at(*Place) if each.group == group]:
-                lines += [Content.styled(group.upper(), "bold $text-accent"), *told, Content("")]
+            if told := [each for each in self._actions.at(*Place) if each.group == group]:
+                widest = max(len(each.says) for each in told)
+                lines += [Content.styled(group.upper(), "bold $text-accent")]
+                lines += [*(self._line(each, widest) for each in told), Content("")]
         return Content("\n").join(lines[:-1])
 
-    def _line(self, action: Action) -> Content:
-        caps = self._actions.caps(action)
-        line = Content.assemble((f"  {caps:<{_WIDEST}}", "bold"), action.says)
+    def _line(self, action: Action, widest: int) -> Content:
+        """Keys, what they do, and the id, in columns; `widest` is the longest of the middle ones."""
+        keys = (f"  {self._actions.caps(action):<{_WIDEST}}", "bold")
         if not self._with_ids:
-            return line
-        return Content.assemble(line, ("  " + action.id, "$foreground 60% italic"))
+            return Content.assemble(keys, action.says)
+        return Content.assemble(keys, f"{action.says:<{widest}}", ("  " + action.id, "$foreground 60% italic"))
