@@ -13,7 +13,6 @@ from workbench.errors import ExitCode, NothingToDo, UsageError
 
 if TYPE_CHECKING:
     from curation_db.store import Store
-    from curation_db.words import Kind
     from workbench.paths import Workspace
     from workbench.settings import CurateSettings, Settings
     from workbench.tui.desk import Desk
@@ -230,12 +229,12 @@ def _run_app(desk: Desk, workspace: Workspace, told: CurateSettings, *, images: 
 def _say_goodbye(desk: Desk) -> None:
     """What was done, in a line; everything is on the disk already."""
     from curation_db.errors import RecordError  # noqa: PLC0415
+    from workbench.tui.pace import sitting_in_words  # noqa: PLC0415
 
     try:
         summary = desk.summary()
     except RecordError:
         return
-    counts: dict[Kind, int] = summary.sitting
-    told = ", ".join(f"{number} {kind}" for kind, number in counts.items()) or "nothing decided"
+    told = ", ".join(sitting_in_words(summary.sitting)) or "nothing decided"
     progress = desk.progress
     typer.echo(f"negwb: {told}; {progress.decided:,} of {progress.total:,} done. All of it is kept.", err=True)

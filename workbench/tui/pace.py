@@ -6,6 +6,7 @@ Speed counts the time that cards were looked at, each for at most a minute: a co
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from curation_db.words import Kind
@@ -23,6 +24,20 @@ GLYPHS: dict[Kind, str] = {
     Kind.SKIP: "·",
     Kind.EDIT: "✎",
 }
+DEEDS: dict[Kind, str] = {
+    Kind.ACCEPT: "accepted",
+    Kind.REJECT: "rejected",
+    Kind.EDIT: "edited",
+    Kind.UNSURE: "unsure",
+    Kind.SKIP: "skipped",
+}
+"""What a person did, as it is counted and looked back at."""
+
+
+def sitting_in_words(counts: Mapping[Kind, int], *, glyphs: bool = False) -> list[str]:
+    """A sitting's decisions, each kind with its number; what did not occur is left out."""
+    found = [(kind, deed, counts[kind]) for kind, deed in DEEDS.items() if counts.get(kind)]
+    return [f"{GLYPHS[kind]} {number:,} {deed}" if glyphs else f"{number:,} {deed}" for kind, deed, number in found]
 
 
 @dataclass(frozen=True, slots=True)

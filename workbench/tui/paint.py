@@ -14,9 +14,9 @@ from curation_db.cards import Card, Opinion
 from curation_db.history import Past
 from curation_db.lint import Finding
 from curation_db.text import display_text
-from curation_db.words import Kind, Question, State
+from curation_db.words import Question, State
 from workbench.tui.marks import Piece
-from workbench.tui.pace import GLYPHS
+from workbench.tui.pace import DEEDS, GLYPHS
 
 QUIET = "$foreground 60%"
 GOOD, BAD, WARN, MARK = "$text-success", "$text-error", "$text-warning", "$text-accent"
@@ -170,19 +170,10 @@ def remarks(card: Card) -> Content | None:
     return Content("\n").join(lines) if lines else None
 
 
-_SAID = {
-    Kind.ACCEPT: "accepted",
-    Kind.REJECT: "rejected",
-    Kind.UNSURE: "unsure",
-    Kind.SKIP: "skipped",
-    Kind.EDIT: "edited",
-}
-
-
 def past_decision(past: Past, back_key: str) -> Content:
     """What the person decided about this card earlier."""
     reason = f": {past.reason.replace('_', ' ')}" if past.reason else ""
     return Content.assemble(
-        (f"{GLYPHS[past.kind]} {_SAID[past.kind]}{reason}", "bold"),
+        (f"{GLYPHS[past.kind]} {DEEDS[past.kind]}{reason}", "bold"),
         (f"\ndeciding replaces it · {back_key} goes on", QUIET),
     )

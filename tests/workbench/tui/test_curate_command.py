@@ -81,7 +81,7 @@ def test_blind_and_order_are_taken_and_leaving_tells_what_was_done(make_house: A
         terminal.wait_for(lambda: len(house.events()) == 1)
         terminal.press("q")
         assert terminal.end() == 0
-        assert b"1 accept; 1 of 3 done" in terminal.output
+        assert b"1 accepted; 1 of 3 done" in terminal.output
     assert house.rows("SELECT candidate_id, blind FROM event") == [(1, 1)]
 
 

@@ -12,7 +12,7 @@ from support.curating import emptied, here, seated
 
 from curation_db.words import Kind, Reason, State, Stream
 from workbench.tui.desk import Desk
-from workbench.tui.pace import Pace
+from workbench.tui.pace import Pace, sitting_in_words
 from workbench.tui.sitting import Way
 
 Sit = Callable[..., Desk]
@@ -340,6 +340,13 @@ def test_leases_are_renewed_while_a_card_is_looked_at(make_house: Any, sit: Sit)
     time.sleep(1.2)
     desk.decide(Kind.ACCEPT)
     assert house.rows("SELECT late FROM event") == [(0,)]
+
+
+def test_a_sitting_in_words() -> None:
+    counts = {Kind.UNSURE: 1, Kind.ACCEPT: 5_000, Kind.SKIP: 0}
+    assert sitting_in_words(counts) == ["5,000 accepted", "1 unsure"]
+    assert sitting_in_words(counts, glyphs=True) == ["✓ 5,000 accepted", "? 1 unsure"]
+    assert sitting_in_words({}) == []
 
 
 def test_pace_counts_looking_and_no_coffee() -> None:

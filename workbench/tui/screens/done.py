@@ -11,9 +11,10 @@ from textual.screen import Screen
 from textual.widgets import Static
 
 from curation_db.errors import RecordError
-from curation_db.words import Kind, State
+from curation_db.words import State
 from workbench.tui.actions import ActionMap, Place
 from workbench.tui.bindings import bind
+from workbench.tui.pace import sitting_in_words
 from workbench.tui.sitting import Summary
 from workbench.tui.widgets.keyline import KeyLine
 from workbench.tui.widgets.status import Status, StatusLine
@@ -94,8 +95,12 @@ class DoneScreen(Screen[str | None]):
 
 def told(summary: Summary, revisit_key: str) -> Content:
     """The summary in words."""
-    lines = [Content.styled("Nothing waits for you now.", "bold $text-accent"), Content("")]
-    lines += [_counted("this sitting", _sitting(summary.sitting)), _counted("the workspace", _states(summary.states))]
+    headline = "Nothing new waits for you." if summary.passed else "Nothing waits for you now."
+    lines = [Content.styled(headline, "bold $text-accent"), Content("")]
+    lines += [
+        _counted("this sitting", sitting_in_words(summary.sitting, glyphs=True)),
+        _counted("the workspace", _states(summary.states)),
+    ]
     lines.append(Content(""))
     if summary.passed:
         passed = f"{summary.passed:,} you skipped or were unsure about"
@@ -113,12 +118,6 @@ def told(summary: Summary, revisit_key: str) -> Content:
 
 def _counted(label: str, parts: list[str]) -> Content:
     return Content.assemble((f"{label:<15}", _QUIET), " · ".join(parts) or "nothing yet")
-
-
-def _sitting(counts: dict[Kind, int]) -> list[str]:
-    words = {Kind.ACCEPT: "✓ {} accepted", Kind.REJECT: "✗ {} rejected", Kind.EDIT: "✎ {} edited",
-             Kind.UNSURE: "? {} unsure", Kind.SKIP: "{} skipped"}  # fmt: skip
-    return [said.format(f"{counts[kind]:,}") for kind, said in words.items() if counts.get(kind)]
 
 
 def _states(states: dict[State, int]) -> list[str]:
