@@ -19,6 +19,7 @@ from benchmarks.published import PublishedRow, published_rows
 from benchmarks.results import Stored, list_results
 from benchmarks.schema import Guess, ItemRow, Result, Score
 from benchmarks.statistics import Paired, paired
+from benchmarks.task import ORDERS
 from benchmarks.twins import denies, twin_name
 from curation_db.intervals import RESAMPLES, Interval, wilson
 
@@ -253,8 +254,14 @@ def _slices(items: Sequence[ItemRow], base: Sequence[ItemRow] | None, resamples:
     for row in items:
         for cut, value in row["slices"].items():
             groups.setdefault((cut, str(value)), []).append(row)
-    ordered = sorted(groups.items(), key=lambda group: (group[0][0], -len(group[1]), group[0][1]))
+    ordered = sorted(groups.items(), key=lambda group: (group[0][0], _rank(*group[0]), -len(group[1]), group[0][1]))
     return tuple(_slice(cut, value, rows, base, resamples) for (cut, value), rows in ordered)
+
+
+def _rank(cut: str, value: str) -> int:
+    """The place of a value in its cut's own order; what has none there comes after it."""
+    order = ORDERS.get(cut, ())
+    return order.index(value) if value in order else len(order)
 
 
 def _slice(cut: str, value: str, rows: list[ItemRow], base: Sequence[ItemRow] | None, resamples: int) -> Slice:
@@ -280,9 +287,13 @@ def _differing(entry: _Entry, by_place: dict[tuple[str, _Key], _Entry]) -> tuple
 def _notes(entry: _Entry, base: _Entry | None) -> tuple[str, ...]:
     result, notes = entry.result, []
     headline = next(iter(result["metrics"].values()))
-    for name, score in result["baselines"].items():
-        if score["correct"] >= headline["correct"]:
-            notes.append(f"a blind guess does as well: {name}, {score['correct']:,.9g} of {score['n']:,}")
+    better = [
+        f"{name} {score['correct']:,.9g}"
+        for name, score in result["baselines"].items()
+        if score["correct"] >= headline["correct"]
+    ]
+    if better:
+        notes.append(f"a blind guess does as well: {', '.join(better)} of {headline['n']:,}")
     if result["nan"]:
         notes.append(f"{result['nan']} items have a score that is NaN")
     if base and base.result["task"]["pictures_sha256"] != result["task"]["pictures_sha256"]:

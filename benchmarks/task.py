@@ -104,18 +104,23 @@ class Task:
 
 _SHORT: Final = 7
 _MIDDLING: Final = 11
+_LENGTHS: Final = (f"1-{_SHORT} words", f"{_SHORT + 1}-{_MIDDLING} words", f"{_MIDDLING + 1} words and more")
+ORDERS: Final[Mapping[str, tuple[str, ...]]] = {
+    "position": tuple(position.value for position in negation.Position),
+    "length": _LENGTHS,
+}
+"""Cuts whose values have an order of their own; those of all others stand by how many items they have."""
 
 
 def slices_of(text: str) -> dict[str, str]:
     """The cuts that every text knows: its first cue, where that stands, and how many words it has."""
     cue = negation.first_cue(text)
     words = len(text.split())
-    length = f"1-{_SHORT} words" if words <= _SHORT else f"{_SHORT + 1}-{_MIDDLING} words"
     return {
         "cue": cue.word if cue else "none",
         "cue_class": cue.cue_class.value if cue else "none",
         "position": cue.position.value if cue else "none",
-        "length": length if words <= _MIDDLING else f"{_MIDDLING + 1} words and more",
+        "length": _LENGTHS[(words > _SHORT) + (words > _MIDDLING)],
     }
 
 

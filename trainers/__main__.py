@@ -14,7 +14,7 @@ from pathlib import Path
 from types import FrameType
 
 from trainers.errors import TrainerError
-from trainers.runlog import DONE, FAILED, RunWriter, take_lock
+from trainers.runlog import DONE, FAILED, FAILURE, RunWriter, take_lock
 
 DONE_CODE, USAGE, FAILED_CODE, INTERRUPTED = 0, 2, 6, 130
 
@@ -73,7 +73,7 @@ def _train(folder: Path) -> int:
 def _failed(writer: RunWriter, message: str, hint: str) -> int:
     with suppress(OSError):  # a full disk may be the reason; stderr says it all the same
         writer.end(FAILED, {"message": message, "hint": hint})
-        writer.say(f"failed: {message}")
+        writer.say(f"{FAILURE}{message}")
     sys.stderr.write(f"{message}\n{hint}\n" if hint else f"{message}\n")
     return FAILED_CODE
 

@@ -6,6 +6,7 @@ from a default: OpenAI-derived ones use QuickGELU unless told otherwise. Never `
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import json
 import shutil
@@ -282,8 +283,8 @@ def _from_name(spec: str, quick_gelu: bool | None) -> ClipModel:
     asked, _, pretrained = spec.partition(":")
     name, quick_gelu = _name_and_activation(asked, Path(pretrained).expanduser(), quick_gelu)
     if open_clip.get_model_config(name) is None:
-        near = [known for known in open_clip.list_models() if name.lower()[:6] in known.lower()]
-        hint = f"open_clip knows {', '.join(near[:6])}" if near else "NAME:PRETRAINED, a folder, or a .pth file"
+        near = difflib.get_close_matches(name, open_clip.list_models(), n=6)
+        hint = f"open_clip knows {', '.join(near)}" if near else "NAME:PRETRAINED, a folder, or a .pth file"
         raise TrainerError(f"there is no model, file or folder {spec}", hint=hint)
     if not pretrained:
         tags = ", ".join(open_clip.list_pretrained_tags_by_model(name)[:8]) or "none"

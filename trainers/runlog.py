@@ -27,6 +27,8 @@ METRICS, LOG, DONE, FAILED, LOCK = "metrics.jsonl", "log.txt", "done.json", "fai
 CHECKPOINTS, LATEST = "checkpoints", "latest.safetensors"
 WARNING = "warning: "
 """How a line of log.txt begins that a person must not miss."""
+FAILURE = "failed: "
+"""How the line begins that says why the run failed; failed.json says the same."""
 
 _TRIES, _BETWEEN_S = 20, 0.05
 _WORK = re.compile(r"((?:reading|encoding) pictures) ([\d,]+) of ([\d,]+)")

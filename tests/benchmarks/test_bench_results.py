@@ -291,11 +291,25 @@ def test_slices_cover_every_item_once(folder: Path) -> None:
         assert all(one.base is not None and one.base.items == one.n for one in slices)
 
 
+def test_slices_stand_in_their_own_order_where_they_have_one(folder: Path) -> None:
+    row = compare(folder).rows[0]
+    values = {cut: [one.value for one in row.slices if one.cut == cut] for cut in ("position", "length")}
+    assert values == {
+        "position": ["beginning", "middle", "end"],
+        "length": ["1-7 words", "8-11 words", "12 words and more"],
+    }
+    sizes = [one.n for one in row.slices if one.cut == "cue"]
+    assert sizes == sorted(sizes, reverse=True), "the others by how many items they have"
+
+
 def test_where_the_protocols_differ_is_said(task: Task, tmp_path: Path) -> None:
     run_task(ConstantModel(), task, results_folder=tmp_path)
     rows = compare(tmp_path).rows
     assert [len(row.differing) for row in rows] == [60, 60]
-    assert any("smaller box" in note for note in rows[0].notes)
+    notes = [note for note in rows[0].notes if "a blind guess does as well" in note]
+    assert len(notes) == 1, "all of them in one line"
+    assert "smaller box" in notes[0]
+    assert "first box" in notes[0]
 
 
 def test_an_unknown_base_names_those_there_are(folder: Path) -> None:

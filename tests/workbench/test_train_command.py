@@ -119,12 +119,13 @@ def test_the_first_look_at_the_pictures_is_told(
         import sys
         from pathlib import Path
         with (Path(sys.argv[-1]) / "log.txt").open("a") as log:
-            log.write("encoding pictures 1,200 of 82,783\\n")
+            log.write("encoding pictures 1,200 of 82,783\\nfailed: not now\\n")
         sys.exit(130)""",
     )
     with pytest.raises(KeyboardInterrupt):
         train_run(run)
     said = capsys.readouterr().err
+    assert "failed" not in said, "why it failed is told once, at the end"
     assert "       encoding pictures 1,200 of 82,783\n" in said
     assert "negwb: stopped before a step was saved; go on with: negwb train --resume looking" in said
 

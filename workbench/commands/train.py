@@ -223,12 +223,12 @@ class _Shown:
 
 
 class _Tail:
-    """The lines that log.txt gained since this was made."""
+    """The lines that log.txt gained since this was made, but for why it failed: that is told at the end."""
 
     def __init__(self, folder: Path) -> None:
-        from trainers.runlog import LOG  # noqa: PLC0415
+        from trainers.runlog import FAILURE, LOG  # noqa: PLC0415
 
-        self._path = folder / LOG
+        self._path, self._failure = folder / LOG, FAILURE
         self._at = self._path.stat().st_size if self._path.is_file() else 0
 
     def new_lines(self) -> list[str]:
@@ -241,7 +241,8 @@ class _Tail:
             return []
         whole = data[: data.rfind(b"\n") + 1]
         self._at += len(whole)
-        return whole.decode("utf-8", "replace").splitlines()
+        lines = whole.decode("utf-8", "replace").splitlines()
+        return [line for line in lines if not line.startswith(self._failure)]
 
 
 def progress_line(state: RunState) -> str:

@@ -17,6 +17,7 @@ from support.clips import freeze
 from support.labs import HOSTILE, lines, make_run, make_workspace, running, until
 
 from curation_db.manifest import Counts, Item, read_manifest
+from curation_db.words import State
 from trainers.runlog import METRICS, Status, take_lock
 from workbench.errors import NegwbError
 from workbench.paths import Workspace
@@ -173,6 +174,7 @@ def test_a_frozen_set_in_words(workspace: Workspace) -> None:
     manifest = read_manifest(workspace.exports / "set-001")
     told = replace(manifest, selection={"states": ["accepted", "needs_more"]}, counts=Counts(pairs=1806))
     assert in_words(told) == "1,806 accepted, needs more"
+    assert in_words(replace(told, selection={"states": list(State)})) == "1,806 in whatever state"
     assert in_words(replace(manifest, selection={"states": 7})) == "1 pairs"
     assert "\x1b" not in in_words(replace(manifest, selection={"states": [HOSTILE]}))
 

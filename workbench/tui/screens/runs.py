@@ -16,6 +16,7 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.widgets import Static
 
 from curation_db.text import display_text
+from curation_db.words import State
 from trainers.runlog import Status
 from workbench.errors import NegwbError
 from workbench.tui import children
@@ -220,5 +221,8 @@ class RunsScreen(KeyedScreen):
 def in_words(manifest: Manifest) -> str:
     """What is in a frozen set: how many pairs, in which states they were."""
     states = manifest.selection.get("states")
-    named = [str(state).replace("_", " ") for state in states] if isinstance(states, list | tuple) else []
+    named = [str(state) for state in states] if isinstance(states, list | tuple) else []
+    if set(named) >= set(State):
+        return f"{manifest.counts.pairs:,} in whatever state"
+    named = [state.replace("_", " ") for state in named]
     return display_text(f"{manifest.counts.pairs:,} {', '.join(named) or 'pairs'}", limit=80)
