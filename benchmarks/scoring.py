@@ -196,7 +196,7 @@ def _image_features(
         if key not in store:
             wanted.setdefault(name, {})[key] = part
     with ThreadPoolExecutor(_WORKERS, thread_name_prefix="cut") as pool:
-        cuts = _ahead(pool, lambda entry: _cut(task.pictures / entry[0], entry[1]), wanted.items())
+        cuts = _ahead(pool, lambda entry: _cut(task, *entry), wanted.items())
         stage = "pictures" if task.kind == "retrieval" else "crops"
         inputs = (pair for group in cuts for pair in group)
         _fill(store, inputs, model.encode_images, lambda done: report(stage, done, len(keys)), keys, batch)
@@ -250,12 +250,14 @@ def _similarities(item: Item, text: Features, seen: Features, place: Mapping[Cro
     return tuple(float(value) for value in (rows * text).sum(axis=1).astype(np.float32))
 
 
-def _cut(path: Path, parts: Mapping[str, Pixels | None]) -> list[tuple[str, Image.Image]]:
+def _cut(task: Task, name: str, parts: Mapping[str, Pixels | None]) -> list[tuple[str, Image.Image]]:
+    path = task.pictures / name
     try:
         with Image.open(path) as picture:
             return [(key, _part(picture, part)) for key, part in parts.items()]
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise BenchError(f"{path} cannot be read as a picture: {error}", hint="delete it and fetch it again") from error
+        mend = f"fetch it again with: {task.fetch_command}" if task.fetch_command else "put a sound copy in its place"
+        raise BenchError(f"{path} cannot be read as a picture: {error}", hint=mend) from error
 
 
 def _part(picture: Image.Image, part: Pixels | None) -> Image.Image:

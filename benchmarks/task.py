@@ -94,12 +94,10 @@ class Task:
         Raises:
             BenchError: some are missing; one line says how many, the hint which command fetches them.
         """
-        missing = len(self.missing_pictures())
-        if missing:
-            hint = f"fetch them with: {self.fetch_command}" if self.fetch_command else f"for example {self.images[0]}"
-            raise BenchError(
-                f"{self.name}: {missing} of {len(self.images)} pictures are missing in {self.pictures}", hint=hint
-            )
+        if missing := self.missing_pictures():
+            told = f"{len(missing):,} of {len(self.images):,} pictures are missing in {self.pictures}"
+            hint = f"fetch them with: {self.fetch_command}" if self.fetch_command else f"the first is {missing[0]}"
+            raise BenchError(f"{self.name}: {told}", hint=hint)
 
 
 _SHORT: Final = 7

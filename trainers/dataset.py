@@ -116,7 +116,9 @@ def read_pool(path: Path) -> list[PoolPicture]:
         rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
         paths = [path.parent / row["picture"] for row in rows]
         pool = [PoolPicture(str(p), p, tuple(row["texts"])) for p, row in zip(paths, rows, strict=True)]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except OSError as error:
+        raise TrainerError(f"{path} is no replay pool: {error.strerror or error}") from error
+    except (ValueError, KeyError, TypeError) as error:
         raise TrainerError(f"{path} is no replay pool: {error!r}") from error
     if not pool or not all(picture.texts for picture in pool):
         raise TrainerError(f"{path}: a replay pool needs pictures, each with a text")

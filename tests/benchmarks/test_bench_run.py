@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -198,8 +199,17 @@ def test_missing_and_damaged_pictures_are_told_in_one_line(few: Task, tmp_path: 
     total = len(few.images)
     damaged = few.pictures / few.images[3]
     damaged.write_bytes(damaged.read_bytes()[:300])
-    with pytest.raises(BenchError, match=few.images[3]):
+    with pytest.raises(BenchError, match=few.images[3]) as raised:
         run_task(TinyModel(), few, results_folder=tmp_path / "r")
+    assert raised.value.hint == "fetch it again with: negwb bench fetch negrefcocog"
+    own = replace(few, fetch_command="")
+    with pytest.raises(BenchError) as raised:
+        run_task(TinyModel(), own, results_folder=tmp_path / "r")
+    assert raised.value.hint == "put a sound copy in its place", "nobody can fetch one's own task"
+    damaged.unlink()
+    with pytest.raises(BenchError) as raised:
+        own.check_pictures()
+    assert raised.value.hint == f"the first is {few.images[3]}"
     shutil.rmtree(few.pictures)
     with pytest.raises(BenchError, match=f"{total} of {total} pictures") as raised:
         run_task(TinyModel(), few, results_folder=tmp_path / "r")

@@ -93,7 +93,10 @@ def list_command(
     if as_json:
         typer.echo(json.dumps({"tasks": rows}))
         return
-    cells = [(row["name"], str(row["items"] or ""), row["state"], row["summary"] or row["folder"]) for row in rows]
+    cells = [
+        (row["name"], f"{row['items']:,}" if row["items"] else "", row["state"], row["summary"] or row["folder"])
+        for row in rows
+    ]
     show([Listing("Benchmarks", ("name", "items", "files", "what"), cells, left=4)])
 
 
@@ -117,7 +120,7 @@ def _listed(workspace: Workspace, name: str, summary: str) -> dict[str, Any]:
         there = home.is_dir() or not summary
         return {**row, "ready": False, "state": error.message if there else "not fetched", "missing_pictures": None}
     missing = len(task.missing_pictures())
-    state = f"{missing} of {len(task.images)} pictures missing" if missing else "ready"
+    state = f"{missing:,} of {len(task.images):,} pictures missing" if missing else "ready"
     folder = str(task.pictures)
     return {**row, "folder": folder, "items": len(task.items), "ready": not missing, "state": state,
             "missing_pictures": missing}  # fmt: skip

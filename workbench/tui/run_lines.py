@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import PurePath
-from typing import Any
 
 from textual.content import Content
 
@@ -118,12 +117,22 @@ def _left(row: RunRow, seconds: float | None) -> str:
 def _recipe(detail: Detail) -> list[tuple[str, str]]:
     if detail.config is None:
         return []
-    settings: Any = detail.config.settings
-    replay = f", replay {settings.replay_share:g}" if settings.replay_share else ""
+    settings = detail.config.settings
+    told = {
+        "lr": settings.lr,
+        "batch": settings.batch,
+        "seed": settings.seed,
+        "replay": settings.replay_share,
+        "anchor": settings.anchor_weight,
+        "hard": settings.hard_pictures,
+        "decay": settings.weight_decay,
+    }
+    words = [f"{name} {value:g}" for name, value in told.items() if value or name == "seed"]
+    lines = [", ".join(words[at : at + 2]) for at in range(0, len(words), 2)]  # three would not fit beside the curve
     return [
         ("model", short(detail.config.model)),
         ("set", short(detail.config.export)),
-        ("recipe", f"lr {settings.lr:g}, batch {settings.batch}, seed {settings.seed}{replay}"),
+        *(("" if at else "recipe", line) for at, line in enumerate(lines)),
     ]
 
 

@@ -45,6 +45,10 @@ async def test_a_run_is_shown_with_its_figures(workspace: Workspace, size: tuple
         told = lines(app)
         for words in ("first", "‖ stopped", "20/40", "1.1036", "2.7000 at 20", "training loss", "◆ validation loss"):
             assert words in told
+        if size[1] > 24:  # lower it is further down
+            shown = lines(app).split("\n")
+            recipe = next(row for row, line in enumerate(shown) if "recipe" in line)
+            assert shown[recipe + 1].index("seed ") == shown[recipe].index("lr "), "the rest of it stands below"
         await until(pilot, lambda: lines(app).count("◆") == 3)  # the legend, and two epochs
         assert sum("\u2801" <= c <= "\u28ff" for c in lines(app)) > 5, "training is drawn as a fine line"
 
