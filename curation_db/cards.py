@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection, text
 
+from curation_db import history
 from curation_db.errors import RecordError
+from curation_db.gold import conceals
 from curation_db.lint import Finding, Subject, lint
 from curation_db.words import NegationType, Question, State
 
@@ -94,14 +96,27 @@ _OBJECTS = text(
     "SELECT category, count AS number FROM image_object WHERE image_id = :image ORDER BY number DESC, category"
 )
 _NOTES = text("""
-    SELECT note FROM event n WHERE candidate_id = :id AND kind = 'note'
+    SELECT note FROM event n WHERE candidate_id = :id AND kind = 'note' AND (:actor IS NULL OR actor = :actor)
     AND NOT EXISTS (SELECT 1 FROM event u WHERE u.undo_of = n.seq
                     AND NOT EXISTS (SELECT 1 FROM event r WHERE r.undo_of = u.seq)) ORDER BY seq
 """)
 
 
-def load_card(connection: Connection, candidate_id: int) -> Card:
-    """The card of this candidate.
+def card_for(connection: Connection, candidate_id: int, person: str) -> Card:
+    """The card as this person may see it: where the answer is known and still to be given, nothing tells it.
+
+    Raises:
+        RecordError: there is no such candidate.
+    """
+    if not conceals(connection, candidate_id, person):
+        return load_card(connection, candidate_id)
+    card = load_card(connection, candidate_id, notes_of=person)
+    state = card.state if card.state is State.SUPERSEDED else State.OPEN
+    return replace(card, state=state, flagged=history.own_flag(connection, candidate_id, person) is not None)
+
+
+def load_card(connection: Connection, candidate_id: int, *, notes_of: str | None = None) -> Card:
+    """The card of this candidate; `notes_of`: with nobody else's notes.
 
     Raises:
         RecordError: there is no such candidate.
@@ -140,7 +155,9 @@ def load_card(connection: Connection, candidate_id: int) -> Card:
         findings=lint(subject),
         state=State(row.state),
         flagged=bool(row.flagged),
-        notes=tuple(r.note for r in connection.execute(_NOTES, {"id": candidate_id})) if row.notes else (),
+        notes=tuple(r.note for r in connection.execute(_NOTES, {"id": candidate_id, "actor": notes_of}))
+        if row.notes
+        else (),
     )
 
 

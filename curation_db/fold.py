@@ -25,6 +25,8 @@ class Happened:
     kind: Kind
     verdict: Kind | None = None
     undo_of: int | None = None
+    gold: bool = False
+    """An answer to a card whose answer is known: no vote."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,10 @@ class Standing:
     """How often each person skipped it or was unsure; others are asked first."""
     flagged: bool = False
     notes: int = 0
+    answered: frozenset[str] = frozenset()
+    """People whose answer stands, where the answer is known: no votes, but they are not asked again either."""
+    put_off: dict[str, int] = field(default_factory=dict)
+    """As `passes`, of that card."""
 
 
 def effective(events: Iterable[Happened]) -> list[Happened]:
@@ -92,8 +98,11 @@ def fold(events: Iterable[Happened], overlap: Overlap) -> Standing:
     standing = effective(events)
     flags = sum(event.kind is Kind.FLAG for event in standing)
     notes = sum(event.kind is Kind.NOTE for event in standing)
-    deciding = _since_requeue(standing)
+    recent = _since_requeue(standing)
+    deciding = [event for event in recent if not event.gold]
     votes = _votes(deciding)
+    answers = [event for event in recent if event.gold]
+    answered = _votes(answers)
     counts = {kind: sum(vote is kind for vote in votes.values()) for kind in (Kind.ACCEPT, Kind.REJECT, Kind.UNSURE)}
     state, wanted = _state(standing, deciding, counts, overlap)
     return Standing(
@@ -102,11 +111,17 @@ def fold(events: Iterable[Happened], overlap: Overlap) -> Standing:
         rejects=counts[Kind.REJECT],
         unsures=counts[Kind.UNSURE],
         wanted=wanted,
-        voters=frozenset(name for name, vote in votes.items() if vote is not Kind.UNSURE),
+        voters=_sure(votes),
         passes=_passes(deciding, votes),
         flagged=flags > 0,
         notes=notes,
+        answered=_sure(answered),
+        put_off=_passes(answers, answered),
     )
+
+
+def _sure(votes: dict[str, Kind]) -> frozenset[str]:
+    return frozenset(name for name, vote in votes.items() if vote is not Kind.UNSURE)
 
 
 def _since_requeue(events: Sequence[Happened]) -> Sequence[Happened]:

@@ -8,13 +8,44 @@ the head of the queue are one group that is passed over whole.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 from sqlalchemy import Connection, text
 
-from curation_db.words import Stream
+from curation_db.fold import Standing
+from curation_db.words import Kind, State, Stream
 
 CLOSED = "closed"
 """The `stream` of the one group from which nobody is served."""
+GOLD = {Kind.ACCEPT: "gold-accept", Kind.REJECT: "gold-reject"}
+"""The `stream` of cards whose answer is known, by that answer."""
+
+
+class Place(NamedTuple):
+    """Whom a candidate may still be asked of, by name; candidates of one place are one group."""
+
+    stream: str
+    voters: frozenset[str]
+    passes: dict[str, int]
+
+
+def place_of(standing: Standing, *, audit: bool, editor: str | None, known: Kind | None) -> Place:
+    """Where a candidate belongs.
+
+    Args:
+        standing: What its events come to.
+        audit: Whether it is kept for the audit.
+        editor: Who made it by an edit.
+        known: Its answer, where that is known.
+    """
+    if known is not None and standing.state is not State.SUPERSEDED:
+        return Place(GOLD[known], standing.answered, standing.put_off)
+    if standing.wanted == 0:
+        return Place(CLOSED, frozenset(), {})
+    passes = dict(standing.passes)
+    if editor is not None and editor not in standing.voters:
+        passes[editor] = passes.get(editor, 0) + 1  # others decide first about an edit than its editor
+    return Place(str(Stream.AUDIT if audit else Stream.REVIEW), standing.voters, passes)
 
 
 def people_key(ids: Iterable[int]) -> str:

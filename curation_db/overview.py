@@ -19,8 +19,10 @@ _SOURCES = text("""
     FROM source s ORDER BY s.name
 """)
 _STATES = text("""
-    SELECT s.state, c.audit, count(*) AS n FROM candidate_state s JOIN candidate c ON c.id = s.candidate_id
-    GROUP BY s.state, c.audit
+    SELECT s.state, CASE WHEN k.candidate_id IS NOT NULL THEN 'gold' WHEN c.audit THEN 'audit' ELSE 'review' END
+           AS stream, count(*) AS n
+    FROM candidate_state s JOIN candidate c ON c.id = s.candidate_id
+    LEFT JOIN gold k ON k.candidate_id = s.candidate_id GROUP BY 1, 2
 """)
 _DECISIONS = (Kind.ACCEPT, Kind.REJECT, Kind.UNSURE, Kind.SKIP, Kind.EDIT, Kind.ADJUDICATE, Kind.FLIP)
 _SAID = text("SELECT actor, kind, count(*) AS n FROM event GROUP BY actor, kind")
@@ -77,7 +79,7 @@ class Overview:
 
     sources: tuple[SourceCounts, ...]
     states: dict[str, dict[str, int]] = field(default_factory=dict)
-    """Stream to state to candidates; every state is there."""
+    """Stream to state to candidates; every state is there. What is gold has a column of its own."""
     people: tuple[PersonCounts, ...] = ()
     sessions: tuple[OpenSession, ...] = ()
     last_event: LastEvent | None = None
@@ -95,9 +97,9 @@ def overview(connection: Connection) -> Overview:
 
 
 def _states(connection: Connection) -> dict[str, dict[str, int]]:
-    found = {stream.value: {state.value: 0 for state in State} for stream in Stream}
+    found = {stream: {state.value: 0 for state in State} for stream in (*map(str, Stream), "gold")}
     for row in connection.execute(_STATES):
-        found[Stream.AUDIT if row.audit else Stream.REVIEW][row.state] = row.n
+        found[row.stream][row.state] = row.n
     return found
 
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import random
 import time
+from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, TextClause, text
 
 from curation_db import leases
-from curation_db.grouping import passes_of
+from curation_db.grouping import CLOSED, GOLD, passes_of
 from curation_db.ordering import DEFAULT_ORDERING, OLDEST
 from curation_db.people import Actor
 from curation_db.store import Store
@@ -22,6 +23,8 @@ from curation_db.words import Stream
 
 AUDIT_SHARE = 0.1
 """By default one served card in ten is from the audit set (DESIGN section 4)."""
+GOLD_SHARE = 0.1
+"""By default one served card in ten is one whose answer is known, as long as there are any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +33,14 @@ class Claim:
 
     candidate_id: int
     stream: Stream
+    gold: bool = False
+    """Its answer is known; nobody may see that before the decision."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Group:
     id: int
-    stream: Stream
+    stream: str
     tier: int
     """How often the asker has passed on its candidates; what was passed on comes later."""
 
@@ -51,6 +56,15 @@ _HEAD = text("""
           < (SELECT s.wanted FROM candidate_state s WHERE s.candidate_id = e.candidate_id)
     ORDER BY e.priority, e.candidate_id LIMIT 1
 """)
+# Of a card whose answer is known everybody is asked, whoever else holds it.
+_GOLD_HEAD = text("""
+    SELECT e.candidate_id, e.priority FROM queue_entry e
+    WHERE e.ordering = :ordering AND e.group_id = :group
+      AND NOT EXISTS (SELECT 1 FROM lease l WHERE l.candidate_id = e.candidate_id
+                      AND l.annotator_id = :me AND l.expires_at > :now)
+    ORDER BY e.priority, e.candidate_id LIMIT 1
+""")
+_GOLD_STREAMS = tuple(GOLD.values())
 
 
 class Queue:
@@ -63,14 +77,23 @@ class Queue:
         *,
         ordering: str = DEFAULT_ORDERING,
         audit_share: float = AUDIT_SHARE,
+        gold_share: float = GOLD_SHARE,
         only: Stream | None = None,
         lease_seconds: float = leases.LEASE_SECONDS,
     ) -> None:
-        """Args are the person and how the work is served; `only`: nothing but this stream, whatever `audit_share`."""
+        """Args are the person and how the work is served.
+
+        `only`: nothing but this stream, whatever `audit_share`. Cards with a known answer look like the review's and
+        come among these.
+        """
         self._store = store
         self._actor = actor
         self._ordering = ordering
         self._audit_share = audit_share
+        self._gold_share = gold_share
+        self._gold_streams = () if only is Stream.AUDIT else tuple(GOLD.values())
+        self._given: Counter[str] = Counter()
+        """Cards with a known answer that this sitting was given, by that answer."""
         self._only = only
         self._lease_seconds = lease_seconds
         # Seeded by the session: the mix is random to the person and repeatable for us.
@@ -108,42 +131,66 @@ class Queue:
         """The groups this person may be served from."""
         me = self._actor.annotator_id
         rows = connection.execute(
-            text("SELECT id, stream, passes FROM queue_group WHERE stream != 'closed' AND instr(voters, :me) = 0"),
-            {"me": f",{me},"},
+            text("SELECT id, stream, passes FROM queue_group WHERE stream != :closed AND instr(voters, :me) = 0"),
+            {"me": f",{me},", "closed": CLOSED},
         )
-        groups = [_Group(row.id, Stream(row.stream), passes_of(row.passes, me)) for row in rows]
+        groups = [_Group(row.id, row.stream, passes_of(row.passes, me)) for row in rows]
         return [group for group in groups if revisit or group.tier == 0]
 
     def _next(self, connection: Connection, groups: list[_Group]) -> Claim | None:
         """The next card: the stream is drawn, then what was passed on least, then the least priority."""
         streams = self._streams()
+        gold = self._gold(groups)
         for tier in sorted({group.tier for group in groups}):
-            for stream in streams:
-                alike = [group.id for group in groups if group.tier == tier and group.stream is stream]
-                if (number := self._first(connection, alike)) is not None:
-                    return Claim(number, stream)
+            # what was passed on comes back whatever it is
+            for stream in [*gold, *streams] if tier == 0 else [*streams, *self._gold_streams]:
+                alike = [group.id for group in groups if group.tier == tier and group.stream == stream]
+                if (number := self._first(connection, stream, alike)) is not None:
+                    return self._claimed(number, stream)
         return None
 
-    def _first(self, connection: Connection, groups: list[int]) -> int | None:
+    def _claimed(self, number: int, stream: str) -> Claim:
+        if stream not in _GOLD_STREAMS:
+            return Claim(number, Stream(stream))
+        self._given[stream] += 1
+        return Claim(number, Stream.REVIEW, gold=True)
+
+    def _first(self, connection: Connection, stream: str, groups: list[int]) -> int | None:
         """The first candidate of these groups; what its policy has not placed yet comes after, the oldest first."""
-        for ordering in dict.fromkeys((self._ordering, OLDEST)):
-            heads = [head for group in groups if (head := self._head(connection, ordering, group)) is not None]
+        for ordering in (OLDEST,) if stream in _GOLD_STREAMS else dict.fromkeys((self._ordering, OLDEST)):
+            statement = _GOLD_HEAD if stream in _GOLD_STREAMS else _HEAD
+            heads = [head for id_ in groups if (head := self._head(connection, statement, ordering, id_)) is not None]
             if heads:
                 return min(heads)[1]
         return None
 
-    def _streams(self) -> list[Stream]:
+    def _streams(self) -> list[str]:
         """The streams to serve from, in the order in which they are looked at."""
         if self._only is not None:
             return [self._only]
-        streams = [Stream.REVIEW, Stream.AUDIT]
+        streams: list[str] = [Stream.REVIEW, Stream.AUDIT]
         if self._mix.random() < self._audit_share:
             streams.reverse()
         return streams
 
-    def _head(self, connection: Connection, ordering: str, group: int) -> tuple[float, int] | None:
+    def _gold(self, groups: list[_Group]) -> list[str]:
+        """The streams of known answers that this card is to come from, if it is to come from one.
+
+        That of which this sitting was given less, either where it was given as many: so accepts and rejects stay
+        balanced whatever the set holds. Where there is no more of it for this person, an ordinary card comes instead.
+        """
+        if not any(group.stream in self._gold_streams and group.tier == 0 for group in groups):
+            return []
+        if self._mix.random() >= self._gold_share:
+            return []
+        fewest = min(self._given[stream] for stream in _GOLD_STREAMS)
+        return [each for each in self._mix.sample(_GOLD_STREAMS, k=2) if self._given[each] == fewest]
+
+    def _head(
+        self, connection: Connection, statement: TextClause, ordering: str, group: int
+    ) -> tuple[float, int] | None:
         row = connection.execute(
-            _HEAD,
+            statement,
             {"ordering": ordering, "group": group, "me": self._actor.annotator_id, "now": time.time()},
         ).first()
         return (row.priority, row.candidate_id) if row else None
@@ -152,15 +199,20 @@ class Queue:
 def waiting(connection: Connection, annotator_id: int) -> dict[str, int]:
     """What the queue still holds for a person: `fresh` cards and `passed` ones (skipped, unsure).
 
+    Fresh cards with a known answer do not count: they come among the others or not at all.
+
     Counts rows of the queue, so it is for the end of the queue and for `status`, not for the way to the next card.
     """
     rows = connection.execute(
-        text("""SELECT g.passes, (SELECT count(*) FROM queue_entry e
+        text("""SELECT g.stream, g.passes, (SELECT count(*) FROM queue_entry e
                 WHERE e.ordering = :ordering AND e.group_id = g.id) AS items
                 FROM queue_group g WHERE g.stream != 'closed' AND instr(g.voters, :me) = 0"""),
         {"ordering": DEFAULT_ORDERING, "me": f",{annotator_id},"},
     )
     counts = {"fresh": 0, "passed": 0}
     for row in rows:
-        counts["passed" if passes_of(row.passes, annotator_id) else "fresh"] += row.items
+        if passes_of(row.passes, annotator_id):
+            counts["passed"] += row.items
+        elif row.stream not in _GOLD_STREAMS:
+            counts["fresh"] += row.items
     return counts

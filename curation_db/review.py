@@ -15,6 +15,7 @@ from curation_db.candidates import Draft, Intake, insert_candidates
 from curation_db.concepts import derive_concept
 from curation_db.errors import RecordError
 from curation_db.fold import Standing, effective
+from curation_db.gold import Known, known_answer
 from curation_db.history import Act
 from curation_db.identity import utc_now, uuid7
 from curation_db.people import Actor, people
@@ -27,6 +28,9 @@ EDIT_UNDONE = "edit undone"
 """The note of the withdrawal that takes a child out of play together with its edit."""
 
 _DECISIONS = frozenset({Kind.ACCEPT, Kind.REJECT, Kind.UNSURE, Kind.SKIP})
+_ANSWERS = _DECISIONS | {Kind.FLIP}
+"""What counts as an answer, and as no vote, where the right one is known."""
+_PEOPLE = frozenset({Role.ANNOTATOR, Role.ADJUDICATOR})
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,8 @@ class Done:
     """Of the act's last event."""
     child_id: int | None = None
     late: bool = False
+    known: Known | None = None
+    """The candidate's answer, where that is known; to be told once there is a decision, never before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -257,7 +263,10 @@ class Reviewer:
         for number in touched:
             self._one_successor(connection, number)
         first = entries[0]
-        return Done(uids[0], first.candidate_id, first.kind, standings[first.candidate_id], last, late=first.late)
+        known = known_answer(connection, first.candidate_id)
+        return Done(
+            uids[0], first.candidate_id, first.kind, standings[first.candidate_id], last, late=first.late, known=known
+        )
 
     def _may_withdraw(self, connection: Connection, child_id: int | None) -> None:
         """An edit that somebody else has decided about is not one's own to take back any more."""
@@ -276,6 +285,11 @@ class Reviewer:
         if Kind.EDIT in kinds and Kind.WITHDRAW in kinds:
             raise RecordError("this caption was taken back meanwhile", hint="find the one before it with /")
 
+    def _is_answer(self, connection: Connection, entry: _Entry) -> bool:
+        """Whether this says what is known already, however the card came: then it is no vote."""
+        asked = entry.kind in _ANSWERS and self._actor.role in _PEOPLE
+        return asked and known_answer(connection, entry.candidate_id) is not None
+
     def _insert(self, connection: Connection, uid: str, act: str, entry: _Entry, shown: Shown) -> int:
         known = connection.execute(text("SELECT 1 FROM candidate WHERE id = :id"), {"id": entry.candidate_id}).first()
         if known is None:
@@ -283,9 +297,9 @@ class Reviewer:
         row = connection.execute(
             text("""
                 INSERT INTO event(seq, uid, act, candidate_id, actor, role, session, stream, blind, kind, verdict,
-                                  reason, note, undo_of, child_id, late, elapsed_ms, at)
+                                  reason, note, undo_of, child_id, late, elapsed_ms, at, gold)
                 VALUES (:seq, :uid, :act, :candidate_id, :actor, :role, :session, :stream, :blind, :kind, :verdict,
-                        :reason, :note, :undo_of, :child_id, :late, :elapsed_ms, :at) RETURNING seq"""),
+                        :reason, :note, :undo_of, :child_id, :late, :elapsed_ms, :at, :gold) RETURNING seq"""),
             {
                 # not SQLite's own count: exports take numbers too
                 "seq": moments.next_event(connection),
@@ -293,7 +307,7 @@ class Reviewer:
                 "role": self._actor.role, "session": self._actor.session, "stream": shown.stream,
                 "blind": shown.blind, "kind": entry.kind, "verdict": entry.verdict, "reason": entry.reason,
                 "note": entry.note, "undo_of": entry.undo_of, "child_id": entry.child_id, "late": entry.late,
-                "elapsed_ms": shown.elapsed_ms, "at": utc_now(),
+                "elapsed_ms": shown.elapsed_ms, "at": utc_now(), "gold": self._is_answer(connection, entry),
             },
         )  # fmt: skip
         return int(row.scalar_one())

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, text
 
 from curation_db.fold import Happened, Overlap, Standing, fold
-from curation_db.grouping import CLOSED, passes_key, people_key
+from curation_db.grouping import passes_key, people_key, place_of
 from curation_db.ordering import ORDERINGS
 from curation_db.words import Kind, Role, Stream
 
@@ -24,11 +24,12 @@ _EXAMPLES = 3
 
 _CANDIDATES = """
     SELECT c.id, c.overlap, c.audit, CASE c.pipeline WHEN 'edit' THEN c.generator END, s.candidate_id,
-           s.state, s.accepts, s.rejects, s.unsures, s.wanted, s.flagged, s.notes, s.last_seq
-    FROM candidate c LEFT JOIN candidate_state s ON s.candidate_id = c.id ORDER BY c.id
+           s.state, s.accepts, s.rejects, s.unsures, s.wanted, s.flagged, s.notes, s.last_seq, k.answer
+    FROM candidate c LEFT JOIN candidate_state s ON s.candidate_id = c.id LEFT JOIN gold k ON k.candidate_id = c.id
+    ORDER BY c.id
 """
 _EVENTS = """
-    SELECT candidate_id, seq, actor, role, kind, verdict, undo_of FROM event INDEXED BY event_candidate
+    SELECT candidate_id, seq, actor, role, kind, verdict, undo_of, gold FROM event INDEXED BY event_candidate
     ORDER BY candidate_id, seq
 """
 _ENTRIES = "SELECT candidate_id, ordering, group_id FROM queue_entry ORDER BY candidate_id"
@@ -43,6 +44,7 @@ class _Said(NamedTuple):
     verdict: str | None
     undoes: int | None
     """Place (from 1) in the candidate's history of the event that this one takes back."""
+    gold: bool
 
 
 Place = tuple[str, str, str]
@@ -102,7 +104,8 @@ def compare(connection: Connection, *, progress: Progress | None = None) -> Comp
         history = events.of(row[0])
         standing, fields = _folded(_history(history), row[1])
         _check_state(found.states, row, (*fields, history[-1][1] if history else 0))
-        place = _place(standing, audit=bool(row[2]), editor=row[3], people=people)
+        known = Kind(row[-1]) if row[-1] else None
+        place = _place(standing, audit=bool(row[2]), editor=row[3], known=known, people=people)
         _check_place(found.places, row[0], place, entries.of(row[0]), groups)
         found.candidates += 1
         found.events += len(history)
@@ -150,7 +153,8 @@ class _ById:
 def _history(rows: list[Any]) -> tuple[_Said, ...]:
     places = {row[1]: place for place, row in enumerate(rows, 1)} if len(rows) > 1 else {}
     return tuple(
-        _Said(actor, role, kind, verdict, places.get(undo_of)) for _, _, actor, role, kind, verdict, undo_of in rows
+        _Said(actor, role, kind, verdict, places.get(undo_of), bool(gold))
+        for _, _, actor, role, kind, verdict, undo_of, gold in rows
     )
 
 
@@ -158,7 +162,7 @@ def _history(rows: list[Any]) -> tuple[_Said, ...]:
 def _folded(history: tuple[_Said, ...], overlap: str) -> tuple[Standing, tuple[Any, ...]]:
     """The standing, and the columns that it is written to."""
     happened = [
-        Happened(place, s.actor, Role(s.role), Kind(s.kind), Kind(s.verdict) if s.verdict else None, s.undoes)
+        Happened(place, s.actor, Role(s.role), Kind(s.kind), Kind(s.verdict) if s.verdict else None, s.undoes, s.gold)
         for place, s in enumerate(history, 1)
     ]
     told = fold(happened, Overlap.parse(overlap))
@@ -171,8 +175,8 @@ def _folded(history: tuple[_Said, ...], overlap: str) -> tuple[Standing, tuple[A
 def _check_state(tally: Tally, row: Any, expected: tuple[Any, ...]) -> None:
     if row[4] is None:
         tally.note(row[0], "it has no state")
-    elif tuple(row[5:]) != expected:
-        tally.note(row[0], f"{_told(tuple(row[5:]))} is stored, its events come to {_told(expected)}")
+    elif tuple(row[5:-1]) != expected:
+        tally.note(row[0], f"{_told(tuple(row[5:-1]))} is stored, its events come to {_told(expected)}")
 
 
 def _told(fields: tuple[Any, ...]) -> str:
@@ -183,23 +187,18 @@ def _told(fields: tuple[Any, ...]) -> str:
     )
 
 
-def _place(standing: Standing, *, audit: bool, editor: str | None, people: dict[str, int]) -> Place:
+def _place(standing: Standing, *, audit: bool, editor: str | None, known: Kind | None, people: dict[str, int]) -> Place:
     """The group a candidate belongs to (as `standing.refold` puts it there)."""
-    if standing.wanted == 0:
-        return _CLOSED
-    if not standing.voters and not standing.passes and editor is None:
+    if known is None and standing.wanted and not standing.voters and not standing.passes and editor is None:
         return _FRESH_AUDIT if audit else _FRESH_REVIEW
-    passes = dict(standing.passes)
-    if editor is not None and editor not in standing.voters:
-        passes[editor] = passes.get(editor, 0) + 1
+    stream, voters, passes = place_of(standing, audit=audit, editor=editor, known=known)
     return (
-        str(Stream.AUDIT if audit else Stream.REVIEW),
-        people_key(people[name] for name in standing.voters if name in people),
+        stream,
+        people_key(people[name] for name in voters if name in people),
         passes_key({people[name]: times for name, times in passes.items() if name in people}),
     )
 
 
-_CLOSED: Place = (CLOSED, people_key(()), passes_key({}))
 _FRESH_AUDIT: Place = (str(Stream.AUDIT), people_key(()), passes_key({}))
 _FRESH_REVIEW: Place = (str(Stream.REVIEW), people_key(()), passes_key({}))
 _ORDERINGS = frozenset(ORDERINGS)

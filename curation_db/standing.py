@@ -5,24 +5,27 @@ from __future__ import annotations
 from sqlalchemy import Connection, text
 
 from curation_db.fold import Happened, Overlap, Standing, fold
-from curation_db.grouping import CLOSED, group_id, move
+from curation_db.gold import known_answer
+from curation_db.grouping import Place, group_id, move, place_of
 from curation_db.people import ids_of
-from curation_db.words import Kind, Role, Stream
+from curation_db.words import Kind, Role
 
 
 def events_of(connection: Connection, candidate_id: int, *, until: int | None = None) -> list[Happened]:
     """A candidate's events in order; `until`: those up to this sequence number."""
     rows = connection.execute(
-        text("""SELECT seq, actor, role, kind, verdict, undo_of FROM event
+        text("""SELECT seq, actor, role, kind, verdict, undo_of, gold FROM event
                 WHERE candidate_id = :id AND (:until IS NULL OR seq <= :until) ORDER BY seq"""),
         {"id": candidate_id, "until": until},
     )
-    return [happened(row.seq, row.actor, row.role, row.kind, row.verdict, row.undo_of) for row in rows]
+    return [happened(*row) for row in rows]
 
 
-def happened(seq: int, actor: str, role: str, kind: str, verdict: str | None, undo_of: int | None) -> Happened:
+def happened(
+    seq: int, actor: str, role: str, kind: str, verdict: str | None, undo_of: int | None, gold: bool = False
+) -> Happened:
     """An event's columns as the fold takes them."""
-    return Happened(seq, actor, Role(role), Kind(kind), Kind(verdict) if verdict else None, undo_of)
+    return Happened(seq, actor, Role(role), Kind(kind), Kind(verdict) if verdict else None, undo_of, bool(gold))
 
 
 def refold(connection: Connection, candidate_id: int) -> Standing:
@@ -43,17 +46,14 @@ def refold(connection: Connection, candidate_id: int) -> Standing:
         },
     )  # fmt: skip
     editor = candidate.generator if candidate.pipeline == "edit" else None
-    move(connection, candidate_id, _group(connection, standing, audit=candidate.audit, editor=editor))
+    known = known_answer(connection, candidate_id)
+    place = place_of(standing, audit=candidate.audit, editor=editor, known=known.kind if known else None)
+    move(connection, candidate_id, _group(connection, place))
     return standing
 
 
-def _group(connection: Connection, standing: Standing, *, audit: bool, editor: str | None) -> int:
-    if standing.wanted == 0:
-        return group_id(connection, CLOSED, (), {})
-    passes = dict(standing.passes)
-    if editor is not None and editor not in standing.voters:
-        passes[editor] = passes.get(editor, 0) + 1  # others decide first about an edit than its editor
-    ids = ids_of(connection, standing.voters | passes.keys())
-    voters = [ids[name] for name in standing.voters if name in ids]
-    passed = {ids[name]: times for name, times in passes.items() if name in ids}
-    return group_id(connection, Stream.AUDIT if audit else Stream.REVIEW, voters, passed)
+def _group(connection: Connection, place: Place) -> int:
+    ids = ids_of(connection, place.voters | place.passes.keys())
+    voters = [ids[name] for name in place.voters if name in ids]
+    passed = {ids[name]: times for name, times in place.passes.items() if name in ids}
+    return group_id(connection, place.stream, voters, passed)

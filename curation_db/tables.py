@@ -12,7 +12,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import CheckConstraint, Column, Float, Index, Integer, LargeBinary, String, UniqueConstraint
+from sqlalchemy import Boolean, CheckConstraint, Column, Float, Index, Integer, LargeBinary, String, UniqueConstraint
 from sqlalchemy import text as sql_text
 from sqlmodel import Field, SQLModel
 
@@ -220,8 +220,26 @@ class Event(SQLModel, table=True):
     late: bool = False
     """The lease was gone when the decision came; it counts all the same."""
     elapsed_ms: int | None = None
-    """Time the card was shown."""
+    """Time on the card, without that in which nobody was there."""
     at: str
+    gold: bool = Field(default=False, sa_column=Column(Boolean, nullable=False, server_default=sql_text("0")))
+    """An answer to a card whose answer is known (`Gold`): no vote, so it settles nothing."""
+
+
+class Gold(SQLModel, table=True):
+    """A candidate whose answer is known: everybody is asked, nobody's answer counts as a vote (`gold`)."""
+
+    __table_args__ = (
+        _one_of("reason", Reason, nullable=True),
+        CheckConstraint("answer IN ('accept', 'reject')", name="answer_known"),
+        CheckConstraint("reason IS NULL OR answer = 'reject'", name="only_a_rejection_has_a_reason"),
+    )
+    candidate_id: int = Field(foreign_key="candidate.id", primary_key=True)
+    answer: str
+    reason: str | None = Field(default=None, sa_type=String)
+    origin: str
+    """Who says so: the file it came from, or the adjudicator."""
+    created_at: str
 
 
 class CandidateState(SQLModel, table=True):

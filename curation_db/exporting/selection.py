@@ -26,7 +26,7 @@ BATCH = 1_000
 """Rows fetched at a time by their ids."""
 
 _EVENTS = """
-    SELECT e.candidate_id, c.overlap, e.seq, e.actor, e.role, e.kind, e.verdict, e.undo_of, e.reason, e.stream
+    SELECT e.candidate_id, c.overlap, e.seq, e.actor, e.role, e.kind, e.verdict, e.undo_of, e.reason, e.stream, e.gold
     FROM event e JOIN candidate c ON c.id = e.candidate_id WHERE e.seq <= :at {more} ORDER BY e.candidate_id, e.seq
 """
 _TOUCHED = "AND e.candidate_id IN (SELECT candidate_id FROM event WHERE seq > :since)"
@@ -97,6 +97,7 @@ class _Said(NamedTuple):
     stream: str
     undoes: int | None
     """Place (from 1) in the candidate's history of the event that this one takes back."""
+    gold: bool
 
 
 def choose(connection: Connection, selection: Selection, *, at: int | None = None) -> Chosen:
@@ -135,19 +136,19 @@ def outcomes_at(connection: Connection, at: int, *, since: int | None = None) ->
 def _history(rows: list[Any]) -> tuple[_Said, ...]:
     places = {row[2]: place for place, row in enumerate(rows, 1)} if len(rows) > 1 else {}
     return tuple(
-        _Said(actor, role, kind, verdict, reason, stream, places.get(undo_of))
-        for _, _, _, actor, role, kind, verdict, undo_of, reason, stream in rows
+        _Said(actor, role, kind, verdict, reason, stream, places.get(undo_of), bool(gold))
+        for _, _, _, actor, role, kind, verdict, undo_of, reason, stream, gold in rows
     )
 
 
 @lru_cache(maxsize=4_096)
 def _outcome(history: tuple[_Said, ...], overlap: str) -> Outcome:
     happened = [
-        Happened(place, s.actor, Role(s.role), Kind(s.kind), Kind(s.verdict) if s.verdict else None, s.undoes)
+        Happened(place, s.actor, Role(s.role), Kind(s.kind), Kind(s.verdict) if s.verdict else None, s.undoes, s.gold)
         for place, s in enumerate(history, 1)
     ]
     standing = fold(happened, Overlap.parse(overlap))
-    deciding = [history[event.seq - 1] for event in _since_requeue(effective(happened))]
+    deciding = [history[event.seq - 1] for event in _since_requeue(effective(happened)) if not event.gold]
     deciders = _deciders(deciding, standing.voters)
     said = [s for s in deciding if s.actor in deciders]
     return Outcome(

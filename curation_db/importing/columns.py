@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from curation_db.importing.rows import InputError
 
-FIELDS: Final = ("image", "image_id", "caption", "candidate", "concept", "id")
+FIELDS: Final = ("image", "image_id", "caption", "candidate", "concept", "id", "gold")
 """What a column can be."""
 
 _NAMES: Final[dict[str, tuple[str, ...]]] = {
@@ -34,6 +34,7 @@ _NAMES: Final[dict[str, tuple[str, ...]]] = {
     ),
     "concept": ("concept", "negated_concept", "negative_concept", "absent_object", "negated_object"),
     "id": ("id", "idx", "uid", "annotation_id", "ann_id", "caption_id"),
+    "gold": ("gold_answer", "known_answer"),
 }  # fmt: skip
 _LIST_LIMIT = 400_000
 

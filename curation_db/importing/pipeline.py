@@ -136,7 +136,7 @@ def import_rows(
     """The import without the indexing afterwards; see `import_file`."""
     report = ImportReport(str(plan.path), str(plan.format), plan.source)
     pipeline = "P1" if plan.format is Format.NEGATIONCLIP else "import"
-    writer = Writer(Provenance(plan.source, plan.generator, pipeline, plan.intake))
+    writer = Writer(Provenance(plan.source, plan.generator, pipeline, plan.intake, plan.path.name))
     total = 0 if plan.path.is_dir() else plan.path.stat().st_size
     progress("reading", 0, total)
     with _fewer_collections():

@@ -42,6 +42,10 @@ class ImportReport:
     """Pictures that were not looked for, because no folder is known."""
     first_unsought: str = ""
     """The file name of the first of them."""
+    gold: int = 0
+    """Candidates whose known answer is new to the record."""
+    gold_in_audit: int = 0
+    """Candidates with a known answer that are kept for the blind audit, and so stay what they were."""
     rejected: Counter[str] = field(default_factory=Counter)
     """Refused rows by reason."""
     kept: Counter[str] = field(default_factory=Counter)
@@ -80,6 +84,8 @@ class ImportReport:
             "unchanged": self.unchanged,
             "completed": self.completed,
             "cleaned": self.cleaned,
+            "gold": self.gold,
+            "gold_in_audit": self.gold_in_audit,
             "missing_pictures": self.missing_pictures,
             "unsought_pictures": self.unsought_pictures,
             "rejected": dict(sorted(self.rejected.items())),
@@ -97,10 +103,14 @@ class ImportReport:
         said = [f"{display_text(self.file, limit=200)} ({self.format}) as {self.source}: {', '.join(new) or nothing}"]
         if self.unchanged:
             said.append(f"{self.unchanged:,} already there")
-        if self.completed:
-            said.append(f"{counted(self.completed, 'picture')} completed")
-        if self.cleaned:
-            said.append(f"{counted(self.cleaned, 'text')} cleaned")
+        for count, noun, done in (
+            (self.completed, "picture", "completed"),
+            (self.cleaned, "text", "cleaned"),
+            (self.gold, "answer", "known"),
+            (self.gold_in_audit, "known answer", "left aside: kept for the audit"),
+        ):
+            if count:
+                said.append(f"{counted(count, noun)} {done}")
         for counts, what in ((self.rejected, "refused"), (self.kept, "kept with a flaw")):
             if counts:
                 reasons = ", ".join(f"{count:,} {reason}" for reason, count in sorted(counts.items()))

@@ -15,6 +15,7 @@ from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import Any, Final, NamedTuple, Protocol
 
+from curation_db.gold import Known
 from curation_db.text import clean, display_text
 
 TEXT_LIMIT: Final = 20_000
@@ -98,6 +99,8 @@ class CandidateRow(NamedTuple):
     """As the file states it."""
     extra: str | None
     at: At
+    gold: Known | None = None
+    """The answer, where the file knows it."""
 
 
 class ObjectRow(NamedTuple):

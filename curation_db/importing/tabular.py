@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain, islice
 
+from curation_db.gold import Known
 from curation_db.importing.columns import settle, texts
 from curation_db.importing.rows import (
     At,
@@ -96,7 +97,7 @@ class _Reader:
             captions, candidates = self._texts(row, "caption"), self._texts(row, "candidate")
             if not captions and not candidates:
                 raise RefusedRow(Reason.EMPTY_TEXT, "the row holds no text")
-            extra, concept = self._extra(row), self._concept(row)
+            extra, concept, gold = self._extra(row), self._concept(row), self._gold(row)
         except RefusedRow as why:
             batch.rejects.append(reject(row.at, why))
             return
@@ -106,7 +107,7 @@ class _Reader:
         for key, text in _keyed(identity, captions):
             batch.captions.append(CaptionRow(key, image.key, text, row.at))
         for key, text in _keyed(identity, candidates):
-            batch.candidates.append(CandidateRow(key, image.key, original, text, concept, extra, row.at))
+            batch.candidates.append(CandidateRow(key, image.key, original, text, concept, extra, row.at, gold))
 
     def _cell(self, row: Row, name: str) -> object:
         value = row.cells.get(self._columns[name]) if name in self._columns else None
@@ -132,6 +133,13 @@ class _Reader:
     def _concept(self, row: Row) -> str | None:
         told = texts(self._cell(row, "concept"))
         return told[0] if len(told) == 1 and isinstance(told[0], str) else None
+
+    def _gold(self, row: Row) -> Known | None:
+        told = self._cell(row, "gold")
+        try:
+            return None if told is None else Known.parse(told)
+        except ValueError as error:
+            raise RefusedRow(Reason.BAD_VALUE, str(error)) from None
 
     def _extra(self, row: Row) -> str | None:
         rest = {name: value for name, value in row.cells.items() if name not in self._known}

@@ -19,6 +19,7 @@ from sqlalchemy import Connection, text
 from curation_db import dialect, moments
 from curation_db.candidates import Draft, Intake, insert_candidates
 from curation_db.concepts import derive_concept
+from curation_db.importing.gold_answers import GoldRow, mark_rows
 from curation_db.importing.rows import (
     At,
     Batch,
@@ -66,6 +67,8 @@ class Provenance:
     generator: str
     pipeline: str
     intake: Intake
+    file: str = ""
+    """Its name; known answers are told to be from there."""
 
 
 class Writer:
@@ -261,17 +264,25 @@ class Writer:
     ) -> None:
         images = self._resolve(connection, [row.image for row in batch.candidates])
         drafts: list[tuple[Draft, bytes, At]] = []
+        gold: list[GoldRow] = []
         for row in batch.candidates:
             try:
                 original = None if row.caption is None else batch.captions[row.caption].text
                 drafts.append(self._draft(row, images, captions, original))
             except RefusedRow as why:
                 outcome.rejects.append(reject(row.at, why))
+            else:
+                if row.gold is not None:
+                    gold.append(GoldRow(drafts[-1][0].key, drafts[-1][1], row.gold, row.at))
         new = len(insert_candidates(connection, [draft for draft, _, _ in drafts], self._provenance.intake))
         outcome.counts["candidates"] += new
         outcome.counts["cleaned"] += sum(clean(draft.raw_text) != draft.raw_text for draft, _, _ in drafts)
         if new < len(drafts):
             outcome.counts["unchanged"] += self._compare_candidates(connection, drafts, outcome) - new
+        if gold:
+            counts, wrong = mark_rows(connection, self._source_id, self._provenance.file, gold)
+            outcome.counts.update(counts)
+            outcome.rejects += wrong
 
     def _draft(
         self, row: CandidateRow, images: dict[str, int], captions: list[int | None], original: object

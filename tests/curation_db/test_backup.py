@@ -17,6 +17,7 @@ from curation_db import backup, database_file, dialect
 from curation_db.backup import back_up, listing, prune
 from curation_db.database_file import Contents
 from curation_db.errors import CorruptRecord, NewerRecord, NotARecord, RecordError, RecordInUse, RecordReplaced
+from curation_db.migrations import REVISIONS
 from curation_db.restore import restore
 from curation_db.store import open_store
 from curation_db.words import Kind
@@ -367,7 +368,7 @@ class TestTheFileUnderAnOpenRecord:
     ) -> None:
         record.sit("ana")
         monkeypatch.setattr("curation_db.store.HEAD", "9999")
-        monkeypatch.setattr("curation_db.store.REVISIONS", ("0001", "9999"))
+        monkeypatch.setattr("curation_db.store.REVISIONS", (*REVISIONS, "9999"))
         before = rows(record.store.path, "SELECT * FROM sqlite_master")
         with pytest.raises(RecordInUse, match=r"ana \(negwb test"):
             open_store(record.store.path)

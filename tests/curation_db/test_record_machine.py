@@ -13,7 +13,12 @@ from sqlalchemy import text
 from support.record import Record
 
 from curation_db.errors import RecordError
+from curation_db.exporting.selection import Selection, choose
+from curation_db.fold import Overlap, fold
+from curation_db.gold import Known
+from curation_db.gold_marks import mark, unmark_all
 from curation_db.review import Done
+from curation_db.standing import events_of
 from curation_db.store import create_store
 from curation_db.words import Kind, Reason, Role
 
@@ -28,7 +33,8 @@ class Machine(RuleBasedStateMachine):
         super().__init__()
         self._folder = tempfile.TemporaryDirectory()
         self.record = Record(create_store(Path(self._folder.name) / "curation.db"))
-        self.sittings = {name: self.record.sit(name) for name in PEOPLE}
+        self.sittings = {name: self.record.sit(name, gold_share=0.5) for name in PEOPLE}
+        self.gold: set[int] = set()
         self.dan = self.record.sit("dan", role=Role.ADJUDICATOR)
         self.in_hand: dict[str, list[int]] = {name: [] for name in PEOPLE}
         self.done: dict[str, list[str]] = {name: [] for name in PEOPLE}
@@ -45,6 +51,7 @@ class Machine(RuleBasedStateMachine):
         audit_rate=st.sampled_from([0.0, 1.0]),
     )
     def fill(self, overlap: str, count: int, audit_rate: float) -> None:
+        self.overlap = overlap
         self.numbers = self.record.add(count, overlap=overlap, audit_rate=audit_rate)
 
     @rule(name=people, revisit=st.booleans())
@@ -60,9 +67,22 @@ class Machine(RuleBasedStateMachine):
                 id=number,
                 me=f",{self.sittings[name].actor.annotator_id},",
             )
-            assert others < wanted, "served beyond its overlap"
+            assert claim.gold == (number in self.gold)
+            assert claim.gold or others < wanted, "served beyond its overlap"
             assert not voted, "asked twice"
             self.in_hand[name].append(number)
+
+    @rule(data=st.data(), answer=st.sampled_from([Kind.ACCEPT, Kind.REJECT]))
+    def make_gold(self, data: st.DataObject, answer: Kind) -> None:
+        number = data.draw(st.sampled_from(self.numbers))
+        with self.record.store.write() as connection:
+            if mark(connection, {number: Known(answer)}, "test").new:
+                self.gold.add(number)
+
+    @rule()
+    def no_gold_any_more(self) -> None:
+        unmark_all(self.record.store)
+        self.gold.clear()
 
     @precondition(lambda self: any(self.in_hand.values()))
     @rule(data=st.data(), kind=st.sampled_from([Kind.ACCEPT, Kind.REJECT, Kind.UNSURE, Kind.SKIP]))
@@ -155,6 +175,17 @@ class Machine(RuleBasedStateMachine):
         self.record.assert_state_is_the_fold()
 
     @invariant()
+    def a_known_answer_settles_nothing(self) -> None:
+        """States, and what would be exported, are the same as if nobody had ever been asked what is known."""
+        with self.record.store.read() as connection:
+            exported = set(choose(connection, Selection()).ids)
+            for number in self.numbers:
+                votes = [event for event in events_of(connection, number) if not event.gold]
+                standing = fold(votes, Overlap.parse(self.overlap))
+                assert self.record.state(number) == standing.state
+                assert (number in exported) == (standing.state == "accepted")
+
+    @invariant()
     def at_most_one_of_an_edited_line_is_in_play(self) -> None:
         """A candidate and its edits, and theirs: never two of them at once."""
         parents = dict(self.record.rows("SELECT id, parent_id FROM candidate"))
@@ -168,9 +199,10 @@ class Machine(RuleBasedStateMachine):
 
     @invariant()
     def nothing_is_lost(self) -> None:
-        """Every candidate that wants somebody is in an open group, and every other one is not."""
+        """Every candidate that wants somebody, or is gold, is in an open group, and every other one is not."""
         rows = self.record.rows(
-            """SELECT s.candidate_id, s.wanted > 0 AS wanting, max(g.stream != 'closed') AS served
+            """SELECT s.candidate_id, CASE WHEN s.candidate_id IN (SELECT candidate_id FROM gold)
+                      THEN s.state != 'superseded' ELSE s.wanted > 0 END AS wanting, max(g.stream != 'closed') AS served
                FROM candidate_state s JOIN queue_entry e ON e.candidate_id = s.candidate_id
                JOIN queue_group g ON g.id = e.group_id GROUP BY s.candidate_id"""
         )

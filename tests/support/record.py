@@ -13,7 +13,7 @@ from curation_db.queue import Queue
 from curation_db.review import Reviewer
 from curation_db.standing import events_of
 from curation_db.store import Store
-from curation_db.words import NegationType, Question, Role
+from curation_db.words import NegationType, Question, Role, State
 
 
 @dataclass
@@ -123,4 +123,11 @@ class Record:
                     {"id": row.candidate_id},
                 ).all()
                 assert len(groups) == 1, "one group in every ordering"
-                assert (groups[0].stream == "closed") == (standing.wanted == 0)
+                known = connection.execute(
+                    text("SELECT answer FROM gold WHERE candidate_id = :id"), {"id": row.candidate_id}
+                ).scalar()
+                if known is not None and standing.state is not State.SUPERSEDED:
+                    assert groups[0].stream == f"gold-{known}"
+                else:
+                    assert (groups[0].stream == "closed") == (standing.wanted == 0)
+                    assert not groups[0].stream.startswith("gold")

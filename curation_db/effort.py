@@ -1,0 +1,84 @@
+"""What the work cost: how many votes were asked for and how many adaptive overlap saved, and the time on cards.
+
+Reads only. It counts rows, so it is for `status` and never on the way to the next card.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, text
+
+from curation_db.fold import Overlap
+
+_OVERLAPS = text("""
+    SELECT c.overlap, count(*) AS candidates, sum(s.accepts + s.rejects) AS votes,
+           sum(s.settled) AS settled, sum(s.settled * (s.accepts + s.rejects)) AS settling
+    FROM candidate c JOIN (
+        SELECT candidate_id, accepts, rejects, wanted = 0 AND state != 'superseded' AND accepts + rejects > 0 AS settled
+        FROM candidate_state
+    ) s ON s.candidate_id = c.id GROUP BY c.overlap ORDER BY c.overlap
+""")
+# An edit is one act of two events where it also accepts its child; the time stands with both.
+_TIMES = text("""
+    SELECT actor, count(*) AS looks, sum(elapsed_ms) / 1000.0 AS seconds FROM event
+    WHERE uid = act AND elapsed_ms IS NOT NULL AND kind IN ('accept', 'reject', 'unsure', 'skip', 'edit')
+    GROUP BY actor
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class OverlapCounts:
+    """What one overlap policy has cost so far."""
+
+    overlap: str
+    """How many people are asked: "1", "3", or "2+1"."""
+    candidates: int
+    votes: int
+    """Accepts and rejects that stand."""
+    settled: int
+    """Candidates on which people have voted and nobody else is asked."""
+    saved: int
+    """Votes that asking as many people as the policy ever would could have cost more, on those that are settled."""
+    saved_share: float | None
+    """Of all the votes that this would have taken; none where nothing is settled."""
+
+
+@dataclass(frozen=True, slots=True)
+class TimeSpent:
+    """One person's time on cards, without that in which nobody was there."""
+
+    name: str
+    cards: int
+    """Decisions that were timed, those that were taken back among them."""
+    seconds: float
+
+    @property
+    def per_card(self) -> float:
+        """Seconds a card."""
+        return self.seconds / self.cards
+
+    @property
+    def per_hour(self) -> int | None:
+        """Decisions in an hour at this pace."""
+        return round(3600 * self.cards / self.seconds) if self.seconds else None
+
+
+def overlaps(connection: Connection) -> list[OverlapCounts]:
+    """Candidates and votes by overlap policy."""
+    return [
+        _counted(row.overlap, row.candidates, row.votes, row.settled, row.settling)
+        for row in connection.execute(_OVERLAPS)
+    ]
+
+
+def _counted(overlap: str, candidates: int, votes: int, settled: int, settling: int) -> OverlapCounts:
+    """`settling`: the votes on what is settled."""
+    most = Overlap.parse(overlap).limit * settled
+    saved = max(most - settling, 0)
+    return OverlapCounts(overlap, candidates, votes, settled, saved, saved / most if most else None)
+
+
+def times(connection: Connection) -> dict[str, TimeSpent]:
+    """Everybody's time, by name."""
+    return {row.actor: TimeSpent(row.actor, row.looks, row.seconds) for row in connection.execute(_TIMES)}
