@@ -84,6 +84,7 @@ def _register() -> None:
         demo,
         doctor,
         export,
+        gold,
         imports,
         init,
         report,
@@ -91,7 +92,7 @@ def _register() -> None:
         train,
     )
 
-    for module in (demo, init, imports, curate, export, train, bench, report, status, backup, doctor):
+    for module in (demo, init, imports, curate, gold, export, train, bench, report, status, backup, doctor):
         module.register(app)
 
 

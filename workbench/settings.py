@@ -27,6 +27,7 @@ order = "conflict"          # first: conflict, threshold, lint, rare-cue, rare-c
 overlap = "1"               # people per candidate: "1", "3", or "2+1" (a third only when two differ)
 audit_rate = 0.1            # share of new candidates kept for the blind audit
 audit_share = 0.1           # share of served cards that come from the audit
+gold_share = 0.1            # share of served cards whose answer is known, where there are any: negwb gold
 blind = false               # never show what the judges say
 images = "auto"             # auto, kitty, sixel, halfcell, none
 theme = "negwb-dark"        # negwb-dark, negwb-light, or any theme of Textual
@@ -55,6 +56,8 @@ class CurateSettings:
     """Share of new candidates kept for the audit."""
     audit_share: float = 0.1
     """Share of served cards that come from the audit."""
+    gold_share: float = 0.1
+    """Share of served cards whose answer is known."""
     blind: bool = False
     """Never show what the judges say."""
     images: str = "auto"
@@ -66,7 +69,7 @@ class CurateSettings:
 
 
 _CHOICES = {"images": ("auto", "kitty", "sixel", "halfcell", "none")}
-_SHARES = ("audit_rate", "audit_share")
+_SHARES = ("audit_rate", "audit_share", "gold_share")
 _OWN_THEMES = ("negwb-dark", "negwb-light")
 _KINDS = {str: 'text in quotes, as in "1"', float: "a number", bool: "true or false", dict: "a table"}
 _MEND = "mend the file, or compare it with one from: negwb init"

@@ -94,11 +94,11 @@ def test_a_bad_setting_ends_a_command_in_one_line(tmp_path: Path) -> None:
 
 def test_good_settings_of_all_kinds_are_taken(file: Path) -> None:
     file.write_text(
-        "[curate]\norder = 'oldest'\noverlap = '2+1'\naudit_rate = 0\naudit_share = 1.0\nblind = true\n"
+        "[curate]\norder = 'oldest'\noverlap = '2+1'\naudit_rate = 0\naudit_share = 1.0\ngold_share = 0\nblind = true\n"
         "images = 'none'\ntheme = 'nord'\nkeys = {accept = 'enter,f5'}\n[pictures]\ncoco = 'a'\n"
     )
     assert read_settings(file) == Settings(
-        {"coco": ("a",)}, CurateSettings("oldest", "2+1", 0, 1.0, True, "none", "nord", {"accept": "enter,f5"})
+        {"coco": ("a",)}, CurateSettings("oldest", "2+1", 0, 1.0, 0, True, "none", "nord", {"accept": "enter,f5"})
     )
 
 

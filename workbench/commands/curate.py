@@ -200,6 +200,7 @@ def _sit_down(store: Store, workspace: Workspace, settings: Settings, name: str,
         DeskSettings(
             ordering=how.order or told.order,
             audit_share=told.audit_share,
+            gold_share=told.gold_share,
             only=Stream(how.only) if how.only else None,
             blind=told.blind if how.blind is None else how.blind,
             reveal=how.reveal,

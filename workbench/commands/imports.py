@@ -26,6 +26,7 @@ Examples:
   negwb import captions_train2014.json --pictures ../coco/train2014
   negwb import negationclip_captions_train2014.json
   negwb import annotations.jsonl --map image=image_path --map candidate=hard_negatives
+  negwb import checked.csv --map gold=answer    people are tested on these: accept, reject, or why
   negwb import my-photos/               pictures with name.txt beside name.jpg
 
 \b
@@ -72,7 +73,8 @@ def import_command(
         typer.Option(
             "--map",
             metavar="FIELD=COLUMN",
-            help="What a column of a table is; FIELD is image, image_id, caption, candidate, concept or id.",
+            help="What a column of a table is; FIELD is image, image_id, caption, candidate, concept, id "
+            "or gold (the known answer).",
         ),
     ] = None,
     generator: Annotated[

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from workbench.commands.gold import gold_report, scores_listing
 from workbench.commands.tables import Listing, show
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+    from curation_db.effort import TimeSpent
     from workbench.paths import Workspace
 
 _EPILOG = """\b
@@ -50,11 +52,14 @@ def status(
 
 def gather(workspace: Workspace) -> dict[str, Any]:
     """The report, as `--json` prints it."""
+    from curation_db.effort import overlaps, times  # noqa: PLC0415
     from curation_db.overview import overview  # noqa: PLC0415
     from curation_db.store import open_to_read  # noqa: PLC0415
 
     with open_to_read(workspace.database) as store, store.read() as connection:
         counted = overview(connection)
+        asked, spent = overlaps(connection), times(connection)
+        gold = gold_report(connection)
         exports = _exports(connection, workspace)
     states = counted.states
     by_state = {state: sum(stream[state] for stream in states.values()) for state in next(iter(states.values()))}
@@ -64,11 +69,20 @@ def gather(workspace: Workspace) -> dict[str, Any]:
         "images": sum(source.images for source in counted.sources),
         "captions": sum(source.captions for source in counted.sources),
         "candidates": {"total": sum(by_state.values()), "by_state": by_state, "by_stream": states},
-        "people": [asdict(person) for person in counted.people],
+        "overlap": [asdict(each) for each in asked],
+        "people": [{**asdict(person), "time": _time(spent.get(person.name))} for person in counted.people],
+        "gold": gold,
         "open_sessions": [{**asdict(s), "running": _running(s.host, s.pid)} for s in counted.sessions],
         "exports": exports,
         "last_event": asdict(counted.last_event) if counted.last_event else None,
     }
+
+
+def _time(spent: TimeSpent | None) -> dict[str, Any] | None:
+    if spent is None:
+        return None
+    told = {"cards": spent.cards, "seconds": round(spent.seconds, 3), "seconds_per_card": round(spent.per_card, 3)}
+    return {**told, "cards_per_hour": spent.per_hour}
 
 
 def _with_pictures(workspace: Workspace, sources: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -129,8 +143,9 @@ def _running(host: str, pid: int) -> bool | None:
 
 
 def _listings(report: dict[str, Any]) -> list[Listing]:
-    made = [_workspace(report), _sources(report), _candidates(report), _people(report), _sessions(report)]
-    return [listing for listing in [*made, _export_list(report)] if listing.rows]
+    made = [_workspace(report), _sources(report), _candidates(report), _overlap(report), _people(report)]
+    made += [scores_listing(report["gold"]), _sessions(report), _export_list(report)]
+    return [listing for listing in made if listing.rows]
 
 
 def _workspace(report: dict[str, Any]) -> Listing:
@@ -156,7 +171,7 @@ def _pictures(folders: list[dict[str, Any]]) -> str:
 
 def _candidates(report: dict[str, Any]) -> Listing:
     told = report["candidates"]
-    streams = told["by_stream"]
+    streams = {name: states for name, states in told["by_stream"].items() if name != "gold" or any(states.values())}
     rows = [
         (state.replace("_", " "), *(f"{streams[stream][state]:,}" for stream in streams), f"{total:,}")
         for state, total in told["by_state"].items()
@@ -165,12 +180,34 @@ def _candidates(report: dict[str, Any]) -> Listing:
     return Listing("Candidates", ("state", *streams, "all"), rows)
 
 
+def _overlap(report: dict[str, Any]) -> Listing:
+    """Where more than one person is asked: what that cost, and what asking the last one only at need saved."""
+    rows = [
+        (o["overlap"], *(f"{o[key]:,}" for key in ("candidates", "settled", "votes")), _saved(o))
+        for o in report["overlap"]
+    ]
+    worth = any(o["overlap"] != "1" for o in report["overlap"])
+    return Listing("Overlap", ("people asked", "candidates", "settled", "votes", "votes saved"), rows if worth else [])
+
+
+def _saved(told: dict[str, Any]) -> str:
+    if "+" not in told["overlap"] or told["saved_share"] is None:
+        return "–"
+    return f"{told['saved']:,} ({told['saved_share']:.1%})"
+
+
 def _people(report: dict[str, Any]) -> Listing:
     rows = [
-        (p["name"], p["role"], _minute(p["last_at"]), *(f"{p['decisions'][kind]:,}" for kind in _DECISIONS))
+        (
+            p["name"],
+            p["role"],
+            _minute(p["last_at"]),
+            *(f"{p['decisions'][kind]:,}" for kind in _DECISIONS),
+            f"{p['time']['seconds_per_card']:.1f}" if p["time"] else "–",
+        )
         for p in report["people"]
     ]
-    return Listing("People", ("name", "role", "last (UTC)", *_DECISIONS), rows, left=3)
+    return Listing("People", ("name", "role", "last (UTC)", *_DECISIONS, "s/card"), rows, left=3)
 
 
 def _sessions(report: dict[str, Any]) -> Listing:

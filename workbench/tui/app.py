@@ -69,6 +69,14 @@ class NegwbApp(HouseApp):
         """Nobody listens any more."""
         self.desk.news = lambda: None
 
+    def on_app_blur(self) -> None:
+        """The terminal went to the background (where it tells): nobody looks at the card."""
+        self.desk.attention.look_away()
+
+    def on_app_focus(self) -> None:
+        """And is in front again."""
+        self.desk.attention.stir()
+
     def on_deck_spoke(self) -> None:
         """For the screen that shows cards."""
         for screen in self.screen_stack:
@@ -81,6 +89,8 @@ class NegwbApp(HouseApp):
         Textual would send keys that arrive together all to the card, and what is typed right behind `e` or `/` would
         be lost instead of going into the dialog. Nothing on a card has the focus, so no widget is passed over.
         """
+        if isinstance(event, events.Key | events.MouseEvent):
+            self.desk.attention.stir()
         if isinstance(event, events.Key) and not event.is_forwarded and (cards := self._cards) is not None:
             self.app_focus = True
             cards.hear_key(event.key)

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from curation_db import indexing
-from curation_db.cards import load_card
+from curation_db.cards import card_for
 from curation_db.errors import RecordError
 from curation_db.history import Past
 from curation_db.ordering import Policy
@@ -24,9 +24,11 @@ from curation_db.review import Done, Reviewer, Shown
 from curation_db.store import Store
 from curation_db.words import Kind, Reason, State, Stream
 from workbench.tui import reads
+from workbench.tui.attention import Attention
 from workbench.tui.deck import Deck
 from workbench.tui.pace import Progress
 from workbench.tui.refreshing import Refreshing
+from workbench.tui.rulings import Ruling, ruling
 from workbench.tui.sitting import DeskSettings, Pictures, Ready, Summary, Way
 from workbench.tui.tally import Tally
 
@@ -54,10 +56,11 @@ class Desk:
         self.current: Ready | None = None
         self._store = store
         self._pictures = pictures
-        self._clock = clock
+        self.attention = Attention(clock)
+        """To be told every sign of life."""
         self._queue = Queue(
             store, actor, ordering=Policy.parse(self.settings.ordering).name, audit_share=self.settings.audit_share,
-            only=self.settings.only, lease_seconds=self.settings.lease_seconds,
+            gold_share=self.settings.gold_share, only=self.settings.only, lease_seconds=self.settings.lease_seconds,
         )  # fmt: skip
         self._reviewer = Reviewer(store, actor)
         self._refreshing = Refreshing(store, Policy.parse(self.settings.ordering))
@@ -70,9 +73,8 @@ class Desk:
         self._unindexed = True
         """Texts may have come that the search does not know: an edit, or an import that was cut short."""
         self._tally = Tally(store, actor.name)
-        self._since = clock()
-        self._spent: dict[int, float] = {}
-        """Seconds that cards were looked at before they were put aside."""
+        self._seen_before = False
+        """The card in the seat is there again, after an undo."""
 
     # -- the sitting --------------------------------------------------------------------------------------------
 
@@ -149,10 +151,13 @@ class Desk:
         """
         ready = self._decidable()
         number, shown = ready.card.candidate_id, self._shown(ready)
-        if _changes_an_audit_label(ready, kind):
-            done = self._reviewer.flip(number, kind, reason=reason, shown=shown)
-        else:
-            done = self._reviewer.decide(number, kind, reason=reason, shown=shown)
+        match ruling(ready, kind, self.actor.role):
+            case Ruling.FLIP:
+                done = self._reviewer.flip(number, kind, reason=reason, shown=shown)
+            case Ruling.ADJUDICATION:
+                done = self._reviewer.adjudicate(number, kind, reason=reason, shown=shown)
+            case Ruling.VOTE:
+                done = self._reviewer.decide(number, kind, reason=reason, shown=shown)
         self._decided(ready, kind, done)
         return done
 
@@ -187,7 +192,8 @@ class Desk:
         """Go on to the next card where somebody else's edit has replaced this one meanwhile; whether it has."""
         ready = self._seated()
         with self._store.read() as connection:
-            replaced = load_card(connection, ready.card.candidate_id).state is State.SUPERSEDED
+            card = card_for(connection, ready.card.candidate_id, self.actor.name)
+        replaced = card.state is State.SUPERSEDED
         if replaced:
             self._give_back(ready.card.candidate_id)
             self._empty_seat()
@@ -201,7 +207,8 @@ class Desk:
             return None
         self._trail.clear()
         self._tally.recount()
-        self._seat_undone(done.candidate_id, settled=done.standing.state not in _OPEN)
+        self._seat_undone(done.candidate_id, settled=done.standing.state not in _OPEN and done.known is None)
+        self._seen_before = True
         return done.kind
 
     def redo(self) -> Kind | None:
@@ -264,7 +271,7 @@ class Desk:
             return
         with self._store.read() as connection:
             past = reads.standing_decision(connection, self.actor.name, candidate_id)
-            card = load_card(connection, candidate_id)
+            card = card_for(connection, candidate_id, self.actor.name)
         leased = card.state in _OPEN
         if leased:
             self._queue.retake(candidate_id)
@@ -287,15 +294,15 @@ class Desk:
         return ready
 
     def _shown(self, ready: Ready) -> Shown:
-        spent = self._spent_on(ready)
+        spent = self.attention.on(ready.card.candidate_id)
         return Shown(ready.stream, blind=ready.hidden, elapsed_ms=round(spent * 1000), leased=ready.leased)
 
-    def _spent_on(self, ready: Ready) -> float:
-        return self._spent.get(ready.card.candidate_id, 0.0) + self._clock() - self._since
-
     def _decided(self, ready: Ready, kind: Kind, done: Done) -> None:
-        self._tally.decided(kind, self._spent_on(ready), ready.card.state, done)
-        self._spent.pop(ready.card.candidate_id, None)
+        number = ready.card.candidate_id
+        first_look = ready.way is Way.QUEUE and ready.path is not None and not self._seen_before
+        self._tally.decided(kind, self.attention.on(number), ready.card.state, done, first_look=first_look)
+        self.attention.turn_to(None)
+        self.attention.forget(number)
         self._empty_seat()
         self._forward()
 
@@ -312,10 +319,12 @@ class Desk:
             ready = replace(ready, thumbnail=self._pictures.thumbnail(ready.card, ready.path))
         self.current = ready
         self._deck.in_hand = ready.card.candidate_id if ready.leased else None
-        self._since = self._clock()
+        self._seen_before = False
+        self.attention.turn_to(ready.card.candidate_id)
 
     def _empty_seat(self) -> None:
         self.current = None
+        self.attention.turn_to(None)
         self._deck.in_hand = None
 
     def _put_aside(self) -> None:
@@ -323,7 +332,6 @@ class Desk:
         ready = self.current
         if ready is None:
             return
-        self._spent[ready.card.candidate_id] = self._spent_on(ready)
         self._empty_seat()
         if ready.way is Way.QUEUE and ready.leased:
             # Without its picture: hundreds may lie there after as many undos, and decoding again is cheap.
@@ -360,7 +368,7 @@ class Desk:
         """Read the seat's card anew and keep the rest, but for `changed`."""
         ready = self._seated()
         with self._store.read() as connection:
-            card = load_card(connection, ready.card.candidate_id)
+            card = card_for(connection, ready.card.candidate_id, self.actor.name)
         self.current = replace(ready, card=card, **changed)  # type: ignore[arg-type]
         self._deck.in_hand = card.candidate_id if self.current.leased else None
 
@@ -373,7 +381,7 @@ class Desk:
 
     def _load(self, candidate_id: int, *, way: Way, leased: bool, past: Past | None = None) -> Ready:
         with self._store.read() as connection:
-            card = load_card(connection, candidate_id)
+            card = card_for(connection, candidate_id, self.actor.name)
             audit = reads.is_audit(connection, candidate_id)
         path = self._pictures.locate(card)
         revealed = self.settings.reveal and past is not None and past.labels
@@ -387,12 +395,6 @@ class Desk:
             leased=leased,
             past=past,
         )
-
-
-def _changes_an_audit_label(ready: Ready, kind: Kind) -> bool:
-    """An audit's label stays the decision before any reveal, so changing one's mind is an event of its own kind."""
-    labelled = ready.past is not None and ready.past.labels
-    return ready.stream is Stream.AUDIT and labelled and kind in (Kind.ACCEPT, Kind.REJECT)
 
 
 def _no_news() -> None:

@@ -13,9 +13,14 @@ from curation_db.words import Kind
 
 LONGEST_LOOK = 60.0
 """Seconds of one card that count at most."""
+HASTY_SECONDS = 0.4
+"""Saying of a photograph whether something is in it takes people 0.4 s and more when they do nothing else; whoever
+decides about a picture and a sentence sooner has not seen them."""
 _WINDOW = 50
 _FEWEST = 3
 STREAK = 6
+
+_JUDGED = frozenset({Kind.ACCEPT, Kind.REJECT, Kind.UNSURE})
 
 GLYPHS: dict[Kind, str] = {
     Kind.ACCEPT: "✓",
@@ -51,6 +56,8 @@ class Progress:
     """Decisions per hour at this sitting's pace; none before there are a few."""
     streak: tuple[Kind, ...] = ()
     """The person's last decisions, oldest first."""
+    hasty: bool = False
+    """The last decision came sooner than its picture can be seen."""
 
 
 class Pace:
@@ -59,9 +66,16 @@ class Pace:
     def __init__(self) -> None:
         self._looks: deque[float] = deque(maxlen=_WINDOW)
         self.streak: deque[Kind] = deque(maxlen=STREAK)
+        self.hasty = False
+        """True from the first decision of a burst that came too soon until one that did not: it is said once."""
 
-    def decided(self, kind: Kind, seconds: float) -> None:
-        """A decision after looking at the card for so long."""
+    def decided(self, kind: Kind, seconds: float, *, first_look: bool = False) -> None:
+        """A decision after looking at the card for so long.
+
+        `first_look`: its picture was not seen before. Only then can it be too soon; what is skipped is not judged.
+        """
+        if kind in _JUDGED:
+            self.hasty = first_look and seconds < HASTY_SECONDS
         self._looks.append(min(seconds, LONGEST_LOOK))
         self.streak.append(kind)
 

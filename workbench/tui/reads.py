@@ -5,6 +5,7 @@ Reads only. Each costs an index look-up or a count over an index; none is on the
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -20,6 +21,11 @@ _STANDS = """
     NOT EXISTS (SELECT 1 FROM event u WHERE u.undo_of = e.seq
                 AND NOT EXISTS (SELECT 1 FROM event r WHERE r.undo_of = u.seq))
 """
+_STATES = text("SELECT state, count(*) FROM candidate_state GROUP BY state")
+_UNSETTLED_GOLD = text("""
+    SELECT s.state, count(*) FROM gold k JOIN candidate_state s ON s.candidate_id = k.candidate_id
+    WHERE s.state IN ('open', 'needs_more', 'unsure') GROUP BY s.state
+""")
 _OWN_EDIT = text(f"""
     SELECT child_id FROM event e WHERE candidate_id = :id AND kind = 'edit' AND actor = :actor AND {_STANDS}
 """)
@@ -41,9 +47,13 @@ def anything(connection: Connection) -> bool:
 
 
 def counts(connection: Connection) -> dict[State, int]:
-    """How many candidates are in each state; counts over an index, so not for every key."""
-    rows = connection.execute(text("SELECT state, count(*) FROM candidate_state GROUP BY state"))
-    return {State(state): number for state, number in rows}
+    """How many candidates are in each state; counts over an index, so not for every key.
+
+    Without those whose answer is known and that nothing has settled: nobody's decision is waited for.
+    """
+    counted = Counter({State(state): number for state, number in connection.execute(_STATES)})
+    counted.subtract({State(state): number for state, number in connection.execute(_UNSETTLED_GOLD)})
+    return dict(+counted)
 
 
 def is_audit(connection: Connection, candidate_id: int) -> bool:
@@ -111,8 +121,10 @@ def sitting_counts(connection: Connection, actor: str, session: str) -> dict[Kin
 def matches(connection: Connection, candidate_ids: list[int]) -> list[Match]:
     """These candidates as a list shows them, in the order given."""
     rows = connection.execute(
-        text("""SELECT c.id, c.text, c.concept, s.state FROM candidate c
-                JOIN candidate_state s ON s.candidate_id = c.id WHERE c.id IN :ids""").bindparams(
+        # a state may tell the answer that somebody has yet to give
+        text("""SELECT c.id, c.text, c.concept, CASE WHEN s.state != 'superseded'
+                AND EXISTS (SELECT 1 FROM gold k WHERE k.candidate_id = c.id) THEN 'open' ELSE s.state END AS state
+                FROM candidate c JOIN candidate_state s ON s.candidate_id = c.id WHERE c.id IN :ids""").bindparams(
             bindparam("ids", expanding=True)
         ),
         {"ids": candidate_ids},

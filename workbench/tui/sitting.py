@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from curation_db.cards import Card
 from curation_db.history import Past
 from curation_db.leases import LEASE_SECONDS
-from curation_db.queue import AUDIT_SHARE
+from curation_db.queue import AUDIT_SHARE, GOLD_SHARE
 from curation_db.words import Kind, State, Stream
 
 if TYPE_CHECKING:
@@ -71,6 +71,7 @@ class DeskSettings:
 
     ordering: str = "conflict"
     audit_share: float = AUDIT_SHARE
+    gold_share: float = GOLD_SHARE
     only: Stream | None = None
     """Serve nothing but this stream."""
     blind: bool = False

@@ -25,14 +25,14 @@ class Tally:
     @property
     def progress(self) -> Progress:
         """Where the work stands."""
-        return Progress(self._decided, self._total, self._pace.per_hour, tuple(self._pace.streak))
+        return Progress(self._decided, self._total, self._pace.per_hour, tuple(self._pace.streak), self._pace.hasty)
 
-    def decided(self, kind: Kind, seconds: float, before: State, done: Done) -> None:
-        """A decision after looking for so long at a card whose state was `before`."""
-        self._pace.decided(kind, seconds)
+    def decided(self, kind: Kind, seconds: float, before: State, done: Done, *, first_look: bool) -> None:
+        """A decision after looking for so long at a card whose state was `before`; `first_look`: see `Pace`."""
+        self._pace.decided(kind, seconds, first_look=first_look)
         if done.child_id is not None:  # the child takes its parent's place; decided where the edit was its accept
             self._count()
-        else:
+        elif done.known is None:  # an answer that is known anyway settles nothing
             self._decided += (done.standing.state in reads.SETTLED) - (before in reads.SETTLED)
 
     def recount(self) -> None:

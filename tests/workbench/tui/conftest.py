@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -47,8 +48,9 @@ def sit(make_house: Make) -> Iterator[Callable[..., Desk]]:
         store = open_store(house.root / "curation.db")  # a store of its own, as a new process has
         folders = PictureFolders(house.root, {"small": ("pictures",)})
         pictures = Pictures(folders.locate, ThumbnailCache((200, 200)).get)
+        clock = settings.pop("clock", time.monotonic)
         told = DeskSettings(**{"ordering": "oldest", "audit_share": 0.0, **settings})
-        desk = Desk(store, begin_session(store, name, version="test"), pictures, told)
+        desk = Desk(store, begin_session(store, name, version="test"), pictures, told, clock=clock)
         desk.start()
         desks.append((desk, store))
         return desk

@@ -21,10 +21,12 @@ from textual.screen import Screen
 from textual.widgets import Static
 
 from curation_db.errors import RecordError
+from curation_db.gold import ANSWERS
 from curation_db.text import display_text
-from curation_db.words import Kind, Question, Reason, Stream
+from curation_db.words import Kind, Reason, Stream
 from workbench.tui.actions import ActionMap, Place
 from workbench.tui.bindings import bind
+from workbench.tui.feedback import feedback, revealed
 from workbench.tui.pace import GLYPHS
 from workbench.tui.sitting import Ready, Way
 from workbench.tui.widgets.card import CardView
@@ -36,7 +38,6 @@ from workbench.tui.widgets.status import Status, StatusLine
 if TYPE_CHECKING:
     from textual.notifications import SeverityLevel as Severity
 
-    from curation_db.cards import Card
     from curation_db.review import Done
     from workbench.tui.desk import Desk
     from workbench.tui.reads import Match
@@ -168,15 +169,13 @@ class CurateScreen(Screen[None]):
     async def _decide(self, kind: Kind, reason: Reason | None = None) -> None:
         ready = self.shown
         done = await self._at_desk(lambda: self.desk.decide(kind, reason))
-        if done is not None and ready is not None and self.desk.settings.reveal and ready.hidden:
-            self._reveal(ready.card)
-
-    def _reveal(self, card: Card) -> None:
-        """What the judges say about the audit card that was just decided."""
-        said = [f"{o.judge} {o.p:.2f}" for o in card.opinions if o.question is Question.PRESENT and o.p is not None]
-        if said:
-            hint = f"P({card.concept or 'it'} is there)"
-            self.tell(f"the judges: {' · '.join(said)}", hint=f"{hint}; looking back you can change your mind")
+        if done is None or ready is None:
+            return
+        if done.known is not None and kind in ANSWERS:
+            right, line = feedback(done.known, kind)
+            self.tell(line, severity="information" if right else "warning")
+        elif self.desk.settings.reveal and ready.hidden and (said := revealed(ready.card)):
+            self.tell(said, hint="looking back you can change your mind")
 
     async def action_undo(self) -> None:
         """Take back one's last act."""

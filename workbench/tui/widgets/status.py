@@ -12,6 +12,7 @@ from curation_db.text import display_text
 from curation_db.words import Kind
 from workbench.tui.pace import GLYPHS, Progress
 
+_HASTY, _HASTY_SHORT = "⚠ faster than a picture can be seen", "⚠ too fast"
 _TONES = {Kind.ACCEPT: "$text-success", Kind.REJECT: "$text-error", Kind.UNSURE: "$text-warning"}
 
 
@@ -69,7 +70,9 @@ def _left(status: Status, drop: int) -> Content:
 
 def _right(progress: Progress, drop: int) -> Content:
     parts = [(f"{progress.decided:,} of {progress.total:,}", "")]
-    if progress.per_hour is not None and drop < 2:
+    if progress.hasty:  # a pace that is none needs no figure
+        parts.append((_HASTY if drop < 2 else _HASTY_SHORT, "$text-warning"))
+    elif progress.per_hour is not None and drop < 2:
         parts.append((f"{progress.per_hour:,}/h", ""))
     line = _dotted(parts)
     if progress.streak and drop < 4:

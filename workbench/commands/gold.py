@@ -1,0 +1,128 @@
+"""`negwb gold`: candidates whose answer is known, mixed in to show everybody how right they are."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from workbench.commands.tables import Listing, show
+from workbench.errors import NothingToDo, UsageError
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from curation_db.gold import Score
+    from curation_db.gold_marks import Marked
+    from workbench.paths import Workspace
+
+_EPILOG = """\b
+Examples:
+  negwb import checked.csv --map gold=answer   answers of a file: accept, reject, or the reason of a rejection
+  negwb gold --from-adjudicated                and those that an adjudicator has given
+  negwb gold                                   how many there are, and everybody's score
+  negwb gold --clear                           none any more: they are ordinary candidates again
+"""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(epilog=_EPILOG)(gold)
+
+
+def gold(
+    context: typer.Context,
+    adjudicated: Annotated[
+        bool, typer.Option("--from-adjudicated", help="Also take the candidates that an adjudicator has settled.")
+    ] = False,
+    clear: Annotated[bool, typer.Option("--clear", help="Make ordinary candidates of all of them again.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Show the cards with a known answer, and how often each person was right.
+
+    They look like any other card, and come as [curate] gold_share of negwb.toml says, as many to accept as to reject.
+    The answer is told after the decision; the first one counts. No answer is a vote: it settles nothing.
+    """
+    from workbench.paths import find_workspace  # noqa: PLC0415
+
+    if adjudicated and clear:
+        raise UsageError("--clear takes away what --from-adjudicated would add", hint="take one of the two")
+    workspace = find_workspace(context.obj)
+    if adjudicated or clear:
+        _change(workspace, clear=clear)
+    _tell(workspace, as_json=as_json)
+
+
+def _change(workspace: Workspace, *, clear: bool) -> None:
+    from curation_db.backup import back_up  # noqa: PLC0415
+    from curation_db.gold_marks import mark_adjudicated, unmark_all  # noqa: PLC0415
+    from curation_db.store import open_store  # noqa: PLC0415
+
+    with open_store(workspace.database) as store:
+        if clear:
+            back_up(workspace.database, before="gold-clear")  # where the answers came from is nowhere else
+            typer.echo(f"negwb: {unmark_all(store):,} are ordinary candidates again", err=True)
+            return
+        _say_marked(mark_adjudicated(store))
+
+
+def _say_marked(done: Marked) -> None:
+    if not done.new and not done.audit:
+        raise NothingToDo(
+            "no candidate that an adjudicator has settled is left",
+            hint="negwb curate --role adjudicator; / finds a card, and a or x on a settled one is the final word",
+        )
+    aside = f"; {done.audit:,} are kept for the audit, and stay there" if done.audit else ""
+    typer.echo(f"negwb: the answer to {done.new:,} more is known{aside}", err=True)
+
+
+def _tell(workspace: Workspace, *, as_json: bool) -> None:
+    from curation_db.store import open_to_read  # noqa: PLC0415
+
+    with open_to_read(workspace.database) as store, store.read() as connection:
+        report = gold_report(connection)
+    if as_json:
+        typer.echo(json.dumps(report))
+        return
+    if not any(report["candidates"].values()):
+        typer.echo("negwb: no answers are known: negwb import FILE --map gold=COLUMN", err=True)
+        return
+    show([each for each in (_held(report), scores_listing(report)) if each.rows])
+
+
+def gold_report(connection: Connection) -> dict[str, Any]:
+    """What is gold, and the scores; as `--json` prints it."""
+    from curation_db.gold import held, scores  # noqa: PLC0415
+
+    return {"candidates": asdict(held(connection)), "scores": [_score(each) for each in scores(connection)]}
+
+
+def _score(score: Score) -> dict[str, Any]:
+    share = score.share
+    told = {**asdict(score), "answers": score.answers}
+    return {**told, "share": share.estimate, "low": share.low, "high": share.high}
+
+
+def _held(report: dict[str, Any]) -> Listing:
+    words = {"accept": "to accept", "reject": "to reject", "edited": "replaced by an edit"}
+    rows = [(words[name], f"{count:,}") for name, count in report["candidates"].items() if count or name != "edited"]
+    return Listing("Known answers", ("answer", "candidates"), rows)
+
+
+def scores_listing(report: dict[str, Any]) -> Listing:
+    """Everybody's score, as `negwb status` shows it too."""
+    rows = [
+        (
+            s["name"],
+            f"{s['right']:,} of {s['answers']:,}",
+            f"{s['share']:.0%}",
+            f"{s['low']:.0%}–{s['high']:.0%}",
+            f"{s['wrongly_accepted']:,}",
+            f"{s['wrongly_rejected']:,}",
+        )
+        for s in report["scores"]
+    ]
+    headers = ("name", "right", "share", "95% interval", "wrongly accepted", "wrongly rejected")
+    return Listing("Right where the answer is known", headers, rows)

@@ -1,0 +1,22 @@
+"""What a person is told about a card once it is decided, and never before. Pure; shown through `display_text`."""
+
+from __future__ import annotations
+
+from curation_db.cards import Card
+from curation_db.gold import Known
+from curation_db.words import REASON_TEXTS, Kind, Question
+
+
+def feedback(known: Known, said: Kind) -> tuple[bool, str]:
+    """Whether that was right, and the line that tells; `said`: accept or reject."""
+    word = "accept" if known.kind is Kind.ACCEPT else "reject"
+    why = f": {REASON_TEXTS[known.reason]}" if known.reason else ""
+    if said is known.kind:
+        return True, f"✓ right: the answer to that card was known ({word}{why})"
+    return False, f"✗ the answer to that card was known: {word}{why}"
+
+
+def revealed(card: Card) -> str:
+    """What the judges say about an audit card; "" where they say nothing."""
+    said = [f"{o.judge} {o.p:.2f}" for o in card.opinions if o.question is Question.PRESENT and o.p is not None]
+    return f"the judges: {' · '.join(said)} — P({card.concept or 'it'} is there)" if said else ""
