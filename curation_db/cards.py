@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 from sqlalchemy import Connection, text
 
 from curation_db import history
 from curation_db.errors import RecordError
 from curation_db.gold import conceals
-from curation_db.lint import Finding, Subject, lint
+from curation_db.lint import DEFAULTS, Context, Finding, LintSettings, Subject, lint, near_key, same_key
 from curation_db.words import NegationType, Question, State
 
 SIBLINGS_SHOWN = 20
@@ -92,6 +93,11 @@ _OPINIONS = text("""
 _SIBLINGS = text("""
     SELECT text FROM caption WHERE image_id = :image AND id IS NOT :caption ORDER BY id LIMIT :count
 """)
+_OTHERS = text("""
+    SELECT c.text FROM candidate c JOIN candidate_state s ON s.candidate_id = c.id
+    WHERE c.image_id = :image AND c.id != :id AND s.state != 'superseded' LIMIT 50
+""")
+"""Fifty are enough to see that a text stands there twice, and cost a millisecond."""
 _OBJECTS = text(
     "SELECT category, count AS number FROM image_object WHERE image_id = :image ORDER BY number DESC, category"
 )
@@ -102,21 +108,23 @@ _NOTES = text("""
 """)
 
 
-def card_for(connection: Connection, candidate_id: int, person: str) -> Card:
+def card_for(connection: Connection, candidate_id: int, person: str, checks: LintSettings = DEFAULTS) -> Card:
     """The card as this person may see it: where the answer is known and still to be given, nothing tells it.
 
     Raises:
         RecordError: there is no such candidate.
     """
     if not conceals(connection, candidate_id, person):
-        return load_card(connection, candidate_id)
-    card = load_card(connection, candidate_id, notes_of=person)
+        return load_card(connection, candidate_id, checks=checks)
+    card = load_card(connection, candidate_id, notes_of=person, checks=checks)
     state = card.state if card.state is State.SUPERSEDED else State.OPEN
     return replace(card, state=state, flagged=history.own_flag(connection, candidate_id, person) is not None)
 
 
-def load_card(connection: Connection, candidate_id: int, *, notes_of: str | None = None) -> Card:
-    """The card of this candidate; `notes_of`: with nobody else's notes.
+def load_card(
+    connection: Connection, candidate_id: int, *, notes_of: str | None = None, checks: LintSettings = DEFAULTS
+) -> Card:
+    """The card of this candidate; `notes_of`: with nobody else's notes; `checks`: the rules that are asked.
 
     Raises:
         RecordError: there is no such candidate.
@@ -152,13 +160,24 @@ def load_card(connection: Connection, candidate_id: int, *, notes_of: str | None
         opinions=_opinions(connection, candidate_id),
         siblings=siblings,
         objects=objects,
-        findings=lint(subject),
+        findings=lint(subject, context=_on_the_picture(connection, row), settings=checks),
         state=State(row.state),
         flagged=bool(row.flagged),
         notes=tuple(r.note for r in connection.execute(_NOTES, {"id": candidate_id, "actor": notes_of}))
         if row.notes
         else (),
     )
+
+
+def _on_the_picture(connection: Connection, row: Any) -> Context:
+    """What the picture's other candidates say; what is frequent in the whole record is not asked here (`survey`)."""
+    told = connection.execute(_OTHERS, {"image": row.image_id, "id": row.id}).scalars().all()
+    if not told:
+        return Context(candidates=1, same_concept=0)
+    same, near = same_key(row.text), near_key(row.text)
+    same_here = sum(same_key(other) == same for other in told)
+    near_here = sum(near_key(other) == near for other in told) - same_here
+    return Context(candidates=len(told) + 1, same_concept=0, same_here=same_here, near_here=near_here)
 
 
 def _siblings(connection: Connection, image_id: int, caption_id: int | None) -> tuple[str, ...]:

@@ -17,7 +17,9 @@ _OVERLAPS = text("""
     FROM candidate c JOIN (
         SELECT candidate_id, accepts, rejects, wanted = 0 AND state != 'superseded' AND accepts + rejects > 0 AS settled
         FROM candidate_state
-    ) s ON s.candidate_id = c.id GROUP BY c.overlap ORDER BY c.overlap
+    ) s ON s.candidate_id = c.id
+    WHERE s.accepts + s.rejects > 0 OR NOT EXISTS (SELECT 1 FROM gold k WHERE k.candidate_id = c.id)
+    GROUP BY c.overlap ORDER BY c.overlap
 """)
 # An edit is one act of two events where it also accepts its child; the time stands with both.
 _TIMES = text("""

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection, text
 
+from curation_db.lint import DEFAULTS, LintSettings
 from curation_db.signals import Signal, Stands, signals_of, stands_of
 from curation_db.store import Store
 
@@ -115,8 +116,9 @@ class Progress:
 class Refresher:
     """Works a policy out, a batch at a time; anybody may, and may stop at any time: the next one goes on."""
 
-    def __init__(self, store: Store, policy: Policy) -> None:
-        self._store, self._policy = store, policy
+    def __init__(self, store: Store, policy: Policy, checks: LintSettings = DEFAULTS) -> None:
+        """`checks`: which warnings count."""
+        self._store, self._policy, self._checks = store, policy, checks
         self._wanted = frozenset(signal for signal, _ in policy.weights)
         self._stands: Stands | None = None
         """Counted once for a pass over all candidates: it costs a look at every row."""
@@ -149,7 +151,8 @@ class Refresher:
                 text("SELECT id FROM candidate WHERE id > :upto ORDER BY id LIMIT :count"),
                 {"upto": upto, "count": count},
             ).scalars().all()  # fmt: skip
-            _place(connection, self._policy, ids, signals_of(connection, ids, self._wanted, self._stands))
+            values = signals_of(connection, ids, self._wanted, self._stands, self._checks)
+            _place(connection, self._policy, ids, values)
             _note(connection, self._policy, _Done(ids[-1] if ids else newest, newest if upto == 0 else done.counted))
         return True
 

@@ -11,11 +11,11 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
 
 from sqlalchemy import Connection, bindparam, text
 
-from curation_db.lint import Subject, lint
+from curation_db.lint import DEFAULTS, LintSettings, lint
+from curation_db.subjects import candidate_rows, subjects_of
 
 THRESHOLD = 0.5
 """Of P(present): where a judge's no turns into a yes."""
@@ -61,13 +61,17 @@ def _counts(connection: Connection, column: str) -> dict[str | None, int]:
 
 
 def signals_of(
-    connection: Connection, ids: Sequence[int], wanted: Collection[Signal], stands: Stands
+    connection: Connection,
+    ids: Sequence[int],
+    wanted: Collection[Signal],
+    stands: Stands,
+    checks: LintSettings = DEFAULTS,
 ) -> dict[int, dict[Signal, float]]:
     """The wanted signals of these candidates, by id; ids of none are left out."""
-    rows = {row.id: row for row in connection.execute(_CANDIDATES, {"ids": list(ids)})}
+    rows = {row.id: row for row in candidate_rows(connection, ids)}
     values: dict[int, dict[Signal, float]] = {number: {} for number in rows}
     judged = _judged(connection, ids) if {Signal.CONFLICT, Signal.THRESHOLD} & set(wanted) else {}
-    warned = _warnings(connection, rows) if Signal.LINT in wanted else {}
+    subjects = subjects_of(connection, list(rows.values())) if Signal.LINT in wanted else {}
     for number, row in rows.items():
         own = values[number]
         ps = judged.get(number, [])
@@ -78,7 +82,8 @@ def signals_of(
                 case Signal.THRESHOLD:
                     own[signal] = nearness(ps)
                 case Signal.LINT:
-                    own[signal] = min(1.0, warned[number] / _MANY_WARNINGS)
+                    warnings = sum(not finding.ok for finding in lint(subjects[number], settings=checks))
+                    own[signal] = min(1.0, warnings / _MANY_WARNINGS)
                 case Signal.RARE_CUE:
                     own[signal] = rarity(stands.cues.get(_lower(row.cue), 1), stands.total)
                 case Signal.RARE_CONCEPT:
@@ -112,19 +117,9 @@ def draw(source_id: int, key: str) -> float:
     return int.from_bytes(hashlib.blake2b(told, digest_size=8).digest(), "big") / 2**64
 
 
-_CANDIDATES = text("""
-    SELECT c.id, c.source_id, c.key, c.text, c.concept, c.cue, c.tokens, c.image_id, c.caption_id, t.text AS caption
-    FROM candidate c LEFT JOIN caption t ON t.id = c.caption_id WHERE c.id IN :ids
-""").bindparams(bindparam("ids", expanding=True))
 _VERDICTS = text("""
     SELECT candidate_id, p FROM verdict WHERE candidate_id IN :ids AND question = 'present' AND p IS NOT NULL
 """).bindparams(bindparam("ids", expanding=True))
-_SIBLINGS = text("SELECT id, image_id, text FROM caption WHERE image_id IN :images").bindparams(
-    bindparam("images", expanding=True)
-)
-_OBJECTS = text("SELECT image_id, category, count AS n FROM image_object WHERE image_id IN :images").bindparams(
-    bindparam("images", expanding=True)
-)
 
 
 def _judged(connection: Connection, ids: Sequence[int]) -> dict[int, list[float]]:
@@ -132,27 +127,6 @@ def _judged(connection: Connection, ids: Sequence[int]) -> dict[int, list[float]
     for row in connection.execute(_VERDICTS, {"ids": list(ids)}):
         found[row.candidate_id].append(row.p)
     return found
-
-
-def _warnings(connection: Connection, rows: Mapping[int, Any]) -> dict[int, int]:
-    """How many checks warn about each candidate."""
-    images = sorted({row.image_id for row in rows.values()})
-    captions: dict[int, list[tuple[int, str]]] = defaultdict(list)
-    for row in connection.execute(_SIBLINGS, {"images": images}):
-        captions[row.image_id].append((row.id, row.text))
-    objects: dict[int, dict[str, int]] = defaultdict(dict)
-    for row in connection.execute(_OBJECTS, {"images": images}):
-        objects[row.image_id][row.category] = row.n
-    return {number: _warned(row, captions, objects) for number, row in rows.items()}
-
-
-def _warned(row: Any, captions: Mapping[int, list[tuple[int, str]]], objects: Mapping[int, Mapping[str, int]]) -> int:
-    siblings = tuple(told for number, told in captions[row.image_id] if number != row.caption_id)
-    subject = Subject(
-        text=row.text, concept=row.concept, cue=row.cue, tokens=row.tokens, caption=row.caption,
-        siblings=siblings, objects=objects[row.image_id],
-    )  # fmt: skip
-    return sum(not finding.ok for finding in lint(subject))
 
 
 def _lower(word: str | None) -> str | None:

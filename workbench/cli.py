@@ -26,6 +26,8 @@ class _InOrder(TyperGroup):
         "init",
         "import",
         "curate",
+        "lint",
+        "gold",
         "export",
         "train",
         "bench",
@@ -87,12 +89,13 @@ def _register() -> None:
         gold,
         imports,
         init,
+        lint,
         report,
         status,
         train,
     )
 
-    for module in (demo, init, imports, curate, gold, export, train, bench, report, status, backup, doctor):
+    for module in (demo, init, imports, curate, lint, gold, export, train, bench, report, status, backup, doctor):
         module.register(app)
 
 

@@ -9,10 +9,13 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from workbench.errors import UsageError
 from workbench.toml_edit import folder_line, with_folder
+
+if TYPE_CHECKING:
+    from curation_db.lint import LintSettings
 
 TEMPLATE = """\
 # A workspace of negwb. Every setting is optional; what stands here is its default.
@@ -35,6 +38,14 @@ theme = "negwb-dark"        # negwb-dark, negwb-light, or any theme of Textual
 [curate.keys]
 # Other keys for an action, by its id as the help shows it:
 # accept = "a,enter"
+
+[lint]
+# Rules that are off, by the names that `negwb lint --rules` explains:
+# off = ["over-frequent"]
+# frequent_share = 0.02     # a concept denied in a larger share of the candidates is over-frequent ...
+# frequent_count = 50       # ... if that many deny it
+# most_tokens = 77
+# across_pictures = true    # whether a near-duplicate may stand on another picture
 
 [train]
 # A recipe of your own, by the names of a run's config.json; what is not said is the published one:
@@ -84,6 +95,8 @@ class Settings:
     curate: CurateSettings = field(default_factory=CurateSettings)
     train: Mapping[str, Any] = field(default_factory=dict)
     """Of `trainers.settings.TrainSettings`: the workspace's own defaults; its paths are relative to the workspace."""
+    lint: LintSettings | None = None
+    """Which rules of the lint are asked, and where the counted ones begin; None: as they come."""
 
 
 def read_settings(path: Path) -> Settings:
@@ -110,11 +123,14 @@ def _parse(text: str, path: Path) -> Settings:
         told = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # beside TOML's own: a number of 5,000 digits, brackets without end
         raise UsageError(f"{path}: {error}", hint=_MEND) from error
-    unknown = sorted(told.keys() - {"pictures", "curate", "train"})
+    unknown = sorted(told.keys() - {"pictures", "curate", "lint", "train"})
     if unknown:
-        raise UsageError(f"{path}: unknown table [{unknown[0]}]", hint="known: pictures, curate, train")
+        raise UsageError(f"{path}: unknown table [{unknown[0]}]", hint="known: pictures, curate, lint, train")
     return Settings(
-        _pictures(told.get("pictures", {}), path), _curate(told.get("curate", {}), path), _train(told, path)
+        _pictures(told.get("pictures", {}), path),
+        _curate(told.get("curate", {}), path),
+        _train(told, path),
+        _lint(told.get("lint", {}), path),
     )
 
 
@@ -139,6 +155,19 @@ def _curate(told: Any, path: Path) -> CurateSettings:
             raise UsageError(f"{path}: [curate] has no setting {name!r}", hint=f"known: {', '.join(sorted(known))}")
         _check(name, value, path)
     return CurateSettings(**table)
+
+
+def _lint(told: Any, path: Path) -> LintSettings | None:
+    table = _table(told, "lint", path)
+    if not table:
+        return None
+    from curation_db.errors import RecordError  # noqa: PLC0415 -- most workspaces leave the rules as they are
+    from curation_db.lint import lint_settings  # noqa: PLC0415
+
+    try:
+        return lint_settings(table)
+    except RecordError as error:
+        raise UsageError(f"{path}: {error.message}", hint=error.hint) from error
 
 
 def _table(told: Any, name: str, path: Path) -> dict[str, Any]:

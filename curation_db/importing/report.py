@@ -101,16 +101,15 @@ class ImportReport:
         ]
         nothing = "there is nothing in it" if self.empty else "nothing new"
         said = [f"{display_text(self.file, limit=200)} ({self.format}) as {self.source}: {', '.join(new) or nothing}"]
-        if self.unchanged:
-            said.append(f"{self.unchanged:,} already there")
-        for count, noun, done in (
-            (self.completed, "picture", "completed"),
-            (self.cleaned, "text", "cleaned"),
-            (self.gold, "answer", "known"),
-            (self.gold_in_audit, "known answer", "left aside: kept for the audit"),
+        for count, what in (
+            (self.unchanged, f"{self.unchanged:,} already there"),
+            (self.completed, f"{counted(self.completed, 'picture')} completed"),
+            (self.cleaned, f"{counted(self.cleaned, 'text')} cleaned"),
+            (self.gold, f"{self.gold:,} with a known answer"),
+            (self.gold_in_audit, f"{self.gold_in_audit:,} with an answer that stays aside: the audit has them"),
         ):
             if count:
-                said.append(f"{counted(count, noun)} {done}")
+                said.append(what)
         for counts, what in ((self.rejected, "refused"), (self.kept, "kept with a flaw")):
             if counts:
                 reasons = ", ".join(f"{count:,} {reason}" for reason, count in sorted(counts.items()))

@@ -14,7 +14,8 @@ import pytest
 
 START = "import sys; sys.argv[0] = 'negwb'; from workbench.cli import main; sys.exit(main())"
 COMMANDS = (
-    "demo", "init", "import", "curate", "export", "train", "bench", "report", "status", "backup", "restore", "doctor",
+    "demo", "init", "import", "curate", "lint", "gold", "export", "train", "bench", "report", "status",
+    "backup", "restore", "doctor",
 )  # fmt: skip
 HEAVY = (
     "textual",

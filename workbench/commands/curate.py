@@ -175,6 +175,7 @@ def _login_name() -> str:
 
 def _sit_down(store: Store, workspace: Workspace, settings: Settings, name: str, how: Serving) -> Desk:
     """A desk that is already preparing its first card while the screens are being imported."""
+    from curation_db.lint import DEFAULTS  # noqa: PLC0415
     from curation_db.people import begin_session  # noqa: PLC0415
     from curation_db.text import display_text  # noqa: PLC0415
     from curation_db.words import Role, Stream  # noqa: PLC0415
@@ -204,6 +205,7 @@ def _sit_down(store: Store, workspace: Workspace, settings: Settings, name: str,
             only=Stream(how.only) if how.only else None,
             blind=told.blind if how.blind is None else how.blind,
             reveal=how.reveal,
+            checks=settings.lint or DEFAULTS,
         ),
     )
     desk.start()

@@ -63,7 +63,7 @@ class Desk:
             gold_share=self.settings.gold_share, only=self.settings.only, lease_seconds=self.settings.lease_seconds,
         )  # fmt: skip
         self._reviewer = Reviewer(store, actor)
-        self._refreshing = Refreshing(store, Policy.parse(self.settings.ordering))
+        self._refreshing = Refreshing(store, Policy.parse(self.settings.ordering), self.settings.checks)
         self._deck = Deck(
             self._queue, self._load_claim, news=self._pass_on, depth=self.settings.depth,
             lease_seconds=self.settings.lease_seconds,
@@ -192,7 +192,7 @@ class Desk:
         """Go on to the next card where somebody else's edit has replaced this one meanwhile; whether it has."""
         ready = self._seated()
         with self._store.read() as connection:
-            card = card_for(connection, ready.card.candidate_id, self.actor.name)
+            card = card_for(connection, ready.card.candidate_id, self.actor.name, self.settings.checks)
         replaced = card.state is State.SUPERSEDED
         if replaced:
             self._give_back(ready.card.candidate_id)
@@ -271,7 +271,7 @@ class Desk:
             return
         with self._store.read() as connection:
             past = reads.standing_decision(connection, self.actor.name, candidate_id)
-            card = card_for(connection, candidate_id, self.actor.name)
+            card = card_for(connection, candidate_id, self.actor.name, self.settings.checks)
         leased = card.state in _OPEN
         if leased:
             self._queue.retake(candidate_id)
@@ -368,7 +368,7 @@ class Desk:
         """Read the seat's card anew and keep the rest, but for `changed`."""
         ready = self._seated()
         with self._store.read() as connection:
-            card = card_for(connection, ready.card.candidate_id, self.actor.name)
+            card = card_for(connection, ready.card.candidate_id, self.actor.name, self.settings.checks)
         self.current = replace(ready, card=card, **changed)  # type: ignore[arg-type]
         self._deck.in_hand = card.candidate_id if self.current.leased else None
 
@@ -381,7 +381,7 @@ class Desk:
 
     def _load(self, candidate_id: int, *, way: Way, leased: bool, past: Past | None = None) -> Ready:
         with self._store.read() as connection:
-            card = card_for(connection, candidate_id, self.actor.name)
+            card = card_for(connection, candidate_id, self.actor.name, self.settings.checks)
             audit = reads.is_audit(connection, candidate_id)
         path = self._pictures.locate(card)
         revealed = self.settings.reveal and past is not None and past.labels

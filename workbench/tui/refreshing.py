@@ -6,6 +6,7 @@ import contextlib
 import threading
 
 from curation_db.errors import RecordError
+from curation_db.lint import DEFAULTS, LintSettings
 from curation_db.ordering import Policy, Progress, Refresher
 from curation_db.store import Store
 
@@ -18,8 +19,8 @@ _LOOK_S = 30.0
 class Refreshing:
     """A thread of its own; stopped at any time it loses nothing."""
 
-    def __init__(self, store: Store, policy: Policy) -> None:
-        self._refresher = Refresher(store, policy)
+    def __init__(self, store: Store, policy: Policy, checks: LintSettings = DEFAULTS) -> None:
+        self._refresher = Refresher(store, policy, checks)
         self._policy = policy
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, name="refreshing", daemon=True)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from curation_db.cards import Card
 from curation_db.history import Past
 from curation_db.leases import LEASE_SECONDS
+from curation_db.lint import DEFAULTS, LintSettings
 from curation_db.queue import AUDIT_SHARE, GOLD_SHARE
 from curation_db.words import Kind, State, Stream
 
@@ -77,6 +78,8 @@ class DeskSettings:
     blind: bool = False
     reveal: bool = False
     """Show what the judges say about an audit card once it is decided; a change of mind is then a flip."""
+    checks: LintSettings = DEFAULTS
+    """The rules of the lint that are asked."""
     depth: int = DEPTH
     lease_seconds: float = LEASE_SECONDS
 

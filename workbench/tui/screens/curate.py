@@ -171,6 +171,7 @@ class CurateScreen(Screen[None]):
         done = await self._at_desk(lambda: self.desk.decide(kind, reason))
         if done is None or ready is None:
             return
+        self.app.clear_notifications()  # what was told of the card before must not seem to be about this one
         if done.known is not None and kind in ANSWERS:
             right, line = feedback(done.known, kind)
             self.tell(line, severity="information" if right else "warning")
