@@ -121,7 +121,7 @@ def test_a_file_with_the_line_ends_of_another_system_keeps_them_and_its_permissi
     file.write_bytes(b"[pictures]\r\n# mine\r\n[curate]\r\n")
     file.chmod(0o640)
     add_picture_folder(file, "coco", "x")
-    assert file.read_bytes() == b'[pictures]\r\ncoco = ["x"]\r\n# mine\r\n[curate]\r\n'
+    assert file.read_bytes() == b'[pictures]\r\n# mine\r\ncoco = ["x"]\r\n[curate]\r\n'
     assert file.stat().st_mode & 0o777 == 0o640
 
 
