@@ -146,8 +146,9 @@ def run_curate(
     from workbench.settings import read_settings  # noqa: PLC0415
 
     settings = read_settings(workspace.settings)
+    name = _login_name() if annotator is None else annotator  # an empty one is refused, not taken for the login's
     with open_store(workspace.database) as store:
-        desk = _sit_down(store, workspace, settings, annotator or _login_name(), how or Serving())
+        desk = _sit_down(store, workspace, settings, name, how or Serving())
         try:
             code = _run_app(desk, workspace, settings.curate, images=images, banner=banner)
         finally:
@@ -197,7 +198,7 @@ def _sit_down(store: Store, workspace: Workspace, settings: Settings, name: str,
     desk = Desk(
         store,
         begin_session(store, person, version=version(), role=Role(how.role) if how.role else None),
-        Pictures(folders.locate, ThumbnailCache(_BOX).get),
+        Pictures(folders.locate, ThumbnailCache(_BOX).get, folders.folders),
         DeskSettings(
             ordering=how.order or told.order,
             audit_share=told.audit_share,

@@ -5,8 +5,8 @@ Made in the deck's thread, shown by the screen, changed by nobody.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from curation_db.history import Past
 from curation_db.leases import LEASE_SECONDS
 from curation_db.lint import DEFAULTS, LintSettings
 from curation_db.queue import AUDIT_SHARE, GOLD_SHARE
+from curation_db.text import display_text
 from curation_db.words import Kind, State, Stream
 
 if TYPE_CHECKING:
@@ -88,10 +89,15 @@ class Pictures:
     """Finds and decodes; what the desk needs of `workbench.pictures` and `workbench.tui.pictures`."""
 
     def __init__(
-        self, locate: Callable[[str, str | None], Path | None], decode: Callable[[Path | None, str], Thumbnail]
+        self,
+        locate: Callable[[str, str | None], Path | None],
+        decode: Callable[[Path | None, str], Thumbnail],
+        folders: Callable[[str], Sequence[Path]] | None = None,
     ) -> None:
+        """`folders`: those of a source; where it has none, the card says how to name one."""
         self._locate = locate
         self._decode = decode
+        self._folders = folders
 
     def locate(self, card: Card) -> Path | None:
         """The picture's file."""
@@ -99,4 +105,11 @@ class Pictures:
 
     def thumbnail(self, card: Card, path: Path | None) -> Thumbnail:
         """The picture for the screen; may take a moment."""
-        return self._decode(path, card.picture.file_name or card.picture.key)
+        source = card.picture.source
+        made = self._decode(path, card.picture.file_name or card.picture.key)
+        if path is None and self._folders is not None and not self._folders(source):
+            told = (
+                f"no picture folder of {display_text(source, limit=60)} is known: negwb import FILE --pictures FOLDER"
+            )
+            return replace(made, problem=told)
+        return made

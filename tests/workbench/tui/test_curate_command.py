@@ -59,6 +59,13 @@ def test_settings_that_are_off_are_told_before_anything_opens(make_house: Any, s
     assert house.rows("SELECT * FROM lease") == []
 
 
+def test_an_empty_name_is_not_taken_for_the_login_name(make_house: Any) -> None:
+    """As in --annotator "$UNSET"."""
+    with curate(make_house(1), "--annotator", "") as terminal:
+        assert terminal.end() == 2
+        assert b"an annotator needs a name" in terminal.output
+
+
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGHUP])
 def test_made_to_end_it_gives_its_cards_back(make_house: Any, how: signal.Signals) -> None:
     house = make_house(5)

@@ -10,10 +10,13 @@ from typing import Any
 import pytest
 from support.curating import emptied, here, seated
 
+from curation_db.cards import load_card
 from curation_db.words import Kind, Reason, State, Stream
+from workbench.pictures import PictureFolders
 from workbench.tui.desk import Desk
 from workbench.tui.pace import Pace, sitting_in_words
-from workbench.tui.sitting import Way
+from workbench.tui.pictures import ThumbnailCache
+from workbench.tui.sitting import Pictures, Way
 
 Sit = Callable[..., Desk]
 
@@ -356,3 +359,13 @@ def test_pace_counts_looking_and_no_coffee() -> None:
     assert pace.per_hour is None
     pace.decided(Kind.ACCEPT, 20)
     assert pace.per_hour == 120
+
+
+def test_a_source_without_a_picture_folder_is_told_how_to_name_one(make_house: Any) -> None:
+    house = make_house(1)
+    with house.store.read() as connection:
+        card = load_card(connection, 1)
+    folders = PictureFolders(house.root, {})
+    pictures = Pictures(folders.locate, ThumbnailCache((8, 8)).get, folders.folders)
+    told = pictures.thumbnail(card, pictures.locate(card)).problem
+    assert told == "no picture folder of small is known: negwb import FILE --pictures FOLDER"

@@ -13,7 +13,7 @@ from workbench.tui.sitting import Ready
 from workbench.tui.widgets.field import Field
 from workbench.tui.widgets.judges import JudgesField
 
-HIDDEN_AUDIT = "hidden: an audit card is decided by the picture alone"
+HIDDEN_AUDIT = "hidden: this is an audit card"
 HIDDEN_BLIND = "hidden: this sitting is blind"
 
 
