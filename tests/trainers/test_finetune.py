@@ -243,7 +243,9 @@ def test_vit_b_32_from_an_openai_file_is_trained_and_loads_in_open_clip(tmp_path
         torch.testing.assert_close(ours.encode_texts(texts), expected, atol=2e-6, rtol=0)
         torch.testing.assert_close(ours.encode_images([picture]), image, atol=2e-6, rtol=0)
     assert (expected - before).abs().max() > 1e-3
-    local = open_clip.create_model(f"local-dir:{tmp_path / 'r' / 'model'}")
+    local = open_clip.create_model(f"local-dir:{tmp_path / 'r' / 'model'}").eval()
+    with torch.inference_mode():  # equal weights under the other activation would say something else
+        torch.testing.assert_close(local.encode_text(ids, normalize=True), expected, atol=2e-6, rtol=0)
     assert all(
         torch.equal(a, b) for a, b in zip(local.state_dict().values(), theirs.state_dict().values(), strict=True)
     )

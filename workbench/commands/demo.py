@@ -121,8 +121,8 @@ def _close_the_loop(workspace: Workspace, event: int, seeds: int, further: Furth
     arms = [TUNED, ALL, *([NEGATED_ONLY] if further else [])]
     plan = make_plan(workspace, event=event, arms=arms, seeds=seeds)
     names = ", ".join(folder.name for folder in plan.folders())
-    typer.echo(f"negwb: training {names} (about half a minute each)", err=True)
-    with step_bars() as progress:
+    typer.echo(f"negwb: training {names} (less than a minute each)", err=True)
+    with step_bars(lines=True) as progress:
         train(plan.folders(), progress)
     marks = examine(workspace, plan.folders())
     print_report(gather(workspace, base=marks[BASE][NEGREF].result["model"]["hash"]))
@@ -154,7 +154,7 @@ def _say_what_next(path: Path) -> None:
     typer.echo(f"negwb: your decisions are in {path}. Next:", err=True)
     for words, means in (
         (f"-w {path} export", "freeze what you accepted"),
-        (f"-w {path} train set-001", "half a minute; the demo's recipe stands in negwb.toml"),
+        (f"-w {path} train set-001", "less than a minute; the demo's recipe stands in negwb.toml"),
         (f"-w {path} bench run demo-negref demo-affirm", "base and trained, denied and affirmed phrases"),
         (f"-w {path} report --screen", "what it did, down to the pictures"),
         (f"demo {path}", "go on where you left; with --auto a script does it all"),

@@ -1,0 +1,75 @@
+"""The tiny CLIP that comes with the demo: what is shipped is small and sound, and its script makes it again."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+import torch
+from open_clip.tokenizer import SimpleTokenizer
+from safetensors import safe_open
+
+from trainers.clip_models import load_model
+from workbench.demo.base_model import FOLDER, MODEL_CONFIG, TOLERANCE, BaseRecipe, save_base, train_base
+from workbench.demo.exam import TEST, examine, look, mark
+from workbench.demo.vocabulary import BPE_FILE, write_vocabulary
+
+WEIGHTS = "open_clip_model.safetensors"
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """As the script has it; two that wait for each other cost seconds where another program uses a core."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_what_is_shipped_is_small_and_of_half_precision() -> None:
+    assert (FOLDER / WEIGHTS).stat().st_size <= 1_400_000
+    with safe_open(FOLDER / WEIGHTS, framework="pt") as file:
+        kinds = {file.get_tensor(name).dtype for name in file.keys()}  # noqa: SIM118 -- no mapping
+    assert kinds <= {torch.float16, torch.int64}
+
+
+def test_it_is_what_the_script_describes() -> None:
+    told = json.loads((FOLDER / "metrics.json").read_text())
+    assert told["recipe"] == asdict(BaseRecipe())
+    config = json.loads((FOLDER / "open_clip_config.json").read_text())["model_cfg"]
+    size = config["text_cfg"]["vocab_size"]
+    assert config == MODEL_CONFIG | {"text_cfg": MODEL_CONFIG["text_cfg"] | {"vocab_size": size}}
+    assert size == SimpleTokenizer(bpe_path=str(FOLDER / BPE_FILE)).vocab_size
+
+
+def test_its_vocabulary_is_cut_to_the_words_of_the_world(tmp_path: Path) -> None:
+    again = gzip.decompress(write_vocabulary(tmp_path).read_bytes())
+    assert again == gzip.decompress((FOLDER / BPE_FILE).read_bytes())
+
+
+def test_it_knows_the_things_and_not_the_no() -> None:
+    model = load_model(str(FOLDER))
+    marks = mark(model, look(model, TEST, scenes=60, retrieval=10)).percent()
+    assert (marks["affirm"] >= 95, marks["negref"] <= 10) == (True, True)
+
+
+def test_the_script_makes_the_same_bytes_again(tmp_path: Path) -> None:
+    recipe = BaseRecipe(pictures=32, epochs=1, batch=16)
+    tokenizer = SimpleTokenizer(bpe_path=str(FOLDER / BPE_FILE), context_length=40)
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        save_base(train_base(tokenizer, recipe), tmp_path / name, tokenizer.vocab_size)
+    assert (tmp_path / "one" / WEIGHTS).read_bytes() == (tmp_path / "two" / WEIGHTS).read_bytes()
+    (tmp_path / "one" / BPE_FILE).write_bytes((FOLDER / BPE_FILE).read_bytes())
+    assert load_model(str(tmp_path / "one")).encode_texts(["a dog"]).shape == (1, 64)
+
+
+@pytest.mark.long
+def test_the_figures_beside_it_are_its_own() -> None:
+    told = json.loads((FOLDER / "metrics.json").read_text())
+    for name, value in examine(load_model(str(FOLDER))).items():
+        assert value == pytest.approx(told[name], abs=TOLERANCE), name
