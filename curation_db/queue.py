@@ -196,10 +196,10 @@ class Queue:
         return (row.priority, row.candidate_id) if row else None
 
 
-def waiting(connection: Connection, annotator_id: int) -> dict[str, int]:
+def waiting(connection: Connection, annotator_id: int, only: Stream | None = None) -> dict[str, int]:
     """What the queue still holds for a person: `fresh` cards and `passed` ones (skipped, unsure).
 
-    Fresh cards with a known answer do not count: they come among the others or not at all.
+    `only`: of this stream. Fresh cards with a known answer do not count: they come among the others or not at all.
 
     Counts rows of the queue, so it is for the end of the queue and for `status`, not for the way to the next card.
     """
@@ -211,6 +211,8 @@ def waiting(connection: Connection, annotator_id: int) -> dict[str, int]:
     )
     counts = {"fresh": 0, "passed": 0}
     for row in rows:
+        if only is not None and row.stream != only and (only is Stream.AUDIT or row.stream not in _GOLD_STREAMS):
+            continue
         if passes_of(row.passes, annotator_id):
             counts["passed"] += row.items
         elif row.stream not in _GOLD_STREAMS:

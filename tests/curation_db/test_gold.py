@@ -15,6 +15,7 @@ from support.record import Record, Sitting
 from curation_db import dialect
 from curation_db.cards import card_for, load_card
 from curation_db.exporting.selection import Selection, choose
+from curation_db.exporting.staleness import drift_since
 from curation_db.gold import Held, Known, Score, held, scores
 from curation_db.gold_marks import Marked, mark, mark_adjudicated, unmark_all
 from curation_db.queue import waiting
@@ -139,6 +140,19 @@ class TestServing:
         ana = record.sit("ana", gold_share=1.0, only=Stream.AUDIT)
         assert [claim.candidate_id for claim in ana.queue.claim(5)] == [2]
 
+    def test_what_waits_is_told_of_ones_own_stream(self, record: Record) -> None:
+        record.add(2)
+        record.add(3, audit_rate=1.0)
+        gold(record, {1: REJECT})
+        ana = record.sit("ana")
+        for number in (1, 3):
+            ana.reviewer.decide(number, Kind.SKIP)
+        me = ana.actor.annotator_id
+        with record.store.read() as connection:
+            assert waiting(connection, me) == {"fresh": 3, "passed": 2}
+            assert waiting(connection, me, Stream.REVIEW) == {"fresh": 1, "passed": 1}
+            assert waiting(connection, me, Stream.AUDIT) == {"fresh": 2, "passed": 1}
+
     def test_what_was_passed_on_comes_back(self, record: Record) -> None:
         record.add(1)
         gold(record, {1: REJECT})
@@ -232,6 +246,26 @@ class TestScores:
         ana.reviewer.undo()
         assert record.state(1) == "open"
         assert sound(record)
+
+
+class TestExports:
+    def test_what_was_really_accepted_is_exported_as_it_was_accepted(self, record: Record) -> None:
+        record.add(2)
+        dan = record.sit("dan", role=Role.ADJUDICATOR)
+        dan.reviewer.adjudicate(1, Kind.ACCEPT)
+        mark_adjudicated(record.store)
+        gold(record, {2: ACCEPT})
+        with record.store.read() as connection:
+            before = choose(connection, Selection())
+        ana = record.sit("ana")
+        ana.reviewer.decide(1, Kind.REJECT, reason=Reason.SCOPE)
+        ana.reviewer.decide(2, Kind.ACCEPT)
+        with record.store.read() as connection:
+            after = choose(connection, Selection())
+            assert not drift_since(connection, before.event_seq, [State.ACCEPTED]).stale
+        assert (before.ids, before.outcomes) == (after.ids, after.outcomes)
+        assert after.ids == [1]
+        assert (after.outcomes[1].deciders, after.outcomes[1].reasons) == (("dan",), ())
 
 
 class TestNothingTellsBefore:

@@ -81,7 +81,7 @@ _ACTIONS = (
            "judges", 4),
     Action("zoom", "i", "zoom", "The picture on the whole screen", _LOOK, _CARD, "zoom", 4),
     Action("find", "/", "find", "Search texts, concepts and captions, and open a card", _LOOK, ANYWHERE, "find", 5),
-    Action("revisit", "r", "revisit", "At the end: what you skipped or were unsure about", _DECIDE, _DONE,
+    Action("revisit", "r", "revisit", "At the end: what you skipped, were unsure about or edited", _DECIDE, _DONE,
            "revisit", 9),
     Action("look-again", "enter,space", "look again", "At the end: see whether new cards have come", _DECIDE, _DONE,
            "look_again", 8),

@@ -125,7 +125,7 @@ class Desk:
     def summary(self) -> Summary:
         """Where everything stands; counts, so it is for the end of the queue."""
         with self._store.read() as connection:
-            left = waiting(connection, self.actor.annotator_id)
+            left = waiting(connection, self.actor.annotator_id, self.settings.only)
             return Summary(
                 reads.counts(connection),
                 reads.sitting_counts(connection, self.actor.name, self.actor.session),

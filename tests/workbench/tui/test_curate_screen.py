@@ -136,7 +136,7 @@ async def test_the_end_of_the_queue_says_what_to_do(make_house: Any, open_app: A
         text = lines(app)
         assert "negwb export" in text
         assert "negwb status" in text
-        assert "2 you skipped or were unsure about" in text
+        assert "2 you skipped, were unsure about or edited" in text
         await press(pilot, "z")
         assert shown(app) == 3
         await press(pilot, "a")

@@ -103,7 +103,7 @@ def told(summary: Summary, revisit_key: str) -> Content:
     ]
     lines.append(Content(""))
     if summary.passed:
-        passed = f"{summary.passed:,} you skipped or were unsure about"
+        passed = f"{summary.passed:,} you skipped, were unsure about or edited"
         lines += [Content.assemble("Waiting: ", (passed, "bold"), "; ", (revisit_key, "bold $text-accent"),
                                    " goes through them again."), Content("")]  # fmt: skip
     if summary.fresh:
