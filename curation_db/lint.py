@@ -14,13 +14,13 @@ from curation_db.linting.chatter import chatter_in
 from curation_db.linting.corpus import Context, Counts, Row, context_of, count_corpus, near_key, near_text, same_key
 from curation_db.linting.doubled import denied_denial
 from curation_db.linting.naming import affirms, annotated, cues_of, names, speaks_of
-from curation_db.linting.rules import ALL, LINT_VERSION, RULES, Rule, RuleInfo, Severity
+from curation_db.linting.rules import ALL, LINT_VERSION, OF_THE_PICTURE, RULES, Rule, RuleInfo, Severity
 from curation_db.linting.settings import DEFAULTS, LintSettings, lint_settings
 from curation_db.linting.unclear import unclear_scope
 from curation_db.negation import CueClass
 
 __all__ = [
-    "ALL", "DEFAULTS", "LINT_VERSION", "RULES", "Context", "Counts", "Finding", "LintSettings", "Row", "Rule",
+    "ALL", "DEFAULTS", "LINT_VERSION", "OF_THE_PICTURE", "RULES", "Context", "Counts", "Finding", "LintSettings", "Row", "Rule",
     "RuleInfo", "Severity", "Subject", "context_of", "count_corpus", "findings_key", "findings_of", "lint",
     "lint_settings", "names", "near_key", "same_key",
 ]  # fmt: skip

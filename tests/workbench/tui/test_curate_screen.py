@@ -178,7 +178,8 @@ async def test_the_judges_in_full_and_the_picture(make_house: Any, open_app: Any
 async def test_hidden_judges_stay_hidden(
     make_house: Any, open_app: Any, made: dict[str, float], settings: dict[str, bool], why: str
 ) -> None:
-    house = make_house(cases=[Case(judges=(0.07, 0.76), raw="a word of mine")] * 2, **made)
+    case = Case(judges=(0.07, 0.76), raw="a word of mine", siblings=("she wears a hat, others say",))
+    house = make_house(cases=[case] * 2, **made)
     app = open_app(house, **settings)
     async with running(app) as pilot:
         await settled(pilot)
@@ -186,11 +187,14 @@ async def test_hidden_judges_stay_hidden(
         assert why in said(app, "judges")
         await press(pilot, "v")
         assert isinstance(app.screen, CurateScreen)
-        for told in (".76", "disagree", "model-1", "a word of mine"):
+        for told in (".76", "disagree", "model-1", "a word of mine", "others say", "sibling caption"):
             assert told not in lines(app)
+        await pilot.press("n", *"hat!")
+        await press(pilot, "enter")
+        assert "a note, hidden here" in lines(app)
         await press(pilot, "a", "[")
         assert said(app, "judges").startswith("hidden")
-    assert house.rows("SELECT blind FROM event") == [(1,)]
+    assert house.rows("SELECT kind, blind FROM event ORDER BY seq") == [("note", 1), ("accept", 1)]
 
 
 async def test_bars_show_p_present_and_simulated_judges_are_named(make_house: Any, open_app: Any) -> None:
