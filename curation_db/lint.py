@@ -20,8 +20,8 @@ from curation_db.linting.unclear import unclear_scope
 from curation_db.negation import CueClass
 
 __all__ = [
-    "ALL", "DEFAULTS", "LINT_VERSION", "OF_THE_PICTURE", "RULES", "Context", "Counts", "Finding", "LintSettings", "Row", "Rule",
-    "RuleInfo", "Severity", "Subject", "context_of", "count_corpus", "findings_key", "findings_of", "lint",
+    "ALL", "DEFAULTS", "LINT_VERSION", "OF_THE_PICTURE", "RULES", "Context", "Counts", "Finding", "LintSettings", "Row",
+    "Rule", "RuleInfo", "Severity", "Subject", "context_of", "count_corpus", "findings_key", "findings_of", "lint",
     "lint_settings", "names", "near_key", "same_key",
 ]  # fmt: skip
 
