@@ -63,7 +63,7 @@ class Store:
         with self._translated():
             if self._opened is not None and dialect.identity(self.path) != self._opened:
                 raise RecordReplaced(
-                    f"{self.path} was replaced or deleted while it was open; nothing was written",
+                    f"{self.path.name} was replaced or deleted while it was open; nothing was written",
                     hint="leave and start again, where it is gone put it back first: negwb backup --list",
                 )
             with self._writer.begin() as connection:
