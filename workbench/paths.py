@@ -10,6 +10,7 @@ from workbench.errors import UsageError
 
 SETTINGS_FILE = "negwb.toml"
 DATABASE_FILE = "curation.db"
+GUIDELINES_FILE = "guidelines.md"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,11 @@ class Workspace:
     def exports(self) -> Path:
         """Frozen sets, a folder each."""
         return self.root / "exports"
+
+    @property
+    def guidelines(self) -> Path:
+        """What its people have agreed on, in Markdown."""
+        return self.root / GUIDELINES_FILE
 
     @property
     def rejects(self) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from workbench.errors import NegwbError, UsageError
+from workbench.guidelines import shipped_guidelines
 from workbench.paths import Workspace
 from workbench.settings import TEMPLATE, replace_file
 
@@ -23,6 +24,9 @@ def create_workspace(folder: Path) -> Workspace:
     try:
         workspace.root.mkdir(parents=True, exist_ok=True)
         _create_record(workspace.database)
+        if not workspace.guidelines.exists():
+            replace_file(workspace.guidelines, shipped_guidelines())
+            workspace.guidelines.chmod(0o644)
         # last: a folder is a workspace from the moment it has this file
         replace_file(workspace.settings, TEMPLATE)
         workspace.settings.chmod(0o644)

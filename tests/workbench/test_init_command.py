@@ -22,7 +22,7 @@ def test_creates_settings_and_record(tmp_path):
     assert read_settings(made.settings) == Settings()
     with open_store(made.database) as store, store.read():
         pass
-    assert sorted(path.name for path in made.root.iterdir()) == ["curation.db", "negwb.toml"]
+    assert sorted(path.name for path in made.root.iterdir()) == ["curation.db", "guidelines.md", "negwb.toml"]
 
 
 def test_the_command_says_what_comes_next(tmp_path, monkeypatch):

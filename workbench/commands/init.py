@@ -19,9 +19,9 @@ def register(app: typer.Typer) -> None:
 def init(
     folder: Annotated[Path, typer.Argument(help="The folder; created where it is missing.")] = Path(),
 ) -> None:
-    """Create a workspace: settings and an empty record.
+    """Create a workspace: settings, guidelines and an empty record.
 
-    Makes negwb.toml and curation.db; other files in the folder stay as they are.
+    Makes negwb.toml, curation.db and guidelines.md; other files in the folder stay as they are.
     """
     from workbench.workspace import create_workspace  # noqa: PLC0415
 

@@ -23,6 +23,8 @@ class Place(StrEnum):
     """The question after `x`."""
     DONE = "done"
     """The end of the queue."""
+    GUIDELINES = "guidelines"
+    """What the team has agreed on."""
     RUNS = "runs"
     """Trainings."""
     REPORT = "report"
@@ -36,6 +38,8 @@ class Place(StrEnum):
 
 
 ANYWHERE = frozenset({Place.CARD, Place.DONE})
+ROOMS = frozenset({Place.GUIDELINES})
+"""The rooms beside the card."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +63,10 @@ class Action:
 
 _CARD = frozenset({Place.CARD})
 _DONE = frozenset({Place.DONE})
+_EVERYWHERE = ANYWHERE | ROOMS
+_GUIDELINES = frozenset({Place.GUIDELINES})
 _DECIDE, _LOOK, _ELSE, _REASON = "Decide", "Look", "Everything else", "Reject because"
+_ROOM = "Rooms"
 
 _ACTIONS = (
     Action("accept", "a", "accept", "It is true, and someone could say it", _DECIDE, _CARD,
@@ -87,12 +94,24 @@ _ACTIONS = (
            "look_again", 8),
     Action("scroll-down", "down,j", "down", "Scroll a long card down", _LOOK, _CARD, "scroll_card(1)"),
     Action("scroll-up", "up,k", "up", "Scroll a long card up", _LOOK, _CARD, "scroll_card(-1)"),
+    Action("guidelines", "g", "guidelines", "What counts as true, clear and worth saying; every reason with an example",
+           _ROOM, ANYWHERE, "app.enter_room('guidelines')", 1),
+    Action("leave-room", "escape,q", "back to the card", "Leave the room; your card waits", _ROOM, ROOMS,
+           "leave_room", 9),
+    Action("room-guidelines", "5", "guidelines", "What the team has agreed on", _ROOM, ROOMS,
+           "enter_room('guidelines')", 4),
+    Action("room-down", "down,j", "down", "Scroll down", _LOOK, _GUIDELINES, "scroll_room(1)"),
+    Action("room-up", "up,k", "up", "Scroll up", _LOOK, _GUIDELINES, "scroll_room(-1)"),
+    Action("room-page-down", "pagedown,space", "page down", "Scroll a page down", _LOOK, _GUIDELINES,
+           "scroll_room(20)"),
+    Action("room-page-up", "pageup", "page up", "Scroll a page up", _LOOK, _GUIDELINES, "scroll_room(-20)"),
     Action("lab", "f4", "lab", "Training runs and report; your card stays where it is", _ELSE, ANYWHERE,
            "app.show_lab", 1),
-    Action("theme", "f2", "theme", "Dark or light", _ELSE, ANYWHERE, "app.toggle_dark"),
-    Action("palette", "ctrl+p", "palette", "All actions by name, and all themes", _ELSE, ANYWHERE,
+    Action("theme", "f2", "theme", "Dark or light", _ELSE, _EVERYWHERE, "app.toggle_dark"),
+    Action("palette", "ctrl+p", "palette", "All actions by name, and all themes", _ELSE, _EVERYWHERE,
            "app.command_palette"),
     Action("help", "?,f1", "help", "This page", _ELSE, ANYWHERE, "app.show_help", 7),
+    Action("room-help", "?,f1", "help", "This page", _ELSE, ROOMS, "show_help", 5),
     Action("quit", "q", "quit", "Leave; everything is kept", _ELSE, ANYWHERE,
            "quit", 2),
     *(Action(f"reason-{reason.value.replace('_', '-')}", key, reason.value.replace("_", " "), REASON_TEXTS[reason],
@@ -103,7 +122,7 @@ _ACTIONS = (
 )  # fmt: skip
 
 RUNS, REPORT = "Training runs", "Report"
-GROUPS = (_DECIDE, _REASON, RUNS, REPORT, _LOOK, _ELSE)
+GROUPS = (_DECIDE, _REASON, RUNS, REPORT, _LOOK, _ROOM, _ELSE)
 """In the order of the help; a group without actions is not shown."""
 
 _CAPS = {

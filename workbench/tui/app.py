@@ -23,6 +23,7 @@ from workbench.tui.themes import DARK
 if TYPE_CHECKING:
     from workbench.paths import Workspace
     from workbench.tui.desk import Desk
+    from workbench.tui.rooms import Rooms
 
 
 _ALWAYS = frozenset({"quit", "help_quit"})
@@ -56,6 +57,7 @@ class NegwbApp(HouseApp):
         self._protocol = protocol
         self._banner = banner
         self._workspace = workspace
+        self._rooms: Rooms | None = None
 
     def get_default_screen(self) -> Screen[None]:
         """Curate."""
@@ -112,7 +114,7 @@ class NegwbApp(HouseApp):
         """Every key and what it does."""
         from workbench.tui.screens.help import HelpScreen  # noqa: PLC0415 -- only when opened
 
-        self.push_screen(HelpScreen(self.actions))
+        self.push_screen(HelpScreen(self.actions, places=(Place.CARD, Place.REASON, Place.DONE)))
 
     def action_show_lab(self) -> None:
         """Training runs and report, over the card: the desk stays as it is, and its lease is kept."""
@@ -122,6 +124,43 @@ class NegwbApp(HouseApp):
             self.notify("there is no workspace here", severity="warning", markup=False)
             return
         self.push_screen(Lab(self._workspace, self._leave_lab, protocol=self._protocol).screen("runs"))
+
+    def action_enter_room(self, name: str) -> None:
+        """A room beside the card, over it: the desk stays as it is, and its lease is kept."""
+        from workbench.settings import read_settings  # noqa: PLC0415 -- only when opened
+        from workbench.tui.rooms import Room, Rooms  # noqa: PLC0415
+
+        if self._workspace is None:
+            self.notify("there is no workspace here", severity="warning", markup=False)
+            return
+        if self._rooms is None:
+            self._rooms = Rooms(
+                self.desk,
+                self._workspace,
+                read_settings(self._workspace.settings),
+                self.actions,
+                self._leave_rooms,
+                self._open_card,
+                self._protocol,
+            )
+        seated = self.desk.current
+        self._rooms.candidate = seated.card.candidate_id if seated is not None else None
+        self.push_screen(self._rooms.screen(Room(name)))
+
+    def _leave_rooms(self) -> None:
+        self.pop_screen()
+        self.post_message(DeckSpoke())  # cards may have come meanwhile
+
+    def _open_card(self, candidate_id: int) -> None:
+        """From a room to the seat, with this candidate in it."""
+        from workbench.tui.screens.done import DoneScreen  # noqa: PLC0415
+
+        self.pop_screen()
+        below = self.screen
+        if isinstance(below, DoneScreen):
+            below.open_card(candidate_id)
+        elif isinstance(below, CurateScreen):
+            self.call_later(below.action_open_card, candidate_id)
 
     def _leave_lab(self) -> None:
         self.pop_screen()

@@ -262,7 +262,11 @@ class CurateScreen(Screen[None]):
 
     async def _found(self, candidate_id: int | None) -> None:
         if candidate_id is not None:
-            await self._at_desk(lambda: self.desk.open(candidate_id))
+            await self.action_open_card(candidate_id)
+
+    async def action_open_card(self, candidate_id: int) -> None:
+        """Seat this card; the one that sits there comes next."""
+        await self._at_desk(lambda: self.desk.open(candidate_id))
 
     def action_judges(self) -> None:
         """What the judges said, in full."""

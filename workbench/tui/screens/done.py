@@ -88,6 +88,10 @@ class DoneScreen(Screen[str | None]):
         """Search."""
         self._leave("find")
 
+    def open_card(self, candidate_id: int) -> None:
+        """Back to the card, with this one in the seat."""
+        self._leave(f"open_card({candidate_id})")
+
     async def action_quit(self) -> None:
         """Everything is kept."""
         await self.app.action_quit()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -23,10 +24,13 @@ class HelpScreen(Dialog[None]):
     BINDINGS: ClassVar = [("q,question_mark,f1,enter", "cancel", "close"), ("j,down", "scroll(1)", "down"),
                 ("k,up", "scroll(-1)", "up"), ("space,pagedown", "scroll(10)", "on")]  # fmt: skip
 
-    def __init__(self, actions: ActionMap, *, table: str = "curate.keys") -> None:
-        """`table`: where in negwb.toml own keys for these actions stand; empty: nowhere."""
+    def __init__(
+        self, actions: ActionMap, *, table: str = "curate.keys", places: Sequence[Place] = tuple(Place)
+    ) -> None:
+        """`table`: where in negwb.toml own keys for these actions stand; empty: nowhere. `places`: whose are shown."""
         super().__init__("keys", wide=True)
         self._actions = actions
+        self._places = places
         self._table = table
 
     def compose_body(self) -> ComposeResult:
@@ -47,7 +51,7 @@ class HelpScreen(Dialog[None]):
     def _text(self) -> Content:
         lines: list[Content] = []
         for group in GROUPS:
-            if told := [each for each in self._actions.at(*Place) if each.group == group]:
+            if told := [each for each in self._actions.at(*self._places) if each.group == group]:
                 widest = max(len(each.says) for each in told)
                 lines += [Content.styled(group.upper(), "bold $text-accent")]
                 lines += [*(self._line(each, widest) for each in told), Content("")]

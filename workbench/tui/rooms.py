@@ -1,0 +1,59 @@
+"""The rooms beside the card, as screens over curate: what they share, and the way from one to another.
+
+The card stays below as it is, with its lease. A room replaces the one before it (`switch_screen`), so leaving always
+leads back to the card. A room is one line in `_SCREENS`; its keys are in the one action registry (`actions`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from textual.screen import Screen
+
+from workbench.tui.actions import ActionMap
+
+if TYPE_CHECKING:
+    from workbench.paths import Workspace
+    from workbench.settings import Settings
+    from workbench.tui.desk import Desk
+
+
+class Room(StrEnum):
+    """The rooms, by the names that actions call them."""
+
+    GUIDELINES = "guidelines"
+
+
+_SCREENS: dict[Room, tuple[str, str]] = {
+    Room.GUIDELINES: ("workbench.tui.screens.guidelines", "GuidelinesScreen"),
+}
+"""Module and class, imported when a room is first entered."""
+
+
+@dataclass
+class Rooms:
+    """What the rooms share, and what one of them remembers while another shows."""
+
+    desk: Desk
+    """Whose sitting it is; its store is the record that all rooms look at."""
+    workspace: Workspace
+    settings: Settings
+    actions: ActionMap
+    leave: Callable[[], Any]
+    """Back to the card."""
+    open_card: Callable[[int], Any]
+    """Back to the seat, with this candidate in it."""
+    protocol: str = "halfcell"
+    candidate: int | None = None
+    """The card that was shown when the rooms were entered, or that another room pointed at."""
+    memory: dict[Room, Any] = field(default_factory=dict)
+
+    def screen(self, room: Room) -> Screen[None]:
+        """A room, anew; it finds what it remembers in `memory`."""
+        module, name = _SCREENS[room]
+        made: Screen[None] = getattr(import_module(module), name)(self)
+        return made
