@@ -137,7 +137,7 @@ def _free_name(folder: Path, event: int, before: str | None) -> Path:
 def listing(folder: Path) -> list[Listed]:
     """The backups in the folder, the newest first; also those under other names."""
     files = [path for path in folder.glob("*.db") if path.is_file()] if folder.is_dir() else []
-    return sorted(map(_listed, files), key=lambda each: (each.made_at, each.path.name), reverse=True)
+    return sorted(map(_listed, files), key=lambda each: (each.made_at, each.event or 0, each.path.name), reverse=True)
 
 
 def _listed(path: Path) -> Listed:
@@ -153,12 +153,12 @@ def _listed(path: Path) -> Listed:
     return Listed(path, told.st_size, at, event, named[3] if named else None, problem)
 
 
-def prune(folder: Path, keep_newest: int) -> list[Path]:
+def prune(folder: Path, keep_newest: int, *, only: str | None = None) -> list[Path]:
     """Delete the oldest backups that negwb made by itself, but for the newest so many; returns what is gone.
 
-    What a person asked for, and files under other names, stay.
+    What a person asked for, and files under other names, stay. `only`: look only at those made before this.
     """
-    automatic = [each.path for each in listing(folder) if each.before is not None]
+    automatic = [each.path for each in listing(folder) if each.before is not None and only in (None, each.before)]
     gone = automatic[keep_newest:]
     for path in gone:
         database_file.discard(path)

@@ -98,7 +98,7 @@ def fold(events: Iterable[Happened], overlap: Overlap) -> Standing:
     standing = effective(events)
     flags = sum(event.kind is Kind.FLAG for event in standing)
     notes = sum(event.kind is Kind.NOTE for event in standing)
-    recent = _since_requeue(standing)
+    recent = since_requeue(standing)
     deciding = [event for event in recent if not event.gold]
     votes = _votes(deciding)
     answers = [event for event in recent if event.gold]
@@ -124,9 +124,15 @@ def _sure(votes: dict[str, Kind]) -> frozenset[str]:
     return frozenset(name for name, vote in votes.items() if vote is not Kind.UNSURE)
 
 
-def _since_requeue(events: Sequence[Happened]) -> Sequence[Happened]:
+def since_requeue(events: Sequence[Happened]) -> Sequence[Happened]:
+    """Of effective events those that still count: what came after everybody was last asked anew."""
     last = max((i for i, event in enumerate(events) if event.kind is Kind.REQUEUE), default=-1)
     return events[last + 1 :]
+
+
+def votes_of(events: Sequence[Happened]) -> dict[str, Kind]:
+    """Of effective events each person's newest vote that counts: accept, reject or unsure."""
+    return _votes(since_requeue(events))
 
 
 def _votes(events: Iterable[Happened]) -> dict[str, Kind]:

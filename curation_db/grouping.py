@@ -7,7 +7,8 @@ the head of the queue are one group that is passed over whole.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from sqlalchemy import Connection, text
@@ -83,4 +84,13 @@ def move(connection: Connection, candidate_id: int, group: int) -> None:
     connection.execute(
         text("UPDATE queue_entry SET group_id = :group WHERE candidate_id = :id AND group_id != :group"),
         {"group": group, "id": candidate_id},
+    )
+
+
+def move_many(connection: Connection, candidate_ids: Sequence[int], group: int) -> None:
+    """Put candidates into `group`, in every ordering."""
+    connection.execute(
+        text("""UPDATE queue_entry SET group_id = :group
+                WHERE candidate_id IN (SELECT value FROM json_each(:ids)) AND group_id != :group"""),
+        {"group": group, "ids": json.dumps(list(candidate_ids))},
     )

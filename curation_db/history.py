@@ -7,10 +7,14 @@ An act is the events that share an `act` id. It is a *deed* or, when its first e
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import takewhile
 
 from sqlalchemy import Connection, text
 
 from curation_db.words import Kind, Stream
+
+_MOST_OF_ONE_KEY = 2
+"""Candidates that one key is about: the card, and the child that an edit makes of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,11 @@ class Act:
     stream: Stream
     blind: bool
     events: tuple[ActEvent, ...]
+
+    @property
+    def bulk(self) -> bool:
+        """Whether it is about more than a card and what an edit made of it."""
+        return len({event.candidate_id for event in self.events}) > _MOST_OF_ONE_KEY
 
 
 # An undo (u) can itself be taken back by a redo (r), and a redo by an adjudicator (x).
@@ -110,12 +119,17 @@ def own_flag(connection: Connection, candidate_id: int, actor: str) -> int | Non
 
 
 def load_act(connection: Connection, act_id: str) -> Act:
-    """The act with this id."""
-    rows = connection.execute(
-        text("""SELECT seq, candidate_id, child_id, actor, kind, stream, blind FROM event
-                WHERE act = :act ORDER BY seq"""),
+    """The act with this id.
+
+    Its events were written in one transaction, so they follow one another; no index of acts is needed.
+    """
+    result = connection.execute(
+        text("""SELECT seq, candidate_id, child_id, act, actor, kind, stream, blind FROM event
+                WHERE seq >= (SELECT seq FROM event WHERE uid = :act) ORDER BY seq"""),
         {"act": act_id},
-    ).all()
+    )
+    rows = list(takewhile(lambda row: row.act == act_id, result))
+    result.close()
     events = tuple(ActEvent(row.seq, row.candidate_id, row.child_id) for row in rows)
     first = rows[0]
     return Act(act_id, first.actor, Kind(first.kind), Stream(first.stream), bool(first.blind), events)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterable
 
@@ -47,3 +48,11 @@ def hand_in(connection: Connection, actor: Actor, candidate_id: int) -> bool:
     """End the actor's lease on a card that was just decided; returns whether it was still good."""
     held = connection.execute(_HAND_IN, {"candidate": candidate_id, "me": actor.annotator_id}).first()
     return held is not None and held.session == actor.session and held.expires_at > time.time()
+
+
+def drop(connection: Connection, actor: Actor, candidate_ids: Iterable[int]) -> None:
+    """End the actor's leases on these cards, of all sessions: they were decided about together."""
+    connection.execute(
+        text("DELETE FROM lease WHERE annotator_id = :me AND candidate_id IN (SELECT value FROM json_each(:ids))"),
+        {"me": actor.annotator_id, "ids": json.dumps(list(candidate_ids))},
+    )

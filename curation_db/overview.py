@@ -26,7 +26,7 @@ _STATES = text("""
 """)
 _DECISIONS = (Kind.ACCEPT, Kind.REJECT, Kind.UNSURE, Kind.SKIP, Kind.EDIT, Kind.ADJUDICATE, Kind.FLIP)
 _SAID = text("SELECT actor, kind, count(*) AS n FROM event GROUP BY actor, kind")
-_LAST = text("SELECT at FROM event WHERE actor = :name ORDER BY seq DESC LIMIT 1")
+_LAST = text("SELECT at FROM event WHERE actor = :name AND uid = act ORDER BY seq DESC LIMIT 1")
 _UNDOS = text("SELECT seq, undo_of FROM event WHERE undo_of IS NOT NULL ORDER BY seq DESC")
 _WHOSE = text("SELECT actor, kind FROM event WHERE seq IN :seqs").bindparams(bindparam("seqs", expanding=True))
 _BATCH = 1_000

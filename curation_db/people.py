@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
 
+from curation_db.errors import RecordError
 from curation_db.identity import utc_now, uuid7
 from curation_db.store import Store
 from curation_db.words import Role
@@ -53,6 +54,16 @@ def end_session(store: Store, actor: Actor) -> None:
     """Give back the session's cards and close it."""
     with store.write() as connection:
         _end(connection, actor.session)
+
+
+def need_adjudicator(actor: Actor, deed: str) -> None:
+    """See that the actor may do what only adjudicators may.
+
+    Raises:
+        RecordError: the actor may not.
+    """
+    if actor.role is not Role.ADJUDICATOR:
+        raise RecordError(f"only an adjudicator can {deed}", hint="sit down as one: --role adjudicator")
 
 
 def people(connection: Connection) -> int:

@@ -6,26 +6,43 @@ queue; when it returns, the decision is on the disk. Nothing is ever changed or 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from itertools import chain
+from typing import Any
 
 from sqlalchemy import Connection, text
 
 from curation_db import history, leases, moments
-from curation_db.candidates import Draft, Intake, insert_candidates
-from curation_db.concepts import derive_concept
+from curation_db.children import make_child
 from curation_db.errors import RecordError
 from curation_db.fold import Standing, effective
 from curation_db.gold import Known, known_answer
+from curation_db.histories import BATCH, batches
 from curation_db.history import Act
 from curation_db.identity import utc_now, uuid7
-from curation_db.people import Actor, people
-from curation_db.standing import events_of, refold
+from curation_db.people import Actor, need_adjudicator, people
+from curation_db.standing import events_of, refold, refold_many
 from curation_db.store import Store
 from curation_db.text import clean
+from curation_db.weighing import Weighed, weigh
 from curation_db.words import Kind, Reason, Role, Stream
 
 EDIT_UNDONE = "edit undone"
 """The note of the withdrawal that takes a child out of play together with its edit."""
+
+_COLUMNS = (
+    "seq", "uid", "act", "candidate_id", "actor", "role", "session", "stream", "blind", "kind", "verdict", "reason",
+    "note", "undo_of", "child_id", "late", "elapsed_ms", "at", "gold",
+)  # fmt: skip
+_INSERT = f"INSERT INTO event({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"
+Progress = Callable[[int, int], None]
+"""Told how many are written, of how many."""
+
+
+def _silent(_done: int, _total: int) -> None:
+    """Nobody asked."""
+
 
 _DECISIONS = frozenset({Kind.ACCEPT, Kind.REJECT, Kind.UNSURE, Kind.SKIP})
 _ANSWERS = _DECISIONS | {Kind.FLIP}
@@ -61,6 +78,18 @@ class Done:
     late: bool = False
     known: Known | None = None
     """The candidate's answer, where that is known; to be told once there is a decision, never before."""
+    candidates: int = 1
+    """How many the act was about; more than one: a bulk, of which the other fields tell of the first one."""
+
+
+@dataclass(frozen=True, slots=True)
+class ManyDone:
+    """What a bulk has written."""
+
+    act: str | None
+    """None: there was nothing to write."""
+    weighed: Weighed
+    """As it was found when the decision was written, which the preview may not have known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +150,7 @@ class Reviewer:
             RecordError: there is no such candidate; nothing was written.
         """
         with self._store.write() as connection:
-            child_id = self._make_child(connection, candidate_id, new_text, concept)
+            child_id = make_child(connection, candidate_id, new_text, concept, editor=self._actor.name)
             entries = [_Entry(candidate_id=candidate_id, kind=Kind.EDIT, child_id=child_id)]
             if people(connection) == 1:
                 entries.append(_Entry(candidate_id=child_id, kind=Kind.ACCEPT))
@@ -179,7 +208,7 @@ class Reviewer:
             RecordError: not an adjudicator, or no such candidate; nothing was written.
         """
         _check_verdict(verdict, reason)
-        self._need_adjudicator("give a final word")
+        need_adjudicator(self._actor, "give a final word")
         entry = _Entry(candidate_id=candidate_id, kind=Kind.ADJUDICATE, verdict=verdict, reason=reason, note=note)
         with self._store.write() as connection:
             return self._settle(connection, [entry], shown or Shown(leased=False))
@@ -192,9 +221,38 @@ class Reviewer:
         """
         with self._store.write() as connection:
             if people(connection) > 1:
-                self._need_adjudicator("ask everybody anew")
+                need_adjudicator(self._actor, "ask everybody anew")
             entry = _Entry(candidate_id=candidate_id, kind=Kind.REQUEUE, note=note)
             return self._append(connection, [entry], Shown(leased=False))
+
+    def decide_many(
+        self,
+        candidate_ids: Iterable[int],
+        kind: Kind,
+        *,
+        reason: Reason | None = None,
+        progress: Progress = _silent,
+    ) -> ManyDone:
+        """Accept, reject (with a reason) or requeue many at once: one act, in one transaction.
+
+        What must not be touched (`weighing.Left`) is left out. Others who write wait meanwhile.
+
+        Raises:
+            ValueError: another kind, or a rejection without a reason.
+            RecordError: too many, or not allowed; nothing was written.
+        """
+        if (kind is Kind.REJECT) != (reason is not None):
+            raise ValueError("a rejection, and only a rejection, has a reason")
+        with self._store.write() as connection:
+            weighed = weigh(connection, self._actor, candidate_ids, kind)
+            if not weighed.changing:
+                return ManyDone(None, weighed)
+            entries = [_Entry(candidate_id=number, kind=kind, reason=reason) for number in weighed.votes]
+            entries += [
+                _Entry(candidate_id=number, kind=Kind.FLIP, verdict=kind, reason=reason) for number in weighed.flips
+            ]
+            leases.drop(connection, self._actor, [entry.candidate_id for entry in entries])
+            return ManyDone(self._append_many(connection, entries, Shown(leased=False), progress).act, weighed)
 
     def take_back(self, act: str) -> Done:
         """Take back an act by its id: one's own, or as an adjudicator anybody's. `redo` takes this back again.
@@ -207,7 +265,7 @@ class Reviewer:
             if found is None:
                 raise RecordError("there is no such act that stands", hint="somebody has taken it back already")
             if found.actor != self._actor.name:
-                self._need_adjudicator(f"take back what {found.actor} did")
+                need_adjudicator(self._actor, f"take back what {found.actor} did")
             return self._withdraw(connection, found)
 
     def undo(self) -> Done | None:
@@ -233,14 +291,11 @@ class Reviewer:
         late = shown.leased and not in_hand
         return self._append(connection, [replace(entry, late=late) for entry in entries], shown)
 
-    def _need_adjudicator(self, deed: str) -> None:
-        if self._actor.role is not Role.ADJUDICATOR:
-            raise RecordError(f"only an adjudicator can {deed}", hint="sit down as one: --role adjudicator")
-
     def _take_back(self, connection: Connection, act: Act) -> Done:
         """Withdraw one's own act, and have its card in hand again."""
         done = self._withdraw(connection, act)
-        leases.take(connection, self._actor, done.candidate_id)
+        if not act.bulk:
+            leases.take(connection, self._actor, done.candidate_id)
         return done
 
     def _withdraw(self, connection: Connection, act: Act) -> Done:
@@ -248,10 +303,13 @@ class Reviewer:
             for event in act.events:
                 self._may_withdraw(connection, event.child_id)
         entries = [_Entry(candidate_id=e.candidate_id, kind=Kind.UNDO, undo_of=e.seq) for e in act.events]
+        shown = Shown(stream=act.stream, blind=act.blind)
+        if act.bulk:
+            return replace(self._append_many(connection, entries, shown), kind=act.kind)
         entries += [
             _Entry(candidate_id=e.child_id, kind=Kind.WITHDRAW, note=EDIT_UNDONE) for e in act.events if e.child_id
         ]
-        done = self._append(connection, entries, Shown(stream=act.stream, blind=act.blind))
+        done = self._append(connection, entries, shown)
         return replace(done, kind=act.kind, child_id=act.events[0].child_id)
 
     def _append(self, connection: Connection, entries: list[_Entry], shown: Shown) -> Done:
@@ -267,6 +325,23 @@ class Reviewer:
         return Done(
             uids[0], first.candidate_id, first.kind, standings[first.candidate_id], last, late=first.late, known=known
         )
+
+    def _append_many(
+        self, connection: Connection, entries: list[_Entry], shown: Shown, progress: Progress = _silent
+    ) -> Done:
+        """As `_append`, for many candidates that are there, each once, and none of them edited by this."""
+        act, first, now = uuid7(), moments.next_event(connection), utc_now()
+        uids = chain([act], (uuid7() for _ in entries))
+        for at, part in enumerate(batches(entries)):
+            start = first + at * BATCH
+            pairs = zip(part, uids, strict=False)  # more of the second, which go on in the next part
+            rows = [self._row(seq, uid, act, entry, shown, now) for seq, (entry, uid) in enumerate(pairs, start)]
+            connection.exec_driver_sql(_INSERT, rows)
+            refold_many(connection, [entry.candidate_id for entry in part])
+            progress(min(len(entries), (at + 1) * BATCH), len(entries))
+        lead, last = entries[0], first + len(entries) - 1
+        standing = refold(connection, lead.candidate_id)
+        return Done(act, lead.candidate_id, lead.kind, standing, last, candidates=len(entries))
 
     def _may_withdraw(self, connection: Connection, child_id: int | None) -> None:
         """An edit that somebody else has decided about is not one's own to take back any more."""
@@ -294,49 +369,17 @@ class Reviewer:
         known = connection.execute(text("SELECT 1 FROM candidate WHERE id = :id"), {"id": entry.candidate_id}).first()
         if known is None:
             raise RecordError(f"there is no candidate {entry.candidate_id}")
-        row = connection.execute(
-            text("""
-                INSERT INTO event(seq, uid, act, candidate_id, actor, role, session, stream, blind, kind, verdict,
-                                  reason, note, undo_of, child_id, late, elapsed_ms, at, gold)
-                VALUES (:seq, :uid, :act, :candidate_id, :actor, :role, :session, :stream, :blind, :kind, :verdict,
-                        :reason, :note, :undo_of, :child_id, :late, :elapsed_ms, :at, :gold) RETURNING seq"""),
-            {
-                # not SQLite's own count: exports take numbers too
-                "seq": moments.next_event(connection),
-                "uid": uid, "act": act, "candidate_id": entry.candidate_id, "actor": self._actor.name,
-                "role": self._actor.role, "session": self._actor.session, "stream": shown.stream,
-                "blind": shown.blind, "kind": entry.kind, "verdict": entry.verdict, "reason": entry.reason,
-                "note": entry.note, "undo_of": entry.undo_of, "child_id": entry.child_id, "late": entry.late,
-                "elapsed_ms": shown.elapsed_ms, "at": utc_now(), "gold": self._is_answer(connection, entry),
-            },
-        )  # fmt: skip
-        return int(row.scalar_one())
+        seq = moments.next_event(connection)  # not SQLite's own count: exports take numbers too
+        gold = self._is_answer(connection, entry)
+        connection.exec_driver_sql(_INSERT, self._row(seq, uid, act, entry, shown, utc_now(), gold=gold))
+        return seq
 
-    def _make_child(self, connection: Connection, parent_id: int, new_text: str, concept: str | None) -> int:
-        parent = connection.execute(
-            text("""SELECT c.*, t.text AS caption FROM candidate c LEFT JOIN caption t ON t.id = c.caption_id
-                    WHERE c.id = :id"""),
-            {"id": parent_id},
-        ).first()
-        if parent is None:
-            raise RecordError(f"there is no candidate {parent_id}")
-        mends_concept = concept is not None and clean(concept) != parent.concept
-        if not clean(new_text).strip() or (clean(new_text) == parent.text and not mends_concept):
-            raise ValueError("the text is empty or unchanged")
-        derived = derive_concept(parent.caption or parent.text, clean(new_text))
-        draft = Draft(
-            source_id=parent.source_id,
-            key=f"edit/{uuid7()}",
-            image_id=parent.image_id,
-            raw_text=new_text,
-            pipeline="edit",
-            generator=self._actor.name,
-            negation_type=derived.negation_type,
-            caption_id=parent.caption_id,
-            parent_id=parent_id,
-            concept=clean(concept) if concept else (derived.text or parent.concept),
-            concept_confidence=1.0 if concept else derived.confidence,
-            extra=parent.extra,
-        )
-        intake = Intake(overlap=parent.overlap, audit_rate=parent.audit_rate)
-        return insert_candidates(connection, [draft], intake, born_at=moments.next_event(connection))[0]
+    def _row(
+        self, seq: int, uid: str, act: str, entry: _Entry, shown: Shown, now: str, *, gold: bool = False
+    ) -> tuple[Any, ...]:
+        """In the order of `_COLUMNS`; positional, because a bulk writes a hundred thousand of them."""
+        return (
+            seq, uid, act, entry.candidate_id, self._actor.name, self._actor.role, self._actor.session, shown.stream,
+            shown.blind, entry.kind, entry.verdict, entry.reason, entry.note, entry.undo_of, entry.child_id, entry.late,
+            shown.elapsed_ms, now, gold,
+        )  # fmt: skip

@@ -9,14 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlalchemy import Connection, text
 
-from curation_db.fold import Happened, Overlap, Standing, fold
+from curation_db.fold import Standing
 from curation_db.grouping import passes_key, people_key, place_of
+from curation_db.histories import COLUMNS, History, folded, history_of
 from curation_db.ordering import ORDERINGS
-from curation_db.words import Kind, Role, Stream
+from curation_db.words import Kind, Stream
 
 Progress = Callable[[int, int], None]
 _BATCH = 5_000
@@ -28,23 +29,8 @@ _CANDIDATES = """
     FROM candidate c LEFT JOIN candidate_state s ON s.candidate_id = c.id LEFT JOIN gold k ON k.candidate_id = c.id
     ORDER BY c.id
 """
-_EVENTS = """
-    SELECT candidate_id, seq, actor, role, kind, verdict, undo_of, gold FROM event INDEXED BY event_candidate
-    ORDER BY candidate_id, seq
-"""
+_EVENTS = f"SELECT {COLUMNS} FROM event INDEXED BY event_candidate ORDER BY candidate_id, seq"
 _ENTRIES = "SELECT candidate_id, ordering, group_id FROM queue_entry ORDER BY candidate_id"
-
-
-class _Said(NamedTuple):
-    """An event without what differs from candidate to candidate."""
-
-    actor: str
-    role: str
-    kind: str
-    verdict: str | None
-    undoes: int | None
-    """Place (from 1) in the candidate's history of the event that this one takes back."""
-    gold: bool
 
 
 Place = tuple[str, str, str]
@@ -102,7 +88,7 @@ def compare(connection: Connection, *, progress: Progress | None = None) -> Comp
     events, entries = _ById(_stream(connection, _EVENTS)), _ById(_stream(connection, _ENTRIES))
     for row in _stream(connection, _CANDIDATES):
         history = events.of(row[0])
-        standing, fields = _folded(_history(history), row[1])
+        standing, fields = _folded(history_of(history), row[1])
         _check_state(found.states, row, (*fields, history[-1][1] if history else 0))
         known = Kind(row[-1]) if row[-1] else None
         place = _place(standing, audit=bool(row[2]), editor=row[3], known=known, people=people)
@@ -150,22 +136,10 @@ class _ById:
         return self._skipped + left
 
 
-def _history(rows: list[Any]) -> tuple[_Said, ...]:
-    places = {row[1]: place for place, row in enumerate(rows, 1)} if len(rows) > 1 else {}
-    return tuple(
-        _Said(actor, role, kind, verdict, places.get(undo_of), bool(gold))
-        for _, _, actor, role, kind, verdict, undo_of, gold in rows
-    )
-
-
 @lru_cache(maxsize=16_384)
-def _folded(history: tuple[_Said, ...], overlap: str) -> tuple[Standing, tuple[Any, ...]]:
+def _folded(history: History, overlap: str) -> tuple[Standing, tuple[Any, ...]]:
     """The standing, and the columns that it is written to."""
-    happened = [
-        Happened(place, s.actor, Role(s.role), Kind(s.kind), Kind(s.verdict) if s.verdict else None, s.undoes, s.gold)
-        for place, s in enumerate(history, 1)
-    ]
-    told = fold(happened, Overlap.parse(overlap))
+    told = folded(history, overlap)
     fields = (
         str(told.state), told.accepts, told.rejects, told.unsures, told.wanted, int(told.flagged), told.notes,
     )  # fmt: skip

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
 from sqlalchemy import Connection, text
 
 from curation_db.fold import Happened, Overlap, Standing, fold
 from curation_db.gold import known_answer
-from curation_db.grouping import Place, group_id, move, place_of
+from curation_db.grouping import Place, group_id, move, move_many, place_of
+from curation_db.histories import as_json, folded, histories
 from curation_db.people import ids_of
 from curation_db.words import Kind, Role
 
@@ -50,6 +55,38 @@ def refold(connection: Connection, candidate_id: int) -> Standing:
     place = place_of(standing, audit=candidate.audit, editor=editor, known=known.kind if known else None)
     move(connection, candidate_id, _group(connection, place))
     return standing
+
+
+_FACTS = text("""
+    SELECT c.id, c.overlap, c.audit, CASE c.pipeline WHEN 'edit' THEN c.generator END AS editor, k.answer
+    FROM candidate c LEFT JOIN gold k ON k.candidate_id = c.id WHERE c.id IN (SELECT value FROM json_each(:ids))
+""")
+_WRITE_MANY = text("""
+    UPDATE candidate_state SET state = :state, accepts = :accepts, rejects = :rejects, unsures = :unsures,
+        wanted = :wanted, flagged = :flagged, notes = :notes,
+        last_seq = coalesce((SELECT max(e.seq) FROM event e WHERE e.candidate_id = candidate_state.candidate_id), 0)
+    WHERE candidate_id IN (SELECT value FROM json_each(:ids))
+""")
+
+
+def refold_many(connection: Connection, candidate_ids: Sequence[int]) -> None:
+    """As `refold` for each of them, at a fraction of the cost: what has happened alike is folded and written once."""
+    said = dict(histories(connection, candidate_ids))
+    alike: defaultdict[tuple[Any, ...], list[int]] = defaultdict(list)
+    for row in connection.execute(_FACTS, {"ids": as_json(candidate_ids)}):
+        alike[said.get(row.id, ()), row.overlap, bool(row.audit), row.editor, row.answer].append(row.id)
+    for (history, overlap, audit, editor, answer), ids in alike.items():
+        standing = folded(history, overlap)
+        connection.execute(
+            _WRITE_MANY,
+            {
+                "ids": as_json(ids), "state": standing.state, "accepts": standing.accepts,
+                "rejects": standing.rejects, "unsures": standing.unsures, "wanted": standing.wanted,
+                "flagged": standing.flagged, "notes": standing.notes,
+            },
+        )  # fmt: skip
+        place = place_of(standing, audit=audit, editor=editor, known=Kind(answer) if answer else None)
+        move_many(connection, ids, _group(connection, place))
 
 
 def _group(connection: Connection, place: Place) -> int:

@@ -188,7 +188,8 @@ class Event(SQLModel, table=True):
 
     __table_args__ = (
         Index("event_candidate", "candidate_id", "seq"),
-        Index("event_actor", "actor", "seq"),
+        # an act by its first event: what undo and looking back walk along, however many events a bulk has written
+        Index("event_actor", "actor", "seq", sqlite_where=sql_text("uid = act")),
         Index("event_undo_of", "undo_of", sqlite_where=Column("undo_of", Integer).is_not(None)),
         _one_of("kind", Kind),
         _one_of("role", Role),

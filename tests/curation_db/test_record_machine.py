@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,11 +18,16 @@ from curation_db.exporting.selection import Selection, choose
 from curation_db.fold import Overlap, fold
 from curation_db.gold import Known
 from curation_db.gold_marks import mark, unmark_all
-from curation_db.review import Done
+from curation_db.review import Done, Shown
 from curation_db.standing import events_of
 from curation_db.store import create_store
-from curation_db.words import Kind, Reason, Role
+from curation_db.words import Kind, Reason, Role, Stream
 
+UNDECIDED_AUDIT = """
+    SELECT c.id FROM candidate c JOIN candidate_state s ON s.candidate_id = c.id WHERE c.audit AND (
+        s.wanted > 0 OR NOT EXISTS (SELECT 1 FROM event e WHERE e.candidate_id = c.id AND e.blind
+                                    AND e.kind IN ('accept', 'reject')))
+"""
 PEOPLE = ("ana", "ben", "cho")
 people = st.sampled_from(PEOPLE)
 
@@ -92,7 +98,9 @@ class Machine(RuleBasedStateMachine):
         name = data.draw(st.sampled_from([name for name in PEOPLE if self.in_hand[name]]))
         number = self.in_hand[name].pop()
         reason = Reason.SCOPE if kind is Kind.REJECT else None
-        self._did(name, self.sittings[name].reviewer.decide(number, kind, reason=reason))
+        audit = bool(self.record.rows("SELECT audit FROM candidate WHERE id = :id", id=number)[0][0])
+        shown = Shown(stream=Stream.AUDIT, blind=True) if audit else Shown()
+        self._did(name, self.sittings[name].reviewer.decide(number, kind, reason=reason, shown=shown))
 
     @precondition(lambda self: any(self.in_hand.values()))
     @rule(data=st.data())
@@ -107,6 +115,34 @@ class Machine(RuleBasedStateMachine):
         self.numbers.append(done.child_id)
         self._did(name, done)
 
+    @rule(name=people, data=st.data(), kind=st.sampled_from([Kind.ACCEPT, Kind.REJECT]))
+    def bulk(self, name: str, data: st.DataObject, kind: Kind) -> None:
+        self._bulk(name, data, kind, Reason.GRATUITOUS if kind is Kind.REJECT else None)
+
+    @rule(data=st.data())
+    def requeue_in_bulk(self, data: st.DataObject) -> None:
+        self._bulk("dan", data, Kind.REQUEUE, None)
+
+    def _bulk(self, name: str, data: st.DataObject, kind: Kind, reason: Reason | None) -> None:
+        asked = data.draw(st.lists(st.sampled_from(self.numbers), unique=True))
+        before = dict(self.record.rows("SELECT candidate_id, last_seq FROM candidate_state"))
+        undecided = {row[0] for row in self.record.rows(UNDECIDED_AUDIT)}
+        held = {number for other, numbers in self.in_hand.items() if other != name for number in numbers}
+        reviewer = self.dan.reviewer if name == "dan" else self.sittings[name].reviewer
+        done = reviewer.decide_many(asked, kind, reason=reason)
+        changed = {*done.weighed.votes, *done.weighed.flips}
+        after = dict(self.record.rows("SELECT candidate_id, last_seq FROM candidate_state"))
+        assert {number for number in after if after[number] != before[number]} == changed
+        assert changed <= set(asked)
+        assert not changed & undecided, "the audit is untouched until it is decided blind"
+        assert not changed & held, "nobody's card is decided under their hands"
+        states = Counter(self.record.state(number) for number in changed)
+        assert states == {str(state): count for state, count in done.weighed.becomes.items()}
+        if done.act and name != "dan":
+            self.in_hand[name] = [number for number in self.in_hand[name] if number not in changed]
+            self.done[name].append(done.act)
+            self.undone[name].clear()
+
     @rule(name=people)
     def undo(self, name: str) -> None:
         with suppress(RecordError):  # somebody else has decided about the edit
@@ -117,7 +153,7 @@ class Machine(RuleBasedStateMachine):
         assert (done is not None) == bool(self.done[name])
         if done:
             self.undone[name].append(self.done[name].pop())
-            self._holds(name, done.candidate_id)
+            self._holds(name, done)
 
     @rule(name=people)
     def redo(self, name: str) -> None:
@@ -129,7 +165,7 @@ class Machine(RuleBasedStateMachine):
         assert (done is not None) == bool(self.undone[name])
         if done:
             self.done[name].append(self.undone[name].pop())
-            self._holds(name, done.candidate_id)
+            self._holds(name, done)
 
     @rule(data=st.data(), verdict=st.sampled_from([Kind.ACCEPT, Kind.REJECT]))
     def adjudicate(self, data: st.DataObject, verdict: Kind) -> None:
@@ -168,9 +204,9 @@ class Machine(RuleBasedStateMachine):
         self.done[name].append(done.act)
         self.undone[name].clear()
 
-    def _holds(self, name: str, number: int) -> None:
-        if number not in self.in_hand[name]:
-            self.in_hand[name].append(number)
+    def _holds(self, name: str, done: Done) -> None:
+        if done.candidates == 1 and done.candidate_id not in self.in_hand[name]:
+            self.in_hand[name].append(done.candidate_id)
 
     @invariant()
     def state_is_the_fold(self) -> None:

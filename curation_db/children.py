@@ -1,0 +1,48 @@
+"""What an edit makes: a candidate with the editor's text in its parent's place."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, text
+
+from curation_db import moments
+from curation_db.candidates import Draft, Intake, insert_candidates
+from curation_db.concepts import derive_concept
+from curation_db.errors import RecordError
+from curation_db.identity import uuid7
+from curation_db.text import clean
+
+
+def make_child(connection: Connection, parent_id: int, new_text: str, concept: str | None, *, editor: str) -> int:
+    """Insert the child; its event is the next one that is written. Returns its id.
+
+    Raises:
+        ValueError: the text is empty, or nothing is changed.
+        RecordError: there is no such parent.
+    """
+    parent = connection.execute(
+        text("""SELECT c.*, t.text AS caption FROM candidate c LEFT JOIN caption t ON t.id = c.caption_id
+                WHERE c.id = :id"""),
+        {"id": parent_id},
+    ).first()
+    if parent is None:
+        raise RecordError(f"there is no candidate {parent_id}")
+    mends_concept = concept is not None and clean(concept) != parent.concept
+    if not clean(new_text).strip() or (clean(new_text) == parent.text and not mends_concept):
+        raise ValueError("the text is empty or unchanged")
+    derived = derive_concept(parent.caption or parent.text, clean(new_text))
+    draft = Draft(
+        source_id=parent.source_id,
+        key=f"edit/{uuid7()}",
+        image_id=parent.image_id,
+        raw_text=new_text,
+        pipeline="edit",
+        generator=editor,
+        negation_type=derived.negation_type,
+        caption_id=parent.caption_id,
+        parent_id=parent_id,
+        concept=clean(concept) if concept else (derived.text or parent.concept),
+        concept_confidence=1.0 if concept else derived.confidence,
+        extra=parent.extra,
+    )
+    intake = Intake(overlap=parent.overlap, audit_rate=parent.audit_rate)
+    return insert_candidates(connection, [draft], intake, born_at=moments.next_event(connection))[0]
