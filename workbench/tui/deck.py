@@ -113,6 +113,11 @@ class Deck:
             numbers = [ready.card.candidate_id for ready in self._cards]
             return numbers if self.in_hand is None else [self.in_hand, *numbers]
 
+    def coming(self) -> list[int]:
+        """Those, and the one that is being loaded."""
+        with self._change:
+            return self.held() if self._on_its_way is None else [*self.held(), self._on_its_way]
+
     def _run(self) -> None:
         while self._wait_for_work():
             try:

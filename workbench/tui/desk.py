@@ -14,7 +14,6 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from curation_db import indexing
-from curation_db.cards import card_for
 from curation_db.errors import RecordError
 from curation_db.history import Past
 from curation_db.ordering import Policy
@@ -22,10 +21,11 @@ from curation_db.people import Actor, end_session
 from curation_db.queue import Claim, Queue, waiting
 from curation_db.review import Done, Reviewer, Shown
 from curation_db.store import Store
-from curation_db.words import Kind, Reason, State, Stream
+from curation_db.words import Kind, Reason, State
 from workbench.tui import reads
 from workbench.tui.attention import Attention
 from workbench.tui.deck import Deck
+from workbench.tui.loading import Loader
 from workbench.tui.pace import Progress
 from workbench.tui.refreshing import Refreshing
 from workbench.tui.rulings import Ruling, ruling
@@ -54,8 +54,9 @@ class Desk:
         self.actor = actor
         self.settings = settings or DeskSettings()
         self.current: Ready | None = None
-        self._store = store
-        self._pictures = pictures
+        self.store = store
+        """The record; rooms look at it, too."""
+        self.loader = Loader(store, pictures, actor.name, self.settings)
         self.attention = Attention(clock)
         """To be told every sign of life."""
         self._queue = Queue(
@@ -89,7 +90,7 @@ class Desk:
         self._refreshing.close()
         self._deck.close()
         with contextlib.suppress(RecordError):  # the leases expire by themselves
-            end_session(self._store, self.actor)
+            end_session(self.store, self.actor)
 
     @property
     def finished(self) -> bool:
@@ -124,7 +125,7 @@ class Desk:
 
     def summary(self) -> Summary:
         """Where everything stands; counts, so it is for the end of the queue."""
-        with self._store.read() as connection:
+        with self.store.read() as connection:
             left = waiting(connection, self.actor.annotator_id, self.settings.only)
             return Summary(
                 reads.counts(connection),
@@ -191,8 +192,8 @@ class Desk:
     def leave_replaced(self) -> bool:
         """Go on to the next card where somebody else's edit has replaced this one meanwhile; whether it has."""
         ready = self._seated()
-        with self._store.read() as connection:
-            card = card_for(connection, ready.card.candidate_id, self.actor.name, self.settings.checks)
+        with self.store.read() as connection:
+            card = self.loader.card(connection, ready.card.candidate_id)
         replaced = card.state is State.SUPERSEDED
         if replaced:
             self._give_back(ready.card.candidate_id)
@@ -207,6 +208,9 @@ class Desk:
             return None
         self._trail.clear()
         self._tally.recount()
+        if done.candidates > 1:  # a bulk: its cards are in the queue again, the seat stays as it is
+            self.refresh()
+            return done.kind
         self._seat_undone(done.candidate_id, settled=done.standing.state not in _OPEN and done.known is None)
         self._seen_before = True
         return done.kind
@@ -216,8 +220,11 @@ class Desk:
         done = self._reviewer.redo()
         if done is None:
             return None
-        with self._store.read() as connection:
+        with self.store.read() as connection:
             kind = reads.deed(connection, done.act)
+        if done.candidates > 1:
+            self.refresh()
+            return kind
         self._trail.clear()
         self._tally.recount()
         here = self.current is not None and self.current.card.candidate_id == done.candidate_id
@@ -232,6 +239,21 @@ class Desk:
             self.next()
         return kind
 
+    def refresh(self) -> None:
+        """Cards were decided about in a room, or many at once: none that is not asked any more is served or shown."""
+        with self.store.read() as connection:
+            asked = reads.asked(connection, self._deck.coming(), self.actor.annotator_id)
+        for number in set(self._deck.coming()) - asked:
+            self._deck.forget(number)
+            self._give_back(number)
+        if self.current is not None:
+            self._reload()
+            if self.current.way is Way.QUEUE and self.current.card.candidate_id not in asked:
+                self._empty_seat()
+        self._trail.clear()
+        self._tally.recount()
+        self._deck.go_on()
+
     # -- looking around -----------------------------------------------------------------------------------------
 
     def look_back(self) -> bool:
@@ -240,7 +262,7 @@ class Desk:
         if self.current is not None:
             seen.add(self.current.card.candidate_id)
         before = self._trail[-1].seq if self._trail else None
-        with self._store.read() as connection:
+        with self.store.read() as connection:
             past = reads.own_past(connection, self.actor.name, before, seen)
         if past is None:
             return False
@@ -260,18 +282,18 @@ class Desk:
     def find(self, words: str) -> list[reads.Match]:
         """Candidates whose text, concept or caption holds these words, at most `MATCHES`."""
         if self._unindexed:
-            indexing.refresh(self._store)
+            indexing.refresh(self.store)
             self._unindexed = False
-        with self._store.read() as connection:
+        with self.store.read() as connection:
             return reads.matches(connection, indexing.find(connection, words, limit=MATCHES))
 
     def open(self, candidate_id: int) -> None:
         """Seat this card, whatever its place in the queue; the one that sits there comes next."""
         if self.current is not None and self.current.card.candidate_id == candidate_id:
             return
-        with self._store.read() as connection:
+        with self.store.read() as connection:
             past = reads.standing_decision(connection, self.actor.name, candidate_id)
-            card = card_for(connection, candidate_id, self.actor.name, self.settings.checks)
+            card = self.loader.card(connection, candidate_id)
         leased = card.state in _OPEN
         if leased:
             self._queue.retake(candidate_id)
@@ -316,7 +338,7 @@ class Desk:
 
     def _seat(self, ready: Ready) -> None:
         if ready.thumbnail is None:
-            ready = replace(ready, thumbnail=self._pictures.thumbnail(ready.card, ready.path))
+            ready = replace(ready, thumbnail=self.loader.pictures.thumbnail(ready.card, ready.path))
         self.current = ready
         self._deck.in_hand = ready.card.candidate_id if ready.leased else None
         self._seen_before = False
@@ -349,7 +371,7 @@ class Desk:
         way, past = Way.QUEUE, None
         if settled:
             self._give_back(number)
-            with self._store.read() as connection:
+            with self.store.read() as connection:
                 way, past = Way.BACK, reads.standing_decision(connection, self.actor.name, number)
         if self.current is not None and self.current.card.candidate_id == number:
             self._reload(way=way, leased=not settled, past=past)
@@ -359,7 +381,7 @@ class Desk:
             self._open(number, way, leased=not settled, past=past)
 
     def _open(self, candidate_id: int, way: Way, *, leased: bool, past: Past | None = None) -> None:
-        self._seat(self._load(candidate_id, way=way, leased=leased, past=past))
+        self._seat(self.loader.load(candidate_id, way=way, leased=leased, past=past))
 
     def _open_past(self, past: Past) -> None:
         self._open(past.candidate_id, Way.BACK, leased=False, past=past)
@@ -367,8 +389,8 @@ class Desk:
     def _reload(self, **changed: object) -> None:
         """Read the seat's card anew and keep the rest, but for `changed`."""
         ready = self._seated()
-        with self._store.read() as connection:
-            card = card_for(connection, ready.card.candidate_id, self.actor.name, self.settings.checks)
+        with self.store.read() as connection:
+            card = self.loader.card(connection, ready.card.candidate_id)
         self.current = replace(ready, card=card, **changed)  # type: ignore[arg-type]
         self._deck.in_hand = card.candidate_id if self.current.leased else None
 
@@ -377,24 +399,7 @@ class Desk:
 
     def _load_claim(self, claim: Claim) -> Ready:
         """In the deck's thread: everything that takes time about a card."""
-        return self._load(claim.candidate_id, way=Way.QUEUE, leased=True)
-
-    def _load(self, candidate_id: int, *, way: Way, leased: bool, past: Past | None = None) -> Ready:
-        with self._store.read() as connection:
-            card = card_for(connection, candidate_id, self.actor.name, self.settings.checks)
-            audit = reads.is_audit(connection, candidate_id)
-        path = self._pictures.locate(card)
-        revealed = self.settings.reveal and past is not None and past.labels
-        return Ready(
-            card,
-            Stream.AUDIT if audit else Stream.REVIEW,
-            hidden=self.settings.blind or (audit and not revealed),
-            path=path,
-            thumbnail=self._pictures.thumbnail(card, path),
-            way=way,
-            leased=leased,
-            past=past,
-        )
+        return self.loader.load(claim.candidate_id, way=Way.QUEUE, leased=True)
 
 
 def _no_news() -> None:

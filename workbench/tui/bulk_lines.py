@@ -1,0 +1,74 @@
+"""What a bulk would do, and has done, in plain words. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+from textual.content import Content
+
+from curation_db.bulk import BulkDone, BulkPreview
+from curation_db.weighing import Left
+from curation_db.words import Kind, Reason, State
+from workbench.tui.paint import QUIET, WARN
+
+T = TypeVar("T")
+DEEDS: dict[Kind, tuple[str, str]] = {
+    Kind.ACCEPT: ("accept", "accepted"),
+    Kind.REJECT: ("reject", "rejected"),
+    Kind.REQUEUE: ("ask everybody anew about", "put back into the queue"),
+}
+_LEFT: dict[Left, str] = {
+    Left.AUDIT: "kept for the blind audit, and not decided there yet",
+    Left.HELD: "in other people's hands just now",
+    Left.SUPERSEDED: "replaced by an edit",
+    Left.FINAL: "settled by an adjudicator",
+    Left.ALREADY: "so already",
+    Left.UNKNOWN: "no longer there",
+}
+_BECOMES: dict[State, str] = {
+    State.ACCEPTED: "will be accepted",
+    State.REJECTED: "will be rejected",
+    State.CONTESTED: "will be contested: votes against votes",
+    State.NEEDS_MORE: "will wait for another person",
+    State.UNSURE: "will be unsure",
+    State.OPEN: "will be open again",
+    State.SUPERSEDED: "stay replaced",
+}
+
+
+def cards(count: int) -> str:
+    """So many, in words."""
+    return "1 card" if count == 1 else f"{count:,} cards"
+
+
+def asked(seen: BulkPreview, kind: Kind, reason: Reason | None) -> Content:
+    """What is about to happen."""
+    because = f" because: {reason.value.replace('_', ' ')}" if reason else ""
+    head = f"{DEEDS[kind][0].capitalize()} {cards(seen.changing)}{because}"
+    of = f" of the {seen.asked:,} chosen" if seen.changing != seen.asked else ""
+    lines = [Content.assemble((head, "bold"), (of, QUIET)), Content("")]
+    lines += _counted(seen.becomes, _BECOMES)
+    if seen.left:
+        lines += [Content(""), Content.styled("left out", QUIET), *_counted(seen.left, _LEFT)]
+    return Content("\n").join(lines)
+
+
+def nothing(seen: BulkPreview, kind: Kind) -> Content:
+    """Why there is nothing to do."""
+    head = Content.styled(f"⚠ There is nothing to {DEEDS[kind][0].removesuffix(' about')} here", f"bold {WARN}")
+    return Content("\n").join([head, Content(""), *_counted(seen.left, _LEFT)])
+
+
+def _counted(counts: Mapping[T, int], words: Mapping[T, str]) -> list[Content]:
+    rows = sorted(counts.items(), key=lambda each: -each[1])
+    return [Content.assemble((f"{number:>9,}  ", "bold"), words[what]) for what, number in rows]
+
+
+def told(done: BulkDone, undo_key: str) -> str:
+    """What was done, and the way back, on one line."""
+    if not done.changed:
+        return "nothing was left to change"
+    left = sum(done.left.values())
+    rest = f", {left:,} left out" if left else ""
+    return f"{cards(done.changed)} {DEEDS[done.kind][1]}{rest} — {undo_key} takes all of it back"

@@ -1,0 +1,53 @@
+"""Making a card ready to be shown: its row, its picture, and whether what the judges say must stay hidden."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection
+
+from curation_db.cards import Card, card_for
+from curation_db.history import Past
+from curation_db.store import Store
+from curation_db.words import Stream
+from workbench.tui import reads
+from workbench.tui.sitting import DeskSettings, Pictures, Ready, Way
+
+
+class Loader:
+    """Everything that takes time about a card; called off the UI thread."""
+
+    def __init__(self, store: Store, pictures: Pictures, person: str, settings: DeskSettings) -> None:
+        """`person`: who will see the cards, by name."""
+        self._store = store
+        self.pictures = pictures
+        self._person = person
+        self._settings = settings
+
+    def card(self, connection: Connection, candidate_id: int) -> Card:
+        """The card as this person may see it.
+
+        Raises:
+            RecordError: there is no such candidate.
+        """
+        return card_for(connection, candidate_id, self._person, self._settings.checks)
+
+    def load(self, candidate_id: int, *, way: Way, leased: bool, past: Past | None = None) -> Ready:
+        """The card with its picture.
+
+        Raises:
+            RecordError: there is no such candidate.
+        """
+        with self._store.read() as connection:
+            card = self.card(connection, candidate_id)
+            audit = reads.is_audit(connection, candidate_id)
+        path = self.pictures.locate(card)
+        revealed = self._settings.reveal and past is not None and past.labels
+        return Ready(
+            card,
+            Stream.AUDIT if audit else Stream.REVIEW,
+            hidden=self._settings.blind or (audit and not revealed),
+            path=path,
+            thumbnail=self.pictures.thumbnail(card, path),
+            way=way,
+            leased=leased,
+            past=past,
+        )

@@ -1,0 +1,190 @@
+"""Many cards at once: what it would do in plain words, a reason where one is needed, and the number typed to confirm.
+
+Looking and deciding run off the UI thread. While it decides no key is taken: nobody would know how far it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from textual import events
+from textual.app import ComposeResult
+from textual.content import Content
+from textual.message import Message
+from textual.widgets import Input, Static
+
+from curation_db.bulk import BulkDone, BulkPreview, decide_in_bulk, preview
+from curation_db.errors import RecordError
+from curation_db.text import display_text
+from curation_db.words import REASON_KEYS, Kind, Reason
+from workbench.tui import bulk_lines
+from workbench.tui.actions import Place
+from workbench.tui.paint import BAD, MARK, QUIET, WARN, bar
+from workbench.tui.screens.modals.dialog import Dialog
+from workbench.tui.threads import apart
+
+if TYPE_CHECKING:
+    from workbench.tui.actions import Action, ActionMap
+    from workbench.tui.desk import Desk
+
+_BAR_CELLS = 30
+
+
+class BulkModal(Dialog[BulkDone]):
+    """Dismissed with what was done, or with None where nothing was. The desk knows of it by then."""
+
+    DEFAULT_CSS = """
+    BulkModal #bulk-number { margin-top: 1; width: 24; border: tall $border; }
+    BulkModal #bulk-number:focus { border: tall $primary; }
+    BulkModal #bulk-said { height: auto; }
+    """
+
+    class Step(Message):
+        """How far it is."""
+
+        def __init__(self, what: str, done: int, total: int) -> None:
+            super().__init__()
+            self.what, self.done, self.total = what, done, total
+
+        def can_replace(self, message: Message) -> bool:
+            """Only the newest is shown."""
+            return isinstance(message, BulkModal.Step)
+
+    def __init__(self, desk: Desk, actions: ActionMap, ids: Sequence[int], kind: Kind) -> None:
+        """`ids`: the chosen candidates; `kind`: accept, reject or requeue."""
+        super().__init__(f"{bulk_lines.DEEDS[kind][0].removesuffix(' about')}: {bulk_lines.cards(len(ids))} chosen")
+        self._desk, self._actions = desk, actions
+        self._ids, self._kind = ids, kind
+        self._seen: BulkPreview | None = None
+        self._reason: Reason | None = None
+        self._asks_reason = False
+        self._deciding = False
+        self._done: BulkDone | None = None
+
+    def compose_body(self) -> ComposeResult:
+        """What there is to say, and where the number is typed."""
+        yield Static(Content.styled("looking at them …", QUIET), id="bulk-said", markup=False)
+        number = Input(id="bulk-number", max_length=12, disabled=True)  # so that it cannot take the reason's key
+        number.display = False
+        yield number
+        yield Static(Content.styled("esc leaves; nothing is changed", QUIET), id="bulk-foot", classes="dialog-foot")
+
+    def on_mount(self) -> None:
+        """Look first."""
+        self.run_worker(self._look())
+
+    async def _look(self) -> None:
+        try:
+            self._seen = await apart(self._preview)
+        except RecordError as error:
+            self._refuse(error)
+            return
+        if not self._seen.changing:
+            self._say(bulk_lines.nothing(self._seen, self._kind), "esc leaves")
+        elif self._kind is Kind.REJECT:
+            self._ask_reason()
+        else:
+            self._ask_number()
+
+    def _preview(self) -> BulkPreview:
+        with self._desk.store.read() as connection:
+            return preview(connection, self._desk.actor, self._ids, self._kind)
+
+    def _ask_reason(self) -> None:
+        self._asks_reason = True
+        assert self._seen is not None
+        lines = [
+            Content.assemble((f" {self._actions.cap(action):<3} ", f"bold {MARK}"), action.says)
+            for action, _ in self._reasons()
+        ]
+        head = Content.styled(f"Reject {bulk_lines.cards(self._seen.changing)} because", "bold")
+        self._say(Content("\n").join([head, Content(""), *lines]), "a key says why · esc leaves")
+
+    def _reasons(self) -> list[tuple[Action, Reason]]:
+        """The actions of the question after `x`, with the person's own keys."""
+        listed = [each for each in self._actions.at(Place.REASON) if each.id != "reason-cancel"]
+        return list(zip(listed, REASON_KEYS.values(), strict=True))
+
+    def on_key(self, event: events.Key) -> None:
+        """The reason."""
+        for action, reason in self._reasons() if self._asks_reason else ():
+            if event.key in self._actions.keys(action):
+                event.stop()
+                self._asks_reason, self._reason = False, reason
+                self._ask_number()
+
+    def _ask_number(self) -> None:
+        assert self._seen is not None
+        self._say(
+            bulk_lines.asked(self._seen, self._kind, self._reason),
+            f"type {self._seen.changing} and enter to confirm · esc leaves; nothing is changed",
+        )
+        number = self.query_one(Input)
+        number.placeholder = str(self._seen.changing)
+        number.display, number.disabled = True, False
+        self.set_focus(number)
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """The number, or something else."""
+        event.stop()
+        if self._seen is None or self._deciding:
+            return
+        if event.value.replace(",", "").strip() != str(self._seen.changing):
+            self._foot(Content.styled(f"⚠ that is not {self._seen.changing}; esc leaves, nothing is changed", WARN))
+            return
+        self._deciding = True
+        event.input.display = False
+        self.set_focus(None)
+        self.run_worker(self._decide())
+
+    async def _decide(self) -> None:
+        self._foot(Content.styled("all of it, or nothing", QUIET))
+        try:
+            self._done = await apart(self._work)
+        except RecordError as error:
+            self._deciding = False
+            self._refuse(error)
+            return
+        undo = next(self._actions.cap(each) for each in self._actions.at(Place.CARD) if each.id == "undo")
+        self.app.notify(bulk_lines.told(self._done, undo), timeout=8, markup=False)
+        self.leave(self._done)
+
+    def _work(self) -> BulkDone:
+        done = decide_in_bulk(
+            self._desk.store, self._desk.actor, self._ids, self._kind, self._reason, progress=self._pass_on
+        )
+        self._desk.refresh()
+        return done
+
+    def _pass_on(self, what: str, done: int, total: int) -> None:
+        self.post_message(self.Step(what, done, total))
+
+    def on_bulk_modal_step(self, event: Step) -> None:
+        """A bar."""
+        share = event.done / max(event.total, 1)
+        told = Content.assemble(f"{event.what} … ", (bar(share, _BAR_CELLS), "$primary"), f" {share:4.0%}")
+        self.query_one("#bulk-said", Static).update(told)
+
+    def action_cancel(self) -> None:
+        """Leave; not while it decides."""
+        if not self._deciding:
+            self.leave(None)
+
+    def on_screen_resume(self) -> None:
+        """Something that lay above, such as a window too small, kept it from closing."""
+        if self._done is not None:
+            self.leave(self._done)
+
+    def _refuse(self, error: RecordError) -> None:
+        hint = f" — {error.hint}" if error.hint else ""
+        self._say(
+            Content.styled(f"✗ {display_text(error.message + hint, limit=400)}", BAD), "nothing was changed · esc"
+        )
+
+    def _say(self, content: Content, foot: str) -> None:
+        self.query_one("#bulk-said", Static).update(content)
+        self._foot(Content.styled(foot, QUIET))
+
+    def _foot(self, content: Content) -> None:
+        self.query_one("#bulk-foot", Static).update(content)
