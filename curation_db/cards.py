@@ -157,7 +157,7 @@ def load_card(
         generator=row.generator,
         tokens=row.tokens,
         parent_text=row.parent_text,
-        opinions=_opinions(connection, candidate_id),
+        opinions=opinions_of(connection, candidate_id),
         siblings=siblings,
         objects=objects,
         findings=lint(subject, context=_on_the_picture(connection, row), settings=checks),
@@ -185,7 +185,8 @@ def _siblings(connection: Connection, image_id: int, caption_id: int | None) -> 
     return tuple(row.text for row in rows)
 
 
-def _opinions(connection: Connection, candidate_id: int) -> tuple[Opinion, ...]:
+def opinions_of(connection: Connection, candidate_id: int) -> tuple[Opinion, ...]:
+    """What the judges said about this candidate."""
     return tuple(
         Opinion(r.judge, r.model, Question(r.question), r.p, r.raw_text, r.prompt_version, bool(r.simulated))
         for r in connection.execute(_OPINIONS, {"id": candidate_id})

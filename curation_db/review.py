@@ -26,14 +26,14 @@ from curation_db.standing import events_of, refold, refold_many
 from curation_db.store import Store
 from curation_db.text import clean
 from curation_db.weighing import Weighed, weigh
-from curation_db.words import Kind, Reason, Role, Stream
+from curation_db.words import Cause, Kind, Reason, Role, Stream
 
 EDIT_UNDONE = "edit undone"
 """The note of the withdrawal that takes a child out of play together with its edit."""
 
 _COLUMNS = (
     "seq", "uid", "act", "candidate_id", "actor", "role", "session", "stream", "blind", "kind", "verdict", "reason",
-    "note", "undo_of", "child_id", "late", "elapsed_ms", "at", "gold",
+    "cause", "note", "undo_of", "child_id", "late", "elapsed_ms", "at", "gold",
 )  # fmt: skip
 _INSERT = f"INSERT INTO event({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"
 Progress = Callable[[int, int], None]
@@ -100,6 +100,7 @@ class _Entry:
     kind: Kind
     verdict: Kind | None = None
     reason: Reason | None = None
+    cause: Cause | None = None
     note: str | None = None
     undo_of: int | None = None
     child_id: int | None = None
@@ -198,10 +199,11 @@ class Reviewer:
         verdict: Kind,
         *,
         reason: Reason | None = None,
+        cause: Cause | None = None,
         note: str | None = None,
         shown: Shown | None = None,
     ) -> Done:
-        """An adjudicator's final word, whatever people voted.
+        """An adjudicator's final word, whatever people voted; `cause`: why they disagreed.
 
         Raises:
             ValueError: the verdict is neither accept nor reject, or its reason is missing.
@@ -209,7 +211,9 @@ class Reviewer:
         """
         _check_verdict(verdict, reason)
         need_adjudicator(self._actor, "give a final word")
-        entry = _Entry(candidate_id=candidate_id, kind=Kind.ADJUDICATE, verdict=verdict, reason=reason, note=note)
+        entry = _Entry(
+            candidate_id=candidate_id, kind=Kind.ADJUDICATE, verdict=verdict, reason=reason, cause=cause, note=note
+        )
         with self._store.write() as connection:
             return self._settle(connection, [entry], shown or Shown(leased=False))
 
@@ -380,6 +384,6 @@ class Reviewer:
         """In the order of `_COLUMNS`; positional, because a bulk writes a hundred thousand of them."""
         return (
             seq, uid, act, entry.candidate_id, self._actor.name, self._actor.role, self._actor.session, shown.stream,
-            shown.blind, entry.kind, entry.verdict, entry.reason, entry.note, entry.undo_of, entry.child_id, entry.late,
-            shown.elapsed_ms, now, gold,
+            shown.blind, entry.kind, entry.verdict, entry.reason, entry.cause, entry.note, entry.undo_of,
+            entry.child_id, entry.late, shown.elapsed_ms, now, gold,
         )  # fmt: skip

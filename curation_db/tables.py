@@ -16,13 +16,20 @@ from sqlalchemy import Boolean, CheckConstraint, Column, Float, Index, Integer, 
 from sqlalchemy import text as sql_text
 from sqlmodel import Field, SQLModel
 
-from curation_db.words import Kind, NegationType, Question, Reason, Role, State, Stream
+from curation_db.words import Cause, Kind, NegationType, Question, Reason, Role, State, Stream
 
 
 def _one_of(column: str, words: type[StrEnum], *, nullable: bool = False) -> CheckConstraint:
     listed = ", ".join(f"'{word.value}'" for word in words)
     rule = f"{column} IN ({listed})"
     return CheckConstraint(f"{column} IS NULL OR {rule}" if nullable else rule, name=f"{column}_known")
+
+
+_CAUSE_KNOWN = CheckConstraint(
+    f"cause IS NULL OR kind = 'adjudicate' AND cause IN ({', '.join(repr(cause.value) for cause in Cause)})",
+    name="cause_known",
+)
+"""At the column and not at the table, since it was added to records that had events already."""
 
 
 def _hash(*, nullable: bool = False) -> Any:
@@ -190,6 +197,7 @@ class Event(SQLModel, table=True):
         Index("event_candidate", "candidate_id", "seq"),
         # an act by its first event: what undo and looking back walk along, however many events a bulk has written
         Index("event_actor", "actor", "seq", sqlite_where=sql_text("uid = act")),
+        Index("event_flip", "candidate_id", sqlite_where=sql_text("kind = 'flip'")),
         Index("event_undo_of", "undo_of", sqlite_where=Column("undo_of", Integer).is_not(None)),
         _one_of("kind", Kind),
         _one_of("role", Role),
@@ -215,6 +223,8 @@ class Event(SQLModel, table=True):
     kind: str = Field(sa_type=String)
     verdict: str | None = None
     reason: str | None = Field(default=None, sa_type=String)
+    cause: str | None = Field(default=None, sa_column=Column(String, _CAUSE_KNOWN))
+    """Of an adjudication: why people disagreed."""
     note: str | None = None
     undo_of: int | None = Field(default=None, foreign_key="event.seq")
     child_id: int | None = Field(default=None, foreign_key="candidate.id")

@@ -77,6 +77,36 @@ REASON_TEXTS: dict[Reason, str] = {
 }
 
 
+class Cause(StrEnum):
+    """Why people disagreed, says the adjudicator (Potato's list of errors). The key is in `CAUSE_KEYS`."""
+
+    AMBIGUOUS_TEXT = "ambiguous_text"
+    GUIDELINE_GAP = "guideline_gap"
+    ANNOTATOR_SLIP = "annotator_slip"
+    EDGE_CASE = "edge_case"
+    SUBJECTIVE = "subjective"
+    OTHER = "other"
+
+
+CAUSE_KEYS: dict[str, Cause] = {
+    "t": Cause.AMBIGUOUS_TEXT,
+    "g": Cause.GUIDELINE_GAP,
+    "s": Cause.ANNOTATOR_SLIP,
+    "e": Cause.EDGE_CASE,
+    "j": Cause.SUBJECTIVE,
+    "o": Cause.OTHER,
+}
+
+CAUSE_TEXTS: dict[Cause, str] = {
+    Cause.AMBIGUOUS_TEXT: "the text can be read in two ways",
+    Cause.GUIDELINE_GAP: "the guidelines do not say",
+    Cause.ANNOTATOR_SLIP: "somebody slipped",
+    Cause.EDGE_CASE: "an edge case: the picture is on the border",
+    Cause.SUBJECTIVE: "a matter of judgement",
+    Cause.OTHER: "something else",
+}
+
+
 class Stream(StrEnum):
     """Which way a card came to a person."""
 

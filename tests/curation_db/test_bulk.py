@@ -11,6 +11,8 @@ from support.record import Record
 from curation_db.backup import folder_of, listing
 from curation_db.bulk import KEPT_BACKUPS, decide_in_bulk, preview
 from curation_db.errors import RecordError
+from curation_db.gold import Known
+from curation_db.gold_marks import mark
 from curation_db.review import Shown
 from curation_db.soundness import compare
 from curation_db.weighing import Left
@@ -70,6 +72,16 @@ def test_what_must_not_be_touched_is_left_out_and_counted(record: Record) -> Non
     assert (done.changed, done.left, done.becomes) == (2, seen.left, seen.becomes)
     assert states(record, [plain, held, blind, decided, child]) == ["accepted", "open", "open", "contested", "open"]
     record.assert_state_is_the_fold()
+
+
+def test_known_answers_are_for_each_to_give(record: Record) -> None:
+    plain, known = record.add(2)
+    with record.store.write() as connection:
+        mark(connection, {known: Known(Kind.REJECT)}, "a file")
+    ana = record.sit("ana")
+    done = decide_in_bulk(record.store, ana.actor, [plain, known], Kind.ACCEPT)
+    assert (done.changed, done.left) == (1, {Left.GOLD: 1})
+    assert states(record, [plain, known]) == ["accepted", "open"]
 
 
 def test_ones_own_audit_label_stays_and_the_change_of_mind_is_a_flip(record: Record) -> None:

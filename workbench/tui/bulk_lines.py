@@ -20,6 +20,7 @@ DEEDS: dict[Kind, tuple[str, str]] = {
 }
 _LEFT: dict[Left, str] = {
     Left.AUDIT: "kept for the blind audit, and not decided there yet",
+    Left.GOLD: "answered by each for themselves: the answer is known",
     Left.HELD: "in other people's hands just now",
     Left.SUPERSEDED: "replaced by an edit",
     Left.FINAL: "settled by an adjudicator",
@@ -44,10 +45,10 @@ def cards(count: int) -> str:
 
 def asked(seen: BulkPreview, kind: Kind, reason: Reason | None) -> Content:
     """What is about to happen."""
-    because = f" because: {reason.value.replace('_', ' ')}" if reason else ""
-    head = f"{DEEDS[kind][0].capitalize()} {cards(seen.changing)}{because}"
+    because = f": {reason.value.replace('_', ' ')}" if reason else ""
+    head = f"{DEEDS[kind][0].capitalize()} {cards(seen.changing)}"
     of = f" of the {seen.asked:,} chosen" if seen.changing != seen.asked else ""
-    lines = [Content.assemble((head, "bold"), (of, QUIET)), Content("")]
+    lines = [Content.assemble((head, "bold"), (of, QUIET), (because, "bold")), Content("")]
     lines += _counted(seen.becomes, _BECOMES)
     if seen.left:
         lines += [Content(""), Content.styled("left out", QUIET), *_counted(seen.left, _LEFT)]

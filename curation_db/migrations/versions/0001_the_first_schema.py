@@ -246,7 +246,7 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     with op.batch_alter_table("event", schema=None) as batch_op:
-        batch_op.create_index("event_actor", ["actor", "seq"], unique=False, sqlite_where=sa.text("uid = act"))
+        batch_op.create_index("event_actor", ["actor", "seq"], unique=False)
         batch_op.create_index("event_candidate", ["candidate_id", "seq"], unique=False)
         batch_op.create_index("event_undo_of", ["undo_of"], unique=False, sqlite_where=sa.text("undo_of IS NOT NULL"))
 

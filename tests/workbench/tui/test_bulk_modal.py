@@ -33,7 +33,7 @@ async def test_the_number_confirms_and_z_takes_all_of_it_back(make_house: Any, o
         results = await open_modal(app, pilot, house.ids[:6], Kind.REJECT)
         assert "Reject 6 cards because" in lines(app)
         await pilot.press("q", "g")
-        await until(pilot, lambda: "Reject 6 cards because: gratuitous" in lines(app))
+        await until(pilot, lambda: "Reject 6 cards: gratuitous" in lines(app))
         assert "6  will be rejected" in lines(app)
         await pilot.press(*"60", "enter")
         await until(pilot, lambda: "that is not 6" in lines(app))

@@ -1,4 +1,4 @@
-"""Candidates whose answer is known, and which events are answers to them."""
+"""For many people at work: known answers, why people disagreed, bulk acts that are walked along by their first event."""
 
 from __future__ import annotations
 
@@ -33,6 +33,12 @@ def upgrade() -> None:
     )
     # a plain ADD COLUMN: the million events that may be there are not rewritten
     op.execute("ALTER TABLE event ADD COLUMN gold BOOLEAN DEFAULT 0 NOT NULL")
+    op.execute(
+        "ALTER TABLE event ADD COLUMN cause VARCHAR CONSTRAINT cause_known CHECK (cause IS NULL OR kind = 'adjudicate' AND cause IN ('ambiguous_text', 'guideline_gap', 'annotator_slip', 'edge_case', 'subjective', 'other'))"
+    )
+    op.drop_index("event_actor", "event")
+    op.create_index("event_actor", "event", ["actor", "seq"], unique=False, sqlite_where=sa.text("uid = act"))
+    op.create_index("event_flip", "event", ["candidate_id"], unique=False, sqlite_where=sa.text("kind = 'flip'"))
 
 
 def downgrade() -> None:
