@@ -46,7 +46,11 @@ class Arm:
 
 TUNED = Arm("tuned", (State.ACCEPTED,))
 ALL = Arm("trained-on-all", tuple(State), edits=False)
-NEGATED_ONLY = Arm("negated-only", (State.ACCEPTED,), changes={"replay_share": 0.0, "replay_pool": None})
+NEGATED_ONLY = Arm(
+    "negated-only",
+    (State.ACCEPTED,),
+    changes={"replay_share": 0.0, "replay_pool": None, "anchor_weight": 0.0},  # the anchor is of replayed captions
+)
 
 
 def frozen_set(workspace: Workspace, arm: Arm, event: int) -> Manifest:

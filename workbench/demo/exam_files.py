@@ -17,8 +17,8 @@ from workbench.settings import replace_file
 
 NEGREF, AFFIRM, FIND = "demo-negref", "demo-affirm", "demo-retrieval"
 TASKS = (NEGREF, AFFIRM, FIND)
-SCENES = 1600
-"""Twice the validation's: the interval of the curation gain, clustered by scene, is what they are for."""
+SCENES = 3200
+"""Four times the validation's: the interval of the curation gain, clustered by scene, is what they are for."""
 _PICTURES = "demo-pictures"
 
 Row = dict[str, Any]

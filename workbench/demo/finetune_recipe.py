@@ -24,22 +24,30 @@ NAMINGS = (0.8, 0.8, 0.6, 0.35, 0.35, 1.0)
 
 
 RECIPE: dict[str, Any] = {
-    "lr": 2e-3,
+    "lr": 5e-3,
+    "weight_decay": 0.3,
     "batch": 64,
-    "steps": 750,
+    "steps": 1000,
     "schedule": "cosine",
     "warm_up": 0.1,
     "clip_norm": 1.0,
     "frozen": ["visual.", "ln_final.", "logit_scale"],
     "same_image_mask": True,
     "replay_share": 0.5,
+    "anchor_weight": 30.0,
     "hard_pictures": 80,
     "val_share": 0.0,
     "keep": "last",
     "seed": 0,
     "threads": 1,
 }
-"""Of `trainers.settings.TrainSettings`; the pool goes with it."""
+"""Of `trainers.settings.TrainSettings`; the pool goes with it.
+
+The anchor keeps affirmative texts where the base has them, which replaying a small pool does not; the weight decay
+keeps the tower from learning the few negated captions by heart. In percent on the validation world, one seed, denied
+phrases / affirmed ones / pictures found: the base 3 / 99 / 61, this recipe 80 / 99 / 61, without the anchor 63 / 99 /
+46, with AdamW's usual decay of 0.01 70 / 99 / 62.
+"""
 
 
 def recipe_as_toml(pool: str) -> str:

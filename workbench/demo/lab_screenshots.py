@@ -21,7 +21,7 @@ SHOTS: tuple[tuple[Page, Shot], ...] = (
     ("report", Shot("item", (120, 36), "negwb-light", (*("down",) * 5, "i", "down", "down", "enter"))),
 )
 """The page that the lab opens with, and what is pressed there."""
-_LOADED_S, _SETTLED_S = 3.0, 1.5
+_SETTLED_S = 1.5
 
 
 def take_lab(workspace: Workspace, folder: Path) -> list[Path]:
@@ -37,12 +37,20 @@ def take_lab(workspace: Workspace, folder: Path) -> list[Path]:
 async def _take(workspace: Workspace, page: Page, shot: Shot) -> str:
     app = LabApp(workspace, start=page, theme=shot.theme)
     async with app.run_test(size=shot.size) as pilot:
-        await asyncio.sleep(_LOADED_S)
+        await _settle(app)
         for key in shot.keys:
             await pilot.press(key)
-            await asyncio.sleep(_SETTLED_S if len(key) == 1 or key == "enter" else 0.1)
-        await asyncio.sleep(_SETTLED_S)
+            if len(key) == 1 or key == "enter":
+                await _settle(app)
+        await _settle(app)
         return portable(app.export_screenshot(title=f"negwb {page}"))
+
+
+async def _settle(app: LabApp) -> None:
+    """Until what is being read is read, however busy the machine is, and painted."""
+    await asyncio.sleep(_SETTLED_S)
+    await app.workers.wait_for_complete()
+    await asyncio.sleep(_SETTLED_S)
 
 
 def main(words: Sequence[str]) -> None:
