@@ -39,7 +39,7 @@ def picture_with_boxes(
     for place in order:
         if (corners := _corners(options[place], scale, canvas.size)) is not None:
             _draw(canvas, corners, letter(place), shown=max(8, max(size) // 2), right=place == target)
-    return Thumbnail(canvas, None, thumbnail.size)
+    return Thumbnail(canvas, None, thumbnail.size, thumbnail.note)
 
 
 def _enlarged(image: Image.Image) -> Image.Image:

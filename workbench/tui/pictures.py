@@ -1,4 +1,4 @@
-"""Pictures for the screen: decoded small and safely, and kept for a while. Knows no widget.
+"""Pictures for the screen: decoded safely, small or to be zoomed into, and kept for a while. Knows no widget.
 
 A picture file is hostile input. Whatever lies at a path, `load_thumbnail` returns: a picture of at most the
 asked size, or one clean line that says what is wrong. It may take 100 ms, so it is called off the UI thread;
@@ -7,26 +7,35 @@ Pillow is imported inside it (25-40 ms) for the same reason.
 
 from __future__ import annotations
 
+import math
 import stat
 import threading
 import warnings
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from curation_db.text import display_text
+from workbench.tui.pixels import averageable, opaque, upright
 
 if TYPE_CHECKING:
-    from PIL import Image
+    from PIL import Image, ImageFile
 
 MAX_PIXELS = 89_478_485
-"""What is larger than this is not decoded: Pillow's own limit (a quarter of a GiB in RGB), here an error."""
+"""So many are decoded at most: Pillow's own limit (a quarter of a GiB in RGB), here an error."""
+MAX_JPEG_PIXELS = 500_000_000
+"""A JPEG may have more, 20,000 x 20,000 say: it is decoded at a half to an eighth of its size, in little memory."""
+KEPT_PIXELS = 50_000_000
+"""A picture to be zoomed into is kept with so many at most (150 MB); a larger one at a part of its detail."""
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "PPM", "TIFF", "TGA", "ICO", "JPEG2000", "WEBP", "AVIF")
 """Only these are tried: Pillow's other readers include one that starts a program (EPS)."""
-BEHIND = (128, 128, 128)
-"""Shows through transparent pixels: black and white drawings both stand out from it."""
-_SHRINKS_AS_IS = {"L", "RGB", "RGBA", "CMYK", "YCbCr"}
+_TOO_LARGE = f"too large to decode (over {MAX_PIXELS // 1_000_000} megapixels)"
+CUT_OFF = "damaged or cut off: shown as far as it goes"
+FIRST_FRAME = "an animation: its first frame"
+FIRST_PAGE = "several pages: the first"
+_JPEG_START = b"\xff\xd8\xff"
 _NAME_LIMIT = 80
 
 
@@ -40,6 +49,8 @@ class Thumbnail:
     """One line without control characters; still to be shown as text, never as markup."""
     size: tuple[int, int] | None
     """Width and height of the file's picture, upright, in pixels; known for some broken files too."""
+    note: str = ""
+    """What is not all of the file in what is shown: a later frame, the end of a file that was cut off."""
 
 
 class _RefusedError(Exception):
@@ -54,11 +65,22 @@ def load_thumbnail(path: Path | None, box: tuple[int, int], *, name: str = "") -
         box: Greatest width and height; a smaller picture stays as it is.
         name: What a problem calls the picture; the file's name unless told.
     """
+    return _load(path, name, lambda opened: _shrunk(opened, box))
+
+
+def load_full(path: Path | None, *, name: str = "", most: int = KEPT_PIXELS) -> Thumbnail:
+    """The picture at `path` in all its detail, as far as `most` pixels go. Never raises."""
+    return _load(path, name, lambda opened: _full(opened, most))
+
+
+def _load(path: Path | None, name: str, work: Callable[[ImageFile.ImageFile], tuple[Image.Image, str]]) -> Thumbnail:
     size: tuple[int, int] | None = None
     try:
         with _open_regular(path) as file, _open_picture(file) as opened:
             size = _upright_size(opened)
-            return Thumbnail(_shrunk(opened, box), None, size)
+            several = _several(opened)  # before decoding, which ends the file for some readers
+            image, note = work(opened)
+            return Thumbnail(image, None, size, " · ".join(filter(None, (several, note))))
     except Exception as error:  # decoders of hostile bytes raise anything: struct.error, SyntaxError ...
         called = display_text(name or (path.name if path else ""), limit=_NAME_LIMIT)
         return Thumbnail(None, f"{_reason(error)}: {called}" if called else _reason(error), size)
@@ -75,19 +97,24 @@ def _open_regular(path: Path | None) -> IO[bytes]:
     return path.open("rb")
 
 
-def _open_picture(file: IO[bytes]) -> Image.Image:
-    from PIL import Image  # noqa: PLC0415  # deferred: 25-40 ms
+def _open_picture(file: IO[bytes]) -> ImageFile.ImageFile:
+    from PIL import Image, JpegImagePlugin  # noqa: PLC0415  # deferred: 25-40 ms
 
     # Above its limit Pillow only warns, up to twice of it. Set each time: test runners reset the filters.
     warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
+    start = file.read(len(_JPEG_START))
+    file.seek(0)
+    opened: ImageFile.ImageFile
     try:
-        opened = Image.open(file, formats=FORMATS)
+        # Not by way of `Image.open`, whose limit knows nothing of decoding at a part of the size.
+        opened = JpegImagePlugin.JpegImageFile(file) if start == _JPEG_START else Image.open(file, formats=FORMATS)
     except KeyError:  # nothing fits, down to a format that this Pillow was built without
         raise _RefusedError("not a picture") from None
-    if opened.width * opened.height > MAX_PIXELS:
-        raise Image.DecompressionBombError
     if opened.width < 1 or opened.height < 1:
         raise _RefusedError("the picture has no pixels")
+    scalable = opened.format == "JPEG" and not opened.info.get("progressive")  # that kind is held whole in any case
+    if opened.width * opened.height > (MAX_JPEG_PIXELS if scalable else MAX_PIXELS):
+        raise Image.DecompressionBombError
     return opened
 
 
@@ -100,55 +127,53 @@ def _upright_size(opened: Image.Image) -> tuple[int, int]:
     return (opened.height, opened.width) if turned else (opened.width, opened.height)
 
 
-def _shrunk(opened: Image.Image, box: tuple[int, int]) -> Image.Image:
-    from PIL import Image, ImageOps  # noqa: PLC0415
-
-    image = opened if opened.mode in _SHRINKS_AS_IS and not _keyed(opened) else _plain(opened)
-    # First into a square, because the picture may lie on its side; for a JPEG this decodes at a lower scale.
-    side = max(box)
-    image.thumbnail((side, side), Image.Resampling.LANCZOS, reducing_gap=2.0)
+def _several(opened: Image.Image) -> str:
     try:
-        image = ImageOps.exif_transpose(image)
-    except Exception:  # broken EXIF: as the pixels lie
-        image.load()
-    image = _opaque(image)
-    image.thumbnail(box, Image.Resampling.LANCZOS, reducing_gap=2.0)
-    return image
+        more = bool(getattr(opened, "is_animated", False))
+    except Exception:  # what comes after the first frame is broken
+        more = False
+    return "" if not more else FIRST_PAGE if opened.format == "TIFF" else FIRST_FRAME
 
 
-def _keyed(image: Image.Image) -> bool:
-    """Whether one colour of a picture without alpha stands for transparent; shrinking would blend it."""
-    return image.mode != "RGBA" and "transparency" in image.info
+def _decode(opened: ImageFile.ImageFile) -> str:
+    """Decode in place, as far as the file goes; returns what there is to say of that."""
+    if opened.width * opened.height > MAX_PIXELS:
+        raise _RefusedError(_TOO_LARGE)  # a JPEG, asked for at a size that none of its scales comes near
+    try:
+        opened.load()
+    except (OSError, SyntaxError, EOFError):
+        opened.tile = []  # from now on what was decoded before the end is the picture
+        if opened.getbbox() is None:  # nothing was
+            raise
+        return CUT_OFF
+    return ""
 
 
-def _plain(image: Image.Image) -> Image.Image:
-    """In a mode whose pixels may be averaged: palettes looked up, deep greys in 8 bits."""
-    if image.has_transparency_data:
-        return image.convert("RGBA")
-    if image.mode == "F" or image.mode.startswith("I"):
-        return _eight_bits(image)
-    return image.convert("RGB")
-
-
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """Deep grey (16 or 32 bits, or floating point) to 8 bits; Pillow would clip most of it to white."""
-    grey = image.convert("F")
-    low, high = (float(bound) for bound in grey.getextrema() if not isinstance(bound, tuple))
-    if image.mode != "F":
-        low, high = 0.0, 255.0 if high <= 255 else 65_535.0 if high <= 65_535 else high
-    scale = 255 / (high - low) if high > low else 1.0
-    scaled = grey.point(lambda value: value * scale + -low * scale)
-    return scaled.convert("L")
-
-
-def _opaque(image: Image.Image) -> Image.Image:
+def _shrunk(opened: ImageFile.ImageFile, box: tuple[int, int]) -> tuple[Image.Image, str]:
     from PIL import Image  # noqa: PLC0415
 
-    if image.mode != "RGBA":
-        return image.convert("RGB")
-    flat = Image.new("RGB", image.size, BEHIND)
-    flat.paste(image, mask=image.getchannel("A"))
-    return flat
+    # First into a square, because the picture may lie on its side; for a JPEG this decodes at a lower scale.
+    side = max(box)
+    share = min(1.0, 2 * side / max(opened.size))
+    opened.draft(None, (math.ceil(opened.width * share), math.ceil(opened.height * share)))
+    note = _decode(opened)
+    image = averageable(opened)
+    image.thumbnail((side, side), Image.Resampling.LANCZOS, reducing_gap=2.0)
+    image = opaque(upright(image))
+    image.thumbnail(box, Image.Resampling.LANCZOS, reducing_gap=2.0)
+    return image, note
+
+
+def _full(opened: ImageFile.ImageFile, most: int) -> tuple[Image.Image, str]:
+    width, height = opened.size
+    part = max(1, math.ceil(math.sqrt(width * height / most)))
+    opened.draft(None, (max(1, width // part), max(1, height // part)))
+    note = _decode(opened)
+    left = math.ceil(math.sqrt(opened.width * opened.height / most))  # no JPEG: decoded whole, then made smaller
+    image = averageable(opened)
+    image = opaque(upright(image.reduce(left) if left > 1 else image))
+    lost = round(max(width, height) / max(image.size))
+    return image, " · ".join(filter(None, (note, f"at 1/{lost} of its detail" if lost > 1 else "")))
 
 
 _REASONS: tuple[tuple[str, str], ...] = (
@@ -156,8 +181,8 @@ _REASONS: tuple[tuple[str, str], ...] = (
     ("NotADirectoryError", "the picture is missing"),
     ("PermissionError", "the picture may not be read"),
     ("UnidentifiedImageError", "not a picture"),
-    ("DecompressionBombWarning", f"too large to decode (over {MAX_PIXELS // 1_000_000} megapixels)"),
-    ("DecompressionBombError", f"too large to decode (over {MAX_PIXELS // 1_000_000} megapixels)"),
+    ("DecompressionBombWarning", _TOO_LARGE),
+    ("DecompressionBombError", _TOO_LARGE),
     ("MemoryError", "not enough memory for the picture"),
 )
 """By the class's name: Pillow's classes are not imported here."""
@@ -169,11 +194,12 @@ def _reason(error: Exception) -> str:
     return dict(_REASONS).get(type(error).__name__, "the picture is damaged")
 
 
-def fit_cells(size: tuple[int, int], columns: int, rows: int) -> tuple[int, int]:
-    """The largest part of `columns` x `rows` cells with the shape of `size`; a cell is 1 wide and 2 high."""
+def fit_cells(size: tuple[int, int], columns: int, rows: int, cell: tuple[int, int] = (1, 2)) -> tuple[int, int]:
+    """The largest part of `columns` x `rows` cells with the shape of `size`, where `cell` is the shape of one."""
     width, height = size
-    scale = min(columns / width, 2 * rows / height)
-    return max(1, min(columns, round(width * scale))), max(1, min(rows, round(height * scale / 2)))
+    tall = cell[1] / cell[0]
+    scale = min(columns / width, tall * rows / height)
+    return max(1, min(columns, round(width * scale))), max(1, min(rows, round(height * scale / tall)))
 
 
 class ThumbnailCache:

@@ -1,0 +1,71 @@
+"""From the pixels that a file holds to ones that a screen shows: eight bits, upright, opaque."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+BEHIND = ((153, 153, 153), (102, 102, 102))
+"""The two greys of the squares behind transparent pixels: black and white drawings both stand out from them."""
+_SQUARES = 16
+"""So many along the longer side: one must still be seen where a cell is all there is of it."""
+_SHRINKS_AS_IS = {"L", "RGB", "RGBA", "CMYK", "YCbCr"}
+
+
+def averageable(image: Image.Image) -> Image.Image:
+    """In a mode whose pixels may be averaged: palettes looked up, deep greys in 8 bits."""
+    if image.mode in _SHRINKS_AS_IS and not _keyed(image):
+        return image
+    if image.has_transparency_data:
+        return image.convert("RGBA")
+    if image.mode == "F" or image.mode.startswith("I"):
+        return _eight_bits(image)
+    return image.convert("RGB")
+
+
+def _keyed(image: Image.Image) -> bool:
+    """Whether one colour of a picture without alpha stands for transparent; shrinking would blend it."""
+    return image.mode != "RGBA" and "transparency" in image.info
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Deep grey (16 or 32 bits, or floating point) to 8 bits; Pillow would clip most of it to white."""
+    grey = image.convert("F")
+    low, high = (float(bound) for bound in grey.getextrema() if not isinstance(bound, tuple))
+    if image.mode != "F":
+        low, high = 0.0, 255.0 if high <= 255 else 65_535.0 if high <= 65_535 else high
+    scale = 255 / (high - low) if high > low else 1.0
+    scaled = grey.point(lambda value: value * scale + -low * scale)
+    return scaled.convert("L")
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """Turned as the camera was held; where that is not readable, as the pixels lie."""
+    from PIL import ImageOps  # noqa: PLC0415
+
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:  # broken EXIF is no reason to show nothing
+        image.load()
+        return image
+
+
+def opaque(image: Image.Image) -> Image.Image:
+    """RGB; what is transparent shows squares, as it does in every program for pictures."""
+    if image.mode != "RGBA":
+        return image.convert("RGB")
+    flat = _squares(image.size)
+    flat.paste(image, mask=image.getchannel("A"))
+    return flat
+
+
+def _squares(size: tuple[int, int]) -> Image.Image:
+    from PIL import Image  # noqa: PLC0415
+
+    side = max(1, -(-max(size) // _SQUARES))
+    columns, rows = (-(-length // side) for length in size)
+    cells = b"".join(bytes(BEHIND[(x + y) % 2]) for y in range(rows) for x in range(columns))
+    board = Image.frombytes("RGB", (columns, rows), cells)
+    return board.resize((columns * side, rows * side), Image.Resampling.NEAREST).crop((0, 0, *size))
