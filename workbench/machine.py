@@ -92,29 +92,17 @@ def mount(record: Path) -> Finding:
 def graphics(setting: str, environ: Mapping[str, str] | None = None) -> Finding:
     """How pictures will be drawn in this terminal, and why."""
     from workbench.commands.streams import at_a_terminal  # noqa: PLC0415
+    from workbench.tui.surroundings import look_round, reason  # noqa: PLC0415
     from workbench.tui.terminal import choose_protocol  # noqa: PLC0415
 
     told = os.environ if environ is None else environ
     if not at_a_terminal():
         return Finding("graphics", Level.OK, "no terminal at both ends: run negwb doctor in one to see how it draws")
     chosen = choose_protocol(setting)
-    return Finding("graphics", Level.OK, f"pictures are drawn in {_ways(chosen)}: {why(setting, chosen, told)}")
+    return Finding(
+        "graphics", Level.OK, f"pictures are drawn in {_ways(chosen)}: {reason(setting, chosen, look_round(told))}"
+    )
 
 
 def _ways(chosen: str) -> str:
     return {"kitty": "Kitty's graphics", "sixel": "sixels", "halfcell": "half cells", "none": "no way"}[chosen]
-
-
-def why(setting: str, chosen: str, environ: Mapping[str, str]) -> str:
-    """The reason for which `choose_protocol` came to `chosen`."""
-    remote = bool(environ.get("SSH_CONNECTION") or environ.get("SSH_TTY"))
-    term = environ.get("TERM", "")
-    if setting != "auto":
-        taken = setting == chosen
-        return f'images = "{setting}" in negwb.toml' + ("" if taken else ", which this terminal cannot do")
-    if environ.get("TMUX") or environ.get("STY") or term.startswith(("tmux", "screen")):
-        return 'tmux and screen pass no graphics on unless told to; if yours does, set images = "kitty" in negwb.toml'
-    if chosen == "halfcell":
-        where = " over SSH, where sixels are too slow" if remote else ""
-        return f"this terminal (TERM={term or 'not set'}) offered nothing better in time{where}"
-    return f"this terminal says that it can{' (over SSH)' if remote else ''}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import stat
 import tempfile
 import tomllib
@@ -33,6 +34,7 @@ audit_share = 0.1           # share of served cards that come from the audit
 gold_share = 0.1            # share of served cards whose answer is known, where there are any: negwb gold
 blind = false               # never show what the judges say
 images = "auto"             # auto, kitty, sixel, halfcell, none
+viewer = ""                 # shows pictures outside on o, as in "feh --scale-down"; empty: what the system has
 theme = "negwb-dark"        # negwb-dark, negwb-light, or any theme of Textual
 
 [curate.keys]
@@ -77,6 +79,8 @@ class CurateSettings:
     """Name of a Textual theme."""
     keys: Mapping[str, str] = field(default_factory=dict)
     """Action id to keys, comma-separated."""
+    viewer: str = ""
+    """The program that shows a picture outside the terminal, with its arguments; empty: what the system has."""
 
 
 _CHOICES = {"images": ("auto", "kitty", "sixel", "halfcell", "none")}
@@ -207,10 +211,8 @@ def _allowed(name: str, value: Any) -> str:
         return f"one of: {', '.join(_CHOICES[name])}"
     if name in _SHARES and not 0 <= value <= 1:
         return "a share from 0 to 1"
-    if name == "overlap":
-        return _overlap(value)
-    if name == "order":
-        return _order(value)
+    if name in _PARSED:
+        return _PARSED[name](value)
     if name == "theme" and value not in _OWN_THEMES:
         from workbench.tui.themes import known  # noqa: PLC0415 -- 0.2 s that the house's own themes need not cost
 
@@ -228,6 +230,14 @@ def _order(value: str) -> str:
     return ""
 
 
+def _viewer(value: str) -> str:
+    try:
+        shlex.split(value)
+    except ValueError as error:
+        return f"{error}; a program and its arguments, as in: feh --scale-down"
+    return ""
+
+
 def _overlap(value: str) -> str:
     from curation_db.fold import Overlap  # noqa: PLC0415
 
@@ -236,6 +246,10 @@ def _overlap(value: str) -> str:
     except ValueError:
         return 'people per candidate: "1", another number up to "99", or "2+1" (a third only when two differ)'
     return ""
+
+
+_PARSED = {"overlap": _overlap, "order": _order, "viewer": _viewer}
+"""What is wrong with a text that has a grammar of its own; nothing where it is well."""
 
 
 def _check_keys(keys: Mapping[str, Any], path: Path) -> None:

@@ -22,6 +22,7 @@ from workbench import machine
 from workbench.cli import app
 from workbench.paths import Workspace
 from workbench.settings import add_picture_folder
+from workbench.tui.surroundings import look_round, reason
 from workbench.workspace import create_workspace
 
 NEGWB = Path(sys.executable).with_name("negwb")
@@ -65,7 +66,7 @@ def test_a_sound_workspace(workspace: Workspace) -> None:
     assert "20 candidates" in found["states"]["said"]
     assert found["backups"]["level"] == "warning"
     assert workspace.database.read_bytes() == before
-    assert {path.name for path in workspace.root.iterdir()} == {"negwb.toml", "curation.db"}
+    assert {path.name for path in workspace.root.iterdir()} == {"negwb.toml", "curation.db", "guidelines.md"}
 
 
 def test_it_is_one_line_a_question(workspace: Workspace) -> None:
@@ -197,7 +198,7 @@ def test_who_is_at_work_is_told(workspace: Workspace) -> None:
     ("setting", "chosen", "environ", "said"),
     [
         ("auto", "halfcell", {"TMUX": "/tmp/x", "TERM": "xterm"}, "tmux"),
-        ("auto", "halfcell", {"TERM": "screen-256color"}, "tmux"),
+        ("auto", "halfcell", {"TERM": "screen-256color"}, "screen passes no graphics on"),
         ("auto", "halfcell", {"TERM": "xterm", "SSH_TTY": "/dev/pts/1"}, "over SSH"),
         ("auto", "sixel", {"TERM": "foot"}, "says that it can"),
         ("kitty", "halfcell", {"TERM": "dumb"}, "cannot do"),
@@ -205,13 +206,13 @@ def test_who_is_at_work_is_told(workspace: Workspace) -> None:
     ],
 )
 def test_why_pictures_are_drawn_as_they_are(setting: str, chosen: str, environ: dict[str, str], said: str) -> None:
-    assert said in machine.why(setting, chosen, environ)
+    assert said in reason(setting, chosen, look_round(environ))
 
 
 def test_in_a_terminal_it_says_how_it_draws(workspace: Workspace) -> None:
     with Terminal([NEGWB, "-w", workspace.root, "doctor"], rows=60) as terminal:
         assert terminal.end() == 0
-        assert b"pictures are drawn in half cells: this terminal (TERM=xterm-256color)" in terminal.output
+        assert b"pictures are drawn in half cells: this terminal (xterm-256color)" in terminal.output
 
 
 def test_a_little_room_is_told(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:

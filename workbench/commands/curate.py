@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
@@ -216,14 +217,19 @@ def _sit_down(store: Store, workspace: Workspace, settings: Settings, name: str,
 def _run_app(desk: Desk, workspace: Workspace, told: CurateSettings, *, images: str | None, banner: str | None) -> int:
     from workbench.tui.actions import ActionMap  # noqa: PLC0415
     from workbench.tui.app import NegwbApp  # noqa: PLC0415 -- 0.25 s
+    from workbench.tui.surroundings import advice, look_round  # noqa: PLC0415
     from workbench.tui.terminal import choose_protocol  # noqa: PLC0415
 
+    wanted = images or told.images
+    protocol = choose_protocol(wanted)
     app = NegwbApp(
         desk,
         actions=ActionMap(told.keys),
         theme=told.theme,
-        protocol=choose_protocol(images or told.images),
+        protocol=protocol,
+        notice=advice(wanted, protocol, look_round(os.environ)),
         banner=banner,
+        viewer=told.viewer,
         workspace=workspace,
     )
     app.run()

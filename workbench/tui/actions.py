@@ -23,6 +23,8 @@ class Place(StrEnum):
     """The question after `x`."""
     DONE = "done"
     """The end of the queue."""
+    ZOOM = "zoom"
+    """The picture on the whole screen."""
     GUIDELINES = "guidelines"
     """What the team has agreed on."""
     RUNS = "runs"
@@ -63,10 +65,11 @@ class Action:
 
 _CARD = frozenset({Place.CARD})
 _DONE = frozenset({Place.DONE})
-_EVERYWHERE = ANYWHERE | ROOMS
+_ZOOM = frozenset({Place.ZOOM})
+_EVERYWHERE = ANYWHERE | ROOMS | _ZOOM
 _GUIDELINES = frozenset({Place.GUIDELINES})
 _DECIDE, _LOOK, _ELSE, _REASON = "Decide", "Look", "Everything else", "Reject because"
-_ROOM = "Rooms"
+_ROOM, _PICTURE = "Rooms", "The picture"
 
 _ACTIONS = (
     Action("accept", "a", "accept", "It is true, and someone could say it", _DECIDE, _CARD,
@@ -86,7 +89,19 @@ _ACTIONS = (
     Action("flag", "f", "flag", "Mark this card, or take the mark back", _DECIDE, _CARD, "flag", 3),
     Action("judges", "v", "judges", "What the judges said, in full", _LOOK, _CARD,
            "judges", 4),
-    Action("zoom", "i", "zoom", "The picture on the whole screen", _LOOK, _CARD, "zoom", 4),
+    Action("zoom", "i", "zoom", "The picture on the whole screen, to zoom into", _LOOK, _CARD, "zoom", 4),
+    Action("zoom-in", "+,=", "larger", "Zoom in, as the mouse wheel does", _PICTURE, _ZOOM, "step(1)", 8),
+    Action("zoom-out", "-,_", "smaller", "Zoom out", _PICTURE, _ZOOM, "step(-1)", 8),
+    Action("zoom-fit", "0", "all of it", "As large as it fits", _PICTURE, _ZOOM, "fit", 7),
+    Action("zoom-actual", "1", "pixel for pixel", "A dot of the screen for each pixel", _PICTURE, _ZOOM, "actual", 6),
+    Action("pan-left", "left,h", "left", "Move left; the mouse drags", _PICTURE, _ZOOM, "pan(-1, 0)", 5),
+    Action("pan-right", "right,l", "right", "Move right", _PICTURE, _ZOOM, "pan(1, 0)", 5),
+    Action("pan-up", "up,k", "up", "Move up", _PICTURE, _ZOOM, "pan(0, -1)", 5),
+    Action("pan-down", "down,j", "down", "Move down", _PICTURE, _ZOOM, "pan(0, 1)", 5),
+    Action("outside", "o", "outside", "The picture in a program of its own, as [curate] viewer says",
+           _LOOK, _CARD | _ZOOM, "open_outside", 1),
+    Action("zoom-close", "escape,i,q,space,enter", "back", "Back to the card", _PICTURE, _ZOOM, "close", 9),
+    Action("zoom-help", "?,f1", "help", "This page", _ELSE, _ZOOM, "show_help", 4),
     Action("find", "/", "find", "Search texts, concepts and captions, and open a card", _LOOK, ANYWHERE, "find", 5),
     Action("revisit", "r", "revisit", "At the end: what you skipped, were unsure about or edited", _DECIDE, _DONE,
            "revisit", 9),
@@ -122,12 +137,13 @@ _ACTIONS = (
 )  # fmt: skip
 
 RUNS, REPORT = "Training runs", "Report"
-GROUPS = (_DECIDE, _REASON, RUNS, REPORT, _LOOK, _ROOM, _ELSE)
+GROUPS = (_DECIDE, _REASON, RUNS, REPORT, _PICTURE, _LOOK, _ROOM, _ELSE)
 """In the order of the help; a group without actions is not shown."""
 
 _CAPS = {
     "space": "space", "left_square_bracket": "[", "right_square_bracket": "]", "slash": "/", "question_mark": "?",
-    "escape": "esc", "backspace": "⌫", "up": "↑", "down": "↓",
+    "escape": "esc", "backspace": "⌫", "up": "↑", "down": "↓", "left": "←", "right": "→",
+    "plus": "+", "minus": "-", "underscore": "_",
 }  # fmt: skip
 
 

@@ -30,6 +30,9 @@ _ALWAYS = frozenset({"quit", "help_quit"})
 """Bound by Textual to ctrl+q and ctrl+c."""
 
 
+_NOTICE_SECONDS = 10
+
+
 class DeckSpoke(Message):
     """Something changed in the deck."""
 
@@ -48,24 +51,34 @@ class NegwbApp(HouseApp):
         theme: str = DARK.name,
         protocol: str = "halfcell",
         banner: str | None = None,
+        notice: str = "",
+        viewer: str = "",
         workspace: Workspace | None = None,
     ) -> None:
-        """`workspace`: whose runs and results the lab shows; without one there is no lab."""
+        """`workspace`: whose runs and results the lab shows; without one there is no lab. `viewer`: for pictures.
+        `notice`: told once, at the beginning.
+        """
         super().__init__(theme=theme)
         self.desk = desk
         self.actions = actions or ActionMap()
         self._protocol = protocol
         self._banner = banner
+        self._viewer = viewer
+        self._notice = notice
         self._workspace = workspace
         self._rooms: Rooms | None = None
 
     def get_default_screen(self) -> Screen[None]:
         """Curate."""
-        return CurateScreen(self.desk, self.actions, protocol=self._protocol, banner=self._banner)
+        return CurateScreen(
+            self.desk, self.actions, protocol=self._protocol, banner=self._banner, viewer=self._viewer
+        )  # fmt: skip
 
     def on_mount(self) -> None:
         """Listen to the deck."""
         self.desk.news = self._pass_on_news
+        if self._notice:
+            self.notify(self._notice, timeout=_NOTICE_SECONDS, markup=False)
 
     def on_unmount(self) -> None:
         """Nobody listens any more."""

@@ -13,16 +13,22 @@ import sys
 import time
 from dataclasses import dataclass
 
-# One question that only a terminal with Kitty graphics answers, then one (its attributes) that nearly all
-# answer: once the second answer is here, no first will come.
-_QUESTION = "\x1b_Gi=31,s=1,v=1,a=q,t=d,f=24;AAAA\x1b\\\x1b[c"
+from workbench.tui.lens import Canvas
+from workbench.tui.surroundings import look_round
+
+# One question that only a terminal with Kitty graphics answers, one for the size of a cell, then one (its attributes)
+# that nearly all answer: once that is here, no other will come.
+_QUESTION = "\x1b_Gi=31,s=1,v=1,a=q,t=d,f=24;AAAA\x1b\\\x1b[16t\x1b[c"
 _KITTY_OK = re.compile(rb"\x1b_Gi=31;OK\x1b\\")
 _ATTRIBUTES = re.compile(rb"\x1b\[\?([0-9;]*)c")
+_CELL = re.compile(rb"\x1b\[6;([0-9]{1,4});([0-9]{1,4})t")
 _SIXEL = b"4"
 _PATIENCE = 0.25
-_PATIENCE_REMOTE = 0.8
 # textual-image waits 0.1 s for each of its answers, and what comes later reaches Textual as key presses.
 _PROMPT_ENOUGH = 0.07
+USUAL_CELL = (10, 20)
+_answered: dict[str, tuple[int, int]] = {}
+"""What the terminal said when it was asked: there is one, and it can be asked only before the app runs."""
 _NO_GRAPHICS = {"", "dumb", "linux", "vt100", "vt220"}
 
 
@@ -34,6 +40,8 @@ class Answer:
     """Kitty's graphics protocol."""
     sixel: bool = False
     """DEC's sixels."""
+    cell: tuple[int, int] | None = None
+    """Width and height of a cell in pixels."""
     seconds: float = 0.0
     """How long the answer took."""
 
@@ -44,10 +52,10 @@ def choose_protocol(setting: str) -> str:
     - `none` and `halfcell` are what they say, and the terminal is not asked.
     - No terminal at both ends, one of 0x0 cells, or a plain one (TERM=dumb, linux ...): half cells.
     - `kitty` and `sixel` are taken at the person's word, in tmux too.
-    - `auto` in tmux or screen: half cells, because passing graphics through them is off unless configured.
+    - `auto` over SSH or in screen: half cells, a tenth of the bytes, and always there.
+    - `auto` in tmux: Kitty where tmux lets it through to a terminal known to draw it; else half cells.
     - `auto` elsewhere asks. Sixel is taken before Kitty: terminals that say both (WezTerm, Konsole) lack the
-      Kitty placeholders that textual-image needs. Over SSH sixels are too many bytes a picture, so: Kitty or
-      half cells. No answer, or one slower than 70 ms: half cells.
+      Kitty placeholders that textual-image needs. No answer, or one slower than 70 ms: half cells.
     """
     if setting in {"none", "halfcell"}:
         return setting
@@ -60,15 +68,16 @@ def choose_protocol(setting: str) -> str:
 
 def detect(environ: os._Environ[str] | dict[str, str]) -> str:
     """What `auto` means in this environment."""
-    multiplexed = environ.get("TMUX") or environ.get("STY")
-    if multiplexed or environ.get("TERM", "").startswith(("tmux", "screen")):
-        return "halfcell"
-    remote = bool(environ.get("SSH_CONNECTION") or environ.get("SSH_TTY"))
-    answer = ask_terminal(_PATIENCE_REMOTE if remote else _PATIENCE)
+    around = look_round(environ)
+    if around.remote or around.multiplexer:
+        through = around.passthrough and around.draws and not around.remote
+        return "kitty" if through else "halfcell"
+    answer = ask_terminal(_PATIENCE)
+    remember_cell(answer.cell)
     if answer.seconds > _PROMPT_ENOUGH:
         return "halfcell"
     if answer.sixel:
-        return "halfcell" if remote else "sixel"
+        return "sixel"
     return "kitty" if answer.kitty else "halfcell"
 
 
@@ -101,7 +110,9 @@ def ask_terminal(patience: float) -> Answer:
         termios.tcsetattr(fd, termios.TCSAFLUSH, before)
     attributes = _ATTRIBUTES.search(said)
     sixel = attributes is not None and _SIXEL in attributes[1].split(b";")
-    return Answer(kitty=_KITTY_OK.search(said) is not None, sixel=sixel, seconds=seconds)
+    told = _CELL.search(said)
+    cell = (int(told[2]), int(told[1])) if told else None
+    return Answer(kitty=_KITTY_OK.search(said) is not None, sixel=sixel, cell=cell, seconds=seconds)
 
 
 def _read_answer(fd: int, deadline: float) -> bytes:
@@ -127,13 +138,43 @@ def _prepare() -> bool:
         importlib.import_module("textual_image.widget")
     except Exception:  # among others ZeroDivisionError and UnicodeDecodeError from odd terminals
         return False
+    if os.environ.get("TMUX"):
+        _speak_through_tmux()
     assert sys.__stdin__ is not None
     termios.tcflush(sys.__stdin__.fileno(), termios.TCIFLUSH)  # an answer too late would be taken for keys
     return True
 
 
+def _speak_through_tmux() -> None:
+    """Wrap what textual-image sends to the terminal, which tmux would keep to itself.
+
+    Only the frames of its messages hold escapes, so wrapping them is wrapping all of it.
+    """
+    messages = importlib.import_module("textual_image.renderable.tgp")
+    messages._TGP_MESSAGE_START = "\x1bPtmux;\x1b\x1b_G"  # type: ignore[attr-defined]
+    messages._TGP_MESSAGE_END = "\x1b\x1b\\\x1b\\"  # type: ignore[attr-defined]
+
+
 def cell_pixels() -> tuple[int, int]:
-    """Width and height of a cell in pixels, or a usual 10x20 where the terminal does not say."""
+    """Width and height of a cell in pixels, as the terminal says now, or said when it was asked; else a usual one."""
+    return _sane(_from_window()) or _sane(_answered.get("cell")) or USUAL_CELL
+
+
+def remember_cell(cell: tuple[int, int] | None) -> None:
+    """What a terminal answered that does not say with its size how many pixels it has."""
+    if cell is not None:
+        _answered["cell"] = cell
+
+
+def _sane(cell: tuple[int, int] | None) -> tuple[int, int] | None:
+    """None for what no font looks like: some terminals tell one pixel a cell, or the screen's size."""
+    if cell is None:
+        return None
+    width, height = cell
+    return cell if 3 <= width <= 200 and 1 <= height / width <= 4 else None
+
+
+def _from_window() -> tuple[int, int] | None:
     try:
         import fcntl  # noqa: PLC0415  # not on Windows
         import struct  # noqa: PLC0415
@@ -142,9 +183,15 @@ def cell_pixels() -> tuple[int, int]:
         assert sys.__stdout__ is not None
         told = fcntl.ioctl(sys.__stdout__.fileno(), termios.TIOCGWINSZ, b"\0" * 8)
         rows, columns, width, height = struct.unpack("HHHH", told)
-        return (width // columns or 10, height // rows or 20)
+        return width // columns, height // rows
     except (ImportError, OSError, ValueError, AssertionError, ZeroDivisionError):
-        return (10, 20)
+        return None
+
+
+def canvas(columns: int, rows: int, protocol: str) -> Canvas:
+    """So many cells to draw on, with the dots that `protocol` draws with."""
+    cell = cell_pixels()
+    return Canvas(columns, rows, cell if protocol in {"kitty", "sixel"} else (1, 2), cell)
 
 
 def picture_box(columns: int, rows: int, protocol: str) -> tuple[int, int]:

@@ -62,7 +62,13 @@ def test_a_key_may_mean_something_else_while_the_reason_is_asked() -> None:
     assert keys["unsure"] == keys["reason-ungrammatical"] == ["u"]
 
 
-NAMES = [("?", "question_mark", "?"), ("-", "minus", "minus"), ("a", "a", "a"), ("escape", "escape", "esc")]
+NAMES = [
+    ("?", "question_mark", "?"),
+    ("-", "minus", "-"),
+    ("=", "equals_sign", "="),
+    ("a", "a", "a"),
+    ("escape", "escape", "esc"),
+]
 
 
 @pytest.mark.parametrize(("key", "name", "cap"), NAMES)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
@@ -28,6 +27,8 @@ from workbench.tui.actions import ActionMap, Place
 from workbench.tui.bindings import bind
 from workbench.tui.feedback import feedback, revealed
 from workbench.tui.pace import GLYPHS
+from workbench.tui.refusal import Refusal, Severity
+from workbench.tui.screens.pictured import open_outside, picture_name, zoom_into
 from workbench.tui.sitting import Ready, Way
 from workbench.tui.widgets.card import CardView
 from workbench.tui.widgets.keyline import KeyLine
@@ -36,8 +37,6 @@ from workbench.tui.widgets.reasons import ReasonStrip
 from workbench.tui.widgets.status import Status, StatusLine
 
 if TYPE_CHECKING:
-    from textual.notifications import SeverityLevel as Severity
-
     from curation_db.review import Done
     from workbench.tui.desk import Desk
     from workbench.tui.reads import Match
@@ -47,23 +46,11 @@ T = TypeVar("T")
 _NARROW = 100
 _SLOW_SECONDS = 0.5
 _LONGEST_EDITED = 5_000
-_NEED_CARD = frozenset({"decide", "ask_reason", "edit", "note", "flag", "judges", "zoom"})
+_NEED_CARD = frozenset({"decide", "ask_reason", "edit", "note", "flag", "judges", "zoom", "open_outside"})
 _ASKED = frozenset({"reject", "cancel_reason"})
 _DECIDING = frozenset({"decide", "ask_reason"})
 _PAUSE_SECONDS = 0.4
 """After a key that found no card, so long without a key before one decides: its second half must not hit the next."""
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """Why something could not be done at the desk; nothing was written."""
-
-    message: str
-    hint: str = ""
-    severity: Severity = "error"
-
-    def __str__(self) -> str:
-        return f"{self.message} — {self.hint}" if self.hint else self.message
 
 
 class CurateScreen(Screen[None]):
@@ -77,13 +64,16 @@ class CurateScreen(Screen[None]):
     card_view = getters.query_one(CardView)
     reasons = getters.query_one(ReasonStrip)
 
-    def __init__(self, desk: Desk, actions: ActionMap, *, protocol: str, banner: str | None = None) -> None:
+    def __init__(
+        self, desk: Desk, actions: ActionMap, *, protocol: str, banner: str | None = None, viewer: str = ""
+    ) -> None:
         super().__init__()
         self.desk = desk
         self.actions = actions
         self.shown: Ready | None = None
         """The card on the screen."""
         self._protocol = protocol
+        self._viewer = viewer
         self._banner = banner
         self.asking = False
         """The reason of a rejection is asked for: nothing but that question's own keys applies."""
@@ -281,12 +271,13 @@ class CurateScreen(Screen[None]):
 
     def action_zoom(self) -> None:
         """The picture on the whole screen."""
-        from workbench.tui.screens.zoom import ZoomScreen  # noqa: PLC0415 -- only when opened
-
         if self.shown is not None:
-            picture = self.shown.card.picture
-            name = picture.file_name or picture.key
-            self.app.push_screen(ZoomScreen(self.shown.path, self._protocol, name))
+            zoom_into(self, self.shown, self.actions, protocol=self._protocol, viewer=self._viewer)
+
+    def action_open_outside(self) -> None:
+        """The picture in a program of its own."""
+        if self.shown is not None:
+            open_outside(self, self._viewer, self.shown.path, picture_name(self.shown))
 
     def action_scroll_card(self, by: int) -> None:
         """A long card, line by line."""
@@ -346,8 +337,9 @@ class CurateScreen(Screen[None]):
     def _paint(self, ready: Ready) -> None:
         self._painted_narrow = self._narrow
         self.picture.show(ready.thumbnail, alt="pictures are turned off")
-        name = display_text(ready.card.picture.file_name or ready.card.picture.key, limit=60)
-        self.query_one("#picture-box").border_subtitle = Content.styled(name, "$foreground 60%")
+        box, note = self.query_one("#picture-box"), ready.thumbnail.note if ready.thumbnail else ""
+        box.border_subtitle = Content.styled(display_text(picture_name(ready), limit=60), "$foreground 60%")
+        box.border_title = Content.styled(note, "$text-warning")
         forward = next(action for action in self.actions.at(Place.CARD) if action.id == "forward")
         audit, key = ready.stream is Stream.AUDIT, self.actions.cap(forward)
         self.card_view.show(ready, audit=audit, narrow=self._narrow, forward_key=key)

@@ -28,7 +28,7 @@ from textual.widget import Widget
 
 from curation_db.text import display_text
 from workbench.tui.pictures import Thumbnail, fit_cells
-from workbench.tui.terminal import choose_protocol
+from workbench.tui.terminal import cell_pixels, choose_protocol
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -131,6 +131,7 @@ class PicturePane(Widget):
         super().__init__(id=id, classes=classes)
         self._protocol = protocol
         self._thumbnail: Thumbnail | None = None
+        self._cells: tuple[int, int] | None = None
         self._text = ""
         self._drawn: tuple[Thumbnail, int, int, list[Strip]] | None = None
         self._encoded: tuple[Thumbnail, int, int, Encoded] | None = None
@@ -141,9 +142,13 @@ class PicturePane(Widget):
         """What is shown."""
         return self._thumbnail
 
-    def show(self, thumbnail: Thumbnail | None, alt: str = "") -> None:
-        """Show `thumbnail`; where it has no picture, its problem, else `alt` (data text is welcome)."""
+    def show(self, thumbnail: Thumbnail | None, alt: str = "", *, cells: tuple[int, int] | None = None) -> None:
+        """Show `thumbnail`; where it has no picture, its problem, else `alt` (data text is welcome).
+
+        `cells`: columns and rows for it; as many as fit unless told.
+        """
         self._thumbnail = thumbnail
+        self._cells = cells
         problem = thumbnail.problem if thumbnail is not None else None
         self._text = display_text(problem or alt)
         self._redraw()
@@ -201,7 +206,8 @@ class PicturePane(Widget):
         image, (width, height) = self._image(), self.content_size
         if image is None or width < 1 or height < 1:
             return Region()
-        columns, rows = fit_cells(image.size, width, height)
+        columns, rows = self._cells or fit_cells(image.size, width, height, cell_pixels())
+        columns, rows = min(columns, width), min(rows, height)
         return Region((width - columns) // 2, (height - rows) // 2, columns, rows)
 
     def _strips(self, thumbnail: Thumbnail, image: Image.Image, place: Region) -> Sequence[Strip]:
