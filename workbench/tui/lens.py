@@ -134,5 +134,5 @@ def drawn(image: Image.Image, lens: Lens) -> Image.Image:
     scale = lens.scale / detail[0]
     if scale >= _PIXELS_SHOW:
         return image.resize(size, pillow.Resampling.NEAREST, box=box)  # type: ignore[arg-type]
-    how = pillow.Resampling.BICUBIC if scale >= 1 else pillow.Resampling.LANCZOS
+    how = pillow.Resampling.BICUBIC if scale >= 1 else pillow.Resampling.HAMMING  # Lanczos rings round every line
     return image.resize(size, how, box=box, reducing_gap=3.0)  # type: ignore[arg-type]

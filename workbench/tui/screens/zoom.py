@@ -9,8 +9,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rich.cells import cell_len
 from textual import events, work
 from textual.app import ComposeResult
+from textual.containers import Horizontal
 from textual.geometry import Offset
 from textual.widgets import Static
 
@@ -40,11 +42,9 @@ class ZoomScreen(KeyedScreen):
 
     AUTO_FOCUS = None
     DEFAULT_CSS = """
-    ZoomScreen > #zoom-line {
-        height: 1;
-        padding: 0 1;
-        background: $panel;
-    }
+    ZoomScreen > #zoom-foot { height: 1; padding: 0 1; background: $panel; }
+    ZoomScreen #zoom-line { width: 1fr; text-wrap: nowrap; text-overflow: ellipsis; }
+    ZoomScreen #zoom-hint { width: auto; color: $foreground 60%; }
     """
 
     def __init__(
@@ -79,7 +79,9 @@ class ZoomScreen(KeyedScreen):
     def compose(self) -> ComposeResult:
         """The picture, what it is and how large, the keys."""
         yield PicturePane(self._protocol, id="zoom-picture")
-        yield Static(self._line(), id="zoom-line", markup=False)
+        with Horizontal(id="zoom-foot"):
+            yield Static(self._line(), id="zoom-line", markup=False)
+            yield Static(self._hint(), id="zoom-hint", markup=False)
         yield KeyLine(self.actions, Place.ZOOM, id="keys")
 
     def on_mount(self) -> None:
@@ -89,6 +91,7 @@ class ZoomScreen(KeyedScreen):
 
     def on_resize(self) -> None:
         """The same view on another canvas."""
+        self._say_line()
         self.call_after_refresh(self._lay_out)
 
     def on_screen_suspend(self) -> None:
@@ -208,7 +211,7 @@ class ZoomScreen(KeyedScreen):
 
     def _look(self, lens: Lens) -> None:
         self.lens = lens
-        self.query_one("#zoom-line", Static).update(self._line())
+        self._say_line()
         if not self._drawing:
             self._drawing = True
             self._draw()
@@ -226,6 +229,17 @@ class ZoomScreen(KeyedScreen):
                 self.query_one(PicturePane).show(Thumbnail(made, None, made.size), cells=wanted[0].cells)
         finally:
             self._drawing = False
+
+    def _say_line(self) -> None:
+        line, hint = self._line(), self.query_one("#zoom-hint", Static)
+        self.query_one("#zoom-line", Static).update(line)
+        hint.display = cell_len(line) + cell_len(self._hint()) + 4 <= self.size.width
+
+    def _hint(self) -> str:
+        """The ways to move about, which have no place among the keys."""
+        caps = {action.id: self.actions.cap(action) for action in self.actions.at(Place.ZOOM)}
+        keys = " ".join(caps[f"pan-{way}"] for way in ("left", "down", "up", "right"))
+        return f"{keys} or drag: move · wheel: zoom"
 
     def _line(self) -> str:
         parts = [display_text(self._called, limit=80)]
