@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import pty
@@ -52,8 +53,13 @@ class Terminal:
         os.write(self._terminal, keys.encode())
 
     def resize(self, columns: int, rows: int) -> None:
-        """Change the window's size, as a terminal does: the program gets SIGWINCH."""
+        """Change the window's size, as a terminal does: the program gets SIGWINCH.
+
+        From us: the system sends it to programs whose controlling terminal this is, and to this one it is not.
+        """
         fcntl.ioctl(self._terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        with contextlib.suppress(ProcessLookupError):
+            self.process.send_signal(signal.SIGWINCH)
 
     def press_until(self, keys: str, happened: Callable[[], bool], *, seconds: float = 30) -> None:
         """Press keys, and again every second: the app may have no card yet, and then they decide nothing.

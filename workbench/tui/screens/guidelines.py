@@ -33,6 +33,8 @@ class GuidelinesScreen(RoomScreen):
 
     async def on_mount(self) -> None:
         """Read and show."""
+        if not self.is_whole:
+            return
         told = read_guidelines(self.rooms.workspace)
         self.query_one(TopLine).tell("guidelines", right=_origin(told))
         await self.query_one(Markdown).update(told.text)

@@ -20,6 +20,11 @@ class KeyedScreen(Screen[None]):
         self.place = place
         bind(self, actions, place)
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether its widgets are there: an app that is just ending opens a screen without any."""
+        return bool(self.children)
+
     def action_show_help(self) -> None:
         """Every key and what it does."""
         from workbench.tui.screens.help import HelpScreen  # noqa: PLC0415 -- only when opened

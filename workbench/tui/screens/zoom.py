@@ -86,11 +86,15 @@ class ZoomScreen(KeyedScreen):
 
     def on_mount(self) -> None:
         """Show what is there, once there is a size, and decode the rest."""
+        if not self.is_whole:
+            return
         self.set_timer(LOADING_SECONDS, self._say_loading)
         self.call_after_refresh(self._begin)
 
     def on_resize(self) -> None:
         """The same view on another canvas."""
+        if not self.is_whole:
+            return
         self._say_line()
         self.call_after_refresh(self._lay_out)
 

@@ -27,6 +27,8 @@ class Edited:
 
 
 _SAVE = frozenset({"enter", "ctrl+s"})
+_DENIES = "denies (left alone: worked out from the text)"
+
 # Handled by the fields themselves and not by a binding of the dialog: a binding would overtake letters that are still
 # on their way to the field, and save a caption that is cut short.
 
@@ -94,7 +96,7 @@ class EditModal(DraftDialog):
             yield Static(display_text(self._original, limit=400), markup=False, id="original")
         yield CaptionArea(self._text, soft_wrap=True, tab_behavior="focus", id="text")
         yield Static(id="live", markup=False)
-        yield Static("denies (left alone: worked out from the text)", markup=False, classes="dialog-label")
+        yield Static(_DENIES, markup=False, classes="dialog-label", id="denies")
         yield ConceptInput(self._concept, id="concept-input", max_length=200)
         yield self.refusal()
         yield self.foot("enter or ctrl+s saves · tab concept · esc leaves")
@@ -104,6 +106,10 @@ class EditModal(DraftDialog):
         area = self.query_one(CaptionArea)
         area.move_cursor(area.document.end)
         self._look()
+
+    def on_descendant_focus(self, event: events.DescendantFocus) -> None:
+        """Where letters go must not be told by a colour alone."""
+        self.query_one("#denies", Static).update(f"▸ {_DENIES}" if isinstance(event.widget, Input) else _DENIES)
 
     def on_text_area_changed(self) -> None:
         """While the person types."""
