@@ -44,12 +44,16 @@ class Act:
         return len({event.candidate_id for event in self.events}) > _MOST_OF_ONE_KEY
 
 
-# An undo (u) can itself be taken back by a redo (r), and a redo by an adjudicator (x).
-_UNDONE = """
-    EXISTS (SELECT 1 FROM event u WHERE u.undo_of = e.seq AND NOT EXISTS
+def undone(event: str = "e") -> str:
+    """SQL: whether something took back the event of this alias. Undo (u), redo (r), and an adjudicator's word (x)."""
+    return f"""
+    EXISTS (SELECT 1 FROM event u WHERE u.undo_of = {event}.seq AND NOT EXISTS
         (SELECT 1 FROM event r WHERE r.undo_of = u.seq AND NOT EXISTS
             (SELECT 1 FROM event x WHERE x.undo_of = r.seq)))
 """
+
+
+_UNDONE = undone()
 _LAST_DEED = text(f"""
     SELECT e.uid FROM event e WHERE e.actor = :actor AND e.uid = e.act AND e.kind != 'undo' AND NOT {_UNDONE}
     ORDER BY e.seq DESC LIMIT 1

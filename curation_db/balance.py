@@ -1,0 +1,86 @@
+"""Balance: how cues, positions, types and concepts are spread, over all proposals and over the accepted ones.
+
+A text-only model must not be able to tell negated captions by what they are made of, so the spread is shown beside a
+target. Reads only; one pass over the candidates (1 s for a million), so never on the way to the next card.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import Connection, text
+
+from curation_db.targets import POSITIONS, TRAITS, Shares, Targets
+
+NONE: Final = "(none)"
+"""Where a candidate has no such value."""
+SHOWN: Final = 10
+"""Values of one trait that are told apart; the others are counted together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One value of a trait."""
+
+    value: str
+    accepted: int
+    proposed: int
+    """Of all candidates in play: those that an edit replaced are left out."""
+    target: float | None
+    """The share that it should have among the accepted; None: nobody said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """One trait's spread."""
+
+    trait: str
+    accepted: int
+    """Accepted candidates in all."""
+    proposed: int
+    distinct: int
+    """Values that occur."""
+    parts: tuple[Part, ...]
+    """What has a target first, in its order; then the most frequent among the accepted; at most `SHOWN` without one."""
+    rest: Part | None
+    """All other values together."""
+
+
+def balances(connection: Connection, targets: Targets) -> tuple[Balance, ...]:
+    """The spread of each of `TRAITS`."""
+    return tuple(_balance(connection, trait, column, targets.get(trait, {})) for trait, column in TRAITS.items())
+
+
+def _balance(connection: Connection, trait: str, column: str, target: Shares) -> Balance:
+    rows = connection.execute(
+        text(f"""SELECT c.{column} AS value, count(*) AS proposed, sum(s.state = 'accepted') AS accepted
+                 FROM candidate c JOIN candidate_state s ON s.candidate_id = c.id
+                 WHERE s.state != 'superseded' GROUP BY c.{column}""")
+    ).all()
+    counted = {row.value if row.value is not None else NONE: (int(row.accepted), int(row.proposed)) for row in rows}
+    return spread(trait, counted, target)
+
+
+def spread(trait: str, counted: Mapping[str, tuple[int, int]], target: Shares) -> Balance:
+    """A balance from counts: value to (accepted, proposed)."""
+    free = sorted((value for value in counted if value not in target), key=lambda each: _frequency(each, counted))
+    if trait == "position":
+        free.sort(key=lambda each: POSITIONS.index(each) if each in POSITIONS else len(POSITIONS))
+    parts = [Part(value, *counted.get(value, (0, 0)), target.get(value)) for value in [*target, *free[:SHOWN]]]
+    others = [counted[value] for value in free[SHOWN:]]
+    left = Part(f"{len(others):,} others", sum(a for a, _ in others), sum(p for _, p in others), None)
+    return Balance(
+        trait,
+        sum(accepted for accepted, _ in counted.values()),
+        sum(proposed for _, proposed in counted.values()),
+        len(counted),
+        tuple(parts),
+        left if others else None,
+    )
+
+
+def _frequency(value: str, counted: Mapping[str, tuple[int, int]]) -> tuple[int, int, str]:
+    accepted, proposed = counted[value]
+    return -accepted, -proposed, value
