@@ -33,6 +33,7 @@ class _InOrder(TyperGroup):
         "bench",
         "report",
         "status",
+        "progress",
         "backup",
         "restore",
         "doctor",
@@ -90,12 +91,15 @@ def _register() -> None:
         imports,
         init,
         lint,
+        progress_report,
         report,
         status,
         train,
     )
 
-    for module in (demo, init, imports, curate, lint, gold, export, train, bench, report, status, backup, doctor):
+    for module in (
+        demo, init, imports, curate, lint, gold, export, train, bench, report, status, progress_report, backup, doctor,
+    ):  # fmt: skip
         module.register(app)
 
 

@@ -10,10 +10,11 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import UsageError
-from workbench.toml_edit import folder_line, with_folder
+from workbench.toml_edit import folder_line, value_line, with_folder, with_value
 
 if TYPE_CHECKING:
     from curation_db.lint import LintSettings
@@ -49,6 +50,12 @@ theme = "negwb-dark"        # negwb-dark, negwb-light, or any theme of Textual
 # most_tokens = 77
 # across_pictures = true    # whether a near-duplicate may stand on another picture
 
+[progress.targets]
+# What the accepted ones should look like, as Progress shows it: a benchmark's own spread by its name ("none": no
+# target), or shares of your own: of cue, position, type or concept.
+cue = "negrefcocog"         # or as in: { no = 0.4, not = 0.3, without = 0.2 }
+position = "negrefcocog"
+
 [train]
 # A recipe of your own, by the names of a run's config.json; what is not said is the published one:
 # lr = 1e-6
@@ -83,6 +90,10 @@ class CurateSettings:
     """The program that shows a picture outside the terminal, with its arguments; empty: what the system has."""
 
 
+CHANGEABLE = ("theme", "images", "order")
+"""Settings of [curate] that the app itself changes."""
+DEFAULT_TARGETS: Mapping[str, Any] = MappingProxyType({"cue": "negrefcocog", "position": "negrefcocog"})
+_TABLES = ("pictures", "curate", "lint", "progress", "train")
 _CHOICES = {"images": ("auto", "kitty", "sixel", "halfcell", "none")}
 _SHARES = ("audit_rate", "audit_share", "gold_share")
 _OWN_THEMES = ("negwb-dark", "negwb-light")
@@ -97,6 +108,8 @@ class Settings:
     pictures: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Source name to folders, relative to the workspace or absolute."""
     curate: CurateSettings = field(default_factory=CurateSettings)
+    targets: Mapping[str, Any] = field(default_factory=lambda: DEFAULT_TARGETS)
+    """Trait to a benchmark's name or to shares, as `curation_db.targets.resolve_target` takes them."""
     train: Mapping[str, Any] = field(default_factory=dict)
     """Of `trainers.settings.TrainSettings`: the workspace's own defaults; its paths are relative to the workspace."""
     lint: LintSettings | None = None
@@ -127,12 +140,13 @@ def _parse(text: str, path: Path) -> Settings:
         told = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # beside TOML's own: a number of 5,000 digits, brackets without end
         raise UsageError(f"{path}: {error}", hint=_MEND) from error
-    unknown = sorted(told.keys() - {"pictures", "curate", "lint", "train"})
+    unknown = sorted(told.keys() - set(_TABLES))
     if unknown:
-        raise UsageError(f"{path}: unknown table [{unknown[0]}]", hint="known: pictures, curate, lint, train")
+        raise UsageError(f"{path}: unknown table [{unknown[0]}]", hint=f"known: {', '.join(_TABLES)}")
     return Settings(
         _pictures(told.get("pictures", {}), path),
         _curate(told.get("curate", {}), path),
+        _targets(told.get("progress", {}), path),
         _train(told, path),
         _lint(told.get("lint", {}), path),
     )
@@ -178,6 +192,22 @@ def _table(told: Any, name: str, path: Path) -> dict[str, Any]:
     if not isinstance(told, dict):
         raise UsageError(f"{path}: {name} = {told!r}: a table is expected", hint=f"begin it with the line [{name}]")
     return told
+
+
+def _targets(told: Any, path: Path) -> Mapping[str, Any]:
+    from curation_db.targets import resolve_target  # noqa: PLC0415
+
+    table = _table(told, "progress", path)
+    if unknown := sorted(table.keys() - {"targets"}):
+        raise UsageError(f"{path}: [progress] has no setting {unknown[0]!r}", hint="known: targets")
+    targets = _table(table.get("targets", {}), "progress.targets", path)
+    for trait, target in targets.items():
+        try:
+            resolve_target(trait, target)
+        except ValueError as error:
+            hint = "write it as in: cue = { no = 0.4, not = 0.3, without = 0.2 }"
+            raise UsageError(f"{path}: [progress.targets] {error}", hint=hint) from error
+    return MappingProxyType({**DEFAULT_TARGETS, **targets})
 
 
 def _train(told: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
@@ -284,6 +314,28 @@ def add_picture_folder(path: Path, source: str, folder: str) -> None:
     changed = with_folder(text, source, folder)
     if changed is None:
         raise UsageError(f"{path}: no safe place for one more picture folder", hint=hint)
+    try:
+        replace_file(path, changed)
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror or error}", hint=hint) from error
+
+
+def change_setting(path: Path, name: str, value: str) -> None:
+    """Write one of `CHANGEABLE` into the settings file; everything else that stands there stays as it is.
+
+    Raises:
+        UsageError: the file is off or cannot be written, the value is none, or it has no place where it can be put
+            without rewriting what is there; the hint is the line to write by hand. The file is as it was.
+    """
+    if name not in CHANGEABLE:
+        raise UsageError(f"{name} is not changed here", hint=f"write it into {path}")
+    _check(name, value, path)
+    text = _read(path)
+    _parse(text, path)
+    hint = f"write it there by hand, in [curate]: {value_line(name, value)}"
+    changed = with_value(text, "curate", name, value)
+    if changed is None:
+        raise UsageError(f"{path}: no safe place for {name}", hint=hint)
     try:
         replace_file(path, changed)
     except OSError as error:

@@ -1,7 +1,8 @@
-"""Another folder for [pictures] in the text of a negwb.toml, with every byte of the person's own left where it is.
+"""A folder more for [pictures], or another value, in the text of a negwb.toml; every other byte stays where it is.
 
-A scanner finds where the statements and their values stand; text is only ever put in between. TOML's finer points
-are not ours to know: what comes out is read by `tomllib`, and is given back only where it says what it should.
+A scanner finds where the statements and their values stand; only a value that is to be another one is written over.
+TOML's finer points are not ours to know: what comes out is read by `tomllib`, and is given back only where it says
+what it should.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import re
 import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 _TABLE = "pictures"
 _INDENT = "    "
@@ -26,8 +28,8 @@ _TOKEN = re.compile(
 _BLANK = frozenset({"comment", "newline", "space"})
 
 Token = re.Match[str]
-Edit = tuple[int, str]
-"""A place in the text, and what is put there."""
+Edit = tuple[int, int, str]
+"""From where to where in the text, and what stands there then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,8 @@ class _Statement:
     """Empty: this is a header."""
     value: Sequence[Token]
     """Without blanks and comments; none: this is a header."""
+    start: int
+    """Where it begins."""
     end: int
     """Where the next line begins."""
 
@@ -53,11 +57,47 @@ def with_folder(text: str, source: str, folder: str) -> str | None:
     wanted = tomllib.loads(text)
     listed = wanted.setdefault(_TABLE, {}).get(source, [])
     wanted[_TABLE][source] = [*([listed] if isinstance(listed, str) else listed), folder]
-    new = _apply(text, _edits(text, source, folder))
+    return _checked(_apply(text, _edits(text, source, folder)), wanted)
+
+
+def with_value(text: str, table: str, name: str, value: str) -> str | None:
+    """`text` with another text for `name` in [table]; None where that cannot be said without rewriting a part.
+
+    Raises:
+        ValueError: `text` is no TOML.
+    """
+    wanted = tomllib.loads(text)
+    wanted.setdefault(table, {})[name] = value
+    statements = list(_statements(text))
+    for statement in statements:
+        if statement.value and statement.table + statement.key == (table, name):
+            edits = [(statement.value[0].start(), statement.value[-1].end(), _string(value))]
+            break
+    else:
+        edits = _as_new_line(text, statements, (table,), value_line(name, value))
+    return _checked(_apply(text, edits), wanted)
+
+
+def line_of(text: str, *path: str) -> int | None:
+    """The number of the line in which this key, or the nearest table around it, is given a value; None: in none."""
+    for end in range(len(path), 0, -1):
+        for statement in _statements(text):
+            if statement.value and statement.table + statement.key == path[:end]:
+                return text.count("\n", 0, statement.start) + 1
+    return None
+
+
+def _checked(new: str, wanted: dict[str, Any]) -> str | None:
+    """`new`, where it says what it should."""
     try:
         return new if tomllib.loads(new) == wanted else None
     except tomllib.TOMLDecodeError:
         return None
+
+
+def value_line(name: str, value: str) -> str:
+    """The line that gives `name` a text."""
+    return f"{_key(name)} = {_string(value)}"
 
 
 def folder_line(source: str, folders: Sequence[str]) -> str:
@@ -71,19 +111,19 @@ def _edits(text: str, source: str, folder: str) -> list[Edit]:
     for statement in statements:
         if statement.value and statement.table + statement.key == (_TABLE, source):
             return _into_value(text, statement.value, folder)
-    return _as_new_line(text, statements, folder_line(source, [folder]))
+    return _as_new_line(text, statements, (_TABLE,), folder_line(source, [folder]))
 
 
 def _into_value(text: str, value: Sequence[Token], folder: str) -> list[Edit]:
     """Into a list behind its last folder; a folder that stands alone becomes a list."""
     if len(value) == 1:
-        return [(value[0].start(), "["), (value[0].end(), f", {_string(folder)}]")]
+        return [_put(value[0].start(), "["), _put(value[0].end(), f", {_string(folder)}]")]
     last, closing = value[-2], value[-1]
     line = _line_start(text, closing)
     if line > last.start() and not text[line : closing.start()].strip():
         return _on_its_own_line(text, value, folder)
     before = {"open": "", "comma": " "}.get(last.lastgroup or "", ", ")
-    return [(last.end(), before + _string(folder))]
+    return [_put(last.end(), before + _string(folder))]
 
 
 def _on_its_own_line(text: str, value: Sequence[Token], folder: str) -> list[Edit]:
@@ -94,20 +134,26 @@ def _on_its_own_line(text: str, value: Sequence[Token], folder: str) -> list[Edi
     indent = _blanks(text, beside) if line > beside > value[0].start() else _blanks(text, line) + _INDENT
     missing = last.lastgroup == "string"
     new = f"{indent}{_string(folder)}{'' if missing else ','}{_newline(text)}"
-    return [(last.end(), ","), (line, new)] if missing else [(line, new)]
+    return [_put(last.end(), ","), _put(line, new)] if missing else [_put(line, new)]
 
 
-def _as_new_line(text: str, statements: Sequence[_Statement], line: str) -> list[Edit]:
-    """Behind the last line of [pictures] and what explains its header, or in a new one at the end of the file."""
+def _as_new_line(text: str, statements: Sequence[_Statement], table: tuple[str], line: str) -> list[Edit]:
+    """Behind the last line of the table itself and what explains its header, or in a new one at the file's end."""
     newline = _newline(text)
-    home = next((each for each in reversed(statements) if (each.table + each.key)[:1] == (_TABLE,)), None)
+    own = [each for each in statements if each.table == table or (not each.table and each.key[:1] == table)]
+    home = own[-1] if own else None
     if home is None:
-        line = f"{newline if text else ''}[{_TABLE}]{newline}{line}"
+        line = f"{newline if text else ''}[{table[0]}]{newline}{line}"
     elif not home.table:  # pictures.coco = ...: what is named so cannot have a header too
-        line = f"{_TABLE}.{line}"
+        line = f"{table[0]}.{line}"
     end = len(text) if home is None else home.end if home.key else _past_comments(text, home.end)
     unended = end > 0 and not text.endswith("\n", 0, end)
-    return [(end, f"{newline if unended else ''}{line}{newline}")]
+    return [_put(end, f"{newline if unended else ''}{line}{newline}")]
+
+
+def _put(place: int, new: str) -> Edit:
+    """Between what stands before and behind `place`."""
+    return place, place, new
 
 
 def _past_comments(text: str, start: int) -> int:
@@ -126,11 +172,11 @@ def _statements(text: str) -> Iterator[_Statement]:
     for tokens, end in _lines(text):
         if tokens[0].lastgroup == "open":
             table = _path(text[tokens[0].start() : tokens[-1].end()])
-            yield _Statement(table, (), (), end)
+            yield _Statement(table, (), (), tokens[0].start(), end)
             continue
         equals = next(i for i, token in enumerate(tokens) if token.lastgroup == "equals")
         key = _path(text[tokens[0].start() : tokens[equals].end()] + " 0")
-        yield _Statement(table, key, tokens[equals + 1 :], end)
+        yield _Statement(table, key, tokens[equals + 1 :], tokens[0].start(), end)
 
 
 def _lines(text: str) -> Iterator[tuple[list[Token], int]]:
@@ -157,8 +203,8 @@ def _path(statement: str) -> tuple[str, ...]:
 
 
 def _apply(text: str, edits: Sequence[Edit]) -> str:
-    for place, new in sorted(edits, reverse=True):
-        text = text[:place] + new + text[place:]
+    for start, end, new in sorted(edits, reverse=True):
+        text = text[:start] + new + text[end:]
     return text
 
 

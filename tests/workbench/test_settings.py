@@ -14,7 +14,7 @@ from workbench import settings as settings_module
 from workbench.errors import UsageError
 from workbench.paths import find_workspace
 from workbench.pictures import PictureFolders
-from workbench.settings import TEMPLATE, CurateSettings, Settings, add_picture_folder, read_settings
+from workbench.settings import TEMPLATE, CurateSettings, Settings, add_picture_folder, change_setting, read_settings
 from workbench.workspace import create_workspace
 
 
@@ -57,6 +57,10 @@ BAD = {
     "no key": ("[curate.keys]\naccept = ' , '", "accept = ' , ': no key", '"a,f5"'),
     "a key for nothing": ("[curate.keys]\nacept = 'a'", "no action 'acept'", "accept"),
     "a key for two things": ("[curate.keys]\naccept = 'x'", "both accept and reject", "another key"),
+    "an unknown setting of progress": ("[progress]\ncue = 'none'", "[progress] has no setting 'cue'", "targets"),
+    "a target for nothing": ("[progress.targets]\ncolour = 'none'", "no target for 'colour'", "cue = {"),
+    "an unknown benchmark": ("[progress.targets]\ncue = 'coco'", "negrefcocog, none", "cue = {"),
+    "shares above 1": ("[progress.targets]\ncue = { no = 0.7, not = 0.7 }", "1.40, more than 1", "cue = {"),
     "no table of pictures": ("pictures = ['a']", "pictures = ['a']", "[pictures]"),
     "a number for a folder": ("[pictures]\ncoco = 3", "[pictures] coco = 3", "coco = ["),
     "numbers for folders": ("[pictures]\ncoco = [3]", "[pictures] coco = [3]", "coco = ["),
@@ -192,3 +196,24 @@ def test_the_workspace_is_found_upwards_by_name_and_by_environment(
         find_workspace(deep)
     monkeypatch.setenv("NEGWB_WORKSPACE", str(root))
     assert find_workspace(start=tmp_path).root == root
+
+
+def test_a_setting_is_changed_and_nothing_else(file: Path) -> None:
+    change_setting(file, "theme", "nord")
+    change_setting(file, "order", "0.7*conflict + 0.3*lint")
+    assert file.read_text() == TEMPLATE.replace('theme = "negwb-dark"  ', 'theme = "nord"  ').replace(
+        'order = "conflict"  ', 'order = "0.7*conflict + 0.3*lint"  '
+    )
+    assert read_settings(file).curate.theme == "nord"
+
+
+@pytest.mark.parametrize(("name", "value"), [("theme", "nope"), ("order", "newest"), ("blind", "true")])
+def test_what_cannot_be_is_not_written(file: Path, name: str, value: str) -> None:
+    with pytest.raises(UsageError):
+        change_setting(file, name, value)
+    assert file.read_text() == TEMPLATE
+
+
+def test_own_targets_stand_beside_the_defaults(file: Path) -> None:
+    file.write_text("[progress.targets]\ncue = { no = 0.5 }\n")
+    assert read_settings(file).targets == {"cue": {"no": 0.5}, "position": "negrefcocog"}

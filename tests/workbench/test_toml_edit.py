@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workbench.toml_edit import folder_line, with_folder
+from workbench.toml_edit import folder_line, line_of, value_line, with_folder, with_value
 
 CASES = {
     "in one line": ('[pictures]\ncoco = ["a"] # my disk\n', '[pictures]\ncoco = ["a", "new"] # my disk\n'),
@@ -136,3 +136,57 @@ def test_the_line_to_write_by_hand_is_one_line_that_says_it(source: str, folders
     line = folder_line(source, folders)
     assert tomllib.loads(line) == {source: folders}
     assert not set(line) & {"\n", "\r", "\x00", "\x1b", "\x7f"}
+
+
+VALUES = {
+    "in its place": (
+        "[curate]\ntheme = 'a' # mine\nblind = true\n",
+        "[curate]\ntheme = \"new\" # mine\nblind = true\n",
+    ),
+    "beside others": (
+        "[curate] # c\nblind = true\n\n[train]\n",
+        "[curate] # c\nblind = true\ntheme = \"new\"\n\n[train]\n",
+    ),
+    "not below a table within": (
+        "[curate]\n\n[curate.keys]\nundo = 'b'\n",
+        "[curate]\ntheme = \"new\"\n\n[curate.keys]\nundo = 'b'\n",
+    ),
+    "only a table within": (
+        "[curate.keys]\nundo = 'b'\n",
+        "[curate.keys]\nundo = 'b'\n\n[curate]\ntheme = \"new\"\n",
+    ),
+    "over several lines": ("[curate]\ntheme = \"\"\"\na\"\"\"\n", '[curate]\ntheme = "new"\n'),
+    "dotted": ("curate.blind = true\n[train]\n", 'curate.blind = true\ncurate.theme = "new"\n[train]\n'),
+    "in another table": ("[train]\ntheme = 'a'", "[train]\ntheme = 'a'\n\n[curate]\ntheme = \"new\"\n"),
+    "line ends of Windows": ("[curate]\r\ntheme = 'a'\r\n", '[curate]\r\ntheme = "new"\r\n'),
+    "nothing": ("", '[curate]\ntheme = "new"\n'),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", VALUES)
+def test_a_value_is_written_where_a_person_would(case: str) -> None:
+    before, after = VALUES[case]
+    assert with_value(before, "curate", "theme", "new") == after
+
+
+def test_a_value_within_a_table_in_one_line_is_left_alone() -> None:
+    assert with_value("curate = { theme = 'a' }\n", "curate", "order", "new") is None
+
+
+@given(files(), names)
+def test_any_value_reads_back_and_every_other_letter_stays(text: str, value: str) -> None:
+    wanted: dict[str, Any] = tomllib.loads(text)
+    wanted.setdefault("curate", {})["theme"] = value
+    changed = with_value(text, "curate", "theme", value)
+    assert changed is not None
+    assert tomllib.loads(changed) == wanted
+    assert is_put_between(text, changed)
+    again = with_value(changed, "curate", "theme", "other")
+    assert again == changed.replace(value_line("theme", value), 'theme = "other"')
+
+
+def test_the_line_of_a_setting_is_found() -> None:
+    text = "# a\n[curate]\n  theme = 'x'\n[curate.keys]\nundo = 'b'\n[progress]\ntargets = { cue = 'none' }\n"
+    assert (line_of(text, "curate", "theme"), line_of(text, "curate", "keys", "undo")) == (3, 5)
+    assert line_of(text, "progress", "targets", "cue") == 7
+    assert line_of(text, "curate", "order") is None

@@ -25,8 +25,12 @@ class Place(StrEnum):
     """The end of the queue."""
     ZOOM = "zoom"
     """The picture on the whole screen."""
+    PROGRESS = "progress"
+    """How fast, how far, how much at one."""
     GUIDELINES = "guidelines"
     """What the team has agreed on."""
+    SETTINGS = "settings"
+    """What can be set."""
     RUNS = "runs"
     """Trainings."""
     REPORT = "report"
@@ -40,7 +44,7 @@ class Place(StrEnum):
 
 
 ANYWHERE = frozenset({Place.CARD, Place.DONE})
-ROOMS = frozenset({Place.GUIDELINES})
+ROOMS = frozenset({Place.PROGRESS, Place.GUIDELINES, Place.SETTINGS})
 """The rooms beside the card."""
 
 
@@ -68,6 +72,9 @@ _DONE = frozenset({Place.DONE})
 _ZOOM = frozenset({Place.ZOOM})
 _EVERYWHERE = ANYWHERE | ROOMS | _ZOOM
 _GUIDELINES = frozenset({Place.GUIDELINES})
+_PROGRESS = frozenset({Place.PROGRESS})
+_SETTINGS = frozenset({Place.SETTINGS})
+_SCROLLED = _GUIDELINES | _PROGRESS
 _DECIDE, _LOOK, _ELSE, _REASON = "Decide", "Look", "Everything else", "Reject because"
 _ROOM, _PICTURE = "Rooms", "The picture"
 
@@ -111,18 +118,34 @@ _ACTIONS = (
     Action("scroll-up", "up,k", "up", "Scroll a long card up", _LOOK, _CARD, "scroll_card(-1)"),
     Action("guidelines", "g", "guidelines", "What counts as true, clear and worth saying; every reason with an example",
            _ROOM, ANYWHERE, "app.enter_room('guidelines')", 1),
+    Action("progress", "p", "progress", "Speed, time left, balance, agreement, what the judges are worth",
+           _ROOM, ANYWHERE, "app.enter_room('progress')", 1),
+    Action("settings", "comma", "settings", "Everything that can be set, where it is set, and your keys",
+           _ROOM, ANYWHERE, "app.enter_room('settings')"),
     Action("leave-room", "escape,q", "back to the card", "Leave the room; your card waits", _ROOM, ROOMS,
            "leave_room", 9),
+    Action("next-page", "right,l,tab", "next page", "The next page", _ROOM, _PROGRESS, "turn_page(1)", 8),
+    Action("previous-page", "left,h,shift+tab", "page before", "The page before", _ROOM, _PROGRESS,
+           "turn_page(-1)", 7),
+    Action("count-anew", "r", "count anew", "Count now; it also does so by itself when something was decided", _ROOM,
+           _PROGRESS, "count_anew", 6),
+    Action("change", "enter,e", "change", "Choose another value; it is written into negwb.toml", _ROOM, _SETTINGS,
+           "change", 8),
+    Action("room-progress", "3", "progress", "Speed, time left, balance, agreement, judges", _ROOM, ROOMS,
+           "enter_room('progress')", 4),
     Action("room-guidelines", "5", "guidelines", "What the team has agreed on", _ROOM, ROOMS,
            "enter_room('guidelines')", 4),
-    Action("room-down", "down,j", "down", "Scroll down", _LOOK, _GUIDELINES, "scroll_room(1)"),
-    Action("room-up", "up,k", "up", "Scroll up", _LOOK, _GUIDELINES, "scroll_room(-1)"),
-    Action("room-page-down", "pagedown,space", "page down", "Scroll a page down", _LOOK, _GUIDELINES,
+    Action("room-settings", "6", "settings", "What can be set", _ROOM, ROOMS, "enter_room('settings')", 4),
+    Action("room-down", "down,j", "down", "Scroll down", _LOOK, _SCROLLED, "scroll_room(1)"),
+    Action("room-up", "up,k", "up", "Scroll up", _LOOK, _SCROLLED, "scroll_room(-1)"),
+    Action("room-page-down", "pagedown,space", "page down", "Scroll a page down", _LOOK, _SCROLLED,
            "scroll_room(20)"),
-    Action("room-page-up", "pageup", "page up", "Scroll a page up", _LOOK, _GUIDELINES, "scroll_room(-20)"),
+    Action("room-page-up", "pageup", "page up", "Scroll a page up", _LOOK, _SCROLLED, "scroll_room(-20)"),
     Action("lab", "f4", "lab", "Training runs and report; your card stays where it is", _ELSE, ANYWHERE,
            "app.show_lab", 1),
     Action("theme", "f2", "theme", "Dark or light", _ELSE, _EVERYWHERE, "app.toggle_dark"),
+    Action("keep-theme", "f3", "keep theme", "Write the theme that shows into negwb.toml", _ELSE, _EVERYWHERE,
+           "app.keep_theme"),
     Action("palette", "ctrl+p", "palette", "All actions by name, and all themes", _ELSE, _EVERYWHERE,
            "app.command_palette"),
     Action("help", "?,f1", "help", "This page", _ELSE, ANYWHERE, "app.show_help", 7),
@@ -171,6 +194,11 @@ class ActionMap:
         self._keys = {action.id: _split(action.id, own.get(action.id, action.keys)) for action in self._actions}
         self._refuse_clashes()
 
+    @property
+    def every(self) -> tuple[Action, ...]:
+        """All actions, wherever they apply."""
+        return self._actions
+
     def at(self, *places: Place) -> list[Action]:
         """The actions that apply in one of `places`, in order."""
         return [action for action in self._actions if action.places & set(places)]
@@ -186,6 +214,10 @@ class ActionMap:
     def caps(self, action: Action) -> str:
         """All of its keys, for the help."""
         return " ".join(key_cap(key) for key in self._keys[action.id])
+
+    def usual_caps(self, action: Action) -> list[str]:
+        """The keys that it has where nobody chose others."""
+        return [key_cap(key) for key in _split(action.id, action.keys)]
 
     def _refuse_clashes(self) -> None:
         taken: dict[tuple[Place, str], str] = {}

@@ -14,6 +14,7 @@ from textual.app import SystemCommand
 from textual.message import Message
 from textual.screen import Screen
 
+from curation_db.text import display_text
 from workbench.tui.actions import ActionMap, Place
 from workbench.tui.house import HouseApp
 from workbench.tui.screens.curate import CurateScreen
@@ -67,6 +68,8 @@ class NegwbApp(HouseApp):
         self._notice = notice
         self._workspace = workspace
         self._rooms: Rooms | None = None
+        self._kept_theme = theme
+        """As negwb.toml has it."""
 
     def get_default_screen(self) -> Screen[None]:
         """Curate."""
@@ -137,6 +140,30 @@ class NegwbApp(HouseApp):
             self.notify("there is no workspace here", severity="warning", markup=False)
             return
         self.push_screen(Lab(self._workspace, self._leave_lab, protocol=self._protocol).screen("runs"))
+
+    def action_toggle_dark(self) -> None:
+        """The other one of the house's themes; it is offered to keep it."""
+        super().action_toggle_dark()
+        if self._workspace is not None and self.theme != self._kept_theme:
+            key = next(self.actions.cap(action) for action in self.actions.every if action.id == "keep-theme")
+            self.notify(f"{self.theme} until you leave; {key} keeps it", timeout=3, markup=False)
+
+    def action_keep_theme(self) -> None:
+        """Write the theme that shows into negwb.toml."""
+        from workbench.errors import UsageError  # noqa: PLC0415 -- only when asked for
+        from workbench.settings import change_setting  # noqa: PLC0415
+
+        if self._workspace is None:
+            self.notify("there is no workspace here", severity="warning", markup=False)
+            return
+        try:
+            change_setting(self._workspace.settings, "theme", self.theme)
+        except UsageError as error:
+            said = display_text(f"{error.message} — {error.hint}", limit=300)
+            self.notify(said, severity="error", timeout=8, markup=False)
+            return
+        self._kept_theme = self.theme
+        self.notify(f"{self.theme} is in negwb.toml", timeout=3, markup=False)
 
     def action_enter_room(self, name: str) -> None:
         """A room beside the card, over it: the desk stays as it is, and its lease is kept."""

@@ -25,11 +25,15 @@ if TYPE_CHECKING:
 class Room(StrEnum):
     """The rooms, by the names that actions call them."""
 
+    PROGRESS = "progress"
     GUIDELINES = "guidelines"
+    SETTINGS = "settings"
 
 
 _SCREENS: dict[Room, tuple[str, str]] = {
+    Room.PROGRESS: ("workbench.tui.screens.progress", "ProgressScreen"),
     Room.GUIDELINES: ("workbench.tui.screens.guidelines", "GuidelinesScreen"),
+    Room.SETTINGS: ("workbench.tui.screens.settings", "SettingsScreen"),
 }
 """Module and class, imported when a room is first entered."""
 

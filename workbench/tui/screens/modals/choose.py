@@ -1,0 +1,74 @@
+"""Choosing one of a few values; where it can be seen at once, it is tried on while one moves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.content import Content
+from textual.widgets import OptionList
+from textual.widgets.option_list import Option
+
+from workbench.settings_list import Choice
+from workbench.tui.paint import QUIET
+from workbench.tui.screens.modals.dialog import Dialog
+
+
+class ChooseModal(Dialog[str]):
+    """Dismissed with the value."""
+
+    DEFAULT_CSS = """
+    ChooseModal #choices { height: auto; max-height: 60vh; background: $surface; border: none; padding: 0; }
+    ChooseModal #choices > .option-list--option-highlighted {
+        background: $primary 22%; color: $foreground; text-style: bold;
+    }
+    """
+    BINDINGS: ClassVar = [("j", "move(1)", "next"), ("k", "move(-1)", "previous"), ("q", "cancel", "cancel")]
+
+    def __init__(
+        self, title: str, choices: Sequence[Choice], now: str, *, preview: Callable[[str], None] | None = None
+    ) -> None:
+        """`now`: where the cursor begins, and what `preview` is told when nothing is chosen."""
+        super().__init__(title)
+        self._choices = choices
+        self._now = now
+        self._preview = preview
+
+    def compose_body(self) -> ComposeResult:
+        """The values."""
+        width = max(len(choice.value) for choice in self._choices) + 3
+        options = [
+            Option(Content.assemble(f"{choice.value:<{width}}", (choice.says, QUIET)), id=choice.value)
+            for choice in self._choices
+        ]
+        yield OptionList(*options, id="choices", markup=False, compact=True)
+        yield self.foot("↑ ↓ choose · enter keeps it in negwb.toml · esc leaves it as it was")
+
+    def on_mount(self) -> None:
+        """Begin at what holds now."""
+        listed = self.query_one(OptionList)
+        at = next((at for at, choice in enumerate(self._choices) if choice.value == self._now), 0)
+        listed.highlighted = at
+        listed.focus()
+
+    def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
+        """Try it on."""
+        if self._preview is not None and event.option.id is not None and self.is_active:
+            self._preview(event.option.id)
+
+    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+        """Enter, or a click."""
+        event.stop()
+        self.leave(event.option.id)
+
+    def action_move(self, by: int) -> None:
+        """Up and down."""
+        listed = self.query_one(OptionList)
+        (listed.action_cursor_down if by > 0 else listed.action_cursor_up)()
+
+    def action_cancel(self) -> None:
+        """As it was."""
+        if self._preview is not None:
+            self._preview(self._now)
+        super().action_cancel()

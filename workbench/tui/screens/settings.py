@@ -1,0 +1,159 @@
+"""Settings: all of negwb.toml with its defaults, what each is for, where it is set; and the keys as they are now.
+
+Three of them can be chosen here. They are written into negwb.toml, in which nothing else changes.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from textual import getters, on
+from textual.app import ComposeResult
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.widgets import Static
+
+from curation_db.text import display_text
+from workbench.errors import UsageError
+from workbench.settings import change_setting
+from workbench.settings_list import Listed, can_change, choices, read_listed
+from workbench.tui.paint import MARK, QUIET, WARN
+from workbench.tui.rooms import Room, Rooms
+from workbench.tui.screens.room import RoomScreen
+from workbench.tui.threads import apart
+from workbench.tui.widgets.keyline import KeyLine
+from workbench.tui.widgets.sheet import Column, Sheet
+from workbench.tui.widgets.topline import TopLine
+
+_FROM_NEXT = {"images": "from the next start on", "order": "from the next start on"}
+_WIDE = 100
+
+
+class SettingsScreen(RoomScreen):
+    """A table above, what is to be known about its row below."""
+
+    ROOM = Room.SETTINGS
+    CSS_PATH = "settings.tcss"
+    AUTO_FOCUS = "#table"
+
+    sheet = getters.query_one("#table", Sheet)
+
+    def __init__(self, rooms: Rooms) -> None:
+        super().__init__(rooms)
+        self.rows: list[Listed] = []
+
+    def compose(self) -> ComposeResult:
+        """Where one is, the table, the row in full, the keys."""
+        yield TopLine(id="top")
+        yield Sheet(id="table", empty="reading negwb.toml …", gap=1)
+        with VerticalScroll(id="about", can_focus=False):
+            yield Static(id="row", markup=False)
+        yield KeyLine(self.actions, self.place, id="keys")
+
+    async def on_mount(self) -> None:
+        """Read and show."""
+        self.query_one(TopLine).tell("settings", right="negwb.toml")
+        await self._read()
+        self.sheet.choose(self.rooms.memory.get(Room.SETTINGS))
+
+    def on_resize(self) -> None:
+        """Other columns fit."""
+        self._list()
+
+    async def _read(self) -> None:
+        path = self.rooms.workspace.settings
+        try:
+            self.rooms.settings, self.rows = await apart(partial(read_listed, path, self.actions))
+        except UsageError as error:  # somebody edits it at this moment, perhaps
+            self.query_one(TopLine).tell("settings", right="⚠ negwb.toml is off")
+            self.tell(error.message, hint=error.hint, trouble=True)
+            return
+        self._list()
+        self._about()
+
+    def _list(self) -> None:
+        wide = self.size.width >= _WIDE
+        columns = [Column("setting", 28 if wide else 24), Column("now"), Column("default", 24 if wide else 14)]
+        columns += [Column("set in", 18 if wide else 9)]
+        self.sheet.fill(columns, [row.name for row in self.rows], partial(self._cells, wide=wide))
+
+    def _cells(self, at: int, *, wide: bool) -> list[Content]:
+        row = self.rows[at]
+        own = row.line is not None and row.value != row.default
+        place = "default" if row.line is None else f"{'negwb.toml ' if wide else ''}line {row.line}"
+        mark = Content.styled("  ✎", MARK) if can_change(row.name) else Content("")
+        return [
+            Content(display_text(row.name.removeprefix("" if wide else "curate."), limit=60)) + mark,
+            Content.styled(display_text(row.value, limit=200), "bold" if own else ""),
+            Content.styled(display_text(row.default, limit=80), QUIET),
+            Content.styled(place, "" if own else QUIET),
+        ]
+
+    @on(Sheet.RowMoved)
+    def _moved(self) -> None:
+        self.rooms.memory[Room.SETTINGS] = self.sheet.chosen
+        self._about()
+
+    def _about(self) -> None:
+        row = self._row
+        if row is None:
+            return
+        box = self.query_one("#about")
+        box.border_title = Content(display_text(row.name, limit=60))
+        lines = [Content(row.says), Content.styled(f"now: {display_text(row.value, limit=400)}", QUIET)]
+        sitting = self._sitting(row)
+        if sitting:
+            lines.append(Content.assemble(("⚠ ", WARN), f"until you leave this sitting goes by: {sitting}"))
+        if can_change(row.name):
+            lines.append(Content.styled("enter: choose another; it is written into negwb.toml", MARK))
+        elif row.line is not None:
+            lines.append(Content.styled(f"to change it: line {row.line} of negwb.toml, with any editor", QUIET))
+        else:
+            lines.append(Content.styled("to change it, write it into negwb.toml, with any editor", QUIET))
+        self.query_one("#row", Static).update(Content("\n").join(lines))
+
+    @property
+    def _row(self) -> Listed | None:
+        return self.rows[self.sheet.cursor] if self.rows else None
+
+    def _sitting(self, row: Listed) -> str:
+        """What this sitting goes by, where it is something else than the file says now."""
+        desk = self.rooms.desk.settings
+        now = {"curate.order": desk.ordering, "curate.blind": str(desk.blind).lower(), "curate.theme": self.app.theme}
+        told = now.get(row.name, row.value)
+        return display_text(told, limit=60) if told != row.value else ""
+
+    # -- changing -----------------------------------------------------------------------------------------------
+
+    @on(Sheet.RowOpened)
+    def _opened(self) -> None:
+        self.action_change()
+
+    def action_change(self) -> None:
+        """Choose another value for the row with the cursor."""
+        from workbench.tui.screens.modals.choose import ChooseModal  # noqa: PLC0415 -- only when opened
+
+        row = self._row
+        if row is None:
+            return
+        if not can_change(row.name):
+            self.tell(f"{row.name} is changed in negwb.toml, with any editor")
+            return
+        name = row.name.removeprefix("curate.")
+        preview = self._preview if name == "theme" else None
+        modal = ChooseModal(name, choices(name), row.value, preview=preview)
+        self.app.push_screen(modal, partial(self._chosen, name))
+
+    def _preview(self, theme: str) -> None:
+        self.app.theme = theme
+
+    async def _chosen(self, name: str, value: str | None) -> None:
+        if value is None:
+            return
+        try:
+            await apart(partial(change_setting, self.rooms.workspace.settings, name, value))
+        except UsageError as error:
+            self.tell(error.message, hint=error.hint, trouble=True)
+            return
+        self.tell(f"{name} = {value} is in negwb.toml", hint=_FROM_NEXT.get(name, ""))
+        await self._read()
