@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import dataclass
 from enum import StrEnum
+from io import TextIOWrapper
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -24,9 +26,12 @@ Examples:
   negwb curate --annotator ana --blind      what the judges say stays hidden
   negwb curate --stream audit --reveal      the audit alone; the judges' word once you have given yours
   negwb curate --role adjudicator           may take back and settle what others did
+  negwb curate --plain                      lines instead of a screen: for screen readers and pipes
 """
 _BOX = (1024, 1024)
 """Pixels a picture is decoded to: what a large pane of a terminal with graphics shows."""
+_PLAIN_BOX = (16, 16)
+"""Without a screen nobody sees the picture: decoding only tells whether it is sound, and its size."""
 
 
 class Streams(StrEnum):
@@ -82,6 +87,9 @@ def curate(
         ),
     ] = None,
     images: Annotated[Images | None, typer.Option(help="How pictures are drawn; auto asks the terminal.")] = None,
+    plain: Annotated[
+        bool, typer.Option("--plain", help="One card, one prompt, one answer per line; no screen is drawn.")
+    ] = False,
 ) -> None:
     """Decide about negated captions: a accepts, x rejects, z takes back, ? shows every key.
 
@@ -96,7 +104,10 @@ def curate(
     how = Serving(
         role=role, only=None if stream is Streams.BOTH else stream, blind=blind or None, reveal=reveal, order=order
     )
-    raise typer.Exit(run_curate(find_workspace(context.obj), annotator, how, images=images))
+    workspace = find_workspace(context.obj)
+    raise typer.Exit(
+        run_plain(workspace, annotator, how) if plain else run_curate(workspace, annotator, how, images=images)
+    )
 
 
 def _check_order(order: str | None) -> None:
@@ -158,11 +169,53 @@ def run_curate(
     return code
 
 
+def run_plain(workspace: Workspace, annotator: str | None = None, how: Serving | None = None) -> int:
+    """Sit down and decide by lines, from a terminal of any kind or a pipe; returns the exit code.
+
+    Raises:
+        UsageError: settings that are off.
+        NothingToDo: the workspace has no candidates.
+    """
+    from curation_db.store import open_store  # noqa: PLC0415 -- 0.2 s
+    from workbench.plain_sitting import PlainSitting  # noqa: PLC0415
+    from workbench.settings import read_settings  # noqa: PLC0415
+
+    settings = read_settings(workspace.settings)
+    for stream in (sys.stdin, sys.stdout):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal of few letters shows "?" for the others
+    with open_store(workspace.database) as store:
+        desk = _sit_down(store, workspace, settings, annotator or _login_name(), how or Serving(), box=_PLAIN_BOX)
+        code = ExitCode.OK
+        try:
+            PlainSitting(desk, _ask, typer.echo).run()
+        except KeyboardInterrupt:
+            code = ExitCode.INTERRUPTED
+            typer.echo("")
+        finally:
+            desk.close()
+        _say_goodbye(desk)
+    return int(code)
+
+
+def _ask(prompt: str) -> str | None:
+    """The next line of stdin; None: there is none."""
+    typer.echo(prompt, nl=False)
+    sys.stdout.flush()
+    line = sys.stdin.readline() if sys.stdin is not None else ""
+    if not line:
+        typer.echo("")  # the prompt's line ends
+        return None
+    if not sys.stdin.isatty():
+        typer.echo("")  # whoever reads the output finds each answer on a line of its own
+    return line
+
+
 def _need_terminal() -> None:
     if not at_a_terminal():
         raise UsageError(
             "curate needs a terminal, at both ends",
-            hint="without one: negwb demo --auto runs by itself, negwb export freezes what was decided",
+            hint="without one: negwb curate --plain reads lines, negwb demo --auto runs by itself",
         )
 
 
@@ -175,7 +228,9 @@ def _login_name() -> str:
         raise UsageError("this account has no login name", hint="say who decides: --annotator NAME") from error
 
 
-def _sit_down(store: Store, workspace: Workspace, settings: Settings, name: str, how: Serving) -> Desk:
+def _sit_down(
+    store: Store, workspace: Workspace, settings: Settings, name: str, how: Serving, *, box: tuple[int, int] = _BOX
+) -> Desk:
     """A desk that is already preparing its first card while the screens are being imported."""
     from curation_db.lint import DEFAULTS  # noqa: PLC0415
     from curation_db.people import begin_session  # noqa: PLC0415
@@ -199,7 +254,7 @@ def _sit_down(store: Store, workspace: Workspace, settings: Settings, name: str,
     desk = Desk(
         store,
         begin_session(store, person, version=version(), role=Role(how.role) if how.role else None),
-        Pictures(folders.locate, ThumbnailCache(_BOX).get, folders.folders),
+        Pictures(folders.locate, ThumbnailCache(box).get, folders.folders),
         DeskSettings(
             ordering=how.order or told.order,
             audit_share=told.audit_share,
