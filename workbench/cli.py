@@ -26,6 +26,7 @@ class _InOrder(TyperGroup):
         "init",
         "import",
         "curate",
+        "serve",
         "lint",
         "gold",
         "export",
@@ -93,12 +94,14 @@ def _register() -> None:
         lint,
         progress_report,
         report,
+        serve,
         status,
         train,
     )
 
     for module in (
-        demo, init, imports, curate, lint, gold, export, train, bench, report, status, progress_report, backup, doctor,
+        demo, init, imports, curate, serve, lint, gold, export, train, bench, report, status, progress_report, backup,
+        doctor,
     ):  # fmt: skip
         module.register(app)
 

@@ -1,0 +1,86 @@
+"""`negwb serve`: the curate app in a browser."""
+
+from __future__ import annotations
+
+import errno
+import shlex
+import sys
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from workbench.errors import UsageError
+
+if TYPE_CHECKING:
+    from workbench.paths import Workspace
+
+_EPILOG = """\b
+Examples:
+  negwb serve                                  http://127.0.0.1:8000, for this machine alone
+  negwb serve --annotator ana --port 8080
+  ssh -L 8000:127.0.0.1:8000 lab negwb -w set serve      from elsewhere, through ssh
+"""
+_START = "import sys; from workbench.cli import main; sys.exit(main())"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(epilog=_EPILOG)(serve)
+
+
+def serve(
+    context: typer.Context,
+    host: Annotated[str, typer.Option(help="The address to listen at.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="The port.")] = 8000,
+    annotator: Annotated[
+        str | None, typer.Option("--annotator", "-a", help="Who decides there [default: your login name].")
+    ] = None,
+    blind: Annotated[bool, typer.Option("--blind", help="Never show what the judges say.")] = False,
+    public_anyway: Annotated[
+        bool,
+        typer.Option("--public-anyway", help="Let other machines in. There is no login: whoever finds it decides."),
+    ] = False,
+) -> None:
+    """Curate in a browser: the same app, keys and record.
+
+    Every page is a sitting of the same person. Pictures are drawn in half blocks there: a page has no other way.
+    """
+    from workbench.paths import find_workspace  # noqa: PLC0415
+
+    workspace = find_workspace(context.obj)
+    if find_spec("textual_serve") is None:
+        raise UsageError("serve needs textual-serve", hint="install it with: pip install 'negwb[serve]'")
+    from workbench.serving import is_loopback  # noqa: PLC0415 -- 0.3 s: aiohttp
+
+    if not is_loopback(host) and not public_anyway:
+        raise UsageError(
+            f"{host} can be reached from other machines, and there is no login",
+            hint="come in through ssh -L instead, or say --public-anyway where only friends can reach it",
+        )
+    _run(_command(workspace, annotator, blind=blind), host, port, public=not is_loopback(host))
+
+
+def _command(workspace: Workspace, annotator: str | None, *, blind: bool) -> str:
+    """What each page runs, for a shell."""
+    words = [sys.executable, "-c", _START, "-w", str(workspace.root), "curate", "--images", "halfcell"]
+    words += [f"--annotator={annotator}"] if annotator is not None else []
+    return shlex.join([*words, *(["--blind"] if blind else [])])
+
+
+def _run(command: str, host: str, port: int, *, public: bool) -> None:
+    from workbench.serving import OwnPagesServer, address  # noqa: PLC0415
+
+    def say() -> None:
+        typer.echo(f"negwb: curate at {address(host, port)} (ctrl-c ends it); pictures are half blocks there", err=True)
+        if public:
+            typer.echo("negwb: WARNING: no login. Whoever reaches this port decides, as the same person", err=True)
+
+    try:
+        OwnPagesServer(command, host=host, port=port, ready=say).serve()
+    except OSError as error:
+        if error.errno not in (errno.EADDRINUSE, errno.EACCES, errno.EADDRNOTAVAIL):
+            raise
+        raise UsageError(
+            f"cannot listen at {host}, port {port}: {error.strerror}", hint="try another --port"
+        ) from error
