@@ -230,6 +230,7 @@ async def test_help_and_palette_list_every_action(make_house: Any, open_app: Any
 
 
 ALL_PLACES = (Place.CARD, Place.REASON, Place.DONE)
+"""Of the card; every room has a help of its own."""
 
 
 async def test_own_keys_and_the_theme_key(make_house: Any, open_app: Any) -> None:
