@@ -69,6 +69,13 @@ async def test_a_theme_is_tried_on_and_left_as_it_was(make_house: Any, open_app:
         await until(pilot, lambda: app.theme == "negwb-light")
         await pilot.press("escape")
         await until(pilot, lambda: app.theme == "negwb-dark")
+        await pilot.press("f2", "enter")  # the other theme for this sitting alone
+        await until(pilot, lambda: "the house's own" in lines(app))
+        await pilot.press("down")
+        await until(pilot, lambda: app.theme == "ansi-dark")
+        await pilot.press("escape")
+        await until(pilot, lambda: app.theme == "negwb-light")
+        await pilot.press("f2")
         assert (house.root / "negwb.toml").read_text() == before
         await pilot.press("enter")
         await until(pilot, lambda: "the house's own" in lines(app))

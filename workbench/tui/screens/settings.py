@@ -140,8 +140,9 @@ class SettingsScreen(RoomScreen):
             self.tell(f"{row.name} is changed in negwb.toml, with any editor")
             return
         name = row.name.removeprefix("curate.")
-        preview = self._preview if name == "theme" else None
-        modal = ChooseModal(name, choices(name), row.value, preview=preview)
+        # a theme is tried on, so what escape brings back is the one that shows, whatever the file says
+        now, preview = (self.app.theme, self._preview) if name == "theme" else (row.value, None)
+        modal = ChooseModal(name, choices(name), now, preview=preview)
         self.app.push_screen(modal, partial(self._chosen, name))
 
     def _preview(self, theme: str) -> None:
