@@ -12,6 +12,7 @@ from workbench.settings import CHANGEABLE, CurateSettings, Settings, read_settin
 from workbench.toml_edit import line_of
 
 if TYPE_CHECKING:
+    from curation_db.lint import LintSettings
     from workbench.tui.actions import ActionMap
 
 CURATE: Final = {
@@ -19,9 +20,18 @@ CURATE: Final = {
     "overlap": "People per new candidate: 1, another number, or 2+1 (a third only when two differ).",
     "audit_rate": "Share of new candidates kept for the blind audit; fixed in each when it comes in.",
     "audit_share": "Share of served cards that come from the audit.",
+    "gold_share": "Share of served cards whose answer is known, where there are any: negwb gold.",
     "blind": "Never show what the judges say.",
     "images": "How pictures are drawn: auto asks the terminal.",
     "theme": "The colours: negwb-dark, negwb-light, or any theme of Textual.",
+    "viewer": "The program that shows a picture outside the terminal on o; empty: what the system has.",
+}
+LINT: Final = {
+    "off": "Rules of the checks that are not asked; negwb lint --rules explains them.",
+    "most_tokens": "Longer texts are too-long; CLIP reads 77.",
+    "frequent_share": "A concept denied in a larger share of the candidates is over-frequent …",
+    "frequent_count": "… if that many candidates deny it.",
+    "across_pictures": "Whether a near-duplicate may stand on another picture.",
 }
 TARGETS: Final = {
     "cue": "The share that each negation word should have among the accepted, or a benchmark whose shares they are.",
@@ -104,6 +114,7 @@ def read_listed(path: Path, actions: ActionMap | None = None) -> tuple[Settings,
 
 def listed(settings: Settings, text: str, actions: ActionMap | None = None) -> list[Listed]:
     """`settings`, which stand in `text`; the keys of `actions` (as at the start) are listed where it is told."""
+    from curation_db.lint import DEFAULTS  # noqa: PLC0415
     from trainers.settings import TrainSettings  # noqa: PLC0415 -- most commands read no recipe
 
     own, usual = settings.curate, CurateSettings()
@@ -113,6 +124,7 @@ def listed(settings: Settings, text: str, actions: ActionMap | None = None) -> l
         for each in fields(CurateSettings) if each.name != "keys"
     ]  # fmt: skip
     rows += [_folder(source, folders, text) for source, folders in settings.pictures.items()]
+    rows += _under("lint", _checks(settings.lint or DEFAULTS), _checks(DEFAULTS), LINT, text)
     rows += _under("progress.targets", settings.targets, dict(Settings().targets), TARGETS, text)
     recipe = TrainSettings().to_dict()
     rows += _under("train", {**recipe, **settings.train}, recipe, TRAIN, text)
@@ -150,6 +162,10 @@ def _under(
                line_of(text, *top, name) if name in told else None)
         for name, meaning in says.items()
     ]  # fmt: skip
+
+
+def _checks(told: LintSettings) -> dict[str, Any]:
+    return {name: sorted(told.off) if name == "off" else getattr(told, name) for name in LINT}
 
 
 def _within(told: Mapping[str, Any], path: list[str]) -> Mapping[str, Any]:

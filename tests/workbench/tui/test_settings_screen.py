@@ -63,7 +63,7 @@ async def test_a_theme_is_tried_on_and_left_as_it_was(make_house: Any, open_app:
         await settled(pilot)
         await pilot.press("comma")
         await until(pilot, lambda: ready(app))
-        await pilot.press(*["j"] * 6, "enter")
+        await pilot.press(*["j"] * list(settings_list.CURATE).index("theme"), "enter")
         await until(pilot, lambda: "the house's own" in lines(app))
         await pilot.press("down")
         await until(pilot, lambda: app.theme == "negwb-light")
