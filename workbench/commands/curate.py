@@ -28,7 +28,7 @@ Examples:
   negwb curate --role adjudicator           may take back and settle what others did
   negwb curate --plain                      lines instead of a screen: for screen readers and pipes
 """
-_BOX = (1024, 1024)
+_LEAST_SIDE, _MOST_SIDE = 1024, 2048
 """Pixels a picture is decoded to: what a large pane of a terminal with graphics shows."""
 _PLAIN_BOX = (16, 16)
 """Without a screen nobody sees the picture: decoding only tells whether it is sound, and its size."""
@@ -229,7 +229,13 @@ def _login_name() -> str:
 
 
 def _sit_down(
-    store: Store, workspace: Workspace, settings: Settings, name: str, how: Serving, *, box: tuple[int, int] = _BOX
+    store: Store,
+    workspace: Workspace,
+    settings: Settings,
+    name: str,
+    how: Serving,
+    *,
+    box: tuple[int, int] | None = None,
 ) -> Desk:
     """A desk that is already preparing its first card while the screens are being imported."""
     from curation_db.lint import DEFAULTS  # noqa: PLC0415
@@ -254,7 +260,7 @@ def _sit_down(
     desk = Desk(
         store,
         begin_session(store, person, version=version(), role=Role(how.role) if how.role else None),
-        Pictures(folders.locate, ThumbnailCache(box).get, folders.folders),
+        Pictures(folders.locate, ThumbnailCache(box or _box()).get, folders.folders),
         DeskSettings(
             ordering=how.order or told.order,
             audit_share=told.audit_share,
@@ -267,6 +273,17 @@ def _sit_down(
     )
     desk.start()
     return desk
+
+
+def _box() -> tuple[int, int]:
+    """Half of this terminal in its own pixels, within bounds: on a fine screen a small picture would be blurred."""
+    import shutil  # noqa: PLC0415
+
+    from workbench.tui.terminal import cell_pixels  # noqa: PLC0415
+
+    (columns, rows), (width, height) = shutil.get_terminal_size(), cell_pixels()
+    side = max(_LEAST_SIDE, min(_MOST_SIDE, max(columns * width // 2, rows * height)))
+    return side, side
 
 
 def _run_app(desk: Desk, workspace: Workspace, told: CurateSettings, *, images: str | None, banner: str | None) -> int:
