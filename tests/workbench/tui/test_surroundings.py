@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.houses import Case, build
 from support.terminal import Terminal
 
 from workbench.tui import terminal
@@ -123,3 +124,22 @@ def test_really_inside_tmux(tmp_path: Path, passthrough: str) -> None:
     assert (PASSTHROUGH in found[4]) is not on
     assert (b"\x1b_G" in outer.output) is on
     assert b"Ptmux" not in outer.output
+
+
+@pytest.mark.parametrize(("term", "said"), [("xterm-kitty", True), ("xterm-256color", False)])
+def test_curate_says_so_once_where_it_matters(tmp_path: Path, term: str, said: bool) -> None:
+    made = build(tmp_path / "ws", [Case(), Case(text="no hat at all")])
+    made.store.close()
+    negwb = Path(sys.executable).with_name("negwb")
+    command = [negwb, "-w", made.root, "curate", "-a", "ana", "--order", "oldest"]
+    with Terminal(command, TERM=term, SSH_CONNECTION="a 1 b 2", TMUX="", STY="") as app:
+        app.wait_for(b"NEGATED")
+        if said:
+            app.wait_for(b"pictures as half-cells: over SSH")
+        app.press_until("a", lambda: len(made.events()) >= 1)
+        seen = len(app.output)
+        app.press_until("a", lambda: len(made.events()) >= 2)
+        assert b"half-cells" not in app.output[seen:]
+        app.press_until("q", lambda: app.process.poll() is not None)
+        assert app.end() == 0
+    assert (b"half-cells" in app.output) is said
