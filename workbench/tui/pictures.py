@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from curation_db.text import display_text
-from workbench.tui.pixels import averageable, opaque, upright
+from workbench.tui.pixels import averageable, opaque, rows_alone, upright
 
 if TYPE_CHECKING:
     from PIL import Image, ImageFile
@@ -32,8 +32,8 @@ KEPT_PIXELS = 50_000_000
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "PPM", "TIFF", "TGA", "ICO", "JPEG2000", "WEBP", "AVIF")
 """Only these are tried: Pillow's other readers include one that starts a program (EPS)."""
 _TOO_LARGE = f"too large to decode (over {MAX_PIXELS // 1_000_000} megapixels)"
-CUT_OFF = "damaged or cut off: shown as far as it goes"
-FIRST_FRAME = "an animation: its first frame"
+CUT_OFF = "cut off: as far as it goes"
+FIRST_FRAME = "animation: its first frame"
 FIRST_PAGE = "several pages: the first"
 _JPEG_START = b"\xff\xd8\xff"
 _NAME_LIMIT = 80
@@ -135,18 +135,19 @@ def _several(opened: Image.Image) -> str:
     return "" if not more else FIRST_PAGE if opened.format == "TIFF" else FIRST_FRAME
 
 
-def _decode(opened: ImageFile.ImageFile) -> str:
-    """Decode in place, as far as the file goes; returns what there is to say of that."""
+def _decoded(opened: ImageFile.ImageFile) -> tuple[Image.Image, str]:
+    """The pixels in a mode that may be averaged, as far as the file goes, and what there is to say of that."""
     if opened.width * opened.height > MAX_PIXELS:
         raise _RefusedError(_TOO_LARGE)  # a JPEG, asked for at a size that none of its scales comes near
     try:
         opened.load()
     except (OSError, SyntaxError, EOFError):
         opened.tile = []  # from now on what was decoded before the end is the picture
-        if opened.getbbox() is None:  # nothing was
+        seen = opened.getbbox()
+        if seen is None:  # nothing was
             raise
-        return CUT_OFF
-    return ""
+        return rows_alone(averageable(opened), seen[1], seen[3]), CUT_OFF
+    return averageable(opened), ""
 
 
 def _shrunk(opened: ImageFile.ImageFile, box: tuple[int, int]) -> tuple[Image.Image, str]:
@@ -156,8 +157,7 @@ def _shrunk(opened: ImageFile.ImageFile, box: tuple[int, int]) -> tuple[Image.Im
     side = max(box)
     share = min(1.0, 2 * side / max(opened.size))
     opened.draft(None, (math.ceil(opened.width * share), math.ceil(opened.height * share)))
-    note = _decode(opened)
-    image = averageable(opened)
+    image, note = _decoded(opened)
     image.thumbnail((side, side), Image.Resampling.LANCZOS, reducing_gap=2.0)
     image = opaque(upright(image))
     image.thumbnail(box, Image.Resampling.LANCZOS, reducing_gap=2.0)
@@ -168,9 +168,8 @@ def _full(opened: ImageFile.ImageFile, most: int) -> tuple[Image.Image, str]:
     width, height = opened.size
     part = max(1, math.ceil(math.sqrt(width * height / most)))
     opened.draft(None, (max(1, width // part), max(1, height // part)))
-    note = _decode(opened)
-    left = math.ceil(math.sqrt(opened.width * opened.height / most))  # no JPEG: decoded whole, then made smaller
-    image = averageable(opened)
+    image, note = _decoded(opened)
+    left = math.ceil(math.sqrt(image.width * image.height / most))  # no JPEG: decoded whole, then made smaller
     image = opaque(upright(image.reduce(left) if left > 1 else image))
     lost = round(max(width, height) / max(image.size))
     return image, " · ".join(filter(None, (note, f"at 1/{lost} of its detail" if lost > 1 else "")))

@@ -9,8 +9,8 @@ if TYPE_CHECKING:
 
 BEHIND = ((153, 153, 153), (102, 102, 102))
 """The two greys of the squares behind transparent pixels: black and white drawings both stand out from them."""
-_SQUARES = 16
-"""So many along the longer side: one must still be seen where a cell is all there is of it."""
+_SQUARES = 8
+"""So many along the longer side: a few cells each, or they would blend to stripes."""
 _SHRINKS_AS_IS = {"L", "RGB", "RGBA", "CMYK", "YCbCr"}
 
 
@@ -23,6 +23,17 @@ def averageable(image: Image.Image) -> Image.Image:
     if image.mode == "F" or image.mode.startswith("I"):
         return _eight_bits(image)
     return image.convert("RGB")
+
+
+def rows_alone(image: Image.Image, top: int, bottom: int) -> Image.Image:
+    """These rows; the others, which are not there, are transparent."""
+    from PIL import Image  # noqa: PLC0415
+
+    there = Image.new("L", image.size)
+    there.paste(255, (0, top, image.width, bottom))
+    seen = image.convert("RGB")
+    seen.putalpha(there)
+    return seen
 
 
 def _keyed(image: Image.Image) -> bool:
