@@ -98,6 +98,16 @@ def has_vote(connection: Connection, candidate_id: int, actor: str) -> bool:
     return rows.first() is not None
 
 
+def has_decided(connection: Connection, candidate_id: int, actor: str) -> bool:
+    """Whether this person's yes or no about the candidate stands, as a vote or as a final word."""
+    rows = connection.execute(
+        text(f"""SELECT 1 FROM event e WHERE e.candidate_id = :id AND e.actor = :actor
+                 AND e.kind IN ('accept', 'reject', 'flip', 'adjudicate') AND NOT {_UNDONE} LIMIT 1"""),
+        {"id": candidate_id, "actor": actor},
+    )
+    return rows.first() is not None
+
+
 def is_undone(connection: Connection, seq: int) -> bool:
     """Whether some undo of this event stands."""
     return bool(connection.execute(text(f"SELECT {_UNDONE} FROM event e WHERE e.seq = :seq"), {"seq": seq}).scalar())
