@@ -101,7 +101,7 @@ CAUSE_TEXTS: dict[Cause, str] = {
     Cause.AMBIGUOUS_TEXT: "the text can be read in two ways",
     Cause.GUIDELINE_GAP: "the guidelines do not say",
     Cause.ANNOTATOR_SLIP: "somebody slipped",
-    Cause.EDGE_CASE: "an edge case: the picture is on the border",
+    Cause.EDGE_CASE: "an edge case: neither yes nor no",
     Cause.SUBJECTIVE: "a matter of judgement",
     Cause.OTHER: "something else",
 }

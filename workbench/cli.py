@@ -26,6 +26,8 @@ class _InOrder(TyperGroup):
         "init",
         "import",
         "curate",
+        "adjudicate",
+        "history",
         "serve",
         "lint",
         "gold",
@@ -82,6 +84,7 @@ def root(
 
 def _register() -> None:
     from workbench.commands import (  # noqa: PLC0415
+        adjudicate,
         backup,
         bench,
         curate,
@@ -89,6 +92,7 @@ def _register() -> None:
         doctor,
         export,
         gold,
+        history,
         imports,
         init,
         lint,
@@ -100,8 +104,8 @@ def _register() -> None:
     )
 
     for module in (
-        demo, init, imports, curate, serve, lint, gold, export, train, bench, report, status, progress_report, backup,
-        doctor,
+        demo, init, imports, curate, adjudicate, history, serve, lint, gold, export, train, bench, report, status,
+        progress_report, backup, doctor,
     ):  # fmt: skip
         module.register(app)
 

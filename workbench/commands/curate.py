@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from workbench.paths import Workspace
     from workbench.settings import CurateSettings, Settings
     from workbench.tui.desk import Desk
+    from workbench.tui.rooms import Room
 
 _EPILOG = """\b
 Examples:
@@ -139,6 +140,7 @@ def run_curate(
     *,
     images: str | None = None,
     banner: str | None = None,
+    start: Room | None = None,
 ) -> int:
     """Sit down at the workspace's queue until the person leaves; returns the exit code.
 
@@ -148,9 +150,10 @@ def run_curate(
         how: Role, stream, order and what is hidden.
         images: How pictures are drawn; as negwb.toml says unless told.
         banner: A line below the status line.
+        start: A room to begin in, over the card.
 
     Raises:
-        UsageError: no terminal, or settings that are off.
+        UsageError: no terminal, settings that are off, or a room that this person may not enter.
         NothingToDo: the workspace has no candidates.
     """
     _need_terminal()
@@ -162,7 +165,8 @@ def run_curate(
     with open_store(workspace.database) as store:
         desk = _sit_down(store, workspace, settings, name, how or Serving())
         try:
-            code = _run_app(desk, workspace, settings.curate, images=images, banner=banner)
+            _may_start_in(desk, start)
+            code = _run_app(desk, workspace, settings.curate, images=images, banner=banner, start=start)
         finally:
             desk.close()
         _say_goodbye(desk)
@@ -286,7 +290,23 @@ def _box() -> tuple[int, int]:
     return side, side
 
 
-def _run_app(desk: Desk, workspace: Workspace, told: CurateSettings, *, images: str | None, banner: str | None) -> int:
+def _may_start_in(desk: Desk, start: Room | None) -> None:
+    from curation_db.words import Role  # noqa: PLC0415
+    from workbench.tui.rooms import SIT_DOWN_AS_ONE, Room  # noqa: PLC0415
+
+    if start is Room.ADJUDICATE and desk.actor.role is not Role.ADJUDICATOR:
+        raise UsageError("only an adjudicator settles what others said", hint=SIT_DOWN_AS_ONE)
+
+
+def _run_app(
+    desk: Desk,
+    workspace: Workspace,
+    told: CurateSettings,
+    *,
+    images: str | None,
+    banner: str | None,
+    start: Room | None,
+) -> int:
     from workbench.tui.actions import ActionMap  # noqa: PLC0415
     from workbench.tui.app import NegwbApp  # noqa: PLC0415 -- 0.25 s
     from workbench.tui.surroundings import advice, look_round  # noqa: PLC0415
@@ -303,6 +323,7 @@ def _run_app(desk: Desk, workspace: Workspace, told: CurateSettings, *, images: 
         banner=banner,
         viewer=told.viewer,
         workspace=workspace,
+        start=start,
     )
     app.run()
     return int(app.return_code or ExitCode.OK)

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from curation_db.words import REASON_KEYS, REASON_TEXTS
+from curation_db.words import CAUSE_KEYS, CAUSE_TEXTS, REASON_KEYS, REASON_TEXTS
 from workbench.errors import UsageError
 
 
@@ -31,6 +31,14 @@ class Place(StrEnum):
     """What the team has agreed on."""
     SETTINGS = "settings"
     """What can be set."""
+    ADJUDICATE = "adjudicate"
+    """A card about which people disagree."""
+    CAUSE = "cause"
+    """The question after an adjudicator's decision."""
+    TALLY = "tally"
+    """What everybody said, after it."""
+    HISTORY = "history"
+    """Everything that happened to a card."""
     RUNS = "runs"
     """Trainings."""
     REPORT = "report"
@@ -44,7 +52,7 @@ class Place(StrEnum):
 
 
 ANYWHERE = frozenset({Place.CARD, Place.DONE})
-ROOMS = frozenset({Place.PROGRESS, Place.GUIDELINES, Place.SETTINGS})
+ROOMS = frozenset({Place.ADJUDICATE, Place.PROGRESS, Place.HISTORY, Place.GUIDELINES, Place.SETTINGS})
 """The rooms beside the card."""
 
 
@@ -74,9 +82,11 @@ _EVERYWHERE = ANYWHERE | ROOMS | _ZOOM
 _GUIDELINES = frozenset({Place.GUIDELINES})
 _PROGRESS = frozenset({Place.PROGRESS})
 _SETTINGS = frozenset({Place.SETTINGS})
-_SCROLLED = _GUIDELINES | _PROGRESS
+_ADJUDICATE, _CAUSE, _TALLY = frozenset({Place.ADJUDICATE}), frozenset({Place.CAUSE}), frozenset({Place.TALLY})
+_HISTORY = frozenset({Place.HISTORY})
+_SCROLLED = _GUIDELINES | _PROGRESS | _HISTORY
 _DECIDE, _LOOK, _ELSE, _REASON = "Decide", "Look", "Everything else", "Reject because"
-_ROOM, _PICTURE = "Rooms", "The picture"
+_ROOM, _PICTURE, _SETTLE, _WHY = "Rooms", "The picture", "Settle", "Why they disagreed"
 
 _ACTIONS = (
     Action("accept", "a", "accept", "It is true, and someone could say it", _DECIDE, _CARD,
@@ -118,12 +128,34 @@ _ACTIONS = (
     Action("scroll-up", "up,k", "up", "Scroll a long card up", _LOOK, _CARD, "scroll_card(-1)"),
     Action("guidelines", "g", "guidelines", "What counts as true, clear and worth saying; every reason with an example",
            _ROOM, ANYWHERE, "app.enter_room('guidelines')", 1),
+    Action("adjudicate", "d", "adjudicate", "Settle what people disagree on; for adjudicators", _ROOM, ANYWHERE,
+           "app.enter_room('adjudicate')", 1),
+    Action("history", "h", "history", "Everything that ever happened to this card, and who did it", _ROOM,
+           ANYWHERE | _TALLY, "app.enter_room('history')", 1),
     Action("progress", "p", "progress", "Speed, time left, balance, agreement, what the judges are worth",
            _ROOM, ANYWHERE, "app.enter_room('progress')", 1),
     Action("settings", "comma", "settings", "Everything that can be set, where it is set, and your keys",
            _ROOM, ANYWHERE, "app.enter_room('settings')"),
     Action("leave-room", "escape,q", "back to the card", "Leave the room; your card waits", _ROOM, ROOMS,
            "leave_room", 9),
+    Action("settle-accept", "a", "accept", "The final word: it is true, and someone could say it", _SETTLE, _ADJUDICATE,
+           "final('accept')", 9),
+    Action("settle-reject", "x", "reject", "The final word: it is not; one more key says why", _SETTLE, _ADJUDICATE,
+           "ask_reason", 9),
+    Action("settle-edit", "e", "edit", "Mend the text; people decide about your version", _SETTLE, _ADJUDICATE,
+           "edit", 7),
+    Action("settle-next", "space", "next", "Leave it for now", _SETTLE, _ADJUDICATE, "go_on", 8),
+    Action("settle-undo", "z", "undo", "Take back what you settled last and show it again", _SETTLE,
+           _ADJUDICATE | _TALLY, "undo", 8),
+    Action("settle-zoom", "i", "zoom", "The picture on the whole screen", _LOOK, _ADJUDICATE, "zoom", 3),
+    *(Action(f"cause-{cause.value.replace('_', '-')}", key, cause.value.replace("_", " "), CAUSE_TEXTS[cause],
+             _WHY, _CAUSE, f"settle('{cause.value}')")
+      for key, cause in CAUSE_KEYS.items()),
+    Action("cause-none", "enter,space", "none", "leave it open", _WHY, _CAUSE, "settle('')"),
+    Action("cause-cancel", "escape,backspace", "cancel", "do not settle it after all", _WHY, _CAUSE, "cancel_cause", 9),
+    Action("tally-on", "enter,space", "next: any key", "To the next card", _SETTLE, _TALLY, "go_on", 9),
+    Action("tally-down", "down,j", "down", "Scroll down", _LOOK, _TALLY | _ADJUDICATE, "scroll_room(1)"),
+    Action("tally-up", "up,k", "up", "Scroll up", _LOOK, _TALLY | _ADJUDICATE, "scroll_room(-1)"),
     Action("next-page", "right,l,tab", "next page", "The next page", _ROOM, _PROGRESS, "turn_page(1)", 8),
     Action("previous-page", "left,h,shift+tab", "page before", "The page before", _ROOM, _PROGRESS,
            "turn_page(-1)", 7),
@@ -131,11 +163,15 @@ _ACTIONS = (
            _PROGRESS, "count_anew", 6),
     Action("change", "enter,e", "change", "Choose another value; it is written into negwb.toml", _ROOM, _SETTINGS,
            "change", 8),
-    Action("room-progress", "3", "progress", "Speed, time left, balance, agreement, judges", _ROOM, ROOMS,
+    Action("room-adjudicate", "2", "adjudicate", "Settle what people disagree on", _ROOM, ROOMS - _ADJUDICATE,
+           "enter_room('adjudicate')", 3),
+    Action("room-progress", "3", "progress", "Speed, time left, balance, agreement, judges", _ROOM, ROOMS - _PROGRESS,
            "enter_room('progress')", 4),
-    Action("room-guidelines", "5", "guidelines", "What the team has agreed on", _ROOM, ROOMS,
+    Action("room-history", "4", "history", "Everything that happened to a card", _ROOM, ROOMS - _HISTORY,
+           "enter_room('history')", 3),
+    Action("room-guidelines", "5", "guidelines", "What the team has agreed on", _ROOM, ROOMS - _GUIDELINES,
            "enter_room('guidelines')", 4),
-    Action("room-settings", "6", "settings", "What can be set", _ROOM, ROOMS, "enter_room('settings')", 4),
+    Action("room-settings", "6", "settings", "What can be set", _ROOM, ROOMS - _SETTINGS, "enter_room('settings')", 4),
     Action("room-down", "down,j", "down", "Scroll down", _LOOK, _SCROLLED, "scroll_room(1)"),
     Action("room-up", "up,k", "up", "Scroll up", _LOOK, _SCROLLED, "scroll_room(-1)"),
     Action("room-page-down", "pagedown,space", "page down", "Scroll a page down", _LOOK, _SCROLLED,
@@ -160,7 +196,7 @@ _ACTIONS = (
 )  # fmt: skip
 
 RUNS, REPORT = "Training runs", "Report"
-GROUPS = (_DECIDE, _REASON, RUNS, REPORT, _PICTURE, _LOOK, _ROOM, _ELSE)
+GROUPS = (_DECIDE, _SETTLE, _REASON, _WHY, RUNS, REPORT, _PICTURE, _LOOK, _ROOM, _ELSE)
 """In the order of the help; a group without actions is not shown."""
 
 _CAPS = {

@@ -19,12 +19,13 @@ from workbench.tui.actions import ActionMap, Place
 from workbench.tui.house import HouseApp
 from workbench.tui.screens.curate import CurateScreen
 from workbench.tui.screens.keyed import KeyedScreen
+from workbench.tui.screens.room import RoomScreen
 from workbench.tui.themes import DARK
 
 if TYPE_CHECKING:
     from workbench.paths import Workspace
     from workbench.tui.desk import Desk
-    from workbench.tui.rooms import Rooms
+    from workbench.tui.rooms import Room, Rooms
 
 
 _ALWAYS = frozenset({"quit", "help_quit"})
@@ -55,9 +56,10 @@ class NegwbApp(HouseApp):
         notice: str = "",
         viewer: str = "",
         workspace: Workspace | None = None,
+        start: Room | None = None,
     ) -> None:
         """`workspace`: whose runs and results the lab shows; without one there is no lab. `viewer`: for pictures.
-        `notice`: told once, at the beginning.
+        `notice`: told once, at the beginning. `start`: a room to open.
         """
         super().__init__(theme=theme)
         self.desk = desk
@@ -70,6 +72,7 @@ class NegwbApp(HouseApp):
         self._rooms: Rooms | None = None
         self._kept_theme = theme
         """As negwb.toml has it."""
+        self._start = start
 
     def get_default_screen(self) -> Screen[None]:
         """Curate."""
@@ -82,6 +85,8 @@ class NegwbApp(HouseApp):
         self.desk.news = self._pass_on_news
         if self._notice:
             self.notify(self._notice, timeout=_NOTICE_SECONDS, markup=False)
+        if self._start is not None:
+            self.call_after_refresh(self.action_enter_room, str(self._start))
 
     def on_unmount(self) -> None:
         """Nobody listens any more."""
@@ -167,25 +172,31 @@ class NegwbApp(HouseApp):
 
     def action_enter_room(self, name: str) -> None:
         """A room beside the card, over it: the desk stays as it is, and its lease is kept."""
-        from workbench.settings import read_settings  # noqa: PLC0415 -- only when opened
-        from workbench.tui.rooms import Room, Rooms  # noqa: PLC0415
+        from workbench.tui.rooms import Room  # noqa: PLC0415 -- only when opened
 
         if self._workspace is None:
             self.notify("there is no workspace here", severity="warning", markup=False)
             return
-        if self._rooms is None:
-            self._rooms = Rooms(
-                self.desk,
-                self._workspace,
-                read_settings(self._workspace.settings),
-                self.actions,
-                self._leave_rooms,
-                self._open_card,
-                self._protocol,
-            )
+        rooms = self._rooms or self._make_rooms(self._workspace)
+        self._rooms = rooms
+        refused = rooms.refusal(Room(name))
+        if refused is not None:
+            self.notify(refused, severity="warning", markup=False)
+            return
+        top = self.screen
+        if isinstance(top, RoomScreen):
+            top.action_enter_room(name)
+            return
         seated = self.desk.current
-        self._rooms.candidate = seated.card.candidate_id if seated is not None else None
-        self.push_screen(self._rooms.screen(Room(name)))
+        rooms.candidate = seated.card.candidate_id if seated is not None else None
+        self.push_screen(rooms.screen(Room(name)))
+
+    def _make_rooms(self, workspace: Workspace) -> Rooms:
+        from workbench.settings import read_settings  # noqa: PLC0415 -- only when opened
+        from workbench.tui.rooms import Rooms  # noqa: PLC0415
+
+        settings = read_settings(workspace.settings)
+        return Rooms(self.desk, workspace, settings, self.actions, self._leave_rooms, self._open_card, self._protocol)
 
     def _leave_rooms(self) -> None:
         self.pop_screen()

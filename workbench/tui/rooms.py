@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from textual.screen import Screen
 
+from curation_db.words import Role
 from workbench.tui.actions import ActionMap
 
 if TYPE_CHECKING:
@@ -22,16 +23,23 @@ if TYPE_CHECKING:
     from workbench.tui.desk import Desk
 
 
+SIT_DOWN_AS_ONE = "sit down as one: negwb adjudicate --role adjudicator"
+
+
 class Room(StrEnum):
     """The rooms, by the names that actions call them."""
 
+    ADJUDICATE = "adjudicate"
     PROGRESS = "progress"
+    HISTORY = "history"
     GUIDELINES = "guidelines"
     SETTINGS = "settings"
 
 
 _SCREENS: dict[Room, tuple[str, str]] = {
+    Room.ADJUDICATE: ("workbench.tui.screens.adjudicate", "AdjudicateScreen"),
     Room.PROGRESS: ("workbench.tui.screens.progress", "ProgressScreen"),
+    Room.HISTORY: ("workbench.tui.screens.history", "HistoryScreen"),
     Room.GUIDELINES: ("workbench.tui.screens.guidelines", "GuidelinesScreen"),
     Room.SETTINGS: ("workbench.tui.screens.settings", "SettingsScreen"),
 }
@@ -55,6 +63,12 @@ class Rooms:
     candidate: int | None = None
     """The card that was shown when the rooms were entered, or that another room pointed at."""
     memory: dict[Room, Any] = field(default_factory=dict)
+
+    def refusal(self, room: Room) -> str | None:
+        """Why this person may not enter the room, in a line."""
+        if room is Room.ADJUDICATE and self.desk.actor.role is not Role.ADJUDICATOR:
+            return f"only an adjudicator settles what others said — {SIT_DOWN_AS_ONE}"
+        return None
 
     def screen(self, room: Room) -> Screen[None]:
         """A room, anew; it finds what it remembers in `memory`."""

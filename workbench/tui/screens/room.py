@@ -19,7 +19,10 @@ class RoomScreen(KeyedScreen):
 
     def action_enter_room(self, name: str) -> None:
         """The other room in place of this one."""
-        if name != self.ROOM:
+        refused = self.rooms.refusal(Room(name))
+        if refused is not None:
+            self.tell(refused)
+        elif name != self.ROOM:
             self.app.switch_screen(self.rooms.screen(Room(name)))
 
     def action_leave_room(self) -> None:

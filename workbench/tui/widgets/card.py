@@ -35,15 +35,18 @@ class CardView(VerticalScroll, can_focus=False):
         yield Field("REMARKS", id="remarks")
         yield Field("STATE", id="state")
 
-    def show(self, ready: Ready, *, audit: bool, narrow: bool, forward_key: str) -> None:
-        """Show this card from its top."""
+    def show(
+        self, ready: Ready, *, audit: bool, narrow: bool, forward_key: str, hidden_because: str | None = None
+    ) -> None:
+        """Show this card from its top; `hidden_because`: why the judges are, where the stream does not say it."""
         card = ready.card
         self._say("past", paint.past_decision(ready.past, forward_key) if ready.past else None)
         self._say("caption", paint.plain(card.caption, limit=2_000) if card.caption else None)
         self._say("parent", paint.plain(card.parent_text, paint.QUIET) if card.parent_text else None)
         self._say("negated", paint.marked(pieces(card.text, card.caption)))
         self._say("concept", paint.concept_line(card, narrow=narrow))
-        hidden = (HIDDEN_AUDIT if audit else HIDDEN_BLIND) if ready.hidden else None
+        why = hidden_because or (HIDDEN_AUDIT if audit else HIDDEN_BLIND)
+        hidden = why if ready.hidden else None
         self.query_one("#judges", JudgesField).show_card(card, hidden_because=hidden)
         # what others saw in the picture would make a blind decision theirs
         checks = [each for each in card.findings if not ready.hidden or each.rule not in OF_THE_PICTURE]

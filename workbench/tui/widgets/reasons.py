@@ -14,8 +14,8 @@ from workbench.tui.actions import Action, ActionMap, Place
 class ReasonEntry(Static):
     """One reason."""
 
-    def __init__(self, action: Action, cap: str) -> None:
-        content = Content.assemble((f" {cap:<3} ", "bold $text-accent"), action.says)
+    def __init__(self, action: Action, cap: str, width: int) -> None:
+        content = Content.assemble((f" {cap:<{width}} ", "bold $text-accent"), action.says)
         super().__init__(content, markup=False, classes="reason")
         self._action = action
 
@@ -26,7 +26,7 @@ class ReasonEntry(Static):
 
 
 class ReasonStrip(Vertical):
-    """All reasons, below one another."""
+    """All answers to a question, below one another; `place` says which."""
 
     DEFAULT_CSS = """
     ReasonStrip {
@@ -37,12 +37,16 @@ class ReasonStrip(Vertical):
     ReasonStrip > .reason:hover { background: $boost; text-style: bold; }
     """
 
-    def __init__(self, actions: ActionMap) -> None:
-        super().__init__(id="reasons")
-        self._actions = actions
-        self.border_title = "reject because"
+    def __init__(
+        self, actions: ActionMap, *, place: Place = Place.REASON, title: str = "reject because", id: str = "reasons"
+    ) -> None:
+        super().__init__(id=id)
+        self._actions, self._place = actions, place
+        self.border_title = title
 
     def compose(self) -> ComposeResult:
         """An entry for every reason, and the way out."""
-        for action in self._actions.at(Place.REASON):
-            yield ReasonEntry(action, self._actions.cap(action))
+        listed = [(action, self._actions.cap(action)) for action in self._actions.at(self._place)]
+        width = max(len(cap) for _, cap in listed)
+        for action, cap in listed:
+            yield ReasonEntry(action, cap, width)

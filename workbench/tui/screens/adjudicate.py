@@ -1,0 +1,355 @@
+"""Adjudicate: what people disagree on, one card at a time, names and judges hidden until the final word is given.
+
+Keys go in as on the card. What touches the record runs in a thread, one thing at a time. A decision asks why people
+disagreed before it is written, because events are never changed; then the tally shows who said what.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from textual import events
+from textual.app import ComposeResult
+from textual.containers import Container, Horizontal, Vertical, VerticalScroll
+from textual.content import Content
+from textual.widgets import Static
+
+from curation_db import history
+from curation_db.disagreements import Disagreement, Tally, disagreements, tally
+from curation_db.errors import RecordError
+from curation_db.review import Reviewer, Shown
+from curation_db.text import display_text
+from curation_db.words import Cause, Kind, Reason
+from workbench.tui import tally_lines
+from workbench.tui.actions import Place
+from workbench.tui.bindings import bind
+from workbench.tui.rooms import Room, Rooms
+from workbench.tui.screens.room import RoomScreen
+from workbench.tui.sitting import Ready, Way
+from workbench.tui.threads import apart
+from workbench.tui.widgets.card import CardView
+from workbench.tui.widgets.keyline import KeyLine
+from workbench.tui.widgets.picture import PicturePane
+from workbench.tui.widgets.reasons import ReasonStrip
+from workbench.tui.widgets.topline import TopLine
+
+if TYPE_CHECKING:
+    from workbench.tui.screens.modals.edit import Edited
+
+T = TypeVar("T")
+_NARROW = 100
+_HIDDEN = "hidden until you have given the final word"
+_LONGEST_EDITED = 5_000
+_TAKEN_BACK_HERE = frozenset({Kind.ADJUDICATE, Kind.EDIT})
+
+
+class Stage(StrEnum):
+    """What the keys mean now, named as their place."""
+
+    CARD = Place.ADJUDICATE
+    REASON = Place.REASON
+    CAUSE = Place.CAUSE
+    TALLY = Place.TALLY
+
+
+_OWN: dict[str, frozenset[Stage]] = {
+    "final": frozenset({Stage.CARD}),
+    "ask_reason": frozenset({Stage.CARD}),
+    "edit": frozenset({Stage.CARD}),
+    "zoom": frozenset({Stage.CARD}),
+    "go_on": frozenset({Stage.CARD, Stage.TALLY}),
+    "undo": frozenset({Stage.CARD, Stage.TALLY}),
+    "reject": frozenset({Stage.REASON}),
+    "cancel_reason": frozenset({Stage.REASON}),
+    "settle": frozenset({Stage.CAUSE}),
+    "cancel_cause": frozenset({Stage.CAUSE}),
+}
+"""In which stages an action applies; all others apply while no question is open."""
+_NEED_CARD = frozenset({"final", "ask_reason", "edit", "zoom"})
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A decision whose cause is being asked for."""
+
+    verdict: Kind
+    reason: Reason | None = None
+
+
+class AdjudicateScreen(RoomScreen):
+    """One disagreement after the other, in the order of `disagreements`."""
+
+    ROOM = Room.ADJUDICATE
+    CSS_PATH = "adjudicate.tcss"
+    AUTO_FOCUS = None
+
+    def __init__(self, rooms: Rooms) -> None:
+        super().__init__(rooms)
+        bind(self, rooms.actions, Place.REASON, Place.CAUSE, Place.TALLY)
+        self.stage = Stage.CARD
+        self.shown: Ready | None = None
+        self._reviewer = Reviewer(rooms.desk.store, rooms.desk.actor)
+        self._listed: list[Disagreement] | None = None
+        """None: not looked yet."""
+        self._at = 0
+        self._settled = 0
+        self._word: Word | None = None
+        self._since = time.monotonic()
+        self._busy = False
+
+    def compose(self) -> ComposeResult:
+        """As the card's own screen."""
+        yield TopLine(id="top")
+        with Horizontal(id="desk"):
+            with Vertical(id="picture-box"):
+                yield PicturePane(self.rooms.protocol, id="picture")
+            with Container(id="text-box"):
+                yield CardView(id="card")
+                with VerticalScroll(id="tally-box", can_focus=False):
+                    yield Static(id="tally", markup=False)
+                yield ReasonStrip(self.actions)
+                yield ReasonStrip(self.actions, place=Place.CAUSE, title="they disagreed because", id="causes")
+        with VerticalScroll(id="nothing-box", can_focus=False):
+            yield Static(id="nothing", markup=False)
+        yield KeyLine(self.actions, Place.ADJUDICATE, id="keys")
+
+    def on_mount(self) -> None:
+        """Look for disagreements."""
+        self._show_stage(Stage.CARD)
+        self._say_where()
+        self.run_worker(self._look())
+
+    def on_screen_suspend(self) -> None:
+        """Something opens above."""
+        self.query_one(PicturePane).hide_for_modal()
+
+    def on_screen_resume(self) -> None:
+        """And closes again."""
+        self.query_one(PicturePane).restore()
+
+    def on_resize(self) -> None:
+        """Laid out anew."""
+        if self.shown is not None and self.stage is not Stage.TALLY:
+            self._paint(self.shown)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """While a question is open only its answers apply; without a card nothing that needs one."""
+        if action in _OWN:
+            return self.stage in _OWN[action] and not (action in _NEED_CARD and self.shown is None)
+        return self.stage not in (Stage.REASON, Stage.CAUSE)
+
+    def on_key(self, event: events.Key) -> None:
+        """Below the tally any key that means nothing else goes on."""
+        if self.stage is Stage.TALLY and not self._means_something(event.key):
+            event.stop()
+            self.action_go_on()
+
+    def _means_something(self, key: str) -> bool:
+        named = [each.action for each in self._bindings.key_to_bindings.get(key, [])]
+        return any(self.check_action(name.partition("(")[0], ()) for name in named)
+
+    # -- deciding -----------------------------------------------------------------------------------------------
+
+    def action_final(self, kind: str) -> None:
+        """Accept, and ask why they disagreed."""
+        self._ask_cause(Word(Kind(kind)))
+
+    def action_ask_reason(self) -> None:
+        """The first half of a rejection."""
+        self._show_stage(Stage.REASON)
+
+    def action_reject(self, reason: str) -> None:
+        """The second half."""
+        self._ask_cause(Word(Kind.REJECT, Reason(reason)))
+
+    def action_cancel_reason(self) -> None:
+        """No rejection after all."""
+        self._show_stage(Stage.CARD)
+
+    def action_cancel_cause(self) -> None:
+        """No decision after all."""
+        self._show_stage(Stage.CARD)
+
+    def _ask_cause(self, word: Word) -> None:
+        self._word = word
+        self._show_stage(Stage.CAUSE)
+
+    def action_settle(self, cause: str) -> None:
+        """Write the final word, then show the tally."""
+        ready, word = self.shown, self._word
+        if ready is not None and word is not None:
+            self._run(partial(self._settle, ready, word, Cause(cause) if cause else None), self._show_tally)
+
+    def _settle(self, ready: Ready, word: Word, cause: Cause | None) -> tuple[Ready, Tally]:
+        number = ready.card.candidate_id
+        self._reviewer.adjudicate(
+            number, word.verdict, reason=word.reason, cause=cause, shown=self._seen(ready)
+        )  # fmt: skip
+        self.rooms.desk.refresh()
+        with self.rooms.desk.store.read() as connection:
+            return ready, tally(connection, number)
+
+    def _seen(self, ready: Ready) -> Shown:
+        spent = round((time.monotonic() - self._since) * 1000)
+        return Shown(ready.stream, blind=True, elapsed_ms=spent, leased=False)
+
+    def action_undo(self) -> None:
+        """Take back what was settled last, and show its card again."""
+        self._run(self._undo, self._undone)
+
+    def _undo(self) -> int | None:
+        with self.rooms.desk.store.read() as connection:
+            act = history.last_standing_act(connection, self.rooms.desk.actor.name)
+        if act is None or act.kind not in _TAKEN_BACK_HERE:
+            return None
+        done = self._reviewer.take_back(act.id)
+        self.rooms.desk.refresh()
+        return done.candidate_id
+
+    def _undone(self, number: int | None) -> None:
+        if number is None:
+            self.tell("nothing settled here to take back")
+            return
+        self.tell("took it back; here it is again")
+        self._settled = max(0, self._settled - 1)
+        self.run_worker(self._look(number))
+
+    def action_edit(self) -> None:
+        """Mend the text: the new one goes to people."""
+        from workbench.tui.screens.modals.edit import EditModal  # noqa: PLC0415 -- only when opened
+
+        if self.shown is None:
+            return
+        card = self.shown.card
+        if len(card.text) > _LONGEST_EDITED:
+            self.tell(f"too long to edit here: {len(card.text):,} characters")
+            return
+        modal = EditModal(card.text, card.caption, card.concept, partial(self._save_edit, self.shown))
+        self.app.push_screen(modal, self._edited)
+
+    async def _save_edit(self, ready: Ready, edited: Edited) -> str | None:
+        try:
+            await apart(partial(self._edit, ready, edited))
+        except (RecordError, ValueError) as error:
+            return str(error)
+        return None
+
+    def _edit(self, ready: Ready, edited: Edited) -> None:
+        self._reviewer.edit(ready.card.candidate_id, edited.text, concept=edited.concept, shown=self._seen(ready))
+        self.rooms.desk.refresh()
+
+    def _edited(self, written: bool | None) -> None:
+        if written:
+            self.tell("your text takes its place; people decide about it")
+            self.action_go_on()
+
+    # -- going through --------------------------------------------------------------------------------------------
+
+    def action_go_on(self) -> None:
+        """To the next one; behind the last, look whether there are any left."""
+        if self._at + 1 < len(self._listed or ()):
+            self._at += 1
+            self._load()
+        else:
+            self.run_worker(self._look())
+
+    def action_zoom(self) -> None:
+        """The picture on the whole screen."""
+        from workbench.tui.screens.zoom import ZoomScreen  # noqa: PLC0415 -- only when opened
+
+        if self.shown is not None:
+            picture = self.shown.card.picture
+            self.app.push_screen(ZoomScreen(self.shown.path, self.rooms.protocol, picture.file_name or picture.key))
+
+    def action_scroll_room(self, by: int) -> None:
+        """A long card, or a long tally."""
+        box = "#tally-box" if self.stage is Stage.TALLY else "#card"
+        self.query_one(box).scroll_relative(y=by, animate=False)
+
+    async def _look(self, first: int | None = None) -> None:
+        """List what there is; `first`: begin with this one."""
+        self._listed = await apart(self._list)
+        places = {each.candidate_id: at for at, each in enumerate(self._listed)}
+        self._at = places.get(first, 0) if first is not None else 0
+        self._load()
+
+    def _list(self) -> list[Disagreement]:
+        with self.rooms.desk.store.read() as connection:
+            return disagreements(connection)
+
+    def _load(self) -> None:
+        if not self._listed:
+            self.shown = None
+            self._show_stage(Stage.CARD)
+            self._say_where()
+            return
+        number = self._listed[self._at].candidate_id
+        self._run(partial(self.rooms.desk.loader.load, number, way=Way.FOUND, leased=False), self._show_card)
+
+    # -- showing ------------------------------------------------------------------------------------------------
+
+    def _run(self, work: Callable[[], T], then: Callable[[T], Any]) -> None:
+        """Do something at the record and show what came of it; one thing at a time, keys meanwhile do nothing."""
+        if not self._busy:
+            self._busy = True
+            self.run_worker(self._work(work, then))
+
+    async def _work(self, work: Callable[[], T], then: Callable[[T], Any]) -> None:
+        try:
+            result = await apart(work)
+        except RecordError as error:
+            self._busy = False
+            self._show_stage(Stage.CARD)
+            self.tell(error.message, hint=error.hint, trouble=True)
+            return
+        self._busy = False
+        then(result)
+
+    def _show_card(self, ready: Ready) -> None:
+        self.shown = replace(ready, hidden=True)
+        self._since = time.monotonic()
+        self._paint(self.shown)
+        self._show_stage(Stage.CARD)
+        self._say_where()
+
+    def _paint(self, ready: Ready) -> None:
+        self.query_one(PicturePane).show(ready.thumbnail, alt="pictures are turned off")
+        name = display_text(ready.card.picture.file_name or ready.card.picture.key, limit=60)
+        self.query_one("#picture-box").border_subtitle = Content.styled(name, "$foreground 60%")
+        narrow = self.app.size.width < _NARROW
+        self.query_one(CardView).show(ready, audit=False, narrow=narrow, forward_key="", hidden_because=_HIDDEN)
+
+    def _show_tally(self, told: tuple[Ready, Tally]) -> None:
+        ready, voices = told
+        self._settled += 1
+        self.rooms.candidate = ready.card.candidate_id
+        self._show_stage(Stage.TALLY)
+        width = max(24, self.query_one("#text-box").size.width - 6)
+        of = next((each for each in self._listed or () if each.candidate_id == ready.card.candidate_id), None)
+        lines = tally_lines.told(voices, ready.card, of, width)
+        self.query_one("#tally", Static).update(lines)
+        self.query_one("#tally-box").scroll_home(animate=False)
+
+    def _show_stage(self, stage: Stage) -> None:
+        self.stage = stage
+        for box, there in (
+            ("#reasons", stage is Stage.REASON),
+            ("#causes", stage is Stage.CAUSE),
+            ("#tally-box", stage is Stage.TALLY),
+            ("#card", stage is not Stage.TALLY),
+            ("#desk", self._listed != []),
+            ("#nothing-box", self._listed == []),
+        ):
+            self.query_one(box).display = there
+        self.query_one(KeyLine).show(Place(stage))
+        self.query_one("#nothing", Static).update(tally_lines.nothing_to_settle(self._settled))
+
+    def _say_where(self) -> None:
+        count = len(self._listed or ())
+        right = f"{self._at + 1:,} of {count:,}" if count else ""
+        self.query_one(TopLine).tell("adjudicate", display_text(self.rooms.desk.actor.name, limit=24), right=right)

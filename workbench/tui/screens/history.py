@@ -1,0 +1,91 @@
+"""History: everything that ever happened to a card, to the texts it came from and to those that came from it.
+
+Read anew each time. Where a card must still be judged without the judges and the others, nothing of theirs is told.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from textual.app import ComposeResult
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.widgets import Static
+
+from curation_db import history
+from curation_db.errors import RecordError
+from curation_db.text import display_text
+from curation_db.timeline import Timeline, conceal, timeline
+from workbench.tui import history_lines
+from workbench.tui.rooms import Room
+from workbench.tui.screens.room import RoomScreen
+from workbench.tui.threads import apart
+from workbench.tui.widgets.keyline import KeyLine
+from workbench.tui.widgets.topline import TopLine
+
+
+class HistoryScreen(RoomScreen):
+    """One text that scrolls, from the oldest to the newest."""
+
+    ROOM = Room.HISTORY
+    CSS_PATH = "history.tcss"
+    AUTO_FOCUS = None
+
+    _told: Timeline | None = None
+
+    def compose(self) -> ComposeResult:
+        """Where one is, the text, the keys."""
+        yield TopLine(id="top")
+        with VerticalScroll(id="history", can_focus=False):
+            yield Static(id="moments", markup=False)
+        yield KeyLine(self.actions, self.place, id="keys")
+
+    def on_mount(self) -> None:
+        """Read."""
+        self.query_one(TopLine).tell("history")
+        number = self.rooms.candidate
+        if number is None:
+            self._say(
+                Content("There is no card in the seat. Look one up with / at the end of the queue, then come back.")
+            )
+            return
+        self.run_worker(self._read(number))
+
+    def on_resize(self) -> None:
+        """Another width, other columns."""
+        if self._told is not None:
+            self.call_after_refresh(self._lay_out)
+
+    async def _read(self, number: int) -> None:
+        try:
+            self._told = await apart(partial(self._timeline, number))
+        except RecordError as error:
+            self._say(Content(display_text(f"⚠ {error.message}", limit=400)))
+            return
+        count = len(self._told.moments)
+        self.query_one(TopLine).tell("history", f"#{number}", right=f"{count:,} moments, the newest last")
+        self.call_after_refresh(self._lay_out)
+
+    def _timeline(self, number: int) -> Timeline:
+        desk = self.rooms.desk
+        with desk.store.read() as connection:
+            told = timeline(connection, number, self.rooms.workspace.exports)
+            undecided = {
+                member.candidate_id
+                for member in told.members
+                if (member.audit or desk.settings.blind)
+                and not history.has_decided(connection, member.candidate_id, desk.actor.name)
+            }
+        return conceal(told, undecided, desk.actor.name) if undecided else told
+
+    def _lay_out(self) -> None:
+        if self._told is not None and self.is_mounted:
+            width = self.query_one("#history").content_size.width - 1
+            self._say(history_lines.told(self._told, max(40, width)))
+
+    def _say(self, content: Content) -> None:
+        self.query_one("#moments", Static).update(content)
+
+    def action_scroll_room(self, by: int) -> None:
+        """Line by line."""
+        self.query_one("#history").scroll_relative(y=by, animate=False)
