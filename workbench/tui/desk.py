@@ -18,7 +18,7 @@ from curation_db.errors import RecordError
 from curation_db.history import Past
 from curation_db.ordering import Policy
 from curation_db.people import Actor, end_session
-from curation_db.queue import Claim, Queue, waiting
+from curation_db.queue import Queue, waiting
 from curation_db.review import Done, Reviewer, Shown
 from curation_db.store import Store
 from curation_db.words import Kind, Reason, State
@@ -66,9 +66,11 @@ class Desk:
         self._reviewer = Reviewer(store, actor)
         self._refreshing = Refreshing(store, Policy.parse(self.settings.ordering), self.settings.checks)
         self._deck = Deck(
-            self._queue, self._load_claim, news=self._pass_on, depth=self.settings.depth,
-            lease_seconds=self.settings.lease_seconds,
+            self._queue, lambda claim: self.loader.load(claim.candidate_id, way=Way.QUEUE, leased=True),
+            news=self._pass_on, depth=self.settings.depth, lease_seconds=self.settings.lease_seconds,
         )  # fmt: skip
+        self.moved = 0
+        """How many cards the last undo or redo was about."""
         self._trail: list[Past] = []
         """Where looking back has led, the oldest last."""
         self._unindexed = True
@@ -206,6 +208,7 @@ class Desk:
         done = self._reviewer.undo()
         if done is None:
             return None
+        self.moved = done.candidates
         self._trail.clear()
         self._tally.recount()
         if done.candidates > 1:  # a bulk: its cards are in the queue again, the seat stays as it is
@@ -220,6 +223,7 @@ class Desk:
         done = self._reviewer.redo()
         if done is None:
             return None
+        self.moved = done.candidates
         with self.store.read() as connection:
             kind = reads.deed(connection, done.act)
         if done.candidates > 1:
@@ -396,10 +400,6 @@ class Desk:
 
     def _pass_on(self) -> None:
         self.news()
-
-    def _load_claim(self, claim: Claim) -> Ready:
-        """In the deck's thread: everything that takes time about a card."""
-        return self.loader.load(claim.candidate_id, way=Way.QUEUE, leased=True)
 
 
 def _no_news() -> None:

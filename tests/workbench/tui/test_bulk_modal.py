@@ -45,6 +45,7 @@ async def test_the_number_confirms_and_z_takes_all_of_it_back(make_house: Any, o
         await until(pilot, lambda: "6 cards rejected — z takes all of it back" in lines(app))
         await until(pilot, lambda: shown(app) == house.ids[6])
         await press(pilot, "z")
+        await until(pilot, lambda: "took back: ✗ reject of 6 cards" in lines(app))
         assert set(house.states().values()) == {"open"}
         await press(pilot, "Z")
         assert list(house.states().values()).count("rejected") == 6

@@ -20,11 +20,12 @@ from textual.content import Content
 from textual.widgets import Static
 
 from curation_db import history
+from curation_db.cards import load_card
 from curation_db.disagreements import Disagreement, Tally, disagreements, tally
 from curation_db.errors import RecordError
 from curation_db.review import Reviewer, Shown
 from curation_db.text import display_text
-from curation_db.words import Cause, Kind, Reason
+from curation_db.words import Cause, Kind, Reason, State
 from workbench.tui import tally_lines
 from workbench.tui.actions import Place
 from workbench.tui.bindings import bind
@@ -187,6 +188,9 @@ class AdjudicateScreen(RoomScreen):
 
     def _settle(self, ready: Ready, word: Word, cause: Cause | None) -> tuple[Ready, Tally]:
         number = ready.card.candidate_id
+        with self.rooms.desk.store.read() as connection:
+            if load_card(connection, number).state is State.SUPERSEDED:
+                raise RecordError("an edit has replaced this caption meanwhile", hint="space goes on")
         self._reviewer.adjudicate(
             number, word.verdict, reason=word.reason, cause=cause, shown=self._seen(ready)
         )  # fmt: skip

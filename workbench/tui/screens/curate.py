@@ -180,7 +180,8 @@ class CurateScreen(Screen[None]):
         moved = await self._at_desk(lambda: (move(),))
         if moved is not None:
             kind = moved[0]
-            self.tell(did_not if kind is None else f"{did}: {GLYPHS.get(kind, '')} {kind}".replace("  ", " "))
+            many = f" of {self.desk.moved:,} cards" if self.desk.moved > 1 else ""
+            self.tell(did_not if kind is None else f"{did}: {GLYPHS.get(kind, '')} {kind}{many}".replace("  ", " "))
 
     async def action_flag(self) -> None:
         """Flag, or take the flag back."""
