@@ -121,6 +121,8 @@ class AdjudicateScreen(RoomScreen):
 
     def on_mount(self) -> None:
         """Look for disagreements."""
+        if not self.is_whole:
+            return
         self._show_stage(Stage.CARD)
         self._say_where()
         self.run_worker(self._look())

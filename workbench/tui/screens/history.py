@@ -42,6 +42,8 @@ class HistoryScreen(RoomScreen):
 
     def on_mount(self) -> None:
         """Read."""
+        if not self.is_whole:
+            return
         self.query_one(TopLine).tell("history")
         number = self.rooms.candidate
         if number is None:
