@@ -57,7 +57,7 @@ def _final(final: FinalWord | None) -> list[Content]:
 
 
 def _agreement(of: Disagreement | None) -> str:
-    return f"{of.opinions} opinions · {of.agreement:.0%} of pairs agree" if of is not None else ""
+    return f"{of.opinions} opinions · {of.agreement:.0%} agree" if of is not None else ""
 
 
 def _voices(tally: Tally) -> list[Content]:
