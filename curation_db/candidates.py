@@ -16,6 +16,7 @@ from curation_db import bpe, dialect, moments
 from curation_db.fold import Overlap, fold
 from curation_db.grouping import group_id
 from curation_db.identity import utc_now
+from curation_db.marks import mark_conflicts
 from curation_db.negation import first_cue
 from curation_db.ordering import CONFLICT, OLDEST, refresh_priorities
 from curation_db.text import clean, raw_hash
@@ -168,5 +169,7 @@ def insert_verdicts(connection: Connection, opinions: Iterable[Opinion]) -> int:
         for o in told
     ]  # fmt: skip
     stored = dialect.insert_many(connection, "verdict", _VERDICT_COLUMNS, rows)
-    refresh_priorities(connection, sorted({o.candidate_id for o in told}))
+    judged = sorted({o.candidate_id for o in told})
+    refresh_priorities(connection, judged)
+    mark_conflicts(connection, judged)
     return stored

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, text
 
-from curation_db import moments
+from curation_db import marks, moments
 from curation_db.candidates import Draft, Intake, insert_candidates
 from curation_db.concepts import derive_concept
 from curation_db.errors import RecordError
@@ -45,4 +45,6 @@ def make_child(connection: Connection, parent_id: int, new_text: str, concept: s
         extra=parent.extra,
     )
     intake = Intake(overlap=parent.overlap, audit_rate=parent.audit_rate)
-    return insert_candidates(connection, [draft], intake, born_at=moments.next_event(connection))[0]
+    child = insert_candidates(connection, [draft], intake, born_at=moments.next_event(connection))[0]
+    marks.mark(connection, [child])
+    return child

@@ -11,8 +11,10 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ from curation_db.errors import CorruptRecord, RecordBusy, RecordError, RecordUnw
 
 APPLICATION_ID = 0x6E677762  # "ngwb": what `file` and we know our databases by
 BUSY_MS = 15_000
+_FIRST_BLOCK, _LARGEST_BLOCK = 256, 16_384
 _IN_WAL_MODE = b"\x02\x02"
 COPY_IT = "copy the whole workspace to where you may write, and open the copy"
 
@@ -44,6 +47,11 @@ BASELINE_EXTRAS = (
 )
 """What the tables' classes cannot say: events are append-only; texts can be searched."""
 
+
+BEGINNING = "substr(text, 1, 32)"
+"""What texts are sorted by first: its index is a third of one of whole texts."""
+SAYS = "CASE WHEN p IS NULL THEN 'unclear' WHEN p >= 0.5 THEN 'yes' ELSE 'no' END"
+"""What a judge answered, in a word. A statement finds the index of these only if it says it to the letter."""
 
 HOW_TO_GO_BACK = "see what is wrong: negwb doctor; put a backup back: negwb backup --list, negwb restore FILE"
 
@@ -224,6 +232,32 @@ def phrase_query(words: str) -> str:
     """`words` as a full-text query that finds rows with all of them, the last one as a beginning; none: ''."""
     terms = ['"' + word.replace('"', '""') + '"' for word in words.split()]
     return " ".join(terms) + "*" if terms else ""
+
+
+def exact_query(words: str) -> str:
+    """`words` as a full-text query that finds rows with this phrase; with a * at the end, one that goes on."""
+    beginning = words.endswith("*")
+    return '"' + words.rstrip("*").replace('"', '""') + '"' + ("*" if beginning else "")
+
+
+def stream_numbers(connection: Connection, statement: str, values: Mapping[str, object]) -> Iterator[array[int]]:
+    """The first column of a query's rows, in blocks: a small one first, so that something can be shown at once.
+
+    Past SQLAlchemy's rows, which cost more than SQLite itself where there are a million of them.
+    """
+    driver = connection.connection.dbapi_connection
+    assert driver is not None
+    cursor = driver.cursor()
+    try:
+        cursor.execute(statement, values)
+        size = _FIRST_BLOCK
+        while rows := cursor.fetchmany(size):
+            yield array("q", map(itemgetter(0), rows))
+            size = min(size * 4, _LARGEST_BLOCK)
+    except sqlite3.Error as error:  # as SQLAlchemy would have raised it
+        raise DBAPIError(statement, None, error) from error
+    finally:
+        cursor.close()
 
 
 def translate(error: DBAPIError | sqlite3.Error, path: Path) -> RecordError:

@@ -53,14 +53,14 @@ def undone(event: str = "e") -> str:
 """
 
 
-_UNDONE = undone()
+UNDONE = undone()
 _LAST_DEED = text(f"""
-    SELECT e.uid FROM event e WHERE e.actor = :actor AND e.uid = e.act AND e.kind != 'undo' AND NOT {_UNDONE}
+    SELECT e.uid FROM event e WHERE e.actor = :actor AND e.uid = e.act AND e.kind != 'undo' AND NOT {UNDONE}
     ORDER BY e.seq DESC LIMIT 1
 """)
 _LAST_UNDO = text(f"""
     SELECT e.uid FROM event e JOIN event deed ON deed.seq = e.undo_of AND deed.kind != 'undo'
-    WHERE e.actor = :actor AND e.uid = e.act AND e.kind = 'undo' AND NOT {_UNDONE}
+    WHERE e.actor = :actor AND e.uid = e.act AND e.kind = 'undo' AND NOT {UNDONE}
       AND e.seq > (SELECT coalesce(max(d.seq), 0) FROM event d
                    WHERE d.actor = :actor AND d.uid = d.act AND d.kind != 'undo')
     ORDER BY e.seq DESC LIMIT 1
@@ -82,7 +82,7 @@ def last_redoable_undo(connection: Connection, actor: str) -> Act | None:
 def standing_act(connection: Connection, act_id: str) -> Act | None:
     """The deed with this id where it stands, whoever did it."""
     found = connection.execute(
-        text(f"SELECT e.uid FROM event e WHERE e.uid = :act AND e.act = :act AND e.kind != 'undo' AND NOT {_UNDONE}"),
+        text(f"SELECT e.uid FROM event e WHERE e.uid = :act AND e.act = :act AND e.kind != 'undo' AND NOT {UNDONE}"),
         {"act": act_id},
     ).scalar()
     return load_act(connection, found) if found else None
@@ -92,7 +92,7 @@ def has_vote(connection: Connection, candidate_id: int, actor: str) -> bool:
     """Whether a vote of this person on the candidate stands, unsure included."""
     rows = connection.execute(
         text(f"""SELECT 1 FROM event e WHERE e.candidate_id = :id AND e.actor = :actor
-                 AND e.kind IN ('accept', 'reject', 'unsure', 'flip') AND NOT {_UNDONE} LIMIT 1"""),
+                 AND e.kind IN ('accept', 'reject', 'unsure', 'flip') AND NOT {UNDONE} LIMIT 1"""),
         {"id": candidate_id, "actor": actor},
     )
     return rows.first() is not None
@@ -102,7 +102,7 @@ def has_decided(connection: Connection, candidate_id: int, actor: str) -> bool:
     """Whether this person's yes or no about the candidate stands, as a vote or as a final word."""
     rows = connection.execute(
         text(f"""SELECT 1 FROM event e WHERE e.candidate_id = :id AND e.actor = :actor
-                 AND e.kind IN ('accept', 'reject', 'flip', 'adjudicate') AND NOT {_UNDONE} LIMIT 1"""),
+                 AND e.kind IN ('accept', 'reject', 'flip', 'adjudicate') AND NOT {UNDONE} LIMIT 1"""),
         {"id": candidate_id, "actor": actor},
     )
     return rows.first() is not None
@@ -110,14 +110,14 @@ def has_decided(connection: Connection, candidate_id: int, actor: str) -> bool:
 
 def is_undone(connection: Connection, seq: int) -> bool:
     """Whether some undo of this event stands."""
-    return bool(connection.execute(text(f"SELECT {_UNDONE} FROM event e WHERE e.seq = :seq"), {"seq": seq}).scalar())
+    return bool(connection.execute(text(f"SELECT {UNDONE} FROM event e WHERE e.seq = :seq"), {"seq": seq}).scalar())
 
 
 def others_decided(connection: Connection, candidate_id: int, actor: str) -> str | None:
     """Somebody else whose decision about this candidate stands, by name."""
     return connection.execute(
         text(f"""SELECT e.actor FROM event e WHERE e.candidate_id = :id AND e.actor != :actor
-                 AND e.kind IN ('accept', 'reject', 'unsure', 'edit', 'adjudicate', 'flip') AND NOT {_UNDONE}
+                 AND e.kind IN ('accept', 'reject', 'unsure', 'edit', 'adjudicate', 'flip') AND NOT {UNDONE}
                  ORDER BY e.seq DESC LIMIT 1"""),
         {"id": candidate_id, "actor": actor},
     ).scalar()

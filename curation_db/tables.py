@@ -16,6 +16,7 @@ from sqlalchemy import Boolean, CheckConstraint, Column, Float, Index, Integer, 
 from sqlalchemy import text as sql_text
 from sqlmodel import Field, SQLModel
 
+from curation_db.dialect import BEGINNING, SAYS
 from curation_db.words import Cause, Kind, NegationType, Question, Reason, Role, State, Stream
 
 
@@ -107,6 +108,13 @@ class Candidate(SQLModel, table=True):
         Index("candidate_image", "image_id"),
         Index("candidate_caption", "caption_id"),
         Index("candidate_parent", "parent_id"),
+        Index("candidate_cue", "cue"),
+        Index("candidate_position", "cue_position"),
+        Index("candidate_type", "negation_type"),
+        Index("candidate_pipeline", "pipeline"),
+        Index("candidate_audit", "audit"),
+        Index("candidate_concept", sql_text("concept COLLATE NOCASE")),
+        Index("candidate_beginning", sql_text(f"{BEGINNING} COLLATE NOCASE")),
         _one_of("negation_type", NegationType),
     )
     id: int | None = Field(default=None, primary_key=True)
@@ -149,6 +157,7 @@ class Verdict(SQLModel, table=True):
 
     __table_args__ = (
         UniqueConstraint("candidate_id", "judge", "question", "prompt_version"),
+        Index("verdict_says", "judge", "question", sql_text(SAYS), "candidate_id"),
         _one_of("question", Question),
         CheckConstraint("p IS NULL OR (p >= 0 AND p <= 1)", name="p_is_a_probability"),
     )
@@ -198,6 +207,8 @@ class Event(SQLModel, table=True):
         # an act by its first event: what undo and looking back walk along, however many events a bulk has written
         Index("event_actor", "actor", "seq", sqlite_where=sql_text("uid = act")),
         Index("event_flip", "candidate_id", sqlite_where=sql_text("kind = 'flip'")),
+        Index("event_person", "actor", "candidate_id", "kind"),
+        Index("event_reason", "reason", "candidate_id", sqlite_where=Column("reason", String).is_not(None)),
         Index("event_undo_of", "undo_of", sqlite_where=Column("undo_of", Integer).is_not(None)),
         _one_of("kind", Kind),
         _one_of("role", Role),
@@ -257,7 +268,12 @@ class CandidateState(SQLModel, table=True):
     """The fold of a candidate's events, written with them in one transaction."""
 
     __tablename__ = "candidate_state"
-    __table_args__ = (_one_of("state", State), Index("state_by_state", "state", "candidate_id"))
+    __table_args__ = (
+        _one_of("state", State),
+        Index("state_by_state", "state", "candidate_id"),
+        Index("state_newest", "last_seq"),
+        Index("state_flagged", "candidate_id", sqlite_where=Column("flagged", Boolean).is_(True)),
+    )
     candidate_id: int = Field(foreign_key="candidate.id", primary_key=True)
     state: str = Field(sa_type=String)
     accepts: int = 0
@@ -292,6 +308,25 @@ class QueueEntry(SQLModel, table=True):
     ordering: str = Field(primary_key=True)
     group_id: int = Field(foreign_key="queue_group.id", primary_key=True)
     priority: float = Field(sa_column=Column(Float, primary_key=True))
+    candidate_id: int = Field(foreign_key="candidate.id", primary_key=True)
+
+
+class CandidateMark(SQLModel, table=True):
+    """What a machine found about a candidate, to be searched: a rule of the lint, or that the judges disagree.
+
+    See `marks`. Can be made again at any time.
+    """
+
+    __tablename__ = "candidate_mark"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+    mark: str = Field(primary_key=True)
+    candidate_id: int = Field(foreign_key="candidate.id", primary_key=True)
+
+
+class MarkDue(SQLModel, table=True):
+    """A candidate to be looked at again: something came in about its picture after it was marked."""
+
+    __tablename__ = "mark_due"
     candidate_id: int = Field(foreign_key="candidate.id", primary_key=True)
 
 

@@ -18,6 +18,7 @@ from curation_db import candidates, grouping
 from curation_db.candidates import Draft, Intake, Opinion, audit_key, audit_number, insert_candidates, insert_verdicts
 from curation_db.fold import Happened, Overlap, fold
 from curation_db.identity import utc_now, uuid7
+from curation_db.marks import mark_conflicts
 from curation_db.ordering import DEFAULT_ORDERING, refresh_priorities
 from curation_db.people import Actor, begin_session
 from curation_db.store import Store
@@ -240,6 +241,7 @@ def _copy(connection: Connection, copy: int, size: Size) -> None:
         },
     )
     refresh_priorities(connection, range(number + 1, number + size.seeds + 1))
+    mark_conflicts(connection, range(number + 1, number + size.seeds + 1))
 
 
 def _copy_rows(connection: Connection, table: str, which: str, changed: Mapping[str, str]) -> None:

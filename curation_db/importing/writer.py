@@ -16,7 +16,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from curation_db import dialect, moments
+from curation_db import dialect, marks, moments
 from curation_db.candidates import Draft, Intake, insert_candidates
 from curation_db.concepts import derive_concept
 from curation_db.importing.gold_answers import GoldRow, mark_rows
@@ -221,6 +221,8 @@ class Writer:
             sent, numbers = [sent[place] for place in left], [numbers[place] for place in left]
         new = dialect.insert_many(connection, "caption", _CAPTION_COLUMNS, sent)
         outcome.counts["captions"] += new
+        if new:
+            marks.look_again(connection, (row[2] for row in sent))
         if new == len(sent) and not batch.candidates:
             return ids
         columns = ("id", "key", "image_id", "raw_sha256")
@@ -340,6 +342,8 @@ class Writer:
         sent = [(images[row.image], row.category, row.number) for row in known]
         new = dialect.insert_many(connection, "image_object", ("image_id", "category", "count"), sent)
         outcome.counts["objects"] += new
+        if new:
+            marks.look_again(connection, (row[0] for row in sent))
         if new == len(sent):
             return
         columns = ("image_id", "category", "count")
