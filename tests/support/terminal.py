@@ -19,6 +19,8 @@ from pathlib import Path
 
 _CONTROL = re.compile(rb"\x1b\[[0-?]*[ -/]*[@-~]")
 """Colours and movements: what is repainted in parts is one text all the same."""
+_SIZE_BY_NAME = {"COLUMNS", "LINES"}
+"""Set by some test runners; a program believes them more than the window."""
 
 
 class Terminal:
@@ -29,7 +31,8 @@ class Terminal:
     ) -> None:
         self._terminal, end = pty.openpty()
         fcntl.ioctl(end, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-        variables = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor", **environment}
+        mine = {name: value for name, value in os.environ.items() if name not in _SIZE_BY_NAME}
+        variables = {**mine, "TERM": "xterm-256color", "COLORTERM": "truecolor", **environment}
         self.process = subprocess.Popen(
             [str(word) for word in command], stdin=end, stdout=end, stderr=end, env=variables, start_new_session=True
         )

@@ -127,7 +127,7 @@ def test_really_inside_tmux(tmp_path: Path, passthrough: str) -> None:
 
 
 @pytest.mark.parametrize(("term", "said"), [("xterm-kitty", True), ("xterm-256color", False)])
-def test_curate_says_so_once_where_it_matters(tmp_path: Path, term: str, said: bool) -> None:
+def test_curate_says_so_where_it_matters(tmp_path: Path, term: str, said: bool) -> None:
     made = build(tmp_path / "ws", [Case(), Case(text="no hat at all")])
     made.store.close()
     negwb = Path(sys.executable).with_name("negwb")
@@ -137,9 +137,6 @@ def test_curate_says_so_once_where_it_matters(tmp_path: Path, term: str, said: b
         if said:
             app.wait_for(b"pictures as half-cells: over SSH")
         app.press_until("a", lambda: len(made.events()) >= 1)
-        seen = len(app.output)
-        app.press_until("a", lambda: len(made.events()) >= 2)
-        assert b"half-cells" not in app.output[seen:]
         app.press_until("q", lambda: app.process.poll() is not None)
         assert app.end() == 0
     assert (b"half-cells" in app.output) is said
