@@ -16,6 +16,10 @@ from curation_db.store import Store
 from curation_db.text import clean
 
 _BATCH = 20_000
+_NEWEST = text("""
+    SELECT coalesce((SELECT max(id) FROM caption), 0) AS caption,
+           coalesce((SELECT max(id) FROM candidate), 0) AS candidate
+""")
 _TEXTS = {"caption": ("text",), "candidate": ("text", "concept")}
 
 
@@ -24,6 +28,12 @@ def refresh(store: Store, *, progress: Callable[[int], None] = lambda rows: None
     for table in _TEXTS:
         while done := _one_batch(store, table):
             progress(done)
+
+
+def behind(connection: Connection) -> bool:
+    """Whether there are texts that the search does not know; two look-ups."""
+    newest = connection.execute(_NEWEST).one()
+    return any(newest._mapping[table] > _mark(connection, table) for table in _TEXTS)
 
 
 def _one_batch(store: Store, table: str) -> int:

@@ -26,6 +26,7 @@ class _InOrder(TyperGroup):
         "init",
         "import",
         "curate",
+        "browse",
         "adjudicate",
         "history",
         "serve",
@@ -87,6 +88,7 @@ def _register() -> None:
         adjudicate,
         backup,
         bench,
+        browse,
         curate,
         demo,
         doctor,
@@ -104,8 +106,8 @@ def _register() -> None:
     )
 
     for module in (
-        demo, init, imports, curate, adjudicate, history, serve, lint, gold, export, train, bench, report, status,
-        progress_report, backup, doctor,
+        demo, init, imports, curate, browse, adjudicate, history, serve, lint, gold, export, train, bench, report,
+        status, progress_report, backup, doctor,
     ):  # fmt: skip
         module.register(app)
 

@@ -56,6 +56,10 @@ theme = "negwb-dark"        # negwb-dark, negwb-light, or any theme of Textual
 cue = "negrefcocog"         # or as in: { no = 0.4, not = 0.3, without = 0.2 }
 position = "negrefcocog"
 
+[browse.views]
+# Views saved in the browse room (W), as lines that can be typed there:
+# doubtful = "is:conflict state:open sort:conflict"
+
 [train]
 # A recipe of your own, by the names of a run's config.json; what is not said is the published one:
 # lr = 1e-6
@@ -93,7 +97,7 @@ class CurateSettings:
 CHANGEABLE = ("theme", "images", "order")
 """Settings of [curate] that the app itself changes."""
 DEFAULT_TARGETS: Mapping[str, Any] = MappingProxyType({"cue": "negrefcocog", "position": "negrefcocog"})
-_TABLES = ("pictures", "curate", "lint", "progress", "train")
+_TABLES = ("pictures", "curate", "lint", "progress", "browse", "train")
 _CHOICES = {"images": ("auto", "kitty", "sixel", "halfcell", "none")}
 _SHARES = ("audit_rate", "audit_share", "gold_share")
 _OWN_THEMES = ("negwb-dark", "negwb-light")
@@ -110,6 +114,8 @@ class Settings:
     curate: CurateSettings = field(default_factory=CurateSettings)
     targets: Mapping[str, Any] = field(default_factory=lambda: DEFAULT_TARGETS)
     """Trait to a benchmark's name or to shares, as `curation_db.targets.resolve_target` takes them."""
+    views: Mapping[str, str] = field(default_factory=dict)
+    """[browse.views]: name to the line of a view."""
     train: Mapping[str, Any] = field(default_factory=dict)
     """Of `trainers.settings.TrainSettings`: the workspace's own defaults; its paths are relative to the workspace."""
     lint: LintSettings | None = None
@@ -147,6 +153,7 @@ def _parse(text: str, path: Path) -> Settings:
         _pictures(told.get("pictures", {}), path),
         _curate(told.get("curate", {}), path),
         _targets(told.get("progress", {}), path),
+        _views(told.get("browse", {}), path),
         _train(told, path),
         _lint(told.get("lint", {}), path),
     )
@@ -163,6 +170,18 @@ def _pictures(told: Any, path: Path) -> dict[str, tuple[str, ...]]:
             raise UsageError(f"{path}: [pictures] {source} = {listed!r}", hint="no folder has \\u0000 in its name")
         folders[source] = tuple(named)
     return folders
+
+
+def _views(told: Any, path: Path) -> dict[str, str]:
+    browse = _table(told, "browse", path)
+    if other := sorted(browse.keys() - {"views"}):
+        raise UsageError(f"{path}: [browse] has no setting {other[0]!r}", hint="known: views")
+    views = _table(browse.get("views", {}), "browse.views", path)
+    for name, line in views.items():
+        if not isinstance(line, str):
+            hint = f"write it as in: {value_line(name, 'state:open')}"
+            raise UsageError(f"{path}: [browse.views] {name} = {line!r}: a line is expected", hint=hint)
+    return views
 
 
 def _curate(told: Any, path: Path) -> CurateSettings:
@@ -314,10 +333,7 @@ def add_picture_folder(path: Path, source: str, folder: str) -> None:
     changed = with_folder(text, source, folder)
     if changed is None:
         raise UsageError(f"{path}: no safe place for one more picture folder", hint=hint)
-    try:
-        replace_file(path, changed)
-    except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror or error}", hint=hint) from error
+    _replace(path, changed, hint)
 
 
 def change_setting(path: Path, name: str, value: str) -> None:
@@ -333,11 +349,30 @@ def change_setting(path: Path, name: str, value: str) -> None:
     text = _read(path)
     _parse(text, path)
     hint = f"write it there by hand, in [curate]: {value_line(name, value)}"
-    changed = with_value(text, "curate", name, value)
+    changed = with_value(text, ("curate",), name, value)
     if changed is None:
         raise UsageError(f"{path}: no safe place for {name}", hint=hint)
+    _replace(path, changed, hint)
+
+
+def save_view(path: Path, name: str, line: str) -> None:
+    """Save a view of the browse room under `name`, in place of the one of that name; all else stays as it is.
+
+    Raises:
+        UsageError: as for `add_picture_folder`.
+    """
+    hint = f"write it there by hand, in [browse.views]: {value_line(name, line)}"
+    text = _read(path)
+    _parse(text, path)
+    changed = with_value(text, ("browse", "views"), name, line)
+    if changed is None:
+        raise UsageError(f"{path}: no safe place for a view", hint=hint)
+    _replace(path, changed, hint)
+
+
+def _replace(path: Path, content: str, hint: str) -> None:
     try:
-        replace_file(path, changed)
+        replace_file(path, content)
     except OSError as error:
         raise UsageError(f"cannot write {path}: {error.strerror or error}", hint=hint) from error
 

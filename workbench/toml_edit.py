@@ -60,21 +60,26 @@ def with_folder(text: str, source: str, folder: str) -> str | None:
     return _checked(_apply(text, _edits(text, source, folder)), wanted)
 
 
-def with_value(text: str, table: str, name: str, value: str) -> str | None:
-    """`text` with another text for `name` in [table]; None where that cannot be said without rewriting a part.
+def with_value(text: str, table: tuple[str, ...], name: str, value: str) -> str | None:
+    """`text` with another text for `name` of `table`; None where that cannot be said without rewriting a part.
 
     Raises:
         ValueError: `text` is no TOML.
     """
     wanted = tomllib.loads(text)
-    wanted.setdefault(table, {})[name] = value
+    home = wanted
+    for each in table:
+        home = home.setdefault(each, {})
+        if not isinstance(home, dict):
+            return None
+    home[name] = value
     statements = list(_statements(text))
     for statement in statements:
-        if statement.value and statement.table + statement.key == (table, name):
+        if statement.value and statement.table + statement.key == (*table, name):
             edits = [(statement.value[0].start(), statement.value[-1].end(), _string(value))]
             break
     else:
-        edits = _as_new_line(text, statements, (table,), value_line(name, value))
+        edits = _as_new_line(text, statements, table, value_line(name, value))
     return _checked(_apply(text, edits), wanted)
 
 
@@ -137,15 +142,18 @@ def _on_its_own_line(text: str, value: Sequence[Token], folder: str) -> list[Edi
     return [_put(last.end(), ","), _put(line, new)] if missing else [_put(line, new)]
 
 
-def _as_new_line(text: str, statements: Sequence[_Statement], table: tuple[str], line: str) -> list[Edit]:
+def _as_new_line(text: str, statements: Sequence[_Statement], table: tuple[str, ...], line: str) -> list[Edit]:
     """Behind the last line of the table itself and what explains its header, or in a new one at the file's end."""
-    newline = _newline(text)
-    own = [each for each in statements if each.table == table or (not each.table and each.key[:1] == table)]
+    newline, depth = _newline(text), len(table)
+    own = [
+        each for each in statements
+        if each.table == table or (len(each.table) < depth and (each.table + each.key)[:depth] == table)
+    ]  # fmt: skip
     home = own[-1] if own else None
     if home is None:
-        line = f"{newline if text else ''}[{table[0]}]{newline}{line}"
-    elif not home.table:  # pictures.coco = ...: what is named so cannot have a header too
-        line = f"{table[0]}.{line}"
+        line = f"{newline if text else ''}[{'.'.join(map(_key, table))}]{newline}{line}"
+    elif home.table != table:  # pictures.coco = ...: what is named so cannot have a header too
+        line = f"{'.'.join(map(_key, table[len(home.table) :]))}.{line}"
     end = len(text) if home is None else home.end if home.key else _past_comments(text, home.end)
     unended = end > 0 and not text.endswith("\n", 0, end)
     return [_put(end, f"{newline if unended else ''}{line}{newline}")]

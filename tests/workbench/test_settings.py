@@ -14,7 +14,15 @@ from workbench import settings as settings_module
 from workbench.errors import UsageError
 from workbench.paths import find_workspace
 from workbench.pictures import PictureFolders
-from workbench.settings import TEMPLATE, CurateSettings, Settings, add_picture_folder, change_setting, read_settings
+from workbench.settings import (
+    TEMPLATE,
+    CurateSettings,
+    Settings,
+    add_picture_folder,
+    change_setting,
+    read_settings,
+    save_view,
+)
 from workbench.workspace import create_workspace
 
 
@@ -217,3 +225,17 @@ def test_what_cannot_be_is_not_written(file: Path, name: str, value: str) -> Non
 def test_own_targets_stand_beside_the_defaults(file: Path) -> None:
     file.write_text("[progress.targets]\ncue = { no = 0.5 }\n")
     assert read_settings(file).targets == {"cue": {"no": 0.5}, "position": "negrefcocog"}
+
+
+def test_views_are_saved_and_read(tmp_path: Path) -> None:
+    file = tmp_path / "negwb.toml"
+    file.write_text(TEMPLATE, encoding="utf-8")
+    save_view(file, "mine", 'state:open "red hat"')
+    save_view(file, "mine", "state:accepted")
+    assert read_settings(file).views == {"mine": "state:accepted"}
+    file.write_text("[browse]\nview = 1\n")
+    with pytest.raises(UsageError, match="no setting 'view'"):
+        read_settings(file)
+    file.write_text("[browse.views]\nmine = 1\n")
+    with pytest.raises(UsageError, match="a line is expected"):
+        save_view(file, "other", "x")

@@ -166,22 +166,22 @@ VALUES = {
 @pytest.mark.parametrize("case", VALUES)
 def test_a_value_is_written_where_a_person_would(case: str) -> None:
     before, after = VALUES[case]
-    assert with_value(before, "curate", "theme", "new") == after
+    assert with_value(before, ("curate",), "theme", "new") == after
 
 
 def test_a_value_within_a_table_in_one_line_is_left_alone() -> None:
-    assert with_value("curate = { theme = 'a' }\n", "curate", "order", "new") is None
+    assert with_value("curate = { theme = 'a' }\n", ("curate",), "order", "new") is None
 
 
 @given(files(), names)
 def test_any_value_reads_back_and_every_other_letter_stays(text: str, value: str) -> None:
     wanted: dict[str, Any] = tomllib.loads(text)
     wanted.setdefault("curate", {})["theme"] = value
-    changed = with_value(text, "curate", "theme", value)
+    changed = with_value(text, ("curate",), "theme", value)
     assert changed is not None
     assert tomllib.loads(changed) == wanted
     assert is_put_between(text, changed)
-    again = with_value(changed, "curate", "theme", "other")
+    again = with_value(changed, ("curate",), "theme", "other")
     assert again == changed.replace(value_line("theme", value), 'theme = "other"')
 
 
@@ -190,3 +190,36 @@ def test_the_line_of_a_setting_is_found() -> None:
     assert (line_of(text, "curate", "theme"), line_of(text, "curate", "keys", "undo")) == (3, 5)
     assert line_of(text, "progress", "targets", "cue") == 7
     assert line_of(text, "curate", "order") is None
+
+
+TEXT_CASES = {
+    "an empty file": ("", '[browse.views]\nmine = "new"\n'),
+    "a table more": ("[curate]\nx = 1 # c\n", '[curate]\nx = 1 # c\n\n[browse.views]\nmine = "new"\n'),
+    "in its table": ("[browse.views]\na = 'b'\n\n[train]\n", "[browse.views]\na = 'b'\nmine = \"new\"\n\n[train]\n"),
+    "in place of the old": (
+        "[browse.views]\nmine = 'old' # c\nb = 'c'\n",
+        "[browse.views]\nmine = \"new\" # c\nb = 'c'\n",
+    ),
+    "of several lines": ('[browse.views]\nmine = """\nold\n""" # c\n', '[browse.views]\nmine = "new" # c\n'),
+    "dotted": ("browse.views.a = 'b'\n", "browse.views.a = 'b'\nbrowse.views.mine = \"new\"\n"),
+    "dotted in its table": ("[browse]\nviews.a = 'b'\n", "[browse]\nviews.a = 'b'\nviews.mine = \"new\"\n"),
+    "quoted": ("[browse.\"views\"]\n'mine' = 'x'\n", '[browse."views"]\n\'mine\' = "new"\n'),
+}
+
+
+@pytest.mark.parametrize("case", TEXT_CASES)
+def test_a_text_is_put_in_or_replaced(case: str) -> None:
+    before, after = TEXT_CASES[case]
+    assert with_value(before, ("browse", "views"), "mine", "new") == after
+
+
+def test_where_there_is_no_place_for_a_text_nothing_is_said() -> None:
+    assert with_value("browse = { views = { a = 'b' } }\n", ("browse", "views"), "mine", "new") is None
+    assert with_value("browse = 1\n", ("browse", "views"), "mine", "new") is None
+
+
+@given(st.text(max_size=20), st.text(min_size=1, max_size=20))
+def test_any_text_under_any_name_reads_back(name: str, value: str) -> None:
+    text = with_value("# c\n[browse.views]\nx = 'y'\n", ("browse", "views"), name, value)
+    assert text is not None
+    assert tomllib.loads(text)["browse"]["views"][name] == value

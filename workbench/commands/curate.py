@@ -141,6 +141,7 @@ def run_curate(
     images: str | None = None,
     banner: str | None = None,
     start: Room | None = None,
+    view: str = "",
 ) -> int:
     """Sit down at the workspace's queue until the person leaves; returns the exit code.
 
@@ -150,7 +151,8 @@ def run_curate(
         how: Role, stream, order and what is hidden.
         images: How pictures are drawn; as negwb.toml says unless told.
         banner: A line below the status line.
-        start: A room to begin in, over the card.
+        start: A room to begin in, over the card; no card is dealt before the person leaves the browse room.
+        view: What the browse room lists first.
 
     Raises:
         UsageError: no terminal, settings that are off, or a room that this person may not enter.
@@ -166,7 +168,8 @@ def run_curate(
         desk = _sit_down(store, workspace, settings, name, how or Serving())
         try:
             _may_start_in(desk, start)
-            code = _run_app(desk, workspace, settings.curate, images=images, banner=banner, start=start)
+            desk.start(deal=start != "browse")
+            code = _run_app(desk, workspace, settings.curate, images=images, banner=banner, start=start, view=view)
         finally:
             desk.close()
         _say_goodbye(desk)
@@ -185,13 +188,15 @@ def run_plain(workspace: Workspace, annotator: str | None = None, how: Serving |
     from workbench.settings import read_settings  # noqa: PLC0415
 
     settings = read_settings(workspace.settings)
+    name = _login_name() if annotator is None else annotator
     for stream in (sys.stdin, sys.stdout):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal of few letters shows "?" for the others
     with open_store(workspace.database) as store:
-        desk = _sit_down(store, workspace, settings, annotator or _login_name(), how or Serving(), box=_PLAIN_BOX)
+        desk = _sit_down(store, workspace, settings, name, how or Serving(), box=_PLAIN_BOX)
         code = ExitCode.OK
         try:
+            desk.start()
             PlainSitting(desk, _ask, typer.echo).run()
         except KeyboardInterrupt:
             code = ExitCode.INTERRUPTED
@@ -241,7 +246,7 @@ def _sit_down(
     *,
     box: tuple[int, int] | None = None,
 ) -> Desk:
-    """A desk that is already preparing its first card while the screens are being imported."""
+    """The person's desk; once started it prepares its first card while the screens are being imported."""
     from curation_db.lint import DEFAULTS  # noqa: PLC0415
     from curation_db.people import begin_session  # noqa: PLC0415
     from curation_db.text import display_text  # noqa: PLC0415
@@ -261,7 +266,7 @@ def _sit_down(
         raise UsageError("an annotator needs a name", hint="say who decides: --annotator NAME")
     told = settings.curate
     folders = PictureFolders(workspace.root, settings.pictures)
-    desk = Desk(
+    return Desk(
         store,
         begin_session(store, person, version=version(), role=Role(how.role) if how.role else None),
         Pictures(folders.locate, ThumbnailCache(box or _box()).get, folders.folders),
@@ -275,8 +280,6 @@ def _sit_down(
             checks=settings.lint or DEFAULTS,
         ),
     )
-    desk.start()
-    return desk
 
 
 def _box() -> tuple[int, int]:
@@ -306,6 +309,7 @@ def _run_app(
     images: str | None,
     banner: str | None,
     start: Room | None,
+    view: str,
 ) -> int:
     from workbench.tui.actions import ActionMap  # noqa: PLC0415
     from workbench.tui.app import NegwbApp  # noqa: PLC0415 -- 0.25 s
@@ -324,6 +328,7 @@ def _run_app(
         viewer=told.viewer,
         workspace=workspace,
         start=start,
+        view=view,
     )
     app.run()
     return int(app.return_code or ExitCode.OK)

@@ -27,6 +27,8 @@ class Place(StrEnum):
     """The picture on the whole screen."""
     PROGRESS = "progress"
     """How fast, how far, how much at one."""
+    BROWSE = "browse"
+    """Any number of candidates."""
     GUIDELINES = "guidelines"
     """What the team has agreed on."""
     SETTINGS = "settings"
@@ -52,7 +54,7 @@ class Place(StrEnum):
 
 
 ANYWHERE = frozenset({Place.CARD, Place.DONE})
-ROOMS = frozenset({Place.ADJUDICATE, Place.PROGRESS, Place.HISTORY, Place.GUIDELINES, Place.SETTINGS})
+ROOMS = frozenset({Place.BROWSE, Place.ADJUDICATE, Place.PROGRESS, Place.HISTORY, Place.GUIDELINES, Place.SETTINGS})
 """The rooms beside the card."""
 
 
@@ -85,6 +87,7 @@ _SETTINGS = frozenset({Place.SETTINGS})
 _ADJUDICATE, _CAUSE, _TALLY = frozenset({Place.ADJUDICATE}), frozenset({Place.CAUSE}), frozenset({Place.TALLY})
 _HISTORY = frozenset({Place.HISTORY})
 _SCROLLED = _GUIDELINES | _PROGRESS | _HISTORY
+_BROWSE = frozenset({Place.BROWSE})
 _DECIDE, _LOOK, _ELSE, _REASON = "Decide", "Look", "Everything else", "Reject because"
 _ROOM, _PICTURE, _SETTLE, _WHY = "Rooms", "The picture", "Settle", "Why they disagreed"
 
@@ -126,6 +129,8 @@ _ACTIONS = (
            "look_again", 8),
     Action("scroll-down", "down,j", "down", "Scroll a long card down", _LOOK, _CARD, "scroll_card(1)"),
     Action("scroll-up", "up,k", "up", "Scroll a long card up", _LOOK, _CARD, "scroll_card(-1)"),
+    Action("browse", "b", "browse", "All candidates, by what is known of them; many can be decided at once",
+           _ROOM, ANYWHERE, "app.enter_room('browse')", 1),
     Action("guidelines", "g", "guidelines", "What counts as true, clear and worth saying; every reason with an example",
            _ROOM, ANYWHERE, "app.enter_room('guidelines')", 1),
     Action("adjudicate", "d", "adjudicate", "Settle what people disagree on; for adjudicators", _ROOM, ANYWHERE,
@@ -138,6 +143,41 @@ _ACTIONS = (
            _ROOM, ANYWHERE, "app.enter_room('settings')"),
     Action("leave-room", "escape,q", "back to the card", "Leave the room; your card waits", _ROOM, ROOMS,
            "leave_room", 9),
+    Action("browse-open", "enter", "open", "Open the card; in the facets: put the value into the view, or take it out",
+           _LOOK, _BROWSE, "open", 9),
+    Action("browse-filter", "/", "filter", "Type which candidates are listed; the line says what is known",
+           _LOOK, _BROWSE, "filter", 9),
+    Action("browse-choose", "space", "choose", "Choose this one, or let it go; with shift and an arrow a range",
+           _DECIDE, _BROWSE, "choose", 8),
+    Action("browse-all", "*", "all", "Choose all of the view; escape lets all go", _DECIDE, _BROWSE, "choose_all", 5),
+    Action("browse-range-down", "shift+down,J", "range down", "Choose downwards", _DECIDE, _BROWSE,
+           "choose_range(1)"),
+    Action("browse-range-up", "shift+up,K", "range up", "Choose upwards", _DECIDE, _BROWSE, "choose_range(-1)"),
+    Action("browse-accept", "A", "accept", "Accept what is chosen, or all of the view", _DECIDE, _BROWSE,
+           "bulk('accept')", 6),
+    Action("browse-reject", "X", "reject", "Reject what is chosen, or all of the view", _DECIDE, _BROWSE,
+           "bulk('reject')", 6),
+    Action("browse-requeue", "Q", "ask anew", "Ask everybody anew about what is chosen, or all of the view", _DECIDE,
+           _BROWSE, "bulk('requeue')", 3),
+    Action("browse-undo", "z", "undo", "Take back your last act, a bulk as a whole", _DECIDE, _BROWSE,
+           "travel(True)", 4),
+    Action("browse-redo", "Z,ctrl+y", "redo", "Take back the last undo", _DECIDE, _BROWSE, "travel(False)"),
+    Action("browse-sort", "s", "sort", "The next order", _LOOK, _BROWSE, "sort(1)", 7),
+    Action("browse-sort-back", "S", "sort back", "The order before", _LOOK, _BROWSE, "sort(-1)"),
+    Action("browse-facets", "f", "facets", "How many there are of each; enter narrows the view", _LOOK, _BROWSE,
+           "facets", 7),
+    Action("browse-facet-next", "right,l", "next facet", "In the facets: the next field", _LOOK, _BROWSE,
+           "turn_facets(1)"),
+    Action("browse-facet-back", "left,h", "facet before", "In the facets: the field before", _LOOK, _BROWSE,
+           "turn_facets(-1)"),
+    Action("browse-views", "w", "views", "Saved views", _LOOK, _BROWSE, "views", 5),
+    Action("browse-save-view", "W", "save view", "Save this view under a name", _LOOK, _BROWSE, "save_view", 1),
+    Action("browse-down", "down,j", "down", "Down the list", _LOOK, _BROWSE, "move(1)"),
+    Action("browse-up", "up,k", "up", "Up the list", _LOOK, _BROWSE, "move(-1)"),
+    Action("browse-page-down", "pagedown,ctrl+d", "page down", "A page down", _LOOK, _BROWSE, "page(1)"),
+    Action("browse-page-up", "pageup,ctrl+u", "page up", "A page up", _LOOK, _BROWSE, "page(-1)"),
+    Action("browse-first", "home,g", "first", "To the first", _LOOK, _BROWSE, "move(-1000000000)"),
+    Action("browse-last", "end,G", "last", "To the last", _LOOK, _BROWSE, "move(1000000000)"),
     Action("settle-accept", "a", "accept", "The final word: it is true, and someone could say it", _SETTLE, _ADJUDICATE,
            "final('accept')", 9),
     Action("settle-reject", "x", "reject", "The final word: it is not; one more key says why", _SETTLE, _ADJUDICATE,
@@ -163,6 +203,8 @@ _ACTIONS = (
            _PROGRESS, "count_anew", 6),
     Action("change", "enter,e", "change", "Choose another value; it is written into negwb.toml", _ROOM, _SETTINGS,
            "change", 8),
+    Action("room-browse", "1", "browse", "All candidates, by what is known of them", _ROOM, ROOMS - _BROWSE,
+           "enter_room('browse')", 4),
     Action("room-adjudicate", "2", "adjudicate", "Settle what people disagree on", _ROOM, ROOMS - _ADJUDICATE,
            "enter_room('adjudicate')", 3),
     Action("room-progress", "3", "progress", "Speed, time left, balance, agreement, judges", _ROOM, ROOMS - _PROGRESS,

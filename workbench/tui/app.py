@@ -57,9 +57,21 @@ class NegwbApp(HouseApp):
         viewer: str = "",
         workspace: Workspace | None = None,
         start: Room | None = None,
+        view: str = "",
     ) -> None:
-        """`workspace`: whose runs and results the lab shows; without one there is no lab. `viewer`: for pictures.
-        `notice`: told once, at the beginning. `start`: a room to open.
+        """The app at this desk.
+
+        Args:
+            desk: Whose sitting it is.
+            actions: The keys.
+            theme: The name of a theme.
+            protocol: How pictures are drawn.
+            banner: A line below the status line.
+            notice: Told once, at the beginning.
+            viewer: The program that shows pictures outside the terminal.
+            workspace: Whose rooms, runs and results are shown; without one there are none.
+            start: The room to begin in, instead of at the cards: none is dealt before somebody goes there.
+            view: What the browse room lists first.
         """
         super().__init__(theme=theme)
         self.desk = desk
@@ -72,7 +84,7 @@ class NegwbApp(HouseApp):
         self._rooms: Rooms | None = None
         self._kept_theme = theme
         """As negwb.toml has it."""
-        self._start = start
+        self._start, self._view = start, view
 
     def get_default_screen(self) -> Screen[None]:
         """Curate."""
@@ -196,10 +208,14 @@ class NegwbApp(HouseApp):
         from workbench.tui.rooms import Rooms  # noqa: PLC0415
 
         settings = read_settings(workspace.settings)
-        return Rooms(self.desk, workspace, settings, self.actions, self._leave_rooms, self._open_card, self._protocol)
+        return Rooms(
+            self.desk, workspace, settings, self.actions, self._leave_rooms, self._open_card, self._protocol,
+            view=self._view,
+        )  # fmt: skip
 
     def _leave_rooms(self) -> None:
         self.pop_screen()
+        self.desk.deal()
         self.post_message(DeckSpoke())  # cards may have come meanwhile
 
     def _open_card(self, candidate_id: int) -> None:
@@ -207,6 +223,7 @@ class NegwbApp(HouseApp):
         from workbench.tui.screens.done import DoneScreen  # noqa: PLC0415
 
         self.pop_screen()
+        self.desk.deal()
         below = self.screen
         if isinstance(below, DoneScreen):
             below.open_card(candidate_id)

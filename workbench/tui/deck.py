@@ -54,7 +54,7 @@ class Deck:
         self._dealt: set[int] = set()
         """What this round of going through passed cards has served already."""
         self._aside: list[int] = []
-        self._closing = False
+        self._closing = self._started = False
         self._thread = threading.Thread(target=self._run, name="negwb-deck", daemon=True)
         self.in_hand: int | None = None
         """The leased card that is being shown; its lease is renewed too."""
@@ -66,8 +66,10 @@ class Deck:
         """A bug of ours ended the thread; for the screen to raise."""
 
     def start(self) -> None:
-        """Begin to deal."""
-        self._thread.start()
+        """Begin to deal, once."""
+        if not (self._started or self._closing):
+            self._started = True
+            self._thread.start()
 
     def close(self, timeout: float = 2.0) -> None:
         """Stop dealing; waits a little for a card that is being loaded, never for long."""

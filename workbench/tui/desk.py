@@ -71,6 +71,8 @@ class Desk:
         )  # fmt: skip
         self.moved = 0
         """How many cards the last undo or redo was about."""
+        self.deal = self._deck.start
+        """Begin to prepare cards, which leases them; safe at any time, and twice."""
         self._trail: list[Past] = []
         """Where looking back has led, the oldest last."""
         self._unindexed = True
@@ -81,9 +83,10 @@ class Desk:
 
     # -- the sitting --------------------------------------------------------------------------------------------
 
-    def start(self) -> None:
-        """Count where things stand and begin to prepare cards."""
-        self._deck.start()
+    def start(self, *, deal: bool = True) -> None:
+        """Count where things stand and begin to prepare cards; without `deal` not before `deal` is called."""
+        if deal:
+            self.deal()
         self._refreshing.start()
         self._tally.recount()
 

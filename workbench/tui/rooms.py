@@ -29,6 +29,7 @@ SIT_DOWN_AS_ONE = "sit down as one: negwb adjudicate --role adjudicator"
 class Room(StrEnum):
     """The rooms, by the names that actions call them."""
 
+    BROWSE = "browse"
     ADJUDICATE = "adjudicate"
     PROGRESS = "progress"
     HISTORY = "history"
@@ -37,6 +38,7 @@ class Room(StrEnum):
 
 
 _SCREENS: dict[Room, tuple[str, str]] = {
+    Room.BROWSE: ("workbench.tui.screens.browse", "BrowseScreen"),
     Room.ADJUDICATE: ("workbench.tui.screens.adjudicate", "AdjudicateScreen"),
     Room.PROGRESS: ("workbench.tui.screens.progress", "ProgressScreen"),
     Room.HISTORY: ("workbench.tui.screens.history", "HistoryScreen"),
@@ -62,6 +64,8 @@ class Rooms:
     protocol: str = "halfcell"
     candidate: int | None = None
     """The card that was shown when the rooms were entered, or that another room pointed at."""
+    view: str = ""
+    """What the browse room lists when it is first entered, as it is typed."""
     memory: dict[Room, Any] = field(default_factory=dict)
 
     def refusal(self, room: Room) -> str | None:

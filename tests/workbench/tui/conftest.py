@@ -44,14 +44,14 @@ def sit(make_house: Make) -> Iterator[Callable[..., Desk]]:
     """Sits people down at a house; everybody leaves at the end."""
     desks: list[tuple[Desk, Store]] = []
 
-    def sit_down(house: House, name: str = "ana", **settings: Any) -> Desk:
+    def sit_down(house: House, name: str = "ana", *, deal: bool = True, **settings: Any) -> Desk:
         store = open_store(house.root / "curation.db")  # a store of its own, as a new process has
         folders = PictureFolders(house.root, {"small": ("pictures",)})
         pictures = Pictures(folders.locate, ThumbnailCache((200, 200)).get, folders.folders)
         clock = settings.pop("clock", time.monotonic)
         told = DeskSettings(**{"ordering": "oldest", "audit_share": 0.0, **settings})
         desk = Desk(store, begin_session(store, name, version="test"), pictures, told, clock=clock)
-        desk.start()
+        desk.start(deal=deal)
         desks.append((desk, store))
         return desk
 

@@ -1,71 +1,40 @@
-"""A table of texts that draws only the rows that show, so that ten thousand of them cost nothing.
-
-Cells are Content, so data text is never markup and colours are the theme's. The row under the cursor has a mark.
-"""
+"""A table whose rows are all known: ten thousand of them cost nothing, because only those that show are drawn."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import ClassVar
 
-from textual import events
 from textual.content import Content
-from textual.geometry import Region, Size
-from textual.message import Message
-from textual.scroll_view import ScrollView
-from textual.strip import Strip
-from textual.visual import Visual
+from textual.geometry import Size
 
-_MARK, _NO_MARK = "▸ ", "  "
-Cells = Callable[[int], Sequence[Content]]
-"""The cells of a row."""
+from workbench.tui.widgets.grid import Cells, Column, Grid
+
+__all__ = ["Cells", "Column", "Sheet"]
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A column; the one without a width takes what is left."""
+class Sheet(Grid, can_focus=True):
+    """Rows by key."""
 
-    title: str
-    width: int = 0
-    right: bool = False
-
-
-class Sheet(ScrollView, can_focus=True):
-    """Rows with a cursor. The header line stays."""
-
-    DEFAULT_CSS = """
-    Sheet { background: $background; scrollbar-size-vertical: 1; scrollbar-background: $background;
-            scrollbar-color: $border; overflow-x: hidden; }
-    """
     BINDINGS: ClassVar = [
         ("down,j", "move(1)", "down"), ("up,k", "move(-1)", "up"), ("pagedown", "page(1)", "on"),
         ("pageup", "page(-1)", "back"), ("home,g", "move(-1000000)", "first"), ("end,G", "move(1000000)", "last"),
     ]  # fmt: skip
 
-    @dataclass
-    class RowMoved(Message):
-        """The cursor is on another row."""
-
-        sheet: Sheet
-
-        @property
-        def control(self) -> Sheet:
-            """For `@on` with a selector."""
-            return self.sheet
-
-    class RowOpened(RowMoved):
-        """A row was clicked that had the cursor already."""
-
     def __init__(self, *, id: str | None = None, empty: str = "", gap: int = 2) -> None:
         """`empty`: what stands there while there is no row; `gap`: cells between columns."""
-        super().__init__(id=id)
-        self._gap = gap
-        self._columns: tuple[Column, ...] = ()
+        super().__init__(id=id, empty=empty, gap=gap)
         self._keys: Sequence[str] = ()
         self._cells: Cells = lambda row: ()
-        self._empty = empty
-        self.cursor = 0
+
+    @property
+    def row_count(self) -> int:
+        """How many rows there are."""
+        return len(self._keys)
+
+    def cells_at(self, row: int) -> Sequence[Content]:
+        """What stands in a row."""
+        return self._cells(row)
 
     @property
     def chosen(self) -> str | None:
@@ -87,89 +56,4 @@ class Sheet(ScrollView, can_focus=True):
     def choose(self, key: str | None) -> None:
         """Put the cursor on `key`, if it is there."""
         if key in self._keys:
-            self._go(self._keys.index(key))
-
-    def action_move(self, by: int) -> None:
-        """Up or down."""
-        self._go(self.cursor + by)
-
-    def action_page(self, by: int) -> None:
-        """Up or down by what shows."""
-        self._go(self.cursor + by * max(1, self.size.height - 2))
-
-    def on_click(self, event: events.Click) -> None:
-        """A click goes to a row; one more opens it."""
-        row = self.scroll_offset.y + event.y - 1
-        if event.y < 1 or not 0 <= row < len(self._keys):
-            return
-        if row == self.cursor:
-            self.post_message(self.RowOpened(self))
-        self._go(row)
-
-    def on_resize(self) -> None:
-        """Keep the cursor in sight."""
-        self._keep_in_sight()
-
-    def _go(self, row: int) -> None:
-        row = max(0, min(row, len(self._keys) - 1))
-        if row == self.cursor or not self._keys:
-            return
-        self.cursor = row
-        self._keep_in_sight()
-        self.refresh()
-        self.post_message(self.RowMoved(self))
-
-    def _keep_in_sight(self) -> None:
-        # The header covers the first line of whatever shows.
-        top, shown = self.scroll_offset.y, max(1, self.size.height - 1)
-        if self.cursor < top:
-            self.scroll_to(y=self.cursor, animate=False, immediate=True)
-        elif self.cursor >= top + shown:
-            self.scroll_to(y=self.cursor - shown + 1, animate=False, immediate=True)
-
-    def watch_scroll_y(self, old: float, new: float) -> None:
-        """The lines below the header are others now."""
-        super().watch_scroll_y(old, new)
-        self.refresh(Region(0, 0, *self.size))
-
-    def render_line(self, y: int) -> Strip:
-        """The header, then rows."""
-        width = self.scrollable_content_region.width
-        if y == 0:
-            return self._strip(self._header(width), width, "")
-        row = self.scroll_offset.y + y - 1
-        if not self._keys and y == 2:
-            return self._strip(Content.styled(_NO_MARK + self._empty, "$foreground 60%"), width, "")
-        if not 0 <= row < len(self._keys):
-            return Strip.blank(width, self.rich_style)
-        chosen = row == self.cursor
-        content = Content.assemble((_MARK if chosen else _NO_MARK, "bold $text-accent"), self._laid(row, width))
-        return self._strip(content, width, "on $primary 18%" if chosen else "")
-
-    def _strip(self, content: Content, width: int, style: str) -> Strip:
-        filled = content.truncate(width, ellipsis=True, pad=True)
-        styled = filled.stylize(style) if style else filled
-        return Visual.to_strips(self, styled, width, 1, self.visual_style, pad=True)[0]
-
-    def _header(self, width: int) -> Content:
-        titles = [Content.styled(column.title, "$foreground 60%") for column in self._columns]
-        return Content(_NO_MARK) + self._joined(titles, width) if self._keys else Content("")
-
-    def _laid(self, row: int, width: int) -> Content:
-        return self._joined(self._cells(row), width)
-
-    def _joined(self, cells: Sequence[Content], width: int) -> Content:
-        parts = [_fitted(cell, *told) for cell, told in zip(cells, self._widths(width), strict=True)]
-        return Content(" " * self._gap).join(parts)
-
-    def _widths(self, width: int) -> list[tuple[int, bool]]:
-        fixed = sum(column.width for column in self._columns) + self._gap * (len(self._columns) - 1) + len(_MARK)
-        rest = max(6, width - fixed)
-        return [(column.width or rest, column.right) for column in self._columns]
-
-
-def _fitted(cell: Content, width: int, right: bool) -> Content:
-    """`cell` in exactly so many cells."""
-    cut = cell.truncate(width, ellipsis=True)
-    blank = " " * max(0, width - cut.cell_length)
-    return Content.assemble(blank, cut) if right else Content.assemble(cut, blank)
+            self.go(self._keys.index(key))

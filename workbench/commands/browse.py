@@ -1,0 +1,137 @@
+"""`negwb browse`: candidates by what is known of them, as a room to look around in or as lines for other programs."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from workbench.commands.curate import Images, run_curate
+from workbench.commands.progress import step_bars
+from workbench.commands.streams import at_a_terminal
+from workbench.errors import NothingToDo, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from curation_db.listing import Listed
+    from curation_db.store import Store
+    from curation_db.views import View
+
+_PAGE = 200
+_EPILOG = """\b
+Examples:
+  negwb browse                                       look around; b does the same on a card
+  negwb browse 'state:accepted cue:no "red hat"'     accepted, cue "no", with these words
+  negwb browse 'is:conflict -judge:llava=present sort:conflict'
+  negwb browse 'by:ana reason:present' --json        what ana rejected because it is there, a JSON object a line
+  negwb browse 'lint:in-sibling,in-objects' --json --limit 20
+
+\b
+Terms: state by reason judge is lint cue position type concept pipeline source stream caption, or words alone.
+A comma is "or", a minus in front is "not"; sort: newest oldest decided conflict concept text.
+"""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(epilog=_EPILOG)(browse)
+
+
+def browse(
+    context: typer.Context,
+    query: Annotated[
+        list[str] | None, typer.Argument(metavar="[QUERY]", help="Which candidates, and in which order.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object a line; so does no terminal.")] = False,
+    limit: Annotated[int | None, typer.Option(min=1, help="Print so many at most.", show_default="all")] = None,
+    annotator: Annotated[
+        str | None, typer.Option("--annotator", "-a", help="Who looks [default: your login name].")
+    ] = None,
+    images: Annotated[Images | None, typer.Option(help="How pictures are drawn; auto asks the terminal.")] = None,
+) -> None:
+    """List candidates by what is known of them; open them as cards, or decide about many at once.
+
+    While you only look around no card is taken from others.
+    """
+    from workbench.paths import find_workspace  # noqa: PLC0415
+
+    view = _view(" ".join(query or ()))
+    workspace = find_workspace(context.obj)
+    if as_json or limit is not None or not at_a_terminal():
+        from curation_db.store import open_to_read  # noqa: PLC0415
+
+        with open_to_read(workspace.database) as store:
+            _print(store, view, limit)
+        return
+    from workbench.tui.rooms import Room  # noqa: PLC0415
+
+    raise typer.Exit(run_curate(workspace, annotator, images=images, start=Room.BROWSE, view=str(view)))
+
+
+def _view(line: str) -> View:
+    from curation_db.views import ViewError, parse_view  # noqa: PLC0415
+
+    try:
+        return parse_view(line)
+    except ViewError as error:
+        raise UsageError(str(error), hint="see: negwb browse --help") from error
+
+
+def _print(store: Store, view: View, limit: int | None) -> None:
+    import json  # noqa: PLC0415
+
+    from curation_db.facets import unknown  # noqa: PLC0415
+
+    _catch_up(store, view)
+    told = 0
+    for row in _rows(store, view, limit):
+        typer.echo(json.dumps(_told(row), ensure_ascii=False))
+        told += 1
+    if not told:
+        with store.read() as connection:
+            why = unknown(connection, view)
+        raise NothingToDo(why or f"nothing is {view}" if view.terms else "there is no candidate yet")
+
+
+def _catch_up(store: Store, view: View) -> None:
+    """What is worked out behind an import's back, as far as the view needs it."""
+    from curation_db import indexing  # noqa: PLC0415
+    from curation_db.errors import RecordUnwritable  # noqa: PLC0415
+    from curation_db.marks import Marker  # noqa: PLC0415
+    from curation_db.views import WORDS, Field  # noqa: PLC0415
+
+    with contextlib.suppress(RecordUnwritable):  # where nothing can be written, what is there is all there is
+        if any(view.asks(field) for field in WORDS):
+            indexing.refresh(store)
+        if view.asks(Field.LINT):
+            marker = Marker(store)
+            with step_bars(lines=True) as tell:
+                while marker.step(_PAGE):
+                    progress = marker.progress
+                    tell("reading the checks", progress.upto, progress.newest)
+
+
+def _rows(store: Store, view: View, limit: int | None) -> Iterator[Listed]:
+    from curation_db.browsing import ids_of  # noqa: PLC0415
+    from curation_db.listing import page_of  # noqa: PLC0415
+
+    left = limit
+    with store.read() as connection:
+        for block in ids_of(connection, view):
+            for start in range(0, len(block), _PAGE):
+                part = block[start : start + _PAGE][:left]
+                yield from page_of(connection, part)
+                if left is not None:
+                    left -= len(part)
+                    if not left:
+                        return
+
+
+def _told(row: Listed) -> dict[str, Any]:
+    from dataclasses import asdict  # noqa: PLC0415
+
+    told = asdict(row)
+    told["judges"] = told.pop("said")
+    return told

@@ -1,0 +1,400 @@
+"""Browse: any number of candidates by what is known of them; enter opens one as a card, many can be decided at once.
+
+The ids of a view and the pages of rows are read in threads. What belongs to a question that is no longer asked is
+dropped by its number. The view, the cursor and what was chosen outlive the screen in the rooms' memory.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from textual import getters, on, work
+from textual.app import ComposeResult
+from textual.containers import Horizontal, VerticalScroll
+from textual.content import Content
+from textual.message import Message
+from textual.widgets import Static
+
+from curation_db.errors import RecordError
+from curation_db.listing import Listed
+from curation_db.views import Field, Sort, View, parse_view
+from curation_db.words import Kind
+from workbench.tui.browse_lines import Standing, detail, standing
+from workbench.tui.browse_reads import NAMED, BrowseMemory, blocks_of, counted, names_of, rows_of, why_nothing
+from workbench.tui.marking import Marking
+from workbench.tui.rooms import Room, Rooms
+from workbench.tui.screens.room import RoomScreen
+from workbench.tui.threads import apart
+from workbench.tui.widgets.facet_panel import FacetPanel
+from workbench.tui.widgets.filter_bar import FilterBar
+from workbench.tui.widgets.grid import Grid
+from workbench.tui.widgets.keyline import KeyLine
+from workbench.tui.widgets.record_table import RecordTable
+from workbench.tui.widgets.topline import TopLine
+
+_BULK = {"accept": Kind.ACCEPT, "reject": Kind.REJECT, "requeue": Kind.REQUEUE}
+
+
+class BrowseScreen(RoomScreen):
+    """The line of the view, the list, the candidate under the cursor."""
+
+    ROOM = Room.BROWSE
+    CSS_PATH = "browse.tcss"
+    AUTO_FOCUS = "#records"
+
+    table = getters.query_one("#records", RecordTable)
+    bar = getters.query_one("#bar", FilterBar)
+    panel = getters.query_one("#panel", FacetPanel)
+
+    @dataclass
+    class IdsCame(Message):
+        """A part of the answer to a question."""
+
+        question: int
+        ids: array[int]
+        rows: Sequence[Listed] = ()
+
+    @dataclass
+    class ListEnded(Message):
+        """All of it; `says`: why there is none."""
+
+        question: int
+        says: str = ""
+
+    class MarksCame(Message):
+        """The checks have been read a little further."""
+
+        def can_replace(self, message: Message) -> bool:
+            """Only the newest is of interest."""
+            return isinstance(message, BrowseScreen.MarksCame)
+
+    def __init__(self, rooms: Rooms) -> None:
+        super().__init__(rooms)
+        self.memory: BrowseMemory = rooms.memory.setdefault(self.ROOM, BrowseMemory(parse_view(rooms.view)))
+        self.store = rooms.desk.store
+        self._question = 0
+        self._counting = False
+        self._facet_question = 0
+        self._known: dict[Field, list[str]] = {}
+        self._marking = Marking(self.store, self._marked)
+
+    def compose(self) -> ComposeResult:
+        """Where one is, the view, the list with its facets, the candidate, the keys."""
+        yield TopLine(id="top")
+        yield FilterBar(self._values, id="bar")
+        with Horizontal(id="lists"):
+            yield RecordTable(partial(rows_of, self.store), id="records")
+            yield FacetPanel(id="panel")
+        with VerticalScroll(id="detail", can_focus=False):
+            yield Static(id="about-record", markup=False)
+        yield KeyLine(self.actions, self.place, id="keys")
+
+    def on_mount(self) -> None:
+        """Ask what was asked last, and read on what is not read yet."""
+        self.query_one(TopLine).tell("browse", right=self.rooms.desk.actor.name)
+        self.table.selection = self.memory.selection
+        self.panel.field = self.memory.facet
+        self.panel.display = self.memory.facets
+        self.show_view(self.memory.view, at=self.memory.at)
+        self._marking.start()
+
+    def on_unmount(self) -> None:
+        """Nobody listens any more."""
+        self._question += 1
+        self._marking.close()
+
+    def on_resize(self) -> None:
+        """The candidate is told in other words."""
+        self._paint_detail()
+
+    # -- the list -----------------------------------------------------------------------------------------------
+
+    @property
+    def view(self) -> View:
+        """What is shown."""
+        return self.memory.view
+
+    def show_view(self, view: View, *, at: int | None = None) -> None:
+        """List another view; `at`: where the cursor is to be."""
+        if view != self.memory.view:
+            self.memory.selection.clear()
+        self.memory.view, self.memory.at = view, at
+        self._question += 1
+        self._counting = True
+        self.table.begin(at=at, says="looking …")
+        self.bar.show(view)
+        self._say()
+        self._paint_detail()
+        self._gather(self._question, view)
+
+    @work
+    async def _gather(self, question: int, view: View) -> None:
+        try:
+            await apart(partial(self._ask, question, view))
+        except RecordError as error:
+            if question == self._question and self.is_mounted:
+                self.tell(error.message, hint=error.hint, trouble=True)
+                self.post_message(self.ListEnded(question, "the record could not be read"))
+
+    def _ask(self, question: int, view: View) -> None:
+        """In a thread: ids as they are found, with the first rows."""
+        found = False
+        for ids, rows in blocks_of(self.store, view):
+            if question != self._question:
+                return
+            self.post_message(self.IdsCame(question, ids, rows))
+            found = True
+        self.post_message(self.ListEnded(question, "" if found else why_nothing(self.store, view)))
+
+    def on_browse_screen_ids_came(self, event: IdsCame) -> None:
+        """Show them."""
+        if event.question == self._question:
+            self.table.extend(event.ids, event.rows)
+            self._say()
+
+    def on_browse_screen_list_ended(self, event: ListEnded) -> None:
+        """The list is whole."""
+        if event.question == self._question:
+            self._counting = False
+            self.table.ends(event.says)
+            self._say()
+            self._count_facets()
+
+    @on(RecordTable.PageFailed)
+    def _failed(self, event: RecordTable.PageFailed) -> None:
+        self.tell(event.error.message, hint=event.error.hint, trouble=True)
+
+    @on(Grid.RowMoved, "#records")
+    def _moved(self, event: Grid.RowMoved) -> None:
+        if type(event) is not Grid.RowMoved:
+            return
+        self.memory.at = self.table.chosen
+        self._say()
+        self._paint_detail()
+
+    @on(RecordTable.PageCame)
+    def _paint_detail(self) -> None:
+        row = self.table.row
+        told = detail(row, narrow=self.app.size.width < 100) if row is not None else Content("")
+        self.query_one("#about-record", Static).update(told)
+
+    def _say(self) -> None:
+        """Where one is in the list, how much is chosen, and how far the checks are."""
+        ids = self.table.ids
+        told = Standing(
+            at=self.table.cursor,
+            count=len(ids),
+            counting=self._counting,
+            chosen=self.memory.selection.count(ids) if self.memory.selection else 0,
+            checks=self._marking.progress,
+        )
+        self.bar.say(standing(told, self.view))
+
+    def _marked(self) -> None:
+        self.post_message(self.MarksCame())
+
+    def on_browse_screen_marks_came(self) -> None:
+        """Say so; at the end what shows has marks, and a view of the checks more to hold."""
+        self._say()
+        progress = self._marking.progress
+        if progress is None or not progress.done or not self._marking.wrote:
+            return
+        if self.view.asks(Field.LINT):
+            self.show_view(self.view, at=self.memory.at)
+        else:
+            self.table.forget_rows()
+
+    # -- the view -----------------------------------------------------------------------------------------------
+
+    def action_filter(self) -> None:
+        """Type a view."""
+        self.bar.begin()
+        self._learn()
+
+    @work
+    async def _learn(self) -> None:
+        """What can be typed, once for a visit."""
+        for name in NAMED:
+            if name not in self._known:
+                self._known[name] = []
+                self._known[name] = await apart(partial(names_of, self.store, name))
+
+    def _values(self, name: Field) -> Sequence[str]:
+        return self._known.get(name, ())
+
+    def on_filter_bar_view_typed(self, event: FilterBar.ViewTyped) -> None:
+        """Show it."""
+        self.table.focus()
+        self.show_view(event.view)
+
+    @on(FilterBar.TypingLeft)
+    def _to_list(self) -> None:
+        self.table.focus()
+
+    def action_sort(self, by: int) -> None:
+        """Another order, the same candidate under the cursor."""
+        order = list(Sort)
+        self.show_view(self.view.sorted_by(order[(order.index(self.view.sort) + by) % len(order)]), at=self.memory.at)
+
+    def action_views(self) -> None:
+        """Choose a saved one."""
+        from workbench.settings import read_settings  # noqa: PLC0415 -- only when opened
+        from workbench.tui.screens.modals.views import ViewsModal  # noqa: PLC0415
+
+        own = read_settings(self.rooms.workspace.settings).views  # somebody may have written some meanwhile
+        self.app.push_screen(ViewsModal(own), self._chosen)
+
+    def _chosen(self, line: str | None) -> None:
+        if line is None:
+            return
+        try:
+            self.show_view(parse_view(line))
+        except ValueError as error:
+            self.tell(str(error), hint="mend it in [browse.views] of negwb.toml", trouble=True)
+
+    def action_save_view(self) -> None:
+        """Give this one a name."""
+        from workbench.settings import save_view  # noqa: PLC0415 -- only when opened
+        from workbench.tui.screens.modals.views import SaveViewModal  # noqa: PLC0415
+
+        line = str(self.view)
+        modal = SaveViewModal(line or "everything", partial(save_view, self.rooms.workspace.settings, line=line))
+        self.app.push_screen(modal, self._saved)
+
+    def _saved(self, name: str | None) -> None:
+        if name is not None:
+            self.tell(f"saved as {name}; w lists what is saved")
+
+    # -- facets -------------------------------------------------------------------------------------------------
+
+    def action_facets(self) -> None:
+        """Open the panel, go there, close it."""
+        if self.panel.display and self.panel.sheet.has_focus:
+            self.panel.display = False
+            self.table.focus()
+        else:
+            self.panel.display = True
+            self.panel.sheet.focus()
+            self._count_facets()
+        self.memory.facets = bool(self.panel.display)
+
+    def action_turn_facets(self, by: int) -> None:
+        """Another field."""
+        if self.panel.display:
+            self.panel.turn(by)
+            self.memory.facet = self.panel.field
+            self._count_facets()
+
+    def _count_facets(self) -> None:
+        if self.panel.display and not self._counting:
+            self._facet_question += 1
+            self.panel.wait()
+            self._count(self._facet_question, self.panel.field, self.view, self.table.ids)
+
+    @work
+    async def _count(self, question: int, name: Field, view: View, ids: array[int]) -> None:
+        try:
+            found = await apart(partial(counted, self.store, name, ids if view.terms else None))
+        except RecordError as error:
+            self.tell(error.message, hint=error.hint, trouble=True)
+            return
+        if question == self._facet_question and self.is_mounted:
+            self.panel.show(found, view)
+
+    @on(Grid.RowOpened, "#facets")
+    def _take_facet(self) -> None:
+        """The value under the cursor into the view, or out of it."""
+        if (term := self.panel.term) is not None:
+            self.show_view(self.view.toggled(term))
+
+    # -- moving, choosing, opening ------------------------------------------------------------------------------
+
+    @property
+    def _list(self) -> Grid:
+        """Where keys that move go: the facets while they have the focus."""
+        return self.panel.sheet if self.panel.sheet.has_focus else self.table
+
+    def action_move(self, by: int) -> None:
+        """Up or down."""
+        self._list.action_move(by)
+
+    def action_page(self, by: int) -> None:
+        """By what shows."""
+        self._list.action_page(by)
+
+    @on(Grid.RowOpened, "#records")
+    def action_open(self) -> None:
+        """The card, in the seat; with the facets in front, the value into the view."""
+        if self.panel.sheet.has_focus:
+            self._take_facet()
+        elif (number := self.table.chosen) is not None:
+            self.rooms.open_card(number)
+
+    def action_choose(self) -> None:
+        """This row, and on."""
+        self.table.toggle()
+        self._say()
+
+    def action_choose_range(self, by: int) -> None:
+        """Up or down to the next row."""
+        self.table.extend_selection(by)
+        self._say()
+
+    def action_choose_all(self) -> None:
+        """All of the view."""
+        if self._counting:
+            self.tell("the list is not whole yet")
+            return
+        self.memory.selection.everything()
+        self.table.refresh()
+        self._say()
+
+    def action_leave_room(self) -> None:
+        """First nothing is chosen any more, then the facets close, then back to the card."""
+        if self.memory.selection:
+            self.memory.selection.clear()
+            self.table.refresh()
+            self._say()
+        elif self.panel.display:
+            self.panel.display = self.memory.facets = False
+            self.table.focus()
+        else:
+            super().action_leave_room()
+
+    # -- many at once -------------------------------------------------------------------------------------------
+
+    def action_bulk(self, deed: str) -> None:
+        """Decide about what is chosen, or where nothing is, about all of the view."""
+        from workbench.tui.screens.modals.bulk import BulkModal  # noqa: PLC0415 -- only when opened
+
+        if self._counting:
+            self.tell("the list is not whole yet")
+            return
+        chosen = self.memory.selection.of(self.table.ids) if self.memory.selection else self.table.ids
+        if not chosen:
+            self.tell("there is nothing to decide about")
+            return
+        self.app.push_screen(BulkModal(self.rooms.desk, self.actions, chosen, _BULK[deed]), self._decided)
+
+    def _decided(self, done: object) -> None:
+        if done is not None:
+            self.memory.selection.clear()
+            self.show_view(self.view, at=self.memory.at)
+
+    @work
+    async def action_travel(self, back: bool) -> None:
+        """Take back one's last act, a bulk as a whole; or the last undo."""
+        desk = self.rooms.desk
+        try:
+            kind = await apart(desk.undo if back else desk.redo)
+        except RecordError as error:
+            self.tell(error.message, hint=error.hint, trouble=True)
+            return
+        if kind is None:
+            self.tell("nothing to take back" if back else "nothing to do again")
+            return
+        self.tell(f"{'took back' if back else 'did again'}: {kind}")
+        self.show_view(self.view, at=self.memory.at)

@@ -1,0 +1,90 @@
+"""Beside the list: one field's values and how many candidates of the view have each; enter puts one into the view."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.content import Content
+from textual.widgets import Static
+
+from curation_db.facets import FACETS, Facet
+from curation_db.text import display_text
+from curation_db.views import Field, Term, View
+from workbench.tui.paint import GOOD, MARK, QUIET, plain
+from workbench.tui.widgets.grid import Column
+from workbench.tui.widgets.sheet import Sheet
+
+_WIDTH = 40
+_NAMES = {
+    Field.STATE: "state", Field.IS: "conflict, flag", Field.LINT: "checks that warn", Field.JUDGE: "judges say",
+    Field.BY: "decided by", Field.REASON: "rejected because", Field.CONCEPT: "concept", Field.CUE: "cue",
+    Field.POSITION: "cue's position", Field.TYPE: "negation type", Field.PIPELINE: "pipeline", Field.SOURCE: "source",
+    Field.STREAM: "stream",
+}  # fmt: skip
+
+
+class FacetPanel(Vertical):
+    """Give it a field, then what was counted."""
+
+    DEFAULT_CSS = """
+    FacetPanel { width: 38; border: round $border; border-title-color: $text-accent; border-title-style: bold;
+                 border-subtitle-color: $text-muted; padding: 0 1; display: none; }
+    FacetPanel Sheet { height: 1fr; background: $background; }
+    FacetPanel:focus-within { border: round $primary; }
+    """
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.field = FACETS[0]
+        self._facets: Sequence[Facet] = ()
+        self._view = View()
+
+    def compose(self) -> ComposeResult:
+        """What is counted, and the values."""
+        yield Static(id="facet-of", markup=False)
+        yield Sheet(id="facets", gap=1)
+
+    @property
+    def sheet(self) -> Sheet:
+        """The values."""
+        return self.query_one(Sheet)
+
+    @property
+    def term(self) -> Term | None:
+        """What is under the cursor, as a term."""
+        if not self._facets:
+            return None
+        return Term(self.field, (self._facets[self.sheet.cursor].value,))
+
+    def turn(self, by: int) -> None:
+        """To the next field, or the one before."""
+        self.field = FACETS[(FACETS.index(self.field) + by) % len(FACETS)]
+        self.wait()
+
+    def wait(self) -> None:
+        """While it is counted."""
+        self._facets = ()
+        self.border_title = Content(_NAMES[self.field])
+        self.border_subtitle = Content(f"← {FACETS.index(self.field) + 1}/{len(FACETS)} →")
+        self.sheet.fill((), (), lambda at: (), empty="counting …")
+
+    def show(self, facets: Sequence[Facet], view: View) -> None:
+        """The values, and which of them the view asks for."""
+        self._facets, self._view = facets, view
+        self.sheet.fill(
+            (Column("value"), Column("", 9, right=True)), [str(n) for n in range(len(facets))], self._cells,
+            empty="none in this view",
+        )  # fmt: skip
+
+    def _cells(self, at: int) -> Sequence[Content]:
+        facet = self._facets[at]
+        says = f" {facet.value.says}" if facet.value.says else ""
+        name = display_text(facet.value.name, limit=_WIDTH).replace("_", " ")
+        asked = Term(self.field, (facet.value,))
+        mark = ("✓ ", GOOD) if asked in self._view.terms else ""
+        return [
+            Content.assemble(mark, plain(name), (says, MARK)),
+            Content.styled(f"{facet.count:,}", QUIET),
+        ]

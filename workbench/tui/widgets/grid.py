@@ -1,0 +1,160 @@
+"""A table of texts that draws only the rows that show: columns, a cursor, a header that stays.
+
+Cells are Content, so data text is never markup and colours are the theme's. The row under the cursor has a mark.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from textual import events
+from textual.content import Content
+from textual.geometry import Region
+from textual.message import Message
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+from textual.visual import Visual
+
+_MARK, _NO_MARK = "▸ ", "  "
+Cells = Callable[[int], Sequence[Content]]
+"""The cells of a row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column; the one without a width takes what is left."""
+
+    title: str
+    width: int = 0
+    right: bool = False
+
+
+class Grid(ScrollView, can_focus=True, inherit_bindings=False):
+    """Rows with a cursor. The header line stays. Whoever inherits says how many rows there are, and their cells."""
+
+    DEFAULT_CSS = """
+    Grid { background: $background; scrollbar-size-vertical: 1; scrollbar-background: $background;
+           scrollbar-color: $border; overflow-x: hidden; }
+    """
+
+    @dataclass
+    class RowMoved(Message):
+        """The cursor is on another row."""
+
+        sheet: Grid
+
+        @property
+        def control(self) -> Grid:
+            """For `@on` with a selector."""
+            return self.sheet
+
+    class RowOpened(RowMoved):
+        """A row was clicked that had the cursor already."""
+
+    def __init__(self, *, id: str | None = None, empty: str = "", gap: int = 2) -> None:
+        """`empty`: what stands there while there is no row; `gap`: cells between columns."""
+        super().__init__(id=id)
+        self._gap = gap
+        self._columns: tuple[Column, ...] = ()
+        self._empty = empty
+        self.cursor = 0
+
+    @property
+    def row_count(self) -> int:
+        """How many rows there are."""
+        raise NotImplementedError
+
+    def cells_at(self, row: int) -> Sequence[Content]:
+        """What stands in a row."""
+        raise NotImplementedError
+
+    def style_of(self, row: int) -> str:
+        """The background of a row."""
+        return "on $primary 18%" if row == self.cursor else ""
+
+    def action_move(self, by: int) -> None:
+        """Up or down."""
+        self.go(self.cursor + by)
+
+    def action_page(self, by: int) -> None:
+        """Up or down by what shows."""
+        self.go(self.cursor + by * max(1, self.size.height - 2))
+
+    def on_click(self, event: events.Click) -> None:
+        """A click goes to a row; one more opens it."""
+        row = self.scroll_offset.y + event.y - 1
+        if event.y < 1 or not 0 <= row < self.row_count:
+            return
+        if row == self.cursor:
+            self.post_message(self.RowOpened(self))
+        self.go(row)
+
+    def on_resize(self) -> None:
+        """Keep the cursor in sight."""
+        self._keep_in_sight()
+
+    def go(self, row: int) -> None:
+        """To a row, or the last one before it that there is."""
+        row = max(0, min(row, self.row_count - 1))
+        if row == self.cursor or not self.row_count:
+            return
+        self.cursor = row
+        self._keep_in_sight()
+        self.refresh()
+        self.post_message(self.RowMoved(self))
+
+    def _keep_in_sight(self) -> None:
+        # The header covers the first line of whatever shows.
+        top, shown = self.scroll_offset.y, max(1, self.size.height - 1)
+        if self.cursor < top:
+            self.scroll_to(y=self.cursor, animate=False, immediate=True)
+        elif self.cursor >= top + shown:
+            self.scroll_to(y=self.cursor - shown + 1, animate=False, immediate=True)
+
+    def watch_scroll_y(self, old: float, new: float) -> None:
+        """The lines below the header are others now."""
+        super().watch_scroll_y(old, new)
+        self.refresh(Region(0, 0, *self.size))
+
+    def render_line(self, y: int) -> Strip:
+        """The header, then rows."""
+        width = self.scrollable_content_region.width
+        if y == 0:
+            return self._strip(self._header(width), width, "")
+        row = self.scroll_offset.y + y - 1
+        if not self.row_count and y == 2:
+            return self._strip(Content.styled(_NO_MARK + self._empty, "$foreground 60%"), width, "")
+        if not 0 <= row < self.row_count:
+            return Strip.blank(width, self.rich_style)
+        chosen = row == self.cursor
+        content = Content.assemble((_MARK if chosen else _NO_MARK, "bold $text-accent"), self._laid(row, width))
+        return self._strip(content, width, self.style_of(row))
+
+    def _strip(self, content: Content, width: int, style: str) -> Strip:
+        filled = content.truncate(width, ellipsis=True, pad=True)
+        styled = filled.stylize(style) if style else filled
+        return Visual.to_strips(self, styled, width, 1, self.visual_style, pad=True)[0]
+
+    def _header(self, width: int) -> Content:
+        titles = [Content.styled(column.title, "$foreground 60%") for column in self._columns]
+        return Content(_NO_MARK) + self._joined(titles, width) if self.row_count else Content("")
+
+    def _laid(self, row: int, width: int) -> Content:
+        return self._joined(self.cells_at(row), width)
+
+    def _joined(self, cells: Sequence[Content], width: int) -> Content:
+        parts = [_fitted(cell, *told) for cell, told in zip(cells, self._widths(width), strict=True)]
+        return Content(" " * self._gap).join(parts)
+
+    def _widths(self, width: int) -> list[tuple[int, bool]]:
+        fixed = sum(column.width for column in self._columns) + self._gap * (len(self._columns) - 1) + len(_MARK)
+        rest = max(6, width - fixed)
+        return [(column.width or rest, column.right) for column in self._columns]
+
+
+def _fitted(cell: Content, width: int, right: bool) -> Content:
+    """`cell` in exactly so many cells."""
+    cut = cell.truncate(width, ellipsis=True)
+    blank = " " * max(0, width - cut.cell_length)
+    return Content.assemble(blank, cut) if right else Content.assemble(cut, blank)
