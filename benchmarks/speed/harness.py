@@ -31,6 +31,7 @@ class Bench:
 BENCHES: Final[dict[str, Bench]] = {
     "startup": Bench("benchmarks.speed.startup:run", "process start to the help text and to the first painted card"),
     "curate": Bench("benchmarks.speed.curate:run", "a key to the next card, with a million candidates"),
+    "browse": Bench("benchmarks.speed.browse:run", "a view of a million candidates, its pages, its memory"),
     "import": Bench("benchmarks.speed.import_:run", "414,113 captions into the record, against raw sqlite3"),
     "writers": Bench("benchmarks.speed.writers:run", "eight processes deciding at once on one record"),
 }

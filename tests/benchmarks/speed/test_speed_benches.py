@@ -40,6 +40,20 @@ def test_curate_measures_real_keys() -> None:
     assert told["rss_mb"] > 10
 
 
+def test_browse_measures_views_pages_and_the_room() -> None:
+    told = run("browse")
+    assert told.keys() >= ALWAYS | {
+        "rows", "first_page_s", "page_p95_ms", "filter_p95_ms", "sql_p95_ms", "rss_mb", "rss_above_empty_mb",
+    }  # fmt: skip
+    assert told["rows"] == 10_000
+    counts = {line: view["count"] for line, view in told["views"].items()}
+    assert (counts["everything"], counts["state:needs_more"], counts["reason:present"]) == (10_000, 1_000, 0)
+    assert 0 < counts["judge:llava=present judge:qwen=absent"] < counts["judge:llava=present"] < 10_000
+    assert 0 < counts["lint:in-sibling"] == 10_000 - counts["-lint:in-sibling"]
+    assert told["first_page_s"] > 0
+    assert told["rss_mb"] > 10
+
+
 def test_writers_lose_nothing() -> None:
     told = run("writers")
     assert told.keys() >= ALWAYS | {
