@@ -38,6 +38,9 @@ _PRAGMAS = (
     "PRAGMA cache_size=-32000",
 )
 
+# For reading through all of a record: beyond a few pages a cache of our own only holds again what the system holds.
+_LEAN_PRAGMAS = ("PRAGMA cache_size=-4000", "PRAGMA temp_store=FILE")
+
 BASELINE_EXTRAS = (
     "CREATE TRIGGER event_never_changes BEFORE UPDATE ON event "
     "BEGIN SELECT RAISE(ABORT, 'events are append-only'); END",
@@ -69,10 +72,12 @@ class Mode(StrEnum):
     """The file alone, as it lies there: only where nothing beside it holds anything."""
 
 
-def connect(path: Path, mode: Mode = Mode.WRITE) -> Engine:
-    """An engine on the file at `path`, which must exist."""
+def connect(path: Path, mode: Mode = Mode.WRITE, *, lean: bool = False) -> Engine:
+    """An engine on the file at `path`, which must exist; `lean`: its connections keep little in memory."""
     engine = create_engine(f"sqlite:///{uri(path, mode)}&uri=true", connect_args={"check_same_thread": False})
     event.listen(engine, "connect", _on_connect)
+    if lean:
+        event.listen(engine, "connect", _be_lean)
     event.listen(engine, "begin", _on_begin)
     return engine
 
@@ -86,6 +91,11 @@ def uri(path: Path, mode: Mode) -> str:
 def _on_connect(connection: sqlite3.Connection, _record: object) -> None:
     connection.isolation_level = None  # we say BEGIN ourselves
     for pragma in _PRAGMAS:
+        connection.execute(pragma)
+
+
+def _be_lean(connection: sqlite3.Connection, _record: object) -> None:
+    for pragma in _LEAN_PRAGMAS:
         connection.execute(pragma)
 
 

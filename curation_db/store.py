@@ -39,9 +39,10 @@ class NetworkMounted(UserWarning):
 class Store:
     """An open record. Share one between threads; each transaction takes a connection of its own."""
 
-    def __init__(self, path: Path, mode: dialect.Mode = dialect.Mode.WRITE) -> None:
+    def __init__(self, path: Path, mode: dialect.Mode = dialect.Mode.WRITE, *, lean: bool = False) -> None:
         self.path = path
-        self._engine = dialect.connect(path, mode)
+        self._mode, self._lean = mode, lean
+        self._engine = dialect.connect(path, mode, lean=lean)
         self._writer = dialect.writing(self._engine)
         # on a network file system files are numbered as it likes
         self._opened = None if mounts.network_file_system(path) else dialect.identity(path)
@@ -90,10 +91,15 @@ class Store:
         except DBAPIError as error:
             raise dialect.translate(error, self.path) from error
 
+    def lean(self) -> Store:
+        """The same record with connections of its own that keep little in memory, for reading all of it; close it."""
+        return Store(self.path, self._mode, lean=True)
+
     def close(self) -> None:
         """Release the file; the store cannot be used afterwards."""
         try:
-            dialect.optimise(self._engine)
+            if not self._lean:  # whoever is left by in passing must not wait for that
+                dialect.optimise(self._engine)
         except DBAPIError:
             pass  # a busy or read-only file loses nothing but a statistic
         finally:

@@ -37,14 +37,14 @@ _COLUMNS = {
     "checks": Column("checks", 17),
     "who": Column("decided by", 10),
 }
-_NARROW, _MIDDLE = 98, 136
+_NARROWEST, _NARROW, _MIDDLE = 60, 98, 136
 _LONGEST = 400
 """Letters of a text that a line may need."""
 
 
 def columns_for(width: int) -> dict[str, Column]:
     """What fits; the text comes first."""
-    names = ["state", "text", "judges"]
+    names = ["state", "text"] if width < _NARROWEST else ["state", "text", "judges"]
     if width >= _NARROW:
         names = ["state", "text", "concept", "judges", "who"]
     if width >= _MIDDLE:

@@ -14,7 +14,6 @@ from functools import partial
 from textual import getters, on, work
 from textual.app import ComposeResult
 from textual.containers import Horizontal, VerticalScroll
-from textual.content import Content
 from textual.message import Message
 from textual.widgets import Static
 
@@ -74,12 +73,12 @@ class BrowseScreen(RoomScreen):
     def __init__(self, rooms: Rooms) -> None:
         super().__init__(rooms)
         self.memory: BrowseMemory = rooms.memory.setdefault(self.ROOM, BrowseMemory(parse_view(rooms.view)))
-        self.store = rooms.desk.store
+        self.store = rooms.desk.store.lean()
         self._question = 0
         self._counting = False
         self._facet_question = 0
         self._known: dict[Field, list[str]] = {}
-        self._marking = Marking(self.store, self._marked)
+        self._marking = Marking(rooms.desk.store, self._marked)
 
     def compose(self) -> ComposeResult:
         """Where one is, the view, the list with its facets, the candidate, the keys."""
@@ -105,6 +104,7 @@ class BrowseScreen(RoomScreen):
         """Nobody listens any more."""
         self._question += 1
         self._marking.close()
+        self.store.close()
 
     def on_resize(self) -> None:
         """The candidate is told in other words."""
@@ -178,7 +178,7 @@ class BrowseScreen(RoomScreen):
     @on(RecordTable.PageCame)
     def _paint_detail(self) -> None:
         row = self.table.row
-        told = detail(row, narrow=self.app.size.width < 100) if row is not None else Content("")
+        told = detail(row, narrow=self.app.size.width < 100) if row is not None else ""
         self.query_one("#about-record", Static).update(told)
 
     def _say(self) -> None:
@@ -307,8 +307,8 @@ class BrowseScreen(RoomScreen):
     @on(Grid.RowOpened, "#facets")
     def _take_facet(self) -> None:
         """The value under the cursor into the view, or out of it."""
-        if (term := self.panel.term) is not None:
-            self.show_view(self.view.toggled(term))
+        if self.panel.term is not None:
+            self.show_view(self.view.toggled(self.panel.term))
 
     # -- moving, choosing, opening ------------------------------------------------------------------------------
 

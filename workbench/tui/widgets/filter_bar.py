@@ -19,7 +19,7 @@ from curation_db.views import Field, View, ViewError, parse_view
 from workbench.tui.completing import completed, completions
 from workbench.tui.paint import BAD, QUIET
 
-_INVITES = "everything · / filters: state: by: reason: judge: is: lint: cue: concept: … or words"
+_INVITES = "everything · / filters: state: by: judge: is: lint: cue: concept: … or words"
 _LONGEST = 500
 
 Values = Callable[[Field], Sequence[str]]
