@@ -114,6 +114,21 @@ async def test_hostile_texts_are_only_texts(make_house: Any, open_app: Any, join
             await press(pilot, "u")
 
 
+async def test_from_browse_it_tells_of_the_candidate_under_the_cursor(make_house: Any, open_app: Any) -> None:
+    house = make_house(3)
+    app = open_app(house, app={"workspace": Workspace(house.root)})
+    async with app.run_test(size=(120, 36)) as pilot:
+        await settled(pilot)
+        await pilot.press("b")
+        await until(pilot, lambda: "hat number 2" in lines(app))
+        await pilot.press("j", "4")
+        await until(pilot, lambda: isinstance(app.screen, HistoryScreen) and "came in" in lines(app))
+        number = app.screen.rooms.candidate
+        assert number is not None
+        assert number != 1
+        assert f"hat number {number - 1}" in lines(app)
+
+
 async def test_without_a_card_it_says_so(make_house: Any, open_app: Any) -> None:
     house = make_house(1)
     app = open_app(house, app={"workspace": Workspace(house.root)})

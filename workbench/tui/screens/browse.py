@@ -93,10 +93,11 @@ class BrowseScreen(RoomScreen):
 
     def on_mount(self) -> None:
         """Ask what was asked last, and read on what is not read yet."""
+        if not self.composed:
+            return
         self.query_one(TopLine).tell("browse", right=self.rooms.desk.actor.name)
         self.table.selection = self.memory.selection
-        self.panel.field = self.memory.facet
-        self.panel.display = self.memory.facets
+        self.panel.field, self.panel.display = self.memory.facet, self.memory.facets
         self.show_view(self.memory.view, at=self.memory.at)
         self._marking.start()
 
@@ -171,7 +172,7 @@ class BrowseScreen(RoomScreen):
     def _moved(self, event: Grid.RowMoved) -> None:
         if type(event) is not Grid.RowMoved:
             return
-        self.memory.at = self.table.chosen
+        self.memory.at = self.rooms.candidate = self.table.chosen  # history tells of it
         self._say()
         self._paint_detail()
 
