@@ -27,7 +27,7 @@ _AIMS = {Kind.ACCEPT: State.ACCEPTED, Kind.REJECT: State.REJECTED, Kind.REQUEUE:
 
 MOST = 100_000
 """Candidates that a bulk decides about at most. It is one transaction, and everybody else who writes waits for it:
-measured 4 s of one core, where others give up after 15 (`dialect.BUSY_MS`)."""
+measured 4 to 5 s of one core, where others give up after 15 (`dialect.BUSY_MS`)."""
 
 
 class Left(StrEnum):

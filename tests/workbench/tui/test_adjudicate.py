@@ -12,7 +12,10 @@ from curation_db.people import begin_session
 from curation_db.review import Shown
 from curation_db.store import open_store
 from curation_db.words import Kind, Reason, Role, Stream
+from workbench.commands.curate import _may_start_in
+from workbench.errors import UsageError
 from workbench.paths import Workspace
+from workbench.tui.rooms import Room
 from workbench.tui.screens.adjudicate import AdjudicateScreen, Stage
 from workbench.tui.screens.curate import CurateScreen
 
@@ -208,3 +211,22 @@ async def test_flipped_audit_labels_come_here(make_house: Any, open_app: Any, jo
         await press_here(pilot, "a", "s")
         await until(pilot, lambda: "on second thoughts" in lines(app))
         assert house.rows("SELECT stream FROM event WHERE kind = 'adjudicate'") == [("audit",)]
+
+
+async def test_an_app_begins_in_the_room_and_the_cards_come_after(disputed: House, open_app: Any) -> None:
+    app = open_app(disputed, "dan", app={"workspace": Workspace(disputed.root), "start": Room.ADJUDICATE})
+    async with app.run_test(size=(120, 36)) as pilot:
+        await until(pilot, lambda: isinstance(app.screen, AdjudicateScreen) and "1 of 3" in lines(app))
+        await until(pilot, lambda: not app.screen._busy)
+        await press_here(pilot, "a", "s", "escape")
+        await until(pilot, lambda: isinstance(app.screen, CurateScreen))
+        await press(pilot, "a")
+        assert disputed.events()[-2:] == [(1, "adjudicate", None), (4, "accept", None)]
+
+
+def test_the_command_needs_the_role(disputed: House, sit: Any) -> None:
+    _may_start_in(sit(disputed, "dan"), Room.ADJUDICATE)
+    _may_start_in(sit(disputed, "ana"), None)
+    with pytest.raises(UsageError, match="only an adjudicator") as told:
+        _may_start_in(sit(disputed, "ana"), Room.ADJUDICATE)
+    assert "--role adjudicator" in told.value.hint
