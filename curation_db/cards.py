@@ -10,7 +10,17 @@ from sqlalchemy import Connection, text
 from curation_db import history
 from curation_db.errors import RecordError
 from curation_db.gold import conceals
-from curation_db.lint import DEFAULTS, Context, Finding, LintSettings, Subject, lint, near_key, same_key
+from curation_db.lint import (
+    DEFAULTS,
+    OF_THE_PICTURE,
+    Context,
+    Finding,
+    LintSettings,
+    Subject,
+    lint,
+    near_key,
+    same_key,
+)
 from curation_db.words import NegationType, Question, State
 
 SIBLINGS_SHOWN = 20
@@ -108,17 +118,30 @@ _NOTES = text("""
 """)
 
 
-def card_for(connection: Connection, candidate_id: int, person: str, checks: LintSettings = DEFAULTS) -> Card:
+def card_for(
+    connection: Connection, candidate_id: int, person: str, checks: LintSettings = DEFAULTS, *, blind: bool = False
+) -> Card:
     """The card as this person may see it: where the answer is known and still to be given, nothing tells it.
+
+    `blind`: without what anybody else saw in the picture, which would make the decision theirs; what the judges say
+    is on the card all the same, and not to be shown.
 
     Raises:
         RecordError: there is no such candidate.
     """
-    if not conceals(connection, candidate_id, person):
+    concealed = conceals(connection, candidate_id, person)
+    if not (concealed or blind):
         return load_card(connection, candidate_id, checks=checks)
     card = load_card(connection, candidate_id, notes_of=person, checks=checks)
-    state = card.state if card.state is State.SUPERSEDED else State.OPEN
-    return replace(card, state=state, flagged=history.own_flag(connection, candidate_id, person) is not None)
+    card = replace(card, flagged=history.own_flag(connection, candidate_id, person) is not None)
+    if concealed and card.state is not State.SUPERSEDED:
+        card = replace(card, state=State.OPEN)
+    return _without_evidence(card) if blind else card
+
+
+def _without_evidence(card: Card) -> Card:
+    findings = tuple(finding for finding in card.findings if finding.rule not in OF_THE_PICTURE)
+    return replace(card, siblings=(), objects={}, findings=findings)
 
 
 def load_card(

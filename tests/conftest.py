@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+# Workers share the cores; what is computed by two threads each would wait for the others' threads.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """How hard the long tests try."""

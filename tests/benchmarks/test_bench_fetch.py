@@ -345,7 +345,7 @@ def test_interrupted_it_leaves_at_once_and_goes_on_later(server: Server, tmp_pat
         "from benchmarks.fetch import Sources, fetch_negrefcocog\n"
         f"s = Sources(annotations={sources(server).annotations!r}, annotations_sha256=None,"
         f" pictures={sources(server).pictures!r})\n"
-        "def seen(name, done, total): print(done, flush=True)\n"
+        "def seen(name, done, total): sys.stdout.write(str(done) + chr(10)); sys.stdout.flush()\n"
         "try:\n    fetch_negrefcocog(Path(sys.argv[1]), s, manners=Manners(connections=2), progress=seen)\n"
         "except KeyboardInterrupt:\n    print('interrupted')\n"
     )

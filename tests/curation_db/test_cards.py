@@ -6,9 +6,9 @@ import pytest
 from sqlalchemy import text
 
 from curation_db import indexing
-from curation_db.cards import load_card
+from curation_db.cards import card_for, load_card
 from curation_db.errors import RecordError
-from curation_db.lint import Rule, Subject, lint, names
+from curation_db.lint import OF_THE_PICTURE, Rule, Subject, lint, names
 from curation_db.words import State
 
 
@@ -106,3 +106,22 @@ def test_finding_by_words_sees_candidates_concepts_and_captions(record) -> None:
     indexing.refresh(record.store)
     with record.store.read() as connection:
         assert indexing.find(connection, "umbr") == [child]
+
+
+def test_a_blind_card_tells_nothing_of_what_others_saw(record) -> None:
+    (number,) = record.add(1)
+    with record.store.write() as connection:
+        connection.execute(text("INSERT INTO image_object(image_id, category, count) VALUES (1, 'hat', 2)"))
+        connection.execute(
+            text("INSERT INTO caption(source_id, key, image_id, text, raw_sha256) VALUES (1, 's', 1, 'a hat', x'00')")
+        )
+    record.sit("ben").reviewer.note(number, "I see one")
+    record.sit("ben").reviewer.toggle_flag(number)
+    record.sit("ana").reviewer.note(number, "too dark")
+    with record.store.read() as connection:
+        seen, blind = (card_for(connection, number, "ana", blind=told) for told in (False, True))
+    assert (seen.siblings, seen.objects, seen.flagged) == (("a hat",), {"hat": 2}, True)
+    assert {finding.rule for finding in seen.findings} & OF_THE_PICTURE
+    assert (blind.siblings, blind.objects, blind.flagged, blind.notes) == ((), {}, False, ("too dark",))
+    assert not {finding.rule for finding in blind.findings} & OF_THE_PICTURE
+    assert blind.text == seen.text

@@ -164,7 +164,7 @@ def test_through_a_pipe(house: House) -> None:
     assert done.returncode == 0, done.stderr
     assert [kind for _, kind, _ in house.events()] == ["accept", "reject"]
     assert "\x1b" not in done.stdout
-    assert "1 accept, 1 reject; 2 of 4 done. All of it is kept." in done.stderr
+    assert "1 accepted, 1 rejected; 2 of 4 done. All of it is kept." in done.stderr
 
 
 @pytest.mark.parametrize("interrupted", [False, True])
@@ -181,7 +181,7 @@ def test_in_a_terminal_that_can_do_nothing(house: House, interrupted: bool) -> N
         else:
             terminal.press("\x04")
         assert terminal.end() == (130 if interrupted else 0)
-        assert b"1 accept; 1 of 4 done. All of it is kept." in terminal.output
+        assert b"1 accepted; 1 of 4 done. All of it is kept." in terminal.output
         assert b"\x1b" not in terminal.output
     assert house.rows("SELECT * FROM lease") == []
     assert house.rows("SELECT count(*) FROM work_session WHERE ended_at IS NULL") == [(0,)]

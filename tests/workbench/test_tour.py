@@ -32,7 +32,20 @@ from support.tour import (
 from workbench.cli import app
 
 TOUR = "## The tour"
-STATIONS = ["init", "import", "import", "import", "curate", "status", "export", "train", "bench", "bench", "report"]
+STATIONS = [
+    "init",
+    "import",
+    "import",
+    "import",
+    "curate",
+    "browse",
+    "status",
+    "export",
+    "train",
+    "bench",
+    "bench",
+    "report",
+]
 
 
 def test_the_tour_goes_from_init_to_report() -> None:

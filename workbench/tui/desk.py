@@ -397,7 +397,7 @@ class Desk:
         """Read the seat's card anew and keep the rest, but for `changed`."""
         ready = self._seated()
         with self.store.read() as connection:
-            card = self.loader.card(connection, ready.card.candidate_id)
+            card = self.loader.card(connection, ready.card.candidate_id, blind=ready.hidden)
         self.current = replace(ready, card=card, **changed)  # type: ignore[arg-type]
         self._deck.in_hand = card.candidate_id if self.current.leased else None
 

@@ -22,13 +22,13 @@ class Loader:
         self._person = person
         self._settings = settings
 
-    def card(self, connection: Connection, candidate_id: int) -> Card:
-        """The card as this person may see it.
+    def card(self, connection: Connection, candidate_id: int, *, blind: bool = False) -> Card:
+        """The card as this person may see it (`card_for`).
 
         Raises:
             RecordError: there is no such candidate.
         """
-        return card_for(connection, candidate_id, self._person, self._settings.checks)
+        return card_for(connection, candidate_id, self._person, self._settings.checks, blind=blind)
 
     def load(self, candidate_id: int, *, way: Way, leased: bool, past: Past | None = None) -> Ready:
         """The card with its picture.
@@ -37,14 +37,15 @@ class Loader:
             RecordError: there is no such candidate.
         """
         with self._store.read() as connection:
-            card = self.card(connection, candidate_id)
             audit = reads.is_audit(connection, candidate_id)
+            revealed = self._settings.reveal and past is not None and past.labels
+            hidden = self._settings.blind or (audit and not revealed)
+            card = self.card(connection, candidate_id, blind=hidden)
         path = self.pictures.locate(card)
-        revealed = self._settings.reveal and past is not None and past.labels
         return Ready(
             card,
             Stream.AUDIT if audit else Stream.REVIEW,
-            hidden=self._settings.blind or (audit and not revealed),
+            hidden=hidden,
             path=path,
             thumbnail=self.pictures.thumbnail(card, path),
             way=way,

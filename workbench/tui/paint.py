@@ -163,12 +163,9 @@ def siblings(texts: Sequence[str]) -> Content | None:
     return Content("\n").join(lines)
 
 
-def remarks(card: Card, *, hidden: bool = False) -> Content | None:
-    """The flag and the notes; `hidden`: only how many, for they may say what others saw."""
+def remarks(card: Card) -> Content | None:
+    """The flag and the notes."""
     lines = [Content.styled("⚑ flagged", f"bold {WARN}")] if card.flagged else []
-    if hidden and card.notes:
-        told = "a note" if len(card.notes) == 1 else f"{len(card.notes)} notes"
-        return Content("\n").join([*lines, Content.styled(f"✎ {told}, hidden here", QUIET)])
     lines += [Content.assemble(("✎ ", QUIET), plain(note, limit=300)) for note in card.notes]
     return Content("\n").join(lines) if lines else None
 

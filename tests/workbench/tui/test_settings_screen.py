@@ -176,8 +176,8 @@ def test_every_setting_has_a_line_and_what_it_is_for(tmp_path: Path) -> None:
 
 def test_ones_own_keys_come_first_with_what_they_were(tmp_path: Path) -> None:
     file = tmp_path / "negwb.toml"
-    file.write_text('[curate.keys]\nundo = "b"\n')
+    file.write_text('[curate.keys]\nundo = "f9"\n')
     settings = read_settings(file)
     rows = [row for row in listed(settings, file.read_text(), ActionMap(settings.curate.keys)) if ".keys." in row.name]
-    assert (rows[0].name, rows[0].value, rows[0].default, rows[0].line) == ("curate.keys.undo", "b", "z", 2)
+    assert (rows[0].name, rows[0].value, rows[0].default, rows[0].line) == ("curate.keys.undo", "f9", "z", 2)
     assert len(rows) == len(ActionMap().at(*Place))

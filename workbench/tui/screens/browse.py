@@ -93,7 +93,7 @@ class BrowseScreen(RoomScreen):
 
     def on_mount(self) -> None:
         """Ask what was asked last, and read on what is not read yet."""
-        if not self.composed:
+        if not self.is_whole:
             return
         self.query_one(TopLine).tell("browse", right=self.rooms.desk.actor.name)
         self.table.selection = self.memory.selection

@@ -106,6 +106,8 @@ class ProgressScreen(RoomScreen):
 
     def on_mount(self) -> None:
         """What was counted last, then what there is now."""
+        if not self.is_whole:
+            return
         self._paint()
         self._timer = self.set_interval(LOOK_SECONDS, self._look)
         self._read()

@@ -59,6 +59,8 @@ class ReportScreen(KeyedScreen):
 
     def on_mount(self) -> None:
         """What was read last, then what there is now."""
+        if not self.is_whole:
+            return
         self._say("reading …")
         self.query_one("#about").display = False
         if self.lab.report is not None:
@@ -67,7 +69,8 @@ class ReportScreen(KeyedScreen):
 
     def on_resize(self) -> None:
         """Other columns fit."""
-        self._list()
+        if self.is_whole:
+            self._list()
 
     # -- reading ------------------------------------------------------------------------------------------------
 

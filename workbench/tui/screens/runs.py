@@ -70,6 +70,8 @@ class RunsScreen(KeyedScreen):
 
     def on_mount(self) -> None:
         """Look at once, then again and again."""
+        if not self.is_whole:
+            return
         self.query_one(TopLine).tell("lab", "runs")
         self._timer = self.set_interval(_POLL_SECONDS, self._look)
         self._look()

@@ -52,13 +52,16 @@ class SettingsScreen(RoomScreen):
 
     async def on_mount(self) -> None:
         """Read and show."""
+        if not self.is_whole:
+            return
         self.query_one(TopLine).tell("settings", right="negwb.toml")
         await self._read()
         self.sheet.choose(self.rooms.memory.get(Room.SETTINGS))
 
     def on_resize(self) -> None:
         """Other columns fit."""
-        self._list()
+        if self.is_whole:
+            self._list()
 
     async def _read(self) -> None:
         path = self.rooms.workspace.settings

@@ -60,11 +60,15 @@ class SlicesScreen(_Below):
 
     def on_mount(self) -> None:
         """Everything is known already."""
+        if not self.is_whole:
+            return
         self.query_one(TopLine).tell("lab", "report", "slices")
         self.on_resize()
 
     def on_resize(self) -> None:
         """Other columns fit."""
+        if not self.is_whole:
+            return
         columns = slice_columns_for(self.app.size.width)
         self.sheet.fill(
             [SLICES[name] for name in columns],
@@ -97,6 +101,8 @@ class ItemsScreen(_Below):
 
     def on_mount(self) -> None:
         """Read them."""
+        if not self.is_whole:
+            return
         self.query_one(TopLine).tell("lab", "report", "items")
         self._read()
 

@@ -6,7 +6,6 @@ from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.content import Content
 
-from curation_db.lint import OF_THE_PICTURE
 from curation_db.text import display_text
 from workbench.tui import paint
 from workbench.tui.marks import pieces
@@ -48,12 +47,10 @@ class CardView(VerticalScroll, can_focus=False):
         why = hidden_because or (HIDDEN_AUDIT if audit else HIDDEN_BLIND)
         hidden = why if ready.hidden else None
         self.query_one("#judges", JudgesField).show_card(card, hidden_because=hidden)
-        # what others saw in the picture would make a blind decision theirs
-        checks = [each for each in card.findings if not ready.hidden or each.rule not in OF_THE_PICTURE]
-        self._say("checks", paint.checks(checks))
-        self._say("siblings", None if ready.hidden else paint.siblings(card.siblings))
-        self._say("objects", None if ready.hidden else _objects(card.objects))
-        self._say("remarks", paint.remarks(card, hidden=ready.hidden))
+        self._say("checks", paint.checks(card.findings))
+        self._say("siblings", paint.siblings(card.siblings))
+        self._say("objects", _objects(card.objects))
+        self._say("remarks", paint.remarks(card))
         settled = ready.past is None and str(card.state) != "open"
         self._say("state", Content(paint.STATE_TEXTS[card.state]) if settled else None)
         self.scroll_home(animate=False)
