@@ -88,8 +88,12 @@ class DemoFiles:
         return self.root / "corpus" / "truth.jsonl"
 
 
-def build_demo(folder: Path, *, size: DemoSize | None = None, seed: int = SEED, progress: Progress) -> Workspace:
+def build_demo(
+    folder: Path, *, size: DemoSize | None = None, seed: int = SEED, overlap: str = "", progress: Progress
+) -> Workspace:
     """The demo workspace in `folder`: made, finished where a build was interrupted, or found as it is.
+
+    `overlap`: how many people are asked, where not as the settings say.
 
     Raises:
         UsageError: the folder holds something else.
@@ -108,7 +112,7 @@ def build_demo(folder: Path, *, size: DemoSize | None = None, seed: int = SEED, 
     with open_store(workspace.database) as store:
         import_file(store, make_plan(files.captions, source=SOURCE), progress=progress)
         _fix_audit_key(store)
-        _propose(store, corpus, _intake(workspace), progress)
+        _propose(store, corpus, _intake(workspace, overlap), progress)
         indexing.refresh(store)
     replace_file(files.truth, "".join(json.dumps(_truth_of(picture)) + "\n" for picture in corpus))
     return workspace
@@ -221,9 +225,9 @@ def _truth_of(picture: Picture) -> dict[str, Any]:
     return {"file_name": picture.file_name, "scene": picture.scene.to_dict(), "decisions": decisions}
 
 
-def _intake(workspace: Workspace) -> Intake:
+def _intake(workspace: Workspace, overlap: str) -> Intake:
     curate = read_settings(workspace.settings).curate
-    return Intake(overlap=curate.overlap, audit_rate=curate.audit_rate)
+    return Intake(overlap=overlap or curate.overlap, audit_rate=curate.audit_rate)
 
 
 def _fix_audit_key(store: Store) -> None:

@@ -1,0 +1,103 @@
+"""The README's screenshots of the rooms, from a demo in which three scripted people have decided.
+
+`python -m workbench.demo.room_screenshots FOLDER`. They show times of day, so no test compares them with the kept ones.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import sys
+import tempfile
+from pathlib import Path
+
+from sqlalchemy import text
+
+from curation_db.people import begin_session
+from curation_db.review import Reviewer, Shown
+from curation_db.store import Store, open_store
+from curation_db.words import Kind, Reason, Role, Stream
+from workbench.demo.annotator import Decisions, read_truth
+from workbench.demo.build import DemoFiles, DemoSize, build_demo
+from workbench.demo.screenshots import Shot, portable
+from workbench.paths import Workspace
+from workbench.pictures import PictureFolders
+from workbench.settings import read_settings
+from workbench.tui.app import NegwbApp
+from workbench.tui.desk import Desk
+from workbench.tui.pictures import ThumbnailCache
+from workbench.tui.sitting import DeskSettings, Pictures
+
+SHOTS = (
+    Shot("browse", (120, 36), "negwb-dark", ("b", "f", "s", "down", "down", "down")),
+    Shot("adjudicate", (120, 36), "negwb-dark", ("d",)),
+    Shot("tally", (120, 36), "negwb-light", ("d", "x", "p", "s")),
+    Shot("progress", (120, 36), "negwb-dark", ("p", "right", "right", "right")),
+    Shot("history", (120, 36), "negwb-light", ("d", "4")),
+    Shot("guidelines", (120, 36), "negwb-dark", ("g",)),
+    Shot("settings", (120, 36), "negwb-light", ("comma",)),
+)
+_PICTURES, _DECIDED = 160, 260
+_SLIPS = {"ana": 0.04, "ben": 0.08, "cho": 0.15}
+"""How often each of the scripted people decides wrongly."""
+_SETTLED_S = 0.8
+
+
+def take_rooms(folder: Path) -> list[Path]:
+    """Write all of them as SVG into `folder`; returns their paths."""
+    with tempfile.TemporaryDirectory() as here:
+        size = DemoSize(pictures=_PICTURES, pool=1, scenes=1, gallery=2)
+        workspace = build_demo(Path(here) / "demo", size=size, overlap="2+1", progress=lambda *_: None)
+        truth = read_truth(DemoFiles(workspace.root).truth)
+        with open_store(workspace.database) as store:
+            _let_people_decide(store, truth)
+        made = []
+        for shot in SHOTS:
+            path = folder / f"{shot.name}.svg"
+            path.write_text(asyncio.run(_take(workspace, shot)), encoding="utf-8", newline="\n")
+            made.append(path)
+        return made
+
+
+def _let_people_decide(store: Store, truth: Decisions) -> None:
+    chance = random.Random(5)
+    with store.read() as connection:
+        rows = connection.execute(text("SELECT id, key, audit FROM candidate ORDER BY id LIMIT :n"), {"n": _DECIDED})
+        cards = [(row.id, row.key, bool(row.audit)) for row in rows]
+    people = {name: Reviewer(store, begin_session(store, name, version="screenshots")) for name in _SLIPS}
+    for number, key, audit in cards:
+        right, reason = truth[key]
+        for name in chance.sample(sorted(people), 2):
+            kind = right
+            if chance.random() < _SLIPS[name]:
+                kind = Kind.REJECT if right is Kind.ACCEPT else Kind.ACCEPT
+            because = None if kind is Kind.ACCEPT else (reason or Reason.PRESENT)
+            spent = round(chance.lognormvariate(0.9, 0.5) * 1000)
+            stream = Stream.AUDIT if audit else Stream.REVIEW
+            shown = Shown(stream=stream, blind=audit, elapsed_ms=spent, leased=False)
+            people[name].decide(number, kind, reason=because, shown=shown)
+
+
+async def _take(workspace: Workspace, shot: Shot) -> str:
+    folders = PictureFolders(workspace.root, read_settings(workspace.settings).pictures)
+    with open_store(workspace.database) as store:
+        actor = begin_session(store, "dan", version="screenshots", role=Role.ADJUDICATOR)
+        pictures = Pictures(folders.locate, ThumbnailCache((1024, 1024)).get)
+        desk = Desk(store, actor, pictures, DeskSettings(audit_share=0.0))
+        desk.start()
+        try:
+            app = NegwbApp(desk, theme=shot.theme, workspace=workspace)
+            async with app.run_test(size=shot.size) as pilot:
+                await asyncio.sleep(_SETTLED_S)
+                for key in shot.keys:
+                    await pilot.press(key)
+                    await asyncio.sleep(_SETTLED_S)
+                await app.workers.wait_for_complete()
+                return portable(app.export_screenshot(title="negwb curate"))
+        finally:
+            desk.close()
+
+
+if __name__ == "__main__":
+    for each in take_rooms(Path(sys.argv[1])):
+        sys.stdout.write(f"{each}\n")
