@@ -31,7 +31,6 @@ from workbench.tui.sitting import DeskSettings, Pictures
 SHOTS = (
     Shot("browse", (120, 36), "negwb-dark", ("b", "f", "s", "down", "down", "down")),
     Shot("adjudicate", (120, 36), "negwb-dark", ("d",)),
-    Shot("tally", (120, 36), "negwb-light", ("d", "x", "p", "s")),
     Shot("progress", (120, 36), "negwb-dark", ("p", "right", "right", "right")),
     Shot("history", (120, 36), "negwb-light", ("d", "4")),
     Shot("guidelines", (120, 36), "negwb-dark", ("g",)),
