@@ -31,6 +31,7 @@ from workbench.paths import Workspace
 from workbench.pictures import PictureFolders
 from workbench.settings import read_settings
 from workbench.tui.app import NegwbApp
+from workbench.tui.collecting import by_hand
 from workbench.tui.desk import Desk
 from workbench.tui.marks import OPENS
 from workbench.tui.pictures import ThumbnailCache
@@ -226,17 +227,19 @@ async def sit(workspace: Workspace, presses: int) -> dict[str, Any]:
         desk = sit_down(store, workspace)
         app = NegwbApp(desk, protocol="halfcell", workspace=workspace)
         try:
-            async with app.run_test(size=SIZE, notifications=True) as pilot:
-                hand = Hand(app, pilot)
-                await hand.first_card()
-                paced = [await hand.decide() for _ in range(presses)]
-                shown = {"rss_mb": peak_memory_mb(), "audit_cards": hand.audit_cards, "pictures": len(hand.files)}
-                await hand.first_card()
-                rushed = [await hand.rush() for _ in range(presses)]
-                undone = [await hand.press("z") for _ in range(few)]
-                edited = [await hand.edit() for _ in range(few)]
-                desk.news = lambda: None  # the screen is about to go, and the deck may still have something to say
-                await pilot.pause()
+            # collected as `negwb curate` does
+            with by_hand():
+                async with app.run_test(size=SIZE, notifications=True) as pilot:
+                    hand = Hand(app, pilot)
+                    await hand.first_card()
+                    paced = [await hand.decide() for _ in range(presses)]
+                    shown = {"rss_mb": peak_memory_mb(), "audit_cards": hand.audit_cards, "pictures": len(hand.files)}
+                    await hand.first_card()
+                    rushed = [await hand.rush() for _ in range(presses)]
+                    undone = [await hand.press("z") for _ in range(few)]
+                    edited = [await hand.edit() for _ in range(few)]
+                    desk.news = lambda: None  # the screen is about to go, and the deck may still have something to say
+                    await pilot.pause()
         finally:
             desk.close()
     return {"paced": paced, "rushed": rushed, "undone": undone, "edited": edited, **shown}

@@ -313,6 +313,7 @@ def _run_app(
 ) -> int:
     from workbench.tui.actions import ActionMap  # noqa: PLC0415
     from workbench.tui.app import NegwbApp  # noqa: PLC0415 -- 0.25 s
+    from workbench.tui.collecting import by_hand  # noqa: PLC0415
     from workbench.tui.surroundings import advice, look_round  # noqa: PLC0415
     from workbench.tui.terminal import choose_protocol  # noqa: PLC0415
 
@@ -330,7 +331,8 @@ def _run_app(
         start=start,
         view=view,
     )
-    app.run()
+    with by_hand():
+        app.run()
     return int(app.return_code or ExitCode.OK)
 
 

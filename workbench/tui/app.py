@@ -127,6 +127,7 @@ class NegwbApp(HouseApp):
         if isinstance(event, events.Key | events.MouseEvent):
             self.desk.attention.stir()
         if isinstance(event, events.Key) and not event.is_forwarded and (cards := self._cards) is not None:
+            self._collector.hear()
             self.app_focus = True
             cards.hear_key(event.key)
             await self._check_bindings(event.key, priority=True) or await self._check_bindings(event.key)

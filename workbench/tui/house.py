@@ -15,6 +15,7 @@ from textual.screen import Screen
 
 from workbench.errors import ExitCode
 from workbench.tui.actions import Action, ActionMap
+from workbench.tui.collecting import QUIET_SECONDS, Collector
 from workbench.tui.screens.too_small import TooSmallScreen, too_small
 from workbench.tui.themes import DARK, LIGHT, THEMES
 
@@ -31,15 +32,23 @@ class HouseApp(App[int]):
         for own in THEMES:
             self.register_theme(own)
         self.theme = theme
+        self._collector = Collector()
 
     def on_mount(self) -> None:
         """Listen to whoever wants us to end."""
+        self.set_interval(QUIET_SECONDS, self._collector.tick)
         if not self.is_headless:
             loop = asyncio.get_running_loop()
             for number in (signal.SIGTERM, signal.SIGHUP):
                 loop.add_signal_handler(number, self._end_for, number)
             if _has_terminal():
                 self.set_interval(_TERMINAL_CHECK_SECONDS, self._end_without_terminal)
+
+    async def on_event(self, event: events.Event) -> None:
+        """As ever; what a person does is noted."""
+        if isinstance(event, events.InputEvent):
+            self._collector.hear()
+        await super().on_event(event)
 
     def on_resize(self, event: events.Resize) -> None:
         """Say so where there is no room to work."""

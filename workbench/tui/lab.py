@@ -105,11 +105,13 @@ def run_lab(workspace: Workspace, start: Page = "runs", *, images: str | None = 
     `base` is the model that the report compares with, by name or the beginning of its hash.
     """
     from workbench.settings import read_settings  # noqa: PLC0415
+    from workbench.tui.collecting import by_hand  # noqa: PLC0415
     from workbench.tui.terminal import choose_protocol  # noqa: PLC0415
     from workbench.tui.themes import known  # noqa: PLC0415
 
     told = read_settings(workspace.settings).curate
     theme = told.theme if told.theme in known() else DARK.name
     app = LabApp(workspace, start=start, theme=theme, protocol=choose_protocol(images or told.images), base=base)
-    app.run()
+    with by_hand():
+        app.run()
     return int(app.return_code or ExitCode.OK)

@@ -152,9 +152,11 @@ class CurateScreen(Screen[None]):
         self._ask(False)
 
     async def action_reject(self, reason: str) -> None:
-        """The second half."""
-        self._ask(False)
-        await self._decide(Kind.REJECT, Reason(reason))
+        """The second half. The question goes with the card that it was about, so that one frame shows both gone."""
+        try:
+            await self._decide(Kind.REJECT, Reason(reason))
+        finally:
+            self._ask(False)
 
     async def _decide(self, kind: Kind, reason: Reason | None = None) -> None:
         ready = self.shown
