@@ -111,10 +111,9 @@ _OTHERS = text("""
 _OBJECTS = text(
     "SELECT category, count AS number FROM image_object WHERE image_id = :image ORDER BY number DESC, category"
 )
-_NOTES = text("""
+_NOTES = text(f"""
     SELECT note FROM event n WHERE candidate_id = :id AND kind = 'note' AND (:actor IS NULL OR actor = :actor)
-    AND NOT EXISTS (SELECT 1 FROM event u WHERE u.undo_of = n.seq
-                    AND NOT EXISTS (SELECT 1 FROM event r WHERE r.undo_of = u.seq)) ORDER BY seq
+    AND NOT {history.undone("n")} ORDER BY seq
 """)
 
 

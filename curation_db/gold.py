@@ -17,18 +17,15 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
 
+from curation_db.history import UNDONE
 from curation_db.intervals import Interval, wilson
 from curation_db.words import Kind, Reason
 
 ANSWERS = frozenset({Kind.ACCEPT, Kind.REJECT})
 _KNOWN = text("SELECT answer, reason FROM gold WHERE candidate_id = :id")
-_STANDS = """
-    NOT EXISTS (SELECT 1 FROM event u WHERE u.undo_of = e.seq
-                AND NOT EXISTS (SELECT 1 FROM event r WHERE r.undo_of = u.seq))
-"""
 _ANSWERED = text(f"""
     SELECT 1 FROM event e WHERE e.candidate_id = :id AND e.actor = :actor AND e.gold
-    AND e.kind IN ('accept', 'reject') AND {_STANDS} LIMIT 1
+    AND e.kind IN ('accept', 'reject') AND NOT {UNDONE} LIMIT 1
 """)
 _FIRST = text("""
     SELECT e.actor, k.answer, e.kind, count(*) AS n FROM event e JOIN gold k ON k.candidate_id = e.candidate_id

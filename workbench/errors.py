@@ -2,7 +2,6 @@
 
     NegwbError
     ├── UsageError      2  the call or the settings are off
-    ├── DataError       1  some rows of the input were refused
     └── NothingToDo     5  no data, or all of it is done
 
 Errors of the record (`curation_db.errors`) end with exit code 3; anything else is a bug of ours and ends with 1.
@@ -43,10 +42,6 @@ class UsageError(NegwbError):
     """The call or the settings are off."""
 
     exit_code = ExitCode.USAGE
-
-
-class DataError(NegwbError):
-    """The input is not what it should be."""
 
 
 class NothingToDo(NegwbError):

@@ -307,8 +307,8 @@ def test_a_record_from_before_is_brought_up_with_what_it_holds(tmp_path: Path) -
         old.execute("INSERT INTO image(id, source_id, key) VALUES (1, 1, '1')")
         old.execute(
             """INSERT INTO candidate(id, source_id, key, image_id, text, raw_sha256, pipeline, negation_type,
-               generator, tokens, overlap, stratum, audit, audit_rate, created_at, since)
-               VALUES (1, 1, 'x', 1, 'no hat', x'00', 'P1', 'absence', 'x', 4, '1', 'x', 0, 0, 'x', 0)"""
+               generator, tokens, overlap, stratum, audit, audit_rate, created_at)
+               VALUES (1, 1, 'x', 1, 'no hat', x'00', 'P1', 'absence', 'x', 4, '1', 'x', 0, 0, 'x')"""
         )
         old.execute(
             """INSERT INTO event(seq, uid, act, candidate_id, actor, role, session, stream, blind, kind, late, at)

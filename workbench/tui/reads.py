@@ -11,23 +11,19 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection, bindparam, text
 
-from curation_db.history import Past, decisions_before
+from curation_db.history import UNDONE, Past, decisions_before
 from curation_db.words import Kind, State
 
 SETTLED = frozenset({State.ACCEPTED, State.REJECTED, State.CONTESTED})
 """States in which nobody is asked any more."""
 _LOOK_BACK_PAGE = 8
-_STANDS = """
-    NOT EXISTS (SELECT 1 FROM event u WHERE u.undo_of = e.seq
-                AND NOT EXISTS (SELECT 1 FROM event r WHERE r.undo_of = u.seq))
-"""
 _STATES = text("SELECT state, count(*) FROM candidate_state GROUP BY state")
 _UNSETTLED_GOLD = text("""
     SELECT s.state, count(*) FROM gold k JOIN candidate_state s ON s.candidate_id = k.candidate_id
     WHERE s.state IN ('open', 'needs_more', 'unsure') GROUP BY s.state
 """)
 _OWN_EDIT = text(f"""
-    SELECT child_id FROM event e WHERE candidate_id = :id AND kind = 'edit' AND actor = :actor AND {_STANDS}
+    SELECT child_id FROM event e WHERE candidate_id = :id AND kind = 'edit' AND actor = :actor AND NOT {UNDONE}
 """)
 
 
@@ -105,7 +101,7 @@ def standing_decision(connection: Connection, actor: str, candidate_id: int) -> 
         text(f"""SELECT max(seq) FROM event e
                  WHERE candidate_id IN (:id, (SELECT parent_id FROM candidate WHERE id = :id))
                  AND (candidate_id = :id OR child_id = :id) AND actor = :actor AND uid = act
-                 AND kind IN ('accept', 'reject', 'unsure', 'skip', 'edit', 'flip') AND {_STANDS}"""),
+                 AND kind IN ('accept', 'reject', 'unsure', 'skip', 'edit', 'flip') AND NOT {UNDONE}"""),
         {"id": candidate_id, "actor": actor},
     ).scalar()
     found = decisions_before(connection, actor, row + 1, 1) if row is not None else []
@@ -124,7 +120,7 @@ def sitting_counts(connection: Connection, actor: str, session: str) -> dict[Kin
     """The decisions of this session that stand, by kind."""
     rows = connection.execute(
         text(f"""SELECT kind, count(*) FROM event e WHERE actor = :actor AND session = :session AND uid = act
-                 AND kind IN ('accept', 'reject', 'unsure', 'skip', 'edit') AND {_STANDS} GROUP BY kind"""),
+                 AND kind IN ('accept', 'reject', 'unsure', 'skip', 'edit') AND NOT {UNDONE} GROUP BY kind"""),
         {"actor": actor, "session": session},
     )
     return {Kind(kind): number for kind, number in rows}

@@ -44,7 +44,6 @@ def upgrade() -> None:
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("name", sa.String(), nullable=False),
         sa.Column("licenses", sa.String(), nullable=True),
-        sa.Column("licenses_since", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("name"),
     )
@@ -58,7 +57,6 @@ def upgrade() -> None:
         sa.Column("height", sa.Integer(), nullable=True),
         sa.Column("content_sha256", sa.LargeBinary(length=32), nullable=True),
         sa.Column("extra", sa.String(), nullable=True),
-        sa.Column("completed", sa.String(), nullable=True),
         sa.ForeignKeyConstraint(
             ["source_id"],
             ["source.id"],
@@ -142,9 +140,9 @@ def upgrade() -> None:
         sa.Column("audit_rate", sa.Float(), nullable=False),
         sa.Column("extra", sa.String(), nullable=True),
         sa.Column("created_at", sa.String(), nullable=False),
-        sa.Column("since", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.CheckConstraint(
-            "negation_type IN ('absence', 'action', 'attribute', 'relation', 'other')", name="negation_type_known"
+            "negation_type IN ('absence', 'action', 'attribute', 'relation', 'other')",
+            name="negation_type_known",
         ),
         sa.ForeignKeyConstraint(
             ["caption_id"],

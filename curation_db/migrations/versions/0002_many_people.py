@@ -1,4 +1,4 @@
-"""For many people at work: known answers, why people disagreed, bulk acts that are walked along by their first event."""
+"""For many people at work: known answers, why people disagreed, what views filter by; and since when rows show."""
 
 from __future__ import annotations
 
@@ -31,7 +31,10 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("candidate_id"),
     )
-    # a plain ADD COLUMN: the million events that may be there are not rewritten
+    # plain ADD COLUMNs: the million rows that may be there are not rewritten
+    op.execute("ALTER TABLE source ADD COLUMN licenses_since INTEGER DEFAULT 0 NOT NULL")
+    op.execute("ALTER TABLE image ADD COLUMN completed VARCHAR")
+    op.execute("ALTER TABLE candidate ADD COLUMN since INTEGER DEFAULT 0 NOT NULL")
     op.execute("ALTER TABLE event ADD COLUMN gold BOOLEAN DEFAULT 0 NOT NULL")
     op.execute(
         "ALTER TABLE event ADD COLUMN cause VARCHAR CONSTRAINT cause_known CHECK (cause IS NULL OR kind = 'adjudicate' AND cause IN ('ambiguous_text', 'guideline_gap', 'annotator_slip', 'edge_case', 'subjective', 'other'))"
