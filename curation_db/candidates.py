@@ -29,7 +29,7 @@ _COLUMNS = (
 )  # fmt: skip
 _VERDICT_COLUMNS = (
     "candidate_id", "judge", "model", "prompt_version", "question", "p", "label_mass", "raw_text", "latency_ms",
-    "simulated", "created_at",
+    "simulated", "created_at", "method", "prior", "seed",
 )  # fmt: skip
 
 
@@ -68,6 +68,9 @@ class Opinion:
     raw_text: str = ""
     latency_ms: float | None = None
     simulated: bool = False
+    method: str | None = None
+    prior: float | None = None
+    seed: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +168,7 @@ def insert_verdicts(connection: Connection, opinions: Iterable[Opinion]) -> int:
     told = list(opinions)
     rows = [
         (o.candidate_id, o.judge, o.model, o.prompt_version, str(o.question), o.p, o.label_mass, clean(o.raw_text),
-         o.latency_ms, o.simulated, now)
+         o.latency_ms, o.simulated, now, o.method, o.prior, o.seed)
         for o in told
     ]  # fmt: skip
     stored = dialect.insert_many(connection, "verdict", _VERDICT_COLUMNS, rows)

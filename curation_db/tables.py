@@ -16,6 +16,7 @@ from sqlalchemy import Boolean, CheckConstraint, Column, Float, Index, Integer, 
 from sqlalchemy import text as sql_text
 from sqlmodel import Field, SQLModel
 
+import curation_db.generation_tables  # noqa: F401 -- its tables belong to the schema
 from curation_db.dialect import BEGINNING, SAYS
 from curation_db.words import Cause, Kind, NegationType, Question, Reason, Role, State, Stream
 
@@ -175,6 +176,11 @@ class Verdict(SQLModel, table=True):
     latency_ms: float | None = None
     simulated: bool = False
     created_at: str
+    method: str | None = None
+    """Where p came from (`generation_words.Method`)."""
+    prior: float | None = None
+    """What it says of a blank picture: the answer without looking."""
+    seed: int | None = None
 
 
 class Annotator(SQLModel, table=True):

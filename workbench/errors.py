@@ -23,7 +23,7 @@ class ExitCode(IntEnum):
     NETWORK = 4
     NOTHING_TO_DO = 5
     FAILED = 6
-    """A training or a benchmark failed."""
+    """A training or a benchmark failed; a generation reached its budget."""
     INTERRUPTED = 130
 
 
