@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shlex
-import stat
-import tempfile
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -14,7 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import UsageError
-from workbench.toml_edit import folder_line, value_line, with_folder, with_value
+from workbench.toml_edit import folder_line, value_line
 
 if TYPE_CHECKING:
     from curation_db.lint import LintSettings
@@ -94,8 +91,6 @@ class CurateSettings:
     """The program that shows a picture outside the terminal, with its arguments; empty: what the system has."""
 
 
-CHANGEABLE = ("theme", "images", "order")
-"""Settings of [curate] that the app itself changes."""
 DEFAULT_TARGETS: Mapping[str, Any] = MappingProxyType({"cue": "negrefcocog", "position": "negrefcocog"})
 _TABLES = ("pictures", "curate", "lint", "progress", "browse", "train")
 _CHOICES = {"images": ("auto", "kitty", "sixel", "halfcell", "none")}
@@ -128,10 +123,10 @@ def read_settings(path: Path) -> Settings:
     Raises:
         UsageError: not readable as TOML, an unknown name, or a value of the wrong kind.
     """
-    return _parse(_read(path), path)
+    return parse(read_text(path), path)
 
 
-def _read(path: Path) -> str:
+def read_text(path: Path) -> str:
     """The file's text with the line ends that it has."""
     try:
         return path.read_bytes().decode("utf-8")
@@ -141,7 +136,7 @@ def _read(path: Path) -> str:
         raise UsageError(f"{path}: {error}", hint=_MEND) from error
 
 
-def _parse(text: str, path: Path) -> Settings:
+def parse(text: str, path: Path) -> Settings:
     try:
         told = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # beside TOML's own: a number of 5,000 digits, brackets without end
@@ -190,7 +185,7 @@ def _curate(told: Any, path: Path) -> CurateSettings:
     for name, value in table.items():
         if name not in known:
             raise UsageError(f"{path}: [curate] has no setting {name!r}", hint=f"known: {', '.join(sorted(known))}")
-        _check(name, value, path)
+        check(name, value, path)
     return CurateSettings(**table)
 
 
@@ -244,7 +239,7 @@ def _train(told: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
     return recipe
 
 
-def _check(name: str, value: Any, path: Path) -> None:
+def check(name: str, value: Any, path: Path) -> None:
     kind = type(getattr(CurateSettings(), name))
     if not (type(value) is kind or (kind is float and type(value) is int)):
         raise UsageError(f"{path}: [curate] {name} = {value!r}", hint=f"what is expected: {_KINDS[kind]}")
@@ -313,90 +308,3 @@ def _check_keys(keys: Mapping[str, Any], path: Path) -> None:
             ActionMap(keys)
         except UsageError as error:
             raise UsageError(f"{path}: {error.message}", hint=error.hint) from error
-
-
-def add_picture_folder(path: Path, source: str, folder: str) -> None:
-    """Add a picture folder of `source` to the settings file; every byte that the person wrote stays as it is.
-
-    Raises:
-        UsageError: the file is off, cannot be written, or has no place where the folder can be put in without
-            changing what is there; the hint is the line to add by hand. The file is as it was.
-    """
-    text = _read(path)
-    known = _parse(text, path).pictures.get(source, ())
-    if folder in known:
-        return
-    if not _is_unicode(source + folder):
-        hint = "TOML is UTF-8: rename it, or give a link to it that has another name"
-        raise UsageError(f"{path} cannot name the folder {folder!r} of {source!r}", hint=hint)
-    hint = f"write it there by hand, in [pictures]: {folder_line(source, [*known, folder])}"
-    changed = with_folder(text, source, folder)
-    if changed is None:
-        raise UsageError(f"{path}: no safe place for one more picture folder", hint=hint)
-    _replace(path, changed, hint)
-
-
-def change_setting(path: Path, name: str, value: str) -> None:
-    """Write one of `CHANGEABLE` into the settings file; everything else that stands there stays as it is.
-
-    Raises:
-        UsageError: the file is off or cannot be written, the value is none, or it has no place where it can be put
-            without rewriting what is there; the hint is the line to write by hand. The file is as it was.
-    """
-    if name not in CHANGEABLE:
-        raise UsageError(f"{name} is not changed here", hint=f"write it into {path}")
-    _check(name, value, path)
-    text = _read(path)
-    _parse(text, path)
-    hint = f"write it there by hand, in [curate]: {value_line(name, value)}"
-    changed = with_value(text, ("curate",), name, value)
-    if changed is None:
-        raise UsageError(f"{path}: no safe place for {name}", hint=hint)
-    _replace(path, changed, hint)
-
-
-def save_view(path: Path, name: str, line: str) -> None:
-    """Save a view of the browse room under `name`, in place of the one of that name; all else stays as it is.
-
-    Raises:
-        UsageError: as for `add_picture_folder`.
-    """
-    hint = f"write it there by hand, in [browse.views]: {value_line(name, line)}"
-    text = _read(path)
-    _parse(text, path)
-    changed = with_value(text, ("browse", "views"), name, line)
-    if changed is None:
-        raise UsageError(f"{path}: no safe place for a view", hint=hint)
-    _replace(path, changed, hint)
-
-
-def _replace(path: Path, content: str, hint: str) -> None:
-    try:
-        replace_file(path, content)
-    except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror or error}", hint=hint) from error
-
-
-def _is_unicode(name: str) -> bool:
-    """Whether it has no bytes in it that are no text: a folder may, a settings file may not."""
-    return not any("\ud800" <= letter <= "\udfff" for letter in name)
-
-
-def replace_file(path: Path, content: str) -> None:
-    """Write `content` to `path` so that a crash leaves the old file or the new one, never a half.
-
-    A file that is there keeps its permissions, and a link goes on leading to it.
-    """
-    path = Path(os.path.realpath(path))
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(content)
-            file.flush()
-            if path.exists():
-                os.chmod(temporary, stat.S_IMODE(path.stat().st_mode))
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

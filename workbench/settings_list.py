@@ -8,7 +8,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from workbench.settings import CHANGEABLE, CurateSettings, Settings, read_settings
+from workbench.settings import CurateSettings, Settings, read_settings
+from workbench.settings_edit import CHANGEABLE
 from workbench.toml_edit import line_of
 
 if TYPE_CHECKING:

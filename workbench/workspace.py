@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from workbench.errors import NegwbError, UsageError
+from workbench.files import replace_file
 from workbench.guidelines import shipped_guidelines
 from workbench.paths import Workspace
-from workbench.settings import TEMPLATE, replace_file
+from workbench.settings import TEMPLATE
 
 
 def create_workspace(folder: Path) -> Workspace:

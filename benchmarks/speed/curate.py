@@ -25,7 +25,7 @@ from curation_db.review import Reviewer
 from curation_db.store import open_store
 from curation_db.words import Kind
 from workbench.paths import Workspace
-from workbench.settings import add_picture_folder
+from workbench.settings_edit import add_picture_folder
 from workbench.workspace import create_workspace
 
 PRESSES = 300

@@ -27,7 +27,7 @@ from sqlalchemy import text
 from curation_db.candidates import Draft, Intake, Opinion, insert_candidates, insert_verdicts
 from curation_db.store import open_store
 from curation_db.words import Question
-from workbench.settings import add_picture_folder
+from workbench.settings_edit import add_picture_folder
 from workbench.workspace import create_workspace
 
 MARK = b"quokka"

@@ -21,7 +21,7 @@ from curation_db.words import Kind
 from workbench import machine
 from workbench.cli import app
 from workbench.paths import Workspace
-from workbench.settings import add_picture_folder
+from workbench.settings_edit import add_picture_folder
 from workbench.tui.surroundings import look_round, reason
 from workbench.workspace import create_workspace
 

@@ -15,8 +15,8 @@ from curation_db.store import open_store
 from curation_db.words import Kind, Reason, Role
 from workbench.cli import app
 from workbench.errors import NothingToDo, UsageError
+from workbench.files import replace_file
 from workbench.paths import Workspace
-from workbench.settings import replace_file
 from workbench.workspace import create_workspace
 
 ROWS = (

@@ -17,8 +17,9 @@ from curation_db.store import open_store
 from curation_db.words import Kind
 from workbench.cli import app
 from workbench.errors import UsageError
+from workbench.files import replace_file
 from workbench.paths import Workspace
-from workbench.settings import read_settings, replace_file
+from workbench.settings import read_settings
 from workbench.workspace import create_workspace
 
 ROWS = """image,caption,candidate,concept

@@ -10,19 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from workbench import settings as settings_module
 from workbench.errors import UsageError
 from workbench.paths import find_workspace
 from workbench.pictures import PictureFolders
-from workbench.settings import (
-    TEMPLATE,
-    CurateSettings,
-    Settings,
-    add_picture_folder,
-    change_setting,
-    read_settings,
-    save_view,
-)
+from workbench.settings import TEMPLATE, CurateSettings, Settings, read_settings
+from workbench.settings_edit import add_picture_folder, change_setting, save_view
 from workbench.workspace import create_workspace
 
 
@@ -163,7 +155,7 @@ def test_a_settings_file_that_cannot_be_written_is_told(file: Path, monkeypatch:
     def no_room(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(settings_module, "replace_file", no_room)
+    monkeypatch.setattr("workbench.settings_edit.replace_file", no_room)
     with pytest.raises(UsageError, match=r"cannot write .*No space left") as told:
         add_picture_folder(file, "coco", "x")
     assert told.value.hint.endswith('coco = ["x"]')

@@ -20,7 +20,7 @@ from workbench.commands import status as status_module
 from workbench.commands import tables
 from workbench.commands.export import freeze_set
 from workbench.commands.status import gather
-from workbench.settings import add_picture_folder
+from workbench.settings_edit import add_picture_folder
 from workbench.workspace import create_workspace
 
 NASTY = "[bold]ana[/] \x1b[31m\u202e"

@@ -189,7 +189,8 @@ def _pictures(workspace: Workspace, plan: Plan, settings: Settings, folder: Path
     """How pictures are looked for; a folder that was told is remembered first."""
     from curation_db.importing.sightings import NO_PICTURES, Pictures  # noqa: PLC0415
     from workbench.pictures import PictureFolders  # noqa: PLC0415
-    from workbench.settings import add_picture_folder, read_settings  # noqa: PLC0415
+    from workbench.settings import read_settings  # noqa: PLC0415
+    from workbench.settings_edit import add_picture_folder  # noqa: PLC0415
 
     if folder is not None:
         add_picture_folder(workspace.settings, plan.source, _as_written(folder, workspace.root))

@@ -28,8 +28,10 @@ from workbench.demo.finetune_recipe import PICTURES as POOL
 from workbench.demo.finetune_recipe import make_pool, recipe_as_toml
 from workbench.demo.truth import right_decision
 from workbench.errors import UsageError
+from workbench.files import replace_file
 from workbench.paths import Workspace
-from workbench.settings import add_picture_folder, read_settings, replace_file
+from workbench.settings import read_settings
+from workbench.settings_edit import add_picture_folder
 from workbench.workspace import create_workspace
 
 SOURCE = "demo"

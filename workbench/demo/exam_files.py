@@ -13,7 +13,7 @@ from typing import Any
 
 from workbench.demo.draw import pixel_box
 from workbench.demo.exam import RETRIEVAL, TEST, Question, draw_exam, make_gallery, make_questions
-from workbench.settings import replace_file
+from workbench.files import replace_file
 
 NEGREF, AFFIRM, FIND = "demo-negref", "demo-affirm", "demo-retrieval"
 TASKS = (NEGREF, AFFIRM, FIND)

@@ -169,7 +169,7 @@ class NegwbApp(HouseApp):
     def action_keep_theme(self) -> None:
         """Write the theme that shows into negwb.toml."""
         from workbench.errors import UsageError  # noqa: PLC0415 -- only when asked for
-        from workbench.settings import change_setting  # noqa: PLC0415
+        from workbench.settings_edit import change_setting  # noqa: PLC0415
 
         if self._workspace is None:
             self.notify("there is no workspace here", severity="warning", markup=False)

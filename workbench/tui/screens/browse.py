@@ -258,7 +258,7 @@ class BrowseScreen(RoomScreen):
 
     def action_save_view(self) -> None:
         """Give this one a name."""
-        from workbench.settings import save_view  # noqa: PLC0415 -- only when opened
+        from workbench.settings_edit import save_view  # noqa: PLC0415 -- only when opened
         from workbench.tui.screens.modals.views import SaveViewModal  # noqa: PLC0415
 
         line = str(self.view)

@@ -15,7 +15,7 @@ from textual.widgets import Static
 
 from curation_db.text import display_text
 from workbench.errors import UsageError
-from workbench.settings import change_setting
+from workbench.settings_edit import change_setting
 from workbench.settings_list import Listed, can_change, choices, read_listed
 from workbench.tui.paint import MARK, QUIET, WARN
 from workbench.tui.rooms import Room, Rooms
