@@ -1,0 +1,139 @@
+"""What was asked of models and what they said: the memory that lets a run go on and never pay twice.
+
+An answer is found by its key, which is made of all that decides it. What failed is kept too, and asked again when its
+item is tried again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, text
+
+from curation_db.generation_words import AnswerStatus, Method, Stage
+from curation_db.identity import utc_now
+from curation_db.text import clean
+
+_TEXT_LIMIT = 20_000
+"""Characters that are kept of what a model said."""
+_DETAIL_LIMIT = 500
+_COLUMNS = (
+    "key", "run_id", "stage", "engine", "model", "prompt", "image_id", "subject", "seed", "status", "text", "p",
+    "label_mass", "method", "prompt_tokens", "completion_tokens", "cost", "latency_ms", "error", "detail", "tries",
+    "simulated", "created_at",
+)  # fmt: skip
+_STORE = f"""
+    INSERT INTO generation_answer({", ".join(_COLUMNS)}) VALUES ({", ".join("?" * len(_COLUMNS))})
+    ON CONFLICT(key) DO UPDATE SET {", ".join(f"{c} = excluded.{c}" for c in _COLUMNS if c not in ("key", "tries"))},
+        tries = generation_answer.tries + excluded.tries
+    WHERE generation_answer.status <> 'ok'
+"""
+"""An answer that stands is never replaced."""
+_RECALL = text("""
+    SELECT key, text, p, label_mass, method, prompt_tokens, completion_tokens, latency_ms
+    FROM generation_answer WHERE status = 'ok' AND key IN :keys
+""").bindparams(bindparam("keys", expanding=True))
+_PENDING = text("SELECT key FROM generation_answer WHERE status = 'pending' AND key IN :keys").bindparams(
+    bindparam("keys", expanding=True)
+)
+_ASKED = text("SELECT * FROM generation_answer WHERE key = :key")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What was asked, as the memory keeps it."""
+
+    key: bytes
+    """32 bytes; see `workbench.generation.asks.Ask.key`."""
+    stage: Stage
+    engine: str
+    model: str
+    prompt: str
+    subject: str
+    image_id: int | None = None
+    seed: int | None = None
+    simulated: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """What came back."""
+
+    text: str = ""
+    p: float | None = None
+    label_mass: float | None = None
+    method: Method | None = None
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    cost: float | None = None
+    latency_ms: float | None = None
+    tries: int = 1
+    error: str = ""
+    detail: str = ""
+
+
+def recall(connection: Connection, keys: Sequence[bytes]) -> dict[bytes, Reply]:
+    """Of these questions, those that were answered."""
+    if not keys:
+        return {}
+    return {
+        bytes(row.key): Reply(
+            text=row.text, p=row.p, label_mass=row.label_mass, method=Method(row.method) if row.method else None,
+            prompt_tokens=row.prompt_tokens, completion_tokens=row.completion_tokens, latency_ms=row.latency_ms,
+            tries=0,
+        )
+        for row in connection.execute(_RECALL, {"keys": list(keys)})
+    }  # fmt: skip
+
+
+def pending(connection: Connection, keys: Sequence[bytes]) -> set[bytes]:
+    """Of these questions, those that are in a file for a batch farm and not answered yet."""
+    return {bytes(row.key) for row in connection.execute(_PENDING, {"keys": list(keys)})} if keys else set()
+
+
+def remember(connection: Connection, run_id: int | None, told: Sequence[tuple[Question, Reply]]) -> None:
+    """Keep what came back; an answer that stands already stays."""
+    now = utc_now()
+    rows = [_row(run_id, question, reply, _status(reply), now) for question, reply in told]
+    if rows:
+        connection.exec_driver_sql(_STORE, rows)
+
+
+def note_pending(connection: Connection, run_id: int | None, questions: Sequence[Question]) -> None:
+    """Keep what goes into a file for a batch farm, so that its answers find their way back."""
+    now = utc_now()
+    rows = [_row(run_id, question, Reply(tries=0), AnswerStatus.PENDING, now) for question in questions]
+    if rows:
+        connection.exec_driver_sql(_STORE, rows)
+
+
+def asked(connection: Connection, key: bytes) -> Mapping[str, Any] | None:
+    """The row of a question, answered or not; None: it was never asked here."""
+    row = connection.execute(_ASKED, {"key": key}).one_or_none()
+    return None if row is None else row._mapping
+
+
+def _status(reply: Reply) -> AnswerStatus:
+    return AnswerStatus.FAILED if reply.error else AnswerStatus.OK
+
+
+def _row(run_id: int | None, question: Question, reply: Reply, status: AnswerStatus, now: str) -> tuple[Any, ...]:
+    return (
+        question.key, run_id, str(question.stage), question.engine, clean(question.model), question.prompt,
+        question.image_id, clean(question.subject)[:_TEXT_LIMIT], question.seed, str(status),
+        clean(reply.text[:_TEXT_LIMIT]), reply.p, reply.label_mass, reply.method and str(reply.method),
+        reply.prompt_tokens, reply.completion_tokens, reply.cost, reply.latency_ms, reply.error or None,
+        clean(reply.detail)[:_DETAIL_LIMIT] or None, reply.tries, question.simulated, now,
+    )  # fmt: skip
+
+
+def keep_prompt(connection: Connection, version: str, content: Mapping[str, Any]) -> None:
+    """Keep a prompt set as it is, under its version: the file may change or go."""
+    connection.execute(
+        text("""INSERT INTO prompt_text(version, content, created_at) VALUES (:version, :content, :now)
+                ON CONFLICT(version) DO NOTHING"""),
+        {"version": version, "content": json.dumps(content, ensure_ascii=False), "now": utc_now()},
+    )
