@@ -113,7 +113,7 @@ def note_pending(connection: Connection, run_id: int | None, questions: Sequence
 def asked(connection: Connection, key: bytes) -> Mapping[str, Any] | None:
     """The row of a question, answered or not; None: it was never asked here."""
     row = connection.execute(_ASKED, {"key": key}).one_or_none()
-    return None if row is None else row._mapping
+    return None if row is None else dict(row._mapping)
 
 
 def _status(reply: Reply) -> AnswerStatus:

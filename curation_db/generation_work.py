@@ -5,7 +5,7 @@ An item is a caption (P1) or a question that people answered with no (P2), under
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -21,8 +21,8 @@ _WAITING = {
         FROM caption i WHERE i.image_id > :after AND NOT EXISTS (SELECT 1 FROM generation_item g
             WHERE g.recipe = :recipe AND g.item = 'caption/' || i.id AND g.status IN :done)""",
     "question": """
-        FROM visual_question i WHERE i.image_id > :after AND EXISTS (SELECT 1 FROM caption c WHERE c.image_id = i.image_id)
-          AND NOT EXISTS (SELECT 1 FROM generation_item g
+        FROM visual_question i WHERE i.image_id > :after
+          AND EXISTS (SELECT 1 FROM caption c WHERE c.image_id = i.image_id) AND NOT EXISTS (SELECT 1 FROM generation_item g
             WHERE g.recipe = :recipe AND g.item = 'question/' || i.id AND g.status IN :done)""",
 }
 """Items that are not done, by their kind."""
@@ -44,7 +44,8 @@ _DONE = text(
     "SELECT item FROM generation_item WHERE recipe = :recipe AND item IN :items AND status IN :done"
 ).bindparams(bindparam("items", expanding=True), bindparam("done", expanding=True))
 _FINISH = """
-    INSERT INTO generation_item(recipe, item, run_id, image_id, status, reason, detail, candidate_id, attempts, created_at)
+    INSERT INTO generation_item
+        (recipe, item, run_id, image_id, status, reason, detail, candidate_id, attempts, created_at)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT(recipe, item) DO UPDATE SET run_id = excluded.run_id, status = excluded.status,
         reason = excluded.reason, detail = excluded.detail, candidate_id = excluded.candidate_id,
@@ -54,6 +55,8 @@ _FINISH = """
 _ALL: tuple[str, ...] = tuple(map(str, ItemStatus))
 _RETRYING = tuple(str(status) for status in ItemStatus if status is not ItemStatus.FAILED)
 _DETAIL_LIMIT = 500
+Categories = dict[int, frozenset[str]]
+"""By source: all that its annotations look for."""
 
 
 @dataclass(slots=True)
@@ -103,17 +106,17 @@ class Scope:
         sql = self._statement("SELECT count(*)")
         return int(connection.execute(sql, {**self._values, "after": 0}).scalar_one())
 
-    def page(self, connection: Connection, after: int, pictures: int) -> list[Material]:
+    def page(self, connection: Connection, after: int, pictures: int, known: Categories) -> list[Material]:
         """The next pictures (by id, beyond `after`) that have items not done; at most `pictures`, none: the end."""
         sql = self._statement("SELECT DISTINCT i.image_id", "ORDER BY i.image_id LIMIT :most")
         ids = list(connection.execute(sql, {**self._values, "after": after, "most": pictures}).scalars())
-        found = materials(connection, ids)
+        found = materials(connection, ids, known)
         _mark_waiting(connection, found, self)
         return found
 
 
-def materials(connection: Connection, image_ids: Sequence[int]) -> list[Material]:
-    """These pictures with all that is known of them."""
+def materials(connection: Connection, image_ids: Sequence[int], known: Categories) -> list[Material]:
+    """These pictures with all that is known of them; what is learned of sources is kept in `known`."""
     if not image_ids:
         return []
     found = {
@@ -126,19 +129,18 @@ def materials(connection: Connection, image_ids: Sequence[int]) -> list[Material
         found[row.image_id].questions.append(row)
     for row in connection.execute(_OBJECTS, {"images": list(found)}):
         found[row.image_id].objects[row.category] = row.n
-    known = _categories(connection, {material.source_id for material in found.values()})
     for material in found.values():
+        if material.source_id not in known:
+            known[material.source_id] = _categories(connection, material.source_id)
         material.categories = known[material.source_id]
     return list(found.values())
 
 
-def _categories(connection: Connection, sources: Iterable[int]) -> dict[int, frozenset[str]]:
-    told: dict[int, frozenset[str]] = {}
-    for source in sources:
-        sql = text("""SELECT DISTINCT o.category FROM image_object o JOIN image m ON m.id = o.image_id
-                      WHERE m.source_id = :source LIMIT 5000""")
-        told[source] = frozenset(connection.execute(sql, {"source": source}).scalars())
-    return told
+def _categories(connection: Connection, source: int) -> frozenset[str]:
+    """A look at every annotated object of the source."""
+    sql = text("""SELECT DISTINCT o.category FROM image_object o JOIN image m ON m.id = o.image_id
+                  WHERE m.source_id = :source LIMIT 5000""")
+    return frozenset(connection.execute(sql, {"source": source}).scalars())
 
 
 def _mark_waiting(connection: Connection, found: Collection[Material], scope: Scope) -> None:

@@ -92,7 +92,7 @@ def _table(told: Any, name: str, where: str) -> dict[str, Any]:
 
 
 def _checked(told: Mapping[str, Any], where: str) -> dict[str, Any]:
-    checked = {}
+    checked: dict[str, Any] = {}
     for name, value in told.items():
         if name not in _FIELDS:
             raise UsageError(f"{where} has no setting {name!r}", hint=f"known: {', '.join(_FIELDS)}")
@@ -146,7 +146,7 @@ def engine_settings(name: str, told: Any, where: str) -> EngineSettings:
         if key not in _ENGINE_FIELDS:
             raise UsageError(
                 f"{where} has no setting {key!r}",
-                hint=f"known: {', '.join(_ENGINE_FIELDS)}; whatever else a request is to hold: [engines.{name}.options]",
+                hint=f"known: {', '.join(_ENGINE_FIELDS)}; further fields of requests: [engines.{name}.options]",
             )
         if key == "options":
             checked[key] = _table(value, f"{where}.options", where)
