@@ -22,7 +22,8 @@ _WAITING = {
             WHERE g.recipe = :recipe AND g.item = 'caption/' || i.id AND g.status IN :done)""",
     "question": """
         FROM visual_question i WHERE i.image_id > :after
-          AND EXISTS (SELECT 1 FROM caption c WHERE c.image_id = i.image_id) AND NOT EXISTS (SELECT 1 FROM generation_item g
+          AND EXISTS (SELECT 1 FROM caption c WHERE c.image_id = i.image_id)
+          AND NOT EXISTS (SELECT 1 FROM generation_item g
             WHERE g.recipe = :recipe AND g.item = 'question/' || i.id AND g.status IN :done)""",
 }
 """Items that are not done, by their kind."""

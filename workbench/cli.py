@@ -25,6 +25,7 @@ class _InOrder(TyperGroup):
         "demo",
         "init",
         "import",
+        "generate",
         "curate",
         "browse",
         "adjudicate",
@@ -93,6 +94,7 @@ def _register() -> None:
         demo,
         doctor,
         export,
+        generate,
         gold,
         history,
         imports,
@@ -106,7 +108,7 @@ def _register() -> None:
     )
 
     for module in (
-        demo, init, imports, curate, browse, adjudicate, history, serve, lint, gold, export, train, bench, report,
+        demo, init, imports, generate, curate, browse, adjudicate, history, serve, lint, gold, export, train, bench, report,
         status, progress_report, backup, doctor,
     ):  # fmt: skip
         module.register(app)

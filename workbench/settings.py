@@ -15,6 +15,7 @@ from workbench.toml_edit import folder_line, value_line
 
 if TYPE_CHECKING:
     from curation_db.lint import LintSettings
+    from workbench.generation.settings import GenerateSettings
 
 TEMPLATE = """\
 # A workspace of negwb. Every setting is optional; what stands here is its default.
@@ -57,6 +58,21 @@ position = "negrefcocog"
 # Views saved in the browse room (W), as lines that can be typed there:
 # doubtful = "is:conflict state:open sort:conflict"
 
+[generate]
+# Who proposes captions and who judges them, by the names of engines below:
+# proposer = "llama"
+# judges = ["llava", "annotations"]   # "annotations": objects and sibling captions in the record
+# rule = "mean"               # when judges call a concept present: mean, any, all, official (the published rule)
+# mix = "balanced"            # cues and positions that are asked for: balanced, negrefcocog, free
+
+# [engines.llama]
+# kind = "openai"             # openai, transformers, clip, scripted, or a plug-in's
+# url = "http://localhost:8000/v1"
+# key_env = "MY_API_KEY"      # the environment variable with the key; keys never stand here
+# [engines.llava]
+# kind = "transformers"
+# model = "llava-hf/llava-v1.6-mistral-7b-hf"
+
 [train]
 # A recipe of your own, by the names of a run's config.json; what is not said is the published one:
 # lr = 1e-6
@@ -92,7 +108,7 @@ class CurateSettings:
 
 
 DEFAULT_TARGETS: Mapping[str, Any] = MappingProxyType({"cue": "negrefcocog", "position": "negrefcocog"})
-_TABLES = ("pictures", "curate", "lint", "progress", "browse", "train")
+_TABLES = ("pictures", "curate", "lint", "progress", "browse", "train", "generate", "engines")
 _CHOICES = {"images": ("auto", "kitty", "sixel", "halfcell", "none")}
 _SHARES = ("audit_rate", "audit_share", "gold_share")
 _OWN_THEMES = ("negwb-dark", "negwb-light")
@@ -115,6 +131,17 @@ class Settings:
     """Of `trainers.settings.TrainSettings`: the workspace's own defaults; its paths are relative to the workspace."""
     lint: LintSettings | None = None
     """Which rules of the lint are asked, and where the counted ones begin; None: as they come."""
+    generating: GenerateSettings | None = None
+    """[generate] and [engines]; None: nothing is told there."""
+
+    @property
+    def generate(self) -> GenerateSettings:
+        """[generate] and [engines], with their defaults."""
+        if self.generating is not None:
+            return self.generating
+        from workbench.generation.settings import GenerateSettings  # noqa: PLC0415 -- most commands need none
+
+        return GenerateSettings()
 
 
 def read_settings(path: Path) -> Settings:
@@ -151,6 +178,7 @@ def parse(text: str, path: Path) -> Settings:
         _views(told.get("browse", {}), path),
         _train(told, path),
         _lint(told.get("lint", {}), path),
+        _generate(told, path),
     )
 
 
@@ -200,6 +228,14 @@ def _lint(told: Any, path: Path) -> LintSettings | None:
         return lint_settings(table)
     except RecordError as error:
         raise UsageError(f"{path}: {error.message}", hint=error.hint) from error
+
+
+def _generate(told: Mapping[str, Any], path: Path) -> GenerateSettings | None:
+    if not (told.get("generate") or told.get("engines")):
+        return None
+    from workbench.generation.settings import generate_settings  # noqa: PLC0415 -- most workspaces say nothing there
+
+    return generate_settings(told.get("generate", {}), told.get("engines", {}), str(path))
 
 
 def _table(told: Any, name: str, path: Path) -> dict[str, Any]:

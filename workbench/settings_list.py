@@ -64,6 +64,21 @@ TRAIN: Final = {
     "log_every": "Steps between two lines of the run's log.",
     "checkpoint_every": "Steps between two checkpoints.",
 }
+GENERATE: Final = {
+    "proposer": "The engine that proposes concepts and rewrites captions.",
+    "judges": "The engines that judge, with :present or :acceptable where asked only that; annotations: the record.",
+    "prompts_p1": "The prompts of P1 (object absence): a set of the house, or a file.",
+    "prompts_p2": "The prompts of P2 (questions that people answered with no).",
+    "rule": "When the judges together call a concept present: mean, any, all, or official (the published rule).",
+    "threshold": "Of the mean of P(present), from which on a concept counts as present.",
+    "attempts": "Concepts that are tried for a caption until one is not in the picture.",
+    "rewrites": "Rewrites that are asked for until the checks find nothing serious.",
+    "mix": "Cues and positions that are asked for: balanced, negrefcocog, free.",
+    "unclear": "What becomes of a concept that no judge could tell: keep (a person decides) or drop.",
+    "prior": "Whether judges are also asked about a blank picture: off, store, correct.",
+    "least_label_mass": "With less probability on yes and no together, an answer is unclear.",
+    "seed": "Of everything that is drawn.",
+}
 _ORDERS: Final = {
     "conflict": "where the judges disagree",
     "threshold": "where the judges are least sure",
@@ -127,6 +142,7 @@ def listed(settings: Settings, text: str, actions: ActionMap | None = None) -> l
     rows += [_folder(source, folders, text) for source, folders in settings.pictures.items()]
     rows += _under("lint", _checks(settings.lint or DEFAULTS), _checks(DEFAULTS), LINT, text)
     rows += _under("progress.targets", settings.targets, dict(Settings().targets), TARGETS, text)
+    rows += _generating(settings, text)
     recipe = TrainSettings().to_dict()
     rows += _under("train", {**recipe, **settings.train}, recipe, TRAIN, text)
     return rows + (_keys(own.keys, actions, text) if actions is not None else [])
@@ -163,6 +179,21 @@ def _under(
                line_of(text, *top, name) if name in told else None)
         for name, meaning in says.items()
     ]  # fmt: skip
+
+
+def _generating(settings: Settings, text: str) -> list[Listed]:
+    usual = Settings().generate
+    now = {name: getattr(settings.generate, name) for name in GENERATE}
+    rows = _under("generate", now, {name: getattr(usual, name) for name in GENERATE}, GENERATE, text)
+    for name, engine in settings.generate.engines.items():
+        where = engine.url or engine.model
+        says = "An engine: what answers questions to a model."
+        rows.append(
+            Listed(
+                f"engines.{name}", f"{engine.kind} {where}".strip(), "", says, line_of(text, "engines", name, "kind")
+            )  # fmt: skip
+        )
+    return rows
 
 
 def _checks(told: LintSettings) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from workbench.commands.pairs import pairs
 from workbench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def train(
     from workbench.runs import resume as resumable  # noqa: PLC0415
 
     asked = {"epochs": epochs, "steps": steps, "batch": batch, "lr": lr, "seed": seed, "threads": threads}
-    told = {key: value for key, value in asked.items() if value is not None} | _pairs(settings or [])
+    told = {key: value for key, value in asked.items() if value is not None} | pairs(settings or [])
     workspace = find_workspace(context.obj)
     require_torch()  # before a folder is made
     if resume is not None:
@@ -91,20 +92,6 @@ def train(
             workspace, export, model=model, name=name, settings=told, device=device or "cpu", save_pth=save_pth
         )
     print_run(folder, train_run(folder), as_json=as_json)
-
-
-def _pairs(words: list[str]) -> dict[str, Any]:
-    """NAME=VALUE, each value as JSON reads it; what is no JSON is a word."""
-    told: dict[str, Any] = {}
-    for word in words:
-        name, equals, value = word.partition("=")
-        if not (name and equals):
-            raise UsageError(f"--set {word}: NAME=VALUE is expected")
-        try:
-            told[name] = json.loads(value)
-        except ValueError:
-            told[name] = value
-    return told
 
 
 def train_run(folder: Path) -> RunState:

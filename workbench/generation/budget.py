@@ -25,13 +25,20 @@ class Budget:
     requests: int = field(default=0, init=False)
     tokens: int = field(default=0, init=False)
     cost: float = field(default=0.0, init=False)
+    _closed: str = field(default="", init=False)
+
+    def close(self, why: str) -> None:
+        """Let nothing more be sent, while what is in flight comes home."""
+        self._closed = self._closed or why
 
     def take(self) -> None:
         """Count a request that is about to be sent.
 
         Raises:
-            BudgetReached: a cap is reached; nothing was counted.
+            BudgetReached: a cap is reached, or nothing more is to be sent; nothing was counted.
         """
+        if self._closed:
+            raise BudgetReached(self._closed)
         for spent, most, what in (
             (self.requests, self.max_requests, "requests"),
             (self.tokens, self.max_tokens, "tokens"),

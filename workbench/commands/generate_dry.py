@@ -1,0 +1,61 @@
+"""`negwb generate --dry-run`, printed."""
+
+from __future__ import annotations
+
+import json
+
+import typer
+
+from curation_db.store import Store
+from curation_db.text import display_text
+from workbench.commands.progress import step_bars
+from workbench.commands.tables import Listing, show
+from workbench.errors import NothingToDo
+from workbench.generation.plan import Plan
+from workbench.generation.rehearsal import Rehearsal, rehearse
+from workbench.generation.session import Options
+from workbench.generation.units import Request
+from workbench.pictures import PictureFolders
+
+
+def dry_run(store: Store, plan: Plan, options: Options, folders: PictureFolders, *, as_json: bool) -> None:
+    """Print the requests for the first picture, and an estimate for all.
+
+    Raises:
+        NothingToDo: there is none.
+    """
+    with step_bars() as tell:
+        told = rehearse(store, plan, options, folders, progress=tell)
+    if not told.sampled:
+        raise NothingToDo("nothing is left to generate from", hint="import captions first: negwb import FILE")
+    if as_json:
+        typer.echo(json.dumps(told.to_dict()))
+        return
+    for request in told.shown:
+        typer.echo(_request(request))
+    show([_estimate(told)])
+    typer.echo(
+        f"negwb: an estimate for {told.items:,} items, from {told.sampled:,} with made-up answers; tokens are CLIP's,"
+        f" which are near those of most models. Nothing was asked.",
+        err=True,
+    )
+
+
+def _request(request: Request) -> str:
+    ask = request.ask
+    head = f"{ask.stage} · {request.engine} · {ask.prompt} · temperature {ask.sampling.temperature:g}"
+    lines = [head + (f" · seed {ask.sampling.seed}" if ask.sampling.seed is not None else "")]
+    if ask.picture is not None:
+        lines.append(f"  [picture] {display_text(ask.picture.key, limit=100)}")
+    lines += [f"  {message.role}: {display_text(message.text, limit=2_000)}" for message in ask.messages]
+    return "\n".join(lines) + "\n"
+
+
+def _estimate(told: Rehearsal) -> Listing:
+    rows = [
+        (name, f"{cost.requests:,.0f}", f"{cost.remembered:,.0f}", f"{cost.prompt_tokens:,.0f}",
+         f"{cost.completion_tokens:,.0f}", "–" if cost.money is None else f"{cost.money:,.4g}")
+        for name, cost in sorted(told.costs.items())
+    ]  # fmt: skip
+    headers = ("engine", "requests", "remembered", "prompt tokens", "answer tokens", "cost")
+    return Listing("Estimate", headers, rows)

@@ -1,0 +1,181 @@
+"""The commands below `negwb generate`: what servers prove, the prompts, judging what is there, what went wrong."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from workbench.commands.pairs import pairs
+from workbench.errors import NothingToDo
+
+if TYPE_CHECKING:
+    from curation_db.generation_runs import GenerationRunRow
+
+_PROBE = """\b
+Examples:
+  negwb generate probe http://localhost:8000/v1
+  negwb generate probe llava                        an engine of negwb.toml
+  negwb generate probe http://localhost:8000/v1 --model llava --json
+
+\b
+What is proved here decides where probabilities come from: log-probabilities, else typed decisions, else samples, else
+a bare yes or no. Several servers answer 200 and ignore what they do not know, so nothing is believed.
+"""
+_JUDGE = """\b
+Examples:
+  negwb generate judge                              the judges of negwb.toml, wherever they have not judged yet
+  negwb generate judge --judge clip --limit 1000
+  negwb generate judge --judge llava:acceptable
+
+\b
+Edited captions have no verdicts of their own, and imported ones none at all: this is for them.
+"""
+
+
+def register(group: typer.Typer) -> None:
+    """Add the commands."""
+    group.command(epilog=_PROBE)(probe)
+    group.command(epilog=_JUDGE)(judge)
+    group.command()(prompts)
+    group.command()(runs)
+    group.command()(failures)
+
+
+def probe(
+    context: typer.Context,
+    endpoint: Annotated[str, typer.Argument(metavar="ENDPOINT", help="The address of a server, or an engine's name.")],
+    model: Annotated[str, typer.Option(help="Which of its models.", show_default="the only one")] = "",
+    key_env: Annotated[str, typer.Option(metavar="NAME", help="Environment variable with the API key.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Ask a server small questions, and keep which features it really honours."""
+    from workbench.commands.generate_probe import probe_endpoint  # noqa: PLC0415 -- httpx
+
+    probe_endpoint(context.obj, endpoint, model=model, key_env=key_env, as_json=as_json)
+
+
+def judge(
+    context: typer.Context,
+    judges: Annotated[
+        list[str] | None,
+        typer.Option("--judge", metavar="ENGINE[:QUESTION]", help="Who judges; several times."),
+    ] = None,
+    prompts: Annotated[str | None, typer.Option(metavar="SET", help="A prompt set or a file of one.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Any setting of [generate].")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="So many candidates now.")] = None,
+    max_requests: Annotated[int | None, typer.Option(min=1, help="Stop after so many requests.")] = None,
+    max_tokens: Annotated[int | None, typer.Option(min=1, help="... tokens, as the servers count.")] = None,
+    max_cost: Annotated[float | None, typer.Option(min=0.0, help="... money, by the engines' prices.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object about the run.")] = False,
+) -> None:
+    """Ask judges about candidates that they have not judged: imported ones, edited ones."""
+    from workbench.commands.generate_judge import judge_candidates  # noqa: PLC0415 -- httpx
+
+    judge_candidates(
+        context.obj,
+        judges or [],
+        prompts=prompts or "",
+        asked=pairs(settings or []),
+        limit=limit,
+        caps={"max_requests": max_requests, "max_tokens": max_tokens, "max_cost": max_cost},
+        quiet=quiet,
+        as_json=as_json,
+    )
+
+
+def prompts(
+    name: Annotated[str | None, typer.Argument(metavar="[SET]", help="Print this one in full.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List the prompt sets, or print one: the start of one of your own.
+
+    A file with your changes is used with --prompts FILE; its version is its name and a hash of its content.
+    """
+    from workbench.commands.tables import Listing, show  # noqa: PLC0415
+    from workbench.generation.prompt_sets import known_prompts, load_prompts  # noqa: PLC0415
+
+    if name is not None:
+        told = load_prompts(name)
+        typer.echo(json.dumps({"version": told.version, **told.content}) if as_json else told.text.rstrip())
+        return
+    sets = [load_prompts(each) for each in known_prompts()]
+    if as_json:
+        typer.echo(json.dumps([{"name": s.name, "version": s.version, "about": s.about} for s in sets]))
+        return
+    show([Listing("Prompt sets", ("version", "about"), [(s.version, s.about) for s in sets], left=2)])
+
+
+def runs(
+    context: typer.Context,
+    limit: Annotated[int, typer.Option(min=1, help="So many, newest first.")] = 20,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, one object a run.")] = False,
+) -> None:
+    """List the runs of generate: what each of them made, and how it ended."""
+    from curation_db.generation_runs import list_runs  # noqa: PLC0415
+
+    from curation_db.store import open_to_read  # noqa: PLC0415
+    from workbench.commands.tables import Listing, show  # noqa: PLC0415
+    from workbench.paths import find_workspace  # noqa: PLC0415
+
+    with open_to_read(find_workspace(context.obj).database) as store, store.read() as connection:
+        listed = list_runs(connection, limit)
+    if as_json:
+        for run in listed:
+            typer.echo(json.dumps(_told(run)))
+        return
+    if not listed:
+        raise NothingToDo("nothing was generated yet", hint="see: negwb generate --help")
+    headers = ("run", "state", "pipeline", "started", "items", "kept", "dropped", "failed", "requests", "cost")
+    show([Listing("Runs", headers, [_row(run) for run in listed], left=4)])
+
+
+def _told(run: GenerationRunRow) -> dict[str, Any]:
+    return {
+        "run": run.id, "state": "lost" if run.lost else str(run.state), "recipe": run.recipe,
+        "started_at": run.started_at, "ended_at": run.ended_at, "message": run.message, "settings": dict(run.settings),
+        **run.progress.to_dict(),
+    }  # fmt: skip
+
+
+def _row(run: GenerationRunRow) -> tuple[str, ...]:
+    told = run.progress
+    return (
+        str(run.id), "lost" if run.lost else str(run.state), str(run.settings.get("pipeline", "")),
+        run.started_at[:16].replace("T", " "), f"{told.items_done:,}", f"{told.kept:,}", f"{told.dropped:,}",
+        f"{told.failed:,}", f"{told.requests:,}", f"{told.cost:,.4g}",
+    )  # fmt: skip
+
+
+def failures(
+    context: typer.Context,
+    run: Annotated[int | None, typer.Option(help="Only of this run.", show_default="all")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="So many, newest first.")] = 50,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, one object an item.")] = False,
+) -> None:
+    """List the items of which nothing came, each with its reason.
+
+    Those that failed (failed:...) are tried again by negwb generate --retry.
+    """
+    from dataclasses import asdict  # noqa: PLC0415
+
+    from curation_db.generation_runs import failures as failed  # noqa: PLC0415
+
+    from curation_db.store import open_to_read  # noqa: PLC0415
+    from workbench.commands.tables import Listing, show  # noqa: PLC0415
+    from workbench.paths import find_workspace  # noqa: PLC0415
+
+    with open_to_read(find_workspace(context.obj).database) as store, store.read() as connection:
+        listed = failed(connection, run_id=run, limit=limit)
+    if as_json:
+        for each in listed:
+            typer.echo(json.dumps(asdict(each)))
+        return
+    if not listed:
+        raise NothingToDo("nothing failed or was dropped")
+    rows = [(each.item, each.reason or "", each.detail or "", each.file_name or "", each.text or "") for each in listed]
+    show([Listing("Nothing came of", ("item", "reason", "detail", "picture", "text"), rows, left=5)])

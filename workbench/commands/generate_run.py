@@ -1,0 +1,192 @@
+"""What `negwb generate` does once its words are read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from curation_db.candidates import Intake
+from curation_db.generation_words import GenerationState
+from curation_db.store import Store, open_store
+from workbench.commands.generate_progress import ended_lines, progress_bar
+from workbench.errors import NegwbError, NothingToDo, UsageError
+from workbench.generation.budget import Budget
+from workbench.generation.engines.protocol import MakeEngine
+from workbench.generation.engines.registry import open_engine
+from workbench.generation.feeding import Shard
+from workbench.generation.plan import Plan, make_plan
+from workbench.generation.recipe import Pipeline
+from workbench.generation.session import Ended, Options, generate
+from workbench.paths import Workspace, find_workspace
+from workbench.pictures import PictureFolders
+from workbench.settings import Settings, read_settings
+
+
+def run_with(
+    named: Path | None,
+    *,
+    asked: Mapping[str, Any],
+    plan: Mapping[str, Any],
+    options: Mapping[str, Any],
+    caps: Mapping[str, Any],
+    dry_run: bool,
+    emit: Path | None,
+    ingest: Sequence[Path],
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Do what the options of `negwb generate` ask for.
+
+    Raises:
+        NegwbError: what stopped it, or that there is nothing to do.
+    """
+    if sum((dry_run, emit is not None, bool(ingest))) > 1:
+        raise UsageError("--dry-run, --emit-requests and --ingest-responses are three different things: one at a time")
+    workspace = find_workspace(named)
+    settings = read_settings(workspace.settings)
+    folders = PictureFolders(workspace.root, settings.pictures)
+    with open_store(workspace.database) as store:
+        if ingest:
+            _ingest(store, ingest, as_json=as_json)
+            return
+        made = plan_of(settings, asked, plan)
+        chosen = _options(settings, options, caps)
+        _check_sources(store, chosen.sources)
+        if dry_run:
+            from workbench.commands.generate_dry import dry_run as show_dry  # noqa: PLC0415
+
+            show_dry(store, made, chosen, folders, as_json=as_json)
+            return
+        if emit is not None:
+            _emit(workspace, store, made, chosen, folders, emit, quiet=quiet, as_json=as_json)
+            return
+        ended = _run(workspace, store, made, chosen, folders, quiet=quiet)
+    _tell(ended, as_json=as_json)
+
+
+def plan_of(settings: Settings, asked: Mapping[str, Any], words: Mapping[str, Any]) -> Plan:
+    """The plan for the words of a command line."""
+    told = dict(words)
+    name = str(told.pop("pipeline", "P1"))
+    try:
+        pipeline = Pipeline(name.upper())
+    except ValueError:
+        raise UsageError(f"--pipeline {name}", hint="P1 (object absence) or P2 (questions answered with no)") from None
+    return make_plan(settings.generate.changed(asked, "--set"), pipeline=pipeline, **told)
+
+
+def _options(settings: Settings, told: Mapping[str, Any], caps: Mapping[str, Any]) -> Options:
+    curate = settings.curate
+    return Options(
+        sources=told["sources"],
+        limit=told["limit"],
+        shard=Shard.parse(told["shard"]),
+        retry=told["retry"],
+        budget=Budget(**caps),
+        intake=Intake(overlap=curate.overlap, audit_rate=curate.audit_rate),
+    )
+
+
+def _check_sources(store: Store, named: Sequence[str]) -> None:
+    from sqlalchemy import text  # noqa: PLC0415
+
+    with store.read() as connection:
+        known = list(connection.execute(text("SELECT name FROM source ORDER BY name")).scalars())
+    if missing := [name for name in named if name not in known]:
+        raise UsageError(f"there is no source {missing[0]!r}", hint=f"there are: {', '.join(known) or 'none'}")
+
+
+def _run(
+    workspace: Workspace,
+    store: Store,
+    plan: Plan,
+    options: Options,
+    folders: PictureFolders,
+    *,
+    quiet: bool,
+    make: MakeEngine = open_engine,
+) -> Ended:
+    bar = nullcontext((lambda progress: None, _say)) if quiet else progress_bar()
+    with bar as (tell, say):
+        return generate(workspace, store, plan, options, folders, tell=tell, say=say, make=make)
+
+
+def _say(line: str) -> None:
+    from curation_db.text import display_text  # noqa: PLC0415
+
+    typer.echo(f"negwb: {display_text(line, limit=400)}", err=True)
+
+
+def _tell(ended: Ended, *, as_json: bool) -> None:
+    """How it ended; what stopped it is raised, after what was done has been said."""
+    if as_json:
+        typer.echo(json.dumps(told_of(ended)))
+    for line in ended_lines(ended):
+        _say(line)
+    if ended.error is not None:
+        raise ended.error
+    if not ended.progress.items_done and ended.state is GenerationState.DONE:
+        raise NothingToDo(
+            "nothing is left to generate from",
+            hint="all items went through under these settings; others do them anew, --retry those that failed",
+        )
+
+
+def told_of(ended: Ended) -> dict[str, Any]:
+    """The run as `--json` prints it."""
+    return {
+        "run": ended.run_id,
+        "state": str(ended.state),
+        "message": ended.message,
+        "recipe": ended.recipe.hash,
+        "settings": ended.recipe.to_dict(),
+        **ended.progress.to_dict(),
+    }
+
+
+def _emit(
+    workspace: Workspace,
+    store: Store,
+    plan: Plan,
+    options: Options,
+    folders: PictureFolders,
+    path: Path,
+    *,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    from workbench.generation.farm import Emission  # noqa: PLC0415
+
+    with Emission(path, store) as emission:
+        ended = _run(workspace, store, plan, options, folders, quiet=quiet, make=emission.open)
+        written = emission.finish(ended.run_id)
+    if as_json:
+        typer.echo(json.dumps({"file": str(path), "requests": written, "waiting": ended.parked, **told_of(ended)}))
+    for line in ended_lines(ended):
+        _say(line)
+    if ended.error is not None:
+        raise ended.error
+    if emission.out_already:
+        _say(f"{emission.out_already:,} requests are in an earlier file and were not answered yet")
+    if not written:
+        raise NothingToDo("no request is open: everything asked for is answered", hint=f"{path} was not written")
+    _say(f"{written:,} requests in {path}; send them off, as in: vllm run-batch -i {path.name} -o told.jsonl --model M")
+    _say("then: negwb generate --ingest-responses told.jsonl, and --emit-requests again for what follows from them")
+
+
+def _ingest(store: Store, paths: Sequence[Path], *, as_json: bool) -> None:
+    from workbench.commands.progress import step_bars  # noqa: PLC0415
+    from workbench.generation.farm import ingest  # noqa: PLC0415
+
+    with step_bars(lines=True) as tell:
+        told = ingest(store, paths, tell=tell, say=_say)
+    if as_json:
+        typer.echo(json.dumps(told.to_dict()))
+    _say(f"{told.stored:,} answers stored, {told.failed:,} of them failures; {told.known:,} were known already")
+    if told.refused:
+        raise NegwbError(f"{told.refused:,} lines were no answer to anything asked here", hint="they are listed above")

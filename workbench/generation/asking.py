@@ -1,0 +1,162 @@
+"""Answers a pipeline's requests: from memory where they were asked before, else through the engines."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from curation_db import generation_memory as memory
+from curation_db.text import clean
+from workbench.generation.asks import Answer, Ask, Failure
+from workbench.generation.engines.protocol import Engine
+from workbench.generation.recorder import Recorder
+from workbench.generation.tally import Tally
+from workbench.generation.units import Request
+
+_TEXT_LIMIT = 20_000
+
+
+class Asker:
+    """Asks each question once, whoever else is just asking it; for one event loop."""
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        engines: Mapping[str, Engine],
+        tally: Tally,
+        *,
+        run_id: int | None = None,
+        changed: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`changed` is called whenever fewer questions are with the engines."""
+        self._recorder, self._engines, self._tally = recorder, engines, tally
+        self._run_id, self._changed = run_id, changed
+        self._asking: dict[bytes, asyncio.Future[Answer]] = {}
+        self.outstanding = 0
+        """Questions that are with the engines."""
+
+    async def answers(self, requests: Sequence[Request]) -> tuple[Answer, ...]:
+        """The answers, in the order of `requests`.
+
+        Raises:
+            EngineStopped, BudgetReached, Parked: nothing more can be asked now; what was answered is kept.
+        """
+        keys = [request.ask.key(self._engines[request.engine].model) for request in requests]
+        ours: dict[bytes, Request] = {}
+        futures: dict[bytes, asyncio.Future[Answer]] = {}
+        for key, request in zip(keys, requests, strict=True):
+            if key in futures:
+                continue
+            if (other := self._asking.get(key)) is not None:
+                futures[key] = other
+            else:
+                futures[key] = self._asking[key] = asyncio.get_running_loop().create_future()
+                ours[key] = request
+        try:
+            if ours:
+                await self._settle(ours, futures)
+            return tuple([await asyncio.shield(futures[key]) for key in keys])
+        finally:
+            for key in ours:
+                self._asking.pop(key, None)
+                if futures[key].done() and not futures[key].cancelled():
+                    futures[key].exception()  # somebody else may wait for it or not: it is no loss
+                else:
+                    futures[key].cancel()
+
+    async def _settle(self, ours: Mapping[bytes, Request], futures: Mapping[bytes, asyncio.Future[Answer]]) -> None:
+        known = await self._recorder.read(lambda connection: memory.recall(connection, list(ours)))
+        missing: dict[str, list[bytes]] = {}
+        for key, request in ours.items():
+            if key in known:
+                self._tally.remembered(request.ask.stage)
+                futures[key].set_result(_answer(known[key]))
+            else:
+                missing.setdefault(request.engine, []).append(key)
+        if not missing:
+            return
+        groups = [self._ask(engine, keys, ours, futures) for engine, keys in missing.items()]
+        done = await asyncio.gather(*groups, return_exceptions=True)
+        errors = [each for each in done if isinstance(each, BaseException)]
+        if errors:
+            for key in ours:
+                if not futures[key].done():
+                    futures[key].set_exception(errors[0])
+            raise errors[0]
+
+    async def _ask(
+        self,
+        engine_name: str,
+        keys: Sequence[bytes],
+        ours: Mapping[bytes, Request],
+        futures: Mapping[bytes, asyncio.Future[Answer]],
+    ) -> None:
+        engine = self._engines[engine_name]
+        group = [ours[key].ask for key in keys]
+        left = len(keys)
+        self.outstanding += left
+        for ask in group:
+            self._tally.asked(ask.stage)
+
+        async def stored(index: int, told: Answer) -> None:
+            nonlocal left
+            key, ask, answer = keys[index], group[index], normalised(told)
+            if futures[key].done():
+                return
+            question = question_of(ask, key, engine_name, engine)
+            await self._recorder.write(
+                lambda connection: memory.remember(connection, self._run_id, [(question, reply_of(answer))])
+            )
+            self._tally.answered(ask.stage, answer)
+            if not futures[key].done():
+                futures[key].set_result(answer)
+            left -= 1
+            self.outstanding -= 1
+            self._changed()
+
+        try:
+            await engine.answer(group, stored)
+            for index, key in enumerate(keys):
+                if not futures[key].done():
+                    await stored(index, Answer(error=Failure.MALFORMED, detail="the engine said nothing", tries=0))
+        finally:
+            self.outstanding -= left
+            self._changed()
+
+
+def normalised(answer: Answer) -> Answer:
+    """The answer as the memory will give it back: a pipeline must not see anything else the first time."""
+    return replace(answer, text=clean(answer.text[:_TEXT_LIMIT]), detail=clean(answer.detail))
+
+
+def question_of(ask: Ask, key: bytes, engine_name: str, engine: Engine) -> memory.Question:
+    """The question as the memory keeps it."""
+    return memory.Question(
+        key=key,
+        stage=ask.stage,
+        engine=engine_name,
+        model=engine.model,
+        prompt=ask.prompt,
+        subject=ask.subject,
+        image_id=ask.picture.image_id if ask.picture and not ask.picture.blank else None,
+        seed=ask.sampling.seed,
+        simulated=engine.simulated,
+    )
+
+
+def reply_of(answer: Answer) -> memory.Reply:
+    """The answer as the memory keeps it."""
+    return memory.Reply(
+        text=answer.text, p=answer.p, label_mass=answer.label_mass, method=answer.method,
+        prompt_tokens=answer.prompt_tokens, completion_tokens=answer.completion_tokens, cost=answer.cost,
+        latency_ms=answer.latency_ms, tries=answer.tries, error=answer.error, detail=answer.detail,
+    )  # fmt: skip
+
+
+def _answer(reply: memory.Reply) -> Answer:
+    return Answer(
+        text=reply.text, p=reply.p, label_mass=reply.label_mass, method=reply.method,
+        prompt_tokens=reply.prompt_tokens, completion_tokens=reply.completion_tokens, latency_ms=reply.latency_ms,
+        tries=0,
+    )  # fmt: skip

@@ -1,0 +1,60 @@
+"""Which engine a kind is: the house's own, or one that an installed package names as an entry point."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Final, cast
+
+from workbench.errors import NegwbError, UsageError
+from workbench.generation.engines.protocol import ENTRY_POINTS, Engine, EngineSettings, MakeEngine, Surroundings
+
+OWN: Final[Mapping[str, str]] = {
+    "openai": "workbench.generation.engines.openai:make",
+    "transformers": "workbench.generation.engines.transformers_local:make",
+    "clip": "workbench.generation.engines.clip:make",
+    "scripted": "workbench.generation.engines.scripted:make",
+}
+"""Imported when asked for: torch takes seconds."""
+
+
+def known_kinds() -> tuple[str, ...]:
+    """All kinds that can be named in [engines]."""
+    return (*OWN, *sorted(point.name for point in entry_points(group=ENTRY_POINTS) if point.name not in OWN))
+
+
+async def open_engine(settings: EngineSettings, surroundings: Surroundings) -> Engine:
+    """The engine, ready to answer.
+
+    Raises:
+        NegwbError: no such kind, settings that are off, or a server that cannot be reached.
+    """
+    make = _maker(settings)
+    try:
+        return await make(settings, surroundings)
+    except (NegwbError, OSError):
+        raise
+    except Exception as error:
+        if settings.kind in OWN:
+            raise
+        raise UsageError(
+            f"the engine {settings.name} ({settings.kind}) cannot be made: {error!r}", hint="ask whoever wrote it"
+        ) from error
+
+
+def _maker(settings: EngineSettings) -> MakeEngine:
+    if settings.kind in OWN:
+        module, _, name = OWN[settings.kind].partition(":")
+        return cast(MakeEngine, getattr(import_module(module), name))
+    points: list[EntryPoint] = [point for point in entry_points(group=ENTRY_POINTS) if point.name == settings.kind]
+    if not points:
+        raise UsageError(
+            f"[engines.{settings.name}] kind = {settings.kind!r}: there is no such kind",
+            hint=f"known: {', '.join(known_kinds())}",
+        )
+    try:
+        made: Any = points[0].load()
+    except Exception as error:
+        raise UsageError(f"the engine {settings.kind} cannot be loaded: {error!r}", hint=points[0].value) from error
+    return cast(MakeEngine, made)

@@ -1,0 +1,219 @@
+"""Batch farms: requests out as OpenAI batch JSONL, responses back in.
+
+A run goes as far as its memory reaches, and writes what it would have asked next; the farm's nodes need nothing but
+that file. Answers find their way back by their keys, which the record keeps while they are out.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Final
+
+from curation_db import generation_memory as memory
+from curation_db.generation_words import AnswerStatus, Stage
+from curation_db.store import Store
+from workbench.errors import UsageError
+from workbench.generation.asking import normalised, question_of, reply_of
+from workbench.generation.asks import Answer, Ask, Want
+from workbench.generation.engines.batch_lines import BadLine, read_line, request_line
+from workbench.generation.engines.protocol import Engine, EngineSettings, Stored, Surroundings
+from workbench.generation.engines.registry import open_engine
+from workbench.generation.runner import Parked
+
+_LONGEST_LINE: Final = 8 << 20
+_BATCH: Final = 500
+_YES_NO: Final = frozenset({Stage.PRESENCE, Stage.PRIOR, Stage.ACCEPTABLE})
+
+
+class Emission:
+    """The file that requests go into; it appears when it is whole and the record knows what is in it."""
+
+    def __init__(self, path: Path, store: Store) -> None:
+        """Nothing is written yet.
+
+        Raises:
+            UsageError: the file is there already.
+        """
+        if path.exists():
+            raise UsageError(f"{path} exists", hint="name another file: it may be out at a farm")
+        self._path, self._store = path, store
+        self._half = path.with_name(f".{path.name}.half")
+        self._file: BinaryIO | None = None
+        self._questions: list[memory.Question] = []
+        self.out_already = 0
+        """Requests that are in an earlier file, whose answers have not come back."""
+
+    def __enter__(self) -> Emission:
+        try:
+            self._file = self._half.open("wb")
+        except OSError as error:
+            raise UsageError(f"cannot write {self._path}: {error.strerror or error}") from error
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._file is not None:
+            self._file.close()
+        self._half.unlink(missing_ok=True)
+
+    async def open(self, settings: EngineSettings, surroundings: Surroundings) -> Engine:
+        """An engine whose questions go into the file; one that no farm can stand in for answers itself."""
+        if settings.kind != "openai":
+            return await open_engine(settings, surroundings)
+        if not settings.model:
+            raise UsageError(
+                f"[engines.{settings.name}] names no model", hint="a farm cannot be asked: model = ... is needed"
+            )
+        return _Emitting(settings, surroundings, self)
+
+    def is_out(self, key: bytes) -> bool:
+        """Whether the question is in an earlier file."""
+        with self._store.read() as connection:
+            return key in memory.pending(connection, [key])
+
+    def write(self, question: memory.Question, line: bytes) -> None:
+        """Add a request."""
+        assert self._file is not None
+        self._file.write(line)
+        self._questions.append(question)
+
+    def finish(self, run_id: int) -> int:
+        """Put the file in its place, where there is a request in it; how many there are."""
+        assert self._file is not None
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        if self._questions:
+            with self._store.write() as connection:
+                memory.note_pending(connection, run_id, self._questions)
+            self._half.replace(self._path)
+        return len(self._questions)
+
+
+class _Emitting:
+    """Stands where the engine was: writes down what it is asked, and has no answer."""
+
+    simulated = False
+    capacity = 64
+
+    def __init__(self, settings: EngineSettings, surroundings: Surroundings, emission: Emission) -> None:
+        self._settings, self._surroundings, self._emission = settings, surroundings, emission
+        self.model = settings.model
+
+    async def answer(self, group: Sequence[Ask], stored: Stored) -> None:
+        for index, ask in enumerate(group):
+            key = ask.key(self.model)
+            if self._emission.is_out(key):
+                self._emission.out_already += 1
+                continue
+            made = await request_line(ask, self._settings, self._surroundings)
+            if isinstance(made, Answer):  # no such picture: the answer is known
+                await stored(index, made)
+            else:
+                self._emission.write(question_of(ask, key, self._settings.name, self), made)
+        raise Parked("the answers come from a farm")
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+@dataclass(slots=True)
+class Ingested:
+    """What came of a farm's responses."""
+
+    lines: int = 0
+    stored: int = 0
+    failed: int = 0
+    """Of those stored, answers that are none."""
+    known: int = 0
+    """Answered before: the first answer stands."""
+    refused: int = 0
+    """Lines that cannot be read, or answer nothing that was asked here."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON."""
+        return asdict(self)
+
+
+def ingest(
+    store: Store,
+    paths: Iterable[Path],
+    *,
+    tell: Callable[[str, int, int], None] = lambda name, done, total: None,
+    say: Callable[[str], None] = lambda line: None,
+) -> Ingested:
+    """Store the responses in the files at `paths`; what is refused is said, with file and line.
+
+    Raises:
+        UsageError: a file cannot be read; what stood in those before it is stored.
+    """
+    told = Ingested()
+    for path in paths:
+        try:
+            with path.open("rb") as file:
+                total = os.fstat(file.fileno()).st_size
+                for batch in _batches(_lines(file)):
+                    _store(store, path, batch, told, say)
+                    tell(path.name, file.tell(), total)
+        except OSError as error:
+            raise UsageError(f"cannot read {path}: {error.strerror or error}") from error
+    return told
+
+
+def _lines(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    number = 0
+    while line := file.readline(_LONGEST_LINE):
+        number += 1
+        if line.strip():
+            yield number, line
+
+
+def _batches(lines: Iterator[tuple[int, bytes]]) -> Iterator[list[tuple[int, bytes]]]:
+    batch: list[tuple[int, bytes]] = []
+    for each in lines:
+        batch.append(each)
+        if len(batch) >= _BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _store(
+    store: Store, path: Path, batch: Sequence[tuple[int, bytes]], told: Ingested, say: Callable[[str], None]
+) -> None:
+    with store.write() as connection:
+        pairs = []
+        for number, line in batch:
+            told.lines += 1
+            try:
+                response = read_line(line)
+            except BadLine as error:
+                told.refused += 1
+                say(f"{path.name}, line {number}: {error}")
+                continue
+            row = memory.asked(connection, response.key)
+            if row is None:
+                told.refused += 1
+                say(f"{path.name}, line {number}: custom_id {response.key.hex()[:16]}… was never asked here")
+            elif row["status"] == AnswerStatus.OK:
+                told.known += 1
+            else:
+                stage = Stage(row["stage"])
+                answer = normalised(response.answer(Want.YES_NO if stage in _YES_NO else Want.TEXT))
+                told.stored += 1
+                told.failed += answer.failed
+                pairs.append((_question(row), reply_of(answer)))
+        memory.remember(connection, None, pairs)
+
+
+def _question(row: Any) -> memory.Question:
+    return memory.Question(
+        key=bytes(row["key"]), stage=Stage(row["stage"]), engine=row["engine"], model=row["model"],
+        prompt=row["prompt"], subject=row["subject"], image_id=row["image_id"], seed=row["seed"],
+        simulated=bool(row["simulated"]),
+    )  # fmt: skip

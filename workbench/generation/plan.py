@@ -1,0 +1,109 @@
+"""From what a person asked for to what is run: engines by their names, judges, prompts, the recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from curation_db.words import Question
+from workbench.errors import UsageError
+from workbench.generation.engines.protocol import Engine, EngineSettings
+from workbench.generation.prompt_sets import PromptSet, load_prompts
+from workbench.generation.recipe import ANNOTATIONS, Judge, Mix, Pipeline, Recipe, Rule
+from workbench.generation.settings import GenerateSettings, inline_engine, judge_of, judges_of
+
+_NO_ENGINE = (
+    "name one in negwb.toml ([engines.NAME] and [generate] proposer), or say it here, as in:"
+    " --proposer openai:http://localhost:8000/v1"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What is run, as far as it can be said without opening an engine."""
+
+    pipeline: Pipeline
+    settings: GenerateSettings
+    prompts: PromptSet
+    proposer: str
+    """"" where only judges are asked."""
+    judges: tuple[Judge, ...]
+    engines: Mapping[str, EngineSettings]
+    """Those that are used."""
+    random_concept: bool = False
+
+    def recipe(self, opened: Mapping[str, Engine]) -> Recipe:
+        """What decides what comes out, with the models that the engines run."""
+        told = self.settings
+        return Recipe(
+            pipeline=self.pipeline,
+            prompts=self.prompts.version,
+            proposer=self.proposer,
+            judges=self.judges,
+            rule=told.rule,
+            threshold=told.threshold,
+            attempts=1 if told.rule is Rule.OFFICIAL else told.attempts,
+            rewrites=1 if told.rule is Rule.OFFICIAL else told.rewrites,
+            mix=Mix.FREE if self.prompts.free else told.mix,
+            random_concept=self.random_concept,
+            unclear=told.unclear,
+            prior=told.prior,
+            least_label_mass=told.least_label_mass,
+            seed=told.seed,
+            models={name: engine.model for name, engine in opened.items()},
+        )
+
+
+def make_plan(
+    settings: GenerateSettings,
+    *,
+    pipeline: Pipeline = Pipeline.P1,
+    proposer: str = "",
+    judges: Sequence[str] = (),
+    prompts: str = "",
+    random_concept: bool = False,
+    only_judges: bool = False,
+) -> Plan:
+    """The plan for what was asked for, on top of the settings.
+
+    Raises:
+        UsageError: an engine that is not there, no proposer, a prompt set that cannot be read.
+    """
+    engines = dict(settings.engines)
+    used: dict[str, EngineSettings] = {}
+
+    def engine(words: str) -> str:
+        if words not in engines:
+            inline = inline_engine(words, tuple(engines))
+            if inline is None:
+                known = ", ".join(engines) or "none in negwb.toml"
+                raise UsageError(f"there is no engine {words!r}", hint=f"there are: {known}; {_NO_ENGINE}")
+            same = next((n for n, e in used.items() if replace(e, name="") == replace(inline, name="")), None)
+            if same is not None:
+                return same
+            engines[inline.name] = inline
+            words = inline.name
+        used[words] = engines[words]
+        return words
+
+    writer = proposer or settings.proposer
+    if not writer and not only_judges:
+        raise UsageError("no engine proposes", hint=_NO_ENGINE)
+    writer = "" if only_judges else engine(writer)
+    asked: list[tuple[str, frozenset[Question]]] = []
+    for words in judges or settings.judges:
+        name, questions = judge_of(words)
+        asked.append((name if name == ANNOTATIONS else engine(name), questions))
+    if only_judges and not asked:
+        raise UsageError("no judge is named", hint="as in: --judge llava, or [generate] judges in negwb.toml")
+    if doubled := sorted({name for name, _ in asked if [n for n, _ in asked].count(name) > 1}):
+        raise UsageError(f"the judge {doubled[0]} is named twice")
+    return Plan(
+        pipeline=pipeline,
+        settings=settings,
+        prompts=load_prompts(prompts or settings.prompts(pipeline)),
+        proposer=writer,
+        judges=judges_of(asked, {name: each.kind for name, each in engines.items()}),
+        engines=used,
+        random_concept=random_concept,
+    )

@@ -1,0 +1,261 @@
+"""One run of `negwb generate` from its first line to its last: engines opened, the record told, signals heard."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import signal
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from curation_db.generation_runs import Progress
+from sqlalchemy import Connection
+
+from curation_db import generation_memory, generation_runs, indexing, probes
+from curation_db.candidates import Intake
+from curation_db.errors import RecordError
+from curation_db.generation_words import GenerationState
+from curation_db.generation_work import Scope
+from curation_db.store import Store
+from workbench.errors import NegwbError, UsageError
+from workbench.generation.budget import Budget, BudgetReached
+from workbench.generation.engines.protocol import Engine, MakeEngine, Surroundings
+from workbench.generation.engines.registry import open_engine
+from workbench.generation.feeding import Shard, feed
+from workbench.generation.pipelines import steps_for
+from workbench.generation.plan import Plan
+from workbench.generation.recipe import Pipeline, Recipe
+from workbench.generation.recorder import Recorder
+from workbench.generation.runner import Runner, Stopped
+from workbench.generation.tally import Tally
+from workbench.generation.units import Unit
+from workbench.paths import Workspace
+from workbench.pictures import PictureFolders
+
+_BEAT_S: Final = 1.0
+Tell = Callable[[Progress], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How a run goes about it; none of it decides what comes out of an item."""
+
+    sources: tuple[str, ...] = ()
+    limit: int | None = None
+    """Items at most."""
+    shard: Shard = field(default_factory=Shard)
+    retry: bool = False
+    budget: Budget = field(default_factory=Budget)
+    intake: Intake = field(default_factory=Intake)
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a run ended."""
+
+    run_id: int
+    recipe: Recipe
+    state: GenerationState
+    progress: Progress
+    message: str = ""
+    error: BaseException | None = None
+    """What ended it, where it did not come to its end."""
+    parked: int = 0
+
+
+def generate(
+    workspace: Workspace,
+    store: Store,
+    plan: Plan,
+    options: Options,
+    folders: PictureFolders,
+    *,
+    tell: Tell = lambda progress: None,
+    say: Callable[[str], None] = lambda line: None,
+    make: MakeEngine = open_engine,
+) -> Ended:
+    """Run `plan` to its end, to a cap, or until somebody stops it; `make` opens each engine.
+
+    Raises:
+        NegwbError: an engine cannot be opened, or another process does the same; nothing was asked.
+    """
+    return asyncio.run(_generate(workspace, store, plan, options, folders, tell, say, make))
+
+
+async def _generate(
+    workspace: Workspace,
+    store: Store,
+    plan: Plan,
+    options: Options,
+    folders: PictureFolders,
+    tell: Tell,
+    say: Callable[[str], None],
+    make: MakeEngine,
+) -> Ended:
+    async with opened(workspace, store, plan, options.budget, say, make) as engines:
+        recipe = plan.recipe(engines)
+        scope = scope_of(plan, recipe, options)
+        recorder = Recorder(store)
+        try:
+            told = settings_of(plan, recipe, options, engines)
+            run_id = await recorder.write(lambda connection: begin(connection, recipe, told, options, plan))
+            tally = Tally(await recorder.read(lambda connection: _total(connection, scope, options)))
+            runner = Runner(
+                recorder, recipe, steps_for(plan, recipe), engines,
+                tally=tally, budget=options.budget, intake=options.intake, run_id=run_id, say=say,
+            )  # fmt: skip
+            units = feed(recorder, scope, folders, shard=options.shard, limit=options.limit)
+            ended = await _watched(runner, units, recorder, tally, run_id, recipe, tell)
+        finally:
+            await asyncio.to_thread(recorder.close)
+    if ended.progress.kept:
+        await asyncio.to_thread(indexing.refresh, store)
+    return ended
+
+
+@asynccontextmanager
+async def opened(
+    workspace: Workspace, store: Store, plan: Plan, budget: Budget, say: Callable[[str], None], make: MakeEngine
+) -> AsyncIterator[dict[str, Engine]]:
+    """The plan's engines, closed at the end."""
+
+    def features(url: str, model: str) -> Mapping[str, Any] | None:
+        with store.read() as connection:
+            return probes.read_probe(connection, url, model)
+
+    surroundings = Surroundings(budget=budget, features=features, folder=workspace.root, say=say)
+    async with AsyncExitStack() as stack:
+        engines: dict[str, Engine] = {}
+        for name, settings in plan.engines.items():
+            engines[name] = await make(settings, surroundings)
+            stack.push_async_callback(engines[name].close)
+        yield engines
+
+
+def scope_of(plan: Plan, recipe: Recipe, options: Options) -> Scope:
+    """Which items the run works on."""
+    kind = "caption" if plan.pipeline is Pipeline.P1 else "question"
+    return Scope(recipe=recipe.hash, kind=kind, sources=options.sources, retry=options.retry)
+
+
+def _total(connection: Connection, scope: Scope, options: Options) -> int:
+    """Items to do; of a shard about its share."""
+    total = scope.count(connection)
+    if options.shard.of > 1:
+        total = math.ceil(total / options.shard.of)
+    return total if options.limit is None else min(total, options.limit)
+
+
+def settings_of(plan: Plan, recipe: Recipe, options: Options, engines: Mapping[str, Engine]) -> dict[str, Any]:
+    """What the record keeps of a run beside its counts."""
+    return {
+        "pipeline": str(plan.pipeline),
+        "recipe": recipe.to_dict(),
+        "sources": list(options.sources),
+        "limit": options.limit,
+        "shard": f"{options.shard.number}/{options.shard.of}",
+        "retry": options.retry,
+        "engines": {name: {"kind": each.kind, "url": each.url} for name, each in plan.engines.items()},
+        "simulated": sorted(name for name, engine in engines.items() if engine.simulated),
+    }
+
+
+def begin(connection: Connection, recipe: Recipe, told: Mapping[str, Any], options: Options, plan: Plan) -> int:
+    """Note that the run begins.
+
+    Raises:
+        UsageError: another process works on the same items under the same recipe, and both would pay.
+    """
+    for other in generation_runs.list_runs(connection, 100):
+        if other.recipe != recipe.hash or other.state is not GenerationState.RUNNING or other.lost:
+            continue
+        if overlap(options.shard, Shard.parse(str(other.settings.get("shard", "1/1")))):
+            raise UsageError(
+                f"process {other.pid} on {other.host} generates the same right now",
+                hint="wait for it, or share the work: --shard 1/2 here, --shard 2/2 there",
+            )
+    generation_memory.keep_prompt(connection, plan.prompts.version, plan.prompts.content)
+    return generation_runs.start_run(connection, recipe=recipe.hash, settings=told)
+
+
+def overlap(one: Shard, other: Shard) -> bool:
+    """Whether some picture is in both (by the Chinese remainder theorem)."""
+    return (one.number - other.number) % math.gcd(one.of, other.of) == 0
+
+
+async def _watched(
+    runner: Runner,
+    units: AsyncIterator[Unit],
+    recorder: Recorder,
+    tally: Tally,
+    run_id: int,
+    recipe: Recipe,
+    tell: Tell,
+) -> Ended:
+    """The run with its beats, ending as it ends."""
+
+    def progress() -> Progress:
+        return tally.progress(runner.asker.outstanding, runner.capacity)
+
+    async def beat() -> None:
+        while True:
+            now = progress()
+            tell(now)
+            with suppress(RecordError):  # a busy record misses a beat and no more
+                await recorder.write(lambda connection: generation_runs.beat(connection, run_id, now))
+            await asyncio.sleep(_BEAT_S)
+
+    beating = asyncio.create_task(beat())
+    error: BaseException | None = None
+    try:
+        with _hearing(runner):
+            await runner.run(units)
+    except (NegwbError, RecordError) as ended:
+        error = ended
+    except BaseException as ended:
+        await _end(recorder, run_id, GenerationState.FAILED, progress(), repr(ended))
+        raise
+    finally:
+        beating.cancel()
+        with suppress(asyncio.CancelledError):
+            await beating
+    state = GenerationState.DONE
+    if error is not None:
+        state = GenerationState.STOPPED if isinstance(error, BudgetReached | Stopped) else GenerationState.FAILED
+    message = getattr(error, "message", "") if error else ""
+    last = progress()
+    tell(last)
+    await _end(recorder, run_id, state, last, message)
+    return Ended(run_id, recipe, state, last, message, error, runner.parked)
+
+
+async def _end(recorder: Recorder, run_id: int, state: GenerationState, progress: Progress, message: str) -> None:
+    with suppress(RecordError):  # what matters is stored; the row then reads as lost
+        await recorder.write(lambda connection: generation_runs.end_run(connection, run_id, state, progress, message))
+
+
+@contextmanager
+def _hearing(runner: Runner) -> Iterator[None]:
+    """Ctrl-C (and SIGTERM, SIGHUP) asks the run to end; again, it ends at once."""
+    loop, asked = asyncio.get_running_loop(), 0
+
+    def hear() -> None:
+        nonlocal asked
+        asked += 1
+        if asked == 1:
+            runner.stop("stopped")
+        else:
+            runner.cut()
+
+    heard = []
+    for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        with suppress(ValueError, RuntimeError, NotImplementedError):  # not in the main thread
+            loop.add_signal_handler(name, hear)
+            heard.append(name)
+    try:
+        yield
+    finally:
+        for name in heard:
+            loop.remove_signal_handler(name)
