@@ -74,7 +74,7 @@ class Ask:
     raw: str | None = None
     """The prompt as one string, with <image> where the picture is, for engines that are told to bypass the model's own
     chat template (the published presence question is such a string)."""
-    facts: Mapping[str, str] = field(default=_NOTHING)
+    facts: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
     """The same as fields (caption, concept, cue, ...), for engines that do not read: scripts, CLIP. Not in the key."""
 
     def key(self, model: str) -> bytes:
