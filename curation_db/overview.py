@@ -15,7 +15,8 @@ from curation_db.words import Kind, State, Stream
 _SOURCES = text("""
     SELECT s.name, (SELECT count(*) FROM image i WHERE i.source_id = s.id) AS images,
            (SELECT count(*) FROM caption t WHERE t.source_id = s.id) AS captions,
-           (SELECT count(*) FROM candidate c WHERE c.source_id = s.id) AS candidates
+           (SELECT count(*) FROM candidate c WHERE c.source_id = s.id) AS candidates,
+           (SELECT count(*) FROM visual_question q WHERE q.source_id = s.id) AS questions
     FROM source s ORDER BY s.name
 """)
 _STATES = text("""
@@ -40,6 +41,8 @@ class SourceCounts:
     images: int
     captions: int
     candidates: int
+    questions: int
+    """That people answered with no."""
 
 
 @dataclass(frozen=True, slots=True)

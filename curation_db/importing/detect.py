@@ -23,6 +23,7 @@ class Format(StrEnum):
     INSTANCES = "instances"
     NEGATIONCLIP = "negationclip"
     SUGARCREPE = "sugarcrepe"
+    VQA = "vqa"
     JSON = "json"
     JSONL = "jsonl"
     CSV = "csv"
@@ -30,7 +31,7 @@ class Format(StrEnum):
     FOLDER = "folder"
 
 
-COCO_SHAPED = frozenset({Format.COCO, Format.INSTANCES, Format.NEGATIONCLIP, Format.SUGARCREPE})
+COCO_SHAPED = frozenset({Format.COCO, Format.INSTANCES, Format.NEGATIONCLIP, Format.SUGARCREPE, Format.VQA})
 """Formats whose pictures are COCO's unless somebody says otherwise."""
 
 _HEAD = 1 << 18
@@ -38,7 +39,9 @@ _ANNOTATIONS = re.compile(r'"annotations"\s*:\s*\[')
 _IMAGES = re.compile(r'"images"\s*:\s*\[\s*(?=\{)')
 _MEMBER_OBJECT = re.compile(r'"\s*:\s*\{')
 _FIRST_KEY = re.compile(r'\{\s*("(?:[^"\\]|\\.)*")\s*:\s*(.)', re.DOTALL)
+_QUESTIONS = re.compile(r'"questions"\s*:\s*\[\s*(?=\{)')
 _TELLING = (
+    ("multiple_choice_answer", Format.VQA),
     ("updated_caption", Format.NEGATIONCLIP),
     ("category_id", Format.INSTANCES),
     ("caption", Format.COCO),
@@ -73,6 +76,8 @@ def _of_object(path: Path, head: str) -> Format | None:
     """The format of a file that begins with a brace."""
     if _is_jsonl(path, head):
         return Format.JSONL
+    if _has_questions(head):
+        return Format.VQA
     fields = _first_annotation(path)
     if fields is not None:
         # none but the ids: there is no annotation, or the file stops in the first one
@@ -85,6 +90,11 @@ def _has_images(head: str) -> bool:
     """Whether images of COCO's stand here; of a file that was cut off there may be no more."""
     found = _IMAGES.search(head)
     return found is not None and _fields(head[found.end() :]) >= {"id", "file_name"}
+
+
+def _has_questions(head: str) -> bool:
+    found = _QUESTIONS.search(head)
+    return found is not None and _fields(head[found.end() :]) >= {"question_id", "question"}
 
 
 def _of_members(head: str) -> Format | None:
@@ -110,6 +120,9 @@ def _is_whole_file(row: dict[str, Any]) -> bool:
     if all(isinstance(each, dict | list) for each in row.values()):
         return True
     if isinstance(row.get("images"), list) and isinstance(row.get("annotations"), list):
+        return True
+    listed = row.get("questions") or row.get("annotations")
+    if isinstance(listed, list) and listed and isinstance(listed[0], dict) and "question_id" in listed[0]:
         return True
     objects = [each for each in row.values() if isinstance(each, dict)]
     return len(objects) * 2 >= len(row) or any("caption" in each for each in objects)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from curation_db import indexing
 from curation_db.candidates import Intake
@@ -24,6 +25,7 @@ from curation_db.importing.sightings import NO_PICTURES, Pictures, examine
 from curation_db.importing.sugarcrepe import read_sugarcrepe
 from curation_db.importing.tables import Row, read_csv, read_jsonl, read_objects
 from curation_db.importing.tabular import check_columns, read_rows
+from curation_db.importing.vqa import Files, pair, read_vqa
 from curation_db.importing.writer import Provenance, Writer
 from curation_db.store import Store
 from curation_db.text import clean
@@ -46,6 +48,14 @@ class Plan:
     generator: str
     mapping: Mapping[str, str] = field(default_factory=dict)
     intake: Intake = field(default_factory=Intake)
+    annotations: Path | None = None
+    """Of VQAv2: the other file, with the answers."""
+
+    @property
+    def size(self) -> int:
+        """How many bytes there are to read; 0: a folder."""
+        files = [self.path] if self.annotations is None else [self.path, self.annotations]
+        return 0 if self.path.is_dir() else sum(file.stat().st_size for file in files)
 
 
 def make_plan(
@@ -56,8 +66,11 @@ def make_plan(
     generator: str | None = None,
     mapping: Mapping[str, str] | None = None,
     intake: Intake | None = None,
+    annotations: Path | None = None,
 ) -> Plan:
     """The plan for the file or folder at `path`; what is not said is found out.
+
+    `annotations`: of VQAv2's two files the other one, whichever that is; beside `path` it is found.
 
     Raises:
         InputError: no such file, in no format that we know, a table whose columns tell of no picture or no text, or a
@@ -73,6 +86,8 @@ def make_plan(
         raise InputError(f"{path.name} is of format {chosen}: it has no columns to map")
     if chosen is Format.FOLDER:
         _check_folder(path)
+    files = _both(path, chosen, annotations)
+    path = files.questions if files else path
     stem = _name(path.resolve().name if path.is_dir() else path.stem) or "import"
     usual = {Format.NEGATIONCLIP: "negationclip", Format.SUGARCREPE: f"sugarcrepe-{stem}"}.get(chosen, stem)
     if (rows := _table_rows(path, chosen)) is not None:
@@ -84,7 +99,17 @@ def make_plan(
         generator=_name(generator or "") or usual,
         mapping=mapping or {},
         intake=intake or Intake(),
+        annotations=files.annotations if files else None,
     )
+
+
+def _both(path: Path, form: Format, other: Path | None) -> Files | None:
+    """The two files of VQAv2; None: not of this format."""
+    if form is Format.VQA:
+        return pair(path, other)
+    if other is not None:
+        raise InputError(f"{path.name} is of format {form}: its annotations are in no file of their own")
+    return None
 
 
 def _check_folder(path: Path) -> None:
@@ -137,7 +162,7 @@ def import_rows(
     report = ImportReport(str(plan.path), str(plan.format), plan.source)
     pipeline = "P1" if plan.format is Format.NEGATIONCLIP else "import"
     writer = Writer(Provenance(plan.source, plan.generator, pipeline, plan.intake, plan.path.name))
-    total = 0 if plan.path.is_dir() else plan.path.stat().st_size
+    total = plan.size
     progress("reading", 0, total)
     with _fewer_collections():
         for batch in read(plan, report.columns.update):
@@ -159,19 +184,24 @@ def _fewer_collections() -> Iterator[None]:
 
 def read(plan: Plan, columns: Callable[[dict[str, str]], None]) -> Iterator[Batch]:
     """The batches of the plan's file; `columns` hears what a table's columns were taken for."""
-    path = plan.path
-    match plan.format:
-        case Format.COCO:
-            return read_captions(path)
-        case Format.NEGATIONCLIP:
-            return read_negationclip(path)
-        case Format.INSTANCES:
-            return read_instances(path)
-        case Format.SUGARCREPE:
-            return read_sugarcrepe(path, plan.source)
-        case Format.FOLDER:
-            return read_folder(path, plan.source)
-    return read_rows(_table_rows(path, plan.format) or (), plan.source, plan.mapping, columns)
+    if (reader := _READERS.get(plan.format)) is not None:
+        return reader(plan)
+    return read_rows(_table_rows(plan.path, plan.format) or (), plan.source, plan.mapping, columns)
+
+
+def _read_vqa(plan: Plan) -> Iterator[Batch]:
+    return read_vqa(pair(plan.path, plan.annotations))
+
+
+_READERS: Final[dict[Format, Callable[[Plan], Iterator[Batch]]]] = {
+    Format.COCO: lambda plan: read_captions(plan.path),
+    Format.NEGATIONCLIP: lambda plan: read_negationclip(plan.path),
+    Format.INSTANCES: lambda plan: read_instances(plan.path),
+    Format.SUGARCREPE: lambda plan: read_sugarcrepe(plan.path, plan.source),
+    Format.FOLDER: lambda plan: read_folder(plan.path, plan.source),
+    Format.VQA: _read_vqa,
+}
+"""Formats that are no tables with a row per picture."""
 
 
 def _table_rows(path: Path, form: Format) -> Iterator[Row | Reject] | None:
@@ -195,17 +225,28 @@ def _one_batch(
     report: ImportReport,
     tell: Tell,
 ) -> None:
+    if batch.mentioned:
+        _mention(store, writer, batch)
     missing = _look(store, writer, batch, pictures, source, report)
     told = [*batch.rejects, *missing]
-    if batch.images or batch.captions or batch.objects or batch.licenses:
+    if batch.images or batch.captions or batch.objects or batch.questions or batch.licenses:
         with store.write() as connection:
             outcome = writer.write(connection, batch)
-        for name, count in outcome.counts.items():
-            setattr(report, name, getattr(report, name) + count)
+        batch.counts.update(outcome.counts)
         told += outcome.rejects
+    for name, count in batch.counts.items():
+        setattr(report, name, getattr(report, name) + count)
     for each in told:
         report.count(each)
         tell(each)
+
+
+def _mention(store: Store, writer: Writer, batch: Batch) -> None:
+    """Let pictures that are only mentioned go in where nobody knows them; what is known of the others stays."""
+    new = {row.key: row for row in reversed(batch.mentioned) if not writer.seen(row.key)}
+    with store.read() as connection:
+        known = writer.known_images(connection, list(new))
+    batch.images += [row for key, row in reversed(new.items()) if key not in known]
 
 
 def _look(

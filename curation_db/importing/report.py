@@ -26,10 +26,15 @@ class ImportReport:
     columns: dict[str, str] = field(default_factory=dict)
     """What each column was taken for, where that was a choice."""
     images: int = 0
-    """New pictures; so too the next three."""
+    """New pictures; so too the next four."""
     captions: int = 0
     candidates: int = 0
     objects: int = 0
+    questions: int = 0
+    questions_not_no: int = 0
+    """Questions that most people did not answer with no: passed over."""
+    questions_unsettled: int = 0
+    """Questions whose answers are tied, or not what the file says of them: passed over."""
     unchanged: int = 0
     """Rows that the record had already."""
     completed: int = 0
@@ -54,7 +59,7 @@ class ImportReport:
     @property
     def new(self) -> int:
         """How many rows went in."""
-        return self.images + self.captions + self.candidates + self.objects
+        return self.images + self.captions + self.candidates + self.objects + self.questions
 
     @property
     def flawless(self) -> bool:
@@ -64,7 +69,8 @@ class ImportReport:
     @property
     def empty(self) -> bool:
         """There was not a row to read."""
-        return self.flawless and not self.new and not self.unchanged
+        passed = self.questions_not_no + self.questions_unsettled
+        return self.flawless and not self.new and not self.unchanged and not passed
 
     def count(self, told: Reject) -> None:
         """Take note of a listed row."""
@@ -81,6 +87,9 @@ class ImportReport:
             "captions": self.captions,
             "candidates": self.candidates,
             "objects": self.objects,
+            "questions": self.questions,
+            "questions_not_no": self.questions_not_no,
+            "questions_unsettled": self.questions_unsettled,
             "unchanged": self.unchanged,
             "completed": self.completed,
             "cleaned": self.cleaned,
@@ -96,13 +105,15 @@ class ImportReport:
         """The import in one line."""
         new = [
             counted(count, noun)
-            for noun in ("image", "caption", "candidate", "object")
+            for noun in ("image", "caption", "candidate", "object", "question")
             if (count := getattr(self, f"{noun}s"))
         ]
         nothing = "there is nothing in it" if self.empty else "nothing new"
         said = [f"{display_text(self.file, limit=200)} ({self.format}) as {self.source}: {', '.join(new) or nothing}"]
         for count, what in (
             (self.unchanged, f"{self.unchanged:,} already there"),
+            (self.questions_not_no, f"{self.questions_not_no:,} not answered with no"),
+            (self.questions_unsettled, f"{self.questions_unsettled:,} without one answer"),
             (self.completed, f"{counted(self.completed, 'picture')} completed"),
             (self.cleaned, f"{counted(self.cleaned, 'text')} cleaned"),
             (self.gold, f"{self.gold:,} with a known answer"),
@@ -132,7 +143,7 @@ class RejectsFile:
         if self._out is None:
             self._out = self._begin()
         line = {
-            "file": display_text(self._file),
+            "file": display_text(told.file or self._file),
             "where": display_text(told.where, limit=200),
             "byte": told.offset,
             "reason": str(told.reason),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -40,6 +41,10 @@ class Reason(StrEnum):
     DUPLICATE = "duplicate"
     """The same id with other content, in this file or in the record."""
     CAPTION_REFUSED = "caption-refused"
+    NO_ANSWER = "no-answer"
+    """A question without usable answers."""
+    NO_QUESTION = "no-question"
+    """Answers without a usable question."""
     MISSING_FILE = "missing-file"
     BAD_PICTURE = "bad-picture"
 
@@ -112,6 +117,21 @@ class ObjectRow(NamedTuple):
     at: At
 
 
+class QuestionRow(NamedTuple):
+    """A question about a picture and what most people answered."""
+
+    key: str
+    image: str
+    text: object
+    answer: str
+    agreed: int
+    """How many of the people gave this answer ..."""
+    answers: int
+    """... of so many."""
+    question_type: str | None
+    at: At
+
+
 class Reject(NamedTuple):
     """A row that was refused, or that went in with something missing."""
 
@@ -121,6 +141,8 @@ class Reject(NamedTuple):
     offset: int | None
     excerpt: str
     kept: bool = False
+    file: str = ""
+    """Where it stands, if not in the file that was named."""
 
 
 @dataclass(slots=True)
@@ -133,7 +155,12 @@ class Batch:
     captions: list[CaptionRow] = field(default_factory=list)
     candidates: list[CandidateRow] = field(default_factory=list)
     objects: list[ObjectRow] = field(default_factory=list)
+    questions: list[QuestionRow] = field(default_factory=list)
+    mentioned: list[ImageRow] = field(default_factory=list)
+    """Pictures that the file names by their id alone: they go in where the record does not know them."""
     rejects: list[Reject] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+    """Rows that were passed over and are nothing to list, by the names of `ImportReport`'s fields."""
     licenses: str | None = None
 
 

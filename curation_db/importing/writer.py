@@ -20,6 +20,7 @@ from curation_db import dialect, marks, moments
 from curation_db.candidates import Draft, Intake, insert_candidates
 from curation_db.concepts import derive_concept
 from curation_db.importing.gold_answers import GoldRow, mark_rows
+from curation_db.importing.questions import insert_questions
 from curation_db.importing.rows import (
     At,
     Batch,
@@ -96,6 +97,11 @@ class Writer:
             self._insert_candidates(connection, batch, captions, outcome)
         if batch.objects:
             self._insert_objects(connection, batch.objects, outcome)
+        if batch.questions:
+            images = self._resolve(connection, [row.image for row in batch.questions])
+            counts, wrong = insert_questions(connection, self._source_id, images, batch.questions)
+            outcome.counts.update(counts)
+            outcome.rejects += wrong
         return outcome
 
     def known_images(self, connection: Connection, keys: Sequence[str]) -> dict[str, bool]:

@@ -65,6 +65,23 @@ def test_empty_workspace(workspace):
     assert "nothing is imported yet" in said.stderr
 
 
+def test_questions_show_where_there_are_any(workspace, store):
+    assert "questions" not in status(workspace).stdout
+    with store.write() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO visual_question(source_id, key, image_id, text, answer) VALUES (1, '7', 1, 'Is it?', 'no')"
+            )
+        )
+    said = status(workspace).stdout
+    heading = next(line.split() for line in said.splitlines() if line.startswith("source "))
+    row = next(line.split() for line in said.splitlines() if line.startswith("coco "))
+    assert heading[-2:] == ["questions", "candidates"]
+    assert row[-2:] == ["1", "6"]
+    told = gather(workspace)
+    assert (told["questions"], told["sources"][0]["questions"]) == (1, 1)
+
+
 def test_counts(workspace, store):
     ana = person(store)
     ana.decide(1, Kind.ACCEPT)

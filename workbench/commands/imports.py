@@ -25,6 +25,7 @@ _EPILOG = """\b
 Examples:
   negwb import captions_train2014.json --pictures ../coco/train2014
   negwb import negationclip_captions_train2014.json
+  negwb import v2_OpenEnded_mscoco_train2014_questions.json    answered with no
   negwb import annotations.jsonl --map image=image_path --map candidate=hard_negatives
   negwb import checked.csv --map gold=answer    people are tested on these: accept, reject, or why
   negwb import my-photos/               pictures with name.txt beside name.jpg
@@ -43,6 +44,7 @@ class FileFormat(StrEnum):
     INSTANCES = "instances"
     NEGATIONCLIP = "negationclip"
     SUGARCREPE = "sugarcrepe"
+    VQA = "vqa"
     JSON = "json"
     JSONL = "jsonl"
     CSV = "csv"
@@ -81,9 +83,13 @@ def import_command(
         str | None,
         typer.Option(metavar="NAME", help="Who proposed the candidates.", show_default="told by the file"),
     ] = None,
+    annotations: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="VQAv2's answers, if they are not beside its questions."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
 ) -> None:
-    """Import captions and candidates: COCO, NegationCLIP, SugarCrepe, tables, or a folder of pictures.
+    """Import captions, candidates and questions: COCO, NegationCLIP, SugarCrepe, VQAv2, tables, a folder of pictures.
 
     Good rows go in, every bad one is listed. Importing a file again changes nothing.
     """
@@ -98,6 +104,7 @@ def import_command(
         pictures=pictures,
         mapping=tuple(mapping or ()),
         generator=generator,
+        annotations=annotations,
     )
     _tell(*done, as_json=as_json)
     if done[0].empty:
@@ -114,6 +121,7 @@ def import_into(
     pictures: Path | None = None,
     mapping: tuple[str, ...] = (),
     generator: str | None = None,
+    annotations: Path | None = None,
 ) -> tuple[ImportReport, Path | None]:
     """Import `path` into the workspace's record; returns what was done and where the refused rows are listed.
 
@@ -131,7 +139,15 @@ def import_into(
     form = None if data_format is None else Format(data_format)
     try:
         intake = _intake(settings)
-        plan = make_plan(path, form=form, source=source, generator=generator, mapping=stated(mapping), intake=intake)
+        plan = make_plan(
+            path,
+            form=form,
+            source=source,
+            generator=generator,
+            mapping=stated(mapping),
+            intake=intake,
+            annotations=annotations,
+        )
         return _run(workspace, plan, settings, _picture_folder(plan, pictures))
     except InputError as error:
         raise UsageError(error.message, hint=error.hint) from error

@@ -68,6 +68,7 @@ def gather(workspace: Workspace) -> dict[str, Any]:
         "sources": _with_pictures(workspace, [asdict(source) for source in counted.sources]),
         "images": sum(source.images for source in counted.sources),
         "captions": sum(source.captions for source in counted.sources),
+        "questions": sum(source.questions for source in counted.sources),
         "candidates": {"total": sum(by_state.values()), "by_state": by_state, "by_stream": states},
         "overlap": [asdict(each) for each in asked],
         "people": [{**asdict(person), "time": _time(spent.get(person.name))} for person in counted.people],
@@ -156,11 +157,10 @@ def _workspace(report: dict[str, Any]) -> Listing:
 
 
 def _sources(report: dict[str, Any]) -> Listing:
-    rows = [
-        (s["name"], _pictures(s["picture_folders"]), *(f"{s[key]:,}" for key in ("images", "captions", "candidates")))
-        for s in report["sources"]
-    ]
-    return Listing("Sources", ("source", "pictures in", "images", "captions", "candidates"), rows, left=2)
+    asked = ("questions",) if report["questions"] else ()
+    counts = ("images", "captions", *asked, "candidates")
+    rows = [(s["name"], _pictures(s["picture_folders"]), *(f"{s[key]:,}" for key in counts)) for s in report["sources"]]
+    return Listing("Sources", ("source", "pictures in", *counts), rows, left=2)
 
 
 def _pictures(folders: list[dict[str, Any]]) -> str:
