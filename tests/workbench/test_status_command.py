@@ -66,7 +66,7 @@ def test_empty_workspace(workspace):
 
 
 def test_questions_show_where_there_are_any(workspace, store):
-    assert "questions" not in status(workspace).stdout
+    assert " questions " not in status(workspace).stdout
     with store.write() as connection:
         connection.execute(
             text(
