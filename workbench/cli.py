@@ -108,8 +108,8 @@ def _register() -> None:
     )
 
     for module in (
-        demo, init, imports, generate, curate, browse, adjudicate, history, serve, lint, gold, export, train, bench, report,
-        status, progress_report, backup, doctor,
+        demo, init, imports, generate, curate, browse, adjudicate, history, serve, lint, gold, export, train, bench,
+        report, status, progress_report, backup, doctor,
     ):  # fmt: skip
         module.register(app)
 

@@ -186,13 +186,8 @@ def _generating(settings: Settings, text: str) -> list[Listed]:
     now = {name: getattr(settings.generate, name) for name in GENERATE}
     rows = _under("generate", now, {name: getattr(usual, name) for name in GENERATE}, GENERATE, text)
     for name, engine in settings.generate.engines.items():
-        where = engine.url or engine.model
-        says = "An engine: what answers questions to a model."
-        rows.append(
-            Listed(
-                f"engines.{name}", f"{engine.kind} {where}".strip(), "", says, line_of(text, "engines", name, "kind")
-            )  # fmt: skip
-        )
+        what, line = f"{engine.kind} {engine.url or engine.model}".strip(), line_of(text, "engines", name, "kind")
+        rows.append(Listed(f"engines.{name}", what, "", "An engine: what answers questions to a model.", line))
     return rows
 
 

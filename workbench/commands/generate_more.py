@@ -117,7 +117,6 @@ def runs(
 ) -> None:
     """List the runs of generate: what each of them made, and how it ended."""
     from curation_db.generation_runs import list_runs  # noqa: PLC0415
-
     from curation_db.store import open_to_read  # noqa: PLC0415
     from workbench.commands.tables import Listing, show  # noqa: PLC0415
     from workbench.paths import find_workspace  # noqa: PLC0415
@@ -153,7 +152,7 @@ def _row(run: GenerationRunRow) -> tuple[str, ...]:
 
 def failures(
     context: typer.Context,
-    run: Annotated[int | None, typer.Option(help="Only of this run.", show_default="all")] = None,
+    run: Annotated[int | None, typer.Option(help="Of this run.", show_default="the newest")] = None,
     limit: Annotated[int, typer.Option(min=1, help="So many, newest first.")] = 50,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, one object an item.")] = False,
 ) -> None:
@@ -164,13 +163,16 @@ def failures(
     from dataclasses import asdict  # noqa: PLC0415
 
     from curation_db.generation_runs import failures as failed  # noqa: PLC0415
-
+    from curation_db.generation_runs import list_runs  # noqa: PLC0415
     from curation_db.store import open_to_read  # noqa: PLC0415
     from workbench.commands.tables import Listing, show  # noqa: PLC0415
     from workbench.paths import find_workspace  # noqa: PLC0415
 
     with open_to_read(find_workspace(context.obj).database) as store, store.read() as connection:
-        listed = failed(connection, run_id=run, limit=limit)
+        newest = list_runs(connection, 1)
+        if run is None and not newest:
+            raise NothingToDo("nothing was generated yet", hint="see: negwb generate --help")
+        listed = failed(connection, run_id=newest[0].id if run is None else run, limit=limit)
     if as_json:
         for each in listed:
             typer.echo(json.dumps(asdict(each)))

@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from curation_db.generation_runs import Progress
-
+from curation_db.generation_progress import Progress
 from curation_db.generation_words import GenerationState
 from curation_db.text import display_text
 from workbench.generation.session import Ended

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from functools import partial
 
 from curation_db.generation_work import Categories, Material, Scope
 from workbench.errors import UsageError
@@ -52,7 +53,7 @@ async def feed(
     after, left = 0, limit
     known: Categories = {}
     while left is None or left > 0:
-        page = await recorder.read(lambda connection, after=after: scope.page(connection, after, _PAGE, known))
+        page = await recorder.read(partial(scope.page, after=after, pictures=_PAGE, known=known))
         if not page:
             return
         for material in page:
@@ -72,7 +73,8 @@ def unit_of(material: Material, folders: PictureFolders, most: int | None = None
     """A picture as a pipeline gets it; of its items at most `most` are wanted."""
     captions = tuple(CaptionItem(row.id, row.key, row.text) for row in material.captions)
     questions = tuple(QuestionItem(row.id, row.key, row.text, row.question_type) for row in material.questions)
-    order = [each.item for each in (*captions, *questions) if each.item in material.waiting]
+    items = [each.item for each in captions] + [each.item for each in questions]
+    order = [item for item in items if item in material.waiting]
     return Unit(
         picture=Picture(
             key=f"{material.source}/{material.key}",

@@ -7,6 +7,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 from curation_db import generation_memory as memory
@@ -161,7 +162,7 @@ async def _walk(
         while True:
             answers = []
             keys = [each.ask.key(stands[each.engine].model) for each in requests]
-            known = await recorder.read(lambda connection, keys=keys: memory.recall(connection, keys))
+            known = await recorder.read(partial(memory.recall, keys=keys))
             for key, request in zip(keys, requests, strict=True):
                 seen.append(request)
                 if not asked[key]:

@@ -195,7 +195,7 @@ def draft_of(unit: Unit, outcome: Outcome, recipe: Recipe, engines: Mapping[str,
         return None
     generator = engines[recipe.proposer].model
     kind, _, _ = outcome.item.partition("/")
-    keys = {each.item: each.key for each in (*unit.captions, *unit.questions)}
+    keys = {each.item: each.key for each in unit.captions} | {each.item: each.key for each in unit.questions}
     return Draft(
         source_id=unit.source_id,
         key=f"generate/{recipe.hash}/{kind}/{keys.get(outcome.item, outcome.item)}",

@@ -10,12 +10,12 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, supp
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from curation_db.generation_runs import Progress
 from sqlalchemy import Connection
 
 from curation_db import generation_memory, generation_runs, indexing, probes
 from curation_db.candidates import Intake
 from curation_db.errors import RecordError
+from curation_db.generation_progress import Progress
 from curation_db.generation_words import GenerationState
 from curation_db.generation_work import Scope
 from curation_db.store import Store
@@ -199,15 +199,17 @@ async def _watched(
     def progress() -> Progress:
         return tally.progress(runner.asker.outstanding, runner.capacity)
 
-    async def beat() -> None:
+    async def beat(now: Progress) -> None:
+        tell(now)
+        with suppress(RecordError):  # a busy record misses a beat and no more
+            await recorder.write(lambda connection: generation_runs.beat(connection, run_id, now.to_dict()))
+
+    async def beats() -> None:
         while True:
-            now = progress()
-            tell(now)
-            with suppress(RecordError):  # a busy record misses a beat and no more
-                await recorder.write(lambda connection: generation_runs.beat(connection, run_id, now))
+            await beat(progress())
             await asyncio.sleep(_BEAT_S)
 
-    beating = asyncio.create_task(beat())
+    beating = asyncio.create_task(beats())
     error: BaseException | None = None
     try:
         with _hearing(runner):
@@ -233,7 +235,9 @@ async def _watched(
 
 async def _end(recorder: Recorder, run_id: int, state: GenerationState, progress: Progress, message: str) -> None:
     with suppress(RecordError):  # what matters is stored; the row then reads as lost
-        await recorder.write(lambda connection: generation_runs.end_run(connection, run_id, state, progress, message))
+        await recorder.write(
+            lambda connection: generation_runs.end_run(connection, run_id, state, progress.to_dict(), message)
+        )
 
 
 @contextmanager

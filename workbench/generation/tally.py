@@ -7,8 +7,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
-from curation_db.generation_runs import Progress
-
+from curation_db.generation_progress import Progress
 from curation_db.generation_words import ItemStatus, Stage
 from workbench.generation.asks import Answer
 from workbench.generation.units import Outcome
