@@ -51,6 +51,8 @@ class Recorder:
     def _put(self, job: Job[T], *, writes: bool) -> asyncio.Future[T]:
         done: asyncio.Future[T] = self._loop.create_future()
         with self._changed:
+            if self._closing:
+                raise RuntimeError("the recorder is closed")
             self._waiting.append((job, done, writes))
             self._changed.notify()
         return done

@@ -17,7 +17,7 @@ from curation_db.candidates import Draft, Intake, Opinion
 from curation_db.errors import RecordError
 from curation_db.generation_words import ItemStatus
 from workbench.errors import ExitCode, NegwbError
-from workbench.generation.asking import Asker
+from workbench.generation.asker import Asker
 from workbench.generation.budget import Budget, BudgetReached
 from workbench.generation.engines.protocol import Engine, EngineStopped
 from workbench.generation.recipe import Recipe
@@ -95,6 +95,7 @@ class Runner:
                 task = asyncio.create_task(self._one(unit))
                 self._tasks.add(task)
                 task.add_done_callback(self._ended)
+                await asyncio.sleep(0)  # so that its first questions count before the next unit is let in
             await self._drain()
         finally:
             self.cut()

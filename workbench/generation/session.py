@@ -234,10 +234,9 @@ async def _watched(
 
 
 async def _end(recorder: Recorder, run_id: int, state: GenerationState, progress: Progress, message: str) -> None:
+    told = progress.to_dict()
     with suppress(RecordError):  # what matters is stored; the row then reads as lost
-        await recorder.write(
-            lambda connection: generation_runs.end_run(connection, run_id, state, progress.to_dict(), message)
-        )
+        await recorder.write(lambda connection: generation_runs.end_run(connection, run_id, state, told, message))
 
 
 @contextmanager

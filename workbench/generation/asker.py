@@ -34,7 +34,7 @@ class Asker:
         self._run_id, self._changed = run_id, changed
         self._asking: dict[bytes, asyncio.Future[Answer]] = {}
         self.outstanding = 0
-        """Questions that are with the engines."""
+        """Questions that are being answered."""
 
     async def answers(self, requests: Sequence[Request]) -> tuple[Answer, ...]:
         """The answers, in the order of `requests`.
@@ -53,17 +53,25 @@ class Asker:
             else:
                 futures[key] = self._asking[key] = asyncio.get_running_loop().create_future()
                 ours[key] = request
+        self.outstanding += len(ours)
         try:
             if ours:
                 await self._settle(ours, futures)
             return tuple([await asyncio.shield(futures[key]) for key in keys])
         finally:
             for key in ours:
-                self._asking.pop(key, None)
+                self._answered(key)
                 if futures[key].done() and not futures[key].cancelled():
                     futures[key].exception()  # somebody else may wait for it or not: it is no loss
                 else:
                     futures[key].cancel()
+
+    def _answered(self, key: bytes) -> None:
+        """One question less, if it was not counted off before."""
+        if key in self._asking:
+            self._asking.pop(key)
+            self.outstanding -= 1
+            self._changed()
 
     async def _settle(self, ours: Mapping[bytes, Request], futures: Mapping[bytes, asyncio.Future[Answer]]) -> None:
         known = await self._recorder.read(lambda connection: memory.recall(connection, list(ours)))
@@ -72,6 +80,7 @@ class Asker:
             if key in known:
                 self._tally.remembered(request.ask.stage)
                 futures[key].set_result(_answer(known[key]))
+                self._answered(key)
             else:
                 missing.setdefault(request.engine, []).append(key)
         if not missing:
@@ -94,13 +103,10 @@ class Asker:
     ) -> None:
         engine = self._engines[engine_name]
         group = [ours[key].ask for key in keys]
-        left = len(keys)
-        self.outstanding += left
         for ask in group:
             self._tally.asked(ask.stage)
 
         async def stored(index: int, told: Answer) -> None:
-            nonlocal left
             key, ask, answer = keys[index], group[index], normalised(told)
             if futures[key].done():
                 return
@@ -111,18 +117,12 @@ class Asker:
             self._tally.answered(ask.stage, answer)
             if not futures[key].done():
                 futures[key].set_result(answer)
-            left -= 1
-            self.outstanding -= 1
-            self._changed()
+            self._answered(key)
 
-        try:
-            await engine.answer(group, stored)
-            for index, key in enumerate(keys):
-                if not futures[key].done():
-                    await stored(index, Answer(error=Failure.MALFORMED, detail="the engine said nothing", tries=0))
-        finally:
-            self.outstanding -= left
-            self._changed()
+        await engine.answer(group, stored)
+        for index, key in enumerate(keys):
+            if not futures[key].done():
+                await stored(index, Answer(error=Failure.MALFORMED, detail="the engine said nothing", tries=0))
 
 
 def normalised(answer: Answer) -> Answer:
