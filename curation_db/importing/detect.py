@@ -6,6 +6,7 @@ Only the beginning is parsed, but for COCO's shape, where the first annotation i
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 from enum import StrEnum
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from curation_db.importing.decoding import TextBlocks
+from curation_db.importing.negbench import is_choice, is_retrieval
 from curation_db.importing.rows import InputError
 
 
@@ -24,6 +26,8 @@ class Format(StrEnum):
     NEGATIONCLIP = "negationclip"
     SUGARCREPE = "sugarcrepe"
     VQA = "vqa"
+    NEGBENCH_RETRIEVAL = "negbench-retrieval"
+    NEGBENCH_MCQ = "negbench-mcq"
     JSON = "json"
     JSONL = "jsonl"
     CSV = "csv"
@@ -33,6 +37,8 @@ class Format(StrEnum):
 
 COCO_SHAPED = frozenset({Format.COCO, Format.INSTANCES, Format.NEGATIONCLIP, Format.SUGARCREPE, Format.VQA})
 """Formats whose pictures are COCO's unless somebody says otherwise."""
+NEGBENCH = frozenset({Format.NEGBENCH_RETRIEVAL, Format.NEGBENCH_MCQ})
+"""Tables of which it is known what each column is."""
 
 _HEAD = 1 << 18
 _ANNOTATIONS = re.compile(r'"annotations"\s*:\s*\[')
@@ -161,16 +167,27 @@ def _of_table(path: Path, head: str) -> Format | None:
     suffix = path.suffix.lower()
     if suffix in {".jsonl", ".ndjson"}:
         return Format.JSONL
+    header = head.partition("\n")[0]
     if suffix == ".csv":
-        return Format.CSV
+        return _of_columns(header)
     if suffix in {".tsv", ".tab"}:
         return Format.TSV
-    header = head.partition("\n")[0]
     if suffix not in {"", ".txt"} or "\0" in head:
         return None
     if "\t" in header:
         return Format.TSV
-    return Format.CSV if "," in header else None
+    return _of_columns(header) if "," in header else None
+
+
+def _of_columns(header: str) -> Format:
+    """What a CSV file is by the names in its first line."""
+    try:
+        columns = [name.strip() for name in next(csv.reader([header]), [])]
+    except csv.Error:  # it will be told when the file is read
+        columns = []
+    if is_retrieval(columns):
+        return Format.NEGBENCH_RETRIEVAL
+    return Format.NEGBENCH_MCQ if is_choice(columns) else Format.CSV
 
 
 def delimiter(path: Path, form: Format) -> str:

@@ -16,9 +16,10 @@ from typing import Final
 from curation_db import indexing
 from curation_db.candidates import Intake
 from curation_db.importing.coco import read_captions, read_negationclip
-from curation_db.importing.detect import COCO_SHAPED, Format, delimiter, detect
+from curation_db.importing.detect import COCO_SHAPED, NEGBENCH, Format, delimiter, detect
 from curation_db.importing.folder import is_of_pictures, read_folder
 from curation_db.importing.instances import read_instances
+from curation_db.importing.negbench import read_choices, read_retrieval, usual_source
 from curation_db.importing.report import ImportReport
 from curation_db.importing.rows import Batch, ImageRow, InputError, Reject
 from curation_db.importing.sightings import NO_PICTURES, Pictures, examine
@@ -82,25 +83,33 @@ def make_plan(
     chosen = form or detect(path)
     if path.is_dir() != (chosen is Format.FOLDER):
         raise InputError(f"{path} is {'a folder' if path.is_dir() else 'no folder'}: not of format {chosen}")
-    if mapping and chosen in COCO_SHAPED | {Format.FOLDER}:
+    if mapping and chosen in COCO_SHAPED | NEGBENCH | {Format.FOLDER}:
         raise InputError(f"{path.name} is of format {chosen}: it has no columns to map")
     if chosen is Format.FOLDER:
         _check_folder(path)
     files = _both(path, chosen, annotations)
     path = files.questions if files else path
     stem = _name(path.resolve().name if path.is_dir() else path.stem) or "import"
-    usual = {Format.NEGATIONCLIP: "negationclip", Format.SUGARCREPE: f"sugarcrepe-{stem}"}.get(chosen, stem)
+    known = {Format.NEGATIONCLIP: "negationclip", Format.SUGARCREPE: f"sugarcrepe-{stem}"}
+    usual = str(chosen) if chosen in NEGBENCH else known.get(chosen, stem)
     if (rows := _table_rows(path, chosen)) is not None:
         check_columns(rows, mapping or {})
     return Plan(
         path=path,
         format=chosen,
-        source=_name(source or "") or ("coco" if chosen in COCO_SHAPED else stem),
+        source=_name(source or "") or _usual_source(path, chosen) or stem,
         generator=_name(generator or "") or usual,
         mapping=mapping or {},
         intake=intake or Intake(),
         annotations=files.annotations if files else None,
     )
+
+
+def _usual_source(path: Path, form: Format) -> str | None:
+    """Whose pictures they are, where the format or the file tells."""
+    if form in NEGBENCH:
+        return usual_source(path, delimiter(path, form))
+    return "coco" if form in COCO_SHAPED else None
 
 
 def _both(path: Path, form: Format, other: Path | None) -> Files | None:
@@ -200,6 +209,8 @@ _READERS: Final[dict[Format, Callable[[Plan], Iterator[Batch]]]] = {
     Format.SUGARCREPE: lambda plan: read_sugarcrepe(plan.path, plan.source),
     Format.FOLDER: lambda plan: read_folder(plan.path, plan.source),
     Format.VQA: _read_vqa,
+    Format.NEGBENCH_RETRIEVAL: lambda plan: read_retrieval(plan.path, delimiter(plan.path, plan.format), plan.source),
+    Format.NEGBENCH_MCQ: lambda plan: read_choices(plan.path, delimiter(plan.path, plan.format), plan.source),
 }
 """Formats that are no tables with a row per picture."""
 

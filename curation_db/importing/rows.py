@@ -18,6 +18,7 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from curation_db.gold import Known
 from curation_db.text import clean, display_text
+from curation_db.words import NegationType
 
 TEXT_LIMIT: Final = 20_000
 """Characters of the longest caption that is taken."""
@@ -106,6 +107,8 @@ class CandidateRow(NamedTuple):
     at: At
     gold: Known | None = None
     """The answer, where the file knows it."""
+    negation_type: NegationType | None = None
+    """As the file states it; None: told by the text."""
 
 
 class ObjectRow(NamedTuple):

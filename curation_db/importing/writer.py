@@ -311,7 +311,7 @@ class Writer:
             raw_text=str(row.text),
             pipeline=self._provenance.pipeline,
             generator=self._provenance.generator,
-            negation_type=derived.negation_type,
+            negation_type=row.negation_type or derived.negation_type,
             caption_id=caption_id,
             concept=stated or derived.text,
             concept_confidence=1.0 if stated else derived.confidence if derived.text else None,

@@ -120,3 +120,15 @@ def test_what_is_unknown_is_named_with_what_is_known(workspace: Workspace, args:
     error = negwb(workspace, "lint", *args).exception
     assert isinstance(error, UsageError)
     assert "known: " in error.hint
+
+
+def test_chatter_in_a_negbench_file_is_told(tmp_path: Path) -> None:
+    """What NegBench's published captions still have of the conversation that made them."""
+    made = create_workspace(tmp_path / "nb")
+    cells = "image_path,correct_answer,caption_0,caption_1,correct_answer_template"
+    told = "Wait, this caption isn't possible according to the rules. A kitchen with no cat."
+    rows = [f'coco/val2017/{n:012d}.jpg,0,"{text}",A cat.,negative' for n, text in enumerate([told, "No cat."], 1)]
+    (tmp_path / "COCO_val_mcq.csv").write_text("\n".join([cells, *rows]))
+    assert "(negbench-mcq) as coco" in negwb(made, "import", tmp_path / "COCO_val_mcq.csv").stderr
+    assert counts(made)["chatter"] == 1
+    assert ids(made, "--rule", "chatter") == [1]

@@ -26,6 +26,7 @@ Examples:
   negwb import captions_train2014.json --pictures ../coco/train2014
   negwb import negationclip_captions_train2014.json
   negwb import v2_OpenEnded_mscoco_train2014_questions.json    answered with no
+  negwb import COCO_val_mcq_llama3.1_rephrased.csv             the right options
   negwb import annotations.jsonl --map image=image_path --map candidate=hard_negatives
   negwb import checked.csv --map gold=answer    people are tested on these: accept, reject, or why
   negwb import my-photos/               pictures with name.txt beside name.jpg
@@ -45,6 +46,8 @@ class FileFormat(StrEnum):
     NEGATIONCLIP = "negationclip"
     SUGARCREPE = "sugarcrepe"
     VQA = "vqa"
+    NEGBENCH_RETRIEVAL = "negbench-retrieval"
+    NEGBENCH_MCQ = "negbench-mcq"
     JSON = "json"
     JSONL = "jsonl"
     CSV = "csv"
@@ -89,7 +92,7 @@ def import_command(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
 ) -> None:
-    """Import captions, candidates and questions: COCO, NegationCLIP, SugarCrepe, VQAv2, tables, a folder of pictures.
+    """Import captions, candidates and questions: COCO, NegationCLIP, SugarCrepe, VQAv2, NegBench, tables, folders.
 
     Good rows go in, every bad one is listed. Importing a file again changes nothing.
     """

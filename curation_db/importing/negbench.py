@@ -1,0 +1,222 @@
+"""NegBench's CSV files, as candidates to review: what a language model wrote about each picture.
+
+Retrieval: every text in `captions` is one, whether or not it denies anything; `negative_objects` says what it may
+deny. Multiple choice: the option that is right is one; the others are wrong on purpose and are kept beside it, as is
+everything else in the row. Lists in cells are read as lists of texts and as nothing else.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
+from pathlib import Path, PurePosixPath
+from typing import Any, Final
+
+from curation_db.importing.rows import (
+    Batch,
+    CandidateRow,
+    ImageRow,
+    InputError,
+    Reason,
+    RefusedRow,
+    Reject,
+    image_key,
+    key_of,
+    picture_name,
+    reject,
+)
+from curation_db.importing.tables import Row, read_csv
+from curation_db.linting.naming import speaks_of
+from curation_db.words import NegationType
+
+LIST_LIMIT: Final = 100_000
+"""Characters of the longest list in a cell."""
+_BATCH: Final = 5_000
+_LOOK: Final = 20
+_PATHS: Final = ("filepath", "image_path")
+_IDS: Final = ("image_id",)
+_LISTS: Final[tuple[str, ...]] = ("positive_objects", "negative_objects", "all_captions")
+_OPTION: Final = re.compile(r"caption_(\d)")
+_INDEX: Final = re.compile(r"|Unnamed: \d+")
+_COCO: Final = re.compile(r"(?i)coco|(?:train|val|test)20(?:14|15|17)")
+_STRING: Final = r"""(?:'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*")"""
+_LIST: Final = re.compile(rf"\[\s*(?:{_STRING}(?:\s*,\s*{_STRING})*\s*,?\s*)?\]", re.DOTALL)
+_TYPES: Final = {"positive": NegationType.OTHER, "negative": NegationType.ABSENCE, "hybrid": NegationType.ABSENCE}
+
+Texts = Callable[[Row, str, Batch], None]
+
+
+def is_retrieval(columns: Iterable[str]) -> bool:
+    """Whether a table with these columns is one of NegBench's for retrieval."""
+    told = set(columns)
+    return "captions" in told and {"positive_objects", "negative_objects", "negative_concept"} & told != set()
+
+
+def is_choice(columns: Iterable[str]) -> bool:
+    """Whether a table with these columns is one of NegBench's with several options, or with two."""
+    return {"correct_answer", "caption_0", "caption_1"} <= set(columns)
+
+
+def usual_source(path: Path, delimiter: str) -> str | None:
+    """ "coco" where the pictures' paths say so: VOC's and others' are numbered too, and are others.
+
+    Raises:
+        InputError: the columns tell of no picture.
+    """
+    rows = [row for row in islice(read_csv(path, delimiter), _LOOK) if isinstance(row, Row)]
+    if rows and not any(name in rows[0].cells for name in (*_PATHS, *_IDS)):
+        raise InputError(f"{path.name} has no column filepath, image_path or image_id")
+    paths = (str(row.cells.get(name, "")) for row in rows for name in _PATHS)
+    return "coco" if any(_COCO.search(told) for told in paths) else None
+
+
+def read_retrieval(path: Path, delimiter: str, source: str) -> Iterator[Batch]:
+    """The pictures and candidates of a retrieval file."""
+    return _read(path, delimiter, source, _captions)
+
+
+def read_choices(path: Path, delimiter: str, source: str) -> Iterator[Batch]:
+    """The pictures and candidates of a file of multiple choice."""
+    return _read(path, delimiter, source, _choice)
+
+
+def _read(path: Path, delimiter: str, source: str, texts: Texts) -> Iterator[Batch]:
+    batch = Batch()
+    for row in read_csv(path, delimiter):
+        if isinstance(row, Reject):
+            batch.rejects.append(row)
+            continue
+        batch.done = row.done
+        try:
+            image = _image(row, source)
+            texts(row, image.key, batch)
+        except RefusedRow as why:
+            batch.rejects.append(reject(row.at, why))
+        else:
+            batch.images.append(image)
+        if len(batch.candidates) + len(batch.rejects) >= _BATCH:
+            yield batch
+            batch = Batch(done=batch.done)
+    yield batch
+
+
+def _image(row: Row, source: str) -> ImageRow:
+    told = next((row.cells[name] for name in _PATHS if row.cells.get(name)), None)
+    number = str(row.cells.get("image_id") or "").strip().removesuffix(".0")  # as pandas writes ids after a gap
+    if told is None and not number:
+        raise RefusedRow(Reason.NO_PICTURE, "the row names no picture")
+    name = None if told is None else picture_name(told)
+    if name and source == "coco":
+        name = PurePosixPath(name).name  # as in COCO's own files
+    key = image_key(source, name) if name else key_of(number)
+    if number and name and key != key_of(number):
+        if source == "coco" and key.isdecimal():
+            raise RefusedRow(Reason.BAD_VALUE, f"column image_id: {number[:40]} is not the picture {name}")
+        key = key_of(number)
+    return ImageRow(key, name, None, None, None, row.at)
+
+
+# -- retrieval
+
+
+def _captions(row: Row, image: str, batch: Batch) -> None:
+    """Every caption of the row, with the object that it denies, where it speaks of a single one."""
+    if "captions" not in row.cells:
+        raise RefusedRow(Reason.NO_FIELD, "no column 'captions'")
+    lists = {name: _listed(row, name) for name in _LISTS if name in row.cells}
+    denied = lists.get("negative_objects") or _words(row, "negative_concept")
+    found = _listed(row, "captions")
+    if not found:
+        raise RefusedRow(Reason.EMPTY_TEXT, "column captions: the row holds no text")
+    extra = _extra(row, lists, {"captions"})
+    for text in found:
+        batch.candidates.append(CandidateRow(None, image, None, text, _spoken_of(text, denied), extra, row.at))
+
+
+def _spoken_of(text: str, objects: Iterable[str]) -> str | None:
+    """The one of `objects` that the text speaks of; None: none, or several."""
+    found = [each for each in dict.fromkeys(objects) if each.strip() and speaks_of(text, each)]
+    return found[0] if len(found) == 1 else None
+
+
+# -- multiple choice
+
+
+def _choice(row: Row, image: str, batch: Batch) -> None:
+    """The right option, with the wrong ones beside it."""
+    options = {int(found[1]): row.cells[name] for name in row.cells if (found := _OPTION.fullmatch(name))}
+    right = _right(row, options)
+    template = str(row.cells.get("correct_answer_template") or "").strip().casefold()
+    wrong = [options[place] for place in sorted(options) if place != right and options[place].strip()]
+    told = {"wrong": wrong, **({"template": template} if template else {})}
+    lists = {name: _listed(row, name) for name in _LISTS if name in row.cells}
+    extra = _extra(row, {**lists, **told}, {"correct_answer", "correct_answer_template"})
+    text = options[right]
+    denied = lists.get("negative_objects") or _words(row, "negative_concept")
+    concept = None if template == "positive" else _spoken_of(text, denied)
+    candidate = CandidateRow(None, image, None, text, concept, extra, row.at, negation_type=_TYPES.get(template))
+    batch.candidates.append(candidate)
+
+
+def _right(row: Row, options: Mapping[int, str]) -> int:
+    told = str(row.cells.get("correct_answer") or "").strip()
+    if re.fullmatch(r"\d{1,3}(?:\.0)?", told) is None:
+        raise RefusedRow(Reason.BAD_VALUE, f"column correct_answer: {told[:40]!r} is no number of an option")
+    if (number := int(told.removesuffix(".0"))) not in options:
+        raise RefusedRow(Reason.BAD_VALUE, f"column correct_answer: {number} is none of the {len(options)} options")
+    if not options[number].strip():
+        raise RefusedRow(Reason.EMPTY_TEXT, f"column caption_{number}: the right option is empty")
+    return number
+
+
+# -- cells
+
+
+def _words(row: Row, name: str) -> list[str]:
+    told = str(row.cells.get(name) or "").strip()
+    return [told] if told else []
+
+
+def _listed(row: Row, name: str) -> list[str]:
+    """The texts in a cell: a list as Python writes it, or one text alone.
+
+    Raises:
+        RefusedRow: it begins like a list and is none of texts.
+    """
+    cell = str(row.cells[name]).strip()
+    if not cell.startswith("["):
+        return [cell] if cell else []
+    listed = literal_texts(cell)
+    if listed is None:
+        raise RefusedRow(Reason.BAD_VALUE, f"column {name}: no list of texts")
+    return listed
+
+
+def literal_texts(cell: str) -> list[str] | None:
+    """The list of texts that `cell` spells as Python does; None: it spells none, or is longer than `LIST_LIMIT`.
+
+    Checked to be flat and of strings alone before it is parsed, so nothing in it is deep and nothing is evaluated.
+    """
+    if len(cell) > LIST_LIMIT or _LIST.fullmatch(cell) is None:
+        return None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SyntaxWarning)
+            return list(ast.literal_eval(cell))
+    except (ValueError, SyntaxError, MemoryError):  # \N{no such name}, \xZ
+        return None
+
+
+def _extra(row: Row, told: Mapping[str, Any], used: Iterable[str]) -> str | None:
+    """What else the row says, as JSON."""
+    passed = {*used, *_PATHS, *_IDS}
+    rest = {
+        name: cell
+        for name, cell in row.cells.items()
+        if name not in passed and cell and not _INDEX.fullmatch(name) and not _OPTION.fullmatch(name)
+    }
+    return json.dumps({**rest, **told}, separators=(",", ":")) if rest or told else None
