@@ -114,6 +114,13 @@ class Counts:
     by_negation_type: Mapping[str, int] = field(default_factory=dict)
     by_cue: Mapping[str, int] = field(default_factory=dict)
     by_cue_position: Mapping[str, int] = field(default_factory=dict)
+    by_generator: Mapping[str, int] = field(default_factory=dict)
+    by_prompt: Mapping[str, int] = field(default_factory=dict)
+    """By the version of the prompt; of a set that an older negwb froze, this and what follows is empty."""
+    by_mix: Mapping[str, int] = field(default_factory=dict)
+    """By which spread of cues and positions the texts were asked for; a text that a person edited counts with it."""
+    made_with: tuple[Mapping[str, Any], ...] = ()
+    """The three together: {generator, prompt_version, mix, pairs}, the frequent first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,11 +198,15 @@ def _parse(name: str, told: Mapping[str, Any]) -> Manifest:
         tool_version=str(told["tool_version"]),
         event_seq=int(told["event_seq"]),
         selection=dict(told["selection"]),
-        counts=Counts(**{key: value for key, value in told["counts"].items() if key in known}),
+        counts=_counts({key: value for key, value in told["counts"].items() if key in known}),
         files={key: FileFacts(str(f["sha256"]), int(f["bytes"])) for key, f in told["files"].items()},
         export_sha256=str(told["export_sha256"]),
         format=int(told["format"]),
     )
+
+
+def _counts(told: dict[str, Any]) -> Counts:
+    return Counts(**{**told, "made_with": tuple(dict(each) for each in told.get("made_with", ()))})
 
 
 def read_items(folder: Path) -> Iterator[Item]:

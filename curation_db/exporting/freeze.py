@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
@@ -151,14 +152,16 @@ def _write_data(
     return tally.counts()
 
 
+_COUNTED = ("source", "negation_type", "cue", "cue_position")
+
+
 class _Tally:
     """Counts while the pairs go by."""
 
     def __init__(self) -> None:
         self._plain: Counter[str] = Counter()
-        self._by: dict[str, Counter[str]] = {
-            name: Counter() for name in ("source", "negation_type", "cue", "cue_position")
-        }
+        self._by: dict[str, Counter[str]] = {name: Counter() for name in _COUNTED}
+        self._made: Counter[Made] = Counter()
         self._image: tuple[str, str] | None = None
 
     def add(self, pair: Pair) -> None:
@@ -173,11 +176,32 @@ class _Tally:
         self._image = image
         for name, counter in self._by.items():
             counter[getattr(item, name) or "none"] += 1
+        self._made[Made(item.generator, item.prompt_version, pair.mix)] += 1
 
     def counts(self) -> Counts:
         """What was counted, the frequent first."""
-        by = {f"by_{name}": dict(sorted(c.items(), key=lambda kv: (-kv[1], kv[0]))) for name, c in self._by.items()}
-        return Counts(**self._plain, **by)  # type: ignore[arg-type]
+        by: dict[str, Any] = {f"by_{name}": _frequent(counter) for name, counter in self._by.items()}
+        for name, place in (("by_generator", 0), ("by_prompt", 1), ("by_mix", 2)):
+            together: Counter[str] = Counter()
+            for made, count in self._made.items():
+                together[made[place] or "none"] += count
+            by[name] = _frequent(together)
+        made_with = sorted(self._made.items(), key=lambda kv: (-kv[1], [each or "" for each in kv[0]]))
+        return Counts(
+            **dict[str, Any](self._plain), **by, made_with=tuple({**m._asdict(), "pairs": n} for m, n in made_with)
+        )
+
+
+class Made(NamedTuple):
+    """What a pair was made with."""
+
+    generator: str
+    prompt_version: str | None
+    mix: str | None
+
+
+def _frequent(counter: Counter[str]) -> dict[str, int]:
+    return dict(sorted(counter.items(), key=lambda kv: (-kv[1], kv[0])))
 
 
 def _publish(folder: Path, exports: Path, name: str | None, frame: Frame, counts: Counts) -> Manifest:

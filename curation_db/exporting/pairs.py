@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +38,10 @@ _LICENSES = text("""
 """)
 
 
+_MIX = re.compile(r"[a-z][a-z0-9_-]{0,39}")
+"""A name; what else a file may have under this word is no mix."""
+
+
 @dataclass(frozen=True, slots=True)
 class Pair:
     """One pair with what its files said beside it."""
@@ -48,6 +53,18 @@ class Pair:
     """JSON object: the annotation's other fields."""
     image_extra: str | None
     """JSON object: the image entry's other fields."""
+
+    @property
+    def mix(self) -> str | None:
+        """Which cues and positions its text was asked for; None: nobody said.
+
+        Raises:
+            RecordError: `extra` is no JSON object.
+        """
+        if self.extra is None or '"mix"' not in self.extra:
+            return None
+        told = fields_of(self.extra, f"candidate {self.item.key}").get("mix")
+        return told if isinstance(told, str) and _MIX.fullmatch(told) else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,3 +134,26 @@ def test_says_what_cannot_be_trained_on(workspace):
     said = export(workspace).stderr
     assert "2 without the original caption" in said
     assert "2 whose picture has no file name" in said
+
+
+def test_the_benchmarks_own_mix_is_named(workspace):
+    """GIVEN texts asked for with NegRefCOCOg's spread of cues THEN whoever trains on them is told."""
+    assert "NegRefCOCOg" not in export(workspace).stderr
+    with open_store(workspace.database) as store:
+        drafts = [
+            Draft(
+                source_id=1,
+                key="m/1",
+                image_id=1,
+                raw_text="no cat",
+                pipeline="P1",
+                generator="g",
+                extra='{"mix": "negrefcocog"}',
+            )
+        ]
+        with store.write() as connection:
+            (number,) = insert_candidates(connection, drafts, Intake())
+        Reviewer(store, begin_session(store, "ana", version="test")).decide(number, Kind.ACCEPT)
+    said = export(workspace, "--json")
+    assert "1 pair asked for with the cues and positions of NegRefCOCOg" in said.stderr
+    assert json.loads(said.stdout)["counts"]["by_mix"] == {"none": 2, "negrefcocog": 1}

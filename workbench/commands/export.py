@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 _QUIET_S = 1.0
 """What takes no longer needs no bar."""
+_OF_THE_BENCHMARK = "negrefcocog"
+"""The mix that is the benchmark's own (`generation.recipe.Mix`)."""
 _EPILOG = """\b
 Examples:
   negwb export                          the next free name, all formats
@@ -161,4 +163,9 @@ def _summary(manifest: Manifest) -> str:
         lines.append(f"       {counts.without_caption:,} without the original caption (null in JSONL, empty in COCO)")
     if counts.without_file_name:
         lines.append(f"       {counts.without_file_name:,} whose picture has no file name: they cannot be trained on")
+    if asked := counts.by_mix.get(_OF_THE_BENCHMARK):
+        pairs = counted(asked, "pair")
+        lines.append(
+            f"       {pairs} asked for with the cues and positions of NegRefCOCOg: it favours what learns from them"
+        )
     return "\n".join(lines)

@@ -246,3 +246,52 @@ def test_event_table_is_untouched(decided):
     decided.freeze()
     with decided.store.read() as connection:
         assert connection.execute(text("SELECT count(*) FROM event")).scalar_one() == 9
+
+
+def made(record, image, number, *, mix=None, extra=None, **told):
+    kept = json.dumps({"mix": mix, "asked_cue": "no"}) if mix else extra
+    return record.candidate(1, f"g/{number}", image, f"a dog with no cat {number}", extra=kept, **told)
+
+
+def test_manifest_says_what_the_pairs_were_made_with(record):
+    image = record.image(record.source("coco"), "1", "1.jpg")
+    p1 = {"generator": "llama", "prompt_version": "negwb-rewrite-1@3f"}
+    ids = [
+        made(record, image, 1, mix="negrefcocog", **p1),
+        made(record, image, 2, mix="balanced", **p1),
+        made(record, image, 3, mix="negrefcocog", **p1),
+        made(record, image, 4),
+        *(
+            made(record, image, 5 + n, extra=told)
+            for n, told in enumerate(['{"mix": 3}', '{"mix": "\\u001b[31m"}', "{}"])
+        ),
+    ]
+    ana = record.person("ana")
+    for number in ids[1:]:
+        ana.decide(number, Kind.ACCEPT)
+    ana.edit(ids[0], "a dog without a cat 1")
+    counts = record.freeze("s").counts
+    assert dict(counts.by_mix) == {"none": 4, "negrefcocog": 2, "balanced": 1}
+    assert dict(counts.by_prompt) == {"none": 5, "negwb-rewrite-1@3f": 2}
+    assert dict(counts.by_generator) == {"negationclip": 4, "llama": 2, "ana": 1}
+    assert counts.made_with == (
+        {"generator": "negationclip", "prompt_version": None, "mix": None, "pairs": 4},
+        {"generator": "ana", "prompt_version": None, "mix": "negrefcocog", "pairs": 1},
+        {"generator": "llama", "prompt_version": "negwb-rewrite-1@3f", "mix": "balanced", "pairs": 1},
+        {"generator": "llama", "prompt_version": "negwb-rewrite-1@3f", "mix": "negrefcocog", "pairs": 1},
+    )
+    read = read_manifest(record.export("s"))
+    assert read.counts == counts
+    assert read.to_text() == (record.export("s") / MANIFEST_FILE).read_text()
+
+
+def test_a_manifest_without_the_newer_counts_reads(decided):
+    decided.freeze("s")
+    path = decided.export("s") / MANIFEST_FILE
+    told = json.loads(path.read_text())
+    for name in ("by_generator", "by_prompt", "by_mix", "made_with"):
+        assert told["counts"].pop(name)
+    path.chmod(0o644)
+    path.write_text(json.dumps(told))
+    counts = read_manifest(decided.export("s")).counts
+    assert (counts.pairs, counts.by_mix, counts.made_with) == (6, {}, ())
