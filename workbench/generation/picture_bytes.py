@@ -1,0 +1,115 @@
+"""Pictures as servers take them: a small JPEG in a data URL, or a file URL. Decoded once, and never on the event loop.
+
+A judge must see the whole picture or none: one that is cut off shows less than there is, and what is missing would be
+called absent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import io
+from collections import OrderedDict
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from workbench.generation.asks import Failure, Picture
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+QUALITY: Final = 90
+_GREY: Final = (127, 127, 127)
+_KEPT: Final = 256
+"""Pictures in memory at a time; some 60 kB each."""
+_AT_ONCE: Final = 4
+_PREFIX: Final = "data:image/jpeg;base64,"
+_MISSING: Final = "the picture is missing"
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A picture as it is sent, or why it is not."""
+
+    url: str = ""
+    error: str = ""
+    """A `Failure`."""
+    detail: str = ""
+
+    @property
+    def base64(self) -> str:
+        """The JPEG alone, where it is in the URL."""
+        return self.url.removeprefix(_PREFIX)
+
+
+def data_url(path: Path | None, side: int) -> Shown:
+    """The picture upright, in RGB, its longer side at most `side` pixels, as a JPEG. Never raises; takes 5-100 ms."""
+    from workbench.tui.pictures import CUT_OFF, load_thumbnail  # noqa: PLC0415 -- the house's one careful decoder
+
+    loaded = load_thumbnail(path, (side, side))
+    if loaded.image is None:
+        problem = loaded.problem or _MISSING
+        missing = problem.startswith(_MISSING)
+        return Shown(error=Failure.PICTURE_MISSING if missing else Failure.PICTURE_BAD, detail=problem)
+    if CUT_OFF in loaded.note:
+        return Shown(error=Failure.PICTURE_BAD, detail="the picture file is cut off")
+    return Shown(_encoded(loaded.image))
+
+
+def file_url(path: Path | None) -> Shown:
+    """The file's own URL, for a server that may read our disk."""
+    if path is None or not path.is_file():
+        return Shown(error=Failure.PICTURE_MISSING, detail=_MISSING)
+    return Shown(path.resolve().as_uri())
+
+
+@lru_cache(maxsize=4)
+def blank_url(side: int) -> Shown:
+    """A grey picture in the shape of most photographs: nothing to see, as many tokens."""
+    from PIL import Image  # noqa: PLC0415
+
+    return Shown(_encoded(Image.new("RGB", (side, max(1, side * 3 // 4)), _GREY)))
+
+
+def _encoded(image: Image.Image) -> str:
+    buffer = io.BytesIO()
+    image.convert("RGB").save(buffer, "JPEG", quality=QUALITY)
+    return _PREFIX + base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+class Pictures:
+    """The pictures that are asked about now, each decoded once however many questions there are; for one event loop."""
+
+    def __init__(self, side: int, *, as_files: bool = False, kept: int = _KEPT) -> None:
+        self._side = side
+        self._as_files = as_files
+        self._kept = kept
+        self._at_once = asyncio.Semaphore(_AT_ONCE)
+        self._made: OrderedDict[Path, asyncio.Task[Shown]] = OrderedDict()
+
+    async def show(self, picture: Picture, *, as_data: bool = False) -> Shown:
+        """The picture as it is sent; `as_data`: in the request in any case."""
+        if picture.blank:
+            return blank_url(self._side)
+        if picture.path is None:
+            return Shown(error=Failure.PICTURE_MISSING, detail=_MISSING)
+        if self._as_files and not as_data:
+            return file_url(picture.path)
+        task = self._made.get(picture.path)
+        if task is None:
+            task = self._made[picture.path] = asyncio.create_task(self._make(picture.path))
+            while len(self._made) > self._kept:
+                self._made.popitem(last=False)
+        else:
+            self._made.move_to_end(picture.path)
+        return await asyncio.shield(task)  # others may wait for the same one
+
+    async def close(self) -> None:
+        """Wait for what is being decoded."""
+        await asyncio.gather(*self._made.values(), return_exceptions=True)
+
+    async def _make(self, path: Path) -> Shown:
+        async with self._at_once:
+            return await asyncio.to_thread(data_url, path, self._side)
