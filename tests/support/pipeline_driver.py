@@ -1,0 +1,74 @@
+"""Runs a pipeline with a function in the place of all models, and keeps what was asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from curation_db.generation_words import Method
+from workbench.generation.asks import Answer, Picture, Want
+from workbench.generation.units import CaptionItem, Outcome, QuestionItem, Request, Steps, Unit
+
+Oracle = Callable[[Request], Answer | str | bool | float | None]
+"""What is answered: words, yes or no, P(yes), None for an unclear answer, or an answer as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Driven:
+    """What a pipeline asked and what it came to."""
+
+    groups: tuple[tuple[Request, ...], ...]
+    outcomes: tuple[Outcome, ...]
+
+    @property
+    def requests(self) -> tuple[Request, ...]:
+        """All that was asked, in order."""
+        return tuple(request for group in self.groups for request in group)
+
+    def of(self, stage: str) -> tuple[Request, ...]:
+        """What was asked at one stage."""
+        return tuple(request for request in self.requests if request.ask.stage == stage)
+
+
+def drive(steps: Steps, oracle: Oracle) -> Driven:
+    """Answers everything that `steps` asks."""
+    groups = list[tuple[Request, ...]]()
+    try:
+        group = next(steps)
+        while True:
+            assert group, "an empty group was asked"
+            groups.append(group)
+            group = steps.send(tuple(as_answer(request, oracle(request)) for request in group))
+    except StopIteration as done:
+        return Driven(tuple(groups), done.value)
+
+
+def as_answer(request: Request, told: Answer | str | bool | float | None) -> Answer:
+    """An oracle's short word as an answer."""
+    if isinstance(told, Answer):
+        return told
+    if isinstance(told, str):
+        p = {"yes": 1.0, "no": 0.0}.get(told.lower().rstrip(".")) if request.ask.want is Want.YES_NO else None
+        return Answer(text=told, p=p, method=Method.BARE if p is not None else None)
+    if told is None:
+        return Answer(text="I cannot tell.")
+    p = float(told)
+    return Answer(text="Yes" if p >= 0.5 else "No", p=p, label_mass=0.98, method=Method.LOGPROBS)
+
+
+def make_unit(
+    captions: Iterable[str] = ("a woman riding a horse in a field",),
+    questions: Iterable[str] = (),
+    *,
+    wanted: Iterable[str] | None = None,
+    objects: Mapping[str, int] | None = None,
+    categories: Iterable[str] = (),
+) -> Unit:
+    """A picture with these captions and questions; all of the questions are wanted, or without any all captions."""
+    told = tuple(CaptionItem(number, str(number), text) for number, text in enumerate(captions, 1))
+    asked = tuple(QuestionItem(number, f"q{number}", text) for number, text in enumerate(questions, 1))
+    items = [one.item for one in (asked or told)]
+    return Unit(
+        picture=Picture(key="coco/1", image_id=1), source_id=1, source="coco", captions=told, questions=asked,
+        wanted=frozenset(items if wanted is None else wanted), objects=objects or {}, categories=frozenset(categories),
+    )  # fmt: skip
