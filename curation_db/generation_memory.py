@@ -6,7 +6,6 @@ item is tried again.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -130,10 +129,10 @@ def _row(run_id: int | None, question: Question, reply: Reply, status: AnswerSta
     )  # fmt: skip
 
 
-def keep_prompt(connection: Connection, version: str, content: Mapping[str, Any]) -> None:
+def keep_prompt(connection: Connection, version: str, content: str) -> None:
     """Keep a prompt set as it is, under its version: the file may change or go."""
     connection.execute(
         text("""INSERT INTO prompt_text(version, content, created_at) VALUES (:version, :content, :now)
                 ON CONFLICT(version) DO NOTHING"""),
-        {"version": version, "content": json.dumps(content, ensure_ascii=False), "now": utc_now()},
+        {"version": version, "content": content, "now": utc_now()},
     )

@@ -40,7 +40,7 @@ class PromptText(SQLModel, table=True):
     version: str = Field(primary_key=True)
     """Name and hash: negwb-presence-1@3fa2b1c94d0e."""
     content: str
-    """JSON: all of its file."""
+    """All of its file."""
     created_at: str
 
 

@@ -97,17 +97,17 @@ def prompts(
     A file with your changes is used with --prompts FILE; its version is its name and a hash of its content.
     """
     from workbench.commands.tables import Listing, show  # noqa: PLC0415
-    from workbench.generation.prompt_sets import known_prompts, load_prompts  # noqa: PLC0415
+    from workbench.generation.prompt_sets import find_prompts, prompt_set_names  # noqa: PLC0415
 
+    sets = [find_prompts(each) for each in ([name] if name is not None else prompt_set_names())]
+    told = [{"name": s.name, "version": s.version, "pipeline": str(s.pipeline), "about": s.about} for s in sets]
     if name is not None:
-        told = load_prompts(name)
-        typer.echo(json.dumps({"version": told.version, **told.content}) if as_json else told.text.rstrip())
-        return
-    sets = [load_prompts(each) for each in known_prompts()]
-    if as_json:
-        typer.echo(json.dumps([{"name": s.name, "version": s.version, "about": s.about} for s in sets]))
-        return
-    show([Listing("Prompt sets", ("version", "about"), [(s.version, s.about) for s in sets], left=2)])
+        typer.echo(json.dumps({**told[0], "content": sets[0].content}) if as_json else sets[0].content.rstrip())
+    elif as_json:
+        typer.echo(json.dumps(told))
+    else:
+        rows = [(s.version, str(s.pipeline), s.about) for s in sets]
+        show([Listing("Prompt sets", ("version", "for", "about"), rows, left=3)])
 
 
 def runs(

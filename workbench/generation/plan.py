@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from curation_db.words import Question
 from workbench.errors import UsageError
 from workbench.generation.engines.protocol import Engine, EngineSettings
-from workbench.generation.prompt_sets import PromptSet, load_prompts
+from workbench.generation.prompt_sets import PromptSet, find_prompts
 from workbench.generation.recipe import ANNOTATIONS, Judge, Mix, Pipeline, Recipe, Rule
 from workbench.generation.settings import GenerateSettings, inline_engine, judge_of, judges_of
 
@@ -44,7 +44,7 @@ class Plan:
             threshold=told.threshold,
             attempts=1 if told.rule is Rule.OFFICIAL else told.attempts,
             rewrites=1 if told.rule is Rule.OFFICIAL else told.rewrites,
-            mix=Mix.FREE if self.prompts.free else told.mix,
+            mix=told.mix if _asks_for_cues(self.prompts) else Mix.FREE,
             random_concept=self.random_concept,
             unclear=told.unclear,
             prior=told.prior,
@@ -52,6 +52,11 @@ class Plan:
             seed=told.seed,
             models={name: engine.model for name, engine in opened.items()},
         )
+
+
+def _asks_for_cues(prompts: PromptSet) -> bool:
+    rewrite = prompts.stage("rewrite")
+    return rewrite is not None and bool(rewrite.phrases)
 
 
 def make_plan(
@@ -98,10 +103,13 @@ def make_plan(
         raise UsageError("no judge is named", hint="as in: --judge llava, or [generate] judges in negwb.toml")
     if doubled := sorted({name for name, _ in asked if [n for n, _ in asked].count(name) > 1}):
         raise UsageError(f"the judge {doubled[0]} is named twice")
+    chosen = find_prompts(prompts or settings.prompts(pipeline))
+    if chosen.pipeline is not pipeline and not only_judges:
+        raise UsageError(f"the prompts {chosen.name} are for {chosen.pipeline}, not for {pipeline}")
     return Plan(
         pipeline=pipeline,
         settings=settings,
-        prompts=load_prompts(prompts or settings.prompts(pipeline)),
+        prompts=chosen,
         proposer=writer,
         judges=judges_of(asked, {name: each.kind for name, each in engines.items()}),
         engines=used,

@@ -103,7 +103,7 @@ async def _generate(
             run_id = await recorder.write(lambda connection: begin(connection, recipe, told, options, plan))
             tally = Tally(await recorder.read(lambda connection: _total(connection, scope, options)))
             runner = Runner(
-                recorder, recipe, steps_for(plan, recipe), engines,
+                recorder, recipe, steps_for(plan.prompts, recipe), engines,
                 tally=tally, budget=options.budget, intake=options.intake, run_id=run_id, say=say,
             )  # fmt: skip
             units = feed(recorder, scope, folders, shard=options.shard, limit=options.limit)
