@@ -169,8 +169,10 @@ class Finished:
     detail: str = ""
     attempts: int = 1
     draft: Draft | None = None
+    candidate_id: int | None = None
+    """Where the item is a candidate that was there already."""
     opinions: tuple[Opinion, ...] = ()
-    """About the draft; their `candidate_id` is filled in here."""
+    """About the draft or the candidate; their `candidate_id` is filled in here."""
 
 
 def finish(
@@ -183,7 +185,7 @@ def finish(
     ids = _ids(connection, drafts)
     opinions, rows, now = [], [], utc_now()
     for each in finished:
-        candidate = ids[each.draft.source_id, each.draft.key] if each.draft else None
+        candidate = ids[each.draft.source_id, each.draft.key] if each.draft else each.candidate_id
         opinions += [replace(opinion, candidate_id=candidate) for opinion in each.opinions if candidate is not None]
         rows.append(
             (recipe, each.item, run_id, each.image_id, str(each.status), each.reason or None,

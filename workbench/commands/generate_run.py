@@ -21,7 +21,7 @@ from workbench.generation.engines.registry import open_engine
 from workbench.generation.feeding import Shard
 from workbench.generation.plan import Plan, make_plan
 from workbench.generation.recipe import Pipeline
-from workbench.generation.session import Ended, Options, generate
+from workbench.generation.session import Ended, MakeTask, Options, generate
 from workbench.paths import Workspace, find_workspace
 from workbench.pictures import PictureFolders
 from workbench.settings import Settings, read_settings
@@ -65,7 +65,7 @@ def run_with(
         if emit is not None:
             _emit(workspace, store, made, chosen, folders, emit, quiet=quiet, as_json=as_json)
             return
-        ended = _run(workspace, store, made, chosen, folders, quiet=quiet)
+        ended = run_plan(workspace, store, made, chosen, folders, quiet=quiet)
     _tell(ended, as_json=as_json)
 
 
@@ -101,7 +101,7 @@ def _check_sources(store: Store, named: Sequence[str]) -> None:
         raise UsageError(f"there is no source {missing[0]!r}", hint=f"there are: {', '.join(known) or 'none'}")
 
 
-def _run(
+def run_plan(
     workspace: Workspace,
     store: Store,
     plan: Plan,
@@ -110,13 +110,16 @@ def _run(
     *,
     quiet: bool,
     make: MakeEngine = open_engine,
+    task: MakeTask | None = None,
 ) -> Ended:
-    bar = nullcontext((lambda progress: None, _say)) if quiet else progress_bar()
-    with bar as (tell, say):
-        return generate(workspace, store, plan, options, folders, tell=tell, say=say, make=make)
+    """Run a plan with its progress on stderr, unless `quiet`."""
+    bar = nullcontext((lambda progress: None, say)) if quiet else progress_bar()
+    with bar as (tell, between):
+        return generate(workspace, store, plan, options, folders, tell=tell, say=between, make=make, task=task)
 
 
-def _say(line: str) -> None:
+def say(line: str) -> None:
+    """A line on stderr."""
     from curation_db.text import display_text  # noqa: PLC0415
 
     typer.echo(f"negwb: {display_text(line, limit=400)}", err=True)
@@ -127,7 +130,7 @@ def _tell(ended: Ended, *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(told_of(ended)))
     for line in ended_lines(ended):
-        _say(line)
+        say(line)
     if ended.error is not None:
         raise ended.error
     if not ended.progress.items_done and ended.state is GenerationState.DONE:
@@ -163,20 +166,20 @@ def _emit(
     from workbench.generation.farm import Emission  # noqa: PLC0415
 
     with Emission(path, store) as emission:
-        ended = _run(workspace, store, plan, options, folders, quiet=quiet, make=emission.open)
+        ended = run_plan(workspace, store, plan, options, folders, quiet=quiet, make=emission.open)
         written = emission.finish(ended.run_id)
     if as_json:
         typer.echo(json.dumps({"file": str(path), "requests": written, "waiting": ended.parked, **told_of(ended)}))
     for line in ended_lines(ended):
-        _say(line)
+        say(line)
     if ended.error is not None:
         raise ended.error
     if emission.out_already:
-        _say(f"{emission.out_already:,} requests are in an earlier file and were not answered yet")
+        say(f"{emission.out_already:,} requests are in an earlier file and were not answered yet")
     if not written:
         raise NothingToDo("no request is open: everything asked for is answered", hint=f"{path} was not written")
-    _say(f"{written:,} requests in {path}; send them off, as in: vllm run-batch -i {path.name} -o told.jsonl --model M")
-    _say("then: negwb generate --ingest-responses told.jsonl, and --emit-requests again for what follows from them")
+    say(f"{written:,} requests in {path}; send them off, as in: vllm run-batch -i {path.name} -o told.jsonl --model M")
+    say("then: negwb generate --ingest-responses told.jsonl, and --emit-requests again for what follows from them")
 
 
 def _ingest(store: Store, paths: Sequence[Path], *, as_json: bool) -> None:
@@ -184,9 +187,9 @@ def _ingest(store: Store, paths: Sequence[Path], *, as_json: bool) -> None:
     from workbench.generation.farm import ingest  # noqa: PLC0415
 
     with step_bars(lines=True) as tell:
-        told = ingest(store, paths, tell=tell, say=_say)
+        told = ingest(store, paths, tell=tell, say=say)
     if as_json:
         typer.echo(json.dumps(told.to_dict()))
-    _say(f"{told.stored:,} answers stored, {told.failed:,} of them failures; {told.known:,} were known already")
+    say(f"{told.stored:,} answers stored, {told.failed:,} of them failures; {told.known:,} were known already")
     if told.refused:
         raise NegwbError(f"{told.refused:,} lines were no answer to anything asked here", hint="they are listed above")

@@ -25,6 +25,8 @@ from workbench.generation.recorder import Recorder
 from workbench.generation.tally import Tally
 from workbench.generation.units import Outcome, Said, Steps, Unit
 
+CANDIDATE: Final = "candidate"
+"""Items candidate/ID are judged and nothing else."""
 _GRACE_S: Final = 20.0
 """How long a run that is stopped waits for what is in flight."""
 StepsFor = Callable[[Unit], Steps]
@@ -178,6 +180,7 @@ class Runner:
             detail=outcome.detail,
             attempts=outcome.attempts,
             draft=draft_of(unit, outcome, self._recipe, self._engines),
+            candidate_id=candidate_of(outcome.item),
             opinions=tuple(opinion_of(said, self._engines) for said in outcome.said),
         )
 
@@ -187,6 +190,12 @@ def _broken(unit: Unit, error: BaseException) -> tuple[Outcome, ...]:
     return tuple(
         Outcome(item=item, status=ItemStatus.FAILED, reason="failed:bug", detail=detail) for item in sorted(unit.wanted)
     )
+
+
+def candidate_of(item: str) -> int | None:
+    """The candidate that an item is, where it is one."""
+    kind, _, number = item.partition("/")
+    return int(number) if kind == CANDIDATE else None
 
 
 def draft_of(unit: Unit, outcome: Outcome, recipe: Recipe, engines: Mapping[str, Engine]) -> Draft | None:

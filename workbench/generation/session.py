@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import math
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 from sqlalchemy import Connection
@@ -30,7 +31,7 @@ from workbench.generation.recipe import Pipeline, Recipe
 from workbench.generation.recorder import Recorder
 from workbench.generation.runner import Runner, Stopped
 from workbench.generation.tally import Tally
-from workbench.generation.units import Unit
+from workbench.generation.units import Steps, Unit
 from workbench.paths import Workspace
 from workbench.pictures import PictureFolders
 
@@ -49,6 +50,19 @@ class Options:
     retry: bool = False
     budget: Budget = field(default_factory=Budget)
     intake: Intake = field(default_factory=Intake)
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What a run works on."""
+
+    units: AsyncIterator[Unit]
+    steps: Callable[[Unit], Steps]
+    total: int | None
+    """Items that there are to do, where that is known."""
+
+
+MakeTask = Callable[[Recorder, Recipe], Awaitable[Task]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +89,20 @@ def generate(
     tell: Tell = lambda progress: None,
     say: Callable[[str], None] = lambda line: None,
     make: MakeEngine = open_engine,
+    task: MakeTask | None = None,
 ) -> Ended:
-    """Run `plan` to its end, to a cap, or until somebody stops it; `make` opens each engine.
+    """Run `plan` to its end, to a cap, or until somebody stops it.
+
+    Args:
+        make: opens each engine.
+        task: what is worked on, where it is not the captions or questions that are not done.
 
     Raises:
         NegwbError: an engine cannot be opened, or another process does the same; nothing was asked.
     """
-    return asyncio.run(_generate(workspace, store, plan, options, folders, tell, say, make))
+    if task is None:
+        task = partial(_items, plan, options, folders)
+    return asyncio.run(_generate(workspace, store, plan, options, tell, say, make, task))
 
 
 async def _generate(
@@ -89,30 +110,37 @@ async def _generate(
     store: Store,
     plan: Plan,
     options: Options,
-    folders: PictureFolders,
     tell: Tell,
     say: Callable[[str], None],
     make: MakeEngine,
+    make_task: MakeTask,
 ) -> Ended:
     async with opened(workspace, store, plan, options.budget, say, make) as engines:
         recipe = plan.recipe(engines)
-        scope = scope_of(plan, recipe, options)
         recorder = Recorder(store)
         try:
             told = settings_of(plan, recipe, options, engines)
             run_id = await recorder.write(lambda connection: begin(connection, recipe, told, options, plan))
-            tally = Tally(await recorder.read(lambda connection: _total(connection, scope, options)))
+            task = await make_task(recorder, recipe)
+            tally = Tally(task.total)
             runner = Runner(
-                recorder, recipe, steps_for(plan.prompts, recipe), engines,
+                recorder, recipe, task.steps, engines,
                 tally=tally, budget=options.budget, intake=options.intake, run_id=run_id, say=say,
             )  # fmt: skip
-            units = feed(recorder, scope, folders, shard=options.shard, limit=options.limit)
-            ended = await _watched(runner, units, recorder, tally, run_id, recipe, tell)
+            ended = await _watched(runner, task.units, recorder, tally, run_id, recipe, tell)
         finally:
             await asyncio.to_thread(recorder.close)
     if ended.progress.kept:
         await asyncio.to_thread(indexing.refresh, store)
     return ended
+
+
+async def _items(plan: Plan, options: Options, folders: PictureFolders, recorder: Recorder, recipe: Recipe) -> Task:
+    """The captions or questions that are not done under the recipe."""
+    scope = scope_of(plan, recipe, options)
+    units = feed(recorder, scope, folders, shard=options.shard, limit=options.limit)
+    total = await recorder.read(lambda connection: _total(connection, scope, options))
+    return Task(units, steps_for(plan.prompts, recipe), total)
 
 
 @asynccontextmanager

@@ -1,0 +1,88 @@
+"""`negwb generate judge`, done."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from curation_db.store import Store, open_store
+from workbench.commands.generate_run import run_plan, say, told_of
+from workbench.errors import NothingToDo
+from workbench.generation.budget import Budget
+from workbench.generation.plan import make_plan
+from workbench.generation.recipe import Pipeline, Recipe
+from workbench.generation.recorder import Recorder
+from workbench.generation.rejudging import Unjudged
+from workbench.generation.session import Ended, Options, Task
+from workbench.paths import Workspace, find_workspace
+from workbench.pictures import PictureFolders
+from workbench.settings import Settings, read_settings
+
+
+def judge_candidates(
+    named: Path | None,
+    judges: Sequence[str],
+    *,
+    prompts: str,
+    asked: Mapping[str, Any],
+    limit: int | None,
+    caps: Mapping[str, Any],
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Judge what is there: first what P1, people and other sets made, then what came from questions.
+
+    Raises:
+        NegwbError: what stopped it, or that there is nothing to do.
+    """
+    workspace = find_workspace(named)
+    settings = read_settings(workspace.settings)
+    budget, left, done = Budget(**caps), limit, list[Ended]()
+    with open_store(workspace.database) as store:
+        for pipeline in Pipeline:
+            if left == 0:
+                break
+            options = Options(limit=left, budget=budget)
+            ended = _judge(workspace, store, settings, pipeline, judges, prompts, asked, options, quiet=quiet)
+            done.append(ended)
+            if ended.error is not None:
+                break
+            left = None if left is None else left - ended.progress.items_done
+    judged = sum(each.progress.items_done for each in done)
+    if as_json:
+        typer.echo(json.dumps({"judged": judged, "runs": [told_of(each) for each in done]}))
+    if failed := sum(each.progress.failed for each in done):
+        say(f"{failed:,} of {judged:,} could not be judged: negwb generate failures")
+    if done[-1].error is not None:
+        raise done[-1].error
+    if not judged:
+        raise NothingToDo("every candidate has the verdicts of these judges")
+    say(f"{judged:,} candidates judged; {sum(each.progress.requests for each in done):,} requests")
+
+
+def _judge(
+    workspace: Workspace,
+    store: Store,
+    settings: Settings,
+    pipeline: Pipeline,
+    judges: Sequence[str],
+    prompts: str,
+    asked: Mapping[str, Any],
+    options: Options,
+    *,
+    quiet: bool,
+) -> Ended:
+    plan = make_plan(
+        settings.generate.changed(asked, "--set"), pipeline=pipeline, judges=judges, prompts=prompts, only_judges=True
+    )
+    folders = PictureFolders(workspace.root, settings.pictures)
+
+    async def task(recorder: Recorder, recipe: Recipe) -> Task:
+        work = Unjudged(recorder, recipe, plan.prompts, folders, options.limit)
+        return Task(work.units(), work.steps, None)
+
+    return run_plan(workspace, store, plan, options, folders, quiet=quiet, task=task)
