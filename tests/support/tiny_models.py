@@ -8,11 +8,13 @@ and on the picture. So there is text that ends, with words that mean something t
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import (
     CLIPImageProcessor,
@@ -96,6 +98,7 @@ def make_llava(folder: Path, *, seed: int = 0) -> Path:
     _see(model)
     model.generation_config = _generation()
     model.save_pretrained(folder)
+    _name_as_published(folder / "model.safetensors")
     pixels = CLIPImageProcessor(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32})
     processor = LlavaProcessor(
         image_processor=pixels,
@@ -107,6 +110,13 @@ def make_llava(folder: Path, *, seed: int = 0) -> Path:
     )
     processor.save_pretrained(folder)
     return folder
+
+
+def _name_as_published(weights: Path) -> None:
+    """Call the image tower's weights what they are called in the published files: vLLM knows no other names."""
+    state = load_file(weights)
+    save_file({re.sub(r"^vision_tower\.(?!vision_model\.)", "vision_tower.vision_model.", name): value
+               for name, value in state.items()}, weights, metadata={"format": "pt"})  # fmt: skip
 
 
 def _tokenizer() -> PreTrainedTokenizerFast:
