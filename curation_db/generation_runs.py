@@ -131,11 +131,13 @@ def start_run(connection: Connection, *, recipe: str, settings: Mapping[str, Any
     )
 
 
-def beat(connection: Connection, run_id: int, progress: Mapping[str, Any], *, now: str | None = None) -> None:
+def beat(
+    connection: Connection, run_id: int, progress: Progress | Mapping[str, Any], *, now: str | None = None
+) -> None:
     """Write that the run lives, and how far it is."""
     connection.execute(
         text("UPDATE generation_run SET beat_at = :now, progress = :progress WHERE id = :id"),
-        {"id": run_id, "now": now or utc_now(), "progress": json.dumps(dict(progress))},
+        {"id": run_id, "now": now or utc_now(), "progress": _told(progress)},
     )
 
 
@@ -143,14 +145,14 @@ def end_run(
     connection: Connection,
     run_id: int,
     state: GenerationState,
-    progress: Mapping[str, Any],
+    progress: Progress | Mapping[str, Any],
     message: str = "",
     *,
     now: str | None = None,
 ) -> None:
     """Write how the run ended, and why where it did not end well."""
     row = {
-        "id": run_id, "state": str(state), "progress": json.dumps(dict(progress)), "now": now or utc_now(),
+        "id": run_id, "state": str(state), "progress": _told(progress), "now": now or utc_now(),
         "message": clean(message)[:_MOST_LETTERS] or None,
     }  # fmt: skip
     connection.execute(
@@ -247,6 +249,10 @@ def _run(row: Row[Any]) -> GenerationRunRow:
         progress=Progress.from_dict(_json(row.progress)),
         message=row.message or "",
     )
+
+
+def _told(progress: Progress | Mapping[str, Any]) -> str:
+    return json.dumps(progress.to_dict() if isinstance(progress, Progress) else dict(progress))
 
 
 def _json(told: str) -> object:

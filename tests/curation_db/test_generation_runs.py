@@ -53,7 +53,7 @@ def test_a_run_is_read_back_as_it_was_told(record: Record) -> None:
         capacity={"qwen": 32},
     )  # fmt: skip
     with record.store.write() as connection:
-        beat(connection, run, progress.to_dict())
+        beat(connection, run, progress)
     with record.store.read() as connection:
         row = get_run(connection, run)
     assert row is not None
