@@ -41,6 +41,8 @@ class Place(StrEnum):
     """What everybody said, after it."""
     HISTORY = "history"
     """Everything that happened to a card."""
+    GENERATE = "generate"
+    """Negated captions proposed and judged."""
     RUNS = "runs"
     """Trainings."""
     REPORT = "report"
@@ -219,7 +221,7 @@ _ACTIONS = (
     Action("room-page-down", "pagedown,space", "page down", "Scroll a page down", _LOOK, _SCROLLED,
            "scroll_room(20)"),
     Action("room-page-up", "pageup", "page up", "Scroll a page up", _LOOK, _SCROLLED, "scroll_room(-20)"),
-    Action("lab", "f4", "lab", "Training runs and report; your card stays where it is", _ELSE, ANYWHERE,
+    Action("lab", "f4", "lab", "Generation, training runs and report; your card stays where it is", _ELSE, ANYWHERE,
            "app.show_lab", 1),
     Action("theme", "f2", "theme", "Dark or light", _ELSE, _EVERYWHERE, "app.toggle_dark"),
     Action("keep-theme", "f3", "keep theme", "Write the theme that shows into negwb.toml", _ELSE, _EVERYWHERE,
@@ -237,8 +239,8 @@ _ACTIONS = (
            frozenset({Place.REASON}), "cancel_reason", 9),
 )  # fmt: skip
 
-RUNS, REPORT = "Training runs", "Report"
-GROUPS = (_DECIDE, _SETTLE, _REASON, _WHY, RUNS, REPORT, _PICTURE, _LOOK, _ROOM, _ELSE)
+GENERATION, RUNS, REPORT = "Generation", "Training runs", "Report"
+GROUPS = (_DECIDE, _SETTLE, _REASON, _WHY, GENERATION, RUNS, REPORT, _PICTURE, _LOOK, _ROOM, _ELSE)
 """In the order of the help; a group without actions is not shown."""
 
 _CAPS = {

@@ -1,4 +1,4 @@
-"""The lab: training runs and report, as an app of its own (`run_lab`) or as screens over curate (its key f4).
+"""The lab: generation, trainings and report, as an app of its own (`run_lab`) or as screens over curate (its key f4).
 
 In both, a page replaces the other on the screen stack (`switch_screen`) and what they share is here. Over curate the
 desk and its lease simply stay as they are below; trainings are processes of their own and never notice.
@@ -27,7 +27,7 @@ from workbench.tui.watch import RunWatch
 if TYPE_CHECKING:
     from benchmarks.compare import Report, Row
 
-Page = Literal["runs", "report"]
+Page = Literal["generate", "runs", "report"]
 
 
 @dataclass
@@ -41,6 +41,8 @@ class Lab:
     actions: ActionMap = field(default_factory=lab_actions)
     run: str | None = None
     """The chosen run."""
+    generation: str | None = None
+    """The chosen run of generate, by its key there."""
     row: str | None = None
     """The chosen row of the report."""
     base: str | None = None
@@ -66,6 +68,10 @@ class Lab:
             from workbench.tui.screens.runs import RunsScreen  # noqa: PLC0415 -- only when opened
 
             return RunsScreen(self)
+        if page == "generate":
+            from workbench.tui.screens.generate import GenerateScreen  # noqa: PLC0415 -- only when opened
+
+            return GenerateScreen(self)
         from workbench.tui.screens.report import ReportScreen  # noqa: PLC0415 -- only when opened
 
         return ReportScreen(self)

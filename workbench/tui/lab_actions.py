@@ -1,17 +1,25 @@
-"""What a key does in the lab: the training runs and the report. The counterpart of curate's list in `actions`."""
+"""What a key does in the lab: generation, trainings, report. The counterpart of the list of curate in `actions`."""
 
 from __future__ import annotations
 
-from workbench.tui.actions import REPORT, RUNS, Action, ActionMap, Place
+from workbench.tui.actions import GENERATION, REPORT, RUNS, Action, ActionMap, Place
 
 _LOOK, _ELSE = "Look", "Everything else"
-_RUNS, _REPORT = frozenset({Place.RUNS}), frozenset({Place.REPORT})
+_GENERATE, _RUNS, _REPORT = frozenset({Place.GENERATE}), frozenset({Place.RUNS}), frozenset({Place.REPORT})
 _SLICES, _ITEMS, _ITEM = frozenset({Place.SLICES}), frozenset({Place.ITEMS}), frozenset({Place.ITEM})
 _DEEP = _SLICES | _ITEMS | _ITEM
-_TOP = _RUNS | _REPORT
+_TOP = _GENERATE | _RUNS | _REPORT
 _ANYWHERE = _TOP | _DEEP
 
 LAB_ACTIONS = (
+    Action("generate", "n", "new", "Generate: choose a pipeline and how many", GENERATION, _GENERATE, "generate", 9),
+    Action("generate-stop", "s", "stop", "Stop the run; it stores first what has arrived", GENERATION, _GENERATE,
+           "stop", 8),
+    Action("generate-go-on", "r", "go on", "Go on where a run ended, with its settings; nothing is asked twice",
+           GENERATION, _GENERATE, "go_on", 8),
+    Action("generate-more", "J,shift+down", "more", "Scroll what is said about the run down", GENERATION, _GENERATE,
+           "scroll_about(1)", 2),
+    Action("generate-less", "K,shift+up", "less", "And up again", GENERATION, _GENERATE, "scroll_about(-1)"),
     Action("train", "t", "train", "Start a training: choose a frozen set and a model", RUNS, _RUNS, "train", 9),
     Action("stop", "s", "stop", "Stop the run; it saves its state first", RUNS, _RUNS, "stop", 8),
     Action("resume", "r", "resume", "Go on with a run that stopped or failed", RUNS, _RUNS, "resume", 8),
@@ -31,11 +39,13 @@ LAB_ACTIONS = (
     Action("back", "escape,backspace", "back", "To where you came from", _LOOK, _DEEP, "back", 8),
     Action("show-runs", "1,f3", "runs", "Trainings, live", _LOOK, _TOP, "show('runs')", 7),
     Action("show-report", "2,f4", "report", "What the models reach", _LOOK, _TOP, "show('report')", 7),
+    Action("show-generate", "3,f6", "generate", "Negated captions proposed and judged, live", _LOOK, _TOP,
+           "show('generate')", 7),
     Action("theme", "f2", "theme", "Dark or light", _ELSE, _ANYWHERE, "app.toggle_dark"),
     Action("palette", "ctrl+p", "palette", "All actions by name, and all themes", _ELSE, _ANYWHERE,
            "app.command_palette"),
     Action("help", "?,f1", "help", "This page", _ELSE, _ANYWHERE, "show_help", 5),
-    Action("leave", "q", "quit", "Leave; trainings go on", _ELSE, _TOP, "leave", 5),
+    Action("leave", "q", "quit", "Leave; what runs goes on", _ELSE, _TOP, "leave", 5),
     Action("back-too", "q", "back", "To where you came from", _ELSE, _DEEP, "back"),
 )  # fmt: skip
 

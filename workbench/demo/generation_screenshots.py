@@ -1,0 +1,128 @@
+"""The README's screenshot of generating: `python -m workbench.demo.generation_screenshots FOLDER`.
+
+The run that it shows was never run: its rows are written here, by the functions that a run writes with. The pictures
+and captions are the demo's, so it is the same on every machine, and a test draws it anew and compares.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import Connection, text
+
+from curation_db.candidates import Intake
+from curation_db.generation_runs import Progress, beat, end_run, start_run
+from curation_db.generation_words import GenerationState, ItemStatus
+from curation_db.generation_work import Finished, finish
+from curation_db.identity import utc_text
+from curation_db.store import open_store
+from workbench.demo.build import DemoSize, build_demo
+from workbench.demo.screenshots import Shot, portable
+from workbench.paths import Workspace
+from workbench.tui.lab import LabApp
+
+SHOTS = (Shot("generate", (120, 36), "negwb-dark", (), "came to nothing"),)
+_PATIENCE: Final = 500
+_RECIPE: Final = "5f0c2a9e1b47"
+_HOUR: Final = 3_600.0
+_MODELS: Final = {"llama": "llama-3.1-8b-instruct", "llava": "llava-v1.6-mistral-7b", "qwen": "qwen2.5-vl-7b-instruct"}
+_DROPS: Final = (
+    ("dropped", "present", "hat: llava .91, qwen .88"), ("failed", "failed:timeout", "qwen, 6 requests"),
+    ("dropped", "present", "bench: llava .77, qwen .93"), ("dropped", "lint:chatter", "Sure! Here is the caption"),
+    ("dropped", "no-concept", "3 proposals named what the caption names"), ("dropped", "present", "ball: qwen .81"),
+)  # fmt: skip
+
+
+def settings(pipeline: str = "P1", **more: Any) -> dict[str, Any]:
+    """What a run tells of itself."""
+    judges = [{"name": name, "questions": ["acceptable", "present"]} for name in ("llava", "qwen")]
+    recipe = {"pipeline": pipeline, "proposer": "llama", "judges": judges, "models": _MODELS}
+    engines = {name: {"kind": "openai", "url": "http://127.0.0.1:8000/v1"} for name in _MODELS}
+    return {"pipeline": pipeline, "recipe": recipe, "engines": engines, "simulated": [], **more}
+
+
+def half_way() -> Progress:
+    """A run of two thousand captions in its third minute."""
+    stages = {
+        "propose": (1_387, 1_374, 9, 240), "presence": (2_702, 2_688, 3, 481),
+        "rewrite": (861, 850, 0, 133), "acceptable": (1_676, 1_671, 1, 262),
+    }  # fmt: skip
+    return Progress(
+        items_total=2_000, items_done=1_248, kept=812, dropped=423, failed=13, requests=6_671, answers=6_583,
+        remembered=1_116, tokens=4_812_404, cost=0.71, items_per_s=8.4, requests_per_s=44.9, eta_s=89.6, in_flight=96,
+        stages={
+            name: dict(zip(("asked", "answered", "failed", "remembered"), counts, strict=True))
+            for name, counts in stages.items()
+        },
+        reasons={"present": 337, "lint:chatter": 41, "no-concept": 27, "unclear": 18, "failed:timeout": 9,
+                 "failed:refused": 4},
+        capacity={"llama": 32, "llava": 48, "qwen": 24},
+    )  # fmt: skip
+
+
+def write_runs(connection: Connection, now: float) -> int:
+    """Three runs: one that is done, one that its budget stopped, one at work on another machine; its number."""
+    done = start_run(connection, recipe=_RECIPE, settings=settings(), now=utc_text(now - 26 * _HOUR))
+    told = Progress(items_total=500, items_done=500, kept=341, dropped=159, requests=2_610, answers=2_610)
+    end_run(connection, done, GenerationState.DONE, told, now=utc_text(now - 25.9 * _HOUR))
+    capped = start_run(connection, recipe="a41b77d0c3e2", settings=settings("P2"), now=utc_text(now - 3 * _HOUR))
+    told = Progress(items_total=900, items_done=622, kept=471, dropped=151, requests=1_500, answers=1_500, cost=0.25)
+    why = "the budget is reached: 1,500 of 1,500 requests"
+    end_run(connection, capped, GenerationState.STOPPED, told, why, now=utc_text(now - 2.9 * _HOUR))
+    live = start_run(connection, recipe=_RECIPE, settings=settings(limit=2_000), now=utc_text(now - 161))
+    beat(connection, live, half_way(), now=utc_text(now))
+    connection.execute(text("UPDATE generation_run SET host = 'gpu-3', pid = 4217 WHERE id = :id"), {"id": live})
+    return live
+
+
+def write_drops(connection: Connection, run: int, drops: Sequence[tuple[str, str, str]] = _DROPS) -> None:
+    """Items of the run of which nothing came: the captions of as many pictures, the first of each."""
+    captions = connection.execute(
+        text("SELECT min(id) AS id, image_id FROM caption GROUP BY image_id ORDER BY image_id LIMIT :n"),
+        {"n": len(drops)},
+    ).all()
+    finished = [
+        Finished(item=f"caption/{caption.id}", image_id=caption.image_id, status=ItemStatus(status), reason=reason,
+                 detail=detail, attempts=3)
+        for (status, reason, detail), caption in zip(drops, captions, strict=False)
+    ]  # fmt: skip
+    finish(connection, run, _RECIPE, finished, Intake())
+
+
+def take_generation(folder: Path) -> list[Path]:
+    """Write it as SVG into `folder`; returns the paths."""
+    with tempfile.TemporaryDirectory() as here:
+        size = DemoSize(pictures=12, pool=1, scenes=1, gallery=2)
+        workspace = build_demo(Path(here) / "demo", size=size, progress=lambda *_: None)
+        made = []
+        for shot in SHOTS:
+            with open_store(workspace.database) as store, store.write() as connection:
+                write_drops(connection, write_runs(connection, time.time()))
+            path = folder / f"{shot.name}.svg"
+            path.write_text(asyncio.run(_take(workspace, shot)), encoding="utf-8", newline="\n")
+            made.append(path)
+        return made
+
+
+async def _take(workspace: Workspace, shot: Shot) -> str:
+    app = LabApp(workspace, start="generate", theme=shot.theme)
+    async with app.run_test(size=shot.size) as pilot:
+        for _ in range(_PATIENCE):
+            await pilot.pause(0.02)
+            shown = portable(app.export_screenshot(title="negwb generate"))
+            if shot.shows in shown.replace("&#160;", " "):
+                await pilot.press(*shot.keys)
+                await pilot.pause()
+                return portable(app.export_screenshot(title="negwb generate"))
+    raise TimeoutError(f"the screen never showed {shot.shows!r}")
+
+
+if __name__ == "__main__":
+    for path in take_generation(Path(sys.argv[1])):
+        sys.stdout.write(f"{path}\n")
