@@ -47,7 +47,10 @@ def _request(request: Request) -> str:
     lines = [head + (f" · seed {ask.sampling.seed}" if ask.sampling.seed is not None else "")]
     if ask.picture is not None:
         lines.append(f"  [picture] {display_text(ask.picture.key, limit=100)}")
-    lines += [f"  {message.role}: {display_text(message.text, limit=2_000)}" for message in ask.messages]
+    for message in ask.messages:
+        first, *rest = message.text.split("\n")
+        lines.append(f"  {message.role}: {display_text(first, limit=2_000)}")
+        lines += [f"    {display_text(line, limit=2_000)}" for line in rest]
     return "\n".join(lines) + "\n"
 
 

@@ -152,7 +152,7 @@ def _row(run: GenerationRunRow) -> tuple[str, ...]:
 
 def failures(
     context: typer.Context,
-    run: Annotated[int | None, typer.Option(help="Of this run.", show_default="the newest")] = None,
+    run: Annotated[int | None, typer.Option(help="Of this run.", show_default="the newest that did something")] = None,
     limit: Annotated[int, typer.Option(min=1, help="So many, newest first.")] = 50,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, one object an item.")] = False,
 ) -> None:
@@ -169,10 +169,12 @@ def failures(
     from workbench.paths import find_workspace  # noqa: PLC0415
 
     with open_to_read(find_workspace(context.obj).database) as store, store.read() as connection:
-        newest = list_runs(connection, 1)
-        if run is None and not newest:
-            raise NothingToDo("nothing was generated yet", hint="see: negwb generate --help")
-        listed = failed(connection, run_id=newest[0].id if run is None else run, limit=limit)
+        if run is None:
+            newest = next((each for each in list_runs(connection) if each.progress.items_done), None)
+            if newest is None:
+                raise NothingToDo("nothing was generated yet", hint="see: negwb generate --help")
+            run = newest.id
+        listed = failed(connection, run_id=run, limit=limit)
     if as_json:
         for each in listed:
             typer.echo(json.dumps(asdict(each)))

@@ -185,6 +185,7 @@ def settings_of(plan: Plan, recipe: Recipe, options: Options, engines: Mapping[s
         "limit": options.limit,
         "shard": f"{options.shard.number}/{options.shard.of}",
         "retry": options.retry,
+        "caps": {name: getattr(options.budget, name) for name in ("max_requests", "max_tokens", "max_cost")},
         "engines": {name: {"kind": each.kind, "url": each.url} for name, each in plan.engines.items()},
         "simulated": sorted(name for name, engine in engines.items() if engine.simulated),
     }
