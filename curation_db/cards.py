@@ -37,6 +37,10 @@ class Opinion:
     raw_text: str
     prompt_version: str
     simulated: bool
+    label_mass: float | None = None
+    method: str | None = None
+    prior: float | None = None
+    seed: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +83,15 @@ class Card:
     notes: tuple[str, ...]
 
     @property
+    def disputed(self) -> tuple[Question, ...]:
+        """The questions on which the judges disagree; answers to one say nothing about another."""
+        said = {(o.question, o.p >= 0.5) for o in self.opinions if o.p is not None}
+        return tuple(question for question in Question if {(question, True), (question, False)} <= said)
+
+    @property
     def conflict(self) -> bool:
-        """Whether the judges disagree on what is in the picture."""
-        said = [o.p >= 0.5 for o in self.opinions if o.question is Question.PRESENT and o.p is not None]
-        return len(set(said)) > 1
+        """Whether the judges disagree."""
+        return bool(self.disputed)
 
 
 _CANDIDATE = text("""
@@ -97,7 +106,7 @@ _CANDIDATE = text("""
     WHERE c.id = :id
 """)
 _OPINIONS = text("""
-    SELECT judge, model, question, p, raw_text, prompt_version, simulated FROM verdict
+    SELECT judge, model, question, p, raw_text, prompt_version, simulated, label_mass, method, prior, seed FROM verdict
     WHERE candidate_id = :id ORDER BY question DESC, judge, id
 """)
 _SIBLINGS = text("""
@@ -210,6 +219,9 @@ def _siblings(connection: Connection, image_id: int, caption_id: int | None) -> 
 def opinions_of(connection: Connection, candidate_id: int) -> tuple[Opinion, ...]:
     """What the judges said about this candidate."""
     return tuple(
-        Opinion(r.judge, r.model, Question(r.question), r.p, r.raw_text, r.prompt_version, bool(r.simulated))
+        Opinion(
+            r.judge, r.model, Question(r.question), r.p, r.raw_text, r.prompt_version, bool(r.simulated), r.label_mass,
+            r.method, r.prior, r.seed,
+        )
         for r in connection.execute(_OPINIONS, {"id": candidate_id})
-    )
+    )  # fmt: skip

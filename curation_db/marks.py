@@ -19,7 +19,7 @@ from curation_db.store import Store
 from curation_db.subjects import candidate_rows, subjects_of
 
 CONFLICT: Final = "conflict"
-"""The judges disagree on what is in the picture: one says present, another absent."""
+"""The judges disagree on a question: to one and the same, one says yes and another no."""
 MARKED_RULES: Final = tuple(rule for rule in Rule if not RULES[rule].needs_corpus)
 """The rules that look at one candidate and its picture."""
 BATCH: Final = 50
@@ -30,8 +30,8 @@ _THESE: Final = "IN (SELECT value FROM json_each(:ids))"
 _DISAGREE = text(f"""
     INSERT INTO candidate_mark(mark, candidate_id)
     SELECT '{CONFLICT}', candidate_id FROM verdict
-    WHERE candidate_id {_THESE} AND question = 'present' AND p IS NOT NULL
-    GROUP BY candidate_id HAVING max(p) >= 0.5 AND min(p) < 0.5 ON CONFLICT DO NOTHING
+    WHERE candidate_id {_THESE} AND p IS NOT NULL
+    GROUP BY candidate_id, question HAVING max(p) >= 0.5 AND min(p) < 0.5 ON CONFLICT DO NOTHING
 """)
 _UNMARK = text(f"DELETE FROM candidate_mark WHERE mark = :mark AND candidate_id {_THESE}")
 _FORGET = text("DELETE FROM candidate_mark WHERE mark NOT IN (SELECT value FROM json_each(:known))")

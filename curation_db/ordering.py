@@ -32,11 +32,13 @@ BATCH = 50
 GROWTH = 1.1
 """A policy on what is rare is worked out anew when there are so many times more candidates than last time."""
 
-# The spread of the judges' P(present) counts first; a mean near one half breaks ties. Both lie in 0..1.
+# The spread of the judges' probabilities counts first; a mean near one half breaks ties. Both lie in 0..1. Each
+# question is looked at by itself; the one that they are furthest apart on counts. Rounded, so that equal is equal.
 _CONFLICT = text("""
     UPDATE queue_entry SET priority = coalesce((
-        SELECT -(max(p) - min(p)) - 0.1 * (1 - 2 * abs(avg(p) - 0.5)) FROM verdict v
-        WHERE v.candidate_id = queue_entry.candidate_id AND v.question = 'present'), 0)
+        SELECT round(min(p) - max(p) - 0.1 * (1 - 2 * abs(avg(p) - 0.5)), 9) AS apart FROM verdict v
+        WHERE v.candidate_id = queue_entry.candidate_id AND p IS NOT NULL GROUP BY v.question
+        ORDER BY apart LIMIT 1), 0)
     WHERE ordering = 'conflict' AND candidate_id = :candidate
 """)
 _TERM = re.compile(r"(?:([0-9]*\.?[0-9]+)\s*\*\s*)?([a-z][a-z-]*)")

@@ -18,7 +18,7 @@ from curation_db.lint import DEFAULTS, LintSettings, lint
 from curation_db.subjects import candidate_rows, subjects_of
 
 THRESHOLD = 0.5
-"""Of P(present): where a judge's no turns into a yes."""
+"""Of a probability: where a judge's no turns into a yes."""
 _MANY_WARNINGS = 3
 
 
@@ -26,7 +26,7 @@ class Signal(StrEnum):
     """What a policy can weigh."""
 
     CONFLICT = "conflict"
-    """The judges disagree: the spread of their P(present), and a little for a mean near one half."""
+    """The judges disagree: the spread of their answers to one question, and a little for a mean near one half."""
     THRESHOLD = "threshold"
     """A judge is near its threshold: 1 at it, 0 where all are as sure as can be."""
     LINT = "lint"
@@ -74,13 +74,13 @@ def signals_of(
     subjects = subjects_of(connection, list(rows.values())) if Signal.LINT in wanted else {}
     for number, row in rows.items():
         own = values[number]
-        ps = judged.get(number, [])
+        by_question = judged.get(number, {})
         for signal in wanted:
             match signal:
                 case Signal.CONFLICT:
-                    own[signal] = conflict(ps)
+                    own[signal] = max(map(conflict, by_question.values()), default=0.0)
                 case Signal.THRESHOLD:
-                    own[signal] = nearness(ps)
+                    own[signal] = max(map(nearness, by_question.values()), default=0.0)
                 case Signal.LINT:
                     warnings = sum(not finding.ok for finding in lint(subjects[number], settings=checks))
                     own[signal] = min(1.0, warnings / _MANY_WARNINGS)
@@ -94,7 +94,7 @@ def signals_of(
 
 
 def conflict(ps: Sequence[float]) -> float:
-    """How far the judges are apart, and how far from sure they are together; no judge: 0."""
+    """How far the judges are apart on a question, and how far from sure they are together; no judge: 0."""
     if not ps:
         return 0.0
     unsure = 1 - 2 * abs(math.fsum(ps) / len(ps) - 0.5)
@@ -118,14 +118,15 @@ def draw(source_id: int, key: str) -> float:
 
 
 _VERDICTS = text("""
-    SELECT candidate_id, p FROM verdict WHERE candidate_id IN :ids AND question = 'present' AND p IS NOT NULL
+    SELECT candidate_id, question, p FROM verdict WHERE candidate_id IN :ids AND p IS NOT NULL
 """).bindparams(bindparam("ids", expanding=True))
 
 
-def _judged(connection: Connection, ids: Sequence[int]) -> dict[int, list[float]]:
-    found: dict[int, list[float]] = defaultdict(list)
+def _judged(connection: Connection, ids: Sequence[int]) -> dict[int, dict[str, list[float]]]:
+    """The probabilities by candidate and question: an answer to one is no answer to another."""
+    found: dict[int, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for row in connection.execute(_VERDICTS, {"ids": list(ids)}):
-        found[row.candidate_id].append(row.p)
+        found[row.candidate_id][row.question].append(row.p)
     return found
 
 

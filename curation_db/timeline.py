@@ -70,6 +70,10 @@ class JudgeSaid:
     p: float | None
     raw_text: str
     simulated: bool
+    label_mass: float | None = None
+    method: str | None = None
+    prior: float | None = None
+    seed: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,10 +255,13 @@ def _verdicts(connection: Connection, candidate_id: int) -> list[Moment]:
         Moment(
             r.created_at,
             candidate_id,
-            JudgeSaid(r.judge, r.model, r.prompt_version, Question(r.question), r.p, r.raw_text, bool(r.simulated)),
+            JudgeSaid(
+                r.judge, r.model, r.prompt_version, Question(r.question), r.p, r.raw_text, bool(r.simulated),
+                r.label_mass, r.method, r.prior, r.seed,
+            ),
         )
         for r in rows
-    ]
+    ]  # fmt: skip
 
 
 def _deeds(connection: Connection, candidate_id: int, family: str) -> list[Moment]:

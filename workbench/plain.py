@@ -16,6 +16,7 @@ from curation_db.text import display_text
 from curation_db.words import REASON_KEYS, REASON_TEXTS, Kind, Question, Reason, State
 from workbench.tui.marks import CLOSES, OPENS, pieces
 from workbench.tui.sitting import Ready, Summary
+from workbench.verdict_words import asked, origin
 
 PROMPT: Final = "a x e u s z ? > "
 REASON_PROMPT: Final = "because: " + " ".join(
@@ -161,17 +162,20 @@ def _judges(ready: Ready) -> Iterable[str]:
     if ready.hidden:
         return ["hidden until you have decided"]
     opinions = ready.card.opinions
-    told = [_opinion(opinion, ready.card.concept) for opinion in opinions]
-    return [*told, *(["disagree"] if ready.card.conflict else [])] or ["none was asked"]
+    told = [opinion_line(opinion, ready.card.concept) for opinion in opinions]
+    return [*told, *map(_DISAGREE.__getitem__, ready.card.disputed)] or ["none was asked"]
 
 
-def _opinion(opinion: Opinion, concept: str | None) -> str:
+_DISAGREE = {Question.PRESENT: "disagree", Question.ACCEPTABLE: "disagree whether the caption is fine"}
+
+
+def opinion_line(opinion: Opinion, concept: str | None) -> str:
+    """What a judge said, and where its number came from."""
     name = display_text(opinion.judge, limit=40) + (", simulated" if opinion.simulated else "")
-    if opinion.p is None:
-        return f"{name}: unclear"
-    if opinion.question is Question.ACCEPTABLE:
-        return f"{name}: the caption is fine with probability {opinion.p:.2f}"
-    return f"{name}: {display_text(concept or 'it', limit=40)} is there with probability {opinion.p:.2f}"
+    what = asked(opinion.question, concept)
+    said = f"unclear whether {what}" if opinion.p is None else f"{what} with probability {opinion.p:.2f}"
+    beside = ", ".join(origin(opinion.method, opinion.label_mass, opinion.prior, opinion.seed))
+    return f"{name}: {said}{f' ({beside})' if beside else ''}"
 
 
 def _checks(card: Card) -> list[str]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from curation_db.errors import RecordError
 from curation_db.text import display_text
-from curation_db.words import Kind, Question, Reason
+from curation_db.words import Kind, Reason
 from workbench import plain
 from workbench.plain import Answer, Do
 
@@ -194,6 +194,4 @@ class PlainSitting:
     def _reveal(self, card: Card) -> None:
         """What the judges say about the audit card that was just decided."""
         for opinion in card.opinions:
-            if opinion.question is Question.PRESENT and opinion.p is not None:
-                name, concept = (display_text(text, limit=40) for text in (opinion.judge, card.concept or "it"))
-                self._tell(f"REVEALED {name}: {concept} is there with probability {opinion.p:.2f}")
+            self._tell(f"REVEALED {plain.opinion_line(opinion, card.concept)}")

@@ -168,12 +168,17 @@ class Oracle:
         return called and value.says in (None, said)
 
     def conflict(self, number: int) -> bool:
-        ps = [v.p >= 0.5 for v in self.verdicts[number] if v.question == "present" and v.p is not None]
-        return len(set(ps)) == 2
+        return any(len({p >= 0.5 for p in ps}) == 2 for ps in self.probabilities(number))
+
+    def probabilities(self, number: int) -> list[list[float]]:
+        told = [(v.question, v.p) for v in self.verdicts[number] if v.p is not None]
+        return [[p for question, p in told if question == asked] for asked in {question for question, _ in told}]
 
     def key(self, sort: Sort, row: Any) -> Any:
-        ps = [v.p for v in self.verdicts[row.id] if v.question == "present" and v.p is not None]
-        spread = max(ps) - min(ps) + 0.1 * (1 - 2 * abs(sum(ps) / len(ps) - 0.5)) if ps else 0.0
+        spread = max(
+            (max(ps) - min(ps) + 0.1 * (1 - 2 * abs(sum(ps) / len(ps) - 0.5)) for ps in self.probabilities(row.id)),
+            default=0.0,
+        )
         return {
             Sort.NEWEST: -row.id,
             Sort.OLDEST: row.id,

@@ -6,10 +6,11 @@ import pytest
 from sqlalchemy import text
 
 from curation_db import indexing
+from curation_db.candidates import Opinion, insert_verdicts
 from curation_db.cards import card_for, load_card
 from curation_db.errors import RecordError
 from curation_db.lint import OF_THE_PICTURE, Rule, Subject, lint, names
-from curation_db.words import State
+from curation_db.words import Question, State
 
 
 def test_a_card_holds_what_a_person_needs(record) -> None:
@@ -125,3 +126,53 @@ def test_a_blind_card_tells_nothing_of_what_others_saw(record) -> None:
     assert (blind.siblings, blind.objects, blind.flagged, blind.notes) == ((), {}, False, ("too dark",))
     assert not {finding.rule for finding in blind.findings} & OF_THE_PICTURE
     assert blind.text == seen.text
+
+
+def say(record, candidate: int, question: Question, **probabilities: float | None) -> None:
+    told = [
+        Opinion(candidate_id=candidate, judge=judge, model=judge, prompt_version="1", question=question, p=p)
+        for judge, p in probabilities.items()
+    ]
+    with record.store.write() as connection:
+        insert_verdicts(connection, told)
+
+
+@pytest.mark.parametrize(
+    ("present", "acceptable", "disputed"),
+    [
+        ({"a": 0.1, "b": 0.9}, {}, (Question.PRESENT,)),
+        ({}, {"a": 0.1, "b": 0.9}, (Question.ACCEPTABLE,)),
+        ({"a": 0.1, "b": 0.2}, {"a": 0.9, "b": 0.8}, ()),
+        ({"a": 0.1}, {"b": 0.9}, ()),
+        ({"a": 0.1, "b": None}, {"a": None, "b": 0.9}, ()),
+        ({"a": 0.1, "b": 0.9}, {"a": 0.1, "b": 0.9}, tuple(Question)),
+    ],
+)
+def test_answers_to_two_questions_never_disagree(record, present, acceptable, disputed) -> None:
+    """An absent hat in a fine caption is P(present) .1 beside P(acceptable) .9: that is agreement."""
+    (number,) = record.add(1)
+    say(record, number, Question.PRESENT, **present)
+    say(record, number, Question.ACCEPTABLE, **acceptable)
+    with record.store.read() as connection:
+        card = load_card(connection, number)
+    assert card.disputed == disputed
+    assert card.conflict is bool(disputed)
+    marked = record.rows("SELECT 1 FROM candidate_mark WHERE mark = 'conflict'")
+    assert bool(marked) is card.conflict
+
+
+def test_a_card_tells_where_a_number_came_from(record) -> None:
+    (number,) = record.add(1)
+    told = Opinion(
+        candidate_id=number, judge="llava", model="m", prompt_version="1", question=Question.PRESENT, p=0.2,
+        label_mass=0.98, method="logprobs", prior=0.61, seed=7,
+    )  # fmt: skip
+    with record.store.write() as connection:
+        insert_verdicts(connection, [told])
+    record.judge(number, qwen=0.3)
+    with record.store.read() as connection:
+        opinions = load_card(connection, number).opinions
+    assert [(o.judge, o.method, o.label_mass, o.prior, o.seed) for o in opinions] == [
+        ("llava", "logprobs", 0.98, 0.61, 7),
+        ("qwen", None, None, None, None),
+    ]

@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import text
 
+from curation_db.candidates import Opinion, insert_verdicts
 from curation_db.ordering import CONFLICT, OLDEST, Policy, Refresher
 from curation_db.signals import Signal, conflict, draw, nearness, rarity
+from curation_db.words import Question
 
 
 class TestPolicies:
@@ -94,6 +96,30 @@ def test_nearest_to_a_threshold_comes_first(record) -> None:
     record.judge(nearer, a=0.48)
     finish(record, "threshold")
     assert served(record, "ana", "threshold") == [nearer, near, far]
+
+
+@pytest.mark.parametrize("words", ["conflict", "0.9*conflict + 0.1*threshold"])
+def test_answers_to_two_questions_are_weighed_apart(record, words: str) -> None:
+    """GIVEN P(present) .05 beside P(acceptable) .95 THEN nobody disagrees, and it comes behind who does a little."""
+    agreed, torn, torn_on_the_whole = record.add(3)
+    told = ((agreed, ("present", 0.05)), (agreed, ("acceptable", 0.95)), (torn, ("present", 0.45)))
+    told += (
+        (torn, ("present", 0.75)),
+        (torn_on_the_whole, ("acceptable", 0.1)),
+        (torn_on_the_whole, ("acceptable", 0.9)),
+    )
+    with record.store.write() as connection:
+        insert_verdicts(
+            connection,
+            [
+                Opinion(
+                    candidate_id=number, judge=f"j{n}", model="m", prompt_version="1", question=Question(asked), p=p
+                )
+                for n, (number, (asked, p)) in enumerate(told)
+            ],
+        )
+    finish(record, words)
+    assert served(record, "ana", words) == [torn_on_the_whole, torn, agreed]
 
 
 def test_what_the_checks_warn_about_comes_first(record) -> None:

@@ -16,6 +16,7 @@ from curation_db.words import Kind, Question, State
 from workbench.tui.marks import pieces
 from workbench.tui.paint import BAD, GOOD, MARK, QUIET, WARN, marked, plain
 from workbench.tui.widgets.grid import Column
+from workbench.verdict_words import answer
 
 _STATES: dict[State, tuple[str, str, str]] = {
     State.OPEN: ("○", "open", QUIET),
@@ -75,10 +76,12 @@ def _concept(row: Listed) -> Content:
 
 
 def _judges(row: Listed) -> Content:
-    """P(present) of the first two, and whether they all agree."""
+    """P(present) of the first two, and whether they all agree; where nobody was asked that, the first P(fine)."""
     if row.hidden:
         return Content.styled("blind", QUIET)
     asked = [said for said in row.said if said.question is Question.PRESENT]
+    if row.said and not asked:
+        return Content.assemble(("fine ", QUIET), _share(row.said[0]), (" ⚠" if row.conflict else "", f"bold {WARN}"))
     told = Content(" ").join(_share(said) for said in asked[:2])
     if row.conflict:
         return Content.assemble(told, (" ⚠", f"bold {WARN}"))
@@ -89,7 +92,11 @@ def _share(said: Said) -> Content:
     if said.p is None:
         return Content.styled(" – ", QUIET)
     figure = "1.0" if said.p >= 0.995 else f"{said.p:.2f}".removeprefix("0")
-    return Content.styled(figure, BAD if said.p >= 0.5 else GOOD)
+    return Content.styled(figure, _tone(said, said.p))
+
+
+def _tone(said: Said, p: float) -> str:
+    return GOOD if (p >= 0.5) is (said.question is Question.ACCEPTABLE) else BAD
 
 
 def _checks(row: Listed) -> Content:
@@ -197,13 +204,10 @@ def _told_by_judges(row: Listed, *, short: bool = False) -> Content:
 
 
 def _answer(said: Said) -> Content:
+    word = answer(said.question, said.p)
     if said.p is None:
-        return Content.styled("unclear", QUIET)
-    yes = said.p >= 0.5
-    if said.question is Question.PRESENT:
-        return Content.styled(f"{said.p:.2f} {'present' if yes else 'absent'}".removeprefix("0"), BAD if yes else GOOD)
-    word = "acceptable" if yes else "not acceptable"
-    return Content.styled(f"{said.p:.2f} {word}".removeprefix("0"), GOOD if yes else BAD)
+        return Content.styled(word, QUIET)
+    return Content.styled(f"{said.p:.2f} {word}".removeprefix("0"), _tone(said, said.p))
 
 
 def _told_by_checks(row: Listed) -> Content:

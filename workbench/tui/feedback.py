@@ -5,6 +5,7 @@ from __future__ import annotations
 from curation_db.cards import Card
 from curation_db.gold import Known
 from curation_db.words import REASON_TEXTS, Kind, Question
+from workbench.verdict_words import asked
 
 
 def feedback(known: Known, said: Kind) -> tuple[bool, str]:
@@ -17,6 +18,10 @@ def feedback(known: Known, said: Kind) -> tuple[bool, str]:
 
 
 def revealed(card: Card) -> str:
-    """What the judges say about an audit card; "" where they say nothing."""
-    said = [f"{o.judge} {o.p:.2f}" for o in card.opinions if o.question is Question.PRESENT and o.p is not None]
-    return f"the judges: {' · '.join(said)} — P({card.concept or 'it'} is there)" if said else ""
+    """What the judges say about an audit card, question by question; "" where they say nothing."""
+    told = []
+    for question in Question:
+        said = [f"{o.judge} {o.p:.2f}" for o in card.opinions if o.question is question and o.p is not None]
+        if said:
+            told.append(f"{' · '.join(said)} — P({asked(question, card.concept)})")
+    return f"the judges: {'; '.join(told)}" if told else ""

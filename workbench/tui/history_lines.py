@@ -12,10 +12,11 @@ from textual.content import Content
 
 from curation_db.text import display_text
 from curation_db.timeline import Deed, Frozen, JudgeSaid, Kin, Member, Moment, Origin, Timeline
-from curation_db.words import CAUSE_TEXTS, Kind, Question, Role, Stream
+from curation_db.words import CAUSE_TEXTS, Kind, Role, Stream
 from workbench.tui.marks import pieces
 from workbench.tui.paint import GOOD, MARK, QUIET, STATE_TEXTS, WARN, bar, marked
 from workbench.tui.tally_lines import heading, verdict
+from workbench.verdict_words import answer, origin
 
 _KIN = {Kin.ANCESTOR: "was", Kin.THIS: "this card", Kin.DESCENDANT: "became"}
 _NAME_CELLS, _NARROW = 16, 90
@@ -123,16 +124,12 @@ def _origin(what: Origin) -> tuple[str, Content]:
 
 def _judge(what: JudgeSaid) -> Content:
     """A verdict with its bar."""
-    if what.p is None:
-        answer = "unclear"
-    elif what.question is Question.PRESENT:
-        answer = "present" if what.p >= 0.5 else "absent"
-    else:
-        answer = "acceptable" if what.p >= 0.5 else "not acceptable"
     share = f"{what.p:.2f}".removeprefix("0") if what.p is not None else " – "
     beside = [f"prompt {display_text(what.prompt_version, limit=30)}"]
     beside += ["simulated"] if what.simulated else []
-    return Content.assemble((bar(what.p), "$primary"), f" {share} {answer}", (f"   {' · '.join(beside)}", QUIET))
+    beside += origin(what.method, what.label_mass, what.prior, what.seed)
+    said = answer(what.question, what.p)
+    return Content.assemble((bar(what.p), "$primary"), f" {share} {said}", (f"   {' · '.join(beside)}", QUIET))
 
 
 def _deed(what: Deed, texts: dict[int, Member]) -> Content:

@@ -17,6 +17,7 @@ from curation_db.text import display_text
 from curation_db.words import Question, State
 from workbench.tui.marks import Piece
 from workbench.tui.pace import DEEDS, GLYPHS
+from workbench.verdict_words import answer, disagreement
 
 QUIET = "$foreground 60%"
 GOOD, BAD, WARN, MARK = "$text-success", "$text-error", "$text-warning", "$text-accent"
@@ -70,15 +71,15 @@ def opinion_rows(card: Card, width: int) -> list[Content]:
     """What the judges say, a row each in common columns, and what to think of it."""
     asks = _column(_asks(opinion, card.concept) if width >= _ROOM_TO_ASK else "" for opinion in card.opinions)
     names = _column(display_text(opinion.judge, limit=60) for opinion in card.opinions)
-    told = _column(f"{_share(opinion.p):>4} {_answer(opinion)}" for opinion in card.opinions)
+    told = _column(f"{_share(opinion.p):>4} {answer(opinion.question, opinion.p)}" for opinion in card.opinions)
     taken = sum(cell_len(column[0]) for column in (asks, names, told)) if card.opinions else 0
     bar_cells = 10 if width >= taken + 13 else 5
     rows = [
         Content.assemble(
             name, " ", (ask + " ", QUIET) if ask else "", (bar(opinion.p, bar_cells), _tone(opinion)), " ",
-            (answer, _tone(opinion)),
+            (said, _tone(opinion)),
         )
-        for opinion, name, ask, answer in zip(card.opinions, names, asks, told, strict=True)
+        for opinion, name, ask, said in zip(card.opinions, names, asks, told, strict=True)
     ]  # fmt: skip
     remarks = _on_opinions(card)
     return [*rows, remarks] if remarks else rows
@@ -87,7 +88,7 @@ def opinion_rows(card: Card, width: int) -> list[Content]:
 def _on_opinions(card: Card) -> Content:
     remarks = []
     if card.conflict:
-        remarks.append(Content.styled("⚠ they disagree", f"bold {WARN}"))
+        remarks.append(Content.styled(f"⚠ {disagreement(card.disputed)}", f"bold {WARN}"))
     if any(opinion.simulated for opinion in card.opinions):
         remarks.append(Content.styled("simulated judges", QUIET))
     return Content.styled(" · ", QUIET).join(remarks)
@@ -116,14 +117,6 @@ def _fitted(text: str, cells: int) -> str:
 
 def _share(p: float | None) -> str:
     return "  – " if p is None else f"{p:.2f}".removeprefix("0")
-
-
-def _answer(opinion: Opinion) -> str:
-    if opinion.p is None:
-        return "unclear"
-    if opinion.question is Question.PRESENT:
-        return "present" if opinion.p >= 0.5 else "absent"
-    return "acceptable" if opinion.p >= 0.5 else "not acceptable"
 
 
 def _tone(opinion: Opinion) -> str:

@@ -13,6 +13,7 @@ from curation_db.cards import Card, Opinion
 from curation_db.text import display_text
 from workbench.tui.paint import QUIET, bar
 from workbench.tui.screens.modals.dialog import Dialog
+from workbench.verdict_words import origin
 
 
 class JudgesModal(Dialog[None]):
@@ -49,6 +50,7 @@ def _opinion(opinion: Opinion) -> Content:
     facts = [f"model {_one(opinion.model)}", f"prompt {_one(opinion.prompt_version)}", f"asked: {opinion.question}"]
     if opinion.simulated:
         facts.append("simulated")
+    facts += origin(opinion.method, opinion.label_mass, opinion.prior, opinion.seed)
     return Content.assemble(
         (_one(opinion.judge), "bold"), "   ", bar(opinion.p), " ", share, "\n",
         ("  " + " · ".join(facts), QUIET), "\n  ",
