@@ -58,8 +58,8 @@ position = "negrefcocog"
 # Views saved in the browse room (W), as lines that can be typed there:
 # doubtful = "is:conflict state:open sort:conflict"
 
-[generate]
 # Who proposes captions and who judges them, by the names of engines below:
+# [generate]
 # proposer = "llama"
 # judges = ["llava", "annotations"]   # "annotations": objects and sibling captions in the record
 # rule = "mean"               # when judges call a concept present: mean, any, all, official (the published rule)
