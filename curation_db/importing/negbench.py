@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from curation_db.importing.rows import (
+    TEXT_LIMIT,
     Batch,
     CandidateRow,
     ImageRow,
@@ -35,6 +36,10 @@ from curation_db.words import NegationType
 
 LIST_LIMIT: Final = 100_000
 """Characters of the longest list in a cell."""
+MOST_TEXTS: Final = 1_000
+"""Texts in a cell."""
+_MOST_OBJECTS: Final = 100
+"""That may be denied in a row; the published files name a handful."""
 _BATCH: Final = 5_000
 _LOOK: Final = 20
 _PATHS: Final = ("filepath", "image_path")
@@ -139,7 +144,10 @@ def _captions(row: Row, image: str, batch: Batch) -> None:
 
 def _spoken_of(text: str, objects: Iterable[str]) -> str | None:
     """The one of `objects` that the text speaks of; None: none, or several."""
-    found = [each for each in dict.fromkeys(objects) if each.strip() and speaks_of(text, each)]
+    told = [each for each in dict.fromkeys(objects) if each.strip()]
+    if len(told) > _MOST_OBJECTS or len(text) > TEXT_LIMIT:
+        return None
+    found = [each for each in told if speaks_of(text, each)]
     return found[0] if len(found) == 1 else None
 
 
@@ -193,6 +201,8 @@ def _listed(row: Row, name: str) -> list[str]:
     listed = literal_texts(cell)
     if listed is None:
         raise RefusedRow(Reason.BAD_VALUE, f"column {name}: no list of texts")
+    if len(listed) > MOST_TEXTS:
+        raise RefusedRow(Reason.BAD_VALUE, f"column {name}: {len(listed):,} texts; {MOST_TEXTS:,} at most")
     return listed
 
 

@@ -191,3 +191,40 @@ def test_formats_are_those_of_the_core() -> None:
     from curation_db.importing.detect import Format
 
     assert [each.value for each in imports.FileFormat] == [each.value for each in Format]
+
+
+@pytest.fixture
+def vqa(tmp_path: Path) -> Path:
+    """VQAv2's questions, without the answers beside them."""
+    answers = [{"answer": "no", "answer_id": n} for n in range(10)]
+    ids = {"question_id": 9000, "image_id": 9}
+    annotations = [{**ids, "question_type": "is the", "multiple_choice_answer": "no", "answers": answers}]
+    (tmp_path / "answers.json").write_text(json.dumps({"annotations": annotations}))
+    path = tmp_path / "v2_OpenEnded_mscoco_train2014_questions.json"
+    path.write_text(json.dumps({"data_subtype": "train2014", "questions": [{**ids, "question": "Is the man old?"}]}))
+    return path
+
+
+def test_vqa_needs_its_answers(call: Call, vqa: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call(vqa) == ExitCode.USAGE
+    said = capsys.readouterr().err
+    assert "has no answers in it" in said
+    assert "--annotations FILE" in said
+    assert call(vqa, "--annotations", vqa.with_name("answers.json"), "--json") == ExitCode.OK
+    told = json.loads(capsys.readouterr().out)
+    assert (told["questions"], told["images"], told["format"]) == (1, 1, "vqa")
+    vqa.with_name("answers.json").rename(vqa.with_name("v2_mscoco_train2014_annotations.json"))
+    assert call(vqa) == ExitCode.OK, "found beside it"
+    assert "nothing new; 1 already there" in capsys.readouterr().err
+
+
+def test_what_is_wrong_in_the_answers_is_listed_with_their_file(
+    call: Call, house: Workspace, vqa: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = vqa.with_name("answers.json")
+    told = json.loads(other.read_text())
+    other.write_text(json.dumps({"annotations": [*told["annotations"], {"question_id": 5}]}))
+    assert call(vqa, "--annotations", other) == ExitCode.UNEXPECTED
+    (listed,) = house.rejects.glob("*.jsonl")
+    (line,) = map(json.loads, listed.read_text().splitlines())
+    assert (line["file"], line["where"], line["reason"]) == ("answers.json", "annotations[1]", "no-field")

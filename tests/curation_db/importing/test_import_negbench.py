@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from curation_db.importing.detect import Format, detect
-from curation_db.importing.negbench import LIST_LIMIT, literal_texts
+from curation_db.importing.negbench import LIST_LIMIT, MOST_TEXTS, literal_texts
 from curation_db.importing.pipeline import make_plan
 from curation_db.importing.rows import InputError
 from curation_db.lint import Rule
@@ -180,8 +180,9 @@ def test_pictures_that_only_look_like_cocos_keep_to_themselves(desk: Any) -> Non
         f"[{'-' * 50_000}1]",
         r"['\xzz']",
         f"['{'a' * LIST_LIMIT}']",
+        str(["no dog"] * (MOST_TEXTS + 1)),
     ],
-    ids=["open", "number", "call", "joined", "nested", "deep", "minus", "escape", "long"],
+    ids=["open", "number", "call", "joined", "nested", "deep", "minus", "escape", "long", "many"],
 )
 def test_a_broken_list_costs_its_row(desk: Any, column: str, cell: str) -> None:
     rows = [retrieval(["no chair"], **{column: cell}), retrieval(["no cat"])]
