@@ -183,10 +183,11 @@ def _in_case(line: str) -> str:
     meant = said[0] in {"a", "an", "the"} or said[0][:1].islower()
     kept = []
     for word in said:
-        if word in _ACRONYMS or word.capitalize() in _NAMES or (meant and word[:1].isupper() and not word.isupper()):
-            kept.append(word if word in _ACRONYMS or meant else word.capitalize())
+        name = meant and word[:1].isupper() and not word.isupper()
+        if word in _ACRONYMS or name:
+            kept.append(word)
         else:
-            kept.append(word.lower())
+            kept.append(word.capitalize() if word.capitalize() in _NAMES else word.lower())
     return " ".join(kept)
 
 

@@ -51,7 +51,8 @@ def finish(unit: Unit, recipe: Recipe, prompts: PromptSet, absent: Sequence[Abse
 
 def failed(item: str, why: str, detail: str = "", attempts: int = 1) -> Outcome:
     """An item that no model answered for; it can be tried again."""
-    return Outcome(item=item, status=ItemStatus.FAILED, reason=f"failed:{why}", detail=detail, attempts=attempts)
+    shown = display_text(detail, limit=_DETAIL)
+    return Outcome(item=item, status=ItemStatus.FAILED, reason=f"failed:{why}", detail=shown, attempts=attempts)
 
 
 def dropped(item: str, why: str, detail: str = "", attempts: int = 1) -> Outcome:

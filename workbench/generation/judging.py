@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from curation_db.generation_words import Stage
-from curation_db.text import display_text
 from curation_db.words import Question
 from workbench.generation.annotation_judge import look_up
 from workbench.generation.asking import Asked, make_ask
@@ -103,7 +102,7 @@ def _judgement(
     said = [_said(question, *one) for one in told if not one[1].failed]
     if told and not said:
         first = told[0][1]
-        return Judgement(failed=first.error, detail=display_text(first.detail, limit=200))
+        return Judgement(failed=first.error, detail=first.detail)
     return Judgement((*said, *_from_annotations(unit, recipe, matter, question)))
 
 

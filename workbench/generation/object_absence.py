@@ -7,7 +7,7 @@ judge the whole. Under `Rule.OFFICIAL` as published: one proposal, taken as it w
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from curation_db.generation_words import Stage
@@ -63,7 +63,9 @@ def object_absence(unit: Unit, recipe: Recipe, prompts: PromptSet) -> Steps:
         yield from _look(unit, recipe, prompts, [one for one in open_ones if one.concept is not None], asked)
     absent = [_absent(recipe, search) for search in searches if search.found is not None]
     outcomes = yield from finish(unit, recipe, prompts, absent, asked)
-    outcomes |= {one.item: one.last for one in searches if one.found is None and one.last is not None}
+    for search in searches:
+        if search.found is None and search.last is not None:
+            outcomes[search.item] = replace(search.last, attempts=search.attempts)
     for item in unit.wanted - outcomes.keys():
         outcomes[item] = dropped(item, "not-here", "no caption of this picture")
     return in_order(unit.wanted, outcomes)
@@ -78,7 +80,7 @@ def _propose(recipe: Recipe, prompts: PromptSet, searches: Sequence[_Search], at
     for search, answer in zip(searches, answers, strict=True):
         search.attempts, search.concept = attempt, None
         if answer.failed:
-            search.last, search.over = failed(search.item, answer.error, answer.detail, attempt), True
+            search.last, search.over = failed(search.item, answer.error, answer.detail), True
         elif recipe.rule is Rule.OFFICIAL:
             text = clean(answer.text[:_RAW_CONCEPT]).strip().rstrip(".")
             search.concept = ConceptWords(text, plural=False)
@@ -102,14 +104,20 @@ def _take(search: _Search, answer: str) -> None:
     """The concept that `answer` names, if it will do without looking at the picture."""
     told = read_concept(answer)
     if isinstance(told, NoConcept):
-        search.last = dropped(search.item, "no-concept", f"{told}: {answer[:400]}", search.attempts)
+        _no_concept(search, f"{told}: {answer[:400]}")
     elif concept_key(told.text) in map(concept_key, search.tried):
-        search.last = dropped(search.item, "no-concept", f"again: {told.text}", search.attempts)
+        _no_concept(search, f"again: {told.text}")
     elif affirms(search.caption.text, told.text):
         search.tried.append(told.text)
-        search.last = dropped(search.item, "in-caption", told.text, search.attempts)
+        search.last = dropped(search.item, "in-caption", told.text)
     else:
         search.concept = told
+
+
+def _no_concept(search: _Search, detail: str) -> None:
+    """Says least about an item: what became of an earlier concept is kept."""
+    if search.last is None or search.last.reason == "no-concept":
+        search.last = dropped(search.item, "no-concept", detail)
 
 
 def _look(unit: Unit, recipe: Recipe, prompts: PromptSet, searches: Sequence[_Search], asked: Asked) -> _Part:
@@ -132,13 +140,13 @@ def _decide(recipe: Recipe, search: _Search, judgement: Judgement) -> None:
     assert search.concept is not None
     concept = search.concept.text
     if judgement.failed:
-        search.last = failed(search.item, judgement.failed, judgement.detail, search.attempts)
+        search.last = failed(search.item, judgement.failed, judgement.detail)
         search.over = True
         return
     present = is_present(recipe, judgement.said)
     if present or (present is None and recipe.unclear is Unclear.DROP):
         search.tried.append(concept)
-        search.last = dropped(search.item, "present" if present else "unclear", concept, search.attempts)
+        search.last = dropped(search.item, "present" if present else "unclear", concept)
         return
     search.found, search.over = judgement, True
 

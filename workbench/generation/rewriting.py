@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from curation_db.generation_words import Stage
-from curation_db.text import clean, display_text
+from curation_db.text import clean
 from workbench.generation.asking import Asked, item_seed, make_ask
 from workbench.generation.asks import Answer
 from workbench.generation.checking import EMPTY, FINE, Check, check_rewrite
@@ -78,7 +78,7 @@ def _request(recipe: Recipe, prompts: PromptSet, task: Task, attempt: int) -> Re
 
 def _read(unit: Unit, recipe: Recipe, task: Task, answer: Answer) -> Rewrite:
     if answer.failed:
-        return Rewrite(failed=answer.error, detail=display_text(answer.detail, limit=200))
+        return Rewrite(failed=answer.error, detail=answer.detail)
     if recipe.rule is Rule.OFFICIAL:
         text = answer.text[:_READ].strip().rstrip(".")
         return Rewrite(text, FINE if clean(text).strip() else Check(EMPTY, "no text"))

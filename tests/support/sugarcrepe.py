@@ -1,0 +1,66 @@
+"""SugarCrepe's real captions through P1 with the scripted engine: how many rewrites each rule stops.
+
+`python -m support.sugarcrepe` in the folder tests prints the table for all of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from support.pipeline_driver import drive, make_unit
+
+from workbench.generation.budget import Budget
+from workbench.generation.engines.protocol import EngineSettings, Surroundings
+from workbench.generation.engines.scripted import ScriptedEngine, make
+from workbench.generation.object_absence import object_absence
+from workbench.generation.prompt_sets import find_prompts
+from workbench.generation.recipe import Judge, Recipe
+from workbench.generation.units import CaptionItem
+
+
+def read_captions(folder: Path) -> list[str]:
+    """The captions of all of SugarCrepe's files in `folder`, each once, in the files' order."""
+    rows = [json.loads(path.read_text("utf-8")) for path in sorted(folder.glob("*.json"))]
+    return list(dict.fromkeys(row["caption"] for table in rows for row in table.values()))
+
+
+def scripted(**options: object) -> ScriptedEngine:
+    """The scripted engine with these options."""
+    settings = EngineSettings(name="script", kind="scripted", options=options)
+    return asyncio.run(make(settings, Surroundings(budget=Budget())))
+
+
+def lint_yield(captions: Sequence[str], *, rewrites: int = 1) -> Counter[str]:
+    """What becomes of `captions`: kept, or the reason."""
+    engine, prompts = scripted(), find_prompts("negwb-p1-1")
+    recipe = Recipe(prompts=prompts.version, proposer="script", judges=(Judge(name="script"),), rewrites=rewrites)
+    counts = Counter[str]()
+    for number, text in enumerate(captions):
+        caption = CaptionItem(number, str(number), text)
+        unit = replace(make_unit(), captions=(caption,), wanted=frozenset({caption.item}))
+        (outcome,) = drive(object_absence(unit, recipe, prompts), lambda request: engine.say(request.ask)).outcomes
+        counts[outcome.reason or "kept"] += 1
+    return counts
+
+
+def table(counts: Counter[str]) -> str:
+    """The counts with their shares, the most first."""
+    total = counts.total()
+    return "\n".join(f"{reason:24}{count:6,}  {count / total:7.2%}" for reason, count in counts.most_common())
+
+
+def sample(captions: Sequence[str], size: int) -> list[str]:
+    """`size` of them, the same in every run."""
+    return random.Random(0).sample(captions, min(size, len(captions)))
+
+
+if __name__ == "__main__":
+    REAL = read_captions(Path(__file__).resolve().parents[3] / "shared" / "data" / "sugarcrepe")
+    for tries in (1, 2):
+        print(f"{len(REAL):,} captions, {tries} rewrites at most", table(lint_yield(REAL, rewrites=tries)), sep="\n")  # noqa: T201
