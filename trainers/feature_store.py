@@ -152,7 +152,7 @@ class FeatureStore:
         It is filled up, as the last bits depend on a batch's size: so they depend on the picture alone, not on what
         else was asked for.
         """
-        images = [_open(path) for path in paths]
+        images = [open_picture(path) for path in paths]
         full = images + [images[-1]] * (_BATCH - len(images))
         features = self._model.encode_images(full).numpy()[: len(images)]
         return np.ascontiguousarray(features, dtype=np.float32)
@@ -166,7 +166,12 @@ def _is_sha(told: object) -> bool:
     return isinstance(told, str) and _SHA.fullmatch(told) is not None
 
 
-def _open(path: Path) -> Image.Image:
+def open_picture(path: Path) -> Image.Image:
+    """The picture as features are made of it.  -> RGB
+
+    Raises:
+        TrainerError: it cannot be decoded, or is a bomb.
+    """
     try:
         with Image.open(path) as image:
             picture = image.convert("RGB")
