@@ -110,7 +110,7 @@ class Failure:
     """source/key."""
     file_name: str
     text: str
-    """Of the caption, or of the question."""
+    """Of the caption, or of the question; its first 2,000 characters."""
     attempts: int
     created_at: str
 
@@ -204,8 +204,8 @@ def failures(
     statement = text(f"""
         SELECT i.item, i.status, i.reason, i.detail, i.attempts, i.created_at, p.key, p.file_name, s.name AS source,
                CASE WHEN i.item LIKE 'caption/%'
-                    THEN (SELECT c.text FROM caption c WHERE c.id = CAST(substr(i.item, 9) AS INTEGER))
-                    ELSE (SELECT q.text FROM visual_question q WHERE q.id = CAST(substr(i.item, 10) AS INTEGER))
+                    THEN (SELECT substr(c.text, 1, {_MOST_LETTERS}) FROM caption c WHERE c.id = CAST(substr(i.item, 9) AS INTEGER))
+                    ELSE (SELECT substr(q.text, 1, {_MOST_LETTERS}) FROM visual_question q WHERE q.id = CAST(substr(i.item, 10) AS INTEGER))
                END AS text
         FROM (SELECT * FROM generation_item WHERE id IN ({among}) AND status IN :statuses
               ORDER BY id DESC LIMIT :limit) i

@@ -36,7 +36,7 @@ class Unborn:
     pipeline: str
     died: bool
     said: str
-    """Its last line, where it died."""
+    """Its last words, where it died."""
 
 
 def start(workspace: Workspace, order: Order) -> int:
@@ -115,15 +115,20 @@ def unborn(workspace: Workspace, born: Mapping[int, str]) -> list[Unborn]:
     for pid, (root, child) in reversed(_ours.copy().items()):
         lives = child.lives  # also takes the dead from the system's list
         if root == workspace.root and born.get(pid, "") < child.started_at:
-            told.append(Unborn(pid, child.pipeline, not lives, "" if lives else last_line(child.output)))
+            told.append(Unborn(pid, child.pipeline, not lives, "" if lives else last_words(child.output)))
         elif not lives:
             _ours.pop(pid, None)
     return told
 
 
-def last_line(output: Path) -> str:
-    """What a process said last."""
-    return next((line for line in reversed(tail(output, _TAIL_LINES)) if line.strip()), "it said nothing")
+def last_words(output: Path) -> str:
+    """What a process said last: its last line, and the indented ones (its hint) below it."""
+    said: list[str] = []
+    for line in reversed([line for line in tail(output, _TAIL_LINES) if line.strip()]):
+        said.insert(0, line.strip())
+        if not line[0].isspace():
+            break
+    return " — ".join(said) or "it said nothing"
 
 
 def _interrupt(pid: int) -> None:
