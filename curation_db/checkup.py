@@ -113,7 +113,7 @@ def _schema(revision: str) -> Finding:
 
 
 def _log(record: Path, mode: dialect.Mode) -> Finding:
-    if not dialect.keeps_a_log(record):
+    if not dialect.keeps_a_log(record, mode):
         hint = "any command that writes puts it back into WAL mode"
         return Finding("log", Level.WARNING, "the file keeps no write-ahead log: readers and writers block", hint)
     with store.Store(record, mode) as opened, opened.read() as connection:

@@ -116,10 +116,18 @@ def mark_as_ours(path: Path) -> None:
         connection.execute("PRAGMA journal_mode=WAL")
 
 
-def keeps_a_log(path: Path) -> bool:
-    """Whether the file says that it is in WAL mode: readers and a writer may work at once."""
-    with path.open("rb") as file:
-        return file.read(20)[18:] == _IN_WAL_MODE
+def keeps_a_log(path: Path, mode: Mode = Mode.WRITE) -> bool:
+    """Whether the file is in WAL mode: readers and a writer may work at once.
+
+    Asked of SQLite and never read from the file's header: closing a handle of our own would give up all locks that
+    this process has on the file (POSIX), and the next process to leave would take itself for the last one and throw
+    away the log that we write into.
+    """
+    if mode is Mode.FROZEN:  # there SQLite does not look for a log, and nobody has a lock
+        with path.open("rb") as file:
+            return file.read(20)[18:] == _IN_WAL_MODE
+    with bare(path, mode) as connection:
+        return str(connection.execute("PRAGMA journal_mode").fetchone()[0]) == "wal"
 
 
 def keep_a_log(path: Path) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import multiprocessing
 import re
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -191,3 +193,23 @@ def test_four_processes_counting_together_lose_nothing(tmp_path: Path) -> None:
     assert [worker.exitcode for worker in workers] == [0, 0, 0, 0]
     with open_store(path) as store, store.read() as connection:
         assert connection.execute(text("SELECT value FROM record_note")).scalar_one() == "400"
+
+
+def test_opening_it_twice_gives_up_no_lock(tmp_path: Path) -> None:
+    """A process that comes and goes must not take itself for the last one: it would throw away the log of this one."""
+    path = tmp_path / "curation.db"
+    come_and_go = "import sys; from pathlib import Path; from curation_db.store import open_store;" \
+                  "open_store(Path(sys.argv[1])).close()"  # fmt: skip
+    with create_store(path) as store:
+        with store.write() as connection:
+            connection.execute(text("INSERT INTO source(name) VALUES ('before')"))
+        open_store(path).close()
+        dialect.keeps_a_log(path)
+        log = path.with_name("curation.db-wal").stat().st_ino
+        subprocess.run([sys.executable, "-c", come_and_go, str(path)], check=True)
+        assert path.with_name("curation.db-wal").stat().st_ino == log
+        with store.write() as connection:
+            connection.execute(text("INSERT INTO source(name) VALUES ('after')"))
+        read = "import sqlite3, sys; print(*sqlite3.connect(sys.argv[1]).execute('SELECT name FROM source'))"
+        told = subprocess.run([sys.executable, "-c", read, str(path)], check=True, capture_output=True, text=True)
+        assert {"('before',)", "('after',)"} == set(told.stdout.strip().split(" "))
