@@ -204,8 +204,9 @@ def failures(
     statement = text(f"""
         SELECT i.item, i.status, i.reason, i.detail, i.attempts, i.created_at, p.key, p.file_name, s.name AS source,
                CASE WHEN i.item LIKE 'caption/%'
-                    THEN (SELECT substr(c.text, 1, {_MOST_LETTERS}) FROM caption c WHERE c.id = CAST(substr(i.item, 9) AS INTEGER))
-                    ELSE (SELECT substr(q.text, 1, {_MOST_LETTERS}) FROM visual_question q WHERE q.id = CAST(substr(i.item, 10) AS INTEGER))
+                    THEN (SELECT substr(text, 1, :most) FROM caption WHERE id = CAST(substr(i.item, 9) AS INTEGER))
+                    ELSE (SELECT substr(text, 1, :most) FROM visual_question
+                          WHERE id = CAST(substr(i.item, 10) AS INTEGER))
                END AS text
         FROM (SELECT * FROM generation_item WHERE id IN ({among}) AND status IN :statuses
               ORDER BY id DESC LIMIT :limit) i
@@ -213,7 +214,7 @@ def failures(
     """).bindparams(bindparam("statuses", expanding=True))
     values = {
         "whose": recipe if run_id is None else run_id, "statuses": [str(status) for status in statuses],
-        "among": _AMONG, "limit": limit,
+        "among": _AMONG, "limit": limit, "most": _MOST_LETTERS,
     }  # fmt: skip
     if run_id is None:
         del values["among"]
