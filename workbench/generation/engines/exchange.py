@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from workbench.errors import UsageError
 from workbench.generation.asks import Failure
@@ -17,10 +18,11 @@ from workbench.generation.engines.server_words import plain, plain_url
 if TYPE_CHECKING:
     import httpx
 
+    from workbench.generation.engines.connections import Connections
+
 MOST_BYTES: Final = 2**22
 """Of a reply's body. An answer of a thousand words with log-probabilities has a quarter of that."""
 _CONNECT_SECONDS: Final = 10.0
-_KEEPALIVE_SECONDS: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +50,15 @@ class Exchange:
     key: str = field(default="", repr=False)
     timeout: float = 120.0
     """Seconds for one request, from the first byte sent to the last received: a drip does not extend it."""
-    connections: int = 32
-    _client: httpx.AsyncClient = field(init=False, repr=False)
+    _headers: httpx.Headers = field(init=False, repr=False)
+    _connections: Connections = field(init=False, repr=False)
+    _extensions: dict[str, Any] = field(init=False, repr=False)
+    _urls: dict[str, httpx.URL] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         import httpx  # noqa: PLC0415 -- 0.1 s that only generating needs
+
+        from workbench.generation.engines.connections import Connections  # noqa: PLC0415
 
         self.url = self.url.rstrip("/")
         parts = urlsplit(self.url)
@@ -60,20 +66,19 @@ class Exchange:
             raise UsageError(
                 f"not the address of a server: {plain_url(self.url) or 'none'}", hint="such as http://localhost:8000/v1"
             )
-        headers = {"Content-Type": "application/json", "Accept-Encoding": "identity", "User-Agent": "negwb"}
-        if self.key:
-            headers["Authorization"] = f"Bearer {self.key}"
-        self._client = httpx.AsyncClient(
-            headers=headers,
-            limits=httpx.Limits(
-                max_connections=self.connections,
-                max_keepalive_connections=self.connections,
-                keepalive_expiry=_KEEPALIVE_SECONDS,
-            ),
-            timeout=httpx.Timeout(None, connect=min(_CONNECT_SECONDS, self.timeout)),  # the whole is timed here
-            trust_env=not _is_here(parts.hostname),  # a proxy of the house does not know this machine
-            follow_redirects=False,  # the key goes where the person said, nowhere else
+        self._headers = httpx.Headers(
+            {
+                "Host": parts.netloc.rpartition("@")[2],
+                "Content-Type": "application/json",
+                "Accept": "application/json",
+                "Accept-Encoding": "identity",
+                "User-Agent": "negwb",
+                **({"Authorization": f"Bearer {self.key}"} if self.key else {}),
+            }
         )
+        self._connections = Connections(proxy=_proxy(parts.scheme, parts.hostname))
+        wait = {"connect": min(_CONNECT_SECONDS, self.timeout), "read": None, "write": None, "pool": None}
+        self._extensions = {"timeout": wait}  # the whole is timed here
 
     async def __aenter__(self) -> Self:
         return self
@@ -85,7 +90,7 @@ class Exchange:
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._client.aclose()
+        await self._connections.aclose()
 
     async def post(self, path: str, body: bytes) -> Reply | NoReply:
         """Send a JSON body. Never raises."""
@@ -111,8 +116,12 @@ class Exchange:
             return NoReply(Failure.CONNECTION, plain(str(error) or type(error).__name__, self.key))
 
     async def _exchanged(self, method: str, path: str, body: bytes | None) -> Reply | NoReply:
-        request = self._client.build_request(method, self.url + path, content=body)
-        response = await self._client.send(request, stream=True)
+        import httpx  # noqa: PLC0415
+
+        url = self._urls.get(path) or self._urls.setdefault(path, httpx.URL(self.url + path))
+        request = httpx.Request(method, url, headers=self._headers, content=body, extensions=self._extensions)
+        # Not by way of a client: what it adds (redirects, cookies, logins) is not wanted, and costs as much again.
+        response = await self._connections.handle_async_request(request)
         try:
             kept, size = [], 0
             async for chunk in response.aiter_bytes():
@@ -125,8 +134,16 @@ class Exchange:
             await response.aclose()
 
 
-def _is_here(host: str) -> bool:
+def _proxy(scheme: str, host: str) -> str | None:
+    """The proxy that the environment names; this machine is never behind one."""
+    if host == "localhost" or _loopback(host) or proxy_bypass(host):
+        return None
+    proxies = getproxies()
+    return proxies.get(scheme) or proxies.get("all")
+
+
+def _loopback(host: str) -> bool:
     try:
         return ip_address(host).is_loopback
     except ValueError:
-        return host == "localhost"
+        return False

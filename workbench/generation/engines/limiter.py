@@ -12,6 +12,10 @@ from workbench.generation.engines.window import Signal, Window
 
 PAUSES: Final = 7
 """Pauses in a row, each twice as long, after which nobody waits any longer: two minutes."""
+BURST: Final = 4
+SPACING: Final = 0.001
+"""Seconds between two places. Without it requests that began together end together, and are worked on here in one
+heap while the server waits for all of them: at 64 in flight and 200 ms a fifth of its time."""
 
 
 class Limiter:
@@ -26,6 +30,8 @@ class Limiter:
         self._pauses = pauses
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._alarm: asyncio.TimerHandle | None = None
+        self._next = 0.0
+        """When the next place may be handed out."""
 
     async def take(self, *, again: bool = False) -> None:
         """Wait for a place; `again`: for a question that was sent before, which goes first.
@@ -34,8 +40,9 @@ class Limiter:
             Exception: the one that `stop` was told.
         """
         self._check()
-        if not self._waiting and self.window.may_send(time.monotonic()):
-            self.window.sent()
+        now = time.monotonic()
+        if not self._waiting and self._may_send(now):
+            self._sent(now)
             return
         place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         (self._waiting.appendleft if again else self._waiting.append)(place)
@@ -49,7 +56,7 @@ class Limiter:
 
     def give_back(self, signal: Signal, wait: float = 0.0) -> None:
         """Give a place back and say how it went; `wait`: the server's Retry-After in seconds."""
-        self.window.ended(signal, time.monotonic(), wait)
+        self.window.ended(signal, time.monotonic(), wait, wanted=bool(self._waiting))
         if self.window.pauses > self._pauses:
             self.stop(self._give_up())
         self._hand_out()
@@ -79,14 +86,21 @@ class Limiter:
         if self.stopped.done():
             self.stopped.result()
 
+    def _may_send(self, now: float) -> bool:
+        return now >= self._next and self.window.may_send(now)
+
+    def _sent(self, now: float) -> None:
+        self.window.sent()
+        self._next = max(self._next, now - BURST * SPACING) + SPACING
+
     def _hand_out(self) -> None:
         now = time.monotonic()
-        while self._waiting and self.window.may_send(now):
+        while self._waiting and self._may_send(now):
             place = self._waiting.popleft()
             if not place.done():
-                self.window.sent()
+                self._sent(now)
                 place.set_result(None)
-        if self._waiting and now < self.window.paused_until:
+        later = max(self.window.paused_until, self._next)
+        if self._waiting and now < later and self.window.may_send(later):
             self.close()
-            delay = self.window.paused_until - now
-            self._alarm = asyncio.get_running_loop().call_later(delay, self._hand_out)
+            self._alarm = asyncio.get_running_loop().call_later(later - now, self._hand_out)

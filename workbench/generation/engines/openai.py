@@ -40,9 +40,7 @@ async def make(
     """
     check(settings)
     patience = patience or Patience()
-    exchange = Exchange(
-        settings.url, key=api_key(settings), timeout=settings.timeout, connections=max(1, settings.concurrency)
-    )
+    exchange = Exchange(settings.url, key=api_key(settings), timeout=settings.timeout)
     try:
         model = await _model(settings, exchange, patience)
         return OpenAiEngine(replace(settings, model=model), surroundings, exchange, patience)

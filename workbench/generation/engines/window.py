@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
-_START: Final = 8
+_START: Final = 16
 _PROBE_AFTER: Final = 4
 """Windows of answers between two probes, at first."""
 _RAREST_PROBE: Final = 32
@@ -73,9 +73,16 @@ class Window:
         """One more is in flight."""
         self.in_flight += 1
 
-    def ended(self, signal: Signal, now: float, wait: float = 0.0) -> None:
-        """One that was in flight has ended; `wait`: the seconds for which the server asked not to come back."""
-        full = self.in_flight >= self.limit
+    def ended(self, signal: Signal, now: float, wait: float = 0.0, *, wanted: bool = False) -> None:
+        """One that was in flight has ended.
+
+        Args:
+            signal: How.
+            now: On the clock of `may_send`.
+            wait: Seconds for which the server asked not to come back.
+            wanted: Whether others wait for a place, so that the window is in use as far as it goes.
+        """
+        full = wanted or self.in_flight >= self.limit
         self.in_flight -= 1
         if signal is Signal.GOOD:
             self._answered(full)

@@ -1,0 +1,58 @@
+"""Questions for engines, and what came back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from curation_db.generation_words import Stage
+from workbench.generation.asks import Answer, Ask, Message, Picture, Sampling, Want
+from workbench.generation.engines.protocol import Engine
+
+
+def yes_no(thing: str, picture: Picture | None = None, **sampling: Any) -> Ask:
+    """Is it there?"""
+    text = f"Is there a {thing} in this image? Answer only with 'yes' or 'no'."
+    return Ask(
+        stage=Stage.PRESENCE, want=Want.YES_NO, prompt="presence@1", messages=(Message("user", text),),
+        sampling=Sampling(**{"max_tokens": 10, **sampling}), picture=picture, subject=thing,
+    )  # fmt: skip
+
+
+def text(words: str, **sampling: Any) -> Ask:
+    """Say something."""
+    return Ask(
+        stage=Stage.PROPOSE, want=Want.TEXT, prompt="propose@1",
+        messages=(Message("system", "You answer with few words."), Message("user", words)),
+        sampling=Sampling(**{"max_tokens": 64, **sampling}), subject=words[:40],
+    )  # fmt: skip
+
+
+def picture(path: Path | None, *, blank: bool = False) -> Picture:
+    """A picture at `path`."""
+    return Picture(key=f"test/{path.name if path else 'none'}", path=path, blank=blank)
+
+
+class Answers:
+    """What was stored, by the question's place."""
+
+    def __init__(self) -> None:
+        self.by_index: dict[int, Answer] = {}
+
+    async def stored(self, index: int, answer: Answer) -> None:
+        """See `protocol.Stored`."""
+        assert index not in self.by_index, "answered twice"
+        self.by_index[index] = answer
+
+
+async def answers(engine: Engine, asks: Sequence[Ask]) -> list[Answer]:
+    """The answers to `asks`, in order."""
+    kept = Answers()
+    await engine.answer(asks, kept.stored)
+    return [kept.by_index[index] for index in range(len(asks))]
+
+
+def seen(**values: Any) -> Mapping[str, Any]:
+    """Features as the record keeps them: seen(logprobs=20, decision=None)."""
+    return {name: {"seen": "yes", "evidence": "", "value": value} for name, value in values.items()}
