@@ -13,11 +13,11 @@ from workbench.generation.asking import Asked, in_order
 from workbench.generation.concept_words import concept_words
 from workbench.generation.finishing import Absent, dropped, failed, finish
 from workbench.generation.judging import Judgement, Matter, judge_all
-from workbench.generation.mixes import seed_of, wish_for
+from workbench.generation.mixes import seed_of
 from workbench.generation.prompt_sets import PromptSet
 from workbench.generation.questions import QuestionParts, question_parts
-from workbench.generation.recipe import Mix, Recipe, Rule, Unclear
-from workbench.generation.rewriting import Task
+from workbench.generation.recipe import Recipe, Unclear
+from workbench.generation.rewriting import Task, wish_of
 from workbench.generation.ruling import is_present
 from workbench.generation.units import CaptionItem, Outcome, QuestionItem, Steps, Unit
 
@@ -58,7 +58,7 @@ def diversity(unit: Unit, recipe: Recipe, prompts: PromptSet) -> Steps:
     for denial, judgement in zip(denials, judgements, strict=True):
         stopped = _stopped(recipe, denial, judgement)
         if stopped is None:
-            absent.append(_absent(recipe, denial, judgement))
+            absent.append(_absent(recipe, prompts, denial, judgement))
         else:
             outcomes[denial.question.item] = stopped
     outcomes |= yield from finish(unit, recipe, prompts, absent, asked)
@@ -87,13 +87,12 @@ def _stopped(recipe: Recipe, denial: _Denial, judgement: Judgement) -> Outcome |
     return None
 
 
-def _absent(recipe: Recipe, denial: _Denial, judgement: Judgement) -> Absent:
+def _absent(recipe: Recipe, prompts: PromptSet, denial: _Denial, judgement: Judgement) -> Absent:
     item, parts = denial.question.item, denial.parts
-    mix = Mix.FREE if recipe.rule is Rule.OFFICIAL else recipe.mix
     task = Task(
         item=item, caption=denial.caption, concept=parts.concept,
         fields={**denial.fields, "caption": denial.caption.text, "original": denial.caption.text},
-        wish=wish_for(mix, parts.negation_type, parts.concept, item=item, seed=recipe.seed),
+        wish=wish_of(recipe, prompts, parts.negation_type, parts.concept, item=item),
         denies_thing=parts.negation_type is NegationType.ABSENCE,
     )  # fmt: skip
     return Absent(

@@ -20,10 +20,9 @@ from workbench.generation.asks import Answer
 from workbench.generation.concept_words import ConceptWords, NoConcept, read_concept
 from workbench.generation.finishing import Absent, dropped, failed, finish
 from workbench.generation.judging import Judgement, Matter, judge_all
-from workbench.generation.mixes import wish_for
 from workbench.generation.prompt_sets import PromptSet
-from workbench.generation.recipe import Mix, Recipe, Rule, Unclear
-from workbench.generation.rewriting import Task
+from workbench.generation.recipe import Recipe, Rule, Unclear
+from workbench.generation.rewriting import Task, wish_of
 from workbench.generation.ruling import is_present
 from workbench.generation.units import CaptionItem, Outcome, Request, Steps, Unit
 
@@ -38,6 +37,8 @@ class _Search:
     caption: CaptionItem
     tried: list[str] = field(default_factory=list)
     """Concepts that will not do, most of them in the picture."""
+    present: list[str] = field(default_factory=list)
+    """Those that a judge saw."""
     attempts: int = 0
     concept: ConceptWords | None = None
     """Proposed now."""
@@ -59,9 +60,10 @@ def object_absence(unit: Unit, recipe: Recipe, prompts: PromptSet) -> Steps:
     attempts = 1 if recipe.rule is Rule.OFFICIAL else max(1, recipe.attempts)
     for attempt in range(1, attempts + 1):
         open_ones = [search for search in searches if not search.over]
-        yield from _propose(recipe, prompts, open_ones, attempt, asked)
+        found = [concept for search in searches for concept in search.present]
+        yield from _propose(recipe, prompts, open_ones, attempt, found, asked)
         yield from _look(unit, recipe, prompts, [one for one in open_ones if one.concept is not None], asked)
-    absent = [_absent(recipe, search) for search in searches if search.found is not None]
+    absent = [_absent(recipe, prompts, search) for search in searches if search.found is not None]
     outcomes = yield from finish(unit, recipe, prompts, absent, asked)
     for search in searches:
         if search.found is None and search.last is not None:
@@ -74,8 +76,10 @@ def object_absence(unit: Unit, recipe: Recipe, prompts: PromptSet) -> Steps:
 _Part = Generator[tuple[Request, ...], tuple[Answer, ...], None]
 
 
-def _propose(recipe: Recipe, prompts: PromptSet, searches: Sequence[_Search], attempt: int, asked: Asked) -> _Part:
-    requests = [_proposal(recipe, prompts, search, attempt) for search in searches]
+def _propose(
+    recipe: Recipe, prompts: PromptSet, searches: Sequence[_Search], attempt: int, found: Sequence[str], asked: Asked
+) -> _Part:
+    requests = [_proposal(recipe, prompts, search, attempt, found) for search in searches]
     answers = yield from asked.ask(requests)
     for search, answer in zip(searches, answers, strict=True):
         search.attempts, search.concept = attempt, None
@@ -88,10 +92,12 @@ def _propose(recipe: Recipe, prompts: PromptSet, searches: Sequence[_Search], at
             _take(search, answer.text)
 
 
-def _proposal(recipe: Recipe, prompts: PromptSet, search: _Search, attempt: int) -> Request:
+def _proposal(recipe: Recipe, prompts: PromptSet, search: _Search, attempt: int, found: Sequence[str]) -> Request:
+    """Tells what was found in the picture, for whichever caption, where the prompts have words for it."""
     caption = search.caption
-    fields = {"caption": caption.text, "found": ", ".join(search.tried), "original": caption.text}
-    kind = "propose-random" if recipe.random_concept else "propose-again" if search.tried else "propose"
+    told = list(dict.fromkeys([*search.tried, *found]))
+    fields = {"caption": caption.text, "found": ", ".join(told), "original": caption.text}
+    kind = "propose-random" if recipe.random_concept else "propose-again" if told else "propose"
     said = prompts.stage(kind, "propose")
     assert said is not None
     seed = item_seed(recipe.seed, caption.item, Stage.PROPOSE, attempt)
@@ -146,17 +152,17 @@ def _decide(recipe: Recipe, search: _Search, judgement: Judgement) -> None:
     present = is_present(recipe, judgement.said)
     if present or (present is None and recipe.unclear is Unclear.DROP):
         search.tried.append(concept)
+        search.present += [concept] if present else []
         search.last = dropped(search.item, "present" if present else "unclear", concept)
         return
     search.found, search.over = judgement, True
 
 
-def _absent(recipe: Recipe, search: _Search) -> Absent:
+def _absent(recipe: Recipe, prompts: PromptSet, search: _Search) -> Absent:
     assert search.concept is not None and search.found is not None  # noqa: PT018
     concept = search.concept
     fields = {"caption": search.caption.text, "original": search.caption.text, **_matter(concept).fields}
-    mix = Mix.FREE if recipe.rule is Rule.OFFICIAL else recipe.mix
-    wish = wish_for(mix, NegationType.ABSENCE, concept.text, item=search.item, seed=recipe.seed)
+    wish = wish_of(recipe, prompts, NegationType.ABSENCE, concept.text, item=search.item)
     task = Task(item=search.item, caption=search.caption, concept=concept.text or None, fields=fields, wish=wish)
     return Absent(
         task=task, negation_type=NegationType.ABSENCE, said=search.found.said, attempts=search.attempts, extra={}

@@ -6,6 +6,7 @@ Placeholders stand in braces, as in {caption}. They are filled in one pass: brac
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import tomllib
 from collections.abc import Mapping
@@ -53,6 +54,11 @@ class StagePrompt:
     phrases: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """For {cue_phrase} and {position_phrase}: what is said for each cue and position."""
 
+    def uses(self, name: str) -> bool:
+        """Whether {name} or {name_phrase} is among its placeholders."""
+        said = {each for message in self.messages for each in _PLACEHOLDER.findall(message.text)}
+        return bool(said & {name, f"{name}_phrase"})
+
     def filled(self, fields: Mapping[str, str]) -> tuple[tuple[Message, ...], str | None]:
         """The messages and the raw string with `fields` in the place of the placeholders."""
         told = dict(fields)
@@ -77,6 +83,10 @@ class PromptSet:
     source: str
     pipeline: Pipeline
     stages: Mapping[str, StagePrompt]
+
+    def as_json(self) -> str:
+        """All of its file, as the record keeps it."""
+        return json.dumps(tomllib.loads(self.content), ensure_ascii=False)
 
     def stage(self, name: str, *others: str) -> StagePrompt | None:
         """The stage of that name, or the first of `others` that there is."""

@@ -9,12 +9,13 @@ from typing import Final
 
 from curation_db.generation_words import Stage
 from curation_db.text import clean
+from curation_db.words import NegationType
 from workbench.generation.asking import Asked, item_seed, make_ask
 from workbench.generation.asks import Answer
 from workbench.generation.checking import EMPTY, FINE, Check, check_rewrite
-from workbench.generation.mixes import Wish
+from workbench.generation.mixes import Wish, wish_for
 from workbench.generation.prompt_sets import PromptSet
-from workbench.generation.recipe import Recipe, Rule
+from workbench.generation.recipe import Mix, Recipe, Rule
 from workbench.generation.units import CaptionItem, Request, Unit
 
 _READ: Final = 4_000
@@ -46,6 +47,16 @@ class Rewrite:
     def ok(self) -> bool:
         """Whether it can become a candidate."""
         return not self.failed and self.check.ok
+
+
+def wish_of(recipe: Recipe, prompts: PromptSet, negation_type: NegationType, concept: str | None, *, item: str) -> Wish:
+    """What the rewrite of `item` is asked for, as far as the prompt can ask for it; the published one asks nothing."""
+    said = prompts.stages["rewrite"]
+    cue, position = said.uses("cue"), said.uses("position")
+    if recipe.rule is Rule.OFFICIAL or not (cue or position):
+        return Wish(Mix.FREE)
+    wish = wish_for(recipe.mix, negation_type, concept, item=item, seed=recipe.seed)
+    return Wish(wish.mix, wish.cue if cue else "", wish.position if position else "")
 
 
 Rewritten = Generator[tuple[Request, ...], tuple[Answer, ...], dict[str, Rewrite]]

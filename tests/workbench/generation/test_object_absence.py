@@ -270,3 +270,26 @@ def test_as_published_a_concept_is_taken_as_said_and_nothing_is_checked():
     assert presence.raw is not None
     assert "Is there An Umbrella, Hat in this image?" in presence.raw
     assert [len(group) for group in driven.groups] == [1, 1, 1]
+
+
+def test_what_is_found_for_one_caption_is_told_for_the_others():
+    def answers(request: Request) -> object:
+        if request.ask.stage == Stage.PROPOSE and not request.ask.facts["found"]:
+            return "tree" if "dusk" in request.ask.facts["caption"] else "sorry"
+        return oracle("x", "hat", present={"tree": True})(request)
+
+    driven = run(answers, make_unit(SIBLINGS))
+    assert [request.ask.facts["found"] for request in driven.of(Stage.PROPOSE)] == ["", "", "", "tree", "tree", "tree"]
+
+
+def test_prompts_that_ask_for_no_cue_are_not_said_to_have_asked():
+    (outcome,) = drive(object_absence(make_unit(), RECIPE, PUBLISHED), oracle("hat")).outcomes  # type: ignore[arg-type]
+    assert outcome.made is not None
+    assert outcome.made.extra == {"mix": "free", "asked_cue": "", "asked_position": ""}
+
+
+def test_the_published_prompt_stays_as_it_is_however_often_it_proposes():
+    driven = drive(object_absence(make_unit(), RECIPE, PUBLISHED), oracle("tree", "hat", present={"tree": True}))  # type: ignore[arg-type]
+    first, second = (request.ask for request in driven.of(Stage.PROPOSE))
+    assert first.messages == second.messages
+    assert first.sampling.seed != second.sampling.seed
