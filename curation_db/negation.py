@@ -172,7 +172,9 @@ _FORBIDS: Final = (
     rf"|no\s?-\s?{_FORBIDDEN}\b"
 )
 _COMMAND: Final = r"(?i)\b(?:the|an?)\s+do\s+$"
-_COMMAND_ON_SIGN: Final = rf"(?i)(?:\w+\s?n['’]\s?t|not)\s+\w+\s+(?:{_SIGN})\b"
+_COMMAND_ON_SIGN: Final = (
+    rf"(?i)(?:\w+\s?n['’]\s?t|not)\s+(?!(?:an?|the|any|one|his|her|its|their)\b)\w+\s+(?:{_SIGN})\b"
+)
 
 _compiled: Final = cache(re.compile)
 """Patterns are compiled when first needed: most imports of this module only want its types."""

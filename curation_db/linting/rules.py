@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-LINT_VERSION: Final = 1
+LINT_VERSION: Final = 2
 """Raised whenever a rule may answer otherwise on the same text: findings stored under another number are stale."""
 
 
