@@ -28,6 +28,8 @@ class NoConcept(StrEnum):
     LONG = "long"
     LETTERS = "letters"
     """Digits, code, or another script."""
+    VAGUE = "vague"
+    """A word for anything: object, something, picture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +80,13 @@ _REFUSAL: Final = re.compile(
     r"|i do ?n[o'’]t|apologi[sz]e|not (?:sure|possible|enough)|n/a|none|nothing|unknown|no (?:object|answer|caption))\b"
 )
 _CHATTER: Final = re.compile(
-    r"(?i)\b(?:sure|certainly|of course|here(?:['’]s| is| are)|okay|great|let me|i (?:would|think))\b"
+    r"(?i)\b(?:sure|certainly|of course|here(?:['’]s| is| are)|okay|let me|i (?:would|think))\b|\bgreat[!,.]"
 )
 _QUOTES: Final = " \t\n\"'“”‘’«»`*_.!,;:()[]{}<>#-–—"
 _WORD: Final = re.compile(r"[A-Za-zÀ-ÖØ-öø-ɏ]+(?:['’-][A-Za-zÀ-ÖØ-öø-ɏ]+)*")
-_SENTENCE: Final = words.AUXILIARIES - {"can", "will", "may", "might", "must"} | words.FINITE_VERBS - {
+_LIST: Final = re.compile(r"[,;/\n|•]|\b(?:and|or)\b|^\d+[.)]")
+_SENTENCE_END: Final = re.compile(r"[.!?]\s")
+_CLAUSE: Final = words.AUXILIARIES - {"can", "will", "may", "might", "must"} | words.FINITE_VERBS - {
     "rest", "stand", "walk", "ride", "drink", "play", "swim", "drive", "face", "faces", "covers", "drinks", "stands",
     "pepper", "peppers", "hold", "jump", "follow", "pass", "lie", "lies", "rides", "walks", "runs", "plays", "jumps",
     "passes", "flies", "fly",
@@ -114,6 +118,10 @@ _QUALITIES: Final = _words(
     " plastic open closed wet dry sunny cloudy rainy dark bright empty full old new dirty clean"
 )
 _DETERMINED: Final = _words("his her its their the some any another two three four five several many")
+_VAGUE: Final = _words(
+    "object objects thing things item items something anything everything someone anyone image picture photo photograph"
+    " caption word noun concept background foreground scene view yes no"
+)
 _PAIR: Final = re.compile(r"(?i)^(?:an? )?pairs? of\s+")
 
 
@@ -130,19 +138,18 @@ def read_concept(answer: str) -> ConceptWords | NoConcept:
 
 
 def _wrong(line: str, *, cut: bool) -> NoConcept | None:
-    said = line.split()
-    if _REFUSAL.search(line):
-        return NoConcept.REFUSAL
-    if _CHATTER.search(line) and len(said) > 1:
-        return NoConcept.CHATTER
-    if re.search(r"[,;/\n|•]|\b(?:and|or)\b|^\d+[.)]", line):
-        return NoConcept.LIST
-    bare = _PAIR.sub("", _bare(line)).split()
-    if re.search(r"[.!?]\s", line) or (len(bare) > 2 and any(word.lower() in _SENTENCE for word in bare)):
-        return NoConcept.SENTENCE
-    if cut or len(bare) > _MOST_WORDS or len(line) > _MOST_LETTERS:
-        return NoConcept.LONG
-    return None if all(_WORD.fullmatch(word) for word in said) else NoConcept.LETTERS
+    """The first reason against it."""
+    said, bare = line.split(), _PAIR.sub("", _bare(line)).split()
+    reasons = {
+        NoConcept.REFUSAL: _REFUSAL.search(line),
+        NoConcept.CHATTER: len(said) > 1 and _CHATTER.search(line),
+        NoConcept.LIST: _LIST.search(line),
+        NoConcept.SENTENCE: _SENTENCE_END.search(line) or (len(bare) > 2 and _CLAUSE & set(line.lower().split())),
+        NoConcept.LONG: cut or len(bare) > _MOST_WORDS or len(line) > _MOST_LETTERS,
+        NoConcept.LETTERS: not all(_WORD.fullmatch(word) for word in said),
+        NoConcept.VAGUE: " ".join(bare).lower() in _VAGUE,
+    }
+    return next((reason for reason, found in reasons.items() if found), None)
 
 
 def concept_words(concept: str) -> ConceptWords:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from curation_db.words import Question
 from workbench.errors import UsageError
 from workbench.generation.engines.protocol import Engine, EngineSettings
+from workbench.generation.pipelines import check_prompts
 from workbench.generation.prompt_sets import PromptSet, find_prompts
 from workbench.generation.recipe import ANNOTATIONS, Judge, Mix, Pipeline, Recipe, Rule
 from workbench.generation.settings import GenerateSettings, inline_engine, judge_of, judges_of
@@ -104,8 +105,8 @@ def make_plan(
     if doubled := sorted({name for name, _ in asked if [n for n, _ in asked].count(name) > 1}):
         raise UsageError(f"the judge {doubled[0]} is named twice")
     chosen = find_prompts(prompts or settings.prompts(pipeline))
-    if chosen.pipeline is not pipeline and not only_judges:
-        raise UsageError(f"the prompts {chosen.name} are for {chosen.pipeline}, not for {pipeline}")
+    if not only_judges:
+        check_prompts(pipeline, chosen)
     return Plan(
         pipeline=pipeline,
         settings=settings,

@@ -17,7 +17,7 @@ from curation_db.store import Store
 from workbench.generation.asks import Answer, Ask, Want
 from workbench.generation.engines.protocol import EngineSettings, Stored
 from workbench.generation.feeding import feed
-from workbench.generation.pipelines import steps_for
+from workbench.generation.pipelines import steps_of
 from workbench.generation.plan import Plan
 from workbench.generation.recorder import Recorder
 from workbench.generation.session import Options, scope_of
@@ -132,7 +132,7 @@ async def _rehearse(
             told.items = min(told.items, options.limit)
         costs, done = {name: Cost() for name in plan.engines}, 0
         async for unit in feed(recorder, scope, folders, shard=options.shard, limit=options.limit):
-            requests = await _walk(unit, plan, steps_for(plan.prompts, recipe), recorder, stands, costs)
+            requests = await _walk(unit, plan, partial(steps_of, recipe=recipe, prompts=plan.prompts), recorder, stands, costs)
             told.shown = told.shown or requests
             told.sampled += len(unit.wanted)
             done += 1

@@ -25,7 +25,7 @@ from workbench.generation.budget import Budget, BudgetReached
 from workbench.generation.engines.protocol import Engine, MakeEngine, Surroundings
 from workbench.generation.engines.registry import open_engine
 from workbench.generation.feeding import Shard, feed
-from workbench.generation.pipelines import steps_for
+from workbench.generation.pipelines import steps_of
 from workbench.generation.plan import Plan
 from workbench.generation.recipe import Pipeline, Recipe
 from workbench.generation.recorder import Recorder
@@ -140,7 +140,7 @@ async def _items(plan: Plan, options: Options, folders: PictureFolders, recorder
     scope = scope_of(plan, recipe, options)
     units = feed(recorder, scope, folders, shard=options.shard, limit=options.limit)
     total = await recorder.read(lambda connection: _total(connection, scope, options))
-    return Task(units, steps_for(plan.prompts, recipe), total)
+    return Task(units, partial(steps_of, recipe=recipe, prompts=plan.prompts), total)
 
 
 @asynccontextmanager

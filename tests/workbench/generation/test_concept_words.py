@@ -30,6 +30,7 @@ from workbench.generation.concept_words import ConceptWords, NoConcept, concept_
         ("glass", "glass", "a glass", "is"),
         ("the Eiffel Tower", "Eiffel Tower", "an Eiffel Tower", "is"),
         ("TV", "TV", "a TV", "is"),
+        ("Great Dane", "great dane", "a great dane", "is"),
         ("christmas tree", "Christmas tree", "a Christmas tree", "is"),
         ("swimming pool", "swimming pool", "a swimming pool", "is"),
         ("\that \n", "hat", "a hat", "is"),
@@ -61,6 +62,9 @@ def test_a_noun_is_read_with_its_article_and_number(answer: str, text: str, a_co
         ("x" * 1_000_000, NoConcept.LONG),
         ("雨伞", NoConcept.LETTERS),
         ("42", NoConcept.LETTERS),
+        ("An object.", NoConcept.VAGUE),
+        ("Yes", NoConcept.VAGUE),
+        ("Great! A dog", NoConcept.CHATTER),
         ("\x1b[31mhat", NoConcept.LETTERS),
     ],
 )

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+import pytest
 from support.pipeline_driver import drive, make_unit
 
 from curation_db.generation_words import ItemStatus, Stage
 from curation_db.words import NegationType, Question
+from workbench.errors import UsageError
 from workbench.generation.asks import Answer
 from workbench.generation.diversity import diversity
 from workbench.generation.judge_again import judge_only
+from workbench.generation.pipelines import check_prompts, steps_of
 from workbench.generation.prompt_sets import find_prompts
 from workbench.generation.questions import denial_of, question_parts
 from workbench.generation.recipe import ANNOTATIONS, Judge, Pipeline, Recipe
@@ -109,3 +112,11 @@ def test_without_a_concept_only_the_whole_is_judged_and_a_failure_is_told():
     assert [request.ask.stage for request in drive(steps(), oracle()).requests] == [Stage.ACCEPTABLE]  # type: ignore[arg-type]
     (outcome,) = drive(steps(), lambda _: Answer(error="server")).outcomes
     assert (outcome.status, outcome.reason) == (ItemStatus.FAILED, "failed:server")
+
+
+def test_a_recipe_takes_prompts_of_its_own_pipeline_only():
+    check_prompts(RECIPE.pipeline, PROMPTS)
+    with pytest.raises(UsageError, match="the prompts negwb-p2-1 are for P2, not for P1"):
+        check_prompts(replace(RECIPE, pipeline=Pipeline.P1), PROMPTS)
+    unit = make_unit(questions=QUESTIONS)
+    assert drive(steps_of(unit, RECIPE, PROMPTS), oracle()) == drive(diversity(unit, RECIPE, PROMPTS), oracle())  # type: ignore[arg-type]
