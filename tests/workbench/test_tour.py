@@ -36,6 +36,7 @@ STATIONS = [
     "init",
     "import",
     "import",
+    "generate",
     "import",
     "curate",
     "browse",

@@ -132,7 +132,9 @@ async def _rehearse(
             told.items = min(told.items, options.limit)
         costs, done = {name: Cost() for name in plan.engines}, 0
         async for unit in feed(recorder, scope, folders, shard=options.shard, limit=options.limit):
-            requests = await _walk(unit, plan, partial(steps_of, recipe=recipe, prompts=plan.prompts), recorder, stands, costs)
+            requests = await _walk(
+                unit, plan, partial(steps_of, recipe=recipe, prompts=plan.prompts), recorder, stands, costs
+            )
             told.shown = told.shown or requests
             told.sampled += len(unit.wanted)
             done += 1

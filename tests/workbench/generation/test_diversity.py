@@ -117,6 +117,6 @@ def test_without_a_concept_only_the_whole_is_judged_and_a_failure_is_told():
 def test_a_recipe_takes_prompts_of_its_own_pipeline_only():
     check_prompts(RECIPE.pipeline, PROMPTS)
     with pytest.raises(UsageError, match="the prompts negwb-p2-1 are for P2, not for P1"):
-        check_prompts(replace(RECIPE, pipeline=Pipeline.P1), PROMPTS)
+        check_prompts(Pipeline.P1, PROMPTS)
     unit = make_unit(questions=QUESTIONS)
     assert drive(steps_of(unit, RECIPE, PROMPTS), oracle()) == drive(diversity(unit, RECIPE, PROMPTS), oracle())  # type: ignore[arg-type]

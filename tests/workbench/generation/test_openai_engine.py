@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from support.server_asks import Answers, answers, picture, seen, text, yes_no
 from support.model_answers import p_yes
 from support.model_server import Behaviour, Served, model_server
+from support.server_asks import Answers, answers, picture, seen, text, yes_no
 
 from curation_db.generation_words import Method
 from workbench.errors import UsageError

@@ -1,0 +1,86 @@
+"""A third party's engine: the README's own, installed as an entry point and used by the real command."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support.tour import README
+
+from workbench.workspace import create_workspace
+
+CAPTIONS = {
+    "images": [{"id": 1, "file_name": "1.jpg"}],
+    "annotations": [{"image_id": 1, "id": n, "caption": f"a man number {n} on a beach"} for n in (1, 2, 3)],
+}
+
+
+def readme_engine() -> str:
+    """The README's python block, which must be short."""
+    (block,) = re.findall(r"^```python\n(.*?)^```$", README.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    assert len([line for line in block.splitlines() if line.strip()]) <= 20
+    return str(block)
+
+
+@pytest.fixture
+def plugins(tmp_path: Path) -> Path:
+    """A folder like site-packages, with the engine installed."""
+    folder = tmp_path / "site"
+    about = folder / "parrot-1.0.dist-info"
+    about.mkdir(parents=True)
+    (folder / "parrot.py").write_text(readme_engine())
+    broken = "async def make(settings, surroundings):\n    raise ZeroDivisionError('no seed')\n"
+    (folder / "broken.py").write_text(broken)
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: parrot\nVersion: 1.0\n")
+    points = "[negwb.engines]\nparrot = parrot:make\nbroken = broken:make\nlost = lost:make\n"
+    (about / "entry_points.txt").write_text(points)
+    return folder
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Path:
+    folder = create_workspace(tmp_path / "ws").root
+    (tmp_path / "captions.json").write_text(json.dumps(CAPTIONS))
+    assert negwb(folder, None, "import", str(tmp_path / "captions.json")).returncode == 0
+    return folder
+
+
+def negwb(workspace: Path, plugins: Path | None, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-P", "-m", "workbench", "-w", str(workspace), *words]
+    env = os.environ | ({"PYTHONPATH": str(plugins)} if plugins else {})
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=env)
+
+
+def use(workspace: Path, kind: str) -> None:
+    with (workspace / "negwb.toml").open("a") as file:
+        file.write(f'\n[generate]\nproposer = "bird"\njudges = ["bird"]\n[engines.bird]\nkind = "{kind}"\n')
+
+
+def test_the_readmes_engine_works(workspace: Path, plugins: Path) -> None:
+    use(workspace, "parrot")
+    done = negwb(workspace, plugins, "generate", "--json")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert (told["items_done"], told["kept"]) == (3, 3)
+    assert told["settings"]["models"] == {"bird": "parrot-1"}
+    assert told["stages"]["propose"]["answered"] == 3
+
+
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [("parrots", "there is no such kind"), ("broken", "cannot be made.*no seed"), ("lost", "cannot be loaded")],
+)
+def test_an_engine_that_cannot_be_had_is_said_in_one_line(workspace: Path, plugins: Path, kind: str, says: str) -> None:
+    use(workspace, kind)
+    done = negwb(workspace, plugins, "generate")
+    assert done.returncode == 2
+    assert re.search(says, done.stderr)
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.splitlines()) == 2
+    if kind == "parrots":
+        assert "parrot" in done.stderr.splitlines()[1]
