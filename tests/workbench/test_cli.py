@@ -14,8 +14,8 @@ import pytest
 
 START = "import sys; sys.argv[0] = 'negwb'; from workbench.cli import main; sys.exit(main())"
 COMMANDS = (
-    "demo", "init", "import", "generate", "curate", "browse", "adjudicate", "history", "serve", "lint", "gold", "export",
-    "train", "bench", "report", "status", "progress", "backup", "restore", "doctor",
+    "demo", "init", "import", "generate", "curate", "browse", "adjudicate", "history", "serve", "lint", "gold",
+    "export", "train", "bench", "report", "status", "progress", "backup", "restore", "doctor",
 )  # fmt: skip
 HEAVY = (
     "textual",

@@ -21,7 +21,7 @@ from workbench.generation.pipelines import steps_of
 from workbench.generation.plan import Plan
 from workbench.generation.recorder import Recorder
 from workbench.generation.session import Options, scope_of
-from workbench.generation.units import Request, Unit
+from workbench.generation.units import Request, Steps
 from workbench.pictures import PictureFolders
 
 _SAMPLE: Final = 50
@@ -132,9 +132,7 @@ async def _rehearse(
             told.items = min(told.items, options.limit)
         costs, done = {name: Cost() for name in plan.engines}, 0
         async for unit in feed(recorder, scope, folders, shard=options.shard, limit=options.limit):
-            requests = await _walk(
-                unit, plan, partial(steps_of, recipe=recipe, prompts=plan.prompts), recorder, stands, costs
-            )
+            requests = await _walk(steps_of(unit, recipe, plan.prompts), plan, recorder, stands, costs)
             told.shown = told.shown or requests
             told.sampled += len(unit.wanted)
             done += 1
@@ -149,15 +147,14 @@ async def _rehearse(
 
 
 async def _walk(
-    unit: Unit,
+    steps: Steps,
     plan: Plan,
-    steps_of: Callable[[Unit], Any],
     recorder: Recorder,
     stands: Mapping[str, _Stand],
     costs: Mapping[str, Cost],
 ) -> list[Request]:
     """All requests of a unit whose concepts turn out to be absent."""
-    steps, seen = steps_of(unit), []
+    seen: list[Request] = []
     asked: Counter[bytes] = Counter()
     try:
         requests = next(steps)
