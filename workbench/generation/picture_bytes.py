@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 QUALITY: Final = 90
-_GREY: Final = (127, 127, 127)
+_GREY: Final = 127
 _KEPT: Final = 256
 """Pictures in memory at a time; some 60 kB each."""
 _AT_ONCE: Final = 4
@@ -65,12 +65,17 @@ def file_url(path: Path | None) -> Shown:
     return Shown(path.resolve().as_uri())
 
 
-@lru_cache(maxsize=4)
 def blank_url(side: int) -> Shown:
     """A grey picture in the shape of most photographs: nothing to see, as many tokens."""
+    return plain_colour(side, _GREY)
+
+
+@lru_cache(maxsize=8)
+def plain_colour(side: int, grey: int) -> Shown:
+    """A picture of one grey from 0 (black) to 255 (white)."""
     from PIL import Image  # noqa: PLC0415
 
-    return Shown(_encoded(Image.new("RGB", (side, max(1, side * 3 // 4)), _GREY)))
+    return Shown(_encoded(Image.new("RGB", (side, max(1, side * 3 // 4)), (grey, grey, grey))))
 
 
 def _encoded(image: Image.Image) -> str:

@@ -274,11 +274,13 @@ async def answers_of(server: Served, **settings: Any) -> list[Answer]:
 async def test_a_server_that_is_not_there_is_told_at_once() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
-        url = f"http://user:secret@127.0.0.1:{taken.getsockname()[1]}/v1"
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}/v1"
     with pytest.raises(EngineStopped) as stopped:
         await make(EngineSettings(name="j", kind="openai", url=url), Surroundings(budget=Budget()), patience=QUICK)
-    assert "nothing gets through to http://127.0.0.1" in stopped.value.message
-    assert "secret" not in stopped.value.message + stopped.value.hint
+    assert f"nothing gets through to {url}" in stopped.value.message
+    with pytest.raises(UsageError, match="holds a name or a password") as held:
+        await make(EngineSettings(name="j", kind="openai", url="http://me:secret@h/v1"), Surroundings(budget=Budget()))
+    assert "secret" not in held.value.message + held.value.hint
 
 
 async def test_a_server_that_dies_stops_the_run_and_keeps_what_was_answered() -> None:

@@ -41,20 +41,32 @@ def context(ask: Ask) -> str:
 
 def decision_body(asks: Sequence[Ask], *, model: str, picture: Shown | None, shape: PictureShape) -> dict[str, Any]:
     """The request for `asks`, which share picture and context."""
-    before = context(asks[0])
-    body: dict[str, Any] = {
+    questions = [ask.messages[-1].text for ask in asks]
+    return body(questions, context(asks[0]), model=model, picture=picture, shape=shape)
+
+
+def body(
+    questions: Sequence[str], before: str, *, model: str, picture: Shown | None, shape: PictureShape
+) -> dict[str, Any]:
+    """The request for `questions` about a picture, with `before` ahead of them."""
+    made: dict[str, Any] = {
         "model": model,
         "state": before or "Look at it.",
         "questions": {
-            _name(number): {"type": "noul", "instructions": ask.messages[-1].text} for number, ask in enumerate(asks)
+            name_of(number): {"type": "noul", "instructions": question} for number, question in enumerate(questions)
         },
     }
     if picture is not None and shape is PictureShape.ASSETS:
-        body["state"] = f"{_PLACE}\n\n{before}".strip()
-        body["assets"] = {_PLACE: {"type": "image", "format": "jpeg", "data_base64": picture.base64}}
+        made["state"] = f"{_PLACE}\n\n{before}".strip()
+        made["assets"] = {_PLACE: {"type": "image", "format": "jpeg", "data_base64": picture.base64}}
     elif picture is not None:
-        body["images"] = [picture.url]
-    return body
+        made["images"] = [picture.url]
+    return made
+
+
+def name_of(number: int) -> str:
+    """What question `number` is called in a call."""
+    return f"q{number}"
 
 
 def read_decisions(payload: Any, count: int) -> list[Answer] | Trouble:
@@ -63,7 +75,7 @@ def read_decisions(payload: Any, count: int) -> list[Answer] | Trouble:
     shares = zip(_shared(charged.prompt_tokens, count), _shared(charged.completion_tokens, count), strict=True)
     answers = []
     for number, (prompt, completion) in enumerate(shares):
-        chance = from_decision(payload, _name(number))
+        chance = from_decision(payload, name_of(number))
         if chance is not None:
             answers.append(
                 Answer(
@@ -71,16 +83,12 @@ def read_decisions(payload: Any, count: int) -> list[Answer] | Trouble:
                     prompt_tokens=prompt, completion_tokens=completion,
                 )
             )  # fmt: skip
-        elif _refuses(payload, _name(number)):
+        elif _refuses(payload, name_of(number)):
             answers.append(Answer(error=Failure.REFUSED, detail="the server refuses to decide", prompt_tokens=prompt))
         else:
             detail = "the server's answer holds no decision"
             return Trouble(failure=Failure.MALFORMED, detail=detail, again=True)
     return answers
-
-
-def _name(number: int) -> str:
-    return f"q{number}"
 
 
 def _refuses(payload: Any, name: str) -> bool:

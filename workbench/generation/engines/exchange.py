@@ -66,9 +66,14 @@ class Exchange:
             raise UsageError(
                 f"not the address of a server: {plain_url(self.url) or 'none'}", hint="such as http://localhost:8000/v1"
             )
+        if "@" in parts.netloc:
+            raise UsageError(
+                f"the address {plain_url(self.url)} holds a name or a password, which settings never do",
+                hint="put the API key into an environment variable and name it: key_env = ...",
+            )
         self._headers = httpx.Headers(
             {
-                "Host": parts.netloc.rpartition("@")[2],
+                "Host": parts.netloc,
                 "Content-Type": "application/json",
                 "Accept": "application/json",
                 "Accept-Encoding": "identity",

@@ -21,6 +21,7 @@ from workbench.generation.engines.listing import listed_models
 from workbench.generation.engines.no_entry import unreachable
 from workbench.generation.engines.protocol import EngineSettings, EngineStopped, Stored, Surroundings
 from workbench.generation.engines.retrying import Patience
+from workbench.generation.engines.server_words import plain_url
 from workbench.generation.engines.window import Window
 from workbench.generation.features import Features, Name, best_method, value_of
 from workbench.generation.picture_bytes import Pictures, Shown
@@ -87,7 +88,7 @@ class OpenAiEngine:
         self, settings: EngineSettings, surroundings: Surroundings, exchange: Exchange, patience: Patience
     ) -> None:
         self._settings = settings
-        self._features: Features | None = surroundings.features(settings.url, settings.model)
+        self._features: Features | None = surroundings.features(plain_url(settings.url), settings.model)
         self._exchange = exchange
         self._limiter = Limiter(
             Window(settings.concurrency, first_pause=2 * patience.base, longest_pause=2 * patience.longest),

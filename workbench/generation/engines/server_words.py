@@ -38,7 +38,9 @@ def masked(text: str, key: str) -> str:
 def plain_url(url: str) -> str:
     """An address without the name and password that may stand in it, and without its query."""
     parts = urlsplit(url)
-    return display_text(urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", "")), limit=_LONGEST)
+    return display_text(
+        urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path.rstrip("/"), "", "")), limit=_LONGEST
+    )
 
 
 def _message(told: Any) -> str:
