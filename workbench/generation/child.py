@@ -109,7 +109,10 @@ def words_to_go_on(run: GenerationRunRow, settings: GenerateSettings) -> list[st
     words += [word for name in _SETTINGS if name in recipe for word in ("--set", f"{name}={recipe[name]}")]
     words += ["--random-concept"] if recipe.get("random_concept") else []
     return (
-        words + _prompts(str(recipe.get("prompts", "")), settings.prompts(told["pipeline"])) + _which(run) + _caps(told)
+        words
+        + _prompts(str(recipe.get("prompts", "")), settings.prompts(Pipeline(told["pipeline"])))
+        + _which(run)
+        + _caps(told)
     )
 
 

@@ -41,7 +41,7 @@ ENGINES = (
 def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
     monkeypatch.setattr(screen_module, "_POLL_SECONDS", 0.05)
     monkeypatch.setattr(generations, "_ours", {})
-    made = build(tmp_path / "house", [Case(caption=f"a dog on a lawn, picture {n}") for n in range(4)])
+    made = build(tmp_path / "house", [Case(caption=f"a dog on a lawn, picture {n}") for n in range(12)])
     yield made
     for _, child in generations._ours.values():
         child.process.kill()
@@ -93,7 +93,7 @@ async def test_an_empty_record_says_what_to_do(house: House, size: tuple[int, in
     app = app_of(house)
     async with running(app, size) as pilot:
         await until(pilot, lambda: "Nothing was generated yet" in lines(app))
-        assert "✓ 4 captions" in lines(app)
+        assert "✓ 12 captions" in lines(app)
         assert "[engines.NAME]" in lines(app)
         assert "negwb generate probe" in lines(app)
         await pilot.press("s", "r", "J", "K", "down", "end", "n")
@@ -151,7 +151,8 @@ async def test_hostile_runs_are_only_text(house: House, size: tuple[int, int]) -
         "items_total": -4, "dropped": 2, "eta_s": 1e300, "cost": 1e308,
     }  # fmt: skip
     with house.store.write() as connection:
-        connection.execute(text("UPDATE caption SET text = :bad"), {"bad": HOSTILE["long"]})
+        connection.execute(text("UPDATE caption SET text = :bad WHERE id < 4"), {"bad": bad})
+        connection.execute(text("UPDATE caption SET text = :bad WHERE id = 4"), {"bad": HOSTILE["long"]})
         connection.execute(text("UPDATE image SET file_name = :bad, key = id || :bad"), {"bad": bad})
         for state, message in (("dreaming", bad), ("stopped", bad), ("running", "")):
             run = start_run(connection, recipe="5f0c2a9e1b47", settings=hostile)
@@ -222,34 +223,34 @@ def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("plugin")
 async def test_n_generates_s_stops_and_r_goes_on(house: House) -> None:
-    name_engines(house, pause=0.15)
+    name_engines(house, pause=0.25)
     app = app_of(house)
     async with running(app) as pilot:
         await until(pilot, lambda: "n starts" in lines(app))
         await pilot.press("n")
         await until(pilot, lambda: isinstance(app.screen, GenerateModal))
-        await until(pilot, lambda: "4 captions" in lines(app) and "toy proposes, toy judges" in lines(app))
+        await until(pilot, lambda: "12 captions" in lines(app) and "toy proposes, toy judges" in lines(app))
         await pilot.press("backspace", "backspace", "backspace", "0", "enter")
         assert isinstance(app.screen, GenerateModal), "none is no number to start with"
-        await pilot.press("backspace", "3", "enter")
+        await pilot.press("backspace", "1", "1", "enter")
         await until(pilot, lambda: "… starting" in lines(app))
         await _until_rows(pilot, house, "SELECT 1 FROM generation_answer")
         await until(pilot, lambda: "▶ running" in lines(app) and "⚠ simulated: toy" in lines(app))
         await pilot.press("s")
         await until(pilot, lambda: "‖ stopped" in lines(app))
         first = _runs(house)[0]
-        assert (first.settings["pipeline"], first.settings["limit"]) == ("P1", 3)
-        assert first.progress.items_done < 3
+        assert (first.settings["pipeline"], first.settings["limit"]) == ("P1", 11)
+        assert first.progress.items_done < 11
         name = house.root / "negwb.toml"
-        name.write_text(name.read_text().replace("pause = 0.15", "pause = 0.0"))
+        name.write_text(name.read_text().replace("pause = 0.25", "pause = 0.0"))
         await pilot.press("r")
         await until(pilot, lambda: "✓ done" in lines(app))
         again = _runs(house)[0]
         assert again.id == first.id + 1
         assert again.recipe == first.recipe
-        assert again.settings["limit"] == 3 - first.progress.items_done
-        assert again.progress.remembered >= first.progress.answers
-    assert house.rows("SELECT count(*) FROM generation_item") == [(3,)]
+        assert again.settings["limit"] == 11 - first.progress.items_done
+        assert first.progress.answers + again.progress.answers == 11 * 3, "nothing is asked twice"
+    assert house.rows("SELECT count(*) FROM generation_item") == [(11,)]
 
 
 async def _until_rows(pilot: Any, house: House, sql: str) -> None:
@@ -269,7 +270,7 @@ async def test_what_dies_before_it_began_says_why(house: House) -> None:
         await pilot.press("n")
         await until(pilot, lambda: isinstance(app.screen, GenerateModal))
         await pilot.press("enter")
-        await until(pilot, lambda: "✗ no start" in lines(app) and "there is no such kind" in lines(app))
+        await until(pilot, lambda: "✗ no start" in lines(app) and "known: openai" in lines(app))
         await pilot.press("s")
         await until(pilot, lambda: "Nothing was generated yet" in lines(app))
     assert house.rows("SELECT count(*) FROM generation_run") == [(0,)]
@@ -340,7 +341,7 @@ def test_what_did_not_change_is_not_read_again(house: House, monkeypatch: pytest
     watch = GenerationWatch(Workspace(house.root))
     try:
         before = watch.look(None)
-        assert len(before.failures) == 4
+        assert len(before.failures) == 6
         monkeypatch.setattr(generation_watch, "list_runs", lambda *_: pytest.fail("read again"))
         monkeypatch.setattr(generation_watch, "failures", lambda *_, **__: pytest.fail("read again"))
         assert watch.look(f"run/{run}") == before
