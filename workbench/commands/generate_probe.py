@@ -8,13 +8,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import typer
-from curation_db.probes import store_probe
 
+from curation_db.generation_words import Method
+from curation_db.probes import store_probe
 from curation_db.store import open_store
 from workbench.commands.tables import Listing, show
 from workbench.errors import UsageError
 from workbench.generation.engines.protocol import EngineSettings
-from workbench.generation.probing import probe
+from workbench.generation.features import best_method
+from workbench.generation.probing import Look, probe
 from workbench.paths import find_workspace
 from workbench.settings import read_settings
 
@@ -28,15 +30,29 @@ def probe_endpoint(named: Path | None, endpoint: str, *, model: str, key_env: st
     workspace = find_workspace(named)
     settings = _settings(read_settings(workspace.settings).generate.engines.get(endpoint), endpoint)
     settings = replace(settings, model=model or settings.model, key_env=key_env or settings.key_env)
-    proved = asyncio.run(probe(settings))
+    look = asyncio.run(probe(settings))
     with open_store(workspace.database) as store, store.write() as connection:
-        store_probe(connection, settings.url, proved.model, proved.features())
+        store_probe(connection, look.url, look.model, look.to_dict())
+    method, blind = (best_method(settings.method, look.to_dict(), pictured=pictured) for pictured in (True, False))
     if as_json:
-        typer.echo(json.dumps(proved.to_dict()))
+        methods = {"method": str(method), "method_without_picture": str(blind)}
+        typer.echo(json.dumps({"url": look.url, "model": look.model, "features": look.to_dict(), **methods}))
         return
-    rows = [(each.name, each.word, each.evidence) for each in proved.findings]
-    show([Listing(f"{proved.model} at {settings.url}", ("feature", "honoured", "what was seen"), rows, left=3)])
-    typer.echo(f"negwb: probabilities will come from: {proved.method}", err=True)
+    show([_listing(look)])
+    typer.echo(f"negwb: probabilities will come from: {_WORDS[method]}", err=True)
+
+
+_WORDS = {
+    Method.LOGPROBS: "log-probabilities",
+    Method.DECISION: "typed decisions",
+    Method.SAMPLES: "the share of yes among sampled answers",
+    Method.BARE: "a bare yes or no, which is no probability",
+}
+
+
+def _listing(look: Look) -> Listing:
+    rows = [(str(each.name), str(each.seen), each.evidence) for each in look.features]
+    return Listing(f"{look.model} at {look.url}", ("feature", "honoured", "what was seen"), rows, left=3)
 
 
 def _settings(known: EngineSettings | None, endpoint: str) -> EngineSettings:
