@@ -21,6 +21,7 @@ _YES_NO = re.compile(r"\byes\b.{0,40}\bno\b", re.I | re.S)
 _REWRITE = re.compile(
     r"absence of (?:the |an? )?(?P<thing>.+?) (?:to|in|into) the caption\W+(?P<caption>.+?)['\"]?\.?$", re.S
 )
+_OURS = re.compile(r"^Caption: (?P<caption>.+?)\n(?:Not there|Question): (?P<thing>.+?)(?:\n|$)", re.S)
 
 
 def number(*told: object) -> float:
@@ -49,12 +50,12 @@ def p_yes(question: str, picture: str, present: float) -> float:
 
 def say(text: str, picture: str, draw: float, present: float) -> str:
     """The answer in words."""
-    rewrite = _REWRITE.search(text.strip())
+    rewrite = _REWRITE.search(text.strip()) or _OURS.search(text.strip())
     if rewrite:
         return f"{rewrite['caption']} with no {rewrite['thing']}"
     if _YES_NO.search(text):
         return "Yes" if p_yes(text, picture, present) >= 0.5 else "No"
-    if re.search(r"\bobject\b", text, re.I):
+    if re.search(r"\bobject\b|\bvisible thing\b", text, re.I):
         return NOUNS[int(number(text, draw) * len(NOUNS))]
     return f"It is {NOUNS[int(number(text, picture, draw) * len(NOUNS))]} number {int(1e6 * number(text, draw))} of all"
 

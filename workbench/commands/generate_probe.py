@@ -12,6 +12,7 @@ import typer
 from curation_db.generation_words import Method
 from curation_db.probes import store_probe
 from curation_db.store import open_store
+from curation_db.text import display_text
 from workbench.commands.tables import Listing, show
 from workbench.errors import UsageError
 from workbench.generation.engines.protocol import EngineSettings
@@ -39,7 +40,8 @@ def probe_endpoint(named: Path | None, endpoint: str, *, model: str, key_env: st
         typer.echo(json.dumps({"url": look.url, "model": look.model, "features": look.to_dict(), **methods}))
         return
     show([_listing(look)])
-    typer.echo(f"negwb: probabilities will come from: {_WORDS[method]}", err=True)
+    typer.echo(f"negwb: {display_text(look.model, limit=100)} at {display_text(look.url, limit=200)}", err=True)
+    typer.echo(f"       probabilities will come from: {_WORDS[method]}", err=True)
 
 
 _WORDS = {
@@ -52,7 +54,7 @@ _WORDS = {
 
 def _listing(look: Look) -> Listing:
     rows = [(str(each.name), str(each.seen), each.evidence) for each in look.features]
-    return Listing(f"{look.model} at {look.url}", ("feature", "honoured", "what was seen"), rows, left=3)
+    return Listing("What the server honours", ("feature", "honoured", "what was seen"), rows, left=3)
 
 
 def _settings(known: EngineSettings | None, endpoint: str) -> EngineSettings:
