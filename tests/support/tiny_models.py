@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
+from PIL import Image
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import (
@@ -34,11 +35,12 @@ VOCABULARY = 600
 _WIDTH = 128
 _LIKELY = 20.0
 """Logit of a word that may follow, before the layers between blur it; of all others it is about 0."""
-_LEANING = 2.0
-"""How much of a matter yes or no is made."""
+_SURE = 1.5
+"""How far apart yes and no are drawn."""
+_SIGNS = {"blue": 1, "navy": 1, "red": -1, "maroon": -1, "white": 0, "green": 0}
 
-_THINGS = ("hat", "dog", "tree", "cat", "ball", "bench", "car", "cup")
-_WHO = ("man", "woman", "child", "dog", "cat")
+_THINGS = ("hat", "dog", "tree", "ball")
+_WHO = ("man", "woman")
 
 ANSWERS: Mapping[str, tuple[str, ...]] = {
     ASSISTANT: ("Yes", "No", "yes", "no"),
@@ -47,14 +49,13 @@ ANSWERS: Mapping[str, tuple[str, ...]] = {
 }
 """What the judge's words are followed by."""
 WRITES: Mapping[str, tuple[str, ...]] = {
-    ASSISTANT: (*("a",) * 6, *_THINGS),
+    ASSISTANT: (*("a",) * 4, *_THINGS),
     "a": tuple(f" {word}" for word in _WHO),
     **{word: (END,) for word in _THINGS},
-    **{f" {word}": (" with",) for word in _WHO if word not in _THINGS},
-    **{f" {word}": (" with", END) for word in _WHO if word in _THINGS},
+    **{f" {word}": (" with",) for word in _WHO},
     " with": (" no",),
     " no": tuple(f" {word}" for word in _THINGS),
-    **{f" {word}": (END,) for word in _THINGS if word not in _WHO},
+    **{f" {word}": (END,) for word in _THINGS},
 }
 """What the proposer's words are followed by: one thing, or a sentence that denies one."""
 
@@ -81,7 +82,7 @@ def make_llama(folder: Path, *, seed: int = 0) -> Path:
     return folder
 
 
-def make_llava(folder: Path, *, seed: int = 0) -> Path:
+def make_llava(folder: Path, *, seed: int = 3) -> Path:
     """A model that looks at a picture and says yes or no, with a chat template, in `folder`."""
     tokenizer = _tokenizer()
     vision = CLIPVisionConfig(
@@ -94,11 +95,7 @@ def make_llava(folder: Path, *, seed: int = 0) -> Path:
     )
     language = model.model.language_model
     _speak(language.embed_tokens.weight, model.lm_head.weight, language.layers, tokenizer, ANSWERS)
-    _lean(language.embed_tokens.weight, model.lm_head.weight, tokenizer)
     _see(model)
-    model.generation_config = _generation()
-    model.save_pretrained(folder)
-    _name_as_published(folder / "model.safetensors")
     pixels = CLIPImageProcessor(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32})
     processor = LlavaProcessor(
         image_processor=pixels,
@@ -108,6 +105,10 @@ def make_llava(folder: Path, *, seed: int = 0) -> Path:
         num_additional_image_tokens=1,
         chat_template=_TEMPLATE,
     )
+    _judge_by_colour(model, processor)
+    model.generation_config = _generation()
+    model.save_pretrained(folder)
+    _name_as_published(folder / "model.safetensors")
     processor.save_pretrained(folder)
     return folder
 
@@ -203,13 +204,23 @@ def _one(tokenizer: PreTrainedTokenizerFast, word: str) -> int:
 
 
 @torch.no_grad()
-def _lean(embedding: torch.Tensor, head: torch.Tensor, tokenizer: PreTrainedTokenizerFast) -> None:
-    """Let yes or no depend on what the layers add, which is to say on the question and the picture."""
-    known = embedding[[_one(tokenizer, word) for word in ANSWERS]]
-    way = torch.randn(_WIDTH)
-    way -= torch.linalg.lstsq(known.T, way[:, None]).solution.T.squeeze(0) @ known  # not on the words themselves
+def _judge_by_colour(model: LlavaForConditionalGeneration, processor: LlavaProcessor) -> None:
+    """Let yes or no depend on what the layers make of a question and its picture, such that blue ones mostly get yes
+    and red ones no: a ridge regression from the last position to the difference of the two words."""
+    asked = [(text, colour, sign) for text in _PROSE for colour, sign in _SIGNS.items()]
+    inputs = processor(
+        text=[f"{START}{USER}{IMAGE}\n{text}{END}{ASSISTANT}" for text, _, _ in asked],
+        images=[Image.new("RGB", (50, 40), colour) for _, colour, _ in asked],
+        add_special_tokens=False,
+        padding=True,
+        padding_side="left",
+        return_tensors="pt",
+    )
+    seen = model.model(**inputs).last_hidden_state[:, -1]  # (N, D)
+    wanted = torch.tensor([float(sign) for _, _, sign in asked]) * _SURE
+    way = torch.linalg.solve(seen.T @ seen + 0.5 * torch.eye(_WIDTH), seen.T @ wanted)
     for sign, words in ((1, ("Yes", "yes")), (-1, ("No", "no"))):
-        head[[_one(tokenizer, word) for word in words]] += sign * _LEANING * way / way.norm()
+        model.lm_head.weight[[_one(processor.tokenizer, word) for word in words]] += sign * way
 
 
 @torch.no_grad()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,3 +29,12 @@ def llava(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def colours(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Pictures of one colour each."""
     return draw_colours(tmp_path_factory.mktemp("pictures"))
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of `transformers serve`; it answers for whatever model folder a request names."""
+    from support.real_server import transformers_server
+
+    with transformers_server(tmp_path_factory.mktemp("server")) as url:
+        yield url
