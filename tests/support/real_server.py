@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -39,17 +40,18 @@ def server(
             stdout=output,
             stderr=subprocess.STDOUT,
             env=os.environ | environment,
+            start_new_session=True,  # with the processes that it starts itself
         )
     try:
         _wait_until_up(process, f"http://localhost:{port}/health", log, patience)
         yield f"http://localhost:{port}/v1"
     finally:
         process.terminate()
-        try:
+        with suppress(subprocess.TimeoutExpired):
             process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def _wait_until_up(process: subprocess.Popen[bytes], url: str, log: Path, patience: float) -> None:
