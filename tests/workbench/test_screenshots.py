@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from workbench.demo import generation_screenshots
 from workbench.demo.screenshots import SHOTS, take_all
 
 KEPT = Path(__file__).resolve().parents[1] / "screenshots"
@@ -31,6 +32,13 @@ def test_a_screenshot_is_what_the_app_shows(taken: Path, name: str) -> None:
     assert words(taken / f"{name}.svg") == words(KEPT / f"{name}.svg")
 
 
+def test_the_screenshot_of_generating_is_what_the_lab_shows(tmp_path: Path) -> None:
+    """Mend with: uv run python -m workbench.demo.generation_screenshots tests/screenshots"""
+    (taken,) = generation_screenshots.take_generation(tmp_path)
+    assert words(taken) == words(KEPT / taken.name)
+
+
 def test_the_readme_shows_them_all() -> None:
     readme = (KEPT.parents[1] / "README.md").read_text(encoding="utf-8")
-    assert all(f"tests/screenshots/{shot.name}.svg" in readme for shot in SHOTS)
+    shown = (*SHOTS, *generation_screenshots.SHOTS)
+    assert all(f"tests/screenshots/{shot.name}.svg" in readme for shot in shown)

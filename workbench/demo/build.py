@@ -35,6 +35,23 @@ from workbench.settings_edit import add_picture_folder
 from workbench.workspace import create_workspace
 
 SOURCE = "demo"
+_ENGINES = """
+# Scripts that know the drawn world, in place of models: negwb generate --limit 100
+[generate]
+proposer = "script"
+judges = ["sim-judge-a", "sim-judge-b", "annotations"]
+
+[engines.script]
+kind = "scripted"
+
+[engines.sim-judge-a]
+kind = "scripted"
+options = { judge = "a" }
+
+[engines.sim-judge-b]
+kind = "scripted"
+options = { judge = "b" }
+"""
 GENERATOR = "scripted-proposer"
 PROMPT_VERSION = "demo-1"
 _BATCH = 100
@@ -128,7 +145,7 @@ def _workspace(folder: Path, files: DemoFiles) -> Workspace:
         raise UsageError(f"{folder} is not empty", hint="name another folder: negwb demo FOLDER")
     workspace = create_workspace(folder)
     settings = workspace.settings.read_text(encoding="utf-8")
-    replace_file(workspace.settings, settings + recipe_as_toml("corpus/pool/pool.jsonl"))
+    replace_file(workspace.settings, settings + recipe_as_toml("corpus/pool/pool.jsonl") + _ENGINES)
     for made in (files.pictures, files.captions.parent):
         made.mkdir(exist_ok=True)
     return workspace

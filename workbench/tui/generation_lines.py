@@ -11,7 +11,7 @@ from textual.content import Content
 
 from curation_db.generation_runs import STAGE_COUNTS, Failure, GenerationRunRow, Progress
 from curation_db.generation_words import ItemStatus, Stage
-from curation_db.text import display_text
+from curation_db.text import counted, display_text
 from workbench.tui.generation_watch import Entry, Sight, Standing, Supplies
 from workbench.tui.paint import BAD, GOOD, QUIET, WARN, bar, plain
 from workbench.tui.watch import ago, spell
@@ -80,7 +80,7 @@ def detail(sight: Sight, width: int) -> Content:
     told, run = entry.run.progress, entry.run
     parts = [
         Content("\n").join([_head(entry, run), _pace(entry, told, width)]),
-        _yield(told, width),
+        _yield(entry, told, width),
         _stages(told, width),
         _reasons(told, width),
         _engines(run, width),
@@ -114,6 +114,8 @@ def _head(entry: Entry, run: GenerationRunRow) -> Content:
 def _because(entry: Entry, run: GenerationRunRow) -> Content | None:
     if entry.standing is Standing.LOST:
         return Content("it went without a word; r goes on, and asks nothing twice")
+    if entry.standing is Standing.DONE and run.progress.items_total == 0:
+        return Content("nothing was left: all items went through under these settings")
     message = display_text(run.message, limit=400)
     return Content(message) if message and message != str(run.state) else None
 
@@ -145,7 +147,7 @@ def _speed(told: Progress) -> list[str]:
     ]
 
 
-def _yield(told: Progress, width: int) -> Content | None:
+def _yield(entry: Entry, told: Progress, width: int) -> Content | None:
     """What came of the items."""
     counts = {"kept": told.kept, "dropped": told.dropped, "failed": told.failed}
     done = sum(counts.values())
@@ -158,6 +160,8 @@ def _yield(told: Progress, width: int) -> Content | None:
                          f" {counts[name]:>8,}", (f" {counts[name] / done:>6.1%}", QUIET))
         for name, glyph, style in _YIELD
     ]  # fmt: skip
+    if told.kept and entry.standing not in _RUNNING:
+        lines.append(Content.styled(f"{counted(told.kept, 'candidate')} for people to decide: negwb curate", QUIET))
     return Content("\n").join(lines)
 
 
@@ -211,10 +215,11 @@ def _engines(run: GenerationRunRow, width: int) -> Content | None:
     cells = max(map(cell_len, shown.values()))
     lines = []
     for name, called in shown.items():
-        told = [_does(recipe, name), display_text(str(models.get(name, "")), limit=40)]
+        told = [_does(recipe, name)]
         told += [f"{run.progress.capacity[name]:,} at a time"] if name in run.progress.capacity else []
         parts = [Content(word) for word in told if word]
-        parts += [Content.styled("⚠ simulated", WARN)] if called in scripts else []
+        model = display_text(str(models.get(name, "")), limit=40)
+        parts += [Content.styled("⚠ simulated", WARN)] if called in scripts else [Content(model)] if model else []
         line = Content.assemble(set_cell_size(called, cells), "  ", Content.styled(" · ", QUIET).join(parts))
         lines.append(line.truncate(width - _LABEL, ellipsis=True))
     return _labelled("engines", lines)

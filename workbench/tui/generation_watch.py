@@ -19,6 +19,7 @@ from curation_db.generation_words import GenerationState
 from curation_db.store import Store, open_to_read
 from workbench.errors import NegwbError
 from workbench.generation.recipe import Pipeline
+from workbench.generation.settings import judge_of
 from workbench.paths import Workspace
 from workbench.tui import generations
 
@@ -60,7 +61,8 @@ class Supplies:
     """Pipeline to how many captions or questions there are."""
     proposer: str
     judges: tuple[str, ...]
-    engines: int
+    scripted: bool = False
+    """Whether scripts stand in for models."""
     problem: str = ""
     """Why negwb.toml cannot be read."""
 
@@ -159,8 +161,10 @@ class GenerationWatch:
         try:
             told = generations.ready(self.workspace).generate
         except NegwbError as error:
-            return Supplies(items=items, proposer="", judges=(), engines=0, problem=error.message)
-        return Supplies(items=items, proposer=told.proposer, judges=told.judges, engines=len(told.engines))
+            return Supplies(items=items, proposer="", judges=(), problem=error.message)
+        used = {told.proposer, *(judge_of(judge)[0] for judge in told.judges)}
+        scripted = any(told.engines[name].kind == "scripted" for name in used & told.engines.keys())
+        return Supplies(items=items, proposer=told.proposer, judges=told.judges, scripted=scripted)
 
     def _opened(self) -> Store:
         if self._store is None:

@@ -15,12 +15,12 @@ from curation_db.text import counted
 from workbench.generation.child import Order
 from workbench.tui.generation_lines import judges_line
 from workbench.tui.generation_watch import Supplies
-from workbench.tui.paint import QUIET, plain
+from workbench.tui.paint import QUIET, WARN, plain
 from workbench.tui.screens.modals.dialog import Dialog
 
 _PIPELINES = (
-    ("P1", "object absence: something that is not there, denied", "caption"),
-    ("P2", "from questions that people answered with no", "question"),
+    ("P1", "something that is not in the picture, denied", "caption"),
+    ("P2", "questions that people answered with no", "question"),
 )
 _USUAL_LIMIT = "100"
 
@@ -87,4 +87,5 @@ class GenerateModal(Dialog[Order]):
 
     def _who(self) -> Content:
         told = self._supplies
-        return Content.assemble(plain(told.proposer, "bold", limit=30), f" proposes, {judges_line(told)} (negwb.toml)")
+        line = Content.assemble(plain(told.proposer, "bold", limit=30), f" proposes, {judges_line(told)} (negwb.toml)")
+        return Content.assemble(line, ("\n⚠ simulated: scripts, no models", WARN)) if told.scripted else line
