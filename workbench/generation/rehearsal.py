@@ -10,7 +10,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
 
+from sqlalchemy import Connection
+
 from curation_db import generation_memory as memory
+from curation_db import generation_runs
 from curation_db.bpe import count_tokens
 from curation_db.generation_words import Method, Stage
 from curation_db.store import Store
@@ -96,8 +99,8 @@ class _Stand:
     simulated = False
     capacity = 1
 
-    def __init__(self, settings: EngineSettings) -> None:
-        self.model = settings.model or settings.name
+    def __init__(self, model: str) -> None:
+        self.model = model
 
     async def answer(self, group: Sequence[Ask], stored: Stored) -> None:
         raise AssertionError("a rehearsal asks nobody")
@@ -121,11 +124,12 @@ def rehearse(
 async def _rehearse(
     store: Store, plan: Plan, options: Options, folders: PictureFolders, progress: Callable[[str, int, int], None]
 ) -> Rehearsal:
-    stands = {name: _Stand(settings) for name, settings in plan.engines.items()}
-    recipe = plan.recipe(stands)
-    scope = scope_of(plan, recipe, options)
     recorder = Recorder(store)
     try:
+        known = await recorder.read(_models)
+        stands = {name: _Stand(known.get(name) or each.model or name) for name, each in plan.engines.items()}
+        recipe = plan.recipe(stands)
+        scope = scope_of(plan, recipe, options)
         total = await recorder.read(scope.count)
         told = Rehearsal(math.ceil(total / options.shard.of), 0)
         if options.limit is not None:
@@ -144,6 +148,17 @@ async def _rehearse(
     factor = told.items / told.sampled if told.sampled else 0.0
     told.costs = {name: cost.scaled(factor) for name, cost in costs.items()}
     return told
+
+
+def _models(connection: Connection) -> dict[str, str]:
+    """What each engine ran when it was last open, which no setting need tell: by it, what is done is known."""
+    found: dict[str, str] = {}
+    for run in generation_runs.list_runs(connection):
+        recipe = run.settings.get("recipe")
+        models = recipe.get("models") if isinstance(recipe, Mapping) else None
+        for name, model in models.items() if isinstance(models, Mapping) else ():
+            found.setdefault(str(name), str(model))
+    return found
 
 
 async def _walk(

@@ -1,0 +1,235 @@
+"""`negwb generate` and the commands below it, with scripts for models."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from curation_db.people import begin_session
+from curation_db.review import Reviewer
+from curation_db.store import open_store
+from workbench.cli import app
+from workbench.errors import ExitCode, NegwbError
+from workbench.paths import Workspace
+from workbench.workspace import create_workspace
+
+CAPTIONS = ("a man riding a horse", "a dog on a sofa", "two cups on a table", "a bus in a street")
+ENGINES = """
+[generate]
+proposer = "pen"
+judges = ["eye", "annotations"]
+[engines.pen]
+kind = "scripted"
+options = { clumsy = 0.0 }
+[engines.eye]
+kind = "scripted"
+options = { judge = "a" }
+"""
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    made = create_workspace(tmp_path / "ws")
+    images = [{"id": n, "file_name": f"{n}.jpg"} for n in range(1, 5)]
+    annotations = [{"id": n, "image_id": n, "caption": caption} for n, caption in enumerate(CAPTIONS, 1)]
+    (tmp_path / "c.json").write_text(json.dumps({"images": images, "annotations": annotations}))
+    with made.settings.open("a") as file:
+        file.write(ENGINES)
+    assert negwb(made, "import", tmp_path / "c.json").exit_code == 0
+    return made
+
+
+def negwb(workspace: Workspace, *args: object) -> Result:
+    return CliRunner().invoke(app, ["-w", str(workspace.root), *map(str, args)])
+
+
+def told(workspace: Workspace, *args: object) -> Any:
+    done = negwb(workspace, "generate", *args, "--json")
+    assert done.exception is None, done.stderr
+    return json.loads(done.stdout)
+
+
+def error(done: Result) -> NegwbError:
+    assert isinstance(done.exception, NegwbError), done.exception
+    return done.exception
+
+
+def rows(workspace: Workspace, sql: str) -> list[tuple[Any, ...]]:
+    connection = sqlite3.connect(workspace.database)
+    try:
+        return connection.execute(sql).fetchall()
+    finally:
+        connection.close()
+
+
+def test_captions_become_candidates_that_people_can_decide(workspace: Workspace) -> None:
+    run = told(workspace)
+    assert (run["items_done"], run["kept"], run["state"]) == (4, 4, "done")
+    found = rows(workspace, "SELECT pipeline, prompt_version, generator, extra FROM candidate")
+    assert len(found) == 4
+    for pipeline, prompt, generator, extra in found:
+        assert pipeline == "P1"
+        assert prompt == run["settings"]["prompts"]
+        assert "script" in generator
+        assert json.loads(extra)["mix"] == "balanced"
+    verdicts = rows(workspace, "SELECT DISTINCT judge, question, p, simulated FROM verdict ORDER BY 1, 2")
+    assert ("eye", "present", None, 1) in verdicts  # outside the drawn world a script cannot tell
+    assert rows(workspace, "SELECT count(*) FROM prompt_text")[0] == (1,)
+    assert error(negwb(workspace, "generate")).exit_code == ExitCode.NOTHING_TO_DO
+
+
+def test_other_settings_do_it_anew_and_the_record_tells_them_apart(workspace: Workspace) -> None:
+    first, second = told(workspace), told(workspace, "--mix", "negrefcocog", "--seed", 3)
+    assert first["recipe"] != second["recipe"]
+    mixes = rows(workspace, "SELECT json_extract(extra, '$.mix'), count(*) FROM candidate GROUP BY 1 ORDER BY 1")
+    assert mixes == [("balanced", 4), ("negrefcocog", 4)]
+
+
+def test_an_export_names_the_mix(workspace: Workspace) -> None:
+    told(workspace, "--mix", "negrefcocog")
+    assert negwb(workspace, "export", "--state", "open").exit_code == 0
+    manifest = json.loads((workspace.exports / "set-001" / "manifest.json").read_text())
+    assert manifest["counts"]["by_mix"] == {"negrefcocog": 4}
+
+
+def test_a_dry_run_prints_the_prompts_and_asks_nobody(workspace: Workspace) -> None:
+    done = negwb(workspace, "generate", "--dry-run", "--limit", 2)
+    assert done.exception is None, done.stderr
+    assert "a man riding a horse" in done.stdout
+    assert "propose · pen" in done.stdout
+    estimate = told(workspace, "--dry-run", "--limit", 2)
+    assert estimate["items"] == 2
+    assert estimate["engines"]["pen"]["requests"] == 4
+    assert estimate["engines"]["eye"]["prompt_tokens"] > 600 * 4  # two questions about each picture
+    assert {request["stage"] for request in estimate["requests"]} == {"propose", "presence", "rewrite", "acceptable"}
+    assert rows(workspace, "SELECT count(*) FROM generation_answer") == [(0,)]
+    assert rows(workspace, "SELECT count(*) FROM candidate") == [(0,)]
+
+
+def test_a_dry_run_knows_what_is_done(workspace: Workspace) -> None:
+    told(workspace)
+    assert error(negwb(workspace, "generate", "--dry-run")).exit_code == ExitCode.NOTHING_TO_DO
+
+
+def test_a_dry_run_counts_what_is_remembered_as_free(workspace: Workspace) -> None:
+    told(workspace)
+    with sqlite3.connect(workspace.database) as connection:
+        connection.execute("DELETE FROM generation_item")
+    connection.close()
+    estimate = told(workspace, "--dry-run")
+    assert estimate["items"] == 4
+    assert estimate["engines"]["pen"]["remembered"] == 4  # what was proposed; the made-up answers lead elsewhere
+
+
+def test_prices_make_an_estimate(workspace: Workspace) -> None:
+    workspace.settings.write_text(
+        workspace.settings.read_text().replace("[engines.eye]", "[engines.eye]\nprice_in = 10.0\nprice_out = 30.0")
+    )
+    estimate = told(workspace, "--dry-run")
+    eye = estimate["engines"]["eye"]
+    paid = (eye["prompt_tokens"] * 10 + eye["completion_tokens"] * 30) / 1e6
+    assert eye["cost"] == pytest.approx(paid, rel=1e-3)
+    assert estimate["engines"]["pen"]["cost"] is None
+
+
+def test_edited_texts_are_judged_again(workspace: Workspace) -> None:
+    told(workspace)
+    with open_store(workspace.database) as store:
+        ana = Reviewer(store, begin_session(store, "ana", version="test"))
+        ana.edit(1, "a man riding a horse without a saddle")
+    (child,) = rows(workspace, "SELECT max(id) FROM candidate")[0]
+    assert rows(workspace, f"SELECT count(*) FROM verdict WHERE candidate_id = {child}") == [(0,)]
+    assert told(workspace, "judge")["judged"] == 1
+    judged = rows(workspace, f"SELECT judge, question FROM verdict WHERE candidate_id = {child} ORDER BY 1, 2")
+    assert judged == [("annotations", "present"), ("eye", "acceptable"), ("eye", "present")]
+    assert error(negwb(workspace, "generate", "judge")).exit_code == ExitCode.NOTHING_TO_DO
+
+
+def test_runs_are_listed_newest_first(workspace: Workspace) -> None:
+    told(workspace, "--limit", 1)
+    told(workspace)
+    listed = [json.loads(line) for line in negwb(workspace, "generate", "runs", "--json").stdout.splitlines()]
+    assert [(run["run"], run["state"], run["items_done"]) for run in listed] == [(2, "done", 3), (1, "done", 1)]
+    assert listed[0]["settings"]["simulated"] == ["eye", "pen"]
+    assert "done" in negwb(workspace, "generate", "runs").stdout
+
+
+def test_what_came_to_nothing_is_listed_with_its_reason(workspace: Workspace) -> None:
+    told(workspace, "--judge", "annotations", "--set", "unclear=drop", "--set", "attempts=1")
+    lines = [json.loads(line) for line in negwb(workspace, "generate", "failures", "--json").stdout.splitlines()]
+    assert lines
+    assert {line["reason"] for line in lines} == {"unclear"}
+    assert {line["text"] for line in lines} <= set(CAPTIONS)
+    assert "unclear" in negwb(workspace, "generate", "failures").stdout
+
+
+def test_prompts_are_listed_and_one_can_be_taken_as_a_start(workspace: Workspace, tmp_path: Path) -> None:
+    listed = json.loads(negwb(workspace, "generate", "prompts", "--json").stdout)
+    assert {each["name"] for each in listed} == {"negationclip-p1", "negwb-p1-1", "negwb-p2-1"}
+    own = tmp_path / "mine.toml"
+    own.write_text(negwb(workspace, "generate", "prompts", "negwb-p1-1").stdout.replace("negwb-p1-1", "mine"))
+    run = told(workspace, "--prompts", own)
+    assert run["settings"]["prompts"].startswith("mine@")
+    (content,) = rows(workspace, "SELECT content FROM prompt_text")[0]
+    assert 'name = "mine"' in content
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--pipeline", "P3"], "--pipeline P3"),
+        (["--proposer", "nobody"], "no engine 'nobody'"),
+        (["--judge", "nobody"], "no engine 'nobody'"),
+        (["--judge", "eye", "--judge", "eye:present"], "named twice"),
+        (["--judge-rule", "most"], "rule = 'most'"),
+        (["--prompts", "negwb-p2-1"], "for P2, not for P1"),
+        (["--prompts", "nothing"], "no prompts"),
+        (["--set", "x=1"], "no setting 'x'"),
+        (["--set", "attempts"], "NAME=VALUE"),
+        (["--source", "voc"], "no source 'voc'"),
+        (["--shard", "3"], "i/n"),
+        (["--dry-run", "--emit-requests", "x.jsonl"], "one at a time"),
+        (["--ingest-responses", "nowhere.jsonl"], "cannot read"),
+        (["probe", "eye"], "no server"),
+        (["probe", "nowhere"], "neither an address"),
+        (["judge", "--judge", "annotations:acceptable"], "cannot answer"),
+    ],
+)
+def test_what_cannot_be_meant_is_said_in_one_line(workspace: Workspace, words: list[str], says: str) -> None:
+    refused = error(negwb(workspace, "generate", *words))
+    assert refused.exit_code == ExitCode.USAGE
+    assert says in refused.message
+    assert "\n" not in refused.message
+    assert rows(workspace, "SELECT count(*) FROM generation_run") == [(0,)]
+
+
+def test_without_an_engine_it_says_how_to_name_one(tmp_path: Path) -> None:
+    bare = create_workspace(tmp_path / "bare")
+    refused = error(negwb(bare, "generate"))
+    assert refused.message == "no engine proposes"
+    assert "[engines.NAME]" in refused.hint
+
+
+def test_questions_that_people_answered_with_no_become_candidates(workspace: Workspace) -> None:
+    with sqlite3.connect(workspace.database) as connection:
+        connection.execute(
+            """INSERT INTO visual_question(source_id, key, image_id, text, answer)
+               VALUES (1, '70', 1, 'Is the man wearing a hat?', 'no'), (1, '71', 2, 'Is the dog asleep?', 'no')"""
+        )
+    connection.close()
+    run = told(workspace, "--pipeline", "P2")
+    assert (run["items_done"], run["kept"]) == (2, 2)
+    made = rows(workspace, "SELECT pipeline, json_extract(extra, '$.question') FROM candidate ORDER BY id")
+    assert made == [("P2", "Is the man wearing a hat?"), ("P2", "Is the dog asleep?")]
+
+
+@pytest.mark.parametrize("command", [[], ["probe"], ["judge"]])
+def test_the_help_has_an_example(command: list[str]) -> None:
+    shown = CliRunner().invoke(app, ["generate", *command, "--help"]).stdout
+    assert "Examples:" in shown
+    assert "negwb generate" in shown
