@@ -33,10 +33,11 @@ BENCHES: Final[dict[str, Bench]] = {
     "curate": Bench("benchmarks.speed.curate:run", "a key to the next card, with a million candidates"),
     "browse": Bench("benchmarks.speed.browse:run", "a view of a million candidates, its pages, its memory"),
     "import": Bench("benchmarks.speed.import_:run", "414,113 captions into the record, against raw sqlite3"),
+    "generate": Bench("benchmarks.speed.generate:run", "questions to a server, against what it can take"),
     "writers": Bench("benchmarks.speed.writers:run", "eight processes deciding at once on one record"),
 }
 
-_PACKAGES: Final = ("negwb", "sqlalchemy", "sqlmodel", "textual", "typer", "pillow", "numpy", "torch")
+_PACKAGES: Final = ("negwb", "httpx", "sqlalchemy", "sqlmodel", "textual", "typer", "pillow", "numpy", "torch")
 
 
 def run_bench(name: str, *, quick: bool) -> dict[str, Any]:

@@ -104,3 +104,15 @@ def test_a_log_says_what_was_done_and_what_was_not(tmp_path: Path) -> None:
     assert (log.claimed, log.decided, log.lock_errors, log.slowest_ms, log.ran_dry) == (
         [7, 8], {"one": 7}, 2, 15_000.0, True,
     )  # fmt: skip
+
+
+def test_generate_comes_near_the_ceiling_and_says_how_near() -> None:
+    told = run("generate")
+    assert told.keys() >= ALWAYS | {
+        "latency_ms", "ceiling_per_s", "ours_per_s", "ratio_to_ceiling", "cpu_ms_per_request",
+    }  # fmt: skip
+    assert told["ceiling_per_s"] == 320
+    assert 0 < told["ratio_to_ceiling"] <= 1.02
+    assert 0 < told["queueing_ratio"] <= 1.02
+    assert told["cpu_ms_per_request"] > 0
+    assert told["median_latency_ms"] >= told["latency_ms"]

@@ -15,9 +15,9 @@ from enum import StrEnum
 from typing import Final
 
 _START: Final = 16
-_PROBE_AFTER: Final = 4
+_PROBE_AFTER: Final = 1
 """Windows of answers between two probes, at first."""
-_RAREST_PROBE: Final = 32
+_RAREST_PROBE: Final = 4
 _MEMORY: Final = 32
 """Outcomes that are looked back on."""
 _UNWELL: Final = 0.25
