@@ -1,9 +1,9 @@
-"""One request to a server and its whole reply, within a time and a size. The one place that knows httpx."""
+"""One request to a server and its whole reply, within a time and a size. The engine's only way to the network."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from types import TracebackType
@@ -16,7 +16,7 @@ from workbench.generation.asks import Failure
 from workbench.generation.engines.server_words import plain, plain_url
 
 if TYPE_CHECKING:
-    import httpx
+    import httpcore
 
     from workbench.generation.engines.connections import Connections
 
@@ -50,15 +50,13 @@ class Exchange:
     key: str = field(default="", repr=False)
     timeout: float = 120.0
     """Seconds for one request, from the first byte sent to the last received: a drip does not extend it."""
-    _headers: httpx.Headers = field(init=False, repr=False)
+    _headers: list[tuple[bytes, bytes]] = field(init=False, repr=False)
     _connections: Connections = field(init=False, repr=False)
     _extensions: dict[str, Any] = field(init=False, repr=False)
-    _urls: dict[str, httpx.URL] = field(default_factory=dict, init=False, repr=False)
+    _urls: dict[str, httpcore.URL] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        import httpx  # noqa: PLC0415 -- 0.1 s that only generating needs
-
-        from workbench.generation.engines.connections import Connections  # noqa: PLC0415
+        from workbench.generation.engines.connections import Connections  # noqa: PLC0415 -- with httpcore: 0.1 s
 
         self.url = self.url.rstrip("/")
         parts = urlsplit(self.url)
@@ -71,19 +69,17 @@ class Exchange:
                 f"the address {plain_url(self.url)} holds a name or a password, which settings never do",
                 hint="put the API key into an environment variable and name it: key_env = ...",
             )
-        self._headers = httpx.Headers(
-            {
-                "Host": parts.netloc,
-                "Content-Type": "application/json",
-                "Accept": "application/json",
-                "Accept-Encoding": "identity",
-                "User-Agent": "negwb",
-                **({"Authorization": f"Bearer {self.key}"} if self.key else {}),
-            }
-        )
-        self._connections = Connections(proxy=_proxy(parts.scheme, parts.hostname))
-        wait = {"connect": min(_CONNECT_SECONDS, self.timeout), "read": None, "write": None, "pool": None}
-        self._extensions = {"timeout": wait}  # the whole is timed here
+        told = {
+            "Host": parts.netloc,
+            "Content-Type": "application/json",
+            "Accept": "application/json",
+            "Accept-Encoding": "identity",
+            "User-Agent": "negwb",
+            **({"Authorization": f"Bearer {self.key}"} if self.key else {}),
+        }
+        self._headers = [(name.encode(), value.encode()) for name, value in told.items()]
+        self._connections = Connections(secure=parts.scheme == "https", proxy=_proxy(parts.scheme, parts.hostname))
+        self._extensions = {"timeout": {"connect": min(_CONNECT_SECONDS, self.timeout)}}  # the whole is timed here
 
     async def __aenter__(self) -> Self:
         return self
@@ -95,7 +91,7 @@ class Exchange:
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._connections.aclose()
+        await self._connections.close()
 
     async def post(self, path: str, body: bytes) -> Reply | NoReply:
         """Send a JSON body. Never raises."""
@@ -106,37 +102,38 @@ class Exchange:
         return await self._whole("GET", path, None)
 
     async def _whole(self, method: str, path: str, body: bytes | None) -> Reply | NoReply:
-        import httpx  # noqa: PLC0415
+        import httpcore  # noqa: PLC0415
 
         try:
             async with asyncio.timeout(self.timeout):
                 return await self._exchanged(method, path, body)
-        except (TimeoutError, httpx.ReadTimeout, httpx.WriteTimeout, httpx.PoolTimeout):
+        except TimeoutError:
             return NoReply(Failure.TIMEOUT, f"no whole answer in {self.timeout:g} s")
-        except httpx.DecodingError:
-            return NoReply(Failure.MALFORMED, "the answer cannot be unpacked")
-        except httpx.ConnectTimeout:
+        except httpcore.ConnectTimeout:
             return NoReply(Failure.CONNECTION, "the server does not take connections")
-        except (httpx.HTTPError, OSError) as error:
+        except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.ProxyError, OSError) as error:
             return NoReply(Failure.CONNECTION, plain(str(error) or type(error).__name__, self.key))
 
     async def _exchanged(self, method: str, path: str, body: bytes | None) -> Reply | NoReply:
-        import httpx  # noqa: PLC0415
+        import httpcore  # noqa: PLC0415
 
-        url = self._urls.get(path) or self._urls.setdefault(path, httpx.URL(self.url + path))
-        request = httpx.Request(method, url, headers=self._headers, content=body, extensions=self._extensions)
-        # Not by way of a client: what it adds (redirects, cookies, logins) is not wanted, and costs as much again.
-        response = await self._connections.handle_async_request(request)
-        try:
+        url = self._urls.get(path) or self._urls.setdefault(path, httpcore.URL(self.url + path))
+        length = [(b"Content-Length", str(len(body)).encode())] if body is not None else []
+        request = httpcore.Request(
+            method, url, headers=self._headers + length, content=body or b"", extensions=self._extensions
+        )
+        async with self._connections.response(request) as response:
             kept, size = [], 0
-            async for chunk in response.aiter_bytes():
+            async for chunk in response.aiter_stream():
                 kept.append(chunk)
                 size += len(chunk)
                 if size > MOST_BYTES:
                     return NoReply(Failure.TOO_LONG, f"the server sends more than {MOST_BYTES >> 20} MiB")
-            return Reply(response.status_code, response.headers, b"".join(kept))
-        finally:
-            await response.aclose()
+        return Reply(response.status, _read_headers(response.headers), b"".join(kept))
+
+
+def _read_headers(raw: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
+    return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in raw}
 
 
 def _proxy(scheme: str, host: str) -> str | None:
