@@ -1,8 +1,4 @@
-"""Pictures as servers take them: a small JPEG in a data URL, or a file URL. Decoded once, and never on the event loop.
-
-A judge must see the whole picture or none: one that is cut off shows less than there is, and what is missing would be
-called absent.
-"""
+"""Pictures as servers take them: a small JPEG in a data URL, or a file URL. Decoded once, never on the event loop."""
 
 from __future__ import annotations
 
@@ -16,12 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from workbench.generation.asks import Failure, Picture
+from workbench.generation.pictures import GREY, Unseen, grey_picture, open_file
 
 if TYPE_CHECKING:
     from PIL import Image
 
 QUALITY: Final = 90
-_GREY: Final = 127
 _KEPT: Final = 256
 """Pictures in memory at a time; some 60 kB each."""
 _AT_ONCE: Final = 4
@@ -46,16 +42,10 @@ class Shown:
 
 def data_url(path: Path | None, side: int) -> Shown:
     """The picture upright, in RGB, its longer side at most `side` pixels, as a JPEG. Never raises; takes 5-100 ms."""
-    from workbench.tui.pictures import CUT_OFF, load_thumbnail  # noqa: PLC0415 -- the house's one careful decoder
-
-    loaded = load_thumbnail(path, (side, side))
-    if loaded.image is None:
-        problem = loaded.problem or _MISSING
-        missing = problem.startswith(_MISSING)
-        return Shown(error=Failure.PICTURE_MISSING if missing else Failure.PICTURE_BAD, detail=problem)
-    if CUT_OFF in loaded.note:
-        return Shown(error=Failure.PICTURE_BAD, detail="the picture file is cut off")
-    return Shown(_encoded(loaded.image))
+    try:
+        return Shown(_encoded(open_file(path, side)))
+    except Unseen as unseen:
+        return Shown(error=unseen.failure, detail=unseen.detail)
 
 
 def file_url(path: Path | None) -> Shown:
@@ -67,15 +57,13 @@ def file_url(path: Path | None) -> Shown:
 
 def blank_url(side: int) -> Shown:
     """A grey picture in the shape of most photographs: nothing to see, as many tokens."""
-    return plain_colour(side, _GREY)
+    return plain_colour(side, GREY)
 
 
 @lru_cache(maxsize=8)
 def plain_colour(side: int, grey: int) -> Shown:
     """A picture of one grey from 0 (black) to 255 (white)."""
-    from PIL import Image  # noqa: PLC0415
-
-    return Shown(_encoded(Image.new("RGB", (side, max(1, side * 3 // 4)), (grey, grey, grey))))
+    return Shown(_encoded(grey_picture(side, grey)))
 
 
 def _encoded(image: Image.Image) -> str:

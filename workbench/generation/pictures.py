@@ -1,11 +1,12 @@
 """Pictures for models: upright, RGB, no larger than asked, or a word for why there is none.
 
-The decoder is the screen's (`workbench.tui.pictures`): hostile files and bombs are refused there. Unlike a person, who
-may make something of half a picture, a model is not shown what was cut off.
+The decoder is the screen's (`workbench.tui.pictures`): hostile files and bombs are refused there. A judge must see the
+whole picture or none: one that is cut off shows less than there is, and what is missing would be called absent.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from workbench.generation.asks import Answer, Failure, Picture
@@ -14,7 +15,7 @@ from workbench.tui.pictures import CUT_OFF, load_thumbnail
 if TYPE_CHECKING:
     from PIL import Image
 
-GREY: Final = (127, 127, 127)
+GREY: Final = 127
 """Of a blank picture."""
 
 
@@ -38,15 +39,23 @@ def open_picture(picture: Picture, side: int) -> Image.Image:
     Raises:
         Unseen: its file is missing, or is none that can be decoded whole.
     """
-    if picture.blank:
-        from PIL import Image  # noqa: PLC0415  # deferred: 25 ms
+    return grey_picture(side) if picture.blank else open_file(picture.path, side)
 
-        return Image.new("RGB", (side, side), GREY)
-    seen = load_thumbnail(picture.path, (side, side), name=picture.key)
-    missing = picture.path is None or not picture.path.exists()
+
+def open_file(path: Path | None, side: int) -> Image.Image:
+    """As `open_picture`, of a file."""
+    seen = load_thumbnail(path, (side, side))
     if seen.image is None:
-        failure = Failure.PICTURE_MISSING if missing else Failure.PICTURE_BAD
-        raise Unseen(failure, seen.problem or "the picture cannot be decoded")
+        problem = seen.problem or "the picture cannot be decoded"
+        missing = path is None or problem.startswith("the picture is missing")
+        raise Unseen(Failure.PICTURE_MISSING if missing else Failure.PICTURE_BAD, problem)
     if CUT_OFF in seen.note:
-        raise Unseen(Failure.PICTURE_BAD, "the picture's file is cut off")
+        raise Unseen(Failure.PICTURE_BAD, "the picture file is cut off")
     return seen.image
+
+
+def grey_picture(side: int, grey: int = GREY) -> Image.Image:
+    """One grey from 0 (black) to 255 (white), in the shape of most photographs: nothing to see, as many tokens."""
+    from PIL import Image  # noqa: PLC0415  # deferred: 25 ms
+
+    return Image.new("RGB", (side, max(1, side * 3 // 4)), (grey, grey, grey))

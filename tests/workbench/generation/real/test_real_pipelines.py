@@ -141,8 +141,9 @@ def test_a_second_run_of_the_same_seed_makes_the_same(negwb: Negwb, house: Path,
 
 def test_p1_over_a_server(negwb: Negwb, house: Path, llama: Path, llava: Path, server: str) -> None:
     engines(house, "openai", llama, llava, url=server)
+    assert negwb("generate", "probe", "eye", "--json")["method"] == Method.DECISION
     told = negwb("generate", *TRY_HARD)
-    check_kept(house, told, Method.BARE)
+    check_kept(house, told, Method.DECISION)
     by_colour = dict(
         rows(
             house,
@@ -166,7 +167,7 @@ def test_clip_judges_the_whole(negwb: Negwb, house: Path, llama: Path, llava: Pa
     assert len({model for *_, model in said}) == 1
 
 
-@pytest.mark.parametrize("kind", ["openai", "transformers"])
+@pytest.mark.parametrize("kind", ["openai", pytest.param("transformers", marks=pytest.mark.long)])
 def test_p2(negwb: Negwb, house: Path, llama: Path, llava: Path, kind: str, request: pytest.FixtureRequest) -> None:
     more = {"url": request.getfixturevalue("server")} if kind == "openai" else {}
     engines(house, kind, llama, llava, **more)
@@ -183,6 +184,7 @@ def test_p2(negwb: Negwb, house: Path, llama: Path, llava: Path, kind: str, requ
     assert looked[0][1] > 1
 
 
+@pytest.mark.long
 def test_a_picture_that_is_gone_fails_its_items_and_no_others(
     negwb: Negwb, house: Path, llama: Path, llava: Path
 ) -> None:

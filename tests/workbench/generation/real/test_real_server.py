@@ -17,6 +17,8 @@ from curation_db.generation_words import Method
 from workbench.generation.asks import Failure
 from workbench.generation.engines import openai, transformers_local
 from workbench.generation.engines.openai import OpenAiEngine
+from workbench.generation.features import Name, best_method, value_of
+from workbench.generation.probing import probe
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -110,6 +112,26 @@ async def test_one_picture_that_is_missing_costs_only_its_question(
         eyes, [yes_no(QUESTION, each) for each in (tmp_path / "gone.jpg", colours["red"], bad, colours["blue"])]
     )
     assert [answer.error for answer in told] == [Failure.PICTURE_MISSING, "", Failure.PICTURE_BAD, ""]
+
+
+async def test_what_the_server_honours_is_seen_truly(server: str, llama: Path, llava: Path) -> None:
+    """It answers 200 to log-probabilities and to a picture for a model without eyes, and leaves both out."""
+    seen = {}
+    for model in (llava, llama):
+        look = await probe(replace(settings("openai", model), url=server))
+        seen[model] = {str(name): told["seen"] for name, told in look.to_dict().items()}
+        if model == llava:
+            assert value_of(look.to_dict(), Name.DECISION_PICTURE) == "assets"
+            assert best_method("auto", look.to_dict(), pictured=True) is Method.DECISION
+        else:
+            assert best_method("auto", look.to_dict(), pictured=True) is Method.SAMPLES
+    for told in seen.values():
+        assert (told["chat"], told["decision"]) == ("yes", "yes")
+        assert (told["logprobs"], told["choice"], told["json_schema"]) == ("no", "no", "no")
+    assert (seen[llava]["picture"], seen[llava]["decision_picture"]) == ("yes", "yes")
+    assert (seen[llama]["picture"], seen[llama]["decision_picture"]) == ("no", "no")
+    assert (seen[llava]["sampling"], seen[llama]["sampling"]) == ("no", "yes")  # of their generation configurations
+    assert (seen[llama]["seed"], seen[llama]["max_tokens"]) == ("yes", "yes")
 
 
 async def test_max_tokens_and_seed(server: str, llama: Path) -> None:

@@ -17,6 +17,7 @@ from support.asking import answers, settings, surroundings, write, yes_no
 from curation_db.generation_words import Method
 from workbench.generation.engines import openai, transformers_local
 from workbench.generation.engines.openai import OpenAiEngine
+from workbench.generation.probing import probe
 
 pytestmark = [pytest.mark.long, pytest.mark.asyncio(loop_scope="module")]
 
@@ -89,9 +90,10 @@ def vllm(vllm_python: Path, llava: Path, tmp_path_factory: pytest.TempPathFactor
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def eyes(vllm: str) -> AsyncIterator[OpenAiEngine]:
-    """An engine for the only model that it lists, which was seen to tell log-probabilities."""
-    told = {"logprobs": {"seen": "yes", "value": 20}}
-    engine = await openai.make(replace(settings("openai"), url=vllm), surroundings(features=lambda url, model: told))
+    """An engine for the only model that it lists, after a look at what it honours."""
+    wanted = replace(settings("openai"), url=vllm)
+    look = await probe(wanted)
+    engine = await openai.make(wanted, surroundings(features=lambda url, model: look.to_dict()))
     yield engine
     await engine.close()
 
@@ -115,6 +117,14 @@ async def test_the_probability_of_yes_is_that_of_the_same_weights_in_this_proces
         assert there.label_mass == pytest.approx(known.label_mass, abs=0.02)
         assert there.prompt_tokens == known.prompt_tokens
     assert max(answer.p or 0 for answer in far) - min(answer.p or 1 for answer in far) > 0.5
+
+
+async def test_what_it_honours_is_seen_truly(vllm: str) -> None:
+    look = (await probe(replace(settings("openai"), url=vllm))).to_dict()
+    seen = {name: told["seen"] for name, told in look.items()}
+    assert {seen[name] for name in ("models", "chat", "logprobs", "choice", "picture")} == {"yes"}
+    assert look["logprobs"]["value"] == 20
+    assert (seen["decision"], seen["decision_picture"]) == ("no", "no")  # not for LLaVA
 
 
 async def test_its_words_are_those_of_the_same_weights(
