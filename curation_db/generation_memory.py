@@ -101,10 +101,12 @@ def remember(connection: Connection, run_id: int | None, told: Sequence[tuple[Qu
         connection.exec_driver_sql(_STORE, rows)
 
 
-def note_pending(connection: Connection, run_id: int | None, questions: Sequence[Question]) -> None:
-    """Keep what goes into a file for a batch farm, so that its answers find their way back."""
+def note_pending(connection: Connection, run_id: int | None, told: Sequence[tuple[Question, Method]]) -> None:
+    """Keep what goes into a file for a batch farm, and how it is asked, so that its answers find their way back."""
     now = utc_now()
-    rows = [_row(run_id, question, Reply(tries=0), AnswerStatus.PENDING, now) for question in questions]
+    rows = [
+        _row(run_id, question, Reply(tries=0, method=method), AnswerStatus.PENDING, now) for question, method in told
+    ]
     if rows:
         connection.exec_driver_sql(_STORE, rows)
 

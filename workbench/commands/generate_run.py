@@ -16,7 +16,7 @@ from curation_db.store import Store, open_store
 from workbench.commands.generate_progress import ended_lines, progress_bar
 from workbench.errors import NegwbError, NothingToDo, UsageError
 from workbench.generation.budget import Budget
-from workbench.generation.engines.protocol import MakeEngine
+from workbench.generation.engines.protocol import EngineSettings, MakeEngine
 from workbench.generation.engines.registry import open_engine
 from workbench.generation.feeding import Shard
 from workbench.generation.plan import Plan, make_plan
@@ -52,7 +52,7 @@ def run_with(
     folders = PictureFolders(workspace.root, settings.pictures)
     with open_store(workspace.database) as store:
         if ingest:
-            _ingest(store, ingest, as_json=as_json)
+            _ingest(store, ingest, settings.generate.engines, as_json=as_json)
             return
         made = plan_of(settings, asked, plan)
         chosen = _options(settings, options, caps)
@@ -182,12 +182,12 @@ def _emit(
     say("then: negwb generate --ingest-responses told.jsonl, and --emit-requests again for what follows from them")
 
 
-def _ingest(store: Store, paths: Sequence[Path], *, as_json: bool) -> None:
+def _ingest(store: Store, paths: Sequence[Path], engines: Mapping[str, EngineSettings], *, as_json: bool) -> None:
     from workbench.commands.progress import step_bars  # noqa: PLC0415
     from workbench.generation.farm import ingest  # noqa: PLC0415
 
     with step_bars(lines=True) as tell:
-        told = ingest(store, paths, tell=tell, say=say)
+        told = ingest(store, paths, engines, tell=tell, say=say)
     if as_json:
         typer.echo(json.dumps(told.to_dict()))
     say(f"{told.stored:,} answers stored, {told.failed:,} of them failures; {told.known:,} were known already")

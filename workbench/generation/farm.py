@@ -7,21 +7,23 @@ that file. Answers find their way back by their keys, which the record keeps whi
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Final
 
 from curation_db import generation_memory as memory
-from curation_db.generation_words import AnswerStatus, Stage
+from curation_db.generation_words import AnswerStatus, Method, Stage
 from curation_db.store import Store
 from workbench.errors import UsageError
 from workbench.generation.asker import normalised, question_of, reply_of
 from workbench.generation.asks import Answer, Ask, Want
-from workbench.generation.engines.batch_lines import BadLine, read_line, request_line
+from workbench.generation.engines.batch_lines import Asked, batch_line, batch_method, custom_id, read_line
 from workbench.generation.engines.protocol import Engine, EngineSettings, Stored, Surroundings
 from workbench.generation.engines.registry import open_engine
+from workbench.generation.engines.server_words import plain_url
+from workbench.generation.picture_bytes import Pictures
 from workbench.generation.runner import Parked
 
 _LONGEST_LINE: Final = 8 << 20
@@ -43,7 +45,7 @@ class Emission:
         self._path, self._store = path, store
         self._half = path.with_name(f".{path.name}.half")
         self._file: BinaryIO | None = None
-        self._questions: list[memory.Question] = []
+        self._questions: list[tuple[memory.Question, Method]] = []
         self.out_already = 0
         """Requests that are in an earlier file, whose answers have not come back."""
 
@@ -76,11 +78,11 @@ class Emission:
         with self._store.read() as connection:
             return key in memory.pending(connection, [key])
 
-    def write(self, question: memory.Question, line: bytes) -> None:
+    def write(self, question: memory.Question, method: Method, line: str) -> None:
         """Add a request."""
         assert self._file is not None
-        self._file.write(line)
-        self._questions.append(question)
+        self._file.write(line.encode() + b"\n")
+        self._questions.append((question, method))
 
     def finish(self, run_id: int) -> int:
         """Put the file in its place, where there is a request in it; how many there are."""
@@ -101,7 +103,9 @@ class _Emitting:
     capacity = 64
 
     def __init__(self, settings: EngineSettings, surroundings: Surroundings, emission: Emission) -> None:
-        self._settings, self._surroundings, self._emission = settings, surroundings, emission
+        self._settings, self._emission = settings, emission
+        self._features = surroundings.features(plain_url(settings.url), settings.model)
+        self._pictures = Pictures(settings.picture_side, as_files=False)
         self.model = settings.model
 
     async def answer(self, group: Sequence[Ask], stored: Stored) -> None:
@@ -110,15 +114,18 @@ class _Emitting:
             if self._emission.is_out(key):
                 self._emission.out_already += 1
                 continue
-            made = await request_line(ask, self._settings, self._surroundings)
-            if isinstance(made, Answer):  # no such picture: the answer is known
-                await stored(index, made)
-            else:
-                self._emission.write(question_of(ask, key, self._settings.name, self), made)
+            picture = None if ask.picture is None else await self._pictures.show(ask.picture, as_data=True)
+            if picture is not None and picture.error:
+                await stored(index, Answer(error=picture.error, detail=picture.detail, tries=0))
+                continue
+            method = batch_method(self._settings, self._features, ask)
+            line = batch_line(ask, self._settings, method=method, picture=picture)
+            self._emission.write(question_of(ask, key, self._settings.name, self), method, line)
         raise Parked("the answers come from a farm")
 
     async def close(self) -> None:
-        """Nothing is open."""
+        """Stop decoding pictures."""
+        await self._pictures.close()
 
 
 @dataclass(slots=True)
@@ -142,6 +149,7 @@ class Ingested:
 def ingest(
     store: Store,
     paths: Iterable[Path],
+    engines: Mapping[str, EngineSettings],
     *,
     tell: Callable[[str, int, int], None] = lambda name, done, total: None,
     say: Callable[[str], None] = lambda line: None,
@@ -157,7 +165,7 @@ def ingest(
             with path.open("rb") as file:
                 total = os.fstat(file.fileno()).st_size
                 for batch in _batches(_lines(file)):
-                    _store(store, path, batch, told, say)
+                    _store(store, path, batch, engines, told, say)
                     tell(path.name, file.tell(), total)
         except OSError as error:
             raise UsageError(f"cannot read {path}: {error.strerror or error}") from error
@@ -184,31 +192,39 @@ def _batches(lines: Iterator[tuple[int, bytes]]) -> Iterator[list[tuple[int, byt
 
 
 def _store(
-    store: Store, path: Path, batch: Sequence[tuple[int, bytes]], told: Ingested, say: Callable[[str], None]
+    store: Store,
+    path: Path,
+    batch: Sequence[tuple[int, bytes]],
+    engines: Mapping[str, EngineSettings],
+    told: Ingested,
+    say: Callable[[str], None],
 ) -> None:
     with store.write() as connection:
         pairs = []
         for number, line in batch:
             told.lines += 1
-            try:
-                response = read_line(line)
-            except BadLine as error:
-                told.refused += 1
-                say(f"{path.name}, line {number}: {error}")
-                continue
-            row = memory.asked(connection, response.key)
+            key = custom_id(line)
+            row = None if key is None else memory.asked(connection, key)
             if row is None:
                 told.refused += 1
-                say(f"{path.name}, line {number}: custom_id {response.key.hex()[:16]}… was never asked here")
+                what = "no line of a batch's responses" if key is None else f"{key.hex()[:16]}… was never asked here"
+                say(f"{path.name}, line {number}: {what}")
             elif row["status"] == AnswerStatus.OK:
                 told.known += 1
             else:
-                stage = Stage(row["stage"])
-                answer = normalised(response.answer(Want.YES_NO if stage in _YES_NO else Want.TEXT))
+                answer = _answer(line, row, engines)
                 told.stored += 1
                 told.failed += answer.failed
                 pairs.append((_question(row), reply_of(answer)))
         memory.remember(connection, None, pairs)
+
+
+def _answer(line: bytes, row: Mapping[str, Any], engines: Mapping[str, EngineSettings]) -> Answer:
+    want = Want.YES_NO if Stage(row["stage"]) in _YES_NO else Want.TEXT
+    settings = engines.get(row["engine"]) or EngineSettings(name=row["engine"], kind="openai")
+    read = read_line(line, Asked(want, Method(row["method"] or Method.BARE)), settings)
+    assert read is not None  # it has a key
+    return normalised(read[1])
 
 
 def _question(row: Any) -> memory.Question:
