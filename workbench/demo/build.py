@@ -35,7 +35,7 @@ from workbench.settings_edit import add_picture_folder
 from workbench.workspace import create_workspace
 
 SOURCE = "demo"
-_ENGINES = """
+_ENGINES = """\
 # Scripts that know the drawn world, in place of models: negwb generate --limit 100
 [generate]
 proposer = "script"
@@ -51,6 +51,7 @@ options = { judge = "a" }
 [engines.sim-judge-b]
 kind = "scripted"
 options = { judge = "b" }
+
 """
 GENERATOR = "scripted-proposer"
 PROMPT_VERSION = "demo-1"
@@ -144,8 +145,8 @@ def _workspace(folder: Path, files: DemoFiles) -> Workspace:
     if folder.exists() and any(folder.iterdir()):
         raise UsageError(f"{folder} is not empty", hint="name another folder: negwb demo FOLDER")
     workspace = create_workspace(folder)
-    settings = workspace.settings.read_text(encoding="utf-8")
-    replace_file(workspace.settings, settings + recipe_as_toml("corpus/pool/pool.jsonl") + _ENGINES)
+    settings, train, last = workspace.settings.read_text(encoding="utf-8").partition("[train]\n")
+    replace_file(workspace.settings, settings + _ENGINES + train + last + recipe_as_toml("corpus/pool/pool.jsonl"))
     for made in (files.pictures, files.captions.parent):
         made.mkdir(exist_ok=True)
     return workspace
