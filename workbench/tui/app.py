@@ -151,13 +151,14 @@ class NegwbApp(HouseApp):
         self.push_screen(HelpScreen(self.actions, places=(Place.CARD, Place.REASON, Place.DONE)))
 
     def action_show_lab(self) -> None:
-        """Training runs and report, over the card: the desk stays as it is, and its lease is kept."""
-        from workbench.tui.lab import Lab  # noqa: PLC0415 -- only when opened
+        """Generation, trainings and report, over the card: the desk stays as it is, and its lease is kept."""
+        from workbench.tui.lab import Lab, first_page  # noqa: PLC0415 -- only when opened
 
         if self._workspace is None:
             self.notify("there is no workspace here", severity="warning", markup=False)
             return
-        self.push_screen(Lab(self._workspace, self._leave_lab, protocol=self._protocol).screen("runs"))
+        lab = Lab(self._workspace, self._leave_lab, protocol=self._protocol)
+        self.push_screen(lab.screen(first_page(self.desk.store)))
 
     def action_toggle_dark(self) -> None:
         """The other one of the house's themes; it is offered to keep it."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from textual.app import SystemCommand
 from textual.screen import Screen
 
+from curation_db.errors import RecordError
 from workbench.errors import ExitCode
 from workbench.paths import Workspace
 from workbench.tui.actions import ActionMap
@@ -26,8 +27,11 @@ from workbench.tui.watch import RunWatch
 
 if TYPE_CHECKING:
     from benchmarks.compare import Report, Row
+    from curation_db.store import Store
 
 Page = Literal["generate", "runs", "report"]
+_NEWEST = 5
+"""Generations that are looked at for one at work."""
 
 
 @dataclass
@@ -75,6 +79,17 @@ class Lab:
         from workbench.tui.screens.report import ReportScreen  # noqa: PLC0415 -- only when opened
 
         return ReportScreen(self)
+
+
+def first_page(store: Store) -> Page:
+    """What is worth a look first: a generation that is at work, else the trainings."""
+    from curation_db.generation_runs import list_runs  # noqa: PLC0415 -- only when opened
+
+    try:
+        with store.read() as connection:
+            return "generate" if any(run.running for run in list_runs(connection, _NEWEST)) else "runs"
+    except RecordError:
+        return "runs"
 
 
 class LabApp(HouseApp):

@@ -211,6 +211,9 @@ async def test_the_lab_leads_here_from_the_card(make_house: Any, open_app: Any) 
         await until(pilot, lambda: "Nothing was generated yet" in lines(app))
         await pilot.press("q")
         await settled(pilot)
+        begin(house)
+        await press(pilot, "f4")
+        await until(pilot, lambda: "▶ running" in lines(app))
 
 
 # -- with a process that generates -------------------------------------------------------------------------------
