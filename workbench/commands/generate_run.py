@@ -169,7 +169,7 @@ def _emit(
         ended = run_plan(workspace, store, plan, options, folders, quiet=quiet, make=emission.open)
         written = emission.finish(ended.run_id)
     if as_json:
-        typer.echo(json.dumps({"file": str(path), "requests": written, "waiting": ended.parked, **told_of(ended)}))
+        typer.echo(json.dumps({"file": str(path), "written": written, "waiting": ended.parked, **told_of(ended)}))
     for line in ended_lines(ended):
         say(line)
     if ended.error is not None:

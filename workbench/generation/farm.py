@@ -200,7 +200,7 @@ def _store(
     say: Callable[[str], None],
 ) -> None:
     with store.write() as connection:
-        pairs = []
+        pairs: dict[bytes, tuple[memory.Question, memory.Reply]] = {}
         for number, line in batch:
             told.lines += 1
             key = custom_id(line)
@@ -209,14 +209,14 @@ def _store(
                 told.refused += 1
                 what = "no line of a batch's responses" if key is None else f"{key.hex()[:16]}… was never asked here"
                 say(f"{path.name}, line {number}: {what}")
-            elif row["status"] == AnswerStatus.OK:
+            elif row["status"] == AnswerStatus.OK or bytes(row["key"]) in pairs:
                 told.known += 1
             else:
                 answer = _answer(line, row, engines)
                 told.stored += 1
                 told.failed += answer.failed
-                pairs.append((_question(row), reply_of(answer)))
-        memory.remember(connection, None, pairs)
+                pairs[bytes(row["key"])] = _question(row), reply_of(answer)
+        memory.remember(connection, None, list(pairs.values()))
 
 
 def _answer(line: bytes, row: Mapping[str, Any], engines: Mapping[str, EngineSettings]) -> Answer:
