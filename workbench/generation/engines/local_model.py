@@ -102,8 +102,8 @@ class LocalModel:
 
     def make_room(self) -> None:
         """Give memory back that nobody uses any more."""
-        gc.collect()
         if torch.cuda.is_available():
+            gc.collect()
             torch.cuda.empty_cache()
 
     def forget(self) -> None:

@@ -113,6 +113,17 @@ async def test_a_text_does_not_depend_on_what_is_asked_beside_it(pen: LocalEngin
     assert [a.text for a in backwards[::-1]] == [a.text for a in alone]
 
 
+async def test_half_precision_says_about_the_same(llava: Path, eyes: LocalEngine, colours: dict[str, Path]) -> None:
+    engine = await transformers_local.make(settings("transformers", llava, dtype="bfloat16"), surroundings())
+    group = [yes_no(TEXTS[0], picture) for picture in colours.values()]
+    try:
+        rough = await answers(engine, group)
+    finally:
+        await engine.close()
+    for coarse, fine in zip(rough, await answers(eyes, group), strict=True):
+        assert coarse.p == pytest.approx(fine.p, abs=0.1)
+
+
 async def test_seed_and_temperature_are_honoured(pen: LocalEngine) -> None:
     drawn = await answers(pen, [write("Name an object", seed=seed, temperature=1.2, top_p=1.0) for seed in range(12)])
     assert len({answer.text for answer in drawn}) > 4
