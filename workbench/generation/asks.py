@@ -143,3 +143,7 @@ class Failure(StrEnum):
     CONNECTION = "connection"
     UNSUPPORTED = "unsupported"
     """This engine cannot answer this kind of question."""
+
+
+ANOTHER_SEED: Final = frozenset((Failure.TOO_LONG, Failure.EMPTY))
+"""The model answered, and not usably: asked with another seed it may."""

@@ -109,10 +109,12 @@ class _Emitting:
         self.model = settings.model
 
     async def answer(self, group: Sequence[Ask], stored: Stored) -> None:
+        waits = False
         for index, ask in enumerate(group):
             key = ask.key(self.model)
             if self._emission.is_out(key):
                 self._emission.out_already += 1
+                waits = True
                 continue
             picture = None if ask.picture is None else await self._pictures.show(ask.picture, as_data=True)
             if picture is not None and picture.error:
@@ -121,7 +123,9 @@ class _Emitting:
             method = batch_method(self._settings, self._features, ask)
             line = batch_line(ask, self._settings, method=method, picture=picture)
             self._emission.write(question_of(ask, key, self._settings.name, self), method, line)
-        raise Parked("the answers come from a farm")
+            waits = True
+        if waits:
+            raise Parked("the answers come from a farm")
 
     async def close(self) -> None:
         """Stop decoding pictures."""

@@ -16,7 +16,7 @@ from curation_db.linting.nouns import concept_key
 from curation_db.text import clean
 from curation_db.words import NegationType, Question
 from workbench.generation.asking import Asked, in_order, item_seed, make_ask
-from workbench.generation.asks import Answer
+from workbench.generation.asks import ANOTHER_SEED, Answer
 from workbench.generation.concept_words import ConceptWords, NoConcept, read_concept
 from workbench.generation.finishing import Absent, dropped, failed, finish
 from workbench.generation.judging import Judgement, Matter, judge_all
@@ -84,7 +84,8 @@ def _propose(
     for search, answer in zip(searches, answers, strict=True):
         search.attempts, search.concept = attempt, None
         if answer.failed:
-            search.last, search.over = failed(search.item, answer.error, answer.detail), True
+            search.last = failed(search.item, answer.error, answer.detail)
+            search.over = answer.error not in ANOTHER_SEED
         elif recipe.rule is Rule.OFFICIAL:
             text = clean(answer.text[:_RAW_CONCEPT]).strip().rstrip(".")
             search.concept = ConceptWords(text, plural=False)

@@ -11,7 +11,7 @@ from curation_db.generation_words import Stage
 from curation_db.text import clean
 from curation_db.words import NegationType
 from workbench.generation.asking import Asked, item_seed, make_ask
-from workbench.generation.asks import Answer
+from workbench.generation.asks import ANOTHER_SEED, Answer
 from workbench.generation.checking import EMPTY, FINE, Check, check_rewrite
 from workbench.generation.mixes import Wish, wish_for
 from workbench.generation.prompt_sets import PromptSet
@@ -76,7 +76,7 @@ def rewrite_all(unit: Unit, recipe: Recipe, prompts: PromptSet, tasks: Sequence[
 
 
 def _again(rewrite: Rewrite) -> bool:
-    return not rewrite.failed and not rewrite.check.ok
+    return rewrite.failed in ANOTHER_SEED if rewrite.failed else not rewrite.check.ok
 
 
 def _request(recipe: Recipe, prompts: PromptSet, task: Task, attempt: int) -> Request:

@@ -189,6 +189,27 @@ def test_a_failed_answer_fails_its_item_alone(stage: Stage):
     assert (outcomes[2].reason, outcomes[2].detail) == ("failed:timeout", "after 120 s")
 
 
+@pytest.mark.parametrize("stage", [Stage.PROPOSE, Stage.REWRITE])
+def test_a_model_that_did_not_come_to_an_end_is_asked_with_another_seed(stage: Stage):
+    seeds: list[int | None] = []
+
+    def endless(times: int) -> Callable[[Request], object]:
+        def answers(request: Request) -> object:
+            if request.ask.stage != stage:
+                return oracle("hat")(request)
+            seeds.append(request.ask.sampling.seed)
+            return Answer(error="too-long") if len(seeds) <= times else oracle("hat")(request)
+
+        return answers
+
+    (outcome,) = run(endless(1)).outcomes
+    assert outcome.status is ItemStatus.KEPT
+    assert len(set(seeds)) == 2
+    seeds.clear()
+    (outcome,) = run(endless(99)).outcomes
+    assert (outcome.status, outcome.reason) == (ItemStatus.FAILED, "failed:too-long")
+
+
 @pytest.mark.parametrize("stage", [Stage.PRESENCE, Stage.ACCEPTABLE])
 def test_one_judges_failure_is_only_its_verdict_missing(stage: Stage):
     def answers(request: Request) -> object:
