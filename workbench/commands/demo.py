@@ -153,6 +153,7 @@ def _counts(store: Store) -> dict[str, int]:
 def _say_what_next(path: Path) -> None:
     typer.echo(f"negwb: your decisions are in {path}. Next:", err=True)
     for words, means in (
+        (f"-w {path} generate --limit 100", "more candidates, by scripts in place of models; f4 shows it"),
         (f"-w {path} export", "freeze what you accepted"),
         (f"-w {path} train set-001", "less than a minute; the demo's recipe stands in negwb.toml"),
         (f"-w {path} bench run demo-negref demo-affirm", "base and trained, denied and affirmed phrases"),

@@ -235,7 +235,9 @@ async def test_n_generates_s_stops_and_r_goes_on(house: House) -> None:
         await until(pilot, lambda: "12 captions" in lines(app) and "toy proposes, toy judges" in lines(app))
         await pilot.press("backspace", "backspace", "backspace", "0", "enter")
         assert isinstance(app.screen, GenerateModal), "none is no number to start with"
-        await pilot.press("backspace", "1", "1", "enter")
+        await pilot.press("backspace", "1", "1", "down", "enter")
+        await until(pilot, lambda: "there is no question to begin with" in lines(app))
+        await pilot.press("up", "enter")
         await until(pilot, lambda: "… starting" in lines(app))
         await _until_rows(pilot, house, "SELECT 1 FROM generation_answer")
         await until(pilot, lambda: "▶ running" in lines(app) and "⚠ simulated: toy" in lines(app))

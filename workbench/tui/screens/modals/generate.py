@@ -63,8 +63,10 @@ class GenerateModal(Dialog[Order]):
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Enter."""
         event.stop()
-        name = _PIPELINES[self.query_one(OptionList).highlighted or 0][0]
-        if event.value.strip("0") or not event.value:  # 0 is none, and no limit either
+        name, _, noun = _PIPELINES[self.query_one(OptionList).highlighted or 0]
+        if not self._supplies.items.get(name):
+            self.notify(f"there is no {noun} to begin with — see: negwb import --help", severity="error", markup=False)
+        elif event.value.strip("0") or not event.value:  # 0 is none, and no limit either
             self.leave(Order(pipeline=name, limit=int(event.value) if event.value else None))
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
