@@ -1,4 +1,4 @@
-"""The whole of `negwb generate` against the bench's server: captions, pictures, all stages, every answer in a record."""
+"""The whole of `negwb generate` against the bench's server: captions, pictures, all stages, a record."""
 
 from __future__ import annotations
 

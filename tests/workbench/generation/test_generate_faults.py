@@ -77,7 +77,7 @@ def make_house(folder: Path, pictures: int, captions: int) -> House:
 
 def engines(house: House, server: Served, **more: Any) -> None:
     """Name the server in negwb.toml."""
-    told = {"kind": "openai", "url": server.url, "concurrency": CONCURRENCY, "timeout": 1, "tries": 8, **more}
+    told = {"kind": "openai", "url": server.url, "concurrency": CONCURRENCY, "timeout": 20, "tries": 8, **more}
     table = "\n".join(f"{name} = {json.dumps(value)}" for name, value in told.items())
     with (house.folder / "negwb.toml").open("a") as file:
         file.write(f'\n[generate]\nproposer = "stub"\njudges = ["stub"]\n[engines.stub]\n{table}\n')
@@ -222,7 +222,7 @@ def test_kill_9_costs_at_most_what_is_in_flight(house: House) -> None:
 def test_two_thousand_items_faults_and_kills(tmp_path: Path) -> None:
     house = make_house(tmp_path / "ws", 400, 5)
     with model_server(latency_ms=10, ceiling=CONCURRENCY, faults=FAULTS, drip_s=1.0) as server:
-        engines(house, server)
+        engines(house, server, timeout=5)
         killed = kill_until_done(house, server, 8, random.Random(2501), 900)
         assert killed == 8
         assert house.rows("SELECT count(*) FROM generation_item") == [(2_000,)]
