@@ -2,9 +2,9 @@
 
 The aim is to stay at a server's ceiling without knowing it. Up to the first refusal the window grows by one with each
 answer (it doubles in the time of one answer). Each refusal takes one place away: a server that refuses beyond C has
-refused exactly as often as there were requests too many, so the window lands on C. From there it probes for more, one
-place after several windows of answers, more rarely the more often that was in vain: a refused probe costs a request
-that the server did not work on, and no place.
+refused exactly as often as there were requests too many, so the window lands on C. From there it grows by one place
+after one or two windows of answers: a place too many costs a refusal now and then, less than one in a hundred, and
+makes good for the places that are on their way between here and the server.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
-_START: Final = 16
+_START: Final = 32
 _PROBE_AFTER: Final = 1
 """Windows of answers between two probes, at first."""
-_RAREST_PROBE: Final = 4
+_RAREST_PROBE: Final = 2
 _MEMORY: Final = 32
 """Outcomes that are looked back on."""
 _UNWELL: Final = 0.25
