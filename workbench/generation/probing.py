@@ -210,10 +210,18 @@ class _Look:
         again, other = _difference(seen[0], seen[1]), _difference(seen[0], seen[2])
         if other > max(_LEAST, _NOISE * again):
             return _yes(Name.PICTURE, f"black and white differ by {other:.2g}, black and black by {again:.2g}")
-        said = [await self._say(_DESCRIBE, plain_colour(_SIDE, colour), max_tokens=12) for colour in (0, 255)]
-        texts = [each if isinstance(each, str) else each.text for each in said]
-        evidence = f"black: {_quoted(texts[0])}, white: {_quoted(texts[1])}"
-        return _found(Name.PICTURE, texts[0] != texts[1], evidence)
+        pictures = (None, plain_colour(_SIDE, 0), plain_colour(_SIDE, 255))
+        told = [await self._say(_DESCRIBE, picture, max_tokens=12) for picture in pictures]
+        said = [each for each in told if not isinstance(each, str)]
+        if len(said) < len(told):
+            return _no(Name.PICTURE, next(each for each in told if isinstance(each, str)))
+        none, black, white = said
+        evidence = f"black: {_quoted(black.text)}, white: {_quoted(white.text)}"
+        if black.text != white.text:
+            return _yes(Name.PICTURE, evidence)
+        weighed = any(len(look) > 1 for look in seen)  # probabilities, and they do not move
+        counted = none.prompt is not None and black.prompt is not None and black.prompt > none.prompt + 1
+        return _unknown(Name.PICTURE, evidence) if counted and not weighed else _no(Name.PICTURE, evidence)
 
     async def typed(self) -> list[Feature]:
         told = await self._decide(None, decisions.PictureShape.ASSETS)
@@ -255,7 +263,8 @@ class _Look:
         content = choice.get("message", {}).get("content") if isinstance(choice, Mapping) else None
         if not isinstance(content, str):
             return "its answer holds no message"
-        return _Said(content, choice, tokens(payload).completion_tokens)
+        counts = tokens(payload)
+        return _Said(content, choice, counts.prompt_tokens, counts.completion_tokens)
 
     async def _decide(self, picture: Shown | None, shape: decisions.PictureShape) -> float | str:
         """P(true) of a typed decision, or one line about why there is none."""
@@ -295,7 +304,10 @@ _LOGPROBS: Final[Mapping[str, Any]] = {"max_tokens": 1, "logprobs": True, "top_l
 class _Said:
     text: str
     choice: Any
+    prompt: int | None
+    """Tokens of the question."""
     tokens: int | None
+    """Of the answer."""
 
 
 def _likely(choice: Any) -> dict[str, float]:

@@ -86,7 +86,7 @@ class Conversation:
                 self._limiter.give_back(step.signal, step.asked or 0.0)
             if step.answers is not None:
                 return
-            await self._limiter.rest(self._patience.delay(held.tries, step.asked))
+            await self._limiter.rest(self._patience.delay(held.tries + held.rejections, step.asked))
 
     async def _step(self, call: Call, held: _Held) -> _Step:
         """Send what is still to be sent, until something goes wrong."""
