@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.model_server import model_server
 from typer.testing import CliRunner, Result
 
 from curation_db.people import begin_session
@@ -226,6 +227,18 @@ def test_questions_that_people_answered_with_no_become_candidates(workspace: Wor
     assert (run["items_done"], run["kept"]) == (2, 2)
     made = rows(workspace, "SELECT pipeline, json_extract(extra, '$.question') FROM candidate ORDER BY id")
     assert made == [("P2", "Is the man wearing a hat?"), ("P2", "Is the dog asleep?")]
+
+
+def test_what_servers_proved_is_kept_and_listed(workspace: Workspace) -> None:
+    assert error(negwb(workspace, "generate", "probe")).exit_code == ExitCode.NOTHING_TO_DO
+    with model_server(logprobs=False, decisions="assets") as server:
+        proved = told(workspace, "probe", server.url)
+    assert proved["features"]["logprobs"]["seen"] == "no"
+    assert proved["features"]["decision_picture"]["seen"] == "yes"
+    assert proved["method"] == "decision"
+    (known,) = [json.loads(line) for line in negwb(workspace, "generate", "probe", "--json").stdout.splitlines()]
+    assert (known["url"], known["model"]) == (server.url, "stub")
+    assert "decision" in negwb(workspace, "generate", "probe").stdout
 
 
 @pytest.mark.parametrize("command", [[], ["probe"], ["judge"]])

@@ -18,6 +18,7 @@ Examples:
   negwb generate probe http://localhost:8000/v1
   negwb generate probe llava                        an engine of negwb.toml
   negwb generate probe http://localhost:8000/v1 --model llava --json
+  negwb generate probe                              what was proved so far
 
 \b
 What is proved here decides where probabilities come from: log-probabilities, else typed decisions, else samples, else
@@ -45,15 +46,21 @@ def register(group: typer.Typer) -> None:
 
 def probe(
     context: typer.Context,
-    endpoint: Annotated[str, typer.Argument(metavar="ENDPOINT", help="The address of a server, or an engine's name.")],
+    endpoint: Annotated[
+        str | None,
+        typer.Argument(metavar="[ENDPOINT]", help="The address of a server, or an engine's name; none: what is known."),
+    ] = None,
     model: Annotated[str, typer.Option(help="Which of its models.", show_default="the only one")] = "",
     key_env: Annotated[str, typer.Option(metavar="NAME", help="Environment variable with the API key.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Ask a server small questions, and keep which features it really honours."""
-    from workbench.commands.generate_probe import probe_endpoint  # noqa: PLC0415 -- httpx
+    from workbench.commands.generate_probe import list_known, probe_endpoint  # noqa: PLC0415 -- httpx
 
-    probe_endpoint(context.obj, endpoint, model=model, key_env=key_env, as_json=as_json)
+    if endpoint is None:
+        list_known(context.obj, as_json=as_json)
+    else:
+        probe_endpoint(context.obj, endpoint, model=model, key_env=key_env, as_json=as_json)
 
 
 def judge(

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import typer
 
 from curation_db.generation_words import Method
-from curation_db.probes import store_probe
-from curation_db.store import open_store
+from curation_db.probes import list_probes, store_probe
+from curation_db.store import open_store, open_to_read
 from curation_db.text import display_text
 from workbench.commands.tables import Listing, show
-from workbench.errors import UsageError
+from workbench.errors import NothingToDo, UsageError
 from workbench.generation.engines.protocol import EngineSettings
 from workbench.generation.features import best_method
 from workbench.generation.probing import Look, probe
@@ -42,6 +42,27 @@ def probe_endpoint(named: Path | None, endpoint: str, *, model: str, key_env: st
     show([_listing(look)])
     typer.echo(f"negwb: {display_text(look.model, limit=100)} at {display_text(look.url, limit=200)}", err=True)
     typer.echo(f"       probabilities will come from: {_WORDS[method]}", err=True)
+
+
+def list_known(named: Path | None, *, as_json: bool) -> None:
+    """Print what servers have proved.
+
+    Raises:
+        NothingToDo: none was asked.
+    """
+    with open_to_read(find_workspace(named).database) as store, store.read() as connection:
+        looks = list_probes(connection)
+    if as_json:
+        for each in looks:
+            typer.echo(json.dumps(asdict(each)))
+        return
+    if not looks:
+        raise NothingToDo("no server was probed yet", hint="as in: negwb generate probe http://localhost:8000/v1")
+    rows = [
+        (each.url, each.model, str(best_method("auto", each.features, pictured=True)), each.probed_at[:16])
+        for each in looks
+    ]
+    show([Listing("Servers", ("address", "model", "probabilities", "probed"), rows, left=4)])
 
 
 _WORDS = {
