@@ -225,7 +225,8 @@ class ModelServer:
             case "wrong_schema":
                 connection.send(200, b'{"result": ["yes"], "choices": {"0": null}}')
             case _:
-                self.served[content] += not fault
+                if not fault:
+                    self.served[content] += 1
                 connection.send(200, body)
 
     def fail(self, connection: Connection, status: int, key: str) -> None:

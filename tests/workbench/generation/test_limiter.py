@@ -49,8 +49,18 @@ def test_a_server_with_a_ceiling_is_used_to_its_ceiling(most: int, ceiling: int)
     assert share_of_ceiling(Window(most), ceiling, 25.0) >= 0.95
 
 
-def test_cut_connections_by_chance_do_not_shrink_the_window() -> None:
-    assert share_of_ceiling(Window(128), 64, 25.0, bad=0.05) >= 0.95 * 0.95
+@pytest.mark.parametrize("bad", [0.05, 0.2])
+def test_cut_connections_by_chance_do_not_shrink_the_window(bad: float) -> None:
+    assert share_of_ceiling(Window(128), 64, 25.0, bad=bad) >= 0.95 * (1 - bad)
+
+
+def test_a_server_on_which_most_goes_wrong_is_asked_less() -> None:
+    window = Window(128)
+    share_of_ceiling(window, 64, 5.0)
+    before = window.limit
+    window.in_flight = 0
+    share_of_ceiling(window, 64, 5.0, bad=0.8)
+    assert window.limit < before / 4
 
 
 def test_a_ceiling_that_rises_is_found() -> None:

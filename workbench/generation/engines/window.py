@@ -20,7 +20,7 @@ _PROBE_AFTER: Final = 1
 _RAREST_PROBE: Final = 2
 _MEMORY: Final = 32
 """Outcomes that are looked back on."""
-_UNWELL: Final = 0.25
+_UNWELL: Final = 0.5
 """Share of them that may go wrong by chance (a cut connection, a 500) before it is taken for too much load."""
 _BARREN: Final = 3
 """Failures in a row, with nothing else in flight, after which nothing is sent for a while."""
