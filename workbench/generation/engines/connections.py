@@ -15,8 +15,6 @@ from typing import Final
 
 import httpcore
 
-from workbench.generation.engines.streams import Backend
-
 _KEEPALIVE_SECONDS: Final = 60.0
 
 
@@ -26,7 +24,6 @@ class Connections:
     def __init__(self, *, secure: bool, proxy: str | None = None) -> None:
         self._ssl = _ssl_context() if secure else None
         self._proxy = httpcore.Proxy(proxy) if proxy else None
-        self._backend = Backend()
         self._idle: list[httpcore.AsyncConnectionPool] = []
         self._all: list[httpcore.AsyncConnectionPool] = []
 
@@ -55,7 +52,6 @@ class Connections:
             max_connections=1,
             max_keepalive_connections=1,
             keepalive_expiry=_KEEPALIVE_SECONDS,
-            network_backend=self._backend,
         )
         self._all.append(connection)
         return connection
