@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection, text
 
+from curation_db import dialect
+from curation_db.errors import RecordBusy
 from curation_db.store import Store, create_store
 from workbench.generation.recorder import Recorder
 
@@ -25,6 +30,11 @@ def noting(name: str):
         return name
 
     return job
+
+
+def press(store: Store) -> None:
+    with store.write() as connection:
+        noting("a key press")(connection)
 
 
 def notes(store: Store) -> set[str]:
@@ -70,3 +80,60 @@ async def test_closing_finishes_what_waits(store: Store) -> None:
     await asyncio.sleep(0)
     recorder.close()
     assert await asyncio.gather(*waiting) == [f"n{number}" for number in range(50)]
+
+
+async def test_a_transaction_ends_in_time_for_people_to_get_in_between(store: Store) -> None:
+    def slow(connection: Connection) -> float:
+        time.sleep(0.015)
+        return time.monotonic()
+
+    recorder = Recorder(store)
+    try:
+        jobs = [asyncio.ensure_future(recorder.write(slow)) for _ in range(40)]
+        await asyncio.sleep(0.05)
+        began = time.monotonic()
+        await asyncio.to_thread(press, store)
+        took = time.monotonic() - began
+        assert max(await asyncio.gather(*jobs)) > began + took, "the run was still at work"
+        assert took < 0.3  # all of the jobs together take 0.6 s
+    finally:
+        recorder.close()
+
+
+async def test_a_long_look_holds_up_nobody_who_writes(store: Store) -> None:
+    looking = threading.Event()
+
+    def look(connection: Connection) -> bool:
+        looking.set()
+        return written.wait(5)
+
+    written = threading.Event()
+    recorder = Recorder(store)
+    try:
+        told = recorder.write(noting("first")), recorder.read(look), recorder.write(noting("second"))
+        jobs = [asyncio.ensure_future(each) for each in told]
+        assert await asyncio.to_thread(looking.wait, 5)
+        await asyncio.to_thread(press, store)
+        written.set()
+        assert await asyncio.gather(*jobs) == ["first", True, "second"]
+    finally:
+        recorder.close()
+
+
+async def test_a_record_that_stays_busy_ends_everything_after_one_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dialect, "_PRAGMAS", ("PRAGMA busy_timeout=20", *dialect._PRAGMAS[1:]))
+    with create_store(tmp_path / "busy.db") as store, sqlite3.connect(store.path) as holder:
+        holder.execute("BEGIN IMMEDIATE")
+        recorder, began = Recorder(store), time.monotonic()
+        jobs = [recorder.write(noting(f"n{number}")) for number in range(50)]
+        done = await asyncio.gather(*jobs, return_exceptions=True)
+        assert {type(each) for each in done} == {RecordBusy}
+        with pytest.raises(RecordBusy):
+            await recorder.write(noting("its last word"))
+        assert time.monotonic() - began < 2  # each by itself: 8 s
+        holder.rollback()
+        assert await recorder.write(noting("later")) == "later"
+        recorder.close()
+    holder.close()
