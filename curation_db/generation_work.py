@@ -28,6 +28,8 @@ _WAITING = {
 }
 """Items that are not done, by their kind."""
 _OF = "AND i.source_id IN (SELECT id FROM source WHERE name IN :sources)"
+_OF_IN_ORDER = _OF.replace("i.source_id", "+i.source_id")
+"""Walks along the pictures; with the source's own index each page would sort all that is left."""
 _IMAGES = text("""
     SELECT m.id, m.key, m.file_name, m.source_id, s.name AS source FROM image m JOIN source s ON s.id = m.source_id
     WHERE m.id IN :images ORDER BY m.id
@@ -98,7 +100,8 @@ class Scope:
         return told | ({"sources": self.sources} if self.sources else {})
 
     def _statement(self, select: str, end: str = "") -> Any:
-        sql = text(f"{select} {_WAITING[self.kind]} {_OF if self.sources else ''} {end}")
+        of = _OF_IN_ORDER if end else _OF
+        sql = text(f"{select} {_WAITING[self.kind]} {of if self.sources else ''} {end}")
         sql = sql.bindparams(bindparam("done", expanding=True))
         return sql.bindparams(bindparam("sources", expanding=True)) if self.sources else sql
 
