@@ -112,7 +112,7 @@ class Runner:
 
     def _has_room(self) -> bool:
         """About twice as many questions wait as can be answered at a time, and units do not pile up behind a judge."""
-        capacity = sum(engine.capacity for engine in self._engines.values())
+        capacity = max(1, sum(engine.capacity for engine in self._engines.values()))  # annotations alone ask nobody
         return self.asker.outstanding < 2 * capacity and len(self._tasks) < 4 * capacity + 16
 
     async def _drain(self) -> None:

@@ -295,6 +295,21 @@ async def test_no_more_units_are_taken_up_than_the_engines_can_answer(record: Re
     assert most <= 12  # of 30; four are asked at a time, and some are just being stored
 
 
+async def test_a_run_that_asks_nobody_comes_to_its_end(record: Record) -> None:
+    def how(unit: Unit) -> Steps:
+        yield ()
+        return (Outcome(item=unit.captions[0].item, status=ItemStatus.DROPPED, reason="unclear"),)
+
+    recorder, tally = Recorder(record.store), Tally(None)
+    try:
+        runner = Runner(recorder, RECIPE, how, {}, tally=tally, budget=Budget(), intake=Intake())
+        units = feed(recorder, Scope(recipe=RECIPE.hash, kind="caption"), PictureFolders(Path(), {}))
+        await asyncio.wait_for(runner.run(units), 5)
+    finally:
+        await asyncio.to_thread(recorder.close)
+    assert tally.done == 30
+
+
 async def units_of(record: Record) -> AsyncIterator[Unit]:
     recorder = Recorder(record.store)
     try:
