@@ -24,6 +24,7 @@ from workbench.errors import NegwbError, UsageError
 from workbench.generation.budget import Budget, BudgetReached
 from workbench.generation.engines.protocol import Engine, MakeEngine, Surroundings
 from workbench.generation.engines.registry import open_engine
+from workbench.generation.engines.server_words import plain_url
 from workbench.generation.feeding import Shard, feed
 from workbench.generation.pipelines import steps_of
 from workbench.generation.plan import Plan
@@ -186,7 +187,7 @@ def settings_of(plan: Plan, recipe: Recipe, options: Options, engines: Mapping[s
         "shard": f"{options.shard.number}/{options.shard.of}",
         "retry": options.retry,
         "caps": {name: getattr(options.budget, name) for name in ("max_requests", "max_tokens", "max_cost")},
-        "engines": {name: {"kind": each.kind, "url": each.url} for name, each in plan.engines.items()},
+        "engines": {name: {"kind": each.kind, "url": plain_url(each.url)} for name, each in plan.engines.items()},
         "simulated": sorted(name for name, engine in engines.items() if engine.simulated),
     }
 

@@ -166,7 +166,10 @@ def inline_engine(words: str, taken: Sequence[str] = ()) -> EngineSettings | Non
         return None
     kind, rest = found[1], found[2]
     url, _, model = rest.partition("#") if kind == "openai" else ("", "", rest)
-    stem = re.sub(r"[^\w.-]+", "-", (model or url).rpartition("://")[2].rstrip("/")).strip("-.")[-48:] or kind
+    bare = (model or url).partition("?")[0].rpartition("://")[2].rstrip("/")
+    if not model:
+        bare = bare.rpartition("@")[2]  # a password is no part of a name
+    stem = re.sub(r"[^\w.-]+", "-", bare).strip("-.")[-48:] or kind
     name = stem if _NAME.fullmatch(stem) and stem != ANNOTATIONS else kind
     number, free = 1, name
     while free in taken:

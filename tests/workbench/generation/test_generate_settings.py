@@ -102,6 +102,12 @@ def test_an_engine_can_be_said_in_one_word(words: str, kind: str, url: str, mode
     assert (found.kind, found.url, found.model, found.name) == (kind, url, model, name)
 
 
+def test_a_password_is_no_part_of_an_engines_name() -> None:
+    found = inline_engine("openai:http://user:secret@host:8000/v1?key=secret")
+    assert found is not None
+    assert found.name == "host-8000-v1"
+
+
 def test_a_name_is_no_engine_in_one_word_and_taken_names_are_not_given_again() -> None:
     assert inline_engine("llava") is None
     again = inline_engine("scripted:demo", ("demo", "demo-2"))

@@ -195,6 +195,7 @@ async def test_questions_about_one_picture_are_decided_in_one_call(server: Serve
     assert blank.p != said[0].p
     assert {answer.label_mass for answer in said} == {0.9 if shape == "images" else None}
     assert sum(answer.prompt_tokens or 0 for answer in said) == 150
+    assert sum(answer.tries for answer in said) == 1
 
 
 async def test_a_picture_is_never_sent_where_it_may_not_be_looked_at(server: Served, tmp_path: Path) -> None:
@@ -246,6 +247,20 @@ async def test_the_key_is_nowhere_in_failures_and_answers(server: Served, monkey
         assert KEY not in repr(made._exchange)
     assert refused.detail == "400: you sent [key] and [key]"
     assert echoed.text == "[key] with no hat"
+
+
+async def test_a_word_that_stands_for_a_key_stays_in_captions(server: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JUDGE_KEY", "none")
+    async with engine(server, key_env="JUDGE_KEY") as made:
+        (told,) = await answers(made, [text("Add the absence of the hat to the caption 'none of the people'.")])
+    assert told.text == "none of the people with no hat"
+
+
+async def test_what_may_be_the_key_itself_is_not_shown(server: Served) -> None:
+    for wrong in ("sk-proj-0123456789", "hf_abcdefghijklmn"):
+        with pytest.raises(UsageError) as odd:
+            await answers_of(server, key_env=wrong)
+        assert wrong not in odd.value.message + odd.value.hint
 
 
 async def test_a_wrong_key_is_told_before_anything_is_asked(server: Served, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from workbench.generation.engines.limiter import Limiter
 from workbench.generation.engines.no_entry import no_entry, unreachable
 from workbench.generation.engines.protocol import EngineSettings, Stored
 from workbench.generation.engines.retrying import Meaning, Patience, meaning
-from workbench.generation.engines.server_words import masked, plain, server_words
+from workbench.generation.engines.server_words import SECRET, masked, plain, server_words
 from workbench.generation.engines.window import Signal
 
 _POORER_AFTER: Final = 2
@@ -36,8 +36,6 @@ class _Held:
     """Its own trouble was told to the window once."""
     milliseconds: float = 0.0
     cost: float | None = None
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,15 +180,16 @@ class Conversation:
             held.cost = (held.cost or 0.0) + cost
 
     def _finished(self, answers: list[Answer], held: _Held) -> list[Answer]:
-        """The answers with what it took to get them; what several cost together is shared out evenly."""
+        """The answers with what it took to get them; what several cost together is shared out evenly, and the requests
+        count for the first."""
         key = self._exchange.key
         return [
             replace(
                 answer,
-                text=masked(answer.text, key),
+                text=masked(answer.text, key, least=SECRET),  # a caption may hold the word "none"
                 latency_ms=round(held.milliseconds, 1),
-                tries=held.sent,
+                tries=0 if place else held.sent,
                 cost=None if held.cost is None else held.cost / len(answers),
             )
-            for answer in answers
+            for place, answer in enumerate(answers)
         ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
@@ -28,6 +29,7 @@ from workbench.generation.picture_bytes import Pictures, Shown
 
 _METHODS: Final = ("auto", Method.LOGPROBS, Method.DECISION, Method.SAMPLES, Method.BARE)
 _CONNECT_TRIES: Final = 3
+_VARIABLE: Final = re.compile(r"[A-Z_][A-Z0-9_]*")
 
 
 async def make(
@@ -72,9 +74,12 @@ def api_key(settings: EngineSettings) -> str:
         return ""
     key = os.environ.get(settings.key_env, "").strip()
     if not key:
+        known = _VARIABLE.fullmatch(settings.key_env)  # anything else may be the key itself, and is not shown
         raise UsageError(
-            f"[engines.{settings.name}] the environment variable {settings.key_env} is not set",
-            hint=f"put the API key into it: export {settings.key_env}=...",
+            f"[engines.{settings.name}] the environment variable {settings.key_env if known else 'in key_env'} is not"
+            " set",
+            hint=f"put the API key into it: export {settings.key_env if known else 'MY_API_KEY'}=..."
+            + ("" if known else ", and its name, as in MY_API_KEY, into key_env"),
         )
     if not key.isascii() or not key.isprintable():
         raise UsageError(f"what stands in {settings.key_env} is no API key: it has characters that no key has")

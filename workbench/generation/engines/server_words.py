@@ -13,6 +13,8 @@ _LONGEST: Final = 200
 _READ: Final = 20_000
 """Characters of a body that are looked at."""
 _MASK: Final = "[key]"
+SECRET: Final = 8
+"""Letters from which on a key is a secret; servers that want none are given "none", "EMPTY", "token"."""
 
 
 def server_words(body: bytes, key: str) -> str:
@@ -30,9 +32,9 @@ def plain(text: str, key: str) -> str:
     return display_text(masked(clean(masked(text, key)), key), limit=_LONGEST)
 
 
-def masked(text: str, key: str) -> str:
-    """`text` without the key."""
-    return text.replace(key, _MASK) if key and key in text else text
+def masked(text: str, key: str, *, least: int = 1) -> str:
+    """`text` without the key, if that has at least so many letters."""
+    return text.replace(key, _MASK) if len(key) >= least and key in text else text
 
 
 def plain_url(url: str) -> str:
