@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from curation_db import generation_memory as memory
+from curation_db.generation_words import Method
 from curation_db.text import clean
 from workbench.generation.asks import Answer, Ask, Failure
 from workbench.generation.engines.protocol import Engine
@@ -15,6 +16,7 @@ from workbench.generation.tally import Tally
 from workbench.generation.units import Request
 
 _TEXT_LIMIT = 20_000
+_ERROR_LIMIT = 100
 
 
 class Asker:
@@ -58,6 +60,11 @@ class Asker:
             if ours:
                 await self._settle(ours, futures)
             return tuple([await asyncio.shield(futures[key]) for key in keys])
+        except Exception as error:
+            for key in ours:
+                if not futures[key].done():  # who waits for our questions is not called off, it hears why
+                    futures[key].set_exception(error)
+            raise
         finally:
             for key in ours:
                 self._answered(key)
@@ -89,9 +96,6 @@ class Asker:
         done = await asyncio.gather(*groups, return_exceptions=True)
         errors = [each for each in done if isinstance(each, BaseException)]
         if errors:
-            for key in ours:
-                if not futures[key].done():
-                    futures[key].set_exception(errors[0])
             raise errors[0]
 
     async def _ask(
@@ -126,8 +130,21 @@ class Asker:
 
 
 def normalised(answer: Answer) -> Answer:
-    """The answer as the memory will give it back: a pipeline must not see anything else the first time."""
-    return replace(answer, text=clean(answer.text[:_TEXT_LIMIT]), detail=clean(answer.detail))
+    """The answer as the memory will give it back: a pipeline must not see anything else the first time.
+
+    Engines that others wrote may say what is no probability, or numbers that SQLite does not know.
+    """
+    p, mass = _chance(answer.p), _chance(answer.label_mass)
+    text = clean(answer.text[:_TEXT_LIMIT])[:_TEXT_LIMIT]  # cleaning may make letters of one
+    return replace(
+        answer, text=text, p=p, label_mass=mass, method=answer.method and Method(answer.method),
+        error=clean(answer.error)[:_ERROR_LIMIT], detail=clean(answer.detail),
+    )  # fmt: skip
+
+
+def _chance(told: float | None) -> float | None:
+    """A probability; None: it is none."""
+    return None if told is None or not 0.0 <= told <= 1.0 else float(told)
 
 
 def question_of(ask: Ask, key: bytes, engine_name: str, engine: Engine) -> memory.Question:

@@ -29,6 +29,7 @@ CANDIDATE: Final = "candidate"
 """Items candidate/ID are judged and nothing else."""
 _GRACE_S: Final = 20.0
 """How long a run that is stopped waits for what is in flight."""
+_BUG: Final = "failed:bug"
 StepsFor = Callable[[Unit], Steps]
 
 
@@ -153,12 +154,17 @@ class Runner:
         try:
             requests = next(steps)
             while True:
+                self._check_open()  # an engine need not know that the run is ending
                 requests = steps.send(await self.asker.answers(requests) if requests else ())
         except StopIteration as end:
             outcomes: tuple[Outcome, ...] = end.value
             return outcomes
         finally:
             steps.close()
+
+    def _check_open(self) -> None:
+        if self._error is not None:
+            raise BudgetReached("the run is ending")
 
     async def _keep(self, unit: Unit, outcomes: tuple[Outcome, ...]) -> None:
         finished = [self._finished(unit, outcome) for outcome in outcomes]
@@ -169,6 +175,10 @@ class Runner:
         except RecordError as error:
             self._end(error)
             return
+        except Exception as error:
+            if any(outcome.reason == _BUG for outcome in outcomes):  # not even that can be stored
+                self._end(error)
+            raise
         self._tally.finished(outcomes)
 
     def _finished(self, unit: Unit, outcome: Outcome) -> work.Finished:
@@ -188,7 +198,7 @@ class Runner:
 def _broken(unit: Unit, error: BaseException) -> tuple[Outcome, ...]:
     detail = f"{type(error).__name__}: {error}"
     return tuple(
-        Outcome(item=item, status=ItemStatus.FAILED, reason="failed:bug", detail=detail) for item in sorted(unit.wanted)
+        Outcome(item=item, status=ItemStatus.FAILED, reason=_BUG, detail=detail) for item in sorted(unit.wanted)
     )
 
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 from support.record import Record
 
 from curation_db.candidates import Intake
@@ -334,3 +334,49 @@ async def test_a_unit_knows_its_siblings_and_the_annotated_objects(record: Recor
     assert found[5].objects == {"horse": 2}
     assert found[5].categories == {"horse", "cat"}
     assert len(found[5].wanted) == 2
+
+
+async def test_an_engine_that_knows_no_budget_is_asked_nothing_more_after_a_stop(record: Record) -> None:
+    pen, runners = Watched("pen-1"), list[Runner]()
+
+    def says(ask: Ask) -> Answer:
+        runners[0].stop()
+        return Answer(text="hat", p=0.1)
+
+    pen.says, eye = says, Watched("eye-1")
+    with pytest.raises(Stopped):
+        await run(record, pen, eye, during=runners.append)
+    assert not eye.asked
+    assert count(record, "SELECT count(*) FROM generation_answer") == pen.asked.total()
+
+
+@pytest.mark.parametrize("p", [float("nan"), float("inf"), -0.5, 7])
+async def test_what_is_no_probability_is_unclear_the_first_time_as_ever_after(record: Record, p: float) -> None:
+    seen: list[Answer] = []
+
+    def how(unit: Unit) -> Steps:
+        (told,) = yield (Request("eye", question(Stage.PRESENCE, unit.picture.key)),)
+        seen.append(told)
+        return (Outcome(item=unit.captions[0].item, status=ItemStatus.DROPPED, reason="unclear"),)
+
+    long = Answer(text="\u0958" * 20_000, p=p, label_mass=p)
+    for _ in range(2):
+        await run(record, Watched("pen-1"), Watched("eye-1", lambda ask: long), how=how, limit=1)
+        with record.store.write() as connection:
+            connection.execute(text("DELETE FROM generation_item"))
+    assert seen[0].text == seen[1].text
+    assert {(told.p, told.label_mass) for told in seen} == {(None, None)}
+
+
+async def test_who_waits_for_anothers_question_hears_why_it_failed(record: Record) -> None:
+    def how(unit: Unit) -> Steps:
+        (told,) = yield (Request("eye", question(Stage.PRIOR, "is there a hat?")),)
+        return (Outcome(item=unit.captions[0].item, status=ItemStatus.DROPPED, reason=told.text),)
+
+    def broken(connection: Connection, keys: Sequence[bytes]) -> dict[bytes, object]:
+        raise LookupError("no memory")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("workbench.generation.asker.memory.recall", broken)
+        tally = await run(record, Watched("pen-1"), Watched("eye-1"), how=how)
+    assert tally.reasons == {"failed:bug": 30}, "none is lost"
