@@ -102,7 +102,7 @@ class Failure:
     """An item of which nothing came."""
 
     item: str
-    """caption/ID or question/ID."""
+    """caption/ID, question/ID, or candidate/ID where one was only judged."""
     status: str
     reason: str
     detail: str
@@ -110,7 +110,7 @@ class Failure:
     """source/key."""
     file_name: str
     text: str
-    """Of the caption, or of the question; its first 2,000 characters."""
+    """Of the caption, the question or the candidate; its first 2,000 characters."""
     attempts: int
     created_at: str
 
@@ -205,6 +205,8 @@ def failures(
         SELECT i.item, i.status, i.reason, i.detail, i.attempts, i.created_at, p.key, p.file_name, s.name AS source,
                CASE WHEN i.item LIKE 'caption/%'
                     THEN (SELECT substr(text, 1, :most) FROM caption WHERE id = CAST(substr(i.item, 9) AS INTEGER))
+                    WHEN i.item LIKE 'candidate/%'
+                    THEN (SELECT substr(text, 1, :most) FROM candidate WHERE id = CAST(substr(i.item, 11) AS INTEGER))
                     ELSE (SELECT substr(text, 1, :most) FROM visual_question
                           WHERE id = CAST(substr(i.item, 10) AS INTEGER))
                END AS text

@@ -119,6 +119,12 @@ class Scope:
         return found
 
 
+def has_any(connection: Connection, kind: str) -> bool:
+    """Whether there is an item of this kind at all, done or not."""
+    table = {"caption": "caption", "question": "visual_question"}[kind]
+    return bool(connection.execute(text(f"SELECT EXISTS (SELECT 1 FROM {table})")).scalar_one())
+
+
 def materials(connection: Connection, image_ids: Sequence[int], known: Categories) -> list[Material]:
     """These pictures with all that is known of them; what is learned of sources is kept in `known`."""
     if not image_ids:

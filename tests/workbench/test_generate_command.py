@@ -16,7 +16,11 @@ from curation_db.review import Reviewer
 from curation_db.store import open_store
 from workbench.cli import app
 from workbench.errors import ExitCode, NegwbError
+from workbench.generation.plan import make_plan
+from workbench.generation.session import Options, generate
 from workbench.paths import Workspace
+from workbench.pictures import PictureFolders
+from workbench.settings import read_settings
 from workbench.workspace import create_workspace
 
 CAPTIONS = ("a man riding a horse", "a dog on a sofa", "two cups on a table", "a bus in a street")
@@ -199,6 +203,8 @@ def test_prompts_are_listed_and_one_can_be_taken_as_a_start(workspace: Workspace
         (["probe", "eye"], "no server"),
         (["probe", "nowhere"], "neither an address"),
         (["judge", "--judge", "annotations:acceptable"], "cannot answer"),
+        (["failures", "--run", "9"], "no run 9"),
+        (["--proposer", "openai:http://127.0.0.1:9/v1#m", "--max-cost", "1"], "no prices"),
     ],
 )
 def test_what_cannot_be_meant_is_said_in_one_line(workspace: Workspace, words: list[str], says: str) -> None:
@@ -214,6 +220,49 @@ def test_without_an_engine_it_says_how_to_name_one(tmp_path: Path) -> None:
     refused = error(negwb(bare, "generate"))
     assert refused.message == "no engine proposes"
     assert "[engines.NAME]" in refused.hint
+
+
+def test_what_never_came_in_is_not_called_done(workspace: Workspace, tmp_path: Path) -> None:
+    assert error(negwb(workspace, "generate", "--pipeline", "P2")).message.startswith("there are no questions")
+    bare = create_workspace(tmp_path / "bare")
+    with bare.settings.open("a") as file:
+        file.write(ENGINES)
+    for words in ([], ["--dry-run"]):
+        nothing = error(negwb(bare, "generate", *words))
+        assert nothing.exit_code == ExitCode.NOTHING_TO_DO
+        assert (nothing.message, nothing.hint) == (
+            "there are no captions to generate from", "import some first: negwb import FILE"
+        )  # fmt: skip
+
+
+def test_a_run_goes_on_and_says_that_it_lives_where_nobody_listens(workspace: Workspace) -> None:
+    def gone(told: object) -> None:
+        raise BrokenPipeError
+
+    settings = read_settings(workspace.settings)
+    plan, folders = make_plan(settings.generate), PictureFolders(workspace.root, {})
+    with open_store(workspace.database) as store:
+        ended = generate(workspace, store, plan, Options(), folders, tell=gone, say=gone)
+    assert (ended.error, ended.progress.items_done) == (None, 4)
+    assert rows(workspace, "SELECT state FROM generation_run") == [("done",)]
+
+
+def test_annotations_alone_can_judge(workspace: Workspace) -> None:
+    told(workspace)
+    with sqlite3.connect(workspace.database) as connection:
+        connection.execute("DELETE FROM verdict")
+    connection.close()
+    assert told(workspace, "judge", "--judge", "annotations")["judged"] == 4
+
+
+def test_a_candidate_that_cannot_be_judged_is_listed_with_its_text(workspace: Workspace) -> None:
+    told(workspace)
+    with model_server(faults={"400": 1.0}) as server:
+        negwb(workspace, "generate", "judge", "--judge", f"openai:{server.url}")
+    lines = [json.loads(line) for line in negwb(workspace, "generate", "failures", "--json").stdout.splitlines()]
+    texts = {text for (text,) in rows(workspace, "SELECT text FROM candidate")}
+    assert {line["text"] for line in lines} == texts
+    assert {line["reason"] for line in lines} <= {"failed:refused", "failed:picture-missing"}
 
 
 def test_questions_that_people_answered_with_no_become_candidates(workspace: Workspace) -> None:

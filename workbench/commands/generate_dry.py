@@ -7,13 +7,12 @@ import json
 import typer
 
 from curation_db.store import Store
-from curation_db.text import display_text
+from curation_db.text import counted, display_text
 from workbench.commands.progress import step_bars
 from workbench.commands.tables import Listing, show
-from workbench.errors import NothingToDo
 from workbench.generation.plan import Plan
 from workbench.generation.rehearsal import Rehearsal, rehearse
-from workbench.generation.session import Options
+from workbench.generation.session import Options, nothing_left
 from workbench.generation.units import Request
 from workbench.pictures import PictureFolders
 
@@ -27,7 +26,7 @@ def dry_run(store: Store, plan: Plan, options: Options, folders: PictureFolders,
     with step_bars() as tell:
         told = rehearse(store, plan, options, folders, progress=tell)
     if not told.sampled:
-        raise NothingToDo("nothing is left to generate from", hint="import captions first: negwb import FILE")
+        raise nothing_left(store, plan.pipeline)
     if as_json:
         typer.echo(json.dumps(told.to_dict()))
         return
@@ -35,8 +34,8 @@ def dry_run(store: Store, plan: Plan, options: Options, folders: PictureFolders,
         typer.echo(_request(request))
     show([_estimate(told)])
     typer.echo(
-        f"negwb: an estimate for {told.items:,} items, from {told.sampled:,} with made-up answers; tokens are CLIP's,"
-        f" which are near those of most models. Nothing was asked.",
+        f"negwb: an estimate for {counted(told.items, 'item')}, from {told.sampled:,} with made-up answers; tokens are"
+        " CLIP's, which are near those of most models. Nothing was asked.",
         err=True,
     )
 

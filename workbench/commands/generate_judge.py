@@ -10,6 +10,7 @@ from typing import Any
 import typer
 
 from curation_db.store import Store, open_store
+from curation_db.text import counted
 from workbench.commands.generate_run import run_plan, say, told_of
 from workbench.errors import NothingToDo
 from workbench.generation.budget import Budget
@@ -61,7 +62,7 @@ def judge_candidates(
         raise done[-1].error
     if not judged:
         raise NothingToDo("every candidate has the verdicts of these judges")
-    say(f"{judged:,} candidates judged; {sum(each.progress.requests for each in done):,} requests")
+    say(f"{counted(judged, 'candidate')} judged; {counted(sum(each.progress.requests for each in done), 'request')}")
 
 
 def _judge(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from workbench.commands.pairs import pairs
-from workbench.errors import NothingToDo
+from workbench.errors import NothingToDo, UsageError
 
 if TYPE_CHECKING:
     from curation_db.generation_runs import GenerationRunRow
@@ -170,7 +170,7 @@ def failures(
     from dataclasses import asdict  # noqa: PLC0415
 
     from curation_db.generation_runs import failures as failed  # noqa: PLC0415
-    from curation_db.generation_runs import list_runs  # noqa: PLC0415
+    from curation_db.generation_runs import get_run, list_runs  # noqa: PLC0415
     from curation_db.store import open_to_read  # noqa: PLC0415
     from workbench.commands.tables import Listing, show  # noqa: PLC0415
     from workbench.paths import find_workspace  # noqa: PLC0415
@@ -181,6 +181,8 @@ def failures(
             if newest is None:
                 raise NothingToDo("nothing was generated yet", hint="see: negwb generate --help")
             run = newest.id
+        elif get_run(connection, run) is None:
+            raise UsageError(f"there is no run {run}", hint="see: negwb generate runs")
         listed = failed(connection, run_id=run, limit=limit)
     if as_json:
         for each in listed:

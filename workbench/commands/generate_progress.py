@@ -10,7 +10,7 @@ from typing import Final
 
 from curation_db.generation_progress import Progress
 from curation_db.generation_words import GenerationState
-from curation_db.text import display_text
+from curation_db.text import counted, display_text
 from workbench.generation.session import Ended
 
 _EVERY_S: Final = 10.0
@@ -92,9 +92,10 @@ def ended_lines(ended: Ended) -> list[str]:
     told = ended.progress
     if not (told.items_done or told.requests or ended.parked):
         return []
-    kept = f"{told.kept:,} candidates of {told.items_done:,} items"
+    kept = f"{counted(told.kept, 'candidate')} of {counted(told.items_done, 'item')}"
     lost = [f"{number:,} {word}" for number, word in ((told.dropped, "dropped"), (told.failed, "failed")) if number]
-    lines = [", ".join([kept, *lost]) + f"; {told.requests:,} requests, {told.remembered:,} answers remembered"]
+    asked = f"{counted(told.requests, 'request')}, {counted(told.remembered, 'answer')} remembered"
+    lines = [f"{', '.join([kept, *lost])}; {asked}"]
     if told.cost:
         lines[0] += f", cost {told.cost:,.4g}"
     if told.reasons:
@@ -103,7 +104,7 @@ def ended_lines(ended: Ended) -> list[str]:
     if told.failed:
         lines.append("see them: negwb generate failures; try them again: the same command with --retry")
     if ended.parked:
-        lines.append(f"{ended.parked:,} pictures wait for answers")
+        lines.append(f"{counted(ended.parked, 'picture')} waiting for answers")
     if ended.state is GenerationState.DONE and told.kept:
         lines.append("next: negwb curate")
     return lines

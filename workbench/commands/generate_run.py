@@ -11,7 +11,6 @@ from typing import Any
 import typer
 
 from curation_db.candidates import Intake
-from curation_db.generation_words import GenerationState
 from curation_db.store import Store, open_store
 from workbench.commands.generate_progress import ended_lines, progress_bar
 from workbench.errors import NegwbError, NothingToDo, UsageError
@@ -21,7 +20,7 @@ from workbench.generation.engines.registry import open_engine
 from workbench.generation.feeding import Shard
 from workbench.generation.plan import Plan, make_plan
 from workbench.generation.recipe import Pipeline
-from workbench.generation.session import Ended, MakeTask, Options, generate
+from workbench.generation.session import Ended, MakeTask, Options, generate, nothing_left
 from workbench.paths import Workspace, find_workspace
 from workbench.pictures import PictureFolders
 from workbench.settings import Settings, read_settings
@@ -66,7 +65,9 @@ def run_with(
             _emit(workspace, store, made, chosen, folders, emit, quiet=quiet, as_json=as_json)
             return
         ended = run_plan(workspace, store, made, chosen, folders, quiet=quiet)
-    _tell(ended, as_json=as_json)
+        _tell(ended, as_json=as_json)
+        if not ended.progress.items_done:
+            raise nothing_left(store, made.pipeline)
 
 
 def plan_of(settings: Settings, asked: Mapping[str, Any], words: Mapping[str, Any]) -> Plan:
@@ -133,11 +134,6 @@ def _tell(ended: Ended, *, as_json: bool) -> None:
         say(line)
     if ended.error is not None:
         raise ended.error
-    if not ended.progress.items_done and ended.state is GenerationState.DONE:
-        raise NothingToDo(
-            "nothing is left to generate from",
-            hint="all items went through under these settings; others do them anew, --retry those that failed",
-        )
 
 
 def told_of(ended: Ended) -> dict[str, Any]:

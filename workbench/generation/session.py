@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection
 
@@ -18,9 +18,10 @@ from curation_db.candidates import Intake
 from curation_db.errors import RecordError
 from curation_db.generation_progress import Progress
 from curation_db.generation_words import GenerationState
-from curation_db.generation_work import Scope
+from curation_db.generation_work import Scope, has_any
 from curation_db.store import Store
-from workbench.errors import NegwbError, UsageError
+from curation_db.text import counted
+from workbench.errors import NegwbError, NothingToDo, UsageError
 from workbench.generation.budget import Budget, BudgetReached
 from workbench.generation.engines.protocol import Engine, MakeEngine, Surroundings
 from workbench.generation.engines.registry import open_engine
@@ -37,6 +38,8 @@ from workbench.paths import Workspace
 from workbench.pictures import PictureFolders
 
 _BEAT_S: Final = 1.0
+_KINDS: Final = {Pipeline.P1: "caption", Pipeline.P2: "question"}
+T = TypeVar("T")
 Tell = Callable[[Progress], None]
 
 
@@ -101,9 +104,21 @@ def generate(
     Raises:
         NegwbError: an engine cannot be opened, or another process does the same; nothing was asked.
     """
+    check_prices(plan, options.budget)
+    tell, say = _unharmed(tell), _unharmed(say)
     if task is None:
         task = partial(_items, plan, options, folders)
     return asyncio.run(_generate(workspace, store, plan, options, tell, say, make, task))
+
+
+def _unharmed(tell: Callable[[T], None]) -> Callable[[T], None]:
+    """A run goes on, and says that it lives, where nobody listens any more: a pipe that was closed."""
+
+    def told(what: T) -> None:
+        with suppress(OSError, ValueError):
+            tell(what)
+
+    return told
 
 
 async def _generate(
@@ -128,7 +143,7 @@ async def _generate(
                 recorder, recipe, task.steps, engines,
                 tally=tally, budget=options.budget, intake=options.intake, run_id=run_id, say=say,
             )  # fmt: skip
-            ended = await _watched(runner, task.units, recorder, tally, run_id, recipe, tell)
+            ended = await _watched(runner, task.units, recorder, tally, run_id, recipe, tell, say)
         finally:
             await asyncio.to_thread(recorder.close)
     if ended.progress.kept:
@@ -165,8 +180,29 @@ async def opened(
 
 def scope_of(plan: Plan, recipe: Recipe, options: Options) -> Scope:
     """Which items the run works on."""
-    kind = "caption" if plan.pipeline is Pipeline.P1 else "question"
-    return Scope(recipe=recipe.hash, kind=kind, sources=options.sources, retry=options.retry)
+    return Scope(recipe=recipe.hash, kind=_KINDS[plan.pipeline], sources=options.sources, retry=options.retry)
+
+
+def nothing_left(store: Store, pipeline: Pipeline) -> NothingToDo:
+    """Why there is nothing to generate from: nothing ever came in, or all of it is done."""
+    with store.read() as connection:
+        if not has_any(connection, _KINDS[pipeline]):
+            what = "captions" if pipeline is Pipeline.P1 else "questions that people answered with no"
+            return NothingToDo(f"there are no {what} to generate from", hint="import some first: negwb import FILE")
+    return NothingToDo(
+        "nothing is left to generate from",
+        hint="all items went through under these settings; others do them anew, --retry those that failed",
+    )
+
+
+def check_prices(plan: Plan, budget: Budget) -> None:
+    """Raise UsageError where a cap on money could never be reached."""
+    for name, each in plan.engines.items():
+        if budget.max_cost is not None and each.kind == "openai" and each.price_in is None and each.price_out is None:
+            raise UsageError(
+                f"[engines.{name}] has no prices: --max-cost would never be reached",
+                hint="price_in and price_out, per million tokens (0 where it costs nothing); or --max-requests",
+            )
 
 
 def _total(connection: Connection, scope: Scope, options: Options) -> int:
@@ -223,6 +259,7 @@ async def _watched(
     run_id: int,
     recipe: Recipe,
     tell: Tell,
+    say: Callable[[str], None],
 ) -> Ended:
     """The run with its beats, ending as it ends."""
 
@@ -242,7 +279,7 @@ async def _watched(
     beating = asyncio.create_task(beats())
     error: BaseException | None = None
     try:
-        with _hearing(runner):
+        with _hearing(runner, say):
             await runner.run(units)
     except (NegwbError, RecordError) as ended:
         error = ended
@@ -270,7 +307,7 @@ async def _end(recorder: Recorder, run_id: int, state: GenerationState, progress
 
 
 @contextmanager
-def _hearing(runner: Runner) -> Iterator[None]:
+def _hearing(runner: Runner, say: Callable[[str], None]) -> Iterator[None]:
     """Ctrl-C (and SIGTERM, SIGHUP) asks the run to end; again, it ends at once."""
     loop, asked = asyncio.get_running_loop(), 0
 
@@ -279,6 +316,8 @@ def _hearing(runner: Runner) -> Iterator[None]:
         asked += 1
         if asked == 1:
             runner.stop("stopped")
+            if waiting := runner.asker.outstanding:
+                say(f"stopping when {counted(waiting, 'answer')} came in; Ctrl-C again ends at once and loses them")
         else:
             runner.cut()
 
