@@ -64,8 +64,8 @@ def run(*, quick: bool) -> dict[str, Any]:
         "queueing_ratio": round(waiting.per_s / ceiling, 3),
         "server_cpu_ms_per_request": round(refusing.server_cpu_ms, 3),
         "notes": [
-            "ours: all of negwb generate, P1 with pictures, every answer and candidate in a record; from the start to the"
-            " end of the run, finding the ceiling included; steady_ratio: the second half",
+            "ours: all of negwb generate, P1 with pictures, every answer and candidate in a record; from the start to "
+            "the end of the run, finding the ceiling included; steady_ratio: the second half",
             "engine: a yes or no by log-probabilities, about no picture; the answer is handed over and not stored",
             f"ceiling_per_s: all that a server can answer which takes {CEILING} at a time for {LATENCY_MS:.0f} ms each",
             "queueing: the same server, but what is beyond the ceiling waits there instead of being refused",
