@@ -11,7 +11,8 @@ from typing import Any
 import typer
 
 from curation_db.candidates import Intake
-from curation_db.store import Store, open_store
+from curation_db.store import Store, open_store, open_to_read
+from curation_db.text import counted
 from workbench.commands.generate_progress import ended_lines, progress_bar
 from workbench.errors import NegwbError, NothingToDo, UsageError
 from workbench.generation.budget import Budget
@@ -49,7 +50,7 @@ def run_with(
     workspace = find_workspace(named)
     settings = read_settings(workspace.settings)
     folders = PictureFolders(workspace.root, settings.pictures)
-    with open_store(workspace.database) as store:
+    with (open_to_read if dry_run else open_store)(workspace.database) as store:
         if ingest:
             _ingest(store, ingest, settings.generate.engines, as_json=as_json)
             return
@@ -161,7 +162,7 @@ def _emit(
 ) -> None:
     from workbench.generation.farm import Emission  # noqa: PLC0415
 
-    with Emission(path, store) as emission:
+    with Emission(path, store, again=options.retry) as emission:
         ended = run_plan(workspace, store, plan, options, folders, quiet=quiet, make=emission.open)
         written = emission.finish(ended.run_id)
     if as_json:
@@ -171,10 +172,14 @@ def _emit(
     if ended.error is not None:
         raise ended.error
     if emission.out_already:
-        say(f"{emission.out_already:,} requests are in an earlier file and were not answered yet")
+        out = counted(emission.out_already, "request")
+        say(f"{out} in an earlier file, and not answered yet; is the file lost? --retry writes them again")
+    if not written and emission.out_already:
+        raise NothingToDo("no further request is open until the answers are in", hint=f"{path} was not written")
     if not written:
         raise NothingToDo("no request is open: everything asked for is answered", hint=f"{path} was not written")
-    say(f"{written:,} requests in {path}; send them off, as in: vllm run-batch -i {path.name} -o told.jsonl --model M")
+    sending = f"vllm run-batch -i {path.name} -o told.jsonl --model M"
+    say(f"{counted(written, 'request')} in {path}; send them off, as in: {sending}")
     say("then: negwb generate --ingest-responses told.jsonl, and --emit-requests again for what follows from them")
 
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, TypeVar
 
 from curation_db import generation_memory as memory
 from curation_db.generation_words import AnswerStatus, Method, Stage
@@ -26,6 +27,7 @@ from workbench.generation.engines.server_words import plain_url
 from workbench.generation.picture_bytes import Pictures
 from workbench.generation.runner import Parked
 
+T = TypeVar("T")
 _LONGEST_LINE: Final = 8 << 20
 _BATCH: Final = 500
 _YES_NO: Final = frozenset({Stage.PRESENCE, Stage.PRIOR, Stage.ACCEPTABLE})
@@ -34,18 +36,18 @@ _YES_NO: Final = frozenset({Stage.PRESENCE, Stage.PRIOR, Stage.ACCEPTABLE})
 class Emission:
     """The file that requests go into; it appears when it is whole and the record knows what is in it."""
 
-    def __init__(self, path: Path, store: Store) -> None:
-        """Nothing is written yet.
+    def __init__(self, path: Path, store: Store, *, again: bool = False) -> None:
+        """Nothing is written yet. `again`: what is in an earlier file that never came back goes into this one too.
 
         Raises:
             UsageError: the file is there already.
         """
         if path.exists():
             raise UsageError(f"{path} exists", hint="name another file: it may be out at a farm")
-        self._path, self._store = path, store
+        self._path, self._store, self._again = path, store, again
         self._half = path.with_name(f".{path.name}.half")
         self._file: BinaryIO | None = None
-        self._questions: list[tuple[memory.Question, Method]] = []
+        self._questions: dict[bytes, tuple[memory.Question, Method]] = {}
         self.out_already = 0
         """Requests that are in an earlier file, whose answers have not come back."""
 
@@ -73,8 +75,14 @@ class Emission:
             )
         return _Emitting(settings, surroundings, self)
 
+    def has(self, key: bytes) -> bool:
+        """Whether the question is in this file: several pictures may ask the same of a blank one."""
+        return key in self._questions
+
     def is_out(self, key: bytes) -> bool:
         """Whether the question is in an earlier file."""
+        if self._again:
+            return False
         with self._store.read() as connection:
             return key in memory.pending(connection, [key])
 
@@ -82,7 +90,7 @@ class Emission:
         """Add a request."""
         assert self._file is not None
         self._file.write(line.encode() + b"\n")
-        self._questions.append((question, method))
+        self._questions[question.key] = question, method
 
     def finish(self, run_id: int) -> int:
         """Put the file in its place, where there is a request in it; how many there are."""
@@ -90,8 +98,9 @@ class Emission:
         self._file.flush()
         os.fsync(self._file.fileno())
         if self._questions:
-            with self._store.write() as connection:
-                memory.note_pending(connection, run_id, self._questions)
+            for some in _batches(self._questions.values()):
+                with self._store.write() as connection:
+                    memory.note_pending(connection, run_id, some)
             self._half.replace(self._path)
         return len(self._questions)
 
@@ -112,6 +121,9 @@ class _Emitting:
         waits = False
         for index, ask in enumerate(group):
             key = ask.key(self.model)
+            if self._emission.has(key):
+                waits = True
+                continue
             if self._emission.is_out(key):
                 self._emission.out_already += 1
                 waits = True
@@ -184,14 +196,9 @@ def _lines(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
             yield number, line
 
 
-def _batches(lines: Iterator[tuple[int, bytes]]) -> Iterator[list[tuple[int, bytes]]]:
-    batch: list[tuple[int, bytes]] = []
-    for each in lines:
-        batch.append(each)
-        if len(batch) >= _BATCH:
-            yield batch
-            batch = []
-    if batch:
+def _batches(told: Iterable[T]) -> Iterator[list[T]]:
+    left = iter(told)
+    while batch := list(islice(left, _BATCH)):
         yield batch
 
 

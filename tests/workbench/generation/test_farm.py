@@ -14,8 +14,16 @@ from PIL import Image
 from support.model_server import Served, model_server
 from typer.testing import CliRunner, Result
 
+from curation_db.generation_runs import start_run
+from curation_db.generation_words import Stage
+from curation_db.store import open_store
 from workbench.cli import app
 from workbench.errors import ExitCode, NegwbError
+from workbench.generation.asks import Answer, Ask, Message, Picture, Sampling, Want
+from workbench.generation.budget import Budget
+from workbench.generation.engines.protocol import EngineSettings, Surroundings
+from workbench.generation.farm import Emission
+from workbench.generation.runner import Parked
 from workbench.paths import Workspace
 from workbench.settings_edit import add_picture_folder
 from workbench.workspace import create_workspace
@@ -59,8 +67,8 @@ def negwb(workspace: Workspace, *args: object) -> Result:
     return CliRunner().invoke(app, ["-w", str(workspace.root), *map(str, args)])
 
 
-def emit(workspace: Workspace, path: Path) -> Result:
-    return negwb(workspace, "generate", "--emit-requests", path, "--quiet", "--json")
+def emit(workspace: Workspace, path: Path, *words: str) -> Result:
+    return negwb(workspace, "generate", "--emit-requests", path, "--quiet", "--json", *words)
 
 
 def rows(workspace: Workspace, sql: str) -> list[tuple[Any, ...]]:
@@ -121,6 +129,36 @@ def test_what_is_out_is_not_sent_twice(workspace: Workspace, tmp_path: Path) -> 
     assert isinstance(same.exception, NegwbError)
     assert "exists" in same.exception.message
     assert not list(tmp_path.glob(".*.half"))
+
+
+def test_what_is_in_a_file_that_was_lost_is_written_again_on_demand(workspace: Workspace, tmp_path: Path) -> None:
+    emit(workspace, tmp_path / "lost.jsonl")
+    assert emit(workspace, tmp_path / "new.jsonl", "--retry").exception is None
+    assert (tmp_path / "new.jsonl").read_bytes() == (tmp_path / "lost.jsonl").read_bytes()
+
+
+async def test_what_several_pictures_ask_of_a_blank_one_is_in_the_file_once(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    async def stored(index: int, answer: Answer) -> None:
+        raise AssertionError("nobody answers")
+
+    settings = EngineSettings(name="eye", kind="openai", url="http://10.255.255.1:9/v1", model="stub")
+    blank = Picture(key="blank", blank=True)
+    ask = Ask(
+        stage=Stage.PRIOR, want=Want.YES_NO, prompt="p@1", messages=(Message("user", "Is there a kite?"),),
+        sampling=Sampling(), picture=blank, subject="kite",
+    )  # fmt: skip
+    with open_store(workspace.database) as store, Emission(tmp_path / "ask.jsonl", store) as emission:
+        with store.write() as connection:
+            run = start_run(connection, recipe="r", settings={})
+        engine = await emission.open(settings, Surroundings(budget=Budget()))
+        for _ in range(2):
+            with pytest.raises(Parked):
+                await engine.answer([ask], stored)
+        await engine.close()
+        assert emission.finish(run) == 1
+    assert len((tmp_path / "ask.jsonl").read_text().splitlines()) == 1
 
 
 def test_bad_lines_are_told_and_the_others_go_in(workspace: Workspace, tmp_path: Path) -> None:
