@@ -6,11 +6,11 @@ item is tried again.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, text
+from sqlalchemy import Connection, Row, TextClause, bindparam, text
 
 from curation_db.generation_words import AnswerStatus, Method, Stage
 from curation_db.identity import utc_now
@@ -19,6 +19,8 @@ from curation_db.text import clean
 _TEXT_LIMIT = 20_000
 """Characters that are kept of what a model said."""
 _DETAIL_LIMIT = 500
+_KEYS = 5_000
+"""Looked up at a time: SQLite takes 32,766 values in a statement."""
 _COLUMNS = (
     "key", "run_id", "stage", "engine", "model", "prompt", "image_id", "subject", "seed", "status", "text", "p",
     "label_mass", "method", "prompt_tokens", "completion_tokens", "cost", "latency_ms", "error", "detail", "tries",
@@ -76,21 +78,24 @@ class Reply:
 
 def recall(connection: Connection, keys: Sequence[bytes]) -> dict[bytes, Reply]:
     """Of these questions, those that were answered."""
-    if not keys:
-        return {}
     return {
         bytes(row.key): Reply(
             text=row.text, p=row.p, label_mass=row.label_mass, method=Method(row.method) if row.method else None,
             prompt_tokens=row.prompt_tokens, completion_tokens=row.completion_tokens, latency_ms=row.latency_ms,
             tries=0,
         )
-        for row in connection.execute(_RECALL, {"keys": list(keys)})
+        for row in _found(connection, _RECALL, keys)
     }  # fmt: skip
 
 
 def pending(connection: Connection, keys: Sequence[bytes]) -> set[bytes]:
     """Of these questions, those that are in a file for a batch farm and not answered yet."""
-    return {bytes(row.key) for row in connection.execute(_PENDING, {"keys": list(keys)})} if keys else set()
+    return {bytes(row.key) for row in _found(connection, _PENDING, keys)}
+
+
+def _found(connection: Connection, statement: TextClause, keys: Sequence[bytes]) -> Iterator[Row[Any]]:
+    for start in range(0, len(keys), _KEYS):
+        yield from connection.execute(statement, {"keys": list(keys[start : start + _KEYS])})
 
 
 def remember(connection: Connection, run_id: int | None, told: Sequence[tuple[Question, Reply]]) -> None:

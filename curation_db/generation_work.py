@@ -5,6 +5,7 @@ An item is a caption (P1) or a question that people answered with no (P2), under
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -43,9 +44,10 @@ _QUESTIONS = text("""
 _OBJECTS = text("SELECT image_id, category, count AS n FROM image_object WHERE image_id IN :images").bindparams(
     bindparam("images", expanding=True)
 )
-_DONE = text(
-    "SELECT item FROM generation_item WHERE recipe = :recipe AND item IN :items AND status IN :done"
-).bindparams(bindparam("items", expanding=True), bindparam("done", expanding=True))
+_DONE = text("""
+    SELECT item FROM generation_item
+    WHERE recipe = :recipe AND item IN (SELECT value FROM json_each(:items)) AND status IN :done
+""").bindparams(bindparam("done", expanding=True))
 _FINISH = """
     INSERT INTO generation_item
         (recipe, item, run_id, image_id, status, reason, detail, candidate_id, attempts, created_at)
@@ -161,7 +163,7 @@ def _mark_waiting(connection: Connection, found: Collection[Material], scope: Sc
         for material in found
     }
     every = [item for listed in items.values() for item in listed]
-    values = {"recipe": scope.recipe, "items": every, "done": _RETRYING if scope.retry else _ALL}
+    values = {"recipe": scope.recipe, "items": json.dumps(every), "done": _RETRYING if scope.retry else _ALL}
     done = set(connection.execute(_DONE, values).scalars()) if every else set()
     for material in found:
         material.waiting = items[material.id] - done

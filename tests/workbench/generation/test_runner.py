@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, event, text
 from support.record import Record
 
 from curation_db.candidates import Intake
@@ -380,3 +381,29 @@ async def test_who_waits_for_anothers_question_hears_why_it_failed(record: Recor
         patch.setattr("workbench.generation.asker.memory.recall", broken)
         tally = await run(record, Watched("pen-1"), Watched("eye-1"), how=how)
     assert tally.reasons == {"failed:bug": 30}, "none is lost"
+
+
+async def test_a_picture_may_have_more_captions_than_sqlite_takes_values(record: Record) -> None:
+    def limited(connection: sqlite3.Connection, _record: object) -> None:
+        connection.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 6_000)
+
+    event.listen(record.store._engine, "connect", limited)
+    record.store._engine.dispose()
+    with record.store.write() as connection:
+        connection.execute(
+            text("""WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 6500)
+                    INSERT INTO caption(source_id, key, image_id, text, raw_sha256)
+                    SELECT 1, 'more' || i, 1, 'a woman riding horse ' || i, :hash FROM n"""),
+            {"hash": bytes(32)},
+        )
+
+    def how(unit: Unit) -> Steps:
+        yield tuple(Request("pen", question(Stage.PROPOSE, caption.text)) for caption in unit.captions)
+        return tuple(Outcome(item=item, status=ItemStatus.DROPPED, reason="unclear") for item in sorted(unit.wanted))
+
+    class Quick(Watched):
+        async def answer(self, group: Sequence[Ask], stored: Stored) -> None:
+            await asyncio.gather(*(stored(index, self.says(ask)) for index, ask in enumerate(group)))
+
+    tally = await run(record, Quick("pen-1"), Watched("eye-1"), how=how, shard=None, limit=6_501)
+    assert tally.done == 6_501
