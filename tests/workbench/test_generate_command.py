@@ -247,6 +247,17 @@ def test_a_run_goes_on_and_says_that_it_lives_where_nobody_listens(workspace: Wo
     assert rows(workspace, "SELECT state FROM generation_run") == [("done",)]
 
 
+def test_two_judges_whose_answers_cannot_be_told_apart_are_refused(workspace: Workspace) -> None:
+    with model_server() as one, model_server() as other:
+        with workspace.settings.open("a") as file:
+            for name, server in (("one", one), ("other", other)):
+                file.write(f'[engines.{name}]\nkind = "openai"\nurl = "{server.url}"\nmodel = "default"\n')
+        refused = error(negwb(workspace, "generate", "--judge", "one", "--judge", "other"))
+    assert refused.exit_code == ExitCode.USAGE
+    assert "one and other both run a model called default" in refused.message
+    assert rows(workspace, "SELECT count(*) FROM generation_answer") == [(0,)]
+
+
 def test_annotations_alone_can_judge(workspace: Workspace) -> None:
     told(workspace)
     with sqlite3.connect(workspace.database) as connection:

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import combinations
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection
@@ -20,7 +21,7 @@ from curation_db.generation_progress import Progress
 from curation_db.generation_words import GenerationState
 from curation_db.generation_work import Scope, has_any
 from curation_db.store import Store
-from curation_db.text import counted
+from curation_db.text import counted, display_text
 from workbench.errors import NegwbError, NothingToDo, UsageError
 from workbench.generation.budget import Budget, BudgetReached
 from workbench.generation.engines.protocol import Engine, MakeEngine, Surroundings
@@ -133,6 +134,7 @@ async def _generate(
 ) -> Ended:
     async with opened(workspace, store, plan, options.budget, say, make) as engines:
         recipe = plan.recipe(engines)
+        check_judges(recipe)
         recorder = Recorder(store)
         try:
             told = settings_of(plan, recipe, options, engines)
@@ -211,6 +213,18 @@ def _total(connection: Connection, scope: Scope, options: Options) -> int:
     if options.shard.of > 1:
         total = math.ceil(total / options.shard.of)
     return total if options.limit is None else min(total, options.limit)
+
+
+def check_judges(recipe: Recipe) -> None:
+    """Raise UsageError where two judges would be asked one thing by one model's name: answers are kept by that name, so
+    the second would be given what the first said."""
+    for one, other in combinations(recipe.judges, 2):
+        model = recipe.models.get(one.name)
+        if model is not None and model == recipe.models.get(other.name) and one.questions & other.questions:
+            raise UsageError(
+                f"the judges {one.name} and {other.name} both run a model called {display_text(model, limit=80)}",
+                hint="leave one out; or where they are two models, have a server name its own (--served-model-name)",
+            )
 
 
 def settings_of(plan: Plan, recipe: Recipe, options: Options, engines: Mapping[str, Engine]) -> dict[str, Any]:
