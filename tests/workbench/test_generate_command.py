@@ -258,6 +258,15 @@ def test_two_judges_whose_answers_cannot_be_told_apart_are_refused(workspace: Wo
     assert rows(workspace, "SELECT count(*) FROM generation_answer") == [(0,)]
 
 
+def test_nothing_is_paid_for_a_picture_that_is_missing(workspace: Workspace) -> None:
+    with model_server() as server:
+        said = f"openai:{server.url}"
+        run = told(workspace, "--proposer", said, "--judge", said)
+        assert (run["failed"], run["requests"], run["reasons"]) == (4, 0, {"failed:picture-missing": 4})
+        scripted = told(workspace, "--proposer", said)
+        assert scripted["requests"] > 0  # a script does not look
+
+
 def test_annotations_alone_can_judge(workspace: Workspace) -> None:
     told(workspace)
     with sqlite3.connect(workspace.database) as connection:

@@ -17,7 +17,7 @@ from workbench.generation.recipe import ANNOTATIONS, Prior, Recipe
 from workbench.generation.units import Request, Said, Unit
 
 BLANK: Final = Picture(key="blank", blank=True)
-_STAGES: Final = {Question.PRESENT: Stage.PRESENCE, Question.ACCEPTABLE: Stage.ACCEPTABLE}
+STAGES: Final = {Question.PRESENT: Stage.PRESENCE, Question.ACCEPTABLE: Stage.ACCEPTABLE}
 _STORED: Final = 2_000
 """Characters of an answer that are kept with a verdict."""
 
@@ -73,7 +73,7 @@ def judge_all(
 
 def _judges(recipe: Recipe, prompts: PromptSet, question: Question) -> list[str]:
     """Names of the models that are asked; none where the prompts have no such stage."""
-    if prompts.stage(_STAGES[question]) is None:
+    if prompts.stage(STAGES[question]) is None:
         return []
     return [judge.name for judge in recipe.judges if question in judge.questions and judge.name != ANNOTATIONS]
 
@@ -81,7 +81,7 @@ def _judges(recipe: Recipe, prompts: PromptSet, question: Question) -> list[str]
 def _request(
     unit: Unit, recipe: Recipe, prompts: PromptSet, question: Question, matter: Matter, judge: str, prior: bool
 ) -> Request:
-    stage = _STAGES[question]
+    stage = STAGES[question]
     said = prompts.stages[stage]
     # The likeliest words need no seed; without one the question is the same for all recipes, and is asked once.
     seed = seed_of(recipe.seed, unit.picture.key, stage, matter.subject) if said.sampling.temperature else None

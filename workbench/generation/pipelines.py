@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Final
+
 from workbench.errors import UsageError
+from workbench.generation.asking import in_order
+from workbench.generation.asks import Failure
 from workbench.generation.diversity import diversity
+from workbench.generation.finishing import failed
+from workbench.generation.judging import STAGES
 from workbench.generation.object_absence import object_absence
 from workbench.generation.prompt_sets import PromptSet
-from workbench.generation.recipe import Pipeline, Recipe
+from workbench.generation.recipe import ANNOTATIONS, Pipeline, Recipe
 from workbench.generation.units import Steps, Unit
+
+_LOOKING: Final = frozenset({"openai", "transformers", "clip"})
+"""Kinds of engines that cannot judge a picture without its file."""
 
 
 def check_prompts(pipeline: Pipeline, prompts: PromptSet) -> None:
@@ -28,3 +38,21 @@ def steps_of(unit: Unit, recipe: Recipe, prompts: PromptSet) -> Steps:
     if recipe.pipeline is Pipeline.P1:
         return object_absence(unit, recipe, prompts)
     return diversity(unit, recipe, prompts)
+
+
+def needs_picture(recipe: Recipe, prompts: PromptSet, kinds: Mapping[str, str]) -> bool:
+    """Whether one of the questions is put to none but judges that look: of an item whose picture is missing nothing can
+    come then, and nothing about it is worth paying for. `kinds`: of the engines, by name."""
+    for question, stage in STAGES.items():
+        said = prompts.stage(stage)
+        asked = [judge.name for judge in recipe.judges if question in judge.questions and judge.name != ANNOTATIONS]
+        if said is not None and said.picture and asked and all(kinds.get(name) in _LOOKING for name in asked):
+            return True
+    return False
+
+
+def unseen(unit: Unit) -> Steps:
+    """What becomes of a unit whose picture is missing, before anything is asked."""
+    yield from ()
+    told = {item: failed(item, Failure.PICTURE_MISSING, "the picture is missing") for item in unit.wanted}
+    return in_order(unit.wanted, told)

@@ -28,7 +28,7 @@ from workbench.generation.engines.protocol import Engine, MakeEngine, Surroundin
 from workbench.generation.engines.registry import open_engine
 from workbench.generation.engines.server_words import plain_url
 from workbench.generation.feeding import Shard, feed
-from workbench.generation.pipelines import steps_of
+from workbench.generation.pipelines import needs_picture, steps_of, unseen
 from workbench.generation.plan import Plan
 from workbench.generation.recipe import Pipeline, Recipe
 from workbench.generation.recorder import Recorder
@@ -158,7 +158,14 @@ async def _items(plan: Plan, options: Options, folders: PictureFolders, recorder
     scope = scope_of(plan, recipe, options)
     units = feed(recorder, scope, folders, shard=options.shard, limit=options.limit)
     total = await recorder.read(lambda connection: _total(connection, scope, options))
-    return Task(units, partial(steps_of, recipe=recipe, prompts=plan.prompts), total)
+    must_see = needs_picture(recipe, plan.prompts, {name: each.kind for name, each in plan.engines.items()})
+
+    def steps(unit: Unit) -> Steps:
+        if must_see and unit.picture.path is None:
+            return unseen(unit)
+        return steps_of(unit, recipe, plan.prompts)
+
+    return Task(units, steps, total)
 
 
 @asynccontextmanager

@@ -174,7 +174,7 @@ def test_bad_lines_are_told_and_the_others_go_in(workspace: Workspace, tmp_path:
     done = negwb(workspace, "generate", "--ingest-responses", say, "--json")
     assert isinstance(done.exception, NegwbError)
     assert done.exception.exit_code == ExitCode.UNEXPECTED
-    assert json.loads(done.stdout) == {"lines": 7, "stored": 4, "failed": 1, "known": 1, "refused": 2}
+    assert json.loads(done.stdout) == {"lines": 6, "stored": 3, "failed": 1, "known": 1, "refused": 2}
     assert "say.jsonl, line 2" in done.stderr
     assert "say.jsonl, line 3" in done.stderr
     assert rows(workspace, "SELECT error FROM generation_answer WHERE status = 'failed'") == [("refused",)]
