@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.asking import answers, picture, seen, text, yes_no
 from support.model_answers import chat
 from support.model_server import Behaviour, model_server
+from support.server_asks import answers, picture, seen, text, yes_no
 
 from curation_db.generation_words import Method
 from workbench.generation.asks import Ask, Want

@@ -381,7 +381,8 @@ def test_a_run_under_a_number_that_came_again_hides_no_process(house: House) -> 
     pid = generations._begin(workspace, ["--limit", "x"], "P1")
     generations._ours[pid][1].process.wait()
     with house.store.write() as connection:
-        connection.execute(text("UPDATE generation_run SET pid = :pid"), {"pid": pid})
+        earlier = {"pid": pid, "then": utc_text(time.time() - 60)}
+        connection.execute(text("UPDATE generation_run SET pid = :pid, started_at = :then"), earlier)
     with house.store.read() as connection:
         row = get_run(connection, run)
     assert row is not None
