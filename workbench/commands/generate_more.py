@@ -33,15 +33,30 @@ Examples:
 \b
 Edited captions have no verdicts of their own, and imported ones none at all: this is for them.
 """
+_PROMPTS = """\b
+Examples:
+  negwb generate prompts
+  negwb generate prompts negwb-p1-1 > mine.toml     then: negwb generate --prompts mine.toml
+"""
+_RUNS = """\b
+Examples:
+  negwb generate runs
+  negwb generate runs --limit 1 --json
+"""
+_FAILURES = """\b
+Examples:
+  negwb generate failures
+  negwb generate failures --run 3 --json
+"""
 
 
 def register(group: typer.Typer) -> None:
     """Add the commands."""
     group.command(epilog=_PROBE)(probe)
     group.command(epilog=_JUDGE)(judge)
-    group.command()(prompts)
-    group.command()(runs)
-    group.command()(failures)
+    group.command(epilog=_PROMPTS)(prompts)
+    group.command(epilog=_RUNS)(runs)
+    group.command(epilog=_FAILURES)(failures)
 
 
 def probe(
