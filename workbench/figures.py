@@ -35,6 +35,13 @@ def p_value(p: float) -> str:
     return "<0.0001" if p < 0.0001 else f"{p:.4f}" if p < 0.1 else f"{p:.2f}"
 
 
+def clock(seconds: float) -> str:
+    """A length of time: 4:07, 1:02:30."""
+    minutes, rest = divmod(round(min(seconds, 1e9)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
 def count(number: float) -> str:
     """A number of items; of a blind guess it may be a fraction."""
     return f"{number:,.0f}" if float(number).is_integer() else f"{number:,.1f}"

@@ -11,6 +11,7 @@ from typing import Final
 from curation_db.generation_progress import Progress
 from curation_db.generation_words import GenerationState
 from curation_db.text import counted, display_text
+from workbench.figures import clock
 from workbench.generation.session import Ended
 
 _EVERY_S: Final = 10.0
@@ -80,13 +81,6 @@ def figures(told: Progress) -> str:
     return "  ".join(words)
 
 
-def clock(seconds: float) -> str:
-    """A length of time as h:mm:ss."""
-    minutes, rest = divmod(round(min(seconds, 1e7)), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
 def ended_lines(ended: Ended) -> list[str]:
     """What came out, a line each."""
     told = ended.progress
@@ -101,6 +95,9 @@ def ended_lines(ended: Ended) -> list[str]:
     if told.reasons:
         most = sorted(told.reasons.items(), key=lambda each: (-each[1], each[0]))[:6]
         lines.append("why not: " + ", ".join(f"{reason} {number:,}" for reason, number in most))
+    broken = [f"{stage} {counts['failed']:,}" for stage, counts in told.stages.items() if counts.get("failed")]
+    if broken:
+        lines.append("questions without an answer: " + ", ".join(broken))
     if told.failed:
         lines.append("see them: negwb generate failures; try them again: the same command with --retry")
     if ended.parked:

@@ -239,6 +239,8 @@ def progress_line(state: RunState) -> str:
 
 def _figures(state: RunState) -> str:
     """What of the newest line is a number."""
+    from workbench.figures import clock  # noqa: PLC0415
+
     last = {name: value for name, value in state.last.items() if _is_number(value)}
     figures = [f"loss {last['loss']:.4f}"] if "loss" in last else []
     if "val_loss" in last:
@@ -246,18 +248,12 @@ def _figures(state: RunState) -> str:
     if "pairs_per_s" in last:
         figures.append(f"{last['pairs_per_s']:,.0f} pairs/s")
     if last.get("seconds") and state.step and state.steps:
-        figures.append(f"{_clock(last['seconds'] / state.step * (state.steps - state.step))} left")
+        figures.append(f"{clock(last['seconds'] / state.step * (state.steps - state.step))} left")
     return "  ".join(figures)
 
 
 def _is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e15  # nor nan
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def _say_line(line: str) -> None:

@@ -22,7 +22,7 @@ from workbench.tui.actions import Place
 from workbench.tui.generation_lines import COLUMNS, cells_of, columns_for, detail, nothing_yet
 from workbench.tui.generation_watch import Entry, GenerationWatch, Sight, Standing, Supplies, process_key
 from workbench.tui.paint import plain
-from workbench.tui.screens.keyed import KeyedScreen
+from workbench.tui.screens.looking import LookingScreen
 from workbench.tui.threads import apart
 from workbench.tui.widgets.keyline import KeyLine
 from workbench.tui.widgets.sheet import Sheet
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 _POLL_SECONDS = 1.0
 
 
-class GenerateScreen(KeyedScreen):
+class GenerateScreen(LookingScreen[Sight]):
     """The list at the left, the chosen run at the right."""
 
     CSS_PATH = "../lab.tcss"
@@ -47,12 +47,8 @@ class GenerateScreen(KeyedScreen):
         super().__init__(lab.actions, Place.GENERATE)
         self.lab = lab
         self.watching = GenerationWatch(lab.workspace)
-        self.sight: Sight | None = None
-        """What is shown."""
         self._point_at = lab.generation
         """The run that gets the cursor as soon as it is listed."""
-        self._looking = False
-        self._look_again = False
 
     def compose(self) -> ComposeResult:
         """Status, list, the run in full, keys."""
@@ -68,53 +64,25 @@ class GenerateScreen(KeyedScreen):
         if not self.is_whole:
             return
         self.query_one(TopLine).tell("lab", "generate")
-        self._timer = self.set_interval(_POLL_SECONDS, self._look)
-        self._look()
+        self.look_every(_POLL_SECONDS)
 
     def on_unmount(self) -> None:
         """Let go of the record."""
         self.watching.close()
 
-    def on_screen_suspend(self) -> None:
-        """Something is above: nobody looks."""
-        if self.is_mounted:
-            self._timer.pause()
-
-    def on_screen_resume(self) -> None:
-        """And is gone again."""
-        if hasattr(self, "_timer"):
-            self._timer.resume()
-            self._look()
-
     def on_resize(self) -> None:
         """Other columns fit, and other lines."""
         if self.sight is not None:
-            self.call_after_refresh(self._show, self.sight)
+            self.call_after_refresh(self.show, self.sight)
 
     # -- looking ------------------------------------------------------------------------------------------------
 
-    def _look(self) -> None:
-        """One look at a time; what is asked meanwhile is looked at right after."""
-        if self._looking:
-            self._look_again = True
-            return
-        self._looking = True
-        self._see()
+    async def see(self) -> Sight:
+        """One look."""
+        return await apart(partial(self.watching.look, self.lab.generation))
 
-    @work
-    async def _see(self) -> None:
-        try:
-            sight = await apart(partial(self.watching.look, self.lab.generation))
-        finally:
-            self._looking = False
-        if not self.is_mounted or not self.is_running:
-            return
-        self._show(sight)
-        if self._look_again:
-            self._look_again = False
-            self._look()
-
-    def _show(self, sight: Sight) -> None:
+    async def show(self, sight: Sight) -> None:
+        """All of it."""
         if not self.is_attached:
             return
         self.sight = sight
@@ -152,7 +120,7 @@ class GenerateScreen(KeyedScreen):
     @on(Sheet.RowMoved)
     def _choose(self) -> None:
         self.lab.generation = self.sheet.chosen
-        self._look()
+        self.look()
 
     @property
     def entry(self) -> Entry | None:
@@ -212,7 +180,7 @@ class GenerateScreen(KeyedScreen):
         self.tell(did)
         if pid is not None:
             self.lab.generation = self._point_at = process_key(pid)
-        self._look()
+        self.look()
 
     def action_scroll_about(self, by: int) -> None:
         """What is said about the run may be longer than its box."""

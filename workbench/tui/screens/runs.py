@@ -23,7 +23,7 @@ from workbench.tui import children
 from workbench.tui.actions import Place
 from workbench.tui.paint import plain
 from workbench.tui.run_lines import COLUMNS, cells_of, columns_for, facts, log_lines
-from workbench.tui.screens.keyed import KeyedScreen
+from workbench.tui.screens.looking import LookingScreen
 from workbench.tui.threads import apart
 from workbench.tui.watch import RunRow, Sight
 from workbench.tui.widgets.curve import Curve
@@ -40,7 +40,7 @@ _POLL_SECONDS = 0.5
 _EMPTY = "No training yet. t starts one; so does: negwb train EXPORT"
 
 
-class RunsScreen(KeyedScreen):
+class RunsScreen(LookingScreen[Sight]):
     """The list above, the chosen run below."""
 
     CSS_PATH = "../lab.tcss"
@@ -51,10 +51,6 @@ class RunsScreen(KeyedScreen):
     def __init__(self, lab: Lab) -> None:
         super().__init__(lab.actions, Place.RUNS)
         self.lab = lab
-        self.sight: Sight | None = None
-        """What is shown."""
-        self._looking = False
-        self._look_again = False
 
     def compose(self) -> ComposeResult:
         """Status, list, curve and figures, log, keys."""
@@ -73,19 +69,7 @@ class RunsScreen(KeyedScreen):
         if not self.is_whole:
             return
         self.query_one(TopLine).tell("lab", "runs")
-        self._timer = self.set_interval(_POLL_SECONDS, self._look)
-        self._look()
-
-    def on_screen_suspend(self) -> None:
-        """Something is above: nobody looks."""
-        if self.is_mounted:
-            self._timer.pause()
-
-    def on_screen_resume(self) -> None:
-        """And is gone again."""
-        if hasattr(self, "_timer"):
-            self._timer.resume()
-            self._look()
+        self.look_every(_POLL_SECONDS)
 
     def on_resize(self) -> None:
         """Other columns fit."""
@@ -94,28 +78,12 @@ class RunsScreen(KeyedScreen):
 
     # -- looking ------------------------------------------------------------------------------------------------
 
-    def _look(self) -> None:
-        """One look at a time; what is asked meanwhile is looked at right after."""
-        if self._looking:
-            self._look_again = True
-            return
-        self._looking = True
-        self._see()
+    async def see(self) -> Sight:
+        """One look."""
+        return await apart(partial(self.lab.watch.look, self.lab.run))
 
-    @work
-    async def _see(self) -> None:
-        try:
-            sight = await apart(partial(self.lab.watch.look, self.lab.run))
-        finally:
-            self._looking = False
-        if not self.is_mounted or not self.is_running:
-            return
-        await self._show(sight)
-        if self._look_again:
-            self._look_again = False
-            self._look()
-
-    async def _show(self, sight: Sight) -> None:
+    async def show(self, sight: Sight) -> None:
+        """All of it."""
         changed = self.sight is None or sight != self.sight
         self.sight = sight
         self._list(sight)
@@ -150,7 +118,7 @@ class RunsScreen(KeyedScreen):
     @on(Sheet.RowMoved)
     def _choose(self) -> None:
         self.lab.run = self.sheet.chosen
-        self._look()
+        self.look()
 
     # -- acting -------------------------------------------------------------------------------------------------
 
@@ -207,7 +175,7 @@ class RunsScreen(KeyedScreen):
 
     async def _see_anew(self, name: str) -> None:
         """A run that was just made gets the cursor."""
-        await self._show(await apart(partial(self.lab.watch.look, name)))
+        await self.show(await apart(partial(self.lab.watch.look, name)))
         self.sheet.choose(name)
 
     def action_show(self, page: Page) -> None:
