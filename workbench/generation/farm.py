@@ -18,7 +18,7 @@ from curation_db import generation_memory as memory
 from curation_db.generation_words import AnswerStatus, Method, Stage
 from curation_db.store import Store
 from workbench.errors import UsageError
-from workbench.generation.asker import normalised, question_of, reply_of
+from workbench.generation.answering import normalised, question_of, reply_of
 from workbench.generation.asks import Answer, Ask, Want
 from workbench.generation.engines.batch_lines import Asked, batch_line, batch_method, custom_id, read_line
 from workbench.generation.engines.protocol import Engine, EngineSettings, Stored, Surroundings

@@ -17,7 +17,7 @@ from curation_db.candidates import Draft, Intake, Opinion
 from curation_db.errors import RecordError
 from curation_db.generation_words import ItemStatus
 from workbench.errors import ExitCode, NegwbError
-from workbench.generation.asker import Asker
+from workbench.generation.answering import Asker
 from workbench.generation.budget import Budget, BudgetReached
 from workbench.generation.engines.protocol import Engine, EngineStopped
 from workbench.generation.recipe import Recipe
