@@ -67,15 +67,15 @@ class Asker:
             raise
         finally:
             for key in ours:
-                self._answered(key)
+                self._answered(key, futures[key])
                 if futures[key].done() and not futures[key].cancelled():
                     futures[key].exception()  # somebody else may wait for it or not: it is no loss
                 else:
                     futures[key].cancel()
 
-    def _answered(self, key: bytes) -> None:
-        """One question less, if it was not counted off before."""
-        if key in self._asking:
+    def _answered(self, key: bytes, answer: asyncio.Future[Answer]) -> None:
+        """One question less, if it was not counted off before; somebody else may be asking it again by now."""
+        if self._asking.get(key) is answer:
             self._asking.pop(key)
             self.outstanding -= 1
             self._changed()
@@ -87,7 +87,7 @@ class Asker:
             if key in known:
                 self._tally.remembered(request.ask.stage)
                 futures[key].set_result(_answer(known[key]))
-                self._answered(key)
+                self._answered(key, futures[key])
             else:
                 missing.setdefault(request.engine, []).append(key)
         if not missing:
@@ -121,7 +121,7 @@ class Asker:
             self._tally.answered(ask.stage, answer)
             if not futures[key].done():
                 futures[key].set_result(answer)
-            self._answered(key)
+            self._answered(key, futures[key])
 
         await engine.answer(group, stored)
         for index, key in enumerate(keys):
