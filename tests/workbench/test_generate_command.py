@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 from support.model_server import model_server
 from typer.testing import CliRunner, Result
 
@@ -21,6 +22,7 @@ from workbench.generation.session import Options, generate
 from workbench.paths import Workspace
 from workbench.pictures import PictureFolders
 from workbench.settings import read_settings
+from workbench.settings_edit import add_picture_folder
 from workbench.workspace import create_workspace
 
 CAPTIONS = ("a man riding a horse", "a dog on a sofa", "two cups on a table", "a bus in a street")
@@ -308,6 +310,23 @@ def test_what_servers_proved_is_kept_and_listed(workspace: Workspace) -> None:
     (known,) = [json.loads(line) for line in negwb(workspace, "generate", "probe", "--json").stdout.splitlines()]
     assert (known["url"], known["model"]) == (server.url, "stub")
     assert "decision" in negwb(workspace, "generate", "probe").stdout
+
+
+def test_a_judge_that_was_never_probed_is_told_and_a_probe_makes_its_word_a_probability(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    for number in range(1, 5):
+        Image.new("RGB", (16, 16), (60 * number, 0, 0)).save(tmp_path / f"{number}.jpg")
+    add_picture_folder(workspace.settings, "coco", str(tmp_path))
+    with model_server(present=0.0) as server:
+        judge = f"openai:{server.url}"
+        before = negwb(workspace, "generate", "--judge", judge, "--limit", 1, "--quiet")
+        assert f"never probed, so it says a bare yes or no; first: negwb generate probe {server.url}" in before.stderr
+        told(workspace, "probe", server.url)
+        after = negwb(workspace, "generate", "--judge", judge, "--quiet")
+        assert "never probed" not in after.stderr
+    methods = rows(workspace, "SELECT method, count(*) FROM verdict WHERE question = 'present' GROUP BY 1 ORDER BY 1")
+    assert methods == [("bare", 1), ("logprobs", 3)]
 
 
 @pytest.mark.parametrize("command", [[], ["probe"], ["judge"]])

@@ -24,7 +24,7 @@ from curation_db.store import Store
 from curation_db.text import counted, display_text
 from workbench.errors import NegwbError, NothingToDo, UsageError
 from workbench.generation.budget import Budget, BudgetReached
-from workbench.generation.engines.protocol import Engine, MakeEngine, Surroundings
+from workbench.generation.engines.protocol import Engine, EngineSettings, MakeEngine, Surroundings
 from workbench.generation.engines.registry import open_engine
 from workbench.generation.engines.server_words import plain_url
 from workbench.generation.feeding import Shard, feed
@@ -174,6 +174,8 @@ async def opened(
 ) -> AsyncIterator[dict[str, Engine]]:
     """The plan's engines, closed at the end."""
 
+    unproved = {judge.name for judge in plan.judges if _may_prove(plan.engines.get(judge.name))}
+
     def features(url: str, model: str) -> Mapping[str, Any] | None:
         with store.read() as connection:
             return probes.read_probe(connection, url, model)
@@ -184,7 +186,15 @@ async def opened(
         for name, settings in plan.engines.items():
             engines[name] = await make(settings, surroundings)
             stack.push_async_callback(engines[name].close)
+            if name in unproved and features(plain_url(settings.url), engines[name].model) is None:
+                which = f"{plain_url(settings.url)} --model {engines[name].model}"
+                say(f"{name} was never probed, so it says a bare yes or no; first: negwb generate probe {which}")
         yield engines
+
+
+def _may_prove(settings: EngineSettings | None) -> bool:
+    """Whether where its probabilities come from depends on a probe."""
+    return settings is not None and settings.kind == "openai" and settings.method == "auto"
 
 
 def scope_of(plan: Plan, recipe: Recipe, options: Options) -> Scope:
