@@ -13,6 +13,7 @@ from typing import Final
 
 from curation_db import negation_words as words
 from curation_db.linting.nouns import DETERMINERS, singular
+from curation_db.negation import find_cues
 from curation_db.negation_phrases import is_participle
 from curation_db.text import clean
 
@@ -28,6 +29,8 @@ class NoConcept(StrEnum):
     LONG = "long"
     LETTERS = "letters"
     """Digits, code, or another script."""
+    DENIAL = "denial"
+    """It says what is missing: denied once more it would be there."""
     VAGUE = "vague"
     """A word for anything: object, something, picture."""
 
@@ -147,6 +150,7 @@ def _wrong(line: str, *, cut: bool) -> NoConcept | None:
         NoConcept.SENTENCE: _SENTENCE_END.search(line) or (len(bare) > 2 and _CLAUSE & set(line.lower().split())),
         NoConcept.LONG: cut or len(bare) > _MOST_WORDS or len(line) > _MOST_LETTERS,
         NoConcept.LETTERS: not all(_WORD.fullmatch(word) for word in said),
+        NoConcept.DENIAL: find_cues(line),
         NoConcept.VAGUE: " ".join(bare).lower() in _VAGUE,
     }
     return next((reason for reason, found in reasons.items() if found), None)

@@ -46,6 +46,8 @@ def test_a_noun_is_read_with_its_article_and_number(answer: str, text: str, a_co
     ("answer", "reason"),
     [
         ("", NoConcept.EMPTY),
+        ("a woman with no dog", NoConcept.DENIAL),
+        ("no hat", NoConcept.DENIAL),
         (" .\n", NoConcept.EMPTY),
         ("I'm sorry, I can't see it.", NoConcept.REFUSAL),
         ("None", NoConcept.REFUSAL),
