@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, TextClause, bindparam, text
 
+from curation_db.answers import Answer
 from curation_db.generation_words import AnswerStatus, Method, Stage
 from curation_db.identity import utc_now
 from curation_db.text import clean
@@ -59,27 +60,10 @@ class Question:
     simulated: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
-    """What came back."""
-
-    text: str = ""
-    p: float | None = None
-    label_mass: float | None = None
-    method: Method | None = None
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    cost: float | None = None
-    latency_ms: float | None = None
-    tries: int = 1
-    error: str = ""
-    detail: str = ""
-
-
-def recall(connection: Connection, keys: Sequence[bytes]) -> dict[bytes, Reply]:
+def recall(connection: Connection, keys: Sequence[bytes]) -> dict[bytes, Answer]:
     """Of these questions, those that were answered."""
     return {
-        bytes(row.key): Reply(
+        bytes(row.key): Answer(
             text=row.text, p=row.p, label_mass=row.label_mass, method=Method(row.method) if row.method else None,
             prompt_tokens=row.prompt_tokens, completion_tokens=row.completion_tokens, latency_ms=row.latency_ms,
             tries=0,
@@ -98,10 +82,10 @@ def _found(connection: Connection, statement: TextClause, keys: Sequence[bytes])
         yield from connection.execute(statement, {"keys": list(keys[start : start + _KEYS])})
 
 
-def remember(connection: Connection, run_id: int | None, told: Sequence[tuple[Question, Reply]]) -> None:
+def remember(connection: Connection, run_id: int | None, told: Sequence[tuple[Question, Answer]]) -> None:
     """Keep what came back; an answer that stands already stays."""
     now = utc_now()
-    rows = [_row(run_id, question, reply, _status(reply), now) for question, reply in told]
+    rows = [_row(run_id, question, answer, _status(answer), now) for question, answer in told]
     if rows:
         connection.exec_driver_sql(_STORE, rows)
 
@@ -110,7 +94,7 @@ def note_pending(connection: Connection, run_id: int | None, told: Sequence[tupl
     """Keep what goes into a file for a batch farm, and how it is asked, so that its answers find their way back."""
     now = utc_now()
     rows = [
-        _row(run_id, question, Reply(tries=0, method=method), AnswerStatus.PENDING, now) for question, method in told
+        _row(run_id, question, Answer(tries=0, method=method), AnswerStatus.PENDING, now) for question, method in told
     ]
     if rows:
         connection.exec_driver_sql(_STORE, rows)
@@ -122,17 +106,17 @@ def asked(connection: Connection, key: bytes) -> Mapping[str, Any] | None:
     return None if row is None else dict(row._mapping)
 
 
-def _status(reply: Reply) -> AnswerStatus:
-    return AnswerStatus.FAILED if reply.error else AnswerStatus.OK
+def _status(answer: Answer) -> AnswerStatus:
+    return AnswerStatus.FAILED if answer.error else AnswerStatus.OK
 
 
-def _row(run_id: int | None, question: Question, reply: Reply, status: AnswerStatus, now: str) -> tuple[Any, ...]:
+def _row(run_id: int | None, question: Question, answer: Answer, status: AnswerStatus, now: str) -> tuple[Any, ...]:
     return (
         question.key, run_id, str(question.stage), question.engine, clean(question.model), question.prompt,
         question.image_id, clean(question.subject)[:_TEXT_LIMIT], question.seed, str(status),
-        clean(reply.text[:_TEXT_LIMIT]), reply.p, reply.label_mass, reply.method and str(reply.method),
-        reply.prompt_tokens, reply.completion_tokens, reply.cost, reply.latency_ms, reply.error or None,
-        clean(reply.detail)[:_DETAIL_LIMIT] or None, reply.tries, question.simulated, now,
+        clean(answer.text[:_TEXT_LIMIT]), answer.p, answer.label_mass, answer.method and str(answer.method),
+        answer.prompt_tokens, answer.completion_tokens, answer.cost, answer.latency_ms, answer.error or None,
+        clean(answer.detail)[:_DETAIL_LIMIT] or None, answer.tries, question.simulated, now,
     )  # fmt: skip
 
 

@@ -329,6 +329,24 @@ def test_a_judge_that_was_never_probed_is_told_and_a_probe_makes_its_word_a_prob
     assert methods == [("bare", 1), ("logprobs", 3)]
 
 
+def test_the_published_rule_is_asked_in_words_whatever_the_server_proved(workspace: Workspace, tmp_path: Path) -> None:
+    for number in range(1, 5):
+        Image.new("RGB", (16, 16), (60 * number, 0, 0)).save(tmp_path / f"{number}.jpg")
+    add_picture_folder(workspace.settings, "coco", str(tmp_path))
+    published = ("--prompts", "negationclip-p1", "--judge-rule", "official")
+    with model_server(present=1.0, decisions="assets") as server:
+        told(workspace, "probe", server.url)
+        run = told(workspace, *published, "--judge", f"openai:{server.url}")
+    assert run["reasons"] == {"present": 4}
+    said = rows(workspace, "SELECT DISTINCT text, method FROM generation_answer WHERE stage = 'presence'")
+    assert said == [("Yes", "bare")]
+
+
+def test_scripts_are_said_to_be_scripts(workspace: Workspace) -> None:
+    assert told(workspace, "--limit", 1)["simulated"] == ["eye", "pen"]
+    assert "simulated: eye, pen (scripts, no models)" in negwb(workspace, "generate", "--quiet").stderr
+
+
 @pytest.mark.parametrize("command", [[], ["probe"], ["judge"]])
 def test_the_help_has_an_example(command: list[str]) -> None:
     shown = CliRunner().invoke(app, ["generate", *command, "--help"]).stdout

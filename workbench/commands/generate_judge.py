@@ -11,7 +11,8 @@ import typer
 
 from curation_db.store import Store, open_store
 from curation_db.text import counted
-from workbench.commands.generate_run import run_plan, say, told_of
+from workbench.commands.generate_progress import say
+from workbench.commands.generate_run import run_plan, told_of
 from workbench.errors import NothingToDo
 from workbench.generation.budget import Budget
 from workbench.generation.plan import make_plan

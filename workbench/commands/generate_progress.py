@@ -23,7 +23,7 @@ Say = Callable[[str], None]
 def progress_bar() -> Iterator[tuple[Tell, Say]]:
     """Two functions: one told of how far it is, one that says a line between."""
     if sys.stderr is None or not sys.stderr.isatty():
-        yield _lines(), _plain
+        yield _lines(), say
         return
     # deferred: rich costs 50 ms that a pipe never needs
     from rich.console import Console  # noqa: PLC0415
@@ -38,13 +38,14 @@ def progress_bar() -> Iterator[tuple[Tell, Say]]:
         def tell(told: Progress) -> None:
             bars.update(task, completed=told.items_done, total=told.items_total, description=figures(told))
 
-        def say(line: str) -> None:
+        def between(line: str) -> None:
             bars.console.print(Text(f"negwb: {display_text(line, limit=400)}"))
 
-        yield tell, say
+        yield tell, between
 
 
-def _plain(line: str) -> None:
+def say(line: str) -> None:
+    """A line on stderr."""
     if sys.stderr is not None:
         sys.stderr.write(f"negwb: {display_text(line, limit=400)}\n")
         sys.stderr.flush()
@@ -58,7 +59,7 @@ def _lines() -> Tell:
         if time.monotonic() - last >= _EVERY_S:
             last = time.monotonic()
             of = f" of {told.items_total:,}" if told.items_total is not None else ""
-            _plain(f"{told.items_done:,}{of}  {figures(told)}")
+            say(f"{told.items_done:,}{of}  {figures(told)}")
 
     return tell
 
@@ -102,6 +103,8 @@ def ended_lines(ended: Ended) -> list[str]:
         lines.append("see them: negwb generate failures; try them again: the same command with --retry")
     if ended.parked:
         lines.append(f"{counted(ended.parked, 'picture')} waiting for answers")
+    if ended.simulated:
+        lines.append(f"simulated: {', '.join(ended.simulated)} (scripts, no models)")
     if ended.state is GenerationState.DONE and told.kept:
         lines.append("next: negwb curate")
     return lines

@@ -13,7 +13,7 @@ import typer
 from curation_db.candidates import Intake
 from curation_db.store import Store, open_store, open_to_read
 from curation_db.text import counted
-from workbench.commands.generate_progress import ended_lines, progress_bar
+from workbench.commands.generate_progress import ended_lines, progress_bar, say
 from workbench.errors import NegwbError, NothingToDo, UsageError
 from workbench.generation.budget import Budget
 from workbench.generation.engines.protocol import EngineSettings, MakeEngine
@@ -120,13 +120,6 @@ def run_plan(
         return generate(workspace, store, plan, options, folders, tell=tell, say=between, make=make, task=task)
 
 
-def say(line: str) -> None:
-    """A line on stderr."""
-    from curation_db.text import display_text  # noqa: PLC0415
-
-    typer.echo(f"negwb: {display_text(line, limit=400)}", err=True)
-
-
 def _tell(ended: Ended, *, as_json: bool) -> None:
     """How it ended; what stopped it is raised, after what was done has been said."""
     if as_json:
@@ -145,6 +138,7 @@ def told_of(ended: Ended) -> dict[str, Any]:
         "message": ended.message,
         "recipe": ended.recipe.hash,
         "settings": ended.recipe.to_dict(),
+        "simulated": list(ended.simulated),
         **ended.progress.to_dict(),
     }
 

@@ -86,7 +86,7 @@ class Asker:
         for key, request in ours.items():
             if key in known:
                 self._tally.remembered(request.ask.stage)
-                futures[key].set_result(_answer(known[key]))
+                futures[key].set_result(known[key])
                 self._answered(key, futures[key])
             else:
                 missing.setdefault(request.engine, []).append(key)
@@ -116,7 +116,7 @@ class Asker:
                 return
             question = question_of(ask, key, engine_name, engine)
             await self._recorder.write(
-                lambda connection: memory.remember(connection, self._run_id, [(question, reply_of(answer))])
+                lambda connection: memory.remember(connection, self._run_id, [(question, answer)])
             )
             self._tally.answered(ask.stage, answer)
             if not futures[key].done():
@@ -160,20 +160,3 @@ def question_of(ask: Ask, key: bytes, engine_name: str, engine: Engine) -> memor
         seed=ask.sampling.seed,
         simulated=engine.simulated,
     )
-
-
-def reply_of(answer: Answer) -> memory.Reply:
-    """The answer as the memory keeps it."""
-    return memory.Reply(
-        text=answer.text, p=answer.p, label_mass=answer.label_mass, method=answer.method,
-        prompt_tokens=answer.prompt_tokens, completion_tokens=answer.completion_tokens, cost=answer.cost,
-        latency_ms=answer.latency_ms, tries=answer.tries, error=answer.error, detail=answer.detail,
-    )  # fmt: skip
-
-
-def _answer(reply: memory.Reply) -> Answer:
-    return Answer(
-        text=reply.text, p=reply.p, label_mass=reply.label_mass, method=reply.method,
-        prompt_tokens=reply.prompt_tokens, completion_tokens=reply.completion_tokens, latency_ms=reply.latency_ms,
-        tries=0,
-    )  # fmt: skip

@@ -8,12 +8,11 @@ from typing import Final
 
 from curation_db.generation_words import Stage
 from curation_db.text import display_text
-from workbench.generation.asks import Answer, Ask, Picture, Want
+from workbench.generation.asks import Answer, Ask, Picture, want_of
 from workbench.generation.mixes import seed_of
 from workbench.generation.prompt_sets import PromptSet, StagePrompt
 from workbench.generation.units import Outcome, Request
 
-_YES_NO: Final = frozenset((Stage.PRESENCE, Stage.PRIOR, Stage.ACCEPTABLE))
 _SUBJECT: Final = 200
 
 Asking = Generator[tuple[Request, ...], tuple[Answer, ...], tuple[Answer, ...]]
@@ -34,7 +33,7 @@ def make_ask(
     messages, raw = said.filled(fields)
     return Ask(
         stage=stage,
-        want=Want.YES_NO if stage in _YES_NO else Want.TEXT,
+        want=want_of(stage),
         prompt=prompts.version,
         messages=messages,
         sampling=replace(said.sampling, seed=seed),

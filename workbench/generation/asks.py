@@ -11,8 +11,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from curation_db.generation_words import Method, Stage
+from curation_db.answers import Answer
+from curation_db.generation_words import Stage
 
+__all__ = [
+    "ANOTHER_SEED", "Answer", "Ask", "Failure", "Message", "Picture", "Sampling", "Want", "want_of",
+]  # fmt: skip
 _NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 
 
@@ -22,6 +26,14 @@ class Want(StrEnum):
     TEXT = "text"
     YES_NO = "yes_no"
     """A probability of yes, by the best method that the engine's server proves; else a bare answer."""
+
+
+_YES_NO: Final = frozenset((Stage.PRESENCE, Stage.PRIOR, Stage.ACCEPTABLE))
+
+
+def want_of(stage: Stage) -> Want:
+    """What kind of answer a stage asks for."""
+    return Want.YES_NO if stage in _YES_NO else Want.TEXT
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,34 +104,6 @@ class Ask:
         }
         text = json.dumps(told, ensure_ascii=True, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).digest()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """What a model said, or why it did not."""
-
-    text: str = ""
-    """Its words, raw: nothing that shows or stores them may trust them."""
-    p: float | None = None
-    """P(yes) where a yes or no was asked for; None: neither was said (unclear, which is never "no")."""
-    label_mass: float | None = None
-    """How much of the probability yes and no had together."""
-    method: Method | None = None
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    cost: float | None = None
-    latency_ms: float | None = None
-    tries: int = 1
-    """Requests that were sent for it."""
-    error: str = ""
-    """A word for why there is no answer (`Failure`); empty: there is one."""
-    detail: str = ""
-    """More about the error, one line."""
-
-    @property
-    def failed(self) -> bool:
-        """Whether there is no answer."""
-        return bool(self.error)
 
 
 class Failure(StrEnum):

@@ -18,8 +18,8 @@ from curation_db import generation_memory as memory
 from curation_db.generation_words import AnswerStatus, Method, Stage
 from curation_db.store import Store
 from workbench.errors import UsageError
-from workbench.generation.answering import normalised, question_of, reply_of
-from workbench.generation.asks import Answer, Ask, Want
+from workbench.generation.answering import normalised, question_of
+from workbench.generation.asks import Answer, Ask, want_of
 from workbench.generation.engines.batch_lines import Asked, batch_line, batch_method, custom_id, read_line
 from workbench.generation.engines.protocol import Engine, EngineSettings, Stored, Surroundings
 from workbench.generation.engines.registry import open_engine
@@ -30,7 +30,6 @@ from workbench.generation.runner import Parked
 T = TypeVar("T")
 _LONGEST_LINE: Final = 8 << 20
 _BATCH: Final = 500
-_YES_NO: Final = frozenset({Stage.PRESENCE, Stage.PRIOR, Stage.ACCEPTABLE})
 
 
 class Emission:
@@ -211,7 +210,7 @@ def _store(
     say: Callable[[str], None],
 ) -> None:
     with store.write() as connection:
-        pairs: dict[bytes, tuple[memory.Question, memory.Reply]] = {}
+        pairs: dict[bytes, tuple[memory.Question, Answer]] = {}
         for number, line in batch:
             told.lines += 1
             key = custom_id(line)
@@ -226,14 +225,13 @@ def _store(
                 answer = _answer(line, row, engines)
                 told.stored += 1
                 told.failed += answer.failed
-                pairs[bytes(row["key"])] = _question(row), reply_of(answer)
+                pairs[bytes(row["key"])] = _question(row), answer
         memory.remember(connection, None, list(pairs.values()))
 
 
 def _answer(line: bytes, row: Mapping[str, Any], engines: Mapping[str, EngineSettings]) -> Answer:
-    want = Want.YES_NO if Stage(row["stage"]) in _YES_NO else Want.TEXT
     settings = engines.get(row["engine"]) or EngineSettings(name=row["engine"], kind="openai")
-    read = read_line(line, Asked(want, Method(row["method"] or Method.BARE)), settings)
+    read = read_line(line, Asked(want_of(Stage(row["stage"])), Method(row["method"] or Method.BARE)), settings)
     assert read is not None  # it has a key
     return normalised(read[1])
 

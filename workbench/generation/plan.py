@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 
+from curation_db.text import display_text
 from curation_db.words import Question
 from workbench.errors import UsageError
+from workbench.generation.budget import Budget
 from workbench.generation.engines.protocol import Engine, EngineSettings
 from workbench.generation.pipelines import check_prompts
 from workbench.generation.prompt_sets import PromptSet, find_prompts
-from workbench.generation.recipe import ANNOTATIONS, Judge, Mix, Pipeline, Recipe, Rule
+from workbench.generation.recipe import ANNOTATIONS, Judge, Pipeline, Recipe, Rule
 from workbench.generation.settings import GenerateSettings, inline_engine, judge_of, judges_of
 
 _NO_ENGINE = (
@@ -43,9 +46,9 @@ class Plan:
             judges=self.judges,
             rule=told.rule,
             threshold=told.threshold,
-            attempts=1 if told.rule is Rule.OFFICIAL else told.attempts,
-            rewrites=1 if told.rule is Rule.OFFICIAL else told.rewrites,
-            mix=told.mix if _asks_for_cues(self.prompts) else Mix.FREE,
+            attempts=told.attempts,
+            rewrites=told.rewrites,
+            mix=told.mix,
             random_concept=self.random_concept,
             unclear=told.unclear,
             prior=told.prior,
@@ -53,11 +56,6 @@ class Plan:
             seed=told.seed,
             models={name: engine.model for name, engine in opened.items()},
         )
-
-
-def _asks_for_cues(prompts: PromptSet) -> bool:
-    rewrite = prompts.stage("rewrite")
-    return rewrite is not None and bool(rewrite.phrases)
 
 
 def make_plan(
@@ -107,6 +105,9 @@ def make_plan(
     chosen = find_prompts(prompts or settings.prompts(pipeline))
     if not only_judges:
         check_prompts(pipeline, chosen)
+    if settings.rule is Rule.OFFICIAL:  # it reads words, and a typed decision has none
+        for name in {name for name, _ in asked} & used.keys():
+            used[name] = replace(used[name], method="bare") if used[name].method == "auto" else used[name]
     return Plan(
         pipeline=pipeline,
         settings=settings,
@@ -116,3 +117,25 @@ def make_plan(
         engines=used,
         random_concept=random_concept,
     )
+
+
+def check_prices(plan: Plan, budget: Budget) -> None:
+    """Raise UsageError where a cap on money could never be reached."""
+    for name, each in plan.engines.items():
+        if budget.max_cost is not None and each.kind == "openai" and each.price_in is None and each.price_out is None:
+            raise UsageError(
+                f"[engines.{name}] has no prices: --max-cost would never be reached",
+                hint="price_in and price_out, per million tokens (0 where it costs nothing); or --max-requests",
+            )
+
+
+def check_judges(recipe: Recipe) -> None:
+    """Raise UsageError where two judges would be asked one thing by one model's name: answers are kept by that name, so
+    the second would be given what the first said."""
+    for one, other in combinations(recipe.judges, 2):
+        model = recipe.models.get(one.name)
+        if model is not None and model == recipe.models.get(other.name) and one.questions & other.questions:
+            raise UsageError(
+                f"the judges {one.name} and {other.name} both run a model called {display_text(model, limit=80)}",
+                hint="leave one out; or where they are two models, have a server name its own (--served-model-name)",
+            )

@@ -6,7 +6,6 @@ Placeholders stand in braces, as in {caption}. They are filled in one pass: brac
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 import tomllib
 from collections.abc import Mapping
@@ -84,10 +83,6 @@ class PromptSet:
     pipeline: Pipeline
     stages: Mapping[str, StagePrompt]
 
-    def as_json(self) -> str:
-        """All of its file, as the record keeps it."""
-        return json.dumps(tomllib.loads(self.content), ensure_ascii=False)
-
     def stage(self, name: str, *others: str) -> StagePrompt | None:
         """The stage of that name, or the first of `others` that there is."""
         return next((self.stages[each] for each in (name, *others) if each in self.stages), None)
@@ -101,11 +96,6 @@ def fill(text: str, fields: Mapping[str, str]) -> str:
 def prompt_set_names() -> tuple[str, ...]:
     """The sets that come with negwb."""
     return tuple(sorted(path.stem for path in FOLDER.glob("*.toml")))
-
-
-def default_prompts(pipeline: Pipeline) -> str:
-    """The set that is used where none is named."""
-    return {Pipeline.P1: "negwb-p1-1", Pipeline.P2: "negwb-p2-1"}[pipeline]
 
 
 def find_prompts(told: str) -> PromptSet:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from statistics import fmean
 from typing import Final
 
+from workbench.generation.readings import official_yes
 from workbench.generation.recipe import Prior, Recipe, Rule
 from workbench.generation.units import Said
 
@@ -21,7 +22,8 @@ _LEAST: Final = 1e-6
 def is_present(recipe: Recipe, said: Sequence[Said]) -> bool | None:
     """Whether the concept is in the picture, by the recipe's rule; None: no judge said yes or no."""
     if recipe.rule is Rule.OFFICIAL:
-        return any("yes" in one.text.lower() for one in said)
+        # a typed decision says nothing in words: its likelier word stands for them
+        return any(official_yes(one.text) if one.text else (one.p or 0.0) >= 0.5 for one in said)
     clear = [p for one in said if (p := seen_p(recipe, one)) is not None]
     if not clear:
         return None

@@ -7,9 +7,8 @@ import math
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import combinations
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection
@@ -21,7 +20,7 @@ from curation_db.generation_progress import Progress
 from curation_db.generation_words import GenerationState
 from curation_db.generation_work import Scope, has_any
 from curation_db.store import Store
-from curation_db.text import counted, display_text
+from curation_db.text import counted
 from workbench.errors import NegwbError, NothingToDo, UsageError
 from workbench.generation.budget import Budget, BudgetReached
 from workbench.generation.engines.protocol import Engine, EngineSettings, MakeEngine, Surroundings
@@ -29,7 +28,7 @@ from workbench.generation.engines.registry import open_engine
 from workbench.generation.engines.server_words import plain_url
 from workbench.generation.feeding import Shard, feed
 from workbench.generation.pipelines import needs_picture, steps_of, unseen
-from workbench.generation.plan import Plan
+from workbench.generation.plan import Plan, check_judges, check_prices
 from workbench.generation.recipe import Pipeline, Recipe
 from workbench.generation.recorder import Recorder
 from workbench.generation.runner import Runner, Stopped
@@ -82,6 +81,8 @@ class Ended:
     error: BaseException | None = None
     """What ended it, where it did not come to its end."""
     parked: int = 0
+    simulated: tuple[str, ...] = ()
+    """Engines that are scripts and no models."""
 
 
 def generate(
@@ -150,7 +151,7 @@ async def _generate(
             await asyncio.to_thread(recorder.close)
     if ended.progress.kept:
         await asyncio.to_thread(indexing.refresh, store)
-    return ended
+    return replace(ended, simulated=tuple(told["simulated"]))
 
 
 async def _items(plan: Plan, options: Options, folders: PictureFolders, recorder: Recorder, recipe: Recipe) -> Task:
@@ -214,34 +215,12 @@ def nothing_left(store: Store, pipeline: Pipeline) -> NothingToDo:
     )
 
 
-def check_prices(plan: Plan, budget: Budget) -> None:
-    """Raise UsageError where a cap on money could never be reached."""
-    for name, each in plan.engines.items():
-        if budget.max_cost is not None and each.kind == "openai" and each.price_in is None and each.price_out is None:
-            raise UsageError(
-                f"[engines.{name}] has no prices: --max-cost would never be reached",
-                hint="price_in and price_out, per million tokens (0 where it costs nothing); or --max-requests",
-            )
-
-
 def _total(connection: Connection, scope: Scope, options: Options) -> int:
     """Items to do; of a shard about its share."""
     total = scope.count(connection)
     if options.shard.of > 1:
         total = math.ceil(total / options.shard.of)
     return total if options.limit is None else min(total, options.limit)
-
-
-def check_judges(recipe: Recipe) -> None:
-    """Raise UsageError where two judges would be asked one thing by one model's name: answers are kept by that name, so
-    the second would be given what the first said."""
-    for one, other in combinations(recipe.judges, 2):
-        model = recipe.models.get(one.name)
-        if model is not None and model == recipe.models.get(other.name) and one.questions & other.questions:
-            raise UsageError(
-                f"the judges {one.name} and {other.name} both run a model called {display_text(model, limit=80)}",
-                hint="leave one out; or where they are two models, have a server name its own (--served-model-name)",
-            )
 
 
 def settings_of(plan: Plan, recipe: Recipe, options: Options, engines: Mapping[str, Engine]) -> dict[str, Any]:
