@@ -21,7 +21,7 @@ def answer(question: Question, p: float | None) -> str:
     """The answer in a word or two that tell which question it is to."""
     if question is Question.PRESENT:
         return "unclear" if p is None else "present" if p >= 0.5 else "absent"
-    return "fine? unclear" if p is None else "acceptable" if p >= 0.5 else "not acceptable"
+    return "fine? unclear" if p is None else "fine" if p >= 0.5 else "not fine"
 
 
 def asked(question: Question, concept: str | None) -> str:

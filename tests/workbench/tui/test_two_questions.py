@@ -59,7 +59,7 @@ def row(house: House, number: int) -> Listed:
 @pytest.mark.parametrize("width", [24, 30, 60])
 def test_every_row_of_a_card_tells_which_question_it_answers(house: House, width: int) -> None:
     rows = [line.plain for line in paint.opinion_rows(card(house, 1), width)]
-    assert [each.split()[-1] for each in rows] == ["absent", "absent", "acceptable", "acceptable"]
+    assert [each.split()[-1] for each in rows] == ["absent", "absent", "fine", "fine"]
     if width == 60:
         assert [("P(hat)" in each, "P(fine)" in each) for each in rows] == [(True, False)] * 2 + [(False, True)] * 2
     unclear = [line.plain for line in paint.opinion_rows(card(house, 3), width)]
@@ -103,7 +103,7 @@ def test_lists_tell_the_two_apart(house: House) -> None:
     assert not row(house, 1).conflict
     told = browse_lines.detail(row(house, 1), narrow=False).plain
     assert "a .07 absent" in told
-    assert "a .91 acceptable" in told
+    assert "a .91 fine" in told
 
 
 def test_the_tones_of_a_yes_differ(house: House) -> None:
@@ -139,7 +139,7 @@ def test_history_tells_it_too(house: House) -> None:
     with house.store.read() as connection:
         told = timeline(connection, 1, house.root / "exports")
     lines = "\n".join(history_lines.plain_lines(told, 160))
-    assert lines.count(".07 absent") == lines.count(".91 acceptable") == 2
+    assert lines.count(".07 absent") == lines.count(".91 fine") == 2
     assert lines.count("from log-probabilities · 98% of it on yes and no") == 4
     said = [moment.what for moment in told.moments if type(moment.what).__name__ == "JudgeSaid"]
     assert {(each.method, each.label_mass, each.prior, each.seed) for each in said} == {("logprobs", 0.98, 0.61, 7)}

@@ -49,6 +49,7 @@ async def make(settings: EngineSettings, surroundings: Surroundings) -> Scripted
         UsageError: an option that there is not.
     """
     options = dict(settings.options)
+    named = "judge" in options
     judge = options.pop("judge", "a")
     clumsy = options.pop("clumsy", rewrites.CLUMSY)
     where = f"[engines.{settings.name}.options]"
@@ -58,7 +59,9 @@ async def make(settings: EngineSettings, surroundings: Surroundings) -> Scripted
         raise UsageError(f"{where} clumsy = {clumsy!r}: a share from 0 to 1 is expected")
     if options:
         raise UsageError(f"{where} has no {next(iter(options))!r}: judge and clumsy are known")
-    return ScriptedEngine(JUDGES[judge == "b"], float(clumsy), World(surroundings.folder), surroundings)
+    chosen = JUDGES[judge == "b"]
+    model = f"{MODEL} ({chosen.name.removesuffix(' (simulated)')})" if named else MODEL
+    return ScriptedEngine(model, chosen, float(clumsy), World(surroundings.folder), surroundings)
 
 
 @dataclass(slots=True)
@@ -98,16 +101,16 @@ def _read_scenes(path: Path) -> dict[str, Scene]:
 class ScriptedEngine:
     """See the module."""
 
-    def __init__(self, judge: Judge, clumsy: float, world: World, surroundings: Surroundings) -> None:
-        self._judge = judge
+    def __init__(self, model: str, judge: Judge, clumsy: float, world: World, surroundings: Surroundings) -> None:
+        self._model, self._judge = model, judge
         self._clumsy = clumsy
         self._world = world
         self._budget = surroundings.budget
 
     @property
     def model(self) -> str:
-        """Says what it is, and which judge."""
-        return f"{MODEL} ({self._judge.name.removesuffix(' (simulated)')})"
+        """Says what it is, and which judge where one was named."""
+        return self._model
 
     @property
     def simulated(self) -> bool:
