@@ -22,6 +22,7 @@ from sqlalchemy.exc import DBAPIError
 
 from curation_db import dialect, mounts
 from curation_db.errors import NewerRecord, NotARecord, RecordReplaced, RecordUnwritable
+from curation_db.identity import utc_now, uuid7
 from curation_db.migrations import HEAD, REVISIONS
 
 # As Alembic itself would create it.
@@ -137,6 +138,9 @@ def create_store(path: Path) -> Store:
                 connection.exec_driver_sql(statement)
             connection.exec_driver_sql(_ALEMBIC_TABLE)
             connection.exec_driver_sql("INSERT INTO alembic_version VALUES (?)", (HEAD,))
+            connection.exec_driver_sql(
+                "INSERT INTO lineage(uid, after, started_at) VALUES (?, 0, ?)", (uuid7(), utc_now())
+            )
     except DBAPIError as error:
         raise dialect.translate(error, path) from error
     finally:

@@ -18,7 +18,18 @@ from sqlmodel import Field, SQLModel
 
 import curation_db.generation_tables  # noqa: F401 -- its tables belong to the schema
 from curation_db.dialect import BEGINNING, SAYS
-from curation_db.words import Cause, Kind, NegationType, Question, Reason, Role, State, Stream
+from curation_db.words import (
+    Cause,
+    GapCause,
+    Kind,
+    NegationType,
+    PictureShown,
+    Question,
+    Reason,
+    Role,
+    State,
+    Stream,
+)
 
 
 def _one_of(column: str, words: type[StrEnum], *, nullable: bool = False) -> CheckConstraint:
@@ -32,6 +43,10 @@ _CAUSE_KNOWN = CheckConstraint(
     name="cause_known",
 )
 """At the column and not at the table, since it was added to records that had events already."""
+
+_PICTURE_KNOWN = CheckConstraint(
+    f"picture IS NULL OR picture IN ({', '.join(repr(way.value) for way in PictureShown)})", name="picture_known"
+)
 
 
 def _hash(*, nullable: bool = False) -> Any:
@@ -73,6 +88,8 @@ class Image(SQLModel, table=True):
     """JSON: what else its file said (licence, addresses), for the export."""
     completed: str | None = None
     """JSON: of each column that was filled in later, the number of the first event at which it shows (`moments`)."""
+    url: str | None = None
+    """Where the picture is on the network, if its file name is a URL; kept whole, never opened as a file."""
 
 
 class ImageObject(SQLModel, table=True):
@@ -190,6 +207,8 @@ class Annotator(SQLModel, table=True):
     name: str = Field(unique=True)
     role: str = Field(default=Role.ANNOTATOR.value, sa_type=String)
     created_at: str
+    retired_at: str | None = None
+    """Set: this name is out of use and does not count as a person who decides."""
 
 
 class WorkSession(SQLModel, table=True):
@@ -252,6 +271,10 @@ class Event(SQLModel, table=True):
     at: str
     gold: bool = Field(default=False, sa_column=Column(Boolean, nullable=False, server_default=sql_text("0")))
     """An answer to a card whose answer is known (`Gold`): no vote, so it settles nothing."""
+    picture: str | None = Field(default=None, sa_column=Column(String, _PICTURE_KNOWN))
+    """How the picture was shown when the person decided (`words.PictureShown`); NULL: not recorded."""
+    zoomed: bool | None = None
+    """Whether the person zoomed into the picture before the decision; NULL: not recorded."""
 
 
 class Gold(SQLModel, table=True):
@@ -344,6 +367,43 @@ class Lease(SQLModel, table=True):
     annotator_id: int = Field(foreign_key="annotator.id", primary_key=True)
     session: str
     expires_at: float
+    seconds: float = Field(default=600.0, sa_column=Column(Float, nullable=False, server_default=sql_text("600")))
+    """The lease's full length. A lease that expires later than now + this comes from a wrong clock."""
+
+
+class EventGap(SQLModel, table=True):
+    """A range of event numbers that no event has, for a known cause. A number missing without one is evidence of loss."""
+
+    __tablename__ = "event_gap"
+    __table_args__ = (_one_of("cause", GapCause), CheckConstraint("first <= last", name="first_to_last"))
+    first: int = Field(primary_key=True)
+    last: int
+    cause: str = Field(sa_type=String)
+    at: str
+
+
+class Lineage(SQLModel, table=True):
+    """A stretch of history: the record's creation, and each restore, starts a new one."""
+
+    uid: str = Field(primary_key=True)
+    """UUIDv7."""
+    after: int
+    """The newest event number that the stretch took over from the one before; 0: none."""
+    started_at: str
+    restored_from: str | None = None
+    """The backup that was restored; NULL: the record was created, or migrated from before lineages."""
+
+
+class OverlapChange(SQLModel, table=True):
+    """A change of a candidate's overlap after its import. `Candidate.overlap` is the value at its import."""
+
+    __tablename__ = "overlap_change"
+    candidate_id: int = Field(foreign_key="candidate.id", primary_key=True)
+    since: int = Field(primary_key=True)
+    """The number of the first event at which it applies (`moments`)."""
+    overlap: str
+    actor: str
+    at: str
 
 
 class Note(SQLModel, table=True):

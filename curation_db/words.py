@@ -140,3 +140,25 @@ class Question(StrEnum):
     """Is the negated concept in the picture? The verdict's p is P(present)."""
     ACCEPTABLE = "acceptable"
     """Is the whole caption true and well formed? The verdict's p is P(acceptable)."""
+
+
+class PictureShown(StrEnum):
+    """How a card's picture was shown when the person decided."""
+
+    NONE = "none"
+    """Not shown: no file, a failure, or plain mode."""
+    CELLS = "cells"
+    """As half-cell characters (two dots a cell)."""
+    PIXELS = "pixels"
+    """By the terminal's own graphics (Kitty, sixel)."""
+
+
+class GapCause(StrEnum):
+    """Why no event has some event numbers."""
+
+    EXPORT = "export"
+    """An export took the number for what had been imported since the newest event (`moments`)."""
+    RESTORE = "restore"
+    """The numbers belong to events of the record that a restore replaced."""
+    MIGRATION = "migration"
+    """The gap was there before gaps were recorded (schema 0004)."""

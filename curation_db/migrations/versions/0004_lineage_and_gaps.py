@@ -1,0 +1,78 @@
+"""Event gaps, lineages, overlap changes; how a picture was shown; retired names; picture URLs; lease lengths."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+from curation_db.identity import utc_now, uuid7
+
+revision = "0004"
+down_revision = "0003"
+branch_labels = None
+depends_on = None
+
+_MISSING_RANGES = """
+    SELECT seq + 1 AS first, following - 1 AS last FROM (
+        SELECT 0 AS seq, (SELECT min(seq) FROM event) AS following
+        UNION ALL SELECT seq, lead(seq) OVER (ORDER BY seq) FROM event
+    ) WHERE following > seq + 1
+"""
+
+
+def upgrade() -> None:
+    op.create_table(
+        "event_gap",
+        sa.Column("first", sa.Integer(), nullable=False),
+        sa.Column("last", sa.Integer(), nullable=False),
+        sa.Column("cause", sa.String(), nullable=False),
+        sa.Column("at", sa.String(), nullable=False),
+        sa.CheckConstraint("cause IN ('export', 'restore', 'migration')", name="cause_known"),
+        sa.CheckConstraint("first <= last", name="first_to_last"),
+        sa.PrimaryKeyConstraint("first"),
+    )
+    op.create_table(
+        "lineage",
+        sa.Column("uid", sa.String(), nullable=False),
+        sa.Column("after", sa.Integer(), nullable=False),
+        sa.Column("started_at", sa.String(), nullable=False),
+        sa.Column("restored_from", sa.String(), nullable=True),
+        sa.PrimaryKeyConstraint("uid"),
+    )
+    op.create_table(
+        "overlap_change",
+        sa.Column("candidate_id", sa.Integer(), nullable=False),
+        sa.Column("since", sa.Integer(), nullable=False),
+        sa.Column("overlap", sa.String(), nullable=False),
+        sa.Column("actor", sa.String(), nullable=False),
+        sa.Column("at", sa.String(), nullable=False),
+        sa.ForeignKeyConstraint(["candidate_id"], ["candidate.id"]),
+        sa.PrimaryKeyConstraint("candidate_id", "since"),
+    )
+    # plain ADD COLUMNs: existing rows are not rewritten
+    op.execute("ALTER TABLE image ADD COLUMN url VARCHAR")
+    op.execute("ALTER TABLE annotator ADD COLUMN retired_at VARCHAR")
+    op.execute("ALTER TABLE lease ADD COLUMN seconds FLOAT DEFAULT 600 NOT NULL")
+    op.execute(
+        "ALTER TABLE event ADD COLUMN picture VARCHAR CONSTRAINT picture_known CHECK (picture IS NULL OR picture IN ('none', 'cells', 'pixels'))"
+    )
+    op.execute("ALTER TABLE event ADD COLUMN zoomed BOOLEAN")
+    _record_present_gaps_and_lineage()
+
+
+def _record_present_gaps_and_lineage() -> None:
+    connection = op.get_bind()
+    now = utc_now()
+    gaps = connection.execute(sa.text(_MISSING_RANGES)).all()
+    for first, last in gaps:
+        connection.execute(
+            sa.text("INSERT INTO event_gap(first, last, cause, at) VALUES (:first, :last, 'migration', :now)"),
+            {"first": first, "last": last, "now": now},
+        )
+    connection.execute(
+        sa.text("INSERT INTO lineage(uid, after, started_at) VALUES (:uid, 0, :now)"), {"uid": uuid7(), "now": now}
+    )
+
+
+def downgrade() -> None:
+    raise NotImplementedError("records are never taken back: restore the backup made before the upgrade")
