@@ -372,7 +372,7 @@ class Lease(SQLModel, table=True):
 
 
 class EventGap(SQLModel, table=True):
-    """A range of event numbers that no event has, for a known cause. A number missing without one is evidence of loss."""
+    """A range of event numbers that no event has, for a known cause. A number missing elsewhere means loss."""
 
     __tablename__ = "event_gap"
     __table_args__ = (_one_of("cause", GapCause), CheckConstraint("first <= last", name="first_to_last"))
