@@ -39,6 +39,7 @@ _KEYS = text("""
     JOIN image i ON i.id = c.image_id JOIN source s ON s.id = i.source_id LEFT JOIN caption t ON t.id = c.caption_id
     WHERE c.id IN :ids
 """).bindparams(bindparam("ids", expanding=True))
+_DECIDING = frozenset({Kind.ACCEPT, Kind.REJECT, Kind.FLIP, Kind.ADJUDICATE})
 _DIGITS = re.compile("([0-9]+)")
 _NUMBER = re.compile("0|-?[1-9][0-9]{0,17}")
 
@@ -156,7 +157,7 @@ def _outcome(history: tuple[_Said, ...], overlap: str) -> Outcome:
         standing.accepts,
         standing.rejects,
         tuple(sorted(deciders)),
-        tuple(sorted({s.reason for s in said if s.reason})) if standing.rejects else (),
+        _reasons(said),
         _stream(said),
     )
 
@@ -173,6 +174,13 @@ def _deciders(deciding: Iterable[_Said], voters: frozenset[str]) -> frozenset[st
         return frozenset(final[-1:])
     newest = {s.actor: s.kind for s in deciding if s.role == Role.POLICY}
     return voters or frozenset(actor for actor, kind in newest.items() if kind == Kind.ACCEPT)
+
+
+def _reasons(said: list[_Said]) -> tuple[str, ...]:
+    """The reasons of the decisions in force: of each decider the newest one only, or the final word."""
+    final = [s for s in said if s.kind == Kind.ADJUDICATE]
+    in_force = {s.actor: s.reason for s in final or said if s.kind in _DECIDING}
+    return tuple(sorted({reason for reason in in_force.values() if reason}))
 
 
 def _stream(said: list[_Said]) -> str | None:

@@ -15,8 +15,10 @@ from curation_db.exporting.selection import Outcome, Selection, choose, natural,
 from curation_db.exporting.staleness import Drift, drift_since
 from curation_db.fold import Overlap, fold
 from curation_db.manifest import read_items
+from curation_db.people import begin_session
+from curation_db.review import Reviewer, Shown
 from curation_db.standing import events_of
-from curation_db.words import Kind, Reason, State
+from curation_db.words import Kind, Reason, Role, State, Stream
 
 
 def chosen(record, *states, at=None):
@@ -89,6 +91,59 @@ def test_who_decided_and_why(record):
     reasons = ("present", "scope")
     assert found[asked_twice] == Outcome(State.REJECTED, 0, 2, ("ana", "bob"), reasons, "review")
     assert found[1] == Outcome(State.ACCEPTED, 1, 0, ("bob",), (), "review")
+
+
+def adjudicator(record, name):
+    return Reviewer(record.store, begin_session(record.store, name, version="test", role=Role.ADJUDICATOR))
+
+
+def outcome_of(record, candidate):
+    with record.store.read() as connection:
+        return dict(outcomes_at(connection, record.last_event()))[candidate]
+
+
+def test_the_last_adjudicator_is_the_one_who_decided(record):
+    """GIVEN two adjudicators about one pair THEN items.jsonl names the one whose word stands, with that reason."""
+    record.pairs(2)
+    dan, eva = adjudicator(record, "dan"), adjudicator(record, "eva")
+    for candidate, first, last in ((1, dan, eva), (2, eva, dan)):
+        first.adjudicate(candidate, Kind.REJECT, reason=Reason.SCOPE)
+        last.adjudicate(candidate, Kind.REJECT, reason=Reason.PRESENT)
+    record.freeze("s", selection=Selection((State.REJECTED,)))
+    items = list(read_items(record.export("s")))
+    assert [(item.deciders, item.reasons) for item in items] == [(("eva",), ("present",)), (("dan",), ("present",))]
+    dan.undo()
+    assert outcome_of(record, 2) == Outcome(State.REJECTED, 0, 0, ("eva",), ("scope",), "review")
+    eva.decide(2, Kind.REJECT, reason=Reason.DUPLICATE)  # a vote, which changes no final word
+    assert outcome_of(record, 2) == Outcome(State.REJECTED, 0, 1, ("eva",), ("scope",), "review")
+
+
+@pytest.mark.parametrize("audited", [(True, False), (False, True)])
+def test_one_decision_in_the_audit_makes_it_a_pair_of_the_audit(record, audited):
+    record.pairs(1, source="other")
+    source = record.source("two")
+    candidate = record.candidate(source, "gen/1", record.image(source, "1", "1.jpg"), "no dog", overlap="2")
+    for name, audit in zip(("ana", "bob"), audited, strict=True):
+        shown = Shown(stream=Stream.AUDIT if audit else Stream.REVIEW)
+        record.person(name).decide(candidate, Kind.ACCEPT, shown=shown)
+    assert outcome_of(record, candidate).stream == "audit"
+    record.person("ana").decide(1, Kind.ACCEPT)
+    assert outcome_of(record, 1).stream == "review"
+
+
+def test_a_replaced_decision_gives_no_reason(record):
+    """GIVEN a person who rejects anew for another reason THEN only the reason of the vote that counts is named."""
+    source = record.source("two")
+    candidate = record.candidate(source, "gen/1", record.image(source, "1", "1.jpg"), "no dog", overlap="3")
+    ana, bob, cid = (record.person(name) for name in ("ana", "bob", "cid"))
+    ana.decide(candidate, Kind.REJECT, reason=Reason.SCOPE)
+    ana.decide(candidate, Kind.ACCEPT)
+    bob.decide(candidate, Kind.REJECT, reason=Reason.UNGRAMMATICAL)
+    bob.decide(candidate, Kind.REJECT, reason=Reason.PRESENT)
+    cid.decide(candidate, Kind.REJECT, reason=Reason.PRESENT)
+    cid.note(candidate, "look again")
+    found = outcome_of(record, candidate)
+    assert (found.state, found.deciders, found.reasons) == (State.REJECTED, ("ana", "bob", "cid"), ("present",))
 
 
 DEEDS = ("accept", "reject", "unsure", "skip", "edit", "undo", "redo", "flag")
