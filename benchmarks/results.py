@@ -18,7 +18,16 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from benchmarks.errors import BenchError
-from benchmarks.schema import SCHEMA, ItemRow, Result, TaskFacts, disagreement, misfit_of_item, misfit_of_result
+from benchmarks.schema import (
+    NO_CUE,
+    SCHEMA,
+    ItemRow,
+    Result,
+    TaskFacts,
+    disagreement,
+    misfit_of_item,
+    misfit_of_result,
+)
 
 ITEMS_SUFFIX: Final = ".items.jsonl"
 
@@ -136,7 +145,15 @@ def _rows(path: Path, content: str) -> Iterator[ItemRow]:
             raise BenchError(f"{path}, line {number}: {error}") from error
         if problem := misfit_of_item(told):
             raise BenchError(f"{path}, line {number}: {problem}")
-        yield cast("ItemRow", told)
+        yield _with_no_cue(cast("ItemRow", told))
+
+
+def _with_no_cue(row: ItemRow) -> ItemRow:
+    """A row of an older negwb wrote "none" where a text has no cue; only the position tells it from the cue "none"."""
+    if row["position"] != "none" or row["cue"] != "none":
+        return row
+    slices = row["slices"]
+    return {**row, "cue": NO_CUE, "slices": {**slices, "cue": NO_CUE} if "cue" in slices else slices}
 
 
 def _parsed(content: bytes | str) -> Any:

@@ -19,7 +19,7 @@ from benchmarks import results
 from benchmarks.features import Features
 from benchmarks.protocols import BOTH, Protocol, blind_credit, judge, judge_rank
 from benchmarks.results import Stored
-from benchmarks.schema import SCHEMA, Guess, ItemRow, ModelFacts, Result, Score, TaskFacts
+from benchmarks.schema import NO_CUE, SCHEMA, Guess, ItemRow, ModelFacts, Result, Score, TaskFacts
 from benchmarks.scoring import Encoder, Identity, Progress, Scores, score
 from benchmarks.task import Item, Task
 from benchmarks.tasks.retrieval import RECALLS
@@ -100,7 +100,7 @@ def _row(item: Item, options: list[Any], similarities: Sequence[float], target: 
         "correct": False,
         "tie": False,
         "rank": None,
-        "cue": item.slices.get("cue", "none"),
+        "cue": item.slices.get("cue", NO_CUE),
         "position": item.slices.get("position", "none"),
         "cluster": item.cluster,
         "slices": dict(item.slices),

@@ -13,6 +13,8 @@ from typing import Any, Final, NotRequired, TypedDict
 
 SCHEMA: Final = 1
 """Of the result files; raised when an older reader would misread them."""
+NO_CUE: Final = "no cue"
+"""The cue of a text without one. No word, so that no cue is like it: "none" is one, as in "none of them"."""
 
 
 class TaskFacts(TypedDict):
@@ -157,7 +159,7 @@ class ItemRow(TypedDict):
     rank: int | None
     """Of the right picture in the gallery, from 1; null for regions."""
     cue: str
-    """The first cue's canonical word, or none."""
+    """The first cue's canonical word, or `NO_CUE`."""
     position: str
     """beginning, middle or end: where that cue stands."""
     cluster: str

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
 from benchmarks.errors import BenchError
+from benchmarks.schema import NO_CUE
 from curation_db import negation
 
 
@@ -115,7 +116,7 @@ def slices_of(text: str) -> dict[str, str]:
     cue = negation.first_cue(text)
     words = len(text.split())
     return {
-        "cue": cue.word if cue else "none",
+        "cue": cue.word if cue else NO_CUE,
         "cue_class": cue.cue_class.value if cue else "none",
         "position": cue.position.value if cue else "none",
         "length": _LENGTHS[(words > _SHORT) + (words > _MIDDLING)],

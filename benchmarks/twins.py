@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
+from benchmarks.schema import NO_CUE
+
 DENIED, AFFIRMED = "-negref", "-affirm"
 """How the names of a pair of tasks end: demo-negref asks what demo-affirm asks, with a "no"."""
 NOT_RUN: Final = "not run"
@@ -23,10 +25,10 @@ def twin_name(task: str) -> str | None:
 
 
 def denies(task: str, cues: Iterable[str]) -> bool:
-    """Whether the task is about denied phrases: its name says so, or most of its items (a cue each, or none) do."""
+    """Whether the task is about denied phrases: its name says so, or most of its items (a cue each, or `NO_CUE`) do."""
     if task.endswith((DENIED, AFFIRMED)):
         return task.endswith(DENIED)
-    told = [cue != "none" for cue in cues]
+    told = [cue != NO_CUE for cue in cues]
     return 2 * sum(told) > len(told)
 
 

@@ -14,8 +14,6 @@ from sqlalchemy import Connection, text
 
 from curation_db.targets import POSITIONS, TRAITS, Shares, Targets
 
-NONE: Final = "(none)"
-"""Where a candidate has no such value."""
 SHOWN: Final = 10
 """Values of one trait that are told apart; the others are counted together."""
 
@@ -24,7 +22,8 @@ SHOWN: Final = 10
 class Part:
     """One value of a trait."""
 
-    value: str
+    value: str | None
+    """None: the candidates that have no such value."""
     accepted: int
     proposed: int
     """Of all candidates in play: those that an edit replaced are left out."""
@@ -41,7 +40,7 @@ class Balance:
     """Accepted candidates in all."""
     proposed: int
     distinct: int
-    """Values that occur."""
+    """Values that occur; the lack of one is no value."""
     parts: tuple[Part, ...]
     """What has a target first, in its order; then the most frequent among the accepted; at most `SHOWN` without one."""
     rest: Part | None
@@ -55,7 +54,7 @@ def balances(connection: Connection, targets: Targets) -> tuple[Balance, ...]:
     return tuple(spread(trait, counted[trait], targets.get(trait, {})) for trait in TRAITS)
 
 
-def _counted(connection: Connection, traits: Sequence[str]) -> dict[str, dict[str, tuple[int, int]]]:
+def _counted(connection: Connection, traits: Sequence[str]) -> dict[str, dict[str | None, tuple[int, int]]]:
     """For each trait: value to (accepted, proposed), from one pass."""
     columns = ", ".join(f"c.{TRAITS[trait]}" for trait in traits)
     rows = connection.execute(
@@ -63,33 +62,33 @@ def _counted(connection: Connection, traits: Sequence[str]) -> dict[str, dict[st
                  FROM candidate c JOIN candidate_state s ON s.candidate_id = c.id
                  WHERE s.state != 'superseded' GROUP BY {columns}""")
     )
-    counted: dict[str, dict[str, tuple[int, int]]] = {trait: {} for trait in traits}
+    counted: dict[str, dict[str | None, tuple[int, int]]] = {trait: {} for trait in traits}
     for *values, accepted, proposed in rows:
         for trait, value in zip(traits, values, strict=True):
-            named = NONE if value is None else value
-            before = counted[trait].get(named, (0, 0))
-            counted[trait][named] = before[0] + accepted, before[1] + proposed
+            before = counted[trait].get(value, (0, 0))
+            counted[trait][value] = before[0] + accepted, before[1] + proposed
     return counted
 
 
-def spread(trait: str, counted: Mapping[str, tuple[int, int]], target: Shares) -> Balance:
+def spread(trait: str, counted: Mapping[str | None, tuple[int, int]], target: Shares) -> Balance:
     """A balance from counts: value to (accepted, proposed)."""
     free = sorted((value for value in counted if value not in target), key=lambda each: _frequency(each, counted))
     if trait == "position":
         free.sort(key=lambda each: POSITIONS.index(each) if each in POSITIONS else len(POSITIONS))
-    parts = [Part(value, *counted.get(value, (0, 0)), target.get(value)) for value in [*target, *free[:SHOWN]]]
+    parts = [Part(value, *counted.get(value, (0, 0)), share) for value, share in target.items()]
+    parts += [Part(value, *counted[value], None) for value in free[:SHOWN]]
     others = [counted[value] for value in free[SHOWN:]]
     left = Part(f"{len(others):,} others", sum(a for a, _ in others), sum(p for _, p in others), None)
     return Balance(
         trait,
         sum(accepted for accepted, _ in counted.values()),
         sum(proposed for _, proposed in counted.values()),
-        len(counted),
+        len(counted.keys() - {None}),
         tuple(parts),
         left if others else None,
     )
 
 
-def _frequency(value: str, counted: Mapping[str, tuple[int, int]]) -> tuple[int, int, str]:
+def _frequency(value: str | None, counted: Mapping[str | None, tuple[int, int]]) -> tuple[int, int, str]:
     accepted, proposed = counted[value]
-    return -accepted, -proposed, value
+    return -accepted, -proposed, value or ""

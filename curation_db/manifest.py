@@ -110,6 +110,13 @@ class Counts:
     without_caption: int = 0
     """Pairs of which no human's caption is known: null in JSONL, "" in COCO."""
     without_file_name: int = 0
+    without_cue: int | None = None
+    """Pairs in which no cue was found, so that `by_cue` and `by_cue_position` leave them out. None, here and in the two
+    counts below: an older negwb froze the set and counted them under the key "none", together with a cue "none"."""
+    without_prompt: int | None = None
+    """Pairs whose prompt is not known, which `by_prompt` leaves out."""
+    without_mix: int | None = None
+    """Pairs that were asked for without a mix, which `by_mix` leaves out."""
     by_source: Mapping[str, int] = field(default_factory=dict)
     by_negation_type: Mapping[str, int] = field(default_factory=dict)
     by_cue: Mapping[str, int] = field(default_factory=dict)

@@ -173,9 +173,13 @@ class _Tally:
         self._plain["edited"] += item.edited is not None
         self._plain["without_caption"] += item.caption is None
         self._plain["without_file_name"] += item.file_name is None
+        self._plain["without_cue"] += item.cue is None
+        self._plain["without_prompt"] += item.prompt_version is None
+        self._plain["without_mix"] += pair.mix is None
         self._image = image
         for name, counter in self._by.items():
-            counter[getattr(item, name) or "none"] += 1
+            if (value := getattr(item, name)) is not None:
+                counter[value] += 1
         self._made[Made(item.generator, item.prompt_version, pair.mix)] += 1
 
     def counts(self) -> Counts:
@@ -184,7 +188,8 @@ class _Tally:
         for name, place in (("by_generator", 0), ("by_prompt", 1), ("by_mix", 2)):
             together: Counter[str] = Counter()
             for made, count in self._made.items():
-                together[made[place] or "none"] += count
+                if (value := made[place]) is not None:
+                    together[value] += count
             by[name] = _frequent(together)
         made_with = sorted(self._made.items(), key=lambda kv: (-kv[1], [each or "" for each in kv[0]]))
         return Counts(

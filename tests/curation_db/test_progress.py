@@ -207,6 +207,17 @@ def test_time_left_is_what_is_wanted_at_the_pace_so_far(tmp_path: Path) -> None:
     assert told.work.hours_left == pytest.approx(7 / 90)
 
 
+def test_a_value_called_none_is_not_the_lack_of_one(tmp_path: Path) -> None:
+    with create_store(tmp_path / "curation.db") as store:
+        record = Record(store)
+        for number, concept in zip(record.add(4), ("(none)", "none", None, None), strict=True):
+            with store.write() as connection:
+                connection.exec_driver_sql("UPDATE candidate SET concept = ? WHERE id = ?", (concept, number))
+        (concepts,) = (each for each in read_progress(store).balances if each.trait == "concept")
+    assert {part.value: part.proposed for part in concepts.parts} == {"(none)": 1, "none": 1, None: 2}
+    assert concepts.distinct == 2
+
+
 def test_a_spread_shows_targets_first_and_the_many_together() -> None:
     counted = {f"thing {n:02}": (30 - n, 40) for n in range(SHOWN + 5)} | {"rare": (0, 1)}
     told = spread("concept", counted, {"rare": 0.1, "missing": 0.2})

@@ -156,7 +156,8 @@ def _balance(balance: Balance) -> Listing:
     def row(part: Part) -> tuple[str, ...]:
         target = "-" if part.target is None else f"{part.target:.1%}"
         shares = (_share(part.accepted, balance.accepted), _share(part.proposed, balance.proposed))
-        return part.value, f"{part.accepted:,}", shares[0], target, f"{part.proposed:,}", shares[1]
+        value = f"(no {balance.trait})" if part.value is None else part.value
+        return value, f"{part.accepted:,}", shares[0], target, f"{part.proposed:,}", shares[1]
 
     parts = [*balance.parts, *([balance.rest] if balance.rest else [])]
     headers = (balance.trait, "accepted", "share", "target", "proposed", "share")

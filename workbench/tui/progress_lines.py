@@ -216,7 +216,10 @@ def _spread(balance: Balance, room: int) -> Lines:
 def _part(part: Part, balance: Balance, name: int, bar: int) -> Content:
     share = part.accepted / balance.accepted if balance.accepted else None
     row = Content.assemble(
-        (_cell(part.value, name), "bold" if part.accepted else QUIET),
+        (
+            _cell(f"(no {balance.trait})" if part.value is None else part.value, name),
+            "bold" if part.accepted else QUIET,
+        ),
         share_bar(share, bar, target=part.target),
         _columns([("–" if share is None else f"{share:.0%}", 9)]),
         _columns([(percent(part.proposed, balance.proposed), 5)], QUIET),

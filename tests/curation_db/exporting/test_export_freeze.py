@@ -271,8 +271,8 @@ def test_manifest_says_what_the_pairs_were_made_with(record):
         ana.decide(number, Kind.ACCEPT)
     ana.edit(ids[0], "a dog without a cat 1")
     counts = record.freeze("s").counts
-    assert dict(counts.by_mix) == {"none": 4, "negrefcocog": 2, "balanced": 1}
-    assert dict(counts.by_prompt) == {"none": 5, "negwb-rewrite-1@3f": 2}
+    assert (dict(counts.by_mix), counts.without_mix) == ({"negrefcocog": 2, "balanced": 1}, 4)
+    assert (dict(counts.by_prompt), counts.without_prompt) == ({"negwb-rewrite-1@3f": 2}, 5)
     assert dict(counts.by_generator) == {"negationclip": 4, "llama": 2, "ana": 1}
     assert counts.made_with == (
         {"generator": "negationclip", "prompt_version": None, "mix": None, "pairs": 4},
@@ -285,13 +285,34 @@ def test_manifest_says_what_the_pairs_were_made_with(record):
     assert read.to_text() == (record.export("s") / MANIFEST_FILE).read_text()
 
 
+def test_a_value_called_none_is_not_the_lack_of_one(record):
+    """GIVEN the cue "none", a prompt, a mix and a generator of that name THEN pairs without one are counted apart."""
+    image = record.image(record.source("none"), "1", "1.jpg")
+    named = {"prompt_version": "none", "generator": "none", "extra": '{"mix": "none"}'}
+    ids = [
+        record.candidate(1, "g/1", image, "two dogs, none of them with a hat", **named),
+        record.candidate(1, "g/2", image, "a dog with a hat", generator=""),
+        record.candidate(1, "g/3", image, "a dog"),
+    ]
+    for number in ids:
+        record.person("ana").decide(number, Kind.ACCEPT)
+    counts = record.freeze("s").counts
+    assert (dict(counts.by_cue), counts.without_cue) == ({"none": 1}, 2)
+    assert (dict(counts.by_prompt), counts.without_prompt) == ({"none": 1}, 2)
+    assert (dict(counts.by_mix), counts.without_mix) == ({"none": 1}, 2)
+    assert dict(counts.by_generator) == {"none": 1, "": 1, "negationclip": 1}
+    assert (dict(counts.by_cue_position), dict(counts.by_source)) == ({"beginning": 1}, {"none": 3})
+    assert read_manifest(record.export("s")).counts == counts
+
+
 def test_a_manifest_without_the_newer_counts_reads(decided):
     decided.freeze("s")
     path = decided.export("s") / MANIFEST_FILE
     told = json.loads(path.read_text())
-    for name in ("by_generator", "by_prompt", "by_mix", "made_with"):
-        assert told["counts"].pop(name)
+    for name in ("by_generator", "by_prompt", "by_mix", "made_with", "without_cue", "without_prompt", "without_mix"):
+        told["counts"].pop(name)
     path.chmod(0o644)
     path.write_text(json.dumps(told))
     counts = read_manifest(decided.export("s")).counts
     assert (counts.pairs, counts.by_mix, counts.made_with) == (6, {}, ())
+    assert (counts.without_cue, counts.without_prompt, counts.without_mix) == (None, None, None)
