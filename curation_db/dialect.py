@@ -14,12 +14,15 @@ import sqlite3
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
+from functools import partial
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import QueuePool
 
 from curation_db.errors import CorruptRecord, RecordBusy, RecordError, RecordUnwritable
 
@@ -74,7 +77,8 @@ class Mode(StrEnum):
 
 def connect(path: Path, mode: Mode = Mode.WRITE, *, lean: bool = False) -> Engine:
     """An engine on the file at `path`, which must exist; `lean`: its connections keep little in memory."""
-    engine = create_engine(f"sqlite:///{uri(path, mode)}&uri=true", connect_args={"check_same_thread": False})
+    # absolute now: the pool opens connections later, and the current folder may be another one by then
+    engine = create_engine("sqlite://", creator=partial(open_file, path.absolute(), mode), poolclass=QueuePool)
     event.listen(engine, "connect", _on_connect)
     if lean:
         event.listen(engine, "connect", _be_lean)
@@ -82,14 +86,22 @@ def connect(path: Path, mode: Mode = Mode.WRITE, *, lean: bool = False) -> Engin
     return engine
 
 
+def open_file(path: Path, mode: Mode = Mode.WRITE, patience: float = BUSY_MS / 1000) -> sqlite3.Connection:
+    """Open a database file. Every connection to a file is opened here, so that a path always means the same file.
+
+    The driver begins no transactions by itself (`isolation_level`).
+    """
+    return sqlite3.connect(
+        uri(path, mode), uri=True, isolation_level=None, timeout=patience, check_same_thread=False
+    )  # fmt: skip
+
+
 def uri(path: Path, mode: Mode) -> str:
-    """The file as SQLite's URIs name it; further settings go behind it with an &."""
-    quoted = str(path).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
-    return f"file:{quoted}?{mode}"
+    """The file as SQLite's URIs name it, with every special character of the path encoded."""
+    return f"file://{quote(os.fsencode(path.absolute()))}?{mode}"
 
 
 def _on_connect(connection: sqlite3.Connection, _record: object) -> None:
-    connection.isolation_level = None  # we say BEGIN ourselves
     for pragma in _PRAGMAS:
         connection.execute(pragma)
 
@@ -193,7 +205,7 @@ class bare:  # noqa: N801 -- reads as the function it stands for
     """A bare connection for the few things that must not go through the engine; closed at the end."""
 
     def __init__(self, path: Path, mode: Mode = Mode.WRITE, *, patience: float = BUSY_MS / 1000) -> None:
-        self._connection = sqlite3.connect(uri(path, mode), uri=True, isolation_level=None, timeout=patience)
+        self._connection = open_file(path, mode, patience)
 
     def __enter__(self) -> sqlite3.Connection:
         return self._connection

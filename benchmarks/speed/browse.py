@@ -26,6 +26,7 @@ from benchmarks.speed.curate import percentile
 from benchmarks.speed.harness import median, say, timed
 from curation_db import indexing, marks
 from curation_db.browsing import ids_of
+from curation_db.dialect import Mode, open_file
 from curation_db.listing import page_of
 from curation_db.store import Store, open_store
 from curation_db.views import View, parse_view
@@ -158,7 +159,7 @@ def build(database: Path, size: Size) -> None:
 
 def measure(database: Path, size: Size, repeats: int) -> dict[str, Any]:
     """The reads, ours and plain, in turns."""
-    plain = sqlite3.connect(f"file:{database}?mode=ro", uri=True)
+    plain = open_file(database, Mode.READ)
     views: dict[str, dict[str, float]] = {}
     try:
         with open_store(database) as store:
@@ -242,7 +243,7 @@ def _in_a_process(workspace: Workspace, lines: Sequence[str]) -> dict[str, Any]:
     command = [sys.executable, "-m", "benchmarks.speed.browse_sitting", str(workspace.root)]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, input=json.dumps(list(lines)))
     told = json.loads(done.stdout.splitlines()[-1])
-    plain = sqlite3.connect(f"file:{workspace.database}?mode=ro", uri=True)
+    plain = open_file(workspace.database, Mode.READ)
     try:
         first = _timed_page(lambda: plain.execute(f"SELECT * FROM candidate ORDER BY id DESC LIMIT {PAGE}").fetchall())
     finally:

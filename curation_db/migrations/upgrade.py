@@ -23,7 +23,8 @@ def upgrade(path: Path, revision: str, *, to: str = HEAD) -> Path:
         # IMMEDIATE: another process that opens the file meanwhile waits until the schema is whole
         with dialect.writing(engine).begin() as connection:
             config = Config()
-            config.set_main_option("script_location", str(Path(__file__).parent))
+            # the name of the package: a path would be interpolated, and a % in it would be refused
+            config.set_main_option("script_location", "curation_db:migrations")
             config.attributes["connection"] = connection
             command.upgrade(config, to)
     finally:

@@ -57,10 +57,8 @@ def test_the_known_revisions_are_the_scripts() -> None:
     from alembic.config import Config
     from alembic.script import ScriptDirectory
 
-    import curation_db.migrations
-
     config = Config()
-    config.set_main_option("script_location", str(Path(curation_db.migrations.__file__).parent))
+    config.set_main_option("script_location", "curation_db:migrations")
     scripts = list(ScriptDirectory.from_config(config).walk_revisions())
     assert tuple(script.revision for script in reversed(scripts)) == REVISIONS
     assert scripts[0].revision == HEAD
