@@ -11,12 +11,14 @@ from typing import Any
 
 from textual import events
 from textual.app import App, SystemCommand
+from textual.driver import Driver
 from textual.screen import Screen
 
 from workbench.errors import ExitCode
 from workbench.tui.actions import Action, ActionMap
 from workbench.tui.collecting import QUIET_SECONDS, Collector
 from workbench.tui.screens.too_small import TooSmallScreen, too_small
+from workbench.tui.terminal_parser import with_own_parser
 from workbench.tui.themes import DARK, LIGHT, THEMES
 
 _TERMINAL_CHECK_SECONDS = 1.0
@@ -33,6 +35,10 @@ class HouseApp(App[int]):
             self.register_theme(own)
         self.theme = theme
         self._collector = Collector()
+
+    def get_driver_class(self) -> type[Driver]:
+        """Textual's driver for this platform, whose input no answer of the terminal gets through as keys."""
+        return with_own_parser(super().get_driver_class())
 
     def on_mount(self) -> None:
         """Listen to whoever wants us to end."""

@@ -1,0 +1,239 @@
+"""What a terminal sends besides keys never becomes a key; keys always pass. However the input is split over reads."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from textual import constants, events
+from textual.app import App
+from textual.drivers import linux_driver, web_driver
+
+from workbench.tui.house import HouseApp
+from workbench.tui.terminal_input import INTRODUCER_SECONDS, SEQUENCE_SECONDS, STRING_SECONDS, InputSplitter
+from workbench.tui.terminal_parser import PositionReport, TerminalParser
+
+ST = "\x1b\\"
+REPLIES = (
+    f"\x1bP>|tmux 3.4{ST}",  # the terminal's name
+    f"\x1b_Gi=31;OK{ST}",  # our own question about Kitty's graphics
+    f"\x1b_Gi=31;EINVAL:no such picture{ST}",
+    "\x1b]11;rgb:0000/0000/0000\x07",
+    f"\x1b]10;rgb:ffff/aaaa/0000{ST}",
+    f"\x1b]52;c;eHhhYWE={ST}",
+    f"\x1bP1$r0 q{ST}",
+    f"\x1bP1+r544e=787465726d{ST}",
+    f"\x1bPa bell \x07 is data here: aaa{ST}",
+    f"\x1b^private xa{ST}",
+    f"\x1bXsos xa{ST}",
+    "\x90>|XTerm(390)\x9c",
+    "\x9d11;rgb:0000/0000/0000\x07",
+    "\x9fGi=31;OK\x9c",
+    "\x9exa\x9c",
+    "\x98xa\x9c",
+    "\x9f\x9c",
+    "\x1b[?62;4;22c",
+    "\x1b[>1;4000;29c",
+    "\x1b[6;20;10t",
+    "\x1b[4;720;1280t",
+    "\x1b[?2026;2$y",
+    "\x1b[?1u",
+    "\x1b[?997;1n",
+    "\x1b[12;40R",
+    "\x1b[?12;40R",
+    "\x9b12;40R",
+)
+ODD_KEY_REPORTS = (
+    "\x1b[97:65;2u",
+    "\x1b[97;1:3u",
+    "\x1b[97;1:2u",
+    "\x1b[1;1:3A",
+    "\x1b[::u",
+    "\x1b[;;u",
+    "\x1b[97;0u",
+    "\x1b[99999999999999999999u",
+    "\x1b[1114112u",
+    "\x1b[55296u",
+    "\x1b[97;99999999999999u",
+    "\x1b[97;;1114112u",
+    "\x1b[97;;97:55296u",
+    "\x1b[97;;97;97u",
+    "\x1b[97;2A",
+    "\x1b[97~",
+    "\x1b[97;5~",
+    "\x1b[3;1:3~",
+    "\x1b[1u",
+    "\x1b[57999u",
+    "\x1b[27;5;55555555~",
+    "\x1b[9;9;9;9z",
+    "\x1b[<1;2;3x",
+    "\x1b[<9999999999;1;1M",
+    "\x1b[48;99999;99999;0;0t",
+    "\x1b[48;0;0;0;0t",
+    "\x1b[Mxa!",
+    "\x1bOz",
+    "\x1bO2z",
+    "\x1b[[z",
+    "\x1b[" + "1;" * 200 + "a",
+)
+KEYS = {
+    "a": ["a"],
+    "X": ["X"],
+    " ": ["space"],
+    "\r": ["enter"],
+    "\x7f": ["backspace"],
+    "\x10": ["ctrl+p"],
+    "é": ["é"],
+    "日": ["日"],
+    "\x1b[A": ["up"],
+    "\x1b[1;5C": ["ctrl+right"],
+    "\x1bOP": ["f1"],
+    "\x1b[[A": ["f1"],
+    "\x1b[3$": ["shift+delete"],
+    "\x1b[6~": ["pagedown"],
+    "\x1b[97u": ["a"],
+    "\x1b[97;;97u": ["a"],
+    "\x1b[97;2;65u": ["A"],
+    "\x1b[97;5u": ["ctrl+a"],
+    "\x1b[13u": ["enter"],
+    "\x1b[27u": ["escape"],
+    "\x1b[0;;229u": ["å"],
+    "\x1ba": ["alt+a"],
+    "\x1bZ": ["alt+shift+z"],
+}
+"""Whole keys and their names."""
+
+
+def parsed(*reads: str) -> list[str]:
+    """What becomes of these reads: keys by name, anything else in <>."""
+    parser = TerminalParser()
+    found: list[str] = []
+    for message in [message for read in reads if read for message in parser.feed(read)]:
+        match message:
+            case events.Key():
+                found.append(message.key)
+            case events.Paste():
+                found.append(f"<paste {message.text}>")
+            case _:
+                found.append(f"<{type(message).__name__}>")
+    return found
+
+
+def keys(*reads: str) -> list[str]:
+    """Only the keys."""
+    return [name for name in parsed(*reads) if not name.startswith("<")]
+
+
+def split(text: str, cuts: list[int]) -> list[str]:
+    """The text in pieces."""
+    at = sorted({0, len(text), *(cut % (len(text) + 1) for cut in cuts)})
+    return [text[start:end] for start, end in pairwise(at)]
+
+
+@pytest.mark.parametrize("reply", REPLIES)
+def test_a_reply_is_no_key_and_the_next_key_is_itself(reply: str) -> None:
+    assert keys(reply) == []
+    assert keys(f"{reply}p") == ["p"]
+    assert keys(*reply, "p") == ["p"]
+
+
+@pytest.mark.parametrize("report", ODD_KEY_REPORTS)
+def test_an_odd_key_report_is_ignored(report: str) -> None:
+    assert keys(report, "p") == ["p"]
+    assert keys(*report, "p") == ["p"]
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_a_key_passes(key: str) -> None:
+    assert keys(key) == KEYS[key]
+    assert keys(*key) == KEYS[key]
+
+
+_PARTS = st.sampled_from([*REPLIES, *ODD_KEY_REPORTS, *KEYS])
+
+
+@given(st.lists(_PARTS, max_size=6), st.lists(st.integers(0, 500), max_size=8))
+def test_keys_are_the_same_however_the_input_is_split(parts: list[str], cuts: list[int]) -> None:
+    whole = "".join(parts)
+    wanted = [name for part in parts for name in (KEYS[part] if part in KEYS else keys(part))]
+    assert keys(whole) == wanted
+    assert keys(*split(whole, cuts)) == wanted
+
+
+@given(st.text(alphabet=st.sampled_from("\x1b[]PO_^X\\\x07\x90\x9b\x9c\x9d0123456789;:?<$u~ARMtaxp \r\x18\x7fé")))
+def test_no_input_breaks_the_parser(noise: str) -> None:
+    reads = split(noise, [3, 7, 11])
+    assert parsed(*reads) == parsed(noise)
+    splitter = InputSplitter((), escape_seconds=0.1)
+    splitter.feed(noise, 10.0)
+    splitter.expire(1000.0)
+    assert [token.text for token in splitter.feed("a", 1000.0)] == ["a"]
+
+
+@given(st.sampled_from("P]_^X"), st.text(alphabet=st.characters(exclude_characters="\x1b\x07\x18\x1a\x9c")))
+def test_nothing_in_a_string_is_a_key(letter: str, content: str) -> None:
+    assert keys(f"\x1b{letter}{content}{ST}") == []
+
+
+@given(st.text())
+def test_what_is_pasted_is_no_key(text: str) -> None:
+    pasted = text.replace("\x1b[201~", "")
+    assert keys(f"\x1b[200~{pasted}\x1b[201~") == []
+    assert keys(*f"\x1b[200~{pasted}\x1b[201~") == []
+
+
+def test_a_paste_arrives_whole() -> None:
+    assert parsed("\x1b[200~a\x1b]x\x1b[20", "1 a\x1b[201~p") == ["<paste a\x1b]x\x1b[201 a>", "p"]
+
+
+@pytest.mark.parametrize("letter", "]P_^X[O")
+def test_alt_and_an_introducer_is_a_key_if_nothing_follows(letter: str) -> None:
+    splitter = InputSplitter((), escape_seconds=0.1)
+    assert splitter.feed(f"\x1b{letter}", 10.0) == []
+    assert splitter.expire(10.0 + INTRODUCER_SECONDS * 0.9) == []
+    assert [(token.kind, token.text) for token in splitter.expire(10.0 + INTRODUCER_SECONDS)] == [("alt", letter)]
+    assert [token.text for token in splitter.feed("a", 20.0)] == ["a"]
+
+
+def test_escape_is_a_key_if_nothing_follows() -> None:
+    splitter = InputSplitter((), escape_seconds=0.1)
+    assert splitter.feed("\x1b", 10.0) == []
+    assert [token.kind for token in splitter.expire(10.2)] == ["escape"]
+
+
+@pytest.mark.parametrize("start", ["\x1b]11;rgb", "\x1bP>|tm", "\x90a", "\x1b[97", "\x1b[?62;", "\x1b_G\x1b"])
+def test_what_never_ends_is_given_up_without_a_key(start: str) -> None:
+    splitter = InputSplitter((), escape_seconds=0.1)
+    assert splitter.feed(start, 10.0) == []
+    assert splitter.expire(10.0 + SEQUENCE_SECONDS) == []
+    assert [token.text for token in splitter.feed("a", 20.0)] == ["a"]
+
+
+def test_a_string_whose_end_was_lost_does_not_swallow_keys_for_ever() -> None:
+    splitter = InputSplitter((), escape_seconds=0.1)
+    splitter.feed("\x1b]11;rgb", 10.0)
+    now = 10.0
+    while now < 10.0 + STRING_SECONDS:
+        assert splitter.feed("a", now) == []
+        now += 1.0
+        splitter.expire(now)
+    assert [token.text for token in splitter.feed("a", now)] == ["a"]
+
+
+def test_a_position_report_says_where_the_cursor_is() -> None:
+    [report] = list(TerminalParser().feed("\x1b[12;40R"))
+    assert isinstance(report, PositionReport)
+    assert (report.row, report.column) == (12, 40)
+
+
+@pytest.mark.parametrize("module", [linux_driver, web_driver])
+def test_the_drivers_of_our_apps_read_through_this_parser(module: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Textual's drivers make their parser by a name in their module; without that name nothing would be filtered."""
+    name = "WebDriver" if module is web_driver else "LinuxDriver"
+    monkeypatch.setattr(constants, "DRIVER", f"{module.__name__}:{name}")  # type: ignore[attr-defined]
+    monkeypatch.setattr(module, "XTermParser", object)
+    app: App[int] = HouseApp()
+    assert app.driver_class is getattr(module, name)
+    assert module.XTermParser is TerminalParser  # type: ignore[attr-defined]
