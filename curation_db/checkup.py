@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,6 +12,8 @@ from pathlib import Path
 
 from curation_db import backup, database_file, dialect, rebuilding, sessions, store
 from curation_db.errors import CorruptRecord, RecordError
+from curation_db.identity import utc_text
+from curation_db.impossible_times import impossible_times
 from curation_db.migrations import HEAD
 from curation_db.soundness import Comparison, compare
 
@@ -55,6 +58,8 @@ def examine(record: Path, *, progress: Progress | None = None) -> Iterator[Findi
     if revision == HEAD:
         yield from _materialised(record, mode, progress)
     yield _guarded("sessions", record, lambda: _sessions(record))
+    if revision == HEAD:
+        yield _guarded("times", record, lambda: _times(record))
     yield _backups(record)
 
 
@@ -166,6 +171,23 @@ def _sessions(record: Path) -> Finding:
         return Finding("sessions", Level.OK, f"at work now: {here}")
     said = f"at work now: {here}; {dead} sessions ended without saying so, {stale} cards are held by nobody"
     return Finding("sessions", Level.WARNING, said, "harmless, leases expire; to clear them: negwb doctor --repair")
+
+
+def _times(record: Path) -> Finding:
+    now = time.time()
+    with database_file.bare_source(record) as connection:
+        found = impossible_times(connection, now)
+    if not found.latest:
+        return Finding("times", Level.OK, "no event, session or lease has a time in the future")
+    here = utc_text(now)[:16].replace("T", " ")
+    there = found.latest[:16].replace("T", " ")
+    return Finding(
+        "times",
+        Level.WARNING,
+        f"{found} with a time in the future, up to {there} UTC; the clock of this machine says {here} UTC",
+        "a clock is wrong, or was: compare the clocks of all machines that use this record. Decisions count all the"
+        " same, such leases count as expired",
+    )
 
 
 def _backups(record: Path) -> Finding:

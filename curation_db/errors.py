@@ -7,6 +7,7 @@
     ├── RecordUnwritable the disk is full or read-only
     ├── CorruptRecord    the file is damaged
     ├── RecordInUse      somebody is at work in it who must leave first
+    ├── NoLongerAsked    a decision about a card that has been decided since it was shown
     └── RecordReplaced   while it was open, another file or another version of negwb took its place
 
 Each carries one line for the person and a hint on what to do; none leaves anything half written.
@@ -46,6 +47,10 @@ class CorruptRecord(RecordError):
 
 class RecordInUse(RecordError):
     """Somebody is at work in the record, and what was asked must not happen under their hands."""
+
+
+class NoLongerAsked(RecordError):
+    """Somebody else has decided about the card since it was shown, and it does not ask for this person any more."""
 
 
 class RecordReplaced(RecordError):

@@ -6,10 +6,11 @@ priorities that nobody else holds, and leases them. Nothing here grows with the 
 
 from __future__ import annotations
 
+import json
 import random
 import time
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, TextClause, text
@@ -46,24 +47,31 @@ class _Group:
 
 
 # The inner selects see only leased rows, of which there are a few per session.
-_HEAD = text("""
+_IN_FORCE = leases.in_force("l", leases.OWN_MACHINE)
+_NOT_MINE = f"""
+    NOT EXISTS (SELECT 1 FROM lease l WHERE l.candidate_id = e.candidate_id AND l.annotator_id = :me AND {_IN_FORCE})
+"""
+_FREE = f"""
+    (SELECT count(*) FROM lease l WHERE l.candidate_id = e.candidate_id AND l.annotator_id != :me AND {_IN_FORCE})
+    < (SELECT s.wanted FROM candidate_state s WHERE s.candidate_id = e.candidate_id)
+"""
+_HEAD = text(f"""
     SELECT e.candidate_id, e.priority FROM queue_entry e
-    WHERE e.ordering = :ordering AND e.group_id = :group
-      AND NOT EXISTS (SELECT 1 FROM lease l WHERE l.candidate_id = e.candidate_id
-                      AND l.annotator_id = :me AND l.expires_at > :now)
-      AND (SELECT count(*) FROM lease l WHERE l.candidate_id = e.candidate_id
-           AND l.annotator_id != :me AND l.expires_at > :now)
-          < (SELECT s.wanted FROM candidate_state s WHERE s.candidate_id = e.candidate_id)
+    WHERE e.ordering = :ordering AND e.group_id = :group AND {_NOT_MINE} AND {_FREE}
     ORDER BY e.priority, e.candidate_id LIMIT 1
 """)
 # Of a card whose answer is known everybody is asked, whoever else holds it.
-_GOLD_HEAD = text("""
+_GOLD_HEAD = text(f"""
     SELECT e.candidate_id, e.priority FROM queue_entry e
-    WHERE e.ordering = :ordering AND e.group_id = :group
-      AND NOT EXISTS (SELECT 1 FROM lease l WHERE l.candidate_id = e.candidate_id
-                      AND l.annotator_id = :me AND l.expires_at > :now)
+    WHERE e.ordering = :ordering AND e.group_id = :group AND {_NOT_MINE}
     ORDER BY e.priority, e.candidate_id LIMIT 1
 """)
+_ASKED = """
+    SELECT DISTINCT e.candidate_id FROM queue_entry e JOIN queue_group g ON g.id = e.group_id
+    WHERE e.candidate_id IN (SELECT value FROM json_each(:ids)) AND g.stream != :closed AND instr(g.voters, :voter) = 0
+"""
+_ASKED_OF = text(_ASKED)
+_TO_BE_HAD = text(f"{_ASKED} AND {_NOT_MINE} AND (g.stream LIKE 'gold-%' OR {_FREE})")
 _GOLD_STREAMS = tuple(GOLD.values())
 
 
@@ -80,6 +88,7 @@ class Queue:
         gold_share: float = GOLD_SHARE,
         only: Stream | None = None,
         lease_seconds: float = leases.LEASE_SECONDS,
+        clock: leases.Clock = time.time,
     ) -> None:
         """Args are the person and how the work is served.
 
@@ -96,6 +105,7 @@ class Queue:
         """Cards with a known answer that this sitting was given, by that answer."""
         self._only = only
         self._lease_seconds = lease_seconds
+        self._clock = clock
         # Seeded by the session: the mix is random to the person and repeatable for us.
         self._mix = random.Random(actor.session)
 
@@ -108,24 +118,55 @@ class Queue:
             groups = self._groups(connection, revisit=revisit)
             claims: list[Claim] = []
             while len(claims) < count and (claim := self._next(connection, groups)) is not None:
-                leases.take(connection, self._actor, claim.candidate_id, seconds=self._lease_seconds)
+                self._take(connection, claim.candidate_id)
                 claims.append(claim)
         return claims
 
     def retake(self, candidate_id: int) -> None:
         """Take a particular card, whoever else has it: a person asked for it by name."""
         with self._store.write() as connection:
-            leases.take(connection, self._actor, candidate_id, seconds=self._lease_seconds)
+            self._take(connection, candidate_id)
 
-    def renew(self, candidate_ids: Collection[int]) -> None:
-        """Keep these cards for another while; called while a card is being looked at."""
+    def ready_to_show(self, candidate_ids: Collection[int]) -> set[int]:
+        """Those of these cards that this session holds by a valid lease, and that still ask for this person.
+
+        Reads only: it waits for nobody who writes.
+        """
+        with self._store.read() as connection:
+            mine = leases.held(connection, self._actor, candidate_ids, clock=self._clock)
+            return mine & asked(connection, mine, self._actor.annotator_id)
+
+    def renew(self, candidate_ids: Collection[int]) -> set[int]:
+        """Keep these cards for another while; called while a card is being looked at.
+
+        A card whose lease was lost (after a suspend, say) is taken again where it still asks for this person and
+        nobody else has it. Returns the cards that this session holds now.
+        """
         with self._store.write() as connection:
-            leases.renew(connection, self._actor, candidate_ids, seconds=self._lease_seconds)
+            kept = leases.held(connection, self._actor, candidate_ids, clock=self._clock)
+            leases.renew(connection, self._actor, kept, seconds=self._lease_seconds, clock=self._clock)
+            for number in [each for each in dict.fromkeys(candidate_ids) if each not in kept]:
+                if self._to_be_had(connection, number):
+                    self._take(connection, number)
+                    kept.add(number)
+        return kept
 
     def release(self, candidate_ids: Collection[int]) -> None:
         """Give these cards back."""
         with self._store.write() as connection:
             leases.release(connection, self._actor, candidate_ids)
+
+    def _take(self, connection: Connection, candidate_id: int) -> None:
+        leases.take(connection, self._actor, candidate_id, seconds=self._lease_seconds, clock=self._clock)
+
+    def _to_be_had(self, connection: Connection, candidate_id: int) -> bool:
+        """Whether this person could be served this card now."""
+        values = {**_asking(self._actor.annotator_id, [candidate_id]), **self._who_and_when()}
+        return connection.execute(_TO_BE_HAD, values).first() is not None
+
+    def _who_and_when(self) -> dict[str, object]:
+        """The values of `_NOT_MINE` and `_FREE`."""
+        return {"me": self._actor.annotator_id, "session": self._actor.session, "now": self._clock()}
 
     def _groups(self, connection: Connection, *, revisit: bool) -> list[_Group]:
         """The groups this person may be served from."""
@@ -189,11 +230,19 @@ class Queue:
     def _head(
         self, connection: Connection, statement: TextClause, ordering: str, group: int
     ) -> tuple[float, int] | None:
-        row = connection.execute(
-            statement,
-            {"ordering": ordering, "group": group, "me": self._actor.annotator_id, "now": time.time()},
-        ).first()
+        values = {"ordering": ordering, "group": group, **self._who_and_when()}
+        row = connection.execute(statement, values).first()
         return (row.priority, row.candidate_id) if row else None
+
+
+def asked(connection: Connection, candidate_ids: Iterable[int], annotator_id: int) -> set[int]:
+    """Those of a few candidates that the queue still has for this person."""
+    return set(connection.execute(_ASKED_OF, _asking(annotator_id, candidate_ids)).scalars())
+
+
+def _asking(annotator_id: int, candidate_ids: Iterable[int]) -> dict[str, object]:
+    """The values of `_ASKED`."""
+    return {"ids": json.dumps(list(candidate_ids)), "closed": CLOSED, "voter": f",{annotator_id},"}
 
 
 def waiting(connection: Connection, annotator_id: int, only: Stream | None = None) -> dict[str, int]:

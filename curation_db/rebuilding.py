@@ -6,6 +6,7 @@ Events, candidates, captions, pictures and verdicts are never touched.
 from __future__ import annotations
 
 import json
+import socket
 import time
 from collections.abc import Sequence
 
@@ -13,6 +14,7 @@ from sqlalchemy import Connection, text
 
 from curation_db.identity import utc_now
 from curation_db.indexing import refresh
+from curation_db.leases import in_force
 from curation_db.ordering import OLDEST, ORDERINGS, refresh_priorities
 from curation_db.soundness import Progress
 from curation_db.standing import refold
@@ -38,7 +40,9 @@ _STRAYS = (
     text("DELETE FROM candidate_state WHERE candidate_id NOT IN (SELECT id FROM candidate)"),
     text("DELETE FROM queue_entry WHERE candidate_id NOT IN (SELECT id FROM candidate)"),
 )
-_FREE = text("DELETE FROM lease WHERE expires_at <= :now OR session NOT IN (SELECT id FROM work_session)")
+_FREE = text(f"""
+    DELETE FROM lease AS l WHERE NOT {in_force("l", ":machine")} OR l.session NOT IN (SELECT id FROM work_session)
+""")
 _FREE_ENDED = text("DELETE FROM lease WHERE session IN (SELECT id FROM work_session WHERE ended_at IS NOT NULL)")
 _END = text("UPDATE work_session SET ended_at = :now WHERE id = :id AND ended_at IS NULL")
 
@@ -79,7 +83,7 @@ def free_leases(store: Store, dead_sessions: Sequence[str]) -> int:
         for session in dead_sessions:
             connection.execute(_END, {"now": utc_now(), "id": session})
         freed = connection.execute(_FREE_ENDED).rowcount
-        return freed + connection.execute(_FREE, {"now": time.time()}).rowcount
+        return freed + connection.execute(_FREE, {"now": time.time(), "machine": socket.gethostname()}).rowcount
 
 
 def rebuild_indexes(store: Store) -> None:

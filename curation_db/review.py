@@ -6,6 +6,7 @@ queue; when it returns, the decision is on the disk. Nothing is ever changed or 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -15,13 +16,14 @@ from sqlalchemy import Connection, text
 
 from curation_db import history, leases, moments
 from curation_db.children import make_child
-from curation_db.errors import RecordError
+from curation_db.errors import NoLongerAsked, RecordError
 from curation_db.fold import Standing, effective
 from curation_db.gold import Known, known_answer
 from curation_db.histories import BATCH, batches
 from curation_db.history import Act
 from curation_db.identity import utc_now, uuid7
 from curation_db.people import Actor, need_adjudicator, people
+from curation_db.queue import asked
 from curation_db.standing import events_of, refold, refold_many
 from curation_db.store import Store
 from curation_db.text import clean
@@ -60,6 +62,8 @@ class Shown:
     """Time on the card."""
     leased: bool = True
     """The card came from the queue; without that there is no lease to be late for (looking back)."""
+    asked: bool = False
+    """The person was shown a card that asked for their decision: where it does not any more, none is written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +121,10 @@ def _check_verdict(verdict: Kind, reason: Reason | None) -> None:
 class Reviewer:
     """One person deciding. Not tied to any screen: the app, the demo's script and tests use the same methods."""
 
-    def __init__(self, store: Store, actor: Actor) -> None:
+    def __init__(self, store: Store, actor: Actor, *, clock: leases.Clock = time.time) -> None:
         self._store = store
         self._actor = actor
+        self._clock = clock
 
     def decide(
         self, candidate_id: int, kind: Kind, *, reason: Reason | None = None, shown: Shown | None = None
@@ -128,6 +133,7 @@ class Reviewer:
 
         Raises:
             ValueError: another kind, or a rejection without a reason.
+            NoLongerAsked: it asked for this person when it was shown, and does not now; nothing was written.
             RecordError: there is no such candidate; nothing was written.
         """
         if kind not in _DECISIONS:
@@ -148,6 +154,7 @@ class Reviewer:
 
         Raises:
             ValueError: the text is empty, or nothing is changed.
+            NoLongerAsked: it asked for this person when it was shown, and does not now; nothing was written.
             RecordError: there is no such candidate; nothing was written.
         """
         with self._store.write() as connection:
@@ -291,7 +298,12 @@ class Reviewer:
     def _settle(self, connection: Connection, entries: list[_Entry], shown: Shown) -> Done:
         """Append a decision: late where its lease is gone, and the card leaves the person's hands."""
         candidate_id = entries[0].candidate_id
-        in_hand = leases.hand_in(connection, self._actor, candidate_id)
+        if shown.asked and not asked(connection, [candidate_id], self._actor.annotator_id):
+            raise NoLongerAsked(
+                "this card was decided while you looked at it and needs no answer from you now; yours is not written",
+                hint="] goes on; answer again to add yours, which may make the card contested",
+            )
+        in_hand = leases.hand_in(connection, self._actor, candidate_id, clock=self._clock)
         late = shown.leased and not in_hand
         return self._append(connection, [replace(entry, late=late) for entry in entries], shown)
 
@@ -299,7 +311,7 @@ class Reviewer:
         """Withdraw one's own act, and have its card in hand again."""
         done = self._withdraw(connection, act)
         if not act.bulk:
-            leases.take(connection, self._actor, done.candidate_id)
+            leases.take(connection, self._actor, done.candidate_id, clock=self._clock)
         return done
 
     def _withdraw(self, connection: Connection, act: Act) -> Done:

@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from curation_db import database_file
+from curation_db import database_file, leases
 from curation_db.errors import RecordInUse
 from curation_db.identity import utc_now
 
 _OPEN = """
-    SELECT w.id, a.name, w.host, w.pid, w.tool_version, w.started_at,
-           EXISTS (SELECT 1 FROM lease l WHERE l.session = w.id AND l.expires_at > ?)
-    FROM work_session w JOIN annotator a ON a.id = w.annotator_id WHERE w.ended_at IS NULL ORDER BY w.started_at
+    SELECT m.id, a.name, m.host, m.pid, m.tool_version, m.started_at,
+           EXISTS (SELECT 1 FROM lease l WHERE l.session = m.id AND {in_force})
+    FROM work_session m JOIN annotator a ON a.id = m.annotator_id WHERE m.ended_at IS NULL ORDER BY m.started_at
 """
 _STALE = """
     SELECT count(*) FROM lease WHERE session NOT IN (SELECT id FROM work_session WHERE ended_at IS NULL)
@@ -49,14 +49,22 @@ class AtWork:
 
 def open_sessions(connection: sqlite3.Connection) -> list[AtWork]:
     """The sessions that have not ended, the oldest first; none where the record has no such table."""
+    machine = socket.gethostname()
     try:
-        rows = connection.execute(_OPEN, (time.time(),)).fetchall()
+        statement = _OPEN.format(in_force=leases.in_force("l", ":machine", seconds=_length(connection)))
+        rows = connection.execute(statement, {"now": time.time(), "machine": machine}).fetchall()
     except sqlite3.OperationalError:  # no such table or column: older or newer than anything we know
         return []
     return [
         AtWork(session, name, host, pid, version, since, _alive(host, pid, since, leased=bool(leased)))
         for session, name, host, pid, version, since, leased in rows
     ]
+
+
+def _length(connection: sqlite3.Connection) -> str:
+    """A SQL expression for how long a lease is; before schema 0004 all had the same length."""
+    columns = {row[1] for row in connection.execute("PRAGMA table_info(lease)")}
+    return "l.seconds" if "seconds" in columns else str(leases.LEASE_SECONDS)
 
 
 def at_work(connection: sqlite3.Connection) -> list[AtWork]:

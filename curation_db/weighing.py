@@ -15,6 +15,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
+from curation_db import leases
 from curation_db.errors import RecordError
 from curation_db.fold import Happened, Overlap, effective, fold, since_requeue, votes_of
 from curation_db.histories import History, as_json, batches, folded, happened, histories
@@ -70,9 +71,10 @@ class Weighed:
         return len(self.votes) + len(self.flips)
 
 
-_FACTS = text("""
+_FACTS = text(f"""
     SELECT c.id, c.overlap, c.audit, k.answer, EXISTS (
-        SELECT 1 FROM lease l WHERE l.candidate_id = c.id AND l.annotator_id != :me AND l.expires_at > :now) AS held
+        SELECT 1 FROM lease l WHERE l.candidate_id = c.id AND l.annotator_id != :me
+        AND {leases.in_force("l", leases.OWN_MACHINE)}) AS held
     FROM candidate c LEFT JOIN gold k ON k.candidate_id = c.id WHERE c.id IN (SELECT value FROM json_each(:ids))
 """)
 
@@ -114,7 +116,7 @@ class _Change:
 def _weigh_part(
     connection: Connection, actor: Actor, part: Sequence[int], kind: Kind
 ) -> Iterable[tuple[int, Left | _Change]]:
-    told = {"ids": as_json(part), "me": actor.annotator_id, "now": time.time()}
+    told = {"ids": as_json(part), "me": actor.annotator_id, "session": actor.session, "now": time.time()}
     facts = {row[0]: row for row in connection.execute(_FACTS, told)}
     said = dict(histories(connection, part))
     for number in part:

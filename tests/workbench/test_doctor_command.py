@@ -84,7 +84,7 @@ def test_it_is_one_line_a_question(workspace: Workspace) -> None:
     [
         ("UPDATE candidate_state SET state = 'rejected' WHERE candidate_id = 1", "states"),
         ("DELETE FROM queue_entry WHERE candidate_id = 7", "queue"),
-        ("INSERT INTO lease VALUES (99, 1, 's', 0)", "references"),
+        ("INSERT INTO lease VALUES (99, 1, 's', 0, 600)", "references"),
     ],
 )
 def test_what_can_be_made_again_is_mended_after_a_backup(workspace: Workspace, statement: str, name: str) -> None:

@@ -13,14 +13,16 @@ from collections import deque
 from collections.abc import Callable
 
 from curation_db.errors import RecordError
+from curation_db.leases import Clock
 from curation_db.queue import Claim, Queue
-from workbench.tui import reads
 from workbench.tui.sitting import DEPTH, Ready
 
 _RETRY_SECONDS = 2.0
 _REST_SECONDS = 0.06
 """After a card was taken the thread rests so long, while others are ready: the card is being painted, and every
 millisecond of Python here is one that the painting waits for. Measured: 6 of 43 ms from the key to the card."""
+_CLOCK_CHECK_SECONDS = 5.0
+"""The thread looks at the wall clock so often: waiting does not count the time in which the machine is suspended."""
 _MOST_ASIDE = 200
 
 
@@ -35,17 +37,22 @@ class Deck:
         news: Callable[[], None],
         depth: int = DEPTH,
         lease_seconds: float,
+        clock: Clock = time.time,
     ) -> None:
         self._queue = queue
         self._load = load
         self._news = news
         self._depth = depth
         self._renew_every = lease_seconds / 3
-        self._renew_at = time.monotonic() + self._renew_every
+        self._clock = clock
+        """The leases' clock; pauses within a sitting go by `time.monotonic`."""
+        self._renewed_at = clock()
         self._retry_at = 0.0
         self._rest_until = 0.0
         self._change = threading.Condition()
         self._cards: deque[Ready] = deque()
+        self._doubtful: deque[Ready] = deque()
+        """Prepared cards whose lease was lost: each is taken again or dropped."""
         self._claimed: Claim | None = None
         """Taken from the queue and not loaded yet; kept while the record is in trouble, or its card would be lost."""
         self._on_its_way: int | None = None
@@ -93,10 +100,18 @@ class Deck:
         with self._change:
             self._cards.appendleft(ready)
 
+    def look_again_at(self, ready: Ready) -> None:
+        """A card that was taken from the deck cannot be shown as it is: take it again where that is possible."""
+        with self._change:
+            self._doubtful.append(ready)
+            self.exhausted = False
+            self._change.notify_all()
+
     def forget(self, candidate_id: int) -> None:
         """Never show this card from the deck: it was settled or is shown in another way."""
         with self._change:
             self._cards = deque(ready for ready in self._cards if ready.card.candidate_id != candidate_id)
+            self._doubtful = deque(ready for ready in self._doubtful if ready.card.candidate_id != candidate_id)
             if self._on_its_way == candidate_id:
                 self._on_its_way = None
             self._change.notify_all()
@@ -124,6 +139,7 @@ class Deck:
         while self._wait_for_work():
             try:
                 self._renew_when_due()
+                self._settle_doubt()
                 self._deal_one()
             except RecordError as error:
                 self._retry_at = time.monotonic() + _RETRY_SECONDS
@@ -138,20 +154,48 @@ class Deck:
         due = now >= self._retry_at and (now >= self._rest_until or not self._cards)
         return due and not self.exhausted and len(self._cards) < self._depth
 
+    def _must_see_to_leases(self) -> bool:
+        """Whether cards are to be taken again, a third of the leases' length has passed, or the clock was set back."""
+        if time.monotonic() < self._retry_at:
+            return False
+        return bool(self._doubtful) or self._renewal_is_due()
+
+    def _renewal_is_due(self) -> bool:
+        return not 0 <= self._clock() - self._renewed_at < self._renew_every
+
     def _wait_for_work(self) -> bool:
         """Wait for something to do; False: the sitting is over."""
         with self._change:
-            while not (self._closing or self._wants_card() or time.monotonic() >= self._renew_at):
+            while not (self._closing or self._wants_card() or self._must_see_to_leases()):
                 now = time.monotonic()
-                coming = (at for at in (self._renew_at, self._retry_at, self._rest_until) if at > now)
-                until = min(coming, default=now)
-                self._change.wait(max(0.01, until - now))
+                pauses = [at - now for at in (self._retry_at, self._rest_until) if at > now]
+                renewal = max(self._renewed_at + self._renew_every - self._clock(), self._retry_at - now)
+                self._change.wait(max(0.01, min(_CLOCK_CHECK_SECONDS, renewal, *pauses)))
             return not self._closing
 
     def _renew_when_due(self) -> None:
-        if time.monotonic() >= self._renew_at:
-            self._queue.renew(self.held())
-            self._renew_at = time.monotonic() + self._renew_every
+        """Renew all leases. A card behind the shown one that is somebody else's now is dropped."""
+        if not self._renewal_is_due():
+            return
+        now, wanted = self._clock(), self.held()
+        lost = set(wanted) - self._queue.renew(wanted)
+        with self._change:
+            self._renewed_at = now
+            self._cards = deque(ready for ready in self._cards if ready.card.candidate_id not in lost)
+
+    def _settle_doubt(self) -> None:
+        """Take a doubtful card again, and read it anew; drop it where it cannot be had."""
+        with self._change:
+            if not self._doubtful:
+                return
+            ready = self._doubtful[0]
+            self._on_its_way = number = ready.card.candidate_id
+        again = self._load(Claim(number, ready.stream)) if number in self._queue.renew([number]) else None
+        if again is not None and not again.asked:
+            self._queue.release([number])
+        with self._change:
+            self._doubtful = deque(each for each in self._doubtful if each is not ready)
+        self._hand_over(number, again)
 
     def _deal_one(self) -> None:
         with self._change:
@@ -165,7 +209,7 @@ class Deck:
             self._on_its_way = claim.candidate_id
         ready = self._load(claim)
         self._claimed = None
-        self._hand_over(claim, ready)
+        self._hand_over(claim.candidate_id, ready)
 
     def _claim(self) -> bool:
         """Take a card from the queue; False: there is none, or it was served in this round already."""
@@ -179,12 +223,12 @@ class Deck:
             self._dealt.add(claims[0].candidate_id)
         return self._claimed is not None
 
-    def _hand_over(self, claim: Claim, ready: Ready | None) -> None:
+    def _hand_over(self, candidate_id: int, ready: Ready | None) -> None:
         with self._change:
-            wanted = self._on_its_way == claim.candidate_id
+            wanted = self._on_its_way == candidate_id
             self._on_its_way = None
-            # A redo may have settled it between the claim and the loading.
-            if wanted and ready is not None and ready.card.state not in reads.SETTLED:
+            # A redo, or somebody else, may have settled it between the claim and the loading.
+            if wanted and ready is not None and ready.asked:
                 self._cards.append(ready)
         self._say(trouble=None)
 
@@ -193,7 +237,7 @@ class Deck:
             self._queue.release(self._aside)
             self._aside = []
         with self._change:
-            self.exhausted = True
+            self.exhausted = not self._doubtful
         self._say(trouble=None)
 
     def _say(self, *, trouble: str | None) -> None:

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from curation_db import indexing
-from curation_db.errors import RecordError
+from curation_db import indexing, queue
+from curation_db.errors import NoLongerAsked, RecordError
 from curation_db.history import Past
+from curation_db.leases import Clock
 from curation_db.ordering import Policy
 from curation_db.people import Actor, end_session
 from curation_db.queue import Queue, waiting
@@ -48,7 +49,18 @@ class Desk:
         settings: DeskSettings | None = None,
         *,
         clock: Callable[[], float] = time.monotonic,
+        wall_clock: Clock = time.time,
     ) -> None:
+        """The desk of `actor`.
+
+        Args:
+            store: The record.
+            actor: Who decides.
+            pictures: Finds and decodes.
+            settings: How the work is served.
+            clock: Measures the time on a card; it may stand still while the machine is suspended.
+            wall_clock: The clock of the leases.
+        """
         self.news: Callable[[], None] = _no_news
         """Called from the deck's thread whenever a card has come, the queue has ended, or trouble came or went."""
         self.actor = actor
@@ -56,18 +68,20 @@ class Desk:
         self.current: Ready | None = None
         self.store = store
         """The record; rooms look at it, too."""
-        self.loader = Loader(store, pictures, actor.name, self.settings)
+        self.loader = Loader(store, pictures, actor, self.settings)
         self.attention = Attention(clock)
         """To be told every sign of life."""
         self._queue = Queue(
             store, actor, ordering=Policy.parse(self.settings.ordering).name, audit_share=self.settings.audit_share,
             gold_share=self.settings.gold_share, only=self.settings.only, lease_seconds=self.settings.lease_seconds,
+            clock=wall_clock,
         )  # fmt: skip
-        self._reviewer = Reviewer(store, actor)
+        self._reviewer = Reviewer(store, actor, clock=wall_clock)
         self._refreshing = Refreshing(store, Policy.parse(self.settings.ordering), self.settings.checks)
         self._deck = Deck(
             self._queue, lambda claim: self.loader.load(claim.candidate_id, way=Way.QUEUE, leased=True),
             news=self._pass_on, depth=self.settings.depth, lease_seconds=self.settings.lease_seconds,
+            clock=wall_clock,
         )  # fmt: skip
         self.moved = 0
         """How many cards the last undo or redo was about."""
@@ -123,10 +137,23 @@ class Desk:
         return self._tally.progress
 
     def next(self) -> Ready | None:
-        """The card in the seat, the next one where that is empty; None: not ready yet, or `finished`. Never waits."""
-        if self.current is None and (ready := self._deck.take()) is not None:
-            self._seat(ready)
+        """The card in the seat, the next one where that is empty; None: not ready yet, or `finished`. Never waits.
+
+        A prepared card whose lease was lost, or that somebody else has decided about, is not seated: the deck looks
+        whether it can be had again.
+        """
+        while self.current is None and (ready := self._deck.take()) is not None:
+            if self._may_seat(ready):
+                self._seat(ready)
+            else:
+                self._deck.look_again_at(ready)
         return self.current
+
+    def _may_seat(self, ready: Ready) -> bool:
+        try:
+            return bool(self._queue.ready_to_show([ready.card.candidate_id]))
+        except RecordError:
+            return False
 
     def summary(self) -> Summary:
         """Where everything stands; counts, so it is for the end of the queue."""
@@ -153,17 +180,20 @@ class Desk:
         """Decide about the card in the seat; when this returns it is on the disk, and the seat has the next card.
 
         Raises:
+            NoLongerAsked: somebody else has decided about the card since it was shown; nothing was written, and the
+                same decision once more is written.
             RecordError: nothing was written; the card still sits there.
         """
         ready = self._decidable()
         number, shown = ready.card.candidate_id, self._shown(ready)
-        match ruling(ready, kind, self.actor.role):
-            case Ruling.FLIP:
-                done = self._reviewer.flip(number, kind, reason=reason, shown=shown)
-            case Ruling.ADJUDICATION:
-                done = self._reviewer.adjudicate(number, kind, reason=reason, shown=shown)
-            case Ruling.VOTE:
-                done = self._reviewer.decide(number, kind, reason=reason, shown=shown)
+        with self._unasked_stays_seated():
+            match ruling(ready, kind, self.actor.role):
+                case Ruling.FLIP:
+                    done = self._reviewer.flip(number, kind, reason=reason, shown=shown)
+                case Ruling.ADJUDICATION:
+                    done = self._reviewer.adjudicate(number, kind, reason=reason, shown=shown)
+                case Ruling.VOTE:
+                    done = self._reviewer.decide(number, kind, reason=reason, shown=shown)
         self._decided(ready, kind, done)
         return done
 
@@ -172,10 +202,12 @@ class Desk:
 
         Raises:
             ValueError: the text is empty or unchanged.
+            NoLongerAsked: as `decide`.
             RecordError: nothing was written; the card still sits there.
         """
         ready = self._decidable()
-        done = self._reviewer.edit(ready.card.candidate_id, new_text, concept=concept, shown=self._shown(ready))
+        with self._unasked_stays_seated():
+            done = self._reviewer.edit(ready.card.candidate_id, new_text, concept=concept, shown=self._shown(ready))
         self._unindexed = True
         self._decided(ready, Kind.EDIT, done)
         return done
@@ -249,12 +281,12 @@ class Desk:
     def refresh(self) -> None:
         """Cards were decided about in a room, or many at once: none that is not asked any more is served or shown."""
         with self.store.read() as connection:
-            asked = reads.asked(connection, self._deck.coming(), self.actor.annotator_id)
+            asked = queue.asked(connection, self._deck.coming(), self.actor.annotator_id)
         for number in set(self._deck.coming()) - asked:
             self._deck.forget(number)
             self._give_back(number)
         if self.current is not None:
-            self._reload()
+            self._reload(asked=self._asks(self.current))
             if self.current.way is Way.QUEUE and self.current.card.candidate_id not in asked:
                 self._empty_seat()
         self._trail.clear()
@@ -322,9 +354,27 @@ class Desk:
             raise RecordError("an edit replaced this caption", hint="find the new text with /, or undo the edit")
         return ready
 
+    def _asks(self, ready: Ready) -> bool:
+        """Whether this card asks for the person now."""
+        with self.store.read() as connection:
+            return self.loader.asks(connection, ready.card.candidate_id)
+
     def _shown(self, ready: Ready) -> Shown:
         spent = self.attention.on(ready.card.candidate_id)
-        return Shown(ready.stream, blind=ready.hidden, elapsed_ms=round(spent * 1000), leased=ready.leased)
+        return Shown(
+            ready.stream, blind=ready.hidden, elapsed_ms=round(spent * 1000), leased=ready.leased, asked=ready.asked
+        )
+
+    @contextlib.contextmanager
+    def _unasked_stays_seated(self) -> Iterator[None]:
+        """Where the card does not ask for the person any more, keep it in the seat as one that was opened by name."""
+        try:
+            yield
+        except NoLongerAsked:
+            self._give_back(self._seated().card.candidate_id)
+            self._trail.clear()
+            self._reload(way=Way.FOUND, leased=False, asked=False)
+            raise
 
     def _decided(self, ready: Ready, kind: Kind, done: Done) -> None:
         number = ready.card.candidate_id
@@ -381,7 +431,7 @@ class Desk:
             with self.store.read() as connection:
                 way, past = Way.BACK, reads.standing_decision(connection, self.actor.name, number)
         if self.current is not None and self.current.card.candidate_id == number:
-            self._reload(way=way, leased=not settled, past=past)
+            self._reload(way=way, leased=not settled, past=past, asked=self._asks(self.current))
         else:
             self._put_aside()
             self._deck.forget(number)

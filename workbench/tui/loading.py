@@ -6,6 +6,8 @@ from sqlalchemy import Connection
 
 from curation_db.cards import Card, card_for
 from curation_db.history import Past
+from curation_db.people import Actor
+from curation_db.queue import asked
 from curation_db.store import Store
 from curation_db.words import Stream
 from workbench.tui import reads
@@ -15,8 +17,8 @@ from workbench.tui.sitting import DeskSettings, Pictures, Ready, Way
 class Loader:
     """Everything that takes time about a card; called off the UI thread."""
 
-    def __init__(self, store: Store, pictures: Pictures, person: str, settings: DeskSettings) -> None:
-        """`person`: who will see the cards, by name."""
+    def __init__(self, store: Store, pictures: Pictures, person: Actor, settings: DeskSettings) -> None:
+        """`person`: who will see the cards."""
         self._store = store
         self.pictures = pictures
         self._person = person
@@ -28,7 +30,11 @@ class Loader:
         Raises:
             RecordError: there is no such candidate.
         """
-        return card_for(connection, candidate_id, self._person, self._settings.checks, blind=blind)
+        return card_for(connection, candidate_id, self._person.name, self._settings.checks, blind=blind)
+
+    def asks(self, connection: Connection, candidate_id: int) -> bool:
+        """Whether the card asks for this person's decision now."""
+        return bool(asked(connection, [candidate_id], self._person.annotator_id))
 
     def load(self, candidate_id: int, *, way: Way, leased: bool, past: Past | None = None) -> Ready:
         """The card with its picture.
@@ -41,6 +47,7 @@ class Loader:
             revealed = self._settings.reveal and past is not None and past.labels
             hidden = self._settings.blind or (audit and not revealed)
             card = self.card(connection, candidate_id, blind=hidden)
+            asks = self.asks(connection, candidate_id)
         path = self.pictures.locate(card)
         return Ready(
             card,
@@ -51,4 +58,5 @@ class Loader:
             way=way,
             leased=leased,
             past=past,
+            asked=asks,
         )

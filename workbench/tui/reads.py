@@ -58,18 +58,6 @@ def is_audit(connection: Connection, candidate_id: int) -> bool:
     return bool(found)
 
 
-def asked(connection: Connection, candidate_ids: Iterable[int], annotator_id: int) -> set[int]:
-    """Those of a few candidates that the queue still has for this person."""
-    rows = connection.execute(
-        text("""SELECT DISTINCT e.candidate_id FROM queue_entry e JOIN queue_group g ON g.id = e.group_id
-                WHERE e.candidate_id IN :ids AND g.stream != 'closed' AND instr(g.voters, :me) = 0""").bindparams(
-            bindparam("ids", expanding=True)
-        ),
-        {"ids": list(candidate_ids), "me": f",{annotator_id},"},
-    )
-    return set(rows.scalars())
-
-
 def deed(connection: Connection, act: str) -> Kind:
     """What the act was in the end about: an undo's or a redo's chain is followed to the event it began with."""
     row = connection.execute(

@@ -52,6 +52,8 @@ class Ready:
     leased: bool = True
     past: Past | None = None
     """What this person decided about it earlier, where that stands."""
+    asked: bool = False
+    """When it was loaded it asked for this person's decision."""
 
 
 @dataclass(frozen=True, slots=True)
