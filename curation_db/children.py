@@ -6,7 +6,7 @@ from sqlalchemy import Connection, text
 
 from curation_db import marks, moments
 from curation_db.candidates import Draft, Intake, insert_candidates
-from curation_db.concepts import derive_concept
+from curation_db.concepts import concept_after_edit
 from curation_db.errors import RecordError
 from curation_db.identity import uuid7
 from curation_db.text import clean
@@ -29,7 +29,10 @@ def make_child(connection: Connection, parent_id: int, new_text: str, concept: s
     mends_concept = concept is not None and clean(concept) != parent.concept
     if not clean(new_text).strip() or (clean(new_text) == parent.text and not mends_concept):
         raise ValueError("the text is empty or unchanged")
-    derived = derive_concept(parent.caption or parent.text, clean(new_text))
+    denied = concept_after_edit(
+        parent.caption, parent.text, parent.concept, parent.concept_confidence, clean(new_text)
+    )
+    named = clean(concept) if concept else denied.text
     draft = Draft(
         source_id=parent.source_id,
         key=f"edit/{uuid7()}",
@@ -37,11 +40,11 @@ def make_child(connection: Connection, parent_id: int, new_text: str, concept: s
         raw_text=new_text,
         pipeline="edit",
         generator=editor,
-        negation_type=derived.negation_type,
+        negation_type=denied.negation_type,
         caption_id=parent.caption_id,
         parent_id=parent_id,
-        concept=clean(concept) if concept else (derived.text or parent.concept),
-        concept_confidence=1.0 if concept else derived.confidence,
+        concept=named,
+        concept_confidence=None if named is None else 1.0 if concept else denied.confidence,
         extra=parent.extra,
     )
     intake = Intake(overlap=parent.overlap, audit_rate=parent.audit_rate)

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from curation_db.difference import Span, changed_spans
-from curation_db.negation import concept_span, find_cues, negation_type_of
+from curation_db.linting.naming import denying_cue
+from curation_db.linting.nouns import concept_key
+from curation_db.negation import CueClass, concept_span, find_cues, negation_type_of
 from curation_db.words import NegationType
 
 
@@ -61,6 +63,38 @@ def derive_concept(original: str, updated: str) -> Concept:
     text = "person" if cue.target == "person" else " ".join(updated[span[0] : span[1]].lower().split())
     method = _method(original, updated, text, negation_type, len(new))
     return Concept(text, _CONFIDENCE[method], negation_type, method)
+
+
+def concept_after_edit(
+    original: str | None, before: str, concept: str | None, confidence: float | None, after: str
+) -> Concept:
+    """What `after` denies, which a person wrote in place of `before`; never what it does not deny.
+
+    The old concept stays where `after` denies it and gives no better answer: none at all, or the denied phrases are
+    those of `before`, or the old concept is one of them.
+
+    Args:
+        original: The caption, where there is one.
+        before: The text that is replaced.
+        concept: What `before` was known to deny; None: nothing.
+        confidence: The confidence in that; None: not known.
+        after: The new text.
+    """
+    derived = derive_concept(original or before, after)
+    cue = denying_cue(after, concept) if concept else None
+    if cue is None or concept is None:
+        return derived
+    phrases = _denied_phrases(after)
+    if derived.text is None or phrases == _denied_phrases(before) or concept_key(concept) in phrases:
+        return Concept(concept, 1.0 if confidence is None else confidence, negation_type_of(after, cue), "kept")
+    return derived
+
+
+def _denied_phrases(text: str) -> frozenset[str]:
+    """The phrases that the cues of `text` deny, as they are counted."""
+    cues = (cue for cue in find_cues(text) if cue.cue_class is not CueClass.MENTION)
+    spans = (concept_span(text, cue) for cue in cues)
+    return frozenset(concept_key(text[span[0] : span[1]]) for span in spans if span is not None)
 
 
 def _method(original: str, updated: str, concept: str, negation_type: NegationType, new_cues: int) -> str:

@@ -61,6 +61,17 @@ def speaks_of(text: str, concept: str) -> bool:
     return bool(asked) and {_stem(word) for word in asked} <= {_stem(word) for word in said}
 
 
+def denying_cue(text: str, concept: str) -> Cue | None:
+    """The first cue of `text` that denies `concept`, which may be named in any form; None: the text does not deny it."""
+    for cue in cues_of(text):
+        if cue.cue_class is CueClass.MENTION:
+            continue
+        named = cue.target is not None and names(cue.target, concept)
+        if named or speaks_of(text[cue.scope_start : cue.scope_end], concept):
+            return cue
+    return None
+
+
 def _places(text: str, concept: str) -> Iterator[tuple[int, int]]:
     """Where `normalised(text)` names `concept`."""
     line, concept = normalised(text), _name(concept)

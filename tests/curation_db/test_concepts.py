@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curation_db.concepts import Concept, derive_concept
+from curation_db.concepts import Concept, concept_after_edit, derive_concept
 from curation_db.words import NegationType
 
 ROWS: list[dict[str, Any]] = [
@@ -89,3 +89,53 @@ def test_no_text_is_too_strange(original: str, updated: str) -> None:
     found = derive_concept(original, updated)
     assert (found.text is None) == (found.confidence == 0.0)
     assert 0.0 <= found.confidence <= 0.95
+
+
+CAPTION = "a man on a bench"
+
+
+@pytest.mark.parametrize(
+    ("before", "concept", "after", "expected"),
+    [
+        # the denial is gone, or there never was one
+        ("a man without a hat on a bench", "hat", "a man on a green bench", None),
+        ("a man without a hat on a bench", "hat", "a man with a hat on a bench", None),
+        ("a man without a hat on a bench", "hat", "a hat, and nothing else, on a bench", None),
+        ("a man without a hat on a bench", "hat", 'a man on a bench by a "no hat" sign', None),
+        ("a man on a bench", "hat", "a man on a wooden bench", None),
+        ("a man on a bench", None, "a man on a wooden bench", None),
+        # something else is denied
+        ("a man without a hat on a bench", "hat", "a man without a scarf on a bench", "scarf"),
+        ("a man without a hat on a bench", "hat", "a man with a hat but no scarf on a bench", "scarf"),
+        ("a man without a hat on a bench", "hat", "a man without a hat rack on a bench", "hat rack"),
+        ("a man without a hat on a bench", "hat", "a man without a red hat on a bench", "red hat"),
+        ("a man on a bench", None, "a man without a scarf on a bench", "scarf"),
+        # the text still denies it, whatever else has changed
+        ("a man without a hat on a bench", "hat", "a tall man without a hat on a bench", "hat"),
+        ("a man without a hat on a bench", "hat", "a hatless man on a bench", "hat"),
+        ("a man without a hat on a bench", "hat", "a man without hats on a bench", "hat"),
+        ("a man without a hat on a bench", "hat", "a man without a scarf, not wearing a hat, on a bench", "hat"),
+        ("a man not wearing a hat on a bench", "wearing a hat", "an old man not wearing a hat on a bench",
+         "wearing a hat"),
+        ("a man without a helmet on a bench", "headgear", "an old man without a helmet on a bench", "helmet"),
+    ],
+)  # fmt: skip
+def test_the_concept_after_an_edit_is_one_that_the_new_text_denies(
+    before: str, concept: str | None, after: str, expected: str | None
+) -> None:
+    assert concept_after_edit(CAPTION, before, concept, 0.7, after).text == expected
+
+
+def test_a_concept_that_stays_keeps_its_confidence_and_one_that_goes_leaves_none() -> None:
+    before = "a man without a hat on a bench"
+    stays = concept_after_edit(CAPTION, before, "hat", 0.7, "a tall man without a hat on a bench")
+    assert (stays.confidence, stays.negation_type) == (0.7, NegationType.ABSENCE)
+    goes = concept_after_edit(CAPTION, before, "hat", 0.7, "a tall man on a bench")
+    assert (goes.text, goes.confidence, goes.negation_type) == (None, 0.0, NegationType.OTHER)
+
+
+def test_without_a_caption_the_denial_that_was_left_alone_is_kept() -> None:
+    """GIVEN an edit elsewhere in the text, from which nothing new can be derived, THEN the concept stays."""
+    before = "a man without a hat on a bench"
+    assert concept_after_edit(None, before, "hat", None, "a man without a hat on a green bench").text == "hat"
+    assert concept_after_edit(None, before, "hat", None, "a man on a green bench").text is None

@@ -131,6 +131,23 @@ def test_one_persons_edit_is_an_accept_of_the_child_and_undone_as_one(record) ->
     record.assert_state_is_the_fold()
 
 
+@pytest.mark.parametrize(
+    ("words", "concept"),
+    [
+        ("a woman riding a brown horse", None),
+        ("a woman with a hat riding a brown horse", None),
+        ("a woman without a helmet riding a horse", "helmet"),
+        ("a woman in red not wearing a hat riding a horse", "hat"),
+    ],
+)
+def test_an_edit_keeps_no_concept_that_its_text_does_not_deny(record, words: str, concept: str | None) -> None:
+    (number,) = record.add(1)
+    assert record.rows("SELECT concept FROM candidate WHERE id = :id", id=number) == [("hat",)]
+    child = record.sit("ana").reviewer.edit(number, words).child_id
+    ((stored, confidence),) = record.rows("SELECT concept, concept_confidence FROM candidate WHERE id = :id", id=child)
+    assert (stored, confidence is None) == (concept, concept is None)
+
+
 def test_with_two_people_the_other_one_decides_about_an_edit(record) -> None:
     numbers = record.add(2)
     ana, ben = record.sit("ana"), record.sit("ben")
