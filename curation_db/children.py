@@ -29,9 +29,7 @@ def make_child(connection: Connection, parent_id: int, new_text: str, concept: s
     mends_concept = concept is not None and clean(concept) != parent.concept
     if not clean(new_text).strip() or (clean(new_text) == parent.text and not mends_concept):
         raise ValueError("the text is empty or unchanged")
-    denied = concept_after_edit(
-        parent.caption, parent.text, parent.concept, parent.concept_confidence, clean(new_text)
-    )
+    denied = concept_after_edit(parent.caption, parent.text, parent.concept, parent.concept_confidence, clean(new_text))
     named = clean(concept) if concept else denied.text
     draft = Draft(
         source_id=parent.source_id,

@@ -56,6 +56,36 @@ async def test_an_edit_may_name_its_concept_and_may_be_left(make_house: Any, ope
     assert house.rows("SELECT concept FROM candidate WHERE id = 2") == [("sombrero",)]
 
 
+async def test_the_dialog_shows_what_the_text_denies_as_it_is_typed(make_house: Any, open_app: Any) -> None:
+    """GIVEN a text that no longer denies anything THEN the field asks for the concept, and none is stored."""
+    house = make_house(3)
+    app = open_app(house)
+    async with running(app) as pilot:
+        await settled(pilot)
+        await press(pilot, "e")
+        field, area = app.screen.query_one(Input), app.screen.query_one(CaptionArea)
+        assert field.value == "hat number 0"
+        area.text = "a woman not wearing a scarf"
+        await until(pilot, lambda: field.value == "scarf")
+        area.text = "a woman in a field"
+        await until(pilot, lambda: field.value == "")
+        assert "not known: name it" in lines(app)
+        await press(pilot, "enter")
+        assert shown(app) == 2
+        await press(pilot, "e")
+        field, area = app.screen.query_one(Input), app.screen.query_one(CaptionArea)
+        field.value = "sombrero"
+        area.text = "a woman not wearing a scarf"
+        await pilot.pause()
+        assert field.value == "sombrero", "what the person named stays"
+        await press(pilot, "enter")
+        await press(pilot, "e")
+        app.screen.query_one(CaptionArea).text = "a woman not wearing a scarf in a field"
+        await press(pilot, "enter")
+    named = house.rows("SELECT concept FROM candidate WHERE parent_id IS NOT NULL ORDER BY id")
+    assert named == [(None,), ("sombrero",), ("scarf",)]
+
+
 async def test_notes_and_flags(make_house: Any, open_app: Any) -> None:
     house = make_house(2)
     app = open_app(house)

@@ -11,6 +11,7 @@ from textual.message import Message
 from textual.widgets import Input, Static, TextArea
 
 from curation_db.bpe import CONTEXT_LENGTH, count_tokens
+from curation_db.concepts import concept_after_edit
 from curation_db.negation import find_cues
 from curation_db.text import clean, display_text
 from workbench.tui.paint import GOOD, QUIET, WARN
@@ -27,6 +28,7 @@ class Edited:
 
 
 _SAVE = frozenset({"enter", "ctrl+s"})
+_UNKNOWN = "not known: name it, if the text denies anything"
 _DENIES = "denies (left alone: worked out from the text)"
 
 # Handled by the fields themselves and not by a binding of the dialog: a binding would overtake letters that are still
@@ -36,6 +38,10 @@ _DENIES = "denies (left alone: worked out from the text)"
 def one_line(text: str) -> str:
     """What may have been pasted, as a caption is: line ends and tabs would break the files that it is written to."""
     return " ".join(clean(text).split())
+
+
+def _in_field(concept: str | None) -> str:
+    return display_text(concept or "", limit=200)
 
 
 class CaptionArea(TextArea):
@@ -88,7 +94,10 @@ class EditModal(DraftDialog):
         self._save = save
         self._text = clean(text)
         self._original = original
-        self._concept = display_text(concept or "", limit=200)
+        self._known = concept
+        self._concept = _in_field(concept)
+        self._worked_out = self._concept
+        """What the field shows as long as the person leaves it alone: what would be stored with the text as it is."""
 
     def compose_body(self) -> ComposeResult:
         """The original, the text, what is to say about it, and the concept."""
@@ -97,7 +106,7 @@ class EditModal(DraftDialog):
         yield CaptionArea(self._text, soft_wrap=True, tab_behavior="focus", id="text")
         yield Static(id="live", markup=False)
         yield Static(_DENIES, markup=False, classes="dialog-label", id="denies")
-        yield ConceptInput(self._concept, id="concept-input", max_length=200)
+        yield ConceptInput(self._concept, placeholder=_UNKNOWN, id="concept-input", max_length=200)
         yield self.refusal()
         yield self.foot("enter or ctrl+s saves · tab concept · esc leaves")
 
@@ -126,7 +135,7 @@ class EditModal(DraftDialog):
 
     def _save_as(self, text: str, concept: str) -> None:
         mended, denied = one_line(text), concept.strip()
-        same_text, same_concept = self._text in {text, mended}, denied in {"", self._concept}
+        same_text, same_concept = self._text in {text, mended}, denied in {"", self._worked_out}
         if not mended or (same_text and same_concept):
             line = "⚠ change the text or what it denies, or leave with esc"
             self.query_one("#live", Static).update(Content.styled(line, WARN))
@@ -145,3 +154,13 @@ class EditModal(DraftDialog):
             ("" if fits else ": CLIP cuts the rest off", QUIET),
         )  # fmt: skip
         self.query_one("#live", Static).update(said)
+        self._work_out(one_line(text))
+
+    def _work_out(self, text: str) -> None:
+        """Show what `text` denies in the field, unless the person has named it there."""
+        same = text in {self._text, one_line(self._text)}
+        denied = self._known if same else concept_after_edit(self._original, self._text, self._known, None, text).text
+        field, before = self.query_one(ConceptInput), self._worked_out
+        self._worked_out = _in_field(denied)
+        if field.value == before:
+            field.value = self._worked_out
