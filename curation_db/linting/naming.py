@@ -62,12 +62,10 @@ def speaks_of(text: str, concept: str) -> bool:
 
 
 def denying_cue(text: str, concept: str) -> Cue | None:
-    """The first cue of `text` that denies `concept`, which may be named in any form; None: the text does not deny it."""
+    """The first cue of `text` that denies `concept`, named in any form; None: the text does not deny it."""
     for cue in cues_of(text):
-        if cue.cue_class is CueClass.MENTION:
-            continue
-        named = cue.target is not None and names(cue.target, concept)
-        if named or speaks_of(text[cue.scope_start : cue.scope_end], concept):
+        scope = text[cue.scope_start : cue.scope_end]
+        if cue.cue_class is not CueClass.MENTION and speaks_of(scope, concept):
             return cue
     return None
 

@@ -139,3 +139,10 @@ def test_without_a_caption_the_denial_that_was_left_alone_is_kept() -> None:
     before = "a man without a hat on a bench"
     assert concept_after_edit(None, before, "hat", None, "a man without a hat on a green bench").text == "hat"
     assert concept_after_edit(None, before, "hat", None, "a man on a green bench").text is None
+    before = "a man not wearing a hat and with no scarf"
+    assert concept_after_edit(None, before, "wearing a hat", None, "a man not wearing a hat").text == "wearing a hat"
+
+
+def test_nobody_denies_a_person() -> None:
+    for after in ("a bench with no one on it at noon", "a bench with nobody on it at noon"):
+        assert concept_after_edit(None, "a bench with no one on it", "person", None, after).text == "person"
