@@ -160,14 +160,17 @@ def tally(connection: Connection, candidate_id: int) -> Tally:
         for r in rows
     ]
     told = {r.seq: r for r in rows}
-    voices, final = [], None
+    voices: dict[tuple[str, bool], Voice] = {}
+    final = None
     for event in since_requeue(effective(events)):
         said = told[event.seq]
         reason = Reason(said.reason) if said.reason else None
         if event.kind is Kind.ADJUDICATE and event.verdict:
             final = FinalWord(event.actor, event.verdict, reason, Cause(said.cause) if said.cause else None, said.at)
         elif event.kind in _VOTES:
-            flip = event.kind is Kind.FLIP
-            voices.append(Voice(event.actor, event.role, _says(event), reason, bool(said.blind), flip, said.at))
+            key = event.actor, event.kind is Kind.FLIP
+            # a newer vote takes the place of the older one, a flip stands beside the label
+            voices.pop(key, None)
+            voices[key] = Voice(event.actor, event.role, _says(event), reason, bool(said.blind), key[1], said.at)
     opinions = opinions_of(connection, candidate_id)
-    return Tally(candidate_id, row.text, State(row.state), tuple(voices), final, opinions, row.concept)
+    return Tally(candidate_id, row.text, State(row.state), tuple(voices.values()), final, opinions, row.concept)

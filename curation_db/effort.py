@@ -1,4 +1,4 @@
-"""What the work cost: how many votes were asked for and how many adaptive overlap saved, and the time on cards.
+"""What overlap cost: how many votes were asked for, and how many adaptive overlap saved.
 
 Reads only. It counts rows, so it is for `status` and never on the way to the next card.
 """
@@ -21,12 +21,6 @@ _OVERLAPS = text("""
     WHERE s.accepts + s.rejects > 0 OR NOT EXISTS (SELECT 1 FROM gold k WHERE k.candidate_id = c.id)
     GROUP BY c.overlap ORDER BY c.overlap
 """)
-# An edit is one act of two events where it also accepts its child; the time stands with both.
-_TIMES = text("""
-    SELECT actor, count(*) AS looks, sum(elapsed_ms) / 1000.0 AS seconds FROM event
-    WHERE uid = act AND elapsed_ms IS NOT NULL AND kind IN ('accept', 'reject', 'unsure', 'skip', 'edit')
-    GROUP BY actor
-""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,26 +40,6 @@ class OverlapCounts:
     """Of all the votes that this would have taken; none where nothing is settled."""
 
 
-@dataclass(frozen=True, slots=True)
-class TimeSpent:
-    """One person's time on cards, without that in which nobody was there."""
-
-    name: str
-    cards: int
-    """Decisions that were timed, those that were taken back among them."""
-    seconds: float
-
-    @property
-    def per_card(self) -> float:
-        """Seconds a card."""
-        return self.seconds / self.cards
-
-    @property
-    def per_hour(self) -> int | None:
-        """Decisions in an hour at this pace."""
-        return round(3600 * self.cards / self.seconds) if self.seconds else None
-
-
 def overlaps(connection: Connection) -> list[OverlapCounts]:
     """Candidates and votes by overlap policy."""
     return [
@@ -79,8 +53,3 @@ def _counted(overlap: str, candidates: int, votes: int, settled: int, settling: 
     most = Overlap.parse(overlap).limit * settled
     saved = max(most - settling, 0)
     return OverlapCounts(overlap, candidates, votes, settled, saved, saved / most if most else None)
-
-
-def times(connection: Connection) -> dict[str, TimeSpent]:
-    """Everybody's time, by name."""
-    return {row.actor: TimeSpent(row.actor, row.looks, row.seconds) for row in connection.execute(_TIMES)}

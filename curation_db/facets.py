@@ -11,9 +11,9 @@ from sqlalchemy import Connection, text
 
 from curation_db.browsing import judges
 from curation_db.dialect import SAYS
-from curation_db.history import UNDONE
+from curation_db.in_force import in_force
 from curation_db.marks import MARKED_RULES
-from curation_db.predicates import DECISIONS, UNREVEALED, named
+from curation_db.predicates import UNREVEALED, named
 from curation_db.views import ANY_JUDGE, WORDS, Field, Says, Value, View
 from curation_db.words import Question
 
@@ -38,10 +38,9 @@ _COLUMNS = {
                  UNION ALL SELECT 'flagged', count(*) FROM candidate_state WHERE flagged IS 1 AND candidate_id {these}
                  HAVING count(*)""",
     Field.BY: f"""SELECT e.actor AS value, count(DISTINCT e.candidate_id) AS n FROM event e
-                  WHERE e.kind IN ({", ".join(f"'{kind}'" for kind in DECISIONS)}) AND e.candidate_id {{these}}
-                  AND NOT {UNDONE} GROUP BY 1""",
+                  WHERE e.candidate_id {{these}} AND {in_force()} GROUP BY 1""",
     Field.REASON: f"""SELECT e.reason AS value, count(DISTINCT e.candidate_id) AS n FROM event e
-                      WHERE e.reason IS NOT NULL AND e.candidate_id {{these}} AND NOT {UNDONE} GROUP BY 1""",
+                      WHERE e.reason IS NOT NULL AND e.candidate_id {{these}} AND {in_force()} GROUP BY 1""",
 }
 _JUDGE = f"""
     SELECT judge, CASE {SAYS} WHEN 'unclear' THEN 'present' ELSE question END AS asked, {SAYS} AS said,

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, text
 
-from curation_db.fold import Happened, effective
+from curation_db.fold import Happened, effective, since_requeue
 from curation_db.gold import Known, known_answer
 from curation_db.identity import utc_now
 from curation_db.standing import events_of, refold
@@ -104,9 +104,8 @@ def _is_audit(connection: Connection, candidate_id: int) -> bool:
 
 def _final_word(connection: Connection, candidate_id: int) -> tuple[Known, str] | None:
     """The adjudication that stands, and whose it is."""
-    standing = effective(events_of(connection, candidate_id))
-    last = max((i for i, event in enumerate(standing) if event.kind is Kind.REQUEUE), default=-1)
-    words = [event for event in standing[last + 1 :] if event.kind is Kind.ADJUDICATE]
+    recent = since_requeue(effective(events_of(connection, candidate_id)))
+    words = [event for event in recent if event.kind is Kind.ADJUDICATE]
     return (_answer(connection, words[-1]), words[-1].actor) if words else None
 
 

@@ -17,25 +17,20 @@ from typing import Final
 from sqlalchemy import Connection, text
 
 from curation_db.consensus import audit_labels
-from curation_db.history import undone
+from curation_db.in_force import PEOPLE, in_force
 from curation_db.intervals import Interval, wilson
 
 THRESHOLD: Final = 0.5
 
 _DECIDED = f"""
     SELECT s.candidate_id, 0 AS present FROM candidate_state s WHERE s.state = 'accepted' AND (s.accepts > 0 OR EXISTS
-        (SELECT 1 FROM event e WHERE e.candidate_id = s.candidate_id AND e.kind = 'adjudicate' AND NOT {undone()}))
+        (SELECT 1 FROM event e WHERE e.candidate_id = s.candidate_id AND e.kind = 'adjudicate' AND {in_force()}))
     UNION ALL
     SELECT s.candidate_id, 1 AS present FROM candidate_state s WHERE s.state = 'rejected' AND EXISTS (
         SELECT 1 FROM event e WHERE e.candidate_id = s.candidate_id AND e.reason = 'present'
-          AND e.kind IN ('reject', 'flip', 'adjudicate') AND e.role IN ('annotator', 'adjudicator') AND NOT {undone()}
-          AND NOT EXISTS (
-            SELECT 1 FROM event later WHERE later.candidate_id = e.candidate_id AND later.seq > e.seq
-              AND (later.kind = 'requeue' OR (later.actor = e.actor
-                   AND later.kind IN ('accept', 'reject', 'unsure', 'flip', 'adjudicate')))
-              AND NOT {undone("later")}))
+          AND e.role IN {PEOPLE} AND {in_force()})
 """
-"""Where a candidate stands by people's word; somebody's later vote takes the place of the earlier one."""
+"""Where a candidate stands by people's decisions in force."""
 _AUDITED = f"""
     SELECT candidate_id, max(kind = 'reject') AS present FROM ({audit_labels()}) AS l
     WHERE kind = 'accept' OR reason = 'present' GROUP BY candidate_id HAVING count(DISTINCT kind) = 1

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
 
-from curation_db.history import UNDONE
+from curation_db.in_force import in_force
 from curation_db.lint import Rule
 from curation_db.marks import CONFLICT, MARKED_RULES
-from curation_db.predicates import DECISIONS
 from curation_db.words import Kind, NegationType, Question, State
 
 _THESE = "IN (SELECT value FROM json_each(:ids))"
@@ -25,8 +24,7 @@ _CANDIDATES = text(f"""
 _OPINIONS = text(f"SELECT candidate_id, judge, question, p FROM verdict WHERE candidate_id {_THESE} ORDER BY judge, id")
 _DECISIONS = text(f"""
     SELECT e.candidate_id, e.actor, CASE e.kind WHEN 'flip' THEN e.verdict ELSE e.kind END AS kind, e.reason, e.at
-    FROM event e WHERE e.candidate_id {_THESE} AND e.kind IN ({", ".join(f"'{kind}'" for kind in DECISIONS)})
-    AND NOT {UNDONE} ORDER BY e.seq
+    FROM event e WHERE e.candidate_id {_THESE} AND {in_force()} ORDER BY e.seq
 """)
 _MARKS = text(f"""
     SELECT candidate_id, mark FROM candidate_mark
@@ -45,7 +43,7 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """A person's decision that stands."""
+    """A person's decision that is in force."""
 
     actor: str
     kind: Kind

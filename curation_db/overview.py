@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from sqlalchemy import Connection, bindparam, text
+from sqlalchemy import Connection, text
 
-from curation_db.words import Kind, State, Stream
+from curation_db.in_force import DECISIONS, in_force
+from curation_db.words import State, Stream
 
 _SOURCES = text("""
     SELECT s.name, (SELECT count(*) FROM image i WHERE i.source_id = s.id) AS images,
@@ -25,12 +26,8 @@ _STATES = text("""
     FROM candidate_state s JOIN candidate c ON c.id = s.candidate_id
     LEFT JOIN gold k ON k.candidate_id = s.candidate_id GROUP BY 1, 2
 """)
-_DECISIONS = (Kind.ACCEPT, Kind.REJECT, Kind.UNSURE, Kind.SKIP, Kind.EDIT, Kind.ADJUDICATE, Kind.FLIP)
-_SAID = text("SELECT actor, kind, count(*) AS n FROM event GROUP BY actor, kind")
+_IN_FORCE = text(f"SELECT e.actor, e.kind, count(*) AS n FROM event e WHERE {in_force()} GROUP BY 1, 2")
 _LAST = text("SELECT at FROM event WHERE actor = :name AND uid = act ORDER BY seq DESC LIMIT 1")
-_UNDOS = text("SELECT seq, undo_of FROM event WHERE undo_of IS NOT NULL ORDER BY seq DESC")
-_WHOSE = text("SELECT actor, kind FROM event WHERE seq IN :seqs").bindparams(bindparam("seqs", expanding=True))
-_BATCH = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +44,12 @@ class SourceCounts:
 
 @dataclass(frozen=True, slots=True)
 class PersonCounts:
-    """What one person decided, without what was taken back."""
+    """What one person decided, as far as it is in force (`in_force`)."""
 
     name: str
     role: str
     decisions: dict[str, int]
-    """Kind of event to how many stand; kinds that never occurred are 0."""
+    """Kind of event to how many are in force; kinds that never occurred are 0."""
     last_at: str | None
 
 
@@ -107,31 +104,16 @@ def _states(connection: Connection) -> dict[str, dict[str, int]]:
 
 
 def _people(connection: Connection) -> tuple[PersonCounts, ...]:
-    said = Counter({(row.actor, row.kind): row.n for row in connection.execute(_SAID)})
-    said.subtract(_taken_back(connection))
+    counted = Counter({(row.actor, row.kind): row.n for row in connection.execute(_IN_FORCE)})
     return tuple(
         PersonCounts(
             row.name,
             row.role,
-            {kind.value: said[row.name, kind.value] for kind in _DECISIONS},
+            {kind.value: counted[row.name, kind.value] for kind in DECISIONS},
             connection.execute(_LAST, {"name": row.name}).scalar(),
         )
         for row in connection.execute(text("SELECT name, role FROM annotator ORDER BY name")).all()
     )
-
-
-def _taken_back(connection: Connection) -> Counter[tuple[str, str]]:
-    """Events by actor and kind that an undo took back, and that no later undo restored (as `fold.effective`)."""
-    undone: set[int] = set()
-    for row in connection.execute(_UNDOS):
-        if row.seq not in undone:
-            undone.add(row.undo_of)
-    listed = sorted(undone)
-    found: Counter[tuple[str, str]] = Counter()
-    for start in range(0, len(listed), _BATCH):
-        rows = connection.execute(_WHOSE, {"seqs": listed[start : start + _BATCH]})
-        found.update((row.actor, row.kind) for row in rows)
-    return found
 
 
 def _sessions(connection: Connection) -> tuple[OpenSession, ...]:

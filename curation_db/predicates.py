@@ -13,14 +13,11 @@ from typing import Final
 
 from curation_db import dialect
 from curation_db.dialect import SAYS
-from curation_db.history import UNDONE
+from curation_db.in_force import in_force
 from curation_db.marks import CONFLICT
 from curation_db.views import ANY_JUDGE, Field, Says, Term, Value
 from curation_db.words import Question, Stream
 
-DECISIONS: Final = ("accept", "reject", "unsure", "skip", "edit", "adjudicate", "flip")
-"""What `by:` counts as a decision."""
-_KINDS = ", ".join(f"'{kind}'" for kind in DECISIONS)
 _ANSWERS: Final = {
     Says.PRESENT: ((Question.PRESENT, "yes"),),
     Says.ABSENT: ((Question.PRESENT, "no"),),
@@ -134,7 +131,7 @@ def _in_sql(field: Field, value: Value, judges: Sequence[str], told: Parameters)
         case Field.LINT:
             both = _keyed("candidate_mark", f"mark = {told.add(value.name)}")
         case Field.BY:
-            both = _event(f"e.actor = {told.add(value.name)} AND e.kind IN ({_KINDS})")
+            both = _event(f"e.actor = {told.add(value.name)}")
         case Field.REASON:
             both = _event(f"e.reason = {told.add(value.name)}")
         case Field.TEXT:
@@ -165,7 +162,7 @@ def _column(which: str, index: str = "") -> tuple[str, str]:
 
 
 def _event(which: str) -> tuple[str, str]:
-    stands = f"{which} AND NOT {UNDONE}"
+    stands = f"{which} AND {in_force()}"
     walk = f"SELECT DISTINCT e.candidate_id AS id FROM event e WHERE {stands}"
     return walk, f"EXISTS (SELECT 1 FROM event e WHERE e.candidate_id = {{id}} AND {stands})"
 

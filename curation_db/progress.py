@@ -7,63 +7,29 @@ candidates), so it is for a thread of its own, and `newest` says cheaply whether
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
 
 from sqlalchemy import Connection, text
 
 from curation_db.balance import Balance, balances
 from curation_db.consensus import Consensus, audit_consensus, standing_consensus
-from curation_db.history import undone
+from curation_db.in_force import DECISIONS, PEOPLE, in_force
 from curation_db.intervals import RESAMPLES
 from curation_db.judged import Confusion, confusions
+from curation_db.speed import Speed, speeds, together
 from curation_db.store import Store
 from curation_db.targets import Targets
 from curation_db.words import Kind, Reason
 
-LONGEST_LOOK_MS: Final = 60_000
-"""Milliseconds of one card that count at most as active time: a coffee does not make anybody slow."""
-DECISIONS: Final = (Kind.ACCEPT, Kind.REJECT, Kind.UNSURE, Kind.SKIP, Kind.EDIT, Kind.ADJUDICATE, Kind.FLIP)
-_LISTED = ", ".join(f"'{kind}'" for kind in DECISIONS)
-
-_LOOKS = text(f"""
-    SELECT actor, elapsed_ms, count(*) AS n, sum(kind IN ('accept', 'reject', 'edit')) AS votes FROM event
-    WHERE kind IN ({_LISTED}) AND uid = act AND elapsed_ms IS NOT NULL AND role IN ('annotator', 'adjudicator')
-    GROUP BY actor, elapsed_ms
-""")
-_SAID = text(f"""
-    SELECT e.actor, e.kind, e.reason, count(*) AS n FROM event e
-    WHERE e.kind IN ({_LISTED}) AND e.role IN ('annotator', 'adjudicator') AND NOT {undone()}
-    GROUP BY e.actor, e.kind, e.reason
+_IN_FORCE = text(f"""
+    SELECT e.actor, e.kind, CASE WHEN e.kind = 'reject' OR (e.kind = 'flip' AND e.verdict = 'reject') THEN e.reason END,
+           count(*) AS n
+    FROM event e WHERE e.role IN {PEOPLE} AND {in_force()} GROUP BY 1, 2, 3
 """)
 _STATES = text("SELECT state, count(*) AS n, sum(wanted) AS wanted FROM candidate_state GROUP BY state")
 _NEWEST = text("SELECT (SELECT coalesce(max(seq), 0) FROM event), (SELECT coalesce(max(id), 0) FROM candidate)")
-
-
-@dataclass(frozen=True, slots=True)
-class Speed:
-    """How long cards take: over all decisions that were timed, those taken back too, for time went into them."""
-
-    looks: int
-    """Decisions of any kind that were timed."""
-    votes: int
-    """Those that bring the work on: accepts, rejects, edits."""
-    active_ms: int
-    """Time on cards, at most `LONGEST_LOOK_MS` each."""
-    median_ms: int | None
-    """Of all looks, uncut."""
-
-    @property
-    def per_hour(self) -> float | None:
-        """Decisions per hour of active time."""
-        return 3_600_000 * self.looks / self.active_ms if self.active_ms else None
-
-    @property
-    def votes_per_hour(self) -> float | None:
-        """Of those that bring the work on."""
-        return 3_600_000 * self.votes / self.active_ms if self.active_ms and self.votes else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +39,9 @@ class Person:
     name: str
     speed: Speed
     decisions: dict[Kind, int]
-    """What stands, by kind; every kind of `DECISIONS` is there."""
+    """Those in force (`in_force`), by kind; every kind of `DECISIONS` is there."""
     reasons: dict[Reason, int]
-    """Of the rejections that stand; every reason is there."""
+    """Of the votes to reject that are in force; every reason is there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +57,8 @@ class Work:
 
     @property
     def hours_left(self) -> float | None:
-        """Hours of one person's active time at the pace of all so far."""
-        pace = self.team.votes_per_hour
-        return self.wanted / pace if pace else None
+        """Hours of one person's active time at the speed of all so far."""
+        return self.team.hours_for(self.wanted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +78,8 @@ class Progress:
 def read_progress(store: Store, targets: Targets | None = None, *, resamples: int = RESAMPLES) -> Progress:
     """Count everything anew."""
     with store.read() as connection:
-        looks, said = connection.execute(_LOOKS).all(), connection.execute(_SAID).all()
-        speeds, people = _speeds(looks), _people(connection)
-        work = _work(connection, _speed((ms, n, votes) for _, ms, n, votes in looks))
+        measured, counted, people = speeds(connection), connection.execute(_IN_FORCE).all(), _people(connection)
+        work = _work(connection, together(measured.values()))
     with store.read() as connection:
         spreads = balances(connection, targets or {})
     with store.read() as connection:
@@ -124,10 +88,12 @@ def read_progress(store: Store, targets: Targets | None = None, *, resamples: in
         )
     with store.read() as connection:
         judges = confusions(connection)
-    named = sorted({*people, *speeds, *(actor for actor, _, _, _ in said)})
+    named = sorted({*people, *measured, *(actor for actor, _, _, _ in counted)})
     return Progress(
-        work, tuple(_person(name, speeds.get(name), said) for name in named), spreads, standing, audit, judges
-    )
+        work,
+        tuple(_person(name, measured.get(name, Speed()), counted) for name in named),
+        spreads, standing, audit, judges,
+    )  # fmt: skip
 
 
 def newest(store: Store) -> tuple[int, int]:
@@ -146,41 +112,16 @@ def _work(connection: Connection, team: Speed) -> Work:
     return Work({row.state: row.n for row in rows}, sum(int(row.wanted) for row in rows), team)
 
 
-def _speeds(looks: Iterable[tuple[str, int, int, int]]) -> dict[str, Speed]:
-    by_person: dict[str, list[tuple[int, int, int]]] = defaultdict(list)
-    for actor, ms, number, votes in looks:
-        by_person[actor].append((ms, number, votes))
-    return {actor: _speed(told) for actor, told in by_person.items()}
-
-
-def _speed(told: Iterable[tuple[int, int, int]]) -> Speed:
-    """From (milliseconds, looks that took so long, votes among them)."""
-    looks = sorted(told)
-    number = sum(n for _, n, _ in looks)
-    active = sum(min(ms, LONGEST_LOOK_MS) * n for ms, n, _ in looks)
-    return Speed(number, sum(votes for _, _, votes in looks), active, _median([(ms, n) for ms, n, _ in looks]))
-
-
-def _median(counted: list[tuple[int, int]]) -> int | None:
-    """The lower median of values that are counted, in rising order."""
-    half, passed = (sum(number for _, number in counted) + 1) // 2, 0
-    for value, number in counted:
-        passed += number
-        if passed >= half:
-            return value
-    return None
-
-
-def _person(name: str, speed: Speed | None, said: Iterable[tuple[str, str, str | None, int]]) -> Person:
+def _person(name: str, speed: Speed, counted: Iterable[tuple[str, str, str | None, int]]) -> Person:
     kinds, reasons = Counter[str](), Counter[str]()
-    for actor, kind, reason, number in said:
+    for actor, kind, reason, number in counted:
         if actor == name:
             kinds[kind] += number
-            if kind == Kind.REJECT and reason:
+            if reason:
                 reasons[reason] += number
     return Person(
         name,
-        speed or _speed(()),
+        speed,
         {kind: kinds[kind] for kind in DECISIONS},
         {reason: reasons[reason] for reason in Reason},
     )

@@ -18,7 +18,8 @@ from sqlalchemy import Connection, bindparam, text
 
 from curation_db import moments
 from curation_db.exporting.refusals import ExportRefused
-from curation_db.fold import Happened, Overlap, effective, fold
+from curation_db.fold import Happened, Overlap, effective, fold, since_requeue
+from curation_db.in_force import decisions_in_force
 from curation_db.moments import Arrival
 from curation_db.words import Kind, Role, State, Stream
 
@@ -39,7 +40,6 @@ _KEYS = text("""
     JOIN image i ON i.id = c.image_id JOIN source s ON s.id = i.source_id LEFT JOIN caption t ON t.id = c.caption_id
     WHERE c.id IN :ids
 """).bindparams(bindparam("ids", expanding=True))
-_DECIDING = frozenset({Kind.ACCEPT, Kind.REJECT, Kind.FLIP, Kind.ADJUDICATE})
 _DIGITS = re.compile("([0-9]+)")
 _NUMBER = re.compile("0|-?[1-9][0-9]{0,17}")
 
@@ -149,22 +149,18 @@ def _outcome(history: tuple[_Said, ...], overlap: str) -> Outcome:
         for place, s in enumerate(history, 1)
     ]
     standing = fold(happened, Overlap.parse(overlap))
-    deciding = [history[event.seq - 1] for event in _since_requeue(effective(happened)) if not event.gold]
+    deciding = [history[event.seq - 1] for event in since_requeue(effective(happened)) if not event.gold]
     deciders = _deciders(deciding, standing.voters)
     said = [s for s in deciding if s.actor in deciders]
+    counting = [history[event.seq - 1] for event in decisions_in_force(happened) if not event.gold]
     return Outcome(
         standing.state,
         standing.accepts,
         standing.rejects,
         tuple(sorted(deciders)),
-        _reasons(said),
+        tuple(sorted({s.reason for s in counting if s.actor in deciders and s.reason})),
         _stream(said),
     )
-
-
-def _since_requeue(events: list[Happened]) -> list[Happened]:
-    last = max((i for i, event in enumerate(events) if event.kind is Kind.REQUEUE), default=-1)
-    return events[last + 1 :]
 
 
 def _deciders(deciding: Iterable[_Said], voters: frozenset[str]) -> frozenset[str]:
@@ -174,13 +170,6 @@ def _deciders(deciding: Iterable[_Said], voters: frozenset[str]) -> frozenset[st
         return frozenset(final[-1:])
     newest = {s.actor: s.kind for s in deciding if s.role == Role.POLICY}
     return voters or frozenset(actor for actor, kind in newest.items() if kind == Kind.ACCEPT)
-
-
-def _reasons(said: list[_Said]) -> tuple[str, ...]:
-    """The reasons of the decisions in force: of each decider the newest one only, or the final word."""
-    final = [s for s in said if s.kind == Kind.ADJUDICATE]
-    in_force = {s.actor: s.reason for s in final or said if s.kind in _DECIDING}
-    return tuple(sorted({reason for reason in in_force.values() if reason}))
 
 
 def _stream(said: list[_Said]) -> str | None:

@@ -18,10 +18,9 @@ from support.record import Record
 from curation_db import browsing, dialect, indexing, marks
 from curation_db.candidates import Draft, Intake, Opinion, insert_candidates, insert_verdicts
 from curation_db.facets import FACETS, facets, unknown
-from curation_db.fold import effective
+from curation_db.in_force import decisions_in_force
 from curation_db.lint import Rule
 from curation_db.listing import page_of
-from curation_db.predicates import DECISIONS
 from curation_db.standing import events_of
 from curation_db.store import Store, create_store
 from curation_db.views import CLOSED, Field, Says, Sort, Term, Value, View, parse_view
@@ -121,7 +120,7 @@ class Oracle:
                 self.marks[row.candidate_id].add(row.mark)
             reasons = dict(connection.execute(text("SELECT seq, reason FROM event")).all())
             self.events = {
-                row.id: [(e.actor, e.kind, reasons[e.seq]) for e in effective(events_of(connection, row.id))]
+                row.id: [(e.actor, e.kind, reasons[e.seq]) for e in decisions_in_force(events_of(connection, row.id))]
                 for row in self.candidates
             }
 
@@ -140,7 +139,7 @@ class Oracle:
         name, events = value.name, self.events[row.id]
         match field:
             case Field.BY:
-                return any(actor == name and kind in DECISIONS for actor, kind, _ in events)
+                return any(actor == name for actor, _, _ in events)
             case Field.REASON:
                 return any(reason == name for _, _, reason in events)
             case Field.JUDGE:
@@ -262,7 +261,7 @@ def test_a_page_tells_what_the_rows_say(world: tuple[Store, Oracle]) -> None:
         assert row.conflict is (oracle.conflict(row.id) and not row.hidden)
         assert {str(rule) for rule in row.lint} == oracle.marks[row.id] - {"conflict"}
         assert len(row.said) == (0 if row.hidden else len(oracle.verdicts[row.id]))
-        assert [d.actor for d in row.decisions] == [a for a, k, _ in oracle.events[row.id] if k in DECISIONS]
+        assert [d.actor for d in row.decisions] == [actor for actor, _, _ in oracle.events[row.id]]
     assert any(row.lint for row in rows)
     assert any(row.hidden for row in rows)
 

@@ -21,9 +21,11 @@ from curation_db.balance import SHOWN, spread
 from curation_db.consensus import Consensus, on_kappa
 from curation_db.errors import RecordError
 from curation_db.fold import effective
+from curation_db.in_force import DECISIONS
 from curation_db.judged import Labels
-from curation_db.progress import DECISIONS, LONGEST_LOOK_MS, newest, read_progress
+from curation_db.progress import newest, read_progress
 from curation_db.review import Shown
+from curation_db.speed import LONGEST_LOOK_MS
 from curation_db.standing import happened
 from curation_db.store import create_store
 from curation_db.targets import PRESETS, resolve_target
@@ -61,8 +63,22 @@ class Oracle:
         self.states = dict(record.rows("SELECT candidate_id, state FROM candidate_state"))
         self.verdicts = record.rows("SELECT candidate_id, judge, p FROM verdict WHERE question = 'present'")
 
+    def in_force(self, name: str) -> list[dict[str, Any]]:
+        """This person's decision about each candidate, at most one of each."""
+        chosen = []
+        for number in self.states:
+            mine = [e for e in self.about(number) if e["actor"] == name and e["kind"] in list(DECISIONS)]
+            edits = [e for e in self.standing if (e["candidate_id"], e["actor"], e["kind"]) == (number, name, "edit")]
+            final = [e for e in mine if e["kind"] == "adjudicate"]
+            votes = [e for e in [*edits, *mine] if e["kind"] not in ("skip", "adjudicate")]
+            for rank in (final, votes, mine):
+                if rank:
+                    chosen.append(max(rank, key=lambda e: e["seq"]))
+                    break
+        return chosen
+
     def decisions(self, name: str) -> Counter[str]:
-        return Counter(e["kind"] for e in self.standing if e["actor"] == name)
+        return Counter(e["kind"] for e in self.in_force(name))
 
     def looks(self, name: str) -> list[int]:
         timed = [e for e in self.events if e["actor"] == name and e["kind"] in list(DECISIONS) and e["uid"] == e["act"]]
@@ -83,10 +99,10 @@ class Oracle:
 
     def found_present(self, number: int) -> bool | None:
         """By people's word, as it stands."""
-        last = {e["actor"]: e for e in self.about(number) if e["kind"] in (*_VOTES, "adjudicate")}
+        last = [e for name in PEOPLE for e in self.in_force(name) if e["candidate_id"] == number]
         if self.states[number] == "accepted":
             return False
-        if self.states[number] == "rejected" and any(e["reason"] == "present" for e in last.values()):
+        if self.states[number] == "rejected" and any(e["reason"] == "present" for e in last):
             return True
         return None
 
@@ -152,11 +168,17 @@ def test_every_number_is_what_the_events_say(steps: list[tuple[Any, ...]]) -> No
     for person in told.people:
         expected = oracle.decisions(person.name)
         assert person.decisions == {kind: expected[kind] for kind in DECISIONS}
-        assert sum(person.reasons.values()) == expected["reject"]
+        rejections = [e for e in oracle.in_force(person.name) if "reject" in (e["verdict"], e["kind"])]
+        reasons = Counter(e["reason"] for e in rejections if e["kind"] != "adjudicate")
+        assert person.reasons == {reason: reasons[reason] for reason in Reason}
         looks = oracle.looks(person.name)
         assert person.speed.looks == len(looks)
         assert person.speed.active_ms == sum(min(ms, LONGEST_LOOK_MS) for ms in looks)
         assert person.speed.median_ms == (median_low(looks) if looks else None)
+        assert person.speed.votes == sum(
+            e["kind"] in ("accept", "reject", "edit") and e["elapsed_ms"] is not None and e["uid"] == e["act"]
+            for e in oracle.in_force(person.name)
+        )
     numbers = sorted(oracle.states)
     for consensus, items in (
         (told.standing, [oracle.votes(n) for n in numbers]),

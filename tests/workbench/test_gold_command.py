@@ -153,5 +153,5 @@ class TestEffort:
         for seconds in (2, 4):
             ana.decide(3, Kind.SKIP, shown=Shown(elapsed_ms=seconds * 1000))
         (who,) = report(workspace, "status")["people"]
-        assert who["time"] == {"cards": 2, "seconds": 6.0, "seconds_per_card": 3.0, "cards_per_hour": 1200}
-        assert "3.0" in negwb(workspace, "status").stdout
+        assert who["speed"] == {"looks": 2, "votes": 0, "active_ms": 6000, "median_ms": 2000, "per_hour": 1200.0}
+        assert "1,200" in negwb(workspace, "status").stdout

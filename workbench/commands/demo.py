@@ -132,14 +132,16 @@ def _close_the_loop(workspace: Workspace, event: int, seeds: int, further: Furth
 def _counts(store: Store) -> dict[str, int]:
     from sqlalchemy import text  # noqa: PLC0415
 
+    from curation_db.in_force import in_force  # noqa: PLC0415
+
     with store.read() as connection:
         row = connection.execute(
             text("""SELECT count(*) AS candidates, sum(state = 'accepted') AS accepted,
                     sum(state = 'rejected') AS rejected FROM candidate_state""")
         ).one()
         caught = connection.execute(
-            text("""SELECT count(*) FROM candidate_state s WHERE state = 'rejected' AND EXISTS
-                    (SELECT 1 FROM event e WHERE e.candidate_id = s.candidate_id AND e.reason = 'present')""")
+            text(f"""SELECT count(*) FROM candidate_state s WHERE state = 'rejected' AND EXISTS (SELECT 1 FROM event e
+                     WHERE e.candidate_id = s.candidate_id AND e.reason = 'present' AND {in_force()})""")
         ).scalar_one()
     return {
         "candidates": row.candidates,

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from curation_db.consensus import Consensus
     from curation_db.intervals import Interval
     from curation_db.judged import Confusion
-    from curation_db.progress import Person, Progress, Speed
+    from curation_db.progress import Person, Progress
+    from curation_db.speed import Speed
     from workbench.paths import Workspace
 
 _EPILOG = """\b
@@ -75,8 +76,8 @@ def report(told: Progress) -> dict[str, Any]:
     work = told.work
     left = {"states": work.states, "wanted": work.wanted, "hours_left": work.hours_left}
     plain = {
-        "work": {**left, "team": _speed(work.team)},
-        "people": [{**asdict(person), "speed": _speed(person.speed)} for person in told.people],
+        "work": {**left, "team": work.team.figures()},
+        "people": [{**asdict(person), "speed": person.speed.figures()} for person in told.people],
         "balance": {balance.trait: asdict(balance) for balance in told.balances},
         "agreement": {
             "standing": _consensus(told.standing),
@@ -88,10 +89,6 @@ def report(told: Progress) -> dict[str, Any]:
         ],
     }  # fmt: skip
     return _without_nan(plain)  # type: ignore[no-any-return]
-
-
-def _speed(speed: Speed) -> dict[str, Any]:
-    return {**asdict(speed), "per_hour": speed.per_hour, "votes_per_hour": speed.votes_per_hour}
 
 
 def _consensus(consensus: Consensus) -> dict[str, Any]:
@@ -125,17 +122,17 @@ def _speeds(told: Progress) -> Listing:
     def row(name: str, speed: Speed) -> tuple[str, ...]:
         median = "-" if speed.median_ms is None else f"{speed.median_ms / 1000:.1f} s"
         pace = "-" if speed.per_hour is None else f"{speed.per_hour:,.0f}"
-        own = speed.votes_per_hour
-        left = "-" if own is None else span(told.work.wanted / own)
+        hours = speed.hours_for(told.work.wanted)
+        left = "-" if hours is None else span(hours)
         return name, pace, median, span(speed.active_ms / 3_600_000), f"{speed.looks:,}", left
 
     rows = [row(person.name, person.speed) for person in told.people]
-    headers = ("name", "per hour", "median", "active", "decisions", f"{told.work.wanted:,} left take")
+    headers = ("name", "decisions/h", "median", "active", "decisions", f"{told.work.wanted:,} left take")
     return Listing("Speed", headers, [*rows, row("everybody", told.work.team)] if rows else [])
 
 
 def _decisions(told: Progress) -> Listing:
-    from curation_db.progress import DECISIONS  # noqa: PLC0415
+    from curation_db.in_force import DECISIONS  # noqa: PLC0415
 
     rows = [(person.name, *(f"{person.decisions[kind]:,}" for kind in DECISIONS)) for person in told.people]
     return Listing("Decisions that stand", ("name", *map(str, DECISIONS)), rows)

@@ -15,7 +15,6 @@ from workbench.commands.tables import Listing, show
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from curation_db.effort import TimeSpent
     from workbench.paths import Workspace
 
 _EPILOG = """\b
@@ -52,13 +51,14 @@ def status(
 
 def gather(workspace: Workspace) -> dict[str, Any]:
     """The report, as `--json` prints it."""
-    from curation_db.effort import overlaps, times  # noqa: PLC0415
+    from curation_db.effort import overlaps  # noqa: PLC0415
     from curation_db.overview import overview  # noqa: PLC0415
+    from curation_db.speed import Speed, speeds  # noqa: PLC0415
     from curation_db.store import open_to_read  # noqa: PLC0415
 
     with open_to_read(workspace.database) as store, store.read() as connection:
         counted = overview(connection)
-        asked, spent = overlaps(connection), times(connection)
+        asked, measured = overlaps(connection), speeds(connection)
         gold = gold_report(connection)
         exports = _exports(connection, workspace)
     states = counted.states
@@ -71,19 +71,14 @@ def gather(workspace: Workspace) -> dict[str, Any]:
         "questions": sum(source.questions for source in counted.sources),
         "candidates": {"total": sum(by_state.values()), "by_state": by_state, "by_stream": states},
         "overlap": [asdict(each) for each in asked],
-        "people": [{**asdict(person), "time": _time(spent.get(person.name))} for person in counted.people],
+        "people": [
+            {**asdict(person), "speed": measured.get(person.name, Speed()).figures()} for person in counted.people
+        ],
         "gold": gold,
         "open_sessions": [{**asdict(s), "running": _running(s.host, s.pid)} for s in counted.sessions],
         "exports": exports,
         "last_event": asdict(counted.last_event) if counted.last_event else None,
     }
-
-
-def _time(spent: TimeSpent | None) -> dict[str, Any] | None:
-    if spent is None:
-        return None
-    told = {"cards": spent.cards, "seconds": round(spent.seconds, 3), "seconds_per_card": round(spent.per_card, 3)}
-    return {**told, "cards_per_hour": spent.per_hour}
 
 
 def _with_pictures(workspace: Workspace, sources: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -203,11 +198,11 @@ def _people(report: dict[str, Any]) -> Listing:
             p["role"],
             _minute(p["last_at"]),
             *(f"{p['decisions'][kind]:,}" for kind in _DECISIONS),
-            f"{p['time']['seconds_per_card']:.1f}" if p["time"] else "–",
+            "–" if p["speed"]["per_hour"] is None else f"{p['speed']['per_hour']:,.0f}",
         )
         for p in report["people"]
     ]
-    return Listing("People", ("name", "role", "last (UTC)", *_DECISIONS, "s/card"), rows, left=3)
+    return Listing("People", ("name", "role", "last (UTC)", *_DECISIONS, "decisions/h"), rows, left=3)
 
 
 def _sessions(report: dict[str, Any]) -> Listing:

@@ -102,7 +102,7 @@ class Desk:
         if deal:
             self.deal()
         self._refreshing.start()
-        self._tally.recount()
+        self._tally.start()
 
     def close(self) -> None:
         """Stop, and give all cards back. Safe to call at any time, and twice."""
@@ -194,7 +194,7 @@ class Desk:
                     done = self._reviewer.adjudicate(number, kind, reason=reason, shown=shown)
                 case Ruling.VOTE:
                     done = self._reviewer.decide(number, kind, reason=reason, shown=shown)
-        self._decided(ready, kind, done)
+        self._decided(ready, kind, done, shown)
         return done
 
     def edit(self, new_text: str, concept: str | None = None) -> Done:
@@ -206,10 +206,11 @@ class Desk:
             RecordError: nothing was written; the card still sits there.
         """
         ready = self._decidable()
+        shown = self._shown(ready)
         with self._unasked_stays_seated():
-            done = self._reviewer.edit(ready.card.candidate_id, new_text, concept=concept, shown=self._shown(ready))
+            done = self._reviewer.edit(ready.card.candidate_id, new_text, concept=concept, shown=shown)
         self._unindexed = True
-        self._decided(ready, Kind.EDIT, done)
+        self._decided(ready, Kind.EDIT, done, shown)
         return done
 
     def note(self, words: str) -> Done:
@@ -376,10 +377,10 @@ class Desk:
             self._reload(way=Way.FOUND, leased=False, asked=False)
             raise
 
-    def _decided(self, ready: Ready, kind: Kind, done: Done) -> None:
+    def _decided(self, ready: Ready, kind: Kind, done: Done, shown: Shown) -> None:
         number = ready.card.candidate_id
         first_look = ready.way is Way.QUEUE and ready.path is not None and not self._seen_before
-        self._tally.decided(kind, self.attention.on(number), ready.card.state, done, first_look=first_look)
+        self._tally.decided(kind, shown.elapsed_ms or 0, ready.card.state, done, first_look=first_look)
         self.attention.turn_to(None)
         self.attention.forget(number)
         self._empty_seat()

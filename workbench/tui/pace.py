@@ -1,7 +1,4 @@
-"""How a sitting goes: speed and the last decisions. Pure; the clock is handed in.
-
-Speed counts the time that cards were looked at, each for at most a minute: a coffee does not make anybody slow.
-"""
+"""How the work goes: a person's speed and last decisions, counted along. Pure; the clock is handed in."""
 
 from __future__ import annotations
 
@@ -9,15 +6,14 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from curation_db.speed import Speed
 from curation_db.words import Kind
 
-LONGEST_LOOK = 60.0
-"""Seconds of one card that count at most."""
 HASTY_SECONDS = 0.4
 """Saying of a photograph whether something is in it takes people 0.4 s and more when they do nothing else; whoever
 decides about a picture and a sentence sooner has not seen them."""
-_WINDOW = 50
 _FEWEST = 3
+"""Looks before a speed is shown."""
 STREAK = 6
 
 _JUDGED = frozenset({Kind.ACCEPT, Kind.REJECT, Kind.UNSURE})
@@ -53,7 +49,7 @@ class Progress:
     """Candidates of the workspace about which nobody is asked any more."""
     total: int = 0
     per_hour: int | None = None
-    """Decisions per hour at this sitting's pace; none before there are a few."""
+    """The person's decisions per hour of active time (`curation_db.speed`); None before there are a few."""
     streak: tuple[Kind, ...] = ()
     """The person's last decisions, oldest first."""
     hasty: bool = False
@@ -61,28 +57,27 @@ class Progress:
 
 
 class Pace:
-    """Looks and decisions of one sitting."""
+    """One person's speed and last decisions."""
 
     def __init__(self) -> None:
-        self._looks: deque[float] = deque(maxlen=_WINDOW)
+        self.speed = Speed()
+        """Over everything that this person has decided, as everywhere else."""
         self.streak: deque[Kind] = deque(maxlen=STREAK)
         self.hasty = False
         """True from the first decision of a burst that came too soon until one that did not: it is said once."""
 
-    def decided(self, kind: Kind, seconds: float, *, first_look: bool = False) -> None:
-        """A decision after looking at the card for so long.
+    def decided(self, kind: Kind, elapsed_ms: int, *, first_look: bool = False) -> None:
+        """A decision after looking at the card for so long, as the event holds it.
 
         `first_look`: its picture was not seen before. Only then can it be too soon; what is skipped is not judged.
         """
         if kind in _JUDGED:
-            self.hasty = first_look and seconds < HASTY_SECONDS
-        self._looks.append(min(seconds, LONGEST_LOOK))
+            self.hasty = first_look and elapsed_ms < HASTY_SECONDS * 1000
+        self.speed = self.speed.after(elapsed_ms)
         self.streak.append(kind)
 
     @property
     def per_hour(self) -> int | None:
-        """Decisions per hour over the last fifty."""
-        spent = sum(self._looks)
-        if len(self._looks) < _FEWEST or spent <= 0:
-            return None
-        return round(3600 * len(self._looks) / spent)
+        """Decisions per hour of active time."""
+        figure = self.speed.per_hour
+        return None if figure is None or self.speed.looks < _FEWEST else round(figure)

@@ -12,11 +12,13 @@ from enum import StrEnum
 from rich.cells import cell_len, set_cell_size
 from textual.content import Content
 
+from curation_db import speed
 from curation_db.balance import Balance, Part
 from curation_db.consensus import Consensus, on_kappa
 from curation_db.intervals import Interval
 from curation_db.judged import Confusion, Labels
-from curation_db.progress import Person, Progress, Speed
+from curation_db.progress import Person, Progress
+from curation_db.speed import Speed
 from curation_db.text import display_text
 from curation_db.words import Kind, Reason
 from workbench.tui.gauges import decimal, percent, share_bar, spanned, whisker
@@ -66,7 +68,7 @@ def _columns(cells: Iterable[tuple[str, int]], style: str = "") -> Content:
 
 # -- pace -----------------------------------------------------------------------------------------------------------
 
-_PACE = (("per hour", 11), ("median", 10), ("active", 11), ("decisions", 12), ("left for one", 15))
+_PACE = (("decisions/h", 13), ("median", 10), ("active", 11), ("decisions", 12), ("left for one", 14))
 
 
 def _pace(told: Progress, width: int) -> Lines:
@@ -75,7 +77,7 @@ def _pace(told: Progress, width: int) -> Lines:
     if len(told.people) > 1:
         rows.append(_speed_row("everybody", told.work.team, told.work.wanted, style="bold"))
     note = "a look counts for a minute at most; what was taken back took its time too"
-    return [*_work(told, width), Content(""), heading("speed", "while cards are looked at"), head, *rows,
+    return [*_work(told, width), Content(""), heading("speed", speed.NAME), head, *rows,
             Content(""), Content.styled(note, QUIET)]  # fmt: skip
 
 
@@ -88,8 +90,7 @@ def _work(told: Progress, width: int) -> Lines:
     left = Content.assemble((f"{work.wanted:,}", "bold"), " still asked for")
     hours = work.hours_left
     if work.wanted and hours is not None:
-        pace = work.team.votes_per_hour or 0
-        left = Content.assemble(left, ": ", (span(hours), "bold"), f" of one person's time, at {pace:,.0f} an hour")
+        left = Content.assemble(left, ": ", (span(hours), "bold"), " of one person's time")
     each = " · ".join(f"{number:,} {state.replace('_', ' ')}" for state, number in sorted(states.items()))
     return [
         heading("work"),
@@ -99,14 +100,14 @@ def _work(told: Progress, width: int) -> Lines:
     ]
 
 
-def _speed_row(name: str, speed: Speed, wanted: int, *, style: str = "") -> Content:
-    pace, own = speed.per_hour, speed.votes_per_hour
+def _speed_row(name: str, measured: Speed, wanted: int, *, style: str = "") -> Content:
+    pace, hours = measured.per_hour, measured.hours_for(wanted)
     cells = (
         "–" if pace is None else f"{pace:,.0f}",
-        "–" if speed.median_ms is None else f"{speed.median_ms / 1000:.1f} s",
-        span(speed.active_ms / 3_600_000) if speed.looks else "–",
-        f"{speed.looks:,}",
-        "–" if own is None else span(wanted / own),
+        "–" if measured.median_ms is None else f"{measured.median_ms / 1000:.1f} s",
+        span(measured.active_ms / 3_600_000) if measured.looks else "–",
+        f"{measured.looks:,}",
+        "–" if hours is None else span(hours),
     )
     widths = [width for _, width in _PACE]
     return Content.assemble((_cell(name, _NAME), "bold"), _columns(zip(cells, widths, strict=True), style))

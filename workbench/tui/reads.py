@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from sqlalchemy import Connection, bindparam, text
 
 from curation_db.history import UNDONE, Past, decisions_before
+from curation_db.in_force import in_force
 from curation_db.words import Kind, State
 
 SETTLED = frozenset({State.ACCEPTED, State.REJECTED, State.CONTESTED})
@@ -105,10 +106,11 @@ def _mended(connection: Connection, actor: str, past: Past) -> Past:
 
 
 def sitting_counts(connection: Connection, actor: str, session: str) -> dict[Kind, int]:
-    """The decisions of this session that stand, by kind."""
+    """The decisions of this session that are in force, by kind."""
     rows = connection.execute(
-        text(f"""SELECT kind, count(*) FROM event e WHERE actor = :actor AND session = :session AND uid = act
-                 AND kind IN ('accept', 'reject', 'unsure', 'skip', 'edit') AND NOT {UNDONE} GROUP BY kind"""),
+        # a change of mind and a final word count as what they say
+        text(f"""SELECT coalesce(verdict, kind), count(*) FROM event e WHERE actor = :actor AND session = :session
+                 AND uid = act AND {in_force()} GROUP BY 1"""),
         {"actor": actor, "session": session},
     )
     return {Kind(kind): number for kind, number in rows}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from curation_db import history
 from curation_db.review import Done
+from curation_db.speed import own_speed
 from curation_db.store import Store
 from curation_db.words import Kind, State
 from workbench.tui import reads
@@ -27,13 +28,19 @@ class Tally:
         """Where the work stands."""
         return Progress(self._decided, self._total, self._pace.per_hour, tuple(self._pace.streak), self._pace.hasty)
 
-    def decided(self, kind: Kind, seconds: float, before: State, done: Done, *, first_look: bool) -> None:
+    def decided(self, kind: Kind, elapsed_ms: int, before: State, done: Done, *, first_look: bool) -> None:
         """A decision after looking for so long at a card whose state was `before`; `first_look`: see `Pace`."""
-        self._pace.decided(kind, seconds, first_look=first_look)
+        self._pace.decided(kind, elapsed_ms, first_look=first_look)
         if done.child_id is not None:  # the child takes its parent's place; decided where the edit was its accept
             self._count()
         elif done.known is None:  # an answer that is known anyway settles nothing
             self._decided += (done.standing.state in reads.SETTLED) - (before in reads.SETTLED)
+
+    def start(self) -> None:
+        """Count where things stand, and this person's speed so far."""
+        with self._store.read() as connection:
+            self._pace.speed = own_speed(connection, self._actor)
+        self.recount()
 
     def recount(self) -> None:
         """Count where things stand, and read the last decisions."""

@@ -84,16 +84,16 @@ class TestHaste:
     def test_it_is_said_from_the_first_hasty_decision_until_one_in_time(self) -> None:
         pace, said = Pace(), []
         for seconds in (2.0, 0.1, 0.1, 0.2, HASTY_SECONDS, 0.1):
-            pace.decided(Kind.ACCEPT, seconds, first_look=True)
+            pace.decided(Kind.ACCEPT, round(seconds * 1000), first_look=True)
             said.append(pace.hasty)
         assert said == [False, True, True, True, False, True]
 
     def test_what_was_seen_before_or_is_not_judged_cannot_be_too_fast(self) -> None:
         pace = Pace()
-        pace.decided(Kind.ACCEPT, 0.1)
+        pace.decided(Kind.ACCEPT, 100)
         assert not pace.hasty
         for kind in (Kind.SKIP, Kind.EDIT):
-            pace.decided(kind, 0.1, first_look=True)
+            pace.decided(kind, 100, first_look=True)
             assert not pace.hasty
 
     def test_the_line_says_it(self) -> None:

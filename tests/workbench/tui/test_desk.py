@@ -11,6 +11,9 @@ import pytest
 from support.curating import emptied, here, seated
 
 from curation_db.cards import load_card
+from curation_db.overview import overview
+from curation_db.progress import read_progress
+from curation_db.speed import speeds
 from curation_db.words import Kind, Reason, State, Stream
 from workbench.pictures import PictureFolders
 from workbench.tui.desk import Desk
@@ -354,11 +357,34 @@ def test_a_sitting_in_words() -> None:
 
 def test_pace_counts_looking_and_no_coffee() -> None:
     pace = Pace()
-    pace.decided(Kind.ACCEPT, 10)
-    pace.decided(Kind.ACCEPT, 3_000)
+    pace.decided(Kind.ACCEPT, 10_000)
+    pace.decided(Kind.ACCEPT, 3_000_000)
     assert pace.per_hour is None
-    pace.decided(Kind.ACCEPT, 20)
+    pace.decided(Kind.ACCEPT, 20_000)
     assert pace.per_hour == 120
+
+
+def test_a_replaced_decision_counts_once_and_the_speed_is_the_same_everywhere(make_house: Any, sit: Sit) -> None:
+    house = make_house(6)
+    for _ in range(2):  # the second sitting goes on counting where the first one ended
+        desk = sit(house)
+        for _ in range(2):
+            seated(desk)
+            time.sleep(0.02)
+            desk.decide(Kind.ACCEPT)
+        assert desk.look_back()
+        desk.decide(Kind.REJECT, Reason.SCOPE)
+        assert desk.summary().sitting == {Kind.ACCEPT: 1, Kind.REJECT: 1}
+        shown = desk.progress.per_hour
+        desk.close()
+    (worker,) = read_progress(house.store).people
+    assert (worker.decisions[Kind.ACCEPT], worker.decisions[Kind.REJECT]) == (2, 2)
+    assert worker.speed.per_hour is not None
+    assert shown == round(worker.speed.per_hour)
+    with house.store.read() as connection:
+        assert speeds(connection)["ana"].per_hour == worker.speed.per_hour
+        (counted,) = overview(connection).people
+    assert (counted.decisions["accept"], counted.decisions["reject"]) == (2, 2)
 
 
 def test_a_source_without_a_picture_folder_is_told_how_to_name_one(make_house: Any) -> None:

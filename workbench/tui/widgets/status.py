@@ -73,7 +73,7 @@ def _right(progress: Progress, drop: int) -> Content:
     if progress.hasty:  # a pace that is none needs no figure
         parts.append((_HASTY if drop < 2 else _HASTY_SHORT, "$text-warning"))
     elif progress.per_hour is not None and drop < 2:
-        parts.append((f"{progress.per_hour:,}/h", ""))
+        parts.append((f"{progress.per_hour:,} decisions/h" if not drop else f"{progress.per_hour:,}/h", ""))
     line = _dotted(parts)
     if progress.streak and drop < 4:
         streak = Content.assemble(*((GLYPHS[kind], _TONES.get(kind, "")) for kind in progress.streak))
