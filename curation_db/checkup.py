@@ -53,6 +53,7 @@ def examine(record: Path, *, progress: Progress | None = None) -> Iterator[Findi
         return
     yield _guarded("database", record, lambda: _whole(record))
     yield _guarded("references", record, lambda: _references(record))
+    yield _guarded("links", record, lambda: _links(record))
     yield _schema(revision)
     yield _guarded("log", record, lambda: _log(record, mode))
     if revision == HEAD:
@@ -106,6 +107,11 @@ def _references(record: Path) -> Finding:
         "references", Level.ERROR, f"rows refer to rows that are not there: {told}",
         _REPAIR if derived else dialect.HOW_TO_GO_BACK,
     )  # fmt: skip
+
+
+def _links(record: Path) -> Finding:
+    store.refuse_links(record)
+    return Finding("links", Level.OK, "the file has one name")
 
 
 def _schema(revision: str) -> Finding:

@@ -76,9 +76,14 @@ def dangling(connection: sqlite3.Connection) -> dict[str, int]:
     return found
 
 
+def real_path(path: Path) -> Path:
+    """The file itself, where `path` is a symbolic link to it: SQLite keeps the log beside the file."""
+    return Path(os.path.realpath(path))
+
+
 def quiet_mode(path: Path) -> Mode:
     """How to look into a file without leaving anything beside it, where nobody is at work in it."""
-    log = path.with_name(path.name + "-wal")
+    log = dialect.log_of(path)
     return Mode.READ if log.exists() and log.stat().st_size else Mode.FROZEN
 
 
@@ -154,6 +159,7 @@ def copy_from(connection: sqlite3.Connection, target: Path, *, progress: Progres
 def set_aside(path: Path, folder: Path) -> Path:
     """Copy a database that SQLite cannot read, byte for byte, with what lies beside it, into the new `folder`."""
     folder.mkdir(parents=True)
+    path = real_path(path)
     for each in (path, *companions(path)):
         shutil.copy2(each, folder / each.name)
         flush(folder / each.name)
@@ -163,11 +169,16 @@ def set_aside(path: Path, folder: Path) -> Path:
 
 def companions(path: Path) -> list[Path]:
     """The files beside `path` that belong to it."""
+    path = real_path(path)
     return [path.with_name(path.name + suffix) for suffix in COMPANIONS if path.with_name(path.name + suffix).exists()]
 
 
 def put_in_place(made: Path, path: Path) -> None:
-    """Let the file at `made` take the place of `path` in one step; nothing that belonged to `path` stays beside it."""
+    """Let the file at `made` take the place of `path` in one step; nothing that belonged to `path` stays beside it.
+
+    Where `path` is a symbolic link, `made` takes the place of the file that it points to.
+    """
+    path = real_path(path)
     for stale in companions(path):
         stale.unlink()
     os.replace(made, path)

@@ -166,6 +166,12 @@ def identity(path: Path) -> tuple[int, int] | None:
     return told.st_dev, told.st_ino
 
 
+def log_of(path: Path) -> Path:
+    """The write-ahead log of the database at `path`, which lies beside the file itself and not beside a link to it."""
+    real = Path(os.path.realpath(path))
+    return real.with_name(f"{real.name}-wal")
+
+
 def reading_mode(path: Path) -> Mode:
     """How to open the file at `path` where nothing can be written.
 
@@ -179,7 +185,7 @@ def reading_mode(path: Path) -> Mode:
     except sqlite3.OperationalError as error:
         if error.sqlite_errorcode & 0xFF not in {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN}:
             raise
-        log = path.with_name(f"{path.name}-wal")
+        log = log_of(path)
         if log.exists() and log.stat().st_size:
             raise RecordUnwritable(
                 f"{log} holds decisions that cannot be read where nothing can be written", hint=COPY_IT

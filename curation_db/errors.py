@@ -7,6 +7,7 @@
     ├── RecordUnwritable the disk is full or read-only
     ├── CorruptRecord    the file is damaged
     ├── RecordInUse      somebody is at work in it who must leave first
+    ├── LinkedRecord     the file has a second name (a hard link)
     ├── NoLongerAsked    a decision about a card that has been decided since it was shown
     └── RecordReplaced   while it was open, another file or another version of negwb took its place
 
@@ -47,6 +48,10 @@ class CorruptRecord(RecordError):
 
 class RecordInUse(RecordError):
     """Somebody is at work in the record, and what was asked must not happen under their hands."""
+
+
+class LinkedRecord(RecordError):
+    """The file has more than one name: its log belongs to one of them only."""
 
 
 class NoLongerAsked(RecordError):

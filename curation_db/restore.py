@@ -57,7 +57,8 @@ def restore(record: Path, chosen: Path, *, force: bool = False, progress: Progre
     """Put a copy of the backup `chosen` in the place of `record`; what is there is backed up first.
 
     Args:
-        record: The database; it may be missing or damaged.
+        record: The database; it may be missing or damaged. Where it is a symbolic link, the file that it points to is
+            replaced and the link stays.
         chosen: A backup, or any other record.
         force: Also while sessions count as live. Whoever really has it open on this machine still prevents it.
         progress: Told the pages copied and all pages.
@@ -67,8 +68,9 @@ def restore(record: Path, chosen: Path, *, force: bool = False, progress: Progre
         RecordInUse: somebody is at work; nothing was changed.
         RecordError: no room, or no right to write; nothing was changed.
     """
-    part = database_file.part_of(record.parent, record.name)
-    database_file.discard_abandoned(record.parent)
+    place = database_file.real_path(record)
+    part = database_file.part_of(place.parent, place.name)
+    database_file.discard_abandoned(place.parent)
     try:
         held = _prepare(chosen, part, progress)
         if not record.exists():

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import sqlite3
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -21,7 +21,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from curation_db import dialect, mounts
-from curation_db.errors import NewerRecord, NotARecord, RecordReplaced, RecordUnwritable
+from curation_db.errors import LinkedRecord, NewerRecord, NotARecord, RecordReplaced, RecordUnwritable
 from curation_db.identity import utc_now, uuid7
 from curation_db.migrations import HEAD, REVISIONS
 
@@ -48,6 +48,8 @@ class Store:
         # on a network file system files are numbered as it likes
         self._opened = None if mounts.network_file_system(path) else dialect.identity(path)
         self._known_schema: int | None = None
+        self.on_replaced: Callable[[RecordReplaced], None] | None = None
+        """Called, in the thread that finds it out, when the record is not the one any more that was opened."""
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -63,14 +65,18 @@ class Store:
             RecordReplaced: what was opened is not there any more; nothing was written.
         """
         with self._translated():
-            if self._opened is not None and dialect.identity(self.path) != self._opened:
-                raise RecordReplaced(
-                    f"{self.path.name} was replaced or deleted while it was open; nothing was written",
-                    hint="leave and start again, where it is gone put it back first: negwb backup --list",
-                )
+            self._check_place()
             with self._writer.begin() as connection:
                 self._check_schema(connection)
                 yield connection
+                self._check_place()  # whoever moved the file did not wait for our lock
+
+    def _check_place(self) -> None:
+        if self._opened is not None and dialect.identity(self.path) != self._opened:
+            raise RecordReplaced(
+                f"{self.path.name} was replaced, moved or deleted while it was open; nothing was written",
+                hint="start again; where it is gone put it back first: negwb backup --list",
+            )
 
     def _check_schema(self, connection: Connection) -> None:
         cookie = dialect.schema_cookie(connection)
@@ -88,9 +94,15 @@ class Store:
     @contextmanager
     def _translated(self) -> Iterator[None]:
         try:
-            yield
-        except DBAPIError as error:
-            raise dialect.translate(error, self.path) from error
+            try:
+                yield
+            except DBAPIError as error:
+                self._check_place()  # that the file is gone explains more than what SQLite makes of it
+                raise dialect.translate(error, self.path) from error
+        except RecordReplaced as error:
+            if self.on_replaced is not None:
+                self.on_replaced(error)
+            raise
 
     def lean(self) -> Store:
         """The same record with connections of its own that keep little in memory, for reading all of it; close it."""
@@ -99,9 +111,10 @@ class Store:
     def close(self) -> None:
         """Release the file; the store cannot be used afterwards."""
         try:
+            self._check_place()  # a file that was moved is not ours to write statistics into
             if not self._lean:  # whoever is left by in passing must not wait for that
                 dialect.optimise(self._engine)
-        except DBAPIError:
+        except (DBAPIError, RecordReplaced):
             pass  # a busy or read-only file loses nothing but a statistic
         finally:
             self._engine.dispose()
@@ -158,6 +171,7 @@ def open_store(path: Path) -> Store:
         NotARecord: no such file, or something else than a negwb database.
         NewerRecord: written by a newer negwb.
         RecordInUse: it is behind, and somebody is at work in it with the negwb that wrote it.
+        LinkedRecord: the file has a second name.
         CorruptRecord, RecordBusy, RecordUnwritable: as they say.
     """
     opened = _open(path)
@@ -167,6 +181,7 @@ def open_store(path: Path) -> Store:
 
 def _open(path: Path) -> Store:
     revision = known_revision(path)
+    refuse_links(path)
     try:
         if revision != HEAD:
             _bring_up(path, revision)
@@ -175,6 +190,24 @@ def _open(path: Path) -> Store:
     except (DBAPIError, sqlite3.Error) as error:
         raise dialect.translate(error, path) from error
     return Store(path)
+
+
+def refuse_links(path: Path) -> None:
+    """See that the file has one name only.
+
+    SQLite keeps the log beside the name by which a file was opened: what is written under one name is lost when the
+    file is written under the other.
+
+    Raises:
+        LinkedRecord: it has more (hard links, as `cp -al` makes them).
+    """
+    names = path.stat().st_nlink
+    if names > 1:
+        raise LinkedRecord(
+            f"{path} is one file with {names} names (hard links, as cp -al makes them): decisions under one name would"
+            " destroy those under the other",
+            hint="make it a file of its own: negwb backup COPY.db, then negwb restore COPY.db",
+        )
 
 
 def _bring_up(path: Path, revision: str) -> None:
@@ -203,7 +236,7 @@ def open_to_read(path: Path) -> Store:
     Raises:
         RecordUnwritable: it cannot be read without writing: it is to be migrated, or others' newest decisions are
             still in its log.
-        NotARecord, NewerRecord, RecordInUse, CorruptRecord, RecordBusy: as `open_store`.
+        NotARecord, NewerRecord, RecordInUse, LinkedRecord, CorruptRecord, RecordBusy: as `open_store`.
     """
     try:
         return _open(path)
