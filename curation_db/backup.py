@@ -15,7 +15,7 @@ from pathlib import Path
 
 from curation_db import database_file, dialect
 from curation_db.database_file import Contents, Progress
-from curation_db.errors import CorruptRecord, NotARecord, RecordError, RecordUnwritable
+from curation_db.errors import CorruptRecord, DiskFailed, NotARecord, RecordError, RecordUnwritable
 
 FOLDER = "backups"
 """Beside the record."""
@@ -59,7 +59,7 @@ def back_up(
 
     Args:
         record: The database; others may be at work in it.
-        target: A file that is not there yet.
+        target: A file that is not there yet, in a folder that is.
         before: What is about to be done, in a word: for backups that nobody asked for. Part of the name.
         progress: Told the pages copied and all pages.
 
@@ -75,7 +75,8 @@ def back_up(
     folder = target.parent if target else folder_of(record)
     part = database_file.part_of(folder, record.name)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        if target is None:
+            folder.mkdir(exist_ok=True)
         database_file.discard_abandoned(folder)
         held = database_file.copy_snapshot(record, part, progress=progress)
         return keep(part, held, record, target, before=before)
@@ -92,6 +93,7 @@ def keep(part: Path, held: Contents, record: Path, target: Path | None, *, befor
         RecordError: it is damaged, or something else than the record was.
     """
     dangling = check_copy(part, held, record)
+    database_file.take_access(part, record.stat())
     named = target or _free_name(folder_of(record), held.event, before)
     part.rename(named)
     database_file.flush(named.parent)
@@ -170,6 +172,8 @@ def _in_words(error: Exception, record: Path, folder: Path) -> RecordError:
         told = dialect.translate(error, record)
         if isinstance(told, RecordUnwritable):
             return RecordUnwritable(f"cannot write a backup to {folder}: {error}", hint=_ELSEWHERE)
+        if isinstance(told, DiskFailed) and dialect.failed_to_write(error):  # the record is only read
+            return DiskFailed(f"cannot write a backup to {folder}: {error}", hint=_ELSEWHERE)
         return told
     assert isinstance(error, OSError)
     return RecordUnwritable(f"cannot write a backup to {folder}: {error.strerror or error}", hint=_ELSEWHERE)

@@ -84,16 +84,12 @@ def _whole(record: Path) -> Finding:
     with database_file.bare_source(record) as connection:
         faults = database_file.faults_of(connection)
         event = database_file.newest_event(connection) if not faults else 0
+        mendable = bool(faults) and database_file.only_indexes_are_wrong(connection)
     if not faults:
         return Finding("database", Level.OK, f"{record.name} is whole, up to event {event:,}")
-    hint = "its indexes can be made anew: negwb doctor --repair" if only_indexes(faults) else dialect.HOW_TO_GO_BACK
+    hint = "its indexes can be made anew: negwb doctor --repair" if mendable else dialect.HOW_TO_GO_BACK
     more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
     return Finding("database", Level.ERROR, f"{record.name} is damaged: {faults[0]}{more}", hint)
-
-
-def only_indexes(faults: list[str]) -> bool:
-    """Whether all that is wrong are indexes, which can be made again."""
-    return all("missing from index" in line or "wrong # of entries in index" in line for line in faults)
 
 
 def _references(record: Path) -> Finding:

@@ -9,6 +9,7 @@ import contextlib
 import os
 import shutil
 import sqlite3
+import stat
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -58,14 +59,45 @@ def newest_event(connection: sqlite3.Connection) -> int:
     """The number of the newest event; 0: there is none, or no such table."""
     try:
         return int(connection.execute("SELECT coalesce(max(seq), 0) FROM event").fetchone()[0])
-    except sqlite3.OperationalError:  # a schema before the first one of ours
-        return 0
+    except sqlite3.OperationalError as error:
+        if not dialect.is_other_schema(error):
+            raise
+        return 0  # a schema before the first one of ours
 
 
-def faults_of(connection: sqlite3.Connection) -> list[str]:
-    """What SQLite's integrity check says against the file; none: it is whole."""
-    said = [str(row[0]) for row in connection.execute(f"PRAGMA integrity_check({_MOST_FAULTS})")]
-    return [] if said == ["ok"] else [" ".join(line.split()) for line in said]
+def faults_of(connection: sqlite3.Connection, *, quick: bool = False) -> list[str]:
+    """What SQLite's integrity check says against the file; none: it is whole.
+
+    Args:
+        connection: To the file.
+        quick: Leave out the comparison of the indexes with their tables, which takes most of the time.
+
+    Raises:
+        sqlite3.OperationalError: the disk did not read a page, which the check itself reports like damage.
+    """
+    check = "quick_check" if quick else "integrity_check"
+    said = [str(row[0]) for row in connection.execute(f"PRAGMA {check}({_MOST_FAULTS})")]
+    if said == ["ok"]:
+        return []
+    _read_every_page(connection)
+    return [" ".join(line.split()) for line in said]
+
+
+def _read_every_page(connection: sqlite3.Connection) -> None:
+    """Read the whole file, so that an I/O error is raised with its code."""
+    with contextlib.closing(sqlite3.connect("")) as nowhere:  # a temporary file without a name
+        nowhere.execute("PRAGMA journal_mode=OFF")
+        nowhere.execute("PRAGMA synchronous=OFF")
+        try:
+            connection.backup(nowhere)
+        except sqlite3.Error as error:
+            if dialect.primary_code(error) == sqlite3.SQLITE_IOERR:
+                raise
+
+
+def only_indexes_are_wrong(connection: sqlite3.Connection) -> bool:
+    """Whether the tables of a damaged file are whole, so that its indexes can be made again from them."""
+    return not faults_of(connection, quick=True)
 
 
 def dangling(connection: sqlite3.Connection) -> dict[str, int]:
@@ -90,9 +122,11 @@ def quiet_mode(path: Path) -> Mode:
 def copy_snapshot(source: Path, target: Path, *, progress: Progress | None = None) -> Contents:
     """Copy the database at `source`, as it is at one moment, to a new file; returns what it held at that moment.
 
-    Others may read and write it meanwhile: neither waits for the other. The copy is on the disk when this returns.
+    Others may read and write it meanwhile: neither waits for the other. The copy is on the disk when this returns;
+    only its owner may read it until `take_access`.
     """
-    with bare_source(source) as old, dialect.bare(target, Mode.CREATE) as new:
+    make_private(target)
+    with bare_source(source) as old, dialect.bare(target) as new:
         held = _copy(old, new, progress)
     flush(target)
     return held
@@ -150,7 +184,8 @@ def alone(path: Path) -> Iterator[sqlite3.Connection]:
 
 def copy_from(connection: sqlite3.Connection, target: Path, *, progress: Progress | None = None) -> Contents:
     """`copy_snapshot` from a connection that has the database alone."""
-    with dialect.bare(target, Mode.CREATE) as new:
+    make_private(target)
+    with dialect.bare(target) as new:
         held = _copy(connection, new, progress)
     flush(target)
     return held
@@ -161,10 +196,42 @@ def set_aside(path: Path, folder: Path) -> Path:
     folder.mkdir(parents=True)
     path = real_path(path)
     for each in (path, *companions(path)):
-        shutil.copy2(each, folder / each.name)
-        flush(folder / each.name)
+        copy = folder / each.name
+        make_private(copy)
+        shutil.copyfile(each, copy)
+        shutil.copystat(each, copy)
+        take_access(copy, each.stat())
+        flush(copy)
     flush(folder)
     return folder / path.name
+
+
+def make_private(path: Path, mode: int = 0o600) -> None:
+    """Make an empty file that others may use no more than `mode` and the umask say.
+
+    Raises:
+        FileExistsError: something is there.
+    """
+    os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode))
+
+
+def take_access(path: Path, like: os.stat_result) -> None:
+    """Give a file the permissions of another one and, as far as we may, its owner and group.
+
+    Where the group cannot be given, the file's own group gets nothing. A file system without permissions changes
+    nothing.
+    """
+    mode, own = stat.S_IMODE(like.st_mode) & 0o777, path.stat()
+    if own.st_gid != like.st_gid:
+        try:
+            os.chown(path, -1, like.st_gid)
+        except OSError:
+            mode &= ~0o070
+    with contextlib.suppress(OSError):
+        os.chmod(path, mode)
+    if own.st_uid != like.st_uid:
+        with contextlib.suppress(OSError):
+            os.chown(path, like.st_uid, -1)
 
 
 def companions(path: Path) -> list[Path]:
@@ -188,7 +255,8 @@ def put_in_place(made: Path, path: Path) -> None:
 def discard(path: Path) -> None:
     """Remove a database that was never finished."""
     for each in (path, *companions(path)):
-        each.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            each.unlink()
 
 
 def discard_abandoned(folder: Path) -> None:

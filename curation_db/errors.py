@@ -5,6 +5,7 @@
     ├── NewerRecord      a newer negwb wrote it
     ├── RecordBusy       another process holds it too long
     ├── RecordUnwritable the disk is full or read-only
+    ├── DiskFailed       the disk did not read or write what was asked
     ├── CorruptRecord    the file is damaged
     ├── RecordInUse      somebody is at work in it who must leave first
     ├── LinkedRecord     the file has a second name (a hard link)
@@ -40,6 +41,10 @@ class RecordBusy(RecordError):
 
 class RecordUnwritable(RecordError):
     """The disk is full, or the file or its folder is read-only."""
+
+
+class DiskFailed(RecordError):
+    """The system could not read or write the file (an I/O error). The record itself may be whole."""
 
 
 class CorruptRecord(RecordError):

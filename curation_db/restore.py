@@ -73,6 +73,7 @@ def restore(record: Path, chosen: Path, *, force: bool = False, progress: Progre
     database_file.discard_abandoned(place.parent)
     try:
         held = _prepare(chosen, part, progress)
+        _set_access(part, record, chosen)
         if not record.exists():
             database_file.put_in_place(part, record)
             return Restored(chosen, held.event, None, False, Loss())
@@ -101,6 +102,15 @@ def _prepare(chosen: Path, part: Path, progress: Progress | None) -> Contents:
     return held
 
 
+def _set_access(part: Path, record: Path, chosen: Path) -> None:
+    """Who may use the record stays as it was; a record that is gone comes back no more open than a new one."""
+    if record.exists():
+        database_file.take_access(part, record.stat())
+        return
+    database_file.take_access(part, chosen.stat())
+    part.chmod(part.stat().st_mode & store.MOST_OPEN | 0o600)
+
+
 def _replace(record: Path, part: Path, chosen: Path, held: Contents, *, force: bool) -> Restored:
     try:
         if not force:
@@ -111,7 +121,7 @@ def _replace(record: Path, part: Path, chosen: Path, held: Contents, *, force: b
             database_file.put_in_place(part, record)
         return Restored(chosen, held.event, before, False, loss)
     except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode & 0xFF not in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
+        if dialect.primary_code(error) not in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
             raise
         raise RecordInUse(
             f"{record.name} is open in another process", hint="leave every negwb that works in it, then try again"
@@ -142,7 +152,9 @@ def _loss(present: sqlite3.Connection, part: Path) -> Loss:
     try:
         by_person = dict(present.execute(_EVENTS).fetchall())
         rows = {name: _count(present, "main", name) - _count(present, "kept", name) for name in _ROWS}
-    except sqlite3.OperationalError:  # another schema
+    except sqlite3.OperationalError as error:
+        if not dialect.is_other_schema(error):
+            raise
         return Loss()
     finally:
         present.execute("DETACH kept")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from curation_db import database_file, leases
+from curation_db import database_file, dialect, leases
 from curation_db.errors import RecordInUse
 from curation_db.identity import utc_now
 
@@ -53,8 +53,10 @@ def open_sessions(connection: sqlite3.Connection) -> list[AtWork]:
     try:
         statement = _OPEN.format(in_force=leases.in_force("l", ":machine", seconds=_length(connection)))
         rows = connection.execute(statement, {"now": time.time(), "machine": machine}).fetchall()
-    except sqlite3.OperationalError:  # no such table or column: older or newer than anything we know
-        return []
+    except sqlite3.OperationalError as error:
+        if not dialect.is_other_schema(error):
+            raise
+        return []  # no such table or column: older or newer than anything we know
     return [
         AtWork(session, name, host, pid, version, since, _alive(host, pid, since, leased=bool(leased)))
         for session, name, host, pid, version, since, leased in rows
@@ -76,7 +78,9 @@ def stale_leases(connection: sqlite3.Connection) -> int:
     """How many cards are held by sessions that have ended, or that there never were."""
     try:
         return int(connection.execute(_STALE).fetchone()[0])
-    except sqlite3.OperationalError:
+    except sqlite3.OperationalError as error:
+        if not dialect.is_other_schema(error):
+            raise
         return 0
 
 
@@ -85,8 +89,9 @@ def end_all(connection: sqlite3.Connection) -> None:
     try:
         connection.execute("UPDATE work_session SET ended_at = ? WHERE ended_at IS NULL", (utc_now(),))
         connection.execute("DELETE FROM lease")
-    except sqlite3.OperationalError:  # another schema has other tables, and nobody in them whom we know
-        pass
+    except sqlite3.OperationalError as error:  # another schema has other tables, and nobody in them whom we know
+        if not dialect.is_other_schema(error):
+            raise
 
 
 def refuse_while_at_work(record: Path, why: str) -> None:

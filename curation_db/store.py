@@ -20,7 +20,7 @@ from types import TracebackType
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from curation_db import dialect, mounts
+from curation_db import database_file, dialect, mounts
 from curation_db.errors import LinkedRecord, NewerRecord, NotARecord, RecordReplaced, RecordUnwritable
 from curation_db.identity import utc_now, uuid7
 from curation_db.migrations import HEAD, REVISIONS
@@ -31,6 +31,9 @@ _ALEMBIC_TABLE = """
         version_num VARCHAR(32) NOT NULL, CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
     )
 """
+
+MOST_OPEN = 0o640
+"""A new record's permissions, less the umask: not everybody on the machine may read what people decide."""
 
 
 class NetworkMounted(UserWarning):
@@ -138,7 +141,7 @@ def create_store(path: Path) -> Store:
     # deferred: 0.4 s that only a new record has to pay
     from curation_db.tables import metadata  # noqa: PLC0415
 
-    path.open("x").close()
+    database_file.make_private(path, MOST_OPEN)
     try:
         dialect.mark_as_ours(path)
     except sqlite3.Error as error:

@@ -122,3 +122,12 @@ def test_while_somebody_works_it_is_refused(workspace: Workspace) -> None:
         assert isinstance(negwb(workspace, "restore", made, "--force").exception, RecordError)
         sitting.reviewer.decide(2, Kind.ACCEPT)
     assert events(workspace.database) == 2
+
+
+def test_a_backup_into_a_folder_that_is_not_there_is_refused(workspace: Workspace, tmp_path: Path) -> None:
+    for target in (tmp_path / "no" / "such" / "x.db", workspace.database / "x.db"):
+        done = negwb(workspace, "backup", str(target))
+        assert isinstance(done.exception, UsageError)
+        assert done.exception.message == f"there is no folder {target.parent}"
+        assert "\n" not in done.exception.message + done.exception.hint
+    assert not (tmp_path / "no").exists()

@@ -78,6 +78,8 @@ def _make(record: Path, file: Path | None) -> Backup:
 
     if file is not None and file.is_dir():
         raise UsageError(f"{file} is a folder", hint=f"name a file in it: negwb backup {file / 'curation.db'}")
+    if file is not None and not file.absolute().parent.is_dir():
+        raise UsageError(f"there is no folder {file.absolute().parent}", hint="make it first, or name another folder")
     try:
         with step_bars(lines=True) as tell:
             return back_up(record, file.absolute() if file else None, progress=_after_a_while(tell))
