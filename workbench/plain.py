@@ -13,8 +13,9 @@ from typing import Final
 
 from curation_db.cards import Card, Opinion
 from curation_db.text import display_text
-from curation_db.words import REASON_KEYS, REASON_TEXTS, Kind, Question, Reason, State
+from curation_db.words import REASON_KEYS, REASON_TEXTS, Kind, Question, Reason, Role, State
 from workbench.tui.marks import CLOSES, OPENS, pieces
+from workbench.tui.rulings import standing_words
 from workbench.tui.sitting import Ready, Summary
 from workbench.verdict_words import asked, origin
 
@@ -50,6 +51,9 @@ _STANDS: Final = {
     State.ACCEPTED: "it is accepted", State.REJECTED: "it is rejected", State.UNSURE: "others are asked first",
     State.SUPERSEDED: "your text has taken its place",
 }  # fmt: skip
+
+
+_UNDECIDED: Final = {Kind.SKIP: "it comes again later", Kind.UNSURE: _STANDS[State.UNSURE]}
 
 
 class Do(StrEnum):
@@ -105,8 +109,8 @@ def reason_of(word: str) -> Reason | None:
 # -- the card -------------------------------------------------------------------------------------------------------
 
 
-def card_lines(ready: Ready, *, decided: int, total: int) -> list[str]:
-    """Everything that the card says."""
+def card_lines(ready: Ready, *, decided: int, total: int, role: Role = Role.ANNOTATOR) -> list[str]:
+    """Everything that the card says to a person in this role."""
     card = ready.card
     secret = ", blind" if ready.hidden else ""
     lines = [f"CARD {card.candidate_id}, {ready.stream}{secret}; {decided:,} of {total:,} decided"]
@@ -127,8 +131,8 @@ def card_lines(ready: Ready, *, decided: int, total: int) -> list[str]:
         lines.append(f"IN IT {', '.join(named)}")
     lines += ["FLAGGED"] if card.flagged else []
     lines += [f"NOTE {_shown(note)}" for note in card.notes]
-    if ready.past is None and card.state is not State.OPEN:
-        lines.append(f"STATE {_STANDS[card.state]}")
+    if standing := standing_words(ready, role):
+        lines.append(f"STATE {standing}")
     return lines
 
 
@@ -190,8 +194,9 @@ def _checks(card: Card) -> list[str]:
 def did(kind: Kind, state: State, reason: Reason | None = None, *, late: bool = False) -> str:
     """A decision that is on the disk."""
     why = f", {reason.replace('_', ' ')}" if reason else ""
-    after = "; it comes again later" if kind is Kind.SKIP else f"; {_STANDS[state]}"
-    return f"DONE {_DID[kind]}{why}{after}{' (its lease was gone, it counts all the same)' if late else ''}"
+    # who is unsure or skips has not decided, so how others decided stays hidden
+    after = _UNDECIDED.get(kind) or _STANDS[state]
+    return f"DONE {_DID[kind]}{why}; {after}{' (its lease was gone, it counts all the same)' if late else ''}"
 
 
 def travelled(kind: Kind | None, *, back: bool) -> str:

@@ -99,7 +99,7 @@ class PlainSitting:
     def _tell_card(self, ready: Ready) -> None:
         self._tell("")
         progress = self._desk.progress
-        for line in plain.card_lines(ready, decided=progress.decided, total=progress.total):
+        for line in plain.card_lines(ready, decided=progress.decided, total=progress.total, role=self._desk.actor.role):
             self._tell(line)
 
     # -- answers ------------------------------------------------------------------------------------------------

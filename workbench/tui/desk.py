@@ -325,7 +325,7 @@ class Desk:
             indexing.refresh(self.store)
             self._unindexed = False
         with self.store.read() as connection:
-            return reads.matches(connection, indexing.find(connection, words, limit=MATCHES))
+            return reads.matches(connection, indexing.find(connection, words, limit=MATCHES), self.actor.name)
 
     def open(self, candidate_id: int) -> None:
         """Seat this card, whatever its place in the queue; the one that sits there comes next."""

@@ -28,6 +28,20 @@ _OWN_EDIT = text(f"""
 """)
 
 
+# A state tells what others decided, and where the answer is known, what that is.
+_MATCHES = text(f"""
+    SELECT c.id, c.text, c.concept, CASE
+        WHEN s.state = 'superseded' THEN s.state
+        WHEN EXISTS (SELECT 1 FROM gold k WHERE k.candidate_id = c.id) THEN NULL
+        WHEN EXISTS (
+            SELECT 1 FROM event e WHERE e.candidate_id IN (c.id, c.parent_id) AND (e.candidate_id = c.id OR
+            e.child_id = c.id) AND e.actor = :actor AND e.kind IN ('accept', 'reject', 'flip', 'adjudicate', 'edit')
+            AND NOT {UNDONE}
+        ) THEN s.state END AS state
+    FROM candidate c JOIN candidate_state s ON s.candidate_id = c.id WHERE c.id IN :ids
+""").bindparams(bindparam("ids", expanding=True))
+
+
 @dataclass(frozen=True, slots=True)
 class Match:
     """A candidate in a list of matches."""
@@ -35,7 +49,8 @@ class Match:
     candidate_id: int
     text: str
     concept: str | None
-    state: State
+    state: State | None
+    """None: hidden, since the person has not decided about it; only that an edit replaced it is always told."""
 
 
 def anything(connection: Connection) -> bool:
@@ -116,16 +131,8 @@ def sitting_counts(connection: Connection, actor: str, session: str) -> dict[Kin
     return {Kind(kind): number for kind, number in rows}
 
 
-def matches(connection: Connection, candidate_ids: list[int]) -> list[Match]:
-    """These candidates as a list shows them, in the order given."""
-    rows = connection.execute(
-        # a state may tell the answer that somebody has yet to give
-        text("""SELECT c.id, c.text, c.concept, CASE WHEN s.state != 'superseded'
-                AND EXISTS (SELECT 1 FROM gold k WHERE k.candidate_id = c.id) THEN 'open' ELSE s.state END AS state
-                FROM candidate c JOIN candidate_state s ON s.candidate_id = c.id WHERE c.id IN :ids""").bindparams(
-            bindparam("ids", expanding=True)
-        ),
-        {"ids": candidate_ids},
-    )
-    found = {row.id: Match(row.id, row.text, row.concept, State(row.state)) for row in rows}
+def matches(connection: Connection, candidate_ids: list[int], actor: str) -> list[Match]:
+    """These candidates as a list shows them to this person, in the order given."""
+    rows = connection.execute(_MATCHES, {"ids": candidate_ids, "actor": actor})
+    found = {row.id: Match(row.id, row.text, row.concept, State(row.state) if row.state else None) for row in rows}
     return [found[number] for number in candidate_ids if number in found]

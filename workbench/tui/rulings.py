@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import Enum, auto
 
-from curation_db.words import Kind, Role, Stream
+from curation_db.words import Kind, Role, State, Stream
 from workbench.tui.reads import SETTLED
 from workbench.tui.sitting import Ready, Way
 
@@ -19,6 +19,19 @@ class Ruling(Enum):
     """An audit's label stays the decision before any reveal, so changing one's mind is an event of its own kind."""
     ADJUDICATION = auto()
     """About a card that was opened by name, on which everybody has voted: nobody is asked, so it is no vote."""
+
+
+def standing_words(ready: Ready, role: Role) -> str | None:
+    """What a card says about its state; None: nothing.
+
+    How others decided is never said: a person who has not decided yet would be led by it, and one who has is looking
+    at that decision.
+    """
+    if ready.card.state is State.SUPERSEDED:
+        return "replaced by an edit"
+    if ruling(ready, Kind.ACCEPT, role) is Ruling.ADJUDICATION:
+        return "people have voted: your decision is the final word"
+    return None
 
 
 def ruling(ready: Ready, kind: Kind, role: Role) -> Ruling:

@@ -48,9 +48,9 @@ def sit(make_house: Make) -> Iterator[Callable[..., Desk]]:
         store = open_store(house.root / "curation.db")  # a store of its own, as a new process has
         folders = PictureFolders(house.root, {"small": ("pictures",)})
         pictures = Pictures(folders.locate, ThumbnailCache((200, 200)).get, folders.folders)
-        clock = settings.pop("clock", time.monotonic)
+        clock, role = settings.pop("clock", time.monotonic), settings.pop("role", None)
         told = DeskSettings(**{"ordering": "oldest", "audit_share": 0.0, **settings})
-        desk = Desk(store, begin_session(store, name, version="test"), pictures, told, clock=clock)
+        desk = Desk(store, begin_session(store, name, version="test", role=role), pictures, told, clock=clock)
         desk.start(deal=deal)
         desks.append((desk, store))
         return desk

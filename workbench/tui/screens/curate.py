@@ -28,6 +28,7 @@ from workbench.tui.bindings import bind
 from workbench.tui.feedback import feedback, revealed
 from workbench.tui.pace import GLYPHS
 from workbench.tui.refusal import Refusal, Severity
+from workbench.tui.rulings import standing_words
 from workbench.tui.screens.pictured import open_outside, picture_name, zoom_into
 from workbench.tui.sitting import Ready, Way
 from workbench.tui.widgets.card import CardView
@@ -345,7 +346,8 @@ class CurateScreen(Screen[None]):
         box.border_title = Content.styled(note, "$text-warning")
         forward = next(action for action in self.actions.at(Place.CARD) if action.id == "forward")
         audit, key = ready.stream is Stream.AUDIT, self.actions.cap(forward)
-        self.card_view.show(ready, audit=audit, narrow=self._narrow, forward_key=key)
+        standing = standing_words(ready, self.desk.actor.role)
+        self.card_view.show(ready, audit=audit, narrow=self._narrow, forward_key=key, standing=standing)
 
     def _show_status(self) -> None:
         ready = self.shown

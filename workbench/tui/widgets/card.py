@@ -35,9 +35,25 @@ class CardView(VerticalScroll, can_focus=False):
         yield Field("STATE", id="state")
 
     def show(
-        self, ready: Ready, *, audit: bool, narrow: bool, forward_key: str, hidden_because: str | None = None
+        self,
+        ready: Ready,
+        *,
+        audit: bool,
+        narrow: bool,
+        forward_key: str,
+        hidden_because: str | None = None,
+        standing: str | None = None,
     ) -> None:
-        """Show this card from its top; `hidden_because`: why the judges are, where the stream does not say it."""
+        """Show this card from its top.
+
+        Args:
+            ready: The card.
+            audit: It belongs to the audit.
+            narrow: Lay it out for a narrow screen.
+            forward_key: The key that goes on from a card that one looks back at.
+            hidden_because: Why the judges are hidden, where the stream does not say it.
+            standing: What to say about its state (`standing_words`).
+        """
         card = ready.card
         self._say("past", paint.past_decision(ready.past, forward_key) if ready.past else None)
         self._say("caption", paint.plain(card.caption, limit=2_000) if card.caption else None)
@@ -51,8 +67,7 @@ class CardView(VerticalScroll, can_focus=False):
         self._say("siblings", paint.siblings(card.siblings))
         self._say("objects", _objects(card.objects))
         self._say("remarks", paint.remarks(card))
-        settled = ready.past is None and str(card.state) != "open"
-        self._say("state", Content(paint.STATE_TEXTS[card.state]) if settled else None)
+        self._say("state", Content(standing) if standing else None)
         self.scroll_home(animate=False)
 
     def _say(self, field: str, content: Content | None) -> None:

@@ -108,6 +108,6 @@ class FindModal(Dialog[int]):
 
 
 def _line(match: Match) -> Content:
-    """A match on one line: its text, what it denies, where it stands."""
-    where = STATE_TEXTS[match.state]
+    """A match on one line: its text, and where it stands as far as that may be told."""
+    where = "" if match.state is None else STATE_TEXTS[match.state]
     return Content.assemble(marked(pieces(match.text, limit=100), base=""), (f"  {where}", QUIET))
