@@ -136,6 +136,45 @@ def _free_name(folder: Path, event: int, before: str | None) -> Path:
     return next(name for name in names if not name.exists())
 
 
+def event_in_name(name: str) -> int | None:
+    """The newest event in a backup that negwb named; None: it has another name."""
+    named = _NAME.fullmatch(name)
+    return int(named[2]) if named else None
+
+
+def reusable(record: Path, before: str) -> Backup | None:
+    """A good backup that was made before the same step, and holds row for row what the record holds now.
+
+    So a step that fails, and is tried again, costs the room of one backup.
+    """
+    with database_file.bare_source(record) as present:
+        present.execute("BEGIN")
+        try:
+            held = database_file.contents(present)
+            for each in listing(folder_of(record)):
+                if (each.before, each.event) == (before, held.event) and _same_rows(present, each.path, held):
+                    return Backup(each.path, held.event, each.size, held.tables, database_file.dangling(present))
+        finally:
+            present.execute("ROLLBACK")
+    return None
+
+
+def _same_rows(present: sqlite3.Connection, path: Path, held: Contents) -> bool:
+    """Whether the backup at `path` is whole, and each of its tables has the rows of the record's."""
+    try:
+        with dialect.bare(path, database_file.quiet_mode(path)) as kept:
+            if database_file.faults_of(kept) or database_file.contents(kept) != held:
+                return False
+            statements = [f'SELECT * FROM "{name}"' for name in held.tables]
+            return all(
+                one == other
+                for statement in statements
+                for one, other in zip(present.execute(statement), kept.execute(statement), strict=True)
+            )
+    except sqlite3.Error:
+        return False
+
+
 def listing(folder: Path) -> list[Listed]:
     """The backups in the folder, the newest first; also those under other names."""
     files = [path for path in folder.glob("*.db") if path.is_file()] if folder.is_dir() else []

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 
-from curation_db import backup, database_file, dialect, rebuilding, sessions, store
+from curation_db import backup, database_file, dialect, lineage, numbering, rebuilding, sessions, store
 from curation_db.errors import CorruptRecord, RecordError
 from curation_db.identity import utc_text
 from curation_db.impossible_times import impossible_times
 from curation_db.migrations import HEAD
 from curation_db.soundness import Comparison, compare
+from curation_db.words import GapCause
 
 Progress = Callable[[str, int, int], None]
 """Told of a step, how much of it is done, and of how much."""
 _REPAIR = "make it anew out of the events: negwb doctor --repair"
 _FULL_SYNC = 2
+_MOST_RANGES = 8
 
 
 class Level(StrEnum):
@@ -55,13 +57,15 @@ def examine(record: Path, *, progress: Progress | None = None) -> Iterator[Findi
     yield _guarded("references", record, lambda: _references(record))
     yield _guarded("links", record, lambda: _links(record))
     yield _schema(revision)
+    if revision == HEAD:
+        yield _guarded("events", record, lambda: _events(record))
     yield _guarded("log", record, lambda: _log(record, mode))
     if revision == HEAD:
         yield from _materialised(record, mode, progress)
     yield _guarded("sessions", record, lambda: _sessions(record))
     if revision == HEAD:
         yield _guarded("times", record, lambda: _times(record))
-    yield _backups(record)
+    yield _guarded("backups", record, lambda: _backups(record, revision))
 
 
 def _refused(name: str, error: Exception, record: Path) -> Finding:
@@ -119,6 +123,36 @@ def _schema(revision: str) -> Finding:
     )  # fmt: skip
 
 
+def _events(record: Path) -> Finding:
+    with database_file.bare_source(record) as connection:
+        missing, gaps = numbering.missing(connection), numbering.gaps(connection)
+    if missing:
+        return Finding(
+            "events", Level.ERROR, f"{_counted(missing)} missing: decisions were lost (numbers {_ranges(missing)})",
+            f"a backup may have them; {dialect.HOW_TO_GO_BACK}",
+        )  # fmt: skip
+    before = [(gap.first, gap.last) for gap in gaps if gap.cause is GapCause.MIGRATION]
+    if before:
+        return Finding(
+            "events", Level.WARNING,
+            f"{_counted(before)} missing since before schema 0004 (numbers {_ranges(before)})",
+            "exports take numbers, so this may be as it must be; if decisions are missing: negwb backup --list",
+        )  # fmt: skip
+    unused = sum(gap.last - gap.first + 1 for gap in gaps)
+    told = f"; exports and restores took {unused:,} more numbers" if unused else ""
+    return Finding("events", Level.OK, f"no event number is missing{told}")
+
+
+def _counted(ranges: Sequence[tuple[int, int]]) -> str:
+    count = sum(last - first + 1 for first, last in ranges)
+    return f"{count:,} event{' is' if count == 1 else 's are'}"
+
+
+def _ranges(ranges: Sequence[tuple[int, int]]) -> str:
+    told = [str(first) if first == last else f"{first}–{last}" for first, last in ranges[:_MOST_RANGES]]
+    return ", ".join(told) + (f" and {len(ranges) - _MOST_RANGES:,} more ranges" if len(ranges) > _MOST_RANGES else "")
+
+
 def _log(record: Path, mode: dialect.Mode) -> Finding:
     if not dialect.keeps_a_log(record, mode):
         hint = "any command that writes puts it back into WAL mode"
@@ -127,7 +161,11 @@ def _log(record: Path, mode: dialect.Mode) -> Finding:
         synchronous = int(connection.exec_driver_sql("PRAGMA synchronous").scalar_one())
     if synchronous != _FULL_SYNC:
         return Finding("log", Level.ERROR, f"synchronous is {synchronous}, not FULL: a power cut may cost decisions")
-    return Finding("log", Level.OK, "write-ahead log, synchronous FULL: a decision survives a power cut")
+    return Finding(
+        "log", Level.OK,
+        "write-ahead log, synchronous FULL: a decision survives a power cut; copy the record with negwb backup, never"
+        " with cp, which leaves the log's decisions out",
+    )  # fmt: skip
 
 
 def _materialised(record: Path, mode: dialect.Mode, progress: Progress | None) -> Iterator[Finding]:
@@ -192,14 +230,36 @@ def _times(record: Path) -> Finding:
     )
 
 
-def _backups(record: Path) -> Finding:
+def _backups(record: Path, revision: str) -> Finding:
     made = [each for each in backup.listing(backup.folder_of(record)) if each.problem is None]
     if not made:
         return Finding("backups", Level.WARNING, "there is no backup of this record", "make one: negwb backup")
+    ahead = _ahead(record, made) if revision == HEAD else None
+    if ahead is not None:
+        return Finding(
+            "backups", Level.ERROR,
+            f"{ahead.path.name} holds event {ahead.event:,}, which the record has lost",
+            f"put it back: negwb restore {ahead.path.name}",
+        )  # fmt: skip
     newest = made[0]
     size = sum(each.size for each in made) / 1e6
     said = f"the newest is of {newest.made_at[:16].replace('T', ' ')} UTC, event {newest.event:,}"
     return Finding("backups", Level.OK, f"{said}; {len(made)} together take {size:,.1f} MB")
+
+
+def _ahead(record: Path, made: Sequence[backup.Listed]) -> backup.Listed | None:
+    """The backup with the newest event, if it was made of this lineage of the record and the record lacks that event.
+
+    So a record that lost its log shows it: nothing in the file itself tells of what was in the log alone.
+    """
+    with database_file.bare_source(record) as connection:
+        number, current = lineage.handed_out(connection), lineage.current(connection)
+    later = [each for each in made if each.event is not None and each.event > number]
+    for each in sorted(later, key=lambda one: one.event or 0, reverse=True):
+        with dialect.bare(each.path, database_file.quiet_mode(each.path)) as kept:
+            if lineage.current(kept) == current:
+                return each
+    return None
 
 
 def repair(record: Path, *, progress: Progress | None = None) -> list[str]:
@@ -238,6 +298,10 @@ def _mendable(record: Path) -> bool:
     grave = found["database"]
     if grave.level is Level.ERROR and "--repair" not in grave.hint:
         raise CorruptRecord(grave.said, hint=grave.hint)
+    events = found.get("events")
+    if events is not None and events.level is Level.ERROR:
+        # states made anew would no longer show that these events were there
+        raise CorruptRecord(f"{events.said}; nothing is repaired over that", hint=events.hint)
     return any("--repair" in each.hint for each in found.values()) or (
         "log" in found and found["log"].level is Level.WARNING
     )

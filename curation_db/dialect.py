@@ -31,6 +31,11 @@ BUSY_MS = 15_000
 _FIRST_BLOCK, _LARGEST_BLOCK = 256, 16_384
 _READ_AT_ONCE = 1 << 20
 _IN_WAL_MODE = b"\x02\x02"
+_HAS_TABLE = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?"
+_OTHER_TABLE = """
+    SELECT 1 FROM sqlite_master
+    WHERE type = 'table' AND name NOT LIKE 'sqlite@_%' ESCAPE '@' AND name != 'alembic_version'
+"""
 COPY_IT = "copy the whole workspace to where you may write, and open the copy"
 
 # One database, many processes. FULL: an acknowledged decision survives a power cut, not just a crash.
@@ -153,6 +158,21 @@ def keep_a_log(path: Path) -> None:
         connection.execute("PRAGMA journal_mode=WAL")
 
 
+def empty_log(path: Path) -> None:
+    """Copy into the database what a process that was killed left in the log, as far as nobody holds it back.
+
+    Then a later loss of the log (by a copy of the database alone) costs nothing that was acknowledged before.
+
+    Raises:
+        sqlite3.Error: the database cannot be written.
+    """
+    log = path.with_name(f"{path.name}-wal")
+    if log.exists() and log.stat().st_size:
+        with bare(path) as connection:
+            connection.execute("PRAGMA synchronous=FULL")
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()  # waits for no reader and no writer
+
+
 def schema_cookie(connection: Connection) -> int:
     """A number that changes whenever anybody changes the schema; a few microseconds."""
     return int(connection.exec_driver_sql("PRAGMA schema_version").scalar_one())
@@ -202,10 +222,18 @@ def application_id(path: Path, mode: Mode = Mode.WRITE) -> int:
 
 
 def schema_revision(path: Path, mode: Mode = Mode.WRITE) -> str:
-    """The Alembic revision the file is at."""
+    """The Alembic revision the file is at; "": it says none."""
     with bare(path, mode) as connection:
+        if not connection.execute(_HAS_TABLE, ("alembic_version",)).fetchone():
+            return ""
         row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
-    return str(row[0]) if row else ""
+    return str(row[0]) if row and row[0] is not None else ""
+
+
+def has_tables(path: Path, mode: Mode = Mode.WRITE) -> bool:
+    """Whether the file holds any table of a record, of whatever schema."""
+    with bare(path, mode) as connection:
+        return connection.execute(_OTHER_TABLE).fetchone() is not None
 
 
 class bare:  # noqa: N801 -- reads as the function it stands for

@@ -139,6 +139,11 @@ class Manifest:
     event_seq: int
     """The record was frozen as this event left it, or as it was under this number, which then no event has: an export
     takes one where something was imported since the newest event. The number alone says what is in a set."""
+    event_uid: str | None = None
+    """The uid of the newest event up to `event_seq`: of that event, or where an export took the number, of the last
+    one before it. None: there is no event up to it, or an older negwb froze the set (then `lineage` is None too)."""
+    lineage: str | None = None
+    """The uid of the record's lineage that `event_seq` belongs to. Each restore of a backup starts another one."""
     selection: Mapping[str, Any]
     """What was asked for: {"states": [...]} and, later, further filters."""
     counts: Counts
@@ -153,6 +158,8 @@ class Manifest:
             "format": self.format,
             "tool_version": self.tool_version,
             "event_seq": self.event_seq,
+            "event_uid": self.event_uid,
+            "lineage": self.lineage,
             "selection": dict(self.selection),
             "counts": {item.name: getattr(self.counts, item.name) for item in fields(Counts)},
             "files": {name: {"sha256": f.sha256, "bytes": f.bytes} for name, f in sorted(self.files.items())},
@@ -204,12 +211,18 @@ def _parse(name: str, told: Mapping[str, Any]) -> Manifest:
         name=name,
         tool_version=str(told["tool_version"]),
         event_seq=int(told["event_seq"]),
+        event_uid=_uid(told.get("event_uid")),
+        lineage=_uid(told.get("lineage")),
         selection=dict(told["selection"]),
         counts=_counts({key: value for key, value in told["counts"].items() if key in known}),
         files={key: FileFacts(str(f["sha256"]), int(f["bytes"])) for key, f in told["files"].items()},
         export_sha256=str(told["export_sha256"]),
         format=int(told["format"]),
     )
+
+
+def _uid(value: object) -> str | None:
+    return value if isinstance(value, str) else None
 
 
 def _counts(told: dict[str, Any]) -> Counts:

@@ -10,6 +10,11 @@ What came in since the newest number has none to show at yet. An export of NOW t
 it takes the next number for itself, no event will have it, and from then on it stands for this moment like any other.
 0 stands once it was exported or there is an event; what comes in until then is there from 0 on.
 
+A number is handed out once. The table `event_gap` names the numbers that no event has, and why: an export took them
+(cause export; they stand), they were missing before gaps were recorded (migration; most are of exports, so they
+stand), or they belong to a history that a restore replaced (restore; they do not stand, and `lineage` tells more).
+A number that is missing elsewhere means that an event was lost; it is not handed out again either.
+
 Weighed against: imports as events (an event is somebody's deed on one candidate, and imports would shift the numbers
 of people's decisions); a count of imports beside the number (two sets of one event would differ, and `--at` would
 need both); letting what came in wait for the next decision (nobody who has just imported the missing file names, or
@@ -20,8 +25,12 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from enum import StrEnum
+from typing import NamedTuple
 
 from sqlalchemy import Connection, bindparam, text
+
+from curation_db.identity import utc_now
+from curation_db.words import GapCause
 
 _NEWEST = text("""
     SELECT (SELECT max(seq) FROM event) AS event, (SELECT value FROM record_note WHERE name = 'settled') AS settled
@@ -30,6 +39,13 @@ _MARKS = text("SELECT value FROM record_note WHERE name IN :names").bindparams(b
 _NOTE = text("""
     INSERT INTO record_note(name, value) VALUES (:name, :value) ON CONFLICT(name) DO UPDATE SET value = excluded.value
 """)
+_HANDED_OUT = text("""
+    SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'event'), -1),
+           coalesce((SELECT last FROM event_gap ORDER BY first DESC LIMIT 1), -1)
+""")
+_RECORD_GAP = text("INSERT INTO event_gap(first, last, cause, at) VALUES (:number, :number, :cause, :at)")
+_GAP = text("SELECT first, last, cause, at FROM event_gap WHERE first <= :number ORDER BY first DESC LIMIT 1")
+_EVENT = text("SELECT 1 FROM event WHERE seq = :number")
 _SETTLED = "settled"
 """The newest number that an export took."""
 
@@ -50,7 +66,8 @@ def newest(connection: Connection) -> int:
 
 def coming(connection: Connection) -> int:
     """The number that comes next: the mark of what comes in now."""
-    return newest(connection) + 1
+    counted, skipped = connection.execute(_HANDED_OUT).one()
+    return max(newest(connection), int(counted), int(skipped)) + 1
 
 
 def next_event(connection: Connection) -> int:
@@ -65,8 +82,10 @@ def came_in(connection: Connection, what: Arrival) -> None:
 
 def now(connection: Connection, kinds: Collection[Arrival]) -> int:
     """The number for now: the newest, or the one that comes next where some of `kinds` came in since."""
+    number = newest(connection)
     marks = connection.execute(_MARKS, {"names": list(kinds)}).scalars()
-    return max(newest(connection), 0, *(int(mark) for mark in marks))
+    # a mark above the newest number may lie in the gap of a restore, so it is not the answer itself
+    return number if number >= 0 and all(int(mark) <= number for mark in marks) else coming(connection)
 
 
 def settle(connection: Connection, kinds: Collection[Arrival]) -> int:
@@ -74,4 +93,30 @@ def settle(connection: Connection, kinds: Collection[Arrival]) -> int:
     number = now(connection, kinds)
     if number > newest(connection):
         connection.execute(_NOTE, {"name": _SETTLED, "value": str(number)})
+        if number > 0:  # no event ever has 0
+            connection.execute(_RECORD_GAP, {"number": number, "cause": GapCause.EXPORT, "at": utc_now()})
     return number
+
+
+class Gap(NamedTuple):
+    """A range of numbers that no event has."""
+
+    first: int
+    last: int
+    cause: GapCause
+    at: str
+    """When the gap was recorded."""
+
+
+def gap_at(connection: Connection, number: int) -> Gap | None:
+    """The recorded gap that `number` lies in."""
+    row = connection.execute(_GAP, {"number": number}).first()
+    return Gap(row.first, row.last, GapCause(row.cause), row.at) if row is not None and number <= row.last else None
+
+
+def stands(connection: Connection, number: int) -> bool:
+    """Whether the record can be exported as it was at `number`: an event has it, an export took it, or it is 0."""
+    gap = gap_at(connection, number)
+    if gap is not None:
+        return gap.cause is not GapCause.RESTORE
+    return number == 0 or connection.execute(_EVENT, {"number": number}).first() is not None

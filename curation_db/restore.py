@@ -3,24 +3,33 @@
 The order is what makes it safe. The backup is copied beside the record and checked; the record is then held alone, so
 that nobody decides anything that would be lost; it is backed up itself; and one rename ends it. Killed anywhere, the
 old record or the new one is there, whole.
+
+Event numbers go on above those of the record that is replaced (`lineage`), so that no number ever means two things.
 """
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from curation_db import backup, database_file, dialect, sessions, store
+from sqlalchemy.exc import DBAPIError
+
+from curation_db import backup, database_file, dialect, lineage, sessions, store
 from curation_db.database_file import Contents, Progress
 from curation_db.errors import CorruptRecord, NotARecord, RecordError, RecordInUse
+from curation_db.manifest import ManifestError, list_exports, read_manifest
+from curation_db.migrations import HEAD
 
 _EVENTS = """
     SELECT actor, count(*) FROM main.event e
     WHERE NOT EXISTS (SELECT 1 FROM kept.event k WHERE k.uid = e.uid) GROUP BY actor ORDER BY count(*) DESC, actor
 """
+_LARGEST = 2**53
+"""No record counts that far; a file name or a manifest with a larger number is not ours."""
 _ROWS = ("image", "caption", "candidate", "verdict")
 
 
@@ -46,6 +55,8 @@ class Restored:
     backup: Path
     event: int
     """The newest one there is now; 0: none."""
+    next_event: int
+    """The number of the next one; those in between belong to the history that was replaced."""
     before: Path | None
     """The copy of what was there; None: nothing was."""
     damaged: bool
@@ -53,13 +64,21 @@ class Restored:
     loss: Loss
 
 
-def restore(record: Path, chosen: Path, *, force: bool = False, progress: Progress | None = None) -> Restored:
+def restore(
+    record: Path,
+    chosen: Path,
+    *,
+    exports: Path | None = None,
+    force: bool = False,
+    progress: Progress | None = None,
+) -> Restored:
     """Put a copy of the backup `chosen` in the place of `record`; what is there is backed up first.
 
     Args:
         record: The database; it may be missing or damaged. Where it is a symbolic link, the file that it points to is
             replaced and the link stays.
         chosen: A backup, or any other record.
+        exports: The folder of frozen sets; they know which numbers were handed out where the record cannot be read.
         force: Also while sessions count as live. Whoever really has it open on this machine still prevents it.
         progress: Told the pages copied and all pages.
 
@@ -75,9 +94,10 @@ def restore(record: Path, chosen: Path, *, force: bool = False, progress: Progre
         held = _prepare(chosen, part, progress)
         _set_access(part, record, chosen)
         if not record.exists():
-            database_file.put_in_place(part, record)
-            return Restored(chosen, held.event, None, False, Loss())
-        return _replace(record, part, chosen, held, force=force)
+            following = lineage.start(part, _handed_out_elsewhere(record, exports), chosen.name)
+            _put_in_place(part, record)
+            return Restored(chosen, held.event, following, None, False, Loss())
+        return _replace(record, part, chosen, held, exports, force=force)
     except sqlite3.Error as error:
         raise dialect.translate(error, record) from error
     except OSError as error:
@@ -95,10 +115,11 @@ def _prepare(chosen: Path, part: Path, progress: Progress | None) -> Contents:
         backup.check_copy(part, held, chosen)
     except sqlite3.DatabaseError as error:
         raise dialect.translate(error, chosen) from error
-    store.known_revision(part, dialect.Mode.FROZEN, called=chosen)
+    revision = store.known_revision(part, dialect.Mode.FROZEN, called=chosen)
+    if revision != HEAD:
+        _bring_up(part, revision)
     with dialect.bare(part) as copy:
         sessions.end_all(copy)  # who was at work then is not at work in this file
-    database_file.flush(part)
     return held
 
 
@@ -111,15 +132,50 @@ def _set_access(part: Path, record: Path, chosen: Path) -> None:
     part.chmod(part.stat().st_mode & store.MOST_OPEN | 0o600)
 
 
-def _replace(record: Path, part: Path, chosen: Path, held: Contents, *, force: bool) -> Restored:
+def _bring_up(part: Path, revision: str) -> None:
+    """Migrate the copy; the backup that it was made of stays as it is."""
+    # deferred: Alembic costs 0.4 s, needed only when the backup is behind
+    from curation_db.migrations.upgrade import migrate  # noqa: PLC0415
+
+    try:
+        migrate(part)
+    except DBAPIError as error:
+        raise RecordError(
+            f"the backup is of schema {revision or 'none'} and cannot be brought up to {HEAD}: {error.orig}",
+            hint="nothing was changed",
+        ) from error
+
+
+def _put_in_place(part: Path, record: Path) -> None:
+    database_file.flush(part)
+    database_file.put_in_place(part, record)
+
+
+def _handed_out_elsewhere(record: Path, exports: Path | None) -> int:
+    """The largest event number that the names of backups and the manifests of exports know; -1: none."""
+    named = (backup.event_in_name(path.name) for path in backup.folder_of(record).glob("*.db"))
+    known = [number for number in (*named, *_frozen(exports)) if number is not None and number <= _LARGEST]
+    return max(known, default=-1)
+
+
+def _frozen(exports: Path | None) -> Iterator[int]:
+    if exports is None:
+        return
+    for name in list_exports(exports):
+        with contextlib.suppress(ManifestError):
+            yield read_manifest(exports / name).event_seq
+
+
+def _replace(record: Path, part: Path, chosen: Path, held: Contents, exports: Path | None, *, force: bool) -> Restored:
     try:
         if not force:
             sessions.refuse_while_at_work(record, "restoring takes the record from under them")
         with database_file.alone(record) as present:
             before = _keep_present(present, record)
             loss = _loss(present, part)
-            database_file.put_in_place(part, record)
-        return Restored(chosen, held.event, before, False, loss)
+            following = lineage.start(part, lineage.handed_out(present), chosen.name)
+            _put_in_place(part, record)
+        return Restored(chosen, held.event, following, before, False, loss)
     except sqlite3.OperationalError as error:
         if dialect.primary_code(error) not in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
             raise
@@ -132,8 +188,17 @@ def _replace(record: Path, part: Path, chosen: Path, held: Contents, *, force: b
     # damaged: nobody can be asked to leave it, and no copy but of its bytes can be made
     folder = backup.folder_of(record) / f"damaged-{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}"
     before = database_file.set_aside(record, folder)
-    database_file.put_in_place(part, record)
-    return Restored(chosen, held.event, before, True, Loss())
+    following = lineage.start(part, max(_readable(record), _handed_out_elsewhere(record, exports)), chosen.name)
+    _put_in_place(part, record)
+    return Restored(chosen, held.event, following, before, True, Loss())
+
+
+def _readable(record: Path) -> int:
+    """What can still be read of the numbers that a damaged record handed out; -1: nothing."""
+    with contextlib.suppress(sqlite3.Error, ValueError), dialect.bare(record, dialect.Mode.READ) as connection:
+        number = lineage.handed_out(connection)
+        return number if number <= _LARGEST else -1
+    return -1
 
 
 def _keep_present(present: sqlite3.Connection, record: Path) -> Path:

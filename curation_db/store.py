@@ -10,6 +10,7 @@ away, or by the rules of an older schema, would be lost.
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import warnings
 from collections.abc import Callable, Iterator
@@ -21,7 +22,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from curation_db import database_file, dialect, mounts
-from curation_db.errors import LinkedRecord, NewerRecord, NotARecord, RecordReplaced, RecordUnwritable
+from curation_db.errors import CorruptRecord, LinkedRecord, NewerRecord, NotARecord, RecordReplaced, RecordUnwritable
 from curation_db.identity import utc_now, uuid7
 from curation_db.migrations import HEAD, REVISIONS
 
@@ -173,9 +174,10 @@ def open_store(path: Path) -> Store:
     Raises:
         NotARecord: no such file, or something else than a negwb database.
         NewerRecord: written by a newer negwb.
+        CorruptRecord: damaged, or without its schema version.
         RecordInUse: it is behind, and somebody is at work in it with the negwb that wrote it.
         LinkedRecord: the file has a second name.
-        CorruptRecord, RecordBusy, RecordUnwritable: as they say.
+        RecordBusy, RecordUnwritable: as they say.
     """
     opened = _open(path)
     _warn_of_network(path)
@@ -190,6 +192,8 @@ def _open(path: Path) -> Store:
             _bring_up(path, revision)
         if not dialect.keeps_a_log(path):
             dialect.keep_a_log(path)
+        with contextlib.suppress(sqlite3.OperationalError):  # no room, say: the log itself keeps everything
+            dialect.empty_log(path)
     except (DBAPIError, sqlite3.Error) as error:
         raise dialect.translate(error, path) from error
     return Store(path)
@@ -280,9 +284,11 @@ def known_revision(path: Path, mode: dialect.Mode = dialect.Mode.WRITE, *, calle
     try:
         if dialect.application_id(path, mode) != dialect.APPLICATION_ID:
             raise NotARecord(f"{name} is not a negwb database", hint="name the workspace with --workspace")
-        revision = dialect.schema_revision(path, mode)
+        revision, empty = dialect.schema_revision(path, mode), not dialect.has_tables(path, mode)
     except sqlite3.Error as error:
         raise dialect.translate(error, name) from error
+    if not revision and not empty:
+        raise CorruptRecord(f"{name} has lost its schema version (table alembic_version)", hint=dialect.HOW_TO_GO_BACK)
     if revision and revision not in REVISIONS:
         raise NewerRecord(
             f"{name} was written by a newer negwb (schema {revision}; this one knows up to {HEAD})",

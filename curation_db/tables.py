@@ -386,9 +386,9 @@ class Lineage(SQLModel, table=True):
     """A stretch of history: the record's creation, and each restore, starts a new one."""
 
     uid: str = Field(primary_key=True)
-    """UUIDv7."""
+    """UUIDv7; of a record that was migrated to schema 0004, a UUIDv5 of its audit key."""
     after: int
-    """The newest event number that the stretch took over from the one before; 0: none."""
+    """The newest number (of an event or an export) that the stretch took over from the one before; 0: none."""
     started_at: str
     restored_from: str | None = None
     """The backup that was restored; NULL: the record was created, or migrated from before lineages."""

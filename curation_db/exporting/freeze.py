@@ -27,6 +27,7 @@ from curation_db.exporting.jsonl import ItemsWriter, PairsWriter
 from curation_db.exporting.pairs import Format, Frame, Pair, Writer, frame_of, read_pairs
 from curation_db.exporting.refusals import ExportRefused, NameTaken, NothingChosen
 from curation_db.exporting.selection import Selection, choose
+from curation_db.lineage import Origin, origin_of
 from curation_db.manifest import MANIFEST_FILE, Counts, Manifest, file_facts, hash_of
 from curation_db.store import Store
 
@@ -70,15 +71,19 @@ def freeze(
     with store.read() as connection:
         chosen = choose(connection, selection, at=moment)
         if not chosen.ids:
-            raise NothingChosen(f"no pair was {' or '.join(selection.told()['states'])} at event {chosen.event_seq}")
+            raise _nothing_chosen(selection, chosen.event_seq)
         frame = frame_of(connection, selection, chosen, tool_version)
         with _partial_folder(exports, name or "set") as folder:
             counts = _write_data(connection, folder, frame, formats, progress)
-            return _publish(folder, exports, name, frame, counts)
+            return _publish(folder, exports, name, frame, counts, origin_of(connection, moment))
 
 
 def _settled(store: Store, selection: Selection, at: int | None) -> int:
-    """A number that stands for `at` (None: now) and always will; none is taken for an empty set."""
+    """A number that stands for `at` (None: now) and always will.
+
+    Raises:
+        NothingChosen: the set would be empty; no number is taken for it.
+    """
     kinds = selection.depends_on()
     with store.read() as connection:
         newest = moments.newest(connection)
@@ -86,10 +91,14 @@ def _settled(store: Store, selection: Selection, at: int | None) -> int:
         if number <= newest:
             return number
         if not choose(connection, selection, at=at).ids:
-            return max(newest, 0)
+            raise _nothing_chosen(selection, max(newest, 0))
     with store.write() as connection:
         settled = moments.settle(connection, kinds)
     return settled if at is None else at
+
+
+def _nothing_chosen(selection: Selection, event: int) -> NothingChosen:
+    return NothingChosen(f"no pair was {' or '.join(selection.told()['states'])} at event {event}")
 
 
 def next_name(exports: Path) -> str:
@@ -209,13 +218,15 @@ def _frequent(counter: Counter[str]) -> dict[str, int]:
     return dict(sorted(counter.items(), key=lambda kv: (-kv[1], kv[0])))
 
 
-def _publish(folder: Path, exports: Path, name: str | None, frame: Frame, counts: Counts) -> Manifest:
+def _publish(folder: Path, exports: Path, name: str | None, frame: Frame, counts: Counts, origin: Origin) -> Manifest:
     """Write the manifest, bring everything to the disk and give the folder its name."""
     files = {path.name: file_facts(path) for path in sorted(folder.iterdir())}
     manifest = Manifest(
         name=name or "",
         tool_version=frame.tool_version,
         event_seq=frame.chosen.event_seq,
+        event_uid=origin.event_uid,
+        lineage=origin.lineage,
         selection=frame.selection.told(),
         counts=counts,
         files=files,

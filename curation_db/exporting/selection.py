@@ -105,11 +105,10 @@ def choose(connection: Connection, selection: Selection, *, at: int | None = Non
     """The pairs that `selection` asks for, as the event `at` left things (None: as they are now).
 
     Raises:
-        ExportRefused: there is no such event.
+        ExportRefused: there is no such event, or a restore replaced it.
     """
-    newest = max(moments.newest(connection), 0)
-    if at is not None and not 0 <= at <= newest:
-        raise ExportRefused(f"there is no event {at}", hint=f"the newest is {newest}; see: negwb status")
+    if at is not None and not moments.stands(connection, at):
+        raise _no_such_event(connection, at)
     until = moments.now(connection, selection.depends_on()) if at is None else at
     outcomes = {number: o for number, o in outcomes_at(connection, until) if o.state in selection.states}
     if State.OPEN in selection.states:
@@ -117,6 +116,21 @@ def choose(connection: Connection, selection: Selection, *, at: int | None = Non
     if not selection.edits:
         outcomes = {number: outcomes[number] for number in outcomes.keys() - edits_of(connection)}
     return _in_order(connection, until, outcomes)
+
+
+def _no_such_event(connection: Connection, at: int) -> ExportRefused:
+    gap = moments.gap_at(connection, at)
+    if gap is not None:
+        return ExportRefused(
+            f"event {at} belongs to a history that a restore replaced (events {gap.first} to {gap.last}, replaced"
+            f" {gap.at[:16].replace('T', ' ')} UTC)",
+            hint=f"take an event before {gap.first} or after {gap.last}; the backup made before that restore still has"
+            " the replaced history: negwb backup --list",
+        )
+    newest = max(moments.newest(connection), 0)
+    if at < newest:
+        return ExportRefused(f"event {at} is missing from the record", hint="see what is lost: negwb doctor")
+    return ExportRefused(f"there is no event {at}", hint=f"the newest is {newest}; see: negwb status")
 
 
 def edits_of(connection: Connection) -> set[int]:

@@ -14,10 +14,19 @@ from curation_db.migrations import HEAD
 def upgrade(path: Path, revision: str, *, to: str = HEAD) -> Path:
     """Migrate the record at `path` from `revision`; returns the backup that was made first.
 
+    A migration that failed has left its backup; a retry uses that one where it is good and nothing was written since.
+
     Raises:
         RecordError: no backup could be made; nothing was changed.
     """
-    made = backup.back_up(path, before=f"schema-{to}-from-{revision or 'none'}").path
+    before = f"schema-{to}-from-{revision or 'none'}"
+    kept = backup.reusable(path, before) or backup.back_up(path, before=before)
+    migrate(path, to=to)
+    return kept.path
+
+
+def migrate(path: Path, *, to: str = HEAD) -> None:
+    """Migrate the database at `path`, of which there is a copy already."""
     engine = dialect.connect(path)
     try:
         # IMMEDIATE: another process that opens the file meanwhile waits until the schema is whole
@@ -29,4 +38,3 @@ def upgrade(path: Path, revision: str, *, to: str = HEAD) -> Path:
             command.upgrade(config, to)
     finally:
         engine.dispose()
-    return made

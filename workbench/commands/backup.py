@@ -151,11 +151,12 @@ def restore(
     from workbench.commands.progress import step_bars  # noqa: PLC0415
     from workbench.paths import find_workspace  # noqa: PLC0415
 
-    record = find_workspace(context.obj).database
+    workspace = find_workspace(context.obj)
+    record = workspace.database
     named = folder_of(record) / file
     chosen = named if not file.exists() and named.is_file() else file.absolute()
     with step_bars(lines=True) as tell:
-        done = put_back(record, chosen, force=force, progress=_after_a_while(tell))
+        done = put_back(record, chosen, exports=workspace.exports, force=force, progress=_after_a_while(tell))
     if as_json:
         typer.echo(json.dumps(_told(done)))
     _say_restored(done)
@@ -165,6 +166,7 @@ def _told(done: Restored) -> dict[str, Any]:
     return {
         "backup": str(done.backup),
         "event": done.event,
+        "next_event": done.next_event,
         "before": str(done.before) if done.before else None,
         "damaged": done.damaged,
         "lost": {
@@ -185,11 +187,13 @@ def _say_restored(done: Restored) -> None:
 
 def _lines(done: Restored) -> list[str]:
     if done.before is None:
-        return ["there was no record before"]
-    if done.damaged:
-        return ["what was there is damaged; what is lost by it cannot be told", f"its bytes are kept in {done.before}"]
-    lines = [_lost(done.loss)]
-    lines.append(f"what was there is kept: to go back to it: negwb restore {done.before}")
+        lines = ["there was no record before"]
+    elif done.damaged:
+        lines = ["what was there is damaged; what is lost by it cannot be told", f"its bytes are kept in {done.before}"]
+    else:
+        lines = [_lost(done.loss), f"what was there is kept: to go back to it: negwb restore {done.before}"]
+    if done.next_event > done.event + 1:
+        lines.append(f"the next event is {done.next_event:,}: numbers that exports know are not used again")
     return lines
 
 

@@ -22,6 +22,11 @@ Examples:
   negwb status
   negwb status --json | jq .candidates
 """
+_OTHER_HISTORIES = {
+    "replaced": "from a history that a restore replaced",
+    "unknown": "its event is not in this record: negwb doctor",
+}
+"""What is said of a frozen set whose history (`lineage.History`) is not that of the record."""
 _DECISIONS = ("accept", "reject", "unsure", "skip", "edit")
 
 
@@ -36,7 +41,8 @@ def status(
 ) -> None:
     """Show what is in the workspace, who decided what, and the exports.
 
-    An export is stale when other pairs would be in it now. Frozen sets themselves never change.
+    An export is stale when other pairs would be in it now, or when a restore replaced the history that it was made
+    of. Frozen sets themselves never change.
     """
     from workbench.paths import find_workspace  # noqa: PLC0415
 
@@ -101,6 +107,7 @@ def _exports(connection: Connection, workspace: Workspace) -> list[dict[str, Any
 
 def _export(connection: Connection, workspace: Workspace, name: str) -> dict[str, Any]:
     from curation_db.exporting.staleness import drift_since  # noqa: PLC0415
+    from curation_db.lineage import History, history_of  # noqa: PLC0415
     from curation_db.manifest import ManifestError, read_manifest  # noqa: PLC0415
     from curation_db.words import State  # noqa: PLC0415
 
@@ -110,7 +117,10 @@ def _export(connection: Connection, workspace: Workspace, name: str) -> dict[str
     except (ManifestError, KeyError, TypeError, ValueError) as error:
         return {"name": name, "problem": str(error)}
     edits = bool(manifest.selection.get("edits", True))
-    drift = drift_since(connection, manifest.event_seq, states, edits=edits)
+    history = history_of(connection, manifest.event_seq, manifest.event_uid, manifest.lineage)
+    # of another history the record cannot say which pairs came and went
+    same = history is History.SAME
+    drift = drift_since(connection, manifest.event_seq, states, edits=edits) if same else None
     return {
         "name": name,
         "event": manifest.event_seq,
@@ -118,8 +128,10 @@ def _export(connection: Connection, workspace: Workspace, name: str) -> dict[str
         "pairs": manifest.counts.pairs,
         "images": manifest.counts.images,
         "export_sha256": manifest.export_sha256,
-        "stale": drift.stale,
-        **asdict(drift),
+        "history": str(history),
+        "stale": drift is None or drift.stale,
+        "entered": drift.entered if drift else None,
+        "left": drift.left if drift else None,
     }
 
 
@@ -226,6 +238,8 @@ def _export_list(report: dict[str, Any]) -> Listing:
 
 def _freshness(export: dict[str, Any]) -> str:
     states = ", ".join(export["states"])
+    if export["history"] in _OTHER_HISTORIES:
+        return f"{states}; {_OTHER_HISTORIES[export['history']]}"
     if not export["stale"]:
         return f"{states}; up to date"
     moved = [f"{n:,} {words}" for n, words in ((export["entered"], "came in"), (export["left"], "fell out")) if n]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import NAMESPACE_OID, uuid5
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -13,11 +15,20 @@ branch_labels = None
 depends_on = None
 
 _MISSING_RANGES = """
+    WITH known(seq) AS (
+        SELECT 0 UNION ALL SELECT seq FROM event
+        -- one past the last number that an export took, or that SQLite counted: the next event continues there
+        UNION ALL SELECT 1 + max(
+            coalesce((SELECT max(seq) FROM event), 0),
+            coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'event'), 0),
+            coalesce((SELECT CAST(value AS INTEGER) FROM record_note WHERE name = 'settled'), 0)
+        )
+    )
     SELECT seq + 1 AS first, following - 1 AS last FROM (
-        SELECT 0 AS seq, (SELECT min(seq) FROM event) AS following
-        UNION ALL SELECT seq, lead(seq) OVER (ORDER BY seq) FROM event
+        SELECT seq, lead(seq) OVER (ORDER BY seq) AS following FROM known
     ) WHERE following > seq + 1
 """
+_AUDIT_KEY = "SELECT value FROM record_note WHERE name = 'audit_key'"
 
 
 def upgrade() -> None:
@@ -69,8 +80,11 @@ def _record_present_gaps_and_lineage() -> None:
             sa.text("INSERT INTO event_gap(first, last, cause, at) VALUES (:first, :last, 'migration', :now)"),
             {"first": first, "last": last, "now": now},
         )
+    # of the audit key, which never changes: a backup from before this schema comes to the lineage of its record
+    key = connection.execute(sa.text(_AUDIT_KEY)).scalar()
+    uid = str(uuid5(NAMESPACE_OID, f"negwb lineage {key}")) if key is not None else uuid7()
     connection.execute(
-        sa.text("INSERT INTO lineage(uid, after, started_at) VALUES (:uid, 0, :now)"), {"uid": uuid7(), "now": now}
+        sa.text("INSERT INTO lineage(uid, after, started_at) VALUES (:uid, 0, :now)"), {"uid": uid, "now": now}
     )
 
 
