@@ -1,10 +1,11 @@
-"""Equal `--at`, equal bytes: whatever is imported, judged, decided or exported later, a past event stays as it was."""
+"""Equal `--at`, equal bytes: whatever is imported, judged, decided, exported or restored later, a past event stays as
+it was, and a number never comes to mean something else."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from unittest import mock
 
 import pytest
@@ -14,6 +15,8 @@ from PIL import Image
 from sqlalchemy import text
 
 from curation_db import moments
+from curation_db.backup import back_up
+from curation_db.bulk import decide_in_bulk
 from curation_db.candidates import Opinion, insert_verdicts
 from curation_db.errors import RecordError
 from curation_db.exporting import freeze as freezing
@@ -24,6 +27,11 @@ from curation_db.importing.detect import Format
 from curation_db.importing.pipeline import import_file, make_plan
 from curation_db.importing.sightings import NO_PICTURES, Pictures
 from curation_db.manifest import read_items
+from curation_db.people import begin_session
+from curation_db.rebuilding import rebuild
+from curation_db.restore import restore
+from curation_db.review import Reviewer
+from curation_db.store import open_store
 from curation_db.words import Kind, Question, Reason, State
 
 EVERYTHING = Selection(tuple(State))
@@ -259,25 +267,42 @@ deeds = st.lists(
         st.tuples(st.just("decide"), st.tuples(somebody, some_number, st.sampled_from([Kind.ACCEPT, Kind.REJECT]))),
         st.tuples(st.just("edit"), st.tuples(somebody, some_number)),
         st.tuples(st.just("undo"), somebody),
+        st.tuples(st.just("redo"), somebody),
+        st.tuples(st.just("bulk"), st.tuples(somebody, st.sampled_from([Kind.ACCEPT, Kind.REJECT, Kind.REQUEUE]))),
+        st.tuples(st.just("repair"), st.none()),
+        st.tuples(st.just("back_up"), st.none()),
+        st.tuples(st.just("back_up"), st.none()),
+        st.tuples(st.just("restore"), some_number),
+        st.tuples(st.just("restore"), some_number),
         st.tuples(st.just("export_now"), st.sampled_from(SELECTIONS)),
         st.tuples(st.just("export_at"), st.tuples(st.sampled_from(SELECTIONS), some_number)),
     ),
-    max_size=14,
+    max_size=20,
 )
 
 
 class World:
-    """A record that things happen to, and every export that was made of it."""
+    """A record that things happen to, and every export that was made of it.
+
+    `made` holds them by selection and number, whatever history they are of: a number means one thing for ever.
+    """
 
     def __init__(self, record):
         self.record = record
-        self.people = {name: record.person(name) for name in ("ana", "bob")}
-        self.made = []
+        self.actors = {name: begin_session(record.store, name, version="test") for name in ("ana", "bob")}
+        self.made = {}
+        self.uids = {}
+        self.backups = []
         self.steps = 0
+
+    @property
+    def people(self):
+        return {name: Reviewer(self.record.store, actor) for name, actor in self.actors.items()}
 
     def do(self, deed, told):
         self.steps += 1
-        with suppress(RecordError):  # somebody else edited it, or decided about the edit
+        # somebody else edited it, or decided about the edit
+        with suppress(RecordError) if deed not in {"back_up", "restore", "repair"} else nullcontext():
             getattr(self, deed)(told)
 
     def take(self, told):
@@ -301,19 +326,76 @@ class World:
     def undo(self, name):
         self.people[name].undo()
 
+    def redo(self, name):
+        self.people[name].redo()
+
+    def bulk(self, told):
+        name, kind = told
+        ids = [row.id for row in self.rows("SELECT id FROM candidate WHERE id % 2 = 1")]
+        reason = Reason.SCOPE if kind is Kind.REJECT else None
+        decide_in_bulk(self.record.store, self.actors[name], ids, kind, reason)
+
+    def repair(self, _):
+        rebuild(self.record.store, [row.id for row in self.rows("SELECT id FROM candidate")])
+
+    def back_up(self, _):
+        self.backups.append(back_up(self.record.store.path).path)
+
+    def restore(self, which):
+        if not self.backups:
+            return
+        path = self.record.store.path
+        self.note_uids()
+        above = max([-1, *self.uids, *(at for _, at in self.made)])
+        self.record.store.close()
+        done = restore(path, self.backups[which % len(self.backups)], force=True)
+        self.backups.append(done.before)
+        self.record.store = open_store(path)
+        self.actors = {name: begin_session(self.record.store, name, version="test") for name in ("ana", "bob")}
+        with self.record.store.read() as connection:
+            assert moments.coming(connection) > above
+            assert moments.next_event(connection) == done.next_event
+
+    def note_uids(self):
+        """Each event number has one event, in all histories together."""
+        for row in self.rows("SELECT seq, uid FROM event"):
+            assert self.uids.setdefault(row.seq, row.uid) == row.uid
+
+    def standing(self):
+        """The numbers that can be exported: of events, and those that exports took."""
+        taken = self.rows("SELECT first, last FROM event_gap WHERE cause = 'export'")
+        replaced = self.rows("SELECT 1 FROM event_gap WHERE first = 0")
+        numbers = {row.seq for row in self.rows("SELECT seq FROM event")} | ({0} if not replaced else set())
+        return numbers.union(*(range(row.first, row.last + 1) for row in taken))
+
+    def keep(self, selection, at, files):
+        assert self.made.setdefault((selection, at), files) == files
+
     def export_at(self, told):
         selection, which = told
-        number = which % (newest(self.record) + 1 or 1)
-        at, files = tree(self.record, selection, number)
+        standing = sorted(self.standing())
+        if not standing:
+            return
+        at, files = tree(self.record, selection, standing[which % len(standing)])
         if files is not None or newest(self.record) >= at:  # before it was ever exported, 0 may get more
-            self.made.append((selection, at, files))
+            self.keep(selection, at, files)
+
+    def compare(self):
+        """Make each export again that is of this history; one of a replaced history is refused."""
+        standing = self.standing()
+        for (selection, at), files in self.made.items():
+            if at in standing:
+                assert tree(self.record, selection, at) == (at, files)
+            else:
+                with pytest.raises(ExportRefused, match="replaced"):
+                    self.record.freeze(selection=selection, at=at)
 
     def export_now(self, selection):
         """An export of now: it is the same by its number, and nothing that the record knows is missing."""
         at, files = tree(self.record, selection)
         if files is None:
             return
-        self.made.append((selection, at, files))
+        self.keep(selection, at, files)
         name = f"now-{self.steps}"
         self.record.freeze(name, selection=selection, at=at)
         told = coco(self.record, name)
@@ -338,9 +420,11 @@ class World:
 @settings(max_examples=25, deadline=None)
 @given(first=imports, deeds=deeds)
 def test_exports_of_one_event_are_equal_whatever_happens(new_record, first, deeds):
-    """GIVEN imports, verdicts, decisions and exports in any order THEN each export can be made again, byte by byte.
+    """GIVEN imports, verdicts, decisions, bulks, repairs, restores and exports in any order THEN each export can be
+    made again, byte by byte, or is refused because a restore replaced its history.
 
-    In the end every number that stands is exported, then everything comes in that can, and all of it is compared.
+    In the end every number that stands is exported, then everything comes in that can, and all of it is compared. Then
+    every backup is restored, and all of it is compared again.
     """
     with new_record() as record, mock.patch.object(freezing, "_sync"):
         world = World(record)
@@ -348,9 +432,13 @@ def test_exports_of_one_event_are_equal_whatever_happens(new_record, first, deed
         for deed, told in deeds:
             world.do(deed, told)
         for selection in SELECTIONS:
-            for at in range(newest(record) + 1):
+            for at in range(len(world.standing())):
                 world.export_at((selection, at))
         for deed, told in (("take", ALL_OF_IT), ("judge", 0), ("decide", ("bob", 0, Kind.ACCEPT))):
             world.do(deed, told)
-        for selection, at, files in world.made:
-            assert tree(record, selection, at) == (at, files)
+        world.compare()
+        for which in range(len(world.backups)):
+            world.restore(which)
+            world.compare()
+        world.note_uids()
+        record.store.close()
