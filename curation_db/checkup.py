@@ -16,6 +16,7 @@ from curation_db.identity import utc_text
 from curation_db.impossible_times import impossible_times
 from curation_db.migrations import HEAD
 from curation_db.soundness import Comparison, compare
+from curation_db.text import counted
 from curation_db.words import GapCause
 
 Progress = Callable[[str, int, int], None]
@@ -139,7 +140,7 @@ def _events(record: Path) -> Finding:
             "exports take numbers, so this may be as it must be; if decisions are missing: negwb backup --list",
         )  # fmt: skip
     unused = sum(gap.last - gap.first + 1 for gap in gaps)
-    told = f"; exports and restores took {unused:,} more numbers" if unused else ""
+    told = f"; exports and restores skipped {counted(unused, 'number')}" if unused else ""
     return Finding("events", Level.OK, f"no event number is missing{told}")
 
 

@@ -121,9 +121,9 @@ def choose(connection: Connection, selection: Selection, *, at: int | None = Non
 def _no_such_event(connection: Connection, at: int) -> ExportRefused:
     gap = moments.gap_at(connection, at)
     if gap is not None:
+        span = f"event {gap.first}" if gap.first == gap.last else f"events {gap.first} to {gap.last}"
         return ExportRefused(
-            f"event {at} belongs to a history that a restore replaced (events {gap.first} to {gap.last}, replaced"
-            f" {gap.at[:16].replace('T', ' ')} UTC)",
+            f"event {at} belongs to a history that a restore replaced ({span}; {gap.at[:16].replace('T', ' ')} UTC)",
             hint=f"take an event before {gap.first} or after {gap.last}; the backup made before that restore still has"
             " the replaced history: negwb backup --list",
         )

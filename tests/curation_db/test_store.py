@@ -211,3 +211,112 @@ def test_opening_it_twice_gives_up_no_lock(tmp_path: Path) -> None:
         read = "import sqlite3, sys; print(*sqlite3.connect(sys.argv[1]).execute('SELECT name FROM source'))"
         told = subprocess.run([sys.executable, "-c", read, str(path)], check=True, capture_output=True, text=True)
         assert {"('before',)", "('after',)"} == set(told.stdout.strip().split(" "))
+
+
+def test_what_a_killed_process_left_in_the_log_is_in_the_file_at_the_next_open(tmp_path: Path) -> None:
+    """GIVEN a log that holds writes of a process that was killed, while others have the record open WHEN one more
+    process opens it THEN a later loss of the log costs none of these writes."""
+    path = tmp_path / "curation.db"
+    write_and_die = """
+import os, sys
+from pathlib import Path
+from sqlalchemy import text
+from curation_db.store import Store
+with Store(Path(sys.argv[1])).write() as connection:
+    connection.execute(text("INSERT INTO source(name) VALUES ('acknowledged')"))
+os.kill(os.getpid(), 9)
+"""
+    with create_store(path) as other, other.read() as connection:
+        connection.execute(text("SELECT 1"))
+        killed = subprocess.run([sys.executable, "-c", write_and_die, str(path)], check=False)
+        assert killed.returncode == -9
+        with open_store(path):
+            (tmp_path / "copy.db").write_bytes(path.read_bytes())
+    copy = sqlite3.connect(tmp_path / "copy.db")
+    assert copy.execute("SELECT name FROM source").fetchall() == [("acknowledged",)]
+    copy.close()
+
+
+def older(path: Path) -> None:
+    """A record of the revision before the first one, that holds a table of its own."""
+    dialect.mark_as_ours(path)
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE alembic_version(version_num VARCHAR(32) NOT NULL)")
+        connection.execute("INSERT INTO alembic_version VALUES ('0000')")
+        connection.execute("CREATE TABLE mine(id INTEGER PRIMARY KEY, word)")
+        connection.execute("INSERT INTO mine VALUES (1, 'a')")
+    connection.close()
+
+
+class TestTheBackupBeforeAMigration:
+    @pytest.fixture
+    def path(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        """A record whose migration always fails."""
+        from curation_db.migrations import upgrade
+
+        older(tmp_path / "curation.db")
+        monkeypatch.setattr("curation_db.store.REVISIONS", ("0000", *REVISIONS))
+
+        def fail(*_: object, **__: object) -> None:
+            raise RecordUnwritable("no room to migrate")
+
+        monkeypatch.setattr(upgrade, "migrate", fail)
+        return tmp_path / "curation.db"
+
+    @staticmethod
+    def fail_to_open(path: Path) -> list[Path]:
+        with pytest.raises(RecordUnwritable, match="no room to migrate"):
+            open_store(path)
+        return sorted((path.parent / "backups").iterdir())
+
+    def test_is_made_once(self, path: Path) -> None:
+        made = self.fail_to_open(path)
+        assert len(made) == 1
+        assert self.fail_to_open(path) == made
+
+    def test_is_made_again_where_something_was_written_since(self, path: Path) -> None:
+        self.fail_to_open(path)
+        with sqlite3.connect(path) as connection:  # as many rows as before, and the same event
+            connection.execute("UPDATE mine SET word = 'b'")
+        connection.close()
+        assert len(self.fail_to_open(path)) == 2
+
+    def test_is_made_again_where_it_is_damaged(self, path: Path) -> None:
+        (made,) = self.fail_to_open(path)
+        made.chmod(0o600)
+        with made.open("r+b") as file:
+            file.seek(4096)
+            file.write(b"\xa5" * 4096)
+        assert len(self.fail_to_open(path)) == 2
+
+
+def test_a_migration_records_the_numbers_without_event(tmp_path: Path) -> None:
+    """Also one that an export took after the newest event, and those that SQLite has counted beyond it."""
+    from curation_db.migrations.upgrade import migrate
+
+    for name, settled, counted, expected in (
+        ("none", None, 6, [(1, 1), (3, 4)]),
+        ("taken", 7, 6, [(1, 1), (3, 4), (7, 7)]),
+        ("lost", None, 9, [(1, 1), (3, 4), (7, 9)]),
+    ):
+        path = tmp_path / f"{name}.db"
+        dialect.mark_as_ours(path)
+        migrate(path, to="0003")
+        connection = sqlite3.connect(path)
+        for seq in (2, 5, 6):
+            connection.execute(
+                """INSERT INTO event(seq, uid, act, candidate_id, actor, role, session, stream, blind, kind, late, at)
+                   VALUES (?, ?, 'a', 1, 'ana', 'annotator', 's', 'review', 0, 'accept', 0, 'now')""",
+                (seq, str(seq)),
+            )
+        connection.execute("UPDATE sqlite_sequence SET seq = ? WHERE name = 'event'", (counted,))
+        if settled is not None:
+            connection.execute("INSERT INTO record_note VALUES ('settled', ?)", (str(settled),))
+        connection.commit()
+        connection.close()
+        migrate(path)
+        connection = sqlite3.connect(path)
+        assert connection.execute("SELECT first, last FROM event_gap ORDER BY first").fetchall() == expected
+        assert connection.execute("SELECT DISTINCT cause FROM event_gap").fetchall() == [("migration",)]
+        assert connection.execute("SELECT after, restored_from FROM lineage").fetchall() == [(0, None)]
+        connection.close()

@@ -232,3 +232,100 @@ sys.exit(", ".join(name for name in ("torch", "textual", "sqlmodel", "alembic") 
         [sys.executable, "-c", code], capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+class TestEventsThatWereLost:
+    """A hole in the numbers of the events is evidence of loss."""
+
+    @staticmethod
+    def lose(workspace: Workspace, which: str) -> None:
+        spoil(workspace, "DROP TRIGGER event_never_goes")
+        spoil(workspace, f"DELETE FROM event WHERE {which}")
+        spoil(
+            workspace,
+            "CREATE TRIGGER event_never_goes BEFORE DELETE ON event "
+            "BEGIN SELECT RAISE(ABORT, 'events are append-only'); END",
+        )
+
+    @pytest.mark.parametrize(("which", "said"), [("seq = 2", "1 event is"), ("seq >= 2", "2 events are")])
+    def test_are_named_and_not_buried(self, workspace: Workspace, which: str, said: str) -> None:
+        self.lose(workspace, which)
+        found = look(workspace, code=3)["events"]
+        assert (found["level"], found["said"].split(" missing")[0]) == ("error", said)
+        assert f"(numbers {'2' if which == 'seq = 2' else '2–3'})" in found["said"]
+        assert "negwb backup --list" in found["hint"]
+        before = workspace.database.read_bytes()
+        done = CliRunner().invoke(app, ["-w", str(workspace.root), "doctor", "--repair"])
+        assert isinstance(done.exception, CorruptRecord)
+        assert "negwb restore" in done.exception.hint
+        assert workspace.database.read_bytes() == before
+        assert not (workspace.root / "backups").exists()
+
+    def test_a_number_that_an_export_took_is_none(self, workspace: Workspace) -> None:
+        with open_store(workspace.database) as store:
+            Record(store).add(1)
+        negwb(workspace, "export", "--state", "open")
+        with open_store(workspace.database) as store:
+            record = Record(store)
+            record.sit("ana").reviewer.decide(5, Kind.ACCEPT)
+            assert record.rows("SELECT max(seq), count(*) FROM event") == [(5, 4)]
+            with store.write() as connection:
+                connection.exec_driver_sql("UPDATE work_session SET ended_at = 'now'")
+        assert look(workspace)["events"]["said"] == "no event number is missing; exports and restores skipped 1 number"
+
+    def test_from_before_gaps_were_recorded_are_a_warning(self, workspace: Workspace) -> None:
+        self.lose(workspace, "seq = 2")
+        spoil(workspace, "INSERT INTO event_gap VALUES (2, 2, 'migration', 'now')")
+        spoil(workspace, "UPDATE candidate_state SET state = 'open', accepts = 0, wanted = 1 WHERE candidate_id = 2")
+        found = look(workspace, code=3)  # the queue is not what the events say
+        assert (found["events"]["level"], found["queue"]["level"]) == ("warning", "error")
+        assert look(workspace, "--repair")["events"]["level"] == "warning"
+
+    def test_those_that_a_backup_of_this_history_holds_are_told(self, workspace: Workspace) -> None:
+        """GIVEN a copy of the database that lacks what was in its log THEN the file cannot tell, but a backup can."""
+        older = workspace.database.read_bytes()
+        with open_store(workspace.database) as store:
+            Record(store).sit("ana").reviewer.decide(5, Kind.ACCEPT)
+            with store.write() as connection:
+                connection.exec_driver_sql("UPDATE work_session SET ended_at = 'now'")
+        made = Path(negwb(workspace, "backup").strip()).name
+        assert look(workspace)["backups"]["level"] == "ok"
+        workspace.database.write_bytes(older)
+        found = look(workspace, code=3)["backups"]
+        assert (found["level"], found["said"]) == ("error", f"{made} holds event 4, which the record has lost")
+        assert found["hint"] == f"put it back: negwb restore {made}"
+        negwb(workspace, "restore", made)
+        assert look(workspace)["backups"]["level"] == "ok"
+
+    def test_a_restore_on_purpose_is_no_loss(self, workspace: Workspace) -> None:
+        made = Path(negwb(workspace, "backup").strip()).name
+        with open_store(workspace.database) as store:
+            Record(store).sit("ana").reviewer.decide(5, Kind.ACCEPT)
+            with store.write() as connection:
+                connection.exec_driver_sql("UPDATE work_session SET ended_at = 'now'")
+        negwb(workspace, "backup")
+        negwb(workspace, "restore", made)
+        found = look(workspace)
+        assert {found[name]["level"] for name in ("events", "backups")} == {"ok"}
+
+
+@pytest.mark.parametrize("statement", ["DELETE FROM alembic_version", "DROP TABLE alembic_version"])
+def test_a_record_without_its_version_is_red_everywhere(workspace: Workspace, statement: str) -> None:
+    spoil(workspace, statement)
+    found = look(workspace, code=3)["database"]
+    assert (found["level"], "schema version" in found["said"]) == ("error", True)
+    for words in (["status"], ["export"], ["doctor", "--repair"]):
+        refused = CliRunner().invoke(app, ["-w", str(workspace.root), *words]).exception
+        assert isinstance(refused, CorruptRecord)
+        assert (refused.message, refused.hint) == (found["said"], found["hint"])
+    assert not (workspace.root / "backups").exists()
+
+
+def test_it_says_how_to_copy_a_record(workspace: Workspace) -> None:
+    assert "negwb backup, never with cp" in look(workspace)["log"]["said"]
+
+
+def negwb(workspace: Workspace, *words: str) -> str:
+    done = CliRunner().invoke(app, ["-w", str(workspace.root), *words])
+    assert done.exit_code == 0, (done.output, done.exception)
+    return done.stdout

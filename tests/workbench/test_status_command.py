@@ -20,6 +20,7 @@ from workbench.commands import status as status_module
 from workbench.commands import tables
 from workbench.commands.export import freeze_set
 from workbench.commands.status import gather
+from workbench.errors import UsageError
 from workbench.settings_edit import add_picture_folder
 from workbench.workspace import create_workspace
 
@@ -168,3 +169,38 @@ def test_plain_columns_line_up(capsys):
     rows = [("a", "1"), ("long name", "1,000")]
     tables.show([tables.Listing("People", ("name", "n"), rows)])
     assert capsys.readouterr().out == "PEOPLE\nname           n\na              1\nlong name  1,000\n\n"
+
+
+def test_a_set_of_a_replaced_history_is_never_up_to_date(workspace, store):
+    """GIVEN a set frozen at event 2 WHEN the record goes back to event 1, and other decisions are made THEN it is told
+    that the set is of a replaced history, and the set cannot be made again under its number."""
+    ana = person(store)
+    ana.decide(1, Kind.ACCEPT)
+    made = run(workspace, "backup").stdout.strip()
+    ana.decide(2, Kind.ACCEPT)
+    freeze_set(workspace, "frozen")
+    store.close()
+    with open_store(workspace.database) as opened, opened.write() as connection:
+        connection.execute(text("UPDATE work_session SET ended_at = 'now'"))
+    restored = json.loads(run(workspace, "restore", made, "--json").stdout)
+    assert (restored["event"], restored["next_event"]) == (1, 3)
+    with open_store(workspace.database) as opened:
+        ana = person(opened)
+        assert [ana.decide(number, Kind.ACCEPT).seq for number in (2, 3)] == [3, 4]
+    freeze_set(workspace, "newer")
+    newer, frozen = sorted(json.loads(status(workspace, "--json").stdout)["exports"], key=lambda each: -each["event"])
+    assert (frozen["history"], frozen["stale"], frozen["entered"], frozen["left"]) == ("replaced", True, None, None)
+    assert (newer["history"], newer["stale"], newer["entered"], newer["left"]) == ("same", False, 0, 0)
+    said = status(workspace).stdout
+    assert "accepted; from a history that a restore replaced" in said
+    assert said.count("up to date") == 1
+    refused = CliRunner().invoke(app, ["-w", str(workspace.root), "export", "--at", "2"]).exception
+    assert isinstance(refused, UsageError)
+    assert "event 2 belongs to a history that a restore replaced (event 2; " in refused.message
+    assert "negwb backup --list" in refused.hint
+
+
+def run(workspace, *words):
+    done = CliRunner().invoke(app, ["-w", str(workspace.root), *words])
+    assert done.exit_code == 0, (done.output, done.exception)
+    return done
