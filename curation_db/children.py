@@ -9,7 +9,15 @@ from curation_db.candidates import Draft, Intake, insert_candidates
 from curation_db.concepts import concept_after_edit
 from curation_db.errors import RecordError
 from curation_db.identity import uuid7
+from curation_db.standing import overlap_in_force
 from curation_db.text import clean
+
+# The child's own overlap is its parent's already. The row says that somebody changed it (`overlaps.differing`).
+_INHERIT = text("""
+    INSERT INTO overlap_change(candidate_id, since, overlap, actor, at)
+    SELECT :child, :born_at, overlap, actor, at FROM overlap_change WHERE candidate_id = :parent
+    ORDER BY since DESC LIMIT 1
+""")
 
 
 def make_child(connection: Connection, parent_id: int, new_text: str, concept: str | None, *, editor: str) -> int:
@@ -20,8 +28,8 @@ def make_child(connection: Connection, parent_id: int, new_text: str, concept: s
         RecordError: there is no such parent.
     """
     parent = connection.execute(
-        text("""SELECT c.*, t.text AS caption FROM candidate c LEFT JOIN caption t ON t.id = c.caption_id
-                WHERE c.id = :id"""),
+        text(f"""SELECT c.*, {overlap_in_force()} AS present_overlap, t.text AS caption FROM candidate c
+                 LEFT JOIN caption t ON t.id = c.caption_id WHERE c.id = :id"""),
         {"id": parent_id},
     ).first()
     if parent is None:
@@ -45,7 +53,9 @@ def make_child(connection: Connection, parent_id: int, new_text: str, concept: s
         concept_confidence=None if named is None else 1.0 if concept else denied.confidence,
         extra=parent.extra,
     )
-    intake = Intake(overlap=parent.overlap, audit_rate=parent.audit_rate)
-    child = insert_candidates(connection, [draft], intake, born_at=moments.next_event(connection))[0]
+    intake = Intake(overlap=parent.present_overlap, audit_rate=parent.audit_rate)
+    born_at = moments.next_event(connection)
+    child = insert_candidates(connection, [draft], intake, born_at=born_at)[0]
+    connection.execute(_INHERIT, {"parent": parent_id, "child": child, "born_at": born_at})
     marks.mark(connection, [child])
     return child

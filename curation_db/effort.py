@@ -10,16 +10,17 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, text
 
 from curation_db.fold import Overlap
+from curation_db.standing import overlap_in_force
 
-_OVERLAPS = text("""
-    SELECT c.overlap, count(*) AS candidates, sum(s.accepts + s.rejects) AS votes,
+_OVERLAPS = text(f"""
+    SELECT {overlap_in_force()} AS overlap, count(*) AS candidates, sum(s.accepts + s.rejects) AS votes,
            sum(s.settled) AS settled, sum(s.settled * (s.accepts + s.rejects)) AS settling
     FROM candidate c JOIN (
         SELECT candidate_id, accepts, rejects, wanted = 0 AND state != 'superseded' AND accepts + rejects > 0 AS settled
         FROM candidate_state
     ) s ON s.candidate_id = c.id
     WHERE s.accepts + s.rejects > 0 OR NOT EXISTS (SELECT 1 FROM gold k WHERE k.candidate_id = c.id)
-    GROUP BY c.overlap ORDER BY c.overlap
+    GROUP BY 1 ORDER BY 1
 """)
 
 

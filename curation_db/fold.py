@@ -38,6 +38,9 @@ class Overlap:
     limit: int
     """So many at most; the ones beyond `first` only while there is no majority of `limit`."""
 
+    def __str__(self) -> str:
+        return f"{self.first}+{self.limit - self.first}" if self.limit > self.first else str(self.first)
+
     @classmethod
     def parse(cls, text: str) -> Overlap:
         """ "1", "3" or "2+1" (ask two; a third only when they differ).

@@ -56,6 +56,8 @@ class Arrival(StrEnum):
     CANDIDATES = "came_in_candidates"
     DETAILS = "came_in_details"
     """An image's completed columns, a source's licences."""
+    OVERLAPS = "came_in_overlaps"
+    """Candidates whose overlap was changed (`overlaps`)."""
 
 
 def newest(connection: Connection) -> int:

@@ -17,14 +17,15 @@ from curation_db.fold import Standing
 from curation_db.grouping import passes_key, people_key, place_of
 from curation_db.histories import COLUMNS, History, folded, history_of
 from curation_db.ordering import ORDERINGS
+from curation_db.standing import overlap_in_force
 from curation_db.words import Kind, Stream
 
 Progress = Callable[[int, int], None]
 _BATCH = 5_000
 _EXAMPLES = 3
 
-_CANDIDATES = """
-    SELECT c.id, c.overlap, c.audit, CASE c.pipeline WHEN 'edit' THEN c.generator END, s.candidate_id,
+_CANDIDATES = f"""
+    SELECT c.id, {overlap_in_force()}, c.audit, CASE c.pipeline WHEN 'edit' THEN c.generator END, s.candidate_id,
            s.state, s.accepts, s.rejects, s.unsures, s.wanted, s.flagged, s.notes, s.last_seq, k.answer
     FROM candidate c LEFT JOIN candidate_state s ON s.candidate_id = c.id LEFT JOIN gold k ON k.candidate_id = c.id
     ORDER BY c.id

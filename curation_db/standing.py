@@ -16,6 +16,13 @@ from curation_db.people import ids_of
 from curation_db.words import Kind, Role
 
 
+def overlap_in_force(candidate: str = "c", *, at: str = "") -> str:
+    """SQL: the overlap of the candidate of this alias, now or `at` the event number of this expression."""
+    until = f" AND o.since <= {at}" if at else ""
+    return f"""coalesce((SELECT o.overlap FROM overlap_change o WHERE o.candidate_id = {candidate}.id{until}
+                         ORDER BY o.since DESC LIMIT 1), {candidate}.overlap)"""
+
+
 def events_of(connection: Connection, candidate_id: int, *, until: int | None = None) -> list[Happened]:
     """A candidate's events in order; `until`: those up to this sequence number."""
     rows = connection.execute(
@@ -36,7 +43,8 @@ def happened(
 def refold(connection: Connection, candidate_id: int) -> Standing:
     """Fold the candidate's events, write its state and put it where it belongs in the queue."""
     candidate = connection.execute(
-        text("SELECT overlap, audit, pipeline, generator FROM candidate WHERE id = :id"), {"id": candidate_id}
+        text(f"SELECT {overlap_in_force()} AS overlap, audit, pipeline, generator FROM candidate c WHERE id = :id"),
+        {"id": candidate_id},
     ).one()
     events = events_of(connection, candidate_id)
     standing = fold(events, Overlap.parse(candidate.overlap))
@@ -57,8 +65,9 @@ def refold(connection: Connection, candidate_id: int) -> Standing:
     return standing
 
 
-_FACTS = text("""
-    SELECT c.id, c.overlap, c.audit, CASE c.pipeline WHEN 'edit' THEN c.generator END AS editor, k.answer
+_FACTS = text(f"""
+    SELECT c.id, {overlap_in_force()} AS overlap, c.audit, CASE c.pipeline WHEN 'edit' THEN c.generator END AS editor,
+           k.answer
     FROM candidate c LEFT JOIN gold k ON k.candidate_id = c.id WHERE c.id IN (SELECT value FROM json_each(:ids))
 """)
 _WRITE_MANY = text("""

@@ -131,6 +131,7 @@ class Candidate(SQLModel, table=True):
         Index("candidate_type", "negation_type"),
         Index("candidate_pipeline", "pipeline"),
         Index("candidate_audit", "audit"),
+        Index("candidate_overlap", "overlap"),
         Index("candidate_concept", sql_text("concept COLLATE NOCASE")),
         Index("candidate_beginning", sql_text(f"{BEGINNING} COLLATE NOCASE")),
         _one_of("negation_type", NegationType),

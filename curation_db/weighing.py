@@ -20,6 +20,7 @@ from curation_db.errors import RecordError
 from curation_db.fold import Happened, Overlap, effective, fold, since_requeue, votes_of
 from curation_db.histories import History, as_json, batches, folded, happened, histories
 from curation_db.people import Actor, need_adjudicator, people
+from curation_db.standing import overlap_in_force
 from curation_db.words import Kind, Role, State
 
 _AIMS = {Kind.ACCEPT: State.ACCEPTED, Kind.REJECT: State.REJECTED, Kind.REQUEUE: State.OPEN}
@@ -72,7 +73,7 @@ class Weighed:
 
 
 _FACTS = text(f"""
-    SELECT c.id, c.overlap, c.audit, k.answer, EXISTS (
+    SELECT c.id, {overlap_in_force()} AS overlap, c.audit, k.answer, EXISTS (
         SELECT 1 FROM lease l WHERE l.candidate_id = c.id AND l.annotator_id != :me
         AND {leases.in_force("l", leases.OWN_MACHINE)}) AS held
     FROM candidate c LEFT JOIN gold k ON k.candidate_id = c.id WHERE c.id IN (SELECT value FROM json_each(:ids))

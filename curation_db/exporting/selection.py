@@ -21,16 +21,19 @@ from curation_db.exporting.refusals import ExportRefused
 from curation_db.fold import Happened, Overlap, effective, fold, since_requeue
 from curation_db.in_force import decisions_in_force
 from curation_db.moments import Arrival
+from curation_db.standing import overlap_in_force
 from curation_db.words import Kind, Role, State, Stream
 
 BATCH = 1_000
 """Rows fetched at a time by their ids."""
 
-_EVENTS = """
-    SELECT e.candidate_id, c.overlap, e.seq, e.actor, e.role, e.kind, e.verdict, e.undo_of, e.reason, e.stream, e.gold
-    FROM event e JOIN candidate c ON c.id = e.candidate_id WHERE e.seq <= :at {more} ORDER BY e.candidate_id, e.seq
+_EVENTS = f"""
+    SELECT e.candidate_id, {overlap_in_force(at=":at")} AS overlap, e.seq, e.actor, e.role, e.kind, e.verdict, e.undo_of,
+           e.reason, e.stream, e.gold
+    FROM event e JOIN candidate c ON c.id = e.candidate_id WHERE e.seq <= :at {{more}} ORDER BY e.candidate_id, e.seq
 """
-_TOUCHED = "AND e.candidate_id IN (SELECT candidate_id FROM event WHERE seq > :since)"
+_TOUCHED = """AND e.candidate_id IN (SELECT candidate_id FROM event WHERE seq > :since
+                UNION SELECT candidate_id FROM overlap_change WHERE since > :since)"""
 _UNTOUCHED = text("""
     SELECT id FROM candidate c WHERE since <= :at
     AND NOT EXISTS (SELECT 1 FROM event e WHERE e.candidate_id = c.id AND e.seq <= :at)
@@ -58,7 +61,7 @@ class Selection:
 
     def depends_on(self) -> tuple[Arrival, ...]:
         """What may come in beside the events and change a set of it: new candidates are open and nothing else."""
-        return tuple(Arrival) if State.OPEN in self.states else (Arrival.DETAILS,)
+        return tuple(kind for kind in Arrival if kind is not Arrival.CANDIDATES or State.OPEN in self.states)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +142,10 @@ def edits_of(connection: Connection) -> set[int]:
 
 
 def outcomes_at(connection: Connection, at: int, *, since: int | None = None) -> Iterator[tuple[int, Outcome]]:
-    """Every candidate with events up to `at`, and what they come to; `since`: only those with events after it."""
+    """Every candidate with events up to `at`, and what they come to.
+
+    `since`: only those with events after it, or with another overlap since.
+    """
     statement = text(_EVENTS.format(more="" if since is None else _TOUCHED))
     told = {"at": at} if since is None else {"at": at, "since": since}
     result = connection.execute(statement, told, execution_options={"yield_per": BATCH})

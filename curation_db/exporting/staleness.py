@@ -48,7 +48,8 @@ def drift_since(connection: Connection, event_seq: int, states: Collection[State
     before = {number: o.state in states for number, o in outcomes_at(connection, event_seq, since=event_seq)}
     entered = left = 0
     untouched = late - passed_over
-    for number, outcome in outcomes_at(connection, moments.newest(connection), since=event_seq):
+    until = moments.now(connection, (moments.Arrival.OVERLAPS,))
+    for number, outcome in outcomes_at(connection, until, since=event_seq):
         untouched.discard(number)
         if number in passed_over:
             continue

@@ -70,7 +70,7 @@ def test_the_pass_finds_what_folding_one_by_one_finds(worked: Record) -> None:
     spoil(worked, "UPDATE candidate_state SET accepts = accepts + 1 WHERE candidate_id % 3 = 0")
     with worked.store.read() as connection:
         wrong = []
-        for number, overlap in worked.rows("SELECT id, overlap FROM candidate"):
+        for number, overlap in worked.rows("SELECT id, overlap FROM candidate ORDER BY id"):
             standing = fold(events_of(connection, number), Overlap.parse(overlap))
             stored = worked.rows("SELECT accepts FROM candidate_state WHERE candidate_id = :id", id=number)
             wrong += [number] if stored != [(standing.accepts,)] else []

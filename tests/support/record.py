@@ -11,7 +11,7 @@ from curation_db.fold import Overlap, fold
 from curation_db.people import Actor, begin_session
 from curation_db.queue import Queue
 from curation_db.review import Reviewer
-from curation_db.standing import events_of
+from curation_db.standing import events_of, overlap_in_force
 from curation_db.store import Store
 from curation_db.words import NegationType, Question, Role, State
 
@@ -100,7 +100,8 @@ class Record:
         """
         with self.store.read() as connection:
             rows = connection.execute(
-                text("""SELECT s.*, c.overlap FROM candidate_state s JOIN candidate c ON c.id = s.candidate_id
+                text(f"""SELECT s.*, {overlap_in_force()} AS overlap FROM candidate_state s
+                         JOIN candidate c ON c.id = s.candidate_id
                         WHERE s.last_seq > :since OR c.id IN
                         (SELECT candidate_id FROM event WHERE seq > :since
                          UNION SELECT child_id FROM event WHERE seq > :since)"""),

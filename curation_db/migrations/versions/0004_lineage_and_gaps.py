@@ -60,6 +60,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["candidate_id"], ["candidate.id"]),
         sa.PrimaryKeyConstraint("candidate_id", "since"),
     )
+    op.create_index("candidate_overlap", "candidate", ["overlap"])
     # plain ADD COLUMNs: existing rows are not rewritten
     op.execute("ALTER TABLE image ADD COLUMN url VARCHAR")
     op.execute("ALTER TABLE annotator ADD COLUMN retired_at VARCHAR")
