@@ -33,6 +33,7 @@ class _InOrder(TyperGroup):
         "serve",
         "lint",
         "gold",
+        "queue",
         "export",
         "train",
         "bench",
@@ -101,6 +102,7 @@ def _register() -> None:
         init,
         lint,
         progress_report,
+        queue,
         report,
         serve,
         status,
@@ -108,8 +110,8 @@ def _register() -> None:
     )
 
     for module in (
-        demo, init, imports, generate, curate, browse, adjudicate, history, serve, lint, gold, export, train, bench,
-        report, status, progress_report, backup, doctor,
+        demo, init, imports, generate, curate, browse, adjudicate, history, serve, lint, gold, queue, export, train,
+        bench, report, status, progress_report, backup, doctor,
     ):  # fmt: skip
         module.register(app)
 

@@ -27,7 +27,8 @@ TEMPLATE = """\
 [curate]
 order = "conflict"          # first: conflict, threshold, lint, rare-cue, rare-concept, random, oldest, or a sum
                             # of them such as "0.7*conflict + 0.3*lint"
-overlap = "1"               # people per candidate: "1", "3", or "2+1" (a third only when two differ)
+overlap = "1"               # people per new candidate: "1", "3", or "2+1" (a third only when two differ);
+                            # those that are there: negwb queue overlap
 audit_rate = 0.1            # share of new candidates kept for the blind audit
 audit_share = 0.1           # share of served cards that come from the audit
 gold_share = 0.1            # share of served cards whose answer is known, where there are any: negwb gold

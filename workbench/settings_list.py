@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 CURATE: Final = {
     "order": "What comes first: a policy such as conflict, or a sum of them such as 0.7*conflict + 0.3*lint.",
-    "overlap": "People per new candidate: 1, another number, or 2+1 (a third only when two differ).",
+    "overlap": "People per new candidate: 1, 3, or 2+1 (a third only when two differ). Others: negwb queue overlap.",
     "audit_rate": "Share of new candidates kept for the blind audit; fixed in each when it comes in.",
     "audit_share": "Share of served cards that come from the audit.",
     "gold_share": "Share of served cards whose answer is known, where there are any: negwb gold.",

@@ -28,8 +28,8 @@ BATCH = 1_000
 """Rows fetched at a time by their ids."""
 
 _EVENTS = f"""
-    SELECT e.candidate_id, {overlap_in_force(at=":at")} AS overlap, e.seq, e.actor, e.role, e.kind, e.verdict, e.undo_of,
-           e.reason, e.stream, e.gold
+    SELECT e.candidate_id, {overlap_in_force(at=":at")} AS overlap, e.seq, e.actor, e.role, e.kind, e.verdict,
+           e.undo_of, e.reason, e.stream, e.gold
     FROM event e JOIN candidate c ON c.id = e.candidate_id WHERE e.seq <= :at {{more}} ORDER BY e.candidate_id, e.seq
 """
 _TOUCHED = """AND e.candidate_id IN (SELECT candidate_id FROM event WHERE seq > :since

@@ -57,7 +57,7 @@ def browse(
     """
     from workbench.paths import find_workspace  # noqa: PLC0415
 
-    view = _view(" ".join(query or ()))
+    view = view_of(" ".join(query or ()))
     workspace = find_workspace(context.obj)
     if as_json or limit is not None or not at_a_terminal():
         from curation_db.store import open_to_read  # noqa: PLC0415
@@ -70,7 +70,12 @@ def browse(
     raise typer.Exit(run_curate(workspace, annotator, images=images, start=Room.BROWSE, view=str(view)))
 
 
-def _view(line: str) -> View:
+def view_of(line: str) -> View:
+    """The view that a query names.
+
+    Raises:
+        UsageError: it is none.
+    """
     from curation_db.views import ViewError, parse_view  # noqa: PLC0415
 
     try:
@@ -84,7 +89,7 @@ def _print(store: Store, view: View, limit: int | None) -> None:
 
     from curation_db.facets import unknown  # noqa: PLC0415
 
-    _catch_up(store, view)
+    catch_up(store, view)
     told = 0
     for row in _rows(store, view, limit):
         typer.echo(json.dumps(_told(row), ensure_ascii=False))
@@ -95,7 +100,7 @@ def _print(store: Store, view: View, limit: int | None) -> None:
         raise NothingToDo(why or f"nothing is {view}" if view.terms else "there is no candidate yet")
 
 
-def _catch_up(store: Store, view: View) -> None:
+def catch_up(store: Store, view: View) -> None:
     """What is worked out behind an import's back, as far as the view needs it."""
     from curation_db import indexing  # noqa: PLC0415
     from curation_db.errors import RecordUnwritable  # noqa: PLC0415

@@ -163,7 +163,7 @@ def run_curate(
     from workbench.settings import read_settings  # noqa: PLC0415
 
     settings = read_settings(workspace.settings)
-    name = _login_name() if annotator is None else annotator  # an empty one is refused, not taken for the login's
+    name = person_named(annotator)
     with open_store(workspace.database) as store:
         desk = _sit_down(store, workspace, settings, name, how or Serving())
         try:
@@ -188,7 +188,7 @@ def run_plain(workspace: Workspace, annotator: str | None = None, how: Serving |
     from workbench.settings import read_settings  # noqa: PLC0415
 
     settings = read_settings(workspace.settings)
-    name = _login_name() if annotator is None else annotator
+    name = person_named(annotator)
     for stream in (sys.stdin, sys.stdout):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal of few letters shows "?" for the others
@@ -196,6 +196,8 @@ def run_plain(workspace: Workspace, annotator: str | None = None, how: Serving |
         desk = _sit_down(store, workspace, settings, name, how or Serving(), box=_PLAIN_BOX)
         code = ExitCode.OK
         try:
+            if warning := _overlap_warning(desk, settings.curate):
+                typer.echo(f"negwb: {warning}", err=True)
             desk.start()
             PlainSitting(desk, _ask, typer.echo).run()
         except KeyboardInterrupt:
@@ -228,6 +230,27 @@ def _need_terminal() -> None:
         )
 
 
+def person_named(annotator: str | None) -> str:
+    """The name under which a person works; None: that of the login.
+
+    Raises:
+        UsageError: the name is empty, or the login has none.
+    """
+    from curation_db.text import display_text  # noqa: PLC0415
+
+    name = display_text(_login_name() if annotator is None else annotator, limit=60)
+    if not name:
+        raise UsageError("an annotator needs a name", hint="say who decides: --annotator NAME")
+    return name
+
+
+def _overlap_warning(desk: Desk, settings: CurateSettings) -> str:
+    from workbench.commands.queue import mismatch  # noqa: PLC0415
+
+    with desk.store.read() as connection:
+        return mismatch(connection, settings.overlap).warning
+
+
 def _login_name() -> str:
     import getpass  # noqa: PLC0415
 
@@ -249,7 +272,6 @@ def _sit_down(
     """The person's desk; once started it prepares its first card while the screens are being imported."""
     from curation_db.lint import DEFAULTS  # noqa: PLC0415
     from curation_db.people import begin_session  # noqa: PLC0415
-    from curation_db.text import display_text  # noqa: PLC0415
     from curation_db.words import Role, Stream  # noqa: PLC0415
     from workbench import version  # noqa: PLC0415
     from workbench.pictures import PictureFolders  # noqa: PLC0415
@@ -261,14 +283,11 @@ def _sit_down(
     with store.read() as connection:
         if not reads.anything(connection):
             raise NothingToDo("there is nothing to decide about yet", hint="bring captions in with: negwb import")
-    person = display_text(name, limit=60)
-    if not person:
-        raise UsageError("an annotator needs a name", hint="say who decides: --annotator NAME")
     told = settings.curate
     folders = PictureFolders(workspace.root, settings.pictures)
     return Desk(
         store,
-        begin_session(store, person, version=version(), role=Role(how.role) if how.role else None),
+        begin_session(store, name, version=version(), role=Role(how.role) if how.role else None),
         Pictures(folders.locate, ThumbnailCache(box or _box()).get, folders.folders),
         DeskSettings(
             ordering=how.order or told.order,
@@ -317,6 +336,7 @@ def _run_app(
     from workbench.tui.surroundings import advice, look_round  # noqa: PLC0415
     from workbench.tui.terminal import choose_protocol  # noqa: PLC0415
 
+    warning = _overlap_warning(desk, told)
     wanted = images or told.images
     protocol = choose_protocol(wanted)
     app = NegwbApp(
@@ -324,7 +344,7 @@ def _run_app(
         actions=ActionMap(told.keys),
         theme=told.theme,
         protocol=protocol,
-        notice=advice(wanted, protocol, look_round(os.environ)),
+        notice=" · ".join(filter(None, (advice(wanted, protocol, look_round(os.environ)), warning))),
         banner=banner,
         viewer=told.viewer,
         workspace=workspace,

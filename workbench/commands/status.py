@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from workbench.paths import Workspace
+    from workbench.settings import Settings
 
 _EPILOG = """\b
 Examples:
@@ -51,6 +52,8 @@ def status(
         typer.echo(json.dumps(report))
     else:
         show(_listings(report))
+        if report["overlap_setting"]["warning"]:
+            typer.echo(f"negwb: {report['overlap_setting']['warning']}", err=True)
         if not report["sources"]:
             typer.echo("negwb: nothing is imported yet: negwb import CAPTIONS.json --pictures FOLDER", err=True)
 
@@ -61,22 +64,27 @@ def gather(workspace: Workspace) -> dict[str, Any]:
     from curation_db.overview import overview  # noqa: PLC0415
     from curation_db.speed import Speed, speeds  # noqa: PLC0415
     from curation_db.store import open_to_read  # noqa: PLC0415
+    from workbench.commands.queue import mismatch  # noqa: PLC0415
+    from workbench.settings import read_settings  # noqa: PLC0415
 
+    settings = read_settings(workspace.settings)
     with open_to_read(workspace.database) as store, store.read() as connection:
         counted = overview(connection)
         asked, measured = overlaps(connection), speeds(connection)
+        differs = mismatch(connection, settings.curate.overlap)
         gold = gold_report(connection)
         exports = _exports(connection, workspace)
     states = counted.states
     by_state = {state: sum(stream[state] for stream in states.values()) for state in next(iter(states.values()))}
     return {
         "workspace": str(workspace.root),
-        "sources": _with_pictures(workspace, [asdict(source) for source in counted.sources]),
+        "sources": _with_pictures(workspace, settings, [asdict(source) for source in counted.sources]),
         "images": sum(source.images for source in counted.sources),
         "captions": sum(source.captions for source in counted.sources),
         "questions": sum(source.questions for source in counted.sources),
         "candidates": {"total": sum(by_state.values()), "by_state": by_state, "by_stream": states},
         "overlap": [asdict(each) for each in asked],
+        "overlap_setting": {"overlap": differs.setting, "differing": differs.candidates, "warning": differs.warning},
         "people": [
             {**asdict(person), "speed": measured.get(person.name, Speed()).figures()} for person in counted.people
         ],
@@ -87,11 +95,10 @@ def gather(workspace: Workspace) -> dict[str, Any]:
     }
 
 
-def _with_pictures(workspace: Workspace, sources: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _with_pictures(workspace: Workspace, settings: Settings, sources: list[dict[str, Any]]) -> list[dict[str, Any]]:
     from workbench.pictures import PictureFolders  # noqa: PLC0415
-    from workbench.settings import read_settings  # noqa: PLC0415
 
-    folders = PictureFolders(workspace.root, read_settings(workspace.settings).pictures)
+    folders = PictureFolders(workspace.root, settings.pictures)
     for source in sources:
         known = folders.folders(source["name"])
         # not Path.is_dir, which fails on a folder that we may not look into

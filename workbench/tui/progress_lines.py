@@ -261,7 +261,7 @@ def _consensus(consensus: Consensus, name: str, what: str, width: int) -> Lines:
     told = consensus.told
     title = Content.assemble((name, "bold"), (f"   {what}", QUIET))
     if not told.items:
-        return [title, Content.styled("none yet: it takes an overlap of two people (negwb.toml, overlap)", QUIET)]
+        return [title, Content.styled("none yet: it takes an overlap of two people: negwb queue overlap 2", QUIET)]
     counts = f"{told.items:,} candidates · {told.ratings:,} votes · {percent(consensus.accepts, told.ratings)} accepts"
     cells = max(16, min(40, width - 38 - (56 if width >= _WIDE else 0)))
     rows = [_coefficient(getattr(told, field), name, says, cells, width) for field, name, says in _COEFFICIENTS]

@@ -92,7 +92,8 @@ def nothing_to_settle(settled: int) -> Content:
         Content("Cards come here when people who were asked about the same one differ,"),
         Content("or when somebody changes their mind once the judges are seen."),
         Content(""),
-        quiet("Have each card decided by two, and a third where they differ:"),
-        Content.styled('  overlap = "2+1"   in negwb.toml, before the import', "bold"),
+        quiet("Have each card decided by two, and by a third where they differ:"),
+        Content.styled("  negwb queue overlap 2+1", "bold"),
+        quiet('and for candidates that come in later overlap = "2+1" in negwb.toml'),
     ]
     return Content("\n").join(lines)
