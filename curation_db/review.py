@@ -28,7 +28,7 @@ from curation_db.standing import events_of, refold, refold_many
 from curation_db.store import Store
 from curation_db.text import clean
 from curation_db.weighing import Weighed, weigh
-from curation_db.words import Cause, Kind, Reason, Role, Stream
+from curation_db.words import Cause, Kind, Reason, Role, State, Stream
 
 EDIT_UNDONE = "edit undone"
 """The note of the withdrawal that takes a child out of play together with its edit."""
@@ -298,14 +298,29 @@ class Reviewer:
     def _settle(self, connection: Connection, entries: list[_Entry], shown: Shown) -> Done:
         """Append a decision: late where its lease is gone, and the card leaves the person's hands."""
         candidate_id = entries[0].candidate_id
-        if shown.asked and not asked(connection, [candidate_id], self._actor.annotator_id):
+        if shown.asked:
+            self._refuse_where_not_asked(connection, candidate_id, entries[0].kind)
+        in_hand = leases.hand_in(connection, self._actor, candidate_id, clock=self._clock)
+        late = shown.leased and not in_hand
+        return self._append(connection, [replace(entry, late=late) for entry in entries], shown)
+
+    def _refuse_where_not_asked(self, connection: Connection, candidate_id: int, kind: Kind) -> None:
+        """See that the card still asks for this person's decision."""
+        if asked(connection, [candidate_id], self._actor.annotator_id):
+            return
+        state = connection.execute(
+            text("SELECT state FROM candidate_state WHERE candidate_id = :id"), {"id": candidate_id}
+        ).scalar()
+        if state != State.SUPERSEDED:
             raise NoLongerAsked(
                 "this card was decided while you looked at it and needs no answer from you now; yours is not written",
                 hint="] goes on; answer again to add yours, which may make the card contested",
             )
-        in_hand = leases.hand_in(connection, self._actor, candidate_id, clock=self._clock)
-        late = shown.leased and not in_hand
-        return self._append(connection, [replace(entry, late=late) for entry in entries], shown)
+        if kind is not Kind.EDIT:  # of two edits `_one_successor` tells
+            raise NoLongerAsked(
+                "an edit replaced this caption while you looked at it; your answer is not written",
+                hint="] goes on; / finds the new text",
+            )
 
     def _take_back(self, connection: Connection, act: Act) -> Done:
         """Withdraw one's own act, and have its card in hand again."""

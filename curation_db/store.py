@@ -110,7 +110,9 @@ class Store:
 
     def lean(self) -> Store:
         """The same record with connections of its own that keep little in memory, for reading all of it; close it."""
-        return Store(self.path, self._mode, lean=True)
+        lean = Store(self.path, self._mode, lean=True)
+        lean.on_replaced = self.on_replaced
+        return lean
 
     def close(self) -> None:
         """Release the file; the store cannot be used afterwards."""

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from curation_db.errors import RecordError
+from curation_db.errors import NoLongerAsked, RecordError, RecordReplaced
 from curation_db.text import display_text
 from curation_db.words import Kind, Reason
 from workbench import plain
@@ -33,10 +33,12 @@ _NEED_CARD = frozenset({Do.ACCEPT, Do.REJECT, Do.EDIT, Do.UNSURE, Do.SKIP, Do.NO
 class PlainSitting:
     """One person at a desk, by lines."""
 
-    def __init__(self, desk: Desk, ask: Ask, tell: Tell) -> None:
+    def __init__(self, desk: Desk, ask: Ask, tell: Tell, *, interactive: bool = True) -> None:
+        """The sitting at `desk`; `interactive`: who answers reads what is told, unlike lines written before."""
         self._desk = desk
         self._ask = ask
         self._tell = tell
+        self._interactive = interactive
         self._told: Ready | None = None
         """The card that was told last."""
         self._ended = False
@@ -44,7 +46,11 @@ class PlainSitting:
         self._news = threading.Event()
 
     def run(self) -> None:
-        """Until the person leaves or the lines end."""
+        """Until the person leaves or the lines end.
+
+        Raises:
+            RecordReplaced: the record was replaced, moved or deleted meanwhile.
+        """
         self._desk.news = self._news.set
         self._tell("negwb, plain: one answer per line; ? tells them all, q leaves")
         try:
@@ -89,6 +95,8 @@ class PlainSitting:
         while (ready := self._desk.next()) is None and not self._desk.finished:
             if self._desk.failure is not None:
                 raise self._desk.failure
+            if self._desk.replaced is not None:
+                raise self._desk.replaced
             if self._desk.trouble not in (None, trouble):
                 trouble = self._desk.trouble
                 self._tell(f"WAITING {display_text(trouble or '', limit=300)}")
@@ -107,11 +115,26 @@ class PlainSitting:
     def _answer(self, answer: Answer) -> None:
         try:
             self._act(answer)
+        except RecordReplaced:
+            raise
+        except NoLongerAsked as error:
+            self._refuse_unasked(error)
         except RecordError as error:
             hint = f"; {error.hint}" if error.hint else ""
             self._tell(f"REFUSED {display_text(error.message + hint, limit=400)}. Nothing was written.")
         except ValueError as error:
             self._tell(f"REFUSED {display_text(str(error), limit=400)}. Nothing was written.")
+
+    def _refuse_unasked(self, error: NoLongerAsked) -> None:
+        """The card was decided meanwhile: a person is asked again, lines that were written before go on with the next.
+
+        Otherwise each of these would be about the card before the one that it was written for.
+        """
+        if self._interactive:
+            self._tell(f"REFUSED {display_text(f'{error.message}; {error.hint}', limit=400)}")
+        else:
+            self._desk.look_forward()
+            self._tell(f"REFUSED {display_text(error.message, limit=400)}; the next answer is about the next card")
 
     def _act(self, answer: Answer) -> None:
         match answer.do:

@@ -172,6 +172,8 @@ def run_curate(
             code = _run_app(desk, workspace, settings.curate, images=images, banner=banner, start=start, view=view)
         finally:
             desk.close()
+        if desk.replaced is not None:
+            raise desk.replaced
         _say_goodbye(desk)
     return code
 
@@ -199,7 +201,8 @@ def run_plain(workspace: Workspace, annotator: str | None = None, how: Serving |
             if warning := _overlap_warning(desk, settings.curate):
                 typer.echo(f"negwb: {warning}", err=True)
             desk.start()
-            PlainSitting(desk, _ask, typer.echo).run()
+            interactive = sys.stdin is not None and sys.stdin.isatty()
+            PlainSitting(desk, _ask, typer.echo, interactive=interactive).run()
         except KeyboardInterrupt:
             code = ExitCode.INTERRUPTED
             typer.echo("")

@@ -15,6 +15,7 @@ from textual.message import Message
 from textual.screen import Screen
 
 from curation_db.text import display_text
+from workbench.errors import ExitCode
 from workbench.tui.actions import ActionMap, Place
 from workbench.tui.house import HouseApp
 from workbench.tui.screens.curate import CurateScreen
@@ -113,7 +114,10 @@ class NegwbApp(HouseApp):
         self.desk.attention.stir()
 
     def on_deck_spoke(self) -> None:
-        """For the screen that shows cards."""
+        """For the screen that shows cards; without its record the app ends."""
+        if self.desk.replaced is not None:
+            self.exit(return_code=int(ExitCode.DATABASE))
+            return
         for screen in self.screen_stack:
             if isinstance(screen, CurateScreen) and screen.is_mounted:
                 screen.hear_news()

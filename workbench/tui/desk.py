@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from curation_db import indexing, queue
-from curation_db.errors import NoLongerAsked, RecordError
+from curation_db.errors import NoLongerAsked, RecordError, RecordReplaced
 from curation_db.history import Past
 from curation_db.leases import Clock
 from curation_db.ordering import Policy
@@ -62,12 +62,15 @@ class Desk:
             wall_clock: The clock of the leases.
         """
         self.news: Callable[[], None] = _no_news
-        """Called from the deck's thread whenever a card has come, the queue has ended, or trouble came or went."""
+        """Called from any thread: a card has come, the queue has ended, trouble came or went, or `replaced` is set."""
         self.actor = actor
         self.settings = settings or DeskSettings()
         self.current: Ready | None = None
         self.store = store
         """The record; rooms look at it, too."""
+        self.replaced: RecordReplaced | None = None
+        """Set when the record is not the one any more that was opened: the sitting must end."""
+        store.on_replaced = self._note_replaced
         self.loader = Loader(store, pictures, actor, self.settings)
         self.attention = Attention(clock)
         """To be told every sign of life."""
@@ -453,6 +456,11 @@ class Desk:
         self._deck.in_hand = card.candidate_id if self.current.leased else None
 
     def _pass_on(self) -> None:
+        self.news()
+
+    def _note_replaced(self, error: RecordReplaced) -> None:
+        """In the thread that found it out."""
+        self.replaced = error
         self.news()
 
 

@@ -49,8 +49,10 @@ def sit(make_house: Make) -> Iterator[Callable[..., Desk]]:
         folders = PictureFolders(house.root, {"small": ("pictures",)})
         pictures = Pictures(folders.locate, ThumbnailCache((200, 200)).get, folders.folders)
         clock, role = settings.pop("clock", time.monotonic), settings.pop("role", None)
+        wall_clock = settings.pop("wall_clock", time.time)
         told = DeskSettings(**{"ordering": "oldest", "audit_share": 0.0, **settings})
-        desk = Desk(store, begin_session(store, name, version="test", role=role), pictures, told, clock=clock)
+        actor = begin_session(store, name, version="test", role=role)
+        desk = Desk(store, actor, pictures, told, clock=clock, wall_clock=wall_clock)
         desk.start(deal=deal)
         desks.append((desk, store))
         return desk

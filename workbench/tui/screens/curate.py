@@ -19,7 +19,7 @@ from textual.content import Content
 from textual.screen import Screen
 from textual.widgets import Static
 
-from curation_db.errors import RecordError
+from curation_db.errors import NoLongerAsked, RecordError
 from curation_db.gold import ANSWERS
 from curation_db.text import display_text
 from curation_db.words import Kind, Reason, Stream
@@ -311,6 +311,9 @@ class CurateScreen(Screen[None]):
         async with self._turn:
             try:
                 result = await asyncio.to_thread(work)
+            except NoLongerAsked as error:
+                self._missed = time.monotonic()  # a key that was typed ahead is not the answer to this question
+                result = Refusal(error.message, error.hint, severity="warning")
             except RecordError as error:
                 result = Refusal(error.message, error.hint)
             except ValueError as error:
