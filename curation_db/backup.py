@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from curation_db import database_file, dialect
+from curation_db import database_file, dialect, sqlite_errors
 from curation_db.database_file import Contents, Progress
 from curation_db.errors import CorruptRecord, DiskFailed, NotARecord, RecordError, RecordUnwritable
 
@@ -71,7 +71,7 @@ def back_up(
     if target is not None and target.exists():
         raise FileExistsError(f"{target} exists")
     if not record.is_file():
-        raise NotARecord(f"no database at {record}", hint=dialect.HOW_TO_GO_BACK)
+        raise NotARecord(f"no database at {record}", hint=sqlite_errors.HOW_TO_GO_BACK)
     folder = target.parent if target else folder_of(record)
     part = database_file.part_of(folder, record.name)
     try:
@@ -109,7 +109,7 @@ def check_copy(part: Path, held: Contents, record: Path) -> dict[str, int]:
     with dialect.bare(part, database_file.quiet_mode(part)) as connection:
         faults = database_file.faults_of(connection)
         if faults:
-            raise CorruptRecord(f"{record} is damaged: {faults[0]}", hint=dialect.HOW_TO_GO_BACK)
+            raise CorruptRecord(f"{record} is damaged: {faults[0]}", hint=sqlite_errors.HOW_TO_GO_BACK)
         found = database_file.contents(connection)
         if found != held:
             raise RecordError(f"the copy of {record} is not what was copied: {difference(held, found)}")
@@ -190,7 +190,7 @@ def _listed(path: Path) -> Listed:
         with dialect.bare(path, database_file.quiet_mode(path)) as connection:
             event, problem = database_file.newest_event(connection), None
     except sqlite3.Error as error:
-        event, problem = None, dialect.translate(error, path).message
+        event, problem = None, sqlite_errors.translate(error, path).message
     return Listed(path, told.st_size, at, event, named[3] if named else None, problem)
 
 
@@ -208,10 +208,10 @@ def prune(folder: Path, keep_newest: int, *, only: str | None = None) -> list[Pa
 
 def _in_words(error: Exception, record: Path, folder: Path) -> RecordError:
     if isinstance(error, sqlite3.Error):
-        told = dialect.translate(error, record)
+        told = sqlite_errors.translate(error, record)
         if isinstance(told, RecordUnwritable):
             return RecordUnwritable(f"cannot write a backup to {folder}: {error}", hint=_ELSEWHERE)
-        if isinstance(told, DiskFailed) and dialect.failed_to_write(error):  # the record is only read
+        if isinstance(told, DiskFailed) and sqlite_errors.failed_to_write(error):  # the record is only read
             return DiskFailed(f"cannot write a backup to {folder}: {error}", hint=_ELSEWHERE)
         return told
     assert isinstance(error, OSError)

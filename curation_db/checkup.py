@@ -10,8 +10,19 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 
-from curation_db import backup, database_file, dialect, lineage, numbering, rebuilding, sessions, store
-from curation_db.errors import CorruptRecord, RecordError
+from curation_db import (
+    backup,
+    database_file,
+    dialect,
+    lineage,
+    numbering,
+    rebuilding,
+    schema,
+    sessions,
+    sqlite_errors,
+    store,
+)
+from curation_db.errors import CorruptRecord, ForeignSchema, RecordError
 from curation_db.identity import utc_text
 from curation_db.impossible_times import impossible_times
 from curation_db.migrations import HEAD
@@ -57,7 +68,7 @@ def examine(record: Path, *, progress: Progress | None = None) -> Iterator[Findi
     yield _guarded("database", record, lambda: _whole(record))
     yield _guarded("references", record, lambda: _references(record))
     yield _guarded("links", record, lambda: _links(record))
-    yield _schema(revision)
+    yield _guarded("schema", record, lambda: _schema(record, revision))
     if revision == HEAD:
         yield _guarded("events", record, lambda: _events(record))
     yield _guarded("log", record, lambda: _log(record, mode))
@@ -75,7 +86,7 @@ def _refused(name: str, error: Exception, record: Path) -> Finding:
 
 
 def _in_words(error: Exception, record: Path) -> RecordError:
-    return dialect.translate(error, record) if isinstance(error, sqlite3.Error) else RecordError(str(error))
+    return sqlite_errors.translate(error, record) if isinstance(error, sqlite3.Error) else RecordError(str(error))
 
 
 def _guarded(name: str, record: Path, look: Callable[[], Finding]) -> Finding:
@@ -92,7 +103,7 @@ def _whole(record: Path) -> Finding:
         mendable = bool(faults) and database_file.only_indexes_are_wrong(connection)
     if not faults:
         return Finding("database", Level.OK, f"{record.name} is whole, up to event {event:,}")
-    hint = "its indexes can be made anew: negwb doctor --repair" if mendable else dialect.HOW_TO_GO_BACK
+    hint = "its indexes can be made anew: negwb doctor --repair" if mendable else sqlite_errors.HOW_TO_GO_BACK
     more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
     return Finding("database", Level.ERROR, f"{record.name} is damaged: {faults[0]}{more}", hint)
 
@@ -106,7 +117,7 @@ def _references(record: Path) -> Finding:
     told = ", ".join(f"{count:,} of {each}" for each, count in dangling.items())
     return Finding(
         "references", Level.ERROR, f"rows refer to rows that are not there: {told}",
-        _REPAIR if derived else dialect.HOW_TO_GO_BACK,
+        _REPAIR if derived else sqlite_errors.HOW_TO_GO_BACK,
     )  # fmt: skip
 
 
@@ -115,9 +126,17 @@ def _links(record: Path) -> Finding:
     return Finding("links", Level.OK, "the file has one name")
 
 
-def _schema(revision: str) -> Finding:
+def _schema(record: Path, revision: str) -> Finding:
+    with database_file.bare_source(record) as connection:
+        found = schema.deviations(connection, revision)
+    if found:
+        return Finding(
+            "schema", Level.ERROR,
+            f"{record.name} is not built as negwb builds schema {revision or 'none'}: {schema.summary(found)}",
+            f"do not decide in it: what is stored may not be what was entered; {sqlite_errors.HOW_TO_GO_BACK}",
+        )  # fmt: skip
     if revision == HEAD:
-        return Finding("schema", Level.OK, f"schema {revision}, the newest that this negwb knows")
+        return Finding("schema", Level.OK, f"schema {revision}, the newest that this negwb knows, and as it builds it")
     return Finding(
         "schema", Level.WARNING, f"schema {revision or 'none'}; this negwb works with {HEAD}",
         "the next command that writes brings it up to date, after a backup",
@@ -130,7 +149,7 @@ def _events(record: Path) -> Finding:
     if missing:
         return Finding(
             "events", Level.ERROR, f"{_counted(missing)} missing: decisions were lost (numbers {_ranges(missing)})",
-            f"a backup may have them; {dialect.HOW_TO_GO_BACK}",
+            f"a backup may have them; {sqlite_errors.HOW_TO_GO_BACK}",
         )  # fmt: skip
     before = [(gap.first, gap.last) for gap in gaps if gap.cause is GapCause.MIGRATION]
     if before:
@@ -299,6 +318,10 @@ def _mendable(record: Path) -> bool:
     grave = found["database"]
     if grave.level is Level.ERROR and "--repair" not in grave.hint:
         raise CorruptRecord(grave.said, hint=grave.hint)
+    built = found["schema"]
+    if built.level is Level.ERROR:
+        # foreign triggers would change what is written
+        raise ForeignSchema(f"{built.said}; nothing is repaired in it", hint=built.hint)
     events = found.get("events")
     if events is not None and events.level is Level.ERROR:
         # states made anew would no longer show that these events were there
@@ -318,7 +341,7 @@ def _keep(record: Path, progress: Progress | None) -> Path:
             with database_file.alone(record):
                 kept = database_file.set_aside(record, folder)
         except sqlite3.Error as error:
-            raise dialect.translate(error, record) from error
+            raise sqlite_errors.translate(error, record) from error
         return kept
 
 
@@ -330,5 +353,7 @@ def _rebuild_indexes(record: Path, opened: store.Store) -> list[str]:
     with database_file.bare_source(record) as connection:
         left = database_file.faults_of(connection)
     if left:
-        raise CorruptRecord(f"{record} is damaged in more than its indexes: {left[0]}", hint=dialect.HOW_TO_GO_BACK)
+        raise CorruptRecord(
+            f"{record} is damaged in more than its indexes: {left[0]}", hint=sqlite_errors.HOW_TO_GO_BACK
+        )
     return ["made all indexes anew"]

@@ -1,6 +1,6 @@
 """The record's file as a whole, in SQLite's terms: copying it while others write, checking it, having it alone.
 
-Raises the driver's errors; `backup` and `restore` put them into words (`dialect.translate`).
+Raises the driver's errors; `backup` and `restore` put them into words (`sqlite_errors.translate`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from curation_db import dialect
+from curation_db import dialect, sqlite_errors
 from curation_db.dialect import Mode
 
 Progress = Callable[[int, int], None]
@@ -60,7 +60,7 @@ def newest_event(connection: sqlite3.Connection) -> int:
     try:
         return int(connection.execute("SELECT coalesce(max(seq), 0) FROM event").fetchone()[0])
     except sqlite3.OperationalError as error:
-        if not dialect.is_other_schema(error):
+        if not sqlite_errors.is_other_schema(error):
             raise
         return 0  # a schema before the first one of ours
 
@@ -91,7 +91,7 @@ def _read_every_page(connection: sqlite3.Connection) -> None:
         try:
             connection.backup(nowhere)
         except sqlite3.Error as error:
-            if dialect.primary_code(error) == sqlite3.SQLITE_IOERR:
+            if sqlite_errors.primary_code(error) == sqlite3.SQLITE_IOERR:
                 raise
 
 

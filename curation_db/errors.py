@@ -7,6 +7,7 @@
     ├── RecordUnwritable the disk is full or read-only
     ├── DiskFailed       the disk did not read or write what was asked
     ├── CorruptRecord    the file is damaged
+    ├── ForeignSchema    the file is not built as negwb builds it
     ├── RecordInUse      somebody is at work in it who must leave first
     ├── LinkedRecord     the file has a second name (a hard link)
     ├── NoLongerAsked    a decision about a card that has been decided since it was shown
@@ -49,6 +50,10 @@ class DiskFailed(RecordError):
 
 class CorruptRecord(RecordError):
     """The file is damaged."""
+
+
+class ForeignSchema(RecordError):
+    """The file has the mark and the schema version of negwb's databases, but other tables, triggers or constraints."""
 
 
 class RecordInUse(RecordError):

@@ -18,9 +18,9 @@ from pathlib import Path
 
 from sqlalchemy.exc import DBAPIError
 
-from curation_db import backup, database_file, dialect, lineage, sessions, store
+from curation_db import backup, database_file, dialect, lineage, schema, sessions, sqlite_errors, store
 from curation_db.database_file import Contents, Progress
-from curation_db.errors import CorruptRecord, NotARecord, RecordError, RecordInUse
+from curation_db.errors import CorruptRecord, ForeignSchema, NotARecord, RecordError, RecordInUse
 from curation_db.manifest import ManifestError, list_exports, read_manifest
 from curation_db.migrations import HEAD
 
@@ -28,6 +28,7 @@ _EVENTS = """
     SELECT actor, count(*) FROM main.event e
     WHERE NOT EXISTS (SELECT 1 FROM kept.event k WHERE k.uid = e.uid) GROUP BY actor ORDER BY count(*) DESC, actor
 """
+_OTHER_BACKUP = "nothing was changed; take another backup: negwb backup --list"
 _LARGEST = 2**53
 """No record counts that far; a file name or a manifest with a larger number is not ours."""
 _ROWS = ("image", "caption", "candidate", "verdict")
@@ -83,7 +84,7 @@ def restore(
         progress: Told the pages copied and all pages.
 
     Raises:
-        NotARecord, NewerRecord, CorruptRecord: `chosen` is not what this negwb can work with; nothing was changed.
+        NotARecord, NewerRecord, CorruptRecord, ForeignSchema: `chosen` is of no use; nothing was changed.
         RecordInUse: somebody is at work; nothing was changed.
         RecordError: no room, or no right to write; nothing was changed.
     """
@@ -99,7 +100,7 @@ def restore(
             return Restored(chosen, held.event, following, None, False, Loss())
         return _replace(record, part, chosen, held, exports, force=force)
     except sqlite3.Error as error:
-        raise dialect.translate(error, record) from error
+        raise sqlite_errors.translate(error, record) from error
     except OSError as error:
         raise RecordError(f"cannot restore {record}: {error.strerror or error}", hint="nothing was changed") from error
     finally:
@@ -111,16 +112,47 @@ def _prepare(chosen: Path, part: Path, progress: Progress | None) -> Contents:
     if not chosen.is_file():
         raise NotARecord(f"no file at {chosen}", hint="see what there is: negwb backup --list")
     try:
+        _check_before_use(chosen)
         held = database_file.copy_snapshot(chosen, part, progress=progress)
         backup.check_copy(part, held, chosen)
     except sqlite3.DatabaseError as error:
-        raise dialect.translate(error, chosen) from error
-    revision = store.known_revision(part, dialect.Mode.FROZEN, called=chosen)
+        raise sqlite_errors.translate(error, chosen) from error
+    revision = _check_schema(part, dialect.Mode.FROZEN, chosen)
     if revision != HEAD:
         _bring_up(part, revision)
     with dialect.bare(part) as copy:
         sessions.end_all(copy)  # who was at work then is not at work in this file
     return held
+
+
+def _check_before_use(chosen: Path) -> None:
+    """See that nothing in the file can mislead us before any statement of ours depends on it.
+
+    Raises:
+        sqlite3.Error: it cannot be read as a database.
+        RecordError: it is damaged, or not built as negwb builds it.
+    """
+    mode = database_file.reading_mode(chosen)
+    with dialect.bare(chosen, mode) as source:
+        faults = database_file.faults_of(source, quick=True)
+    if faults:
+        raise CorruptRecord(f"{chosen} is damaged: {faults[0]}", hint=_OTHER_BACKUP)
+    _check_schema(chosen, mode, chosen)
+
+
+def _check_schema(path: Path, mode: dialect.Mode, chosen: Path) -> str:
+    """The schema version of the file at `path`, whose schema is that of this version.
+
+    Raises:
+        NotARecord, NewerRecord, CorruptRecord: as `store.known_revision`.
+        ForeignSchema: it is another one.
+    """
+    revision = store.known_revision(path, mode, called=chosen)
+    with dialect.bare(path, mode) as connection:
+        found = schema.deviations(connection, revision)
+    if found:
+        raise ForeignSchema(f"{chosen} is not built as negwb builds it: {schema.summary(found)}", hint=_OTHER_BACKUP)
+    return revision
 
 
 def _set_access(part: Path, record: Path, chosen: Path) -> None:
@@ -177,13 +209,15 @@ def _replace(record: Path, part: Path, chosen: Path, held: Contents, exports: Pa
             _put_in_place(part, record)
         return Restored(chosen, held.event, following, before, False, loss)
     except sqlite3.OperationalError as error:
-        if dialect.primary_code(error) not in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
+        if sqlite_errors.primary_code(error) not in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
             raise
         raise RecordInUse(
             f"{record.name} is open in another process", hint="leave every negwb that works in it, then try again"
         ) from error
     except (CorruptRecord, sqlite3.DatabaseError) as error:
-        if isinstance(error, sqlite3.DatabaseError) and not isinstance(dialect.translate(error, record), CorruptRecord):
+        if isinstance(error, sqlite3.DatabaseError) and not isinstance(
+            sqlite_errors.translate(error, record), CorruptRecord
+        ):
             raise
     # damaged: nobody can be asked to leave it, and no copy but of its bytes can be made
     folder = backup.folder_of(record) / f"damaged-{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}"
@@ -218,7 +252,7 @@ def _loss(present: sqlite3.Connection, part: Path) -> Loss:
         by_person = dict(present.execute(_EVENTS).fetchall())
         rows = {name: _count(present, "main", name) - _count(present, "kept", name) for name in _ROWS}
     except sqlite3.OperationalError as error:
-        if not dialect.is_other_schema(error):
+        if not sqlite_errors.is_other_schema(error):
             raise
         return Loss()
     finally:

@@ -10,9 +10,10 @@ migration appends columns), and what SQLite itself keeps beside (statistics, the
 
 from __future__ import annotations
 
+import hashlib
 import re
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -41,6 +42,15 @@ _PLAIN = re.compile(r"[^\W\d][\w$]*")
 _OF_SQLITE = frozenset({"sqlite_sequence", "sqlite_stat1", "sqlite_stat2", "sqlite_stat3", "sqlite_stat4"})
 _PARTS_OF_FTS5 = ("data", "idx", "content", "docsize", "config")
 _LONGEST = 90
+_MOST_NAMED = 3
+DIGESTS: Mapping[str, str] = {
+    "0001": "bf8912c0f245359075ec8a626282785f3c8d52d6cf87c70f0a50d59c43e414c5",
+    "0002": "30c7db9def234f3c1133248c094bfede2df3e40a3f43fc3013e3e9608055c806",
+    "0003": "351de5fc0cd80998ebfcfcfd55cc97854ac981afc68148f410eab9ca81d25204",
+    "0004": "25c90a29a406438b6b98e25c10da199636c0ce8afe625e32b7cab8d7f8048c93",
+}
+"""Of each schema version: so that building it, which imports what builds it, is needed only for what differs. A test
+compares them with what is built."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +88,23 @@ def deviations(connection: sqlite3.Connection, revision: str) -> list[str]:
         connection: To the file.
         revision: A known one; "" is a database without tables.
     """
-    return list(_compare(schema_of(connection), _expected(revision)))
+    found = schema_of(connection)
+    if revision in DIGESTS and digest(found) == DIGESTS[revision]:
+        return []
+    return list(_compare(found, expected(revision)))
+
+
+def digest(schema: Schema) -> str:
+    """A hash that two schemas share only if they are equal."""
+    lines = sorted("\0".join((each.kind, each.name, each.table, each.head, *each.clauses, each.tail))
+                   for each in schema.values())  # fmt: skip
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def summary(found: Sequence[str]) -> str:
+    """The first deviations in one line, and how many more there are."""
+    more = f" and {len(found) - _MOST_NAMED:,} more deviations" if len(found) > _MOST_NAMED else ""
+    return "; ".join(found[:_MOST_NAMED]) + more
 
 
 def schema_of(connection: sqlite3.Connection) -> Schema:
@@ -137,7 +163,8 @@ def _normal(found: re.Match[str]) -> str:
 
 
 @cache
-def _expected(revision: str) -> Schema:
+def expected(revision: str) -> Schema:
+    """What this code builds: of the newest revision from the tables' classes, of an older one by its migrations."""
     engine = dialect.in_memory()
     try:
         with engine.begin() as connection:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from curation_db import database_file, dialect, leases
+from curation_db import database_file, leases, sqlite_errors
 from curation_db.errors import RecordInUse
 from curation_db.identity import utc_now
 
@@ -54,7 +54,7 @@ def open_sessions(connection: sqlite3.Connection) -> list[AtWork]:
         statement = _OPEN.format(in_force=leases.in_force("l", ":machine", seconds=_length(connection)))
         rows = connection.execute(statement, {"now": time.time(), "machine": machine}).fetchall()
     except sqlite3.OperationalError as error:
-        if not dialect.is_other_schema(error):
+        if not sqlite_errors.is_other_schema(error):
             raise
         return []  # no such table or column: older or newer than anything we know
     return [
@@ -79,7 +79,7 @@ def stale_leases(connection: sqlite3.Connection) -> int:
     try:
         return int(connection.execute(_STALE).fetchone()[0])
     except sqlite3.OperationalError as error:
-        if not dialect.is_other_schema(error):
+        if not sqlite_errors.is_other_schema(error):
             raise
         return 0
 
@@ -90,7 +90,7 @@ def end_all(connection: sqlite3.Connection) -> None:
         connection.execute("UPDATE work_session SET ended_at = ? WHERE ended_at IS NULL", (utc_now(),))
         connection.execute("DELETE FROM lease")
     except sqlite3.OperationalError as error:  # another schema has other tables, and nobody in them whom we know
-        if not dialect.is_other_schema(error):
+        if not sqlite_errors.is_other_schema(error):
             raise
 
 

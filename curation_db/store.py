@@ -21,17 +21,10 @@ from types import TracebackType
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from curation_db import database_file, dialect, mounts
+from curation_db import database_file, dialect, mounts, schema, sqlite_errors
 from curation_db.errors import CorruptRecord, LinkedRecord, NewerRecord, NotARecord, RecordReplaced, RecordUnwritable
 from curation_db.identity import utc_now, uuid7
 from curation_db.migrations import HEAD, REVISIONS
-
-# As Alembic itself would create it.
-_ALEMBIC_TABLE = """
-    CREATE TABLE alembic_version (
-        version_num VARCHAR(32) NOT NULL, CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
-    )
-"""
 
 MOST_OPEN = 0o640
 """A new record's permissions, less the umask: not everybody on the machine may read what people decide."""
@@ -102,7 +95,7 @@ class Store:
                 yield
             except DBAPIError as error:
                 self._check_place()  # that the file is gone explains more than what SQLite makes of it
-                raise dialect.translate(error, self.path) from error
+                raise sqlite_errors.translate(error, self.path) from error
         except RecordReplaced as error:
             if self.on_replaced is not None:
                 self.on_replaced(error)
@@ -141,27 +134,21 @@ def create_store(path: Path) -> Store:
         FileExistsError: something is there.
         RecordError: the folder cannot be written.
     """
-    # deferred: 0.4 s that only a new record has to pay
-    from curation_db.tables import metadata  # noqa: PLC0415
-
     database_file.make_private(path, MOST_OPEN)
     try:
         dialect.mark_as_ours(path)
     except sqlite3.Error as error:
-        raise dialect.translate(error, path) from error
+        raise sqlite_errors.translate(error, path) from error
     engine = dialect.connect(path)
     try:
         with dialect.writing(engine).begin() as connection:
-            metadata.create_all(connection)
-            for statement in dialect.BASELINE_EXTRAS:
-                connection.exec_driver_sql(statement)
-            connection.exec_driver_sql(_ALEMBIC_TABLE)
+            schema.build(connection)
             connection.exec_driver_sql("INSERT INTO alembic_version VALUES (?)", (HEAD,))
             connection.exec_driver_sql(
                 "INSERT INTO lineage(uid, after, started_at) VALUES (?, 0, ?)", (uuid7(), utc_now())
             )
     except DBAPIError as error:
-        raise dialect.translate(error, path) from error
+        raise sqlite_errors.translate(error, path) from error
     finally:
         engine.dispose()
     _warn_of_network(path)
@@ -197,7 +184,7 @@ def _open(path: Path) -> Store:
         with contextlib.suppress(sqlite3.OperationalError):  # no room, say: the log itself keeps everything
             dialect.empty_log(path)
     except (DBAPIError, sqlite3.Error) as error:
-        raise dialect.translate(error, path) from error
+        raise sqlite_errors.translate(error, path) from error
     return Store(path)
 
 
@@ -263,7 +250,7 @@ def _reading_mode(path: Path) -> dialect.Mode:
     try:
         return dialect.reading_mode(path)
     except sqlite3.Error as error:
-        raise dialect.translate(error, path) from error
+        raise sqlite_errors.translate(error, path) from error
 
 
 def known_revision(path: Path, mode: dialect.Mode = dialect.Mode.WRITE, *, called: Path | None = None) -> str:
@@ -288,9 +275,11 @@ def known_revision(path: Path, mode: dialect.Mode = dialect.Mode.WRITE, *, calle
             raise NotARecord(f"{name} is not a negwb database", hint="name the workspace with --workspace")
         revision, empty = dialect.schema_revision(path, mode), not dialect.has_tables(path, mode)
     except sqlite3.Error as error:
-        raise dialect.translate(error, name) from error
+        raise sqlite_errors.translate(error, name) from error
     if not revision and not empty:
-        raise CorruptRecord(f"{name} has lost its schema version (table alembic_version)", hint=dialect.HOW_TO_GO_BACK)
+        raise CorruptRecord(
+            f"{name} has lost its schema version (table alembic_version)", hint=sqlite_errors.HOW_TO_GO_BACK
+        )
     if revision and revision not in REVISIONS:
         raise NewerRecord(
             f"{name} was written by a newer negwb (schema {revision}; this one knows up to {HEAD})",

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from sqlalchemy import Connection
 
 from curation_db import backup, dialect
 from curation_db.migrations import HEAD
@@ -31,10 +32,15 @@ def migrate(path: Path, *, to: str = HEAD) -> None:
     try:
         # IMMEDIATE: another process that opens the file meanwhile waits until the schema is whole
         with dialect.writing(engine).begin() as connection:
-            config = Config()
-            # the name of the package: a path would be interpolated, and a % in it would be refused
-            config.set_main_option("script_location", "curation_db:migrations")
-            config.attributes["connection"] = connection
-            command.upgrade(config, to)
+            run_scripts(connection, to)
     finally:
         engine.dispose()
+
+
+def run_scripts(connection: Connection, to: str) -> None:
+    """Run the migrations up to a revision on an open connection, inside its transaction."""
+    config = Config()
+    # the name of the package: a path would be interpolated, and a % in it would be refused
+    config.set_main_option("script_location", "curation_db:migrations")
+    config.attributes["connection"] = connection
+    command.upgrade(config, to)

@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy.exc import DBAPIError
 from support.record import Record
 
-from curation_db import backup, checkup, database_file, dialect, sessions
+from curation_db import backup, checkup, database_file, dialect, sessions, sqlite_errors
 from curation_db.checkup import Level
 from curation_db.errors import CorruptRecord, DiskFailed, RecordBusy, RecordError, RecordUnwritable
 
@@ -60,13 +60,13 @@ def test_the_code_decides_and_no_word(code: int, words: str) -> None:
     error = sqlite3.OperationalError(words)
     error.sqlite_errorcode = code  # as the driver sets it
     for raised in (error, DBAPIError("SELECT 1", None, error)):
-        told = dialect.translate(raised, Path("/ws/curation.db"))
+        told = sqlite_errors.translate(raised, Path("/ws/curation.db"))
         assert type(told) is CODES[code]
         assert "\n" not in told.message
 
 
 def test_an_error_of_the_driver_itself_has_no_code() -> None:
-    told = dialect.translate(sqlite3.ProgrammingError("the database is locked away"), Path("/ws/curation.db"))
+    told = sqlite_errors.translate(sqlite3.ProgrammingError("the database is locked away"), Path("/ws/curation.db"))
     assert type(told) is RecordError
     assert told.message == "curation.db: the database is locked away"
 
