@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import sys
 import warnings
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Annotated, Any, TextIO
 import typer
 from typer.core import TyperGroup
 
+from workbench import interruption
 from workbench.errors import ExitCode, NegwbError
 
 
@@ -123,7 +125,8 @@ def main() -> int:
     """Run the command line; returns the exit code."""
     warnings.showwarning = _show_warning
     try:
-        code = app(standalone_mode=False, prog_name="negwb")
+        with interruption.raised():
+            code = app(standalone_mode=False, prog_name="negwb")
         sys.stdout.flush()
     except SystemExit as stop:
         if isinstance(stop.__context__, BrokenPipeError):  # typer ends so when nobody reads on
@@ -133,7 +136,7 @@ def main() -> int:
         return _interrupted()
     except Exception as error:
         return _tell(error)
-    return _interrupted() if code == ExitCode.INTERRUPTED else int(code or ExitCode.OK)
+    return _interrupted() if interruption.is_exit_code(code) else int(code or ExitCode.OK)
 
 
 # typer brings a click of its own or uses the installed one, depending on its version: its classes know which
@@ -142,15 +145,23 @@ _CLICK_ERROR = typer.BadParameter.__mro__[2]
 
 def _tell(error: Any) -> int:
     """Say what went wrong in one line and a hint; a bug of ours shows its trace."""
+    if interruption.received():
+        interruption.ignore()
     if isinstance(error, NegwbError):
-        return _fail(error.message, error.hint, error.exit_code)
-    if isinstance(error, typer.Abort):
+        interrupted = error.exit_code == ExitCode.INTERRUPTED
+        return _fail(error.message, error.hint, interruption.exit_code() if interrupted else error.exit_code)
+    if isinstance(error, typer.Abort) or _is_hang_up(error):
         return _interrupted()
     if isinstance(error, _CLICK_ERROR):
         return _tell_usage(error)
     if isinstance(error, BrokenPipeError):
         return _nobody_reads()
     return _tell_record_error(error)
+
+
+def _is_hang_up(error: Any) -> bool:
+    """Whether a write failed because the terminal is gone."""
+    return isinstance(error, OSError) and error.errno == errno.EIO and interruption.received() == signal.SIGHUP
 
 
 def _tell_usage(error: Any) -> int:
@@ -218,7 +229,7 @@ def _show_warning(
         typer.echo(warnings.formatwarning(message, category, filename, lineno), err=True, nl=False)
 
 
-def _fail(message: str, hint: str, code: ExitCode) -> int:
+def _fail(message: str, hint: str, code: int) -> int:
     from curation_db.text import display_text  # noqa: PLC0415
 
     typer.echo(f"negwb: {display_text(message)}", err=True)
@@ -228,5 +239,11 @@ def _fail(message: str, hint: str, code: ExitCode) -> int:
 
 
 def _interrupted() -> int:
-    typer.echo("negwb: interrupted; what was done is kept", err=True)
-    return ExitCode.INTERRUPTED
+    interruption.ignore()
+    how = interruption.received()
+    try:
+        typer.echo(f"negwb: {f'ended by {how.name}' if how else 'interrupted'}; what was done is kept", err=True)
+        sys.stdout.flush()
+    except OSError:  # a hang-up: the terminal of our streams is gone
+        _nobody_reads()
+    return interruption.exit_code()

@@ -8,15 +8,13 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from types import FrameType
 
 from trainers.errors import TrainerError
 from trainers.runlog import LOG, METRICS, RunState, Status, read_run
+from workbench import interruption
 
 OUTPUT = "output.txt"
 """What the child prints: warnings of libraries, and the trace of a bug."""
@@ -58,7 +56,7 @@ def run_all(run_folders: Sequence[Path], tell: Tell = lambda state: None, *, at_
     """
     waiting, children = list(run_folders), dict[Path, Child]()
     try:
-        with _stopped_like_ctrl_c():
+        with interruption.raised():
             _work_through(waiting, children, tell, at_once)
     except BaseException as error:
         _stop(children.values())  # whatever happened to us, no child must train on unseen
@@ -102,26 +100,6 @@ def _size(path: Path) -> int:
         return path.stat().st_size
     except OSError:
         return 0
-
-
-@contextmanager
-def _stopped_like_ctrl_c() -> Iterator[None]:
-    """Here SIGTERM (a scheduler) and SIGHUP (a lost connection) are Ctrl-C."""
-
-    def heard(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    numbers = [n for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) == signal.SIG_DFL]  # nohup ignores it
-    for number in numbers:
-        signal.signal(number, heard)
-    try:
-        yield
-    finally:
-        for number in numbers:
-            signal.signal(number, signal.SIG_DFL)
 
 
 def _stop(children: Iterable[Child]) -> None:

@@ -101,6 +101,12 @@ class Terminal:
         self._reader.join(5)
         return code
 
+    def hang_up(self) -> None:
+        """Close our end of the terminal, so that reading from it and writing to it fail."""
+        gone = os.open(os.devnull, os.O_RDWR)
+        os.dup2(gone, self._terminal)
+        os.close(gone)
+
     def kill(self, how: signal.Signals = signal.SIGKILL) -> None:
         """Kill the program and wait until it is gone."""
         self.process.send_signal(how)

@@ -198,7 +198,8 @@ class TestRun:
         with pytest.raises(BenchError, match="1 of 1 pictures are missing"):
             elsewhere.check_pictures()
 
-    def test_ctrl_c_leaves_whole_results_or_none(self, filled: Workspace, tiny: Path) -> None:
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+    def test_a_signal_leaves_whole_results_or_none(self, filled: Workspace, tiny: Path, number: signal.Signals) -> None:
         command = [NEGWB, "-w", filled.root, "bench", "run", "negrefcocog", "--model", tiny]
         process = subprocess.Popen(
             [str(word) for word in command],
@@ -208,10 +209,10 @@ class TestRun:
         )
         assert process.stderr is not None
         assert b"tiny" in process.stderr.readline(), "the model is being loaded"
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         out, err = process.communicate(timeout=30)
-        assert (process.returncode, out) == (130, b"")
-        assert err.decode().splitlines()[-1] == "negwb: interrupted; what was done is kept"
+        assert (process.returncode, out) == (128 + number, b"")
+        assert err.decode().splitlines()[-1].endswith("; what was done is kept")
         assert not list(filled.root.glob("results/*.json"))
 
 

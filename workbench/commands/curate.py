@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from workbench import interruption
 from workbench.commands.streams import at_a_terminal
 from workbench.errors import ExitCode, NothingToDo, UsageError
 
@@ -171,7 +172,8 @@ def run_curate(
             desk.start(deal=start != "browse")
             code = _run_app(desk, workspace, settings.curate, images=images, banner=banner, start=start, view=view)
         finally:
-            desk.close()
+            with interruption.shielded():
+                desk.close()
         if desk.replaced is not None:
             raise desk.replaced
         _say_goodbye(desk)
@@ -207,7 +209,8 @@ def run_plain(workspace: Workspace, annotator: str | None = None, how: Serving |
             code = ExitCode.INTERRUPTED
             typer.echo("")
         finally:
-            desk.close()
+            with interruption.shielded():
+                desk.close()
         _say_goodbye(desk)
     return int(code)
 

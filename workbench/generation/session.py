@@ -21,6 +21,7 @@ from curation_db.generation_words import GenerationState
 from curation_db.generation_work import Scope, has_any
 from curation_db.store import Store
 from curation_db.text import counted
+from workbench import interruption
 from workbench.errors import NegwbError, NothingToDo, UsageError
 from workbench.generation.budget import Budget, BudgetReached
 from workbench.generation.engines.protocol import Engine, EngineSettings, MakeEngine, Surroundings
@@ -319,9 +320,9 @@ async def _end(recorder: Recorder, run_id: int, state: GenerationState, progress
 @contextmanager
 def _hearing(runner: Runner, say: Callable[[str], None]) -> Iterator[None]:
     """Ctrl-C (and SIGTERM, SIGHUP) asks the run to end; again, it ends at once."""
-    loop, asked = asyncio.get_running_loop(), 0
+    asked = 0
 
-    def hear() -> None:
+    def hear(_number: signal.Signals) -> None:
         nonlocal asked
         asked += 1
         if asked == 1:
@@ -331,13 +332,5 @@ def _hearing(runner: Runner, say: Callable[[str], None]) -> Iterator[None]:
         else:
             runner.cut()
 
-    heard = []
-    for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        with suppress(ValueError, RuntimeError, NotImplementedError):  # not in the main thread
-            loop.add_signal_handler(name, hear)
-            heard.append(name)
-    try:
+    with interruption.heard_by(asyncio.get_running_loop(), hear, also=[signal.SIGINT]):
         yield
-    finally:
-        for name in heard:
-            loop.remove_signal_handler(name)

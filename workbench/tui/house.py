@@ -6,6 +6,7 @@ import asyncio
 import signal
 import sys
 from collections.abc import Iterable
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
@@ -14,7 +15,7 @@ from textual.app import App, SystemCommand
 from textual.driver import Driver
 from textual.screen import Screen
 
-from workbench.errors import ExitCode
+from workbench import interruption
 from workbench.tui.actions import Action, ActionMap
 from workbench.tui.collecting import QUIET_SECONDS, Collector
 from workbench.tui.screens.too_small import TooSmallScreen, too_small
@@ -41,14 +42,15 @@ class HouseApp(App[int]):
         return with_own_parser(super().get_driver_class())
 
     def on_mount(self) -> None:
-        """Listen to whoever wants us to end."""
+        """Notice the end of a burst of input, and of the terminal."""
         self.set_interval(QUIET_SECONDS, self._collector.tick)
-        if not self.is_headless:
-            loop = asyncio.get_running_loop()
-            for number in (signal.SIGTERM, signal.SIGHUP):
-                loop.add_signal_handler(number, self._end_for, number)
-            if _has_terminal():
-                self.set_interval(_TERMINAL_CHECK_SECONDS, self._end_without_terminal)
+        if not self.is_headless and _has_terminal():
+            self.set_interval(_TERMINAL_CHECK_SECONDS, self._end_without_terminal)
+
+    async def run_async(self, *, headless: bool = False, **how: Any) -> int | None:
+        """As ever; SIGTERM and SIGHUP end the app."""
+        with nullcontext() if headless else interruption.heard_by(asyncio.get_running_loop(), self._end_for):
+            return await super().run_async(headless=headless, **how)
 
     async def on_event(self, event: events.Event) -> None:
         """As ever; what a person does is noted."""
@@ -81,13 +83,14 @@ class HouseApp(App[int]):
         for name in self.available_themes:
             yield SystemCommand(f"theme: {name}", "Use this theme", partial(setattr, self, "theme", name))
 
-    def _end_for(self, number: int) -> None:
+    def _end_for(self, number: signal.Signals) -> None:
         """A hang-up or a termination: everything decided is on the disk, so leaving at once loses nothing."""
-        self.exit(return_code=int(ExitCode.INTERRUPTED))
+        self.exit(return_code=interruption.exit_code())
 
     def _end_without_terminal(self) -> None:
         """A terminal may go without a signal (nohup); Textual would read its end for ever, at full speed."""
         if not _has_terminal():
+            interruption.hung_up()
             self._end_for(signal.SIGHUP)
 
 

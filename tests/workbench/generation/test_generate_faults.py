@@ -123,13 +123,14 @@ def test_a_server_that_misbehaves_costs_no_item(tmp_path: Path) -> None:
         assert "nothing is left" in house.run(code=5).stderr
 
 
-def test_ctrl_c_stores_what_is_in_flight_and_the_same_command_goes_on(house: House) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_stores_what_is_in_flight_and_the_same_command_goes_on(house: House, number: signal.Signals) -> None:
     with model_server(latency_ms=150, ceiling=CONCURRENCY) as server:
         engines(house, server)
         process = subprocess.Popen(house.command("--quiet"), stderr=subprocess.PIPE, text=True)
         wait_for(server, 20)
-        process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 130
+        process.send_signal(number)
+        assert process.wait(30) == 128 + number
         assert process.stderr is not None
         said = process.stderr.read()
         process.stderr.close()
