@@ -1,4 +1,8 @@
-"""A real pseudo-terminal with a program in it: keys go in as bytes, the screen comes out as bytes."""
+"""A real pseudo-terminal with a program in it: keys go in as bytes, the screen comes out as bytes.
+
+It answers position requests as terminals do: when it has taken in all that was sent before. `bytes_per_second` puts a
+slow line between the two; what is still on the line has not been shown, and is not in `output`.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +23,8 @@ from pathlib import Path
 
 _CONTROL = re.compile(rb"\x1b\[[0-?]*[ -/]*[@-~]")
 """Colours and movements: what is repainted in parts is one text all the same."""
+_POSITION_REQUEST = re.compile(rb"\x1b\[(\d+);(\d+)H\x1b\[6n")
+_LONGEST_REQUEST = 20
 _SIZE_BY_NAME = {"COLUMNS", "LINES"}
 """Set by some test runners; a program believes them more than the window."""
 
@@ -27,8 +33,20 @@ class Terminal:
     """Runs `command` at `columns` x `rows` until it is left; everything it wrote is in `output`."""
 
     def __init__(
-        self, command: Sequence[str | Path], *, columns: int = 120, rows: int = 36, **environment: str
+        self,
+        command: Sequence[str | Path],
+        *,
+        columns: int = 120,
+        rows: int = 36,
+        answers: bool = True,
+        bytes_per_second: int | None = None,
+        **environment: str,
     ) -> None:
+        self._answers = answers
+        self.bytes_per_second = bytes_per_second
+        self._on_the_line = bytearray()
+        self._answered_to = 0
+        """So much of the output was looked through for requests."""
         self._terminal, end = pty.openpty()
         fcntl.ioctl(end, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         mine = {name: value for name, value in os.environ.items() if name not in _SIZE_BY_NAME}
@@ -42,14 +60,33 @@ class Terminal:
         self._reader.start()
 
     def _read(self) -> None:
+        last = time.monotonic()
         while True:
             try:
-                if select.select([self._terminal], [], [], 0.1)[0]:
-                    self.output += os.read(self._terminal, 65536)
+                if select.select([self._terminal], [], [], 0.02 if self._on_the_line else 0.1)[0]:
+                    self._on_the_line += os.read(self._terminal, 65536)
                 elif self.process.poll() is not None:
+                    self._show(len(self._on_the_line))
                     return
             except OSError:
+                self._show(len(self._on_the_line))
                 return
+            now = time.monotonic()
+            rate = self.bytes_per_second
+            self._show(len(self._on_the_line) if rate is None else int((now - last) * rate) + 1)
+            last = now
+
+    def _show(self, count: int) -> None:
+        """So many bytes leave the line for the screen, and the terminal answers what is asked in them."""
+        self.output += self._on_the_line[:count]
+        del self._on_the_line[:count]
+        if not self._answers:
+            return
+        for request in _POSITION_REQUEST.finditer(bytes(self.output), self._answered_to):
+            self._answered_to = request.end()
+            with contextlib.suppress(OSError):
+                os.write(self._terminal, b"\x1b[%b;%bR" % request.groups())
+        self._answered_to = max(self._answered_to, len(self.output) - _LONGEST_REQUEST)
 
     def press(self, keys: str) -> None:
         """Send keys as a terminal sends them."""

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from support.terminal import Terminal
 
@@ -24,21 +25,29 @@ def rows(database: Path, statement: str) -> list[tuple[object, ...]]:
         connection.close()
 
 
+SEEN_SECONDS = 0.25
+"""More than a new card must be on the screen before a key decides about it."""
 MISSED = b"that key did nothing"
 
 
 class Curating(Terminal):
     """The app on a workspace, and its database beside it."""
 
-    def __init__(self, folder: Path, **size: int) -> None:
+    def __init__(self, folder: Path, **how: Any) -> None:
+        """`how`: what a `Terminal` takes."""
         negwb = Path(sys.executable).with_name("negwb")
-        super().__init__([negwb, "-w", folder, "curate", "--annotator", "ana", "--images", "halfcell"], **size)
+        super().__init__([negwb, "-w", folder, "curate", "--annotator", "ana", "--images", "halfcell"], **how)
         self.database = folder / "curation.db"
         self.wait_for(b"NEGATED")
 
     def acts(self) -> list[str]:
         """What was done, an act each, undo included."""
         return [str(kind) for (kind,) in rows(self.database, "SELECT kind FROM event WHERE uid = act ORDER BY seq")]
+
+    def press_when_seen(self, keys: str) -> None:
+        """Press keys when a person can have seen the card that was drawn last."""
+        time.sleep(SEEN_SECONDS)
+        self.press(keys)
 
     def type(self, keys: str) -> None:
         """Send keys, and wait until the act they end in is on the disk."""
@@ -52,6 +61,7 @@ class Curating(Terminal):
 
     def _had_effect(self, key: str, effect: Callable[[bytes], bool]) -> bool:
         """Press it and wait; False: there was no card yet, or a dialog was still closing, as on a busy machine."""
+        time.sleep(SEEN_SECONDS)
         start = len(self.output)
         self.press(key)
         with suppress(TimeoutError):

@@ -6,7 +6,9 @@ It owns no record and closes none: whoever made the desk closes it after `run` r
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import events
@@ -19,8 +21,11 @@ from workbench.errors import ExitCode
 from workbench.tui.actions import ActionMap, Place
 from workbench.tui.house import HouseApp
 from workbench.tui.screens.curate import CurateScreen
+from workbench.tui.screens.deciding import DecidingScreen
 from workbench.tui.screens.keyed import KeyedScreen
 from workbench.tui.screens.room import RoomScreen
+from workbench.tui.sight import Place as ScreenPlace
+from workbench.tui.terminal_parser import PositionReport
 from workbench.tui.themes import DARK
 
 if TYPE_CHECKING:
@@ -34,6 +39,8 @@ _ALWAYS = frozenset({"quit", "help_quit"})
 
 
 _NOTICE_SECONDS = 10
+_BEHIND_SECONDS = 0.3
+"""When a terminal takes longer than this to say that it has drawn a card, the person is told."""
 
 
 class DeckSpoke(Message):
@@ -96,6 +103,8 @@ class NegwbApp(HouseApp):
     def on_mount(self) -> None:
         """Listen to the deck."""
         self.desk.news = self._pass_on_news
+        if self.desk.settings.guard_seconds > 0 and self._is_at_terminal:
+            self._ask_position(self.desk.sight.request(time.monotonic()))
         if self._notice:
             self.notify(self._notice, timeout=_NOTICE_SECONDS, markup=False)
         if self._start is not None:
@@ -130,7 +139,9 @@ class NegwbApp(HouseApp):
         """
         if isinstance(event, events.Key | events.MouseEvent):
             self.desk.attention.stir()
-        if isinstance(event, events.Key) and not event.is_forwarded and (cards := self._cards) is not None:
+        if isinstance(event, events.Key) and not event.is_forwarded and self._is_too_early(event):
+            self._collector.hear()
+        elif isinstance(event, events.Key) and not event.is_forwarded and (cards := self._cards) is not None:
             self._collector.hear()
             self.app_focus = True
             cards.hear_key(event.key)
@@ -142,6 +153,51 @@ class NegwbApp(HouseApp):
         """While the reason of a rejection is asked for, of the app's own actions only the way out applies."""
         asked = self._cards is not None and self._cards.asking
         return action in _ALWAYS if asked else super().check_action(action, parameters)
+
+    # -- what the person can have seen ----------------------------------------------------------------------------
+
+    @property
+    def _is_at_terminal(self) -> bool:
+        """Whether a terminal is there to ask; not in tests and not in a browser."""
+        return self._driver is not None and not self._driver.is_headless and not self._driver.is_web
+
+    @property
+    def _deciding(self) -> DecidingScreen | None:
+        """The screen on which keys decide, while nothing lies above it."""
+        return next((top for top in self.screen_stack[-1:] if isinstance(top, DecidingScreen)), None)
+
+    def _is_too_early(self, key: events.Key) -> bool:
+        deciding = self._deciding
+        return deciding is not None and not deciding.may_press(key.key, key.time)
+
+    def post_display_hook(self) -> None:
+        """A frame is drawn: the first one with a new card starts its time, and the terminal is asked behind it."""
+        sight = self.desk.sight
+        if sight.is_pending and (top := self._deciding) is not None and top.is_card_drawn:
+            place = sight.drawn(time.monotonic())
+            if place is not None:
+                self._ask_position(place)
+
+    def _ask_position(self, place: ScreenPlace) -> None:
+        """Ask the terminal where its cursor is; it answers when it has drawn all that was sent before."""
+        assert self._driver is not None
+        self._driver.write(f"\x1b7\x1b[{place.row};{place.column}H\x1b[6n\x1b8")
+        self._driver.flush()
+        self.set_timer(_BEHIND_SECONDS, self._tell_behind)
+        self.set_timer(self.desk.sight.patience, partial(self._give_up, place))
+
+    def on_position_report(self, report: PositionReport) -> None:
+        """The terminal answers."""
+        self.desk.sight.reported(ScreenPlace(report.row, report.column), report.time)
+        self._tell_behind()
+
+    def _give_up(self, place: ScreenPlace) -> None:
+        self.desk.sight.give_up(place)
+        self._tell_behind()
+
+    def _tell_behind(self) -> None:
+        if (top := self._deciding) is not None and top.is_running:
+            top.tell_behind()
 
     @property
     def _cards(self) -> CurateScreen | None:

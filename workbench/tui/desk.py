@@ -30,6 +30,7 @@ from workbench.tui.loading import Loader
 from workbench.tui.pace import Progress
 from workbench.tui.refreshing import Refreshing
 from workbench.tui.rulings import Ruling, ruling
+from workbench.tui.sight import Sight
 from workbench.tui.sitting import DeskSettings, Pictures, Ready, Summary, Way
 from workbench.tui.tally import Tally
 
@@ -74,6 +75,8 @@ class Desk:
         self.loader = Loader(store, pictures, actor, self.settings)
         self.attention = Attention(clock)
         """To be told every sign of life."""
+        self.sight = Sight(self.settings.guard_seconds)
+        """To be told what the screen shows."""
         self._queue = Queue(
             store, actor, ordering=Policy.parse(self.settings.ordering).name, audit_share=self.settings.audit_share,
             gold_share=self.settings.gold_share, only=self.settings.only, lease_seconds=self.settings.lease_seconds,
@@ -118,6 +121,11 @@ class Desk:
     def finished(self) -> bool:
         """Nothing in the seat, and nothing to come."""
         return self.current is None and self._deck.exhausted
+
+    @property
+    def seen_before(self) -> bool:
+        """Whether the person saw the seat's card before: it was decided about, and is there again."""
+        return self.current is not None and (self._seen_before or self.current.past is not None)
 
     @property
     def order(self) -> str:

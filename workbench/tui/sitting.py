@@ -17,6 +17,7 @@ from curation_db.lint import DEFAULTS, LintSettings
 from curation_db.queue import AUDIT_SHARE, GOLD_SHARE
 from curation_db.text import display_text
 from curation_db.words import Kind, State, Stream
+from workbench.tui.sight import GUARD_SECONDS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -83,6 +84,8 @@ class DeskSettings:
     """Show what the judges say about an audit card once it is decided; a change of mind is then a flip."""
     checks: LintSettings = DEFAULTS
     """The rules of the lint that are asked."""
+    guard_seconds: float = GUARD_SECONDS
+    """How long a new card must be on the screen before a key decides about it (`sight`); 0: benches press at once."""
     depth: int = DEPTH
     lease_seconds: float = LEASE_SECONDS
 

@@ -50,7 +50,7 @@ def sit(make_house: Make) -> Iterator[Callable[..., Desk]]:
         pictures = Pictures(folders.locate, ThumbnailCache((200, 200)).get, folders.folders)
         clock, role = settings.pop("clock", time.monotonic), settings.pop("role", None)
         wall_clock = settings.pop("wall_clock", time.time)
-        told = DeskSettings(**{"ordering": "oldest", "audit_share": 0.0, **settings})
+        told = DeskSettings(**{"ordering": "oldest", "audit_share": 0.0, "guard_seconds": 0.0, **settings})
         actor = begin_session(store, name, version="test", role=role)
         desk = Desk(store, actor, pictures, told, clock=clock, wall_clock=wall_clock)
         desk.start(deal=deal)

@@ -16,7 +16,6 @@ from textual import getters
 from textual.app import ComposeResult
 from textual.containers import Container, Horizontal, Vertical
 from textual.content import Content
-from textual.screen import Screen
 from textual.widgets import Static
 
 from curation_db.errors import NoLongerAsked, RecordError
@@ -29,6 +28,7 @@ from workbench.tui.feedback import feedback, revealed
 from workbench.tui.pace import GLYPHS
 from workbench.tui.refusal import Refusal, Severity
 from workbench.tui.rulings import standing_words
+from workbench.tui.screens.deciding import BEHIND, SAID, DecidingScreen
 from workbench.tui.screens.pictured import open_outside, picture_name, zoom_into
 from workbench.tui.sitting import Ready, Way
 from workbench.tui.widgets.card import CardView
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from workbench.tui.desk import Desk
     from workbench.tui.reads import Match
     from workbench.tui.screens.modals.edit import Edited
+    from workbench.tui.sight import Early
 
 T = TypeVar("T")
 _NARROW = 100
@@ -54,11 +55,12 @@ _PAUSE_SECONDS = 0.4
 """After a key that found no card, so long without a key before one decides: its second half must not hit the next."""
 
 
-class CurateScreen(Screen[None]):
+class CurateScreen(DecidingScreen):
     """One card at a time, until the queue is empty."""
 
     HORIZONTAL_BREAKPOINTS: list[tuple[int, str]] | None = [(0, "-narrow"), (_NARROW, "-wide")]  # noqa: RUF012
     AUTO_FOCUS = None
+    DECIDING = _DECIDING
 
     status = getters.query_one(StatusLine)
     picture = getters.query_one(PicturePane)
@@ -70,6 +72,7 @@ class CurateScreen(Screen[None]):
     ) -> None:
         super().__init__()
         self.desk = desk
+        self.sight = desk.sight
         self.actions = actions
         self.shown: Ready | None = None
         """The card on the screen."""
@@ -81,6 +84,8 @@ class CurateScreen(Screen[None]):
         self._at_end = False
         """The end of the queue shows above."""
         self._painted_narrow = False
+        self._warning = ""
+        """Why the last key was dropped."""
         self._turn = asyncio.Lock()
         self._missed = -_PAUSE_SECONDS
         """When a key last found no card, or followed closely on one that did not."""
@@ -115,6 +120,7 @@ class CurateScreen(Screen[None]):
     def on_screen_resume(self) -> None:
         """And closes again; what came meanwhile is shown, unless what closes has yet to say what is to be done."""
         self.picture.restore()
+        self._look_at_shown()
         if not self._at_end:
             self.hear_news()
 
@@ -329,6 +335,8 @@ class CurateScreen(Screen[None]):
         """Show the card in the seat; or that it is on its way; or the end of the queue."""
         ready, before = self.desk.next(), self.shown
         self.shown = ready
+        if ready is not before:
+            self._look_at_shown()
         if ready is not None and ready is not before:
             self._paint(ready)
         elif ready is None and self.desk.finished and self.is_active:
@@ -336,6 +344,22 @@ class CurateScreen(Screen[None]):
         self._show_status()
         for widget in (self.picture, self.card_view):
             widget.visible = ready is not None
+
+    def _look_at_shown(self) -> None:
+        """What keys decide about from now on."""
+        number = self.shown.card.candidate_id if self.shown is not None else None
+        self.look_at(number, known=self.desk.seen_before)
+
+    def tell_early(self, early: Early | None) -> None:
+        """In the status line, until the next key."""
+        warning = SAID[early] if early is not None else ""
+        if warning != self._warning:
+            self._warning = warning
+            self._show_status()
+
+    def tell_behind(self) -> None:
+        """In the status line: it is a few bytes on a slow line."""
+        self._show_status()
 
     @property
     def _narrow(self) -> bool:
@@ -359,7 +383,8 @@ class CurateScreen(Screen[None]):
         if ready is not None and ready.way is not Way.QUEUE:
             stream += " · looking back" if ready.way is Way.BACK else " · found"
         order = self.desk.order if ready is not None and ready.way is Way.QUEUE else ""
-        self.status.tell(Status(self.desk.actor.name, work, stream, order, self.desk.progress))
+        warning = self._warning or (BEHIND if self.sight.is_behind else "")
+        self.status.tell(Status(self.desk.actor.name, work, stream, order, self.desk.progress, warning))
 
     def _say_banner(self, waiting: str | None = None) -> None:
         trouble = waiting or self.desk.trouble

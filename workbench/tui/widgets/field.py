@@ -5,7 +5,26 @@ from __future__ import annotations
 from textual.app import ComposeResult
 from textual.containers import Horizontal
 from textual.content import Content
+from textual.geometry import Region
+from textual.strip import Strip
 from textual.widgets import Static
+
+
+class Words(Static):
+    """A text that knows whether its newest content has been drawn."""
+
+    is_stale = False
+    """It was given something that no frame holds yet."""
+
+    def say(self, content: Content) -> None:
+        """Show `content`."""
+        self.is_stale = True
+        self.update(content)
+
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """Lines for the next frame."""
+        self.is_stale = False
+        return super().render_lines(crop)
 
 
 class Field(Horizontal):
@@ -20,7 +39,7 @@ class Field(Horizontal):
     def __init__(self, label: str, *, id: str, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)
         self._label = label
-        self._text = Static("", markup=False, classes="field-text")
+        self._text = Words("", markup=False, classes="field-text")
 
     def compose(self) -> ComposeResult:
         """The label and the text."""
@@ -31,7 +50,9 @@ class Field(Horizontal):
         """Show `content`; None or nothing: hide."""
         self.display = bool(content)
         if content:
-            self._text.update(content)
+            self._text.say(content)
+        else:
+            self._text.is_stale = False
 
     @property
     def said(self) -> str:

@@ -136,6 +136,8 @@ class PicturePane(Widget):
         self._drawn: tuple[Thumbnail, int, int, list[Strip]] | None = None
         self._encoded: tuple[Thumbnail, int, int, Encoded] | None = None
         self._behind_modal = False
+        self.is_stale = False
+        """It was given something that no frame holds yet."""
 
     @property
     def thumbnail(self) -> Thumbnail | None:
@@ -149,6 +151,7 @@ class PicturePane(Widget):
         """
         self._thumbnail = thumbnail
         self._cells = cells
+        self.is_stale = True
         problem = thumbnail.problem if thumbnail is not None else None
         self._text = display_text(problem or alt)
         self._redraw()
@@ -188,6 +191,7 @@ class PicturePane(Widget):
 
     def render_lines(self, crop: Region) -> list[Strip]:
         """All lines, and the sixels with the last one of the picture: text drawn later would erase them."""
+        self.is_stale = False
         strips = super().render_lines(crop)
         encoded = self._ready(self._place())
         if encoded is None or not encoded.overlay or not self.screen.is_active:

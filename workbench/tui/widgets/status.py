@@ -28,6 +28,8 @@ class Status:
     order: str = ""
     """What comes first in the queue."""
     progress: Progress = field(default_factory=Progress)
+    warning: str = ""
+    """What became of the last key; everything else but the counts makes room for it."""
 
 
 class StatusLine(Widget):
@@ -46,7 +48,7 @@ class StatusLine(Widget):
         """Left and right parts with the room between them."""
         width = self.content_size.width
         for drop in range(5):
-            left, right = _left(self._status, drop), _right(self._status.progress, drop)
+            left, right = _left(self._status, drop), _right(self._status, drop)
             room = width - left.cell_length - right.cell_length
             if room >= 2:
                 return Content.assemble(left, " " * room, right)
@@ -68,7 +70,11 @@ def _left(status: Status, drop: int) -> Content:
     return _dotted(parts)
 
 
-def _right(progress: Progress, drop: int) -> Content:
+def _right(status: Status, drop: int) -> Content:
+    progress = status.progress
+    if status.warning:
+        counted = f"{progress.decided:,} of {progress.total:,} · " if drop < 3 else ""
+        return Content.assemble((counted, ""), (f"⚠ {status.warning}", "$text-warning"))
     parts = [(f"{progress.decided:,} of {progress.total:,}", "")]
     if progress.hasty:  # a pace that is none needs no figure
         parts.append((_HASTY if drop < 2 else _HASTY_SHORT, "$text-warning"))

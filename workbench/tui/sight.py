@@ -1,0 +1,137 @@
+"""Whether the person can have seen the card that a key decides about. Pure; times are handed in.
+
+A card that was not seen before must have been on the screen for `GUARD_SECONDS` when the key is pressed. It is on the
+screen when its frame is drawn; where the terminal answers position requests, when its answer to the request behind
+the frame is here. Otherwise the key is dropped, and so are the keys that follow it closely: a key that is held down
+decides nothing until it is let go.
+
+A position request is known by the place to which the cursor is moved for it, so that no other report is its answer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+GUARD_SECONDS: Final = 0.15
+"""Between a card's first frame and the first key that may decide about it. Nobody reads a caption sooner."""
+PATIENCE_SECONDS: Final = 2.0
+"""For a terminal's answer. A terminal that never answered until then is not asked again."""
+LONG_PATIENCE_SECONDS: Final = 30.0
+"""For the answer of a terminal that has answered before: its line is slow."""
+_ROWS: Final = range(2, 11)
+"""Rows of the places. Not the first one: CSI 1;2 R is also a key (F3 with shift)."""
+_COLUMNS: Final = range(1, 33)
+
+
+class Early(StrEnum):
+    """Why a key came too early to decide about the card."""
+
+    BEHIND = "screen is behind"
+    """The terminal has not yet said that it has drawn the card."""
+    NEW = "card just appeared"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place on the screen, from 1."""
+
+    row: int
+    column: int
+
+
+class Sight:
+    """What the person in front of one screen has seen."""
+
+    def __init__(self, guard_seconds: float = GUARD_SECONDS) -> None:
+        """`guard_seconds`: 0 turns all of it off, for programs that press keys faster than people."""
+        self._guard = guard_seconds
+        self._card: int | None = None
+        self._seen_since: float | None = None
+        """Since when the card is on the screen; None: not yet."""
+        self._known: set[int] = set()
+        """Cards that were on the screen for long enough."""
+        self._asks = False
+        self._has_answered = False
+        self._requests = 0
+        self._awaited: Place | None = None
+        self._asked_at = 0.0
+        self._dropped_at: float | None = None
+
+    @property
+    def is_behind(self) -> bool:
+        """The terminal has yet to say that it has drawn the card."""
+        return self._awaited is not None and self._card is not None and self._seen_since is None
+
+    @property
+    def is_pending(self) -> bool:
+        """A card is to be drawn, and no frame has it yet."""
+        return self._card is not None and self._seen_since is None and self._awaited is None
+
+    @property
+    def patience(self) -> float:
+        """How many seconds to wait for an answer."""
+        return LONG_PATIENCE_SECONDS if self._has_answered else PATIENCE_SECONDS
+
+    def turn_to(self, card: int | None, now: float, *, known: bool = False) -> None:
+        """This card is about to be drawn; None: none is. `known`: the person saw it before."""
+        if card == self._card and card is not None and not known:
+            return
+        if self._card is not None and self._seen_since is not None and now - self._seen_since >= self._guard:
+            self._known.add(self._card)
+        self._card = card
+        self._seen_since = now - self._guard if known or card in self._known or self._guard <= 0 else None
+        self._awaited = None
+
+    def drawn(self, now: float) -> Place | None:
+        """A frame with the card is drawn; returns where the cursor is to be asked for, if the terminal is to be asked.
+
+        Only the first frame of a card counts.
+        """
+        if not self.is_pending:
+            return None
+        if self._asks and self._guard > 0:
+            return self.request(now)
+        self._seen_since = now
+        return None
+
+    def request(self, now: float) -> Place:
+        """The place of the next position request. To be called when the app starts, and by `drawn`."""
+        self._asks = True
+        at = self._requests % (len(_ROWS) * len(_COLUMNS))
+        self._requests += 1
+        self._awaited = Place(_ROWS[at // len(_COLUMNS)], _COLUMNS[at % len(_COLUMNS)])
+        self._asked_at = now
+        return self._awaited
+
+    def reported(self, place: Place, at: float) -> None:
+        """The terminal says that its cursor is there. An old answer shows that the terminal does answer."""
+        if place.row not in _ROWS or place.column not in _COLUMNS or self._requests == 0:
+            return
+        self._asks = self._has_answered = True
+        if place == self._awaited:
+            self._awaited = None
+            if self._card is not None and self._seen_since is None:
+                self._seen_since = at
+
+    def give_up(self, awaited: Place) -> None:
+        """No answer came in time: the card counts as drawn when the terminal was asked, and no more is asked."""
+        if awaited == self._awaited:
+            self._awaited, self._asks = None, False
+            if self._card is not None and self._seen_since is None:
+                self._seen_since = self._asked_at
+
+    def early(self, pressed_at: float) -> Early | None:
+        """Why a key that was pressed then must not decide about the card; None: it may."""
+        if self._guard <= 0 or self._card is None:
+            return None
+        why = self._why_early(pressed_at)
+        self._dropped_at = pressed_at if why else None
+        return why
+
+    def _why_early(self, pressed_at: float) -> Early | None:
+        if self._seen_since is None:
+            return Early.BEHIND if self._awaited is not None else Early.NEW
+        held = self._dropped_at is not None and pressed_at - self._dropped_at < self._guard
+        return Early.NEW if held or pressed_at - self._seen_since < self._guard else None
