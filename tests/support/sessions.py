@@ -18,6 +18,8 @@ from support.screen import ScreenReader
 from support.terminal import Terminal
 
 PATIENCE = 40.0
+MISSED = "that key did nothing"
+PAUSE = 0.6
 KEYS = {
     "space": " ", "enter": "\r", "escape": "\x1b", "backspace": "\x7f", "tab": "\t", "bar": "|",
     "up": "\x1b[A", "down": "\x1b[B", "right": "\x1b[C", "left": "\x1b[D", "home": "\x1b[H", "end": "\x1b[F",
@@ -81,6 +83,9 @@ class Replay:
         self._terminal: Terminal | None = None
         self._screen = ScreenReader(*size)
         self._read = 0
+        self._keys = ""
+        """Pressed again where the app says that they came too early: a busy machine paints late."""
+        self._pressed_at = 0.0
         self._done: list[str] = []
         """The acts that the steps so far have told."""
 
@@ -121,7 +126,8 @@ class Replay:
             self._terminal.__exit__()
             self._terminal = None
         else:
-            self._terminal.press(as_bytes(step.keys))
+            self._keys = as_bytes(step.keys)
+            self._press_again()
 
     def _await(self, step: Step) -> None:
         deadline = time.monotonic() + PATIENCE
@@ -139,9 +145,16 @@ class Replay:
             new = bytes(self._terminal.output[self._read :])
             self._read += len(new)
             self._screen.feed(new)
+            if MISSED in self._screen.text and time.monotonic() - self._pressed_at > PAUSE:
+                self._press_again()
         seen = re.sub(r"\s+", " ", self._screen.text)
         there = all(self._shows(seen, words) for words in step.words)
         return there and acts(self._database) == self._done
+
+    def _press_again(self) -> None:
+        assert self._terminal is not None
+        self._terminal.press(self._keys)
+        self._pressed_at = time.monotonic()
 
     def _shows(self, seen: str, words: str) -> bool:
         wanted = not words.startswith("!")

@@ -25,6 +25,8 @@ _CONTROL = re.compile(rb"\x1b\[[0-?]*[ -/]*[@-~]")
 """Colours and movements: what is repainted in parts is one text all the same."""
 _POSITION_REQUEST = re.compile(rb"\x1b\[(\d+);(\d+)H\x1b\[6n")
 _LONGEST_REQUEST = 20
+SEEN_SECONDS = 0.3
+"""More than a new card must be on the screen before a key decides about it."""
 _SIZE_BY_NAME = {"COLUMNS", "LINES"}
 """Set by some test runners; a program believes them more than the window."""
 
@@ -47,6 +49,7 @@ class Terminal:
         self._on_the_line = bytearray()
         self._answered_to = 0
         """So much of the output was looked through for requests."""
+        self._answered_at = 0.0
         self._terminal, end = pty.openpty()
         fcntl.ioctl(end, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         mine = {name: value for name, value in os.environ.items() if name not in _SIZE_BY_NAME}
@@ -86,11 +89,18 @@ class Terminal:
             self._answered_to = request.end()
             with contextlib.suppress(OSError):
                 os.write(self._terminal, b"\x1b[%b;%bR" % request.groups())
+            self._answered_at = time.monotonic()
         self._answered_to = max(self._answered_to, len(self.output) - _LONGEST_REQUEST)
 
-    def press(self, keys: str) -> None:
-        """Send keys as a terminal sends them."""
+    def send(self, keys: str) -> None:
+        """Send keys, or anything else, at once."""
         os.write(self._terminal, keys.encode())
+
+    def press(self, keys: str) -> None:
+        """Send keys as a person does: not before a card that has just come can have been seen."""
+        while (left := self._answered_at + SEEN_SECONDS - time.monotonic()) > 0:
+            time.sleep(left)
+        self.send(keys)
 
     def resize(self, columns: int, rows: int) -> None:
         """Change the window's size, as a terminal does: the program gets SIGWINCH.

@@ -25,8 +25,6 @@ def rows(database: Path, statement: str) -> list[tuple[object, ...]]:
         connection.close()
 
 
-SEEN_SECONDS = 0.25
-"""More than a new card must be on the screen before a key decides about it."""
 MISSED = b"that key did nothing"
 
 
@@ -44,11 +42,6 @@ class Curating(Terminal):
         """What was done, an act each, undo included."""
         return [str(kind) for (kind,) in rows(self.database, "SELECT kind FROM event WHERE uid = act ORDER BY seq")]
 
-    def press_when_seen(self, keys: str) -> None:
-        """Press keys when a person can have seen the card that was drawn last."""
-        time.sleep(SEEN_SECONDS)
-        self.press(keys)
-
     def type(self, keys: str) -> None:
         """Send keys, and wait until the act they end in is on the disk."""
         before = len(self.acts())
@@ -61,7 +54,6 @@ class Curating(Terminal):
 
     def _had_effect(self, key: str, effect: Callable[[bytes], bool]) -> bool:
         """Press it and wait; False: there was no card yet, or a dialog was still closing, as on a busy machine."""
-        time.sleep(SEEN_SECONDS)
         start = len(self.output)
         self.press(key)
         with suppress(TimeoutError):

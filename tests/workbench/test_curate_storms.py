@@ -186,8 +186,9 @@ def test_a_hang_up_anywhere_keeps_what_was_decided(house: House, keys: str, seen
 def test_a_hang_up_in_a_burst_of_keys_leaves_whole_decisions(house: House) -> None:
     with curate(house) as terminal:
         terminal.wait_for(b"NEGATED")
+        for number, keys in enumerate(("a", "xp", "u"), 1):
+            terminal.press_until(keys, lambda number=number: len(house.events()) >= number)
         terminal.press("axpu axgau" * 3)
-        terminal.wait_for(lambda: len(house.events()) >= 3)
         terminal.process.send_signal(signal.SIGHUP)
         assert terminal.end() == 128 + signal.SIGHUP
     # a key that found no card decided nothing; what was decided is whole, a card each, in order

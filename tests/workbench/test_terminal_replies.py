@@ -34,7 +34,7 @@ def test_replies_and_odd_key_reports_decide_nothing_and_the_next_key_does(tmp_pa
         Record(store).add(5)
     with Curating(workspace.root) as app:
         for reply in REPLIES:
-            app.press(reply)
+            app.send(reply)
             time.sleep(0.05)
         app.type("u")
         assert app.acts() == ["unsure"]

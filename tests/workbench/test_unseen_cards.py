@@ -35,7 +35,7 @@ def decided(app: Curating) -> list[int]:
 def test_type_ahead_decides_about_no_card_but_the_one_that_is_seen(folder: Path) -> None:
     with Curating(folder) as app:
         app.type("a")
-        app.press_when_seen("a" * 20)
+        app.press("a" * 20)
         app.wait_for(b"that key did nothing")
         assert len(decided(app)) <= 2
         app.type("u")
@@ -48,9 +48,9 @@ def test_a_held_key_decides_once_or_twice(folder: Path) -> None:
     with Curating(folder) as app:
         app.type("u")
         before = len(decided(app))
-        app.press_when_seen("")
+        app.press("a")
         for _ in range(30):
-            app.press("a")
+            app.send("a")
             time.sleep(0.03)
         app.wait_for(b"that key did nothing")
         assert len(decided(app)) - before <= 2
@@ -63,7 +63,7 @@ def test_on_a_slow_line_only_cards_that_the_screen_showed_are_decided(folder: Pa
         app.type("a")
         app.bytes_per_second = SLOW
         for _ in range(15):
-            app.press("a")
+            app.send("a")
             time.sleep(0.4)  # slower than the guard: without the terminal's answer each of them decides
         shown = _CONTROL.sub(b"", bytes(app.output))
         stored = decided(app)

@@ -30,6 +30,7 @@ from workbench.tui import tally_lines
 from workbench.tui.actions import Place
 from workbench.tui.bindings import bind
 from workbench.tui.rooms import Room, Rooms
+from workbench.tui.screens.deciding import BEHIND, SAID, DecidingScreen
 from workbench.tui.screens.room import RoomScreen
 from workbench.tui.sitting import Ready, Way
 from workbench.tui.threads import apart
@@ -41,6 +42,7 @@ from workbench.tui.widgets.topline import TopLine
 
 if TYPE_CHECKING:
     from workbench.tui.screens.modals.edit import Edited
+    from workbench.tui.sight import Early
 
 T = TypeVar("T")
 _NARROW = 100
@@ -82,15 +84,19 @@ class Word:
     reason: Reason | None = None
 
 
-class AdjudicateScreen(RoomScreen):
+class AdjudicateScreen(RoomScreen, DecidingScreen):
     """One disagreement after the other, in the order of `disagreements`."""
 
     ROOM = Room.ADJUDICATE
     CSS_PATH = "adjudicate.tcss"
     AUTO_FOCUS = None
+    DECIDING = frozenset({"final", "ask_reason"})
 
     def __init__(self, rooms: Rooms) -> None:
         super().__init__(rooms)
+        self.sight = rooms.desk.sight
+        self._warning = ""
+        """Why the last key was dropped."""
         bind(self, rooms.actions, Place.REASON, Place.CAUSE, Place.TALLY)
         self.stage = Stage.CARD
         self.shown: Ready | None = None
@@ -134,6 +140,7 @@ class AdjudicateScreen(RoomScreen):
     def on_screen_resume(self) -> None:
         """And closes again."""
         self.query_one(PicturePane).restore()
+        self._look_at_shown()
 
     def on_resize(self) -> None:
         """Laid out anew."""
@@ -291,6 +298,7 @@ class AdjudicateScreen(RoomScreen):
     def _load(self) -> None:
         if not self._listed:
             self.shown = None
+            self._look_at_shown()
             self._show_stage(Stage.CARD)
             self._say_where()
             return
@@ -318,6 +326,7 @@ class AdjudicateScreen(RoomScreen):
 
     def _show_card(self, ready: Ready) -> None:
         self.shown = replace(ready, hidden=True)
+        self._look_at_shown()
         self._since = time.monotonic()
         self._paint(self.shown)
         self._show_stage(Stage.CARD)
@@ -329,6 +338,19 @@ class AdjudicateScreen(RoomScreen):
         self.query_one("#picture-box").border_subtitle = Content.styled(name, "$foreground 60%")
         narrow = self.app.size.width < _NARROW
         self.query_one(CardView).show(ready, audit=False, narrow=narrow, forward_key="", hidden_because=_HIDDEN)
+
+    def _look_at_shown(self) -> None:
+        """What keys decide about from now on."""
+        self.look_at(self.shown.card.candidate_id if self.shown is not None else None)
+
+    def tell_early(self, early: Early | None) -> None:
+        """In the first line, until the next key."""
+        self._warning = SAID[early] if early is not None else ""
+        self._say_where()
+
+    def tell_behind(self) -> None:
+        """In the first line."""
+        self._say_where()
 
     def _show_tally(self, told: tuple[Ready, Tally]) -> None:
         ready, voices = told
@@ -357,5 +379,6 @@ class AdjudicateScreen(RoomScreen):
 
     def _say_where(self) -> None:
         count = len(self._listed or ())
-        right = f"{self._at + 1:,} of {count:,}" if count else ""
+        warning = self._warning or (BEHIND if self.sight.is_behind else "")
+        right = f"⚠ {warning}" if warning else f"{self._at + 1:,} of {count:,}" if count else ""
         self.query_one(TopLine).tell("adjudicate", display_text(self.rooms.desk.actor.name, limit=24), right=right)
