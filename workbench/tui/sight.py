@@ -65,6 +65,11 @@ class Sight:
         return self._awaited is not None and self._card is not None and self._seen_since is None
 
     @property
+    def is_seen(self) -> bool:
+        """A frame with the card has reached the person's screen."""
+        return self._card is not None and self._seen_since is not None
+
+    @property
     def is_pending(self) -> bool:
         """A card is to be drawn, and no frame has it yet."""
         return self._card is not None and self._seen_since is None and self._awaited is None
