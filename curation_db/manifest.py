@@ -66,10 +66,15 @@ class Item:
     """Why it was rejected, by those who did."""
     stream: str | None = None
     """audit where anybody decided about it in the audit, else review; none where nobody decided."""
+    url: str | None = None
+    """Where the picture is on the network, if it is known by a URL; its file name is then none."""
 
     def to_line(self) -> str:
         """The item as its line (ASCII, so that no reader can take a part of it for a line's end)."""
-        return _encode({name: getattr(self, name) for name in _ITEM_FIELDS}) + "\n"
+        told = {name: getattr(self, name) for name in _ITEM_FIELDS}
+        if self.url is None:  # sets without URLs are, byte for byte, what they were before
+            del told["url"]
+        return _encode(told) + "\n"
 
     @classmethod
     def from_line(cls, line: str) -> Item:

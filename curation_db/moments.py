@@ -25,7 +25,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, text
 
@@ -122,3 +122,23 @@ def stands(connection: Connection, number: int) -> bool:
     if gap is not None:
         return gap.cause is not GapCause.RESTORE
     return number == 0 or connection.execute(_EVENT, {"number": number}).first() is not None
+
+
+def replaced(mark: Any, before: object, since: int) -> list[list[Any]]:
+    """The mark of a column whose value `before` is replaced by one that shows from `since` on.
+
+    A mark is the number from which the value shows, where there was none before, or a list of [number, the value
+    before that number], in order.
+    """
+    return [*_history(mark), [since, before]]
+
+
+def value_at(mark: Any, value: Any, at: int) -> Any:
+    """What a marked column, which now has `value`, showed at the number `at`."""
+    return next((before for since, before in _history(mark) if since > at), value)
+
+
+def _history(mark: Any) -> list[list[Any]]:
+    if mark is None:
+        return []
+    return [[mark, None]] if isinstance(mark, int) else list(mark)

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Final
+
+FOLLOW_LINKS: Final = "to allow links that leave the picture folder: follow_links = true in negwb.toml, in [pictures]"
 
 
 def whole(folder: str | Path) -> Path:
@@ -12,19 +16,53 @@ def whole(folder: str | Path) -> Path:
     return Path(os.path.realpath(folder))
 
 
-def find_below(folders: Iterable[Path], file_name: str | None) -> Path | None:
+def find_below(folders: Iterable[Path], file_name: str | None, *, follow_links: bool = False) -> Path | None:
     """The picture's file in the first folder that has it, or None.
 
-    A file name from a data file is hostile: one that leads out of its folder is not found. A link in the folder was
-    put there by its owner and is followed.
+    A file name from a data file is hostile: one that leads out of its folder is not found, neither by its parts nor,
+    unless `follow_links`, by a symbolic link. A name is looked for as it is written, then in its other Unicode forms.
+    Where links are not followed the file is returned by its real path, so that a link changed later changes nothing.
     """
-    if not file_name or "\0" in file_name:
-        return None
     for folder in folders:
-        path = Path(os.path.normpath(folder / file_name))
-        try:
-            if path.is_relative_to(folder) and path.is_file():
+        for path in _files(folder, file_name):
+            if follow_links:
                 return path
-        except OSError:
-            continue  # a name too long, a loop of links: as good as missing
+            if (real := whole(path)).is_relative_to(whole(folder)):
+                return path if real == path else real
     return None
+
+
+def leaves_by_link(folder: Path, file_name: str | None) -> bool:
+    """Whether the only files of this name below `folder` are links that leave it."""
+    return next(_files(folder, file_name), None) is not None and find_below([folder], file_name) is None
+
+
+def _files(folder: Path, file_name: str | None) -> Iterator[Path]:
+    """The files of this name below `folder`, by the name's parts: as written, then in other Unicode forms."""
+    if not file_name or "\0" in file_name:
+        return
+    path = Path(os.path.normpath(folder / file_name))
+    if not path.is_relative_to(folder):
+        return
+    if _is_file(path):
+        yield path
+    if not file_name.isascii():
+        yield from (each for each in _spellings(folder, path.relative_to(folder).parts) if each != path)
+
+
+def _spellings(folder: Path, parts: Sequence[str]) -> Iterator[Path]:
+    """The files below `folder` whose parts are `parts` in any mix of Unicode forms; only what exists is followed."""
+    for form in dict.fromkeys((parts[0], *(unicodedata.normalize(name, parts[0]) for name in ("NFC", "NFD")))):
+        place = folder / form
+        if len(parts) > 1:
+            if os.path.isdir(place):
+                yield from _spellings(place, parts[1:])
+        elif _is_file(place):
+            yield place
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:
+        return False  # a name too long, a loop of links: as good as missing

@@ -49,10 +49,10 @@ class FrozenSet:
     """Of the pictures that are not there."""
 
 
-def locate_in(folders: Mapping[str, Sequence[str | Path]]) -> Locate:
-    """Look for pictures below the folders of their source; a name that leads out of the folder is not followed."""
+def locate_in(folders: Mapping[str, Sequence[str | Path]], *, follow_links: bool = False) -> Locate:
+    """Look for pictures below the folders of their source; a name or link that leads out of them is not followed."""
     roots = {source: [whole(folder) for folder in found] for source, found in folders.items()}
-    return lambda source, file_name: find_below(roots.get(source, []), file_name)
+    return lambda source, file_name: find_below(roots.get(source, []), file_name, follow_links=follow_links)
 
 
 def read_set(folder: Path, locate: Locate) -> FrozenSet:

@@ -53,7 +53,7 @@ def gather(config: RunConfig, store: FeatureStore, writer: RunWriter, stop: Stop
         Interrupted: `stop` said so; the hashes that were found are kept.
     """
     settings = config.settings
-    found = read_set(Path(config.export), locate_in(config.pictures))
+    found = read_set(Path(config.export), locate_in(config.pictures, follow_links=config.follow_links))
     writer.say(f"{len(found.pairs)} pairs from {config.export} ({found.missing} without a picture)")
     if found.missing:
         of = found.missing + len(found.pairs)

@@ -178,6 +178,8 @@ class RunConfig:
     """Folder of the frozen set."""
     pictures: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Picture folders by source."""
+    follow_links: bool = False
+    """Whether a picture may be a link that leaves its folder."""
     cache: str
     """Folder of the feature store."""
     device: str = "cpu"
@@ -190,6 +192,8 @@ class RunConfig:
         """The file's content."""
         pictures = {source: list(folders) for source, folders in sorted(self.pictures.items())}
         told = {"format": FORMAT, "model": self.model, "export": self.export, "pictures": pictures}
+        if self.follow_links:
+            told["follow_links"] = True
         told |= {
             "cache": self.cache,
             "device": self.device,
@@ -213,6 +217,7 @@ class RunConfig:
                 model=str(told["model"]),
                 export=str(told["export"]),
                 pictures={source: tuple(folders) for source, folders in told["pictures"].items()},
+                follow_links=bool(told.get("follow_links", False)),
                 cache=str(told["cache"]),
                 device=str(told.get("device", "cpu")),  # younger than the format
                 save_pth=bool(told.get("save_pth", False)),

@@ -11,6 +11,7 @@ from curation_db import checkup, store
 from curation_db.checkup import Finding, Level, Progress
 from curation_db.database_file import reading_mode
 from curation_db.errors import RecordError
+from curation_db.picture_files import FOLLOW_LINKS
 from workbench import machine
 from workbench.errors import ExitCode, UsageError
 from workbench.pictures import PictureFolders
@@ -26,7 +27,8 @@ RECORD = "record"
 SAMPLE = 500
 _EXAMPLES = 20
 _IMAGES = """
-    SELECT s.name, i.key, i.file_name FROM image i JOIN source s ON s.id = i.source_id WHERE i.id % ? = 0 ORDER BY i.id
+    SELECT s.name, i.key, i.file_name FROM image i JOIN source s ON s.id = i.source_id 
+    WHERE i.id % ? = 0 AND i.url IS NULL ORDER BY i.id
 """
 
 
@@ -85,7 +87,7 @@ def pictures(
     workspace: Workspace, settings: Settings, *, every: bool = False, progress: Progress | None = None
 ) -> Iterator[Finding]:
     """Whether the pictures' folders, and the files in them, are there; a sample of the files unless `every`."""
-    folders = PictureFolders(workspace.root, settings.pictures)
+    folders = PictureFolders(workspace.root, settings.pictures, follow_links=settings.follow_links)
     try:
         mode = reading_mode(workspace.database)
         with store.Store(workspace.database, mode) as opened, opened.read() as connection:
@@ -116,16 +118,19 @@ def _files(connection: Connection, folders: PictureFolders, *, every: bool, prog
         return Finding("files", Level.OK, "nothing is imported yet")
     step = 1 if every else max(1, total // SAMPLE)
     missing: list[str] = []
-    looked = 0
+    looked = links = 0
     for source, key, file_name in connection.exec_driver_sql(_IMAGES, (step,)):
         looked += 1
         if folders.locate(source, file_name) is None:
             missing.append(f"{source}/{file_name or key}")
+            links += folders.leaves_by_link(source, file_name)
         if progress is not None and looked % 1_000 == 0:
             progress("looking for pictures", looked, total // step)
     of = f"{looked:,} pictures" if step == 1 else f"a sample of {looked:,} pictures ({total:,} in all)"
     if missing:
         hint = "the cards say so, and can be decided all the same" + ("" if every else "; all of them: --pictures")
+        if links:
+            hint = f"{links:,} are links that leave the picture folder; {FOLLOW_LINKS}"
         named = ", ".join(missing[:_EXAMPLES] if every else missing[:1])
         return Finding("files", Level.WARNING, f"{len(missing):,} missing of {of}: {named}", hint)
     return Finding("files", Level.OK, f"{of}: all there")

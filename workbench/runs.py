@@ -199,12 +199,13 @@ def make_config(
     from workbench.settings import read_settings  # noqa: PLC0415
 
     told = read_settings(workspace.settings)
-    folders = PictureFolders(workspace.root, told.pictures)
+    folders = PictureFolders(workspace.root, told.pictures, follow_links=told.follow_links)
     try:
         return RunConfig(
             model=find_model(workspace, BASE if model is None else model).spec,
             export=str(find_export(workspace, export)),
             pictures={source: tuple(map(str, folders.folders(source))) for source in told.pictures},
+            follow_links=told.follow_links,
             cache=str(workspace.cache),
             device=device,
             save_pth=save_pth,

@@ -23,6 +23,7 @@ TEMPLATE = """\
 [pictures]
 # Folders in which a source's pictures are looked for, relative to this file; `negwb import --pictures` adds to them.
 # coco = ["../coco/train2014"]
+# follow_links = true         # also open links that leave these folders
 
 [curate]
 order = "conflict"          # first: conflict, threshold, lint, rare-cue, rare-concept, random, oldest, or a sum
@@ -110,6 +111,7 @@ class CurateSettings:
 
 DEFAULT_TARGETS: Mapping[str, Any] = MappingProxyType({"cue": "negrefcocog", "position": "negrefcocog"})
 _TABLES = ("pictures", "curate", "lint", "progress", "browse", "train", "generate", "engines")
+_FOLLOW_LINKS = "follow_links"
 _CHOICES = {"images": ("auto", "kitty", "sixel", "halfcell", "none")}
 _SHARES = ("audit_rate", "audit_share", "gold_share")
 _OWN_THEMES = ("negwb-dark", "negwb-light")
@@ -134,6 +136,8 @@ class Settings:
     """Which rules of the lint are asked, and where the counted ones begin; None: as they come."""
     generating: GenerateSettings | None = None
     """[generate] and [engines]; None: nothing is told there."""
+    follow_links: bool = False
+    """Whether a picture may be a link that leaves its picture folder."""
 
     @property
     def generate(self) -> GenerateSettings:
@@ -169,7 +173,8 @@ def parse(text: str, path: Path) -> Settings:
         told = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # beside TOML's own: a number of 5,000 digits, brackets without end
         raise UsageError(f"{path}: {error}", hint=_MEND) from error
-    unknown = sorted(told.keys() - set(_TABLES))
+    follow_links = _follow_links(told, path)
+    unknown = sorted(told.keys() - {*_TABLES, _FOLLOW_LINKS})
     if unknown:
         raise UsageError(f"{path}: unknown table [{unknown[0]}]", hint=f"known: {', '.join(_TABLES)}")
     return Settings(
@@ -180,12 +185,27 @@ def parse(text: str, path: Path) -> Settings:
         _train(told, path),
         _lint(told.get("lint", {}), path),
         _generate(told, path),
+        follow_links,
     )
+
+
+def _follow_links(told: Mapping[str, Any], path: Path) -> bool:
+    """`follow_links`, in [pictures] or before the first table; a list there is the folders of a source of that name."""
+    found = [told[_FOLLOW_LINKS]] if _FOLLOW_LINKS in told else []
+    pictures = told.get("pictures", {})
+    if isinstance(pictures, dict) and not isinstance(pictures.get(_FOLLOW_LINKS, []), list | str):
+        found.append(pictures[_FOLLOW_LINKS])
+    for value in found:
+        if not isinstance(value, bool):
+            raise UsageError(f"{path}: {_FOLLOW_LINKS} = {value!r}", hint=f"what is expected: {_KINDS[bool]}")
+    return any(found)
 
 
 def _pictures(told: Any, path: Path) -> dict[str, tuple[str, ...]]:
     folders: dict[str, tuple[str, ...]] = {}
     for source, listed in _table(told, "pictures", path).items():
+        if source == _FOLLOW_LINKS and isinstance(listed, bool):
+            continue
         named = [listed] if isinstance(listed, str) else listed
         if not isinstance(named, list) or not all(isinstance(folder, str) for folder in named):
             hint = f"write it as in: {folder_line(source, ['../coco/train2014'])}"

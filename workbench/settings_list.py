@@ -27,6 +27,7 @@ CURATE: Final = {
     "theme": "The colours: negwb-dark, negwb-light, or any theme of Textual.",
     "viewer": "The program that shows a picture outside the terminal on o; empty: what the system has.",
 }
+FOLLOW: Final = "Whether links that leave the picture folders are opened."
 LINT: Final = {
     "off": "Rules of the checks that are not asked; negwb lint --rules explains them.",
     "most_tokens": "Longer texts are too-long; CLIP reads 77.",
@@ -140,6 +141,9 @@ def listed(settings: Settings, text: str, actions: ActionMap | None = None) -> l
         for each in fields(CurateSettings) if each.name != "keys"
     ]  # fmt: skip
     rows += [_folder(source, folders, text) for source, folders in settings.pictures.items()]
+    if settings.follow_links:
+        line = line_of(text, "pictures", "follow_links")
+        rows.append(Listed("pictures.follow_links", "true", "false", FOLLOW, line))
     rows += _under("lint", _checks(settings.lint or DEFAULTS), _checks(DEFAULTS), LINT, text)
     rows += _under("progress.targets", settings.targets, dict(Settings().targets), TARGETS, text)
     rows += _generating(settings, text)

@@ -209,7 +209,7 @@ class Hand:
 def sit_down(store: Store, workspace: Workspace) -> Desk:
     """A desk as `negwb curate` makes it, with what a new workspace's settings say."""
     settings = read_settings(workspace.settings)
-    folders = PictureFolders(workspace.root, settings.pictures)
+    folders = PictureFolders(workspace.root, settings.pictures, follow_links=settings.follow_links)
     desk = Desk(
         store,
         begin_session(store, PERSON, version="bench"),

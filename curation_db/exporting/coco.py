@@ -3,7 +3,8 @@
 {info, licenses, images, annotations}; one entry a line, so that a changed pair is a changed line. An entry's id is
 its key in the record, as a number unless it is none or its file had it in quotes. Where an id is taken (two accepted
 texts for one caption, two sources that count alike) the first in order keeps it and the others get the numbers after
-the largest. An unknown original caption is "" here (loaders collate strings), an unknown file name null.
+the largest. An unknown original caption is "" here (loaders collate strings), an unknown file name null. The
+URL of a picture that is known by one stands in `coco_url`.
 """
 
 from __future__ import annotations
@@ -67,6 +68,8 @@ class CocoWriter:
         others = fields_of(pair.image_extra, f"image {pair.item.image_key}")
         self._image_id = self._image_ids.give(pair.item.image_key, others.get("id"))
         entry: dict[str, Any] = {"id": self._image_id, "file_name": pair.item.file_name}
+        if pair.item.url is not None:
+            entry["coco_url"] = pair.item.url
         sizes = {"width": pair.width, "height": pair.height}
         entry |= {name: size for name, size in sizes.items() if size is not None}
         return entry | _new(others, entry)

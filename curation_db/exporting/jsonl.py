@@ -1,5 +1,5 @@
 """The formats of one JSON object a line: items.jsonl (everything, for our own tools) and pairs.jsonl (what others
-need). ASCII, every key on every line, null where something is not known.
+need). ASCII, every key on every line, null where something is not known; `url` only where a picture is known by one.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class PairsWriter(_LinesWriter):
 
 
 def _told(item: Item) -> dict[str, str | None]:
-    return {
+    told = {
         "source": item.source,
         "image": item.image_key,
         "file_name": item.file_name,
@@ -68,3 +68,4 @@ def _told(item: Item) -> dict[str, str | None]:
         "cue": item.cue,
         "key": item.key,
     }
+    return told if item.url is None else {**told, "url": item.url}

@@ -11,6 +11,7 @@ from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import Connection, bindparam, text
 
+from curation_db import moments
 from curation_db.errors import RecordError
 from curation_db.exporting.selection import Chosen, Outcome, Selection, batches
 from curation_db.manifest import Item
@@ -22,7 +23,7 @@ _COLUMNS = {
     "prompt_version": "c.prompt_version", "tokens": "c.tokens", "edited": "p.key",
 }  # fmt: skip
 """Where the record holds an item's fields that are written once; the others are the picture's and the outcome's."""
-_FILLED_IN = ("file_name", "width", "height", "content_sha256", "extra")
+_FILLED_IN = ("file_name", "width", "height", "content_sha256", "extra", "url")
 """Columns of a picture that a later import may complete."""
 _ROWS = text(f"""
     SELECT c.id, c.extra, i.completed, {", ".join(f"i.{name}" for name in _FILLED_IN)}, {", ".join(_COLUMNS.values())}
@@ -116,11 +117,12 @@ def _pair(row: Any, outcome: Outcome, at: int) -> Pair:
     picture: dict[str, Any] = dict(zip(_FILLED_IN, told, strict=False))
     if completed is not None:
         marks = _loads(completed, f"the picture of candidate {number}", dict)
-        picture |= {name: None for name, since in marks.items() if since > at}
+        picture |= {name: moments.value_at(mark, picture.get(name), at) for name, mark in marks.items()}
     digest = picture["content_sha256"]
     item = Item(
         **dict(zip(_COLUMNS, told[len(_FILLED_IN) :], strict=True)),
         file_name=picture["file_name"],
+        url=picture["url"],
         image_sha256=None if digest is None else digest.hex(),
         state=str(outcome.state),
         accepts=outcome.accepts,

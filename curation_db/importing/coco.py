@@ -1,19 +1,24 @@
 """COCO captions JSON, and the published NegationCLIP JSON, which is one with an `updated_caption` in its annotations.
 
-Pictures are known by their id. Where the annotations stand before the images the file is read a second time for
-them. What a row says beyond what the record knows is kept as JSON, so that an export can give it back.
+Pictures are known by their id. Where annotations stand before images the file is read a second time for them: which
+pictures are refused is known before anything that refers to them. What a row says beyond what the record knows is
+kept as JSON, so that an export can give it back.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from curation_db.importing.decoding import TextBlocks
 from curation_db.importing.faults import told_of
 from curation_db.importing.json_stream import Fault, Run, read_json
+from curation_db.importing.picture_names import Naming, PictureName
 from curation_db.importing.rows import (
+    At,
     Batch,
     CandidateRow,
     CaptionRow,
@@ -23,7 +28,6 @@ from curation_db.importing.rows import (
     extra_of,
     key_of,
     member,
-    picture_name,
     reject,
     size_of,
 )
@@ -31,25 +35,30 @@ from curation_db.importing.rows import (
 _IMAGE_KNOWN = frozenset({"id", "file_name", "width", "height"})
 _ANNOTATION_KNOWN = frozenset({"id", "image_id", "caption", "updated_caption"})
 
+_LIST_OF_IMAGES = re.compile(r'"images"\s*:\s*\[')
+_NAMELESS = PictureName(None, None)
+_BLOCK = 4 << 20
+_SEAM = 64
+
 AnnotationReader = Callable[[Run, Batch], None]
 
 
-def read_captions(path: Path) -> Iterator[Batch]:
+def read_captions(path: Path, naming: Naming) -> Iterator[Batch]:
     """The images and captions of a COCO captions file."""
-    return read_coco(path, _captions)
+    return read_coco(path, naming, _captions)
 
 
-def read_negationclip(path: Path) -> Iterator[Batch]:
+def read_negationclip(path: Path, naming: Naming) -> Iterator[Batch]:
     """The images, captions and candidates of a NegationCLIP file."""
-    return read_coco(path, _updated_captions)
+    return read_coco(path, naming, _updated_captions)
 
 
-def read_coco(path: Path, annotations: AnnotationReader) -> Iterator[Batch]:
+def read_coco(path: Path, naming: Naming, annotations: AnnotationReader) -> Iterator[Batch]:
     """The rows of a file of COCO's shape; `annotations` knows what its annotations are."""
-    images_seen, put_off = False, False
+    images_seen, put_off = False, _lists_images_twice(path)
     licenses: list[Any] = []  # gathered: a list may come in several runs, and is written once
     for event in read_json(path):
-        if isinstance(event, Run) and event.key == "annotations" and not images_seen:
+        if isinstance(event, Run) and event.key == "annotations" and (put_off or not images_seen):
             put_off = True
             continue
         if isinstance(event, Run) and event.key == "licenses":
@@ -59,43 +68,78 @@ def read_coco(path: Path, annotations: AnnotationReader) -> Iterator[Batch]:
             yield Batch(done=event.done, licenses=json.dumps(licenses))
             licenses = []
         images_seen |= isinstance(event, Run) and event.key == "images"
-        yield _batch(event, annotations)
+        yield _batch(event, naming, annotations)
     if licenses:
         yield Batch(done=path.stat().st_size, licenses=json.dumps(licenses))
     if put_off:
         for event in read_json(path):
             if isinstance(event, Run) and event.key == "annotations":
-                yield _batch(event, annotations)
+                yield _batch(event, naming, annotations)
 
 
-def _batch(event: Run | Fault, annotations: AnnotationReader) -> Batch:
+def _lists_images_twice(path: Path) -> bool:
+    """Whether a second list of images may stand behind annotations."""
+    found, window = 0, ""
+    with TextBlocks(path) as source:
+        while block := source.read(_BLOCK):
+            window = window[-_SEAM:]
+            found -= len(_LIST_OF_IMAGES.findall(window))  # counted with the block before
+            window += block
+            found += len(_LIST_OF_IMAGES.findall(window))
+            if found > 1:
+                return True
+    return False
+
+
+def _batch(event: Run | Fault, naming: Naming, annotations: AnnotationReader) -> Batch:
     if isinstance(event, Fault):
         return Batch(done=event.offset, rejects=[told_of(event)])
     batch = Batch(done=event.done)
     if event.key == "images":
-        _images(event, batch)
+        _images(event, naming, batch)
     elif event.key == "annotations":
         annotations(event, batch)
     return batch
 
 
-def _images(run: Run, batch: Batch) -> None:
+def _images(run: Run, naming: Naming, batch: Batch) -> None:
     for index, item in enumerate(run.values):
+        key = None
         try:
-            batch.images.append(_image(item, run, index))
+            key = key_of(member(item, "id"))
+            batch.images.append(_image(item, key, naming, (run, index)))
         except RefusedRow as why:
             batch.rejects.append(reject((run, index), why))
+            if key is not None:
+                batch.refused.add(key)
 
 
-def _image(item: Any, run: Run, index: int) -> ImageRow:
+def _image(item: Any, key: str, naming: Naming, at: At) -> ImageRow:
+    name = name_in(item, naming)
     return ImageRow(
-        key_of(member(item, "id")),
-        picture_name(item["file_name"]) if "file_name" in item else None,
+        key,
+        name.file_name,
         size_of(item.get("width")),
         size_of(item.get("height")),
         extra_of(item, _IMAGE_KNOWN, ("id",)),
-        (run, index),
+        at,
+        None,
+        name.url,
+        name.unstripped,
     )
+
+
+def name_in(item: dict[str, Any], naming: Naming) -> PictureName:
+    """The picture's name in an entry of `images`; without a file name `coco_url` says where it is.
+
+    Raises:
+        RefusedRow: the name cannot be used.
+    """
+    stated = item.get("file_name")
+    if stated is not None:
+        return naming.name(stated)
+    address = item.get("coco_url")
+    return naming.name(address) if isinstance(address, str) and "://" in address else _NAMELESS
 
 
 def _captions(run: Run, batch: Batch) -> None:

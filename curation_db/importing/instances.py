@@ -13,6 +13,7 @@ from typing import Any
 
 from curation_db.importing.coco import read_coco
 from curation_db.importing.json_stream import Run, read_json
+from curation_db.importing.picture_names import Naming
 from curation_db.importing.rows import At, Batch, ObjectRow, Reason, RefusedRow, key_of, member, reject
 from curation_db.text import clean
 
@@ -64,10 +65,10 @@ class _Spot:
         return {"image_id": self._image, "category_id": self._category}
 
 
-def read_instances(path: Path) -> Iterator[Batch]:
+def read_instances(path: Path, naming: Naming) -> Iterator[Batch]:
     """The images and object counts of a COCO instances file."""
     tally = _Tally()
-    yield from read_coco(path, tally.add)
+    yield from read_coco(path, naming, tally.add)
     names = dict(_categories(path))
     batch = Batch(done=path.stat().st_size)
     for (image, category), count in tally.counts.items():

@@ -2,7 +2,8 @@
 
 Retrieval: every text in `captions` is one, whether or not it denies anything; `negative_objects` says what it may
 deny. Multiple choice: the option that is right is one; the others are wrong on purpose and are kept beside it, as is
-everything else in the row. Lists in cells are read as lists of texts and as nothing else.
+everything else in the row. Lists in cells are read as lists of texts and as nothing else. Rows that have only the id
+of a picture that other rows name are read last.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
+from curation_db.importing.picture_names import Naming
 from curation_db.importing.rows import (
     TEXT_LIMIT,
     Batch,
@@ -25,9 +27,8 @@ from curation_db.importing.rows import (
     Reason,
     RefusedRow,
     Reject,
-    image_key,
+    coco_key,
     key_of,
-    picture_name,
     reject,
 )
 from curation_db.importing.tables import Row, read_csv
@@ -67,7 +68,7 @@ def is_choice(columns: Iterable[str]) -> bool:
 
 
 def usual_source(path: Path, delimiter: str) -> str | None:
-    """ "coco" where the pictures' paths say so: VOC's and others' are numbered too, and are others.
+    """ "coco" where a picture's path and name say so: VOC's and others' are numbered too, and are others.
 
     Raises:
         InputError: the columns tell of no picture.
@@ -76,53 +77,98 @@ def usual_source(path: Path, delimiter: str) -> str | None:
     if rows and not any(name in rows[0].cells for name in (*_PATHS, *_IDS)):
         raise InputError(f"{path.name} has no column filepath, image_path or image_id")
     paths = (str(row.cells.get(name, "")) for row in rows for name in _PATHS)
-    return "coco" if any(_COCO.search(told) for told in paths) else None
+    return "coco" if any(_coco_name(told) for told in paths) else None
 
 
-def read_retrieval(path: Path, delimiter: str, source: str) -> Iterator[Batch]:
+def _coco_name(path: str) -> str | None:
+    """The bare name of a picture whose path says that it is COCO's, as in COCO's own files."""
+    name = PurePosixPath(path.strip().replace("\\", "/")).name
+    return name if _COCO.search(path) and coco_key(name) else None
+
+
+def read_retrieval(path: Path, delimiter: str, naming: Naming) -> Iterator[Batch]:
     """The pictures and candidates of a retrieval file."""
-    return _read(path, delimiter, source, _captions)
+    return _read(path, delimiter, naming, _captions)
 
 
-def read_choices(path: Path, delimiter: str, source: str) -> Iterator[Batch]:
+def read_choices(path: Path, delimiter: str, naming: Naming) -> Iterator[Batch]:
     """The pictures and candidates of a file of multiple choice."""
-    return _read(path, delimiter, source, _choice)
+    return _read(path, delimiter, naming, _choice)
 
 
-def _read(path: Path, delimiter: str, source: str, texts: Texts) -> Iterator[Batch]:
-    batch = Batch()
+def _read(path: Path, delimiter: str, naming: Naming, texts: Texts) -> Iterator[Batch]:
+    batch, put_off = Batch(), False
     for row in read_csv(path, delimiter):
         if isinstance(row, Reject):
             batch.rejects.append(row)
             continue
         batch.done = row.done
-        try:
-            image = _image(row, source)
-            texts(row, image.key, batch)
-        except RefusedRow as why:
-            batch.rejects.append(reject(row.at, why))
-        else:
-            batch.images.append(image)
-        if len(batch.candidates) + len(batch.rejects) >= _BATCH:
+        if _lacks_name(row):
+            put_off = True
+            continue
+        _add(row, naming, texts, batch)
+        if _is_full(batch):
             yield batch
             batch = Batch(done=batch.done)
     yield batch
+    if put_off:
+        yield from _put_off(path, delimiter, naming, texts, batch.done)
 
 
-def _image(row: Row, source: str) -> ImageRow:
-    told = next((row.cells[name] for name in _PATHS if row.cells.get(name)), None)
-    number = str(row.cells.get("image_id") or "").strip().removesuffix(".0")  # as pandas writes ids after a gap
+def _put_off(path: Path, delimiter: str, naming: Naming, texts: Texts, done: int) -> Iterator[Batch]:
+    """The rows without a picture's name, from a second reading."""
+    batch = Batch(done=done)
+    for row in read_csv(path, delimiter):
+        if isinstance(row, Row) and _lacks_name(row):
+            _add(row, naming, texts, batch)
+        if _is_full(batch):
+            yield batch
+            batch = Batch(done=done)
+    yield batch
+
+
+def _lacks_name(row: Row) -> bool:
+    """Whether the row has only the id of a picture that other rows may name."""
+    return _number(row) != "" and any(name in row.cells for name in _PATHS) and _stated(row) is None
+
+
+def _is_full(batch: Batch) -> bool:
+    return len(batch.candidates) + len(batch.rejects) >= _BATCH
+
+
+def _add(row: Row, naming: Naming, texts: Texts, batch: Batch) -> None:
+    try:
+        image = _image(row, naming)
+        texts(row, image.key, batch)
+    except RefusedRow as why:
+        batch.rejects.append(reject(row.at, why))
+        if number := _number(row):  # rows without a name cannot tell whether this picture is meant
+            batch.refused.add(number)
+    else:
+        batch.images.append(image)
+
+
+def _stated(row: Row) -> str | None:
+    return next((row.cells[name] for name in _PATHS if row.cells.get(name)), None)
+
+
+def _number(row: Row) -> str:
+    return str(row.cells.get("image_id") or "").strip().removesuffix(".0")  # as pandas writes ids after a gap
+
+
+def _image(row: Row, naming: Naming) -> ImageRow:
+    told, number = _stated(row), _number(row)
     if told is None and not number:
         raise RefusedRow(Reason.NO_PICTURE, "the row names no picture")
-    name = None if told is None else picture_name(told)
-    if name and source == "coco":
-        name = PurePosixPath(name).name  # as in COCO's own files
-    key = image_key(source, name) if name else key_of(number)
-    if number and name and key != key_of(number):
-        if source == "coco" and key.isdecimal():
-            raise RefusedRow(Reason.BAD_VALUE, f"column image_id: {number[:40]} is not the picture {name}")
+    if told is None:
+        return ImageRow(key_of(number), None, None, None, None, row.at)
+    name = naming.name((_coco_name(told) if naming.source == "coco" else None) or told)
+    key = naming.key(name)
+    if number and key != key_of(number):
+        if naming.source == "coco" and key.isdecimal():
+            raise RefusedRow(Reason.BAD_VALUE, f"column image_id: {number[:40]} is not the picture {name.file_name}")
         key = key_of(number)
-    return ImageRow(key, name, None, None, None, row.at)
+    return ImageRow(key, name.file_name, None, None, None, row.at, None, name.url, name.unstripped)
 
 
 # -- retrieval

@@ -9,7 +9,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -20,9 +20,11 @@ from curation_db.importing.detect import COCO_SHAPED, NEGBENCH, Format, delimite
 from curation_db.importing.folder import is_of_pictures, read_folder
 from curation_db.importing.instances import read_instances
 from curation_db.importing.negbench import read_choices, read_retrieval, usual_source
+from curation_db.importing.picture_names import Naming
 from curation_db.importing.report import ImportReport
 from curation_db.importing.rows import Batch, ImageRow, InputError, Reject
-from curation_db.importing.sightings import NO_PICTURES, Pictures, examine
+from curation_db.importing.sightings import NO_PICTURES, Pictures, examine, with_tail
+from curation_db.importing.sources import COCO, Sample, is_coco, is_coco_vqa, sample_of, source_for
 from curation_db.importing.sugarcrepe import read_sugarcrepe
 from curation_db.importing.tables import Row, read_csv, read_jsonl, read_objects
 from curation_db.importing.tabular import check_columns, read_rows
@@ -51,6 +53,17 @@ class Plan:
     intake: Intake = field(default_factory=Intake)
     annotations: Path | None = None
     """Of VQAv2: the other file, with the answers."""
+    prefixes: tuple[str, ...] = ()
+    """What is stripped from the beginning of pictures' names."""
+    follow_links: bool = False
+    """Whether links to files outside an imported folder are followed."""
+    sample: Sample | None = None
+    """Pictures of a file that is not COCO's: the record tells which source has them (`settled`)."""
+
+    @property
+    def naming(self) -> Naming:
+        """What pictures' names become."""
+        return Naming(self.source, self.prefixes)
 
     @property
     def size(self) -> int:
@@ -68,10 +81,21 @@ def make_plan(
     mapping: Mapping[str, str] | None = None,
     intake: Intake | None = None,
     annotations: Path | None = None,
+    strip_prefixes: tuple[str, ...] = (),
+    follow_links: bool = False,
 ) -> Plan:
     """The plan for the file or folder at `path`; what is not said is found out.
 
-    `annotations`: of VQAv2's two files the other one, whichever that is; beside `path` it is found.
+    Args:
+        path: what is to be imported.
+        form: its format; none: told by its content.
+        source: whose pictures these are; none: see `sources`.
+        generator: who proposed the candidates.
+        mapping: the stated columns of a table.
+        intake: what holds for new candidates.
+        annotations: of VQAv2's two files the other one, whichever that is; beside `path` it is found.
+        strip_prefixes: what is stripped from the beginning of pictures' names.
+        follow_links: whether links to files outside an imported folder are followed.
 
     Raises:
         InputError: no such file, in no format that we know, a table whose columns tell of no picture or no text, or a
@@ -94,22 +118,43 @@ def make_plan(
     usual = str(chosen) if chosen in NEGBENCH else known.get(chosen, stem)
     if (rows := _table_rows(path, chosen)) is not None:
         check_columns(rows, mapping or {})
+    given = _name(source or "")
+    sample = None if given or chosen not in _SAMPLED else sample_of(path, chosen, strip_prefixes)
+    whose = COCO if sample is not None and is_coco(path, sample) else _usual_source(path, chosen, files)
     return Plan(
         path=path,
         format=chosen,
-        source=_name(source or "") or _usual_source(path, chosen) or stem,
+        source=given or whose or stem,
         generator=_name(generator or "") or usual,
         mapping=mapping or {},
         intake=intake or Intake(),
         annotations=files.annotations if files else None,
+        prefixes=strip_prefixes,
+        follow_links=follow_links,
+        sample=None if whose or chosen is Format.SUGARCREPE else sample,
     )
 
 
-def _usual_source(path: Path, form: Format) -> str | None:
+_SAMPLED: Final = COCO_SHAPED - {Format.VQA}
+
+
+def _usual_source(path: Path, form: Format, files: Files | None) -> str | None:
     """Whose pictures they are, where the format or the file tells."""
     if form in NEGBENCH:
         return usual_source(path, delimiter(path, form))
-    return "coco" if form in COCO_SHAPED else None
+    return COCO if files is not None and is_coco_vqa(*files) else None
+
+
+def settled(store: Store, plan: Plan) -> Plan:
+    """The plan with the source that the record has for its pictures, where neither the file nor a person says it.
+
+    Raises:
+        InputError: neither does the record.
+    """
+    if plan.sample is None:
+        return plan
+    with store.read() as connection:
+        return replace(plan, source=source_for(connection, plan.sample, plan.source), sample=None)
 
 
 def _both(path: Path, form: Format, other: Path | None) -> Files | None:
@@ -144,7 +189,7 @@ def import_file(
     """Import the rows of `plan` and index what is new; `tell` hears of every row that was refused.
 
     Raises:
-        InputError: the table's columns tell of no picture or no text.
+        InputError: the table's columns tell of no picture or no text, or nothing tells whose the pictures are.
         RecordError: the record cannot be written; the batches before are in.
     """
     report = import_rows(store, plan, pictures=pictures, tell=tell, progress=progress)
@@ -168,6 +213,7 @@ def import_rows(
     progress: Progress = lambda stage, done, total: None,
 ) -> ImportReport:
     """The import without the indexing afterwards; see `import_file`."""
+    plan = settled(store, plan)
     report = ImportReport(str(plan.path), str(plan.format), plan.source)
     pipeline = "P1" if plan.format is Format.NEGATIONCLIP else "import"
     writer = Writer(Provenance(plan.source, plan.generator, pipeline, plan.intake, plan.path.name))
@@ -195,7 +241,7 @@ def read(plan: Plan, columns: Callable[[dict[str, str]], None]) -> Iterator[Batc
     """The batches of the plan's file; `columns` hears what a table's columns were taken for."""
     if (reader := _READERS.get(plan.format)) is not None:
         return reader(plan)
-    return read_rows(_table_rows(plan.path, plan.format) or (), plan.source, plan.mapping, columns)
+    return read_rows(lambda: _table_rows(plan.path, plan.format) or (), plan.naming, plan.mapping, columns)
 
 
 def _read_vqa(plan: Plan) -> Iterator[Batch]:
@@ -203,14 +249,14 @@ def _read_vqa(plan: Plan) -> Iterator[Batch]:
 
 
 _READERS: Final[dict[Format, Callable[[Plan], Iterator[Batch]]]] = {
-    Format.COCO: lambda plan: read_captions(plan.path),
-    Format.NEGATIONCLIP: lambda plan: read_negationclip(plan.path),
-    Format.INSTANCES: lambda plan: read_instances(plan.path),
-    Format.SUGARCREPE: lambda plan: read_sugarcrepe(plan.path, plan.source),
-    Format.FOLDER: lambda plan: read_folder(plan.path, plan.source),
+    Format.COCO: lambda plan: read_captions(plan.path, plan.naming),
+    Format.NEGATIONCLIP: lambda plan: read_negationclip(plan.path, plan.naming),
+    Format.INSTANCES: lambda plan: read_instances(plan.path, plan.naming),
+    Format.SUGARCREPE: lambda plan: read_sugarcrepe(plan.path, plan.naming),
+    Format.FOLDER: lambda plan: read_folder(plan.path, plan.naming, follow_links=plan.follow_links),
     Format.VQA: _read_vqa,
-    Format.NEGBENCH_RETRIEVAL: lambda plan: read_retrieval(plan.path, delimiter(plan.path, plan.format), plan.source),
-    Format.NEGBENCH_MCQ: lambda plan: read_choices(plan.path, delimiter(plan.path, plan.format), plan.source),
+    Format.NEGBENCH_RETRIEVAL: lambda plan: read_retrieval(plan.path, delimiter(plan.path, plan.format), plan.naming),
+    Format.NEGBENCH_MCQ: lambda plan: read_choices(plan.path, delimiter(plan.path, plan.format), plan.naming),
 }
 """Formats that are no tables with a row per picture."""
 
@@ -236,10 +282,14 @@ def _one_batch(
     report: ImportReport,
     tell: Tell,
 ) -> None:
+    writer.pictures.refuse(batch.refused)
     if batch.mentioned:
-        _mention(store, writer, batch)
+        with store.read() as connection:
+            told = writer.pictures.mention(connection, batch)
+    else:
+        told = []
     missing = _look(store, writer, batch, pictures, source, report)
-    told = [*batch.rejects, *missing]
+    told += [*(with_tail(each, pictures) for each in batch.rejects), *missing]
     if batch.images or batch.captions or batch.objects or batch.questions or batch.licenses:
         with store.write() as connection:
             outcome = writer.write(connection, batch)
@@ -252,29 +302,22 @@ def _one_batch(
         tell(each)
 
 
-def _mention(store: Store, writer: Writer, batch: Batch) -> None:
-    """Let pictures that are only mentioned go in where nobody knows them; what is known of the others stays."""
-    new = {row.key: row for row in reversed(batch.mentioned) if not writer.seen(row.key)}
-    with store.read() as connection:
-        known = writer.known_images(connection, list(new))
-    batch.images += [row for key, row in reversed(new.items()) if key not in known]
-
-
 def _look(
     store: Store, writer: Writer, batch: Batch, pictures: Pictures, source: str, report: ImportReport
 ) -> list[Reject]:
     """Look for the batch's pictures, before the write lock is taken: reading headers takes its time."""
     fresh: dict[str, ImageRow] = {}
     for row in batch.images:
-        if not writer.seen(row.key):
+        if not writer.pictures.seen(row.key):
             fresh.setdefault(row.key, row)  # of several rows of a picture the first goes in
+    report.remote_pictures += sum(row.url is not None for row in fresh.values())
     if not pictures.look:
-        report.unsought_pictures += len(fresh)
+        report.unsought_pictures += sum(row.url is None for row in fresh.values())
         names = (row.file_name for row in fresh.values() if row.file_name)
         report.first_unsought = report.first_unsought or next(names, "")
         return []
     with store.read() as connection:
-        known = writer.known_images(connection, list(fresh))
+        known = writer.pictures.known(connection, list(fresh))
     seen, wrong = examine(list(fresh.values()), source, pictures, known)
     sized = {row.key: row for row in seen}
     batch.images = [sized.get(row.key, row) if row is fresh.get(row.key) else row for row in batch.images]

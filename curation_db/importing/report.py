@@ -47,6 +47,8 @@ class ImportReport:
     """Pictures that were not looked for, because no folder is known."""
     first_unsought: str = ""
     """The file name of the first of them."""
+    remote_pictures: int = 0
+    """Pictures that the file names by a URL: kept as such, not fetched."""
     gold: int = 0
     """Candidates whose known answer is new to the record."""
     gold_in_audit: int = 0
@@ -55,6 +57,8 @@ class ImportReport:
     """Refused rows by reason."""
     kept: Counter[str] = field(default_factory=Counter)
     """Rows that went in although something about them is wrong, by reason."""
+    hints: Counter[str] = field(default_factory=Counter)
+    """What to do about listed rows, and for how many."""
 
     @property
     def new(self) -> int:
@@ -75,6 +79,8 @@ class ImportReport:
     def count(self, told: Reject) -> None:
         """Take note of a listed row."""
         (self.kept if told.kept else self.rejected)[str(told.reason)] += 1
+        if told.hint:
+            self.hints[told.hint] += 1
 
     def as_json(self) -> dict[str, Any]:
         """Everything, for scripts."""
@@ -97,8 +103,10 @@ class ImportReport:
             "gold_in_audit": self.gold_in_audit,
             "missing_pictures": self.missing_pictures,
             "unsought_pictures": self.unsought_pictures,
+            "remote_pictures": self.remote_pictures,
             "rejected": dict(sorted(self.rejected.items())),
             "kept": dict(sorted(self.kept.items())),
+            "hints": dict(sorted(self.hints.items())),
         }
 
     def summary(self) -> str:
@@ -115,6 +123,7 @@ class ImportReport:
             (self.questions_not_no, f"{self.questions_not_no:,} not answered with no"),
             (self.questions_unsettled, f"{self.questions_unsettled:,} without one answer"),
             (self.completed, f"{counted(self.completed, 'picture')} completed"),
+            (self.remote_pictures, f"{counted(self.remote_pictures, 'picture')} by URL, not fetched"),
             (self.cleaned, f"{counted(self.cleaned, 'text')} cleaned"),
             (self.gold, f"{self.gold:,} with a known answer"),
             (self.gold_in_audit, f"{self.gold_in_audit:,} with an answer that stays aside: the audit has them"),
@@ -151,6 +160,8 @@ class RejectsFile:
             "kept": told.kept,
             "row": told.excerpt,
         }
+        if told.hint:
+            line["hint"] = display_text(told.hint, limit=500)
         self._out.write(json.dumps(line, ensure_ascii=False) + "\n")
 
     def _begin(self) -> IO[str]:

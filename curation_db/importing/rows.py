@@ -9,11 +9,11 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from pathlib import PurePosixPath
 from typing import Any, Final, NamedTuple, Protocol
 
 from curation_db.gold import Known
@@ -22,9 +22,16 @@ from curation_db.words import NegationType
 
 TEXT_LIMIT: Final = 20_000
 """Characters of the longest caption that is taken."""
-_KEY_LIMIT = 1_000
+KEY_LIMIT: Final = 1_000
+"""Characters of the longest key or file name that is taken."""
 _encode = json.JSONEncoder(separators=(",", ":")).encode
-_COCO_NAME = re.compile(r"(?:COCO_\w+?_)?0*(\d+)\.\w+")
+_COCO_NAME = re.compile(
+    r"(?:(?P<folder>(?:train|val|test|unlabeled)20(?:14|15|17))/)?"
+    r"(?:COCO_(?P<release>(?:train|val|test)20(?:14|15))_)?(?P<number>\d{12})\.jpg"
+)
+"""COCO's own rule for file names; a folder of the release may stand before the name."""
+COCO_LARGEST: Final = 581_929
+"""The largest image id in COCO's releases."""
 
 
 class Reason(StrEnum):
@@ -41,7 +48,11 @@ class Reason(StrEnum):
     TEXT_TOO_LONG = "text-too-long"
     DUPLICATE = "duplicate"
     """The same id with other content, in this file or in the record."""
+    PICTURE_REFUSED = "picture-refused"
+    """It refers to a picture of this file that was refused, so it may mean another one than the record has."""
     CAPTION_REFUSED = "caption-refused"
+    OUTSIDE_FOLDER = "outside-folder"
+    """A file name that leads out of the picture folder."""
     NO_ANSWER = "no-answer"
     """A question without usable answers."""
     NO_QUESTION = "no-question"
@@ -81,6 +92,15 @@ class ImageRow(NamedTuple):
     at: At
     content_sha256: bytes | None = None
     """Of its file's bytes, where this import saw the file."""
+    url: str | None = None
+    """Where it is on the network, if its file named it by a URL; it then has no file name."""
+    unstripped: str | None = None
+    """The name as the file states it, where a prefix was stripped from it."""
+
+    @property
+    def name(self) -> str | None:
+        """Its file name or its URL."""
+        return self.file_name or self.url
 
 
 class CaptionRow(NamedTuple):
@@ -146,6 +166,10 @@ class Reject(NamedTuple):
     kept: bool = False
     file: str = ""
     """Where it stands, if not in the file that was named."""
+    hint: str = ""
+    """What to do about it; equal hints of many rows are shown once."""
+    name: str = ""
+    """The file name of the picture, where it is the reason."""
 
 
 @dataclass(slots=True)
@@ -161,6 +185,8 @@ class Batch:
     questions: list[QuestionRow] = field(default_factory=list)
     mentioned: list[ImageRow] = field(default_factory=list)
     """Pictures that the file names by their id alone: they go in where the record does not know them."""
+    refused: set[str] = field(default_factory=set)
+    """Keys of pictures whose rows the reader refused: what refers to them is refused too."""
     rejects: list[Reject] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     """Rows that were passed over and are nothing to list, by the names of `ImportReport`'s fields."""
@@ -179,18 +205,19 @@ class InputError(Exception):
 class RefusedRow(Exception):
     """This row cannot go in."""
 
-    def __init__(self, reason: Reason, message: str) -> None:
+    def __init__(self, reason: Reason, message: str, *, hint: str = "", name: str = "") -> None:
         super().__init__(message)
         self.reason = reason
         self.message = message
+        self.hint = hint
+        self.name = name
 
 
 def reject(at: At, why: RefusedRow, *, kept: bool = False) -> Reject:
     """What is told of the row at `at`."""
     origin, index = at
-    return Reject(
-        why.reason, why.message, origin.where(index), origin.offset(index), excerpt(origin.value(index)), kept
-    )
+    where, offset, row = origin.where(index), origin.offset(index), excerpt(origin.value(index))
+    return Reject(why.reason, why.message, where, offset, row, kept, hint=why.hint, name=why.name)
 
 
 def excerpt(value: object) -> str:
@@ -212,19 +239,19 @@ def member(item: object, name: str) -> Any:
 
 
 def key_of(value: object) -> str:
-    """An id as the record keeps it: 17 and "17" are the same."""
+    """An id as the record keeps it: 17 and "17" are the same, and a text is in NFC."""
     if value.__class__ is int:
         key = str(value)
-        return key if len(key) < _KEY_LIMIT else _refuse_id(key)
+        return key if len(key) < KEY_LIMIT else _refuse_id(key)
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
-    if isinstance(value, str) and value and value == clean(value):
-        return _short_key(value)
+    if isinstance(value, str) and value and (key := clean(value)) == unicodedata.normalize("NFC", value):
+        return _short_key(key)
     return _refuse_id(value)
 
 
 def _short_key(key: str) -> str:
-    return key if len(key) <= _KEY_LIMIT else _refuse_id(key)
+    return key if len(key) <= KEY_LIMIT else _refuse_id(key)
 
 
 def _refuse_id(value: object) -> str:
@@ -268,23 +295,24 @@ def extra_of(item: Mapping[str, Any], known: frozenset[str], ids: tuple[str, ...
         raise RefusedRow(Reason.MALFORMED, "nested too deeply") from None
 
 
-def picture_name(value: object) -> str:
-    """A picture's file name as the record keeps it: a relative path with slashes."""
-    if not isinstance(value, str) or not value.strip() or "\0" in value:
-        raise RefusedRow(Reason.NO_PICTURE, "the row names no picture")
-    if value != clean(value) or len(value) > _KEY_LIMIT:
-        raise RefusedRow(Reason.BAD_VALUE, "no usable file name")
-    name = value.strip()
-    path = name if "/" in name else name.replace("\\", "/")
-    return str(PurePosixPath(path)) if "/" in path else path
-
-
 def coco_key(file_name: str) -> str | None:
     """The COCO image id in a file name of COCO's (000000085329.jpg, COCO_train2014_000000085329.jpg)."""
-    found = _COCO_NAME.fullmatch(PurePosixPath(file_name).name)
-    return str(int(found[1])) if found and len(found[1]) < 19 else None
+    found = _COCO_NAME.fullmatch(file_name)
+    return str(int(found["number"])) if found and 0 < int(found["number"]) <= COCO_LARGEST else None
 
 
-def image_key(source: str, file_name: str) -> str:
-    """The key of a picture that is only known by its file name."""
-    return (coco_key(file_name) if source == "coco" else None) or file_name
+def same_picture(one: str | None, other: str | None) -> bool:
+    """Whether two names (file names or URLs) may be those of one picture.
+
+    Equal names are, whatever their Unicode form, and so are COCO's two names for one picture. Where a name is not
+    known it may be any.
+    """
+    if one is None or other is None or one == other:
+        return True
+    if not (one.isascii() and other.isascii()):
+        return unicodedata.normalize("NFC", one) == unicodedata.normalize("NFC", other)
+    first, second = _COCO_NAME.fullmatch(one), _COCO_NAME.fullmatch(other)
+    if first is None or second is None:
+        return False
+    releases = {first["release"], second["release"]} - {None}  # two releases number their own pictures
+    return len(releases) < 2 and (first["folder"], first["number"]) == (second["folder"], second["number"])

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from curation_db.importing.rows import ImageRow, Reason, RefusedRow, Reject, reject
+from curation_db.importing.tails import Tail
+from curation_db.picture_files import FOLLOW_LINKS
 
 Locate = Callable[[str, str | None], Path | None]
 """Source and file name to the picture's file."""
@@ -29,6 +31,10 @@ class Pictures:
     """A folder of the source is known; else no picture is looked for."""
     every: bool = False
     """Read the headers of all pictures, not just of those that are new to the record."""
+    tail: Callable[[str], Tail | None] = lambda _name: None
+    """The one file whose path ends as a name does that was not found."""
+    is_link_outside: Callable[[str, str | None], bool] = lambda _source, _name: False
+    """Whether the file of that source and name is a link that leaves its folder and is not followed."""
 
 
 NO_PICTURES = Pictures(lambda _source, _name: None, look=False)
@@ -44,6 +50,9 @@ def examine(
     seen, wrong = [], []
     for row in rows:
         told = row
+        if row.url is not None:  # it is on the network
+            seen.append(row)
+            continue
         try:
             header = pictures.every or row.key not in known
             told = _examined(row, _found(row, source, pictures), header=header, content=not known.get(row.key))
@@ -55,9 +64,21 @@ def examine(
 
 def _found(row: ImageRow, source: str, pictures: Pictures) -> Path:
     path = pictures.locate(source, row.file_name)
-    if path is None:
-        raise RefusedRow(Reason.MISSING_FILE, f"no picture {row.file_name or row.key!r} in the picture folders")
-    return path
+    if path is not None:
+        return path
+    message, hint = f"no picture {row.file_name or row.key!r} in the picture folders", ""
+    if pictures.is_link_outside(source, row.file_name):
+        message, hint = f"the picture {row.file_name!r} is a link that leaves the picture folder", FOLLOW_LINKS
+    elif row.file_name and (tail := pictures.tail(row.file_name)) is not None:
+        message, hint = f"{message}; one file ends like it: {tail.found}", tail.hint
+    raise RefusedRow(Reason.MISSING_FILE, message, hint=hint)
+
+
+def with_tail(told: Reject, pictures: Pictures) -> Reject:
+    """A refusal for the picture's name, with the one file that the name may mean."""
+    if not told.name or told.reason is not Reason.OUTSIDE_FOLDER or (tail := pictures.tail(told.name)) is None:
+        return told
+    return told._replace(message=f"{told.message}; one file ends like it: {tail.found}", hint=tail.hint)
 
 
 def _examined(row: ImageRow, path: Path, *, header: bool, content: bool) -> ImageRow:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from curation_db.importing.faults import told_of
 from curation_db.importing.json_stream import Run, read_json
+from curation_db.importing.picture_names import Naming
 from curation_db.importing.rows import (
     Batch,
     CandidateRow,
@@ -18,10 +19,8 @@ from curation_db.importing.rows import (
     ImageRow,
     RefusedRow,
     extra_of,
-    image_key,
     key_of,
     member,
-    picture_name,
     reject,
 )
 
@@ -29,7 +28,7 @@ _BATCH = 10_000
 _KNOWN = frozenset({"filename", "caption", "negative_caption"})
 
 
-def read_sugarcrepe(path: Path, source: str) -> Iterator[Batch]:
+def read_sugarcrepe(path: Path, naming: Naming) -> Iterator[Batch]:
     """The images, captions and candidates of a SugarCrepe file."""
     batch = Batch()
     for event in read_json(path):
@@ -37,7 +36,7 @@ def read_sugarcrepe(path: Path, source: str) -> Iterator[Batch]:
             batch.rejects.append(told_of(event))
             continue
         for index in range(len(event.values)):
-            _row(event, index, source, batch)
+            _row(event, index, naming, batch)
         batch.done = event.done
         if len(batch.candidates) >= _BATCH:
             yield batch
@@ -45,17 +44,17 @@ def read_sugarcrepe(path: Path, source: str) -> Iterator[Batch]:
     yield batch
 
 
-def _row(run: Run, index: int, source: str, batch: Batch) -> None:
+def _row(run: Run, index: int, naming: Naming, batch: Batch) -> None:
     item, at = run.values[index], (run, index)
     try:
-        name = picture_name(member(item, "filename"))
+        name = naming.name(member(item, "filename"))
         caption, text = member(item, "caption"), member(item, "negative_caption")
         number = key_of(run.names[index]) if run.key is None else str(run.start + index)
         extra = extra_of(item, _KNOWN, ())
     except RefusedRow as why:
         batch.rejects.append(reject(at, why))
         return
-    image = image_key(source, name)
-    batch.images.append(ImageRow(image, name, None, None, None, at))
+    image = naming.key(name)
+    batch.images.append(ImageRow(image, name.file_name, None, None, None, at, None, name.url, name.unstripped))
     batch.captions.append(CaptionRow(None, image, caption, at))
     batch.candidates.append(CandidateRow(number, image, len(batch.captions) - 1, text, None, extra, at))

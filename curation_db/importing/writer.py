@@ -8,11 +8,7 @@ What an earlier import did not know is filled in, and marked with the moment (`m
 
 from __future__ import annotations
 
-import json
-from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
 
@@ -20,44 +16,25 @@ from curation_db import dialect, marks, moments
 from curation_db.candidates import Draft, Intake, insert_candidates
 from curation_db.concepts import derive_concept
 from curation_db.importing.gold_answers import GoldRow, mark_rows
+from curation_db.importing.outcome import Outcome
+from curation_db.importing.picture_writer import SOURCE_HINT, PictureWriter
 from curation_db.importing.questions import insert_questions
 from curation_db.importing.rows import (
     At,
     Batch,
     CandidateRow,
     CaptionRow,
-    ImageRow,
     ObjectRow,
     Reason,
     RefusedRow,
-    Reject,
-    coco_key,
     prepared,
     reject,
 )
 from curation_db.text import clean
 
-_IMAGE_COLUMNS = ("source_id", "key", "file_name", "width", "height", "extra")
-_SEEN_COLUMNS = (*_IMAGE_COLUMNS, "content_sha256")
 _CAPTION_COLUMNS = ("source_id", "key", "image_id", "text", "raw_sha256")
-_MAX_KNOWN = 500_000
 _CONCEPT_LIMIT = 200
-
-
-@dataclass(slots=True)
-class Outcome:
-    """What became of a batch; counted when the transaction is committed."""
-
-    counts: Counter[str] = field(default_factory=Counter)
-    """By the names of `ImportReport`'s fields."""
-    rejects: list[Reject] = field(default_factory=list)
-    refused: list[At] = field(default_factory=list)
-    """Where the refused pictures stood."""
-
-    def refuse(self, at: At, reason: Reason, message: str) -> None:
-        """Note that the row at `at` was refused."""
-        self.rejects.append(reject(at, RefusedRow(reason, message)))
-        self.refused.append(at)
+_GENERATOR_HINT = "if these are other proposals than those of the record, import the file with --generator NAME"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,50 +50,34 @@ class Provenance:
 
 
 class Writer:
-    """Writes batches of one import; remembers the ids of its pictures (of the last half million)."""
+    """Writes batches of one import."""
 
     def __init__(self, provenance: Provenance) -> None:
         self._provenance = provenance
+        self.pictures = PictureWriter(provenance.source)
         self._source_id = 0
-        self._images: dict[str, int] = {}
 
     def write(self, connection: Connection, batch: Batch) -> Outcome:
         """Put `batch` into the record, inside the caller's transaction."""
         outcome = Outcome()
-        if len(self._images) > _MAX_KNOWN:
-            self._images.clear()
-        self._source_id = self._source_id or _source_id(connection, self._provenance.source)
+        if not self._source_id:
+            self._source_id = self.pictures.source_id = _source_id(connection, self._provenance.source)
         if batch.licenses:
             self._licenses(connection, batch.licenses)
         if batch.images:
-            self._insert_images(connection, batch.images, outcome)
-            if outcome.rejects:
-                _drop_with(outcome.refused, batch)
+            self.pictures.insert(connection, batch.images, outcome)
+        self.pictures.refuse_references(batch, outcome)
         captions = self._insert_captions(connection, batch, outcome) if batch.captions else []
         if batch.candidates:
             self._insert_candidates(connection, batch, captions, outcome)
         if batch.objects:
             self._insert_objects(connection, batch.objects, outcome)
         if batch.questions:
-            images = self._resolve(connection, [row.image for row in batch.questions])
+            images = self.pictures.resolve(connection, [row.image for row in batch.questions])
             counts, wrong = insert_questions(connection, self._source_id, images, batch.questions)
             outcome.counts.update(counts)
             outcome.rejects += wrong
         return outcome
-
-    def known_images(self, connection: Connection, keys: Sequence[str]) -> dict[str, bool]:
-        """Those of `keys` that the record has, and whether it has the picture's hash too."""
-        source = connection.execute(text("SELECT id FROM source WHERE name = :name"), {"name": self._provenance.source})
-        found = source.scalar()
-        if found is None:
-            return {}
-        columns = ("key", "content_sha256 IS NOT NULL AS hashed")
-        rows = dialect.select_in(connection, "image", columns, "key", keys, source_id=found)
-        return {row.key: bool(row.hashed) for row in rows}
-
-    def seen(self, key: str) -> bool:
-        """Whether this import had this picture before."""
-        return key in self._images
 
     def _licenses(self, connection: Connection, licenses: str) -> None:
         """The first file that names licences does so for its source."""
@@ -127,69 +88,11 @@ class Writer:
         if written.rowcount:
             moments.came_in(connection, moments.Arrival.DETAILS)
 
-    # -- pictures
-
-    def _insert_images(self, connection: Connection, rows: list[ImageRow], outcome: Outcome) -> None:
-        unique = _unique_images(rows, outcome)
-        fresh = [key for key in unique if key not in self._images]
-        before = connection.execute(text("SELECT coalesce(max(id), 0) FROM image")).scalar_one()
-        columns, sent = self._image_values(unique)
-        new = dialect.insert_many(connection, "image", columns, sent)
-        outcome.counts["images"] += new
-        if new:
-            found = connection.execute(text("SELECT key, id FROM image WHERE id > :before"), {"before": before})
-            self._remember((row.key, row.id) for row in found)
-        if new < len(sent):
-            outcome.counts["unchanged"] += len(fresh) - new
-            self._compare_images(connection, unique, outcome)
-
-    def _image_values(self, unique: dict[str, ImageRow]) -> tuple[tuple[str, ...], list[tuple[object, ...]]]:
-        """What is inserted; without the hashes where no picture was looked at, which most imports are."""
-        own = self._source_id
-        rows = unique.values()
-        if any(row.content_sha256 for row in rows):
-            return _SEEN_COLUMNS, [
-                (own, row.key, row.file_name, row.width, row.height, row.extra, row.content_sha256) for row in rows
-            ]
-        return _IMAGE_COLUMNS, [(own, row.key, row.file_name, row.width, row.height, row.extra) for row in rows]
-
-    def _remember(self, found: Iterable[tuple[str, int]]) -> None:
-        self._images.update(found)
-
-    def _compare_images(self, connection: Connection, unique: dict[str, ImageRow], outcome: Outcome) -> None:
-        columns = ("id", *_SEEN_COLUMNS[1:], "completed")
-        coming = moments.coming(connection)
-        updates = []
-        for old in dialect.select_in(connection, "image", columns, "key", list(unique), source_id=self._source_id):
-            row = unique[old.key]
-            self._remember([(old.key, old.id)])
-            if not _same_name(old.file_name, row.file_name):
-                told = f"picture {row.key} is in the record as {old.file_name}"
-                outcome.refuse(row.at, Reason.DUPLICATE, told)
-            elif more := _completed(old, row, coming):
-                updates.append({**more, "id": old.id})
-        if updates:
-            moments.came_in(connection, moments.Arrival.DETAILS)
-            outcome.counts["completed"] += len(updates)
-            connection.execute(
-                text("""UPDATE image SET file_name = :file_name, width = :width, height = :height, extra = :extra,
-                        content_sha256 = :content_sha256, completed = :completed WHERE id = :id"""),
-                updates,
-            )
-
-    def _resolve(self, connection: Connection, keys: Iterable[str]) -> dict[str, int]:
-        """The ids of pictures by key; those that nobody knows are left out."""
-        unknown = [key for key in dict.fromkeys(keys) if key not in self._images]
-        if unknown:
-            found = dialect.select_in(connection, "image", ("key", "id"), "key", unknown, source_id=self._source_id)
-            self._remember((row.key, row.id) for row in found)
-        return self._images
-
     # -- captions
 
     def _insert_captions(self, connection: Connection, batch: Batch, outcome: Outcome) -> list[int | None]:
         """Insert the captions; returns their ids in order where the batch's candidates need them."""
-        images = self._resolve(connection, [row.image for row in batch.captions])
+        images = self.pictures.resolve(connection, [row.image for row in batch.captions])
         source_id, sent, ats = self._source_id, [], []
         cleaned = 0
         for number, row in enumerate(batch.captions):
@@ -242,7 +145,12 @@ class Writer:
                 same.add(key)
                 continue
             other = "text" if old[key].image_id == image_id else "picture"
-            outcome.refuse(batch.captions[number].at, Reason.DUPLICATE, f"caption {key} is there with another {other}")
+            outcome.refuse(
+                batch.captions[number].at,
+                Reason.DUPLICATE,
+                f"caption {key} is there with another {other}",
+                hint=SOURCE_HINT,
+            )
         # the same caption twice in a batch is one row that went in, not one that was there
         outcome.counts["unchanged"] += len(same) - new
         return ids
@@ -270,7 +178,7 @@ class Writer:
     def _insert_candidates(
         self, connection: Connection, batch: Batch, captions: list[int | None], outcome: Outcome
     ) -> None:
-        images = self._resolve(connection, [row.image for row in batch.candidates])
+        images = self.pictures.resolve(connection, [row.image for row in batch.candidates])
         drafts: list[tuple[Draft, bytes, At]] = []
         gold: list[GoldRow] = []
         for row in batch.candidates:
@@ -332,13 +240,17 @@ class Writer:
             if old[draft.key] == (draft.image_id, digest):
                 same.add(draft.key)
             else:
-                outcome.refuse(at, Reason.DUPLICATE, f"candidate {draft.key} is there with another text or picture")
+                other, hint = (
+                    ("text", _GENERATOR_HINT) if old[draft.key][0] == draft.image_id else ("picture", SOURCE_HINT)
+                )
+                told = f"candidate {draft.key} is there with another {other}"
+                outcome.refuse(at, Reason.DUPLICATE, told, hint=hint)
         return len(same)
 
     # -- objects
 
     def _insert_objects(self, connection: Connection, rows: list[ObjectRow], outcome: Outcome) -> None:
-        images = self._resolve(connection, [row.image for row in rows])
+        images = self.pictures.resolve(connection, [row.image for row in rows])
         known = []
         for row in rows:
             if row.image in images:
@@ -367,41 +279,3 @@ class Writer:
 def _source_id(connection: Connection, name: str) -> int:
     connection.execute(text("INSERT INTO source(name) VALUES (:name) ON CONFLICT DO NOTHING"), {"name": name})
     return int(connection.execute(text("SELECT id FROM source WHERE name = :name"), {"name": name}).scalar_one())
-
-
-def _drop_with(refused: list[At], batch: Batch) -> None:
-    """Take the texts out of `batch` that stood in one row with a refused picture; they are of another picture."""
-    bad = {id(at) for at in refused}
-    batch.candidates = [row for row in batch.candidates if id(row.at) not in bad]
-    # the candidates hold places among the captions, so none is taken out; without a picture they are passed over
-    batch.captions = [row._replace(image="") if id(row.at) in bad else row for row in batch.captions]
-
-
-def _unique_images(rows: list[ImageRow], outcome: Outcome) -> dict[str, ImageRow]:
-    """The batch's pictures, each once; another name under the same key is refused."""
-    unique: dict[str, ImageRow] = {}
-    for row in rows:
-        first = unique.setdefault(row.key, row)
-        if first is not row and not _same_name(first.file_name, row.file_name):
-            outcome.refuse(row.at, Reason.DUPLICATE, f"picture {row.key} is {first.file_name} further up")
-    return unique
-
-
-def _same_name(old: str | None, new: str | None) -> bool:
-    """Whether two file names may be of one picture; COCO's releases name the same one differently."""
-    if old is None or new is None or old == new:
-        return True
-    number = coco_key(old)
-    return number is not None and number == coco_key(new)
-
-
-def _completed(old: Any, row: ImageRow, since: int) -> dict[str, object]:
-    """All fields of a picture with what the record did not know yet; {}: it knows as much as the row."""
-    both = {name: (getattr(old, name), getattr(row, name)) for name in _SEEN_COLUMNS[2:]}
-    new = [name for name, (known, told) in both.items() if known is None and told is not None]
-    if not new:
-        return {}
-    marks = {**json.loads(old.completed or "{}"), **dict.fromkeys(new, since)}
-    return {name: told if known is None else known for name, (known, told) in both.items()} | {
-        "completed": json.dumps(marks)
-    }

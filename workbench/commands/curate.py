@@ -290,7 +290,7 @@ def _sit_down(
         if not reads.anything(connection):
             raise NothingToDo("there is nothing to decide about yet", hint="bring captions in with: negwb import")
     told = settings.curate
-    folders = PictureFolders(workspace.root, settings.pictures)
+    folders = PictureFolders(workspace.root, settings.pictures, follow_links=settings.follow_links)
     return Desk(
         store,
         begin_session(store, name, version=version(), role=Role(how.role) if how.role else None),

@@ -81,7 +81,7 @@ def _judge(
     plan = make_plan(
         settings.generate.changed(asked, "--set"), pipeline=pipeline, judges=judges, prompts=prompts, only_judges=True
     )
-    folders = PictureFolders(workspace.root, settings.pictures)
+    folders = PictureFolders(workspace.root, settings.pictures, follow_links=settings.follow_links)
 
     async def task(recorder: Recorder, recipe: Recipe) -> Task:
         work = Unjudged(recorder, recipe, plan.prompts, folders, options.limit)

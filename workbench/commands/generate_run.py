@@ -49,7 +49,7 @@ def run_with(
         raise UsageError("--dry-run, --emit-requests and --ingest-responses are three different things: one at a time")
     workspace = find_workspace(named)
     settings = read_settings(workspace.settings)
-    folders = PictureFolders(workspace.root, settings.pictures)
+    folders = PictureFolders(workspace.root, settings.pictures, follow_links=settings.follow_links)
     with (open_to_read if dry_run else open_store)(workspace.database) as store:
         if ingest:
             _ingest(store, ingest, settings.generate.engines, as_json=as_json)

@@ -30,12 +30,17 @@ Examples:
   negwb import annotations.jsonl --map image=image_path --map candidate=hard_negatives
   negwb import checked.csv --map gold=answer    people are tested on these: accept, reject, or why
   negwb import my-photos/               pictures with name.txt beside name.jpg
+  negwb import export.json --strip-prefix /data/upload/    names below the folder
 
 \b
 Exit code 0: all rows are in; 1: some were refused or lack their picture (they
 are listed in the workspace's rejects folder); 2: the file cannot be imported;
 5: there is nothing in it.
 """
+
+
+_MOST_HINTS = 5
+"""Hints that are shown; all of them stand in the list of refused rows."""
 
 
 class FileFormat(StrEnum):
@@ -68,7 +73,11 @@ def import_command(
     ] = None,
     source: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Whose pictures these are.", show_default="coco, or the file's name"),
+        typer.Option(
+            metavar="NAME",
+            help="Whose pictures these are.",
+            show_default="coco, the source that has them, or the file's name",
+        ),
     ] = None,
     pictures: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Where the pictures are; remembered in negwb.toml.")
@@ -90,6 +99,13 @@ def import_command(
         Path | None,
         typer.Option(metavar="FILE", help="VQAv2's answers, if they are not beside its questions."),
     ] = None,
+    strip_prefix: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PREFIX",
+            help="What to take away from the beginning of pictures' names; of several the first that fits.",
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
 ) -> None:
     """Import captions, candidates and questions: COCO, NegationCLIP, SugarCrepe, VQAv2, NegBench, tables, folders.
@@ -108,6 +124,7 @@ def import_command(
         mapping=tuple(mapping or ()),
         generator=generator,
         annotations=annotations,
+        strip_prefixes=tuple(strip_prefix or ()),
     )
     _tell(*done, as_json=as_json)
     if done[0].empty:
@@ -125,6 +142,7 @@ def import_into(
     mapping: tuple[str, ...] = (),
     generator: str | None = None,
     annotations: Path | None = None,
+    strip_prefixes: tuple[str, ...] = (),
 ) -> tuple[ImportReport, Path | None]:
     """Import `path` into the workspace's record; returns what was done and where the refused rows are listed.
 
@@ -150,6 +168,8 @@ def import_into(
             mapping=stated(mapping),
             intake=intake,
             annotations=annotations,
+            strip_prefixes=strip_prefixes,
+            follow_links=settings.follow_links,
         )
         return _run(workspace, plan, settings, _picture_folder(plan, pictures))
     except InputError as error:
@@ -173,7 +193,7 @@ def _picture_folder(plan: Plan, told: Path | None) -> Path | None:
 
 
 def _run(workspace: Workspace, plan: Plan, settings: Settings, folder: Path | None) -> tuple[ImportReport, Path | None]:
-    from curation_db.importing.pipeline import import_file  # noqa: PLC0415
+    from curation_db.importing.pipeline import import_file, settled  # noqa: PLC0415
     from curation_db.importing.report import RejectsFile  # noqa: PLC0415
     from curation_db.store import open_store  # noqa: PLC0415
     from workbench.commands.progress import step_bars  # noqa: PLC0415
@@ -183,6 +203,7 @@ def _run(workspace: Workspace, plan: Plan, settings: Settings, folder: Path | No
         RejectsFile(workspace.rejects, plan.path.stem, str(plan.path)) as rejects,
         step_bars() as tell,
     ):
+        plan = settled(store, plan)
         pictures = _pictures(workspace, plan, settings, folder)
         try:
             report = import_file(store, plan, pictures=pictures, tell=rejects, progress=_in_percent(tell))
@@ -207,6 +228,7 @@ def _in_percent(tell: Callable[[str, int, int], None]) -> Callable[[str, int, in
 def _pictures(workspace: Workspace, plan: Plan, settings: Settings, folder: Path | None) -> Pictures:
     """How pictures are looked for; a folder that was told is remembered first."""
     from curation_db.importing.sightings import NO_PICTURES, Pictures  # noqa: PLC0415
+    from curation_db.importing.tails import Tails  # noqa: PLC0415
     from workbench.pictures import PictureFolders  # noqa: PLC0415
     from workbench.settings import read_settings  # noqa: PLC0415
     from workbench.settings_edit import add_picture_folder  # noqa: PLC0415
@@ -214,10 +236,15 @@ def _pictures(workspace: Workspace, plan: Plan, settings: Settings, folder: Path
     if folder is not None:
         add_picture_folder(workspace.settings, plan.source, _as_written(folder, workspace.root))
         settings = read_settings(workspace.settings)
-    folders = PictureFolders(workspace.root, settings.pictures)
+    folders = PictureFolders(workspace.root, settings.pictures, follow_links=settings.follow_links)
     if not folders.folders(plan.source):
         return NO_PICTURES
-    return Pictures(_listed(folders.locate, folders.folders(plan.source)), every=folder is not None)
+    return Pictures(
+        _listed(folders.locate, folders.folders(plan.source)),
+        every=folder is not None,
+        tail=Tails(folders.folders(plan.source)).of,
+        is_link_outside=folders.leaves_by_link,
+    )
 
 
 def _as_written(folder: Path, root: Path) -> str:
@@ -244,6 +271,8 @@ def _listed(
     def find(source: str, file_name: str | None) -> Path | None:
         if not file_name or "\0" in file_name:
             return None
+        if not file_name.isascii():  # the disk may have it in another Unicode form
+            return locate(source, file_name)
         places = (Path(os.path.normpath(folder / file_name)) for folder in folders)
         if not any(place.name in names(place.parent) for place in places if _is_below(place, folders)):
             return None
@@ -269,6 +298,8 @@ def _tell(report: ImportReport, rejects: Path | None, *, as_json: bool) -> None:
     if report.unsought_pictures:
         told = f"{counted(report.unsought_pictures, 'picture')} not found: no picture folder"
         typer.echo(f"       {told}; give --pictures {_shown(_guessed_folder(report))}", err=True)
+    for hint, count in report.hints.most_common(_MOST_HINTS):
+        typer.echo(f"       for {counted(count, 'row')}: {_shown(hint)}", err=True)
     if rejects is not None:
         typer.echo(f"       listed in {_shown(str(rejects))}", err=True)
 

@@ -78,7 +78,8 @@ def _let_people_decide(store: Store, truth: Decisions) -> None:
 
 
 async def _take(workspace: Workspace, shot: Shot) -> str:
-    folders = PictureFolders(workspace.root, read_settings(workspace.settings).pictures)
+    settings = read_settings(workspace.settings)
+    folders = PictureFolders(workspace.root, settings.pictures, follow_links=settings.follow_links)
     with open_store(workspace.database) as store:
         actor = begin_session(store, "dan", version="screenshots", role=Role.ADJUDICATOR)
         pictures = Pictures(folders.locate, ThumbnailCache((1024, 1024)).get)

@@ -115,7 +115,7 @@ def _demo_desk() -> Iterator[Desk]:
             progress=lambda *_: None,
         )
         settings = read_settings(workspace.settings)
-        folders = PictureFolders(workspace.root, settings.pictures)
+        folders = PictureFolders(workspace.root, settings.pictures, follow_links=settings.follow_links)
         with open_store(workspace.database) as store:
             actor = begin_session(store, "ana", version="screenshots")
             pictures = Pictures(folders.locate, ThumbnailCache((1024, 1024)).get)

@@ -28,7 +28,8 @@ def located(root: Path, task: str, image: str, *, first: str = "") -> Path | Non
         folders += [home / inside for inside in _INSIDE]
     except (ValueError, BenchError):
         pass  # a task whose name is no folder has its pictures elsewhere
-    return find_below([*map(_whole, folders), _whole(root)], image)
+    # as the benchmark itself opens them: its pictures belong to no source of [pictures]
+    return find_below([*map(_whole, folders), _whole(root)], image, follow_links=True)
 
 
 def _whole(folder: Path) -> Path:

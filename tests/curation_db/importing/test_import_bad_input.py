@@ -210,9 +210,10 @@ def test_bad_images(desk: Any, coco: Coco) -> None:
         {"id": 9, "file_name": "other.jpg"},
         "x",
     ]
-    report = desk.take(desk.file("i.json", coco(images=images, annotations=[_annotation(1, "kept")])))
-    assert (report.images, report.captions) == (1, 1)
-    assert sorted(desk.reasons) == ["bad-value", "duplicate", "malformed", "no-field", "no-picture"]
+    report = desk.take(desk.file("i.json", coco(images=images, annotations=[_annotation(1, "of which 9?")])))
+    assert (report.images, report.captions) == (1, 0)
+    reasons = ["bad-value", "duplicate", "malformed", "no-field", "no-picture", "picture-refused"]
+    assert sorted(desk.reasons) == reasons
 
 
 def test_another_picture_under_a_known_key_takes_no_captions(desk: Any) -> None:

@@ -1,0 +1,216 @@
+"""From the rows of pictures to the record: what is new goes in, and an id that is another picture's is refused.
+
+Once a picture is refused, its id may mean either of two pictures, so every row of the import that refers to the id
+alone is refused too (`refuse_references`). A row that names the picture itself, as a table's does, means that one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+from sqlalchemy import Connection, text
+
+from curation_db import dialect, moments
+from curation_db.importing.outcome import Outcome
+from curation_db.importing.rows import Batch, ImageRow, Reason, RefusedRow, Reject, coco_key, reject, same_picture
+
+SOURCE_HINT: Final = "if the file is about other pictures than the record, import it with --source NAME"
+_COLUMNS: Final = ("source_id", "key", "file_name", "width", "height", "extra")
+_SELDOM: Final = ("content_sha256", "url")
+"""Columns that most imports do not fill."""
+_COMPLETED: Final = (*_COLUMNS[2:], *_SELDOM)
+_MAX_KNOWN: Final = 500_000
+_UPDATE: Final = text(
+    f"UPDATE image SET {', '.join(f'{name} = :{name}' for name in (*_COMPLETED, 'completed'))} WHERE id = :id"
+)
+_AMBIGUOUS: Final = "picture {key} was refused: the row may mean another one"
+
+
+class PictureWriter:
+    """Writes the pictures of one import; remembers the ids of the last half million."""
+
+    def __init__(self, source: str) -> None:
+        self._source = source
+        self._images: dict[str, int] = {}
+        self.source_id = 0
+        """Set when the source is in the record."""
+        self._refused: dict[str, str] = {}
+        """Keys of which this import refused a picture, and the hint for what refers to them."""
+
+    def refuse(self, keys: Iterable[str], hint: str = "") -> None:
+        """Note that pictures under these keys were refused."""
+        for key in keys:
+            self._refused.setdefault(key, hint)
+
+    def known(self, connection: Connection, keys: Sequence[str]) -> dict[str, bool]:
+        """Those of `keys` that the record has, and whether it has the picture's hash too."""
+        rows = self._select(connection, keys, ("key", "content_sha256 IS NOT NULL AS hashed"))
+        return {row.key: bool(row.hashed) for row in rows}
+
+    def seen(self, key: str) -> bool:
+        """Whether this import had this picture before."""
+        return key in self._images
+
+    def mention(self, connection: Connection, batch: Batch) -> list[Reject]:
+        """Let pictures that are only mentioned go in where the record has none under their key.
+
+        Where it has one it stays as it is; it must not be another picture. Returns what was refused.
+        """
+        first = {row.key: row for row in reversed(batch.mentioned) if not self.seen(row.key)}
+        rows = self._select(connection, list(first), ("key", "file_name", "url"))
+        old = {row.key: row.file_name or row.url for row in rows}
+        batch.images += [row for key, row in reversed(first.items()) if key not in old]
+        wrong = [first[key] for key, name in old.items() if not same_picture(name, first[key].name)]
+        told = [row for row in wrong if row.key not in self._refused]
+        self.refuse((row.key for row in wrong), SOURCE_HINT)
+        return [reject(row.at, _other_picture(row, old[row.key])) for row in told]
+
+    def resolve(self, connection: Connection, keys: Iterable[str]) -> dict[str, int]:
+        """The ids of pictures by key; those that are not in the record are left out."""
+        unknown = [key for key in dict.fromkeys(keys) if key not in self._images]
+        if unknown:
+            self._images.update((row.key, row.id) for row in self._select(connection, unknown, ("key", "id")))
+        return self._images
+
+    def insert(self, connection: Connection, rows: list[ImageRow], outcome: Outcome) -> None:
+        """Put the pictures in; the record's own are compared, and completed."""
+        if len(self._images) > _MAX_KNOWN:
+            self._images.clear()
+        unique = self._unique(rows, outcome)
+        fresh = [key for key in unique if key not in self._images]
+        before = connection.execute(text("SELECT coalesce(max(id), 0) FROM image")).scalar_one()
+        columns, sent = self._values(unique)
+        new = dialect.insert_many(connection, "image", columns, sent)
+        outcome.counts["images"] += new
+        if new:
+            found = connection.execute(text("SELECT key, id FROM image WHERE id > :before"), {"before": before})
+            self._images.update((row.key, row.id) for row in found)
+        if new < len(sent):
+            outcome.counts["unchanged"] += len(fresh) - new
+            self._compare(connection, unique, outcome)
+
+    def _select(self, connection: Connection, keys: Sequence[str], columns: tuple[str, ...]) -> list[Any]:
+        source_id = self.source_id
+        if not source_id:
+            found = connection.execute(text("SELECT id FROM source WHERE name = :name"), {"name": self._source})
+            source_id = found.scalar() or 0
+        return list(dialect.select_in(connection, "image", columns, "key", keys, source_id=source_id))
+
+    def _unique(self, rows: list[ImageRow], outcome: Outcome) -> dict[str, ImageRow]:
+        """The batch's pictures, each once; another one under the same key is refused."""
+        unique: dict[str, ImageRow] = {}
+        for row in rows:
+            first = unique.setdefault(row.key, row)
+            if first.name is None and row.name is not None:
+                names = {name: getattr(row, name) for name in ("file_name", "url", "unstripped")}
+                unique[row.key] = first._replace(**names)
+            elif first is not row and not same_picture(first.name, row.name):
+                self._refuse(row, RefusedRow(Reason.DUPLICATE, _further_up(row, first.name)), outcome)
+        return unique
+
+    def _values(self, unique: dict[str, ImageRow]) -> tuple[tuple[str, ...], list[tuple[object, ...]]]:
+        """What is inserted, without the columns that no row fills."""
+        own, rows = self.source_id, unique.values()
+        filled = tuple(name for name in _SELDOM if any(getattr(row, name) for row in rows))
+        if not filled:
+            return _COLUMNS, [(own, row.key, row.file_name, row.width, row.height, row.extra) for row in rows]
+        columns = (*_COLUMNS, *filled)
+        return columns, [(own, *(getattr(row, name) for name in columns[1:])) for row in rows]
+
+    def _compare(self, connection: Connection, unique: dict[str, ImageRow], outcome: Outcome) -> None:
+        coming = moments.coming(connection)
+        updates = []
+        for old in self._select(connection, list(unique), ("id", "key", *_COMPLETED, "completed")):
+            row = unique[old.key]
+            again = self.seen(old.key)
+            self._images[old.key] = old.id
+            known = old.file_name or old.url
+            renamed = row.unstripped is not None and known is not None and same_picture(known, row.unstripped)
+            if not renamed and not same_picture(known, row.name):
+                why = RefusedRow(Reason.DUPLICATE, _further_up(row, known)) if again else _other_picture(row, known)
+                self._refuse(row, why, outcome)
+            elif more := _completed(old, row, coming, renamed=renamed):
+                updates.append({**more, "id": old.id})
+        if updates:
+            moments.came_in(connection, moments.Arrival.DETAILS)
+            outcome.counts["completed"] += len(updates)
+            connection.execute(_UPDATE, updates)
+
+    def _refuse(self, row: ImageRow, why: RefusedRow, outcome: Outcome) -> None:
+        outcome.refuse_picture(row.at, why)
+        self.refuse([row.key], SOURCE_HINT if why.hint else "")
+
+    def refuse_references(self, batch: Batch, outcome: Outcome) -> None:
+        """Take the rows out of `batch` that refer to a refused picture; those that stood in its row are not listed."""
+        if not self._refused:
+            return
+        with_it = {id(at) for at in outcome.refused}
+        named = {id(row.at) for row in batch.images if row.name is not None} - with_it
+
+        def refers(row: Any) -> bool:
+            return id(row.at) in with_it or (row.image in self._refused and id(row.at) not in named)
+
+        def refuse(row: Any) -> None:
+            if id(row.at) not in with_it:
+                message, hint = _AMBIGUOUS.format(key=row.image), self._refused[row.image]
+                outcome.refuse(row.at, Reason.PICTURE_REFUSED, message, hint=hint)
+
+        # the candidates hold places among the captions, so none is taken out; without a picture they are passed over
+        for place, caption in enumerate(batch.captions):
+            if refers(caption):
+                refuse(caption)
+                batch.captions[place] = caption._replace(image="")
+        for candidate in batch.candidates:
+            if candidate.caption is None and refers(candidate):
+                refuse(candidate)  # one with a caption is refused with it
+        batch.candidates = [
+            row for row in batch.candidates
+            if id(row.at) not in with_it and (row.caption is not None or not refers(row))
+        ]  # fmt: skip
+        for rows in (batch.objects, batch.questions):
+            for each in filter(refers, rows):
+                refuse(each)
+        batch.objects = [row for row in batch.objects if not refers(row)]
+        batch.questions = [row for row in batch.questions if not refers(row)]
+
+
+def _further_up(row: ImageRow, name: str | None) -> str:
+    return f"picture {row.key} is {name} further up, not {row.name}"
+
+
+def _other_picture(row: ImageRow, known: str | None) -> RefusedRow:
+    """Why a row is refused whose key is another picture's."""
+    hint = SOURCE_HINT
+    if known is not None and row.name is not None and (folder := _folder_before(known, row.name)):
+        hint = f"{hint}; if it only names folders otherwise, import it with --strip-prefix {folder}"
+    message = f"picture {row.key} is {known} in the record, not {row.name}"
+    return RefusedRow(Reason.DUPLICATE, message, hint=hint)
+
+
+def _folder_before(known: str, name: str) -> str:
+    """The folder that stands before `name` but not before `known`, a name of the same picture; "": there is none."""
+    folder, slash, rest = name.rpartition("/")
+    return folder + slash if same_picture(known, rest) or (coco_key(rest) or "") == coco_key(known) else ""
+
+
+def _completed(old: Any, row: ImageRow, coming: int, *, renamed: bool) -> dict[str, object]:
+    """All fields of a picture with what the record did not know yet; {}: it knows as much as the row.
+
+    A name that lost its prefix replaces the record's, unless the file was seen under that one.
+    """
+    both = {name: (getattr(old, name), getattr(row, name)) for name in _COMPLETED}
+    marks = json.loads(old.completed or "{}")
+    both["url"] = (old.url, row.url if old.file_name is None else old.url)
+    both["file_name"] = (old.file_name, row.file_name if old.url is None or renamed else None)
+    fields = {name: told if known is None else known for name, (known, told) in both.items()}
+    new: dict[str, Any] = {name: coming for name, (known, told) in both.items() if known is None and told is not None}
+    if renamed and old.content_sha256 is None and (old.file_name, old.url) != (row.file_name, row.url):
+        for name in ("file_name", "url"):
+            if getattr(old, name) is not None and getattr(old, name) != getattr(row, name):
+                fields[name] = getattr(row, name)
+                new[name] = moments.replaced(marks.get(name), getattr(old, name), coming)
+    if not new:
+        return {}
+    return fields | {"completed": json.dumps({**marks, **new})}
