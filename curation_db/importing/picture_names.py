@@ -15,6 +15,8 @@ from typing import Final, NamedTuple
 from curation_db.importing.rows import KEY_LIMIT, Reason, RefusedRow, coco_key
 from curation_db.text import clean
 
+_PLAIN: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}")
+"""A bare file name, as nearly all are: nothing in it needs a closer look."""
 _URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://\S")
 _LOCAL: Final = re.compile(r"(?i)file:")
 _DRIVE: Final = re.compile(r"[A-Za-z]:/")
@@ -45,6 +47,8 @@ class Naming:
         Raises:
             RefusedRow: it is no name, or leads out of the picture folder.
         """
+        if not self.prefixes and isinstance(value, str) and _PLAIN.fullmatch(value):
+            return PictureName(value, None)
         stated = _text(value)
         for each in (stated, None if _URL.match(stated) else _normal(stated)):
             stripped = None if each is None else self._strip(each)

@@ -46,6 +46,13 @@ class Sighting(NamedTuple):
     name: str | None
     width: int | None = None
     height: int | None = None
+    unstripped: str | None = None
+    """The name before a prefix was stripped from it: the record may have the picture under that one."""
+
+    def may_be(self, known: str | None) -> bool:
+        """Whether it may be the picture that the record knows by the name `known`."""
+        stripped = self.unstripped is not None and same_picture(known, self.unstripped)
+        return stripped or same_picture(known, self.name)
 
 
 @dataclass(slots=True)
@@ -96,7 +103,8 @@ def _take(values: list[Any], read: Any, sample: Sample) -> None:
 def _listed(naming: Naming, item: Any) -> Sighting:
     key = key_of(member(item, "id"))
     name = name_in(item, naming)
-    return Sighting(key, name.file_name or name.url, size_of(item.get("width")), size_of(item.get("height")))
+    size = size_of(item.get("width")), size_of(item.get("height"))
+    return Sighting(key, name.file_name or name.url, *size, name.unstripped)
 
 
 def _named(naming: Naming, item: Any, stated: object) -> Sighting:
@@ -181,7 +189,7 @@ def _compare(connection: Connection, source_id: int, sample: Sample) -> tuple[in
         if (row := old.get(each.key)) is None:
             continue
         known = row.file_name or row.url
-        if not same_picture(known, each.name) or not _sizes_agree(row, each):
+        if not each.may_be(known) or not _sizes_agree(row, each):
             other += 1
         elif known is not None and each.name is not None:
             same += 1

@@ -175,7 +175,9 @@ def test_a_picture_is_found_below_its_folders_only(tmp_path: Path) -> None:
     (tmp_path / "two" / "b.jpg").symlink_to(tmp_path / "secret.jpg")
     folders = PictureFolders(tmp_path, {"coco": ("one", "two")})
     assert folders.locate("coco", "sub/a.jpg") == tmp_path / "one" / "sub" / "a.jpg"
-    assert folders.locate("coco", "b.jpg") == tmp_path / "two" / "b.jpg"  # people link their data
+    assert folders.locate("coco", "b.jpg") is None
+    following = PictureFolders(tmp_path, {"coco": ("one", "two")}, follow_links=True)
+    assert following.locate("coco", "b.jpg") == tmp_path / "two" / "b.jpg"  # people link their data
     for name in ("../secret.jpg", str(tmp_path / "secret.jpg"), "nothing.jpg", "", None, "a\0b", "x" * 5000, "sub"):
         assert folders.locate("coco", name) is None
     assert folders.locate("other", "sub/a.jpg") is None
@@ -231,3 +233,31 @@ def test_views_are_saved_and_read(tmp_path: Path) -> None:
     file.write_text("[browse.views]\nmine = 1\n")
     with pytest.raises(UsageError, match="a line is expected"):
         save_view(file, "other", "x")
+
+
+@pytest.mark.parametrize(
+    ("text", "follow"),
+    [
+        ("", False),
+        ("[pictures]\nfollow_links = true\ncoco = ['a']\n", True),
+        ("follow_links = true\n[pictures]\ncoco = ['a']\n", True),
+        ("[pictures]\nfollow_links = false\n", False),
+        ("[pictures]\nfollow_links = ['a']\n", False),
+    ],
+)
+def test_links_are_followed_on_request(tmp_path: Path, text: str, follow: bool) -> None:
+    """A list of that name is the folders of a source, as before."""
+    file = tmp_path / "negwb.toml"
+    file.write_text(text)
+    settings = read_settings(file)
+    assert settings.follow_links is follow
+    assert settings.pictures.get("coco", ("a",)) == ("a",)
+    assert ("follow_links" in settings.pictures) is ("['a']" in text and "coco" not in text)
+
+
+@pytest.mark.parametrize("text", ["follow_links = 1\n", "[pictures]\nfollow_links = 1\n"])
+def test_follow_links_is_true_or_false(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "negwb.toml"
+    file.write_text(text)
+    with pytest.raises(UsageError, match="follow_links"):
+        read_settings(file)

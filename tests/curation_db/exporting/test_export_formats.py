@@ -189,6 +189,20 @@ def test_without_caption_and_file_name(record):
     assert (pair["caption"], pair["file_name"], pair["text"]) == (None, None, "no dog")
 
 
+def test_a_picture_on_the_network_is_told_by_its_url(record):
+    url = "https://example.org/a//b.jpg"
+    source = record.source("loose")
+    images = [record.image(source, "1", None, url=url), record.image(source, "2", "b.jpg")]
+    for number, image in enumerate(images):
+        record.person("ana").decide(record.candidate(source, f"gen/{number}", image, f"no dog {number}"), Kind.ACCEPT)
+    assert record.freeze("s").counts.without_file_name == 1
+    assert coco(record)["images"] == [{"id": 1, "file_name": None, "coco_url": url}, {"id": 2, "file_name": "b.jpg"}]
+    for name in ("pairs.jsonl", "items.jsonl"):
+        rows = [json.loads(line) for line in (record.export("s") / name).read_text().splitlines()]
+        assert [(row["file_name"], row.get("url")) for row in rows] == [(None, url), ("b.jpg", None)]
+        assert "url" not in rows[1]
+
+
 def test_hostile_text_stays_data(record):
     """GIVEN every kind of nasty text in every field THEN all files are ASCII JSON, an object a line."""
     source = record.source(HOSTILE, [{"id": 1, "name": HOSTILE}])

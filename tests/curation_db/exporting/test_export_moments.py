@@ -123,6 +123,21 @@ class TestWhatIsFilledInLater:
             shown.append({name: image[name] for name in FIELDS if image.get(name) is not None})
         assert shown == [{}, {"width": 4}, {"width": 4, "height": 3}, FIELDS]
 
+    def test_a_name_without_its_prefix_shows_from_then_on(self, imported):
+        """GIVEN a picture whose name lost its prefix at a later import THEN older sets keep the name they had."""
+        ana, path = imported.person("ana"), imported.folder / "coco.json"
+        numbers, trees = [1], [tree(imported, ACCEPTED, at=1)]
+        for stated, prefix in (("x/y/a.png", "none/"), ("x/y/a.png", "x/"), ("y/a.png", "y/")):
+            path.write_text(json.dumps({"images": [{"id": 1, "file_name": stated}], "annotations": []}))
+            plan = make_plan(path, form=Format.NEGATIONCLIP, strip_prefixes=(prefix,))
+            assert import_file(imported.store, plan).completed == 1
+            numbers.append(ana.decide(2, Kind.SKIP).seq)
+            trees.append(tree(imported, ACCEPTED, at=numbers[-1]))
+        assert [tree(imported, ACCEPTED, at=number) for number in numbers] == trees
+        for number, name in zip(numbers, (None, "x/y/a.png", "y/a.png", "a.png"), strict=True):
+            imported.freeze(f"name-{number}", at=number)
+            assert items(imported, f"name-{number}")[0].file_name == name
+
     def test_of_a_picture_without_candidates_shows_with_its_first_one(self, imported):
         take(imported, {3: ()})
         take(imported, {3: FIELDS})
