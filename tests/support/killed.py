@@ -50,15 +50,18 @@ class Person:
 
     def work_for_ever(self, pause: float) -> None:
         """Until somebody ends it."""
-        names = list(self._works)
-        shares = [self._works[name][0] for name in names]
         while True:
-            name = self._draw.choices(names, shares)[0]
-            with self._doing(name):
-                done = self._works[name][1]()
-                if done is not None:
-                    self._tell(WRITTEN, done.act)
+            self.do_something()
             time.sleep(pause)
+
+    def do_something(self) -> None:
+        """One thing, drawn at random."""
+        names = list(self._works)
+        name = self._draw.choices(names, [self._works[name][0] for name in names])[0]
+        with self._doing(name):
+            done = self._works[name][1]()
+            if done is not None:
+                self._tell(WRITTEN, done.act)
 
     @contextlib.contextmanager
     def _doing(self, name: str) -> Iterator[None]:

@@ -20,6 +20,7 @@ from curation_db.store import open_store
 from curation_db.words import Kind, Reason
 from workbench.tui import deck as deck_module
 from workbench.tui.desk import Desk
+from workbench.tui.screens import curate as curate_module
 from workbench.tui.sitting import DEPTH, Way
 
 Sit = Callable[..., Desk]
@@ -281,7 +282,10 @@ class TestTheShownCard:
         with pytest.raises(NoLongerAsked):
             desk.decide(Kind.REJECT, Reason.SCOPE)
 
-    async def test_on_the_screen(self, make_house: Any, open_app: Any, join: Any) -> None:
+    async def test_on_the_screen(
+        self, make_house: Any, open_app: Any, join: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(curate_module, "_PAUSE_SECONDS", 3_600.0)  # all that follows is typed ahead
         house = make_house(3)
         app = open_app(house)
         async with running(app, (80, 24)) as pilot:
@@ -291,7 +295,7 @@ class TestTheShownCard:
             await until(pilot, lambda: shown(app) == 1 and app.desk.current.way is Way.FOUND)
             await settled(pilot)
             assert house.events() == [(1, "reject", "scope")]
-            await until(pilot, lambda: not app.screen._is_burst())
+            monkeypatch.setattr(curate_module, "_PAUSE_SECONDS", 0.0)
             await press(pilot, "a")
             assert house.states()[1] == "contested"
             assert shown(app) == 2
