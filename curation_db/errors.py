@@ -11,6 +11,7 @@
     ├── RecordInUse      somebody is at work in it who must leave first
     ├── LinkedRecord     the file has a second name (a hard link)
     ├── NoLongerAsked    a decision about a card that has been decided since it was shown
+    ├── RetiredAnnotator the name is out of use
     └── RecordReplaced   while it was open, another file or another version of negwb took its place
 
 Each carries one line for the person and a hint on what to do; none leaves anything half written.
@@ -66,6 +67,10 @@ class LinkedRecord(RecordError):
 
 class NoLongerAsked(RecordError):
     """Somebody else has decided about the card since it was shown, and it does not ask for this person any more."""
+
+
+class RetiredAnnotator(RecordError):
+    """A session was to begin under a name that is retired."""
 
 
 class RecordReplaced(RecordError):

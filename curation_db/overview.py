@@ -51,6 +51,8 @@ class PersonCounts:
     decisions: dict[str, int]
     """Kind of event to how many are in force; kinds that never occurred are 0."""
     last_at: str | None
+    retired: bool = False
+    """The name is out of use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +113,9 @@ def _people(connection: Connection) -> tuple[PersonCounts, ...]:
             row.role,
             {kind.value: counted[row.name, kind.value] for kind in DECISIONS},
             connection.execute(_LAST, {"name": row.name}).scalar(),
+            row.retired_at is not None,
         )
-        for row in connection.execute(text("SELECT name, role FROM annotator ORDER BY name")).all()
+        for row in connection.execute(text("SELECT name, role, retired_at FROM annotator ORDER BY name")).all()
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
 
-from curation_db.errors import RecordError
+from curation_db.errors import RecordError, RetiredAnnotator
 from curation_db.identity import utc_now, uuid7
 from curation_db.store import Store
 from curation_db.words import Role
@@ -32,13 +32,21 @@ def begin_session(store: Store, name: str, *, version: str, role: Role | None = 
 
     A session is dead when it ended, or when it ran on this machine and its process is gone: after a crash the person
     finds the same card again at once, without waiting for the leases to expire.
+
+    Raises:
+        RetiredAnnotator: the name is out of use.
     """
     with store.write() as connection:
         row = connection.execute(
             text("""INSERT INTO annotator(name, role, created_at) VALUES (:name, coalesce(:role, 'annotator'), :now)
-                    ON CONFLICT(name) DO UPDATE SET role = coalesce(:role, role) RETURNING id, role"""),
+                    ON CONFLICT(name) DO UPDATE SET role = coalesce(:role, role) RETURNING id, role, retired_at"""),
             {"name": name, "role": str(role) if role else None, "now": utc_now()},
         ).one()
+        if row.retired_at is not None:  # raised inside the transaction, so the role stays too
+            raise RetiredAnnotator(
+                f"the name {name} is retired",
+                hint="negwb annotators restore puts it into use again; or take another: --annotator NAME",
+            )
         _free_dead_sessions(connection, row.id)
         session = uuid7()
         connection.execute(
@@ -64,11 +72,6 @@ def need_adjudicator(actor: Actor, deed: str) -> None:
     """
     if actor.role is not Role.ADJUDICATOR:
         raise RecordError(f"only an adjudicator can {deed}", hint="sit down as one: --role adjudicator")
-
-
-def people(connection: Connection) -> int:
-    """How many people decide in this workspace."""
-    return int(connection.execute(text("SELECT count(*) FROM annotator")).scalar_one())
 
 
 def ids_of(connection: Connection, names: frozenset[str] | set[str]) -> dict[str, int]:

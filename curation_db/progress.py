@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
 
+from curation_db.annotators import edits_waiting
 from curation_db.balance import Balance, balances
 from curation_db.consensus import Consensus, audit_consensus, standing_consensus
 from curation_db.in_force import DECISIONS, PEOPLE, in_force
@@ -54,6 +55,8 @@ class Work:
     """Decisions that are still asked for."""
     team: Speed
     """Everybody together."""
+    edits: dict[str, int]
+    """Edits that another person is asked about, by editor."""
 
     @property
     def hours_left(self) -> float | None:
@@ -109,7 +112,9 @@ def _people(connection: Connection) -> set[str]:
 
 def _work(connection: Connection, team: Speed) -> Work:
     rows = connection.execute(_STATES).all()
-    return Work({row.state: row.n for row in rows}, sum(int(row.wanted) for row in rows), team)
+    return Work(
+        {row.state: row.n for row in rows}, sum(int(row.wanted) for row in rows), team, edits_waiting(connection)
+    )
 
 
 def _person(name: str, speed: Speed, counted: Iterable[tuple[str, str, str | None, int]]) -> Person:

@@ -15,6 +15,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from curation_db import history, leases, moments
+from curation_db.annotators import works_alone
 from curation_db.children import make_child
 from curation_db.errors import NoLongerAsked, RecordError
 from curation_db.fold import Standing, effective
@@ -22,7 +23,7 @@ from curation_db.gold import Known, known_answer
 from curation_db.histories import BATCH, batches
 from curation_db.history import Act
 from curation_db.identity import utc_now, uuid7
-from curation_db.people import Actor, need_adjudicator, people
+from curation_db.people import Actor, need_adjudicator
 from curation_db.queue import asked
 from curation_db.standing import events_of, refold, refold_many
 from curation_db.store import Store
@@ -79,6 +80,8 @@ class Done:
     seq: int
     """Of the act's last event."""
     child_id: int | None = None
+    child: Standing | None = None
+    """Of an edit: what becomes of the new text."""
     late: bool = False
     known: Known | None = None
     """The candidate's answer, where that is known; to be told once there is a decision, never before."""
@@ -160,7 +163,7 @@ class Reviewer:
         with self._store.write() as connection:
             child_id = make_child(connection, candidate_id, new_text, concept, editor=self._actor.name)
             entries = [_Entry(candidate_id=candidate_id, kind=Kind.EDIT, child_id=child_id)]
-            if people(connection) == 1:
+            if works_alone(connection, self._actor.name):
                 entries.append(_Entry(candidate_id=child_id, kind=Kind.ACCEPT))
             return replace(self._settle(connection, entries, shown or Shown()), child_id=child_id)
 
@@ -231,7 +234,7 @@ class Reviewer:
             RecordError: not allowed, or no such candidate; nothing was written.
         """
         with self._store.write() as connection:
-            if people(connection) > 1:
+            if not works_alone(connection, self._actor.name):
                 need_adjudicator(self._actor, "ask everybody anew")
             entry = _Entry(candidate_id=candidate_id, kind=Kind.REQUEUE, note=note)
             return self._append(connection, [entry], Shown(leased=False))
@@ -354,7 +357,14 @@ class Reviewer:
         first = entries[0]
         known = known_answer(connection, first.candidate_id)
         return Done(
-            uids[0], first.candidate_id, first.kind, standings[first.candidate_id], last, late=first.late, known=known
+            uids[0],
+            first.candidate_id,
+            first.kind,
+            standings[first.candidate_id],
+            last,
+            late=first.late,
+            known=known,
+            child=standings[first.child_id] if first.child_id else None,
         )
 
     def _append_many(

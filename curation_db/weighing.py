@@ -16,10 +16,11 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from curation_db import leases
+from curation_db.annotators import works_alone
 from curation_db.errors import RecordError
 from curation_db.fold import Happened, Overlap, effective, fold, since_requeue, votes_of
 from curation_db.histories import History, as_json, batches, folded, happened, histories
-from curation_db.people import Actor, need_adjudicator, people
+from curation_db.people import Actor, need_adjudicator
 from curation_db.standing import overlap_in_force
 from curation_db.words import Kind, Role, State
 
@@ -89,7 +90,7 @@ def weigh(connection: Connection, actor: Actor, ids: Iterable[int], kind: Kind) 
     """
     if kind not in _AIMS:
         raise ValueError(f"{kind} is not done in bulk")
-    if kind is Kind.REQUEUE and people(connection) > 1:
+    if kind is Kind.REQUEUE and not works_alone(connection, actor.name):
         need_adjudicator(actor, "ask everybody anew")
     named = sorted(set(ids))
     votes: list[int] = []

@@ -36,6 +36,7 @@ class _InOrder(TyperGroup):
         "lint",
         "gold",
         "queue",
+        "annotators",
         "export",
         "train",
         "bench",
@@ -90,6 +91,7 @@ def root(
 def _register() -> None:
     from workbench.commands import (  # noqa: PLC0415
         adjudicate,
+        annotators,
         backup,
         bench,
         browse,
@@ -112,8 +114,8 @@ def _register() -> None:
     )
 
     for module in (
-        demo, init, imports, generate, curate, browse, adjudicate, history, serve, lint, gold, queue, export, train,
-        bench, report, status, progress_report, backup, doctor,
+        demo, init, imports, generate, curate, browse, adjudicate, history, serve, lint, gold, queue, annotators,
+        export, train, bench, report, status, progress_report, backup, doctor,
     ):  # fmt: skip
         module.register(app)
 

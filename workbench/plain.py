@@ -16,7 +16,7 @@ from curation_db.text import display_text
 from curation_db.words import REASON_KEYS, REASON_TEXTS, Kind, Question, Reason, Role, State
 from workbench.tui.marks import CLOSES, OPENS, pieces
 from workbench.tui.rulings import standing_words
-from workbench.tui.sitting import Ready, Summary
+from workbench.tui.sitting import Ready, Summary, waiting_edits
 from workbench.verdict_words import asked, origin
 
 PROMPT: Final = "a x e u s z ? > "
@@ -212,4 +212,6 @@ def end_lines(summary: Summary) -> list[str]:
     lines = ["END nothing waits for you now", f"WORKSPACE {states}"]
     if summary.passed:
         lines.append(f"PASSED {summary.passed:,} that you skipped or were unsure about: r brings them")
+    if summary.edits:
+        lines.append(f"EDITS {waiting_edits(summary)}")
     return lines

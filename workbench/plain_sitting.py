@@ -15,6 +15,7 @@ from curation_db.text import display_text
 from curation_db.words import Kind, Reason
 from workbench import plain
 from workbench.plain import Answer, Do
+from workbench.tui.feedback import edited
 
 if TYPE_CHECKING:
     from curation_db.cards import Card
@@ -204,7 +205,10 @@ class PlainSitting:
             self._tell("LEFT as it was")
 
     def _edit(self, words: str) -> None:
-        self._tell_done(Kind.EDIT, self._desk.edit(words))
+        done = self._desk.edit(words)
+        self._tell_done(Kind.EDIT, done)
+        if done.child is not None:
+            self._tell(f"EDIT {edited(done.child)}")
 
     def _note(self, words: str) -> None:
         self._desk.note(words)

@@ -14,7 +14,7 @@ import pytest
 START = "import sys; sys.argv[0] = 'negwb'; from workbench.cli import main; sys.exit(main())"
 COMMANDS = (
     "demo", "init", "import", "generate", "curate", "browse", "adjudicate", "history", "serve", "lint", "gold", "queue",
-    "export", "train", "bench", "report", "status", "progress", "backup", "restore", "doctor",
+    "annotators", "export", "train", "bench", "report", "status", "progress", "backup", "restore", "doctor",
 )  # fmt: skip
 HEAVY = (
     "textual",

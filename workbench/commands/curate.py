@@ -276,6 +276,7 @@ def _sit_down(
     box: tuple[int, int] | None = None,
 ) -> Desk:
     """The person's desk; once started it prepares its first card while the screens are being imported."""
+    from curation_db.errors import RetiredAnnotator  # noqa: PLC0415
     from curation_db.lint import DEFAULTS  # noqa: PLC0415
     from curation_db.people import begin_session  # noqa: PLC0415
     from curation_db.words import Role, Stream  # noqa: PLC0415
@@ -289,11 +290,15 @@ def _sit_down(
     with store.read() as connection:
         if not reads.anything(connection):
             raise NothingToDo("there is nothing to decide about yet", hint="bring captions in with: negwb import")
+    try:
+        actor = begin_session(store, name, version=version(), role=Role(how.role) if how.role else None)
+    except RetiredAnnotator as error:
+        raise UsageError(error.message, hint=error.hint) from error
     told = settings.curate
     folders = PictureFolders(workspace.root, settings.pictures, follow_links=settings.follow_links)
     return Desk(
         store,
-        begin_session(store, name, version=version(), role=Role(how.role) if how.role else None),
+        actor,
         Pictures(folders.locate, ThumbnailCache(box or _box()).get, folders.folders),
         DeskSettings(
             ordering=how.order or told.order,

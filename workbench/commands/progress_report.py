@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from workbench.commands.annotators import edits_listing
 from workbench.commands.tables import Listing, show
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def report(told: Progress) -> dict[str, Any]:
     from curation_db.consensus import on_kappa  # noqa: PLC0415
 
     work = told.work
-    left = {"states": work.states, "wanted": work.wanted, "hours_left": work.hours_left}
+    left = {"states": work.states, "wanted": work.wanted, "hours_left": work.hours_left, "edits_waiting": work.edits}
     plain = {
         "work": {**left, "team": work.team.figures()},
         "people": [{**asdict(person), "speed": person.speed.figures()} for person in told.people],
@@ -108,7 +109,13 @@ def _without_nan(told: Any) -> Any:
 
 
 def _listings(told: Progress) -> list[Listing]:
-    listings = [_speeds(told), _decisions(told), _reasons(told), *map(_balance, told.balances)]
+    listings = [
+        _speeds(told),
+        edits_listing(told.work.edits),
+        _decisions(told),
+        _reasons(told),
+        *map(_balance, told.balances),
+    ]
     listings += [
         _agreement("Agreement as votes stand", told.standing),
         _agreement("Agreement in the audit", told.audit),

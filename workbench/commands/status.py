@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from workbench.commands.annotators import edits_listing
 from workbench.commands.gold import gold_report, scores_listing
 from workbench.commands.tables import Listing, show
 
@@ -60,6 +61,7 @@ def status(
 
 def gather(workspace: Workspace) -> dict[str, Any]:
     """The report, as `--json` prints it."""
+    from curation_db.annotators import edits_waiting  # noqa: PLC0415
     from curation_db.effort import overlaps  # noqa: PLC0415
     from curation_db.overview import overview  # noqa: PLC0415
     from curation_db.speed import Speed, speeds  # noqa: PLC0415
@@ -71,6 +73,7 @@ def gather(workspace: Workspace) -> dict[str, Any]:
     with open_to_read(workspace.database) as store, store.read() as connection:
         counted = overview(connection)
         asked, measured = overlaps(connection), speeds(connection)
+        waiting = edits_waiting(connection)
         differs = mismatch(connection, settings.curate.overlap)
         gold = gold_report(connection)
         exports = _exports(connection, workspace)
@@ -88,6 +91,7 @@ def gather(workspace: Workspace) -> dict[str, Any]:
         "people": [
             {**asdict(person), "speed": measured.get(person.name, Speed()).figures()} for person in counted.people
         ],
+        "edits_waiting": waiting,
         "gold": gold,
         "open_sessions": [{**asdict(s), "running": _running(s.host, s.pid)} for s in counted.sessions],
         "exports": exports,
@@ -159,7 +163,12 @@ def _running(host: str, pid: int) -> bool | None:
 
 def _listings(report: dict[str, Any]) -> list[Listing]:
     made = [_workspace(report), _sources(report), _candidates(report), _overlap(report), _people(report)]
-    made += [scores_listing(report["gold"]), _sessions(report), _export_list(report)]
+    made += [
+        edits_listing(report["edits_waiting"]),
+        scores_listing(report["gold"]),
+        _sessions(report),
+        _export_list(report),
+    ]
     return [listing for listing in made if listing.rows]
 
 
@@ -214,7 +223,7 @@ def _people(report: dict[str, Any]) -> Listing:
     rows = [
         (
             p["name"],
-            p["role"],
+            f"{p['role']} (retired)" if p["retired"] else p["role"],
             _minute(p["last_at"]),
             *(f"{p['decisions'][kind]:,}" for kind in _DECISIONS),
             "–" if p["speed"]["per_hour"] is None else f"{p['speed']['per_hour']:,.0f}",

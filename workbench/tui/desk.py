@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from curation_db import indexing, queue
+from curation_db.annotators import edits_waiting, works_alone
 from curation_db.errors import NoLongerAsked, RecordError, RecordReplaced
 from curation_db.history import Past
 from curation_db.leases import Clock
@@ -175,6 +176,8 @@ class Desk:
                 reads.sitting_counts(connection, self.actor.name, self.actor.session),
                 left["fresh"],
                 left["passed"],
+                edits_waiting(connection).get(self.actor.name, 0),
+                works_alone(connection, self.actor.name),
             )
 
     def revisit(self) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from curation_db.cards import Card
+from curation_db.fold import Standing
 from curation_db.gold import Known
-from curation_db.words import REASON_TEXTS, Kind, Question
+from curation_db.words import REASON_TEXTS, Kind, Question, State
 from workbench.verdict_words import asked
 
 
@@ -15,6 +16,14 @@ def feedback(known: Known, said: Kind) -> tuple[bool, str]:
     if said is known.kind:
         return True, f"✓ right: the answer to that card was known ({word}{why})"
     return False, f"✗ the answer to that card was known: {word}{why}"
+
+
+def edited(child: Standing) -> str:
+    """What becomes of an edit; `child`: what the events of the new text come to."""
+    if child.state is State.ACCEPTED:
+        return "saved and accepted: you work alone"
+    others = "another person" if child.wanted == 1 else f"{child.wanted} other people"
+    return f"saved with your accept; {others} will check it" if child.accepts else f"saved; {others} will check it"
 
 
 def revealed(card: Card) -> str:

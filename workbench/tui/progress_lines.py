@@ -91,6 +91,9 @@ def _work(told: Progress, width: int) -> Lines:
     hours = work.hours_left
     if work.wanted and hours is not None:
         left = Content.assemble(left, ": ", (span(hours), "bold"), " of one person's time")
+    edits = sum(work.edits.values())
+    if edits:
+        left = Content.assemble(left, f" · {edits:,} {'edits wait' if edits > 1 else 'edit waits'} for another person")
     each = " · ".join(f"{number:,} {state.replace('_', ' ')}" for state, number in sorted(states.items()))
     return [
         heading("work"),

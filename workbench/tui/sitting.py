@@ -68,6 +68,19 @@ class Summary:
     """Cards of the queue that this person has not passed on; others may hold them."""
     passed: int
     """Cards this person skipped or was unsure about."""
+    edits: int = 0
+    """This person's edits that another person is asked about."""
+    alone: bool = False
+    """Nobody else decides in this record."""
+
+
+def waiting_edits(summary: Summary) -> str:
+    """How many of one's own edits wait, and for whom."""
+    edits = f"{summary.edits:,} of your edits" if summary.edits > 1 else "1 of your edits"
+    verb = "wait" if summary.edits > 1 else "waits"
+    if summary.alone:
+        return f"{edits} {verb} to be checked, and nobody else works here: check by yourself"
+    return f"{edits} {verb} for another person"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,7 +26,7 @@ from curation_db.errors import RecordError
 from curation_db.review import Reviewer, Shown
 from curation_db.text import display_text
 from curation_db.words import Cause, Kind, Reason, State
-from workbench.tui import tally_lines
+from workbench.tui import feedback, tally_lines
 from workbench.tui.actions import Place
 from workbench.tui.bindings import bind
 from workbench.tui.rooms import Room, Rooms
@@ -105,6 +105,8 @@ class AdjudicateScreen(RoomScreen, DecidingScreen):
         """None: not looked yet."""
         self._at = 0
         self._settled = 0
+        self._outcome = ""
+        """What becomes of the edit that was saved last."""
         self._word: Word | None = None
         self._since = time.monotonic()
         self._busy = False
@@ -253,12 +255,15 @@ class AdjudicateScreen(RoomScreen, DecidingScreen):
         return None
 
     def _edit(self, ready: Ready, edited: Edited) -> None:
-        self._reviewer.edit(ready.card.candidate_id, edited.text, concept=edited.concept, shown=self._seen(ready))
+        done = self._reviewer.edit(
+            ready.card.candidate_id, edited.text, concept=edited.concept, shown=self._seen(ready)
+        )
+        self._outcome = feedback.edited(done.child) if done.child is not None else ""
         self.rooms.desk.refresh()
 
     def _edited(self, written: bool | None) -> None:
         if written:
-            self.tell("your text takes its place; people decide about it")
+            self.tell(self._outcome)
             self.action_go_on()
 
     # -- going through --------------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ from curation_db.text import display_text
 from curation_db.words import Kind, Reason, Stream
 from workbench.tui.actions import ActionMap, Place
 from workbench.tui.bindings import bind
-from workbench.tui.feedback import feedback, revealed
+from workbench.tui.feedback import edited, feedback, revealed
 from workbench.tui.pace import GLYPHS
 from workbench.tui.refusal import Refusal, Severity
 from workbench.tui.rulings import standing_words
@@ -220,8 +220,8 @@ class CurateScreen(DecidingScreen):
     async def _save_note(self, candidate_id: int, words: str) -> str | None:
         return await self._save(candidate_id, lambda: self.desk.note(words))
 
-    async def _save_edit(self, candidate_id: int, edited: Edited) -> str | None:
-        return await self._save(candidate_id, lambda: self.desk.edit(edited.text, edited.concept))
+    async def _save_edit(self, candidate_id: int, typed: Edited) -> str | None:
+        return await self._save(candidate_id, lambda: self.desk.edit(typed.text, typed.concept))
 
     async def _save(self, candidate_id: int, work: Callable[[], Done]) -> str | None:
         """For the dialogs: write about the card they were opened for; why that could not be done, or None."""
@@ -231,7 +231,11 @@ class CurateScreen(DecidingScreen):
             return work()
 
         done = await self._try(write)
-        return str(done) if isinstance(done, Refusal) else None
+        if isinstance(done, Refusal):
+            return str(done)
+        if done.child is not None:
+            self.tell(edited(done.child))
+        return None
 
     async def _written(self, written: bool | None) -> None:
         """A dialog has closed; False: the record refused what was typed. Perhaps the caption is no more."""

@@ -15,7 +15,7 @@ from curation_db.words import State
 from workbench.tui.actions import ActionMap, Place
 from workbench.tui.bindings import bind
 from workbench.tui.pace import sitting_in_words
-from workbench.tui.sitting import Summary
+from workbench.tui.sitting import Summary, waiting_edits
 from workbench.tui.widgets.keyline import KeyLine
 from workbench.tui.widgets.status import Status, StatusLine
 
@@ -110,6 +110,8 @@ def told(summary: Summary, revisit_key: str) -> Content:
         passed = f"{summary.passed:,} you skipped, were unsure about or edited"
         lines += [Content.assemble("Waiting: ", (passed, "bold"), "; ", (revisit_key, "bold $text-accent"),
                                    " goes through them again."), Content("")]  # fmt: skip
+    if summary.edits:
+        lines += [Content(f"{waiting_edits(summary)}."), Content("")]
     if summary.fresh:
         lines += [Content(f"{summary.fresh:,} more are in other people's hands, or have just come."), Content("")]
     lines += [

@@ -1,0 +1,115 @@
+"""`negwb annotators`: the people of the workspace, and names that are out of use."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from workbench.commands.tables import Listing, show
+from workbench.errors import NothingToDo, UsageError
+
+if TYPE_CHECKING:
+    from curation_db.annotators import Annotator
+    from curation_db.store import Store
+
+_EPILOG = """\b
+Examples:
+  negwb annotators               who is known, who decided, who is at work
+  negwb annotators retire tset   a name that was mistyped: edits wait for it no more
+  negwb annotators restore ana   ana decides again
+"""
+
+annotators = typer.Typer(
+    help="Show who decides here; put a name out of use, or into use again.", epilog=_EPILOG, invoke_without_command=True
+)
+_Name = Annotated[str, typer.Argument(metavar="NAME", help="As negwb annotators lists it.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    annotators.callback()(listed)
+    annotators.command("retire", epilog=_EPILOG)(retire)
+    annotators.command("restore", epilog=_EPILOG)(restore)
+    app.add_typer(annotators, name="annotators")
+
+
+def listed(
+    context: typer.Context,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array.")] = False,
+) -> None:
+    """Show who decides here; put a name out of use, or into use again.
+
+    An edit waits for another person while there is one: somebody who has decided, or who is at work now. Names that
+    are retired do not count; their decisions stay.
+    """
+    from curation_db.annotators import annotators as read_annotators  # noqa: PLC0415
+    from curation_db.store import open_to_read  # noqa: PLC0415
+    from workbench.paths import find_workspace  # noqa: PLC0415
+
+    if context.invoked_subcommand is not None:
+        return
+    with open_to_read(find_workspace(context.obj).database) as store, store.read() as connection:
+        found = read_annotators(connection)
+    if as_json:
+        typer.echo(json.dumps([{**asdict(each), "counts": each.counts} for each in found]))
+    elif found:
+        rows = [(each.name, str(each.role), _standing(each), f"{each.decisions:,}") for each in found]
+        show([Listing("Annotators", ("name", "role", "", "decisions"), rows, left=3)])
+    else:
+        typer.echo("negwb: nobody has worked here yet: negwb curate", err=True)
+
+
+def retire(context: typer.Context, name: _Name) -> None:
+    """Put a name out of use: no edit waits for it, and curate refuses it. Its decisions stay."""
+    _set(context, name, retired=True)
+
+
+def restore(context: typer.Context, name: _Name) -> None:
+    """Put a retired name into use again."""
+    _set(context, name, retired=False)
+
+
+def _set(context: typer.Context, name: str, *, retired: bool) -> None:
+    from curation_db.annotators import bring_back  # noqa: PLC0415
+    from curation_db.annotators import retire as put_out_of_use  # noqa: PLC0415
+    from curation_db.store import open_store  # noqa: PLC0415
+    from curation_db.text import display_text  # noqa: PLC0415
+    from workbench.paths import find_workspace  # noqa: PLC0415
+
+    with open_store(find_workspace(context.obj).database) as store:
+        each = _known(store, name)
+        if (each.retired_at is not None) is retired:
+            raise NothingToDo(f"{name} is {'retired' if retired else 'in use'} already")
+        (put_out_of_use if retired else bring_back)(store, name)
+    done = "retired" if retired else "in use again"
+    typer.echo(f"negwb: {display_text(name, limit=60)} is {done}; {each.decisions:,} decisions stay in force", err=True)
+
+
+def _known(store: Store, name: str) -> Annotator:
+    from curation_db.annotators import annotators as read_annotators  # noqa: PLC0415
+
+    with store.read() as connection:
+        found = read_annotators(connection)
+    for each in found:
+        if each.name == name:
+            return each
+    known = ", ".join(each.name for each in found[:12])
+    raise UsageError(f"no annotator is called {name!r}", hint=f"known: {known}" if known else "there is none yet")
+
+
+def _standing(each: Annotator) -> str:
+    if each.retired_at is not None:
+        return f"retired {each.retired_at[:10]}"
+    if each.at_work:
+        return "at work"
+    return "decides" if each.decided else "has only looked"
+
+
+def edits_listing(waiting: Mapping[str, int]) -> Listing:
+    """Edits that another person is still asked about, by editor."""
+    rows: list[tuple[Any, ...]] = [(editor, f"{count:,}") for editor, count in waiting.items()]
+    return Listing("Edits that wait for another person", ("editor", "edits"), rows)
