@@ -100,6 +100,50 @@ def only_indexes_are_wrong(connection: sqlite3.Connection) -> bool:
     return not faults_of(connection, quick=True)
 
 
+def faults_after_unclean_end(path: Path) -> list[str]:
+    """What the quick check says against a database whose last process did not close it; none: nothing, or it did.
+
+    A log or a journal that holds something while no process has the file open is what a kill, a crash or a power cut
+    leaves behind. SQLite then puts what it holds into the file; where the check finds faults, the log stays, so that
+    the next one who opens the file hears the same. A normal start costs two looks at the folder.
+
+    Raises:
+        sqlite3.Error: the file cannot be read.
+    """
+    log = dialect.log_of(path)
+    journal = log.with_name(f"{real_path(path).name}-journal")
+    if not any(each.exists() and each.stat().st_size for each in (log, journal)) or not _is_writable(path):
+        return []
+    kept, faults = part_of(log.parent, log.name), ["not looked at yet"]
+    try:
+        with dialect.bare(path, patience=0) as connection:
+            if not _is_alone(connection):
+                return []
+            if log.exists():
+                make_private(kept)
+                shutil.copyfile(log, kept)
+            faults = faults_of(connection, quick=True)
+        return faults
+    finally:
+        if faults and kept.exists():
+            take_access(kept, path.stat())
+            os.replace(kept, log)
+        kept.unlink(missing_ok=True)
+
+
+def _is_alone(connection: sqlite3.Connection) -> bool:
+    """Whether no other connection has the database open; it is locked then."""
+    connection.execute("PRAGMA locking_mode=EXCLUSIVE")
+    try:
+        connection.execute("BEGIN EXCLUSIVE")
+        connection.execute("COMMIT")
+    except sqlite3.OperationalError as error:
+        if sqlite_errors.primary_code(error) in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
+            return False
+        raise
+    return True
+
+
 def dangling(connection: sqlite3.Connection) -> dict[str, int]:
     """Rows that refer to rows which are not there, as "table → the table it means" to how many."""
     found: dict[str, int] = {}
@@ -140,8 +184,11 @@ def bare_source(path: Path) -> dialect.bare:
 def reading_mode(path: Path) -> Mode:
     """How to open a record that somebody may be at work in, to read it: as ever, or where nothing can be written, as
     it is (`dialect.reading_mode`)."""
-    writable = os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
-    return Mode.WRITE if writable else dialect.reading_mode(path)
+    return Mode.WRITE if _is_writable(path) else dialect.reading_mode(path)
+
+
+def _is_writable(path: Path) -> bool:
+    return os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
 
 
 def _copy(old: sqlite3.Connection, new: sqlite3.Connection, progress: Progress | None) -> Contents:

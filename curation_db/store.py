@@ -174,8 +174,10 @@ def open_store(path: Path) -> Store:
 
 
 def _open(path: Path) -> Store:
+    if path.is_file():
+        refuse_links(path)
+        _check_after_unclean_end(path)
     revision = known_revision(path)
-    refuse_links(path)
     try:
         if revision != HEAD:
             _bring_up(path, revision)
@@ -186,6 +188,19 @@ def _open(path: Path) -> Store:
     except (DBAPIError, sqlite3.Error) as error:
         raise sqlite_errors.translate(error, path) from error
     return Store(path)
+
+
+def _check_after_unclean_end(path: Path) -> None:
+    """Raises CorruptRecord where the last process did not close the file and left it damaged."""
+    try:
+        faults = database_file.faults_after_unclean_end(path)
+    except sqlite3.Error as error:
+        raise sqlite_errors.translate(error, path) from error
+    if faults:
+        raise CorruptRecord(
+            f"{path} is damaged, and the last process that had it open did not close it: {faults[0]}",
+            hint=sqlite_errors.HOW_TO_GO_BACK,
+        )
 
 
 def refuse_links(path: Path) -> None:
