@@ -77,10 +77,11 @@ class FailingDisk:
     def __init__(self, library: Path) -> None:
         self._library = library
 
-    def run(self, code: str, *words: object, fail: str, on: Path) -> subprocess.CompletedProcess[str]:
+    def run(self, code: str, *words: object, fail: str, on: Path, page: int = 9) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-c", code, *map(str, words)],
-            env={**os.environ, "LD_PRELOAD": str(self._library), "FAIL_CALL": fail, "FAIL_FILE": str(on)},
+            env={**os.environ, "LD_PRELOAD": str(self._library), "FAIL_CALL": fail, "FAIL_FILE": str(on),
+                 "FAIL_FROM": str((page - 1) * 4096)},
             check=False, capture_output=True, text=True,
         )  # fmt: skip
 
@@ -96,7 +97,7 @@ _SHIM = r"""
 static int fails(const char *call, int fd, off_t end) {
     const char *wanted = getenv("FAIL_CALL"), *file = getenv("FAIL_FILE");
     char link[64], path[4096];
-    if (!wanted || strcmp(wanted, call) || end <= 8 * 4096) return 0;
+    if (!wanted || strcmp(wanted, call) || end <= atol(getenv("FAIL_FROM"))) return 0;
     snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
     ssize_t length = readlink(link, path, sizeof path - 1);
     if (length < 0) return 0;
@@ -161,6 +162,24 @@ def test_a_disk_that_cannot_be_read_is_no_damage(disk: FailingDisk, closed: Path
     assert first == f"error cannot read or write {closed}: Input/output error", looked.stderr
     assert "damaged" not in looked.stdout
     assert backup.back_up(closed).tables["candidate"] == 500, "and the record is whole"
+
+
+def test_a_page_that_only_the_check_reads_is_no_damage(disk: FailingDisk, closed: Path) -> None:
+    """There SQLite answers with a line of the check instead of an error."""
+    with closing(sqlite3.connect(closed)) as connection:
+        connection.execute("INSERT INTO record_note VALUES ('long', ?)", ("x" * 40_000,))
+        connection.commit()
+        pages = connection.execute("PRAGMA page_count").fetchone()[0]
+    check = """
+import sys
+from pathlib import Path
+from curation_db import dialect
+with dialect.bare(Path(sys.argv[1])) as connection:
+    print(*connection.execute("PRAGMA integrity_check"))"""
+    assert "ok" not in disk.run(check, closed, fail="read", on=closed, page=pages).stdout
+    looked = disk.run(_EXAMINE, closed, fail="read", on=closed, page=pages)
+    assert looked.stdout.splitlines()[0].startswith(f"error cannot read or write {closed}: "), looked.stderr
+    assert "damaged" not in looked.stdout
 
 
 def test_a_copy_that_cannot_be_written_names_the_folder(disk: FailingDisk, closed: Path, tmp_path: Path) -> None:
