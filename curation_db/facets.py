@@ -11,6 +11,7 @@ from sqlalchemy import Connection, text
 
 from curation_db.browsing import judges
 from curation_db.dialect import SAYS
+from curation_db.hasty import hasty
 from curation_db.in_force import in_force
 from curation_db.marks import MARKED_RULES
 from curation_db.predicates import UNREVEALED, named
@@ -33,10 +34,12 @@ _COLUMNS = {
     Field.LINT: f"""SELECT mark AS value, count(*) AS n FROM candidate_mark
                     WHERE mark IN ({", ".join(f"'{rule}'" for rule in MARKED_RULES)}) AND candidate_id {{these}}
                     GROUP BY 1""",
-    Field.IS: """SELECT mark AS value, count(*) AS n FROM candidate_mark x
-                 WHERE mark = 'conflict' AND candidate_id {these}{revealed} GROUP BY 1
-                 UNION ALL SELECT 'flagged', count(*) FROM candidate_state WHERE flagged IS 1 AND candidate_id {these}
-                 HAVING count(*)""",
+    Field.IS: f"""SELECT mark AS value, count(*) AS n FROM candidate_mark x
+                 WHERE mark = 'conflict' AND candidate_id {{these}}{{revealed}} GROUP BY 1
+                 UNION ALL SELECT 'flagged', count(*) FROM candidate_state WHERE flagged IS 1 AND candidate_id {{these}}
+                 HAVING count(*)
+                 UNION ALL SELECT 'hasty', count(DISTINCT e.candidate_id) FROM event e INDEXED BY event_hasty
+                 WHERE e.candidate_id {{these}} AND {hasty()} HAVING count(*)""",
     Field.BY: f"""SELECT e.actor AS value, count(DISTINCT e.candidate_id) AS n FROM event e
                   WHERE e.candidate_id {{these}} AND {in_force()} GROUP BY 1""",
     Field.REASON: f"""SELECT e.reason AS value, count(DISTINCT e.candidate_id) AS n FROM event e

@@ -13,6 +13,7 @@ from typing import Final
 
 from curation_db import dialect
 from curation_db.dialect import SAYS
+from curation_db.hasty import hasty
 from curation_db.in_force import in_force
 from curation_db.marks import CONFLICT
 from curation_db.views import ANY_JUDGE, Field, Says, Term, Value
@@ -126,6 +127,8 @@ def _in_sql(field: Field, value: Value, judges: Sequence[str], told: Parameters)
             both = _keyed("candidate_state", f"state = {told.add(value.name)}")
         case Field.IS if value.name == "flagged":
             both = _keyed("candidate_state", "flagged IS 1")
+        case Field.IS if value.name == "hasty":
+            both = _hasty()
         case Field.IS:
             both = _keyed("candidate_mark", f"mark = {told.add(CONFLICT)}")
         case Field.LINT:
@@ -165,6 +168,11 @@ def _event(which: str) -> tuple[str, str]:
     stands = f"{which} AND {in_force()}"
     walk = f"SELECT DISTINCT e.candidate_id AS id FROM event e WHERE {stands}"
     return walk, f"EXISTS (SELECT 1 FROM event e WHERE e.candidate_id = {{id}} AND {stands})"
+
+
+def _hasty() -> tuple[str, str]:
+    walk = f"SELECT DISTINCT e.candidate_id AS id FROM event e INDEXED BY event_hasty WHERE {hasty()}"
+    return walk, f"EXISTS (SELECT 1 FROM event e INDEXED BY event_hasty WHERE e.candidate_id = {{id}} AND {hasty()})"
 
 
 def _judged(value: Value, judges: Sequence[str], told: Parameters) -> list[tuple[str, str]]:

@@ -29,7 +29,7 @@ from curation_db.standing import events_of, refold, refold_many
 from curation_db.store import Store
 from curation_db.text import clean
 from curation_db.weighing import Weighed, weigh
-from curation_db.words import Cause, Kind, Reason, Role, State, Stream
+from curation_db.words import Cause, Kind, PictureShown, Reason, Role, State, Stream
 
 EDIT_UNDONE = "edit undone"
 """The note of the withdrawal that takes a child out of play together with its edit."""
@@ -37,6 +37,7 @@ EDIT_UNDONE = "edit undone"
 _COLUMNS = (
     "seq", "uid", "act", "candidate_id", "actor", "role", "session", "stream", "blind", "kind", "verdict", "reason",
     "cause", "note", "undo_of", "child_id", "late", "elapsed_ms", "at", "gold",
+    "picture", "zoomed",
 )  # fmt: skip
 _INSERT = f"INSERT INTO event({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"
 Progress = Callable[[int, int], None]
@@ -61,6 +62,10 @@ class Shown:
     blind: bool = False
     elapsed_ms: int | None = None
     """Time on the card."""
+    picture: PictureShown | None = None
+    """How its picture was shown; None: not known."""
+    zoomed: bool | None = None
+    """Whether the person zoomed into it."""
     leased: bool = True
     """The card came from the queue; without that there is no lease to be late for (looking back)."""
     asked: bool = False
@@ -423,4 +428,5 @@ class Reviewer:
             seq, uid, act, entry.candidate_id, self._actor.name, self._actor.role, self._actor.session, shown.stream,
             shown.blind, entry.kind, entry.verdict, entry.reason, entry.cause, entry.note, entry.undo_of,
             entry.child_id, entry.late, shown.elapsed_ms, now, gold,
+            shown.picture, shown.zoomed,
         )  # fmt: skip

@@ -235,6 +235,8 @@ class Event(SQLModel, table=True):
         Index("event_flip", "candidate_id", sqlite_where=sql_text("kind = 'flip'")),
         Index("event_person", "actor", "candidate_id", "kind"),
         Index("event_reason", "reason", "candidate_id", sqlite_where=Column("reason", String).is_not(None)),
+        # sooner than a card can be seen (hasty.HASTY_MS)
+        Index("event_hasty", "candidate_id", sqlite_where=sql_text("elapsed_ms < 400")),
         Index("event_undo_of", "undo_of", sqlite_where=Column("undo_of", Integer).is_not(None)),
         _one_of("kind", Kind),
         _one_of("role", Role),

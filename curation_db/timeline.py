@@ -19,7 +19,7 @@ from curation_db.errors import RecordError
 from curation_db.fold import effective
 from curation_db.manifest import ITEMS_FILE, Item, ManifestError, list_exports, read_manifest
 from curation_db.standing import events_of
-from curation_db.words import Cause, Kind, Question, Reason, Role, State, Stream
+from curation_db.words import Cause, Kind, PictureShown, Question, Reason, Role, State, Stream
 
 
 class Kin(StrEnum):
@@ -96,6 +96,9 @@ class Deed:
     stream: Stream
     blind: bool
     elapsed_ms: int | None
+    picture: PictureShown | None
+    """How the picture was shown."""
+    zoomed: bool
     late: bool
     undone: bool
     """It does not stand any more."""
@@ -291,6 +294,8 @@ def _deed(row: Any, stands: set[int], undoes: dict[int, int], kinds: dict[int, K
         stream=Stream(row.stream),
         blind=bool(row.blind),
         elapsed_ms=row.elapsed_ms,
+        picture=PictureShown(row.picture) if row.picture else None,
+        zoomed=bool(row.zoomed),
         late=bool(row.late),
         undone=row.kind != Kind.UNDO and row.seq not in stands,
         bulk=bool(row.bulk),

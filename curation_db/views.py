@@ -39,7 +39,7 @@ class Field(StrEnum):
     JUDGE = "judge"
     """A judge has spoken, by name or the beginning of it (* is any): judge:llava, judge:llava=present."""
     IS = "is"
-    """conflict: its judges disagree; flagged: a person's flag stands."""
+    """conflict: its judges disagree; flagged: a person's flag stands; hasty: a decision in force came too soon."""
     LINT = "lint"
     """A rule of the lint that warns."""
     CUE = "cue"
@@ -83,7 +83,7 @@ ANY_JUDGE: Final = "*"
 CLOSED: Final[dict[Field, tuple[str, ...]]] = {
     Field.STATE: tuple(State),
     Field.REASON: tuple(Reason),
-    Field.IS: ("conflict", "flagged"),
+    Field.IS: ("conflict", "flagged", "hasty"),
     Field.LINT: tuple(rule for rule in Rule if not RULES[rule].needs_corpus),
     Field.POSITION: tuple(Position),
     Field.TYPE: tuple(NegationType),

@@ -19,6 +19,7 @@ from sqlalchemy import Connection, bindparam, text
 from curation_db import moments
 from curation_db.exporting.refusals import ExportRefused
 from curation_db.fold import Happened, Overlap, effective, fold, since_requeue
+from curation_db.hasty import HASTY_MS, is_hasty
 from curation_db.in_force import decisions_in_force
 from curation_db.moments import Arrival
 from curation_db.standing import overlap_in_force
@@ -29,7 +30,7 @@ BATCH = 1_000
 
 _EVENTS = f"""
     SELECT e.candidate_id, {overlap_in_force(at=":at")} AS overlap, e.seq, e.actor, e.role, e.kind, e.verdict,
-           e.undo_of, e.reason, e.stream, e.gold
+           e.undo_of, e.reason, e.stream, e.gold, e.elapsed_ms < {HASTY_MS} AS quick
     FROM event e JOIN candidate c ON c.id = e.candidate_id WHERE e.seq <= :at {{more}} ORDER BY e.candidate_id, e.seq
 """
 _TOUCHED = """AND e.candidate_id IN (SELECT candidate_id FROM event WHERE seq > :since
@@ -55,9 +56,13 @@ class Selection:
     edits: bool = True
     """Also texts that people wrote in place of a proposed one; without them it is what came in, as it came in."""
 
+    hasty: bool = True
+    """Also pairs with a hasty decision in force (`hasty`)."""
+
     def told(self) -> dict[str, Any]:
         """As the manifest holds it: the order in which it was typed does not count."""
-        return {"states": sorted(self.states), **({} if self.edits else {"edits": False})}
+        left_out = {name: False for name in ("edits", "hasty") if not getattr(self, name)}
+        return {"states": sorted(self.states), **left_out}
 
     def depends_on(self) -> tuple[Arrival, ...]:
         """What may come in beside the events and change a set of it: new candidates are open and nothing else."""
@@ -74,6 +79,8 @@ class Outcome:
     deciders: tuple[str, ...] = ()
     reasons: tuple[str, ...] = ()
     stream: str | None = None
+    hasty: bool = False
+    """A hasty decision is in force."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +109,8 @@ class _Said(NamedTuple):
     undoes: int | None
     """Place (from 1) in the candidate's history of the event that this one takes back."""
     gold: bool
+    quick: bool
+    """It came sooner than a card can be seen."""
 
 
 def choose(connection: Connection, selection: Selection, *, at: int | None = None) -> Chosen:
@@ -116,6 +125,8 @@ def choose(connection: Connection, selection: Selection, *, at: int | None = Non
     outcomes = {number: o for number, o in outcomes_at(connection, until) if o.state in selection.states}
     if State.OPEN in selection.states:
         outcomes |= {row.id: Outcome() for row in connection.execute(_UNTOUCHED, {"at": until})}
+    if not selection.hasty:
+        outcomes = {number: outcome for number, outcome in outcomes.items() if not outcome.hasty}
     if not selection.edits:
         outcomes = {number: outcomes[number] for number in outcomes.keys() - edits_of(connection)}
     return _in_order(connection, until, outcomes)
@@ -157,8 +168,8 @@ def outcomes_at(connection: Connection, at: int, *, since: int | None = None) ->
 def _history(rows: list[Any]) -> tuple[_Said, ...]:
     places = {row[2]: place for place, row in enumerate(rows, 1)} if len(rows) > 1 else {}
     return tuple(
-        _Said(actor, role, kind, verdict, reason, stream, places.get(undo_of), bool(gold))
-        for _, _, _, actor, role, kind, verdict, undo_of, reason, stream, gold in rows
+        _Said(actor, role, kind, verdict, reason, stream, places.get(undo_of), bool(gold), bool(quick))
+        for _, _, _, actor, role, kind, verdict, undo_of, reason, stream, gold, quick in rows
     )
 
 
@@ -180,6 +191,7 @@ def _outcome(history: tuple[_Said, ...], overlap: str) -> Outcome:
         tuple(sorted(deciders)),
         tuple(sorted({s.reason for s in counting if s.actor in deciders and s.reason})),
         _stream(said),
+        is_hasty(happened, {place for place, s in enumerate(history, 1) if s.quick}),
     )
 
 

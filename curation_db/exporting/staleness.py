@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, text
 
 from curation_db import moments
-from curation_db.exporting.selection import edits_of, outcomes_at
+from curation_db.exporting.selection import Outcome, edits_of, outcomes_at
 from curation_db.words import State
 
 # marks grow with the ids: looking from the end costs what came in
@@ -38,14 +38,21 @@ class Drift:
         return self.entered + self.left > 0
 
 
-def drift_since(connection: Connection, event_seq: int, states: Collection[State], *, edits: bool = True) -> Drift:
+def drift_since(
+    connection: Connection, event_seq: int, states: Collection[State], *, edits: bool = True, hasty: bool = True
+) -> Drift:
     """How the pairs in `states` differ between the event `event_seq` and now; costs what happened in between.
 
-    `edits`: of the set's selection; without them the texts that people wrote neither come nor go.
+    `edits`: of the set's selection; without them the texts that people wrote neither come nor go. `hasty`: too;
+    without them a pair with a hasty decision in force is not in the set.
     """
     passed_over = set() if edits else edits_of(connection)
     late = {row.id for row in connection.execute(_LATE, {"seq": event_seq})} if State.OPEN in states else set()
-    before = {number: o.state in states for number, o in outcomes_at(connection, event_seq, since=event_seq)}
+
+    def holds(outcome: Outcome) -> bool:
+        return outcome.state in states and (hasty or not outcome.hasty)
+
+    before = {number: holds(outcome) for number, outcome in outcomes_at(connection, event_seq, since=event_seq)}
     entered = left = 0
     untouched = late - passed_over
     until = moments.now(connection, (moments.Arrival.OVERLAPS,))
@@ -54,6 +61,6 @@ def drift_since(connection: Connection, event_seq: int, states: Collection[State
         if number in passed_over:
             continue
         was = before.get(number, State.OPEN in states and number not in late)
-        entered += outcome.state in states and not was
-        left += was and outcome.state not in states
+        entered += holds(outcome) and not was
+        left += was and not holds(outcome)
     return Drift(entered + len(untouched), left)  # nobody has decided about the untouched: they are open

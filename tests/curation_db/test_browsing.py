@@ -145,7 +145,7 @@ class Oracle:
             case Field.JUDGE:
                 return any(self.answered(value, verdict) for verdict in self.verdicts[row.id])
             case Field.IS:
-                return bool(row.flagged) if name == "flagged" else self.conflict(row.id)
+                return {"flagged": bool(row.flagged), "hasty": False}.get(name, self.conflict(row.id))
             case Field.LINT:
                 return name in self.marks[row.id]
             case Field.TEXT:

@@ -25,6 +25,7 @@ Examples:
   negwb export round-2 --format coco    one format
   negwb export --at 1204                as things stood at event 1204
   negwb export bad --state rejected     what people threw out, with reasons
+  negwb export --without-hasty          without what was decided too fast to have been seen
 """
 
 
@@ -67,6 +68,13 @@ def export(
     edits: Annotated[
         bool, typer.Option(help="Whether texts that people wrote go in, or only what was proposed.")
     ] = True,
+    hasty: Annotated[
+        bool,
+        typer.Option(
+            "--with-hasty/--without-hasty",
+            help="Whether pairs go in of which a decision came sooner than 0.4 s after the card.",
+        ),
+    ] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of the path.")] = False,
 ) -> None:
     """Freeze the accepted pairs into exports/NAME, for training.
@@ -77,7 +85,7 @@ def export(
 
     workspace = find_workspace(context.obj)
     states = tuple(state or (State.ACCEPTED,))
-    manifest = freeze_set(workspace, name, data_format=data_format, at=at, states=states, edits=edits)
+    manifest = freeze_set(workspace, name, data_format=data_format, at=at, states=states, edits=edits, hasty=hasty)
     path = workspace.exports / manifest.name
     told = told_of(workspace, manifest)
     typer.echo(json.dumps(told) if as_json else str(path))
@@ -92,6 +100,7 @@ def freeze_set(
     at: int | None = None,
     states: tuple[State, ...] = (State.ACCEPTED,),
     edits: bool = True,
+    hasty: bool = True,
 ) -> Manifest:
     """Freeze a set of the workspace; the same for the command and the demo.
 
@@ -121,7 +130,7 @@ def freeze_set(
                 store,
                 workspace.exports,
                 name,
-                selection=Selection(states, edits),
+                selection=Selection(states, edits, hasty),
                 tool_version=version(),
                 at=at,
                 formats=formats,

@@ -127,11 +127,11 @@ def _export(connection: Connection, workspace: Workspace, name: str) -> dict[str
         states = [State(word) for word in manifest.selection["states"]]
     except (ManifestError, KeyError, TypeError, ValueError) as error:
         return {"name": name, "problem": str(error)}
-    edits = bool(manifest.selection.get("edits", True))
+    filters = {name: bool(manifest.selection.get(name, True)) for name in ("edits", "hasty")}
     history = history_of(connection, manifest.event_seq, manifest.event_uid, manifest.lineage)
     # of another history the record cannot say which pairs came and went
     same = history is History.SAME
-    drift = drift_since(connection, manifest.event_seq, states, edits=edits) if same else None
+    drift = drift_since(connection, manifest.event_seq, states, **filters) if same else None
     return {
         "name": name,
         "event": manifest.event_seq,

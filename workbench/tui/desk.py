@@ -23,7 +23,7 @@ from curation_db.people import Actor, end_session
 from curation_db.queue import Queue, waiting
 from curation_db.review import Done, Reviewer, Shown
 from curation_db.store import Store
-from curation_db.words import Kind, Reason, State
+from curation_db.words import Kind, PictureShown, Reason, State
 from workbench.tui import reads
 from workbench.tui.attention import Attention
 from workbench.tui.deck import Deck
@@ -76,6 +76,10 @@ class Desk:
         self.loader = Loader(store, pictures, actor, self.settings)
         self.attention = Attention(clock)
         """To be told every sign of life."""
+        self.picture_shown = PictureShown.NONE
+        """To be told by a screen how it shows the seat's picture; stored with every decision."""
+        self.zoomed = False
+        """To be told when the person zooms into the seat's picture."""
         self.sight = Sight(self.settings.guard_seconds)
         """To be told what the screen shows."""
         self._queue = Queue(
@@ -377,8 +381,9 @@ class Desk:
     def _shown(self, ready: Ready) -> Shown:
         spent = self.attention.on(ready.card.candidate_id)
         return Shown(
-            ready.stream, blind=ready.hidden, elapsed_ms=round(spent * 1000), leased=ready.leased, asked=ready.asked
-        )
+            ready.stream, blind=ready.hidden, elapsed_ms=round(spent * 1000), leased=ready.leased, asked=ready.asked,
+            picture=self.picture_shown, zoomed=self.zoomed,
+        )  # fmt: skip
 
     @contextlib.contextmanager
     def _unasked_stays_seated(self) -> Iterator[None]:
@@ -414,6 +419,7 @@ class Desk:
         self.current = ready
         self._deck.in_hand = ready.card.candidate_id if ready.leased else None
         self._seen_before = False
+        self.zoomed = False
         self.attention.turn_to(ready.card.candidate_id)
 
     def _empty_seat(self) -> None:

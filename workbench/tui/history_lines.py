@@ -10,9 +10,10 @@ from collections.abc import Iterable, Sequence
 from rich.cells import cell_len, set_cell_size
 from textual.content import Content
 
+from curation_db.in_force import DECISIONS
 from curation_db.text import display_text
 from curation_db.timeline import Deed, Frozen, JudgeSaid, Kin, Member, Moment, Origin, Timeline
-from curation_db.words import CAUSE_TEXTS, Kind, Role, Stream
+from curation_db.words import CAUSE_TEXTS, Kind, PictureShown, Role, Stream
 from workbench.tui.marks import pieces
 from workbench.tui.paint import GOOD, MARK, QUIET, STATE_TEXTS, WARN, bar, marked
 from workbench.tui.tally_lines import heading, verdict
@@ -33,6 +34,11 @@ _SHORT = {
     Kind.NOTE: "note", Kind.EDIT: "edit", Kind.REQUEUE: "requeue", Kind.ADJUDICATE: "final word",
     Kind.WITHDRAW: "withdrawal", Kind.FLIP: "change of mind", Kind.UNDO: "undo",
 }  # fmt: skip
+_PICTURE = {
+    PictureShown.NONE: "no picture shown",
+    PictureShown.CELLS: "picture in half cells",
+    PictureShown.PIXELS: "picture in pixels",
+}
 HIDDEN = "what the judges and others say is hidden until you have decided"
 
 
@@ -168,6 +174,10 @@ def _around(what: Deed) -> Iterable[str]:
         yield "blind"
     if what.elapsed_ms is not None and what.kind is not Kind.UNDO:
         yield f"{what.elapsed_ms / 1000:.1f} s on the card"
+    if what.picture is not None and what.kind in DECISIONS:
+        yield _PICTURE[what.picture]
+        if what.zoomed:
+            yield "zoomed"
     if what.late:
         yield "late"
     if what.bulk:

@@ -6,17 +6,13 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from curation_db.hasty import HASTY_MS, JUDGED
 from curation_db.speed import Speed
 from curation_db.words import Kind
 
-HASTY_SECONDS = 0.4
-"""Saying of a photograph whether something is in it takes people 0.4 s and more when they do nothing else; whoever
-decides about a picture and a sentence sooner has not seen them."""
 _FEWEST = 3
 """Looks before a speed is shown."""
 STREAK = 6
-
-_JUDGED = frozenset({Kind.ACCEPT, Kind.REJECT, Kind.UNSURE})
 
 GLYPHS: dict[Kind, str] = {
     Kind.ACCEPT: "✓",
@@ -71,8 +67,8 @@ class Pace:
 
         `first_look`: its picture was not seen before. Only then can it be too soon; what is skipped is not judged.
         """
-        if kind in _JUDGED:
-            self.hasty = first_look and elapsed_ms < HASTY_SECONDS * 1000
+        if kind in JUDGED:
+            self.hasty = first_look and elapsed_ms < HASTY_MS
         self.speed = self.speed.after(elapsed_ms)
         self.streak.append(kind)
 

@@ -69,6 +69,7 @@ def upgrade() -> None:
         "ALTER TABLE event ADD COLUMN picture VARCHAR CONSTRAINT picture_known CHECK (picture IS NULL OR picture IN ('none', 'cells', 'pixels'))"
     )
     op.execute("ALTER TABLE event ADD COLUMN zoomed BOOLEAN")
+    op.create_index("event_hasty", "event", ["candidate_id"], sqlite_where=sa.text("elapsed_ms < 400"))
     _record_present_gaps_and_lineage()
 
 

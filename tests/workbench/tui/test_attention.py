@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from support.curating import here, lines, running, seated
 from support.houses import press, settled
 
+from curation_db.hasty import HASTY_SECONDS
 from curation_db.words import Kind, Reason
 from workbench.tui.attention import IDLE_SECONDS, Attention
 from workbench.tui.desk import Desk
-from workbench.tui.pace import HASTY_SECONDS, Pace, Progress
+from workbench.tui.pace import Pace, Progress
 from workbench.tui.widgets.status import Status, StatusLine
 
 Sit = Callable[..., Desk]
@@ -107,7 +108,7 @@ def _render(line: StatusLine, width: int) -> str:
     from workbench.tui.widgets import status
 
     for drop in range(5):
-        told = status._right(line._status.progress, drop).plain
+        told = status._right(line._status, drop).plain
         if len(told) + 20 <= width:
             return told
     raise AssertionError("no room")

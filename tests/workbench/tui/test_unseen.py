@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from support.curating import lines, running, shown, until
-from support.houses import settled
+from support.curating import lines, running, seated, shown, until
+from support.houses import Case, press, settled
 
 from curation_db.people import begin_session
 from curation_db.store import open_store
+from curation_db.timeline import timeline
 from curation_db.words import Kind, Reason, Role
 from workbench.paths import Workspace
+from workbench.tui.history_lines import plain_lines
 from workbench.tui.screens.adjudicate import AdjudicateScreen, Stage
 from workbench.tui.screens.curate import CurateScreen
 
@@ -109,3 +111,46 @@ async def test_an_adjudicator_must_have_seen_the_card_too(make_house: Any, open_
             await until(pilot, lambda: DROPPED in lines(app))
             assert app.screen.stage is Stage.CARD
             await pilot.press("question_mark", "escape")
+
+
+async def test_events_keep_how_the_picture_was_shown(make_house: Any, open_app: Any) -> None:
+    cases = [Case(text="a dog without a hat"), Case(text="a cat without a hat"), Case(text="no hat", picture=False)]
+    house = make_house(cases=cases)
+    app = open_app(house)
+    async with running(app) as pilot:
+        await settled(pilot)
+        await press(pilot, "a")
+        await pilot.press("i")
+        await until(pilot, lambda: not isinstance(app.screen, CurateScreen))
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(app.screen, CurateScreen))
+        await press(pilot, "u", "a")
+        await until(pilot, lambda: len(house.events()) == 3)
+    assert house.rows("SELECT candidate_id, picture, zoomed FROM event ORDER BY seq") == [
+        (1, "cells", 0), (2, "cells", 1), (3, "none", 0),
+    ]  # fmt: skip
+    with house.store.read() as connection:
+        lines = "\n".join(plain_lines(timeline(connection, 2), 120))
+    assert "picture in half cells · zoomed" in lines
+
+
+def test_plain_mode_shows_no_picture(make_house: Any, sit: Any) -> None:
+    house = make_house(1)
+    desk = sit(house)
+    seated(desk)
+    desk.decide(Kind.ACCEPT)
+    assert house.rows("SELECT picture, zoomed FROM event") == [("none", 0)]
+
+
+async def test_looking_back_begins_with_the_newest_decision(make_house: Any, open_app: Any) -> None:
+    house = make_house(5)
+    app = open_app(house)
+    async with running(app) as pilot:
+        await settled(pilot)
+        await press(pilot, "a", "a", "a", "a")
+        for number in (4, 3, 2, 1):
+            await pilot.press("left_square_bracket")
+            await until(pilot, lambda number=number: shown(app) == number)
+        for number in (2, 3, 4):
+            await pilot.press("right_square_bracket")
+            await until(pilot, lambda number=number: shown(app) == number)

@@ -25,7 +25,7 @@ from curation_db.disagreements import Disagreement, Tally, disagreements, tally
 from curation_db.errors import RecordError
 from curation_db.review import Reviewer, Shown
 from curation_db.text import display_text
-from curation_db.words import Cause, Kind, Reason, State
+from curation_db.words import Cause, Kind, PictureShown, Reason, State
 from workbench.tui import feedback, tally_lines
 from workbench.tui.actions import Place
 from workbench.tui.bindings import bind
@@ -109,6 +109,9 @@ class AdjudicateScreen(RoomScreen, DecidingScreen):
         """What becomes of the edit that was saved last."""
         self._word: Word | None = None
         self._since = time.monotonic()
+        self._picture_shown = PictureShown.NONE
+        """How the card's picture was shown before what is being written."""
+        self._zoomed = False
         self._busy = False
 
     def compose(self) -> ComposeResult:
@@ -188,6 +191,7 @@ class AdjudicateScreen(RoomScreen, DecidingScreen):
         self._show_stage(Stage.CARD)
 
     def _ask_cause(self, word: Word) -> None:
+        self._picture_shown = self.query_one(PicturePane).shown_as
         self._word = word
         self._show_stage(Stage.CAUSE)
 
@@ -211,7 +215,9 @@ class AdjudicateScreen(RoomScreen, DecidingScreen):
 
     def _seen(self, ready: Ready) -> Shown:
         spent = round((time.monotonic() - self._since) * 1000)
-        return Shown(ready.stream, blind=True, elapsed_ms=spent, leased=False)
+        return Shown(
+            ready.stream, blind=True, elapsed_ms=spent, leased=False, picture=self._picture_shown, zoomed=self._zoomed
+        )
 
     def action_undo(self) -> None:
         """Take back what was settled last, and show its card again."""
@@ -241,6 +247,7 @@ class AdjudicateScreen(RoomScreen, DecidingScreen):
         if self.shown is None:
             return
         card = self.shown.card
+        self._picture_shown = self.query_one(PicturePane).shown_as
         if len(card.text) > _LONGEST_EDITED:
             self.tell(f"too long to edit here: {len(card.text):,} characters")
             return
@@ -281,6 +288,7 @@ class AdjudicateScreen(RoomScreen, DecidingScreen):
         from workbench.tui.screens.zoom import ZoomScreen  # noqa: PLC0415 -- only when opened
 
         if self.shown is not None:
+            self._zoomed = self.query_one(PicturePane).shown_as is not PictureShown.NONE
             picture = self.shown.card.picture
             self.app.push_screen(ZoomScreen(self.shown.path, self.rooms.protocol, picture.file_name or picture.key))
 
@@ -332,6 +340,7 @@ class AdjudicateScreen(RoomScreen, DecidingScreen):
     def _show_card(self, ready: Ready) -> None:
         self.shown = replace(ready, hidden=True)
         self._look_at_shown()
+        self._zoomed = False
         self._since = time.monotonic()
         self._paint(self.shown)
         self._show_stage(Stage.CARD)

@@ -21,7 +21,7 @@ from textual.widgets import Static
 from curation_db.errors import NoLongerAsked, RecordError
 from curation_db.gold import ANSWERS
 from curation_db.text import display_text
-from curation_db.words import Kind, Reason, Stream
+from curation_db.words import Kind, PictureShown, Reason, Stream
 from workbench.tui.actions import ActionMap, Place
 from workbench.tui.bindings import bind
 from workbench.tui.feedback import edited, feedback, revealed
@@ -286,6 +286,7 @@ class CurateScreen(DecidingScreen):
     def action_zoom(self) -> None:
         """The picture on the whole screen."""
         if self.shown is not None:
+            self.desk.zoomed = self.picture.shown_as is not PictureShown.NONE
             zoom_into(self, self.shown, self.actions, protocol=self._protocol, viewer=self._viewer)
 
     def action_open_outside(self) -> None:
@@ -319,6 +320,7 @@ class CurateScreen(DecidingScreen):
         slow = asyncio.get_running_loop().call_later(_SLOW_SECONDS, self._say_banner, "waiting for the record …")
         result: T | Refusal
         async with self._turn:
+            self.desk.picture_shown = self.picture.shown_as
             try:
                 result = await asyncio.to_thread(work)
             except NoLongerAsked as error:

@@ -27,6 +27,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from curation_db.text import display_text
+from curation_db.words import PictureShown
 from workbench.tui.pictures import Thumbnail, fit_cells
 from workbench.tui.terminal import cell_pixels, choose_protocol
 
@@ -155,6 +156,14 @@ class PicturePane(Widget):
         problem = thumbnail.problem if thumbnail is not None else None
         self._text = display_text(problem or alt)
         self._redraw()
+
+    @property
+    def shown_as(self) -> PictureShown:
+        """How the picture was shown to the person, whatever lies above it now."""
+        if self._image() is None:
+            return PictureShown.NONE
+        sharp = self._encoded is not None and self._encoded[0] is self._thumbnail
+        return PictureShown.PIXELS if sharp else PictureShown.CELLS
 
     def hide_for_modal(self) -> None:
         """Half cells for now: a modal cannot cover the terminal's own graphics, and sixels leave residue.

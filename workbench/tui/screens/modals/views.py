@@ -20,6 +20,7 @@ READY_MADE = {
     "checks warn": "lint:in-sibling,in-caption,in-objects -state:rejected,superseded",
     "contested": "state:contested sort:decided",
     "flagged": "is:flagged sort:decided",
+    "decided too fast": "is:hasty sort:decided",
     "decided last": "-state:open sort:decided",
     "rejected: it is there": "reason:present sort:decided",
 }
