@@ -10,7 +10,8 @@
     ├── ForeignSchema    the file is not built as negwb builds it
     ├── RecordInUse      somebody is at work in it who must leave first
     ├── LinkedRecord     the file has a second name (a hard link)
-    ├── NoLongerAsked    a decision about a card that has been decided since it was shown
+    ├── Overtaken        another person has changed the card since it was shown
+    │   └── NoLongerAsked    ... by a decision, and the card does not ask any more
     ├── RetiredAnnotator the name is out of use
     └── RecordReplaced   while it was open, another file or another version of negwb took its place
 
@@ -65,7 +66,11 @@ class LinkedRecord(RecordError):
     """The file has more than one name: its log belongs to one of them only."""
 
 
-class NoLongerAsked(RecordError):
+class Overtaken(RecordError):
+    """Another person has changed the card since it was shown, so that the answer does not apply to it any more."""
+
+
+class NoLongerAsked(Overtaken):
     """Somebody else has decided about the card since it was shown, and it does not ask for this person any more."""
 
 

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, text
 from curation_db import history, leases, moments
 from curation_db.annotators import works_alone
 from curation_db.children import make_child
-from curation_db.errors import NoLongerAsked, RecordError
+from curation_db.errors import NoLongerAsked, Overtaken, RecordError
 from curation_db.fold import Standing, effective
 from curation_db.gold import Known, known_answer
 from curation_db.histories import BATCH, batches
@@ -282,7 +282,7 @@ class Reviewer:
         with self._store.write() as connection:
             found = history.standing_act(connection, act)
             if found is None:
-                raise RecordError("there is no such act that stands", hint="somebody has taken it back already")
+                raise Overtaken("there is no such act that stands", hint="somebody has taken it back already")
             if found.actor != self._actor.name:
                 need_adjudicator(self._actor, f"take back what {found.actor} did")
             return self._withdraw(connection, found)
@@ -393,7 +393,7 @@ class Reviewer:
         """An edit that somebody else has decided about is not one's own to take back any more."""
         other = history.others_decided(connection, child_id, self._actor.name) if child_id else None
         if other is not None:
-            raise RecordError(
+            raise Overtaken(
                 f"{other} has decided about your edit since",
                 hint="only an adjudicator can take that back; [ looks back",
             )
@@ -402,9 +402,9 @@ class Reviewer:
         """Whoever edits or redoes at the same time: a candidate in play has one successor at most, another none."""
         kinds = [event.kind for event in effective(events_of(connection, candidate_id))]
         if kinds.count(Kind.EDIT) > 1:
-            raise RecordError("somebody has edited this caption meanwhile", hint="find the new text with /")
+            raise Overtaken("somebody has edited this caption meanwhile", hint="find the new text with /")
         if Kind.EDIT in kinds and Kind.WITHDRAW in kinds:
-            raise RecordError("this caption was taken back meanwhile", hint="find the one before it with /")
+            raise Overtaken("this caption was taken back meanwhile", hint="find the one before it with /")
 
     def _is_answer(self, connection: Connection, entry: _Entry) -> bool:
         """Whether this says what is known already, however the card came: then it is no vote."""

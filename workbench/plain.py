@@ -214,4 +214,5 @@ def end_lines(summary: Summary) -> list[str]:
         lines.append(f"PASSED {summary.passed:,} that you skipped or were unsure about: r brings them")
     if summary.edits:
         lines.append(f"EDITS {waiting_edits(summary)}")
+    lines += [f"REFUSED {words}" for words in summary.refused.words]
     return lines

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from curation_db.store import Store
     from workbench.paths import Workspace
     from workbench.settings import CurateSettings, Settings
+    from workbench.tui.answers import Refused
     from workbench.tui.desk import Desk
     from workbench.tui.rooms import Room
 
@@ -174,10 +175,7 @@ def run_curate(
         finally:
             with interruption.shielded():
                 desk.close()
-        if desk.replaced is not None:
-            raise desk.replaced
-        _say_goodbye(desk)
-    return code
+        return _leave(desk, code)
 
 
 def run_plain(workspace: Workspace, annotator: str | None = None, how: Serving | None = None) -> int:
@@ -204,6 +202,7 @@ def run_plain(workspace: Workspace, annotator: str | None = None, how: Serving |
                 typer.echo(f"negwb: {warning}", err=True)
             desk.start()
             interactive = sys.stdin is not None and sys.stdin.isatty()
+            desk.answers.replaceable = interactive
             PlainSitting(desk, _ask, typer.echo, interactive=interactive).run()
         except KeyboardInterrupt:
             code = ExitCode.INTERRUPTED
@@ -211,8 +210,7 @@ def run_plain(workspace: Workspace, annotator: str | None = None, how: Serving |
         finally:
             with interruption.shielded():
                 desk.close()
-        _say_goodbye(desk)
-    return int(code)
+        return _leave(desk, code)
 
 
 def _ask(prompt: str) -> str | None:
@@ -367,15 +365,37 @@ def _run_app(
     return int(app.return_code or ExitCode.OK)
 
 
-def _say_goodbye(desk: Desk) -> None:
-    """What was done, in a line; everything is on the disk already."""
+def _leave(desk: Desk, code: int) -> int:
+    """Say in a line what was done; returns the exit code, which is `code` unless answers are not stored.
+
+    Raises:
+        RecordReplaced: the record was replaced, moved or deleted during the sitting.
+    """
+    refused = desk.answers.refused
+    if desk.replaced is not None:
+        _say_kept("", refused)
+        raise desk.replaced
+    _say_kept(_done_in_words(desk), refused)
+    return int(code or (ExitCode.DATABASE if refused.lost else ExitCode.OK))
+
+
+def _say_kept(done: str, refused: Refused) -> None:
+    sentences = [*([done] if done else []), *(refused.words or (["All of it is kept"] if done else []))]
+    if sentences:
+        typer.echo(f"negwb: {'. '.join(sentences)}.", err=True)
+    if refused.lost:
+        typer.echo("       find out why: negwb doctor; then give these answers again: negwb curate", err=True)
+
+
+def _done_in_words(desk: Desk) -> str:
+    """What this sitting decided and how much of the work is done; empty where it cannot be read."""
     from curation_db.errors import RecordError  # noqa: PLC0415
     from workbench.tui.pace import sitting_in_words  # noqa: PLC0415
 
     try:
         summary = desk.summary()
     except RecordError:
-        return
+        return ""
     told = ", ".join(sitting_in_words(summary.sitting)) or "nothing decided"
     progress = desk.progress
-    typer.echo(f"negwb: {told}; {progress.decided:,} of {progress.total:,} done. All of it is kept.", err=True)
+    return f"{told}; {progress.decided:,} of {progress.total:,} done"

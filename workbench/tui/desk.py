@@ -15,7 +15,7 @@ from dataclasses import replace
 
 from curation_db import indexing, queue
 from curation_db.annotators import edits_waiting, works_alone
-from curation_db.errors import NoLongerAsked, RecordError, RecordReplaced
+from curation_db.errors import NoLongerAsked, Overtaken, RecordError, RecordReplaced
 from curation_db.history import Past
 from curation_db.leases import Clock
 from curation_db.ordering import Policy
@@ -25,6 +25,7 @@ from curation_db.review import Done, Reviewer, Shown
 from curation_db.store import Store
 from curation_db.words import Kind, PictureShown, Reason, State
 from workbench.tui import reads
+from workbench.tui.answers import Answers
 from workbench.tui.attention import Attention
 from workbench.tui.deck import Deck
 from workbench.tui.loading import Loader
@@ -38,6 +39,7 @@ from workbench.tui.tally import Tally
 MATCHES = 50
 _OPEN = frozenset({State.OPEN, State.NEEDS_MORE, State.UNSURE, State.CONTESTED})
 _REMARKS = frozenset({Kind.NOTE, Kind.FLAG})
+_UNDO, _REDO = "undo", "redo"
 
 
 class Desk:
@@ -103,6 +105,8 @@ class Desk:
         self._unindexed = True
         """Texts may have come that the search does not know: an edit, or an import that was cut short."""
         self._tally = Tally(store, actor.name)
+        self.answers = Answers()
+        """Counts what was stored and what was refused; rooms that write tell it, too."""
         self._seen_before = False
         """The card in the seat is there again, after an undo."""
 
@@ -180,6 +184,7 @@ class Desk:
                 reads.sitting_counts(connection, self.actor.name, self.actor.session),
                 left["fresh"],
                 left["passed"],
+                self.answers.refused,
                 edits_waiting(connection).get(self.actor.name, 0),
                 works_alone(connection, self.actor.name),
             )
@@ -204,7 +209,7 @@ class Desk:
         """
         ready = self._decidable()
         number, shown = ready.card.candidate_id, self._shown(ready)
-        with self._unasked_stays_seated():
+        with self._unasked_stays_seated(), self.answers.counting([number]):
             match ruling(ready, kind, self.actor.role):
                 case Ruling.FLIP:
                     done = self._reviewer.flip(number, kind, reason=reason, shown=shown)
@@ -225,7 +230,7 @@ class Desk:
         """
         ready = self._decidable()
         shown = self._shown(ready)
-        with self._unasked_stays_seated():
+        with self._unasked_stays_seated(), self.answers.counting([ready.card.candidate_id]):
             done = self._reviewer.edit(ready.card.candidate_id, new_text, concept=concept, shown=shown)
         self._unindexed = True
         self._decided(ready, Kind.EDIT, done, shown)
@@ -234,14 +239,16 @@ class Desk:
     def note(self, words: str) -> Done:
         """Attach a note to the card in the seat."""
         ready = self._seated()
-        done = self._reviewer.note(ready.card.candidate_id, words, shown=self._shown(ready))
+        with self.answers.counting([ready.card.candidate_id], Kind.NOTE):
+            done = self._reviewer.note(ready.card.candidate_id, words, shown=self._shown(ready))
         self._reload()
         return done
 
     def toggle_flag(self) -> bool:
         """Flag the card in the seat, or take one's flag back; returns whether it is flagged now."""
         ready = self._seated()
-        done = self._reviewer.toggle_flag(ready.card.candidate_id, shown=self._shown(ready))
+        with self.answers.counting([ready.card.candidate_id], Kind.FLAG):
+            done = self._reviewer.toggle_flag(ready.card.candidate_id, shown=self._shown(ready))
         self._reload()
         return done.standing.flagged
 
@@ -259,7 +266,8 @@ class Desk:
 
     def undo(self) -> Kind | None:
         """Take back one's last act, whose card takes the seat; returns what was taken back, None: nothing."""
-        done = self._reviewer.undo()
+        with self.answers.counting(kind=_UNDO):
+            done = self._reviewer.undo()
         if done is None:
             return None
         self.moved = done.candidates
@@ -274,7 +282,8 @@ class Desk:
 
     def redo(self) -> Kind | None:
         """Do again what was last undone; returns what was done again, None: nothing."""
-        done = self._reviewer.redo()
+        with self.answers.counting(kind=_REDO):
+            done = self._reviewer.redo()
         if done is None:
             return None
         self.moved = done.candidates
@@ -370,7 +379,8 @@ class Desk:
     def _decidable(self) -> Ready:
         ready = self._seated()
         if ready.card.state is State.SUPERSEDED:
-            raise RecordError("an edit replaced this caption", hint="find the new text with /, or undo the edit")
+            with self.answers.counting():
+                raise Overtaken("an edit replaced this caption", hint="find the new text with /, or undo the edit")
         return ready
 
     def _asks(self, ready: Ready) -> bool:

@@ -22,6 +22,7 @@ from workbench.tui.sight import GUARD_SECONDS
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from workbench.tui.answers import Refused
     from workbench.tui.pictures import Thumbnail
 
 DEPTH = 3
@@ -68,6 +69,8 @@ class Summary:
     """Cards of the queue that this person has not passed on; others may hold them."""
     passed: int
     """Cards this person skipped or was unsure about."""
+    refused: Refused
+    """This sitting's answers that are not stored."""
     edits: int = 0
     """This person's edits that another person is asked about."""
     alone: bool = False

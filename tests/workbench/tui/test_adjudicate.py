@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from support.curating import held
 from support.houses import HOSTILE, Case, House, press, settled
 from support.labs import lines, until
 
@@ -231,3 +232,19 @@ def test_the_command_needs_the_role(disputed: House, sit: Any) -> None:
     with pytest.raises(UsageError, match="only an adjudicator") as told:
         _may_start_in(sit(disputed, "ana"), Room.ADJUDICATE)
     assert "--role adjudicator" in told.value.hint
+
+
+async def test_a_refused_word_is_an_answer_that_is_not_stored_until_it_is_given_again(
+    disputed: House, open_app: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("curation_db.dialect._PRAGMAS", ("PRAGMA busy_timeout=50", "PRAGMA foreign_keys=ON"))
+    app = open_at(disputed, open_app)
+    async with app.run_test(size=(120, 36), notifications=True) as pilot:
+        await enter(app, pilot)
+        with held(disputed.root):
+            await press_here(pilot, "a", "s")
+            await until(pilot, lambda: "held by another process" in lines(app))
+        assert app.desk.answers.refused.words == ["1 of 1 answer was refused and is not stored"]
+        await press_here(pilot, "a", "s")
+        await until(pilot, lambda: disputed.states()[1] == "accepted")
+        await until(pilot, lambda: app.desk.answers.refused.lost == 0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from support.curating import shown
+from support.curating import held, shown
 from support.houses import press, settled
 from support.labs import lines, until
 
@@ -86,3 +86,23 @@ async def test_nothing_to_do_says_why(make_house: Any, open_app: Any) -> None:
         await open_modal(app, pilot, house.ids, Kind.ACCEPT)
         assert "There is nothing to accept here" in lines(app)
         assert "3  kept for the blind audit" in lines(app)
+
+
+async def test_a_refused_bulk_is_one_answer_that_is_not_stored(
+    make_house: Any, open_app: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("curation_db.dialect._PRAGMAS", ("PRAGMA busy_timeout=50", "PRAGMA foreign_keys=ON"))
+    house = make_house(4)
+    app = open_app(house)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await open_modal(app, pilot, house.ids, Kind.ACCEPT)
+        with held(house.root):
+            await pilot.press("4", "enter")
+            await until(pilot, lambda: "held by another process" in lines(app))
+        assert app.desk.answers.refused.words == ["1 of 1 answer was refused and is not stored"]
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(app.screen, CurateScreen))
+        await open_modal(app, pilot, house.ids, Kind.ACCEPT)
+        await pilot.press("4", "enter")
+        await until(pilot, lambda: len(house.events()) == 4)
+        await until(pilot, lambda: app.desk.answers.refused.lost == 0)

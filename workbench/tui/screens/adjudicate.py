@@ -22,7 +22,7 @@ from textual.widgets import Static
 from curation_db import history
 from curation_db.cards import load_card
 from curation_db.disagreements import Disagreement, Tally, disagreements, tally
-from curation_db.errors import RecordError
+from curation_db.errors import Overtaken, RecordError
 from curation_db.review import Reviewer, Shown
 from curation_db.text import display_text
 from curation_db.words import Cause, Kind, PictureShown, Reason, State
@@ -203,12 +203,13 @@ class AdjudicateScreen(RoomScreen, DecidingScreen):
 
     def _settle(self, ready: Ready, word: Word, cause: Cause | None) -> tuple[Ready, Tally]:
         number = ready.card.candidate_id
-        with self.rooms.desk.store.read() as connection:
-            if load_card(connection, number).state is State.SUPERSEDED:
-                raise RecordError("an edit has replaced this caption meanwhile", hint="space goes on")
-        self._reviewer.adjudicate(
-            number, word.verdict, reason=word.reason, cause=cause, shown=self._seen(ready)
-        )  # fmt: skip
+        with self.rooms.desk.answers.counting([number]):
+            with self.rooms.desk.store.read() as connection:
+                if load_card(connection, number).state is State.SUPERSEDED:
+                    raise Overtaken("an edit has replaced this caption meanwhile", hint="space goes on")
+            self._reviewer.adjudicate(
+                number, word.verdict, reason=word.reason, cause=cause, shown=self._seen(ready)
+            )  # fmt: skip
         self.rooms.desk.refresh()
         with self.rooms.desk.store.read() as connection:
             return ready, tally(connection, number)
@@ -228,7 +229,8 @@ class AdjudicateScreen(RoomScreen, DecidingScreen):
             act = history.last_standing_act(connection, self.rooms.desk.actor.name)
         if act is None or act.kind not in _TAKEN_BACK_HERE:
             return None
-        done = self._reviewer.take_back(act.id)
+        with self.rooms.desk.answers.counting(kind="take back"):
+            done = self._reviewer.take_back(act.id)
         self.rooms.desk.refresh()
         return done.candidate_id
 
@@ -262,9 +264,9 @@ class AdjudicateScreen(RoomScreen, DecidingScreen):
         return None
 
     def _edit(self, ready: Ready, edited: Edited) -> None:
-        done = self._reviewer.edit(
-            ready.card.candidate_id, edited.text, concept=edited.concept, shown=self._seen(ready)
-        )
+        number = ready.card.candidate_id
+        with self.rooms.desk.answers.counting([number]):
+            done = self._reviewer.edit(number, edited.text, concept=edited.concept, shown=self._seen(ready))
         self._outcome = feedback.edited(done.child) if done.child is not None else ""
         self.rooms.desk.refresh()
 

@@ -105,6 +105,7 @@ def told(summary: Summary, revisit_key: str) -> Content:
         _counted("this sitting", sitting_in_words(summary.sitting, glyphs=True)),
         _counted("the workspace", _states(summary.states)),
     ]
+    lines += [Content.styled(f"⚠ {words}", "$text-warning") for words in summary.refused.words]
     lines.append(Content(""))
     if summary.passed:
         passed = f"{summary.passed:,} you skipped, were unsure about or edited"

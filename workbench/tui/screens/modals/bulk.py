@@ -151,9 +151,10 @@ class BulkModal(Dialog[BulkDone]):
         self.leave(self._done)
 
     def _work(self) -> BulkDone:
-        done = decide_in_bulk(
-            self._desk.store, self._desk.actor, self._ids, self._kind, self._reason, progress=self._pass_on
-        )
+        with self._desk.answers.counting(self._ids):
+            done = decide_in_bulk(
+                self._desk.store, self._desk.actor, self._ids, self._kind, self._reason, progress=self._pass_on
+            )
         self._desk.refresh()
         return done
 
