@@ -125,7 +125,9 @@ class GenerationWatch:
         mark = self._signature()
         lives = any(row.state is GenerationState.RUNNING for row in self._rows)
         if mark != self._mark or lives:  # the last word of a run must not be missed for the clock of a file system
-            with self._opened().read() as connection:
+            opened = self._opened()
+            mark = self._stats()  # opening may write: it takes over the log of a process that was killed
+            with opened.read() as connection:
                 self._rows = list_runs(connection, _MOST_RUNS)
             self._mark = mark
         entries = self._entries()
@@ -178,12 +180,14 @@ class GenerationWatch:
 
     def _signature(self) -> _Mark:
         """Of the record and its log; of another file in the record's place nothing that was known holds."""
-        database = self.workspace.database
-        mark = tuple(_stat(Path(f"{database}{end}")) for end in ("", "-wal"))
+        mark = self._stats()
         if mark[0][0] != self._inode:
             self._leave()
             self._inode = mark[0][0]
         return mark
+
+    def _stats(self) -> _Mark:
+        return tuple(_stat(Path(f"{self.workspace.database}{end}")) for end in ("", "-wal"))
 
 
 def process_key(pid: int) -> str:

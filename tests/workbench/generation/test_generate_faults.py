@@ -69,7 +69,7 @@ def make_house(folder: Path, pictures: int, captions: int) -> House:
     file.write_text(json.dumps({"images": images, "annotations": annotations}))
     add_picture_folder(workspace.settings, "coco", "pictures")
     subprocess.run(
-        [sys.executable, "-P", "-m", "workbench", "-w", str(folder), "import", str(file)],
+        [sys.executable, "-P", "-m", "workbench", "-w", str(folder), "import", str(file), "--source", "coco"],
         check=True,
         capture_output=True,
     )
@@ -141,6 +141,26 @@ def test_a_signal_stores_what_is_in_flight_and_the_same_command_goes_on(house: H
         house.run()
         check(house)
         assert server.stats()["served_again"] == 0
+
+
+@pytest.mark.parametrize("goes", ["moved", "deleted"])
+def test_a_database_that_goes_away_ends_the_run_and_takes_nothing_more(house: House, goes: str) -> None:
+    database, moved = house.folder / "curation.db", house.folder / "moved.db"
+    with model_server(latency_ms=50, ceiling=CONCURRENCY) as server:
+        engines(house, server)
+        process = subprocess.Popen(house.command("--quiet"), stderr=subprocess.PIPE, text=True)
+        wait_for(server, 20)
+        with sqlite3.connect(database) as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        connection.close()
+        database.rename(moved)
+        if goes == "deleted":
+            moved.unlink()
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 3
+    assert errors.count("replaced, moved or deleted") == 1
+    assert "Traceback" not in errors
+    assert not database.exists()
 
 
 def test_a_server_that_is_gone_is_said_in_one_line(house: House) -> None:
