@@ -149,7 +149,7 @@ def _events(record: Path) -> Finding:
     if missing:
         return Finding(
             "events", Level.ERROR, f"{_counted(missing)} missing: decisions were lost (numbers {_ranges(missing)})",
-            f"a backup may have them; {sqlite_errors.HOW_TO_GO_BACK}",
+            "a backup may have them: negwb backup --list, negwb restore FILE",
         )  # fmt: skip
     before = [(gap.first, gap.last) for gap in gaps if gap.cause is GapCause.MIGRATION]
     if before:

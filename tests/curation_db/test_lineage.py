@@ -153,6 +153,20 @@ class TestNumbers:
         world.path.unlink()
         assert restore(world.path, backup).next_event == 4
 
+    def test_what_came_in_before_the_backup_shows_above_the_gap(self, world: World) -> None:
+        """GIVEN candidates that came in after the newest event of the backup, so under the number of a replaced event
+        THEN an export of now has them under a number of its own."""
+        world.decide(2)
+        world.add(1)
+        backup = world.back_up()
+        world.decide(2)
+        world.restore(backup)
+        assert world.freeze("before", at=2, selection=OPEN) == 2
+        assert world.freeze("now", selection=OPEN) == 5
+        assert [read_manifest(world.exports / name).counts.pairs for name in ("before", "now")] == [10, 11]
+        assert world.rows("SELECT first, last, cause FROM event_gap") == [(3, 4, "restore"), (5, 5, "export")]
+        assert world.decide(1) == [6]
+
     def test_zero_of_a_replaced_history_does_not_stand(self, world: World) -> None:
         """GIVEN a backup from before the first export WHEN more comes in, 0 is exported, and the backup is restored
         THEN 0 is not exported with what the backup holds."""

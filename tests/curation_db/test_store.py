@@ -245,6 +245,7 @@ def older(path: Path) -> None:
         connection.execute("INSERT INTO alembic_version VALUES ('0000')")
         connection.execute("CREATE TABLE mine(id INTEGER PRIMARY KEY, word)")
         connection.execute("INSERT INTO mine VALUES (1, 'a')")
+        connection.execute("CREATE INDEX mine_word ON mine(word)")
     connection.close()
 
 
@@ -281,11 +282,15 @@ class TestTheBackupBeforeAMigration:
         connection.close()
         assert len(self.fail_to_open(path)) == 2
 
-    def test_is_made_again_where_it_is_damaged(self, path: Path) -> None:
+    @pytest.mark.parametrize("part", ["mine", "mine_word"], ids=["table", "index"])
+    def test_is_made_again_where_it_is_damaged(self, path: Path, part: str) -> None:
         (made,) = self.fail_to_open(path)
+        with sqlite3.connect(made) as connection:
+            (page,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (part,)).fetchone()
+        connection.close()
         made.chmod(0o600)
         with made.open("r+b") as file:
-            file.seek(4096)
+            file.seek((page - 1) * 4096)
             file.write(b"\xa5" * 4096)
         assert len(self.fail_to_open(path)) == 2
 

@@ -297,6 +297,18 @@ class TestEventsThatWereLost:
         negwb(workspace, "restore", made)
         assert look(workspace)["backups"]["level"] == "ok"
 
+    def test_a_backup_of_another_record_is_no_loss(self, workspace: Workspace, tmp_path: Path) -> None:
+        other = create_workspace(tmp_path / "other")
+        with open_store(other.database) as store:
+            record = Record(store)
+            record.add(9)
+            sitting = record.sit("ben")
+            for number in range(1, 9):
+                sitting.reviewer.decide(number, Kind.ACCEPT)
+        (workspace.root / "backups").mkdir()
+        negwb(other, "backup", str(workspace.root / "backups" / "theirs.db"))
+        assert look(workspace)["backups"]["level"] == "ok"
+
     def test_a_restore_on_purpose_is_no_loss(self, workspace: Workspace) -> None:
         made = Path(negwb(workspace, "backup").strip()).name
         with open_store(workspace.database) as store:

@@ -193,7 +193,7 @@ def _lines(done: Restored) -> list[str]:
     else:
         lines = [_lost(done.loss), f"what was there is kept: to go back to it: negwb restore {done.before}"]
     if done.next_event > done.event + 1:
-        lines.append(f"the next event is {done.next_event:,}: numbers that exports know are not used again")
+        lines.append(f"the next event is {done.next_event:,}: no number that was used before is used again")
     return lines
 
 
