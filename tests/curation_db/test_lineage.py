@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from support.record import Record
 
-from curation_db import lineage, moments, numbering
+from curation_db import dialect, lineage, moments, numbering
 from curation_db.backup import back_up, folder_of
 from curation_db.exporting.freeze import freeze
 from curation_db.exporting.refusals import ExportRefused
@@ -270,15 +270,18 @@ class TestOlderBackups:
         from curation_db.migrations.upgrade import migrate
 
         world.decide(3)
-        with sqlite3.connect(world.path) as connection:
-            for table in ("event_gap", "lineage", "overlap_change"):
-                connection.execute(f"DROP TABLE {table}")
-            for table, column in (
-                ("image", "url"), ("annotator", "retired_at"), ("lease", "seconds"), ("event", "picture"),
-                ("event", "zoomed"),
-            ):  # fmt: skip
-                connection.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
-            connection.execute("UPDATE alembic_version SET version_num = '0003'")
+        newest, older = world.path.with_name("newest.db"), world.path
+        world.path.rename(newest)
+        dialect.mark_as_ours(older)
+        migrate(older, to="0003")
+        connection = sqlite3.connect(older)
+        connection.execute("ATTACH ? AS newest", (str(newest),))
+        tables = "SELECT name FROM main.sqlite_master WHERE type = 'table' AND sql NOT LIKE '%VIRTUAL%'"
+        for (table,) in connection.execute(tables).fetchall():
+            if table != "alembic_version" and not table.startswith(("sqlite_", "caption_text", "candidate_text")):
+                names = ", ".join(f'"{row[1]}"' for row in connection.execute(f'PRAGMA main.table_info("{table}")'))
+                connection.execute(f'INSERT INTO main."{table}"({names}) SELECT {names} FROM newest."{table}"')
+        connection.commit()
         connection.close()
         old = world.back_up()
         migrate(world.path)
