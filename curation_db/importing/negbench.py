@@ -27,7 +27,7 @@ from curation_db.importing.rows import (
     Reason,
     RefusedRow,
     Reject,
-    coco_key,
+    coco_id,
     key_of,
     reject,
 )
@@ -83,7 +83,7 @@ def usual_source(path: Path, delimiter: str) -> str | None:
 def _coco_name(path: str) -> str | None:
     """The bare name of a picture whose path says that it is COCO's, as in COCO's own files."""
     name = PurePosixPath(path.strip().replace("\\", "/")).name
-    return name if _COCO.search(path) and coco_key(name) else None
+    return name if _COCO.search(path) and coco_id(name) else None
 
 
 def read_retrieval(path: Path, delimiter: str, naming: Naming) -> Iterator[Batch]:

@@ -25,10 +25,9 @@ TEXT_LIMIT: Final = 20_000
 KEY_LIMIT: Final = 1_000
 """Characters of the longest key or file name that is taken."""
 _encode = json.JSONEncoder(separators=(",", ":")).encode
-_COCO_NAME = re.compile(
-    r"(?:(?P<folder>(?:train|val|test|unlabeled)20(?:14|15|17))/)?"
-    r"(?:COCO_(?P<release>(?:train|val|test)20(?:14|15))_)?(?P<number>\d{12})\.jpg"
-)
+_COCO_FOLDER = r"(?:(?P<folder>(?:train|val|test|unlabeled)20(?:14|15|17))/)?"
+_NUMBERED = re.compile(rf"{_COCO_FOLDER}(?:COCO_\w+?_)?0*(?P<number>\d+)\.\w+")
+_COCO_NAME = re.compile(_COCO_FOLDER + r"(?:COCO_(?P<release>(?:train|val|test)20(?:14|15))_)?(?P<number>\d{12})\.jpg")
 """COCO's own rule for file names; a folder of the release may stand before the name."""
 COCO_LARGEST: Final = 581_929
 """The largest image id in COCO's releases."""
@@ -296,7 +295,16 @@ def extra_of(item: Mapping[str, Any], known: frozenset[str], ids: tuple[str, ...
 
 
 def coco_key(file_name: str) -> str | None:
-    """The COCO image id in a file name of COCO's (000000085329.jpg, COCO_train2014_000000085329.jpg)."""
+    """The image id in a file name that is numbered as COCO's are: 000000085329.jpg, COCO_train2014_000000085329.jpg.
+
+    Names such as 85329.png have one too: which picture it is, its name decides (`same_picture`).
+    """
+    found = _NUMBERED.fullmatch(file_name)
+    return str(int(found["number"])) if found and len(found["number"]) < 19 else None
+
+
+def coco_id(file_name: str) -> str | None:
+    """The image id in a file name that follows COCO's own rule, in COCO's range."""
     found = _COCO_NAME.fullmatch(file_name)
     return str(int(found["number"])) if found and 0 < int(found["number"]) <= COCO_LARGEST else None
 

@@ -23,7 +23,7 @@ from curation_db.importing.rows import (
     COCO_LARGEST,
     InputError,
     RefusedRow,
-    coco_key,
+    coco_id,
     key_of,
     member,
     same_picture,
@@ -129,7 +129,7 @@ def is_coco(path: Path, sample: Sample) -> bool:
     """Whether the file's pictures are COCO's: by their names and ids, and without names by the file's own name."""
     named = [each for each in sample.listed if each.name is not None]
     if named:
-        return 2 * sum(coco_key(each.name or "") == each.key for each in named) > len(named)
+        return 2 * sum(coco_id(each.name or "") == each.key for each in named) > len(named)
     return bool(sample.keys) and _COCO_FILE.search(path.name) is not None and all(map(_in_range, sample.keys))
 
 

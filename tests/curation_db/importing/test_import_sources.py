@@ -199,7 +199,11 @@ def test_a_name_that_comes_after_a_nameless_row_binds(desk: Any) -> None:
     assert desk.rows("SELECT count(*) FROM caption") == [(0,)]
 
 
-def test_rows_of_a_table_that_name_their_picture_keep_it(desk: Any) -> None:
+@pytest.mark.parametrize("batch", [1, 5_000])
+def test_rows_of_a_table_that_name_their_picture_keep_it(
+    desk: Any, monkeypatch: pytest.MonkeyPatch, batch: int
+) -> None:
+    monkeypatch.setattr("curation_db.importing.tabular._BATCH", batch)
     rows = [
         {"image_id": 1, "caption": "of which one"},
         {"image_id": 1, "image": "a.png", "caption": "of a"},
@@ -220,7 +224,9 @@ def test_rows_of_a_table_that_name_their_picture_keep_it(desk: Any) -> None:
     ]
 
 
-def test_rows_of_negbench_that_have_an_id_alone_wait(desk: Any) -> None:
+@pytest.mark.parametrize("batch", [1, 5_000])
+def test_rows_of_negbench_that_have_an_id_alone_wait(desk: Any, monkeypatch: pytest.MonkeyPatch, batch: int) -> None:
+    monkeypatch.setattr("curation_db.importing.negbench._BATCH", batch)
     table = (
         "image_path,image_id,correct_answer,caption_0,caption_1\n"
         ",1,0,Of which one is it no,x\na.png,1,0,No a,x\nb.png,1,0,No b,x\n,2,0,No two,x\n"
@@ -260,6 +266,13 @@ def test_equal_digits_across_folders_are_two_pictures(desk: Any) -> None:
         ("a/000000000009.jpg", "in a"),
         ("b/000000000009.jpg", "in b"),
     ]
+
+
+def test_a_short_number_is_no_name_of_cocos_picture(desk: Any, coco: Coco) -> None:
+    desk.take(desk.file("captions_train2014.json", coco()))
+    path = desk.file("t.jsonl", json.dumps({"image": "9.jpg", "caption": "a horse"}))
+    assert desk.take(path, source="coco").rejected == {"duplicate": 1}
+    assert "--source NAME" in desk.rejects[0].hint
 
 
 def test_cocos_picture_in_a_folder_meets_cocos_own_without_the_folder(desk: Any, coco: Coco) -> None:
