@@ -34,8 +34,27 @@ _NEED_CARD = frozenset({Do.ACCEPT, Do.REJECT, Do.EDIT, Do.UNSURE, Do.SKIP, Do.NO
 class PlainSitting:
     """One person at a desk, by lines."""
 
-    def __init__(self, desk: Desk, ask: Ask, tell: Tell, *, interactive: bool = True) -> None:
-        """The sitting at `desk`; `interactive`: who answers reads what is told, unlike lines written before."""
+    def __init__(
+        self,
+        desk: Desk,
+        ask: Ask,
+        tell: Tell,
+        *,
+        interactive: bool = True,
+        drop_early: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """The sitting at `desk`.
+
+        Args:
+            desk: Where the person decides.
+            ask: Reads the next line.
+            tell: Writes a line.
+            interactive: Who answers reads what is told, unlike lines written before.
+            drop_early: Drops what was typed and not yet read; whether there was anything.
+        """
+        self._drop_early = drop_early
+        self._seen: set[int] = set()
+        """Candidates whose card was told."""
         self._desk = desk
         self._ask = ask
         self._tell = tell
@@ -89,6 +108,14 @@ class PlainSitting:
         elif ready is not self._told:
             self._ended, self._told = False, ready
             self._tell_card(ready)
+            self._drop_unseen(ready)
+
+    def _drop_unseen(self, ready: Ready) -> None:
+        """A line that was typed before a new card was told cannot be about it."""
+        new = ready.card.candidate_id not in self._seen and not self._desk.seen_before
+        self._seen.add(ready.card.candidate_id)
+        if new and self._drop_early():
+            self._tell("NOT TAKEN: what was typed before this card was shown")
 
     def _wait(self) -> Ready | None:
         """The card in the seat, once it is there; None: the end of the queue."""

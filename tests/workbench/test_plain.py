@@ -167,6 +167,21 @@ def test_through_a_pipe(house: House) -> None:
     assert "1 accepted, 1 rejected; 2 of 4 done. All of it is kept." in done.stderr
 
 
+def test_lines_typed_ahead_in_a_terminal_decide_about_no_card_that_was_not_told(house: House) -> None:
+    command = [NEGWB, "-w", house.root, "curate", "--plain", "-a", "ana"]
+    with Terminal(command, TERM="dumb") as terminal:
+        terminal.wait_for(b"NEGATED")
+        terminal.wait_for(plain.PROMPT.encode())
+        terminal.send("a\na\na\na\n")
+        terminal.wait_for(b"NOT TAKEN")
+        terminal.wait_for(lambda: terminal.output.count(plain.PROMPT.encode()) == 2)
+        assert [kind for _, kind, _ in house.events()] == ["accept"]
+        terminal.send("u\n")
+        terminal.wait_for(lambda: len(house.events()) == 2)
+        terminal.send("q\n")
+        assert terminal.end() == 0
+
+
 @pytest.mark.parametrize("interrupted", [False, True])
 def test_in_a_terminal_that_can_do_nothing(house: House, interrupted: bool) -> None:
     command = [NEGWB, "-w", house.root, "curate", "--plain", "-a", "ana"]

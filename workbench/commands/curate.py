@@ -203,7 +203,7 @@ def run_plain(workspace: Workspace, annotator: str | None = None, how: Serving |
             desk.start()
             interactive = sys.stdin is not None and sys.stdin.isatty()
             desk.answers.replaceable = interactive
-            PlainSitting(desk, _ask, typer.echo, interactive=interactive).run()
+            PlainSitting(desk, _ask, typer.echo, interactive=interactive, drop_early=_drop_typed_ahead).run()
         except KeyboardInterrupt:
             code = ExitCode.INTERRUPTED
             typer.echo("")
@@ -224,6 +224,21 @@ def _ask(prompt: str) -> str | None:
     if not sys.stdin.isatty():
         typer.echo("")  # whoever reads the output finds each answer on a line of its own
     return line
+
+
+def _drop_typed_ahead() -> bool:
+    """Drop the lines that a terminal holds for us; whether there were any. A pipe's lines stay: they are a script's."""
+    if sys.stdin is None or not sys.stdin.isatty():
+        return False
+    try:
+        import select  # noqa: PLC0415
+        import termios  # noqa: PLC0415 -- not on Windows
+    except ImportError:
+        return False
+    typed = bool(select.select([sys.stdin], [], [], 0)[0])
+    if typed:
+        termios.tcflush(sys.stdin.fileno(), termios.TCIFLUSH)
+    return typed
 
 
 def _need_terminal() -> None:
