@@ -88,8 +88,8 @@ class PictureWriter:
             found = connection.execute(text("SELECT key, id FROM image WHERE id > :before"), {"before": before})
             self._images.update((row.key, row.id) for row in found)
         if new < len(sent):
-            outcome.counts["unchanged"] += len(fresh) - new
-            self._compare(connection, unique, outcome)
+            refused = self._compare(connection, unique, outcome)
+            outcome.counts["unchanged"] += len(fresh) - new - len(refused.intersection(fresh))
 
     def _select(self, connection: Connection, keys: Sequence[str], columns: tuple[str, ...]) -> list[Any]:
         source_id = self.source_id
@@ -119,9 +119,10 @@ class PictureWriter:
         columns = (*_COLUMNS, *filled)
         return columns, [(own, *(getattr(row, name) for name in columns[1:])) for row in rows]
 
-    def _compare(self, connection: Connection, unique: dict[str, ImageRow], outcome: Outcome) -> None:
+    def _compare(self, connection: Connection, unique: dict[str, ImageRow], outcome: Outcome) -> set[str]:
+        """Compare the pictures with those of the record; returns the keys that are other pictures'."""
         coming = moments.coming(connection)
-        updates = []
+        updates, refused = [], set()
         for old in self._select(connection, list(unique), ("id", "key", *_COMPLETED, "completed")):
             row = unique[old.key]
             again = self.seen(old.key)
@@ -131,12 +132,14 @@ class PictureWriter:
             if not renamed and not same_picture(known, row.name):
                 why = RefusedRow(Reason.DUPLICATE, _further_up(row, known)) if again else _other_picture(row, known)
                 self._refuse(row, why, outcome)
+                refused.add(row.key)
             elif more := _completed(old, row, coming, renamed=renamed):
                 updates.append({**more, "id": old.id})
         if updates:
             moments.came_in(connection, moments.Arrival.DETAILS)
             outcome.counts["completed"] += len(updates)
             connection.execute(_UPDATE, updates)
+        return refused
 
     def _refuse(self, row: ImageRow, why: RefusedRow, outcome: Outcome) -> None:
         outcome.refuse_picture(row.at, why)

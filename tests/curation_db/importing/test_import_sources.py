@@ -58,7 +58,7 @@ def test_a_clash_of_a_stated_source_costs_all_that_refers_to_the_picture(desk: A
     if turned:
         told = dict(reversed(told.items()))
     report = desk.take(desk.file("b.json", told), source="mine")
-    assert report.new == 0
+    assert (report.new, report.unchanged) == (0, 0)
     assert sorted(report.rejected) == ["caption-refused", "duplicate", "picture-refused"]
     assert desk.rows(TEXTS.format("candidate")) == [("mine", "kitchen.jpg", "a kitchen with no hat")]
     assert "--source NAME" in desk.rejects[0].hint
