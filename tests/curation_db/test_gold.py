@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import hypothesis.strategies as st
@@ -18,10 +19,12 @@ from curation_db.exporting.selection import Selection, choose
 from curation_db.exporting.staleness import drift_since
 from curation_db.gold import Held, Known, Score, held, scores
 from curation_db.gold_marks import Marked, mark, mark_adjudicated, unmark_all
-from curation_db.queue import waiting
+from curation_db.queue import GOLD_SHARE, Queue, waiting
 from curation_db.soundness import compare
 from curation_db.store import create_store, open_store
 from curation_db.words import Kind, Reason, Role, State, Stream
+from workbench.settings import CurateSettings
+from workbench.tui.sitting import DeskSettings
 
 ACCEPT, REJECT = Known(Kind.ACCEPT), Known(Kind.REJECT, Reason.PRESENT)
 
@@ -102,6 +105,61 @@ class TestMarking:
         assert record.state(1) == "open", "what was answered stays no vote"
         assert {claim.candidate_id for claim in ana.queue.claim(5)} == {1, 2}
         assert sound(record)
+
+    def test_every_way_that_an_answer_can_go_is_counted_on_its_own(self, record: Record) -> None:
+        ordinary, (audit,) = record.add(9), record.add(1, audit_rate=1.0)
+        assert gold(record, dict.fromkeys(ordinary[:5], ACCEPT)) == Marked(new=5)
+        told = gold(
+            record,
+            {**dict.fromkeys(ordinary[:3], ACCEPT), **dict.fromkeys(ordinary[3:5], REJECT)}
+            | {ordinary[5]: REJECT, audit: ACCEPT},
+        )
+        assert told == Marked(new=1, known=3, other=ordinary[3:5], audit=1)
+        with record.store.read() as connection:
+            assert held(connection) == Held(accept=5, reject=1)
+        assert record.rows("SELECT answer, count(*) FROM gold GROUP BY answer") == [("accept", 5), ("reject", 1)]
+
+    def test_batches_add_up(self, record: Record, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("curation_db.gold_marks._BATCH", 2)
+        numbers = record.add(5)
+        dan = record.sit("dan", role=Role.ADJUDICATOR).reviewer
+        for number in numbers:
+            dan.adjudicate(number, Kind.ACCEPT)
+        assert mark_adjudicated(record.store) == Marked(new=5)
+        assert unmark_all(record.store) == 5
+
+    def test_two_counts_add_up_field_by_field(self) -> None:
+        both = Marked(new=1, known=2, other=[3], audit=4)
+        both += Marked(new=10, known=20, other=[30], audit=40)
+        assert both == Marked(new=11, known=22, other=[3, 30], audit=44)
+
+
+class TestShare:
+    """How many of the cards that are served have a known answer."""
+
+    SERVED = 300
+
+    def served(self, record: Record, **share: float) -> int:
+        numbers = record.add(2 * self.SERVED)
+        gold(record, {number: ACCEPT if number % 2 else REJECT for number in numbers[: self.SERVED]})
+        actor = replace(record.sit("ana").actor, session="the same draw each time")
+        claims = Queue(record.store, actor, **share).claim(self.SERVED)
+        assert len(claims) == self.SERVED
+        return sum(claim.gold for claim in claims)
+
+    @pytest.mark.parametrize("share", [0.05, 0.1, 0.2, 0.5])
+    def test_it_is_the_share_that_was_asked_for(self, record: Record, share: float) -> None:
+        deviation = (self.SERVED * share * (1 - share)) ** 0.5
+        # half the share and twice the share are further away than this
+        assert abs(self.served(record, gold_share=share) - self.SERVED * share) < min(3 * deviation, 45)
+
+    def test_by_default_it_is_one_in_ten(self, record: Record) -> None:
+        assert GOLD_SHARE == DeskSettings().gold_share == CurateSettings().gold_share == 0.1
+        assert abs(self.served(record) - self.SERVED * 0.1) < 15.5
+
+    def test_all_or_none(self, record: Record) -> None:
+        assert self.served(record, gold_share=0.0) == 0
+        assert self.served(record, gold_share=1.0) == self.SERVED
 
 
 class TestServing:
