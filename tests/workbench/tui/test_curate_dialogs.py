@@ -202,3 +202,24 @@ async def test_letters_typed_right_behind_the_key_that_opens_a_dialog_go_into_it
         await until(pilot, lambda: str(getattr(field, "text", "") or getattr(field, "value", "")).endswith("axq"))
         assert app.is_running
     assert house.events() == []
+
+
+@pytest.mark.parametrize(
+    ("others", "message"),
+    [(["ben"], "saved; another person will check it"), ([], "saved and accepted: you work alone")],
+)
+async def test_after_an_edit_it_is_told_what_becomes_of_it(
+    make_house: Any, open_app: Any, join: Any, others: list[str], message: str
+) -> None:
+    house = make_house(2)
+    for name in others:
+        join(house, name)
+    app = open_app(house)
+    async with running(app, (80, 24)) as pilot:
+        await settled(pilot)
+        await press(pilot, "e")
+        await pilot.press(*" mended")
+        await press(pilot, "enter")
+        await until(pilot, lambda: message in lines(app))
+    child = house.rows("SELECT id FROM candidate WHERE parent_id IS NOT NULL")[0][0]
+    assert house.states()[child] == ("open" if others else "accepted")
