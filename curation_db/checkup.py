@@ -21,6 +21,7 @@ from curation_db import (
     sessions,
     sqlite_errors,
     store,
+    write_log,
 )
 from curation_db.errors import CorruptRecord, ForeignSchema, RecordError
 from curation_db.identity import utc_text
@@ -72,6 +73,7 @@ def examine(record: Path, *, progress: Progress | None = None) -> Iterator[Findi
     if revision == HEAD:
         yield _guarded("events", record, lambda: _events(record))
     yield _guarded("log", record, lambda: _log(record, mode))
+    yield _log_size(record)
     if revision == HEAD:
         yield from _materialised(record, mode, progress)
     yield _guarded("sessions", record, lambda: _sessions(record))
@@ -185,6 +187,19 @@ def _log(record: Path, mode: dialect.Mode) -> Finding:
         "log", Level.OK,
         "write-ahead log, synchronous FULL: a decision survives a power cut; copy the record with negwb backup, never"
         " with cp, which leaves the log's decisions out",
+    )  # fmt: skip
+
+
+def _log_size(record: Path) -> Finding:
+    size = write_log.size_of(record)
+    said = f"the log beside the record takes {size / 1e6:,.1f} MB"
+    if size <= write_log.LARGE:
+        return Finding("log size", Level.OK, said)
+    readers = ", ".join(write_log.open_in(record)) or "processes that cannot be told here"
+    return Finding(
+        "log size", Level.WARNING,
+        f"{said}: somebody has been reading for long, and it cannot be shortened; the record is open in {readers}",
+        "nothing is lost; let that process finish, or end it: the next decision then shortens the log",
     )  # fmt: skip
 
 

@@ -29,6 +29,8 @@ from curation_db.sqlite_errors import primary_code
 
 APPLICATION_ID = 0x6E677762  # "ngwb": what `file` and we know our databases by
 BUSY_MS = 15_000
+LOG_BYTES = 64 * 2**20
+"""A log that grew beyond this while somebody read is cut to it when SQLite writes at its beginning again."""
 _FIRST_BLOCK, _LARGEST_BLOCK = 256, 16_384
 _IN_WAL_MODE = b"\x02\x02"
 _HAS_TABLE = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?"
@@ -45,6 +47,7 @@ _PRAGMAS = (
     "PRAGMA foreign_keys=ON",
     "PRAGMA temp_store=MEMORY",
     "PRAGMA cache_size=-32000",
+    f"PRAGMA journal_size_limit={LOG_BYTES}",
 )
 
 # The file may be somebody else's: its views and triggers call no function that does more than compute, and a page with

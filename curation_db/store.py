@@ -25,6 +25,7 @@ from curation_db import database_file, dialect, mounts, schema, sqlite_errors
 from curation_db.errors import CorruptRecord, LinkedRecord, NewerRecord, NotARecord, RecordReplaced, RecordUnwritable
 from curation_db.identity import utc_now, uuid7
 from curation_db.migrations import HEAD, REVISIONS
+from curation_db.write_log import LogLimit
 
 MOST_OPEN = 0o640
 """A new record's permissions, less the umask: not everybody on the machine may read what people decide."""
@@ -45,6 +46,7 @@ class Store:
         # on a network file system files are numbered as it likes
         self._opened = None if mounts.network_file_system(path) else dialect.identity(path)
         self._known_schema: int | None = None
+        self._log = LogLimit(path)
         self.on_replaced: Callable[[RecordReplaced], None] | None = None
         """Called, in the thread that finds it out, when the record is not the one any more that was opened."""
 
@@ -67,6 +69,7 @@ class Store:
                 self._check_schema(connection)
                 yield connection
                 self._check_place()  # whoever moved the file did not wait for our lock
+            self._log.check()
 
     def _check_place(self) -> None:
         if self._opened is not None and dialect.identity(self.path) != self._opened:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, text
 
 from curation_db.lint import DEFAULTS, Finding, LintSettings, Row, context_of, count_corpus, lint
+from curation_db.store import Store
 from curation_db.subjects import candidate_rows, subjects_of
 from curation_db.words import State
 
@@ -47,29 +48,33 @@ class Survey:
     found: Iterator[Linted]
 
 
-def survey(connection: Connection, settings: LintSettings = DEFAULTS, *, progress: Progress | None = None) -> Survey:
-    """Ask the rules that `settings` leave on of all candidates; what they find comes as it is read."""
-    rows = connection.execution_options(yield_per=5_000).exec_driver_sql(_IN_PLAY)
+def survey(store: Store, settings: LintSettings = DEFAULTS, *, progress: Progress | None = None) -> Survey:
+    """Ask the rules that `settings` leave on of all candidates; what they find comes as it is read.
+
+    No transaction is open while the caller works with what was found: it may be printing for a pager, for hours.
+    """
     ids: list[int] = []
 
-    def seen() -> Iterator[Row]:
-        for number, image, told, concept in rows:
+    def seen(connection: Connection) -> Iterator[Row]:
+        for number, image, told, concept in connection.execution_options(yield_per=5_000).exec_driver_sql(_IN_PLAY):
             ids.append(number)
             yield Row(image, told, concept)
 
-    counts = count_corpus(seen())
+    with store.read() as connection:
+        counts = count_corpus(seen(connection))
 
     def found() -> Iterator[Linted]:
         for start in range(0, len(ids), _BATCH):
             part = ids[start : start + _BATCH]
-            told = connection.execute(_STATES, {"first": part[0], "last": part[-1]})
-            states = {row.candidate_id: State(row.state) for row in told}
-            batch = candidate_rows(connection, part)
-            subjects = subjects_of(connection, batch)
+            with store.read() as connection:
+                told = connection.execute(_STATES, {"first": part[0], "last": part[-1]})
+                states = {row.candidate_id: State(row.state) for row in told}
+                batch = candidate_rows(connection, part)
+                subjects = subjects_of(connection, batch)
             for row in sorted(batch, key=lambda each: int(each.id)):
                 context = context_of(counts, Row(row.image_id, row.text, row.concept))
                 wrong = tuple(each for each in lint(subjects[row.id], None, context, settings) if not each.ok)
-                if wrong:
+                if wrong and states[row.id] is not State.SUPERSEDED:  # by an edit since the first pass
                     yield Linted(row.id, row.key, row.text, row.concept, states[row.id], wrong)
             if progress is not None:
                 progress(start + len(part), len(ids))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from array import array
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -119,19 +120,24 @@ def catch_up(store: Store, view: View) -> None:
 
 
 def _rows(store: Store, view: View, limit: int | None) -> Iterator[Listed]:
-    from curation_db.browsing import ids_of  # noqa: PLC0415
     from curation_db.listing import page_of  # noqa: PLC0415
 
-    left = limit
+    for start in range(0, len(numbers := _numbers(store, view, limit)), _PAGE):
+        with store.read() as connection:
+            page = page_of(connection, numbers[start : start + _PAGE])
+        yield from page  # outside the transaction: whoever reads our output may take hours
+
+
+def _numbers(store: Store, view: View, limit: int | None) -> array[int]:
+    from curation_db.browsing import ids_of  # noqa: PLC0415
+
+    numbers: array[int] = array("q")
     with store.read() as connection:
         for block in ids_of(connection, view):
-            for start in range(0, len(block), _PAGE):
-                part = block[start : start + _PAGE][:left]
-                yield from page_of(connection, part)
-                if left is not None:
-                    left -= len(part)
-                    if not left:
-                        return
+            numbers.extend(block)
+            if limit is not None and len(numbers) >= limit:
+                break
+    return numbers[:limit]
 
 
 def _told(row: Listed) -> dict[str, Any]:

@@ -96,8 +96,8 @@ def _looking(workspace: Workspace, settings: LintSettings) -> Iterator[Survey]:
     from curation_db.survey import survey  # noqa: PLC0415
     from workbench.commands.progress import step_bars  # noqa: PLC0415
 
-    with open_to_read(workspace.database) as store, store.read() as connection, step_bars(lines=True) as tell:
-        yield survey(connection, settings, progress=lambda done, total: tell("candidates", done, total))
+    with open_to_read(workspace.database) as store, step_bars(lines=True) as tell:
+        yield survey(store, settings, progress=lambda done, total: tell("candidates", done, total))
 
 
 def _explain(settings: LintSettings, *, as_json: bool) -> None:
