@@ -98,7 +98,8 @@ def _settled(store: Store, selection: Selection, at: int | None) -> int:
 
 
 def _nothing_chosen(selection: Selection, event: int) -> NothingChosen:
-    return NothingChosen(f"no pair was {' or '.join(selection.told()['states'])} at event {event}")
+    how = "" if selection.hasty else " without a hasty decision"
+    return NothingChosen(f"no pair was {' or '.join(selection.told()['states'])}{how} at event {event}")
 
 
 def next_name(exports: Path) -> str:

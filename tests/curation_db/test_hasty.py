@@ -119,7 +119,7 @@ def test_an_export_leaves_them_out_on_request_and_says_so(record: Record, tmp_pa
 def test_an_export_of_nothing_but_hasty_pairs_is_nothing(record: Record, tmp_path: Path) -> None:
     (number,) = record.add(1)
     decide(record, "ana", number, FAST)
-    with pytest.raises(NothingChosen):
+    with pytest.raises(NothingChosen, match="without a hasty decision"):
         freeze(record.store, tmp_path, selection=WITHOUT, tool_version="1")
 
 

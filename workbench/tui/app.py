@@ -173,7 +173,7 @@ class NegwbApp(HouseApp):
     def post_display_hook(self) -> None:
         """A frame is drawn: the first one with a new card starts its time, and the terminal is asked behind it."""
         sight = self.desk.sight
-        if sight.is_pending and (top := self._deciding) is not None and top.is_card_drawn:
+        if sight.is_pending and self.is_running and (top := self._deciding) is not None and top.is_card_drawn:
             place = sight.drawn(time.monotonic())
             if place is not None:
                 self._ask_position(place)
