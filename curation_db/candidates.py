@@ -16,8 +16,8 @@ from curation_db import bpe, dialect, moments
 from curation_db.fold import Overlap, fold
 from curation_db.grouping import group_id
 from curation_db.identity import utc_now
+from curation_db.linting.naming import cue_of
 from curation_db.marks import mark_conflicts
-from curation_db.negation import first_cue
 from curation_db.ordering import CONFLICT, OLDEST, refresh_priorities
 from curation_db.text import clean, raw_hash
 from curation_db.words import NegationType, Question, Stream
@@ -130,7 +130,7 @@ def insert_candidates(
 
 def _row(draft: Draft, intake: Intake, key: bytes, stamp: tuple[str, int]) -> tuple[object, ...]:
     shown = clean(draft.raw_text)
-    cue = first_cue(shown)
+    cue = cue_of(shown, draft.concept)
     stratum = stratum_of(draft)
     rate = intake.rate(stratum)
     return (

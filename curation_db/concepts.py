@@ -13,7 +13,7 @@ from typing import Final
 from curation_db.difference import Span, changed_spans
 from curation_db.linting.naming import denying_cue
 from curation_db.linting.nouns import concept_key
-from curation_db.negation import CueClass, concept_span, find_cues, negation_type_of
+from curation_db.negation import CueClass, find_cues
 from curation_db.words import NegationType
 
 
@@ -53,13 +53,13 @@ _REFUSAL: Final = re.compile(
 def derive_concept(original: str, updated: str) -> Concept:
     """What `updated` denies that `original` did not."""
     changed = changed_spans(original, updated)
-    named = [(cue, span) for cue in find_cues(updated) if (span := concept_span(updated, cue)) is not None]
+    named = [(cue, cue.concept_span) for cue in find_cues(updated) if cue.concept_span is not None]
     new = [(cue, span) for cue, span in named if _overlaps((cue.start, cue.end), changed)]
     found = new or [(cue, span) for cue, span in named if _overlaps(span, changed)]
     if not found or (_REFUSAL.search(updated) and not _REFUSAL.search(original)):
         return Concept(None, 0.0, NegationType.OTHER, "none")
     cue, span = found[0]
-    negation_type = negation_type_of(updated, cue)
+    negation_type = cue.negation_type
     text = "person" if cue.target == "person" else " ".join(updated[span[0] : span[1]].lower().split())
     method = _method(original, updated, text, negation_type, len(new))
     return Concept(text, _CONFIDENCE[method], negation_type, method)
@@ -86,14 +86,13 @@ def concept_after_edit(
         return derived
     phrases = _denied_phrases(after)
     if derived.text is None or phrases == _denied_phrases(before) or concept_key(concept) in phrases:
-        return Concept(concept, 1.0 if confidence is None else confidence, negation_type_of(after, cue), "kept")
+        return Concept(concept, 1.0 if confidence is None else confidence, cue.negation_type, "kept")
     return derived
 
 
 def _denied_phrases(text: str) -> frozenset[str]:
     """The phrases that the cues of `text` deny, as they are counted."""
-    cues = (cue for cue in find_cues(text) if cue.cue_class is not CueClass.MENTION)
-    spans = (concept_span(text, cue) for cue in cues)
+    spans = (cue.concept_span for cue in find_cues(text) if cue.cue_class is not CueClass.MENTION)
     return frozenset(concept_key(text[span[0] : span[1]]) for span in spans if span is not None)
 
 

@@ -14,7 +14,7 @@ from curation_db import negation_words as words
 _REACH: Final = 160
 _TOKEN: Final = re.compile(r"\w+(?:[-'’]\w+|\s['’]\s?s\b)*|[^\w\s]|\n+")
 _SPELLING: Final = re.compile(r"\s?['’]\s?")  # tokenised text has "it ' s"
-_HOLDS_LETTERS: Final = re.compile(r"\w")
+_APOSTROPHE: Final = re.compile("['’]")
 
 
 class Token(NamedTuple):
@@ -26,7 +26,7 @@ class Token(NamedTuple):
 
     @property
     def is_word(self) -> bool:
-        return _HOLDS_LETTERS.match(self.lower) is not None
+        return self.lower[:1].isalnum() or self.lower[:1] == "_"
 
 
 class Phrase(NamedTuple):
@@ -45,17 +45,19 @@ class Phrase(NamedTuple):
 
 def tokens_after(text: str, at: int) -> list[Token]:
     """The tokens of `text` from `at` on, as far as a phrase may reach."""
-    reach = min(len(text), at + _REACH)
-    return [_token(match) for match in _TOKEN.finditer(text, at, reach)]
+    return _tokens(text, at, min(len(text), at + _REACH))
 
 
 def tokens_before(text: str, at: int) -> list[Token]:
     """The tokens that end at `at` or before, in reading order."""
-    return [_token(match) for match in _TOKEN.finditer(text, max(0, at - _REACH), at)]
+    return _tokens(text, max(0, at - _REACH), at)
 
 
-def _token(match: re.Match[str]) -> Token:
-    return Token(match.start(), match.end(), _SPELLING.sub("'", match.group().lower()))
+def _tokens(text: str, start: int, end: int) -> list[Token]:
+    tokens = [Token(*match.span(), match.group().lower()) for match in _TOKEN.finditer(text, start, end)]
+    if _APOSTROPHE.search(text, start, end) is None:
+        return tokens
+    return [token._replace(lower=_SPELLING.sub("'", token.lower)) for token in tokens]
 
 
 def is_participle(word: str) -> bool:
@@ -68,10 +70,13 @@ def is_past_participle(word: str) -> bool:
 
 
 def noun_phrase(tokens: list[Token], at: int) -> Phrase | None:
-    """The noun phrase that starts at token `at`; None where there is none (a pronoun, punctuation, the end)."""
+    """The noun phrase that starts at token `at`; None where there is none (a pronoun, punctuation, the end).
+
+    "lid of the jar" is one phrase with "lid" as its head; in "pair of shoes" the head is "shoes".
+    """
     first = _after_determiners(tokens, at)
     end = first
-    while end < len(tokens) and not _ends_noun_phrase(tokens, end, first):
+    while end < len(tokens) and (not _ends_noun_phrase(tokens, end, first) or _joins_adjectives(tokens, end)):
         end += 1
     if end == first:
         return None
@@ -80,11 +85,28 @@ def noun_phrase(tokens: list[Token], at: int) -> Phrase | None:
         core += 1
     head = end - 2 if end - core >= 2 and _is_compound(tokens[end - 2], tokens[end - 1]) else end - 1
     last = tokens[end - 1].end
-    return Phrase(tokens[at].start, tokens[core].start, last, tokens[head].start, last, end)
+    phrase = Phrase(tokens[at].start, tokens[core].start, last, tokens[head].start, last, end)
+    owner = noun_phrase(tokens, end + 1) if end + 1 < len(tokens) and tokens[end].lower == "of" else None
+    if owner is None or tokens[owner.after - 1].lower in words.ANY_SORT:
+        return phrase
+    if tokens[end - 1].lower in words.MEASURES:
+        return phrase._replace(end=owner.end, head_start=owner.head_start, head_end=owner.head_end, after=owner.after)
+    return phrase._replace(end=owner.end, after=owner.after)
+
+
+def _joins_adjectives(tokens: list[Token], at: int) -> bool:
+    """Whether "and" or "or" at token `at` joins two adjectives of one noun: "black and white cat"."""
+    return (
+        tokens[at].lower in {"and", "or"}
+        and 0 < at < len(tokens) - 2
+        and tokens[at - 1].lower in words.ADJECTIVES
+        and tokens[at + 1].lower in words.ADJECTIVES
+        and _goes_on(tokens, at + 2)
+    )
 
 
 def _is_compound(first: Token, second: Token) -> bool:
-    return (first.lower, second.lower) in words.COMPOUNDS
+    return not words.COMPOUNDS.isdisjoint(((first.lower, second.lower), (first.lower, second.lower.removesuffix("s"))))
 
 
 def _after_determiners(tokens: list[Token], at: int) -> int:
@@ -171,7 +193,7 @@ def verb_phrase_end(tokens: list[Token], at: int) -> int:
 def subject(tokens: list[Token]) -> Phrase | None:
     """The noun phrase right before the end of `tokens`: who or what a predicate speaks about.
 
-    "the face of the man" is about a face: a noun phrase after "of" gives way to the one before.
+    "the lid of the jar" is one phrase with "lid" as its head; in "a pair of shoes" the head is "shoes".
     """
     end = len(tokens)
     while end and _is_between_subject_and_verb(tokens[end - 1]):
@@ -181,7 +203,12 @@ def subject(tokens: list[Token]) -> Phrase | None:
         start = next(i for i, token in enumerate(tokens) if token.start == found.start)
         if start < 2 or tokens[start - 1].lower != "of":
             break
-        found = _noun_phrase_before(tokens, start - 1)
+        owner = _noun_phrase_before(tokens, start - 1)
+        if owner is None:
+            break
+        measured = tokens[start - 2].lower in words.MEASURES
+        head = found if measured else owner
+        found = Phrase(owner.start, owner.core_start, found.end, head.head_start, head.head_end, found.after)
     return found
 
 
@@ -195,9 +222,9 @@ def _is_between_subject_and_verb(token: Token) -> bool:
 
 def _noun_phrase_before(tokens: list[Token], end: int) -> Phrase | None:
     start = end
-    while start and _may_belong(tokens[start - 1]):
+    while start and (_may_belong(tokens[start - 1]) or (start < end and _joins_adjectives(tokens[:end], start - 1))):
         start -= 1
-    while start < end and is_participle(tokens[start].lower):
+    while start < end and is_participle(tokens[start].lower) and not _is_adjective(tokens, start, end):
         start += 1
     core = start
     while core < end and tokens[core].lower in words.VACUOUS | words.DETERMINERS:
@@ -210,6 +237,15 @@ def _noun_phrase_before(tokens: list[Token], end: int) -> Phrase | None:
     return Phrase(
         tokens[start].start, tokens[core].start, tokens[end - 1].end, tokens[head].start, tokens[end - 1].end, end
     )
+
+
+def _is_adjective(tokens: list[Token], at: int, end: int) -> bool:
+    """Whether the word in -ing at token `at` belongs to the noun behind it: "the dining table is missing"."""
+    if at + 1 >= end:
+        return False
+    if _is_compound(tokens[at], tokens[at + 1]) or at == 0:
+        return True
+    return tokens[at - 1].lower in words.DETERMINERS | words.BEFORE_NOUN or not tokens[at - 1].is_word
 
 
 def _may_belong(token: Token) -> bool:

@@ -26,6 +26,7 @@ from curation_db.negation_phrases import (
 from curation_db.words import NegationType
 
 _PERSON: Final = "person"
+_BEFORE_ADJECTIVE: Final = words.DETERMINERS | words.PREPOSITIONS | words.CONJUNCTIONS
 _BE: Final = frozenset(("be", "been", "being", "get", "getting"))
 THERE_BE: Final = re.compile(r"(?i)\bthere(?:\s+(?:is|are|was|were)|\s?['’]s)?\s*$")
 
@@ -91,7 +92,8 @@ def _following(text: str, start: int, end: int) -> Denied:
 def _without(text: str, start: int, end: int) -> Denied:
     """without X, without doing Y."""
     tokens = tokens_after(text, end)
-    if tokens and is_participle(tokens[0].lower):
+    at = _past_adverbs(tokens, 0)
+    if at < len(tokens) and (is_participle(tokens[at].lower) or "being" in {token.lower for token in tokens[:at]}):
         return _predicate(text, tokens, 0)
     return _following(text, start, end)
 
@@ -111,8 +113,7 @@ def _predicate(text: str, tokens: list[Token], at: int, before: list[Token] | No
     first = at
     at = _past_adverbs(tokens, at)
     if at >= len(tokens) or not tokens[at].is_word:
-        end = tokens[first].start if first < len(tokens) else len(text)
-        return nothing_named(end, end)
+        return _left_out(text, tokens, first, before)
     skipped = {token.lower for token in tokens[first:at]}
     found = None
     if before is not None and not skipped & words.DEGREES and _says_present(tokens, at):
@@ -124,6 +125,13 @@ def _predicate(text: str, tokens: list[Token], at: int, before: list[Token] | No
         or _action(text, tokens, at, "being" in skipped, _wants_base_verb(cue, before, skipped))
         or _quality(text, tokens, at, _says_not_one(tokens, at, before))
     )
+
+
+def _left_out(text: str, tokens: list[Token], at: int, before: list[Token] | None) -> Denied:
+    """ "A dog lies there, a cat is not.": the predicate is left out, and the subject is what is denied."""
+    end = tokens[at].start if at < len(tokens) else len(text)
+    phrase = subject(before) if before and before[-1].lower in words.FORMS_OF_BE else None
+    return nothing_named(end, end) if phrase is None else _phrase(text, phrase, end, NegationType.ABSENCE)
 
 
 def _says_not_one(tokens: list[Token], at: int, before: list[Token] | None) -> bool:
@@ -150,7 +158,8 @@ def _says_present(tokens: list[Token], at: int) -> bool:
     if tokens[at].lower == "in":
         rest = [token.lower for token in tokens[at + 1 : at + 4] if token.lower not in words.DETERMINERS]
         return bool(rest) and rest[0] in words.PLACES_OF_PRESENCE
-    return tokens[at].lower in words.PRESENCE and noun_phrase(tokens, at + 1) is None
+    known = words.PRESENCE | words.VERBS_OF_PRESENCE
+    return tokens[at].lower in known and noun_phrase(tokens, at + 1) is None
 
 
 def _denied_subject(text: str, tokens: list[Token], at: int, before: list[Token]) -> Denied | None:
@@ -187,14 +196,10 @@ def _relation(text: str, tokens: list[Token], at: int) -> Denied | None:
     noun_at = at + 1
     while noun_at < len(tokens) and tokens[noun_at].lower in words.PREPOSITIONS:
         noun_at += 1
-    phrase = noun_phrase(tokens, noun_at)
+    adverb = noun_at < len(tokens) and tokens[noun_at].lower in words.AFTER_NOUN
+    phrase = None if adverb else noun_phrase(tokens, noun_at)
     if phrase is None:
-        return _verb(text, tokens, at, NegationType.ATTRIBUTE)  # "not on"
-    while phrase.after < len(tokens) and tokens[phrase.after].lower == "of":  # "in front of the tray"
-        further = noun_phrase(tokens, phrase.after + 1)
-        if further is None:
-            break
-        phrase = further
+        return _verb(text, tokens, at, NegationType.ATTRIBUTE)  # "not on", "not out today"
     denied = _phrase(text, phrase, coordinated_end(tokens, phrase), NegationType.RELATION)
     return denied._replace(scope_start=first.start, concept_start=first.start)
 
@@ -213,7 +218,8 @@ def _wants_base_verb(cue: str, before: list[Token] | None, skipped: set[str]) ->
 def _action(text: str, tokens: list[Token], at: int, passive: bool, base_verb: bool) -> Denied | None:
     """not doing X, not being done, does not do X."""
     verb = tokens[at].lower
-    if is_participle(verb) or passive or (base_verb and not is_past_participle(verb)):
+    done = passive and is_past_participle(verb)
+    if is_participle(verb) or done or (base_verb and not is_past_participle(verb)):
         return _verb(text, tokens, at, NegationType.ACTION)
     return None
 
@@ -271,11 +277,47 @@ def _paired(text: str, start: int, end: int) -> Denied:
 
 
 def _preceding(text: str, start: int, end: int) -> Denied:
-    """X is absent, X is missing, X nowhere to be seen."""
+    """X nowhere to be seen, X is conspicuous by its absence."""
     phrase = subject(tokens_before(text, start))
     if phrase is None:
         return nothing_named(end, end, NegationType.ABSENCE)
     return _phrase(text, phrase, end, NegationType.ABSENCE)
+
+
+def _by_its_absence(text: str, start: int, end: int) -> Denied:
+    """X is conspicuous by its absence; X, notable for its absence."""
+    before = tokens_before(text, start)
+    return _preceding(text, before[-1].start if before and before[-1].lower == "," else start, end)
+
+
+def _absent(text: str, start: int, end: int) -> Denied:
+    """X is missing; missing X, absent any X; noticeably absent (from Y) is X."""
+    tokens, before = tokens_after(text, end), tokens_before(text, start)
+    inverted = _inverted(text, tokens)
+    if inverted is not None and (subject(before) is None or before[-1].lower.endswith("ly")):
+        return inverted
+    if tokens and tokens[0].is_word and tokens[0].lower not in words.AFTER_NOUN | words.PREPOSITIONS:
+        adjectival = not before or not before[-1].is_word or before[-1].lower in _BEFORE_ADJECTIVE
+        leads = tokens[0].lower in words.DETERMINERS or adjectival or text[start:end].lower() == "missing"
+        following = _noun(text, tokens, 0, NegationType.ABSENCE) if leads else None
+        if following is not None:
+            return following
+    return _preceding(text, start, end)
+
+
+def _inverted(text: str, tokens: list[Token]) -> Denied | None:
+    """is X, from Y is X: the noun phrase behind the first form of "be" before any other punctuation than a comma."""
+    at = 0
+    if tokens and tokens[0].lower in {"from", "in", "on", "here", "entirely"}:
+        while at < len(tokens) and (tokens[at].is_word or tokens[at].lower == ",") and not _is_be(tokens[at]):
+            at += 1
+    if at >= len(tokens) or not _is_be(tokens[at]):
+        return None
+    return _noun(text, tokens, at + 1, NegationType.ABSENCE)
+
+
+def _is_be(token: Token) -> bool:
+    return token.lower in words.FORMS_OF_BE
 
 
 def _prefix(length: int) -> Callable[[str, int, int], Denied]:
@@ -315,7 +357,14 @@ _RULES: Final[dict[str, Callable[[str, int, int], Denied]]] = {
     "not": _clausal,
     "without": _without,
     "lack": _following,
-    "absent": _preceding,
+    "exclude": _following,
+    "except": _following,
+    "zero": _following,
+    "by_absence": _by_its_absence,
+    "absent": _absent,
+    "fail": _clausal,
+    "refuse": _clausal,
+    "un_by": _following,
     "un": _prefix(2),
     "non": _prefix(4),
     "less": _suffix(4),

@@ -1,8 +1,9 @@
 """The closed word lists behind `negation`: which words deny, and which words end a noun phrase.
 
-Lower-case English only. A word is listed when captions of photographs use it so; a list is never completed by rule.
-Left out on purpose: -less and un- words that no longer deny anything one could see (wireless, priceless, homeless,
-unique, unusual, unhappy), and words that deny without saying so (empty, bare, bald, hardly, instead of).
+Lower-case English only. A word is listed when captions of photographs use it so. Words in un- are listed, since most
+of them deny nothing one could see (unique, unusual, unhappy); of those in -less the ones are listed that deny nothing
+(`LESS_DENIES_NOTHING`), since the ending is productive. Left out on purpose: words that deny without saying so (empty,
+bald, hardly, instead of).
 """
 
 from __future__ import annotations
@@ -33,23 +34,51 @@ UN_STEMS: Final = _listed(
     " caged clothed colored coloured combed cooked covered crowded curtained cut decorated developed done"
     " dressed eaten edited employed equipped fastened fenced filled finished folded framed frosted frozen"
     " furnished glazed groomed guarded harvested heated inhabited inflated iced ironed labeled labelled"
-    " laced leashed leavened lit loaded locked made manned marked masked matched mounted moved occupied"
+    " laced leashed leavened lit loaded locked manned marked masked matched mounted moved occupied"
     " opened packaged packed painted paved peeled picked plugged polished prepared ripe ripened roasted"
     " rolled saddled salted sauced sealed seasoned seated seen shaded shaved shaven sheathed shelled shorn"
     " sliced smiling snapped sold stacked strapped supervised swept tethered tied toasted topped touched"
     " trimmed tucked used washed watched watered wearable worn wrapped zipped"
+    " accompanied adorned belted blemished bound branded brushed capped carpeted collared cropped cultivated"
+    " draped dyed enclosed escorted fitted gloved helmeted hooded illuminated kempt landscaped lined made mowed mown"
+    " obstructed padded peopled pierced planted plowed populated pruned rinsed roofed scented shielded shod signed"
+    " sorted spoiled stained staffed sweetened tanned tattooed tended trained treated upholstered varnished veiled"
+    " wooded"
 )
 """What un- denies: "untied" says of laces that they are not tied."""
 
-LESS_STEMS: Final = _listed(
-    "antler arm back beard blade bone boot branch brim bun button cap car cloud collar color colour crew"
-    " crust cushion door driver ear eye face feather finger flower foot frame fur glove goal hair hand"
-    " handle hat head helmet hood horn jacket lace leaf leash leg lid light limb mane mask motion neck net"
-    " paint pant pants passenger people pilot rail rider rim roof saddle seat seed shade shirt shoe skin"
-    " sleeve smoke snow sock stem strap string tail tie tire toe tooth top tree tusk water wheel wing"
-    " window"
+LESS_DENIES_NOTHING: Final = _words(
+    "aimless ageless artless baseless bless blameless boundless breathless careless ceaseless classless clueless"
+    " contactless countless dauntless defenseless defenceless doubtless effortless endless faultless fearless feckless"
+    " flawless formless fruitless godless graceless groundless guiltless hapless harmless heartless heedless helpless"
+    " homeless hopeless humorless jobless joyless lawless lifeless limitless listless loveless matchless meaningless"
+    " merciless mindless nameless needless nevertheless nonetheless numberless odorless painless peerless penniless"
+    " pitiless pointless powerless priceless purposeless reckless regardless relentless remorseless restless ruthless"
+    " scoreless seamless selfless senseless serverless shameless shapeless shiftless sleepless soulless speechless"
+    " spineless spotless stainless stemless stressless tactless tasteless thankless thoughtless timeless tireless"
+    " toneless unless useless valueless voiceless weightless wireless witless wordless worthless"
 )
-"""What -less denies: "shirtless" says that there is no shirt."""
+"""Words in -less that say nothing about a thing one could see, or only name a kind ("a stemless wine glass")."""
+
+UN_BY_DENIES_NOTHING: Final = _words(
+    "unaffected unamused unbothered unconcerned undaunted undeterred undisturbed unfazed unimpressed unmoved"
+    " unperturbed unscathed unshaken unsurprised unswayed untroubled unworried united unified unveiled unfolded"
+    " unearthed unloaded unlocked unrolled unpacked unleashed undertaken underlined undermined understood unwrapped"
+)
+"""un-...ed by X where X is there all the same, or where un- turns an action back."""
+
+NON_DENIES_NOTHING: Final = _words(
+    "dairy essential fat fiction flammable fungible gmo porous profit profits refundable sense skid slip standard stick"
+    " stop toxic traditional"
+)
+"""non-X that names a kind of thing and denies nothing in the picture."""
+
+PLURALS: Final = _words("people men women children sheep deer fish geese teeth feet mice cattle police traffic")
+AFTER_ZERO: Final = _words(
+    "gravity emission emissions waste turn hour hours degree degrees tolerance calorie calories sugar point points"
+    " percent zeros zeroes"
+)
+"""Nouns behind "zero" that name a kind or a number."""
 
 NOT_FREE: Final = _listed("hands toll royalty duty tax rent scot care fat interest risk")
 """X-free that names a kind of thing and denies nothing in the picture."""
@@ -69,6 +98,8 @@ PREPOSITIONS: Final = _words(
     " within through throughout toward towards during before after about atop upon via next past except"
     " like than up down out beyond opposite alongside"
 )
+BEFORE_NOUN: Final = _words("with of in on at near beside")
+"""Behind these a word in -ing that has a noun behind it is its adjective: "with running water"."""
 PARTICLES: Final = _words("on off up down out in away over")
 CONJUNCTIONS: Final = _words(
     "and or nor but while as because when where that who whom which whose since so if though although"
@@ -78,6 +109,7 @@ AUXILIARIES: Final = _words(
     "is are was were be been being am do does did has have had can could will would shall should may"
     " might must isn't aren't wasn't weren't doesn't don't didn't hasn't haven't can't cannot won't 's"
 )
+FORMS_OF_BE: Final = _words("is are was were")
 BEFORE_BASE_VERBS: Final = _words(
     "do does did dose can could will would shall should may might must to don't doesn't didn't"
 )
@@ -89,7 +121,7 @@ EMPTY_PRONOUNS: Final = _words("anything something everything it them him her an
 NEVER_HEADS: Final = PREPOSITIONS | CONJUNCTIONS | AUXILIARIES | PRONOUNS
 
 FINITE_VERBS: Final = _words(
-    "sits stands rides walks runs holds wears carries looks lies lays rests hangs eats drinks plays flies"
+    "watches sits stands rides walks runs holds wears carries looks lies lays rests hangs eats drinks plays flies"
     " swims jumps sleeps touches faces covers surrounds sit stand ride walk run hold wear carry lie rest"
     " eat drink play fly swim jump sleep follow follows appear appears exist exists seem seems remain"
     " remains straggles helps grabs pepper peppers reads says makes takes drives passes stays waits drive"
@@ -117,6 +149,24 @@ ING_NOUNS: Final = _words(
 )
 """End in -ing and are things; every other -ing word is taken for a participle."""
 
+ADJECTIVES: Final = _words(
+    "red blue green yellow black white brown gray grey orange purple pink tan beige gold silver golden dark light"
+    " bright wooden metal metallic plastic glass leather paper cardboard brick stone clean dirty wet dry new old young"
+    " big small large little tall short long round square striped spotted checkered plaid colorful colourful empty"
+    " full hot cold fresh ripe raw sweet fried grilled open closed broken modern wild tame furry fluffy shiny thick"
+    " thin english chinese japanese french german italian spanish american african asian european indian mexican"
+)
+"""Adjectives that "and" and "or" join inside one noun phrase: "a black and white cat"."""
+MEASURES: Final = _words(
+    "pair pairs piece pieces slice slices bowl bowls cup cups bunch bunches group groups set sets stack stacks pile"
+    " piles row rows herd herds flock flocks glass glasses bottle bottles plate plates basket baskets box boxes loaf"
+    " crowd lot lots couple body bodies line lines bag bags patch patches kind kinds type types"
+)
+"""In "a pair of shoes" the noun behind "of" is what matters."""
+
+ANY_SORT: Final = _words("kind kinds sort sorts type types")
+"""No dog of any kind is no dog."""
+
 POSSESSION_VERBS: Final = _words(
     "have has having had contain contains containing contained include includes including feature"
     " features featuring possess possesses possessing show shows showing display displays displaying bear"
@@ -135,6 +185,8 @@ PRESENCE: Final = _words(
     "visible present seen shown there included pictured depicted found available displayed spotted showing noticeable"
 )
 """X is not visible: it is X that is denied."""
+VERBS_OF_PRESENCE: Final = _words("exist appear show")
+"""X does not exist: it is X that is denied."""
 PLACES_OF_PRESENCE: Final = _words("sight view frame picture photo photograph image shot scene foreground background")
 DEGREES: Final = _words(
     "fully entirely completely wholly totally clearly perfectly mostly all so very too that quite as"
@@ -176,8 +228,10 @@ FORBIDDEN: Final = _listed(
 HINTS: Final = (
     _listed(
         "no non none noone nobody nothing nowhere nor not cannot never neither without w lack lacks lacked"
-        " lacking absent absence missing minus devoid void bereft empty clear free out t"
+        " lacking absent absence missing minus devoid void bereft empty clear free out t sans zero exclude excludes"
+        " excluded excluding omits omitted omitting"
+        " except excepting bare barren deprived stripped fail fails failed failing refuse refuses refused refusing"
     )
     + BARE_CONTRACTIONS
 )
-"""Every cue holds one of these or a listed un- or -less word ("isn't" holds a "t", "with out" an "out")."""
+"""Every cue holds one of these, a listed un- word, "un... by" or "-less" ("isn't" holds a "t", "with out" an "out")."""

@@ -10,12 +10,13 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from functools import cache, lru_cache
+from itertools import takewhile
 from pathlib import Path
 from typing import Final
 
 from curation_db import negation_words as words
-from curation_db.linting.nouns import core_words, forms_of, singular
-from curation_db.negation import Cue, CueClass, find_cues, negation_type_of
+from curation_db.linting.nouns import core_words, forms_of, singular, stem
+from curation_db.negation import Cue, CueClass, find_cues
 from curation_db.text import normalised
 from curation_db.words import NegationType
 
@@ -58,24 +59,38 @@ def speaks_of(text: str, concept: str) -> bool:
         return True
     asked = [word for word in core_words(concept) if word not in words.DETERMINERS]
     said = normalised(text).split()
-    return bool(asked) and {_stem(word) for word in asked} <= {_stem(word) for word in said}
+    return bool(asked) and {stem(word) for word in asked} <= {stem(word) for word in said}
 
 
 def denying_cue(text: str, concept: str) -> Cue | None:
-    """The first cue of `text` that denies `concept`, named in any form; None: the text does not deny it."""
-    for cue in cues_of(text):
-        scope = text[cue.scope_start : cue.scope_end]
-        if cue.cue_class is not CueClass.MENTION and speaks_of(scope, concept):
-            return cue
-    return None
+    """The cue of `text` that denies `concept`, named in any form; None: the text does not deny it.
+
+    Of several, the first one whose own phrase names the concept goes before one that only has it in its scope.
+    """
+    cues = [cue for cue in cues_of(text) if cue.cue_class is not CueClass.MENTION]
+    own = (cue for cue in cues if cue.concept_span and _names_first(text[slice(*cue.concept_span)], cue, concept))
+    reached = (cue for cue in cues if speaks_of(text[cue.scope_start : cue.scope_end], concept))
+    return next(own, None) or next(reached, None)
+
+
+def _names_first(phrase: str, cue: Cue, concept: str) -> bool:
+    """Whether the head of what a cue denies is the concept: "no hat on the dog" denies a hat."""
+    head = cue.target or ""
+    return names(head, concept) or phrase.lower() == concept.lower()
+
+
+def cue_of(text: str, concept: str | None) -> Cue | None:
+    """The cue of `text` that counts: the one that denies `concept`, else the first."""
+    cues = cues_of(text)
+    denies = denying_cue(text, concept) if concept and len(cues) > 1 else None
+    return denies or next(iter(cues), None)
 
 
 def _places(text: str, concept: str) -> Iterator[tuple[int, int]]:
     """Where `normalised(text)` names `concept`."""
     line, concept = normalised(text), _name(concept)
-    for name in _all_names(concept):
-        pattern = _pattern(name)
-        if pattern is None:
+    for beginning, name, pattern in _patterns(concept):
+        if beginning not in line:
             continue
         found = [match.span() for match in pattern.finditer(line)]
         if not found:
@@ -86,11 +101,19 @@ def _places(text: str, concept: str) -> Iterator[tuple[int, int]]:
                 yield start, end
 
 
+@lru_cache(maxsize=8192)
+def _patterns(concept: str) -> tuple[tuple[str, str, re.Pattern[str]], ...]:
+    """For each name of `concept`: what all its forms begin with, the name, and its pattern."""
+    listed = ((name, _pattern(name)) for name in _all_names(concept))
+    return tuple((_beginning(name), name, pattern) for name, pattern in listed if pattern is not None)
+
+
 def _literally(text: str, concept: str) -> bool:
     pattern = _pattern(_name(concept))
     return pattern is not None and pattern.search(normalised(text)) is not None
 
 
+@lru_cache(maxsize=8192)
 def _name(concept: str) -> str:
     """`concept` as the lists have it."""
     return " ".join(core_words(concept))
@@ -110,7 +133,7 @@ def _without_denials(text: str) -> str:
 
 def _denies_a_thing(text: str, cue: Cue) -> bool:
     """ "Not looking at the car" says that there is a car; "no car" and "not in a car" do not."""
-    if negation_type_of(text, cue) in _THINGS_DENIED:
+    if cue.negation_type in _THINGS_DENIED:
         return True
     return _DEFINITE.search(text, cue.scope_start, cue.scope_end) is None
 
@@ -123,6 +146,13 @@ def _pattern(name: str) -> re.Pattern[str] | None:
     *first, last = listed
     lead = "".join(re.escape(word) + " " for word in first)
     return re.compile(rf"\b{lead}(?:{_either(forms_of(last))})\b")
+
+
+def _beginning(name: str) -> str:
+    """What every form of `name` begins with: where a text does not hold it, the pattern of `name` finds nothing."""
+    *first, last = name.split()
+    shared = takewhile(lambda letters: len(set(letters)) == 1, zip(*forms_of(last), strict=False))
+    return "".join([*(word + " " for word in first), *(letters[0] for letters in shared)])
 
 
 def _either(forms: Iterable[str]) -> str:
@@ -228,16 +258,3 @@ def _phrase_pattern(phrase: str, name: str) -> str:
         else:
             parts.append(re.escape(word))
     return " ".join(parts)
-
-
-@lru_cache(maxsize=8192)
-def _stem(word: str) -> str:
-    """A rough stem, the same for smile, smiles, smiled and smiling, and for run and running."""
-    if word.endswith("ing") and len(word) > 5:
-        word = word[:-3]
-    elif word.endswith("ed") and len(word) > 4:
-        word = word[:-2]
-    else:
-        word = singular(word)
-    word = word.removesuffix("e")
-    return word[:-1] if len(word) > 3 and word[-1] == word[-2] and word[-1] in "bdgmnprt" else word

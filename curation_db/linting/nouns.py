@@ -1,7 +1,8 @@
-"""Singular and plural of English nouns by spelling, and the key by which concepts are counted."""
+"""Singular and plural of English nouns by spelling, rough stems, and the key by which concepts are counted."""
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 from curation_db.text import normalised
@@ -69,3 +70,16 @@ def concept_key(concept: str) -> str:
     """The spelling under which a concept is counted: normalised, without article, its last noun in the singular."""
     words = core_words(concept)
     return " ".join([*words[:-1], singular(words[-1])]) if words else ""
+
+
+@lru_cache(maxsize=8192)
+def stem(word: str) -> str:
+    """A rough stem, the same for smile, smiles, smiled and smiling, and for run and running."""
+    if word.endswith("ing") and len(word) > 5:
+        word = word[:-3]
+    elif word.endswith("ed") and len(word) > 4:
+        word = word[:-2]
+    else:
+        word = singular(word)
+    word = word.removesuffix("e")
+    return word[:-1] if len(word) > 3 and word[-1] == word[-2] and word[-1] in "bdgmnprt" else word
