@@ -168,7 +168,6 @@ def load_card(
     subject = Subject(
         text=row.text,
         concept=row.concept,
-        cue=row.cue,
         tokens=row.tokens,
         caption=row.caption,
         siblings=siblings,

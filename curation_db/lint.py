@@ -11,8 +11,19 @@ from dataclasses import dataclass
 from typing import Final
 
 from curation_db.linting.chatter import chatter_in
-from curation_db.linting.corpus import Context, Counts, Row, context_of, count_corpus, near_key, near_text, same_key
+from curation_db.linting.corpus import (
+    ConceptPlaces,
+    Context,
+    Counts,
+    Row,
+    context_of,
+    count_corpus,
+    near_key,
+    near_text,
+    same_key,
+)
 from curation_db.linting.doubled import denied_denial
+from curation_db.linting.minimal_edit import beyond_the_edit
 from curation_db.linting.naming import affirms, annotated, cues_of, names, speaks_of
 from curation_db.linting.rules import ALL, LINT_VERSION, OF_THE_PICTURE, RULES, Rule, RuleInfo, Severity
 from curation_db.linting.settings import DEFAULTS, LintSettings, lint_settings
@@ -20,9 +31,30 @@ from curation_db.linting.unclear import unclear_scope
 from curation_db.negation import CueClass
 
 __all__ = [
-    "ALL", "DEFAULTS", "LINT_VERSION", "OF_THE_PICTURE", "RULES", "Context", "Counts", "Finding", "LintSettings", "Row",
-    "Rule", "RuleInfo", "Severity", "Subject", "context_of", "count_corpus", "findings_key", "findings_of", "lint",
-    "lint_settings", "names", "near_key", "same_key",
+    "ALL",
+    "DEFAULTS",
+    "LINT_VERSION",
+    "OF_THE_PICTURE",
+    "RULES",
+    "ConceptPlaces",
+    "Context",
+    "Counts",
+    "Finding",
+    "LintSettings",
+    "Row",
+    "Rule",
+    "RuleInfo",
+    "Severity",
+    "Subject",
+    "context_of",
+    "count_corpus",
+    "findings_key",
+    "findings_of",
+    "lint",
+    "lint_settings",
+    "names",
+    "near_key",
+    "same_key",
 ]  # fmt: skip
 
 
@@ -47,7 +79,6 @@ class Subject:
 
     text: str
     concept: str | None
-    cue: str | None
     tokens: int
     caption: str | None
     siblings: tuple[str, ...] = ()
@@ -96,10 +127,10 @@ def findings_of(key: str) -> tuple[Rule, ...]:
 
 
 def _no_cue(subject: Subject, _: LintSettings) -> str | None:
-    if not subject.cue:
-        return "no negation cue"
     cues = cues_of(subject.text)
-    if cues and all(cue.cue_class is CueClass.MENTION for cue in cues):
+    if not cues:
+        return "no negation cue"
+    if all(cue.cue_class is CueClass.MENTION for cue in cues):
         return "no negation cue but in words quoted from the picture"
     return None
 
@@ -125,6 +156,10 @@ def _chatter(subject: Subject, _: LintSettings) -> str | None:
 def _concept_lost(subject: Subject, _: LintSettings) -> str | None:
     lost = subject.concept and not speaks_of(subject.text, subject.concept)
     return "the concept is not in the text" if lost else None
+
+
+def _minimal_edit(subject: Subject, _: LintSettings) -> str | None:
+    return beyond_the_edit(subject.caption, subject.text, subject.concept) if subject.caption else None
 
 
 def _in_caption(subject: Subject, _: LintSettings) -> str | None:
@@ -172,9 +207,10 @@ def _times(others: int) -> str:
 
 def _over_frequent(subject: Subject, context: Context, settings: LintSettings) -> str | None:
     count, of = context.same_concept, context.candidates
-    if not subject.concept or count < settings.frequent_count or count <= settings.frequent_share * of:
+    allowed = max(settings.frequent_count - 1, int(settings.frequent_share * of))
+    if not subject.concept or context.place_in_concept <= allowed:
         return None
-    return f"denied in {count:,} of {of:,} candidates ({count / of:.1%}): {subject.concept}"
+    return f"denied in {count:,} of {of:,} candidates ({count / of:.1%}), {allowed:,} are enough: {subject.concept}"
 
 
 _CHECKS: Final[Mapping[Rule, Callable[[Subject, LintSettings], str | None]]] = {
@@ -183,6 +219,7 @@ _CHECKS: Final[Mapping[Rule, Callable[[Subject, LintSettings], str | None]]] = {
     Rule.UNCHANGED: _unchanged,
     Rule.CHATTER: _chatter,
     Rule.CONCEPT_LOST: _concept_lost,
+    Rule.MINIMAL_EDIT: _minimal_edit,
     Rule.IN_CAPTION: _in_caption,
     Rule.IN_SIBLING: _in_sibling,
     Rule.IN_OBJECTS: _in_objects,

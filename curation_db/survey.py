@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
 
-from curation_db.lint import DEFAULTS, Finding, LintSettings, Row, context_of, count_corpus, lint
+from curation_db.lint import DEFAULTS, ConceptPlaces, Finding, LintSettings, Row, context_of, count_corpus, lint
 from curation_db.store import Store
 from curation_db.subjects import candidate_rows, subjects_of
 from curation_db.words import State
@@ -64,6 +64,7 @@ def survey(store: Store, settings: LintSettings = DEFAULTS, *, progress: Progres
         counts = count_corpus(seen(connection))
 
     def found() -> Iterator[Linted]:
+        places = ConceptPlaces()
         for start in range(0, len(ids), _BATCH):
             part = ids[start : start + _BATCH]
             with store.read() as connection:
@@ -72,7 +73,8 @@ def survey(store: Store, settings: LintSettings = DEFAULTS, *, progress: Progres
                 batch = candidate_rows(connection, part)
                 subjects = subjects_of(connection, batch)
             for row in sorted(batch, key=lambda each: int(each.id)):
-                context = context_of(counts, Row(row.image_id, row.text, row.concept))
+                place = places.next_place(row.concept)
+                context = context_of(counts, Row(row.image_id, row.text, row.concept), place_in_concept=place)
                 wrong = tuple(each for each in lint(subjects[row.id], None, context, settings) if not each.ok)
                 if wrong and states[row.id] is not State.SUPERSEDED:  # by an edit since the first pass
                     yield Linted(row.id, row.key, row.text, row.concept, states[row.id], wrong)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
+from functools import lru_cache
 
 # C0 and C1 controls except tab and newline, DEL, lone surrogates, bidi embeddings, overrides and isolates,
 # and the two invisible separators that terminals treat as line ends. ZWJ and ZWNJ stay: emoji and scripts need them.
@@ -16,6 +17,7 @@ _UNWANTED = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\u2028\u2029\ufeff\ud800-\udfff]"
 )
 _BLANKS = re.compile(r"\s+")
+_NO_LETTERS = re.compile(r"[\W_]+")
 _LINE_ENDS = re.compile("\r\n?|\u2028|\u2029")
 
 
@@ -52,7 +54,7 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
+@lru_cache(maxsize=4_096)
 def normalised(text: str) -> str:
     """`text` as duplicates are told by: case, punctuation and blanks do not count."""
-    kept = "".join(c if c.isalnum() else " " for c in clean(text).casefold())
-    return " ".join(kept.split())
+    return _NO_LETTERS.sub(" ", clean(text).casefold()).strip()

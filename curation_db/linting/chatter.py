@@ -60,6 +60,19 @@ _PATTERNS: Final = (
     "[\U0001f300-\U0001faff☀-➿✅]",
     r"\S\s*\n\W*\w{2}",  # several lines
 )
+_WORD: Final = re.compile("[a-z]+")
+_PLAIN: Final = re.compile(r"(?![-'\d])[a-zA-Z0-9 \t,;!?'’/&%-]*(?:\.[a-zA-Z0-9 \t,;!?'’/&%-]*)*", re.ASCII)
+"""Letters, digits and the marks of a caption, on one line; nothing that any of the patterns begins with."""
+_LISTED: Final = (
+    "caption captions sentence sentences rewrite rewrites version versions description descriptions rewriting"
+    " rephrasing rewritten written updated revised modified negated new final original given corrected edited"
+    " resulting here sure certainly course absolutely great okay ok alright problem answer output response result"
+    " explanation reasoning rationale example note notes ai artificial language model let feel hope your you happy"
+    " help helps please per according word phrase concept object wait actually oops hmm correction scratch sorry"
+    " apologies mistake improved image"
+)
+_TRIGGERS: Final = frozenset(_LISTED.split())
+"""Every pattern holds one of these words, a capital I, or a character that `_PLAIN` does not have."""
 _QUOTES: Final = (('"', '"'), ("“", "”"), ("'", "'"), ("‘", "’"), ("«", "»"))
 _SHOWN: Final = 40
 
@@ -67,10 +80,22 @@ _SHOWN: Final = 40
 def chatter_in(text: str) -> str | None:
     """The words of `text`, shortened, that a model said beside the caption, or None."""
     line = text.strip()
+    if not _may_hold(line):
+        return None
     found = _any_pattern().search(line)
     if found is not None:
         return " ".join(line[found.start() : found.start() + _SHOWN].split())
     return _quoted_whole(line)
+
+
+def _may_hold(line: str) -> bool:
+    lower = line.lower()
+    return (
+        not _PLAIN.fullmatch(line)
+        or "I" in line
+        or "rephras" in lower
+        or not _TRIGGERS.isdisjoint(_WORD.findall(lower))
+    )
 
 
 @cache

@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Final, NamedTuple
 
@@ -44,6 +45,7 @@ _NUMBERS: Final = {
         ]
     )
 }
+_CONTRACTED: Final = re.compile("(?i)['’]|cannot")
 _ARTICLES: Final = frozenset(("a", "an", "the"))
 _NOT: Final = (
     (re.compile(r"(?i)\bcannot\b|\bcan\s?['’]\s?t\b|\bcan\s?n\s?['’]\s?t\b"), "can not"),
@@ -52,14 +54,16 @@ _NOT: Final = (
 )
 
 
+@lru_cache(maxsize=4_096)
 def near_text(text: str) -> str:
     """`text` without what does not change its sense, nearly: the words behind `near_key`.
 
     Case, punctuation, blanks and a/an/the are dropped, number words to twenty become digits, "isn't", "can't" and
     "won't" become "is not", "can not" and "will not". Order, number and every other word count.
     """
-    for pattern, spelled_out in _NOT:
-        text = pattern.sub(spelled_out, text)
+    if _CONTRACTED.search(text):
+        for pattern, spelled_out in _NOT:
+            text = pattern.sub(spelled_out, text)
     return " ".join(_NUMBERS.get(word, word) for word in normalised(text).split() if word not in _ARTICLES)
 
 
@@ -92,6 +96,8 @@ class Context:
     """How many there are, this one among them."""
     same_concept: int
     """How many of them deny this concept, this one among them."""
+    place_in_concept: int = 0
+    """The place of this one among these in the order of the corpus, from 1; 0: no concept."""
     same_here: int = 0
     """Others on the same picture with the same `same_key`."""
     near_here: int = 0
@@ -129,15 +135,31 @@ def count_corpus(rows: Iterable[Row]) -> Counts:
     return Counts(candidates, concepts, near, near_here, same_here)
 
 
-def context_of(counts: Counts, row: Row) -> Context:
-    """What `counts`, which hold `row`, say about it."""
+def context_of(counts: Counts, row: Row, *, place_in_concept: int = 0) -> Context:
+    """What `counts`, which hold `row`, say about it; `place_in_concept`: see `ConceptPlaces`."""
     key = near_key(row.text)
     near_here = counts.near_here.get((row.picture, key), 1)
     same_here = counts.same_here.get((row.picture, same_key(row.text)), 1)
     return Context(
         candidates=counts.candidates,
         same_concept=counts.concepts.get(concept_key(row.concept), 0) if row.concept else 0,
+        place_in_concept=place_in_concept,
         same_here=same_here - 1,
         near_here=near_here - same_here,
         near_elsewhere=counts.near.get(key, near_here) - near_here,
     )
+
+
+class ConceptPlaces:
+    """Tells each candidate's place among those that deny its concept, if asked in the order of the corpus."""
+
+    def __init__(self) -> None:
+        self._seen: Counter[str] = Counter()
+
+    def next_place(self, concept: str | None) -> int:
+        """The place, from 1, of the next candidate that denies `concept`; 0 for none."""
+        if not concept:
+            return 0
+        key = concept_key(concept)
+        self._seen[key] += 1
+        return self._seen[key]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-LINT_VERSION: Final = 2
+LINT_VERSION: Final = 3
 """Raised whenever a rule may answer otherwise on the same text: findings stored under another number are stale."""
 
 
@@ -21,6 +21,7 @@ class Rule(StrEnum):
     UNCHANGED = "unchanged"
     CHATTER = "chatter"
     CONCEPT_LOST = "concept-lost"
+    MINIMAL_EDIT = "minimal-edit"
     IN_CAPTION = "in-caption"
     IN_SIBLING = "in-sibling"
     IN_OBJECTS = "in-objects"
@@ -84,6 +85,11 @@ RULES: Final[dict[Rule, RuleInfo]] = {
             "another question, or the concept was derived wrongly. Correct the concept, or reject.",
         ),
         RuleInfo(
+            Rule.MINIMAL_EDIT, _W, "the rewrite changes more of the caption than the denial asks for",
+            "It leaves out or adds content words beside the phrase that holds the cue and the concept, or denies what "
+            "the caption says. What was judged then is not what the text says. Restore the caption's words, or reject.",
+        ),
+        RuleInfo(
             Rule.IN_CAPTION, _W, "the original caption says that the denied thing is there",
             "A person who saw the picture named it. Look for it; reject as present unless the word means something "
             "else here (then it belongs on the list of homonyms).",
@@ -120,9 +126,9 @@ RULES: Final[dict[Rule, RuleInfo]] = {
             needs_corpus=True,
         ),
         RuleInfo(
-            Rule.OVER_FREQUENT, _W, "this concept is denied in too large a share of the candidates",
+            Rule.OVER_FREQUENT, _W, "the candidates before this one deny its concept often enough already",
             "Language models deny hats and trees over and over; a tower trained on that learns the concept, not the "
-            "no. Be strict with further ones, or propose from another list.",
+            "no. Only the surplus is marked: the first ones, up to the allowed share, are not.",
             needs_corpus=True,
         ),
     )

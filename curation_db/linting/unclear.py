@@ -12,6 +12,7 @@ from functools import cache
 from typing import Final
 
 from curation_db import negation_words as words
+from curation_db.linting.naming import cues_of
 from curation_db.negation_phrases import is_past_participle
 
 
@@ -55,18 +56,13 @@ _PAIRS: Final = frozenset(
 
 def unclear_scope(text: str) -> str | None:
     """The words of `text` that can be read in two ways, or None."""
-    line = " ".join(text.split())
-    if not _hint().search(line):
+    if not cues_of(text):
         return None
-    return next((found for shape in _SHAPES for found in shape(line)), None)
+    line = " ".join(text.split())
+    said = set(line.lower().split())
+    return next((found for shape, hints in _SHAPES if not hints.isdisjoint(said) for found in shape(line)), None)
 
 
-@cache
-def _hint() -> re.Pattern[str]:
-    return re.compile(r"(?i)\bno\b|\bnot\b|\bwithout\b|\blacking\b|n\s?['’]\s?t\b")
-
-
-@cache
 def _compiled(pattern: str) -> re.Pattern[str]:
     return re.compile("(?i)" + pattern)
 
@@ -78,16 +74,21 @@ def _one_of(listed: list[str] | frozenset[str]) -> str:
 _WORD: Final = rf"(?!{_one_of(words.NEVER_HEADS | {'not', 'no', 'without'})}\b)(?!\w+ing\b)\w[\w-]*"
 
 
+@cache
+def _pairs_of_beings() -> tuple[re.Pattern[str], ...]:
+    beings = [rf"{_DETERMINER} (?:{_WORD} ){{0,2}}{_one_of(kind)}" for kind in (_HUMANS, _ANIMALS)]
+    return tuple(_compiled(rf"\b{being} (?:and|or) {being} {_NOT}\b") for being in beings)
+
+
 def _whom(line: str) -> Iterator[str]:
     """ "a man and a woman not wearing hats": the woman, or both?"""
-    for kind in (_HUMANS, _ANIMALS):
-        being = rf"{_DETERMINER} (?:{_WORD} ){{0,2}}{_one_of(kind)}"
-        for match in _compiled(rf"\b{being} (?:and|or) {being} {_NOT}\b").finditer(line):
+    for pattern in _pairs_of_beings():
+        for match in pattern.finditer(line):
             yield match.group()
 
 
-def _how_many(line: str) -> Iterator[str]:
-    """ "all the men are not wearing hats": some do, or none?"""
+@cache
+def _denied_of_all() -> re.Pattern[str]:
     crowd = r"(?:\w+s|people|men|women|children|sheep|them|those|these)"
     whole = (
         rf"(?:(?:all|both)(?: of)?(?: (?:the|these|those|their|his|her|its))?(?: \w+){{0,2}}? {crowd}"
@@ -96,48 +97,82 @@ def _how_many(line: str) -> Iterator[str]:
     more = rf"(?: (?!{_one_of(words.CONJUNCTIONS | {'no', 'not', 'without'})}\b)[\w-]+){{0,4}}?"
     denial = r"(?: (?:\w+\s?n\s?['’]\s?t|(?:are|is|were|was|do|does|did|have|has|will|can) not|cannot)| not [a-z]+ing)"
     before = r"(?<!not )(?<!an )(?<!\ba )(?<!n['’]t )(?<!at )"
-    for match in _compiled(rf"\b{before}{whole}{more}{denial}\b").finditer(line):
+    return _compiled(rf"\b{before}{whole}{more}{denial}\b")
+
+
+def _how_many(line: str) -> Iterator[str]:
+    """ "all the men are not wearing hats": some do, or none?"""
+    for match in _denied_of_all().finditer(line):
         yield match.group()
+
+
+@cache
+def _denied_pairs() -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """Two nouns, and two participles, behind one denial."""
+    ends = rf"(?=\s*$|\s*[.,;!?]|\s+{_PREPOSITION}\b)"
+    article = "(?:(?:an?|any|the|his|her|their|its) )?"
+    return (
+        _compiled(rf"\b{_DENIED_VERB} {article}(?:{_WORD} )?({_WORD}) and ({_WORD}){ends}"),
+        _compiled(rf"(?:\bnot|n['’]t) (\w+ing) and (\w+ing){ends}"),
+    )
 
 
 def _how_far(line: str) -> Iterator[str]:
     """ "no hat and scarf": no scarf either, or a scarf? Only a bare noun leaves it open: "and a scarf" does not."""
-    ends = rf"(?=\s*$|\s*[.,;!?]|\s+{_PREPOSITION}\b)"
-    pattern = rf"\b{_DENIED_VERB} (?:(?:an?|any|the|his|her|their|its) )?(?:{_WORD} )?({_WORD}) and ({_WORD}){ends}"
-    for match in _compiled(pattern).finditer(line):
+    nouns, participles = _denied_pairs()
+    for match in nouns.finditer(line):
         first, second = match[1].lower(), match[2].lower()
         if (first, second) not in _PAIRS and not _acts(second):
             yield match.group()
-    twice = rf"(?:\bnot|n['’]t) (\w+ing) and (\w+ing)(?=\s*$|\s*[.,;!?]|\s+{_PREPOSITION}\b)"
-    for match in _compiled(twice).finditer(line):
+    for match in participles.finditer(line):
         if not {match[1].lower(), match[2].lower()} & words.ING_NOUNS:
             yield match.group()
 
 
+_ACTS: Final = (
+    words.FINITE_VERBS | words.DETERMINERS | words.AFTER_NOUN | words.ADVERBS | words.PRONOUNS
+    | {"smiles", "looks", "waits", "plays", "talks", "poses"}
+)  # fmt: skip
+
+
 def _acts(word: str) -> bool:
     """Whether a word behind "and" goes on with a verb, an adjective or a new phrase, and so is no bare noun."""
-    known = words.FINITE_VERBS | words.DETERMINERS | words.AFTER_NOUN | words.ADVERBS | words.PRONOUNS
-    return word in known or is_past_participle(word) or word in {"smiles", "looks", "waits", "plays", "talks", "poses"}
+    return word in _ACTS or is_past_participle(word)
+
+
+@cache
+def _denied_reason() -> re.Pattern[str]:
+    return _compiled(r"(?:\bnot|n['’]t) (?:(?!but\b|and\b)[\w'’-]+ ){1,8}because\b(?! of\b)")
 
 
 def _why(line: str) -> Iterator[str]:
     """ "is not crying because he fell": he does not cry, or not for that?"""
-    for match in _compiled(r"(?:\bnot|n['’]t) (?:(?!but\b|and\b)[\w'’-]+ ){1,8}because\b(?! of\b)").finditer(line):
+    for match in _denied_reason().finditer(line):
         yield match.group()
+
+
+@cache
+def _denied_quality() -> re.Pattern[str]:
+    thing = rf"(?:an?|the|his|her|one) (?:{_WORD} ){{0,2}}({_WORD})"
+    near = r"(?:on|in|near|beside|behind|under|above|by|against|next to|in front of|on top of)"
+    denial = r"(?:that|which) (?:(?:is|was) not|(?:is|was)n['’]t) (?:very |fully )?"
+    return _compiled(rf"\b{thing} {near} {thing} {denial}{_one_of(_QUALITIES)}\b(?! with\b)")
 
 
 def _which(line: str) -> Iterator[str]:
     """ "a dog on a bed that is not brown": the dog, or the bed?"""
-    thing = rf"(?:an?|the|his|her|one) (?:{_WORD} ){{0,2}}({_WORD})"
-    near = r"(?:on|in|near|beside|behind|under|above|by|against|next to|in front of|on top of)"
-    quality = _one_of(_QUALITIES)
-    denial = r"(?:that|which) (?:(?:is|was) not|(?:is|was)n['’]t) (?:very |fully )?"
-    pattern = rf"\b{thing} {near} {thing} {denial}{quality}\b(?! with\b)"
-    for match in _compiled(pattern).finditer(line):
+    for match in _denied_quality().finditer(line):
         first, second = match[1].lower(), match[2].lower()
         if first in _HUMANS or first.endswith("ed") or first in words.FINITE_VERBS or second in _PLACES:
             continue
         yield match.group()
 
 
-_SHAPES: Final[tuple[Callable[[str], Iterator[str]], ...]] = (_whom, _how_many, _how_far, _why, _which)
+_SHAPES: Final[tuple[tuple[Callable[[str], Iterator[str]], frozenset[str]], ...]] = (
+    (_whom, frozenset(("and", "or"))),
+    (_how_many, frozenset(("all", "both", "every", "each", "everyone", "everybody", "everything"))),
+    (_how_far, frozenset(("and",))),
+    (_why, frozenset(("because",))),
+    (_which, frozenset(("that", "which"))),
+)
+"""The shapes, each with the words of which it holds at least one, before a blank: without them it is not looked for."""

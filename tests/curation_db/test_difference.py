@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curation_db.difference import changed_spans
+from curation_db.difference import changed_spans, text_diff
 
 VOCABULARY = ["a", "the", "woman", "hat", "not", "wearing", ",", "riding", "horse", "no", "It's"]
 WORDS = st.lists(st.sampled_from(VOCABULARY), max_size=14).map(" ".join)
@@ -62,3 +62,26 @@ def test_megabytes_are_compared_without_being_multiplied() -> None:
     assert changed_spans(long, long + "no bird") == ((len(long), len(long) + 7),)
     other = "one bird or two " * 70_000
     assert changed_spans(long, other) == ((0, len(other) - 1),)
+
+
+@pytest.mark.parametrize(
+    ("original", "changed", "inserted", "removed"),
+    [
+        ("a child with a ball", "a kid with a ball", ["kid"], ["child"]),
+        ("a red bus", "a bus", [], ["red"]),
+        ("a man riding a horse", "a man not riding a horse", ["not"], []),
+        ("two dogs run.", "two dogs and no cat.", ["and no cat"], ["run"]),
+    ],
+)
+def test_both_sides_of_the_diff(original: str, changed: str, inserted: list[str], removed: list[str]) -> None:
+    diff = text_diff(original, changed)
+    assert [changed[start:end] for start, end in diff.inserted] == inserted
+    assert [original[start:end] for start, end in diff.removed] == removed
+
+
+@settings(deadline=None)
+@given(WORDS, WORDS)
+def test_the_diff_backwards_swaps_its_sides_where_one_text_is_longer_by_insertion(original: str, changed: str) -> None:
+    both = text_diff(original, f"{original} {changed}".strip())
+    assert both.removed == ()
+    assert text_diff(f"{original} {changed}".strip(), original).inserted == ()

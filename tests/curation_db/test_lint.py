@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from support.lint_sample import finds, subject
 
@@ -16,6 +17,7 @@ from curation_db.errors import RecordError
 from curation_db.lint import (
     ALL,
     RULES,
+    ConceptPlaces,
     Context,
     Finding,
     LintSettings,
@@ -32,13 +34,15 @@ from curation_db.lint import (
     near_key,
     same_key,
 )
-from curation_db.linting import naming
+from curation_db.linting import chatter, naming
+from curation_db.linting.naming import cue_of
 from curation_db.linting.nouns import concept_key, forms_of
+from curation_db.text import clean, normalised
 
 DATA = Path(naming.__file__).parents[1] / "data"
 GOOD = subject("a dog without a hat", "hat", caption="a dog")
 ALONE = Context(candidates=1, same_concept=1)
-CROWDED = Context(candidates=100, same_concept=60, same_here=1, near_here=2, near_elsewhere=3)
+CROWDED = Context(candidates=100, same_concept=60, place_in_concept=60, same_here=1, near_here=2, near_elsewhere=3)
 
 
 def wrong(findings: tuple[Finding, ...]) -> list[str]:
@@ -47,8 +51,8 @@ def wrong(findings: tuple[Finding, ...]) -> list[str]:
 
 def test_ids_are_stable() -> None:
     assert [str(rule) for rule in Rule] == [
-        "no-cue", "too-long", "unchanged", "chatter", "concept-lost", "in-caption", "in-sibling", "in-objects",
-        "double-negation", "ambiguous-scope", "duplicate", "near-duplicate", "over-frequent",
+        "no-cue", "too-long", "unchanged", "chatter", "concept-lost", "minimal-edit", "in-caption", "in-sibling",
+        "in-objects", "double-negation", "ambiguous-scope", "duplicate", "near-duplicate", "over-frequent",
     ]  # fmt: skip
 
 
@@ -78,11 +82,11 @@ def test_77_tokens_fit(tokens: int) -> None:
 
 def test_only_the_chosen_rules_speak() -> None:
     bad = subject("Here is the caption: a dog", "hat", caption="a dog in a hat", objects={"hat": 2})
-    assert wrong(lint(bad)) == ["no-cue", "chatter", "concept-lost", "in-caption", "in-objects"]
+    assert wrong(lint(bad)) == ["no-cue", "chatter", "concept-lost", "minimal-edit", "in-caption", "in-objects"]
     assert lint(bad, []) == ()
     assert wrong(lint(bad, {Rule.CHATTER})) == ["chatter"]
     assert wrong(lint(bad, settings=LintSettings(off=frozenset({Rule.CHATTER, Rule.NO_CUE})))) == [
-        "concept-lost", "in-caption", "in-objects",
+        "concept-lost", "minimal-edit", "in-caption", "in-objects",
     ]  # fmt: skip
     assert next(f for f in lint(bad) if f.rule is Rule.CHATTER).severity is Severity.DEFECT
 
@@ -93,9 +97,9 @@ def test_rules_about_the_corpus_speak_only_where_it_is_known() -> None:
     assert told == [
         "the same text once more on this picture",
         "nearly the same text 2 times more on this picture",
-        "denied in 60 of 100 candidates (60.0%): hat",
+        "denied in 60 of 100 candidates (60.0%), 49 are enough: hat",
     ]
-    elsewhere = Context(candidates=100, same_concept=60, near_elsewhere=1_234)
+    elsewhere = Context(candidates=100, same_concept=60, place_in_concept=60, near_elsewhere=1_234)
     assert [f.says for f in lint(GOOD, {Rule.NEAR_DUPLICATE}, elsewhere)] == [
         "nearly the same text 1,234 times more on other pictures"
     ]
@@ -107,7 +111,18 @@ def test_rules_about_the_corpus_speak_only_where_it_is_known() -> None:
     [(50, 2_499, True), (50, 2_500, False), (49, 49, False), (51, 2_500, True), (2_000, 1_000_000, False)],
 )
 def test_a_concept_is_too_frequent_above_a_share_and_a_count(count: int, of: int, frequent: bool) -> None:
-    assert finds(Rule.OVER_FREQUENT, GOOD, Context(candidates=of, same_concept=count)) is frequent
+    last = Context(candidates=of, same_concept=count, place_in_concept=count)
+    assert finds(Rule.OVER_FREQUENT, GOOD, last) is frequent
+
+
+def test_only_the_surplus_of_a_concept_is_marked() -> None:
+    """Of 60 hats in 100 candidates the first 49 are not too many; the rule begins at 50."""
+    rows = [Row(n, f"a dog {n} without a hat", "Hats" if n % 2 else "a hat") for n in range(60)]
+    rows += [Row(n, f"a dog {n} without a cat", f"cat {n}") for n in range(60, 100)]
+    counts, places = count_corpus(rows), ConceptPlaces()
+    contexts = [context_of(counts, row, place_in_concept=places.next_place(row.concept)) for row in rows]
+    marked = [finds(Rule.OVER_FREQUENT, GOOD, context) for context in contexts]
+    assert marked == [False] * 49 + [True] * 11 + [False] * 40
 
 
 def test_the_key_lists_the_rules_between_commas_in_a_fixed_order() -> None:
@@ -291,3 +306,31 @@ def test_it_needs_nothing_heavy() -> None:
     code = f"import sys, curation_db.lint; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@settings(deadline=None)
+@given(st.text() | st.lists(st.sampled_from(["a", "Ünï", "_", "²", "Ⅷ", " ", "-", "ß", "İ", "9"])).map("".join))
+def test_normalised_texts_are_letters_and_digits_between_blanks(text: str) -> None:
+    kept = "".join(c if c.isalnum() else " " for c in clean(text).casefold())
+    assert normalised(text) == " ".join(kept.split())
+
+
+@settings(deadline=None, max_examples=25, phases=[Phase.generate])
+@given(st.data())
+def test_no_pattern_of_chatter_is_ruled_out_beforehand(data: st.DataObject) -> None:
+    """What a pattern matches, `_may_hold` lets through."""
+    for pattern in chatter._PATTERNS:
+        text = data.draw(st.from_regex(re.compile("(?i)" + pattern, re.ASCII)))
+        if re.search("(?i)" + pattern, text.strip()):
+            assert chatter._may_hold(text.strip()), (pattern, text)
+
+
+def test_the_cue_that_counts_denies_the_concept() -> None:
+    text = "a bench without a back and a man with no hat"
+    told = {concept: cue_of(text, concept) for concept in ("hat", "back", "dog", None)}
+    assert {concept: cue and cue.text for concept, cue in told.items()} == {
+        "hat": "no", "back": "without", "dog": "without", None: "without",
+    }  # fmt: skip
+    longer = cue_of("a man not riding a horse with a hat, and no hat in sight", "hat")
+    assert longer is not None
+    assert longer.text == "no"

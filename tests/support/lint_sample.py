@@ -9,10 +9,9 @@ from typing import NamedTuple
 from curation_db.bpe import count_tokens
 from curation_db.lint import Context, Rule, Subject, lint, near_key, same_key
 from curation_db.linting.nouns import concept_key
-from curation_db.negation import first_cue
 
 SAMPLE = Path(__file__).parents[1] / "curation_db" / "fixtures" / "lint_sample.txt"
-NOBODY_ELSE = Context(candidates=1, same_concept=1)
+NOBODY_ELSE = Context(candidates=1, same_concept=1, place_in_concept=1)
 
 
 class Labelled(NamedTuple):
@@ -56,9 +55,8 @@ def read_sample() -> list[Labelled]:
 
 
 def subject(text: str, concept: str | None = None, **known: object) -> Subject:
-    """A subject whose cue and tokens are counted, as the record does it."""
-    cue = first_cue(text)
-    told = {"caption": None, "objects": {}, "cue": cue.word if cue else None, "tokens": count_tokens(text), **known}
+    """A subject whose tokens are counted, as the record does it."""
+    told = {"caption": None, "objects": {}, "tokens": count_tokens(text), **known}
     return Subject(text=text, concept=concept, **told)  # type: ignore[arg-type]
 
 
@@ -80,6 +78,7 @@ ASK: dict[str, Callable[..., bool]] = {
     "no-cue": lambda text: finds(Rule.NO_CUE, subject(text)),
     "unchanged": lambda caption, text: finds(Rule.UNCHANGED, subject(text, caption=caption)),
     "concept-lost": lambda concept, text: finds(Rule.CONCEPT_LOST, subject(text, concept)),
+    "minimal-edit": lambda concept, caption, text: finds(Rule.MINIMAL_EDIT, subject(text, concept, caption=caption)),
     "in-caption": lambda concept, seen: finds(Rule.IN_CAPTION, subject("no such thing", concept, caption=seen)),
     "in-sibling": lambda concept, seen: finds(
         Rule.IN_SIBLING, subject("no such thing", concept, siblings=("a view", seen))

@@ -8,7 +8,7 @@ from typing import Final
 from curation_db.bpe import count_tokens
 from curation_db.lint import Rule, Subject, lint
 from curation_db.linting.naming import cues_of
-from curation_db.negation import CueClass, first_cue
+from curation_db.negation import CueClass
 from curation_db.text import normalised
 from workbench.generation.units import CaptionItem, Unit
 
@@ -53,9 +53,8 @@ def check_rewrite(
         return Check(EMPTY, "no text")
     if len(text) > _MOST_LETTERS:
         return Check(Rule.TOO_LONG, f"{len(text):,} letters")
-    cue = first_cue(text)
     subject = Subject(
-        text=text, concept=concept, cue=cue.word if cue else None, tokens=count_tokens(text), caption=caption.text,
+        text=text, concept=concept, tokens=count_tokens(text), caption=caption.text,
         siblings=tuple(other.text for other in unit.captions if other.id != caption.id), objects=unit.objects,
     )  # fmt: skip
     rules = SERIOUS | {Rule.IN_CAPTION} if denies_thing else SERIOUS
