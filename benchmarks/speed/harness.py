@@ -33,6 +33,7 @@ BENCHES: Final[dict[str, Bench]] = {
     "curate": Bench("benchmarks.speed.curate:run", "a key to the next card, with a million candidates"),
     "browse": Bench("benchmarks.speed.browse:run", "a view of a million candidates, its pages, its memory"),
     "import": Bench("benchmarks.speed.import_:run", "414,113 captions into the record, against raw sqlite3"),
+    "lint": Bench("benchmarks.speed.lint:run", "all rules over 20,000 candidates, against each rule by itself"),
     "generate": Bench("benchmarks.speed.generate:run", "questions to a server, against what it can take"),
     "writers": Bench("benchmarks.speed.writers:run", "eight processes deciding at once on one record"),
 }

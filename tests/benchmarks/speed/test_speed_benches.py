@@ -116,3 +116,11 @@ def test_generate_comes_near_the_ceiling_and_says_how_near() -> None:
     assert 0 < told["queueing_ratio"] <= 1.02
     assert told["cpu_ms_per_request"] > 0
     assert told["median_latency_ms"] >= told["latency_ms"]
+
+
+def test_lint_finds_the_same_in_both_ways() -> None:
+    told = run("lint")
+    assert told.keys() >= ALWAYS | {"candidates", "before_s", "ours_s", "ratio", "per_million_s"}
+    assert told["candidates"] == 200
+    assert told["findings"] > 50
+    assert told["before_s"] > 0 < told["ours_s"]

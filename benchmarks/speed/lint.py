@@ -1,0 +1,150 @@
+"""Bench `lint`: all rules over 20,000 candidates, against the plain way, in which each rule reads each text by itself.
+
+Both give the same findings; the bench fails if they do not. In the plain way nothing that one rule found out about a
+text (its cues, its normalised form) is there for the next rule, and every pattern is tried at every place, with no
+look for the words that it needs. CPU seconds of this process are measured.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+from unittest import mock
+
+from benchmarks.speed.harness import median, say
+from curation_db import negation
+from curation_db.bpe import count_tokens
+from curation_db.lint import ALL, ConceptPlaces, Context, Finding, Row, Subject, context_of, count_corpus, lint
+from curation_db.linting import chatter, unclear
+from curation_db.linting.corpus import near_text
+from curation_db.linting.naming import cues_of
+from curation_db.text import normalised
+
+CANDIDATES = 20_000
+_QUICK = 200
+_REPEATS = 3
+_SCENES = [
+    "a {a} {b} on a bench in the park", "two {b}s and a {a} {c} next to a window", "a man riding a {a} {b} past a {c}",
+    "a close up of a {b} with a {c} on a table", "a {a} {c} and a {b} in a kitchen", "a woman holding a {b} near a {c}",
+    "a group of people standing around a {a} {b}", "the {b} is parked beside the {a} {c} on a street at night",
+]  # fmt: skip
+_DENIALS = [
+    " with no {x}", " without a {x}", ", but no {x} is visible", " that is not near a {x}", ", and the {x} is missing",
+    " devoid of any {x}",
+]  # fmt: skip
+_ADJECTIVES = ["red", "small", "old", "wooden", "black and white", "tall", "shiny", "wet"]
+_THINGS = [
+    "dog", "cat", "bench", "hat", "tree", "car", "umbrella", "tie", "bottle", "chair", "teddy bear", "surfboard",
+    "clock", "bowl", "kite", "horse", "train", "lamp",
+]  # fmt: skip
+
+
+def run(*, quick: bool) -> dict[str, Any]:
+    """Ask all rules of all candidates, both ways in turn."""
+    subjects = make_subjects(_QUICK if quick else CANDIDATES)
+    rows = [Row(index // 3, each.text, each.concept) for index, each in enumerate(subjects)]
+    ours, plain = [], []
+    for turn in range(1 if quick else _REPEATS):
+        say(f"turn {turn + 1}: ours")
+        seconds, findings = _timed(lambda: _lint_all(subjects, rows, _together))
+        ours.append(seconds)
+        say(f"turn {turn + 1}: the plain way")
+        with _no_short_cuts():
+            seconds, reference = _timed(lambda: _lint_all(subjects, rows, _each_by_itself))
+        plain.append(seconds)
+        if findings != reference:
+            raise RuntimeError("the two ways of the lint differ in what they find")
+    before_s, ours_s = median(plain), median(ours)
+    return {
+        "candidates": len(subjects),
+        "findings": sum(not finding.ok for each in findings for finding in each),
+        "before_s": round(before_s, 3),
+        "ours_s": round(ours_s, 3),
+        "ratio": round(before_s / ours_s, 2),
+        "per_million_s": round(ours_s / len(subjects) * 1_000_000, 1),
+        "notes": ["CPU seconds of one process, the counts over the corpus included", "medians of the turns"],
+    }
+
+
+def make_subjects(count: int) -> list[Subject]:
+    """`count` candidates with captions, siblings and objects in the manner of COCO; the same ones every time."""
+    draw = random.Random(7)
+
+    def caption() -> str:
+        scene = draw.choice(_SCENES)
+        return scene.format(a=draw.choice(_ADJECTIVES), b=draw.choice(_THINGS), c=draw.choice(_THINGS))
+
+    subjects = []
+    for _ in range(count):
+        original, concept = caption(), draw.choice(_THINGS)
+        text = original + draw.choice(_DENIALS).format(x=concept)
+        subjects.append(
+            Subject(
+                text=text,
+                concept=concept,
+                tokens=count_tokens(text),
+                caption=original,
+                siblings=tuple(caption() for _ in range(4)),
+                objects=dict.fromkeys(draw.sample(_THINGS, 3), 1),
+            )
+        )
+    return subjects
+
+
+_Ask = Callable[[Subject, Context], tuple[Finding, ...]]
+
+
+def _lint_all(subjects: list[Subject], rows: list[Row], ask: _Ask) -> list[tuple[Finding, ...]]:
+    _forget()
+    counts, places = count_corpus(rows), ConceptPlaces()
+    found = []
+    for row, subject in zip(rows, subjects, strict=True):
+        context = context_of(counts, row, place_in_concept=places.next_place(row.concept))
+        found.append(ask(subject, context))
+    return found
+
+
+def _together(subject: Subject, context: Context) -> tuple[Finding, ...]:
+    return lint(subject, None, context)
+
+
+def _each_by_itself(subject: Subject, context: Context) -> tuple[Finding, ...]:
+    found: list[Finding] = []
+    for rule in sorted(ALL):
+        _forget()
+        found += lint(subject, {rule}, context)
+    order = {finding.rule: finding for finding in found}
+    return tuple(order[rule] for rule in type(found[0].rule) if rule in order)
+
+
+@contextmanager
+def _no_short_cuts() -> Iterator[None]:
+    """Every pattern is tried on every text: the looks ahead that rule most of them out always say yes."""
+    shapes = [(shape, _Everything()) for shape, _ in unclear._SHAPES]
+    with ExitStack() as stack:
+        stack.enter_context(mock.patch.object(negation, "_may_hold_cue", mock.Mock(return_value=True)))
+        stack.enter_context(mock.patch.object(negation, "_CUE", negation._ANY_CUE))
+        stack.enter_context(mock.patch.object(chatter, "_may_hold", mock.Mock(return_value=True)))
+        stack.enter_context(mock.patch.object(unclear, "_SHAPES", shapes))
+        yield
+
+
+class _Everything(frozenset[str]):
+    """A set that has something in common with every other."""
+
+    def isdisjoint(self, _: object) -> bool:
+        return False
+
+
+def _forget() -> None:
+    for remembered in (cues_of, normalised, near_text):
+        remembered.cache_clear()
+
+
+def _timed(work: Callable[[], list[tuple[Finding, ...]]]) -> tuple[float, list[tuple[Finding, ...]]]:
+    started = time.process_time()
+    result = work()
+    return time.process_time() - started, result
