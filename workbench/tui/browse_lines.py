@@ -14,7 +14,7 @@ from curation_db.text import display_text
 from curation_db.views import Field, Sort, View
 from curation_db.words import Kind, Question, State
 from workbench.tui.marks import pieces
-from workbench.tui.paint import BAD, GOOD, MARK, QUIET, WARN, marked, plain
+from workbench.tui.paint import BAD, GOOD, MARK, QUIET, WARN, marked, original, plain
 from workbench.tui.widgets.grid import Column
 from workbench.verdict_words import answer
 
@@ -162,7 +162,7 @@ def detail(row: Listed, *, narrow: bool) -> Content:
         return Content("\n").join([negated, _one_line(row)])
     lines = [
         _line("negated", negated),
-        _line("caption", plain(row.caption, QUIET) if row.caption else Content.styled("none", QUIET)),
+        _line("caption", original(row.caption, row.text, base=QUIET) if row.caption else Content.styled("none", QUIET)),
         _line("denies", _denied(row)),
         _line("judges", _told_by_judges(row)),
         _line("checks", _told_by_checks(row)),

@@ -1,6 +1,7 @@
-"""What is marked in a negated caption: the cue that says no, and what differs from the original. Pure.
+"""What is marked in a negated caption and its original: the cue that says no, and the word diff between them. Pure.
 
-Works on the text as it is shown, so that marks and letters always fit together.
+It is the diff that the lint's rule `minimal-edit` reads. Works on the text as it is shown, so that marks and letters
+always fit together.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import pairwise
 
-from curation_db.difference import changed_spans
+from curation_db.difference import Span, text_diff
 from curation_db.negation import find_cues
 from curation_db.text import display_text
 
@@ -17,6 +18,7 @@ _MOST_SPANS = 4
 _WORDS_BETWEEN = 2
 """So few words between two differences belong to both: a phrase reads better than its crumbs."""
 OPENS, CLOSES = "«", "»"
+REMOVED_OPENS, REMOVED_CLOSES = "‹", "›"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +27,10 @@ class Piece:
 
     text: str
     changed: bool = False
+    """In the rewrite: the original does not have it."""
     cue: bool = False
+    removed: bool = False
+    """In the original: the rewrite does not have it."""
 
 
 def pieces(text: str, original: str | None = None, *, limit: int = 2_000) -> list[Piece]:
@@ -46,9 +51,23 @@ def pieces(text: str, original: str | None = None, *, limit: int = 2_000) -> lis
     return made
 
 
-def _changed(shown: str, original: str) -> list[tuple[int, int]]:
-    spans: list[tuple[int, int]] = []
-    for start, end in changed_spans(original, shown):
+def original_pieces(original: str, text: str, *, limit: int = 2_000) -> list[Piece]:
+    """`original` as shown, with ‹› round the words that its rewrite `text` does not have."""
+    shown = display_text(original, limit=limit)
+    removed = text_diff(shown, display_text(text, limit=limit)).removed
+    spans = [span for span in removed if any(map(str.isalnum, shown[slice(*span)]))]
+    made: list[Piece] = []
+    at = 0
+    for start, end in spans if len(spans) <= _MOST_SPANS else []:
+        made.append(Piece(shown[at:start]))
+        made.append(Piece(f"{REMOVED_OPENS}{shown[start:end]}{REMOVED_CLOSES}", removed=True))
+        at = end
+    return [piece for piece in (*made, Piece(shown[at:])) if piece.text]
+
+
+def _changed(shown: str, original: str) -> list[Span]:
+    spans: list[Span] = []
+    for start, end in text_diff(original, shown).inserted:
         if spans and len(shown[spans[-1][1] : start].split()) <= _WORDS_BETWEEN:
             spans[-1] = (spans[-1][0], end)
         elif start < end:

@@ -15,7 +15,7 @@ from curation_db.history import Past
 from curation_db.lint import Finding
 from curation_db.text import display_text
 from curation_db.words import Question, State
-from workbench.tui.marks import Piece
+from workbench.tui.marks import Piece, original_pieces
 from workbench.tui.pace import DEEDS, GLYPHS
 from workbench.verdict_words import answer, disagreement
 
@@ -46,9 +46,16 @@ def marked(parts: Iterable[Piece], *, base: str = "bold") -> Content:
     return Content.assemble(*((part.text, _mark_style(part) or base) for part in parts))
 
 
+def original(caption: str, text: str, *, base: str = "") -> Content:
+    """The original caption, with the words marked that the rewrite `text` leaves out."""
+    return marked(original_pieces(caption, text), base=base)
+
+
 def _mark_style(part: Piece) -> str:
     if part.cue:
         return f"bold underline {MARK}"
+    if part.removed:
+        return f"strike {WARN}"
     return f"bold {MARK}" if part.changed else ""
 
 

@@ -56,7 +56,7 @@ class CardView(VerticalScroll, can_focus=False):
         """
         card = ready.card
         self._say("past", paint.past_decision(ready.past, forward_key) if ready.past else None)
-        self._say("caption", paint.plain(card.caption, limit=2_000) if card.caption else None)
+        self._say("caption", paint.original(card.caption, card.text) if card.caption else None)
         self._say("parent", paint.plain(card.parent_text, paint.QUIET) if card.parent_text else None)
         self._say("negated", paint.marked(pieces(card.text, card.caption)))
         self._say("concept", paint.concept_line(card, narrow=narrow))
