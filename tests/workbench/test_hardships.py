@@ -224,6 +224,20 @@ class TestFullDisk:
         with open_store(workspace.database) as store:
             Record(store).assert_state_is_the_fold()
 
+    def test_leaving_while_answers_are_refused(self, small_disk: Path) -> None:
+        workspace = create_workspace(small_disk / "ws")
+        with open_store(workspace.database) as store:
+            fill(store)
+        command = [NEGWB, "-w", workspace.root, "curate", "-a", "ben", "--images", "none"]
+        with Terminal(command) as terminal:
+            terminal.wait_for(b"NEGATED")
+            self.fill_up(small_disk)
+            terminal.press_until("u", lambda: terminal.shows(b"no room to write"))
+            terminal.press("q")
+            assert terminal.end() == 3
+            assert terminal.shows(b"refused and")
+            assert not terminal.shows(b"All of it is kept")
+
 
 @pytest.fixture
 def little() -> Callable[[], None]:

@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from PIL import Image
@@ -24,6 +25,7 @@ from textual.app import App, ComposeResult
 from textual.containers import Horizontal
 from textual.strip import Strip
 from textual.widgets import Static
+from textual.worker import WorkerCancelled
 
 from workbench.tui import terminal
 from workbench.tui.pictures import Thumbnail
@@ -259,17 +261,32 @@ class TestGraphics:
             assert cell(app.pane, 11, 1).text == " "  # another picture: never the old one's pixels
 
     async def test_leafing_through_encodes_only_the_last(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The moment that a picture must stay ends when the test says so: a busy machine may take longer to leaf."""
         sent: list[Image.Image] = []
+        waited: list[float] = []
+        settled = asyncio.Event()
+
+        async def settle(seconds: float) -> None:
+            waited.append(seconds)
+            await settled.wait()
+
         monkeypatch.setattr(picture, "encode", lambda *told: sent.append(told[1]) or marked(*told))
+        monkeypatch.setattr(picture, "asyncio", SimpleNamespace(sleep=settle, to_thread=asyncio.to_thread))
         app = PaneApp("kitty")
         async with app.run_test(size=(60, 20)) as pilot:
             images = [four_colours() for _ in range(5)]
-            for image in images:
+            for shown, image in enumerate(images, 1):
                 app.pane.show(thumbnail(image))
                 await pilot.pause()
+                await until(lambda number=shown: len(waited) >= number)
+            assert sent == []
+            settled.set()
             await until(lambda: cell(app.pane, 11, 1).text == "k")
+            with contextlib.suppress(WorkerCancelled):
+                await app.workers.wait_for_complete()
             assert len(sent) == 1
             assert sent[0] is images[-1]
+            assert set(waited) == {picture.SETTLE_SECONDS}
 
     async def test_sixels_come_with_the_last_row_and_go_for_a_modal(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(picture, "encode", marked)
