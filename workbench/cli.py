@@ -86,6 +86,11 @@ def root(
     A first look, with everything drawn and simulated on this machine:  negwb demo
     """
     context.obj = workspace
+    _given.append(workspace)
+
+
+_given: list[Path | None] = []
+"""The workspace that the command line names."""
 
 
 def _register() -> None:
@@ -146,7 +151,7 @@ _CLICK_ERROR = typer.BadParameter.__mro__[2]
 
 
 def _tell(error: Any) -> int:
-    """Say what went wrong in one line and a hint; a bug of ours shows its trace."""
+    """Say what went wrong in one line and a hint; the trace of an unexpected error goes into a log file."""
     if interruption.received():
         interruption.ignore()
     if isinstance(error, NegwbError):
@@ -198,7 +203,13 @@ def _tell_record_error(error: Exception) -> int:
         return _fail(error.message, error.hint, ExitCode.FAILED)
     if isinstance(error, OSError) and error.errno in _DISK_TROUBLE:
         return _tell_disk_trouble(error)
-    raise error
+    return _tell_unexpected(error)
+
+
+def _tell_unexpected(error: Exception) -> int:
+    from workbench.error_log import unexpected_line, write_error_log  # noqa: PLC0415
+
+    return _fail(unexpected_line(error, write_error_log(error, next(iter(_given), None))), "", ExitCode.UNEXPECTED)
 
 
 _DISK_TROUBLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}

@@ -153,7 +153,7 @@ def run_curate(
         how: Role, stream, order and what is hidden.
         images: How pictures are drawn; as negwb.toml says unless told.
         banner: A line below the status line.
-        start: A room to begin in, over the card; no card is dealt before the person leaves the browse room.
+        start: A room to begin in, over the card; no card is dealt before the person leaves the rooms.
         view: What the browse room lists first.
 
     Raises:
@@ -170,7 +170,7 @@ def run_curate(
         desk = _sit_down(store, workspace, settings, name, how or Serving())
         try:
             _may_start_in(desk, start)
-            desk.start(deal=start != "browse")
+            desk.start(deal=start is None)
             code = _run_app(desk, workspace, settings.curate, images=images, banner=banner, start=start, view=view)
         finally:
             with interruption.shielded():
@@ -356,7 +356,6 @@ def _run_app(
 ) -> int:
     from workbench.tui.actions import ActionMap  # noqa: PLC0415
     from workbench.tui.app import NegwbApp  # noqa: PLC0415 -- 0.25 s
-    from workbench.tui.collecting import by_hand  # noqa: PLC0415
     from workbench.tui.surroundings import advice, look_round  # noqa: PLC0415
     from workbench.tui.terminal import choose_protocol  # noqa: PLC0415
 
@@ -375,9 +374,7 @@ def _run_app(
         start=start,
         view=view,
     )
-    with by_hand():
-        app.run()
-    return int(app.return_code or ExitCode.OK)
+    return app.run_to_end()
 
 
 def _leave(desk: Desk, code: int) -> int:

@@ -107,8 +107,8 @@ class NegwbApp(HouseApp):
             self._ask_position(self.desk.sight.request(time.monotonic()))
         if self._notice:
             self.notify(self._notice, timeout=_NOTICE_SECONDS, markup=False)
-        if self._start is not None:
-            self.call_after_refresh(self.action_enter_room, str(self._start))
+        if self._start is not None and self._workspace is not None:
+            self.open_first(self._rooms_of(self._workspace).screen(self._start))
 
     def on_unmount(self) -> None:
         """Nobody listens any more."""
@@ -139,6 +139,8 @@ class NegwbApp(HouseApp):
         """
         if isinstance(event, events.Key | events.MouseEvent):
             self.desk.attention.stir()
+        if self.drops_early(event):
+            return
         if isinstance(event, events.Key) and not event.is_forwarded and self._is_too_early(event):
             self._collector.hear()
         elif isinstance(event, events.Key) and not event.is_forwarded and (cards := self._cards) is not None:
@@ -251,8 +253,7 @@ class NegwbApp(HouseApp):
         if self._workspace is None:
             self.notify("there is no workspace here", severity="warning", markup=False)
             return
-        rooms = self._rooms or self._make_rooms(self._workspace)
-        self._rooms = rooms
+        rooms = self._rooms_of(self._workspace)
         refused = rooms.refusal(Room(name))
         if refused is not None:
             self.notify(refused, severity="warning", markup=False)
@@ -265,15 +266,17 @@ class NegwbApp(HouseApp):
         rooms.candidate = seated.card.candidate_id if seated is not None else None
         self.push_screen(rooms.screen(Room(name)))
 
-    def _make_rooms(self, workspace: Workspace) -> Rooms:
+    def _rooms_of(self, workspace: Workspace) -> Rooms:
         from workbench.settings import read_settings  # noqa: PLC0415 -- only when opened
         from workbench.tui.rooms import Rooms  # noqa: PLC0415
 
-        settings = read_settings(workspace.settings)
-        return Rooms(
-            self.desk, workspace, settings, self.actions, self._leave_rooms, self._open_card, self._protocol,
-            view=self._view,
-        )  # fmt: skip
+        if self._rooms is None:
+            settings = read_settings(workspace.settings)
+            self._rooms = Rooms(
+                self.desk, workspace, settings, self.actions, self._leave_rooms, self._open_card, self._protocol,
+                view=self._view,
+            )  # fmt: skip
+        return self._rooms
 
     def _leave_rooms(self) -> None:
         self.pop_screen()

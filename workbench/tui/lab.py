@@ -15,7 +15,6 @@ from textual.app import SystemCommand
 from textual.screen import Screen
 
 from curation_db.errors import RecordError
-from workbench.errors import ExitCode
 from workbench.paths import Workspace
 from workbench.tui.actions import ActionMap
 from workbench.tui.house import HouseApp
@@ -112,7 +111,7 @@ class LabApp(HouseApp):
 
     def on_mount(self) -> None:
         """The page to begin with; above the default screen, because the lowest one cannot be replaced."""
-        self.push_screen(self.lab.screen(self._start))
+        self.open_first(self.lab.screen(self._start))
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """What applies on this screen, and the themes."""
@@ -126,13 +125,10 @@ def run_lab(workspace: Workspace, start: Page = "runs", *, images: str | None = 
     `base` is the model that the report compares with, by name or the beginning of its hash.
     """
     from workbench.settings import read_settings  # noqa: PLC0415
-    from workbench.tui.collecting import by_hand  # noqa: PLC0415
     from workbench.tui.terminal import choose_protocol  # noqa: PLC0415
     from workbench.tui.themes import known  # noqa: PLC0415
 
     told = read_settings(workspace.settings).curate
     theme = told.theme if told.theme in known() else DARK.name
     app = LabApp(workspace, start=start, theme=theme, protocol=choose_protocol(images or told.images), base=base)
-    with by_hand():
-        app.run()
-    return int(app.return_code or ExitCode.OK)
+    return app.run_to_end()

@@ -91,6 +91,11 @@ class CurateScreen(DecidingScreen):
         """When a key last found no card, or followed closely on one that did not."""
         bind(self, actions, Place.CARD, Place.REASON)
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether its widgets are there: an app that is just ending opens a screen without any, and takes them away."""
+        return bool(self.children)
+
     def compose(self) -> ComposeResult:
         """Status, picture and card, keys."""
         yield StatusLine(id="status")
@@ -105,20 +110,24 @@ class CurateScreen(DecidingScreen):
 
     def on_mount(self) -> None:
         """Take the first card, if it is ready already."""
-        self._say_banner()
-        self._take_seat()
+        if self.is_whole:
+            self._say_banner()
+            self._take_seat()
 
     def on_resize(self) -> None:
         """What is laid out by width is laid out anew."""
-        if self.shown is not None and self._narrow is not self._painted_narrow:
+        if self.is_whole and self.shown is not None and self._narrow is not self._painted_narrow:
             self._paint(self.shown)
 
     def on_screen_suspend(self) -> None:
         """Something opens above."""
-        self.picture.hide_for_modal()
+        if self.is_whole:
+            self.picture.hide_for_modal()
 
     def on_screen_resume(self) -> None:
         """And closes again; what came meanwhile is shown, unless what closes has yet to say what is to be done."""
+        if not self.is_whole:
+            return
         self.picture.restore()
         self._look_at_shown()
         if not self._at_end:
@@ -304,6 +313,8 @@ class CurateScreen(DecidingScreen):
         """From the deck, by way of the app: a card has come, the queue has ended, or there is trouble."""
         if self.desk.failure is not None:
             raise self.desk.failure
+        if not self.is_whole:
+            return
         self._say_banner()
         if not self._turn.locked() and self.is_active:
             self._take_seat()
@@ -339,6 +350,8 @@ class CurateScreen(DecidingScreen):
 
     def _take_seat(self) -> None:
         """Show the card in the seat; or that it is on its way; or the end of the queue."""
+        if not self.is_whole:
+            return
         ready, before = self.desk.next(), self.shown
         self.shown = ready
         if ready is not before:
@@ -393,6 +406,8 @@ class CurateScreen(DecidingScreen):
         self.status.tell(Status(self.desk.actor.name, work, stream, order, self.desk.progress, warning))
 
     def _say_banner(self, waiting: str | None = None) -> None:
+        if not self.is_whole:
+            return
         trouble = waiting or self.desk.trouble
         line = f"⚠ {trouble}" if trouble else (self._banner or "")
         banner = self.query_one("#banner", Static)
@@ -420,6 +435,8 @@ class CurateScreen(DecidingScreen):
 
     def _ask(self, asking: bool) -> None:
         self.asking = asking
+        if not self.is_whole:
+            return
         self.reasons.display = asking
         self.query_one(KeyLine).show(Place.REASON if asking else Place.CARD)
 

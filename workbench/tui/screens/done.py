@@ -50,6 +50,8 @@ class DoneScreen(Screen[str | None]):
 
     def on_mount(self) -> None:
         """Count."""
+        if not self.children:  # the app is just ending
+            return
         try:
             content = told(self._desk.summary(), self._revisit_cap())
         except RecordError as error:
