@@ -116,3 +116,29 @@ def test_what_is_loopback() -> None:
     assert [host for host in ("127.0.0.1", "localhost", "::1", "127.9.9.9", "[::1]") if not is_loopback(host)] == []
     assert [host for host in ("0.0.0.0", "::", "192.168.1.2", "localhost.example", "") if is_loopback(host)] == []
     assert address("::1", 80) == "http://[::1]:80"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+async def test_a_server_that_is_ended_ends_the_sittings_of_its_pages(house: House, number: signal.Signals) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [NEGWB, "-w", house.root, "serve", "--port", str(port), "-a", "ana"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stderr is not None
+            assert "http://" in process.stderr.readline()
+            served = f"127.0.0.1:{port}"
+            async with aiohttp.ClientSession() as client:
+                address = f"ws://{served}/ws?width=100&height=30"
+                async with client.ws_connect(address, origin=f"http://{served}") as page_socket:
+                    await asyncio.wait_for(shown(page_socket, b"NEGATED"), 60)
+                    process.send_signal(number)
+                    assert await asyncio.to_thread(process.wait, 120) == 0
+        finally:
+            process.kill()
+    deadline = time.monotonic() + 60
+    while house.rows("SELECT count(*) FROM work_session WHERE ended_at IS NULL") != [(0,)]:
+        assert time.monotonic() < deadline, "ending the server did not end the sitting of its page"
+        await asyncio.sleep(0.1)
+    assert house.rows("SELECT * FROM lease") == []
