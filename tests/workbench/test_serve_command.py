@@ -32,8 +32,8 @@ def house(tmp_path: Path) -> Iterator[House]:
 
 
 @pytest.fixture
-def served(house: House) -> Iterator[str]:
-    """The address of a server; it must end by itself when it is interrupted."""
+def server(house: House) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A server's process and its address."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -44,11 +44,18 @@ def served(house: House) -> Iterator[str]:
             said = process.stderr.readline()
             assert f"http://127.0.0.1:{port}" in said
             assert "half blocks" in said
-            yield f"127.0.0.1:{port}"
-            process.send_signal(signal.SIGINT)
-            assert process.wait(30) == 0
+            yield process, f"127.0.0.1:{port}"
         finally:
             process.kill()
+
+
+@pytest.fixture
+def served(server: tuple[subprocess.Popen[str], str]) -> Iterator[str]:
+    """The address of a server; it must end by itself when it is interrupted."""
+    process, address = server
+    yield address
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == 0
 
 
 async def test_a_decision_through_the_browsers_way_in(house: House, served: str) -> None:
@@ -119,24 +126,16 @@ def test_what_is_loopback() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-async def test_a_server_that_is_ended_ends_the_sittings_of_its_pages(house: House, number: signal.Signals) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [NEGWB, "-w", house.root, "serve", "--port", str(port), "-a", "ana"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stderr is not None
-            assert "http://" in process.stderr.readline()
-            served = f"127.0.0.1:{port}"
-            async with aiohttp.ClientSession() as client:
-                address = f"ws://{served}/ws?width=100&height=30"
-                async with client.ws_connect(address, origin=f"http://{served}") as page_socket:
-                    await asyncio.wait_for(shown(page_socket, b"NEGATED"), 60)
-                    process.send_signal(number)
-                    assert await asyncio.to_thread(process.wait, 120) == 0
-        finally:
-            process.kill()
+async def test_a_server_that_is_ended_ends_the_sittings_of_its_pages(
+    house: House, server: tuple[subprocess.Popen[str], str], number: signal.Signals
+) -> None:
+    process, served = server
+    async with aiohttp.ClientSession() as client:
+        page = f"ws://{served}/ws?width=100&height=30"
+        async with client.ws_connect(page, origin=f"http://{served}") as page_socket:
+            await asyncio.wait_for(shown(page_socket, b"NEGATED"), 60)
+            process.send_signal(number)
+            assert await asyncio.to_thread(process.wait, 120) == 0
     deadline = time.monotonic() + 60
     while house.rows("SELECT count(*) FROM work_session WHERE ended_at IS NULL") != [(0,)]:
         assert time.monotonic() < deadline, "ending the server did not end the sitting of its page"
