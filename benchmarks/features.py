@@ -20,6 +20,8 @@ from typing import IO, Final
 import numpy as np
 import numpy.typing as npt
 
+from curation_db.foreign_json import parse_json
+
 Features = npt.NDArray[np.float32]
 """(N, D), one row per input."""
 
@@ -82,7 +84,7 @@ class FileHashes:
         self._fresh = False
         if self._index is not None and self._index.exists():
             try:
-                told = json.loads(self._index.read_bytes())
+                told = parse_json(self._index.read_bytes())
                 self._known = {str(path): list(facts) for path, facts in told.items()}
             except (ValueError, TypeError, AttributeError):
                 pass  # an index that cannot be read costs one reading of the files

@@ -28,6 +28,7 @@ from benchmarks.schema import (
     misfit_of_item,
     misfit_of_result,
 )
+from curation_db.foreign_json import JsonError, parse_json
 
 ITEMS_SUFFIX: Final = ".items.jsonl"
 
@@ -98,7 +99,7 @@ def read(path: Path) -> Stored:
     """
     try:
         told = _parsed(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, JsonError) as error:
         raise BenchError(f"{path}: {error}") from error
     if not isinstance(told, dict) or type(told.get("schema")) is not int:
         raise BenchError(f"{path} is no result of negwb")
@@ -141,7 +142,7 @@ def _rows(path: Path, content: str) -> Iterator[ItemRow]:
     for number, line in enumerate(content.split("\n")[:-1], 1):
         try:
             told = _parsed(line)
-        except (ValueError, RecursionError) as error:
+        except JsonError as error:
             raise BenchError(f"{path}, line {number}: {error}") from error
         if problem := misfit_of_item(told):
             raise BenchError(f"{path}, line {number}: {problem}")
@@ -162,7 +163,7 @@ def _parsed(content: bytes | str) -> Any:
     def refuse(name: str) -> None:
         raise ValueError(f"{name} is no number in JSON")
 
-    return json.loads(content, parse_constant=refuse)
+    return parse_json(content, parse_constant=refuse)
 
 
 def _put_new(path: Path, content: bytes) -> bool:

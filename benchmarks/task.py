@@ -7,7 +7,6 @@ nothing of models. Items stay in the file's order, because the published rule br
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,6 +16,7 @@ from typing import Any, Final, Literal, NamedTuple
 from benchmarks.errors import BenchError
 from benchmarks.schema import NO_CUE
 from curation_db import negation
+from curation_db.foreign_json import JsonError, parse_json
 
 
 class Box(NamedTuple):
@@ -131,10 +131,10 @@ def read_json(path: Path, *, hint: str = "") -> tuple[Any, str]:
     """
     try:
         content = path.read_bytes()
-        return json.loads(content), hashlib.sha256(content).hexdigest()
+        return parse_json(content), hashlib.sha256(content).hexdigest()
     except FileNotFoundError as error:
         raise BenchError(f"there is no {path}", hint=hint) from error
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, JsonError) as error:
         raise BenchError(f"{path} cannot be read as JSON: {error}", hint=hint) from error
 
 

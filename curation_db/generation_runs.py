@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Row, bindparam, text
 
+from curation_db.foreign_json import JsonError, parse_json
 from curation_db.generation_progress import STAGE_COUNTS, Progress
 from curation_db.generation_words import GenerationState, ItemStatus
 from curation_db.identity import utc_now
@@ -260,8 +261,8 @@ def _told(progress: Progress | Mapping[str, Any]) -> str:
 
 def _json(told: str) -> object:
     try:
-        return json.loads(told)
-    except (ValueError, RecursionError):
+        return parse_json(told)
+    except JsonError:
         return None
 
 

@@ -13,12 +13,17 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from curation_db.foreign_json import parse_json
+
 FORMAT = 1
 """Of the folder; raised when an older reader would misread it."""
 MANIFEST_FILE = "manifest.json"
 ITEMS_FILE = "items.jsonl"
 
 _CHUNK = 1 << 20
+_TOO_LARGE = 2**63
+_NOT_COUNTED = frozenset({"without_cue", "without_prompt", "without_mix"})
+"""Counts that an older negwb did not make: null in a manifest that a newer one writes again."""
 
 _encode = json.JSONEncoder(allow_nan=False).encode
 
@@ -83,7 +88,7 @@ class Item:
         Raises:
             ValueError: it is none.
         """
-        told = json.loads(line)
+        told = parse_json(line)
         if not isinstance(told, dict) or not all(isinstance(told.get(name), str) for name in _ITEM_NEEDS):
             raise ValueError(f"an object with {', '.join(_ITEM_NEEDS)} is expected")
         known: dict[str, Any] = {name: told[name] for name in _ITEM_FIELDS if name in told}
@@ -197,7 +202,7 @@ def read_manifest(folder: Path) -> Manifest:
     """
     path = folder / MANIFEST_FILE
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
+        told = parse_json(path.read_bytes())
     except FileNotFoundError as error:
         raise ManifestError(f"{folder} is no export: it has no {MANIFEST_FILE}") from error
     except (OSError, ValueError) as error:
@@ -215,15 +220,26 @@ def _parse(name: str, told: Mapping[str, Any]) -> Manifest:
     return Manifest(
         name=name,
         tool_version=str(told["tool_version"]),
-        event_seq=int(told["event_seq"]),
+        event_seq=_whole(told["event_seq"], "event_seq"),
         event_uid=_uid(told.get("event_uid")),
         lineage=_uid(told.get("lineage")),
         selection=dict(told["selection"]),
         counts=_counts({key: value for key, value in told["counts"].items() if key in known}),
-        files={key: FileFacts(str(f["sha256"]), int(f["bytes"])) for key, f in told["files"].items()},
+        files={key: FileFacts(str(f["sha256"]), _whole(f["bytes"], key)) for key, f in told["files"].items()},
         export_sha256=str(told["export_sha256"]),
-        format=int(told["format"]),
+        format=_whole(told["format"], "format"),
     )
+
+
+def _whole(value: object, name: str) -> int:
+    """A number as the record can hold it.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < _TOO_LARGE:
+        raise ValueError(f"{name} is no whole number from 0 on")
+    return value
 
 
 def _uid(value: object) -> str | None:
@@ -231,7 +247,14 @@ def _uid(value: object) -> str | None:
 
 
 def _counts(told: dict[str, Any]) -> Counts:
-    return Counts(**{**told, "made_with": tuple(dict(each) for each in told.get("made_with", ()))})
+    made_with = tuple(dict(each) for each in told.pop("made_with", ()))
+    for name, value in told.items():
+        if not name.startswith("by_"):
+            if value is not None or name not in _NOT_COUNTED:
+                _whole(value, name)
+        elif not isinstance(value, dict):
+            raise ValueError(f"{name} is no table of counts")
+    return Counts(**told, made_with=made_with)
 
 
 def read_items(folder: Path) -> Iterator[Item]:

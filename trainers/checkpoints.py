@@ -18,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from curation_db.foreign_json import parse_json
 from trainers.errors import TrainerError
 from trainers.runlog import CHECKPOINTS, LATEST, sync_folder
 
@@ -129,7 +130,7 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 def _header(path: Path) -> dict[str, Any]:
     with _reading(path), safe_open(path, "pt") as file:
-        told = dict(json.loads((file.metadata() or {})["negwb"]))
+        told = dict(parse_json((file.metadata() or {})["negwb"]))
         saved = told["format"]
     if saved != FORMAT:
         raise TrainerError(f"{path} was saved by another version of negwb", hint="start a new run")

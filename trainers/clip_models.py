@@ -26,6 +26,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
+from curation_db.foreign_json import parse_json
 from trainers.errors import TrainerError
 from trainers.openai_weights import config_of, read_weights
 from trainers.text_tower import TextTower
@@ -257,7 +258,7 @@ def _plain_text(config: Mapping[str, Any]) -> bool:
 def _read_config(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     path = folder / CONFIG_FILE
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
+        told = parse_json(path.read_bytes())
         return dict(told["model_cfg"]), dict(told.get("preprocess_cfg", {}))
     except FileNotFoundError as error:
         raise TrainerError(f"{folder} is no model: it has no {CONFIG_FILE}") from error

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from curation_db.foreign_json import parse_json
 from curation_db.manifest import ManifestError, read_items, read_manifest, verify
 from curation_db.picture_files import find_below, whole
 from trainers.errors import TrainerError
@@ -113,7 +114,7 @@ def write_pool(path: Path, pictures: Iterable[tuple[str, Sequence[str]]]) -> Non
 def read_pool(path: Path) -> list[PoolPicture]:
     """The pool of a pool.jsonl; TrainerError where there is none."""
     try:
-        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        rows = [parse_json(line) for line in path.read_bytes().splitlines()]
         paths = [path.parent / row["picture"] for row in rows]
         pool = [PoolPicture(str(p), p, tuple(row["texts"])) for p, row in zip(paths, rows, strict=True)]
     except OSError as error:

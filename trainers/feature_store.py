@@ -25,6 +25,7 @@ import PIL
 from numpy.typing import NDArray
 from PIL import Image
 
+from curation_db.foreign_json import JsonError, parse_json
 from trainers.clip_models import ClipModel
 from trainers.errors import TrainerError
 
@@ -195,8 +196,8 @@ def _lines(path: Path) -> Iterator[tuple[bytes, Any]]:
     data = path.read_bytes() if path.is_file() else b""
     for line in data[: data.rfind(b"\n") + 1].split(b"\n")[:-1]:
         try:
-            told = json.loads(line)
-        except (ValueError, RecursionError):
+            told = parse_json(line)
+        except JsonError:
             told = None
         yield line + b"\n", told
 

@@ -22,6 +22,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import IO, Any
 
+from curation_db.foreign_json import JsonError, parse_json
+
 METRICS, LOG, DONE, FAILED, LOCK = "metrics.jsonl", "log.txt", "done.json", "failed.json", "run.lock"
 
 CHECKPOINTS, LATEST = "checkpoints", "latest.safetensors"
@@ -111,8 +113,8 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
 
 def _parse(line: bytes) -> dict[str, Any]:
     try:
-        told = json.loads(line)
-    except (ValueError, RecursionError):
+        told = parse_json(line)
+    except JsonError:
         return {}
     return told if isinstance(told, dict) else {}
 
@@ -146,10 +148,10 @@ def saved_place(folder: Path) -> tuple[int, int] | None:
     try:
         with (folder / CHECKPOINTS / LATEST).open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
-            header = json.loads(file.read(min(length, _MOST_HEADER)))
-        place = json.loads(header["__metadata__"]["negwb"])["place"]
+            header = parse_json(file.read(min(length, _MOST_HEADER)))
+        place = parse_json(header["__metadata__"]["negwb"])["place"]
         return _count(place["step"]), _count(place.get("steps"))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
+from curation_db.foreign_json import parse_json
 from trainers.errors import TrainerError
 from trainers.runlog import write_whole
 
@@ -203,14 +204,14 @@ class RunConfig:
         return json.dumps(told, indent=2) + "\n"
 
     @classmethod
-    def from_text(cls, text: str) -> RunConfig:
+    def from_text(cls, text: str | bytes) -> RunConfig:
         """The inverse of `to_text`.
 
         Raises:
             TrainerError: it is no run's configuration.
         """
         try:
-            told = json.loads(text)
+            told = parse_json(text)
             if told["format"] > FORMAT:
                 raise TrainerError(f"config.json was written by a newer negwb (format {told['format']})")
             return cls(
@@ -230,7 +231,7 @@ class RunConfig:
 def read_config(folder: Path) -> RunConfig:
     """The configuration of the run in `folder`; TrainerError where there is none."""
     try:
-        return RunConfig.from_text((folder / "config.json").read_text(encoding="utf-8"))
+        return RunConfig.from_text((folder / "config.json").read_bytes())
     except OSError as error:
         raise TrainerError(f"{folder} is no run: {error.strerror} (config.json)") from error
 

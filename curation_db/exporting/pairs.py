@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from sqlalchemy import Connection, bindparam, text
 from curation_db import moments
 from curation_db.errors import RecordError
 from curation_db.exporting.selection import Chosen, Outcome, Selection, batches
+from curation_db.foreign_json import parse_json
 from curation_db.manifest import Item
 
 _COLUMNS = {
@@ -148,7 +148,7 @@ _Kept = TypeVar("_Kept", bound=list[Any] | dict[str, Any])
 
 def _loads(written: str, owner: str, wanted: type[_Kept]) -> _Kept:
     try:
-        told = json.loads(written, parse_constant=lambda _: None, parse_float=_finite)
+        told = parse_json(written, parse_constant=lambda _: None, parse_float=_finite)
     except ValueError as error:
         raise RecordError(f"{owner}: what was kept from its file is damaged: {error}") from error
     if not isinstance(told, wanted):

@@ -7,11 +7,11 @@ as a literal, never evaluated.
 from __future__ import annotations
 
 import ast
-import json
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
+from curation_db.foreign_json import JsonError, parse_json
 from curation_db.importing.rows import InputError
 
 FIELDS: Final = ("image", "image_id", "caption", "candidate", "concept", "id", "gold")
@@ -97,8 +97,8 @@ def _parsed(cell: str) -> object:
     if len(cell) > _LIST_LIMIT:
         return cell
     try:
-        return _texts_only(json.loads(cell, strict=False), cell)
-    except (ValueError, RecursionError):
+        return _texts_only(parse_json(cell, strict=False), cell)
+    except JsonError:
         pass
     try:
         with warnings.catch_warnings():

@@ -13,6 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from curation_db.foreign_json import JsonError, parse_json
 from curation_db.importing.decoding import TextBlocks
 from curation_db.importing.negbench import is_choice, is_retrieval
 from curation_db.importing.rows import InputError
@@ -136,8 +137,8 @@ def _is_whole_file(row: dict[str, Any]) -> bool:
 
 def _parsed(line: str) -> Any:
     try:
-        return json.loads(line, strict=False)
-    except (ValueError, RecursionError):
+        return parse_json(line, strict=False)
+    except JsonError:
         return None
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
+from curation_db.foreign_json import what_is_wrong
 from curation_db.importing.decoding import TextBlocks
 
 BLOCK: Final = 4 << 20
@@ -295,7 +296,7 @@ class _Reader:
                 unfinished = error.pos > len(self._text) - _EDGE or message.startswith("Unterminated")
             except (ValueError, RecursionError) as error:
                 # a number of thousands of digits; brackets nested thousands deep
-                raise _Cut(_short(error), truncated=False) from None
+                raise _Cut(what_is_wrong(error), truncated=False) from None
             if not unfinished:
                 raise _Cut(message, truncated=False)
             if len(self._text) - self._at > MAX_VALUE:
@@ -334,7 +335,3 @@ class _Reader:
             self._at = max(self._at, len(self._text) - tail % 2)
             if not self._more():
                 raise _Cut(f"no end to a string in {place}")
-
-
-def _short(error: Exception) -> str:
-    return "nested too deeply" if isinstance(error, RecursionError) else str(error).partition(";")[0]

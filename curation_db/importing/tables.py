@@ -10,7 +10,6 @@ line is refused and the reader goes on with the second.
 from __future__ import annotations
 
 import csv
-import json
 import re
 from collections import deque
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final
 
+from curation_db.foreign_json import JsonError, parse_json
 from curation_db.importing.decoding import error_rule, sniff
 from curation_db.importing.faults import told_of
 from curation_db.importing.json_stream import Run, read_json
@@ -116,11 +116,9 @@ def _readable(text: str) -> bool:
 
 def _json_row(line: str, number: int, done: int) -> Row | Reject:
     try:
-        cells = json.loads(line, strict=False)
-    except RecursionError:
-        return _refused(number, line, "nested too deeply")
-    except ValueError as error:
-        return _refused(number, line, str(error).partition(";")[0])
+        cells = parse_json(line, strict=False)
+    except JsonError as error:
+        return _refused(number, line, str(error))
     if not isinstance(cells, dict):
         return _refused(number, line, f"an object is expected, not {type(cells).__name__}")
     if not _readable(line):

@@ -104,6 +104,7 @@ def test_writers_at_the_same_time_get_numbers_of_their_own(folder: Path, tmp_pat
         ('{"results": {}}', "no result"),
         ('{"schema": 99}', "newer negwb"),
         ('{"schema": 1}', "damaged: run"),
+        ('{"schema": ' + "[" * 200_000, "nested too deeply"),
     ],
 )
 def test_foreign_files_are_named_and_passed_over(folder: Path, content: str, reason: str) -> None:

@@ -69,6 +69,13 @@ def test_a_run_folder_is_made_once(tmp_path: Path) -> None:
         read_config(tmp_path)
 
 
+@pytest.mark.parametrize("content", [b'{"format": ' + b"[" * 200_000, b"\xff", b"[1]", b'{"format": []}', b"9" * 9_999])
+def test_a_config_that_is_none_is_one_clear_error(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "config.json").write_bytes(content)
+    with pytest.raises(TrainerError, match=r"^config\.json is damaged: .+$"):
+        read_config(tmp_path)
+
+
 def test_an_older_config_is_read(tmp_path: Path) -> None:
     """device and save_pth are younger than the format."""
     told = json.loads(RunConfig(model="m", export="e", cache="c").to_text())

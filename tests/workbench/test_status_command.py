@@ -125,6 +125,38 @@ def test_exports_and_their_staleness(workspace, store):
     assert "accepted; up to date" in said
 
 
+DAMAGED: dict[str, bytes | dict[str, object]] = {
+    "nested": b'{"counts": ' + b"[" * 200_000,
+    "no text": b"\xff\xfe\xfa",
+    "a list": b"[1]",
+    "infinite": {"event_seq": float("inf")},
+    "too large": {"event_seq": 10**30},
+    "negative": {"event_seq": -1},
+    "a fraction": {"event_seq": 1.5},
+    "a word": {"counts": {"pairs": "many"}},
+    "no table": {"counts": {"pairs": 1, "by_cue": 7}},
+    "no states": {"selection": {"states": 7}},
+    "odd states": {"selection": {"states": [{}]}},
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGED)
+def test_a_broken_export_hides_no_other(workspace, store, damage):
+    person(store).decide(1, Kind.ACCEPT)
+    freeze_set(workspace, "first")
+    freeze_set(workspace, "broken")
+    manifest = workspace.exports / "broken" / "manifest.json"
+    manifest.chmod(0o644)
+    told = DAMAGED[damage]
+    content = told if isinstance(told, bytes) else json.dumps({**json.loads(manifest.read_bytes()), **told}).encode()
+    manifest.write_bytes(content)
+    broken, first = json.loads(status(workspace, "--json").stdout)["exports"]
+    assert (first["name"], first["pairs"], first["stale"]) == ("first", 1, False)
+    assert broken.keys() == {"name", "problem"}
+    assert "\n" not in broken["problem"]
+    assert "up to date" in status(workspace).stdout
+
+
 def test_picture_folders(workspace, store, tmp_path):
     (tmp_path / "pictures").mkdir()
     assert "no folder known" in status(workspace).stdout

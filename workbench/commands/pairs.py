@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
+from curation_db.foreign_json import JsonError, parse_json
 from workbench.errors import UsageError
 
 
@@ -17,7 +17,7 @@ def pairs(words: Sequence[str]) -> dict[str, Any]:
         if not (name and equals):
             raise UsageError(f"--set {word}: NAME=VALUE is expected")
         try:
-            told[name] = json.loads(value)
-        except ValueError:
+            told[name] = parse_json(value)
+        except JsonError:
             told[name] = value
     return told

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -10,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, text
 
+from curation_db.foreign_json import JsonError, parse_json
 from curation_db.generation_work import Categories, materials
 from curation_db.unjudged import Page, Wanted, candidates_without
 from curation_db.words import Question
@@ -109,8 +109,8 @@ def question_of(row: Any) -> str | None:
     """The question that a candidate of P2, or the one it was edited from, came from."""
     for extra in (row.extra, row.parent_extra):
         try:
-            told = json.loads(extra) if extra else None
-        except (ValueError, RecursionError):
+            told = parse_json(extra) if extra else None
+        except JsonError:
             continue
         if isinstance(told, dict) and isinstance(told.get("question"), str):
             return str(told["question"])

@@ -21,6 +21,7 @@ from curation_db.words import State
 from trainers.runlog import METRICS, Status, take_lock
 from workbench.errors import NegwbError
 from workbench.paths import Workspace
+from workbench.runs import base_model
 from workbench.tui import children
 from workbench.tui.lab import LabApp
 from workbench.tui.screens.modals.start import StartModal
@@ -171,6 +172,16 @@ def test_a_training_of_another_process_is_found_by_its_lock(workspace: Workspace
             child.kill()
     with pytest.raises(NegwbError, match="no process"):
         children.stop(folder)
+
+
+def test_a_broken_run_hides_no_other(workspace: Workspace) -> None:
+    make_run(workspace, "sound", 3)
+    for name, content in (("bytes", b"\xff"), ("nested", b"[" * 200_000)):
+        folder = make_run(workspace, name, 3)
+        (folder / "config.json").write_bytes(content)
+    rows = {row.name: row.status for row in RunWatch(workspace.root / "runs").look(None).rows}
+    assert rows == {"sound": Status.DONE, "bytes": None, "nested": None}
+    assert base_model(workspace) == "base"  # told by the sound one, the oldest
 
 
 def test_a_frozen_set_in_words(workspace: Workspace) -> None:

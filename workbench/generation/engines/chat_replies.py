@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from curation_db.foreign_json import JsonError, parse_json
 from curation_db.generation_words import Method
 from workbench.generation.asks import Answer, Failure, Want
 from workbench.generation.probabilities import Chance, from_logprobs, from_words
@@ -30,10 +30,10 @@ class Trouble:
 def parsed(body: bytes) -> Any | Trouble:
     """A body as JSON."""
     try:
-        return json.loads(body.decode("utf-8"))
+        return parse_json(body.decode("utf-8"))
     except UnicodeDecodeError:
         return Trouble(failure=Failure.ENCODING, detail="the server's answer is not UTF-8", again=True)
-    except (ValueError, RecursionError):
+    except JsonError:
         return Trouble(failure=Failure.MALFORMED, detail="the server's answer is no JSON", again=True)
 
 

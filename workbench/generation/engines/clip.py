@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, Final
 
+from curation_db.foreign_json import parse_json
 from curation_db.generation_words import Method, Stage
 from curation_db.text import display_text
 from workbench.errors import UsageError
@@ -155,7 +156,7 @@ class _Child:
         assert self._process.stdout is not None
         try:
             line = await self._process.stdout.readline()
-            told = json.loads(line) if line.endswith(b"\n") else None
+            told = parse_json(line) if line.endswith(b"\n") else None
         except ValueError:
             told = None
         if isinstance(told, dict):

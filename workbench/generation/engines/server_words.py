@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
+from curation_db.foreign_json import JsonError, parse_json
 from curation_db.text import clean, display_text
 
 _LONGEST: Final = 200
@@ -21,8 +21,8 @@ def server_words(body: bytes, key: str) -> str:
     """The message in an error body: OpenAI's shape, FastAPI's, or whatever text it is."""
     text = body[:_READ].decode("utf-8", "replace")
     try:
-        told: Any = json.loads(text)
-    except (ValueError, RecursionError):
+        told: Any = parse_json(text)
+    except JsonError:
         told = text
     return plain(_message(told) or text, key)
 

@@ -1,0 +1,80 @@
+"""JSON of others: whatever it holds, it is read or it is one error of one line; and every reader uses the one."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+from curation_db.foreign_json import JsonError, parse_json
+
+DEEP = "[" * 200_000 + "]" * 200_000
+DIGITS = "9" * 10_000
+OWN_JSON = {
+    "curation_db/foreign_json.py": "the reader itself",
+    "curation_db/unjudged.py": "made by a query of ours",
+    "curation_db/probes.py": "a column that only we write",
+    "curation_db/importing/picture_writer.py": "a column that only we write",
+    "curation_db/marks.py": "a column that only we write",
+    "curation_db/ordering.py": "a column that only we write",
+    "workbench/demo/annotator.py": "a file of the demo",
+    "workbench/generation/engines/scripted.py": "a file of the demo",
+    "trainers/clip_models.py": "a copy of a value in memory",
+    "trainers/settings.py": "a copy of a value in memory",
+    "trainers/margins.py": "the pipe from the parent process",
+}
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (DEEP, "nested too deeply"),
+        (f'{{"a": {DEEP}}}'.encode(), "nested too deeply"),
+        (DIGITS, "Exceeds the limit"),
+        (b'{"a": "\xff"}', "bytes that are no utf-8 text, at byte 7"),
+        ("{", "Expecting property name"),
+        ('["a\nb"]', "Invalid control character"),
+    ],
+)
+@pytest.mark.parametrize("hooks", [{}, {"parse_constant": str}], ids=["plain", "hooks"])
+def test_what_is_no_json_is_one_line(content: str | bytes, told: str, hooks: dict[str, type]) -> None:
+    with pytest.raises(JsonError) as raised:
+        parse_json(content, **hooks)  # type: ignore[arg-type]
+    assert str(raised.value).startswith(told)
+    assert "\n" not in str(raised.value)
+    assert "sys." not in str(raised.value)
+
+
+def test_control_characters_pass_where_they_may() -> None:
+    assert parse_json('{"a": "x\ny"}', strict=False) == {"a": "x\ny"}
+    with pytest.raises(JsonError, match="nested too deeply"):
+        parse_json(DEEP, strict=False)
+
+
+def test_constants_and_fractions_are_made_as_asked() -> None:
+    assert parse_json("[NaN, 1.5]", parse_constant=lambda _: None, parse_float=lambda told: f"<{told}>") == [
+        None,
+        "<1.5>",
+    ]
+
+
+def test_every_reader_of_foreign_json_is_this_one() -> None:
+    """`json.loads` elsewhere fails on deep nesting with a traceback; what is our own is listed with the reason."""
+    root = Path(__file__).parents[2]
+    found = set()
+    for package in ("curation_db", "workbench", "trainers", "benchmarks"):
+        for path in (root / package).rglob("*.py"):
+            name = path.relative_to(root).as_posix()
+            if name.startswith("benchmarks/speed/"):
+                continue  # they read what they wrote
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                match node:
+                    case ast.Attribute(value=ast.Name(id="json"), attr="loads" | "load"):
+                        found.add(name)
+    assert sorted(found) == sorted(OWN_JSON)
+
+
+def test_the_limit_of_recursion_is_what_it_was() -> None:
+    assert sys.getrecursionlimit() < 100_000  # else DEEP tests nothing
