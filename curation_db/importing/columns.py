@@ -36,7 +36,23 @@ _NAMES: Final[dict[str, tuple[str, ...]]] = {
     "id": ("id", "idx", "uid", "annotation_id", "ann_id", "caption_id"),
     "gold": ("gold_answer", "known_answer"),
 }  # fmt: skip
+_USUAL: Final = frozenset(name for names in _NAMES.values() for name in names)
+_EMPTY: Final = frozenset({"", "nan", "null", "none", "n/a", "na", "<na>", "#n/a"})
+"""What tools write into a cell that has no value."""
+_LONGEST_EMPTY: Final = 16
 _LIST_LIMIT = 400_000
+
+
+def is_usual(name: str) -> bool:
+    """Whether a column of this name (in small letters) tells what it is."""
+    return name in _USUAL
+
+
+def is_empty(cell: object) -> bool:
+    """Whether a cell has no value: blank, or one of the words that stand for none, alone."""
+    if isinstance(cell, str):
+        return (len(cell) < _LONGEST_EMPTY or cell.isspace()) and cell.strip().casefold() in _EMPTY
+    return cell is None or cell != cell  # noqa: PLR0124 (a float that is no number)
 
 
 def stated(pairs: Iterable[str]) -> dict[str, str]:
@@ -56,27 +72,66 @@ def stated(pairs: Iterable[str]) -> dict[str, str]:
     return mapping
 
 
-def settle(columns: Sequence[str], mapping: Mapping[str, str]) -> dict[str, str]:
+def settle(columns: Sequence[str], mapping: Mapping[str, str], *, numbered: bool = False) -> dict[str, str]:
     """Field to column: as stated, else by the usual names.
+
+    Args:
+        columns: all columns of the table.
+        mapping: the stated ones, by field.
+        numbered: whether a column may be stated by its number, from 1.
 
     Raises:
         InputError: a stated column is not there, or none tells of the picture or of a text.
     """
-    for name, column in mapping.items():
-        if column not in columns:
-            raise InputError(f"no column {column!r} for {name}", hint=f"columns: {', '.join(columns)[:300]}")
-    known = dict(mapping)
-    lowered = {column.strip().casefold(): column for column in reversed(columns)}
-    for name, usual in _NAMES.items():
-        free = (lowered[each] for each in usual if each in lowered and lowered[each] not in known.values())
-        if name not in known and (found := next(free, None)) is not None:
-            known[name] = found
+    known = choose(columns, stated_in(columns, mapping, numbered=numbered))
     _check(known, columns)
     return known
 
 
+def stated_in(columns: Sequence[str], mapping: Mapping[str, str], *, numbered: bool = False) -> dict[str, str]:
+    """The stated columns as they are named in the table: blanks around a name and its case do not count.
+
+    Raises:
+        InputError: a stated column is not there.
+    """
+    lowered = {column.strip().casefold(): column for column in reversed(columns)}
+    known = {}
+    for name, wanted in mapping.items():
+        column = wanted if wanted in columns else lowered.get(wanted.strip().casefold())
+        if column is None and numbered and wanted.isdecimal() and 0 < int(wanted[:9]) <= len(columns):
+            column = columns[int(wanted[:9]) - 1]
+        if column is None:
+            raise InputError(f"no column {wanted!r} for {name}", hint=_listed(columns))
+        known[name] = column
+    return known
+
+
+def choose(columns: Sequence[str], known: Mapping[str, str]) -> dict[str, str]:
+    """Field to column: those of `known`, and for the other fields the first of the usual names."""
+    chosen, taken = dict(known), set(known.values())
+    lowered = {column.strip().casefold(): column for column in reversed(columns)}
+    for name, usual in _NAMES.items():
+        free = (lowered[each] for each in usual if each in lowered and lowered[each] not in taken)
+        if name not in known and (found := next(free, None)) is not None:
+            chosen[name] = found
+            taken.add(found)
+    return chosen
+
+
+def unused(columns: Iterable[str], chosen: Mapping[str, str]) -> dict[str, str]:
+    """Columns whose names tell what they are and that are not used, each with its field: another column has it."""
+    taken = set(chosen.values())
+    named = {each: name for name, usual in _NAMES.items() for each in usual}
+    free = {column: named.get(column.strip().casefold(), "") for column in columns if column not in taken}
+    return {column: name for column, name in free.items() if name}
+
+
+def _listed(columns: Sequence[str]) -> str:
+    return f"columns: {', '.join(columns)[:300]}"
+
+
 def _check(known: Mapping[str, str], columns: Sequence[str]) -> None:
-    listed = f"columns: {', '.join(columns)[:300]}"
+    listed = _listed(columns)
     if "image" not in known and "image_id" not in known:
         raise InputError("no column tells of the picture", hint=f"say --map image=COLUMN; {listed}")
     if "caption" not in known and "candidate" not in known:
@@ -85,7 +140,7 @@ def _check(known: Mapping[str, str], columns: Sequence[str]) -> None:
 
 def texts(cell: object) -> list[Any]:
     """The texts in a cell: those of a list, else the cell itself; none: []."""
-    if cell is None:
+    if is_empty(cell):
         return []
     if isinstance(cell, str) and (inner := cell.strip()).startswith("[") and inner.endswith("]"):
         cell = _parsed(inner)

@@ -6,7 +6,6 @@ Only the beginning is parsed, but for COCO's shape, where the first annotation i
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 from enum import StrEnum
@@ -15,7 +14,8 @@ from typing import Any
 
 from curation_db.foreign_json import JsonError, parse_json
 from curation_db.importing.decoding import TextBlocks
-from curation_db.importing.negbench import is_choice, is_retrieval
+from curation_db.importing.layout import layout_in
+from curation_db.importing.negbench import is_choice, is_plain_retrieval, is_retrieval
 from curation_db.importing.rows import InputError
 
 
@@ -54,6 +54,7 @@ _TELLING = (
     ("caption", Format.COCO),
 )
 _LIMIT = 1 << 20
+_TABLES = frozenset({".csv", ".tsv", ".tab"})
 
 
 def detect(path: Path) -> Format:
@@ -168,33 +169,20 @@ def _of_table(path: Path, head: str) -> Format | None:
     suffix = path.suffix.lower()
     if suffix in {".jsonl", ".ndjson"}:
         return Format.JSONL
-    header = head.partition("\n")[0]
-    if suffix == ".csv":
-        return _of_columns(header)
-    if suffix in {".tsv", ".tab"}:
-        return Format.TSV
-    if suffix not in {"", ".txt"} or "\0" in head:
+    if suffix not in _TABLES and (suffix not in {"", ".txt"} or "\0" in head):
         return None
-    if "\t" in header:
-        return Format.TSV
-    return _of_columns(header) if "," in header else None
-
-
-def _of_columns(header: str) -> Format:
-    """What a CSV file is by the names in its first line."""
-    try:
-        columns = [name.strip() for name in next(csv.reader([header]), [])]
-    except csv.Error:  # it will be told when the file is read
-        columns = []
-    if is_retrieval(columns):
+    layout = layout_in(head, usual=usual_delimiter(path))
+    columns = [name.strip() for name in layout.sample[0]] if layout.sample else []
+    if len(columns) < 2 and suffix not in _TABLES:
+        return None
+    if is_retrieval(columns) or is_plain_retrieval(layout.sample):
         return Format.NEGBENCH_RETRIEVAL
-    return Format.NEGBENCH_MCQ if is_choice(columns) else Format.CSV
+    if is_choice(columns):
+        return Format.NEGBENCH_MCQ
+    return Format.TSV if layout.delimiter == "\t" else Format.CSV
 
 
-def delimiter(path: Path, form: Format) -> str:
-    """What stands between the cells: as the format says, or a semicolon where the first line has only these."""
-    if form is Format.TSV:
-        return "\t"
-    with TextBlocks(path) as source:
-        header = source.read(_HEAD).partition("\n")[0]
-    return ";" if ";" in header and "," not in header else ","
+def usual_delimiter(path: Path, form: Format | None = None) -> str:
+    """What stands between the cells by the format or the file's name."""
+    tabs = form is Format.TSV or (form is None and path.suffix.lower() in {".tsv", ".tab"})
+    return "\t" if tabs else ","

@@ -12,11 +12,13 @@ import ast
 import json
 import re
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
+from curation_db.importing.columns import is_empty
+from curation_db.importing.layout import Layout
 from curation_db.importing.picture_names import Naming
 from curation_db.importing.rows import (
     TEXT_LIMIT,
@@ -33,6 +35,7 @@ from curation_db.importing.rows import (
 )
 from curation_db.importing.tables import Row, read_csv
 from curation_db.linting.naming import speaks_of
+from curation_db.negation import has_cue
 from curation_db.words import NegationType
 
 LIST_LIMIT: Final = 100_000
@@ -62,18 +65,36 @@ def is_retrieval(columns: Iterable[str]) -> bool:
     return "captions" in told and {"positive_objects", "negative_objects", "negative_concept"} & told != set()
 
 
+def is_plain_retrieval(rows: Sequence[Sequence[str]]) -> bool:
+    """Whether a table is one of NegBench's for retrieval with two columns, the picture's path and its captions.
+
+    Files of people's captions have the same columns, so most rows must deny something.
+
+    Args:
+        rows: the table's first rows, that of the names included.
+    """
+    names = [name.strip() for name in rows[0]] if rows else []
+    told = {name for name in names if name not in _IDS and not _INDEX.fullmatch(name)}
+    if told not in ({"filepath", "captions"}, {"image_path", "captions"}):
+        return False
+    place = names.index("captions")
+    cells = [row[place].strip() for row in rows[1:] if len(row) == len(names)]
+    listed = [cell for cell in cells if cell.startswith("[")]
+    return 2 * sum(map(has_cue, listed)) > len(cells)
+
+
 def is_choice(columns: Iterable[str]) -> bool:
     """Whether a table with these columns is one of NegBench's with several options, or with two."""
     return {"correct_answer", "caption_0", "caption_1"} <= set(columns)
 
 
-def usual_source(path: Path, delimiter: str) -> str | None:
+def usual_source(path: Path, layout: Layout) -> str | None:
     """ "coco" where a picture's path and name say so: VOC's and others' are numbered too, and are others.
 
     Raises:
         InputError: the columns tell of no picture.
     """
-    rows = [row for row in islice(read_csv(path, delimiter), _LOOK) if isinstance(row, Row)]
+    rows = [row for row in islice(read_csv(path, layout), _LOOK) if isinstance(row, Row)]
     if rows and not any(name in rows[0].cells for name in (*_PATHS, *_IDS)):
         raise InputError(f"{path.name} has no column filepath, image_path or image_id")
     paths = (str(row.cells.get(name, "")) for row in rows for name in _PATHS)
@@ -86,19 +107,19 @@ def _coco_name(path: str) -> str | None:
     return name if _COCO.search(path) and coco_id(name) else None
 
 
-def read_retrieval(path: Path, delimiter: str, naming: Naming) -> Iterator[Batch]:
+def read_retrieval(path: Path, layout: Layout, naming: Naming) -> Iterator[Batch]:
     """The pictures and candidates of a retrieval file."""
-    return _read(path, delimiter, naming, _captions)
+    return _read(path, layout, naming, _captions)
 
 
-def read_choices(path: Path, delimiter: str, naming: Naming) -> Iterator[Batch]:
+def read_choices(path: Path, layout: Layout, naming: Naming) -> Iterator[Batch]:
     """The pictures and candidates of a file of multiple choice."""
-    return _read(path, delimiter, naming, _choice)
+    return _read(path, layout, naming, _choice)
 
 
-def _read(path: Path, delimiter: str, naming: Naming, texts: Texts) -> Iterator[Batch]:
+def _read(path: Path, layout: Layout, naming: Naming, texts: Texts) -> Iterator[Batch]:
     batch, put_off = Batch(), False
-    for row in read_csv(path, delimiter):
+    for row in read_csv(path, layout):
         if isinstance(row, Reject):
             batch.rejects.append(row)
             continue
@@ -112,13 +133,13 @@ def _read(path: Path, delimiter: str, naming: Naming, texts: Texts) -> Iterator[
             batch = Batch(done=batch.done)
     yield batch
     if put_off:
-        yield from _put_off(path, delimiter, naming, texts, batch.done)
+        yield from _put_off(path, layout, naming, texts, batch.done)
 
 
-def _put_off(path: Path, delimiter: str, naming: Naming, texts: Texts, done: int) -> Iterator[Batch]:
+def _put_off(path: Path, layout: Layout, naming: Naming, texts: Texts, done: int) -> Iterator[Batch]:
     """The rows without a picture's name, from a second reading."""
     batch = Batch(done=done)
-    for row in read_csv(path, delimiter):
+    for row in read_csv(path, layout):
         if isinstance(row, Row) and _lacks_name(row):
             _add(row, naming, texts, batch)
         if _is_full(batch):
@@ -149,11 +170,12 @@ def _add(row: Row, naming: Naming, texts: Texts, batch: Batch) -> None:
 
 
 def _stated(row: Row) -> str | None:
-    return next((row.cells[name] for name in _PATHS if row.cells.get(name)), None)
+    return next((row.cells[name] for name in _PATHS if not is_empty(row.cells.get(name))), None)
 
 
 def _number(row: Row) -> str:
-    return str(row.cells.get("image_id") or "").strip().removesuffix(".0")  # as pandas writes ids after a gap
+    told = row.cells.get("image_id")
+    return "" if is_empty(told) else str(told).strip().removesuffix(".0")  # as pandas writes ids after a gap
 
 
 def _image(row: Row, naming: Naming) -> ImageRow:
@@ -205,7 +227,7 @@ def _choice(row: Row, image: str, batch: Batch) -> None:
     options = {int(found[1]): row.cells[name] for name in row.cells if (found := _OPTION.fullmatch(name))}
     right = _right(row, options)
     template = str(row.cells.get("correct_answer_template") or "").strip().casefold()
-    wrong = [options[place] for place in sorted(options) if place != right and options[place].strip()]
+    wrong = [options[place] for place in sorted(options) if place != right and not is_empty(options[place])]
     told = {"wrong": wrong, **({"template": template} if template else {})}
     lists = {name: _listed(row, name) for name in _LISTS if name in row.cells}
     extra = _extra(row, {**lists, **told}, {"correct_answer", "correct_answer_template"})
@@ -222,7 +244,7 @@ def _right(row: Row, options: Mapping[int, str]) -> int:
         raise RefusedRow(Reason.BAD_VALUE, f"column correct_answer: {told[:40]!r} is no number of an option")
     if (number := int(told.removesuffix(".0"))) not in options:
         raise RefusedRow(Reason.BAD_VALUE, f"column correct_answer: {number} is none of the {len(options)} options")
-    if not options[number].strip():
+    if is_empty(options[number]):
         raise RefusedRow(Reason.EMPTY_TEXT, f"column caption_{number}: the right option is empty")
     return number
 
@@ -231,8 +253,8 @@ def _right(row: Row, options: Mapping[int, str]) -> int:
 
 
 def _words(row: Row, name: str) -> list[str]:
-    told = str(row.cells.get(name) or "").strip()
-    return [told] if told else []
+    told = row.cells.get(name)
+    return [] if is_empty(told) else [str(told).strip()]
 
 
 def _listed(row: Row, name: str) -> list[str]:
@@ -243,7 +265,7 @@ def _listed(row: Row, name: str) -> list[str]:
     """
     cell = str(row.cells[name]).strip()
     if not cell.startswith("["):
-        return [cell] if cell else []
+        return [] if is_empty(cell) else [cell]
     listed = literal_texts(cell)
     if listed is None:
         raise RefusedRow(Reason.BAD_VALUE, f"column {name}: no list of texts")

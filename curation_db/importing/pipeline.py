@@ -16,9 +16,10 @@ from typing import Final
 from curation_db import indexing
 from curation_db.candidates import Intake
 from curation_db.importing.coco import read_captions, read_negationclip
-from curation_db.importing.detect import COCO_SHAPED, NEGBENCH, Format, delimiter, detect
+from curation_db.importing.detect import COCO_SHAPED, NEGBENCH, Format, detect, usual_delimiter
 from curation_db.importing.folder import is_of_pictures, read_folder
 from curation_db.importing.instances import read_instances
+from curation_db.importing.layout import Layout, layout_of
 from curation_db.importing.negbench import read_choices, read_retrieval, usual_source
 from curation_db.importing.picture_names import Naming
 from curation_db.importing.report import ImportReport
@@ -27,7 +28,8 @@ from curation_db.importing.sightings import NO_PICTURES, Pictures, examine, with
 from curation_db.importing.sources import COCO, Sample, is_coco, is_coco_vqa, sample_of, source_for
 from curation_db.importing.sugarcrepe import read_sugarcrepe
 from curation_db.importing.tables import Row, read_csv, read_jsonl, read_objects
-from curation_db.importing.tabular import check_columns, read_rows
+from curation_db.importing.tabular import Tell as TellColumns
+from curation_db.importing.tabular import check_columns, read_rows, settled_columns
 from curation_db.importing.vqa import Files, pair, read_vqa
 from curation_db.importing.writer import Provenance, Writer
 from curation_db.store import Store
@@ -57,6 +59,8 @@ class Plan:
     """What is stripped from the beginning of pictures' names."""
     follow_links: bool = False
     """Whether links to files outside an imported folder are followed."""
+    layout: Layout | None = None
+    """Of a table of text."""
     sample: Sample | None = None
     """Pictures of a file that is not COCO's: the record tells which source has them (`settled`)."""
 
@@ -83,6 +87,7 @@ def make_plan(
     annotations: Path | None = None,
     strip_prefixes: tuple[str, ...] = (),
     follow_links: bool = False,
+    header: bool = True,
 ) -> Plan:
     """The plan for the file or folder at `path`; what is not said is found out.
 
@@ -96,6 +101,7 @@ def make_plan(
         annotations: of VQAv2's two files the other one, whichever that is; beside `path` it is found.
         strip_prefixes: what is stripped from the beginning of pictures' names.
         follow_links: whether links to files outside an imported folder are followed.
+        header: whether the first line of a CSV or TSV file names the columns; without it they are named by numbers.
 
     Raises:
         InputError: no such file, in no format that we know, a table whose columns tell of no picture or no text, or a
@@ -108,7 +114,10 @@ def make_plan(
     if path.is_dir() != (chosen is Format.FOLDER):
         raise InputError(f"{path} is {'a folder' if path.is_dir() else 'no folder'}: not of format {chosen}")
     if mapping and chosen in COCO_SHAPED | NEGBENCH | {Format.FOLDER}:
-        raise InputError(f"{path.name} is of format {chosen}: it has no columns to map")
+        hint = "--format csv reads it as a table of your own columns" if chosen in NEGBENCH else ""
+        raise InputError(f"{path.name} is of format {chosen}: it has no columns to map", hint=hint)
+    if not header and chosen not in {Format.CSV, Format.TSV}:
+        raise InputError(f"{path.name} is of format {chosen}: --no-header is for CSV and TSV files")
     if chosen is Format.FOLDER:
         _check_folder(path)
     files = _both(path, chosen, annotations)
@@ -116,32 +125,39 @@ def make_plan(
     stem = _name(path.resolve().name if path.is_dir() else path.stem) or "import"
     known = {Format.NEGATIONCLIP: "negationclip", Format.SUGARCREPE: f"sugarcrepe-{stem}"}
     usual = str(chosen) if chosen in NEGBENCH else known.get(chosen, stem)
-    if (rows := _table_rows(path, chosen)) is not None:
-        check_columns(rows, mapping or {})
+    mapping, layout = mapping or {}, None
+    if chosen in _TEXT_TABLES:
+        layout = layout_of(path, usual=usual_delimiter(path, form), header=header, names=mapping.values())
+    if layout is not None and chosen not in NEGBENCH:
+        mapping = settled_columns(path, layout, mapping)
+    elif (rows := _table_rows(path, chosen, layout)) is not None:
+        check_columns(rows, mapping)
     given = _name(source or "")
     sample = None if given or chosen not in _SAMPLED else sample_of(path, chosen, strip_prefixes)
-    whose = COCO if sample is not None and is_coco(path, sample) else _usual_source(path, chosen, files)
+    whose = COCO if sample is not None and is_coco(path, sample) else _usual_source(path, chosen, files, layout)
     return Plan(
         path=path,
         format=chosen,
         source=given or whose or stem,
         generator=_name(generator or "") or usual,
-        mapping=mapping or {},
+        mapping=mapping,
         intake=intake or Intake(),
         annotations=files.annotations if files else None,
         prefixes=strip_prefixes,
         follow_links=follow_links,
+        layout=layout,
         sample=None if whose or chosen is Format.SUGARCREPE else sample,
     )
 
 
+_TEXT_TABLES: Final = NEGBENCH | {Format.CSV, Format.TSV}
 _SAMPLED: Final = COCO_SHAPED - {Format.VQA}
 
 
-def _usual_source(path: Path, form: Format, files: Files | None) -> str | None:
+def _usual_source(path: Path, form: Format, files: Files | None, layout: Layout | None) -> str | None:
     """Whose pictures they are, where the format or the file tells."""
-    if form in NEGBENCH:
-        return usual_source(path, delimiter(path, form))
+    if form in NEGBENCH and layout is not None:
+        return usual_source(path, layout)
     return COCO if files is not None and is_coco_vqa(*files) else None
 
 
@@ -220,7 +236,7 @@ def import_rows(
     total = plan.size
     progress("reading", 0, total)
     with _fewer_collections():
-        for batch in read(plan, report.columns.update):
+        for batch in read(plan, report.note_columns):
             _one_batch(store, writer, batch, pictures, plan.source, report, tell)
             progress("reading", min(batch.done, total) if total else batch.done, total)
     return report
@@ -237,11 +253,11 @@ def _fewer_collections() -> Iterator[None]:
         gc.set_threshold(*before)
 
 
-def read(plan: Plan, columns: Callable[[dict[str, str]], None]) -> Iterator[Batch]:
+def read(plan: Plan, columns: TellColumns) -> Iterator[Batch]:
     """The batches of the plan's file; `columns` hears what a table's columns were taken for."""
     if (reader := _READERS.get(plan.format)) is not None:
         return reader(plan)
-    return read_rows(lambda: _table_rows(plan.path, plan.format) or (), plan.naming, plan.mapping, columns)
+    return read_rows(lambda: _table_rows(plan.path, plan.format, plan.layout) or (), plan.naming, plan.mapping, columns)
 
 
 def _read_vqa(plan: Plan) -> Iterator[Batch]:
@@ -255,13 +271,17 @@ _READERS: Final[dict[Format, Callable[[Plan], Iterator[Batch]]]] = {
     Format.SUGARCREPE: lambda plan: read_sugarcrepe(plan.path, plan.naming),
     Format.FOLDER: lambda plan: read_folder(plan.path, plan.naming, follow_links=plan.follow_links),
     Format.VQA: _read_vqa,
-    Format.NEGBENCH_RETRIEVAL: lambda plan: read_retrieval(plan.path, delimiter(plan.path, plan.format), plan.naming),
-    Format.NEGBENCH_MCQ: lambda plan: read_choices(plan.path, delimiter(plan.path, plan.format), plan.naming),
+    Format.NEGBENCH_RETRIEVAL: lambda plan: read_retrieval(plan.path, _layout(plan), plan.naming),
+    Format.NEGBENCH_MCQ: lambda plan: read_choices(plan.path, _layout(plan), plan.naming),
 }
 """Formats that are no tables with a row per picture."""
 
 
-def _table_rows(path: Path, form: Format) -> Iterator[Row | Reject] | None:
+def _layout(plan: Plan) -> Layout:
+    return plan.layout or layout_of(plan.path)
+
+
+def _table_rows(path: Path, form: Format, layout: Layout | None) -> Iterator[Row | Reject] | None:
     """The rows of a table; None: this format is none."""
     match form:
         case Format.JSON:
@@ -269,7 +289,7 @@ def _table_rows(path: Path, form: Format) -> Iterator[Row | Reject] | None:
         case Format.JSONL:
             return read_jsonl(path)
         case Format.CSV | Format.TSV:
-            return read_csv(path, delimiter(path, form))
+            return read_csv(path, layout or layout_of(path))
     return None
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -14,6 +15,10 @@ from typing import IO, Any
 
 from curation_db.importing.rows import Reject
 from curation_db.text import counted, display_text
+
+_NAMES_LIMIT = 200
+"""Characters from which on no further column of a field is told."""
+_MOST_UNUSED = 20
 
 
 @dataclass(slots=True)
@@ -25,6 +30,8 @@ class ImportReport:
     source: str
     columns: dict[str, str] = field(default_factory=dict)
     """What each column was taken for, where that was a choice."""
+    unused: dict[str, str] = field(default_factory=dict)
+    """Columns that are not used although their names tell what they are, each with the field that another one has."""
     images: int = 0
     """New pictures; so too the next four."""
     captions: int = 0
@@ -76,6 +83,16 @@ class ImportReport:
         passed = self.questions_not_no + self.questions_unsettled
         return self.flawless and not self.new and not self.unchanged and not passed
 
+    def note_columns(self, chosen: Mapping[str, str], unused: Mapping[str, str]) -> None:
+        """Take note of what rows' columns were taken for; in JSON it may differ from row to row."""
+        for name, column in chosen.items():
+            known = self.columns.setdefault(name, column)
+            if column not in known.split(" or ") and len(known) < _NAMES_LIMIT:
+                self.columns[name] = f"{known} or {column}"
+        for column, name in unused.items():
+            if len(self.unused) < _MOST_UNUSED:
+                self.unused.setdefault(column, name)
+
     def count(self, told: Reject) -> None:
         """Take note of a listed row."""
         (self.kept if told.kept else self.rejected)[str(told.reason)] += 1
@@ -89,6 +106,7 @@ class ImportReport:
             "format": self.format,
             "source": self.source,
             "columns": self.columns,
+            "unused_columns": self.unused,
             "images": self.images,
             "captions": self.captions,
             "candidates": self.candidates,

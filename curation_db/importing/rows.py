@@ -238,14 +238,17 @@ def member(item: object, name: str) -> Any:
 
 
 def key_of(value: object) -> str:
-    """An id as the record keeps it: 17 and "17" are the same, and a text is in NFC."""
+    """An id as the record keeps it: 17, 17.0, "17" and "17.0" are the same, and a text is in NFC.
+
+    Tools write a column of numbers with a gap in it as floats.
+    """
     if value.__class__ is int:
         key = str(value)
         return key if len(key) < KEY_LIMIT else _refuse_id(key)
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     if isinstance(value, str) and value and (key := clean(value)) == unicodedata.normalize("NFC", value):
-        return _short_key(key)
+        return _short_key(key[:-2] if key.endswith(".0") and key[:-2].isdecimal() else key)
     return _refuse_id(value)
 
 

@@ -21,6 +21,8 @@ from curation_db.foreign_json import JsonError, parse_json
 from curation_db.importing.decoding import error_rule, sniff
 from curation_db.importing.faults import told_of
 from curation_db.importing.json_stream import Run, read_json
+from curation_db.importing.layout import Layout
+from curation_db.importing.quotes import lenient_cells, needless
 from curation_db.importing.rows import At, InputError, Reason, RefusedRow, Reject, reject
 
 LINE_LIMIT: Final = 16 << 20
@@ -141,15 +143,32 @@ def read_objects(path: Path) -> Iterator[Row | Reject]:
             yield Row({**named, **item}, (event, index), event.done)
 
 
-def read_csv(path: Path, delimiter: str) -> Iterator[Row | Reject]:
-    """The rows of a CSV or TSV file under its first line's names."""
+def read_csv(path: Path, layout: Layout) -> Iterator[Row | Reject]:
+    """The rows of a CSV or TSV file under its first line's names, or under the numbers of the columns.
+
+    Raises:
+        InputError: the line of the names cannot be read, or two columns have one name.
+    """
     # the module's limit is global
     limit = csv.field_size_limit(CELL_LIMIT)
     try:
         with open_text(path) as file:
-            yield from _CsvRows(file, delimiter).read()
+            yield from _CsvRows(file, layout).read()
     finally:
         csv.field_size_limit(limit)
+
+
+def columns_of(path: Path, layout: Layout) -> list[str]:
+    """The columns of a CSV or TSV file; []: it holds no line.
+
+    Raises:
+        InputError: the line of the names cannot be read, or two columns have one name.
+    """
+    with open_text(path) as file:
+        rows = _CsvRows(file, layout)
+        if layout.header:
+            next(rows.read(), None)
+        return rows.columns
 
 
 class _NoEnd(Exception):
@@ -163,16 +182,18 @@ class _Lines:
     more than linear time.
     """
 
-    def __init__(self, file: IO[str]) -> None:
+    def __init__(self, file: IO[str], skipped: int) -> None:
         self._file = file
         self._again: deque[str] = deque()
         self._credit = _CREDIT
         self._length = 0
         self.held: list[str] = []
         """The lines of the row that is being read."""
-        self.number = 0
+        self.number = skipped
         """Of the last line that was given out."""
         self.done = 0
+        for _ in range(skipped):
+            self._read()
 
     def __iter__(self) -> _Lines:
         return self
@@ -213,19 +234,23 @@ class _Lines:
 
 
 class _CsvRows:
-    def __init__(self, file: IO[str], delimiter: str) -> None:
-        self._lines = _Lines(file)
-        self._delimiter = delimiter
-        self._columns: list[str] = []
+    def __init__(self, file: IO[str], layout: Layout) -> None:
+        self._lines = _Lines(file, layout.skipped)
+        self._layout = layout
+        self._delimiter = layout.delimiter
+        self._all_quoted: bool | None = None
+        """Whether the file puts cells into quotes that need none."""
+        self.columns: list[str] = [] if layout.header else [str(number) for number in range(1, layout.width + 1)]
 
     def read(self) -> Iterator[Row | Reject]:
         """The rows below the line of the columns.
 
         Raises:
-            InputError: that line cannot be read.
+            InputError: that line cannot be read, or two columns have one name.
         """
         lines = self._lines
-        reader = csv.reader(lines, delimiter=self._delimiter)
+        # strict: a quote that closes before other text was not meant to close anything
+        reader = csv.reader(lines, delimiter=self._delimiter, strict=True, skipinitialspace=self._layout.padded)
         while True:
             begun = lines.begin()
             try:
@@ -235,32 +260,52 @@ class _CsvRows:
             except StopIteration:
                 return
             except (_NoEnd, csv.Error) as error:
-                yield self._open(begun, str(error))
-                continue
-            if self._columns and cells:
+                found = self._lenient()
+                if found is None:
+                    yield self._open(begun, str(error))
+                    continue
+                cells = found
+            if cells and self._all_quoted is None:
+                self._all_quoted = all(cell[:1] == '"' for cell in lines.held[0].split(self._delimiter))
+            if self.columns and cells:
                 yield self._row(cells, begun)
             elif cells:
-                self._columns = [cell.strip() for cell in cells]
+                self.columns = _names(cells)
+
+    def _lenient(self) -> list[str] | None:
+        """The cells of a row of one line whose quotes are a part of the text; None: it is no such row."""
+        held = self._lines.held
+        if len(held) != 1 or len(held[0]) > CELL_LIMIT:
+            return None
+        cells = lenient_cells(held[0], self._delimiter)
+        return cells if cells is not None and len(cells) == (len(self.columns) or self._layout.width) else None
 
     def _open(self, begun: int, message: str) -> Reject:
         """What is told of a row's first line; the others come again."""
-        if not self._columns:
+        if not self.columns:
             raise InputError(f"line {begun}, which names the columns, cannot be read: {message}")
         told = _refused(begun, self._lines.held[0], message)
         self._lines.give_back()
         return told
 
     def _row(self, cells: list[str], begun: int) -> Row | Reject:
-        told = self._delimiter.join(cells)
         held = self._lines.held
+        if len(held) == 1 and '"' in held[0]:
+            if len(cells) != len(self.columns):
+                cells = self._lenient() or cells
+            if self._delimiter == "\t" and not self._all_quoted:
+                cells = needless(held[0], cells)
+        told = self._delimiter.join(cells)
         if len(held[0]) >= LINE_LIMIT:
             return _refused(begun, held[0], _TOO_LONG, Reason.TEXT_TOO_LONG)
-        if len(cells) != len(self._columns):
-            return _refused(begun, told, f"{len(cells)} cells under {len(self._columns)} columns")
+        if len(cells) != len(self.columns):
+            return _refused(begun, told, f"{len(cells)} cells under {len(self.columns)} columns")
         if not _readable(told):
             return _refused(begun, told, _UNREADABLE, Reason.ENCODING)
         at: At = (Line(f"line {begun}", told[:400]), 0)
-        return Row(dict(zip(self._columns, cells, strict=True)), at, self._lines.done)
+        if self._layout.padded:
+            cells = [cell.strip() for cell in cells]
+        return Row(dict(zip(self.columns, cells, strict=True)), at, self._lines.done)
 
     # -- rows of several lines
 
@@ -268,17 +313,29 @@ class _CsvRows:
         """Find out whether the lines are one row.
 
         Raises:
-            csv.Error: they are not well-formed together.
             _NoEnd: one of them looks like a row itself.
         """
         held = self._lines.held
-        for _ in csv.reader(held, delimiter=self._delimiter, strict=True):
-            pass  # a quote that closes before other text was not meant to close anything
         kinds = [_kind(cell) for cell in cells]
         for line in held[1:]:
             alone = next(csv.reader([line], delimiter=self._delimiter), [])
-            if len(alone) == len(self._columns) and _alike(kinds, alone):
+            if len(alone) == len(self.columns) and _alike(kinds, alone):
                 raise _NoEnd("a quote that is not closed in its line, and rows behind it")
+
+
+def _names(cells: list[str]) -> list[str]:
+    """The names of the columns; nameless ones after the first have a number, as pandas writes them.
+
+    Raises:
+        InputError: two have one name.
+    """
+    names: list[str] = []
+    for number, cell in enumerate(cells):
+        name = cell.strip().removeprefix("\ufeff").strip()
+        if name and name in names:
+            raise InputError(f"two columns are named {name}", hint="rename one of them in the first line of the file")
+        names.append(name if name not in names else f"Unnamed: {number}")
+    return names
 
 
 def _alike(kinds: list[str], cells: list[str]) -> bool:

@@ -1,8 +1,8 @@
 """Tables with a row per picture: captions and candidates in named columns (`columns`), read by `tables`.
 
-Columns that mean nothing to us are kept with the row's candidates. A row's id names its caption and its candidates;
-a row without one is known by its picture and its text. Rows that have only the id of a picture that other rows name
-are read last: by then it is known whether the id means one picture.
+Each row is read by its own columns. Columns that mean nothing to us are kept with the row's candidates. A row's id
+names its caption and its candidates; a row without one is known by its picture and its text. Rows that have only the
+id of a picture that other rows name are read last: by then it is known whether the id means one picture.
 """
 
 from __future__ import annotations
@@ -10,9 +10,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain, islice
+from pathlib import Path
+from typing import Protocol
 
 from curation_db.gold import Known
-from curation_db.importing.columns import settle, texts
+from curation_db.importing.columns import choose, is_empty, settle, stated_in, texts, unused
+from curation_db.importing.layout import Layout
 from curation_db.importing.picture_names import Naming, PictureName
 from curation_db.importing.rows import (
     At,
@@ -20,24 +23,31 @@ from curation_db.importing.rows import (
     CandidateRow,
     CaptionRow,
     ImageRow,
+    InputError,
     Reason,
     RefusedRow,
     Reject,
     key_of,
     reject,
 )
-from curation_db.importing.tables import Row
+from curation_db.importing.tables import Row, columns_of
 
 _BATCH = 5_000
 _LOOK = 20
-"""Rows whose columns are looked at: in JSONL they may differ."""
+"""Rows that tell whether the file can be imported."""
+_KINDS = 1_000
+"""Sets of keys that are remembered."""
+
+
+class Tell(Protocol):
+    """Hears what the columns of rows were taken for."""
+
+    def __call__(self, chosen: Mapping[str, str], unused: Mapping[str, str]) -> None:
+        """Hear of fields with their columns, and of columns that are not used with the fields that they could be."""
 
 
 def read_rows(
-    rows_of: Callable[[], Iterable[Row | Reject]],
-    naming: Naming,
-    mapping: Mapping[str, str],
-    tell: Callable[[dict[str, str]], None],
+    rows_of: Callable[[], Iterable[Row | Reject]], naming: Naming, mapping: Mapping[str, str], tell: Tell
 ) -> Iterator[Batch]:
     """The rows of a table in batches; `tell` hears what each column was taken for.
 
@@ -54,8 +64,7 @@ def read_rows(
     batch, reader = Batch(), None
     while first := list(islice(rows, _LOOK)):
         if columns := _columns(first, mapping):
-            tell(columns)
-            reader = _Reader(naming, columns)
+            reader = _Reader(naming, columns, mapping, tell)
             rows = chain(first, rows)
             break
         yield Batch(rejects=[row for row in first if isinstance(row, Reject)])
@@ -97,24 +106,71 @@ def check_columns(rows: Iterable[Row | Reject], mapping: Mapping[str, str]) -> N
             return
 
 
+def settled_columns(path: Path, layout: Layout, mapping: Mapping[str, str]) -> dict[str, str]:
+    """The stated columns of a CSV or TSV file by their names, before anything is written.
+
+    Raises:
+        InputError: the columns do not tell of pictures and texts, or the file seems to have no header.
+    """
+    columns = columns_of(path, layout)
+    if not columns:
+        return dict(mapping)
+    by_number = bool(mapping) and all(column.isdecimal() for column in mapping.values())
+    try:
+        if by_number and layout.seems_headless():
+            raise InputError("the columns are stated by their numbers")
+        settle(columns, mapping, numbered=True)
+    except InputError as error:
+        if layout.seems_headless():
+            message = f"{path.name} seems to have no header: its first line looks like a row"
+            raise InputError(message, hint=layout.suggestion()) from error
+        if layout.header or mapping:
+            raise
+        raise InputError("which column is what?", hint=layout.suggestion()) from error
+    return stated_in(columns, mapping, numbered=True)
+
+
 def _columns(rows: list[Row | Reject], mapping: Mapping[str, str]) -> dict[str, str]:
-    """What the columns of these rows are; {}: none of them can be read."""
+    """What the columns of these rows are, taken together; {}: none of them can be read."""
     seen = dict.fromkeys(chain.from_iterable(row.cells for row in rows if isinstance(row, Row)))
     return settle(list(seen), mapping) if seen else {}
 
 
 class _Reader:
-    def __init__(self, naming: Naming, columns: Mapping[str, str]) -> None:
+    """Reads rows, each by its own columns: in JSON they may differ from row to row."""
+
+    def __init__(self, naming: Naming, columns: Mapping[str, str], mapping: Mapping[str, str], tell: Tell) -> None:
         self._naming = naming
-        self._columns = columns
-        self._known = frozenset(columns.values())
+        self._stated = {name: columns[name] for name in mapping}
+        self._tell = tell
+        self._chosen: dict[tuple[str, ...], dict[str, str]] = {}
+        """What the columns of rows with these keys are."""
+        self._columns: dict[str, str] = {}
+        """Of the row that is read."""
         self._by_id = {"image", "image_id"} <= columns.keys()
         self.put_off = False
         """Whether rows wait for a second reading."""
 
+    def _look(self, row: Row) -> None:
+        """Settle what the row's columns are."""
+        keys = tuple(row.cells)
+        chosen = self._chosen.get(keys)
+        if chosen is None:
+            if len(self._chosen) >= _KINDS:
+                self._chosen.clear()
+            stated = {name: column for name, column in self._stated.items() if column in row.cells}
+            free = [key for key in keys if key not in self._stated.values()]
+            others = {name: column for name, column in choose(free, {}).items() if name not in self._stated}
+            chosen = self._chosen[keys] = {**others, **stated}
+            self._tell(chosen, unused(keys, chosen))
+        self._columns = chosen
+
     def lacks_name(self, row: Row) -> bool:
         """Whether the row has only the id of a picture that other rows may name."""
-        return self._by_id and self._cell(row, "image") is None and self._cell(row, "image_id") is not None
+        if not self._by_id:
+            return False
+        self._look(row)
+        return self._cell(row, "image") is None and self._cell(row, "image_id") is not None
 
     def add(self, row: Row, batch: Batch, *, late: bool = False) -> None:
         """Put a row's picture and texts into `batch`; `late`: it was put off."""
@@ -122,6 +178,7 @@ class _Reader:
             self.put_off = True
             return
         key = None
+        self._look(row)
         try:
             key = self._key(row)
             image = self._image(row, key, self._name(row))
@@ -135,6 +192,9 @@ class _Reader:
             if key is not None:  # rows without a name cannot tell whether this picture is meant
                 batch.refused.add(key)
             return
+        if not candidates and (column := self._columns.get("candidate")) is not None:
+            missing = RefusedRow(Reason.EMPTY_TEXT, f"column {column}: there is no candidate; the caption went in")
+            batch.rejects.append(reject(row.at, missing))
         batch.images.append(image)
         # several captions: no single one is the original of the candidates
         original = len(batch.captions) if len(captions) == 1 else None
@@ -145,18 +205,18 @@ class _Reader:
 
     def _cell(self, row: Row, name: str) -> object:
         value = row.cells.get(self._columns[name]) if name in self._columns else None
-        return None if isinstance(value, str) and not value.strip() else value
+        return None if is_empty(value) else value
 
     def _key(self, row: Row) -> str | None:
         """The picture's id as the row states it."""
         told, number = self._cell(row, "image"), self._cell(row, "image_id")
-        if number is None and isinstance(told, int):
+        if number is None and isinstance(told, int | float):
             number = told
         return None if number is None else key_of(number)
 
     def _name(self, row: Row) -> PictureName | None:
         told = self._cell(row, "image")
-        if told is None or (isinstance(told, int) and self._cell(row, "image_id") is None):
+        if told is None or (isinstance(told, int | float) and self._cell(row, "image_id") is None):
             return None
         return self._naming.name(told)
 
@@ -187,7 +247,8 @@ class _Reader:
             raise RefusedRow(Reason.BAD_VALUE, str(error)) from None
 
     def _extra(self, row: Row) -> str | None:
-        rest = {name: value for name, value in row.cells.items() if name not in self._known}
+        known = self._columns.values()
+        rest = {name: value for name, value in row.cells.items() if name not in known}
         if not rest:
             return None
         try:

@@ -228,3 +228,26 @@ def test_what_is_wrong_in_the_answers_is_listed_with_their_file(
     (listed,) = house.rejects.glob("*.jsonl")
     (line,) = map(json.loads, listed.read_text().splitlines())
     assert (line["file"], line["where"], line["reason"]) == ("answers.json", "annotations[1]", "no-field")
+
+
+def test_a_table_without_a_header_is_told_of_and_taken(
+    call: Call, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "gcc.tsv"
+    path.write_text("a very typical bus station\thttp://example.org/a.jpg\n")
+    assert call(path) == ExitCode.USAGE
+    told = capsys.readouterr().err
+    assert "seems to have no header" in told
+    assert "--no-header --map caption=1 --map image=2" in told
+    assert call(path, "--no-header", "--map", "caption=1", "--map", "image=2") == ExitCode.OK
+    assert "1 image, 1 caption" in capsys.readouterr().err
+
+
+def test_a_known_column_that_is_not_used_is_one_line(
+    call: Call, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "two.csv"
+    path.write_text("image,caption,title,foil\na.jpg,a dog,Dog,no dog\n")
+    assert call(path) == ExitCode.OK
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "title" in line]
+    assert line.strip().startswith("not used: title (caption)")

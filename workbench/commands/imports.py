@@ -29,6 +29,7 @@ Examples:
   negwb import COCO_val_mcq_llama3.1_rephrased.csv             the right options
   negwb import annotations.jsonl --map image=image_path --map candidate=hard_negatives
   negwb import checked.csv --map gold=answer    people are tested on these: accept, reject, or why
+  negwb import pairs.tsv --no-header --map caption=1 --map image=2
   negwb import my-photos/               pictures with name.txt beside name.jpg
   negwb import export.json --strip-prefix /data/upload/    names below the folder
 
@@ -87,10 +88,13 @@ def import_command(
         typer.Option(
             "--map",
             metavar="FIELD=COLUMN",
-            help="What a column of a table is; FIELD is image, image_id, caption, candidate, concept, id "
-            "or gold (the known answer).",
+            help="What a column of a table is, by its name, or in CSV and TSV by its number; FIELD is image, image_id, "
+            "caption, candidate, concept, id or gold (the known answer).",
         ),
     ] = None,
+    no_header: Annotated[
+        bool, typer.Option("--no-header", help="The first line of a CSV or TSV file is a row: name columns by number.")
+    ] = False,
     generator: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="Who proposed the candidates.", show_default="told by the file"),
@@ -125,6 +129,7 @@ def import_command(
         generator=generator,
         annotations=annotations,
         strip_prefixes=tuple(strip_prefix or ()),
+        header=not no_header,
     )
     _tell(*done, as_json=as_json)
     if done[0].empty:
@@ -143,6 +148,7 @@ def import_into(
     generator: str | None = None,
     annotations: Path | None = None,
     strip_prefixes: tuple[str, ...] = (),
+    header: bool = True,
 ) -> tuple[ImportReport, Path | None]:
     """Import `path` into the workspace's record; returns what was done and where the refused rows are listed.
 
@@ -170,6 +176,7 @@ def import_into(
             annotations=annotations,
             strip_prefixes=strip_prefixes,
             follow_links=settings.follow_links,
+            header=header,
         )
         return _run(workspace, plan, settings, _picture_folder(plan, pictures))
     except InputError as error:
@@ -295,6 +302,9 @@ def _tell(report: ImportReport, rejects: Path | None, *, as_json: bool) -> None:
     if report.columns:
         columns = ", ".join(f"{name} = {column}" for name, column in sorted(report.columns.items()))
         typer.echo(f"       columns: {_shown(columns)}  (change with --map)", err=True)
+    if report.unused:
+        others = ", ".join(f"{column} ({name})" for column, name in report.unused.items())
+        typer.echo(f"       not used: {_shown(others)}  (another column is taken; change with --map)", err=True)
     if report.unsought_pictures:
         told = f"{counted(report.unsought_pictures, 'picture')} not found: no picture folder"
         typer.echo(f"       {told}; give --pictures {_shown(_guessed_folder(report))}", err=True)

@@ -236,7 +236,7 @@ def test_bad_lines_of_tables(desk: Any) -> None:
         "line 4": "malformed",
         "line 5": "no-picture",
         "line 6": "empty-text",
-        "line 7": "bad-value",
+        "line 7": "empty-text",
         "line 9": "text-too-long",
     }
 

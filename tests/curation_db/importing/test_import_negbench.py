@@ -228,9 +228,14 @@ def test_importing_again_changes_nothing(desk: Any) -> None:
 def test_the_file_is_told_by_its_columns(desk: Any) -> None:
     plain = desk.file("t.csv", "image,caption,correct_answer\na.png,a dog,1\n")
     assert detect(plain) is Format.CSV
+    people = desk.file("p.csv", table(("filepath", "captions"), ("a.png", ["A dog.", "A pet."]), ("b.png", ["No."])))
+    assert detect(people) is Format.CSV, "these columns may hold people's captions as well"
+    assert desk.take(people).captions == 3
     synthetic = desk.file("s.csv", table(("filepath", "captions"), ("a.png", ["A dog, no cat."])))
-    assert detect(synthetic) is Format.CSV, "these columns may hold people's captions as well"
-    assert desk.take(synthetic, form=Format.NEGBENCH_RETRIEVAL).candidates == 1
+    assert desk.take(synthetic).candidates == 1
+    assert detect(desk.file("i.csv", table(("", "filepath", "captions"), (0, "a.png", ["No cat."])))) is (
+        Format.NEGBENCH_RETRIEVAL
+    )
     with pytest.raises(InputError, match="no columns to map"):
         make_plan(desk.file("r.csv", table(RETRIEVAL)), mapping={"image": "filepath"})
     with pytest.raises(InputError, match="no column filepath, image_path or image_id"):
