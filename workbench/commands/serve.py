@@ -17,9 +17,12 @@ if TYPE_CHECKING:
 
 _EPILOG = """\b
 Examples:
-  negwb serve                                  http://127.0.0.1:8000, for this machine alone
+  negwb serve                                  at port 8000, for this machine alone
   negwb serve --annotator ana --port 8080
   ssh -L 8000:127.0.0.1:8000 lab negwb -w set serve      from elsewhere, through ssh
+
+\b
+The printed address lets one browser in, once. Then the address for a further browser is printed.
 """
 _START = "import sys; from workbench.cli import main; sys.exit(main())"
 
@@ -39,12 +42,16 @@ def serve(
     blind: Annotated[bool, typer.Option("--blind", help="Never show what the judges say.")] = False,
     public_anyway: Annotated[
         bool,
-        typer.Option("--public-anyway", help="Let other machines in. There is no login: whoever finds it decides."),
+        typer.Option("--public-anyway", help="Listen to other machines. The connection is not encrypted."),
     ] = False,
+    pages: Annotated[
+        int, typer.Option(min=1, max=1000, metavar="N", help="Pages at a time; each is a process of its own.")
+    ] = 4,
 ) -> None:
     """Curate in a browser: the same app, keys and record.
 
     Every page is a sitting of the same person. Pictures are drawn in half blocks there: a page has no other way.
+    The first click in a page only gives it the focus.
     """
     from workbench.paths import find_workspace  # noqa: PLC0415
 
@@ -55,10 +62,10 @@ def serve(
 
     if not is_loopback(host) and not public_anyway:
         raise UsageError(
-            f"{host} can be reached from other machines, and there is no login",
-            hint="come in through ssh -L instead, or say --public-anyway where only friends can reach it",
+            f"{host} can be reached from other machines, and the connection is not encrypted",
+            hint="use ssh -L instead, or give --public-anyway in a network that you trust",
         )
-    _run(_command(workspace, annotator, blind=blind), host, port, public=not is_loopback(host))
+    _run(_command(workspace, annotator, blind=blind), host, port, pages)
 
 
 def _command(workspace: Workspace, annotator: str | None, *, blind: bool) -> str:
@@ -68,16 +75,20 @@ def _command(workspace: Workspace, annotator: str | None, *, blind: bool) -> str
     return shlex.join([*words, *(["--blind"] if blind else [])])
 
 
-def _run(command: str, host: str, port: int, *, public: bool) -> None:
-    from workbench.serving import OwnPagesServer, address  # noqa: PLC0415
+def _run(command: str, host: str, port: int, pages: int) -> None:
+    from workbench.serving import OwnPagesServer, is_loopback  # noqa: PLC0415
 
     def say() -> None:
-        typer.echo(f"negwb: curate at {address(host, port)} (ctrl-c ends it); pictures are half blocks there", err=True)
-        if public:
-            typer.echo("negwb: WARNING: no login. Whoever reaches this port decides, as the same person", err=True)
+        typer.echo(f"negwb: curate at {server.entrance} (ctrl-c ends it); pictures are half blocks there", err=True)
+        if not is_loopback(host):
+            typer.echo("negwb: WARNING: not encrypted. Who can read the network traffic can decide, too", err=True)
 
+    def say_next() -> None:
+        typer.echo(f"negwb: a browser was let in; the address for another one: {server.entrance}", err=True)
+
+    server = OwnPagesServer(command, host=host, port=port, pages=pages, ready=say, admitted=say_next)
     try:
-        OwnPagesServer(command, host=host, port=port, ready=say).serve()
+        server.serve()
     except OSError as error:
         if error.errno not in (errno.EADDRINUSE, errno.EACCES, errno.EADDRNOTAVAIL):
             raise
