@@ -8,8 +8,10 @@ that it points at this machine (`Host`).
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import logging
+import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from http import HTTPStatus
 from pathlib import Path
@@ -20,6 +22,7 @@ from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 from textual_serve.app_service import AppService
 from textual_serve.server import Server
 
+from workbench import interruption
 from workbench.page_access import FirstClick, Gate, Pages
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -50,6 +53,20 @@ def is_loopback(host: str) -> bool:
 def address(host: str, port: int) -> str:
     """The page's address."""
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+async def _until_a_signal(app: web.Application) -> AsyncIterator[None]:
+    """SIGTERM and SIGHUP end the server as Ctrl-C does; a second one does not cut its shutdown short."""
+    ends = False
+
+    def hear(_number: signal.Signals) -> None:
+        nonlocal ends
+        if not ends:
+            ends = True
+            raise web.GracefulExit
+
+    with interruption.heard_by(asyncio.get_running_loop(), hear):
+        yield
 
 
 class OwnPagesServer(Server):
@@ -92,6 +109,7 @@ class OwnPagesServer(Server):
     async def _make_app(self) -> web.Application:
         app = await super()._make_app()
         app.middlewares.extend([self._own_pages_only, self._admitted_only])
+        app.cleanup_ctx.append(_until_a_signal)
         return app
 
     async def handle_index(self, request: web.Request) -> Any:
