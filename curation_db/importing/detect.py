@@ -14,6 +14,7 @@ from typing import Any
 
 from curation_db.foreign_json import JsonError, parse_json
 from curation_db.importing.decoding import TextBlocks
+from curation_db.importing.exported import is_exported
 from curation_db.importing.layout import layout_in
 from curation_db.importing.negbench import is_choice, is_plain_retrieval, is_retrieval
 from curation_db.importing.rows import InputError
@@ -33,6 +34,7 @@ class Format(StrEnum):
     JSONL = "jsonl"
     CSV = "csv"
     TSV = "tsv"
+    NEGWB = "negwb"
     FOLDER = "folder"
 
 
@@ -83,7 +85,7 @@ def detect(path: Path) -> Format:
 def _of_object(path: Path, head: str) -> Format | None:
     """The format of a file that begins with a brace."""
     if _is_jsonl(path, head):
-        return Format.JSONL
+        return Format.NEGWB if is_exported(_parsed(head.partition("\n")[0]) or ()) else Format.JSONL
     if _has_questions(head):
         return Format.VQA
     fields = _first_annotation(path)

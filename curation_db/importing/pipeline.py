@@ -17,6 +17,7 @@ from curation_db import indexing
 from curation_db.candidates import Intake
 from curation_db.importing.coco import read_captions, read_negationclip
 from curation_db.importing.detect import COCO_SHAPED, NEGBENCH, Format, detect, usual_delimiter
+from curation_db.importing.exported import read_exported, sources_in
 from curation_db.importing.folder import is_of_pictures, read_folder
 from curation_db.importing.instances import read_instances
 from curation_db.importing.layout import Layout, layout_of
@@ -51,6 +52,7 @@ class Plan:
     format: Format
     source: str
     generator: str
+    """Who proposed the candidates; "": each row says it."""
     mapping: Mapping[str, str] = field(default_factory=dict)
     intake: Intake = field(default_factory=Intake)
     annotations: Path | None = None
@@ -59,6 +61,8 @@ class Plan:
     """What is stripped from the beginning of pictures' names."""
     follow_links: bool = False
     """Whether links to files outside an imported folder are followed."""
+    sources: tuple[str, ...] = ()
+    """All sources of a file whose rows name theirs."""
     layout: Layout | None = None
     """Of a table of text."""
     sample: Sample | None = None
@@ -113,8 +117,9 @@ def make_plan(
     chosen = form or detect(path)
     if path.is_dir() != (chosen is Format.FOLDER):
         raise InputError(f"{path} is {'a folder' if path.is_dir() else 'no folder'}: not of format {chosen}")
-    if mapping and chosen in COCO_SHAPED | NEGBENCH | {Format.FOLDER}:
-        hint = "--format csv reads it as a table of your own columns" if chosen in NEGBENCH else ""
+    if mapping and chosen in COCO_SHAPED | NEGBENCH | {Format.FOLDER, Format.NEGWB}:
+        table = {Format.NEGWB: "jsonl", **dict.fromkeys(NEGBENCH, "csv")}.get(chosen)
+        hint = f"--format {table} reads it as a table of other columns" if table else ""
         raise InputError(f"{path.name} is of format {chosen}: it has no columns to map", hint=hint)
     if not header and chosen not in {Format.CSV, Format.TSV}:
         raise InputError(f"{path.name} is of format {chosen}: --no-header is for CSV and TSV files")
@@ -125,6 +130,8 @@ def make_plan(
     stem = _name(path.resolve().name if path.is_dir() else path.stem) or "import"
     known = {Format.NEGATIONCLIP: "negationclip", Format.SUGARCREPE: f"sugarcrepe-{stem}"}
     usual = str(chosen) if chosen in NEGBENCH else known.get(chosen, stem)
+    if chosen is Format.NEGWB:
+        usual = ""
     mapping, layout = mapping or {}, None
     if chosen in _TEXT_TABLES:
         layout = layout_of(path, usual=usual_delimiter(path, form), header=header, names=mapping.values())
@@ -134,11 +141,13 @@ def make_plan(
         check_columns(rows, mapping)
     given = _name(source or "")
     sample = None if given or chosen not in _SAMPLED else sample_of(path, chosen, strip_prefixes)
+    sources = sources_in(path) if chosen is Format.NEGWB and not given else ()
     whose = COCO if sample is not None and is_coco(path, sample) else _usual_source(path, chosen, files, layout)
     return Plan(
         path=path,
         format=chosen,
-        source=given or whose or stem,
+        source=given or whose or next(iter(sources), stem),
+        sources=sources,
         generator=_name(generator or "") or usual,
         mapping=mapping,
         intake=intake or Intake(),
@@ -230,14 +239,18 @@ def import_rows(
 ) -> ImportReport:
     """The import without the indexing afterwards; see `import_file`."""
     plan = settled(store, plan)
-    report = ImportReport(str(plan.path), str(plan.format), plan.source)
+    sources = plan.sources or (plan.source,)
+    report = ImportReport(str(plan.path), str(plan.format), ", ".join(sources))
     pipeline = "P1" if plan.format is Format.NEGATIONCLIP else "import"
-    writer = Writer(Provenance(plan.source, plan.generator, pipeline, plan.intake, plan.path.name))
+    writers = {
+        source: Writer(Provenance(source, plan.generator, pipeline, plan.intake, plan.path.name)) for source in sources
+    }
     total = plan.size
     progress("reading", 0, total)
     with _fewer_collections():
         for batch in read(plan, report.note_columns):
-            _one_batch(store, writer, batch, pictures, plan.source, report, tell)
+            source = batch.source or plan.source
+            _one_batch(store, writers[source], batch, pictures, source, report, tell)
             progress("reading", min(batch.done, total) if total else batch.done, total)
     return report
 
@@ -268,6 +281,7 @@ _READERS: Final[dict[Format, Callable[[Plan], Iterator[Batch]]]] = {
     Format.COCO: lambda plan: read_captions(plan.path, plan.naming),
     Format.NEGATIONCLIP: lambda plan: read_negationclip(plan.path, plan.naming),
     Format.INSTANCES: lambda plan: read_instances(plan.path, plan.naming),
+    Format.NEGWB: lambda plan: read_exported(plan.path, plan.naming, plan.sources, generator=plan.generator),
     Format.SUGARCREPE: lambda plan: read_sugarcrepe(plan.path, plan.naming),
     Format.FOLDER: lambda plan: read_folder(plan.path, plan.naming, follow_links=plan.follow_links),
     Format.VQA: _read_vqa,

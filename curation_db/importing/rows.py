@@ -111,6 +111,16 @@ class CaptionRow(NamedTuple):
     at: At
 
 
+class Making(NamedTuple):
+    """How a candidate came to be, where its file states it."""
+
+    key: str
+    """As the record has it, with the generator's name or another beginning."""
+    generator: str
+    pipeline: str
+    prompt_version: str | None
+
+
 class CandidateRow(NamedTuple):
     """A proposed caption."""
 
@@ -128,6 +138,8 @@ class CandidateRow(NamedTuple):
     """The answer, where the file knows it."""
     negation_type: NegationType | None = None
     """As the file states it; None: told by the text."""
+    made: Making | None = None
+    """None: by the import's generator."""
 
 
 class ObjectRow(NamedTuple):
@@ -190,6 +202,8 @@ class Batch:
     counts: Counter[str] = field(default_factory=Counter)
     """Rows that were passed over and are nothing to list, by the names of `ImportReport`'s fields."""
     licenses: str | None = None
+    source: str = ""
+    """Whose pictures these are, where one file has several sources' rows; "": the plan's."""
 
 
 class InputError(Exception):

@@ -220,6 +220,10 @@ class _Lines:
             rest = self._file.readline(LINE_LIMIT)
         return line
 
+    def is_long(self) -> bool:
+        """Whether a cell of the row may be longer than is read."""
+        return self._length > CELL_LIMIT
+
     def begin(self) -> int:
         """Forget the row before; returns the number of the next one's first line."""
         self.held.clear()
@@ -262,7 +266,7 @@ class _CsvRows:
             except (_NoEnd, csv.Error) as error:
                 found = self._lenient()
                 if found is None:
-                    yield self._open(begun, str(error))
+                    yield self._open(begun, self._fault(error))
                     continue
                 cells = found
             if cells and self._all_quoted is None:
@@ -271,6 +275,14 @@ class _CsvRows:
                 yield self._row(cells, begun)
             elif cells:
                 self.columns = _names(cells)
+
+    def _fault(self, error: Exception) -> str:
+        """What is wrong with the row that is being read."""
+        if isinstance(error, _NoEnd) or self._lines.is_long():
+            return str(error)
+        if lenient_cells(self._lines.held[0], self._delimiter) is None:
+            return "a quote that is not closed in its cell"
+        return "text behind the quote that closes a cell"
 
     def _lenient(self) -> list[str] | None:
         """The cells of a row of one line whose quotes are a part of the text; None: it is no such row."""

@@ -24,6 +24,7 @@ from curation_db.importing.rows import (
     Batch,
     CandidateRow,
     CaptionRow,
+    Making,
     ObjectRow,
     Reason,
     RefusedRow,
@@ -212,13 +213,16 @@ class Writer:
         derived = derive_concept(clean(original) if isinstance(original, str) else "", shown)
         stated = clean(row.concept or "").strip()[:_CONCEPT_LIMIT] or None
         name = row.key if row.key is not None else f"{row.image}/{digest[:8].hex()}"
+        provenance = self._provenance
+        made = row.made or Making(f"{provenance.generator}/{name}", provenance.generator, provenance.pipeline, None)
         draft = Draft(
             source_id=self._source_id,
-            key=f"{self._provenance.generator}/{name}",
+            key=made.key,
             image_id=images[row.image],
             raw_text=str(row.text),
-            pipeline=self._provenance.pipeline,
-            generator=self._provenance.generator,
+            pipeline=made.pipeline,
+            generator=made.generator,
+            prompt_version=made.prompt_version,
             negation_type=row.negation_type or derived.negation_type,
             caption_id=caption_id,
             concept=stated or derived.text,

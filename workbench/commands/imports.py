@@ -58,6 +58,7 @@ class FileFormat(StrEnum):
     JSONL = "jsonl"
     CSV = "csv"
     TSV = "tsv"
+    NEGWB = "negwb"
     FOLDER = "folder"
 
 
@@ -240,16 +241,19 @@ def _pictures(workspace: Workspace, plan: Plan, settings: Settings, folder: Path
     from workbench.settings import read_settings  # noqa: PLC0415
     from workbench.settings_edit import add_picture_folder  # noqa: PLC0415
 
+    sources = plan.sources or (plan.source,)
     if folder is not None:
-        add_picture_folder(workspace.settings, plan.source, _as_written(folder, workspace.root))
+        for source in sources:
+            add_picture_folder(workspace.settings, source, _as_written(folder, workspace.root))
         settings = read_settings(workspace.settings)
     folders = PictureFolders(workspace.root, settings.pictures, follow_links=settings.follow_links)
-    if not folders.folders(plan.source):
+    known = tuple(dict.fromkeys(each for source in sources for each in folders.folders(source)))
+    if not known:
         return NO_PICTURES
     return Pictures(
-        _listed(folders.locate, folders.folders(plan.source)),
+        _listed(folders.locate, known),
         every=folder is not None,
-        tail=Tails(folders.folders(plan.source)).of,
+        tail=Tails(known).of,
         is_link_outside=folders.leaves_by_link,
     )
 
