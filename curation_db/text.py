@@ -49,6 +49,24 @@ def display_text(text: str, *, limit: int = 2_000) -> str:
     return line
 
 
+def first_line(error: BaseException, *, limit: int = 200) -> str:
+    """The first line of the message of an exception of another library, safe to show; without one its class.
+
+    A library may raise an exception without a message, or with one that begins with an empty line.
+    """
+    return _line_of(error, 0, limit)
+
+
+def last_line(error: BaseException, *, limit: int = 200) -> str:
+    """The last line of the message of an exception of another library, safe to show; without one its class."""
+    return _line_of(error, -1, limit)
+
+
+def _line_of(error: BaseException, place: int, limit: int) -> str:
+    lines = [line for line in map(display_text, str(error).splitlines()) if line]
+    return display_text(lines[place], limit=limit) if lines else type(error).__name__
+
+
 def counted(count: int, noun: str) -> str:
     """A count with its noun, as a person would say it: 1 picture, 2,000 pictures."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

@@ -19,6 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from curation_db.foreign_json import parse_json
+from curation_db.text import first_line
 from trainers.errors import TrainerError
 from trainers.runlog import CHECKPOINTS, LATEST, sync_folder
 
@@ -85,7 +86,7 @@ def saving(path: Path, *, run: str) -> Iterator[None]:
     try:
         yield
     except (OSError, SafetensorError, RuntimeError) as error:  # RuntimeError: torch.save's own
-        why = (error.strerror if isinstance(error, OSError) else "") or str(error).splitlines()[0][:200]
+        why = (error.strerror if isinstance(error, OSError) else "") or first_line(error)
         hint = f"free space, then: negwb train --resume {run}"
         raise TrainerError(f"{path} cannot be written: {why}", hint=hint) from error
 
@@ -142,7 +143,9 @@ def _reading(path: Path) -> Iterator[None]:
     try:
         yield
     except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
-        raise TrainerError(f"{path} is damaged: {error}", hint="delete it to begin the run again") from error
+        raise TrainerError(
+            f"{path} is damaged: {first_line(error)}", hint="delete it to begin the run again"
+        ) from error
 
 
 @torch.no_grad()

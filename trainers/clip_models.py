@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from curation_db.foreign_json import parse_json
+from curation_db.text import first_line, last_line
 from trainers.errors import TrainerError
 from trainers.openai_weights import config_of, read_weights
 from trainers.text_tower import TextTower
@@ -185,8 +186,7 @@ def load_model(spec: str, *, device: str = "cpu", quick_gelu: bool | None = None
     try:
         loaded.model.to(device).eval()
     except (RuntimeError, AssertionError, ValueError) as error:
-        first = str(error).splitlines()[0][:200] if str(error) else repr(error)
-        raise TrainerError(f"the device {device} cannot be used: {first}", hint="cpu always can") from error
+        raise TrainerError(f"the device {device} cannot be used: {first_line(error)}", hint="cpu always can") from error
     return loaded
 
 
@@ -231,8 +231,7 @@ def _fill(built: ClipModel, state: dict[str, Tensor], origin: Path) -> ClipModel
     try:
         built.model.load_state_dict(state)
     except RuntimeError as error:
-        first = str(error).splitlines()[-1].strip()
-        raise TrainerError(f"{origin}: the weights do not fit the architecture: {first[:200]}") from error
+        raise TrainerError(f"{origin}: the weights do not fit the architecture: {last_line(error)}") from error
     return built
 
 
@@ -325,9 +324,8 @@ def _from_open_clip(
         )
         tokenizer = open_clip.get_tokenizer(source)
     except (RuntimeError, OSError, ValueError) as error:
-        first = str(error).splitlines()[0][:200] if str(error) else repr(error)
         hint = "without a network: fetch the weights elsewhere and name the file"
-        raise TrainerError(f"the weights of {name} cannot be loaded: {first}", hint=hint) from error
+        raise TrainerError(f"the weights of {name} cannot be loaded: {first_line(error)}", hint=hint) from error
     preprocess = PreprocessCfg(**model.visual.preprocess_cfg)
     transform = image_transform_v2(preprocess, is_train=False)
     return ClipModel(name, _arch(config, source), config, model, tokenizer, transform, _as_json(preprocess))

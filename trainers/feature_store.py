@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from curation_db.foreign_json import JsonError, parse_json
+from curation_db.text import first_line
 from trainers.clip_models import ClipModel
 from trainers.errors import TrainerError
 
@@ -177,7 +178,7 @@ def open_picture(path: Path) -> Image.Image:
         with Image.open(path) as image:
             picture = image.convert("RGB")
     except Exception as error:  # Pillow's readers raise nearly anything on a hostile file, also on a bomb
-        raise TrainerError(f"{path} cannot be read as a picture: {str(error) or repr(error)}") from error
+        raise TrainerError(f"{path} cannot be read as a picture: {first_line(error)}") from error
     if max(picture.size) > _NARROW * min(picture.size):
         width, height = picture.size
         raise TrainerError(f"{path} cannot be read as a picture: it is too narrow ({width} x {height})")

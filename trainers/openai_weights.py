@@ -12,6 +12,7 @@ from typing import Any
 from open_clip.factory import load_state_dict  # type: ignore[import-untyped]
 from torch import Tensor
 
+from curation_db.text import first_line
 from trainers.errors import TrainerError
 
 _NOT_WEIGHTS = ("input_resolution", "context_length", "vocab_size")
@@ -25,8 +26,8 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     try:
         state = load_state_dict(str(path))
     except Exception as error:  # torch.load raises nearly anything on a file that is none of its own
-        raise TrainerError(f"{path} holds no weights: {str(error).splitlines()[0][:160]}") from error
-    state = state.get("model", state)
+        raise TrainerError(f"{path} holds no weights: {first_line(error, limit=160)}") from error
+    state = state.get("model", state) if isinstance(state, dict) else None
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise TrainerError(f"{path} is no state dict")
     weights = {name: value for name, value in state.items() if name not in _NOT_WEIGHTS}
@@ -48,6 +49,8 @@ def config_of(state: Mapping[str, Tensor], path: Path, *, quick_gelu: bool) -> d
         embed_dim = state["text_projection"].shape[1]
     except KeyError as error:
         raise TrainerError(f"{path} is no openai-style CLIP: it has no {error}") from error
+    except (IndexError, ValueError) as error:  # a weight of the right name with another number of dimensions
+        raise TrainerError(f"{path} is no openai-style CLIP: {first_line(error)}") from error
     return {"embed_dim": embed_dim, "quick_gelu": quick_gelu, "vision_cfg": vision, "text_cfg": text}
 
 

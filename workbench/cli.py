@@ -16,8 +16,8 @@ from typing import Annotated, Any, TextIO
 import typer
 from typer.core import TyperGroup
 
-from workbench import interruption
-from workbench.errors import ExitCode, NegwbError
+from workbench import interruption, standard_streams
+from workbench.errors import ExitCode, NegwbError, UsageError
 
 
 class _InOrder(TyperGroup):
@@ -85,12 +85,27 @@ def root(
 
     A first look, with everything drawn and simulated on this machine:  negwb demo
     """
+    if _is_folder_deleted():
+        raise _folder_deleted()
     context.obj = workspace
     _given.append(workspace)
 
 
 _given: list[Path | None] = []
 """The workspace that the command line names."""
+
+
+def _is_folder_deleted() -> bool:
+    """Whether the current folder is gone: then no relative path has a meaning, and torch does not load."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return True
+    return False
+
+
+def _folder_deleted() -> UsageError:
+    return UsageError("the current folder was deleted", hint="go to a folder that exists, as in: cd ~")
 
 
 def _register() -> None:
@@ -131,6 +146,7 @@ _register()
 def main() -> int:
     """Run the command line; returns the exit code."""
     warnings.showwarning = _show_warning
+    standard_streams.prepare()
     try:
         with interruption.raised():
             code = app(standalone_mode=False, prog_name="negwb")
@@ -185,9 +201,7 @@ def _tell_usage(error: Any) -> int:
 
 def _nobody_reads() -> int:
     """The reader of our output is gone (`negwb status | head -1`): be quiet, to the very end of the process."""
-    silence = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(silence, sys.stdout.fileno())
-    os.close(silence)
+    standard_streams.silence(1)
     return ExitCode.OK
 
 
@@ -203,6 +217,8 @@ def _tell_record_error(error: Exception) -> int:
         return _fail(error.message, error.hint, ExitCode.FAILED)
     if isinstance(error, OSError) and error.errno in _DISK_TROUBLE:
         return _tell_disk_trouble(error)
+    if isinstance(error, FileNotFoundError) and _is_folder_deleted():
+        return _tell(_folder_deleted())
     return _tell_unexpected(error)
 
 

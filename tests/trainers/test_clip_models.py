@@ -115,12 +115,20 @@ def test_half_weights_become_float(tmp_path: Path) -> None:
         ("none.pth", "there is no file"),
         ("{tmp}", f"has no {CONFIG_FILE}"),
         ("{tmp}/bad.pth", "holds no weights"),
+        ("{tmp}/empty.pth", "holds no weights: EOFError"),
+        ("{tmp}/empty.safetensors", "holds no weights"),
+        ("{tmp}/list.pth", "holds no weights"),
+        ("{tmp}/flat.pth", "is no openai-style CLIP"),
         ("{tmp}/odd", "damaged"),
         ("{tmp}/words", BPE_FILE),
     ],
 )
 def test_errors_are_one_line(tmp_path: Path, spec: str, said: str) -> None:
     (tmp_path / "bad.pth").write_bytes(b"not a checkpoint")
+    (tmp_path / "empty.pth").touch()
+    (tmp_path / "empty.safetensors").touch()
+    torch.save([torch.zeros(1)], tmp_path / "list.pth")
+    torch.save({"visual.proj": torch.zeros(1), "visual.conv1.weight": torch.zeros(1)}, tmp_path / "flat.pth")
     (tmp_path / "odd").mkdir()
     (tmp_path / "odd" / CONFIG_FILE).write_text("{")
     tiny = make_tiny()

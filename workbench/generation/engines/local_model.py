@@ -21,7 +21,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageText
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
 
 from curation_db.generation_words import Method
-from curation_db.text import display_text
+from curation_db.text import first_line
 from workbench.errors import UsageError
 from workbench.generation.asks import Answer, Ask, Failure, Message, Want
 from workbench.generation.engines.sampling import OwnDraws, OwnEnds
@@ -80,9 +80,8 @@ class LocalModel:
                 folder, trust_remote_code=False, dtype=_dtype(dtype, place), device_map=place, **where
             ).eval()
         except (OSError, ValueError, RuntimeError, AssertionError, KeyError, ImportError) as error:
-            told = display_text(str(error).strip().split("\n")[0] or repr(error), limit=200)
             hint = "a folder with a chat model, or its name on the hub; device and dtype as torch calls them"
-            raise UsageError(f"the model {folder} cannot be loaded: {told}", hint=hint) from error
+            raise UsageError(f"the model {folder} cannot be loaded: {first_line(error)}", hint=hint) from error
         self.tokenizer: Any = getattr(self.processor, "tokenizer", self.processor)
         self.tokenizer.padding_side = "left"
         if self.tokenizer.pad_token_id is None:

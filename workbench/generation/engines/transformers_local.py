@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from curation_db.text import display_text
+from curation_db.text import display_text, first_line
 from workbench.errors import UsageError
 from workbench.generation.asks import Answer, Ask, Failure
 from workbench.generation.budget import Budget
@@ -160,11 +160,6 @@ class LocalEngine:
         if half < self._batches.size:
             self._batches.size = half
             self._say(f"{self._settings.name}: out of memory, from now on {half} questions at a time")
-
-
-def first_line(error: Exception) -> str:
-    """What it says, fit to be shown."""
-    return display_text(str(error).strip().split("\n")[0] or repr(error), limit=200)
 
 
 def out_of_memory(error: Exception) -> bool:
