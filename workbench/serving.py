@@ -87,6 +87,7 @@ class OwnPagesServer(Server):
         )
         self._ready, self._admitted = ready, admitted
         self._gate, self._pages = Gate(), Pages(pages, patience_s=_PLACE_S)
+        self._sockets: set[web.WebSocketResponse] = set()
 
     @property
     def entrance(self) -> str:
@@ -104,7 +105,14 @@ class OwnPagesServer(Server):
         web.run_app(self._make_app(), host=self.host, port=self.port, print=lambda *_: self._ready(), access_log=None)
 
     async def on_startup(self, app: web.Application) -> None:
-        """No banner."""
+        """No banner. SIGHUP ends the server as SIGTERM does, unless it was ignored from the start."""
+        if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self.request_exit)
+
+    async def on_shutdown(self, app: web.Application) -> None:
+        """Close the pages, whose processes end then; otherwise the server would wait for people to close them."""
+        pages = list(self._sockets)
+        await asyncio.gather(*(page.close(code=WSCloseCode.GOING_AWAY) for page in pages), return_exceptions=True)
 
     async def _make_app(self) -> web.Application:
         app = await super()._make_app()
@@ -135,7 +143,11 @@ class OwnPagesServer(Server):
 
     async def _process_messages(self, websocket: web.WebSocketResponse, app_service: AppService) -> None:
         """As in textual-serve, but for the click that only brings the focus."""
-        await super()._process_messages(_WithoutFirstClick(websocket), app_service)  # type: ignore[arg-type]
+        self._sockets.add(websocket)
+        try:
+            await super()._process_messages(_WithoutFirstClick(websocket), app_service)  # type: ignore[arg-type]
+        finally:
+            self._sockets.discard(websocket)
 
     @web.middleware
     async def _own_pages_only(self, request: web.Request, handler: Handler) -> web.StreamResponse:
