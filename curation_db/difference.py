@@ -30,8 +30,7 @@ class Diff:
 
 def text_diff(original: str, changed: str) -> Diff:
     """The word diff from `original` to `changed`; neighbouring words are one span."""
-    before = [word.lower() for word in _WORD.findall(original)]
-    after = [word.lower() for word in _WORD.findall(changed)]
+    before, after = _words_of(original), _words_of(changed)
     head = _common(before, after)
     tail = _common(before[head:][::-1], after[head:][::-1])
     blocks = _equal_blocks(before[head : len(before) - tail], after[head : len(after) - tail])
@@ -39,6 +38,12 @@ def text_diff(original: str, changed: str) -> Diff:
         inserted=_spans(changed, head, _gaps([(b, size) for _, b, size in blocks])),
         removed=_spans(original, head, _gaps([(a, size) for a, _, size in blocks])),
     )
+
+
+def _words_of(text: str) -> list[str]:
+    if text.isascii():
+        return _WORD.findall(text.lower())
+    return [word.lower() for word in _WORD.findall(text)]  # a letter's lower case may be two
 
 
 def changed_spans(original: str, changed: str) -> tuple[Span, ...]:

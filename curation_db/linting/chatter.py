@@ -67,12 +67,13 @@ _LISTED: Final = (
     "caption captions sentence sentences rewrite rewrites version versions description descriptions rewriting"
     " rephrasing rewritten written updated revised modified negated new final original given corrected edited"
     " resulting here sure certainly course absolutely great okay ok alright problem answer output response result"
-    " explanation reasoning rationale example note notes ai artificial language model let feel hope your you happy"
+    " explanation reasoning rationale example ai artificial language model let feel hope your you happy"
     " help helps please per according word phrase concept object wait actually oops hmm correction scratch sorry"
     " apologies mistake improved image"
 )
 _TRIGGERS: Final = frozenset(_LISTED.split())
-"""Every pattern holds one of these words, a capital I, or a character that `_PLAIN` does not have."""
+"""Every pattern holds one of these words, a capital I, part of "rephrase" or "note", or a
+character that `_PLAIN` does not have."""
 _QUOTES: Final = (('"', '"'), ("“", "”"), ("'", "'"), ("‘", "’"), ("«", "»"))
 _SHOWN: Final = 40
 
@@ -94,6 +95,7 @@ def _may_hold(line: str) -> bool:
         not _PLAIN.fullmatch(line)
         or "I" in line
         or "rephras" in lower
+        or "note" in lower
         or not _TRIGGERS.isdisjoint(_WORD.findall(lower))
     )
 
