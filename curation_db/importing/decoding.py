@@ -11,6 +11,8 @@ import json
 from pathlib import Path
 from types import TracebackType
 
+from curation_db.importing.opening import damage, open_bytes
+
 _MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32-le"),
     (codecs.BOM_UTF32_BE, "utf-32-be"),
@@ -54,20 +56,26 @@ class TextBlocks:
 
     def __init__(self, path: Path) -> None:
         self.size = path.stat().st_size
-        self._file = path.open("rb")
-        self.encoding, self.start = sniff(self._file.read(4))
-        self._file.seek(self.start)
+        self._file = open_bytes(path)
+        self._head = self._file.read(4)
+        self.encoding, self.start = sniff(self._head)
+        self._head = self._head[self.start :]
         self._decoder = codecs.getincrementaldecoder(self.encoding)(error_rule(self.encoding))
         self.ended = False
 
     def read(self, size: int) -> str:
         """About `size` more characters; "" at the end of the file, and only there."""
         while not self.ended:
-            block = self._file.read(size)
+            block, self._head = self._head + self._file.read(size), b""
             self.ended = not block
             if text := self._decoder.decode(block, final=not block):
                 return text
         return ""
+
+    @property
+    def damage(self) -> str:
+        """Why the file ended too early; "": it did not."""
+        return damage(self._file)
 
     def width(self, text: str) -> int:
         """How many bytes of the file `text` took."""

@@ -15,8 +15,10 @@ from typing import Any
 from curation_db.foreign_json import JsonError, parse_json
 from curation_db.importing.decoding import TextBlocks
 from curation_db.importing.exported import is_exported
+from curation_db.importing.foreign import check_content, check_row
 from curation_db.importing.layout import layout_in
 from curation_db.importing.negbench import is_choice, is_plain_retrieval, is_retrieval
+from curation_db.importing.opening import plain_name
 from curation_db.importing.rows import InputError
 
 
@@ -68,12 +70,17 @@ def detect(path: Path) -> Format:
     """
     if path.is_dir():
         return Format.FOLDER
+    check_content(path)
     with TextBlocks(path) as source:
         head = source.read(_HEAD)
+        cut = source.damage
     start = head.lstrip()
+    if cut and not start.strip("\udcff"):  # nothing but the mark of what could not be decompressed
+        raise InputError(f"{path.name}: {cut}")
     if not start:
         raise InputError(f"{path.name} is empty")
     if start.startswith("["):
+        check_row(path, _fields(start[1:].lstrip()), lines=False)
         return Format.JSON
     found = _of_object(path, start) if start.startswith("{") else _of_table(path, start)
     if found is None:
@@ -85,6 +92,7 @@ def detect(path: Path) -> Format:
 def _of_object(path: Path, head: str) -> Format | None:
     """The format of a file that begins with a brace."""
     if _is_jsonl(path, head):
+        check_row(path, _fields(head), lines=True)
         return Format.NEGWB if is_exported(_parsed(head.partition("\n")[0]) or ()) else Format.JSONL
     if _has_questions(head):
         return Format.VQA
@@ -121,7 +129,7 @@ def _is_jsonl(path: Path, head: str) -> bool:
     line, _, rest = head.partition("\n")
     row = _parsed(line)
     if not isinstance(row, dict):
-        return path.suffix.lower() in {".jsonl", ".ndjson"}
+        return plain_name(path).suffix.lower() in {".jsonl", ".ndjson"}
     return rest.lstrip().startswith("{") or not _is_whole_file(row)
 
 
@@ -168,7 +176,7 @@ def _fields(text: str) -> set[str]:
 
 
 def _of_table(path: Path, head: str) -> Format | None:
-    suffix = path.suffix.lower()
+    suffix = plain_name(path).suffix.lower()
     if suffix in {".jsonl", ".ndjson"}:
         return Format.JSONL
     if suffix not in _TABLES and (suffix not in {"", ".txt"} or "\0" in head):
@@ -186,5 +194,5 @@ def _of_table(path: Path, head: str) -> Format | None:
 
 def usual_delimiter(path: Path, form: Format | None = None) -> str:
     """What stands between the cells by the format or the file's name."""
-    tabs = form is Format.TSV or (form is None and path.suffix.lower() in {".tsv", ".tab"})
+    tabs = form is Format.TSV or (form is None and plain_name(path).suffix.lower() in {".tsv", ".tab"})
     return "\t" if tabs else ","

@@ -128,14 +128,17 @@ class _Reader:
             yield from self._rest()
         except _Cut as cut:
             fault = cut.fault or self._fault(where, self._at, cut.message)
-            yield replace(fault, message=cut.message, truncated=cut.truncated)
+            damage = self._source.damage
+            yield replace(fault, message=damage or cut.message, truncated=cut.truncated or bool(damage))
 
     def _rest(self) -> Iterator[Fault]:
         try:
             self._peek()
         except _Cut:
             return
-        yield self._fault("", self._at, "something follows the end of the JSON text")
+        damage = self._source.damage
+        message = damage or "something follows the end of the JSON text"
+        yield self._fault("", self._at, message, truncated=bool(damage))
 
     # -- the window
 

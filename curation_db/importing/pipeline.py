@@ -19,9 +19,11 @@ from curation_db.importing.coco import read_captions, read_negationclip
 from curation_db.importing.detect import COCO_SHAPED, NEGBENCH, Format, detect, usual_delimiter
 from curation_db.importing.exported import read_exported, sources_in
 from curation_db.importing.folder import is_of_pictures, read_folder
+from curation_db.importing.foreign import check_content, check_kind
 from curation_db.importing.instances import read_instances
 from curation_db.importing.layout import Layout, layout_of
 from curation_db.importing.negbench import read_choices, read_retrieval, usual_source
+from curation_db.importing.opening import is_compressed, plain_name
 from curation_db.importing.picture_names import Naming
 from curation_db.importing.report import ImportReport
 from curation_db.importing.rows import Batch, ImageRow, InputError, Reject
@@ -75,9 +77,11 @@ class Plan:
 
     @property
     def size(self) -> int:
-        """How many bytes there are to read; 0: a folder."""
+        """How many bytes there are to read; 0: a folder, or a compressed file, of which that is not known."""
         files = [self.path] if self.annotations is None else [self.path, self.annotations]
-        return 0 if self.path.is_dir() else sum(file.stat().st_size for file in files)
+        if self.path.is_dir() or any(map(is_compressed, files)):
+            return 0
+        return sum(file.stat().st_size for file in files)
 
 
 def make_plan(
@@ -114,6 +118,7 @@ def make_plan(
     """
     if not path.exists():
         raise InputError(f"no such file: {path}")
+    check_kind(path)
     chosen = form or detect(path)
     if path.is_dir() != (chosen is Format.FOLDER):
         raise InputError(f"{path} is {'a folder' if path.is_dir() else 'no folder'}: not of format {chosen}")
@@ -125,9 +130,11 @@ def make_plan(
         raise InputError(f"{path.name} is of format {chosen}: --no-header is for CSV and TSV files")
     if chosen is Format.FOLDER:
         _check_folder(path)
+    elif form is not None:
+        check_content(path)  # else it is `detect` that refuses
     files = _both(path, chosen, annotations)
     path = files.questions if files else path
-    stem = _name(path.resolve().name if path.is_dir() else path.stem) or "import"
+    stem = _name(path.resolve().name if path.is_dir() else plain_name(path).stem) or "import"
     known = {Format.NEGATIONCLIP: "negationclip", Format.SUGARCREPE: f"sugarcrepe-{stem}"}
     usual = str(chosen) if chosen in NEGBENCH else known.get(chosen, stem)
     if chosen is Format.NEGWB:

@@ -10,6 +10,7 @@ line is refused and the reader goes on with the second.
 from __future__ import annotations
 
 import csv
+import io
 import re
 from collections import deque
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from curation_db.importing.decoding import error_rule, sniff
 from curation_db.importing.faults import told_of
 from curation_db.importing.json_stream import Run, read_json
 from curation_db.importing.layout import Layout
+from curation_db.importing.opening import damage, open_bytes
 from curation_db.importing.quotes import lenient_cells, needless
 from curation_db.importing.rows import At, InputError, Reason, RefusedRow, Reject, reject
 
@@ -73,10 +75,10 @@ class Row:
 
 def open_text(path: Path) -> IO[str]:
     """The file's text, undecodable bytes as lone surrogates, line ends as they are."""
-    with path.open("rb") as file:
+    with open_bytes(path) as file:
         encoding, mark = sniff(file.read(4))
     named = {"utf-8": "utf-8-sig"}.get(encoding, encoding)
-    opened = path.open(encoding=named, errors=error_rule(encoding), newline="")
+    opened = io.TextIOWrapper(open_bytes(path), encoding=named, errors=error_rule(encoding), newline="")
     if mark and encoding != "utf-8":
         opened.read(1)
     return opened
@@ -85,23 +87,30 @@ def open_text(path: Path) -> IO[str]:
 def read_jsonl(path: Path) -> Iterator[Row | Reject]:
     """The objects of a JSONL file."""
     done = 0
-    for number, line in _lines(path):
-        done += len(line)
-        if len(line) >= LINE_LIMIT:
-            yield _refused(number, line, _TOO_LONG, Reason.TEXT_TOO_LONG)
-        elif line.strip():
-            yield _json_row(line, number, done)
-
-
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Numbered lines; of one that is too long only the beginning."""
     with open_text(path) as file:
-        number = 0
-        while line := file.readline(LINE_LIMIT):
-            number += 1
-            yield number, line
-            while not line.endswith("\n") and (line := file.readline(LINE_LIMIT)):
-                pass
+        for number, line in read_lines(file):
+            done += len(line)
+            if len(line) >= LINE_LIMIT:
+                yield _refused(number, line, _TOO_LONG, Reason.TEXT_TOO_LONG)
+            elif line.strip():
+                yield _json_row(line, number, done)
+        yield from cut_off(file)
+
+
+def read_lines(file: IO[str]) -> Iterator[tuple[int, str]]:
+    """Numbered lines; of one that is too long only the beginning."""
+    number = 0
+    while line := file.readline(LINE_LIMIT):
+        number += 1
+        yield number, line
+        while not line.endswith("\n") and (line := file.readline(LINE_LIMIT)):
+            pass
+
+
+def cut_off(file: IO[str]) -> Iterator[Reject]:
+    """What is told where a compressed file ended too early."""
+    if message := damage(file):
+        yield reject((Line("the end of the file", ""), 0), RefusedRow(Reason.TRUNCATED, message))
 
 
 def _refused(number: int, line: str, message: str, reason: Reason = Reason.MALFORMED) -> Reject:
@@ -154,6 +163,7 @@ def read_csv(path: Path, layout: Layout) -> Iterator[Row | Reject]:
     try:
         with open_text(path) as file:
             yield from _CsvRows(file, layout).read()
+            yield from cut_off(file)
     finally:
         csv.field_size_limit(limit)
 

@@ -201,6 +201,7 @@ def _picture_folder(plan: Plan, told: Path | None) -> Path | None:
 
 
 def _run(workspace: Workspace, plan: Plan, settings: Settings, folder: Path | None) -> tuple[ImportReport, Path | None]:
+    from curation_db.importing.opening import plain_name  # noqa: PLC0415
     from curation_db.importing.pipeline import import_file, settled  # noqa: PLC0415
     from curation_db.importing.report import RejectsFile  # noqa: PLC0415
     from curation_db.store import open_store  # noqa: PLC0415
@@ -208,7 +209,7 @@ def _run(workspace: Workspace, plan: Plan, settings: Settings, folder: Path | No
 
     with (
         open_store(workspace.database) as store,
-        RejectsFile(workspace.rejects, plan.path.stem, str(plan.path)) as rejects,
+        RejectsFile(workspace.rejects, plain_name(plan.path).stem, str(plan.path)) as rejects,
         step_bars() as tell,
     ):
         plan = settled(store, plan)
