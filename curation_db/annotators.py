@@ -9,6 +9,7 @@ from typing import Final
 from sqlalchemy import Connection, text
 
 from curation_db import sessions
+from curation_db.annotator_names import folded
 from curation_db.errors import RecordInUse
 from curation_db.history import undone
 from curation_db.identity import utc_now
@@ -62,8 +63,9 @@ class Annotator:
 
 def others(connection: Connection, name: str) -> list[str]:
     """The other people who decide: those who have decided or are at work now, without retired names."""
-    present = _at_work(connection)
-    return [row.name for row in connection.execute(_OTHERS, {"name": name}) if row.decided or row.name in present]
+    present, own = _at_work(connection), folded(name)
+    rows = connection.execute(_OTHERS, {"name": name})
+    return [row.name for row in rows if (row.decided or row.name in present) and folded(row.name) != own]
 
 
 def works_alone(connection: Connection, name: str) -> bool:

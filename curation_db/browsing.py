@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from sqlalchemy import Connection, text
 
 from curation_db import dialect
+from curation_db.people import actors_called
 from curation_db.predicates import UNREVEALED, Parameters, Predicate, predicates
-from curation_db.views import Field, Sort, Term, View
+from curation_db.views import Field, Sort, Term, Value, View
 
 _FEW = 50_000
 """So many ids are gathered and sorted sooner than an order is walked along to find them."""
@@ -54,7 +56,10 @@ def ids_of(connection: Connection, view: View) -> Iterator[array[int]]:
     """The ids of the view's candidates in its order, in blocks; an id comes once."""
     told = Parameters()
     known = judges(connection) if view.asks(Field.JUDGE) else []
-    terms = [*predicates(view.terms, known, told), *([_REVEALED] if view.asks_judges else [])]
+    terms = [
+        *predicates(_with_spellings(connection, view.terms), known, told),
+        *([_REVEALED] if view.asks_judges else []),
+    ]
     walked, few = _walked(connection, terms, told)
     if walked is None and few:
         return
@@ -65,6 +70,18 @@ def ids_of(connection: Connection, view: View) -> Iterator[array[int]]:
     else:
         for statement in _along(connection, view.sort, terms):
             yield from dialect.stream_numbers(connection, statement, told)
+
+
+def _with_spellings(connection: Connection, terms: Sequence[Term]) -> list[Term]:
+    """The terms; a person is asked for by every spelling of the name."""
+    return [
+        replace(
+            term, values=tuple(Value(each) for value in term.values for each in actors_called(connection, value.name))
+        )
+        if term.field is Field.BY
+        else term
+        for term in terms
+    ]
 
 
 def _walked(connection: Connection, terms: Sequence[Predicate], told: Parameters) -> tuple[Predicate | None, bool]:

@@ -13,6 +13,7 @@
     ├── Overtaken        another person has changed the card since it was shown
     │   └── NoLongerAsked    ... by a decision, and the card does not ask any more
     ├── RetiredAnnotator the name is out of use
+    ├── UnusableName     no annotator can have the name
     └── RecordReplaced   while it was open, another file or another version of negwb took its place
 
 Each carries one line for the person and a hint on what to do; none leaves anything half written.
@@ -76,6 +77,10 @@ class NoLongerAsked(Overtaken):
 
 class RetiredAnnotator(RecordError):
     """A session was to begin under a name that is retired."""
+
+
+class UnusableName(RecordError):
+    """A name that no annotator can have."""
 
 
 class RecordReplaced(RecordError):

@@ -108,7 +108,7 @@ def unknown(connection: Connection, view: View) -> str | None:
             wrong = [v.name for v in term.values if v.name != ANY_JUDGE and not named(v.name, known)]
         else:
             known = [facet.value.name for facet in facets(connection, term.field)]
-            folded = {name.casefold() if term.field is not Field.BY else name for name in known}
+            folded = {name.casefold() for name in known}
             wrong = [v.name for v in term.values if v.name not in known and v.name.casefold() not in folded]
         if wrong:
             return f"no {term.field}:{wrong[0]} in this record; known: {', '.join(known[:12]) or 'none yet'}"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
 
+from curation_db.annotator_names import checked_name, spellings
 from curation_db.errors import RecordError, RetiredAnnotator
 from curation_db.identity import utc_now, uuid7
 from curation_db.store import Store
@@ -27,6 +28,9 @@ class Actor:
 def begin_session(store: Store, name: str, *, version: str, role: Role | None = None) -> Actor:
     """Start a session for `name` (made known where new) and free the cards of that person's dead sessions.
 
+    Names are compared without regard to case: the actor has the spelling that the record knows already, the same one
+    where it knows several.
+
     `role`: what the person is from now on; none: what the person was, at first an annotator. The record trusts who
     can write it; every event tells the role in which it was done.
 
@@ -35,8 +39,11 @@ def begin_session(store: Store, name: str, *, version: str, role: Role | None = 
 
     Raises:
         RetiredAnnotator: the name is out of use.
+        UnusableName: no annotator can have the name.
     """
+    asked = checked_name(name)
     with store.write() as connection:
+        name = known_spelling(connection, asked)
         row = connection.execute(
             text("""INSERT INTO annotator(name, role, created_at) VALUES (:name, coalesce(:role, 'annotator'), :now)
                     ON CONFLICT(name) DO UPDATE SET role = coalesce(:role, role) RETURNING id, role, retired_at"""),
@@ -56,6 +63,25 @@ def begin_session(store: Store, name: str, *, version: str, role: Role | None = 
              "version": version, "now": utc_now()},
         )  # fmt: skip
     return Actor(name, row.id, Role(row.role), session)
+
+
+def known_spelling(connection: Connection, name: str) -> str:
+    """The spelling under which the record knows the person called `name`; `name` itself where it knows none.
+
+    A record from before names were compared without regard to case can have several: the same spelling comes first,
+    then those in use, then the oldest.
+    """
+    return next(iter(_spellings(connection, name)), name)
+
+
+def actors_called(connection: Connection, name: str) -> list[str]:
+    """All spellings of `name` that events of this record can have."""
+    return _spellings(connection, name) or [name]
+
+
+def _spellings(connection: Connection, name: str) -> list[str]:
+    rows = connection.execute(text("SELECT name FROM annotator ORDER BY retired_at IS NOT NULL, id"))
+    return spellings(name, rows.scalars())
 
 
 def end_session(store: Store, actor: Actor) -> None:

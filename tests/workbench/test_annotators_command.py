@@ -97,3 +97,24 @@ def test_a_name_that_is_unknown_is_refused_with_those_that_are_known(workspace: 
 )
 def test_what_becomes_of_an_edit(child: Standing, said: str) -> None:
     assert edited(child) == said
+
+
+@pytest.mark.parametrize("name", ["system", "Adjudicator", "policy@2", " ", "a\tb", "x" * 65])
+def test_a_name_that_no_annotator_can_have_is_refused_before_the_record_is_read(
+    workspace: Workspace, name: str
+) -> None:
+    for words in (("curate", "--plain"), ("serve",), ("queue", "overlap", "2", "--yes")):
+        done = negwb(workspace, *words, "-a", name)
+        assert isinstance(done.exception, UsageError), words
+        assert "--annotator NAME" in done.exception.hint
+    assert listed(workspace) == {}
+
+
+def test_names_are_compared_without_regard_to_case(workspace: Workspace) -> None:
+    plain(workspace, "Ana", "a\nq\n")
+    plain(workspace, "ANA", "a\nq\n")
+    assert {name: each["decisions"] for name, each in listed(workspace).items()} == {"Ana": 2}
+    assert "Ana is retired; 2 decisions stay in force" in negwb(workspace, "annotators", "retire", "ana").stderr
+    refused = plain(workspace, "ana", "q\n").exception
+    assert isinstance(refused, UsageError)
+    assert "Ana is retired" in refused.message

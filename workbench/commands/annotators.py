@@ -82,6 +82,7 @@ def _set(context: typer.Context, name: str, *, retired: bool) -> None:
 
     with open_store(find_workspace(context.obj).database) as store:
         each = _known(store, name)
+        name = each.name
         if (each.retired_at is not None) is retired:
             raise NothingToDo(f"{name} is {'retired' if retired else 'in use'} already")
         (put_out_of_use if retired else bring_back)(store, name)
@@ -90,13 +91,14 @@ def _set(context: typer.Context, name: str, *, retired: bool) -> None:
 
 
 def _known(store: Store, name: str) -> Annotator:
+    from curation_db.annotator_names import spellings  # noqa: PLC0415
     from curation_db.annotators import annotators as read_annotators  # noqa: PLC0415
 
     with store.read() as connection:
         found = read_annotators(connection)
-    for each in found:
-        if each.name == name:
-            return each
+    by_name = {each.name: each for each in found}
+    if same := spellings(name, by_name):
+        return by_name[same[0]]
     known = ", ".join(each.name for each in found[:12])
     raise UsageError(f"no annotator is called {name!r}", hint=f"known: {known}" if known else "there is none yet")
 

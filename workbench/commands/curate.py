@@ -253,14 +253,15 @@ def person_named(annotator: str | None) -> str:
     """The name under which a person works; None: that of the login.
 
     Raises:
-        UsageError: the name is empty, or the login has none.
+        UsageError: no annotator can have the name, or the login has none.
     """
-    from curation_db.text import display_text  # noqa: PLC0415
+    from curation_db.annotator_names import checked_name  # noqa: PLC0415
+    from curation_db.errors import UnusableName  # noqa: PLC0415
 
-    name = display_text(_login_name() if annotator is None else annotator, limit=60)
-    if not name:
-        raise UsageError("an annotator needs a name", hint="say who decides: --annotator NAME")
-    return name
+    try:
+        return checked_name(_login_name() if annotator is None else annotator)
+    except UnusableName as error:
+        raise UsageError(error.message, hint=error.hint) from error
 
 
 def _overlap_warning(desk: Desk, settings: CurateSettings) -> str:

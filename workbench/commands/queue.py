@@ -60,6 +60,7 @@ def overlap(
     overlap in negwb.toml applies to candidates that come in later. Exports at earlier events stay as they are.
     """
     from curation_db.overlaps import set_overlap  # noqa: PLC0415
+    from curation_db.people import known_spelling  # noqa: PLC0415
     from curation_db.store import open_store  # noqa: PLC0415
     from workbench.commands.curate import person_named  # noqa: PLC0415
     from workbench.paths import find_workspace  # noqa: PLC0415
@@ -69,6 +70,8 @@ def overlap(
         raise UsageError(f"--share {share:g}: a share is above 0 and at most 1", hint="a tenth: --share 0.1")
     actor = person_named(annotator)
     with open_store(find_workspace(context.obj).database) as store:
+        with store.read() as connection:
+            actor = known_spelling(connection, actor)
         told = _look(store, view, wanted, share)
         if not as_json:
             for line in _lines(told, wanted, share):

@@ -58,6 +58,10 @@ def serve(
     workspace = find_workspace(context.obj)
     if find_spec("textual_serve") is None:
         raise UsageError("serve needs textual-serve", hint="install it with: pip install 'negwb[serve]'")
+    if annotator is not None:
+        from workbench.commands.curate import person_named  # noqa: PLC0415
+
+        person_named(annotator)
     from workbench.serving import is_loopback  # noqa: PLC0415 -- 0.3 s: aiohttp
 
     if not is_loopback(host) and not public_anyway:
