@@ -23,7 +23,6 @@ from curation_db.importing.rows import (
     CandidateRow,
     CaptionRow,
     ImageRow,
-    Reason,
     RefusedRow,
     extra_of,
     key_of,
@@ -147,27 +146,25 @@ def _captions(run: Run, batch: Batch) -> None:
     for index, item in enumerate(run.values):
         try:
             add(CaptionRow(key_of(item["id"]), key_of(item["image_id"]), item["caption"], (run, index)))
-        except (KeyError, TypeError, IndexError):
-            rejects.append(reject((run, index), _missing(item, "id", "image_id", "caption")))
-        except RefusedRow as why:
-            rejects.append(reject((run, index), why))
+        except (KeyError, TypeError, IndexError, RefusedRow):
+            try:
+                image, text = key_of(member(item, "image_id")), member(item, "caption")
+                add(CaptionRow(own_key(item), image, text, (run, index)))
+            except RefusedRow as why:
+                rejects.append(reject((run, index), why))
 
 
-def _missing(item: object, *names: str) -> RefusedRow:
-    """Why a row without one of its fields is refused."""
-    try:
-        for name in names:
-            member(item, name)
-    except RefusedRow as why:
-        return why
-    return RefusedRow(Reason.MALFORMED, "not as expected")
+def own_key(item: dict[str, Any]) -> str | None:
+    """The id of an annotation; None: it has none, so it is known by its picture and its text."""
+    told = item.get("id")
+    return None if told is None else key_of(told)
 
 
 def _updated_captions(run: Run, batch: Batch) -> None:
     for index, item in enumerate(run.values):
         at = (run, index)
         try:
-            key, image = key_of(member(item, "id")), key_of(member(item, "image_id"))
+            image, key = key_of(member(item, "image_id")), own_key(item)
             caption, text = member(item, "caption"), member(item, "updated_caption")
             extra = extra_of(item, _ANNOTATION_KNOWN, ("id", "image_id"))
         except RefusedRow as why:

@@ -15,6 +15,7 @@ from typing import Any
 from curation_db.foreign_json import JsonError, parse_json
 from curation_db.importing.decoding import TextBlocks
 from curation_db.importing.exported import is_exported
+from curation_db.importing.flickr import is_flickr
 from curation_db.importing.foreign import check_content, check_row
 from curation_db.importing.layout import layout_in
 from curation_db.importing.negbench import is_choice, is_plain_retrieval, is_retrieval
@@ -30,6 +31,8 @@ class Format(StrEnum):
     NEGATIONCLIP = "negationclip"
     SUGARCREPE = "sugarcrepe"
     VQA = "vqa"
+    KARPATHY = "karpathy"
+    FLICKR = "flickr"
     NEGBENCH_RETRIEVAL = "negbench-retrieval"
     NEGBENCH_MCQ = "negbench-mcq"
     JSON = "json"
@@ -40,7 +43,9 @@ class Format(StrEnum):
     FOLDER = "folder"
 
 
-COCO_SHAPED = frozenset({Format.COCO, Format.INSTANCES, Format.NEGATIONCLIP, Format.SUGARCREPE, Format.VQA})
+COCO_SHAPED = frozenset(
+    {Format.COCO, Format.INSTANCES, Format.NEGATIONCLIP, Format.SUGARCREPE, Format.VQA, Format.KARPATHY}
+)
 """Formats whose pictures are COCO's unless somebody says otherwise."""
 NEGBENCH = frozenset({Format.NEGBENCH_RETRIEVAL, Format.NEGBENCH_MCQ})
 """Tables of which it is known what each column is."""
@@ -57,6 +62,7 @@ _TELLING = (
     ("category_id", Format.INSTANCES),
     ("caption", Format.COCO),
 )
+_SENTENCES = {"filename", "sentences"}
 _LIMIT = 1 << 20
 _TABLES = frozenset({".csv", ".tsv", ".tab"})
 
@@ -82,6 +88,8 @@ def detect(path: Path) -> Format:
     if start.startswith("["):
         check_row(path, _fields(start[1:].lstrip()), lines=False)
         return Format.JSON
+    if is_flickr(start):
+        return Format.FLICKR
     found = _of_object(path, start) if start.startswith("{") else _of_table(path, start)
     if found is None:
         listed = ", ".join(Format)
@@ -96,18 +104,21 @@ def _of_object(path: Path, head: str) -> Format | None:
         return Format.NEGWB if is_exported(_parsed(head.partition("\n")[0]) or ()) else Format.JSONL
     if _has_questions(head):
         return Format.VQA
+    if _first_image(head) >= _SENTENCES:
+        return Format.KARPATHY
     fields = _first_annotation(path)
     if fields is not None:
         # none but the ids: there is no annotation, or the file stops in the first one
         found = Format.COCO if fields <= {"id", "image_id"} else None
         return next((known for name, known in _TELLING if name in fields), found)
-    return Format.COCO if _has_images(head) else _of_members(head)
+    # of a file of COCO's that was cut off there may be no more than the images
+    return Format.COCO if _first_image(head) >= {"id", "file_name"} else _of_members(head)
 
 
-def _has_images(head: str) -> bool:
-    """Whether images of COCO's stand here; of a file that was cut off there may be no more."""
+def _first_image(head: str) -> set[str]:
+    """The fields of the first entry of `images`; none: there is none in what was read."""
     found = _IMAGES.search(head)
-    return found is not None and _fields(head[found.end() :]) >= {"id", "file_name"}
+    return set() if found is None else _fields(head[found.end() :])
 
 
 def _has_questions(head: str) -> bool:
@@ -138,6 +149,9 @@ def _is_whole_file(row: dict[str, Any]) -> bool:
     if all(isinstance(each, dict | list) for each in row.values()):
         return True
     if isinstance(row.get("images"), list) and isinstance(row.get("annotations"), list):
+        return True
+    images = row.get("images")
+    if isinstance(images, list) and images and isinstance(images[0], dict) and images[0].keys() >= _SENTENCES:
         return True
     listed = row.get("questions") or row.get("annotations")
     if isinstance(listed, list) and listed and isinstance(listed[0], dict) and "question_id" in listed[0]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from curation_db.importing.coco import read_coco
+from curation_db.importing.coco import own_key, read_coco
 from curation_db.importing.json_stream import Run, read_json
 from curation_db.importing.picture_names import Naming
 from curation_db.importing.rows import At, Batch, ObjectRow, Reason, RefusedRow, key_of, member, reject
@@ -37,11 +37,11 @@ class _Tally:
                 batch.rejects.append(reject((run, index), why))
 
     def _add(self, item: Any, run: Run, index: int) -> None:
-        key, image = key_of(member(item, "id")), key_of(member(item, "image_id"))
-        category = key_of(member(item, "category_id"))
-        if key in self._seen:
-            raise RefusedRow(Reason.DUPLICATE, f"annotation {key} is in the file twice")
-        self._seen.add(key)
+        image, category = key_of(member(item, "image_id")), key_of(member(item, "category_id"))
+        if (key := own_key(item)) is not None:
+            if key in self._seen:
+                raise RefusedRow(Reason.DUPLICATE, f"annotation {key} is in the file twice")
+            self._seen.add(key)
         self.counts[image, category] += 1
         self.first.setdefault((image, category), run.where(index))
 

@@ -18,9 +18,11 @@ from curation_db.candidates import Intake
 from curation_db.importing.coco import read_captions, read_negationclip
 from curation_db.importing.detect import COCO_SHAPED, NEGBENCH, Format, detect, usual_delimiter
 from curation_db.importing.exported import read_exported, sources_in
+from curation_db.importing.flickr import read_flickr
 from curation_db.importing.folder import is_of_pictures, read_folder
 from curation_db.importing.foreign import check_content, check_kind
 from curation_db.importing.instances import read_instances
+from curation_db.importing.karpathy import read_karpathy
 from curation_db.importing.layout import Layout, layout_of
 from curation_db.importing.negbench import read_choices, read_retrieval, usual_source
 from curation_db.importing.opening import is_compressed, plain_name
@@ -67,6 +69,8 @@ class Plan:
     """All sources of a file whose rows name theirs."""
     layout: Layout | None = None
     """Of a table of text."""
+    splits: tuple[str, ...] = ()
+    """The splits that are taken, of a file that names them; none: all."""
     sample: Sample | None = None
     """Pictures of a file that is not COCO's: the record tells which source has them (`settled`)."""
 
@@ -96,6 +100,7 @@ def make_plan(
     strip_prefixes: tuple[str, ...] = (),
     follow_links: bool = False,
     header: bool = True,
+    splits: tuple[str, ...] = (),
 ) -> Plan:
     """The plan for the file or folder at `path`; what is not said is found out.
 
@@ -110,6 +115,7 @@ def make_plan(
         strip_prefixes: what is stripped from the beginning of pictures' names.
         follow_links: whether links to files outside an imported folder are followed.
         header: whether the first line of a CSV or TSV file names the columns; without it they are named by numbers.
+        splits: the splits that are taken, of a file that names them; none: all.
 
     Raises:
         InputError: no such file, in no format that we know, a table whose columns tell of no picture or no text, or a
@@ -122,7 +128,9 @@ def make_plan(
     chosen = form or detect(path)
     if path.is_dir() != (chosen is Format.FOLDER):
         raise InputError(f"{path} is {'a folder' if path.is_dir() else 'no folder'}: not of format {chosen}")
-    if mapping and chosen in COCO_SHAPED | NEGBENCH | {Format.FOLDER, Format.NEGWB}:
+    if splits and chosen is not Format.KARPATHY:
+        raise InputError(f"{path.name} is of format {chosen}: --split is for files of Karpathy's, which name splits")
+    if mapping and chosen in COCO_SHAPED | NEGBENCH | {Format.FOLDER, Format.NEGWB, Format.FLICKR}:
         table = {Format.NEGWB: "jsonl", **dict.fromkeys(NEGBENCH, "csv")}.get(chosen)
         hint = f"--format {table} reads it as a table of other columns" if table else ""
         raise InputError(f"{path.name} is of format {chosen}: it has no columns to map", hint=hint)
@@ -162,6 +170,7 @@ def make_plan(
         prefixes=strip_prefixes,
         follow_links=follow_links,
         layout=layout,
+        splits=splits,
         sample=None if whose or chosen is Format.SUGARCREPE else sample,
     )
 
@@ -292,6 +301,8 @@ _READERS: Final[dict[Format, Callable[[Plan], Iterator[Batch]]]] = {
     Format.SUGARCREPE: lambda plan: read_sugarcrepe(plan.path, plan.naming),
     Format.FOLDER: lambda plan: read_folder(plan.path, plan.naming, follow_links=plan.follow_links),
     Format.VQA: _read_vqa,
+    Format.KARPATHY: lambda plan: read_karpathy(plan.path, plan.naming, plan.splits),
+    Format.FLICKR: lambda plan: read_flickr(plan.path, plan.naming),
     Format.NEGBENCH_RETRIEVAL: lambda plan: read_retrieval(plan.path, _layout(plan), plan.naming),
     Format.NEGBENCH_MCQ: lambda plan: read_choices(plan.path, _layout(plan), plan.naming),
 }

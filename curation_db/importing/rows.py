@@ -302,7 +302,7 @@ def prepared(raw: object) -> tuple[str, bytes]:
 def extra_of(item: Mapping[str, Any], known: frozenset[str], ids: tuple[str, ...]) -> str | None:
     """What else a row said, as JSON; ids that are no whole numbers too, for the key keeps their text only."""
     rest = {name: value for name, value in item.items() if name not in known}
-    rest |= {name: item[name] for name in ids if item.get(name).__class__ is not int}
+    rest |= {name: item[name] for name in ids if name in item and item[name].__class__ is not int}
     if not rest:
         return None
     try:

@@ -18,6 +18,7 @@ from curation_db import dialect
 from curation_db.importing.coco import name_in
 from curation_db.importing.detect import Format
 from curation_db.importing.json_stream import Run, read_json
+from curation_db.importing.karpathy import picture_in
 from curation_db.importing.picture_names import Naming
 from curation_db.importing.rows import (
     COCO_LARGEST,
@@ -79,7 +80,8 @@ def sample_of(path: Path, form: Format, prefixes: tuple[str, ...] = ()) -> Sampl
         if form is Format.SUGARCREPE:
             _take(event.values, lambda item: _named(naming, item, item.get("filename")), sample)
         elif event.key == "images":
-            _take(event.values, lambda item: _listed(naming, item), sample)
+            listed = _split_picture if form is Format.KARPATHY else _listed
+            _take(event.values, lambda item, listed=listed: listed(naming, item), sample)
         elif event.key == "annotations" and len(ids) < SAMPLE:
             ids |= dict.fromkeys(_ids(event.values))
         if len(sample.listed) >= SAMPLE or (sample.listed and event.key == "annotations"):
@@ -105,6 +107,11 @@ def _listed(naming: Naming, item: Any) -> Sighting:
     name = name_in(item, naming)
     size = size_of(item.get("width")), size_of(item.get("height"))
     return Sighting(key, name.file_name or name.url, *size, name.unstripped)
+
+
+def _split_picture(naming: Naming, item: Any) -> Sighting:
+    key, name = picture_in(item, naming)
+    return Sighting(key, name.file_name or name.url, unstripped=name.unstripped)
 
 
 def _named(naming: Naming, item: Any, stated: object) -> Sighting:

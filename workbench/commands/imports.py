@@ -52,6 +52,8 @@ class FileFormat(StrEnum):
     NEGATIONCLIP = "negationclip"
     SUGARCREPE = "sugarcrepe"
     VQA = "vqa"
+    KARPATHY = "karpathy"
+    FLICKR = "flickr"
     NEGBENCH_RETRIEVAL = "negbench-retrieval"
     NEGBENCH_MCQ = "negbench-mcq"
     JSON = "json"
@@ -111,6 +113,10 @@ def import_command(
             help="What to take away from the beginning of pictures' names; of several the first that fits.",
         ),
     ] = None,
+    split: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Take only this split of a file of Karpathy's; may be given several times."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
 ) -> None:
     """Import captions, candidates and questions: COCO, NegationCLIP, SugarCrepe, VQAv2, NegBench, tables, folders.
@@ -131,6 +137,7 @@ def import_command(
         annotations=annotations,
         strip_prefixes=tuple(strip_prefix or ()),
         header=not no_header,
+        splits=tuple(split or ()),
     )
     _tell(*done, as_json=as_json)
     if done[0].empty:
@@ -150,6 +157,7 @@ def import_into(
     annotations: Path | None = None,
     strip_prefixes: tuple[str, ...] = (),
     header: bool = True,
+    splits: tuple[str, ...] = (),
 ) -> tuple[ImportReport, Path | None]:
     """Import `path` into the workspace's record; returns what was done and where the refused rows are listed.
 
@@ -178,6 +186,7 @@ def import_into(
             strip_prefixes=strip_prefixes,
             follow_links=settings.follow_links,
             header=header,
+            splits=splits,
         )
         return _run(workspace, plan, settings, _picture_folder(plan, pictures))
     except InputError as error:

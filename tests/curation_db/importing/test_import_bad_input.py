@@ -52,7 +52,6 @@ def test_a_cut_file_leaves_its_whole_rows(desk: Any, coco: Coco) -> None:
         (_annotation(1, "x" * 20_001), "text-too-long"),
         (_annotation(1, "x" * 10_000_000), "text-too-long"),
         (_annotation(1, "half \ud83d a smile"), "encoding"),
-        (_annotation(None, "x"), "bad-value"),
         (_annotation(True, "x"), "bad-value"),
         (_annotation(float("nan"), "x"), "bad-value"),
         (_annotation("", "x"), "bad-value"),

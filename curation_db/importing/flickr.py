@@ -1,0 +1,53 @@
+"""Flickr's files of captions, results_20130124.token and Flickr8k.token.txt: a picture's name, #, a number, a tab,
+and the caption, without a line of names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from curation_db.importing.picture_names import Naming
+from curation_db.importing.rows import Batch, CaptionRow, ImageRow, Reason, RefusedRow, reject
+from curation_db.importing.tables import LINE_LIMIT, Line, cut_off, open_text, read_lines
+
+_BATCH: Final = 5_000
+_ROW: Final = re.compile(r"(?P<key>(?P<picture>[^\t\r\n]+\.\w{3,4})#\d+)\t(?P<text>.*)", re.DOTALL)
+
+
+def is_flickr(head: str) -> bool:
+    """Whether a file that begins with `head` is one."""
+    return _ROW.match(head) is not None
+
+
+def read_flickr(path: Path, naming: Naming) -> Iterator[Batch]:
+    """The pictures and captions of a file."""
+    batch, done = Batch(), 0
+    with open_text(path) as file:
+        for number, line in read_lines(file):
+            done += len(line)
+            batch.done = done
+            if line.strip():
+                _row(line, number, naming, batch)
+            if len(batch.captions) >= _BATCH:
+                yield batch
+                batch = Batch(done=done)
+        batch.rejects += cut_off(file)
+    yield batch
+
+
+def _row(line: str, number: int, naming: Naming, batch: Batch) -> None:
+    at = (Line(f"line {number}", line[:400]), 0)
+    try:
+        if len(line) >= LINE_LIMIT:
+            raise RefusedRow(Reason.TEXT_TOO_LONG, f"a line of {LINE_LIMIT:,} characters and more")
+        if (found := _ROW.fullmatch(line.rstrip("\r\n"))) is None:
+            raise RefusedRow(Reason.MALFORMED, "PICTURE#NUMBER, a tab and a caption are expected")
+        name = naming.name(found["picture"])
+    except RefusedRow as why:
+        batch.rejects.append(reject(at, why))
+        return
+    key = naming.key(name)
+    batch.images.append(ImageRow(key, name.file_name, None, None, None, at, None, name.url, name.unstripped))
+    batch.captions.append(CaptionRow(found["key"], key, found["text"], at))
