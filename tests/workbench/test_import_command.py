@@ -250,4 +250,4 @@ def test_a_known_column_that_is_not_used_is_one_line(
     path.write_text("image,caption,title,foil\na.jpg,a dog,Dog,no dog\n")
     assert call(path) == ExitCode.OK
     (line,) = [line for line in capsys.readouterr().err.splitlines() if "title" in line]
-    assert line.strip().startswith("not used: title (caption)")
+    assert line.strip().endswith("not used: title (--map caption=title takes it)")

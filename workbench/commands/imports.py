@@ -317,8 +317,8 @@ def _tell(report: ImportReport, rejects: Path | None, *, as_json: bool) -> None:
         columns = ", ".join(f"{name} = {column}" for name, column in sorted(report.columns.items()))
         typer.echo(f"       columns: {_shown(columns)}  (change with --map)", err=True)
     if report.unused:
-        others = ", ".join(f"{column} ({name})" for column, name in report.unused.items())
-        typer.echo(f"       not used: {_shown(others)}  (another column is taken; change with --map)", err=True)
+        others = ", ".join(f"{column} (--map {name}={column} takes it)" for column, name in report.unused.items())
+        typer.echo(f"       columns not used: {_shown(others)}", err=True)
     if report.unsought_pictures:
         told = f"{counted(report.unsought_pictures, 'picture')} not found: no picture folder"
         typer.echo(f"       {told}; give --pictures {_shown(_guessed_folder(report))}", err=True)

@@ -160,7 +160,7 @@ def test_no_header_is_for_tables_of_text(desk: Any) -> None:
 # -- empty cells and ids
 
 
-@pytest.mark.parametrize("word", ["nan", "NaN", "NULL", "null", "None", "N/A", "<NA>", "", "  ", " nan "])
+@pytest.mark.parametrize("word", ["nan", "NaN", "NULL", "null", "None", "N/A", "<NA>", "NA", "", "  ", " nan "])
 @pytest.mark.parametrize("suffix", ["csv", "jsonl"])
 def test_words_that_stand_for_no_value(desk: Any, word: str, suffix: str) -> None:
     cells = [
@@ -230,6 +230,7 @@ def test_quotes_in_tsv_are_text(desk: Any) -> None:
     assert _texts(desk, "candidate")[:2] == ['"Wow" says a boy with no hat', 'a cow" with no bell']
     assert _texts(desk, "candidate")[2:] == ['"Halt", no cars', "no\tpipe", "no lines"]
     assert (_told(desk), report.rejected.total()) == ([("line 3", "malformed")], 1)
+    assert desk.rejects[0].message == "a quote that is not closed in its cell"
 
 
 def test_a_tsv_file_that_quotes_all_has_no_quotes_in_its_texts(desk: Any) -> None:
