@@ -203,6 +203,9 @@ def test_whole_numbers_written_as_fractions_are_ids(desk: Any, coco: Any, number
     report = desk.take(desk.file("t.jsonl", row), source="coco")
     if isinstance(number, str):
         desk.take(desk.file("t.csv", f"image_id,caption\n{number},a dog\n"), source="coco")
+    else:
+        desk.take(desk.file("u.jsonl", json.dumps({"image": number, "caption": "a dog"})), source="coco")
+        assert desk.rejects == []
     assert report.images == 0
     assert desk.rows("SELECT i.key, c.key FROM caption c JOIN image i ON i.id = image_id") == [("391895", "391895")]
 
@@ -297,4 +300,5 @@ def test_a_layout_is_told_from_the_beginning(tmp_path: Path) -> None:
     assert (layout.delimiter, layout.width, layout.skipped) == ("\t", 2, 0)
     assert layout_in("").delimiter == ","
     assert layout_in("", usual="\t").delimiter == "\t"
+    assert layout_in("a\tb\n1\t2\n3\n4\t5\n").delimiter == "\t", "a row that lacks a cell changes nothing"
     assert layout_in("image,caption\tx\na,b\tc\n").delimiter == ",", "names count first"
