@@ -8,7 +8,6 @@ Where no server answers, it ends within seconds instead of trying each picture i
 from __future__ import annotations
 
 import hashlib
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -17,7 +16,8 @@ from typing import TYPE_CHECKING, Final
 
 from PIL import Image
 
-from benchmarks.download import Check, Hosts, Manners, Stopped, Unreachable, client, download
+from benchmarks.call import Call
+from benchmarks.download import Check, Manners, Stopped, Unreachable, client, download
 from benchmarks.errors import BenchError
 from benchmarks.task import Task
 from benchmarks.tasks import negrefcocog, regions
@@ -85,21 +85,21 @@ def fetch_negrefcocog(
         KeyboardInterrupt: passed on once the connections are closed; what was downloaded is kept.
     """
     sources, manners = sources or Sources(), manners or Manners()
-    with client(manners) as http:
-        received = _annotations(http, folder, sources, manners)
+    with client(manners) as http, Call(manners.patience_s) as call:
+        received = _annotations(http, folder, sources, manners, call)
         task = negrefcocog.load(folder, pictures)
         task.pictures.mkdir(parents=True, exist_ok=True)
-        return _pictures(http, task, sources, manners, progress or (lambda name, done, total: None), received)
+        return _pictures(http, task, sources, manners, call, progress or (lambda name, done, total: None), received)
 
 
-def _annotations(http: httpx.Client, folder: Path, sources: Sources, manners: Manners) -> int:
+def _annotations(http: httpx.Client, folder: Path, sources: Sources, manners: Manners, call: Call) -> int:
     target = folder / negrefcocog.ANNOTATIONS
     check = _hash_check(sources.annotations_sha256)
     if _sound(target, check):
         return 0
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        return download(http, sources.annotations, target, check, manners=manners, stop=threading.Event())
+        return download(http, sources.annotations, target, check, manners=manners, call=call)
     except BenchError as error:
         raise BenchError(
             f"{negrefcocog.ANNOTATIONS} could not be fetched: {error.message}",
@@ -108,27 +108,28 @@ def _annotations(http: httpx.Client, folder: Path, sources: Sources, manners: Ma
 
 
 def _pictures(
-    http: httpx.Client, task: Task, sources: Sources, manners: Manners, report: Progress, received: int
+    http: httpx.Client, task: Task, sources: Sources, manners: Manners, call: Call, report: Progress, received: int
 ) -> Fetched:
     checks = {name: picture_check(size) for name, size in smallest_sizes(task).items()}
     wanted = [name for name, check in checks.items() if not _sound(task.pictures / name, check)]
     present = len(checks) - len(wanted)
     report("", present, len(checks))
+    call.renew()  # the files that are there took their time, too
     failed: dict[str, str] = {}
-    stop, hosts, unreachable = threading.Event(), Hosts(), ""
+    unreachable = ""
 
     def bring(name: str) -> int:
         urls = [base.rstrip("/") + "/" + name for base in sources.pictures]
         try:
-            return download(http, urls, task.pictures / name, checks[name], manners=manners, stop=stop, hosts=hosts)
+            return download(http, urls, task.pictures / name, checks[name], manners=manners, call=call)
         finally:
-            if not hosts.silent:
-                stop.wait(manners.pause_s)
+            if not call.given_up:
+                call.wait(manners.pause_s)
 
-    for settled, (name, outcome) in enumerate(_each(bring, wanted, manners.connections, stop), present + 1):
+    for settled, (name, outcome) in enumerate(_each(bring, wanted, manners.connections, call), present + 1):
         if isinstance(outcome, BenchError):
             failed[name] = outcome.message
-            unreachable = outcome.message if isinstance(outcome, Unreachable) else unreachable
+            unreachable = unreachable or (outcome.message if isinstance(outcome, Unreachable) else "")
         else:
             received += outcome
         report(name, settled, len(checks))
@@ -143,7 +144,7 @@ def _pictures(
 
 
 def _each(
-    bring: Callable[[str], int], names: Sequence[str], workers: int, stop: threading.Event
+    bring: Callable[[str], int], names: Sequence[str], workers: int, call: Call
 ) -> Iterator[tuple[str, int | BenchError]]:
     """Each name with the bytes received or the reason why not, as they settle. Ctrl-C stops the others first."""
     with ThreadPoolExecutor(workers, thread_name_prefix="fetch") as pool:
@@ -155,7 +156,7 @@ def _each(
                 for future in settled:
                     yield running.pop(future), _outcome(future)
         finally:
-            stop.set()
+            call.end()
             for future in running:
                 future.cancel()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import email.utils
 import hashlib
 import json
@@ -18,7 +19,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from support.benches import negrefcocog_folder
+from support.benches import negrefcocog_folder, write_negrefcocog
 
 from benchmarks.download import Manners
 from benchmarks.errors import BenchError
@@ -41,6 +42,9 @@ class Server(ThreadingHTTPServer):
         self.ranges: list[tuple[str, str]] = []
         self.agents: set[str] = set()
         self.lock = threading.Lock()
+
+    def handle_error(self, *_: object) -> None:
+        """Nothing: clients that leave are meant."""
 
     @property
     def url(self) -> str:
@@ -130,11 +134,42 @@ def cut_without_saying(handler: Handler, content: bytes) -> bool:
     return True
 
 
+def no_picture(handler: Handler, content: bytes) -> bool:
+    handler.answer(200, b"\xff\xd8\xff" + b"x" * 5000, {"Content-Type": "image/jpeg"})
+    return True
+
+
+def redirected(handler: Handler, content: bytes) -> bool:
+    handler.answer(302, b"", {"Location": handler.path})
+    return True
+
+
+def drip(handler: Handler, content: bytes) -> None:
+    """A byte now and then, as long as somebody takes it."""
+    with contextlib.suppress(OSError):
+        for byte in content:
+            handler.wfile.write(bytes([byte]))
+            handler.wfile.flush()
+            time.sleep(0.05)
+
+
+def dripping(handler: Handler, content: bytes) -> bool:
+    handler.answer(200, b"", {"Content-Length": str(len(content))})
+    drip(handler, content)
+    return True
+
+
+def dripping_headers(handler: Handler, content: bytes) -> bool:
+    drip(handler, b"HTTP/1.1 200 OK\r\n" + b"X-Long: yes\r\n" * 1000)
+    handler.close_connection = True
+    return True
+
+
 @pytest.fixture(scope="module")
-def original(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The first 24 items and their pictures, all in one folder to serve."""
+def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """24 items and their pictures, all in one folder to serve."""
     folder = tmp_path_factory.mktemp("original")
-    negrefcocog_folder(folder, shared_data / "NegRefCOCOg.json", 24)
+    negrefcocog_folder(folder, write_negrefcocog(tmp_path_factory.mktemp("source") / "all.json"))
     for picture in (folder / "train2014").iterdir():
         picture.rename(folder / picture.name)
     return folder
@@ -239,11 +274,114 @@ def test_retry_after_is_honoured(server: Server, tmp_path: Path, as_date: bool) 
     started = time.monotonic()
     assert fetch(server, tmp_path).complete
     assert time.monotonic() - started > 0.9
-    started = time.monotonic()
+
+
+@pytest.mark.parametrize("pictures", [True, False])
+def test_a_server_that_asks_for_a_long_wait_is_given_up_at_once(server: Server, tmp_path: Path, pictures: bool) -> None:
+    for name in names_of(server) if pictures else ["NegRefCOCOg.json"]:
+        server.tricks[name, 0] = failing(503, Retry_After="9999")
+    if pictures:
+        told = fetch(server, tmp_path)
+        assert "asks to wait 9,999 s (HTTP 503)" in told.unreachable
+        assert len(told.failed) == len(names_of(server))
+        assert server.asked.total() <= 1 + HASTY.connections
+    else:
+        with pytest.raises(BenchError, match="asks to wait 9,999 s"):
+            fetch(server, tmp_path)
+        assert server.asked.total() == 1
+    server.tricks.clear()
+    assert fetch(server, tmp_path).complete
+
+
+WRONG = [error_page, no_picture, redirected, truncated, failing(403), failing(503)]
+WRONG_IDS = ["error page", "no picture", "redirected", "truncated", "403", "503"]
+
+
+@pytest.mark.parametrize("trick", WRONG, ids=WRONG_IDS)
+def test_a_server_that_answers_wrongly_is_given_up(server: Server, tmp_path: Path, trick: Trick) -> None:
+    """After a few files; a line says so, and what came is kept and completed by the next call."""
+    names = names_of(server)
+    for name in names[2:]:
+        server.tricks[name, 0] = trick
+    told = fetch(server, tmp_path, replace(HASTY, wrong_files=3, connections=1, tries=2))
+    assert (told.fetched, len(told.failed)) == (2, len(names) - 2)
+    assert "answers wrongly, 3 times in a row (" in told.unreachable
+    assert "\n" not in told.unreachable
+    assert server.asked.total() <= 1 + 2 + 3 * 2 * 6  # a redirect is followed five times
+    server.tricks.clear()
+    assert fetch(server, tmp_path).complete
+    assert is_whole(server, tmp_path)
+
+
+def test_wrong_files_that_are_no_row_do_not_end_it(server: Server, tmp_path: Path) -> None:
+    names = names_of(server)
+    for name in names[::2]:
+        server.tricks[name, 0] = error_page
+    told = fetch(server, tmp_path, replace(HASTY, wrong_files=2, connections=1, tries=2))
+    assert (told.fetched, told.unreachable) == (len(names[1::2]), "")
+
+
+def test_missing_files_are_no_wrong_answers(server: Server, tmp_path: Path) -> None:
+    names = names_of(server)
+    for name in names[:-1]:
+        server.tricks[name, 0] = failing(404)
+    told = fetch(server, tmp_path, replace(HASTY, wrong_files=2))
+    assert (told.fetched, told.unreachable, len(told.failed)) == (1, "", len(names) - 1)
+
+
+IMPATIENT = replace(HASTY, patience_s=2, timeout_s=30)
+"""Each byte comes in time, and the whole does not."""
+
+
+@pytest.mark.parametrize("trick", [dripping, dripping_headers], ids=["body", "headers"])
+def test_a_server_that_drips_ends_the_call_when_the_patience_is_over(
+    server: Server, tmp_path: Path, trick: Trick
+) -> None:
+    names = names_of(server)
+    server.tricks["NegRefCOCOg.json", 1] = trick
+    with pytest.raises(BenchError, match=r"NegRefCOCOg\.json could not be fetched: no file came for 2 s"):
+        fetch(server, tmp_path, IMPATIENT)
+    for name in names[3:]:
+        server.tricks[name, 0] = trick
+    told = fetch(server, tmp_path, IMPATIENT)
+    assert "no file came for 2 s" in told.unreachable
+    assert (told.fetched, len(told.failed)) == (3, len(names) - 3)
+    kept = [path for path in (tmp_path / "train2014").glob("*.part") if path.stat().st_size]
+    assert len(kept) == (HASTY.connections if trick is dripping else 0)
+    server.tricks.clear()
+    assert fetch(server, tmp_path).complete
+    assert is_whole(server, tmp_path)
+    assert len([asked for path, asked in server.ranges if path.endswith(".jpg")]) == len(kept), "parts are continued"
+
+
+def test_a_file_that_comes_too_slowly_is_tried_again(server: Server, tmp_path: Path) -> None:
+    name = names_of(server)[0]
+    server.tricks[name, 1] = dripping
+    told = fetch(server, tmp_path, replace(HASTY, timeout_s=30, slow_after_s=0.5, slowest=100))
+    assert told.complete
+    assert server.asked[name] == 2
+    assert server.ranges, "what came slowly is kept"
+    server.tricks[name, 0] = dripping
     (tmp_path / "train2014" / name).unlink()
-    server.tricks[name, 3] = failing(429, Retry_After="3600")
-    assert fetch(server, tmp_path, replace(HASTY, longest_wait_s=0.1)).complete
-    assert time.monotonic() - started < 30
+    told = fetch(server, tmp_path, replace(HASTY, timeout_s=30, slow_after_s=0.2, slowest=100, tries=2))
+    assert "bytes came in" in told.failed[name]
+
+
+def test_patience_begins_anew_with_each_file(server: Server, tmp_path: Path) -> None:
+    def slow(handler: Handler, content: bytes) -> bool:
+        time.sleep(0.4)
+        return False
+
+    for name in names_of(server):
+        server.tricks[name, 0] = slow
+    assert fetch(server, tmp_path, replace(HASTY, timeout_s=30, patience_s=3, connections=2)).complete
+
+
+def test_the_defaults_end_within_a_minute() -> None:
+    """At worst the annotations come when the patience is nearly over, then nothing, and a connection is just made."""
+    manners = Manners()
+    assert 2 * manners.patience_s + manners.connect_s < 60
+    assert manners.longest_wait_s < manners.patience_s
 
 
 def test_what_cannot_be_had_is_named_and_the_rest_comes(server: Server, tmp_path: Path) -> None:

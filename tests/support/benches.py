@@ -96,6 +96,27 @@ def draw_picture(path: Path, size: tuple[int, int], seed: int) -> None:
     picture.convert("L" if seed % 5 == 0 else "RGB").save(path, quality=70)
 
 
+def write_negrefcocog(path: Path, items: int = 24) -> Path:
+    """A file of the shape of NegRefCOCOg.json that needs no data set: the first box of an item is the right one.
+
+    Every eleventh item shares the picture of the one before it, as 38 of the published 440 do.
+    """
+    rng = np.random.default_rng(7)
+    cues = ("no", "not", "without", "isn't")
+    things = ("hat", "dog", "red umbrella", "striped shirt", "bench", "teddy bear", "surf board")
+    rows: list[dict[str, Any]] = []
+    for number in range(items):
+        picture = rows[-1]["image"] if number % 11 == 10 else f"COCO_train2014_{1000 + number:012d}.jpg"
+        x, y, width, height = (round(float(value), 2) for value in rng.uniform((0, 0, 60, 60), (200, 150, 240, 200)))
+        other = [round(float(value), 2) for value in rng.uniform((0, 0, 40, 40), (150, 100, 280, 220))]
+        right = [x, y, width, height]
+        phrase = f"the one {cues[number % 4]} {things[number % 7]} {number}"
+        rows.append({"image": picture, "phrase": phrase, "ref_bbox": right, "bbox_list": [right, other]})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(rows), encoding="utf-8")
+    return path
+
+
 def negrefcocog_folder(folder: Path, source: Path, items: int | None = None) -> list[dict[str, Any]]:
     """`folder` as `fetch` would leave it, with drawn pictures; the first `items` items, or the file itself."""
     rows: list[dict[str, Any]] = json.loads(source.read_bytes())[:items]
