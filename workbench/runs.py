@@ -18,6 +18,7 @@ from trainers.runlog import METRICS, Status, read_run
 from trainers.settings import RunConfig, TrainSettings, create_run, read_config
 from workbench.errors import NothingToDo, UsageError
 from workbench.paths import Workspace
+from workbench.training import stop_command, trainer_pid
 
 MODEL = "model"
 """Of a finished run: its folder with the trained model."""
@@ -287,5 +288,9 @@ def resume(workspace: Workspace, name: str) -> Path:
         steps = state.result.get("steps", state.step)
         raise NothingToDo(f"the run {name} is finished ({steps} steps)", hint=f"its model: {folder / MODEL}")
     if state.status is Status.RUNNING:
-        raise UsageError(f"another process trains {name} right now", hint=f"watch it with: tail -f {folder / METRICS}")
+        pid = trainer_pid(folder)
+        stop = f"stop it with: {stop_command(pid)}; " if pid is not None else ""
+        raise UsageError(
+            f"another process trains {name} right now", hint=f"{stop}watch it with: tail -f {folder / METRICS}"
+        )
     return folder

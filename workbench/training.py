@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from trainers.errors import TrainerError
-from trainers.runlog import LOG, METRICS, RunState, Status, read_run
+from trainers.runlog import LOCK, LOG, METRICS, RunState, Status, read_run
 from workbench import interruption
 
 OUTPUT = "output.txt"
@@ -23,7 +23,10 @@ _INTERRUPTED = 130
 
 Tell = Callable[[RunState], None]
 """Told how a run stands, whenever its files have changed."""
+Started = Callable[[Path, int], None]
+"""Called with the run's folder and the process that trains it, when that was started."""
 Child = subprocess.Popen[bytes]
+_LOCKS = Path("/proc/locks")
 
 
 def start_child(run_folder: Path) -> Child:
@@ -39,17 +42,35 @@ def start_child(run_folder: Path) -> Child:
         )
 
 
-def run_to_end(run_folder: Path, tell: Tell = lambda state: None) -> RunState:
+def stop_command(pid: int) -> str:
+    """What a person types to make a training save its state and end."""
+    return f"kill -INT {pid}"
+
+
+def trainer_pid(run_folder: Path) -> int | None:
+    """The process of this machine that trains the run; None where there is none, or the system does not tell."""
+    return _holder(run_folder / LOCK)
+
+
+def run_to_end(
+    run_folder: Path, tell: Tell = lambda state: None, started: Started = lambda folder, pid: None
+) -> RunState:
     """Start the child, watch it until it ends, and say how the run ended well.
 
     Raises:
         TrainerError: it failed or was killed; the line says why and the hint where the log is.
         KeyboardInterrupt: somebody stopped it or us (also by SIGTERM or SIGHUP); its state is saved.
     """
-    return run_all([run_folder], tell)[0]
+    return run_all([run_folder], tell, started)[0]
 
 
-def run_all(run_folders: Sequence[Path], tell: Tell = lambda state: None, *, at_once: int = 1) -> list[RunState]:
+def run_all(
+    run_folders: Sequence[Path],
+    tell: Tell = lambda state: None,
+    started: Started = lambda folder, pid: None,
+    *,
+    at_once: int = 1,
+) -> list[RunState]:
     """`run_to_end` for several runs, so many of them side by side; the first that fails stops the others.
 
     `tell` is told of every run; a state knows the name of its own.
@@ -57,7 +78,7 @@ def run_all(run_folders: Sequence[Path], tell: Tell = lambda state: None, *, at_
     waiting, children = list(run_folders), dict[Path, Child]()
     try:
         with interruption.raised():
-            _work_through(waiting, children, tell, at_once)
+            _work_through(waiting, children, tell, started, at_once)
     except BaseException as error:
         _stop(children.values())  # whatever happened to us, no child must train on unseen
         whole = not waiting and all(child.returncode == 0 for child in children.values())
@@ -66,7 +87,7 @@ def run_all(run_folders: Sequence[Path], tell: Tell = lambda state: None, *, at_
     return [read_run(folder) for folder in run_folders]
 
 
-def _work_through(waiting: list[Path], children: dict[Path, Child], tell: Tell, at_once: int) -> None:
+def _work_through(waiting: list[Path], children: dict[Path, Child], tell: Tell, started: Started, at_once: int) -> None:
     """Take from `waiting` into `children` until none is left and all have ended."""
     seen: dict[Path, tuple[int, ...]] = {}
     running: set[Path] = set()
@@ -75,6 +96,7 @@ def _work_through(waiting: list[Path], children: dict[Path, Child], tell: Tell, 
             folder = waiting[0]
             children[folder] = start_child(folder)
             running.add(waiting.pop(0))
+            started(folder, children[folder].pid)
         for folder in [folder for folder in children if folder in running]:
             ended = children[folder].poll() is not None  # asked first, so that the last lines are told
             now = tuple(_size(folder / name) for name in (METRICS, LOG))
@@ -138,3 +160,26 @@ def _last_line(path: Path) -> str:
     except OSError:
         return ""
     return next((line.strip() for line in reversed(lines) if line.strip()), "")
+
+
+def _holder(lock: Path) -> int | None:
+    """The process that holds the lock: of its lines in /proc/locks, the one that waits for nobody."""
+    try:
+        inode = str(lock.stat().st_ino)
+        lines = _LOCKS.read_text().splitlines()
+    except OSError:
+        return None
+    for line in lines:  # 1: FLOCK  ADVISORY  WRITE 1234 08:01:5678 0 EOF
+        parts = line.split()
+        held = len(parts) > 5 and parts[1] == "FLOCK" and parts[3] == "WRITE" and parts[5].rpartition(":")[2] == inode
+        if held and _trains(int(parts[4])):
+            return int(parts[4])
+    return None
+
+
+def _trains(pid: int) -> bool:
+    """Inodes of other devices may be equal, and a signal is not to be sent to a stranger."""
+    try:
+        return pid > 1 and b"trainers" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return False

@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -200,6 +201,48 @@ def test_interrupted_killed_and_resumed_it_ends(workspace: Workspace) -> None:
     done = negwb(workspace, "train", "--resume", "hard")
     assert (done.returncode, done.stdout) == (0, f"{run / 'model'}\n"), done.stderr
     assert read_run(run).result["steps"] == 140
+
+
+def test_the_training_goes_on_when_its_parent_is_killed_and_stops_as_was_said(workspace: Workspace) -> None:
+    run = runs_folder(workspace) / "left"
+    words = [NEGWB, "-w", workspace.root, "train", "set-001", "--name", "left", *LONG, "--steps", 100_000]
+    with Terminal(words, columns=200, **ONE_THREAD) as terminal:
+        terminal.wait_for(lambda: read_run(run).step >= 10)
+        child = child_of(terminal.process.pid)
+        stop = f"kill -INT {child}"
+        assert terminal.shows(
+            f"if this command is killed (kill -9), the training goes on; stop it then with: {stop}".encode()
+        )
+        terminal.kill()
+    try:
+        after = read_run(run).step
+        wait_until(lambda: read_run(run).step >= after + 30)
+        with pytest.raises(UsageError, match="right now") as refused:
+            resume(workspace, "left")
+        assert f"stop it with: {stop};" in refused.value.hint
+    finally:
+        subprocess.run(stop, shell=True, check=True)
+    wait_until(lambda: read_run(run).status is Status.STOPPED)
+    assert saved_place(run) is not None
+
+
+def test_a_closed_terminal_stops_the_training(workspace: Workspace) -> None:
+    run = runs_folder(workspace) / "closed"
+    words = [NEGWB, "-w", workspace.root, "train", "set-001", "--name", "closed", *LONG, "--steps", 100_000]
+    with Terminal([sys.executable, "-c", LEADING, *words], columns=200, **ONE_THREAD) as terminal:
+        terminal.wait_for(lambda: read_run(run).step >= 10)
+        assert terminal.shows(b"a closed terminal saves its state and stops it")
+        terminal.hang_up()
+        assert terminal.end(seconds=60) == 129
+    assert read_run(run).status is Status.STOPPED
+    assert saved_place(run) is not None
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def child_of(process: int) -> int:

@@ -123,10 +123,17 @@ def _close_the_loop(workspace: Workspace, event: int, seeds: int, further: Furth
     names = ", ".join(folder.name for folder in plan.folders())
     typer.echo(f"negwb: training {names} (less than a minute each)", err=True)
     with step_bars(lines=True) as progress:
-        train(plan.folders(), progress)
+        train(plan.folders(), progress, _say_process)
     marks = examine(workspace, plan.folders())
     print_report(gather(workspace, base=marks[BASE][NEGREF].result["model"]["hash"]))
     return {"export_sha256": plan.export.export_sha256, **figures(plan, marks)}
+
+
+def _say_process(folder: Path, pid: int) -> None:
+    from workbench.training import stop_command  # noqa: PLC0415
+
+    stop = f"if this command is killed (kill -9), stop it with: {stop_command(pid)}"
+    typer.echo(f"negwb: process {pid} trains {folder.name}; {stop}", err=True)
 
 
 def _counts(store: Store) -> dict[str, int]:

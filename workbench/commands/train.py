@@ -108,10 +108,20 @@ def train_run(folder: Path) -> RunState:
     _say(f"negwb: training {folder.name}: {config.model} on {Path(config.export).name}")
     try:
         with _progress(folder) as tell:
-            return run_to_end(folder, tell)
+            return run_to_end(folder, tell, _say_process)
     except KeyboardInterrupt:
         _say(f"negwb: {_how_far(folder)}; go on with: negwb train --resume {folder.name}")
         raise
+
+
+def _say_process(folder: Path, pid: int) -> None:
+    """Say what happens to the training if this command is killed; afterwards it can say nothing."""
+    from workbench.training import stop_command  # noqa: PLC0415
+
+    _say(
+        f"negwb: process {pid} trains {folder.name}; Ctrl-C, SIGTERM or a closed terminal saves its state and stops it"
+    )
+    _say(f"if this command is killed (kill -9), the training goes on; stop it then with: {stop_command(pid)}", indent=7)
 
 
 def _how_far(folder: Path) -> str:

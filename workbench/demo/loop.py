@@ -22,7 +22,7 @@ from workbench.demo.arms import ALL, MODEL, TUNED, Arm, find_or_make_run, frozen
 from workbench.demo.exam_files import AFFIRM, FIND, NEGREF, TASKS
 from workbench.paths import Workspace
 from workbench.runs import BASE, Model, find_model, short_name
-from workbench.training import run_all
+from workbench.training import Started, run_all
 
 Progress = Callable[[str, int, int], None]
 Marks = dict[str, Stored]
@@ -56,8 +56,8 @@ def make_plan(workspace: Workspace, *, event: int, arms: Sequence[Arm], seeds: i
     return Plan(sets[TUNED.name], runs)
 
 
-def train(folders: Sequence[Path], progress: Progress) -> None:
-    """Train what is not trained yet, a process on each core.
+def train(folders: Sequence[Path], progress: Progress, started: Started = lambda folder, pid: None) -> None:
+    """Train what is not trained yet, a process on each core; `started` is told of each process.
 
     Raises:
         TrainerError: one failed.
@@ -69,7 +69,7 @@ def train(folders: Sequence[Path], progress: Progress) -> None:
             progress(f"training {state.name}", state.step, state.steps)
 
     left = [folder for folder in folders if read_run(folder).status is not Status.DONE]
-    run_all(left, tell, at_once=_cores())
+    run_all(left, tell, started, at_once=_cores())
 
 
 def _cores() -> int:

@@ -13,18 +13,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trainers.runlog import LOCK, Status
+from trainers.runlog import Status
 from workbench.errors import NegwbError
 from workbench.paths import Workspace
 from workbench.runs import find_model, prepare_run, require_torch, resume
-from workbench.training import start_child
+from workbench.training import start_child, trainer_pid
 
 _ours: dict[Path, subprocess.Popen[bytes]] = {}
 _trained: dict[Path, int] = {}
 """Which process of ours was seen training there: if it still lives and does no more, it is ending."""
 _ENDING_S = 10.0
 """How long going on may wait for the process before it."""
-_LOCKS = Path("/proc/locks")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +77,7 @@ def stop(folder: Path) -> None:
     if ours is not None and ours.poll() is None:
         ours.send_signal(signal.SIGINT)
         return
-    holder = _holder(folder / LOCK)
+    holder = trainer_pid(folder)
     if holder is None:
         raise NegwbError(f"no process of this machine trains {folder.name}")
     try:
@@ -95,26 +94,3 @@ def starting(folder: Path, status: Status | None) -> bool:
     if status in (Status.RUNNING, Status.DONE):
         _trained[folder] = ours.pid
     return _trained.get(folder) != ours.pid
-
-
-def _holder(lock: Path) -> int | None:
-    """The process that holds the lock: of its lines in /proc/locks, the one that waits for nobody."""
-    try:
-        inode = str(lock.stat().st_ino)
-        lines = _LOCKS.read_text().splitlines()
-    except OSError:
-        return None
-    for line in lines:  # 1: FLOCK  ADVISORY  WRITE 1234 08:01:5678 0 EOF
-        parts = line.split()
-        held = len(parts) > 5 and parts[1] == "FLOCK" and parts[3] == "WRITE" and parts[5].rpartition(":")[2] == inode
-        if held and _trains(int(parts[4])):
-            return int(parts[4])
-    return None
-
-
-def _trains(pid: int) -> bool:
-    """Inodes of other devices may be equal, and a signal is not to be sent to a stranger."""
-    try:
-        return pid > 1 and b"trainers" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    except OSError:
-        return False
