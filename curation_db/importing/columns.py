@@ -48,6 +48,11 @@ def is_usual(name: str) -> bool:
     return name in _USUAL
 
 
+def usual_names(name: str) -> tuple[str, ...]:
+    """The names that people give to the columns of a field."""
+    return _NAMES[name]
+
+
 def is_empty(cell: object) -> bool:
     """Whether a cell has no value: blank, or one of the words that stand for none, alone."""
     if isinstance(cell, str):

@@ -1,51 +1,103 @@
-"""A folder of pictures with their captions beside them: dog.jpg and dog.txt, a caption a line.
+"""A folder of pictures with their captions beside them: dog.jpg and dog.txt, a caption a line, or a table (`metadata`).
 
-Pictures are known by their path below the folder. Symbolic links to folders are not followed, and links to files that
-leave the folder are refused unless the workspace allows them.
+Pictures are known by their path below the folder. Hidden files, and what systems put beside pictures, are passed over.
+Symbolic links to folders are not followed, and links to files that leave the folder are refused unless the workspace
+allows them.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Final
 
+from curation_db.importing import metadata
 from curation_db.importing.picture_names import Naming
-from curation_db.importing.rows import Batch, CaptionRow, ImageRow, Reason, RefusedRow, reject
+from curation_db.importing.rows import Batch, CaptionRow, ImageRow, Reason, RefusedRow, Reject, reject
 from curation_db.importing.tables import LINE_LIMIT, Line, open_text
+from curation_db.importing.tabular import Tell
 from curation_db.picture_files import FOLLOW_LINKS, leaves_by_link
 
 PICTURES: Final = frozenset({".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff"})
+_PASSED_OVER: Final = frozenset({"__MACOSX", "@eaDir", "$RECYCLE.BIN"})
+"""Folders of copies and thumbnails that macOS, Synology and Windows make."""
 _BATCH = 2_000
 
 
 def is_of_pictures(root: Path) -> bool:
     """Whether a picture is below `root`, or a text that has lost its picture."""
-    names = (name for _, _, found in os.walk(root) for name in found)
+    names = (name for _, found in _walk(root, lambda _error: None) for name in found)
     return any(Path(name).suffix.lower() in PICTURES | {".txt"} for name in names)
 
 
-def read_folder(root: Path, naming: Naming, *, follow_links: bool = False) -> Iterator[Batch]:
-    """The pictures below `root` and the captions beside them, in the order of their paths."""
+def has_metadata(root: Path) -> bool:
+    """Whether a table of captions is in `root` or below it."""
+    return any(not set(metadata.NAMES).isdisjoint(found) for _, found in _walk(root, lambda _error: None))
+
+
+def _walk(root: Path, refuse: Callable[[OSError], None]) -> Iterator[tuple[str, list[str]]]:
+    """The folders from `root` on with the names of their files, in order; `refuse` hears of those that are barred."""
+    for folder, below, names in os.walk(root, onerror=refuse):
+        below[:] = sorted(name for name in below if not name.startswith(".") and name not in _PASSED_OVER)
+        yield folder, sorted(name for name in names if not name.startswith("."))
+
+
+def read_folder(
+    root: Path,
+    naming: Naming,
+    *,
+    follow_links: bool = False,
+    mapping: Mapping[str, str] | None = None,
+    tell: Tell = lambda chosen, unused: None,
+) -> Iterator[Batch]:
+    """The pictures below `root` and the captions beside them, in the order of their paths.
+
+    Args:
+        root: the folder.
+        naming: what pictures' names become.
+        follow_links: whether links to files outside the folder are followed.
+        mapping: the stated columns of tables of captions.
+        tell: hears what the columns of such tables were taken for.
+    """
     reader = _Reader(root, naming, follow_links=follow_links)
     batch = Batch()
     done = 0
-    for folder, below, names in os.walk(root):
-        below.sort()
-        texts = _texts(folder, sorted(names))
+    barred: list[OSError] = []
+    for folder, names in _walk(root, barred.append):
+        texts = _texts(folder, names)
         stems: set[str] = set()
-        for name in sorted(names):
+        for name in names:
             if Path(name).suffix.lower() in PICTURES:
                 stems.add(Path(name).stem)
                 done += 1
                 reader.add(Path(folder, name), texts.get(Path(name).stem, []), batch)
         _lonely_texts(root, [path for stem in texts.keys() - stems for path in texts[stem]], batch)
+        batch.rejects += [_barred(root, error.filename or folder, error) for error in barred]
+        barred.clear()
         batch.done = done
-        if len(batch.images) >= _BATCH:
+        tables = [Path(folder, name) for name in metadata.NAMES if name in names]
+        if len(batch.images) >= _BATCH or tables:
             yield batch
             batch = Batch(done=done)
+        for table in tables:
+            if reader.may_read(table, batch):
+                below = "" if folder == str(root) else _relative(root, folder)
+                for part in metadata.read_metadata(table, below, naming, mapping or {}, tell):
+                    part.done = done
+                    yield part
+    batch.rejects += [_barred(root, error.filename or str(root), error) for error in barred]
     yield batch
+
+
+def _relative(root: Path, path: str | Path) -> str:
+    return PurePosixPath(Path(path).relative_to(root)).as_posix()
+
+
+def _barred(root: Path, path: str, error: OSError) -> Reject:
+    """What is told of a folder or a file that may not be read."""
+    told = _shown(_relative(root, path))
+    return reject((Line(told, told), 0), RefusedRow(Reason.UNREADABLE, error.strerror or str(error)))
 
 
 def _texts(folder: str, names: list[str]) -> dict[str, list[Path]]:
@@ -67,7 +119,7 @@ class _Reader:
 
     def add(self, path: Path, texts: list[Path], batch: Batch) -> None:
         """Put a picture and the texts beside it into `batch`."""
-        stated = PurePosixPath(path.relative_to(self._root)).as_posix()
+        stated = _relative(self._root, path)
         at = (Line(_shown(stated), _shown(stated)), 0)
         try:
             self._check_link(path, stated)
@@ -80,14 +132,23 @@ class _Reader:
             return
         batch.images.append(ImageRow(key, name.file_name, None, None, None, at))
         for beside in texts:
-            if beside.is_file():
-                told = beside.relative_to(self._root).as_posix()
+            if self.may_read(beside, batch):
                 try:
-                    self._check_link(beside, told)
-                except RefusedRow as why:
-                    batch.rejects.append(reject((Line(_shown(told), _shown(told)), 0), why))
-                else:
-                    _captions(beside, told, key, batch)
+                    _captions(beside, _relative(self._root, beside), key, batch)
+                except OSError as error:
+                    batch.rejects.append(_barred(self._root, str(beside), error))
+
+    def may_read(self, path: Path, batch: Batch) -> bool:
+        """Whether `path` is a file of the folder's own; a link that leaves it is refused."""
+        if not path.is_file():
+            return False
+        told = _relative(self._root, path)
+        try:
+            self._check_link(path, told)
+        except RefusedRow as why:
+            batch.rejects.append(reject((Line(_shown(told), _shown(told)), 0), why))
+            return False
+        return True
 
     def _check_link(self, path: Path, name: str) -> None:
         if not self._follow_links and path.is_symlink() and leaves_by_link(self._root, name):

@@ -19,7 +19,7 @@ from curation_db.importing.coco import read_captions, read_negationclip
 from curation_db.importing.detect import COCO_SHAPED, NEGBENCH, Format, detect, usual_delimiter
 from curation_db.importing.exported import read_exported, sources_in
 from curation_db.importing.flickr import read_flickr
-from curation_db.importing.folder import is_of_pictures, read_folder
+from curation_db.importing.folder import has_metadata, is_of_pictures, read_folder
 from curation_db.importing.foreign import check_content, check_kind
 from curation_db.importing.instances import read_instances
 from curation_db.importing.karpathy import read_karpathy
@@ -130,7 +130,9 @@ def make_plan(
         raise InputError(f"{path} is {'a folder' if path.is_dir() else 'no folder'}: not of format {chosen}")
     if splits and chosen is not Format.KARPATHY:
         raise InputError(f"{path.name} is of format {chosen}: --split is for files of Karpathy's, which name splits")
-    if mapping and chosen in COCO_SHAPED | NEGBENCH | {Format.FOLDER, Format.NEGWB, Format.FLICKR}:
+    if (mapping and chosen in COCO_SHAPED | NEGBENCH | {Format.NEGWB, Format.FLICKR}) or (
+        mapping and chosen is Format.FOLDER and not has_metadata(path)
+    ):
         table = {Format.NEGWB: "jsonl", **dict.fromkeys(NEGBENCH, "csv")}.get(chosen)
         hint = f"--format {table} reads it as a table of other columns" if table else ""
         raise InputError(f"{path.name} is of format {chosen}: it has no columns to map", hint=hint)
@@ -286,6 +288,8 @@ def read(plan: Plan, columns: TellColumns) -> Iterator[Batch]:
     """The batches of the plan's file; `columns` hears what a table's columns were taken for."""
     if (reader := _READERS.get(plan.format)) is not None:
         return reader(plan)
+    if plan.format is Format.FOLDER:
+        return read_folder(plan.path, plan.naming, follow_links=plan.follow_links, mapping=plan.mapping, tell=columns)
     return read_rows(lambda: _table_rows(plan.path, plan.format, plan.layout) or (), plan.naming, plan.mapping, columns)
 
 
@@ -299,7 +303,6 @@ _READERS: Final[dict[Format, Callable[[Plan], Iterator[Batch]]]] = {
     Format.INSTANCES: lambda plan: read_instances(plan.path, plan.naming),
     Format.NEGWB: lambda plan: read_exported(plan.path, plan.naming, plan.sources, generator=plan.generator),
     Format.SUGARCREPE: lambda plan: read_sugarcrepe(plan.path, plan.naming),
-    Format.FOLDER: lambda plan: read_folder(plan.path, plan.naming, follow_links=plan.follow_links),
     Format.VQA: _read_vqa,
     Format.KARPATHY: lambda plan: read_karpathy(plan.path, plan.naming, plan.splits),
     Format.FLICKR: lambda plan: read_flickr(plan.path, plan.naming),

@@ -56,6 +56,8 @@ class Reason(StrEnum):
     """A question without usable answers."""
     NO_QUESTION = "no-question"
     """Answers without a usable question."""
+    UNREADABLE = "unreadable"
+    """A folder or a file that may not be read."""
     MISSING_FILE = "missing-file"
     BAD_PICTURE = "bad-picture"
 

@@ -30,7 +30,8 @@ Examples:
   negwb import annotations.jsonl --map image=image_path --map candidate=hard_negatives
   negwb import checked.csv --map gold=answer    people are tested on these: accept, reject, or why
   negwb import pairs.tsv --no-header --map caption=1 --map image=2
-  negwb import my-photos/               pictures with name.txt beside name.jpg
+  negwb import my-photos/               pictures with name.txt beside name.jpg, or metadata.jsonl
+  negwb import dataset_coco.json --split test
   negwb import export.json --strip-prefix /data/upload/    names below the folder
 
 \b
