@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from benchmarks.call import Call
 from benchmarks.download import Check, Manners, Stopped, Unreachable, client, download
@@ -189,6 +189,8 @@ def picture_check(smallest: tuple[int, int]) -> Check:
             with Image.open(path, formats=("JPEG",)) as picture:
                 picture.load()
                 size = picture.size
+        except UnidentifiedImageError as error:  # its text has the path of the part
+            raise ValueError("it is no JPEG") from error
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             raise ValueError(f"it is no whole JPEG ({error})") from error
         if size[0] + _SLACK < smallest[0] or size[1] + _SLACK < smallest[1]:

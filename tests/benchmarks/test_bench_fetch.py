@@ -306,6 +306,7 @@ def test_a_server_that_answers_wrongly_is_given_up(server: Server, tmp_path: Pat
     told = fetch(server, tmp_path, replace(HASTY, wrong_files=3, connections=1, tries=2))
     assert (told.fetched, len(told.failed)) == (2, len(names) - 2)
     assert "answers wrongly, 3 times in a row (" in told.unreachable
+    assert str(tmp_path) not in told.unreachable
     assert "\n" not in told.unreachable
     assert server.asked.total() <= 1 + 2 + 3 * 2 * 6  # a redirect is followed five times
     server.tricks.clear()

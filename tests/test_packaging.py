@@ -1,0 +1,88 @@
+"""What the packages declare: every library that they import, and the licences of what they carry."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+import tomllib
+from collections.abc import Iterator
+from importlib.metadata import packages_distributions
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("benchmarks", "curation_db", "trainers", "workbench")
+UNSTABLE = {"sqlalchemy", "sqlmodel", "textual", "textual-image", "textual-plot", "textual-serve"}
+"""Their minor releases have changed what negwb uses."""
+
+
+@pytest.fixture(scope="module")
+def project() -> dict[str, Any]:
+    told: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return told
+
+
+def normal(name: str) -> str:
+    """A distribution's name as PyPI compares names."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def declared(requirements: list[str]) -> dict[str, str]:
+    """Distribution -> the versions that are accepted."""
+    found = [re.match(r"([A-Za-z0-9._-]+)(?:\[[^]]*\])?(.*)", each) for each in requirements]
+    return {normal(match[1]): match[2] for match in found if match is not None}
+
+
+def imported(package: str) -> Iterator[tuple[str, Path]]:
+    """Each module of somebody else's that the package imports, by its first name, and where."""
+    for path in (ROOT / package).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            match node:
+                case ast.Import(names=names):
+                    modules = [alias.name for alias in names]
+                case ast.ImportFrom(module=str(module), level=0):
+                    modules = [module]
+                case _:
+                    continue
+            for module in modules:
+                name = module.partition(".")[0]
+                if name not in PACKAGES and name not in sys.stdlib_module_names:
+                    yield name, path
+
+
+def test_every_library_that_is_imported_is_declared(project: dict[str, Any]) -> None:
+    extras = [one for requirements in project["optional-dependencies"].values() for one in requirements]
+    known = declared([*project["dependencies"], *extras]).keys()
+    owners = packages_distributions()
+    missing = {
+        (name, str(path.relative_to(ROOT)))
+        for package in PACKAGES
+        for name, path in imported(package)
+        if known.isdisjoint(normal(owner) for owner in owners.get(name, [name]))
+    }
+    assert missing == set()
+
+
+def test_the_record_needs_no_extra(project: dict[str, Any]) -> None:
+    owners, known = packages_distributions(), declared(project["dependencies"]).keys()
+    needed = {normal(owner) for name, _ in imported("curation_db") for owner in owners.get(name, [name])}
+    assert needed <= known
+    assert {"sqlalchemy", "alembic"} <= needed, "the check sees what is imported"
+
+
+def test_what_changes_between_minor_releases_is_capped(project: dict[str, Any]) -> None:
+    accepted = declared([*project["dependencies"], *project["optional-dependencies"]["serve"]])
+    assert {name for name in UNSTABLE if "<" not in accepted[name]} == set()
+
+
+def test_the_licence_of_clips_vocabulary_is_shipped(project: dict[str, Any]) -> None:
+    shipped = [path.read_text(encoding="utf-8") for each in project["license-files"] for path in ROOT.glob(each)]
+    (notice,) = [text for text in shipped if "Copyright (c) 2021 OpenAI" in text]
+    assert "MIT License" in notice
+    assert "clip_merges.txt.xz" in notice
+    assert "The above copyright notice and this permission notice shall be included" in notice
+    assert (ROOT / "curation_db/data/clip_merges.txt.xz").is_file()
+    assert project["license"] == "Apache-2.0 AND MIT"
