@@ -6,9 +6,16 @@ import os
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 FOLLOW_LINKS: Final = "to allow links that leave the picture folder: follow_links = true in negwb.toml, in [pictures]"
+_ORIENTATION: Final = 0x0112
+_TURNED: Final = frozenset({5, 6, 7, 8})
+"""Orientations that exchange width and height."""
+_EXIF_OF_PNG: Final = frozenset({"exif", "Raw profile type exif"})
 
 
 def whole(folder: str | Path) -> Path:
@@ -35,6 +42,25 @@ def find_below(folders: Iterable[Path], file_name: str | None, *, follow_links: 
 def leaves_by_link(folder: Path, file_name: str | None) -> bool:
     """Whether the only files of this name below `folder` are links that leave it."""
     return next(_files(folder, file_name), None) is not None and find_below([folder], file_name) is None
+
+
+def shown_size(opened: Image, *, header_only: bool = False) -> tuple[int, int]:
+    """Width and height of an opened picture as it is shown: turned as its EXIF says that the camera was held.
+
+    Args:
+        opened: the picture.
+        header_only: read no pixels. A PNG file may have its EXIF behind them; it then counts as not turned.
+    """
+    width, height = opened.size
+    if opened.format == "TIFF":  # Pillow turns TIFF by itself, and tells the size of what it will have turned
+        return width, height
+    if header_only and opened.format == "PNG" and not _EXIF_OF_PNG & opened.info.keys():
+        return width, height
+    try:
+        turned = opened.getexif().get(_ORIENTATION) in _TURNED
+    except Exception:  # broken EXIF is no reason to show nothing
+        return width, height
+    return (height, width) if turned else (width, height)
 
 
 def _files(folder: Path, file_name: str | None) -> Iterator[Path]:

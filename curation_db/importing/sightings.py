@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 from curation_db.importing.rows import ImageRow, Reason, RefusedRow, Reject, reject
 from curation_db.importing.tails import Tail
-from curation_db.picture_files import FOLLOW_LINKS
+from curation_db.picture_files import FOLLOW_LINKS, shown_size
 
 Locate = Callable[[str, str | None], Path | None]
 """Source and file name to the picture's file."""
@@ -97,7 +97,7 @@ def _examined(row: ImageRow, path: Path, *, header: bool, content: bool) -> Imag
 
 
 def header_size(file: BinaryIO, name: str) -> tuple[int, int]:
-    """Width and height of the picture in `file`, by its header.
+    """Width and height of the picture in `file` as it is shown, by its header.
 
     Raises:
         RefusedRow: it is no picture, or so large that decoding it could exhaust the memory.
@@ -107,9 +107,10 @@ def header_size(file: BinaryIO, name: str) -> tuple[int, int]:
 
     try:
         with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow warns of EXIF that is broken
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(file) as picture:
-                return picture.size
+                return shown_size(picture, header_only=True)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise RefusedRow(Reason.BAD_PICTURE, f"{name}: too many pixels to be safe") from None
     except UnidentifiedImageError:

@@ -204,5 +204,9 @@ def _compare(connection: Connection, source_id: int, sample: Sample) -> tuple[in
 
 
 def _sizes_agree(row: Any, each: Sighting) -> bool:
-    pairs = ((row.width, each.width), (row.height, each.height))
-    return all(known is None or told is None or known == told for known, told in pairs)
+    """Whether the two sizes may be those of one picture; programs differ in whether they turn it as its EXIF says."""
+    known, told = (row.width, row.height), (each.width, each.height)
+    return any(
+        all(one is None or other is None or one == other for one, other in zip(known, size, strict=True))
+        for size in (told, told[::-1])
+    )

@@ -20,6 +20,7 @@ from workbench.commands import export as export_module
 from workbench.commands import progress
 from workbench.commands.export import freeze_set
 from workbench.errors import NegwbError, NothingToDo, UsageError
+from workbench.settings_edit import add_picture_folder
 from workbench.workspace import create_workspace
 
 
@@ -53,6 +54,40 @@ def test_prints_the_path_and_a_summary(workspace):
     assert said.stdout == f"{workspace.exports / 'set-001'}\n"
     assert "froze 2 pairs over 1 picture as set-001 (event 3, coco.json, items.jsonl, pairs.jsonl)" in said.stderr
     assert verify(workspace.exports / "set-001") == []
+
+
+def test_missing_pictures_are_counted_with_the_way_in(workspace, tmp_path):
+    with open_store(workspace.database) as store, store.write() as connection:
+        for number, name in ((2, "there.jpg"), (3, "sub/Brücke.jpg"), (4, "../x\x1b[31m.jpg"), (5, None)):
+            row = {"id": number, "name": name, "url": None if name else "https://example.org/a.jpg"}
+            connection.execute(
+                text("INSERT INTO image(id, source_id, key, file_name, url) VALUES (:id, 1, :id, :name, :url)"), row
+            )
+            drafts = [
+                Draft(source_id=1, key=f"h/{number}", image_id=number, raw_text="no cat", pipeline="P1", generator="h")
+            ]
+            insert_candidates(connection, drafts, Intake(audit_rate=0.0))
+    every = ("--state", "accepted", "--state", "open")
+    said = export(workspace, "--json", *every)
+    assert json.loads(said.stdout)["missing_pictures"] == 4
+    assert "4 of 4 pictures are not in the picture folders, the first is coco/" in said.stderr
+    assert "--source coco --pictures FOLDER" in said.stderr
+    assert "\x1b" not in said.stderr
+    (tmp_path / "pictures" / "sub").mkdir(parents=True)
+    add_picture_folder(workspace.settings, "coco", "../pictures")
+    for name in ("1.jpg", "there.jpg", "sub/Brücke.jpg"):
+        (tmp_path / "pictures" / name).touch()
+    said = export(workspace, "--json", *every)
+    assert json.loads(said.stdout)["missing_pictures"] == 1
+    said = export(workspace, "--json")
+    assert json.loads(said.stdout)["missing_pictures"] == 0
+    assert "pictures are not in" not in said.stderr
+
+
+def test_a_broken_setting_is_told_before_anything_is_frozen(workspace):
+    workspace.settings.write_text("[pictures\n")
+    assert isinstance(export(workspace).exception, UsageError)
+    assert not workspace.exports.exists() or not list(workspace.exports.iterdir())
 
 
 def test_json_is_one_object(workspace):

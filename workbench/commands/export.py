@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import time
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,6 +15,7 @@ from curation_db.words import State
 if TYPE_CHECKING:
     from curation_db.manifest import Manifest
     from workbench.paths import Workspace
+    from workbench.pictures import Missing, PictureFolders
 
 _QUIET_S = 1.0
 """What takes no longer needs no bar."""
@@ -81,15 +83,41 @@ def export(
 
     The folder is written whole or not at all and is never changed afterwards. Equal events give equal bytes.
     """
+    from curation_db.manifest import read_items  # noqa: PLC0415
     from workbench.paths import find_workspace  # noqa: PLC0415
+    from workbench.pictures import missing_of  # noqa: PLC0415
 
     workspace = find_workspace(context.obj)
+    folders = _picture_folders(workspace)  # before the set is there: the settings may be broken
     states = tuple(state or (State.ACCEPTED,))
     manifest = freeze_set(workspace, name, data_format=data_format, at=at, states=states, edits=edits, hasty=hasty)
     path = workspace.exports / manifest.name
-    told = told_of(workspace, manifest)
+    missing = missing_of(read_items(path), folders)
+    told = {**told_of(workspace, manifest), "missing_pictures": missing.count}
     typer.echo(json.dumps(told) if as_json else str(path))
-    typer.echo(_summary(manifest), err=True)
+    typer.echo("\n".join([_summary(manifest), *_told_missing(missing)]), err=True)
+
+
+def _picture_folders(workspace: Workspace) -> PictureFolders:
+    from workbench.pictures import PictureFolders  # noqa: PLC0415
+    from workbench.settings import read_settings  # noqa: PLC0415
+
+    settings = read_settings(workspace.settings)
+    return PictureFolders(workspace.root, settings.pictures, follow_links=settings.follow_links)
+
+
+def _told_missing(missing: Missing) -> list[str]:
+    from curation_db.text import display_text  # noqa: PLC0415
+
+    if not missing.count:
+        return []
+    source, name = (display_text(text, limit=200) for text in (missing.source, missing.file_name))
+    return [
+        f"       {missing.count:,} of {missing.pictures:,} pictures are not in the picture folders, the first is"
+        f" {source}/{name}: their pairs cannot be trained on",
+        f"       say where they are: negwb import FILE --source {shlex.quote(source)} --pictures FOLDER,"
+        " or [pictures] in negwb.toml",
+    ]
 
 
 def freeze_set(

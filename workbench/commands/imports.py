@@ -248,7 +248,7 @@ def _pictures(workspace: Workspace, plan: Plan, settings: Settings, folder: Path
     """How pictures are looked for; a folder that was told is remembered first."""
     from curation_db.importing.sightings import NO_PICTURES, Pictures  # noqa: PLC0415
     from curation_db.importing.tails import Tails  # noqa: PLC0415
-    from workbench.pictures import PictureFolders  # noqa: PLC0415
+    from workbench.pictures import Listed, PictureFolders  # noqa: PLC0415
     from workbench.settings import read_settings  # noqa: PLC0415
     from workbench.settings_edit import add_picture_folder  # noqa: PLC0415
 
@@ -262,7 +262,7 @@ def _pictures(workspace: Workspace, plan: Plan, settings: Settings, folder: Path
     if not known:
         return NO_PICTURES
     return Pictures(
-        _listed(folders.locate, known),
+        Listed(folders).locate,
         every=folder is not None,
         tail=Tails(known).of,
         is_link_outside=folders.leaves_by_link,
@@ -274,37 +274,6 @@ def _as_written(folder: Path, root: Path) -> str:
     whole = folder.resolve()
     near = Path(os.path.relpath(whole, root.resolve()))
     return near.as_posix() if near.parts.count("..") <= 2 else whole.as_posix()
-
-
-def _listed(
-    locate: Callable[[str, str | None], Path | None], folders: tuple[Path, ...]
-) -> Callable[[str, str | None], Path | None]:
-    """`locate` with one look at each folder instead of one at each file; what is in no folder is not asked for."""
-    listings: dict[Path, frozenset[str]] = {}
-
-    def names(folder: Path) -> frozenset[str]:
-        if folder not in listings:
-            try:
-                listings[folder] = frozenset(os.listdir(folder))
-            except OSError:
-                listings[folder] = frozenset()
-        return listings[folder]
-
-    def find(source: str, file_name: str | None) -> Path | None:
-        if not file_name or "\0" in file_name:
-            return None
-        if not file_name.isascii():  # the disk may have it in another Unicode form
-            return locate(source, file_name)
-        places = (Path(os.path.normpath(folder / file_name)) for folder in folders)
-        if not any(place.name in names(place.parent) for place in places if _is_below(place, folders)):
-            return None
-        return locate(source, file_name)
-
-    return find
-
-
-def _is_below(place: Path, folders: tuple[Path, ...]) -> bool:
-    return any(place.is_relative_to(folder) for folder in folders)
 
 
 def _tell(report: ImportReport, rejects: Path | None, *, as_json: bool) -> None:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from curation_db.picture_files import shown_size
 from curation_db.text import display_text
 from workbench.tui.pixels import averageable, opaque, rows_alone, upright
 
@@ -77,7 +78,7 @@ def _load(path: Path | None, name: str, work: Callable[[ImageFile.ImageFile], tu
     size: tuple[int, int] | None = None
     try:
         with _open_regular(path) as file, _open_picture(file) as opened:
-            size = _upright_size(opened)
+            size = shown_size(opened)
             several = _several(opened)  # before decoding, which ends the file for some readers
             image, note = work(opened)
             return Thumbnail(image, None, size, " · ".join(filter(None, (several, note))))
@@ -116,15 +117,6 @@ def _open_picture(file: IO[bytes]) -> ImageFile.ImageFile:
     if opened.width * opened.height > (MAX_JPEG_PIXELS if scalable else MAX_PIXELS):
         raise Image.DecompressionBombError
     return opened
-
-
-def _upright_size(opened: Image.Image) -> tuple[int, int]:
-    try:
-        # Pillow turns TIFF by itself, and tells the size of what it will have turned.
-        turned = opened.format != "TIFF" and opened.getexif().get(0x0112) in {5, 6, 7, 8}
-    except Exception:  # broken EXIF is no reason to show nothing
-        turned = False
-    return (opened.height, opened.width) if turned else (opened.width, opened.height)
 
 
 def _several(opened: Image.Image) -> str:
