@@ -1,0 +1,95 @@
+"""Figures of the training that can be worked out by hand: the validation loss and the interpolated weights."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from support.clips import tiny_config
+from torch import nn
+
+from trainers.batches import Table
+from trainers.finetune import Trainer, run_training
+from trainers.settings import TrainSettings, create_run
+
+PAIR = math.log(1 + math.exp(-1))
+"""Cross-entropy of two pairs that match, at a scale of 1: softmax of (1, 0). Of one pair alone it is 0."""
+THREE = math.log(1 + 2 * math.exp(-1))
+"""Of three."""
+
+
+class Plain(nn.Module):
+    """The text's feature is the row of its first token; the scale is 1."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.logit_scale = nn.Parameter(torch.tensor(0.0))
+        self.rows = nn.Parameter(torch.eye(8))
+
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        return self.rows[ids[:, 0]]
+
+
+def trainer(*, pairs: int = 0, batch: int = 2, interpolation: float = 1.0) -> Trainer:
+    model: Any = Plain()
+    told: Any = SimpleNamespace(model=model, text_tower=model, device=torch.device("cpu"))
+    rows = torch.arange(pairs)
+    val = Table(torch.eye(8), rows[:, None], rows, torch.arange(8))
+    settings = TrainSettings(batch=batch, interpolation=interpolation, frozen=("visual.",))
+    feed: Any = None
+    return Trainer(told, feed, val, settings)
+
+
+@pytest.mark.parametrize(
+    ("pairs", "batch", "loss"),
+    [
+        (2, 2, PAIR),
+        (3, 2, (2 * PAIR + 1 * 0) / 3),  # two batches, of two and of one; their plain mean would be PAIR / 2
+        (5, 2, (2 * PAIR + 2 * PAIR + 1 * 0) / 5),
+        (5, 3, (3 * THREE + 2 * PAIR) / 5),
+        (1, 2, 0.0),
+        (3, 512, THREE),
+    ],
+)
+def test_the_validation_loss_is_the_mean_over_pairs(pairs: int, batch: int, loss: float) -> None:
+    assert trainer(pairs=pairs, batch=batch).val_loss() == pytest.approx(loss, abs=1e-6)
+
+
+def test_without_validation_pairs_there_is_no_loss() -> None:
+    assert trainer(pairs=0).val_loss() is None
+
+
+@pytest.mark.parametrize(("share", "first", "second"), [(0.25, 1.75, 0.5), (0.75, 3.25, 1.5), (1.0, 4.0, 2.0)])
+def test_interpolation_is_the_share_of_what_was_learned(share: float, first: float, second: float) -> None:
+    """From 1 to 4 and from 0 to 2: a quarter of the way is 1.75 and 0.5."""
+    one = trainer(interpolation=share)
+    with torch.no_grad():
+        one.weights["rows"][0, 0] = 4.0
+        one.weights["rows"][0, 1] = 2.0
+    one.interpolate()
+    assert one.weights["rows"][0, 0].item() == pytest.approx(first)
+    assert one.weights["rows"][0, 1].item() == pytest.approx(second)
+    assert one.weights["rows"][1, 1].item() == 1.0, "what did not move stays"
+
+
+def test_the_model_of_a_run_lies_so_far_from_the_base(corpus: Path, tmp_path: Path) -> None:
+    config = tiny_config(corpus, steps=6, keep="last")
+    shares = {"whole": 1.0, "quarter": 0.25}
+    for name, share in shares.items():
+        create_run(tmp_path / name, replace(config, settings=replace(config.settings, interpolation=share)))
+        run_training(tmp_path / name)
+    base, whole, quarter = (
+        load_file(folder / "open_clip_model.safetensors")
+        for folder in (corpus / "model", tmp_path / "whole" / "model", tmp_path / "quarter" / "model")
+    )
+    moved = [name for name, value in base.items() if not torch.equal(value, whole[name])]
+    assert moved
+    for name in moved:
+        expected = base[name] + 0.25 * (whole[name] - base[name])
+        torch.testing.assert_close(quarter[name], expected, atol=1e-6, rtol=1e-5)
