@@ -21,6 +21,7 @@ from types import SimpleNamespace
 import pytest
 from PIL import Image
 from rich.segment import Segment
+from rich.style import Style
 from textual.app import App, ComposeResult
 from textual.containers import Horizontal
 from textual.strip import Strip
@@ -327,6 +328,52 @@ class TestGraphics:
         assert kitty.overlay == ""
         assert [sum(c == "\U0010eeee" for s in strip for c in s.text) for strip in kitty.strips] == [8] * 4
         assert "\x1b_G" in capfd.readouterr().out
+
+
+class TestNoColor:
+    """NO_COLOR takes the colours of texts away, not those of pictures."""
+
+    @pytest.fixture(autouse=True)
+    def no_color(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("NO_COLOR", "1")
+
+    async def test_the_picture_has_its_colours(self) -> None:
+        app = PaneApp()
+        async with app.run_test(size=(60, 20)):
+            app.pane.styles.background = "#400000"
+            app.pane.show(thumbnail(four_colours()))
+            assert colours(app.pane, 11, 1) == (RED, RED)
+            assert colours(app.pane, 28, 1) == (GREEN, GREEN)
+            for x in (0, 39):  # beside the picture
+                style = cell(app.pane, x, 1).style
+                assert style is not None
+                assert style.bgcolor is not None
+                assert len(set(style.bgcolor.get_truecolor())) == 1
+
+    async def test_kittys_placeholders_keep_the_colour_that_names_the_picture(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        name = Style(color="#123456")
+        made = Encoded([Strip([Segment("\U0010eeee" * 20, name)], 20)] * 10)
+        monkeypatch.setattr(picture, "encode", lambda *_: made)
+        app = PaneApp("kitty")
+        async with app.run_test(size=(60, 20)):
+            app.pane.show(thumbnail(four_colours()))
+            await until(lambda: cell(app.pane, 15, 1).text == "\U0010eeee")
+            assert cell(app.pane, 15, 1).style == name
+
+    async def test_a_text_has_no_colour(self) -> None:
+        app = PaneApp()
+        async with app.run_test(size=(60, 20)):
+            app.pane.styles.color = "#ff0000"
+            app.pane.show(thumbnail(problem="it is no picture"))
+            assert "it is no picture" in text(app.pane)
+            styles = [segment.style for strip in lines(app.pane) for segment in strip if segment.text.strip()]
+            assert styles
+            for style in styles:
+                assert style is not None
+                assert style.color is not None
+                assert len(set(style.color.get_truecolor())) == 1
 
 
 class TestChoice:

@@ -22,6 +22,7 @@ from rich.segment import ControlType, Segment
 from rich.style import Style
 from textual import events, work
 from textual.content import Content
+from textual.filter import LineFilter, Monochrome, NoColor
 from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
@@ -39,6 +40,8 @@ __all__ = ["PicturePane", "choose_protocol", "half_cells"]
 SETTLE_SECONDS = 0.08
 """How long a picture stays in half cells before it is encoded: leafing through costs nothing."""
 _NO_STYLE = Style()
+_NO_COLOR = (Monochrome, NoColor)
+"""The filters that Textual adds where the environment has NO_COLOR."""
 
 
 @lru_cache(maxsize=8192)
@@ -191,7 +194,7 @@ class PicturePane(Widget):
         image, place = self._image(), self._place()
         if image is None or self._thumbnail is None:
             return super().render_line(y)
-        blank, width = self.rich_style, self.content_size.width
+        blank, width = self._style_beside(), self.content_size.width
         if not place.contains(place.x, y):
             return Strip.blank(width, blank)
         right = width - place.right
@@ -210,6 +213,23 @@ class PicturePane(Widget):
         if 0 <= last < len(strips):
             strips[last] = Strip([*strips[last], _overlay(encoded.overlay, place)], strips[last].cell_length)
         return strips
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """Those of the app; while a picture shows, without the ones that NO_COLOR adds.
+
+        NO_COLOR is about texts. A grey picture hides what is decided about, and Kitty's placeholders name their
+        picture by a colour.
+        """
+        filters = super().get_line_filters()
+        return filters if self._image() is None else [each for each in filters if not isinstance(each, _NO_COLOR)]
+
+    def _style_beside(self) -> Style:
+        """The style of the cells beside the picture, which are without colour where NO_COLOR is set."""
+        cells = [Segment(" ", self.rich_style)]
+        for each in super().get_line_filters():
+            if isinstance(each, _NO_COLOR):
+                cells = each.apply(cells, self.background_colors[1])
+        return cells[0].style or _NO_STYLE
 
     def _image(self) -> Image.Image | None:
         return None if self._thumbnail is None or self._protocol == "none" else self._thumbnail.image
