@@ -184,7 +184,11 @@ def _tell(error: Any) -> int:
 
 def _is_hang_up(error: Any) -> bool:
     """Whether a write failed because the terminal is gone."""
-    return isinstance(error, OSError) and error.errno == errno.EIO and interruption.received() == signal.SIGHUP
+    if not (isinstance(error, OSError) and error.errno == errno.EIO):
+        return False
+    if interruption.received() is None and standard_streams.is_terminal_gone():
+        interruption.hung_up()
+    return interruption.received() == signal.SIGHUP
 
 
 def _tell_usage(error: Any) -> int:

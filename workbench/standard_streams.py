@@ -66,6 +66,21 @@ def silence(descriptor: int) -> None:
     os.close(nowhere)
 
 
+def is_terminal_gone() -> bool:
+    """Whether a standard stream is a terminal that has hung up; its signal may come later than the failed write."""
+    try:
+        import termios  # noqa: PLC0415 -- not on Windows
+    except ImportError:
+        return False
+    for number in range(len(_FLAGS)):
+        try:
+            termios.tcgetattr(number)
+        except termios.error as error:
+            if error.args[0] == errno.EIO:
+                return True
+    return False
+
+
 def _open_closed() -> None:
     for number, flags in enumerate(_FLAGS):
         try:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from workbench import interruption
-from workbench.commands.streams import at_a_terminal
+from workbench.commands.streams import at_a_terminal, doubt_about_characters
 from workbench.errors import ExitCode, NothingToDo, UsageError
 
 if TYPE_CHECKING:
@@ -35,6 +35,9 @@ _LEAST_SIDE, _MOST_SIDE = 1024, 2048
 """Pixels a picture is decoded to: what a large pane of a terminal with graphics shows."""
 _PLAIN_BOX = (16, 16)
 """Without a screen nobody sees the picture: decoding only tells whether it is sound, and its size."""
+
+_PLAIN_SIGNS = str.maketrans({"«": "[", "»": "]", "‹": "(", "›": ")", "…": "...", "·": "-", "—": "-", "–": "-"})
+"""Signs of ours for a terminal that lacks them; other characters become question marks."""
 
 
 class Streams(StrEnum):
@@ -161,6 +164,7 @@ def run_curate(
         NothingToDo: the workspace has no candidates.
     """
     _need_terminal()
+    doubt = doubt_about_characters("negwb curate --plain")
     from curation_db.store import open_store  # noqa: PLC0415 -- 0.2 s
     from workbench.settings import read_settings  # noqa: PLC0415
 
@@ -171,7 +175,9 @@ def run_curate(
         try:
             _may_start_in(desk, start)
             desk.start(deal=start is None)
-            code = _run_app(desk, workspace, settings.curate, images=images, banner=banner, start=start, view=view)
+            code = _run_app(
+                desk, workspace, settings.curate, images=images, banner=banner, doubt=doubt, start=start, view=view
+            )
         finally:
             with interruption.shielded():
                 desk.close()
@@ -203,7 +209,7 @@ def run_plain(workspace: Workspace, annotator: str | None = None, how: Serving |
             desk.start()
             interactive = sys.stdin is not None and sys.stdin.isatty()
             desk.answers.replaceable = interactive
-            PlainSitting(desk, _ask, typer.echo, interactive=interactive, drop_early=_drop_typed_ahead).run()
+            PlainSitting(desk, _ask, _tell, interactive=interactive, drop_early=_drop_typed_ahead).run()
         except KeyboardInterrupt:
             code = ExitCode.INTERRUPTED
             typer.echo("")
@@ -213,16 +219,25 @@ def run_plain(workspace: Workspace, annotator: str | None = None, how: Serving |
         return _leave(desk, code)
 
 
+def _tell(line: str, end: str = "\n") -> None:
+    """Write a line in the encoding of stdout. Not by typer.echo, which writes UTF-8 to a stream of ASCII."""
+    try:
+        line.encode(sys.stdout.encoding or "ascii")
+    except UnicodeEncodeError:
+        line = line.translate(_PLAIN_SIGNS)
+    sys.stdout.write(line + end)
+    sys.stdout.flush()
+
+
 def _ask(prompt: str) -> str | None:
     """The next line of stdin; None: there is none."""
-    typer.echo(prompt, nl=False)
-    sys.stdout.flush()
+    _tell(prompt, end="")
     line = sys.stdin.readline() if sys.stdin is not None else ""
     if not line:
-        typer.echo("")  # the prompt's line ends
+        _tell("")  # the prompt's line ends
         return None
     if not sys.stdin.isatty():
-        typer.echo("")  # whoever reads the output finds each answer on a line of its own
+        _tell("")  # whoever reads the output finds each answer on a line of its own
     return line
 
 
@@ -352,6 +367,7 @@ def _run_app(
     *,
     images: str | None,
     banner: str | None,
+    doubt: str,
     start: Room | None,
     view: str,
 ) -> int:
@@ -368,7 +384,7 @@ def _run_app(
         actions=ActionMap(told.keys),
         theme=told.theme,
         protocol=protocol,
-        notice=" · ".join(filter(None, (advice(wanted, protocol, look_round(os.environ)), warning))),
+        notice=" · ".join(filter(None, (doubt, advice(wanted, protocol, look_round(os.environ)), warning))),
         banner=banner,
         viewer=told.viewer,
         workspace=workspace,

@@ -55,10 +55,12 @@ def report(
 
 
 def _open_screen(workspace: Workspace, base: str | None) -> int:
-    from workbench.commands.streams import at_a_terminal  # noqa: PLC0415
+    from workbench.commands.streams import at_a_terminal, doubt_about_characters  # noqa: PLC0415
 
     if not at_a_terminal():
         raise UsageError("--screen needs a terminal", hint="plain text: negwb report, or negwb report --json")
+    if doubt := doubt_about_characters("negwb report"):
+        typer.echo(f"negwb: {doubt}", err=True)
     from workbench.tui.lab import run_lab  # noqa: PLC0415 -- textual costs half a second
 
     if base is not None:
