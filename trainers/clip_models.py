@@ -26,7 +26,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from curation_db.foreign_json import parse_json
+from curation_db.foreign_json import JsonError, parse_json
 from curation_db.text import first_line, last_line
 from trainers.errors import TrainerError
 from trainers.openai_weights import config_of, read_weights
@@ -261,6 +261,8 @@ def _read_config(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         return dict(told["model_cfg"]), dict(told.get("preprocess_cfg", {}))
     except FileNotFoundError as error:
         raise TrainerError(f"{folder} is no model: it has no {CONFIG_FILE}") from error
+    except JsonError as error:
+        raise TrainerError(f"{path} is damaged: {error}") from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise TrainerError(f"{path} is damaged: {error!r}") from error
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from curation_db.foreign_json import parse_json
+from curation_db.foreign_json import JsonError, parse_json
 from curation_db.manifest import ManifestError, read_items, read_manifest, verify
 from curation_db.picture_files import find_below, whole
 from trainers.errors import TrainerError
@@ -119,6 +119,8 @@ def read_pool(path: Path) -> list[PoolPicture]:
         pool = [PoolPicture(str(p), p, tuple(row["texts"])) for p, row in zip(paths, rows, strict=True)]
     except OSError as error:
         raise TrainerError(f"{path} is no replay pool: {error.strerror or error}") from error
+    except JsonError as error:
+        raise TrainerError(f"{path} is no replay pool: {error}") from error
     except (ValueError, KeyError, TypeError) as error:
         raise TrainerError(f"{path} is no replay pool: {error!r}") from error
     if not pool or not all(picture.texts for picture in pool):

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from curation_db.foreign_json import parse_json
+from curation_db.foreign_json import JsonError, parse_json
 from trainers.errors import TrainerError
 from trainers.runlog import write_whole
 
@@ -224,6 +224,8 @@ class RunConfig:
                 save_pth=bool(told.get("save_pth", False)),
                 settings=TrainSettings.from_dict(told["settings"]),
             )
+        except JsonError as error:
+            raise TrainerError(f"config.json is damaged: {error}") from error
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise TrainerError(f"config.json is damaged: {error!r}") from error
 

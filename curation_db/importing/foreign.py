@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from curation_db.dialect import APPLICATION_ID
 from curation_db.importing.opening import is_compressed, open_bytes
 from curation_db.importing.rows import InputError
 
@@ -43,7 +44,7 @@ _SHEET: Final = "save the sheet as CSV (UTF-8) and import that"
 _MAGIC: Final[tuple[tuple[bytes, Foreign], ...]] = (
     (
         b"SQLite format 3\0",
-        Foreign("a SQLite database", "write its rows first: sqlite3 -header -csv FILE 'SELECT ...'"),
+        Foreign("a SQLite database", "write its rows first: sqlite3 -header -csv FILE 'SELECT ...' > rows.csv"),
     ),
     (
         b"PAR1",
@@ -93,6 +94,10 @@ _PAGE: Final = Foreign(
     "most likely the login or error page of a site was saved: open it to see, and download the file again",
 )
 _XML: Final = Foreign("an XML file", "write its rows as JSONL or CSV first")
+_RECORD: Final = Foreign(
+    "a record of negwb", "export its pairs with: negwb -w ITS_FOLDER export, and import the items.jsonl of that"
+)
+_APPLICATION_ID: Final = slice(68, 72)
 _EMPTY: Final = Foreign("empty", "if it was downloaded or copied, that was cut off: do it again")
 
 
@@ -130,6 +135,8 @@ def check_content(path: Path) -> None:
 def _of_bytes(head: bytes) -> Foreign | None:
     if not head:
         return _EMPTY
+    if head.startswith(b"SQLite format 3\0") and head[_APPLICATION_ID] == APPLICATION_ID.to_bytes(4, "big"):
+        return _RECORD
     if head[257:262] == b"ustar":
         return _TAR
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":

@@ -26,6 +26,7 @@ from curation_db.importing import opening
 from curation_db.importing.detect import Format
 from curation_db.importing.pipeline import make_plan
 from curation_db.importing.rows import InputError
+from curation_db.store import create_store
 
 COMPRESS: dict[str, Callable[[bytes], bytes]] = {
     "gz": gzip.compress,
@@ -235,6 +236,13 @@ def test_a_database_is_named(desk: Any, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"rows\.db is a SQLite database") as raised:
         make_plan(desk.file("rows.db", database(tmp_path)))
     assert "sqlite3 -header -csv rows.db" in raised.value.hint
+
+
+def test_a_record_of_negwb_is_named(tmp_path: Path) -> None:
+    create_store(tmp_path / "other.db").close()
+    with pytest.raises(InputError, match="a record of negwb") as raised:
+        make_plan(tmp_path / "other.db")
+    assert "items.jsonl" in raised.value.hint
 
 
 def test_a_format_that_is_stated_makes_no_table_of_an_archive(desk: Any) -> None:
