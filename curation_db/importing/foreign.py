@@ -40,10 +40,12 @@ _RUNS_CODE: Final = "it is never loaded, since it can run code: write its rows a
 _MODEL: Final = "it holds no captions; a model is measured with: negwb bench run --model FILE"
 _UNPACK: Final = "unpack it and import what is in it: "
 _PICTURE: Final = Foreign("a picture", "import the folder that holds it: a text beside each picture is its caption")
+_SQLITE: Final = b"SQLite format 3\0"
+_TAGS: Final = (b"<!doctype html", b"<html", b"<head", b"<body")
 _SHEET: Final = "save the sheet as CSV (UTF-8) and import that"
 _MAGIC: Final[tuple[tuple[bytes, Foreign], ...]] = (
     (
-        b"SQLite format 3\0",
+        _SQLITE,
         Foreign("a SQLite database", "write its rows first: sqlite3 -header -csv FILE 'SELECT ...' > rows.csv"),
     ),
     (
@@ -133,20 +135,19 @@ def check_content(path: Path) -> None:
 
 
 def _of_bytes(head: bytes) -> Foreign | None:
-    if not head:
-        return _EMPTY
-    if head.startswith(b"SQLite format 3\0") and head[_APPLICATION_ID] == APPLICATION_ID.to_bytes(4, "big"):
-        return _RECORD
-    if head[257:262] == b"ustar":
-        return _TAR
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return _PICTURE
     start = head.removeprefix(b"\xef\xbb\xbf").lstrip()[:100].lower()
-    if start.startswith((b"<!doctype html", b"<html", b"<head", b"<body")):
-        return _PAGE
-    if start.startswith(b"<?xml"):
-        return _PAGE if b"<html" in head.lower() else _XML
-    return next((foreign for mark, foreign in _MAGIC if head.startswith(mark)), None)
+    is_record = head.startswith(_SQLITE) and head[_APPLICATION_ID] == APPLICATION_ID.to_bytes(4, "big")
+    is_xml = start.startswith(b"<?xml")
+    told = (
+        (not head, _EMPTY),
+        (is_record, _RECORD),
+        (head[257:262] == b"ustar", _TAR),
+        (head[:4] == b"RIFF" and head[8:12] == b"WEBP", _PICTURE),
+        (start.startswith(_TAGS) or (is_xml and b"<html" in head.lower()), _PAGE),
+        (is_xml, _XML),
+        *((head.startswith(mark), foreign) for mark, foreign in _MAGIC),
+    )
+    return next((foreign for fits, foreign in told if fits), None)
 
 
 def _zipped(path: Path) -> Foreign:
