@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.benches import ConstantModel, TinyModel, negrefcocog_folder
+from support.benches import ConstantModel, TinyModel, negrefcocog_folder, write_negrefcocog
 
 from benchmarks import results, schema
 from benchmarks.compare import compare
@@ -27,9 +27,9 @@ from curation_db.intervals import wilson
 
 
 @pytest.fixture(scope="module")
-def task(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Task:
+def task(tmp_path_factory: pytest.TempPathFactory) -> Task:
     folder = tmp_path_factory.mktemp("data")
-    negrefcocog_folder(folder, shared_data / "NegRefCOCOg.json", 60)
+    negrefcocog_folder(folder, write_negrefcocog(tmp_path_factory.mktemp("source") / "all.json", 60))
     return negrefcocog.load(folder)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from support.benches import BrokenModel, ConstantModel, TinyModel, draw_picture, negrefcocog_folder
+from support.benches import BrokenModel, ConstantModel, TinyModel, draw_picture, negrefcocog_folder, write_negrefcocog
 
 from benchmarks.errors import BenchError
 from benchmarks.features import FileHashes
@@ -25,19 +25,27 @@ from benchmarks.scoring import Identity, image_space, score
 from benchmarks.task import Task
 from benchmarks.tasks import negrefcocog
 
+ITEMS = 104
+"""Of the tests' own file: eight of them share a picture with another."""
+
 
 @pytest.fixture(scope="module")
-def whole(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """All 402 pictures, drawn."""
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_negrefcocog(tmp_path_factory.mktemp("source") / "all.json", ITEMS)
+
+
+@pytest.fixture(scope="module")
+def whole(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All of it, with drawn pictures."""
     folder = tmp_path_factory.mktemp("negrefcocog")
-    negrefcocog_folder(folder, shared_data / "NegRefCOCOg.json")
+    negrefcocog_folder(folder, source)
     return folder
 
 
 @pytest.fixture
-def few(shared_data: Path, tmp_path: Path) -> Task:
+def few(source: Path, tmp_path: Path) -> Task:
     """The first 40 items."""
-    negrefcocog_folder(tmp_path / "data", shared_data / "NegRefCOCOg.json", 40)
+    negrefcocog_folder(tmp_path / "data", source, 40)
     return negrefcocog.load(tmp_path / "data")
 
 
@@ -67,17 +75,46 @@ def test_official_is_the_published_loop_item_by_item(whole: Path, tmp_path: Path
     plain = published_loop(TinyModel(1), rows, task.pictures)
     assert [(row["pred"], row["correct"]) for row in told["official"].items()] == plain
     assert 0.3 < told["official"].result["metrics"]["accuracy"]["value"] < 0.7
+    assert told["official"].result["baselines"]["smaller box"]["correct"] == smaller_first(rows)
+    assert told["official"].result["task"]["images"] == ITEMS - ITEMS // 13
+    assert model.images == 2 * ITEMS  # each distinct crop once
+    assert model.texts == ITEMS
+
+
+def smaller_first(rows: Sequence[dict[str, Any]]) -> int:
+    """In how many the right box, the first, covers less."""
+    areas = [[round(w) * round(h) for _, _, w, h in row["bbox_list"]] for row in rows]
+    return sum(first < second for first, second in areas)
+
+
+def test_the_published_file(shared_data: Path, tmp_path: Path) -> None:
+    negrefcocog_folder(tmp_path / "data", shared_data / "NegRefCOCOg.json")
+    model = TinyModel(1)
+    told = by_protocol(run_task(model, negrefcocog.load(tmp_path / "data"), results_folder=tmp_path / "results"))
+    assert told["official"].result["metrics"]["accuracy"]["n"] == 440
     assert told["official"].result["baselines"]["smaller box"]["correct"] == 252
     assert told["official"].result["task"]["images"] == 402
-    assert model.images == 812  # each distinct crop once
-    assert model.texts == 437
+    assert (model.images, model.texts) == (812, 437)  # each distinct crop and text once
+
+
+def test_a_text_and_a_crop_that_come_twice_are_encoded_once(tmp_path: Path) -> None:
+    draw_picture(tmp_path / "a.jpg", (100, 80), 1)
+    boxes = [[0, 0, 40, 40], [40, 0, 40, 40], [0, 40, 90, 30]]
+    rows = [
+        {"image": "a.jpg", "phrase": phrase, "ref_bbox": boxes[0], "bbox_list": [boxes[0], boxes[other]]}
+        for phrase, other in (("no hat", 1), ("no hat", 2), ("no dog", 1))
+    ]
+    (tmp_path / "t.json").write_text(json.dumps(rows))
+    model = TinyModel(1)
+    run_task(model, task_from_file("t", tmp_path / "t.json", tmp_path), results_folder=tmp_path / "r")
+    assert (model.images, model.texts) == (3, 2)
 
 
 def test_a_constant_model_is_perfect_as_published_and_exposed_by_strict(whole: Path, tmp_path: Path) -> None:
     told = by_protocol(run_task(ConstantModel(), negrefcocog.load(whole), results_folder=tmp_path))
-    assert told["official"].result["metrics"]["accuracy"]["correct"] == 440
+    assert told["official"].result["metrics"]["accuracy"]["correct"] == ITEMS
     assert told["strict"].result["metrics"]["accuracy"]["correct"] == 0
-    assert told["strict"].result["ties"] == 440
+    assert told["strict"].result["ties"] == ITEMS
 
 
 def test_nan_is_credited_as_published_and_stops_strict(few: Task, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.benches import write_negrefcocog
 
 from benchmarks import registry
 from benchmarks.baselines import REGION_BASELINES
@@ -50,10 +51,61 @@ def test_blind_baselines_of_negrefcocog(task: Any, baseline: str, official: floa
         assert sum(each.tied for each in credits) == ties
 
 
-def test_missing_pictures_are_one_line_and_a_command(task: Any) -> None:
+BOXES = [
+    ([0, 0, 30, 30], [30, 0, 50, 20]),  # smaller, narrower, to the left
+    ([60, 0, 40, 40], [0, 0, 40, 20]),  # larger, as wide: a tie, to the right
+    ([50, 0, 20, 60], [0, 0, 40, 20]),  # larger, narrower, to the right
+    ([0, 0, 60, 60], [20, 0, 20, 20]),  # larger, wider, around the other: the centres are one
+]
+
+
+@pytest.fixture(scope="module")
+def four(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Four items, the first box of each the right one."""
+    folder = tmp_path_factory.mktemp("four")
+    rows = [
+        {"image": f"{n}.jpg", "phrase": f"{cue} hat {n}", "ref_bbox": first, "bbox_list": [first, second]}
+        for n, (cue, (first, second)) in enumerate(zip(["no", "without", "no", "not a"], BOXES, strict=True))
+    ]
+    (folder / negrefcocog.ANNOTATIONS).write_text(json.dumps(rows))
+    return registry.load_task("negrefcocog", folder)
+
+
+def test_an_own_file_is_read_as_the_published_one(four: Any) -> None:
+    assert (len(four.items), len(four.images), four.chance) == (4, 4, 0.5)
+    assert {item.target for item in four.items} == {0}
+    assert [item.slices["cue"] for item in four.items] == ["no", "without", "no", "not"]
+    assert four.dataset_sha256 not in {"", negrefcocog.SHA256}
+
+
+@pytest.mark.parametrize(
+    ("baseline", "right", "ties"),
+    [
+        ("smaller box", 1, 0),
+        ("narrower box", 2.5, 1),  # the first, the third, and half of the tie
+        ("right-most box", 2.5, 1),  # by their centres: the second, the third, and half of the fourth
+    ],
+)
+def test_blind_baselines_by_hand(four: Any, baseline: str, right: float, ties: int) -> None:
+    for rule in (Protocol("official"), Protocol("strict")):
+        credits = [blind_credit(item, REGION_BASELINES[baseline], rule) for item in four.items]
+        assert sum(each.right for each in credits) == right
+        assert sum(each.tied for each in credits) == ties
+
+
+def test_the_first_box_is_always_right_as_published_and_by_chance_by_the_strict_rule(tmp_path: Path) -> None:
+    task = registry.load_task("negrefcocog", write_negrefcocog(tmp_path / negrefcocog.ANNOTATIONS, 104).parent)
+    rules = (Protocol("official"), Protocol("strict"))
+    credits = [[blind_credit(item, REGION_BASELINES["first box"], rule) for item in task.items] for rule in rules]
+    official, strict = (sum(each.right for each in one) for one in credits)
+    assert official == 104
+    assert 30 < strict < 74
+
+
+def test_missing_pictures_are_one_line_and_a_command(four: Any) -> None:
     with pytest.raises(BenchError) as raised:
-        task.check_pictures()
-    assert "402 of 402 pictures are missing" in raised.value.message
+        four.check_pictures()
+    assert "4 of 4 pictures are missing" in raised.value.message
     assert "negwb bench fetch negrefcocog" in raised.value.hint
     assert "\n" not in raised.value.message
 

@@ -52,6 +52,22 @@ def test_the_classic_alpha() -> None:
     assert of(columns(THREE_CODERS), "1234").alpha.estimate == pytest.approx(0.691, abs=5e-4)
 
 
+def test_high_agreement_and_low_kappa_by_hand() -> None:
+    """Ten items, three votes each; nine of them with one voice, for the same word.
+
+    P_o = (9 * 1 + 1/3) / 10. 28 of 30 votes are for the caption: chance is (28/30)^2 + (2/30)^2 for kappa, and
+    2 * 28/30 * 2/30 for AC1 with two categories.
+    """
+    told = of([["a"] * 3] * 9 + [["a", "b", "b"]], "ab")
+    observed, by_kappa, by_ac1 = 28 / 30, (28 * 28 + 2 * 2) / 900, 2 * 28 * 2 / 900
+    assert told.observed.estimate == pytest.approx(observed, abs=1e-9)
+    assert told.kappa.estimate == pytest.approx((observed - by_kappa) / (1 - by_kappa), abs=1e-9)
+    assert told.ac1.estimate == pytest.approx((observed - by_ac1) / (1 - by_ac1), abs=1e-9)
+    assert told.kappa.estimate < 0.5
+    assert told.ac1.estimate > 0.9
+    assert told.observed.low < told.observed.estimate < told.observed.high
+
+
 def test_the_votes_on_valse(shared_data: Path) -> None:
     """534 items, three votes each; 505 with two or more for the caption. High agreement, low kappa."""
     votes = [item["mturk"] for item in json.loads((shared_data / "valse_existence.json").read_text()).values()]

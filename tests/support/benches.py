@@ -99,18 +99,24 @@ def draw_picture(path: Path, size: tuple[int, int], seed: int) -> None:
 def write_negrefcocog(path: Path, items: int = 24) -> Path:
     """A file of the shape of NegRefCOCOg.json that needs no data set: the first box of an item is the right one.
 
-    Every eleventh item shares the picture of the one before it, as 38 of the published 440 do.
+    Every thirteenth item shares the picture of the one before it, as 38 of the published 440 do. Cues stand at the
+    beginning, in the middle and at the end of short and long phrases.
     """
     rng = np.random.default_rng(7)
-    cues = ("no", "not", "without", "isn't")
     things = ("hat", "dog", "red umbrella", "striped shirt", "bench", "teddy bear", "surf board")
+    phrases = (
+        "no {thing} on the man {number}",
+        "the woman {number} in a long blue coat who is not standing near a {thing} of any kind",
+        "a chair {number} by the big window without {thing}",
+        "picture {number} isn't near a {thing}",
+    )
     rows: list[dict[str, Any]] = []
     for number in range(items):
-        picture = rows[-1]["image"] if number % 11 == 10 else f"COCO_train2014_{1000 + number:012d}.jpg"
+        picture = rows[-1]["image"] if number % 13 == 12 else f"COCO_train2014_{1000 + number:012d}.jpg"
         x, y, width, height = (round(float(value), 2) for value in rng.uniform((0, 0, 60, 60), (200, 150, 240, 200)))
         other = [round(float(value), 2) for value in rng.uniform((0, 0, 40, 40), (150, 100, 280, 220))]
         right = [x, y, width, height]
-        phrase = f"the one {cues[number % 4]} {things[number % 7]} {number}"
+        phrase = phrases[number % 4].format(thing=things[number % 7], number=number)
         rows.append({"image": picture, "phrase": phrase, "ref_bbox": right, "bbox_list": [right, other]})
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(rows), encoding="utf-8")

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.benches import draw_picture, negrefcocog_folder, serving
+from support.benches import draw_picture, negrefcocog_folder, serving, write_negrefcocog
 from support.clips import make_tiny
 from support.loops import NEGWB, ONE_THREAD
 from typer.testing import CliRunner
@@ -34,8 +34,8 @@ ITEMS = 12
 
 
 @pytest.fixture(scope="module")
-def source(shared_data: Path) -> Path:
-    return shared_data / "NegRefCOCOg.json"
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_negrefcocog(tmp_path_factory.mktemp("source") / "NegRefCOCOg.json", 2 * ITEMS)
 
 
 @pytest.fixture(scope="module")

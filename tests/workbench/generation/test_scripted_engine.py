@@ -209,6 +209,24 @@ def test_options_that_there_are_not_are_told(options: dict[str, object]):
         scripted(**options)
 
 
+def plain_captions() -> list[str]:
+    """400 sentences about what may be in a picture."""
+    who = ("a man", "a woman", "two children", "a brown dog", "a cat", "three birds", "an old couple", "a cyclist")
+    does = ("is standing", "is sitting", "is waiting", "can be seen", "is resting")
+    where = ("on a bench", "in a kitchen", "near a red bus", "beside a lake", "under a tree", "at a table",
+             "on a sandy beach", "in front of a shop", "by a window", "on a snowy street")  # fmt: skip
+    return [f"{one.capitalize()} {two} {three}." for one in who for two in does for three in where]
+
+
+def test_captions_come_through_and_the_checks_find_the_clumsy():
+    counts = lint_yield(plain_captions())
+    assert counts.total() == 400
+    assert counts["kept"] > 0.9 * counts.total()
+    found = {reason for reason in counts if reason.startswith("lint:")}
+    assert {"lint:chatter", "lint:no-cue", "lint:double-negation"} <= found
+    assert sum(counts[reason] for reason in found) < 0.08 * counts.total()
+
+
 def test_real_captions_come_through_and_the_checks_find_the_clumsy(shared_data: Path):
     folder = shared_data / "sugarcrepe"
     if not folder.is_dir():
