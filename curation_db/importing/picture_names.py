@@ -30,7 +30,8 @@ class PictureName(NamedTuple):
     """A relative path with slashes, without `..`."""
     url: str | None
     unstripped: str | None = None
-    """The name that it has without the stripped prefix, where one was stripped and that name would do too."""
+    """Another name under which the record may have it: the one before a prefix was stripped, if that would do too; of
+    a URL the file name that older versions made of it (`_shortened`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,8 @@ class Naming:
     source: str
     prefixes: tuple[str, ...] = ()
     """What is stripped from the beginning of names; of several the first that fits."""
+    shortened: frozenset[str] = frozenset()
+    """The source's keys that older versions made of URLs."""
 
     def name(self, value: object) -> PictureName:
         """The picture's name that a row states as `value`.
@@ -60,7 +63,11 @@ class Naming:
         """The key of a picture that is only known by its name; a stripped prefix changes it only where it must."""
         if self.source == "coco" and name.file_name is not None and (number := coco_key(name.file_name)):
             return number
-        return unicodedata.normalize("NFC", name.unstripped or name.file_name or name.url or "")
+        stated = name.unstripped or name.file_name or name.url or ""
+        if name.url is not None and stated == _shortened(name.url):
+            key = unicodedata.normalize("NFC", stated)
+            return key if key in self.shortened else unicodedata.normalize("NFC", name.url)
+        return unicodedata.normalize("NFC", stated)
 
     def _strip(self, stated: str) -> str | None:
         """What `stated` is without the first of the prefixes that it begins with; None: it begins with none."""
@@ -94,7 +101,7 @@ def _text(value: object) -> str:
 
 def _checked(name: str) -> PictureName:
     if _URL.match(name) and not _LOCAL.match(name):
-        return PictureName(None, name)
+        return PictureName(None, name, _shortened(name))
     slashed = _slashed(name)
     if slashed.startswith("/") or _DRIVE.match(slashed) or _LOCAL.match(name):
         raise RefusedRow(Reason.OUTSIDE_FOLDER, f"an absolute file name: {name}", hint=_STRIP, name=name)
@@ -115,6 +122,11 @@ def _usable(name: str) -> str | None:
     except RefusedRow:
         return None
     return checked.file_name or checked.url
+
+
+def _shortened(url: str) -> str | None:
+    """The file name that versions before schema 0004 made of a URL: one slash behind the colon, no `.` and `..`."""
+    return posixpath.normpath(url) if _URL.match(url) else None
 
 
 def _normal(name: str) -> str:

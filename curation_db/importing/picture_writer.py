@@ -62,7 +62,7 @@ class PictureWriter:
         rows = self._select(connection, list(first), ("key", "file_name", "url"))
         old = {row.key: row.file_name or row.url for row in rows}
         batch.images += [row for key, row in reversed(first.items()) if key not in old]
-        wrong = [first[key] for key, name in old.items() if not same_picture(name, first[key].name)]
+        wrong = [first[key] for key, name in old.items() if not first[key].may_be(name)]
         told = [row for row in wrong if row.key not in self._refused]
         self.refuse((row.key for row in wrong), SOURCE_HINT)
         return [reject(row.at, _other_picture(row, old[row.key])) for row in told]
@@ -129,7 +129,7 @@ class PictureWriter:
             self._images[old.key] = old.id
             known = old.file_name or old.url
             renamed = row.unstripped is not None and known is not None and same_picture(known, row.unstripped)
-            if not renamed and not same_picture(known, row.name):
+            if not row.may_be(known):
                 why = RefusedRow(Reason.DUPLICATE, _further_up(row, known)) if again else _other_picture(row, known)
                 self._refuse(row, why, outcome)
                 refused.add(row.key)
@@ -205,7 +205,7 @@ def _completed(old: Any, row: ImageRow, coming: int, *, renamed: bool) -> dict[s
     """
     both = {name: (getattr(old, name), getattr(row, name)) for name in _COMPLETED}
     marks = json.loads(old.completed or "{}")
-    both["url"] = (old.url, row.url if old.file_name is None else old.url)
+    both["url"] = (old.url, row.url if old.file_name is None or renamed else old.url)
     both["file_name"] = (old.file_name, row.file_name if old.url is None or renamed else None)
     fields = {name: told if known is None else known for name, (known, told) in both.items()}
     new: dict[str, Any] = {name: coming for name, (known, told) in both.items() if known is None and told is not None}

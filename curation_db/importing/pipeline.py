@@ -30,7 +30,7 @@ from curation_db.importing.picture_names import Naming
 from curation_db.importing.report import ImportReport
 from curation_db.importing.rows import Batch, ImageRow, InputError, Reject
 from curation_db.importing.sightings import NO_PICTURES, Pictures, examine, with_tail
-from curation_db.importing.sources import COCO, Sample, is_coco, is_coco_vqa, sample_of, source_for
+from curation_db.importing.sources import COCO, Sample, is_coco, is_coco_vqa, sample_of, shortened_keys, source_for
 from curation_db.importing.sugarcrepe import read_sugarcrepe
 from curation_db.importing.tables import Row, read_csv, read_jsonl, read_objects
 from curation_db.importing.tabular import Tell as TellColumns
@@ -63,6 +63,8 @@ class Plan:
     """Of VQAv2: the other file, with the answers."""
     prefixes: tuple[str, ...] = ()
     """What is stripped from the beginning of pictures' names."""
+    shortened: frozenset[str] = frozenset()
+    """The source's keys that older versions made of URLs (`settled`)."""
     follow_links: bool = False
     """Whether links to files outside an imported folder are followed."""
     sources: tuple[str, ...] = ()
@@ -77,7 +79,7 @@ class Plan:
     @property
     def naming(self) -> Naming:
         """What pictures' names become."""
-        return Naming(self.source, self.prefixes)
+        return Naming(self.source, self.prefixes, self.shortened)
 
     @property
     def size(self) -> int:
@@ -189,15 +191,14 @@ def _usual_source(path: Path, form: Format, files: Files | None, layout: Layout 
 
 
 def settled(store: Store, plan: Plan) -> Plan:
-    """The plan with the source that the record has for its pictures, where neither the file nor a person says it.
+    """The plan with what the record knows: whose the pictures are, where neither the file nor a person says it.
 
     Raises:
-        InputError: neither does the record.
+        InputError: the record does not say it either.
     """
-    if plan.sample is None:
-        return plan
     with store.read() as connection:
-        return replace(plan, source=source_for(connection, plan.sample, plan.source), sample=None)
+        source = plan.source if plan.sample is None else source_for(connection, plan.sample, plan.source)
+        return replace(plan, source=source, sample=None, shortened=shortened_keys(connection, source))
 
 
 def _both(path: Path, form: Format, other: Path | None) -> Files | None:

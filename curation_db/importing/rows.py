@@ -96,12 +96,17 @@ class ImageRow(NamedTuple):
     url: str | None = None
     """Where it is on the network, if its file named it by a URL; it then has no file name."""
     unstripped: str | None = None
-    """The name as the file states it, where a prefix was stripped from it."""
+    """Another name under which the record may have it (`PictureName.unstripped`)."""
 
     @property
     def name(self) -> str | None:
         """Its file name or its URL."""
         return self.file_name or self.url
+
+    def may_be(self, known: str | None) -> bool:
+        """Whether it may be the picture that the record knows by the name `known`."""
+        stripped = self.unstripped is not None and same_picture(known, self.unstripped)
+        return stripped or same_picture(known, self.name)
 
 
 class CaptionRow(NamedTuple):

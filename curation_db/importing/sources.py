@@ -37,6 +37,10 @@ SAMPLE: Final = 1_000
 _BLOCK: Final = 1 << 18
 _COCO_FILE: Final = re.compile(r"(?:^|[_-])(?:train|val|test|minival|unlabeled)20(?:14|15|17)(?:[_.-]|$)")
 _RELEASE: Final = re.compile(r"(?:train|val)2014|test2015")
+_SHORTENED: Final = text("""
+    SELECT i.key FROM image i WHERE i.source_id = (SELECT id FROM source WHERE name = :source)
+    AND i.key >= 'A' AND i.key GLOB '[A-Za-z]*:/[^/]*'
+""")
 _HINT: Final = "say whose pictures they are: --source NAME"
 
 
@@ -184,6 +188,11 @@ def source_for(connection: Connection, sample: Sample, own: str) -> str:
         number += 1
         name = f"{own}-{number}"
     return name
+
+
+def shortened_keys(connection: Connection, source: str) -> frozenset[str]:
+    """The source's keys that are URLs with a slash missing: versions before schema 0004 took URLs for file names."""
+    return frozenset(connection.execute(_SHORTENED, {"source": source}).scalars())
 
 
 def _compare(connection: Connection, source_id: int, sample: Sample) -> tuple[int, int]:

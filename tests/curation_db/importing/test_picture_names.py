@@ -14,6 +14,7 @@ from curation_db.importing.picture_names import Naming
 from curation_db.importing.rows import Reason, RefusedRow
 from curation_db.importing.sightings import Pictures
 from curation_db.importing.tails import Tails
+from curation_db.moments import value_at
 from curation_db.picture_files import find_below
 
 NFC, NFD = "Br\u00fccke.png", "Bru\u0308cke.png"
@@ -70,6 +71,49 @@ def test_a_name_below_the_folder_is_kept(name: str, kept: str) -> None:
 def test_a_url_is_kept_whole_and_is_no_file(url: str) -> None:
     name = Naming("s").name(url)
     assert (name.file_name, name.url, Naming("s").key(name)) == (None, url, url)
+
+
+URL, SHORTENED = "https://example.org/a.jpg", "https:/example.org/a.jpg"
+
+
+def older_picture(desk: Any, source: str, key: str) -> None:
+    """A picture as a version before schema 0004 took it from a URL: as a file, with a slash lost."""
+    with desk.store.write() as connection:
+        connection.exec_driver_sql("INSERT INTO source(name) VALUES (?)", (source,))
+        connection.exec_driver_sql("INSERT INTO image(source_id, key, file_name) VALUES (1, ?, ?)", (key, SHORTENED))
+
+
+def coco_shaped(annotation: dict[str, Any]) -> dict[str, Any]:
+    listed = {"images": [{"id": 7, "file_name": URL}], "annotations": [{"id": 1, "image_id": 7, **annotation}]}
+    return {**listed, "categories": [{"id": 3, "name": "hat"}]}
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "content"),
+    [
+        ("set.jsonl", SHORTENED, json.dumps({"image": URL, "caption": "a dog"})),
+        ("set.json", "7", json.dumps(coco_shaped({"caption": "a dog"}))),
+    ],
+)
+def test_a_picture_that_an_older_version_took_from_a_url_is_met_again(
+    desk: Any, name: str, key: str, content: str
+) -> None:
+    """GIVEN a URL that lost a slash THEN it is mended, no picture comes twice, and the past shows what it showed."""
+    older_picture(desk, "set", key)
+    report = desk.take(desk.file(name, content))
+    assert (report.images, report.completed, report.captions, desk.rejects) == (0, 1, 1, [])
+    [(kept, file_name, url, marks)] = desk.rows("SELECT key, file_name, url, completed FROM image")
+    assert (kept, file_name, url) == (key, None, URL)
+    marks = json.loads(marks)
+    assert value_at(marks["file_name"], file_name, -1) == SHORTENED
+    assert value_at(marks["url"], url, -1) is None
+    assert desk.take(desk.file(name, content)).completed == 0
+
+
+def test_objects_meet_a_picture_that_an_older_version_took_from_a_url(desk: Any) -> None:
+    older_picture(desk, "instances_set", "7")
+    report = desk.take(desk.file("instances_set.json", coco_shaped({"category_id": 3, "bbox": [1, 1, 2, 2]})))
+    assert (report.images, report.objects, desk.rejects) == (0, 1, [])
 
 
 @pytest.mark.parametrize(
