@@ -141,6 +141,8 @@ class Timeline:
     moments: tuple[Moment, ...]
     hidden: frozenset[int] = frozenset()
     """Members about which more happened than is told (`conceal`)."""
+    blind: frozenset[int] = frozenset()
+    """Of these the members of which neither the judges' answers nor others' notes are told."""
 
 
 _FAMILY = text("""
@@ -228,21 +230,29 @@ def find_candidate(connection: Connection, named: str) -> int:
     )
 
 
-def conceal(told: Timeline, hidden: Collection[int], actor: str) -> Timeline:
-    """Without what would bend the judgement of `actor` about the members `hidden`: judges, others' words, states.
+def conceal(told: Timeline, hidden: Collection[int], actor: str, *, blind: Collection[int]) -> Timeline:
+    """Without what would bend the judgement of `actor` about the members `hidden`: others' decisions, and states.
 
-    What the actor did stays, and so does where a text came from.
+    What the actor did stays, and so does where a text came from. What judges say and others noted is left out for the
+    members `blind`, which are among `hidden`.
     """
+
+    def is_told(moment: Moment) -> bool:
+        what, number = moment.what, moment.candidate_id
+        if number not in hidden or isinstance(what, Origin):
+            return True
+        if isinstance(what, Deed) and what.actor == actor:
+            return True
+        remark = isinstance(what, JudgeSaid) or (isinstance(what, Deed) and what.kind in (Kind.NOTE, Kind.FLAG))
+        return remark and number not in blind
+
     return replace(
         told,
         members=tuple(replace(m, state=None) if m.candidate_id in hidden else m for m in told.members),
-        moments=tuple(m for m in told.moments if m.candidate_id not in hidden or _harmless(m.what, actor)),
+        moments=tuple(moment for moment in told.moments if is_told(moment)),
         hidden=frozenset(hidden),
+        blind=frozenset(blind),
     )
-
-
-def _harmless(what: Happening, actor: str) -> bool:
-    return isinstance(what, Origin) or (isinstance(what, Deed) and what.actor == actor)
 
 
 def _origin(row: Any) -> Moment:

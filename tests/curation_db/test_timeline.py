@@ -118,11 +118,11 @@ def test_what_is_hidden_leaves_only_ones_own_and_where_it_came_from(record: Reco
     freeze(record, tmp_path / "exports" / "one")
     whole = told(record, number, tmp_path / "exports")
     assert len(whole.moments) == 5
-    hidden = conceal(whole, {number}, "ana")
+    hidden = conceal(whole, {number}, "ana", blind={number})
     assert [type(m.what) for m in hidden.moments] == [Origin, Deed]
     assert [deed.actor for deed in deeds(hidden)] == ["ana"]
     assert (hidden.members[0].state, whole.members[0].state) == (None, State.ACCEPTED)
-    assert conceal(whole, set(), "ana").moments == whole.moments
+    assert conceal(whole, set(), "ana", blind=set()).moments == whole.moments
 
 
 def test_a_candidate_is_named_by_number_or_key(record: Record) -> None:

@@ -39,7 +39,8 @@ _PICTURE = {
     PictureShown.CELLS: "picture in half cells",
     PictureShown.PIXELS: "picture in pixels",
 }
-HIDDEN = "what the judges and others say is hidden until you have decided"
+BLIND = "what the judges and others say is hidden until you have decided"
+HIDDEN = "what others decided is hidden until you have decided"
 
 
 def told(timeline: Timeline, width: int) -> Content:
@@ -47,7 +48,8 @@ def told(timeline: Timeline, width: int) -> Content:
     texts = {member.candidate_id: member for member in timeline.members}
     lines = [line for member in timeline.members for line in _member(member, texts, width)]
     if timeline.hidden:
-        lines += [Content(""), Content.styled(f"⚠ {HIDDEN}", f"bold {WARN}")]
+        words = BLIND if timeline.blind else HIDDEN
+        lines += [Content(""), Content.styled(f"⚠ {words}", f"bold {WARN}")]
     shown = timeline.moments[-_MOST:]
     if len(shown) < len(timeline.moments):
         lines += [Content(""), Content.styled(f"{len(timeline.moments) - len(shown):,} older ones are left out", QUIET)]

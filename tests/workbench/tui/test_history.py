@@ -37,6 +37,8 @@ async def test_the_story_of_a_card(make_house: Any, open_app: Any, join: Any, si
     ben.decide(house.ids[0], Kind.ACCEPT)
     app = open_app(house, app={"workspace": Workspace(house.root)})
     async with app.run_test(size=size) as pilot:
+        await settled(pilot)
+        await press(pilot, "a", "[")
         await enter(app, pilot)
         for said in ("#1", "judge-0", "look at the left edge", "reject: scope   taken back", "took back: reject"):
             await until(pilot, lambda said=said: said in lines(app))
@@ -44,6 +46,27 @@ async def test_the_story_of_a_card(make_house: Any, open_app: Any, join: Any, si
         await until(pilot, lambda: isinstance(app.screen, CurateScreen))
         await press(pilot, "a")
         assert house.events()[-1] == (1, "accept", None)
+
+
+async def test_others_decisions_are_told_once_one_has_decided(make_house: Any, open_app: Any, join: Any) -> None:
+    """GIVEN a card that waits for a second vote THEN its history tells of notes and judges, and of no vote before."""
+    house = make_house(2, overlap="2")
+    ben = join(house, "ben")
+    ben.note(house.ids[0], "look at the left edge")
+    ben.decide(house.ids[0], Kind.REJECT, reason=Reason.SCOPE)
+    app = open_app(house, app={"workspace": Workspace(house.root)})
+    async with app.run_test(size=(80, 24)) as pilot:
+        await enter(app, pilot)
+        told = lines(app)
+        assert "what others decided is hidden until you have decided" in told
+        assert "look at the left edge" in told
+        assert "judge-0" in told
+        assert not [word for word in ("reject", "scope", "waits") if word in told]
+        await pilot.press("escape")
+        await press(pilot, "a", "[")
+        await enter(app, pilot)
+        await until(pilot, lambda: "reject: scope" in lines(app))
+        assert "hidden" not in lines(app)
 
 
 async def test_an_edit_marks_the_difference(make_house: Any, open_app: Any) -> None:

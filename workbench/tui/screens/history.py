@@ -1,6 +1,7 @@
 """History: everything that ever happened to a card, to the texts it came from and to those that came from it.
 
-Read anew each time. Where a card must still be judged without the judges and the others, nothing of theirs is told.
+Read anew each time. Where a card still asks for this person's decision, nothing is told of what others decided; where
+it is to be judged blind, nothing of the judges either.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from textual.widgets import Static
 
 from curation_db import history
 from curation_db.errors import RecordError
+from curation_db.queue import asked
 from curation_db.text import display_text
 from curation_db.timeline import Timeline, conceal, timeline
 from workbench.tui import history_lines
@@ -72,13 +74,15 @@ class HistoryScreen(RoomScreen):
         desk = self.rooms.desk
         with desk.store.read() as connection:
             told = timeline(connection, number, self.rooms.workspace.exports)
-            undecided = {
+            blind = {
                 member.candidate_id
                 for member in told.members
                 if (member.audit or desk.settings.blind)
                 and not history.has_decided(connection, member.candidate_id, desk.actor.name)
             }
-        return conceal(told, undecided, desk.actor.name) if undecided else told
+            members = [member.candidate_id for member in told.members]
+            hidden = blind | asked(connection, members, desk.actor.annotator_id)
+        return conceal(told, hidden, desk.actor.name, blind=blind) if hidden else told
 
     def _lay_out(self) -> None:
         if self._told is not None and self.is_mounted:
