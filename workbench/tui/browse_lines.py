@@ -109,6 +109,8 @@ def _checks(row: Listed) -> Content:
 def _who(row: Listed) -> Content:
     if not row.decisions:
         return Content("")
+    if row.hidden:
+        return Content.styled("blind", QUIET)
     last = row.decisions[-1]
     more = f" +{len(row.decisions) - 1}" if len(row.decisions) > 1 else ""
     return Content.assemble((f"{_DEEDS.get(last.kind, '·')} ", QUIET), plain(last.actor, limit=20), (more, QUIET))
@@ -217,8 +219,8 @@ def _told_by_checks(row: Listed) -> Content:
 
 
 def _history(row: Listed) -> Content:
-    """Everybody's decisions that stand, in one line, and where that leaves it."""
-    told = [_decision(each) for each in row.decisions]
+    """Everybody's decisions that stand, in one line, and where that leaves it; who is still asked decides blind."""
+    told = [_decision(each) for each in row.decisions if not row.hidden]
     notes = [Content.styled(f"✎ {row.notes} note{'s' if row.notes > 1 else ''}", QUIET)] if row.notes else []
     return Content.styled(" · ", QUIET).join([*told, *notes, state(row)])
 

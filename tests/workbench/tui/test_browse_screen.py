@@ -13,8 +13,9 @@ from support.houses import HOSTILE, Case, House, settled
 
 from curation_db import marks
 from curation_db.marks import Marker
+from curation_db.review import Shown
 from curation_db.views import Sort
-from curation_db.words import Kind, Reason
+from curation_db.words import Kind, Reason, Stream
 from workbench.paths import Workspace
 from workbench.tui.rooms import Room
 from workbench.tui.screens.browse import BrowseScreen
@@ -255,6 +256,18 @@ async def test_an_audit_card_that_waits_hides_what_judges_say(make_house: Any, o
         await type_view(pilot, "is:conflict")
         await until(pilot, lambda: listed(app) == [])
         await whole(pilot)
+
+
+async def test_an_audit_card_that_waits_hides_who_decided_what(make_house: Any, open_app: Open, join: Any) -> None:
+    house = make_house(2, audit_rate=1.0, overlap="2")
+    join(house, "ben").decide(1, Kind.REJECT, reason=Reason.SCOPE, shown=Shown(Stream.AUDIT, blind=True))
+    app = opened(open_app, house)
+    async with app.run_test(size=(160, 40)) as pilot:
+        await entered(pilot)
+        await until(pilot, lambda: "hidden until it is decided" in lines(app))
+        await pilot.press("end")
+        await until(pilot, lambda: "needs more" in lines(app))
+        assert not [word for word in ("ben", "scope") if word in lines(app)]
 
 
 async def test_who_only_looks_around_takes_no_card(make_house: Any, sit: Any) -> None:
