@@ -33,6 +33,7 @@ from curation_db.words import GapCause
 
 Progress = Callable[[str, int, int], None]
 """Told of a step, how much of it is done, and of how much."""
+UPGRADE = "negwb status, or any other command, brings it up to date, after a backup"
 _REPAIR = "make it anew out of the events: negwb doctor --repair"
 _FULL_SYNC = 2
 _MOST_RANGES = 8
@@ -141,7 +142,7 @@ def _schema(record: Path, revision: str) -> Finding:
         return Finding("schema", Level.OK, f"schema {revision}, the newest that this negwb knows, and as it builds it")
     return Finding(
         "schema", Level.WARNING, f"schema {revision or 'none'}; this negwb works with {HEAD}",
-        "the next command that writes brings it up to date, after a backup",
+        UPGRADE,
     )  # fmt: skip
 
 
@@ -244,7 +245,8 @@ def _sessions(record: Path) -> Finding:
     here = ", ".join(map(str, live)) or "nobody"
     if not dead and not stale:
         return Finding("sessions", Level.OK, f"at work now: {here}")
-    said = f"at work now: {here}; {dead} sessions ended without saying so, {stale} cards are held by nobody"
+    left = "1 card is" if stale == 1 else f"{stale} cards are"
+    said = f"at work now: {here}; {counted(dead, 'session')} ended without saying so, {left} held by nobody"
     return Finding("sessions", Level.WARNING, said, "harmless, leases expire; to clear them: negwb doctor --repair")
 
 

@@ -11,6 +11,7 @@ from curation_db import checkup, store
 from curation_db.checkup import Finding, Level, Progress
 from curation_db.database_file import reading_mode
 from curation_db.errors import RecordError
+from curation_db.migrations import HEAD
 from curation_db.picture_files import FOLLOW_LINKS
 from workbench import machine
 from workbench.errors import ExitCode, UsageError
@@ -90,6 +91,9 @@ def pictures(
     folders = PictureFolders(workspace.root, settings.pictures, follow_links=settings.follow_links)
     try:
         mode = reading_mode(workspace.database)
+        if store.known_revision(workspace.database, mode) != HEAD:
+            yield Finding("files", Level.WARNING, "not looked at: the record is from an older negwb", checkup.UPGRADE)
+            return
         with store.Store(workspace.database, mode) as opened, opened.read() as connection:
             yield from _folders(connection, folders)
             yield _files(connection, folders, every=every, progress=progress)

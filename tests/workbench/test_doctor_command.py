@@ -14,8 +14,10 @@ from support.record import Record
 from support.terminal import Terminal
 from typer.testing import CliRunner
 
+from curation_db import dialect
 from curation_db.checkup import Level
 from curation_db.errors import CorruptRecord
+from curation_db.migrations.upgrade import migrate
 from curation_db.store import open_store
 from curation_db.words import Kind
 from workbench import machine
@@ -178,13 +180,27 @@ def test_missing_pictures(workspace: Workspace, tmp_path: Path) -> None:
     assert look(workspace)["files"]["said"] == "20 pictures: all there"
 
 
+def test_the_pictures_of_an_older_record_are_not_looked_at(workspace: Workspace) -> None:
+    """GIVEN a record of an older schema THEN doctor does not ask for what that schema has not."""
+    workspace.database.unlink()
+    dialect.mark_as_ours(workspace.database)
+    migrate(workspace.database, to="0003")
+    found = look(workspace)
+    assert {found["schema"]["level"], found["files"]["level"]} == {"warning"}
+    assert "older negwb" in found["files"]["said"]
+    assert found["schema"]["hint"] == found["files"]["hint"]
+    assert CliRunner().invoke(app, ["-w", str(workspace.root), "status"]).exit_code == 0
+    assert look(workspace)["schema"]["level"] == "ok"
+    assert "older" not in look(workspace)["files"]["said"]
+
+
 def test_dead_sessions_are_a_warning_and_are_cleared(workspace: Workspace) -> None:
     with open_store(workspace.database) as store:
         Record(store).sit("ben").queue.claim(2)
     spoil(workspace, "UPDATE work_session SET pid = 999999999, ended_at = NULL WHERE ended_at IS NULL")
     found = look(workspace)["sessions"]
     assert found["level"] == "warning"
-    assert "1 sessions ended without saying so" in found["said"]
+    assert "1 session ended without saying so, 0 cards are held" in found["said"]
     assert look(workspace, "--repair")["sessions"]["level"] == "ok"
 
 
