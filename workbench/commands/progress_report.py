@@ -134,7 +134,7 @@ def _speeds(told: Progress) -> Listing:
         return name, pace, median, span(speed.active_ms / 3_600_000), f"{speed.looks:,}", left
 
     rows = [row(person.name, person.speed) for person in told.people]
-    headers = ("name", "decisions/h", "median", "active", "decisions", f"{told.work.wanted:,} left take")
+    headers = ("name", "decisions/h", "median", "active", "timed", f"{told.work.wanted:,} left take")
     return Listing("Speed", headers, [*rows, row("everybody", told.work.team)] if rows else [])
 
 

@@ -68,7 +68,7 @@ def _columns(cells: Iterable[tuple[str, int]], style: str = "") -> Content:
 
 # -- pace -----------------------------------------------------------------------------------------------------------
 
-_PACE = (("decisions/h", 13), ("median", 10), ("active", 11), ("decisions", 12), ("left for one", 14))
+_PACE = (("decisions/h", 13), ("median", 10), ("active", 11), ("timed", 12), ("left for one", 14))
 
 
 def _pace(told: Progress, width: int) -> Lines:
@@ -76,7 +76,7 @@ def _pace(told: Progress, width: int) -> Lines:
     rows = [_speed_row(person.name, person.speed, told.work.wanted) for person in told.people]
     if len(told.people) > 1:
         rows.append(_speed_row("everybody", told.work.team, told.work.wanted, style="bold"))
-    note = "a look counts for a minute at most; what was taken back took its time too"
+    note = "timed: replaced and taken back ones too; each a minute at most"
     return [*_work(told, width), Content(""), heading("speed", speed.NAME), head, *rows,
             Content(""), Content.styled(note, QUIET)]  # fmt: skip
 
