@@ -74,7 +74,7 @@ class Store:
     def _check_place(self) -> None:
         if self._opened is not None and dialect.identity(self.path) != self._opened:
             raise RecordReplaced(
-                f"{self.path.name} was replaced, moved or deleted while it was open; nothing was written",
+                f"{self.path.name} was replaced, moved or deleted while it was open; the last change was not written",
                 hint="start again; where it is gone put it back first: negwb backup --list",
             )
 

@@ -38,7 +38,7 @@ HELP: Final = (
     "[      your decision before this one; deciding there replaces it",
     "]      towards the work again",
     "c      the card once more; at the end: whether new cards have come",
-    "r      at the end: what you skipped or were unsure about",
+    "r      at the end: what you skipped, were unsure about or edited",
     "?      this help",
     "q      leave; everything is kept",
 )
@@ -211,7 +211,7 @@ def end_lines(summary: Summary) -> list[str]:
     states = ", ".join(f"{number:,} {state.replace('_', ' ')}" for state, number in summary.states.items())
     lines = ["END nothing waits for you now", f"WORKSPACE {states}"]
     if summary.passed:
-        lines.append(f"PASSED {summary.passed:,} that you skipped or were unsure about: r brings them")
+        lines.append(f"PASSED {summary.passed:,} that you skipped, were unsure about or edited: r brings them")
     if summary.edits:
         lines.append(f"EDITS {waiting_edits(summary)}")
     lines += [f"REFUSED {words}" for words in summary.refused.words]

@@ -67,7 +67,7 @@ def test_edits_that_wait_are_counted_everywhere(workspace: Workspace) -> None:
 def test_a_name_is_retired_and_put_into_use_again(workspace: Workspace) -> None:
     plain(workspace, "ben", "a\nq\n")
     done = negwb(workspace, "annotators", "retire", "ben")
-    assert "ben is retired; 1 decisions stay in force" in done.stderr
+    assert "ben is retired; 1 decision stays in force" in done.stderr
     refused = plain(workspace, "ben", "q\n")
     assert isinstance(refused.exception, UsageError)
     assert "negwb annotators restore" in refused.exception.hint

@@ -95,7 +95,7 @@ def test_looking_back_editing_and_the_end(house: House, drive: Drive) -> None:
     assert kinds == ["accept", "reject", "edit", "accept", "skip", "skip", "accept", "accept"]
     assert "YOU SAID accepted; deciding replaces it" in told
     assert "DONE edited; your text has taken its place" in told
-    assert "PASSED 2 that you skipped or were unsure about: r brings them" in told
+    assert "PASSED 2 that you skipped, were unsure about or edited: r brings them" in told
     assert told.count("END nothing waits for you now") == 3
     assert any(line.startswith("NO CARD") for line in told)
 

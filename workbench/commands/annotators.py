@@ -87,7 +87,8 @@ def _set(context: typer.Context, name: str, *, retired: bool) -> None:
             raise NothingToDo(f"{name} is {'retired' if retired else 'in use'} already")
         (put_out_of_use if retired else bring_back)(store, name)
     done = "retired" if retired else "in use again"
-    typer.echo(f"negwb: {display_text(name, limit=60)} is {done}; {each.decisions:,} decisions stay in force", err=True)
+    stay = "1 decision stays" if each.decisions == 1 else f"{each.decisions:,} decisions stay"
+    typer.echo(f"negwb: {display_text(name, limit=60)} is {done}; {stay} in force", err=True)
 
 
 def _known(store: Store, name: str) -> Annotator:
