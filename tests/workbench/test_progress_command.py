@@ -26,7 +26,7 @@ def workspace(tmp_path: Path) -> Workspace:
         numbers = record.add(4, overlap="2")
         for number in numbers:
             record.judge(number, llava=0.1)
-        for name in ("ana", "[/x] \x1b[31mben"):
+        for name in ("ana", "[/x] [31mben"):
             reviewer = record.sit(name).reviewer
             for number in numbers[:3]:
                 reviewer.decide(number, Kind.ACCEPT, shown=Shown(elapsed_ms=6_000))

