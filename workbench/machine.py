@@ -12,6 +12,7 @@ from pathlib import Path
 
 from curation_db.checkup import Finding, Level
 from curation_db.mounts import file_system, network_file_system
+from workbench.installation import install_command
 
 _NEEDED = ("textual", "textual-image", "pillow", "sqlalchemy")
 _OPTIONAL = ("torch", "open_clip_torch", "transformers")
@@ -36,7 +37,7 @@ def versions() -> Iterator[Finding]:
     yield Finding("screens", Level.OK, ", ".join(f"{name} {_version(name)}" for name in _NEEDED))
     found = [f"{name} {_version(name)}" for name in _OPTIONAL if _version(name) != "missing"]
     told = ", ".join(found) or "torch is not installed: negwb can curate and export, not train or bench"
-    yield Finding("training", Level.OK, told, "" if found else "to train: pip install 'negwb[train]'")
+    yield Finding("training", Level.OK, told, "" if found else f"to train: {install_command('train')}")
 
 
 def _version(name: str) -> str:

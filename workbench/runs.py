@@ -17,6 +17,7 @@ from trainers.errors import TrainerError
 from trainers.runlog import METRICS, Status, read_run
 from trainers.settings import RunConfig, TrainSettings, create_run, read_config
 from workbench.errors import NothingToDo, UsageError
+from workbench.installation import install_hint
 from workbench.paths import Workspace
 from workbench.training import stop_command, trainer_pid
 
@@ -170,7 +171,7 @@ def require_torch() -> None:
         UsageError: it is not.
     """
     if not all(map(importlib.util.find_spec, ("torch", "open_clip"))):
-        raise UsageError("models need torch and open_clip", hint='install them with: pip install "negwb[train]"')
+        raise UsageError("models need torch and open_clip", hint=install_hint("train"))
 
 
 def make_config(

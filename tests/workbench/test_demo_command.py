@@ -122,6 +122,13 @@ def test_again_it_finds_everything_there(finished) -> None:
     assert files_of(folder) == before
 
 
+def test_json_prints_the_object_alone(finished) -> None:
+    folder, done = finished
+    again = negwb("demo", folder, "--json")
+    assert again.stdout.count("\n") == 1
+    assert {**told(again), "seconds": 0} == {**told(done), "seconds": 0}
+
+
 def test_two_demos_freeze_the_same_bytes_and_train_the_same_weights(finished, tmp_path: Path) -> None:
     _, done = finished
     again = told(negwb("demo", build(tmp_path / "two"), "--auto", "--seeds", 2, "--arm", "negated-only"))

@@ -51,6 +51,9 @@ def demo(
         FurtherArm | None,
         typer.Option(help="Train a further way: on negated captions alone (with --auto).", show_default=False),
     ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the JSON object alone, without the report; implies --auto.")
+    ] = False,
 ) -> None:
     """Build a small drawn world and curate it.
 
@@ -59,10 +62,15 @@ def demo(
     then a CLIP is trained on the accepted pairs, and one on everything that the judges passed, both are examined
     beside the base, the report is printed, and the last line of stdout is one JSON object.
     """
+    from workbench.runs import require_torch  # noqa: PLC0415
+
     started = time.monotonic()
+    by_itself = auto or as_json or not at_a_terminal()
+    if by_itself:
+        require_torch()  # before minutes are spent
     workspace = _build(path, pictures)
-    if auto or not at_a_terminal():
-        told = _run_by_itself(workspace, seeds, arm)
+    if by_itself:
+        told = _run_by_itself(workspace, seeds, arm, report=not as_json)
         typer.echo(json.dumps({**told, "seconds": round(time.monotonic() - started, 1)}))
         return
     from workbench.commands.curate import run_curate  # noqa: PLC0415 -- the screens cost half a second
@@ -81,13 +89,10 @@ def _build(path: Path, pictures: int) -> Workspace:
         return build_demo(path, size=DemoSize(pictures=pictures), progress=progress)
 
 
-def _run_by_itself(workspace: Workspace, seeds: int, further: FurtherArm | None) -> dict[str, Any]:
-    """Decide what is open by the truth, close the loop, print the report; what the JSON says."""
-    from workbench.runs import require_torch  # noqa: PLC0415
-
-    require_torch()  # before minutes are spent
+def _run_by_itself(workspace: Workspace, seeds: int, further: FurtherArm | None, *, report: bool) -> dict[str, Any]:
+    """Decide what is open by the truth, close the loop, print the report if asked; returns what the JSON says."""
     counts, event = _decide(workspace)
-    return {**counts, **_close_the_loop(workspace, event, seeds, further)}
+    return {**counts, **_close_the_loop(workspace, event, seeds, further, report=report)}
 
 
 def _decide(workspace: Workspace) -> tuple[dict[str, Any], int]:
@@ -109,7 +114,9 @@ def _decide(workspace: Workspace) -> tuple[dict[str, Any], int]:
         return _counts(store), event
 
 
-def _close_the_loop(workspace: Workspace, event: int, seeds: int, further: FurtherArm | None) -> dict[str, Any]:
+def _close_the_loop(
+    workspace: Workspace, event: int, seeds: int, further: FurtherArm | None, *, report: bool
+) -> dict[str, Any]:
     """Freeze, train, examine, report."""
     from workbench.commands.progress import step_bars  # noqa: PLC0415
     from workbench.commands.report import gather, print_report  # noqa: PLC0415
@@ -125,7 +132,8 @@ def _close_the_loop(workspace: Workspace, event: int, seeds: int, further: Furth
     with step_bars(lines=True) as progress:
         train(plan.folders(), progress, _say_process)
     marks = examine(workspace, plan.folders())
-    print_report(gather(workspace, base=marks[BASE][NEGREF].result["model"]["hash"]))
+    if report:
+        print_report(gather(workspace, base=marks[BASE][NEGREF].result["model"]["hash"]))
     return {"export_sha256": plan.export.export_sha256, **figures(plan, marks)}
 
 

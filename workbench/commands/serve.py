@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from workbench.errors import UsageError
+from workbench.installation import install_hint
 
 if TYPE_CHECKING:
     from workbench.paths import Workspace
@@ -57,7 +58,7 @@ def serve(
 
     workspace = find_workspace(context.obj)
     if find_spec("textual_serve") is None:
-        raise UsageError("serve needs textual-serve", hint="install it with: pip install 'negwb[serve]'")
+        raise UsageError("serve needs textual-serve", hint=install_hint("serve"))
     if annotator is not None:
         from workbench.commands.curate import person_named  # noqa: PLC0415
 

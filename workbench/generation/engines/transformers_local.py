@@ -21,6 +21,7 @@ from workbench.generation.budget import Budget
 from workbench.generation.engines.batching import Batches
 from workbench.generation.engines.protocol import EngineSettings, EngineStopped, Stored, Surroundings
 from workbench.generation.pictures import Unseen, open_picture
+from workbench.installation import install_hint
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -35,9 +36,7 @@ async def make(settings: EngineSettings, surroundings: Surroundings) -> LocalEng
         UsageError: torch is not installed, there is no such model, or the settings are off.
     """
     if not all(map(importlib.util.find_spec, ("torch", "transformers"))):
-        raise UsageError(
-            "local models need torch and transformers", hint='install them with: pip install "negwb[train]"'
-        )
+        raise UsageError("local models need torch and transformers", hint=install_hint("train"))
     if settings.method not in {"auto", "logprobs"}:
         raise UsageError(f"the engine {settings.name} gives probabilities by logprobs, not by {settings.method}")
     if not settings.model:
