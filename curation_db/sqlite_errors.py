@@ -11,7 +11,8 @@ from sqlalchemy.exc import DBAPIError
 
 from curation_db.errors import CorruptRecord, DiskFailed, RecordBusy, RecordError, RecordUnwritable
 
-HOW_TO_GO_BACK = "see what is wrong: negwb doctor; put a backup back: negwb backup --list, negwb restore FILE"
+LOOK_IT_OVER = "see what is wrong: negwb doctor"
+HOW_TO_GO_BACK = f"{LOOK_IT_OVER}; put a backup back: negwb backup --list, negwb restore FILE"
 _READ_AT_ONCE = 1 << 20
 
 
@@ -76,7 +77,7 @@ def translate(error: DBAPIError | sqlite3.Error, path: Path) -> RecordError:
         code, said = sqlite3.SQLITE_IOERR, refused
     known = _ERRORS.get(code) or _ERRORS.get(code & 0xFF)
     if known is None:
-        return RecordError(f"{path.name}: {said}")
+        return RecordError(f"{path.name}: {said}", hint=LOOK_IT_OVER)
     kind, message, hint = known
     return kind(message.format(path=path, name=path.name, said=said), hint=hint)
 

@@ -234,3 +234,14 @@ def test_wrong_indexes_and_wrong_tables_are_told_apart(closed: Path) -> None:
     found = {each.name: each for each in checkup.examine(closed)}
     assert found["database"].level is Level.ERROR
     assert "--repair" in found["database"].hint
+
+
+def test_an_error_without_words_of_its_own_names_the_way_back(tmp_path: Path) -> None:
+    """GIVEN an error that no entry describes, such as a migration that fails THEN the hint names doctor and backups."""
+    with closing(sqlite3.connect(tmp_path / "record.db")) as connection:
+        connection.execute("CREATE TABLE lineage(x)")
+        with pytest.raises(sqlite3.OperationalError) as failed:
+            connection.execute("CREATE TABLE lineage(x)")
+    told = sqlite_errors.translate(failed.value, tmp_path / "record.db")
+    assert "record.db: table lineage already exists" in told.message
+    assert "negwb doctor" in told.hint

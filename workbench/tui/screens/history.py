@@ -16,7 +16,7 @@ from textual.widgets import Static
 from curation_db import history
 from curation_db.errors import RecordError
 from curation_db.queue import asked
-from curation_db.text import display_text
+from curation_db.text import counted, display_text
 from curation_db.timeline import Timeline, conceal, timeline
 from workbench.tui import history_lines
 from workbench.tui.rooms import Room
@@ -67,7 +67,7 @@ class HistoryScreen(RoomScreen):
             self._say(Content(display_text(f"⚠ {error.message}", limit=400)))
             return
         count = len(self._told.moments)
-        self.query_one(TopLine).tell("history", f"#{number}", right=f"{count:,} moments, the newest last")
+        self.query_one(TopLine).tell("history", f"#{number}", right=f"{counted(count, 'moment')}, the newest last")
         self.call_after_refresh(self._lay_out)
 
     def _timeline(self, number: int) -> Timeline:
