@@ -28,7 +28,7 @@ from torch.nn import functional
 
 from curation_db.foreign_json import JsonError, parse_json
 from curation_db.text import first_line, last_line
-from trainers.errors import TrainerError
+from trainers.errors import ModelRefused, TrainerError
 from trainers.openai_weights import config_of, read_weights
 from trainers.text_tower import TextTower
 
@@ -174,8 +174,15 @@ def load_model(spec: str, *, device: str = "cpu", quick_gelu: bool | None = None
         quick_gelu: the activation, where the origin of the weights is known better than a file can say.
 
     Raises:
-        TrainerError: there is no such model or device, or its weights cannot be had.
+        ModelRefused: there is no such model or device, or its weights cannot be had.
     """
+    try:
+        return _load(spec, device, quick_gelu)
+    except TrainerError as error:
+        raise ModelRefused(error.message, hint=error.hint) from error
+
+
+def _load(spec: str, device: str, quick_gelu: bool | None) -> ClipModel:
     path = Path(spec.removeprefix("local-dir:")).expanduser()
     if _is(path, Path.is_dir):
         loaded = _from_folder(path, quick_gelu)

@@ -10,3 +10,7 @@ class TrainerError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+
+
+class ModelRefused(TrainerError):
+    """A model cannot be loaded: it does not exist, cannot be read, or does not run on the device."""

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from trainers.errors import TrainerError
-from trainers.runlog import METRICS, Status, read_run
+from trainers.runlog import METRICS, Status, read_run, saved_place
 from trainers.settings import RunConfig, TrainSettings, create_run, read_config
 from workbench.errors import NothingToDo, UsageError
 from workbench.installation import install_hint
@@ -96,8 +98,24 @@ def find_model(workspace: Workspace, spec: str) -> Model:
         raise UsageError(
             f"there is no model {spec!r}", hint=f"{hint}; runs here: {', '.join(known)}" if known else hint
         )
+    if (architectures := _architectures()) and _architecture(name) not in architectures:
+        near = ", ".join(get_close_matches(name, architectures, n=6))
+        hint = f"open_clip knows {near}" if near else "NAME:PRETRAINED of open_clip, a folder, or a .pth file"
+        raise UsageError(f"there is no model, file or folder {spec!r}", hint=hint)
     weights = Path(pretrained).expanduser()
     return Model(f"{name}:{weights.resolve()}" if weights.is_file() else spec, spec)
+
+
+def _architectures() -> frozenset[str]:
+    """The names that open_clip knows, by its files: importing it takes seconds. Empty where it is not installed."""
+    found = importlib.util.find_spec("open_clip")
+    folders = found.submodule_search_locations if found is not None else None
+    return frozenset(file.stem for folder in folders or () for file in Path(folder).glob("model_configs/*.json"))
+
+
+def _architecture(name: str) -> str:
+    """The name as open_clip's files spell it; -gelu is an ending of ours (`trainers.clip_models`)."""
+    return name.replace("/", "-").removesuffix("-gelu")
 
 
 def short_name(spec: str) -> str:
@@ -250,6 +268,12 @@ def prepare_run(
         return _create(runs_folder(workspace), name, config)
     except TrainerError as refused:
         raise UsageError(refused.message, hint=refused.hint) from refused
+
+
+def discard_run(folder: Path) -> None:
+    """Remove the folder of a new run of which the model was refused; a run with a saved state stays."""
+    if saved_place(folder) is None:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _create(runs: Path, name: str | None, config: RunConfig) -> Path:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from trainers.errors import TrainerError
+from trainers.errors import ModelRefused, TrainerError
 from trainers.runlog import LOCK, LOG, METRICS, RunState, Status, read_run
 from workbench import interruption
 
@@ -141,6 +141,8 @@ def _stop(children: Iterable[Child]) -> None:
 def _failure(folder: Path, code: int) -> TrainerError:
     state = read_run(folder)
     if code > 0 and state.status is Status.FAILED:
+        if state.result.get("model_refused") is True:
+            return ModelRefused(str(state.result.get("message", "")), hint=str(state.result.get("hint", "")))
         hints = (str(state.result.get("hint", "")), f"log: {folder / LOG}")
         return TrainerError(
             str(state.result.get("message", "the training failed")), hint="; ".join(filter(None, hints))

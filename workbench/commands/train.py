@@ -73,8 +73,9 @@ def train(
 
     Ctrl-C saves the state; a run that was stopped or killed goes on with --resume and ends with the same weights.
     """
+    from trainers.errors import ModelRefused  # noqa: PLC0415
     from workbench.paths import find_workspace  # noqa: PLC0415
-    from workbench.runs import prepare_run, require_torch  # noqa: PLC0415
+    from workbench.runs import discard_run, prepare_run, require_torch  # noqa: PLC0415
     from workbench.runs import resume as resumable  # noqa: PLC0415
 
     asked = {"epochs": epochs, "steps": steps, "batch": batch, "lr": lr, "seed": seed, "threads": threads}
@@ -91,7 +92,13 @@ def train(
         folder = prepare_run(
             workspace, export, model=model, name=name, settings=told, device=device or "cpu", save_pth=save_pth
         )
-    print_run(folder, train_run(folder), as_json=as_json)
+    try:
+        state = train_run(folder)
+    except ModelRefused:
+        if resume is None:
+            discard_run(folder)
+        raise
+    print_run(folder, state, as_json=as_json)
 
 
 def train_run(folder: Path) -> RunState:
