@@ -35,7 +35,7 @@ IDIOMS: Final = (
     r"no (?:doubt|matter|wonder|fewer|less|sooner|later|ordinary|stranger|different (?:from|than|to))\b",
     r"no more than\b",
     r"(?:not|no) (?:only|just|merely|simply|to mention|less than|unlike)\b",
-    r"(?:nothing|none) (?:but|less than|more than|short of|other|the less|like)\b(?! than\b)",
+    r"(?:nothing|none) (?:but|less than|more than|short of|other|the less)\b(?! than\b)",
     r"not (?:one but|once but)\b",
     r"second to none\b",
     r"none too\b",

@@ -108,6 +108,8 @@ async def look(workspace: Workspace, lines: Sequence[str]) -> dict[str, Any]:
                 cards = app.screen
                 assert isinstance(cards, CurateScreen)
                 await looker.until(lambda _: cards.shown is not None)
+                while not app.takes_input:
+                    await pilot.pause(0.01)
                 empty = peak_memory_mb()
                 entered = time.perf_counter()
                 first = await looker.enter()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,12 @@ from workbench.tui.widgets.field import Field
 SIZE = (120, 36)
 
 
-def running(app: NegwbApp, size: tuple[int, int] = SIZE) -> Any:
-    """The app in a terminal of this size."""
-    return app.run_test(size=size, notifications=True)
+@asynccontextmanager
+async def running(app: NegwbApp, size: tuple[int, int] = SIZE) -> AsyncIterator[Any]:
+    """The app in a terminal of this size, once keys have an effect."""
+    async with app.run_test(size=size, notifications=True) as pilot:
+        await until(pilot, lambda: app.takes_input or not app.is_running)
+        yield pilot
 
 
 def shown(app: NegwbApp) -> int | None:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import random
 import shutil
 import signal
-import sqlite3
 import struct
 import sys
 import time
@@ -24,6 +23,8 @@ import pytest
 from support.houses import Case, House, build
 from support.record import Record
 from support.terminal import Terminal
+
+from workbench.errors import ExitCode
 
 NEGWB = Path(sys.executable).with_name("negwb")
 SIZES = ((0, 0), (1, 1), (200, 1), (1, 60), (40, 10), (59, 19), (60, 20), (80, 24), (120, 36), (300, 90))
@@ -201,16 +202,15 @@ def test_a_hang_up_in_a_burst_of_keys_leaves_whole_decisions(house: House) -> No
 
 
 def test_the_record_deleted_under_the_app_takes_no_decision(house: House) -> None:
-    """What would be written into a file that nobody can find again is refused, aloud."""
+    """What would be written into a file that nobody can find again is refused, and the session ends."""
     with curate(house) as terminal:
         terminal.wait_for(b"NEGATED")
         terminal.press_until("a", lambda: len(house.events()) >= 1)
         away = house.root / "away.db"
         (house.root / "curation.db").rename(away)
-        terminal.press_until("a", lambda: terminal.shows(b"was replaced or deleted"))
-        away.rename(house.root / "curation.db")
-        terminal.press_until("a", lambda: len(house.events()) == 2)
-        leave(terminal)
-    connection = sqlite3.connect(house.root / "curation.db")
-    assert connection.execute("SELECT candidate_id FROM event").fetchall() == [(1,), (2,)]
-    connection.close()
+        terminal.press_until("a", lambda: terminal.process.poll() is not None)
+        assert terminal.end() == ExitCode.DATABASE
+        assert b"was replaced, moved or deleted" in terminal.output
+    assert not (house.root / "curation.db").exists()
+    away.rename(house.root / "curation.db")  # beside its log again
+    assert house.rows("SELECT candidate_id FROM event") == [(1,)]

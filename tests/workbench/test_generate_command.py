@@ -47,7 +47,7 @@ def workspace(tmp_path: Path) -> Workspace:
     (tmp_path / "c.json").write_text(json.dumps({"images": images, "annotations": annotations}))
     with made.settings.open("a") as file:
         file.write(ENGINES)
-    assert negwb(made, "import", tmp_path / "c.json").exit_code == 0
+    assert negwb(made, "import", tmp_path / "c.json", "--source", "coco").exit_code == 0
     return made
 
 

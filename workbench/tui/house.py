@@ -101,6 +101,11 @@ class HouseApp(App[int]):
                 self.exit()
         return True
 
+    @property
+    def takes_input(self) -> bool:
+        """Whether the first screen was painted, so that keys have an effect from now on."""
+        return self._up_since is not None
+
     def _mark_up(self) -> None:
         self._up_since = time.monotonic()
 

@@ -33,6 +33,7 @@ CHANCE = {
     "candidate": {"created_at"},
     "verdict": {"id", "created_at"},
     "annotator": {"created_at"},
+    "lineage": {"uid", "started_at"},
     "work_session": {"id", "started_at"},
 }
 """Columns that no two records share."""

@@ -59,7 +59,7 @@ def workspace(tmp_path: Path) -> Workspace:
     add_picture_folder(made.settings, "coco", "pictures")
     with made.settings.open("a") as file:
         file.write(ENGINES)
-    negwb(made, "import", tmp_path / "c.json")
+    negwb(made, "import", tmp_path / "c.json", "--source", "coco")
     return made
 
 

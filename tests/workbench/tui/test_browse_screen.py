@@ -240,11 +240,11 @@ async def test_the_marks_are_worked_out_while_one_looks(make_house: Any, open_ap
     async with app.run_test(size=(160, 40)) as pilot:
         await entered(pilot)
         await until(pilot, lambda: Marker(house.store).progress.done)
-        await until(pilot, lambda: "in-sibling" in lines(app))
+        await until(pilot, lambda: "minimal-edit +1" in lines(app))
         await type_view(pilot, "lint:in-sibling")
         await until(pilot, lambda: listed(app) == [9, 6, 3])
         await whole(pilot)
-    assert set(house.rows("SELECT mark FROM candidate_mark")) == {("in-sibling",), (marks.CONFLICT,)}
+    assert set(house.rows("SELECT mark FROM candidate_mark")) == {("in-sibling",), ("minimal-edit",), (marks.CONFLICT,)}
 
 
 async def test_an_audit_card_that_waits_hides_what_judges_say(make_house: Any, open_app: Open) -> None:

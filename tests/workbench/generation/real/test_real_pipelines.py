@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.asking import COLOURS, draw_colours
+from PIL import Image
+from support.asking import COLOURS
 from support.clips import make_tiny
 
 from curation_db.generation_words import Method
@@ -30,8 +31,9 @@ TRY_HARD = ("--set", "attempts=4", "--set", "rewrites=6", "--quiet", "--json")
 def house(tmp_path: Path) -> Path:
     """Pictures, captions and questions as COCO and VQAv2 have them; no workspace yet."""
     (tmp_path / "pictures").mkdir()
-    draw_colours(tmp_path / "pictures")
-    images = [{"id": number, "file_name": f"{name}.png"} for number, name in enumerate(COLOURS, 1)]
+    images = [{"id": n, "file_name": f"COCO_train2014_{n:012}.jpg"} for n in range(1, len(COLOURS) + 1)]
+    for image, colour in zip(images, COLOURS, strict=True):
+        Image.new("RGB", (50, 40), colour).save(tmp_path / "pictures" / str(image["file_name"]))
     told = [(image["id"], text) for image in images for text in CAPTIONS]
     captions = [{"id": n, "image_id": image, "caption": text} for n, (image, text) in enumerate(told)]
     (tmp_path / "captions.json").write_text(json.dumps({"images": images, "annotations": captions}))
@@ -189,11 +191,11 @@ def test_a_picture_that_is_gone_fails_its_items_and_no_others(
     negwb: Negwb, house: Path, llama: Path, llava: Path
 ) -> None:
     engines(house, "transformers", llama, llava)
-    red = house / "pictures" / "red.png"
-    red.rename(house / "elsewhere.png")
+    red = house / "pictures" / "COCO_train2014_000000000001.jpg"
+    red.rename(house / "elsewhere.jpg")
     assert negwb("generate", *TRY_HARD)["failed"] > 0
     assert failures(house, "image_id = 1") == {"failed:picture-missing"}
     assert failures(house, "image_id <> 1") <= {"failed:too-long"}
-    (house / "elsewhere.png").rename(red)
+    (house / "elsewhere.jpg").rename(red)
     assert negwb("generate", *TRY_HARD, "--retry")["items_done"] >= len(CAPTIONS)
     assert failures(house) <= {"failed:too-long"}
