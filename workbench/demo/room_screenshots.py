@@ -83,7 +83,7 @@ async def _take(workspace: Workspace, shot: Shot) -> str:
     with open_store(workspace.database) as store:
         actor = begin_session(store, "dan", version="screenshots", role=Role.ADJUDICATOR)
         pictures = Pictures(folders.locate, ThumbnailCache((1024, 1024)).get)
-        desk = Desk(store, actor, pictures, DeskSettings(audit_share=0.0))
+        desk = Desk(store, actor, pictures, DeskSettings(audit_share=0.0, guard_seconds=0.0))
         desk.start()
         try:
             app = NegwbApp(desk, theme=shot.theme, workspace=workspace)

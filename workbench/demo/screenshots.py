@@ -121,7 +121,7 @@ def _demo_desk() -> Iterator[Desk]:
             pictures = Pictures(folders.locate, ThumbnailCache((1024, 1024)).get)
             # a person takes a while for each card; the script that presses the keys does not
             clock = partial(next, count(step=1.0))
-            desk = Desk(store, actor, pictures, DeskSettings(audit_share=0.0), clock=clock)
+            desk = Desk(store, actor, pictures, DeskSettings(audit_share=0.0, guard_seconds=0.0), clock=clock)
             desk.start()
             try:
                 yield desk
