@@ -38,13 +38,34 @@ def beyond_the_edit(caption: str, text: str, concept: str | None) -> str | None:
     affirmed = _denied_besides(caption, text, wanted, diff.inserted)
     if affirmed is not None:
         return f"denies what the caption says: {affirmed}"
-    lost = [word for word in _words_in(caption, diff.removed) if stem(word) not in _content_of(text)]
-    if lost and "".join(lost) not in "".join(_WORD.findall(text.lower())):  # "bath room" became "bathroom"
+    lost = [caption[start:end].lower() for start, end in _left_out(caption, text, diff.removed)]
+    if lost:
         return f"leaves out words of the caption: {_listed(lost)}"
     asked = cue_of(text, concept)
     outside = diff.inserted if asked is None else _without(diff.inserted, _clause_of(text, asked, diff.inserted))
     new = [word for word in _words_in(text, outside) if stem(word) not in wanted | _content_of(caption)]
     return f"adds more than the denial: {_listed(new)}" if new else None
+
+
+def left_out(caption: str, text: str) -> tuple[Span, ...]:
+    """The content words of `caption` that its rewrite `text` has nowhere, in no form: spans of `caption`, in order.
+
+    A word that the rewrite moves is not left out.
+    """
+    return _left_out(caption, text, text_diff(caption, text).removed)
+
+
+def _left_out(caption: str, text: str, removed: Iterable[Span]) -> tuple[Span, ...]:
+    lost = []
+    for first, last in removed:
+        for match in _WORD.finditer(caption, first, last):
+            known = _words_in(caption, [match.span()])
+            if known and stem(known[0]) not in _content_of(text):
+                lost.append(match.span())
+    joined = "".join(caption[start:end].lower() for start, end in lost)
+    if joined and joined in "".join(_WORD.findall(text.lower())):  # "bath room" became "bathroom"
+        return ()
+    return tuple(lost)
 
 
 def _denied_besides(caption: str, text: str, wanted: frozenset[str], inserted: Iterable[Span]) -> str | None:

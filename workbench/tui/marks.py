@@ -1,7 +1,7 @@
 """What is marked in a negated caption and its original: the cue that says no, and the word diff between them. Pure.
 
-It is the diff that the lint's rule `minimal-edit` reads. Works on the text as it is shown, so that marks and letters
-always fit together.
+It is the diff that the lint's rule `minimal-edit` reads: what the card marks in the caption is what the rule finds to
+be left out. Works on the text as it is shown, so that marks and letters always fit together.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from curation_db.difference import Span, text_diff
+from curation_db.linting.minimal_edit import left_out
 from curation_db.negation import find_cues
 from curation_db.text import display_text
 
@@ -52,13 +53,12 @@ def pieces(text: str, original: str | None = None, *, limit: int = 2_000) -> lis
 
 
 def original_pieces(original: str, text: str, *, limit: int = 2_000) -> list[Piece]:
-    """`original` as shown, with ‹› round the words that its rewrite `text` does not have."""
+    """`original` as shown, with ‹› round the content words that its rewrite `text` has nowhere."""
     shown = display_text(original, limit=limit)
-    removed = text_diff(shown, display_text(text, limit=limit)).removed
-    spans = [span for span in removed if any(map(str.isalnum, shown[slice(*span)]))]
+    spans = left_out(shown, display_text(text, limit=limit))
     made: list[Piece] = []
     at = 0
-    for start, end in spans if len(spans) <= _MOST_SPANS else []:
+    for start, end in spans:
         made.append(Piece(shown[at:start]))
         made.append(Piece(f"{REMOVED_OPENS}{shown[start:end]}{REMOVED_CLOSES}", removed=True))
         at = end

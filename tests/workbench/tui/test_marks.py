@@ -27,6 +27,11 @@ def test_words_that_the_rewrite_leaves_out_are_marked_in_the_caption() -> None:
     assert [piece.removed for piece in original_pieces("a dog", "a dog with no hat")] == [False]
 
 
+def test_words_that_the_rewrite_moves_are_not_left_out() -> None:
+    made = original_pieces("a ball is next to a white dog", "without a flower, a white dog with a ball next to it")
+    assert [piece.text for piece in made] == ["a ball is next to a white dog"]
+
+
 @given(WORDS.map(" ".join), WORDS.map(" ".join))
 def test_the_caption_stays_as_it_is_shown(original: str, text: str) -> None:
     shown = "".join(piece.text for piece in original_pieces(original, text))
