@@ -80,7 +80,10 @@ def run_all(
         with interruption.raised():
             _work_through(waiting, children, tell, started, at_once)
     except BaseException as error:
-        _stop(children.values())  # whatever happened to us, no child must train on unseen
+        # Whatever happened here, no child must train on unseen. A hang-up may come as a terminal error first,
+        # and as SIGHUP then: that is no impatient second Ctrl-C, which would end a child before it has saved its state.
+        with interruption.shielded():
+            _stop(children.values())
         whole = not waiting and all(child.returncode == 0 for child in children.values())
         if not whole or not isinstance(error, KeyboardInterrupt):
             raise
