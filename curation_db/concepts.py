@@ -53,11 +53,15 @@ _REFUSAL: Final = re.compile(
 def derive_concept(original: str, updated: str) -> Concept:
     """What `updated` denies that `original` did not."""
     changed = changed_spans(original, updated)
-    named = [(cue, cue.concept_span) for cue in find_cues(updated) if cue.concept_span is not None]
+    cues = find_cues(updated)
+    named = [(cue, cue.concept_span) for cue in cues if cue.concept_span is not None]
     new = [(cue, span) for cue, span in named if _overlaps((cue.start, cue.end), changed)]
     found = new or [(cue, span) for cue, span in named if _overlaps(span, changed)]
-    if not found or (_REFUSAL.search(updated) and not _REFUSAL.search(original)):
+    if _REFUSAL.search(updated) and not _REFUSAL.search(original):
         return Concept(None, 0.0, NegationType.OTHER, "none")
+    if not found:
+        unnamed = (cue.negation_type for cue in cues if _overlaps((cue.start, cue.end), changed))
+        return Concept(None, 0.0, next(unnamed, NegationType.OTHER), "none")
     cue, span = found[0]
     negation_type = cue.negation_type
     text = "person" if cue.target == "person" else " ".join(updated[span[0] : span[1]].lower().split())

@@ -239,6 +239,11 @@ def _noun_phrase_before(tokens: list[Token], end: int) -> Phrase | None:
     )
 
 
+def is_compound_at(tokens: list[Token], at: int) -> bool:
+    """Whether the word at token `at` begins a compound: "dining table"."""
+    return at + 1 < len(tokens) and _is_compound(tokens[at], tokens[at + 1])
+
+
 def _is_adjective(tokens: list[Token], at: int, end: int) -> bool:
     """Whether the word in -ing at token `at` belongs to the noun behind it: "the dining table is missing"."""
     if at + 1 >= end:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from enum import Enum, auto
 from typing import Final, NamedTuple
 
 from curation_db import negation_words as words
@@ -15,6 +16,7 @@ from curation_db.negation_phrases import (
     Phrase,
     Token,
     coordinated_end,
+    is_compound_at,
     is_participle,
     is_past_participle,
     noun_phrase,
@@ -93,7 +95,8 @@ def _without(text: str, start: int, end: int) -> Denied:
     """without X, without doing Y."""
     tokens = tokens_after(text, end)
     at = _past_adverbs(tokens, 0)
-    if at < len(tokens) and (is_participle(tokens[at].lower) or "being" in {token.lower for token in tokens[:at]}):
+    doing = at < len(tokens) and is_participle(tokens[at].lower) and not is_compound_at(tokens, at)
+    if doing or (at < len(tokens) and "being" in {token.lower for token in tokens[:at]}):
         return _predicate(text, tokens, 0)
     return _following(text, start, end)
 
@@ -122,7 +125,7 @@ def _predicate(text: str, tokens: list[Token], at: int, before: list[Token] | No
         found
         or _possession(text, tokens, at)
         or _relation(text, tokens, at)
-        or _action(text, tokens, at, "being" in skipped, _wants_base_verb(cue, before, skipped))
+        or _action(text, tokens, at, "being" in skipped, _verb_form(cue, before, skipped))
         or _quality(text, tokens, at, _says_not_one(tokens, at, before))
     )
 
@@ -204,22 +207,34 @@ def _relation(text: str, tokens: list[Token], at: int) -> Denied | None:
     return denied._replace(scope_start=first.start, concept_start=first.start)
 
 
-def _wants_base_verb(cue: str, before: list[Token] | None, skipped: set[str]) -> bool:
+class _VerbForm(Enum):
+    """The form of the verb that the words before it ask for."""
+
+    ANY = auto()
+    BASE = auto()
+    """After "does not", "can't", "to"."""
+    PERFECT = auto()
+    """After "has not", "hasn't": a past participle is an action there, not a quality."""
+
+
+def _verb_form(cue: str, before: list[Token] | None, skipped: set[str]) -> _VerbForm:
+    if skipped & _BE:  # "could not be red", "has not been altered"
+        return _VerbForm.ANY
+    own = "".join(cue.lower().replace("’", "'").replace("'", "").split())
     last = before[-1].lower if before else ""
-    own = cue.lower().replace("’", "'").replace(" ", "")
-    return (
-        last in words.BEFORE_BASE_VERBS
-        or "to" in skipped
-        or own in {"cannot", "never"}
-        or own in words.BEFORE_BASE_VERBS
-    )
+    auxiliary = own.removesuffix("nt") if own in words.CONTRACTIONS else last
+    if auxiliary in words.FORMS_OF_HAVE:
+        return _VerbForm.PERFECT
+    if "to" in skipped or own in {"cannot", "never"} or auxiliary in words.BEFORE_BASE_VERBS:
+        return _VerbForm.BASE
+    return _VerbForm.ANY
 
 
-def _action(text: str, tokens: list[Token], at: int, passive: bool, base_verb: bool) -> Denied | None:
-    """not doing X, not being done, does not do X."""
+def _action(text: str, tokens: list[Token], at: int, passive: bool, form: _VerbForm) -> Denied | None:
+    """not doing X, not being done, does not do X, has not done X."""
     verb = tokens[at].lower
-    done = passive and is_past_participle(verb)
-    if is_participle(verb) or done or (base_verb and not is_past_participle(verb)):
+    done = (passive or form is _VerbForm.PERFECT) and is_past_participle(verb)
+    if is_participle(verb) or done or (form is _VerbForm.BASE and not is_past_participle(verb)):
         return _verb(text, tokens, at, NegationType.ACTION)
     return None
 

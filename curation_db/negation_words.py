@@ -29,6 +29,11 @@ BARE_CONTRACTIONS: Final = _listed(
 )
 """Contractions as hurried people type them."""
 
+CONTRACTIONS: Final = frozenset(f"{auxiliary}nt" for auxiliary in AUXILIARIES_BEFORE_NT) | {*BARE_CONTRACTIONS}
+"""Contractions without blanks and apostrophes."""
+
+FORMS_OF_HAVE: Final = _words("has have had having")
+
 UN_STEMS: Final = _listed(
     "altered armed assembled attached attended baked bitten boxed braided buckled built burned buttoned"
     " caged clothed colored coloured combed cooked covered crowded curtained cut decorated developed done"
@@ -111,7 +116,7 @@ AUXILIARIES: Final = _words(
 )
 FORMS_OF_BE: Final = _words("is are was were")
 BEFORE_BASE_VERBS: Final = _words(
-    "do does did dose can could will would shall should may might must to don't doesn't didn't"
+    "do does did dose can could will would shall should may might must to don't doesn't didn't ca wo sha need dare"
 )
 """What follows these and has no ending is a verb."""
 PRONOUNS: Final = _words("i you he she it we they them him himself herself itself themselves us me there here")
@@ -209,6 +214,15 @@ COMPOUNDS: Final = frozenset(
         " throw_pillow throw_pillows wrist_watch party_hat head_light power_lines swimming_pool"
         " shower_curtain soap_dispenser cutting_board computer_mouse picnic_table trash_can garbage_can"
         " seat_belt french_fries christmas_tree"
+        " dining_room dining_chair dining_car swimming_goggles swimming_trunks swimming_cap swimming_suit"
+        " washing_machine advertising_poster advertising_sign advertising_board hiking_boots hiking_stick"
+        " hiking_poles hiking_gear riding_boots riding_helmet riding_gear running_shoes walking_stick"
+        " climbing_gear climbing_rope fishing_rod fishing_pole fishing_net fishing_boat fishing_line"
+        " boxing_gloves serving_dish serving_tray serving_spoon serving_utensils baking_sheet baking_pan"
+        " baking_tray baking_dish mixing_bowl frying_pan rolling_pin measuring_cup whipping_cream"
+        " shaving_cream sewing_machine living_room shopping_bag shopping_cart shopping_basket sleeping_bag"
+        " rocking_chair folding_chair folding_table changing_table reading_glasses reading_lamp wrapping_paper"
+        " running_water skating_rink sailing_boat rowing_boat"
     )
 )
 """Two words, one thing: the target is both."""

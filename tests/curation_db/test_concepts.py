@@ -73,6 +73,8 @@ def test_types_agree() -> None:
         ("A dog", "I'm sorry, I cannot do that without a picture", None, "other", "none"),
         ("A dog with no collar", "A dog with no collar", None, "other", "none"),
         ("A street", "A street with a no parking sign", None, "other", "none"),
+        ("A plate", "A plate with nothing on it", None, "absence", "none"),
+        ("A plate with nothing on it", "A big plate with nothing on it", None, "other", "none"),
         ("", "", None, "other", "none"),
     ],
 )  # fmt: skip
