@@ -291,7 +291,7 @@ def _ahead(record: Path, made: Sequence[backup.Listed]) -> backup.Listed | None:
     """
     with database_file.bare_source(record) as connection:
         number, current = lineage.handed_out(connection), lineage.current(connection)
-    later = [each for each in made if each.event is not None and each.event > number]
+    later = [each for each in made if each.event is not None and each.event > max(number, 0)]
     for each in sorted(later, key=lambda one: one.event or 0, reverse=True):
         with dialect.bare(each.path, database_file.quiet_mode(each.path)) as kept:
             if lineage.current(kept) == current:

@@ -3,12 +3,31 @@
 from __future__ import annotations
 
 import os
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 # Workers share the cores; what is computed by two threads each would wait for the others' threads.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture(autouse=True)
+def _signals_stay_as_they_were() -> Iterator[None]:
+    """A command that ends in this process ignores further signals; what later tests start would inherit that."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = [signal.getsignal(number) for number in numbers]
+    yield
+    for number, handler in zip(numbers, before, strict=True):
+        if signal.getsignal(number) is not handler:
+            signal.signal(number, handler)
+
+
+@pytest.fixture
+def old_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names go into the record as they did before names were checked."""
+    monkeypatch.setattr("curation_db.people.checked_name", lambda name: name)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

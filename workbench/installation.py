@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import sys
@@ -11,6 +10,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
+
+from curation_db.foreign_json import parse_json
 
 _NAME = "negwb"
 
@@ -77,7 +78,7 @@ def _origin(distribution: metadata.Distribution | None) -> dict[str, Any]:
     """The content of direct_url.json (PEP 610); empty for a copy that comes from a package index."""
     told = distribution.read_text("direct_url.json") if distribution is not None else None
     try:
-        origin = json.loads(told or "{}")
+        origin = parse_json(told or "{}")
     except ValueError:
         return {}
     return origin if isinstance(origin, dict) and isinstance(origin.get("url"), str) else {}

@@ -333,7 +333,7 @@ class TestTheFileUnderAnOpenRecord:
         path = record.store.path
         copy = back_up(path).path
         copy.replace(path)
-        with pytest.raises(RecordReplaced, match="nothing was written"):
+        with pytest.raises(RecordReplaced, match="the last change was not written"):
             sitting.reviewer.decide(1, Kind.ACCEPT)
         path.unlink()
         with pytest.raises(RecordReplaced, match="deleted"):

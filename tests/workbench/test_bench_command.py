@@ -198,7 +198,9 @@ class TestRun:
         with pytest.raises(BenchError, match="1 of 1 pictures are missing"):
             elsewhere.check_pictures()
 
-    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+    @pytest.mark.parametrize(
+        "number", [signal.SIGINT, signal.SIGTERM, pytest.param(signal.SIGHUP, marks=pytest.mark.long)]
+    )
     def test_a_signal_leaves_whole_results_or_none(self, filled: Workspace, tiny: Path, number: signal.Signals) -> None:
         command = [NEGWB, "-w", filled.root, "bench", "run", "negrefcocog", "--model", tiny]
         process = subprocess.Popen(

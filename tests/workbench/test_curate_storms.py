@@ -94,6 +94,7 @@ def test_a_terminal_of_no_size(house: House) -> None:
     sound(house)
 
 
+@pytest.mark.long
 def test_a_storm_of_resizing_loses_no_key(house: House) -> None:
     draw = random.Random(7)
     with curate(house) as terminal:
@@ -149,6 +150,7 @@ def test_pictures_that_go_away_under_the_app(house: House) -> None:
     sound(house)
 
 
+@pytest.mark.long
 def test_pictures_that_turn_into_bombs(house: House) -> None:
     bomb, allowed = png(30_000, 30_000, 1), png(BOMB_SIDE, BOMB_SIDE, BOMB_SIDE)
     for number, path in enumerate(sorted((house.root / "pictures").iterdir())[1:10]):

@@ -129,6 +129,7 @@ def test_json_prints_the_object_alone(finished) -> None:
     assert {**told(again), "seconds": 0} == {**told(done), "seconds": 0}
 
 
+@pytest.mark.long
 def test_two_demos_freeze_the_same_bytes_and_train_the_same_weights(finished, tmp_path: Path) -> None:
     _, done = finished
     again = told(negwb("demo", build(tmp_path / "two"), "--auto", "--seeds", 2, "--arm", "negated-only"))

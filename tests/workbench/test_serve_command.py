@@ -287,8 +287,9 @@ async def test_a_server_that_is_ended_ends_the_sittings_of_its_pages(house: Hous
             async with served.socket(client) as page_socket:
                 await asyncio.wait_for(shown(page_socket, b"NEGATED"), 60)
                 served.process.send_signal(number)
-                async for _ in page_socket:
-                    pass
+                async with asyncio.timeout(60):
+                    async for _ in page_socket:
+                        pass
                 assert page_socket.close_code == aiohttp.WSCloseCode.GOING_AWAY, "the server waits for no page"
                 assert await asyncio.to_thread(served.process.wait, 120) == 0
     await until(lambda: not open_sittings(house), "ending the server did not end the sitting of its page")

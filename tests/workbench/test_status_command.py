@@ -184,6 +184,7 @@ def test_sessions_that_did_not_end(workspace, store, monkeypatch):
     assert "its process is gone" in status(workspace).stdout
 
 
+@pytest.mark.usefixtures("old_names")
 @pytest.mark.parametrize("terminal", [False, True])
 def test_names_are_text_not_markup(workspace, store, monkeypatch, capsys, terminal):
     person(store, NASTY).decide(1, Kind.ACCEPT)

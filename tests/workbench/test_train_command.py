@@ -98,7 +98,7 @@ def test_json_says_what_it_learned_from(workspace: Workspace) -> None:
     [
         ("nonsense", "there is no model"),
         ("nonsense:openai", "there is no model"),
-        ("ViT-B-32:nonsense", "cannot be loaded"),
+        pytest.param("ViT-B-32:nonsense", "cannot be loaded", marks=pytest.mark.long),
         ("{tmp}/empty.pth", "holds no weights: EOFError"),
     ],
 )

@@ -21,6 +21,7 @@ from workbench.generation.budget import Budget, BudgetReached
 from workbench.generation.engines import transformers_local
 from workbench.generation.engines.protocol import EngineStopped
 from workbench.generation.engines.transformers_local import LocalEngine
+from workbench.installation import install_hint
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -360,4 +361,4 @@ async def test_without_torch_there_is_a_hint(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(UsageError, match="need torch") as refused:
         await transformers_local.make(settings("transformers", "x"), surroundings())
-    assert "negwb[train]" in refused.value.hint
+    assert install_hint("train") in refused.value.hint
