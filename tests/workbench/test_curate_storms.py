@@ -133,6 +133,7 @@ def test_resizing_in_a_dialog_keeps_what_was_typed(house: House) -> None:
     sound(house)
 
 
+@pytest.mark.long
 def test_pictures_that_go_away_under_the_app(house: House) -> None:
     with curate(house) as terminal:
         terminal.wait_for(b"NEGATED")

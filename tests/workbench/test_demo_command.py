@@ -146,6 +146,7 @@ def test_two_demos_freeze_the_same_bytes_and_train_the_same_weights(finished, tm
     assert round(100 * of_first["value"], 2) == first["tuned"]["negref"], "the first seed is the demo without --seeds"
 
 
+@pytest.mark.long
 def test_stopped_while_training_it_goes_on(tmp_path: Path) -> None:
     folder = build(tmp_path / "demo", steps=120)
     command = [str(Path(sys.executable).with_name("negwb")), "demo", str(folder), "--auto"]

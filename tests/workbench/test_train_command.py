@@ -205,6 +205,7 @@ def test_the_runs_model_is_found_by_its_name_and_its_base_as_base(workspace: Wor
     further.rmdir()
 
 
+@pytest.mark.long
 def test_interrupted_killed_and_resumed_it_ends(workspace: Workspace) -> None:
     """Ctrl-C in a real terminal, then kill -9 of the child, then the end."""
     run = runs_folder(workspace) / "hard"

@@ -160,6 +160,7 @@ async def test_an_empty_room_says_what_to_do(make_house: Any, open_app: Any) -> 
         assert house.events() == []
 
 
+@pytest.mark.usefixtures("old_names")
 @pytest.mark.parametrize("size", SIZES)
 async def test_hostile_texts_are_only_texts(make_house: Any, open_app: Any, join: Any, size: tuple[int, int]) -> None:
     texts = list(HOSTILE.values())
