@@ -178,11 +178,16 @@ def _same_rows(present: sqlite3.Connection, path: Path, held: Contents) -> bool:
 def listing(folder: Path) -> list[Listed]:
     """The backups in the folder, the newest first; also those under other names."""
     files = [path for path in folder.glob("*.db") if path.is_file()] if folder.is_dir() else []
-    return sorted(map(_listed, files), key=lambda each: (each.made_at, each.event or 0, each.path.name), reverse=True)
+    listed = [each for path in files if (each := _listed(path)) is not None]
+    return sorted(listed, key=lambda each: (each.made_at, each.event or 0, each.path.name), reverse=True)
 
 
-def _listed(path: Path) -> Listed:
-    told = path.stat()
+def _listed(path: Path) -> Listed | None:
+    """None: another process has pruned it since the folder was read."""
+    try:
+        told = path.stat()
+    except FileNotFoundError:
+        return None
     named = _NAME.fullmatch(path.name)
     made = datetime.strptime(named[1], _STAMP).replace(tzinfo=UTC) if named else None
     at = (made or datetime.fromtimestamp(told.st_mtime, UTC)).strftime("%Y-%m-%dT%H:%M:%SZ")

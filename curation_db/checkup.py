@@ -293,9 +293,13 @@ def _ahead(record: Path, made: Sequence[backup.Listed]) -> backup.Listed | None:
         number, current = lineage.handed_out(connection), lineage.current(connection)
     later = [each for each in made if each.event is not None and each.event > max(number, 0)]
     for each in sorted(later, key=lambda one: one.event or 0, reverse=True):
-        with dialect.bare(each.path, database_file.quiet_mode(each.path)) as kept:
-            if lineage.current(kept) == current:
-                return each
+        try:
+            with dialect.bare(each.path, database_file.quiet_mode(each.path)) as kept:
+                if lineage.current(kept) == current:
+                    return each
+        except (sqlite3.Error, OSError):
+            if each.path.exists():  # else another process has pruned it
+                raise
     return None
 
 

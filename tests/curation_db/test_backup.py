@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -381,3 +382,22 @@ class TestTheFileUnderAnOpenRecord:
         assert not dialect.keeps_a_log(path)
         open_store(path).close()
         assert dialect.keeps_a_log(path)
+
+
+def test_a_backup_that_is_pruned_while_the_folder_is_read_is_not_listed(
+    record: Record, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = back_up(record.store.path).path
+    gone = kept.with_name("gone.db")
+    shutil.copy(kept, gone)
+    stat = Path.stat
+
+    def pruned_first(path: Path, **how: Any) -> os.stat_result:
+        if path.name == gone.name and looked.append(path) is None and len(looked) > 1:
+            gone.unlink(missing_ok=True)
+        return stat(path, **how)
+
+    looked: list[Path] = []
+    monkeypatch.setattr(Path, "stat", pruned_first)
+    assert [each.path for each in listing(kept.parent)] == [kept]
+    assert len(looked) > 1
