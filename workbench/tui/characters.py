@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from workbench.tui.surroundings import look_round
+from workbench.tui.terminal import read_answer
 
 _PATIENCE: Final = 0.25
 _QUESTION: Final = "\r\u00e9\x1b[6n\r\x1b[K"
@@ -88,22 +89,7 @@ def _ask_column() -> int | None:
     try:
         sys.__stdout__.flush()
         os.write(sys.__stdout__.fileno(), _QUESTION.encode())
-        answer = _read(fd, time.monotonic() + _PATIENCE)
+        answer = _POSITION.search(read_answer(fd, _POSITION, time.monotonic() + _PATIENCE))
     finally:
         termios.tcsetattr(fd, termios.TCSAFLUSH, before)
     return int(answer[1]) if answer else None
-
-
-def _read(fd: int, deadline: float) -> re.Match[bytes] | None:
-    import select  # noqa: PLC0415
-
-    heard = b""
-    while not (found := _POSITION.search(heard)) and len(heard) < 4096:
-        left = deadline - time.monotonic()
-        if left <= 0 or not select.select([fd], [], [], left)[0]:
-            break
-        piece = os.read(fd, 1024)
-        if not piece:
-            break
-        heard += piece
-    return found

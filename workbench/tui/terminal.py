@@ -104,7 +104,7 @@ def ask_terminal(patience: float) -> Answer:
         start = time.monotonic()
         sys.__stdout__.write(_QUESTION)
         sys.__stdout__.flush()
-        said = _read_answer(fd, start + patience)
+        said = read_answer(fd, _ATTRIBUTES, start + patience)
         seconds = time.monotonic() - start
     finally:
         termios.tcsetattr(fd, termios.TCSAFLUSH, before)
@@ -115,11 +115,12 @@ def ask_terminal(patience: float) -> Answer:
     return Answer(kitty=_KITTY_OK.search(said) is not None, sixel=sixel, cell=cell, seconds=seconds)
 
 
-def _read_answer(fd: int, deadline: float) -> bytes:
+def read_answer(fd: int, ends: re.Pattern[bytes], deadline: float) -> bytes:
+    """The terminal's answer up to what `ends` matches; what came by `deadline` (monotonic seconds) where it does not."""
     import select  # noqa: PLC0415
 
     said = b""
-    while not _ATTRIBUTES.search(said) and len(said) < 4096:
+    while not ends.search(said) and len(said) < 4096:
         left = deadline - time.monotonic()
         if left <= 0 or not select.select([fd], [], [], left)[0]:
             break

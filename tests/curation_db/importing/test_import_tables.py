@@ -249,7 +249,8 @@ def test_quotes_that_csv_does_not_allow_are_text(desk: Any) -> None:
 
 @pytest.mark.parametrize("line", ['"a"b' + ',"x""' * 200_000, '"' * 999_999, '" ' * 400_000 + '"'])
 def test_hostile_quotes_end(line: str) -> None:
-    lenient_cells(line, ",")
+    cells = lenient_cells(line, ",")
+    assert cells is None or sum(map(len, cells)) <= len(line)
 
 
 # -- columns that differ by row
