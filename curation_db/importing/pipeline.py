@@ -30,11 +30,20 @@ from curation_db.importing.picture_names import Naming
 from curation_db.importing.report import ImportReport
 from curation_db.importing.rows import Batch, ImageRow, InputError, Reject
 from curation_db.importing.sightings import NO_PICTURES, Pictures, examine, with_tail
-from curation_db.importing.sources import COCO, Sample, is_coco, is_coco_vqa, sample_of, shortened_keys, source_for
+from curation_db.importing.sources import (
+    COCO,
+    SAMPLE,
+    Sample,
+    is_coco,
+    is_coco_vqa,
+    sample_of,
+    shortened_keys,
+    source_for,
+)
 from curation_db.importing.sugarcrepe import read_sugarcrepe
 from curation_db.importing.tables import Row, read_csv, read_jsonl, read_objects
 from curation_db.importing.tabular import Tell as TellColumns
-from curation_db.importing.tabular import check_columns, read_rows, settled_columns
+from curation_db.importing.tabular import check_columns, ids_without_names, read_rows, settled_columns
 from curation_db.importing.vqa import Files, pair, read_vqa
 from curation_db.importing.writer import Provenance, Writer
 from curation_db.store import Store
@@ -160,6 +169,9 @@ def make_plan(
         check_columns(rows, mapping)
     given = _name(source or "")
     sample = None if given or chosen not in _SAMPLED else sample_of(path, chosen, strip_prefixes)
+    if not given and chosen not in NEGBENCH and (rows := _table_rows(path, chosen, layout)) is not None:
+        ids = ids_without_names(rows, mapping, SAMPLE)
+        sample = Sample(mentioned=ids) if ids else None
     sources = sources_in(path) if chosen is Format.NEGWB and not given else ()
     whose = COCO if sample is not None and is_coco(path, sample) else _usual_source(path, chosen, files, layout)
     return Plan(
@@ -197,7 +209,11 @@ def settled(store: Store, plan: Plan) -> Plan:
         InputError: the record does not say it either.
     """
     with store.read() as connection:
-        source = plan.source if plan.sample is None else source_for(connection, plan.sample, plan.source)
+        source = (
+            plan.source
+            if plan.sample is None
+            else source_for(connection, plan.sample, plan.source, must_list=plan.format in COCO_SHAPED)
+        )
         return replace(plan, source=source, sample=None, shortened=shortened_keys(connection, source))
 
 

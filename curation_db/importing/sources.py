@@ -164,20 +164,24 @@ def is_coco_vqa(*paths: Path) -> bool:
 # -- the record's
 
 
-def source_for(connection: Connection, sample: Sample, own: str) -> str:
+def source_for(connection: Connection, sample: Sample, own: str, *, must_list: bool = True) -> str:
     """The source of a file that is not COCO's: the one that has its pictures, else `own` or a free name like it.
 
+    A file that has only ids of pictures is COCO's if the record has all of them as COCO's pictures.
+
     Raises:
-        InputError: the file lists no pictures, and its ids alone do not tell whose they are.
+        InputError: the file `must_list` its pictures and does not, and its ids alone do not tell whose they are.
     """
     sources: dict[str, int] = {
         row.name: row.id for row in connection.execute(text("SELECT id, name FROM source ORDER BY id"))
     }
     if not sample.listed and sample.mentioned:
-        if COCO in sources and all(map(_in_range, sample.mentioned)):
-            known = dialect.select_in(connection, "image", ("key",), "key", sample.mentioned, source_id=sources[COCO])
-            if {row.key for row in known} >= set(sample.mentioned):
-                return COCO
+        if not must_list and _has_all(connection, sources.get(own), sample.mentioned):
+            return own
+        if all(map(_in_range, sample.mentioned)) and _has_all(connection, sources.get(COCO), sample.mentioned):
+            return COCO
+        if not must_list:
+            return own
         raise InputError("the file lists no pictures, and its image ids alone do not tell whose they are", hint=_HINT)
     compared = {name: _compare(connection, source_id, sample) for name, source_id in sources.items()}
     met = [name for name, (same, other) in compared.items() if same > other]
@@ -188,6 +192,14 @@ def source_for(connection: Connection, sample: Sample, own: str) -> str:
         number += 1
         name = f"{own}-{number}"
     return name
+
+
+def _has_all(connection: Connection, source_id: int | None, keys: list[str]) -> bool:
+    """Whether the source has a picture under each of these keys."""
+    if source_id is None:
+        return False
+    known = dialect.select_in(connection, "image", ("key",), "key", keys, source_id=source_id)
+    return {row.key for row in known} >= set(keys)
 
 
 def shortened_keys(connection: Connection, source: str) -> frozenset[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from itertools import chain, islice
 from pathlib import Path
 from typing import Protocol
@@ -104,6 +105,20 @@ def check_columns(rows: Iterable[Row | Reject], mapping: Mapping[str, str]) -> N
     while first := list(islice(rows, _LOOK)):
         if _columns(first, mapping):
             return
+
+
+def ids_without_names(rows: Iterable[Row | Reject], mapping: Mapping[str, str], most: int) -> list[str]:
+    """The pictures' ids in the first `most` rows of a table that has no column with names of pictures; else none."""
+    first = [row for row in islice(rows, most) if isinstance(row, Row)]
+    columns = _columns([*first[:_LOOK]], mapping)
+    if "image" in columns or "image_id" not in columns:
+        return []
+    ids: dict[str, None] = {}
+    for row in first:
+        if not is_empty(cell := row.cells.get(columns["image_id"])):
+            with suppress(RefusedRow):
+                ids[key_of(cell)] = None
+    return list(ids)
 
 
 def settled_columns(path: Path, layout: Layout, mapping: Mapping[str, str]) -> dict[str, str]:

@@ -116,7 +116,7 @@ def ask_terminal(patience: float) -> Answer:
 
 
 def read_answer(fd: int, ends: re.Pattern[bytes], deadline: float) -> bytes:
-    """The terminal's answer up to what `ends` matches; what came by `deadline` (monotonic seconds) where it does not."""
+    """The terminal's answer up to what `ends` matches; else what came by `deadline` (monotonic s)."""
     import select  # noqa: PLC0415
 
     said = b""

@@ -293,3 +293,27 @@ def test_another_round_of_proposals_is_told_how(desk: Any) -> None:
     assert desk.take(second).rejected == {"duplicate": 1}
     assert "--generator NAME" in desk.rejects[0].hint
     assert desk.take(second, generator="second").candidates == 1
+
+
+# -- tables that have ids alone
+
+
+def test_a_table_of_ids_alone_meets_coco_where_all_of_them_are_there(desk: Any) -> None:
+    desk.take(desk.file("c.json", made("COCO_train2014_000000391895.jpg", "a dog", key=391895)))
+    ids = desk.file("fl.csv", "image_id,caption,negated_caption\n391895.0,a big dog,a big dog with no bone\n")
+    report = desk.take(ids)
+    assert (report.source, report.flawless) == ("coco", True)
+    told = ("coco", "COCO_train2014_000000391895.jpg", "a big dog with no bone")
+    assert told in desk.rows(TEXTS.format("candidate"))
+    others = desk.file(
+        "more.csv", "image_id,caption,negated_caption\n391895,a cat,a cat with no bell\n7,x,x with no y\n"
+    )
+    assert desk.take(others).source == "more", "7 is no picture of the record's"
+
+
+def test_a_table_of_ids_alone_stays_what_it_was_when_coco_comes(desk: Any) -> None:
+    ids = desk.file("fl.csv", "image_id,caption,negated_caption\n391895,a big dog,a big dog with no bone\n")
+    assert desk.take(ids).source == "fl"
+    desk.take(desk.file("c.json", made("COCO_train2014_000000391895.jpg", "a dog", key=391895)))
+    again = desk.take(ids)
+    assert (again.source, again.new) == ("fl", 0)
