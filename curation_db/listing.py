@@ -11,7 +11,7 @@ from sqlalchemy import Connection, text
 
 from curation_db.in_force import in_force
 from curation_db.lint import Rule
-from curation_db.marks import CONFLICT, MARKED_RULES
+from curation_db.marks import CONFLICT, MARKED_RULES, unchecked
 from curation_db.words import Kind, NegationType, Question, State
 
 _THESE = "IN (SELECT value FROM json_each(:ids))"
@@ -75,7 +75,9 @@ class Listed:
     said: tuple[Said, ...]
     conflict: bool
     lint: tuple[Rule, ...]
-    """As far as they have been worked out (`marks`)."""
+    """What the rules found, where they have looked (`checked`)."""
+    checked: bool
+    """Whether the rules of the lint have looked at the candidate as it is now (`marks`)."""
     decisions: tuple[Decision, ...]
     """In order."""
 
@@ -90,6 +92,7 @@ def page_of(connection: Connection, ids: Sequence[int]) -> list[Listed]:
         marked[row.candidate_id].add(row.mark)
     for row in connection.execute(_DECISIONS, {"ids": listed}):
         decided[row.candidate_id].append(Decision(row.actor, Kind(row.kind), row.reason, row.at))
+    waiting = unchecked(connection, ids)
     found = {}
     for row in connection.execute(_CANDIDATES, {"ids": listed}):
         hidden = bool(row.audit) and row.wanted > 0
@@ -99,6 +102,7 @@ def page_of(connection: Connection, ids: Sequence[int]) -> list[Listed]:
             source=row.source, image=row.image, audit=bool(row.audit), state=State(row.state),
             flagged=bool(row.flagged), notes=row.notes, hidden=hidden,
             said=() if hidden else tuple(said[row.id]), conflict=CONFLICT in marked[row.id] and not hidden,
-            lint=tuple(rule for rule in MARKED_RULES if rule in marked[row.id]), decisions=tuple(decided[row.id]),
+            lint=tuple(rule for rule in MARKED_RULES if rule in marked[row.id]),
+            checked=row.id not in waiting, decisions=tuple(decided[row.id]),
         )  # fmt: skip
     return [found[number] for number in ids if number in found]

@@ -113,6 +113,14 @@ def progress_of(connection: Connection) -> Progress:
     return Progress(_upto(connection), int(newest), int(due))
 
 
+def unchecked(connection: Connection, ids: Sequence[int]) -> frozenset[int]:
+    """Those of these candidates at which the rules of this version have not looked, or are to look again."""
+    upto = _upto(connection)
+    due = text(f"SELECT candidate_id FROM mark_due WHERE candidate_id {_THESE}")
+    waiting = connection.execute(due, {"ids": json.dumps(list(ids))}).scalars()
+    return frozenset((*waiting, *(number for number in ids if number > upto)))
+
+
 def mark(connection: Connection, ids: Sequence[int]) -> None:
     """Look at these candidates now: an edit's child, or the next batch."""
     listed = json.dumps(list(ids))

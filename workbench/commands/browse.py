@@ -145,4 +145,6 @@ def _told(row: Listed) -> dict[str, Any]:
 
     told = asdict(row)
     told["judges"] = told.pop("said")
+    if not told.pop("checked"):
+        told["lint"] = None  # not looked at yet, which is not the same as nothing found
     return told

@@ -39,6 +39,8 @@ def test_rows_as_json(make_house: Any, join: Any) -> None:
 
 def test_the_checks_are_read_first_where_the_view_asks_for_them(make_house: Any) -> None:
     house = make_house(cases=[Case(siblings=("a woman in a hat",)), Case()])
+    before = [json.loads(each)["lint"] for each in run(house.root, "--json").output.splitlines()]
+    assert set(map(str, before)) == {"None"}, "no rule has looked yet, which is not the same as nothing found"
     (line,) = run(house.root, "lint:in-sibling", "--json").output.splitlines()
     assert (json.loads(line)["id"], json.loads(line)["lint"]) == (1, ["in-sibling"])
 
