@@ -69,7 +69,7 @@ def others(connection: Connection, name: str) -> list[str]:
 
 
 def works_alone(connection: Connection, name: str) -> bool:
-    """Whether nobody else decides in this record."""
+    """Whether this person is the only one who decides in this record."""
     return not others(connection, name)
 
 

@@ -199,7 +199,7 @@ def _log_size(record: Path) -> Finding:
     readers = ", ".join(write_log.open_in(record)) or "processes that cannot be told here"
     return Finding(
         "log size", Level.WARNING,
-        f"{said}: somebody has been reading for long, and it cannot be shortened; the record is open in {readers}",
+        f"{said}: a long read keeps it from being shortened; the record is open in {readers}",
         "nothing is lost; let that process finish, or end it: the next decision then shortens the log",
     )  # fmt: skip
 

@@ -172,7 +172,7 @@ def keep_a_log(path: Path) -> None:
 
 
 def empty_log(path: Path) -> None:
-    """Copy into the database what a process that was killed left in the log, as far as nobody holds it back.
+    """Copy into the database what a killed process left in the log, as far as no reader holds it back.
 
     Then a later loss of the log (by a copy of the database alone) costs nothing that was acknowledged before.
 

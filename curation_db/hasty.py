@@ -14,8 +14,8 @@ from curation_db.in_force import PEOPLE, decisions_in_force, in_force
 from curation_db.words import Kind, Role
 
 HASTY_MS: Final = 400
-"""Saying of a photograph whether something is in it takes people 0.4 s and more when they do nothing else; whoever
-decides about a picture and a sentence sooner has not seen them. The index `event_hasty` holds this number."""
+"""People need 0.4 s and more to say whether a thing is in a photograph when they do nothing else. A decision about a
+picture and a sentence that comes sooner was made without seeing them. The index `event_hasty` holds this number."""
 HASTY_SECONDS: Final = HASTY_MS / 1000
 JUDGED: Final = frozenset({Kind.ACCEPT, Kind.REJECT, Kind.UNSURE, Kind.ADJUDICATE})
 """Answers that take a look at the picture. A skip does not."""

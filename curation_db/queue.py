@@ -130,7 +130,7 @@ class Queue:
     def ready_to_show(self, candidate_ids: Collection[int]) -> set[int]:
         """Those of these cards that this session holds by a valid lease, and that still ask for this person.
 
-        Reads only: it waits for nobody who writes.
+        Reads only: it does not wait for writers.
         """
         with self._store.read() as connection:
             mine = leases.held(connection, self._actor, candidate_ids, clock=self._clock)

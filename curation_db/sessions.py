@@ -89,7 +89,7 @@ def end_all(connection: sqlite3.Connection) -> None:
     try:
         connection.execute("UPDATE work_session SET ended_at = ? WHERE ended_at IS NULL", (utc_now(),))
         connection.execute("DELETE FROM lease")
-    except sqlite3.OperationalError as error:  # another schema has other tables, and nobody in them whom we know
+    except sqlite3.OperationalError as error:  # a database of another schema has no sessions that this version knows
         if not sqlite_errors.is_other_schema(error):
             raise
 

@@ -68,7 +68,7 @@ class Store:
             with self._writer.begin() as connection:
                 self._check_schema(connection)
                 yield connection
-                self._check_place()  # whoever moved the file did not wait for our lock
+                self._check_place()  # the process that moved the file did not wait for our lock
             self._log.check()
 
     def _check_place(self) -> None:

@@ -142,7 +142,7 @@ class Timeline:
     hidden: frozenset[int] = frozenset()
     """Members about which more happened than is told (`conceal`)."""
     blind: frozenset[int] = frozenset()
-    """Of these the members of which neither the judges' answers nor others' notes are told."""
+    """The members of these whose judges' answers and others' notes stay hidden."""
 
 
 _FAMILY = text("""

@@ -54,7 +54,7 @@ class PlainSitting:
         """
         self._drop_early = drop_early
         self._seen: set[int] = set()
-        """Candidates whose card was told."""
+        """Candidates whose card was printed."""
         self._desk = desk
         self._ask = ask
         self._tell = tell
@@ -111,7 +111,7 @@ class PlainSitting:
             self._drop_unseen(ready)
 
     def _drop_unseen(self, ready: Ready) -> None:
-        """A line that was typed before a new card was told cannot be about it."""
+        """A line that was typed before a new card was printed cannot be about it."""
         new = ready.card.candidate_id not in self._seen and not self._desk.seen_before
         self._seen.add(ready.card.candidate_id)
         if new and self._drop_early():

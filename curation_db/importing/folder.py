@@ -95,7 +95,7 @@ def _relative(root: Path, path: str | Path) -> str:
 
 
 def _barred(root: Path, path: str, error: OSError) -> Reject:
-    """What is told of a folder or a file that may not be read."""
+    """The refusal of a folder or a file that may not be read."""
     told = _shown(_relative(root, path))
     return reject((Line(told, told), 0), RefusedRow(Reason.UNREADABLE, error.strerror or str(error)))
 

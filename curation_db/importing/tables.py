@@ -108,7 +108,7 @@ def read_lines(file: IO[str]) -> Iterator[tuple[int, str]]:
 
 
 def cut_off(file: IO[str]) -> Iterator[Reject]:
-    """What is told where a compressed file ended too early."""
+    """The refusal where a compressed file ends too early."""
     if message := damage(file):
         yield reject((Line("the end of the file", ""), 0), RefusedRow(Reason.TRUNCATED, message))
 

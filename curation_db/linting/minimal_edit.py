@@ -69,7 +69,7 @@ def _left_out(caption: str, text: str, removed: Iterable[Span]) -> tuple[Span, .
 
 
 def _denied_besides(caption: str, text: str, wanted: frozenset[str], inserted: Iterable[Span]) -> str | None:
-    """The words that a new cue denies though the caption affirms them and nobody asked for it.
+    """The words that a new cue denies though the caption affirms them and the concept is another one.
 
     "not using a spoon" is about the spoon; in "not riding a horse on a beach with a hat" it is the riding that is
     denied, however far the scope reaches.

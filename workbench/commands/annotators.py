@@ -60,7 +60,7 @@ def listed(
         rows = [(each.name, str(each.role), _standing(each), f"{each.decisions:,}") for each in found]
         show([Listing("Annotators", ("name", "role", "", "decisions"), rows, left=3)])
     else:
-        typer.echo("negwb: nobody has worked here yet: negwb curate", err=True)
+        typer.echo("negwb: there is no annotator yet; start with: negwb curate", err=True)
 
 
 def retire(context: typer.Context, name: _Name) -> None:

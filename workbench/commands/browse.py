@@ -125,7 +125,7 @@ def _rows(store: Store, view: View, limit: int | None) -> Iterator[Listed]:
     for start in range(0, len(numbers := _numbers(store, view, limit)), _PAGE):
         with store.read() as connection:
             page = page_of(connection, numbers[start : start + _PAGE])
-        yield from page  # outside the transaction: whoever reads our output may take hours
+        yield from page  # outside the transaction: the reader of the output may take hours
 
 
 def _numbers(store: Store, view: View, limit: int | None) -> array[int]:

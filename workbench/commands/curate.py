@@ -237,7 +237,7 @@ def _ask(prompt: str) -> str | None:
         _tell("")  # the prompt's line ends
         return None
     if not sys.stdin.isatty():
-        _tell("")  # whoever reads the output finds each answer on a line of its own
+        _tell("")  # each answer starts on a line of its own
     return line
 
 
@@ -398,7 +398,7 @@ def _leave(desk: Desk, code: int) -> int:
     """Say in a line what was done; returns the exit code, which is `code` unless answers are not stored.
 
     Raises:
-        RecordReplaced: the record was replaced, moved or deleted during the sitting.
+        RecordReplaced: the record was replaced, moved or deleted during the session.
     """
     refused = desk.answers.refused
     if desk.replaced is not None:
@@ -417,7 +417,7 @@ def _say_kept(done: str, refused: Refused) -> None:
 
 
 def _done_in_words(desk: Desk) -> str:
-    """What this sitting decided and how much of the work is done; empty where it cannot be read."""
+    """What this session decided and how much of the work is done; empty where it cannot be read."""
     from curation_db.errors import RecordError  # noqa: PLC0415
     from workbench.tui.pace import sitting_in_words  # noqa: PLC0415
 

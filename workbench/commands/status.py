@@ -28,7 +28,7 @@ _OTHER_HISTORIES = {
     "replaced": "from a history that a restore replaced",
     "unknown": "its event is not in this record: negwb doctor",
 }
-"""What is said of a frozen set whose history (`lineage.History`) is not that of the record."""
+"""The words about a frozen set whose history (`lineage.History`) is not that of the record."""
 _DECISIONS = ("accept", "reject", "unsure", "skip", "edit")
 
 

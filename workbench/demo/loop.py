@@ -57,7 +57,7 @@ def make_plan(workspace: Workspace, *, event: int, arms: Sequence[Arm], seeds: i
 
 
 def train(folders: Sequence[Path], progress: Progress, started: Started = lambda folder, pid: None) -> None:
-    """Train what is not trained yet, a process on each core; `started` is told of each process.
+    """Train what is not trained yet, a process on each core; `started` is called with each process.
 
     Raises:
         TrainerError: one failed.

@@ -45,7 +45,7 @@ class Deck:
         self._depth = depth
         self._renew_every = lease_seconds / 3
         self._clock = clock
-        """The leases' clock; pauses within a sitting go by `time.monotonic`."""
+        """The leases' clock; pauses within a session are measured by `time.monotonic`."""
         self._renewed_at = clock()
         self._retry_at = 0.0
         self._rest_until = 0.0

@@ -73,7 +73,7 @@ class Desk:
         self.store = store
         """The record; rooms look at it, too."""
         self.replaced: RecordReplaced | None = None
-        """Set when the record is not the one any more that was opened: the sitting must end."""
+        """Set when the record is no longer the file that was opened: the session must end."""
         store.on_replaced = self._note_replaced
         self.loader = Loader(store, pictures, actor, self.settings)
         self.attention = Attention(clock)

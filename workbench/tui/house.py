@@ -164,7 +164,7 @@ class HouseApp(App[int]):
         self._close_messages_no_wait()
 
     def _on_loop_error(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """An error in a callback or a task that nobody awaits; asyncio would print it across the screen."""
+        """An error in a callback or a task that is not awaited; asyncio would print it across the screen."""
         error = context.get("exception")
         if isinstance(error, Exception):
             self._handle_exception(error)

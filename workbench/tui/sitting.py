@@ -70,7 +70,7 @@ class Summary:
     passed: int
     """Cards this person skipped or was unsure about."""
     refused: Refused
-    """This sitting's answers that are not stored."""
+    """The answers of this session that are not stored."""
     edits: int = 0
     """This person's edits that another person is asked about."""
     alone: bool = False
