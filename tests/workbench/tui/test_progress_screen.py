@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import pytest
@@ -70,6 +71,33 @@ async def test_every_page_by_keys_and_the_card_waits(make_house: Any, open_app: 
         await pilot.press("escape", "escape")
         await until(pilot, lambda: isinstance(app.screen, CurateScreen))
     assert len(house.events()) == 18
+
+
+async def test_a_count_that_is_asked_for_while_one_runs_comes_after_it(
+    make_house: Any, open_app: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The line at the top must not stay at "counting" where the running count finds nothing new."""
+    go_on, counts = threading.Event(), []
+
+    def slow(store: Any, targets: Any, unless: tuple[int, int] | None) -> Any:
+        counts.append(unless)
+        if unless is not None:
+            go_on.wait(30)
+        return count(store, targets, unless)
+
+    count = progress_module._count
+    monkeypatch.setattr(progress_module, "_count", slow)
+    monkeypatch.setattr(progress_module, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(progress_module, "_REST", 0.0)
+    app = opened(open_app, make_house(5))
+    async with app.run_test(size=(120, 36), notifications=True) as pilot:
+        await settled(pilot)
+        await pilot.press("p")
+        await until(pilot, lambda: shows(app, "as of now") and len(counts) > 1)
+        await pilot.press("r")
+        await until(pilot, lambda: shows(app, "counting …"))
+        go_on.set()
+        await until(pilot, lambda: shows(app, "as of now"))
 
 
 async def test_what_others_decide_comes_in_by_itself(

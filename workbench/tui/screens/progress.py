@@ -93,6 +93,8 @@ class ProgressScreen(RoomScreen):
         self.remembered: Remembered = rooms.memory.setdefault(Room.PROGRESS, Remembered())
         self._targets: Targets = {trait: resolve_target(trait, told) for trait, told in rooms.settings.targets.items()}
         self._reading = False
+        self._count_again = False
+        """Whether the person asked for a count while another one was running."""
         self._rest_until = 0.0
         self._timer: Timer | None = None
 
@@ -136,12 +138,15 @@ class ProgressScreen(RoomScreen):
     async def _read(self, unless: tuple[int, int] | None = None) -> None:
         """Count in a thread; not at all where nothing came in since the mark `unless`."""
         if self._reading:
+            self._count_again = self._count_again or unless is None
             return
         self._reading = True
         try:
             counted = await apart(partial(_count, self.rooms.desk.store, self._targets, unless))
         except RecordError as error:
             self.tell(error.message, hint=error.hint, trouble=True)
+            if self.is_mounted:
+                self._paint()
             return
         finally:
             self._reading = False
@@ -150,6 +155,9 @@ class ProgressScreen(RoomScreen):
             self.remembered.told, self.remembered.mark = counted.told, counted.mark
             if self.is_mounted:
                 self._paint()
+        if self._count_again:
+            self._count_again = False
+            self._read()
 
     def _paint(self) -> None:
         told, page = self.remembered.told, self.remembered.page
