@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from curation_db.foreign_json import JsonError, parse_json
-from curation_db.importing.decoding import TextBlocks
-from curation_db.importing.exported import is_exported
-from curation_db.importing.flickr import is_flickr
-from curation_db.importing.foreign import check_content, check_row
-from curation_db.importing.layout import layout_in
-from curation_db.importing.negbench import is_choice, is_plain_retrieval, is_retrieval
-from curation_db.importing.opening import plain_name
+from curation_db.importing.compression import plain_name
+from curation_db.importing.encoding import TextBlocks
+from curation_db.importing.readers.exported import is_exported
+from curation_db.importing.readers.flickr import is_flickr
+from curation_db.importing.readers.negbench import is_choice, is_plain_retrieval, is_retrieval
 from curation_db.importing.rows import InputError
+from curation_db.importing.tables.layout import layout_in
+from curation_db.importing.unsupported import check_content, check_row
 
 
 class Format(StrEnum):

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from curation_db.foreign_json import what_is_wrong
-from curation_db.importing.decoding import TextBlocks
+from curation_db.importing.encoding import TextBlocks
 
 BLOCK: Final = 4 << 20
 """Characters read at a time."""

@@ -15,21 +15,21 @@ from typing import Final
 
 from curation_db import indexing
 from curation_db.candidates import Intake
-from curation_db.importing.coco import read_captions, read_negationclip
+from curation_db.importing.compression import is_compressed, plain_name
 from curation_db.importing.detect import COCO_SHAPED, NEGBENCH, Format, detect, usual_delimiter
-from curation_db.importing.exported import read_exported, sources_in
-from curation_db.importing.flickr import read_flickr
-from curation_db.importing.folder import has_metadata, is_of_pictures, read_folder
-from curation_db.importing.foreign import check_content, check_kind
-from curation_db.importing.instances import read_instances
-from curation_db.importing.karpathy import read_karpathy
-from curation_db.importing.layout import Layout, layout_of
-from curation_db.importing.negbench import read_choices, read_retrieval, usual_source
-from curation_db.importing.opening import is_compressed, plain_name
-from curation_db.importing.picture_names import Naming
+from curation_db.importing.image_check import NO_PICTURES, Pictures, examine, with_tail
+from curation_db.importing.image_names import Naming
+from curation_db.importing.readers.coco import read_captions, read_negationclip
+from curation_db.importing.readers.exported import read_exported, sources_in
+from curation_db.importing.readers.flickr import read_flickr
+from curation_db.importing.readers.folder import has_metadata, is_of_pictures, read_folder
+from curation_db.importing.readers.instances import read_instances
+from curation_db.importing.readers.karpathy import read_karpathy
+from curation_db.importing.readers.negbench import read_choices, read_retrieval, usual_source
+from curation_db.importing.readers.sugarcrepe import read_sugarcrepe
+from curation_db.importing.readers.vqa import Files, pair, read_vqa
 from curation_db.importing.report import ImportReport
 from curation_db.importing.rows import Batch, ImageRow, InputError, Reject
-from curation_db.importing.sightings import NO_PICTURES, Pictures, examine, with_tail
 from curation_db.importing.sources import (
     COCO,
     SAMPLE,
@@ -40,12 +40,12 @@ from curation_db.importing.sources import (
     shortened_keys,
     source_for,
 )
-from curation_db.importing.sugarcrepe import read_sugarcrepe
-from curation_db.importing.tables import Row, read_csv, read_jsonl, read_objects
-from curation_db.importing.tabular import Tell as TellColumns
-from curation_db.importing.tabular import check_columns, ids_without_names, read_rows, settled_columns
-from curation_db.importing.vqa import Files, pair, read_vqa
-from curation_db.importing.writer import Provenance, Writer
+from curation_db.importing.tables.layout import Layout, layout_of
+from curation_db.importing.tables.reader import Row, read_csv, read_jsonl, read_objects
+from curation_db.importing.tables.row_mapping import Tell as TellColumns
+from curation_db.importing.tables.row_mapping import check_columns, ids_without_names, read_rows, settled_columns
+from curation_db.importing.unsupported import check_content, check_kind
+from curation_db.importing.writers.batch import Provenance, Writer
 from curation_db.store import Store
 from curation_db.text import clean
 

@@ -16,7 +16,7 @@ OWN_JSON = {
     "curation_db/foreign_json.py": "the reader itself",
     "curation_db/unjudged.py": "made by a query of ours",
     "curation_db/probes.py": "a column that only we write",
-    "curation_db/importing/picture_writer.py": "a column that only we write",
+    "curation_db/importing/writers/images.py": "a column that only we write",
     "curation_db/marks.py": "a column that only we write",
     "curation_db/ordering.py": "a column that only we write",
     "workbench/demo/annotator.py": "a file of the demo",

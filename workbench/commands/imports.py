@@ -15,9 +15,9 @@ import typer
 from workbench.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
+    from curation_db.importing.image_check import Pictures
     from curation_db.importing.pipeline import Plan
     from curation_db.importing.report import ImportReport
-    from curation_db.importing.sightings import Pictures
     from workbench.paths import Workspace
     from workbench.settings import Settings
 
@@ -166,10 +166,10 @@ def import_into(
         UsageError: the file or the call is off; nothing was written.
         RecordError: the record cannot be written; the batches before are in.
     """
-    from curation_db.importing.columns import stated  # noqa: PLC0415
     from curation_db.importing.detect import Format  # noqa: PLC0415
     from curation_db.importing.pipeline import make_plan  # noqa: PLC0415
     from curation_db.importing.rows import InputError  # noqa: PLC0415
+    from curation_db.importing.tables.columns import stated  # noqa: PLC0415
     from workbench.settings import read_settings  # noqa: PLC0415
 
     settings = read_settings(workspace.settings)
@@ -211,7 +211,7 @@ def _picture_folder(plan: Plan, told: Path | None) -> Path | None:
 
 
 def _run(workspace: Workspace, plan: Plan, settings: Settings, folder: Path | None) -> tuple[ImportReport, Path | None]:
-    from curation_db.importing.opening import plain_name  # noqa: PLC0415
+    from curation_db.importing.compression import plain_name  # noqa: PLC0415
     from curation_db.importing.pipeline import import_file, settled  # noqa: PLC0415
     from curation_db.importing.report import RejectsFile  # noqa: PLC0415
     from curation_db.store import open_store  # noqa: PLC0415
@@ -246,8 +246,8 @@ def _in_percent(tell: Callable[[str, int, int], None]) -> Callable[[str, int, in
 
 def _pictures(workspace: Workspace, plan: Plan, settings: Settings, folder: Path | None) -> Pictures:
     """How pictures are looked for; a folder that was told is remembered first."""
-    from curation_db.importing.sightings import NO_PICTURES, Pictures  # noqa: PLC0415
-    from curation_db.importing.tails import Tails  # noqa: PLC0415
+    from curation_db.importing.image_check import NO_PICTURES, Pictures  # noqa: PLC0415
+    from curation_db.importing.path_suffixes import Tails  # noqa: PLC0415
     from workbench.pictures import Listed, PictureFolders  # noqa: PLC0415
     from workbench.settings import read_settings  # noqa: PLC0415
     from workbench.settings_edit import add_picture_folder  # noqa: PLC0415

@@ -24,8 +24,8 @@ from curation_db.exporting.refusals import ExportRefused, NothingChosen
 from curation_db.exporting.selection import Selection
 from curation_db.exporting.staleness import Drift, drift_since
 from curation_db.importing.detect import Format
+from curation_db.importing.image_check import NO_PICTURES, Pictures
 from curation_db.importing.pipeline import import_file, make_plan
-from curation_db.importing.sightings import NO_PICTURES, Pictures
 from curation_db.manifest import read_items
 from curation_db.people import begin_session
 from curation_db.rebuilding import rebuild

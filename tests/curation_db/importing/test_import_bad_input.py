@@ -16,9 +16,9 @@ from sqlalchemy import text
 
 from curation_db import dialect
 from curation_db.importing import pipeline
+from curation_db.importing.image_check import Pictures
 from curation_db.importing.report import RejectsFile
 from curation_db.importing.rows import Reason, Reject
-from curation_db.importing.sightings import Pictures
 
 Coco = Callable[..., dict[str, Any]]
 Dump = Callable[[Any], dict[str, list[tuple[object, ...]]]]

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from curation_db.importing import tables
-from curation_db.importing.layout import Layout
+from curation_db.importing.tables import reader
+from curation_db.importing.tables.layout import Layout
 
 
 def _captions(desk: Any) -> list[str]:
@@ -67,7 +67,7 @@ def test_one_stray_quote_in_a_long_file(desk: Any) -> None:
 
 def test_rows_of_several_lines(desk: Any) -> None:
     said = ["a dog,\nrunning, fast", 'he says\n"no"\n\n3 times', "x\r\ny", "one"]
-    said += ["\n".join(f"line {n}, of many" for n in range(tables.ROW_LINES - 1))]
+    said += ["\n".join(f"line {n}, of many" for n in range(reader.ROW_LINES - 1))]
     out = io.StringIO()
     csv.writer(out).writerows([["image", "caption"], *([f"{n}.png", text] for n, text in enumerate(said))])
     report = desk.take(desk.file("t.csv", out.getvalue()))
@@ -81,7 +81,7 @@ def test_a_row_of_several_lines_with_the_wrong_cells_is_one_reject(desk: Any) ->
 
 
 def test_an_open_quote_among_the_columns_is_no_input(desk: Any) -> None:
-    with pytest.raises(tables.InputError, match="line 1"):
+    with pytest.raises(reader.InputError, match="line 1"):
         desk.take(desk.file("t.csv", 'image,"caption\na.png,b\n'))
 
 
@@ -103,7 +103,7 @@ def test_files_of_open_quotes_take_linear_time(desk: Any, line: str) -> None:
     def seconds(lines: int) -> float:
         path = desk.file("t.csv", "image,caption\nok.png,ok\n" + line * (lines // line.count("\n")))
         begun = time.process_time()
-        assert sum(1 for _ in tables.read_csv(path, Layout(","))) >= lines - 1
+        assert sum(1 for _ in reader.read_csv(path, Layout(","))) >= lines - 1
         return time.process_time() - begun
 
     assert seconds(40_000) < 8 * seconds(10_000) + 1

@@ -12,9 +12,9 @@ import pytest
 from PIL import Image
 from support.privileges import run_as_a_person
 
+from curation_db.importing.image_check import Pictures
 from curation_db.importing.pipeline import make_plan
 from curation_db.importing.rows import InputError
-from curation_db.importing.sightings import Pictures
 from curation_db.picture_files import find_below
 from workbench.workspace import create_workspace
 

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from curation_db.importing.columns import stated, texts
 from curation_db.importing.detect import Format, detect
+from curation_db.importing.image_check import Pictures
 from curation_db.importing.rows import InputError, coco_key
-from curation_db.importing.sightings import Pictures
+from curation_db.importing.tables.columns import stated, texts
 
 Coco = Callable[..., dict[str, Any]]
 

@@ -22,7 +22,7 @@ import numpy as np
 import pytest
 import zstandard
 
-from curation_db.importing import opening
+from curation_db.importing import compression
 from curation_db.importing.detect import Format
 from curation_db.importing.pipeline import make_plan
 from curation_db.importing.rows import InputError
@@ -131,7 +131,7 @@ def test_a_window_of_a_gigabyte_is_refused(desk: Any) -> None:
 
 def test_zstandard_that_is_not_there_is_one_line(desk: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     path = desk.file("set.jsonl.zst", COMPRESS["zst"](ROWS.encode()))
-    monkeypatch.setattr(opening, "_module", lambda name: None)
+    monkeypatch.setattr(compression, "_module", lambda name: None)
     with pytest.raises(InputError, match="Zstandard") as raised:
         desk.take(path)
     assert "zstd -d" in raised.value.hint

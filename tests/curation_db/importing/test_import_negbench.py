@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from curation_db.importing.detect import Format, detect
-from curation_db.importing.negbench import LIST_LIMIT, MOST_TEXTS, literal_texts
 from curation_db.importing.pipeline import make_plan
+from curation_db.importing.readers.negbench import LIST_LIMIT, MOST_TEXTS, literal_texts
 from curation_db.importing.rows import InputError
 from curation_db.lint import Rule
 from curation_db.marks import mark

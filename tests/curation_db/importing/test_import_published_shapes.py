@@ -8,7 +8,7 @@ from typing import Any
 
 from PIL import Image
 
-from curation_db.importing.sightings import Pictures
+from curation_db.importing.image_check import Pictures
 
 
 def sugarcrepe(*rows: tuple[str, str, str]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from curation_db.importing.sightings import Pictures
+from curation_db.importing.image_check import Pictures
 
 
 @pytest.mark.parametrize(("name", "rows"), [("add_att", 692), ("replace_obj", 1652)])

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from PIL import Image, ImageFile, ImageOps
 
-from curation_db.importing.sightings import Pictures, header_size
+from curation_db.importing.image_check import Pictures, header_size
 from curation_db.picture_files import find_below, shown_size
 
 FORMATS = ["JPEG", "PNG", "WEBP", "TIFF"]

@@ -203,7 +203,7 @@ def test_a_name_that_comes_after_a_nameless_row_binds(desk: Any) -> None:
 def test_rows_of_a_table_that_name_their_picture_keep_it(
     desk: Any, monkeypatch: pytest.MonkeyPatch, batch: int
 ) -> None:
-    monkeypatch.setattr("curation_db.importing.tabular._BATCH", batch)
+    monkeypatch.setattr("curation_db.importing.tables.row_mapping._BATCH", batch)
     rows = [
         {"image_id": 1, "caption": "of which one"},
         {"image_id": 1, "image": "a.png", "caption": "of a"},
@@ -226,7 +226,7 @@ def test_rows_of_a_table_that_name_their_picture_keep_it(
 
 @pytest.mark.parametrize("batch", [1, 5_000])
 def test_rows_of_negbench_that_have_an_id_alone_wait(desk: Any, monkeypatch: pytest.MonkeyPatch, batch: int) -> None:
-    monkeypatch.setattr("curation_db.importing.negbench._BATCH", batch)
+    monkeypatch.setattr("curation_db.importing.readers.negbench._BATCH", batch)
     table = (
         "image_path,image_id,correct_answer,caption_0,caption_1\n"
         ",1,0,Of which one is it no,x\na.png,1,0,No a,x\nb.png,1,0,No b,x\n,2,0,No two,x\n"

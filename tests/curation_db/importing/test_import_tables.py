@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from curation_db.importing.columns import is_empty, stated
-from curation_db.importing.layout import HEAD, layout_in
-from curation_db.importing.quotes import lenient_cells
 from curation_db.importing.rows import InputError, RefusedRow, key_of
+from curation_db.importing.tables.columns import is_empty, stated
+from curation_db.importing.tables.csv_quotes import lenient_cells
+from curation_db.importing.tables.layout import HEAD, layout_in
 
 HEADLESS = "a very typical bus station\thttp://example.org/a.jpg\nno hat, no coat\thttp://example.org/b.jpg?w=2\n"
 
@@ -279,7 +279,7 @@ def test_a_stated_column_holds_for_the_rows_that_have_it(desk: Any) -> None:
 
 
 def test_rows_of_many_kinds_are_no_burden(desk: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("curation_db.importing.tabular._KINDS", 3)
+    monkeypatch.setattr("curation_db.importing.tables.row_mapping._KINDS", 3)
     rows = [{"image": f"{n}.jpg", f"x{n}": n, "caption": "a"} for n in range(9)]
     assert desk.take(desk.file("t.jsonl", "\n".join(map(json.dumps, rows)))).captions == 9
 

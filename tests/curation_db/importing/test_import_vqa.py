@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from curation_db.importing.detect import Format, detect
+from curation_db.importing.image_check import Pictures
 from curation_db.importing.pipeline import make_plan, read
 from curation_db.importing.rows import InputError
-from curation_db.importing.sightings import Pictures
-from curation_db.importing.writer import Provenance, Writer
+from curation_db.importing.writers.batch import Provenance, Writer
 
 QUESTIONS = "v2_OpenEnded_mscoco_train2014_questions.json"
 ANNOTATIONS = "v2_mscoco_train2014_annotations.json"

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from curation_db.importing.picture_names import Naming
+from curation_db.importing.image_check import Pictures
+from curation_db.importing.image_names import Naming
+from curation_db.importing.path_suffixes import Tails
 from curation_db.importing.rows import Reason, RefusedRow
-from curation_db.importing.sightings import Pictures
-from curation_db.importing.tails import Tails
 from curation_db.moments import value_at
 from curation_db.picture_files import find_below
 

@@ -17,9 +17,7 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
-from curation_db.importing.columns import is_empty
-from curation_db.importing.layout import Layout
-from curation_db.importing.picture_names import Naming
+from curation_db.importing.image_names import Naming
 from curation_db.importing.rows import (
     TEXT_LIMIT,
     Batch,
@@ -33,7 +31,9 @@ from curation_db.importing.rows import (
     key_of,
     reject,
 )
-from curation_db.importing.tables import Row, read_csv
+from curation_db.importing.tables.columns import is_empty
+from curation_db.importing.tables.layout import Layout
+from curation_db.importing.tables.reader import Row, read_csv
 from curation_db.linting.naming import speaks_of
 from curation_db.negation import has_cue
 from curation_db.words import NegationType

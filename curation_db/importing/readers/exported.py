@@ -13,7 +13,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, Final
 
-from curation_db.importing.picture_names import Naming
+from curation_db.importing.image_names import Naming
 from curation_db.importing.rows import (
     KEY_LIMIT,
     Batch,
@@ -30,7 +30,7 @@ from curation_db.importing.rows import (
     key_of,
     reject,
 )
-from curation_db.importing.tables import Row, read_jsonl
+from curation_db.importing.tables.reader import Row, read_jsonl
 from curation_db.manifest import Item
 from curation_db.text import clean
 from curation_db.words import NegationType

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from curation_db.importing.faults import told_of
+from curation_db.importing.image_names import Naming, PictureName
 from curation_db.importing.json_stream import Run, read_json
-from curation_db.importing.picture_names import Naming, PictureName
 from curation_db.importing.rows import (
     At,
     Batch,

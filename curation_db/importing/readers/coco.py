@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from curation_db.importing.decoding import TextBlocks
+from curation_db.importing.encoding import TextBlocks
 from curation_db.importing.faults import told_of
+from curation_db.importing.image_names import Naming, PictureName
 from curation_db.importing.json_stream import Fault, Run, read_json
-from curation_db.importing.picture_names import Naming, PictureName
 from curation_db.importing.rows import (
     At,
     Batch,

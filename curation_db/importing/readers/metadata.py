@@ -11,12 +11,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from curation_db.importing.columns import usual_names
-from curation_db.importing.layout import layout_of
-from curation_db.importing.picture_names import Naming
+from curation_db.importing.image_names import Naming
 from curation_db.importing.rows import Batch, InputError, Reason, RefusedRow, Reject, reject
-from curation_db.importing.tables import Line, Row, read_csv, read_jsonl
-from curation_db.importing.tabular import Tell, read_rows
+from curation_db.importing.tables.columns import usual_names
+from curation_db.importing.tables.layout import layout_of
+from curation_db.importing.tables.reader import Line, Row, read_csv, read_jsonl
+from curation_db.importing.tables.row_mapping import Tell, read_rows
 
 NAMES: Final = ("metadata.jsonl", "metadata.csv")
 _FILE: Final = "file_name"

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from curation_db.importing.decoding import TextBlocks
+from curation_db.importing.encoding import TextBlocks
 from curation_db.importing.faults import told_of
 from curation_db.importing.json_stream import Fault, Run, read_json
 from curation_db.importing.rows import (

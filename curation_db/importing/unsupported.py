@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from curation_db.dialect import APPLICATION_ID
-from curation_db.importing.opening import is_compressed, open_bytes
+from curation_db.importing.compression import is_compressed, open_bytes
 from curation_db.importing.rows import InputError
 
 _HEAD: Final = 4096

@@ -15,10 +15,7 @@ from sqlalchemy import Connection, text
 from curation_db import dialect, marks, moments
 from curation_db.candidates import Draft, Intake, insert_candidates
 from curation_db.concepts import derive_concept
-from curation_db.importing.gold_answers import GoldRow, mark_rows
 from curation_db.importing.outcome import Outcome
-from curation_db.importing.picture_writer import SOURCE_HINT, PictureWriter
-from curation_db.importing.questions import insert_questions
 from curation_db.importing.rows import (
     At,
     Batch,
@@ -31,6 +28,9 @@ from curation_db.importing.rows import (
     prepared,
     reject,
 )
+from curation_db.importing.writers.gold import GoldRow, mark_rows
+from curation_db.importing.writers.images import SOURCE_HINT, PictureWriter
+from curation_db.importing.writers.questions import insert_questions
 from curation_db.text import clean
 
 _CAPTION_COLUMNS = ("source_id", "key", "image_id", "text", "raw_sha256")

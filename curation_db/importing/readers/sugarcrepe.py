@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from curation_db.importing.faults import told_of
+from curation_db.importing.image_names import Naming
 from curation_db.importing.json_stream import Run, read_json
-from curation_db.importing.picture_names import Naming
 from curation_db.importing.rows import (
     Batch,
     CandidateRow,

@@ -11,7 +11,7 @@ import json
 from pathlib import Path
 from types import TracebackType
 
-from curation_db.importing.opening import damage, open_bytes
+from curation_db.importing.compression import damage, open_bytes
 
 _MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32-le"),

@@ -19,13 +19,13 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from curation_db.foreign_json import JsonError, parse_json
-from curation_db.importing.decoding import error_rule, sniff
+from curation_db.importing.compression import damage, open_bytes
+from curation_db.importing.encoding import error_rule, sniff
 from curation_db.importing.faults import told_of
 from curation_db.importing.json_stream import Run, read_json
-from curation_db.importing.layout import Layout
-from curation_db.importing.opening import damage, open_bytes
-from curation_db.importing.quotes import lenient_cells, needless
 from curation_db.importing.rows import At, InputError, Reason, RefusedRow, Reject, reject
+from curation_db.importing.tables.csv_quotes import lenient_cells, needless
+from curation_db.importing.tables.layout import Layout
 
 LINE_LIMIT: Final = 16 << 20
 """Characters of the longest line that is read."""

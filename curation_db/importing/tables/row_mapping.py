@@ -15,9 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 from curation_db.gold import Known
-from curation_db.importing.columns import choose, is_empty, settle, stated_in, texts, unused
-from curation_db.importing.layout import Layout
-from curation_db.importing.picture_names import Naming, PictureName
+from curation_db.importing.image_names import Naming, PictureName
 from curation_db.importing.rows import (
     At,
     Batch,
@@ -31,7 +29,9 @@ from curation_db.importing.rows import (
     key_of,
     reject,
 )
-from curation_db.importing.tables import Row, columns_of
+from curation_db.importing.tables.columns import choose, is_empty, settle, stated_in, texts, unused
+from curation_db.importing.tables.layout import Layout
+from curation_db.importing.tables.reader import Row, columns_of
 
 _BATCH = 5_000
 _LOOK = 20

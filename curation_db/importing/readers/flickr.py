@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from curation_db.importing.picture_names import Naming
+from curation_db.importing.image_names import Naming
 from curation_db.importing.rows import Batch, CaptionRow, ImageRow, Reason, RefusedRow, reject
-from curation_db.importing.tables import LINE_LIMIT, Line, cut_off, open_text, read_lines
+from curation_db.importing.tables.reader import LINE_LIMIT, Line, cut_off, open_text, read_lines
 
 _BATCH: Final = 5_000
 _ROW: Final = re.compile(r"(?P<key>(?P<picture>[^\t\r\n]+\.\w{3,4})#\d+)\t(?P<text>.*)", re.DOTALL)

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from curation_db.importing.columns import is_empty, is_usual
-from curation_db.importing.decoding import TextBlocks
+from curation_db.importing.encoding import TextBlocks
+from curation_db.importing.tables.columns import is_empty, is_usual
 
 HEAD: Final = 1 << 18
 """Characters that are looked at."""

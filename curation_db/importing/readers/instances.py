@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from curation_db.importing.coco import own_key, read_coco
+from curation_db.importing.image_names import Naming
 from curation_db.importing.json_stream import Run, read_json
-from curation_db.importing.picture_names import Naming
+from curation_db.importing.readers.coco import own_key, read_coco
 from curation_db.importing.rows import At, Batch, ObjectRow, Reason, RefusedRow, key_of, member, reject
 from curation_db.text import clean
 

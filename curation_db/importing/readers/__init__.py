@@ -1,0 +1,1 @@
+"""One reader per file format: a file in, batches of rows out."""

@@ -1,0 +1,1 @@
+"""Batches of rows into the record, one writer per kind of row."""
