@@ -28,6 +28,8 @@ _WAITING = {
             WHERE g.recipe = :recipe AND g.item = 'question/' || i.id AND g.status IN :done)""",
 }
 """Items that are not done, by their kind."""
+_TABLES = {"caption": "caption", "question": "visual_question"}
+"""The table of each kind of item."""
 _OF = "AND i.source_id IN (SELECT id FROM source WHERE name IN :sources)"
 _OF_IN_ORDER = _OF.replace("i.source_id", "+i.source_id")
 """Walks along the pictures; with the source's own index each page would sort all that is left."""
@@ -123,8 +125,12 @@ class Scope:
 
 def has_any(connection: Connection, kind: str) -> bool:
     """Whether there is an item of this kind at all, done or not."""
-    table = {"caption": "caption", "question": "visual_question"}[kind]
-    return bool(connection.execute(text(f"SELECT EXISTS (SELECT 1 FROM {table})")).scalar_one())
+    return bool(connection.execute(text(f"SELECT EXISTS (SELECT 1 FROM {_TABLES[kind]})")).scalar_one())
+
+
+def count_all(connection: Connection, kind: str) -> int:
+    """The number of items of this kind, done or not."""
+    return int(connection.execute(text(f"SELECT count(*) FROM {_TABLES[kind]}")).scalar_one())
 
 
 def materials(connection: Connection, image_ids: Sequence[int], known: Categories) -> list[Material]:

@@ -6,6 +6,7 @@ Reads only. It counts rows, so it is for `status` and never on the way to the ne
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, text
@@ -25,6 +26,18 @@ _STATES = text("""
            AS stream, count(*) AS n
     FROM candidate_state s JOIN candidate c ON c.id = s.candidate_id
     LEFT JOIN gold k ON k.candidate_id = s.candidate_id GROUP BY 1, 2
+""")
+_IMAGE_FILES = text("""
+    SELECT s.name, i.key, i.file_name FROM image i JOIN source s ON s.id = i.source_id
+    WHERE i.id % :step = 0 AND i.url IS NULL ORDER BY i.id
+""")
+_OUTCOME = text("""
+    SELECT count(*) AS candidates, sum(state = 'accepted') AS accepted, sum(state = 'rejected') AS rejected
+    FROM candidate_state
+""")
+_REJECTED_AS_PRESENT = text(f"""
+    SELECT count(*) FROM candidate_state s WHERE state = 'rejected' AND EXISTS (
+        SELECT 1 FROM event e WHERE e.candidate_id = s.candidate_id AND e.reason = 'present' AND {in_force()})
 """)
 _IN_FORCE = text(f"SELECT e.actor, e.kind, count(*) AS n FROM event e WHERE {in_force()} GROUP BY 1, 2")
 _LAST = text("SELECT at FROM event WHERE actor = :name AND uid = act ORDER BY seq DESC LIMIT 1")
@@ -76,6 +89,26 @@ class LastEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class ImageFile:
+    """An image as its source names it."""
+
+    source: str
+    key: str
+    file_name: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How many candidates were accepted and rejected."""
+
+    candidates: int
+    accepted: int
+    rejected: int
+    rejected_as_present: int
+    """Rejected because the picture shows the concept: a judge's error."""
+
+
+@dataclass(frozen=True, slots=True)
 class Overview:
     """Everything counted."""
 
@@ -96,6 +129,34 @@ def overview(connection: Connection) -> Overview:
         _sessions(connection),
         _last_event(connection),
     )
+
+
+def source_names(connection: Connection) -> list[str]:
+    """The names of all sources, sorted."""
+    return list(connection.execute(text("SELECT name FROM source ORDER BY name")).scalars())
+
+
+def image_count(connection: Connection) -> int:
+    """The number of images."""
+    return int(connection.execute(text("SELECT count(*) FROM image")).scalar_one())
+
+
+def image_files(connection: Connection, *, step: int = 1) -> Iterator[ImageFile]:
+    """The images that have no URL, by id; of their ids only the multiples of `step`."""
+    for row in connection.execute(_IMAGE_FILES, {"step": step}):
+        yield ImageFile(*row)
+
+
+def outcome(connection: Connection) -> Outcome:
+    """Count the states of all candidates."""
+    row = connection.execute(_OUTCOME).one()
+    present = connection.execute(_REJECTED_AS_PRESENT).scalar_one()
+    return Outcome(row.candidates, row.accepted or 0, row.rejected or 0, present)
+
+
+def last_seq(connection: Connection) -> int:
+    """The number of the newest event; 0 where there is none."""
+    return int(connection.execute(text("SELECT coalesce(max(seq), 0) FROM event")).scalar_one())
 
 
 def _states(connection: Connection) -> dict[str, dict[str, int]]:

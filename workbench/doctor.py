@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from curation_db import checkup, store
+from curation_db import checkup, overview, store
 from curation_db.checkup import Finding, Level, Progress
 from curation_db.database_file import reading_mode
 from curation_db.errors import RecordError
@@ -27,10 +27,6 @@ RECORD = "record"
 """The group whose errors mean that the database is unsound."""
 SAMPLE = 500
 _EXAMPLES = 20
-_IMAGES = """
-    SELECT s.name, i.key, i.file_name FROM image i JOIN source s ON s.id = i.source_id 
-    WHERE i.id % ? = 0 AND i.url IS NULL ORDER BY i.id
-"""
 
 
 def examine(
@@ -102,7 +98,7 @@ def pictures(
 
 
 def _folders(connection: Connection, folders: PictureFolders) -> Iterator[Finding]:
-    for (name,) in connection.exec_driver_sql("SELECT name FROM source ORDER BY name").all():
+    for name in overview.source_names(connection):
         known = folders.folders(name)
         gone = [path for path in known if not os.path.isdir(path)]
         hint = f"negwb import FILE --source {name} --pictures FOLDER, or [pictures] in negwb.toml"
@@ -117,17 +113,17 @@ def _folders(connection: Connection, folders: PictureFolders) -> Iterator[Findin
 
 
 def _files(connection: Connection, folders: PictureFolders, *, every: bool, progress: Progress | None) -> Finding:
-    total = int(connection.exec_driver_sql("SELECT count(*) FROM image").scalar_one())
+    total = overview.image_count(connection)
     if not total:
         return Finding("files", Level.OK, "nothing is imported yet")
     step = 1 if every else max(1, total // SAMPLE)
     missing: list[str] = []
     looked = links = 0
-    for source, key, file_name in connection.exec_driver_sql(_IMAGES, (step,)):
+    for image in overview.image_files(connection, step=step):
         looked += 1
-        if folders.locate(source, file_name) is None:
-            missing.append(f"{source}/{file_name or key}")
-            links += folders.leaves_by_link(source, file_name)
+        if folders.locate(image.source, image.file_name) is None:
+            missing.append(f"{image.source}/{image.file_name or image.key}")
+            links += folders.leaves_by_link(image.source, image.file_name)
         if progress is not None and looked % 1_000 == 0:
             progress("looking for pictures", looked, total // step)
     of = f"{looked:,} pictures" if step == 1 else f"a sample of {looked:,} pictures ({total:,} in all)"

@@ -305,19 +305,19 @@ def _sit_down(
     box: tuple[int, int] | None = None,
 ) -> Desk:
     """The person's desk; once started it prepares its first card while the screens are being imported."""
+    from curation_db import queries  # noqa: PLC0415
     from curation_db.errors import RetiredAnnotator  # noqa: PLC0415
     from curation_db.lint import DEFAULTS  # noqa: PLC0415
     from curation_db.people import begin_session  # noqa: PLC0415
     from curation_db.words import Role, Stream  # noqa: PLC0415
     from workbench import version  # noqa: PLC0415
     from workbench.pictures import PictureFolders  # noqa: PLC0415
-    from workbench.tui import reads  # noqa: PLC0415
     from workbench.tui.desk import Desk  # noqa: PLC0415
     from workbench.tui.pictures import ThumbnailCache  # noqa: PLC0415
     from workbench.tui.sitting import DeskSettings, Pictures  # noqa: PLC0415
 
     with store.read() as connection:
-        if not reads.anything(connection):
+        if not queries.anything(connection):
             raise NothingToDo("there is nothing to decide about yet", hint="bring captions in with: negwb import")
     try:
         actor = begin_session(store, name, version=version(), role=Role(how.role) if how.role else None)

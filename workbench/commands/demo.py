@@ -97,8 +97,7 @@ def _run_by_itself(workspace: Workspace, seeds: int, further: FurtherArm | None,
 
 def _decide(workspace: Workspace) -> tuple[dict[str, Any], int]:
     """The counts after every decision, and the record's last event."""
-    from sqlalchemy import text  # noqa: PLC0415
-
+    from curation_db.overview import last_seq  # noqa: PLC0415
     from curation_db.store import open_store  # noqa: PLC0415
     from workbench import version  # noqa: PLC0415
     from workbench.commands.progress import step_bars  # noqa: PLC0415
@@ -110,7 +109,7 @@ def _decide(workspace: Workspace) -> tuple[dict[str, Any], int]:
         truth = read_truth(DemoFiles(workspace.root).truth)
         decide_all(store, truth, version=version(), progress=lambda n: progress("deciding by the truth", n, total))
         with store.read() as connection:
-            event = connection.execute(text("SELECT coalesce(max(seq), 0) FROM event")).scalar_one()
+            event = last_seq(connection)
         return _counts(store), event
 
 
@@ -144,26 +143,17 @@ def _say_process(folder: Path, pid: int) -> None:
     typer.echo(f"negwb: process {pid} trains {folder.name}; {stop}", err=True)
 
 
-def _counts(store: Store) -> dict[str, int]:
-    from sqlalchemy import text  # noqa: PLC0415
-
-    from curation_db.in_force import in_force  # noqa: PLC0415
+def _counts(store: Store) -> dict[str, Any]:
+    from curation_db.overview import outcome  # noqa: PLC0415
 
     with store.read() as connection:
-        row = connection.execute(
-            text("""SELECT count(*) AS candidates, sum(state = 'accepted') AS accepted,
-                    sum(state = 'rejected') AS rejected FROM candidate_state""")
-        ).one()
-        caught = connection.execute(
-            text(f"""SELECT count(*) FROM candidate_state s WHERE state = 'rejected' AND EXISTS (SELECT 1 FROM event e
-                     WHERE e.candidate_id = s.candidate_id AND e.reason = 'present' AND {in_force()})""")
-        ).scalar_one()
+        counted = outcome(connection)
     return {
-        "candidates": row.candidates,
-        "accepted": row.accepted or 0,
-        "rejected": row.rejected or 0,
-        "judge_errors_caught": caught,
-        "judge_error_rate": round(caught / row.candidates, 4),
+        "candidates": counted.candidates,
+        "accepted": counted.accepted,
+        "rejected": counted.rejected,
+        "judge_errors_caught": counted.rejected_as_present,
+        "judge_error_rate": round(counted.rejected_as_present / counted.candidates, 4),
     }
 
 

@@ -95,10 +95,10 @@ def _options(settings: Settings, told: Mapping[str, Any], caps: Mapping[str, Any
 
 
 def _check_sources(store: Store, named: Sequence[str]) -> None:
-    from sqlalchemy import text  # noqa: PLC0415
+    from curation_db.overview import source_names  # noqa: PLC0415
 
     with store.read() as connection:
-        known = list(connection.execute(text("SELECT name FROM source ORDER BY name")).scalars())
+        known = source_names(connection)
     if missing := [name for name in named if name not in known]:
         raise UsageError(f"there is no source {missing[0]!r}", hint=f"there are: {', '.join(known) or 'none'}")
 

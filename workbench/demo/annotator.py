@@ -6,9 +6,8 @@ import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from sqlalchemy import text
-
 from curation_db.people import begin_session, end_session
+from curation_db.queries import candidate_key
 from curation_db.queue import Claim, Queue
 from curation_db.review import Reviewer, Shown
 from curation_db.store import Store
@@ -54,5 +53,4 @@ def _served(queue: Queue) -> Iterator[Claim]:
 
 def _key(store: Store, candidate_id: int) -> str:
     with store.read() as connection:
-        key = connection.execute(text("SELECT key FROM candidate WHERE id = :id"), {"id": candidate_id}).scalar_one()
-    return str(key)
+        return candidate_key(connection, candidate_id)

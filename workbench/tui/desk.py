@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from curation_db import indexing, queue
+from curation_db import indexing, queries, queue
 from curation_db.annotators import edits_waiting, works_alone
 from curation_db.errors import NoLongerAsked, Overtaken, RecordError, RecordReplaced
 from curation_db.history import Past
@@ -24,7 +24,6 @@ from curation_db.queue import Queue, waiting
 from curation_db.review import Done, Reviewer, Shown
 from curation_db.store import Store
 from curation_db.words import Kind, PictureShown, Reason, State
-from workbench.tui import reads
 from workbench.tui.answers import Answers
 from workbench.tui.attention import Attention
 from workbench.tui.deck import Deck
@@ -180,8 +179,8 @@ class Desk:
         with self.store.read() as connection:
             left = waiting(connection, self.actor.annotator_id, self.settings.only)
             return Summary(
-                reads.counts(connection),
-                reads.sitting_counts(connection, self.actor.name, self.actor.session),
+                queries.counts(connection),
+                queries.sitting_counts(connection, self.actor.name, self.actor.session),
                 left["fresh"],
                 left["passed"],
                 self.answers.refused,
@@ -288,7 +287,7 @@ class Desk:
             return None
         self.moved = done.candidates
         with self.store.read() as connection:
-            kind = reads.deed(connection, done.act)
+            kind = queries.deed(connection, done.act)
         if done.candidates > 1:
             self.refresh()
             return kind
@@ -330,7 +329,7 @@ class Desk:
             seen.add(self.current.card.candidate_id)
         before = self._trail[-1].seq if self._trail else None
         with self.store.read() as connection:
-            past = reads.own_past(connection, self.actor.name, before, seen)
+            past = queries.own_past(connection, self.actor.name, before, seen)
         if past is None:
             return False
         self._put_aside()
@@ -346,20 +345,20 @@ class Desk:
         self._forward()
         return True
 
-    def find(self, words: str) -> list[reads.Match]:
+    def find(self, words: str) -> list[queries.Match]:
         """Candidates whose text, concept or caption holds these words, at most `MATCHES`."""
         if self._unindexed:
             indexing.refresh(self.store)
             self._unindexed = False
         with self.store.read() as connection:
-            return reads.matches(connection, indexing.find(connection, words, limit=MATCHES), self.actor.name)
+            return queries.matches(connection, indexing.find(connection, words, limit=MATCHES), self.actor.name)
 
     def open(self, candidate_id: int) -> None:
         """Seat this card, whatever its place in the queue; the one that sits there comes next."""
         if self.current is not None and self.current.card.candidate_id == candidate_id:
             return
         with self.store.read() as connection:
-            past = reads.standing_decision(connection, self.actor.name, candidate_id)
+            past = queries.standing_decision(connection, self.actor.name, candidate_id)
             card = self.loader.card(connection, candidate_id)
         leased = card.state in _OPEN
         if leased:
@@ -460,7 +459,7 @@ class Desk:
         if settled:
             self._give_back(number)
             with self.store.read() as connection:
-                way, past = Way.BACK, reads.standing_decision(connection, self.actor.name, number)
+                way, past = Way.BACK, queries.standing_decision(connection, self.actor.name, number)
         if self.current is not None and self.current.card.candidate_id == number:
             self._reload(way=way, leased=not settled, past=past, asked=self._asks(self.current))
         else:

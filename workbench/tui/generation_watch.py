@@ -11,11 +11,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import text
-
 from curation_db.errors import RecordError
 from curation_db.generation_runs import Failure, GenerationRunRow, failures, list_runs
 from curation_db.generation_words import GenerationState
+from curation_db.generation_work import count_all
 from curation_db.store import Store, open_to_read
 from workbench.errors import NegwbError
 from workbench.generation.recipe import Pipeline
@@ -157,8 +156,8 @@ class GenerationWatch:
     def _supplies(self) -> Supplies:
         with self._opened().read() as connection:
             items = {
-                str(pipeline): connection.execute(text(f"SELECT count(*) FROM {table}")).scalar_one()
-                for pipeline, table in ((Pipeline.P1, "caption"), (Pipeline.P2, "visual_question"))
+                str(pipeline): count_all(connection, kind)
+                for pipeline, kind in ((Pipeline.P1, "caption"), (Pipeline.P2, "question"))
             }
         try:
             told = generations.ready(self.workspace).generate

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection
+from typing import TYPE_CHECKING
 
+from curation_db import queries
 from curation_db.cards import Card, card_for
 from curation_db.history import Past
 from curation_db.people import Actor
 from curation_db.queue import asked
 from curation_db.store import Store
 from curation_db.words import Stream
-from workbench.tui import reads
 from workbench.tui.sitting import DeskSettings, Pictures, Ready, Way
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 
 class Loader:
@@ -43,7 +46,7 @@ class Loader:
             RecordError: there is no such candidate.
         """
         with self._store.read() as connection:
-            audit = reads.is_audit(connection, candidate_id)
+            audit = queries.is_audit(connection, candidate_id)
             revealed = self._settings.reveal and past is not None and past.labels
             hidden = self._settings.blind or (audit and not revealed)
             card = self.card(connection, candidate_id, blind=hidden)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from enum import Enum, auto
 
+from curation_db.queries import SETTLED
 from curation_db.words import Kind, Role, State, Stream
-from workbench.tui.reads import SETTLED
 from workbench.tui.sitting import Ready, Way
 
 _VERDICTS = frozenset({Kind.ACCEPT, Kind.REJECT})

@@ -5,12 +5,11 @@ Reads the record where counting along is not enough: at the start, after an edit
 
 from __future__ import annotations
 
-from curation_db import history
+from curation_db import history, queries
 from curation_db.review import Done
 from curation_db.speed import own_speed
 from curation_db.store import Store
 from curation_db.words import Kind, State
-from workbench.tui import reads
 from workbench.tui.pace import STREAK, Pace, Progress
 
 
@@ -34,7 +33,7 @@ class Tally:
         if done.child_id is not None:  # the child takes its parent's place; decided where the edit was its accept
             self._count()
         elif done.known is None:  # an answer that is known anyway settles nothing
-            self._decided += (done.standing.state in reads.SETTLED) - (before in reads.SETTLED)
+            self._decided += (done.standing.state in queries.SETTLED) - (before in queries.SETTLED)
 
     def start(self) -> None:
         """Count where things stand, and this person's speed so far."""
@@ -52,6 +51,6 @@ class Tally:
 
     def _count(self) -> None:
         with self._store.read() as connection:
-            states = reads.counts(connection)
-        self._decided = sum(number for state, number in states.items() if state in reads.SETTLED)
+            states = queries.counts(connection)
+        self._decided = sum(number for state, number in states.items() if state in queries.SETTLED)
         self._total = sum(states.values()) - states.get(State.SUPERSEDED, 0)

@@ -38,9 +38,9 @@ from workbench.tui.widgets.reasons import ReasonStrip
 from workbench.tui.widgets.status import Status, StatusLine
 
 if TYPE_CHECKING:
+    from curation_db.queries import Match
     from curation_db.review import Done
     from workbench.tui.desk import Desk
-    from workbench.tui.reads import Match
     from workbench.tui.screens.modals.edit import Edited
     from workbench.tui.sight import Early
 

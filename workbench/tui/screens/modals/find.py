@@ -13,11 +13,11 @@ from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from curation_db.errors import RecordError
+from curation_db.queries import Match
 from curation_db.text import display_text
 from workbench.tui.desk import MATCHES
 from workbench.tui.marks import pieces
 from workbench.tui.paint import QUIET, STATE_TEXTS, marked
-from workbench.tui.reads import Match
 from workbench.tui.screens.modals.dialog import Dialog
 
 _PAUSE = 0.12

@@ -1,6 +1,6 @@
-"""Small reads that only the screens need: what undo brought back, where the whole workspace stands, lists of matches.
+"""Read-only queries of an annotation session: counts by state, previous decisions, lists of matches.
 
-Reads only. Each costs an index look-up or a count over an index; none is on the way to the next card but `deed`.
+Each costs an index look-up or a count over an index. Only `deed` is on the path from a key to the next card.
 """
 
 from __future__ import annotations
@@ -72,6 +72,11 @@ def is_audit(connection: Connection, candidate_id: int) -> bool:
     """Whether the candidate is kept for the blind audit."""
     found = connection.execute(text("SELECT audit FROM candidate WHERE id = :id"), {"id": candidate_id}).scalar()
     return bool(found)
+
+
+def candidate_key(connection: Connection, candidate_id: int) -> str:
+    """The candidate's key within its source."""
+    return str(connection.execute(text("SELECT key FROM candidate WHERE id = :id"), {"id": candidate_id}).scalar_one())
 
 
 def deed(connection: Connection, act: str) -> Kind:
