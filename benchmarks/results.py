@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from benchmarks.schema import (
     misfit_of_item,
     misfit_of_result,
 )
+from curation_db.atomic_write import create_file
 from curation_db.foreign_json import JsonError, parse_json
 
 ITEMS_SUFFIX: Final = ".items.jsonl"
@@ -83,11 +83,11 @@ def write(folder: Path, result: Result, rows: Sequence[ItemRow]) -> Stored:
     base = base_name(result["task"], result["model"]["hash"], result["protocol"]["name"])
     for number in count(1):
         run = f"{base}.{number}"
-        if not (folder / f"{run}.json").exists() and _put_new(folder / (run + ITEMS_SUFFIX), lines):
+        if not (folder / f"{run}.json").exists() and create_file(folder / (run + ITEMS_SUFFIX), lines):
             break
     told: Result = {**result, "run": run, "items_sha256": hashlib.sha256(lines).hexdigest()}
     path = folder / f"{run}.json"
-    _put_new(path, (json.dumps(told, indent=2, allow_nan=False) + "\n").encode())
+    create_file(path, (json.dumps(told, indent=2, allow_nan=False) + "\n").encode())
     return Stored(path, told)
 
 
@@ -164,32 +164,6 @@ def _parsed(content: bytes | str) -> Any:
         raise ValueError(f"{name} is no number in JSON")
 
     return parse_json(content, parse_constant=refuse)
-
-
-def _put_new(path: Path, content: bytes) -> bool:
-    """Writes the file whole if nobody has one of this name; says whether it did.
-
-    A link takes the name only if it is free, and the file is whole at once. Where a disk knows no links (exFAT, some
-    network shares) an empty file takes it first: a reader in that moment sees a damaged result, never a wrong one.
-    """
-    draft = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
-    try:
-        with draft.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            os.link(draft, path)
-        except FileExistsError:
-            raise
-        except OSError:
-            path.open("xb").close()
-            os.replace(draft, path)
-    except FileExistsError:
-        return False
-    finally:
-        draft.unlink(missing_ok=True)
-    return True
 
 
 def _short(sha256: str, length: int) -> str:

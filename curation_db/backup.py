@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from curation_db import database_file, dialect, sqlite_errors
+from curation_db.atomic_write import sync
 from curation_db.database_file import Contents, Progress
 from curation_db.errors import CorruptRecord, DiskFailed, NotARecord, RecordError, RecordUnwritable
 
@@ -96,7 +97,7 @@ def keep(part: Path, held: Contents, record: Path, target: Path | None, *, befor
     database_file.take_access(part, record.stat())
     named = target or _free_name(folder_of(record), held.event, before)
     part.rename(named)
-    database_file.flush(named.parent)
+    sync(named.parent)
     return Backup(named, held.event, named.stat().st_size, held.tables, dangling)
 
 

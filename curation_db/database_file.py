@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from curation_db import dialect, sqlite_errors
+from curation_db.atomic_write import sync
 from curation_db.dialect import Mode
 
 Progress = Callable[[int, int], None]
@@ -172,7 +173,7 @@ def copy_snapshot(source: Path, target: Path, *, progress: Progress | None = Non
     make_private(target)
     with bare_source(source) as old, dialect.bare(target) as new:
         held = _copy(old, new, progress)
-    flush(target)
+    sync(target)
     return held
 
 
@@ -234,7 +235,7 @@ def copy_from(connection: sqlite3.Connection, target: Path, *, progress: Progres
     make_private(target)
     with dialect.bare(target) as new:
         held = _copy(connection, new, progress)
-    flush(target)
+    sync(target)
     return held
 
 
@@ -248,8 +249,8 @@ def set_aside(path: Path, folder: Path) -> Path:
         shutil.copyfile(each, copy)
         shutil.copystat(each, copy)
         take_access(copy, each.stat())
-        flush(copy)
-    flush(folder)
+        sync(copy)
+    sync(folder)
     return folder / path.name
 
 
@@ -296,7 +297,7 @@ def put_in_place(made: Path, path: Path) -> None:
     for stale in companions(path):
         stale.unlink()
     os.replace(made, path)
-    flush(path.parent)
+    sync(path.parent)
 
 
 def discard(path: Path) -> None:
@@ -317,12 +318,3 @@ def discard_abandoned(folder: Path) -> None:
 def part_of(folder: Path, name: str) -> Path:
     """A name for a copy that is being made."""
     return folder / f".{name}.{datetime.now(UTC):%H%M%S%f}{PART}"
-
-
-def flush(path: Path) -> None:
-    """Wait until a file, or a folder's list of names, is on the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

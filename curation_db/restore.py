@@ -19,6 +19,7 @@ from pathlib import Path
 from sqlalchemy.exc import DBAPIError
 
 from curation_db import backup, database_file, dialect, lineage, schema, sessions, sqlite_errors, store
+from curation_db.atomic_write import sync
 from curation_db.database_file import Contents, Progress
 from curation_db.errors import CorruptRecord, ForeignSchema, NotARecord, RecordError, RecordInUse
 from curation_db.manifest import ManifestError, list_exports, read_manifest
@@ -179,7 +180,7 @@ def _bring_up(part: Path, revision: str) -> None:
 
 
 def _put_in_place(part: Path, record: Path) -> None:
-    database_file.flush(part)
+    sync(part)
     database_file.put_in_place(part, record)
 
 

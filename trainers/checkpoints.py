@@ -6,7 +6,6 @@ One safetensors file whose header carries the rest, so a checkpoint is whole or 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,10 +17,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from curation_db.atomic_write import replacing
 from curation_db.foreign_json import parse_json
 from curation_db.text import first_line
 from trainers.errors import TrainerError
-from trainers.runlog import CHECKPOINTS, LATEST, sync_folder
+from trainers.runlog import CHECKPOINTS, LATEST
 
 FORMAT = 2
 """2: the thread count goes with the state, the pictures' content into the fingerprint."""
@@ -61,23 +61,11 @@ def save_checkpoint(folder: Path, place: Place, weights: Weights, optimizer: tor
 
 
 def _write(path: Path, tensors: Mapping[str, Tensor], told: Mapping[str, Any]) -> None:
-    new = path.with_name(f".{path.name}.new")
     with saving(path, run=path.parent.parent.name):
         path.parent.mkdir(exist_ok=True)
-        try:
+        with replacing(path, only_writer=True) as draft:
             metadata = {"negwb": json.dumps(dict(told), allow_nan=False)}
-            save_file({k: v.contiguous() for k, v in tensors.items()}, new, metadata=metadata)
-            sync_file(new)
-            new.replace(path)
-        finally:
-            new.unlink(missing_ok=True)  # on a full disk its room is needed
-        sync_folder(path.parent)
-
-
-def sync_file(path: Path) -> None:
-    """Make a file's content last."""
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
+            save_file({k: v.contiguous() for k, v in tensors.items()}, draft, metadata=metadata)
 
 
 @contextmanager

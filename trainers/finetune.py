@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from curation_db.atomic_write import replacing, sync
 from trainers.batches import Batch, Feed, Table, rate
 from trainers.checkpoints import (
     FOLDER,
@@ -31,14 +32,13 @@ from trainers.checkpoints import (
     save_checkpoint,
     saved_threads,
     saving,
-    sync_file,
 )
 from trainers.clip_models import ClipModel, load_model, save_model, save_pth
 from trainers.errors import TrainerError
 from trainers.feature_store import FeatureStore
 from trainers.materials import Tables, fingerprint, gather, tables
 from trainers.objectives import drift, info_nce, same_image
-from trainers.runlog import DONE, FAILED, RunWriter, sync_folder
+from trainers.runlog import DONE, FAILED, RunWriter
 from trainers.settings import RunConfig, TrainSettings, read_config
 from trainers.watching import Interrupted, Stop
 
@@ -258,20 +258,17 @@ def _finish(folder: Path, config: RunConfig, trainer: Trainer, place: Place, tol
 def _save_models(folder: Path, model: ClipModel, *, pth: bool) -> None:
     """model/, and with `pth` model.pth: each whole or not there, also after a power cut."""
     new, final = folder / ".model.new", folder / "model"
-    file = folder / ".model.pth.new"
     try:
         shutil.rmtree(new, ignore_errors=True)
         save_model(model, new)
         for path in new.iterdir():
-            sync_file(path)
-        sync_folder(new)
+            sync(path)
+        sync(new)
         if pth:
-            save_pth(model, file)
-            sync_file(file)
-            file.replace(folder / "model.pth")
+            with replacing(folder / "model.pth", only_writer=True) as draft:
+                save_pth(model, draft)
         shutil.rmtree(final, ignore_errors=True)
         new.rename(final)
-        sync_folder(folder)
-    finally:  # on a full disk their room is needed
+        sync(folder)
+    finally:  # on a full disk its space is needed
         shutil.rmtree(new, ignore_errors=True)
-        file.unlink(missing_ok=True)

@@ -13,7 +13,6 @@ from __future__ import annotations
 import fcntl
 import json
 import math
-import os
 import re
 import time
 from collections.abc import Mapping
@@ -22,6 +21,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import IO, Any
 
+from curation_db.atomic_write import replace_file
 from curation_db.foreign_json import JsonError, parse_json
 
 METRICS, LOG, DONE, FAILED, LOCK = "metrics.jsonl", "log.txt", "done.json", "failed.json", "run.lock"
@@ -205,32 +205,9 @@ class RunWriter:
     def forget_after(self, step: int) -> None:
         """Drop what was logged past the checkpoint that a resumed run starts from."""
         kept = [row for row in read_metrics(self.folder) if _count(row.get("step")) <= step]
-        write_whole(self.folder / METRICS, "".join(json.dumps(row) + "\n" for row in kept).encode())
+        replace_file(self.folder / METRICS, "".join(json.dumps(row) + "\n" for row in kept), only_writer=True)
 
     def end(self, name: str, told: Mapping[str, Any]) -> None:
         """done.json or failed.json; ValueError for a number that JSON does not have."""
-        write_whole(self.folder / name, (json.dumps(dict(told), indent=2, allow_nan=False) + "\n").encode())
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file so that whoever looks sees the old one or the new one, also after a power cut."""
-    new = path.with_name(f".{path.name}.new")
-    try:
-        with new.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(path)
-    except OSError:
-        new.unlink(missing_ok=True)  # on a full disk its room is needed
-        raise
-    sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make a rename in `folder` last."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        text = json.dumps(dict(told), indent=2, allow_nan=False) + "\n"
+        replace_file(self.folder / name, text, only_writer=True)

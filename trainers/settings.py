@@ -15,9 +15,9 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
+from curation_db.atomic_write import replace_file
 from curation_db.foreign_json import JsonError, parse_json
 from trainers.errors import TrainerError
-from trainers.runlog import write_whole
 
 FORMAT = 1
 """Of config.json; raised when an older reader would misread it."""
@@ -240,7 +240,7 @@ def read_config(folder: Path) -> RunConfig:
 
 def write_config(folder: Path, config: RunConfig) -> None:
     """Put the configuration of a run that has not begun; the old one or the new one is there, whatever happens."""
-    write_whole(folder / "config.json", config.to_text().encode())
+    replace_file(folder / "config.json", config.to_text(), only_writer=True)
 
 
 def create_run(folder: Path, config: RunConfig) -> None:

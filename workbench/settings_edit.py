@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from curation_db.atomic_write import replace_file
 from workbench.errors import UsageError
-from workbench.files import replace_file
 from workbench.settings import check, parse, read_text
 from workbench.toml_edit import folder_line, value_line, with_folder, with_value
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from curation_db.atomic_write import replace_file
 from workbench.errors import NegwbError, UsageError
-from workbench.files import replace_file
 from workbench.guidelines import shipped_guidelines
 from workbench.paths import Workspace
 from workbench.settings import TEMPLATE

@@ -6,7 +6,6 @@ write permission; the folder keeps its own, so that a set can be deleted like an
 
 from __future__ import annotations
 
-import os
 import re
 import secrets
 import shutil
@@ -22,6 +21,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection
 
 from curation_db import moments
+from curation_db.atomic_write import sync
 from curation_db.exporting.coco import CocoWriter
 from curation_db.exporting.jsonl import ItemsWriter, PairsWriter
 from curation_db.exporting.pairs import Format, Frame, Pair, Writer, frame_of, read_pairs
@@ -236,7 +236,7 @@ def _publish(folder: Path, exports: Path, name: str | None, frame: Frame, counts
     (folder / MANIFEST_FILE).write_text(manifest.to_text(), encoding="ascii", newline="\n")
     _to_disk(folder)
     final = _rename(folder, exports, name)
-    _sync(exports)
+    sync(exports)
     return replace(manifest, name=final)
 
 
@@ -257,14 +257,6 @@ def _rename(folder: Path, exports: Path, name: str | None) -> str:
 
 def _to_disk(folder: Path) -> None:
     for path in folder.iterdir():
-        _sync(path)
+        sync(path)
         path.chmod(stat.S_IMODE(path.stat().st_mode) & ~_WRITE)
-    _sync(folder)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    sync(folder)

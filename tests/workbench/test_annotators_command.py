@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
+from curation_db.atomic_write import replace_file
 from curation_db.fold import Standing
 from curation_db.words import State
 from workbench.cli import app
 from workbench.errors import NothingToDo, UsageError
-from workbench.files import replace_file
 from workbench.paths import Workspace
 from workbench.tui.feedback import edited
 from workbench.workspace import create_workspace

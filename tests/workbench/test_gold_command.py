@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
+from curation_db.atomic_write import replace_file
 from curation_db.people import begin_session
 from curation_db.review import Reviewer
 from curation_db.store import open_store
 from curation_db.words import Kind, Reason, Role
 from workbench.cli import app
 from workbench.errors import NothingToDo, UsageError
-from workbench.files import replace_file
 from workbench.paths import Workspace
 from workbench.workspace import create_workspace
 

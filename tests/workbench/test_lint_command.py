@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
+from curation_db.atomic_write import replace_file
 from curation_db.cards import load_card
 from curation_db.lint import RULES, Rule
 from curation_db.people import begin_session
@@ -17,7 +18,6 @@ from curation_db.store import open_store
 from curation_db.words import Kind
 from workbench.cli import app
 from workbench.errors import UsageError
-from workbench.files import replace_file
 from workbench.paths import Workspace
 from workbench.settings import read_settings
 from workbench.workspace import create_workspace

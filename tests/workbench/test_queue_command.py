@@ -11,9 +11,9 @@ import pytest
 from support.terminal import Terminal
 from typer.testing import CliRunner, Result
 
+from curation_db.atomic_write import replace_file
 from workbench.cli import app
 from workbench.errors import ExitCode, NothingToDo, UsageError
-from workbench.files import replace_file
 from workbench.paths import Workspace
 from workbench.workspace import create_workspace
 

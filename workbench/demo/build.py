@@ -16,6 +16,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from curation_db import indexing
+from curation_db.atomic_write import replace_file
 from curation_db.candidates import Draft, Intake, Opinion, insert_candidates, insert_verdicts
 from curation_db.importing.pipeline import import_file, make_plan
 from curation_db.store import Store, open_store
@@ -28,7 +29,6 @@ from workbench.demo.finetune_recipe import PICTURES as POOL
 from workbench.demo.finetune_recipe import make_pool, recipe_as_toml
 from workbench.demo.truth import right_decision
 from workbench.errors import UsageError
-from workbench.files import replace_file
 from workbench.paths import Workspace
 from workbench.settings import read_settings
 from workbench.settings_edit import add_picture_folder

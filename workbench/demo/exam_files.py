@@ -11,9 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from curation_db.atomic_write import replace_file
 from workbench.demo.draw import pixel_box
 from workbench.demo.exam import RETRIEVAL, TEST, Question, draw_exam, make_gallery, make_questions
-from workbench.files import replace_file
 
 NEGREF, AFFIRM, FIND = "demo-negref", "demo-affirm", "demo-retrieval"
 TASKS = (NEGREF, AFFIRM, FIND)

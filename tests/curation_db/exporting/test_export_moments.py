@@ -441,7 +441,7 @@ def test_exports_of_one_event_are_equal_whatever_happens(new_record, first, deed
     In the end every number that stands is exported, then everything comes in that can, and all of it is compared. Then
     every backup is restored, and all of it is compared again.
     """
-    with new_record() as record, mock.patch.object(freezing, "_sync"):
+    with new_record() as record, mock.patch.object(freezing, "sync"):
         world = World(record)
         take(record, {**dict.fromkeys((1, 2), ()), **first["images"]}, [(1, 12), (2, 13)])
         for deed, told in deeds:
