@@ -21,7 +21,7 @@ from curation_db.foreign_json import JsonError, parse_json
 from curation_db.generation_progress import STAGE_COUNTS, Progress
 from curation_db.generation_words import GenerationState, ItemStatus
 from curation_db.identity import utc_now
-from curation_db.sessions import runs
+from curation_db.processes import ProcessIdentity, is_alive, is_local
 from curation_db.text import clean
 
 __all__ = [
@@ -70,14 +70,19 @@ class GenerationRunRow:
     @property
     def here(self) -> bool:
         """Whether it ran, or runs, on this machine."""
-        return self.host == socket.gethostname()
+        return is_local(self.host)
+
+    @property
+    def process(self) -> ProcessIdentity:
+        """The process that generates."""
+        return ProcessIdentity(self.host, self.pid, self.started_at)
 
     @property
     def lost(self) -> bool:
         """Whether it says that it runs and does not: its process here is gone, or it has been silent for too long."""
         if self.state is not GenerationState.RUNNING:
             return False
-        if self.here and not runs(self.pid, self.started_at):
+        if is_alive(self.process) is False:
             return True
         beaten = _seconds(self.beat_at)
         return beaten is None or time.time() - beaten > BEAT_S

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, text
 from curation_db.annotator_names import checked_name, spellings
 from curation_db.errors import RecordError, RetiredAnnotator
 from curation_db.identity import utc_now, uuid7
+from curation_db.processes import ProcessIdentity, is_alive
 from curation_db.store import Store
 from curation_db.words import Role
 
@@ -110,11 +111,11 @@ def ids_of(connection: Connection, names: frozenset[str] | set[str]) -> dict[str
 
 def _free_dead_sessions(connection: Connection, annotator_id: int) -> None:
     running = connection.execute(
-        text("SELECT id, host, pid FROM work_session WHERE annotator_id = :id AND ended_at IS NULL"),
+        text("SELECT id, host, pid, started_at FROM work_session WHERE annotator_id = :id AND ended_at IS NULL"),
         {"id": annotator_id},
     ).all()
     for session in running:
-        if session.host == socket.gethostname() and not _alive(session.pid):
+        if is_alive(ProcessIdentity(session.host, session.pid, session.started_at)) is False:
             _end(connection, session.id)
 
 
@@ -124,15 +125,3 @@ def _end(connection: Connection, session: str) -> None:
         text("UPDATE work_session SET ended_at = :now WHERE id = :session AND ended_at IS NULL"),
         {"now": utc_now(), "session": session},
     )
-
-
-def _alive(pid: int) -> bool:
-    if pid == os.getpid():
-        return True
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True  # somebody else's process has the number: wait for the lease instead
-    return True

@@ -5,17 +5,16 @@ Works on a bare connection, so that it can look into records of older and newer 
 
 from __future__ import annotations
 
-import os
 import socket
 import sqlite3
 import time
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
 from curation_db import database_file, leases, sqlite_errors
 from curation_db.errors import RecordInUse
 from curation_db.identity import utc_now
+from curation_db.processes import ProcessIdentity, is_alive
 
 _OPEN = """
     SELECT m.id, a.name, m.host, m.pid, m.tool_version, m.started_at,
@@ -25,8 +24,6 @@ _OPEN = """
 _STALE = """
     SELECT count(*) FROM lease WHERE session NOT IN (SELECT id FROM work_session WHERE ended_at IS NULL)
 """
-_CLOCKS_DIFFER_S = 5.0
-"""The kernel counts starts from a boot time of whole seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +54,11 @@ def open_sessions(connection: sqlite3.Connection) -> list[AtWork]:
         if not sqlite_errors.is_other_schema(error):
             raise
         return []  # no such table or column: older or newer than anything we know
-    return [
-        AtWork(session, name, host, pid, version, since, _alive(host, pid, since, leased=bool(leased)))
-        for session, name, host, pid, version, since, leased in rows
-    ]
+    sessions = []
+    for session, name, host, pid, version, since, leased in rows:
+        alive = is_alive(ProcessIdentity(host, pid, since))
+        sessions.append(AtWork(session, name, host, pid, version, since, bool(leased) if alive is None else alive))
+    return sessions
 
 
 def _length(connection: sqlite3.Connection) -> str:
@@ -106,34 +104,3 @@ def refuse_while_at_work(record: Path, why: str) -> None:
     if live:
         more = f" and {len(live) - 1} more" if len(live) > 1 else ""
         raise RecordInUse(f"{live[0]}{more} is at work in {record.name}: {why}", hint="leave there, then try again")
-
-
-def _alive(host: str, pid: int, started_at: str, *, leased: bool) -> bool:
-    return runs(pid, started_at) if host == socket.gethostname() else leased
-
-
-def runs(pid: int, since: str) -> bool:
-    """Whether the process that had the number `pid` at `since` (ISO 8601, UTC) still runs on this machine."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        pass  # somebody else's process: it is there
-    began = process_start(pid)
-    try:
-        # a process that began after the session has only inherited its number
-        return began is None or began <= datetime.fromisoformat(since).timestamp() + _CLOCKS_DIFFER_S
-    except ValueError:  # no time that we know how to read
-        return True
-
-
-def process_start(pid: int) -> float | None:
-    """When the process began, in seconds since the epoch; None: this system does not tell."""
-    try:
-        # the name, in brackets, may hold anything; what counts comes behind it
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        boot = next(line for line in Path("/proc/stat").read_text().splitlines() if line.startswith("btime "))
-        return int(boot.split()[1]) + int(fields[19]) / os.sysconf("SC_CLK_TCK")
-    except (OSError, ValueError, IndexError, StopIteration):
-        return None

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+from curation_db.processes import command_line
 from trainers.errors import ModelRefused, TrainerError
 from trainers.runlog import LOCK, LOG, METRICS, RunState, Status, read_run
 from workbench import interruption
@@ -184,7 +185,4 @@ def _holder(lock: Path) -> int | None:
 
 def _trains(pid: int) -> bool:
     """Inodes of other devices may be equal, and a signal is not to be sent to a stranger."""
-    try:
-        return pid > 1 and b"trainers" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    except OSError:
-        return False
+    return pid > 1 and "trainers" in command_line(pid)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import socket
+import subprocess
 
 import pytest
 from sqlalchemy import text
@@ -169,19 +169,19 @@ def test_picture_folders(workspace, store, tmp_path):
     assert "gone (missing)" in status(workspace).stdout
 
 
-def test_sessions_that_did_not_end(workspace, store, monkeypatch):
+def test_sessions_that_did_not_end(workspace, store):
     end_session(store, begin_session(store, "bob", version="test"))
     person(store)
     (session,) = gather(workspace)["open_sessions"]
     assert (session["annotator"], session["pid"], session["running"]) == ("ana", os.getpid(), True)
-    assert status_module._running("elsewhere", 1) is None
-
-    def gone(*_):
-        raise ProcessLookupError
-
-    monkeypatch.setattr(os, "kill", gone)
-    assert status_module._running(socket.gethostname(), 1) is False
-    assert "its process is gone" in status(workspace).stdout
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    for column, value, running in (("pid", gone.pid, False), ("host", "elsewhere", None)):
+        with store.write() as connection:
+            connection.execute(text(f"UPDATE work_session SET {column} = :value"), {"value": value})
+        (session,) = gather(workspace)["open_sessions"]
+        assert session["running"] is running
+        assert {False: "its process is gone", None: "on another machine"}[running] in status(workspace).stdout
 
 
 @pytest.mark.usefixtures("old_names")

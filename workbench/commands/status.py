@@ -64,6 +64,7 @@ def gather(workspace: Workspace) -> dict[str, Any]:
     from curation_db.annotators import edits_waiting  # noqa: PLC0415
     from curation_db.effort import overlaps  # noqa: PLC0415
     from curation_db.overview import overview  # noqa: PLC0415
+    from curation_db.processes import ProcessIdentity, is_alive  # noqa: PLC0415
     from curation_db.speed import Speed, speeds  # noqa: PLC0415
     from curation_db.store import open_to_read  # noqa: PLC0415
     from workbench.commands.queue import mismatch  # noqa: PLC0415
@@ -93,7 +94,9 @@ def gather(workspace: Workspace) -> dict[str, Any]:
         ],
         "edits_waiting": waiting,
         "gold": gold,
-        "open_sessions": [{**asdict(s), "running": _running(s.host, s.pid)} for s in counted.sessions],
+        "open_sessions": [
+            {**asdict(s), "running": is_alive(ProcessIdentity(s.host, s.pid, s.started_at))} for s in counted.sessions
+        ],
         "exports": exports,
         "last_event": asdict(counted.last_event) if counted.last_event else None,
     }
@@ -144,21 +147,6 @@ def _export(connection: Connection, workspace: Workspace, name: str) -> dict[str
         "entered": drift.entered if drift else None,
         "left": drift.left if drift else None,
     }
-
-
-def _running(host: str, pid: int) -> bool | None:
-    """Whether the session's process is there; None: on another machine, we cannot know."""
-    import socket  # noqa: PLC0415
-
-    if host != socket.gethostname():
-        return None
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        pass  # somebody else's process: it is there
-    return True
 
 
 def _listings(report: dict[str, Any]) -> list[Listing]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from curation_db.generation_runs import GenerationRunRow
-from curation_db.sessions import runs
+from curation_db.processes import command_line, is_alive
 from workbench.errors import NegwbError
 from workbench.generation.child import Child, Order, start_child, words_to_go_on
 from workbench.paths import Workspace
@@ -89,7 +89,7 @@ def stop(run: GenerationRunRow) -> None:
     ours = _ours.get(run.pid)
     if ours is not None and ours[1].lives:
         ours[1].process.send_signal(signal.SIGINT)
-    elif runs(run.pid, run.started_at) and _generates(run.pid):
+    elif is_alive(run.process) and _generates(run.pid):
         _interrupt(run.pid)
     else:
         raise NegwbError(f"no process of this machine is at work on run {run.id}")
@@ -140,9 +140,6 @@ def _interrupt(pid: int) -> None:
 
 def _generates(pid: int) -> bool:
     """A signal is not to be sent to a stranger who has inherited the number."""
-    try:
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    except OSError:
-        return False
-    ours = any(word == b"workbench" or word.rpartition(b"/")[2] == b"negwb" for word in words)
-    return pid > 1 and ours and b"generate" in words
+    words = command_line(pid)
+    ours = any(word == "workbench" or word.rpartition("/")[2] == "negwb" for word in words)
+    return pid > 1 and ours and "generate" in words
