@@ -17,13 +17,30 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, bindparam, text
 
 from curation_db import moments
-from curation_db.exporting.refusals import ExportRefused
 from curation_db.fold import Happened, Overlap, effective, fold, since_requeue
 from curation_db.hasty import HASTY_MS, is_hasty
 from curation_db.in_force import decisions_in_force
 from curation_db.moments import Arrival
 from curation_db.standing import overlap_in_force
 from curation_db.words import Kind, Role, State, Stream
+
+
+class ExportRefused(Exception):
+    """The export cannot be written as requested; nothing was written."""
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class NothingChosen(ExportRefused):
+    """No pair is in the requested states."""
+
+
+class NameTaken(ExportRefused):
+    """An export of this name exists; frozen sets are never overwritten."""
+
 
 BATCH = 1_000
 """Rows fetched at a time by their ids."""

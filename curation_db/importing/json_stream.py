@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from curation_db.foreign_json import what_is_wrong
 from curation_db.importing.encoding import TextBlocks
+from curation_db.importing.rows import Reason, Reject, excerpt
 
 BLOCK: Final = 4 << 20
 """Characters read at a time."""
@@ -77,6 +78,11 @@ class Fault:
     excerpt: str
     truncated: bool = False
     """The file stops here."""
+
+    def as_reject(self) -> Reject:
+        """The entry in the list of refused rows."""
+        reason = Reason.TRUNCATED if self.truncated else Reason.MALFORMED
+        return Reject(reason, self.message, self.where or "the file", self.offset, excerpt(self.excerpt))
 
 
 _Item = Generator[Run | Fault, None, tuple[str, str]]

@@ -45,7 +45,8 @@ from curation_db.importing.tables.reader import Row, read_csv, read_jsonl, read_
 from curation_db.importing.tables.row_mapping import Tell as TellColumns
 from curation_db.importing.tables.row_mapping import check_columns, ids_without_names, read_rows, settled_columns
 from curation_db.importing.unsupported import check_content, check_kind
-from curation_db.importing.writers.batch import Provenance, Writer
+from curation_db.importing.writers.batch import BatchWriter
+from curation_db.importing.writers.candidates import Provenance
 from curation_db.store import Store
 from curation_db.text import clean
 
@@ -278,7 +279,8 @@ def import_rows(
     report = ImportReport(str(plan.path), str(plan.format), ", ".join(sources))
     pipeline = "P1" if plan.format is Format.NEGATIONCLIP else "import"
     writers = {
-        source: Writer(Provenance(source, plan.generator, pipeline, plan.intake, plan.path.name)) for source in sources
+        source: BatchWriter(Provenance(source, plan.generator, pipeline, plan.intake, plan.path.name))
+        for source in sources
     }
     total = plan.size
     progress("reading", 0, total)
@@ -347,17 +349,17 @@ def _table_rows(path: Path, form: Format, layout: Layout | None) -> Iterator[Row
 
 def _one_batch(
     store: Store,
-    writer: Writer,
+    writer: BatchWriter,
     batch: Batch,
     pictures: Pictures,
     source: str,
     report: ImportReport,
     tell: Tell,
 ) -> None:
-    writer.pictures.refuse(batch.refused)
+    writer.images.refuse(batch.refused)
     if batch.mentioned:
         with store.read() as connection:
-            told = writer.pictures.mention(connection, batch)
+            told = writer.images.mention(connection, batch)
     else:
         told = []
     missing = _look(store, writer, batch, pictures, source, report)
@@ -375,12 +377,12 @@ def _one_batch(
 
 
 def _look(
-    store: Store, writer: Writer, batch: Batch, pictures: Pictures, source: str, report: ImportReport
+    store: Store, writer: BatchWriter, batch: Batch, pictures: Pictures, source: str, report: ImportReport
 ) -> list[Reject]:
     """Look for the batch's pictures, before the write lock is taken: reading headers takes its time."""
     fresh: dict[str, ImageRow] = {}
     for row in batch.images:
-        if not writer.pictures.seen(row.key):
+        if not writer.images.seen(row.key):
             fresh.setdefault(row.key, row)  # of several rows of a picture the first goes in
     report.remote_pictures += sum(row.url is not None for row in fresh.values())
     if not pictures.look:
@@ -389,7 +391,7 @@ def _look(
         report.first_unsought = report.first_unsought or next(names, "")
         return []
     with store.read() as connection:
-        known = writer.pictures.known(connection, list(fresh))
+        known = writer.images.known(connection, list(fresh))
     seen, wrong = examine(list(fresh.values()), source, pictures, known)
     sized = {row.key: row for row in seen}
     batch.images = [sized.get(row.key, row) if row is fresh.get(row.key) else row for row in batch.images]

@@ -13,12 +13,32 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
-from curation_db.importing.rows import Reject
+from curation_db.importing.rows import At, Reason, RefusedRow, Reject, reject
 from curation_db.text import counted, display_text
 
 _NAMES_LIMIT = 200
 """Characters from which on no further column of a field is told."""
 _MOST_UNUSED = 20
+
+
+@dataclass(slots=True)
+class Outcome:
+    """The result of writing one batch; counted when the transaction is committed."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    """By the names of `ImportReport`'s fields."""
+    rejects: list[Reject] = field(default_factory=list)
+    refused: list[At] = field(default_factory=list)
+    """Positions of the refused images."""
+
+    def refuse(self, at: At, reason: Reason, message: str, *, hint: str = "") -> None:
+        """Refuse the row at `at`."""
+        self.rejects.append(reject(at, RefusedRow(reason, message, hint=hint)))
+
+    def refuse_image(self, at: At, why: RefusedRow) -> None:
+        """Refuse the image in the row at `at`, whose id is another image's."""
+        self.rejects.append(reject(at, why))
+        self.refused.append(at)
 
 
 @dataclass(slots=True)

@@ -15,8 +15,7 @@ from support.record import Record
 from curation_db.browsing import ids_of
 from curation_db.errors import RecordError
 from curation_db.exporting.freeze import freeze
-from curation_db.exporting.refusals import NothingChosen
-from curation_db.exporting.selection import Selection, choose, outcomes_at
+from curation_db.exporting.selection import NothingChosen, Selection, choose, outcomes_at
 from curation_db.exporting.staleness import drift_since
 from curation_db.facets import facets
 from curation_db.gold import Known

@@ -13,8 +13,7 @@ from support.record import Record
 from curation_db import dialect, lineage, moments, numbering
 from curation_db.backup import back_up, folder_of
 from curation_db.exporting.freeze import freeze
-from curation_db.exporting.refusals import ExportRefused
-from curation_db.exporting.selection import Selection
+from curation_db.exporting.selection import ExportRefused, Selection
 from curation_db.lineage import History, history_of, origin_of
 from curation_db.manifest import MANIFEST_FILE, read_manifest
 from curation_db.restore import Restored, restore

@@ -138,8 +138,11 @@ def freeze_set(
         NegwbError: the folder cannot be written.
     """
     from curation_db.exporting.freeze import FORMATS, freeze  # noqa: PLC0415
-    from curation_db.exporting.refusals import ExportRefused, NothingChosen  # noqa: PLC0415
-    from curation_db.exporting.selection import Selection  # noqa: PLC0415
+    from curation_db.exporting.selection import (  # noqa: PLC0415
+        ExportRefused,
+        NothingChosen,
+        Selection,
+    )
     from curation_db.store import open_store  # noqa: PLC0415
     from workbench import version  # noqa: PLC0415
     from workbench.commands.progress import step_bars  # noqa: PLC0415

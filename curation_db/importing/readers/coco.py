@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from curation_db.importing.encoding import TextBlocks
-from curation_db.importing.faults import told_of
 from curation_db.importing.image_names import Naming, PictureName
 from curation_db.importing.json_stream import Fault, Run, read_json
 from curation_db.importing.rows import (
@@ -92,7 +91,7 @@ def _lists_images_twice(path: Path) -> bool:
 
 def _batch(event: Run | Fault, naming: Naming, annotations: AnnotationReader) -> Batch:
     if isinstance(event, Fault):
-        return Batch(done=event.offset, rejects=[told_of(event)])
+        return Batch(done=event.offset, rejects=[event.as_reject()])
     batch = Batch(done=event.done)
     if event.key == "images":
         _images(event, naming, batch)

@@ -10,7 +10,6 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
-from curation_db.importing.faults import told_of
 from curation_db.importing.image_names import Naming, PictureName
 from curation_db.importing.json_stream import Run, read_json
 from curation_db.importing.rows import (
@@ -34,7 +33,7 @@ def read_karpathy(path: Path, naming: Naming, splits: Collection[str] = ()) -> I
     """The pictures and sentences of a file; of some splits alone, where `splits` names them."""
     for event in read_json(path):
         if not isinstance(event, Run):
-            yield Batch(done=event.offset, rejects=[told_of(event)])
+            yield Batch(done=event.offset, rejects=[event.as_reject()])
             continue
         batch = Batch(done=event.done)
         if event.key == "images":

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from curation_db.importing.faults import told_of
 from curation_db.importing.image_names import Naming
 from curation_db.importing.json_stream import Run, read_json
 from curation_db.importing.rows import (
@@ -33,7 +32,7 @@ def read_sugarcrepe(path: Path, naming: Naming) -> Iterator[Batch]:
     batch = Batch()
     for event in read_json(path):
         if not isinstance(event, Run):
-            batch.rejects.append(told_of(event))
+            batch.rejects.append(event.as_reject())
             continue
         for index in range(len(event.values)):
             _row(event, index, naming, batch)

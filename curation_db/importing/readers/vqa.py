@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from curation_db.importing.encoding import TextBlocks
-from curation_db.importing.faults import told_of
 from curation_db.importing.json_stream import Fault, Run, read_json
 from curation_db.importing.rows import (
     At,
@@ -183,7 +182,7 @@ def read_vqa(files: Files) -> Iterator[Batch]:
 
 def _answered(event: Run | Fault, answers: _Answers, file: str) -> Batch:
     if isinstance(event, Fault):
-        return Batch(done=event.offset, rejects=[told_of(event)._replace(file=file)])
+        return Batch(done=event.offset, rejects=[event.as_reject()._replace(file=file)])
     batch = Batch(done=event.done)
     if event.key == "annotations":
         batch.rejects = [told._replace(file=file) for told in answers.add(event)]
@@ -203,7 +202,7 @@ class _Asked:
     def take(self, event: Run | Fault) -> Batch:
         """What stands in a piece of the file."""
         if isinstance(event, Fault):
-            return Batch(done=event.offset, rejects=[told_of(event)])
+            return Batch(done=event.offset, rejects=[event.as_reject()])
         batch = Batch(done=event.done)
         if event.key == "questions":
             self._check(event)

@@ -21,7 +21,6 @@ from typing import IO, Any, Final
 from curation_db.foreign_json import JsonError, parse_json
 from curation_db.importing.compression import damage, open_bytes
 from curation_db.importing.encoding import error_rule, sniff
-from curation_db.importing.faults import told_of
 from curation_db.importing.json_stream import Run, read_json
 from curation_db.importing.rows import At, InputError, Reason, RefusedRow, Reject, reject
 from curation_db.importing.tables.csv_quotes import lenient_cells, needless
@@ -141,7 +140,7 @@ def read_objects(path: Path) -> Iterator[Row | Reject]:
     """The objects of a JSON array, or those that are the members of one object; their name is then their `id`."""
     for event in read_json(path):
         if not isinstance(event, Run):
-            yield told_of(event)
+            yield event.as_reject()
             continue
         for index, item in enumerate(event.values):
             if not isinstance(item, dict):

@@ -13,7 +13,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, text
 
 from curation_db import dialect, moments
-from curation_db.importing.outcome import Outcome
+from curation_db.importing.report import Outcome
 from curation_db.importing.rows import Batch, ImageRow, Reason, RefusedRow, Reject, coco_key, reject, same_picture
 
 SOURCE_HINT: Final = "if the file is about other pictures than the record, import it with --source NAME"
@@ -28,7 +28,7 @@ _UPDATE: Final = text(
 _AMBIGUOUS: Final = "picture {key} was refused: the row may mean another one"
 
 
-class PictureWriter:
+class ImageWriter:
     """Writes the pictures of one import; remembers the ids of the last half million."""
 
     def __init__(self, source: str) -> None:
@@ -142,7 +142,7 @@ class PictureWriter:
         return refused
 
     def _refuse(self, row: ImageRow, why: RefusedRow, outcome: Outcome) -> None:
-        outcome.refuse_picture(row.at, why)
+        outcome.refuse_image(row.at, why)
         self.refuse([row.key], SOURCE_HINT if why.hint else "")
 
     def refuse_references(self, batch: Batch, outcome: Outcome) -> None:

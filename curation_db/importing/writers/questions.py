@@ -1,59 +1,59 @@
-"""Questions about pictures on their way into the record; see `writer` for what holds of all rows."""
+"""Writes questions about images; a stored question is compared and never changed."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection
 
 from curation_db import dialect
-from curation_db.importing.rows import QuestionRow, Reason, RefusedRow, Reject, prepared, reject
+from curation_db.importing.report import Outcome
+from curation_db.importing.rows import QuestionRow, Reason, RefusedRow, prepared, reject
 
 _COLUMNS = ("source_id", "key", "image_id", "text", "answer", "agreed", "answers", "question_type")
+_NAMED_COLUMNS = {2: "picture", 3: "text"}
+"""What a message calls the column that differs; the others are the "count of answers"."""
 
 
 def insert_questions(
-    connection: Connection, source_id: int, images: Mapping[str, int], rows: Sequence[QuestionRow]
-) -> tuple[Counter[str], list[Reject]]:
-    """Insert the questions that are new; `images` are the ids of pictures by key.
-
-    Returns the counts, by the names of `ImportReport`'s fields, and what was refused.
-    """
-    sent, sources, wrong = [], [], []
-    counts: Counter[str] = Counter()
+    connection: Connection, source_id: int, images: Mapping[str, int], rows: Sequence[QuestionRow], outcome: Outcome
+) -> None:
+    """Insert the questions that are new; `images` are the ids of images by key."""
+    sent: list[tuple[object, ...]] = []
+    sources: list[QuestionRow] = []
     for row in rows:
         try:
             shown, _ = prepared(row.text)
             if row.image not in images:
                 raise RefusedRow(Reason.UNKNOWN_IMAGE, f"no image {row.image} in the file or in the record")
         except RefusedRow as why:
-            wrong.append(reject(row.at, why))
+            outcome.rejects.append(reject(row.at, why))
             continue
-        counts["cleaned"] += shown != row.text
-        told = (source_id, row.key, images[row.image], shown, row.answer, row.agreed, row.answers, row.question_type)
-        sent.append(told)
+        outcome.counts["cleaned"] += shown != row.text
+        image_id = images[row.image]
+        sent.append((source_id, row.key, image_id, shown, row.answer, row.agreed, row.answers, row.question_type))
         sources.append(row)
     new = dialect.insert_many(connection, "visual_question", _COLUMNS, sent)
-    counts["questions"] += new
+    outcome.counts["questions"] += new
     if new < len(sent):
-        changed = _changed(connection, source_id, sent, sources)
-        counts["unchanged"] += len(sent) - new - len(changed)
-        wrong += changed
-    return counts, wrong
+        changed = _refuse_changed(connection, source_id, sent, sources, outcome)
+        outcome.counts["unchanged"] += len(sent) - new - changed
 
 
-def _changed(
-    connection: Connection, source_id: int, sent: Sequence[tuple[object, ...]], rows: Sequence[QuestionRow]
-) -> list[Reject]:
-    """Those whose key the record has with other content."""
+def _refuse_changed(
+    connection: Connection,
+    source_id: int,
+    sent: Sequence[tuple[object, ...]],
+    rows: Sequence[QuestionRow],
+    outcome: Outcome,
+) -> int:
+    """Refuse the questions whose key the record has with other content; returns how many they are."""
     keys = [row.key for row in rows]
-    found = dialect.select_in(connection, "visual_question", _COLUMNS, "key", keys, source_id=source_id)
-    old = {row.key: tuple(row) for row in found}
-    return [_refused(row, old[row.key], told) for row, told in zip(rows, sent, strict=True) if old[row.key] != told]
-
-
-def _refused(row: QuestionRow, old: tuple[object, ...], told: tuple[object, ...]) -> Reject:
-    what = {2: "picture", 3: "text"}
-    other = next((name for place, name in what.items() if old[place] != told[place]), "count of answers")
-    return reject(row.at, RefusedRow(Reason.DUPLICATE, f"question {row.key} is there with another {other}"))
+    stored = dialect.select_in(connection, "visual_question", _COLUMNS, "key", keys, source_id=source_id)
+    old = {row.key: tuple(row) for row in stored}
+    changed = [(row, old[row.key], values) for row, values in zip(rows, sent, strict=True) if old[row.key] != values]
+    for row, before, values in changed:
+        names = (name for column, name in _NAMED_COLUMNS.items() if before[column] != values[column])
+        other = next(names, "count of answers")
+        outcome.refuse(row.at, Reason.DUPLICATE, f"question {row.key} is there with another {other}")
+    return len(changed)

@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import text
 
 from curation_db.exporting import freeze as freezing
-from curation_db.exporting.refusals import ExportRefused, NameTaken, NothingChosen
+from curation_db.exporting.selection import ExportRefused, NameTaken, NothingChosen
 from curation_db.manifest import MANIFEST_FILE, ManifestError, read_items, read_manifest, verify
 from curation_db.words import Kind
 

@@ -20,8 +20,7 @@ from curation_db.bulk import decide_in_bulk
 from curation_db.candidates import Opinion, insert_verdicts
 from curation_db.errors import RecordError
 from curation_db.exporting import freeze as freezing
-from curation_db.exporting.refusals import ExportRefused, NothingChosen
-from curation_db.exporting.selection import Selection
+from curation_db.exporting.selection import ExportRefused, NothingChosen, Selection
 from curation_db.exporting.staleness import Drift, drift_since
 from curation_db.importing.detect import Format
 from curation_db.importing.image_check import NO_PICTURES, Pictures

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 
 from curation_db.errors import RecordError
-from curation_db.exporting.refusals import ExportRefused
-from curation_db.exporting.selection import Outcome, Selection, choose, natural, number_of, outcomes_at
+from curation_db.exporting.selection import ExportRefused, Outcome, Selection, choose, natural, number_of, outcomes_at
 from curation_db.exporting.staleness import Drift, drift_since
 from curation_db.fold import Overlap, fold
 from curation_db.manifest import read_items

@@ -14,7 +14,8 @@ from curation_db.importing.detect import Format, detect
 from curation_db.importing.image_check import Pictures
 from curation_db.importing.pipeline import make_plan, read
 from curation_db.importing.rows import InputError
-from curation_db.importing.writers.batch import Provenance, Writer
+from curation_db.importing.writers.batch import BatchWriter
+from curation_db.importing.writers.candidates import Provenance
 
 QUESTIONS = "v2_OpenEnded_mscoco_train2014_questions.json"
 ANNOTATIONS = "v2_mscoco_train2014_annotations.json"
@@ -210,7 +211,7 @@ def test_an_import_that_stops_half_way_goes_on(desk: Any, pair: Pair, monkeypatc
     monkeypatch.setattr("curation_db.importing.json_stream.RUN", 3)
     path = pair([asked(n) for n in range(9)], [answered(n, NO) for n in range(9)])
     plan = make_plan(path)
-    writer = Writer(Provenance(plan.source, plan.generator, "import", plan.intake))
+    writer = BatchWriter(Provenance(plan.source, plan.generator, "import", plan.intake))
     some = [batch for batch in read(plan, lambda _: None) if batch.questions]
     for batch in islice(some, 2):
         batch.images += batch.mentioned

@@ -1,0 +1,147 @@
+"""Writes the candidates of a batch, marks those with a known answer, and compares those that the record has already."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection
+
+from curation_db import dialect
+from curation_db.candidates import Draft, Intake, insert_candidates
+from curation_db.concepts import derive_concept
+from curation_db.gold_marks import mark
+from curation_db.importing.report import Outcome
+from curation_db.importing.rows import (
+    Batch,
+    CandidateRow,
+    Making,
+    Reason,
+    RefusedRow,
+    prepared,
+    reject,
+)
+from curation_db.importing.writers.images import SOURCE_HINT
+from curation_db.text import clean
+
+_CONCEPT_LIMIT = 200
+_GENERATOR_HINT = "if these are other proposals than those of the record, import the file with --generator NAME"
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """What is stored with every row of an import."""
+
+    source: str
+    generator: str
+    pipeline: str
+    intake: Intake
+    file: str = ""
+    """Its name, the origin of known answers."""
+
+
+class _Prepared(NamedTuple):
+    """A candidate that may be inserted."""
+
+    draft: Draft
+    digest: bytes
+    """Of its text: a known answer belongs to this text only."""
+    row: CandidateRow
+
+
+class CandidateWriter:
+    """Writes the candidates of one import."""
+
+    def __init__(self, provenance: Provenance, source_id: int) -> None:
+        self._provenance = provenance
+        self._source_id = source_id
+
+    def insert(
+        self,
+        connection: Connection,
+        images: Mapping[str, int],
+        batch: Batch,
+        captions: Sequence[int | None],
+        outcome: Outcome,
+    ) -> None:
+        """Insert the batch's candidates; `captions` are the ids of its captions, None for a refused one."""
+        prepared_rows: list[_Prepared] = []
+        for row in batch.candidates:
+            try:
+                original = None if row.caption is None else batch.captions[row.caption].text
+                prepared_rows.append(self._prepare(row, images, captions, original))
+            except RefusedRow as why:
+                outcome.rejects.append(reject(row.at, why))
+        new = len(insert_candidates(connection, [each.draft for each in prepared_rows], self._provenance.intake))
+        outcome.counts["candidates"] += new
+        outcome.counts["cleaned"] += sum(
+            clean(draft.raw_text) != draft.raw_text for draft in (each.draft for each in prepared_rows)
+        )
+        if new < len(prepared_rows):
+            outcome.counts["unchanged"] += self._compare(connection, prepared_rows, outcome) - new
+        if gold := [each for each in prepared_rows if each.row.gold is not None]:
+            self._mark_gold(connection, gold, outcome)
+
+    def _prepare(
+        self, row: CandidateRow, images: Mapping[str, int], captions: Sequence[int | None], original: object
+    ) -> _Prepared:
+        caption_id = None if row.caption is None else captions[row.caption]
+        if row.caption is not None and caption_id is None:
+            raise RefusedRow(Reason.CAPTION_REFUSED, "its caption was refused")
+        if row.image not in images:
+            raise RefusedRow(Reason.UNKNOWN_IMAGE, f"no image {row.image} in the file or in the record")
+        shown, digest = prepared(row.text)
+        derived = derive_concept(clean(original) if isinstance(original, str) else "", shown)
+        stated = clean(row.concept or "").strip()[:_CONCEPT_LIMIT] or None
+        name = row.key if row.key is not None else f"{row.image}/{digest[:8].hex()}"
+        provenance = self._provenance
+        made = row.made or Making(f"{provenance.generator}/{name}", provenance.generator, provenance.pipeline, None)
+        draft = Draft(
+            source_id=self._source_id,
+            key=made.key,
+            image_id=images[row.image],
+            raw_text=str(row.text),
+            pipeline=made.pipeline,
+            generator=made.generator,
+            prompt_version=made.prompt_version,
+            negation_type=row.negation_type or derived.negation_type,
+            caption_id=caption_id,
+            concept=stated or derived.text,
+            concept_confidence=1.0 if stated else derived.confidence if derived.text else None,
+            extra=row.extra,
+        )
+        return _Prepared(draft, digest, row)
+
+    def _compare(self, connection: Connection, prepared_rows: Sequence[_Prepared], outcome: Outcome) -> int:
+        """Refuse drafts whose key the record has with another text or image; returns how many keys agree."""
+        stored = self._stored(connection, ("key", "image_id", "raw_sha256"), prepared_rows)
+        old = {row.key: (row.image_id, row.raw_sha256) for row in stored}
+        same = set()
+        for draft, digest, row in prepared_rows:
+            image_id, _ = old[draft.key]
+            if old[draft.key] == (draft.image_id, digest):
+                same.add(draft.key)
+                continue
+            other, hint = ("text", _GENERATOR_HINT) if image_id == draft.image_id else ("picture", SOURCE_HINT)
+            message = f"candidate {draft.key} is there with another {other}"
+            outcome.refuse(row.at, Reason.DUPLICATE, message, hint=hint)
+        return len(same)
+
+    def _mark_gold(self, connection: Connection, rows: Sequence[_Prepared], outcome: Outcome) -> None:
+        """Mark the rows' candidates as gold (`curation_db.gold`), new ones and stored ones."""
+        stored = self._stored(connection, ("id", "key", "raw_sha256"), rows)
+        ids = {(row.key, row.raw_sha256): row.id for row in stored}
+        known: dict[int, CandidateRow] = {
+            ids[draft.key, digest]: row for draft, digest, row in rows if (draft.key, digest) in ids
+        }
+        answers = {number: row.gold for number, row in known.items() if row.gold is not None}
+        done = mark(connection, answers, self._provenance.file)
+        outcome.counts.update(gold=done.new, gold_in_audit=done.audit)
+        for number in done.other:
+            outcome.refuse(known[number].at, Reason.DUPLICATE, "another answer is known to this candidate")
+
+    def _stored(self, connection: Connection, columns: tuple[str, ...], rows: Sequence[_Prepared]) -> list[Any]:
+        """The record's candidates of the rows' keys."""
+        keys = [row.draft.key for row in rows]
+        return list(dialect.select_in(connection, "candidate", columns, "key", keys, source_id=self._source_id))
