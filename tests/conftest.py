@@ -30,6 +30,17 @@ def old_names(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("curation_db.people.checked_name", lambda name: name)
 
 
+LONG_TIMEOUT = 1800
+"""Seconds; the longest test takes two minutes on an idle machine, and kills, servers and downloads vary."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give the long tests more time than `timeout` in pyproject.toml, unless a test has a timeout of its own."""
+    for item in items:
+        if item.get_closest_marker("long") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(LONG_TIMEOUT))
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """How hard the long tests try."""
     parser.addoption("--kills", type=int, default=50, help="how often the long tests kill a deciding process")

@@ -66,6 +66,22 @@ def test_every_library_that_is_imported_is_declared(project: dict[str, Any]) -> 
     assert missing == set()
 
 
+NOT_IMPORTED = {
+    "sniffio": "httpcore imports it if it is installed",
+    "torchvision": "open_clip imports it",
+    "zstandard": "imported by name where the standard library has no Zstandard",
+}
+"""Declared libraries that no module imports, and why they are declared."""
+
+
+def test_every_declared_library_is_imported(project: dict[str, Any]) -> None:
+    extras = [one for requirements in project["optional-dependencies"].values() for one in requirements]
+    owners = packages_distributions()
+    names = {name for package in PACKAGES for name, _ in imported(package)}
+    used = {normal(owner) for name in names for owner in owners.get(name, [name])}
+    assert declared([*project["dependencies"], *extras]).keys() - used == NOT_IMPORTED.keys()
+
+
 def test_the_record_needs_no_extra(project: dict[str, Any]) -> None:
     owners, known = packages_distributions(), declared(project["dependencies"]).keys()
     needed = {normal(owner) for name, _ in imported("curation_db") for owner in owners.get(name, [name])}

@@ -96,6 +96,7 @@ def _start(folder: Path, *, hold: Path = Path("none")) -> subprocess.Popen[bytes
     return subprocess.Popen([sys.executable, "-c", _SLOW, str(folder), str(hold)], stderr=subprocess.PIPE)
 
 
+@pytest.mark.timeout(180)
 def test_killed_at_three_random_steps_it_ends_with_the_same_bytes(
     rich: RunConfig, straight: Path, tmp_path: Path
 ) -> None:

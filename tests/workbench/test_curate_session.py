@@ -37,6 +37,7 @@ def house(tmp_path: Path) -> House:
     return made
 
 
+@pytest.mark.timeout(180)
 @pytest.mark.parametrize("size", [pytest.param((120, 36), marks=pytest.mark.long), (80, 24)], ids=["120x36", "80x24"])
 def test_five_minutes_at_the_keyboard(house: House, size: tuple[int, int]) -> None:
     away = dict.fromkeys(("TMUX", "STY", "SSH_CONNECTION", "SSH_TTY"), "")

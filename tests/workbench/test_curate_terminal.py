@@ -24,6 +24,7 @@ def states(database: Path) -> dict[object, object]:
     return dict(rows(database, "SELECT candidate_id, state FROM candidate_state"))
 
 
+@pytest.mark.timeout(180)
 @pytest.mark.parametrize(("columns", "lines"), [pytest.param(120, 36, marks=pytest.mark.long), (80, 24)])
 def test_twenty_decisions_survive_kill_9_and_can_be_walked_back_and_forth(
     tmp_path: Path, columns: int, lines: int

@@ -58,6 +58,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess
     return folder, negwb("demo", folder)
 
 
+@pytest.mark.timeout(180)
 def test_everything_is_decided_by_the_truth_and_frozen(finished) -> None:
     folder, done = finished
     said = told(done)

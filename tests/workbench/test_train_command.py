@@ -260,6 +260,7 @@ def test_the_training_goes_on_when_its_parent_is_killed_and_stops_as_was_said(wo
     assert saved_place(run) is not None
 
 
+@pytest.mark.timeout(180)
 def test_a_closed_terminal_stops_the_training(workspace: Workspace) -> None:
     run = runs_folder(workspace) / "closed"
     words = [NEGWB, "-w", workspace.root, "train", "set-001", "--name", "closed", *LONG, "--steps", 100_000]
