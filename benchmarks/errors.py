@@ -9,7 +9,9 @@ from __future__ import annotations
 class BenchError(Exception):
     """The benchmark cannot be run, fetched or read; nothing is left half written."""
 
-    def __init__(self, message: str, *, hint: str = "") -> None:
+    def __init__(self, message: str, *, hint: str = "", fetch_command: str = "") -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.fetch_command = fetch_command
+        """The command that mends it by a download; "": none does."""

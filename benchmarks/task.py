@@ -123,19 +123,21 @@ def slices_of(text: str) -> dict[str, str]:
     }
 
 
-def read_json(path: Path, *, hint: str = "") -> tuple[Any, str]:
+def read_json(path: Path, *, fetch_command: str = "") -> tuple[Any, str]:
     """What a dataset's file holds, and its sha256.
 
     Raises:
-        BenchError: it is not there or no JSON.
+        BenchError: it is not there or no JSON; the hint names `fetch_command`.
     """
+    hint = f"fetch it with: {fetch_command}" if fetch_command else ""
     try:
         content = path.read_bytes()
         return parse_json(content), hashlib.sha256(content).hexdigest()
     except FileNotFoundError as error:
-        raise BenchError(f"there is no {path}", hint=hint) from error
+        raise BenchError(f"there is no {path}", hint=hint, fetch_command=fetch_command) from error
     except (OSError, JsonError) as error:
-        raise BenchError(f"{path} cannot be read as JSON: {error}", hint=hint) from error
+        message = f"{path} cannot be read as JSON: {error}"
+        raise BenchError(message, hint=hint, fetch_command=fetch_command) from error
 
 
 def file_name(value: object) -> str:

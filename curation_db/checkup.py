@@ -57,6 +57,8 @@ class Finding:
     said: str
     hint: str = ""
     """What to do about it."""
+    repairable: bool = False
+    """`repair` mends it."""
 
 
 def examine(record: Path, *, progress: Progress | None = None) -> Iterator[Finding]:
@@ -108,7 +110,7 @@ def _whole(record: Path) -> Finding:
         return Finding("database", Level.OK, f"{record.name} is whole, up to event {event:,}")
     hint = "its indexes can be made anew: negwb doctor --repair" if mendable else sqlite_errors.HOW_TO_GO_BACK
     more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
-    return Finding("database", Level.ERROR, f"{record.name} is damaged: {faults[0]}{more}", hint)
+    return Finding("database", Level.ERROR, f"{record.name} is damaged: {faults[0]}{more}", hint, repairable=mendable)
 
 
 def _references(record: Path) -> Finding:
@@ -121,6 +123,7 @@ def _references(record: Path) -> Finding:
     return Finding(
         "references", Level.ERROR, f"rows refer to rows that are not there: {told}",
         _REPAIR if derived else sqlite_errors.HOW_TO_GO_BACK,
+        repairable=derived,
     )  # fmt: skip
 
 
@@ -224,15 +227,16 @@ def _states(found: Comparison) -> Finding:
         told = f"the states of {found.candidates:,} candidates are what their {found.events:,} events say"
         return Finding("states", Level.OK, told)
     told = f"{len(found.states.ids):,} of {found.candidates:,} states are not what the events say"
-    return Finding("states", Level.ERROR, f"{told}; {found.states.examples[0]}", _REPAIR)
+    return Finding("states", Level.ERROR, f"{told}; {found.states.examples[0]}", _REPAIR, repairable=True)
 
 
 def _queue(found: Comparison) -> Finding:
     if found.places.ids:
         told = f"{len(found.places.ids):,} of {found.candidates:,} candidates are not where they belong in the queue"
-        return Finding("queue", Level.ERROR, f"{told}; {found.places.examples[0]}", _REPAIR)
+        return Finding("queue", Level.ERROR, f"{told}; {found.places.examples[0]}", _REPAIR, repairable=True)
     if found.strays:
-        return Finding("queue", Level.ERROR, f"{found.strays:,} entries of candidates that are not there", _REPAIR)
+        said = f"{found.strays:,} entries of candidates that are not there"
+        return Finding("queue", Level.ERROR, said, _REPAIR, repairable=True)
     return Finding("queue", Level.OK, "every candidate is where its events put it")
 
 
@@ -247,7 +251,8 @@ def _sessions(record: Path) -> Finding:
         return Finding("sessions", Level.OK, f"at work now: {here}")
     left = "1 card is" if stale == 1 else f"{stale} cards are"
     said = f"at work now: {here}; {counted(dead, 'session')} ended without saying so, {left} held by nobody"
-    return Finding("sessions", Level.WARNING, said, "harmless, leases expire; to clear them: negwb doctor --repair")
+    hint = "harmless, leases expire; to clear them: negwb doctor --repair"
+    return Finding("sessions", Level.WARNING, said, hint, repairable=True)
 
 
 def _times(record: Path) -> Finding:
@@ -337,7 +342,7 @@ def _mendable(record: Path) -> bool:
     """
     found = {each.name: each for each in examine(record)}
     grave = found["database"]
-    if grave.level is Level.ERROR and "--repair" not in grave.hint:
+    if grave.level is Level.ERROR and not grave.repairable:
         raise CorruptRecord(grave.said, hint=grave.hint)
     built = found["schema"]
     if built.level is Level.ERROR:
@@ -347,9 +352,7 @@ def _mendable(record: Path) -> bool:
     if events is not None and events.level is Level.ERROR:
         # states made anew would no longer show that these events were there
         raise CorruptRecord(f"{events.said}; nothing is repaired over that", hint=events.hint)
-    return any("--repair" in each.hint for each in found.values()) or (
-        "log" in found and found["log"].level is Level.WARNING
-    )
+    return any(each.repairable for each in found.values()) or ("log" in found and found["log"].level is Level.WARNING)
 
 
 def _keep(record: Path, progress: Progress | None) -> Path:

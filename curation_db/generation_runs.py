@@ -19,7 +19,7 @@ from sqlalchemy import Connection, Row, bindparam, text
 
 from curation_db.foreign_json import JsonError, parse_json
 from curation_db.generation_progress import STAGE_COUNTS, Progress
-from curation_db.generation_words import GenerationState, ItemStatus
+from curation_db.generation_words import GenerationState, ItemStatus, StopReason
 from curation_db.identity import utc_now
 from curation_db.processes import ProcessIdentity, is_alive, is_local
 from curation_db.text import clean
@@ -43,6 +43,7 @@ BEAT_S: Final = 15.0
 """A run that has not said for so long that it lives does not."""
 _COLUMNS = "id, recipe, settings, state, host, pid, started_at, beat_at, ended_at, progress, message"
 _TROUBLE: Final = (ItemStatus.FAILED, ItemStatus.DROPPED)
+_STOP_REASON: Final = "stop_reason"
 _AMONG: Final = 50_000
 """Items of a run among which its newest failures are looked for: a look takes milliseconds however large it is."""
 _MOST_LETTERS: Final = 2_000
@@ -66,6 +67,8 @@ class GenerationRunRow:
     ended_at: str | None
     progress: Progress
     message: str
+    stop_reason: StopReason | None = None
+    """None: it did not stop early, or an older negwb wrote the row."""
 
     @property
     def here(self) -> bool:
@@ -154,11 +157,12 @@ def end_run(
     progress: Progress | Mapping[str, Any],
     message: str = "",
     *,
+    stop_reason: StopReason | None = None,
     now: str | None = None,
 ) -> None:
-    """Write how the run ended, and why where it did not end well."""
+    """Write how the run ended, and why where it did not end well. The stop reason is a key of the progress JSON."""
     row = {
-        "id": run_id, "state": str(state), "progress": _told(progress), "now": now or utc_now(),
+        "id": run_id, "state": str(state), "progress": _told(progress, stop_reason), "now": now or utc_now(),
         "message": clean(message)[:_MOST_LETTERS] or None,
     }  # fmt: skip
     connection.execute(
@@ -244,7 +248,7 @@ def _failure(row: Row[Any]) -> Failure:
 
 
 def _run(row: Row[Any]) -> GenerationRunRow:
-    settings = _json(row.settings)
+    settings, progress = _json(row.settings), _json(row.progress)
     return GenerationRunRow(
         id=row.id,
         recipe=row.recipe,
@@ -255,13 +259,20 @@ def _run(row: Row[Any]) -> GenerationRunRow:
         started_at=row.started_at,
         beat_at=row.beat_at,
         ended_at=row.ended_at,
-        progress=Progress.from_dict(_json(row.progress)),
+        progress=Progress.from_dict(progress),
         message=row.message or "",
+        stop_reason=_stop_reason(progress),
     )
 
 
-def _told(progress: Progress | Mapping[str, Any]) -> str:
-    return json.dumps(progress.to_dict() if isinstance(progress, Progress) else dict(progress))
+def _told(progress: Progress | Mapping[str, Any], stop_reason: StopReason | None = None) -> str:
+    counts = progress.to_dict() if isinstance(progress, Progress) else dict(progress)
+    return json.dumps(counts if stop_reason is None else {**counts, _STOP_REASON: str(stop_reason)})
+
+
+def _stop_reason(progress: object) -> StopReason | None:
+    code = progress.get(_STOP_REASON) if isinstance(progress, Mapping) else None
+    return next((reason for reason in StopReason if reason == code), None)
 
 
 def _json(told: str) -> object:

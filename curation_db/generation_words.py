@@ -65,3 +65,12 @@ class GenerationState(StrEnum):
     """By a person, by a budget, or at a limit: the same command goes on."""
     FAILED = "failed"
     """By an engine that cannot be reached, or a bug."""
+
+
+class StopReason(StrEnum):
+    """Why a run of `negwb generate` stopped before its end."""
+
+    BUDGET = "budget"
+    """It reached a cap on requests, tokens or cost."""
+    REQUEST = "request"
+    """A person or a signal stopped it."""

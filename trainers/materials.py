@@ -18,7 +18,7 @@ from trainers.clip_models import ClipModel
 from trainers.dataset import FrozenSet, Pair, PoolPicture, locate_in, own_captions, read_pool, read_set, split_by_image
 from trainers.errors import TrainerError
 from trainers.feature_store import FeatureStore
-from trainers.runlog import WARNING, RunWriter
+from trainers.runlog import WARNING, RunWriter, Work
 from trainers.settings import RunConfig, TrainSettings
 from trainers.watching import PictureWatch, Stop
 
@@ -60,7 +60,7 @@ def gather(config: RunConfig, store: FeatureStore, writer: RunWriter, stop: Stop
         writer.say(f"{WARNING}{found.missing:,} of {of:,} pairs have no picture, the first is {found.first_missing}")
     asked = read_pool(Path(settings.replay_pool)) if settings.replay_share and settings.replay_pool else []
     paths = [*(pair.path for pair in found.pairs), *(picture.path for picture in asked)]
-    hashes = store.identify(paths, progress=PictureWatch("reading", writer, stop))
+    hashes = store.identify(paths, progress=PictureWatch(Work.READING, writer, stop))
     pairs = tuple(replace(pair, image=sha) for pair, sha in zip(found.pairs, hashes, strict=False))
     rows, val_rows = split_by_image(pairs, val_share=settings.val_share, seed=settings.seed)
     train, val = tuple(pairs[row] for row in rows), tuple(pairs[row] for row in val_rows)
@@ -153,7 +153,7 @@ def tables(materials: Materials, model: ClipModel, store: FeatureStore, writer: 
     """
     known = {pair.image: pair.path for pair in (*materials.train, *materials.val)}
     known |= {picture.image: picture.path for picture in materials.pool or ()}
-    store.features(list(known.values()), progress=PictureWatch("encoding", writer, stop))
+    store.features(list(known.values()), progress=PictureWatch(Work.ENCODING, writer, stop))
     numbers = dict[str, int]()
     train, val = (
         pair_table(model, pairs, store.features, numbers) if pairs else None

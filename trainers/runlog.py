@@ -33,8 +33,17 @@ FAILURE = "failed: "
 """How the line begins that says why the run failed; failed.json says the same."""
 
 _TRIES, _BETWEEN_S = 20, 0.05
-_WORK = re.compile(r"((?:reading|encoding) pictures) ([\d,]+) of ([\d,]+)")
 _MOST_HEADER = 1 << 26
+
+
+class Work(StrEnum):
+    """Work before the first step, as log.txt names it."""
+
+    READING = "reading pictures"
+    ENCODING = "encoding pictures"
+
+
+_WORK = re.compile(rf"({'|'.join(map(re.escape, Work))}) ([\d,]+) of ([\d,]+)")
 
 
 class Status(StrEnum):
@@ -155,17 +164,17 @@ def saved_place(folder: Path) -> tuple[int, int] | None:
         return None
 
 
-def work_line(what: str, done: int, of: int) -> str:
+def work_line(what: Work, done: int, of: int) -> str:
     """A line of log.txt on work before the first step, like "encoding pictures 1,200 of 82,783"."""
     return f"{what} {done:,} of {of:,}"
 
 
-def read_work(line: str) -> tuple[str, int, int] | None:
+def read_work(line: str) -> tuple[Work, int, int] | None:
     """The inverse of `work_line`; None for any other line."""
     if (found := _WORK.fullmatch(line)) is None:
         return None
     what, done, of = found.groups()
-    return what, int(done.replace(",", "") or 0), int(of.replace(",", "") or 0)
+    return Work(what), int(done.replace(",", "") or 0), int(of.replace(",", "") or 0)
 
 
 def take_lock(folder: Path) -> IO[bytes] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from trainers.runlog import RunWriter, work_line
+from trainers.runlog import RunWriter, Work, work_line
 
 Stop = Callable[[], bool]
 """Whether somebody asked the training to end."""
@@ -27,7 +27,7 @@ class PictureWatch:
     """
 
     def __init__(
-        self, doing: str, writer: RunWriter, stop: Stop, *, clock: Callable[[], float] = time.monotonic
+        self, doing: Work, writer: RunWriter, stop: Stop, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._doing, self._writer, self._stop, self._clock = doing, writer, stop, clock
         self._began = self._said = clock()
@@ -43,9 +43,9 @@ class PictureWatch:
         ended = done == of and self._said > self._began  # the last line, where there was one before
         if ended or now - self._said >= max(_LEAST_S, _SHARE * (now - self._began)):
             self._said = now
-            self._writer.say(work_line(f"{self._doing} pictures", done, of))
+            self._writer.say(work_line(self._doing, done, of))
 
     def _say_waiting(self) -> None:
         if not self._waits:
             self._waits = True
-            self._writer.say(f"waiting: another process is {self._doing} pictures")
+            self._writer.say(f"waiting: another process is {self._doing}")

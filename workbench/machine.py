@@ -34,17 +34,17 @@ def versions() -> Iterator[Finding]:
     enough = sqlite3.sqlite_version_info >= _OLDEST_SQLITE
     hint = "" if enough else "negwb needs 3.35 or newer: take a newer Python"
     yield Finding("sqlite", Level.OK if enough else Level.ERROR, sqlite3.sqlite_version, hint)
-    yield Finding("screens", Level.OK, ", ".join(f"{name} {_version(name)}" for name in _NEEDED))
-    found = [f"{name} {_version(name)}" for name in _OPTIONAL if _version(name) != "missing"]
+    yield Finding("screens", Level.OK, ", ".join(f"{name} {_version(name) or 'missing'}" for name in _NEEDED))
+    found = [f"{name} {installed}" for name in _OPTIONAL if (installed := _version(name)) is not None]
     told = ", ".join(found) or "torch is not installed: negwb can curate and export, not train or bench"
     yield Finding("training", Level.OK, told, "" if found else f"to train: {install_command('train')}")
 
 
-def _version(name: str) -> str:
+def _version(name: str) -> str | None:
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
-        return "missing"
+        return None
 
 
 def gpu() -> Finding:
@@ -59,7 +59,7 @@ def gpu() -> Finding:
         said = (done.stdout or done.stderr).strip().splitlines()
         return Finding("gpu", Level.WARNING, f"nvidia-smi fails: {said[0] if said else done.returncode}")
     cards = "; ".join(done.stdout.strip().splitlines())
-    if "+cpu" in _version("torch"):
+    if "+cpu" in (_version("torch") or ""):
         hint = "install torch for CUDA: https://pytorch.org/get-started/locally"
         return Finding("gpu", Level.WARNING, f"{cards}; but torch {_version('torch')} cannot use it", hint)
     return Finding("gpu", Level.OK, cards)

@@ -24,7 +24,7 @@ def load(name: str, path: Path, pictures: Path, *, fetch_command: str = "") -> T
     Raises:
         BenchError: the file is missing, or a row of it cannot be asked.
     """
-    rows, sha256 = read_json(path, hint=f"fetch it with: {fetch_command}" if fetch_command else "")
+    rows, sha256 = read_json(path, fetch_command=fetch_command)
     return Task(
         name=name,
         version=VERSION,

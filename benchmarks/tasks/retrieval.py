@@ -24,7 +24,7 @@ def load(name: str, path: Path, pictures: Path, *, fetch_command: str = "") -> T
     Raises:
         BenchError: the file is missing, or a caption of it cannot be asked.
     """
-    told, sha256 = read_json(path, hint=f"fetch it with: {fetch_command}" if fetch_command else "")
+    told, sha256 = read_json(path, fetch_command=fetch_command)
     gallery = _gallery(told, path)
     return Task(
         name=name,

@@ -302,7 +302,7 @@ class _Reader:
                 unfinished = len(self._text) - end < _EDGE or self._text[end:].isspace()
             except json.JSONDecodeError as error:
                 message = error.msg
-                unfinished = error.pos > len(self._text) - _EDGE or message.startswith("Unterminated")
+                unfinished = error.pos > len(self._text) - _EDGE or self._opens_a_string(error.pos)
             except (ValueError, RecursionError) as error:
                 # a number of thousands of digits; brackets nested thousands deep
                 raise _Cut(what_is_wrong(error), truncated=False) from None
@@ -312,6 +312,10 @@ class _Reader:
                 raise _Cut("longer than we read", truncated=False)
             if not self._more(len(self._text) - self._at):
                 raise _Cut(message)
+
+    def _opens_a_string(self, at: int) -> bool:
+        """Whether a string begins at `at` and does not end within the text read so far."""
+        return self._text.startswith('"', at) and _STRING_END.match(self._text, at + 1) is None
 
     def _skip(self, place: str) -> str:
         """Pass over a broken value by its brackets and strings alone; returns the mark behind it."""

@@ -52,6 +52,8 @@ from curation_db.text import clean
 
 Progress = Callable[[str, int, int], None]
 """What is being done, how much of it is done, and how much there is (0: unknown)."""
+READING: Final = "reading"
+"""The step that counts bytes of the file, unlike all others."""
 Tell = Callable[[Reject], None]
 
 _NAME_LIMIT = 100
@@ -283,12 +285,12 @@ def import_rows(
         for source in sources
     }
     total = plan.size
-    progress("reading", 0, total)
+    progress(READING, 0, total)
     with _fewer_collections():
         for batch in read(plan, report.note_columns):
             source = batch.source or plan.source
             _one_batch(store, writers[source], batch, pictures, source, report, tell)
-            progress("reading", min(batch.done, total) if total else batch.done, total)
+            progress(READING, min(batch.done, total) if total else batch.done, total)
     return report
 
 

@@ -26,7 +26,7 @@ from curation_db.generation_runs import (
     start_run,
     yields,
 )
-from curation_db.generation_words import GenerationState
+from curation_db.generation_words import GenerationState, StopReason
 from curation_db.identity import utc_text
 
 
@@ -68,7 +68,8 @@ def test_a_run_is_read_back_as_it_was_told(record: Record) -> None:
 def test_the_end_is_told_and_the_newest_come_first(record: Record) -> None:
     first, second = _start(record), _start(record, "def")
     with record.store.write() as connection:
-        end_run(connection, first, GenerationState.STOPPED, {"kept": 2}, "the budget is reached\x1b]0;pwned\x07")
+        end_run(connection, first, GenerationState.STOPPED, {"kept": 2}, "the budget is reached\x1b]0;pwned\x07",
+                stop_reason=StopReason.BUDGET)  # fmt: skip
     with record.store.read() as connection:
         rows = list_runs(connection, 10)
         assert get_run(connection, 99) is None
@@ -77,6 +78,8 @@ def test_the_end_is_told_and_the_newest_come_first(record: Record) -> None:
     stopped = rows[1]
     assert (stopped.state, stopped.progress.kept) == (GenerationState.STOPPED, 2)
     assert stopped.message == "the budget is reached]0;pwned"
+    assert stopped.stop_reason is StopReason.BUDGET
+    assert rows[0].stop_reason is None
     assert stopped.ended_at is not None
     assert not stopped.lost
     assert not stopped.running

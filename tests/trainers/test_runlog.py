@@ -20,6 +20,7 @@ from trainers.runlog import (
     METRICS,
     RunWriter,
     Status,
+    Work,
     read_metrics,
     read_run,
     read_work,
@@ -119,6 +120,6 @@ def test_a_damaged_state_is_none(tmp_path: Path, damaged: bytes) -> None:
 
 
 def test_work_is_told_in_a_line_that_is_read_again() -> None:
-    assert work_line("encoding pictures", 1200, 82783) == "encoding pictures 1,200 of 82,783"
-    assert read_work("encoding pictures 1,200 of 82,783") == ("encoding pictures", 1200, 82783)
+    assert work_line(Work.ENCODING, 1200, 82783) == "encoding pictures 1,200 of 82,783"
+    assert read_work("encoding pictures 1,200 of 82,783") == (Work.ENCODING, 1200, 82783)
     assert read_work("resumed at step 3 of 40") is None

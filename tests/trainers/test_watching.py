@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from trainers.runlog import LOG, RunWriter, read_work
+from trainers.runlog import LOG, RunWriter, Work, read_work
 from trainers.watching import Interrupted, PictureWatch
 
 
@@ -19,20 +19,20 @@ class _Clock:
 
 def test_lines_come_once_a_second_and_rarer_in_a_long_pass(tmp_path: Path) -> None:
     clock = _Clock()
-    watch = PictureWatch("encoding", RunWriter(tmp_path), lambda: False, clock=clock)
+    watch = PictureWatch(Work.ENCODING, RunWriter(tmp_path), lambda: False, clock=clock)
     for done in range(0, 82_784, 16):
         watch(done, 82_783)
         clock.now += 0.8
     watch(82_783, 82_783)
     lines = [read_work(line) for line in (tmp_path / LOG).read_text().splitlines()]
-    assert lines[0] == ("encoding pictures", 32, 82_783)
-    assert lines[-1] == ("encoding pictures", 82_783, 82_783)
+    assert lines[0] == (Work.ENCODING, 32, 82_783)
+    assert lines[-1] == (Work.ENCODING, 82_783, 82_783)
     assert 100 < len(lines) < 300
     assert None not in lines
 
 
 def test_a_short_pass_says_nothing(tmp_path: Path) -> None:
-    watch = PictureWatch("encoding", RunWriter(tmp_path), lambda: False)
+    watch = PictureWatch(Work.ENCODING, RunWriter(tmp_path), lambda: False)
     for done in range(5):
         watch(done, 4)
     assert not (tmp_path / LOG).exists()
@@ -40,7 +40,7 @@ def test_a_short_pass_says_nothing(tmp_path: Path) -> None:
 
 def test_it_ends_where_it_is_asked_to_also_while_waiting(tmp_path: Path) -> None:
     asked: list[bool] = []
-    watch = PictureWatch("encoding", RunWriter(tmp_path), lambda: bool(asked))
+    watch = PictureWatch(Work.ENCODING, RunWriter(tmp_path), lambda: bool(asked))
     watch(0, 0)
     watch(0, 0)
     assert (tmp_path / LOG).read_text() == "waiting: another process is encoding pictures\n"

@@ -157,8 +157,10 @@ def _load_known(name: str, folder: Path, pictures: Path | None, words: str) -> T
     try:
         task = load_task(name, folder, pictures)
     except BenchError as error:
-        raise BenchError(error.message, hint=error.hint.replace(plain, typed)) from error
-    return replace(task, fetch_command=task.fetch_command.replace(plain, typed))
+        if error.fetch_command != plain:
+            raise
+        raise BenchError(error.message, hint=f"fetch it with: {typed}", fetch_command=typed) from error
+    return replace(task, fetch_command=typed) if task.fetch_command == plain else task
 
 
 def _unknown(name: str, known: Sequence[str]) -> UsageError:

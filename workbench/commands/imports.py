@@ -234,10 +234,11 @@ def _run(workspace: Workspace, plan: Plan, settings: Settings, folder: Path | No
 
 def _in_percent(tell: Callable[[str, int, int], None]) -> Callable[[str, int, int], None]:
     """Bytes say nothing to a person; where the total is unknown, the count does."""
+    from curation_db.importing.pipeline import READING  # noqa: PLC0415
 
     def progress(stage: str, done: int, total: int) -> None:
-        if stage == "reading" and total:
-            tell("reading, percent", min(done * 100 // total, 100), 100)
+        if stage == READING and total:
+            tell(f"{READING}, percent", min(done * 100 // total, 100), 100)
         else:
             tell(stage, done, total or done)
 

@@ -18,7 +18,7 @@ from sqlalchemy import Connection, text
 
 from curation_db.candidates import Intake
 from curation_db.generation_runs import Progress, beat, end_run, start_run
-from curation_db.generation_words import GenerationState, ItemStatus
+from curation_db.generation_words import GenerationState, ItemStatus, StopReason
 from curation_db.generation_work import Finished, finish
 from curation_db.identity import utc_text
 from curation_db.store import open_store
@@ -74,7 +74,8 @@ def write_runs(connection: Connection, now: float) -> int:
     capped = start_run(connection, recipe="a41b77d0c3e2", settings=settings("P2"), now=utc_text(now - 3 * _HOUR))
     told = Progress(items_total=900, items_done=622, kept=471, dropped=151, requests=1_500, answers=1_500, cost=0.25)
     why = "the budget is reached: 1,500 of 1,500 requests"
-    end_run(connection, capped, GenerationState.STOPPED, told, why, now=utc_text(now - 2.9 * _HOUR))
+    end_run(connection, capped, GenerationState.STOPPED, told, why, stop_reason=StopReason.BUDGET,
+            now=utc_text(now - 2.9 * _HOUR))  # fmt: skip
     live = start_run(connection, recipe=_RECIPE, settings=settings(limit=2_000), now=utc_text(now - 161))
     beat(connection, live, half_way(), now=utc_text(now))
     connection.execute(text("UPDATE generation_run SET host = 'gpu-3', pid = 4217 WHERE id = :id"), {"id": live})

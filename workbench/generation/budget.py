@@ -13,6 +13,10 @@ class BudgetReached(NegwbError):
     exit_code = ExitCode.FAILED
 
 
+class BudgetClosed(BudgetReached):
+    """The run is ending for another reason: no further request is sent."""
+
+
 @dataclass(slots=True)
 class Budget:
     """What may be spent, and what was."""
@@ -38,7 +42,7 @@ class Budget:
             BudgetReached: a cap is reached, or nothing more is to be sent; nothing was counted.
         """
         if self._closed:
-            raise BudgetReached(self._closed)
+            raise BudgetClosed(self._closed)
         for spent, most, what in (
             (self.requests, self.max_requests, "requests"),
             (self.tokens, self.max_tokens, "tokens"),

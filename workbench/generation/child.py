@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from curation_db.generation_runs import GenerationRunRow
+from curation_db.generation_words import StopReason
 from curation_db.identity import utc_now
 from workbench.errors import NegwbError
 from workbench.generation.recipe import ANNOTATIONS, Pipeline
@@ -25,7 +26,6 @@ FOLDER: Final = "generate"
 """Below the workspace's cache."""
 _SETTINGS: Final = ("rule", "threshold", "attempts", "rewrites", "mix", "unclear", "prior", "least_label_mass", "seed")
 _CAPS: Final = ("max_requests", "max_tokens", "max_cost")
-_BUDGET: Final = "the budget is reached"
 _KEPT_FILES: Final = 50
 
 
@@ -94,7 +94,7 @@ def words_to_go_on(run: GenerationRunRow, settings: GenerateSettings) -> list[st
         NegwbError: it cannot go on by itself; the line says why.
     """
     told, recipe = run.settings, _table(run.settings.get("recipe"))
-    if run.message.startswith(_BUDGET):
+    if run.stop_reason is StopReason.BUDGET:
         raise NegwbError(
             f"run {run.id} has spent its budget", hint="say how much more: negwb generate with --max-cost or its like"
         )

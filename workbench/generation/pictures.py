@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from workbench.generation.asks import Answer, Failure, Picture
-from workbench.tui.pictures import CUT_OFF, load_thumbnail
+from workbench.tui.pictures import ImageProblem, load_thumbnail
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -46,10 +46,10 @@ def open_file(path: Path | None, side: int) -> Image.Image:
     """As `open_picture`, of a file."""
     seen = load_thumbnail(path, (side, side))
     if seen.image is None:
+        missing = seen.cause is ImageProblem.MISSING
         problem = seen.problem or "the picture cannot be decoded"
-        missing = path is None or problem.startswith("the picture is missing")
         raise Unseen(Failure.PICTURE_MISSING if missing else Failure.PICTURE_BAD, problem)
-    if CUT_OFF in seen.note:
+    if seen.cut_off:
         raise Unseen(Failure.PICTURE_BAD, "the picture file is cut off")
     return seen.image
 

@@ -18,7 +18,7 @@ from curation_db.errors import RecordError
 from curation_db.generation_words import ItemStatus
 from workbench.errors import ExitCode, NegwbError
 from workbench.generation.answering import Asker
-from workbench.generation.budget import Budget, BudgetReached
+from workbench.generation.budget import Budget, BudgetClosed, BudgetReached
 from workbench.generation.engines.protocol import Engine, EngineStopped
 from workbench.generation.recipe import Recipe
 from workbench.generation.recorder import Recorder
@@ -164,7 +164,7 @@ class Runner:
 
     def _check_open(self) -> None:
         if self._error is not None:
-            raise BudgetReached("the run is ending")
+            raise BudgetClosed("the run is ending")
 
     async def _keep(self, unit: Unit, outcomes: tuple[Outcome, ...]) -> None:
         finished = [self._finished(unit, outcome) for outcome in outcomes]

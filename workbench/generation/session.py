@@ -17,13 +17,13 @@ from curation_db import generation_memory, generation_runs, indexing, probes
 from curation_db.candidates import Intake
 from curation_db.errors import RecordError
 from curation_db.generation_progress import Progress
-from curation_db.generation_words import GenerationState
+from curation_db.generation_words import GenerationState, StopReason
 from curation_db.generation_work import Scope, has_any
 from curation_db.store import Store
 from curation_db.text import counted
 from workbench import interruption
 from workbench.errors import NegwbError, NothingToDo, UsageError
-from workbench.generation.budget import Budget, BudgetReached
+from workbench.generation.budget import Budget, BudgetClosed, BudgetReached
 from workbench.generation.engines.protocol import Engine, EngineSettings, MakeEngine, Surroundings
 from workbench.generation.engines.registry import open_engine
 from workbench.generation.engines.server_words import plain_url
@@ -301,20 +301,38 @@ async def _watched(
         beating.cancel()
         with suppress(asyncio.CancelledError):
             await beating
+    stop_reason = _stop_reason(error)
     state = GenerationState.DONE
     if error is not None:
-        state = GenerationState.STOPPED if isinstance(error, BudgetReached | Stopped) else GenerationState.FAILED
+        state = GenerationState.FAILED if stop_reason is None else GenerationState.STOPPED
     message = getattr(error, "message", "") if error else ""
     last = progress()
     tell(last)
-    await _end(recorder, run_id, state, last, message)
+    await _end(recorder, run_id, state, last, message, stop_reason)
     return Ended(run_id, recipe, state, last, message, error, runner.parked)
 
 
-async def _end(recorder: Recorder, run_id: int, state: GenerationState, progress: Progress, message: str) -> None:
-    told = progress.to_dict()
+def _stop_reason(error: BaseException | None) -> StopReason | None:
+    if isinstance(error, BudgetReached):
+        return StopReason.REQUEST if isinstance(error, BudgetClosed) else StopReason.BUDGET
+    return StopReason.REQUEST if isinstance(error, Stopped) else None
+
+
+async def _end(
+    recorder: Recorder,
+    run_id: int,
+    state: GenerationState,
+    progress: Progress,
+    message: str,
+    stop_reason: StopReason | None = None,
+) -> None:
+    counts = progress.to_dict()
+
+    def write(connection: Connection) -> None:
+        generation_runs.end_run(connection, run_id, state, counts, message, stop_reason=stop_reason)
+
     with suppress(RecordError):  # what matters is stored; the row then reads as lost
-        await recorder.write(lambda connection: generation_runs.end_run(connection, run_id, state, told, message))
+        await recorder.write(write)
 
 
 @contextmanager

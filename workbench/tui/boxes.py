@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +40,7 @@ def picture_with_boxes(
     for place in order:
         if (corners := _corners(options[place], scale, canvas.size)) is not None:
             _draw(canvas, corners, letter(place), shown=max(8, max(size) // 2), right=place == target)
-    return Thumbnail(canvas, None, thumbnail.size, thumbnail.note)
+    return replace(thumbnail, image=canvas)
 
 
 def _enlarged(image: Image.Image) -> Image.Image:

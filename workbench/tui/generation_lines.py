@@ -10,7 +10,7 @@ from rich.cells import cell_len, set_cell_size
 from textual.content import Content
 
 from curation_db.generation_runs import STAGE_COUNTS, Failure, GenerationRunRow, Progress
-from curation_db.generation_words import ItemStatus, Stage
+from curation_db.generation_words import ItemStatus, Stage, StopReason
 from curation_db.text import counted, display_text
 from workbench.tui.generation_watch import Entry, Sight, Standing, Supplies
 from workbench.tui.paint import BAD, GOOD, QUIET, WARN, bar, plain
@@ -116,8 +116,10 @@ def _because(entry: Entry, run: GenerationRunRow) -> Content | None:
         return Content("it went without a word; r goes on, and asks nothing twice")
     if entry.standing is Standing.DONE and run.progress.items_total == 0:
         return Content("nothing was left: all items went through under these settings")
+    if run.stop_reason is StopReason.REQUEST:
+        return None  # the state says so already
     message = display_text(run.message, limit=400)
-    return Content(message) if message and message != str(run.state) else None
+    return Content(message) if message else None
 
 
 def simulated(run: GenerationRunRow) -> list[str]:

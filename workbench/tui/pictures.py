@@ -14,6 +14,7 @@ import warnings
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -24,6 +25,9 @@ from workbench.tui.pixels import averageable, opaque, rows_alone, upright
 if TYPE_CHECKING:
     from PIL import Image, ImageFile
 
+    _Work = tuple[Image.Image, bool, str]
+    """An image, whether its file ended early, and a further note."""
+
 MAX_PIXELS = 89_478_485
 """So many are decoded at most: Pillow's own limit (a quarter of a GiB in RGB), here an error."""
 MAX_JPEG_PIXELS = 500_000_000
@@ -32,12 +36,25 @@ KEPT_PIXELS = 50_000_000
 """A picture to be zoomed into is kept with so many at most (150 MB); a larger one at a part of its detail."""
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "PPM", "TIFF", "TGA", "ICO", "JPEG2000", "WEBP", "AVIF")
 """Only these are tried: Pillow's other readers include one that starts a program (EPS)."""
-_TOO_LARGE = f"too large to decode (over {MAX_PIXELS // 1_000_000} megapixels)"
 CUT_OFF = "cut off: as far as it goes"
 FIRST_FRAME = "animation: its first frame"
 FIRST_PAGE = "several pages: the first"
 _JPEG_START = b"\xff\xd8\xff"
 _NAME_LIMIT = 80
+
+
+class ImageProblem(Enum):
+    """Why a file was not decoded. The value is the message that a person reads."""
+
+    MISSING = "the picture is missing"
+    UNREADABLE = "the picture may not be read"
+    NOT_A_FILE = "not a file"
+    EMPTY = "the picture file is empty"
+    NOT_AN_IMAGE = "not a picture"
+    NO_PIXELS = "the picture has no pixels"
+    TOO_LARGE = f"too large to decode (over {MAX_PIXELS // 1_000_000} megapixels)"
+    NO_MEMORY = "not enough memory for the picture"
+    DAMAGED = "the picture is damaged"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,10 +69,18 @@ class Thumbnail:
     """Width and height of the file's picture, upright, in pixels; known for some broken files too."""
     note: str = ""
     """What is not all of the file in what is shown: a later frame, the end of a file that was cut off."""
+    cause: ImageProblem | None = None
+    """The code of `problem`."""
+    cut_off: bool = False
+    """The file ends early: the image shows the part before its end."""
 
 
 class _RefusedError(Exception):
-    """A file that is not decoded; the text is the reason."""
+    """The file is not decoded."""
+
+    def __init__(self, cause: ImageProblem) -> None:
+        super().__init__(cause.value)
+        self.cause = cause
 
 
 def load_thumbnail(path: Path | None, box: tuple[int, int], *, name: str = "") -> Thumbnail:
@@ -74,17 +99,19 @@ def load_full(path: Path | None, *, name: str = "", most: int = KEPT_PIXELS) -> 
     return _load(path, name, lambda opened: _full(opened, most))
 
 
-def _load(path: Path | None, name: str, work: Callable[[ImageFile.ImageFile], tuple[Image.Image, str]]) -> Thumbnail:
+def _load(path: Path | None, name: str, work: Callable[[ImageFile.ImageFile], _Work]) -> Thumbnail:
     size: tuple[int, int] | None = None
     try:
         with _open_regular(path) as file, _open_picture(file) as opened:
             size = shown_size(opened)
             several = _several(opened)  # before decoding, which ends the file for some readers
-            image, note = work(opened)
-            return Thumbnail(image, None, size, " · ".join(filter(None, (several, note))))
+            image, cut_off, note = work(opened)
+            note = " · ".join(filter(None, (several, CUT_OFF if cut_off else "", note)))
+            return Thumbnail(image, None, size, note, cut_off=cut_off)
     except Exception as error:  # decoders of hostile bytes raise anything: struct.error, SyntaxError ...
         called = display_text(name or (path.name if path else ""), limit=_NAME_LIMIT)
-        return Thumbnail(None, f"{_reason(error)}: {called}" if called else _reason(error), size)
+        cause = _cause(error)
+        return Thumbnail(None, f"{cause.value}: {called}" if called else cause.value, size, cause=cause)
 
 
 def _open_regular(path: Path | None) -> IO[bytes]:
@@ -92,9 +119,9 @@ def _open_regular(path: Path | None) -> IO[bytes]:
         raise FileNotFoundError
     told = path.stat()
     if not stat.S_ISREG(told.st_mode):  # a pipe would wait for ever, a device never end
-        raise _RefusedError("not a file")
+        raise _RefusedError(ImageProblem.NOT_A_FILE)
     if told.st_size == 0:
-        raise _RefusedError("the picture file is empty")
+        raise _RefusedError(ImageProblem.EMPTY)
     return path.open("rb")
 
 
@@ -110,9 +137,9 @@ def _open_picture(file: IO[bytes]) -> ImageFile.ImageFile:
         # Not by way of `Image.open`, whose limit knows nothing of decoding at a part of the size.
         opened = JpegImagePlugin.JpegImageFile(file) if start == _JPEG_START else Image.open(file, formats=FORMATS)
     except KeyError:  # nothing fits, down to a format that this Pillow was built without
-        raise _RefusedError("not a picture") from None
+        raise _RefusedError(ImageProblem.NOT_AN_IMAGE) from None
     if opened.width < 1 or opened.height < 1:
-        raise _RefusedError("the picture has no pixels")
+        raise _RefusedError(ImageProblem.NO_PIXELS)
     scalable = opened.format == "JPEG" and not opened.info.get("progressive")  # that kind is held whole in any case
     if opened.width * opened.height > (MAX_JPEG_PIXELS if scalable else MAX_PIXELS):
         raise Image.DecompressionBombError
@@ -127,10 +154,10 @@ def _several(opened: Image.Image) -> str:
     return "" if not more else FIRST_PAGE if opened.format == "TIFF" else FIRST_FRAME
 
 
-def _decoded(opened: ImageFile.ImageFile) -> tuple[Image.Image, str]:
-    """The pixels in a mode that may be averaged, as far as the file goes, and what there is to say of that."""
+def _decoded(opened: ImageFile.ImageFile) -> tuple[Image.Image, bool]:
+    """The decoded pixels in a mode that can be averaged, and whether the file ended early."""
     if opened.width * opened.height > MAX_PIXELS:
-        raise _RefusedError(_TOO_LARGE)  # a JPEG, asked for at a size that none of its scales comes near
+        raise _RefusedError(ImageProblem.TOO_LARGE)  # a JPEG, asked for at a size that none of its scales comes near
     try:
         opened.load()
     except (OSError, SyntaxError, EOFError):
@@ -138,51 +165,51 @@ def _decoded(opened: ImageFile.ImageFile) -> tuple[Image.Image, str]:
         seen = opened.getbbox()
         if seen is None:  # nothing was
             raise
-        return rows_alone(averageable(opened), seen[1], seen[3]), CUT_OFF
-    return averageable(opened), ""
+        return rows_alone(averageable(opened), seen[1], seen[3]), True
+    return averageable(opened), False
 
 
-def _shrunk(opened: ImageFile.ImageFile, box: tuple[int, int]) -> tuple[Image.Image, str]:
+def _shrunk(opened: ImageFile.ImageFile, box: tuple[int, int]) -> _Work:
     from PIL import Image  # noqa: PLC0415
 
     # First into a square, because the picture may lie on its side; for a JPEG this decodes at a lower scale.
     side = max(box)
     share = min(1.0, 2 * side / max(opened.size))
     opened.draft(None, (math.ceil(opened.width * share), math.ceil(opened.height * share)))
-    image, note = _decoded(opened)
+    image, cut_off = _decoded(opened)
     image.thumbnail((side, side), Image.Resampling.LANCZOS, reducing_gap=2.0)
     image = opaque(upright(image))
     image.thumbnail(box, Image.Resampling.LANCZOS, reducing_gap=2.0)
-    return image, note
+    return image, cut_off, ""
 
 
-def _full(opened: ImageFile.ImageFile, most: int) -> tuple[Image.Image, str]:
+def _full(opened: ImageFile.ImageFile, most: int) -> _Work:
     width, height = opened.size
     part = max(1, math.ceil(math.sqrt(width * height / most)))
     opened.draft(None, (max(1, width // part), max(1, height // part)))
-    image, note = _decoded(opened)
+    image, cut_off = _decoded(opened)
     left = math.ceil(math.sqrt(image.width * image.height / most))  # no JPEG: decoded whole, then made smaller
     image = opaque(upright(image.reduce(left) if left > 1 else image))
     lost = round(max(width, height) / max(image.size))
-    return image, " · ".join(filter(None, (note, f"at 1/{lost} of its detail" if lost > 1 else "")))
+    return image, cut_off, f"at 1/{lost} of its detail" if lost > 1 else ""
 
 
-_REASONS: tuple[tuple[str, str], ...] = (
-    ("FileNotFoundError", "the picture is missing"),
-    ("NotADirectoryError", "the picture is missing"),
-    ("PermissionError", "the picture may not be read"),
-    ("UnidentifiedImageError", "not a picture"),
-    ("DecompressionBombWarning", _TOO_LARGE),
-    ("DecompressionBombError", _TOO_LARGE),
-    ("MemoryError", "not enough memory for the picture"),
-)
-"""By the class's name: Pillow's classes are not imported here."""
+_CAUSES: dict[str, ImageProblem] = {
+    "FileNotFoundError": ImageProblem.MISSING,
+    "NotADirectoryError": ImageProblem.MISSING,
+    "PermissionError": ImageProblem.UNREADABLE,
+    "UnidentifiedImageError": ImageProblem.NOT_AN_IMAGE,
+    "DecompressionBombWarning": ImageProblem.TOO_LARGE,
+    "DecompressionBombError": ImageProblem.TOO_LARGE,
+    "MemoryError": ImageProblem.NO_MEMORY,
+}
+"""By the name of the exception class: importing Pillow's classes here would cost 25 to 40 ms."""
 
 
-def _reason(error: Exception) -> str:
+def _cause(error: Exception) -> ImageProblem:
     if isinstance(error, _RefusedError):
-        return str(error)
-    return dict(_REASONS).get(type(error).__name__, "the picture is damaged")
+        return error.cause
+    return _CAUSES.get(type(error).__name__, ImageProblem.DAMAGED)
 
 
 def fit_cells(size: tuple[int, int], columns: int, rows: int, cell: tuple[int, int] = (1, 2)) -> tuple[int, int]:

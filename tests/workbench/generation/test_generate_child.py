@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from curation_db.generation_runs import GenerationRunRow, Progress
-from curation_db.generation_words import GenerationState
+from curation_db.generation_words import GenerationState, StopReason
 from workbench.errors import NegwbError
 from workbench.generation.child import Order, words_to_go_on
 from workbench.generation.engines.protocol import EngineSettings
@@ -29,10 +29,11 @@ def known(*names: str, **more: Any) -> GenerateSettings:
     return GenerateSettings(engines=engines, **more)
 
 
-def run(message: str = "stopped", done: int = 30, **settings: Any) -> GenerationRunRow:
+def run(reason: StopReason = StopReason.REQUEST, done: int = 30, **settings: Any) -> GenerationRunRow:
     return GenerationRunRow(
         id=3, recipe="abc", settings=TOLD | settings, state=GenerationState.STOPPED, host="here", pid=1, started_at="",
-        beat_at="", ended_at="", progress=Progress(items_done=done), message=message,
+        beat_at="", ended_at="", progress=Progress(items_done=done), message="any wording",
+        stop_reason=reason,
     )  # fmt: skip
 
 
@@ -70,7 +71,7 @@ def test_what_is_not_usual_is_said_too() -> None:
 @pytest.mark.parametrize(
     ("told", "settings", "why"),
     [
-        (run("the budget is reached: 2.5 of 2.5 money"), known(), "has spent its budget"),
+        (run(StopReason.BUDGET), known(), "has spent its budget"),
         (run(), known("llama", "clip"), "no engine 'llava'"),
         (run(pipeline="judge"), known(), "cannot go on from here"),
         (run(recipe={}), known(), "cannot go on from here"),

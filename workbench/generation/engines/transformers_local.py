@@ -147,7 +147,7 @@ class LocalEngine:
 
     def _failed(self, error: Exception) -> Answer:
         told, full = first_line(error), out_of_memory(error)
-        if full or "CUDA error" in told:  # after which no kernel runs any more
+        if full or _device_is_lost(error):
             hint = "a smaller model, a smaller picture_side, or another device" if full else ""
             raise EngineStopped(f"the engine {self._settings.name} stopped: {told}", hint=hint) from error
         return Answer(error=Failure.SERVER, detail=told)
@@ -161,9 +161,18 @@ class LocalEngine:
             self._say(f"{self._settings.name}: out of memory, from now on {half} questions at a time")
 
 
+_NO_MEMORY = ("out of memory", "not enough memory", "can't allocate memory")
+_DEVICE_LOST = "CUDA error"
+"""Torch raises a bare RuntimeError for these two, so the text of its message is the only code there is."""
+
+
+def _device_is_lost(error: Exception) -> bool:
+    """Whether CUDA failed: no kernel runs in this process afterwards."""
+    return _DEVICE_LOST in first_line(error)
+
+
 def out_of_memory(error: Exception) -> bool:
     """Whether torch found no memory, on a GPU or on the CPU."""
     return type(error).__name__ == "OutOfMemoryError" or (
-        isinstance(error, (RuntimeError, MemoryError))
-        and any(word in str(error) for word in ("out of memory", "not enough memory", "can't allocate memory"))
+        isinstance(error, (RuntimeError, MemoryError)) and any(text in str(error) for text in _NO_MEMORY)
     )
