@@ -8,9 +8,6 @@ Interrupting is safe at any moment. httpx is imported when a client is made.
 
 from __future__ import annotations
 
-import email.utils
-import random
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +16,7 @@ from urllib.parse import urlsplit
 
 from benchmarks.call import Call
 from benchmarks.errors import BenchError
+from curation_db.retry_delay import Backoff, retry_after
 
 if TYPE_CHECKING:
     import httpx
@@ -39,7 +37,7 @@ class Manners:
     tries: int = 4
     """For each file and source."""
     backoff_s: float = 1.0
-    """Before the second try; doubled for each further one, and up to a half more at random."""
+    """Longest random wait before the second try; doubled for each further one."""
     longest_wait_s: float = 20.0
     """A server that asks for a longer wait is given up."""
     timeout_s: float = 10.0
@@ -62,6 +60,11 @@ class Manners:
     most_bytes: int = 64 << 20
     """Of one file."""
     user_agent: str = "negwb (benchmark data; resumes, few connections)"
+
+    @property
+    def backoff(self) -> Backoff:
+        """The waits between two tries."""
+        return Backoff(base=self.backoff_s, longest=self.longest_wait_s)
 
 
 class Unreachable(BenchError):
@@ -152,7 +155,7 @@ def _from_source(http: httpx.Client, url: str, target: Path, check: Check, manne
             elif (asked := again.wait_s or 0.0) > manners.longest_wait_s:
                 call.given_up[host] = f"{host} asks to wait {asked:,.0f} s ({again})"
             elif attempt + 1 < manners.tries:
-                call.wait(_delay(attempt, again.wait_s, manners))
+                call.wait(manners.backoff.delay(attempt, again.wait_s))
         except _Missing:
             raise
         except BenchError as error:
@@ -228,7 +231,7 @@ def _past_the_end(response: httpx.Response, part: Path, have: int) -> int:
 
 def _refuse(response: httpx.Response, url: str) -> None:
     if response.status_code in _WORTH_ANOTHER_TRY:
-        raise _Again(f"HTTP {response.status_code}", _retry_after(response.headers.get("Retry-After", "")))
+        raise _Again(f"HTTP {response.status_code}", retry_after(response.headers))
     if response.status_code in _MISSING:
         raise _Missing(f"{url}: HTTP {response.status_code}")
     if not response.is_success:
@@ -261,19 +264,3 @@ def _write(response: httpx.Response, part: Path, start: int, manners: Manners, c
                 part.unlink()
                 raise BenchError(f"{response.url}: more than {manners.most_bytes} bytes")
     return received
-
-
-def _delay(attempt: int, asked: float | None, manners: Manners) -> float:
-    """Seconds to wait: what the server asked for, else doubling, with chance so that clients do not march in step."""
-    own = manners.backoff_s * float(1 << attempt) * random.uniform(1, 1.5)
-    return min(max(own, asked or 0.0), manners.longest_wait_s)
-
-
-def _retry_after(value: str) -> float | None:
-    """Seconds, from a number or an HTTP date (RFC 9110, 10.2.3)."""
-    if value.strip().isdigit():
-        return float(value)
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
-    except ValueError:
-        return None

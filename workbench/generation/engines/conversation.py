@@ -111,7 +111,7 @@ class Conversation:
         if means is Meaning.FINE:
             return self._read(call, held, reply)
         words = server_words(reply.body, self._exchange.key)
-        means = meaning(reply.status, words, retry_after=asked is not None)
+        means = meaning(reply.status, words, says_when=asked is not None)
         if means is Meaning.NO_ENTRY:
             error = no_entry(self._settings, reply, self._exchange.key)
             self._limiter.stop(error)
