@@ -14,8 +14,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.speed.sitting import SIZE, Frames, peak_memory_mb, sit_down
-from curation_db.store import open_store
+from benchmarks.speed.sitting import SIZE, Frames, peak_memory_mb, session_of
 from workbench.paths import Workspace
 from workbench.tui.app import NegwbApp
 from workbench.tui.screens.browse import BrowseScreen
@@ -99,29 +98,25 @@ class Looker:
 
 async def look(workspace: Workspace, lines: Sequence[str]) -> dict[str, Any]:
     """Enter, go to the end, type every view."""
-    with open_store(workspace.database) as store:
-        desk = sit_down(store, workspace)
+    with session_of(workspace) as desk:
         app = NegwbApp(desk, protocol="halfcell", workspace=workspace)
-        try:
-            async with app.run_test(size=SIZE, notifications=True) as pilot:
-                looker = Looker(app, pilot)
-                cards = app.screen
-                assert isinstance(cards, CurateScreen)
-                await looker.until(lambda _: cards.shown is not None)
-                while not app.takes_input:
-                    await pilot.pause(0.01)
-                empty = peak_memory_mb()
-                entered = time.perf_counter()
-                first = await looker.enter()
-                await looker.whole()
-                whole = (time.perf_counter() - entered) * 1000
-                end = await looker.end()
-                screen = [await looker.view(line) for line in lines]
-                told = {"first_page_ms": first, "whole_ms": whole, "end_ms": end, "screen_ms": screen}
-                desk.news = lambda: None  # the screen is about to go, and the deck may still have something to say
-                await pilot.pause()
-        finally:
-            desk.close()
+        async with app.run_test(size=SIZE, notifications=True) as pilot:
+            looker = Looker(app, pilot)
+            cards = app.screen
+            assert isinstance(cards, CurateScreen)
+            await looker.until(lambda _: cards.shown is not None)
+            while not app.takes_input:
+                await pilot.pause(0.01)
+            empty = peak_memory_mb()
+            entered = time.perf_counter()
+            first = await looker.enter()
+            await looker.whole()
+            whole = (time.perf_counter() - entered) * 1000
+            end = await looker.end()
+            screen = [await looker.view(line) for line in lines]
+            told = {"first_page_ms": first, "whole_ms": whole, "end_ms": end, "screen_ms": screen}
+            desk.news = lambda: None  # the screen is about to go, and the deck may still have something to say
+            await pilot.pause()
     return {**told, "empty_rss_mb": empty, "rss_mb": peak_memory_mb()}
 
 

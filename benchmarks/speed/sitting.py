@@ -25,23 +25,19 @@ from textual.app import App, ComposeResult
 from textual.widgets import Static
 
 from benchmarks.speed.big_record import PERSON
-from curation_db.people import begin_session
-from curation_db.store import Store, open_store
+from workbench.annotation.open import open_session, session_settings
 from workbench.paths import Workspace
-from workbench.pictures import PictureFolders
 from workbench.settings import read_settings
 from workbench.tui.app import NegwbApp
 from workbench.tui.collecting import by_hand
-from workbench.tui.desk import Desk
 from workbench.tui.marks import OPENS
-from workbench.tui.pictures import ThumbnailCache
 from workbench.tui.screens.curate import CurateScreen
-from workbench.tui.sitting import DeskSettings, Pictures
 
 if TYPE_CHECKING:
     from textual.pilot import Pilot
     from textual.screen import Screen
 
+    from workbench.tui.desk import Desk
     from workbench.tui.sitting import Ready
 
 SIZE = (120, 36)
@@ -51,8 +47,6 @@ _ROUND = ("a", "a", "xp", "a", "u", "a", "xg", "a", "a", " ", "a", "xs", "a", "a
 _WORDS = {" ": "space"}
 _HALF_CELLS = 200
 """A frame with so many half blocks holds a picture."""
-_BOX = (1024, 1024)
-"""As `negwb curate` decodes pictures."""
 _PATIENCE = 20.0
 
 
@@ -206,43 +200,33 @@ class Hand:
         self._app._driver.send_message(event)
 
 
-def sit_down(store: Store, workspace: Workspace) -> Desk:
-    """A desk as `negwb curate` makes it, with what a new workspace's settings say."""
+def session_of(workspace: Workspace) -> Desk:
+    """A started session as `negwb curate` opens it, except that a key may follow the card at once."""
     settings = read_settings(workspace.settings)
-    folders = PictureFolders(workspace.root, settings.pictures, follow_links=settings.follow_links)
-    desk = Desk(
-        store,
-        begin_session(store, PERSON, version="bench"),
-        Pictures(folders.locate, ThumbnailCache(_BOX).get),
-        # the keys come sooner than anybody can have seen the card
-        DeskSettings(ordering=settings.curate.order, audit_share=settings.curate.audit_share, guard_seconds=0.0),
-    )
-    desk.start()
-    return desk
+    serving = session_settings(settings, guard_seconds=0.0)
+    session = open_session(workspace, PERSON, settings=settings, serving=serving, version="bench")
+    session.start()
+    return session
 
 
 async def sit(workspace: Workspace, presses: int) -> dict[str, Any]:
     """So many measured keys at Pilot's pace, then without a pause; then undo and edit."""
     few = max(2, presses // 10)
-    with open_store(workspace.database) as store:
-        desk = sit_down(store, workspace)
+    with session_of(workspace) as desk:
         app = NegwbApp(desk, protocol="halfcell", workspace=workspace)
-        try:
-            # collected as `negwb curate` does
-            with by_hand():
-                async with app.run_test(size=SIZE, notifications=True) as pilot:
-                    hand = Hand(app, pilot)
-                    await hand.first_card()
-                    paced = [await hand.decide() for _ in range(presses)]
-                    shown = {"rss_mb": peak_memory_mb(), "audit_cards": hand.audit_cards, "pictures": len(hand.files)}
-                    await hand.first_card()
-                    rushed = [await hand.rush() for _ in range(presses)]
-                    undone = [await hand.press("z") for _ in range(few)]
-                    edited = [await hand.edit() for _ in range(few)]
-                    desk.news = lambda: None  # the screen is about to go, and the deck may still have something to say
-                    await pilot.pause()
-        finally:
-            desk.close()
+        # collected as `negwb curate` does
+        with by_hand():
+            async with app.run_test(size=SIZE, notifications=True) as pilot:
+                hand = Hand(app, pilot)
+                await hand.first_card()
+                paced = [await hand.decide() for _ in range(presses)]
+                shown = {"rss_mb": peak_memory_mb(), "audit_cards": hand.audit_cards, "pictures": len(hand.files)}
+                await hand.first_card()
+                rushed = [await hand.rush() for _ in range(presses)]
+                undone = [await hand.press("z") for _ in range(few)]
+                edited = [await hand.edit() for _ in range(few)]
+                desk.news = lambda: None  # the screen is about to go, and the deck may still have something to say
+                await pilot.pause()
     return {"paced": paced, "rushed": rushed, "undone": undone, "edited": edited, **shown}
 
 

@@ -67,6 +67,15 @@ def held(root: Path) -> Iterator[None]:
         other.close()
 
 
+def wait_for(true: Callable[[], bool]) -> None:
+    """Wait for a condition."""
+    for _ in range(2000):
+        if true():
+            return
+        time.sleep(0.005)
+    raise AssertionError("it did not happen")
+
+
 def seated(desk: Desk) -> Ready:
     """The card in the seat, once it is there."""
     for _ in range(1000):

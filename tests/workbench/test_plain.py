@@ -14,16 +14,13 @@ import pytest
 from support.houses import HOSTILE, Case, House, build
 from support.terminal import Terminal
 
-from curation_db.people import begin_session
-from curation_db.store import open_store
 from curation_db.words import REASON_KEYS, Kind, State
 from workbench import plain
-from workbench.pictures import PictureFolders
+from workbench.annotation.open import open_session
+from workbench.paths import Workspace
 from workbench.plain import Answer, Do, reason_of, understand
 from workbench.plain_sitting import PlainSitting
-from workbench.tui.desk import Desk
-from workbench.tui.pictures import ThumbnailCache
-from workbench.tui.sitting import DeskSettings, Pictures
+from workbench.tui.sitting import DeskSettings
 
 NEGWB = Path(sys.executable).with_name("negwb")
 Drive = Callable[..., list[str]]
@@ -47,16 +44,10 @@ def drive() -> Drive:
             told.append(f"? {prompt}")
             return waiting.pop(0) + "\n" if waiting else None
 
-        with open_store(house.root / "curation.db") as store:
-            folders = PictureFolders(house.root, {"small": ("pictures",)})
-            pictures = Pictures(folders.locate, ThumbnailCache((16, 16)).get)
-            chosen = DeskSettings(**{"ordering": "oldest", "audit_share": 0.0, **settings})
-            desk = Desk(store, begin_session(store, "ana", version="test"), pictures, chosen)
+        serving = DeskSettings(**{"ordering": "oldest", "audit_share": 0.0, **settings})
+        with open_session(Workspace(house.root), "ana", serving=serving, box=(16, 16), version="test") as desk:
             desk.start()
-            try:
-                PlainSitting(desk, ask, told.append).run()
-            finally:
-                desk.close()
+            PlainSitting(desk, ask, told.append).run()
         return told
 
     return sit

@@ -6,9 +6,8 @@ import re
 from pathlib import Path
 
 import pytest
-
-from workbench.demo import generation_screenshots
-from workbench.demo.screenshots import SHOTS, take_all
+from tools import generation_screenshots
+from tools.screenshots import SHOTS, take_all
 
 KEPT = Path(__file__).resolve().parents[1] / "screenshots"
 
@@ -28,12 +27,12 @@ def taken(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("name", [shot.name for shot in SHOTS])
 def test_a_screenshot_is_what_the_app_shows(taken: Path, name: str) -> None:
-    """Mend with: uv run python -m workbench.demo.screenshots tests/screenshots"""
+    """Mend with: cd tests && uv run python -m tools.screenshots screenshots"""
     assert words(taken / f"{name}.svg") == words(KEPT / f"{name}.svg")
 
 
 def test_the_screenshot_of_generating_is_what_the_lab_shows(tmp_path: Path) -> None:
-    """Mend with: uv run python -m workbench.demo.generation_screenshots tests/screenshots"""
+    """Mend with: cd tests && uv run python -m tools.generation_screenshots screenshots"""
     (taken,) = generation_screenshots.take_generation(tmp_path)
     assert words(taken) == words(KEPT / taken.name)
 

@@ -13,10 +13,9 @@ import typer
 
 from workbench import interruption
 from workbench.commands.streams import at_a_terminal, doubt_about_characters
-from workbench.errors import ExitCode, NothingToDo, UsageError
+from workbench.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
-    from curation_db.store import Store
     from workbench.paths import Workspace
     from workbench.settings import CurateSettings, Settings
     from workbench.tui.answers import Refused
@@ -165,13 +164,10 @@ def run_curate(
     """
     _need_terminal()
     doubt = doubt_about_characters("negwb curate --plain")
-    from curation_db.store import open_store  # noqa: PLC0415 -- 0.2 s
     from workbench.settings import read_settings  # noqa: PLC0415
 
     settings = read_settings(workspace.settings)
-    name = person_named(annotator)
-    with open_store(workspace.database) as store:
-        desk = _sit_down(store, workspace, settings, name, how or Serving())
+    with _session(workspace, settings, person_named(annotator), how or Serving()) as desk:
         try:
             _may_start_in(desk, start)
             desk.start(deal=start is None)
@@ -180,7 +176,7 @@ def run_curate(
             )
         finally:
             with interruption.shielded():
-                desk.close()
+                desk.leave()
         return _leave(desk, code)
 
 
@@ -191,7 +187,6 @@ def run_plain(workspace: Workspace, annotator: str | None = None, how: Serving |
         UsageError: settings that are off.
         NothingToDo: the workspace has no candidates.
     """
-    from curation_db.store import open_store  # noqa: PLC0415 -- 0.2 s
     from workbench.plain_sitting import PlainSitting  # noqa: PLC0415
     from workbench.settings import read_settings  # noqa: PLC0415
 
@@ -200,8 +195,7 @@ def run_plain(workspace: Workspace, annotator: str | None = None, how: Serving |
     for stream in (sys.stdin, sys.stdout):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal of few letters shows "?" for the others
-    with open_store(workspace.database) as store:
-        desk = _sit_down(store, workspace, settings, name, how or Serving(), box=_PLAIN_BOX)
+    with _session(workspace, settings, name, how or Serving(), box=_PLAIN_BOX) as desk:
         code = ExitCode.OK
         try:
             if warning := _overlap_warning(desk, settings.curate):
@@ -215,7 +209,7 @@ def run_plain(workspace: Workspace, annotator: str | None = None, how: Serving |
             typer.echo("")
         finally:
             with interruption.shielded():
-                desk.close()
+                desk.leave()
         return _leave(desk, code)
 
 
@@ -295,50 +289,26 @@ def _login_name() -> str:
         raise UsageError("this account has no login name", hint="say who decides: --annotator NAME") from error
 
 
-def _sit_down(
-    store: Store,
-    workspace: Workspace,
-    settings: Settings,
-    name: str,
-    how: Serving,
-    *,
-    box: tuple[int, int] | None = None,
+def _session(
+    workspace: Workspace, settings: Settings, name: str, how: Serving, *, box: tuple[int, int] | None = None
 ) -> Desk:
-    """The person's desk; once started it prepares its first card while the screens are being imported."""
-    from curation_db import queries  # noqa: PLC0415
+    """The person's session; once started it prepares its first card while the screens are being imported."""
     from curation_db.errors import RetiredAnnotator  # noqa: PLC0415
-    from curation_db.lint import DEFAULTS  # noqa: PLC0415
-    from curation_db.people import begin_session  # noqa: PLC0415
     from curation_db.words import Role, Stream  # noqa: PLC0415
-    from workbench import version  # noqa: PLC0415
-    from workbench.pictures import PictureFolders  # noqa: PLC0415
-    from workbench.tui.desk import Desk  # noqa: PLC0415
-    from workbench.tui.pictures import ThumbnailCache  # noqa: PLC0415
-    from workbench.tui.sitting import DeskSettings, Pictures  # noqa: PLC0415
+    from workbench.annotation.open import open_session, session_settings  # noqa: PLC0415 -- 0.2 s
 
-    with store.read() as connection:
-        if not queries.anything(connection):
-            raise NothingToDo("there is nothing to decide about yet", hint="bring captions in with: negwb import")
+    serving = session_settings(
+        settings,
+        order=how.order,
+        only=Stream(how.only) if how.only else None,
+        blind=how.blind,
+        reveal=how.reveal,
+    )
+    role = Role(how.role) if how.role else None
     try:
-        actor = begin_session(store, name, version=version(), role=Role(how.role) if how.role else None)
+        return open_session(workspace, name, role=role, settings=settings, serving=serving, box=box or _box())
     except RetiredAnnotator as error:
         raise UsageError(error.message, hint=error.hint) from error
-    told = settings.curate
-    folders = PictureFolders(workspace.root, settings.pictures, follow_links=settings.follow_links)
-    return Desk(
-        store,
-        actor,
-        Pictures(folders.locate, ThumbnailCache(box or _box()).get, folders.folders),
-        DeskSettings(
-            ordering=how.order or told.order,
-            audit_share=told.audit_share,
-            gold_share=told.gold_share,
-            only=Stream(how.only) if how.only else None,
-            blind=told.blind if how.blind is None else how.blind,
-            reveal=how.reveal,
-            checks=settings.lint or DEFAULTS,
-        ),
-    )
 
 
 def _box() -> tuple[int, int]:

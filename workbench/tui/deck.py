@@ -15,14 +15,12 @@ from collections.abc import Callable
 from curation_db.errors import RecordError
 from curation_db.leases import Clock
 from curation_db.queue import Claim, Queue
-from workbench.tui.sitting import DEPTH, Ready
+from workbench.tui.sitting import CLOCK_CHECK_SECONDS, DEPTH, Ready
 
 _RETRY_SECONDS = 2.0
-_REST_SECONDS = 0.06
+REST_SECONDS = 0.06
 """After a card was taken the thread rests so long, while others are ready: the card is being painted, and every
 millisecond of Python here is one that the painting waits for. Measured: 6 of 43 ms from the key to the card."""
-_CLOCK_CHECK_SECONDS = 5.0
-"""The thread looks at the wall clock so often: waiting does not count the time in which the machine is suspended."""
 _MOST_ASIDE = 200
 
 
@@ -38,6 +36,8 @@ class Deck:
         depth: int = DEPTH,
         lease_seconds: float,
         clock: Clock = time.time,
+        clock_check_seconds: float = CLOCK_CHECK_SECONDS,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._queue = queue
         self._load = load
@@ -45,7 +45,10 @@ class Deck:
         self._depth = depth
         self._renew_every = lease_seconds / 3
         self._clock = clock
-        """The leases' clock; pauses within a session are measured by `time.monotonic`."""
+        """The leases' clock."""
+        self._clock_check_seconds = clock_check_seconds
+        self._monotonic = monotonic
+        """Measures pauses within the session."""
         self._renewed_at = clock()
         self._retry_at = 0.0
         self._rest_until = 0.0
@@ -91,7 +94,7 @@ class Deck:
         with self._change:
             ready = self._cards.popleft() if self._cards else None
             if ready is not None:
-                self._rest_until = time.monotonic() + _REST_SECONDS
+                self._rest_until = self._monotonic() + REST_SECONDS
             self._change.notify_all()
         return ready
 
@@ -135,47 +138,59 @@ class Deck:
         with self._change:
             return self.held() if self._on_its_way is None else [*self.held(), self._on_its_way]
 
+    @property
+    def prepared(self) -> int:
+        """The number of cards that `take` would return now."""
+        with self._change:
+            return len(self._cards)
+
+    def step(self) -> None:
+        """Do what is due now: renew leases, take a doubtful card again, prepare at most one card."""
+        try:
+            self._renew_when_due()
+            self._settle_doubt()
+            self._deal_one()
+        except RecordError as error:
+            self._retry_at = self._monotonic() + _RETRY_SECONDS
+            self._say(trouble=error.message)
+
     def _run(self) -> None:
         while self._wait_for_work():
             try:
-                self._renew_when_due()
-                self._settle_doubt()
-                self._deal_one()
-            except RecordError as error:
-                self._retry_at = time.monotonic() + _RETRY_SECONDS
-                self._say(trouble=error.message)
+                self.step()
             except Exception as error:  # nobody would see it here: the screen raises it
                 self.failure = error
                 self._news()
                 return
 
     def _wants_card(self) -> bool:
-        now = time.monotonic()
+        now = self._monotonic()
         due = now >= self._retry_at and (now >= self._rest_until or not self._cards)
         return due and not self.exhausted and len(self._cards) < self._depth
 
     def _must_see_to_leases(self) -> bool:
         """Whether cards are to be taken again, a third of the leases' length has passed, or the clock was set back."""
-        if time.monotonic() < self._retry_at:
+        if self._monotonic() < self._retry_at:
             return False
-        return bool(self._doubtful) or self._renewal_is_due()
+        return bool(self._doubtful) or self.renewal_is_due()
 
-    def _renewal_is_due(self) -> bool:
+    def renewal_is_due(self) -> bool:
+        """Whether a third of the leases' length has passed since the last renewal, or the clock was set back."""
         return not 0 <= self._clock() - self._renewed_at < self._renew_every
 
     def _wait_for_work(self) -> bool:
         """Wait for something to do; False: the sitting is over."""
         with self._change:
             while not (self._closing or self._wants_card() or self._must_see_to_leases()):
-                now = time.monotonic()
+                now = self._monotonic()
                 pauses = [at - now for at in (self._retry_at, self._rest_until) if at > now]
                 renewal = max(self._renewed_at + self._renew_every - self._clock(), self._retry_at - now)
-                self._change.wait(max(0.01, min(_CLOCK_CHECK_SECONDS, renewal, *pauses)))
+                self._change.wait(max(0.01, min(self._clock_check_seconds, renewal, *pauses)))
             return not self._closing
 
     def _renew_when_due(self) -> None:
         """Renew all leases. A card behind the shown one that is somebody else's now is dropped."""
-        if not self._renewal_is_due():
+        if not self.renewal_is_due():
             return
         now, wanted = self._clock(), self.held()
         lost = set(wanted) - self._queue.renew(wanted)

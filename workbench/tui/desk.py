@@ -42,7 +42,7 @@ _UNDO, _REDO = "undo", "redo"
 
 
 class Desk:
-    """One annotator's sitting. `start` it, ask for `next`, decide; `close` gives the cards back."""
+    """One annotator's session. `start` it, ask for `next`, decide; `close` gives the cards back. A context manager."""
 
     def __init__(
         self,
@@ -53,6 +53,7 @@ class Desk:
         *,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Clock = time.time,
+        owns_store: bool = False,
     ) -> None:
         """The desk of `actor`.
 
@@ -63,6 +64,7 @@ class Desk:
             settings: How the work is served.
             clock: Measures the time on a card; it may stand still while the machine is suspended.
             wall_clock: The clock of the leases.
+            owns_store: `close` closes `store`, too.
         """
         self.news: Callable[[], None] = _no_news
         """Called from any thread: a card has come, the queue has ended, trouble came or went, or `replaced` is set."""
@@ -93,8 +95,10 @@ class Desk:
         self._deck = Deck(
             self._queue, lambda claim: self.loader.load(claim.candidate_id, way=Way.QUEUE, leased=True),
             news=self._pass_on, depth=self.settings.depth, lease_seconds=self.settings.lease_seconds,
-            clock=wall_clock,
+            clock=wall_clock, clock_check_seconds=self.settings.clock_check_seconds,
         )  # fmt: skip
+        self._owns_store = owns_store
+        self._left = False
         self.moved = 0
         """How many cards the last undo or redo was about."""
         self.deal = self._deck.start
@@ -118,17 +122,42 @@ class Desk:
         self._refreshing.start()
         self._tally.start()
 
+    def __enter__(self) -> Desk:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def close(self) -> None:
-        """Stop, and give all cards back. Safe to call at any time, and twice."""
+        """`leave`, and close the record where the session opened it. Safe to call at any time, and twice."""
+        self.leave()
+        if self._owns_store:
+            self.store.close()
+
+    def leave(self) -> None:
+        """Stop the threads, give all cards back and end the session; the record can still be read."""
+        if self._left:
+            return
         self._refreshing.close()
         self._deck.close()
         with contextlib.suppress(RecordError):  # the leases expire by themselves
             end_session(self.store, self.actor)
+        self._left = True
 
     @property
     def finished(self) -> bool:
         """Nothing in the seat, and nothing to come."""
         return self.current is None and self._deck.exhausted
+
+    @property
+    def prepared(self) -> int:
+        """The number of cards that are ready behind the current one."""
+        return self._deck.prepared
+
+    @property
+    def upcoming(self) -> list[int]:
+        """The candidates that this session holds leases of, the current one included."""
+        return self._deck.coming()
 
     @property
     def seen_before(self) -> bool:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 DEPTH = 3
 """So many cards are kept ready."""
+CLOCK_CHECK_SECONDS = 5.0
+"""Between two looks at the wall clock: waiting does not count the time in which the machine is suspended."""
 
 
 class Way(StrEnum):
@@ -104,6 +106,7 @@ class DeskSettings:
     """How long a new card must be on the screen before a key decides about it (`sight`); 0: benches press at once."""
     depth: int = DEPTH
     lease_seconds: float = LEASE_SECONDS
+    clock_check_seconds: float = CLOCK_CHECK_SECONDS
 
 
 class Pictures:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,12 +12,14 @@ from support.houses import Case, House, build
 from curation_db.people import begin_session
 from curation_db.review import Reviewer
 from curation_db.store import Store, open_store
-from workbench.pictures import PictureFolders
+from workbench.annotation.open import open_session
+from workbench.paths import Workspace
+from workbench.settings import Settings
 from workbench.tui.app import NegwbApp
 from workbench.tui.desk import Desk
-from workbench.tui.pictures import ThumbnailCache
-from workbench.tui.sitting import DeskSettings, Pictures
+from workbench.tui.sitting import DeskSettings
 
+SETTINGS = Settings(pictures={"small": ("pictures",)})
 Make = Callable[..., House]
 
 
@@ -42,25 +43,23 @@ def make_house(tmp_path: Path) -> Iterator[Make]:
 @pytest.fixture
 def sit(make_house: Make) -> Iterator[Callable[..., Desk]]:
     """Sits people down at a house; everybody leaves at the end."""
-    desks: list[tuple[Desk, Store]] = []
+    desks: list[Desk] = []
 
     def sit_down(house: House, name: str = "ana", *, deal: bool = True, **settings: Any) -> Desk:
-        store = open_store(house.root / "curation.db")  # a store of its own, as a new process has
-        folders = PictureFolders(house.root, {"small": ("pictures",)})
-        pictures = Pictures(folders.locate, ThumbnailCache((200, 200)).get, folders.folders)
-        clock, role = settings.pop("clock", time.monotonic), settings.pop("role", None)
-        wall_clock = settings.pop("wall_clock", time.time)
-        told = DeskSettings(**{"ordering": "oldest", "audit_share": 0.0, "guard_seconds": 0.0, **settings})
-        actor = begin_session(store, name, version="test", role=role)
-        desk = Desk(store, actor, pictures, told, clock=clock, wall_clock=wall_clock)
-        desk.start(deal=deal)
-        desks.append((desk, store))
-        return desk
+        explicit = {key: settings.pop(key) for key in ("clock", "wall_clock", "role") if key in settings}
+        serving = DeskSettings(**{"ordering": "oldest", "audit_share": 0.0, "guard_seconds": 0.0, **settings})
+        desks.append(
+            open_session(
+                Workspace(house.root), name, settings=SETTINGS, serving=serving, box=(200, 200), version="test",
+                **explicit,
+            )
+        )  # fmt: skip
+        desks[-1].start(deal=deal)
+        return desks[-1]
 
     yield sit_down
-    for desk, store in desks:
+    for desk in desks:
         desk.close()
-        store.close()
 
 
 @pytest.fixture

@@ -50,7 +50,7 @@ async def test_keys_typed_ahead_are_decided_in_order(make_house: Any, open_app: 
     app = open_app(house)
     async with running(app) as pilot:
         await settled(pilot)
-        await until(pilot, lambda: len(app.desk._deck._cards) == 3)
+        await until(pilot, lambda: app.desk.prepared == 3)
         await pilot.press("a", "x", "p", "x", "u", "a")
         await settled(pilot)
     told = [(1, "accept", None), (2, "reject", "present"), (3, "reject", "ungrammatical"), (4, "accept", None)]

@@ -8,9 +8,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from support.curating import emptied, here, seated
+from support.curating import emptied, here, seated, wait_for
+from support.monotonic import MonotonicClock
+from support.wall_clock import WallClock
 
 from curation_db.cards import load_card
+from curation_db.leases import LEASE_SECONDS
 from curation_db.overview import overview
 from curation_db.progress import read_progress
 from curation_db.speed import speeds
@@ -43,11 +46,12 @@ def test_each_decision_is_on_the_disk_before_the_next_card(make_house: Any, sit:
 
 def test_time_on_the_card_goes_into_the_event(make_house: Any, sit: Sit) -> None:
     house = make_house(2)
-    desk = sit(house)
+    clock = MonotonicClock()
+    desk = sit(house, clock=clock)
     seated(desk)
-    time.sleep(0.05)
+    clock.advance(2.5)
     desk.decide(Kind.ACCEPT)
-    assert house.rows("SELECT elapsed_ms FROM event")[0][0] >= 50
+    assert house.rows("SELECT elapsed_ms FROM event") == [(2_500,)]
 
 
 def test_undo_brings_the_card_back_and_puts_the_other_one_next(make_house: Any, sit: Sit) -> None:
@@ -326,24 +330,23 @@ def test_two_people_never_get_the_same_card(make_house: Any, sit: Sit) -> None:
 
 def test_leaving_gives_all_cards_back(make_house: Any, sit: Sit) -> None:
     house = make_house(6)
+    threads = set(threading.enumerate())
     desk = sit(house)
     seated(desk)
-    for _ in range(200):
-        if len(house.rows("SELECT 1 FROM lease")) == 4:
-            break
-        time.sleep(0.01)
-    assert len(house.rows("SELECT 1 FROM lease")) == 4  # the one in the seat and three behind it
+    wait_for(lambda: len(house.rows("SELECT 1 FROM lease")) == 4)  # the shown one and three behind it
     desk.close()
     desk.close()
     assert house.rows("SELECT 1 FROM lease") == []
-    assert not [t for t in threading.enumerate() if t.name == "negwb-deck" and t is desk._deck._thread]
+    assert set(threading.enumerate()) <= threads
 
 
 def test_leases_are_renewed_while_a_card_is_looked_at(make_house: Any, sit: Sit) -> None:
-    house = make_house(2)
-    desk = sit(house, lease_seconds=0.6)
+    house, clock = make_house(1), WallClock(time.time())
+    desk = sit(house, wall_clock=clock, clock_check_seconds=0.01)
     seated(desk)
-    time.sleep(1.2)
+    for _ in range(2):
+        clock.advance(LEASE_SECONDS - 1)
+        wait_for(lambda: house.rows("SELECT expires_at FROM lease") == [(clock() + LEASE_SECONDS,)])
     desk.decide(Kind.ACCEPT)
     assert house.rows("SELECT late FROM event") == [(0,)]
 
@@ -365,12 +368,12 @@ def test_pace_counts_looking_and_no_coffee() -> None:
 
 
 def test_a_replaced_decision_counts_once_and_the_speed_is_the_same_everywhere(make_house: Any, sit: Sit) -> None:
-    house = make_house(6)
+    house, clock = make_house(6), MonotonicClock()
     for _ in range(2):  # the second sitting goes on counting where the first one ended
-        desk = sit(house)
+        desk = sit(house, clock=clock)
         for _ in range(2):
             seated(desk)
-            time.sleep(0.02)
+            clock.advance(1.5)
             desk.decide(Kind.ACCEPT)
         assert desk.look_back()
         desk.decide(Kind.REJECT, Reason.SCOPE)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from support.curating import emptied, here, lines, running, seated, shown, until
+from support.curating import emptied, here, lines, running, seated, shown, until, wait_for
 from support.houses import House, press, settled
 from support.record import Record
 from support.wall_clock import WallClock
@@ -18,7 +18,7 @@ from curation_db.queue import Queue
 from curation_db.review import Reviewer
 from curation_db.store import open_store
 from curation_db.words import Kind, Reason
-from workbench.tui import deck as deck_module
+from workbench.tui.deck import Deck
 from workbench.tui.desk import Desk
 from workbench.tui.screens import curate as curate_module
 from workbench.tui.sitting import DEPTH, Way
@@ -61,17 +61,12 @@ def clock() -> WallClock:
 @pytest.fixture
 def unattended(monkeypatch: pytest.MonkeyPatch) -> None:
     """The deck's thread does not look at the clock: it was suspended with everything else, and wakes last."""
-    monkeypatch.setattr(deck_module, "_CLOCK_CHECK_SECONDS", 3_600.0)
-    monkeypatch.setattr(deck_module.Deck, "_renewal_is_due", lambda _: False)
+    monkeypatch.setattr(Deck, "renewal_is_due", lambda _: False)
 
 
 def full(desk: Desk, count: int = DEPTH) -> None:
     """Wait until so many cards are ready."""
-    for _ in range(1000):
-        if len(desk._deck._cards) >= count:
-            return
-        time.sleep(0.005)
-    raise AssertionError("no cards came")
+    wait_for(lambda: desk.prepared >= count)
 
 
 def holders(house: House) -> dict[int, list[str]]:
@@ -166,56 +161,40 @@ class TestCardsPreparedBeforeASuspend:
 
 
 class TestRenewal:
-    def test_it_goes_by_the_wall_clock(
-        self, make_house: Any, sit: Sit, others: Any, clock: WallClock, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(deck_module, "_CLOCK_CHECK_SECONDS", 0.01)
+    def test_it_goes_by_the_wall_clock(self, make_house: Any, sit: Sit, others: Any, clock: WallClock) -> None:
         house = make_house(6)
-        desk = sit(house, wall_clock=clock)
+        desk = sit(house, wall_clock=clock, clock_check_seconds=0.01)
         assert here(desk) == 1
         full(desk)
         ben = others(house, clock)
         for _ in range(4):
             clock.advance(599)
-            for _ in range(1000):
-                if house.rows("SELECT min(expires_at) FROM lease") == [(clock() + 600,)]:
-                    break
-                time.sleep(0.005)
-            assert house.rows("SELECT min(expires_at) FROM lease") == [(clock() + 600,)]
+            wait_for(lambda: house.rows("SELECT min(expires_at) FROM lease") == [(clock() + 600,)])
         assert ben.claim(6) == [5, 6]
 
-    def test_a_clock_that_is_set_back_renews_at_once(
-        self, make_house: Any, sit: Sit, clock: WallClock, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(deck_module, "_CLOCK_CHECK_SECONDS", 0.01)
+    def test_a_clock_that_is_set_back_renews_at_once(self, make_house: Any, sit: Sit, clock: WallClock) -> None:
         house = make_house(1)
-        desk = sit(house, wall_clock=clock)
+        desk = sit(house, wall_clock=clock, clock_check_seconds=0.01)
         seated(desk)
         clock.advance(-86_400)
-        for _ in range(1000):
-            if house.rows("SELECT expires_at FROM lease") == [(clock() + 600,)]:
-                break
-            time.sleep(0.005)
-        assert house.rows("SELECT expires_at FROM lease") == [(clock() + 600,)]
+        wait_for(lambda: house.rows("SELECT expires_at FROM lease") == [(clock() + 600,)])
         desk.decide(Kind.ACCEPT)
         assert house.rows("SELECT late FROM event") == [(0,)]
 
     def test_after_a_suspend_what_others_hold_is_dropped(
         self, make_house: Any, sit: Sit, others: Any, clock: WallClock, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(deck_module, "_CLOCK_CHECK_SECONDS", 0.01)
         house = make_house(5)
-        desk = sit(house, wall_clock=clock)
+        desk = sit(house, wall_clock=clock, clock_check_seconds=0.01)
         assert here(desk) == 1
         full(desk)
-        with desk._deck._change:  # the thread is still suspended
+        with monkeypatch.context() as suspended:  # the thread wakes last
+            suspended.setattr(Deck, "renewal_is_due", lambda _: False)
             clock.advance(SUSPENDED)
             ben = others(house, clock)
             assert ben.claim(2) == [1, 2]
-        for _ in range(1000):
-            if holders(house) == {1: ["ana", "ben"], 2: ["ana", "ben"], 3: ["ana"], 4: ["ana"], 5: ["ana"]}:
-                break
-            time.sleep(0.005)
+        renewed = {1: ["ana", "ben"], 2: ["ana", "ben"], 3: ["ana"], 4: ["ana"], 5: ["ana"]}
+        wait_for(lambda: holders(house) == renewed)
         assert ben.claim(5) == []
         desk.decide(Kind.ACCEPT)
         assert here(desk) == 3

@@ -10,6 +10,7 @@ import pytest
 from support.curating import here, seated
 
 from curation_db.errors import RecordBusy, RecordError
+from curation_db.queue import Queue
 from curation_db.words import Kind
 from workbench.tui.desk import Desk
 
@@ -50,10 +51,10 @@ def test_a_busy_record_does_not_call_off_what_has_happened(
     seated(desk)
     desk.undo()
 
-    def busy(_: Any) -> None:
+    def busy(*_: Any) -> None:
         raise RecordBusy("held by another process")
 
-    monkeypatch.setattr(desk._queue, "release", busy)
+    monkeypatch.setattr(Queue, "release", busy)
     assert desk.redo() is Kind.ACCEPT
     assert here(desk) == 2
     desk.open(3)

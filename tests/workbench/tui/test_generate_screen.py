@@ -18,11 +18,11 @@ from sqlalchemy import text
 from support.houses import HOSTILE, Case, House, build, press, settled
 from support.labs import lines, make_workspace, running, until
 from support.plugin_engine import install
+from tools.generation_screenshots import half_way, settings, write_drops, write_runs
 
 from curation_db.generation_runs import Progress, beat, end_run, get_run, list_runs, start_run
 from curation_db.generation_words import GenerationState
 from curation_db.identity import utc_text
-from workbench.demo.generation_screenshots import half_way, settings, write_drops, write_runs
 from workbench.errors import NegwbError
 from workbench.paths import Workspace
 from workbench.tui import generation_watch, generations

@@ -88,7 +88,7 @@ async def test_a_card_is_not_seen_while_something_covers_it(make_house: Any, ope
         await pilot.press("question_mark")
         await until(pilot, lambda: not isinstance(app.screen, CurateScreen))
         app.desk.deal()
-        await until(pilot, lambda: app.desk._deck.coming() != [] or app.desk.current is not None)
+        await until(pilot, lambda: app.desk.upcoming != [] or app.desk.current is not None)
         assert not app.desk.sight.is_seen
         await pilot.press("escape")
         await until(pilot, lambda: app.desk.sight.is_seen)

@@ -1,6 +1,6 @@
 """The README's screenshots of the rooms, from a demo in which three scripted people have decided.
 
-`python -m workbench.demo.room_screenshots FOLDER`. They show times of day, so no test compares them with the kept ones.
+`python -m tools.room_screenshots FOLDER`. They show times of day, so no test compares them with the kept ones.
 """
 
 from __future__ import annotations
@@ -12,21 +12,18 @@ import tempfile
 from pathlib import Path
 
 from sqlalchemy import text
+from tools.screenshots import Shot, portable
 
 from curation_db.people import begin_session
 from curation_db.review import Reviewer, Shown
 from curation_db.store import Store, open_store
 from curation_db.words import Kind, Reason, Role, Stream
+from workbench.annotation.open import open_session
 from workbench.demo.annotator import Decisions, read_truth
 from workbench.demo.build import DemoFiles, DemoSize, build_demo
-from workbench.demo.screenshots import Shot, portable
 from workbench.paths import Workspace
-from workbench.pictures import PictureFolders
-from workbench.settings import read_settings
 from workbench.tui.app import NegwbApp
-from workbench.tui.desk import Desk
-from workbench.tui.pictures import ThumbnailCache
-from workbench.tui.sitting import DeskSettings, Pictures
+from workbench.tui.sitting import DeskSettings
 
 SHOTS = (
     Shot("browse", (120, 36), "negwb-dark", ("b", "f", "s", "down", "down", "down")),
@@ -78,24 +75,17 @@ def _let_people_decide(store: Store, truth: Decisions) -> None:
 
 
 async def _take(workspace: Workspace, shot: Shot) -> str:
-    settings = read_settings(workspace.settings)
-    folders = PictureFolders(workspace.root, settings.pictures, follow_links=settings.follow_links)
-    with open_store(workspace.database) as store:
-        actor = begin_session(store, "dan", version="screenshots", role=Role.ADJUDICATOR)
-        pictures = Pictures(folders.locate, ThumbnailCache((1024, 1024)).get)
-        desk = Desk(store, actor, pictures, DeskSettings(audit_share=0.0, guard_seconds=0.0))
+    serving = DeskSettings(audit_share=0.0, guard_seconds=0.0)
+    with open_session(workspace, "dan", role=Role.ADJUDICATOR, serving=serving, version="screenshots") as desk:
         desk.start()
-        try:
-            app = NegwbApp(desk, theme=shot.theme, workspace=workspace)
-            async with app.run_test(size=shot.size) as pilot:
+        app = NegwbApp(desk, theme=shot.theme, workspace=workspace)
+        async with app.run_test(size=shot.size) as pilot:
+            await asyncio.sleep(_SETTLED_S)
+            for key in shot.keys:
+                await pilot.press(key)
                 await asyncio.sleep(_SETTLED_S)
-                for key in shot.keys:
-                    await pilot.press(key)
-                    await asyncio.sleep(_SETTLED_S)
-                await app.workers.wait_for_complete()
-                return portable(app.export_screenshot(title="negwb curate"))
-        finally:
-            desk.close()
+            await app.workers.wait_for_complete()
+            return portable(app.export_screenshot(title="negwb curate"))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """The README's screenshots of the lab, from a demo that has run by itself.
 
-`negwb demo --auto W && python -m workbench.demo.lab_screenshots W FOLDER`. A training's last digits depend on the
+`negwb demo --auto W && python -m tools.lab_screenshots W FOLDER`. A training's last digits depend on the
 machine, so no test compares them with the kept ones.
 """
 
@@ -11,7 +11,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from workbench.demo.screenshots import Shot, portable
+from tools.screenshots import Shot, portable
+
 from workbench.paths import Workspace
 from workbench.tui.lab import LabApp, Page
 

@@ -1,4 +1,4 @@
-"""The README's screenshots, exported from the app itself: `python -m workbench.demo.screenshots FOLDER`.
+"""The README's screenshots, exported from the app itself: `python -m tools.screenshots FOLDER`.
 
 The demo world is the same on every machine, so the pictures are too; a test draws them anew and compares.
 """
@@ -20,17 +20,13 @@ from textual.app import App
 from textual.pilot import Pilot
 from textual.widgets import TextArea
 
-from curation_db.people import begin_session
-from curation_db.store import open_store
+from workbench.annotation.open import open_session
 from workbench.commands.demo import BANNER
 from workbench.demo.build import DemoSize, build_demo
-from workbench.pictures import PictureFolders
-from workbench.settings import read_settings
 from workbench.tui.app import NegwbApp
 from workbench.tui.desk import Desk
-from workbench.tui.pictures import ThumbnailCache
 from workbench.tui.screens.curate import CurateScreen
-from workbench.tui.sitting import DeskSettings, Pictures
+from workbench.tui.sitting import DeskSettings
 
 PICTURES = 40
 _PATIENCE = 500
@@ -114,19 +110,12 @@ def _demo_desk() -> Iterator[Desk]:
             size=DemoSize(pictures=PICTURES, pool=1, scenes=1, gallery=2),
             progress=lambda *_: None,
         )
-        settings = read_settings(workspace.settings)
-        folders = PictureFolders(workspace.root, settings.pictures, follow_links=settings.follow_links)
-        with open_store(workspace.database) as store:
-            actor = begin_session(store, "ana", version="screenshots")
-            pictures = Pictures(folders.locate, ThumbnailCache((1024, 1024)).get)
-            # a person takes a while for each card; the script that presses the keys does not
-            clock = partial(next, count(step=1.0))
-            desk = Desk(store, actor, pictures, DeskSettings(audit_share=0.0, guard_seconds=0.0), clock=clock)
+        # a person takes a while for each card; the script that presses the keys does not
+        clock = partial(next, count(step=1.0))
+        serving = DeskSettings(audit_share=0.0, guard_seconds=0.0)
+        with open_session(workspace, "ana", serving=serving, version="screenshots", clock=clock) as desk:
             desk.start()
-            try:
-                yield desk
-            finally:
-                desk.close()
+            yield desk
 
 
 if __name__ == "__main__":

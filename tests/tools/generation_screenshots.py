@@ -1,4 +1,4 @@
-"""The README's screenshot of generating: `python -m workbench.demo.generation_screenshots FOLDER`.
+"""The README's screenshot of generating: `python -m tools.generation_screenshots FOLDER`.
 
 The run that it shows was never run: its rows are written here, by the functions that a run writes with. The pictures
 and captions are the demo's, so it is the same on every machine, and a test draws it anew and compares.
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import Connection, text
+from tools.screenshots import Shot, portable
 
 from curation_db.candidates import Intake
 from curation_db.generation_runs import Progress, beat, end_run, start_run
@@ -23,7 +24,6 @@ from curation_db.generation_work import Finished, finish
 from curation_db.identity import utc_text
 from curation_db.store import open_store
 from workbench.demo.build import DemoSize, build_demo
-from workbench.demo.screenshots import Shot, portable
 from workbench.paths import Workspace
 from workbench.tui.lab import LabApp
 

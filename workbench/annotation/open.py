@@ -1,0 +1,108 @@
+"""Opens an annotation session: the record, the prefetch buffer, the background threads, the images and the settings.
+
+The Textual app, the plain mode, the benches and the tests all start here.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from curation_db import queries
+from curation_db.lint import DEFAULTS
+from curation_db.people import begin_session
+from curation_db.store import open_store
+from curation_db.words import Role, Stream
+from workbench import version as installed_version
+from workbench.errors import NothingToDo
+from workbench.pictures import PictureFolders
+from workbench.settings import read_settings
+from workbench.tui.desk import Desk
+from workbench.tui.pictures import ThumbnailCache
+from workbench.tui.sitting import DeskSettings, Pictures
+
+if TYPE_CHECKING:
+    from curation_db.leases import Clock
+    from workbench.paths import Workspace
+    from workbench.settings import Settings
+
+BOX = (1024, 1024)
+"""Pixels that an image is decoded to at most: enough for a large terminal without its own pixel size."""
+
+
+def open_session(
+    workspace: Workspace,
+    annotator: str,
+    *,
+    role: Role | None = None,
+    settings: Settings | None = None,
+    serving: DeskSettings | None = None,
+    box: tuple[int, int] = BOX,
+    version: str | None = None,
+    clock: Callable[[], float] = time.monotonic,
+    wall_clock: Clock = time.time,
+) -> Desk:
+    """Open a session of `annotator`; the caller starts and closes it, or uses it as a context manager.
+
+    Args:
+        workspace: Its record and its image folders.
+        annotator: Who decides.
+        role: The annotator's role from now on; None: as before.
+        settings: The workspace's settings; read from negwb.toml unless given.
+        serving: How the queue is served; by `settings` unless given.
+        box: Pixels that an image is decoded to at most.
+        version: Stored with the session; the installed version unless given.
+        clock: Measures the time on a card; it may stand still while the machine is suspended.
+        wall_clock: The clock of the leases.
+
+    Raises:
+        NothingToDo: the record has no candidate.
+        RetiredAnnotator: the name is out of use.
+        UsageError: negwb.toml is wrong.
+        RecordError: the record cannot be opened.
+    """
+    known = settings if settings is not None else read_settings(workspace.settings)
+    folders = PictureFolders(workspace.root, known.pictures, follow_links=known.follow_links)
+    store = open_store(workspace.database)
+    try:
+        with store.read() as connection:
+            if not queries.anything(connection):
+                raise NothingToDo("there is nothing to decide about yet", hint="bring captions in with: negwb import")
+        actor = begin_session(store, annotator, version=version or installed_version(), role=role)
+        return Desk(
+            store,
+            actor,
+            Pictures(folders.locate, ThumbnailCache(box).get, folders.folders),
+            serving or session_settings(known),
+            clock=clock,
+            wall_clock=wall_clock,
+            owns_store=True,
+        )
+    except BaseException:
+        store.close()
+        raise
+
+
+def session_settings(
+    settings: Settings,
+    *,
+    order: str | None = None,
+    only: Stream | None = None,
+    blind: bool | None = None,
+    reveal: bool = False,
+    guard_seconds: float | None = None,
+) -> DeskSettings:
+    """How the queue is served by these settings; an argument that is not None replaces its setting."""
+    curate = settings.curate
+    serving = DeskSettings(
+        ordering=order or curate.order,
+        audit_share=curate.audit_share,
+        gold_share=curate.gold_share,
+        only=only,
+        blind=curate.blind if blind is None else blind,
+        reveal=reveal,
+        checks=settings.lint or DEFAULTS,
+    )
+    return serving if guard_seconds is None else replace(serving, guard_seconds=guard_seconds)
