@@ -8,8 +8,8 @@ from curation_db import marks, moments
 from curation_db.candidates import Draft, Intake, insert_candidates
 from curation_db.concepts import concept_after_edit
 from curation_db.errors import RecordError
+from curation_db.histories import overlap_in_force
 from curation_db.identity import uuid7
-from curation_db.standing import overlap_in_force
 from curation_db.text import clean
 
 # The child's own overlap is its parent's already. The row says that somebody changed it (`overlaps.differing`).

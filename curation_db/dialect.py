@@ -12,12 +12,13 @@ import json
 import os
 import sqlite3
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from functools import partial
+from itertools import islice
 from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, create_engine, event
@@ -27,6 +28,7 @@ from sqlalchemy.pool import QueuePool
 from curation_db.errors import RecordUnwritable
 from curation_db.sqlite_errors import primary_code
 
+T = TypeVar("T")
 APPLICATION_ID = 0x6E677762  # "ngwb": what `file` and we know our databases by
 BUSY_MS = 15_000
 LOG_BYTES = 64 * 2**20
@@ -282,6 +284,23 @@ def insert_many(connection: Connection, table: str, columns: Sequence[str], rows
     return int(connection.exec_driver_sql(insert_new(table, columns), rows).rowcount)
 
 
+IN_IDS: Final = "IN (SELECT value FROM json_each(:ids))"
+"""SQL: among the values of the parameter `ids`, a `json_array`. A statement takes at most 32,766 parameters."""
+
+
+def json_array(values: Iterable[object]) -> str:
+    """`values` as one parameter of a statement that reads them with `json_each`."""
+    return json.dumps(list(values), separators=(",", ":"))
+
+
+def batches(values: Iterable[T], size: int) -> Iterator[list[T]]:
+    """`values` in lists of `size`, the last one shorter."""
+    # itertools.batched needs Python 3.12
+    rest = iter(values)
+    while batch := list(islice(rest, size)):
+        yield batch
+
+
 def select_in(
     connection: Connection,
     table: str,
@@ -294,7 +313,7 @@ def select_in(
     """The rows of `table` (of one source) whose `column` is among `values`, however many those are, by its index."""
     source = "" if source_id is None else f"source_id = {source_id:d} AND "
     statement = f'SELECT {", ".join(columns)} FROM "{table}" WHERE {source}{column} IN (SELECT value FROM json_each(?))'
-    return list(connection.exec_driver_sql(statement, (json.dumps(values),)))
+    return list(connection.exec_driver_sql(statement, (json_array(values),)))
 
 
 def index_text(connection: Connection, table: str, columns: Sequence[str], after: int, until: int) -> None:

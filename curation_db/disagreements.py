@@ -15,9 +15,10 @@ from functools import lru_cache
 from sqlalchemy import Connection, text
 
 from curation_db.cards import Opinion, opinions_of
+from curation_db.dialect import IN_IDS, batches, json_array
 from curation_db.errors import RecordError
 from curation_db.fold import Happened, effective, since_requeue
-from curation_db.histories import History, as_json, batches, happened, histories
+from curation_db.histories import BATCH, History, happened, histories
 from curation_db.words import Cause, Kind, Reason, Role, State
 
 _VOTES = (Kind.ACCEPT, Kind.REJECT, Kind.UNSURE, Kind.FLIP)
@@ -28,9 +29,7 @@ _LIKELY = text("""
     UNION SELECT candidate_id FROM event WHERE kind = 'flip'
     ORDER BY candidate_id
 """)
-_STATES = text(
-    "SELECT candidate_id, state FROM candidate_state WHERE candidate_id IN (SELECT value FROM json_each(:ids))"
-)
+_STATES = text(f"SELECT candidate_id, state FROM candidate_state WHERE candidate_id {IN_IDS}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,14 +100,13 @@ class Tally:
 
 def disagreements(connection: Connection) -> list[Disagreement]:
     """All there are: the lowest agreement first, then where most opinions are, then the oldest."""
-    found = [
-        each for part in batches(list(connection.execute(_LIKELY).scalars())) for each in _of_part(connection, part)
-    ]
+    likely = connection.execute(_LIKELY).scalars().all()
+    found = [each for part in batches(likely, BATCH) for each in _of_part(connection, part)]
     return sorted(found, key=lambda each: (each.agreement, -each.opinions, each.candidate_id))
 
 
 def _of_part(connection: Connection, part: Sequence[int]) -> Iterable[Disagreement]:
-    states = {number: state for number, state in connection.execute(_STATES, {"ids": as_json(part)})}
+    states = {number: state for number, state in connection.execute(_STATES, {"ids": json_array(part)})}
     for number, history in histories(connection, part):
         state, counts, flipped = State(states[number]), _opinions(history), _flipped(history)
         if state is not State.SUPERSEDED and counts and counts[Kind.ACCEPT] and counts[Kind.REJECT]:

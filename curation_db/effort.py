@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, text
 
 from curation_db.fold import Overlap
-from curation_db.standing import overlap_in_force
+from curation_db.histories import overlap_in_force
 
 _OVERLAPS = text(f"""
     SELECT {overlap_in_force()} AS overlap, count(*) AS candidates, sum(s.accepts + s.rejects) AS votes,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, text
 
 from curation_db.browsing import judges
-from curation_db.dialect import SAYS
+from curation_db.dialect import IN_IDS, SAYS, batches, json_array
 from curation_db.hasty import hasty
 from curation_db.in_force import in_force
 from curation_db.marks import MARKED_RULES
@@ -90,9 +89,8 @@ def _parts(ids: Sequence[int] | None) -> Iterator[tuple[str, dict[str, str]]]:
     if ids is None:
         yield "IS NOT NULL", {}
         return
-    for start in range(0, len(ids), _BLOCK):
-        part = json.dumps(list(ids[start : start + _BLOCK]))
-        yield "IN (SELECT value FROM json_each(:ids))", {"ids": part}
+    for part in batches(ids, _BLOCK):
+        yield IN_IDS, {"ids": json_array(part)}
 
 
 def unknown(connection: Connection, view: View) -> str | None:

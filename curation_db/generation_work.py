@@ -5,7 +5,6 @@ An item is a caption (P1) or a question that people answered with no (P2), under
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, text
 
 from curation_db.candidates import Draft, Intake, Opinion, insert_candidates, insert_verdicts
+from curation_db.dialect import json_array
 from curation_db.generation_words import ItemStatus
 from curation_db.identity import utc_now
 from curation_db.text import clean
@@ -169,7 +169,7 @@ def _mark_waiting(connection: Connection, found: Collection[Material], scope: Sc
         for material in found
     }
     every = [item for listed in items.values() for item in listed]
-    values = {"recipe": scope.recipe, "items": json.dumps(every), "done": _RETRYING if scope.retry else _ALL}
+    values = {"recipe": scope.recipe, "items": json_array(every), "done": _RETRYING if scope.retry else _ALL}
     done = set(connection.execute(_DONE, values).scalars()) if every else set()
     for material in found:
         material.waiting = items[material.id] - done

@@ -13,8 +13,9 @@ from sqlalchemy import Connection, text
 
 from curation_db.fold import Happened, effective, since_requeue
 from curation_db.gold import Known, known_answer
+from curation_db.histories import events_of
 from curation_db.identity import utc_now
-from curation_db.standing import events_of, refold
+from curation_db.standing import refold
 from curation_db.store import Store
 from curation_db.words import Kind, Reason
 

@@ -7,12 +7,12 @@ the head of the queue are one group that is passed over whole.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from sqlalchemy import Connection, text
 
+from curation_db.dialect import IN_IDS, json_array
 from curation_db.fold import Standing
 from curation_db.words import Kind, State, Stream
 
@@ -90,7 +90,7 @@ def move(connection: Connection, candidate_id: int, group: int) -> None:
 def move_many(connection: Connection, candidate_ids: Sequence[int], group: int) -> None:
     """Put candidates into `group`, in every ordering."""
     connection.execute(
-        text("""UPDATE queue_entry SET group_id = :group
-                WHERE candidate_id IN (SELECT value FROM json_each(:ids)) AND group_id != :group"""),
-        {"group": group, "ids": json.dumps(list(candidate_ids))},
+        text(f"""UPDATE queue_entry SET group_id = :group
+                WHERE candidate_id {IN_IDS} AND group_id != :group"""),
+        {"group": group, "ids": json_array(candidate_ids)},
     )

@@ -8,43 +8,17 @@ block its card until that time comes.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterable
-from typing import Final
 
 from sqlalchemy import Connection, text
 
+from curation_db.dialect import IN_IDS, json_array
 from curation_db.people import Actor
-
-LEASE_SECONDS = 600.0
-CLOCK_STEP_S: Final = 5.0
-"""A clock that is set back by so much leaves the leases of its own machine valid."""
-MACHINES_DIFFER_S: Final = 3600.0
-"""The clocks of two machines may differ by so much without a card in two people's hands. The price: a card that a
-killed session of another machine held stays unavailable for so much longer."""
+from curation_db.sessions import CLOCK_STEP_S, LEASE_SECONDS, OWN_MACHINE, lease_in_force
 
 Clock = Callable[[], float]
 """Seconds since the epoch."""
-
-
-def in_force(lease: str, machine: str, *, seconds: str | None = None) -> str:
-    """A SQL condition: the lease is valid at `:now` (seconds since the epoch).
-
-    Args:
-        lease: The alias of the table `lease` in the statement.
-        machine: A SQL expression for the name of the machine whose clock `:now` comes from.
-        seconds: A SQL expression for the lease's full length [default: its column].
-    """
-    elsewhere = f"EXISTS (SELECT 1 FROM work_session w WHERE w.id = {lease}.session AND w.host != {machine})"
-    early = f"CASE WHEN {elsewhere} THEN {MACHINES_DIFFER_S} ELSE {CLOCK_STEP_S} END"
-    late = f"CASE WHEN {elsewhere} THEN {MACHINES_DIFFER_S} ELSE 0 END"
-    length = seconds or f"{lease}.seconds"
-    return f"({lease}.expires_at + {late} > :now AND {lease}.expires_at <= :now + {length} + {early})"
-
-
-OWN_MACHINE: Final = "(SELECT host FROM work_session WHERE id = :session)"
-"""The machine of the session `:session`, for `in_force`."""
 
 _TAKE = text("""
     INSERT INTO lease(candidate_id, annotator_id, session, expires_at, seconds)
@@ -60,8 +34,8 @@ _HAND_IN = text(
     "DELETE FROM lease WHERE candidate_id = :candidate AND annotator_id = :me RETURNING session, expires_at, seconds"
 )
 _HELD = text(f"""
-    SELECT l.candidate_id FROM lease l WHERE l.session = :session AND {in_force("l", OWN_MACHINE)}
-    AND l.candidate_id IN (SELECT value FROM json_each(:ids))
+    SELECT l.candidate_id FROM lease l WHERE l.session = :session AND {lease_in_force("l", OWN_MACHINE)}
+    AND l.candidate_id {IN_IDS}
 """)
 
 
@@ -80,7 +54,7 @@ def take(
 
 def held(connection: Connection, actor: Actor, candidate_ids: Iterable[int], *, clock: Clock = time.time) -> set[int]:
     """Those of a few cards of which the actor's session has a valid lease."""
-    values = {"session": actor.session, "now": clock(), "ids": json.dumps(list(candidate_ids))}
+    values = {"session": actor.session, "now": clock(), "ids": json_array(candidate_ids)}
     return set(connection.execute(_HELD, values).scalars())
 
 
@@ -120,6 +94,6 @@ def hand_in(connection: Connection, actor: Actor, candidate_id: int, *, clock: C
 def drop(connection: Connection, actor: Actor, candidate_ids: Iterable[int]) -> None:
     """End the actor's leases on these cards, of all sessions: they were decided about together."""
     connection.execute(
-        text("DELETE FROM lease WHERE annotator_id = :me AND candidate_id IN (SELECT value FROM json_each(:ids))"),
-        {"me": actor.annotator_id, "ids": json.dumps(list(candidate_ids))},
+        text(f"DELETE FROM lease WHERE annotator_id = :me AND candidate_id {IN_IDS}"),
+        {"me": actor.annotator_id, "ids": json_array(candidate_ids)},
     )

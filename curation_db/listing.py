@@ -2,33 +2,32 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
 
+from curation_db.dialect import IN_IDS, json_array
 from curation_db.in_force import in_force
 from curation_db.lint import Rule
 from curation_db.marks import CONFLICT, MARKED_RULES, unchecked
 from curation_db.words import Kind, NegationType, Question, State
 
-_THESE = "IN (SELECT value FROM json_each(:ids))"
 _CANDIDATES = text(f"""
     SELECT c.id, c.text, c.concept, c.cue, c.cue_position, c.negation_type, c.pipeline, c.audit, t.text AS caption,
            o.name AS source, i.key AS image, z.state, z.wanted, z.flagged, z.notes
     FROM candidate c JOIN candidate_state z ON z.candidate_id = c.id JOIN image i ON i.id = c.image_id
-    JOIN source o ON o.id = c.source_id LEFT JOIN caption t ON t.id = c.caption_id WHERE c.id {_THESE}
+    JOIN source o ON o.id = c.source_id LEFT JOIN caption t ON t.id = c.caption_id WHERE c.id {IN_IDS}
 """)
-_OPINIONS = text(f"SELECT candidate_id, judge, question, p FROM verdict WHERE candidate_id {_THESE} ORDER BY judge, id")
+_OPINIONS = text(f"SELECT candidate_id, judge, question, p FROM verdict WHERE candidate_id {IN_IDS} ORDER BY judge, id")
 _DECISIONS = text(f"""
     SELECT e.candidate_id, e.actor, CASE e.kind WHEN 'flip' THEN e.verdict ELSE e.kind END AS kind, e.reason, e.at
-    FROM event e WHERE e.candidate_id {_THESE} AND {in_force()} ORDER BY e.seq
+    FROM event e WHERE e.candidate_id {IN_IDS} AND {in_force()} ORDER BY e.seq
 """)
 _MARKS = text(f"""
     SELECT candidate_id, mark FROM candidate_mark
-    WHERE mark IN (SELECT value FROM json_each(:marks)) AND candidate_id {_THESE}
+    WHERE mark IN (SELECT value FROM json_each(:marks)) AND candidate_id {IN_IDS}
 """)
 
 
@@ -84,11 +83,11 @@ class Listed:
 
 def page_of(connection: Connection, ids: Sequence[int]) -> list[Listed]:
     """These candidates in this order; ids of none are left out."""
-    listed = json.dumps(list(ids))
+    listed = json_array(ids)
     said, marked, decided = defaultdict(list), defaultdict(set), defaultdict(list)
     for row in connection.execute(_OPINIONS, {"ids": listed}):
         said[row.candidate_id].append(Said(row.judge, Question(row.question), row.p))
-    for row in connection.execute(_MARKS, {"ids": listed, "marks": json.dumps([*map(str, MARKED_RULES), CONFLICT])}):
+    for row in connection.execute(_MARKS, {"ids": listed, "marks": json_array([*map(str, MARKED_RULES), CONFLICT])}):
         marked[row.candidate_id].add(row.mark)
     for row in connection.execute(_DECISIONS, {"ids": listed}):
         decided[row.candidate_id].append(Decision(row.actor, Kind(row.kind), row.reason, row.at))

@@ -6,6 +6,7 @@ on the clock, on where the workspace lies or on the folder's name; `verify` tell
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
@@ -313,3 +314,10 @@ def list_exports(exports: Path) -> list[str]:
     if not exports.is_dir():
         return []
     return sorted(path.name for path in exports.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
+def event_numbers(exports: Path) -> Iterator[int]:
+    """The event number of every set in the folder `exports` whose manifest can be read; reads one set at a time."""
+    for name in list_exports(exports):
+        with contextlib.suppress(ManifestError):
+            yield read_manifest(exports / name).event_seq

@@ -14,6 +14,7 @@ from typing import Final
 
 from sqlalchemy import Connection, text
 
+from curation_db.dialect import IN_IDS, json_array
 from curation_db.lint import LINT_VERSION, RULES, Rule, lint
 from curation_db.store import Store
 from curation_db.subjects import candidate_rows, subjects_of
@@ -26,20 +27,19 @@ BATCH: Final = 50
 """Candidates per transaction: some twenty milliseconds."""
 
 _NOTED: Final = "marked"
-_THESE: Final = "IN (SELECT value FROM json_each(:ids))"
 _DISAGREE = text(f"""
     INSERT INTO candidate_mark(mark, candidate_id)
     SELECT '{CONFLICT}', candidate_id FROM verdict
-    WHERE candidate_id {_THESE} AND p IS NOT NULL
+    WHERE candidate_id {IN_IDS} AND p IS NOT NULL
     GROUP BY candidate_id, question HAVING max(p) >= 0.5 AND min(p) < 0.5 ON CONFLICT DO NOTHING
 """)
-_UNMARK = text(f"DELETE FROM candidate_mark WHERE mark = :mark AND candidate_id {_THESE}")
+_UNMARK = text(f"DELETE FROM candidate_mark WHERE mark = :mark AND candidate_id {IN_IDS}")
 _FORGET = text("DELETE FROM candidate_mark WHERE mark NOT IN (SELECT value FROM json_each(:known))")
 _MARK = text("INSERT INTO candidate_mark(mark, candidate_id) VALUES (:mark, :id)")
 _DUE = text("SELECT candidate_id FROM mark_due ORDER BY candidate_id LIMIT :count")
-_DONE = text(f"DELETE FROM mark_due WHERE candidate_id {_THESE}")
+_DONE = text(f"DELETE FROM mark_due WHERE candidate_id {IN_IDS}")
 _SEND_AGAIN = text(f"""
-    INSERT INTO mark_due(candidate_id) SELECT id FROM candidate WHERE image_id {_THESE} AND id <= :upto
+    INSERT INTO mark_due(candidate_id) SELECT id FROM candidate WHERE image_id {IN_IDS} AND id <= :upto
     ON CONFLICT DO NOTHING
 """)
 
@@ -90,7 +90,7 @@ class Marker:
             upto = _upto(connection)
             ids = list(connection.execute(_DUE, {"count": count}).scalars())
             if ids:
-                connection.execute(_DONE, {"ids": json.dumps(ids)})
+                connection.execute(_DONE, {"ids": json_array(ids)})
             else:
                 ids = list(
                     connection.execute(
@@ -116,14 +116,14 @@ def progress_of(connection: Connection) -> Progress:
 def unchecked(connection: Connection, ids: Sequence[int]) -> frozenset[int]:
     """Those of these candidates at which the rules of this version have not looked, or are to look again."""
     upto = _upto(connection)
-    due = text(f"SELECT candidate_id FROM mark_due WHERE candidate_id {_THESE}")
-    waiting = connection.execute(due, {"ids": json.dumps(list(ids))}).scalars()
+    due = text(f"SELECT candidate_id FROM mark_due WHERE candidate_id {IN_IDS}")
+    waiting = connection.execute(due, {"ids": json_array(ids)}).scalars()
     return frozenset((*waiting, *(number for number in ids if number > upto)))
 
 
 def mark(connection: Connection, ids: Sequence[int]) -> None:
     """Look at these candidates now: an edit's child, or the next batch."""
-    listed = json.dumps(list(ids))
+    listed = json_array(ids)
     for rule in MARKED_RULES:
         connection.execute(_UNMARK, {"mark": str(rule), "ids": listed})
     found = [
@@ -141,13 +141,13 @@ def mark_conflicts(connection: Connection, ids: Iterable[int]) -> None:
 
     Verdicts are never taken away.
     """
-    connection.execute(_DISAGREE, {"ids": json.dumps(list(ids))})
+    connection.execute(_DISAGREE, {"ids": json_array(ids)})
 
 
 def look_again(connection: Connection, image_ids: Iterable[int]) -> None:
     """Something came in about these pictures: their candidates that were marked are to be looked at again."""
     if upto := _upto(connection):
-        connection.execute(_SEND_AGAIN, {"ids": json.dumps(sorted(set(image_ids))), "upto": upto})
+        connection.execute(_SEND_AGAIN, {"ids": json_array(sorted(set(image_ids))), "upto": upto})
 
 
 def _told(connection: Connection) -> dict[str, int]:
@@ -171,4 +171,4 @@ def _note(connection: Connection, upto: int) -> None:
 
 def _forget_unknown(connection: Connection) -> None:
     """Marks of rules that this version does not have: nothing else would take them away."""
-    connection.execute(_FORGET, {"known": json.dumps([*map(str, MARKED_RULES), CONFLICT])})
+    connection.execute(_FORGET, {"known": json_array([*map(str, MARKED_RULES), CONFLICT])})

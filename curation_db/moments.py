@@ -46,6 +46,11 @@ _HANDED_OUT = text("""
 _RECORD_GAP = text("INSERT INTO event_gap(first, last, cause, at) VALUES (:number, :number, :cause, :at)")
 _GAP = text("SELECT first, last, cause, at FROM event_gap WHERE first <= :number ORDER BY first DESC LIMIT 1")
 _EVENT = text("SELECT 1 FROM event WHERE seq = :number")
+_LINEAGE_OF = text("""
+    SELECT uid FROM lineage WHERE after < :number OR rowid = (SELECT min(rowid) FROM lineage)
+    ORDER BY rowid DESC LIMIT 1
+""")
+_LAST_EVENT = text("SELECT uid FROM event WHERE seq <= :number ORDER BY seq DESC LIMIT 1")
 _SETTLED = "settled"
 """The newest number that an export took."""
 
@@ -122,6 +127,51 @@ def stands(connection: Connection, number: int) -> bool:
     if gap is not None:
         return gap.cause is not GapCause.RESTORE
     return number == 0 or connection.execute(_EVENT, {"number": number}).first() is not None
+
+
+class Origin(NamedTuple):
+    """What identifies the history up to an event number."""
+
+    event_uid: str | None
+    """Of the newest event up to the number; None: there is none."""
+    lineage: str
+
+
+class History(StrEnum):
+    """How a frozen set's event number relates to the record."""
+
+    SAME = "same"
+    """The number stands for the same events in this record."""
+    REPLACED = "replaced"
+    """A restore replaced the history that the number belongs to."""
+    UNKNOWN = "unknown"
+    """The record does not have that event: it was lost, or the set comes from another record."""
+
+
+def origin_of(connection: Connection, number: int) -> Origin:
+    """The history that `number` stands at the end of; the same today and after any restore that keeps the number."""
+    event_uid = connection.execute(_LAST_EVENT, {"number": number}).scalar()
+    return Origin(event_uid, connection.execute(_LINEAGE_OF, {"number": number}).scalar_one())
+
+
+def history_of(connection: Connection, number: int, event_uid: str | None, lineage: str | None) -> History:
+    """Whether a set frozen at `number` comes from this record's history.
+
+    Args:
+        connection: The record.
+        number: The event number in the set's manifest.
+        event_uid: As its manifest has it.
+        lineage: As its manifest has it; None: an older negwb froze it, so that only the number can be checked.
+    """
+    gap = gap_at(connection, number)
+    if gap is not None and gap.cause is GapCause.RESTORE:
+        return History.REPLACED
+    if not stands(connection, number):
+        return History.UNKNOWN
+    if lineage is None or (event_uid, lineage) == origin_of(connection, number):
+        return History.SAME
+    restored = connection.execute(text("SELECT count(*) FROM lineage WHERE restored_from IS NOT NULL")).scalar_one()
+    return History.REPLACED if restored else History.UNKNOWN
 
 
 def replaced(mark: Any, before: object, since: int) -> list[list[Any]]:

@@ -2,7 +2,7 @@
 
 `Candidate.overlap` is the value at the import. A later change is a row of `overlap_change`, marked with the event
 number from which on it applies (`moments`). So an export at an earlier number still folds the events under the earlier
-overlap. Everything that reads an overlap takes it from `standing.overlap_in_force`.
+overlap. Everything that reads an overlap takes it from `histories.overlap_in_force`.
 """
 
 from __future__ import annotations
@@ -16,19 +16,20 @@ from sqlalchemy import Connection, text
 
 from curation_db import moments
 from curation_db.candidates import audit_key
+from curation_db.dialect import IN_IDS, batches, json_array
 from curation_db.fold import Overlap
-from curation_db.histories import BATCH, as_json, batches, folded, histories
+from curation_db.histories import BATCH, folded, histories, overlap_in_force
 from curation_db.identity import utc_now
-from curation_db.standing import overlap_in_force, refold_many
+from curation_db.standing import refold_many
 from curation_db.store import Store
 from curation_db.words import State
 
 Progress = Callable[[int, int], None]
 _PRESENT = text(f"""
     SELECT c.id, {overlap_in_force()} AS overlap, s.state, s.wanted FROM candidate c
-    JOIN candidate_state s ON s.candidate_id = c.id WHERE c.id IN (SELECT value FROM json_each(:ids)) ORDER BY c.id
+    JOIN candidate_state s ON s.candidate_id = c.id WHERE c.id {IN_IDS} ORDER BY c.id
 """)
-_KEYS = text("SELECT id, source_id, key FROM candidate WHERE id IN (SELECT value FROM json_each(:ids)) ORDER BY id")
+_KEYS = text(f"SELECT id, source_id, key FROM candidate WHERE id {IN_IDS} ORDER BY id")
 _CHANGE = text("""
     INSERT INTO overlap_change(candidate_id, since, overlap, actor, at)
     SELECT value, :since, :overlap, :actor, :now FROM json_each(:ids) WHERE true
@@ -66,9 +67,9 @@ def preview(connection: Connection, ids: Sequence[int], overlap: Overlap, share:
     changing: list[int] = []
     moves: Counter[tuple[State, State]] = Counter()
     before = after = 0
-    for part in batches(chosen):
+    for part in batches(chosen, BATCH):
         happened = dict(histories(connection, part))
-        for row in connection.execute(_PRESENT, {"ids": as_json(part)}):
+        for row in connection.execute(_PRESENT, {"ids": json_array(part)}):
             if row.overlap == str(overlap):
                 continue
             changing.append(row.id)
@@ -96,8 +97,8 @@ def drawn(connection: Connection, ids: Sequence[int], share: float) -> list[int]
 
 def _below(connection: Connection, ids: Sequence[int], share: float) -> Iterator[int]:
     key = audit_key(connection)
-    for part in batches(ids):
-        for row in connection.execute(_KEYS, {"ids": as_json(part)}):
+    for part in batches(ids, BATCH):
+        for row in connection.execute(_KEYS, {"ids": json_array(part)}):
             named = f"{row.source_id}\0{row.key}".encode("utf-8", "surrogatepass")
             digest = hashlib.blake2b(named, key=key, person=b"overlap", digest_size=8).digest()
             if int.from_bytes(digest, "big") / 2**64 < share:
@@ -113,9 +114,9 @@ def set_overlap(
     sound, and the same call again changes the rest.
     """
     changed = 0
-    for part in batches(ids):
+    for part in batches(ids, BATCH):
         with store.write() as connection:
-            rows = connection.execute(_PRESENT, {"ids": as_json(part)}).all()
+            rows = connection.execute(_PRESENT, {"ids": json_array(part)}).all()
             these = [row.id for row in rows if row.overlap != str(overlap)]
             if these:
                 _change(connection, these, overlap, actor)
@@ -127,7 +128,7 @@ def set_overlap(
 
 def _change(connection: Connection, ids: Sequence[int], overlap: Overlap, actor: str) -> None:
     since = moments.coming(connection)
-    told = {"ids": as_json(ids), "since": since, "overlap": str(overlap), "actor": actor, "now": utc_now()}
+    told = {"ids": json_array(ids), "since": since, "overlap": str(overlap), "actor": actor, "now": utc_now()}
     connection.execute(_CHANGE, told)
     moments.came_in(connection, moments.Arrival.OVERLAPS)
     refold_many(connection, ids)

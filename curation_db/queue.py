@@ -6,7 +6,6 @@ priorities that nobody else holds, and leases them. Nothing here grows with the 
 
 from __future__ import annotations
 
-import json
 import random
 import time
 from collections import Counter
@@ -16,9 +15,11 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, TextClause, text
 
 from curation_db import leases
+from curation_db.dialect import IN_IDS, json_array
 from curation_db.grouping import CLOSED, GOLD, passes_of
 from curation_db.ordering import DEFAULT_ORDERING, OLDEST
 from curation_db.people import Actor
+from curation_db.sessions import LEASE_SECONDS, OWN_MACHINE, lease_in_force
 from curation_db.store import Store
 from curation_db.words import Stream
 
@@ -47,7 +48,7 @@ class _Group:
 
 
 # The inner selects see only leased rows, of which there are a few per session.
-_IN_FORCE = leases.in_force("l", leases.OWN_MACHINE)
+_IN_FORCE = lease_in_force("l", OWN_MACHINE)
 _NOT_MINE = f"""
     NOT EXISTS (SELECT 1 FROM lease l WHERE l.candidate_id = e.candidate_id AND l.annotator_id = :me AND {_IN_FORCE})
 """
@@ -66,9 +67,9 @@ _GOLD_HEAD = text(f"""
     WHERE e.ordering = :ordering AND e.group_id = :group AND {_NOT_MINE}
     ORDER BY e.priority, e.candidate_id LIMIT 1
 """)
-_ASKED = """
+_ASKED = f"""
     SELECT DISTINCT e.candidate_id FROM queue_entry e JOIN queue_group g ON g.id = e.group_id
-    WHERE e.candidate_id IN (SELECT value FROM json_each(:ids)) AND g.stream != :closed AND instr(g.voters, :voter) = 0
+    WHERE e.candidate_id {IN_IDS} AND g.stream != :closed AND instr(g.voters, :voter) = 0
 """
 _ASKED_OF = text(_ASKED)
 _TO_BE_HAD = text(f"{_ASKED} AND {_NOT_MINE} AND (g.stream LIKE 'gold-%' OR {_FREE})")
@@ -87,7 +88,7 @@ class Queue:
         audit_share: float = AUDIT_SHARE,
         gold_share: float = GOLD_SHARE,
         only: Stream | None = None,
-        lease_seconds: float = leases.LEASE_SECONDS,
+        lease_seconds: float = LEASE_SECONDS,
         clock: leases.Clock = time.time,
     ) -> None:
         """Args are the person and how the work is served.
@@ -242,7 +243,7 @@ def asked(connection: Connection, candidate_ids: Iterable[int], annotator_id: in
 
 def _asking(annotator_id: int, candidate_ids: Iterable[int]) -> dict[str, object]:
     """The values of `_ASKED`."""
-    return {"ids": json.dumps(list(candidate_ids)), "closed": CLOSED, "voter": f",{annotator_id},"}
+    return {"ids": json_array(candidate_ids), "closed": CLOSED, "voter": f",{annotator_id},"}
 
 
 def waiting(connection: Connection, annotator_id: int, only: Stream | None = None) -> dict[str, int]:

@@ -5,17 +5,17 @@ Events, candidates, captions, pictures and verdicts are never touched.
 
 from __future__ import annotations
 
-import json
 import socket
 import time
 from collections.abc import Sequence
 
 from sqlalchemy import Connection, text
 
+from curation_db.dialect import IN_IDS, batches, json_array
 from curation_db.identity import utc_now
 from curation_db.indexing import refresh
-from curation_db.leases import in_force
 from curation_db.ordering import OLDEST, ORDERINGS, refresh_priorities
+from curation_db.sessions import lease_in_force
 from curation_db.soundness import Progress
 from curation_db.standing import refold
 from curation_db.store import Store
@@ -23,17 +23,16 @@ from curation_db.words import Stream
 
 _BATCH = 500
 """Candidates in one transaction: nobody who decides meanwhile waits long."""
-_THESE = "IN (SELECT value FROM json_each(:ids))"
 _BLANK = text(f"""
     INSERT INTO candidate_state (candidate_id, state, accepts, rejects, unsures, wanted, flagged, notes, last_seq)
-    SELECT id, 'open', 0, 0, 0, 1, 0, 0, 0 FROM candidate WHERE id {_THESE} ON CONFLICT DO NOTHING
+    SELECT id, 'open', 0, 0, 0, 1, 0, 0, 0 FROM candidate WHERE id {IN_IDS} ON CONFLICT DO NOTHING
 """)
-_LEAVE = text(f"DELETE FROM queue_entry WHERE candidate_id {_THESE}")
+_LEAVE = text(f"DELETE FROM queue_entry WHERE candidate_id {IN_IDS}")
 _ENTER = text(f"""
     INSERT INTO queue_entry(ordering, group_id, priority, candidate_id)
     SELECT :ordering, (SELECT id FROM queue_group WHERE stream = :stream AND voters = ',' AND passes = ','),
            CASE :ordering WHEN '{OLDEST}' THEN id ELSE 0 END, id
-    FROM candidate WHERE id {_THESE} AND audit = :audit
+    FROM candidate WHERE id {IN_IDS} AND audit = :audit
 """)
 _GROUP = text("INSERT INTO queue_group(stream, voters, passes) VALUES (:stream, ',', ',') ON CONFLICT DO NOTHING")
 _STRAYS = (
@@ -41,7 +40,7 @@ _STRAYS = (
     text("DELETE FROM queue_entry WHERE candidate_id NOT IN (SELECT id FROM candidate)"),
 )
 _FREE = text(f"""
-    DELETE FROM lease AS l WHERE NOT {in_force("l", ":machine")} OR l.session NOT IN (SELECT id FROM work_session)
+    DELETE FROM lease AS l WHERE NOT {lease_in_force("l", ":machine")} OR l.session NOT IN (SELECT id FROM work_session)
 """)
 _FREE_ENDED = text("DELETE FROM lease WHERE session IN (SELECT id FROM work_session WHERE ended_at IS NOT NULL)")
 _END = text("UPDATE work_session SET ended_at = :now WHERE id = :id AND ended_at IS NULL")
@@ -49,19 +48,20 @@ _END = text("UPDATE work_session SET ended_at = :now WHERE id = :id AND ended_at
 
 def rebuild(store: Store, candidate_ids: Sequence[int], *, progress: Progress | None = None) -> None:
     """Write state and queue places of these candidates anew, out of their events."""
-    for start in range(0, len(candidate_ids), _BATCH):
-        part = candidate_ids[start : start + _BATCH]
+    done = 0
+    for part in batches(candidate_ids, _BATCH):
         with store.write() as connection:
             _enter_anew(connection, part)
             for number in part:
                 refold(connection, number)
             refresh_priorities(connection, part)
+        done += len(part)
         if progress is not None:
-            progress(start + len(part), len(candidate_ids))
+            progress(done, len(candidate_ids))
 
 
 def _enter_anew(connection: Connection, part: Sequence[int]) -> None:
-    ids = json.dumps(list(part))
+    ids = json_array(part)
     connection.execute(_BLANK, {"ids": ids})
     connection.execute(_LEAVE, {"ids": ids})
     for stream in Stream:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,7 +22,6 @@ from curation_db import backup, database_file, dialect, lineage, schema, session
 from curation_db.atomic_write import sync
 from curation_db.database_file import Contents, Progress
 from curation_db.errors import CorruptRecord, ForeignSchema, NotARecord, RecordError, RecordInUse
-from curation_db.manifest import ManifestError, list_exports, read_manifest
 from curation_db.migrations import HEAD
 
 _EVENTS = """
@@ -70,7 +69,7 @@ def restore(
     record: Path,
     chosen: Path,
     *,
-    exports: Path | None = None,
+    exported: Iterable[int] = (),
     force: bool = False,
     progress: Progress | None = None,
 ) -> Restored:
@@ -80,7 +79,8 @@ def restore(
         record: The database; it may be missing or damaged. Where it is a symbolic link, the file that it points to is
             replaced and the link stays.
         chosen: A backup, or any other record.
-        exports: The folder of frozen sets; they know which numbers were handed out where the record cannot be read.
+        exported: The event numbers of frozen sets (`manifest.event_numbers`). They count where the record cannot be
+            read; otherwise they are not asked for.
         force: Also while sessions count as live. Whoever really has it open on this machine still prevents it.
         progress: Told the pages copied and all pages.
 
@@ -96,10 +96,10 @@ def restore(
         held = _prepare(chosen, part, progress)
         _set_access(part, record, chosen)
         if not record.exists():
-            following = lineage.start(part, _handed_out_elsewhere(record, exports), chosen.name)
+            following = lineage.start(part, _handed_out_elsewhere(record, exported), chosen.name)
             _put_in_place(part, record)
             return Restored(chosen, held.event, following, None, False, Loss())
-        return _replace(record, part, chosen, held, exports, force=force)
+        return _replace(record, part, chosen, held, exported, force=force)
     except sqlite3.Error as error:
         raise sqlite_errors.translate(error, record) from error
     except OSError as error:
@@ -184,22 +184,16 @@ def _put_in_place(part: Path, record: Path) -> None:
     database_file.put_in_place(part, record)
 
 
-def _handed_out_elsewhere(record: Path, exports: Path | None) -> int:
-    """The largest event number that the names of backups and the manifests of exports know; -1: none."""
+def _handed_out_elsewhere(record: Path, exported: Iterable[int]) -> int:
+    """The largest event number that the names of backups and the frozen sets know; -1: none."""
     named = (backup.event_in_name(path.name) for path in backup.folder_of(record).glob("*.db"))
-    known = [number for number in (*named, *_frozen(exports)) if number is not None and number <= _LARGEST]
+    known = [number for number in (*named, *exported) if number is not None and number <= _LARGEST]
     return max(known, default=-1)
 
 
-def _frozen(exports: Path | None) -> Iterator[int]:
-    if exports is None:
-        return
-    for name in list_exports(exports):
-        with contextlib.suppress(ManifestError):
-            yield read_manifest(exports / name).event_seq
-
-
-def _replace(record: Path, part: Path, chosen: Path, held: Contents, exports: Path | None, *, force: bool) -> Restored:
+def _replace(
+    record: Path, part: Path, chosen: Path, held: Contents, exported: Iterable[int], *, force: bool
+) -> Restored:
     try:
         if not force:
             sessions.refuse_while_at_work(record, "restoring takes the record from under them")
@@ -223,7 +217,7 @@ def _replace(record: Path, part: Path, chosen: Path, held: Contents, exports: Pa
     # damaged: nobody can be asked to leave it, and no copy but of its bytes can be made
     folder = backup.folder_of(record) / f"damaged-{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}"
     before = database_file.set_aside(record, folder)
-    following = lineage.start(part, max(_readable(record), _handed_out_elsewhere(record, exports)), chosen.name)
+    following = lineage.start(part, max(_readable(record), _handed_out_elsewhere(record, exported)), chosen.name)
     _put_in_place(part, record)
     return Restored(chosen, held.event, following, before, True, Loss())
 

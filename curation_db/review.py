@@ -7,7 +7,7 @@ queue; when it returns, the decision is on the disk. Nothing is ever changed or 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
@@ -17,15 +17,16 @@ from sqlalchemy import Connection, text
 from curation_db import history, leases, moments
 from curation_db.annotators import works_alone
 from curation_db.children import make_child
+from curation_db.dialect import batches
 from curation_db.errors import NoLongerAsked, Overtaken, RecordError
-from curation_db.fold import Standing, effective
+from curation_db.fold import Happened, Standing, effective
 from curation_db.gold import Known, known_answer
-from curation_db.histories import BATCH, batches
+from curation_db.histories import BATCH, events_of
 from curation_db.history import Act
 from curation_db.identity import utc_now, uuid7
 from curation_db.people import Actor, need_adjudicator
 from curation_db.queue import asked
-from curation_db.standing import events_of, refold, refold_many
+from curation_db.standing import refold, refold_many, write_state
 from curation_db.store import Store
 from curation_db.text import clean
 from curation_db.weighing import Weighed, weigh
@@ -124,6 +125,19 @@ def _check_verdict(verdict: Kind, reason: Reason | None) -> None:
         raise ValueError(f"{verdict} is no verdict")
     if (verdict is Kind.REJECT) != (reason is not None):
         raise ValueError("a rejection, and only a rejection, has a reason")
+
+
+def _check_one_successor(events: Iterable[Happened]) -> None:
+    """See that a candidate has at most one successor: two people may edit or redo at the same time.
+
+    Raises:
+        Overtaken: it has two, or it was edited after it was taken back.
+    """
+    kinds = [event.kind for event in effective(events)]
+    if kinds.count(Kind.EDIT) > 1:
+        raise Overtaken("somebody has edited this caption meanwhile", hint="find the new text with /")
+    if Kind.EDIT in kinds and Kind.WITHDRAW in kinds:
+        raise Overtaken("this caption was taken back meanwhile", hint="find the one before it with /")
 
 
 class Reviewer:
@@ -324,7 +338,7 @@ class Reviewer:
                 "this card was decided while you looked at it and needs no answer from you now; yours is not written",
                 hint="] goes on; answer again to add yours, which may make the card contested",
             )
-        if kind is not Kind.EDIT:  # of two edits `_one_successor` tells
+        if kind is not Kind.EDIT:  # of two edits `_check_one_successor` tells
             raise NoLongerAsked(
                 "an edit replaced this caption while you looked at it; your answer is not written",
                 hint="] goes on; / finds the new text",
@@ -352,15 +366,17 @@ class Reviewer:
         return replace(done, kind=act.kind, child_id=act.events[0].child_id)
 
     def _append(self, connection: Connection, entries: list[_Entry], shown: Shown) -> Done:
+        touched = {entry.candidate_id for entry in entries} | {entry.child_id for entry in entries if entry.child_id}
+        known = {number: known_answer(connection, number) for number in touched}
         uids = [uuid7() for _ in entries]
         for uid, entry in zip(uids, entries, strict=True):
-            last = self._insert(connection, uid, uids[0], entry, shown)
-        touched = {entry.candidate_id for entry in entries} | {entry.child_id for entry in entries if entry.child_id}
-        standings = {number: refold(connection, number) for number in touched}
+            last = self._insert(connection, uid, uids[0], entry, shown, gold=self._is_answer(entry, known))
+        standings: dict[int, Standing] = {}
         for number in touched:
-            self._one_successor(connection, number)
+            events = events_of(connection, number)
+            _check_one_successor(events)
+            standings[number] = write_state(connection, number, events, known[number])
         first = entries[0]
-        known = known_answer(connection, first.candidate_id)
         return Done(
             uids[0],
             first.candidate_id,
@@ -368,7 +384,7 @@ class Reviewer:
             standings[first.candidate_id],
             last,
             late=first.late,
-            known=known,
+            known=known[first.candidate_id],
             child=standings[first.child_id] if first.child_id else None,
         )
 
@@ -378,7 +394,7 @@ class Reviewer:
         """As `_append`, for many candidates that are there, each once, and none of them edited by this."""
         act, first, now = uuid7(), moments.next_event(connection), utc_now()
         uids = chain([act], (uuid7() for _ in entries))
-        for at, part in enumerate(batches(entries)):
+        for at, part in enumerate(batches(entries, BATCH)):
             start = first + at * BATCH
             pairs = zip(part, uids, strict=False)  # more of the second, which go on in the next part
             rows = [self._row(seq, uid, act, entry, shown, now) for seq, (entry, uid) in enumerate(pairs, start)]
@@ -398,25 +414,15 @@ class Reviewer:
                 hint="only an adjudicator can take that back; [ looks back",
             )
 
-    def _one_successor(self, connection: Connection, candidate_id: int) -> None:
-        """Whoever edits or redoes at the same time: a candidate in play has one successor at most, another none."""
-        kinds = [event.kind for event in effective(events_of(connection, candidate_id))]
-        if kinds.count(Kind.EDIT) > 1:
-            raise Overtaken("somebody has edited this caption meanwhile", hint="find the new text with /")
-        if Kind.EDIT in kinds and Kind.WITHDRAW in kinds:
-            raise Overtaken("this caption was taken back meanwhile", hint="find the one before it with /")
+    def _is_answer(self, entry: _Entry, known: Mapping[int, Known | None]) -> bool:
+        """Whether the entry answers a candidate whose answer is known: then it is no vote, however the card came."""
+        return entry.kind in _ANSWERS and self._actor.role in _PEOPLE and known[entry.candidate_id] is not None
 
-    def _is_answer(self, connection: Connection, entry: _Entry) -> bool:
-        """Whether this says what is known already, however the card came: then it is no vote."""
-        asked = entry.kind in _ANSWERS and self._actor.role in _PEOPLE
-        return asked and known_answer(connection, entry.candidate_id) is not None
-
-    def _insert(self, connection: Connection, uid: str, act: str, entry: _Entry, shown: Shown) -> int:
-        known = connection.execute(text("SELECT 1 FROM candidate WHERE id = :id"), {"id": entry.candidate_id}).first()
-        if known is None:
+    def _insert(self, connection: Connection, uid: str, act: str, entry: _Entry, shown: Shown, *, gold: bool) -> int:
+        row = connection.execute(text("SELECT 1 FROM candidate WHERE id = :id"), {"id": entry.candidate_id}).first()
+        if row is None:
             raise RecordError(f"there is no candidate {entry.candidate_id}")
         seq = moments.next_event(connection)  # not SQLite's own count: exports take numbers too
-        gold = self._is_answer(connection, entry)
         connection.exec_driver_sql(_INSERT, self._row(seq, uid, act, entry, shown, utc_now(), gold=gold))
         return seq
 

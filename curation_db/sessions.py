@@ -10,15 +10,40 @@ import sqlite3
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
-from curation_db import database_file, leases, sqlite_errors
+from curation_db import database_file, sqlite_errors
 from curation_db.errors import RecordInUse
 from curation_db.identity import utc_now
 from curation_db.processes import ProcessIdentity, is_alive
 
-_OPEN = """
+LEASE_SECONDS = 600.0
+CLOCK_STEP_S: Final = 5.0
+"""A clock that is set back by so much leaves the leases of its own machine valid."""
+MACHINES_DIFFER_S: Final = 3600.0
+"""The clocks of two machines may differ by so much without a card in two people's hands. The price: a card that a
+killed session of another machine held stays unavailable for so much longer."""
+
+
+def lease_in_force(lease: str, machine: str) -> str:
+    """A SQL condition: the lease is valid at `:now` (seconds since the epoch).
+
+    Args:
+        lease: The alias of the table `lease` in the statement.
+        machine: A SQL expression for the name of the machine whose clock `:now` comes from.
+    """
+    elsewhere = f"EXISTS (SELECT 1 FROM work_session w WHERE w.id = {lease}.session AND w.host != {machine})"
+    early = f"CASE WHEN {elsewhere} THEN {MACHINES_DIFFER_S} ELSE {CLOCK_STEP_S} END"
+    late = f"CASE WHEN {elsewhere} THEN {MACHINES_DIFFER_S} ELSE 0 END"
+    return f"({lease}.expires_at + {late} > :now AND {lease}.expires_at <= :now + {lease}.seconds + {early})"
+
+
+OWN_MACHINE: Final = "(SELECT host FROM work_session WHERE id = :session)"
+"""The machine of the session `:session`, for `lease_in_force`."""
+
+_OPEN = f"""
     SELECT m.id, a.name, m.host, m.pid, m.tool_version, m.started_at,
-           EXISTS (SELECT 1 FROM lease l WHERE l.session = m.id AND {in_force})
+           EXISTS (SELECT 1 FROM lease l WHERE l.session = m.id AND {lease_in_force("l", ":machine")})
     FROM work_session m JOIN annotator a ON a.id = m.annotator_id WHERE m.ended_at IS NULL ORDER BY m.started_at
 """
 _STALE = """
@@ -48,8 +73,7 @@ def open_sessions(connection: sqlite3.Connection) -> list[AtWork]:
     """The sessions that have not ended, the oldest first; none where the record has no such table."""
     machine = socket.gethostname()
     try:
-        statement = _OPEN.format(in_force=leases.in_force("l", ":machine", seconds=_length(connection)))
-        rows = connection.execute(statement, {"now": time.time(), "machine": machine}).fetchall()
+        rows = connection.execute(_OPEN, {"now": time.time(), "machine": machine}).fetchall()
     except sqlite3.OperationalError as error:
         if not sqlite_errors.is_other_schema(error):
             raise
@@ -59,12 +83,6 @@ def open_sessions(connection: sqlite3.Connection) -> list[AtWork]:
         alive = is_alive(ProcessIdentity(host, pid, since))
         sessions.append(AtWork(session, name, host, pid, version, since, bool(leased) if alive is None else alive))
     return sessions
-
-
-def _length(connection: sqlite3.Connection) -> str:
-    """A SQL expression for how long a lease is; before schema 0004 all had the same length."""
-    columns = {row[1] for row in connection.execute("PRAGMA table_info(lease)")}
-    return "l.seconds" if "seconds" in columns else str(leases.LEASE_SECONDS)
 
 
 def at_work(connection: sqlite3.Connection) -> list[AtWork]:

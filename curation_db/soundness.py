@@ -15,9 +15,8 @@ from sqlalchemy import Connection, text
 
 from curation_db.fold import Standing
 from curation_db.grouping import passes_key, people_key, place_of
-from curation_db.histories import COLUMNS, History, folded, history_of
+from curation_db.histories import COLUMNS, History, folded, history_of, overlap_in_force
 from curation_db.ordering import ORDERINGS
-from curation_db.standing import overlap_in_force
 from curation_db.words import Kind, Stream
 
 Progress = Callable[[int, int], None]
@@ -30,7 +29,7 @@ _CANDIDATES = f"""
     FROM candidate c LEFT JOIN candidate_state s ON s.candidate_id = c.id LEFT JOIN gold k ON k.candidate_id = c.id
     ORDER BY c.id
 """
-_EVENTS = f"SELECT {COLUMNS} FROM event INDEXED BY event_candidate ORDER BY candidate_id, seq"
+_EVENTS = f"SELECT {', '.join(COLUMNS)} FROM event INDEXED BY event_candidate ORDER BY candidate_id, seq"
 _ENTRIES = "SELECT candidate_id, ordering, group_id FROM queue_entry ORDER BY candidate_id"
 
 

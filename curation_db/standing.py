@@ -8,45 +8,27 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
+from curation_db.dialect import IN_IDS, json_array
 from curation_db.fold import Happened, Overlap, Standing, fold
-from curation_db.gold import known_answer
+from curation_db.gold import Known, known_answer
 from curation_db.grouping import Place, group_id, move, move_many, place_of
-from curation_db.histories import as_json, folded, histories
+from curation_db.histories import events_of, folded, histories, overlap_in_force
 from curation_db.people import ids_of
-from curation_db.words import Kind, Role
-
-
-def overlap_in_force(candidate: str = "c", *, at: str = "") -> str:
-    """SQL: the overlap of the candidate of this alias, now or `at` the event number of this expression."""
-    until = f" AND o.since <= {at}" if at else ""
-    return f"""coalesce((SELECT o.overlap FROM overlap_change o WHERE o.candidate_id = {candidate}.id{until}
-                         ORDER BY o.since DESC LIMIT 1), {candidate}.overlap)"""
-
-
-def events_of(connection: Connection, candidate_id: int, *, until: int | None = None) -> list[Happened]:
-    """A candidate's events in order; `until`: those up to this sequence number."""
-    rows = connection.execute(
-        text("""SELECT seq, actor, role, kind, verdict, undo_of, gold FROM event
-                WHERE candidate_id = :id AND (:until IS NULL OR seq <= :until) ORDER BY seq"""),
-        {"id": candidate_id, "until": until},
-    )
-    return [happened(*row) for row in rows]
-
-
-def happened(
-    seq: int, actor: str, role: str, kind: str, verdict: str | None, undo_of: int | None, gold: bool = False
-) -> Happened:
-    """An event's columns as the fold takes them."""
-    return Happened(seq, actor, Role(role), Kind(kind), Kind(verdict) if verdict else None, undo_of, bool(gold))
+from curation_db.words import Kind
 
 
 def refold(connection: Connection, candidate_id: int) -> Standing:
     """Fold the candidate's events, write its state and put it where it belongs in the queue."""
+    events, known = events_of(connection, candidate_id), known_answer(connection, candidate_id)
+    return write_state(connection, candidate_id, events, known)
+
+
+def write_state(connection: Connection, candidate_id: int, events: Sequence[Happened], known: Known | None) -> Standing:
+    """As `refold`, where all events of the candidate and its known answer have been read already."""
     candidate = connection.execute(
         text(f"SELECT {overlap_in_force()} AS overlap, audit, pipeline, generator FROM candidate c WHERE id = :id"),
         {"id": candidate_id},
     ).one()
-    events = events_of(connection, candidate_id)
     standing = fold(events, Overlap.parse(candidate.overlap))
     connection.execute(
         text("""UPDATE candidate_state SET state = :state, accepts = :accepts, rejects = :rejects,
@@ -59,7 +41,6 @@ def refold(connection: Connection, candidate_id: int) -> Standing:
         },
     )  # fmt: skip
     editor = candidate.generator if candidate.pipeline == "edit" else None
-    known = known_answer(connection, candidate_id)
     place = place_of(standing, audit=candidate.audit, editor=editor, known=known.kind if known else None)
     move(connection, candidate_id, _group(connection, place))
     return standing
@@ -68,13 +49,13 @@ def refold(connection: Connection, candidate_id: int) -> Standing:
 _FACTS = text(f"""
     SELECT c.id, {overlap_in_force()} AS overlap, c.audit, CASE c.pipeline WHEN 'edit' THEN c.generator END AS editor,
            k.answer
-    FROM candidate c LEFT JOIN gold k ON k.candidate_id = c.id WHERE c.id IN (SELECT value FROM json_each(:ids))
+    FROM candidate c LEFT JOIN gold k ON k.candidate_id = c.id WHERE c.id {IN_IDS}
 """)
-_WRITE_MANY = text("""
+_WRITE_MANY = text(f"""
     UPDATE candidate_state SET state = :state, accepts = :accepts, rejects = :rejects, unsures = :unsures,
         wanted = :wanted, flagged = :flagged, notes = :notes,
         last_seq = coalesce((SELECT max(e.seq) FROM event e WHERE e.candidate_id = candidate_state.candidate_id), 0)
-    WHERE candidate_id IN (SELECT value FROM json_each(:ids))
+    WHERE candidate_id {IN_IDS}
 """)
 
 
@@ -82,14 +63,14 @@ def refold_many(connection: Connection, candidate_ids: Sequence[int]) -> None:
     """As `refold` for each of them, at a fraction of the cost: what has happened alike is folded and written once."""
     said = dict(histories(connection, candidate_ids))
     alike: defaultdict[tuple[Any, ...], list[int]] = defaultdict(list)
-    for row in connection.execute(_FACTS, {"ids": as_json(candidate_ids)}):
+    for row in connection.execute(_FACTS, {"ids": json_array(candidate_ids)}):
         alike[said.get(row.id, ()), row.overlap, bool(row.audit), row.editor, row.answer].append(row.id)
     for (history, overlap, audit, editor, answer), ids in alike.items():
         standing = folded(history, overlap)
         connection.execute(
             _WRITE_MANY,
             {
-                "ids": as_json(ids), "state": standing.state, "accepts": standing.accepts,
+                "ids": json_array(ids), "state": standing.state, "accepts": standing.accepts,
                 "rejects": standing.rejects, "unsures": standing.unsures, "wanted": standing.wanted,
                 "flagged": standing.flagged, "notes": standing.notes,
             },

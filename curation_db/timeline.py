@@ -15,10 +15,11 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
+from curation_db.dialect import json_array
 from curation_db.errors import RecordError
 from curation_db.fold import effective
+from curation_db.histories import events_of
 from curation_db.manifest import ITEMS_FILE, Item, ManifestError, list_exports, read_manifest
-from curation_db.standing import events_of
 from curation_db.words import Cause, Kind, PictureShown, Question, Reason, Role, State, Stream
 
 
@@ -184,7 +185,7 @@ def timeline(connection: Connection, candidate_id: int, exports: Path | None = N
     members = tuple(
         Member(r.id, r.key, r.source, Kin(r.kin), r.text, r.parent_id, State(r.state), bool(r.audit)) for r in rows
     )
-    family = json.dumps([member.candidate_id for member in members])
+    family = json_array(member.candidate_id for member in members)
     moments = [_origin(row) for row in rows]
     for member in members:
         moments += _verdicts(connection, member.candidate_id)

@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 
 from sqlalchemy import Connection, text
 
+from curation_db.dialect import json_array
 from curation_db.words import Question, State
 
 LOOK: Final = 50_000
@@ -83,8 +84,8 @@ def candidates_without(
     if reach is None or not wanted:
         return Page((), None)
     told = {
-        "wanted": json.dumps([(each.judge, str(each.question), each.prompt_version) for each in wanted]),
-        "states": json.dumps(sorted(states)),
+        "wanted": json_array((each.judge, str(each.question), each.prompt_version) for each in wanted),
+        "states": json_array(sorted(states)),
         "after": after_id,
         "upto": reach,
         "limit": limit,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
@@ -15,13 +15,13 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from curation_db import leases
 from curation_db.annotators import works_alone
+from curation_db.dialect import IN_IDS, batches, json_array
 from curation_db.errors import RecordError
 from curation_db.fold import Happened, Overlap, effective, fold, since_requeue, votes_of
-from curation_db.histories import History, as_json, batches, folded, happened, histories
+from curation_db.histories import BATCH, History, folded, happened, histories, overlap_in_force
 from curation_db.people import Actor, need_adjudicator
-from curation_db.standing import overlap_in_force
+from curation_db.sessions import OWN_MACHINE, lease_in_force
 from curation_db.words import Kind, Role, State
 
 _AIMS = {Kind.ACCEPT: State.ACCEPTED, Kind.REJECT: State.REJECTED, Kind.REQUEUE: State.OPEN}
@@ -76,8 +76,8 @@ class Weighed:
 _FACTS = text(f"""
     SELECT c.id, {overlap_in_force()} AS overlap, c.audit, k.answer, EXISTS (
         SELECT 1 FROM lease l WHERE l.candidate_id = c.id AND l.annotator_id != :me
-        AND {leases.in_force("l", leases.OWN_MACHINE)}) AS held
-    FROM candidate c LEFT JOIN gold k ON k.candidate_id = c.id WHERE c.id IN (SELECT value FROM json_each(:ids))
+        AND {lease_in_force("l", OWN_MACHINE)}) AS held
+    FROM candidate c LEFT JOIN gold k ON k.candidate_id = c.id WHERE c.id {IN_IDS}
 """)
 
 
@@ -97,7 +97,7 @@ def weigh(connection: Connection, actor: Actor, ids: Iterable[int], kind: Kind) 
     flips: list[int] = []
     left: Counter[Left] = Counter()
     becomes: Counter[State] = Counter()
-    for part in batches(named):
+    for part in batches(named, BATCH):
         for number, told in _weigh_part(connection, actor, part, kind):
             if isinstance(told, Left):
                 left[told] += 1
@@ -118,7 +118,7 @@ class _Change:
 def _weigh_part(
     connection: Connection, actor: Actor, part: Sequence[int], kind: Kind
 ) -> Iterable[tuple[int, Left | _Change]]:
-    told = {"ids": as_json(part), "me": actor.annotator_id, "session": actor.session, "now": time.time()}
+    told = {"ids": json_array(part), "me": actor.annotator_id, "session": actor.session, "now": time.time()}
     facts = {row[0]: row for row in connection.execute(_FACTS, told)}
     said = dict(histories(connection, part))
     for number in part:
@@ -154,9 +154,8 @@ def _weigh_history(history: History, overlap: str, audit: bool, actor: str, role
     return _Change(fold([*happened(history), new], Overlap.parse(overlap)).state, flip)
 
 
-def _decided_blind(history: History, events: Collection[Happened]) -> bool:
+def _decided_blind(history: History, events: Sequence[Happened]) -> bool:
     """Whether somebody's blind yes or no stands."""
     return any(
-        event.kind in (Kind.ACCEPT, Kind.REJECT) and history[event.seq - 1].blind
-        for event in since_requeue(list(events))
+        event.kind in (Kind.ACCEPT, Kind.REJECT) and history[event.seq - 1].blind for event in since_requeue(events)
     )

@@ -26,10 +26,10 @@ from benchmarks.speed.harness import say
 from curation_db.candidates import Intake, insert_candidates
 from curation_db.errors import RecordBusy
 from curation_db.fold import Overlap, fold
+from curation_db.histories import events_of
 from curation_db.people import begin_session, end_session
 from curation_db.queue import Queue
 from curation_db.review import Reviewer
-from curation_db.standing import events_of
 from curation_db.store import Store, create_store, open_store
 from curation_db.words import Kind, Reason
 

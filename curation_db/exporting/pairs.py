@@ -11,8 +11,9 @@ from typing import Any, Protocol, TypeVar
 from sqlalchemy import Connection, bindparam, text
 
 from curation_db import moments
+from curation_db.dialect import batches
 from curation_db.errors import RecordError
-from curation_db.exporting.selection import Chosen, Outcome, Selection, batches
+from curation_db.exporting.selection import BATCH, Chosen, Outcome, Selection
 from curation_db.foreign_json import parse_json
 from curation_db.manifest import Item
 
@@ -107,7 +108,7 @@ def frame_of(connection: Connection, selection: Selection, chosen: Chosen, tool_
 
 def read_pairs(connection: Connection, chosen: Chosen) -> Iterator[Pair]:
     """The chosen pairs, in order, with what was known of them at the event."""
-    for ids in batches(chosen.ids):
+    for ids in batches(chosen.ids, BATCH):
         rows = {row[0]: row for row in connection.execute(_ROWS, {"ids": ids}).all()}
         yield from (_pair(rows[number], chosen.outcomes[number], chosen.event_seq) for number in ids)
 

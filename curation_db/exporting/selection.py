@@ -12,16 +12,22 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain, groupby
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlalchemy import Connection, bindparam, text
 
 from curation_db import moments
+<<<<<<< HEAD
 from curation_db.fold import Happened, Overlap, effective, fold, since_requeue
+=======
+from curation_db.dialect import batches
+from curation_db.exporting.refusals import ExportRefused
+from curation_db.fold import Overlap, effective, fold, since_requeue
+>>>>>>> 19bf448 (Read the events and the known answer of a candidate once per decision)
 from curation_db.hasty import HASTY_MS, is_hasty
+from curation_db.histories import COLUMNS, History, Said, happened, history_of, overlap_in_force
 from curation_db.in_force import decisions_in_force
 from curation_db.moments import Arrival
-from curation_db.standing import overlap_in_force
 from curation_db.words import Kind, Role, State, Stream
 
 
@@ -45,9 +51,10 @@ class NameTaken(ExportRefused):
 BATCH = 1_000
 """Rows fetched at a time by their ids."""
 
+_COLUMNS = ", ".join(f"e.{column}" for column in COLUMNS)
 _EVENTS = f"""
-    SELECT e.candidate_id, {overlap_in_force(at=":at")} AS overlap, e.seq, e.actor, e.role, e.kind, e.verdict,
-           e.undo_of, e.reason, e.stream, e.gold, e.elapsed_ms < {HASTY_MS} AS quick
+    SELECT {_COLUMNS}, e.blind, e.reason, e.stream, coalesce(e.elapsed_ms < {HASTY_MS}, 0) AS quick,
+           {overlap_in_force(at=":at")} AS overlap
     FROM event e JOIN candidate c ON c.id = e.candidate_id WHERE e.seq <= :at {{more}} ORDER BY e.candidate_id, e.seq
 """
 _TOUCHED = """AND e.candidate_id IN (SELECT candidate_id FROM event WHERE seq > :since
@@ -114,22 +121,6 @@ class Chosen:
     largest_caption_id: int
 
 
-class _Said(NamedTuple):
-    """An event without what differs from candidate to candidate, so that equal histories are folded once."""
-
-    actor: str
-    role: str
-    kind: str
-    verdict: str | None
-    reason: str | None
-    stream: str
-    undoes: int | None
-    """Place (from 1) in the candidate's history of the event that this one takes back."""
-    gold: bool
-    quick: bool
-    """It came sooner than a card can be seen."""
-
-
 def choose(connection: Connection, selection: Selection, *, at: int | None = None) -> Chosen:
     """The pairs that `selection` asks for, as the event `at` left things (None: as they are now).
 
@@ -178,29 +169,18 @@ def outcomes_at(connection: Connection, at: int, *, since: int | None = None) ->
     told = {"at": at} if since is None else {"at": at, "since": since}
     result = connection.execute(statement, told, execution_options={"yield_per": BATCH})
     for candidate_id, group in groupby(chain.from_iterable(result.partitions()), key=itemgetter(0)):
-        history = list(group)
-        yield candidate_id, _outcome(_history(history), history[0].overlap)
-
-
-def _history(rows: list[Any]) -> tuple[_Said, ...]:
-    places = {row[2]: place for place, row in enumerate(rows, 1)} if len(rows) > 1 else {}
-    return tuple(
-        _Said(actor, role, kind, verdict, reason, stream, places.get(undo_of), bool(gold), bool(quick))
-        for _, _, _, actor, role, kind, verdict, undo_of, reason, stream, gold, quick in rows
-    )
+        rows = list(group)
+        yield candidate_id, _outcome(history_of(rows), rows[0].overlap)
 
 
 @lru_cache(maxsize=4_096)
-def _outcome(history: tuple[_Said, ...], overlap: str) -> Outcome:
-    happened = [
-        Happened(place, s.actor, Role(s.role), Kind(s.kind), Kind(s.verdict) if s.verdict else None, s.undoes, s.gold)
-        for place, s in enumerate(history, 1)
-    ]
-    standing = fold(happened, Overlap.parse(overlap))
-    deciding = [history[event.seq - 1] for event in since_requeue(effective(happened)) if not event.gold]
+def _outcome(history: History, overlap: str) -> Outcome:
+    events = happened(history)
+    standing = fold(events, Overlap.parse(overlap))
+    deciding = [history[event.seq - 1] for event in since_requeue(effective(events)) if not event.gold]
     deciders = _deciders(deciding, standing.voters)
     said = [s for s in deciding if s.actor in deciders]
-    counting = [history[event.seq - 1] for event in decisions_in_force(happened) if not event.gold]
+    counting = [history[event.seq - 1] for event in decisions_in_force(events) if not event.gold]
     return Outcome(
         standing.state,
         standing.accepts,
@@ -208,11 +188,11 @@ def _outcome(history: tuple[_Said, ...], overlap: str) -> Outcome:
         tuple(sorted(deciders)),
         tuple(sorted({s.reason for s in counting if s.actor in deciders and s.reason})),
         _stream(said),
-        is_hasty(happened, {place for place, s in enumerate(history, 1) if s.quick}),
+        is_hasty(events, {place for place, s in enumerate(history, 1) if s.quick}),
     )
 
 
-def _deciders(deciding: Iterable[_Said], voters: frozenset[str]) -> frozenset[str]:
+def _deciders(deciding: Iterable[Said], voters: frozenset[str]) -> frozenset[str]:
     """An adjudicator's final word, else the people's votes, else the policies' acceptance."""
     final = [s.actor for s in deciding if s.kind == Kind.ADJUDICATE]
     if final:
@@ -221,7 +201,7 @@ def _deciders(deciding: Iterable[_Said], voters: frozenset[str]) -> frozenset[st
     return voters or frozenset(actor for actor, kind in newest.items() if kind == Kind.ACCEPT)
 
 
-def _stream(said: list[_Said]) -> str | None:
+def _stream(said: list[Said]) -> str | None:
     if not said:
         return None
     return str(Stream.AUDIT if any(s.stream == Stream.AUDIT for s in said) else Stream.REVIEW)
@@ -232,7 +212,7 @@ def _in_order(connection: Connection, event_seq: int, outcomes: dict[int, Outcom
     places: list[tuple[object, int]] = []
     sources: set[str] = set()
     image_id = caption_id = 0
-    for ids in batches(list(outcomes)):
+    for ids in batches(outcomes, BATCH):
         for number, source, image, key, caption in connection.execute(_KEYS, {"ids": ids}).all():
             places.append(((source, _natural_image(image), image, natural(key), key), number))
             sources.add(source)
@@ -258,8 +238,3 @@ def number_of(key: str) -> int | None:
     """The number that `key` writes out, where it is one that COCO files hold as such."""
     # "007" is a name: as a number it would come back as another key
     return int(key) if _NUMBER.fullmatch(key) else None
-
-
-def batches(ids: list[int]) -> Iterator[list[int]]:
-    """`ids` in pieces that a statement can name."""
-    return (ids[i : i + BATCH] for i in range(0, len(ids), BATCH))

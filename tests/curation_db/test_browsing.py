@@ -18,10 +18,10 @@ from support.record import Record
 from curation_db import browsing, dialect, indexing, marks
 from curation_db.candidates import Draft, Intake, Opinion, insert_candidates, insert_verdicts
 from curation_db.facets import FACETS, facets, unknown
+from curation_db.histories import events_of
 from curation_db.in_force import decisions_in_force
 from curation_db.lint import Rule
 from curation_db.listing import page_of
-from curation_db.standing import events_of
 from curation_db.store import Store, create_store
 from curation_db.views import CLOSED, Field, Says, Sort, Term, Value, View, parse_view
 from curation_db.words import Kind, NegationType, Question, Reason, Role

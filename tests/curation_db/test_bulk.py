@@ -171,7 +171,7 @@ def test_a_failure_in_the_middle_leaves_nothing(record: Record, dump: Callable) 
 
 
 def test_over_several_batches_it_is_one_act_and_sound(record: Record, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("curation_db.histories.BATCH", 7)
+    monkeypatch.setattr("curation_db.weighing.BATCH", 7)
     monkeypatch.setattr("curation_db.review.BATCH", 7)
     numbers = record.add(40, overlap="2+1")
     ana, ben = record.sit("ana"), record.sit("ben")

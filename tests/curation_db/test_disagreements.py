@@ -11,8 +11,8 @@ from support.record import Record
 from curation_db.disagreements import Disagreement, disagreements, tally
 from curation_db.errors import RecordError
 from curation_db.fold import effective
+from curation_db.histories import events_of
 from curation_db.review import Shown
-from curation_db.standing import events_of
 from curation_db.words import Cause, Kind, Reason, Role, State, Stream
 
 BLIND = Shown(stream=Stream.AUDIT, blind=True)

@@ -20,10 +20,10 @@ from curation_db.exporting.selection import outcomes_at
 from curation_db.facets import facets
 from curation_db.gold import Known
 from curation_db.gold_marks import mark, unmark_all
+from curation_db.histories import events_of
 from curation_db.in_force import decisions_in_force, in_force
 from curation_db.overview import overview
 from curation_db.progress import read_progress
-from curation_db.standing import events_of
 from curation_db.store import create_store
 from curation_db.views import Field, Value
 from curation_db.words import Kind, Reason, Role

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sqlite3
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from support.record import Record, Sitting
@@ -20,7 +18,7 @@ from curation_db.people import begin_session
 from curation_db.queue import Queue
 from curation_db.restore import restore
 from curation_db.review import Reviewer, Shown
-from curation_db.sessions import at_work
+from curation_db.sessions import LEASE_SECONDS, MACHINES_DIFFER_S
 from curation_db.words import Kind, Reason, Role
 
 YEAR = 365 * 86_400.0
@@ -66,7 +64,7 @@ class TestSessionsOwnTheirLeases:
         assert ana.queue.renew([number]) == {number}
         after = expiries(record)
         assert after[number, ben.actor.session] == before[number, ben.actor.session]
-        assert after[number, ana.actor.session] == clock() + leases.LEASE_SECONDS
+        assert after[number, ana.actor.session] == clock() + LEASE_SECONDS
 
     def test_a_lease_that_another_session_of_the_person_took_is_not_renewed(self, record: Record, at: At) -> None:
         (number,) = record.add(1)
@@ -199,7 +197,7 @@ class TestClocksOfTwoMachines:
         clock = WallClock()
         ben = at("ben", clock, "two")
         claimed(at("ana", clock, "one"))
-        clock.advance(leases.LEASE_SECONDS + leases.MACHINES_DIFFER_S + 1)
+        clock.advance(LEASE_SECONDS + MACHINES_DIFFER_S + 1)
         assert claimed(ben) == [1]
 
     def test_on_one_machine_there_is_no_tolerance(self, record: Record, at: At) -> None:
@@ -207,7 +205,7 @@ class TestClocksOfTwoMachines:
         clock = WallClock()
         ben = at("ben", clock)
         claimed(at("ana", clock))
-        clock.advance(leases.LEASE_SECONDS + 1)
+        clock.advance(LEASE_SECONDS + 1)
         assert claimed(ben) == [1]
 
     def test_a_clock_that_is_set_back_a_little_keeps_the_leases_of_its_machine(self, record: Record, at: At) -> None:
@@ -259,7 +257,7 @@ class TestTimesThatCannotBe:
         set_expiry(record, clock() + YEAR)
         assert ana.queue.ready_to_show([1]) == set()
         assert ana.queue.renew([1]) == {1}
-        assert expiries(record) == {(1, ana.actor.session): clock() + leases.LEASE_SECONDS}
+        assert expiries(record) == {(1, ana.actor.session): clock() + LEASE_SECONDS}
         set_expiry(record, clock() + YEAR)
         assert ana.reviewer.decide(1, Kind.ACCEPT, shown=ASKED).late
 
@@ -302,19 +300,3 @@ class TestTimesThatCannotBe:
         set_expiry(ahead, expires_at)
         (found,) = [each for each in examine(ahead.store.path) if each.name == "times"]
         assert "9999-12-31" in found.said
-
-
-def test_a_record_of_an_older_schema_still_says_who_is_at_work(tmp_path: Path) -> None:
-    connection = sqlite3.connect(tmp_path / "old.db")
-    connection.executescript(f"""
-        CREATE TABLE annotator(id INTEGER PRIMARY KEY, name TEXT);
-        CREATE TABLE work_session(id TEXT, annotator_id INT, host TEXT, pid INT, tool_version TEXT, started_at TEXT,
-                                  ended_at TEXT);
-        CREATE TABLE lease(candidate_id INT, annotator_id INT, session TEXT, expires_at REAL);
-        INSERT INTO annotator VALUES (1, 'ana'), (2, 'ben');
-        INSERT INTO work_session VALUES ('a', 1, 'elsewhere', 1, '0', '2026', NULL);
-        INSERT INTO work_session VALUES ('b', 2, 'there', 1, '0', '2026', NULL);
-        INSERT INTO lease VALUES (1, 1, 'a', {time.time() + 300}), (2, 2, 'b', {time.time() + YEAR});
-    """)
-    assert [each.annotator for each in at_work(connection)] == ["ana"]
-    connection.close()

@@ -14,8 +14,8 @@ from curation_db import dialect, lineage, moments, numbering
 from curation_db.backup import back_up, folder_of
 from curation_db.exporting.freeze import freeze
 from curation_db.exporting.selection import ExportRefused, Selection
-from curation_db.lineage import History, history_of, origin_of
-from curation_db.manifest import MANIFEST_FILE, read_manifest
+from curation_db.manifest import MANIFEST_FILE, event_numbers, read_manifest
+from curation_db.moments import History, history_of, origin_of
 from curation_db.restore import Restored, restore
 from curation_db.store import create_store, open_store
 from curation_db.words import Kind, State
@@ -63,7 +63,7 @@ class World:
         return back_up(self.path).path
 
     def restore(self, chosen: Path) -> Restored:
-        return restore(self.path, chosen, exports=self.exports)
+        return restore(self.path, chosen, exported=event_numbers(self.exports))
 
     def rows(self, statement: str) -> list[tuple[Any, ...]]:
         connection = sqlite3.connect(self.path)

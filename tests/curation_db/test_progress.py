@@ -20,13 +20,12 @@ from curation_db.agreement import agreement
 from curation_db.balance import SHOWN, spread
 from curation_db.consensus import Consensus, on_kappa
 from curation_db.errors import RecordError
-from curation_db.fold import effective
+from curation_db.fold import Happened, effective
 from curation_db.in_force import DECISIONS
 from curation_db.judged import Labels
 from curation_db.progress import newest, read_progress
 from curation_db.review import Shown
 from curation_db.speed import LONGEST_LOOK_MS
-from curation_db.standing import happened
 from curation_db.store import create_store
 from curation_db.targets import PRESETS, resolve_target
 from curation_db.words import Kind, Reason, Role, Stream
@@ -58,7 +57,13 @@ class Oracle:
         rows = record.rows(f"SELECT {', '.join(names)} FROM event ORDER BY seq")
         self.events: list[dict[str, Any]] = [dict(zip(names, row, strict=True)) for row in rows]
         by_seq = {event["seq"]: event for event in self.events}
-        told = [happened(e["seq"], e["actor"], e["role"], e["kind"], e["verdict"], e["undo_of"]) for e in self.events]
+        told = [
+            Happened(
+                e["seq"], e["actor"], Role(e["role"]), Kind(e["kind"]), Kind(e["verdict"]) if e["verdict"] else None,
+                e["undo_of"],
+            )
+            for e in self.events
+        ]  # fmt: skip
         self.standing = [by_seq[event.seq] for event in effective(told)]
         self.states = dict(record.rows("SELECT candidate_id, state FROM candidate_state"))
         self.verdicts = record.rows("SELECT candidate_id, judge, p FROM verdict WHERE question = 'present'")

@@ -18,8 +18,8 @@ from curation_db.exporting.selection import Selection, choose
 from curation_db.fold import Overlap, fold
 from curation_db.gold import Known
 from curation_db.gold_marks import mark, unmark_all
+from curation_db.histories import events_of
 from curation_db.review import Done, Shown
-from curation_db.standing import events_of
 from curation_db.store import create_store
 from curation_db.words import Kind, Reason, Role, Stream
 

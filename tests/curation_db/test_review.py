@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import sqlite3
+from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
+from support.record import Record
 
+from curation_db import dialect
 from curation_db.errors import RecordError
+from curation_db.gold import Known
+from curation_db.gold_marks import mark
 from curation_db.review import Shown
+from curation_db.store import create_store
 from curation_db.words import Kind, Reason, Role, Stream
 
 
@@ -197,7 +206,7 @@ def test_a_refused_write_changes_nothing(record, dump: Callable, monkeypatch: py
     ana = record.sit("ana")
     ana.queue.claim()
     before = dump(record.store)
-    monkeypatch.setattr("curation_db.review.refold", lambda *_: 1 / 0)
+    monkeypatch.setattr("curation_db.review.write_state", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         ana.reviewer.decide(number, Kind.ACCEPT)
     assert dump(record.store) == before
@@ -352,3 +361,31 @@ def test_a_queue_of_one_stream(record, only: Stream | None, expected: set[int]) 
     record.add(1, audit_rate=1.0)
     ana = record.sit("ana", only=only)
     assert {claim.candidate_id for claim in ana.queue.claim(9)} == expected
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_one_decision_runs_no_query_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, known: bool) -> None:
+    """GIVEN an ordinary candidate or one whose answer is known THEN one key press reads each thing once."""
+    statements: list[str] = []
+    open_file = dialect.open_file
+
+    def open_traced(*args: Any) -> sqlite3.Connection:
+        connection = open_file(*args)
+        connection.set_trace_callback(statements.append)
+        return connection
+
+    monkeypatch.setattr(dialect, "open_file", open_traced)
+    with create_store(tmp_path / "curation.db") as store:
+        record = Record(store)
+        (number,) = record.add(1)
+        ana = record.sit("ana")
+        if known:
+            with store.write() as connection:
+                mark(connection, {number: Known(Kind.ACCEPT)}, "test")
+        ana.queue.claim()
+        statements.clear()
+        ana.reviewer.decide(number, Kind.ACCEPT, shown=Shown(asked=True))
+    queries = Counter(" ".join(each.split()) for each in statements if each.lstrip().startswith(("SELECT", "WITH")))
+    assert sum(count for query, count in queries.items() if "undo_of, gold FROM event" in query) == 1
+    assert sum(count for query, count in queries.items() if "FROM gold WHERE candidate_id" in query) == 1
+    assert [query for query, count in queries.items() if count > 1] == []

@@ -9,10 +9,10 @@ import pytest
 from support.record import Record
 
 from curation_db.fold import Overlap, fold
+from curation_db.histories import events_of
 from curation_db.rebuilding import clear_strays, free_leases, rebuild, rebuild_indexes
 from curation_db.sessions import open_sessions
 from curation_db.soundness import Comparison, compare
-from curation_db.standing import events_of
 from curation_db.words import Kind, Reason
 
 

@@ -8,10 +8,10 @@ from sqlalchemy import text
 
 from curation_db.candidates import Draft, Intake, Opinion, insert_candidates, insert_verdicts
 from curation_db.fold import Overlap, fold
+from curation_db.histories import events_of, overlap_in_force
 from curation_db.people import Actor, begin_session
 from curation_db.queue import Queue
 from curation_db.review import Reviewer
-from curation_db.standing import events_of, overlap_in_force
 from curation_db.store import Store
 from curation_db.words import NegationType, Question, Role, State
 

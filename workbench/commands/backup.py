@@ -147,6 +147,7 @@ def restore(
     What is there now is backed up first, so this can be taken back. While somebody is at work it is refused.
     """
     from curation_db.backup import folder_of  # noqa: PLC0415
+    from curation_db.manifest import event_numbers  # noqa: PLC0415
     from curation_db.restore import restore as put_back  # noqa: PLC0415
     from workbench.commands.progress import step_bars  # noqa: PLC0415
     from workbench.paths import find_workspace  # noqa: PLC0415
@@ -156,7 +157,8 @@ def restore(
     named = folder_of(record) / file
     chosen = named if not file.exists() and named.is_file() else file.absolute()
     with step_bars(lines=True) as tell:
-        done = put_back(record, chosen, exports=workspace.exports, force=force, progress=_after_a_while(tell))
+        exported = event_numbers(workspace.exports)
+        done = put_back(record, chosen, exported=exported, force=force, progress=_after_a_while(tell))
     if as_json:
         typer.echo(json.dumps(_told(done)))
     _say_restored(done)

@@ -28,7 +28,7 @@ _OTHER_HISTORIES = {
     "replaced": "from a history that a restore replaced",
     "unknown": "its event is not in this record: negwb doctor",
 }
-"""The words about a frozen set whose history (`lineage.History`) is not that of the record."""
+"""The words about a frozen set whose history (`moments.History`) is not that of the record."""
 _DECISIONS = ("accept", "reject", "unsure", "skip", "edit")
 
 
@@ -121,8 +121,8 @@ def _exports(connection: Connection, workspace: Workspace) -> list[dict[str, Any
 
 def _export(connection: Connection, workspace: Workspace, name: str) -> dict[str, Any]:
     from curation_db.exporting.staleness import drift_since  # noqa: PLC0415
-    from curation_db.lineage import History, history_of  # noqa: PLC0415
     from curation_db.manifest import ManifestError, read_manifest  # noqa: PLC0415
+    from curation_db.moments import History, history_of  # noqa: PLC0415
     from curation_db.words import State  # noqa: PLC0415
 
     try:

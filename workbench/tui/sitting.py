@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 from curation_db.cards import Card
 from curation_db.history import Past
-from curation_db.leases import LEASE_SECONDS
 from curation_db.lint import DEFAULTS, LintSettings
 from curation_db.queue import AUDIT_SHARE, GOLD_SHARE
+from curation_db.sessions import LEASE_SECONDS
 from curation_db.text import display_text
 from curation_db.words import Kind, State, Stream
 from workbench.tui.sight import GUARD_SECONDS

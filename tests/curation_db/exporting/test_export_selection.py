@@ -13,10 +13,10 @@ from curation_db.errors import RecordError
 from curation_db.exporting.selection import ExportRefused, Outcome, Selection, choose, natural, number_of, outcomes_at
 from curation_db.exporting.staleness import Drift, drift_since
 from curation_db.fold import Overlap, fold
+from curation_db.histories import events_of
 from curation_db.manifest import read_items
 from curation_db.people import begin_session
 from curation_db.review import Reviewer, Shown
-from curation_db.standing import events_of
 from curation_db.words import Kind, Reason, Role, State, Stream
 
 
