@@ -25,13 +25,7 @@ from curation_db.atomic_write import sync
 from curation_db.exporting.coco import CocoWriter
 from curation_db.exporting.jsonl import ItemsWriter, PairsWriter
 from curation_db.exporting.pairs import Format, Frame, Pair, Writer, frame_of, read_pairs
-<<<<<<< HEAD
 from curation_db.exporting.selection import ExportRefused, NameTaken, NothingChosen, Selection, choose
-from curation_db.lineage import Origin, origin_of
-=======
-from curation_db.exporting.refusals import ExportRefused, NameTaken, NothingChosen
-from curation_db.exporting.selection import Selection, choose
->>>>>>> 19bf448 (Read the events and the known answer of a candidate once per decision)
 from curation_db.manifest import MANIFEST_FILE, Counts, Manifest, file_facts, hash_of
 from curation_db.moments import Origin, origin_of
 from curation_db.store import Store

@@ -17,13 +17,8 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, text
 
 from curation_db import moments
-<<<<<<< HEAD
-from curation_db.fold import Happened, Overlap, effective, fold, since_requeue
-=======
 from curation_db.dialect import batches
-from curation_db.exporting.refusals import ExportRefused
 from curation_db.fold import Overlap, effective, fold, since_requeue
->>>>>>> 19bf448 (Read the events and the known answer of a candidate once per decision)
 from curation_db.hasty import HASTY_MS, is_hasty
 from curation_db.histories import COLUMNS, History, Said, happened, history_of, overlap_in_force
 from curation_db.in_force import decisions_in_force
