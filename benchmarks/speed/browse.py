@@ -32,7 +32,7 @@ from curation_db.store import Store, open_store
 from curation_db.views import View, parse_view
 from workbench.paths import Workspace
 from workbench.tui.widgets.record_table import PAGE
-from workbench.workspace import create_workspace
+from workbench.workspace.create import create_workspace
 
 _QUICK = Size(candidates=10_000, seeds=500, voted=1_000)
 _PAGES = 200

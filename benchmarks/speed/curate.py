@@ -26,7 +26,7 @@ from curation_db.store import open_store
 from curation_db.words import Kind
 from workbench.paths import Workspace
 from workbench.settings_edit import add_picture_folder
-from workbench.workspace import create_workspace
+from workbench.workspace.create import create_workspace
 
 PRESSES = 300
 _CLAIMS = 1_000

@@ -28,7 +28,7 @@ from curation_db.candidates import Draft, Intake, Opinion, insert_candidates, in
 from curation_db.store import open_store
 from curation_db.words import Question
 from workbench.settings_edit import add_picture_folder
-from workbench.workspace import create_workspace
+from workbench.workspace.create import create_workspace
 
 MARK = b"quokka"
 RUNS = 5

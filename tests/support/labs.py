@@ -20,7 +20,7 @@ from trainers.runlog import DONE, LOCK, RunWriter
 from trainers.settings import RunConfig, TrainSettings, create_run
 from workbench.paths import Workspace
 from workbench.tui.lab import LabApp
-from workbench.workspace import create_workspace
+from workbench.workspace.create import create_workspace
 
 HOSTILE = "[not a dog] [/x] [@click=app.quit]a[/] \x1b[31mred\x1b]0;title\x07 \u202eback\u2066 [a,b] \\[ 文字 👩‍🚀"
 _BIDI = re.compile("[\u202a-\u202e\u2066-\u2069]")

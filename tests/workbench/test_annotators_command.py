@@ -16,7 +16,7 @@ from workbench.cli import app
 from workbench.errors import NothingToDo, UsageError
 from workbench.paths import Workspace
 from workbench.tui.feedback import edited
-from workbench.workspace import create_workspace
+from workbench.workspace.create import create_workspace
 
 ROWS = "image,caption,negated\n" + "".join(f"{n}.jpg,a dog,a dog without a hat {n}\n" for n in range(4))
 

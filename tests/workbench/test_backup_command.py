@@ -17,7 +17,7 @@ from curation_db.words import Kind
 from workbench.cli import app
 from workbench.errors import UsageError
 from workbench.paths import Workspace
-from workbench.workspace import create_workspace
+from workbench.workspace.create import create_workspace
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from support.terminal import Terminal
 from curation_db.store import open_store
 from workbench.paths import Workspace
 from workbench.tui.characters import is_utf8, locale_in_words, reads_utf8
-from workbench.workspace import create_workspace
+from workbench.workspace.create import create_workspace
 
 NEGWB = Path(sys.executable).with_name("negwb")
 LOCALE = ("LC_ALL", "LC_CTYPE", "LANG", "PYTHONIOENCODING", "PYTHONUTF8", "TMUX", "STY")

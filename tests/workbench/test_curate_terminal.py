@@ -9,7 +9,7 @@ from support.record import Record
 from support.terminal_app import Curating, rows
 
 from curation_db.store import open_store
-from workbench.workspace import create_workspace
+from workbench.workspace.create import create_workspace
 
 KEYS = (
     ("a", "accept"), ("xp", "reject"), ("u", "unsure"), (" ", "skip"), ("a", "accept"), ("f", "flag"),

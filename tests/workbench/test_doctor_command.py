@@ -25,7 +25,7 @@ from workbench.cli import app
 from workbench.paths import Workspace
 from workbench.settings_edit import add_picture_folder
 from workbench.tui.surroundings import look_round, reason
-from workbench.workspace import create_workspace
+from workbench.workspace.create import create_workspace
 
 NEGWB = Path(sys.executable).with_name("negwb")
 

@@ -22,7 +22,7 @@ from workbench.commands import progress
 from workbench.commands.export import freeze_set
 from workbench.errors import NegwbError, NothingToDo, UsageError
 from workbench.settings_edit import add_picture_folder
-from workbench.workspace import create_workspace
+from workbench.workspace.create import create_workspace
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from workbench.paths import Workspace
 from workbench.pictures import PictureFolders
 from workbench.settings import read_settings
 from workbench.settings_edit import add_picture_folder
-from workbench.workspace import create_workspace
+from workbench.workspace.create import create_workspace
 
 CAPTIONS = ("a man riding a horse", "a dog on a sofa", "two cups on a table", "a bus in a street")
 ENGINES = """

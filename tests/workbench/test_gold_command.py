@@ -17,7 +17,7 @@ from curation_db.words import Kind, Reason, Role
 from workbench.cli import app
 from workbench.errors import NothingToDo, UsageError
 from workbench.paths import Workspace
-from workbench.workspace import create_workspace
+from workbench.workspace.create import create_workspace
 
 ROWS = (
     "image,caption,negated,answer\n"

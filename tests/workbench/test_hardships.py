@@ -22,7 +22,7 @@ from curation_db.store import open_store
 from curation_db.words import Kind
 from workbench import version
 from workbench.paths import Workspace
-from workbench.workspace import create_workspace
+from workbench.workspace.create import create_workspace
 
 NEGWB = Path(sys.executable).with_name("negwb")
 Process = subprocess.CompletedProcess[str]

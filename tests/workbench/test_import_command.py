@@ -18,7 +18,7 @@ from workbench.commands import imports
 from workbench.errors import ExitCode
 from workbench.paths import Workspace
 from workbench.settings import read_settings
-from workbench.workspace import create_workspace
+from workbench.workspace.create import create_workspace
 
 Call = Callable[..., int]
 

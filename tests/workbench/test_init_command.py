@@ -13,7 +13,7 @@ from workbench.cli import app
 from workbench.errors import NegwbError, UsageError
 from workbench.paths import find_workspace
 from workbench.settings import Settings, read_settings
-from workbench.workspace import create_workspace
+from workbench.workspace.create import create_workspace
 
 
 def test_creates_settings_and_record(tmp_path):

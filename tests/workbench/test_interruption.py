@@ -19,7 +19,7 @@ from curation_db.backup import back_up
 from curation_db.store import open_store
 from curation_db.words import Kind, Role
 from workbench.paths import Workspace
-from workbench.workspace import create_workspace
+from workbench.workspace.create import create_workspace
 
 SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 CODES = {signal.SIGTERM: 143, signal.SIGHUP: 129}

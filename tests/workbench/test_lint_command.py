@@ -20,7 +20,7 @@ from workbench.cli import app
 from workbench.errors import UsageError
 from workbench.paths import Workspace
 from workbench.settings import read_settings
-from workbench.workspace import create_workspace
+from workbench.workspace.create import create_workspace
 
 ROWS = """image,caption,candidate,concept
 a.jpg,a dog on a sofa,a dog without a hat,hat

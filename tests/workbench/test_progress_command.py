@@ -15,7 +15,7 @@ from curation_db.store import open_store
 from curation_db.words import Kind, Reason
 from workbench.cli import app
 from workbench.paths import Workspace
-from workbench.workspace import create_workspace
+from workbench.workspace.create import create_workspace
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from curation_db.atomic_write import replace_file
 from workbench.cli import app
 from workbench.errors import ExitCode, NothingToDo, UsageError
 from workbench.paths import Workspace
-from workbench.workspace import create_workspace
+from workbench.workspace.create import create_workspace
 
 NEGWB = Path(sys.executable).with_name("negwb")
 ROWS = "image,caption,negated\n" + "".join(f"{n}.jpg,a dog,a dog without a hat {n}\n" for n in range(30))

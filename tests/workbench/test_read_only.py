@@ -18,7 +18,7 @@ from curation_db.dialect import mark_as_ours
 from curation_db.store import open_store
 from workbench.paths import Workspace
 from workbench.settings_edit import add_picture_folder
-from workbench.workspace import create_workspace
+from workbench.workspace.create import create_workspace
 
 NEGWB = Path(sys.executable).with_name("negwb")
 Guard = Callable[[], None]

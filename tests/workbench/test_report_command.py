@@ -27,7 +27,7 @@ from workbench.figures import count, p_value, percent, signed, signed_span, span
 from workbench.paths import Workspace
 from workbench.reporting import as_json, listings
 from workbench.settings import TEMPLATE
-from workbench.workspace import create_workspace
+from workbench.workspace.create import create_workspace
 
 PHRASES = ("a man with no hat", "no dog on the grass", "a bench without anybody", "a cat that is not red")
 

@@ -15,7 +15,7 @@ from workbench.paths import find_workspace
 from workbench.pictures import PictureFolders
 from workbench.settings import TEMPLATE, CurateSettings, Settings, read_settings
 from workbench.settings_edit import add_picture_folder, change_setting, save_view
-from workbench.workspace import create_workspace
+from workbench.workspace.create import create_workspace
 
 
 @pytest.fixture

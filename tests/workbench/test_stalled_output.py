@@ -11,7 +11,7 @@ from support.record import Record
 
 from curation_db.store import open_store
 from workbench.paths import Workspace
-from workbench.workspace import create_workspace
+from workbench.workspace.create import create_workspace
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from support.record import Record
 
 from curation_db.store import open_store
 from workbench.paths import Workspace
-from workbench.workspace import create_workspace
+from workbench.workspace.create import create_workspace
 
 NEGWB = Path(sys.executable).with_name("negwb")
 CLOSED = (">&-", "2>&-", ">&- 2>&- <&-")

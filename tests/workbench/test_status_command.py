@@ -22,7 +22,7 @@ from workbench.commands.export import freeze_set
 from workbench.commands.status import gather
 from workbench.errors import UsageError
 from workbench.settings_edit import add_picture_folder
-from workbench.workspace import create_workspace
+from workbench.workspace.create import create_workspace
 
 NASTY = "[bold]ana[/] \x1b[31m\u202e"
 

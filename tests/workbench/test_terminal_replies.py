@@ -9,7 +9,7 @@ from support.record import Record
 from support.terminal_app import Curating
 
 from curation_db.store import open_store
-from workbench.workspace import create_workspace
+from workbench.workspace.create import create_workspace
 
 REPLIES = (
     "\x1bP>|tmux 3.4\x1b\\",

@@ -14,7 +14,7 @@ from support.terminal import Terminal
 
 from curation_db.store import open_store
 from workbench.error_log import unexpected_line, write_error_log
-from workbench.workspace import create_workspace
+from workbench.workspace.create import create_workspace
 
 SECRET = "value-of-a-variable"
 BROKEN = {

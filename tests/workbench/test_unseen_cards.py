@@ -11,7 +11,7 @@ from support.record import Record
 from support.terminal_app import Curating, rows
 
 from curation_db.store import open_store
-from workbench.workspace import create_workspace
+from workbench.workspace.create import create_workspace
 
 SLOW = 4_000
 """Bytes a second. A card's frames are about 10 kB."""

@@ -32,7 +32,7 @@ from workbench.errors import UsageError
 from workbench.paths import Workspace
 from workbench.settings import read_settings
 from workbench.settings_edit import add_picture_folder
-from workbench.workspace import create_workspace
+from workbench.workspace.create import create_workspace
 
 SOURCE = "demo"
 _ENGINES = """\

@@ -16,7 +16,7 @@ from curation_db.importing.image_check import Pictures
 from curation_db.importing.pipeline import make_plan
 from curation_db.importing.rows import InputError
 from curation_db.picture_files import find_below
-from workbench.workspace import create_workspace
+from workbench.workspace.create import create_workspace
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ from workbench.generation.farm import Emission
 from workbench.generation.runner import Parked
 from workbench.paths import Workspace
 from workbench.settings_edit import add_picture_folder
-from workbench.workspace import create_workspace
+from workbench.workspace.create import create_workspace
 
 ENGINES = """
 [generate]

@@ -19,7 +19,7 @@ from PIL import Image
 from support.model_server import Served, model_server
 
 from workbench.settings_edit import add_picture_folder
-from workbench.workspace import create_workspace
+from workbench.workspace.create import create_workspace
 
 FAULTS = {
     "500": 0.03, "503": 0.03, "cut": 0.03, "half_json": 0.03, "drip": 0.01, "wrong_schema": 0.03, "no_logprobs": 0.02,

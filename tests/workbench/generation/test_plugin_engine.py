@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from support.tour import README
 
-from workbench.workspace import create_workspace
+from workbench.workspace.create import create_workspace
 
 CAPTIONS = {
     "images": [{"id": 1, "file_name": "1.jpg"}],

@@ -1,0 +1,1 @@
+"""The workspace on disk: its folders, its settings, and how it is created."""
