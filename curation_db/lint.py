@@ -26,7 +26,7 @@ from curation_db.linting.doubled import denied_denial
 from curation_db.linting.minimal_edit import beyond_the_edit
 from curation_db.linting.naming import affirms, annotated, cues_of, names, speaks_of
 from curation_db.linting.rules import ALL, LINT_VERSION, OF_THE_PICTURE, RULES, Rule, RuleInfo, Severity
-from curation_db.linting.settings import DEFAULTS, LintSettings, lint_settings
+from curation_db.linting.settings import DEFAULTS, LintSettings
 from curation_db.linting.unclear import unclear_scope
 from curation_db.negation import CueClass
 
@@ -51,7 +51,6 @@ __all__ = [
     "findings_key",
     "findings_of",
     "lint",
-    "lint_settings",
     "names",
     "near_key",
     "same_key",

@@ -3,11 +3,13 @@
 Types are checked by msgspec, which is imported at the first call. Three things are added: unknown keys are problems
 (msgspec ignores them), ranges come from a field's metadata, and the check goes on after the first problem.
 
-Metadata of a field (`dataclasses.field(metadata={...})`):
+Metadata of a field, as `setting` writes it:
 
+    help                one line for people
     at_least, at_most   range of a number, both ends included
     choices             allowed values of a text
     check               callable: value -> what is expected instead; empty where the value is right
+    key                 False: the field is not a key of the table
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
+from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
 from enum import Enum
 from functools import cache
 from types import MappingProxyType, NoneType, UnionType
@@ -101,6 +103,11 @@ class ValidationError(ValueError):
     def __init__(self, problems: Sequence[Problem]) -> None:
         super().__init__("; ".join(map(str, problems)))
         self.problems = tuple(problems)
+
+
+def setting(default: Any, text: str, **metadata: Any) -> Any:
+    """A dataclass field with a default, a help text and further metadata."""
+    return field(default=default, metadata={"help": text, **metadata})
 
 
 def validate(value: object, kind: type[T], *, path: Path = (), unknown_keys: bool = False, finite: bool = False) -> T:
@@ -335,7 +342,11 @@ def _hints(kind: type) -> Mapping[str, Any]:
 def _fields(kind: type) -> Mapping[str, tuple[bool, Mapping[str, Any]]]:
     """Name to whether the key must be there, and the field's metadata."""
     if is_dataclass(kind):
-        return {each.name: (_is_required(each), each.metadata) for each in fields(kind) if each.init}
+        return {
+            each.name: (_is_required(each), each.metadata)
+            for each in fields(kind)
+            if each.init and each.metadata.get("key", True)
+        }
     # __required_keys__ is wrong where annotations are strings, so NotRequired is read from the resolved hints
     total = getattr(kind, "__total__", True)
     return {

@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 from curation_db.atomic_write import replace_file
 from curation_db.foreign_json import JsonError, parse_json
+from curation_db.validation import setting
 from trainers.errors import TrainerError
 
 FORMAT = 1
@@ -29,45 +30,42 @@ Keep = Literal["best", "last"]
 class TrainSettings:
     """How to train; two runs with equal settings, data, model and thread count end with equal bytes."""
 
-    lr: float = 1e-6
-    weight_decay: float = 0.01
-    """On everything that is trained, also biases, LayerNorm and logit_scale, as published."""
-    betas: tuple[float, float] = (0.9, 0.999)
-    batch: int = 512
-    epochs: int = 15
-    steps: int | None = None
-    """Optimizer steps instead of epochs."""
-    schedule: Schedule = "constant"
-    """After the warm-up; cosine ends at nothing."""
-    warm_up: float = 0.0
-    """Share of the steps in which the rate rises linearly."""
-    clip_norm: float | None = None
-    """Of the gradient."""
-    frozen: tuple[str, ...] = ("visual.", "ln_final.")
-    """Beginnings of the names of weights that stay; "logit_scale" may be added, "visual." must be there."""
-    same_image_mask: bool = False
-    """Captions of one picture are no negatives of each other."""
-    replay_share: float = 0.0
-    """Of the batch: affirmative captions, which keep the text's sign (negated captions alone flip it)."""
-    replay_pool: str | None = None
-    """A pool.jsonl of pictures with affirmative captions; none: the human captions of the set itself."""
-    hard_pictures: int = 0
-    """Per negated text: the pictures that the base model, deaf to the "no", finds for it, as further negatives."""
-    anchor_weight: float = 0.0
-    """Of 1 - cos(text, text of the base model), over the affirmative captions."""
-    interpolation: float = 1.0
-    """The model kept is base + this * (tuned - base): weight-space interpolation against forgetting."""
-    val_share: float = 0.2
-    """Of the pictures, by keyed hash."""
-    keep: Keep = "best"
-    """Which epoch's weights: of the smallest validation loss (published), or the last."""
-    seed: int = 42
-    threads: int | None = None
-    """Of torch; none: torch's own choice, which a resumed run keeps. The last bits depend on it."""
-    log_every: int = 10
-    """Steps."""
-    checkpoint_every: int = 100
-    """Steps."""
+    lr: float = setting(1e-6, "highest learning rate")
+    weight_decay: float = setting(0.01, "applied to every trained weight, biases, LayerNorm and logit_scale too")
+    betas: tuple[float, float] = setting((0.9, 0.999), "of AdamW")
+    batch: int = setting(512, "pairs in one step")
+    epochs: int = setting(15, "passes over the training set")
+    steps: int | None = setting(None, "optimizer steps; replaces epochs")
+    schedule: Schedule = setting("constant", "learning rate after the warm-up: constant, or cosine, which ends at 0")
+    warm_up: float = setting(0.0, "share of the steps in which the learning rate rises linearly")
+    clip_norm: float | None = setting(None, "max gradient norm")
+    frozen: tuple[str, ...] = setting(
+        ("visual.", "ln_final."),
+        'parameter-name prefixes to freeze; "visual." is required, "logit_scale" can be added',
+    )
+    same_image_mask: bool = setting(False, "captions of one image are not negatives of each other")
+    replay_share: float = setting(
+        0.0, "share of affirmative captions in a batch; negated captions alone flip the sign of the text"
+    )
+    replay_pool: str | None = setting(
+        None, "a pool.jsonl of images with affirmative captions; unset: the human captions of the training set"
+    )
+    hard_pictures: int = setting(
+        0, "further negatives for each negated text: images that the base model retrieves for it"
+    )
+    anchor_weight: float = setting(
+        0.0, "weight of the penalty on drift from the base text embeddings, on affirmative captions"
+    )
+    interpolation: float = setting(1.0, "saved weights: base + this * (tuned - base), against forgetting")
+    val_share: float = setting(0.2, "share of the images for validation, chosen by a keyed hash")
+    keep: Keep = setting("best", "which weights are saved: best (smallest validation loss) or last")
+    seed: int = setting(42, "random seed")
+    threads: int | None = setting(
+        None, "threads of torch; unset: torch decides, and a resumed run uses the same number"
+    )
+    """The last bits of the result depend on it."""
+    log_every: int = setting(10, "steps between two lines of the log of the run")
+    checkpoint_every: int = setting(100, "steps between two checkpoints")
 
     def __post_init__(self) -> None:
         for holds, message in _rules(self):

@@ -30,10 +30,17 @@ _EXAMPLES = 20
 
 
 def examine(
-    workspace: Workspace, *, all_pictures: bool = False, progress: Progress | None = None
+    workspace: Workspace,
+    *,
+    all_pictures: bool = False,
+    progress: Progress | None = None,
+    check_settings: Callable[[Settings], None] = lambda settings: None,
 ) -> Iterator[tuple[str, Finding]]:
-    """What is found in the workspace, each with its group (workspace, record, pictures), as it is found."""
-    settings, told = _settings(workspace)
+    """What is found in the workspace, each with its group (workspace, record, pictures), as it is found.
+
+    `check_settings` raises UsageError for settings that only a screen can check.
+    """
+    settings, told = _settings(workspace, check_settings)
     yield from (("workspace", each) for each in (told, _writable(workspace)))
     sound = True
     for finding in checkup.examine(workspace.database, progress=progress):
@@ -64,9 +71,12 @@ def exit_code(findings: list[tuple[str, Finding]]) -> ExitCode:
     return ExitCode.UNEXPECTED if wrong else ExitCode.OK
 
 
-def _settings(workspace: Workspace) -> tuple[Settings | None, Finding]:
+def _settings(
+    workspace: Workspace, check: Callable[[Settings], None] = lambda settings: None
+) -> tuple[Settings | None, Finding]:
     try:
         settings = read_settings(workspace.settings)
+        check(settings)
     except UsageError as error:
         return None, Finding("settings", Level.ERROR, error.message, error.hint)
     return settings, Finding("settings", Level.OK, f"{workspace.settings} is as it must be")

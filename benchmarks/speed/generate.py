@@ -23,7 +23,8 @@ from curation_db.generation_words import Stage
 from workbench.generation.asks import Answer, Ask, Message, Sampling, Want
 from workbench.generation.budget import Budget
 from workbench.generation.engines import openai
-from workbench.generation.engines.protocol import Engine, EngineSettings, Surroundings
+from workbench.generation.engines.protocol import Engine, Surroundings
+from workbench.workspace.engine_settings import EngineSettings
 
 LATENCY_MS: Final = 200.0
 CEILING: Final = 64

@@ -18,15 +18,16 @@ from curation_db.generation_work import Scope
 from curation_db.store import Store, create_store
 from curation_db.text import raw_hash
 from workbench.generation.engines import openai
-from workbench.generation.engines.protocol import EngineSettings, Surroundings
+from workbench.generation.engines.protocol import Surroundings
 from workbench.generation.feeding import feed
 from workbench.generation.pipelines import steps_of
 from workbench.generation.prompt_sets import find_prompts
-from workbench.generation.recipe import Judge, Recipe
+from workbench.generation.recipe import Recipe
 from workbench.generation.recorder import Recorder
 from workbench.generation.runner import Runner, Stopped
 from workbench.generation.tally import Tally
 from workbench.pictures import PictureFolders
+from workbench.workspace.engine_settings import EngineSettings, Judge
 
 _SIZE: Final = (640, 480)
 _CAPTIONS: Final = 5

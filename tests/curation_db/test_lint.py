@@ -13,7 +13,6 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from support.lint_sample import finds, subject
 
-from curation_db.errors import RecordError
 from curation_db.lint import (
     ALL,
     RULES,
@@ -29,7 +28,6 @@ from curation_db.lint import (
     findings_key,
     findings_of,
     lint,
-    lint_settings,
     names,
     near_key,
     same_key,
@@ -38,10 +36,17 @@ from curation_db.linting import chatter, naming
 from curation_db.linting.naming import cue_of
 from curation_db.linting.nouns import concept_key, forms_of
 from curation_db.text import clean, normalised
+from curation_db.validation import ValidationError, validate
 
 DATA = Path(naming.__file__).parents[1] / "data"
 GOOD = subject("a dog without a hat", "hat", caption="a dog")
 ALONE = Context(candidates=1, same_concept=1)
+
+
+def _settings(table: dict[str, object]) -> LintSettings:
+    return validate(table, LintSettings)
+
+
 CROWDED = Context(candidates=100, same_concept=60, place_in_concept=60, same_here=1, near_here=2, near_elsewhere=3)
 
 
@@ -135,19 +140,19 @@ def test_the_key_lists_the_rules_between_commas_in_a_fixed_order() -> None:
 
 
 def test_settings_are_read() -> None:
-    told = lint_settings({"off": ["over-frequent", "in-objects"], "most_tokens": 40, "frequent_share": 1})
+    told = _settings({"off": ["over-frequent", "in-objects"], "most_tokens": 40, "frequent_share": 1})
     assert told.rules == ALL - {Rule.OVER_FREQUENT, Rule.IN_OBJECTS}
     assert (told.most_tokens, told.frequent_share, told.frequent_count) == (40, 1, 50)
-    assert lint_settings({}) == LintSettings()
+    assert _settings({}) == LintSettings()
 
 
 @pytest.mark.parametrize(
     ("table", "says"),
     [
-        ({"of": []}, "has no setting 'of'"),
-        ({"off": "no-cue"}, "a list of rules"),
-        ({"off": ["nocue"]}, "no rule 'nocue'"),
-        ({"off": [3]}, "a list of rules"),
+        ({"of": []}, "unknown key of; did you mean off"),
+        ({"off": "no-cue"}, "off = 'no-cue': a list is expected"),
+        ({"off": ["nocue"]}, "'nocue': one of: no-cue"),
+        ({"off": [3]}, "= 3: one of: no-cue"),
         ({"most_tokens": 78}, "from 3 to 77"),
         ({"most_tokens": 20.5}, "a whole number"),
         ({"most_tokens": True}, "a whole number"),
@@ -158,8 +163,8 @@ def test_settings_are_read() -> None:
     ],
 )
 def test_settings_that_cannot_be_meant_are_told(table: dict[str, object], says: str) -> None:
-    with pytest.raises(RecordError, match=says):
-        lint_settings(table)
+    with pytest.raises(ValidationError, match=says):
+        _settings(table)
 
 
 def listed(file: str) -> Iterator[tuple[str, ...]]:

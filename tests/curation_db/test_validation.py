@@ -32,6 +32,7 @@ class Judge:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
+    inner: str = field(default="", metadata={"key": False})
     name: str = ""
     count: int = field(default=2, metadata={"at_least": 1, "check": _even})
     rate: float | None = None
@@ -97,6 +98,7 @@ def test_defaults_fill_what_is_absent() -> None:
         ({"count": 2.0}, "count = 2.0: a whole number of at least 1 is expected"),
         ({"count": 0}, "count = 0: a whole number of at least 1 is expected"),
         ({"count": 3}, "count = 3: an even number is expected"),
+        ({"inner": ""}, f"unknown key inner; known: {', '.join(Table.__slots__[1:])}"),
         ({"rate": "1"}, "rate = '1': a number is expected"),
         ({"rate": 10**400}, f"rate = 1{'0' * 79}…: a number is expected"),
         ({"on": 1}, "on = 1: true or false is expected"),
@@ -114,7 +116,7 @@ def test_defaults_fill_what_is_absent() -> None:
         ({"judge": {}}, "judge = {}: a list is expected"),
         ({"engines": {"e": {"modle": "m", "model": "m"}}}, "unknown key engines.e.modle; did you mean model?"),
         ({"one": {"model": "m", "weight": math.nan}}, "one.weight = nan: a number from 0 to 1 is expected"),
-        ({"zzz": 1}, f"unknown key zzz; known: {', '.join(Table.__slots__)}"),
+        ({"zzz": 1}, f"unknown key zzz; known: {', '.join(Table.__slots__[1:])}"),
         ([], "[]: a table is expected"),
     ],
 )

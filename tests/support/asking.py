@@ -11,7 +11,8 @@ from PIL import Image
 from curation_db.generation_words import Stage
 from workbench.generation.asks import Answer, Ask, Message, Picture, Sampling, Want
 from workbench.generation.budget import Budget
-from workbench.generation.engines.protocol import Engine, EngineSettings, Surroundings
+from workbench.generation.engines.protocol import Engine, Surroundings
+from workbench.workspace.engine_settings import EngineSettings
 
 COLOURS = ("red", "blue", "white", "green")
 

@@ -16,12 +16,13 @@ from pathlib import Path
 from support.pipeline_driver import drive, make_unit
 
 from workbench.generation.budget import Budget
-from workbench.generation.engines.protocol import EngineSettings, Surroundings
+from workbench.generation.engines.protocol import Surroundings
 from workbench.generation.engines.scripted import ScriptedEngine, make
 from workbench.generation.object_absence import object_absence
 from workbench.generation.prompt_sets import find_prompts
-from workbench.generation.recipe import Judge, Recipe
+from workbench.generation.recipe import Recipe
 from workbench.generation.units import CaptionItem
+from workbench.workspace.engine_settings import EngineSettings, Judge
 
 
 def read_captions(folder: Path) -> list[str]:

@@ -28,7 +28,7 @@ from workbench.cli import app, main
 from workbench.commands.bench import NetworkTrouble, find_task
 from workbench.errors import UsageError
 from workbench.paths import Workspace
-from workbench.settings import TEMPLATE
+from workbench.workspace.settings_template import settings_template
 
 ITEMS = 12
 
@@ -50,7 +50,7 @@ def workspace(tmp_path: Path) -> Workspace:
     """An empty one; benchmarks never look into the record."""
     made = Workspace(tmp_path / "ws")
     made.root.mkdir()
-    made.settings.write_text(TEMPLATE)
+    made.settings.write_text(settings_template())
     return made
 
 

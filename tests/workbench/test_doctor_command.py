@@ -71,6 +71,13 @@ def test_a_sound_workspace(workspace: Workspace) -> None:
     assert {path.name for path in workspace.root.iterdir()} == {"negwb.toml", "curation.db", "guidelines.md"}
 
 
+def test_an_unknown_theme_is_an_error_of_the_settings(workspace: Workspace) -> None:
+    workspace.settings.write_text("[curate]\ntheme = 'nope'\n")
+    found = look(workspace, code=1)["settings"]
+    assert found["level"] == "error"
+    assert "theme = 'nope'" in found["said"]
+
+
 def test_it_is_one_line_a_question(workspace: Workspace) -> None:
     done = subprocess.run(
         [NEGWB, "-w", workspace.root, "doctor"], capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False

@@ -26,8 +26,8 @@ from workbench.errors import NothingToDo, UsageError
 from workbench.figures import count, p_value, percent, signed, signed_span, span
 from workbench.paths import Workspace
 from workbench.reporting import as_json, listings
-from workbench.settings import TEMPLATE
 from workbench.workspace.create import create_workspace
+from workbench.workspace.settings_template import settings_template
 
 PHRASES = ("a man with no hat", "no dog on the grass", "a bench without anybody", "a cat that is not red")
 
@@ -48,7 +48,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """demo-negref by three models, demo-affirm by two, negrefcocog by one."""
     made = Workspace(tmp_path_factory.mktemp("report") / "ws")
     made.root.mkdir()
-    made.settings.write_text(TEMPLATE)
+    made.settings.write_text(settings_template())
     models = {"base": TinyModel(1), "tuned": TinyModel(1, text_seed=2), "constant": ConstantModel(3)}
     for name, who in (("demo-negref", models), ("demo-affirm", ["base", "tuned"]), ("negrefcocog", ["base"])):
         task = make_task(made.root / "data", name)
@@ -170,7 +170,7 @@ def test_another_base(workspace: Workspace) -> None:
 
 
 def test_nothing_measured(tmp_path: Path) -> None:
-    (tmp_path / "negwb.toml").write_text(TEMPLATE)
+    (tmp_path / "negwb.toml").write_text(settings_template())
     assert isinstance(report(Workspace(tmp_path)).exception, NothingToDo)
     (tmp_path / "results").mkdir()
     (tmp_path / "results" / "x.json").write_text("{}")
@@ -199,7 +199,7 @@ def test_hostile_titles_and_headers_are_text(capsys: pytest.CaptureFixture[str])
 
 
 def test_a_hostile_task_in_a_result_reaches_no_terminal(tmp_path: Path) -> None:
-    (tmp_path / "negwb.toml").write_text(TEMPLATE)
+    (tmp_path / "negwb.toml").write_text(settings_template())
     make_result(Workspace(tmp_path), f"x{HOSTILE}-negref", HOSTILE, [True, False])
     for words in ([], ["--slices"]):
         said = report(Workspace(tmp_path), *words)
@@ -254,7 +254,7 @@ def test_the_screen_opens_with_the_base_that_was_named(workspace: Workspace, mon
 
 def test_hostile_names_are_text(tmp_path: Path) -> None:
     task = make_task(tmp_path / "data", "t", items=4)
-    (tmp_path / "negwb.toml").write_text(TEMPLATE)
+    (tmp_path / "negwb.toml").write_text(settings_template())
     run_task(TinyModel(1), task, results_folder=tmp_path / "results", label="[red]\x1b[31mx\nsecond")
     said = report(Workspace(tmp_path)).stdout
     assert "\x1b" not in said

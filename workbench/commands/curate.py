@@ -167,6 +167,7 @@ def run_curate(
     from workbench.settings import read_settings  # noqa: PLC0415
 
     settings = read_settings(workspace.settings)
+    _check_theme(settings.curate, workspace)
     with _session(workspace, settings, person_named(annotator), how or Serving()) as desk:
         try:
             _may_start_in(desk, start)
@@ -271,6 +272,15 @@ def person_named(annotator: str | None) -> str:
         return checked_name(_login_name() if annotator is None else annotator)
     except UnusableName as error:
         raise UsageError(error.message, hint=error.hint) from error
+
+
+def _check_theme(settings: CurateSettings, workspace: Workspace) -> None:
+    from workbench.settings import OWN_THEMES  # noqa: PLC0415
+
+    if settings.theme not in OWN_THEMES:
+        from workbench.tui.themes import check_theme  # noqa: PLC0415 -- 0.2 s that negwb's own themes do not cost
+
+        check_theme(settings.theme, workspace.settings)
 
 
 def _overlap_warning(desk: Desk, settings: CurateSettings) -> str:

@@ -12,6 +12,7 @@ from workbench.errors import ExitCode
 if TYPE_CHECKING:
     from curation_db.checkup import Finding
     from workbench.paths import Workspace
+    from workbench.settings import Settings
 
 _EPILOG = """\b
 Examples:
@@ -65,9 +66,16 @@ def _repair(workspace: Workspace) -> list[str]:
 def _look(workspace: Workspace, mended: list[str], *, every: bool, as_json: bool) -> ExitCode:
     from workbench.commands.progress import step_bars  # noqa: PLC0415
     from workbench.doctor import around, examine, exit_code  # noqa: PLC0415
+    from workbench.settings import OWN_THEMES  # noqa: PLC0415
+
+    def check_settings(settings: Settings) -> None:
+        if settings.curate.theme not in OWN_THEMES:
+            from workbench.tui.themes import check_theme  # noqa: PLC0415 -- imports textual
+
+            check_theme(settings.curate.theme, workspace.settings)
 
     with step_bars(lines=True) as tell:
-        found = list(examine(workspace, all_pictures=every, progress=tell))
+        found = list(examine(workspace, all_pictures=every, progress=tell, check_settings=check_settings))
     found += around(workspace)
     code = exit_code(found)
     if as_json:

@@ -16,13 +16,14 @@ from workbench.commands.generate_run import run_plan, told_of
 from workbench.errors import NothingToDo
 from workbench.generation.budget import Budget
 from workbench.generation.plan import make_plan
-from workbench.generation.recipe import Pipeline, Recipe
+from workbench.generation.recipe import Recipe
 from workbench.generation.recorder import Recorder
 from workbench.generation.rejudging import Unjudged
 from workbench.generation.session import Ended, Options, Task
 from workbench.paths import Workspace, find_workspace
 from workbench.pictures import PictureFolders
 from workbench.settings import Settings, read_settings
+from workbench.workspace.engine_settings import Pipeline
 
 
 def judge_candidates(

@@ -15,11 +15,11 @@ from curation_db.store import open_store, open_to_read
 from curation_db.text import display_text
 from workbench.commands.tables import Listing, show
 from workbench.errors import NothingToDo, UsageError
-from workbench.generation.engines.protocol import EngineSettings
 from workbench.generation.features import best_method
 from workbench.generation.probing import Look, probe
 from workbench.paths import find_workspace
 from workbench.settings import read_settings
+from workbench.workspace.engine_settings import EngineSettings
 
 
 def probe_endpoint(named: Path | None, endpoint: str, *, model: str, key_env: str, as_json: bool) -> None:

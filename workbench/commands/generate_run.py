@@ -16,15 +16,15 @@ from curation_db.text import counted
 from workbench.commands.generate_progress import ended_lines, progress_bar, say
 from workbench.errors import NegwbError, NothingToDo, UsageError
 from workbench.generation.budget import Budget
-from workbench.generation.engines.protocol import EngineSettings, MakeEngine
+from workbench.generation.engines.protocol import MakeEngine
 from workbench.generation.engines.registry import open_engine
 from workbench.generation.feeding import Shard
 from workbench.generation.plan import Plan, make_plan
-from workbench.generation.recipe import Pipeline
 from workbench.generation.session import Ended, MakeTask, Options, generate, nothing_left
 from workbench.paths import Workspace, find_workspace
 from workbench.pictures import PictureFolders
 from workbench.settings import Settings, read_settings
+from workbench.workspace.engine_settings import EngineSettings, Pipeline
 
 
 def run_with(

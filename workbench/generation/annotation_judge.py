@@ -9,8 +9,8 @@ from curation_db.linting.naming import affirms, annotated
 from curation_db.linting.nouns import concept_key
 from curation_db.text import display_text
 from curation_db.words import Question
-from workbench.generation.recipe import ANNOTATIONS
 from workbench.generation.units import Said, Unit
+from workbench.workspace.engine_settings import ANNOTATIONS
 
 PROMPT: Final = "annotations-1"
 """Stands where a prompt's version does; raised when the judge may say otherwise."""

@@ -18,9 +18,9 @@ from curation_db.generation_runs import GenerationRunRow
 from curation_db.generation_words import StopReason
 from curation_db.identity import utc_now
 from workbench.errors import NegwbError
-from workbench.generation.recipe import ANNOTATIONS, Pipeline
 from workbench.generation.settings import GenerateSettings
 from workbench.paths import Workspace
+from workbench.workspace.engine_settings import ANNOTATIONS, Pipeline
 
 FOLDER: Final = "generate"
 """Below the workspace's cache."""

@@ -16,10 +16,11 @@ from workbench.generation.judging import Judgement, Matter, judge_all
 from workbench.generation.mixes import seed_of
 from workbench.generation.prompt_sets import PromptSet
 from workbench.generation.questions import QuestionParts, question_parts
-from workbench.generation.recipe import Recipe, Unclear
+from workbench.generation.recipe import Recipe
 from workbench.generation.rewriting import Task, wish_of
 from workbench.generation.ruling import is_present
 from workbench.generation.units import CaptionItem, Outcome, QuestionItem, Steps, Unit
+from workbench.workspace.engine_settings import Unclear
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,11 +21,12 @@ from workbench.errors import UsageError
 from workbench.generation.answering import normalised, question_of
 from workbench.generation.asks import Answer, Ask, want_of
 from workbench.generation.engines.batch_lines import Asked, batch_line, batch_method, custom_id, read_line
-from workbench.generation.engines.protocol import Engine, EngineSettings, Stored, Surroundings
+from workbench.generation.engines.protocol import Engine, Stored, Surroundings
 from workbench.generation.engines.registry import open_engine
 from workbench.generation.engines.server_words import plain_url
 from workbench.generation.picture_bytes import Pictures
 from workbench.generation.runner import Parked
+from workbench.workspace.engine_settings import EngineSettings
 
 T = TypeVar("T")
 _LONGEST_LINE: Final = 8 << 20

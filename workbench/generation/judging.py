@@ -13,8 +13,9 @@ from workbench.generation.asking import Asked, make_ask
 from workbench.generation.asks import Answer, Picture
 from workbench.generation.mixes import seed_of
 from workbench.generation.prompt_sets import PromptSet
-from workbench.generation.recipe import ANNOTATIONS, Prior, Recipe
+from workbench.generation.recipe import Recipe
 from workbench.generation.units import Request, Said, Unit
+from workbench.workspace.engine_settings import ANNOTATIONS, Prior
 
 BLANK: Final = Picture(key="blank", blank=True)
 STAGES: Final = {Question.PRESENT: Stage.PRESENCE, Question.ACCEPTABLE: Stage.ACCEPTABLE}

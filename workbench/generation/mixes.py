@@ -14,7 +14,7 @@ from typing import Final
 from curation_db.linting.nouns import concept_key
 from curation_db.targets import POSITIONS, PRESETS
 from curation_db.words import NegationType
-from workbench.generation.recipe import Mix
+from workbench.workspace.engine_settings import Mix
 
 __all__ = ["CUES", "FREE", "POSITIONS", "Wish", "cues_for", "seed_of", "wish_for"]
 

@@ -21,10 +21,11 @@ from workbench.generation.concept_words import ConceptWords, NoConcept, read_con
 from workbench.generation.finishing import Absent, dropped, failed, finish
 from workbench.generation.judging import Judgement, Matter, judge_all
 from workbench.generation.prompt_sets import PromptSet
-from workbench.generation.recipe import Recipe, Rule, Unclear
+from workbench.generation.recipe import Recipe
 from workbench.generation.rewriting import Task, wish_of
 from workbench.generation.ruling import is_present
 from workbench.generation.units import CaptionItem, Outcome, Request, Steps, Unit
+from workbench.workspace.engine_settings import Rule, Unclear
 
 _RAW_CONCEPT: Final = 200
 """Characters of a concept that is taken as it was said."""

@@ -13,8 +13,9 @@ from workbench.generation.finishing import failed
 from workbench.generation.judging import STAGES
 from workbench.generation.object_absence import object_absence
 from workbench.generation.prompt_sets import PromptSet
-from workbench.generation.recipe import ANNOTATIONS, Pipeline, Recipe
+from workbench.generation.recipe import Recipe
 from workbench.generation.units import Steps, Unit
+from workbench.workspace.engine_settings import ANNOTATIONS, Pipeline
 
 _LOOKING: Final = frozenset({"openai", "transformers", "clip"})
 """Kinds of engines that cannot judge a picture without its file."""

@@ -10,11 +10,12 @@ from curation_db.text import display_text
 from curation_db.words import Question
 from workbench.errors import UsageError
 from workbench.generation.budget import Budget
-from workbench.generation.engines.protocol import Engine, EngineSettings
+from workbench.generation.engines.protocol import Engine
 from workbench.generation.pipelines import check_prompts
 from workbench.generation.prompt_sets import PromptSet, find_prompts
-from workbench.generation.recipe import ANNOTATIONS, Judge, Pipeline, Recipe, Rule
+from workbench.generation.recipe import Recipe
 from workbench.generation.settings import GenerateSettings, inline_engine, judge_of, judges_of
+from workbench.workspace.engine_settings import ANNOTATIONS, EngineSettings, Judge, Pipeline, Rule
 
 _NO_ENGINE = (
     "name one in negwb.toml ([engines.NAME] and [generate] proposer), or say it here, as in:"

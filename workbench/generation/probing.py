@@ -24,11 +24,11 @@ from workbench.generation.engines.exchange import Exchange, NoReply, Reply
 from workbench.generation.engines.listing import names
 from workbench.generation.engines.no_entry import no_entry, unreachable
 from workbench.generation.engines.openai import api_key, check
-from workbench.generation.engines.protocol import EngineSettings
 from workbench.generation.engines.server_words import plain, plain_url, server_words
 from workbench.generation.features import Name, Seen
 from workbench.generation.picture_bytes import Shown, plain_colour
 from workbench.generation.probabilities import TOP_LOGPROBS, first_tokens, from_decision, from_tokens
+from workbench.workspace.engine_settings import EngineSettings
 
 _ODD: Final = ("zq", "qz")
 """Nobody answers so unless made to."""

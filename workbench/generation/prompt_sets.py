@@ -18,7 +18,7 @@ from curation_db.text import display_text
 from workbench.errors import UsageError
 from workbench.generation.asks import Message, Sampling
 from workbench.generation.mixes import CUES, FREE, POSITIONS
-from workbench.generation.recipe import Pipeline
+from workbench.workspace.engine_settings import Pipeline
 
 FOLDER: Final = Path(__file__).parent / "prompts"
 _FIELDS: Final = {

@@ -6,74 +6,9 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any
 
-from curation_db.words import Question
-
-
-class Pipeline(StrEnum):
-    """Which way candidates are made (Know "No" Better, section on data generation)."""
-
-    P1 = "P1"
-    """Object absence: a concept that the caption does not name, found absent, denied."""
-    P2 = "P2"
-    """Diversity: a question that people answered with no, merged into the caption."""
-
-
-class Rule(StrEnum):
-    """When the judges together call a concept present."""
-
-    MEAN = "mean"
-    """The mean of P(present) over the judges that said yes or no is at least the threshold."""
-    ANY = "any"
-    """One of them says so."""
-    ALL = "all"
-    """All of them that said yes or no say so."""
-    OFFICIAL = "official"
-    """The published rule, for comparison: present iff "yes" is in the answer in lower case; everything else, an answer
-    that is neither included, counts as absent; a caption whose concept is present is dropped."""
-
-
-class Mix(StrEnum):
-    """Which cues and positions the rewrites are asked for."""
-
-    BALANCED = "balanced"
-    NEGREFCOCOG = "negrefcocog"
-    """The benchmark's own spread. Trained on, it favours the benchmark: so it is named in the manifest."""
-    FREE = "free"
-    """Whatever the model writes (the published prompts ask for none)."""
-
-
-class Unclear(StrEnum):
-    """What happens to a concept about which no judge said yes or no. It never counts as absent."""
-
-    KEEP = "keep"
-    """It becomes a candidate: a person decides."""
-    DROP = "drop"
-
-
-class Prior(StrEnum):
-    """What is done about what a judge says of a blank picture."""
-
-    OFF = "off"
-    STORE = "store"
-    """It is asked and kept beside each verdict."""
-    CORRECT = "correct"
-    """The rule also sees logit P(present) minus the prior's; the verdict keeps both numbers as they were said."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Judge:
-    """Somebody who judges."""
-
-    name: str
-    """Of an engine in the settings, or "annotations"."""
-    questions: frozenset[Question] = frozenset({Question.PRESENT, Question.ACCEPTABLE})
-
-
-ANNOTATIONS = "annotations"
-"""The judge that looks into the record: annotated objects, sibling captions."""
+from workbench.workspace.engine_settings import Judge, Mix, Pipeline, Prior, Rule, Unclear
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

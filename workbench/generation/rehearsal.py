@@ -18,7 +18,7 @@ from curation_db.bpe import count_tokens
 from curation_db.generation_words import Method, Stage
 from curation_db.store import Store
 from workbench.generation.asks import Answer, Ask, Want
-from workbench.generation.engines.protocol import EngineSettings, Stored
+from workbench.generation.engines.protocol import Stored
 from workbench.generation.feeding import feed
 from workbench.generation.pipelines import steps_of
 from workbench.generation.plan import Plan
@@ -26,6 +26,7 @@ from workbench.generation.recorder import Recorder
 from workbench.generation.session import Options, scope_of
 from workbench.generation.units import Request, Steps
 from workbench.pictures import PictureFolders
+from workbench.workspace.engine_settings import EngineSettings
 
 _SAMPLE: Final = 50
 """Pictures that are gone through; the estimate for the rest is their mean."""

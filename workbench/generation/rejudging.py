@@ -17,11 +17,12 @@ from workbench.generation.annotation_judge import PROMPT
 from workbench.generation.feeding import unit_of
 from workbench.generation.judge_again import judge_only
 from workbench.generation.prompt_sets import PromptSet
-from workbench.generation.recipe import ANNOTATIONS, Pipeline, Recipe
+from workbench.generation.recipe import Recipe
 from workbench.generation.recorder import Recorder
 from workbench.generation.runner import CANDIDATE, candidate_of
 from workbench.generation.units import Steps, Unit
 from workbench.pictures import PictureFolders
+from workbench.workspace.engine_settings import ANNOTATIONS, Pipeline
 
 _PAGE = 200
 _ROWS = text("""

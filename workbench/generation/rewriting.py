@@ -15,8 +15,9 @@ from workbench.generation.asks import ANOTHER_SEED, Answer
 from workbench.generation.checking import EMPTY, FINE, Check, check_rewrite
 from workbench.generation.mixes import Wish, wish_for
 from workbench.generation.prompt_sets import PromptSet
-from workbench.generation.recipe import Mix, Recipe, Rule
+from workbench.generation.recipe import Recipe
 from workbench.generation.units import CaptionItem, Request, Unit
+from workbench.workspace.engine_settings import Mix, Rule
 
 _READ: Final = 4_000
 """Characters of an answer that are looked at."""

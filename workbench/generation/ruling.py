@@ -12,8 +12,9 @@ from statistics import fmean
 from typing import Final
 
 from workbench.generation.readings import official_yes
-from workbench.generation.recipe import Prior, Recipe, Rule
+from workbench.generation.recipe import Recipe
 from workbench.generation.units import Said
+from workbench.workspace.engine_settings import Prior, Rule
 
 _LEAST: Final = 1e-6
 """Probabilities are kept this far from 0 and 1 where their logit is taken."""

@@ -24,19 +24,20 @@ from curation_db.text import counted
 from workbench import interruption
 from workbench.errors import NegwbError, NothingToDo, UsageError
 from workbench.generation.budget import Budget, BudgetClosed, BudgetReached
-from workbench.generation.engines.protocol import Engine, EngineSettings, MakeEngine, Surroundings
+from workbench.generation.engines.protocol import Engine, MakeEngine, Surroundings
 from workbench.generation.engines.registry import open_engine
 from workbench.generation.engines.server_words import plain_url
 from workbench.generation.feeding import Shard, feed
 from workbench.generation.pipelines import needs_picture, steps_of, unseen
 from workbench.generation.plan import Plan, check_judges, check_prices
-from workbench.generation.recipe import Pipeline, Recipe
+from workbench.generation.recipe import Recipe
 from workbench.generation.recorder import Recorder
 from workbench.generation.runner import Runner, Stopped
 from workbench.generation.tally import Tally
 from workbench.generation.units import Steps, Unit
 from workbench.paths import Workspace
 from workbench.pictures import PictureFolders
+from workbench.workspace.engine_settings import EngineSettings, Pipeline
 
 _BEAT_S: Final = 1.0
 _KINDS: Final = {Pipeline.P1: "caption", Pipeline.P2: "question"}

@@ -17,10 +17,10 @@ from curation_db.generation_words import GenerationState
 from curation_db.generation_work import count_all
 from curation_db.store import Store, open_to_read
 from workbench.errors import NegwbError
-from workbench.generation.recipe import Pipeline
 from workbench.generation.settings import judge_of
 from workbench.paths import Workspace
 from workbench.tui import generations
+from workbench.workspace.engine_settings import Pipeline
 
 _MOST_RUNS: Final = 500
 _FAILURES: Final = 12

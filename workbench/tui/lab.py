@@ -126,9 +126,9 @@ def run_lab(workspace: Workspace, start: Page = "runs", *, images: str | None = 
     """
     from workbench.settings import read_settings  # noqa: PLC0415
     from workbench.tui.terminal import choose_protocol  # noqa: PLC0415
-    from workbench.tui.themes import known  # noqa: PLC0415
+    from workbench.tui.themes import check_theme  # noqa: PLC0415
 
     told = read_settings(workspace.settings).curate
-    theme = told.theme if told.theme in known() else DARK.name
-    app = LabApp(workspace, start=start, theme=theme, protocol=choose_protocol(images or told.images), base=base)
+    check_theme(told.theme, workspace.settings)
+    app = LabApp(workspace, start=start, theme=told.theme, protocol=choose_protocol(images or told.images), base=base)
     return app.run_to_end()

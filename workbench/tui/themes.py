@@ -5,7 +5,11 @@ Quiet greys, so that the picture and the caption are the loudest things on the s
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from textual.theme import Theme
+
+from workbench.errors import UsageError
 
 DARK = Theme(
     name="negwb-dark",
@@ -45,3 +49,13 @@ def known() -> list[str]:
     from textual.theme import BUILTIN_THEMES  # noqa: PLC0415 -- loaded with `Theme`
 
     return [theme.name for theme in THEMES] + sorted(BUILTIN_THEMES)
+
+
+def check_theme(name: str, path: Path) -> None:
+    """Check the theme that the settings file `path` names.
+
+    Raises:
+        UsageError: neither negwb nor Textual has a theme of this name.
+    """
+    if all(theme.name != name for theme in THEMES) and name not in known():
+        raise UsageError(f"{path}: [curate] theme = {name!r}", hint=f"one of: {', '.join(known())}")

@@ -8,7 +8,7 @@ from curation_db.atomic_write import replace_file
 from workbench.errors import NegwbError, UsageError
 from workbench.guidelines import shipped_guidelines
 from workbench.paths import Workspace
-from workbench.settings import TEMPLATE
+from workbench.workspace.settings_template import settings_template
 
 
 def create_workspace(folder: Path) -> Workspace:
@@ -29,7 +29,7 @@ def create_workspace(folder: Path) -> Workspace:
             replace_file(workspace.guidelines, shipped_guidelines())
             workspace.guidelines.chmod(0o644)
         # last: a folder is a workspace from the moment it has this file
-        replace_file(workspace.settings, TEMPLATE)
+        replace_file(workspace.settings, settings_template())
         workspace.settings.chmod(0o644)
     except OSError as error:
         raise NegwbError(f"cannot create a workspace in {folder}: {error.strerror or error}") from error

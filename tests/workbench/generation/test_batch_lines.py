@@ -20,8 +20,9 @@ from workbench.generation.asks import Ask, Want
 from workbench.generation.budget import Budget
 from workbench.generation.engines.batch_lines import Asked, batch_line, batch_method, custom_id, read_line
 from workbench.generation.engines.openai import make
-from workbench.generation.engines.protocol import EngineSettings, Surroundings
+from workbench.generation.engines.protocol import Surroundings
 from workbench.generation.picture_bytes import Shown, blank_url
+from workbench.workspace.engine_settings import EngineSettings
 
 SETTINGS = EngineSettings(name="farm", kind="openai", model="stub", price_in=2.0, options={"top_k": 5})
 

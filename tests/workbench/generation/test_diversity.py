@@ -17,8 +17,9 @@ from workbench.generation.judge_again import judge_only
 from workbench.generation.pipelines import check_prompts, steps_of
 from workbench.generation.prompt_sets import find_prompts
 from workbench.generation.questions import denial_of, question_parts
-from workbench.generation.recipe import ANNOTATIONS, Judge, Pipeline, Recipe
+from workbench.generation.recipe import Recipe
 from workbench.generation.units import Request
+from workbench.workspace.engine_settings import ANNOTATIONS, Judge, Pipeline
 
 PROMPTS = find_prompts("negwb-p2-1")
 RECIPE = Recipe(

@@ -21,12 +21,13 @@ from workbench.cli import app
 from workbench.errors import ExitCode, NegwbError
 from workbench.generation.asks import Answer, Ask, Message, Picture, Sampling, Want
 from workbench.generation.budget import Budget
-from workbench.generation.engines.protocol import EngineSettings, Surroundings
+from workbench.generation.engines.protocol import Surroundings
 from workbench.generation.farm import Emission
 from workbench.generation.runner import Parked
 from workbench.paths import Workspace
 from workbench.settings_edit import add_picture_folder
 from workbench.workspace.create import create_workspace
+from workbench.workspace.engine_settings import EngineSettings
 
 ENGINES = """
 [generate]

@@ -11,8 +11,8 @@ from curation_db.generation_runs import GenerationRunRow, Progress
 from curation_db.generation_words import GenerationState, StopReason
 from workbench.errors import NegwbError
 from workbench.generation.child import Order, words_to_go_on
-from workbench.generation.engines.protocol import EngineSettings
 from workbench.generation.settings import GenerateSettings
+from workbench.workspace.engine_settings import EngineSettings
 
 RECIPE = {
     "pipeline": "P1", "prompts": "negwb-p1-1@3fa2b1c94d0e", "proposer": "llama",

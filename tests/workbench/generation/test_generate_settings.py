@@ -9,10 +9,14 @@ import pytest
 from curation_db.words import Question
 from workbench.errors import UsageError
 from workbench.generation.feeding import Shard
-from workbench.generation.recipe import Judge, Mix, Rule
 from workbench.generation.session import overlap
 from workbench.generation.settings import GenerateSettings, inline_engine, judge_of, judges_of
-from workbench.settings import TEMPLATE, read_settings
+from workbench.settings import read_settings
+from workbench.workspace.engine_settings import Judge, Mix, Rule
+from workbench.workspace.settings_template import settings_template
+
+TEMPLATE = settings_template()
+
 
 BOTH = frozenset(Question)
 
@@ -67,7 +71,7 @@ def test_what_the_template_shows_can_be_taken_in(tmp_path: Path) -> None:
     [
         ("[generate]\nproposers = 'x'", "no setting 'proposers'"),
         ("[generate]\nrule = 'median'", r"rule = 'median'"),
-        ("[generate]\njudges = 'llava'", "a list of names"),
+        ("[generate]\njudges = 'llava'", "judges = 'llava'"),
         ("[generate]\nattempts = 0", r"attempts = 0"),
         ("[generate]\nthreshold = 'half'", r"threshold = 'half'"),
         ("[engines.a]\nurl = 'http://x'", "has no kind"),

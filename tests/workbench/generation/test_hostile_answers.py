@@ -16,8 +16,9 @@ from workbench.generation.asks import Answer
 from workbench.generation.diversity import diversity
 from workbench.generation.object_absence import object_absence
 from workbench.generation.prompt_sets import find_prompts
-from workbench.generation.recipe import ANNOTATIONS, Judge, Mix, Prior, Recipe, Rule, Unclear
+from workbench.generation.recipe import Recipe
 from workbench.generation.units import Request
+from workbench.workspace.engine_settings import ANNOTATIONS, Judge, Mix, Prior, Rule, Unclear
 
 NASTY = (
     "", " ", "\x00\x1b[31m", "\u202ehat\u2066", "I'm sorry, I can't help with that.", "hat", "an umbrella", "yes", "no",

@@ -10,7 +10,7 @@ import pytest
 from curation_db.targets import PRESETS
 from curation_db.words import NegationType
 from workbench.generation.mixes import CUES, cues_for, seed_of, wish_for
-from workbench.generation.recipe import Mix
+from workbench.workspace.engine_settings import Mix
 
 ITEMS = 4000
 

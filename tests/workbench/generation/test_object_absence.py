@@ -13,8 +13,9 @@ from curation_db.words import NegationType, Question
 from workbench.generation.asks import Answer
 from workbench.generation.object_absence import object_absence
 from workbench.generation.prompt_sets import find_prompts
-from workbench.generation.recipe import ANNOTATIONS, Judge, Mix, Prior, Recipe, Rule, Unclear
+from workbench.generation.recipe import Recipe
 from workbench.generation.units import Request, Unit
+from workbench.workspace.engine_settings import ANNOTATIONS, Judge, Mix, Prior, Rule, Unclear
 
 OURS, PUBLISHED = find_prompts("negwb-p1-1"), find_prompts("negationclip-p1")
 RECIPE = Recipe(prompts=OURS.version, proposer="llm", judges=(Judge(name="a"), Judge(name="b")))

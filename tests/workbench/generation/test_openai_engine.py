@@ -22,8 +22,9 @@ from workbench.errors import UsageError
 from workbench.generation.asks import Answer
 from workbench.generation.budget import Budget, BudgetReached
 from workbench.generation.engines.openai import OpenAiEngine, make
-from workbench.generation.engines.protocol import EngineSettings, EngineStopped, Surroundings
+from workbench.generation.engines.protocol import EngineStopped, Surroundings
 from workbench.generation.engines.retrying import Patience
+from workbench.workspace.engine_settings import EngineSettings
 
 QUICK = Patience(base=0.01, longest=0.05, longest_asked=0.5)
 KEY = "sk-test-0123456789"

@@ -12,9 +12,10 @@ from support.model_server import HONOURS, Behaviour, Served, model_server
 from curation_db.generation_words import Method
 from workbench.errors import UsageError
 from workbench.generation.budget import Budget, BudgetReached
-from workbench.generation.engines.protocol import EngineSettings, EngineStopped
+from workbench.generation.engines.protocol import EngineStopped
 from workbench.generation.features import Name, best_method, proved, value_of
 from workbench.generation.probing import Look, probe
+from workbench.workspace.engine_settings import EngineSettings
 
 
 @pytest.fixture(scope="module")

@@ -11,9 +11,10 @@ from support.pipeline_driver import make_unit
 
 from curation_db.words import Question
 from workbench.generation.annotation_judge import look_up
-from workbench.generation.recipe import Prior, Recipe, Rule
+from workbench.generation.recipe import Recipe
 from workbench.generation.ruling import is_present, seen_p
 from workbench.generation.units import Said
+from workbench.workspace.engine_settings import Prior, Rule
 
 RECIPE = Recipe(prompts="x", proposer="llm")
 

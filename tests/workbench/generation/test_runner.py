@@ -21,12 +21,13 @@ from workbench.generation.asks import Answer, Ask, Failure, Message, Sampling, W
 from workbench.generation.budget import Budget, BudgetReached
 from workbench.generation.engines.protocol import EngineStopped, Stored
 from workbench.generation.feeding import Shard, feed
-from workbench.generation.recipe import Judge, Recipe
+from workbench.generation.recipe import Recipe
 from workbench.generation.recorder import Recorder
 from workbench.generation.runner import Runner, Stopped
 from workbench.generation.tally import Tally
 from workbench.generation.units import Made, Outcome, Request, Said, Steps, Unit
 from workbench.pictures import PictureFolders
+from workbench.workspace.engine_settings import Judge
 
 RECIPE = Recipe(prompts="test@1", proposer="pen", judges=(Judge(name="eye"),), models={"pen": "pen-1", "eye": "eye-1"})
 Says = Callable[[Ask], Answer]

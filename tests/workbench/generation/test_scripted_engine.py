@@ -24,13 +24,14 @@ from workbench.errors import UsageError
 from workbench.generation.asks import Answer, Ask, Picture, Sampling, Want
 from workbench.generation.budget import Budget, BudgetReached
 from workbench.generation.diversity import diversity
-from workbench.generation.engines.protocol import EngineSettings, Surroundings
+from workbench.generation.engines.protocol import Surroundings
 from workbench.generation.engines.scripted import make
 from workbench.generation.mixes import CUES, POSITIONS
 from workbench.generation.object_absence import object_absence
 from workbench.generation.prompt_sets import find_prompts
-from workbench.generation.recipe import ANNOTATIONS, Judge, Pipeline, Recipe
+from workbench.generation.recipe import Recipe
 from workbench.generation.units import CaptionItem, Outcome, QuestionItem, Request, Unit
+from workbench.workspace.engine_settings import ANNOTATIONS, EngineSettings, Judge, Pipeline
 
 ENGINES = {"a": scripted(judge="a"), "b": scripted(judge="b")}
 P1, P2 = find_prompts("negwb-p1-1"), find_prompts("negwb-p2-1")

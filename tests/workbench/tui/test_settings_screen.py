@@ -10,16 +10,22 @@ import pytest
 from support.houses import HOSTILE, settled
 from support.labs import lines, until
 
+from curation_db.lint import LintSettings
 from trainers.settings import TrainSettings
-from workbench import settings_list
 from workbench.errors import UsageError
+from workbench.generation.settings import GenerateSettings
 from workbench.paths import Workspace
-from workbench.settings import TEMPLATE, CurateSettings, read_settings
-from workbench.settings_list import can_change, listed, read_listed
+from workbench.settings import CurateSettings, read_settings
+from workbench.settings_list import can_change, help_of, listed, read_listed
 from workbench.tui.actions import ActionMap, Place
 from workbench.tui.app import NegwbApp
 from workbench.tui.screens.curate import CurateScreen
 from workbench.tui.screens.settings import SettingsScreen
+from workbench.tui.themes import check_theme
+from workbench.workspace.settings_template import settings_template
+
+TEMPLATE = settings_template()
+
 
 SIZES = [(80, 24), (120, 36)]
 
@@ -63,14 +69,14 @@ async def test_a_theme_is_tried_on_and_left_as_it_was(make_house: Any, open_app:
         await settled(pilot)
         await pilot.press("comma")
         await until(pilot, lambda: ready(app))
-        await pilot.press(*["j"] * list(settings_list.CURATE).index("theme"), "enter")
-        await until(pilot, lambda: "the house's own" in lines(app))
+        await pilot.press(*["j"] * list(help_of(CurateSettings)).index("theme"), "enter")
+        await until(pilot, lambda: "of negwb" in lines(app))
         await pilot.press("down")
         await until(pilot, lambda: app.theme == "negwb-light")
         await pilot.press("escape")
         await until(pilot, lambda: app.theme == "negwb-dark")
         await pilot.press("f2", "enter")  # the other theme for this sitting alone
-        await until(pilot, lambda: "the house's own" in lines(app))
+        await until(pilot, lambda: "of negwb" in lines(app))
         await pilot.press("down")
         await until(pilot, lambda: app.theme == "ansi-dark")
         await pilot.press("escape")
@@ -78,7 +84,7 @@ async def test_a_theme_is_tried_on_and_left_as_it_was(make_house: Any, open_app:
         await pilot.press("f2")
         assert (house.root / "negwb.toml").read_text() == before
         await pilot.press("enter")
-        await until(pilot, lambda: "the house's own" in lines(app))
+        await until(pilot, lambda: "of negwb" in lines(app))
         await pilot.press("j", "enter")
         await until(pilot, lambda: read_settings(house.root / "negwb.toml").curate.theme == "negwb-light")
     assert app.theme == "negwb-light"
@@ -158,8 +164,10 @@ def test_clashes_in_rooms_are_refused(own: dict[str, str], said: str) -> None:
 
 
 def test_every_setting_has_a_line_and_what_it_is_for(tmp_path: Path) -> None:
-    assert settings_list.CURATE.keys() == {each.name for each in fields(CurateSettings)} - {"keys"}
-    assert settings_list.TRAIN.keys() == {each.name for each in fields(TrainSettings)}
+    assert help_of(CurateSettings).keys() == {each.name for each in fields(CurateSettings)} - {"keys"}
+    assert help_of(TrainSettings).keys() == {each.name for each in fields(TrainSettings)}
+    assert help_of(GenerateSettings).keys() == {each.name for each in fields(GenerateSettings)} - {"engines"}
+    assert help_of(LintSettings).keys() == {each.name for each in fields(LintSettings)}
     file = tmp_path / "negwb.toml"
     file.write_text(TEMPLATE)
     settings, rows = read_listed(file, ActionMap())
@@ -181,3 +189,11 @@ def test_ones_own_keys_come_first_with_what_they_were(tmp_path: Path) -> None:
     rows = [row for row in listed(settings, file.read_text(), ActionMap(settings.curate.keys)) if ".keys." in row.name]
     assert (rows[0].name, rows[0].value, rows[0].default, rows[0].line) == ("curate.keys.undo", "f9", "z", 2)
     assert len(rows) == len(ActionMap().at(*Place))
+
+
+def test_an_unknown_theme_is_refused_before_the_screen_opens(tmp_path: Path) -> None:
+    file = tmp_path / "negwb.toml"
+    check_theme("nord", file)
+    with pytest.raises(UsageError, match=r"negwb\.toml: \[curate\] theme = 'nope'") as refused:
+        check_theme("nope", file)
+    assert "negwb-dark, negwb-light" in refused.value.hint

@@ -18,10 +18,10 @@ from curation_db.generation_words import Method
 from workbench.generation.asks import Answer, Ask, Failure, Want
 from workbench.generation.engines.chat_bodies import chat_body
 from workbench.generation.engines.chat_replies import Trouble, cost_of, parsed, read_chat
-from workbench.generation.engines.protocol import EngineSettings
 from workbench.generation.engines.server_words import plain
 from workbench.generation.features import Features, best_method
 from workbench.generation.picture_bytes import Shown
+from workbench.workspace.engine_settings import EngineSettings
 
 URL: Final = "/v1/chat/completions"
 _KEY_BYTES: Final = 32

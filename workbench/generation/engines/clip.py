@@ -22,9 +22,10 @@ from workbench.errors import UsageError
 from workbench.generation.asks import Answer, Ask, Failure
 from workbench.generation.budget import Budget
 from workbench.generation.engines.batching import Batches
-from workbench.generation.engines.protocol import EngineSettings, EngineStopped, Stored, Surroundings
+from workbench.generation.engines.protocol import EngineStopped, Stored, Surroundings
 from workbench.paths import Workspace
 from workbench.runs import BASE, find_model, require_torch
+from workbench.workspace.engine_settings import EngineSettings
 
 _LINE: Final = 1 << 20
 """Bytes of the longest line that the child may say."""

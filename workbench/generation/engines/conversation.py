@@ -14,10 +14,11 @@ from workbench.generation.engines.chat_replies import Trouble, cost_of, parsed, 
 from workbench.generation.engines.exchange import Exchange, NoReply, Reply
 from workbench.generation.engines.limiter import Limiter
 from workbench.generation.engines.no_entry import no_entry, unreachable
-from workbench.generation.engines.protocol import EngineSettings, Stored
+from workbench.generation.engines.protocol import Stored
 from workbench.generation.engines.retrying import Meaning, Patience, meaning
 from workbench.generation.engines.server_words import SECRET, masked, plain, server_words
 from workbench.generation.engines.window import Signal
+from workbench.workspace.engine_settings import EngineSettings
 
 _POORER_AFTER: Final = 2
 """Tries after which a poorer answer (words where log-probabilities were asked for) is better than asking on."""

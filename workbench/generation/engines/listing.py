@@ -9,7 +9,7 @@ from curation_db.text import display_text
 from workbench.generation.engines.chat_replies import Trouble, parsed
 from workbench.generation.engines.exchange import Exchange, NoReply, Reply
 from workbench.generation.engines.no_entry import no_entry
-from workbench.generation.engines.protocol import EngineSettings
+from workbench.workspace.engine_settings import EngineSettings
 
 
 async def listed_models(settings: EngineSettings, exchange: Exchange) -> list[str] | NoReply:

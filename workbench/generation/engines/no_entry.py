@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from workbench.generation.engines.exchange import Reply
-from workbench.generation.engines.protocol import EngineSettings, EngineStopped
+from workbench.generation.engines.protocol import EngineStopped
 from workbench.generation.engines.server_words import plain_url, server_words
+from workbench.workspace.engine_settings import EngineSettings
 
 
 def no_entry(settings: EngineSettings, reply: Reply, key: str) -> EngineStopped:

@@ -20,12 +20,13 @@ from workbench.generation.engines.exchange import Exchange, NoReply
 from workbench.generation.engines.limiter import Limiter
 from workbench.generation.engines.listing import listed_models
 from workbench.generation.engines.no_entry import unreachable
-from workbench.generation.engines.protocol import EngineSettings, EngineStopped, Stored, Surroundings
+from workbench.generation.engines.protocol import EngineStopped, Stored, Surroundings
 from workbench.generation.engines.retrying import Patience
 from workbench.generation.engines.server_words import plain_url
 from workbench.generation.engines.window import Window
 from workbench.generation.features import Features, Name, best_method, value_of
 from workbench.generation.picture_bytes import Pictures, Shown
+from workbench.workspace.engine_settings import EngineSettings
 
 _METHODS: Final = ("auto", Method.LOGPROBS, Method.DECISION, Method.SAMPLES, Method.BARE)
 _CONNECT_TRIES: Final = 3

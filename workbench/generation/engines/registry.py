@@ -8,7 +8,8 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Final, cast
 
 from workbench.errors import NegwbError, UsageError
-from workbench.generation.engines.protocol import ENTRY_POINTS, Engine, EngineSettings, MakeEngine, Surroundings
+from workbench.generation.engines.protocol import ENTRY_POINTS, Engine, MakeEngine, Surroundings
+from workbench.workspace.engine_settings import EngineSettings
 
 OWN: Final[Mapping[str, str]] = {
     "openai": "workbench.generation.engines.openai:make",

@@ -25,11 +25,12 @@ from workbench.generation.asks import Answer, Ask, Picture
 from workbench.generation.checking import check_rewrite
 from workbench.generation.concept_words import concept_words
 from workbench.generation.engines import scripted_rewrites as rewrites
-from workbench.generation.engines.protocol import EngineSettings, Stored, Surroundings
+from workbench.generation.engines.protocol import Stored, Surroundings
 from workbench.generation.engines.scripted_proposals import in_chat, propose
 from workbench.generation.mixes import seed_of
 from workbench.generation.questions import question_parts
 from workbench.generation.units import CaptionItem, Unit
+from workbench.workspace.engine_settings import EngineSettings
 
 MODEL: Final = "a script, not a model"
 SOURCE: Final = "demo"

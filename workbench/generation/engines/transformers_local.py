@@ -19,9 +19,10 @@ from workbench.errors import UsageError
 from workbench.generation.asks import Answer, Ask, Failure
 from workbench.generation.budget import Budget
 from workbench.generation.engines.batching import Batches
-from workbench.generation.engines.protocol import EngineSettings, EngineStopped, Stored, Surroundings
+from workbench.generation.engines.protocol import EngineStopped, Stored, Surroundings
 from workbench.generation.pictures import Unseen, open_picture
 from workbench.installation import install_hint
+from workbench.workspace.engine_settings import EngineSettings
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -15,11 +15,13 @@ from textual.widgets import Static
 
 from curation_db.text import display_text
 from workbench.errors import UsageError
+from workbench.settings import OWN_THEMES
 from workbench.settings_edit import change_setting
-from workbench.settings_list import Listed, can_change, choices, read_listed
+from workbench.settings_list import Choice, Listed, can_change, choices, read_listed
 from workbench.tui.paint import MARK, QUIET, WARN
 from workbench.tui.rooms import Room, Rooms
 from workbench.tui.screens.room import RoomScreen
+from workbench.tui.themes import known
 from workbench.tui.threads import apart
 from workbench.tui.widgets.keyline import KeyLine
 from workbench.tui.widgets.sheet import Column, Sheet
@@ -145,8 +147,13 @@ class SettingsScreen(RoomScreen):
         name = row.name.removeprefix("curate.")
         # a theme is tried on, so what escape brings back is the one that shows, whatever the file says
         now, preview = (self.app.theme, self._preview) if name == "theme" else (row.value, None)
-        modal = ChooseModal(name, choices(name), now, preview=preview)
+        values = self._themes() if name == "theme" else choices(name)
+        modal = ChooseModal(name, values, now, preview=preview)
         self.app.push_screen(modal, partial(self._chosen, name))
+
+    @staticmethod
+    def _themes() -> list[Choice]:
+        return [Choice(theme, "of negwb" if theme in OWN_THEMES else "of Textual") for theme in known()]
 
     def _preview(self, theme: str) -> None:
         self.app.theme = theme

@@ -1,0 +1,116 @@
+"""Settings of an engine, and the enumerations of a recipe. Settings and generation share them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from curation_db.generation_words import Method
+from curation_db.validation import setting
+from curation_db.words import Question
+
+
+class Pipeline(StrEnum):
+    """Which way candidates are made (Know "No" Better, section on data generation)."""
+
+    P1 = "P1"
+    """Object absence: a concept that the caption does not name, found absent, denied."""
+    P2 = "P2"
+    """Diversity: a question that people answered with no, merged into the caption."""
+
+
+class Rule(StrEnum):
+    """When the judges together call a concept present."""
+
+    MEAN = "mean"
+    """The mean of P(present) over the judges that said yes or no is at least the threshold."""
+    ANY = "any"
+    """One of them says so."""
+    ALL = "all"
+    """All of them that said yes or no say so."""
+    OFFICIAL = "official"
+    """The published rule, for comparison: present iff "yes" is in the answer in lower case; everything else, an answer
+    that is neither included, counts as absent; a caption whose concept is present is dropped."""
+
+
+class Mix(StrEnum):
+    """Which cues and positions the rewrites are asked for."""
+
+    BALANCED = "balanced"
+    NEGREFCOCOG = "negrefcocog"
+    """The benchmark's own spread. Trained on, it favours the benchmark: so it is named in the manifest."""
+    FREE = "free"
+    """Whatever the model writes (the published prompts ask for none)."""
+
+
+class Unclear(StrEnum):
+    """What happens to a concept about which no judge said yes or no. It never counts as absent."""
+
+    KEEP = "keep"
+    """It becomes a candidate: a person decides."""
+    DROP = "drop"
+
+
+class Prior(StrEnum):
+    """What is done about what a judge says of a blank picture."""
+
+    OFF = "off"
+    STORE = "store"
+    """It is asked and kept beside each verdict."""
+    CORRECT = "correct"
+    """The rule also sees logit P(present) minus the prior's; the verdict keeps both numbers as they were said."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judge:
+    """Somebody who judges."""
+
+    name: str
+    """Of an engine in the settings, or "annotations"."""
+    questions: frozenset[Question] = frozenset({Question.PRESENT, Question.ACCEPTABLE})
+
+
+ANNOTATIONS = "annotations"
+"""The judge that looks into the record: annotated objects, sibling captions."""
+
+
+METHODS = ("auto", *(str(each) for each in Method if each is not Method.SCORE))
+"""Values of `EngineSettings.method`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineSettings:
+    """A table [engines.NAME] of negwb.toml. Which fields have an effect depends on the kind."""
+
+    name: str = field(default="", metadata={"key": False})
+    kind: str = field(
+        metadata={
+            "help": "openai, transformers, clip, scripted, or a kind of a plug-in",
+            "check": lambda kind: "" if kind else "the kind of engine",
+        }
+    )
+    url: str = setting("", "of an OpenAI-compatible server, with its /v1")
+    model: str = setting("", "as the server names it, a model of the hub, or a folder; empty: the server's only one")
+    key_env: str = setting("", "environment variable with the API key; keys are never written here")
+    concurrency: int = setting(32, "most requests at a time", at_least=1, at_most=4096)
+    timeout: float = setting(120.0, "seconds for one request", at_least=0.1, at_most=86_400)
+    tries: int = setting(6, "requests for one answer before it counts as failed", at_least=1, at_most=100)
+    pictures: str = setting("data", "how images are sent: data (a JPEG in the request) or file (a file URL)",
+                             choices=("data", "file"))  # fmt: skip
+    picture_side: int = setting(672, "longer side of a sent image, in pixels", at_least=16, at_most=8192)
+    picture_tokens: int = setting(600, "tokens that estimates count for an image", at_least=0, at_most=100_000)
+    price_in: float | None = setting(None, "per million prompt tokens", at_least=0, at_most=1e9)
+    price_out: float | None = setting(None, "per million answer tokens", at_least=0, at_most=1e9)
+    method: str = setting("auto", "source of probabilities; auto: the best one that the probe confirmed",
+                           choices=METHODS)  # fmt: skip
+    samples: int = setting(8, "answers for one probability, where answers are counted", at_least=1, at_most=1000)
+    device: str = "auto"
+    dtype: str = "auto"
+    batch: int = setting(8, "questions in one forward pass of a local model", at_least=1, at_most=4096)
+    revision: str = setting("", "of a model of the hub")
+    raw_prompts: bool = setting(False, "send prompts that are published as one string without the chat template")
+    options: Mapping[str, Any] = field(
+        default_factory=dict, metadata={"help": "further fields of every request, or of a plug-in"}
+    )

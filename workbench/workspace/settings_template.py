@@ -1,0 +1,95 @@
+"""The text of a new negwb.toml. Names, defaults and comments come from the dataclasses of the settings."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Iterator, Mapping
+from dataclasses import Field, fields
+from typing import Any
+
+from workbench.settings import DEFAULT_TARGETS, FOLLOW_LINKS_HELP, CurateSettings
+
+_COMMENT_COLUMN = 28
+_WIDTH = 120
+
+
+def settings_template() -> str:
+    """What `negwb init` writes. Defaults are set; examples of other settings are commented out."""
+    from curation_db.linting.settings import LintSettings  # noqa: PLC0415 -- only when a workspace is created
+    from workbench.generation.settings import GenerateSettings  # noqa: PLC0415
+
+    cue, position = (json.dumps(DEFAULT_TARGETS[trait]) for trait in ("cue", "position"))
+    return f"""\
+# A workspace of negwb. Every setting is optional; the values in this file are the defaults.
+
+[pictures]
+# Folders with the images of a source, relative to this file; `negwb import --pictures` adds to them.
+# coco = ["../coco/train2014"]
+{_line("# follow_links = true", FOLLOW_LINKS_HELP)}
+
+[curate]
+{"".join(_defaults(CurateSettings))}
+[curate.keys]
+# Other keys for an action, by its id as the help shows it:
+# accept = "a,enter"
+
+[lint]
+{"".join(_examples(LintSettings))}
+[progress.targets]
+# Intended shares among the accepted candidates, as Progress shows them: the shares of a benchmark, by its name
+# ("none": no target), or your own shares: of cue, position, type or concept.
+{_line(f"cue = {cue}", "or as in: { no = 0.4, not = 0.3, without = 0.2 }")}
+position = {position}
+
+[browse.views]
+# Views saved in Browse (W); each is a line of the filter:
+# doubtful = "is:conflict state:open sort:conflict"
+
+# The engines that propose captions and judge them, by their names below:
+# [generate]
+{"".join(_examples(GenerateSettings))}
+# [engines.llama]
+{_engine(kind="openai", url="http://localhost:8000/v1", key_env="MY_API_KEY")}
+# [engines.llava]
+{_engine(kind="transformers", model="llava-hf/llava-v1.6-mistral-7b-hf", explained=False)}
+
+[train]
+# A recipe of your own, by the names of a run's config.json; the published value holds for all others:
+# lr = 1e-6
+# batch = 512
+# epochs = 15
+"""
+
+
+def _defaults(kind: type[Any]) -> Iterator[str]:
+    for each in fields(kind):
+        if text := each.metadata.get("help"):
+            yield _line(f"{each.name} = {json.dumps(each.default)}", text) + "\n"
+
+
+def _examples(kind: type[Any]) -> Iterator[str]:
+    """The fields with an example, commented out."""
+    for each in fields(kind):
+        if example := each.metadata.get("example"):
+            yield _line(f"# {each.name} = {example}", each.metadata["help"]) + "\n"
+
+
+def _engine(*, explained: bool = True, **values: str) -> str:
+    from workbench.workspace.engine_settings import EngineSettings  # noqa: PLC0415
+
+    known: Mapping[str, Field[Any]] = {each.name: each for each in fields(EngineSettings)}
+    return "\n".join(
+        _line(f"# {name} = {json.dumps(value)}", known[name].metadata["help"] if explained else "")
+        for name, value in values.items()
+    )
+
+
+def _line(assignment: str, text: str) -> str:
+    """An assignment with its comment, which goes on in the same column of the lines below."""
+    if not text:
+        return assignment
+    return textwrap.fill(
+        text, _WIDTH, initial_indent=f"{assignment:<{_COMMENT_COLUMN - 1}} # ",
+        subsequent_indent=" " * _COMMENT_COLUMN + "# ", break_long_words=False, break_on_hyphens=False,
+    )  # fmt: skip
