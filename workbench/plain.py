@@ -14,15 +14,13 @@ from typing import Final
 from curation_db.cards import Card, Opinion
 from curation_db.text import display_text
 from curation_db.words import REASON_KEYS, REASON_TEXTS, Kind, Question, Reason, Role, State
+from workbench.annotation.wording import DECISIONS, STATES, asked, origin, readable
 from workbench.tui.marks import CLOSES, OPENS, pieces
 from workbench.tui.rulings import standing_words
 from workbench.tui.sitting import Ready, Summary, waiting_edits
-from workbench.verdict_words import asked, origin
 
 PROMPT: Final = "a x e u s z ? > "
-REASON_PROMPT: Final = "because: " + " ".join(
-    f"{key}={reason.replace('_', ' ')}" for key, reason in REASON_KEYS.items()
-)
+REASON_PROMPT: Final = "because: " + " ".join(f"{key}={readable(reason)}" for key, reason in REASON_KEYS.items())
 HELP: Final = (
     "One answer per line:",
     "a      accept: it is true, and someone could say it",
@@ -42,18 +40,7 @@ HELP: Final = (
     "?      this help",
     "q      leave; everything is kept",
 )
-_DID: Final = {
-    Kind.ACCEPT: "accepted", Kind.REJECT: "rejected", Kind.UNSURE: "unsure", Kind.SKIP: "skipped", Kind.EDIT: "edited",
-    Kind.NOTE: "the note", Kind.FLAG: "the flag", Kind.FLIP: "changed", Kind.ADJUDICATE: "the final word",
-}  # fmt: skip
-_STANDS: Final = {
-    State.OPEN: "it is open", State.NEEDS_MORE: "it waits for another person", State.CONTESTED: "it is contested",
-    State.ACCEPTED: "it is accepted", State.REJECTED: "it is rejected", State.UNSURE: "others are asked first",
-    State.SUPERSEDED: "your text has taken its place",
-}  # fmt: skip
-
-
-_UNDECIDED: Final = {Kind.SKIP: "it comes again later", Kind.UNSURE: _STANDS[State.UNSURE]}
+_UNDECIDED: Final = {Kind.SKIP: "it comes again later", Kind.UNSURE: STATES[State.UNSURE].after_decision}
 
 
 class Do(StrEnum):
@@ -115,8 +102,8 @@ def card_lines(ready: Ready, *, decided: int, total: int, role: Role = Role.ANNO
     secret = ", blind" if ready.hidden else ""
     lines = [f"CARD {card.candidate_id}, {ready.stream}{secret}; {decided:,} of {total:,} decided"]
     if ready.past is not None:
-        reason = f" because {ready.past.reason.replace('_', ' ')}" if ready.past.reason else ""
-        lines.append(f"YOU SAID {_DID[ready.past.kind]}{reason}; deciding replaces it")
+        reason = f" because {readable(ready.past.reason)}" if ready.past.reason else ""
+        lines.append(f"YOU SAID {DECISIONS[ready.past.kind].past}{reason}; deciding replaces it")
     lines.append(f"PICTURE {_picture(ready)}")
     lines.append(f"CAPTION {_shown(card.caption)}" if card.caption else "CAPTION none")
     if card.parent_text:
@@ -193,22 +180,22 @@ def _checks(card: Card) -> list[str]:
 
 def did(kind: Kind, state: State, reason: Reason | None = None, *, late: bool = False) -> str:
     """A decision that is on the disk."""
-    why = f", {reason.replace('_', ' ')}" if reason else ""
+    why = f", {readable(reason)}" if reason else ""
     # who is unsure or skips has not decided, so how others decided stays hidden
-    after = _UNDECIDED.get(kind) or _STANDS[state]
-    return f"DONE {_DID[kind]}{why}; {after}{' (its lease was gone, it counts all the same)' if late else ''}"
+    after = _UNDECIDED.get(kind) or STATES[state].after_decision
+    return f"DONE {DECISIONS[kind].past}{why}; {after}{' (its lease was gone, it counts all the same)' if late else ''}"
 
 
 def travelled(kind: Kind | None, *, back: bool) -> str:
     """An undo or a redo."""
     if kind is None:
         return f"NOTHING to {'take back' if back else 'do again'}"
-    return f"{'TOOK BACK' if back else 'DID AGAIN'} {_DID.get(kind, str(kind))}"
+    return f"{'TOOK BACK' if back else 'DID AGAIN'} {DECISIONS[kind].past}"
 
 
 def end_lines(summary: Summary) -> list[str]:
     """The end of the queue."""
-    states = ", ".join(f"{number:,} {state.replace('_', ' ')}" for state, number in summary.states.items())
+    states = ", ".join(f"{number:,} {readable(state)}" for state, number in summary.states.items())
     lines = ["END nothing waits for you now", f"WORKSPACE {states}"]
     if summary.passed:
         lines.append(f"PASSED {summary.passed:,} that you skipped, were unsure about or edited: r brings them")

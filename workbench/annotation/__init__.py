@@ -1,0 +1,1 @@
+"""The annotation session without a user interface. Imports no textual."""

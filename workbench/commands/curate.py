@@ -399,12 +399,12 @@ def _say_kept(done: str, refused: Refused) -> None:
 def _done_in_words(desk: Desk) -> str:
     """What this session decided and how much of the work is done; empty where it cannot be read."""
     from curation_db.errors import RecordError  # noqa: PLC0415
-    from workbench.tui.pace import sitting_in_words  # noqa: PLC0415
+    from workbench.annotation.wording import session_counts  # noqa: PLC0415
 
     try:
         summary = desk.summary()
     except RecordError:
         return ""
-    told = ", ".join(sitting_in_words(summary.sitting)) or "nothing decided"
+    told = ", ".join(session_counts(summary.sitting)) or "nothing decided"
     progress = desk.progress
     return f"{told}; {progress.decided:,} of {progress.total:,} done"

@@ -147,12 +147,13 @@ def _decisions(told: Progress) -> Listing:
 
 def _reasons(told: Progress) -> Listing:
     from curation_db.words import Reason  # noqa: PLC0415
+    from workbench.annotation.wording import readable  # noqa: PLC0415
 
     def row(person: Person) -> tuple[str, ...]:
         return person.name, *(f"{person.reasons[reason]:,}" for reason in Reason)
 
     rejecting = [person for person in told.people if any(person.reasons.values())]
-    names = (reason.replace("_", " ") for reason in Reason)
+    names = (readable(reason) for reason in Reason)
     return Listing("Rejected because", ("name", *names), [row(person) for person in rejecting])
 
 

@@ -132,17 +132,15 @@ def _confirmed(*, yes: bool, as_json: bool, count: int) -> bool:
 
 
 def _lines(told: Preview, wanted: Overlap, share: float) -> list[str]:
+    from workbench.annotation.wording import readable  # noqa: PLC0415
+
     of = "" if share == 1 else f"; {told.drawn:,} are in the share of {share:g}"
     lines = [f"{told.candidates:,} candidates{of}; the overlap of {len(told.changing):,} becomes {wanted}"]
     if told.changing:
         lines.append(f"decisions asked for on these: {told.wanted_before:,} now, {told.wanted_after:,} then")
     for (before, after), count in sorted(told.moves.items()):
-        lines.append(f"{count:,} {_word(before)} become {_word(after)}")
+        lines.append(f"{count:,} {readable(before)} become {readable(after)}")
     return lines
-
-
-def _word(state: str) -> str:
-    return state.replace("_", " ")
 
 
 def _report(told: Preview, wanted: Overlap, share: float, changed: int) -> dict[str, Any]:

@@ -181,10 +181,12 @@ def _pictures(folders: list[dict[str, Any]]) -> str:
 
 
 def _candidates(report: dict[str, Any]) -> Listing:
+    from workbench.annotation.wording import readable  # noqa: PLC0415
+
     told = report["candidates"]
     streams = {name: states for name, states in told["by_stream"].items() if name != "gold" or any(states.values())}
     rows = [
-        (state.replace("_", " "), *(f"{streams[stream][state]:,}" for stream in streams), f"{total:,}")
+        (readable(state), *(f"{streams[stream][state]:,}" for stream in streams), f"{total:,}")
         for state, total in told["by_state"].items()
         if total
     ]

@@ -12,24 +12,12 @@ from curation_db.listing import Decision, Listed, Said
 from curation_db.marks import Progress
 from curation_db.text import display_text
 from curation_db.views import Field, Sort, View
-from curation_db.words import Kind, Question, State
+from curation_db.words import Question, State
+from workbench.annotation.wording import DECISIONS, STATES, answer, readable
 from workbench.tui.marks import pieces
-from workbench.tui.paint import BAD, GOOD, MARK, QUIET, WARN, marked, original, plain
+from workbench.tui.paint import BAD, GOOD, MARK, QUIET, STYLES, WARN, marked, original, plain
 from workbench.tui.widgets.grid import Column
-from workbench.verdict_words import answer
 
-_STATES: dict[State, tuple[str, str, str]] = {
-    State.OPEN: ("○", "open", QUIET),
-    State.NEEDS_MORE: ("◔", "needs more", ""),
-    State.CONTESTED: ("≠", "contested", WARN),
-    State.ACCEPTED: ("✓", "accepted", GOOD),
-    State.REJECTED: ("✗", "rejected", BAD),
-    State.UNSURE: ("?", "unsure", WARN),
-    State.SUPERSEDED: ("↷", "replaced", QUIET),
-}
-_DEEDS = {
-    Kind.ACCEPT: "✓", Kind.REJECT: "✗", Kind.UNSURE: "?", Kind.SKIP: "→", Kind.EDIT: "✎", Kind.ADJUDICATE: "⚖",
-}  # fmt: skip
 _COLUMNS = {
     "state": Column("state", 14),
     "text": Column("text"),
@@ -60,8 +48,8 @@ def cells_of(row: Listed, columns: Sequence[str]) -> list[Content]:
 
 def state(row: Listed) -> Content:
     """Glyph and word, and a flag."""
-    glyph, word, style = _STATES[row.state]
-    told = Content.styled(f"{glyph} {word}", style)
+    wording = STATES[row.state]
+    told = Content.styled(f"{wording.glyph} {wording.label}", STYLES[wording.tone])
     return Content.assemble(told, (" ⚑", f"bold {WARN}")) if row.flagged else told
 
 
@@ -113,7 +101,7 @@ def _who(row: Listed) -> Content:
         return Content.styled("blind", QUIET)
     last = row.decisions[-1]
     more = f" +{len(row.decisions) - 1}" if len(row.decisions) > 1 else ""
-    return Content.assemble((f"{_DEEDS.get(last.kind, '·')} ", QUIET), plain(last.actor, limit=20), (more, QUIET))
+    return Content.assemble((f"{DECISIONS[last.kind].glyph} ", QUIET), plain(last.actor, limit=20), (more, QUIET))
 
 
 _CELLS = {
@@ -226,9 +214,9 @@ def _history(row: Listed) -> Content:
 
 
 def _decision(each: Decision) -> Content:
-    reason = f" {each.reason.replace('_', ' ')}" if each.reason else ""
+    reason = f" {readable(each.reason)}" if each.reason else ""
     day = each.at[:16].replace("T", " ")
     return Content.assemble(
-        (f"{_DEEDS.get(each.kind, '·')} ", QUIET), plain(each.actor, "bold", limit=20), f" {each.kind}{reason}",
+        (f"{DECISIONS[each.kind].glyph} ", QUIET), plain(each.actor, "bold", limit=20), f" {each.kind}{reason}",
         (f" {day}", QUIET),
     )  # fmt: skip

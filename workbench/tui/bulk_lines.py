@@ -9,15 +9,11 @@ from textual.content import Content
 
 from curation_db.bulk import BulkDone, BulkPreview
 from curation_db.weighing import Left
-from curation_db.words import Kind, Reason, State
+from curation_db.words import Kind, Reason
+from workbench.annotation.wording import BULK, STATES, readable
 from workbench.tui.paint import QUIET, WARN
 
 T = TypeVar("T")
-DEEDS: dict[Kind, tuple[str, str]] = {
-    Kind.ACCEPT: ("accept", "accepted"),
-    Kind.REJECT: ("reject", "rejected"),
-    Kind.REQUEUE: ("ask everybody anew about", "put back into the queue"),
-}
 _LEFT: dict[Left, str] = {
     Left.AUDIT: "kept for the blind audit, and not decided there yet",
     Left.GOLD: "answered by each for themselves: the answer is known",
@@ -27,15 +23,7 @@ _LEFT: dict[Left, str] = {
     Left.ALREADY: "so already",
     Left.UNKNOWN: "no longer there",
 }
-_BECOMES: dict[State, str] = {
-    State.ACCEPTED: "will be accepted",
-    State.REJECTED: "will be rejected",
-    State.CONTESTED: "will be contested: votes against votes",
-    State.NEEDS_MORE: "will wait for another person",
-    State.UNSURE: "will be unsure",
-    State.OPEN: "will be open again",
-    State.SUPERSEDED: "stay replaced",
-}
+_BECOMES = {state: wording.prediction for state, wording in STATES.items()}
 
 
 def cards(count: int) -> str:
@@ -45,8 +33,8 @@ def cards(count: int) -> str:
 
 def asked(seen: BulkPreview, kind: Kind, reason: Reason | None) -> Content:
     """What is about to happen."""
-    because = f": {reason.value.replace('_', ' ')}" if reason else ""
-    head = f"{DEEDS[kind][0].capitalize()} {cards(seen.changing)}"
+    because = f": {readable(reason)}" if reason else ""
+    head = f"{BULK[kind].verb.capitalize()} {cards(seen.changing)}"
     of = f" of the {seen.asked:,} chosen" if seen.changing != seen.asked else ""
     lines = [Content.assemble((head, "bold"), (of, QUIET), (because, "bold")), Content("")]
     lines += _counted(seen.becomes, _BECOMES)
@@ -57,7 +45,7 @@ def asked(seen: BulkPreview, kind: Kind, reason: Reason | None) -> Content:
 
 def nothing(seen: BulkPreview, kind: Kind) -> Content:
     """Why there is nothing to do."""
-    head = Content.styled(f"⚠ There is nothing to {DEEDS[kind][0].removesuffix(' about')} here", f"bold {WARN}")
+    head = Content.styled(f"⚠ There is nothing to {BULK[kind].title} here", f"bold {WARN}")
     return Content("\n").join([head, Content(""), *_counted(seen.left, _LEFT)])
 
 
@@ -72,4 +60,4 @@ def told(done: BulkDone, undo_key: str) -> str:
         return "nothing was left to change"
     left = sum(done.left.values())
     rest = f", {left:,} left out" if left else ""
-    return f"{cards(done.changed)} {DEEDS[done.kind][1]}{rest} — {undo_key} takes all of it back"
+    return f"{cards(done.changed)} {BULK[done.kind].past}{rest} — {undo_key} takes all of it back"

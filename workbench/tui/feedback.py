@@ -6,12 +6,12 @@ from curation_db.cards import Card
 from curation_db.fold import Standing
 from curation_db.gold import Known
 from curation_db.words import REASON_TEXTS, Kind, Question, State
-from workbench.verdict_words import asked
+from workbench.annotation.wording import DECISIONS, asked
 
 
 def feedback(known: Known, said: Kind) -> tuple[bool, str]:
     """Whether that was right, and the line that tells; `said`: accept or reject."""
-    word = "accept" if known.kind is Kind.ACCEPT else "reject"
+    word = DECISIONS[known.kind].label
     why = f": {REASON_TEXTS[known.reason]}" if known.reason else ""
     if said is known.kind:
         return True, f"✓ right: the answer to that card was known ({word}{why})"

@@ -14,26 +14,16 @@ from curation_db.in_force import DECISIONS
 from curation_db.text import display_text
 from curation_db.timeline import Deed, Frozen, JudgeSaid, Kin, Member, Moment, Origin, Timeline
 from curation_db.words import CAUSE_TEXTS, Kind, PictureShown, Role, Stream
+from workbench.annotation.wording import DECISIONS as WORDING
+from workbench.annotation.wording import STATES, answer, origin, readable
 from workbench.tui.marks import pieces
-from workbench.tui.paint import GOOD, MARK, QUIET, STATE_TEXTS, WARN, bar, marked
+from workbench.tui.paint import GOOD, MARK, QUIET, WARN, bar, marked
 from workbench.tui.tally_lines import heading, verdict
-from workbench.verdict_words import answer, origin
 
 _KIN = {Kin.ANCESTOR: "was", Kin.THIS: "this card", Kin.DESCENDANT: "became"}
 _NAME_CELLS, _NARROW = 16, 90
 _MOST = 1_000
 """Moments that are shown, the newest; the command tells all."""
-_DONE = {
-    Kind.SKIP: "· skipped it",
-    Kind.FLAG: "⚑ flagged it",
-    Kind.REQUEUE: "⟲ asked everybody anew",
-    Kind.WITHDRAW: "withdrew it",
-}
-_SHORT = {
-    Kind.ACCEPT: "accept", Kind.REJECT: "reject", Kind.UNSURE: "unsure", Kind.SKIP: "skip", Kind.FLAG: "flag",
-    Kind.NOTE: "note", Kind.EDIT: "edit", Kind.REQUEUE: "requeue", Kind.ADJUDICATE: "final word",
-    Kind.WITHDRAW: "withdrawal", Kind.FLIP: "change of mind", Kind.UNDO: "undo",
-}  # fmt: skip
 _PICTURE = {
     PictureShown.NONE: "no picture shown",
     PictureShown.CELLS: "picture in half cells",
@@ -67,7 +57,7 @@ def _member(member: Member, texts: dict[int, Member], width: int) -> list[Conten
     """A text of the family with its number; its difference to the one before it is marked."""
     before = texts.get(member.parent_id) if member.parent_id is not None else None
     label = f"{_KIN[member.kin]:<11}" if len(texts) > 1 else ""
-    state = f"   {STATE_TEXTS[member.state]}" if member.state is not None else ""
+    state = f"   {STATES[member.state].status}" if member.state is not None else ""
     told = Content.assemble(
         marked(
             pieces(member.text, before.text if before else None, limit=400),
@@ -115,7 +105,7 @@ def _told(moment: Moment, texts: dict[int, Member]) -> tuple[str, Content]:
     if isinstance(what, Frozen):
         return what.export, Content.assemble(
             ("❄ frozen into this set", f"bold {GOOD}"),
-            (f"   {what.state.replace('_', ' ')}, as of event {what.event:,}", QUIET),
+            (f"   {readable(what.state)}, as of event {what.event:,}", QUIET),
         )
     return what.actor, _deed(what, texts)
 
@@ -151,14 +141,14 @@ def _deed(what: Deed, texts: dict[int, Member]) -> Content:
 
 def _said(what: Deed, texts: dict[int, Member]) -> Content:
     if what.kind is Kind.UNDO:
-        return Content(f"{'↷ did again' if what.again else '↶ took back'}: {_SHORT[what.about]}")
+        return Content(f"{'↷ did again' if what.again else '↶ took back'}: {WORDING[what.about].label}")
     if what.kind is Kind.NOTE:
         return Content.assemble("✎ ", display_text(what.note or "", limit=600))
     if what.kind is Kind.EDIT:
         child = texts.get(what.child_id or 0)
         return Content.assemble(("✎ edited it", "bold"), f" into #{child.candidate_id}" if child else "")
-    if what.kind in _DONE:
-        return Content(_DONE[what.kind])
+    if line := WORDING[what.kind].history:
+        return Content(line)
     told = verdict(what.verdict or what.kind, what.reason, bold=True)
     if what.kind is Kind.ADJUDICATE:
         why = f", they disagreed because: {CAUSE_TEXTS[what.cause]}" if what.cause else ""

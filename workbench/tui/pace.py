@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from curation_db.hasty import HASTY_MS, JUDGED
@@ -13,28 +12,6 @@ from curation_db.words import Kind
 _FEWEST = 3
 """Looks before a speed is shown."""
 STREAK = 6
-
-GLYPHS: dict[Kind, str] = {
-    Kind.ACCEPT: "✓",
-    Kind.REJECT: "✗",
-    Kind.UNSURE: "?",
-    Kind.SKIP: "·",
-    Kind.EDIT: "✎",
-}
-DEEDS: dict[Kind, str] = {
-    Kind.ACCEPT: "accepted",
-    Kind.REJECT: "rejected",
-    Kind.EDIT: "edited",
-    Kind.UNSURE: "unsure",
-    Kind.SKIP: "skipped",
-}
-"""What a person did, as it is counted and looked back at."""
-
-
-def sitting_in_words(counts: Mapping[Kind, int], *, glyphs: bool = False) -> list[str]:
-    """A sitting's decisions, each kind with its number; what did not occur is left out."""
-    found = [(kind, deed, counts[kind]) for kind, deed in DEEDS.items() if counts.get(kind)]
-    return [f"{GLYPHS[kind]} {number:,} {deed}" if glyphs else f"{number:,} {deed}" for kind, deed, number in found]
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,10 +14,9 @@ from curation_db.cards import Card, Opinion
 from curation_db.history import Past
 from curation_db.lint import Finding
 from curation_db.text import display_text
-from curation_db.words import Question, State
+from curation_db.words import Kind, Question
+from workbench.annotation.wording import DECISIONS, Tone, answer, disagreement, readable
 from workbench.tui.marks import Piece, original_pieces
-from workbench.tui.pace import DEEDS, GLYPHS
-from workbench.verdict_words import answer, disagreement
 
 QUIET = "$foreground 60%"
 GOOD, BAD, WARN, MARK = "$text-success", "$text-error", "$text-warning", "$text-accent"
@@ -25,15 +24,12 @@ _FULL, _EMPTY, _NONE = "▓", "░", "·"
 _NAME_CELLS, _CONCEPT_CELLS, _ROOM_TO_ASK = 19, 10, 44
 _SIBLINGS = 4
 _CONCEPT_LINE, _CONCEPT_LINE_NARROW = 48, 34
-STATE_TEXTS: dict[State, str] = {
-    State.OPEN: "open",
-    State.NEEDS_MORE: "waits for another person",
-    State.CONTESTED: "contested",
-    State.ACCEPTED: "accepted",
-    State.REJECTED: "rejected",
-    State.UNSURE: "unsure",
-    State.SUPERSEDED: "replaced by an edit",
-}
+STYLES: dict[Tone, str] = {Tone.PLAIN: "", Tone.QUIET: QUIET, Tone.GOOD: GOOD, Tone.BAD: BAD, Tone.WARN: WARN}
+
+
+def decision_style(kind: Kind) -> str:
+    """The style of a decision of this kind."""
+    return STYLES[DECISIONS[kind].tone]
 
 
 def plain(text: str | None, style: str = "", *, limit: int = 600) -> Content:
@@ -172,8 +168,9 @@ def remarks(card: Card) -> Content | None:
 
 def past_decision(past: Past, back_key: str) -> Content:
     """What the person decided about this card earlier."""
-    reason = f": {past.reason.replace('_', ' ')}" if past.reason else ""
+    reason = f": {readable(past.reason)}" if past.reason else ""
+    decision = DECISIONS[past.kind]
     return Content.assemble(
-        (f"{GLYPHS[past.kind]} {DEEDS[past.kind]}{reason}", "bold"),
+        (f"{decision.glyph} {decision.past}{reason}", "bold"),
         (f"\ndeciding replaces it · {back_key} goes on", QUIET),
     )

@@ -21,8 +21,8 @@ from curation_db.progress import Person, Progress
 from curation_db.speed import Speed
 from curation_db.text import display_text
 from curation_db.words import Kind, Reason
+from workbench.annotation.wording import DECISIONS, readable
 from workbench.tui.gauges import decimal, percent, share_bar, spanned, whisker
-from workbench.tui.pace import GLYPHS
 from workbench.tui.paint import BAD, GOOD, MARK, QUIET, WARN
 
 _NAME = 16
@@ -94,7 +94,7 @@ def _work(told: Progress, width: int) -> Lines:
     edits = sum(work.edits.values())
     if edits:
         left = Content.assemble(left, f" · {edits:,} {'edits wait' if edits > 1 else 'edit waits'} for another person")
-    each = " · ".join(f"{number:,} {state.replace('_', ' ')}" for state, number in sorted(states.items()))
+    each = " · ".join(f"{number:,} {readable(state)}" for state, number in sorted(states.items()))
     return [
         heading("work"),
         Content.assemble(bar, "  ", (f"{done:,} of {total:,} decided", "bold"), (f"  {percent(done, total)}", QUIET)),
@@ -143,7 +143,7 @@ def _decisions(told: Progress, width: int) -> Lines:
 
 def _kind_name(kind: Kind, cells: int) -> str:
     name = "final" if kind is Kind.ADJUDICATE else str(kind)
-    return f"{GLYPHS[kind]} {name}" if kind in GLYPHS and cells > len(name) + 2 else name
+    return f"{DECISIONS[kind].glyph} {name}" if kind in _KINDS and cells > len(name) + 2 else name
 
 
 def _decision_row(person: Person, kinds: Sequence[Kind], cells: int) -> Content:
@@ -164,7 +164,7 @@ def _reasons(people: Sequence[Person], width: int) -> Lines:
     )
     rows = [
         Content.assemble(
-            (_cell(reason.replace("_", " "), _NAME), "bold" if number else QUIET),
+            (_cell(readable(reason), _NAME), "bold" if number else QUIET),
             share_bar(number / total if total else None, bar, tone=BAD),
             _columns([(f"{number:,}", 7), (percent(number, total), 6)]),
             *(_columns([(f"{person.reasons[reason]:,}" if person.reasons[reason] else "·", 10)]) for person in shown),

@@ -9,13 +9,11 @@ from curation_db.cards import Card
 from curation_db.disagreements import Disagreement, FinalWord, Tally, Voice
 from curation_db.text import display_text
 from curation_db.words import CAUSE_TEXTS, Kind, Reason
+from workbench.annotation.wording import DECISIONS, readable
 from workbench.tui import paint
 from workbench.tui.marks import pieces
-from workbench.tui.pace import GLYPHS
-from workbench.tui.paint import BAD, GOOD, MARK, QUIET, WARN
+from workbench.tui.paint import MARK, QUIET
 
-_SAID = {Kind.ACCEPT: "accept", Kind.REJECT: "reject", Kind.UNSURE: "unsure"}
-TONES = {Kind.ACCEPT: GOOD, Kind.REJECT: BAD, Kind.UNSURE: WARN}
 _NAME_CELLS = 18
 _TEXT = 240
 """Letters of the caption above the tally: it was read in full before."""
@@ -23,9 +21,9 @@ _TEXT = 240
 
 def verdict(kind: Kind, reason: Reason | str | None, *, bold: bool = False) -> Content:
     """A yes or no with its reason; glyph and word, so that no colour says it alone."""
-    because = f": {str(reason).replace('_', ' ')}" if reason else ""
-    style = f"{'bold ' if bold else ''}{TONES.get(kind, '')}".strip()
-    return Content.assemble((f"{GLYPHS.get(kind, '·')} {_SAID.get(kind, str(kind))}", style), because)
+    because = f": {readable(reason)}" if reason else ""
+    style = f"{'bold ' if bold else ''}{paint.decision_style(kind)}".strip()
+    return Content.assemble((f"{DECISIONS[kind].glyph} {DECISIONS[kind].label}", style), because)
 
 
 def told(tally: Tally, card: Card, told_of: Disagreement | None, width: int) -> Content:

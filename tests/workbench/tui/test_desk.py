@@ -18,9 +18,10 @@ from curation_db.overview import overview
 from curation_db.progress import read_progress
 from curation_db.speed import speeds
 from curation_db.words import Kind, Reason, State, Stream
+from workbench.annotation.wording import session_counts
 from workbench.pictures import PictureFolders
 from workbench.tui.desk import Desk
-from workbench.tui.pace import Pace, sitting_in_words
+from workbench.tui.pace import Pace
 from workbench.tui.pictures import ThumbnailCache
 from workbench.tui.sitting import Pictures, Way
 
@@ -351,11 +352,11 @@ def test_leases_are_renewed_while_a_card_is_looked_at(make_house: Any, sit: Sit)
     assert house.rows("SELECT late FROM event") == [(0,)]
 
 
-def test_a_sitting_in_words() -> None:
+def test_a_session_counts() -> None:
     counts = {Kind.UNSURE: 1, Kind.ACCEPT: 5_000, Kind.SKIP: 0}
-    assert sitting_in_words(counts) == ["5,000 accepted", "1 unsure"]
-    assert sitting_in_words(counts, glyphs=True) == ["✓ 5,000 accepted", "? 1 unsure"]
-    assert sitting_in_words({}) == []
+    assert session_counts(counts) == ["5,000 accepted", "1 unsure"]
+    assert session_counts(counts, glyphs=True) == ["✓ 5,000 accepted", "? 1 unsure"]
+    assert session_counts({}) == []
 
 
 def test_pace_counts_looking_and_no_coffee() -> None:

@@ -10,14 +10,14 @@ from support.houses import press, settled
 from textual.widgets import OptionList
 
 from curation_db.words import Kind, Reason, Role, State
+from workbench.annotation.wording import STATES
 from workbench.plain import card_lines, did
-from workbench.tui.paint import STATE_TEXTS
 from workbench.tui.screens.modals.find import FindModal
 from workbench.tui.sitting import Way
 
 
 def tells(text: str) -> list[str]:
-    return [each for each in STATE_TEXTS.values() if each in text]
+    return [each.status for each in STATES.values() if each.status in text]
 
 
 async def test_a_card_of_the_queue_does_not_say_how_it_stands(make_house: Any, open_app: Any, join: Any) -> None:

@@ -14,7 +14,8 @@ from curation_db.cards import Card, load_card
 from curation_db.listing import Listed, page_of
 from curation_db.timeline import timeline
 from curation_db.words import Question
-from workbench import plain, verdict_words
+from workbench import plain
+from workbench.annotation import wording
 from workbench.tui import browse_lines, feedback, history_lines, paint
 from workbench.tui.screens.modals import judges
 
@@ -73,9 +74,9 @@ def test_what_is_disputed_is_said(house: House) -> None:
 
     assert "disagree" not in remark(1)
     assert remark(2) == "⚠ they disagree if it is fine"
-    assert verdict_words.disagreement((Question.PRESENT,)) == "they disagree"
-    assert verdict_words.disagreement(tuple(Question)) == "they disagree on both"
-    assert verdict_words.disagreement(()) == ""
+    assert wording.disagreement((Question.PRESENT,)) == "they disagree"
+    assert wording.disagreement(tuple(Question)) == "they disagree on both"
+    assert wording.disagreement(()) == ""
 
 
 def test_judges_in_full_tell_where_their_numbers_come_from(house: House) -> None:
@@ -88,8 +89,8 @@ def test_judges_in_full_tell_where_their_numbers_come_from(house: House) -> None
 def test_what_a_record_does_not_tell_is_not_shown(house: House) -> None:
     bare = replace(card(house, 1).opinions[0], method=None, label_mass=None, prior=None, seed=None)
     assert "blank" not in judges._opinion(bare).plain
-    assert verdict_words.origin(None, None, None, None) == ()
-    assert verdict_words.origin("a \x1b[31mword", None, None, 0) == ("a [31mword", "seed 0")
+    assert wording.origin(None, None, None, None) == ()
+    assert wording.origin("a \x1b[31mword", None, None, 0) == ("a [31mword", "seed 0")
 
 
 def test_lists_tell_the_two_apart(house: House) -> None:

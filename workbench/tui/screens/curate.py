@@ -22,10 +22,10 @@ from curation_db.errors import NoLongerAsked, RecordError
 from curation_db.gold import ANSWERS
 from curation_db.text import display_text
 from curation_db.words import Kind, PictureShown, Reason, Stream
+from workbench.annotation.wording import COUNTED, DECISIONS
 from workbench.tui.actions import ActionMap, Place
 from workbench.tui.bindings import bind
 from workbench.tui.feedback import edited, feedback, revealed
-from workbench.tui.pace import GLYPHS
 from workbench.tui.refusal import Refusal, Severity
 from workbench.tui.rulings import standing_words
 from workbench.tui.screens.deciding import BEHIND, SAID, DecidingScreen
@@ -199,7 +199,8 @@ class CurateScreen(DecidingScreen):
         if moved is not None:
             kind = moved[0]
             many = f" of {self.desk.moved:,} cards" if self.desk.moved > 1 else ""
-            self.tell(did_not if kind is None else f"{did}: {GLYPHS.get(kind, '')} {kind}{many}".replace("  ", " "))
+            glyph = f"{DECISIONS[kind].glyph} " if kind in COUNTED else ""
+            self.tell(did_not if kind is None else f"{did}: {glyph}{kind}{many}")
 
     async def action_flag(self) -> None:
         """Flag, or take the flag back."""

@@ -12,9 +12,9 @@ from textual.widgets import Static
 
 from curation_db.errors import RecordError
 from curation_db.words import State
+from workbench.annotation.wording import session_counts
 from workbench.tui.actions import ActionMap, Place
 from workbench.tui.bindings import bind
-from workbench.tui.pace import sitting_in_words
 from workbench.tui.sitting import Summary, waiting_edits
 from workbench.tui.widgets.keyline import KeyLine
 from workbench.tui.widgets.status import Status, StatusLine
@@ -104,7 +104,7 @@ def told(summary: Summary, revisit_key: str) -> Content:
     headline = "Nothing new waits for you." if summary.passed else "Nothing waits for you now."
     lines = [Content.styled(headline, "bold $text-accent"), Content("")]
     lines += [
-        _counted("this sitting", sitting_in_words(summary.sitting, glyphs=True)),
+        _counted("this sitting", session_counts(summary.sitting, glyphs=True)),
         _counted("the workspace", _states(summary.states)),
     ]
     lines += [Content.styled(f"⚠ {words}", "$text-warning") for words in summary.refused.words]

@@ -18,6 +18,7 @@ from textual.widgets import Static
 from curation_db.text import display_text
 from curation_db.words import State
 from trainers.runlog import Status
+from workbench.annotation.wording import readable
 from workbench.errors import NegwbError
 from workbench.tui import children
 from workbench.tui.actions import Place
@@ -194,5 +195,5 @@ def in_words(manifest: Manifest) -> str:
     named = [str(state) for state in states] if isinstance(states, list | tuple) else []
     if set(named) >= set(State):
         return f"{manifest.counts.pairs:,} in whatever state"
-    named = [state.replace("_", " ") for state in named]
+    named = [readable(state) for state in named]
     return display_text(f"{manifest.counts.pairs:,} {', '.join(named) or 'pairs'}", limit=80)

@@ -9,11 +9,11 @@ from textual.content import Content
 from textual.widget import Widget
 
 from curation_db.text import display_text
-from curation_db.words import Kind
-from workbench.tui.pace import GLYPHS, Progress
+from workbench.annotation.wording import DECISIONS
+from workbench.tui.pace import Progress
+from workbench.tui.paint import decision_style
 
 _HASTY, _HASTY_SHORT = "⚠ faster than a picture can be seen", "⚠ too fast"
-_TONES = {Kind.ACCEPT: "$text-success", Kind.REJECT: "$text-error", Kind.UNSURE: "$text-warning"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ def _right(status: Status, drop: int) -> Content:
         parts.append((f"{progress.per_hour:,} decisions/h" if not drop else f"{progress.per_hour:,}/h", ""))
     line = _dotted(parts)
     if progress.streak and drop < 4:
-        streak = Content.assemble(*((GLYPHS[kind], _TONES.get(kind, "")) for kind in progress.streak))
+        streak = Content.assemble(*((DECISIONS[kind].glyph, decision_style(kind)) for kind in progress.streak))
         line = Content.assemble(line, (" · " if drop else " · streak ", "$foreground 60%"), streak)
     return line
 

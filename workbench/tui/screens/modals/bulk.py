@@ -18,6 +18,7 @@ from curation_db.bulk import BulkDone, BulkPreview, decide_in_bulk, preview
 from curation_db.errors import RecordError
 from curation_db.text import display_text
 from curation_db.words import REASON_KEYS, Kind, Reason
+from workbench.annotation.wording import BULK
 from workbench.tui import bulk_lines
 from workbench.tui.actions import Place
 from workbench.tui.paint import BAD, MARK, QUIET, WARN, bar
@@ -53,7 +54,7 @@ class BulkModal(Dialog[BulkDone]):
 
     def __init__(self, desk: Desk, actions: ActionMap, ids: Sequence[int], kind: Kind) -> None:
         """`ids`: the chosen candidates; `kind`: accept, reject or requeue."""
-        super().__init__(f"{bulk_lines.DEEDS[kind][0].removesuffix(' about')}: {bulk_lines.cards(len(ids))} chosen")
+        super().__init__(f"{BULK[kind].title}: {bulk_lines.cards(len(ids))} chosen")
         self._desk, self._actions = desk, actions
         self._ids, self._kind = ids, kind
         self._seen: BulkPreview | None = None

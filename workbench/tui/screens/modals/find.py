@@ -15,9 +15,10 @@ from textual.widgets.option_list import Option
 from curation_db.errors import RecordError
 from curation_db.queries import Match
 from curation_db.text import display_text
+from workbench.annotation.wording import STATES
 from workbench.tui.desk import MATCHES
 from workbench.tui.marks import pieces
-from workbench.tui.paint import QUIET, STATE_TEXTS, marked
+from workbench.tui.paint import QUIET, marked
 from workbench.tui.screens.modals.dialog import Dialog
 
 _PAUSE = 0.12
@@ -109,5 +110,5 @@ class FindModal(Dialog[int]):
 
 def _line(match: Match) -> Content:
     """A match on one line: its text, and where it stands as far as that may be told."""
-    where = "" if match.state is None else STATE_TEXTS[match.state]
+    where = "" if match.state is None else STATES[match.state].status
     return Content.assemble(marked(pieces(match.text, limit=100), base=""), (f"  {where}", QUIET))

@@ -11,9 +11,9 @@ from textual.widgets import Static
 
 from curation_db.cards import Card, Opinion
 from curation_db.text import display_text
+from workbench.annotation.wording import origin
 from workbench.tui.paint import QUIET, bar
 from workbench.tui.screens.modals.dialog import Dialog
-from workbench.verdict_words import origin
 
 
 class JudgesModal(Dialog[None]):

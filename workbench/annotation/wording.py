@@ -1,0 +1,207 @@
+"""The words, glyphs and tones for states, decisions and verdicts: one table for screens, plain mode and commands.
+
+A glyph or a tone never stands alone: a word is always beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Final
+
+from curation_db.generation_words import Method
+from curation_db.text import display_text
+from curation_db.words import Kind, Question, State
+
+
+class Tone(Enum):
+    """How a word is coloured; the screens map it to variables of the theme."""
+
+    PLAIN = auto()
+    QUIET = auto()
+    GOOD = auto()
+    BAD = auto()
+    WARN = auto()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StateWording:
+    """How a candidate's state is shown."""
+
+    glyph: str
+    label: str
+    """At most ten characters, for a column."""
+    status: str
+    """For a line about one candidate."""
+    after_decision: str
+    """A clause that follows the person's own decision."""
+    prediction: str
+    """What a bulk decision leads to: follows a number of candidates."""
+    tone: Tone = Tone.PLAIN
+
+
+STATES: Final[Mapping[State, StateWording]] = {
+    State.OPEN: StateWording(
+        glyph="○",
+        label="open",
+        status="open",
+        after_decision="it is open",
+        prediction="will be open again",
+        tone=Tone.QUIET,
+    ),
+    State.NEEDS_MORE: StateWording(
+        glyph="◔",
+        label="needs more",
+        status="waits for another person",
+        after_decision="it waits for another person",
+        prediction="will wait for another person",
+    ),
+    State.CONTESTED: StateWording(
+        glyph="≠",
+        label="contested",
+        status="contested",
+        after_decision="it is contested",
+        prediction="will be contested: votes against votes",
+        tone=Tone.WARN,
+    ),
+    State.ACCEPTED: StateWording(
+        glyph="✓",
+        label="accepted",
+        status="accepted",
+        after_decision="it is accepted",
+        prediction="will be accepted",
+        tone=Tone.GOOD,
+    ),
+    State.REJECTED: StateWording(
+        glyph="✗",
+        label="rejected",
+        status="rejected",
+        after_decision="it is rejected",
+        prediction="will be rejected",
+        tone=Tone.BAD,
+    ),
+    State.UNSURE: StateWording(
+        glyph="?",
+        label="unsure",
+        status="unsure",
+        after_decision="others are asked first",
+        prediction="will be unsure",
+        tone=Tone.WARN,
+    ),
+    State.SUPERSEDED: StateWording(
+        glyph="↷",
+        label="replaced",
+        status="replaced by an edit",
+        after_decision="your text has taken its place",
+        prediction="stay replaced",
+        tone=Tone.QUIET,
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecisionWording:
+    """How an event of this kind is shown."""
+
+    glyph: str
+    label: str
+    """The noun."""
+    past: str
+    """What the person did, in the past tense; for a note or a flag the noun with its article."""
+    history: str = ""
+    """A whole line of a candidate's history; "": the line depends on the event."""
+    tone: Tone = Tone.PLAIN
+
+
+OTHER_GLYPH: Final = "·"
+"""For an event kind without a glyph of its own."""
+DECISIONS: Final[Mapping[Kind, DecisionWording]] = {
+    Kind.ACCEPT: DecisionWording(glyph="✓", label="accept", past="accepted", tone=Tone.GOOD),
+    Kind.REJECT: DecisionWording(glyph="✗", label="reject", past="rejected", tone=Tone.BAD),
+    Kind.UNSURE: DecisionWording(glyph="?", label="unsure", past="unsure", tone=Tone.WARN),
+    Kind.SKIP: DecisionWording(glyph="·", label="skip", past="skipped", history="· skipped it"),
+    Kind.EDIT: DecisionWording(glyph="✎", label="edit", past="edited"),
+    Kind.NOTE: DecisionWording(glyph="✎", label="note", past="the note"),
+    Kind.FLAG: DecisionWording(glyph="⚑", label="flag", past="the flag", history="⚑ flagged it"),
+    Kind.ADJUDICATE: DecisionWording(glyph="⚖", label="final word", past="the final word"),
+    Kind.FLIP: DecisionWording(glyph=OTHER_GLYPH, label="change of mind", past="changed"),
+    Kind.REQUEUE: DecisionWording(glyph="⟲", label="requeue", past="requeued", history="⟲ asked everybody anew"),
+    Kind.WITHDRAW: DecisionWording(glyph=OTHER_GLYPH, label="withdrawal", past="withdrawn", history="withdrew it"),
+    Kind.UNDO: DecisionWording(glyph="↶", label="undo", past="undone"),
+}
+COUNTED: Final = (Kind.ACCEPT, Kind.REJECT, Kind.EDIT, Kind.UNSURE, Kind.SKIP)
+"""The decisions of which a session has a count, in the order of the summary."""
+
+
+@dataclass(frozen=True, slots=True)
+class BulkWording:
+    """How a bulk decision is named."""
+
+    title: str
+    """The verb alone."""
+    verb: str
+    """Before a number of cards."""
+    past: str
+    """After a number of cards."""
+
+
+BULK: Final[Mapping[Kind, BulkWording]] = {
+    Kind.ACCEPT: BulkWording("accept", "accept", DECISIONS[Kind.ACCEPT].past),
+    Kind.REJECT: BulkWording("reject", "reject", DECISIONS[Kind.REJECT].past),
+    Kind.REQUEUE: BulkWording("ask everybody anew", "ask everybody anew about", "put back into the queue"),
+}
+
+
+def readable(code: str) -> str:
+    """The code of a state or of a reason, with spaces for its underscores."""
+    return code.replace("_", " ")
+
+
+def session_counts(counts: Mapping[Kind, int], *, glyphs: bool = False) -> list[str]:
+    """The number of decisions of each kind that occurred in a session, such as "5 accepted"."""
+    named = [(DECISIONS[kind], counts[kind]) for kind in COUNTED if counts.get(kind)]
+    return [f"{each.glyph} {count:,} {each.past}" if glyphs else f"{count:,} {each.past}" for each, count in named]
+
+
+# -- verdicts -------------------------------------------------------------------------------------------------------
+
+_METHODS: Final[Mapping[Method, str]] = {
+    Method.LOGPROBS: "from log-probabilities",
+    Method.DECISION: "a typed decision",
+    Method.SAMPLES: "a share of samples",
+    Method.BARE: "a bare answer",
+    Method.SCORE: "a score",
+}
+
+
+def answer(question: Question, p: float | None) -> str:
+    """A verdict in one or two words that also name the question."""
+    if question is Question.PRESENT:
+        return "unclear" if p is None else "present" if p >= 0.5 else "absent"
+    return "fine? unclear" if p is None else "fine" if p >= 0.5 else "not fine"
+
+
+def asked(question: Question, concept: str | None) -> str:
+    """The question as a clause that follows "whether"."""
+    if question is Question.ACCEPTABLE:
+        return "the caption is fine"
+    return f"{display_text(concept or 'it', limit=40)} is there"
+
+
+def origin(method: str | None, label_mass: float | None, prior: float | None, seed: int | None) -> tuple[str, ...]:
+    """How the probability was measured, as far as the record has it."""
+    parts = [] if method is None else [_METHODS.get(Method(method), method) if method in set(Method) else method]
+    parts += [] if label_mass is None else [f"{label_mass:.0%} of it on yes and no"]
+    parts += [] if prior is None else [f"{prior:.2f} of a blank picture"]
+    parts += [] if seed is None else [f"seed {seed}"]
+    return tuple(display_text(part, limit=40) for part in parts)
+
+
+def disagreement(disputed: Collection[Question]) -> str:
+    """On which questions the judges disagree; "" for none."""
+    if not disputed:
+        return ""
+    if Question.ACCEPTABLE not in disputed:
+        return "they disagree"
+    return "they disagree on both" if len(disputed) > 1 else "they disagree if it is fine"
