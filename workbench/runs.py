@@ -1,7 +1,7 @@
 """Trainings as the command, the demo and the Runs screen begin them: what is meant by a name, and a run folder made.
 
-Plain: no typer, no textual, no torch. `workbench.training` starts the process. All that it reads stands in the run's
-config.json, with whole paths: it knows nothing of workspaces.
+Imports no typer, no textual and no torch. `workbench.jobs.training` starts the process, which reads only the run's
+config.json with its absolute paths: it knows nothing of workspaces.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from curation_db.processes import command_line
 from trainers.errors import TrainerError
-from trainers.runlog import METRICS, Status, read_run, saved_place
+from trainers.runlog import LOCK, METRICS, Status, read_run, saved_place
 from trainers.settings import RunConfig, TrainSettings, create_run, read_config
 from workbench.errors import NothingToDo, UsageError
 from workbench.installation import install_hint
+from workbench.jobs.process import lock_holders, stop_command
 from workbench.paths import Workspace
-from workbench.training import stop_command, trainer_pid
 
 MODEL = "model"
 """Of a finished run: its folder with the trained model."""
@@ -255,7 +256,7 @@ def prepare_run(
     device: str = "cpu",
     save_pth: bool = False,
 ) -> Path:
-    """Make the folder of a new training, ready for `workbench.training`; its words are those of `make_config`.
+    """Make the folder of a new training, ready for `workbench.jobs.training`; its words are those of `make_config`.
 
     Args:
         name: of the run; none: the next free one like run-001.
@@ -319,3 +320,8 @@ def resume(workspace: Workspace, name: str) -> Path:
             f"another process trains {name} right now", hint=f"{stop}watch it with: tail -f {folder / METRICS}"
         )
     return folder
+
+
+def trainer_pid(folder: Path) -> int | None:
+    """The process of this host that trains the run; None: there is none, or the system does not report it."""
+    return next((pid for pid in lock_holders(folder / LOCK) if "trainers" in command_line(pid)), None)

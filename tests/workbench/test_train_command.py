@@ -24,6 +24,7 @@ from trainers.settings import TrainSettings, read_config
 from workbench.cli import app
 from workbench.commands.train import progress_line, train_run
 from workbench.errors import NothingToDo, UsageError
+from workbench.jobs.training import run_to_end, start_child
 from workbench.paths import Workspace
 from workbench.runs import (
     DEFAULT_MODEL,
@@ -35,7 +36,6 @@ from workbench.runs import (
     resume,
     runs_folder,
 )
-from workbench.training import run_to_end, start_child
 
 SMALL = ("--batch", 4, "--lr", "1e-3", "--threads", 1, "--set", "val_share=0.2")
 LEADING = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
@@ -344,7 +344,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, code: str) -> list[object]:
             super().__init__([sys.executable, "-c", code, command[-1]], **more)  # type: ignore[call-overload]
             children.append(self)
 
-    monkeypatch.setattr("workbench.training.subprocess.Popen", Stand)
+    monkeypatch.setattr("workbench.jobs.process.subprocess.Popen", Stand)
     return children
 
 

@@ -137,7 +137,7 @@ def _close_the_loop(
 
 
 def _say_process(folder: Path, pid: int) -> None:
-    from workbench.training import stop_command  # noqa: PLC0415
+    from workbench.jobs.process import stop_command  # noqa: PLC0415
 
     stop = f"if this command is killed (kill -9), stop it with: {stop_command(pid)}"
     typer.echo(f"negwb: process {pid} trains {folder.name}; {stop}", err=True)

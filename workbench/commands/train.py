@@ -109,7 +109,7 @@ def train_run(folder: Path) -> RunState:
         KeyboardInterrupt: it was stopped; how to go on has been said.
     """
     from trainers.settings import read_config  # noqa: PLC0415
-    from workbench.training import run_to_end  # noqa: PLC0415
+    from workbench.jobs.training import run_to_end  # noqa: PLC0415
 
     config = read_config(folder)
     _say(f"negwb: training {folder.name}: {config.model} on {Path(config.export).name}")
@@ -123,7 +123,7 @@ def train_run(folder: Path) -> RunState:
 
 def _say_process(folder: Path, pid: int) -> None:
     """Say what happens to the training if this command is killed; afterwards it can say nothing."""
-    from workbench.training import stop_command  # noqa: PLC0415
+    from workbench.jobs.process import stop_command  # noqa: PLC0415
 
     _say(
         f"negwb: process {pid} trains {folder.name}; Ctrl-C, SIGTERM or a closed terminal saves its state and stops it"

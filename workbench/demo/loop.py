@@ -20,9 +20,9 @@ from trainers.runlog import RunState, Status, read_run
 from workbench.commands.bench import RESULTS, find_task, run_benches
 from workbench.demo.arms import ALL, MODEL, TUNED, Arm, find_or_make_run, frozen_set
 from workbench.demo.exam_files import AFFIRM, FIND, NEGREF, TASKS
+from workbench.jobs.training import OnStarted, run_all
 from workbench.paths import Workspace
 from workbench.runs import BASE, Model, find_model, short_name
-from workbench.training import Started, run_all
 
 Progress = Callable[[str, int, int], None]
 Marks = dict[str, Stored]
@@ -56,7 +56,7 @@ def make_plan(workspace: Workspace, *, event: int, arms: Sequence[Arm], seeds: i
     return Plan(sets[TUNED.name], runs)
 
 
-def train(folders: Sequence[Path], progress: Progress, started: Started = lambda folder, pid: None) -> None:
+def train(folders: Sequence[Path], progress: Progress, started: OnStarted = lambda folder, pid: None) -> None:
     """Train what is not trained yet, a process on each core; `started` is called with each process.
 
     Raises:

@@ -18,8 +18,9 @@ from curation_db.generation_work import count_all
 from curation_db.store import Store, open_to_read
 from workbench.errors import NegwbError
 from workbench.generation.settings import judge_of
+from workbench.jobs import generation
 from workbench.paths import Workspace
-from workbench.tui import generations
+from workbench.settings import read_settings
 from workbench.workspace.engine_settings import Pipeline
 
 _MOST_RUNS: Final = 500
@@ -137,9 +138,9 @@ class GenerationWatch:
         rows = self._rows
         born = {row.pid: row.started_at for row in reversed(rows) if row.here}
         waiting = [
-            Entry(process_key(each.pid), Standing.DIED if each.died else Standing.STARTING, each.pipeline,
-                  pid=each.pid, said=each.said)
-            for each in generations.unborn(self.workspace, born)
+            Entry(process_key(each.pid), Standing.DIED if each.ended else Standing.STARTING, each.pipeline,
+                  pid=each.pid, said=each.output)
+            for each in generation.pending(self.workspace, born)
         ]  # fmt: skip
         return (*waiting, *(Entry(f"run/{row.id}", standing(row), pipeline_of(row), row) for row in rows))
 
@@ -160,7 +161,7 @@ class GenerationWatch:
                 for pipeline, kind in ((Pipeline.P1, "caption"), (Pipeline.P2, "question"))
             }
         try:
-            told = generations.ready(self.workspace).generate
+            told = read_settings(self.workspace.settings).generate
         except NegwbError as error:
             return Supplies(items=items, proposer="", judges=(), problem=error.message)
         used = {told.proposer, *(judge_of(judge)[0] for judge in told.judges)}

@@ -15,10 +15,10 @@ from typing import Any
 from trainers.errors import TrainerError
 from trainers.runlog import DONE, FAILED, LOG, METRICS, RunState, Status, is_locked, read_metrics, read_run
 from trainers.settings import RunConfig, read_config
+from workbench.jobs.process import tail
 
 CONFIG = "config.json"
 _MOST_RUNS = 500
-_TAIL_BYTES = 16_384
 _NO_FIGURES: Mapping[str, Any] = {}
 Points = tuple[tuple[float, float], ...]
 """Step and loss."""
@@ -200,17 +200,6 @@ def thinned(points: Points, most: int) -> Points:
         ends = {min(part, key=lambda point: point[1]), max(part, key=lambda point: point[1])}
         kept += sorted(ends)
     return tuple(kept)
-
-
-def tail(path: Path, lines: int) -> tuple[str, ...]:
-    """The last lines of a text file, however large it is."""
-    try:
-        with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - _TAIL_BYTES))
-            told = file.read(_TAIL_BYTES)
-    except OSError:
-        return ()
-    return tuple(told.decode("utf-8", "replace").split("\n")[-lines - 1 :])[-lines:]
 
 
 def ago(then: float, now: float | None = None) -> str:

@@ -10,8 +10,8 @@ import pytest
 from curation_db.generation_runs import GenerationRunRow, Progress
 from curation_db.generation_words import GenerationState, StopReason
 from workbench.errors import NegwbError
-from workbench.generation.child import Order, words_to_go_on
 from workbench.generation.settings import GenerateSettings
+from workbench.jobs.generation import GenerationOrder, resume_arguments
 from workbench.workspace.engine_settings import EngineSettings
 
 RECIPE = {
@@ -43,7 +43,7 @@ def after(words: list[str], option: str) -> list[str]:
 
 
 def test_the_words_say_the_same_settings_again() -> None:
-    words = words_to_go_on(run(), known())
+    words = resume_arguments(run(), known())
     assert after(words, "--pipeline") == ["P1"]
     assert after(words, "--proposer") == ["llama"]
     assert after(words, "--judge") == ["llava", "clip:acceptable", "annotations:present"]
@@ -58,12 +58,12 @@ def test_the_words_say_the_same_settings_again() -> None:
 
 def test_what_is_not_usual_is_said_too() -> None:
     caps = {"max_requests": None, "max_tokens": None, "max_cost": 2.5}
-    words = words_to_go_on(run(done=100, caps=caps, retry=True), known(prompts_p1="official"))
+    words = resume_arguments(run(done=100, caps=caps, retry=True), known(prompts_p1="official"))
     assert after(words, "--max-cost") == ["2.5"], "going on lifts no cap"
     assert after(words, "--prompts") == ["negwb-p1-1"]
     assert "--retry" in words
     assert after(words, "--limit") == ["100"]
-    own = words_to_go_on(run(recipe=RECIPE | {"random_concept": True}, limit=None), known(prompts_p1="mine.toml"))
+    own = resume_arguments(run(recipe=RECIPE | {"random_concept": True}, limit=None), known(prompts_p1="mine.toml"))
     assert "--random-concept" in own
     assert not {"--limit", "--prompts"} & set(own)
 
@@ -80,9 +80,9 @@ def test_what_is_not_usual_is_said_too() -> None:
 )
 def test_what_cannot_go_on_says_why(told: GenerationRunRow, settings: GenerateSettings, why: str) -> None:
     with pytest.raises(NegwbError, match=why):
-        words_to_go_on(told, settings)
+        resume_arguments(told, settings)
 
 
 def test_an_order_in_words() -> None:
-    assert Order(pipeline="P2", limit=20).words == ["--pipeline", "P2", "--limit", "20"]
-    assert Order(pipeline="P1", limit=None).words == ["--pipeline", "P1"]
+    assert GenerationOrder(pipeline="P2", limit=20).arguments == ["--pipeline", "P2", "--limit", "20"]
+    assert GenerationOrder(pipeline="P1", limit=None).arguments == ["--pipeline", "P1"]

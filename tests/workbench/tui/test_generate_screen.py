@@ -24,8 +24,10 @@ from curation_db.generation_runs import Progress, beat, end_run, get_run, list_r
 from curation_db.generation_words import GenerationState
 from curation_db.identity import utc_text
 from workbench.errors import NegwbError
+from workbench.jobs import generation
+from workbench.jobs.process import JobRegistry
 from workbench.paths import Workspace
-from workbench.tui import generation_watch, generations
+from workbench.tui import generation_watch
 from workbench.tui.generation_watch import GenerationWatch, Standing
 from workbench.tui.lab import LabApp
 from workbench.tui.screens import generate as screen_module
@@ -40,10 +42,10 @@ ENGINES = (
 @pytest.fixture
 def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
     monkeypatch.setattr(screen_module, "_POLL_SECONDS", 0.05)
-    monkeypatch.setattr(generations, "_ours", {})
+    monkeypatch.setattr(generation, "jobs", JobRegistry())
     made = build(tmp_path / "house", [Case(caption=f"a dog on a lawn, picture {n}") for n in range(12)])
     yield made
-    for _, child in generations._ours.values():
+    for child in generation.jobs.values():
         child.process.kill()
         child.process.wait()
     made.store.close()
@@ -303,7 +305,7 @@ async def test_leaving_ends_no_generation(house: House) -> None:
             await until(pilot, lambda: "▶ running" in lines(app))
             await pilot.press("q")
         assert child.poll() is None
-        generations.stop(_runs(house)[0])
+        generation.stop(_runs(house)[0])
         assert child.wait(10) == -signal.SIGINT, "found by its number, whoever started it"
     finally:
         child.kill()
@@ -324,11 +326,11 @@ def test_no_stranger_is_stopped(house: House) -> None:
     try:
         _claim(house, run, stranger.pid)
         with pytest.raises(NegwbError, match="no process of this machine"):
-            generations.stop(_runs(house)[0])
+            generation.stop(_runs(house)[0])
         with house.store.write() as connection:
             connection.execute(text("UPDATE generation_run SET host = 'gpu-3', pid = :pid"), {"pid": os.getpid()})
         with pytest.raises(NegwbError, match="at work on gpu-3"):
-            generations.stop(_runs(house)[0])
+            generation.stop(_runs(house)[0])
         assert stranger.poll() is None
     finally:
         stranger.kill()
@@ -378,18 +380,18 @@ def test_a_run_under_a_number_that_came_again_hides_no_process(house: House) -> 
     """In containers the numbers of processes are few."""
     run = begin(house)
     workspace = Workspace(house.root)
-    pid = generations._begin(workspace, ["--limit", "x"], "P1")
-    generations._ours[pid][1].process.wait()
+    pid = generation.start_job(workspace, ["--limit", "x"], "P1")
+    generation.jobs[pid].process.wait()
     with house.store.write() as connection:
         earlier = {"pid": pid, "then": utc_text(time.time() - 60)}
         connection.execute(text("UPDATE generation_run SET pid = :pid, started_at = :then"), earlier)
     with house.store.read() as connection:
         row = get_run(connection, run)
     assert row is not None
-    told = generations.unborn(workspace, {row.pid: row.started_at})
-    assert [each.died for each in told] == [True]
-    assert "--limit" in told[0].said
-    assert generations.unborn(workspace, {pid: utc_text(time.time())}) == []
+    told = generation.pending(workspace, {row.pid: row.started_at})
+    assert [each.ended for each in told] == [True]
+    assert "--limit" in told[0].output
+    assert generation.pending(workspace, {pid: utc_text(time.time())}) == []
 
 
 def test_the_screen_loads_no_model_and_no_network() -> None:

@@ -20,9 +20,10 @@ from curation_db.manifest import Counts, Item, read_manifest
 from curation_db.words import State
 from trainers.runlog import METRICS, Status, take_lock
 from workbench.errors import NegwbError
+from workbench.jobs import training
+from workbench.jobs.process import JobRegistry
 from workbench.paths import Workspace
 from workbench.runs import base_model
-from workbench.tui import children
 from workbench.tui.lab import LabApp
 from workbench.tui.screens.modals.start import StartModal
 from workbench.tui.screens.runs import in_words
@@ -134,8 +135,8 @@ async def test_t_asks_and_starts_what_the_command_starts(workspace: Workspace, m
         started.append(folder)
         return subprocess.Popen(sleeper, start_new_session=True)
 
-    monkeypatch.setattr(children, "start_child", start)
-    monkeypatch.setattr(children, "_ours", {})
+    monkeypatch.setattr(training, "start_child", start)
+    monkeypatch.setattr(training, "jobs", JobRegistry())
     app = LabApp(workspace)
     async with running(app) as pilot:
         await until(pilot, lambda: "earlier" in lines(app))
@@ -146,10 +147,11 @@ async def test_t_asks_and_starts_what_the_command_starts(workspace: Workspace, m
         await until(pilot, lambda: "… starting" in lines(app))
         assert app.lab.run == "mine"
     assert started == [workspace.root / "runs" / "mine"]
-    child = children._ours[started[0]]
+    job = training.jobs.running(started[0])
+    assert job is not None, "leaving kills no training"
+    child = job.process
     try:
-        assert child.poll() is None, "leaving kills no training"
-        children.stop(started[0])
+        training.stop(started[0])
         assert child.wait(10) == -signal.SIGINT
     finally:
         child.kill()
@@ -166,12 +168,12 @@ def test_a_training_of_another_process_is_found_by_its_lock(workspace: Workspace
             assert child.stdout is not None
             child.stdout.readline()
             assert RunWatch(workspace.root / "runs").look(None).rows[0].status is Status.RUNNING
-            children.stop(folder)
+            training.stop(folder)
             assert child.wait(10) != 0
         finally:
             child.kill()
     with pytest.raises(NegwbError, match="no process"):
-        children.stop(folder)
+        training.stop(folder)
 
 
 def test_a_broken_run_hides_no_other(workspace: Workspace) -> None:
@@ -201,8 +203,8 @@ def a_child(code: str) -> subprocess.Popen[bytes]:
 async def test_a_run_that_is_ending_is_not_starting_and_can_go_on(workspace: Workspace, monkeypatch: Any) -> None:
     folder = make_run(workspace, "first", 10, done=False)
     ending = a_child("import sys; sys.stdin.read()")
-    monkeypatch.setattr(children, "_ours", {folder: ending})
-    monkeypatch.setattr(children, "_trained", {})
+    monkeypatch.setattr(training, "jobs", JobRegistry())
+    training.jobs[folder] = training.TrainingJob(ending)
     started: list[Path] = []
 
     def start(at: Path) -> subprocess.Popen[bytes]:
@@ -212,7 +214,7 @@ async def test_a_run_that_is_ending_is_not_starting_and_can_go_on(workspace: Wor
         child.communicate()
         return child
 
-    monkeypatch.setattr(children, "start_child", start)
+    monkeypatch.setattr(training, "start_child", start)
     app = LabApp(workspace)
     async with running(app) as pilot:
         await until(pilot, lambda: "… starting" in lines(app))

@@ -17,7 +17,7 @@ from textual.widgets import Static
 
 from curation_db.errors import RecordError
 from workbench.errors import NegwbError
-from workbench.tui import generations
+from workbench.jobs import generation
 from workbench.tui.actions import Place
 from workbench.tui.generation_lines import COLUMNS, cells_of, columns_for, detail, nothing_yet
 from workbench.tui.generation_watch import Entry, GenerationWatch, Sight, Standing, Supplies, process_key
@@ -29,7 +29,7 @@ from workbench.tui.widgets.sheet import Sheet
 from workbench.tui.widgets.topline import TopLine
 
 if TYPE_CHECKING:
-    from workbench.generation.child import Order
+    from workbench.jobs.generation import GenerationOrder
     from workbench.tui.lab import Lab, Page
 
 _POLL_SECONDS = 1.0
@@ -146,9 +146,9 @@ class GenerateScreen(LookingScreen[Sight]):
         elif self.is_current:
             self.app.push_screen(GenerateModal(supplies), self._start)
 
-    def _start(self, order: Order | None) -> None:
+    def _start(self, order: GenerationOrder | None) -> None:
         if order is not None:
-            self._do(partial(generations.start, self.lab.workspace, order), "it starts")
+            self._do(partial(generation.start, self.lab.workspace, order), "it starts")
 
     def action_stop(self) -> None:
         """What arrived is stored first."""
@@ -156,18 +156,18 @@ class GenerateScreen(LookingScreen[Sight]):
         if entry is None:
             return
         if entry.run is None:
-            self._do(partial(generations.stop_unborn, entry.pid), "asked to end" if not entry.said else "forgotten")
+            self._do(partial(generation.stop_pending, entry.pid), "asked to end" if not entry.said else "forgotten")
         elif not entry.run.running:
             self.tell(f"run {entry.run.id} is not at work")
         else:
-            self._do(partial(generations.stop, entry.run), f"run {entry.run.id}: asked to store what arrived and end")
+            self._do(partial(generation.stop, entry.run), f"run {entry.run.id}: asked to store what arrived and end")
 
     def action_go_on(self) -> None:
         """From where it ended, with the same settings."""
         entry = self.entry
         if entry is not None and entry.run is not None:
             self._do(
-                partial(generations.go_on, self.lab.workspace, entry.run), f"run {entry.run.id} goes on in a new one"
+                partial(generation.resume, self.lab.workspace, entry.run), f"run {entry.run.id} goes on in a new one"
             )
 
     @work

@@ -20,7 +20,7 @@ from curation_db.words import State
 from trainers.runlog import Status
 from workbench.annotation.wording import readable
 from workbench.errors import NegwbError
-from workbench.tui import children
+from workbench.jobs import training
 from workbench.tui.actions import Place
 from workbench.tui.paint import plain
 from workbench.tui.run_lines import COLUMNS, cells_of, columns_for, facts, log_lines
@@ -34,7 +34,7 @@ from workbench.tui.widgets.topline import TopLine
 
 if TYPE_CHECKING:
     from curation_db.manifest import Manifest
-    from workbench.tui.children import Order
+    from workbench.jobs.training import TrainingOrder
     from workbench.tui.lab import Lab, Page
 
 _POLL_SECONDS = 0.5
@@ -114,7 +114,7 @@ class RunsScreen(LookingScreen[Sight]):
         self.query_one(TopLine).tell("lab", "runs", right=f"{running} running · {len(rows):,} in all{more}")
 
     def _starting(self, row: RunRow) -> bool:
-        return children.starting(self.lab.watch.folder / row.name, row.status)
+        return training.is_starting(self.lab.watch.folder / row.name, row.status)
 
     @on(Sheet.RowMoved)
     def _choose(self) -> None:
@@ -148,19 +148,19 @@ class RunsScreen(LookingScreen[Sight]):
                 exports.append((name, in_words(read_manifest(workspace.exports / name))))
         return exports, [BASE, *reversed([folder.name for folder in finished_runs(workspace)])]
 
-    def _start(self, order: Order | None) -> None:
+    def _start(self, order: TrainingOrder | None) -> None:
         if order is not None:
-            self._do(partial(children.start, self.lab.workspace, order), "started")
+            self._do(partial(training.start, self.lab.workspace, order), "started")
 
     def action_stop(self) -> None:
         """The state is saved first."""
         if name := self.sheet.chosen:
-            self._do(partial(children.stop, self.lab.watch.folder / name), "asked to save its state and stop")
+            self._do(partial(training.stop, self.lab.watch.folder / name), "asked to save its state and stop")
 
     def action_resume(self) -> None:
         """From where it stopped."""
         if name := self.sheet.chosen:
-            self._do(partial(children.go_on, self.lab.workspace, name), "goes on")
+            self._do(partial(training.resume, self.lab.workspace, name), "goes on")
 
     @work
     async def _do(self, act: Callable[[], str | None], did: str) -> None:

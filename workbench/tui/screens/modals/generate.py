@@ -12,7 +12,7 @@ from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from curation_db.text import counted
-from workbench.generation.child import Order
+from workbench.jobs.generation import GenerationOrder
 from workbench.tui.generation_lines import judges_line
 from workbench.tui.generation_watch import Supplies
 from workbench.tui.paint import QUIET, WARN, plain
@@ -25,7 +25,7 @@ _PIPELINES = (
 _USUAL_LIMIT = "100"
 
 
-class GenerateModal(Dialog[Order]):
+class GenerateModal(Dialog[GenerationOrder]):
     """Dismissed with what is to be generated."""
 
     DEFAULT_CSS = """
@@ -67,7 +67,7 @@ class GenerateModal(Dialog[Order]):
         if not self._supplies.items.get(name):
             self.notify(f"there is no {noun} to begin with — see: negwb import --help", severity="error", markup=False)
         elif event.value.strip("0") or not event.value:  # 0 is none, and no limit either
-            self.leave(Order(pipeline=name, limit=int(event.value) if event.value else None))
+            self.leave(GenerationOrder(pipeline=name, limit=int(event.value) if event.value else None))
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         """A click only chooses."""

@@ -13,11 +13,11 @@ from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from curation_db.text import display_text
-from workbench.tui.children import Order
+from workbench.jobs.training import TrainingOrder
 from workbench.tui.screens.modals.dialog import Dialog
 
 
-class StartModal(Dialog[Order]):
+class StartModal(Dialog[TrainingOrder]):
     """Dismissed with what is to be trained."""
 
     DEFAULT_CSS = """
@@ -75,7 +75,7 @@ class StartModal(Dialog[Order]):
         at = self.query_one(OptionList).highlighted or 0
         model = self.query_one("#model", Input).value.strip() or self._models[0]
         name = self.query_one("#name", Input).value.strip() or None
-        self.leave(Order(self._exports[at][0], model, name))
+        self.leave(TrainingOrder(self._exports[at][0], model, name))
 
 
 def _line(name: str, holds: str) -> Content:

@@ -1,0 +1,249 @@
+"""Generations as child processes: started, resumed and stopped by the screen, with the command line that does it.
+
+A child's stdout and stderr go to a file of their own; what it does is in the record. Once its run has a row there, the
+run is handled like that of any other process.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from curation_db.generation_runs import GenerationRunRow
+from curation_db.generation_words import StopReason
+from curation_db.identity import utc_now
+from curation_db.processes import command_line, is_alive
+from workbench.errors import NegwbError
+from workbench.generation.settings import GenerateSettings
+from workbench.jobs.process import Job, JobRegistry, interrupt, start_detached, tail
+from workbench.paths import Workspace
+from workbench.settings import read_settings
+from workbench.workspace.engine_settings import ANNOTATIONS, Pipeline
+
+FOLDER: Final = "generate"
+"""Below the workspace's cache."""
+_SETTINGS: Final = ("rule", "threshold", "attempts", "rewrites", "mix", "unclear", "prior", "least_label_mass", "seed")
+_CAPS: Final = ("max_requests", "max_tokens", "max_cost")
+_MAX_OUTPUT_FILES: Final = 50
+_TAIL_LINES: Final = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GenerationOrder:
+    """What to generate; everything else is as negwb.toml has it."""
+
+    pipeline: str
+    limit: int | None
+    """Captions or questions; None: all."""
+
+    @property
+    def arguments(self) -> list[str]:
+        """The command line after `negwb generate`."""
+        return ["--pipeline", self.pipeline, *(["--limit", str(self.limit)] if self.limit is not None else [])]
+
+
+@dataclass(slots=True)
+class GenerationJob(Job):
+    """The process of a generation."""
+
+    workspace: Path
+    pipeline: str
+    output: Path
+    """The file with its stdout and stderr."""
+    started_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class PendingProcess:
+    """A process of ours without a row in the record: it opens its engines, or has ended before its run began."""
+
+    pid: int
+    pipeline: str
+    ended: bool
+    output: str
+    """The last lines of an ended process."""
+
+
+jobs: JobRegistry[int, GenerationJob] = JobRegistry()
+"""By process ID."""
+
+
+def start(workspace: Workspace, order: GenerationOrder) -> int:
+    """Start a generation; returns its process ID.
+
+    Raises:
+        NegwbError: no engine proposes, or negwb.toml is invalid; nothing was started.
+        OSError: the process, or its output file, cannot be created.
+    """
+    if not read_settings(workspace.settings).generate.proposer:
+        raise NegwbError(
+            "negwb.toml names no engine that proposes",
+            hint="write [engines.NAME], and [generate] proposer; see: negwb generate --help",
+        )
+    return start_job(workspace, order.arguments, order.pipeline)
+
+
+def resume(workspace: Workspace, run: GenerationRunRow) -> int:
+    """Start a generation that continues where `run` ended; returns its process ID.
+
+    Raises:
+        NegwbError: the run is at work, or cannot be continued from its settings.
+        OSError: the process, or its output file, cannot be created.
+    """
+    if run.running:
+        raise NegwbError(f"run {run.id} is at work")
+    arguments = resume_arguments(run, read_settings(workspace.settings).generate)
+    return start_job(workspace, arguments, str(run.settings["pipeline"]))
+
+
+def start_job(workspace: Workspace, arguments: list[str], pipeline: str) -> int:
+    """Start `negwb generate` with these arguments; returns its process ID.
+
+    Raises:
+        OSError: the process, or its output file, cannot be created.
+    """
+    folder, now = workspace.cache / FOLDER, utc_now()
+    folder.mkdir(parents=True, exist_ok=True)
+    _remove_old_outputs(folder)
+    handle, name = tempfile.mkstemp(dir=folder, suffix=".txt")
+    with os.fdopen(handle, "wb") as output:
+        process = start_detached("workbench", ["-w", str(workspace.root), "generate", *arguments, "--quiet"], output)
+    jobs[process.pid] = GenerationJob(process, workspace.root, pipeline, Path(name), now)
+    return process.pid
+
+
+def _remove_old_outputs(folder: Path) -> None:
+    files = sorted(folder.glob("*.txt"), key=lambda path: path.stat().st_mtime)
+    for path in files[:-_MAX_OUTPUT_FILES]:
+        path.unlink(missing_ok=True)
+
+
+def stop(run: GenerationRunRow) -> None:
+    """Ask the run's process to store what has arrived and to end; a second call ends it at once.
+
+    Raises:
+        NegwbError: it is not at work, or on another host.
+    """
+    if not run.here:
+        raise NegwbError(f"run {run.id} is at work on {run.host}", hint="stop it there: Ctrl-C")
+    if (job := jobs.running(run.pid)) is not None:
+        job.interrupt()
+    elif is_alive(run.process) and _generates(run.pid):
+        interrupt(run.pid)
+    else:
+        raise NegwbError(f"no process of this machine is at work on run {run.id}")
+
+
+def stop_pending(pid: int) -> None:
+    """Interrupt a process of ours whose run has not begun; remove one that has ended from the list."""
+    if (job := jobs.running(pid)) is not None:
+        job.interrupt()
+    else:
+        jobs.pop(pid, None)
+
+
+def pending(workspace: Workspace, started: Mapping[int, str]) -> list[PendingProcess]:
+    """Our processes in this workspace whose run has no row, the newest first.
+
+    Args:
+        workspace: The workspace that they generate in.
+        started: Of the rows of this host: process ID to when the run began. IDs are reused, so both are compared.
+    """
+    processes = []
+    for pid, job in reversed(jobs.copy().items()):
+        running = job.running  # also reaps one that has ended
+        if job.workspace == workspace.root and started.get(pid, "") < job.started_at:
+            processes.append(PendingProcess(pid, job.pipeline, not running, "" if running else _last_output(job)))
+        elif not running:
+            jobs.pop(pid, None)
+    return processes
+
+
+def _last_output(job: GenerationJob) -> str:
+    """The last line of the output that is not indented, and the indented ones (its hint) below it."""
+    last: list[str] = []
+    for line in reversed([line for line in tail(job.output, _TAIL_LINES) if line.strip()]):
+        last.insert(0, line.strip())
+        if not line[0].isspace():
+            break
+    return " — ".join(last) or "it said nothing"
+
+
+def _generates(pid: int) -> bool:
+    """Whether the process is a generation: no other process that has got the ID may be signalled."""
+    words = command_line(pid)
+    return "generate" in words and any(word == "workbench" or word.rpartition("/")[2] == "negwb" for word in words)
+
+
+# -- the command line that resumes a run ------------------------------------------------------------------------------
+
+
+def resume_arguments(run: GenerationRunRow, settings: GenerateSettings) -> list[str]:
+    """The arguments of `negwb generate` that continue `run`, with its settings and what is left of its limit.
+
+    Raises:
+        NegwbError: they cannot be derived; the message says why.
+    """
+    own, recipe = run.settings, _table(run.settings.get("recipe"))
+    if run.stop_reason is StopReason.BUDGET:
+        raise NegwbError(
+            f"run {run.id} has spent its budget", hint="say how much more: negwb generate with --max-cost or its like"
+        )
+    if not recipe.get("proposer") or own.get("pipeline") not in list(Pipeline):
+        raise NegwbError(f"run {run.id} cannot go on from here", hint="go on with the command that began it")
+    judges = [_table(each) for each in recipe.get("judges") or ()]
+    engines = {str(recipe["proposer"]), *(str(judge.get("name")) for judge in judges)} - {ANNOTATIONS}
+    if missing := sorted(engines - settings.engines.keys()):
+        raise NegwbError(f"negwb.toml has no engine {missing[0]!r}", hint="go on with the command that began it")
+    words = ["--pipeline", str(own["pipeline"]), "--proposer", str(recipe["proposer"])]
+    words += [word for judge in judges for word in ("--judge", _judge(judge))]
+    words += [word for name in _SETTINGS if name in recipe for word in ("--set", f"{name}={recipe[name]}")]
+    words += ["--random-concept"] if recipe.get("random_concept") else []
+    return (
+        words
+        + _prompts(str(recipe.get("prompts", "")), settings.prompts(Pipeline(own["pipeline"])))
+        + _which(run)
+        + _caps(own)
+    )
+
+
+def _prompts(version: str, usual: str) -> list[str]:
+    """The prompt set, unless it is the usual one; a version does not name the file of a usual one that is a file."""
+    name = version.rpartition("@")[0]
+    return ["--prompts", name] if name and name != usual and not usual.endswith(".toml") else []
+
+
+def _which(run: GenerationRunRow) -> list[str]:
+    """The items: the same sources and shard, and as many as are left of the limit."""
+    own = run.settings
+    words = [word for source in own.get("sources") or () for word in ("--source", str(source))]
+    words += ["--shard", str(own["shard"])] if own.get("shard") else []
+    words += ["--retry"] if own.get("retry") else []
+    limit = own.get("limit")
+    if isinstance(limit, int):
+        left = limit - run.progress.items_done
+        words += ["--limit", str(left if left > 0 else limit)]
+    return words
+
+
+def _caps(settings: Mapping[str, Any]) -> list[str]:
+    caps = _table(settings.get("caps"))
+    return [
+        word
+        for name in _CAPS
+        if caps.get(name) is not None
+        for word in (f"--{name.replace('_', '-')}", str(caps[name]))
+    ]
+
+
+def _judge(judge: Mapping[str, Any]) -> str:
+    asked = list(judge.get("questions") or [])
+    return f"{judge.get('name')}:{asked[0]}" if len(asked) == 1 else str(judge.get("name"))
+
+
+def _table(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
