@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import results
-from benchmarks.features import Features
 from benchmarks.protocols import BOTH, Protocol, blind_credit, judge, judge_rank
 from benchmarks.results import Stored
 from benchmarks.schema import NO_CUE, SCHEMA, Guess, ItemRow, ModelFacts, Result, Score, TaskFacts
@@ -24,6 +23,7 @@ from benchmarks.scoring import Encoder, Identity, Progress, Scores, score
 from benchmarks.task import Item, Task
 from benchmarks.tasks.retrieval import RECALLS
 from curation_db.intervals import wilson
+from trainers.feature_store import Floats as Features
 
 _PACKAGES = ("negwb", "torch", "torchvision", "open_clip_torch", "transformers", "numpy", "pillow")
 

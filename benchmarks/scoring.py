@@ -8,11 +8,11 @@ each distinct input once, and cached. Needs of a model only what `Encoder` says;
 from __future__ import annotations
 
 import hashlib
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from importlib import metadata
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
@@ -20,9 +20,11 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.errors import BenchError
-from benchmarks.features import Features, FeatureStore, FileHashes
 from benchmarks.task import Item, Task
 from benchmarks.tasks.regions import pixels
+from trainers.errors import TrainerError
+from trainers.feature_store import FeatureStore, FileHashes, feature_key
+from trainers.feature_store import Floats as Features
 
 if TYPE_CHECKING:
     import torch
@@ -131,9 +133,11 @@ def score(
         BenchError: pictures are missing or damaged, or the model's features are not what they must be.
     """
     task.check_pictures()
-    hashes = FileHashes(cache)
-    files = {name: hashes.of(task.pictures / name) for name in task.images}
-    hashes.save()
+    try:
+        hashes = FileHashes(cache).of([task.pictures / name for name in task.images])
+    except TrainerError as error:
+        raise BenchError(error.message) from error
+    files = dict(zip(task.images, hashes, strict=True))
     report = progress or (lambda stage, done, total: None)
     identity = Identity.of(model)
     crops = list(dict.fromkeys(_crops_of(task)))
@@ -151,25 +155,16 @@ def score(
 
 def image_space(identity: Identity) -> dict[str, object]:
     """Everything but the crop itself that decides about its features (DESIGN section 7)."""
-    return {"kind": "image", "hash": identity.visual_hash, "cutting": CUTTING_VERSION, **_numerics(identity)}
+    return feature_key("image", identity.visual_hash, {"cutting": CUTTING_VERSION, **_numerics(identity)})
 
 
 def text_space(identity: Identity) -> dict[str, object]:
     """Everything but the text that decides about its features."""
-    return {"kind": "text", "hash": identity.model_hash, **_numerics(identity)}
+    return feature_key("text", identity.model_hash, _numerics(identity))
 
 
 def _numerics(identity: Identity) -> dict[str, object]:
-    told = {key: value for key, value in identity.told.items() if key not in _SAYS_NOTHING_OF_NUMBERS}
-    packages = ("pillow", "numpy", "torch", "torchvision", "open_clip_torch")
-    return {"dtype": "float32", "normalised": True, **told, **{name: _version(name) for name in packages}}
-
-
-def _version(package: str) -> str:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return "none"
+    return {key: value for key, value in identity.told.items() if key not in _SAYS_NOTHING_OF_NUMBERS}
 
 
 def _crops_of(task: Task) -> Iterator[Crop]:
@@ -191,16 +186,21 @@ def _image_features(
 ) -> Features:
     """Features of `crops`, (len(crops), D)."""
     keys = [_key(files[name], str(part)) for name, part in crops]
-    wanted: dict[str, dict[str, Pixels | None]] = {}
-    for key, (name, part) in zip(keys, crops, strict=True):
-        if key not in store:
-            wanted.setdefault(name, {})[key] = part
-    with ThreadPoolExecutor(_WORKERS, thread_name_prefix="cut") as pool:
-        cuts = _ahead(pool, lambda entry: _cut(task, *entry), wanted.items())
-        stage = "pictures" if task.kind == "retrieval" else "crops"
-        inputs = (pair for group in cuts for pair in group)
-        _fill(store, inputs, model.encode_images, lambda done: report(stage, done, len(keys)), keys, batch)
-    return store.rows(keys)
+    stage = "pictures" if task.kind == "retrieval" else "crops"
+
+    def compute(missing: Sequence[str]) -> Iterator[tuple[Sequence[str], Features]]:
+        left = set(missing)
+        by_name: dict[str, dict[str, Pixels | None]] = {}
+        for key, (name, part) in zip(keys, crops, strict=True):
+            if key in left:
+                left.remove(key)
+                by_name.setdefault(name, {})[key] = part
+        with ThreadPoolExecutor(_WORKERS, thread_name_prefix="cut") as pool:
+            cuts = _ahead(pool, lambda entry: _cut(task, *entry), by_name.items())
+            inputs = (pair for group in cuts for pair in group)
+            yield from _encoded(inputs, model.encode_images, keys, missing, partial(report, stage), batch)
+
+    return store.rows(keys, compute, progress=lambda done, of: report(stage, 0, len(keys)))
 
 
 def _text_features(
@@ -208,28 +208,35 @@ def _text_features(
 ) -> tuple[dict[str, int], Features]:
     """Place of each distinct text, and their features."""
     texts = list(dict.fromkeys(item.text for item in items))
-    keys = [_key("text", text) for text in texts]
-    inputs = ((key, text) for key, text in zip(keys, texts, strict=True) if key not in store)
-    _fill(store, inputs, model.encode_texts, lambda done: report("texts", done, len(keys)), keys, batch)
-    return {text: row for row, text in enumerate(texts)}, store.rows(keys)
+    by_key = {_key("text", text): text for text in texts}
+    keys = list(by_key)
+
+    def compute(missing: Sequence[str]) -> Iterator[tuple[Sequence[str], Features]]:
+        inputs = ((key, by_key[key]) for key in missing)
+        yield from _encoded(inputs, model.encode_texts, keys, missing, partial(report, "texts"), batch)
+
+    rows = store.rows(keys, compute, progress=lambda done, of: report("texts", 0, len(keys)))
+    return {text: row for row, text in enumerate(texts)}, rows
 
 
-def _fill(
-    store: FeatureStore,
+def _encoded(
     inputs: Iterable[tuple[str, Input]],
     encode: Callable[[Sequence[Input]], torch.Tensor],
-    report: Callable[[int], None],
     keys: Sequence[str],
+    missing: Sequence[str],
+    report: Callable[[int, int], None],
     batch: int,
-) -> None:
-    """Encodes what `store` lacks of `keys`, a batch at a time, each kept as soon as it is there."""
-    done = sum(key in store for key in keys)
-    report(done)
+) -> Iterator[tuple[Sequence[str], Features]]:
+    """Keys and features of `inputs`, a batch at a time; reports how many of `keys` have features."""
+    absent = set(missing)
+    left = Counter(key for key in keys if key in absent)
+    done = len(keys) - left.total()
+    report(done, len(keys))
     for pairs in _batches(inputs, batch):
-        rows = _checked(encode([value for _, value in pairs]), len(pairs))
-        store.add([key for key, _ in pairs], rows)
-        done += len(pairs)
-        report(done)
+        some = [key for key, _ in pairs]
+        yield some, _checked(encode([value for _, value in pairs]), len(pairs))
+        done += sum(left[key] for key in some)
+        report(done, len(keys))
 
 
 def _checked(encoded: torch.Tensor, count: int) -> Features:
@@ -288,4 +295,4 @@ def _batches(inputs: Iterable[Input], size: int) -> Iterator[list[Input]]:
 
 
 def _key(*parts: str) -> str:
-    return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:32]
+    return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()

@@ -22,7 +22,7 @@ from trainers.settings import TrainSettings
 
 
 class Features(Protocol):
-    """Paths to unit features, as `FeatureStore.features`."""
+    """Paths to unit features, as `ImageFeatures.features`."""
 
     def __call__(self, paths: Sequence[Path]) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]: ...
 

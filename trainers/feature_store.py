@@ -1,9 +1,10 @@
-"""Picture features computed once and memory-mapped; a text-tower training never touches a pixel again.
+"""Features of images and texts, computed once and memory-mapped. Never imports torch.
 
-A store belongs to one key: everything that can change a feature except the picture itself. (Torch's thread count is
-not in it: it may change last bits.) A row belongs to a picture's bytes, so a renamed picture is found again and a
-changed one is computed anew. Rows are appended before their index line, so a process killed at any moment loses at
-most one batch. Damaged index lines are never fatal: what they told is found out again.
+A store belongs to one key: all that can change a feature except its input. (Torch's thread count is not in the key,
+although it may change the last bits.) A row belongs to the id of its input, for an image the sha256 of its bytes: a
+renamed image is recognised and a changed one is computed anew. Rows are appended before their index line, so a process
+that is killed at any moment loses at most one batch. One process at a time fills a store. Damage is never fatal: an
+index line that is wrong, or a row whose checksum differs, is computed again.
 """
 
 from __future__ import annotations
@@ -14,145 +15,196 @@ import json
 import os
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from importlib.metadata import version
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import PIL
 from numpy.typing import NDArray
 from PIL import Image
 
+from curation_db.atomic_write import replace_file
 from curation_db.foreign_json import JsonError, parse_json
 from curation_db.text import first_line
-from trainers.clip_models import ClipModel
 from trainers.errors import TrainerError
 
-TOWER_CODE = 2
-"""Raised when our own way from picture to feature changes."""
+if TYPE_CHECKING:
+    from trainers.clip_models import ClipModel
+
+CODE = 3
+"""Raised when our own way from input to feature changes."""
+_PACKAGES = ("pillow", "numpy", "torch", "torchvision", "open_clip_torch")
+"""Their versions are part of every key."""
 _BATCH = 64
 _HASHED_AT_ONCE = 64
 """Files whose hashes are lost with a kill, at most."""
+_SETTLED_S = 2.0
+"""A file changed more recently than this can change again within one tick of its file system's clock."""
+_CHUNK = 1 << 20
 _NARROW = 1000
 """Sides in this relation make the resized picture larger than memory."""
-_SHA = re.compile("[0-9a-f]{64}")
+_ID = re.compile("[0-9a-f]{64}")
 
 Progress = Callable[[int, int], None]
-"""Told how many of how many pictures are done, and (with 0) while waiting for another process.
+"""Receives how many of how many are done, and (with 0, 0) while another process is waited for.
 
 What it raises ends the pass; what is done stays.
 """
 Floats = NDArray[np.float32]
+Compute = Callable[[Sequence[str]], Iterable[tuple[Sequence[str], Floats]]]
+"""Takes the ids that are missing; yields them in batches, each with its features (N, D)."""
 
 
-def store_key(model: ClipModel) -> dict[str, Any]:
-    """All that a feature depends on, apart from the picture (DESIGN section 7)."""
+def feature_key(kind: Literal["image", "text"], weights: str, numerics: Mapping[str, Any]) -> dict[str, Any]:
+    """All that a feature depends on, apart from its input.
+
+    Args:
+        kind: what is encoded.
+        weights: hash of the weights and the configuration that encode it.
+        numerics: what else changes the numbers: preprocessing, activation, precision, device class.
+    """
     return {
-        "visual_hash": model.visual_hash,
-        "vision_cfg": model.config["vision_cfg"],  # heads are in no weight
-        "activation": model.activation,
-        "preprocess": dict(model.preprocess_config),
-        "colour": "convert to RGB",
-        "exif": "ignored",
-        "pillow": PIL.__version__,
-        "torchvision": version("torchvision"),
-        "precision": model.precision,
-        "stored": "float32",
+        "kind": kind,
+        "hash": weights,
+        "dtype": "float32",
         "normalised": True,
-        "device": model.device.type,
-        "tower_code": TOWER_CODE,
+        "code": CODE,
+        **numerics,
+        **{name: _version(name) for name in _PACKAGES},
     }
 
 
-def key_hash(key: dict[str, Any]) -> str:
-    """The key as a folder name."""
-    return hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:32]
-
-
 class FeatureStore:
+    """Features by id, in a folder below `cache`; with None in memory only."""
+
+    def __init__(self, cache: Path | None, key: Mapping[str, Any]) -> None:
+        text = json.dumps(key, sort_keys=True, default=str)
+        self.folder = None if cache is None else cache / "features" / hashlib.sha256(text.encode()).hexdigest()[:32]
+        self._unsaved: dict[str, Floats] = {}
+        """Rows that are not finite, which are never written to the disk; without a folder all rows."""
+        self._rows = self._width = 0
+        if self.folder is not None:
+            self._data, self._index = self.folder / "features.f32", self.folder / "rows.jsonl"
+            self.folder.mkdir(parents=True, exist_ok=True)
+            if not (self.folder / "key.json").exists():
+                replace_file(self.folder / "key.json", json.dumps(key, indent=2, default=str) + "\n")
+
+    def rows(self, ids: Sequence[str], compute: Compute, *, progress: Progress = lambda done, of: None) -> Floats:
+        """Features of `ids` in their order; `compute` is called with those that are missing.  -> (N, D)
+
+        Each batch is on the disk before the next one is computed.
+        """
+        with nullcontext() if self.folder is None else _locked(self.folder / "lock", progress):
+            saved = self._saved(set(ids))
+            missing = [each for each in dict.fromkeys(ids) if each not in saved and each not in self._unsaved]
+            for batch, features in compute(missing):
+                self._add(batch, features, saved)
+            # Copied under the lock: a process that recognises damage truncates the file.
+            data = self._map()
+            if all(each in saved for each in ids):
+                return np.asarray(data[[saved[each] for each in ids]])
+            return np.stack([data[saved[each]] if each in saved else self._unsaved[each] for each in ids])
+
+    def _saved(self, ids: set[str]) -> dict[str, int]:
+        """Row numbers of those of `ids` that are on the disk and intact; truncates a half-written end of the files.
+
+        An index line is [row number, id, D, checksum]. It has its own number, so a line that is lost or repeated never
+        gives an input the features of another. The last line of an id counts.
+        """
+        if self.folder is None:
+            return {}
+        self._data.touch()
+        self._index.touch()
+        size, self._rows, whole = self._data.stat().st_size, 0, 0
+        rows: dict[str, tuple[int, int]] = {}
+        for line, parsed in _lines(self._index):
+            if not _is_row(parsed, self._rows) or parsed[2] != (self._width if self._rows else parsed[2]):
+                break
+            if size < (self._rows + 1) * parsed[2] * 4:
+                break
+            if parsed[1] in ids:
+                rows[parsed[1]] = parsed[0], parsed[3]
+            self._rows, self._width = self._rows + 1, parsed[2]
+            whole += len(line)
+        os.truncate(self._index, whole)
+        os.truncate(self._data, self._rows * self._width * 4)
+        data = self._map()
+        return {each: row for each, (row, checksum) in rows.items() if _checksum(each, data[row]) == checksum}
+
+    def _add(self, ids: Sequence[str], features: Floats, saved: dict[str, int]) -> None:
+        finite: NDArray[np.bool_] = np.all(np.isfinite(features), axis=1) & (self.folder is not None)
+        self._unsaved |= {each: row for each, row, good in zip(ids, features, finite, strict=True) if not good}
+        rows = np.ascontiguousarray(features[finite], dtype=np.float32)
+        if self.folder is None or not len(rows):
+            return
+        if self._rows and rows.shape[1] != self._width:
+            raise ValueError(f"features of {rows.shape[1]} numbers in a store of {self._width}")
+        self._width = rows.shape[1]
+        new = [each for each, good in zip(ids, finite, strict=True) if good]
+        lines = [
+            [self._rows + at, each, self._width, _checksum(each, row)]
+            for at, (each, row) in enumerate(zip(new, rows, strict=True))
+        ]
+        _append(self._data, rows.tobytes())
+        _append(self._index, "".join(f"{json.dumps(line)}\n" for line in lines).encode())
+        saved |= {each: self._rows + at for at, each in enumerate(new)}
+        self._rows += len(new)
+
+    def _map(self) -> Floats:
+        shape = (self._rows, self._width)
+        return np.memmap(self._data, np.float32, "r", shape=shape) if self._rows else np.empty(shape, np.float32)
+
+
+class ImageFeatures:
     """The features of one model's image tower, in a folder below `cache`."""
 
     def __init__(self, cache: Path, model: ClipModel) -> None:
         self._model = model
-        key = store_key(model)
-        self.folder = cache / "features" / key_hash(key)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / "key.json").write_text(json.dumps(key, indent=2) + "\n", encoding="utf-8")
-        self._data = self.folder / "features.f32"
-        self._index = self.folder / "rows.jsonl"
-        self._bytes = _ByteIndex(cache / "features" / "bytes.jsonl")
+        self._store = FeatureStore(cache, image_key(model))
+        self._hashes = FileHashes(cache)
         self.computed = 0
-        """Pictures that went through the tower since this store was opened."""
+        """Images that went through the tower since this store was opened."""
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the model's features."""
+        assert self._store.folder is not None
+        return self._store.folder
 
     def identify(self, paths: Sequence[Path], *, progress: Progress = lambda done, of: None) -> list[str]:
-        """sha256 of the pictures' bytes, in the order of `paths`; what was read before is remembered.
-
-        Raises:
-            TrainerError: a file cannot be read.
-        """
-        return self._bytes.hashes(paths, progress)
+        """sha256 of the images' bytes, as `FileHashes.of`."""
+        return self._hashes.of(paths, progress=progress)
 
     def features(self, paths: Sequence[Path], *, progress: Progress = lambda done, of: None) -> Floats:
         """Unit features, in the order of `paths`; computed where they are missing.  -> (N, D)
 
         Raises:
-            TrainerError: a picture cannot be read.
+            TrainerError: an image cannot be read.
         """
+        if not paths:
+            return np.empty((0, self._model.embed_dim), np.float32)
         hashes = self.identify(paths)
-        with _locked(self.folder / "lock", progress):
-            rows = self._known()
-            todo = {sha: path for sha, path in zip(hashes, paths, strict=True) if sha not in rows}
-            self._compute(list(todo.items()), rows, progress)
-            # copied under the lock: who finds damage there cuts the file
-            return np.asarray(self._map(len(rows))[[rows[sha] for sha in hashes]])
+        by_hash = dict(zip(hashes, paths, strict=True))
 
-    def _map(self, rows: int) -> Floats:
-        shape = (rows, self._model.embed_dim)
-        return np.memmap(self._data, np.float32, "r", shape=shape) if rows else np.empty(shape, np.float32)
+        def compute(missing: Sequence[str]) -> Iterator[tuple[Sequence[str], Floats]]:
+            for start in range(0, len(missing), _BATCH):
+                progress(start, len(missing))
+                batch = missing[start : start + _BATCH]
+                yield batch, self._encode([by_hash[each] for each in batch])
+                self.computed += len(batch)
+            if missing:
+                progress(len(missing), len(missing))
 
-    def _known(self) -> dict[str, int]:
-        """The rows that are whole, by the hash of their picture; what a kill or damage left behind them is cut off.
-
-        A line says its own number, so one that is lost or added never gives a picture the features of another.
-        """
-        rows: dict[str, int] = {}
-        self._data.touch()
-        held = self._data.stat().st_size // self._row_bytes
-        whole = 0
-        for line, told in _lines(self._index):
-            if len(rows) == held or not _is_row(told, len(rows)) or told[1] in rows:
-                break
-            rows[told[1]] = len(rows)
-            whole += len(line)
-        self._index.touch()
-        os.truncate(self._index, whole)
-        os.truncate(self._data, len(rows) * self._row_bytes)
-        return rows
-
-    @property
-    def _row_bytes(self) -> int:
-        return self._model.embed_dim * 4
-
-    def _compute(self, todo: list[tuple[str, Path]], rows: dict[str, int], progress: Progress) -> None:
-        for start in range(0, len(todo), _BATCH):
-            progress(start, len(todo))
-            batch = todo[start : start + _BATCH]
-            features = self._encode([path for _, path in batch])
-            _append(self._data, features.tobytes())
-            first = len(rows)
-            rows |= {sha: first + at for at, (sha, _) in enumerate(batch)}
-            _append(self._index, "".join(f"{json.dumps([rows[sha], sha])}\n" for sha, _ in batch).encode())
-            self.computed += len(batch)
-        if todo:
-            progress(len(todo), len(todo))
+        return self._store.rows(hashes, compute, progress=progress)
 
     def _encode(self, paths: Sequence[Path]) -> Floats:
-        """At most one batch.  -> (N, D)
+        """Features of at most one batch.  -> (N, D)
 
-        It is filled up, as the last bits depend on a batch's size: so they depend on the picture alone, not on what
-        else was asked for.
+        A batch is filled up to its full size, because the last bits of a feature depend on that size: they then depend
+        on the image alone, not on what else was asked for.
         """
         images = [open_picture(path) for path in paths]
         full = images + [images[-1]] * (_BATCH - len(images))
@@ -160,12 +212,19 @@ class FeatureStore:
         return np.ascontiguousarray(features, dtype=np.float32)
 
 
-def _is_row(told: Any, row: int) -> bool:
-    return isinstance(told, list) and len(told) == 2 and told[0] == row and _is_sha(told[1])
-
-
-def _is_sha(told: object) -> bool:
-    return isinstance(told, str) and _SHA.fullmatch(told) is not None
+def image_key(model: ClipModel) -> dict[str, Any]:
+    """The key of `ImageFeatures`."""
+    numerics = {
+        "vision_cfg": model.config["vision_cfg"],  # the number of heads is in no weight
+        "activation": model.activation,
+        "preprocess": dict(model.preprocess_config),
+        "colour": "convert to RGB",
+        "exif": "ignored",
+        "precision": model.precision,
+        "device": model.device.type,
+        "batch": _BATCH,
+    }
+    return feature_key("image", model.visual_hash, numerics)
 
 
 def open_picture(path: Path) -> Image.Image:
@@ -185,6 +244,101 @@ def open_picture(path: Path) -> Image.Image:
     return picture
 
 
+class FileHashes:
+    """sha256 of files, remembered by path, size and time for everything that uses the cache; written as it grows."""
+
+    def __init__(self, cache: Path | None) -> None:
+        self._path = None if cache is None else cache / "features" / "bytes.jsonl"
+        if self._path is not None:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+
+    def of(self, paths: Sequence[Path], *, progress: Progress = lambda done, of: None) -> list[str]:
+        """Hashes in the order of `paths`; only files that are new or changed are read.
+
+        Raises:
+            TrainerError: a file cannot be read.
+        """
+        folders = {folder: folder.resolve() for folder in {path.parent for path in paths}}
+        stamps = [_stamp(path, folders[path.parent]) for path in paths]
+        with nullcontext() if self._path is None else _locked(self._path.with_suffix(".lock"), progress):
+            known = self._known()
+            new = {stamp: path for stamp, path in zip(stamps, paths, strict=True) if stamp not in known}
+            items = list(new.items())
+            for start in range(0, len(items), _HASHED_AT_ONCE):
+                progress(start, len(items))
+                hashes = {stamp: _sha256(path) for stamp, path in items[start : start + _HASHED_AT_ONCE]}
+                self._remember(hashes)
+                known |= hashes
+            if items:
+                progress(len(items), len(items))
+        return [known[stamp] for stamp in stamps]
+
+    def _known(self) -> dict[tuple[str, int, int], str]:
+        if self._path is None:
+            return {}
+        lines = _lines(self._path)
+        known = {(parsed[0], parsed[1], parsed[2]): parsed[3] for _, parsed in lines if _is_stamped(parsed)}
+        if self._path.is_file() and (data := self._path.read_bytes()) and not data.endswith(b"\n"):
+            _append(self._path, b"\n")  # half a line of a killed process must not swallow the next one
+        return known
+
+    def _remember(self, hashes: Mapping[tuple[str, int, int], str]) -> None:
+        latest = (time.time() - _SETTLED_S) * 1e9
+        lines = [json.dumps([*stamp, sha]) + "\n" for stamp, sha in hashes.items() if stamp[2] < latest]
+        if self._path is not None and lines:
+            _append(self._path, "".join(lines).encode())
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "none"
+
+
+def _is_row(parsed: Any, row: int) -> bool:
+    return (
+        isinstance(parsed, list)
+        and len(parsed) == 4
+        and all(type(each) is int for each in (parsed[0], parsed[2], parsed[3]))
+        and parsed[0] == row
+        and parsed[2] > 0
+        and _is_id(parsed[1])
+    )
+
+
+def _is_id(value: object) -> bool:
+    return isinstance(value, str) and _ID.fullmatch(value) is not None
+
+
+def _is_stamped(parsed: Any) -> bool:
+    kinds = (str, int, int)
+    return isinstance(parsed, list) and len(parsed) == 4 and all(map(isinstance, parsed, kinds)) and _is_id(parsed[3])
+
+
+def _checksum(id_: str, row: Floats) -> int:
+    return zlib.crc32(row.tobytes(), zlib.crc32(id_.encode()))
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            while chunk := file.read(_CHUNK):
+                digest.update(chunk)
+    except OSError as error:
+        raise TrainerError(f"{path}: {error.strerror}") from error
+    return digest.hexdigest()
+
+
+def _stamp(path: Path, folder: Path) -> tuple[str, int, int]:
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise TrainerError(f"{path}: {error.strerror}") from error
+    return str(folder / path.name), status.st_size, status.st_mtime_ns
+
+
 def _append(path: Path, data: bytes) -> None:
     with path.open("ab") as file:
         file.write(data)
@@ -197,10 +351,10 @@ def _lines(path: Path) -> Iterator[tuple[bytes, Any]]:
     data = path.read_bytes() if path.is_file() else b""
     for line in data[: data.rfind(b"\n") + 1].split(b"\n")[:-1]:
         try:
-            told = parse_json(line)
+            parsed = parse_json(line)
         except JsonError:
-            told = None
-        yield line + b"\n", told
+            parsed = None
+        yield line + b"\n", parsed
 
 
 @contextmanager
@@ -215,51 +369,3 @@ def _locked(path: Path, progress: Progress = lambda done, of: None) -> Iterator[
                 progress(0, 0)  # it may raise: an hour's waiting can be interrupted
                 time.sleep(0.05)
         yield
-
-
-class _ByteIndex:
-    """sha256 of files, remembered by path, size and time, for all stores of a cache; written as it grows."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def hashes(self, paths: Sequence[Path], progress: Progress = lambda done, of: None) -> list[str]:
-        keys = [_stamp(path) for path in paths]
-        with _locked(self._path.with_suffix(".lock"), progress):
-            known = {(told[0], told[1], told[2]): told[3] for _, told in _lines(self._path) if _is_stamped(told)}
-            self._end_half_line()
-            todo = {key: path for key, path in zip(keys, paths, strict=True) if key not in known}
-            items = list(todo.items())
-            for start in range(0, len(items), _HASHED_AT_ONCE):
-                progress(start, len(items))
-                new = {key: _sha_of(path) for key, path in items[start : start + _HASHED_AT_ONCE]}
-                _append(self._path, "".join(json.dumps([*key, sha]) + "\n" for key, sha in new.items()).encode())
-                known |= new
-            if items:
-                progress(len(items), len(items))
-        return [known[key] for key in keys]
-
-    def _end_half_line(self) -> None:
-        """What a killed process left behind must not swallow the next line."""
-        if self._path.is_file() and (data := self._path.read_bytes()) and not data.endswith(b"\n"):
-            _append(self._path, b"\n")
-
-
-def _is_stamped(told: Any) -> bool:
-    kinds = (str, int, int)
-    return isinstance(told, list) and len(told) == 4 and all(map(isinstance, told, kinds)) and _is_sha(told[3])
-
-
-def _sha_of(path: Path) -> str:
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError as error:
-        raise TrainerError(f"{path}: {error.strerror}") from error
-
-
-def _stamp(path: Path) -> tuple[str, int, int]:
-    try:
-        status = path.stat()
-    except OSError as error:
-        raise TrainerError(f"{path}: {error.strerror}") from error
-    return str(path.absolute()), status.st_size, status.st_mtime_ns

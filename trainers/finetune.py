@@ -35,7 +35,7 @@ from trainers.checkpoints import (
 )
 from trainers.clip_models import ClipModel, load_model, save_model, save_pth
 from trainers.errors import TrainerError
-from trainers.feature_store import FeatureStore
+from trainers.feature_store import ImageFeatures
 from trainers.materials import Tables, fingerprint, gather, tables
 from trainers.objectives import drift, info_nce, same_image
 from trainers.runlog import DONE, FAILED, RunWriter
@@ -220,7 +220,7 @@ def _run(folder: Path, config: RunConfig, stop: Stop) -> dict[str, Any]:
         torch.set_num_threads(threads)
     torch.manual_seed(settings.seed)
     model = load_model(config.model, device=config.device)
-    store = FeatureStore(Path(config.cache), model)
+    store = ImageFeatures(Path(config.cache), model)
     materials = gather(config, store, writer, stop)
     told = {"export_sha256": materials.export_sha256, "base": model.describe(), "data": materials.told}
     print_of = fingerprint(settings, materials, model, torch.get_num_threads())

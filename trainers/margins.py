@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from trainers.errors import TrainerError
+from trainers.feature_store import open_picture
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -57,8 +58,6 @@ class Margins:
 
     def _look(self, paths: Iterable[str]) -> dict[str, Tensor | str]:
         """Unit features of the pictures, or why there are none."""
-        from trainers.feature_store import open_picture  # noqa: PLC0415  # deferred: torch
-
         seen: dict[str, Tensor | str] = {}
         new = []
         for path in dict.fromkeys(paths):

@@ -17,7 +17,7 @@ from trainers.batches import Table, pair_table, pool_table
 from trainers.clip_models import ClipModel
 from trainers.dataset import FrozenSet, Pair, PoolPicture, locate_in, own_captions, read_pool, read_set, split_by_image
 from trainers.errors import TrainerError
-from trainers.feature_store import FeatureStore
+from trainers.feature_store import ImageFeatures
 from trainers.runlog import WARNING, RunWriter, Work
 from trainers.settings import RunConfig, TrainSettings
 from trainers.watching import PictureWatch, Stop
@@ -45,7 +45,7 @@ class Tables:
     pool: Table | None
 
 
-def gather(config: RunConfig, store: FeatureStore, writer: RunWriter, stop: Stop) -> Materials:
+def gather(config: RunConfig, store: ImageFeatures, writer: RunWriter, stop: Stop) -> Materials:
     """Read what `config` names, identify every picture by its bytes, and split.
 
     Raises:
@@ -144,7 +144,7 @@ def fingerprint(settings: TrainSettings, materials: Materials, model: ClipModel,
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
-def tables(materials: Materials, model: ClipModel, store: FeatureStore, writer: RunWriter, stop: Stop) -> Tables:
+def tables(materials: Materials, model: ClipModel, store: ImageFeatures, writer: RunWriter, stop: Stop) -> Tables:
     """Everything in memory; features that are missing are computed first, in one pass.
 
     Raises:

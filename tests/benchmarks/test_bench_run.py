@@ -16,7 +16,6 @@ from PIL import Image
 from support.benches import BrokenModel, ConstantModel, TinyModel, draw_picture, negrefcocog_folder, write_negrefcocog
 
 from benchmarks.errors import BenchError
-from benchmarks.features import FileHashes
 from benchmarks.protocols import Protocol
 from benchmarks.registry import task_from_file
 from benchmarks.results import Stored, list_results
@@ -24,6 +23,7 @@ from benchmarks.runner import run_task
 from benchmarks.scoring import Identity, image_space, score
 from benchmarks.task import Task
 from benchmarks.tasks import negrefcocog
+from trainers.feature_store import FileHashes
 
 ITEMS = 104
 """Of the tests' own file: eight of them share a picture with another."""
@@ -128,7 +128,7 @@ def test_nan_is_credited_as_published_and_stops_strict(few: Task, tmp_path: Path
     assert told["strict"].result["metrics"]["accuracy"]["correct"] == 0
     assert told["strict"].result["nan"] == 40
     assert told["strict"].items()[0]["scores"] == [None, None]
-    assert not list((tmp_path / "cache").rglob("*.npz"))  # a broken run leaves nothing to be broken by
+    assert not any(path.stat().st_size for path in (tmp_path / "cache").rglob("features.f32"))
 
 
 def test_the_order_of_the_options_does_not_matter_to_strict(few: Task, tmp_path: Path) -> None:
@@ -174,10 +174,23 @@ def test_the_cache_knows_when_a_picture_changed(few: Task, tmp_path: Path) -> No
 
 
 def test_a_damaged_cache_costs_time_and_nothing_else(few: Task, tmp_path: Path) -> None:
+    for path in few.pictures.iterdir():
+        os.utime(path, ns=(10**18, 10**18))
     before = score(TinyModel(3), few, cache=tmp_path)
-    for path in (*tmp_path.rglob("*.npz"), tmp_path / "files.json"):
-        if path.exists():
-            path.write_bytes(path.read_bytes()[:50] if path.suffix == ".npz" else b"[1")
+    data, lines = list(tmp_path.rglob("features.f32")), list(tmp_path.rglob("*.jsonl"))
+    assert (len(data), len(lines)) == (2, 3)
+    for path in data:
+        content = bytearray(path.read_bytes())
+        content[100] ^= 1
+        path.write_bytes(content)
+    model = TinyModel(3)
+    assert score(model, few, cache=tmp_path).of_options == before.of_options
+    assert (model.images, model.texts) == (1, 1), "a checksum shows the row that is damaged"
+    for path in data:
+        path.write_bytes(path.read_bytes()[:50])
+    assert score(TinyModel(3), few, cache=tmp_path).of_options == before.of_options
+    for path in lines:
+        path.write_bytes(b"[1")
     assert score(TinyModel(3), few, cache=tmp_path).of_options == before.of_options
 
 
@@ -199,18 +212,16 @@ def test_an_interrupted_run_keeps_what_it_computed(few: Task, tmp_path: Path) ->
 def test_file_hashes_are_remembered_but_never_of_what_just_changed(tmp_path: Path) -> None:
     path, cache = tmp_path / "a", tmp_path / "cache"
     path.write_bytes(b"one")
-    hashes = FileHashes(cache)
-    first = hashes.of(path)
-    hashes.save()
-    assert not (cache / "files.json").exists()
+    first = FileHashes(cache).of([path])
     os.utime(path, ns=(10**18, 10**18))
-    hashes.of(path)
-    hashes.save()
+    FileHashes(cache).of([path])
     path.write_bytes(b"two")
     os.utime(path, ns=(10**18, 10**18))  # same size, same time: nobody can tell without reading
-    assert FileHashes(cache).of(path) == first
+    assert FileHashes(cache).of([path]) == first
     path.write_bytes(b"two")
-    assert FileHashes(cache).of(path) != first
+    assert FileHashes(cache).of([path]) != first
+    os.utime(path, ns=(10**18, 10**18))
+    assert FileHashes(cache).of([path]) == first, "nothing is remembered of a file that has just changed"
 
 
 def test_crops_reach_beyond_the_picture_in_black_and_grey_becomes_rgb(tmp_path: Path) -> None:

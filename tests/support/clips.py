@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ TINY: dict[str, Any] = {
     "vision_cfg": {"image_size": 32, "layers": 1, "width": 32, "head_width": 16, "patch_size": 16},
     "text_cfg": {"context_length": 24, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 2},
 }
+LONG_AGO = 1_700_000_000
 WORDS = ("dog", "cat", "hat", "red", "tree", "ball", "bench", "with", "no", "a", "man", "cup")
 
 
@@ -34,7 +36,7 @@ def make_tiny(seed: int = 0, **text: Any) -> ClipModel:
 
 
 def draw_pictures(folder: Path, count: int, *, seed: int = 0) -> list[Path]:
-    """Small pictures that differ."""
+    """Small pictures that differ, old enough for the feature store to remember their hashes."""
     folder.mkdir(parents=True, exist_ok=True)
     rng, paths = random.Random(seed), []
     for index in range(count):
@@ -42,6 +44,7 @@ def draw_pictures(folder: Path, count: int, *, seed: int = 0) -> list[Path]:
         ImageDraw.Draw(picture).rectangle([index % 20, 4, 30, 20], fill=tuple(rng.choices(range(256), k=3)))
         paths.append(folder / f"p{index:03d}.png")
         picture.save(paths[-1])
+        os.utime(paths[-1], (LONG_AGO, LONG_AGO))
     return paths
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import fcntl
 import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +17,7 @@ from support.clips import TINY, draw_pictures, make_tiny
 
 from trainers.clip_models import ClipModel, build
 from trainers.errors import TrainerError
-from trainers.feature_store import FeatureStore, store_key
+from trainers.feature_store import FeatureStore, Floats, ImageFeatures, image_key
 
 
 @pytest.fixture
@@ -23,73 +26,73 @@ def paths(tmp_path: Path) -> list[Path]:
 
 
 def test_features_are_the_models_and_computed_once(tmp_path: Path, tiny: ClipModel, paths: list[Path]) -> None:
-    store = FeatureStore(tmp_path / "cache", tiny)
+    store = ImageFeatures(tmp_path / "cache", tiny)
     found = store.features(paths)
     alone = tiny.encode_images([Image.open(path) for path in paths]).numpy()
     np.testing.assert_allclose(found, alone, atol=1e-6, err_msg="the last bits depend on the size of a batch")
-    again = FeatureStore(tmp_path / "cache", tiny)
+    again = ImageFeatures(tmp_path / "cache", tiny)
     np.testing.assert_array_equal(again.features(paths[::-1]), found[::-1])
     assert (store.computed, again.computed) == (5, 0)
 
 
 def test_only_changed_pictures_are_computed_again(tmp_path: Path, tiny: ClipModel, paths: list[Path]) -> None:
-    before = FeatureStore(tmp_path / "cache", tiny).features(paths)
+    before = ImageFeatures(tmp_path / "cache", tiny).features(paths)
     Image.new("RGB", (30, 30), "red").save(paths[2])
     paths[0] = paths[0].rename(paths[0].with_name("renamed.png"))
-    store = FeatureStore(tmp_path / "cache", tiny)
+    store = ImageFeatures(tmp_path / "cache", tiny)
     after = store.features(paths)
     assert store.computed == 1
     assert [bool((a == b).all()) for a, b in zip(after, before, strict=True)] == [True, True, False, True, True]
 
 
 def test_a_touched_picture_with_the_same_bytes_is_not(tmp_path: Path, tiny: ClipModel, paths: list[Path]) -> None:
-    FeatureStore(tmp_path / "cache", tiny).features(paths)
+    ImageFeatures(tmp_path / "cache", tiny).features(paths)
     os.utime(paths[1], (1, 1))
-    store = FeatureStore(tmp_path / "cache", tiny)
+    store = ImageFeatures(tmp_path / "cache", tiny)
     store.features(paths)
     assert store.computed == 0
 
 
 @pytest.mark.parametrize("left", [b"", b'"half', b"\x00" * 40])
 def test_a_killed_store_goes_on_where_it_was(tmp_path: Path, tiny: ClipModel, paths: list[Path], left: bytes) -> None:
-    whole = FeatureStore(tmp_path / "whole", tiny).features(paths)
-    broken = FeatureStore(tmp_path / "cache", tiny)
+    whole = ImageFeatures(tmp_path / "whole", tiny).features(paths)
+    broken = ImageFeatures(tmp_path / "cache", tiny)
     broken.features(paths[:3])
     with (broken.folder / "features.f32").open("ab") as file:
         file.write(b"\x01" * 37)  # rows that were written before the kill, without their line
     with (broken.folder / "rows.jsonl").open("ab") as file:
         file.write(left)
-    store = FeatureStore(tmp_path / "cache", tiny)
+    store = ImageFeatures(tmp_path / "cache", tiny)
     np.testing.assert_array_equal(store.features(paths), whole)
     assert store.computed == 2
 
 
 def test_rows_that_the_disk_lost_are_computed_again(tmp_path: Path, tiny: ClipModel, paths: list[Path]) -> None:
-    store = FeatureStore(tmp_path / "cache", tiny)
+    store = ImageFeatures(tmp_path / "cache", tiny)
     whole = store.features(paths)
     os.truncate(store.folder / "features.f32", 10)
-    np.testing.assert_array_equal(FeatureStore(tmp_path / "cache", tiny).features(paths), whole)
+    np.testing.assert_array_equal(ImageFeatures(tmp_path / "cache", tiny).features(paths), whole)
 
 
 def test_the_key_follows_what_can_change_a_feature(tiny: ClipModel) -> None:
-    base = store_key(tiny)
+    base = image_key(tiny)
     other_text = make_tiny(0)
     other_text.model.ln_final.weight.data += 1
-    assert store_key(other_text) == base
+    assert image_key(other_text) == base
     for changed in (make_tiny(1), make_tiny(0)):
-        if store_key(changed) == base:
+        if image_key(changed) == base:
             changed.config = {**changed.config, "vision_cfg": {**changed.config["vision_cfg"], "head_width": 8}}
-        assert store_key(changed) != base
+        assert image_key(changed) != base
     tiny.preprocess_config = {**tiny.preprocess_config, "interpolation": "bilinear"}
-    assert store_key(tiny) != base
+    assert image_key(tiny) != base
 
 
 def test_what_is_no_picture_is_named(tmp_path: Path, tiny: ClipModel) -> None:
     (tmp_path / "x.jpg").write_bytes(b"no picture")
     with pytest.raises(TrainerError, match=r"x\.jpg cannot be read"):
-        FeatureStore(tmp_path / "cache", tiny).features([tmp_path / "x.jpg"])
+        ImageFeatures(tmp_path / "cache", tiny).features([tmp_path / "x.jpg"])
     with pytest.raises(TrainerError, match=r"gone\.jpg"):
-        FeatureStore(tmp_path / "cache", tiny).features([tmp_path / "gone.jpg"])
+        ImageFeatures(tmp_path / "cache", tiny).features([tmp_path / "gone.jpg"])
 
 
 def test_a_features_bits_are_those_of_its_picture_alone(tmp_path: Path) -> None:
@@ -98,9 +101,9 @@ def test_a_features_bits_are_those_of_its_picture_alone(tmp_path: Path) -> None:
     vision = {"image_size": 32, "layers": 2, "width": 64, "patch_size": 16}
     model = build({**TINY, "vision_cfg": vision}, {}, name="wide", arch="wide")
     paths = draw_pictures(tmp_path / "pictures", 70)
-    together = FeatureStore(tmp_path / "together", model).features(paths)
+    together = ImageFeatures(tmp_path / "together", model).features(paths)
     for at in (0, 66):
-        alone = FeatureStore(tmp_path / f"alone-{at}", model).features([paths[at]])
+        alone = ImageFeatures(tmp_path / f"alone-{at}", model).features([paths[at]])
         np.testing.assert_array_equal(alone[0], together[at])
 
 
@@ -124,21 +127,23 @@ def test_damaged_indexes_are_never_fatal_nor_wrong(
     tmp_path: Path, tiny: ClipModel, paths: list[Path], how: int
 ) -> None:
     """A line in the middle is lost, doubled or rubbish: no picture gets the features of another."""
-    store = FeatureStore(tmp_path / "cache", tiny)
+    store = ImageFeatures(tmp_path / "cache", tiny)
     whole = store.features(paths)
     for index in (store.folder / "rows.jsonl", tmp_path / "cache" / "features" / "bytes.jsonl"):
         lines = index.read_bytes().splitlines(keepends=True)
         index.write_bytes(b"".join([*lines[:2], _rotten(lines[2], lines[0])[how], *lines[3:]]))
     for wanted in (paths, paths[::-1]):
-        again = FeatureStore(tmp_path / "cache", tiny).features(wanted)
+        again = ImageFeatures(tmp_path / "cache", tiny).features(wanted)
         np.testing.assert_array_equal(again, whole if wanted is paths else whole[::-1])
-    assert len((store.folder / "rows.jsonl").read_bytes().splitlines()) == 5
+    last = ImageFeatures(tmp_path / "cache", tiny)
+    last.features(paths)
+    assert last.computed == 0, "what was damaged is whole again"
 
 
 def test_half_a_line_of_the_byte_index_does_not_swallow_the_next(
     tmp_path: Path, tiny: ClipModel, paths: list[Path]
 ) -> None:
-    store = FeatureStore(tmp_path / "cache", tiny)
+    store = ImageFeatures(tmp_path / "cache", tiny)
     store.identify(paths[:2])
     index = tmp_path / "cache" / "features" / "bytes.jsonl"
     with index.open("ab") as file:
@@ -161,21 +166,21 @@ def test_an_interrupted_pass_keeps_what_it_has(
         if done >= 2:
             raise KeyboardInterrupt
 
-    store = FeatureStore(tmp_path / "cache", tiny)
+    store = ImageFeatures(tmp_path / "cache", tiny)
     with pytest.raises(KeyboardInterrupt):
         store.identify(paths, progress=progress)
     assert len((tmp_path / "cache" / "features" / "bytes.jsonl").read_text().splitlines()) == 2
     with pytest.raises(KeyboardInterrupt):
         store.features(paths, progress=progress)
     assert told == [(0, 5), (2, 5)] * 2
-    again = FeatureStore(tmp_path / "cache", tiny)
+    again = ImageFeatures(tmp_path / "cache", tiny)
     again.features(paths, progress=lambda done, of: told.append((done, of)))
     assert again.computed == 3
     assert told[4:] == [(0, 3), (2, 3), (3, 3)]
 
 
 def test_waiting_for_another_process_can_be_ended(tmp_path: Path, tiny: ClipModel, paths: list[Path]) -> None:
-    store = FeatureStore(tmp_path / "cache", tiny)
+    store = ImageFeatures(tmp_path / "cache", tiny)
 
     def progress(done: int, of: int) -> None:
         if not of:
@@ -196,10 +201,93 @@ def test_hostile_pictures_are_named(
     whole = paths[1].read_bytes()
     paths[1].write_bytes(whole[: len(whole) // 2])
     Image.new("RGB", (1, 2000)).save(paths[2])
-    store = FeatureStore(tmp_path / "cache", tiny)
+    store = ImageFeatures(tmp_path / "cache", tiny)
     for path, said in ((paths[1], "cannot be read as a picture"), (paths[2], r"too narrow \(1 x 2000\)")):
         with pytest.raises(TrainerError, match=rf"{path.name}.*{said}"):
             store.features([path])
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     with pytest.raises(TrainerError, match=r"p000\.png cannot be read as a picture: .*decompression bomb"):
         store.features(paths[:1])
+
+
+ROWS = {f"{number:064x}": np.arange(number, number + 4, dtype=np.float32) for number in range(6)}
+IDS = list(ROWS)
+
+
+def compute(missing: Sequence[str]) -> Iterator[tuple[Sequence[str], Floats]]:
+    for each in missing:
+        yield [each], np.stack([ROWS[each]])
+
+
+def none(missing: Sequence[str]) -> Iterator[tuple[Sequence[str], Floats]]:
+    assert not missing
+    yield from ()
+
+
+def test_a_flipped_bit_is_computed_again_and_nothing_else(tmp_path: Path) -> None:
+    store = FeatureStore(tmp_path, {"key": 1})
+    store.rows(IDS, compute)
+    data = next(tmp_path.rglob("features.f32"))
+    content = bytearray(data.read_bytes())
+    content[2 * 16 + 3] ^= 1
+    data.write_bytes(content)
+    again: list[str] = []
+
+    def noted(missing: Sequence[str]) -> Iterator[tuple[Sequence[str], Floats]]:
+        again.extend(missing)
+        return compute(missing)
+
+    np.testing.assert_array_equal(FeatureStore(tmp_path, {"key": 1}).rows(IDS, noted), np.stack(list(ROWS.values())))
+    assert again == [IDS[2]]
+    np.testing.assert_array_equal(FeatureStore(tmp_path, {"key": 1}).rows(IDS[2:3], none)[0], ROWS[IDS[2]])
+
+
+@pytest.mark.parametrize("cached", [True, False])
+def test_rows_that_are_not_finite_are_returned_but_never_saved(tmp_path: Path, cached: bool) -> None:
+    def broken(missing: Sequence[str]) -> Iterator[tuple[Sequence[str], Floats]]:
+        for batch, rows in compute(missing):
+            yield batch, rows * (np.nan if batch[0] == IDS[1] else 1)
+
+    folder = tmp_path if cached else None
+    rows = FeatureStore(folder, {}).rows(IDS[:3], broken)
+    assert np.isnan(rows).all(axis=1).tolist() == [False, True, False]
+    np.testing.assert_array_equal(FeatureStore(folder, {}).rows(IDS, compute), np.stack(list(ROWS.values())))
+
+
+def test_stores_of_other_keys_share_nothing(tmp_path: Path) -> None:
+    FeatureStore(tmp_path, {"key": 1}).rows(IDS, compute)
+    with pytest.raises(AssertionError):
+        FeatureStore(tmp_path, {"key": 2}).rows(IDS, none)
+
+
+BUILDER = """
+import sys
+import numpy as np
+from pathlib import Path
+from trainers.feature_store import FeatureStore
+assert "torch" not in sys.modules
+computed = 0
+def compute(missing):
+    global computed
+    for each in missing:
+        yield [each], np.full((1, 4), int(each, 16), dtype=np.float32)
+        computed += 1
+ids = [f"{number:064x}" for number in range(200)]
+assert (FeatureStore(Path(sys.argv[1]), {}).rows(ids, compute)[:, 0] == np.arange(200)).all()
+print(computed)
+"""
+
+
+def test_builders_at_the_same_time_compute_each_row_once(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", BUILDER, str(tmp_path)]
+    builders = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    outputs = [builder.communicate()[0] for builder in builders]
+    assert [builder.returncode for builder in builders] == [0, 0, 0]
+    assert sorted(map(int, outputs)) == [0, 0, 200]
+
+
+def test_what_a_killed_builder_saved_is_used(tmp_path: Path) -> None:
+    kill = BUILDER.replace("        computed += 1", "        if each == missing[50]: os.kill(os.getpid(), 9)")
+    subprocess.run([sys.executable, "-c", f"import os{kill}", str(tmp_path)], check=False)
+    resumed = subprocess.run([sys.executable, "-c", BUILDER, str(tmp_path)], stdout=subprocess.PIPE, check=True)
+    assert int(resumed.stdout) == 200 - 51

@@ -13,7 +13,7 @@ from support.clips import draw_pictures, freeze, make_tiny, pairs_of, tiny_confi
 from trainers.clip_models import save_model
 from trainers.dataset import write_pool
 from trainers.errors import TrainerError
-from trainers.feature_store import FeatureStore
+from trainers.feature_store import ImageFeatures
 from trainers.finetune import Interrupted, run_training
 from trainers.materials import Materials, gather, tables
 from trainers.runlog import RunWriter
@@ -37,7 +37,7 @@ def made(root: Path, *, pictures: int = PICTURES, each: int = 2) -> Path:
 def gathered(config: RunConfig) -> Materials:
     folder = Path(config.cache)
     folder.mkdir(exist_ok=True)
-    return gather(config, FeatureStore(folder, make_tiny()), RunWriter(folder), lambda: False)
+    return gather(config, ImageFeatures(folder, make_tiny()), RunWriter(folder), lambda: False)
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def test_the_same_picture_has_one_number_in_set_and_pool(root: Path) -> None:
     """What same_image_mask and the exclusion of hard pictures go by."""
     config = tiny_config(root, val_share=0.0, keep="last", replay_share=0.5, replay_pool=pool_of(root, ["p001.png"]))
     folder, model = Path(config.cache), make_tiny()
-    store = FeatureStore(folder, model)
+    store = ImageFeatures(folder, model)
     materials = gather(config, store, RunWriter(folder), lambda: False)
     read = tables(materials, model, store, RunWriter(folder), lambda: False)
     own = next(row for row, pair in enumerate(materials.train) if pair.path.name == "p001.png")

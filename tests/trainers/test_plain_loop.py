@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from trainers.clip_models import load_model
 from trainers.dataset import Order
-from trainers.feature_store import FeatureStore
+from trainers.feature_store import ImageFeatures
 from trainers.finetune import run_training
 from trainers.materials import gather
 from trainers.runlog import RunWriter, read_metrics
@@ -25,7 +25,7 @@ def _plain(config: RunConfig, scratch: Path) -> list[float]:
     """AdamW on what is not frozen, symmetric cross-entropy, pictures through the tower at every step."""
     loaded, settings = load_model(config.model), config.settings
     model = loaded.model
-    store = FeatureStore(scratch / "cache", loaded)
+    store = ImageFeatures(scratch / "cache", loaded)
     pairs = gather(config, store, RunWriter(scratch), lambda: False).train
     trained = [p for n, p in model.named_parameters() if not n.startswith(("visual.", "ln_final."))]
     optimizer = torch.optim.AdamW(trained, lr=settings.lr, betas=(0.9, 0.999), weight_decay=0.01)
