@@ -25,7 +25,7 @@ from workbench.commands.tables import Listing, fit, middle_cut, show
 from workbench.errors import NothingToDo, UsageError
 from workbench.figures import count, p_value, percent, signed, signed_span, span
 from workbench.paths import Workspace
-from workbench.reporting import as_json, listings
+from workbench.reports.benchmark_report import as_json, listings
 from workbench.workspace.create import create_workspace
 from workbench.workspace.settings_template import settings_template
 

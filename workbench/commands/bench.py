@@ -369,7 +369,7 @@ def _named(tell: Step, name: str) -> Step:
 def _show(workspace: Workspace, stored: Sequence[Stored], *, as_json: bool) -> None:
     from benchmarks.results import list_results  # noqa: PLC0415
     from workbench.commands.tables import show  # noqa: PLC0415
-    from workbench.reporting import advice_beside, results_listing, told_of_result  # noqa: PLC0415
+    from workbench.reports.benchmark_report import advice_beside, results_listing, told_of_result  # noqa: PLC0415
 
     known = list_results(workspace.root / RESULTS).results  # an affirmative twin may have been run earlier
     if as_json:

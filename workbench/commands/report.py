@@ -94,8 +94,8 @@ def gather(workspace: Workspace, *, base: str | None = None) -> Report:
 def print_report(found: Report, *, slices: bool = False, as_json: bool = False) -> None:
     """On stdout."""
     from workbench.commands.tables import show  # noqa: PLC0415
-    from workbench.reporting import as_json as told_of  # noqa: PLC0415
-    from workbench.reporting import listings  # noqa: PLC0415
+    from workbench.reports.benchmark_report import as_json as told_of  # noqa: PLC0415
+    from workbench.reports.benchmark_report import listings  # noqa: PLC0415
 
     if as_json:
         typer.echo(json.dumps(told_of(found), allow_nan=False))

@@ -1,22 +1,18 @@
-"""The report in words: which rows belong together, and the cells and paragraphs that tell of them. Pure.
-
-A model's rows of one task are one line: strict counts, official stands beside it. What a model reaches on denied
-phrases is never told without what it reaches on affirmed ones, or that this was not measured (`benchmarks.twins`).
-"""
+"""Cells and paragraphs of the report screens: the text of `reports.benchmark_report` with its styles. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from textual.content import Content
 
-from benchmarks.compare import Report, Row, Slice, told_ties
+from benchmarks.compare import Row, Slice, told_ties
 from benchmarks.published import PublishedRow
 from benchmarks.statistics import FEW, Paired
-from benchmarks.twins import advice, in_place
+from benchmarks.twins import advice
 from curation_db.text import display_text
 from workbench.figures import count, p_value, percent, signed, signed_span, span
+from workbench.reports.benchmark_report import Line, slice_cells
 from workbench.tui.paint import BAD, GOOD, QUIET, WARN, plain
 from workbench.tui.widgets.sheet import Column
 
@@ -42,52 +38,6 @@ SLICES = {
 _SLICES_ALWAYS = ("slice", "n", "right", "interval", "base")
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """A model on a task."""
-
-    main: Row
-    """Strict, where that was run."""
-    official: Row | None
-    """Beside it."""
-    affirmed: Row | None
-    """The same model on the affirmed phrases, for a task of denied ones."""
-    first: bool
-    """Of its task."""
-
-    @property
-    def key(self) -> str:
-        """Of this line, however often it is run again."""
-        return "\0".join(_key(self.main))
-
-    @property
-    def denied(self) -> bool:
-        """Whether it must not stand without the affirmed figure."""
-        return self.main.denied
-
-    @property
-    def affirmed_figure(self) -> str:
-        """What stands beside a figure on denied phrases."""
-        return percent(self.affirmed.accuracy.estimate) if self.affirmed else in_place(self.main.task)
-
-
-def _key(row: Row) -> tuple[str, str, str]:
-    return row.task, row.dataset_sha256, row.model_hash
-
-
-def lines_of(report: Report) -> list[Line]:
-    """The report's rows, those of one model and task together, in the report's order."""
-    found: dict[tuple[str, str, str], list[Row]] = {}
-    for row in report.rows:
-        found.setdefault(_key(row), []).append(row)
-    lines: list[Line] = []
-    for (task, dataset, _), rows in found.items():
-        before = lines[-1].main if lines else None
-        first = before is None or (before.task, before.dataset_sha256) != (task, dataset)
-        lines.append(Line(rows[0], rows[1] if len(rows) > 1 else None, report.twin_of(rows[0]), first))
-    return lines
-
-
 def columns_for(width: int) -> list[str]:
     """Which columns fit."""
     return [name for name in COLUMNS if name in _ALWAYS or width >= 112]
@@ -100,55 +50,25 @@ def slice_columns_for(width: int) -> list[str]:
 
 def cells_of(line: Line, columns: Sequence[str]) -> list[Content]:
     """A line of the table."""
-    row = line.main
-    cells = {
-        "task": plain(row.task, "bold" if line.first else QUIET, limit=60),
-        "model": plain(row.model, limit=60),
-        "n": Content(f"{row.n:,}"),
-        "right": Content.styled(percent(row.accuracy.estimate), "bold"),
-        "interval": Content.styled(span(row.accuracy), QUIET),
-        "affirmed": _affirmed(line),
-        "official": _official(line),
-        "blind": Content.styled(_blind(row), QUIET),
-        **dict(zip(("base", "base95", "p"), _against(row.base, is_base=row.is_base), strict=True)),
+    row, texts = line.main, line.cells()
+    styles = {
+        "task": "bold" if line.first else QUIET,
+        "right": "bold",
+        "interval": QUIET,
+        "affirmed": "" if line.affirmed else WARN,
+        "official": "" if line.differs else QUIET,
+        "blind": QUIET,
+        **_base_styles(row.base),
     }
-    return [cells[name] for name in columns]
+    return [plain(texts[name], styles.get(name, ""), limit=60) for name in columns]
 
 
-def _affirmed(line: Line) -> Content:
-    if not line.denied:
-        return Content("")
-    return Content(line.affirmed_figure) if line.affirmed else Content.styled(line.affirmed_figure, WARN)
-
-
-def _official(line: Line) -> Content:
-    if line.official is None:
-        return Content.styled("only it" if line.main.protocol == "official" else "–", QUIET)
-    if not differs(line):
-        return Content.styled("same", QUIET)
-    return Content(f"≠ {percent(line.official.accuracy.estimate)}")
-
-
-def differs(line: Line) -> bool:
-    """Whether the two protocols disagree about any item."""
-    return line.official is not None and bool(line.main.differing)
-
-
-def _blind(row: Row) -> str:
-    return percent(max((each.accuracy.estimate for each in row.baselines), default=row.chance))
-
-
-def _against(base: Paired | None, *, is_base: bool) -> list[Content]:
+def _base_styles(base: Paired | None) -> dict[str, str]:
     if base is None:
-        return [Content.styled("base" if is_base else "–", QUIET), Content(""), Content("")]
-    gain = base.difference
+        return {"base": QUIET}
     # McNemar decides, not the bootstrap: with few discordant items an interval of resamples shrinks to a point
-    tone = (GOOD if gain.estimate > 0 else BAD) if base.sure else ""
-    return [
-        Content.styled(signed(gain.estimate), tone),
-        Content.styled(signed_span(gain), QUIET),
-        Content(p_value(base.p_value)),
-    ]
+    sure = GOOD if base.difference.estimate > 0 else BAD
+    return {"base": sure if base.sure else "", "base95": QUIET}
 
 
 def about(line: Line) -> Content:
@@ -174,14 +94,14 @@ def _line(label: str, value: str) -> Content:
 
 def _partners(line: Line) -> list[Content]:
     told = []
-    if line.denied:
+    if line.main.denied:
         partner = line.affirmed
         told.append(_line("affirmed", f"{count(partner.correct)} of {partner.n:,} = "
                           f"{percent(partner.accuracy.estimate)} %, {span(partner.accuracy)} · {partner.task}"
                           if partner else advice(line.main.task)))  # fmt: skip
     if line.official is not None:
         other = line.official
-        same = f"differs on {len(line.main.differing):,} items" if differs(line) else "the same items"
+        same = f"differs on {len(line.main.differing):,} items" if line.differs else "the same items"
         told.append(_line("official", f"{percent(other.accuracy.estimate)} %, {span(other.accuracy)} · {same}"))
     return told
 
@@ -226,23 +146,17 @@ def heading(line: Line) -> Content:
         plain(row.model, "bold", limit=40), " on ", plain(row.task, "bold", limit=40),
         f" · {percent(row.accuracy.estimate)} % right of {row.n:,} ({row.protocol})",
     )  # fmt: skip
-    if not line.denied:
+    if not line.main.denied:
         return told
     beside = line.affirmed_figure + (" %" if line.affirmed else "")
     return Content.assemble(told, " · affirmed ", (beside, "bold"))
 
 
-def slice_cells(each: Slice | None, row: Row, columns: Sequence[str]) -> list[Content]:
+def slice_row(each: Slice | None, row: Row, columns: Sequence[str]) -> list[Content]:
     """A line of the table of slices; None is the whole."""
-    n, accuracy, base = (each.n, each.accuracy, each.base) if each else (row.n, row.accuracy, row.base)
     name = Content.styled("all items", "bold")
     if each is not None:
         name = Content.assemble((f"{display_text(each.cut, limit=16):<12}", QUIET), plain(each.value, limit=60))
-    cells = {
-        "slice": name,
-        "n": Content(f"{n:,}"),
-        "right": Content.styled(percent(accuracy.estimate), "bold"),
-        "interval": Content.styled(span(accuracy), QUIET),
-        **dict(zip(("base", "base95", "p"), _against(base, is_base=row.is_base), strict=True)),
-    }
-    return [cells[name] for name in columns]
+    texts = slice_cells(each, row)
+    styles = {"right": "bold", "interval": QUIET, **_base_styles(each.base if each else row.base)}
+    return [name if column == "slice" else Content.styled(texts[column], styles.get(column, "")) for column in columns]

@@ -13,10 +13,11 @@ from textual.content import Content
 from textual.widgets import Static
 
 from curation_db.text import display_text
+from workbench.reports.benchmark_report import Line
 from workbench.tui.actions import Place
 from workbench.tui.boxes import letter, picture_with_boxes
 from workbench.tui.item_lines import facts, options, outcome, phrase
-from workbench.tui.report_lines import Line, heading
+from workbench.tui.report_lines import heading
 from workbench.tui.screens.keyed import KeyedScreen
 from workbench.tui.terminal import picture_box
 from workbench.tui.threads import apart

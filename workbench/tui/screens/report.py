@@ -16,8 +16,9 @@ from textual.widgets import Static
 
 from benchmarks.errors import BenchError
 from curation_db.text import display_text
+from workbench.reports.benchmark_report import Line, lines_of
 from workbench.tui.actions import Place
-from workbench.tui.report_lines import COLUMNS, Line, about, cells_of, columns_for, lines_of, published
+from workbench.tui.report_lines import COLUMNS, about, cells_of, columns_for, published
 from workbench.tui.screens.keyed import KeyedScreen
 from workbench.tui.screens.slices import ItemsScreen, SlicesScreen
 from workbench.tui.threads import apart

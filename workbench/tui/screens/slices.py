@@ -11,9 +11,10 @@ from textual.widgets import Static
 
 from benchmarks.compare import Slice
 from benchmarks.errors import BenchError
+from workbench.reports.benchmark_report import Line
 from workbench.tui.actions import Place
 from workbench.tui.item_lines import COLUMNS, Answers, Only, cells_of, read_answers, told
-from workbench.tui.report_lines import SLICES, Line, heading, slice_cells, slice_columns_for
+from workbench.tui.report_lines import SLICES, heading, slice_columns_for, slice_row
 from workbench.tui.screens.item import ItemScreen
 from workbench.tui.screens.keyed import KeyedScreen
 from workbench.tui.threads import apart
@@ -73,7 +74,7 @@ class SlicesScreen(_Below):
         self.sheet.fill(
             [SLICES[name] for name in columns],
             [f"{each.cut}\0{each.value}" if each else "" for each in self._slices],
-            lambda at: slice_cells(self._slices[at], self.line.main, columns),
+            lambda at: slice_row(self._slices[at], self.line.main, columns),
         )
 
     @on(Sheet.RowOpened)

@@ -1,15 +1,15 @@
-"""What a report says as tables and as JSON: pure functions from `benchmarks.compare`, which know no terminal.
+"""The report of `benchmarks.compare` as tables and as JSON, and the cells that the report screen shows too.
 
-Strict stands before official. A figure on denied phrases is never shown without the one on their affirmative twin, or
-the words that stand in its place (`benchmarks.twins`): training that flips the sign of the text wins the first and
-loses the second.
+Strict stands before official. A figure on denied phrases is never shown without the figure on their affirmative twin,
+or without the words that replace it (`benchmarks.twins`): training that flips the sign of the text raises the first
+and lowers the second.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
 
 from benchmarks.compare import Report, Row, Share, Slice, told_ties
 from benchmarks.protocols import PROTOCOLS
@@ -19,12 +19,119 @@ from benchmarks.statistics import FEW, Paired
 from benchmarks.twins import NO_TWIN, NOT_RUN, advice, denies, in_place, twin_name
 from curation_db.intervals import Interval
 from workbench.commands.tables import Listing
-from workbench.figures import count, p_value, percent, signed, signed_span, span
+from workbench.figures import NONE, count, p_value, percent, signed, signed_span, span
 
 _HIDDEN_CUTS = frozenset({"cue_class"})
 """In --json only: the cue itself says more."""
 _BASE = ("vs base", "95 %", "p")
 _AFFIRMED = "affirm %"
+
+
+class FigureCells(NamedTuple):
+    """A share and its difference from the base as text; the difference is empty where there is none."""
+
+    right: str
+    share: str
+    interval: str
+    difference: str
+    difference_interval: str
+    p: str
+
+    @property
+    def measured(self) -> tuple[str, str, str]:
+        """The cells of the share alone."""
+        return self[:3]
+
+
+def figure_cells(correct: float, n: int, accuracy: Interval, base: Paired | None = None) -> FigureCells:
+    """The cells of one share, compared with the base in `base`."""
+    against = ("", "", "")
+    if base is not None:
+        against = signed(base.difference.estimate), signed_span(base.difference), p_value(base.p_value)
+    return FigureCells(f"{count(correct)}/{n:,}", percent(accuracy.estimate), span(accuracy), *against)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A model on a task, both protocols and the affirmative twin in one line."""
+
+    main: Row
+    """Strict, where that was run."""
+    official: Row | None
+    affirmed: Row | None
+    """The same model on the affirmed phrases, for a task of denied ones."""
+    first: bool
+    """Of its task."""
+
+    @property
+    def key(self) -> str:
+        """The same for every run of this model on these data."""
+        return "\0".join(_line_key(self.main))
+
+    @property
+    def affirmed_figure(self) -> str:
+        """What stands beside a figure on denied phrases."""
+        return _affirmed_figure(self.main, self.affirmed)
+
+    @property
+    def differs(self) -> bool:
+        """Whether the two protocols disagree about any item."""
+        return self.official is not None and bool(self.main.differing)
+
+    def cells(self) -> dict[str, str]:
+        """The cells of the report screen by column."""
+        row = self.main
+        figures = figure_cells(row.correct, row.n, row.accuracy, row.base)
+        if self.official is not None:
+            official = f"≠ {percent(self.official.accuracy.estimate)}" if self.differs else "same"
+        else:
+            official = "only it" if row.protocol == PROTOCOLS[1] else NONE
+        return {
+            "task": row.task,
+            "model": row.model,
+            "n": f"{row.n:,}",
+            "right": figures.share,
+            "interval": figures.interval,
+            "affirmed": self.affirmed_figure if row.denied else "",
+            "official": official,
+            "blind": percent(max((each.accuracy.estimate for each in row.baselines), default=row.chance)),
+            **base_cells(figures, is_base=row.is_base),
+        }
+
+
+def base_cells(figures: FigureCells, *, is_base: bool) -> dict[str, str]:
+    """The screens' cells about the base; without a comparison they say why there is none."""
+    difference = figures.difference or ("base" if is_base else NONE)
+    return {"base": difference, "base95": figures.difference_interval, "p": figures.p}
+
+
+def lines_of(report: Report) -> list[Line]:
+    """The report's rows, those of one model and task together, in the report's order."""
+    grouped: dict[tuple[str, str, str], list[Row]] = {}
+    for row in report.rows:
+        grouped.setdefault(_line_key(row), []).append(row)
+    lines: list[Line] = []
+    for (task, dataset, _), rows in grouped.items():
+        before = lines[-1].main if lines else None
+        first = before is None or (before.task, before.dataset_sha256) != (task, dataset)
+        lines.append(Line(rows[0], rows[1] if len(rows) > 1 else None, report.twin_of(rows[0]), first))
+    return lines
+
+
+def _line_key(row: Row) -> tuple[str, str, str]:
+    return row.task, row.dataset_sha256, row.model_hash
+
+
+def _affirmed_figure(row: Row, twin: Row | None) -> str:
+    return percent(twin.accuracy.estimate) if twin else in_place(row.task)
+
+
+def slice_cells(each: Slice | None, row: Row) -> dict[str, str]:
+    """The cells of the screen of slices by column, without the slice's name; None: all items of `row`."""
+    part = each or row
+    figures = figure_cells(part.correct, part.n, part.accuracy, part.base)
+    base = base_cells(figures, is_base=row.is_base)
+    return {"n": f"{part.n:,}", "right": figures.share, "interval": figures.interval, **base}
 
 
 def listings(report: Report, *, slices: bool = False) -> list[Listing]:
@@ -85,29 +192,18 @@ def _dispensable(headers: Sequence[str], others: Sequence[str] = ()) -> list[tup
 
 def _model_cells(row: Row, report: Report, others: Sequence[str]) -> tuple[str, ...]:
     name = row.model + (" (base)" if row.is_base and row.model != "base" else "")
-    cells = (row.protocol, name, *_share_cells(row.correct, row.n, row.accuracy), *_against(row.base))
+    cells = (row.protocol, name, *figure_cells(row.correct, row.n, row.accuracy, row.base))
     measured = {share.name: percent(share.accuracy.estimate) for share in row.others}
     return (*cells, *_twin_cell(row, report), *(measured.get(name, "") for name in others))
 
 
 def _twin_cell(row: Row, report: Report) -> tuple[str, ...]:
-    twin = report.twin_of(row)
-    return (percent(twin.accuracy.estimate) if twin else in_place(row.task),) if row.denied else ()
+    return (_affirmed_figure(row, report.twin_of(row)),) if row.denied else ()
 
 
 def _blind_cells(rule: str, share: Share, width: int) -> tuple[str, ...]:
-    cells = (rule, f"blind: {share.name}", *_share_cells(share.correct, share.n, share.accuracy))
+    cells = (rule, f"blind: {share.name}", *figure_cells(share.correct, share.n, share.accuracy).measured)
     return cells + ("",) * (width - len(cells))
-
-
-def _share_cells(correct: float, n: int, accuracy: Interval) -> tuple[str, str, str]:
-    return f"{count(correct)}/{n:,}", percent(accuracy.estimate), span(accuracy)
-
-
-def _against(paired: Paired | None) -> tuple[str, str, str]:
-    if paired is None:
-        return "", "", ""
-    return signed(paired.difference.estimate), signed_span(paired.difference), p_value(paired.p_value)
 
 
 def _slices(rows: Sequence[Row], report: Report) -> list[Listing]:
@@ -120,7 +216,7 @@ def _cut(rows: Sequence[Row], cut: str, report: Report) -> Listing:
     """One cut, its values by size, the models below each other in each."""
     values = dict.fromkeys(part.value for part in rows[0].slices if part.cut == cut)
     cells = [
-        (value, row.model, *_slice_cells(part), *_twin_cell(row, report))
+        (value, row.model, *figure_cells(part.correct, part.n, part.accuracy, part.base), *_twin_cell(row, report))
         for value in values
         for row in rows
         for part in row.slices
@@ -129,10 +225,6 @@ def _cut(rows: Sequence[Row], cut: str, report: Report) -> Listing:
     headers = (cut, "model", "right", "%", "95 %", *_BASE, *([f"{_AFFIRMED} (all)"] if rows[0].denied else []))
     title = f"{rows[0].task}, {rows[0].protocol}, by {cut}"
     return Listing(title, headers, cells, left=2, dispensable=_dispensable(headers), grouped=True)
-
-
-def _slice_cells(part: Slice) -> tuple[str, ...]:
-    return (*_share_cells(part.correct, part.n, part.accuracy), *_against(part.base))
 
 
 def _differing(report: Report) -> Listing:
@@ -190,7 +282,7 @@ def _whose(rows: Sequence[Row], report: Report) -> str:
 def _published(report: Report) -> list[Listing]:
     """What others reported: apart, since nobody can pair it item by item."""
     cells = [
-        (row.task, row.model, row.arch, row.protocol, *_share_cells(row.correct, row.n, row.accuracy))
+        (row.task, row.model, row.arch, row.protocol, *figure_cells(row.correct, row.n, row.accuracy).measured)
         for row in report.published
     ]
     headers = ("task", "model", "arch", "rule", "right", "%", "95 %")
@@ -209,7 +301,7 @@ def results_listing(stored: Sequence[Stored], known: Sequence[Stored]) -> Listin
         result = one.result
         metric, score = next(iter(result["metrics"].items()))
         name = result["task"]["name"], result["model"]["name"], result["protocol"]["name"], metric.replace("_", " ")
-        share = _share_cells(score["correct"], score["n"], interval_of(score))
+        share = figure_cells(score["correct"], score["n"], interval_of(score)).measured
         cells.append((*name, *share, _beside(one, known), f"{result['ties']:,}"))
     headers: tuple[str, ...] = ("task", "model", "rule", "what", "right", "%", "95 %", _AFFIRMED, "ties")
     if not any(row[7] for row in cells):
