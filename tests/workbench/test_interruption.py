@@ -36,7 +36,7 @@ HELD = {
     "browse --limit 5": "curation_db.listing:page_of",
     "history 1": "curation_db.store:Store.read",
     "progress": "curation_db.progress:_people",
-    "gold": "workbench.commands.gold:gold_report",
+    "gold": "workbench.reports.status_report:gold_report",
     "gold --from-adjudicated": "curation_db.store:Store._check_schema",
     "status": "curation_db.overview:_people",
 }

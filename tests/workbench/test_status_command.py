@@ -16,11 +16,10 @@ from curation_db.review import Reviewer
 from curation_db.store import open_store
 from curation_db.words import Kind, Reason
 from workbench.cli import app
-from workbench.commands import status as status_module
 from workbench.commands import tables
 from workbench.commands.export import freeze_set
-from workbench.commands.status import gather
 from workbench.errors import UsageError
+from workbench.reports.status_report import gather, listings
 from workbench.settings_edit import add_picture_folder
 from workbench.workspace.create import create_workspace
 
@@ -191,7 +190,7 @@ def test_names_are_text_not_markup(workspace, store, monkeypatch, capsys, termin
     monkeypatch.setattr(tables, "_is_terminal", lambda: terminal)
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "200")
-    tables.show(status_module._listings(gather(workspace)))
+    tables.show(listings(gather(workspace)))
     said = capsys.readouterr().out
     assert "[bold]ana[/] [31m" in said
     assert "\x1b[31m" not in said

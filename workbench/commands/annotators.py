@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -110,9 +109,3 @@ def _standing(each: Annotator) -> str:
     if each.at_work:
         return "at work"
     return "decides" if each.decided else "has only looked"
-
-
-def edits_listing(waiting: Mapping[str, int]) -> Listing:
-    """Edits that another person is still asked about, by editor."""
-    rows: list[tuple[Any, ...]] = [(editor, f"{count:,}") for editor, count in waiting.items()]
-    return Listing("Edits that wait for another person", ("editor", "edits"), rows)

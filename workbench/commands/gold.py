@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,9 +11,6 @@ from workbench.commands.tables import Listing, show
 from workbench.errors import NothingToDo, UsageError
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
-
-    from curation_db.gold import Score
     from curation_db.gold_marks import Marked
     from workbench.paths import Workspace
 
@@ -80,6 +76,7 @@ def _say_marked(done: Marked) -> None:
 
 def _tell(workspace: Workspace, *, as_json: bool) -> None:
     from curation_db.store import open_to_read  # noqa: PLC0415
+    from workbench.reports.status_report import gold_report, scores_listing  # noqa: PLC0415
 
     with open_to_read(workspace.database) as store, store.read() as connection:
         report = gold_report(connection)
@@ -92,37 +89,7 @@ def _tell(workspace: Workspace, *, as_json: bool) -> None:
     show([each for each in (_held(report), scores_listing(report)) if each.rows])
 
 
-def gold_report(connection: Connection) -> dict[str, Any]:
-    """What is gold, and the scores; as `--json` prints it."""
-    from curation_db.gold import held, scores  # noqa: PLC0415
-
-    return {"candidates": asdict(held(connection)), "scores": [_score(each) for each in scores(connection)]}
-
-
-def _score(score: Score) -> dict[str, Any]:
-    share = score.share
-    told = {**asdict(score), "answers": score.answers}
-    return {**told, "share": share.estimate, "low": share.low, "high": share.high}
-
-
 def _held(report: dict[str, Any]) -> Listing:
     words = {"accept": "to accept", "reject": "to reject", "edited": "replaced by an edit"}
     rows = [(words[name], f"{count:,}") for name, count in report["candidates"].items() if count or name != "edited"]
     return Listing("Known answers", ("answer", "candidates"), rows)
-
-
-def scores_listing(report: dict[str, Any]) -> Listing:
-    """Everybody's score, as `negwb status` shows it too."""
-    rows = [
-        (
-            s["name"],
-            f"{s['right']:,} of {s['answers']:,}",
-            f"{s['share']:.0%}",
-            f"{s['low']:.0%}–{s['high']:.0%}",
-            f"{s['wrongly_accepted']:,}",
-            f"{s['wrongly_rejected']:,}",
-        )
-        for s in report["scores"]
-    ]
-    headers = ("name", "right", "share", "95% interval", "wrongly accepted", "wrongly rejected")
-    return Listing("Right where the answer is known", headers, rows)

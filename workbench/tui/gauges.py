@@ -10,6 +10,7 @@ import math
 from textual.content import Content
 
 from curation_db.intervals import Interval
+from workbench.reports.progress_report import decimal
 from workbench.tui.paint import MARK, QUIET
 
 _FULL, _EMPTY, _TARGET = "▓", "░", "┃"
@@ -46,19 +47,6 @@ def _known(interval: Interval) -> bool:
     return not (math.isnan(interval.low) or math.isnan(interval.high))
 
 
-def decimal(value: float) -> str:
-    """A coefficient or a share in two places, without the nought before the point."""
-    if math.isnan(value):
-        return "–"
-    told = f"{value:.2f}"
-    return told.replace("0.", ".", 1) if abs(value) < 1 and not told.startswith(("1", "-1")) else told
-
-
 def spanned(interval: Interval) -> str:
     """An interval's ends."""
     return f"{decimal(interval.low)} to {decimal(interval.high)}" if _known(interval) else ""
-
-
-def percent(part: float, whole: float) -> str:
-    """A share in whole per cent."""
-    return f"{part / whole:.0%}" if whole else "–"

@@ -22,7 +22,16 @@ from curation_db.speed import Speed
 from curation_db.text import display_text
 from curation_db.words import Kind, Reason
 from workbench.annotation.wording import DECISIONS, readable
-from workbench.tui.gauges import decimal, percent, share_bar, spanned, whisker
+from workbench.reports.progress_report import (
+    COEFFICIENTS,
+    decimal,
+    hours_text,
+    part_name,
+    parts_of,
+    share_text,
+    speed_cells,
+)
+from workbench.tui.gauges import share_bar, spanned, whisker
 from workbench.tui.paint import BAD, GOOD, MARK, QUIET, WARN
 
 _NAME = 16
@@ -90,40 +99,24 @@ def _work(told: Progress, width: int) -> Lines:
     left = Content.assemble((f"{work.wanted:,}", "bold"), " still asked for")
     hours = work.hours_left
     if work.wanted and hours is not None:
-        left = Content.assemble(left, ": ", (span(hours), "bold"), " of one person's time")
+        left = Content.assemble(left, ": ", (hours_text(hours), "bold"), " of one person's time")
     edits = sum(work.edits.values())
     if edits:
         left = Content.assemble(left, f" · {edits:,} {'edits wait' if edits > 1 else 'edit waits'} for another person")
     each = " · ".join(f"{number:,} {readable(state)}" for state, number in sorted(states.items()))
     return [
         heading("work"),
-        Content.assemble(bar, "  ", (f"{done:,} of {total:,} decided", "bold"), (f"  {percent(done, total)}", QUIET)),
+        Content.assemble(
+            bar, "  ", (f"{done:,} of {total:,} decided", "bold"), (f"  {share_text(done, total)}", QUIET)
+        ),
         left,
         Content.styled(each, QUIET),
     ]
 
 
 def _speed_row(name: str, measured: Speed, wanted: int, *, style: str = "") -> Content:
-    pace, hours = measured.per_hour, measured.hours_for(wanted)
-    cells = (
-        "–" if pace is None else f"{pace:,.0f}",
-        "–" if measured.median_ms is None else f"{measured.median_ms / 1000:.1f} s",
-        span(measured.active_ms / 3_600_000) if measured.looks else "–",
-        f"{measured.looks:,}",
-        "–" if hours is None else span(hours),
-    )
-    widths = [width for _, width in _PACE]
-    return Content.assemble((_cell(name, _NAME), "bold"), _columns(zip(cells, widths, strict=True), style))
-
-
-def span(hours: float) -> str:
-    """A time as one says it."""
-    minutes = hours * 60
-    if minutes < 1:
-        return "< 1 min" if minutes else "0 min"
-    if minutes < 60:
-        return f"{minutes:.0f} min"
-    return f"{int(hours)} h {round(minutes % 60):02} min" if hours < 10 else f"{hours:,.0f} h"
+    cells = zip(speed_cells(measured, wanted), (width for _, width in _PACE), strict=True)
+    return Content.assemble((_cell(name, _NAME), "bold"), _columns(cells, style))
 
 
 # -- decisions ------------------------------------------------------------------------------------------------------
@@ -148,7 +141,7 @@ def _kind_name(kind: Kind, cells: int) -> str:
 
 def _decision_row(person: Person, kinds: Sequence[Kind], cells: int) -> Content:
     told = person.decisions
-    share = percent(told[Kind.ACCEPT], told[Kind.ACCEPT] + told[Kind.REJECT])
+    share = share_text(told[Kind.ACCEPT], told[Kind.ACCEPT] + told[Kind.REJECT])
     counted = [(f"{told[kind]:,}" if told[kind] else "·", cells) for kind in kinds]
     return Content.assemble((_cell(person.name, _NAME), "bold"), _columns(counted), _columns([(share, cells)], QUIET))
 
@@ -166,7 +159,7 @@ def _reasons(people: Sequence[Person], width: int) -> Lines:
         Content.assemble(
             (_cell(readable(reason), _NAME), "bold" if number else QUIET),
             share_bar(number / total if total else None, bar, tone=BAD),
-            _columns([(f"{number:,}", 7), (percent(number, total), 6)]),
+            _columns([(f"{number:,}", 7), (share_text(number, total), 6)]),
             *(_columns([(f"{person.reasons[reason]:,}" if person.reasons[reason] else "·", 10)]) for person in shown),
         )
         for reason, number in sorted(counted.items(), key=lambda each: -each[1])
@@ -208,12 +201,12 @@ def _spread(balance: Balance, room: int) -> Lines:
     many = balance.trait == "concept" and balance.distinct > len(top)
     beside = f"{balance.distinct:,} different ones" if balance.trait == "concept" else ""
     if many and balance.accepted:
-        beside += f"; the first {len(top)} make up {percent(sum(p.accepted for p in top), balance.accepted)}"
+        beside += f"; the first {len(top)} make up {share_text(sum(p.accepted for p in top), balance.accepted)}"
     title = Content.assemble(
         (_cell(balance.trait.upper(), name + bar), f"bold {MARK}"), _columns([("accepted", 9), ("all", 5)], QUIET),
         _columns([("target", 13)], QUIET) if any(part.target is not None for part in balance.parts) else "",
     )  # fmt: skip
-    rows = [_part(part, balance, name, bar) for part in (*balance.parts, *([balance.rest] if balance.rest else []))]
+    rows = [_part(part, balance, name, bar) for part in parts_of(balance)]
     return [title, *rows, *([Content.styled(beside, QUIET)] if beside else [])]
 
 
@@ -221,12 +214,12 @@ def _part(part: Part, balance: Balance, name: int, bar: int) -> Content:
     share = part.accepted / balance.accepted if balance.accepted else None
     row = Content.assemble(
         (
-            _cell(f"(no {balance.trait})" if part.value is None else part.value, name),
+            _cell(part_name(part, balance), name),
             "bold" if part.accepted else QUIET,
         ),
         share_bar(share, bar, target=part.target),
-        _columns([("–" if share is None else f"{share:.0%}", 9)]),
-        _columns([(percent(part.proposed, balance.proposed), 5)], QUIET),
+        _columns([(share_text(part.accepted, balance.accepted), 9)]),
+        _columns([(share_text(part.proposed, balance.proposed), 5)], QUIET),
     )
     if part.target is None:
         return row
@@ -239,12 +232,12 @@ def _part(part: Part, balance: Balance, name: int, bar: int) -> Content:
 
 # -- agreement ------------------------------------------------------------------------------------------------------
 
-_COEFFICIENTS = (
-    ("observed", "P_o", "pairs of votes on one candidate that are alike"),
-    ("ac1", "AC1", "Gwet: chance taken out, holds where nearly all accept"),
-    ("alpha", "alpha", "Krippendorff: chance taken out"),
-    ("kappa", "kappa", "Fleiss: chance taken out"),
-)
+_MEANINGS = {
+    "observed": "pairs of votes on one candidate that are alike",
+    "ac1": "Gwet: chance taken out, holds where nearly all accept",
+    "alpha": "Krippendorff: chance taken out",
+    "kappa": "Fleiss: chance taken out",
+}
 
 
 def _agreement(told: Progress, width: int) -> Lines:
@@ -265,9 +258,13 @@ def _consensus(consensus: Consensus, name: str, what: str, width: int) -> Lines:
     title = Content.assemble((name, "bold"), (f"   {what}", QUIET))
     if not told.items:
         return [title, Content.styled("none yet: it takes an overlap of two people: negwb queue overlap 2", QUIET)]
-    counts = f"{told.items:,} candidates · {told.ratings:,} votes · {percent(consensus.accepts, told.ratings)} accepts"
+    counts = (
+        f"{told.items:,} candidates · {told.ratings:,} votes · {share_text(consensus.accepts, told.ratings)} accepts"
+    )
     cells = max(16, min(40, width - 38 - (56 if width >= _WIDE else 0)))
-    rows = [_coefficient(getattr(told, field), name, says, cells, width) for field, name, says in _COEFFICIENTS]
+    rows = [
+        _coefficient(getattr(told, field), name, _MEANINGS[field], cells, width) for field, name in COEFFICIENTS.items()
+    ]
     scale = Content.styled(" " * 13 + "-1" + "0".center(cells - 4) + " 1", QUIET)
     return [title, Content(counts), *rows, scale]
 

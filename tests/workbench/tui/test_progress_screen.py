@@ -15,9 +15,10 @@ from curation_db.review import Shown
 from curation_db.targets import PRESETS
 from curation_db.words import Kind, Reason, Stream
 from workbench.paths import Workspace
+from workbench.reports.progress_report import decimal, hours_text
 from workbench.tui.app import NegwbApp
-from workbench.tui.gauges import decimal, share_bar, whisker
-from workbench.tui.progress_lines import Page, page_lines, span
+from workbench.tui.gauges import share_bar, whisker
+from workbench.tui.progress_lines import Page, page_lines
 from workbench.tui.screens import progress as progress_module
 from workbench.tui.screens.curate import CurateScreen
 from workbench.tui.screens.progress import ProgressScreen
@@ -184,7 +185,7 @@ def test_drawings_and_figures() -> None:
     assert [decimal(value) for value in (0.5, -0.25, 1.0, -1.0, float("nan"), 0.999)] == [
         ".50", "-.25", "1.00", "-1.00", "–", "1.00",
     ]  # fmt: skip
-    assert [span(hours) for hours in (0, 0.001, 0.5, 2.25, 123.4)] == [
+    assert [hours_text(hours) for hours in (0, 0.001, 0.5, 2.25, 123.4)] == [
         "0 min",
         "< 1 min",
         "30 min",

@@ -1,0 +1,209 @@
+"""Speed, decisions, balance, agreement and judges as JSON and as tables, and the cells that the screen shows too."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Final
+
+from curation_db.consensus import on_kappa
+from curation_db.in_force import DECISIONS
+from curation_db.progress import read_progress
+from curation_db.store import open_to_read
+from curation_db.targets import resolve_target
+from curation_db.words import Reason
+from workbench.annotation.wording import readable
+from workbench.commands.tables import Listing
+from workbench.figures import NONE
+from workbench.reports.status_report import edits_listing
+from workbench.settings import read_settings
+
+if TYPE_CHECKING:
+    from curation_db.balance import Balance, Part
+    from curation_db.consensus import Consensus
+    from curation_db.intervals import Interval
+    from curation_db.judged import Confusion
+    from curation_db.progress import Person, Progress
+    from curation_db.speed import Speed
+    from workbench.paths import Workspace
+
+COEFFICIENTS: Final = {"observed": "P_o", "ac1": "AC1", "alpha": "alpha", "kappa": "kappa"}
+"""Fields of `Agreement` and their names."""
+
+
+def gather(workspace: Workspace) -> Progress:
+    """Count everything."""
+    targets = read_settings(workspace.settings).targets
+    with open_to_read(workspace.database) as store:
+        return read_progress(store, {trait: resolve_target(trait, text) for trait, text in targets.items()})
+
+
+# -- cells ----------------------------------------------------------------------------------------------------------
+
+
+def hours_text(hours: float) -> str:
+    """A length of time in minutes or hours."""
+    minutes = hours * 60
+    if minutes < 1:
+        return "< 1 min" if minutes else "0 min"
+    if minutes < 60:
+        return f"{minutes:.0f} min"
+    return f"{int(hours)} h {round(minutes % 60):02} min" if hours < 10 else f"{hours:,.0f} h"
+
+
+def share_text(part: float, whole: float, *, digits: int = 0) -> str:
+    """A share in per cent."""
+    return f"{part / whole:.{digits}%}" if whole else NONE
+
+
+def decimal(value: float) -> str:
+    """A coefficient or a share with two decimals, without the zero before the point."""
+    if math.isnan(value):
+        return NONE
+    text = f"{value:.2f}"
+    return text.replace("0.", ".", 1) if abs(value) < 1 and not text.startswith(("1", "-1")) else text
+
+
+def speed_cells(speed: Speed, wanted: int) -> tuple[str, ...]:
+    """Decisions an hour, median, active time, timed decisions, and the time that `wanted` decisions take."""
+    hours = speed.hours_for(wanted)
+    return (
+        NONE if speed.per_hour is None else f"{speed.per_hour:,.0f}",
+        NONE if speed.median_ms is None else f"{speed.median_ms / 1000:.1f} s",
+        hours_text(speed.active_ms / 3_600_000) if speed.looks else NONE,
+        f"{speed.looks:,}",
+        NONE if hours is None else hours_text(hours),
+    )
+
+
+def part_name(part: Part, balance: Balance) -> str:
+    """The value of a part; candidates may have none."""
+    return f"(no {balance.trait})" if part.value is None else part.value
+
+
+def parts_of(balance: Balance) -> list[Part]:
+    """The parts, and the rest where there is one."""
+    return [*balance.parts, *([balance.rest] if balance.rest else [])]
+
+
+# -- JSON -----------------------------------------------------------------------------------------------------------
+
+
+def as_json(progress: Progress) -> dict[str, Any]:
+    """The report as JSON types; what is not known is null."""
+    work = progress.work
+    left = {"states": work.states, "wanted": work.wanted, "hours_left": work.hours_left, "edits_waiting": work.edits}
+    report = {
+        "work": {**left, "team": work.team.figures()},
+        "people": [{**asdict(person), "speed": person.speed.figures()} for person in progress.people],
+        "balance": {balance.trait: asdict(balance) for balance in progress.balances},
+        "agreement": {
+            "standing": _consensus_json(progress.standing),
+            "audit": _consensus_json(progress.audit),
+            "on_kappa": kappa_note(progress),
+        },
+        "judges": [
+            {**asdict(each), "precision": asdict(each.precision), "recall": asdict(each.recall)}
+            for each in progress.judges
+        ],
+    }
+    return _without_nan(report)  # type: ignore[no-any-return]
+
+
+def kappa_note(progress: Progress) -> str:
+    """Why kappa misleads here; empty if it does not."""
+    return on_kappa(progress.standing) or on_kappa(progress.audit)
+
+
+def _consensus_json(consensus: Consensus) -> dict[str, Any]:
+    return {**asdict(consensus.told), "accepts": consensus.accepts}
+
+
+def _without_nan(value: Any) -> Any:
+    """JSON has no NaN."""
+    if isinstance(value, dict):
+        return {key: _without_nan(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+# -- tables ---------------------------------------------------------------------------------------------------------
+
+
+def listings(progress: Progress) -> list[Listing]:
+    """The report as tables."""
+    tables = [
+        _speeds(progress),
+        edits_listing(progress.work.edits),
+        _decisions(progress),
+        _reasons(progress),
+        *map(_balance, progress.balances),
+        _agreement("Agreement as votes stand", progress.standing),
+        _agreement("Agreement in the audit", progress.audit),
+        _judges(progress),
+    ]
+    return [listing for listing in tables if listing.rows]
+
+
+def _speeds(progress: Progress) -> Listing:
+    wanted = progress.work.wanted
+    rows = [(person.name, *speed_cells(person.speed, wanted)) for person in progress.people]
+    if rows:
+        rows.append(("everybody", *speed_cells(progress.work.team, wanted)))
+    headers = ("name", "decisions/h", "median", "active", "timed", f"{wanted:,} left take")
+    return Listing("Speed", headers, rows)
+
+
+def _decisions(progress: Progress) -> Listing:
+    rows = [(person.name, *(f"{person.decisions[kind]:,}" for kind in DECISIONS)) for person in progress.people]
+    return Listing("Decisions that stand", ("name", *map(str, DECISIONS)), rows)
+
+
+def _reasons(progress: Progress) -> Listing:
+    def row(person: Person) -> tuple[str, ...]:
+        return person.name, *(f"{person.reasons[reason]:,}" for reason in Reason)
+
+    rejecting = [person for person in progress.people if any(person.reasons.values())]
+    names = (readable(reason) for reason in Reason)
+    return Listing("Rejected because", ("name", *names), [row(person) for person in rejecting])
+
+
+def _balance(balance: Balance) -> Listing:
+    def row(part: Part) -> tuple[str, ...]:
+        target = NONE if part.target is None else f"{part.target:.1%}"
+        accepted = share_text(part.accepted, balance.accepted, digits=1)
+        proposed = share_text(part.proposed, balance.proposed, digits=1)
+        return part_name(part, balance), f"{part.accepted:,}", accepted, target, f"{part.proposed:,}", proposed
+
+    headers = (balance.trait, "accepted", "share", "target", "proposed", "share")
+    return Listing(f"Balance of {balance.trait}", headers, [row(part) for part in parts_of(balance)])
+
+
+def _agreement(title: str, consensus: Consensus) -> Listing:
+    agreement = consensus.told
+    accepts = share_text(consensus.accepts, agreement.ratings, digits=1)
+    counts = (f"{agreement.items:,}", f"{agreement.ratings:,}", accepts)
+    rows = [(name, *_interval_cells(getattr(agreement, field)), *counts) for field, name in COEFFICIENTS.items()]
+    headers = ("", "estimate", "low", "high", "candidates", "votes", "accepts")
+    return Listing(title, headers, rows if agreement.items else [])
+
+
+def _judges(progress: Progress) -> Listing:
+    def row(each: Confusion) -> tuple[str, ...]:
+        counts = (each.absent_absent, each.absent_present, each.present_absent, each.present_present)
+        name = f"{each.judge} (simulated)" if each.simulated else each.judge
+        rates = [" ".join(_interval_cells(rate)) for rate in (each.precision, each.recall)]
+        return name, each.prompt_version, str(each.labels), *(f"{number:,}" for number in counts), *rates
+
+    headers = (
+        *("judge", "prompt", "labels"),
+        *("both absent", "only judge absent", "only people absent", "both present"),
+        *("precision of absent", "recall of absent"),
+    )
+    rows = [row(each) for each in progress.judges]
+    return Listing("Judges held against people", headers, rows, left=3, dispensable=((1, "prompt"),))
+
+
+def _interval_cells(interval: Interval) -> tuple[str, str, str]:
+    return decimal(interval.estimate), decimal(interval.low), decimal(interval.high)

@@ -1,0 +1,248 @@
+"""The state of a workspace as JSON types and as tables: sources, candidates, people, sessions and exports."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from curation_db.annotators import edits_waiting
+from curation_db.effort import overlaps
+from curation_db.exporting.staleness import drift_since
+from curation_db.gold import Score, held, scores
+from curation_db.manifest import ManifestError, list_exports, read_manifest
+from curation_db.moments import History, history_of
+from curation_db.overview import overview
+from curation_db.processes import ProcessIdentity, is_alive
+from curation_db.speed import Speed, speeds
+from curation_db.store import open_to_read
+from curation_db.words import State
+from workbench.annotation.wording import readable
+from workbench.commands.queue import mismatch
+from workbench.commands.tables import Listing
+from workbench.pictures import PictureFolders
+from workbench.settings import Settings, read_settings
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from workbench.paths import Workspace
+
+_OTHER_HISTORIES = {
+    "replaced": "from a history that a restore replaced",
+    "unknown": "its event is not in this record: negwb doctor",
+}
+"""What is printed about a frozen set whose history (`moments.History`) is not that of the record."""
+_DECISIONS = ("accept", "reject", "unsure", "skip", "edit")
+
+
+def gather(workspace: Workspace) -> dict[str, Any]:
+    """The report, as `--json` prints it."""
+    settings = read_settings(workspace.settings)
+    with open_to_read(workspace.database) as store, store.read() as connection:
+        counted = overview(connection)
+        asked, measured = overlaps(connection), speeds(connection)
+        waiting = edits_waiting(connection)
+        differs = mismatch(connection, settings.curate.overlap)
+        gold = gold_report(connection)
+        exports = _exports(connection, workspace)
+    states = counted.states
+    by_state = {state: sum(stream[state] for stream in states.values()) for state in next(iter(states.values()))}
+    return {
+        "workspace": str(workspace.root),
+        "sources": _with_pictures(workspace, settings, [asdict(source) for source in counted.sources]),
+        "images": sum(source.images for source in counted.sources),
+        "captions": sum(source.captions for source in counted.sources),
+        "questions": sum(source.questions for source in counted.sources),
+        "candidates": {"total": sum(by_state.values()), "by_state": by_state, "by_stream": states},
+        "overlap": [asdict(each) for each in asked],
+        "overlap_setting": {"overlap": differs.setting, "differing": differs.candidates, "warning": differs.warning},
+        "people": [
+            {**asdict(person), "speed": measured.get(person.name, Speed()).figures()} for person in counted.people
+        ],
+        "edits_waiting": waiting,
+        "gold": gold,
+        "open_sessions": [
+            {**asdict(s), "running": is_alive(ProcessIdentity(s.host, s.pid, s.started_at))} for s in counted.sessions
+        ],
+        "exports": exports,
+        "last_event": asdict(counted.last_event) if counted.last_event else None,
+    }
+
+
+def gold_report(connection: Connection) -> dict[str, Any]:
+    """The number of gold candidates and everybody's score, as JSON types."""
+    return {"candidates": asdict(held(connection)), "scores": [_score_json(each) for each in scores(connection)]}
+
+
+def _score_json(score: Score) -> dict[str, Any]:
+    share = score.share
+    counts = {**asdict(score), "answers": score.answers}
+    return {**counts, "share": share.estimate, "low": share.low, "high": share.high}
+
+
+def _with_pictures(workspace: Workspace, settings: Settings, sources: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    folders = PictureFolders(workspace.root, settings.pictures)
+    for source in sources:
+        known = folders.folders(source["name"])
+        # not Path.is_dir, which fails on a folder that we may not look into
+        source["picture_folders"] = [{"path": str(path), "exists": os.path.isdir(path)} for path in known]
+    return sources
+
+
+def _exports(connection: Connection, workspace: Workspace) -> list[dict[str, Any]]:
+    return [_export(connection, workspace, name) for name in list_exports(workspace.exports)]
+
+
+def _export(connection: Connection, workspace: Workspace, name: str) -> dict[str, Any]:
+    try:
+        manifest = read_manifest(workspace.exports / name)
+        states = [State(word) for word in manifest.selection["states"]]
+    except (ManifestError, KeyError, TypeError, ValueError) as error:
+        return {"name": name, "problem": str(error)}
+    filters = {name: bool(manifest.selection.get(name, True)) for name in ("edits", "hasty")}
+    history = history_of(connection, manifest.event_seq, manifest.event_uid, manifest.lineage)
+    # of another history the record cannot say which pairs came and went
+    same = history is History.SAME
+    drift = drift_since(connection, manifest.event_seq, states, **filters) if same else None
+    return {
+        "name": name,
+        "event": manifest.event_seq,
+        "states": [str(state) for state in states],
+        "pairs": manifest.counts.pairs,
+        "images": manifest.counts.images,
+        "export_sha256": manifest.export_sha256,
+        "history": str(history),
+        "stale": drift is None or drift.stale,
+        "entered": drift.entered if drift else None,
+        "left": drift.left if drift else None,
+    }
+
+
+def listings(report: dict[str, Any]) -> list[Listing]:
+    made = [_workspace(report), _sources(report), _candidates(report), _overlap(report), _people(report)]
+    made += [
+        edits_listing(report["edits_waiting"]),
+        scores_listing(report["gold"]),
+        _sessions(report),
+        _export_list(report),
+    ]
+    return [listing for listing in made if listing.rows]
+
+
+def _workspace(report: dict[str, Any]) -> Listing:
+    last = report["last_event"]
+    told = f"{last['seq']}: {last['kind']} by {last['actor']}, {_minute(last['at'])} UTC" if last else "none yet"
+    rows = [("folder", report["workspace"]), ("newest event", told)]
+    return Listing("Workspace", ("", ""), rows, left=2)
+
+
+def _sources(report: dict[str, Any]) -> Listing:
+    asked = ("questions",) if report["questions"] else ()
+    counts = ("images", "captions", *asked, "candidates")
+    rows = [(s["name"], _pictures(s["picture_folders"]), *(f"{s[key]:,}" for key in counts)) for s in report["sources"]]
+    return Listing("Sources", ("source", "pictures in", *counts), rows, left=2)
+
+
+def _pictures(folders: list[dict[str, Any]]) -> str:
+    if not folders:
+        return "no folder known"
+    return ", ".join(folder["path"] + ("" if folder["exists"] else " (missing)") for folder in folders)
+
+
+def _candidates(report: dict[str, Any]) -> Listing:
+    told = report["candidates"]
+    streams = {name: states for name, states in told["by_stream"].items() if name != "gold" or any(states.values())}
+    rows = [
+        (readable(state), *(f"{streams[stream][state]:,}" for stream in streams), f"{total:,}")
+        for state, total in told["by_state"].items()
+        if total
+    ]
+    return Listing("Candidates", ("state", *streams, "all"), rows)
+
+
+def _overlap(report: dict[str, Any]) -> Listing:
+    """Where more than one person is asked: what that cost, and what asking the last one only at need saved."""
+    rows = [
+        (o["overlap"], *(f"{o[key]:,}" for key in ("candidates", "settled", "votes")), _saved(o))
+        for o in report["overlap"]
+    ]
+    worth = any(o["overlap"] != "1" for o in report["overlap"])
+    return Listing("Overlap", ("people asked", "candidates", "settled", "votes", "votes saved"), rows if worth else [])
+
+
+def _saved(told: dict[str, Any]) -> str:
+    if "+" not in told["overlap"] or told["saved_share"] is None:
+        return "–"
+    return f"{told['saved']:,} ({told['saved_share']:.1%})"
+
+
+def _people(report: dict[str, Any]) -> Listing:
+    rows = [
+        (
+            p["name"],
+            f"{p['role']} (retired)" if p["retired"] else p["role"],
+            _minute(p["last_at"]),
+            *(f"{p['decisions'][kind]:,}" for kind in _DECISIONS),
+            "–" if p["speed"]["per_hour"] is None else f"{p['speed']['per_hour']:,.0f}",
+        )
+        for p in report["people"]
+    ]
+    return Listing("People", ("name", "role", "last (UTC)", *_DECISIONS, "decisions/h"), rows, left=3)
+
+
+def _sessions(report: dict[str, Any]) -> Listing:
+    told = {True: "running", False: "its process is gone", None: "on another machine"}
+    rows = [
+        (s["annotator"], f"{s['host']}, process {s['pid']}", _minute(s["started_at"]), told[s["running"]])
+        for s in report["open_sessions"]
+    ]
+    return Listing("Sessions not ended", ("name", "where", "since (UTC)", ""), rows, left=4)
+
+
+def _export_list(report: dict[str, Any]) -> Listing:
+    rows = [
+        (e["name"], e["problem"], "", "")
+        if "problem" in e
+        else (e["name"], _freshness(e), f"{e['pairs']:,}", f"{e['event']:,}")
+        for e in report["exports"]
+    ]
+    return Listing("Exports", ("name", "", "pairs", "at event"), rows, left=2)
+
+
+def _freshness(export: dict[str, Any]) -> str:
+    states = ", ".join(export["states"])
+    if export["history"] in _OTHER_HISTORIES:
+        return f"{states}; {_OTHER_HISTORIES[export['history']]}"
+    if not export["stale"]:
+        return f"{states}; up to date"
+    moved = [f"{n:,} {words}" for n, words in ((export["entered"], "came in"), (export["left"], "fell out")) if n]
+    return f"{states}; stale: {' and '.join(moved)} since"
+
+
+def _minute(at: str | None) -> str:
+    return at[:16].replace("T", " ") if at else "never"
+
+
+def scores_listing(report: dict[str, Any]) -> Listing:
+    """Everybody's score, as `negwb status` shows it too."""
+    rows = [
+        (
+            s["name"],
+            f"{s['right']:,} of {s['answers']:,}",
+            f"{s['share']:.0%}",
+            f"{s['low']:.0%}–{s['high']:.0%}",
+            f"{s['wrongly_accepted']:,}",
+            f"{s['wrongly_rejected']:,}",
+        )
+        for s in report["scores"]
+    ]
+    headers = ("name", "right", "share", "95% interval", "wrongly accepted", "wrongly rejected")
+    return Listing("Right where the answer is known", headers, rows)
+
+
+def edits_listing(waiting: Mapping[str, int]) -> Listing:
+    """Edits that another person is still asked about, by editor."""
+    rows: list[tuple[Any, ...]] = [(editor, f"{count:,}") for editor, count in waiting.items()]
+    return Listing("Edits that wait for another person", ("editor", "edits"), rows)
