@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 
 from curation_db import indexing, queries, queue
 from curation_db.annotators import edits_waiting, works_alone
@@ -24,6 +23,7 @@ from curation_db.queue import Queue, waiting
 from curation_db.review import Done, Reviewer, Shown
 from curation_db.store import Store
 from curation_db.words import Kind, PictureShown, Reason, State
+from workbench.annotation.current_card import BackHistory, CurrentCard
 from workbench.tui.answers import Answers
 from workbench.tui.attention import Attention
 from workbench.tui.deck import Deck
@@ -70,7 +70,6 @@ class Desk:
         """Called from any thread: a card has come, the queue has ended, trouble came or went, or `replaced` is set."""
         self.actor = actor
         self.settings = settings or DeskSettings()
-        self.current: Ready | None = None
         self.store = store
         """The record; rooms look at it, too."""
         self.replaced: RecordReplaced | None = None
@@ -81,8 +80,6 @@ class Desk:
         """To be told every sign of life."""
         self.picture_shown = PictureShown.NONE
         """To be told by a screen how it shows the seat's picture; stored with every decision."""
-        self.zoomed = False
-        """To be told when the person zooms into the seat's picture."""
         self.sight = Sight(self.settings.guard_seconds)
         """To be told what the screen shows."""
         self._queue = Queue(
@@ -103,15 +100,13 @@ class Desk:
         """How many cards the last undo or redo was about."""
         self.deal = self._deck.start
         """Begin to prepare cards, which leases them; safe at any time, and twice."""
-        self._trail: list[Past] = []
-        """Where looking back has led, the oldest last."""
+        self._card = CurrentCard(store, self._queue, self._deck, self.loader, self.attention)
+        self._trail = BackHistory(store, actor.name)
         self._unindexed = True
         """Texts may have come that the search does not know: an edit, or an import that was cut short."""
         self._tally = Tally(store, actor.name)
         self.answers = Answers()
         """Counts what was stored and what was refused; rooms that write tell it, too."""
-        self._seen_before = False
-        """The card in the seat is there again, after an undo."""
 
     # -- the sitting --------------------------------------------------------------------------------------------
 
@@ -145,6 +140,20 @@ class Desk:
         self._left = True
 
     @property
+    def current(self) -> Ready | None:
+        """The card that is being shown."""
+        return self._card.ready
+
+    @property
+    def zoomed(self) -> bool:
+        """Whether the person has zoomed into the current card's picture; set by the screen."""
+        return self._card.zoomed
+
+    @zoomed.setter
+    def zoomed(self, zoomed: bool) -> None:
+        self._card.zoomed = zoomed
+
+    @property
     def finished(self) -> bool:
         """Nothing in the seat, and nothing to come."""
         return self.current is None and self._deck.exhausted
@@ -162,7 +171,7 @@ class Desk:
     @property
     def seen_before(self) -> bool:
         """Whether the person saw the seat's card before: it was decided about, and is there again."""
-        return self.current is not None and (self._seen_before or self.current.past is not None)
+        return self._card.seen_before
 
     @property
     def order(self) -> str:
@@ -192,7 +201,7 @@ class Desk:
         """
         while self.current is None and (ready := self._deck.take()) is not None:
             if self._may_seat(ready):
-                self._seat(ready)
+                self._card.show(ready)
             else:
                 self._deck.look_again_at(ready)
         return self.current
@@ -266,29 +275,29 @@ class Desk:
 
     def note(self, words: str) -> Done:
         """Attach a note to the card in the seat."""
-        ready = self._seated()
+        ready = self._card.require()
         with self.answers.counting([ready.card.candidate_id], Kind.NOTE):
             done = self._reviewer.note(ready.card.candidate_id, words, shown=self._shown(ready))
-        self._reload()
+        self._card.reload()
         return done
 
     def toggle_flag(self) -> bool:
         """Flag the card in the seat, or take one's flag back; returns whether it is flagged now."""
-        ready = self._seated()
+        ready = self._card.require()
         with self.answers.counting([ready.card.candidate_id], Kind.FLAG):
             done = self._reviewer.toggle_flag(ready.card.candidate_id, shown=self._shown(ready))
-        self._reload()
+        self._card.reload()
         return done.standing.flagged
 
     def leave_replaced(self) -> bool:
         """Go on to the next card where somebody else's edit has replaced this one meanwhile; whether it has."""
-        ready = self._seated()
+        ready = self._card.require()
         with self.store.read() as connection:
             card = self.loader.card(connection, ready.card.candidate_id)
         replaced = card.state is State.SUPERSEDED
         if replaced:
-            self._give_back(ready.card.candidate_id)
-            self._empty_seat()
+            self._card.release(ready.card.candidate_id)
+            self._card.clear()
             self._forward()
         return replaced
 
@@ -305,7 +314,7 @@ class Desk:
             self.refresh()
             return done.kind
         self._seat_undone(done.candidate_id, settled=done.standing.state not in _OPEN and done.known is None)
-        self._seen_before = True
+        self._card.after_undo = True
         return done.kind
 
     def redo(self) -> Kind | None:
@@ -322,15 +331,15 @@ class Desk:
             return kind
         self._trail.clear()
         self._tally.recount()
-        here = self.current is not None and self.current.card.candidate_id == done.candidate_id
+        here = self._card.candidate_id == done.candidate_id
         if kind in _REMARKS:
             if here:
-                self._reload()
+                self._card.reload()
             return kind
-        self._give_back(done.candidate_id)
+        self._card.release(done.candidate_id)
         self._deck.forget(done.candidate_id)
         if here:
-            self._empty_seat()
+            self._card.clear()
             self.next()
         return kind
 
@@ -340,11 +349,11 @@ class Desk:
             asked = queue.asked(connection, self._deck.coming(), self.actor.annotator_id)
         for number in set(self._deck.coming()) - asked:
             self._deck.forget(number)
-            self._give_back(number)
+            self._card.release(number)
         if self.current is not None:
-            self._reload(asked=self._asks(self.current))
+            self._card.reload(asked=self._asks(self.current))
             if self.current.way is Way.QUEUE and self.current.card.candidate_id not in asked:
-                self._empty_seat()
+                self._card.clear()
         self._trail.clear()
         self._tally.recount()
         self._deck.go_on()
@@ -353,16 +362,11 @@ class Desk:
 
     def look_back(self) -> bool:
         """Seat the card of one's decision before this one, without undoing it; False: there is none."""
-        seen = {past.candidate_id for past in self._trail}
-        if self.current is not None:
-            seen.add(self.current.card.candidate_id)
-        before = self._trail[-1].seq if self._trail else None
-        with self.store.read() as connection:
-            past = queries.own_past(connection, self.actor.name, before, seen)
+        past = self._trail.older(self._card.candidate_id)
         if past is None:
             return False
-        self._put_aside()
-        self._trail.append(past)
+        self._card.put_aside()
+        self._trail.add(past)
         self._open_past(past)
         return True
 
@@ -370,7 +374,7 @@ class Desk:
         """The way back to the work, a card at a time; False: this is where the work is."""
         if self.current is None or self.current.way is Way.QUEUE:
             return False
-        self._put_aside()
+        self._card.put_aside()
         self._forward()
         return True
 
@@ -384,7 +388,7 @@ class Desk:
 
     def open(self, candidate_id: int) -> None:
         """Seat this card, whatever its place in the queue; the one that sits there comes next."""
-        if self.current is not None and self.current.card.candidate_id == candidate_id:
+        if self._card.candidate_id == candidate_id:
             return
         with self.store.read() as connection:
             past = queries.standing_decision(connection, self.actor.name, candidate_id)
@@ -393,19 +397,14 @@ class Desk:
         if leased:
             self._queue.retake(candidate_id)
         self._trail.clear()
-        self._put_aside()
+        self._card.put_aside()
         self._deck.forget(candidate_id)
-        self._open(candidate_id, Way.FOUND, leased=leased, past=past)
+        self._card.load(candidate_id, Way.FOUND, leased=leased, past=past)
 
     # -- the seat -----------------------------------------------------------------------------------------------
 
-    def _seated(self) -> Ready:
-        if self.current is None:
-            raise RecordError("there is no card to decide about")
-        return self.current
-
     def _decidable(self) -> Ready:
-        ready = self._seated()
+        ready = self._card.require()
         if ready.card.state is State.SUPERSEDED:
             with self.answers.counting():
                 raise Overtaken("an edit replaced this caption", hint="find the new text with /, or undo the edit")
@@ -429,86 +428,42 @@ class Desk:
         try:
             yield
         except NoLongerAsked:
-            self._give_back(self._seated().card.candidate_id)
+            self._card.release(self._card.require().card.candidate_id)
             self._trail.clear()
-            self._reload(way=Way.FOUND, leased=False, asked=False)
+            self._card.reload(way=Way.FOUND, leased=False, asked=False)
             raise
 
     def _decided(self, ready: Ready, kind: Kind, done: Done, shown: Shown) -> None:
         number = ready.card.candidate_id
-        first_look = ready.way is Way.QUEUE and ready.path is not None and not self._seen_before
+        first_look = ready.way is Way.QUEUE and ready.path is not None and not self._card.after_undo
         self._tally.decided(kind, shown.elapsed_ms or 0, ready.card.state, done, first_look=first_look)
         self.attention.turn_to(None)
         self.attention.forget(number)
-        self._empty_seat()
+        self._card.clear()
         self._forward()
 
     def _forward(self) -> None:
         """Seat the next newer card of the trail, or at its end the next one of the deck."""
-        if self._trail:
-            self._trail.pop()
-        if self._trail:
-            self._open_past(self._trail[-1])
+        if (past := self._trail.newer()) is not None:
+            self._open_past(past)
         self.next()
-
-    def _seat(self, ready: Ready) -> None:
-        if ready.thumbnail is None:
-            ready = replace(ready, thumbnail=self.loader.pictures.thumbnail(ready.card, ready.path))
-        self.current = ready
-        self._deck.in_hand = ready.card.candidate_id if ready.leased else None
-        self._seen_before = False
-        self.zoomed = False
-        self.attention.turn_to(ready.card.candidate_id)
-
-    def _empty_seat(self) -> None:
-        self.current = None
-        self.attention.turn_to(None)
-        self._deck.in_hand = None
-
-    def _put_aside(self) -> None:
-        """Empty the seat without a decision: a card of the queue comes next, any other goes back where it was."""
-        ready = self.current
-        if ready is None:
-            return
-        self._empty_seat()
-        if ready.way is Way.QUEUE and ready.leased:
-            # Without its picture: hundreds may lie there after as many undos, and decoding again is cheap.
-            self._deck.put_back(replace(ready, thumbnail=None))
-        elif ready.leased:
-            self._give_back(ready.card.candidate_id)
-
-    def _give_back(self, candidate_id: int) -> None:
-        """End a lease. What it belongs to has happened, so a busy record must not call it off: leases expire."""
-        with contextlib.suppress(RecordError):
-            self._queue.release([candidate_id])
 
     def _seat_undone(self, number: int, *, settled: bool) -> None:
         """Seat what an undo was about. Still settled (it was a remark, say): it is looked at, and `]` leads on."""
         way, past = Way.QUEUE, None
         if settled:
-            self._give_back(number)
+            self._card.release(number)
             with self.store.read() as connection:
                 way, past = Way.BACK, queries.standing_decision(connection, self.actor.name, number)
         if self.current is not None and self.current.card.candidate_id == number:
-            self._reload(way=way, leased=not settled, past=past, asked=self._asks(self.current))
+            self._card.reload(way=way, leased=not settled, past=past, asked=self._asks(self.current))
         else:
-            self._put_aside()
+            self._card.put_aside()
             self._deck.forget(number)
-            self._open(number, way, leased=not settled, past=past)
-
-    def _open(self, candidate_id: int, way: Way, *, leased: bool, past: Past | None = None) -> None:
-        self._seat(self.loader.load(candidate_id, way=way, leased=leased, past=past))
+            self._card.load(number, way, leased=not settled, past=past)
 
     def _open_past(self, past: Past) -> None:
-        self._open(past.candidate_id, Way.BACK, leased=False, past=past)
-
-    def _reload(self, **changed: object) -> None:
-        """Read the seat's card anew and keep the rest, but for `changed`."""
-        ready = self._seated()
-        with self.store.read() as connection:
-            card = self.loader.card(connection, ready.card.candidate_id, blind=ready.hidden)
-        self.current = replace(ready, card=card, **changed)  # type: ignore[arg-type]
-        self._deck.in_hand = card.candidate_id if self.current.leased else None
+        self._card.load(past.candidate_id, Way.BACK, leased=False, past=past)
 
     def _pass_on(self) -> None:
         self.news()

@@ -1,0 +1,131 @@
+"""The card that is being shown, and the earlier decisions to which looking back has led."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from curation_db import queries
+from curation_db.errors import RecordError
+from workbench.tui.sitting import Ready, Way
+
+if TYPE_CHECKING:
+    from curation_db.history import Past
+    from curation_db.queue import Queue
+    from curation_db.store import Store
+    from workbench.tui.attention import Attention
+    from workbench.tui.deck import Deck
+    from workbench.tui.loading import Loader
+
+
+class CurrentCard:
+    """Holds the shown card, renews its lease through the prefetch buffer, and starts and stops its dwell time."""
+
+    def __init__(self, store: Store, queue: Queue, deck: Deck, loader: Loader, attention: Attention) -> None:
+        self._store = store
+        self._queue = queue
+        self._deck = deck
+        self._loader = loader
+        self._attention = attention
+        self.ready: Ready | None = None
+        """None: no card is shown."""
+        self.zoomed = False
+        """Whether the person has zoomed into the picture."""
+        self.after_undo = False
+        """An undo brought the card back."""
+
+    @property
+    def candidate_id(self) -> int | None:
+        """The candidate of the card; None: no card is shown."""
+        return self.ready.card.candidate_id if self.ready is not None else None
+
+    @property
+    def seen_before(self) -> bool:
+        """Whether the person has decided about the card before."""
+        return self.ready is not None and (self.after_undo or self.ready.past is not None)
+
+    def require(self) -> Ready:
+        """The card.
+
+        Raises:
+            RecordError: no card is shown.
+        """
+        if self.ready is None:
+            raise RecordError("there is no card to decide about")
+        return self.ready
+
+    def show(self, ready: Ready) -> None:
+        """Show this card in place of any other."""
+        if ready.thumbnail is None:
+            ready = replace(ready, thumbnail=self._loader.pictures.thumbnail(ready.card, ready.path))
+        self.ready = ready
+        self._deck.in_hand = ready.card.candidate_id if ready.leased else None
+        self.after_undo = False
+        self.zoomed = False
+        self._attention.turn_to(ready.card.candidate_id)
+
+    def load(self, candidate_id: int, way: Way, *, leased: bool, past: Past | None = None) -> None:
+        """Read a card from the record and show it."""
+        self.show(self._loader.load(candidate_id, way=way, leased=leased, past=past))
+
+    def reload(self, **changed: object) -> None:
+        """Read the card again; keep its picture and its origin, except for the fields in `changed`."""
+        ready = self.require()
+        with self._store.read() as connection:
+            card = self._loader.card(connection, ready.card.candidate_id, blind=ready.hidden)
+        self.ready = replace(ready, card=card, **changed)  # type: ignore[arg-type]
+        self._deck.in_hand = card.candidate_id if self.ready.leased else None
+
+    def clear(self) -> None:
+        """Show no card."""
+        self.ready = None
+        self._attention.turn_to(None)
+        self._deck.in_hand = None
+
+    def put_aside(self) -> None:
+        """Show no card, without a decision: a card of the queue is the next one again, any other loses its lease."""
+        ready = self.ready
+        if ready is None:
+            return
+        self.clear()
+        if ready.way is Way.QUEUE and ready.leased:
+            # Without its picture: hundreds of cards may wait there after as many undos, and decoding again is cheap.
+            self._deck.put_back(replace(ready, thumbnail=None))
+        elif ready.leased:
+            self.release(ready.card.candidate_id)
+
+    def release(self, candidate_id: int) -> None:
+        """End a lease. Where the record is busy the lease expires by itself; the act that ends it has been stored."""
+        with contextlib.suppress(RecordError):
+            self._queue.release([candidate_id])
+
+
+class BackHistory:
+    """The person's earlier decisions that looking back has shown, the oldest last."""
+
+    def __init__(self, store: Store, annotator: str) -> None:
+        self._store = store
+        self._annotator = annotator
+        self._shown: list[Past] = []
+
+    def older(self, current: int | None) -> Past | None:
+        """The next older decision, about a card that is neither `current` nor shown already; None: there is none."""
+        seen = {past.candidate_id for past in self._shown} | ({current} if current is not None else set())
+        before = self._shown[-1].seq if self._shown else None
+        with self._store.read() as connection:
+            return queries.own_past(connection, self._annotator, before, seen)
+
+    def add(self, past: Past) -> None:
+        """`past` is the oldest decision that is shown now."""
+        self._shown.append(past)
+
+    def newer(self) -> Past | None:
+        """Drop the oldest shown decision; returns the one before it, None: the history is empty."""
+        if self._shown:
+            self._shown.pop()
+        return self._shown[-1] if self._shown else None
+
+    def clear(self) -> None:
+        """Start again at the newest decision."""
+        self._shown.clear()
