@@ -154,7 +154,7 @@ BLIND = ("baselines", "smaller box")
         ((*HEADLINE, "high"), float("inf"), "Infinity"),
         ((*HEADLINE, "value"), 0.999, "value: 0.999"),
         ((*HEADLINE, "correct"), 99, "99 of 60"),
-        ((*HEADLINE, "correct"), True, "correct: int"),
+        ((*HEADLINE, "correct"), True, "correct: a whole number"),
         ((*HEADLINE, "n"), 0, "no share"),
         ((*BLIND, "correct"), -1, "no share"),
         (("task", "chance"), float("inf"), "Infinity"),
@@ -181,7 +181,7 @@ def test_what_cannot_be_is_a_problem_and_no_figure(
 def test_a_number_too_large_for_a_float_is_refused(folder: Path) -> None:
     path = list_results(folder).results[0].path
     path.write_text(re.sub(r'"seconds": [^,]*', '"seconds": 1e999', path.read_text()))
-    with pytest.raises(BenchError, match="seconds: float is expected"):
+    with pytest.raises(BenchError, match="seconds: a finite number is expected"):
         read(path)
 
 
