@@ -139,8 +139,10 @@ def _guess(task: Task, baseline: str, rule: Protocol) -> Guess:
     credits = [blind_credit(item, task.baselines[baseline], rule) for item in task.items]
     correct, n = round(math.fsum(each.right for each in credits), 6), len(task.items)
     near = wilson(round(correct), n)
+    # fmt: off
     return {"correct": correct, "n": n, "value": correct / n, "low": min(near.low, correct / n),
-            "high": max(near.high, correct / n), "ties": sum(each.tied for each in credits)}  # fmt: skip
+            "high": max(near.high, correct / n), "ties": sum(each.tied for each in credits)}
+    # fmt: on
 
 
 def share(correct: int, n: int) -> Score:

@@ -101,14 +101,16 @@ def _additive(counts: Floats) -> Floats:
     others = np.where(paired, rated - 1, 1)
     alike = (counts * (counts - 1)).sum(axis=1, keepdims=True)
     pairable = np.where(paired, counts, 0)
-    return np.hstack([
-        paired,
-        np.where(paired, alike / (np.where(paired, rated, 1) * others), 0),
-        rated >= 1,
-        counts / np.maximum(rated, 1),
-        np.where(paired, (rated * (rated - 1) - alike) / others, 0),
-        pairable,
-    ])  # fmt: skip
+    return np.hstack(
+        [
+            paired,
+            np.where(paired, alike / (np.where(paired, rated, 1) * others), 0),
+            rated >= 1,
+            counts / np.maximum(rated, 1),
+            np.where(paired, (rated * (rated - 1) - alike) / others, 0),
+            pairable,
+        ]
+    )
 
 
 def _coefficients(sums: Floats) -> Floats:

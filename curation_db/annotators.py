@@ -78,11 +78,16 @@ def annotators(connection: Connection) -> list[Annotator]:
     present = _at_work(connection)
     return [
         Annotator(
-            row.name, Role(row.role), row.created_at, row.retired_at, row.decisions, bool(row.decided),
+            row.name,
+            Role(row.role),
+            row.created_at,
+            row.retired_at,
+            row.decisions,
+            bool(row.decided),
             row.name in present,
         )
         for row in connection.execute(_ALL)
-    ]  # fmt: skip
+    ]
 
 
 def edits_waiting(connection: Connection) -> dict[str, int]:

@@ -22,15 +22,19 @@ from curation_db.ordering import CONFLICT, OLDEST, refresh_priorities
 from curation_db.text import clean, raw_hash
 from curation_db.words import NegationType, Question, Stream
 
+# fmt: off
 _COLUMNS = (
     "source_id", "key", "image_id", "caption_id", "parent_id", "text", "raw_sha256", "pipeline", "concept",
     "concept_confidence", "negation_type", "generator", "prompt_version", "cue", "cue_class", "cue_position", "tokens",
     "overlap", "stratum", "audit", "audit_rate", "extra", "created_at", "since",
-)  # fmt: skip
+)
+# fmt: on
+# fmt: off
 _VERDICT_COLUMNS = (
     "candidate_id", "judge", "model", "prompt_version", "question", "p", "label_mass", "raw_text", "latency_ms",
     "simulated", "created_at", "method", "prior", "seed",
-)  # fmt: skip
+)
+# fmt: on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,13 +137,15 @@ def _row(draft: Draft, intake: Intake, key: bytes, stamp: tuple[str, int]) -> tu
     cue = cue_of(shown, draft.concept)
     stratum = stratum_of(draft)
     rate = intake.rate(stratum)
+    # fmt: off
     return (
         draft.source_id, draft.key, draft.image_id, draft.caption_id, draft.parent_id, shown,
         raw_hash(draft.raw_text), draft.pipeline, draft.concept, draft.concept_confidence, str(draft.negation_type),
         draft.generator, draft.prompt_version, cue.word if cue else None, str(cue.cue_class) if cue else None,
         str(cue.position) if cue else None, bpe.count_tokens(shown), intake.overlap, stratum,
         audit_number(key, draft.source_id, draft.key) < rate, rate, draft.extra, *stamp,
-    )  # fmt: skip
+    )
+    # fmt: on
 
 
 def _open(connection: Connection, before: int, overlap: str) -> None:
@@ -166,11 +172,13 @@ def insert_verdicts(connection: Connection, opinions: Iterable[Opinion]) -> int:
     """Store verdicts that are new, and let the queues know; returns how many went in."""
     now = utc_now()
     told = list(opinions)
+    # fmt: off
     rows = [
         (o.candidate_id, o.judge, o.model, o.prompt_version, str(o.question), o.p, o.label_mass, clean(o.raw_text),
          o.latency_ms, o.simulated, now, o.method, o.prior, o.seed)
         for o in told
-    ]  # fmt: skip
+    ]
+    # fmt: on
     stored = dialect.insert_many(connection, "verdict", _VERDICT_COLUMNS, rows)
     judged = sorted({o.candidate_id for o in told})
     refresh_priorities(connection, judged)

@@ -217,10 +217,12 @@ def _siblings(connection: Connection, image_id: int, caption_id: int | None) -> 
 
 def opinions_of(connection: Connection, candidate_id: int) -> tuple[Opinion, ...]:
     """What the judges said about this candidate."""
+    # fmt: off
     return tuple(
         Opinion(
             r.judge, r.model, Question(r.question), r.p, r.raw_text, r.prompt_version, bool(r.simulated), r.label_mass,
             r.method, r.prior, r.seed,
         )
         for r in connection.execute(_OPINIONS, {"id": candidate_id})
-    )  # fmt: skip
+    )
+    # fmt: on

@@ -121,10 +121,12 @@ def _references(record: Path) -> Finding:
     derived = all(each.split(" ")[0] in {"candidate_state", "queue_entry", "lease"} for each in dangling)
     told = ", ".join(f"{count:,} of {each}" for each, count in dangling.items())
     return Finding(
-        "references", Level.ERROR, f"rows refer to rows that are not there: {told}",
+        "references",
+        Level.ERROR,
+        f"rows refer to rows that are not there: {told}",
         _REPAIR if derived else sqlite_errors.HOW_TO_GO_BACK,
         repairable=derived,
-    )  # fmt: skip
+    )
 
 
 def _links(record: Path) -> Finding:
@@ -137,16 +139,19 @@ def _schema(record: Path, revision: str) -> Finding:
         found = schema.deviations(connection, revision)
     if found:
         return Finding(
-            "schema", Level.ERROR,
+            "schema",
+            Level.ERROR,
             f"{record.name} is not built as negwb builds schema {revision or 'none'}: {schema.summary(found)}",
             f"do not decide in it: what is stored may not be what was entered; {sqlite_errors.HOW_TO_GO_BACK}",
-        )  # fmt: skip
+        )
     if revision == HEAD:
         return Finding("schema", Level.OK, f"schema {revision}, the newest that this negwb knows, and as it builds it")
     return Finding(
-        "schema", Level.WARNING, f"schema {revision or 'none'}; this negwb works with {HEAD}",
+        "schema",
+        Level.WARNING,
+        f"schema {revision or 'none'}; this negwb works with {HEAD}",
         UPGRADE,
-    )  # fmt: skip
+    )
 
 
 def _events(record: Path) -> Finding:
@@ -154,16 +159,19 @@ def _events(record: Path) -> Finding:
         missing, gaps = numbering.missing(connection), numbering.gaps(connection)
     if missing:
         return Finding(
-            "events", Level.ERROR, f"{_counted(missing)} missing: decisions were lost (numbers {_ranges(missing)})",
+            "events",
+            Level.ERROR,
+            f"{_counted(missing)} missing: decisions were lost (numbers {_ranges(missing)})",
             "a backup may have them: negwb backup --list, negwb restore FILE",
-        )  # fmt: skip
+        )
     before = [(gap.first, gap.last) for gap in gaps if gap.cause is GapCause.MIGRATION]
     if before:
         return Finding(
-            "events", Level.WARNING,
+            "events",
+            Level.WARNING,
             f"{_counted(before)} missing since before schema 0004 (numbers {_ranges(before)})",
             "exports take numbers, so this may be as it must be; if decisions are missing: negwb backup --list",
-        )  # fmt: skip
+        )
     unused = sum(gap.last - gap.first + 1 for gap in gaps)
     told = f"; exports and restores skipped {counted(unused, 'number')}" if unused else ""
     return Finding("events", Level.OK, f"no event number is missing{told}")
@@ -188,10 +196,11 @@ def _log(record: Path, mode: dialect.Mode) -> Finding:
     if synchronous != _FULL_SYNC:
         return Finding("log", Level.ERROR, f"synchronous is {synchronous}, not FULL: a power cut may cost decisions")
     return Finding(
-        "log", Level.OK,
+        "log",
+        Level.OK,
         "write-ahead log, synchronous FULL: a decision survives a power cut; copy the record with negwb backup, never"
         " with cp, which leaves the log's decisions out",
-    )  # fmt: skip
+    )
 
 
 def _log_size(record: Path) -> Finding:
@@ -201,10 +210,11 @@ def _log_size(record: Path) -> Finding:
         return Finding("log size", Level.OK, said)
     readers = ", ".join(write_log.open_in(record)) or "processes that cannot be told here"
     return Finding(
-        "log size", Level.WARNING,
+        "log size",
+        Level.WARNING,
         f"{said}: a long read keeps it from being shortened; the record is open in {readers}",
         "nothing is lost; let that process finish, or end it: the next decision then shortens the log",
-    )  # fmt: skip
+    )
 
 
 def _materialised(record: Path, mode: dialect.Mode, progress: Progress | None) -> Iterator[Finding]:
@@ -279,10 +289,11 @@ def _backups(record: Path, revision: str) -> Finding:
     ahead = _ahead(record, made) if revision == HEAD else None
     if ahead is not None:
         return Finding(
-            "backups", Level.ERROR,
+            "backups",
+            Level.ERROR,
             f"{ahead.path.name} holds event {ahead.event:,}, which the record has lost",
             f"put it back: negwb restore {ahead.path.name}",
-        )  # fmt: skip
+        )
     newest = made[0]
     size = sum(each.size for each in made) / 1e6
     said = f"the newest is of {newest.made_at[:16].replace('T', ' ')} UTC, event {newest.event:,}"

@@ -55,10 +55,12 @@ _SAID = {
     (Question.ACCEPTABLE, "yes"): Says.ACCEPTABLE,
     (Question.ACCEPTABLE, "no"): Says.UNACCEPTABLE,
 }
+# fmt: off
 FACETS = (
     Field.STATE, Field.IS, Field.LINT, Field.JUDGE, Field.BY, Field.REASON, Field.CONCEPT, Field.CUE, Field.POSITION,
     Field.TYPE, Field.PIPELINE, Field.SOURCE, Field.STREAM,
-)  # fmt: skip
+)
+# fmt: on
 """The fields that have facets, in the order of their use."""
 
 

@@ -22,11 +22,13 @@ _TEXT_LIMIT = 20_000
 _DETAIL_LIMIT = 500
 _KEYS = 5_000
 """Looked up at a time: SQLite takes 32,766 values in a statement."""
+# fmt: off
 _COLUMNS = (
     "key", "run_id", "stage", "engine", "model", "prompt", "image_id", "subject", "seed", "status", "text", "p",
     "label_mass", "method", "prompt_tokens", "completion_tokens", "cost", "latency_ms", "error", "detail", "tries",
     "simulated", "created_at",
-)  # fmt: skip
+)
+# fmt: on
 _STORE = f"""
     INSERT INTO generation_answer({", ".join(_COLUMNS)}) VALUES ({", ".join("?" * len(_COLUMNS))})
     ON CONFLICT(key) DO UPDATE SET {", ".join(f"{c} = excluded.{c}" for c in _COLUMNS if c not in ("key", "tries"))},
@@ -64,12 +66,17 @@ def recall(connection: Connection, keys: Sequence[bytes]) -> dict[bytes, Answer]
     """Of these questions, those that were answered."""
     return {
         bytes(row.key): Answer(
-            text=row.text, p=row.p, label_mass=row.label_mass, method=Method(row.method) if row.method else None,
-            prompt_tokens=row.prompt_tokens, completion_tokens=row.completion_tokens, latency_ms=row.latency_ms,
+            text=row.text,
+            p=row.p,
+            label_mass=row.label_mass,
+            method=Method(row.method) if row.method else None,
+            prompt_tokens=row.prompt_tokens,
+            completion_tokens=row.completion_tokens,
+            latency_ms=row.latency_ms,
             tries=0,
         )
         for row in _found(connection, _RECALL, keys)
-    }  # fmt: skip
+    }
 
 
 def pending(connection: Connection, keys: Sequence[bytes]) -> set[bytes]:
@@ -111,13 +118,15 @@ def _status(answer: Answer) -> AnswerStatus:
 
 
 def _row(run_id: int | None, question: Question, answer: Answer, status: AnswerStatus, now: str) -> tuple[Any, ...]:
+    # fmt: off
     return (
         question.key, run_id, str(question.stage), question.engine, clean(question.model), question.prompt,
         question.image_id, clean(question.subject)[:_TEXT_LIMIT], question.seed, str(status),
         clean(answer.text[:_TEXT_LIMIT]), answer.p, answer.label_mass, answer.method and str(answer.method),
         answer.prompt_tokens, answer.completion_tokens, answer.cost, answer.latency_ms, answer.error or None,
         clean(answer.detail)[:_DETAIL_LIMIT] or None, answer.tries, question.simulated, now,
-    )  # fmt: skip
+    )
+    # fmt: on
 
 
 def keep_prompt(connection: Connection, version: str, content: str) -> None:

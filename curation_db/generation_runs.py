@@ -128,9 +128,13 @@ def start_run(connection: Connection, *, recipe: str, settings: Mapping[str, Any
     """Write that this process begins a run; returns its number."""
     stamp = now or utc_now()
     row = {
-        "recipe": recipe, "settings": json.dumps(dict(settings), sort_keys=True, default=str),
-        "state": str(GenerationState.RUNNING), "host": socket.gethostname(), "pid": os.getpid(), "now": stamp,
-    }  # fmt: skip
+        "recipe": recipe,
+        "settings": json.dumps(dict(settings), sort_keys=True, default=str),
+        "state": str(GenerationState.RUNNING),
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "now": stamp,
+    }
     return int(
         connection.execute(
             text("""INSERT INTO generation_run(recipe, settings, state, host, pid, started_at, beat_at, progress)
@@ -162,9 +166,12 @@ def end_run(
 ) -> None:
     """Write how the run ended, and why where it did not end well. The stop reason is a key of the progress JSON."""
     row = {
-        "id": run_id, "state": str(state), "progress": _told(progress, stop_reason), "now": now or utc_now(),
+        "id": run_id,
+        "state": str(state),
+        "progress": _told(progress, stop_reason),
+        "now": now or utc_now(),
         "message": clean(message)[:_MOST_LETTERS] or None,
-    }  # fmt: skip
+    }
     connection.execute(
         text("""UPDATE generation_run SET state = :state, progress = :progress, message = :message,
                 beat_at = :now, ended_at = :now WHERE id = :id"""),
@@ -225,9 +232,12 @@ def failures(
         LEFT JOIN image p ON p.id = i.image_id LEFT JOIN source s ON s.id = p.source_id ORDER BY i.id DESC
     """).bindparams(bindparam("statuses", expanding=True))
     values = {
-        "whose": recipe if run_id is None else run_id, "statuses": [str(status) for status in statuses],
-        "among": _AMONG, "limit": limit, "most": _MOST_LETTERS,
-    }  # fmt: skip
+        "whose": recipe if run_id is None else run_id,
+        "statuses": [str(status) for status in statuses],
+        "among": _AMONG,
+        "limit": limit,
+        "most": _MOST_LETTERS,
+    }
     if run_id is None:
         del values["among"]
     return [_failure(row) for row in connection.execute(statement, values)]

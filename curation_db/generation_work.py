@@ -204,10 +204,12 @@ def finish(
     for each in finished:
         candidate = ids[each.draft.source_id, each.draft.key] if each.draft else each.candidate_id
         opinions += [replace(opinion, candidate_id=candidate) for opinion in each.opinions if candidate is not None]
+        # fmt: off
         rows.append(
             (recipe, each.item, run_id, each.image_id, str(each.status), each.reason or None,
              clean(each.detail)[:_DETAIL_LIMIT] or None, candidate, each.attempts, now)
-        )  # fmt: skip
+        )
+        # fmt: on
     if opinions:
         insert_verdicts(connection, opinions)
     if rows:

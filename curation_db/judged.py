@@ -104,10 +104,12 @@ def _tables(labels: Labels, rows: Iterable[tuple[str, str, str, int, int, int, i
     cells: dict[tuple[str, str, str, int], dict[tuple[int, int], int]] = defaultdict(lambda: defaultdict(int))
     for judge, model, prompt, simulated, present, said, number in rows:
         cells[judge, model, prompt, simulated][said, present] += number
+    # fmt: off
     return [
         Confusion(
             judge, model, prompt, bool(simulated), labels, told[0, 0], told[0, 1], told[1, 0], told[1, 1],
             told[-1, 0] + told[-1, 1],
         )
         for (judge, model, prompt, simulated), told in sorted(cells.items())
-    ]  # fmt: skip
+    ]
+    # fmt: on

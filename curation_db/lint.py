@@ -54,7 +54,7 @@ __all__ = [
     "names",
     "near_key",
     "same_key",
-]  # fmt: skip
+]
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,6 +95,7 @@ def page_of(connection: Connection, ids: Sequence[int]) -> list[Listed]:
     found = {}
     for row in connection.execute(_CANDIDATES, {"ids": listed}):
         hidden = bool(row.audit) and row.wanted > 0
+        # fmt: off
         found[row.id] = Listed(
             id=row.id, text=row.text, caption=row.caption, concept=row.concept, cue=row.cue,
             position=row.cue_position, negation_type=NegationType(row.negation_type), pipeline=row.pipeline,
@@ -103,5 +104,6 @@ def page_of(connection: Connection, ids: Sequence[int]) -> list[Listed]:
             said=() if hidden else tuple(said[row.id]), conflict=CONFLICT in marked[row.id] and not hidden,
             lint=tuple(rule for rule in MARKED_RULES if rule in marked[row.id]),
             checked=row.id not in waiting, decisions=tuple(decided[row.id]),
-        )  # fmt: skip
+        )
+        # fmt: on
     return [found[number] for number in ids if number in found]

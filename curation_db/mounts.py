@@ -10,10 +10,12 @@ from pathlib import Path
 MOUNTS = Path("/proc/self/mounts")
 """Where Linux tells; elsewhere nothing is known."""
 
+# fmt: off
 _NETWORK = frozenset(
     {"nfs", "nfs4", "cifs", "smb3", "smbfs", "smb", "9p", "afs", "ceph", "glusterfs", "lustre", "beegfs", "ncpfs",
      "coda", "davfs", "virtiofs", "prl_fs", "vboxsf", "vmhgfs", "orangefs", "ocfs2", "gfs2", "gpfs"}
-)  # fmt: skip
+)
+# fmt: on
 """Some of these (virtiofs, vboxsf ...) are a host's folders in a guest: their locks do not reach the host."""
 _FUSE = re.compile("sshfs|s3fs|gcsfuse|rclone|davfs|glusterfs|goofys|mergerfs|gvfs|smb|nfs|ceph|blobfuse|juicefs")
 _OCTAL = re.compile(r"\\([0-7]{3})")

@@ -327,11 +327,13 @@ def _cue(text: str, plain: str, match: re.Match[str], quotes: list[tuple[int, in
         denied = denied_by(plain, kind, start, end)
     if kind == "absent" and not plain[end : max(end, denied.scope_start)].strip() and denied.scope_start >= end:
         word = "lack"  # "missing a wheel" says what "lacking a wheel" says
+    # fmt: off
     return Cue(
         text[start:end], start, end, cue_class, word, denied.scope_start, denied.scope_end,
         denied.target, denied.target_start, denied.target_end, places.position(start), denied.negation_type,
         None if denied.target is None else (denied.concept_start, denied.concept_end),
-    )  # fmt: skip
+    )
+    # fmt: on
 
 
 class _Places:

@@ -58,18 +58,22 @@ def nothing_named(start: int, end: int, negation_type: NegationType = NegationTy
 
 def _phrase(text: str, phrase: Phrase, scope_end: int, negation_type: NegationType) -> Denied:
     target = text[phrase.head_start : phrase.head_end].lower()
+    # fmt: off
     return Denied(
         phrase.start, max(scope_end, phrase.end), target, phrase.head_start, phrase.head_end,
         phrase.core_start, phrase.end, negation_type,
-    )  # fmt: skip
+    )
+    # fmt: on
 
 
 def _verb(text: str, tokens: list[Token], at: int, negation_type: NegationType) -> Denied:
     verb, last = tokens[at], tokens[verb_phrase_end(tokens, at) - 1]
+    # fmt: off
     return Denied(
         verb.start, last.end, text[verb.start : verb.end].lower(), verb.start, verb.end,
         verb.start, last.end, negation_type,
-    )  # fmt: skip
+    )
+    # fmt: on
 
 
 def _noun(text: str, tokens: list[Token], at: int, negation_type: NegationType) -> Denied | None:

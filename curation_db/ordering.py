@@ -149,10 +149,14 @@ class Refresher:
                 self._stands = None
                 return False
             upto = 0 if done.upto >= newest else done.upto
-            ids = connection.execute(
-                text("SELECT id FROM candidate WHERE id > :upto ORDER BY id LIMIT :count"),
-                {"upto": upto, "count": count},
-            ).scalars().all()  # fmt: skip
+            ids = (
+                connection.execute(
+                    text("SELECT id FROM candidate WHERE id > :upto ORDER BY id LIMIT :count"),
+                    {"upto": upto, "count": count},
+                )
+                .scalars()
+                .all()
+            )
             values = signals_of(connection, ids, self._wanted, self._stands, self._checks)
             _place(connection, self._policy, ids, values)
             _note(connection, self._policy, _Done(ids[-1] if ids else newest, newest if upto == 0 else done.counted))

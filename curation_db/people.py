@@ -57,12 +57,14 @@ def begin_session(store: Store, name: str, *, version: str, role: Role | None = 
             )
         _free_dead_sessions(connection, row.id)
         session = uuid7()
+        # fmt: off
         connection.execute(
             text("""INSERT INTO work_session(id, annotator_id, host, pid, tool_version, started_at)
                     VALUES (:id, :annotator, :host, :pid, :version, :now)"""),
             {"id": session, "annotator": row.id, "host": socket.gethostname(), "pid": os.getpid(),
              "version": version, "now": utc_now()},
-        )  # fmt: skip
+        )
+        # fmt: on
     return Actor(name, row.id, Role(row.role), session)
 
 

@@ -95,8 +95,11 @@ def read_progress(store: Store, targets: Targets | None = None, *, resamples: in
     return Progress(
         work,
         tuple(_person(name, measured.get(name, Speed()), counted) for name in named),
-        spreads, standing, audit, judges,
-    )  # fmt: skip
+        spreads,
+        standing,
+        audit,
+        judges,
+    )
 
 
 def newest(store: Store) -> tuple[int, int]:

@@ -140,9 +140,11 @@ class _ById:
 def _folded(history: History, overlap: str) -> tuple[Standing, tuple[Any, ...]]:
     """The standing, and the columns that it is written to."""
     told = folded(history, overlap)
+    # fmt: off
     fields = (
         str(told.state), told.accepts, told.rejects, told.unsures, told.wanted, int(told.flagged), told.notes,
-    )  # fmt: skip
+    )
+    # fmt: on
     return told, fields
 
 

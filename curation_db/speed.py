@@ -70,9 +70,12 @@ class Speed:
     def figures(self) -> dict[str, float | int | None]:
         """As `--json` prints it."""
         return {
-            "looks": self.looks, "votes": self.votes, "active_ms": self.active_ms, "median_ms": self.median_ms,
+            "looks": self.looks,
+            "votes": self.votes,
+            "active_ms": self.active_ms,
+            "median_ms": self.median_ms,
             "per_hour": self.per_hour,
-        }  # fmt: skip
+        }
 
     def after(self, milliseconds: int) -> Speed:
         """With one more look; neither `votes` nor `lengths` is kept up."""

@@ -50,20 +50,23 @@ _ERRORS: Mapping[int, tuple[type[RecordError], str, str]] = {
     sqlite3.SQLITE_PROTOCOL: _BUSY,
     sqlite3.SQLITE_FULL: (RecordUnwritable, "no room to write {name}", "free some disk space, then try again"),
     sqlite3.SQLITE_CANTOPEN: (
-        RecordUnwritable, "cannot open {path}: {said}", "check that you may read it and write its folder"
+        RecordUnwritable,
+        "cannot open {path}: {said}",
+        "check that you may read it and write its folder",
     ),
     sqlite3.SQLITE_READONLY: _UNWRITABLE,
     sqlite3.SQLITE_PERM: _UNWRITABLE,
     sqlite3.SQLITE_NOMEM: _NO_MEMORY,
     sqlite3.SQLITE_IOERR_NOMEM: _NO_MEMORY,
     sqlite3.SQLITE_IOERR: (
-        DiskFailed, "cannot read or write {path}: {said}",
+        DiskFailed,
+        "cannot read or write {path}: {said}",
         "check the disk, its quota and its connection, then try again; the record itself may be whole",
     ),
     sqlite3.SQLITE_CORRUPT: _DAMAGED,
     sqlite3.SQLITE_NOTADB: _DAMAGED,
     sqlite3.SQLITE_FORMAT: _DAMAGED,
-}  # fmt: skip
+}
 """What SQLite's codes mean to a person: our exception, its message, its hint. An extended code goes first."""
 
 

@@ -30,6 +30,7 @@ def write_state(connection: Connection, candidate_id: int, events: Sequence[Happ
         {"id": candidate_id},
     ).one()
     standing = fold(events, Overlap.parse(candidate.overlap))
+    # fmt: off
     connection.execute(
         text("""UPDATE candidate_state SET state = :state, accepts = :accepts, rejects = :rejects,
                 unsures = :unsures, wanted = :wanted, flagged = :flagged, notes = :notes, last_seq = :last
@@ -39,7 +40,8 @@ def write_state(connection: Connection, candidate_id: int, events: Sequence[Happ
             "unsures": standing.unsures, "wanted": standing.wanted, "flagged": standing.flagged,
             "notes": standing.notes, "last": events[-1].seq if events else 0,
         },
-    )  # fmt: skip
+    )
+    # fmt: on
     editor = candidate.generator if candidate.pipeline == "edit" else None
     place = place_of(standing, audit=candidate.audit, editor=editor, known=known.kind if known else None)
     move(connection, candidate_id, _group(connection, place))
@@ -70,11 +72,16 @@ def refold_many(connection: Connection, candidate_ids: Sequence[int]) -> None:
         connection.execute(
             _WRITE_MANY,
             {
-                "ids": json_array(ids), "state": standing.state, "accepts": standing.accepts,
-                "rejects": standing.rejects, "unsures": standing.unsures, "wanted": standing.wanted,
-                "flagged": standing.flagged, "notes": standing.notes,
+                "ids": json_array(ids),
+                "state": standing.state,
+                "accepts": standing.accepts,
+                "rejects": standing.rejects,
+                "unsures": standing.unsures,
+                "wanted": standing.wanted,
+                "flagged": standing.flagged,
+                "notes": standing.notes,
             },
-        )  # fmt: skip
+        )
         place = place_of(standing, audit=audit, editor=editor, known=Kind(answer) if answer else None)
         move_many(connection, ids, _group(connection, place))
 

@@ -38,9 +38,12 @@ def subjects_of(connection: Connection, rows: Sequence[Any]) -> dict[int, Subjec
         objects[row.image_id][row.category] = row.n
     return {
         row.id: Subject(
-            text=row.text, concept=row.concept, tokens=row.tokens, caption=row.caption,
+            text=row.text,
+            concept=row.concept,
+            tokens=row.tokens,
+            caption=row.caption,
             siblings=tuple(told for number, told in captions[row.image_id] if number != row.caption_id),
             objects=objects[row.image_id],
         )
         for row in rows
-    }  # fmt: skip
+    }

@@ -16,8 +16,11 @@ Targets = Mapping[str, Shares]
 """Trait to the share that each of its values should have."""
 
 TRAITS: Final = {
-    "cue": "cue", "position": "cue_position", "type": "negation_type", "concept": "concept",
-}  # fmt: skip
+    "cue": "cue",
+    "position": "cue_position",
+    "type": "negation_type",
+    "concept": "concept",
+}
 """What is looked at, and the candidate's column."""
 _SLACK: Final = 1e-6
 POSITIONS: Final = ("beginning", "middle", "end")
@@ -29,12 +32,14 @@ def _shares(counted: Mapping[str, int]) -> Shares:
     return MappingProxyType({value: number / sum(counted.values()) for value, number in counted.items()})
 
 
-PRESETS: Final[Mapping[str, Targets]] = MappingProxyType({
-    "negrefcocog": {
-        "cue": _shares({"not": 199, "no": 143, "without": 97, "nothing": 1}),
-        "position": _shares({"beginning": 48, "middle": 204, "end": 188}),
-    },
-})  # fmt: skip
+PRESETS: Final[Mapping[str, Targets]] = MappingProxyType(
+    {
+        "negrefcocog": {
+            "cue": _shares({"not": 199, "no": 143, "without": 97, "nothing": 1}),
+            "position": _shares({"beginning": 48, "middle": 204, "end": 188}),
+        },
+    }
+)
 """A benchmark's own spread, counted over its items: NegRefCOCOg's 440."""
 
 

@@ -265,6 +265,7 @@ def _origin(row: Any) -> Moment:
 
 def _verdicts(connection: Connection, candidate_id: int) -> list[Moment]:
     rows = connection.execute(text("SELECT * FROM verdict WHERE candidate_id = :id ORDER BY id"), {"id": candidate_id})
+    # fmt: off
     return [
         Moment(
             r.created_at,
@@ -275,7 +276,8 @@ def _verdicts(connection: Connection, candidate_id: int) -> list[Moment]:
             ),
         )
         for r in rows
-    ]  # fmt: skip
+    ]
+    # fmt: on
 
 
 def _deeds(connection: Connection, candidate_id: int, family: str) -> list[Moment]:

@@ -242,8 +242,11 @@ def _value(line: str, at: int, field: Field, word: str) -> tuple[Value, int]:
 
 def _checked(field: Field, name: str) -> str:
     if field in CLOSED:
-        return _known(field, name.lower().replace("-", "_") if field in (Field.STATE, Field.REASON) else name.lower(),
-                      CLOSED[field])  # fmt: skip
+        return _known(
+            field,
+            name.lower().replace("-", "_") if field in (Field.STATE, Field.REASON) else name.lower(),
+            CLOSED[field],
+        )
     return _searchable(name) if field in WORDS else name
 
 

@@ -57,6 +57,7 @@ def asked(size: Size) -> list[Asked]:
     found = "c.id IN (SELECT rowid FROM candidate_text WHERE candidate_text MATCH '{}')"
     last, rare = "ORDER BY c.id DESC", mark(1, size)
     phrase = f'"bus {rare}"'
+    # fmt: off
     return [
         Asked("", f"{c} {last}"),
         Asked("state:open", f"{z} WHERE s.state = 'open' {last}"),
@@ -96,7 +97,8 @@ def asked(size: Size) -> list[Asked]:
         Asked("is:conflict sort:conflict", f"{c} JOIN queue_entry q ON q.candidate_id = c.id AND q.ordering ="
               f" 'conflict' WHERE {marked.format('conflict')} AND NOT c.audit ORDER BY q.priority, c.id"),
         Asked("state:open sort:concept", f"{z} WHERE s.state = 'open' ORDER BY c.concept COLLATE NOCASE, c.id"),
-    ]  # fmt: skip
+    ]
+    # fmt: on
 
 
 def run(*, quick: bool) -> dict[str, Any]:

@@ -156,9 +156,13 @@ async def _work(engine: Engine, until: float, ends: list[tuple[float, float]]) -
 def _question(thing: str) -> Ask:
     text = f"Is there a thing {thing} in this image? Answer only with 'yes' or 'no'."
     return Ask(
-        stage=Stage.PRESENCE, want=Want.YES_NO, prompt="bench", messages=(Message("user", text),),
-        sampling=Sampling(max_tokens=10), subject=thing,
-    )  # fmt: skip
+        stage=Stage.PRESENCE,
+        want=Want.YES_NO,
+        prompt="bench",
+        messages=(Message("user", text),),
+        sampling=Sampling(max_tokens=10),
+        subject=thing,
+    )
 
 
 def _cpu_of(process: int) -> float:

@@ -86,9 +86,14 @@ async def _run(
     )
     recorder, tally = Recorder(store), Tally(None)
     runner = Runner(
-        recorder, recipe, partial(steps_of, recipe=recipe, prompts=prompts), {"bench": engine},
-        tally=tally, budget=surroundings.budget, intake=Intake(),
-    )  # fmt: skip
+        recorder,
+        recipe,
+        partial(steps_of, recipe=recipe, prompts=prompts),
+        {"bench": engine},
+        tally=tally,
+        budget=surroundings.budget,
+        intake=Intake(),
+    )
     units = feed(recorder, Scope(recipe=recipe.hash, kind="caption"), PictureFolders(folder, {"bench": (str(folder),)}))
     answers: list[int] = []
 

@@ -27,19 +27,30 @@ CANDIDATES = 20_000
 _QUICK = 200
 _REPEATS = 3
 _SCENES = [
-    "a {a} {b} on a bench in the park", "two {b}s and a {a} {c} next to a window", "a man riding a {a} {b} past a {c}",
-    "a close up of a {b} with a {c} on a table", "a {a} {c} and a {b} in a kitchen", "a woman holding a {b} near a {c}",
-    "a group of people standing around a {a} {b}", "the {b} is parked beside the {a} {c} on a street at night",
-]  # fmt: skip
+    "a {a} {b} on a bench in the park",
+    "two {b}s and a {a} {c} next to a window",
+    "a man riding a {a} {b} past a {c}",
+    "a close up of a {b} with a {c} on a table",
+    "a {a} {c} and a {b} in a kitchen",
+    "a woman holding a {b} near a {c}",
+    "a group of people standing around a {a} {b}",
+    "the {b} is parked beside the {a} {c} on a street at night",
+]
 _DENIALS = [
-    " with no {x}", " without a {x}", ", but no {x} is visible", " that is not near a {x}", ", and the {x} is missing",
+    " with no {x}",
+    " without a {x}",
+    ", but no {x} is visible",
+    " that is not near a {x}",
+    ", and the {x} is missing",
     " devoid of any {x}",
-]  # fmt: skip
+]
 _ADJECTIVES = ["red", "small", "old", "wooden", "black and white", "tall", "shiny", "wet"]
+# fmt: off
 _THINGS = [
     "dog", "cat", "bench", "hat", "tree", "car", "umbrella", "tie", "bottle", "chair", "teddy bear", "surfboard",
     "clock", "bowl", "kite", "horse", "train", "lamp",
-]  # fmt: skip
+]
+# fmt: on
 
 
 def run(*, quick: bool) -> dict[str, Any]:

@@ -206,9 +206,11 @@ def double_claims(store: Store, claimed: list[list[int]]) -> int:
     beyond = 0
     with store.read() as connection:
         rows = connection.execute(
-            text("SELECT c.id, c.overlap, s.accepts, s.rejects FROM candidate c "
-                 "JOIN candidate_state s ON s.candidate_id = c.id")
-        )  # fmt: skip
+            text(
+                "SELECT c.id, c.overlap, s.accepts, s.rejects FROM candidate c "
+                "JOIN candidate_state s ON s.candidate_id = c.id"
+            )
+        )
         for row in rows:
             overlap = Overlap.parse(row.overlap)
             differed = row.accepts > 0 and row.rejects > 0

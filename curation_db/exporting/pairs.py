@@ -17,12 +17,14 @@ from curation_db.exporting.selection import BATCH, Chosen, Outcome, Selection
 from curation_db.foreign_json import parse_json
 from curation_db.manifest import Item
 
+# fmt: off
 _COLUMNS = {
     "key": "c.key", "source": "s.name", "image_key": "i.key", "caption_key": "t.key", "caption": "t.text",
     "text": "c.text", "concept": "c.concept", "negation_type": "c.negation_type", "cue": "c.cue",
     "cue_position": "c.cue_position", "pipeline": "c.pipeline", "generator": "c.generator",
     "prompt_version": "c.prompt_version", "tokens": "c.tokens", "edited": "p.key",
-}  # fmt: skip
+}
+# fmt: on
 """Where the record holds an item's fields that are written once; the others are the picture's and the outcome's."""
 _FILLED_IN = ("file_name", "width", "height", "content_sha256", "extra", "url")
 """Columns of a picture that a later import may complete."""

@@ -22,14 +22,21 @@ _BREAK: Final = re.compile(
 )
 _THERE: Final = re.compile(r"(?i)\bthere(?:\s+(?:is|are|was|were|will be)|\s?['’]s)\s*$")
 _STARTS_CLAUSE: Final = re.compile(r"(?i)(?:^|[.;,!?]|\b(?:where|that|because|while|and|but|as))\s*[\"“']?\s*$")
+# fmt: off
 _BEFORE_DENIAL: Final = frozenset(
     ("is", "are", "was", "were", "be", "been", "being", "has", "have", "had", "do", "does", "did", "can", "will",
      "could", "would", "seems", "looks", "who", "that", "which")
-)  # fmt: skip
+)
+# fmt: on
 _BETWEEN_VERBS: Final = (
-    words.AUXILIARIES | words.ADVERBS | words.POSSESSION_VERBS | words.WEARING_VERBS | words.HOLDING_VERBS
-    | words.FINITE_VERBS | {"go", "going", "eat", "eating", "see", "seeing", "get", "got", "like", "want", "need", "do"}
-)  # fmt: skip
+    words.AUXILIARIES
+    | words.ADVERBS
+    | words.POSSESSION_VERBS
+    | words.WEARING_VERBS
+    | words.HOLDING_VERBS
+    | words.FINITE_VERBS
+    | {"go", "going", "eat", "eating", "see", "seeing", "get", "got", "like", "want", "need", "do"}
+)
 _RELATIVES: Final = frozenset(("who", "that", "which"))
 _OPEN: Final = frozenset((CueClass.CLAUSAL, CueClass.ADVERB))
 _SUBJECTS: Final = frozenset((CueClass.PRONOUN, CueClass.DETERMINER))

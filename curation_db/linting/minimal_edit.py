@@ -21,12 +21,14 @@ _WORD: Final = re.compile(r"[^\W_]+(?:[-'’][^\W_]+)*")
 _CLAUSE_START: Final = re.compile(r"[,;:.–-]\s|\b(?:and|but|with|while|though|although)\b")
 _CLAUSE_END: Final = re.compile(r"[;:.](?:\s|$)|\b(?:and|while|but)\b")
 _MOST_SHOWN: Final = 3
+# fmt: off
 _FUNCTION_WORDS: Final = (
     words.NEVER_HEADS | words.DETERMINERS | words.AFTER_NOUN | words.ADVERBS | words.PRESENCE | words.PARTITIVES
     | words.PLACES_OF_PRESENCE | words.POSSESSION_VERBS | words.VACUOUS | words.DEGREES | words.EMPTY_PRONOUNS
     | words.VERBS_OF_PRESENCE
     | {"although", "though", "however", "not", "no", "without", "only", "just", "exist", "exists", "isn", "t", "s"}
-)  # fmt: skip
+)
+# fmt: on
 
 
 def beyond_the_edit(caption: str, text: str, concept: str | None) -> str | None:

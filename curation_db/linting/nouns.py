@@ -7,13 +7,15 @@ from typing import Final
 
 from curation_db.text import normalised
 
+# fmt: off
 _IRREGULAR: Final = (
     ("man", "men"), ("woman", "women"), ("child", "children"), ("person", "people", "persons"), ("foot", "feet"),
     ("tooth", "teeth"), ("mouse", "mice"), ("goose", "geese"), ("knife", "knives"), ("leaf", "leaves"),
     ("shelf", "shelves"), ("loaf", "loaves"), ("scarf", "scarves", "scarfs"), ("calf", "calves"), ("wolf", "wolves"),
     ("half", "halves"), ("wife", "wives"), ("sheep",), ("glasses",), ("eyeglasses",), ("sunglasses",), ("scissors",),
     ("policeman", "policemen"), ("fireman", "firemen"), ("snowman", "snowmen"), ("ox", "oxen"),
-)  # fmt: skip
+)
+# fmt: on
 _FORMS: Final = {form: frozenset(forms) for forms in _IRREGULAR for form in forms}
 _SINGULAR: Final = {form: forms[0] for forms in _IRREGULAR for form in forms}
 _ENDS_IN_S: Final = frozenset(

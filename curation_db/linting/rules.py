@@ -56,6 +56,7 @@ class RuleInfo:
 
 
 _W, _D = Severity.WARNING, Severity.DEFECT
+# fmt: off
 RULES: Final[dict[Rule, RuleInfo]] = {
     info.rule: info
     for info in (
@@ -132,7 +133,8 @@ RULES: Final[dict[Rule, RuleInfo]] = {
             needs_corpus=True,
         ),
     )
-}  # fmt: skip
+}
+# fmt: on
 
 ALL: Final = frozenset(Rule)
 OF_THE_PICTURE: Final = frozenset({Rule.IN_CAPTION, Rule.IN_SIBLING, Rule.IN_OBJECTS})

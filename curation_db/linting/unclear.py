@@ -130,9 +130,13 @@ def _how_far(line: str) -> Iterator[str]:
 
 
 _ACTS: Final = (
-    words.FINITE_VERBS | words.DETERMINERS | words.AFTER_NOUN | words.ADVERBS | words.PRONOUNS
+    words.FINITE_VERBS
+    | words.DETERMINERS
+    | words.AFTER_NOUN
+    | words.ADVERBS
+    | words.PRONOUNS
     | {"smiles", "looks", "waits", "plays", "talks", "poses"}
-)  # fmt: skip
+)
 
 
 def _acts(word: str) -> bool:

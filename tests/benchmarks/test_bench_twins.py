@@ -42,11 +42,13 @@ def test_the_cue_none_is_not_the_lack_of_a_cue() -> None:
 
 def test_older_items_called_both_none(tmp_path: Path) -> None:
     """GIVEN items of an older negwb THEN their position tells the cue "none" from the lack of one."""
+    # fmt: off
     row = {
         "id": "1", "image": "1.jpg", "text": "x", "options": ["1.jpg", "2.jpg"], "scores": [0.5, 0.1], "pred": 0,
         "target": 0, "correct": True, "tie": False, "rank": 1, "cue": "none", "position": "middle", "cluster": "1",
         "slices": {"cue": "none", "position": "middle"},
-    }  # fmt: skip
+    }
+    # fmt: on
     without = {**row, "id": "2", "position": "none", "slices": {"cue": "none", "position": "none", "length": "1"}}
     path = tmp_path / "x.items.jsonl"
     path.write_text("".join(json.dumps(each) + "\n" for each in (row, without, {**without, "id": "3", "slices": {}})))

@@ -21,12 +21,29 @@ from curation_db.words import Kind, Role
 @pytest.mark.parametrize(
     "name",
     [
-        "system", "System", "SYSTEM", "adjudicator", "policy", "policy@1", "Policy@judges", "auto-accept@2",
-        "auto-accept@v1.3", "prompt@0a1b2c3d4e5f",
-        "", " ", "\t", "\u200d", "\u3164\n", "ana\n", "ana\x1b[31m", "a\tb", "ana\u202eb", "ana\udc80",
+        "system",
+        "System",
+        "SYSTEM",
+        "adjudicator",
+        "policy",
+        "policy@1",
+        "Policy@judges",
+        "auto-accept@2",
+        "auto-accept@v1.3",
+        "prompt@0a1b2c3d4e5f",
+        "",
+        " ",
+        "\t",
+        "\u200d",
+        "\u3164\n",
+        "ana\n",
+        "ana\x1b[31m",
+        "a\tb",
+        "ana\u202eb",
+        "ana\udc80",
         "x" * (LONGEST_NAME + 1),
     ],
-)  # fmt: skip
+)
 def test_names_that_are_refused(record: Record, name: str) -> None:
     with pytest.raises(UnusableName) as refused:
         begin_session(record.store, name, version="test")
@@ -39,11 +56,17 @@ def test_names_that_are_refused(record: Record, name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "kept"),
     [
-        ("ana", "ana"), ("  ana   maria ", "ana maria"), ("x" * LONGEST_NAME, "x" * LONGEST_NAME), ("李", "李"),
-        ("ana@example.org", "ana@example.org"), ("ana@lab", "ana@lab"), ("systems", "systems"), ("policymaker",) * 2,
+        ("ana", "ana"),
+        ("  ana   maria ", "ana maria"),
+        ("x" * LONGEST_NAME, "x" * LONGEST_NAME),
+        ("李", "李"),
+        ("ana@example.org", "ana@example.org"),
+        ("ana@lab", "ana@lab"),
+        ("systems", "systems"),
+        ("policymaker",) * 2,
         (unicodedata.normalize("NFD", "José"), "José"),
     ],
-)  # fmt: skip
+)
 def test_names_that_are_kept(name: str, kept: str) -> None:
     assert checked_name(name) == kept
 

@@ -301,8 +301,11 @@ class TestRestore:
         connection.close()
         rubbish.write_bytes(b"GIF89a" * 1000)
         for chosen, error in (
-            (newer, NewerRecord), (other, NotARecord), (rubbish, CorruptRecord), (tmp_path / "none.db", NotARecord)
-        ):  # fmt: skip
+            (newer, NewerRecord),
+            (other, NotARecord),
+            (rubbish, CorruptRecord),
+            (tmp_path / "none.db", NotARecord),
+        ):
             with pytest.raises(error, match=chosen.name):
                 restore(path, chosen)
         assert path.read_bytes() == before

@@ -26,10 +26,12 @@ from curation_db.store import Store, create_store
 from curation_db.views import CLOSED, Field, Says, Sort, Term, Value, View, parse_view
 from curation_db.words import Kind, NegationType, Question, Reason, Role
 
+# fmt: off
 _TEXTS = (
     "a man with no hat", "a woman without a red hat", "No dogs in the park", "a park, not a street",
     "nobody rides the horse", "a horse is not riding", "a bench with no bench", "a man not wearing a hat on a bench",
-)  # fmt: skip
+)
+# fmt: on
 _CONCEPTS = ("hat", "Hat", "red hat", "dog", "fire hydrant", None)
 _JUDGES = ("llava-1", "llava-2", "qwen")
 COUNT = 90
@@ -49,6 +51,7 @@ def _fill(store: Store) -> None:
                             VALUES (1 + :n % 2, :key, :n, :text, zeroblob(32))"""),
                     {"n": n, "key": f"{n}/{k}", "text": words},
                 )
+        # fmt: off
         drafts = [
             Draft(
                 source_id=1 + image % 2, key=f"c{n}", image_id=image, raw_text=draw.choice(_TEXTS),
@@ -57,7 +60,8 @@ def _fill(store: Store) -> None:
             )
             for n in range(COUNT)
             for image in [n // 2 + 1]
-        ]  # fmt: skip
+        ]
+        # fmt: on
         ids = insert_candidates(connection, drafts, Intake(overlap="2", audit_rate=0.3))
         insert_verdicts(connection, [each for number in ids for each in _opinions(draw, number)])
     _decide(Record(store), ids, draw)
@@ -206,10 +210,15 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Store, Ora
 
 
 _OPEN = {
-    Field.BY: ("ana", "Ben", "nobody"), Field.CUE: ("no", "not", "without"), Field.CONCEPT: ("hat", "DOG", "x"),
-    Field.PIPELINE: ("P1", "edit"), Field.SOURCE: ("coco", "mine", "none"), Field.JUDGE: (*_JUDGES, "llava", "*", "x"),
-    Field.TEXT: ("hat", "red hat", "no d*", "horse", "a", "zebra"), Field.CAPTION: ("hat", "fire", "do*"),
-}  # fmt: skip
+    Field.BY: ("ana", "Ben", "nobody"),
+    Field.CUE: ("no", "not", "without"),
+    Field.CONCEPT: ("hat", "DOG", "x"),
+    Field.PIPELINE: ("P1", "edit"),
+    Field.SOURCE: ("coco", "mine", "none"),
+    Field.JUDGE: (*_JUDGES, "llava", "*", "x"),
+    Field.TEXT: ("hat", "red hat", "no d*", "horse", "a", "zebra"),
+    Field.CAPTION: ("hat", "fire", "do*"),
+}
 
 
 def _terms(field: Field) -> st.SearchStrategy[Term]:

@@ -65,8 +65,13 @@ def test_what_must_not_be_touched_is_left_out_and_counted(record: Record) -> Non
     seen = look(record, ana, named, Kind.ACCEPT)
     assert (seen.asked, seen.votes) == (8, [plain, decided])
     assert seen.left == {
-        Left.HELD: 1, Left.SUPERSEDED: 1, Left.FINAL: 1, Left.ALREADY: 1, Left.AUDIT: 1, Left.UNKNOWN: 1,
-    }  # fmt: skip
+        Left.HELD: 1,
+        Left.SUPERSEDED: 1,
+        Left.FINAL: 1,
+        Left.ALREADY: 1,
+        Left.AUDIT: 1,
+        Left.UNKNOWN: 1,
+    }
     assert seen.becomes == {State.ACCEPTED: 1, State.CONTESTED: 1}
     done = decide_in_bulk(record.store, ana.actor, named, Kind.ACCEPT)
     assert (done.changed, done.left, done.becomes) == (2, seen.left, seen.becomes)

@@ -162,10 +162,12 @@ def test_answers_to_two_questions_never_disagree(record, present, acceptable, di
 
 def test_a_card_tells_where_a_number_came_from(record) -> None:
     (number,) = record.add(1)
+    # fmt: off
     told = Opinion(
         candidate_id=number, judge="llava", model="m", prompt_version="1", question=Question.PRESENT, p=0.2,
         label_mass=0.98, method="logprobs", prior=0.61, seed=7,
-    )  # fmt: skip
+    )
+    # fmt: on
     with record.store.write() as connection:
         insert_verdicts(connection, [told])
     record.judge(number, qwen=0.3)

@@ -77,7 +77,7 @@ def test_types_agree() -> None:
         ("A plate with nothing on it", "A big plate with nothing on it", None, "other", "none"),
         ("", "", None, "other", "none"),
     ],
-)  # fmt: skip
+)
 def test_what_a_rewrite_denies(
     original: str, updated: str, concept: str | None, negation_type: str, method: str
 ) -> None:
@@ -117,11 +117,15 @@ CAPTION = "a man on a bench"
         ("a man without a hat on a bench", "hat", "a hatless man on a bench", "hat"),
         ("a man without a hat on a bench", "hat", "a man without hats on a bench", "hat"),
         ("a man without a hat on a bench", "hat", "a man without a scarf, not wearing a hat, on a bench", "hat"),
-        ("a man not wearing a hat on a bench", "wearing a hat", "an old man not wearing a hat on a bench",
-         "wearing a hat"),
+        (
+            "a man not wearing a hat on a bench",
+            "wearing a hat",
+            "an old man not wearing a hat on a bench",
+            "wearing a hat",
+        ),
         ("a man without a helmet on a bench", "headgear", "an old man without a helmet on a bench", "helmet"),
     ],
-)  # fmt: skip
+)
 def test_the_concept_after_an_edit_is_one_that_the_new_text_denies(
     before: str, concept: str | None, after: str, expected: str | None
 ) -> None:

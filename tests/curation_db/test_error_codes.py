@@ -49,9 +49,14 @@ CODES = {
     sqlite3.SQLITE_ERROR: RecordError,
 }
 WORDS = (
-    "no such column: locked", "the queue is full", "database disk image is malformed", "unable to open the box",
-    "readonly", "disk I/O error", "corrupt",
-)  # fmt: skip
+    "no such column: locked",
+    "the queue is full",
+    "database disk image is malformed",
+    "unable to open the box",
+    "readonly",
+    "disk I/O error",
+    "corrupt",
+)
 
 
 @pytest.mark.parametrize("words", WORDS)
@@ -78,12 +83,14 @@ class FailingDisk:
         self._library = library
 
     def run(self, code: str, *words: object, fail: str, on: Path, page: int = 9) -> subprocess.CompletedProcess[str]:
+        # fmt: off
         return subprocess.run(
             [sys.executable, "-c", code, *map(str, words)],
             env={**os.environ, "LD_PRELOAD": str(self._library), "FAIL_CALL": fail, "FAIL_FILE": str(on),
                  "FAIL_FROM": str((page - 1) * 4096)},
             check=False, capture_output=True, text=True,
-        )  # fmt: skip
+        )
+        # fmt: on
 
 
 _SHIM = r"""
@@ -225,8 +232,9 @@ class TestWhatWasTakenForAnotherSchema:
 def test_wrong_indexes_and_wrong_tables_are_told_apart(closed: Path) -> None:
     with closing(sqlite3.connect(closed)) as connection:
         connection.execute("PRAGMA writable_schema=ON")
-        connection.execute("UPDATE sqlite_master SET sql = replace(sql, 'cue_position', 'pipeline') "
-                           "WHERE name = 'candidate_position'")  # fmt: skip
+        connection.execute(
+            "UPDATE sqlite_master SET sql = replace(sql, 'cue_position', 'pipeline') WHERE name = 'candidate_position'"
+        )
         connection.commit()
     with dialect.bare(closed) as connection:
         assert database_file.faults_of(connection)

@@ -47,11 +47,13 @@ def _item(record: Record, run: int, n: int, status: str, reason: str | None = No
 
 def test_a_run_is_read_back_as_it_was_told(record: Record) -> None:
     run = _start(record, pipeline="P1", simulated=["script"])
+    # fmt: off
     progress = Progress(
         items_total=10, items_done=4, kept=3, dropped=1, cost=0.25, eta_s=12.5, note="asking",
         stages={"propose": {"asked": 4, "answered": 4, "failed": 0, "remembered": 1}}, reasons={"present": 1},
         capacity={"qwen": 32},
-    )  # fmt: skip
+    )
+    # fmt: on
     with record.store.write() as connection:
         beat(connection, run, progress)
     with record.store.read() as connection:
@@ -68,8 +70,10 @@ def test_a_run_is_read_back_as_it_was_told(record: Record) -> None:
 def test_the_end_is_told_and_the_newest_come_first(record: Record) -> None:
     first, second = _start(record), _start(record, "def")
     with record.store.write() as connection:
+        # fmt: off
         end_run(connection, first, GenerationState.STOPPED, {"kept": 2}, "the budget is reached\x1b]0;pwned\x07",
-                stop_reason=StopReason.BUDGET)  # fmt: skip
+                stop_reason=StopReason.BUDGET)
+        # fmt: on
     with record.store.read() as connection:
         rows = list_runs(connection, 10)
         assert get_run(connection, 99) is None
@@ -114,8 +118,10 @@ def test_yields_count_what_became_of_the_items(record: Record) -> None:
         _item(record, run, n, status, reason)
     with record.store.read() as connection:
         assert yields(connection, "abc") == [
-            Yield("dropped", "present", 2), Yield("kept", "", 2), Yield("failed", "failed:timeout", 1),
-        ]  # fmt: skip
+            Yield("dropped", "present", 2),
+            Yield("kept", "", 2),
+            Yield("failed", "failed:timeout", 1),
+        ]
         assert yields(connection, "other") == []
 
 
@@ -147,11 +153,14 @@ def test_failures_name_the_picture_and_the_words(record: Record) -> None:
 @pytest.mark.parametrize(
     "told",
     [
-        None, [], "text", {"kept": "many", "cost": float("nan"), "eta_s": float("inf"), "stages": [1], "reasons": 3},
+        None,
+        [],
+        "text",
+        {"kept": "many", "cost": float("nan"), "eta_s": float("inf"), "stages": [1], "reasons": 3},
         {"items_total": True, "kept": -5, "requests": 10**400, "stages": {"propose": None}, "note": ["x"]},
         {"reasons": {f"r{n}": n for n in range(5_000)}, "note": "x" * 10**6, "capacity": {"e": 1.5}},
     ],
-)  # fmt: skip
+)
 def test_hostile_progress_is_taken_as_far_as_it_goes(told: object) -> None:
     progress = Progress.from_dict(told)
     assert progress.items_total is None

@@ -132,8 +132,10 @@ step = st.tuples(
 
 def play(record: Record, steps: list[tuple[str, int, str, int | None]]) -> None:
     numbers = record.add(2, overlap="2+1")
-    people = {name: record.sit(name, role=Role.ADJUDICATOR if name == "dan" else None).reviewer for name in
-              ("ana", "ben", "dan")}  # fmt: skip
+    people = {
+        name: record.sit(name, role=Role.ADJUDICATOR if name == "dan" else None).reviewer
+        for name in ("ana", "ben", "dan")
+    }
     for at, (name, item, what, elapsed_ms) in enumerate(steps):
         reviewer, number, shown = people[name], numbers[item], Shown(elapsed_ms=elapsed_ms)
         with suppress(RecordError, ValueError):

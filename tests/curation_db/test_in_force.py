@@ -32,12 +32,14 @@ PEOPLE = ("ana", "ben", "dan")
 _DECISIONS = ("accept", "reject", "unsure", "skip", "edit", "adjudicate", "flip")
 _TOP, _MIDDLE, _LOW = ("adjudicate",), ("accept", "reject", "unsure", "edit", "flip"), ("skip",)
 
+# fmt: off
 step = st.tuples(
     st.sampled_from(PEOPLE),
     st.integers(0, 2),
     st.sampled_from(["accept", "reject", "unsure", "skip", "flip", "adjudicate", "requeue", "undo", "redo", "edit",
                      "bulk", "take back", "gold", "no gold"]),
-)  # fmt: skip
+)
+# fmt: on
 
 
 def play(record: Record, steps: list[tuple[str, int, str]]) -> None:

@@ -84,8 +84,11 @@ def assert_written(record: Record, told: Told, known: set[object]) -> set[object
 
 def assert_leases_freed(record: Record, *, alone: bool) -> None:
     """The person's next session has the dead one's cards at once."""
-    held = _numbers(record, "SELECT candidate_id FROM lease l JOIN annotator a ON a.id = l.annotator_id "
-                            "WHERE a.name = :who", who=DOOMED)  # fmt: skip
+    held = _numbers(
+        record,
+        "SELECT candidate_id FROM lease l JOIN annotator a ON a.id = l.annotator_id WHERE a.name = :who",
+        who=DOOMED,
+    )
     actor = begin_session(record.store, DOOMED, version="test")
     assert record.rows("SELECT count(*) FROM lease WHERE annotator_id = :me", me=actor.annotator_id) == [(0,)]
     if not alone:

@@ -55,10 +55,12 @@ def wrong(findings: tuple[Finding, ...]) -> list[str]:
 
 
 def test_ids_are_stable() -> None:
+    # fmt: off
     assert [str(rule) for rule in Rule] == [
         "no-cue", "too-long", "unchanged", "chatter", "concept-lost", "minimal-edit", "in-caption", "in-sibling",
         "in-objects", "double-negation", "ambiguous-scope", "duplicate", "near-duplicate", "over-frequent",
-    ]  # fmt: skip
+    ]
+    # fmt: on
 
 
 def test_every_rule_says_what_it_is_for() -> None:
@@ -91,8 +93,11 @@ def test_only_the_chosen_rules_speak() -> None:
     assert lint(bad, []) == ()
     assert wrong(lint(bad, {Rule.CHATTER})) == ["chatter"]
     assert wrong(lint(bad, settings=LintSettings(off=frozenset({Rule.CHATTER, Rule.NO_CUE})))) == [
-        "concept-lost", "minimal-edit", "in-caption", "in-objects",
-    ]  # fmt: skip
+        "concept-lost",
+        "minimal-edit",
+        "in-caption",
+        "in-objects",
+    ]
     assert next(f for f in lint(bad) if f.rule is Rule.CHATTER).severity is Severity.DEFECT
 
 
@@ -245,8 +250,18 @@ def test_what_a_text_denies_it_does_not_say_to_be_there() -> None:
     assert not naming.affirms("a cat not in a car", "car")
 
 
-@pytest.mark.parametrize(("one", "many"), [("man", "men"), ("bus", "buses"), ("vase", "vases"), ("tomato", "tomatoes"),
-                                           ("scarf", "scarves"), ("lady", "ladies"), ("tie", "ties")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("one", "many"),
+    [
+        ("man", "men"),
+        ("bus", "buses"),
+        ("vase", "vases"),
+        ("tomato", "tomatoes"),
+        ("scarf", "scarves"),
+        ("lady", "ladies"),
+        ("tie", "ties"),
+    ],
+)
 def test_both_numbers_are_counted_as_one_concept(one: str, many: str) -> None:
     assert concept_key(f"a {one}") == concept_key(many.upper())
     assert many in forms_of(one)
@@ -279,8 +294,11 @@ def test_counts_are_those_of_looking_at_every_pair(rows: list[Row]) -> None:
         assert told.same_here == len(same)
         assert told.near_here == sum(other.picture == row.picture for other in near) - len(same)
         assert told.near_elsewhere == sum(other.picture != row.picture for other in near)
-        alike = [other for other in rows if other.concept and row.concept
-                 and concept_key(other.concept) == concept_key(row.concept)]  # fmt: skip
+        alike = [
+            other
+            for other in rows
+            if other.concept and row.concept and concept_key(other.concept) == concept_key(row.concept)
+        ]
         assert told.same_concept == len(alike)
 
 
@@ -334,8 +352,11 @@ def test_the_cue_that_counts_denies_the_concept() -> None:
     text = "a bench without a back and a man with no hat"
     told = {concept: cue_of(text, concept) for concept in ("hat", "back", "dog", None)}
     assert {concept: cue and cue.text for concept, cue in told.items()} == {
-        "hat": "no", "back": "without", "dog": "without", None: "without",
-    }  # fmt: skip
+        "hat": "no",
+        "back": "without",
+        "dog": "without",
+        None: "without",
+    }
     longer = cue_of("a man not riding a horse with a hat, and no hat in sight", "hat")
     assert longer is not None
     assert longer.text == "no"

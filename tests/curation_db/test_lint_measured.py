@@ -64,8 +64,9 @@ def test_a_rule_is_as_often_right_as_is_said(rule: str) -> None:
     for split, (precision, recall) in told.items():
         reached, wrong = score(rule, split)
         print(  # noqa: T201 -- the table
-              f"{rule:16} {split:5} {reached.hits + reached.misses:3} + {reached.false_alarms + reached.passes:3} -"
-              f"  precision {reached.precision:.3f}  recall {reached.recall:.3f}")  # fmt: skip
+            f"{rule:16} {split:5} {reached.hits + reached.misses:3} + {reached.false_alarms + reached.passes:3} -"
+            f"  precision {reached.precision:.3f}  recall {reached.recall:.3f}"
+        )
         assert reached.precision >= precision, (split, [row.fields for row in wrong if not row.wrong])
         assert reached.recall >= recall, (split, [row.fields for row in wrong if row.wrong])
 
@@ -109,8 +110,11 @@ def test_phrases_of_negrefcocog_deny_but_for_numbers_and_signs(phrases: list[str
 
 def test_of_valse_s_pairs_one_denies(shared_data: Path) -> None:
     items = list(json.loads((shared_data / "valse_existence.json").read_bytes()).values())
-    alike = [item for item in items if finds(Rule.NO_CUE, subject(item["caption"], tokens=5))
-             == finds(Rule.NO_CUE, subject(item["foil"], tokens=5))]  # fmt: skip
+    alike = [
+        item
+        for item in items
+        if finds(Rule.NO_CUE, subject(item["caption"], tokens=5)) == finds(Rule.NO_CUE, subject(item["foil"], tokens=5))
+    ]
     assert len(alike) <= 2
     said = [item[key] for item in items for key in ("caption", "foil")]
     assert found(Rule.CHATTER, said) == []
@@ -128,8 +132,11 @@ def test_a_concept_is_lost_where_it_is_another_row_s() -> None:
     rows = list(rewrites())
     assert [row for row in rows if finds(Rule.CONCEPT_LOST, subject(row["updated"], row["concept"], tokens=5))] == []
     half = len(rows) // 2
-    swapped = [(row["updated"], other["concept"]) for row, other in zip(rows, rows[half:] + rows[:half], strict=True)
-               if other["concept"] not in row["updated"].lower()]  # fmt: skip
+    swapped = [
+        (row["updated"], other["concept"])
+        for row, other in zip(rows, rows[half:] + rows[:half], strict=True)
+        if other["concept"] not in row["updated"].lower()
+    ]
     assert len(swapped) > 190
     kept = [pair for pair in swapped if not finds(Rule.CONCEPT_LOST, subject(*pair, tokens=5))]
     assert len(kept) / len(swapped) <= 0.06, kept

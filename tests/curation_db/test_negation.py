@@ -73,7 +73,7 @@ CUES = [
     ("Untied laces", "Untied", "affix", "un-", "Untied", "tied"),
     ("a car-free street", "car-free", "affix", "-free", "car-free", "car"),
     ("a non-electric bike", "non-electric", "affix", "non-", "non-electric", "electric"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("caption", "cue_text", "cue_class", "word", "scope", "target"), CUES)
@@ -124,7 +124,7 @@ DENIALS = [
     ("a wall with no black and white photo", "no", "photo", "absence"),
     ("a van without being red", "without", "red", "attribute"),
     ("a street with no parking signs", "no", "signs", "absence"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("caption", "cue_text", "target", "negation_type"), DENIALS)
@@ -150,14 +150,34 @@ def test_nouns_before_a_cue_are_not_cut() -> None:
 @pytest.mark.parametrize(
     "caption",
     [
-        "he cannot help but smile", "she can't wait to eat", "a bus on time without fail", "a no-look pass",
-        "last but not least a cake", "a house in the middle of nowhere", "in no time they left", "rain or no rain",
-        "as if nothing happened", "an all-or-nothing race", "a no-bake cake", "non-stick pans", "Dr. No on a poster",
-        "The Not Quite Cafe has a door", "a batter missing the ball", "a missing person poster", "plus or minus one",
-        "a zero gravity chair", "the number zero on a jersey", "a room empty except for a chair", "countless birds",
-        "sheep unfazed by the rain", "a stemless glass", "it never fails to please", "is n't it ?", "a forget-me-not",
+        "he cannot help but smile",
+        "she can't wait to eat",
+        "a bus on time without fail",
+        "a no-look pass",
+        "last but not least a cake",
+        "a house in the middle of nowhere",
+        "in no time they left",
+        "rain or no rain",
+        "as if nothing happened",
+        "an all-or-nothing race",
+        "a no-bake cake",
+        "non-stick pans",
+        "Dr. No on a poster",
+        "The Not Quite Cafe has a door",
+        "a batter missing the ball",
+        "a missing person poster",
+        "plus or minus one",
+        "a zero gravity chair",
+        "the number zero on a jersey",
+        "a room empty except for a chair",
+        "countless birds",
+        "sheep unfazed by the rain",
+        "a stemless glass",
+        "it never fails to please",
+        "is n't it ?",
+        "a forget-me-not",
     ],
-)  # fmt: skip
+)
 def test_idioms_and_kinds_deny_nothing(caption: str) -> None:
     assert find_cues(caption) == ()
 
@@ -192,16 +212,53 @@ def test_every_kind_and_idiom_begins_as_the_quick_pattern_expects(data: st.DataO
 @pytest.mark.parametrize(
     "caption",
     [
-        "unless it rains", "until dark", "an uncle on a unicycle", "a wireless mouse", "unique unicorns",
-        "nonetheless", "nevertheless", "less snow", "a priceless vase", "a homeless man", "stainless steel",
-        "not only a dog but also a cat", "not just one", "no doubt a dog", "without a doubt", "never mind",
-        "No. 5", "no. 35 on his jersey", "train no 217", "batter no . 10", "player whose no is 2", "the no. of people",
-        "a knot in the snow on a piano", "another notebook", "a northern noodle", "black", "a hands-free set",
-        "a never-ending road", "nothing but a towel", "whether or not it rains", "a clear sky",
-        "an empty street", "a free standing sink", "a bald man", "barefoot", "don", "a t shirt",
-        "no-brainer", "an absent-minded man", "nor'easter", "forget-me-nots", "a cant", "", "   ", "\x00",
+        "unless it rains",
+        "until dark",
+        "an uncle on a unicycle",
+        "a wireless mouse",
+        "unique unicorns",
+        "nonetheless",
+        "nevertheless",
+        "less snow",
+        "a priceless vase",
+        "a homeless man",
+        "stainless steel",
+        "not only a dog but also a cat",
+        "not just one",
+        "no doubt a dog",
+        "without a doubt",
+        "never mind",
+        "No. 5",
+        "no. 35 on his jersey",
+        "train no 217",
+        "batter no . 10",
+        "player whose no is 2",
+        "the no. of people",
+        "a knot in the snow on a piano",
+        "another notebook",
+        "a northern noodle",
+        "black",
+        "a hands-free set",
+        "a never-ending road",
+        "nothing but a towel",
+        "whether or not it rains",
+        "a clear sky",
+        "an empty street",
+        "a free standing sink",
+        "a bald man",
+        "barefoot",
+        "don",
+        "a t shirt",
+        "no-brainer",
+        "an absent-minded man",
+        "nor'easter",
+        "forget-me-nots",
+        "a cant",
+        "",
+        "   ",
+        "\x00",
     ],
-)  # fmt: skip
+)
 def test_what_is_no_cue(caption: str) -> None:
     cues = [cue.text for cue in find_cues(caption)]
     assert cues == (["cant"] if caption == "a cant" else [])
@@ -284,8 +341,10 @@ def test_type_and_concept(caption: str, negation_type: str, concept: str | None)
 
 
 # The ten phrases of NegRefCOCOg whose "no" is short for number: we say that they deny nothing.
+# fmt: off
 NUMBERS = ["deep no . 1 written", 'deep no . 1 ."', "with no . 35", "no . 45", "route no . 30", "train no 217",
-           "no . 350",           "batter no . 10", "jersey no 14", "player whose no is 2"]  # fmt: skip
+           "no . 350",           "batter no . 10", "jersey no 14", "player whose no is 2"]
+# fmt: on
 
 
 def _phrases(shared_data: Path) -> list[str]:
@@ -306,8 +365,12 @@ def test_first_cues_of_negrefcocog_are_the_published_ones_but_for_eleven(shared_
     assert sum(cue is not None and cue.text == "no one" for cue in (cues[phrase] for phrase in phrases)) == 23
     mentions = [phrase for phrase in phrases if (cue := cues[phrase]) and cue.cue_class is CueClass.MENTION]
     assert [phrase.split()[-2:] for phrase in mentions] == [
-        ["lit", "up"], ["in", "service"], ["in", "service"], ["in", "service"], ["to", "it"],
-    ]  # fmt: skip
+        ["lit", "up"],
+        ["in", "service"],
+        ["in", "service"],
+        ["in", "service"],
+        ["to", "it"],
+    ]
 
 
 def test_thirds_of_negrefcocog_are_the_published_ones(shared_data: Path) -> None:

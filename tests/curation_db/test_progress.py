@@ -52,18 +52,24 @@ class Oracle:
     """What the events say, counted by hand, one candidate at a time."""
 
     def __init__(self, record: Record) -> None:
+        # fmt: off
         names = ("seq", "uid", "act", "candidate_id", "actor", "role", "stream", "blind", "kind", "verdict", "reason",
-                 "undo_of", "elapsed_ms")  # fmt: skip
+                 "undo_of", "elapsed_ms")
+        # fmt: on
         rows = record.rows(f"SELECT {', '.join(names)} FROM event ORDER BY seq")
         self.events: list[dict[str, Any]] = [dict(zip(names, row, strict=True)) for row in rows]
         by_seq = {event["seq"]: event for event in self.events}
         told = [
             Happened(
-                e["seq"], e["actor"], Role(e["role"]), Kind(e["kind"]), Kind(e["verdict"]) if e["verdict"] else None,
+                e["seq"],
+                e["actor"],
+                Role(e["role"]),
+                Kind(e["kind"]),
+                Kind(e["verdict"]) if e["verdict"] else None,
                 e["undo_of"],
             )
             for e in self.events
-        ]  # fmt: skip
+        ]
         self.standing = [by_seq[event.seq] for event in effective(told)]
         self.states = dict(record.rows("SELECT candidate_id, state FROM candidate_state"))
         self.verdicts = record.rows("SELECT candidate_id, judge, p FROM verdict WHERE question = 'present'")
@@ -269,8 +275,11 @@ def test_nothing_is_said_about_kappa_where_nobody_voted_twice() -> None:
 def test_the_benchmarks_own_targets_are_its_counts() -> None:
     told = resolve_target("cue", "negrefcocog")
     assert {value: round(share * 440) for value, share in told.items()} == {
-        "not": 199, "no": 143, "without": 97, "nothing": 1,
-    }  # fmt: skip
+        "not": 199,
+        "no": 143,
+        "without": 97,
+        "nothing": 1,
+    }
     assert sum(PRESETS["negrefcocog"]["position"].values()) == pytest.approx(1)
     assert resolve_target("cue", "none") == {}
 

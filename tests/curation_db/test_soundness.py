@@ -84,15 +84,24 @@ def test_the_pass_finds_what_folding_one_by_one_finds(worked: Record) -> None:
         ("UPDATE candidate_state SET last_seq = 0 WHERE candidate_id = 1", "states"),
         ("UPDATE candidate_state SET flagged = 0, notes = 7 WHERE candidate_id = 9", "states"),
         ("DELETE FROM candidate_state WHERE candidate_id = 2", "states"),
-        ("UPDATE queue_entry SET group_id = (SELECT id FROM queue_group WHERE stream = 'audit') "
-         "WHERE candidate_id = 4 AND ordering = 'oldest'", "places"),
+        (
+            "UPDATE queue_entry SET group_id = (SELECT id FROM queue_group WHERE stream = 'audit') "
+            "WHERE candidate_id = 4 AND ordering = 'oldest'",
+            "places",
+        ),
         ("DELETE FROM queue_entry WHERE candidate_id = 4 AND ordering = 'conflict'", "places"),
-        ("INSERT INTO queue_entry SELECT ordering, group_id, 99, candidate_id FROM queue_entry "
-         "WHERE candidate_id = 4 AND ordering = 'oldest'", "places"),
-        ("UPDATE queue_entry SET group_id = (SELECT id FROM queue_group WHERE stream = 'review' AND voters = ',' "
-         "AND passes = ',') WHERE candidate_id = 5", "places"),
+        (
+            "INSERT INTO queue_entry SELECT ordering, group_id, 99, candidate_id FROM queue_entry "
+            "WHERE candidate_id = 4 AND ordering = 'oldest'",
+            "places",
+        ),
+        (
+            "UPDATE queue_entry SET group_id = (SELECT id FROM queue_group WHERE stream = 'review' AND voters = ',' "
+            "AND passes = ',') WHERE candidate_id = 5",
+            "places",
+        ),
     ],
-)  # fmt: skip
+)
 def test_every_kind_of_drift_is_found_and_mended(
     worked: Record, dump: Callable[..., Any], spoiled: str, where: str
 ) -> None:

@@ -91,8 +91,11 @@ def test_how_it_came_about_is_told(record: Record) -> None:
         False,
     )
     assert (word.role, word.verdict, word.reason, word.cause) == (
-        Role.ADJUDICATOR, Kind.REJECT, Reason.PRESENT, Cause.EDGE_CASE,
-    )  # fmt: skip
+        Role.ADJUDICATOR,
+        Kind.REJECT,
+        Reason.PRESENT,
+        Cause.EDGE_CASE,
+    )
     assert (anew.kind, anew.bulk) == (Kind.REQUEUE, True)
 
 

@@ -69,6 +69,7 @@ def problems(value: object, kind: type = Table, **options: bool) -> tuple[Proble
 
 
 def test_every_kind_of_value_is_converted() -> None:
+    # fmt: off
     table = validate(
         {
             "name": "a", "count": 4, "rate": 1, "on": True, "colour": "blue", "keep": "last", "how": "slow",
@@ -77,12 +78,15 @@ def test_every_kind_of_value_is_converted() -> None:
             "one": {"model": "p"},
         },
         Table,
-    )  # fmt: skip
+    )
+    # fmt: on
+    # fmt: off
     assert table == Table(
         name="a", count=4, rate=1.0, on=True, colour=Colour.BLUE, keep="last", how="slow", names=("x",),
         betas=(0.0, 0.5), off=frozenset({Colour.RED}), keys={"a": "b"}, options={"deep": [1, {}]},
         judge=(Judge(model="m"), Judge(model="n", weight=0.0)), engines={"e": Judge(model="o")}, one=Judge(model="p"),
-    )  # fmt: skip
+    )
+    # fmt: on
     assert isinstance(table.rate, float)
     assert isinstance(table.judge, tuple)
 

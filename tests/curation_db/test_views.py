@@ -12,8 +12,8 @@ from curation_db.views import CLOSED, WORDS, Field, Says, Sort, Term, Value, Vie
 _LETTERS = st.sampled_from("abZ9 \t\n\"\\,=:-*_.'\u00e9e\u0301文\u202e\x1b\U0001f600")
 _UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 _NAMES = st.text(_LETTERS, min_size=1, max_size=12).map(clean).filter(bool) | st.sampled_from(
-    ['a b', 'say "no"', "back\\slash", "a,b", "x=y", "-", "llava-1.6", 'ends\\"', "state:open", "*"]
-)  # fmt: skip
+    ["a b", 'say "no"', "back\\slash", "a,b", "x=y", "-", "llava-1.6", 'ends\\"', "state:open", "*"]
+)
 _WORDS = _NAMES.filter(lambda words: any(letter.isalnum() for letter in words))
 
 

@@ -83,9 +83,11 @@ def tiny_config(corpus: Path, *, save_pth: bool = False, **settings: Any) -> Run
 def pairs_of(paths: list[Path], *, each: int = 1, seed: int = 1) -> list[Item]:
     """Items of the source "src", so many of each picture."""
     rng = random.Random(seed)
+    # fmt: off
     return [
         Item(key=f"c{number}-{turn}", source="src", image_key=str(number), file_name=path.name, text=sentence(rng),
              caption=sentence(rng))
         for number, path in enumerate(paths)
         for turn in range(each)
-    ]  # fmt: skip
+    ]
+    # fmt: on

@@ -93,11 +93,13 @@ def build(root: Path, cases: list[Case], *, audit_rate: float = 0.0, overlap: st
             if case.picture:
                 draw(root / "pictures" / f"{number:03}.png", number)
             house.ids.append(_insert(connection, number, case, Intake(overlap=overlap, audit_rate=audit_rate)))
+            # fmt: off
             opinions = [
                 Opinion(candidate_id=house.ids[-1], judge=f"judge-{i}", model=f"model-{i}", prompt_version="v1",
                         question=Question.PRESENT, p=p, raw_text=case.raw, simulated=case.simulated)
                 for i, p in enumerate(case.judges)
-            ]  # fmt: skip
+            ]
+            # fmt: on
             insert_verdicts(connection, opinions)
     return house
 
@@ -116,9 +118,11 @@ def _insert(connection: Any, number: int, case: Case, intake: Intake) -> int:
         )
         made = row.scalar_one()
         caption_id = made if caption_id is None else caption_id
+    # fmt: off
     draft = Draft(source_id=1, key=f"k{number}", image_id=number, raw_text=case.text, pipeline="P1",
                   generator="test", negation_type=NegationType.ATTRIBUTE, caption_id=caption_id,
-                  concept=case.concept)  # fmt: skip
+                  concept=case.concept)
+    # fmt: on
     return insert_candidates(connection, [draft], intake)[0]
 
 

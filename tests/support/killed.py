@@ -43,10 +43,15 @@ class Person:
             actor = begin_session(self._store, name, version="test")
         self._queue, self._reviewer = Queue(self._store, actor), Reviewer(self._store, actor)
         self._works: dict[str, tuple[float, Callable[[], Done | None]]] = {
-            "claim": (0.45, self._claim), "decide": (0.2, self._decide), "edit": (0.12, self._edit),
-            "undo": (0.1, self._undo), "redo": (0.04, self._redo), "flag": (0.03, self._flag),
-            "note": (0.03, self._note), "release": (0.03, self._release),
-        }  # fmt: skip
+            "claim": (0.45, self._claim),
+            "decide": (0.2, self._decide),
+            "edit": (0.12, self._edit),
+            "undo": (0.1, self._undo),
+            "redo": (0.04, self._redo),
+            "flag": (0.03, self._flag),
+            "note": (0.03, self._note),
+            "release": (0.03, self._release),
+        }
 
     def work_for_ever(self, pause: float) -> None:
         """Until somebody ends it."""

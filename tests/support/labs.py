@@ -51,6 +51,7 @@ def make_result(
     rows = [_item(at, good, text) for at, good in enumerate(right)]
     score = _score(sum(right), len(right))
     blind: Guess = {**_score(len(right) // 2, len(right)), "ties": 0}
+    # fmt: off
     result: Result = {
         "schema": 1, "run": "", "created": f"2025-01-01T00:00:{len(model) % 60:02}Z", "seconds": 1.0,
         "task": {"name": task, "version": "1", "kind": "regions", "dataset_sha256": _sha(task),
@@ -60,19 +61,22 @@ def make_result(
         "protocol": {"name": protocol, "seed": 0, "allow_nan": False},
         "metrics": {"accuracy": score}, "baselines": {"smaller box": blind},
         "ties": 0, "nan": 0, "versions": {}, "items_sha256": "",
-    }  # fmt: skip
+    }
+    # fmt: on
     return write(workspace.root / "results", result, rows)
 
 
 def _item(at: int, good: bool, text: str) -> ItemRow:
     cue = "no" if at % 2 else "without"
     phrase = text or (f"no hat on dog {at}" if at % 2 else f"dog {at} without a hat")
+    # fmt: off
     return {
         "id": f"i{at}", "image": f"s{at}.png", "text": phrase, "options": [[5, 5, 40, 50], [55, 5, 40, 50]],
         "scores": [0.3, 0.2] if good else [0.2, 0.3], "pred": 0 if good else 1, "target": 0, "correct": good,
         "tie": False, "rank": None, "cue": cue, "position": "middle", "cluster": f"s{at}",
         "slices": {"cue": cue, "position": text or "middle"},
-    }  # fmt: skip
+    }
+    # fmt: on
 
 
 def _score(correct: int, n: int) -> Score:
@@ -95,8 +99,9 @@ def fill_results(workspace: Workspace) -> None:
         make_result(workspace, "demo-negref", model, [at < denied for at in range(20)])
         make_result(workspace, "demo-affirm", model, [at < affirmed for at in range(20)])
         make_result(workspace, "negrefcocog", model, [at % 2 == 0 for at in range(20)])
-        make_result(workspace, "negrefcocog", model, [model == "base" or at % 2 == 0 for at in range(20)],
-                    protocol="official")  # fmt: skip
+        make_result(
+            workspace, "negrefcocog", model, [model == "base" or at % 2 == 0 for at in range(20)], protocol="official"
+        )
     pictures = workspace.root / "benchmarks" / "demo"
     pictures.mkdir(parents=True)
     for at in range(20):

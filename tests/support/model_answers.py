@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from support.model_server import Behaviour
 
+# fmt: off
 NOUNS = (
     "hat", "umbrella", "dog", "bench", "bicycle", "clock", "kite", "backpack", "bottle", "chair", "lamp", "boat",
     "bird", "car", "fence", "flag", "ladder", "mirror", "pillow", "plate", "rug", "scarf", "shovel", "spoon", "sign",
     "statue", "suitcase", "table", "tent", "towel", "tree", "vase", "wagon", "wallet", "wheel", "window",
-)  # fmt: skip
+)
+# fmt: on
 _YES_NO = re.compile(r"\byes\b.{0,40}\bno\b", re.I | re.S)
 _REWRITE = re.compile(
     r"absence of (?:the |an? )?(?P<thing>.+?) (?:to|in|into) the caption\W+(?P<caption>.+?)['\"]?\.?$", re.S

@@ -28,10 +28,12 @@ if __name__ == "__main__":  # run as a file: its folder's parent holds the packa
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from support.model_answers import chat, decide
 
+# fmt: off
 FAULTS = (
     "500", "503", "429", "cut", "half_json", "drip", "wrong_schema", "no_logprobs", "bad_utf8", "endless", "empty",
     "length", "refusal", "400",
-)  # fmt: skip
+)
+# fmt: on
 HONOURS = ("seed", "choice", "json_schema", "max_tokens", "stop", "picture")
 
 

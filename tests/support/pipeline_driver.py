@@ -68,7 +68,9 @@ def make_unit(
     told = tuple(CaptionItem(number, str(number), text) for number, text in enumerate(captions, 1))
     asked = tuple(QuestionItem(number, f"q{number}", text) for number, text in enumerate(questions, 1))
     items = [one.item for one in (asked or told)]
+    # fmt: off
     return Unit(
         picture=Picture(key="coco/1", image_id=1), source_id=1, source="coco", captions=told, questions=asked,
         wanted=frozenset(items if wanted is None else wanted), objects=objects or {}, categories=frozenset(categories),
-    )  # fmt: skip
+    )
+    # fmt: on

@@ -15,18 +15,26 @@ def yes_no(thing: str, picture: Picture | None = None, **sampling: Any) -> Ask:
     """Is it there?"""
     text = f"Is there a {thing} in this image? Answer only with 'yes' or 'no'."
     return Ask(
-        stage=Stage.PRESENCE, want=Want.YES_NO, prompt="presence@1", messages=(Message("user", text),),
-        sampling=Sampling(**{"max_tokens": 10, **sampling}), picture=picture, subject=thing,
-    )  # fmt: skip
+        stage=Stage.PRESENCE,
+        want=Want.YES_NO,
+        prompt="presence@1",
+        messages=(Message("user", text),),
+        sampling=Sampling(**{"max_tokens": 10, **sampling}),
+        picture=picture,
+        subject=thing,
+    )
 
 
 def text(words: str, **sampling: Any) -> Ask:
     """Say something."""
     return Ask(
-        stage=Stage.PROPOSE, want=Want.TEXT, prompt="propose@1",
+        stage=Stage.PROPOSE,
+        want=Want.TEXT,
+        prompt="propose@1",
         messages=(Message("system", "You answer with few words."), Message("user", words)),
-        sampling=Sampling(**{"max_tokens": 64, **sampling}), subject=words[:40],
-    )  # fmt: skip
+        sampling=Sampling(**{"max_tokens": 64, **sampling}),
+        subject=words[:40],
+    )
 
 
 def picture(path: Path | None, *, blank: bool = False) -> Picture:

@@ -20,12 +20,14 @@ from support.terminal import Terminal
 PATIENCE = 40.0
 MISSED = "that key did nothing"
 PAUSE = 0.6
+# fmt: off
 KEYS = {
     "space": " ", "enter": "\r", "escape": "\x1b", "backspace": "\x7f", "tab": "\t", "bar": "|",
     "up": "\x1b[A", "down": "\x1b[B", "right": "\x1b[C", "left": "\x1b[D", "home": "\x1b[H", "end": "\x1b[F",
     "pagedown": "\x1b[6~", "f1": "\x1bOP", "f2": "\x1bOQ", "f4": "\x1bOS",
     "ctrl+p": "\x10", "ctrl+s": "\x13", "ctrl+y": "\x19",
-}  # fmt: skip
+}
+# fmt: on
 _ACTS = """
     SELECT e.kind, e.reason, e.note, c.concept FROM event e JOIN candidate c ON c.id = e.candidate_id
     WHERE e.uid = e.act ORDER BY e.seq
@@ -112,9 +114,7 @@ class Replay:
         name, _, told = step.keys.partition(" ")
         if name == "@start":
             self._screen, self._read = ScreenReader(*self._size), 0
-            self._terminal = Terminal(
-                self._command, columns=self._size[0], rows=self._size[1], **self._environment
-            )  # fmt: skip
+            self._terminal = Terminal(self._command, columns=self._size[0], rows=self._size[1], **self._environment)
             return
         assert self._terminal is not None
         if name == "@resize":

@@ -116,8 +116,10 @@ def make_llava(folder: Path, *, seed: int = 3) -> Path:
 def _name_as_published(weights: Path) -> None:
     """Call the image tower's weights what they are called in the published files: vLLM knows no other names."""
     state = load_file(weights)
+    # fmt: off
     save_file({re.sub(r"^vision_tower\.(?!vision_model\.)", "vision_tower.vision_model.", name): value
-               for name, value in state.items()}, weights, metadata={"format": "pt"})  # fmt: skip
+               for name, value in state.items()}, weights, metadata={"format": "pt"})
+    # fmt: on
 
 
 def _tokenizer() -> PreTrainedTokenizerFast:

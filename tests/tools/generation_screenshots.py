@@ -33,10 +33,13 @@ _RECIPE: Final = "5f0c2a9e1b47"
 _HOUR: Final = 3_600.0
 _MODELS: Final = {"llama": "llama-3.1-8b-instruct", "llava": "llava-v1.6-mistral-7b", "qwen": "qwen2.5-vl-7b-instruct"}
 _DROPS: Final = (
-    ("dropped", "present", "hat: llava .91, qwen .88"), ("failed", "failed:timeout", "qwen, 6 requests"),
-    ("dropped", "present", "bench: llava .77, qwen .93"), ("dropped", "lint:chatter", "Sure! Here is the caption"),
-    ("dropped", "no-concept", "3 proposals named what the caption names"), ("dropped", "present", "ball: qwen .81"),
-)  # fmt: skip
+    ("dropped", "present", "hat: llava .91, qwen .88"),
+    ("failed", "failed:timeout", "qwen, 6 requests"),
+    ("dropped", "present", "bench: llava .77, qwen .93"),
+    ("dropped", "lint:chatter", "Sure! Here is the caption"),
+    ("dropped", "no-concept", "3 proposals named what the caption names"),
+    ("dropped", "present", "ball: qwen .81"),
+)
 
 
 def settings(pipeline: str = "P1", **more: Any) -> dict[str, Any]:
@@ -50,9 +53,12 @@ def settings(pipeline: str = "P1", **more: Any) -> dict[str, Any]:
 def half_way() -> Progress:
     """A run of two thousand captions in its third minute."""
     stages = {
-        "propose": (1_387, 1_374, 9, 240), "presence": (2_702, 2_688, 3, 481),
-        "rewrite": (861, 850, 0, 133), "acceptable": (1_676, 1_671, 1, 262),
-    }  # fmt: skip
+        "propose": (1_387, 1_374, 9, 240),
+        "presence": (2_702, 2_688, 3, 481),
+        "rewrite": (861, 850, 0, 133),
+        "acceptable": (1_676, 1_671, 1, 262),
+    }
+    # fmt: off
     return Progress(
         items_total=2_000, items_done=1_248, kept=812, dropped=423, failed=13, requests=6_671, answers=6_583,
         remembered=1_116, tokens=4_812_404, cost=0.71, items_per_s=8.4, requests_per_s=44.9, eta_s=89.6, in_flight=96,
@@ -63,7 +69,8 @@ def half_way() -> Progress:
         reasons={"present": 337, "lint:chatter": 41, "no-concept": 27, "unclear": 18, "failed:timeout": 9,
                  "failed:refused": 4},
         capacity={"llama": 32, "llava": 48, "qwen": 24},
-    )  # fmt: skip
+    )
+    # fmt: on
 
 
 def write_runs(connection: Connection, now: float) -> int:
@@ -74,8 +81,10 @@ def write_runs(connection: Connection, now: float) -> int:
     capped = start_run(connection, recipe="a41b77d0c3e2", settings=settings("P2"), now=utc_text(now - 3 * _HOUR))
     told = Progress(items_total=900, items_done=622, kept=471, dropped=151, requests=1_500, answers=1_500, cost=0.25)
     why = "the budget is reached: 1,500 of 1,500 requests"
+    # fmt: off
     end_run(connection, capped, GenerationState.STOPPED, told, why, stop_reason=StopReason.BUDGET,
-            now=utc_text(now - 2.9 * _HOUR))  # fmt: skip
+            now=utc_text(now - 2.9 * _HOUR))
+    # fmt: on
     live = start_run(connection, recipe=_RECIPE, settings=settings(limit=2_000), now=utc_text(now - 161))
     beat(connection, live, half_way(), now=utc_text(now))
     connection.execute(text("UPDATE generation_run SET host = 'gpu-3', pid = 4217 WHERE id = :id"), {"id": live})
@@ -88,11 +97,13 @@ def write_drops(connection: Connection, run: int, drops: Sequence[tuple[str, str
         text("SELECT min(id) AS id, image_id FROM caption GROUP BY image_id ORDER BY image_id LIMIT :n"),
         {"n": len(drops)},
     ).all()
+    # fmt: off
     finished = [
         Finished(item=f"caption/{caption.id}", image_id=caption.image_id, status=ItemStatus(status), reason=reason,
                  detail=detail, attempts=3)
         for (status, reason, detail), caption in zip(drops, captions, strict=False)
-    ]  # fmt: skip
+    ]
+    # fmt: on
     finish(connection, run, _RECIPE, finished, Intake())
 
 

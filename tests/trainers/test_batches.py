@@ -29,9 +29,12 @@ def table(pictures: int, texts_each: int, first: int) -> Table:
 def feed(*, replay: bool = True, seed: int = 42, pool: Table | None = None) -> Feed:
     """Six negated rows a step, with or without six that are replayed."""
     settings = TrainSettings(
-        batch=12 if replay else 6, replay_share=0.5 if replay else 0.0, replay_pool="x" if replay else None,
-        steps=40, seed=seed,
-    )  # fmt: skip
+        batch=12 if replay else 6,
+        replay_share=0.5 if replay else 0.0,
+        replay_pool="x" if replay else None,
+        steps=40,
+        seed=seed,
+    )
     return Feed(table(PICTURES, 1, 0), (pool or table(PICTURES, TEXTS_EACH, POOL_FROM)) if replay else None, settings)
 
 

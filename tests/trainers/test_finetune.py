@@ -40,10 +40,12 @@ def pool(corpus: Path) -> Path:
 @pytest.fixture(scope="session")
 def rich(corpus: Path, pool: Path) -> RunConfig:
     """A recipe that uses everything that has a state or an order."""
+    # fmt: off
     return tiny_config(
         corpus, steps=STEPS, schedule="cosine", warm_up=0.1, clip_norm=1.0, replay_share=0.5, replay_pool=str(pool),
         same_image_mask=True, hard_pictures=5, anchor_weight=0.5, interpolation=0.9,
-    )  # fmt: skip
+    )
+    # fmt: on
 
 
 @pytest.fixture(scope="session")

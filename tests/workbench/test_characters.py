@@ -66,9 +66,11 @@ def test_the_variable_that_decides_is_named() -> None:
 
 
 def test_names_of_utf8() -> None:
+    # fmt: off
     assert [is_utf8(name) for name in ("utf-8", "UTF8", "U8", "latin-1", "ascii", "nonsense", None)] == [
         True, True, True, False, False, False, False,
-    ]  # fmt: skip
+    ]
+    # fmt: on
 
 
 @pytest.mark.parametrize("encoding", ["iso8859-1", "ascii"])
@@ -141,8 +143,12 @@ def test_plain_lines_work_in_every_encoding(
 ) -> None:
     done = subprocess.run(
         [NEGWB, "-w", workspace.root, "curate", "--plain", "-a", "ben"],
-        input=b"q\n", capture_output=True, env={**os.environ, **environ}, timeout=60, check=False,
-    )  # fmt: skip
+        input=b"q\n",
+        capture_output=True,
+        env={**os.environ, **environ},
+        timeout=60,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     (line,) = [line for line in done.stdout.decode(encoding).splitlines() if line.startswith("NEGATED")]
     assert line.removeprefix("NEGATED ")[:-1] == shown
@@ -152,6 +158,9 @@ def test_plain_lines_work_in_every_encoding(
 def test_no_command_ends_by_a_character_that_the_encoding_lacks(workspace: Workspace, words: tuple[str, ...]) -> None:
     done = subprocess.run(
         [NEGWB, "-w", workspace.root, *words],
-        capture_output=True, env={**os.environ, "PYTHONIOENCODING": "latin-1"}, timeout=60, check=False,
-    )  # fmt: skip
+        capture_output=True,
+        env={**os.environ, "PYTHONIOENCODING": "latin-1"},
+        timeout=60,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr

@@ -12,10 +12,12 @@ from pathlib import Path
 import pytest
 
 START = "import sys; sys.argv[0] = 'negwb'; from workbench.cli import main; sys.exit(main())"
+# fmt: off
 COMMANDS = (
     "demo", "init", "import", "generate", "curate", "browse", "adjudicate", "history", "serve", "lint", "gold", "queue",
     "annotators", "export", "train", "bench", "report", "status", "progress", "backup", "restore", "doctor",
-)  # fmt: skip
+)
+# fmt: on
 HEAVY = (
     "textual",
     "sqlmodel",

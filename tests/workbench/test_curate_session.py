@@ -16,12 +16,14 @@ from curation_db.words import Reason
 
 NEGWB = Path(sys.executable).with_name("negwb")
 SCRIPT = Path(__file__).with_name("five_minutes.session")
+# fmt: off
 THINGS = (
     "hat", "umbrella", "dog", "bicycle", "kite", "lamp", "ladder", "basket", "violin", "tent", "boat", "helmet",
     "ribbon", "bench", "candle", "rope", "drum", "clock", "pillow", "teapot", "wagon", "carrot", "balloon",
     "mirror", "saddle", "bucket", "scarf", "ball", "fence", "parrot", "sled", "tractor", "piano", "anchor",
     "feather", "lantern", "vase", "broom", "trumpet", "compass",
-)  # fmt: skip
+)
+# fmt: on
 
 
 AFTERWARDS = {"accepted": 15, "rejected": 11, "unsure": 2, "superseded": 1, "open": 12}

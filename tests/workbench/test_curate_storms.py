@@ -198,8 +198,12 @@ def test_a_hang_up_in_a_burst_of_keys_leaves_whole_decisions(house: House) -> No
     # a key that found no card decided nothing; what was decided is whole, a card each, in order
     told = house.events()
     assert {(kind, reason) for _, kind, reason in told} <= {
-        ("accept", None), ("reject", "present"), ("reject", "gratuitous"), ("unsure", None), ("skip", None)
-    }  # fmt: skip
+        ("accept", None),
+        ("reject", "present"),
+        ("reject", "gratuitous"),
+        ("unsure", None),
+        ("skip", None),
+    }
     assert [candidate for candidate, _, _ in told] == list(range(1, len(told) + 1))
     sound(house)
 

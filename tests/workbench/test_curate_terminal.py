@@ -11,12 +11,14 @@ from support.terminal_app import Curating, rows
 from curation_db.store import open_store
 from workbench.workspace.create import create_workspace
 
+# fmt: off
 KEYS = (
     ("a", "accept"), ("xp", "reject"), ("u", "unsure"), (" ", "skip"), ("a", "accept"), ("f", "flag"),
     ("nlook at the left edge\r", "note"), ("xg", "reject"), ("e{end} today\x13", "edit"), ("a", "accept"),
     ("xs", "reject"), ("u", "unsure"), ("a", "accept"), (" ", "skip"), ("xr", "reject"), ("a", "accept"),
     ("xd", "reject"), ("e{end} now\x13", "edit"), ("xb", "reject"), ("xu", "reject"),
-)  # fmt: skip
+)
+# fmt: on
 """Twenty decisions of all kinds, as keys, and the event each must leave."""
 
 
@@ -42,9 +44,11 @@ def test_twenty_decisions_survive_kill_9_and_can_be_walked_back_and_forth(
     kinds = [kind for (kind,) in rows(database, "SELECT kind FROM event WHERE uid = act ORDER BY seq")]
     assert kinds == [kind for _, kind in KEYS]
     reasons = rows(database, "SELECT reason FROM event WHERE kind = 'reject' ORDER BY seq")
+    # fmt: off
     assert [r for (r,) in reasons] == [
         "present", "gratuitous", "scope", "rest_false", "duplicate", "bad_image", "ungrammatical",
-    ]  # fmt: skip
+    ]
+    # fmt: on
     decided = states(database)
 
     with Curating(workspace.root, columns=columns, rows=lines) as app:

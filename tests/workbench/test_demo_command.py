@@ -99,8 +99,9 @@ def test_the_figures_are_those_of_the_results(finished) -> None:
         for key, task in (("negref", "demo-negref"), ("affirm", "demo-affirm"), ("retrieval_r1", "demo-retrieval")):
             score = next(iter(by_model[model, task].result["metrics"].values()))
             assert said[arm][key] == round(100 * score["correct"] / score["n"], 2)
-    ours, theirs = ([row["correct"] for row in by_model[model, "demo-negref"].items()]
-                    for model in ("tuned", "trained-on-all"))  # fmt: skip
+    ours, theirs = (
+        [row["correct"] for row in by_model[model, "demo-negref"].items()] for model in ("tuned", "trained-on-all")
+    )
     gain = said["curation_gain"]
     assert gain["mean"] == pytest.approx(100 * (sum(ours) - sum(theirs)) / len(ours), abs=0.01)
     assert gain["low"] <= gain["mean"] <= gain["high"]

@@ -233,8 +233,9 @@ def test_what_never_came_in_is_not_called_done(workspace: Workspace, tmp_path: P
         nothing = error(negwb(bare, "generate", *words))
         assert nothing.exit_code == ExitCode.NOTHING_TO_DO
         assert (nothing.message, nothing.hint) == (
-            "there are no captions to generate from", "import some first: negwb import FILE"
-        )  # fmt: skip
+            "there are no captions to generate from",
+            "import some first: negwb import FILE",
+        )
 
 
 def test_a_run_goes_on_and_says_that_it_lives_where_nobody_listens(workspace: Workspace) -> None:

@@ -58,8 +58,12 @@ def with_code(workspace: Workspace, before: str, *words: str) -> Process:
     code = f"import sys\n{before}\nsys.argv[0] = 'negwb'\nfrom workbench.cli import main\nsys.exit(main())"
     return subprocess.run(
         [sys.executable, "-c", code, "-w", str(workspace.root), *words],
-        capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=120, check=False,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        timeout=120,
+        check=False,
+    )
 
 
 def refused(done: Process, said: str, *, code: int = 3) -> None:
@@ -151,9 +155,13 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of two megabytes, where this machine lets us have one."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    made = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", folder], capture_output=True, check=False
-    ).returncode if shutil.which("mount") else 1  # fmt: skip
+    made = (
+        subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", folder], capture_output=True, check=False
+        ).returncode
+        if shutil.which("mount")
+        else 1
+    )
     if made != 0:
         pytest.skip("no right to mount a small disk here")
     yield folder

@@ -120,8 +120,12 @@ def without_parts(*words: object) -> subprocess.CompletedProcess[str]:
     """The command line in a process that finds neither torch nor textual-serve."""
     return subprocess.run(
         [sys.executable, "-c", WITHOUT, *map(str, words)],
-        capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=60, check=False,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        timeout=60,
+        check=False,
+    )
 
 
 @pytest.mark.parametrize(("words", "extra"), [("train set-001", "train"), ("serve", "serve")])

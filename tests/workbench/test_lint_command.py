@@ -64,9 +64,14 @@ def test_every_rule_is_counted_and_explained(workspace: Workspace) -> None:
     told = counts(workspace)
     assert set(told) == set(RULES)
     assert {rule: count for rule, count in told.items() if count} == {
-        "no-cue": 1, "unchanged": 1, "chatter": 1, "minimal-edit": 4, "in-caption": 3, "duplicate": 2,
+        "no-cue": 1,
+        "unchanged": 1,
+        "chatter": 1,
+        "minimal-edit": 4,
+        "in-caption": 3,
+        "duplicate": 2,
         "near-duplicate": 3,
-    }  # fmt: skip
+    }
     assert "6 of 6 candidates" in negwb(workspace, "lint").stderr
     explained = negwb(workspace, "lint", "--rules").stdout
     assert all(rule in explained and info.advice in explained for rule, info in RULES.items())

@@ -68,13 +68,24 @@ def test_a_card_is_told_line_by_line(house: House, drive: Drive) -> None:
 def test_every_answer_is_on_the_disk_in_its_order(house: House, drive: Drive) -> None:
     told = drive(house, "a", "x", "", "xp", "z", "Z", "n seen twice", "f", "f", "u", " ", "q", "a")
     acts = house.rows("SELECT candidate_id, kind, reason FROM event WHERE uid = act ORDER BY seq")
+    # fmt: off
     assert acts == [
         (1, "accept", None), (2, "reject", "present"), (2, "undo", None), (2, "undo", None), (3, "note", None),
         (3, "flag", None), (3, "undo", None), (3, "unsure", None), (4, "skip", None),
-    ]  # fmt: skip
-    for line in ("DONE accepted; it is accepted", "NOT REJECTED", "DONE rejected, present; it is rejected",
-                 "TOOK BACK rejected", "DID AGAIN rejected", "NOTED", "FLAGGED", "NOT FLAGGED any more",
-                 "DONE unsure; others are asked first", "DONE skipped; it comes again later"):  # fmt: skip
+    ]
+    # fmt: on
+    for line in (
+        "DONE accepted; it is accepted",
+        "NOT REJECTED",
+        "DONE rejected, present; it is rejected",
+        "TOOK BACK rejected",
+        "DID AGAIN rejected",
+        "NOTED",
+        "FLAGGED",
+        "NOT FLAGGED any more",
+        "DONE unsure; others are asked first",
+        "DONE skipped; it comes again later",
+    ):
         assert line in told
     assert told[-1].startswith("? "), "what came after q was not read"
     assert house.rows("SELECT * FROM lease") == []
@@ -110,8 +121,9 @@ def test_an_audit_card_hides_its_judges_and_reveals_them_after(tmp_path: Path, d
     )
     assert not any("0.76" in line for line in told[: told.index("DONE accepted; it is accepted")])
     assert house.rows("SELECT kind, verdict, blind, stream FROM event ORDER BY seq") == [
-        ("accept", None, 1, "audit"), ("flip", "reject", 0, "audit"),
-    ]  # fmt: skip
+        ("accept", None, 1, "audit"),
+        ("flip", "reject", 0, "audit"),
+    ]
     house.store.close()
 
 
@@ -150,8 +162,13 @@ def test_everything_that_can_happen_has_words() -> None:
 def test_through_a_pipe(house: House) -> None:
     done = subprocess.run(
         [NEGWB, "-w", house.root, "curate", "--plain", "-a", "ana"],
-        input="a\nxp\nq\n", capture_output=True, text=True, encoding="utf-8", check=False, timeout=60,
-    )  # fmt: skip
+        input="a\nxp\nq\n",
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        check=False,
+        timeout=60,
+    )
     assert done.returncode == 0, done.stderr
     assert [kind for _, kind, _ in house.events()] == ["accept", "reject"]
     assert "\x1b" not in done.stdout

@@ -97,8 +97,13 @@ def plain(house: House, lines: str, **more: Any) -> subprocess.CompletedProcess[
     words = ["-w", str(house.root), "curate", "--plain", "-a", "ana"]
     return subprocess.run(
         [sys.executable, "-c", IMPATIENT, *words],
-        input=lines, capture_output=True, text=True, check=False, timeout=120, **more,
-    )  # fmt: skip
+        input=lines,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        **more,
+    )
 
 
 class TestLines:

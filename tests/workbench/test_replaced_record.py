@@ -102,8 +102,11 @@ def test_curate_ends(house: House, lose: Callable[[Path], None]) -> None:
 def test_curate_in_lines_ends(house: House, lose: Callable[[Path], None]) -> None:
     process = subprocess.Popen(
         [NEGWB, "-w", house.root, "curate", "-a", "ana", "--order", "oldest", "--plain"],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     assert process.stdin is not None
     assert process.stdout is not None
     process.stdin.write("a\n")
@@ -123,8 +126,11 @@ def test_curate_in_lines_ends_while_it_waits_for_a_card(house: House) -> None:
     """Everything else is in somebody's hands, and the person asks for cards again."""
     process = subprocess.Popen(
         [NEGWB, "-w", house.root, "curate", "-a", "ana", "--plain"],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     assert process.stdin is not None
     assert process.stdout is not None
     process.stdin.write("s\n" * 12)

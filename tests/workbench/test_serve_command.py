@@ -266,8 +266,11 @@ def test_a_port_that_is_taken_is_said(house: House) -> None:
         port = other.getsockname()[1]
         done = subprocess.run(
             [NEGWB, "-w", house.root, "serve", "--port", str(port)],
-            capture_output=True, text=True, check=False, timeout=60,
-        )  # fmt: skip
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
     assert done.returncode == 2
     assert f"port {port}" in done.stderr
     assert "another --port" in done.stderr

@@ -62,9 +62,12 @@ def test_in_a_command(tmp_path: Path) -> None:
     code = program("import workbench.commands.init as m\nimport workbench.workspace as w\nw.create_workspace = broken")
     done = subprocess.run(
         [sys.executable, "-c", code, "init", str(tmp_path / "new")],
-        capture_output=True, text=True, cwd=tmp_path, check=False,
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        check=False,
         env={"PATH": "/usr/bin:/bin", "XDG_STATE_HOME": str(tmp_path / "state"), "HOME": str(tmp_path)},
-    )  # fmt: skip
+    )
     assert (done.returncode, done.stdout) == (1, "")
     (log,) = (tmp_path / "state" / "negwb" / "errors").iterdir()
     assert done.stderr.splitlines() == [

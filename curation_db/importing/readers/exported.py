@@ -35,9 +35,11 @@ from curation_db.manifest import Item
 from curation_db.text import clean
 from curation_db.words import NegationType
 
+# fmt: off
 PAIR_FIELDS: Final = (
     "source", "image", "file_name", "caption", "text", "concept", "negation_type", "cue", "key", "url",
-)  # fmt: skip
+)
+# fmt: on
 """Of a line of pairs.jsonl."""
 _ITEM_FIELDS: Final = frozenset(each.name for each in fields(Item))
 _KNOWN: Final = _ITEM_FIELDS | {"image"}

@@ -17,6 +17,7 @@ from curation_db.importing.rows import InputError
 FIELDS: Final = ("image", "image_id", "caption", "candidate", "concept", "id", "gold")
 """What a column can be."""
 
+# fmt: off
 _NAMES: Final[dict[str, tuple[str, ...]]] = {
     "image": (
         "image", "image_path", "image_file", "image_name", "image_filename", "img", "img_path", "filepath", "file_path",
@@ -35,7 +36,8 @@ _NAMES: Final[dict[str, tuple[str, ...]]] = {
     "concept": ("concept", "negated_concept", "negative_concept", "absent_object", "negated_object"),
     "id": ("id", "idx", "uid", "annotation_id", "ann_id", "caption_id"),
     "gold": ("gold_answer", "known_answer"),
-}  # fmt: skip
+}
+# fmt: on
 _USUAL: Final = frozenset(name for names in _NAMES.values() for name in names)
 _EMPTY: Final = frozenset({"", "nan", "null", "none", "n/a", "na", "<na>", "#n/a"})
 """What tools write into a cell that has no value."""

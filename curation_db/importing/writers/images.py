@@ -169,9 +169,10 @@ class ImageWriter:
             if candidate.caption is None and refers(candidate):
                 refuse(candidate)  # one with a caption is refused with it
         batch.candidates = [
-            row for row in batch.candidates
+            row
+            for row in batch.candidates
             if id(row.at) not in with_it and (row.caption is not None or not refers(row))
-        ]  # fmt: skip
+        ]
         for rows in (batch.objects, batch.questions):
             for each in filter(refers, rows):
                 refuse(each)

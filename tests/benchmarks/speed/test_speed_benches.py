@@ -30,9 +30,11 @@ def run(name: str) -> dict[str, Any]:
 
 def test_curate_measures_real_keys() -> None:
     told = run("curate")
+    # fmt: off
     assert told.keys() >= ALWAYS | {
         "candidates", "presses", "p50_ms", "p95_ms", "p99_ms", "picture_p95_ms", "pilot_ms", "claim_worst_ms", "rss_mb",
-    }  # fmt: skip
+    }
+    # fmt: on
     assert told["candidates"] == 10_000
     assert 0 < told["p50_ms"] <= told["p95_ms"] <= told["p99_ms"]
     assert told["pilot_ms"] > 0
@@ -42,9 +44,11 @@ def test_curate_measures_real_keys() -> None:
 
 def test_browse_measures_views_pages_and_the_room() -> None:
     told = run("browse")
+    # fmt: off
     assert told.keys() >= ALWAYS | {
         "rows", "first_page_s", "page_p95_ms", "filter_p95_ms", "sql_p95_ms", "rss_mb", "rss_above_empty_mb",
-    }  # fmt: skip
+    }
+    # fmt: on
     assert told["rows"] == 10_000
     counts = {line: view["count"] for line, view in told["views"].items()}
     assert (counts["everything"], counts["state:needs_more"], counts["reason:present"]) == (10_000, 1_000, 0)
@@ -56,10 +60,12 @@ def test_browse_measures_views_pages_and_the_room() -> None:
 
 def test_writers_lose_nothing() -> None:
     told = run("writers")
+    # fmt: off
     assert told.keys() >= ALWAYS | {
         "processes", "seconds", "decisions", "decisions_per_s", "fsync_per_s", "lock_errors", "double_claims", "lost",
         "backend",
-    }  # fmt: skip
+    }
+    # fmt: on
     assert told["decisions"] > 0
     assert (told["lock_errors"], told["double_claims"], told["lost"], told["unsound"]) == (0, 0, 0, 0)
     assert told["backend"] == "sqlite"
@@ -102,15 +108,23 @@ def test_a_log_says_what_was_done_and_what_was_not(tmp_path: Path) -> None:
     path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
     log = read_log(path)
     assert (log.claimed, log.decided, log.lock_errors, log.slowest_ms, log.ran_dry) == (
-        [7, 8], {"one": 7}, 2, 15_000.0, True,
-    )  # fmt: skip
+        [7, 8],
+        {"one": 7},
+        2,
+        15_000.0,
+        True,
+    )
 
 
 def test_generate_comes_near_the_ceiling_and_says_how_near() -> None:
     told = run("generate")
     assert told.keys() >= ALWAYS | {
-        "latency_ms", "ceiling_per_s", "ours_per_s", "ratio_to_ceiling", "cpu_ms_per_request",
-    }  # fmt: skip
+        "latency_ms",
+        "ceiling_per_s",
+        "ours_per_s",
+        "ratio_to_ceiling",
+        "cpu_ms_per_request",
+    }
     assert told["ceiling_per_s"] == 320
     assert 0 < told["ratio_to_ceiling"] <= 1.02
     assert 0 < told["queueing_ratio"] <= 1.02

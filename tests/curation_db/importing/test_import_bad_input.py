@@ -222,11 +222,13 @@ def test_another_picture_under_a_known_key_takes_no_captions(desk: Any) -> None:
 
 
 def test_bad_lines_of_tables(desk: Any) -> None:
+    # fmt: off
     lines = [
         '{"image": "a.jpg", "caption": "good"}', "", "{", "[1]", '{"caption": "no picture"}', '{"image": "b.jpg"}',
         '{"image": "c.jpg", "caption": NaN}', '{"image": "d.jpg", "caption": "also good"}',
         '{"image": "e.jpg", "caption": "' + "x" * 10_000_000 + '"}',
-    ]  # fmt: skip
+    ]
+    # fmt: on
     report = desk.take(desk.file("t.jsonl", "\n".join(lines)))
     assert report.captions == 2
     told = {each.where: str(each.reason) for each in desk.rejects}

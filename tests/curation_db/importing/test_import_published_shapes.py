@@ -53,10 +53,12 @@ def test_contextnegbench_has_several_candidates_a_row_and_finds_its_pictures(des
     for number, negatives in enumerate((["a blue circle"], ["no circle", "a circle that is not red"])):
         name = f"images/attribute_{number:06d}.png"
         Image.new("RGB", (64, 48)).save(tmp_path / name)
+        # fmt: off
         rows.append({
             "attributes": {"colors": ["red"]}, "correct_caption": "a red circle", "hard_negative_captions": negatives,
             "image_id": f"attribute_{number:06d}", "image_path": name, "metadata": {"noise": "clean"},
-        })  # fmt: skip
+        })
+        # fmt: on
     (tmp_path / "annotations.jsonl").write_text("\n".join(json.dumps(row) for row in rows) + "\n")
 
     def locate(_source: str, name: str | None) -> Path | None:
@@ -72,13 +74,18 @@ def test_contextnegbench_has_several_candidates_a_row_and_finds_its_pictures(des
 def test_valse_is_a_picture_a_caption_and_a_foil_by_name(desk: Any) -> None:
     told = {
         f"existence_visual7w_{number}": {
-            "dataset": "visual7w", "image_file": f"v7w_{number}.jpg", "caption": caption, "foil": foil,
-            "linguistic_phenomena": "existence", "classes_foil": [2, 1], "mturk": {"caption": 3, "foil": 0, "other": 0},
+            "dataset": "visual7w",
+            "image_file": f"v7w_{number}.jpg",
+            "caption": caption,
+            "foil": foil,
+            "linguistic_phenomena": "existence",
+            "classes_foil": [2, 1],
+            "mturk": {"caption": 3, "foil": 0, "other": 0},
         }
         for number, (caption, foil) in enumerate(
             [("There are no people.", "There are people."), ("There is a dog.", "There is no dog.")]
         )
-    }  # fmt: skip
+    }
     report = desk.take(desk.file("valse_existence.json", told))
     assert (report.images, report.captions, report.candidates) == (2, 2, 2)
     assert desk.rows("SELECT c.text, d.text FROM candidate d JOIN caption c ON c.id = d.caption_id ORDER BY d.id") == [

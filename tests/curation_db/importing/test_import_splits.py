@@ -27,6 +27,7 @@ def split_file() -> dict[str, Any]:
     """The pictures and captions of the fixture `coco`, as Karpathy's file has them, and one more."""
     folder, named = "train2014", "COCO_train2014_{:012}.jpg"
     rider = sentences(101, "a woman riding a horse in a field", "no hat on the rider")
+    # fmt: off
     return karpathy(
         {"filepath": folder, "filename": named.format(9), "cocoid": 9, "imgid": 0, "split": "train",
          "sentids": [101, 102], "sentences": rider},
@@ -34,7 +35,8 @@ def split_file() -> dict[str, Any]:
          "sentids": [103], "sentences": sentences(103, "two giraffes")},
         {"filepath": folder, "filename": named.format(30), "cocoid": 30, "imgid": 2, "split": "restval",
          "sentids": [104], "sentences": sentences(104, "a bowl without fruit")},
-    )  # fmt: skip
+    )
+    # fmt: on
 
 
 @pytest.mark.parametrize("own_first", [True, False])

@@ -104,8 +104,9 @@ def test_a_table_without_a_header(desk: Any) -> None:
     assert (report.captions, desk.rejects) == (2, [])
     assert _texts(desk)[0] == "a very typical bus station"
     assert desk.rows("SELECT url FROM image ORDER BY id") == [
-        ("http://example.org/a.jpg",), ("http://example.org/b.jpg?w=2",)
-    ]  # fmt: skip
+        ("http://example.org/a.jpg",),
+        ("http://example.org/b.jpg?w=2",),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -101,7 +101,7 @@ KEY = "ab" * 32
         ({"response": {"status_code": 200, "body": {"choices": []}}}, "malformed", "holds no message"),
         ({"response": {"status_code": 200, "body": "text"}}, "malformed", "holds no message"),
     ],
-)  # fmt: skip
+)
 def test_a_line_without_an_answer_says_why(told: Mapping[str, Any], error: str, detail: str) -> None:
     read = read_line(json.dumps({"custom_id": KEY, **told}), Asked(Want.TEXT), SETTINGS)
     assert read is not None
@@ -112,8 +112,11 @@ def test_a_line_without_an_answer_says_why(told: Mapping[str, Any], error: str, 
 
 
 def test_log_probabilities_that_a_farm_left_out_leave_the_words() -> None:
-    body = chat(json.loads(batch_line(yes_no("hat"), SETTINGS, method=Method.LOGPROBS, picture=None))["body"],
-                Behaviour(logprobs=False), "")  # fmt: skip
+    body = chat(
+        json.loads(batch_line(yes_no("hat"), SETTINGS, method=Method.LOGPROBS, picture=None))["body"],
+        Behaviour(logprobs=False),
+        "",
+    )
     line = json.dumps({"custom_id": KEY, "response": {"status_code": 200, "body": body}})
     read = read_line(line, Asked(Want.YES_NO, Method.LOGPROBS), SETTINGS)
     assert read is not None

@@ -77,12 +77,22 @@ def test_anything_else_is_refused_with_its_reason(answer: str, reason: NoConcept
 @pytest.mark.parametrize(
     ("phrase", "said"),
     [
-        ("hour glass", "an"), ("uniform", "a"), ("umbrella", "an"), ("unicycle", "a"), ("SUV", "an"), ("UFO", "a"),
-        ("one-way sign", "a"), ("herb", "an"), ("European flag", "a"), ("oven", "an"), ("usher", "an"),
+        ("hour glass", "an"),
+        ("uniform", "a"),
+        ("umbrella", "an"),
+        ("unicycle", "a"),
+        ("SUV", "an"),
+        ("UFO", "a"),
+        ("one-way sign", "a"),
+        ("herb", "an"),
+        ("European flag", "a"),
+        ("oven", "an"),
+        ("usher", "an"),
         ("utensil", "a"),
-        ("unmade bed", "an"), ("uninflated balloon", "an"),
+        ("unmade bed", "an"),
+        ("uninflated balloon", "an"),
     ],
-)  # fmt: skip
+)
 def test_the_article_goes_by_the_sound(phrase: str, said: str):
     assert with_article(phrase).split()[0] == said
 

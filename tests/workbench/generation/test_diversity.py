@@ -52,8 +52,11 @@ def test_a_question_is_asked_again_and_merged_into_one_of_the_captions():
     made = [outcome.made for outcome in driven.outcomes]
     assert all(made)
     assert [one and one.negation_type for one in made] == [
-        NegationType.ACTION, NegationType.ATTRIBUTE, NegationType.ABSENCE, NegationType.RELATION,
-    ]  # fmt: skip
+        NegationType.ACTION,
+        NegationType.ATTRIBUTE,
+        NegationType.ABSENCE,
+        NegationType.RELATION,
+    ]
     assert [one and one.concept for one in made] == ["running", "white horse", "dog", "woman on the fence"]
     assert [one and one.extra["question"] for one in made] == list(QUESTIONS)
     assert {one.caption_id for one in made if one} == {1, 2}
@@ -94,15 +97,22 @@ def test_the_same_question_twice_is_judged_once():
 
 def test_a_candidate_that_is_there_is_only_judged():
     steps = judge_only(
-        make_unit(), RECIPE, PROMPTS, item="candidate/5", text="a woman without a hat on a horse", concept="hat",
+        make_unit(),
+        RECIPE,
+        PROMPTS,
+        item="candidate/5",
+        text="a woman without a hat on a horse",
+        concept="hat",
         original="a woman on a horse",
-    )  # fmt: skip
+    )
     driven = drive(steps, oracle())  # type: ignore[arg-type]
     (outcome,) = driven.outcomes
     assert (outcome.item, outcome.status, outcome.made) == ("candidate/5", ItemStatus.KEPT, None)
     assert [(said.judge, said.question) for said in outcome.said] == [
-        ("a", Question.PRESENT), (ANNOTATIONS, Question.PRESENT), ("a", Question.ACCEPTABLE),
-    ]  # fmt: skip
+        ("a", Question.PRESENT),
+        (ANNOTATIONS, Question.PRESENT),
+        ("a", Question.ACCEPTABLE),
+    ]
     assert driven.of(Stage.PRESENCE)[0].ask.messages[-1].text.startswith("Is there a hat in this picture?")
 
 

@@ -74,13 +74,15 @@ async def test_a_connection_that_the_server_closed_is_not_used_again() -> None:
 @pytest.mark.parametrize(
     ("sent", "failure"),
     [
-        (b"", "connection"), (b"HTTP/1.1 2", "connection"), (b"SSH-2.0-x\r\n\r\n", "connection"),
+        (b"", "connection"),
+        (b"HTTP/1.1 2", "connection"),
+        (b"SSH-2.0-x\r\n\r\n", "connection"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhi", "connection"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: -9\r\n\r\nhi", "connection"),
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "connection"),
         (b"\x00" * 300_000, "connection"),
     ],
-)  # fmt: skip
+)
 async def test_what_is_no_whole_answer_is_told(sent: bytes, failure: str) -> None:
     async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")

@@ -147,9 +147,14 @@ async def test_what_several_pictures_ask_of_a_blank_one_is_in_the_file_once(
     settings = EngineSettings(name="eye", kind="openai", url="http://10.255.255.1:9/v1", model="stub")
     blank = Picture(key="blank", blank=True)
     ask = Ask(
-        stage=Stage.PRIOR, want=Want.YES_NO, prompt="p@1", messages=(Message("user", "Is there a kite?"),),
-        sampling=Sampling(), picture=blank, subject="kite",
-    )  # fmt: skip
+        stage=Stage.PRIOR,
+        want=Want.YES_NO,
+        prompt="p@1",
+        messages=(Message("user", "Is there a kite?"),),
+        sampling=Sampling(),
+        picture=blank,
+        subject="kite",
+    )
     with open_store(workspace.database) as store, Emission(tmp_path / "ask.jsonl", store) as emission:
         with store.write() as connection:
             run = start_run(connection, recipe="r", settings={})

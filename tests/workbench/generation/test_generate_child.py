@@ -14,13 +14,15 @@ from workbench.generation.settings import GenerateSettings
 from workbench.jobs.generation import GenerationOrder, resume_arguments
 from workbench.workspace.engine_settings import EngineSettings
 
+# fmt: off
 RECIPE = {
     "pipeline": "P1", "prompts": "negwb-p1-1@3fa2b1c94d0e", "proposer": "llama",
     "judges": [{"name": "llava", "questions": ["acceptable", "present"]}, {"name": "clip", "questions": ["acceptable"]},
                {"name": "annotations", "questions": ["present"]}],
     "rule": "any", "threshold": 0.4, "attempts": 2, "rewrites": 2, "mix": "balanced", "random_concept": False,
     "unclear": "drop", "prior": "off", "least_label_mass": 0.5, "seed": 7, "models": {},
-}  # fmt: skip
+}
+# fmt: on
 TOLD = {"pipeline": "P1", "recipe": RECIPE, "sources": ["coco"], "limit": 100, "shard": "2/8", "retry": False}
 
 
@@ -30,11 +32,13 @@ def known(*names: str, **more: Any) -> GenerateSettings:
 
 
 def run(reason: StopReason = StopReason.REQUEST, done: int = 30, **settings: Any) -> GenerationRunRow:
+    # fmt: off
     return GenerationRunRow(
         id=3, recipe="abc", settings=TOLD | settings, state=GenerationState.STOPPED, host="here", pid=1, started_at="",
         beat_at="", ended_at="", progress=Progress(items_done=done), message="any wording",
         stop_reason=reason,
-    )  # fmt: skip
+    )
+    # fmt: on
 
 
 def after(words: list[str], option: str) -> list[str]:
@@ -47,10 +51,12 @@ def test_the_words_say_the_same_settings_again() -> None:
     assert after(words, "--pipeline") == ["P1"]
     assert after(words, "--proposer") == ["llama"]
     assert after(words, "--judge") == ["llava", "clip:acceptable", "annotations:present"]
+    # fmt: off
     assert after(words, "--set") == [
         "rule=any", "threshold=0.4", "attempts=2", "rewrites=2", "mix=balanced", "unclear=drop", "prior=off",
         "least_label_mass=0.5", "seed=7",
-    ]  # fmt: skip
+    ]
+    # fmt: on
     assert (after(words, "--source"), after(words, "--shard")) == (["coco"], ["2/8"])
     assert after(words, "--limit") == ["70"], "what is left of it"
     assert not {"--prompts", "--retry", "--random-concept", "--max-cost"} & set(words)

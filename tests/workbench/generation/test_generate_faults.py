@@ -21,10 +21,12 @@ from support.model_server import Served, model_server
 from workbench.settings_edit import add_picture_folder
 from workbench.workspace.create import create_workspace
 
+# fmt: off
 FAULTS = {
     "500": 0.03, "503": 0.03, "cut": 0.03, "half_json": 0.03, "drip": 0.01, "wrong_schema": 0.03, "no_logprobs": 0.02,
     "bad_utf8": 0.02, "endless": 0.005, "empty": 0.02, "refusal": 0.01, "400": 0.01,
-}  # fmt: skip
+}
+# fmt: on
 CONCURRENCY = 16
 
 

@@ -45,8 +45,11 @@ def test_what_is_told_is_read(tmp_path: Path) -> None:
         """,
     )
     assert (told.proposer, told.judges, told.rule, told.mix) == (
-        "llama", ("llava:present", "annotations"), Rule.OFFICIAL, Mix.NEGREFCOCOG,
-    )  # fmt: skip
+        "llama",
+        ("llava:present", "annotations"),
+        Rule.OFFICIAL,
+        Mix.NEGREFCOCOG,
+    )
     assert told.engines["llama"].url == "http://localhost:8000/v1"
     assert told.engines["llama"].price_in == 2
     assert told.engines["llama"].options == {"top_k": 5}

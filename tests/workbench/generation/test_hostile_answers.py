@@ -20,11 +20,13 @@ from workbench.generation.recipe import Recipe
 from workbench.generation.units import Request
 from workbench.workspace.engine_settings import ANNOTATIONS, Judge, Mix, Prior, Rule, Unclear
 
+# fmt: off
 NASTY = (
     "", " ", "\x00\x1b[31m", "\u202ehat\u2066", "I'm sorry, I can't help with that.", "hat", "an umbrella", "yes", "no",
     "YES!", "{caption} {concept} {0} %s", "[red]hat[/red]", "<image>", "a woman without a hat on a horse", "\ud800",
     "Sure! Here is the caption: \"a woman\"", "'", '""', "not not not no never", "нет", "hat\n" * 50, "🙂", "a" * 1_000,
-)  # fmt: skip
+)
+# fmt: on
 HUGE = "HUGE"
 """Stands for a megabyte, which would be told in full where a test fails."""
 ANSWERS = st.one_of(
@@ -33,18 +35,25 @@ ANSWERS = st.one_of(
     st.just(Answer(text=HUGE)),
     st.sampled_from(["timeout", "refused", "empty"]).map(lambda why: Answer(error=why, detail="\x1b]0;x\x07" * 99)),
     st.builds(
-        Answer, text=st.sampled_from(NASTY), p=st.one_of(st.none(), st.floats(0, 1)),
+        Answer,
+        text=st.sampled_from(NASTY),
+        p=st.one_of(st.none(), st.floats(0, 1)),
         label_mass=st.one_of(st.none(), st.floats(0, 1)),
     ),
     st.just(Answer(text="yes", p=float("nan"))),
-)  # fmt: skip
+)
 RECIPES = st.builds(
     replace,
     st.just(Recipe(prompts="x", proposer="llm", judges=(Judge(name="a"), Judge(name="b"), Judge(name=ANNOTATIONS)))),
-    rule=st.sampled_from(Rule), mix=st.sampled_from(Mix), unclear=st.sampled_from(Unclear),
-    prior=st.sampled_from(Prior), attempts=st.integers(0, 3), rewrites=st.integers(0, 3),
-    random_concept=st.booleans(), seed=st.integers(0, 9),
-)  # fmt: skip
+    rule=st.sampled_from(Rule),
+    mix=st.sampled_from(Mix),
+    unclear=st.sampled_from(Unclear),
+    prior=st.sampled_from(Prior),
+    attempts=st.integers(0, 3),
+    rewrites=st.integers(0, 3),
+    random_concept=st.booleans(),
+    seed=st.integers(0, 9),
+)
 CAPTIONS = st.lists(
     st.one_of(st.sampled_from(["a woman on a horse", "no dog here", "{x}", ""]), st.text(max_size=30)), max_size=3
 )

@@ -181,12 +181,24 @@ async def test_after_enough_pauses_nobody_waits_any_longer() -> None:
 @pytest.mark.parametrize(
     ("status", "means"),
     [
-        (200, Meaning.FINE), (429, Meaning.TOO_MANY), (500, Meaning.READ_AGAIN), (502, Meaning.READ_AGAIN),
-        (503, Meaning.READ_AGAIN), (504, Meaning.READ_AGAIN), (529, Meaning.READ_AGAIN), (408, Meaning.READ_AGAIN),
-        (400, Meaning.TURNED_DOWN), (413, Meaning.TURNED_DOWN), (422, Meaning.TURNED_DOWN), (501, Meaning.TURNED_DOWN),
-        (401, Meaning.NO_ENTRY), (403, Meaning.NO_ENTRY), (404, Meaning.NO_ENTRY), (302, Meaning.NO_ENTRY),
+        (200, Meaning.FINE),
+        (429, Meaning.TOO_MANY),
+        (500, Meaning.READ_AGAIN),
+        (502, Meaning.READ_AGAIN),
+        (503, Meaning.READ_AGAIN),
+        (504, Meaning.READ_AGAIN),
+        (529, Meaning.READ_AGAIN),
+        (408, Meaning.READ_AGAIN),
+        (400, Meaning.TURNED_DOWN),
+        (413, Meaning.TURNED_DOWN),
+        (422, Meaning.TURNED_DOWN),
+        (501, Meaning.TURNED_DOWN),
+        (401, Meaning.NO_ENTRY),
+        (403, Meaning.NO_ENTRY),
+        (404, Meaning.NO_ENTRY),
+        (302, Meaning.NO_ENTRY),
     ],
-)  # fmt: skip
+)
 def test_what_a_status_means(status: int, means: Meaning) -> None:
     assert meaning(status) is means
 

@@ -62,8 +62,11 @@ def test_a_concept_that_is_not_there_is_denied():
     assert (outcome.made.concept, outcome.made.negation_type) == ("umbrella", NegationType.ABSENCE)
     assert set(outcome.made.extra) == {"mix", "asked_cue", "asked_position"}
     assert [(said.judge, said.question) for said in outcome.said] == [
-        ("a", Question.PRESENT), ("b", Question.PRESENT), ("a", Question.ACCEPTABLE), ("b", Question.ACCEPTABLE),
-    ]  # fmt: skip
+        ("a", Question.PRESENT),
+        ("b", Question.PRESENT),
+        ("a", Question.ACCEPTABLE),
+        ("b", Question.ACCEPTABLE),
+    ]
     assert driven.of(Stage.PRESENCE)[0].ask.messages[-1].text == (
         "Is there an umbrella in this picture? Answer yes or no."
     )
@@ -261,8 +264,10 @@ def test_the_same_again_is_asked_the_same_and_another_seed_is_not():
 def test_items_that_are_not_there_are_told():
     outcomes = run(oracle("hat"), make_unit(wanted=["caption/1", "caption/77", "question/2"])).outcomes
     assert [(outcome.item, outcome.reason) for outcome in outcomes] == [
-        ("caption/1", ""), ("caption/77", "not-here"), ("question/2", "not-here"),
-    ]  # fmt: skip
+        ("caption/1", ""),
+        ("caption/77", "not-here"),
+        ("question/2", "not-here"),
+    ]
 
 
 def test_without_judges_a_person_decides_alone():

@@ -77,9 +77,11 @@ async def test_many_answers_are_not_mixed_up(server: Served) -> None:
     assert [answer.text for answer in said] == [f"caption {n} with no thing{n}" for n in range(150)]
 
 
+# fmt: off
 FAULTS = {
     "500": 0.1, "503": 0.05, "cut": 0.1, "half_json": 0.1, "wrong_schema": 0.1, "bad_utf8": 0.1, "429": 0.05,
-}  # fmt: skip
+}
+# fmt: on
 
 
 async def test_faults_are_asked_again_and_leave_no_trace(server: Served) -> None:
@@ -100,11 +102,15 @@ async def test_faults_are_asked_again_and_leave_no_trace(server: Served) -> None
 @pytest.mark.parametrize(
     ("fault", "error", "detail"),
     [
-        ("500", "server", "500: out of order"), ("503", "server", "503: out of order"),
-        ("half_json", "malformed", "no JSON"), ("wrong_schema", "malformed", "no message"),
-        ("bad_utf8", "encoding", "UTF-8"), ("endless", "too-long", "4 MiB"), ("drip", "timeout", "no whole answer"),
+        ("500", "server", "500: out of order"),
+        ("503", "server", "503: out of order"),
+        ("half_json", "malformed", "no JSON"),
+        ("wrong_schema", "malformed", "no message"),
+        ("bad_utf8", "encoding", "UTF-8"),
+        ("endless", "too-long", "4 MiB"),
+        ("drip", "timeout", "no whole answer"),
     ],
-)  # fmt: skip
+)
 async def test_a_fault_that_stays_becomes_a_failure(server: Served, fault: str, error: str, detail: str) -> None:
     server.behave(faults={fault: 1.0}, faulty_tries=0, drip_s=0.02)
     async with engine(server, tries=2, timeout=0.3 if fault == "drip" else 5.0) as made:
@@ -123,10 +129,12 @@ async def test_a_connection_that_is_always_cut_is_a_connection_failure(server: S
 @pytest.mark.parametrize(
     ("fault", "error", "detail"),
     [
-        ("400", "refused", "400: out of order"), ("refusal", "refused", "I will not say that"),
-        ("empty", "empty", "said nothing"), ("length", "too-long", "did not come to an end"),
+        ("400", "refused", "400: out of order"),
+        ("refusal", "refused", "I will not say that"),
+        ("empty", "empty", "said nothing"),
+        ("length", "too-long", "did not come to an end"),
     ],
-)  # fmt: skip
+)
 async def test_what_no_second_try_can_mend_is_not_tried(server: Served, fault: str, error: str, detail: str) -> None:
     server.behave(faults={fault: 1.0})
     async with engine(server) as made:
@@ -363,10 +371,14 @@ async def test_a_stored_that_fails_is_heard(server: Served) -> None:
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
-        ({"method": "guess"}, "method"), ({"pictures": "mail"}, "pictures"), ({"raw_prompts": True}, "raw_prompts"),
-        ({"concurrency": 0}, "above zero"), ({"url": "localhost:8000"}, "not the address"), ({"url": ""}, "none"),
+        ({"method": "guess"}, "method"),
+        ({"pictures": "mail"}, "pictures"),
+        ({"raw_prompts": True}, "raw_prompts"),
+        ({"concurrency": 0}, "above zero"),
+        ({"url": "localhost:8000"}, "not the address"),
+        ({"url": ""}, "none"),
     ],
-)  # fmt: skip
+)
 async def test_settings_that_are_off_are_told(server: Served, settings: dict[str, Any], told: str) -> None:
     with pytest.raises(UsageError, match=told):
         await answers_of(server, **settings)

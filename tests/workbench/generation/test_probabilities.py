@@ -22,18 +22,23 @@ from workbench.generation.probabilities import (
 )
 from workbench.generation.readings import official_yes, read_yes_no
 
+# fmt: off
 YES = [
     "yes", "Yes", "YES.", " yes\n", "**Yes**", "Yes, there is a hat.", "Yes there is.", '"Yes"', "y", "Y.", "_Yes!_",
     "Answer: yes", "The answer is yes.", "Final answer: **Yes**", '{"answer": "yes"}', "yes</s>", "Yep.",
     "Yes — it is.",
     "Yes: a red one", "Yes\n\nA hat is on her head.", "\u200byes", "- Yes", "Yes, the image shows a hat.", "Yes it is",
-]  # fmt: skip
+]
+# fmt: on
+# fmt: off
 NO = [
     "no", "No.", "NO!", "n", "no, there isn't", "No, there is no hat.", "**No**", "Nope.", "No there is not", "no</s>",
     "Answer: No", "No, I don’t see any hat.", "No; the woman wears nothing on her head.", "No, there is a cat instead.",
     "(No)", "No - only a horse.", '{"answer":"no"}', "No, it isn't.", "No\nThere are only people.",
     "No the image shows none",
-]  # fmt: skip
+]
+# fmt: on
+# fmt: off
 NEITHER = [
     "", " ", "...", "I cannot tell", "not sure", "Not sure.", "unclear", "maybe", "No. Yes.", "Yes. No.", "yes and no",
     "Yes or no", "yes/no", "No doubt there is one.", "No question, it is there.", "No one is wearing a hat", "nothing",
@@ -43,7 +48,8 @@ NEITHER = [
     "No, I cannot see the picture.", "Is there a hat?", "possibly yes", "Yes, maybe", "No, probably", "42", "😀",
     "I don't know", "no wait, yes", "No, actually there is a hat", "Yes, it seems so", "not yes", "No problem!", "ye",
     "As an AI, no", "No idea", "Yes, I guess", "no more than one", "It depends.", "No, it might be a cap",
-]  # fmt: skip
+]
+# fmt: on
 
 
 @pytest.mark.parametrize("text", YES)
@@ -140,8 +146,9 @@ def test_a_chat_answer_of_vllm_is_read() -> None:
 
 
 def test_the_token_that_was_said_is_counted_once() -> None:
-    beside: dict[str, Any] = {"logprobs": {"content": [{"token": "no", "logprob": -1.0, "top_logprobs": [
-        {"token": "yes", "logprob": -2.0}]}]}}  # fmt: skip
+    beside: dict[str, Any] = {
+        "logprobs": {"content": [{"token": "no", "logprob": -1.0, "top_logprobs": [{"token": "yes", "logprob": -2.0}]}]}
+    }
     assert first_tokens(beside) == [("yes", -2.0), ("no", -1.0)]
     alone = {"logprobs": {"content": [{"token": "no", "logprob": -1.0}]}}
     assert first_tokens(alone) == [("no", -1.0)]
@@ -150,24 +157,37 @@ def test_the_token_that_was_said_is_counted_once() -> None:
 @pytest.mark.parametrize(
     "choice",
     [
-        None, 7, "logprobs", [], {}, {"logprobs": None}, {"logprobs": {}}, {"logprobs": {"content": None}},
-        {"logprobs": {"content": []}}, {"logprobs": {"content": [None]}}, {"logprobs": {"content": ["yes"]}},
-        {"logprobs": {"content": [{"token": "yes"}]}}, {"logprobs": {"content": [{"token": "yes", "logprob": True}]}},
+        None,
+        7,
+        "logprobs",
+        [],
+        {},
+        {"logprobs": None},
+        {"logprobs": {}},
+        {"logprobs": {"content": None}},
+        {"logprobs": {"content": []}},
+        {"logprobs": {"content": [None]}},
+        {"logprobs": {"content": ["yes"]}},
+        {"logprobs": {"content": [{"token": "yes"}]}},
+        {"logprobs": {"content": [{"token": "yes", "logprob": True}]}},
         {"logprobs": {"content": [{"token": "yes", "logprob": float("nan")}]}},
         {"logprobs": {"content": [{"token": "yes", "logprob": -1, "top_logprobs": [{"token": 3, "logprob": -1}]}]}},
     ],
-)  # fmt: skip
+)
 def test_no_log_probabilities_are_told_from_unclear_ones(choice: Any) -> None:
     assert from_logprobs(choice) is None
 
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.floats() | st.text(max_size=5) | st.integers(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(
-        st.sampled_from(["logprobs", "content", "token", "logprob", "top_logprobs", "answers", "noul", "q"]), inner
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["logprobs", "content", "token", "logprob", "top_logprobs", "answers", "noul", "q"]), inner
+        )
     ),
     max_leaves=12,
-)  # fmt: skip
+)
 
 
 @given(JSON)
@@ -197,8 +217,10 @@ def test_samples_are_counted_among_those_that_answered() -> None:
 
 def test_a_bare_answer_is_certain_or_unclear() -> None:
     assert (from_words("Yes."), from_words("no"), from_words("well")) == (
-        Chance(1.0, None), Chance(0.0, None), Chance(None, None),
-    )  # fmt: skip
+        Chance(1.0, None),
+        Chance(0.0, None),
+        Chance(None, None),
+    )
 
 
 def test_the_seeds_of_samples_are_the_same_every_time_and_differ() -> None:

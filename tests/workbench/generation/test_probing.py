@@ -54,10 +54,12 @@ async def test_a_server_that_honours_everything(server: Served) -> None:
 async def test_a_server_that_says_fine_and_does_nothing(server: Served) -> None:
     server.behave(logprobs=False, honours=[], decisions="images")
     found = seen(await look_at(server))
+    # fmt: off
     assert found == {
         "models": "yes", "chat": "yes", "picture": "no", "logprobs": "no", "choice": "no", "json_schema": "no",
         "seed": "no", "sampling": "yes", "max_tokens": "no", "stop": "no", "decision": "yes", "decision_picture": "no",
-    }  # fmt: skip
+    }
+    # fmt: on
 
 
 @pytest.mark.parametrize("missing", HONOURS)

@@ -21,8 +21,12 @@ from workbench.generation.questions import denial_of, question_about, question_p
         ("Does the girl have long hair?", "long hair", "absence", "the girl does not have long hair"),
         ("Is the person running?", "running", "action", "the person is not running"),
         ("Are they playing tennis?", "playing tennis", "action", "they are not playing tennis"),
-        ("Is the man on the left wearing glasses?", "wearing glasses", "action",
-         "the man on the left is not wearing glasses"),
+        (
+            "Is the man on the left wearing glasses?",
+            "wearing glasses",
+            "action",
+            "the man on the left is not wearing glasses",
+        ),
         ("Is anyone wearing a hat?", "wearing a hat", "action", "nobody is wearing a hat"),
         ("Is there anyone swimming in the water?", "swimming", "action", "nobody is swimming"),
         ("Are all the zebras standing?", "standing", "action", "not all the zebras are standing"),
@@ -36,7 +40,7 @@ from workbench.generation.questions import denial_of, question_about, question_p
         ("Is the cat on the table?", "cat on the table", "relation", "the cat is not on the table"),
         ("Are these animals in a zoo?", "animals in a zoo", "relation", "these animals are not in a zoo"),
     ],
-)  # fmt: skip
+)
 def test_a_question_is_taken_apart(question: str, concept: str, kind: str, denial: str):
     parts = question_parts(question)
     assert parts is not None
@@ -63,10 +67,12 @@ def test_a_question_can_be_made_of_a_concept():
     assert question_about("wearing a hat") == "Is there anybody wearing a hat in this picture?"
 
 
+# fmt: off
 _WORDS = st.sampled_from(
     ["is", "are", "there", "the", "a", "man", "hat", "on", "in", "red", "running", "has", "been", "all", "of", "and",
      "wearing", "not", "it", ",", "'", "?"]
-)  # fmt: skip
+)
+# fmt: on
 
 
 @given(st.one_of(st.text(), st.lists(_WORDS, max_size=12).map(lambda said: f"Is {' '.join(said)}?")))

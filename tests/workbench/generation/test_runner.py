@@ -78,9 +78,12 @@ def steps(unit: Unit) -> Steps:
             outcomes.append(Outcome(item=caption.item, status=ItemStatus.FAILED, reason=f"failed:{concept.error}"))
             continue
         made = Made(
-            text=f"{caption.text} with no {concept.text}", concept=concept.text, negation_type=NegationType.ABSENCE,
-            caption_id=caption.id, extra={"mix": "free"},
-        )  # fmt: skip
+            text=f"{caption.text} with no {concept.text}",
+            concept=concept.text,
+            negation_type=NegationType.ABSENCE,
+            caption_id=caption.id,
+            extra={"mix": "free"},
+        )
         said = Said(judge="eye", question=Question.PRESENT, prompt="test@1", p=look.p)
         outcomes.append(Outcome(item=caption.item, status=ItemStatus.KEPT, made=made, said=(said,)))
     return tuple(outcomes)

@@ -46,10 +46,12 @@ def say(request: Request) -> Answer:
 
 def ask(stage: Stage, picture: str = "demo/1", seed: int = 1, **facts: str) -> Ask:
     want = Want.TEXT if stage in {Stage.PROPOSE, Stage.REWRITE} else Want.YES_NO
+    # fmt: off
     return Ask(
         stage=stage, want=want, prompt="x", messages=(), sampling=Sampling(seed=seed), subject="x",
         picture=Picture(key=picture, blank=stage is Stage.PRIOR), facts=facts,
-    )  # fmt: skip
+    )
+    # fmt: on
 
 
 def unit_of(drawn: Drawn, *questions: str) -> Unit:
@@ -58,9 +60,14 @@ def unit_of(drawn: Drawn, *questions: str) -> Unit:
     )
     asked = tuple(QuestionItem(drawn.index * 10 + at, str(at), question) for at, question in enumerate(questions))
     return Unit(
-        picture=Picture(key=f"demo/{drawn.index + 1}"), source_id=1, source="demo", captions=captions, questions=asked,
-        wanted=frozenset(one.item for one in (asked or captions)), objects={},
-    )  # fmt: skip
+        picture=Picture(key=f"demo/{drawn.index + 1}"),
+        source_id=1,
+        source="demo",
+        captions=captions,
+        questions=asked,
+        wanted=frozenset(one.item for one in (asked or captions)),
+        objects={},
+    )
 
 
 @pytest.fixture(scope="module")
@@ -214,8 +221,10 @@ def plain_captions() -> list[str]:
     """400 sentences about what may be in a picture."""
     who = ("a man", "a woman", "two children", "a brown dog", "a cat", "three birds", "an old couple", "a cyclist")
     does = ("is standing", "is sitting", "is waiting", "can be seen", "is resting")
+    # fmt: off
     where = ("on a bench", "in a kitchen", "near a red bus", "beside a lake", "under a tree", "at a table",
-             "on a sandy beach", "in front of a shop", "by a window", "on a snowy street")  # fmt: skip
+             "on a sandy beach", "in front of a shop", "by a window", "on a snowy street")
+    # fmt: on
     return [f"{one.capitalize()} {two} {three}." for one in who for two in does for three in where]
 
 

@@ -50,10 +50,15 @@ def sit(make_house: Make) -> Iterator[Callable[..., Desk]]:
         serving = DeskSettings(**{"ordering": "oldest", "audit_share": 0.0, "guard_seconds": 0.0, **settings})
         desks.append(
             open_session(
-                Workspace(house.root), name, settings=SETTINGS, serving=serving, box=(200, 200), version="test",
+                Workspace(house.root),
+                name,
+                settings=SETTINGS,
+                serving=serving,
+                box=(200, 200),
+                version="test",
                 **explicit,
             )
-        )  # fmt: skip
+        )
         desks[-1].start(deal=deal)
         return desks[-1]
 

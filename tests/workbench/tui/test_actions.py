@@ -15,8 +15,10 @@ def by_id(actions: ActionMap) -> dict[str, list[str]]:
 
 def test_the_keys_are_those_that_people_know() -> None:
     keys = by_id(ActionMap())
+    # fmt: off
     told = {"accept": "a", "reject": "x", "edit": "e", "unsure": "u", "skip": "space", "undo": "z", "note": "n",
-            "flag": "f", "judges": "v", "zoom": "i", "find": "slash", "back": "left_square_bracket"}  # fmt: skip
+            "flag": "f", "judges": "v", "zoom": "i", "find": "slash", "back": "left_square_bracket"}
+    # fmt: on
     assert {name: keys[name][0] for name in told} == told
     assert keys["redo"] == ["Z", "ctrl+y"]
     assert keys["help"] == ["question_mark", "f1"]

@@ -84,10 +84,9 @@ async def test_nothing_leaks_before_the_word_and_all_is_told_after(
         told = lines(app)
         for said in (*SPEAKERS, "judge-0", "gratuitous", "guidelines"):
             assert said in told
-        assert disputed.rows("SELECT candidate_id, verdict, reason, cause, role, blind, actor FROM event "
-                             "WHERE kind = 'adjudicate'") == [
-            (1, "reject", "present", "guideline_gap", "adjudicator", 1, "dan")
-        ]  # fmt: skip
+        assert disputed.rows(
+            "SELECT candidate_id, verdict, reason, cause, role, blind, actor FROM event WHERE kind = 'adjudicate'"
+        ) == [(1, "reject", "present", "guideline_gap", "adjudicator", 1, "dan")]
         assert disputed.states()[1] == "rejected"
         await press_here(pilot, "w")
         await until(pilot, lambda: "2 of 3" in lines(app))
@@ -112,8 +111,11 @@ async def test_undo_shows_it_again_and_the_room_empties(disputed: House, open_ap
         await until(pilot, lambda: "All settled: 3" in lines(app))
         assert disputed.states() == {1: "accepted", 2: "accepted", 3: "accepted", 4: "open"}
         assert disputed.rows("SELECT candidate_id, cause FROM event WHERE kind = 'adjudicate' ORDER BY seq") == [
-            (1, "annotator_slip"), (2, None), (3, "subjective"), (1, "other"),
-        ]  # fmt: skip
+            (1, "annotator_slip"),
+            (2, None),
+            (3, "subjective"),
+            (1, "other"),
+        ]
         await press_here(pilot, "a", "x", "e", "space")
         await pilot.press("escape")
         await until(pilot, lambda: isinstance(app.screen, CurateScreen))
@@ -164,8 +166,9 @@ async def test_an_empty_room_says_what_to_do(make_house: Any, open_app: Any) -> 
 @pytest.mark.parametrize("size", SIZES)
 async def test_hostile_texts_are_only_texts(make_house: Any, open_app: Any, join: Any, size: tuple[int, int]) -> None:
     texts = list(HOSTILE.values())
-    house = make_house(cases=[Case(caption=text, text=text, concept=text[:200], raw=text[:500]) for text in texts],
-                       overlap="2")  # fmt: skip
+    house = make_house(
+        cases=[Case(caption=text, text=text, concept=text[:200], raw=text[:500]) for text in texts], overlap="2"
+    )
     ben, cho = join(house, "[@click=app.quit]ben[/] \x1b[31m"), join(house, "cho \u202e[/x]")
     for number in house.ids:
         ben.note(number, HOSTILE["link"] + HOSTILE["escape"])

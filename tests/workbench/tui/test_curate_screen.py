@@ -24,9 +24,15 @@ async def test_every_deciding_key_is_committed_before_the_next_card(make_house: 
     async with running(app) as pilot:
         await settled(pilot)
         for number, (keys, event) in enumerate(
-            [("a", ("accept", None)), ("xp", ("reject", "present")), ("u", ("unsure", None)),
-             ("space", ("skip", None)), ("xu", ("reject", "ungrammatical"))], 1
-        ):  # fmt: skip
+            [
+                ("a", ("accept", None)),
+                ("xp", ("reject", "present")),
+                ("u", ("unsure", None)),
+                ("space", ("skip", None)),
+                ("xu", ("reject", "ungrammatical")),
+            ],
+            1,
+        ):
             assert shown(app) == number
             await press(pilot, *(keys if keys[0] == "x" else [keys]))
             assert house.events()[-1] == (number, *event)

@@ -75,10 +75,24 @@ async def test_a_run_is_shown_with_its_figures(house: House, size: tuple[int, in
         await until(pilot, lambda: "run 3 · P1" in lines(app))
         told = lines(app)
         for words in (
-            "▶ running on gpu-3", "1,248 of 2,000 · 62%", "8.4 items/s", "44.9 requests/s", "96 in flight",
-            "1 min 30 s left", "cost 0.71", "✓ kept", "812  65.1%", "○ dropped", "✗ failed", "stage", "propose",
-            "1,387", "why not", "present 337", "1 running · 3 in all",
-        ):  # fmt: skip
+            "▶ running on gpu-3",
+            "1,248 of 2,000 · 62%",
+            "8.4 items/s",
+            "44.9 requests/s",
+            "96 in flight",
+            "1 min 30 s left",
+            "cost 0.71",
+            "✓ kept",
+            "812  65.1%",
+            "○ dropped",
+            "✗ failed",
+            "stage",
+            "propose",
+            "1,387",
+            "why not",
+            "present 337",
+            "1 running · 3 in all",
+        ):
             assert words in told
         await pilot.press(*["J"] * 6)
         await until(pilot, lambda: "came to nothing" in lines(app) and "lint:chatter" in lines(app))
@@ -145,13 +159,18 @@ async def test_a_run_whose_process_is_gone_is_lost(house: House) -> None:
 async def test_hostile_runs_are_only_text(house: House, size: tuple[int, int]) -> None:
     bad = " ".join(told[:60] for told in HOSTILE.values())
     hostile = {
-        "pipeline": bad, "simulated": [bad], "engines": {bad: 1}, "recipe": {"models": {bad: bad}, "judges": bad,
-        "proposer": bad}, "limit": bad,
-    }  # fmt: skip
+        "pipeline": bad,
+        "simulated": [bad],
+        "engines": {bad: 1},
+        "recipe": {"models": {bad: bad}, "judges": bad, "proposer": bad},
+        "limit": bad,
+    }
+    # fmt: off
     progress = {
         "stages": {bad: {"asked": "x"}, "propose": [1]}, "reasons": {bad: 3}, "capacity": {bad: 2}, "note": bad,
         "items_total": -4, "dropped": 2, "eta_s": 1e300, "cost": 1e308,
-    }  # fmt: skip
+    }
+    # fmt: on
     with house.store.write() as connection:
         connection.execute(text("UPDATE caption SET text = :bad WHERE id < 4"), {"bad": bad})
         connection.execute(text("UPDATE caption SET text = :bad WHERE id = 4"), {"bad": HOSTILE["long"]})

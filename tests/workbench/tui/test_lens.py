@@ -13,9 +13,12 @@ HALF = Canvas(60, 20)
 """60 x 40 dots."""
 PICTURES = st.tuples(st.integers(1, 20_000), st.integers(1, 20_000))
 CANVASES = st.builds(
-    Canvas, st.integers(1, 300), st.integers(1, 100), st.sampled_from([(1, 2), (10, 20), (9, 21)]),
+    Canvas,
+    st.integers(1, 300),
+    st.integers(1, 100),
+    st.sampled_from([(1, 2), (10, 20), (9, 21)]),
     st.sampled_from([(10, 20), (9, 21), (8, 12)]),
-)  # fmt: skip
+)
 MOVES = st.lists(
     st.one_of(
         st.sampled_from([("stepped", 1), ("stepped", -1), ("scaled", 1.0), ("fitted",)]),

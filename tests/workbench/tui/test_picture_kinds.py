@@ -42,10 +42,14 @@ def saved(image: Image.Image, kind: str, **told: object) -> bytes:
 def turned(way: int, kind: str) -> bytes:
     """The scene as a camera that was held in this way stores it."""
     back = {
-        2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
-        5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_90, 7: Image.Transpose.TRANSVERSE,
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_90,
+        7: Image.Transpose.TRANSVERSE,
         8: Image.Transpose.ROTATE_270,
-    }  # fmt: skip
+    }
     exif = Image.Exif()
     exif[0x0112] = way
     return saved(scene().transpose(back[way]), kind, exif=exif, **({"quality": 95} if kind == "JPEG" else {}))
@@ -187,9 +191,13 @@ def claims(kind: str, width: int, height: int) -> bytes:
     if kind == "PNG":
         told = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
         head = b"IHDR" + told
-        return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + head + struct.pack(">I", zlib.crc32(head)) + (
-            struct.pack(">I", 0) + b"IDAT" + struct.pack(">I", zlib.crc32(b"IDAT"))
-        )  # fmt: skip
+        return (
+            b"\x89PNG\r\n\x1a\n"
+            + struct.pack(">I", 13)
+            + head
+            + struct.pack(">I", zlib.crc32(head))
+            + (struct.pack(">I", 0) + b"IDAT" + struct.pack(">I", zlib.crc32(b"IDAT")))
+        )
     data = bytearray(saved(Image.new("RGB", (16, 16)), "JPEG", progressive=kind == "progressive"))
     at = data.index(b"\xff\xc2" if kind == "progressive" else b"\xff\xc0")
     data[at + 5 : at + 9] = struct.pack(">HH", height, width)

@@ -443,11 +443,13 @@ class Pty:
         thread.start()
         start = time.monotonic()
         try:
+            # fmt: off
             done = subprocess.run(
                 [sys.executable, "-c", CHOOSE, setting],
                 stdin=slave, stdout=slave, stderr=subprocess.PIPE, env={**kept, "TERM": "xterm-256color", **env},
                 cwd=Path(__file__).parents[3], timeout=20, text=True, check=False,
-            )  # fmt: skip
+            )
+            # fmt: on
         finally:
             self.seconds = time.monotonic() - start
             self._stop.set()

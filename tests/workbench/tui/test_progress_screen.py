@@ -183,8 +183,13 @@ def test_drawings_and_figures() -> None:
     assert whisker(Interval(0.5, 0.25, 0.75), 9).plain == "··──●──··"
     assert whisker(Interval(float("nan"), 0, 1), 3).plain == "···"
     assert [decimal(value) for value in (0.5, -0.25, 1.0, -1.0, float("nan"), 0.999)] == [
-        ".50", "-.25", "1.00", "-1.00", "–", "1.00",
-    ]  # fmt: skip
+        ".50",
+        "-.25",
+        "1.00",
+        "-1.00",
+        "–",
+        "1.00",
+    ]
     assert [hours_text(hours) for hours in (0, 0.001, 0.5, 2.25, 123.4)] == [
         "0 min",
         "< 1 min",

@@ -265,8 +265,13 @@ def test_pictures_are_found_and_names_lead_nowhere_else(tmp_path: Path) -> None:
         assert located(tmp_path, task, image) is None
 
 
-BOXES = [[[10, 10, 30, 30], [50, 10, 40, 40]], [["x", None, 1, 2], [float("nan"), 0, 1, 1]], [[-5, 0, 9e300, 5]],
-         ["a", {}, []], [[0, 0, 0, 0]]]  # fmt: skip
+BOXES = [
+    [[10, 10, 30, 30], [50, 10, 40, 40]],
+    [["x", None, 1, 2], [float("nan"), 0, 1, 1]],
+    [[-5, 0, 9e300, 5]],
+    ["a", {}, []],
+    [[0, 0, 0, 0]],
+]
 
 
 @pytest.mark.parametrize("boxes", BOXES)

@@ -107,8 +107,11 @@ def test_really_inside_tmux(tmp_path: Path, passthrough: str) -> None:
     away = {name: "" for name in ("TMUX", "STY", "SSH_CONNECTION", "SSH_TTY")}
     with Terminal(
         ["tmux", "-S", socket, "-f", tmp_path / "tmux.conf", "new-session", command],
-        TERM="xterm-kitty", TERMINFO=str(tmp_path / "terminfo"), PYTHONPATH=os.getcwd(), **away,
-    ) as outer:  # fmt: skip
+        TERM="xterm-kitty",
+        TERMINFO=str(tmp_path / "terminfo"),
+        PYTHONPATH=os.getcwd(),
+        **away,
+    ) as outer:
         try:
             outer.wait_for(told.exists)
             found = json.loads(told.read_text())

@@ -34,13 +34,15 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         *((3, "a", question, None) for question in Question),
         (4, "a", Question.ACCEPTABLE, FINE),
     ]
+    # fmt: off
     opinions = [
         Opinion(
             candidate_id=number, judge=judge, model="m", prompt_version="v1", question=question, p=p, label_mass=0.98,
             method="logprobs", prior=0.61, seed=7,
         )
         for number, judge, question, p in told
-    ]  # fmt: skip
+    ]
+    # fmt: on
     with made.store.write() as connection:
         insert_verdicts(connection, opinions)
     yield made

@@ -127,8 +127,10 @@ async def test_events_keep_how_the_picture_was_shown(make_house: Any, open_app: 
         await press(pilot, "u", "a")
         await until(pilot, lambda: len(house.events()) == 3)
     assert house.rows("SELECT candidate_id, picture, zoomed FROM event ORDER BY seq") == [
-        (1, "cells", 0), (2, "cells", 1), (3, "none", 0),
-    ]  # fmt: skip
+        (1, "cells", 0),
+        (2, "cells", 1),
+        (3, "none", 0),
+    ]
     with house.store.read() as connection:
         lines = "\n".join(plain_lines(timeline(connection, 2), 120))
     assert "picture in half cells · zoomed" in lines

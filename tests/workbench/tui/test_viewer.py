@@ -15,8 +15,10 @@ from workbench.errors import UsageError
 from workbench.settings import read_settings
 from workbench.tui.viewer import NoViewer, launch, viewer_command
 
+# fmt: off
 HOSTILE = ("-rf.png", "$(touch owned).png", "a b;touch owned.png", "`touch owned`'\".png", "\nnew line\x1b[31m.png",
-           "%s%f file:..png", "é☃.png")  # fmt: skip
+           "%s%f file:..png", "é☃.png")
+# fmt: on
 SSH = {"SSH_CONNECTION": "a 1 b 2"}
 
 

@@ -111,8 +111,11 @@ async def test_what_it_cannot_judge(judge: ClipEngine, colours: dict[str, Path],
     ]
     told = await answers(judge, group)
     assert [answer.error for answer in told] == [
-        *[Failure.UNSUPPORTED] * 4, *[Failure.PICTURE_MISSING] * 2, Failure.PICTURE_BAD, ""
-    ]  # fmt: skip
+        *[Failure.UNSUPPORTED] * 4,
+        *[Failure.PICTURE_MISSING] * 2,
+        Failure.PICTURE_BAD,
+        "",
+    ]
     assert "\n" not in told[-2].detail
 
 

@@ -181,8 +181,12 @@ async def test_pictures_that_cannot_be_looked_at(
     asked = [yes_no("x", each) for each in (Picture(key="s/none"), missing, bad, cut, colours["red"])]
     told = await answers(eyes, asked)
     assert [answer.error for answer in told] == [
-        Failure.PICTURE_MISSING, Failure.PICTURE_MISSING, Failure.PICTURE_BAD, Failure.PICTURE_BAD, ""
-    ]  # fmt: skip
+        Failure.PICTURE_MISSING,
+        Failure.PICTURE_MISSING,
+        Failure.PICTURE_BAD,
+        Failure.PICTURE_BAD,
+        "",
+    ]
     assert (await answers(pen, [yes_no("x", colours["red"])]))[0].error == Failure.UNSUPPORTED
 
 

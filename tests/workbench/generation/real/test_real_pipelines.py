@@ -40,11 +40,13 @@ def house(tmp_path: Path) -> Path:
     asked = [(image["id"], text) for image in images for text in QUESTIONS]
     no = [{"answer": "no", "answer_confidence": "yes", "answer_id": n} for n in range(10)]
     questions = [{"question_id": n, "image_id": image, "question": text} for n, (image, text) in enumerate(asked)]
+    # fmt: off
     answered = [
         {"question_id": n, "image_id": image, "question_type": "is the", "answer_type": "yes/no",
          "multiple_choice_answer": "no", "answers": no}
         for n, (image, _) in enumerate(asked)
-    ]  # fmt: skip
+    ]
+    # fmt: on
     told_vqa = {"task_type": "Open-Ended", "data_subtype": "train2014"}
     (tmp_path / "q.json").write_text(json.dumps(told_vqa | {"questions": questions}))
     (tmp_path / "a.json").write_text(json.dumps({"data_subtype": "train2014", "annotations": answered}))
@@ -75,9 +77,14 @@ def engines(house: Path, kind: str, llama: Path, llava: Path, **more: str) -> No
     lines = [
         line
         for name, model in (("pen", llama), ("eye", llava))
-        for line in (f"[engines.{name}]", f'kind = "{kind}"', f'model = "{model}"',
-                     *(f'{key} = "{value}"' for key, value in more.items()), "")
-    ]  # fmt: skip
+        for line in (
+            f"[engines.{name}]",
+            f'kind = "{kind}"',
+            f'model = "{model}"',
+            *(f'{key} = "{value}"' for key, value in more.items()),
+            "",
+        )
+    ]
     with (house / "ws" / "negwb.toml").open("a") as file:
         file.write("\n".join(["", *lines, "[generate]", 'proposer = "pen"', 'judges = ["eye", "annotations"]', ""]))
 

@@ -74,10 +74,12 @@ def vllm(vllm_python: Path, llava: Path, tmp_path_factory: pytest.TempPathFactor
     from support.real_server import server
 
     folder = tmp_path_factory.mktemp("vllm")
+    # fmt: off
     command = [
         str(vllm_python), "-m", "vllm.entrypoints.openai.api_server", "--model", str(llava),
         "--served-model-name", "llava", "--dtype", "float32", "--max-model-len", "1024", "--enforce-eager",
-    ]  # fmt: skip
+    ]
+    # fmt: on
     own = {
         "VLLM_CPU_KVCACHE_SPACE": "1",
         "VLLM_NO_USAGE_STATS": "1",
