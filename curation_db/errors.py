@@ -39,6 +39,10 @@ class NewerRecord(RecordError):
     """The file was written by a newer negwb."""
 
 
+class UnreleasedSchema(RecordError):
+    """The file was written by a development version before the first release."""
+
+
 class RecordBusy(RecordError):
     """Another process held the record for longer than we wait."""
 

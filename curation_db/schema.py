@@ -44,9 +44,6 @@ _PARTS_OF_FTS5 = ("data", "idx", "content", "docsize", "config")
 _LONGEST = 90
 _MOST_NAMED = 3
 DIGESTS: Mapping[str, str] = {
-    "0001": "bf8912c0f245359075ec8a626282785f3c8d52d6cf87c70f0a50d59c43e414c5",
-    "0002": "30c7db9def234f3c1133248c094bfede2df3e40a3f43fc3013e3e9608055c806",
-    "0003": "351de5fc0cd80998ebfcfcfd55cc97854ac981afc68148f410eab9ca81d25204",
     "0004": "cd2fdea38a9cb8c655797390c62f145056485721e7cb688ec0f344f959369834",
 }
 """Of each schema version: so that building it, which imports what builds it, is needed only for what differs. A test

@@ -22,9 +22,17 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from curation_db import database_file, dialect, mounts, schema, sqlite_errors
-from curation_db.errors import CorruptRecord, LinkedRecord, NewerRecord, NotARecord, RecordReplaced, RecordUnwritable
+from curation_db.errors import (
+    CorruptRecord,
+    LinkedRecord,
+    NewerRecord,
+    NotARecord,
+    RecordReplaced,
+    RecordUnwritable,
+    UnreleasedSchema,
+)
 from curation_db.identity import utc_now, uuid7
-from curation_db.migrations import HEAD, REVISIONS
+from curation_db.migrations import HEAD, NEVER_RELEASED, REVISIONS
 from curation_db.write_log import LogLimit
 
 MOST_OPEN = 0o640
@@ -166,6 +174,7 @@ def open_store(path: Path) -> Store:
     Raises:
         NotARecord: no such file, or something else than a negwb database.
         NewerRecord: written by a newer negwb.
+        UnreleasedSchema: written by a development version before the first release.
         CorruptRecord: damaged, or without its schema version.
         RecordInUse: it is behind, and somebody is at work in it with the negwb that wrote it.
         LinkedRecord: the file has a second name.
@@ -250,7 +259,8 @@ def open_to_read(path: Path) -> Store:
     Raises:
         RecordUnwritable: it cannot be read without writing: it is to be migrated, or others' newest decisions are
             still in its log.
-        NotARecord, NewerRecord, RecordInUse, LinkedRecord, CorruptRecord, RecordBusy: as `open_store`.
+        NotARecord, NewerRecord, UnreleasedSchema, RecordInUse, LinkedRecord, CorruptRecord, RecordBusy: as
+            `open_store`.
     """
     try:
         return _open(path)
@@ -280,7 +290,7 @@ def known_revision(path: Path, mode: dialect.Mode = dialect.Mode.WRITE, *, calle
         called: How the messages call it.
 
     Raises:
-        NotARecord, NewerRecord, CorruptRecord, RecordUnwritable: as they say.
+        NotARecord, NewerRecord, UnreleasedSchema, CorruptRecord, RecordUnwritable: as they say.
     """
     name = called or path
     if not path.is_file():
@@ -297,6 +307,11 @@ def known_revision(path: Path, mode: dialect.Mode = dialect.Mode.WRITE, *, calle
     if not revision and not empty:
         raise CorruptRecord(
             f"{name} has lost its schema version (table alembic_version)", hint=sqlite_errors.HOW_TO_GO_BACK
+        )
+    if revision in NEVER_RELEASED and revision not in REVISIONS:
+        raise UnreleasedSchema(
+            f"{name} was written by a development version of negwb (schema {revision}) and cannot be read",
+            hint="nothing was changed; export it with the version that wrote it, and import the export here",
         )
     if revision and revision not in REVISIONS:
         raise NewerRecord(

@@ -11,6 +11,9 @@ from sqlalchemy import Connection
 from curation_db import backup, dialect
 from curation_db.migrations import HEAD
 
+SCRIPTS = ":".join(__name__.rsplit(".", 2)[:2])
+"""The package with `env.py` and the folder `versions`, as Alembic names it. Tests put another one in its place."""
+
 
 def upgrade(path: Path, revision: str, *, to: str = HEAD) -> Path:
     """Migrate the record at `path` from `revision`; returns the backup that was made first.
@@ -41,6 +44,6 @@ def run_scripts(connection: Connection, to: str) -> None:
     """Run the migrations up to a revision on an open connection, inside its transaction."""
     config = Config()
     # the name of the package: a path would be interpolated, and a % in it would be refused
-    config.set_main_option("script_location", "curation_db:migrations")
+    config.set_main_option("script_location", SCRIPTS)
     config.attributes["connection"] = connection
     command.upgrade(config, to)

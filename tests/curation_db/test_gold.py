@@ -11,9 +11,9 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given, settings
 from sqlalchemy import text
+from support.older_schema import install, make_older
 from support.record import Record, Sitting
 
-from curation_db import dialect
 from curation_db.cards import card_for, load_card
 from curation_db.exporting.selection import Selection, choose
 from curation_db.exporting.staleness import drift_since
@@ -354,12 +354,10 @@ class TestNothingTellsBefore:
         assert (card.flagged, card.notes) == (True, ("looks odd",))
 
 
-def test_a_record_from_before_is_brought_up_with_what_it_holds(tmp_path: Path) -> None:
-    from curation_db.migrations.upgrade import upgrade
-
+def test_a_record_from_before_is_brought_up_with_what_it_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "curation.db"
-    dialect.mark_as_ours(path)
-    upgrade(path, "", to="0001")
+    install(monkeypatch)
+    make_older(path)
     with sqlite3.connect(path) as old:
         old.execute("INSERT INTO source(id, name) VALUES (1, 'coco')")
         old.execute("INSERT INTO image(id, source_id, key) VALUES (1, 1, '1')")

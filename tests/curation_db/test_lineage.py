@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from support.record import Record
 
-from curation_db import dialect, lineage, moments, numbering
+from curation_db import lineage, moments, numbering
 from curation_db.backup import back_up, folder_of
 from curation_db.exporting.freeze import freeze
 from curation_db.exporting.selection import ExportRefused, Selection
@@ -262,34 +262,6 @@ class TestFrozenSets:
         assert world.history("lost") is History.UNKNOWN
         assert world.decide(3) == [3, 4, 5]
         assert world.history("lost") is History.UNKNOWN
-
-
-class TestOlderBackups:
-    def test_one_from_before_lineages_comes_to_the_lineage_of_its_record(self, world: World) -> None:
-        from curation_db.migrations.upgrade import migrate
-
-        world.decide(3)
-        newest, older = world.path.with_name("newest.db"), world.path
-        world.path.rename(newest)
-        dialect.mark_as_ours(older)
-        migrate(older, to="0003")
-        connection = sqlite3.connect(older)
-        connection.execute("ATTACH ? AS newest", (str(newest),))
-        tables = "SELECT name FROM main.sqlite_master WHERE type = 'table' AND sql NOT LIKE '%VIRTUAL%'"
-        for (table,) in connection.execute(tables).fetchall():
-            if table != "alembic_version" and not table.startswith(("sqlite_", "caption_text", "candidate_text")):
-                names = ", ".join(f'"{row[1]}"' for row in connection.execute(f'PRAGMA main.table_info("{table}")'))
-                connection.execute(f'INSERT INTO main."{table}"({names}) SELECT {names} FROM newest."{table}"')
-        connection.commit()
-        connection.close()
-        old = world.back_up()
-        migrate(world.path)
-        world.freeze("kept", at=2)
-        world.decide(2)
-        assert world.restore(old).next_event == 6
-        assert world.history("kept") is History.SAME
-        assert world.rows("SELECT first, last, cause FROM event_gap") == [(4, 5, "restore")]
-        assert world.decide(1) == [6]
 
 
 class TestMissingNumbers:

@@ -12,6 +12,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
+from support.older_schema import OLDER, install
 from support.record import Record
 
 import curation_db
@@ -149,15 +150,18 @@ def test_every_opener_opens_the_same_file(laid: Callable[[str], Path], place: Pa
 
 
 @pytest.mark.parametrize("name", [*WORST, NOT_UTF8], ids=ascii)
-def test_a_record_is_kept_restored_migrated_and_examined_where_it_is(place: Path, name: str) -> None:
+def test_a_record_is_kept_restored_migrated_and_examined_where_it_is(
+    place: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = place / name
     folder.mkdir(exist_ok=True)
     path = folder / "curation.db"
     path.unlink(missing_ok=True)
     decoys = {each: each.read_bytes() for each in place.rglob("*") if each.is_file()}
 
+    install(monkeypatch)
     dialect.mark_as_ours(path)
-    upgrade(path, "", to="0003")
+    upgrade(path, "", to=OLDER)
     with open_store(path) as store:
         record = Record(store)
         record.add(2)

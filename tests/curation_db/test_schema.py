@@ -8,6 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from support.older_schema import OLDER, install, make_older
 from support.record import Record
 
 from curation_db import checkup, dialect, schema
@@ -15,7 +16,7 @@ from curation_db.backup import back_up
 from curation_db.checkup import Finding, Level
 from curation_db.errors import CorruptRecord, ForeignSchema
 from curation_db.migrations import HEAD, REVISIONS
-from curation_db.migrations.upgrade import migrate
+from curation_db.migrations.upgrade import migrate, run_scripts
 from curation_db.restore import restore
 from curation_db.store import Store, create_store, open_store
 from curation_db.words import Kind
@@ -126,36 +127,36 @@ class TestForeign:
 
 
 class TestOurs:
-    @pytest.fixture(params=REVISIONS[:-1])
-    def older(self, request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, str]:
-        path = tmp_path / "old.db"
-        dialect.mark_as_ours(path)
-        migrate(path, to=request.param)
-        return path, request.param
+    @pytest.fixture
+    def older(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        """A record of an older schema, which is brought up to date where it is opened."""
+        install(monkeypatch)
+        make_older(tmp_path / "old.db")
+        return tmp_path / "old.db"
 
     def test_a_new_record(self, kept: Path) -> None:
         assert found_in(kept) == []
         assert examined(kept)["schema"].level is Level.OK
 
-    def test_an_older_record_before_and_after_its_migration(self, older: tuple[Path, str]) -> None:
-        path, revision = older
-        assert found_in(path) == []
-        assert examined(path)["schema"].level is Level.WARNING
-        spoil(path, _TURNS)
-        assert examined(path)["schema"].level is Level.ERROR
-        spoil(path, "DROP TRIGGER helper")
-        open_store(path).close()
-        assert found_in(path) == []
-        assert dialect.schema_revision(path) == HEAD != revision
-        assert examined(path)["schema"].level is Level.OK
+    def test_an_older_record_before_and_after_its_migration(self, older: Path) -> None:
+        assert dialect.schema_revision(older) == OLDER
+        assert found_in(older) == []
+        assert examined(older)["schema"].level is Level.WARNING
+        spoil(older, _TURNS)
+        assert examined(older)["schema"].level is Level.ERROR
+        spoil(older, "DROP TRIGGER helper")
+        open_store(older).close()
+        assert found_in(older) == []
+        assert dialect.schema_revision(older) == HEAD
+        assert examined(older)["schema"].level is Level.OK
 
-    def test_an_older_backup_is_restored(self, older: tuple[Path, str], kept: Path) -> None:
-        restore(kept, older[0])
+    def test_an_older_backup_is_restored(self, older: Path, kept: Path) -> None:
+        restore(kept, older)
         assert found_in(kept) == []
 
-    def test_a_number_that_does_not_fit_the_schema(self, older: tuple[Path, str]) -> None:
-        spoil(older[0], f"UPDATE alembic_version SET version_num = '{HEAD}'")
-        assert any("lineage is missing" in line for line in found_in(older[0]))
+    def test_a_number_that_does_not_fit_the_schema(self, older: Path) -> None:
+        spoil(older, f"UPDATE alembic_version SET version_num = '{HEAD}'")
+        assert any("lineage is missing" in line for line in found_in(older))
 
     def test_what_sqlite_and_its_tools_leave_behind(self, kept: Path) -> None:
         spoil(kept, "ANALYZE", "INSERT INTO caption_text(caption_text) VALUES ('optimize')", "REINDEX", "VACUUM")
@@ -225,6 +226,22 @@ def test_a_damaged_backup_is_found_before_it_is_used(
 
 
 def test_the_digests_are_those_of_what_is_built() -> None:
-    """Of the classes, which make the newest schema, and of the migrations, which make every one."""
-    built = {revision: schema.digest(schema.expected(revision)) for revision in REVISIONS}
-    assert built == schema.DIGESTS
+    """Of the classes, which make the newest schema, and of the scripts, which make every one."""
+    assert tuple(schema.DIGESTS) == REVISIONS
+    assert schema.digest(schema.expected(HEAD)) == schema.DIGESTS[HEAD]
+    for revision, digest in schema.DIGESTS.items():
+        engine = dialect.in_memory()
+        with engine.begin() as connection:
+            run_scripts(connection, revision)
+            built = schema.schema_of(connection.connection.driver_connection)
+        engine.dispose()
+        assert schema.digest(built) == digest
+
+
+def test_the_synthetic_step_ends_in_the_newest_schema(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """GIVEN a record of an older schema WHEN it is migrated THEN it has the schema of a new one, object by object."""
+    make_older(tmp_path / "old.db")
+    install(monkeypatch)
+    migrate(tmp_path / "old.db")
+    with dialect.bare(tmp_path / "old.db") as connection:
+        assert schema.digest(schema.schema_of(connection)) == schema.DIGESTS[HEAD]

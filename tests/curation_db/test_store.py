@@ -12,10 +12,20 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from curation_db import dialect
-from curation_db.errors import CorruptRecord, NewerRecord, NotARecord, RecordBusy, RecordError, RecordUnwritable
-from curation_db.migrations import HEAD, REVISIONS
-from curation_db.store import Store, create_store, open_store
+from curation_db import checkup, dialect
+from curation_db.backup import back_up
+from curation_db.errors import (
+    CorruptRecord,
+    NewerRecord,
+    NotARecord,
+    RecordBusy,
+    RecordError,
+    RecordUnwritable,
+    UnreleasedSchema,
+)
+from curation_db.migrations import HEAD, NEVER_RELEASED, REVISIONS
+from curation_db.restore import restore
+from curation_db.store import Store, create_store, open_store, open_to_read
 
 
 def schema(path: Path) -> list[tuple[str, str, list[str]]]:
@@ -57,8 +67,10 @@ def test_the_known_revisions_are_the_scripts() -> None:
     from alembic.config import Config
     from alembic.script import ScriptDirectory
 
+    from curation_db.migrations.upgrade import SCRIPTS
+
     config = Config()
-    config.set_main_option("script_location", "curation_db:migrations")
+    config.set_main_option("script_location", SCRIPTS)
     scripts = list(ScriptDirectory.from_config(config).walk_revisions())
     assert tuple(script.revision for script in reversed(scripts)) == REVISIONS
     assert scripts[0].revision == HEAD
@@ -95,6 +107,27 @@ def test_what_is_no_record_is_refused_in_one_line(tmp_path: Path, damage, error:
         open_store(path)
     assert "\n" not in told.value.message
     assert told.value.hint
+
+
+@pytest.mark.parametrize("revision", NEVER_RELEASED)
+def test_a_record_from_before_the_first_release_is_refused_and_left_alone(tmp_path: Path, revision: str) -> None:
+    path = tmp_path / "curation.db"
+    create_store(path).close()
+    made = back_up(path).path
+    for each in (path, made):
+        each.chmod(0o600)
+        with sqlite3.connect(each) as connection:
+            connection.execute("UPDATE alembic_version SET version_num = ?", (revision,))
+        connection.close()
+    before = path.read_bytes()
+    for refused in (open_store, open_to_read, lambda path: restore(path, made)):
+        with pytest.raises(UnreleasedSchema, match=revision) as told:
+            refused(path)
+        assert "\n" not in told.value.message
+        assert told.value.hint
+    assert path.read_bytes() == before
+    (found,) = checkup.examine(path)
+    assert found.level is checkup.Level.ERROR
 
 
 def test_a_newer_record_is_refused_and_left_alone(tmp_path: Path) -> None:
@@ -293,35 +326,3 @@ class TestTheBackupBeforeAMigration:
             file.seek((page - 1) * 4096)
             file.write(b"\xa5" * 4096)
         assert len(self.fail_to_open(path)) == 2
-
-
-def test_a_migration_records_the_numbers_without_event(tmp_path: Path) -> None:
-    """Also one that an export took after the newest event, and those that SQLite has counted beyond it."""
-    from curation_db.migrations.upgrade import migrate
-
-    for name, settled, counted, expected in (
-        ("none", None, 6, [(1, 1), (3, 4)]),
-        ("taken", 7, 6, [(1, 1), (3, 4), (7, 7)]),
-        ("lost", None, 9, [(1, 1), (3, 4), (7, 9)]),
-    ):
-        path = tmp_path / f"{name}.db"
-        dialect.mark_as_ours(path)
-        migrate(path, to="0003")
-        connection = sqlite3.connect(path)
-        for seq in (2, 5, 6):
-            connection.execute(
-                """INSERT INTO event(seq, uid, act, candidate_id, actor, role, session, stream, blind, kind, late, at)
-                   VALUES (?, ?, 'a', 1, 'ana', 'annotator', 's', 'review', 0, 'accept', 0, 'now')""",
-                (seq, str(seq)),
-            )
-        connection.execute("UPDATE sqlite_sequence SET seq = ? WHERE name = 'event'", (counted,))
-        if settled is not None:
-            connection.execute("INSERT INTO record_note VALUES ('settled', ?)", (str(settled),))
-        connection.commit()
-        connection.close()
-        migrate(path)
-        connection = sqlite3.connect(path)
-        assert connection.execute("SELECT first, last FROM event_gap ORDER BY first").fetchall() == expected
-        assert connection.execute("SELECT DISTINCT cause FROM event_gap").fetchall() == [("migration",)]
-        assert connection.execute("SELECT after, restored_from FROM lineage").fetchall() == [(0, None)]
-        connection.close()

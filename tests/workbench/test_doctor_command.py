@@ -10,14 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.older_schema import install, make_older
 from support.record import Record
 from support.terminal import Terminal
 from typer.testing import CliRunner
 
-from curation_db import dialect
 from curation_db.checkup import Level
 from curation_db.errors import CorruptRecord
-from curation_db.migrations.upgrade import migrate
 from curation_db.store import open_store
 from curation_db.words import Kind
 from workbench import machine
@@ -187,11 +186,13 @@ def test_missing_pictures(workspace: Workspace, tmp_path: Path) -> None:
     assert look(workspace)["files"]["said"] == "20 pictures: all there"
 
 
-def test_the_pictures_of_an_older_record_are_not_looked_at(workspace: Workspace) -> None:
+def test_the_pictures_of_an_older_record_are_not_looked_at(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """GIVEN a record of an older schema THEN doctor does not ask for what that schema has not."""
     workspace.database.unlink()
-    dialect.mark_as_ours(workspace.database)
-    migrate(workspace.database, to="0003")
+    install(monkeypatch)
+    make_older(workspace.database)
     found = look(workspace)
     assert {found["schema"]["level"], found["files"]["level"]} == {"warning"}
     assert "older negwb" in found["files"]["said"]
