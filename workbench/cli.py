@@ -134,9 +134,28 @@ def _register() -> None:
     )
 
     for module in (
-        demo, init, imports, generate, curate, browse, adjudicate, history, serve, lint, gold, queue, annotators,
-        export, train, bench, report, status, progress_report, backup, doctor,
-    ):  # fmt: skip
+        demo,
+        init,
+        imports,
+        generate,
+        curate,
+        browse,
+        adjudicate,
+        history,
+        serve,
+        lint,
+        gold,
+        queue,
+        annotators,
+        export,
+        train,
+        bench,
+        report,
+        status,
+        progress_report,
+        backup,
+        doctor,
+    ):
         module.register(app)
 
 

@@ -28,12 +28,14 @@ def write_error_log(error: BaseException, workspace: Path | None = None) -> Path
     """
     now = datetime.now(UTC)
     name = f"{now:%Y%m%dT%H%M%S}-{os.getpid()}.log"
-    content = "\n".join([
-        f"negwb {version()}, Python {platform.python_version()}, {platform.platform()}, {now.isoformat()}",
-        f"command: {' '.join(sys.argv)}",
-        "",
-        *traceback.format_exception(error),
-    ])  # fmt: skip
+    content = "\n".join(
+        [
+            f"negwb {version()}, Python {platform.python_version()}, {platform.platform()}, {now.isoformat()}",
+            f"command: {' '.join(sys.argv)}",
+            "",
+            *traceback.format_exception(error),
+        ]
+    )
     for folder in _folders(workspace):
         try:
             folder.mkdir(parents=True, exist_ok=True)

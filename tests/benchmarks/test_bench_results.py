@@ -265,8 +265,11 @@ def test_changed_items_are_noticed(folder: Path) -> None:
 def test_the_report(folder: Path) -> None:
     report = compare(folder, base="base")
     assert [(row.protocol, row.model) for row in report.rows] == [
-        ("strict", "base"), ("strict", "tuned"), ("official", "base"), ("official", "tuned"),
-    ]  # fmt: skip
+        ("strict", "base"),
+        ("strict", "tuned"),
+        ("official", "base"),
+        ("official", "tuned"),
+    ]
     base, tuned = report.rows[:2]
     assert base.is_base
     assert base.base is None

@@ -87,6 +87,7 @@ def generate(
     from workbench.commands.generate_run import run_with  # noqa: PLC0415 -- httpx, asyncio
 
     told = {"rule": judge_rule, "mix": mix, "seed": seed}
+    # fmt: off
     run_with(
         context.obj,
         asked={name: value for name, value in told.items() if value is not None} | pairs(settings or []),
@@ -97,4 +98,5 @@ def generate(
         options={"sources": tuple(source or ()), "limit": limit, "shard": shard, "retry": retry},
         caps={"max_requests": max_requests, "max_tokens": max_tokens, "max_cost": max_cost},
         dry_run=dry_run, emit=emit_requests, ingest=ingest_responses or [], quiet=quiet, as_json=as_json,
-    )  # fmt: skip
+    )
+    # fmt: on

@@ -54,10 +54,12 @@ def _request(request: Request) -> str:
 
 
 def _estimate(told: Rehearsal) -> Listing:
+    # fmt: off
     rows = [
         (name, f"{cost.requests:,.0f}", f"{cost.remembered:,.0f}", f"{cost.prompt_tokens:,.0f}",
          f"{cost.completion_tokens:,.0f}", "–" if cost.money is None else f"{cost.money:,.4g}")
         for name, cost in sorted(told.costs.items())
-    ]  # fmt: skip
+    ]
+    # fmt: on
     headers = ("engine", "requests", "remembered", "prompt tokens", "answer tokens", "cost")
     return Listing("Estimate", headers, rows)

@@ -157,19 +157,26 @@ def runs(
 
 def _told(run: GenerationRunRow) -> dict[str, Any]:
     return {
-        "run": run.id, "state": "lost" if run.lost else str(run.state), "recipe": run.recipe,
-        "started_at": run.started_at, "ended_at": run.ended_at, "message": run.message, "settings": dict(run.settings),
+        "run": run.id,
+        "state": "lost" if run.lost else str(run.state),
+        "recipe": run.recipe,
+        "started_at": run.started_at,
+        "ended_at": run.ended_at,
+        "message": run.message,
+        "settings": dict(run.settings),
         **run.progress.to_dict(),
-    }  # fmt: skip
+    }
 
 
 def _row(run: GenerationRunRow) -> tuple[str, ...]:
     told = run.progress
+    # fmt: off
     return (
         str(run.id), "lost" if run.lost else str(run.state), str(run.settings.get("pipeline", "")),
         run.started_at[:16].replace("T", " "), f"{told.items_done:,}", f"{told.kept:,}", f"{told.dropped:,}",
         f"{told.failed:,}", f"{told.requests:,}", f"{told.cost:,.4g}",
-    )  # fmt: skip
+    )
+    # fmt: on
 
 
 def failures(

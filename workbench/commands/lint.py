@@ -104,10 +104,15 @@ def _explain(settings: LintSettings, *, as_json: bool) -> None:
     from curation_db.lint import RULES  # noqa: PLC0415
 
     told = [
-        {"rule": str(info.rule), "severity": str(info.severity), "on": info.rule not in settings.off,
-         "finds": info.finds, "advice": info.advice}
+        {
+            "rule": str(info.rule),
+            "severity": str(info.severity),
+            "on": info.rule not in settings.off,
+            "finds": info.finds,
+            "advice": info.advice,
+        }
         for info in RULES.values()
-    ]  # fmt: skip
+    ]
     if as_json:
         typer.echo(json.dumps(told))
         return

@@ -150,7 +150,9 @@ def tree(pen: Pen, rgb: RGB, rng: random.Random) -> None:
         pen.arc(x, y, 6, 5, span=(20, 150), width=1.2)
 
 
+# fmt: off
 PAINTERS: Mapping[str, Callable[[Pen, RGB, random.Random], None]] = {
     "man": man, "woman": woman, "dog": dog, "cat": cat,
     "table": table, "bench": bench, "house": house, "tree": tree,
-}  # fmt: skip
+}
+# fmt: on

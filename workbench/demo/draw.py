@@ -193,8 +193,12 @@ def _cabin(width: int, side: int) -> Image.Image:
 
 
 _BACKDROPS: Mapping[str, Callable[[int, int], Image.Image]] = {
-    "park": _park, "beach": _beach, "evening": _evening, "room": _room, "cabin": _cabin,
-}  # fmt: skip
+    "park": _park,
+    "beach": _beach,
+    "evening": _evening,
+    "room": _room,
+    "cabin": _cabin,
+}
 
 
 @cache

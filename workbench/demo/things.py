@@ -138,10 +138,12 @@ def umbrella(pen: Pen, x: float, y: float, s: float, rgb: RGB) -> None:
 
 STICKS: Mapping[str, tuple[RGB, float]] = {"balloon": (INK, 1.2), "umbrella": (INK, 3.0)}
 """What leads from a thing to where it is tied, and how thick it is."""
+# fmt: off
 PAINTERS: Mapping[str, Callable[[Pen, float, float, float, RGB], None]] = {
     "apple": apple, "bag": bag, "ball": ball, "balloon": balloon, "bird": bird, "book": book,
     "cup": cup, "flower": flower, "glasses": glasses, "hat": hat, "scarf": scarf, "umbrella": umbrella,
-}  # fmt: skip
+}
+# fmt: on
 
 
 def paint_thing(pen: Pen, thing: str, at: Point, size: float, *, tie: Point | None, rgb: RGB) -> None:

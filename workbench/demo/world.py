@@ -129,9 +129,11 @@ ATTACHMENTS: Mapping[str, Mapping[str, Attachment]] = {
 """The seven things that each anchor can have, at fixed places: what a small network can learn."""
 
 ANCHORS: tuple[str, ...] = tuple(ATTACHMENTS)
+# fmt: off
 THINGS: tuple[str, ...] = (
     "apple", "bag", "ball", "balloon", "bird", "book", "cup", "flower", "glasses", "hat", "scarf", "umbrella",
-)  # fmt: skip
+)
+# fmt: on
 COLOURS: Mapping[str, Mapping[str, RGB]] = {
     "man": {"red": (214, 62, 58), "blue": (62, 104, 205), "green": (52, 148, 92)},
     "woman": {"red": (214, 52, 62), "blue": (70, 112, 214), "white": (246, 243, 238)},

@@ -23,9 +23,14 @@ def look_up(unit: Unit, concept: str | None) -> Said:
     """
     p, why = _found(unit, concept) if concept else (None, "unclear: no concept")
     return Said(
-        judge=ANNOTATIONS, question=Question.PRESENT, prompt=PROMPT, p=p, method=Method.SCORE, text=why,
+        judge=ANNOTATIONS,
+        question=Question.PRESENT,
+        prompt=PROMPT,
+        p=p,
+        method=Method.SCORE,
+        text=why,
         label_mass=None if p is None else 1.0,
-    )  # fmt: skip
+    )
 
 
 def _found(unit: Unit, concept: str) -> tuple[float | None, str]:

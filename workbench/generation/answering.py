@@ -137,9 +137,14 @@ def normalised(answer: Answer) -> Answer:
     p, mass = _chance(answer.p), _chance(answer.label_mass)
     text = clean(answer.text[:_TEXT_LIMIT])[:_TEXT_LIMIT]  # cleaning may make letters of one
     return replace(
-        answer, text=text, p=p, label_mass=mass, method=answer.method and Method(answer.method),
-        error=clean(answer.error)[:_ERROR_LIMIT], detail=clean(answer.detail),
-    )  # fmt: skip
+        answer,
+        text=text,
+        p=p,
+        label_mass=mass,
+        method=answer.method and Method(answer.method),
+        error=clean(answer.error)[:_ERROR_LIMIT],
+        detail=clean(answer.detail),
+    )
 
 
 def _chance(told: float | None) -> float | None:

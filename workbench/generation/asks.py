@@ -14,9 +14,11 @@ from typing import Final
 from curation_db.answers import Answer
 from curation_db.generation_words import Stage
 
+# fmt: off
 __all__ = [
     "ANOTHER_SEED", "Answer", "Ask", "Failure", "Message", "Picture", "Sampling", "Want", "want_of",
-]  # fmt: skip
+]
+# fmt: on
 _NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 
 

@@ -12,9 +12,11 @@ from curation_db.negation import CueClass
 from curation_db.text import normalised
 from workbench.generation.units import CaptionItem, Unit
 
+# fmt: off
 SERIOUS: Final = frozenset({
     Rule.NO_CUE, Rule.TOO_LONG, Rule.UNCHANGED, Rule.CHATTER, Rule.CONCEPT_LOST, Rule.DOUBLE_NEGATION,
-})  # fmt: skip
+})
+# fmt: on
 """What these find no person should have to read: the model is asked again. The others warn beside the card."""
 CONTENT_LOST: Final = "content-lost"
 """Most words of the caption are gone: it was written anew, not edited."""
@@ -54,9 +56,13 @@ def check_rewrite(
     if len(text) > _MOST_LETTERS:
         return Check(Rule.TOO_LONG, f"{len(text):,} letters")
     subject = Subject(
-        text=text, concept=concept, tokens=count_tokens(text), caption=caption.text,
-        siblings=tuple(other.text for other in unit.captions if other.id != caption.id), objects=unit.objects,
-    )  # fmt: skip
+        text=text,
+        concept=concept,
+        tokens=count_tokens(text),
+        caption=caption.text,
+        siblings=tuple(other.text for other in unit.captions if other.id != caption.id),
+        objects=unit.objects,
+    )
     rules = SERIOUS | {Rule.IN_CAPTION} if denies_thing else SERIOUS
     for finding in lint(subject, rules):
         if not finding.ok:

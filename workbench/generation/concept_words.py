@@ -89,11 +89,13 @@ _QUOTES: Final = " \t\n\"'“”‘’«»`*_.!,;:()[]{}<>#-–—"
 _WORD: Final = re.compile(r"[A-Za-zÀ-ÖØ-öø-ɏ]+(?:['’-][A-Za-zÀ-ÖØ-öø-ɏ]+)*")
 _LIST: Final = re.compile(r"[,;/\n|•]|\b(?:and|or)\b|^\d+[.)]")
 _SENTENCE_END: Final = re.compile(r"[.!?]\s")
+# fmt: off
 _CLAUSE: Final = words.AUXILIARIES - {"can", "will", "may", "might", "must"} | words.FINITE_VERBS - {
     "rest", "stand", "walk", "ride", "drink", "play", "swim", "drive", "face", "faces", "covers", "drinks", "stands",
     "pepper", "peppers", "hold", "jump", "follow", "pass", "lie", "lies", "rides", "walks", "runs", "plays", "jumps",
     "passes", "flies", "fly",
-}  # fmt: skip
+}
+# fmt: on
 _NAMES: Final = _words(
     "Christmas Halloween Easter Thanksgiving Santa Claus American British French Chinese Japanese Indian"
     " Italian German Mexican Dutch Swiss English Spanish European African Asian Canadian"

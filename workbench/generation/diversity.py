@@ -91,12 +91,16 @@ def _stopped(recipe: Recipe, denial: _Denial, judgement: Judgement) -> Outcome |
 def _absent(recipe: Recipe, prompts: PromptSet, denial: _Denial, judgement: Judgement) -> Absent:
     item, parts = denial.question.item, denial.parts
     task = Task(
-        item=item, caption=denial.caption, concept=parts.concept,
+        item=item,
+        caption=denial.caption,
+        concept=parts.concept,
         fields={**denial.fields, "caption": denial.caption.text, "original": denial.caption.text},
         wish=wish_of(recipe, prompts, parts.negation_type, parts.concept, item=item),
         denies_thing=parts.negation_type is NegationType.ABSENCE,
-    )  # fmt: skip
+    )
     return Absent(
-        task=task, negation_type=parts.negation_type, said=judgement.said,
+        task=task,
+        negation_type=parts.negation_type,
+        said=judgement.said,
         extra={"question": denial.fields["question"], "question_id": denial.question.key},
-    )  # fmt: skip
+    )

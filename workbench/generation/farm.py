@@ -238,8 +238,10 @@ def _answer(line: bytes, row: Mapping[str, Any], engines: Mapping[str, EngineSet
 
 
 def _question(row: Any) -> memory.Question:
+    # fmt: off
     return memory.Question(
         key=bytes(row["key"]), stage=Stage(row["stage"]), engine=row["engine"], model=row["model"],
         prompt=row["prompt"], subject=row["subject"], image_id=row["image_id"], seed=row["seed"],
         simulated=bool(row["simulated"]),
-    )  # fmt: skip
+    )
+    # fmt: on

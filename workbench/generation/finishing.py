@@ -39,8 +39,9 @@ Finished = Generator[tuple[Request, ...], tuple[Answer, ...], dict[str, Outcome]
 def finish(unit: Unit, recipe: Recipe, prompts: PromptSet, absent: Sequence[Absent], asked: Asked) -> Finished:
     """Rewrites and judges what is `absent`; comes back with an outcome for each item."""
     rewrites = yield from rewrite_all(unit, recipe, prompts, [one.task for one in absent], asked)
-    outcomes = {one.task.item: _not_written(one, rewrites[one.task.item]) for one in absent
-                if not rewrites[one.task.item].ok}  # fmt: skip
+    outcomes = {
+        one.task.item: _not_written(one, rewrites[one.task.item]) for one in absent if not rewrites[one.task.item].ok
+    }
     written = [one for one in absent if rewrites[one.task.item].ok]
     matters = [_whole(one, rewrites[one.task.item].text) for one in written]
     judgements = yield from judge_all(unit, recipe, prompts, matters, Question.ACCEPTABLE, asked)
@@ -80,11 +81,16 @@ def _written(one: Absent, text: str, judgement: Judgement) -> Outcome:
         return failed(one.task.item, judgement.failed, judgement.detail, one.attempts)
     told = derive_concept(one.task.caption.text, clean(text)).negation_type
     made = Made(
-        text=text, concept=one.task.concept, caption_id=one.task.caption.id,
+        text=text,
+        concept=one.task.concept,
+        caption_id=one.task.caption.id,
         negation_type=one.negation_type if told is NegationType.OTHER else told,
         extra={**one.extra, **one.task.wish.extra},
-    )  # fmt: skip
+    )
     return Outcome(
-        item=one.task.item, status=ItemStatus.KEPT, attempts=one.attempts, made=made,
+        item=one.task.item,
+        status=ItemStatus.KEPT,
+        attempts=one.attempts,
+        made=made,
         said=(*one.said, *judgement.said),
-    )  # fmt: skip
+    )

@@ -65,11 +65,15 @@ def judge_all(
     answers = yield from asked.ask(requests)
     found = dict(zip(places, zip(requests, answers, strict=True), strict=True))
     return tuple(
-        _judgement(unit, recipe, matter, question, [
-            (*found[judge, False, at], found[judge, True, at][1] if len(priors) > 1 else None) for judge in judges
-        ])
+        _judgement(
+            unit,
+            recipe,
+            matter,
+            question,
+            [(*found[judge, False, at], found[judge, True, at][1] if len(priors) > 1 else None) for judge in judges],
+        )
         for at, matter in enumerate(matters)
-    )  # fmt: skip
+    )
 
 
 def _judges(recipe: Recipe, prompts: PromptSet, question: Question) -> list[str]:
@@ -87,9 +91,14 @@ def _request(
     # The likeliest words need no seed; without one the question is the same for all recipes, and is asked once.
     seed = seed_of(recipe.seed, unit.picture.key, stage, matter.subject) if said.sampling.temperature else None
     ask = make_ask(
-        prompts, said, Stage.PRIOR if prior else stage, matter.fields,
-        picture=BLANK if prior else unit.picture, seed=seed, subject=matter.subject,
-    )  # fmt: skip
+        prompts,
+        said,
+        Stage.PRIOR if prior else stage,
+        matter.fields,
+        picture=BLANK if prior else unit.picture,
+        seed=seed,
+        subject=matter.subject,
+    )
     return Request(judge, ask)
 
 

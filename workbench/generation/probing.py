@@ -177,9 +177,11 @@ class _Look:
 
     async def json_schema(self) -> Feature:
         schema = {
-            "type": "object", "properties": {"word": {"type": "string", "enum": list(_ODD)}}, "required": ["word"],
+            "type": "object",
+            "properties": {"word": {"type": "string", "enum": list(_ODD)}},
+            "required": ["word"],
             "additionalProperties": False,
-        }  # fmt: skip
+        }
         wanted = {"type": "json_schema", "json_schema": {"name": "word", "schema": schema, "strict": True}}
         said = await self._say(_TELL, max_tokens=32, response_format=wanted)
         if isinstance(said, str):

@@ -50,9 +50,12 @@ class Cost:
     def scaled(self, factor: float) -> Cost:
         """For more pictures."""
         return Cost(
-            self.requests * factor, self.remembered * factor, self.prompt_tokens * factor,
-            self.completion_tokens * factor, None if self.money is None else self.money * factor,
-        )  # fmt: skip
+            self.requests * factor,
+            self.remembered * factor,
+            self.prompt_tokens * factor,
+            self.completion_tokens * factor,
+            None if self.money is None else self.money * factor,
+        )
 
 
 @dataclass(slots=True)
@@ -70,6 +73,7 @@ class Rehearsal:
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON."""
+        # fmt: off
         return {
             "items": self.items,
             "sampled": self.sampled,
@@ -91,7 +95,8 @@ class Rehearsal:
                 }
                 for each in self.shown
             ],
-        }  # fmt: skip
+        }
+        # fmt: on
 
 
 class _Stand:

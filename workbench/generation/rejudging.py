@@ -73,9 +73,10 @@ class Unjudged:
         if not lacking:
             return []
         rows = [
-            row for row in connection.execute(_ROWS, {"ids": list(lacking)})
+            row
+            for row in connection.execute(_ROWS, {"ids": list(lacking)})
             if (question_of(row) is not None) is (self.recipe.pipeline is Pipeline.P2)
-        ]  # fmt: skip
+        ]
         found = {each.id: each for each in materials(connection, sorted({row.image_id for row in rows}), self._known)}
         units = []
         for row in rows:

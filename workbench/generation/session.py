@@ -144,10 +144,12 @@ async def _generate(
             run_id = await recorder.write(lambda connection: begin(connection, recipe, told, options, plan))
             task = await make_task(recorder, recipe)
             tally = Tally(task.total)
+            # fmt: off
             runner = Runner(
                 recorder, recipe, task.steps, engines,
                 tally=tally, budget=options.budget, intake=options.intake, run_id=run_id, say=say,
-            )  # fmt: skip
+            )
+            # fmt: on
             ended = await _watched(runner, task.units, recorder, tally, run_id, recipe, tell, say)
         finally:
             await asyncio.to_thread(recorder.close)

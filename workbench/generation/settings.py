@@ -28,9 +28,11 @@ class GenerateSettings:
 
     proposer: str = setting("", "the engine that proposes concepts and rewrites captions", example='"llama"')
     judges: tuple[str, ...] = setting(
-        (), "the engines that judge; NAME:present or NAME:acceptable: only this question; annotations: the record",
-        example='["llava", "annotations"]', check=_judge_names,
-    )  # fmt: skip
+        (),
+        "the engines that judge; NAME:present or NAME:acceptable: only this question; annotations: the record",
+        example='["llava", "annotations"]',
+        check=_judge_names,
+    )
     prompts_p1: str = setting("negwb-p1-1", "prompts of P1 (object absence): the name of a set, or a file")
     prompts_p2: str = setting("negwb-p2-1", "prompts of P2 (questions that people answered with no)")
     rule: Rule = setting(

@@ -93,6 +93,7 @@ _BROWSE = frozenset({Place.BROWSE})
 _DECIDE, _LOOK, _ELSE, _REASON = "Decide", "Look", "Everything else", "Reject because"
 _ROOM, _PICTURE, _SETTLE, _WHY = "Rooms", "The picture", "Settle", "Why they disagreed"
 
+# fmt: off
 _ACTIONS = (
     Action("accept", "a", "accept", "It is true, and someone could say it", _DECIDE, _CARD,
            "decide('accept')", 9),
@@ -237,23 +238,30 @@ _ACTIONS = (
       for key, reason in REASON_KEYS.items()),
     Action("reason-cancel", "escape,backspace", "cancel", "do not reject after all", _REASON,
            frozenset({Place.REASON}), "cancel_reason", 9),
-)  # fmt: skip
+)
+# fmt: on
 
 GENERATION, RUNS, REPORT = "Generation", "Training runs", "Report"
 GROUPS = (_DECIDE, _SETTLE, _REASON, _WHY, GENERATION, RUNS, REPORT, _PICTURE, _LOOK, _ROOM, _ELSE)
 """In the order of the help; a group without actions is not shown."""
 
+# fmt: off
 _CAPS = {
     "space": "space", "left_square_bracket": "[", "right_square_bracket": "]", "slash": "/", "question_mark": "?",
     "escape": "esc", "backspace": "⌫", "up": "↑", "down": "↓", "left": "←", "right": "→",
     "plus": "+", "minus": "-", "underscore": "_",
-}  # fmt: skip
+}
+# fmt: on
 
 
 _TEXTUAL_NAMES = {
-    "solidus": "slash", "reverse_solidus": "backslash", "commercial_at": "at", "hyphen_minus": "minus",
-    "plus_sign": "plus", "low_line": "underscore",
-}  # fmt: skip
+    "solidus": "slash",
+    "reverse_solidus": "backslash",
+    "commercial_at": "at",
+    "hyphen_minus": "minus",
+    "plus_sign": "plus",
+    "low_line": "underscore",
+}
 """Where Textual's name of a key is not the character's."""
 
 

@@ -19,7 +19,12 @@ def bind(screen: Screen[Any], actions: ActionMap, *places: Place) -> None:
     for action in actions.at(*places):
         for key in actions.keys(action):
             binding = Binding(
-                key, action.call, action.label, show=bool(action.weight), key_display=actions.cap(action),
-                tooltip=action.says, id=action.id,
-            )  # fmt: skip
+                key,
+                action.call,
+                action.label,
+                show=bool(action.weight),
+                key_display=actions.cap(action),
+                tooltip=action.says,
+                id=action.id,
+            )
             screen._bindings.key_to_bindings.setdefault(key, []).append(binding)

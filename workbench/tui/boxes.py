@@ -83,14 +83,22 @@ def _draw(
 
 def _sides(corners: tuple[float, float, float, float]) -> list[tuple[float, float, float, float]]:
     left, top, right, bottom = corners
-    return [(left, top, right, top), (right, top, right, bottom), (right, bottom, left, bottom),
-            (left, bottom, left, top)]  # fmt: skip
+    return [
+        (left, top, right, top),
+        (right, top, right, bottom),
+        (right, bottom, left, bottom),
+        (left, bottom, left, top),
+    ]
 
 
 def _line(
-    pen: ImageDraw.ImageDraw, line: tuple[float, float, float, float], thick: int, colour: tuple[int, int, int],
-    *, dash: float | None,
-) -> None:  # fmt: skip
+    pen: ImageDraw.ImageDraw,
+    line: tuple[float, float, float, float],
+    thick: int,
+    colour: tuple[int, int, int],
+    *,
+    dash: float | None,
+) -> None:
     """With a dark edge, so that it shows on any picture."""
     x0, y0, x1, y1 = line
     length = math.hypot(x1 - x0, y1 - y0)

@@ -105,16 +105,25 @@ def _who(row: Listed) -> Content:
 
 
 _CELLS = {
-    "state": state, "text": _text, "concept": _concept, "judges": _judges, "checks": _checks, "who": _who,
-}  # fmt: skip
+    "state": state,
+    "text": _text,
+    "concept": _concept,
+    "judges": _judges,
+    "checks": _checks,
+    "who": _who,
+}
 
 
 # -- above the list -----------------------------------------------------------------------------------------------
 
 _SORTS = {
-    Sort.NEWEST: "newest first", Sort.OLDEST: "oldest first", Sort.DECIDED: "decided last first",
-    Sort.CONFLICT: "conflict first", Sort.CONCEPT: "by concept", Sort.TEXT: "by text",
-}  # fmt: skip
+    Sort.NEWEST: "newest first",
+    Sort.OLDEST: "oldest first",
+    Sort.DECIDED: "decided last first",
+    Sort.CONFLICT: "conflict first",
+    Sort.CONCEPT: "by concept",
+    Sort.TEXT: "by text",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,9 +185,14 @@ def _denied(row: Listed) -> Content:
     where = display_text(f"{row.source} {row.image}", limit=50)
     audit = ("   audit, blind" if row.hidden else "   audit") if row.audit else ""
     return Content.assemble(
-        concept, ("   cue ", QUIET), cue, ("   type ", QUIET), str(row.negation_type),
-        (f"   {display_text(row.pipeline, limit=20)} · {where}", QUIET), (audit, MARK),
-    )  # fmt: skip
+        concept,
+        ("   cue ", QUIET),
+        cue,
+        ("   type ", QUIET),
+        str(row.negation_type),
+        (f"   {display_text(row.pipeline, limit=20)} · {where}", QUIET),
+        (audit, MARK),
+    )
 
 
 def _told_by_judges(row: Listed, *, short: bool = False) -> Content:
@@ -217,6 +231,8 @@ def _decision(each: Decision) -> Content:
     reason = f" {readable(each.reason)}" if each.reason else ""
     day = each.at[:16].replace("T", " ")
     return Content.assemble(
-        (f"{DECISIONS[each.kind].glyph} ", QUIET), plain(each.actor, "bold", limit=20), f" {each.kind}{reason}",
+        (f"{DECISIONS[each.kind].glyph} ", QUIET),
+        plain(each.actor, "bold", limit=20),
+        f" {each.kind}{reason}",
         (f" {day}", QUIET),
-    )  # fmt: skip
+    )

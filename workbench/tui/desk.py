@@ -83,17 +83,26 @@ class Desk:
         self.sight = Sight(self.settings.guard_seconds)
         """To be told what the screen shows."""
         self._queue = Queue(
-            store, actor, ordering=Policy.parse(self.settings.ordering).name, audit_share=self.settings.audit_share,
-            gold_share=self.settings.gold_share, only=self.settings.only, lease_seconds=self.settings.lease_seconds,
+            store,
+            actor,
+            ordering=Policy.parse(self.settings.ordering).name,
+            audit_share=self.settings.audit_share,
+            gold_share=self.settings.gold_share,
+            only=self.settings.only,
+            lease_seconds=self.settings.lease_seconds,
             clock=wall_clock,
-        )  # fmt: skip
+        )
         self._reviewer = Reviewer(store, actor, clock=wall_clock)
         self._refreshing = Refreshing(store, Policy.parse(self.settings.ordering), self.settings.checks)
         self._deck = Deck(
-            self._queue, lambda claim: self.loader.load(claim.candidate_id, way=Way.QUEUE, leased=True),
-            news=self._pass_on, depth=self.settings.depth, lease_seconds=self.settings.lease_seconds,
-            clock=wall_clock, clock_check_seconds=self.settings.clock_check_seconds,
-        )  # fmt: skip
+            self._queue,
+            lambda claim: self.loader.load(claim.candidate_id, way=Way.QUEUE, leased=True),
+            news=self._pass_on,
+            depth=self.settings.depth,
+            lease_seconds=self.settings.lease_seconds,
+            clock=wall_clock,
+            clock_check_seconds=self.settings.clock_check_seconds,
+        )
         self._owns_store = owns_store
         self._left = False
         self.moved = 0
@@ -418,9 +427,14 @@ class Desk:
     def _shown(self, ready: Ready) -> Shown:
         spent = self.attention.on(ready.card.candidate_id)
         return Shown(
-            ready.stream, blind=ready.hidden, elapsed_ms=round(spent * 1000), leased=ready.leased, asked=ready.asked,
-            picture=self.picture_shown, zoomed=self.zoomed,
-        )  # fmt: skip
+            ready.stream,
+            blind=ready.hidden,
+            elapsed_ms=round(spent * 1000),
+            leased=ready.leased,
+            asked=ready.asked,
+            picture=self.picture_shown,
+            zoomed=self.zoomed,
+        )
 
     @contextlib.contextmanager
     def _unasked_stays_seated(self) -> Iterator[None]:

@@ -92,9 +92,10 @@ def detail(sight: Sight, width: int) -> Content:
 def _waiting(entry: Entry) -> Content:
     if entry.standing is Standing.DIED:
         return Content.assemble(
-            ("✗ it could not begin\n\n", f"bold {BAD}"), plain(entry.said, limit=600),
+            ("✗ it could not begin\n\n", f"bold {BAD}"),
+            plain(entry.said, limit=600),
             ("\n\ns forgets it", QUIET),
-        )  # fmt: skip
+        )
     return Content.assemble(("… it opens its engines\n\n", "bold"), (f"process {entry.pid}", QUIET))
 
 
@@ -157,11 +158,15 @@ def _yield(entry: Entry, told: Progress, width: int) -> Content | None:
         return None
     cells = max(4, min(30, width - _LABEL - 18))
     lines = [
-        Content.assemble((f"{glyph} ", style or QUIET), f"{name:<{_LABEL - 2}}",
-                         (bar(counts[name] / done, cells), style or QUIET),
-                         f" {counts[name]:>8,}", (f" {counts[name] / done:>6.1%}", QUIET))
+        Content.assemble(
+            (f"{glyph} ", style or QUIET),
+            f"{name:<{_LABEL - 2}}",
+            (bar(counts[name] / done, cells), style or QUIET),
+            f" {counts[name]:>8,}",
+            (f" {counts[name] / done:>6.1%}", QUIET),
+        )
         for name, glyph, style in _YIELD
-    ]  # fmt: skip
+    ]
     if told.kept and entry.standing not in _RUNNING:
         lines.append(Content.styled(f"{counted(told.kept, 'candidate')} for people to decide: negwb curate", QUIET))
     return Content("\n").join(lines)
@@ -242,10 +247,12 @@ def _failures(failed: Sequence[Failure], width: int) -> Content | None:
     for each in failed:
         glyph, style = ("✗ ", BAD) if each.status == ItemStatus.FAILED else ("○ ", QUIET)
         head = Content.assemble(
-            (glyph, style), (display_text(each.reason or each.status, limit=40), "bold"), "  ",
+            (glyph, style),
+            (display_text(each.reason or each.status, limit=40), "bold"),
+            "  ",
             (display_text(each.file_name or each.picture, limit=60), QUIET),
             (f"  {display_text(each.detail, limit=200)}" if each.detail else "", ""),
-        )  # fmt: skip
+        )
         lines.append(head.truncate(width, ellipsis=True))
         lines.append(Content.assemble("  ", plain(each.text, QUIET, limit=300)).truncate(width, ellipsis=True))
     return Content("\n").join(lines)

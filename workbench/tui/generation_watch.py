@@ -138,10 +138,15 @@ class GenerationWatch:
         rows = self._rows
         born = {row.pid: row.started_at for row in reversed(rows) if row.here}
         waiting = [
-            Entry(process_key(each.pid), Standing.DIED if each.ended else Standing.STARTING, each.pipeline,
-                  pid=each.pid, said=each.output)
+            Entry(
+                process_key(each.pid),
+                Standing.DIED if each.ended else Standing.STARTING,
+                each.pipeline,
+                pid=each.pid,
+                said=each.output,
+            )
             for each in generation.pending(self.workspace, born)
-        ]  # fmt: skip
+        ]
         return (*waiting, *(Entry(f"run/{row.id}", standing(row), pipeline_of(row), row) for row in rows))
 
     def _failures(self, entry: Entry | None) -> tuple[Failure, ...]:

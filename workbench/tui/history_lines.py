@@ -77,8 +77,9 @@ def _moment(moment: Moment, texts: dict[int, Member], width: int, *, several: bo
     left = Content.assemble(
         (f"{clock:<{8 if width >= _NARROW else 5}}  ", QUIET),
         (f"{of:<{cells}}  " if several else "", QUIET),
-        _fitted(name, names), "  ",
-    )  # fmt: skip
+        _fitted(name, names),
+        "  ",
+    )
     return _beside(left, what, width)
 
 

@@ -11,6 +11,7 @@ _DEEP = _SLICES | _ITEMS | _ITEM
 _TOP = _GENERATE | _RUNS | _REPORT
 _ANYWHERE = _TOP | _DEEP
 
+# fmt: off
 LAB_ACTIONS = (
     Action("generate", "n", "new", "Generate: choose a pipeline and how many", GENERATION, _GENERATE, "generate", 9),
     Action("generate-stop", "s", "stop", "Stop the run; it stores first what has arrived", GENERATION, _GENERATE,
@@ -47,7 +48,8 @@ LAB_ACTIONS = (
     Action("help", "?,f1", "help", "This page", _ELSE, _ANYWHERE, "show_help", 5),
     Action("leave", "q", "quit", "Leave; what runs goes on", _ELSE, _TOP, "leave", 5),
     Action("back-too", "q", "back", "To where you came from", _ELSE, _DEEP, "back"),
-)  # fmt: skip
+)
+# fmt: on
 
 
 def lab_actions() -> ActionMap:

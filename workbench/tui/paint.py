@@ -79,11 +79,15 @@ def opinion_rows(card: Card, width: int) -> list[Content]:
     bar_cells = 10 if width >= taken + 13 else 5
     rows = [
         Content.assemble(
-            name, " ", (ask + " ", QUIET) if ask else "", (bar(opinion.p, bar_cells), _tone(opinion)), " ",
+            name,
+            " ",
+            (ask + " ", QUIET) if ask else "",
+            (bar(opinion.p, bar_cells), _tone(opinion)),
+            " ",
             (said, _tone(opinion)),
         )
         for opinion, name, ask, said in zip(card.opinions, names, asks, told, strict=True)
-    ]  # fmt: skip
+    ]
     remarks = _on_opinions(card)
     return [*rows, remarks] if remarks else rows
 

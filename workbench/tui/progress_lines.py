@@ -86,8 +86,10 @@ def _pace(told: Progress, width: int) -> Lines:
     if len(told.people) > 1:
         rows.append(_speed_row("everybody", told.work.team, told.work.wanted, style="bold"))
     note = "timed: replaced and taken back ones too; each a minute at most"
+    # fmt: off
     return [*_work(told, width), Content(""), heading("speed", speed.NAME), head, *rows,
-            Content(""), Content.styled(note, QUIET)]  # fmt: skip
+            Content(""), Content.styled(note, QUIET)]
+    # fmt: on
 
 
 def _work(told: Progress, width: int) -> Lines:
@@ -203,9 +205,10 @@ def _spread(balance: Balance, room: int) -> Lines:
     if many and balance.accepted:
         beside += f"; the first {len(top)} make up {share_text(sum(p.accepted for p in top), balance.accepted)}"
     title = Content.assemble(
-        (_cell(balance.trait.upper(), name + bar), f"bold {MARK}"), _columns([("accepted", 9), ("all", 5)], QUIET),
+        (_cell(balance.trait.upper(), name + bar), f"bold {MARK}"),
+        _columns([("accepted", 9), ("all", 5)], QUIET),
         _columns([("target", 13)], QUIET) if any(part.target is not None for part in balance.parts) else "",
-    )  # fmt: skip
+    )
     rows = [_part(part, balance, name, bar) for part in parts_of(balance)]
     return [title, *rows, *([Content.styled(beside, QUIET)] if beside else [])]
 
@@ -271,10 +274,14 @@ def _consensus(consensus: Consensus, name: str, what: str, width: int) -> Lines:
 
 def _coefficient(interval: Interval, name: str, says: str, cells: int, width: int) -> Content:
     return Content.assemble(
-        (_cell(name, 7), "bold"), _columns([(decimal(interval.estimate), 4)], "bold"), "  ",
-        whisker(interval, cells, low=-1.0), "  ", (_cell(spanned(interval), 14), ""),
+        (_cell(name, 7), "bold"),
+        _columns([(decimal(interval.estimate), 4)], "bold"),
+        "  ",
+        whisker(interval, cells, low=-1.0),
+        "  ",
+        (_cell(spanned(interval), 14), ""),
         ("  " + says, QUIET) if width >= _WIDE else "",
-    )  # fmt: skip
+    )
 
 
 # -- judges ---------------------------------------------------------------------------------------------------------
@@ -303,9 +310,10 @@ def _judge(told: Confusion, width: int) -> Lines:
     script = ("  simulated", WARN) if told.simulated else ""
     unclear = f" · {told.unclear:,} unclear" if told.unclear else ""
     name = Content.assemble(
-        (display_text(told.judge, limit=30), f"bold {MARK}"), script,
+        (display_text(told.judge, limit=30), f"bold {MARK}"),
+        script,
         (f"  {display_text(told.model, limit=30)} · {told.labelled:,} labels{unclear}", QUIET),
-    )  # fmt: skip
+    )
     rows = [
         _row_of("  says absent", told.absent_absent, told.absent_present, spoils=1, width=width),
         _row_of("  says present", told.present_absent, told.present_present, spoils=0, width=width),
@@ -338,9 +346,13 @@ def _rate(name: str, interval: Interval, width: int) -> Content:
     drawn = whisker(interval, 20 if width >= _WIDE else 8)
     said = "of “absent”  " if width >= _WIDE else ""
     return Content.assemble(
-        (f"{name:<10}", QUIET), (said, QUIET), (_cell(decimal(interval.estimate), 5), "bold"), drawn, "  ",
+        (f"{name:<10}", QUIET),
+        (said, QUIET),
+        (_cell(decimal(interval.estimate), 5), "bold"),
+        drawn,
+        "  ",
         (spanned(interval), QUIET),
-    )  # fmt: skip
+    )
 
 
 _PAGES: dict[Page, Callable[[Progress, int], Lines]] = {

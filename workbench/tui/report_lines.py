@@ -75,8 +75,11 @@ def about(line: Line) -> Content:
     """All that is known of a line, as a paragraph of figures."""
     row = line.main
     told = [
-        _line("right", f"{count(row.correct)} of {row.n:,} ({row.metric}) = {percent(row.accuracy.estimate)} %, "
-                       f"{span(row.accuracy)} · {row.protocol}"),
+        _line(
+            "right",
+            f"{count(row.correct)} of {row.n:,} ({row.metric}) = {percent(row.accuracy.estimate)} %, "
+            f"{span(row.accuracy)} · {row.protocol}",
+        ),
         *_partners(line),
         *(_line(each.name, f"{percent(each.accuracy.estimate)} %, {span(each.accuracy)}") for each in row.others),
         *_baselines(row),
@@ -84,7 +87,7 @@ def about(line: Line) -> Content:
         *(Content.assemble(("⚠ ", f"bold {WARN}"), plain(note, limit=200)) for note in row.notes),
         _line("model", f"{row.arch} · {row.activation} · {row.precision} · {row.model_hash[:12]}"),
         _line("data", f"{row.dataset_sha256[:12]} · {row.ties} ties · {row.nan} NaN"),
-    ]  # fmt: skip
+    ]
     return Content("\n").join(told)
 
 
@@ -96,9 +99,11 @@ def _partners(line: Line) -> list[Content]:
     told = []
     if line.main.denied:
         partner = line.affirmed
+        # fmt: off
         told.append(_line("affirmed", f"{count(partner.correct)} of {partner.n:,} = "
                           f"{percent(partner.accuracy.estimate)} %, {span(partner.accuracy)} · {partner.task}"
-                          if partner else advice(line.main.task)))  # fmt: skip
+                          if partner else advice(line.main.task)))
+        # fmt: on
     if line.official is not None:
         other = line.official
         same = f"differs on {len(line.main.differing):,} items" if line.differs else "the same items"
@@ -119,9 +124,12 @@ def _against_base(row: Row) -> list[Content]:
     paired, gain = row.base, row.base.difference
     few = f"; fewer than {FEW} differ: Newcombe's interval" if paired.few else ""
     return [
-        _line("vs base", f"{signed(gain.estimate)} points, {signed_span(gain)}; {paired.gained} gained, "
-                         f"{paired.lost} lost, p {p_value(paired.p_value)}{few}")
-    ]  # fmt: skip
+        _line(
+            "vs base",
+            f"{signed(gain.estimate)} points, {signed_span(gain)}; {paired.gained} gained, "
+            f"{paired.lost} lost, p {p_value(paired.p_value)}{few}",
+        )
+    ]
 
 
 def published(rows: Sequence[PublishedRow], task: str) -> Content:
@@ -143,9 +151,11 @@ def heading(line: Line) -> Content:
     """Whose figures these are, in a line; the affirmed one beside the denied one."""
     row = line.main
     told = Content.assemble(
-        plain(row.model, "bold", limit=40), " on ", plain(row.task, "bold", limit=40),
+        plain(row.model, "bold", limit=40),
+        " on ",
+        plain(row.task, "bold", limit=40),
         f" · {percent(row.accuracy.estimate)} % right of {row.n:,} ({row.protocol})",
-    )  # fmt: skip
+    )
     if not line.main.denied:
         return told
     beside = line.affirmed_figure + (" %" if line.affirmed else "")

@@ -49,9 +49,14 @@ def look_round(environ: Mapping[str, str], ask: Callable[[str], str] | None = No
 def _ask_tmux(server: str) -> str:
     try:
         done = subprocess.run(
-            ("tmux", "display-message", "-p", _FORMAT), capture_output=True, text=True, timeout=_PATIENCE, check=False,
-            stdin=subprocess.DEVNULL, env={**os.environ, "TMUX": server},
-        )  # fmt: skip
+            ("tmux", "display-message", "-p", _FORMAT),
+            capture_output=True,
+            text=True,
+            timeout=_PATIENCE,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            env={**os.environ, "TMUX": server},
+        )
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return done.stdout.strip()

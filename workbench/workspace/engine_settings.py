@@ -97,14 +97,16 @@ class EngineSettings:
     concurrency: int = setting(32, "most requests at a time", at_least=1, at_most=4096)
     timeout: float = setting(120.0, "seconds for one request", at_least=0.1, at_most=86_400)
     tries: int = setting(6, "requests for one answer before it counts as failed", at_least=1, at_most=100)
-    pictures: str = setting("data", "how images are sent: data (a JPEG in the request) or file (a file URL)",
-                             choices=("data", "file"))  # fmt: skip
+    pictures: str = setting(
+        "data", "how images are sent: data (a JPEG in the request) or file (a file URL)", choices=("data", "file")
+    )
     picture_side: int = setting(672, "longer side of a sent image, in pixels", at_least=16, at_most=8192)
     picture_tokens: int = setting(600, "tokens that estimates count for an image", at_least=0, at_most=100_000)
     price_in: float | None = setting(None, "per million prompt tokens", at_least=0, at_most=1e9)
     price_out: float | None = setting(None, "per million answer tokens", at_least=0, at_most=1e9)
-    method: str = setting("auto", "source of probabilities; auto: the best one that the probe confirmed",
-                           choices=METHODS)  # fmt: skip
+    method: str = setting(
+        "auto", "source of probabilities; auto: the best one that the probe confirmed", choices=METHODS
+    )
     samples: int = setting(8, "answers for one probability, where answers are counted", at_least=1, at_most=1000)
     device: str = "auto"
     dtype: str = "auto"

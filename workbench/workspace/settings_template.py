@@ -90,6 +90,10 @@ def _line(assignment: str, text: str) -> str:
     if not text:
         return assignment
     return textwrap.fill(
-        text, _WIDTH, initial_indent=f"{assignment:<{_COMMENT_COLUMN - 1}} # ",
-        subsequent_indent=" " * _COMMENT_COLUMN + "# ", break_long_words=False, break_on_hyphens=False,
-    )  # fmt: skip
+        text,
+        _WIDTH,
+        initial_indent=f"{assignment:<{_COMMENT_COLUMN - 1}} # ",
+        subsequent_indent=" " * _COMMENT_COLUMN + "# ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )

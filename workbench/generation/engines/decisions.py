@@ -79,10 +79,13 @@ def read_decisions(payload: Any, count: int) -> list[Answer] | Trouble:
         if chance is not None:
             answers.append(
                 Answer(
-                    p=chance.p, label_mass=chance.label_mass, method=Method.DECISION,
-                    prompt_tokens=prompt, completion_tokens=completion,
+                    p=chance.p,
+                    label_mass=chance.label_mass,
+                    method=Method.DECISION,
+                    prompt_tokens=prompt,
+                    completion_tokens=completion,
                 )
-            )  # fmt: skip
+            )
         elif _refuses(payload, name_of(number)):
             answers.append(Answer(error=Failure.REFUSED, detail="the server refuses to decide", prompt_tokens=prompt))
         else:

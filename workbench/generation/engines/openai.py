@@ -169,16 +169,24 @@ class OpenAiEngine:
 
     def _chat(self, index: int, ask: Ask, method: Method, picture: Shown | None) -> ChatCall:
         return ChatCall(
-            index=index, ask=ask, model=self.model, method=method, picture=picture,
-            samples=self._settings.samples, options=self._settings.options,
-        )  # fmt: skip
+            index=index,
+            ask=ask,
+            model=self.model,
+            method=method,
+            picture=picture,
+            samples=self._settings.samples,
+            options=self._settings.options,
+        )
 
     def _decision(self, indices: Sequence[int], group: Sequence[Ask], picture: Shown | None) -> DecisionCall:
         shape = value_of(self._features, Name.DECISION_PICTURE) or decisions.PictureShape.ASSETS
         return DecisionCall(
-            indices=tuple(indices), asks=tuple(group[index] for index in indices), model=self.model, picture=picture,
+            indices=tuple(indices),
+            asks=tuple(group[index] for index in indices),
+            model=self.model,
+            picture=picture,
             shape=decisions.PictureShape(shape),
-        )  # fmt: skip
+        )
 
 
 def _hindrance(picture: Shown | None) -> Answer | None:

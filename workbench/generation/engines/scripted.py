@@ -174,8 +174,10 @@ class ScriptedEngine:
         if seen.p is None:
             return seen
         text, caption = ask.facts.get("text", ""), CaptionItem(0, "", ask.facts.get("original", ""))
+        # fmt: off
         unit = Unit(picture=ask.picture or Picture(key=""), source_id=0, source="", captions=(caption,),
-                    wanted=frozenset(), objects={})  # fmt: skip
+                    wanted=frozenset(), objects={})
+        # fmt: on
         check = check_rewrite(unit, caption, text, ask.facts.get("concept"), denies_thing=False)
         bad = not check.ok and not (check.rule == Rule.UNCHANGED and not caption.text)
         p = round(min(1 - seen.p, 0.2 if bad else 1.0), 3)
@@ -200,7 +202,11 @@ def _rng(ask: Ask) -> random.Random:
 def _words(ask: Ask, text: str, p: float | None = None) -> Answer:
     """Tokens are counted as words are."""
     return Answer(
-        text=text, p=p, label_mass=None if p is None else 1.0, method=None if p is None else Method.SCORE,
+        text=text,
+        p=p,
+        label_mass=None if p is None else 1.0,
+        method=None if p is None else Method.SCORE,
         prompt_tokens=sum(len(message.text.split()) for message in ask.messages),
-        completion_tokens=len(text.split()), latency_ms=0.0,
-    )  # fmt: skip
+        completion_tokens=len(text.split()),
+        latency_ms=0.0,
+    )

@@ -65,10 +65,12 @@ LIKELY: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """By what a caption mentions."""
 ANYWHERE: Final = ("dog", "bench", "umbrella", "bicycle", "clock", "flower", "balloon", "ladder", "backpack", "hat")
+# fmt: off
 RANDOM: Final = (
     "anchor", "apple", "bucket", "camera", "candle", "guitar", "hammer", "kite", "ladder", "lamp", "mirror", "piano",
     "rocket", "scissors", "shoe", "spoon", "teapot", "trumpet", "umbrella", "wheelbarrow",
-)  # fmt: skip
+)
+# fmt: on
 
 
 def is_drawn(caption: str) -> bool:

@@ -21,21 +21,30 @@ CLUMSY: Final = 0.04
 _PLAIN_CUES: Final = ("no", "without", "no", "not")
 _POSITIONS: Final = ("beginning", "middle", "end", "end")
 _FRONT: Final = {
-    "no": "with no {c} in sight, ", "not": "there {be} not {any} here",
-    "isn't": "there {be}n't {any} here", "without": "without {a}, ", "lacking": "lacking {a}, ",
-    "nothing": "with nothing like {a} in sight, ", "nobody": "with nobody in sight, ",
-    "no one": "with no one in sight, ", "never": "with never {a} in sight, ",
-}  # fmt: skip
+    "no": "with no {c} in sight, ",
+    "not": "there {be} not {any} here",
+    "isn't": "there {be}n't {any} here",
+    "without": "without {a}, ",
+    "lacking": "lacking {a}, ",
+    "nothing": "with nothing like {a} in sight, ",
+    "nobody": "with nobody in sight, ",
+    "no one": "with no one in sight, ",
+    "never": "with never {a} in sight, ",
+}
+# fmt: off
 _INSIDE: Final = {
     "no": " with no {c}", "not": ", where there {be} not {any},", "isn't": ", where there {be}n't {any},",
     "without": " without {a}", "lacking": " lacking {a}", "nothing": ", with nothing like {a} in sight,",
     "nobody": ", with nobody else,", "no one": ", with no one else,", "never": ", with never {a} in sight,",
-}  # fmt: skip
+}
+# fmt: on
+# fmt: off
 _BEHIND: Final = {
     "no": " with no {c}", "not": ", and there {be} not {any}", "isn't": ", and there {be}n't {any}",
     "without": " without {a}", "lacking": ", lacking {a}", "nothing": ", with nothing like {a} in sight",
     "nobody": ", with nobody in sight", "no one": ", with no one in sight", "never": ", with never {a} in sight",
-}  # fmt: skip
+}
+# fmt: on
 _NO_BREAK: Final = frozenset(("of", "to", "than", "up", "down", "off", "out", "over", "as", "like"))
 _MOST: Final = 2_000
 
@@ -61,12 +70,14 @@ def rewrite(
 
 def clumsy(text: str, caption: str, concept: ConceptWords, rng: random.Random) -> str:
     """The rewrite as nobody should accept it."""
-    return rng.choice((
-        f'Sure! Here is the negated caption: "{text}" Let me know if you need more!',
-        f"{text} (Note: I added the absence as you asked.)",
-        caption,
-        f"{caption.rstrip('. ')}, not without {concept.a_concept}",
-    ))  # fmt: skip
+    return rng.choice(
+        (
+            f'Sure! Here is the negated caption: "{text}" Let me know if you need more!',
+            f"{text} (Note: I added the absence as you asked.)",
+            caption,
+            f"{caption.rstrip('. ')}, not without {concept.a_concept}",
+        )
+    )
 
 
 def dressed(text: str, rng: random.Random) -> str:

@@ -207,9 +207,7 @@ class AdjudicateScreen(RoomScreen, DecidingScreen):
             with self.rooms.desk.store.read() as connection:
                 if load_card(connection, number).state is State.SUPERSEDED:
                     raise Overtaken("an edit has replaced this caption meanwhile", hint="space goes on")
-            self._reviewer.adjudicate(
-                number, word.verdict, reason=word.reason, cause=cause, shown=self._seen(ready)
-            )  # fmt: skip
+            self._reviewer.adjudicate(number, word.verdict, reason=word.reason, cause=cause, shown=self._seen(ready))
         self.rooms.desk.refresh()
         with self.rooms.desk.store.read() as connection:
             return ready, tally(connection, number)

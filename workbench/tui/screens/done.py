@@ -111,8 +111,12 @@ def told(summary: Summary, revisit_key: str) -> Content:
     lines.append(Content(""))
     if summary.passed:
         passed = f"{summary.passed:,} you skipped, were unsure about or edited"
-        lines += [Content.assemble("Waiting: ", (passed, "bold"), "; ", (revisit_key, "bold $text-accent"),
-                                   " goes through them again."), Content("")]  # fmt: skip
+        lines += [
+            Content.assemble(
+                "Waiting: ", (passed, "bold"), "; ", (revisit_key, "bold $text-accent"), " goes through them again."
+            ),
+            Content(""),
+        ]
     if summary.edits:
         lines += [Content(f"{waiting_edits(summary)}."), Content("")]
     if summary.fresh:
@@ -130,7 +134,12 @@ def _counted(label: str, parts: list[str]) -> Content:
 
 
 def _states(states: dict[State, int]) -> list[str]:
-    words = {State.ACCEPTED: "✓ {} accepted", State.REJECTED: "✗ {} rejected", State.UNSURE: "? {} unsure",
-             State.CONTESTED: "{} contested", State.NEEDS_MORE: "{} need another person",
-             State.OPEN: "{} open"}  # fmt: skip
+    words = {
+        State.ACCEPTED: "✓ {} accepted",
+        State.REJECTED: "✗ {} rejected",
+        State.UNSURE: "? {} unsure",
+        State.CONTESTED: "{} contested",
+        State.NEEDS_MORE: "{} need another person",
+        State.OPEN: "{} open",
+    }
     return [said.format(f"{states[state]:,}") for state, said in words.items() if states.get(state)]

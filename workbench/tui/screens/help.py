@@ -21,8 +21,12 @@ class HelpScreen(Dialog[None]):
     """Any of its own keys, escape or q closes it."""
 
     DEFAULT_CSS = "HelpScreen #help-scroll { height: auto; max-height: 62vh; }"
-    BINDINGS: ClassVar = [("q,question_mark,f1,enter", "cancel", "close"), ("j,down", "scroll(1)", "down"),
-                ("k,up", "scroll(-1)", "up"), ("space,pagedown", "scroll(10)", "on")]  # fmt: skip
+    BINDINGS: ClassVar = [
+        ("q,question_mark,f1,enter", "cancel", "close"),
+        ("j,down", "scroll(1)", "down"),
+        ("k,up", "scroll(-1)", "up"),
+        ("space,pagedown", "scroll(10)", "on"),
+    ]
 
     def __init__(
         self, actions: ActionMap, *, table: str = "curate.keys", places: Sequence[Place] = tuple(Place)

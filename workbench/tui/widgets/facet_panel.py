@@ -17,12 +17,14 @@ from workbench.tui.widgets.grid import Column
 from workbench.tui.widgets.sheet import Sheet
 
 _WIDTH = 40
+# fmt: off
 _NAMES = {
     Field.STATE: "state", Field.IS: "conflict, flag", Field.LINT: "checks that warn", Field.JUDGE: "judges say",
     Field.BY: "decided by", Field.REASON: "rejected because", Field.CONCEPT: "concept", Field.CUE: "cue",
     Field.POSITION: "cue's position", Field.TYPE: "negation type", Field.PIPELINE: "pipeline", Field.SOURCE: "source",
     Field.STREAM: "stream",
-}  # fmt: skip
+}
+# fmt: on
 
 
 class FacetPanel(Vertical):
@@ -74,9 +76,11 @@ class FacetPanel(Vertical):
         """The values, and which of them the view asks for."""
         self._facets, self._view = facets, view
         self.sheet.fill(
-            (Column("value"), Column("", 9, right=True)), [str(n) for n in range(len(facets))], self._cells,
+            (Column("value"), Column("", 9, right=True)),
+            [str(n) for n in range(len(facets))],
+            self._cells,
             empty="none in this view",
-        )  # fmt: skip
+        )
 
     def _cells(self, at: int) -> Sequence[Content]:
         facet = self._facets[at]

@@ -72,8 +72,13 @@ class FilterBar(Vertical):
 
     def compose(self) -> ComposeResult:
         """The line, and what is said about it."""
-        yield _Line(placeholder=_INVITES, max_length=_LONGEST, suggester=_Completion(self._values), id="filter",
-                    select_on_focus=False)  # fmt: skip
+        yield _Line(
+            placeholder=_INVITES,
+            max_length=_LONGEST,
+            suggester=_Completion(self._values),
+            id="filter",
+            select_on_focus=False,
+        )
         yield Static(id="filter-said", markup=False)
 
     @property

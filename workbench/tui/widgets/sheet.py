@@ -17,9 +17,13 @@ class Sheet(Grid, can_focus=True):
     """Rows by key."""
 
     BINDINGS: ClassVar = [
-        ("down,j", "move(1)", "down"), ("up,k", "move(-1)", "up"), ("pagedown", "page(1)", "on"),
-        ("pageup", "page(-1)", "back"), ("home,g", "move(-1000000)", "first"), ("end,G", "move(1000000)", "last"),
-    ]  # fmt: skip
+        ("down,j", "move(1)", "down"),
+        ("up,k", "move(-1)", "up"),
+        ("pagedown", "page(1)", "on"),
+        ("pageup", "page(-1)", "back"),
+        ("home,g", "move(-1000000)", "first"),
+        ("end,G", "move(1000000)", "last"),
+    ]
 
     def __init__(self, *, id: str | None = None, empty: str = "", gap: int = 2) -> None:
         """`empty`: what stands there while there is no row; `gap`: cells between columns."""

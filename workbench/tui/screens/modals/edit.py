@@ -149,10 +149,13 @@ class EditModal(DraftDialog):
         tokens = count_tokens(text)
         fits = tokens <= CONTEXT_LENGTH
         said = Content.assemble(
-            ("✓ ", GOOD) if cue else ("⚠ ", WARN), f"cue “{display_text(cue.text)}”" if cue else "no negation cue",
-            "   ", ("✓ ", GOOD) if fits else ("⚠ ", WARN), f"{tokens}/{CONTEXT_LENGTH} tokens",
+            ("✓ ", GOOD) if cue else ("⚠ ", WARN),
+            f"cue “{display_text(cue.text)}”" if cue else "no negation cue",
+            "   ",
+            ("✓ ", GOOD) if fits else ("⚠ ", WARN),
+            f"{tokens}/{CONTEXT_LENGTH} tokens",
             ("" if fits else ": CLIP cuts the rest off", QUIET),
-        )  # fmt: skip
+        )
         self.query_one("#live", Static).update(said)
         self._work_out(one_line(text))
 

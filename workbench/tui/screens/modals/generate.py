@@ -48,9 +48,13 @@ class GenerateModal(Dialog[GenerationOrder]):
         )
         yield Static("how many captions or questions (empty: all of them)", markup=False, classes="dialog-label")
         yield Input(
-            _USUAL_LIMIT, id="limit", max_length=12, restrict=r"\d*", valid_empty=True,
+            _USUAL_LIMIT,
+            id="limit",
+            max_length=12,
+            restrict=r"\d*",
+            valid_empty=True,
             validators=[Integer(minimum=1)],
-        )  # fmt: skip
+        )
         yield Static(self._who(), markup=False, classes="dialog-label")
         yield self.foot("↑ ↓ pipeline · enter starts · esc leaves")
 

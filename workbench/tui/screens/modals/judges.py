@@ -20,8 +20,12 @@ class JudgesModal(Dialog[None]):
     """Only for cards whose judges may be seen."""
 
     DEFAULT_CSS = "JudgesModal #judges-scroll { height: auto; max-height: 62vh; }"
-    BINDINGS: ClassVar = [("q,v,enter", "cancel", "close"), ("j,down", "scroll(1)", "down"),
-                ("k,up", "scroll(-1)", "up"), ("space,pagedown", "scroll(10)", "on")]  # fmt: skip
+    BINDINGS: ClassVar = [
+        ("q,v,enter", "cancel", "close"),
+        ("j,down", "scroll(1)", "down"),
+        ("k,up", "scroll(-1)", "up"),
+        ("space,pagedown", "scroll(10)", "on"),
+    ]
 
     def __init__(self, card: Card) -> None:
         super().__init__("the judges", wide=True)
@@ -51,11 +55,13 @@ def _opinion(opinion: Opinion) -> Content:
     if opinion.simulated:
         facts.append("simulated")
     facts += origin(opinion.method, opinion.label_mass, opinion.prior, opinion.seed)
+    # fmt: off
     return Content.assemble(
         (_one(opinion.judge), "bold"), "   ", bar(opinion.p), " ", share, "\n",
         ("  " + " · ".join(facts), QUIET), "\n  ",
         display_text(opinion.raw_text) or "(no answer text)",
-    )  # fmt: skip
+    )
+    # fmt: on
 
 
 def _one(text: str) -> str:

@@ -40,8 +40,9 @@ class StartModal(Dialog[TrainingOrder]):
         """The sets, the model, the name."""
         yield Static("frozen set", markup=False)
         yield OptionList(*(Option(_line(*each)) for each in self._exports), id="exports", markup=False, compact=True)
-        yield Static("model: base, a finished run, a folder, a file, or NAME:PRETRAINED", markup=False,
-                     classes="dialog-label")  # fmt: skip
+        yield Static(
+            "model: base, a finished run, a folder, a file, or NAME:PRETRAINED", markup=False, classes="dialog-label"
+        )
         yield Input(self._models[0], id="model", suggester=SuggestFromList(self._models), max_length=1_000)
         yield Static("name of the run (empty: the next free one)", markup=False, classes="dialog-label")
         yield Input(id="name", max_length=100)

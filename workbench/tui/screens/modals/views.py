@@ -52,8 +52,9 @@ class ViewsModal(Dialog[str]):
         names = [*self._own, *(name for name in READY_MADE if name not in self._own)]
         yield OptionList(
             *(Option(_line(name, listed[name], own=name in self._own), id=str(n)) for n, name in enumerate(names)),
-            markup=False, compact=True,
-        )  # fmt: skip
+            markup=False,
+            compact=True,
+        )
         self._lines = [listed[name] for name in names]
         yield self.foot("↑ ↓ choose · enter shows it · esc leaves · yours are in [browse.views] of negwb.toml")
 
