@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from curation_db.generation_words import Method
+from curation_db.words import Method
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,9 +13,9 @@ from typing import Any
 from sqlalchemy import Connection, Row, TextClause, bindparam, text
 
 from curation_db.answers import Answer
-from curation_db.generation_words import AnswerStatus, Method, Stage
 from curation_db.identity import utc_now
 from curation_db.text import clean
+from curation_db.words import AnswerStatus, Method, Stage
 
 _TEXT_LIMIT = 20_000
 """Characters that are kept of what a model said."""

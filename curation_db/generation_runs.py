@@ -19,10 +19,10 @@ from sqlalchemy import Connection, Row, bindparam, text
 
 from curation_db.foreign_json import JsonError, parse_json
 from curation_db.generation_progress import STAGE_COUNTS, Progress
-from curation_db.generation_words import GenerationState, ItemStatus, StopReason
 from curation_db.identity import utc_now
 from curation_db.processes import ProcessIdentity, is_alive, is_local
 from curation_db.text import clean
+from curation_db.words import GenerationState, ItemStatus, StopReason
 
 __all__ = [
     "STAGE_COUNTS",

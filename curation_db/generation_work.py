@@ -13,9 +13,9 @@ from sqlalchemy import Connection, bindparam, text
 
 from curation_db.candidates import Draft, Intake, Opinion, insert_candidates, insert_verdicts
 from curation_db.dialect import json_array
-from curation_db.generation_words import ItemStatus
 from curation_db.identity import utc_now
 from curation_db.text import clean
+from curation_db.words import ItemStatus
 
 _WAITING = {
     "caption": """

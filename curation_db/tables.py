@@ -195,7 +195,7 @@ class Verdict(SQLModel, table=True):
     simulated: bool = False
     created_at: str
     method: str | None = None
-    """Where p came from (`generation_words.Method`)."""
+    """Where p came from (`words.Method`)."""
     prior: float | None = None
     """What it says of a blank picture: the answer without looking."""
     seed: int | None = None

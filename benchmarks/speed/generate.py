@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from benchmarks.speed.generate_run import Whole, whole
 from benchmarks.speed.harness import say
-from curation_db.generation_words import Stage
+from curation_db.words import Stage
 from workbench.generation.asks import Answer, Ask, Message, Sampling, Want
 from workbench.generation.budget import Budget
 from workbench.generation.engines import openai

@@ -26,8 +26,8 @@ from curation_db.generation_runs import (
     start_run,
     yields,
 )
-from curation_db.generation_words import GenerationState, StopReason
 from curation_db.identity import utc_text
+from curation_db.words import GenerationState, StopReason
 
 
 def _start(record: Record, recipe: str = "abc", **settings: object) -> int:

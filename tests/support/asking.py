@@ -8,7 +8,7 @@ from typing import Any
 
 from PIL import Image
 
-from curation_db.generation_words import Stage
+from curation_db.words import Stage
 from workbench.generation.asks import Answer, Ask, Message, Picture, Sampling, Want
 from workbench.generation.budget import Budget
 from workbench.generation.engines.protocol import Engine, Surroundings

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from curation_db.generation_words import Method
+from curation_db.words import Method
 from workbench.generation.asks import Answer, Picture, Want
 from workbench.generation.units import CaptionItem, Outcome, QuestionItem, Request, Steps, Unit
 

@@ -7,7 +7,7 @@ from pathlib import Path
 _CODE = """
 import asyncio
 
-from curation_db.generation_words import Method
+from curation_db.words import Method
 from workbench.generation.asks import Answer, Want
 
 

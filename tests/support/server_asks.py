@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from curation_db.generation_words import Stage
+from curation_db.words import Stage
 from workbench.generation.asks import Answer, Ask, Message, Picture, Sampling, Want
 from workbench.generation.engines.protocol import Engine
 

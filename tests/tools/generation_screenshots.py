@@ -19,10 +19,10 @@ from tools.screenshots import Shot, portable
 
 from curation_db.candidates import Intake
 from curation_db.generation_runs import Progress, beat, end_run, start_run
-from curation_db.generation_words import GenerationState, ItemStatus, StopReason
 from curation_db.generation_work import Finished, finish
 from curation_db.identity import utc_text
 from curation_db.store import open_store
+from curation_db.words import GenerationState, ItemStatus, StopReason
 from workbench.demo.build import DemoSize, build_demo
 from workbench.paths import Workspace
 from workbench.tui.lab import LabApp

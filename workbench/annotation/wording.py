@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
 
-from curation_db.generation_words import Method
 from curation_db.text import display_text
-from curation_db.words import Kind, Question, State
+from curation_db.words import Kind, Method, Question, State
 
 
 class Tone(Enum):

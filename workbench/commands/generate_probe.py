@@ -9,10 +9,10 @@ from pathlib import Path
 
 import typer
 
-from curation_db.generation_words import Method
 from curation_db.probes import list_probes, store_probe
 from curation_db.store import open_store, open_to_read
 from curation_db.text import display_text
+from curation_db.words import Method
 from workbench.commands.tables import Listing, show
 from workbench.errors import NothingToDo, UsageError
 from workbench.generation.features import best_method

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from typing import Final
 
 from curation_db.generation_progress import Progress
-from curation_db.generation_words import GenerationState
 from curation_db.text import counted, display_text
+from curation_db.words import GenerationState
 from workbench.figures import clock
 from workbench.generation.session import Ended
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from curation_db.generation_words import Method
 from curation_db.linting.naming import affirms, annotated
 from curation_db.linting.nouns import concept_key
 from curation_db.text import display_text
-from curation_db.words import Question
+from curation_db.words import Method, Question
 from workbench.generation.units import Said, Unit
 from workbench.workspace.engine_settings import ANNOTATIONS
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from curation_db import generation_memory as memory
-from curation_db.generation_words import Method
 from curation_db.text import clean
+from curation_db.words import Method
 from workbench.generation.asks import Answer, Ask, Failure
 from workbench.generation.engines.protocol import Engine
 from workbench.generation.recorder import Recorder

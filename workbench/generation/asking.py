@@ -6,8 +6,8 @@ from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from curation_db.generation_words import Stage
 from curation_db.text import display_text
+from curation_db.words import Stage
 from workbench.generation.asks import Answer, Ask, Picture, want_of
 from workbench.generation.mixes import seed_of
 from workbench.generation.prompt_sets import PromptSet, StagePrompt

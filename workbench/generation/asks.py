@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Final
 
 from curation_db.answers import Answer
-from curation_db.generation_words import Stage
+from curation_db.words import Stage
 
 # fmt: off
 __all__ = [

@@ -15,8 +15,8 @@ from types import TracebackType
 from typing import Any, BinaryIO, Final, TypeVar
 
 from curation_db import generation_memory as memory
-from curation_db.generation_words import AnswerStatus, Method, Stage
 from curation_db.store import Store
+from curation_db.words import AnswerStatus, Method, Stage
 from workbench.errors import UsageError
 from workbench.generation.answering import normalised, question_of
 from workbench.generation.asks import Answer, Ask, want_of

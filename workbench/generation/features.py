@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
 
-from curation_db.generation_words import Method
+from curation_db.words import Method
 
 
 class Name(StrEnum):

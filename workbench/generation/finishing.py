@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from curation_db.concepts import derive_concept
-from curation_db.generation_words import ItemStatus
 from curation_db.text import clean, display_text
-from curation_db.words import NegationType, Question
+from curation_db.words import ItemStatus, NegationType, Question
 from workbench.generation.asking import Asked
 from workbench.generation.asks import Answer
 from workbench.generation.judging import Judgement, Matter, judge_all

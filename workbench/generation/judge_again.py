@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from curation_db.generation_words import ItemStatus
-from curation_db.words import Question
+from curation_db.words import ItemStatus, Question
 from workbench.generation.asking import Asked
 from workbench.generation.diversity import question_fields
 from workbench.generation.finishing import failed

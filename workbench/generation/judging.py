@@ -6,8 +6,7 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from curation_db.generation_words import Stage
-from curation_db.words import Question
+from curation_db.words import Question, Stage
 from workbench.generation.annotation_judge import look_up
 from workbench.generation.asking import Asked, make_ask
 from workbench.generation.asks import Answer, Picture

@@ -10,11 +10,10 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from curation_db.generation_words import Stage
 from curation_db.linting.naming import affirms
 from curation_db.linting.nouns import concept_key
 from curation_db.text import clean
-from curation_db.words import NegationType, Question
+from curation_db.words import NegationType, Question, Stage
 from workbench.generation.asking import Asked, in_order, item_seed, make_ask
 from workbench.generation.asks import ANOTHER_SEED, Answer
 from workbench.generation.concept_words import ConceptWords, NoConcept, read_concept

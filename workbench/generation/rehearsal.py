@@ -15,8 +15,8 @@ from sqlalchemy import Connection
 from curation_db import generation_memory as memory
 from curation_db import generation_runs
 from curation_db.bpe import count_tokens
-from curation_db.generation_words import Method, Stage
 from curation_db.store import Store
+from curation_db.words import Method, Stage
 from workbench.generation.asks import Answer, Ask, Want
 from workbench.generation.engines.protocol import Stored
 from workbench.generation.feeding import feed

@@ -7,9 +7,8 @@ from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from curation_db.generation_words import Stage
 from curation_db.text import clean
-from curation_db.words import NegationType
+from curation_db.words import NegationType, Stage
 from workbench.generation.asking import Asked, item_seed, make_ask
 from workbench.generation.asks import ANOTHER_SEED, Answer
 from workbench.generation.checking import EMPTY, FINE, Check, check_rewrite

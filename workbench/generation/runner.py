@@ -15,7 +15,7 @@ from typing import Final
 from curation_db import generation_work as work
 from curation_db.candidates import Draft, Intake, Opinion
 from curation_db.errors import RecordError
-from curation_db.generation_words import ItemStatus
+from curation_db.words import ItemStatus
 from workbench.errors import ExitCode, NegwbError
 from workbench.generation.answering import Asker
 from workbench.generation.budget import Budget, BudgetClosed, BudgetReached

@@ -17,10 +17,10 @@ from curation_db import generation_memory, generation_runs, indexing, probes
 from curation_db.candidates import Intake
 from curation_db.errors import RecordError
 from curation_db.generation_progress import Progress
-from curation_db.generation_words import GenerationState, StopReason
 from curation_db.generation_work import Scope, has_any
 from curation_db.store import Store
 from curation_db.text import counted
+from curation_db.words import GenerationState, StopReason
 from workbench import interruption
 from workbench.errors import NegwbError, NothingToDo, UsageError
 from workbench.generation.budget import Budget, BudgetClosed, BudgetReached

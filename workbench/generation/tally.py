@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from curation_db.generation_progress import Progress
-from curation_db.generation_words import ItemStatus, Stage
+from curation_db.words import ItemStatus, Stage
 from workbench.generation.asks import Answer
 from workbench.generation.units import Outcome
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 
-from curation_db.generation_words import ItemStatus, Method
-from curation_db.words import NegationType, Question
+from curation_db.words import ItemStatus, Method, NegationType, Question
 from workbench.generation.asks import Answer, Ask, Picture
 
 

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from curation_db.generation_runs import GenerationRunRow
-from curation_db.generation_words import StopReason
 from curation_db.identity import utc_now
 from curation_db.processes import command_line, is_alive
+from curation_db.words import StopReason
 from workbench.errors import NegwbError
 from workbench.generation.settings import GenerateSettings
 from workbench.jobs.process import Job, JobRegistry, interrupt, start_detached, tail

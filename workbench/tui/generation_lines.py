@@ -10,8 +10,8 @@ from rich.cells import cell_len, set_cell_size
 from textual.content import Content
 
 from curation_db.generation_runs import STAGE_COUNTS, Failure, GenerationRunRow, Progress
-from curation_db.generation_words import ItemStatus, Stage, StopReason
 from curation_db.text import counted, display_text
+from curation_db.words import ItemStatus, Stage, StopReason
 from workbench.tui.generation_watch import Entry, Sight, Standing, Supplies
 from workbench.tui.paint import BAD, GOOD, QUIET, WARN, bar, plain
 from workbench.tui.watch import ago, spell

@@ -13,9 +13,9 @@ from typing import Final
 
 from curation_db.errors import RecordError
 from curation_db.generation_runs import Failure, GenerationRunRow, failures, list_runs
-from curation_db.generation_words import GenerationState
 from curation_db.generation_work import count_all
 from curation_db.store import Store, open_to_read
+from curation_db.words import GenerationState
 from workbench.errors import NegwbError
 from workbench.generation.settings import judge_of
 from workbench.jobs import generation

@@ -15,7 +15,7 @@ from support.model_answers import chat
 from support.model_server import Behaviour, model_server
 from support.server_asks import answers, picture, seen, text, yes_no
 
-from curation_db.generation_words import Method
+from curation_db.words import Method
 from workbench.generation.asks import Ask, Want
 from workbench.generation.budget import Budget
 from workbench.generation.engines.batch_lines import Asked, batch_line, batch_method, custom_id, read_line

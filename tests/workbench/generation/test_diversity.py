@@ -8,8 +8,7 @@ from dataclasses import replace
 import pytest
 from support.pipeline_driver import drive, make_unit
 
-from curation_db.generation_words import ItemStatus, Stage
-from curation_db.words import NegationType, Question
+from curation_db.words import ItemStatus, NegationType, Question, Stage
 from workbench.errors import UsageError
 from workbench.generation.asks import Answer
 from workbench.generation.diversity import diversity

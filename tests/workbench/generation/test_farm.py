@@ -15,8 +15,8 @@ from support.model_server import Served, model_server
 from typer.testing import CliRunner, Result
 
 from curation_db.generation_runs import start_run
-from curation_db.generation_words import Stage
 from curation_db.store import open_store
+from curation_db.words import Stage
 from workbench.cli import app
 from workbench.errors import ExitCode, NegwbError
 from workbench.generation.asks import Answer, Ask, Message, Picture, Sampling, Want

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from curation_db.generation_runs import GenerationRunRow, Progress
-from curation_db.generation_words import GenerationState, StopReason
+from curation_db.words import GenerationState, StopReason
 from workbench.errors import NegwbError
 from workbench.generation.settings import GenerateSettings
 from workbench.jobs.generation import GenerationOrder, resume_arguments

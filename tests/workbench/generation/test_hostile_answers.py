@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.pipeline_driver import drive, make_unit
 
-from curation_db.generation_words import ItemStatus
 from curation_db.text import display_text
+from curation_db.words import ItemStatus
 from workbench.generation.asks import Answer
 from workbench.generation.diversity import diversity
 from workbench.generation.object_absence import object_absence

@@ -17,7 +17,7 @@ from support.model_answers import p_yes
 from support.model_server import Behaviour, Served, model_server
 from support.server_asks import Answers, answers, picture, seen, text, yes_no
 
-from curation_db.generation_words import Method
+from curation_db.words import Method
 from workbench.errors import UsageError
 from workbench.generation.asks import Answer
 from workbench.generation.budget import Budget, BudgetReached

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from support.model_server import HONOURS, Behaviour, Served, model_server
 
-from curation_db.generation_words import Method
+from curation_db.words import Method
 from workbench.errors import UsageError
 from workbench.generation.budget import Budget, BudgetReached
 from workbench.generation.engines.protocol import EngineStopped

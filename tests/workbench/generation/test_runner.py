@@ -13,10 +13,9 @@ from sqlalchemy import Connection, event, text
 from support.record import Record
 
 from curation_db.candidates import Intake
-from curation_db.generation_words import ItemStatus, Stage
 from curation_db.generation_work import Scope
 from curation_db.store import create_store
-from curation_db.words import NegationType, Question
+from curation_db.words import ItemStatus, NegationType, Question, Stage
 from workbench.generation.asks import Answer, Ask, Failure, Message, Sampling, Want
 from workbench.generation.budget import Budget, BudgetReached
 from workbench.generation.engines.protocol import EngineStopped, Stored

@@ -12,9 +12,8 @@ import pytest
 from support.pipeline_driver import drive
 from support.sugarcrepe import lint_yield, read_captions, sample, scripted, table
 
-from curation_db.generation_words import ItemStatus, Stage
 from curation_db.negation import find_cues
-from curation_db.words import NegationType
+from curation_db.words import ItemStatus, NegationType, Stage
 from workbench.demo.corpus import Picture as Drawn
 from workbench.demo.corpus import make_corpus
 from workbench.demo.judges import JUDGES

@@ -21,8 +21,8 @@ from support.plugin_engine import install
 from tools.generation_screenshots import half_way, settings, write_drops, write_runs
 
 from curation_db.generation_runs import Progress, beat, end_run, get_run, list_runs, start_run
-from curation_db.generation_words import GenerationState
 from curation_db.identity import utc_text
+from curation_db.words import GenerationState
 from workbench.errors import NegwbError
 from workbench.jobs import generation
 from workbench.jobs.process import JobRegistry

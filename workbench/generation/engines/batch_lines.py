@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from curation_db.generation_words import Method
+from curation_db.words import Method
 from workbench.generation.asks import Answer, Ask, Failure, Want
 from workbench.generation.engines.chat_bodies import chat_body
 from workbench.generation.engines.chat_replies import Trouble, cost_of, parsed, read_chat

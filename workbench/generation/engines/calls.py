@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
-from curation_db.generation_words import Method
+from curation_db.words import Method
 from workbench.generation.asks import Answer, Ask, Want
 from workbench.generation.engines import decisions
 from workbench.generation.engines.chat_bodies import chat_body, encoded

@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from curation_db.generation_words import Method
+from curation_db.words import Method
 from workbench.generation.asks import Ask, Message, Want
 from workbench.generation.probabilities import TOP_LOGPROBS, sample_seed
 

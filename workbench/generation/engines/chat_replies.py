@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from curation_db.foreign_json import JsonError, parse_json
-from curation_db.generation_words import Method
+from curation_db.words import Method
 from workbench.generation.asks import Answer, Failure, Want
 from workbench.generation.probabilities import Chance, from_logprobs, from_words
 

@@ -16,8 +16,8 @@ from contextlib import suppress
 from typing import Any, Final
 
 from curation_db.foreign_json import parse_json
-from curation_db.generation_words import Method, Stage
 from curation_db.text import display_text
+from curation_db.words import Method, Stage
 from workbench.errors import UsageError
 from workbench.generation.asks import Answer, Ask, Failure
 from workbench.generation.budget import Budget

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any, Final
 
-from curation_db.generation_words import Method
+from curation_db.words import Method
 from workbench.generation.asks import Answer, Ask, Failure
 from workbench.generation.engines.chat_replies import Trouble, tokens
 from workbench.generation.picture_bytes import Shown

@@ -20,8 +20,8 @@ from torch import Tensor
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText, AutoProcessor
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
 
-from curation_db.generation_words import Method
 from curation_db.text import first_line
+from curation_db.words import Method
 from workbench.errors import UsageError
 from workbench.generation.asks import Answer, Ask, Failure, Message, Want
 from workbench.generation.engines.sampling import OwnDraws, OwnEnds

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-from curation_db.generation_words import Method
+from curation_db.words import Method
 from workbench.errors import UsageError
 from workbench.generation.asks import Answer, Ask, Failure, Want
 from workbench.generation.engines import decisions

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from curation_db.generation_words import Method, Stage
 from curation_db.lint import Rule
+from curation_db.words import Method, Stage
 from workbench.demo.corpus import SEED
 from workbench.demo.judges import JUDGES, Judge
 from workbench.demo.judges import ask as judge_says

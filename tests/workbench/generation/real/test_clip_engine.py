@@ -16,7 +16,7 @@ from PIL import Image
 from support.asking import answers, settings, surroundings, yes_no
 from support.clips import make_tiny
 
-from curation_db.generation_words import Method, Stage
+from curation_db.words import Method, Stage
 from trainers.clip_models import ClipModel, save_model
 from trainers.margins import Margins
 from workbench.errors import UsageError

@@ -14,7 +14,7 @@ import pytest_asyncio
 from PIL import Image
 from support.asking import answers, settings, surroundings, write, yes_no
 
-from curation_db.generation_words import Method
+from curation_db.words import Method
 from workbench.errors import UsageError
 from workbench.generation.asks import Answer, Ask, Failure, Picture, Sampling
 from workbench.generation.budget import Budget, BudgetReached

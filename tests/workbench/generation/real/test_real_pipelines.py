@@ -15,7 +15,7 @@ from PIL import Image
 from support.asking import COLOURS
 from support.clips import make_tiny
 
-from curation_db.generation_words import Method
+from curation_db.words import Method
 from trainers.clip_models import save_model
 from workbench import cli
 from workbench.errors import ExitCode

@@ -14,7 +14,7 @@ import pytest
 import pytest_asyncio
 from support.asking import answers, settings, surroundings, write, yes_no
 
-from curation_db.generation_words import Method
+from curation_db.words import Method
 from workbench.generation.engines import openai, transformers_local
 from workbench.generation.engines.openai import OpenAiEngine
 from workbench.generation.probing import probe
