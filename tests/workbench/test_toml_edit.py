@@ -21,15 +21,19 @@ CASES = {
     ),
     "over several lines, with a comma at the end": (
         "[pictures]\ncoco = [\n\t'a',\n\t# 'b',\n]\n",
-        "[pictures]\ncoco = [\n\t'a',\n\t# 'b',\n\t\"new\",\n]\n",
+        "[pictures]\ncoco = [\n\t'a',\n\t# 'b',\n\t\"new\"\n]\n",
     ),
     "nothing over several lines": (
         "[pictures]\n  coco = [\n    # none\n  ]\n",
-        '[pictures]\n  coco = [\n    # none\n      "new",\n  ]\n',
+        '[pictures]\n  coco = [\n    # none\n    "new"\n  ]\n',
+    ),
+    "a comment behind the last folder": (
+        "[pictures]\ncoco = [\n  'a'\n  # 'b'\n] # mine\n",
+        "[pictures]\ncoco = [\n  'a'\n  # 'b'\n, \"new\"] # mine\n",
     ),
     "a bracket at the end of a line": (
         '[pictures]\ncoco = ["a",\n        "b"]\n',
-        '[pictures]\ncoco = ["a",\n        "b", "new"]\n',
+        '[pictures]\ncoco = ["a",\n        "b",\n        "new"]\n',
     ),
     "a comma before the bracket": ('[pictures]\ncoco = ["a", ]\n', '[pictures]\ncoco = ["a", "new" ]\n'),
     "a bracket and a quote in a name": (
@@ -153,7 +157,7 @@ VALUES = {
     ),
     "only a table within": (
         "[curate.keys]\nundo = 'b'\n",
-        "[curate.keys]\nundo = 'b'\n\n[curate]\ntheme = \"new\"\n",
+        "[curate]\ntheme = \"new\"\n\n[curate.keys]\nundo = 'b'\n",
     ),
     "over several lines": ("[curate]\ntheme = \"\"\"\na\"\"\"\n", '[curate]\ntheme = "new"\n'),
     "dotted": ("curate.blind = true\n[train]\n", 'curate.blind = true\ncurate.theme = "new"\n[train]\n'),
@@ -192,6 +196,14 @@ def test_the_line_of_a_setting_is_found() -> None:
     assert line_of(text, "curate", "order") is None
 
 
+def test_the_line_is_the_first_one_of_a_long_value_and_of_any_spelling() -> None:
+    text = (
+        '[a]\r\n"x=y"."z" = """\n[b]\n"""\nlong = [\n  1, # ]\n  2,\n]\n[[b]]\nc = { d = 1 }\n[e."f.g"] # h\nlast = 1'
+    )
+    paths = [("a", "x=y", "z"), ("a", "long"), ("b", "c", "d"), ("e", "f.g", "last"), ("a", "x=y"), ("e",)]
+    assert [line_of(text, *path) for path in paths] == [2, 5, 10, 12, None, None]
+
+
 TEXT_CASES = {
     "an empty file": ("", '[browse.views]\nmine = "new"\n'),
     "a table more": ("[curate]\nx = 1 # c\n", '[curate]\nx = 1 # c\n\n[browse.views]\nmine = "new"\n'),
@@ -203,6 +215,10 @@ TEXT_CASES = {
     "of several lines": ('[browse.views]\nmine = """\nold\n""" # c\n', '[browse.views]\nmine = "new" # c\n'),
     "dotted": ("browse.views.a = 'b'\n", "browse.views.a = 'b'\nbrowse.views.mine = \"new\"\n"),
     "dotted in its table": ("[browse]\nviews.a = 'b'\n", "[browse]\nviews.a = 'b'\nviews.mine = \"new\"\n"),
+    "before the comments of what follows": (
+        "[browse.views]\n# saved views\n\n# [generate]\n\n[train]\n",
+        '[browse.views]\n# saved views\nmine = "new"\n\n# [generate]\n\n[train]\n',
+    ),
     "quoted": ("[browse.\"views\"]\n'mine' = 'x'\n", '[browse."views"]\n\'mine\' = "new"\n'),
 }
 
