@@ -24,7 +24,7 @@ from workbench.workspace.create import create_workspace
 SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 CODES = {signal.SIGTERM: 143, signal.SIGHUP: 129}
 HELD = {
-    "import": "curation_db.importing.writers.batch:BatchWriter._insert_captions",
+    "import": "curation_db.importing.writers.batch:insert_captions",
     "export": "curation_db.exporting.freeze:read_pairs",
     "backup": "curation_db.backup:keep",
     "restore": "curation_db.restore:_keep_present",
