@@ -8,6 +8,7 @@ Metadata of a field, as `setting` writes it:
     help                one line for people
     at_least, at_most   range of a number, both ends included
     choices             allowed values of a text
+    expected            what a problem says instead of the type
     check               callable: value -> what is expected instead; empty where the value is right
     key                 False: the field is not a key of the table
 """
@@ -154,6 +155,8 @@ def closest(word: str, known: Collection[str]) -> str:
 
 def describe(hint: Any, metadata: Mapping[str, Any] = _NO_METADATA) -> str:
     """What a value of the type is, in words: "a number from 0 to 1"."""
+    if expected := metadata.get("expected"):
+        return str(expected)
     if choices := metadata.get("choices"):
         return f"one of: {', '.join(map(str, choices))}"
     if (low := metadata.get("at_least")) is not None and (high := metadata.get("at_most")) is not None:

@@ -87,7 +87,8 @@ class EngineSettings:
     kind: str = field(
         metadata={
             "help": "openai, transformers, clip, scripted, or a kind of a plug-in",
-            "check": lambda kind: "" if kind else "the kind of engine",
+            "expected": 'text in quotes, as in: kind = "openai", or transformers, clip, scripted, a kind of a plug-in',
+            "check": lambda kind: "" if kind else "a kind that is not empty",
         }
     )
     url: str = setting("", "of an OpenAI-compatible server, with its /v1")
