@@ -14,7 +14,8 @@ from pathlib import Path
 from tools.screenshots import Shot, portable
 
 from workbench.paths import Workspace
-from workbench.tui.lab import LabApp, Page
+from workbench.tui.lab import LabApp
+from workbench.tui.results.context import Page
 
 SHOTS: tuple[tuple[Page, Shot], ...] = (
     ("runs", Shot("runs", (120, 36), "negwb-dark", ("down",))),

@@ -284,10 +284,10 @@ def _check_theme(settings: CurateSettings, workspace: Workspace) -> None:
 
 
 def _overlap_warning(desk: Desk, settings: CurateSettings) -> str:
-    from workbench.commands.queue import mismatch  # noqa: PLC0415
+    from workbench.reports.overlap_check import overlap_mismatch  # noqa: PLC0415
 
     with desk.store.read() as connection:
-        return mismatch(connection, settings.overlap).warning
+        return overlap_mismatch(connection, settings.overlap).warning
 
 
 def _login_name() -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,8 +13,6 @@ from workbench.commands.streams import at_a_terminal
 from workbench.errors import NothingToDo, UsageError
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
-
     from curation_db.fold import Overlap
     from curation_db.overlaps import Preview
     from curation_db.store import Store
@@ -157,33 +155,3 @@ def _report(told: Preview, wanted: Overlap, share: float, changed: int) -> dict[
             for (before, after), count in sorted(told.moves.items())
         ],
     }
-
-
-class Mismatch(NamedTuple):
-    """Candidates that came in under another overlap than negwb.toml says."""
-
-    setting: str
-    candidates: int
-
-    @property
-    def command(self) -> str:
-        """Gives them the overlap of the setting."""
-        return f"negwb queue overlap {self.setting}"
-
-    @property
-    def warning(self) -> str:
-        """One line; empty where there are none."""
-        if not self.candidates:
-            return ""
-        those = "candidate was" if self.candidates == 1 else "candidates were"
-        return (
-            f"overlap is {self.setting} in negwb.toml, but {self.candidates:,} {those} imported under another one; "
-            f"to change that: {self.command}"
-        )
-
-
-def mismatch(connection: Connection, setting: str) -> Mismatch:
-    """How far the candidates differ from the setting."""
-    from curation_db.overlaps import differing  # noqa: PLC0415
-
-    return Mismatch(setting, differing(connection, setting))

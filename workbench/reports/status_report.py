@@ -19,7 +19,7 @@ from curation_db.speed import Speed, speeds
 from curation_db.store import open_to_read
 from curation_db.words import State
 from workbench.annotation.wording import readable
-from workbench.commands.queue import mismatch
+from workbench.reports.overlap_check import overlap_mismatch
 from workbench.commands.tables import Listing
 from workbench.pictures import PictureFolders
 from workbench.settings import Settings, read_settings
@@ -44,7 +44,7 @@ def gather(workspace: Workspace) -> dict[str, Any]:
         counted = overview(connection)
         asked, measured = overlaps(connection), speeds(connection)
         waiting = edits_waiting(connection)
-        differs = mismatch(connection, settings.curate.overlap)
+        differs = overlap_mismatch(connection, settings.curate.overlap)
         gold = gold_report(connection)
         exports = _exports(connection, workspace)
     states = counted.states

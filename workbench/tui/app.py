@@ -214,12 +214,13 @@ class NegwbApp(HouseApp):
 
     def action_show_lab(self) -> None:
         """Generation, trainings and report, over the card: the desk stays as it is, and its lease is kept."""
-        from workbench.tui.lab import Lab, first_page  # noqa: PLC0415 -- only when opened
+        from workbench.tui.lab import first_page, page_screen  # noqa: PLC0415 -- only when opened
+        from workbench.tui.results.context import ResultsContext  # noqa: PLC0415
 
         if self._workspace is None:
             self.notify("there is no workspace here", severity="warning", markup=False)
             return
-        lab = Lab(self._workspace, self._leave_lab, protocol=self._protocol)
+        lab = ResultsContext(self._workspace, self._leave_lab, page_screen, protocol=self._protocol)
         self.push_screen(lab.screen(first_page(self.desk.store)))
 
     def action_toggle_dark(self) -> None:

@@ -14,8 +14,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from workbench.console.terminal_query import read_answer
 from workbench.tui.surroundings import look_round
-from workbench.tui.terminal import read_answer
 
 _PATIENCE: Final = 0.25
 _QUESTION: Final = "\r\u00e9\x1b[6n\r\x1b[K"

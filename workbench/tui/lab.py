@@ -6,78 +6,39 @@ desk and its lease simply stay as they are below; trainings are processes of the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.app import SystemCommand
 from textual.screen import Screen
 
 from curation_db.errors import RecordError
 from workbench.paths import Workspace
-from workbench.tui.actions import ActionMap
 from workbench.tui.house import HouseApp
-from workbench.tui.lab_actions import lab_actions
-from workbench.tui.locate import located
+from workbench.tui.results.context import Page, ResultsContext
 from workbench.tui.screens.keyed import KeyedScreen
 from workbench.tui.themes import DARK
-from workbench.tui.watch import RunWatch
 
 if TYPE_CHECKING:
-    from benchmarks.compare import Report, Row
     from curation_db.store import Store
 
-Page = Literal["generate", "runs", "report"]
 _NEWEST = 5
 """Generations that are looked at for one at work."""
 
 
-@dataclass
-class Lab:
-    """What the lab's pages share, and what one of them remembers while the other shows."""
+def page_screen(context: ResultsContext, page: Page) -> Screen[None]:
+    """A new screen of the page; its module is imported when the page is opened."""
+    if page == "runs":
+        from workbench.tui.screens.runs import RunsScreen  # noqa: PLC0415 -- only when opened
 
-    workspace: Workspace
-    leave: Callable[[], Any]
-    """What quitting does."""
-    protocol: str = "halfcell"
-    actions: ActionMap = field(default_factory=lab_actions)
-    run: str | None = None
-    """The chosen run."""
-    generation: str | None = None
-    """The chosen run of generate, by its key there."""
-    row: str | None = None
-    """The chosen row of the report."""
-    base: str | None = None
-    """Hash or name of the model that others are compared with; None: the one that was run first."""
-    report: Report | None = None
-    """As it was read last."""
+        return RunsScreen(context)
+    if page == "generate":
+        from workbench.tui.screens.generate import GenerateScreen  # noqa: PLC0415 -- only when opened
 
-    def __post_init__(self) -> None:
-        self.watch = RunWatch(self.workspace.root / "runs")
+        return GenerateScreen(context)
+    from workbench.tui.screens.report import ReportScreen  # noqa: PLC0415 -- only when opened
 
-    @property
-    def results(self) -> Path:
-        """The folder of results."""
-        return self.workspace.root / "results"
-
-    def locate(self, row: Row, image: str) -> Path | None:
-        """The file of a picture of the row's benchmark."""
-        return located(self.workspace.root / "benchmarks", row.task, image, first=row.pictures_folder)
-
-    def screen(self, page: Page) -> Screen[None]:
-        """A page, anew."""
-        if page == "runs":
-            from workbench.tui.screens.runs import RunsScreen  # noqa: PLC0415 -- only when opened
-
-            return RunsScreen(self)
-        if page == "generate":
-            from workbench.tui.screens.generate import GenerateScreen  # noqa: PLC0415 -- only when opened
-
-            return GenerateScreen(self)
-        from workbench.tui.screens.report import ReportScreen  # noqa: PLC0415 -- only when opened
-
-        return ReportScreen(self)
+    return ReportScreen(context)
 
 
 def first_page(store: Store) -> Page:
@@ -106,7 +67,7 @@ class LabApp(HouseApp):
         base: str | None = None,
     ) -> None:
         super().__init__(theme=theme)
-        self.lab = Lab(workspace, self.exit, protocol=protocol, base=base)
+        self.lab = ResultsContext(workspace, self.exit, page_screen, protocol=protocol, base=base)
         self._start = start
 
     def on_mount(self) -> None:

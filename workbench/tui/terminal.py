@@ -13,6 +13,7 @@ import sys
 import time
 from dataclasses import dataclass
 
+from workbench.console.terminal_query import read_answer
 from workbench.tui.lens import Canvas
 from workbench.tui.surroundings import look_round
 
@@ -113,22 +114,6 @@ def ask_terminal(patience: float) -> Answer:
     told = _CELL.search(said)
     cell = (int(told[2]), int(told[1])) if told else None
     return Answer(kitty=_KITTY_OK.search(said) is not None, sixel=sixel, cell=cell, seconds=seconds)
-
-
-def read_answer(fd: int, ends: re.Pattern[bytes], deadline: float) -> bytes:
-    """The terminal's answer up to what `ends` matches; else what came by `deadline` (monotonic s)."""
-    import select  # noqa: PLC0415
-
-    said = b""
-    while not ends.search(said) and len(said) < 4096:
-        left = deadline - time.monotonic()
-        if left <= 0 or not select.select([fd], [], [], left)[0]:
-            break
-        piece = os.read(fd, 1024)
-        if not piece:
-            break
-        said += piece
-    return said
 
 
 def _prepare() -> bool:

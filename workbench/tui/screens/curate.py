@@ -29,7 +29,7 @@ from workbench.tui.feedback import edited, feedback, revealed
 from workbench.tui.refusal import Refusal, Severity
 from workbench.tui.rulings import standing_words
 from workbench.tui.screens.deciding import BEHIND, SAID, DecidingScreen
-from workbench.tui.screens.pictured import open_outside, picture_name, zoom_into
+from workbench.tui.screens.pictured import open_outside, picture_name
 from workbench.tui.sitting import Ready, Way
 from workbench.tui.widgets.card import CardView
 from workbench.tui.widgets.keyline import KeyLine
@@ -297,6 +297,8 @@ class CurateScreen(DecidingScreen):
         """The picture on the whole screen."""
         if self.shown is not None:
             self.desk.zoomed = self.picture.shown_as is not PictureShown.NONE
+            from workbench.tui.screens.zoom import zoom_into  # noqa: PLC0415 -- only when opened
+
             zoom_into(self, self.shown, self.actions, protocol=self._protocol, viewer=self._viewer)
 
     def action_open_outside(self) -> None:

@@ -30,7 +30,7 @@ from workbench.tui.widgets.topline import TopLine
 
 if TYPE_CHECKING:
     from workbench.jobs.generation import GenerationOrder
-    from workbench.tui.lab import Lab, Page
+    from workbench.tui.results.context import Page, ResultsContext
 
 _POLL_SECONDS = 1.0
 
@@ -43,7 +43,7 @@ class GenerateScreen(LookingScreen[Sight]):
 
     sheet = getters.query_one("#generations", Sheet)
 
-    def __init__(self, lab: Lab) -> None:
+    def __init__(self, lab: ResultsContext) -> None:
         super().__init__(lab.actions, Place.GENERATE)
         self.lab = lab
         self.watching = GenerationWatch(lab.workspace)

@@ -27,7 +27,7 @@ from workbench.tui.widgets.topline import TopLine
 
 if TYPE_CHECKING:
     from benchmarks.schema import ItemRow
-    from workbench.tui.lab import Lab
+    from workbench.tui.results.context import ResultsContext
 
 _LEGEND = "— right box   ╌ other boxes"
 
@@ -38,7 +38,9 @@ class ItemScreen(KeyedScreen):
     CSS_PATH = "../lab.tcss"
     AUTO_FOCUS = None
 
-    def __init__(self, lab: Lab, line: Line, items: Sequence[ItemRow], at: int, base: Mapping[str, bool]) -> None:
+    def __init__(
+        self, lab: ResultsContext, line: Line, items: Sequence[ItemRow], at: int, base: Mapping[str, bool]
+    ) -> None:
         super().__init__(lab.actions, Place.ITEM)
         self.lab, self.line, self.at = lab, line, at
         self._items = items

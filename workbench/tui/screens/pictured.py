@@ -1,4 +1,4 @@
-"""What screens with one picture do alike: show it on the whole screen, or in a program outside the terminal."""
+"""Actions of the screens with one picture: its name, and a program outside the terminal that shows it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from curation_db.text import display_text
-from workbench.tui.actions import ActionMap
 from workbench.tui.threads import apart
 from workbench.tui.viewer import NoViewer, launch
 
@@ -16,15 +15,6 @@ if TYPE_CHECKING:
     from textual.screen import Screen
 
     from workbench.tui.sitting import Ready
-
-
-def zoom_into(screen: Screen[Any], ready: Ready, actions: ActionMap, *, protocol: str, viewer: str) -> None:
-    """The card's picture on the whole screen; what is decoded of it shows at once."""
-    from workbench.tui.screens.zoom import ZoomScreen  # noqa: PLC0415 -- only when opened
-
-    screen.app.push_screen(
-        ZoomScreen(ready.path, protocol, picture_name(ready), actions=actions, first=ready.thumbnail, viewer=viewer)
-    )
 
 
 def picture_name(ready: Ready) -> str:

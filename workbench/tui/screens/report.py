@@ -28,7 +28,7 @@ from workbench.tui.widgets.topline import TopLine
 
 if TYPE_CHECKING:
     from benchmarks.compare import Report
-    from workbench.tui.lab import Lab, Page
+    from workbench.tui.results.context import Page, ResultsContext
 
 _EMPTY = "Nothing measured yet. It begins with: negwb bench list"
 
@@ -41,7 +41,7 @@ class ReportScreen(KeyedScreen):
 
     sheet = getters.query_one("#table", Sheet)
 
-    def __init__(self, lab: Lab) -> None:
+    def __init__(self, lab: ResultsContext) -> None:
         super().__init__(lab.actions, Place.REPORT)
         self.lab = lab
         self.lines: list[Line] = []
@@ -186,7 +186,7 @@ class ReportScreen(KeyedScreen):
         self.lab.leave()
 
 
-def _compared(lab: Lab, base: str | None) -> Report:
+def _compared(lab: ResultsContext, base: str | None) -> Report:
     """The report over the workspace's results."""
     from benchmarks.compare import compare  # noqa: PLC0415 -- with what it needs, 30 ms
     from workbench.runs import base_hash  # noqa: PLC0415

@@ -35,7 +35,7 @@ from workbench.tui.widgets.topline import TopLine
 if TYPE_CHECKING:
     from curation_db.manifest import Manifest
     from workbench.jobs.training import TrainingOrder
-    from workbench.tui.lab import Lab, Page
+    from workbench.tui.results.context import Page, ResultsContext
 
 _POLL_SECONDS = 0.5
 _EMPTY = "No training yet. t starts one; so does: negwb train EXPORT"
@@ -49,7 +49,7 @@ class RunsScreen(LookingScreen[Sight]):
 
     sheet = getters.query_one("#runs", Sheet)
 
-    def __init__(self, lab: Lab) -> None:
+    def __init__(self, lab: ResultsContext) -> None:
         super().__init__(lab.actions, Place.RUNS)
         self.lab = lab
 

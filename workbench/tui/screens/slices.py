@@ -24,7 +24,7 @@ from workbench.tui.widgets.topline import TopLine
 
 if TYPE_CHECKING:
     from benchmarks.schema import ItemRow
-    from workbench.tui.lab import Lab
+    from workbench.tui.results.context import ResultsContext
 
 
 class _Below(KeyedScreen):
@@ -35,7 +35,7 @@ class _Below(KeyedScreen):
 
     sheet = getters.query_one("#table", Sheet)
 
-    def __init__(self, lab: Lab, line: Line, base_run: str | None, place: Place) -> None:
+    def __init__(self, lab: ResultsContext, line: Line, base_run: str | None, place: Place) -> None:
         super().__init__(lab.actions, place)
         self.lab, self.line, self.base_run = lab, line, base_run
 
@@ -55,7 +55,7 @@ class _Below(KeyedScreen):
 class SlicesScreen(_Below):
     """By cue, by position, by length: the same figures for a part of the items."""
 
-    def __init__(self, lab: Lab, line: Line, base_run: str | None) -> None:
+    def __init__(self, lab: ResultsContext, line: Line, base_run: str | None) -> None:
         super().__init__(lab, line, base_run, Place.SLICES)
         self._slices: list[Slice | None] = [None, *line.main.slices]
 
@@ -92,7 +92,9 @@ class SlicesScreen(_Below):
 class ItemsScreen(_Below):
     """Every item with what became of it."""
 
-    def __init__(self, lab: Lab, line: Line, base_run: str | None, cut: tuple[str, str] | None = None) -> None:
+    def __init__(
+        self, lab: ResultsContext, line: Line, base_run: str | None, cut: tuple[str, str] | None = None
+    ) -> None:
         super().__init__(lab, line, base_run, Place.ITEMS)
         self._cut = cut
         self._only: Only = "all"

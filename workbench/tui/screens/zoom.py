@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.cells import cell_len
 from textual import events, work
@@ -22,7 +22,7 @@ from workbench.tui.lens import Canvas, Lens, Pair, drawn
 from workbench.tui.pictures import Thumbnail, load_full
 from workbench.tui.screens.help import HelpScreen
 from workbench.tui.screens.keyed import KeyedScreen
-from workbench.tui.screens.pictured import open_outside
+from workbench.tui.screens.pictured import open_outside, picture_name
 from workbench.tui.terminal import canvas
 from workbench.tui.threads import apart
 from workbench.tui.widgets.keyline import KeyLine
@@ -30,11 +30,21 @@ from workbench.tui.widgets.picture import PicturePane
 
 if TYPE_CHECKING:
     from PIL import Image
+    from textual.screen import Screen
+
+    from workbench.tui.sitting import Ready
 
 LOADING_SECONDS = 0.1
 """Decoding that is faster than this says nothing of itself."""
 _STEP = 0.2
 """How much of the screen a key moves the picture."""
+
+
+def zoom_into(screen: Screen[Any], ready: Ready, actions: ActionMap, *, protocol: str, viewer: str) -> None:
+    """Show the picture of a card on the whole screen. The decoded thumbnail is shown first."""
+    screen.app.push_screen(
+        ZoomScreen(ready.path, protocol, picture_name(ready), actions=actions, first=ready.thumbnail, viewer=viewer)
+    )
 
 
 class ZoomScreen(KeyedScreen):

@@ -1,0 +1,61 @@
+"""State that the results pages (generation, runs, report) share. Imports no screen, so each page can import it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from textual.screen import Screen
+
+from workbench.paths import Workspace
+from workbench.tui.actions import ActionMap
+from workbench.tui.lab_actions import lab_actions
+from workbench.tui.locate import located
+from workbench.tui.watch import RunWatch
+
+if TYPE_CHECKING:
+    from benchmarks.compare import Report, Row
+
+Page = Literal["generate", "runs", "report"]
+
+
+@dataclass
+class ResultsContext:
+    """The workspace, and what one page remembers while another one is shown."""
+
+    workspace: Workspace
+    leave: Callable[[], Any]
+    """Closes the results pages."""
+    make_screen: Callable[[ResultsContext, Page], Screen[None]]
+    """Makes the screen of a page. The app sets it, so that no page imports another one."""
+    protocol: str = "halfcell"
+    """How pictures are drawn."""
+    actions: ActionMap = field(default_factory=lab_actions)
+    run: str | None = None
+    """Name of the selected training run."""
+    generation: str | None = None
+    """Key of the selected generation run."""
+    row: str | None = None
+    """Key of the selected row of the report."""
+    base: str | None = None
+    """Hash or name of the model that others are compared with; None: the one with the oldest result."""
+    report: Report | None = None
+    """As it was read last."""
+
+    def __post_init__(self) -> None:
+        self.watch = RunWatch(self.workspace.root / "runs")
+
+    @property
+    def results(self) -> Path:
+        """The folder of benchmark results."""
+        return self.workspace.root / "results"
+
+    def locate(self, row: Row, image: str) -> Path | None:
+        """The file of an image of the row's benchmark."""
+        return located(self.workspace.root / "benchmarks", row.task, image, first=row.pictures_folder)
+
+    def screen(self, page: Page) -> Screen[None]:
+        """A new screen of the page."""
+        return self.make_screen(self, page)
