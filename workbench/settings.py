@@ -84,6 +84,7 @@ class CurateSettings:
 
 DEFAULT_TARGETS: Mapping[str, Any] = MappingProxyType({"cue": "negrefcocog", "position": "negrefcocog"})
 _TABLES = ("pictures", "curate", "lint", "progress", "browse", "train", "generate", "engines")
+_MODEL = "model"
 _FOLLOW_LINKS = "follow_links"
 _Folders = dict[str, str | tuple[str, ...]]
 T = TypeVar("T")
@@ -121,6 +122,8 @@ class Settings:
     """Which rules of the lint are asked, and where the counted ones begin; None: as they come."""
     generating: GenerateSettings | None = None
     """[generate] and [engines]; None: nothing is told there."""
+    base_model: str = ""
+    """[train] model: what the first training starts from, a model or "demo"; empty: CLIP."""
     follow_links: bool = False
     """Whether a picture may be a link that leaves its picture folder."""
 
@@ -173,6 +176,7 @@ def parse(text: str, path: Path) -> Settings:
         _train(tables, path),
         _lint(tables.get("lint", {}), file),
         _generate(tables, file),
+        _base_model(tables.get("train", {}), file),
         follow_links,
     )
 
@@ -263,6 +267,12 @@ def _targets(table: Any, file: _File) -> Mapping[str, Any]:
     return MappingProxyType({**DEFAULT_TARGETS, **targets})
 
 
+def _base_model(table: Any, file: _File) -> str:
+    """[train] model: it names the model that the first training starts from, so it is not part of the recipe."""
+    model = table.get(_MODEL, "") if isinstance(table, dict) else ""
+    return file.convert(model, str, "train", _MODEL)
+
+
 def _train(told: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
     from trainers.errors import TrainerError  # noqa: PLC0415 -- most commands read no recipe
     from trainers.settings import TrainSettings  # noqa: PLC0415
@@ -270,6 +280,7 @@ def _train(told: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
     recipe = told.get("train", {})
     if not isinstance(recipe, dict):
         raise UsageError(f"{path}: [train] must be a table")
+    recipe = {name: value for name, value in recipe.items() if name != _MODEL}
     if recipe:
         try:
             TrainSettings.from_dict(recipe)

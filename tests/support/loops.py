@@ -17,9 +17,9 @@ from curation_db.review import Reviewer
 from curation_db.store import open_store
 from curation_db.words import Kind
 from trainers.clip_models import save_model
-from workbench.commands.export import freeze_set
 from workbench.paths import Workspace
 from workbench.workspace.create import create_workspace
+from workbench.workspace.operations import freeze_set
 
 NEGWB = Path(sys.executable).with_name("negwb")
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "NEGWB_WORKSPACE": ""}

@@ -25,9 +25,10 @@ from benchmarks.fetch import Sources
 from trainers.clip_models import save_model
 from trainers.errors import TrainerError
 from workbench.cli import app, main
-from workbench.commands.bench import NetworkTrouble, find_task
+from workbench.commands.bench import NetworkTrouble
 from workbench.errors import UsageError
 from workbench.paths import Workspace
+from workbench.workspace.operations import find_task
 from workbench.workspace.settings_template import settings_template
 
 ITEMS = 12

@@ -19,10 +19,10 @@ from curation_db.words import Kind, Reason
 from workbench.cli import app, main
 from workbench.commands import export as export_module
 from workbench.commands import progress
-from workbench.commands.export import freeze_set
 from workbench.errors import NegwbError, NothingToDo, UsageError
 from workbench.settings_edit import add_picture_folder
 from workbench.workspace.create import create_workspace
+from workbench.workspace.operations import freeze_set
 
 
 @pytest.fixture

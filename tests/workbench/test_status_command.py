@@ -17,11 +17,11 @@ from curation_db.store import open_store
 from curation_db.words import Kind, Reason
 from workbench.cli import app
 from workbench.commands import tables
-from workbench.commands.export import freeze_set
 from workbench.errors import UsageError
 from workbench.reports.status_report import gather, listings
 from workbench.settings_edit import add_picture_folder
 from workbench.workspace.create import create_workspace
+from workbench.workspace.operations import freeze_set
 
 NASTY = "[bold]ana[/] \x1b[31m\u202e"
 

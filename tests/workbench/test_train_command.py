@@ -26,16 +26,8 @@ from workbench.commands.train import progress_line, train_run
 from workbench.errors import NothingToDo, UsageError
 from workbench.jobs.training import run_to_end, start_child
 from workbench.paths import Workspace
-from workbench.runs import (
-    DEFAULT_MODEL,
-    base_model,
-    find_export,
-    find_model,
-    make_config,
-    prepare_run,
-    resume,
-    runs_folder,
-)
+from workbench.runs import find_export, make_config, prepare_run, resume
+from workbench.workspace.models import DEFAULT_MODEL, base_model, find_model, runs_folder
 
 SMALL = ("--batch", 4, "--lr", "1e-3", "--threads", 1, "--set", "val_share=0.2")
 LEADING = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"

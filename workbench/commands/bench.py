@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Sequence
-from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,19 +12,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from workbench.errors import ExitCode, NegwbError, UsageError
+from workbench.workspace.operations import (
+    BENCHMARKS,
+    RESULTS,
+    find_task,
+    own_tasks,
+    run_benches,
+    task_arguments,
+    unknown_task,
+)
 
 if TYPE_CHECKING:
     from benchmarks.fetch import Fetched
     from benchmarks.protocols import Protocol
     from benchmarks.results import Stored
-    from benchmarks.task import Task
-    from workbench.commands.progress import Step
     from workbench.paths import Workspace
-    from workbench.runs import Model
+    from workbench.workspace.models import Model
 
-FOLDER = "benchmarks"
-"""Of a workspace: NAME/ for each benchmark that is known by name, and NAME.json for each task of its own."""
-RESULTS = "results"
 
 _EPILOG = """\b
 Examples:
@@ -105,14 +108,14 @@ def list_tasks(workspace: Workspace) -> list[dict[str, Any]]:
     from benchmarks.registry import entries  # noqa: PLC0415
 
     known = {name: entry.summary for name, entry in entries().items()}
-    own = {name: "" for name in _own_tasks(workspace) if name not in known}
+    own = {name: "" for name in own_tasks(workspace) if name not in known}
     return [_listed(workspace, name, summary) for name, summary in (known | own).items()]
 
 
 def _listed(workspace: Workspace, name: str, summary: str) -> dict[str, Any]:
     from benchmarks.errors import BenchError  # noqa: PLC0415
 
-    home = workspace.root / FOLDER / name
+    home = workspace.root / BENCHMARKS / name
     row: dict[str, Any] = {"name": name, "summary": summary, "folder": str(home), "items": 0}
     try:
         task = find_task(workspace, name)
@@ -124,51 +127,6 @@ def _listed(workspace: Workspace, name: str, summary: str) -> dict[str, Any]:
     folder = str(task.pictures)
     return {**row, "folder": folder, "items": len(task.items), "ready": not missing, "state": state,
             "missing_pictures": missing}  # fmt: skip
-
-
-def _own_tasks(workspace: Workspace) -> list[str]:
-    return sorted(path.stem for path in (workspace.root / FOLDER).glob("*.json"))
-
-
-def find_task(workspace: Workspace, name: str, *, folder: Path | None = None, pictures: Path | None = None) -> Task:
-    """The task that is meant: a known benchmark, a file of the workspace's benchmarks/, or any JSON file.
-
-    Raises:
-        UsageError: there is none.
-        BenchError: its files cannot be read.
-    """
-    from benchmarks.registry import entries, task_from_file  # noqa: PLC0415
-
-    home = workspace.root / FOLDER
-    if name in entries():
-        return _load_known(name, folder or home / name, pictures, _as_typed(name, folder, pictures))
-    for path in ((folder or home) / f"{name}.json", Path(name)):
-        if path.suffix == ".json" and path.is_file():
-            return task_from_file(path.stem, path, pictures or path.parent)
-    raise _unknown(name, [*entries(), *_own_tasks(workspace)])
-
-
-def _load_known(name: str, folder: Path, pictures: Path | None, words: str) -> Task:
-    """A registered benchmark, whose hints say how to fetch just the files that were asked for."""
-    from benchmarks.errors import BenchError  # noqa: PLC0415
-    from benchmarks.registry import load_task  # noqa: PLC0415
-
-    plain, typed = f"negwb bench fetch {name}", f"negwb bench fetch {words}"
-    try:
-        task = load_task(name, folder, pictures)
-    except BenchError as error:
-        if error.fetch_command != plain:
-            raise
-        raise BenchError(error.message, hint=f"fetch it with: {typed}", fetch_command=typed) from error
-    return replace(task, fetch_command=typed) if task.fetch_command == plain else task
-
-
-def _unknown(name: str, known: Sequence[str]) -> UsageError:
-    import difflib  # noqa: PLC0415
-
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}, or a .json file"
-    return UsageError(f"there is no benchmark {name!r}", hint=hint)
 
 
 @bench.command(epilog=_FETCH_EPILOG)
@@ -205,11 +163,11 @@ def fetch(
         raise (
             UsageError(f"nothing to fetch for {name!r}", hint=f"fetched is: {negrefcocog.NAME}")
             if (name in entries())
-            else _unknown(name, [negrefcocog.NAME])
+            else unknown_task(name, [negrefcocog.NAME])
         )
-    words = _as_typed(name, folder, pictures)
+    words = task_arguments(name, folder, pictures)
     again = " ".join([words, *(["--mirror", shlex.quote(mirror)] if mirror else [])])
-    folder = folder or workspace.root / FOLDER / name
+    folder = folder or workspace.root / BENCHMARKS / name
     typer.echo(f"negwb: fetching {name} into {folder}", err=True)
     done = _fetch(folder, pictures, mirror)
     told = {"name": name, "folder": str(folder), "complete": done.complete, "pictures": done.pictures,
@@ -220,12 +178,6 @@ def fetch(
     elif done.complete:
         typer.echo(str(folder))
     _tell_fetched(done, words, again)
-
-
-def _as_typed(name: str, folder: Path | None, pictures: Path | None) -> str:
-    """The words by which a further command means the same files."""
-    named = [("--folder", folder), ("--pictures", pictures)]
-    return shlex.join([name, *(word for option, path in named if path for word in (option, str(path)))])
 
 
 def _fetch(folder: Path, pictures: Path | None, mirror: str | None) -> Fetched:
@@ -297,7 +249,7 @@ def run(
     Features are kept in cache/, so a further protocol, or a run with the same image tower, costs little.
     """
     from workbench.paths import find_workspace  # noqa: PLC0415
-    from workbench.runs import find_model, require_torch  # noqa: PLC0415
+    from workbench.workspace.models import find_model, require_torch  # noqa: PLC0415
 
     workspace = find_workspace(context.obj)
     if folder is not None and len(tasks) > 1:
@@ -308,13 +260,18 @@ def run(
         task.check_pictures()
     chosen = [find_model(workspace, spec) for spec in dict.fromkeys(models or default_models(workspace))]
     require_torch()
-    stored = run_benches(workspace, asked, chosen, rules=_rules(protocol, allow_nan), device=device)
+    stored = run_benches(workspace, asked, chosen, rules=_rules(protocol, allow_nan), device=device, started=tell_model)
     _show(workspace, stored, as_json=as_json)
+
+
+def tell_model(model: Model) -> None:
+    """Say on stderr which model is evaluated next."""
+    typer.echo(f"negwb: {model.label}: {model.spec}", err=True)
 
 
 def default_models(workspace: Workspace) -> list[str]:
     """The base, and what came out last."""
-    from workbench.runs import BASE, finished_runs  # noqa: PLC0415
+    from workbench.workspace.models import BASE, finished_runs  # noqa: PLC0415
 
     return [BASE, *(folder.name for folder in finished_runs(workspace)[-1:])]
 
@@ -323,47 +280,6 @@ def _rules(name: Rules, allow_nan: bool) -> tuple[Protocol, ...]:
     from benchmarks.protocols import PROTOCOLS, protocol  # noqa: PLC0415
 
     return tuple(protocol(each, allow_nan=allow_nan) for each in PROTOCOLS if name in (Rules.BOTH, each))
-
-
-def run_benches(
-    workspace: Workspace,
-    tasks: Sequence[Task],
-    models: Sequence[Model],
-    *,
-    rules: Sequence[Protocol],
-    device: str = "cpu",
-) -> list[Stored]:
-    """Evaluate each model on each task, with progress on stderr; each result is filed as soon as it is there.
-
-    Raises:
-        BenchError: a task cannot be run.
-        TrainerError: a model cannot be loaded.
-    """
-    from benchmarks.runner import run_task  # noqa: PLC0415
-    from trainers.clip_models import load_model  # noqa: PLC0415
-    from workbench.commands.progress import step_bars  # noqa: PLC0415
-
-    done: list[Stored] = []
-    with step_bars(lines=True) as tell:
-        for model in models:
-            typer.echo(f"negwb: {model.label}: {model.spec}", err=True)
-            loaded = load_model(model.spec, device=device)
-            for task in tasks:
-                done += run_task(
-                    loaded,
-                    task,
-                    results_folder=workspace.root / RESULTS,
-                    cache_folder=workspace.cache,
-                    protocols=rules,
-                    label=model.label,
-                    progress=_named(tell, f"{model.label}, {task.name}: "),
-                )
-    return done
-
-
-def _named(tell: Step, name: str) -> Step:
-    """A bar of its own for each model and task."""
-    return lambda stage, done, total: tell(name + stage, done, total)
 
 
 def _show(workspace: Workspace, stored: Sequence[Stored], *, as_json: bool) -> None:

@@ -62,7 +62,7 @@ def demo(
     then a CLIP is trained on the accepted pairs, and one on everything that the judges passed, both are examined
     beside the base, the report is printed, and the last line of stdout is one JSON object.
     """
-    from workbench.runs import require_torch  # noqa: PLC0415
+    from workbench.workspace.models import require_torch  # noqa: PLC0415
 
     started = time.monotonic()
     by_itself = auto or as_json or not at_a_terminal()
@@ -117,12 +117,13 @@ def _close_the_loop(
     workspace: Workspace, event: int, seeds: int, further: FurtherArm | None, *, report: bool
 ) -> dict[str, Any]:
     """Freeze, train, examine, report."""
+    from workbench.commands.bench import tell_model  # noqa: PLC0415
     from workbench.commands.progress import step_bars  # noqa: PLC0415
     from workbench.commands.report import gather, print_report  # noqa: PLC0415
     from workbench.demo.arms import ALL, NEGATED_ONLY, TUNED  # noqa: PLC0415
     from workbench.demo.exam_files import NEGREF  # noqa: PLC0415
     from workbench.demo.loop import examine, figures, make_plan, train  # noqa: PLC0415
-    from workbench.runs import BASE  # noqa: PLC0415
+    from workbench.workspace.models import BASE  # noqa: PLC0415
 
     arms = [TUNED, ALL, *([NEGATED_ONLY] if further else [])]
     plan = make_plan(workspace, event=event, arms=arms, seeds=seeds)
@@ -130,7 +131,7 @@ def _close_the_loop(
     typer.echo(f"negwb: training {names} (less than a minute each)", err=True)
     with step_bars(lines=True) as progress:
         train(plan.folders(), progress, _say_process)
-    marks = examine(workspace, plan.folders())
+    marks = examine(workspace, plan.folders(), tell_model)
     if report:
         print_report(gather(workspace, base=marks[BASE][NEGREF].result["model"]["hash"]))
     return {"export_sha256": plan.export.export_sha256, **figures(plan, marks)}

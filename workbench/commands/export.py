@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shlex
-import time
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,8 +16,6 @@ if TYPE_CHECKING:
     from workbench.paths import Workspace
     from workbench.pictures import Missing, PictureFolders
 
-_QUIET_S = 1.0
-"""What takes no longer needs no bar."""
 _OF_THE_BENCHMARK = "negrefcocog"
 """The mix that is the benchmark's own (`generation.recipe.Mix`)."""
 _EPILOG = """\b
@@ -86,11 +83,13 @@ def export(
     from curation_db.manifest import read_items  # noqa: PLC0415
     from workbench.paths import find_workspace  # noqa: PLC0415
     from workbench.pictures import missing_of  # noqa: PLC0415
+    from workbench.workspace.operations import freeze_set  # noqa: PLC0415
 
     workspace = find_workspace(context.obj)
     folders = _picture_folders(workspace)  # before the set is there: the settings may be broken
     states = tuple(state or (State.ACCEPTED,))
-    manifest = freeze_set(workspace, name, data_format=data_format, at=at, states=states, edits=edits, hasty=hasty)
+    formats = None if data_format is DataFormat.ALL else (data_format.value,)
+    manifest = freeze_set(workspace, name, formats=formats, at=at, states=states, edits=edits, hasty=hasty)
     path = workspace.exports / manifest.name
     missing = missing_of(read_items(path), folders)
     told = {**told_of(workspace, manifest), "missing_pictures": missing.count}
@@ -118,61 +117,6 @@ def _told_missing(missing: Missing) -> list[str]:
         f"       say where they are: negwb import FILE --source {shlex.quote(source)} --pictures FOLDER,"
         " or [pictures] in negwb.toml",
     ]
-
-
-def freeze_set(
-    workspace: Workspace,
-    name: str | None = None,
-    *,
-    data_format: DataFormat = DataFormat.ALL,
-    at: int | None = None,
-    states: tuple[State, ...] = (State.ACCEPTED,),
-    edits: bool = True,
-    hasty: bool = True,
-) -> Manifest:
-    """Freeze a set of the workspace; the same for the command and the demo.
-
-    Raises:
-        NothingToDo: no pair is in `states`.
-        UsageError: the name is taken or none, or there is no such event.
-        NegwbError: the folder cannot be written.
-    """
-    from curation_db.exporting.freeze import FORMATS, freeze  # noqa: PLC0415
-    from curation_db.exporting.selection import (  # noqa: PLC0415
-        ExportRefused,
-        NothingChosen,
-        Selection,
-    )
-    from curation_db.store import open_store  # noqa: PLC0415
-    from workbench import version  # noqa: PLC0415
-    from workbench.commands.progress import step_bars  # noqa: PLC0415
-    from workbench.errors import NegwbError, NothingToDo, UsageError  # noqa: PLC0415
-
-    formats = tuple(FORMATS) if data_format is DataFormat.ALL else (data_format.value,)
-    try:
-        with open_store(workspace.database) as store, step_bars() as tell:
-            started = time.monotonic()
-
-            def progress(done: int, total: int) -> None:
-                if time.monotonic() - started > _QUIET_S:
-                    tell("writing pairs", done, total)
-
-            return freeze(
-                store,
-                workspace.exports,
-                name,
-                selection=Selection(states, edits, hasty),
-                tool_version=version(),
-                at=at,
-                formats=formats,
-                progress=progress,
-            )
-    except NothingChosen as refused:
-        raise NothingToDo(refused.message, hint="decide first: negwb curate  (or see: negwb status)") from refused
-    except ExportRefused as refused:
-        raise UsageError(refused.message, hint=refused.hint) from refused
-    except OSError as error:
-        raise NegwbError(f"cannot write {workspace.exports}: {error.strerror or error}") from error
 
 
 def told_of(workspace: Workspace, manifest: Manifest) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from curation_db.store import Store, open_store
 from curation_db.text import counted
 from workbench.commands.generate_progress import say
 from workbench.commands.generate_run import run_plan, told_of
+from workbench.demo.engine_kinds import register_demo_engines
 from workbench.errors import NothingToDo
 from workbench.generation.budget import Budget
 from workbench.generation.plan import make_plan
@@ -42,6 +43,7 @@ def judge_candidates(
     Raises:
         NegwbError: what stopped it, or that there is nothing to do.
     """
+    register_demo_engines()
     workspace = find_workspace(named)
     settings = read_settings(workspace.settings)
     budget, left, done = Budget(**caps), limit, list[Ended]()

@@ -14,6 +14,7 @@ from curation_db.candidates import Intake
 from curation_db.store import Store, open_store, open_to_read
 from curation_db.text import counted
 from workbench.commands.generate_progress import ended_lines, progress_bar, say
+from workbench.demo.engine_kinds import register_demo_engines
 from workbench.errors import NegwbError, NothingToDo, UsageError
 from workbench.generation.budget import Budget
 from workbench.generation.engines.protocol import MakeEngine
@@ -47,6 +48,7 @@ def run_with(
     """
     if sum((dry_run, emit is not None, bool(ingest))) > 1:
         raise UsageError("--dry-run, --emit-requests and --ingest-responses are three different things: one at a time")
+    register_demo_engines()
     workspace = find_workspace(named)
     settings = read_settings(workspace.settings)
     folders = PictureFolders(workspace.root, settings.pictures, follow_links=settings.follow_links)

@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
-from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from workbench.errors import ExitCode, UsageError
+from workbench.errors import ExitCode
 
 if TYPE_CHECKING:
-    from curation_db.importing.image_check import Pictures
-    from curation_db.importing.pipeline import Plan
     from curation_db.importing.report import ImportReport
-    from workbench.paths import Workspace
-    from workbench.settings import Settings
 
 _EPILOG = """\b
 Examples:
@@ -125,6 +119,7 @@ def import_command(
     Good rows go in, every bad one is listed. Importing a file again changes nothing.
     """
     from workbench.paths import find_workspace  # noqa: PLC0415
+    from workbench.workspace.operations import import_into  # noqa: PLC0415
 
     workspace = find_workspace(context.obj)
     done = import_into(
@@ -139,6 +134,7 @@ def import_command(
         strip_prefixes=tuple(strip_prefix or ()),
         header=not no_header,
         splits=tuple(split or ()),
+        stopped=_tell_stopped,
     )
     _tell(*done, as_json=as_json)
     if done[0].empty:
@@ -146,135 +142,8 @@ def import_command(
     raise typer.Exit(ExitCode.OK if done[0].flawless else ExitCode.UNEXPECTED)
 
 
-def import_into(
-    workspace: Workspace,
-    path: Path,
-    *,
-    data_format: str | None = None,
-    source: str | None = None,
-    pictures: Path | None = None,
-    mapping: tuple[str, ...] = (),
-    generator: str | None = None,
-    annotations: Path | None = None,
-    strip_prefixes: tuple[str, ...] = (),
-    header: bool = True,
-    splits: tuple[str, ...] = (),
-) -> tuple[ImportReport, Path | None]:
-    """Import `path` into the workspace's record; returns what was done and where the refused rows are listed.
-
-    Raises:
-        UsageError: the file or the call is off; nothing was written.
-        RecordError: the record cannot be written; the batches before are in.
-    """
-    from curation_db.importing.detect import Format  # noqa: PLC0415
-    from curation_db.importing.pipeline import make_plan  # noqa: PLC0415
-    from curation_db.importing.rows import InputError  # noqa: PLC0415
-    from curation_db.importing.tables.columns import stated  # noqa: PLC0415
-    from workbench.settings import read_settings  # noqa: PLC0415
-
-    settings = read_settings(workspace.settings)
-    form = None if data_format is None else Format(data_format)
-    try:
-        intake = _intake(settings)
-        plan = make_plan(
-            path,
-            form=form,
-            source=source,
-            generator=generator,
-            mapping=stated(mapping),
-            intake=intake,
-            annotations=annotations,
-            strip_prefixes=strip_prefixes,
-            follow_links=settings.follow_links,
-            header=header,
-            splits=splits,
-        )
-        return _run(workspace, plan, settings, _picture_folder(plan, pictures))
-    except InputError as error:
-        raise UsageError(error.message, hint=error.hint) from error
-    except OSError as error:
-        raise UsageError(f"{error.filename or path}: {error.strerror or error}") from error
-
-
-def _intake(settings: Settings) -> Any:
-    from curation_db.candidates import Intake  # noqa: PLC0415
-
-    return Intake(overlap=settings.curate.overlap, audit_rate=settings.curate.audit_rate)
-
-
-def _picture_folder(plan: Plan, told: Path | None) -> Path | None:
-    """The folder to remember: as told, or the imported folder itself."""
-    folder = told or (plan.path if plan.path.is_dir() else None)
-    if folder is not None and not folder.is_dir():
-        raise UsageError(f"no such folder: {folder}")
-    return folder
-
-
-def _run(workspace: Workspace, plan: Plan, settings: Settings, folder: Path | None) -> tuple[ImportReport, Path | None]:
-    from curation_db.importing.compression import plain_name  # noqa: PLC0415
-    from curation_db.importing.pipeline import import_file, settled  # noqa: PLC0415
-    from curation_db.importing.report import RejectsFile  # noqa: PLC0415
-    from curation_db.store import open_store  # noqa: PLC0415
-    from workbench.commands.progress import step_bars  # noqa: PLC0415
-
-    with (
-        open_store(workspace.database) as store,
-        RejectsFile(workspace.rejects, plain_name(plan.path).stem, str(plan.path)) as rejects,
-        step_bars() as tell,
-    ):
-        plan = settled(store, plan)
-        pictures = _pictures(workspace, plan, settings, folder)
-        try:
-            report = import_file(store, plan, pictures=pictures, tell=rejects, progress=_in_percent(tell))
-        except KeyboardInterrupt:
-            typer.echo("negwb: stopped; whole batches are in, the same command goes on from there", err=True)
-            raise
-        return report, rejects.path
-
-
-def _in_percent(tell: Callable[[str, int, int], None]) -> Callable[[str, int, int], None]:
-    """Bytes say nothing to a person; where the total is unknown, the count does."""
-    from curation_db.importing.pipeline import READING  # noqa: PLC0415
-
-    def progress(stage: str, done: int, total: int) -> None:
-        if stage == READING and total:
-            tell(f"{READING}, percent", min(done * 100 // total, 100), 100)
-        else:
-            tell(stage, done, total or done)
-
-    return progress
-
-
-def _pictures(workspace: Workspace, plan: Plan, settings: Settings, folder: Path | None) -> Pictures:
-    """How pictures are looked for; a folder that was told is remembered first."""
-    from curation_db.importing.image_check import NO_PICTURES, Pictures  # noqa: PLC0415
-    from curation_db.importing.path_suffixes import Tails  # noqa: PLC0415
-    from workbench.pictures import Listed, PictureFolders  # noqa: PLC0415
-    from workbench.settings import read_settings  # noqa: PLC0415
-    from workbench.settings_edit import add_picture_folder  # noqa: PLC0415
-
-    sources = plan.sources or (plan.source,)
-    if folder is not None:
-        for source in sources:
-            add_picture_folder(workspace.settings, source, _as_written(folder, workspace.root))
-        settings = read_settings(workspace.settings)
-    folders = PictureFolders(workspace.root, settings.pictures, follow_links=settings.follow_links)
-    known = tuple(dict.fromkeys(each for source in sources for each in folders.folders(source)))
-    if not known:
-        return NO_PICTURES
-    return Pictures(
-        Listed(folders).locate,
-        every=folder is not None,
-        tail=Tails(known).of,
-        is_link_outside=folders.leaves_by_link,
-    )
-
-
-def _as_written(folder: Path, root: Path) -> str:
-    """The folder relative to the workspace where it is inside or beside it, so that both can be moved together."""
-    whole = folder.resolve()
-    near = Path(os.path.relpath(whole, root.resolve()))
-    return near.as_posix() if near.parts.count("..") <= 2 else whole.as_posix()
+def _tell_stopped() -> None:
+    typer.echo("negwb: stopped; whole batches are in, the same command goes on from there", err=True)
 
 
 def _tell(report: ImportReport, rejects: Path | None, *, as_json: bool) -> None:

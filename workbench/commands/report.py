@@ -77,8 +77,8 @@ def gather(workspace: Workspace, *, base: str | None = None) -> Report:
     """
     from benchmarks.compare import compare  # noqa: PLC0415
     from benchmarks.errors import BenchError  # noqa: PLC0415
-    from workbench.commands.bench import RESULTS  # noqa: PLC0415
-    from workbench.runs import base_hash  # noqa: PLC0415
+    from workbench.workspace.models import base_hash  # noqa: PLC0415
+    from workbench.workspace.operations import RESULTS  # noqa: PLC0415
 
     try:
         found = compare(workspace.root / RESULTS, base=base, usual=base_hash(workspace))

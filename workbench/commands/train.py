@@ -75,8 +75,9 @@ def train(
     """
     from trainers.errors import ModelRefused  # noqa: PLC0415
     from workbench.paths import find_workspace  # noqa: PLC0415
-    from workbench.runs import discard_run, prepare_run, require_torch  # noqa: PLC0415
+    from workbench.runs import discard_run, prepare_run  # noqa: PLC0415
     from workbench.runs import resume as resumable  # noqa: PLC0415
+    from workbench.workspace.models import require_torch  # noqa: PLC0415
 
     asked = {"epochs": epochs, "steps": steps, "batch": batch, "lr": lr, "seed": seed, "threads": threads}
     told = {key: value for key, value in asked.items() if value is not None} | pairs(settings or [])
@@ -141,7 +142,7 @@ def _how_far(folder: Path) -> str:
 
 def print_run(folder: Path, state: RunState, *, as_json: bool) -> None:
     """What came out: the model's path, or everything as one object."""
-    from workbench.runs import MODEL  # noqa: PLC0415
+    from workbench.workspace.models import MODEL  # noqa: PLC0415
 
     done = state.result
     typer.echo(json.dumps(told_of(folder, state)) if as_json else str(folder / MODEL))
@@ -152,7 +153,7 @@ def print_run(folder: Path, state: RunState, *, as_json: bool) -> None:
 
 def told_of(folder: Path, state: RunState) -> dict[str, Any]:
     """The run as `--json` prints it."""
-    from workbench.runs import MODEL  # noqa: PLC0415
+    from workbench.workspace.models import MODEL  # noqa: PLC0415
 
     done, names = state.result, ("export_sha256", "steps", "kept_step", "seconds", "best_val_loss", "threads")
     return {

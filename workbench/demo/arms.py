@@ -17,9 +17,10 @@ from curation_db.manifest import Manifest, ManifestError, list_exports, read_man
 from curation_db.words import State
 from trainers.settings import read_config
 from workbench import version
-from workbench.commands.export import freeze_set
 from workbench.paths import Workspace
-from workbench.runs import make_config, prepare_run, runs_folder
+from workbench.runs import make_config, prepare_run
+from workbench.workspace.models import runs_folder
+from workbench.workspace.operations import freeze_set
 
 MODEL = Path(__file__).resolve().parent / "model"
 """The tiny CLIP that comes with the demo, whatever else is trained in its workspace."""

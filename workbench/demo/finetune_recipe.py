@@ -15,6 +15,7 @@ from trainers.dataset import write_pool
 from workbench.demo.captions import write_caption
 from workbench.demo.draw import SMALL, draw_large
 from workbench.demo.world import Scene, make_scene
+from workbench.workspace.models import DEMO
 
 WORLD = 7300
 """Scenes of the pool: seeds from 7,300,000,000 on."""
@@ -51,8 +52,9 @@ phrases / affirmed ones / pictures found: the base 3 / 99 / 61, this recipe 80 /
 
 
 def recipe_as_toml(pool: str) -> str:
-    """The recipe as the table [train] of a workspace, `pool` relative to it."""
-    lines = [f"{name} = {json.dumps(value)}" for name, value in {**RECIPE, "replay_pool": pool}.items()]
+    """The base model and the recipe, as the table [train] of a workspace; `pool` is relative to it."""
+    values = {"model": DEMO, **RECIPE, "replay_pool": pool}
+    lines = [f"{name} = {json.dumps(value)}" for name, value in values.items()]
     return "\n".join(["", "# The demo's recipe, for its tiny model and few steps; see workbench/demo.", *lines, ""])
 
 

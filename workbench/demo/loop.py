@@ -17,12 +17,12 @@ from benchmarks.results import Stored, list_results
 from curation_db.intervals import Interval, cluster_bootstrap_difference, student_t
 from curation_db.manifest import Manifest
 from trainers.runlog import RunState, Status, read_run
-from workbench.commands.bench import RESULTS, find_task, run_benches
 from workbench.demo.arms import ALL, MODEL, TUNED, Arm, find_or_make_run, frozen_set
 from workbench.demo.exam_files import AFFIRM, FIND, NEGREF, TASKS
 from workbench.jobs.training import OnStarted, run_all
 from workbench.paths import Workspace
-from workbench.runs import BASE, Model, find_model, short_name
+from workbench.workspace.models import BASE, Model, find_model, short_name
+from workbench.workspace.operations import RESULTS, find_task, run_benches
 
 Progress = Callable[[str, int, int], None]
 Marks = dict[str, Stored]
@@ -77,8 +77,12 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def examine(workspace: Workspace, folders: Sequence[Path]) -> dict[str, Marks]:
+def examine(
+    workspace: Workspace, folders: Sequence[Path], started: Callable[[Model], None] = lambda model: None
+) -> dict[str, Marks]:
     """The strict results on the exam of the base and of the trained runs, measured where they are not there yet.
+
+    `started` is called before a model is loaded.
 
     Returns:
         By name of the run, or `BASE`; then by task.
@@ -95,7 +99,7 @@ def examine(workspace: Workspace, folders: Sequence[Path]) -> dict[str, Marks]:
         missing = [task for task in tasks if (hashes[name], task.dataset_sha256) not in known]
         if missing:
             model = Model(str(MODEL), short_name(str(MODEL))) if name == BASE else find_model(workspace, name)
-            run_benches(workspace, missing, [model], rules=(STRICT,))
+            run_benches(workspace, missing, [model], rules=(STRICT,), started=started)
     known = _results(workspace)
     return {name: {task.name: known[model, task.dataset_sha256] for task in tasks} for name, model in hashes.items()}
 

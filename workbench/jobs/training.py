@@ -18,8 +18,9 @@ from workbench import interruption
 from workbench.errors import NegwbError
 from workbench.jobs.process import ChildProcess, Job, JobRegistry, end_all, interrupt, start_detached, tail
 from workbench.paths import Workspace
-from workbench.runs import find_model, prepare_run, require_torch, trainer_pid
+from workbench.runs import prepare_run, trainer_pid
 from workbench.runs import resume as resumable_run
+from workbench.workspace.models import find_model, require_torch
 
 OUTPUT: Final = "output.txt"
 """In the run folder: what the child prints (warnings of libraries, the traceback of a bug)."""

@@ -19,9 +19,9 @@ from curation_db.speed import Speed, speeds
 from curation_db.store import open_to_read
 from curation_db.words import State
 from workbench.annotation.wording import readable
-from workbench.reports.overlap_check import overlap_mismatch
 from workbench.commands.tables import Listing
 from workbench.pictures import PictureFolders
+from workbench.reports.overlap_check import overlap_mismatch
 from workbench.settings import Settings, read_settings
 
 if TYPE_CHECKING:

@@ -23,11 +23,11 @@ from workbench.errors import NegwbError
 from workbench.jobs import training
 from workbench.jobs.process import JobRegistry
 from workbench.paths import Workspace
-from workbench.runs import base_model
 from workbench.tui.lab import LabApp
 from workbench.tui.screens.modals.start import StartModal
 from workbench.tui.screens.runs import in_words
 from workbench.tui.watch import RunWatch, ago, tail, thinned
+from workbench.workspace.models import base_model
 
 SIZES = [(80, 24), (120, 36)]
 

@@ -24,8 +24,8 @@ from workbench.generation.budget import Budget
 from workbench.generation.engines.batching import Batches
 from workbench.generation.engines.protocol import EngineStopped, Stored, Surroundings
 from workbench.paths import Workspace
-from workbench.runs import BASE, find_model, require_torch
 from workbench.workspace.engine_settings import EngineSettings
+from workbench.workspace.models import BASE, find_model, require_torch
 
 _LINE: Final = 1 << 20
 """Bytes of the longest line that the child may say."""

@@ -15,14 +15,30 @@ OWN: Final[Mapping[str, str]] = {
     "openai": "workbench.generation.engines.openai:make",
     "transformers": "workbench.generation.engines.transformers_local:make",
     "clip": "workbench.generation.engines.clip:make",
-    "scripted": "workbench.generation.engines.scripted:make",
 }
 """Imported when asked for: torch takes seconds."""
+_registered: dict[str, str] = {}
+"""Kinds of other packages of negwb, as in `OWN`."""
+
+
+def register_engine(kind: str, factory: str) -> None:
+    """Add a kind of engine that another package of negwb has.
+
+    Args:
+        kind: As [engines] names it.
+        factory: "module:function". The module is imported when an engine of the kind is opened.
+    """
+    _registered[kind] = factory
+
+
+def _included() -> Mapping[str, str]:
+    return {**OWN, **_registered}
 
 
 def known_kinds() -> tuple[str, ...]:
     """All kinds that can be named in [engines]."""
-    return (*OWN, *sorted(point.name for point in entry_points(group=ENTRY_POINTS) if point.name not in OWN))
+    own = _included()
+    return (*own, *sorted(point.name for point in entry_points(group=ENTRY_POINTS) if point.name not in own))
 
 
 async def open_engine(settings: EngineSettings, surroundings: Surroundings) -> Engine:
@@ -37,7 +53,7 @@ async def open_engine(settings: EngineSettings, surroundings: Surroundings) -> E
     except (NegwbError, OSError):
         raise
     except Exception as error:
-        if settings.kind in OWN:
+        if settings.kind in _included():
             raise
         raise UsageError(
             f"the engine {settings.name} ({settings.kind}) cannot be made: {error!r}", hint="ask whoever wrote it"
@@ -45,8 +61,8 @@ async def open_engine(settings: EngineSettings, surroundings: Surroundings) -> E
 
 
 def _maker(settings: EngineSettings) -> MakeEngine:
-    if settings.kind in OWN:
-        module, _, name = OWN[settings.kind].partition(":")
+    if (own := _included().get(settings.kind)) is not None:
+        module, _, name = own.partition(":")
         return cast(MakeEngine, getattr(import_module(module), name))
     points: list[EntryPoint] = [point for point in entry_points(group=ENTRY_POINTS) if point.name == settings.kind]
     if not points:

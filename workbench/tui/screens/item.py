@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -39,11 +39,19 @@ class ItemScreen(KeyedScreen):
     AUTO_FOCUS = None
 
     def __init__(
-        self, lab: ResultsContext, line: Line, items: Sequence[ItemRow], at: int, base: Mapping[str, bool]
+        self,
+        lab: ResultsContext,
+        line: Line,
+        items: Sequence[ItemRow],
+        at: int,
+        base: Mapping[str, bool],
+        follow: Callable[[int], None],
     ) -> None:
+        """`follow` gets the index of the item that is shown last, for the cursor of the list."""
         super().__init__(lab.actions, Place.ITEM)
         self.lab, self.line, self.at = lab, line, at
         self._items = items
+        self._follow = follow
         self._base = base
 
     @property
@@ -97,11 +105,7 @@ class ItemScreen(KeyedScreen):
     def action_back(self) -> None:
         """To the list, where the cursor is on this item."""
         if self.is_active:
-            from workbench.tui.screens.slices import ItemsScreen  # noqa: PLC0415 -- it imports this module
-
-            below = self.app.screen_stack[-2]
-            if isinstance(below, ItemsScreen):
-                below.follow(self.at)
+            self._follow(self.at)
             self.dismiss(None)
 
     def _show(self) -> None:

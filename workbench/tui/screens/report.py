@@ -189,6 +189,6 @@ class ReportScreen(KeyedScreen):
 def _compared(lab: ResultsContext, base: str | None) -> Report:
     """The report over the workspace's results."""
     from benchmarks.compare import compare  # noqa: PLC0415 -- with what it needs, 30 ms
-    from workbench.runs import base_hash  # noqa: PLC0415
+    from workbench.workspace.models import base_hash  # noqa: PLC0415
 
     return compare(lab.results, base=base, usual=base_hash(lab.workspace))

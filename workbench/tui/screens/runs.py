@@ -140,7 +140,7 @@ class RunsScreen(LookingScreen[Sight]):
     def _choices(self) -> tuple[list[tuple[str, str]], list[str]]:
         """Sets with what is in them, newest last, and the models that have a name here."""
         from curation_db.manifest import ManifestError, list_exports, read_manifest  # noqa: PLC0415
-        from workbench.runs import BASE, finished_runs  # noqa: PLC0415
+        from workbench.workspace.models import BASE, finished_runs  # noqa: PLC0415
 
         workspace, exports = self.lab.workspace, []
         for name in list_exports(workspace.exports):

@@ -144,7 +144,7 @@ class ItemsScreen(_Below):
     def action_open(self) -> None:
         """One item, with its picture."""
         if self.items:
-            screen = ItemScreen(self.lab, self.line, self.items, self.sheet.cursor, self._answers.base)
+            screen = ItemScreen(self.lab, self.line, self.items, self.sheet.cursor, self._answers.base, self.follow)
             self.app.push_screen(screen)
 
     def follow(self, at: int) -> None:

@@ -1,0 +1,187 @@
+"""Models that a command line or negwb.toml names: finished runs, the base model, folders, files, names of open_clip.
+
+No typer, textual or torch here: processes that only name a model stay small.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+import workbench
+from trainers.errors import TrainerError
+from trainers.runlog import Status, read_run
+from trainers.settings import read_config
+from workbench.errors import UsageError
+from workbench.installation import install_hint
+from workbench.paths import Workspace
+
+MODEL = "model"
+"""Of a finished run: its folder with the trained model."""
+BASE = "base"
+"""How one asks for the untrained model, whatever it is; a result bears its own name."""
+DEFAULT_MODEL = "ViT-B-32:openai"
+"""What the published NegationCLIP was made of."""
+DEMO = "demo"
+"""In negwb.toml: the model that is part of the demo."""
+RUN_NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,99}")
+"""Names of runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model that was asked for."""
+
+    spec: str
+    """As `trainers.clip_models.load_model` takes it."""
+    label: str
+    """What reports call it."""
+
+
+def runs_folder(workspace: Workspace) -> Path:
+    """Trainings, a folder each."""
+    return workspace.root / "runs"
+
+
+def list_runs(workspace: Workspace) -> list[Path]:
+    """The folders of all runs, by the time they were made."""
+    configs = [
+        config for config in runs_folder(workspace).glob("*/config.json") if RUN_NAME.fullmatch(config.parent.name)
+    ]
+    return [config.parent for config in sorted(configs, key=lambda config: (config.stat().st_mtime_ns, config.parent))]
+
+
+def finished_runs(workspace: Workspace) -> list[Path]:
+    """Those that have a model."""
+    return [folder for folder in list_runs(workspace) if read_run(folder).status is Status.DONE]
+
+
+def find_model(workspace: Workspace, spec: str) -> Model:
+    """The model that is meant: "base", a finished run, a folder, a file, or NAME:PRETRAINED of open_clip.
+
+    Raises:
+        UsageError: there is no such thing here; whether open_clip knows a name is found out when it is loaded.
+    """
+    if spec == BASE:
+        return Model(base := base_model(workspace), short_name(base))
+    run = runs_folder(workspace) / spec
+    if RUN_NAME.fullmatch(spec) and (run / "config.json").is_file():
+        return Model(_model_of(run), spec)
+    path = Path(spec.removeprefix("local-dir:")).expanduser()
+    if _exists(path) and (path / "config.json").is_file() and (path / MODEL).is_dir():
+        return Model(_model_of(path.resolve()), path.resolve().name)
+    if spec and _exists(path):
+        return Model(str(path.resolve()), spec)
+    name, _, pretrained = spec.partition(":")
+    if not (name and pretrained):
+        known = [folder.name for folder in finished_runs(workspace)]
+        hint = "a finished run, a folder, a .pth file, or NAME:PRETRAINED of open_clip"
+        raise UsageError(
+            f"there is no model {spec!r}", hint=f"{hint}; runs here: {', '.join(known)}" if known else hint
+        )
+    if (architectures := _architectures()) and _architecture(name) not in architectures:
+        near = ", ".join(get_close_matches(name, architectures, n=6))
+        hint = f"open_clip knows {near}" if near else "NAME:PRETRAINED of open_clip, a folder, or a .pth file"
+        raise UsageError(f"there is no model, file or folder {spec!r}", hint=hint)
+    weights = Path(pretrained).expanduser()
+    return Model(f"{name}:{weights.resolve()}" if weights.is_file() else spec, spec)
+
+
+def _architectures() -> frozenset[str]:
+    """The names that open_clip knows, by its files: importing it takes seconds. Empty where it is not installed."""
+    spec = importlib.util.find_spec("open_clip")
+    folders = spec.submodule_search_locations if spec is not None else None
+    return frozenset(file.stem for folder in folders or () for file in Path(folder).glob("model_configs/*.json"))
+
+
+def _architecture(name: str) -> str:
+    """The name as open_clip's files spell it; -gelu is an ending of ours (`trainers.clip_models`)."""
+    return name.replace("/", "-").removesuffix("-gelu")
+
+
+def short_name(spec: str) -> str:
+    """What tells a model in a report: NAME:PRETRAINED as it is, of a path its last part that says something."""
+    path = Path(spec)
+    if not path.is_absolute():
+        return spec
+    return path.parent.name if path.name == MODEL else path.name
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # too long for a name, or no name at all
+        return False
+
+
+def _model_of(run: Path) -> str:
+    if read_run(run).status is not Status.DONE:
+        raise UsageError(f"the run {run.name} is not finished", hint=f"go on with: negwb train --resume {run.name}")
+    return str(run / MODEL)
+
+
+def base_model(workspace: Workspace) -> str:
+    """The model that the newest run, or its first ancestor, was trained from.
+
+    Without a run it is the model that negwb.toml names, or CLIP. A failed run does not count: it may have failed
+    because of its model.
+
+    Raises:
+        UsageError: negwb.toml cannot be read.
+    """
+    starts = (_start_of(folder) for folder in reversed(list_runs(workspace)) if not _failed(folder))
+    spec = next((model for model in starts if model), "")
+    seen: set[str] = set()
+    while spec not in seen and Path(spec).name == MODEL and (earlier := _start_of(Path(spec).parent)):
+        seen.add(spec)
+        spec = earlier
+    return spec or _model_of_settings(workspace) or DEFAULT_MODEL
+
+
+def _failed(folder: Path) -> bool:
+    return read_run(folder).status is Status.FAILED
+
+
+def _start_of(folder: Path) -> str:
+    """What the run in `folder` trains from; nothing where there is no run, or none that can be read."""
+    try:
+        return read_config(folder).model
+    except TrainerError:
+        return ""
+
+
+def base_hash(workspace: Workspace) -> str | None:
+    """The hash of the model that `base_model` names, as a finished run on it tells; None: no run tells it."""
+    try:
+        spec = base_model(workspace)
+    except UsageError:
+        return None
+    for folder in reversed(finished_runs(workspace)):
+        if _start_of(folder) == spec:
+            base = read_run(folder).result.get("base", {})
+            return str(base["model_hash"]) if isinstance(base, dict) and "model_hash" in base else None
+    return None
+
+
+def _model_of_settings(workspace: Workspace) -> str:
+    """The model that negwb.toml names under [train], as `trainers.clip_models.load_model` takes it; "" without one."""
+    from workbench.settings import read_settings  # noqa: PLC0415
+
+    named = read_settings(workspace.settings).base_model
+    if named == DEMO:
+        return str(Path(workbench.__file__).with_name("demo") / "model")
+    inside = workspace.root / Path(named).expanduser()
+    return str(inside) if named and _exists(inside) else named
+
+
+def require_torch() -> None:
+    """Refuse where the part of negwb that loads models is not installed.
+
+    Raises:
+        UsageError: it is not.
+    """
+    if not all(map(importlib.util.find_spec, ("torch", "open_clip"))):
+        raise UsageError("models need torch and open_clip", hint=install_hint("train"))

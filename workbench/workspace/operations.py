@@ -1,0 +1,337 @@
+"""Operations on a workspace that the commands, the screens and the demo share: import, freeze, run benchmarks.
+
+Each one imports what it needs when it is called, so that a command does not pay for the others.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from curation_db.words import State
+from workbench.errors import NegwbError, NothingToDo, UsageError
+
+if TYPE_CHECKING:
+    from benchmarks.protocols import Protocol
+    from benchmarks.results import Stored
+    from benchmarks.task import Task
+    from curation_db.importing.image_check import Pictures
+    from curation_db.importing.pipeline import Plan
+    from curation_db.importing.report import ImportReport
+    from curation_db.manifest import Manifest
+    from workbench.commands.progress import Step
+    from workbench.paths import Workspace
+    from workbench.settings import Settings
+    from workbench.workspace.models import Model
+
+BENCHMARKS = "benchmarks"
+"""Of a workspace: NAME/ for each benchmark that is known by name, and NAME.json for each task of its own."""
+RESULTS = "results"
+_QUIET_S = 1.0
+"""A shorter export shows no progress bar."""
+
+
+def import_into(
+    workspace: Workspace,
+    path: Path,
+    *,
+    data_format: str | None = None,
+    source: str | None = None,
+    pictures: Path | None = None,
+    mapping: tuple[str, ...] = (),
+    generator: str | None = None,
+    annotations: Path | None = None,
+    strip_prefixes: tuple[str, ...] = (),
+    header: bool = True,
+    splits: tuple[str, ...] = (),
+    stopped: Callable[[], None] = lambda: None,
+) -> tuple[ImportReport, Path | None]:
+    """Import `path` into the record of the workspace.
+
+    Args:
+        workspace: Whose record.
+        path: File or folder.
+        data_format: A value of `curation_db.importing.detect.Format`; None: by the content.
+        source: Of the images; None: as the file says.
+        pictures: Folder of the images. It is added to negwb.toml.
+        mapping: FIELD=COLUMN for the columns of a table.
+        generator: Of the candidates; None: as the file says.
+        annotations: The file with the answers of VQAv2.
+        strip_prefixes: Removed from the beginning of image names.
+        header: Whether the first line of a CSV or TSV file names the columns.
+        splits: Of a Karpathy file; empty: all.
+        stopped: Called when Ctrl-C ends the import after it has begun; the batches before are stored.
+
+    Returns:
+        The report, and the file that lists the refused rows, if there are any.
+
+    Raises:
+        UsageError: The file or an argument is wrong. Nothing was written.
+        RecordError: The record cannot be written. The batches before are stored.
+    """
+    from curation_db.candidates import Intake  # noqa: PLC0415
+    from curation_db.importing.detect import Format  # noqa: PLC0415
+    from curation_db.importing.pipeline import make_plan  # noqa: PLC0415
+    from curation_db.importing.rows import InputError  # noqa: PLC0415
+    from curation_db.importing.tables.columns import stated  # noqa: PLC0415
+    from workbench.settings import read_settings  # noqa: PLC0415
+
+    settings = read_settings(workspace.settings)
+    form = None if data_format is None else Format(data_format)
+    try:
+        plan = make_plan(
+            path,
+            form=form,
+            source=source,
+            generator=generator,
+            mapping=stated(mapping),
+            intake=Intake(overlap=settings.curate.overlap, audit_rate=settings.curate.audit_rate),
+            annotations=annotations,
+            strip_prefixes=strip_prefixes,
+            follow_links=settings.follow_links,
+            header=header,
+            splits=splits,
+        )
+        folder = pictures or (plan.path if plan.path.is_dir() else None)
+        if folder is not None and not folder.is_dir():
+            raise UsageError(f"no such folder: {folder}")
+        return _run_import(workspace, plan, settings, folder, stopped)
+    except InputError as error:
+        raise UsageError(error.message, hint=error.hint) from error
+    except OSError as error:
+        raise UsageError(f"{error.filename or path}: {error.strerror or error}") from error
+
+
+def _run_import(
+    workspace: Workspace, plan: Plan, settings: Settings, folder: Path | None, stopped: Callable[[], None]
+) -> tuple[ImportReport, Path | None]:
+    from curation_db.importing.compression import plain_name  # noqa: PLC0415
+    from curation_db.importing.pipeline import import_file, settled  # noqa: PLC0415
+    from curation_db.importing.report import RejectsFile  # noqa: PLC0415
+    from curation_db.store import open_store  # noqa: PLC0415
+    from workbench.commands.progress import step_bars  # noqa: PLC0415
+
+    with (
+        open_store(workspace.database) as store,
+        RejectsFile(workspace.rejects, plain_name(plan.path).stem, str(plan.path)) as rejects,
+        step_bars() as bars,
+    ):
+        plan = settled(store, plan)
+        pictures = _pictures(workspace, plan, settings, folder)
+        try:
+            report = import_file(store, plan, pictures=pictures, tell=rejects, progress=_in_percent(bars))
+        except KeyboardInterrupt:
+            stopped()
+            raise
+        return report, rejects.path
+
+
+def _in_percent(bars: Step) -> Step:
+    """Show the bytes that are read as a percentage; without a total show the count."""
+    from curation_db.importing.pipeline import READING  # noqa: PLC0415
+
+    def progress(stage: str, done: int, total: int) -> None:
+        if stage == READING and total:
+            bars(f"{READING}, percent", min(done * 100 // total, 100), 100)
+        else:
+            bars(stage, done, total or done)
+
+    return progress
+
+
+def _pictures(workspace: Workspace, plan: Plan, settings: Settings, folder: Path | None) -> Pictures:
+    """How image files are searched; `folder` is written into negwb.toml first."""
+    from curation_db.importing.image_check import NO_PICTURES, Pictures  # noqa: PLC0415
+    from curation_db.importing.path_suffixes import Tails  # noqa: PLC0415
+    from workbench.pictures import Listed, PictureFolders  # noqa: PLC0415
+    from workbench.settings import read_settings  # noqa: PLC0415
+    from workbench.settings_edit import add_picture_folder  # noqa: PLC0415
+
+    sources = plan.sources or (plan.source,)
+    if folder is not None:
+        for source in sources:
+            add_picture_folder(workspace.settings, source, _as_written(folder, workspace.root))
+        settings = read_settings(workspace.settings)
+    folders = PictureFolders(workspace.root, settings.pictures, follow_links=settings.follow_links)
+    known = tuple(dict.fromkeys(each for source in sources for each in folders.folders(source)))
+    if not known:
+        return NO_PICTURES
+    return Pictures(
+        Listed(folders).locate,
+        every=folder is not None,
+        tail=Tails(known).of,
+        is_link_outside=folders.leaves_by_link,
+    )
+
+
+def _as_written(folder: Path, root: Path) -> str:
+    """The folder relative to the workspace if it is inside or near it, so that both can be moved together."""
+    whole = folder.resolve()
+    near = Path(os.path.relpath(whole, root.resolve()))
+    return near.as_posix() if near.parts.count("..") <= 2 else whole.as_posix()
+
+
+def freeze_set(
+    workspace: Workspace,
+    name: str | None = None,
+    *,
+    formats: Sequence[str] | None = None,
+    at: int | None = None,
+    states: tuple[State, ...] = (State.ACCEPTED,),
+    edits: bool = True,
+    hasty: bool = True,
+) -> Manifest:
+    """Freeze pairs of the workspace into a folder of exports/.
+
+    Args:
+        workspace: Whose record.
+        name: Of the folder; None: the next free one.
+        formats: Of the data files; None: all.
+        at: The event that the record is read at; None: the last one.
+        states: Which candidates.
+        edits: Whether texts that people wrote are part of it.
+        hasty: Whether candidates with a hasty decision are part of it.
+
+    Raises:
+        NothingToDo: No candidate is in `states`.
+        UsageError: The name is taken or is not a name, or there is no such event.
+        NegwbError: The folder cannot be written.
+    """
+    from curation_db.exporting.freeze import FORMATS, freeze  # noqa: PLC0415
+    from curation_db.exporting.selection import ExportRefused, NothingChosen, Selection  # noqa: PLC0415
+    from curation_db.store import open_store  # noqa: PLC0415
+    from workbench import version  # noqa: PLC0415
+    from workbench.commands.progress import step_bars  # noqa: PLC0415
+
+    try:
+        with open_store(workspace.database) as store, step_bars() as bars:
+            started = time.monotonic()
+
+            def progress(done: int, total: int) -> None:
+                if time.monotonic() - started > _QUIET_S:
+                    bars("writing pairs", done, total)
+
+            return freeze(
+                store,
+                workspace.exports,
+                name,
+                selection=Selection(states, edits, hasty),
+                tool_version=version(),
+                at=at,
+                formats=tuple(FORMATS if formats is None else formats),
+                progress=progress,
+            )
+    except NothingChosen as refused:
+        raise NothingToDo(refused.message, hint="decide first: negwb curate  (or see: negwb status)") from refused
+    except ExportRefused as refused:
+        raise UsageError(refused.message, hint=refused.hint) from refused
+    except OSError as error:
+        raise NegwbError(f"cannot write {workspace.exports}: {error.strerror or error}") from error
+
+
+def own_tasks(workspace: Workspace) -> list[str]:
+    """Names of the workspace's own task files."""
+    return sorted(path.stem for path in (workspace.root / BENCHMARKS).glob("*.json"))
+
+
+def find_task(workspace: Workspace, name: str, *, folder: Path | None = None, pictures: Path | None = None) -> Task:
+    """The task of this name: a known benchmark, a file in the workspace's benchmarks/, or any JSON file.
+
+    Raises:
+        UsageError: There is none.
+        BenchError: Its files cannot be read.
+    """
+    from benchmarks.registry import entries, task_from_file  # noqa: PLC0415
+
+    home = workspace.root / BENCHMARKS
+    if name in entries():
+        return _load_known(name, folder or home / name, pictures, task_arguments(name, folder, pictures))
+    for path in ((folder or home) / f"{name}.json", Path(name)):
+        if path.suffix == ".json" and path.is_file():
+            return task_from_file(path.stem, path, pictures or path.parent)
+    raise unknown_task(name, [*entries(), *own_tasks(workspace)])
+
+
+def task_arguments(name: str, folder: Path | None, pictures: Path | None) -> str:
+    """The arguments by which a further command means the same files."""
+    named = [("--folder", folder), ("--pictures", pictures)]
+    return shlex.join([name, *(word for option, path in named if path for word in (option, str(path)))])
+
+
+def unknown_task(name: str, known: Sequence[str]) -> UsageError:
+    """The error for a name that no benchmark has."""
+    import difflib  # noqa: PLC0415
+
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}, or a .json file"
+    return UsageError(f"there is no benchmark {name!r}", hint=hint)
+
+
+def _load_known(name: str, folder: Path, pictures: Path | None, words: str) -> Task:
+    """A registered benchmark; its hints name the command that fetches the files which the arguments mean."""
+    from benchmarks.errors import BenchError  # noqa: PLC0415
+    from benchmarks.registry import load_task  # noqa: PLC0415
+
+    plain, typed = f"negwb bench fetch {name}", f"negwb bench fetch {words}"
+    try:
+        task = load_task(name, folder, pictures)
+    except BenchError as error:
+        if error.fetch_command != plain:
+            raise
+        raise BenchError(error.message, hint=f"fetch it with: {typed}", fetch_command=typed) from error
+    return replace(task, fetch_command=typed) if task.fetch_command == plain else task
+
+
+def run_benches(
+    workspace: Workspace,
+    tasks: Sequence[Task],
+    models: Sequence[Model],
+    *,
+    rules: Sequence[Protocol],
+    device: str = "cpu",
+    started: Callable[[Model], None] = lambda model: None,
+) -> list[Stored]:
+    """Evaluate each model on each task. Each result is stored as soon as it is measured.
+
+    Args:
+        workspace: Whose results/ and cache/.
+        tasks: What is measured.
+        models: What is evaluated.
+        rules: The protocols.
+        device: Of torch.
+        started: Called before a model is loaded.
+
+    Raises:
+        BenchError: A task cannot be run.
+        TrainerError: A model cannot be loaded.
+    """
+    from benchmarks.runner import run_task  # noqa: PLC0415
+    from trainers.clip_models import load_model  # noqa: PLC0415
+    from workbench.commands.progress import step_bars  # noqa: PLC0415
+
+    stored: list[Stored] = []
+    with step_bars(lines=True) as bars:
+        for model in models:
+            started(model)
+            loaded = load_model(model.spec, device=device)
+            for task in tasks:
+                stored += run_task(
+                    loaded,
+                    task,
+                    results_folder=workspace.root / RESULTS,
+                    cache_folder=workspace.cache,
+                    protocols=rules,
+                    label=model.label,
+                    progress=_named(bars, f"{model.label}, {task.name}: "),
+                )
+    return stored
+
+
+def _named(bars: Step, name: str) -> Step:
+    """A bar of its own for each model and task."""
+    return lambda stage, done, total: bars(name + stage, done, total)
