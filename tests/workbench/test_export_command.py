@@ -17,10 +17,10 @@ from curation_db.review import Reviewer
 from curation_db.store import open_store
 from curation_db.words import Kind, Reason
 from workbench.cli import app, main
-from workbench.commands import export as export_module
 from workbench.commands import progress
 from workbench.errors import NegwbError, NothingToDo, UsageError
 from workbench.settings_edit import add_picture_folder
+from workbench.workspace import operations
 from workbench.workspace.create import create_workspace
 from workbench.workspace.operations import freeze_set
 
@@ -159,7 +159,7 @@ def test_a_bar_shows_only_where_it_takes_long(workspace, monkeypatch):
     monkeypatch.setattr(progress, "step_bars", bars)
     freeze_set(workspace)
     assert told == []
-    monkeypatch.setattr(export_module, "_QUIET_S", -1.0)
+    monkeypatch.setattr(operations, "_QUIET_S", -1.0)
     freeze_set(workspace)
     assert told == [("writing pairs", 2, 2)]
 

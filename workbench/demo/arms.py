@@ -16,13 +16,13 @@ from curation_db.exporting.selection import Selection
 from curation_db.manifest import Manifest, ManifestError, list_exports, read_manifest, verify
 from curation_db.words import State
 from trainers.settings import read_config
-from workbench import version
+from workbench import demo, version
 from workbench.paths import Workspace
 from workbench.runs import make_config, prepare_run
 from workbench.workspace.models import runs_folder
 from workbench.workspace.operations import freeze_set
 
-MODEL = Path(__file__).resolve().parent / "model"
+MODEL = Path(demo.__file__).resolve().with_name("model")
 """The tiny CLIP that comes with the demo, whatever else is trained in its workspace."""
 
 

@@ -28,13 +28,14 @@ from torch.nn import functional
 
 from trainers.clip_models import load_model
 from trainers.text_tower import TextTower
+from workbench import demo
 from workbench.demo.captions import TRAINING_NAMING, write_caption
 from workbench.demo.draw import SMALL, draw_large, draw_small
 from workbench.demo.exam import examine
 from workbench.demo.vocabulary import write_vocabulary
 from workbench.demo.world import Scene, make_scene
 
-FOLDER = Path(__file__).parent / "model"
+FOLDER = Path(demo.__file__).with_name("model")
 """Where the shipped model lies."""
 TOLERANCE = 2.0
 """Percentage points by which the figures of another machine's training may differ (seen: 1.8 of R@1)."""

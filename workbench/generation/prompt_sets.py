@@ -15,12 +15,13 @@ from types import MappingProxyType
 from typing import Any, Final, NoReturn
 
 from curation_db.text import display_text
+from workbench import generation
 from workbench.errors import UsageError
 from workbench.generation.asks import Message, Sampling
 from workbench.generation.mixes import CUES, FREE, POSITIONS
 from workbench.workspace.engine_settings import Pipeline
 
-FOLDER: Final = Path(__file__).parent / "prompts"
+FOLDER: Final = Path(generation.__file__).with_name("prompts")
 _FIELDS: Final = {
     "propose": {"caption"},
     "propose-again": {"caption", "found"},

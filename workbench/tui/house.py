@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from textual import events
@@ -27,6 +28,7 @@ from workbench.tui.screens.too_small import TooSmallScreen, too_small
 from workbench.tui.terminal_parser import with_own_parser
 from workbench.tui.themes import DARK, LIGHT, THEMES
 
+APP_STYLES = Path(__file__).with_name("app.tcss")
 _TERMINAL_CHECK_SECONDS = 1.0
 _LEAVING = frozenset({"quit", "app.quit", "leave", "leave_room"})
 """Actions that leave: the app, its lab, a screen over the card."""

@@ -14,8 +14,8 @@ from textual.screen import Screen
 
 from curation_db.errors import RecordError
 from workbench.paths import Workspace
-from workbench.tui.house import HouseApp
-from workbench.tui.results.context import Page, ResultsContext
+from workbench.tui.house import APP_STYLES, HouseApp
+from workbench.tui.results.context import STYLES, Page, ResultsContext
 from workbench.tui.screens.keyed import KeyedScreen
 from workbench.tui.themes import DARK
 
@@ -55,7 +55,7 @@ def first_page(store: Store) -> Page:
 class LabApp(HouseApp):
     """The lab without a desk."""
 
-    CSS_PATH: ClassVar = ["app.tcss", "lab.tcss"]
+    CSS_PATH: ClassVar = [APP_STYLES, STYLES]
 
     def __init__(
         self,

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from benchmarks.compare import Report, Row
 
 Page = Literal["generate", "runs", "report"]
+STYLES = Path(__file__).with_name("results.tcss")
+"""CSS of the results pages."""
 
 
 @dataclass

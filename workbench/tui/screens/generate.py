@@ -22,6 +22,7 @@ from workbench.tui.actions import Place
 from workbench.tui.generation_lines import COLUMNS, cells_of, columns_for, detail, nothing_yet
 from workbench.tui.generation_watch import Entry, GenerationWatch, Sight, Standing, Supplies, process_key
 from workbench.tui.paint import plain
+from workbench.tui.results.context import STYLES
 from workbench.tui.screens.looking import LookingScreen
 from workbench.tui.threads import apart
 from workbench.tui.widgets.keyline import KeyLine
@@ -38,7 +39,7 @@ _POLL_SECONDS = 1.0
 class GenerateScreen(LookingScreen[Sight]):
     """The list at the left, the chosen run at the right."""
 
-    CSS_PATH = "../lab.tcss"
+    CSS_PATH = STYLES
     AUTO_FOCUS = "#generations"
 
     sheet = getters.query_one("#generations", Sheet)

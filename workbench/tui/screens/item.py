@@ -18,6 +18,7 @@ from workbench.tui.actions import Place
 from workbench.tui.boxes import letter, picture_with_boxes
 from workbench.tui.item_lines import facts, options, outcome, phrase
 from workbench.tui.report_lines import heading
+from workbench.tui.results.context import STYLES
 from workbench.tui.screens.keyed import KeyedScreen
 from workbench.tui.terminal import picture_box
 from workbench.tui.threads import apart
@@ -35,7 +36,7 @@ _LEGEND = "— right box   ╌ other boxes"
 class ItemScreen(KeyedScreen):
     """An item among those that were listed; up and down go through them."""
 
-    CSS_PATH = "../lab.tcss"
+    CSS_PATH = STYLES
     AUTO_FOCUS = None
 
     def __init__(

@@ -19,6 +19,7 @@ from curation_db.text import display_text
 from workbench.reports.benchmark_report import Line, lines_of
 from workbench.tui.actions import Place
 from workbench.tui.report_lines import COLUMNS, about, cells_of, columns_for, published
+from workbench.tui.results.context import STYLES
 from workbench.tui.screens.keyed import KeyedScreen
 from workbench.tui.screens.slices import ItemsScreen, SlicesScreen
 from workbench.tui.threads import apart
@@ -36,7 +37,7 @@ _EMPTY = "Nothing measured yet. It begins with: negwb bench list"
 class ReportScreen(KeyedScreen):
     """The table above, what is to be known about its row below."""
 
-    CSS_PATH = "../lab.tcss"
+    CSS_PATH = STYLES
     AUTO_FOCUS = "#table"
 
     sheet = getters.query_one("#table", Sheet)

@@ -23,6 +23,7 @@ from workbench.errors import NegwbError
 from workbench.jobs import training
 from workbench.tui.actions import Place
 from workbench.tui.paint import plain
+from workbench.tui.results.context import STYLES
 from workbench.tui.run_lines import COLUMNS, cells_of, columns_for, facts, log_lines
 from workbench.tui.screens.looking import LookingScreen
 from workbench.tui.threads import apart
@@ -44,7 +45,7 @@ _EMPTY = "No training yet. t starts one; so does: negwb train EXPORT"
 class RunsScreen(LookingScreen[Sight]):
     """The list above, the chosen run below."""
 
-    CSS_PATH = "../lab.tcss"
+    CSS_PATH = STYLES
     AUTO_FOCUS = "#runs"
 
     sheet = getters.query_one("#runs", Sheet)

@@ -15,6 +15,7 @@ from workbench.reports.benchmark_report import Line
 from workbench.tui.actions import Place
 from workbench.tui.item_lines import COLUMNS, Answers, Only, cells_of, read_answers, told
 from workbench.tui.report_lines import SLICES, heading, slice_columns_for, slice_row
+from workbench.tui.results.context import STYLES
 from workbench.tui.screens.item import ItemScreen
 from workbench.tui.screens.keyed import KeyedScreen
 from workbench.tui.threads import apart
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 class _Below(KeyedScreen):
     """What both share: a heading, one table, the way back."""
 
-    CSS_PATH = "../lab.tcss"
+    CSS_PATH = STYLES
     AUTO_FOCUS = "#table"
 
     sheet = getters.query_one("#table", Sheet)

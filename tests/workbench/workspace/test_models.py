@@ -1,0 +1,54 @@
+"""The base model that negwb.toml names, in a workspace without a training run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from workbench.demo.arms import MODEL
+from workbench.demo.finetune_recipe import RECIPE, recipe_as_toml
+from workbench.errors import UsageError
+from workbench.paths import Workspace
+from workbench.settings import read_settings
+from workbench.workspace.models import BASE, DEFAULT_MODEL, base_hash, base_model, find_model
+
+
+def workspace_with(root: Path, toml: str) -> Workspace:
+    workspace = Workspace(root)
+    workspace.settings.write_text(toml, encoding="utf-8")
+    return workspace
+
+
+def test_the_demo_names_its_model_in_negwb_toml(tmp_path: Path) -> None:
+    workspace = workspace_with(tmp_path, "[train]" + recipe_as_toml("pool.jsonl"))
+    assert base_model(workspace) == str(MODEL)
+    assert (MODEL / "open_clip_model.safetensors").is_file()
+    assert find_model(workspace, BASE).label == "demo"
+    assert read_settings(workspace.settings).train == {**RECIPE, "replay_pool": "pool.jsonl"}
+
+
+def test_corpus_files_do_not_make_a_workspace_a_demo(tmp_path: Path) -> None:
+    workspace = workspace_with(tmp_path, "")
+    (tmp_path / "corpus").mkdir()
+    (tmp_path / "corpus" / "truth.jsonl").touch()
+    assert base_model(workspace) == DEFAULT_MODEL
+
+
+def test_a_path_is_relative_to_the_workspace(tmp_path: Path) -> None:
+    workspace = workspace_with(tmp_path, '[train]\nmodel = "clip.pth"\n')
+    assert base_model(workspace) == "clip.pth"
+    (tmp_path / "clip.pth").touch()
+    assert base_model(workspace) == str(tmp_path / "clip.pth")
+
+
+def test_a_name_of_open_clip(tmp_path: Path) -> None:
+    assert base_model(workspace_with(tmp_path, '[train]\nmodel = "ViT-L-14:openai"\n')) == "ViT-L-14:openai"
+
+
+@pytest.mark.parametrize("toml", ["[train]\nmodel = 3\n", "[train"])
+def test_a_broken_negwb_toml_is_refused(tmp_path: Path, toml: str) -> None:
+    workspace = workspace_with(tmp_path, toml)
+    with pytest.raises(UsageError, match=r"negwb\.toml"):
+        base_model(workspace)
+    assert base_hash(workspace) is None
