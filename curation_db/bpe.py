@@ -16,12 +16,14 @@ from itertools import count
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
+import curation_db
+
 CONTEXT_LENGTH: Final = 77
 """Positions in CLIP's text tower, the two special tokens among them."""
 START_OF_TEXT: Final = 49_406
 END_OF_TEXT: Final = 49_407
 
-_MERGES: Final = Path(__file__).with_name("data") / "clip_merges.txt.xz"
+_MERGES: Final = Path(curation_db.__path__[0]) / "data" / "clip_merges.txt.xz"
 _SPECIAL: Final = {"<start_of_text>": START_OF_TEXT, "<end_of_text>": END_OF_TEXT}
 _WORD_END: Final = "</w>"
 _CACHED_LENGTH: Final = 64  # longer words are not words, and would make the cache as large as the input

@@ -14,13 +14,14 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Final
 
+import curation_db
 from curation_db import negation_words as words
 from curation_db.linting.nouns import core_words, forms_of, singular, stem
 from curation_db.negation import Cue, CueClass, find_cues
 from curation_db.text import normalised
 from curation_db.words import NegationType
 
-_DATA: Final = Path(__file__).parents[1] / "data"
+_DATA: Final = Path(curation_db.__path__[0]) / "data"
 _DENIED: Final = " \N{LATIN LETTER BILABIAL CLICK} "
 _FUNCTION_WORDS: Final = words.NEVER_HEADS | words.DETERMINERS | {"that", "slice", "slices", "half", "halves"}
 _NO_NOUNS: Final = _FUNCTION_WORDS | words.FINITE_VERBS

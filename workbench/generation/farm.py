@@ -9,12 +9,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Final, TypeVar
+from typing import Any, BinaryIO, Final
 
 from curation_db import generation_memory as memory
+from curation_db.dialect import batches
 from curation_db.store import Store
 from curation_db.words import AnswerStatus, Method, Stage
 from workbench.errors import UsageError
@@ -28,7 +28,6 @@ from workbench.generation.picture_bytes import Pictures
 from workbench.generation.runner import Parked
 from workbench.workspace.engine_settings import EngineSettings
 
-T = TypeVar("T")
 _LONGEST_LINE: Final = 8 << 20
 _BATCH: Final = 500
 
@@ -98,7 +97,7 @@ class Emission:
         self._file.flush()
         os.fsync(self._file.fileno())
         if self._questions:
-            for some in _batches(self._questions.values()):
+            for some in batches(self._questions.values(), _BATCH):
                 with self._store.write() as connection:
                     memory.note_pending(connection, run_id, some)
             self._half.replace(self._path)
@@ -180,7 +179,7 @@ def ingest(
         try:
             with path.open("rb") as file:
                 total = os.fstat(file.fileno()).st_size
-                for batch in _batches(_lines(file)):
+                for batch in batches(_lines(file), _BATCH):
                     _store(store, path, batch, engines, told, say)
                     tell(path.name, file.tell(), total)
         except OSError as error:
@@ -194,12 +193,6 @@ def _lines(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
         number += 1
         if line.strip():
             yield number, line
-
-
-def _batches(told: Iterable[T]) -> Iterator[list[T]]:
-    left = iter(told)
-    while batch := list(islice(left, _BATCH)):
-        yield batch
 
 
 def _store(
