@@ -19,10 +19,10 @@ from curation_db.dialect import IN_IDS, batches, json_array
 from curation_db.errors import RecordError
 from curation_db.fold import Happened, effective, since_requeue
 from curation_db.histories import BATCH, History, happened, histories
-from curation_db.words import Cause, Kind, Reason, Role, State
+from curation_db.words import Cause, Kind, PersonRole, Reason, Role, State
 
 _VOTES = (Kind.ACCEPT, Kind.REJECT, Kind.UNSURE, Kind.FLIP)
-_PEOPLE = (Role.ANNOTATOR, Role.ADJUDICATOR)
+_PEOPLE = frozenset(map(Role, PersonRole))
 _LIKELY = text("""
     SELECT candidate_id FROM candidate_state WHERE state = 'contested'
     UNION SELECT candidate_id FROM candidate_state WHERE state = 'needs_more' AND accepts > 0 AND rejects > 0

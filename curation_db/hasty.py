@@ -11,7 +11,7 @@ from typing import Final
 
 from curation_db.fold import Happened
 from curation_db.in_force import PEOPLE, decisions_in_force, in_force
-from curation_db.words import Kind, Role
+from curation_db.words import Kind, PersonRole, Role
 
 HASTY_MS: Final = 400
 """People need 0.4 s and more to say whether a thing is in a photograph when they do nothing else. A decision about a
@@ -20,7 +20,7 @@ HASTY_SECONDS: Final = HASTY_MS / 1000
 JUDGED: Final = frozenset({Kind.ACCEPT, Kind.REJECT, Kind.UNSURE, Kind.ADJUDICATE})
 """Answers that take a look at the picture. A skip does not."""
 _LOOKS: Final = JUDGED | {Kind.EDIT, Kind.FLIP}
-_PEOPLE: Final = frozenset({Role.ANNOTATOR, Role.ADJUDICATOR})
+_PEOPLE: Final = frozenset(map(Role, PersonRole))
 
 
 def hasty(event: str = "e") -> str:

@@ -21,13 +21,13 @@ from typing import Final
 
 from curation_db.fold import Happened, effective, since_requeue
 from curation_db.history import undone
-from curation_db.words import Kind, Role
+from curation_db.words import Kind, PersonRole, Role
 
 DECISIONS: Final = (Kind.ACCEPT, Kind.REJECT, Kind.UNSURE, Kind.SKIP, Kind.EDIT, Kind.ADJUDICATE, Kind.FLIP)
 """What counts as a decision."""
 LISTED: Final = ", ".join(f"'{kind}'" for kind in DECISIONS)
 """The same, for SQL."""
-PEOPLE: Final = "('annotator', 'adjudicator')"
+PEOPLE: Final = "(" + ", ".join(f"'{role}'" for role in PersonRole) + ")"
 """The roles of people, for SQL."""
 _RANKS: Final = {Kind.SKIP: 0, Kind.ADJUDICATE: 2}
 _RANK = 1

@@ -30,7 +30,7 @@ from curation_db.standing import refold, refold_many, write_state
 from curation_db.store import Store
 from curation_db.text import clean
 from curation_db.weighing import Weighed, weigh
-from curation_db.words import Cause, Kind, PictureShown, Reason, Role, State, Stream
+from curation_db.words import Cause, Kind, PersonRole, PictureShown, Reason, Role, State, Stream
 
 EDIT_UNDONE = "edit undone"
 """The note of the withdrawal that takes a child out of play together with its edit."""
@@ -52,7 +52,7 @@ def _silent(_done: int, _total: int) -> None:
 _DECISIONS = frozenset({Kind.ACCEPT, Kind.REJECT, Kind.UNSURE, Kind.SKIP})
 _ANSWERS = _DECISIONS | {Kind.FLIP}
 """What counts as an answer, and as no vote, where the right one is known."""
-_PEOPLE = frozenset({Role.ANNOTATOR, Role.ADJUDICATOR})
+_PEOPLE = frozenset(map(Role, PersonRole))
 
 
 @dataclass(frozen=True, slots=True)

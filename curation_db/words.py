@@ -123,6 +123,13 @@ class Role(StrEnum):
     SYSTEM = "system"
 
 
+class PersonRole(StrEnum):
+    """The roles of people, a part of `Role`."""
+
+    ANNOTATOR = Role.ANNOTATOR
+    ADJUDICATOR = Role.ADJUDICATOR
+
+
 class NegationType(StrEnum):
     """What kind of thing a caption denies (DESIGN section 4)."""
 

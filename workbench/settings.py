@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from curation_db.validation import ValidationError, closest, setting, validate, validate_field
 from workbench.errors import UsageError
+from workbench.workspace.choices import ImageMode
 from workbench.workspace.setting_errors import settings_error
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ class CurateSettings:
     blind: bool = setting(False, "never show the verdicts of the judges")
     images: str = setting(
         "auto", "how images are drawn: auto, kitty, sixel, halfcell, none; auto asks the terminal",
-        choices=("auto", "kitty", "sixel", "halfcell", "none"),
+        choices=tuple(map(str, ImageMode)),
     )  # fmt: skip
     theme: str = setting("negwb-dark", "colours: negwb-dark, negwb-light, or any theme of Textual")
     keys: Mapping[str, str] = field(default_factory=dict)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from workbench.settings import FOLLOW_LINKS_HELP, CurateSettings, Settings, read_settings
 from workbench.settings_edit import CHANGEABLE
 from workbench.toml_edit import line_of
+from workbench.workspace.choices import ImageMode
 
 if TYPE_CHECKING:
     from curation_db.lint import LintSettings
@@ -22,7 +23,7 @@ TARGETS: Final = {
     "type": "What should be denied: absence, action, attribute, relation, other.",
     "concept": "Shares of single concepts among the accepted.",
 }
-_ORDERS: Final = {
+_ORDERS: Final[Mapping[str, str]] = {
     "conflict": "where the judges disagree",
     "threshold": "where the judges are least sure",
     "lint": "where the checks found something",
@@ -31,12 +32,12 @@ _ORDERS: Final = {
     "random": "in any order, always the same",
     "oldest": "as it came in",
 }
-_IMAGES: Final = {
-    "auto": "the best that the terminal can",
-    "kitty": "kitty's graphics: kitty, Ghostty, WezTerm",
-    "sixel": "sixel graphics: foot, xterm, Windows Terminal",
-    "halfcell": "half blocks in colour, in any terminal",
-    "none": "no pictures",
+_IMAGES: Final[Mapping[str, str]] = {
+    ImageMode.AUTO: "the best that the terminal can",
+    ImageMode.KITTY: "kitty's graphics: kitty, Ghostty, WezTerm",
+    ImageMode.SIXEL: "sixel graphics: foot, xterm, Windows Terminal",
+    ImageMode.HALFCELL: "half blocks in colour, in any terminal",
+    ImageMode.NONE: "no pictures",
 }
 
 
@@ -107,7 +108,7 @@ def sentence(text: str) -> str:
 
 def choices(name: str) -> list[Choice]:
     """The values of `order` or `images`. The values of `theme` are known to the screen."""
-    return [Choice(value, says) for value, says in {"order": _ORDERS, "images": _IMAGES}[name].items()]
+    return [Choice(str(value), says) for value, says in {"order": _ORDERS, "images": _IMAGES}[name].items()]
 
 
 def can_change(name: str) -> bool:

@@ -8,47 +8,19 @@ from __future__ import annotations
 
 import json
 import re
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from curation_db.foreign_json import JsonError, parse_json
 from curation_db.importing.compression import plain_name
 from curation_db.importing.encoding import TextBlocks
+from curation_db.importing.formats import Format
 from curation_db.importing.readers.exported import is_exported
 from curation_db.importing.readers.flickr import is_flickr
 from curation_db.importing.readers.negbench import is_choice, is_plain_retrieval, is_retrieval
 from curation_db.importing.rows import InputError
 from curation_db.importing.tables.layout import layout_in
 from curation_db.importing.unsupported import check_content, check_row
-
-
-class Format(StrEnum):
-    """What can be imported."""
-
-    COCO = "coco"
-    INSTANCES = "instances"
-    NEGATIONCLIP = "negationclip"
-    SUGARCREPE = "sugarcrepe"
-    VQA = "vqa"
-    KARPATHY = "karpathy"
-    FLICKR = "flickr"
-    NEGBENCH_RETRIEVAL = "negbench-retrieval"
-    NEGBENCH_MCQ = "negbench-mcq"
-    JSON = "json"
-    JSONL = "jsonl"
-    CSV = "csv"
-    TSV = "tsv"
-    NEGWB = "negwb"
-    FOLDER = "folder"
-
-
-COCO_SHAPED = frozenset(
-    {Format.COCO, Format.INSTANCES, Format.NEGATIONCLIP, Format.SUGARCREPE, Format.VQA, Format.KARPATHY}
-)
-"""Formats whose pictures are COCO's unless somebody says otherwise."""
-NEGBENCH = frozenset({Format.NEGBENCH_RETRIEVAL, Format.NEGBENCH_MCQ})
-"""Tables of which it is known what each column is."""
 
 _HEAD = 1 << 18
 _ANNOTATIONS = re.compile(r'"annotations"\s*:\s*\[')

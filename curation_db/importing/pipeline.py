@@ -16,7 +16,8 @@ from typing import Final
 from curation_db import indexing
 from curation_db.candidates import Intake
 from curation_db.importing.compression import is_compressed, plain_name
-from curation_db.importing.detect import COCO_SHAPED, NEGBENCH, Format, detect, usual_delimiter
+from curation_db.importing.detect import detect, usual_delimiter
+from curation_db.importing.formats import COCO_SHAPED, NEGBENCH, Format
 from curation_db.importing.image_check import NO_PICTURES, Pictures, examine, with_tail
 from curation_db.importing.image_names import Naming
 from curation_db.importing.readers.coco import read_captions, read_negationclip

@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import Connection, text
 
 from curation_db import dialect
-from curation_db.importing.detect import Format
+from curation_db.importing.formats import Format
 from curation_db.importing.image_names import Naming
 from curation_db.importing.json_stream import Run, read_json
 from curation_db.importing.readers.coco import name_in

@@ -27,7 +27,7 @@ from curation_db.checkup import Level, examine
 from curation_db.errors import RecordBusy, RecordError
 from curation_db.exporting.freeze import freeze
 from curation_db.exporting.selection import NothingChosen, Selection
-from curation_db.importing.detect import Format
+from curation_db.importing.formats import Format
 from curation_db.importing.pipeline import import_file, make_plan
 from curation_db.overview import overview
 from curation_db.people import Actor, begin_session, end_session

@@ -22,10 +22,11 @@ from typer.testing import CliRunner
 from benchmarks.download import Manners
 from benchmarks.errors import BenchError
 from benchmarks.fetch import Sources
+from benchmarks.protocols import PROTOCOLS
 from trainers.clip_models import save_model
 from trainers.errors import TrainerError
 from workbench.cli import app, main
-from workbench.commands.bench import NetworkTrouble
+from workbench.commands.bench import NetworkTrouble, Rules
 from workbench.errors import UsageError
 from workbench.paths import Workspace
 from workbench.workspace.operations import find_task
@@ -300,3 +301,7 @@ class TestFetch:
 
     def test_unknown(self, workspace: Workspace) -> None:
         assert isinstance(bench(workspace, "fetch", "coco").exception, UsageError)
+
+
+def test_the_protocols_of_the_command_are_those_of_the_benchmarks() -> None:
+    assert set(Rules) - {Rules.BOTH} == set(PROTOCOLS)

@@ -11,6 +11,7 @@ from sqlalchemy import text
 from typer.testing import CliRunner
 
 from curation_db.candidates import Draft, Intake, insert_candidates
+from curation_db.exporting.freeze import FORMATS
 from curation_db.manifest import read_items, verify
 from curation_db.people import begin_session
 from curation_db.review import Reviewer
@@ -18,6 +19,7 @@ from curation_db.store import open_store
 from curation_db.words import Kind, Reason
 from workbench.cli import app, main
 from workbench.commands import progress
+from workbench.commands.export import DataFormat
 from workbench.errors import NegwbError, NothingToDo, UsageError
 from workbench.settings_edit import add_picture_folder
 from workbench.workspace import operations
@@ -194,3 +196,7 @@ def test_the_benchmarks_own_mix_is_named(workspace):
     assert "1 pair asked for with the cues and positions of NegRefCOCOg" in said.stderr
     counts = json.loads(said.stdout)["counts"]
     assert (counts["by_mix"], counts["without_mix"]) == ({"negrefcocog": 1}, 2)
+
+
+def test_the_formats_of_the_command_are_those_of_the_record() -> None:
+    assert set(DataFormat) - {DataFormat.ALL} == set(FORMATS)

@@ -12,13 +12,17 @@ from PIL import Image
 from support.model_server import model_server
 from typer.testing import CliRunner, Result
 
+from curation_db.generation_runs import get_run
 from curation_db.people import begin_session
 from curation_db.review import Reviewer
 from curation_db.store import open_store
+from curation_db.words import GenerationState, StopReason
 from workbench.cli import app
 from workbench.errors import ExitCode, NegwbError
+from workbench.generation.budget import Budget
 from workbench.generation.plan import make_plan
 from workbench.generation.session import Options, generate
+from workbench.jobs.generation import resume_arguments
 from workbench.paths import Workspace
 from workbench.pictures import PictureFolders
 from workbench.settings import read_settings
@@ -248,6 +252,19 @@ def test_a_run_goes_on_and_says_that_it_lives_where_nobody_listens(workspace: Wo
         ended = generate(workspace, store, plan, Options(), folders, tell=gone, say=gone)
     assert (ended.error, ended.progress.items_done) == (None, 4)
     assert rows(workspace, "SELECT state FROM generation_run") == [("done",)]
+
+
+def test_a_run_that_a_cap_stops_has_a_code_for_it(workspace: Workspace) -> None:
+    settings = read_settings(workspace.settings)
+    plan, folders = make_plan(settings.generate), PictureFolders(workspace.root, {})
+    with open_store(workspace.database) as store:
+        ended = generate(workspace, store, plan, Options(budget=Budget(max_requests=2)), folders)
+        with store.read() as connection:
+            run = get_run(connection, ended.run_id)
+    assert run is not None
+    assert (run.state, run.stop_reason) == (GenerationState.STOPPED, StopReason.BUDGET)
+    with pytest.raises(NegwbError, match="has spent its budget"):
+        resume_arguments(run, settings.generate)
 
 
 def test_two_judges_whose_answers_cannot_be_told_apart_are_refused(workspace: Workspace) -> None:

@@ -187,12 +187,6 @@ def test_help_has_examples_and_costs_nothing(call: Call, capsys: pytest.CaptureF
     assert done.stdout.strip() == "[]"
 
 
-def test_formats_are_those_of_the_core() -> None:
-    from curation_db.importing.detect import Format
-
-    assert [each.value for each in imports.FileFormat] == [each.value for each in Format]
-
-
 @pytest.fixture
 def vqa(tmp_path: Path) -> Path:
     """VQAv2's questions, without the answers beside them."""

@@ -6,7 +6,9 @@ from typing import Annotated
 
 import typer
 
-from workbench.commands.curate import Images, Roles, Serving, run_curate
+from curation_db.words import PersonRole
+from workbench.commands.curate import Serving, run_curate
+from workbench.workspace.choices import ImageMode
 
 _EPILOG = """\b
 Examples:
@@ -26,9 +28,9 @@ def adjudicate(
         str | None, typer.Option("--annotator", "-a", help="Who decides [default: your login name].")
     ] = None,
     role: Annotated[
-        Roles | None, typer.Option(help="Your role from now on.", show_default="as before, at first annotator")
+        PersonRole | None, typer.Option(help="Your role from now on.", show_default="as before, at first annotator")
     ] = None,
-    images: Annotated[Images | None, typer.Option(help="How pictures are drawn; auto asks the terminal.")] = None,
+    images: Annotated[ImageMode | None, typer.Option(help="How pictures are drawn; auto asks the terminal.")] = None,
 ) -> None:
     """Settle what people disagree on, the lowest agreement first: names and judges stay hidden until you have decided.
 

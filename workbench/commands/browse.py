@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from workbench.commands.curate import Images, run_curate
+from workbench.commands.curate import run_curate
 from workbench.commands.progress import step_bars
 from workbench.commands.streams import at_a_terminal
 from workbench.errors import NothingToDo, UsageError
+from workbench.workspace.choices import ImageMode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,7 +51,7 @@ def browse(
     annotator: Annotated[
         str | None, typer.Option("--annotator", "-a", help="Who looks [default: your login name].")
     ] = None,
-    images: Annotated[Images | None, typer.Option(help="How pictures are drawn; auto asks the terminal.")] = None,
+    images: Annotated[ImageMode | None, typer.Option(help="How pictures are drawn; auto asks the terminal.")] = None,
 ) -> None:
     """List candidates by what is known of them; open them as cards, or decide about many at once.
 

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from curation_db.words import PersonRole, Stream
 from workbench import interruption
 from workbench.commands.streams import at_a_terminal, doubt_about_characters
 from workbench.errors import ExitCode, UsageError
+from workbench.workspace.choices import ImageMode
 
 if TYPE_CHECKING:
     from workbench.paths import Workspace
@@ -39,29 +41,12 @@ _PLAIN_SIGNS = str.maketrans({"«": "[", "»": "]", "‹": "(", "›": ")", "…
 """Signs of ours for a terminal that lacks them; other characters become question marks."""
 
 
-class Streams(StrEnum):
-    """What is served, as the command line names it."""
+class ServedStream(StrEnum):
+    """The values of --stream."""
 
     BOTH = "both"
-    REVIEW = "review"
-    AUDIT = "audit"
-
-
-class Roles(StrEnum):
-    """In which role a person sits down."""
-
-    ANNOTATOR = "annotator"
-    ADJUDICATOR = "adjudicator"
-
-
-class Images(StrEnum):
-    """Ways to draw pictures, as the command line names them."""
-
-    AUTO = "auto"
-    KITTY = "kitty"
-    SIXEL = "sixel"
-    HALFCELL = "halfcell"
-    NONE = "none"
+    REVIEW = Stream.REVIEW
+    AUDIT = Stream.AUDIT
 
 
 def register(app: typer.Typer) -> None:
@@ -75,9 +60,11 @@ def curate(
         str | None, typer.Option("--annotator", "-a", help="Who decides [default: your login name].")
     ] = None,
     role: Annotated[
-        Roles | None, typer.Option(help="Your role from now on.", show_default="as before, at first annotator")
+        PersonRole | None, typer.Option(help="Your role from now on.", show_default="as before, at first annotator")
     ] = None,
-    stream: Annotated[Streams, typer.Option(help="Serve the review, the blind audit, or both mixed.")] = Streams.BOTH,
+    stream: Annotated[
+        ServedStream, typer.Option(help="Serve the review, the blind audit, or both mixed.")
+    ] = ServedStream.BOTH,
     blind: Annotated[bool, typer.Option("--blind", help="Never show what the judges say.")] = False,
     reveal: Annotated[
         bool, typer.Option("--reveal", help="Once an audit card is decided, show what the judges say about it.")
@@ -91,7 +78,7 @@ def curate(
             show_default="as in negwb.toml",
         ),
     ] = None,
-    images: Annotated[Images | None, typer.Option(help="How pictures are drawn; auto asks the terminal.")] = None,
+    images: Annotated[ImageMode | None, typer.Option(help="How pictures are drawn; auto asks the terminal.")] = None,
     plain: Annotated[
         bool, typer.Option("--plain", help="One card, one prompt, one answer per line; no screen is drawn.")
     ] = False,
@@ -107,7 +94,7 @@ def curate(
         raise UsageError("--blind hides what --reveal would show", hint="take one of the two")
     _check_order(order)
     how = Serving(
-        role=role, only=None if stream is Streams.BOTH else stream, blind=blind or None, reveal=reveal, order=order
+        role=role, only=None if stream is ServedStream.BOTH else stream, blind=blind or None, reveal=reveal, order=order
     )
     workspace = find_workspace(context.obj)
     raise typer.Exit(

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import shlex
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from curation_db.importing.formats import Format
 from workbench.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -39,26 +39,6 @@ _MOST_HINTS = 5
 """Hints that are shown; all of them stand in the list of refused rows."""
 
 
-class FileFormat(StrEnum):
-    """What `--format` takes; the values are those of `curation_db.importing.detect.Format`."""
-
-    COCO = "coco"
-    INSTANCES = "instances"
-    NEGATIONCLIP = "negationclip"
-    SUGARCREPE = "sugarcrepe"
-    VQA = "vqa"
-    KARPATHY = "karpathy"
-    FLICKR = "flickr"
-    NEGBENCH_RETRIEVAL = "negbench-retrieval"
-    NEGBENCH_MCQ = "negbench-mcq"
-    JSON = "json"
-    JSONL = "jsonl"
-    CSV = "csv"
-    TSV = "tsv"
-    NEGWB = "negwb"
-    FOLDER = "folder"
-
-
 def register(app: typer.Typer) -> None:
     """Add the command."""
     app.command(name="import", epilog=_EPILOG)(import_command)
@@ -68,7 +48,7 @@ def import_command(
     context: typer.Context,
     path: Annotated[Path, typer.Argument(metavar="FILE_OR_FOLDER", help="What to import.")],
     data_format: Annotated[
-        FileFormat | None, typer.Option("--format", "-f", help="The file's format.", show_default="told by its content")
+        Format | None, typer.Option("--format", "-f", help="The file's format.", show_default="told by its content")
     ] = None,
     source: Annotated[
         str | None,

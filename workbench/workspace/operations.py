@@ -56,7 +56,7 @@ def import_into(
     Args:
         workspace: Whose record.
         path: File or folder.
-        data_format: A value of `curation_db.importing.detect.Format`; None: by the content.
+        data_format: A value of `curation_db.importing.formats.Format`; None: by the content.
         source: Of the images; None: as the file says.
         pictures: Folder of the images. It is added to negwb.toml.
         mapping: FIELD=COLUMN for the columns of a table.
@@ -75,7 +75,7 @@ def import_into(
         RecordError: The record cannot be written. The batches before are stored.
     """
     from curation_db.candidates import Intake  # noqa: PLC0415
-    from curation_db.importing.detect import Format  # noqa: PLC0415
+    from curation_db.importing.formats import Format  # noqa: PLC0415
     from curation_db.importing.pipeline import make_plan  # noqa: PLC0415
     from curation_db.importing.rows import InputError  # noqa: PLC0415
     from curation_db.importing.tables.columns import stated  # noqa: PLC0415

@@ -22,7 +22,7 @@ from curation_db.errors import RecordError
 from curation_db.exporting import freeze as freezing
 from curation_db.exporting.selection import ExportRefused, NothingChosen, Selection
 from curation_db.exporting.staleness import Drift, drift_since
-from curation_db.importing.detect import Format
+from curation_db.importing.formats import Format
 from curation_db.importing.image_check import NO_PICTURES, Pictures
 from curation_db.importing.pipeline import import_file, make_plan
 from curation_db.manifest import read_items

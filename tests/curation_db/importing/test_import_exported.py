@@ -13,7 +13,8 @@ from curation_db import indexing
 from curation_db.candidates import Draft, Intake, insert_candidates
 from curation_db.exporting.freeze import freeze
 from curation_db.exporting.selection import Selection
-from curation_db.importing.detect import Format, detect
+from curation_db.importing.detect import detect
+from curation_db.importing.formats import Format
 from curation_db.importing.pipeline import import_file, make_plan
 from curation_db.importing.rows import InputError
 from curation_db.people import begin_session

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from curation_db.importing.detect import Format, detect
+from curation_db.importing.detect import detect
+from curation_db.importing.formats import Format
 from curation_db.importing.image_check import Pictures
 from curation_db.importing.rows import InputError, coco_key
 from curation_db.importing.tables.columns import stated, texts

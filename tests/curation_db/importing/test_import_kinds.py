@@ -23,7 +23,7 @@ import pytest
 import zstandard
 
 from curation_db.importing import compression
-from curation_db.importing.detect import Format
+from curation_db.importing.formats import Format
 from curation_db.importing.pipeline import make_plan
 from curation_db.importing.rows import InputError
 from curation_db.store import create_store

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from curation_db.importing.detect import Format, detect
+from curation_db.importing.detect import detect
+from curation_db.importing.formats import Format
 from curation_db.importing.pipeline import make_plan
 from curation_db.importing.readers.negbench import LIST_LIMIT, MOST_TEXTS, literal_texts
 from curation_db.importing.rows import InputError

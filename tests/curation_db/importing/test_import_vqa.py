@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from curation_db.importing.detect import Format, detect
+from curation_db.importing.detect import detect
+from curation_db.importing.formats import Format
 from curation_db.importing.image_check import Pictures
 from curation_db.importing.pipeline import make_plan, read
 from curation_db.importing.rows import InputError
