@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from curation_db.atomic_write import replace_file
 from curation_db.foreign_json import JsonError, parse_json
-from curation_db.validation import setting
+from curation_db.validation import ValidationError, setting, validate
 from trainers.errors import TrainerError
 
 FORMAT = 1
@@ -77,31 +77,14 @@ class TrainSettings:
         return json.loads(json.dumps(asdict(self)))  # type: ignore[no-any-return]  # tuples become lists
 
     @classmethod
-    def from_dict(cls, told: Mapping[str, Any]) -> TrainSettings:
-        """The inverse of `to_dict`; TrainerError for a key that is none or a value that contradicts another."""
-        known = {item.name for item in fields(cls)}
-        if unknown := sorted(set(told) - known):
-            raise TrainerError(f"train settings: unknown {', '.join(unknown)}")
-        for item in fields(cls):
-            wanted = str(item.type)
-            if item.name in told and not _fits(told[item.name], wanted):
-                raise TrainerError(f"train settings: {item.name} = {told[item.name]!r}: {_WORDS[wanted]} is expected")
-        return cls(**{**told, **{name: tuple(told[name]) for name in ("betas", "frozen") if name in told}})
-
-
-_WORDS = {
-    "float": "a number",
-    "float | None": "a number",
-    "int": "a whole number",
-    "int | None": "a whole number",
-    "bool": "true or false",
-    "str | None": "a text",
-    "Schedule": "a text",
-    "Keep": "a text",
-    "tuple[str, ...]": "a list of texts",
-    "tuple[float, float]": "a list of two numbers",
-}
-"""What to say of a value that is not of a field's type."""
+    def from_dict(cls, settings: Mapping[str, Any]) -> TrainSettings:
+        """The inverse of `to_dict`; TrainerError for an unknown key, a wrong type or a contradiction."""
+        try:
+            validate(dict(settings), cls)
+        except ValidationError as error:
+            raise TrainerError(f"train settings: {error.problems[0]}") from error
+        # Not the validated values: these have 1.0 for 1, which changes the fingerprint of a run that is resumed.
+        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()})
 
 
 _MOST = 1e30
@@ -209,23 +192,21 @@ class RunConfig:
             TrainerError: it is no run's configuration.
         """
         try:
-            told = parse_json(text)
-            if told["format"] > FORMAT:
-                raise TrainerError(f"config.json was written by a newer negwb (format {told['format']})")
-            return cls(
-                model=str(told["model"]),
-                export=str(told["export"]),
-                pictures={source: tuple(folders) for source, folders in told["pictures"].items()},
-                follow_links=bool(told.get("follow_links", False)),
-                cache=str(told["cache"]),
-                device=str(told.get("device", "cpu")),  # younger than the format
-                save_pth=bool(told.get("save_pth", False)),
-                settings=TrainSettings.from_dict(told["settings"]),
-            )
+            content = parse_json(text)
         except JsonError as error:
             raise TrainerError(f"config.json is damaged: {error}") from error
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise TrainerError(f"config.json is damaged: {error!r}") from error
+        if not isinstance(content, dict) or type(content.get("format")) is not int:
+            raise TrainerError("config.json is damaged: it has no format")
+        if content["format"] > FORMAT:
+            raise TrainerError(f"config.json was written by a newer negwb (format {content['format']})")
+        known = {item.name for item in fields(cls)}  # later versions of the same format may add keys
+        values = {name: value for name, value in content.items() if name in known}
+        if isinstance(values.get("settings"), dict):
+            values["settings"] = TrainSettings.from_dict(values["settings"])
+        try:
+            return validate(values, cls)
+        except ValidationError as error:
+            raise TrainerError(f"config.json is damaged: {error.problems[0]}") from error
 
 
 def read_config(folder: Path) -> RunConfig:

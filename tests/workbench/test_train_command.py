@@ -366,9 +366,9 @@ class TestOwnRecipe:
     @pytest.mark.parametrize(
         ("told", "said"),
         [
-            ("speed = 1", "unknown speed"),
+            ("speed = 1", "unknown key speed"),
             ('lr = "fast"', "lr = 'fast': a number is expected"),
-            ("frozen = [1]", "a list of texts"),
+            ("frozen = [1]", r"frozen\[0\] = 1: text"),
             ("batch = 1", "batch must be 2 or more"),
         ],
     )
