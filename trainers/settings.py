@@ -84,7 +84,10 @@ class TrainSettings:
         except ValidationError as error:
             raise TrainerError(f"train settings: {error.problems[0]}") from error
         # Not the validated values: these have 1.0 for 1, which changes the fingerprint of a run that is resumed.
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()})
+        values: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()
+        }
+        return cls(**values)
 
 
 _MOST = 1e30
