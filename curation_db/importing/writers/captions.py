@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 from sqlalchemy import Connection
 
@@ -15,14 +14,8 @@ from curation_db.importing.writers.images import SOURCE_HINT
 _COLUMNS = ("source_id", "key", "image_id", "text", "raw_sha256")
 
 
-class _Prepared(NamedTuple):
-    """A caption that may be inserted, in the order of `_COLUMNS`."""
-
-    source_id: int
-    key: str
-    image_id: int
-    text: str
-    digest: bytes
+_Values = tuple[int, str, int, str, bytes]
+"""A caption that may be inserted, in the order of `_COLUMNS`; a plain tuple, because there are millions of them."""
 
 
 def insert_captions(
@@ -32,7 +25,7 @@ def insert_captions(
 
     Returns the captions' ids in order where the batch's candidates need them, else nothing.
     """
-    prepared_rows: dict[int, _Prepared] = {}
+    values: dict[int, _Values] = {}
     cleaned = 0
     for number, row in enumerate(batch.captions):
         key, image, raw, at = row
@@ -47,53 +40,51 @@ def insert_captions(
             outcome.refuse(at, Reason.UNKNOWN_IMAGE, f"no image {image} in the file or in the record")
         else:
             cleaned += shown is not raw and shown != raw
-            prepared_rows[number] = _Prepared(source_id, key or f"{image}/{digest[:8].hex()}", image_id, shown, digest)
+            values[number] = (source_id, key or f"{image}/{digest[:8].hex()}", image_id, shown, digest)
     outcome.counts["cleaned"] += cleaned
-    ids = _store(connection, source_id, batch, prepared_rows, outcome)
+    ids = _store(connection, source_id, batch, values, outcome)
     return [ids.get(number) for number in range(len(batch.captions))] if batch.candidates else []
 
 
 def _store(
-    connection: Connection, source_id: int, batch: Batch, prepared_rows: dict[int, _Prepared], outcome: Outcome
+    connection: Connection, source_id: int, batch: Batch, values: dict[int, _Values], outcome: Outcome
 ) -> dict[int, int]:
     """Insert the captions that are new and compare the others; returns ids by position in the batch."""
-    ids = _known_texts(connection, batch.captions, prepared_rows)
+    ids = _known_texts(connection, batch.captions, values)
     outcome.counts["unchanged"] += len(ids)
-    sent = {number: row for number, row in prepared_rows.items() if number not in ids} if ids else prepared_rows
+    sent = {number: each for number, each in values.items() if number not in ids} if ids else values
     new = dialect.insert_many(connection, "caption", _COLUMNS, list(sent.values()))
     outcome.counts["captions"] += new
     if new:
-        marks.look_again(connection, (row.image_id for row in sent.values()))
+        marks.look_again(connection, (image_id for _, _, image_id, _, _ in sent.values()))
     if new == len(sent) and not batch.candidates:
         return ids
     columns = ("id", "key", "image_id", "raw_sha256")
-    keys = [row.key for row in sent.values()]
+    keys = [key for _, key, _, _, _ in sent.values()]
     old = {row.key: row for row in dialect.select_in(connection, "caption", columns, "key", keys, source_id=source_id)}
     same = set()
-    for number, row in sent.items():
-        stored = old[row.key]
-        if (stored.image_id, stored.raw_sha256) == (row.image_id, row.digest):
+    for number, (_, key, image_id, _, digest) in sent.items():
+        stored = old[key]
+        if (stored.image_id, stored.raw_sha256) == (image_id, digest):
             ids[number] = stored.id
-            same.add(row.key)
+            same.add(key)
             continue
-        other = "text" if stored.image_id == row.image_id else "picture"
-        message = f"caption {row.key} is there with another {other}"
+        other = "text" if stored.image_id == image_id else "picture"
+        message = f"caption {key} is there with another {other}"
         outcome.refuse(batch.captions[number].at, Reason.DUPLICATE, message, hint=SOURCE_HINT)
     # the same caption twice in a batch counts as one new row, not as a stored one
     outcome.counts["unchanged"] += len(same) - new
     return ids
 
 
-def _known_texts(
-    connection: Connection, rows: Sequence[CaptionRow], prepared_rows: dict[int, _Prepared]
-) -> dict[int, int]:
+def _known_texts(connection: Connection, rows: Sequence[CaptionRow], values: dict[int, _Values]) -> dict[int, int]:
     """Ids of the captions without a key whose text is stored for their image, under any key."""
-    unnamed = {number: row for number, row in prepared_rows.items() if rows[number].key is None}
+    unnamed = {number: each for number, each in values.items() if rows[number].key is None}
     if not unnamed:
         return {}
-    images = sorted({row.image_id for row in unnamed.values()})
+    images = sorted({image_id for _, _, image_id, _, _ in unnamed.values()})
     stored = dialect.select_in(connection, "caption", ("id", "image_id", "raw_sha256"), "image_id", images)
     # of equal texts the one with the lowest id counts
     known = {(row.image_id, row.raw_sha256): row.id for row in sorted(stored, key=lambda row: -row.id)}
-    texts = ((number, (row.image_id, row.digest)) for number, row in unnamed.items())
+    texts = ((number, (image_id, digest)) for number, (_, _, image_id, _, digest) in unnamed.items())
     return {number: known[text] for number, text in texts if text in known}
