@@ -18,6 +18,7 @@ from curation_db.review import Reviewer
 from curation_db.store import open_store
 from curation_db.words import GenerationState, StopReason
 from workbench.cli import app
+from workbench.demo.engine_kinds import register_demo_engines
 from workbench.errors import ExitCode, NegwbError
 from workbench.generation.budget import Budget
 from workbench.generation.plan import make_plan
@@ -45,6 +46,7 @@ options = { judge = "a" }
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
+    register_demo_engines()  # some tests call the library without the command that registers them
     made = create_workspace(tmp_path / "ws")
     images = [{"id": n, "file_name": f"{n}.jpg"} for n in range(1, 5)]
     annotations = [{"id": n, "image_id": n, "caption": caption} for n, caption in enumerate(CAPTIONS, 1)]

@@ -33,7 +33,8 @@ def meaning(status: int, words: str = "", *, says_when: bool = False) -> Meaning
     if 200 <= status < 300:
         return Meaning.FINE
     if status == 429:
-        spent = "insufficient_quota" in words or "billing" in words  # no waiting helps against that
+        # Servers answer 429 for an empty account too, and only their text differs. Waiting does not help there.
+        spent = "insufficient_quota" in words or "billing" in words
         return Meaning.NO_ENTRY if spent else Meaning.TOO_MANY
     if status == 503 and says_when:
         return Meaning.TOO_MANY
