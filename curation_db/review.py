@@ -35,11 +35,13 @@ from curation_db.words import Cause, Kind, PersonRole, PictureShown, Reason, Rol
 EDIT_UNDONE = "edit undone"
 """The note of the withdrawal that takes a child out of play together with its edit."""
 
+# fmt: off
 _COLUMNS = (
     "seq", "uid", "act", "candidate_id", "actor", "role", "session", "stream", "blind", "kind", "verdict", "reason",
     "cause", "note", "undo_of", "child_id", "late", "elapsed_ms", "at", "gold",
     "picture", "zoomed",
-)  # fmt: skip
+)
+# fmt: on
 _INSERT = f"INSERT INTO event({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"
 Progress = Callable[[int, int], None]
 """Told how many are written, of how many."""
@@ -430,9 +432,11 @@ class Reviewer:
         self, seq: int, uid: str, act: str, entry: _Entry, shown: Shown, now: str, *, gold: bool = False
     ) -> tuple[Any, ...]:
         """In the order of `_COLUMNS`; positional, because a bulk writes a hundred thousand of them."""
+        # fmt: off
         return (
             seq, uid, act, entry.candidate_id, self._actor.name, self._actor.role, self._actor.session, shown.stream,
             shown.blind, entry.kind, entry.verdict, entry.reason, entry.cause, entry.note, entry.undo_of,
             entry.child_id, entry.late, shown.elapsed_ms, now, gold,
             shown.picture, shown.zoomed,
-        )  # fmt: skip
+        )
+        # fmt: on

@@ -93,8 +93,9 @@ def deviations(connection: sqlite3.Connection, revision: str) -> list[str]:
 
 def digest(schema: Schema) -> str:
     """A hash that two schemas share only if they are equal."""
-    lines = sorted("\0".join((each.kind, each.name, each.table, each.head, *each.clauses, each.tail))
-                   for each in schema.values())  # fmt: skip
+    lines = sorted(
+        "\0".join((each.kind, each.name, each.table, each.head, *each.clauses, each.tail)) for each in schema.values()
+    )
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 

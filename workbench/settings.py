@@ -56,13 +56,17 @@ class CurateSettings:
     """The table [curate]."""
 
     order: str = setting(
-        "conflict", "which cards come first: conflict, threshold, lint, rare-cue, rare-concept, random, oldest, or a "
-        'weighted sum such as "0.7*conflict + 0.3*lint"', check=_order,
-    )  # fmt: skip
+        "conflict",
+        "which cards come first: conflict, threshold, lint, rare-cue, rare-concept, random, oldest, or a "
+        'weighted sum such as "0.7*conflict + 0.3*lint"',
+        check=_order,
+    )
     overlap: str = setting(
-        "1", 'people per new candidate: "1", "3", or "2+1" (a third only when two differ); for existing candidates: '
-        "negwb queue overlap", check=_overlap,
-    )  # fmt: skip
+        "1",
+        'people per new candidate: "1", "3", or "2+1" (a third only when two differ); for existing candidates: '
+        "negwb queue overlap",
+        check=_overlap,
+    )
     audit_rate: float = setting(
         0.1, "share of new candidates reserved for the blind audit; fixed at import", at_least=0, at_most=1
     )
@@ -72,9 +76,10 @@ class CurateSettings:
     )
     blind: bool = setting(False, "never show the verdicts of the judges")
     images: str = setting(
-        "auto", "how images are drawn: auto, kitty, sixel, halfcell, none; auto asks the terminal",
+        "auto",
+        "how images are drawn: auto, kitty, sixel, halfcell, none; auto asks the terminal",
         choices=tuple(map(str, ImageMode)),
-    )  # fmt: skip
+    )
     theme: str = setting("negwb-dark", "colours: negwb-dark, negwb-light, or any theme of Textual")
     keys: Mapping[str, str] = field(default_factory=dict)
     """Action id to keys, comma-separated."""

@@ -79,10 +79,15 @@ def listed(settings: Settings, text: str, actions: ActionMap | None = None) -> l
 
     own, usual = settings.curate, CurateSettings()
     rows = [
-        Listed(f"curate.{name}", _said(getattr(own, name)), _said(getattr(usual, name)), help_text,
-               line_of(text, "curate", name))
+        Listed(
+            f"curate.{name}",
+            _said(getattr(own, name)),
+            _said(getattr(usual, name)),
+            help_text,
+            line_of(text, "curate", name),
+        )
         for name, help_text in help_of(CurateSettings).items()
-    ]  # fmt: skip
+    ]
     rows += [_folder(source, folders, text) for source, folders in settings.pictures.items()]
     if settings.follow_links:
         line = line_of(text, "pictures", "follow_links")
@@ -128,10 +133,15 @@ def _under(
     top = table.split(".")
     told = _within(tomllib.loads(text), top)
     return [
-        Listed(f"{table}.{name}", _said(now.get(name)), _said(usual.get(name)), meaning,
-               line_of(text, *top, name) if name in told else None)
+        Listed(
+            f"{table}.{name}",
+            _said(now.get(name)),
+            _said(usual.get(name)),
+            meaning,
+            line_of(text, *top, name) if name in told else None,
+        )
         for name, meaning in says.items()
-    ]  # fmt: skip
+    ]
 
 
 def _generating(settings: Settings, text: str) -> list[Listed]:

@@ -26,12 +26,14 @@ from curation_db.restore import restore
 from curation_db.store import Store, create_store, open_store, open_to_read
 from curation_db.words import Kind
 
+# fmt: off
 ODD = [
     "100%", "a%20b", "a%41b", "%2e%2e", "a%00b", "%", "%%", "a?b", "a?mode=memory", "a#b", "a&b=c", "a b", " a", "a ",
     "a'b", 'a"b', "a;b", "a:b", ":memory:", "file:a", "a\\b", "a\nb", "a\tb", "a|b", "a*b", "[a]", "{a}", "$HOME", "~",
     "-a", "a.", "...", "é", "e\u0301", "日本語", "🙂", "a+b", "a,b", "a=b", "a@b", "a<b>", "(a)", "%(here)s", "a!b",
     "a^b`c",
-]  # fmt: skip
+]
+# fmt: on
 WORST = [
     "100%",
     "a%20b",
@@ -215,8 +217,11 @@ dialect.mark_as_ours(path)
 upgrade(path, "")"""
     done = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path / "old.db"), str(tmp_path / name)],
-        check=False, capture_output=True, text=True, cwd=tmp_path,
-    )  # fmt: skip
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+    )
     assert done.returncode == 0, done.stderr
     with closing(sqlite3.connect(tmp_path / "old.db")) as connection:
         assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [(HEAD,)]

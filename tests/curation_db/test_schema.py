@@ -56,8 +56,10 @@ SPOILED = {
     "a foreign trigger": ([_TURNS], ["trigger helper on event is foreign"]),
     "no append-only trigger": (["DROP TRIGGER event_never_goes"], ["trigger event_never_goes is missing"]),
     "an append-only trigger that does nothing": (
-        ["DROP TRIGGER event_never_changes",
-         "CREATE TRIGGER event_never_changes BEFORE UPDATE ON event BEGIN SELECT 1; END"],
+        [
+            "DROP TRIGGER event_never_changes",
+            "CREATE TRIGGER event_never_changes BEFORE UPDATE ON event BEGIN SELECT 1; END",
+        ],
         ["trigger event_never_changes differs"],
     ),
     "other words in an append-only trigger": (
@@ -70,9 +72,7 @@ SPOILED = {
     ),
     "a foreign view": (["CREATE VIEW mine AS SELECT 1"], ["view mine is foreign"]),
     "a foreign table": (["CREATE TABLE mine(id)"], ["table mine is foreign"]),
-    "a foreign unique index": (
-        ["CREATE UNIQUE INDEX mine ON event(candidate_id)"], ["index mine on event is foreign"]
-    ),
+    "a foreign unique index": (["CREATE UNIQUE INDEX mine ON event(candidate_id)"], ["index mine on event is foreign"]),
     "a changed constraint": (
         [_EDIT.format(old="'skip'", new="'skap'", name="event")],
         ["table event differs: it lacks constraint kind_known check ( kind in ("],
@@ -82,8 +82,11 @@ SPOILED = {
         ["table gold differs: it lacks constraint answer_known check ( answer in ( 'accept' , 'reject' ) )"],
     ),
     "a constraint that is gone": (
-        [_EDIT.format(old="CONSTRAINT p_is_a_probability CHECK (p IS NULL OR (p >= 0 AND p <= 1)),", new="",
-                      name="verdict")],
+        [
+            _EDIT.format(
+                old="CONSTRAINT p_is_a_probability CHECK (p IS NULL OR (p >= 0 AND p <= 1)),", new="", name="verdict"
+            )
+        ],
         ["table verdict differs: it lacks constraint p_is_a_probability"],
     ),
     "a column with another type": (
@@ -96,7 +99,7 @@ SPOILED = {
         ["index lease_session differs"],
     ),
     "an index that is gone": (["DROP INDEX event_actor"], ["index event_actor is missing"]),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("what", SPOILED)

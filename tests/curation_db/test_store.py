@@ -229,8 +229,10 @@ def test_four_processes_counting_together_lose_nothing(tmp_path: Path) -> None:
 def test_opening_it_twice_gives_up_no_lock(tmp_path: Path) -> None:
     """A process that comes and goes must not take itself for the last one: it would throw away the log of this one."""
     path = tmp_path / "curation.db"
-    come_and_go = "import sys; from pathlib import Path; from curation_db.store import open_store;" \
-                  "open_store(Path(sys.argv[1])).close()"  # fmt: skip
+    come_and_go = (
+        "import sys; from pathlib import Path; from curation_db.store import open_store;"
+        "open_store(Path(sys.argv[1])).close()"
+    )
     with create_store(path) as store:
         with store.write() as connection:
             connection.execute(text("INSERT INTO source(name) VALUES ('before')"))

@@ -39,11 +39,13 @@ def make_workspace(root: Path, *, pictures: int = 12, pairs: int = 24) -> Worksp
                     text("INSERT INTO image(id, source_id, key, file_name) VALUES (:n, 1, :n, :file)"),
                     {"n": number, "file": path.name},
                 )
+            # fmt: off
             drafts = [
                 Draft(source_id=1, key=f"g/{n}", image_id=n % pictures + 1, raw_text=f"{sentence(rng)} no hat {n}",
                       pipeline="P1", generator="g")
                 for n in range(pairs)
-            ]  # fmt: skip
+            ]
+            # fmt: on
             ids = insert_candidates(connection, drafts, Intake())
         ana = Reviewer(store, begin_session(store, "ana", version="test"))
         for candidate in ids:

@@ -74,9 +74,12 @@ class Worker:
         if role == "bulk":
             self._actor = begin_session(store, "dan", version="test", role=Role.ADJUDICATOR)
         self._work: Callable[[], None] = {
-            "bulk": self._bulk, "import": self._import, "export": self._export, "back-up": self._back_up,
+            "bulk": self._bulk,
+            "import": self._import,
+            "export": self._export,
+            "back-up": self._back_up,
             "look": self._look,
-        }[role]  # fmt: skip
+        }[role]
 
     def work(self) -> None:
         """One round."""
@@ -97,9 +100,7 @@ class Worker:
             ids = connection.exec_driver_sql("SELECT id FROM candidate").scalars().all()
         chosen = self._draw.sample(ids, min(_BULK, len(ids)))
         kind = self._draw.choice([Kind.ACCEPT, Kind.REJECT, Kind.REQUEUE])
-        done = decide_in_bulk(
-            self._store, self._actor, chosen, kind, Reason.SCOPE if kind is Kind.REJECT else None
-        )  # fmt: skip
+        done = decide_in_bulk(self._store, self._actor, chosen, kind, Reason.SCOPE if kind is Kind.REJECT else None)
         if done.act is None:
             return
         self._log(Log.ACT, done.act)

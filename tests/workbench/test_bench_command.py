@@ -137,9 +137,14 @@ class TestRun:
 
     @pytest.mark.parametrize("what", ["annotations", "pictures"])
     def test_the_hint_names_the_folders_that_were_typed(
-        self, workspace: Workspace, source: Path, tmp_path: Path, what: str, monkeypatch: pytest.MonkeyPatch,
+        self,
+        workspace: Workspace,
+        source: Path,
+        tmp_path: Path,
+        what: str,
+        monkeypatch: pytest.MonkeyPatch,
         capsys: pytest.CaptureFixture[str],
-    ) -> None:  # fmt: skip
+    ) -> None:
         folder, pictures = tmp_path / "bench marks", tmp_path / "coco"
         if what == "pictures":
             negrefcocog_folder(folder, source, ITEMS)
@@ -271,9 +276,12 @@ class TestFetch:
         assert refused.hint.endswith(f"negwb bench fetch negrefcocog --mirror {gone}")
 
     def test_no_annotations(
-        self, workspace: Workspace, server: tuple[str, Path], monkeypatch: pytest.MonkeyPatch,
+        self,
+        workspace: Workspace,
+        server: tuple[str, Path],
+        monkeypatch: pytest.MonkeyPatch,
         capsys: pytest.CaptureFixture[str],
-    ) -> None:  # fmt: skip
+    ) -> None:
         (server[1] / "NegRefCOCOg.json").unlink()
         assert code_of(workspace, monkeypatch, "fetch", "negrefcocog", "--mirror", server[0]) == 4
         assert "NegRefCOCOg.json could not be fetched" in capsys.readouterr().err

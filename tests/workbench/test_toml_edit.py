@@ -74,7 +74,7 @@ CASES = {
         '[pictures]\r\ncoco = [\r\n  "a",\r\n]\r\n',
         '[pictures]\r\ncoco = [\r\n  "a",\r\n  "new",\r\n]\r\n',
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -145,11 +145,11 @@ def test_the_line_to_write_by_hand_is_one_line_that_says_it(source: str, folders
 VALUES = {
     "in its place": (
         "[curate]\ntheme = 'a' # mine\nblind = true\n",
-        "[curate]\ntheme = \"new\" # mine\nblind = true\n",
+        '[curate]\ntheme = "new" # mine\nblind = true\n',
     ),
     "beside others": (
         "[curate] # c\nblind = true\n\n[train]\n",
-        "[curate] # c\nblind = true\ntheme = \"new\"\n\n[train]\n",
+        '[curate] # c\nblind = true\ntheme = "new"\n\n[train]\n',
     ),
     "not below a table within": (
         "[curate]\n\n[curate.keys]\nundo = 'b'\n",
@@ -159,12 +159,12 @@ VALUES = {
         "[curate.keys]\nundo = 'b'\n",
         "[curate]\ntheme = \"new\"\n\n[curate.keys]\nundo = 'b'\n",
     ),
-    "over several lines": ("[curate]\ntheme = \"\"\"\na\"\"\"\n", '[curate]\ntheme = "new"\n'),
+    "over several lines": ('[curate]\ntheme = """\na"""\n', '[curate]\ntheme = "new"\n'),
     "dotted": ("curate.blind = true\n[train]\n", 'curate.blind = true\ncurate.theme = "new"\n[train]\n'),
     "in another table": ("[train]\ntheme = 'a'", "[train]\ntheme = 'a'\n\n[curate]\ntheme = \"new\"\n"),
     "line ends of Windows": ("[curate]\r\ntheme = 'a'\r\n", '[curate]\r\ntheme = "new"\r\n'),
     "nothing": ("", '[curate]\ntheme = "new"\n'),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", VALUES)

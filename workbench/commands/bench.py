@@ -125,8 +125,10 @@ def _listed(workspace: Workspace, name: str, summary: str) -> dict[str, Any]:
     missing = len(task.missing_pictures())
     state = f"{missing:,} of {len(task.images):,} pictures missing" if missing else "ready"
     folder = str(task.pictures)
+    # fmt: off
     return {**row, "folder": folder, "items": len(task.items), "ready": not missing, "state": state,
-            "missing_pictures": missing}  # fmt: skip
+            "missing_pictures": missing}
+    # fmt: on
 
 
 @bench.command(epilog=_FETCH_EPILOG)
@@ -170,9 +172,11 @@ def fetch(
     folder = folder or workspace.root / BENCHMARKS / name
     typer.echo(f"negwb: fetching {name} into {folder}", err=True)
     done = _fetch(folder, pictures, mirror)
+    # fmt: off
     told = {"name": name, "folder": str(folder), "complete": done.complete, "pictures": done.pictures,
             "present": done.present, "fetched": done.fetched, "received_bytes": done.received_bytes,
-            "failed": dict(done.failed), "unreachable": done.unreachable}  # fmt: skip
+            "failed": dict(done.failed), "unreachable": done.unreachable}
+    # fmt: on
     if as_json:
         typer.echo(json.dumps(told))
     elif done.complete:

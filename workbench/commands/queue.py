@@ -79,9 +79,12 @@ def overlap(
         else:
             with step_bars(lines=True) as tell:
                 changed = set_overlap(
-                    store, told.changing, wanted, actor=actor,
+                    store,
+                    told.changing,
+                    wanted,
+                    actor=actor,
                     progress=lambda done, total: tell("setting the overlap", done, total),
-                )  # fmt: skip
+                )
     if as_json:
         typer.echo(json.dumps(_report(told, wanted, share, changed)))
     elif changed:

@@ -121,8 +121,10 @@ def figures(plan: Plan, marks: dict[str, Marks]) -> dict[str, Any]:
     ]
     gain = curation_gain(pairs)
     told["curation_gain"] = {
-        "mean": round(100 * gain.estimate, 2), "low": round(100 * gain.low, 2), "high": round(100 * gain.high, 2)
-    }  # fmt: skip
+        "mean": round(100 * gain.estimate, 2),
+        "low": round(100 * gain.low, 2),
+        "high": round(100 * gain.high, 2),
+    }
     return told
 
 

@@ -96,9 +96,7 @@ class NegwbApp(HouseApp):
 
     def get_default_screen(self) -> Screen[None]:
         """Curate."""
-        return CurateScreen(
-            self.desk, self.actions, protocol=self._protocol, banner=self._banner, viewer=self._viewer
-        )  # fmt: skip
+        return CurateScreen(self.desk, self.actions, protocol=self._protocol, banner=self._banner, viewer=self._viewer)
 
     def on_mount(self) -> None:
         """Listen to the deck."""
@@ -273,10 +271,12 @@ class NegwbApp(HouseApp):
 
         if self._rooms is None:
             settings = read_settings(workspace.settings)
+            # fmt: off
             self._rooms = Rooms(
                 self.desk, workspace, settings, self.actions, self._leave_rooms, self._open_card, self._protocol,
                 view=self._view,
-            )  # fmt: skip
+            )
+            # fmt: on
         return self._rooms
 
     def _leave_rooms(self) -> None:

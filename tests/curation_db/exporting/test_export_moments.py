@@ -261,9 +261,7 @@ def test_drift_counts_what_came_in(imported):
 # -- any order of everything
 
 SELECTIONS = (ACCEPTED, OPEN, EVERYTHING)
-ALL_OF_IT = {
-    "images": dict.fromkeys((1, 2, 3), FIELDS), "pairs": range(11, 20), "licenses": [1, 2, 3], "seen": True
-}  # fmt: skip
+ALL_OF_IT = {"images": dict.fromkeys((1, 2, 3), FIELDS), "pairs": range(11, 20), "licenses": [1, 2, 3], "seen": True}
 some_fields = st.sets(st.sampled_from(sorted(FIELDS)))
 somebody, some_number = st.sampled_from(["ana", "bob"]), st.integers(0, 99)
 imports = st.fixed_dictionaries(

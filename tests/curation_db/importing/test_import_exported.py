@@ -117,11 +117,13 @@ def test_a_stated_source_and_generator_hold(exported: Path, empty: Store) -> Non
 
 def test_bad_lines_cost_themselves(desk: Any, exported: Path, empty: Store) -> None:
     first = json.loads((exported / "items.jsonl").read_text().splitlines()[0])
+    # fmt: off
     changes: list[dict[str, Any]] = [
         {}, {"negation_type": "nope", "key": "a"}, {"key": None}, {"source": 3, "key": "b"}, {"image_key": None},
         {"text": "", "key": "c"}, {"generator": 3, "key": "d"}, {"file_name": "../x.jpg", "key": "e"},
         {"note": "kept", "key": "f", "text": "no dog"},
-    ]  # fmt: skip
+    ]
+    # fmt: on
     lines = [
         json.dumps({**first, "image_key": f"k{n}", "caption_key": None, **change}) for n, change in enumerate(changes)
     ]
@@ -129,10 +131,12 @@ def test_bad_lines_cost_themselves(desk: Any, exported: Path, empty: Store) -> N
     rejects: list[Any] = []
     report = import_file(empty, make_plan(path), tell=rejects.append)
     assert report.candidates == 2
+    # fmt: off
     assert [(each.where, str(each.reason)) for each in rejects] == [
         ("line 2", "malformed"), ("line 3", "bad-value"), ("line 4", "bad-value"), ("line 5", "bad-value"),
         ("line 6", "bad-value"), ("line 8", "bad-value"), ("line 9", "outside-folder"), ("line 7", "empty-text"),
-    ]  # fmt: skip
+    ]
+    # fmt: on
     assert _rows(empty, "SELECT d.extra")[-1] == ('{"note":"kept"}',)
 
 

@@ -160,8 +160,10 @@ async def test_t_asks_and_starts_what_the_command_starts(workspace: Workspace, m
 
 def test_a_training_of_another_process_is_found_by_its_lock(workspace: Workspace) -> None:
     folder = make_run(workspace, "other", 3, done=False)
-    code = "import sys,time;from pathlib import Path;from trainers.runlog import take_lock;" \
-           "lock=take_lock(Path(sys.argv[1]));print('held',flush=True);time.sleep(60)"  # fmt: skip
+    code = (
+        "import sys,time;from pathlib import Path;from trainers.runlog import take_lock;"
+        "lock=take_lock(Path(sys.argv[1]));print('held',flush=True);time.sleep(60)"
+    )
     command = [sys.executable, "-c", code, str(folder), "trainers"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=Path(__file__).parents[3]) as child:
         try:
@@ -281,8 +283,12 @@ def test_what_did_not_change_is_not_read_again(workspace: Workspace, monkeypatch
 def test_how_long_ago() -> None:
     now = time.time()
     assert [ago(now - s, now) for s in (-5, 3, 61, 7_300, 200_000)] == [
-        "just now", "just now", "1 min ago", "2 h ago", "2 d ago",
-    ]  # fmt: skip
+        "just now",
+        "just now",
+        "1 min ago",
+        "2 h ago",
+        "2 d ago",
+    ]
 
 
 def test_the_lab_loads_no_model(workspace: Workspace) -> None:

@@ -113,8 +113,10 @@ class ItemScreen(KeyedScreen):
         row = self.row
         width = self.query_one("#item-text").content_size.width
         blank = Content("")
+        # fmt: off
         told = [heading(self.line), blank, phrase(row), blank, options(row, width), blank,
-                outcome(row, self._base), blank, facts(row)]  # fmt: skip
+                outcome(row, self._base), blank, facts(row)]
+        # fmt: on
         self.query_one("#told", Static).update(Content("\n").join(told))
         right = f"{self.at + 1:,} of {len(self._items):,}"
         self.query_one(TopLine).tell("lab", "report", "items", f"item {row['id']}", right=right)
