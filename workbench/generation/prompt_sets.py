@@ -12,15 +12,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final, NoReturn
+from typing import Final, TypeVar
 
 from curation_db.text import display_text
+from curation_db.validation import ValidationError, validate
 from workbench import generation
 from workbench.errors import UsageError
 from workbench.generation.asks import Message, Sampling
 from workbench.generation.mixes import CUES, FREE, POSITIONS
 from workbench.workspace.engine_settings import Pipeline
 
+_Table = TypeVar("_Table")
 FOLDER: Final = Path(generation.__file__).with_name("prompts")
 _FIELDS: Final = {
     "propose": {"caption"},
@@ -137,129 +139,114 @@ def parse_prompts(text: str, where: str) -> PromptSet:
     """
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     try:
-        told = tomllib.loads(text)
+        content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{where}: {error}") from error
-    reader = _Reader(where)
-    name = reader.string(told, "name")
-    if not re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,59}", name):
-        reader.fail(f"name = {name!r}: small letters, digits, points and dashes are expected")
-    pipeline = reader.pipeline(told)
-    known = {"name", "about", "source", "pipeline", *_FIELDS}
-    reader.only(told, known)
-    stages = {stage: reader.at(stage).stage(told[stage]) for stage in _FIELDS if stage in told}
-    for stage in _NEEDED[pipeline]:
-        if stage not in stages:
-            reader.fail(f"{pipeline} needs a stage [{stage}]")
+    known = (*_Head.__slots__, *_FIELDS)
+    if unknown := [key for key in content if key not in known]:
+        raise _wrong(f"{where}: unknown key {display_text(repr(unknown[0]))}; known: {', '.join(known)}")
+    head = _validated({key: value for key, value in content.items() if key not in _FIELDS}, _Head, where)
+    stages = {name: _stage(name, content[name], f"{where}: [{name}]") for name in _FIELDS if name in content}
+    for name in _NEEDED[head.pipeline]:
+        if name not in stages:
+            raise _wrong(f"{where}: {head.pipeline} needs a stage [{name}]")
     digest = hashlib.sha256(text.encode()).hexdigest()[:12]
     return PromptSet(
-        name=name, version=f"{name}@{digest}", content=text, about=" ".join(reader.string(told, "about").split()),
-        source=reader.string(told, "source"), pipeline=pipeline, stages=MappingProxyType(stages),
+        name=head.name, version=f"{head.name}@{digest}", content=text, about=" ".join(head.about.split()),
+        source=head.source, pipeline=head.pipeline, stages=MappingProxyType(stages),
     )  # fmt: skip
 
 
+def _not_blank(text: str | None) -> str:
+    return "" if text is None or text.strip() else "a text that is not blank"
+
+
+def _set_name(name: str) -> str:
+    return "" if re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,59}", name) else "small letters, digits, points and dashes"
+
+
+_TEXT: Final = {"check": _not_blank}
+
+
 @dataclass(frozen=True, slots=True)
-class _Reader:
-    """Reads tables, and knows where it is."""
+class _Head:
+    """The keys of a file outside its stages."""
 
-    where: str
-    part: str = ""
+    name: str = field(metadata={"check": _set_name})
+    pipeline: Pipeline
+    about: str = field(metadata=_TEXT)
+    source: str = field(metadata=_TEXT)
 
-    def at(self, part: str) -> _Reader:
-        return _Reader(self.where, part)
 
-    def fail(self, what: str) -> NoReturn:
-        place = f" [{self.part}]" if self.part else ""
-        raise UsageError(
-            f"{self.where}:{place} {what}", hint="prompts that come with negwb show how: negwb generate prompts"
-        )
+@dataclass(frozen=True, slots=True)
+class _MessageTable:
+    role: str = field(metadata={"choices": _ROLES})
+    text: str = field(metadata=_TEXT)
+    picture: bool = False
 
-    def only(self, table: Mapping[str, Any], known: set[str]) -> None:
-        for key in table:
-            if key not in known:
-                self.fail(f"there is no {display_text(key)!r}; known are {', '.join(sorted(known))}")
 
-    def string(self, table: Mapping[str, Any], key: str) -> str:
-        value = table.get(key)
-        if not isinstance(value, str) or not value.strip():
-            self.fail(f"{key} is missing: a text is expected" if key not in table else f"{key}: a text is expected")
-        return value
+@dataclass(frozen=True, slots=True)
+class _StageTable:
+    messages: list[_MessageTable] = field(metadata={"check": lambda messages: "" if messages else "a message"})
+    temperature: float = field(default=0.0, metadata={"at_least": 0.0, "at_most": 2.0})
+    top_p: float = field(default=1.0, metadata={"at_least": 0.0, "at_most": 1.0})
+    max_tokens: int = field(default=64, metadata={"at_least": 1, "at_most": 4096})
+    raw: str | None = field(default=None, metadata=_TEXT)
+    phrases: dict[str, dict[str, str]] = field(default_factory=dict)
 
-    def number(self, table: Mapping[str, Any], key: str, default: float, span: tuple[float, float]) -> float:
-        value = table.get(key, default)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not span[0] <= value <= span[1]:
-            self.fail(f"{key} = {value!r}: a number from {span[0]:g} to {span[1]:g} is expected")
-        return value
 
-    def pipeline(self, told: Mapping[str, Any]) -> Pipeline:
-        try:
-            return Pipeline(self.string(told, "pipeline"))
-        except ValueError:
-            self.fail(f"pipeline = {told['pipeline']!r}: {' or '.join(Pipeline)} is expected")
+def _wrong(message: str) -> UsageError:
+    return UsageError(message, hint="prompts that come with negwb show how: negwb generate prompts")
 
-    def stage(self, told: Any) -> StagePrompt:
-        if not isinstance(told, dict):
-            self.fail("a table is expected")
-        self.only(told, {"temperature", "top_p", "max_tokens", "messages", "raw", "phrases"})
-        phrases = self._phrases(told.get("phrases", {}))
-        known = _FIELDS[self.part] - {f"{name}_phrase" for name in _PHRASES if name not in phrases}
-        messages, picture = self._messages(told.get("messages"), known)
-        raw = self.string(told, "raw") if "raw" in told else None
-        if raw is not None:
-            self._placeholders(raw, known)
-            if raw.count(_IMAGE) != int(picture):
-                self.fail(f"raw: {'one' if picture else 'no'} {_IMAGE} is expected")
-        if (self.part in _LOOKS) != picture:
-            wrong = "needs picture = true in its last message" if self.part in _LOOKS else "is not about a picture"
-            self.fail(f"this stage {wrong}")
-        sampling = Sampling(
-            temperature=self.number(told, "temperature", 0.0, (0.0, 2.0)),
-            top_p=self.number(told, "top_p", 1.0, (0.0, 1.0)),
-            max_tokens=self._whole(told, "max_tokens", 64),
-        )
-        return StagePrompt(messages=messages, sampling=sampling, picture=picture, raw=raw, phrases=phrases)
 
-    def _whole(self, told: Mapping[str, Any], key: str, default: int) -> int:
-        value = self.number(told, key, default, (1, 4096))
-        if not isinstance(value, int):
-            self.fail(f"{key} = {value!r}: a whole number is expected")
-        return value
+def _validated(content: object, kind: type[_Table], where: str) -> _Table:
+    try:
+        return validate(content, kind)
+    except ValidationError as error:
+        raise _wrong(f"{where}{'' if where.endswith(']') else ':'} {display_text(str(error.problems[0]))}") from error
 
-    def _messages(self, told: Any, known: set[str]) -> tuple[tuple[Message, ...], bool]:
-        if not isinstance(told, list) or not told or not all(isinstance(each, dict) for each in told):
-            self.fail("messages are missing: [[STAGE.messages]] with role and text are expected")
-        messages, picture = list[Message](), False
-        for number, each in enumerate(told):
-            self.only(each, {"role", "text", "picture"})
-            role, text = self.string(each, "role"), self.string(each, "text")
-            if role not in _ROLES:
-                self.fail(f"role = {role!r}: {', '.join(_ROLES)} are known")
-            self._placeholders(text, known)
-            has_picture = each.get("picture", False)
-            if has_picture is True and number == len(told) - 1:
-                picture = True
-            elif has_picture is not False:
-                self.fail(f"picture = {has_picture!r}: the picture stands in the last message, as picture = true")
-            messages.append(Message(role, text))
-        if messages[-1].role != "user":
-            self.fail(f"the last message is the {messages[-1].role}'s: the user asks last")
-        return tuple(messages), picture
 
-    def _placeholders(self, text: str, known: set[str]) -> None:
-        for name in _PLACEHOLDER.findall(text):
-            if name in {"cue_phrase", "position_phrase"} & _FIELDS[self.part] - known:
-                self.fail(f"{{{name}}} needs a table [{self.part}.phrases.{name.removesuffix('_phrase')}]")
-            if name not in known:
-                self.fail(f"nothing fills {{{name}}} here; known are {', '.join(sorted(known))}")
+def _stage(name: str, content: object, where: str) -> StagePrompt:
+    """The stage `name` from its table; `where` is the beginning of every error."""
+    table = _validated(content, _StageTable, where)
+    _check_phrases(name, table.phrases, where)
+    known = _FIELDS[name] - {f"{each}_phrase" for each in _PHRASES if each not in table.phrases}
+    for text in (*(message.text for message in table.messages), table.raw or ""):
+        _check_placeholders(name, text, known, where)
+    *earlier, last = table.messages
+    if any(message.picture for message in earlier):
+        raise _wrong(f"{where} picture = true: only the last message can have the picture")
+    if last.role != "user":
+        raise _wrong(f"{where} the last message is the {last.role}'s: the user asks last")
+    if table.raw is not None and table.raw.count(_IMAGE) != int(last.picture):
+        raise _wrong(f"{where} raw: {'one' if last.picture else 'no'} {_IMAGE} is expected")
+    if (name in _LOOKS) != last.picture:
+        problem = "needs picture = true in its last message" if name in _LOOKS else "is not about a picture"
+        raise _wrong(f"{where} this stage {problem}")
+    return StagePrompt(
+        messages=tuple(Message(message.role, message.text) for message in table.messages),
+        sampling=Sampling(temperature=table.temperature, top_p=table.top_p, max_tokens=table.max_tokens),
+        picture=last.picture, raw=table.raw, phrases=table.phrases,
+    )  # fmt: skip
 
-    def _phrases(self, told: Any) -> Mapping[str, Mapping[str, str]]:
-        if not isinstance(told, dict):
-            self.fail("phrases: a table is expected")
-        self.only(told, {name for name in _PHRASES if f"{name}_phrase" in _FIELDS[self.part]})
-        tables = {}
-        for name, table in told.items():
-            if not isinstance(table, dict):
-                self.fail(f"phrases.{name}: a table is expected")
-            self.only(table, set(_PHRASES[name]))
-            tables[name] = {key: self.string(table, key) for key in _PHRASES[name]}
-        return tables
+
+def _check_placeholders(stage: str, text: str, known: set[str], where: str) -> None:
+    for name in _PLACEHOLDER.findall(text):
+        if name in {"cue_phrase", "position_phrase"} & _FIELDS[stage] - known:
+            raise _wrong(f"{where} {{{name}}} needs a table [{stage}.phrases.{name.removesuffix('_phrase')}]")
+        if name not in known:
+            raise _wrong(f"{where} nothing fills {{{name}}} here; known are {', '.join(sorted(known))}")
+
+
+def _check_phrases(stage: str, phrases: Mapping[str, Mapping[str, str]], where: str) -> None:
+    """Every table has a text for each of its cues or positions, and nothing else."""
+    for name, table in phrases.items():
+        if name not in _PHRASES or f"{name}_phrase" not in _FIELDS[stage]:
+            raise _wrong(f"{where} unknown key {display_text(f'phrases.{name}')}")
+        for key in (*_PHRASES[name], *table):
+            if key not in table:
+                raise _wrong(f"{where} phrases.{name}.{key} is missing: a text is expected")
+            if key not in _PHRASES[name]:
+                raise _wrong(f"{where} unknown key {display_text(f'phrases.{name}.{key}')}")
+            if not table[key].strip():
+                raise _wrong(f"{where} phrases.{name}.{key}: a text is expected")

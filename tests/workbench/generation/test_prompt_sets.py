@@ -113,12 +113,16 @@ def test_a_set_of_ones_own_is_found_by_its_path(tmp_path: Path):
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
-        ('pipeline = "P2"', 'pipeline = "P3"', "P1 or P2"),
+        ('pipeline = "P2"', 'pipeline = "P3"', "one of: P1, P2"),
         ('pipeline = "P2"', 'pipeline = "P1"', r"needs a stage \[propose\]"),
         ('name = "mine"', 'name = "My Set"', "small letters"),
-        ('source = "me"', "source = 3", "source: a text"),
+        ('source = "me"', "source = 3", "source = 3: text"),
         ("[presence]", "[presense]", "no 'presense'|presense"),
-        ('role = "user"\ntext = "{question}"', 'role = "robot"\ntext = "{question}"', r"\[presence\] role = 'robot'"),
+        (
+            'role = "user"\ntext = "{question}"',
+            'role = "robot"\ntext = "{question}"',
+            "role = 'robot': one of: system, user",
+        ),
         ("{question}", "{color}", r"\[presence\] nothing fills \{color\}"),
         ("{caption} {question}", "{caption} {found}", r"\[rewrite\] nothing fills \{found\}"),
         ("{caption} {question}", "{cue_phrase}", r"\[rewrite\] \{cue_phrase\} needs a table \[rewrite.phrases.cue\]"),
