@@ -170,6 +170,8 @@ def _model_of_settings(workspace: Workspace) -> str:
     """The model that negwb.toml names under [train], as `trainers.clip_models.load_model` takes it; "" without one."""
     from workbench.settings import read_settings  # noqa: PLC0415
 
+    if not workspace.settings.is_file():
+        return ""
     named = read_settings(workspace.settings).base_model
     if named == DEMO:
         return str(Path(workbench.__file__).with_name("demo") / "model")
