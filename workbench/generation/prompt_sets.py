@@ -24,6 +24,7 @@ from workbench.workspace.engine_settings import Pipeline
 
 _Table = TypeVar("_Table")
 FOLDER: Final = Path(generation.__file__).with_name("prompts")
+# fmt: off
 _FIELDS: Final = {
     "propose": {"caption"},
     "propose-again": {"caption", "found"},
@@ -32,7 +33,8 @@ _FIELDS: Final = {
     "rewrite": {"caption", "concept", "a_concept", "be", "Be", "question", "cue", "position", "cue_phrase",
                 "position_phrase"},
     "acceptable": {"text", "caption", "concept", "a_concept"},
-}  # fmt: skip
+}
+# fmt: on
 """Stage to the placeholders that it can fill."""
 _NEEDED: Final = {Pipeline.P1: ("propose", "presence", "rewrite"), Pipeline.P2: ("presence", "rewrite")}
 _LOOKS: Final = frozenset(("presence", "acceptable"))
@@ -152,9 +154,14 @@ def parse_prompts(text: str, where: str) -> PromptSet:
             raise _wrong(f"{where}: {head.pipeline} needs a stage [{name}]")
     digest = hashlib.sha256(text.encode()).hexdigest()[:12]
     return PromptSet(
-        name=head.name, version=f"{head.name}@{digest}", content=text, about=" ".join(head.about.split()),
-        source=head.source, pipeline=head.pipeline, stages=MappingProxyType(stages),
-    )  # fmt: skip
+        name=head.name,
+        version=f"{head.name}@{digest}",
+        content=text,
+        about=" ".join(head.about.split()),
+        source=head.source,
+        pipeline=head.pipeline,
+        stages=MappingProxyType(stages),
+    )
 
 
 def _not_blank(text: str | None) -> str:
@@ -226,8 +233,10 @@ def _stage(name: str, content: object, where: str) -> StagePrompt:
     return StagePrompt(
         messages=tuple(Message(message.role, message.text) for message in table.messages),
         sampling=Sampling(temperature=table.temperature, top_p=table.top_p, max_tokens=table.max_tokens),
-        picture=last.picture, raw=table.raw, phrases=table.phrases,
-    )  # fmt: skip
+        picture=last.picture,
+        raw=table.raw,
+        phrases=table.phrases,
+    )
 
 
 def _check_placeholders(stage: str, text: str, known: set[str], where: str) -> None:
