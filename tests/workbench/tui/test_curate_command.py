@@ -70,8 +70,7 @@ def test_made_to_end_it_gives_its_cards_back(make_house: Any, how: signal.Signal
     house = make_house(5)
     with curate(house) as terminal:
         terminal.wait_for(b"NEGATED")
-        terminal.press("a")
-        terminal.wait_for(lambda: len(house.events()) == 1)
+        terminal.press_until("a", lambda: bool(house.events()))
         terminal.process.send_signal(how)
         assert terminal.end() == 128 + how
     assert house.rows("SELECT * FROM lease") == []
