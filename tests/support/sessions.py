@@ -20,6 +20,8 @@ from support.terminal import Terminal
 PATIENCE = 40.0
 MISSED = "that key did nothing"
 PAUSE = 0.6
+UNHEARD = 5.0
+"""Seconds after which the first key of a start is pressed again: the app drops one from before its first screen."""
 # fmt: off
 KEYS = {
     "space": " ", "enter": "\r", "escape": "\x1b", "backspace": "\x7f", "tab": "\t", "bar": "|",
@@ -88,6 +90,8 @@ class Replay:
         self._keys = ""
         """Pressed again where the app says that they came too early: a busy machine paints late."""
         self._pressed_at = 0.0
+        self._starting = False
+        """No key has had an effect since the start."""
         self._done: list[str] = []
         """The acts that the steps so far have told."""
 
@@ -108,11 +112,13 @@ class Replay:
             self._begin(step)
             self._done += step.acts
             self._await(step)
+            self._starting = self._starting and step.keys.startswith("@")
         return self._done
 
     def _begin(self, step: Step) -> None:
         name, _, told = step.keys.partition(" ")
         if name == "@start":
+            self._starting, self._keys = True, ""
             self._screen, self._read = ScreenReader(*self._size), 0
             self._terminal = Terminal(self._command, columns=self._size[0], rows=self._size[1], **self._environment)
             return
@@ -147,9 +153,16 @@ class Replay:
             self._screen.feed(new)
             if MISSED in self._screen.text and time.monotonic() - self._pressed_at > PAUSE:
                 self._press_again()
+            if self._starting and self._keys and self._is_unheard(step):
+                self._press_again()
         seen = re.sub(r"\s+", " ", self._screen.text)
         there = all(self._shows(seen, words) for words in step.words)
         return there and acts(self._database) == self._done
+
+    def _is_unheard(self, step: Step) -> bool:
+        """Whether the key has had ample time, and nothing of what it does is in the record."""
+        waited = time.monotonic() - self._pressed_at > UNHEARD
+        return waited and bool(step.acts) and acts(self._database) == self._done[: -len(step.acts)]
 
     def _press_again(self) -> None:
         assert self._terminal is not None
