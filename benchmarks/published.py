@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from curation_db.intervals import Interval, wilson
+from curation_db.stats.intervals import Interval, wilson
 
 FILE = Path(__file__).with_name("published.toml")
 

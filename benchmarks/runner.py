@@ -22,7 +22,7 @@ from benchmarks.schema import NO_CUE, SCHEMA, Guess, ItemRow, ModelFacts, Result
 from benchmarks.scoring import Encoder, Identity, Progress, Scores, score
 from benchmarks.task import Item, Task
 from benchmarks.tasks.retrieval import RECALLS
-from curation_db.intervals import wilson
+from curation_db.stats.intervals import wilson
 from trainers.feature_store import Floats as Features
 
 _PACKAGES = ("negwb", "torch", "torchvision", "open_clip_torch", "transformers", "numpy", "pillow")

@@ -1,7 +1,7 @@
 """Paired comparison of two models on the same items.
 
 Owns the exact McNemar test, the paired difference and its interval; single shares have theirs in
-`curation_db.intervals`. Whether a difference is told as sure is McNemar's to say (`Paired.sure`), not the interval's.
+`curation_db.stats.intervals`. Whether a difference is told as sure is McNemar's to say (`Paired.sure`), not the interval's.
 Torch-free. Two models are only ever compared item by item: unpaired shares of 440 items hide most differences.
 """
 
@@ -12,7 +12,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from curation_db.intervals import LEVEL, RESAMPLES, Interval, cluster_bootstrap_difference, wilson
+from curation_db.stats.intervals import LEVEL, RESAMPLES, Interval, cluster_bootstrap_difference, wilson
 
 ALPHA: Final = 0.05
 """Below it a difference counts as sure."""

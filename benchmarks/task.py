@@ -15,8 +15,8 @@ from typing import Any, Final, Literal, NamedTuple
 
 from benchmarks.errors import BenchError
 from benchmarks.schema import NO_CUE
-from curation_db import negation
 from curation_db.foreign_json import JsonError, parse_json
+from curation_db.language import negation_cues
 
 
 class Box(NamedTuple):
@@ -105,7 +105,7 @@ _SHORT: Final = 7
 _MIDDLING: Final = 11
 _LENGTHS: Final = (f"1-{_SHORT} words", f"{_SHORT + 1}-{_MIDDLING} words", f"{_MIDDLING + 1} words and more")
 ORDERS: Final[Mapping[str, tuple[str, ...]]] = {
-    "position": tuple(position.value for position in negation.Position),
+    "position": tuple(position.value for position in negation_cues.Position),
     "length": _LENGTHS,
 }
 """Cuts whose values have an order of their own; those of all others stand by how many items they have."""
@@ -113,7 +113,7 @@ ORDERS: Final[Mapping[str, tuple[str, ...]]] = {
 
 def slices_of(text: str) -> dict[str, str]:
     """The cuts that every text knows: its first cue, where that stands, and how many words it has."""
-    cue = negation.first_cue(text)
+    cue = negation_cues.first_cue(text)
     words = len(text.split())
     return {
         "cue": cue.word if cue else NO_CUE,

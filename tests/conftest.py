@@ -27,7 +27,7 @@ def _signals_stay_as_they_were() -> Iterator[None]:
 @pytest.fixture
 def old_names(monkeypatch: pytest.MonkeyPatch) -> None:
     """Names go into the record as they did before names were checked."""
-    monkeypatch.setattr("curation_db.people.checked_name", lambda name: name)
+    monkeypatch.setattr("curation_db.events.annotators.checked_name", lambda name: name)
 
 
 LONG_TIMEOUT = 1800

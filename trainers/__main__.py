@@ -14,7 +14,7 @@ from pathlib import Path
 from types import FrameType
 
 from trainers.errors import ModelRefused, TrainerError
-from trainers.runlog import DONE, FAILED, FAILURE, RunWriter, take_lock
+from trainers.run_files import DONE, FAILED, FAILURE, RunWriter, take_lock
 
 DONE_CODE, USAGE, FAILED_CODE, INTERRUPTED = 0, 2, 6, 130
 

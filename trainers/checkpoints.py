@@ -19,9 +19,9 @@ from torch import Tensor, nn
 
 from curation_db.atomic_write import replacing
 from curation_db.foreign_json import parse_json
-from curation_db.text import first_line
+from curation_db.language.sanitize import first_line
 from trainers.errors import TrainerError
-from trainers.runlog import CHECKPOINTS, LATEST
+from trainers.run_files import CHECKPOINTS, LATEST
 
 FORMAT = 2
 """2: the thread count goes with the state, the pictures' content into the fingerprint."""

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from curation_db.foreign_json import JsonError, parse_json
-from curation_db.text import first_line, last_line
+from curation_db.language.sanitize import first_line, last_line
 from trainers.errors import ModelRefused, TrainerError
 from trainers.openai_weights import config_of, read_weights
 from trainers.text_tower import TextTower

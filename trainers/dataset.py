@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from curation_db.exporting.manifest import ManifestError, read_items, read_manifest, verify
 from curation_db.foreign_json import JsonError, parse_json
-from curation_db.manifest import ManifestError, read_items, read_manifest, verify
-from curation_db.picture_files import find_below, whole
+from curation_db.image_paths import find_below, whole
 from trainers.errors import TrainerError
 
 Locate = Callable[[str, str | None], Path | None]

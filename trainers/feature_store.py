@@ -28,7 +28,7 @@ from PIL import Image
 
 from curation_db.atomic_write import replace_file
 from curation_db.foreign_json import JsonError, parse_json
-from curation_db.text import first_line
+from curation_db.language.sanitize import first_line
 from trainers.errors import TrainerError
 
 if TYPE_CHECKING:

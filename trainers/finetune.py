@@ -36,11 +36,11 @@ from trainers.checkpoints import (
 from trainers.clip_models import ClipModel, load_model, save_model, save_pth
 from trainers.errors import TrainerError
 from trainers.feature_store import ImageFeatures
-from trainers.materials import Tables, fingerprint, gather, tables
+from trainers.interrupts import Interrupted, Stop
 from trainers.objectives import drift, info_nce, same_image
-from trainers.runlog import DONE, FAILED, RunWriter
+from trainers.run_files import DONE, FAILED, RunWriter
 from trainers.settings import RunConfig, TrainSettings, read_config
-from trainers.watching import Interrupted, Stop
+from trainers.training_data import Tables, fingerprint, gather, tables
 
 __all__ = ["Interrupted", "Run", "Stop", "Trainer", "run_training", "trained_weights"]
 

@@ -12,7 +12,7 @@ from typing import Any
 from open_clip.factory import load_state_dict  # type: ignore[import-untyped]
 from torch import Tensor
 
-from curation_db.text import first_line
+from curation_db.language.sanitize import first_line
 from trainers.errors import TrainerError
 
 _NOT_WEIGHTS = ("input_resolution", "context_length", "vocab_size")

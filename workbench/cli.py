@@ -16,7 +16,7 @@ from typing import Annotated, Any, TextIO
 import typer
 from typer.core import TyperGroup
 
-from workbench import interruption, standard_streams
+from workbench.console import interruption, standard_streams
 from workbench.errors import ExitCode, NegwbError, UsageError
 
 
@@ -274,7 +274,7 @@ def _show_warning(
 ) -> None:
     """Warnings of the floors below are for the person, in a line; anybody else's are for developers."""
     if category.__module__.startswith(("curation_db", "workbench")):
-        from curation_db.text import display_text  # noqa: PLC0415
+        from curation_db.language.sanitize import display_text  # noqa: PLC0415
 
         typer.echo(f"negwb: {display_text(str(message), limit=400)}", err=True)
     else:
@@ -282,7 +282,7 @@ def _show_warning(
 
 
 def _fail(message: str, hint: str, code: int) -> int:
-    from curation_db.text import display_text  # noqa: PLC0415
+    from curation_db.language.sanitize import display_text  # noqa: PLC0415
 
     typer.echo(f"negwb: {display_text(message)}", err=True)
     if hint:

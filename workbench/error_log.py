@@ -11,10 +11,10 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from curation_db.text import display_text
+from curation_db.language.sanitize import display_text
 from workbench import version
 from workbench.errors import NegwbError
-from workbench.paths import find_workspace
+from workbench.workspace.layout import find_workspace
 
 _FOLDER = "errors"
 _OWNER_ONLY = 0o600

@@ -25,7 +25,7 @@ class ExitCode(IntEnum):
     FAILED = 6
     """A training or a benchmark failed; a generation reached its budget."""
     INTERRUPTED = 130
-    """By Ctrl-C. After SIGTERM a command ends with 143, after SIGHUP with 129 (`workbench.interruption`)."""
+    """By Ctrl-C. After SIGTERM a command ends with 143, after SIGHUP with 129 (`workbench.console.interruption`)."""
 
 
 class NegwbError(Exception):

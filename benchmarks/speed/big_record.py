@@ -14,15 +14,24 @@ from pathlib import Path
 from sqlalchemy import Connection, text
 
 from benchmarks.speed.harness import say
-from curation_db import candidates, grouping
-from curation_db.candidates import Draft, Intake, Opinion, audit_key, audit_number, insert_candidates, insert_verdicts
-from curation_db.fold import Happened, Overlap, fold
-from curation_db.identity import utc_now, uuid7
-from curation_db.marks import mark_conflicts
-from curation_db.ordering import DEFAULT_ORDERING, refresh_priorities
-from curation_db.people import Actor, begin_session
-from curation_db.store import Store
-from curation_db.words import Kind, NegationType, Question, Role, Stream
+from curation_db.enums import Kind, NegationType, Question, Role, Stream
+from curation_db.events.annotators import Actor, begin_session
+from curation_db.events.state import Happened, Overlap, fold
+from curation_db.lint.index import mark_conflicts
+from curation_db.queue import groups
+from curation_db.queue.ordering import DEFAULT_ORDERING, refresh_priorities
+from curation_db.review import candidates
+from curation_db.review.candidates import (
+    Draft,
+    Intake,
+    Opinion,
+    audit_key,
+    audit_number,
+    insert_candidates,
+    insert_verdicts,
+)
+from curation_db.storage.ids import utc_now, uuid7
+from curation_db.storage.store import Store
 
 PERSON = "ana"
 """Whose votes lie at the head of the queue, and who decides in the benches."""
@@ -288,9 +297,9 @@ def vote(store: Store, size: Size) -> Actor:
                 for seq, number in enumerate(numbers, 1)
             ],
         )
-        group = grouping.group_id(connection, Stream.REVIEW, [actor.annotator_id], {})
+        group = groups.group_id(connection, Stream.REVIEW, [actor.annotator_id], {})
         for number in numbers:
-            grouping.move(connection, number, group)
+            groups.move(connection, number, group)
     say(f"{len(numbers):,} first votes")
     return actor
 

@@ -24,15 +24,16 @@ from sqlalchemy import text
 from benchmarks.speed.big_record import PERSON, Size, fill, mark
 from benchmarks.speed.curate import percentile
 from benchmarks.speed.harness import median, say, timed
-from curation_db import indexing, marks
-from curation_db.browsing import ids_of
-from curation_db.dialect import Mode, open_file
-from curation_db.listing import page_of
-from curation_db.store import Store, open_store
-from curation_db.views import View, parse_view
-from workbench.paths import Workspace
+from curation_db.lint import index
+from curation_db.search import fulltext
+from curation_db.search.query_language import View, parse_view
+from curation_db.search.rows import page_of
+from curation_db.search.search import ids_of
+from curation_db.storage.sqlite import Mode, open_file
+from curation_db.storage.store import Store, open_store
 from workbench.tui.widgets.record_table import PAGE
 from workbench.workspace.create import create_workspace
+from workbench.workspace.layout import Workspace
 
 _QUICK = Size(candidates=10_000, seeds=500, voted=1_000)
 _PAGES = 200
@@ -142,10 +143,10 @@ def build(database: Path, size: Size) -> None:
     """The record, searchable and marked: the seeds by the product's own rules, their copies by copying."""
     with open_store(database) as store:
         fill(store, size)
-        indexing.refresh(store)
-        marker = marks.Marker(store)
+        fulltext.refresh(store)
+        marker = index.Marker(store)
         while marker.progress.upto < size.seeds:
-            marker.step(min(marks.BATCH, size.seeds - marker.progress.upto))
+            marker.step(min(index.BATCH, size.seeds - marker.progress.upto))
         with store.write() as connection:
             connection.execute(
                 text("""
@@ -156,7 +157,7 @@ def build(database: Path, size: Size) -> None:
                     WHERE m.candidate_id <= :seeds AND m.mark != 'conflict' ORDER BY 1, 2"""),
                 {"seeds": size.seeds, "all": size.candidates},
             )
-            marks._note(connection, size.candidates)
+            index._note(connection, size.candidates)
 
 
 def measure(database: Path, size: Size, repeats: int) -> dict[str, Any]:
@@ -242,7 +243,7 @@ def _pages(store: Store, plain: sqlite3.Connection, size: Size) -> dict[str, flo
 
 def _in_a_process(workspace: Workspace, lines: Sequence[str]) -> dict[str, Any]:
     say("in the room")
-    command = [sys.executable, "-m", "benchmarks.speed.browse_sitting", str(workspace.root)]
+    command = [sys.executable, "-m", "benchmarks.speed.browse_session", str(workspace.root)]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, input=json.dumps(list(lines)))
     told = json.loads(done.stdout.splitlines()[-1])
     plain = open_file(workspace.database, Mode.READ)

@@ -17,16 +17,16 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.speed.big_record import PERSON, SOURCE, Size, draw_pictures, fill
+from benchmarks.speed.curate_session import EMPTY
 from benchmarks.speed.harness import median, say, timed
-from benchmarks.speed.sitting import EMPTY
-from curation_db.people import begin_session, end_session
-from curation_db.queue import Queue
-from curation_db.review import Reviewer
-from curation_db.store import open_store
-from curation_db.words import Kind
-from workbench.paths import Workspace
-from workbench.settings_edit import add_picture_folder
+from curation_db.enums import Kind
+from curation_db.events.annotators import begin_session, end_session
+from curation_db.queue.claims import Queue
+from curation_db.review.decisions import Reviewer
+from curation_db.storage.store import open_store
 from workbench.workspace.create import create_workspace
+from workbench.workspace.layout import Workspace
+from workbench.workspace.settings_writer import add_picture_folder
 
 PRESSES = 300
 _CLAIMS = 1_000
@@ -106,7 +106,7 @@ def claim_times(workspace: Workspace, count: int) -> list[float]:
 def _in_a_process(folder: Path | str, presses: int) -> dict[str, Any]:
     """What `sitting` tells of this workspace, or of an empty app."""
     say(f"{presses} keys " + ("on an empty app" if folder == EMPTY else "at the desk"))
-    command = [sys.executable, "-m", "benchmarks.speed.sitting", str(folder), str(presses)]
+    command = [sys.executable, "-m", "benchmarks.speed.curate_session", str(folder), str(presses)]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     return dict(json.loads(done.stdout.splitlines()[-1]))
 

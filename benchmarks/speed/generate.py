@@ -19,11 +19,11 @@ from typing import Any, Final
 
 from benchmarks.speed.generate_run import Whole, whole
 from benchmarks.speed.harness import say
-from curation_db.words import Stage
-from workbench.generation.asks import Answer, Ask, Message, Sampling, Want
+from curation_db.enums import Stage
 from workbench.generation.budget import Budget
-from workbench.generation.engines import openai
+from workbench.generation.engines.openai import engine as openai
 from workbench.generation.engines.protocol import Engine, Surroundings
+from workbench.generation.engines.requests import Answer, Ask, Message, Sampling, Want
 from workbench.workspace.engine_settings import EngineSettings
 
 LATENCY_MS: Final = 200.0

@@ -13,21 +13,21 @@ from typing import Final
 from PIL import Image
 from sqlalchemy import text
 
-from curation_db.candidates import Intake
-from curation_db.generation_work import Scope
-from curation_db.store import Store, create_store
-from curation_db.text import raw_hash
-from workbench.generation.engines import openai
+from curation_db.generation.work_items import Scope
+from curation_db.language.sanitize import raw_hash
+from curation_db.review.candidates import Intake
+from curation_db.storage.store import Store, create_store
+from workbench.generation.engines.openai import engine as openai
 from workbench.generation.engines.protocol import Surroundings
-from workbench.generation.feeding import feed
-from workbench.generation.pipelines import steps_of
-from workbench.generation.prompt_sets import find_prompts
+from workbench.generation.pipelines.registry import steps_of
+from workbench.generation.prompts.loader import find_prompts
 from workbench.generation.recipe import Recipe
-from workbench.generation.recorder import Recorder
-from workbench.generation.runner import Runner, Stopped
-from workbench.generation.tally import Tally
-from workbench.pictures import PictureFolders
+from workbench.generation.runs.counters import Tally
+from workbench.generation.runs.record_writer import Recorder
+from workbench.generation.runs.runner import Runner, Stopped
+from workbench.generation.runs.work_source import feed
 from workbench.workspace.engine_settings import EngineSettings, Judge
+from workbench.workspace.picture_folders import PictureFolders
 
 _SIZE: Final = (640, 480)
 _CAPTIONS: Final = 5

@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.speed.harness import median, say, timed
-from curation_db import dialect, indexing
 from curation_db.importing.pipeline import import_rows, make_plan
-from curation_db.store import create_store, open_store
+from curation_db.search import fulltext
+from curation_db.storage import sqlite
+from curation_db.storage.store import create_store, open_store
 
 IMAGES = 82_783
 CAPTIONS = 414_113
@@ -171,7 +172,7 @@ def _our_import(corpus: Path, database: Path) -> None:
 
 def _index(database: Path) -> float:
     with open_store(database) as store:
-        return timed(lambda: indexing.refresh(store))
+        return timed(lambda: fulltext.refresh(store))
 
 
 def _raw(corpus: Path, database: Path) -> float:
@@ -182,7 +183,7 @@ def _raw(corpus: Path, database: Path) -> float:
 def _raw_import(corpus: Path, database: Path) -> None:
     told = json.loads(corpus.read_text(encoding="utf-8"))
     connection = sqlite3.connect(database, isolation_level=None)
-    for pragma in dialect._PRAGMAS:
+    for pragma in sqlite._PRAGMAS:
         connection.execute(pragma)
     connection.execute("BEGIN IMMEDIATE")
     connection.execute("INSERT INTO source(id, name) VALUES (1, 'coco')")

@@ -15,13 +15,13 @@ from typing import Any
 from unittest import mock
 
 from benchmarks.speed.harness import median, say
-from curation_db import negation
-from curation_db.bpe import count_tokens
-from curation_db.lint import ALL, ConceptPlaces, Context, Finding, Row, Subject, context_of, count_corpus, lint
-from curation_db.linting import chatter, unclear
-from curation_db.linting.corpus import near_text
-from curation_db.linting.naming import cues_of
-from curation_db.text import normalised
+from curation_db.language import negation_cues
+from curation_db.language.clip_tokenizer import count_tokens
+from curation_db.language.object_mentions import cues_of
+from curation_db.language.sanitize import normalised
+from curation_db.lint import ambiguity, chatter
+from curation_db.lint.corpus_counts import near_text
+from curation_db.lint.linter import ALL, ConceptPlaces, Context, Finding, Row, Subject, context_of, count_corpus, lint
 
 CANDIDATES = 20_000
 _QUICK = 200
@@ -134,12 +134,12 @@ def _each_by_itself(subject: Subject, context: Context) -> tuple[Finding, ...]:
 @contextmanager
 def _no_short_cuts() -> Iterator[None]:
     """Every pattern is tried on every text: the looks ahead that rule most of them out always say yes."""
-    shapes = [(shape, _Everything()) for shape, _ in unclear._SHAPES]
+    shapes = [(shape, _Everything()) for shape, _ in ambiguity._SHAPES]
     with ExitStack() as stack:
-        stack.enter_context(mock.patch.object(negation, "_may_hold_cue", mock.Mock(return_value=True)))
-        stack.enter_context(mock.patch.object(negation, "_CUE", negation._ANY_CUE))
+        stack.enter_context(mock.patch.object(negation_cues, "_may_hold_cue", mock.Mock(return_value=True)))
+        stack.enter_context(mock.patch.object(negation_cues, "_CUE", negation_cues._ANY_CUE))
         stack.enter_context(mock.patch.object(chatter, "_may_hold", mock.Mock(return_value=True)))
-        stack.enter_context(mock.patch.object(unclear, "_SHAPES", shapes))
+        stack.enter_context(mock.patch.object(ambiguity, "_SHAPES", shapes))
         yield
 
 

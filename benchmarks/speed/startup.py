@@ -24,11 +24,11 @@ from typing import Any
 from PIL import Image
 from sqlalchemy import text
 
-from curation_db.candidates import Draft, Intake, Opinion, insert_candidates, insert_verdicts
-from curation_db.store import open_store
-from curation_db.words import Question
-from workbench.settings_edit import add_picture_folder
+from curation_db.enums import Question
+from curation_db.review.candidates import Draft, Intake, Opinion, insert_candidates, insert_verdicts
+from curation_db.storage.store import open_store
 from workbench.workspace.create import create_workspace
+from workbench.workspace.settings_writer import add_picture_folder
 
 MARK = b"quokka"
 RUNS = 5

@@ -23,15 +23,15 @@ from sqlalchemy import text
 
 from benchmarks.speed.big_record import Size, add_images, draft
 from benchmarks.speed.harness import say
-from curation_db.candidates import Intake, insert_candidates
+from curation_db.enums import Kind, Reason
 from curation_db.errors import RecordBusy
-from curation_db.fold import Overlap, fold
-from curation_db.histories import events_of
-from curation_db.people import begin_session, end_session
-from curation_db.queue import Queue
-from curation_db.review import Reviewer
-from curation_db.store import Store, create_store, open_store
-from curation_db.words import Kind, Reason
+from curation_db.events.annotators import begin_session, end_session
+from curation_db.events.history_cache import events_of
+from curation_db.events.state import Overlap, fold
+from curation_db.queue.claims import Queue
+from curation_db.review.candidates import Intake, insert_candidates
+from curation_db.review.decisions import Reviewer
+from curation_db.storage.store import Store, create_store, open_store
 
 PROCESSES = 8
 SECONDS = 60.0

@@ -20,15 +20,15 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
-from curation_db import moments
 from curation_db.atomic_write import sync
+from curation_db.events import event_clock
+from curation_db.events.event_clock import Origin, origin_of
 from curation_db.exporting.coco import CocoWriter
 from curation_db.exporting.jsonl import ItemsWriter, PairsWriter
+from curation_db.exporting.manifest import MANIFEST_FILE, Counts, Manifest, file_facts, hash_of
 from curation_db.exporting.pairs import Format, Frame, Pair, Writer, frame_of, read_pairs
 from curation_db.exporting.selection import ExportRefused, NameTaken, NothingChosen, Selection, choose
-from curation_db.manifest import MANIFEST_FILE, Counts, Manifest, file_facts, hash_of
-from curation_db.moments import Origin, origin_of
-from curation_db.store import Store
+from curation_db.storage.store import Store
 
 FORMATS: Mapping[str, Format] = {"coco": CocoWriter, "jsonl": PairsWriter}
 """Data formats by name; items.jsonl is in every export."""
@@ -85,14 +85,14 @@ def _settled(store: Store, selection: Selection, at: int | None) -> int:
     """
     kinds = selection.depends_on()
     with store.read() as connection:
-        newest = moments.newest(connection)
-        number = moments.now(connection, kinds) if at is None else at
+        newest = event_clock.newest(connection)
+        number = event_clock.now(connection, kinds) if at is None else at
         if number <= newest:
             return number
         if not choose(connection, selection, at=at).ids:
             raise _nothing_chosen(selection, max(newest, 0))
     with store.write() as connection:
-        settled = moments.settle(connection, kinds)
+        settled = event_clock.settle(connection, kinds)
     return settled if at is None else at
 
 

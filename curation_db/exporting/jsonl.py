@@ -7,8 +7,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from curation_db.exporting.manifest import ITEMS_FILE, Item
 from curation_db.exporting.pairs import Frame, Pair
-from curation_db.manifest import ITEMS_FILE, Item
 
 PAIRS_FILE = "pairs.jsonl"
 

@@ -10,12 +10,12 @@ from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import Connection, bindparam, text
 
-from curation_db import moments
-from curation_db.dialect import batches
 from curation_db.errors import RecordError
+from curation_db.events import event_clock
+from curation_db.exporting.manifest import Item
 from curation_db.exporting.selection import BATCH, Chosen, Outcome, Selection
 from curation_db.foreign_json import parse_json
-from curation_db.manifest import Item
+from curation_db.storage.sqlite import batches
 
 # fmt: off
 _COLUMNS = {
@@ -120,7 +120,7 @@ def _pair(row: Any, outcome: Outcome, at: int) -> Pair:
     picture: dict[str, Any] = dict(zip(_FILLED_IN, told, strict=False))
     if completed is not None:
         marks = _loads(completed, f"the picture of candidate {number}", dict)
-        picture |= {name: moments.value_at(mark, picture.get(name), at) for name, mark in marks.items()}
+        picture |= {name: event_clock.value_at(mark, picture.get(name), at) for name, mark in marks.items()}
     digest = picture["content_sha256"]
     item = Item(
         **dict(zip(_COLUMNS, told[len(_FILLED_IN) :], strict=True)),

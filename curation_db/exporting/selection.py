@@ -16,14 +16,14 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, text
 
-from curation_db import moments
-from curation_db.dialect import batches
-from curation_db.fold import Overlap, effective, fold, since_requeue
-from curation_db.hasty import HASTY_MS, is_hasty
-from curation_db.histories import COLUMNS, History, Said, happened, history_of, overlap_in_force
-from curation_db.in_force import decisions_in_force
-from curation_db.moments import Arrival
-from curation_db.words import Kind, Role, State, Stream
+from curation_db.enums import Kind, Role, State, Stream
+from curation_db.events import event_clock
+from curation_db.events.event_clock import Arrival
+from curation_db.events.hasty import HASTY_MS, is_hasty
+from curation_db.events.history_cache import COLUMNS, History, Said, happened, history_of, overlap_in_force
+from curation_db.events.in_force import decisions_in_force
+from curation_db.events.state import Overlap, effective, fold, since_requeue
+from curation_db.storage.sqlite import batches
 
 
 class ExportRefused(Exception):
@@ -122,9 +122,9 @@ def choose(connection: Connection, selection: Selection, *, at: int | None = Non
     Raises:
         ExportRefused: there is no such event, or a restore replaced it.
     """
-    if at is not None and not moments.stands(connection, at):
+    if at is not None and not event_clock.stands(connection, at):
         raise _no_such_event(connection, at)
-    until = moments.now(connection, selection.depends_on()) if at is None else at
+    until = event_clock.now(connection, selection.depends_on()) if at is None else at
     outcomes = {number: o for number, o in outcomes_at(connection, until) if o.state in selection.states}
     if State.OPEN in selection.states:
         outcomes |= {row.id: Outcome() for row in connection.execute(_UNTOUCHED, {"at": until})}
@@ -136,7 +136,7 @@ def choose(connection: Connection, selection: Selection, *, at: int | None = Non
 
 
 def _no_such_event(connection: Connection, at: int) -> ExportRefused:
-    gap = moments.gap_at(connection, at)
+    gap = event_clock.gap_at(connection, at)
     if gap is not None:
         span = f"event {gap.first}" if gap.first == gap.last else f"events {gap.first} to {gap.last}"
         return ExportRefused(
@@ -144,7 +144,7 @@ def _no_such_event(connection: Connection, at: int) -> ExportRefused:
             hint=f"take an event before {gap.first} or after {gap.last}; the backup made before that restore still has"
             " the replaced history: negwb backup --list",
         )
-    newest = max(moments.newest(connection), 0)
+    newest = max(event_clock.newest(connection), 0)
     if at < newest:
         return ExportRefused(f"event {at} is missing from the record", hint="see what is lost: negwb doctor")
     return ExportRefused(f"there is no event {at}", hint=f"the newest is {newest}; see: negwb status")

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
 
-from curation_db import moments
+from curation_db.enums import State
+from curation_db.events import event_clock
 from curation_db.exporting.selection import Outcome, edits_of, outcomes_at
-from curation_db.words import State
 
 # marks grow with the ids: looking from the end costs what came in
 _LATE = text("""
@@ -55,7 +55,7 @@ def drift_since(
     before = {number: holds(outcome) for number, outcome in outcomes_at(connection, event_seq, since=event_seq)}
     entered = left = 0
     untouched = late - passed_over
-    until = moments.now(connection, (moments.Arrival.OVERLAPS,))
+    until = event_clock.now(connection, (event_clock.Arrival.OVERLAPS,))
     for number, outcome in outcomes_at(connection, until, since=event_seq):
         untouched.discard(number)
         if number in passed_over:

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from curation_db.image_paths import FOLLOW_LINKS, shown_size
 from curation_db.importing.path_suffixes import Tail
 from curation_db.importing.rows import ImageRow, Reason, RefusedRow, Reject, reject
-from curation_db.picture_files import FOLLOW_LINKS, shown_size
 
 Locate = Callable[[str, str | None], Path | None]
 """Source and file name to the picture's file."""

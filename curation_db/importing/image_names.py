@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from curation_db.importing.rows import KEY_LIMIT, Reason, RefusedRow, coco_key
-from curation_db.text import clean
+from curation_db.language.sanitize import clean
 
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}")
 """A bare file name, as nearly all are: nothing in it needs a closer look."""

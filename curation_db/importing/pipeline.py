@@ -13,8 +13,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from curation_db import indexing
-from curation_db.candidates import Intake
 from curation_db.importing.compression import is_compressed, plain_name
 from curation_db.importing.detect import detect, usual_delimiter
 from curation_db.importing.formats import COCO_SHAPED, NEGBENCH, Format
@@ -48,8 +46,10 @@ from curation_db.importing.tables.row_mapping import check_columns, ids_without_
 from curation_db.importing.unsupported import check_content, check_kind
 from curation_db.importing.writers.batch import BatchWriter
 from curation_db.importing.writers.candidates import Provenance
-from curation_db.store import Store
-from curation_db.text import clean
+from curation_db.language.sanitize import clean
+from curation_db.review.candidates import Intake
+from curation_db.search import fulltext
+from curation_db.storage.store import Store
 
 Progress = Callable[[str, int, int], None]
 """What is being done, how much of it is done, and how much there is (0: unknown)."""
@@ -264,7 +264,7 @@ def import_file(
         done += rows
         progress("indexing", done, max(total, done))
 
-    indexing.refresh(store, progress=indexed)
+    fulltext.refresh(store, progress=indexed)
     return report
 
 

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import IO, Any
 
 from curation_db.importing.rows import At, Reason, RefusedRow, Reject, reject
-from curation_db.text import counted, display_text
+from curation_db.language.sanitize import counted, display_text
 
 _NAMES_LIMIT = 200
 """Characters from which on no further column of a field is told."""

@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final, NamedTuple, Protocol
 
-from curation_db.gold import Known
-from curation_db.text import clean, display_text
-from curation_db.words import NegationType
+from curation_db.enums import NegationType
+from curation_db.language.sanitize import clean, display_text
+from curation_db.queue.gold import Known
 
 TEXT_LIMIT: Final = 20_000
 """Characters of the longest caption that is taken."""

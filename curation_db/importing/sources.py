@@ -14,7 +14,6 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, text
 
-from curation_db import dialect
 from curation_db.importing.formats import Format
 from curation_db.importing.image_names import Naming
 from curation_db.importing.json_stream import Run, read_json
@@ -30,6 +29,7 @@ from curation_db.importing.rows import (
     same_picture,
     size_of,
 )
+from curation_db.storage import sqlite
 
 COCO: Final = "coco"
 SAMPLE: Final = 1_000
@@ -198,7 +198,7 @@ def _has_all(connection: Connection, source_id: int | None, keys: list[str]) -> 
     """Whether the source has a picture under each of these keys."""
     if source_id is None:
         return False
-    known = dialect.select_in(connection, "image", ("key",), "key", keys, source_id=source_id)
+    known = sqlite.select_in(connection, "image", ("key",), "key", keys, source_id=source_id)
     return {row.key for row in known} >= set(keys)
 
 
@@ -210,7 +210,7 @@ def shortened_keys(connection: Connection, source: str) -> frozenset[str]:
 def _compare(connection: Connection, source_id: int, sample: Sample) -> tuple[int, int]:
     """How many of the pictures the source has under their ids, and under how many of the ids it has another one."""
     columns = ("key", "file_name", "url", "width", "height")
-    found = dialect.select_in(connection, "image", columns, "key", sample.keys, source_id=source_id)
+    found = sqlite.select_in(connection, "image", columns, "key", sample.keys, source_id=source_id)
     old = {row.key: row for row in found}
     same = other = 0
     for each in sample.listed:

@@ -12,9 +12,9 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from curation_db.dialect import APPLICATION_ID
 from curation_db.importing.compression import is_compressed, open_bytes
 from curation_db.importing.rows import InputError
+from curation_db.storage.sqlite import APPLICATION_ID
 
 _HEAD: Final = 4096
 _SPECIAL: Final[tuple[tuple[Callable[[int], bool], str], ...]] = (

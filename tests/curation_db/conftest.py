@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 from support.record import Record
 
-from curation_db.store import Store, create_store
+from curation_db.storage.store import Store, create_store
 
 
 @pytest.fixture

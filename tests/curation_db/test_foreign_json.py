@@ -14,16 +14,16 @@ DEEP = "[" * 200_000 + "]" * 200_000
 DIGITS = "9" * 10_000
 OWN_JSON = {
     "curation_db/foreign_json.py": "the reader itself",
-    "curation_db/unjudged.py": "made by a query of ours",
-    "curation_db/probes.py": "a column that only we write",
+    "curation_db/generation/unjudged.py": "made by a query of ours",
+    "curation_db/generation/endpoint_probes.py": "a column that only we write",
     "curation_db/importing/writers/images.py": "a column that only we write",
-    "curation_db/marks.py": "a column that only we write",
-    "curation_db/ordering.py": "a column that only we write",
-    "workbench/demo/annotator.py": "a file of the demo",
-    "workbench/generation/engines/scripted.py": "a file of the demo",
+    "curation_db/lint/index.py": "a column that only we write",
+    "curation_db/queue/ordering.py": "a column that only we write",
+    "workbench/demo/simulation/annotator.py": "a file of the demo",
+    "workbench/demo/simulation/scripted_engine.py": "a file of the demo",
     "trainers/clip_models.py": "a copy of a value in memory",
     "trainers/settings.py": "a copy of a value in memory",
-    "trainers/margins.py": "the pipe from the parent process",
+    "trainers/clip_margin_worker.py": "the pipe from the parent process",
 }
 
 

@@ -7,14 +7,14 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from support.mixed import Log, Mixed
+from support.mixed_work import Log, Mixed
 from support.record import Record
 
-from curation_db.checkup import Level, examine
+from curation_db.enums import State
 from curation_db.exporting.freeze import freeze
 from curation_db.exporting.selection import Selection
-from curation_db.store import create_store, open_store
-from curation_db.words import State
+from curation_db.integrity.checks import Level, examine
+from curation_db.storage.store import create_store, open_store
 
 CARDS = 200
 

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-from curation_db.identity import utc_now, utc_text
 from curation_db.processes import ProcessIdentity, command_line, is_alive
+from curation_db.storage.ids import utc_now, utc_text
 
 YEAR_S = 365 * 86_400
 
@@ -95,7 +95,7 @@ def test_the_command_line(child: subprocess.Popen[bytes]) -> None:
 def test_psutil_is_imported_only_when_needed() -> None:
     code = (
         "import sys; from curation_db.processes import *; is_alive(ProcessIdentity(__import__('socket').gethostname(),"
-        " 2**31 - 1, '')); import curation_db.people, curation_db.sessions; print('psutil' in sys.modules)"
+        " 2**31 - 1, '')); import curation_db.events.annotators, curation_db.storage.work_sessions; print('psutil' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

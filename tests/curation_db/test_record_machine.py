@@ -13,15 +13,15 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from sqlalchemy import text
 from support.record import Record
 
+from curation_db.enums import Kind, Reason, Role, Stream
 from curation_db.errors import RecordError
+from curation_db.events.history_cache import events_of
+from curation_db.events.state import Overlap, fold
 from curation_db.exporting.selection import Selection, choose
-from curation_db.fold import Overlap, fold
-from curation_db.gold import Known
-from curation_db.gold_marks import mark, unmark_all
-from curation_db.histories import events_of
-from curation_db.review import Done, Shown
-from curation_db.store import create_store
-from curation_db.words import Kind, Reason, Role, Stream
+from curation_db.queue.gold import Known
+from curation_db.review.decisions import Done, Shown
+from curation_db.review.gold_marking import mark, unmark_all
+from curation_db.storage.store import create_store
 
 UNDECIDED_AUDIT = """
     SELECT c.id FROM candidate c JOIN candidate_state s ON s.candidate_id = c.id WHERE c.audit AND (

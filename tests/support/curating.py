@@ -10,10 +10,10 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
+from workbench.annotation.models import Ready
+from workbench.annotation.session import Desk
 from workbench.tui.app import NegwbApp
-from workbench.tui.desk import Desk
 from workbench.tui.screens.curate import CurateScreen
-from workbench.tui.sitting import Ready
 from workbench.tui.widgets.field import Field
 
 SIZE = (120, 36)

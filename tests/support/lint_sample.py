@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from curation_db.bpe import count_tokens
-from curation_db.lint import Context, Rule, Subject, lint, near_key, same_key
-from curation_db.linting.nouns import concept_key
+from curation_db.language.clip_tokenizer import count_tokens
+from curation_db.language.nouns import concept_key
+from curation_db.lint.linter import Context, Rule, Subject, lint, near_key, same_key
 
 SAMPLE = Path(__file__).parents[1] / "curation_db" / "fixtures" / "lint_sample.txt"
 NOBODY_ELSE = Context(candidates=1, same_concept=1, place_in_concept=1)

@@ -9,16 +9,16 @@ import sys
 from pathlib import Path
 
 from sqlalchemy import text
-from support.clips import draw_pictures, make_tiny, sentence
+from support.clip_models import draw_pictures, make_tiny, sentence
 
-from curation_db.candidates import Draft, Intake, insert_candidates
-from curation_db.people import begin_session
-from curation_db.review import Reviewer
-from curation_db.store import open_store
-from curation_db.words import Kind
+from curation_db.enums import Kind
+from curation_db.events.annotators import begin_session
+from curation_db.review.candidates import Draft, Intake, insert_candidates
+from curation_db.review.decisions import Reviewer
+from curation_db.storage.store import open_store
 from trainers.clip_models import save_model
-from workbench.paths import Workspace
 from workbench.workspace.create import create_workspace
+from workbench.workspace.layout import Workspace
 from workbench.workspace.operations import freeze_set
 
 NEGWB = Path(sys.executable).with_name("negwb")

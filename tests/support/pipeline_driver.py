@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from curation_db.words import Method
-from workbench.generation.asks import Answer, Picture, Want
-from workbench.generation.units import CaptionItem, Outcome, QuestionItem, Request, Steps, Unit
+from curation_db.enums import Method
+from workbench.generation.engines.requests import Answer, Picture, Want
+from workbench.generation.models import CaptionItem, Outcome, QuestionItem, Request, Steps, Unit
 
 Oracle = Callable[[Request], Answer | str | bool | float | None]
 """What is answered: words, yes or no, P(yes), None for an unclear answer, or an answer as it is."""

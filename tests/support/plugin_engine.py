@@ -7,8 +7,8 @@ from pathlib import Path
 _CODE = """
 import asyncio
 
-from curation_db.words import Method
-from workbench.generation.asks import Answer, Want
+from curation_db.enums import Method
+from workbench.generation.engines.requests import Answer, Want
 
 
 class Engine:

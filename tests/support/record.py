@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 from sqlalchemy import text
 
-from curation_db.candidates import Draft, Intake, Opinion, insert_candidates, insert_verdicts
-from curation_db.fold import Overlap, fold
-from curation_db.histories import events_of, overlap_in_force
-from curation_db.people import Actor, begin_session
-from curation_db.queue import Queue
-from curation_db.review import Reviewer
-from curation_db.store import Store
-from curation_db.words import NegationType, Question, Role, State
+from curation_db.enums import NegationType, Question, Role, State
+from curation_db.events.annotators import Actor, begin_session
+from curation_db.events.history_cache import events_of, overlap_in_force
+from curation_db.events.state import Overlap, fold
+from curation_db.queue.claims import Queue
+from curation_db.review.candidates import Draft, Intake, Opinion, insert_candidates, insert_verdicts
+from curation_db.review.decisions import Reviewer
+from curation_db.storage.store import Store
 
 
 @dataclass

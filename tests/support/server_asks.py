@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from curation_db.words import Stage
-from workbench.generation.asks import Answer, Ask, Message, Picture, Sampling, Want
+from curation_db.enums import Stage
 from workbench.generation.engines.protocol import Engine
+from workbench.generation.engines.requests import Answer, Ask, Message, Picture, Sampling, Want
 
 
 def yes_no(thing: str, picture: Picture | None = None, **sampling: Any) -> Ask:

@@ -15,13 +15,13 @@ from pathlib import Path
 
 from support.pipeline_driver import drive, make_unit
 
+from workbench.demo.simulation.scripted_engine import ScriptedEngine, make
 from workbench.generation.budget import Budget
 from workbench.generation.engines.protocol import Surroundings
-from workbench.generation.engines.scripted import ScriptedEngine, make
-from workbench.generation.object_absence import object_absence
-from workbench.generation.prompt_sets import find_prompts
+from workbench.generation.models import CaptionItem
+from workbench.generation.pipelines.object_absence import object_absence
+from workbench.generation.prompts.loader import find_prompts
 from workbench.generation.recipe import Recipe
-from workbench.generation.units import CaptionItem
 from workbench.workspace.engine_settings import EngineSettings, Judge
 
 

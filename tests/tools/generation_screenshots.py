@@ -17,15 +17,15 @@ from typing import Any, Final
 from sqlalchemy import Connection, text
 from tools.screenshots import Shot, portable
 
-from curation_db.candidates import Intake
-from curation_db.generation_runs import Progress, beat, end_run, start_run
-from curation_db.generation_work import Finished, finish
-from curation_db.identity import utc_text
-from curation_db.store import open_store
-from curation_db.words import GenerationState, ItemStatus, StopReason
+from curation_db.enums import GenerationState, ItemStatus, StopReason
+from curation_db.generation.runs import Progress, beat, end_run, start_run
+from curation_db.generation.work_items import Finished, finish
+from curation_db.review.candidates import Intake
+from curation_db.storage.ids import utc_text
+from curation_db.storage.store import open_store
 from workbench.demo.build import DemoSize, build_demo
-from workbench.paths import Workspace
-from workbench.tui.lab import LabApp
+from workbench.tui.results.app import LabApp
+from workbench.workspace.layout import Workspace
 
 SHOTS = (Shot("generate", (120, 36), "negwb-dark", (), "came to nothing"),)
 _PATIENCE: Final = 500

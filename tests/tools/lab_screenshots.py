@@ -13,9 +13,9 @@ from pathlib import Path
 
 from tools.screenshots import Shot, portable
 
-from workbench.paths import Workspace
-from workbench.tui.lab import LabApp
+from workbench.tui.results.app import LabApp
 from workbench.tui.results.context import Page
+from workbench.workspace.layout import Workspace
 
 SHOTS: tuple[tuple[Page, Shot], ...] = (
     ("runs", Shot("runs", (120, 36), "negwb-dark", ("down",))),

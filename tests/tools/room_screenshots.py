@@ -14,16 +14,16 @@ from pathlib import Path
 from sqlalchemy import text
 from tools.screenshots import Shot, portable
 
-from curation_db.people import begin_session
-from curation_db.review import Reviewer, Shown
-from curation_db.store import Store, open_store
-from curation_db.words import Kind, Reason, Role, Stream
+from curation_db.enums import Kind, Reason, Role, Stream
+from curation_db.events.annotators import begin_session
+from curation_db.review.decisions import Reviewer, Shown
+from curation_db.storage.store import Store, open_store
+from workbench.annotation.models import DeskSettings
 from workbench.annotation.open import open_session
-from workbench.demo.annotator import Decisions, read_truth
 from workbench.demo.build import DemoFiles, DemoSize, build_demo
-from workbench.paths import Workspace
+from workbench.demo.simulation.annotator import Decisions, read_truth
 from workbench.tui.app import NegwbApp
-from workbench.tui.sitting import DeskSettings
+from workbench.workspace.layout import Workspace
 
 SHOTS = (
     Shot("browse", (120, 36), "negwb-dark", ("b", "f", "s", "down", "down", "down")),

@@ -20,13 +20,13 @@ from textual.app import App
 from textual.pilot import Pilot
 from textual.widgets import TextArea
 
+from workbench.annotation.models import DeskSettings
 from workbench.annotation.open import open_session
+from workbench.annotation.session import Desk
 from workbench.commands.demo import BANNER
 from workbench.demo.build import DemoSize, build_demo
 from workbench.tui.app import NegwbApp
-from workbench.tui.desk import Desk
 from workbench.tui.screens.curate import CurateScreen
-from workbench.tui.sitting import DeskSettings
 
 PICTURES = 40
 _PATIENCE = 500

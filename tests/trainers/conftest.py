@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from support.clips import draw_pictures, freeze, make_tiny, pairs_of
+from support.clip_models import draw_pictures, freeze, make_tiny, pairs_of
 
 from trainers.clip_models import ClipModel, save_model
 

@@ -9,7 +9,7 @@ import open_clip
 import pytest
 import torch
 from PIL import Image
-from support.clips import make_tiny
+from support.clip_models import make_tiny
 
 from trainers.clip_models import (
     BPE_FILE,

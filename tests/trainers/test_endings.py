@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 import torch
-from support.clips import make_tiny, tiny_config
+from support.clip_models import make_tiny, tiny_config
 
 from trainers import checkpoints, finetune
 from trainers.checkpoints import FOLDER, LATEST
 from trainers.clip_models import WEIGHTS_FILE, hash_state, load_model
 from trainers.errors import TrainerError
 from trainers.finetune import Interrupted, run_training
-from trainers.runlog import METRICS, Status, read_metrics, read_run, saved_place
+from trainers.run_files import METRICS, Status, read_metrics, read_run, saved_place
 from trainers.settings import RunConfig, create_run
 
 
@@ -92,8 +92,8 @@ class TestInterrupted:
     ) -> None:
         """The features that were computed stay, and a resumed run goes on with the rest."""
         monkeypatch.setattr("trainers.feature_store._BATCH", 4)
-        monkeypatch.setattr("trainers.watching._LEAST_S", 0.0)
-        monkeypatch.setattr("trainers.watching._SHARE", 0.0)
+        monkeypatch.setattr("trainers.interrupts._LEAST_S", 0.0)
+        monkeypatch.setattr("trainers.interrupts._SHARE", 0.0)
         told = json.loads(tiny_config(corpus, steps=2).to_text()) | {"cache": str(tmp_path / "cache")}
         folder = _run(tmp_path / "r", RunConfig.from_text(json.dumps(told)))
         log = folder / "log.txt"
@@ -152,7 +152,7 @@ class TestFullDisk:
             raise RuntimeError("[enforce fail at inline_container.cc:659]: No space left on device\nmore")
 
         place = {
-            "metrics": ("trainers.runlog.RunWriter.metrics", full),
+            "metrics": ("trainers.run_files.RunWriter.metrics", full),
             "checkpoint": ("trainers.checkpoints.save_file", full),
             "model": ("trainers.clip_models.save_file", full),
             "pth": ("torch.save", torchs_own),
@@ -171,7 +171,7 @@ class TestFullDisk:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         from trainers.__main__ import _failed
-        from trainers.runlog import RunWriter
+        from trainers.run_files import RunWriter
 
         def full(handle: int) -> None:
             raise OSError(errno.ENOSPC, "No space left on device")

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from support.clips import TINY, draw_pictures, make_tiny
+from support.clip_models import TINY, draw_pictures, make_tiny
 
 from trainers.clip_models import ClipModel, build
 from trainers.errors import TrainerError

@@ -15,15 +15,15 @@ import open_clip
 import pytest
 import torch
 from PIL import Image
-from support.clips import draw_pictures, freeze, tiny_config
+from support.clip_models import draw_pictures, freeze, tiny_config
 
-from curation_db.manifest import Item
+from curation_db.exporting.manifest import Item
 from trainers.checkpoints import FOLDER, LATEST
 from trainers.clip_models import load_model
 from trainers.dataset import write_pool
 from trainers.errors import TrainerError
 from trainers.finetune import Interrupted, run_training, trained_weights
-from trainers.runlog import METRICS, Status, read_metrics, read_run
+from trainers.run_files import METRICS, Status, read_metrics, read_run
 from trainers.settings import RunConfig, TrainSettings, create_run
 
 STEPS = 40

@@ -7,16 +7,16 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
-from support.clips import tiny_config
+from support.clip_models import tiny_config
 from torch.nn import functional
 
 from trainers.clip_models import load_model
 from trainers.dataset import Order
 from trainers.feature_store import ImageFeatures
 from trainers.finetune import run_training
-from trainers.materials import gather
-from trainers.runlog import RunWriter, read_metrics
+from trainers.run_files import RunWriter, read_metrics
 from trainers.settings import RunConfig, TrainSettings, create_run
+from trainers.training_data import gather
 
 STEPS = 12
 

@@ -6,7 +6,7 @@ import random
 
 import pytest
 import torch
-from support.clips import TINY, make_tiny, sentence
+from support.clip_models import TINY, make_tiny, sentence
 from torch.nn import functional
 
 from trainers.clip_models import ClipModel, build

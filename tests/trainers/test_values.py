@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
-from support.clips import tiny_config
+from support.clip_models import tiny_config
 from torch import nn
 
 from trainers.batches import Table

@@ -12,15 +12,15 @@ import pytest
 from support.record import Record
 from support.terminal import Terminal
 
-from curation_db.store import open_store
+from curation_db.storage.store import open_store
 from workbench.error_log import unexpected_line, write_error_log
 from workbench.workspace.create import create_workspace
 
 SECRET = "value-of-a-variable"
 BROKEN = {
     "paint": "import workbench.tui.screens.curate as m\nm.CurateScreen._paint = broken",
-    "thread": "import curation_db.queue as m\nm.Queue.claim = broken",
-    "mount": "import workbench.tui.widgets.keyline as m\nm.KeyLine.show = broken\nm.KeyLine.on_mount = broken",
+    "thread": "import curation_db.queue.claims as m\nm.Queue.claim = broken",
+    "mount": "import workbench.tui.widgets.key_hints as m\nm.KeyLine.show = broken\nm.KeyLine.on_mount = broken",
 }
 
 

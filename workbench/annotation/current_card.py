@@ -6,17 +6,17 @@ import contextlib
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from curation_db import queries
 from curation_db.errors import RecordError
-from workbench.tui.sitting import Ready, Way
+from curation_db.search import queries
+from workbench.annotation.models import Ready, Way
 
 if TYPE_CHECKING:
-    from curation_db.history import Past
-    from curation_db.queue import Queue
-    from curation_db.store import Store
-    from workbench.tui.attention import Attention
-    from workbench.tui.deck import Deck
-    from workbench.tui.loading import Loader
+    from curation_db.events.event_log import Past
+    from curation_db.queue.claims import Queue
+    from curation_db.storage.store import Store
+    from workbench.annotation.dwell_time import Attention
+    from workbench.annotation.loading import Loader
+    from workbench.annotation.prefetch import Deck
 
 
 class CurrentCard:

@@ -10,23 +10,23 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from curation_db import queries
-from curation_db.lint import DEFAULTS
-from curation_db.people import begin_session
-from curation_db.store import open_store
-from curation_db.words import Role, Stream
+from curation_db.enums import Role, Stream
+from curation_db.events.annotators import begin_session
+from curation_db.lint.linter import DEFAULTS
+from curation_db.search import queries
+from curation_db.storage.store import open_store
 from workbench import version as installed_version
+from workbench.annotation.models import DeskSettings, Pictures
+from workbench.annotation.session import Desk
 from workbench.errors import NothingToDo
-from workbench.pictures import PictureFolders
-from workbench.settings import read_settings
-from workbench.tui.desk import Desk
-from workbench.tui.pictures import ThumbnailCache
-from workbench.tui.sitting import DeskSettings, Pictures
+from workbench.images.decode import ThumbnailCache
+from workbench.workspace.picture_folders import PictureFolders
+from workbench.workspace.settings import read_settings
 
 if TYPE_CHECKING:
-    from curation_db.leases import Clock
-    from workbench.paths import Workspace
-    from workbench.settings import Settings
+    from curation_db.queue.leases import Clock
+    from workbench.workspace.layout import Workspace
+    from workbench.workspace.settings import Settings
 
 BOX = (1024, 1024)
 """Pixels that an image is decoded to at most: enough for a large terminal without its own pixel size."""

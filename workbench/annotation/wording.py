@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
 
-from curation_db.text import display_text
-from curation_db.words import Kind, Method, Question, State
+from curation_db.enums import Kind, Method, Question, State
+from curation_db.language.sanitize import display_text
 
 
 class Tone(Enum):

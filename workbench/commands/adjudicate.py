@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from curation_db.words import PersonRole
+from curation_db.enums import PersonRole
 from workbench.commands.curate import Serving, run_curate
 from workbench.workspace.choices import ImageMode
 
@@ -36,8 +36,8 @@ def adjudicate(
 
     It is a room of negwb curate (the key d there), and needs the role of an adjudicator.
     """
-    from workbench.paths import find_workspace  # noqa: PLC0415
-    from workbench.tui.rooms import Room  # noqa: PLC0415
+    from workbench.tui.screens.base.navigation import Room  # noqa: PLC0415
+    from workbench.workspace.layout import find_workspace  # noqa: PLC0415
 
     how = Serving(role=role)
     raise typer.Exit(run_curate(find_workspace(context.obj), annotator, how, images=images, start=Room.ADJUDICATE))

@@ -23,10 +23,10 @@ from workbench.workspace.operations import (
 )
 
 if TYPE_CHECKING:
-    from benchmarks.fetch import Fetched
+    from benchmarks.data.fetch import Fetched
     from benchmarks.protocols import Protocol
     from benchmarks.results import Stored
-    from workbench.paths import Workspace
+    from workbench.workspace.layout import Workspace
     from workbench.workspace.models import Model
 
 
@@ -89,8 +89,8 @@ def list_command(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """List the benchmarks, and whether their files are in the workspace."""
-    from workbench.commands.tables import Listing, show  # noqa: PLC0415
-    from workbench.paths import find_workspace  # noqa: PLC0415
+    from workbench.console.tables import Listing, show  # noqa: PLC0415
+    from workbench.workspace.layout import find_workspace  # noqa: PLC0415
 
     rows = list_tasks(find_workspace(context.obj))
     if as_json:
@@ -158,7 +158,7 @@ def fetch(
     """
     from benchmarks.registry import entries  # noqa: PLC0415
     from benchmarks.tasks import negrefcocog  # noqa: PLC0415
-    from workbench.paths import find_workspace  # noqa: PLC0415
+    from workbench.workspace.layout import find_workspace  # noqa: PLC0415
 
     workspace = find_workspace(context.obj)
     if name != negrefcocog.NAME:
@@ -185,10 +185,10 @@ def fetch(
 
 
 def _fetch(folder: Path, pictures: Path | None, mirror: str | None) -> Fetched:
+    from benchmarks.data.fetch import Sources, fetch_negrefcocog  # noqa: PLC0415
     from benchmarks.errors import BenchError  # noqa: PLC0415
-    from benchmarks.fetch import Sources, fetch_negrefcocog  # noqa: PLC0415
     from benchmarks.tasks import negrefcocog  # noqa: PLC0415
-    from workbench.commands.progress import step_bars  # noqa: PLC0415
+    from workbench.console.progress_bars import step_bars  # noqa: PLC0415
 
     sources = Sources()
     if mirror:
@@ -252,7 +252,7 @@ def run(
 
     Features are kept in cache/, so a further protocol, or a run with the same image tower, costs little.
     """
-    from workbench.paths import find_workspace  # noqa: PLC0415
+    from workbench.workspace.layout import find_workspace  # noqa: PLC0415
     from workbench.workspace.models import find_model, require_torch  # noqa: PLC0415
 
     workspace = find_workspace(context.obj)
@@ -288,7 +288,7 @@ def _rules(name: Rules, allow_nan: bool) -> tuple[Protocol, ...]:
 
 def _show(workspace: Workspace, stored: Sequence[Stored], *, as_json: bool) -> None:
     from benchmarks.results import list_results  # noqa: PLC0415
-    from workbench.commands.tables import show  # noqa: PLC0415
+    from workbench.console.tables import show  # noqa: PLC0415
     from workbench.reports.benchmark_report import advice_beside, results_listing, told_of_result  # noqa: PLC0415
 
     known = list_results(workspace.root / RESULTS).results  # an affirmative twin may have been run earlier
@@ -302,6 +302,6 @@ def _show(workspace: Workspace, stored: Sequence[Stored], *, as_json: bool) -> N
 
 
 def _shown(text: str) -> str:
-    from curation_db.text import display_text  # noqa: PLC0415
+    from curation_db.language.sanitize import display_text  # noqa: PLC0415
 
     return display_text(text, limit=500)

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from workbench.commands.curate import run_curate
-from workbench.commands.progress import step_bars
-from workbench.commands.streams import at_a_terminal
+from workbench.console.progress_bars import step_bars
+from workbench.console.terminal_check import at_a_terminal
 from workbench.errors import NothingToDo, UsageError
 from workbench.workspace.choices import ImageMode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from curation_db.listing import Listed
-    from curation_db.store import Store
-    from curation_db.views import View
+    from curation_db.search.query_language import View
+    from curation_db.search.rows import Listed
+    from curation_db.storage.store import Store
 
 _PAGE = 200
 _EPILOG = """\b
@@ -57,17 +57,17 @@ def browse(
 
     While you only look around no card is taken from others.
     """
-    from workbench.paths import find_workspace  # noqa: PLC0415
+    from workbench.workspace.layout import find_workspace  # noqa: PLC0415
 
     view = view_of(" ".join(query or ()))
     workspace = find_workspace(context.obj)
     if as_json or limit is not None or not at_a_terminal():
-        from curation_db.store import open_to_read  # noqa: PLC0415
+        from curation_db.storage.store import open_to_read  # noqa: PLC0415
 
         with open_to_read(workspace.database) as store:
             _print(store, view, limit)
         return
-    from workbench.tui.rooms import Room  # noqa: PLC0415
+    from workbench.tui.screens.base.navigation import Room  # noqa: PLC0415
 
     raise typer.Exit(run_curate(workspace, annotator, images=images, start=Room.BROWSE, view=str(view)))
 
@@ -78,7 +78,7 @@ def view_of(line: str) -> View:
     Raises:
         UsageError: it is none.
     """
-    from curation_db.views import ViewError, parse_view  # noqa: PLC0415
+    from curation_db.search.query_language import ViewError, parse_view  # noqa: PLC0415
 
     try:
         return parse_view(line)
@@ -89,7 +89,7 @@ def view_of(line: str) -> View:
 def _print(store: Store, view: View, limit: int | None) -> None:
     import json  # noqa: PLC0415
 
-    from curation_db.facets import unknown  # noqa: PLC0415
+    from curation_db.search.facets import unknown  # noqa: PLC0415
 
     catch_up(store, view)
     told = 0
@@ -104,14 +104,14 @@ def _print(store: Store, view: View, limit: int | None) -> None:
 
 def catch_up(store: Store, view: View) -> None:
     """What is worked out behind an import's back, as far as the view needs it."""
-    from curation_db import indexing  # noqa: PLC0415
     from curation_db.errors import RecordUnwritable  # noqa: PLC0415
-    from curation_db.marks import Marker  # noqa: PLC0415
-    from curation_db.views import WORDS, Field  # noqa: PLC0415
+    from curation_db.lint.index import Marker  # noqa: PLC0415
+    from curation_db.search import fulltext  # noqa: PLC0415
+    from curation_db.search.query_language import WORDS, Field  # noqa: PLC0415
 
     with contextlib.suppress(RecordUnwritable):  # where nothing can be written, what is there is all there is
         if any(view.asks(field) for field in WORDS):
-            indexing.refresh(store)
+            fulltext.refresh(store)
         if view.asks(Field.LINT):
             marker = Marker(store)
             with step_bars(lines=True) as tell:
@@ -121,7 +121,7 @@ def catch_up(store: Store, view: View) -> None:
 
 
 def _rows(store: Store, view: View, limit: int | None) -> Iterator[Listed]:
-    from curation_db.listing import page_of  # noqa: PLC0415
+    from curation_db.search.rows import page_of  # noqa: PLC0415
 
     for start in range(0, len(numbers := _numbers(store, view, limit)), _PAGE):
         with store.read() as connection:
@@ -130,7 +130,7 @@ def _rows(store: Store, view: View, limit: int | None) -> Iterator[Listed]:
 
 
 def _numbers(store: Store, view: View, limit: int | None) -> array[int]:
-    from curation_db.browsing import ids_of  # noqa: PLC0415
+    from curation_db.search.search import ids_of  # noqa: PLC0415
 
     numbers: array[int] = array("q")
     with store.read() as connection:

@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from curation_db.words import PersonRole, Stream
-from workbench import interruption
-from workbench.commands.streams import at_a_terminal, doubt_about_characters
+from curation_db.enums import PersonRole, Stream
+from workbench.console import interruption
+from workbench.console.terminal_check import at_a_terminal, doubt_about_characters
 from workbench.errors import ExitCode, UsageError
 from workbench.workspace.choices import ImageMode
 
 if TYPE_CHECKING:
-    from workbench.paths import Workspace
-    from workbench.settings import CurateSettings, Settings
-    from workbench.tui.answers import Refused
-    from workbench.tui.desk import Desk
-    from workbench.tui.rooms import Room
+    from workbench.annotation.answer_counts import Refused
+    from workbench.annotation.session import Desk
+    from workbench.tui.screens.base.navigation import Room
+    from workbench.workspace.layout import Workspace
+    from workbench.workspace.settings import CurateSettings, Settings
 
 _EPILOG = """\b
 Examples:
@@ -88,7 +88,7 @@ def curate(
     Each key is on the disk before the next card shows, so you can stop at any moment and go on where you left.
     Defaults come from [curate] in negwb.toml.
     """
-    from workbench.paths import find_workspace  # noqa: PLC0415
+    from workbench.workspace.layout import find_workspace  # noqa: PLC0415
 
     if blind and reveal:
         raise UsageError("--blind hides what --reveal would show", hint="take one of the two")
@@ -103,7 +103,7 @@ def curate(
 
 
 def _check_order(order: str | None) -> None:
-    from curation_db.ordering import Policy  # noqa: PLC0415
+    from curation_db.queue.ordering import Policy  # noqa: PLC0415
 
     try:
         Policy.parse(order if order is not None else "oldest")
@@ -151,7 +151,7 @@ def run_curate(
     """
     _need_terminal()
     doubt = doubt_about_characters("negwb curate --plain")
-    from workbench.settings import read_settings  # noqa: PLC0415
+    from workbench.workspace.settings import read_settings  # noqa: PLC0415
 
     settings = read_settings(workspace.settings)
     _check_theme(settings.curate, workspace)
@@ -175,8 +175,8 @@ def run_plain(workspace: Workspace, annotator: str | None = None, how: Serving |
         UsageError: settings that are off.
         NothingToDo: the workspace has no candidates.
     """
-    from workbench.plain_sitting import PlainSitting  # noqa: PLC0415
-    from workbench.settings import read_settings  # noqa: PLC0415
+    from workbench.annotation.plain.loop import PlainSitting  # noqa: PLC0415
+    from workbench.workspace.settings import read_settings  # noqa: PLC0415
 
     settings = read_settings(workspace.settings)
     name = person_named(annotator)
@@ -252,8 +252,8 @@ def person_named(annotator: str | None) -> str:
     Raises:
         UsageError: no annotator can have the name, or the login has none.
     """
-    from curation_db.annotator_names import checked_name  # noqa: PLC0415
     from curation_db.errors import UnusableName  # noqa: PLC0415
+    from curation_db.events.annotator_names import checked_name  # noqa: PLC0415
 
     try:
         return checked_name(_login_name() if annotator is None else annotator)
@@ -262,7 +262,7 @@ def person_named(annotator: str | None) -> str:
 
 
 def _check_theme(settings: CurateSettings, workspace: Workspace) -> None:
-    from workbench.settings import OWN_THEMES  # noqa: PLC0415
+    from workbench.workspace.settings import OWN_THEMES  # noqa: PLC0415
 
     if settings.theme not in OWN_THEMES:
         from workbench.tui.themes import check_theme  # noqa: PLC0415 -- 0.2 s that negwb's own themes do not cost
@@ -290,8 +290,8 @@ def _session(
     workspace: Workspace, settings: Settings, name: str, how: Serving, *, box: tuple[int, int] | None = None
 ) -> Desk:
     """The person's session; once started it prepares its first card while the screens are being imported."""
+    from curation_db.enums import Role, Stream  # noqa: PLC0415
     from curation_db.errors import RetiredAnnotator  # noqa: PLC0415
-    from curation_db.words import Role, Stream  # noqa: PLC0415
     from workbench.annotation.open import open_session, session_settings  # noqa: PLC0415 -- 0.2 s
 
     serving = session_settings(
@@ -312,7 +312,7 @@ def _box() -> tuple[int, int]:
     """Half of this terminal in its own pixels, within bounds: on a fine screen a small picture would be blurred."""
     import shutil  # noqa: PLC0415
 
-    from workbench.tui.terminal import cell_pixels  # noqa: PLC0415
+    from workbench.images.terminal_graphics import cell_pixels  # noqa: PLC0415
 
     (columns, rows), (width, height) = shutil.get_terminal_size(), cell_pixels()
     side = max(_LEAST_SIDE, min(_MOST_SIDE, max(columns * width // 2, rows * height)))
@@ -320,8 +320,8 @@ def _box() -> tuple[int, int]:
 
 
 def _may_start_in(desk: Desk, start: Room | None) -> None:
-    from curation_db.words import Role  # noqa: PLC0415
-    from workbench.tui.rooms import SIT_DOWN_AS_ONE, Room  # noqa: PLC0415
+    from curation_db.enums import Role  # noqa: PLC0415
+    from workbench.tui.screens.base.navigation import SIT_DOWN_AS_ONE, Room  # noqa: PLC0415
 
     if start is Room.ADJUDICATE and desk.actor.role is not Role.ADJUDICATOR:
         raise UsageError("only an adjudicator settles what others said", hint=SIT_DOWN_AS_ONE)
@@ -338,10 +338,10 @@ def _run_app(
     start: Room | None,
     view: str,
 ) -> int:
-    from workbench.tui.actions import ActionMap  # noqa: PLC0415
+    from workbench.console.terminal_env import advice, look_round  # noqa: PLC0415
+    from workbench.images.terminal_graphics import choose_protocol  # noqa: PLC0415
     from workbench.tui.app import NegwbApp  # noqa: PLC0415 -- 0.25 s
-    from workbench.tui.surroundings import advice, look_round  # noqa: PLC0415
-    from workbench.tui.terminal import choose_protocol  # noqa: PLC0415
+    from workbench.workspace.keymap import ActionMap  # noqa: PLC0415
 
     warning = _overlap_warning(desk, told)
     wanted = images or told.images

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from workbench.commands.streams import at_a_terminal
+from workbench.console.terminal_check import at_a_terminal
 
 if TYPE_CHECKING:
-    from curation_db.store import Store
-    from workbench.paths import Workspace
+    from curation_db.storage.store import Store
+    from workbench.workspace.layout import Workspace
 
 BANNER = "demo: drawn pictures, scripted captions, simulated judges"
 _EPILOG = """\b
@@ -81,7 +81,7 @@ def demo(
 
 
 def _build(path: Path, pictures: int) -> Workspace:
-    from workbench.commands.progress import step_bars  # noqa: PLC0415
+    from workbench.console.progress_bars import step_bars  # noqa: PLC0415
     from workbench.demo.build import DemoSize, build_demo  # noqa: PLC0415
 
     typer.echo(f"negwb: {BANNER} → {path}", err=True)
@@ -97,12 +97,12 @@ def _run_by_itself(workspace: Workspace, seeds: int, further: FurtherArm | None,
 
 def _decide(workspace: Workspace) -> tuple[dict[str, Any], int]:
     """The counts after every decision, and the record's last event."""
-    from curation_db.overview import last_seq  # noqa: PLC0415
-    from curation_db.store import open_store  # noqa: PLC0415
+    from curation_db.search.overview import last_seq  # noqa: PLC0415
+    from curation_db.storage.store import open_store  # noqa: PLC0415
     from workbench import version  # noqa: PLC0415
-    from workbench.commands.progress import step_bars  # noqa: PLC0415
-    from workbench.demo.annotator import decide_all, read_truth  # noqa: PLC0415
+    from workbench.console.progress_bars import step_bars  # noqa: PLC0415
     from workbench.demo.build import DemoFiles  # noqa: PLC0415
+    from workbench.demo.simulation.annotator import decide_all, read_truth  # noqa: PLC0415
 
     with open_store(workspace.database) as store, step_bars() as progress:
         total = _counts(store)["candidates"]
@@ -118,11 +118,11 @@ def _close_the_loop(
 ) -> dict[str, Any]:
     """Freeze, train, examine, report."""
     from workbench.commands.bench import tell_model  # noqa: PLC0415
-    from workbench.commands.progress import step_bars  # noqa: PLC0415
     from workbench.commands.report import gather, print_report  # noqa: PLC0415
-    from workbench.demo.arms import ALL, NEGATED_ONLY, TUNED  # noqa: PLC0415
-    from workbench.demo.exam_files import NEGREF  # noqa: PLC0415
-    from workbench.demo.loop import examine, figures, make_plan, train  # noqa: PLC0415
+    from workbench.console.progress_bars import step_bars  # noqa: PLC0415
+    from workbench.demo.experiment.exam_files import NEGREF  # noqa: PLC0415
+    from workbench.demo.experiment.experiments import ALL, NEGATED_ONLY, TUNED  # noqa: PLC0415
+    from workbench.demo.experiment.loop import examine, figures, make_plan, train  # noqa: PLC0415
     from workbench.workspace.models import BASE  # noqa: PLC0415
 
     arms = [TUNED, ALL, *([NEGATED_ONLY] if further else [])]
@@ -145,7 +145,7 @@ def _say_process(folder: Path, pid: int) -> None:
 
 
 def _counts(store: Store) -> dict[str, Any]:
-    from curation_db.overview import outcome  # noqa: PLC0415
+    from curation_db.search.overview import outcome  # noqa: PLC0415
 
     with store.read() as connection:
         counted = outcome(connection)

@@ -10,9 +10,9 @@ import typer
 from workbench.errors import ExitCode
 
 if TYPE_CHECKING:
-    from curation_db.checkup import Finding
-    from workbench.paths import Workspace
-    from workbench.settings import Settings
+    from curation_db.integrity.checks import Finding
+    from workbench.workspace.layout import Workspace
+    from workbench.workspace.settings import Settings
 
 _EPILOG = """\b
 Examples:
@@ -44,7 +44,7 @@ def doctor(
 
     Events are never touched: what --repair makes anew is what they say.
     """
-    from workbench.paths import find_workspace  # noqa: PLC0415
+    from workbench.workspace.layout import find_workspace  # noqa: PLC0415
 
     workspace = find_workspace(context.obj)
     mended = _repair(workspace) if repair else []
@@ -52,9 +52,9 @@ def doctor(
 
 
 def _repair(workspace: Workspace) -> list[str]:
-    from curation_db.checkup import repair  # noqa: PLC0415
-    from curation_db.text import display_text  # noqa: PLC0415
-    from workbench.commands.progress import step_bars  # noqa: PLC0415
+    from curation_db.integrity.checks import repair  # noqa: PLC0415
+    from curation_db.language.sanitize import display_text  # noqa: PLC0415
+    from workbench.console.progress_bars import step_bars  # noqa: PLC0415
 
     with step_bars(lines=True) as tell:
         done = repair(workspace.database, progress=tell)
@@ -64,9 +64,9 @@ def _repair(workspace: Workspace) -> list[str]:
 
 
 def _look(workspace: Workspace, mended: list[str], *, every: bool, as_json: bool) -> ExitCode:
-    from workbench.commands.progress import step_bars  # noqa: PLC0415
-    from workbench.doctor import around, examine, exit_code  # noqa: PLC0415
-    from workbench.settings import OWN_THEMES  # noqa: PLC0415
+    from workbench.console.progress_bars import step_bars  # noqa: PLC0415
+    from workbench.diagnostics.workspace_checks import around, examine, exit_code  # noqa: PLC0415
+    from workbench.workspace.settings import OWN_THEMES  # noqa: PLC0415
 
     def check_settings(settings: Settings) -> None:
         if settings.curate.theme not in OWN_THEMES:
@@ -92,7 +92,7 @@ def _look(workspace: Workspace, mended: list[str], *, every: bool, as_json: bool
 
 def lines(found: list[tuple[str, Finding]]) -> list[str]:
     """One line a finding, what to do about it below it; the groups under their names."""
-    from curation_db.text import display_text  # noqa: PLC0415
+    from curation_db.language.sanitize import display_text  # noqa: PLC0415
 
     width = max((len(finding.name) for _, finding in found), default=0)
     said: list[str] = []

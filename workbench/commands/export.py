@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from curation_db.words import State
+from curation_db.enums import State
 
 if TYPE_CHECKING:
-    from curation_db.manifest import Manifest
-    from workbench.paths import Workspace
-    from workbench.pictures import Missing, PictureFolders
+    from curation_db.exporting.manifest import Manifest
+    from workbench.workspace.layout import Workspace
+    from workbench.workspace.picture_folders import Missing, PictureFolders
 
 _OF_THE_BENCHMARK = "negrefcocog"
 """The mix that is the benchmark's own (`generation.recipe.Mix`)."""
@@ -80,10 +80,10 @@ def export(
 
     The folder is written whole or not at all and is never changed afterwards. Equal events give equal bytes.
     """
-    from curation_db.manifest import read_items  # noqa: PLC0415
-    from workbench.paths import find_workspace  # noqa: PLC0415
-    from workbench.pictures import missing_of  # noqa: PLC0415
+    from curation_db.exporting.manifest import read_items  # noqa: PLC0415
+    from workbench.workspace.layout import find_workspace  # noqa: PLC0415
     from workbench.workspace.operations import freeze_set  # noqa: PLC0415
+    from workbench.workspace.picture_folders import missing_of  # noqa: PLC0415
 
     workspace = find_workspace(context.obj)
     folders = _picture_folders(workspace)  # before the set is there: the settings may be broken
@@ -98,15 +98,15 @@ def export(
 
 
 def _picture_folders(workspace: Workspace) -> PictureFolders:
-    from workbench.pictures import PictureFolders  # noqa: PLC0415
-    from workbench.settings import read_settings  # noqa: PLC0415
+    from workbench.workspace.picture_folders import PictureFolders  # noqa: PLC0415
+    from workbench.workspace.settings import read_settings  # noqa: PLC0415
 
     settings = read_settings(workspace.settings)
     return PictureFolders(workspace.root, settings.pictures, follow_links=settings.follow_links)
 
 
 def _told_missing(missing: Missing) -> list[str]:
-    from curation_db.text import display_text  # noqa: PLC0415
+    from curation_db.language.sanitize import display_text  # noqa: PLC0415
 
     if not missing.count:
         return []
@@ -135,7 +135,7 @@ def told_of(workspace: Workspace, manifest: Manifest) -> dict[str, Any]:
 
 
 def _summary(manifest: Manifest) -> str:
-    from curation_db.text import counted  # noqa: PLC0415
+    from curation_db.language.sanitize import counted  # noqa: PLC0415
 
     counts = manifest.counts
     lines = [

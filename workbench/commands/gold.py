@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from workbench.commands.tables import Listing, show
+from workbench.console.tables import Listing, show
 from workbench.errors import NothingToDo, UsageError
 
 if TYPE_CHECKING:
-    from curation_db.gold_marks import Marked
-    from workbench.paths import Workspace
+    from curation_db.review.gold_marking import Marked
+    from workbench.workspace.layout import Workspace
 
 _EPILOG = """\b
 Examples:
@@ -41,7 +41,7 @@ def gold(
     They look like any other card, and come as [curate] gold_share of negwb.toml says, as many to accept as to reject.
     The answer is told after the decision; the first one counts. No answer is a vote: it settles nothing.
     """
-    from workbench.paths import find_workspace  # noqa: PLC0415
+    from workbench.workspace.layout import find_workspace  # noqa: PLC0415
 
     if adjudicated and clear:
         raise UsageError("--clear takes away what --from-adjudicated would add", hint="take one of the two")
@@ -52,9 +52,9 @@ def gold(
 
 
 def _change(workspace: Workspace, *, clear: bool) -> None:
-    from curation_db.backup import back_up  # noqa: PLC0415
-    from curation_db.gold_marks import mark_adjudicated, unmark_all  # noqa: PLC0415
-    from curation_db.store import open_store  # noqa: PLC0415
+    from curation_db.review.gold_marking import mark_adjudicated, unmark_all  # noqa: PLC0415
+    from curation_db.storage.backup import back_up  # noqa: PLC0415
+    from curation_db.storage.store import open_store  # noqa: PLC0415
 
     with open_store(workspace.database) as store:
         if clear:
@@ -75,7 +75,7 @@ def _say_marked(done: Marked) -> None:
 
 
 def _tell(workspace: Workspace, *, as_json: bool) -> None:
-    from curation_db.store import open_to_read  # noqa: PLC0415
+    from curation_db.storage.store import open_to_read  # noqa: PLC0415
     from workbench.reports.status_report import gold_report, scores_listing  # noqa: PLC0415
 
     with open_to_read(workspace.database) as store, store.read() as connection:

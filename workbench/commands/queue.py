@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from workbench.commands.browse import catch_up, view_of
-from workbench.commands.progress import step_bars
-from workbench.commands.streams import at_a_terminal
+from workbench.console.progress_bars import step_bars
+from workbench.console.terminal_check import at_a_terminal
 from workbench.errors import NothingToDo, UsageError
 
 if TYPE_CHECKING:
-    from curation_db.fold import Overlap
-    from curation_db.overlaps import Preview
-    from curation_db.store import Store
-    from curation_db.views import View
+    from curation_db.events.state import Overlap
+    from curation_db.review.overlaps import Preview
+    from curation_db.search.query_language import View
+    from curation_db.storage.store import Store
 
 _EPILOG = """\b
 Examples:
@@ -57,11 +57,11 @@ def overlap(
 
     overlap in negwb.toml applies to candidates that come in later. Exports at earlier events stay as they are.
     """
-    from curation_db.overlaps import set_overlap  # noqa: PLC0415
-    from curation_db.people import known_spelling  # noqa: PLC0415
-    from curation_db.store import open_store  # noqa: PLC0415
+    from curation_db.events.annotators import known_spelling  # noqa: PLC0415
+    from curation_db.review.overlaps import set_overlap  # noqa: PLC0415
+    from curation_db.storage.store import open_store  # noqa: PLC0415
     from workbench.commands.curate import person_named  # noqa: PLC0415
-    from workbench.paths import find_workspace  # noqa: PLC0415
+    from workbench.workspace.layout import find_workspace  # noqa: PLC0415
 
     wanted, view = _parsed(people), view_of(" ".join(query or ()))
     if not 0 < share <= 1:
@@ -94,7 +94,7 @@ def overlap(
 
 
 def _parsed(people: str) -> Overlap:
-    from curation_db.fold import Overlap  # noqa: PLC0415
+    from curation_db.events.state import Overlap  # noqa: PLC0415
 
     try:
         return Overlap.parse(people)
@@ -103,9 +103,9 @@ def _parsed(people: str) -> Overlap:
 
 
 def _look(store: Store, view: View, wanted: Overlap, share: float) -> Preview:
-    from curation_db.browsing import ids_of  # noqa: PLC0415
-    from curation_db.facets import unknown  # noqa: PLC0415
-    from curation_db.overlaps import preview  # noqa: PLC0415
+    from curation_db.review.overlaps import preview  # noqa: PLC0415
+    from curation_db.search.facets import unknown  # noqa: PLC0415
+    from curation_db.search.search import ids_of  # noqa: PLC0415
 
     catch_up(store, view)
     with store.read() as connection:

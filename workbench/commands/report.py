@@ -10,8 +10,8 @@ import typer
 from workbench.errors import NothingToDo, UsageError
 
 if TYPE_CHECKING:
-    from benchmarks.compare import Report
-    from workbench.paths import Workspace
+    from benchmarks.comparison import Report
+    from workbench.workspace.layout import Workspace
 
 _EPILOG = """\b
 Examples:
@@ -46,7 +46,7 @@ def report(
     The difference has a bootstrap interval over pictures and an exact McNemar p. Strict comes before official;
     what others published stands apart.
     """
-    from workbench.paths import find_workspace  # noqa: PLC0415
+    from workbench.workspace.layout import find_workspace  # noqa: PLC0415
 
     workspace = find_workspace(context.obj)
     if screen:
@@ -55,13 +55,13 @@ def report(
 
 
 def _open_screen(workspace: Workspace, base: str | None) -> int:
-    from workbench.commands.streams import at_a_terminal, doubt_about_characters  # noqa: PLC0415
+    from workbench.console.terminal_check import at_a_terminal, doubt_about_characters  # noqa: PLC0415
 
     if not at_a_terminal():
         raise UsageError("--screen needs a terminal", hint="plain text: negwb report, or negwb report --json")
     if doubt := doubt_about_characters("negwb report"):
         typer.echo(f"negwb: {doubt}", err=True)
-    from workbench.tui.lab import run_lab  # noqa: PLC0415 -- textual costs half a second
+    from workbench.tui.results.app import run_lab  # noqa: PLC0415 -- textual costs half a second
 
     if base is not None:
         gather(workspace, base=base)  # a wrong name is answered here, not on a screen
@@ -75,7 +75,7 @@ def gather(workspace: Workspace, *, base: str | None = None) -> Report:
         NothingToDo: nothing was measured.
         UsageError: no model is called `base`.
     """
-    from benchmarks.compare import compare  # noqa: PLC0415
+    from benchmarks.comparison import compare  # noqa: PLC0415
     from benchmarks.errors import BenchError  # noqa: PLC0415
     from workbench.workspace.models import base_hash  # noqa: PLC0415
     from workbench.workspace.operations import RESULTS  # noqa: PLC0415
@@ -93,7 +93,7 @@ def gather(workspace: Workspace, *, base: str | None = None) -> Report:
 
 def print_report(found: Report, *, slices: bool = False, as_json: bool = False) -> None:
     """On stdout."""
-    from workbench.commands.tables import show  # noqa: PLC0415
+    from workbench.console.tables import show  # noqa: PLC0415
     from workbench.reports.benchmark_report import as_json as told_of  # noqa: PLC0415
     from workbench.reports.benchmark_report import listings  # noqa: PLC0415
 
@@ -104,6 +104,6 @@ def print_report(found: Report, *, slices: bool = False, as_json: bool = False) 
 
 
 def _shown(text: str) -> str:
-    from curation_db.text import display_text  # noqa: PLC0415
+    from curation_db.language.sanitize import display_text  # noqa: PLC0415
 
     return display_text(text, limit=500)

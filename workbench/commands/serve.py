@@ -14,7 +14,7 @@ from workbench.errors import UsageError
 from workbench.installation import install_hint
 
 if TYPE_CHECKING:
-    from workbench.paths import Workspace
+    from workbench.workspace.layout import Workspace
 
 _EPILOG = """\b
 Examples:
@@ -54,7 +54,7 @@ def serve(
     Every page is a sitting of the same person. Pictures are drawn in half blocks there: a page has no other way.
     The first click in a page only gives it the focus.
     """
-    from workbench.paths import find_workspace  # noqa: PLC0415
+    from workbench.workspace.layout import find_workspace  # noqa: PLC0415
 
     workspace = find_workspace(context.obj)
     if find_spec("textual_serve") is None:
@@ -63,7 +63,7 @@ def serve(
         from workbench.commands.curate import person_named  # noqa: PLC0415
 
         person_named(annotator)
-    from workbench.serving import is_loopback  # noqa: PLC0415 -- 0.3 s: aiohttp
+    from workbench.web_server import is_loopback  # noqa: PLC0415 -- 0.3 s: aiohttp
 
     if not is_loopback(host) and not public_anyway:
         raise UsageError(
@@ -81,7 +81,7 @@ def _command(workspace: Workspace, annotator: str | None, *, blind: bool) -> str
 
 
 def _run(command: str, host: str, port: int, pages: int) -> None:
-    from workbench.serving import OwnPagesServer, is_loopback  # noqa: PLC0415
+    from workbench.web_server import OwnPagesServer, is_loopback  # noqa: PLC0415
 
     def say() -> None:
         typer.echo(f"negwb: curate at {server.entrance} (ctrl-c ends it); pictures are half blocks there", err=True)

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from workbench.commands.pairs import pairs
+from workbench.console.key_values import pairs
 from workbench.errors import UsageError
 
 if TYPE_CHECKING:
-    from trainers.runlog import RunState
+    from trainers.run_files import RunState
 
 _EPILOG = """\b
 Examples:
@@ -74,9 +74,9 @@ def train(
     Ctrl-C saves the state; a run that was stopped or killed goes on with --resume and ends with the same weights.
     """
     from trainers.errors import ModelRefused  # noqa: PLC0415
-    from workbench.paths import find_workspace  # noqa: PLC0415
-    from workbench.runs import discard_run, prepare_run  # noqa: PLC0415
-    from workbench.runs import resume as resumable  # noqa: PLC0415
+    from workbench.jobs.runs import discard_run, prepare_run  # noqa: PLC0415
+    from workbench.jobs.runs import resume as resumable  # noqa: PLC0415
+    from workbench.workspace.layout import find_workspace  # noqa: PLC0415
     from workbench.workspace.models import require_torch  # noqa: PLC0415
 
     asked = {"epochs": epochs, "steps": steps, "batch": batch, "lr": lr, "seed": seed, "threads": threads}
@@ -134,7 +134,7 @@ def _say_process(folder: Path, pid: int) -> None:
 
 def _how_far(folder: Path) -> str:
     """By the saved state, from which the run goes on; what was logged may be behind or ahead of it."""
-    from trainers.runlog import saved_place  # noqa: PLC0415
+    from trainers.run_files import saved_place  # noqa: PLC0415
 
     saved = saved_place(folder)
     return f"stopped after step {saved[0]:,} of {saved[1]:,}" if saved else "stopped before a step was saved"
@@ -196,7 +196,7 @@ def _bar(tail: _Tail) -> Iterator[Callable[[RunState], None]]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
-    from trainers.runlog import WARNING, read_work  # noqa: PLC0415
+    from trainers.run_files import WARNING, read_work  # noqa: PLC0415
 
     words = TextColumn("{task.description}", markup=False)
     with Progress(SpinnerColumn(), BarColumn(30), MofNCompleteColumn(), words, console=Console(stderr=True)) as bars:
@@ -231,7 +231,7 @@ class _Tail:
     """The lines that log.txt gained since this was made, but for why it failed: that is told at the end."""
 
     def __init__(self, folder: Path) -> None:
-        from trainers.runlog import FAILURE, LOG  # noqa: PLC0415
+        from trainers.run_files import FAILURE, LOG  # noqa: PLC0415
 
         self._path, self._failure = folder / LOG, FAILURE
         self._at = self._path.stat().st_size if self._path.is_file() else 0
@@ -257,7 +257,7 @@ def progress_line(state: RunState) -> str:
 
 def _figures(state: RunState) -> str:
     """What of the newest line is a number."""
-    from workbench.figures import clock  # noqa: PLC0415
+    from workbench.console.number_format import clock  # noqa: PLC0415
 
     last = {name: value for name, value in state.last.items() if _is_number(value)}
     figures = [f"loss {last['loss']:.4f}"] if "loss" in last else []
@@ -276,7 +276,7 @@ def _is_number(value: object) -> bool:
 
 def _say_line(line: str) -> None:
     """A line of the run's log; a warning stands out."""
-    from trainers.runlog import WARNING  # noqa: PLC0415
+    from trainers.run_files import WARNING  # noqa: PLC0415
 
     if line.startswith(WARNING):
         _say(f"negwb: {line}")
@@ -289,6 +289,6 @@ def _say(line: str, *, indent: int = 0) -> None:
 
 
 def _clean(line: str) -> str:
-    from curation_db.text import display_text  # noqa: PLC0415
+    from curation_db.language.sanitize import display_text  # noqa: PLC0415
 
     return display_text(line, limit=500)

@@ -15,24 +15,24 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from curation_db import indexing
 from curation_db.atomic_write import replace_file
-from curation_db.candidates import Draft, Intake, Opinion, insert_candidates, insert_verdicts
+from curation_db.enums import Question
 from curation_db.importing.pipeline import import_file, make_plan
-from curation_db.store import Store, open_store
-from curation_db.words import Question
-from workbench.demo.corpus import PICTURES, SEED, Picture, make_corpus
-from workbench.demo.draw import jpeg
-from workbench.demo.exam import RETRIEVAL
-from workbench.demo.exam_files import SCENES, write_exam
-from workbench.demo.finetune_recipe import PICTURES as POOL
-from workbench.demo.finetune_recipe import make_pool, recipe_as_toml
-from workbench.demo.truth import right_decision
+from curation_db.review.candidates import Draft, Intake, Opinion, insert_candidates, insert_verdicts
+from curation_db.search import fulltext
+from curation_db.storage.store import Store, open_store
+from workbench.demo.experiment.exam import RETRIEVAL
+from workbench.demo.experiment.exam_files import SCENES, write_exam
+from workbench.demo.experiment.finetune_recipe import PICTURES as POOL
+from workbench.demo.experiment.finetune_recipe import make_pool, recipe_as_toml
+from workbench.demo.simulation.corpus import PICTURES, SEED, Picture, make_corpus
+from workbench.demo.simulation.oracle import right_decision
+from workbench.demo.world.drawing import jpeg
 from workbench.errors import UsageError
-from workbench.paths import Workspace
-from workbench.settings import read_settings
-from workbench.settings_edit import add_picture_folder
 from workbench.workspace.create import create_workspace
+from workbench.workspace.layout import Workspace
+from workbench.workspace.settings import read_settings
+from workbench.workspace.settings_writer import add_picture_folder
 
 SOURCE = "demo"
 _ENGINES = """\
@@ -133,7 +133,7 @@ def build_demo(
         import_file(store, make_plan(files.captions, source=SOURCE), progress=progress)
         _fix_audit_key(store)
         _propose(store, corpus, _intake(workspace, overlap), progress)
-        indexing.refresh(store)
+        fulltext.refresh(store)
     replace_file(files.truth, "".join(json.dumps(_truth_of(picture)) + "\n" for picture in corpus))
     return workspace
 

@@ -7,4 +7,4 @@ from workbench.generation.engines.registry import register_engine
 
 def register_demo_engines() -> None:
     """Let [engines] and the command line name the kind "scripted"."""
-    register_engine("scripted", "workbench.generation.engines.scripted:make")
+    register_engine("scripted", "workbench.demo.simulation.scripted_engine:make")

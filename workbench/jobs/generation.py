@@ -13,16 +13,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from curation_db.generation_runs import GenerationRunRow
-from curation_db.identity import utc_now
+from curation_db.enums import StopReason
+from curation_db.generation.runs import GenerationRunRow
 from curation_db.processes import command_line, is_alive
-from curation_db.words import StopReason
+from curation_db.storage.ids import utc_now
 from workbench.errors import NegwbError
-from workbench.generation.settings import GenerateSettings
 from workbench.jobs.process import Job, JobRegistry, interrupt, start_detached, tail
-from workbench.paths import Workspace
-from workbench.settings import read_settings
 from workbench.workspace.engine_settings import ANNOTATIONS, Pipeline
+from workbench.workspace.generation_settings import GenerateSettings
+from workbench.workspace.layout import Workspace
+from workbench.workspace.settings import read_settings
 
 FOLDER: Final = "generate"
 """Below the workspace's cache."""

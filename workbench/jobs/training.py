@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from trainers.errors import ModelRefused, TrainerError
-from trainers.runlog import LOG, METRICS, RunState, Status, read_run
-from workbench import interruption
+from trainers.run_files import LOG, METRICS, RunState, Status, read_run
+from workbench.console import interruption
 from workbench.errors import NegwbError
 from workbench.jobs.process import ChildProcess, Job, JobRegistry, end_all, interrupt, start_detached, tail
-from workbench.paths import Workspace
-from workbench.runs import prepare_run, trainer_pid
-from workbench.runs import resume as resumable_run
+from workbench.jobs.runs import prepare_run, trainer_pid
+from workbench.jobs.runs import resume as resumable_run
+from workbench.workspace.layout import Workspace
 from workbench.workspace.models import find_model, require_torch
 
 OUTPUT: Final = "output.txt"

@@ -1,7 +1,7 @@
-"""The report of `benchmarks.compare` as tables and as JSON, and the cells that the report screen shows too.
+"""The report of `benchmarks.comparison` as tables and as JSON, and the cells that the report screen shows too.
 
 Strict stands before official. A figure on denied phrases is never shown without the figure on their affirmative twin,
-or without the words that replace it (`benchmarks.twins`): training that flips the sign of the text raises the first
+or without the words that replace it (`benchmarks.affirmative_twins`): training that flips the sign of the text raises the first
 and lowers the second.
 """
 
@@ -11,15 +11,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
-from benchmarks.compare import Report, Row, Share, Slice, told_ties
+from benchmarks.affirmative_twins import NO_TWIN, NOT_RUN, advice, denies, in_place, twin_name
+from benchmarks.comparison import Report, Row, Share, Slice, told_ties
 from benchmarks.protocols import PROTOCOLS
 from benchmarks.results import Stored
 from benchmarks.schema import Score
 from benchmarks.statistics import FEW, Paired
-from benchmarks.twins import NO_TWIN, NOT_RUN, advice, denies, in_place, twin_name
-from curation_db.intervals import Interval
-from workbench.commands.tables import Listing
-from workbench.figures import NONE, count, p_value, percent, signed, signed_span, span
+from curation_db.stats.intervals import Interval
+from workbench.console.number_format import NONE, count, p_value, percent, signed, signed_span, span
+from workbench.console.tables import Listing
 
 _HIDDEN_CUTS = frozenset({"cue_class"})
 """In --json only: the cue itself says more."""

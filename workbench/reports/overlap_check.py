@@ -33,6 +33,6 @@ class OverlapMismatch(NamedTuple):
 
 def overlap_mismatch(connection: Connection, setting: str) -> OverlapMismatch:
     """Count the candidates whose overlap differs from `setting`."""
-    from curation_db.overlaps import differing  # noqa: PLC0415
+    from curation_db.review.overlaps import differing  # noqa: PLC0415
 
     return OverlapMismatch(setting, differing(connection, setting))

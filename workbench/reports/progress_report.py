@@ -6,26 +6,26 @@ import math
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
-from curation_db.consensus import on_kappa
-from curation_db.in_force import DECISIONS
-from curation_db.progress import read_progress
-from curation_db.store import open_to_read
-from curation_db.targets import resolve_target
-from curation_db.words import Reason
+from curation_db.enums import Reason
+from curation_db.events.in_force import DECISIONS
+from curation_db.stats.annotator_agreement import on_kappa
+from curation_db.stats.progress import read_progress
+from curation_db.stats.targets import resolve_target
+from curation_db.storage.store import open_to_read
 from workbench.annotation.wording import readable
-from workbench.commands.tables import Listing
-from workbench.figures import NONE
+from workbench.console.number_format import NONE
+from workbench.console.tables import Listing
 from workbench.reports.status_report import edits_listing
-from workbench.settings import read_settings
+from workbench.workspace.settings import read_settings
 
 if TYPE_CHECKING:
-    from curation_db.balance import Balance, Part
-    from curation_db.consensus import Consensus
-    from curation_db.intervals import Interval
-    from curation_db.judged import Confusion
-    from curation_db.progress import Person, Progress
-    from curation_db.speed import Speed
-    from workbench.paths import Workspace
+    from curation_db.stats.annotator_agreement import Consensus
+    from curation_db.stats.decision_speed import Speed
+    from curation_db.stats.distribution import Balance, Part
+    from curation_db.stats.intervals import Interval
+    from curation_db.stats.judge_accuracy import Confusion
+    from curation_db.stats.progress import Person, Progress
+    from workbench.workspace.layout import Workspace
 
 COEFFICIENTS: Final = {"observed": "P_o", "ac1": "AC1", "alpha": "alpha", "kappa": "kappa"}
 """Fields of `Agreement` and their names."""

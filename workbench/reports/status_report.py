@@ -7,27 +7,27 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from curation_db.annotators import edits_waiting
-from curation_db.effort import overlaps
+from curation_db.enums import State
+from curation_db.events.annotator_status import edits_waiting
+from curation_db.events.event_clock import History, history_of
+from curation_db.exporting.manifest import ManifestError, list_exports, read_manifest
 from curation_db.exporting.staleness import drift_since
-from curation_db.gold import Score, held, scores
-from curation_db.manifest import ManifestError, list_exports, read_manifest
-from curation_db.moments import History, history_of
-from curation_db.overview import overview
 from curation_db.processes import ProcessIdentity, is_alive
-from curation_db.speed import Speed, speeds
-from curation_db.store import open_to_read
-from curation_db.words import State
+from curation_db.queue.gold import Score, held, scores
+from curation_db.search.overview import overview
+from curation_db.stats.annotation_cost import overlaps
+from curation_db.stats.decision_speed import Speed, speeds
+from curation_db.storage.store import open_to_read
 from workbench.annotation.wording import readable
-from workbench.commands.tables import Listing
-from workbench.pictures import PictureFolders
+from workbench.console.tables import Listing
 from workbench.reports.overlap_check import overlap_mismatch
-from workbench.settings import Settings, read_settings
+from workbench.workspace.picture_folders import PictureFolders
+from workbench.workspace.settings import Settings, read_settings
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from workbench.paths import Workspace
+    from workbench.workspace.layout import Workspace
 
 _OTHER_HISTORIES = {
     "replaced": "from a history that a restore replaced",

@@ -16,22 +16,22 @@ from textual.app import SystemCommand
 from textual.message import Message
 from textual.screen import Screen
 
-from curation_db.text import display_text
+from curation_db.language.sanitize import display_text
+from workbench.annotation.key_guard import Place as ScreenPlace
 from workbench.errors import ExitCode
-from workbench.tui.actions import ActionMap, Place
-from workbench.tui.house import HouseApp
+from workbench.tui.base_app import HouseApp
+from workbench.tui.screens.base.action_screen import KeyedScreen
+from workbench.tui.screens.base.decision_screen import DecidingScreen
+from workbench.tui.screens.base.side_screen import RoomScreen
 from workbench.tui.screens.curate import CurateScreen
-from workbench.tui.screens.deciding import DecidingScreen
-from workbench.tui.screens.keyed import KeyedScreen
-from workbench.tui.screens.room import RoomScreen
-from workbench.tui.sight import Place as ScreenPlace
 from workbench.tui.terminal_parser import PositionReport
 from workbench.tui.themes import DARK
+from workbench.workspace.keymap import ActionMap, Place
 
 if TYPE_CHECKING:
-    from workbench.paths import Workspace
-    from workbench.tui.desk import Desk
-    from workbench.tui.rooms import Room, Rooms
+    from workbench.annotation.session import Desk
+    from workbench.tui.screens.base.navigation import Room, Rooms
+    from workbench.workspace.layout import Workspace
 
 
 _ALWAYS = frozenset({"quit", "help_quit"})
@@ -212,7 +212,7 @@ class NegwbApp(HouseApp):
 
     def action_show_lab(self) -> None:
         """Generation, trainings and report, over the card: the desk stays as it is, and its lease is kept."""
-        from workbench.tui.lab import first_page, page_screen  # noqa: PLC0415 -- only when opened
+        from workbench.tui.results.app import first_page, page_screen  # noqa: PLC0415 -- only when opened
         from workbench.tui.results.context import ResultsContext  # noqa: PLC0415
 
         if self._workspace is None:
@@ -231,7 +231,7 @@ class NegwbApp(HouseApp):
     def action_keep_theme(self) -> None:
         """Write the theme that shows into negwb.toml."""
         from workbench.errors import UsageError  # noqa: PLC0415 -- only when asked for
-        from workbench.settings_edit import change_setting  # noqa: PLC0415
+        from workbench.workspace.settings_writer import change_setting  # noqa: PLC0415
 
         if self._workspace is None:
             self.notify("there is no workspace here", severity="warning", markup=False)
@@ -247,7 +247,7 @@ class NegwbApp(HouseApp):
 
     def action_enter_room(self, name: str) -> None:
         """A room beside the card, over it: the desk stays as it is, and its lease is kept."""
-        from workbench.tui.rooms import Room  # noqa: PLC0415 -- only when opened
+        from workbench.tui.screens.base.navigation import Room  # noqa: PLC0415 -- only when opened
 
         if self._workspace is None:
             self.notify("there is no workspace here", severity="warning", markup=False)
@@ -266,8 +266,8 @@ class NegwbApp(HouseApp):
         self.push_screen(rooms.screen(Room(name)))
 
     def _rooms_of(self, workspace: Workspace) -> Rooms:
-        from workbench.settings import read_settings  # noqa: PLC0415 -- only when opened
-        from workbench.tui.rooms import Rooms  # noqa: PLC0415
+        from workbench.tui.screens.base.navigation import Rooms  # noqa: PLC0415
+        from workbench.workspace.settings import read_settings  # noqa: PLC0415 -- only when opened
 
         if self._rooms is None:
             settings = read_settings(workspace.settings)
@@ -286,7 +286,7 @@ class NegwbApp(HouseApp):
 
     def _open_card(self, candidate_id: int) -> None:
         """From a room to the seat, with this candidate in it."""
-        from workbench.tui.screens.done import DoneScreen  # noqa: PLC0415
+        from workbench.tui.screens.queue_end import DoneScreen  # noqa: PLC0415
 
         self.pop_screen()
         self.desk.deal()
@@ -302,7 +302,7 @@ class NegwbApp(HouseApp):
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """The palette: the actions that apply on this screen (none in a dialog), and the themes."""
-        from workbench.tui.screens.done import DoneScreen  # noqa: PLC0415 -- only when opened
+        from workbench.tui.screens.queue_end import DoneScreen  # noqa: PLC0415 -- only when opened
 
         if isinstance(screen, KeyedScreen):
             return self.commands_of(screen, screen.actions, screen.actions.at(screen.place))

@@ -7,7 +7,7 @@ from typing import Any
 from textual.binding import Binding
 from textual.screen import Screen
 
-from workbench.tui.actions import ActionMap, Place
+from workbench.workspace.keymap import ActionMap, Place
 
 
 def bind(screen: Screen[Any], actions: ActionMap, *places: Place) -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from curation_db.atomic_write import replace_file
 from workbench.errors import NegwbError, UsageError
-from workbench.guidelines import shipped_guidelines
-from workbench.paths import Workspace
+from workbench.workspace.guidelines import shipped_guidelines
+from workbench.workspace.layout import Workspace
 from workbench.workspace.settings_template import settings_template
 
 
@@ -37,7 +37,7 @@ def create_workspace(folder: Path) -> Workspace:
 
 
 def _create_record(path: Path) -> None:
-    from curation_db.store import create_store  # noqa: PLC0415 -- 0.5 s, only when a record is made
+    from curation_db.storage.store import create_store  # noqa: PLC0415 -- 0.5 s, only when a record is made
 
     try:
         create_store(path).close()

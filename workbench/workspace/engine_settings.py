@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from curation_db.enums import Method, Question
 from curation_db.validation import setting
-from curation_db.words import Method, Question
 
 
 class Pipeline(StrEnum):

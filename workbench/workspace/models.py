@@ -13,11 +13,11 @@ from pathlib import Path
 
 import workbench
 from trainers.errors import TrainerError
-from trainers.runlog import Status, read_run
+from trainers.run_files import Status, read_run
 from trainers.settings import read_config
 from workbench.errors import UsageError
 from workbench.installation import install_hint
-from workbench.paths import Workspace
+from workbench.workspace.layout import Workspace
 
 MODEL = "model"
 """Of a finished run: its folder with the trained model."""
@@ -168,7 +168,7 @@ def base_hash(workspace: Workspace) -> str | None:
 
 def _model_of_settings(workspace: Workspace) -> str:
     """The model that negwb.toml names under [train], as `trainers.clip_models.load_model` takes it; "" without one."""
-    from workbench.settings import read_settings  # noqa: PLC0415
+    from workbench.workspace.settings import read_settings  # noqa: PLC0415
 
     if not workspace.settings.is_file():
         return ""

@@ -13,21 +13,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from curation_db.words import State
+from curation_db.enums import State
 from workbench.errors import NegwbError, NothingToDo, UsageError
 
 if TYPE_CHECKING:
     from benchmarks.protocols import Protocol
     from benchmarks.results import Stored
     from benchmarks.task import Task
+    from curation_db.exporting.manifest import Manifest
     from curation_db.importing.image_check import Pictures
     from curation_db.importing.pipeline import Plan
     from curation_db.importing.report import ImportReport
-    from curation_db.manifest import Manifest
-    from workbench.commands.progress import Step
-    from workbench.paths import Workspace
-    from workbench.settings import Settings
+    from workbench.console.progress_bars import Step
+    from workbench.workspace.layout import Workspace
     from workbench.workspace.models import Model
+    from workbench.workspace.settings import Settings
 
 BENCHMARKS = "benchmarks"
 """Of a workspace: NAME/ for each benchmark that is known by name, and NAME.json for each task of its own."""
@@ -74,12 +74,12 @@ def import_into(
         UsageError: The file or an argument is wrong. Nothing was written.
         RecordError: The record cannot be written. The batches before are stored.
     """
-    from curation_db.candidates import Intake  # noqa: PLC0415
     from curation_db.importing.formats import Format  # noqa: PLC0415
     from curation_db.importing.pipeline import make_plan  # noqa: PLC0415
     from curation_db.importing.rows import InputError  # noqa: PLC0415
     from curation_db.importing.tables.columns import stated  # noqa: PLC0415
-    from workbench.settings import read_settings  # noqa: PLC0415
+    from curation_db.review.candidates import Intake  # noqa: PLC0415
+    from workbench.workspace.settings import read_settings  # noqa: PLC0415
 
     settings = read_settings(workspace.settings)
     form = None if data_format is None else Format(data_format)
@@ -113,8 +113,8 @@ def _run_import(
     from curation_db.importing.compression import plain_name  # noqa: PLC0415
     from curation_db.importing.pipeline import import_file, settled  # noqa: PLC0415
     from curation_db.importing.report import RejectsFile  # noqa: PLC0415
-    from curation_db.store import open_store  # noqa: PLC0415
-    from workbench.commands.progress import step_bars  # noqa: PLC0415
+    from curation_db.storage.store import open_store  # noqa: PLC0415
+    from workbench.console.progress_bars import step_bars  # noqa: PLC0415
 
     with (
         open_store(workspace.database) as store,
@@ -148,9 +148,9 @@ def _pictures(workspace: Workspace, plan: Plan, settings: Settings, folder: Path
     """How image files are searched; `folder` is written into negwb.toml first."""
     from curation_db.importing.image_check import NO_PICTURES, Pictures  # noqa: PLC0415
     from curation_db.importing.path_suffixes import Tails  # noqa: PLC0415
-    from workbench.pictures import Listed, PictureFolders  # noqa: PLC0415
-    from workbench.settings import read_settings  # noqa: PLC0415
-    from workbench.settings_edit import add_picture_folder  # noqa: PLC0415
+    from workbench.workspace.picture_folders import Listed, PictureFolders  # noqa: PLC0415
+    from workbench.workspace.settings import read_settings  # noqa: PLC0415
+    from workbench.workspace.settings_writer import add_picture_folder  # noqa: PLC0415
 
     sources = plan.sources or (plan.source,)
     if folder is not None:
@@ -204,9 +204,9 @@ def freeze_set(
     """
     from curation_db.exporting.freeze import FORMATS, freeze  # noqa: PLC0415
     from curation_db.exporting.selection import ExportRefused, NothingChosen, Selection  # noqa: PLC0415
-    from curation_db.store import open_store  # noqa: PLC0415
+    from curation_db.storage.store import open_store  # noqa: PLC0415
     from workbench import version  # noqa: PLC0415
-    from workbench.commands.progress import step_bars  # noqa: PLC0415
+    from workbench.console.progress_bars import step_bars  # noqa: PLC0415
 
     try:
         with open_store(workspace.database) as store, step_bars() as bars:
@@ -312,7 +312,7 @@ def run_benches(
     """
     from benchmarks.runner import run_task  # noqa: PLC0415
     from trainers.clip_models import load_model  # noqa: PLC0415
-    from workbench.commands.progress import step_bars  # noqa: PLC0415
+    from workbench.console.progress_bars import step_bars  # noqa: PLC0415
 
     stored: list[Stored] = []
     with step_bars(lines=True) as bars:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import Field, fields
 from typing import Any
 
-from workbench.settings import DEFAULT_TARGETS, FOLLOW_LINKS_HELP, CurateSettings
+from workbench.workspace.settings import DEFAULT_TARGETS, FOLLOW_LINKS_HELP, CurateSettings
 
 _COMMENT_COLUMN = 28
 _WIDTH = 120
@@ -16,8 +16,8 @@ _WIDTH = 120
 
 def settings_template() -> str:
     """What `negwb init` writes. Defaults are set; examples of other settings are commented out."""
-    from curation_db.linting.settings import LintSettings  # noqa: PLC0415 -- only when a workspace is created
-    from workbench.generation.settings import GenerateSettings  # noqa: PLC0415
+    from curation_db.lint.settings import LintSettings  # noqa: PLC0415 -- only when a workspace is created
+    from workbench.workspace.generation_settings import GenerateSettings  # noqa: PLC0415
 
     cue, position = (json.dumps(DEFAULT_TARGETS[trait]) for trait in ("cue", "position"))
     return f"""\

@@ -13,6 +13,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, Final
 
+from curation_db.enums import NegationType
+from curation_db.exporting.manifest import Item
 from curation_db.importing.image_names import Naming
 from curation_db.importing.rows import (
     KEY_LIMIT,
@@ -31,9 +33,7 @@ from curation_db.importing.rows import (
     reject,
 )
 from curation_db.importing.tables.reader import Row, read_jsonl
-from curation_db.manifest import Item
-from curation_db.text import clean
-from curation_db.words import NegationType
+from curation_db.language.sanitize import clean
 
 # fmt: off
 PAIR_FIELDS: Final = (

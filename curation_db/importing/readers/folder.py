@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Final
 
+from curation_db.image_paths import FOLLOW_LINKS, leaves_by_link
 from curation_db.importing.image_names import Naming
 from curation_db.importing.readers import metadata
 from curation_db.importing.rows import Batch, CaptionRow, ImageRow, Reason, RefusedRow, Reject, reject
 from curation_db.importing.tables.reader import LINE_LIMIT, Line, open_text
 from curation_db.importing.tables.row_mapping import Tell
-from curation_db.picture_files import FOLLOW_LINKS, leaves_by_link
 
 PICTURES: Final = frozenset({".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff"})
 _PASSED_OVER: Final = frozenset({"__MACOSX", "@eaDir", "$RECYCLE.BIN"})

@@ -15,7 +15,7 @@ from curation_db.importing.image_names import Naming
 from curation_db.importing.json_stream import Run, read_json
 from curation_db.importing.readers.coco import own_key, read_coco
 from curation_db.importing.rows import At, Batch, ObjectRow, Reason, RefusedRow, key_of, member, reject
-from curation_db.text import clean
+from curation_db.language.sanitize import clean
 
 _BATCH = 10_000
 

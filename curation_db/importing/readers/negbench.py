@@ -17,6 +17,7 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
+from curation_db.enums import NegationType
 from curation_db.importing.image_names import Naming
 from curation_db.importing.rows import (
     TEXT_LIMIT,
@@ -34,9 +35,8 @@ from curation_db.importing.rows import (
 from curation_db.importing.tables.columns import is_empty
 from curation_db.importing.tables.layout import Layout
 from curation_db.importing.tables.reader import Row, read_csv
-from curation_db.linting.naming import speaks_of
-from curation_db.negation import has_cue
-from curation_db.words import NegationType
+from curation_db.language.negation_cues import has_cue
+from curation_db.language.object_mentions import speaks_of
 
 LIST_LIMIT: Final = 100_000
 """Characters of the longest list in a cell."""

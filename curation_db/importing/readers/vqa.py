@@ -29,7 +29,7 @@ from curation_db.importing.rows import (
     member,
     reject,
 )
-from curation_db.text import clean
+from curation_db.language.sanitize import clean
 
 _NO: Final = "no"
 _TYPE_LIMIT: Final = 100

@@ -14,7 +14,6 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Protocol
 
-from curation_db.gold import Known
 from curation_db.importing.image_names import Naming, PictureName
 from curation_db.importing.rows import (
     At,
@@ -32,6 +31,7 @@ from curation_db.importing.rows import (
 from curation_db.importing.tables.columns import choose, is_empty, settle, stated_in, texts, unused
 from curation_db.importing.tables.layout import Layout
 from curation_db.importing.tables.reader import Row, columns_of
+from curation_db.queue.gold import Known
 
 _BATCH = 5_000
 _LOOK = 20

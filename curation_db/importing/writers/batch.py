@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, text
 
-from curation_db import moments
+from curation_db.events import event_clock
 from curation_db.importing.report import Outcome
 from curation_db.importing.rows import Batch
 from curation_db.importing.writers.candidates import CandidateWriter, Provenance
@@ -57,10 +57,10 @@ def _note_licenses(connection: Connection, source_id: int, licenses: str) -> Non
     """Store the licences of a source, if no earlier file named any."""
     written = connection.execute(
         text("UPDATE source SET licenses = :licenses, licenses_since = :since WHERE id = :id AND licenses IS NULL"),
-        {"licenses": licenses, "id": source_id, "since": moments.coming(connection)},
+        {"licenses": licenses, "id": source_id, "since": event_clock.coming(connection)},
     )
     if written.rowcount:
-        moments.came_in(connection, moments.Arrival.DETAILS)
+        event_clock.came_in(connection, event_clock.Arrival.DETAILS)
 
 
 def _source_id(connection: Connection, name: str) -> int:

@@ -8,10 +8,6 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
-from curation_db import dialect
-from curation_db.candidates import Draft, Intake, insert_candidates
-from curation_db.concepts import derive_concept
-from curation_db.gold_marks import mark
 from curation_db.importing.report import Outcome
 from curation_db.importing.rows import (
     Batch,
@@ -23,7 +19,11 @@ from curation_db.importing.rows import (
     reject,
 )
 from curation_db.importing.writers.images import SOURCE_HINT
-from curation_db.text import clean
+from curation_db.language.concepts import derive_concept
+from curation_db.language.sanitize import clean
+from curation_db.review.candidates import Draft, Intake, insert_candidates
+from curation_db.review.gold_marking import mark
+from curation_db.storage import sqlite
 
 _CONCEPT_LIMIT = 200
 _GENERATOR_HINT = "if these are other proposals than those of the record, import the file with --generator NAME"
@@ -129,7 +129,7 @@ class CandidateWriter:
         return len(same)
 
     def _mark_gold(self, connection: Connection, rows: Sequence[_Prepared], outcome: Outcome) -> None:
-        """Mark the rows' candidates as gold (`curation_db.gold`), new ones and stored ones."""
+        """Mark the rows' candidates as gold (`curation_db.queue.gold`), new ones and stored ones."""
         stored = self._stored(connection, ("id", "key", "raw_sha256"), rows)
         ids = {(row.key, row.raw_sha256): row.id for row in stored}
         known: dict[int, CandidateRow] = {
@@ -144,4 +144,4 @@ class CandidateWriter:
     def _stored(self, connection: Connection, columns: tuple[str, ...], rows: Sequence[_Prepared]) -> list[Any]:
         """The record's candidates of the rows' keys."""
         keys = [row.draft.key for row in rows]
-        return list(dialect.select_in(connection, "candidate", columns, "key", keys, source_id=self._source_id))
+        return list(sqlite.select_in(connection, "candidate", columns, "key", keys, source_id=self._source_id))

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection
 
-from curation_db import dialect, marks
 from curation_db.importing.report import Outcome
 from curation_db.importing.rows import Batch, CaptionRow, Reason, RefusedRow, prepared, reject
 from curation_db.importing.writers.images import SOURCE_HINT
+from curation_db.lint import index
+from curation_db.storage import sqlite
 
 _COLUMNS = ("source_id", "key", "image_id", "text", "raw_sha256")
 
@@ -53,15 +54,15 @@ def _store(
     ids = _known_texts(connection, batch.captions, values)
     outcome.counts["unchanged"] += len(ids)
     sent = {number: each for number, each in values.items() if number not in ids} if ids else values
-    new = dialect.insert_many(connection, "caption", _COLUMNS, list(sent.values()))
+    new = sqlite.insert_many(connection, "caption", _COLUMNS, list(sent.values()))
     outcome.counts["captions"] += new
     if new:
-        marks.look_again(connection, (image_id for _, _, image_id, _, _ in sent.values()))
+        index.look_again(connection, (image_id for _, _, image_id, _, _ in sent.values()))
     if new == len(sent) and not batch.candidates:
         return ids
     columns = ("id", "key", "image_id", "raw_sha256")
     keys = [key for _, key, _, _, _ in sent.values()]
-    old = {row.key: row for row in dialect.select_in(connection, "caption", columns, "key", keys, source_id=source_id)}
+    old = {row.key: row for row in sqlite.select_in(connection, "caption", columns, "key", keys, source_id=source_id)}
     same = set()
     for number, (_, key, image_id, _, digest) in sent.items():
         stored = old[key]
@@ -83,7 +84,7 @@ def _known_texts(connection: Connection, rows: Sequence[CaptionRow], values: dic
     if not unnamed:
         return {}
     images = sorted({image_id for _, _, image_id, _, _ in unnamed.values()})
-    stored = dialect.select_in(connection, "caption", ("id", "image_id", "raw_sha256"), "image_id", images)
+    stored = sqlite.select_in(connection, "caption", ("id", "image_id", "raw_sha256"), "image_id", images)
     # of equal texts the one with the lowest id counts
     known = {(row.image_id, row.raw_sha256): row.id for row in sorted(stored, key=lambda row: -row.id)}
     texts = ((number, (image_id, digest)) for number, (_, _, image_id, _, digest) in unnamed.items())

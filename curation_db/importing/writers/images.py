@@ -12,9 +12,10 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, text
 
-from curation_db import dialect, moments
+from curation_db.events import event_clock
 from curation_db.importing.report import Outcome
 from curation_db.importing.rows import Batch, ImageRow, Reason, RefusedRow, Reject, coco_key, reject, same_picture
+from curation_db.storage import sqlite
 
 SOURCE_HINT: Final = "if the file is about other pictures than the record, import it with --source NAME"
 _COLUMNS: Final = ("source_id", "key", "file_name", "width", "height", "extra")
@@ -82,7 +83,7 @@ class ImageWriter:
         fresh = [key for key in unique if key not in self._images]
         before = connection.execute(text("SELECT coalesce(max(id), 0) FROM image")).scalar_one()
         columns, sent = self._values(unique)
-        new = dialect.insert_many(connection, "image", columns, sent)
+        new = sqlite.insert_many(connection, "image", columns, sent)
         outcome.counts["images"] += new
         if new:
             found = connection.execute(text("SELECT key, id FROM image WHERE id > :before"), {"before": before})
@@ -96,7 +97,7 @@ class ImageWriter:
         if not source_id:
             found = connection.execute(text("SELECT id FROM source WHERE name = :name"), {"name": self._source})
             source_id = found.scalar() or 0
-        return list(dialect.select_in(connection, "image", columns, "key", keys, source_id=source_id))
+        return list(sqlite.select_in(connection, "image", columns, "key", keys, source_id=source_id))
 
     def _unique(self, rows: list[ImageRow], outcome: Outcome) -> dict[str, ImageRow]:
         """The batch's pictures, each once; another one under the same key is refused."""
@@ -121,7 +122,7 @@ class ImageWriter:
 
     def _compare(self, connection: Connection, unique: dict[str, ImageRow], outcome: Outcome) -> set[str]:
         """Compare the pictures with those of the record; returns the keys that are other pictures'."""
-        coming = moments.coming(connection)
+        coming = event_clock.coming(connection)
         updates, refused = [], set()
         for old in self._select(connection, list(unique), ("id", "key", *_COMPLETED, "completed")):
             row = unique[old.key]
@@ -136,7 +137,7 @@ class ImageWriter:
             elif more := _completed(old, row, coming, renamed=renamed):
                 updates.append({**more, "id": old.id})
         if updates:
-            moments.came_in(connection, moments.Arrival.DETAILS)
+            event_clock.came_in(connection, event_clock.Arrival.DETAILS)
             outcome.counts["completed"] += len(updates)
             connection.execute(_UPDATE, updates)
         return refused
@@ -214,7 +215,7 @@ def _completed(old: Any, row: ImageRow, coming: int, *, renamed: bool) -> dict[s
         for name in ("file_name", "url"):
             if getattr(old, name) is not None and getattr(old, name) != getattr(row, name):
                 fields[name] = getattr(row, name)
-                new[name] = moments.replaced(marks.get(name), getattr(old, name), coming)
+                new[name] = event_clock.replaced(marks.get(name), getattr(old, name), coming)
     if not new:
         return {}
     return fields | {"completed": json.dumps({**marks, **new})}

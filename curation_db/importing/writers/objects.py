@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection
 
-from curation_db import dialect, marks
 from curation_db.importing.report import Outcome
 from curation_db.importing.rows import ObjectRow, Reason
+from curation_db.lint import index
+from curation_db.storage import sqlite
 
 _COLUMNS = ("image_id", "category", "count")
 
@@ -24,13 +25,13 @@ def insert_objects(
         else:
             outcome.refuse(row.at, Reason.UNKNOWN_IMAGE, f"no image {row.image} in the file or in the record")
     sent = [(images[row.image], row.category, row.number) for row in known]
-    new = dialect.insert_many(connection, "image_object", _COLUMNS, sent)
+    new = sqlite.insert_many(connection, "image_object", _COLUMNS, sent)
     outcome.counts["objects"] += new
     if new:
-        marks.look_again(connection, (image_id for image_id, _, _ in sent))
+        index.look_again(connection, (image_id for image_id, _, _ in sent))
     if new == len(sent):
         return
-    stored = dialect.select_in(connection, "image_object", _COLUMNS, "image_id", [image_id for image_id, _, _ in sent])
+    stored = sqlite.select_in(connection, "image_object", _COLUMNS, "image_id", [image_id for image_id, _, _ in sent])
     old = {(image_id, category): number for image_id, category, number in stored}
     changed = [
         (row, old[image_id, category])

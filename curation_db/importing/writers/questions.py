@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection
 
-from curation_db import dialect
 from curation_db.importing.report import Outcome
 from curation_db.importing.rows import QuestionRow, Reason, RefusedRow, prepared, reject
+from curation_db.storage import sqlite
 
 _COLUMNS = ("source_id", "key", "image_id", "text", "answer", "agreed", "answers", "question_type")
 _NAMED_COLUMNS = {2: "picture", 3: "text"}
@@ -33,7 +33,7 @@ def insert_questions(
         image_id = images[row.image]
         sent.append((source_id, row.key, image_id, shown, row.answer, row.agreed, row.answers, row.question_type))
         sources.append(row)
-    new = dialect.insert_many(connection, "visual_question", _COLUMNS, sent)
+    new = sqlite.insert_many(connection, "visual_question", _COLUMNS, sent)
     outcome.counts["questions"] += new
     if new < len(sent):
         changed = _refuse_changed(connection, source_id, sent, sources, outcome)
@@ -49,7 +49,7 @@ def _refuse_changed(
 ) -> int:
     """Refuse the questions whose key the record has with other content; returns how many they are."""
     keys = [row.key for row in rows]
-    stored = dialect.select_in(connection, "visual_question", _COLUMNS, "key", keys, source_id=source_id)
+    stored = sqlite.select_in(connection, "visual_question", _COLUMNS, "key", keys, source_id=source_id)
     old = {row.key: tuple(row) for row in stored}
     changed = [(row, old[row.key], values) for row, values in zip(rows, sent, strict=True) if old[row.key] != values]
     for row, before, values in changed:

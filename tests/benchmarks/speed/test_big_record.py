@@ -21,11 +21,11 @@ from benchmarks.speed.big_record import (
     opinions,
     picture_name,
 )
-from curation_db.candidates import insert_candidates, insert_verdicts
-from curation_db.people import begin_session
-from curation_db.review import Reviewer, Shown
-from curation_db.store import Store, create_store
-from curation_db.words import Kind
+from curation_db.enums import Kind
+from curation_db.events.annotators import begin_session
+from curation_db.review.candidates import insert_candidates, insert_verdicts
+from curation_db.review.decisions import Reviewer, Shown
+from curation_db.storage.store import Store, create_store
 
 SMALL = Size(candidates=400, seeds=50, voted=60)
 CHANCE = {

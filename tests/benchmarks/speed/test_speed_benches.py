@@ -14,8 +14,8 @@ from support.record import Record
 
 from benchmarks.speed.curate import percentile
 from benchmarks.speed.writers import double_claims, read_log
-from curation_db.store import create_store
-from curation_db.words import Kind, Reason
+from curation_db.enums import Kind, Reason
+from curation_db.storage.store import create_store
 
 ALWAYS = {"bench", "quick", "machine", "versions", "seconds", "notes"}
 

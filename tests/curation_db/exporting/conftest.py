@@ -12,15 +12,15 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from curation_db.candidates import Draft, Intake, insert_candidates
+from curation_db.enums import Kind, NegationType, Reason
+from curation_db.events.annotators import begin_session
 from curation_db.exporting.freeze import freeze
+from curation_db.exporting.manifest import Manifest
 from curation_db.exporting.selection import Selection
-from curation_db.manifest import Manifest
-from curation_db.people import begin_session
-from curation_db.review import Reviewer
-from curation_db.store import Store, create_store
-from curation_db.text import clean, raw_hash
-from curation_db.words import Kind, NegationType, Reason
+from curation_db.language.sanitize import clean, raw_hash
+from curation_db.review.candidates import Draft, Intake, insert_candidates
+from curation_db.review.decisions import Reviewer
+from curation_db.storage.store import Store, create_store
 
 
 @dataclass

@@ -15,7 +15,7 @@ from curation_db.importing.image_check import NO_PICTURES, Pictures
 from curation_db.importing.pipeline import import_file, make_plan
 from curation_db.importing.report import ImportReport
 from curation_db.importing.rows import Reject
-from curation_db.store import Store, create_store
+from curation_db.storage.store import Store, create_store
 
 
 @dataclass

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from curation_db.events.event_clock import value_at
+from curation_db.image_paths import find_below
 from curation_db.importing.image_check import Pictures
 from curation_db.importing.image_names import Naming
 from curation_db.importing.path_suffixes import Tails
 from curation_db.importing.rows import Reason, RefusedRow
-from curation_db.moments import value_at
-from curation_db.picture_files import find_below
 
 NFC, NFD = "Br\u00fccke.png", "Bru\u0308cke.png"
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from curation_db import dialect, migrations
-from curation_db.migrations import upgrade
+from curation_db.storage import migrations, sqlite
+from curation_db.storage.migrations import upgrade
 
 OLDER = "older"
 _REVISIONS = (OLDER, migrations.HEAD)
@@ -22,7 +22,7 @@ def install(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let negwb know the older schema and how it is brought up to date."""
     monkeypatch.setattr(upgrade, "SCRIPTS", "support:older_schema")
     monkeypatch.setattr(migrations, "REVISIONS", _REVISIONS)
-    monkeypatch.setattr("curation_db.store.REVISIONS", _REVISIONS)
+    monkeypatch.setattr("curation_db.storage.store.REVISIONS", _REVISIONS)
 
 
 @contextmanager
@@ -35,6 +35,6 @@ def installed() -> Iterator[None]:
 
 def make_older(path: Path) -> None:
     """Create an empty record of the older schema at `path`."""
-    dialect.mark_as_ours(path)
+    sqlite.mark_as_ours(path)
     with installed():
         upgrade.migrate(path, to=OLDER)

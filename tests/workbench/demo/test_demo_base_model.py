@@ -14,9 +14,9 @@ from open_clip.tokenizer import SimpleTokenizer
 from safetensors import safe_open
 
 from trainers.clip_models import load_model
-from workbench.demo.base_model import FOLDER, MODEL_CONFIG, TOLERANCE, BaseRecipe, save_base, train_base
-from workbench.demo.exam import TEST, examine, look, mark
-from workbench.demo.vocabulary import BPE_FILE, write_vocabulary
+from workbench.demo.experiment.base_model import FOLDER, MODEL_CONFIG, TOLERANCE, BaseRecipe, save_base, train_base
+from workbench.demo.experiment.exam import TEST, examine, look, mark
+from workbench.demo.experiment.vocabulary import BPE_FILE, write_vocabulary
 
 WEIGHTS = "open_clip_model.safetensors"
 

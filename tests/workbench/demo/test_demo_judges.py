@@ -6,11 +6,11 @@ from collections import defaultdict
 
 import pytest
 
-from curation_db.words import Kind, Reason
-from workbench.demo.corpus import PICTURES, Picture, make_corpus, make_picture
-from workbench.demo.judges import JUDGES, Judge, Opinion, ask, conflict, passes
-from workbench.demo.truth import right_decision
-from workbench.demo.world import ATTACHMENTS, make_scene
+from curation_db.enums import Kind, Reason
+from workbench.demo.simulation.corpus import PICTURES, Picture, make_corpus, make_picture
+from workbench.demo.simulation.judges import JUDGES, Judge, Opinion, ask, conflict, passes
+from workbench.demo.simulation.oracle import right_decision
+from workbench.demo.world.world import ATTACHMENTS, make_scene
 
 
 @pytest.fixture(scope="module")

@@ -8,30 +8,14 @@ from collections import Counter
 
 import pytest
 
-from curation_db.negation import find_cues, has_cue
-from curation_db.text import clean
-from curation_db.words import Kind, NegationType, Reason
-from workbench.demo.captions import (
-    MOST_TOKENS,
-    TRAINING_NAMING,
-    Caption,
-    tokens,
-    write_caption,
-    write_captions,
-)
-from workbench.demo.corpus import Picture, make_corpus
-from workbench.demo.proposer import CLUMSY, HELD_OUT, TEMPLATES, Proposal, negate
-from workbench.demo.truth import right_decision
-from workbench.demo.world import (
-    ALL_COLOURS,
-    ANCHORS,
-    ATTACHMENTS,
-    COLOURS,
-    THINGS,
-    Instance,
-    Scene,
-    make_scene,
-)
+from curation_db.enums import Kind, NegationType, Reason
+from curation_db.language.negation_cues import find_cues, has_cue
+from curation_db.language.sanitize import clean
+from workbench.demo.simulation.corpus import Picture, make_corpus
+from workbench.demo.simulation.oracle import right_decision
+from workbench.demo.simulation.proposer import CLUMSY, HELD_OUT, TEMPLATES, Proposal, negate
+from workbench.demo.world.captions import MOST_TOKENS, TRAINING_NAMING, Caption, tokens, write_caption, write_captions
+from workbench.demo.world.world import ALL_COLOURS, ANCHORS, ATTACHMENTS, COLOURS, THINGS, Instance, Scene, make_scene
 
 WORDS = re.compile(r"[a-z']+")
 

@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 from PIL import Image
 
-from workbench.demo.draw import LARGE, SMALL, TINT, crop, draw_large, draw_small, jpeg, layout
-from workbench.demo.things import PAINTERS, SIGNATURE
-from workbench.demo.world import (
+from workbench.demo.world.drawing import LARGE, SMALL, TINT, crop, draw_large, draw_small, jpeg, layout
+from workbench.demo.world.object_shapes import PAINTERS, SIGNATURE
+from workbench.demo.world.world import (
     ANCHORS,
     ATTACHMENTS,
     COLOURS,

@@ -8,14 +8,14 @@ import sys
 _PROGRAM = """
 import sys
 from workbench.generation.engines.registry import known_kinds
-import workbench.generation.session, workbench.generation.rejudging, workbench.generation.farm
+import workbench.generation.runs.session, workbench.generation.runs.rejudging, workbench.generation.runs.batch_files
 assert "scripted" not in known_kinds()
 assert not [name for name in sys.modules if name.startswith("workbench.demo")]
 from workbench.demo.engine_kinds import register_demo_engines
 register_demo_engines()
 register_demo_engines()
 assert known_kinds().count("scripted") == 1
-assert "workbench.demo.world" not in sys.modules, "the drawn world is imported when an engine is opened"
+assert "workbench.demo.world.world" not in sys.modules, "the drawn world is imported when an engine is opened"
 """
 
 

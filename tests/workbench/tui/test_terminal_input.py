@@ -11,7 +11,7 @@ from textual import constants, events
 from textual.app import App
 from textual.drivers import linux_driver, web_driver
 
-from workbench.tui.house import HouseApp
+from workbench.tui.base_app import HouseApp
 from workbench.tui.terminal_input import INTRODUCER_SECONDS, SEQUENCE_SECONDS, STRING_SECONDS, InputSplitter
 from workbench.tui.terminal_parser import PositionReport, TerminalParser
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from workbench.demo.arms import MODEL
-from workbench.demo.finetune_recipe import RECIPE, recipe_as_toml
+from workbench.demo.experiment.experiments import MODEL
+from workbench.demo.experiment.finetune_recipe import RECIPE, recipe_as_toml
 from workbench.errors import UsageError
-from workbench.paths import Workspace
-from workbench.settings import read_settings
+from workbench.workspace.layout import Workspace
 from workbench.workspace.models import BASE, DEFAULT_MODEL, base_hash, base_model, find_model
+from workbench.workspace.settings import read_settings
 
 
 def workspace_with(root: Path, toml: str) -> Workspace:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from workbench.errors import ExitCode, NegwbError
-from workbench.generation.asks import Answer, Ask
 from workbench.generation.budget import Budget
+from workbench.generation.engines.requests import Answer, Ask
 from workbench.workspace.engine_settings import EngineSettings
 
 ENTRY_POINTS: Final = "negwb.engines"

@@ -12,9 +12,9 @@ from workbench.generation.engines.protocol import ENTRY_POINTS, Engine, MakeEngi
 from workbench.workspace.engine_settings import EngineSettings
 
 OWN: Final[Mapping[str, str]] = {
-    "openai": "workbench.generation.engines.openai:make",
-    "transformers": "workbench.generation.engines.transformers_local:make",
-    "clip": "workbench.generation.engines.clip:make",
+    "openai": "workbench.generation.engines.openai.engine:make",
+    "transformers": "workbench.generation.engines.local.engine:make",
+    "clip": "workbench.generation.engines.local.clip:make",
 }
 """Imported when asked for: torch takes seconds."""
 _registered: dict[str, str] = {}

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from textual.screen import Screen
 
-from workbench.paths import Workspace
-from workbench.tui.actions import ActionMap
-from workbench.tui.lab_actions import lab_actions
-from workbench.tui.locate import located
-from workbench.tui.watch import RunWatch
+from workbench.jobs.run_monitor import RunWatch
+from workbench.tui.results.benchmark_images import located
+from workbench.workspace.keymap import ActionMap
+from workbench.workspace.layout import Workspace
+from workbench.workspace.results_keymap import lab_actions
 
 if TYPE_CHECKING:
-    from benchmarks.compare import Report, Row
+    from benchmarks.comparison import Report, Row
 
 Page = Literal["generate", "runs", "report"]
 STYLES = Path(__file__).with_name("results.tcss")

@@ -19,30 +19,31 @@ from textual.containers import Container, Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
-from curation_db import history
-from curation_db.cards import load_card
-from curation_db.disagreements import Disagreement, Tally, disagreements, tally
+from curation_db.enums import Cause, Kind, PictureShown, Reason, State
 from curation_db.errors import Overtaken, RecordError
-from curation_db.review import Reviewer, Shown
-from curation_db.text import display_text
-from curation_db.words import Cause, Kind, PictureShown, Reason, State
-from workbench.tui import feedback, tally_lines
-from workbench.tui.actions import Place
+from curation_db.events import event_log
+from curation_db.language.sanitize import display_text
+from curation_db.review.decisions import Reviewer, Shown
+from curation_db.search.cards import load_card
+from curation_db.search.disagreements import Disagreement, Tally, disagreements, tally
+from workbench.annotation import feedback
+from workbench.annotation.models import Ready, Way
 from workbench.tui.bindings import bind
-from workbench.tui.rooms import Room, Rooms
-from workbench.tui.screens.deciding import BEHIND, SAID, DecidingScreen
-from workbench.tui.screens.room import RoomScreen
-from workbench.tui.sitting import Ready, Way
+from workbench.tui.rendering import adjudication
+from workbench.tui.screens.base.decision_screen import BEHIND, SAID, DecidingScreen
+from workbench.tui.screens.base.navigation import Room, Rooms
+from workbench.tui.screens.base.side_screen import RoomScreen
 from workbench.tui.threads import apart
 from workbench.tui.widgets.card import CardView
-from workbench.tui.widgets.keyline import KeyLine
+from workbench.tui.widgets.header_bar import TopLine
+from workbench.tui.widgets.key_hints import KeyLine
 from workbench.tui.widgets.picture import PicturePane
 from workbench.tui.widgets.reasons import ReasonStrip
-from workbench.tui.widgets.topline import TopLine
+from workbench.workspace.keymap import Place
 
 if TYPE_CHECKING:
+    from workbench.annotation.key_guard import Early
     from workbench.tui.screens.modals.edit import Edited
-    from workbench.tui.sight import Early
 
 T = TypeVar("T")
 _NARROW = 100
@@ -224,7 +225,7 @@ class AdjudicateScreen(RoomScreen, DecidingScreen):
 
     def _undo(self) -> int | None:
         with self.rooms.desk.store.read() as connection:
-            act = history.last_standing_act(connection, self.rooms.desk.actor.name)
+            act = event_log.last_standing_act(connection, self.rooms.desk.actor.name)
         if act is None or act.kind not in _TAKEN_BACK_HERE:
             return None
         with self.rooms.desk.answers.counting(kind="take back"):
@@ -373,7 +374,7 @@ class AdjudicateScreen(RoomScreen, DecidingScreen):
         self._show_stage(Stage.TALLY)
         width = max(24, self.query_one("#text-box").size.width - 6)
         of = next((each for each in self._listed or () if each.candidate_id == ready.card.candidate_id), None)
-        lines = tally_lines.told(voices, ready.card, of, width)
+        lines = adjudication.told(voices, ready.card, of, width)
         self.query_one("#tally", Static).update(lines)
         self.query_one("#tally-box").scroll_home(animate=False)
 
@@ -389,7 +390,7 @@ class AdjudicateScreen(RoomScreen, DecidingScreen):
         ):
             self.query_one(box).display = there
         self.query_one(KeyLine).show(Place(stage))
-        self.query_one("#nothing", Static).update(tally_lines.nothing_to_settle(self._settled))
+        self.query_one("#nothing", Static).update(adjudication.nothing_to_settle(self._settled))
 
     def _say_where(self) -> None:
         count = len(self._listed or ())

@@ -17,22 +17,22 @@ from textual.containers import Horizontal, VerticalScroll
 from textual.message import Message
 from textual.widgets import Static
 
+from curation_db.enums import Kind
 from curation_db.errors import RecordError
-from curation_db.listing import Listed
-from curation_db.views import Field, Sort, View, parse_view
-from curation_db.words import Kind
-from workbench.tui.browse_lines import Standing, detail, standing
-from workbench.tui.browse_reads import NAMED, BrowseMemory, blocks_of, counted, names_of, rows_of, why_nothing
-from workbench.tui.marking import Marking
-from workbench.tui.rooms import Room, Rooms
-from workbench.tui.screens.room import RoomScreen
+from curation_db.search.query_language import Field, Sort, View, parse_view
+from curation_db.search.rows import Listed
+from workbench.annotation.background_indexing import Marking
+from workbench.tui.rendering.candidate_rows import Standing, detail, standing
+from workbench.tui.screens.base.navigation import Room, Rooms
+from workbench.tui.screens.base.side_screen import RoomScreen
+from workbench.tui.screens.browse_reads import NAMED, BrowseMemory, blocks_of, counted, names_of, rows_of, why_nothing
 from workbench.tui.threads import apart
 from workbench.tui.widgets.facet_panel import FacetPanel
 from workbench.tui.widgets.filter_bar import FilterBar
 from workbench.tui.widgets.grid import Grid
-from workbench.tui.widgets.keyline import KeyLine
+from workbench.tui.widgets.header_bar import TopLine
+from workbench.tui.widgets.key_hints import KeyLine
 from workbench.tui.widgets.record_table import RecordTable
-from workbench.tui.widgets.topline import TopLine
 
 _BULK = {"accept": Kind.ACCEPT, "reject": Kind.REJECT, "requeue": Kind.REQUEUE}
 
@@ -242,8 +242,8 @@ class BrowseScreen(RoomScreen):
 
     def action_views(self) -> None:
         """Choose a saved one."""
-        from workbench.settings import read_settings  # noqa: PLC0415 -- only when opened
         from workbench.tui.screens.modals.views import ViewsModal  # noqa: PLC0415
+        from workbench.workspace.settings import read_settings  # noqa: PLC0415 -- only when opened
 
         own = read_settings(self.rooms.workspace.settings).views  # somebody may have written some meanwhile
         self.app.push_screen(ViewsModal(own), self._chosen)
@@ -258,8 +258,8 @@ class BrowseScreen(RoomScreen):
 
     def action_save_view(self) -> None:
         """Give this one a name."""
-        from workbench.settings_edit import save_view  # noqa: PLC0415 -- only when opened
         from workbench.tui.screens.modals.views import SaveViewModal  # noqa: PLC0415
+        from workbench.workspace.settings_writer import save_view  # noqa: PLC0415 -- only when opened
 
         line = str(self.view)
         modal = SaveViewModal(line or "everything", partial(save_view, self.rooms.workspace.settings, line=line))

@@ -18,31 +18,31 @@ from textual.containers import Container, Horizontal, Vertical
 from textual.content import Content
 from textual.widgets import Static
 
+from curation_db.enums import Kind, PictureShown, Reason, Stream
 from curation_db.errors import NoLongerAsked, RecordError
-from curation_db.gold import ANSWERS
-from curation_db.text import display_text
-from curation_db.words import Kind, PictureShown, Reason, Stream
+from curation_db.language.sanitize import display_text
+from curation_db.queue.gold import ANSWERS
+from workbench.annotation.action_error import Refusal, Severity
+from workbench.annotation.decision_kind import standing_words
+from workbench.annotation.feedback import edited, feedback, revealed
+from workbench.annotation.models import Ready, Way
 from workbench.annotation.wording import COUNTED, DECISIONS
-from workbench.tui.actions import ActionMap, Place
 from workbench.tui.bindings import bind
-from workbench.tui.feedback import edited, feedback, revealed
-from workbench.tui.refusal import Refusal, Severity
-from workbench.tui.rulings import standing_words
-from workbench.tui.screens.deciding import BEHIND, SAID, DecidingScreen
-from workbench.tui.screens.pictured import open_outside, picture_name
-from workbench.tui.sitting import Ready, Way
+from workbench.tui.screens.base.decision_screen import BEHIND, SAID, DecidingScreen
+from workbench.tui.screens.base.image_actions import open_outside, picture_name
 from workbench.tui.widgets.card import CardView
-from workbench.tui.widgets.keyline import KeyLine
+from workbench.tui.widgets.key_hints import KeyLine
 from workbench.tui.widgets.picture import PicturePane
 from workbench.tui.widgets.reasons import ReasonStrip
 from workbench.tui.widgets.status import Status, StatusLine
+from workbench.workspace.keymap import ActionMap, Place
 
 if TYPE_CHECKING:
-    from curation_db.queries import Match
-    from curation_db.review import Done
-    from workbench.tui.desk import Desk
+    from curation_db.review.decisions import Done
+    from curation_db.search.queries import Match
+    from workbench.annotation.key_guard import Early
+    from workbench.annotation.session import Desk
     from workbench.tui.screens.modals.edit import Edited
-    from workbench.tui.sight import Early
 
 T = TypeVar("T")
 _NARROW = 100
@@ -419,7 +419,7 @@ class CurateScreen(DecidingScreen):
         banner.set_class(bool(trouble), "-trouble")
 
     def _show_done(self) -> None:
-        from workbench.tui.screens.done import DoneScreen  # noqa: PLC0415 -- only when opened
+        from workbench.tui.screens.queue_end import DoneScreen  # noqa: PLC0415 -- only when opened
 
         self._at_end = True
         self.app.push_screen(DoneScreen(self.desk, self.actions), self._after_done)

@@ -10,11 +10,11 @@ from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.widgets import Markdown
 
-from workbench.guidelines import Guidelines, read_guidelines
-from workbench.tui.rooms import Room
-from workbench.tui.screens.room import RoomScreen
-from workbench.tui.widgets.keyline import KeyLine
-from workbench.tui.widgets.topline import TopLine
+from workbench.tui.screens.base.navigation import Room
+from workbench.tui.screens.base.side_screen import RoomScreen
+from workbench.tui.widgets.header_bar import TopLine
+from workbench.tui.widgets.key_hints import KeyLine
+from workbench.workspace.guidelines import Guidelines, read_guidelines
 
 
 class GuidelinesScreen(RoomScreen):

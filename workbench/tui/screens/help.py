@@ -10,8 +10,8 @@ from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
-from workbench.tui.actions import GROUPS, Action, ActionMap, Place
 from workbench.tui.screens.modals.dialog import Dialog
+from workbench.workspace.keymap import GROUPS, Action, ActionMap, Place
 
 _WIDEST = 13
 _ROOM_FOR_IDS = 100

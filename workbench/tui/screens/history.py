@@ -13,17 +13,17 @@ from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
-from curation_db import history
 from curation_db.errors import RecordError
-from curation_db.queue import asked
-from curation_db.text import counted, display_text
-from curation_db.timeline import Timeline, conceal, timeline
-from workbench.tui import history_lines
-from workbench.tui.rooms import Room
-from workbench.tui.screens.room import RoomScreen
+from curation_db.events import event_log
+from curation_db.language.sanitize import counted, display_text
+from curation_db.queue.claims import asked
+from curation_db.search.candidate_history import Timeline, conceal, timeline
+from workbench.tui.rendering import history as history_lines
+from workbench.tui.screens.base.navigation import Room
+from workbench.tui.screens.base.side_screen import RoomScreen
 from workbench.tui.threads import apart
-from workbench.tui.widgets.keyline import KeyLine
-from workbench.tui.widgets.topline import TopLine
+from workbench.tui.widgets.header_bar import TopLine
+from workbench.tui.widgets.key_hints import KeyLine
 
 
 class HistoryScreen(RoomScreen):
@@ -78,7 +78,7 @@ class HistoryScreen(RoomScreen):
                 member.candidate_id
                 for member in told.members
                 if (member.audit or desk.settings.blind)
-                and not history.has_decided(connection, member.candidate_id, desk.actor.name)
+                and not event_log.has_decided(connection, member.candidate_id, desk.actor.name)
             }
             members = [member.candidate_id for member in told.members]
             hidden = blind | asked(connection, members, desk.actor.annotator_id)

@@ -20,18 +20,18 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from curation_db.errors import RecordError
-from curation_db.progress import Progress, newest, read_progress
-from curation_db.targets import resolve_target
-from workbench.tui.progress_lines import Page, page_lines
-from workbench.tui.rooms import Room, Rooms
-from workbench.tui.screens.room import RoomScreen
+from curation_db.stats.progress import Progress, newest, read_progress
+from curation_db.stats.targets import resolve_target
+from workbench.tui.rendering.progress import Page, page_lines
+from workbench.tui.screens.base.navigation import Room, Rooms
+from workbench.tui.screens.base.side_screen import RoomScreen
 from workbench.tui.threads import apart
-from workbench.tui.widgets.keyline import KeyLine
-from workbench.tui.widgets.topline import TopLine
+from workbench.tui.widgets.header_bar import TopLine
+from workbench.tui.widgets.key_hints import KeyLine
 
 if TYPE_CHECKING:
-    from curation_db.store import Store
-    from curation_db.targets import Targets
+    from curation_db.stats.targets import Targets
+    from curation_db.storage.store import Store
 
 LOOK_SECONDS = 3.0
 """Between two looks whether something came in."""

@@ -13,19 +13,19 @@ from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
-from curation_db.text import display_text
+from curation_db.language.sanitize import display_text
 from workbench.errors import UsageError
-from workbench.settings import OWN_THEMES
-from workbench.settings_edit import change_setting
-from workbench.settings_list import Choice, Listed, can_change, choices, read_listed
-from workbench.tui.paint import MARK, QUIET, WARN
-from workbench.tui.rooms import Room, Rooms
-from workbench.tui.screens.room import RoomScreen
+from workbench.tui.rendering.card_content import MARK, QUIET, WARN
+from workbench.tui.screens.base.navigation import Room, Rooms
+from workbench.tui.screens.base.side_screen import RoomScreen
 from workbench.tui.themes import known
 from workbench.tui.threads import apart
-from workbench.tui.widgets.keyline import KeyLine
-from workbench.tui.widgets.sheet import Column, Sheet
-from workbench.tui.widgets.topline import TopLine
+from workbench.tui.widgets.header_bar import TopLine
+from workbench.tui.widgets.key_hints import KeyLine
+from workbench.tui.widgets.static_table import Column, Sheet
+from workbench.workspace.settings import OWN_THEMES
+from workbench.workspace.settings_catalog import Choice, Listed, can_change, choices, read_listed
+from workbench.workspace.settings_writer import change_setting
 
 _FROM_NEXT = {"images": "from the next start on", "order": "from the next start on"}
 _WIDE = 100

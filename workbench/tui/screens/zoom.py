@@ -16,23 +16,23 @@ from textual.containers import Horizontal
 from textual.geometry import Offset
 from textual.widgets import Static
 
-from curation_db.text import display_text
-from workbench.tui.actions import ActionMap, Place
-from workbench.tui.lens import Canvas, Lens, Pair, drawn
-from workbench.tui.pictures import Thumbnail, load_full
+from curation_db.language.sanitize import display_text
+from workbench.images.decode import Thumbnail, load_full
+from workbench.images.terminal_graphics import canvas
+from workbench.images.viewport import Canvas, Lens, Pair, drawn
+from workbench.tui.screens.base.action_screen import KeyedScreen
+from workbench.tui.screens.base.image_actions import open_outside, picture_name
 from workbench.tui.screens.help import HelpScreen
-from workbench.tui.screens.keyed import KeyedScreen
-from workbench.tui.screens.pictured import open_outside, picture_name
-from workbench.tui.terminal import canvas
 from workbench.tui.threads import apart
-from workbench.tui.widgets.keyline import KeyLine
+from workbench.tui.widgets.key_hints import KeyLine
 from workbench.tui.widgets.picture import PicturePane
+from workbench.workspace.keymap import ActionMap, Place
 
 if TYPE_CHECKING:
     from PIL import Image
     from textual.screen import Screen
 
-    from workbench.tui.sitting import Ready
+    from workbench.annotation.models import Ready
 
 LOADING_SECONDS = 0.1
 """Decoding that is faster than this says nothing of itself."""

@@ -6,10 +6,10 @@ from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.content import Content
 
-from curation_db.text import display_text
-from workbench.tui import paint
-from workbench.tui.marks import pieces
-from workbench.tui.sitting import Ready
+from curation_db.language.sanitize import display_text
+from workbench.annotation.models import Ready
+from workbench.annotation.text_spans import pieces
+from workbench.tui.rendering import card_content
 from workbench.tui.widgets.field import Field
 from workbench.tui.widgets.judges import JudgesField
 
@@ -55,18 +55,18 @@ class CardView(VerticalScroll, can_focus=False):
             standing: What to say about its state (`standing_words`).
         """
         card = ready.card
-        self._say("past", paint.past_decision(ready.past, forward_key) if ready.past else None)
-        self._say("caption", paint.original(card.caption, card.text) if card.caption else None)
-        self._say("parent", paint.plain(card.parent_text, paint.QUIET) if card.parent_text else None)
-        self._say("negated", paint.marked(pieces(card.text, card.caption)))
-        self._say("concept", paint.concept_line(card, narrow=narrow))
+        self._say("past", card_content.past_decision(ready.past, forward_key) if ready.past else None)
+        self._say("caption", card_content.original(card.caption, card.text) if card.caption else None)
+        self._say("parent", card_content.plain(card.parent_text, card_content.QUIET) if card.parent_text else None)
+        self._say("negated", card_content.marked(pieces(card.text, card.caption)))
+        self._say("concept", card_content.concept_line(card, narrow=narrow))
         why = hidden_because or (HIDDEN_AUDIT if audit else HIDDEN_BLIND)
         hidden = why if ready.hidden else None
         self.query_one("#judges", JudgesField).show_card(card, hidden_because=hidden)
-        self._say("checks", paint.checks(card.findings))
-        self._say("siblings", paint.siblings(card.siblings))
+        self._say("checks", card_content.checks(card.findings))
+        self._say("siblings", card_content.siblings(card.siblings))
         self._say("objects", _objects(card.objects))
-        self._say("remarks", paint.remarks(card))
+        self._say("remarks", card_content.remarks(card))
         self._say("state", Content(standing) if standing else None)
         self.scroll_home(animate=False)
 
@@ -79,4 +79,4 @@ def _objects(objects: dict[str, int]) -> Content | None:
     if not objects:
         return None
     named = [f"{count} × {display_text(name, limit=40)}" for name, count in list(objects.items())[:12]]
-    return Content.styled(" · ".join(named), paint.QUIET)
+    return Content.styled(" · ".join(named), card_content.QUIET)

@@ -12,7 +12,7 @@ from textual.containers import Container
 from textual.content import Content
 from textual.widgets import Static
 
-from workbench.tui.watch import Points, thinned
+from workbench.jobs.run_monitor import Points, thinned
 
 if TYPE_CHECKING:
     from textual_plot import PlotWidget

@@ -9,12 +9,12 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets import Static
 
-from curation_db.facets import FACETS, Facet
-from curation_db.text import display_text
-from curation_db.views import Field, Term, View
-from workbench.tui.paint import GOOD, MARK, QUIET, plain
+from curation_db.language.sanitize import display_text
+from curation_db.search.facets import FACETS, Facet
+from curation_db.search.query_language import Field, Term, View
+from workbench.tui.rendering.card_content import GOOD, MARK, QUIET, plain
 from workbench.tui.widgets.grid import Column
-from workbench.tui.widgets.sheet import Sheet
+from workbench.tui.widgets.static_table import Sheet
 
 _WIDTH = 40
 # fmt: off

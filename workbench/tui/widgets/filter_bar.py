@@ -14,10 +14,10 @@ from textual.message import Message
 from textual.suggester import Suggester
 from textual.widgets import Input, Static
 
-from curation_db.text import display_text
-from curation_db.views import Field, View, ViewError, parse_view
-from workbench.tui.completing import completed, completions
-from workbench.tui.paint import BAD, QUIET
+from curation_db.language.sanitize import display_text
+from curation_db.search.query_language import Field, View, ViewError, parse_view
+from workbench.tui.rendering.card_content import BAD, QUIET
+from workbench.tui.widgets.filter_completion import completed, completions
 
 _INVITES = "everything · / filters: state: by: judge: is: lint: cue: concept: … or words"
 _LONGEST = 500

@@ -5,8 +5,8 @@ from __future__ import annotations
 from textual import events
 from textual.content import Content
 
-from curation_db.cards import Card
-from workbench.tui import paint
+from curation_db.search.cards import Card
+from workbench.tui.rendering import card_content
 from workbench.tui.widgets.field import Field
 
 
@@ -19,7 +19,7 @@ class JudgesField(Field):
         """Show what the judges say about `card`, or why it is hidden."""
         if hidden_because is not None:
             self._card = None
-            self.say(Content.styled(hidden_because, f"italic {paint.QUIET}"))
+            self.say(Content.styled(hidden_because, f"italic {card_content.QUIET}"))
             return
         self._card = card
         self._lay_out()
@@ -31,5 +31,5 @@ class JudgesField(Field):
     def _lay_out(self) -> None:
         if self._card is None:
             return
-        rows = paint.opinion_rows(self._card, max(24, self._text.size.width or 48))
-        self.say(Content("\n").join(rows) if rows else Content.styled("no judge was asked", paint.QUIET))
+        rows = card_content.opinion_rows(self._card, max(24, self._text.size.width or 48))
+        self.say(Content("\n").join(rows) if rows else Content.styled("no judge was asked", card_content.QUIET))

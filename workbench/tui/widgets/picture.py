@@ -27,10 +27,10 @@ from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
-from curation_db.text import display_text
-from curation_db.words import PictureShown
-from workbench.tui.pictures import Thumbnail, fit_cells
-from workbench.tui.terminal import cell_pixels, choose_protocol
+from curation_db.enums import PictureShown
+from curation_db.language.sanitize import display_text
+from workbench.images.decode import Thumbnail, fit_cells
+from workbench.images.terminal_graphics import cell_pixels, choose_protocol
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -8,7 +8,7 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets import Static
 
-from workbench.tui.actions import Action, ActionMap, Place
+from workbench.workspace.keymap import Action, ActionMap, Place
 
 
 class ReasonEntry(Static):

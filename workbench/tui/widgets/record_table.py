@@ -19,12 +19,12 @@ from textual.message import Message
 from textual.strip import Strip
 
 from curation_db.errors import RecordError
-from curation_db.listing import Listed
-from workbench.tui.browse_lines import cells_of, columns_for
-from workbench.tui.paint import MARK, QUIET
-from workbench.tui.selection import Selection
+from curation_db.search.rows import Listed
+from workbench.tui.rendering.candidate_rows import cells_of, columns_for
+from workbench.tui.rendering.card_content import MARK, QUIET
 from workbench.tui.threads import apart
 from workbench.tui.widgets.grid import Column, Grid
+from workbench.tui.widgets.row_selection import Selection
 
 PAGE = 64
 _MOST_PAGES = 48

@@ -8,10 +8,10 @@ from rich.cells import cell_len
 from textual.content import Content
 from textual.widget import Widget
 
-from curation_db.text import display_text
+from curation_db.language.sanitize import display_text
+from workbench.annotation.throughput import Progress
 from workbench.annotation.wording import DECISIONS
-from workbench.tui.pace import Progress
-from workbench.tui.paint import decision_style
+from workbench.tui.rendering.card_content import decision_style
 
 _HASTY, _HASTY_SHORT = "⚠ faster than a picture can be seen", "⚠ too fast"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alembic import op
 
-from curation_db.identity import utc_now, uuid7
+from curation_db.storage.ids import utc_now, uuid7
 
 revision = "0004"
 down_revision = "older"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from alembic import op
 
-from curation_db import migrations
+from curation_db.storage import migrations
 
 revision = "older"
 down_revision = None

@@ -14,20 +14,20 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Input, Static
 
-from curation_db.bulk import BulkDone, BulkPreview, decide_in_bulk, preview
+from curation_db.enums import REASON_KEYS, Kind, Reason
 from curation_db.errors import RecordError
-from curation_db.text import display_text
-from curation_db.words import REASON_KEYS, Kind, Reason
+from curation_db.language.sanitize import display_text
+from curation_db.review.bulk import BulkDone, BulkPreview, decide_in_bulk, preview
 from workbench.annotation.wording import BULK
-from workbench.tui import bulk_lines
-from workbench.tui.actions import Place
-from workbench.tui.paint import BAD, MARK, QUIET, WARN, bar
+from workbench.tui.rendering import bulk
+from workbench.tui.rendering.card_content import BAD, MARK, QUIET, WARN, bar
 from workbench.tui.screens.modals.dialog import Dialog
 from workbench.tui.threads import apart
+from workbench.workspace.keymap import Place
 
 if TYPE_CHECKING:
-    from workbench.tui.actions import Action, ActionMap
-    from workbench.tui.desk import Desk
+    from workbench.annotation.session import Desk
+    from workbench.workspace.keymap import Action, ActionMap
 
 _BAR_CELLS = 30
 
@@ -54,7 +54,7 @@ class BulkModal(Dialog[BulkDone]):
 
     def __init__(self, desk: Desk, actions: ActionMap, ids: Sequence[int], kind: Kind) -> None:
         """`ids`: the chosen candidates; `kind`: accept, reject or requeue."""
-        super().__init__(f"{BULK[kind].title}: {bulk_lines.cards(len(ids))} chosen")
+        super().__init__(f"{BULK[kind].title}: {bulk.cards(len(ids))} chosen")
         self._desk, self._actions = desk, actions
         self._ids, self._kind = ids, kind
         self._seen: BulkPreview | None = None
@@ -82,7 +82,7 @@ class BulkModal(Dialog[BulkDone]):
             self._refuse(error)
             return
         if not self._seen.changing:
-            self._say(bulk_lines.nothing(self._seen, self._kind), "esc leaves")
+            self._say(bulk.nothing(self._seen, self._kind), "esc leaves")
         elif self._kind is Kind.REJECT:
             self._ask_reason()
         else:
@@ -99,7 +99,7 @@ class BulkModal(Dialog[BulkDone]):
             Content.assemble((f" {self._actions.cap(action):<3} ", f"bold {MARK}"), action.says)
             for action, _ in self._reasons()
         ]
-        head = Content.styled(f"Reject {bulk_lines.cards(self._seen.changing)} because", "bold")
+        head = Content.styled(f"Reject {bulk.cards(self._seen.changing)} because", "bold")
         self._say(Content("\n").join([head, Content(""), *lines]), "a key says why · esc leaves")
 
     def _reasons(self) -> list[tuple[Action, Reason]]:
@@ -118,7 +118,7 @@ class BulkModal(Dialog[BulkDone]):
     def _ask_number(self) -> None:
         assert self._seen is not None
         self._say(
-            bulk_lines.asked(self._seen, self._kind, self._reason),
+            bulk.asked(self._seen, self._kind, self._reason),
             f"type {self._seen.changing} and enter to confirm · esc leaves; nothing is changed",
         )
         number = self.query_one(Input)
@@ -148,7 +148,7 @@ class BulkModal(Dialog[BulkDone]):
             self._refuse(error)
             return
         undo = next(self._actions.cap(each) for each in self._actions.at(Place.CARD) if each.id == "undo")
-        self.app.notify(bulk_lines.told(self._done, undo), timeout=8, markup=False)
+        self.app.notify(bulk.told(self._done, undo), timeout=8, markup=False)
         self.leave(self._done)
 
     def _work(self) -> BulkDone:

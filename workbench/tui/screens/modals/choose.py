@@ -10,9 +10,9 @@ from textual.content import Content
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
-from workbench.settings_list import Choice
-from workbench.tui.paint import QUIET
+from workbench.tui.rendering.card_content import QUIET
 from workbench.tui.screens.modals.dialog import Dialog
+from workbench.workspace.settings_catalog import Choice
 
 
 class ChooseModal(Dialog[str]):

@@ -12,8 +12,8 @@ from typing import TypeVar
 from textual.content import Content
 from textual.widgets import Input, Static
 
-from curation_db.text import display_text
-from workbench.tui.paint import QUIET, WARN
+from curation_db.language.sanitize import display_text
+from workbench.tui.rendering.card_content import QUIET, WARN
 from workbench.tui.screens.modals.dialog import Dialog
 
 T = TypeVar("T")

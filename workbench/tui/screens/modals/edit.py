@@ -10,11 +10,11 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Input, Static, TextArea
 
-from curation_db.bpe import CONTEXT_LENGTH, count_tokens
-from curation_db.concepts import concept_after_edit
-from curation_db.linting.naming import cue_of
-from curation_db.text import clean, display_text
-from workbench.tui.paint import GOOD, QUIET, WARN
+from curation_db.language.clip_tokenizer import CONTEXT_LENGTH, count_tokens
+from curation_db.language.concepts import concept_after_edit
+from curation_db.language.object_mentions import cue_of
+from curation_db.language.sanitize import clean, display_text
+from workbench.tui.rendering.card_content import GOOD, QUIET, WARN
 from workbench.tui.screens.modals.draft import DraftDialog, Save
 
 

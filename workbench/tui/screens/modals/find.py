@@ -13,12 +13,12 @@ from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from curation_db.errors import RecordError
-from curation_db.queries import Match
-from curation_db.text import display_text
+from curation_db.language.sanitize import display_text
+from curation_db.search.queries import Match
+from workbench.annotation.session import MATCHES
+from workbench.annotation.text_spans import pieces
 from workbench.annotation.wording import STATES
-from workbench.tui.desk import MATCHES
-from workbench.tui.marks import pieces
-from workbench.tui.paint import QUIET, marked
+from workbench.tui.rendering.card_content import QUIET, marked
 from workbench.tui.screens.modals.dialog import Dialog
 
 _PAUSE = 0.12

@@ -11,11 +11,11 @@ from textual.validation import Integer
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
-from curation_db.text import counted
+from curation_db.language.sanitize import counted
 from workbench.jobs.generation import GenerationOrder
-from workbench.tui.generation_lines import judges_line
-from workbench.tui.generation_watch import Supplies
-from workbench.tui.paint import QUIET, WARN, plain
+from workbench.jobs.generation_monitor import Supplies
+from workbench.tui.rendering.card_content import QUIET, WARN, plain
+from workbench.tui.rendering.generation import judges_line
 from workbench.tui.screens.modals.dialog import Dialog
 
 _PIPELINES = (

@@ -9,10 +9,10 @@ from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
-from curation_db.cards import Card, Opinion
-from curation_db.text import display_text
+from curation_db.language.sanitize import display_text
+from curation_db.search.cards import Card, Opinion
 from workbench.annotation.wording import origin
-from workbench.tui.paint import QUIET, bar
+from workbench.tui.rendering.card_content import QUIET, bar
 from workbench.tui.screens.modals.dialog import Dialog
 
 

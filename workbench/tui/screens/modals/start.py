@@ -12,7 +12,7 @@ from textual.suggester import SuggestFromList
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
-from curation_db.text import display_text
+from curation_db.language.sanitize import display_text
 from workbench.jobs.training import TrainingOrder
 from workbench.tui.screens.modals.dialog import Dialog
 

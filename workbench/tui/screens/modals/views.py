@@ -10,9 +10,9 @@ from textual.content import Content
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
-from curation_db.text import display_text
+from curation_db.language.sanitize import display_text
 from workbench.errors import UsageError
-from workbench.tui.paint import BAD, QUIET
+from workbench.tui.rendering.card_content import BAD, QUIET
 from workbench.tui.screens.modals.dialog import Dialog
 
 READY_MADE = {

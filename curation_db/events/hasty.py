@@ -1,0 +1,62 @@
+"""Hasty decisions: in force, and made sooner than the person can have seen the picture and read the caption.
+
+A person's first answer about a candidate only: who looks at a card again may be quick about it. One definition, as an
+SQL condition (`hasty`) and over one candidate's events (`is_hasty`). The two must agree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import Final
+
+from curation_db.enums import Kind, PersonRole, Role
+from curation_db.events.in_force import PEOPLE, decisions_in_force, in_force
+from curation_db.events.state import Happened
+
+HASTY_MS: Final = 400
+"""People need 0.4 s and more to say whether a thing is in a photograph when they do nothing else. A decision about a
+picture and a sentence that comes sooner was made without seeing them. The index `event_hasty` holds this number."""
+HASTY_SECONDS: Final = HASTY_MS / 1000
+JUDGED: Final = frozenset({Kind.ACCEPT, Kind.REJECT, Kind.UNSURE, Kind.ADJUDICATE})
+"""Answers that take a look at the picture. A skip does not."""
+_LOOKS: Final = JUDGED | {Kind.EDIT, Kind.FLIP}
+_PEOPLE: Final = frozenset(map(Role, PersonRole))
+
+
+def hasty(event: str = "e") -> str:
+    """SQL: whether the event of this alias is a hasty decision in force."""
+    before = f"b_{event}"
+    return f"""(
+    {event}.elapsed_ms < {HASTY_MS} AND {event}.kind IN ({_listed(JUDGED)}) AND {event}.role IN {PEOPLE}
+    AND NOT {event}.gold AND NOT EXISTS (
+        SELECT 1 FROM event {before} INDEXED BY event_candidate
+        WHERE {before}.candidate_id = {event}.candidate_id AND {before}.seq < {event}.seq
+          AND {before}.actor = {event}.actor AND {before}.kind IN ({_listed(_LOOKS)}))
+    AND {in_force(event)})
+"""
+
+
+def is_hasty(events: Iterable[Happened], quick: Collection[int]) -> bool:
+    """Whether a hasty decision is in force among all events of one candidate.
+
+    `quick`: the numbers of the events that took less than `HASTY_MS`.
+    """
+    if not quick:
+        return False
+    history = sorted(events, key=lambda event: event.seq)
+    first: dict[str, int] = {}
+    for event in history:
+        if event.kind in _LOOKS:
+            first.setdefault(event.actor, event.seq)
+    return any(
+        event.seq in quick
+        and event.kind in JUDGED
+        and event.role in _PEOPLE
+        and not event.gold
+        and first[event.actor] == event.seq
+        for event in decisions_in_force(history)
+    )
+
+
+def _listed(kinds: Iterable[Kind]) -> str:
+    return ", ".join(f"'{kind}'" for kind in sorted(kinds))

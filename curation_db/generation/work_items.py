@@ -1,0 +1,226 @@
+"""What there is to generate from, a page of pictures at a time, and what became of it.
+
+An item is a caption (P1) or a question that people answered with no (P2), under a recipe; one that has a row is done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, text
+
+from curation_db.enums import ItemStatus
+from curation_db.language.sanitize import clean
+from curation_db.review.candidates import Draft, Intake, Opinion, insert_candidates, insert_verdicts
+from curation_db.storage.ids import utc_now
+from curation_db.storage.sqlite import json_array
+
+_WAITING = {
+    "caption": """
+        FROM caption i WHERE i.image_id > :after AND NOT EXISTS (SELECT 1 FROM generation_item g
+            WHERE g.recipe = :recipe AND g.item = 'caption/' || i.id AND g.status IN :done)""",
+    "question": """
+        FROM visual_question i WHERE i.image_id > :after
+          AND EXISTS (SELECT 1 FROM caption c WHERE c.image_id = i.image_id)
+          AND NOT EXISTS (SELECT 1 FROM generation_item g
+            WHERE g.recipe = :recipe AND g.item = 'question/' || i.id AND g.status IN :done)""",
+}
+"""Items that are not done, by their kind."""
+_TABLES = {"caption": "caption", "question": "visual_question"}
+"""The table of each kind of item."""
+_OF = "AND i.source_id IN (SELECT id FROM source WHERE name IN :sources)"
+_OF_IN_ORDER = _OF.replace("i.source_id", "+i.source_id")
+"""Walks along the pictures; with the source's own index each page would sort all that is left."""
+_IMAGES = text("""
+    SELECT m.id, m.key, m.file_name, m.source_id, s.name AS source FROM image m JOIN source s ON s.id = m.source_id
+    WHERE m.id IN :images ORDER BY m.id
+""").bindparams(bindparam("images", expanding=True))
+_CAPTIONS = text("SELECT id, key, image_id, text FROM caption WHERE image_id IN :images ORDER BY id").bindparams(
+    bindparam("images", expanding=True)
+)
+_QUESTIONS = text("""
+    SELECT id, key, image_id, text, question_type FROM visual_question WHERE image_id IN :images ORDER BY id
+""").bindparams(bindparam("images", expanding=True))
+_OBJECTS = text("SELECT image_id, category, count AS n FROM image_object WHERE image_id IN :images").bindparams(
+    bindparam("images", expanding=True)
+)
+_DONE = text("""
+    SELECT item FROM generation_item
+    WHERE recipe = :recipe AND item IN (SELECT value FROM json_each(:items)) AND status IN :done
+""").bindparams(bindparam("done", expanding=True))
+_FINISH = """
+    INSERT INTO generation_item
+        (recipe, item, run_id, image_id, status, reason, detail, candidate_id, attempts, created_at)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT(recipe, item) DO UPDATE SET run_id = excluded.run_id, status = excluded.status,
+        reason = excluded.reason, detail = excluded.detail, candidate_id = excluded.candidate_id,
+        attempts = excluded.attempts, created_at = excluded.created_at
+    WHERE generation_item.status <> 'kept'
+"""
+_ALL: tuple[str, ...] = tuple(map(str, ItemStatus))
+_RETRYING = tuple(str(status) for status in ItemStatus if status is not ItemStatus.FAILED)
+_DETAIL_LIMIT = 500
+Categories = dict[int, frozenset[str]]
+"""By source: all that its annotations look for."""
+
+
+@dataclass(slots=True)
+class Material:
+    """A picture with all that is known of it."""
+
+    id: int
+    key: str
+    file_name: str | None
+    source_id: int
+    source: str
+    captions: list[Any] = field(default_factory=list)
+    """Rows with id, key, text."""
+    questions: list[Any] = field(default_factory=list)
+    """Rows with id, key, text, question_type."""
+    objects: dict[str, int] = field(default_factory=dict)
+    categories: frozenset[str] = frozenset()
+    waiting: set[str] = field(default_factory=set)
+    """Items that are not done under the recipe."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """Which items are worked on."""
+
+    recipe: str
+    """Its hash."""
+    kind: str
+    """caption or question."""
+    sources: tuple[str, ...] = ()
+    """Names; none: all."""
+    retry: bool = False
+    """Those that failed count as not done."""
+
+    @property
+    def _values(self) -> dict[str, Any]:
+        told: dict[str, Any] = {"recipe": self.recipe, "done": _RETRYING if self.retry else _ALL}
+        return told | ({"sources": self.sources} if self.sources else {})
+
+    def _statement(self, select: str, end: str = "") -> Any:
+        of = _OF_IN_ORDER if end else _OF
+        sql = text(f"{select} {_WAITING[self.kind]} {of if self.sources else ''} {end}")
+        sql = sql.bindparams(bindparam("done", expanding=True))
+        return sql.bindparams(bindparam("sources", expanding=True)) if self.sources else sql
+
+    def count(self, connection: Connection) -> int:
+        """How many items are not done."""
+        sql = self._statement("SELECT count(*)")
+        return int(connection.execute(sql, {**self._values, "after": 0}).scalar_one())
+
+    def page(self, connection: Connection, after: int, pictures: int, known: Categories) -> list[Material]:
+        """The next pictures (by id, beyond `after`) that have items not done; at most `pictures`, none: the end."""
+        sql = self._statement("SELECT DISTINCT i.image_id", "ORDER BY i.image_id LIMIT :most")
+        ids = list(connection.execute(sql, {**self._values, "after": after, "most": pictures}).scalars())
+        found = materials(connection, ids, known)
+        _mark_waiting(connection, found, self)
+        return found
+
+
+def has_any(connection: Connection, kind: str) -> bool:
+    """Whether there is an item of this kind at all, done or not."""
+    return bool(connection.execute(text(f"SELECT EXISTS (SELECT 1 FROM {_TABLES[kind]})")).scalar_one())
+
+
+def count_all(connection: Connection, kind: str) -> int:
+    """The number of items of this kind, done or not."""
+    return int(connection.execute(text(f"SELECT count(*) FROM {_TABLES[kind]}")).scalar_one())
+
+
+def materials(connection: Connection, image_ids: Sequence[int], known: Categories) -> list[Material]:
+    """These pictures with all that is known of them; what is learned of sources is kept in `known`."""
+    if not image_ids:
+        return []
+    found = {
+        row.id: Material(row.id, row.key, row.file_name, row.source_id, row.source)
+        for row in connection.execute(_IMAGES, {"images": list(image_ids)})
+    }
+    for row in connection.execute(_CAPTIONS, {"images": list(found)}):
+        found[row.image_id].captions.append(row)
+    for row in connection.execute(_QUESTIONS, {"images": list(found)}):
+        found[row.image_id].questions.append(row)
+    for row in connection.execute(_OBJECTS, {"images": list(found)}):
+        found[row.image_id].objects[row.category] = row.n
+    for material in found.values():
+        if material.source_id not in known:
+            known[material.source_id] = _categories(connection, material.source_id)
+        material.categories = known[material.source_id]
+    return list(found.values())
+
+
+def _categories(connection: Connection, source: int) -> frozenset[str]:
+    """A look at every annotated object of the source."""
+    sql = text("""SELECT DISTINCT o.category FROM image_object o JOIN image m ON m.id = o.image_id
+                  WHERE m.source_id = :source LIMIT 5000""")
+    return frozenset(connection.execute(sql, {"source": source}).scalars())
+
+
+def _mark_waiting(connection: Connection, found: Collection[Material], scope: Scope) -> None:
+    items = {
+        material.id: {
+            f"{scope.kind}/{row.id}" for row in (material.captions if scope.kind == "caption" else material.questions)
+        }
+        for material in found
+    }
+    every = [item for listed in items.values() for item in listed]
+    values = {"recipe": scope.recipe, "items": json_array(every), "done": _RETRYING if scope.retry else _ALL}
+    done = set(connection.execute(_DONE, values).scalars()) if every else set()
+    for material in found:
+        material.waiting = items[material.id] - done
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """What became of an item."""
+
+    item: str
+    image_id: int
+    status: ItemStatus
+    reason: str = ""
+    detail: str = ""
+    attempts: int = 1
+    draft: Draft | None = None
+    candidate_id: int | None = None
+    """Where the item is a candidate that was there already."""
+    opinions: tuple[Opinion, ...] = ()
+    """About the draft or the candidate; their `candidate_id` is filled in here."""
+
+
+def finish(
+    connection: Connection, run_id: int | None, recipe: str, finished: Sequence[Finished], intake: Intake
+) -> None:
+    """Store candidates, verdicts and what became of the items, in the caller's one transaction."""
+    drafts = [each.draft for each in finished if each.draft is not None]
+    if drafts:
+        insert_candidates(connection, drafts, intake)
+    ids = _ids(connection, drafts)
+    opinions, rows, now = [], [], utc_now()
+    for each in finished:
+        candidate = ids[each.draft.source_id, each.draft.key] if each.draft else each.candidate_id
+        opinions += [replace(opinion, candidate_id=candidate) for opinion in each.opinions if candidate is not None]
+        # fmt: off
+        rows.append(
+            (recipe, each.item, run_id, each.image_id, str(each.status), each.reason or None,
+             clean(each.detail)[:_DETAIL_LIMIT] or None, candidate, each.attempts, now)
+        )
+        # fmt: on
+    if opinions:
+        insert_verdicts(connection, opinions)
+    if rows:
+        connection.exec_driver_sql(_FINISH, rows)
+
+
+def _ids(connection: Connection, drafts: Sequence[Draft]) -> dict[tuple[int, str], int]:
+    sql = text("SELECT id FROM candidate WHERE source_id = :source AND key = :key")
+    return {
+        (draft.source_id, draft.key): connection.execute(
+            sql, {"source": draft.source_id, "key": draft.key}
+        ).scalar_one()
+        for draft in drafts
+    }

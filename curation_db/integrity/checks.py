@@ -1,0 +1,393 @@
+"""Looking a record over, one question at a time, and mending what can be made again. Never raises for what it finds."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+
+from curation_db.enums import GapCause
+from curation_db.errors import CorruptRecord, ForeignSchema, RecordError
+from curation_db.integrity import event_numbering, rebuild
+from curation_db.integrity.consistency import Comparison, compare
+from curation_db.integrity.impossible_times import impossible_times
+from curation_db.language.sanitize import counted
+from curation_db.storage import (
+    backup,
+    database_file,
+    lineage,
+    schema,
+    sqlite,
+    sqlite_errors,
+    store,
+    work_sessions,
+    write_log,
+)
+from curation_db.storage.ids import utc_text
+from curation_db.storage.migrations import HEAD
+
+Progress = Callable[[str, int, int], None]
+"""Told of a step, how much of it is done, and of how much."""
+UPGRADE = "negwb status, or any other command, brings it up to date, after a backup"
+_REPAIR = "make it anew out of the events: negwb doctor --repair"
+_FULL_SYNC = 2
+_MOST_RANGES = 8
+
+
+class Level(StrEnum):
+    """How bad it is."""
+
+    OK = "ok"
+    WARNING = "warning"
+    """To be known; nothing is wrong."""
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """The answer to one question, in a line."""
+
+    name: str
+    level: Level
+    said: str
+    hint: str = ""
+    """What to do about it."""
+    repairable: bool = False
+    """`repair` mends it."""
+
+
+def examine(record: Path, *, progress: Progress | None = None) -> Iterator[Finding]:
+    """Look the record over, the cheap and the grave first; where the file cannot be read, that is all there is."""
+    try:
+        mode = database_file.reading_mode(record) if record.is_file() else sqlite.Mode.READ
+        revision = store.known_revision(record, mode)
+    except (RecordError, sqlite3.Error) as error:
+        yield _refused("database", error, record)
+        return
+    yield _guarded("database", record, lambda: _whole(record))
+    yield _guarded("references", record, lambda: _references(record))
+    yield _guarded("links", record, lambda: _links(record))
+    yield _guarded("schema", record, lambda: _schema(record, revision))
+    if revision == HEAD:
+        yield _guarded("events", record, lambda: _events(record))
+    yield _guarded("log", record, lambda: _log(record, mode))
+    yield _log_size(record)
+    if revision == HEAD:
+        yield from _materialised(record, mode, progress)
+    yield _guarded("sessions", record, lambda: _sessions(record))
+    if revision == HEAD:
+        yield _guarded("times", record, lambda: _times(record))
+    yield _guarded("backups", record, lambda: _backups(record, revision))
+
+
+def _refused(name: str, error: Exception, record: Path) -> Finding:
+    told = error if isinstance(error, RecordError) else _in_words(error, record)
+    return Finding(name, Level.ERROR, told.message, told.hint)
+
+
+def _in_words(error: Exception, record: Path) -> RecordError:
+    return sqlite_errors.translate(error, record) if isinstance(error, sqlite3.Error) else RecordError(str(error))
+
+
+def _guarded(name: str, record: Path, look: Callable[[], Finding]) -> Finding:
+    try:
+        return look()
+    except (RecordError, sqlite3.Error, ValueError) as error:
+        return _refused(name, error, record)
+
+
+def _whole(record: Path) -> Finding:
+    with database_file.bare_source(record) as connection:
+        faults = database_file.faults_of(connection)
+        event = database_file.newest_event(connection) if not faults else 0
+        mendable = bool(faults) and database_file.only_indexes_are_wrong(connection)
+    if not faults:
+        return Finding("database", Level.OK, f"{record.name} is whole, up to event {event:,}")
+    hint = "its indexes can be made anew: negwb doctor --repair" if mendable else sqlite_errors.HOW_TO_GO_BACK
+    more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+    return Finding("database", Level.ERROR, f"{record.name} is damaged: {faults[0]}{more}", hint, repairable=mendable)
+
+
+def _references(record: Path) -> Finding:
+    with database_file.bare_source(record) as connection:
+        dangling = database_file.dangling(connection)
+    if not dangling:
+        return Finding("references", Level.OK, "every row refers to rows that are there")
+    derived = all(each.split(" ")[0] in {"candidate_state", "queue_entry", "lease"} for each in dangling)
+    told = ", ".join(f"{count:,} of {each}" for each, count in dangling.items())
+    return Finding(
+        "references",
+        Level.ERROR,
+        f"rows refer to rows that are not there: {told}",
+        _REPAIR if derived else sqlite_errors.HOW_TO_GO_BACK,
+        repairable=derived,
+    )
+
+
+def _links(record: Path) -> Finding:
+    store.refuse_links(record)
+    return Finding("links", Level.OK, "the file has one name")
+
+
+def _schema(record: Path, revision: str) -> Finding:
+    with database_file.bare_source(record) as connection:
+        found = schema.deviations(connection, revision)
+    if found:
+        return Finding(
+            "schema",
+            Level.ERROR,
+            f"{record.name} is not built as negwb builds schema {revision or 'none'}: {schema.summary(found)}",
+            f"do not decide in it: what is stored may not be what was entered; {sqlite_errors.HOW_TO_GO_BACK}",
+        )
+    if revision == HEAD:
+        return Finding("schema", Level.OK, f"schema {revision}, the newest that this negwb knows, and as it builds it")
+    return Finding(
+        "schema",
+        Level.WARNING,
+        f"schema {revision or 'none'}; this negwb works with {HEAD}",
+        UPGRADE,
+    )
+
+
+def _events(record: Path) -> Finding:
+    with database_file.bare_source(record) as connection:
+        missing, gaps = event_numbering.missing(connection), event_numbering.gaps(connection)
+    if missing:
+        return Finding(
+            "events",
+            Level.ERROR,
+            f"{_counted(missing)} missing: decisions were lost (numbers {_ranges(missing)})",
+            "a backup may have them: negwb backup --list, negwb restore FILE",
+        )
+    before = [(gap.first, gap.last) for gap in gaps if gap.cause is GapCause.MIGRATION]
+    if before:
+        return Finding(
+            "events",
+            Level.WARNING,
+            f"{_counted(before)} missing since before schema 0004 (numbers {_ranges(before)})",
+            "exports take numbers, so this may be as it must be; if decisions are missing: negwb backup --list",
+        )
+    unused = sum(gap.last - gap.first + 1 for gap in gaps)
+    told = f"; exports and restores skipped {counted(unused, 'number')}" if unused else ""
+    return Finding("events", Level.OK, f"no event number is missing{told}")
+
+
+def _counted(ranges: Sequence[tuple[int, int]]) -> str:
+    count = sum(last - first + 1 for first, last in ranges)
+    return f"{count:,} event{' is' if count == 1 else 's are'}"
+
+
+def _ranges(ranges: Sequence[tuple[int, int]]) -> str:
+    told = [str(first) if first == last else f"{first}–{last}" for first, last in ranges[:_MOST_RANGES]]
+    return ", ".join(told) + (f" and {len(ranges) - _MOST_RANGES:,} more ranges" if len(ranges) > _MOST_RANGES else "")
+
+
+def _log(record: Path, mode: sqlite.Mode) -> Finding:
+    if not sqlite.keeps_a_log(record, mode):
+        hint = "any command that writes puts it back into WAL mode"
+        return Finding("log", Level.WARNING, "the file keeps no write-ahead log: readers and writers block", hint)
+    with store.Store(record, mode) as opened, opened.read() as connection:
+        synchronous = int(connection.exec_driver_sql("PRAGMA synchronous").scalar_one())
+    if synchronous != _FULL_SYNC:
+        return Finding("log", Level.ERROR, f"synchronous is {synchronous}, not FULL: a power cut may cost decisions")
+    return Finding(
+        "log",
+        Level.OK,
+        "write-ahead log, synchronous FULL: a decision survives a power cut; copy the record with negwb backup, never"
+        " with cp, which leaves the log's decisions out",
+    )
+
+
+def _log_size(record: Path) -> Finding:
+    size = write_log.size_of(record)
+    said = f"the log beside the record takes {size / 1e6:,.1f} MB"
+    if size <= write_log.LARGE:
+        return Finding("log size", Level.OK, said)
+    readers = ", ".join(write_log.open_in(record)) or "processes that cannot be told here"
+    return Finding(
+        "log size",
+        Level.WARNING,
+        f"{said}: a long read keeps it from being shortened; the record is open in {readers}",
+        "nothing is lost; let that process finish, or end it: the next decision then shortens the log",
+    )
+
+
+def _materialised(record: Path, mode: sqlite.Mode, progress: Progress | None) -> Iterator[Finding]:
+    try:
+        with store.Store(record, mode) as opened, opened.read() as connection:
+            found = compare(connection, progress=_step(progress, "folding candidates"))
+    except (RecordError, ValueError) as error:
+        yield _refused("states", error, record)
+        return
+    yield _states(found)
+    yield _queue(found)
+
+
+def _step(progress: Progress | None, name: str) -> Callable[[int, int], None] | None:
+    return None if progress is None else lambda done, total: progress(name, done, total)
+
+
+def _states(found: Comparison) -> Finding:
+    if not found.states.ids:
+        told = f"the states of {found.candidates:,} candidates are what their {found.events:,} events say"
+        return Finding("states", Level.OK, told)
+    told = f"{len(found.states.ids):,} of {found.candidates:,} states are not what the events say"
+    return Finding("states", Level.ERROR, f"{told}; {found.states.examples[0]}", _REPAIR, repairable=True)
+
+
+def _queue(found: Comparison) -> Finding:
+    if found.places.ids:
+        told = f"{len(found.places.ids):,} of {found.candidates:,} candidates are not where they belong in the queue"
+        return Finding("queue", Level.ERROR, f"{told}; {found.places.examples[0]}", _REPAIR, repairable=True)
+    if found.strays:
+        said = f"{found.strays:,} entries of candidates that are not there"
+        return Finding("queue", Level.ERROR, said, _REPAIR, repairable=True)
+    return Finding("queue", Level.OK, "every candidate is where its events put it")
+
+
+def _sessions(record: Path) -> Finding:
+    with database_file.bare_source(record) as connection:
+        told = work_sessions.open_sessions(connection)
+        stale = work_sessions.stale_leases(connection)
+    live = [each for each in told if each.alive]
+    dead = len(told) - len(live)
+    here = ", ".join(map(str, live)) or "nobody"
+    if not dead and not stale:
+        return Finding("sessions", Level.OK, f"at work now: {here}")
+    left = "1 card is" if stale == 1 else f"{stale} cards are"
+    said = f"at work now: {here}; {counted(dead, 'session')} ended without saying so, {left} held by nobody"
+    hint = "harmless, leases expire; to clear them: negwb doctor --repair"
+    return Finding("sessions", Level.WARNING, said, hint, repairable=True)
+
+
+def _times(record: Path) -> Finding:
+    now = time.time()
+    with database_file.bare_source(record) as connection:
+        found = impossible_times(connection, now)
+    if not found.latest:
+        return Finding("times", Level.OK, "no event, session or lease has a time in the future")
+    here = utc_text(now)[:16].replace("T", " ")
+    there = found.latest[:16].replace("T", " ")
+    return Finding(
+        "times",
+        Level.WARNING,
+        f"{found} with a time in the future, up to {there} UTC; the clock of this machine says {here} UTC",
+        "a clock is wrong, or was: compare the clocks of all machines that use this record. Decisions count all the"
+        " same, such leases count as expired",
+    )
+
+
+def _backups(record: Path, revision: str) -> Finding:
+    made = [each for each in backup.listing(backup.folder_of(record)) if each.problem is None]
+    if not made:
+        return Finding("backups", Level.WARNING, "there is no backup of this record", "make one: negwb backup")
+    ahead = _ahead(record, made) if revision == HEAD else None
+    if ahead is not None:
+        return Finding(
+            "backups",
+            Level.ERROR,
+            f"{ahead.path.name} holds event {ahead.event:,}, which the record has lost",
+            f"put it back: negwb restore {ahead.path.name}",
+        )
+    newest = made[0]
+    size = sum(each.size for each in made) / 1e6
+    said = f"the newest is of {newest.made_at[:16].replace('T', ' ')} UTC, event {newest.event:,}"
+    return Finding("backups", Level.OK, f"{said}; {len(made)} together take {size:,.1f} MB")
+
+
+def _ahead(record: Path, made: Sequence[backup.Listed]) -> backup.Listed | None:
+    """The backup with the newest event, if it was made of this lineage of the record and the record lacks that event.
+
+    So a record that lost its log shows it: nothing in the file itself tells of what was in the log alone.
+    """
+    with database_file.bare_source(record) as connection:
+        number, current = lineage.handed_out(connection), lineage.current(connection)
+    later = [each for each in made if each.event is not None and each.event > max(number, 0)]
+    for each in sorted(later, key=lambda one: one.event or 0, reverse=True):
+        try:
+            with sqlite.bare(each.path, database_file.quiet_mode(each.path)) as kept:
+                if lineage.current(kept) == current:
+                    return each
+        except (sqlite3.Error, OSError):
+            if each.path.exists():  # else another process has pruned it
+                raise
+    return None
+
+
+def repair(record: Path, *, progress: Progress | None = None) -> list[str]:
+    """Mend what can be made again, after a backup; returns what was done, a line each; none: nothing was wrong.
+
+    Raises:
+        RecordError: it is damaged in what cannot be made again, or somebody is in the way; events are untouched.
+    """
+    if not _mendable(record):
+        return []
+    done = [f"backed up as {_keep(record, progress)}"]
+    with store.open_store(record) as opened:
+        done += _rebuild_indexes(record, opened)
+        if strays := rebuild.clear_strays(opened):
+            done.append(f"removed {strays:,} entries of candidates that are not there")
+        with opened.read() as connection:
+            wrong = compare(connection, progress=_step(progress, "folding candidates")).wrong
+        rebuild.rebuild(opened, wrong, progress=_step(progress, "rebuilding"))
+        if wrong:
+            done.append(f"made state and queue places of {len(wrong):,} candidates anew")
+        with database_file.bare_source(record) as bare:
+            dead = [each.id for each in work_sessions.open_sessions(bare) if not each.alive]
+        freed = rebuild.free_leases(opened, dead)
+        if dead or freed:
+            done.append(f"ended {len(dead)} sessions whose process is gone, and freed {freed} cards")
+    return done
+
+
+def _mendable(record: Path) -> bool:
+    """Whether anything is to be mended.
+
+    Raises:
+        RecordError: the record is such that nothing can be.
+    """
+    found = {each.name: each for each in examine(record)}
+    grave = found["database"]
+    if grave.level is Level.ERROR and not grave.repairable:
+        raise CorruptRecord(grave.said, hint=grave.hint)
+    built = found["schema"]
+    if built.level is Level.ERROR:
+        # foreign triggers would change what is written
+        raise ForeignSchema(f"{built.said}; nothing is repaired in it", hint=built.hint)
+    events = found.get("events")
+    if events is not None and events.level is Level.ERROR:
+        # states made anew would no longer show that these events were there
+        raise CorruptRecord(f"{events.said}; nothing is repaired over that", hint=events.hint)
+    return any(each.repairable for each in found.values()) or ("log" in found and found["log"].level is Level.WARNING)
+
+
+def _keep(record: Path, progress: Progress | None) -> Path:
+    """A backup, or of a file that makes none, its bytes."""
+    try:
+        return backup.back_up(record, before="repair", progress=_step(progress, "copying, pages")).path
+    except CorruptRecord:
+        folder = backup.folder_of(record) / f"damaged-{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}"
+        try:
+            with database_file.alone(record):
+                kept = database_file.set_aside(record, folder)
+        except sqlite3.Error as error:
+            raise sqlite_errors.translate(error, record) from error
+        return kept
+
+
+def _rebuild_indexes(record: Path, opened: store.Store) -> list[str]:
+    with database_file.bare_source(record) as connection:
+        if not database_file.faults_of(connection):
+            return []
+    rebuild.rebuild_indexes(opened)
+    with database_file.bare_source(record) as connection:
+        left = database_file.faults_of(connection)
+    if left:
+        raise CorruptRecord(
+            f"{record} is damaged in more than its indexes: {left[0]}", hint=sqlite_errors.HOW_TO_GO_BACK
+        )
+    return ["made all indexes anew"]

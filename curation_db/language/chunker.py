@@ -1,0 +1,262 @@
+"""A small chunker for what a negation cue denies: noun phrases, verb phrases, subjects.
+
+Driven by closed word lists, not by a tagger: it knows where a phrase must end, and takes everything before that.
+Looks at most `_REACH` characters from where it is asked, so that no text costs more than its length.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final, NamedTuple
+
+from curation_db.language import negation_lexicon as words
+
+_REACH: Final = 160
+_TOKEN: Final = re.compile(r"\w+(?:[-'’]\w+|\s['’]\s?s\b)*|[^\w\s]|\n+")
+_SPELLING: Final = re.compile(r"\s?['’]\s?")  # tokenised text has "it ' s"
+_APOSTROPHE: Final = re.compile("['’]")
+
+
+class Token(NamedTuple):
+    """A word or a punctuation mark."""
+
+    start: int
+    end: int
+    lower: str
+
+    @property
+    def is_word(self) -> bool:
+        return self.lower[:1].isalnum() or self.lower[:1] == "_"
+
+
+class Phrase(NamedTuple):
+    """A run of tokens that belong together."""
+
+    start: int
+    """Where it starts, determiner included."""
+    core_start: int
+    """Where what it names starts: after determiners and words about being there."""
+    end: int
+    head_start: int
+    head_end: int
+    after: int
+    """Index of the first token behind it."""
+
+
+def tokens_after(text: str, at: int) -> list[Token]:
+    """The tokens of `text` from `at` on, as far as a phrase may reach."""
+    return _tokens(text, at, min(len(text), at + _REACH))
+
+
+def tokens_before(text: str, at: int) -> list[Token]:
+    """The tokens that end at `at` or before, in reading order."""
+    return _tokens(text, max(0, at - _REACH), at)
+
+
+def _tokens(text: str, start: int, end: int) -> list[Token]:
+    tokens = [Token(*match.span(), match.group().lower()) for match in _TOKEN.finditer(text, start, end)]
+    if _APOSTROPHE.search(text, start, end) is None:
+        return tokens
+    return [token._replace(lower=_SPELLING.sub("'", token.lower)) for token in tokens]
+
+
+def is_participle(word: str) -> bool:
+    """A word in -ing that does something."""
+    return word.endswith("ing") and len(word) > 4 and word not in words.ING_NOUNS
+
+
+def is_past_participle(word: str) -> bool:
+    return word in words.IRREGULAR_PARTICIPLES or (word.endswith("ed") and len(word) > 3 and word not in words.ED_NOUNS)
+
+
+def noun_phrase(tokens: list[Token], at: int) -> Phrase | None:
+    """The noun phrase that starts at token `at`; None where there is none (a pronoun, punctuation, the end).
+
+    "lid of the jar" is one phrase with "lid" as its head; in "pair of shoes" the head is "shoes".
+    """
+    first = _after_determiners(tokens, at)
+    end = first
+    while end < len(tokens) and (not _ends_noun_phrase(tokens, end, first) or _joins_adjectives(tokens, end)):
+        end += 1
+    if end == first:
+        return None
+    core = first
+    while core < end - 1 and (tokens[core].lower in words.VACUOUS or tokens[core].lower.endswith("ly")):
+        core += 1
+    head = end - 2 if end - core >= 2 and _is_compound(tokens[end - 2], tokens[end - 1]) else end - 1
+    last = tokens[end - 1].end
+    phrase = Phrase(tokens[at].start, tokens[core].start, last, tokens[head].start, last, end)
+    owner = noun_phrase(tokens, end + 1) if end + 1 < len(tokens) and tokens[end].lower == "of" else None
+    if owner is None or tokens[owner.after - 1].lower in words.ANY_SORT:
+        return phrase
+    if tokens[end - 1].lower in words.MEASURES:
+        return phrase._replace(end=owner.end, head_start=owner.head_start, head_end=owner.head_end, after=owner.after)
+    return phrase._replace(end=owner.end, after=owner.after)
+
+
+def _joins_adjectives(tokens: list[Token], at: int) -> bool:
+    """Whether "and" or "or" at token `at` joins two adjectives of one noun: "black and white cat"."""
+    return (
+        tokens[at].lower in {"and", "or"}
+        and 0 < at < len(tokens) - 2
+        and tokens[at - 1].lower in words.ADJECTIVES
+        and tokens[at + 1].lower in words.ADJECTIVES
+        and _goes_on(tokens, at + 2)
+    )
+
+
+def _is_compound(first: Token, second: Token) -> bool:
+    return not words.COMPOUNDS.isdisjoint(((first.lower, second.lower), (first.lower, second.lower.removesuffix("s"))))
+
+
+def _after_determiners(tokens: list[Token], at: int) -> int:
+    while at < len(tokens):
+        lower = tokens[at].lower
+        leads = lower in words.PARTITIVES and at + 1 < len(tokens) and tokens[at + 1].lower == "of"
+        if leads:
+            at += 2
+        elif lower in words.DETERMINERS:
+            at += 1
+        else:
+            break
+    return at
+
+
+def _ends_noun_phrase(tokens: list[Token], at: int, first: int) -> bool:
+    token = tokens[at]
+    if not token.is_word or token.lower in words.NEVER_HEADS:
+        return True
+    if at == first:
+        return False
+    if token.lower in words.AFTER_NOUN or token.lower in words.FINITE_VERBS or token.lower in words.DETERMINERS:
+        return True
+    # "-ly" is an adverb that leads on to a verb, unless it leads on to an adjective and a noun; both are rare.
+    if is_participle(token.lower) or (token.lower.endswith("ly") and token.lower not in {"family", "belly", "jelly"}):
+        return True
+    return is_past_participle(token.lower) and not _goes_on(tokens, at + 1)
+
+
+def _goes_on(tokens: list[Token], at: int) -> bool:
+    """Whether a noun may still come, so that what precedes is its adjective ("no white dressed man")."""
+    if at >= len(tokens):
+        return False
+    token = tokens[at]
+    return (
+        token.is_word
+        and token.lower not in words.NEVER_HEADS
+        and token.lower not in words.AFTER_NOUN
+        and token.lower not in words.DETERMINERS
+        and not token.lower.endswith("ly")
+    )
+
+
+def coordinated_end(tokens: list[Token], phrase: Phrase) -> int:
+    """Where the scope ends when "or" and "nor" carry it on: "no seat or cover".
+
+    "and" does not: it often starts anew ("no shirt and a red headband").
+    """
+    end, after = phrase.end, phrase.after
+    while after < len(tokens):
+        comma = tokens[after].lower == ","
+        joint = after + 1 if comma else after
+        if joint + 1 >= len(tokens) or tokens[joint].lower not in {"or", "nor"}:
+            break
+        following = noun_phrase(tokens, joint + 1)
+        if following is None:
+            break
+        end, after = following.end, following.after
+    return end
+
+
+def verb_phrase_end(tokens: list[Token], at: int) -> int:
+    """Index behind the verb phrase that starts at token `at`: verb, particle, objects, places.
+
+    It ends at punctuation, at a conjunction, at a finite verb, and at a second participle, which is about somebody
+    else ("not wearing a hat | riding a horse").
+    """
+    end = at + 1
+    if tokens[at].lower in words.SWITCHED and end < len(tokens) and tokens[end].lower in words.PARTICLES:
+        return end + 1
+    while end < len(tokens):
+        token = tokens[end]
+        if not token.is_word or (token.lower in words.CONJUNCTIONS and token.lower not in {"that", "as"}):
+            break
+        infinitive = tokens[end - 1].lower == "to"
+        if token.lower == "that" or (not infinitive and token.lower in words.AUXILIARIES | words.FINITE_VERBS):
+            break
+        if is_participle(token.lower) and tokens[end - 1].lower not in words.DETERMINERS | words.TAKE_PARTICIPLES:
+            break
+        end += 1
+    return end
+
+
+def subject(tokens: list[Token]) -> Phrase | None:
+    """The noun phrase right before the end of `tokens`: who or what a predicate speaks about.
+
+    "the lid of the jar" is one phrase with "lid" as its head; in "a pair of shoes" the head is "shoes".
+    """
+    end = len(tokens)
+    while end and _is_between_subject_and_verb(tokens[end - 1]):
+        end -= 1
+    found = _noun_phrase_before(tokens, end)
+    while found is not None:
+        start = next(i for i, token in enumerate(tokens) if token.start == found.start)
+        if start < 2 or tokens[start - 1].lower != "of":
+            break
+        owner = _noun_phrase_before(tokens, start - 1)
+        if owner is None:
+            break
+        measured = tokens[start - 2].lower in words.MEASURES
+        head = found if measured else owner
+        found = Phrase(owner.start, owner.core_start, found.end, head.head_start, head.head_end, found.after)
+    return found
+
+
+def _is_between_subject_and_verb(token: Token) -> bool:
+    return (
+        token.lower in words.AUXILIARIES
+        or token.lower in {"that", "which", "who", "to", "but", "also", "just", "even", "still", "currently"}
+        or (token.lower.endswith("ly") and token.is_word)
+    )
+
+
+def _noun_phrase_before(tokens: list[Token], end: int) -> Phrase | None:
+    start = end
+    while start and (_may_belong(tokens[start - 1]) or (start < end and _joins_adjectives(tokens[:end], start - 1))):
+        start -= 1
+    while start < end and is_participle(tokens[start].lower) and not _is_adjective(tokens, start, end):
+        start += 1
+    core = start
+    while core < end and tokens[core].lower in words.VACUOUS | words.DETERMINERS:
+        core += 1
+    if core == end:
+        return None
+    while start and tokens[start - 1].lower in words.DETERMINERS:
+        start -= 1
+    head = end - 2 if end - core >= 2 and _is_compound(tokens[end - 2], tokens[end - 1]) else end - 1
+    return Phrase(
+        tokens[start].start, tokens[core].start, tokens[end - 1].end, tokens[head].start, tokens[end - 1].end, end
+    )
+
+
+def is_compound_at(tokens: list[Token], at: int) -> bool:
+    """Whether the word at token `at` begins a compound: "dining table"."""
+    return at + 1 < len(tokens) and _is_compound(tokens[at], tokens[at + 1])
+
+
+def _is_adjective(tokens: list[Token], at: int, end: int) -> bool:
+    """Whether the word in -ing at token `at` belongs to the noun behind it: "the dining table is missing"."""
+    if at + 1 >= end:
+        return False
+    if _is_compound(tokens[at], tokens[at + 1]) or at == 0:
+        return True
+    return tokens[at - 1].lower in words.DETERMINERS | words.BEFORE_NOUN or not tokens[at - 1].is_word
+
+
+def _may_belong(token: Token) -> bool:
+    return (
+        token.is_word
+        and token.lower not in words.NEVER_HEADS
+        and token.lower not in words.DETERMINERS
+        and token.lower not in words.FINITE_VERBS
+    )

@@ -1,0 +1,391 @@
+"""What a negation cue denies: one short rule for each kind of cue.
+
+`denied_by` is the only way in; a kind is a group name of the pattern in `negation`. A rule that finds nothing to name
+says so with `target=None` rather than guess; the scope always holds the target.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from enum import Enum, auto
+from typing import Final, NamedTuple
+
+from curation_db.enums import NegationType
+from curation_db.language import negation_lexicon as words
+from curation_db.language.chunker import (
+    Phrase,
+    Token,
+    coordinated_end,
+    is_compound_at,
+    is_participle,
+    is_past_participle,
+    noun_phrase,
+    subject,
+    tokens_after,
+    tokens_before,
+    verb_phrase_end,
+)
+
+_PERSON: Final = "person"
+_BEFORE_ADJECTIVE: Final = words.DETERMINERS | words.PREPOSITIONS | words.CONJUNCTIONS
+_BE: Final = frozenset(("be", "been", "being", "get", "getting"))
+THERE_BE: Final = re.compile(r"(?i)\bthere(?:\s+(?:is|are|was|were)|\s?['’]s)?\s*$")
+
+
+class Denied(NamedTuple):
+    """What is denied: its scope, its head, and the words a judge would be asked about."""
+
+    scope_start: int
+    scope_end: int
+    target: str | None
+    target_start: int
+    target_end: int
+    concept_start: int
+    concept_end: int
+    negation_type: NegationType
+
+
+def denied_by(text: str, kind: str, start: int, end: int) -> Denied:
+    """What the cue of `kind` at `text[start:end]` denies."""
+    return _RULES[kind](text, start, end)
+
+
+def nothing_named(start: int, end: int, negation_type: NegationType = NegationType.OTHER) -> Denied:
+    """A scope of which nothing can be named."""
+    return Denied(start, end, None, start, start, start, start, negation_type)
+
+
+def _phrase(text: str, phrase: Phrase, scope_end: int, negation_type: NegationType) -> Denied:
+    target = text[phrase.head_start : phrase.head_end].lower()
+    # fmt: off
+    return Denied(
+        phrase.start, max(scope_end, phrase.end), target, phrase.head_start, phrase.head_end,
+        phrase.core_start, phrase.end, negation_type,
+    )
+    # fmt: on
+
+
+def _verb(text: str, tokens: list[Token], at: int, negation_type: NegationType) -> Denied:
+    verb, last = tokens[at], tokens[verb_phrase_end(tokens, at) - 1]
+    # fmt: off
+    return Denied(
+        verb.start, last.end, text[verb.start : verb.end].lower(), verb.start, verb.end,
+        verb.start, last.end, negation_type,
+    )
+    # fmt: on
+
+
+def _noun(text: str, tokens: list[Token], at: int, negation_type: NegationType) -> Denied | None:
+    """A noun phrase or a pronoun at token `at`."""
+    if at >= len(tokens):
+        return None
+    first = tokens[at]
+    if first.lower in words.PEOPLE:
+        return Denied(first.start, first.end, _PERSON, first.start, first.end, first.start, first.end, negation_type)
+    phrase = None if first.lower in words.EMPTY_PRONOUNS - words.DETERMINERS else noun_phrase(tokens, at)
+    if phrase is None:
+        return nothing_named(first.start, first.end, negation_type) if first.lower in words.EMPTY_PRONOUNS else None
+    return _phrase(text, phrase, coordinated_end(tokens, phrase), negation_type)
+
+
+def _following(text: str, start: int, end: int) -> Denied:
+    """no X, lacking X, free of X."""
+    tokens = tokens_after(text, end)
+    return _noun(text, tokens, 0, NegationType.ABSENCE) or nothing_named(end, end, NegationType.ABSENCE)
+
+
+def _without(text: str, start: int, end: int) -> Denied:
+    """without X, without doing Y."""
+    tokens = tokens_after(text, end)
+    at = _past_adverbs(tokens, 0)
+    doing = at < len(tokens) and is_participle(tokens[at].lower) and not is_compound_at(tokens, at)
+    if doing or (at < len(tokens) and "being" in {token.lower for token in tokens[:at]}):
+        return _predicate(text, tokens, 0)
+    return _following(text, start, end)
+
+
+def _clausal(text: str, start: int, end: int) -> Denied:
+    """X is not Y, does not have Y, not doing Y, not in Y."""
+    tokens = tokens_after(text, end)
+    if THERE_BE.search(text, max(0, start - 20), start):
+        found = _noun(text, tokens, _past_adverbs(tokens, 0), NegationType.ABSENCE)
+        if found is not None:
+            return found
+    return _predicate(text, tokens, 0, before=tokens_before(text, start), cue=text[start:end])
+
+
+def _predicate(text: str, tokens: list[Token], at: int, before: list[Token] | None = None, cue: str = "") -> Denied:
+    """What is denied of a subject, from token `at` on."""
+    first = at
+    at = _past_adverbs(tokens, at)
+    if at >= len(tokens) or not tokens[at].is_word:
+        return _left_out(text, tokens, first, before)
+    skipped = {token.lower for token in tokens[first:at]}
+    found = None
+    if before is not None and not skipped & words.DEGREES and _says_present(tokens, at):
+        found = _denied_subject(text, tokens, at, before)
+    return (
+        found
+        or _possession(text, tokens, at)
+        or _relation(text, tokens, at)
+        or _action(text, tokens, at, "being" in skipped, _verb_form(cue, before, skipped))
+        or _quality(text, tokens, at, _says_not_one(tokens, at, before))
+    )
+
+
+def _left_out(text: str, tokens: list[Token], at: int, before: list[Token] | None) -> Denied:
+    """ "A dog lies there, a cat is not.": the predicate is left out, and the subject is what is denied."""
+    end = tokens[at].start if at < len(tokens) else len(text)
+    phrase = subject(before) if before and before[-1].lower in words.FORMS_OF_BE else None
+    return nothing_named(end, end) if phrase is None else _phrase(text, phrase, end, NegationType.ABSENCE)
+
+
+def _says_not_one(tokens: list[Token], at: int, before: list[Token] | None) -> bool:
+    """ "with not a driver", "not one hunter", "not a single cloud": says "no", and names no other thing instead."""
+    lead = [token.lower for token in tokens[at : at + 2]]
+    return (
+        lead[:1] in (["one"], ["any"])
+        or lead[1:] == ["single"]
+        or (bool(before) and before is not None and before[-1].lower == "with")
+    )
+
+
+def _past_adverbs(tokens: list[Token], at: int) -> int:
+    """Index of the first token that is not an adverb or a form of "be"."""
+    while at < len(tokens) - 1:
+        lower = tokens[at].lower
+        if not (lower in words.ADVERBS or lower in _BE or (lower.endswith("ly") and tokens[at + 1].is_word)):
+            break
+        at += 1
+    return at
+
+
+def _says_present(tokens: list[Token], at: int) -> bool:
+    if tokens[at].lower == "in":
+        rest = [token.lower for token in tokens[at + 1 : at + 4] if token.lower not in words.DETERMINERS]
+        return bool(rest) and rest[0] in words.PLACES_OF_PRESENCE
+    known = words.PRESENCE | words.VERBS_OF_PRESENCE
+    return tokens[at].lower in known and noun_phrase(tokens, at + 1) is None
+
+
+def _denied_subject(text: str, tokens: list[Token], at: int, before: list[Token]) -> Denied | None:
+    phrase = subject(before)
+    if phrase is None:
+        return None
+    end = tokens[at].end if tokens[at].lower != "in" else tokens[verb_phrase_end(tokens, at) - 1].end
+    return _phrase(text, phrase, end, NegationType.ABSENCE)
+
+
+def _possession(text: str, tokens: list[Token], at: int) -> Denied | None:
+    """not having X, not wearing X, not holding X, cannot see X: X is denied, in this respect."""
+    verb = tokens[at].lower
+    if verb in words.WEARING_VERBS:
+        negation_type = NegationType.ATTRIBUTE
+    elif verb in words.HOLDING_VERBS:
+        negation_type = NegationType.ACTION
+    elif verb in words.POSSESSION_VERBS or verb == "see":
+        negation_type = NegationType.ABSENCE
+    else:
+        return None
+    following = tokens[at + 1].lower if at + 1 < len(tokens) else ""
+    if is_past_participle(following) and noun_phrase(tokens, at + 2) is None:  # "has not been" and the like
+        return None
+    found = _noun(text, tokens, at + 1, negation_type)
+    return found and found._replace(scope_start=tokens[at].start)
+
+
+def _relation(text: str, tokens: list[Token], at: int) -> Denied | None:
+    """not in X, not next to X: where something is, is denied."""
+    first = tokens[at]
+    if first.lower not in words.PREPOSITIONS:
+        return None
+    noun_at = at + 1
+    while noun_at < len(tokens) and tokens[noun_at].lower in words.PREPOSITIONS:
+        noun_at += 1
+    adverb = noun_at < len(tokens) and tokens[noun_at].lower in words.AFTER_NOUN
+    phrase = None if adverb else noun_phrase(tokens, noun_at)
+    if phrase is None:
+        return _verb(text, tokens, at, NegationType.ATTRIBUTE)  # "not on", "not out today"
+    denied = _phrase(text, phrase, coordinated_end(tokens, phrase), NegationType.RELATION)
+    return denied._replace(scope_start=first.start, concept_start=first.start)
+
+
+class _VerbForm(Enum):
+    """The form of the verb that the words before it ask for."""
+
+    ANY = auto()
+    BASE = auto()
+    """After "does not", "can't", "to"."""
+    PERFECT = auto()
+    """After "has not", "hasn't": a past participle is an action there, not a quality."""
+
+
+def _verb_form(cue: str, before: list[Token] | None, skipped: set[str]) -> _VerbForm:
+    if skipped & _BE:  # "could not be red", "has not been altered"
+        return _VerbForm.ANY
+    own = "".join(cue.lower().replace("’", "'").replace("'", "").split())
+    last = before[-1].lower if before else ""
+    auxiliary = own.removesuffix("nt") if own in words.CONTRACTIONS else last
+    if auxiliary in words.FORMS_OF_HAVE:
+        return _VerbForm.PERFECT
+    if "to" in skipped or own in {"cannot", "never"} or auxiliary in words.BEFORE_BASE_VERBS:
+        return _VerbForm.BASE
+    return _VerbForm.ANY
+
+
+def _action(text: str, tokens: list[Token], at: int, passive: bool, form: _VerbForm) -> Denied | None:
+    """not doing X, not being done, does not do X, has not done X."""
+    verb = tokens[at].lower
+    done = (passive or form is _VerbForm.PERFECT) and is_past_participle(verb)
+    if is_participle(verb) or done or (form is _VerbForm.BASE and not is_past_participle(verb)):
+        return _verb(text, tokens, at, NegationType.ACTION)
+    return None
+
+
+def _quality(text: str, tokens: list[Token], at: int, not_one: bool) -> Denied:
+    """not red, not painted by X: a quality; not the X: another thing is meant; not one X: there is none."""
+    verb = tokens[at].lower
+    if not is_past_participle(verb):
+        phrase = noun_phrase(tokens, at)
+        many_words = phrase is not None and (phrase.after - at) > 1
+        if phrase is not None and many_words:
+            negation_type = NegationType.ABSENCE if not_one else NegationType.OTHER
+            return _phrase(text, phrase, coordinated_end(tokens, phrase), negation_type)
+        if phrase is None:
+            return nothing_named(tokens[at].start, tokens[at].end)
+    return _verb(text, tokens, at, NegationType.ATTRIBUTE)
+
+
+def _no_one(text: str, start: int, end: int) -> Denied:
+    """no one, nobody: a person is denied, and the cue names the person itself."""
+    tokens = tokens_after(text, end)
+    stop = tokens[verb_phrase_end(tokens, 0) - 1].end if tokens and tokens[0].is_word else end
+    return Denied(start, stop, _PERSON, start, end, start, end, NegationType.ABSENCE)
+
+
+def _nothing(text: str, start: int, end: int) -> Denied:
+    """nothing: all is denied, so nothing one could ask about."""
+    tokens = tokens_after(text, end)
+    stop = tokens[verb_phrase_end(tokens, 0) - 1].end if tokens and tokens[0].is_word else end
+    return nothing_named(start, stop, NegationType.ABSENCE)
+
+
+def _none(text: str, start: int, end: int) -> Denied:
+    """none of X; none doing Y."""
+    tokens = tokens_after(text, end)
+    if not tokens:
+        return nothing_named(end, end)
+    at = 1 if tokens[0].lower == "of" else 0
+    if at and at < len(tokens) and tokens[at].lower not in {"which", "whom", "them"}:
+        return _noun(text, tokens, at, NegationType.ABSENCE) or nothing_named(end, end)
+    at += at
+    while at < len(tokens) and tokens[at].lower in words.AUXILIARIES:
+        at += 1
+    return _predicate(text, tokens, at) if at < len(tokens) else nothing_named(end, end)
+
+
+def _paired(text: str, start: int, end: int) -> Denied:
+    """neither X nor Y; neither doing X."""
+    tokens = tokens_after(text, end)
+    at = 1 if tokens and tokens[0].lower == "of" else 0
+    first = tokens[at].lower if at < len(tokens) else ""
+    if is_participle(first) or is_past_participle(first) or first in words.PREPOSITIONS | words.AUXILIARIES:
+        return _predicate(text, tokens, at)
+    return _noun(text, tokens, at, NegationType.ABSENCE) or nothing_named(end, end)
+
+
+def _preceding(text: str, start: int, end: int) -> Denied:
+    """X nowhere to be seen, X is conspicuous by its absence."""
+    phrase = subject(tokens_before(text, start))
+    if phrase is None:
+        return nothing_named(end, end, NegationType.ABSENCE)
+    return _phrase(text, phrase, end, NegationType.ABSENCE)
+
+
+def _by_its_absence(text: str, start: int, end: int) -> Denied:
+    """X is conspicuous by its absence; X, notable for its absence."""
+    before = tokens_before(text, start)
+    return _preceding(text, before[-1].start if before and before[-1].lower == "," else start, end)
+
+
+def _absent(text: str, start: int, end: int) -> Denied:
+    """X is missing; missing X, absent any X; noticeably absent (from Y) is X."""
+    tokens, before = tokens_after(text, end), tokens_before(text, start)
+    inverted = _inverted(text, tokens)
+    if inverted is not None and (subject(before) is None or before[-1].lower.endswith("ly")):
+        return inverted
+    if tokens and tokens[0].is_word and tokens[0].lower not in words.AFTER_NOUN | words.PREPOSITIONS:
+        adjectival = not before or not before[-1].is_word or before[-1].lower in _BEFORE_ADJECTIVE
+        leads = tokens[0].lower in words.DETERMINERS or adjectival or text[start:end].lower() == "missing"
+        following = _noun(text, tokens, 0, NegationType.ABSENCE) if leads else None
+        if following is not None:
+            return following
+    return _preceding(text, start, end)
+
+
+def _inverted(text: str, tokens: list[Token]) -> Denied | None:
+    """is X, from Y is X: the noun phrase behind the first form of "be" before any other punctuation than a comma."""
+    at = 0
+    if tokens and tokens[0].lower in {"from", "in", "on", "here", "entirely"}:
+        while at < len(tokens) and (tokens[at].is_word or tokens[at].lower == ",") and not _is_be(tokens[at]):
+            at += 1
+    if at >= len(tokens) or not _is_be(tokens[at]):
+        return None
+    return _noun(text, tokens, at + 1, NegationType.ABSENCE)
+
+
+def _is_be(token: Token) -> bool:
+    return token.lower in words.FORMS_OF_BE
+
+
+def _prefix(length: int) -> Callable[[str, int, int], Denied]:
+    """un-X, non-X: the rest of the word is denied."""
+
+    def rule(text: str, start: int, end: int) -> Denied:
+        stem = start + length
+        target = text[stem:end].lower()
+        return Denied(start, end, target, stem, end, stem, end, NegationType.ATTRIBUTE)
+
+    return rule
+
+
+def _suffix(length: int) -> Callable[[str, int, int], Denied]:
+    """X-less, X-free: what stands before is denied."""
+
+    def rule(text: str, start: int, end: int) -> Denied:
+        stem = end - length
+        target = text[start:stem].lower()
+        return Denied(start, end, target, start, stem, start, stem, NegationType.ATTRIBUTE)
+
+    return rule
+
+
+_RULES: Final[dict[str, Callable[[str, int, int], Denied]]] = {
+    "no": _following,
+    "no_longer": _clausal,
+    "no_one": _no_one,
+    "nobody": _no_one,
+    "nothing": _nothing,
+    "none": _none,
+    "nowhere": _preceding,
+    "neither": _paired,
+    "nor": _paired,
+    "never": _clausal,
+    "contraction": _clausal,
+    "not": _clausal,
+    "without": _without,
+    "lack": _following,
+    "exclude": _following,
+    "except": _following,
+    "zero": _following,
+    "by_absence": _by_its_absence,
+    "absent": _absent,
+    "fail": _clausal,
+    "refuse": _clausal,
+    "un_by": _following,
+    "un": _prefix(2),
+    "non": _prefix(4),
+    "less": _suffix(4),
+    "free": _suffix(5),
+}

@@ -1,0 +1,165 @@
+"""What the rules about other candidates ask: keys by which texts and concepts are the same, and counts over them.
+
+The keys are pure functions of the text, so a database can store and index them; `Context` is all that a rule needs,
+and comes from `count_corpus` or from five indexed look-ups alike.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from hashlib import blake2b
+from typing import Final, NamedTuple
+
+from curation_db.language.nouns import concept_key
+from curation_db.language.sanitize import normalised
+
+_NUMBERS: Final = {
+    word: str(number)
+    for number, word in enumerate(
+        [
+            "zero",
+            "one",
+            "two",
+            "three",
+            "four",
+            "five",
+            "six",
+            "seven",
+            "eight",
+            "nine",
+            "ten",
+            "eleven",
+            "twelve",
+            "thirteen",
+            "fourteen",
+            "fifteen",
+            "sixteen",
+            "seventeen",
+            "eighteen",
+            "nineteen",
+            "twenty",
+        ]
+    )
+}
+_CONTRACTED: Final = re.compile("(?i)['’]|cannot")
+_ARTICLES: Final = frozenset(("a", "an", "the"))
+_NOT: Final = (
+    (re.compile(r"(?i)\bcannot\b|\bcan\s?['’]\s?t\b|\bcan\s?n\s?['’]\s?t\b"), "can not"),
+    (re.compile(r"(?i)\bwo\s?n\s?['’]\s?t\b"), "will not"),
+    (re.compile(r"(?i)(?<=[a-z])\s?n\s?['’]\s?t\b"), " not"),
+)
+
+
+@lru_cache(maxsize=4_096)
+def near_text(text: str) -> str:
+    """`text` without what does not change its sense, nearly: the words behind `near_key`.
+
+    Case, punctuation, blanks and a/an/the are dropped, number words to twenty become digits, "isn't", "can't" and
+    "won't" become "is not", "can not" and "will not". Order, number and every other word count.
+    """
+    if _CONTRACTED.search(text):
+        for pattern, spelled_out in _NOT:
+            text = pattern.sub(spelled_out, text)
+    return " ".join(_NUMBERS.get(word, word) for word in normalised(text).split() if word not in _ARTICLES)
+
+
+def near_key(text: str) -> bytes:
+    """Eight bytes, the same for texts of the same `near_text`.
+
+    Of a million candidates two unlike ones share a key with a chance of 3 in 100 million.
+    """
+    return blake2b(near_text(text).encode(), digest_size=8).digest()
+
+
+def same_key(text: str) -> bytes:
+    """Eight bytes, the same for texts that differ at most in case, punctuation and blanks."""
+    return blake2b(normalised(text).encode(), digest_size=8).digest()
+
+
+class Row(NamedTuple):
+    """What counts of one candidate."""
+
+    picture: Hashable
+    text: str
+    concept: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What the other candidates have to do with one of them; superseded ones do not count."""
+
+    candidates: int
+    """How many there are, this one among them."""
+    same_concept: int
+    """How many of them deny this concept, this one among them."""
+    place_in_concept: int = 0
+    """The place of this one among these in the order of the corpus, from 1; 0: no concept."""
+    same_here: int = 0
+    """Others on the same picture with the same `same_key`."""
+    near_here: int = 0
+    """Others on the same picture with the same `near_key` but another `same_key`."""
+    near_elsewhere: int = 0
+    """Others on other pictures with the same `near_key`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """A corpus, counted."""
+
+    candidates: int
+    concepts: Mapping[str, int]
+    near: Mapping[bytes, int]
+    near_here: Mapping[tuple[Hashable, bytes], int]
+    same_here: Mapping[tuple[Hashable, bytes], int]
+
+
+def count_corpus(rows: Iterable[Row]) -> Counts:
+    """Counts what `context_of` answers from; of each candidate some 30 bytes are kept."""
+    candidates = 0
+    concepts: Counter[str] = Counter()
+    near: Counter[bytes] = Counter()
+    near_here: Counter[tuple[Hashable, bytes]] = Counter()
+    same_here: Counter[tuple[Hashable, bytes]] = Counter()
+    for row in rows:
+        candidates += 1
+        if row.concept:
+            concepts[concept_key(row.concept)] += 1
+        key = near_key(row.text)
+        near[key] += 1
+        near_here[row.picture, key] += 1
+        same_here[row.picture, same_key(row.text)] += 1
+    return Counts(candidates, concepts, near, near_here, same_here)
+
+
+def context_of(counts: Counts, row: Row, *, place_in_concept: int = 0) -> Context:
+    """What `counts`, which hold `row`, say about it; `place_in_concept`: see `ConceptPlaces`."""
+    key = near_key(row.text)
+    near_here = counts.near_here.get((row.picture, key), 1)
+    same_here = counts.same_here.get((row.picture, same_key(row.text)), 1)
+    return Context(
+        candidates=counts.candidates,
+        same_concept=counts.concepts.get(concept_key(row.concept), 0) if row.concept else 0,
+        place_in_concept=place_in_concept,
+        same_here=same_here - 1,
+        near_here=near_here - same_here,
+        near_elsewhere=counts.near.get(key, near_here) - near_here,
+    )
+
+
+class ConceptPlaces:
+    """Tells each candidate's place among those that deny its concept, if asked in the order of the corpus."""
+
+    def __init__(self) -> None:
+        self._seen: Counter[str] = Counter()
+
+    def next_place(self, concept: str | None) -> int:
+        """The place, from 1, of the next candidate that denies `concept`; 0 for none."""
+        if not concept:
+            return 0
+        key = concept_key(concept)
+        self._seen[key] += 1
+        return self._seen[key]

@@ -1,0 +1,49 @@
+"""What the lint looks at, for many candidates at a time: texts, sibling captions, annotated objects. Reads only."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, text
+
+from curation_db.lint.linter import Subject
+
+_CANDIDATES = text("""
+    SELECT c.id, c.source_id, c.key, c.text, c.concept, c.cue, c.tokens, c.image_id, c.caption_id, t.text AS caption
+    FROM candidate c LEFT JOIN caption t ON t.id = c.caption_id WHERE c.id IN :ids
+""").bindparams(bindparam("ids", expanding=True))
+_SIBLINGS = text("SELECT id, image_id, text FROM caption WHERE image_id IN :images").bindparams(
+    bindparam("images", expanding=True)
+)
+_OBJECTS = text("SELECT image_id, category, count AS n FROM image_object WHERE image_id IN :images").bindparams(
+    bindparam("images", expanding=True)
+)
+
+
+def candidate_rows(connection: Connection, ids: Sequence[int]) -> list[Any]:
+    """The rows of these candidates, with their original captions."""
+    return list(connection.execute(_CANDIDATES, {"ids": list(ids)}))
+
+
+def subjects_of(connection: Connection, rows: Sequence[Any]) -> dict[int, Subject]:
+    """What the rules look at, by candidate; `rows` as `candidate_rows` gives them."""
+    images = sorted({row.image_id for row in rows})
+    captions: dict[int, list[tuple[int, str]]] = defaultdict(list)
+    for row in connection.execute(_SIBLINGS, {"images": images}):
+        captions[row.image_id].append((row.id, row.text))
+    objects: dict[int, dict[str, int]] = defaultdict(dict)
+    for row in connection.execute(_OBJECTS, {"images": images}):
+        objects[row.image_id][row.category] = row.n
+    return {
+        row.id: Subject(
+            text=row.text,
+            concept=row.concept,
+            tokens=row.tokens,
+            caption=row.caption,
+            siblings=tuple(told for number, told in captions[row.image_id] if number != row.caption_id),
+            objects=objects[row.image_id],
+        )
+        for row in rows
+    }

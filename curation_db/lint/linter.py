@@ -1,0 +1,236 @@
+"""Checks on a candidate: what a machine can see about it without looking at the picture. Pure.
+
+Each rule has a name, says one line, and can be turned off. A finding warns a person; it never decides. What the rules
+are for is told in `curation_db.lint.rules`; how often they are right, by `tests/curation_db/lint/test_measured.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from curation_db.language.negation_cues import CueClass
+from curation_db.language.object_mentions import affirms, annotated, cues_of, names, speaks_of
+from curation_db.lint.ambiguity import unclear_scope
+from curation_db.lint.chatter import chatter_in
+from curation_db.lint.corpus_counts import (
+    ConceptPlaces,
+    Context,
+    Counts,
+    Row,
+    context_of,
+    count_corpus,
+    near_key,
+    near_text,
+    same_key,
+)
+from curation_db.lint.double_negation import denied_denial
+from curation_db.lint.minimal_edit import beyond_the_edit
+from curation_db.lint.rules import ALL, LINT_VERSION, OF_THE_PICTURE, RULES, Rule, RuleInfo, Severity
+from curation_db.lint.settings import DEFAULTS, LintSettings
+
+__all__ = [
+    "ALL",
+    "DEFAULTS",
+    "LINT_VERSION",
+    "OF_THE_PICTURE",
+    "RULES",
+    "ConceptPlaces",
+    "Context",
+    "Counts",
+    "Finding",
+    "LintSettings",
+    "Row",
+    "Rule",
+    "RuleInfo",
+    "Severity",
+    "Subject",
+    "context_of",
+    "count_corpus",
+    "findings_key",
+    "findings_of",
+    "lint",
+    "names",
+    "near_key",
+    "same_key",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one rule found."""
+
+    rule: Rule
+    ok: bool
+    says: str
+    """One line; text of the data may be in it, so show it through `display_text`."""
+
+    @property
+    def severity(self) -> Severity:
+        """How bad it is, if it is not ok."""
+        return RULES[self.rule].severity
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """What the rules look at."""
+
+    text: str
+    concept: str | None
+    tokens: int
+    caption: str | None
+    siblings: tuple[str, ...] = ()
+    objects: Mapping[str, int]
+
+
+def lint(
+    subject: Subject,
+    rules: Collection[Rule] | None = None,
+    context: Context | None = None,
+    settings: LintSettings = DEFAULTS,
+) -> tuple[Finding, ...]:
+    """What `rules` find in `subject`: the standing checks first, even if all is well, then only what is wrong.
+
+    Without `rules`, those that `settings` leave on; without a `context`, none that needs the other candidates.
+    """
+    asked = settings.rules if rules is None else rules
+    findings = []
+    for rule in Rule:
+        if rule not in asked:
+            continue
+        if RULES[rule].needs_corpus:
+            wrong = _CORPUS_CHECKS[rule](subject, context, settings) if context is not None else None
+        else:
+            wrong = _CHECKS[rule](subject, settings)
+        if wrong is not None:
+            findings.append(Finding(rule, False, wrong))
+        elif rule in _STANDING:
+            findings.append(Finding(rule, True, _STANDING[rule](subject, settings)))
+    return tuple(findings)
+
+
+def findings_key(findings: Iterable[Finding]) -> str:
+    """The rules that found something, to be stored beside a candidate and searched: ",no-cue,in-sibling,".
+
+    Empty if all is well. `LIKE '%,in-sibling,%'` finds a rule; no id is part of another between its commas.
+    """
+    wrong = {finding.rule for finding in findings if not finding.ok}
+    return f",{','.join(rule for rule in Rule if rule in wrong)}," if wrong else ""
+
+
+def findings_of(key: str) -> tuple[Rule, ...]:
+    """The rules that `findings_key` wrote; ids that this version does not know are passed over."""
+    told = set(key.split(","))
+    return tuple(rule for rule in Rule if rule in told)
+
+
+def _no_cue(subject: Subject, _: LintSettings) -> str | None:
+    cues = cues_of(subject.text)
+    if not cues:
+        return "no negation cue"
+    if all(cue.cue_class is CueClass.MENTION for cue in cues):
+        return "no negation cue but in words quoted from the picture"
+    return None
+
+
+def _too_long(subject: Subject, settings: LintSettings) -> str | None:
+    return f"{_tokens(subject, settings)}: cut off" if subject.tokens > settings.most_tokens else None
+
+
+def _tokens(subject: Subject, settings: LintSettings) -> str:
+    return f"{subject.tokens}/{settings.most_tokens} tokens"
+
+
+def _unchanged(subject: Subject, _: LintSettings) -> str | None:
+    same = subject.caption is not None and near_text(subject.caption) == near_text(subject.text)
+    return "the caption is unchanged" if same else None
+
+
+def _chatter(subject: Subject, _: LintSettings) -> str | None:
+    found = chatter_in(subject.text)
+    return None if found is None else f"words beside the caption: {found}"
+
+
+def _concept_lost(subject: Subject, _: LintSettings) -> str | None:
+    lost = subject.concept and not speaks_of(subject.text, subject.concept)
+    return "the concept is not in the text" if lost else None
+
+
+def _minimal_edit(subject: Subject, _: LintSettings) -> str | None:
+    return beyond_the_edit(subject.caption, subject.text, subject.concept) if subject.caption else None
+
+
+def _in_caption(subject: Subject, _: LintSettings) -> str | None:
+    there = subject.concept and subject.caption is not None and affirms(subject.caption, subject.concept)
+    return "the original caption names the concept" if there else None
+
+
+def _in_sibling(subject: Subject, _: LintSettings) -> str | None:
+    there = subject.concept and any(affirms(sibling, subject.concept) for sibling in subject.siblings)
+    return "a sibling caption names the concept" if there else None
+
+
+def _in_objects(subject: Subject, _: LintSettings) -> str | None:
+    if not subject.concept:
+        return None
+    listed = next((name for name in subject.objects if annotated(name, subject.concept)), None)
+    return None if listed is None else f"annotated in the picture: {subject.objects[listed]} × {listed}"
+
+
+def _double_negation(subject: Subject, _: LintSettings) -> str | None:
+    found = denied_denial(subject.text)
+    return None if found is None else f"a denial in a denial: {found}"
+
+
+def _ambiguous_scope(subject: Subject, _: LintSettings) -> str | None:
+    found = unclear_scope(subject.text)
+    return None if found is None else f"two readings: {found}"
+
+
+def _duplicate(_: Subject, context: Context, __: LintSettings) -> str | None:
+    return f"the same text {_times(context.same_here)} on this picture" if context.same_here else None
+
+
+def _near_duplicate(_: Subject, context: Context, settings: LintSettings) -> str | None:
+    if context.near_here:
+        return f"nearly the same text {_times(context.near_here)} on this picture"
+    if settings.across_pictures and context.near_elsewhere:
+        return f"nearly the same text {_times(context.near_elsewhere)} on other pictures"
+    return None
+
+
+def _times(others: int) -> str:
+    return "once more" if others == 1 else f"{others:,} times more"
+
+
+def _over_frequent(subject: Subject, context: Context, settings: LintSettings) -> str | None:
+    count, of = context.same_concept, context.candidates
+    allowed = max(settings.frequent_count - 1, int(settings.frequent_share * of))
+    if not subject.concept or context.place_in_concept <= allowed:
+        return None
+    return f"denied in {count:,} of {of:,} candidates ({count / of:.1%}), {allowed:,} are enough: {subject.concept}"
+
+
+_CHECKS: Final[Mapping[Rule, Callable[[Subject, LintSettings], str | None]]] = {
+    Rule.NO_CUE: _no_cue,
+    Rule.TOO_LONG: _too_long,
+    Rule.UNCHANGED: _unchanged,
+    Rule.CHATTER: _chatter,
+    Rule.CONCEPT_LOST: _concept_lost,
+    Rule.MINIMAL_EDIT: _minimal_edit,
+    Rule.IN_CAPTION: _in_caption,
+    Rule.IN_SIBLING: _in_sibling,
+    Rule.IN_OBJECTS: _in_objects,
+    Rule.DOUBLE_NEGATION: _double_negation,
+    Rule.AMBIGUOUS_SCOPE: _ambiguous_scope,
+}
+_CORPUS_CHECKS: Final[Mapping[Rule, Callable[[Subject, Context, LintSettings], str | None]]] = {
+    Rule.DUPLICATE: _duplicate,
+    Rule.NEAR_DUPLICATE: _near_duplicate,
+    Rule.OVER_FREQUENT: _over_frequent,
+}
+_STANDING: Final[Mapping[Rule, Callable[[Subject, LintSettings], str]]] = {
+    Rule.NO_CUE: lambda subject, settings: "cue",
+    Rule.TOO_LONG: _tokens,
+}

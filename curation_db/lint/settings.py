@@ -1,0 +1,49 @@
+"""Settings of the lint: which rules are off, and the thresholds of the rules that count."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from curation_db.language.clip_tokenizer import CONTEXT_LENGTH
+from curation_db.lint.rules import ALL, Rule
+from curation_db.validation import setting
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LintSettings:
+    """The table [lint] of negwb.toml, as `curation_db.validation.validate` reads it."""
+
+    off: frozenset[Rule] = setting(
+        frozenset(), "rules that are off; negwb lint --rules explains them", example='["over-frequent"]'
+    )
+    most_tokens: int = setting(
+        CONTEXT_LENGTH,
+        "longer texts are too-long; CLIP reads 77",
+        example="77",
+        at_least=3,
+        at_most=CONTEXT_LENGTH,
+    )
+    frequent_share: float = setting(
+        0.02,
+        "a concept is over-frequent if a larger share of the candidates denies it ...",
+        example="0.02",
+        at_least=0,
+        at_most=1,
+    )
+    frequent_count: int = setting(  # in a small set every concept has a large share
+        50,
+        "... and at least this many candidates do",
+        example="50",
+        at_least=1,
+        at_most=10**9,
+    )
+    across_pictures: bool = setting(True, "report near-duplicates on other images as well", example="true")
+
+    @property
+    def rules(self) -> frozenset[Rule]:
+        """The rules that are on."""
+        return ALL - self.off
+
+
+DEFAULTS: Final = LintSettings()

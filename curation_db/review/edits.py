@@ -1,0 +1,62 @@
+"""What an edit makes: a candidate with the editor's text in its parent's place."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, text
+
+from curation_db.errors import RecordError
+from curation_db.events import event_clock
+from curation_db.events.history_cache import overlap_in_force
+from curation_db.language.concepts import concept_after_edit
+from curation_db.language.sanitize import clean
+from curation_db.lint import index
+from curation_db.review.candidates import Draft, Intake, insert_candidates
+from curation_db.storage.ids import uuid7
+
+# The child's own overlap is its parent's already. The row says that somebody changed it (`overlaps.differing`).
+_INHERIT = text("""
+    INSERT INTO overlap_change(candidate_id, since, overlap, actor, at)
+    SELECT :child, :born_at, overlap, actor, at FROM overlap_change WHERE candidate_id = :parent
+    ORDER BY since DESC LIMIT 1
+""")
+
+
+def make_child(connection: Connection, parent_id: int, new_text: str, concept: str | None, *, editor: str) -> int:
+    """Insert the child; its event is the next one that is written. Returns its id.
+
+    Raises:
+        ValueError: the text is empty, or nothing is changed.
+        RecordError: there is no such parent.
+    """
+    parent = connection.execute(
+        text(f"""SELECT c.*, {overlap_in_force()} AS present_overlap, t.text AS caption FROM candidate c
+                 LEFT JOIN caption t ON t.id = c.caption_id WHERE c.id = :id"""),
+        {"id": parent_id},
+    ).first()
+    if parent is None:
+        raise RecordError(f"there is no candidate {parent_id}")
+    mends_concept = concept is not None and clean(concept) != parent.concept
+    if not clean(new_text).strip() or (clean(new_text) == parent.text and not mends_concept):
+        raise ValueError("the text is empty or unchanged")
+    denied = concept_after_edit(parent.caption, parent.text, parent.concept, parent.concept_confidence, clean(new_text))
+    named = clean(concept) if concept else denied.text
+    draft = Draft(
+        source_id=parent.source_id,
+        key=f"edit/{uuid7()}",
+        image_id=parent.image_id,
+        raw_text=new_text,
+        pipeline="edit",
+        generator=editor,
+        negation_type=denied.negation_type,
+        caption_id=parent.caption_id,
+        parent_id=parent_id,
+        concept=named,
+        concept_confidence=None if named is None else 1.0 if concept else denied.confidence,
+        extra=parent.extra,
+    )
+    intake = Intake(overlap=parent.present_overlap, audit_rate=parent.audit_rate)
+    born_at = event_clock.next_event(connection)
+    child = insert_candidates(connection, [draft], intake, born_at=born_at)[0]
+    connection.execute(_INHERIT, {"parent": parent_id, "child": child, "born_at": born_at})
+    index.mark(connection, [child])
+    return child

@@ -1,0 +1,228 @@
+"""A card: everything a person sees about one candidate, read in a handful of indexed look-ups."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from curation_db.enums import NegationType, Question, State
+from curation_db.errors import RecordError
+from curation_db.events import event_log
+from curation_db.lint.linter import (
+    DEFAULTS,
+    OF_THE_PICTURE,
+    Context,
+    Finding,
+    LintSettings,
+    Subject,
+    lint,
+    near_key,
+    same_key,
+)
+from curation_db.queue.gold import conceals
+
+SIBLINGS_SHOWN = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Opinion:
+    """What one judge said."""
+
+    judge: str
+    model: str
+    question: Question
+    p: float | None
+    raw_text: str
+    prompt_version: str
+    simulated: bool
+    label_mass: float | None = None
+    method: str | None = None
+    prior: float | None = None
+    seed: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """Which picture, and where to look for it: `file_name` below one of the folders of `source`."""
+
+    source: str
+    key: str
+    file_name: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """One candidate with all that helps to decide about it."""
+
+    candidate_id: int
+    picture: Picture
+    caption: str | None
+    """The original caption."""
+    text: str
+    """The negated caption that is judged."""
+    concept: str | None
+    concept_confidence: float | None
+    cue: str | None
+    cue_position: str | None
+    negation_type: NegationType
+    pipeline: str
+    generator: str
+    tokens: int
+    parent_text: str | None
+    """What an edit replaced."""
+    opinions: tuple[Opinion, ...]
+    siblings: tuple[str, ...]
+    """The picture's other captions."""
+    objects: dict[str, int]
+    """What is annotated in the picture, and how often."""
+    findings: tuple[Finding, ...]
+    state: State
+    flagged: bool
+    notes: tuple[str, ...]
+
+    @property
+    def disputed(self) -> tuple[Question, ...]:
+        """The questions on which the judges disagree; answers to one say nothing about another."""
+        said = {(o.question, o.p >= 0.5) for o in self.opinions if o.p is not None}
+        return tuple(question for question in Question if {(question, True), (question, False)} <= said)
+
+    @property
+    def conflict(self) -> bool:
+        """Whether the judges disagree."""
+        return bool(self.disputed)
+
+
+_CANDIDATE = text("""
+    SELECT c.*, i.key AS image_key, i.file_name, s.name AS source_name, t.text AS caption, p.text AS parent_text,
+           st.state, st.flagged, st.notes
+    FROM candidate c
+    JOIN image i ON i.id = c.image_id
+    JOIN source s ON s.id = i.source_id
+    JOIN candidate_state st ON st.candidate_id = c.id
+    LEFT JOIN caption t ON t.id = c.caption_id
+    LEFT JOIN candidate p ON p.id = c.parent_id
+    WHERE c.id = :id
+""")
+_OPINIONS = text("""
+    SELECT judge, model, question, p, raw_text, prompt_version, simulated, label_mass, method, prior, seed FROM verdict
+    WHERE candidate_id = :id ORDER BY question DESC, judge, id
+""")
+_SIBLINGS = text("""
+    SELECT text FROM caption WHERE image_id = :image AND id IS NOT :caption ORDER BY id LIMIT :count
+""")
+_OTHERS = text("""
+    SELECT c.text FROM candidate c JOIN candidate_state s ON s.candidate_id = c.id
+    WHERE c.image_id = :image AND c.id != :id AND s.state != 'superseded' LIMIT 50
+""")
+"""Fifty are enough to see that a text stands there twice, and cost a millisecond."""
+_OBJECTS = text(
+    "SELECT category, count AS number FROM image_object WHERE image_id = :image ORDER BY number DESC, category"
+)
+_NOTES = text(f"""
+    SELECT note FROM event n WHERE candidate_id = :id AND kind = 'note' AND (:actor IS NULL OR actor = :actor)
+    AND NOT {event_log.undone("n")} ORDER BY seq
+""")
+
+
+def card_for(
+    connection: Connection, candidate_id: int, person: str, checks: LintSettings = DEFAULTS, *, blind: bool = False
+) -> Card:
+    """The card as this person may see it: where the answer is known and still to be given, nothing tells it.
+
+    `blind`: without what anybody else saw in the picture, which would make the decision theirs; what the judges say
+    is on the card all the same, and not to be shown.
+
+    Raises:
+        RecordError: there is no such candidate.
+    """
+    concealed = conceals(connection, candidate_id, person)
+    if not (concealed or blind):
+        return load_card(connection, candidate_id, checks=checks)
+    card = load_card(connection, candidate_id, notes_of=person, checks=checks)
+    card = replace(card, flagged=event_log.own_flag(connection, candidate_id, person) is not None)
+    if concealed and card.state is not State.SUPERSEDED:
+        card = replace(card, state=State.OPEN)
+    return _without_evidence(card) if blind else card
+
+
+def _without_evidence(card: Card) -> Card:
+    findings = tuple(finding for finding in card.findings if finding.rule not in OF_THE_PICTURE)
+    return replace(card, siblings=(), objects={}, findings=findings)
+
+
+def load_card(
+    connection: Connection, candidate_id: int, *, notes_of: str | None = None, checks: LintSettings = DEFAULTS
+) -> Card:
+    """The card of this candidate; `notes_of`: with nobody else's notes; `checks`: the rules that are asked.
+
+    Raises:
+        RecordError: there is no such candidate.
+    """
+    row = connection.execute(_CANDIDATE, {"id": candidate_id}).first()
+    if row is None:
+        raise RecordError(f"there is no candidate {candidate_id}")
+    siblings = _siblings(connection, row.image_id, row.caption_id)
+    objects = {r.category: r.number for r in connection.execute(_OBJECTS, {"image": row.image_id})}
+    subject = Subject(
+        text=row.text,
+        concept=row.concept,
+        tokens=row.tokens,
+        caption=row.caption,
+        siblings=siblings,
+        objects=objects,
+    )
+    return Card(
+        candidate_id=candidate_id,
+        picture=Picture(row.source_name, row.image_key, row.file_name),
+        caption=row.caption,
+        text=row.text,
+        concept=row.concept,
+        concept_confidence=row.concept_confidence,
+        cue=row.cue,
+        cue_position=row.cue_position,
+        negation_type=NegationType(row.negation_type),
+        pipeline=row.pipeline,
+        generator=row.generator,
+        tokens=row.tokens,
+        parent_text=row.parent_text,
+        opinions=opinions_of(connection, candidate_id),
+        siblings=siblings,
+        objects=objects,
+        findings=lint(subject, context=_on_the_picture(connection, row), settings=checks),
+        state=State(row.state),
+        flagged=bool(row.flagged),
+        notes=tuple(r.note for r in connection.execute(_NOTES, {"id": candidate_id, "actor": notes_of}))
+        if row.notes
+        else (),
+    )
+
+
+def _on_the_picture(connection: Connection, row: Any) -> Context:
+    """What the picture's other candidates say; what is frequent in the whole record is not asked here (`survey`)."""
+    told = connection.execute(_OTHERS, {"image": row.image_id, "id": row.id}).scalars().all()
+    if not told:
+        return Context(candidates=1, same_concept=0)
+    same, near = same_key(row.text), near_key(row.text)
+    same_here = sum(same_key(other) == same for other in told)
+    near_here = sum(near_key(other) == near for other in told) - same_here
+    return Context(candidates=len(told) + 1, same_concept=0, same_here=same_here, near_here=near_here)
+
+
+def _siblings(connection: Connection, image_id: int, caption_id: int | None) -> tuple[str, ...]:
+    rows = connection.execute(_SIBLINGS, {"image": image_id, "caption": caption_id, "count": SIBLINGS_SHOWN})
+    return tuple(row.text for row in rows)
+
+
+def opinions_of(connection: Connection, candidate_id: int) -> tuple[Opinion, ...]:
+    """What the judges said about this candidate."""
+    # fmt: off
+    return tuple(
+        Opinion(
+            r.judge, r.model, Question(r.question), r.p, r.raw_text, r.prompt_version, bool(r.simulated), r.label_mass,
+            r.method, r.prior, r.seed,
+        )
+        for r in connection.execute(_OPINIONS, {"id": candidate_id})
+    )
+    # fmt: on

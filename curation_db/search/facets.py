@@ -1,0 +1,119 @@
+"""Which values a field has, and how often: for a panel beside a list, and to say what is known. Reads only."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, text
+
+from curation_db.enums import Question
+from curation_db.events.hasty import hasty
+from curation_db.events.in_force import in_force
+from curation_db.lint.index import MARKED_RULES
+from curation_db.search.query_language import ANY_JUDGE, WORDS, Field, Says, Value, View
+from curation_db.search.query_sql import UNREVEALED, named
+from curation_db.search.search import judges
+from curation_db.storage.sqlite import IN_IDS, SAYS, batches, json_array
+
+_BLOCK = 20_000
+_COLUMNS = {
+    Field.STATE: "SELECT state AS value, count(*) AS n FROM candidate_state WHERE candidate_id {these} GROUP BY 1",
+    Field.CUE: "SELECT cue AS value, count(*) AS n FROM candidate WHERE id {these} GROUP BY 1",
+    Field.POSITION: "SELECT cue_position AS value, count(*) AS n FROM candidate WHERE id {these} GROUP BY 1",
+    Field.TYPE: "SELECT negation_type AS value, count(*) AS n FROM candidate WHERE id {these} GROUP BY 1",
+    Field.PIPELINE: "SELECT pipeline AS value, count(*) AS n FROM candidate WHERE id {these} GROUP BY 1",
+    Field.STREAM: """SELECT CASE WHEN audit THEN 'audit' ELSE 'review' END AS value, count(*) AS n
+                     FROM candidate WHERE id {these} GROUP BY audit""",
+    Field.CONCEPT: """SELECT concept COLLATE NOCASE AS value, count(*) AS n FROM candidate WHERE id {these}
+                      GROUP BY concept COLLATE NOCASE""",
+    Field.SOURCE: """SELECT s.name AS value, count(*) AS n FROM candidate c JOIN source s ON s.id = c.source_id
+                     WHERE c.id {these} GROUP BY 1""",
+    Field.LINT: f"""SELECT mark AS value, count(*) AS n FROM candidate_mark
+                    WHERE mark IN ({", ".join(f"'{rule}'" for rule in MARKED_RULES)}) AND candidate_id {{these}}
+                    GROUP BY 1""",
+    Field.IS: f"""SELECT mark AS value, count(*) AS n FROM candidate_mark x
+                 WHERE mark = 'conflict' AND candidate_id {{these}}{{revealed}} GROUP BY 1
+                 UNION ALL SELECT 'flagged', count(*) FROM candidate_state WHERE flagged IS 1 AND candidate_id {{these}}
+                 HAVING count(*)
+                 UNION ALL SELECT 'hasty', count(DISTINCT e.candidate_id) FROM event e INDEXED BY event_hasty
+                 WHERE e.candidate_id {{these}} AND {hasty()} HAVING count(*)""",
+    Field.BY: f"""SELECT e.actor AS value, count(DISTINCT e.candidate_id) AS n FROM event e
+                  WHERE e.candidate_id {{these}} AND {in_force()} GROUP BY 1""",
+    Field.REASON: f"""SELECT e.reason AS value, count(DISTINCT e.candidate_id) AS n FROM event e
+                      WHERE e.reason IS NOT NULL AND e.candidate_id {{these}} AND {in_force()} GROUP BY 1""",
+}
+_JUDGE = f"""
+    SELECT judge, CASE {SAYS} WHEN 'unclear' THEN 'present' ELSE question END AS asked, {SAYS} AS said,
+           count(DISTINCT candidate_id) AS n
+    FROM verdict x WHERE candidate_id {{these}}{{revealed}} GROUP BY 1, 2, 3
+"""
+_SAID = {
+    (Question.PRESENT, "yes"): Says.PRESENT,
+    (Question.PRESENT, "no"): Says.ABSENT,
+    (Question.ACCEPTABLE, "yes"): Says.ACCEPTABLE,
+    (Question.ACCEPTABLE, "no"): Says.UNACCEPTABLE,
+}
+# fmt: off
+FACETS = (
+    Field.STATE, Field.IS, Field.LINT, Field.JUDGE, Field.BY, Field.REASON, Field.CONCEPT, Field.CUE, Field.POSITION,
+    Field.TYPE, Field.PIPELINE, Field.SOURCE, Field.STREAM,
+)
+# fmt: on
+"""The fields that have facets, in the order of their use."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facet:
+    """A value and how many candidates have it."""
+
+    value: Value
+    count: int
+
+
+def facets(connection: Connection, field: Field, ids: Sequence[int] | None = None, *, limit: int = 200) -> list[Facet]:
+    """The values of `field`, the most frequent first; among `ids`, or in the whole record."""
+    counted: Counter[Value] = Counter()
+    for these, values in _parts(ids):
+        revealed = "" if ids is None else f" AND NOT {UNREVEALED.replace('{id}', 'x.candidate_id')}"
+        statement = (_JUDGE if field is Field.JUDGE else _COLUMNS[field]).format(these=these, revealed=revealed)
+        for row in connection.execute(text(statement), values):
+            if field is Field.JUDGE:
+                counted[Value(row.judge, _SAID.get((Question(row.asked), row.said), Says.UNCLEAR))] += row.n
+            elif row.value is not None:
+                counted[Value(row.value)] += row.n
+    ranked = sorted(counted.items(), key=lambda each: (-each[1], each[0].name))
+    return [Facet(value, count) for value, count in ranked[:limit]]
+
+
+def _parts(ids: Sequence[int] | None) -> Iterator[tuple[str, dict[str, str]]]:
+    if ids is None:
+        yield "IS NOT NULL", {}
+        return
+    for part in batches(ids, _BLOCK):
+        yield IN_IDS, {"ids": json_array(part)}
+
+
+def unknown(connection: Connection, view: View) -> str | None:
+    """The first name in the view that the record does not know, in one line with those it knows; None: all are known.
+
+    For views that hold nothing: it says why.
+    """
+    for term in view.terms:
+        if term.field in WORDS or term.excluded or term.field not in (*_NAMED, Field.JUDGE):
+            continue
+        if term.field is Field.JUDGE:
+            known = judges(connection)
+            wrong = [v.name for v in term.values if v.name != ANY_JUDGE and not named(v.name, known)]
+        else:
+            known = [facet.value.name for facet in facets(connection, term.field)]
+            folded = {name.casefold() for name in known}
+            wrong = [v.name for v in term.values if v.name not in known and v.name.casefold() not in folded]
+        if wrong:
+            return f"no {term.field}:{wrong[0]} in this record; known: {', '.join(known[:12]) or 'none yet'}"
+    return None
+
+
+_NAMED = (Field.BY, Field.CUE, Field.CONCEPT, Field.PIPELINE, Field.SOURCE)
+"""Fields whose values are names that only the record knows."""

@@ -1,0 +1,143 @@
+"""Read-only queries of an annotation session: counts by state, previous decisions, lists of matches.
+
+Each costs an index look-up or a count over an index. Only `deed` is on the path from a key to the next card.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from sqlalchemy import Connection, bindparam, text
+
+from curation_db.enums import Kind, State
+from curation_db.events.event_log import UNDONE, Past, decisions_before
+from curation_db.events.in_force import in_force
+
+SETTLED = frozenset({State.ACCEPTED, State.REJECTED, State.CONTESTED})
+"""States in which nobody is asked any more."""
+_LOOK_BACK_PAGE = 8
+_STATES = text("SELECT state, count(*) FROM candidate_state GROUP BY state")
+_UNSETTLED_GOLD = text("""
+    SELECT s.state, count(*) FROM gold k JOIN candidate_state s ON s.candidate_id = k.candidate_id
+    WHERE s.state IN ('open', 'needs_more', 'unsure') GROUP BY s.state
+""")
+_OWN_EDIT = text(f"""
+    SELECT child_id FROM event e WHERE candidate_id = :id AND kind = 'edit' AND actor = :actor AND NOT {UNDONE}
+""")
+
+
+# A state tells what others decided, and where the answer is known, what that is.
+_MATCHES = text(f"""
+    SELECT c.id, c.text, c.concept, CASE
+        WHEN s.state = 'superseded' THEN s.state
+        WHEN EXISTS (SELECT 1 FROM gold k WHERE k.candidate_id = c.id) THEN NULL
+        WHEN EXISTS (
+            SELECT 1 FROM event e WHERE e.candidate_id IN (c.id, c.parent_id) AND (e.candidate_id = c.id OR
+            e.child_id = c.id) AND e.actor = :actor AND e.kind IN ('accept', 'reject', 'flip', 'adjudicate', 'edit')
+            AND NOT {UNDONE}
+        ) THEN s.state END AS state
+    FROM candidate c JOIN candidate_state s ON s.candidate_id = c.id WHERE c.id IN :ids
+""").bindparams(bindparam("ids", expanding=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A candidate in a list of matches."""
+
+    candidate_id: int
+    text: str
+    concept: str | None
+    state: State | None
+    """None: hidden, since the person has not decided about it; only that an edit replaced it is always told."""
+
+
+def anything(connection: Connection) -> bool:
+    """Whether the workspace holds any candidate."""
+    return connection.execute(text("SELECT 1 FROM candidate LIMIT 1")).first() is not None
+
+
+def counts(connection: Connection) -> dict[State, int]:
+    """How many candidates are in each state; counts over an index, so not for every key.
+
+    Without those whose answer is known and that nothing has settled: nobody's decision is waited for.
+    """
+    counted = Counter({State(state): number for state, number in connection.execute(_STATES)})
+    counted.subtract({State(state): number for state, number in connection.execute(_UNSETTLED_GOLD)})
+    return dict(+counted)
+
+
+def is_audit(connection: Connection, candidate_id: int) -> bool:
+    """Whether the candidate is kept for the blind audit."""
+    found = connection.execute(text("SELECT audit FROM candidate WHERE id = :id"), {"id": candidate_id}).scalar()
+    return bool(found)
+
+
+def candidate_key(connection: Connection, candidate_id: int) -> str:
+    """The candidate's key within its source."""
+    return str(connection.execute(text("SELECT key FROM candidate WHERE id = :id"), {"id": candidate_id}).scalar_one())
+
+
+def deed(connection: Connection, act: str) -> Kind:
+    """What the act was in the end about: an undo's or a redo's chain is followed to the event it began with."""
+    row = connection.execute(
+        text("SELECT kind, undo_of FROM event WHERE act = :act ORDER BY seq LIMIT 1"), {"act": act}
+    ).one()
+    while row.kind == Kind.UNDO:
+        row = connection.execute(text("SELECT kind, undo_of FROM event WHERE seq = :seq"), {"seq": row.undo_of}).one()
+    return Kind(row.kind)
+
+
+def own_past(connection: Connection, actor: str, before: int | None, but: Iterable[int]) -> Past | None:
+    """The person's newest standing decision before the event `before` about a card that is not in `but`.
+
+    Its candidate is the card to look at: a text and what its editor made of it are one card.
+    """
+    passed = set(but)
+    while page := decisions_before(connection, actor, before, _LOOK_BACK_PAGE):
+        for past in page:
+            shown = _mended(connection, actor, past)
+            if shown.candidate_id not in passed:
+                return shown
+        before = page[-1].seq
+    return None
+
+
+def standing_decision(connection: Connection, actor: str, candidate_id: int) -> Past | None:
+    """What this person last decided about the candidate, where it stands; the edit that made it counts as that."""
+    row = connection.execute(
+        text(f"""SELECT max(seq) FROM event e
+                 WHERE candidate_id IN (:id, (SELECT parent_id FROM candidate WHERE id = :id))
+                 AND (candidate_id = :id OR child_id = :id) AND actor = :actor AND uid = act
+                 AND kind IN ('accept', 'reject', 'unsure', 'skip', 'edit', 'flip') AND NOT {UNDONE}"""),
+        {"id": candidate_id, "actor": actor},
+    ).scalar()
+    found = decisions_before(connection, actor, row + 1, 1) if row is not None else []
+    return replace(found[0], candidate_id=candidate_id) if found else None
+
+
+def _mended(connection: Connection, actor: str, past: Past) -> Past:
+    """A decision as one about the text that its person made of that candidate since, however often it was mended."""
+    number = past.candidate_id
+    while (child := connection.execute(_OWN_EDIT, {"id": number, "actor": actor}).scalar()) is not None:
+        number = child
+    return replace(past, candidate_id=number)
+
+
+def sitting_counts(connection: Connection, actor: str, session: str) -> dict[Kind, int]:
+    """The decisions of this session that are in force, by kind."""
+    rows = connection.execute(
+        # a change of mind and a final word count as what they say
+        text(f"""SELECT coalesce(verdict, kind), count(*) FROM event e WHERE actor = :actor AND session = :session
+                 AND uid = act AND {in_force()} GROUP BY 1"""),
+        {"actor": actor, "session": session},
+    )
+    return {Kind(kind): number for kind, number in rows}
+
+
+def matches(connection: Connection, candidate_ids: list[int], actor: str) -> list[Match]:
+    """These candidates as a list shows them to this person, in the order given."""
+    rows = connection.execute(_MATCHES, {"ids": candidate_ids, "actor": actor})
+    found = {row.id: Match(row.id, row.text, row.concept, State(row.state) if row.state else None) for row in rows}
+    return [found[number] for number in candidate_ids if number in found]

@@ -1,0 +1,167 @@
+"""Browsing: the ids of a view in its order, a page of rows, and what values a field has. Reads only.
+
+Ids come in blocks, the first as soon as there are some. How a view is answered fast is told in `predicates`; which of
+its terms is walked along, and whether along a term or along the order, is decided here by counting a little first.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from sqlalchemy import Connection, text
+
+from curation_db.events.annotators import actors_called
+from curation_db.search.query_language import Field, Sort, Term, Value, View
+from curation_db.search.query_sql import UNREVEALED, Parameters, Predicate, predicates
+from curation_db.storage import sqlite
+
+_FEW = 50_000
+"""So many ids are gathered and sorted sooner than an order is walked along to find them."""
+_MOST_GROUPS = 200
+"""SQLite merges no more queries than some hundreds."""
+_REVEALED = Predicate(Term.of(Field.STREAM, "revealed", excluded=True), (), UNREVEALED)
+_CONFLICT_ORDER = "'conflict'"
+_JUDGES = text("""
+    WITH RECURSIVE known(judge) AS (
+        SELECT min(judge) FROM verdict
+        UNION ALL SELECT (SELECT min(judge) FROM verdict WHERE judge > known.judge) FROM known WHERE judge IS NOT NULL)
+    SELECT judge FROM known WHERE judge IS NOT NULL
+""")
+_GROUPS = text("""
+    SELECT id FROM queue_group g WHERE stream != 'audit'
+    AND EXISTS (SELECT 1 FROM queue_entry WHERE ordering = 'conflict' AND group_id = g.id)
+""")
+_KEYS = {
+    Sort.DECIDED: ("candidate_state k", "k.candidate_id", "k.last_seq DESC, k.candidate_id DESC"),
+    Sort.CONCEPT: ("candidate k", "k.id", "k.concept IS NULL, k.concept COLLATE NOCASE, k.id"),
+    Sort.TEXT: ("candidate k", "k.id", "k.text COLLATE NOCASE, k.id"),
+    Sort.CONFLICT: ("queue_entry k", "k.candidate_id", "k.priority, k.candidate_id"),
+}
+"""Where the key of a sort is kept, by what it is found there, and the order."""
+
+
+def count_of(connection: Connection, view: View) -> int:
+    """How many candidates the view holds."""
+    return sum(len(block) for block in ids_of(connection, view))
+
+
+def judges(connection: Connection) -> list[str]:
+    """All judges that have said something, by name; a look-up each."""
+    return list(connection.execute(_JUDGES).scalars())
+
+
+def ids_of(connection: Connection, view: View) -> Iterator[array[int]]:
+    """The ids of the view's candidates in its order, in blocks; an id comes once."""
+    told = Parameters()
+    known = judges(connection) if view.asks(Field.JUDGE) else []
+    terms = [
+        *predicates(_with_spellings(connection, view.terms), known, told),
+        *([_REVEALED] if view.asks_judges else []),
+    ]
+    walked, few = _walked(connection, terms, told)
+    if walked is None and few:
+        return
+    if view.sort in (Sort.NEWEST, Sort.OLDEST):
+        yield from sqlite.stream_numbers(connection, _by_id(view.sort, terms, walked, few=few), told)
+    elif few and walked is not None:
+        yield from sqlite.stream_numbers(connection, _gathered(view.sort, terms, walked), told)
+    else:
+        for statement in _along(connection, view.sort, terms):
+            yield from sqlite.stream_numbers(connection, statement, told)
+
+
+def _with_spellings(connection: Connection, terms: Sequence[Term]) -> list[Term]:
+    """The terms; a person is asked for by every spelling of the name."""
+    return [
+        replace(
+            term, values=tuple(Value(each) for value in term.values for each in actors_called(connection, value.name))
+        )
+        if term.field is Field.BY
+        else term
+        for term in terms
+    ]
+
+
+def _walked(connection: Connection, terms: Sequence[Predicate], told: Parameters) -> tuple[Predicate | None, bool]:
+    """The term that fewest meet, and whether those are few; None: none can be walked along, or where few: nobody."""
+    least, found = _FEW + 1, None
+    for term in terms:
+        if term.walkable and (count := _count(connection, term, told, below=least)) < least:
+            least, found = count, term
+        if least == 0:
+            return None, True
+    return found, least < _FEW
+
+
+def _count(connection: Connection, term: Predicate, told: Parameters, *, below: int) -> int:
+    """How many meet the term; beyond `below` it is not counted on."""
+    total = 0
+    for arm in term.arms:
+        limited = f"SELECT count(*) FROM (SELECT 1 FROM ({arm}) LIMIT {min(below, _FEW) - total})"
+        total += next(sqlite.stream_numbers(connection, limited, told))[0]
+        if total >= min(below, _FEW):
+            break
+    return total
+
+
+def _by_id(sort: Sort, terms: Sequence[Predicate], walked: Predicate | None, *, few: bool) -> str:
+    """Along the term, or where many meet it and it is in no order, along all candidates."""
+    direction = "DESC" if sort is Sort.NEWEST else "ASC"
+    if walked is None or not (few or walked.ordered):
+        where = _where("s.candidate_id", terms)
+        return f"SELECT candidate_id AS id FROM candidate_state s{where} ORDER BY id {direction}"
+    others = [term for term in terms if term is not walked]
+    arms = [f"SELECT d.id AS id FROM ({arm}) d{_where('d.id', others)}" for arm in walked.arms]
+    return " UNION ".join(arms) + f" ORDER BY 1 {direction}"
+
+
+def _gathered(sort: Sort, terms: Sequence[Predicate], walked: Predicate) -> str:
+    """All ids first, then their keys, then sorted."""
+    others = [term for term in terms if term is not walked]
+    table, key, order = _KEYS[sort]
+    within = " AND k.ordering = 'conflict'" if sort is Sort.CONFLICT else ""
+    ids = " UNION ".join(f"SELECT d.id AS id FROM ({arm}) d{_where('d.id', others)}" for arm in walked.arms)
+    return f"SELECT {key} FROM ({ids}) f CROSS JOIN {table} ON {key} = f.id{within} ORDER BY {order}"
+
+
+def _along(connection: Connection, sort: Sort, terms: Sequence[Predicate]) -> list[str]:
+    """Statements one after the other, each along the index of the order."""
+    match sort:
+        case Sort.DECIDED:
+            where = _where("k.candidate_id", terms)
+            return [f"SELECT candidate_id FROM candidate_state k{where} ORDER BY last_seq DESC, candidate_id DESC"]
+        case Sort.CONCEPT:
+            named = _where("k.id", terms, "k.concept IS NOT NULL")
+            nameless = _where("k.id", terms, "k.concept COLLATE NOCASE IS NULL")
+            return [
+                f"SELECT k.id FROM candidate k{named} ORDER BY k.concept COLLATE NOCASE, k.id",
+                f"SELECT k.id FROM candidate k{nameless} ORDER BY k.id",
+            ]
+        case Sort.TEXT:
+            first = sqlite.BEGINNING.replace("text", "k.text")
+            order = f"{first} COLLATE NOCASE, k.text COLLATE NOCASE, k.id"
+            return [f"SELECT k.id FROM candidate k{_where('k.id', terms)} ORDER BY {order}"]
+    return [_by_conflict(connection, terms)]
+
+
+def _by_conflict(connection: Connection, terms: Sequence[Predicate]) -> str:
+    """The queue keeps this order already, a group at a time: the groups are merged, but for those of the audit."""
+    terms = [term for term in terms if term is not _REVEALED]
+    groups = list(connection.execute(_GROUPS).scalars())
+    if not 0 < len(groups) <= _MOST_GROUPS:
+        where = _where("k.candidate_id", [*terms, _REVEALED], "k.ordering = 'conflict'")
+        return f"SELECT k.candidate_id FROM queue_entry k{where} ORDER BY k.priority, k.candidate_id"
+    arms = [
+        f"SELECT k.candidate_id AS id, k.priority AS priority FROM queue_entry k"
+        f"{_where('k.candidate_id', terms, f'k.ordering = {_CONFLICT_ORDER} AND k.group_id = {group:d}')}"
+        for group in groups
+    ]
+    return " UNION ALL ".join(arms) + " ORDER BY 2, 1"
+
+
+def _where(of: str, terms: Sequence[Predicate], first: str = "") -> str:
+    asked = [first] if first else []
+    asked += [term.asked(of) for term in terms]
+    return f" WHERE {' AND '.join(asked)}" if asked else ""

@@ -1,0 +1,135 @@
+"""Progress: how fast people are, what is left, what they decided and why, and what all of it comes to.
+
+Pure reads into frozen values. Each part takes a read of its own, so that no long reader keeps the log from shrinking;
+parts of one `Progress` may therefore be a key press apart. Everything counts over whole tables (seconds for a million
+candidates), so it is for a thread of its own, and `newest` says cheaply whether to look again.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, text
+
+from curation_db.enums import Kind, Reason
+from curation_db.events.annotator_status import edits_waiting
+from curation_db.events.in_force import DECISIONS, PEOPLE, in_force
+from curation_db.stats.annotator_agreement import Consensus, audit_consensus, standing_consensus
+from curation_db.stats.decision_speed import Speed, speeds, together
+from curation_db.stats.distribution import Balance, balances
+from curation_db.stats.intervals import RESAMPLES
+from curation_db.stats.judge_accuracy import Confusion, confusions
+from curation_db.stats.targets import Targets
+from curation_db.storage.store import Store
+
+_IN_FORCE = text(f"""
+    SELECT e.actor, e.kind, CASE WHEN e.kind = 'reject' OR (e.kind = 'flip' AND e.verdict = 'reject') THEN e.reason END,
+           count(*) AS n
+    FROM event e WHERE e.role IN {PEOPLE} AND {in_force()} GROUP BY 1, 2, 3
+""")
+_STATES = text("SELECT state, count(*) AS n, sum(wanted) AS wanted FROM candidate_state GROUP BY state")
+_NEWEST = text("SELECT (SELECT coalesce(max(seq), 0) FROM event), (SELECT coalesce(max(id), 0) FROM candidate)")
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """One person's work."""
+
+    name: str
+    speed: Speed
+    decisions: dict[Kind, int]
+    """Those in force (`in_force`), by kind; every kind of `DECISIONS` is there."""
+    reasons: dict[Reason, int]
+    """Of the votes to reject that are in force; every reason is there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What is done and what is left."""
+
+    states: dict[str, int]
+    """Candidates by state; states that no candidate is in are missing."""
+    wanted: int
+    """Decisions that are still asked for."""
+    team: Speed
+    """Everybody together."""
+    edits: dict[str, int]
+    """Edits that another person is asked about, by editor."""
+
+    @property
+    def hours_left(self) -> float | None:
+        """Hours of one person's active time at the speed of all so far."""
+        return self.team.hours_for(self.wanted)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Everything."""
+
+    work: Work
+    people: tuple[Person, ...]
+    balances: tuple[Balance, ...]
+    standing: Consensus
+    """On candidates with votes of two people or more, as they stand."""
+    audit: Consensus
+    """On the audit, by first words."""
+    judges: tuple[Confusion, ...]
+
+
+def read_progress(store: Store, targets: Targets | None = None, *, resamples: int = RESAMPLES) -> Progress:
+    """Count everything anew."""
+    with store.read() as connection:
+        measured, counted, people = speeds(connection), connection.execute(_IN_FORCE).all(), _people(connection)
+        work = _work(connection, together(measured.values()))
+    with store.read() as connection:
+        spreads = balances(connection, targets or {})
+    with store.read() as connection:
+        standing, audit = (
+            consensus(connection, resamples=resamples) for consensus in (standing_consensus, audit_consensus)
+        )
+    with store.read() as connection:
+        judges = confusions(connection)
+    named = sorted({*people, *measured, *(actor for actor, _, _, _ in counted)})
+    return Progress(
+        work,
+        tuple(_person(name, measured.get(name, Speed()), counted) for name in named),
+        spreads,
+        standing,
+        audit,
+        judges,
+    )
+
+
+def newest(store: Store) -> tuple[int, int]:
+    """Changes whenever a decision or a candidate comes in; two look-ups."""
+    with store.read() as connection:
+        event, candidate = connection.execute(_NEWEST).one()
+    return int(event), int(candidate)
+
+
+def _people(connection: Connection) -> set[str]:
+    return {str(name) for (name,) in connection.execute(text("SELECT name FROM annotator"))}
+
+
+def _work(connection: Connection, team: Speed) -> Work:
+    rows = connection.execute(_STATES).all()
+    return Work(
+        {row.state: row.n for row in rows}, sum(int(row.wanted) for row in rows), team, edits_waiting(connection)
+    )
+
+
+def _person(name: str, speed: Speed, counted: Iterable[tuple[str, str, str | None, int]]) -> Person:
+    kinds, reasons = Counter[str](), Counter[str]()
+    for actor, kind, reason, number in counted:
+        if actor == name:
+            kinds[kind] += number
+            if reason:
+                reasons[reason] += number
+    return Person(
+        name,
+        speed,
+        {kind: kinds[kind] for kind in DECISIONS},
+        {reason: reasons[reason] for reason in Reason},
+    )

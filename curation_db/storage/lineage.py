@@ -1,0 +1,79 @@
+"""Lineages: which history of the record an event number belongs to, once a restore has replaced a part of it.
+
+A lineage is a stretch of history: the creation of the record starts the first one, each restore starts another. A
+number belongs to the newest lineage that started below it. Numbers are never handed out twice: a restore continues
+above every number of the record that it replaces, and records the skipped range in `event_gap` (cause restore). So an
+event number and the uid of its lineage say the same thing for ever, also where a later restore goes back again.
+
+This module works on bare files, for `restore`. `moments` tells of an open record which history a number belongs to.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from curation_db.enums import GapCause
+from curation_db.storage import sqlite
+from curation_db.storage.ids import utc_now, uuid7
+
+_SETTLED = "SELECT CAST(value AS INTEGER) FROM record_note WHERE name = 'settled'"
+_STANDING = {"event": "SELECT max(seq) FROM event", "record_note": _SETTLED}
+_HANDED_OUT = {
+    **_STANDING,
+    "sqlite_sequence": "SELECT seq FROM sqlite_sequence WHERE name = 'event'",
+    "event_gap": "SELECT max(last) FROM event_gap",
+}
+"""By the table that each statement reads."""
+_NONE = -1
+
+
+def handed_out(connection: sqlite3.Connection) -> int:
+    """The largest number that the record has handed out, whatever its schema; -1: none."""
+    return _largest(connection, _HANDED_OUT)
+
+
+def current(connection: sqlite3.Connection) -> str | None:
+    """The uid of the record's newest lineage; None: its schema knows none."""
+    if "lineage" not in _tables(connection):
+        return None
+    row = connection.execute("SELECT uid FROM lineage ORDER BY rowid DESC LIMIT 1").fetchone()
+    return str(row[0]) if row else None
+
+
+def start(copy: Path, above: int, restored_from: str) -> int:
+    """Start a lineage in `copy`, a backup that is to replace the record; returns the number of its next event.
+
+    Args:
+        copy: The copy, at the newest schema.
+        above: The largest number that the replaced record handed out; the new lineage continues above it.
+        restored_from: The name of the backup.
+    """
+    with sqlite.bare(copy) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        standing, own, now = _largest(connection, _STANDING), handed_out(connection), utc_now()
+        if above > own:
+            connection.execute("INSERT INTO event_gap VALUES (?, ?, ?, ?)", (own + 1, above, GapCause.RESTORE, now))
+            _count_from(connection, above)
+        connection.execute(
+            "INSERT INTO lineage(uid, after, started_at, restored_from) VALUES (?, ?, ?, ?)",
+            (uuid7(), max(standing, 0), now, restored_from),
+        )
+        connection.execute("COMMIT")
+    return max(above, own, 0) + 1
+
+
+def _count_from(connection: sqlite3.Connection, number: int) -> None:
+    changed = connection.execute("UPDATE sqlite_sequence SET seq = ? WHERE name = 'event'", (number,)).rowcount
+    if not changed:
+        connection.execute("INSERT INTO sqlite_sequence(name, seq) VALUES ('event', ?)", (number,))
+
+
+def _largest(connection: sqlite3.Connection, statements: dict[str, str]) -> int:
+    tables = _tables(connection)
+    rows = [connection.execute(each).fetchone() for table, each in statements.items() if table in tables]
+    return max((int(row[0]) for row in rows if row is not None and row[0] is not None), default=_NONE)
+
+
+def _tables(connection: sqlite3.Connection) -> set[str]:
+    return {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}

@@ -1,0 +1,213 @@
+"""The schema of a record: how it is built, and in what a file differs from that.
+
+A schema version is a number that anybody can write into a file. A trigger that somebody adds can change every decision,
+and a missing one lets events be changed, under any number. So a file is compared with what this code builds, object by
+object: tables with their columns and constraints, indexes, triggers, views.
+
+What does not count: white space, comments, letter case and quotes of names, the order of the clauses of a table (a
+migration appends columns), and what SQLite itself keeps beside (statistics, the parts of a full-text index).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+from sqlalchemy import Connection
+
+from curation_db.storage import sqlite
+from curation_db.storage.migrations import HEAD
+
+# As Alembic itself would create it.
+_ALEMBIC_TABLE = """
+    CREATE TABLE alembic_version (
+        version_num VARCHAR(32) NOT NULL, CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
+    )
+"""
+_TOKEN = re.compile(
+    r"""
+    (?P<skip>\s+|--[^\n]*|/\*.*?(?:\*/|\Z))
+    | (?P<string>'(?:[^']|'')*')
+    | (?P<quoted>"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^\]]*\])
+    | (?P<word>[^\W\d][\w$]*)
+    | (?P<other>\d[\w.]*|<>|[<>=!]=|\|\||<<|>>|->>?|.)
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_PLAIN = re.compile(r"[^\W\d][\w$]*")
+_OF_SQLITE = frozenset({"sqlite_sequence", "sqlite_stat1", "sqlite_stat2", "sqlite_stat3", "sqlite_stat4"})
+_PARTS_OF_FTS5 = ("data", "idx", "content", "docsize", "config")
+_LONGEST = 90
+_MOST_NAMED = 3
+DIGESTS: Mapping[str, str] = {
+    "0004": "cd2fdea38a9cb8c655797390c62f145056485721e7cb688ec0f344f959369834",
+}
+"""Of each schema version: so that building it, which imports what builds it, is needed only for what differs. A test
+compares them with what is built."""
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """An object of a schema, in the form in which two are compared."""
+
+    kind: str
+    """table, index, trigger or view."""
+    name: str
+    table: str
+    """What it belongs to."""
+    head: str
+    clauses: tuple[str, ...] = ()
+    """Of a table: columns and constraints, sorted."""
+    tail: str = ""
+
+
+Schema = Mapping[tuple[bool, str], Definition]
+"""By whether it is a trigger (these have names of their own) and by name."""
+
+
+def build(connection: Connection) -> None:
+    """Make every table, index and trigger of the newest schema in an empty database."""
+    from curation_db.storage.models import metadata  # noqa: PLC0415 -- 0.4 s that only a new record has to pay
+
+    metadata.create_all(connection)
+    for statement in (*sqlite.BASELINE_EXTRAS, _ALEMBIC_TABLE):
+        connection.exec_driver_sql(statement)
+
+
+def deviations(connection: sqlite3.Connection, revision: str) -> list[str]:
+    """In what the schema differs from the one that this code builds for `revision`, a line each; none: in nothing.
+
+    Args:
+        connection: To the file.
+        revision: A known one; "" is a database without tables.
+    """
+    found = schema_of(connection)
+    if revision in DIGESTS and digest(found) == DIGESTS[revision]:
+        return []
+    return list(_compare(found, expected(revision)))
+
+
+def digest(schema: Schema) -> str:
+    """A hash that two schemas share only if they are equal."""
+    lines = sorted(
+        "\0".join((each.kind, each.name, each.table, each.head, *each.clauses, each.tail)) for each in schema.values()
+    )
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def summary(found: Sequence[str]) -> str:
+    """The first deviations in one line, and how many more there are."""
+    more = f" and {len(found) - _MOST_NAMED:,} more deviations" if len(found) > _MOST_NAMED else ""
+    return "; ".join(found[:_MOST_NAMED]) + more
+
+
+def schema_of(connection: sqlite3.Connection) -> Schema:
+    """Everything that the database defines."""
+    rows = connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_master").fetchall()
+    indexes = {name for kind, name, _, sql in rows if kind == "table" and _is_fts5(sql)}
+    parts = {f"{name}_{part}" for name in indexes for part in _PARTS_OF_FTS5}
+    found = [
+        _definition(str(kind), str(name), str(table), str(sql or ""))
+        for kind, name, table, sql in rows
+        if not _is_of_sqlite(kind, name, sql) and not (kind == "table" and name in parts)
+    ]
+    return {(each.kind == "trigger", each.name): each for each in found}
+
+
+def _is_of_sqlite(kind: str, name: str, sql: str | None) -> bool:
+    if kind == "table":
+        return name in _OF_SQLITE
+    return kind == "index" and sql is None and name.startswith("sqlite_autoindex_")
+
+
+def _is_fts5(sql: str | None) -> bool:
+    words = _tokens(sql or "")
+    return words[:3] == ["create", "virtual", "table"] and words[4:6] == ["using", "fts5"]
+
+
+def _definition(kind: str, name: str, table: str, sql: str) -> Definition:
+    tokens = _tokens(sql)
+    if kind != "table" or tokens[:2] != ["create", "table"]:
+        return Definition(kind, name, table, " ".join(tokens))
+    parts: list[list[str]] = [[]]
+    depth = 0
+    for token in tokens:
+        depth += (token == "(") - (token == ")")
+        outer = (token == "(" and depth == 1) or (token == ")" and depth == 0)
+        if outer or (token == "," and depth == 1):
+            parts.append([])
+        else:
+            parts[-1].append(token)
+    head, *clauses, tail = [" ".join(part) for part in parts] if len(parts) > 1 else [" ".join(parts[0]), ""]
+    return Definition(kind, name, table, head, tuple(sorted(clauses)), tail)
+
+
+def _tokens(sql: str) -> list[str]:
+    return [_normal(found) for found in _TOKEN.finditer(sql) if found.lastgroup != "skip"]
+
+
+def _normal(found: re.Match[str]) -> str:
+    token = found[0]
+    if found.lastgroup == "word":
+        return token.lower()
+    if found.lastgroup != "quoted":
+        return token
+    name = token[1:-1]
+    return name.lower() if _PLAIN.fullmatch(name) else f'"{name}"'
+
+
+@cache
+def expected(revision: str) -> Schema:
+    """What this code builds: of the newest revision from the tables' classes, of an older one by its migrations."""
+    engine = sqlite.in_memory()
+    try:
+        with engine.begin() as connection:
+            if revision == HEAD:
+                build(connection)
+            elif revision:
+                # deferred: Alembic costs 0.4 s, needed only for an older file
+                from curation_db.storage.migrations.upgrade import run_scripts  # noqa: PLC0415
+
+                run_scripts(connection, revision)
+            driver = connection.connection.driver_connection
+            assert isinstance(driver, sqlite3.Connection)
+            return schema_of(driver)
+    finally:
+        engine.dispose()
+
+
+def _compare(found: Schema, expected: Schema) -> Iterator[str]:
+    for key, wanted in expected.items():
+        present = found.get(key)
+        if present is None:
+            yield f"{wanted.kind} {wanted.name} is missing"
+        elif present.kind != wanted.kind:
+            yield f"{wanted.name} is a {present.kind} instead of a {wanted.kind}"
+        elif present != wanted:
+            yield f"{wanted.kind} {wanted.name} differs{_clause(present, wanted)}"
+    for key, present in found.items():
+        if key not in expected:
+            yield f"{present.kind} {present.name}{_place(present)} is foreign"
+
+
+def _clause(present: Definition, wanted: Definition) -> str:
+    """The first clause that only one of them has, to find the place by."""
+    for clause in wanted.clauses:
+        if clause not in present.clauses:
+            return f": it lacks {_shortened(clause)}"
+    for clause in present.clauses:
+        if clause not in wanted.clauses:
+            return f": it has {_shortened(clause)}"
+    return ""
+
+
+def _shortened(clause: str) -> str:
+    return clause if len(clause) <= _LONGEST else f"{clause[: _LONGEST - 1]}…"
+
+
+def _place(present: Definition) -> str:
+    return f" on {present.table}" if present.kind in {"trigger", "index"} else ""

@@ -1,0 +1,505 @@
+"""Fetching against a server on the loopback interface that misbehaves in every way that counts."""
+
+from __future__ import annotations
+
+import contextlib
+import email.utils
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from support.benches import negrefcocog_folder, write_negrefcocog
+
+from benchmarks.data.download import Manners
+from benchmarks.data.fetch import Fetched, Sources, fetch_negrefcocog, picture_check
+from benchmarks.errors import BenchError
+
+HASTY = Manners(tries=5, backoff_s=0.01, timeout_s=0.5, pause_s=0)
+Trick = Callable[["Handler", bytes], bool]
+"""Answers instead of the server if it returns True."""
+
+
+class Server(ThreadingHTTPServer):
+    """Serves a folder; `tricks` says what happens to the nth request of a name."""
+
+    daemon_threads = True
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.folder, self.tricks = folder, {}
+        self.asked: Counter[str] = Counter()
+        self.ranges: list[tuple[str, str]] = []
+        self.agents: set[str] = set()
+        self.lock = threading.Lock()
+
+    def handle_error(self, *_: object) -> None:
+        """Nothing: clients that leave are meant."""
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+
+class Handler(BaseHTTPRequestHandler):
+    """One request, with ranges."""
+
+    server: Server
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+    def do_GET(self) -> None:
+        name = self.path.rpartition("/")[2]
+        with self.server.lock:
+            self.server.asked[name] += 1
+            self.server.agents.add(self.headers.get("User-Agent", ""))
+            trick = self.server.tricks.get((name, self.server.asked[name]), self.server.tricks.get((name, 0)))
+        path = self.server.folder / name
+        if not path.is_file():
+            self.send_error(404)
+            return
+        content = path.read_bytes()
+        if trick is None or not trick(self, content):
+            self.whole_or_rest(content)
+
+    def whole_or_rest(self, content: bytes) -> None:
+        asked = self.headers.get("Range")
+        if asked is None:
+            self.answer(200, content)
+            return
+        self.server.ranges.append((self.path, asked))
+        start = int(asked.removeprefix("bytes=").rstrip("-"))
+        if start >= len(content):
+            self.answer(416, b"", {"Content-Range": f"bytes */{len(content)}"})
+        else:
+            rest = f"bytes {start}-{len(content) - 1}/{len(content)}"
+            self.answer(206, content[start:], {"Content-Range": rest})
+
+    def answer(self, status: int, body: bytes, headers: dict[str, str] | None = None) -> None:
+        self.send_response(status)
+        for name, value in {"Content-Length": str(len(body)), **(headers or {})}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+
+def failing(status: int, **headers: str) -> Trick:
+    def trick(handler: Handler, content: bytes) -> bool:
+        handler.answer(status, b"no", {name.replace("_", "-"): value for name, value in headers.items()})
+        return True
+
+    return trick
+
+
+def truncated(handler: Handler, content: bytes) -> bool:
+    handler.answer(200, content[: len(content) // 2], {"Content-Length": str(len(content))})
+    return True
+
+
+def stalled(handler: Handler, content: bytes) -> bool:
+    truncated(handler, content)
+    handler.wfile.flush()
+    time.sleep(1.2)
+    return True
+
+
+def ignoring_range(handler: Handler, content: bytes) -> bool:
+    handler.answer(200, content)
+    return True
+
+
+def wrong_part(handler: Handler, content: bytes) -> bool:
+    handler.answer(206, content[3:], {"Content-Range": f"bytes 3-{len(content) - 1}/{len(content)}"})
+    return True
+
+
+def error_page(handler: Handler, content: bytes) -> bool:
+    handler.answer(200, b"<html>come back later</html>")
+    return True
+
+
+def cut_without_saying(handler: Handler, content: bytes) -> bool:
+    handler.answer(200, content[:-200])
+    return True
+
+
+def no_picture(handler: Handler, content: bytes) -> bool:
+    handler.answer(200, b"\xff\xd8\xff" + b"x" * 5000, {"Content-Type": "image/jpeg"})
+    return True
+
+
+def redirected(handler: Handler, content: bytes) -> bool:
+    handler.answer(302, b"", {"Location": handler.path})
+    return True
+
+
+def drip(handler: Handler, content: bytes) -> None:
+    """A byte now and then, as long as somebody takes it."""
+    with contextlib.suppress(OSError):
+        for byte in content:
+            handler.wfile.write(bytes([byte]))
+            handler.wfile.flush()
+            time.sleep(0.05)
+
+
+def dripping(handler: Handler, content: bytes) -> bool:
+    handler.answer(200, b"", {"Content-Length": str(len(content))})
+    drip(handler, content)
+    return True
+
+
+def dripping_headers(handler: Handler, content: bytes) -> bool:
+    drip(handler, b"HTTP/1.1 200 OK\r\n" + b"X-Long: yes\r\n" * 1000)
+    handler.close_connection = True
+    return True
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """24 items and their pictures, all in one folder to serve."""
+    folder = tmp_path_factory.mktemp("original")
+    negrefcocog_folder(folder, write_negrefcocog(tmp_path_factory.mktemp("source") / "all.json"))
+    for picture in (folder / "train2014").iterdir():
+        picture.rename(folder / picture.name)
+    return folder
+
+
+@pytest.fixture
+def server(original: Path) -> Iterator[Server]:
+    server = Server(original)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def names_of(server: Server) -> list[str]:
+    return sorted(path.name for path in server.folder.glob("*.jpg"))
+
+
+def sources(server: Server) -> Sources:
+    content = (server.folder / "NegRefCOCOg.json").read_bytes()
+    return Sources(
+        annotations=(f"{server.url}/NegRefCOCOg.json",),
+        annotations_sha256=hashlib.sha256(content).hexdigest(),
+        pictures=(f"{server.url}/train2014/",),
+    )
+
+
+def fetch(server: Server, folder: Path, manners: Manners = HASTY, **changes: object) -> Fetched:
+    return fetch_negrefcocog(folder, replace(sources(server), **changes), manners=manners)  # type: ignore[arg-type]
+
+
+def is_whole(server: Server, folder: Path) -> bool:
+    return sorted(path.name for path in (folder / "train2014").iterdir()) == names_of(server) and all(
+        (folder / "train2014" / name).read_bytes() == (server.folder / name).read_bytes() for name in names_of(server)
+    )
+
+
+def test_everything_comes_once_and_is_not_asked_for_again(server: Server, tmp_path: Path) -> None:
+    told: list[tuple[str, int, int]] = []
+    first = fetch_negrefcocog(tmp_path, sources(server), manners=HASTY, progress=lambda *step: told.append(step))
+    count = len(names_of(server))
+    assert (first.pictures, first.present, first.fetched, first.complete) == (count, 0, count, True)
+    assert is_whole(server, tmp_path)
+    assert [step[1] for step in told] == list(range(count + 1))
+    assert all("negwb" in agent for agent in server.agents)
+    asked = server.asked.total()
+    second = fetch(server, tmp_path)
+    assert (second.present, second.fetched, second.received_bytes) == (count, 0, 0)
+    assert server.asked.total() == asked
+
+
+@pytest.mark.parametrize(
+    "trick",
+    [failing(500), failing(503), failing(429), truncated, stalled, error_page, cut_without_saying],
+    ids=["500", "503", "429", "truncated", "stalled", "error page", "cut"],
+)
+def test_what_fails_once_is_tried_again(server: Server, tmp_path: Path, trick: Trick) -> None:
+    for name in [*names_of(server)[:3], "NegRefCOCOg.json"]:
+        server.tricks[name, 1] = trick
+    assert fetch(server, tmp_path).complete
+    assert is_whole(server, tmp_path)
+    assert server.asked[names_of(server)[0]] == 2
+
+
+def test_a_broken_download_goes_on_where_it_stopped(server: Server, tmp_path: Path) -> None:
+    name = names_of(server)[0]
+    server.tricks[name, 1] = truncated
+    fetch(server, tmp_path)
+    half = (server.folder / name).stat().st_size // 2
+    assert server.ranges == [(f"/train2014/{name}", f"bytes={half}-")]
+    assert is_whole(server, tmp_path)
+
+
+def test_a_part_from_an_earlier_call_is_continued(server: Server, tmp_path: Path) -> None:
+    whole, over, foreign = names_of(server)[:3]
+    pictures = tmp_path / "train2014"
+    pictures.mkdir()
+    content = {name: (server.folder / name).read_bytes() for name in (whole, over, foreign)}
+    (pictures / f"{whole}.part").write_bytes(content[whole])  # killed just before it got its name
+    (pictures / f"{over}.part").write_bytes(content[over] + b"more")
+    (pictures / f"{foreign}.part").write_bytes(b"x" * 100)
+    assert fetch(server, tmp_path).complete
+    assert is_whole(server, tmp_path)
+
+
+@pytest.mark.parametrize("trick", [ignoring_range, wrong_part], ids=["ignored", "wrong part"])
+def test_servers_that_do_ranges_badly(server: Server, tmp_path: Path, trick: Trick) -> None:
+    name = names_of(server)[0]
+    server.tricks[name, 1] = truncated
+    server.tricks[name, 2] = trick
+    assert fetch(server, tmp_path).complete
+    assert is_whole(server, tmp_path)
+
+
+@pytest.mark.parametrize("as_date", [False, True])
+def test_retry_after_is_honoured(server: Server, tmp_path: Path, as_date: bool) -> None:
+    name = names_of(server)[0]
+    value = email.utils.formatdate(time.time() + 2, usegmt=True) if as_date else "1"
+    server.tricks[name, 1] = failing(429, Retry_After=value)
+    started = time.monotonic()
+    assert fetch(server, tmp_path).complete
+    assert time.monotonic() - started > 0.9
+
+
+@pytest.mark.parametrize("pictures", [True, False])
+def test_a_server_that_asks_for_a_long_wait_is_given_up_at_once(server: Server, tmp_path: Path, pictures: bool) -> None:
+    for name in names_of(server) if pictures else ["NegRefCOCOg.json"]:
+        server.tricks[name, 0] = failing(503, Retry_After="9999")
+    if pictures:
+        told = fetch(server, tmp_path)
+        assert "asks to wait 9,999 s (HTTP 503)" in told.unreachable
+        assert len(told.failed) == len(names_of(server))
+        assert server.asked.total() <= 1 + HASTY.connections
+    else:
+        with pytest.raises(BenchError, match="asks to wait 9,999 s"):
+            fetch(server, tmp_path)
+        assert server.asked.total() == 1
+    server.tricks.clear()
+    assert fetch(server, tmp_path).complete
+
+
+WRONG = [error_page, no_picture, redirected, truncated, failing(403), failing(503)]
+WRONG_IDS = ["error page", "no picture", "redirected", "truncated", "403", "503"]
+
+
+@pytest.mark.parametrize("trick", WRONG, ids=WRONG_IDS)
+def test_a_server_that_answers_wrongly_is_given_up(server: Server, tmp_path: Path, trick: Trick) -> None:
+    """After a few files; a line says so, and what came is kept and completed by the next call."""
+    names = names_of(server)
+    for name in names[2:]:
+        server.tricks[name, 0] = trick
+    told = fetch(server, tmp_path, replace(HASTY, wrong_files=3, connections=1, tries=2))
+    assert (told.fetched, len(told.failed)) == (2, len(names) - 2)
+    assert "answers wrongly, 3 times in a row (" in told.unreachable
+    assert str(tmp_path) not in told.unreachable
+    assert "\n" not in told.unreachable
+    assert server.asked.total() <= 1 + 2 + 3 * 2 * 6  # a redirect is followed five times
+    server.tricks.clear()
+    assert fetch(server, tmp_path).complete
+    assert is_whole(server, tmp_path)
+
+
+def test_wrong_files_that_are_no_row_do_not_end_it(server: Server, tmp_path: Path) -> None:
+    names = names_of(server)
+    for name in names[::2]:
+        server.tricks[name, 0] = error_page
+    told = fetch(server, tmp_path, replace(HASTY, wrong_files=2, connections=1, tries=2))
+    assert (told.fetched, told.unreachable) == (len(names[1::2]), "")
+
+
+def test_missing_files_are_no_wrong_answers(server: Server, tmp_path: Path) -> None:
+    names = names_of(server)
+    for name in names[:-1]:
+        server.tricks[name, 0] = failing(404)
+    told = fetch(server, tmp_path, replace(HASTY, wrong_files=2))
+    assert (told.fetched, told.unreachable, len(told.failed)) == (1, "", len(names) - 1)
+
+
+IMPATIENT = replace(HASTY, patience_s=2, timeout_s=30)
+"""Each byte comes in time, and the whole does not."""
+
+
+@pytest.mark.parametrize("trick", [dripping, dripping_headers], ids=["body", "headers"])
+def test_a_server_that_drips_ends_the_call_when_the_patience_is_over(
+    server: Server, tmp_path: Path, trick: Trick
+) -> None:
+    names = names_of(server)
+    server.tricks["NegRefCOCOg.json", 1] = trick
+    with pytest.raises(BenchError, match=r"NegRefCOCOg\.json could not be fetched: no file came for 2 s"):
+        fetch(server, tmp_path, IMPATIENT)
+    for name in names[3:]:
+        server.tricks[name, 0] = trick
+    told = fetch(server, tmp_path, IMPATIENT)
+    assert "no file came for 2 s" in told.unreachable
+    assert (told.fetched, len(told.failed)) == (3, len(names) - 3)
+    kept = [path for path in (tmp_path / "train2014").glob("*.part") if path.stat().st_size]
+    assert len(kept) == (HASTY.connections if trick is dripping else 0)
+    server.tricks.clear()
+    assert fetch(server, tmp_path).complete
+    assert is_whole(server, tmp_path)
+    assert len([asked for path, asked in server.ranges if path.endswith(".jpg")]) == len(kept), "parts are continued"
+
+
+def test_a_file_that_comes_too_slowly_is_tried_again(server: Server, tmp_path: Path) -> None:
+    name = names_of(server)[0]
+    server.tricks[name, 1] = dripping
+    told = fetch(server, tmp_path, replace(HASTY, timeout_s=30, slow_after_s=0.5, slowest=100))
+    assert told.complete
+    assert server.asked[name] == 2
+    assert server.ranges, "what came slowly is kept"
+    server.tricks[name, 0] = dripping
+    (tmp_path / "train2014" / name).unlink()
+    told = fetch(server, tmp_path, replace(HASTY, timeout_s=30, slow_after_s=0.2, slowest=100, tries=2))
+    assert "bytes came in" in told.failed[name]
+
+
+def test_patience_begins_anew_with_each_file(server: Server, tmp_path: Path) -> None:
+    def slow(handler: Handler, content: bytes) -> bool:
+        time.sleep(0.4)
+        return False
+
+    for name in names_of(server):
+        server.tricks[name, 0] = slow
+    assert fetch(server, tmp_path, replace(HASTY, timeout_s=30, patience_s=3, connections=2)).complete
+
+
+def test_the_defaults_end_within_a_minute() -> None:
+    """At worst the annotations come when the patience is nearly over, then nothing, and a connection is just made."""
+    manners = Manners()
+    assert 2 * manners.patience_s + manners.connect_s < 60
+    assert manners.longest_wait_s < manners.patience_s
+
+
+def test_what_cannot_be_had_is_named_and_the_rest_comes(server: Server, tmp_path: Path) -> None:
+    gone, dead = names_of(server)[:2]
+    server.tricks[gone, 0] = failing(404)
+    server.tricks[dead, 0] = failing(500)
+    told = fetch(server, tmp_path)
+    assert set(told.failed) == {gone, dead}
+    assert "404" in told.failed[gone]
+    assert server.asked[gone] == 1  # gone is gone
+    assert server.asked[dead] == HASTY.tries
+    assert told.fetched == len(names_of(server)) - 2
+    server.tricks.clear()
+    again = fetch(server, tmp_path)
+    assert (again.fetched, again.complete) == (2, True)
+
+
+def test_the_next_source_is_asked(server: Server, tmp_path: Path) -> None:
+    urls = (f"{server.url}/nowhere", f"{server.url}/train2014")
+    elsewhere = Server(tmp_path)
+    elsewhere.server_close()  # its port refuses connections from here on
+    told = fetch(server, tmp_path / "data", pictures=(f"{elsewhere.url}/", *urls), manners=replace(HASTY, tries=2))
+    assert told.complete
+
+
+def closed_port(folder: Path) -> str:
+    """An address that refuses connections."""
+    gone = Server(folder)
+    gone.server_close()
+    return gone.url
+
+
+def test_without_a_network_it_ends_after_a_few_tries(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "NegRefCOCOg.json").write_bytes((server.folder / "NegRefCOCOg.json").read_bytes())
+    names = names_of(server)
+    (tmp_path / "train2014").mkdir()
+    kept = tmp_path / "train2014" / names[0]
+    kept.write_bytes((server.folder / names[0]).read_bytes())
+    slow = Manners(tries=6, backoff_s=0.2, pause_s=5)  # 31 * 0.2 s for each picture, were each tried to the end
+    started = time.monotonic()
+    told = fetch(server, tmp_path, slow, pictures=(closed_port(tmp_path),))
+    assert time.monotonic() - started < 4
+    assert "does not answer" in told.unreachable or "refused" in told.unreachable
+    assert (told.complete, told.present, len(told.failed)) == (False, 1, len(names) - 1)
+    assert kept.is_file()
+    again = fetch(server, tmp_path)
+    assert (again.complete, again.present, again.unreachable) == (True, 1, "")
+
+
+def test_a_server_that_answers_now_and_then_is_not_given_up(server: Server, tmp_path: Path) -> None:
+    def hangs_up(handler: Handler, content: bytes) -> bool:
+        handler.connection.close()
+        return True
+
+    for name in names_of(server)[::2]:
+        server.tricks[name, 1] = server.tricks[name, 2] = hangs_up
+    told = fetch(server, tmp_path)
+    assert told.complete, told.failed
+
+
+def test_wrong_annotations_are_refused(server: Server, tmp_path: Path) -> None:
+    with pytest.raises(BenchError, match="sha256") as raised:
+        fetch(server, tmp_path, annotations_sha256="0" * 64)
+    assert raised.value.hint
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_picture_too_small_for_its_boxes_is_refused(server: Server, tmp_path: Path) -> None:
+    name = names_of(server)[0]
+    with pytest.raises(ValueError, match="its boxes need 5000x10"):
+        picture_check((5000, 10))(server.folder / name)
+
+
+def test_a_file_without_end_is_cut_off(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "NegRefCOCOg.json").write_bytes((server.folder / "NegRefCOCOg.json").read_bytes())
+    told = fetch(server, tmp_path, replace(HASTY, most_bytes=600))
+    assert len(told.failed) == len(names_of(server))
+    assert "more than 600 bytes" in next(iter(told.failed.values()))
+    assert list((tmp_path / "train2014").iterdir()) == []
+
+
+def test_names_that_lead_elsewhere_are_refused(server: Server, tmp_path: Path) -> None:
+    rows = json.loads((server.folder / "NegRefCOCOg.json").read_bytes())
+    rows[0]["image"] = "../../.bashrc"
+    (tmp_path / "NegRefCOCOg.json").write_text(json.dumps(rows))
+    with pytest.raises(BenchError, match="leads out"):
+        fetch(server, tmp_path, annotations_sha256=None)
+
+
+def test_interrupted_it_leaves_at_once_and_goes_on_later(server: Server, tmp_path: Path) -> None:
+    def slow(handler: Handler, content: bytes) -> bool:
+        time.sleep(0.3)
+        return False
+
+    for name in names_of(server):
+        server.tricks[name, 0] = slow
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom benchmarks.data.download import Manners\n"
+        "from benchmarks.data.fetch import Sources, fetch_negrefcocog\n"
+        f"s = Sources(annotations={sources(server).annotations!r}, annotations_sha256=None,"
+        f" pictures={sources(server).pictures!r})\n"
+        "def seen(name, done, total): sys.stdout.write(str(done) + chr(10)); sys.stdout.flush()\n"
+        "try:\n    fetch_negrefcocog(Path(sys.argv[1]), s, manners=Manners(connections=2), progress=seen)\n"
+        "except KeyboardInterrupt:\n    print('interrupted')\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    with process.stdout:
+        for line in process.stdout:
+            if line.strip() == "3":
+                break
+        os.kill(process.pid, signal.SIGINT)
+        assert process.stdout.read().split()[-1] == "interrupted"
+        assert process.wait(10) == 0
+    there = len(list((tmp_path / "train2014").glob("*.jpg")))
+    assert 3 <= there < len(names_of(server))
+    server.tricks.clear()
+    told = fetch(server, tmp_path)
+    assert told.present == there
+    assert is_whole(server, tmp_path)

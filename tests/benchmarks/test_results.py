@@ -1,0 +1,347 @@
+"""Result files and the report made of them."""
+
+from __future__ import annotations
+
+import ast
+import errno
+import json
+import re
+import shutil
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.benches import ConstantModel, TinyModel, negrefcocog_folder, write_negrefcocog
+
+from benchmarks import results, schema
+from benchmarks.comparison import compare
+from benchmarks.errors import BenchError
+from benchmarks.published import published_rows
+from benchmarks.results import list_results, read
+from benchmarks.runner import run_task
+from benchmarks.statistics import mcnemar_exact
+from benchmarks.task import Task
+from benchmarks.tasks import negrefcocog
+from curation_db.stats.intervals import wilson
+
+
+@pytest.fixture(scope="module")
+def task(tmp_path_factory: pytest.TempPathFactory) -> Task:
+    folder = tmp_path_factory.mktemp("data")
+    negrefcocog_folder(folder, write_negrefcocog(tmp_path_factory.mktemp("source") / "all.json", 60))
+    return negrefcocog.load(folder)
+
+
+@pytest.fixture(scope="module")
+def two_models(task: Task, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Results of two models under both protocols."""
+    folder = tmp_path_factory.mktemp("results")
+    for seed, label in ((1, "base"), (2, "tuned")):
+        run_task(TinyModel(seed), task, results_folder=folder, label=label)
+    return folder
+
+
+@pytest.fixture
+def folder(two_models: Path, tmp_path: Path) -> Path:
+    """A copy of them to do anything with."""
+    return Path(shutil.copytree(two_models, tmp_path / "results"))
+
+
+def test_a_result_names_all_that_decides_about_it(folder: Path, task: Task) -> None:
+    stored = list_results(folder).results[0]
+    told = stored.result
+    assert told["task"]["dataset_sha256"] == task.dataset_sha256
+    assert told["task"]["items"] == told["metrics"]["accuracy"]["n"] == 60
+    assert (told["model"]["name"], told["model"]["arch"], told["model"]["activation"]) == ("base", "tiny", "none")
+    assert told["model"]["precision"] == "fp32"
+    assert told["model"]["hash"] == TinyModel(1).model_hash
+    assert told["task"]["pictures_folder"] == str(task.pictures)
+    assert {"python", "torch", "numpy", "pillow"} <= told["versions"].keys()
+    assert stored.path.name == f"negrefcocog.strict.{TinyModel(1).model_hash[:12]}.{task.dataset_sha256[:8]}.1.json"
+    assert set(told) == set(schema.Result.__annotations__)
+
+
+def test_items_come_back_as_they_were(folder: Path, task: Task) -> None:
+    for stored in list_results(folder).results:
+        rows = stored.items()
+        assert [row["id"] for row in rows] == [item.id for item in task.items]
+        assert sum(row["correct"] for row in rows) == stored.result["metrics"]["accuracy"]["correct"]
+        row, item = rows[5], task.items[5]
+        assert set(row) == set(schema.ItemRow.__annotations__)
+        assert (row["text"], row["image"], row["target"]) == (item.text, item.image, 0)
+        assert row["options"] == [list(box) for box in item.options]
+        assert (row["cue"], row["position"]) == (item.slices["cue"], item.slices["position"])
+
+
+def test_a_rerun_adds(folder: Path, task: Task) -> None:
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    again = run_task(TinyModel(1), task, results_folder=folder, label="base")
+    assert [stored.path.stem[-2:] for stored in again] == [".2", ".2"]
+    assert all(path.read_bytes() == content for path, content in before.items())
+    assert len(compare(folder).rows) == 4  # the newest of each question
+
+
+def test_writers_at_the_same_time_get_numbers_of_their_own(folder: Path, tmp_path: Path) -> None:
+    stored = list_results(folder).results[0]
+    rows, target = stored.items(), tmp_path / "shared"
+    writers = [threading.Thread(target=results.write, args=(target, stored.result, rows)) for _ in range(8)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    listing = list_results(target)
+    assert len(listing.results) == 8
+    assert listing.problems == ()
+    assert len(list(target.iterdir())) == 16  # and no drafts
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("{", "Expecting"),
+        ("[]", "no result"),
+        ('{"results": {}}', "no result"),
+        ('{"schema": 99}', "newer negwb"),
+        ('{"schema": 1}', "damaged: run"),
+        ('{"schema": ' + "[" * 200_000, "nested too deeply"),
+    ],
+)
+def test_foreign_files_are_named_and_passed_over(folder: Path, content: str, reason: str) -> None:
+    (folder / "foreign.json").write_text(content)
+    listing = list_results(folder)
+    assert len(listing.results) == 4
+    (problem,) = listing.problems
+    assert "foreign.json" in problem
+    assert reason in problem
+    assert compare(folder).problems == listing.problems
+
+
+@pytest.mark.parametrize(
+    ("keys", "value"),
+    [(("metrics", "accuracy"), {"n": 3}), (("task", "items"), "many"), (("model",), None), (("versions",), [])],
+)
+def test_a_damaged_result_says_where(folder: Path, keys: tuple[str, ...], value: object) -> None:
+    path = list_results(folder).results[0].path
+    told: Any = json.loads(path.read_bytes())
+    inner = told
+    for key in keys[:-1]:
+        inner = inner[key]
+    inner[keys[-1]] = value
+    path.write_text(json.dumps(told))
+    with pytest.raises(BenchError, match=f"damaged: {': '.join(keys)}"):
+        read(path)
+
+
+def changed(path: Path, keys: tuple[str, ...], value: Any) -> None:
+    """The result at `path` with another value, written as Python writes NaN and Infinity."""
+    told = inner = json.loads(path.read_bytes())
+    for key in keys[:-1]:
+        inner = inner[key]
+    inner[keys[-1]] = value
+    path.write_text(json.dumps(told))
+
+
+HEADLINE = ("metrics", "accuracy")
+BLIND = ("baselines", "smaller box")
+
+
+@pytest.mark.parametrize(
+    ("keys", "value", "reason"),
+    [
+        (("metrics",), {}, "metrics: there is none"),
+        ((*HEADLINE, "value"), float("nan"), "NaN"),
+        ((*HEADLINE, "high"), float("inf"), "Infinity"),
+        ((*HEADLINE, "value"), 0.999, "value: 0.999"),
+        ((*HEADLINE, "correct"), 99, "99 of 60"),
+        ((*HEADLINE, "correct"), True, "correct: a whole number"),
+        ((*HEADLINE, "n"), 0, "no share"),
+        ((*BLIND, "correct"), -1, "no share"),
+        (("task", "chance"), float("inf"), "Infinity"),
+        (("task", "chance"), 7, "chance: 7"),
+        (("task", "items"), 61, "61 items"),
+        (("ties",), 1000, "ties: 1000"),
+        (("created",), "tomorrow", "is no time"),
+        (("created",), "2025-01-01T00:00:00", "no time zone"),
+    ],
+)
+def test_what_cannot_be_is_a_problem_and_no_figure(
+    folder: Path, keys: tuple[str, ...], value: Any, reason: str
+) -> None:
+    path = next(each.path for each in list_results(folder).results if each.result["protocol"]["name"] == "strict")
+    changed(path, keys, value)
+    report = compare(folder, resamples=50)
+    assert len(report.rows) == 3
+    (problem,) = report.problems
+    assert path.name in problem
+    assert reason in problem
+    json.dumps(report.as_dict(), allow_nan=False)
+
+
+def test_a_number_too_large_for_a_float_is_refused(folder: Path) -> None:
+    path = list_results(folder).results[0].path
+    path.write_text(re.sub(r'"seconds": [^,]*', '"seconds": 1e999', path.read_text()))
+    with pytest.raises(BenchError, match="seconds: a finite number is expected"):
+        read(path)
+
+
+def test_a_headline_that_its_items_do_not_say_is_not_believed(folder: Path) -> None:
+    stored = list_results(folder).results[0]
+    right = stored.result["metrics"]["accuracy"]["correct"]
+    more = wilson(right + 1, 60)
+    score = {"correct": right + 1, "n": 60, "value": more.estimate, "low": more.low, "high": more.high}
+    changed(stored.path, HEADLINE, score)
+    report = compare(folder, resamples=50)
+    assert len(report.rows) == 3
+    assert f"accuracy says {right + 1} right, its items say {right}" in report.problems[0]
+
+
+@pytest.mark.parametrize("damage", ["json", "items"])
+def test_a_damaged_rerun_hides_no_sound_result(folder: Path, task: Task, damage: str) -> None:
+    before = compare(folder, resamples=50).rows
+    again = run_task(TinyModel(2), task, results_folder=folder, label="tuned")
+    for stored in again:
+        if damage == "json":
+            changed(stored.path, (*HEADLINE, "correct"), 99)
+        else:
+            stored.items_path.unlink()
+    report = compare(folder, resamples=50)
+    assert [row.run for row in report.rows] == [row.run for row in before]
+    assert len(report.problems) == 2
+
+
+def test_a_rerun_of_the_base_stays_the_base(folder: Path, task: Task) -> None:
+    run_task(TinyModel(1), task, results_folder=folder, label="base")
+    assert compare(folder, resamples=50).base == "base"
+
+
+def test_results_of_earlier_versions_are_read(folder: Path) -> None:
+    for stored in list_results(folder).results:
+        told = json.loads(stored.path.read_bytes())
+        del told["task"]["pictures_folder"]
+        for guess in told["baselines"].values():
+            del guess["ties"]
+        stored.path.write_text(json.dumps(told))
+    report = compare(folder, resamples=50)
+    assert (len(report.rows), report.problems) == (4, ())
+    assert report.rows[0].pictures_folder == ""
+
+
+def test_where_there_are_no_hard_links_numbers_are_taken_all_the_same(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr("os.link", refuse)
+    stored, target = list_results(folder).results[0], tmp_path / "exfat"
+    writers = [threading.Thread(target=results.write, args=(target, stored.result, stored.items())) for _ in range(4)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert len(list_results(target).results) == 4
+    assert [path for path in target.iterdir() if path.name.startswith(".")] == []
+
+
+def test_every_key_of_the_files_is_commented() -> None:
+    tree = ast.parse(Path(schema.__file__).read_text(encoding="utf-8"))
+    for each in (node for node in tree.body if isinstance(node, ast.ClassDef)):
+        for key, after in zip(each.body, [*each.body[1:], None], strict=True):
+            if isinstance(key, ast.AnnAssign):
+                assert isinstance(after, ast.Expr), f"{each.name}.{ast.unparse(key.target)} has no comment"
+
+
+def test_changed_items_are_noticed(folder: Path) -> None:
+    stored = list_results(folder).results[0]
+    stored.items_path.write_text(stored.items_path.read_text().replace("true", "false"))
+    with pytest.raises(BenchError, match="not the file"):
+        stored.items()
+    report = compare(folder)
+    assert len(report.rows) == 3
+    assert stored.items_path.name in report.problems[0]
+
+
+def test_the_report(folder: Path) -> None:
+    report = compare(folder, base="base")
+    assert [(row.protocol, row.model) for row in report.rows] == [
+        ("strict", "base"),
+        ("strict", "tuned"),
+        ("official", "base"),
+        ("official", "tuned"),
+    ]
+    base, tuned = report.rows[:2]
+    assert base.is_base
+    assert base.base is None
+    assert tuned.base is not None
+    right = [[row["correct"] for row in stored.items()] for stored in list_results(folder).results[::2]]
+    gained = sum(b and not a for a, b in zip(*right, strict=True))
+    lost = sum(a and not b for a, b in zip(*right, strict=True))
+    assert (tuned.base.gained, tuned.base.lost) == (gained, lost)
+    assert tuned.base.p_value == mcnemar_exact(gained, lost)
+    assert tuned.base.difference.low <= (gained - lost) / 60 <= tuned.base.difference.high
+    assert tuned.accuracy == wilson(sum(right[1]), 60)
+    assert {one.name for one in tuned.baselines} >= {"smaller box", "first box"}
+    assert {row.task for row in report.published} == {"negrefcocog"}
+    assert json.loads(json.dumps(report.as_dict(), allow_nan=False))["base"] == "base"
+
+
+def test_slices_cover_every_item_once(folder: Path) -> None:
+    row = compare(folder).rows[1]
+    for cut in ("cue", "cue_class", "position", "length"):
+        slices = [one for one in row.slices if one.cut == cut]
+        assert sum(one.n for one in slices) == row.n
+        assert sum(one.correct for one in slices) == row.correct
+        assert all(one.base is not None and one.base.items == one.n for one in slices)
+
+
+def test_slices_stand_in_their_own_order_where_they_have_one(folder: Path) -> None:
+    row = compare(folder).rows[0]
+    values = {cut: [one.value for one in row.slices if one.cut == cut] for cut in ("position", "length")}
+    assert values == {
+        "position": ["beginning", "middle", "end"],
+        "length": ["1-7 words", "8-11 words", "12 words and more"],
+    }
+    sizes = [one.n for one in row.slices if one.cut == "cue"]
+    assert sizes == sorted(sizes, reverse=True), "the others by how many items they have"
+
+
+def test_where_the_protocols_differ_is_said(task: Task, tmp_path: Path) -> None:
+    run_task(ConstantModel(), task, results_folder=tmp_path)
+    rows = compare(tmp_path).rows
+    assert [len(row.differing) for row in rows] == [60, 60]
+    notes = [note for note in rows[0].notes if "a blind guess does as well" in note]
+    assert len(notes) == 1, "all of them in one line"
+    assert "smaller box" in notes[0]
+    assert "first box" in notes[0]
+
+
+def test_an_unknown_base_names_those_there_are(folder: Path) -> None:
+    with pytest.raises(BenchError, match="none of the models") as raised:
+        compare(folder, base="gpt")
+    assert raised.value.hint == "measured: base, tuned"
+    assert compare(folder, base=TinyModel(2).model_hash[:10]).base == "tuned"
+
+
+def test_no_results_are_an_empty_report(tmp_path: Path) -> None:
+    report = compare(tmp_path / "nowhere")
+    assert (report.rows, report.base, report.problems) == ((), None, ())
+
+
+def test_published_rows_are_the_reported_percentages() -> None:
+    told = {(row.model, row.arch, row.task): round(100 * row.accuracy.estimate, 2) for row in published_rows()}
+    assert told == {
+        ("CLIP", "ViT-B/32", "negrefcocog"): 57.73,
+        ("CLIP", "ViT-B/32", "valse-existence"): 70.97,
+        ("CLIP-bnl", "ViT-B/32", "negrefcocog"): 62.05,
+        ("CLIP-bnl", "ViT-B/32", "valse-existence"): 76.78,
+        ("CoN-CLIP", "ViT-B/32", "negrefcocog"): 55.45,
+        ("CoN-CLIP", "ViT-B/32", "valse-existence"): 71.72,
+        ("NegationCLIP", "ViT-B/32", "negrefcocog"): 64.09,
+        ("NegationCLIP", "ViT-B/32", "valse-existence"): 80.15,
+        ("CLIP", "ViT-L/14", "negrefcocog"): 57.27,
+        ("CLIP", "ViT-L/14", "valse-existence"): 66.85,
+        ("NegationCLIP", "ViT-L/14", "negrefcocog"): 62.95,
+        ("NegationCLIP", "ViT-L/14", "valse-existence"): 79.59,
+    }
+    assert all("2501.10913" in row.source for row in published_rows())

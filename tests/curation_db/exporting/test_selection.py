@@ -1,0 +1,251 @@
+"""What goes in: the state at an event, folded from the events alone, and who it rests on."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlalchemy import text
+
+from curation_db.enums import Kind, Reason, Role, State, Stream
+from curation_db.errors import RecordError
+from curation_db.events.annotators import begin_session
+from curation_db.events.history_cache import events_of
+from curation_db.events.state import Overlap, fold
+from curation_db.exporting.manifest import read_items
+from curation_db.exporting.selection import ExportRefused, Outcome, Selection, choose, natural, number_of, outcomes_at
+from curation_db.exporting.staleness import Drift, drift_since
+from curation_db.review.decisions import Reviewer, Shown
+
+
+def chosen(record, *states, at=None):
+    with record.store.read() as connection:
+        return sorted(choose(connection, Selection(states or (State.ACCEPTED,)), at=at).ids)
+
+
+def drift(record, event, *states):
+    with record.store.read() as connection:
+        return drift_since(connection, event, states or (State.ACCEPTED,))
+
+
+def test_states(decided):
+    assert chosen(decided) == [1, 2, 3, 4, 5, 6]
+    assert chosen(decided, State.REJECTED, State.UNSURE) == [7, 8, 9]
+    assert chosen(decided, State.OPEN) == [10]
+    assert chosen(decided, *State) == list(range(1, 11))
+
+
+def test_state_at_an_event_whatever_came_later(decided):
+    ana = decided.person("ana")
+    ana.undo()  # event 10 takes back 9
+    ana.undo()  # event 11 takes back 8
+    assert chosen(decided, at=3) == [1, 2, 3]
+    assert chosen(decided, State.REJECTED, at=9) == [7, 8]
+    assert chosen(decided, State.REJECTED) == [7]
+    ana.redo()
+    assert chosen(decided, State.REJECTED) == [7, 8]
+    assert chosen(decided, State.REJECTED, at=11) == [7]
+    assert chosen(decided, at=0) == []
+
+
+def test_children_of_later_edits_do_not_exist_yet(decided):
+    before = decided.last_event()
+    child = decided.person("ana").edit(2, "a dog on a bed without a cat").child_id
+    assert chosen(decided) == [1, 3, 4, 5, 6, child]
+    assert chosen(decided, at=before) == [1, 2, 3, 4, 5, 6]
+    assert chosen(decided, State.OPEN, at=before) == [10]
+    assert chosen(decided, State.SUPERSEDED) == [2]
+
+
+def test_edit_names_what_it_replaced(decided):
+    decided.person("ana").edit(2, "a dog on a bed without a cat", concept="cat")
+    decided.freeze("s")
+    edited = [item for item in read_items(decided.export("s")) if item.edited]
+    assert [(item.edited, item.text, item.pipeline) for item in edited] == [
+        ("gen/8", "a dog on a bed without a cat", "edit")
+    ]
+
+
+@pytest.mark.parametrize("at", [10, 1_000, -1])
+def test_there_is_no_such_event(decided, at):
+    with pytest.raises(ExportRefused):
+        chosen(decided, at=at)
+
+
+def test_who_decided_and_why(record):
+    record.pairs(2)
+    source = record.source("two")
+    image = record.image(source, "1", "1.jpg")
+    asked_twice = record.candidate(source, "gen/1", image, "no dog", overlap="2")
+    ana, bob = record.person("ana"), record.person("bob")
+    bob.decide(asked_twice, Kind.REJECT, reason=Reason.SCOPE)
+    ana.decide(asked_twice, Kind.REJECT, reason=Reason.PRESENT)
+    ana.note(asked_twice, "look again")
+    ana.decide(1, Kind.SKIP)
+    bob.decide(1, Kind.ACCEPT)
+    with record.store.read() as connection:
+        found = dict(outcomes_at(connection, record.last_event()))
+    reasons = ("present", "scope")
+    assert found[asked_twice] == Outcome(State.REJECTED, 0, 2, ("ana", "bob"), reasons, "review")
+    assert found[1] == Outcome(State.ACCEPTED, 1, 0, ("bob",), (), "review")
+
+
+def adjudicator(record, name):
+    return Reviewer(record.store, begin_session(record.store, name, version="test", role=Role.ADJUDICATOR))
+
+
+def outcome_of(record, candidate):
+    with record.store.read() as connection:
+        return dict(outcomes_at(connection, record.last_event()))[candidate]
+
+
+def test_the_last_adjudicator_is_the_one_who_decided(record):
+    """GIVEN two adjudicators about one pair THEN items.jsonl names the one whose word stands, with that reason."""
+    record.pairs(2)
+    dan, eva = adjudicator(record, "dan"), adjudicator(record, "eva")
+    for candidate, first, last in ((1, dan, eva), (2, eva, dan)):
+        first.adjudicate(candidate, Kind.REJECT, reason=Reason.SCOPE)
+        last.adjudicate(candidate, Kind.REJECT, reason=Reason.PRESENT)
+    record.freeze("s", selection=Selection((State.REJECTED,)))
+    items = list(read_items(record.export("s")))
+    assert [(item.deciders, item.reasons) for item in items] == [(("eva",), ("present",)), (("dan",), ("present",))]
+    dan.undo()
+    assert outcome_of(record, 2) == Outcome(State.REJECTED, 0, 0, ("eva",), ("scope",), "review")
+    eva.decide(2, Kind.REJECT, reason=Reason.DUPLICATE)  # a vote, which changes no final word
+    assert outcome_of(record, 2) == Outcome(State.REJECTED, 0, 1, ("eva",), ("scope",), "review")
+
+
+@pytest.mark.parametrize("audited", [(True, False), (False, True)])
+def test_one_decision_in_the_audit_makes_it_a_pair_of_the_audit(record, audited):
+    record.pairs(1, source="other")
+    source = record.source("two")
+    candidate = record.candidate(source, "gen/1", record.image(source, "1", "1.jpg"), "no dog", overlap="2")
+    for name, audit in zip(("ana", "bob"), audited, strict=True):
+        shown = Shown(stream=Stream.AUDIT if audit else Stream.REVIEW)
+        record.person(name).decide(candidate, Kind.ACCEPT, shown=shown)
+    assert outcome_of(record, candidate).stream == "audit"
+    record.person("ana").decide(1, Kind.ACCEPT)
+    assert outcome_of(record, 1).stream == "review"
+
+
+def test_a_replaced_decision_gives_no_reason(record):
+    """GIVEN a person who rejects anew for another reason THEN only the reason of the vote that counts is named."""
+    source = record.source("two")
+    candidate = record.candidate(source, "gen/1", record.image(source, "1", "1.jpg"), "no dog", overlap="3")
+    ana, bob, cid = (record.person(name) for name in ("ana", "bob", "cid"))
+    ana.decide(candidate, Kind.REJECT, reason=Reason.SCOPE)
+    ana.decide(candidate, Kind.ACCEPT)
+    bob.decide(candidate, Kind.REJECT, reason=Reason.UNGRAMMATICAL)
+    bob.decide(candidate, Kind.REJECT, reason=Reason.PRESENT)
+    cid.decide(candidate, Kind.REJECT, reason=Reason.PRESENT)
+    cid.note(candidate, "look again")
+    found = outcome_of(record, candidate)
+    assert (found.state, found.deciders, found.reasons) == (State.REJECTED, ("ana", "bob", "cid"), ("present",))
+
+
+DEEDS = ("accept", "reject", "unsure", "skip", "edit", "undo", "redo", "flag")
+
+
+def do(person, kind, candidate, step):
+    match kind:
+        case "undo" | "redo":
+            getattr(person, kind)()
+        case "edit":
+            person.edit(candidate, f"no dog at step {step}")
+        case "flag":
+            person.toggle_flag(candidate)
+        case _:
+            reason = Reason.SCOPE if kind == "reject" else None
+            person.decide(candidate, Kind(kind), reason=reason)
+
+
+@settings(max_examples=40, deadline=None)
+@given(deeds=st.lists(st.tuples(st.booleans(), st.integers(1, 3), st.sampled_from(DEEDS)), max_size=20))
+def test_every_past_event_gives_what_was_true_then(new_record, deeds):
+    """GIVEN any deeds of two people THEN each past event gives what the materialised state was at that moment."""
+    with new_record() as record:
+        record.pairs(3)
+        people = record.person("ana"), record.person("bob")
+        then = {0: {1: "open", 2: "open", 3: "open"}}
+        for step, (second, candidate, kind) in enumerate(deeds):
+            with suppress(RecordError):  # somebody else edited it, or decided about the edit
+                do(people[second], kind, candidate, step)
+            then[record.last_event()] = states_now(record)
+        now = then[record.last_event()]
+        for event, states in then.items():
+            for state in (State.ACCEPTED, State.OPEN, State.SUPERSEDED):
+                was = {number for number, each in states.items() if each == state}
+                is_now = {number for number, each in now.items() if each == state}
+                assert set(chosen(record, state, at=event)) == was
+                assert drift(record, event, state) == Drift(entered=len(is_now - was), left=len(was - is_now))
+
+
+def states_now(record):
+    with record.store.read() as connection:
+        return {row.candidate_id: row.state for row in connection.execute(text("SELECT * FROM candidate_state"))}
+
+
+def test_outcomes_are_the_fold(decided):
+    with decided.store.read() as connection:
+        for number, outcome in outcomes_at(connection, 9):
+            standing = fold(events_of(connection, number), Overlap.parse("1"))
+            assert (outcome.state, outcome.accepts) == (standing.state, standing.accepts)
+
+
+class TestDrift:
+    def test_nothing_moved(self, decided):
+        bob = decided.person("bob")
+        bob.decide(1, Kind.ACCEPT)
+        bob.note(2, "nice")
+        bob.decide(10, Kind.SKIP)
+        assert drift(decided, 9) == Drift(0, 0)
+        assert not drift(decided, 9).stale
+
+    def test_in_out_and_back(self, decided):
+        ana = decided.person("ana")
+        ana.decide(10, Kind.ACCEPT)
+        ana.edit(1, "a bed without a cat")
+        assert drift(decided, 9) == Drift(2, 1)
+        ana.undo()
+        ana.undo()
+        assert drift(decided, 9) == Drift(0, 0)
+
+
+@pytest.mark.parametrize(
+    ("key", "number"),
+    [("0", 0), ("42", 42), ("-5", -5), ("9" * 18, 10**18 - 1)],
+)
+def test_keys_that_are_numbers(key, number):
+    assert number_of(key) == number
+
+
+@pytest.mark.parametrize("key", ["007", "-0", "-", "5\n", "", "1e3", "٣", "²", "9" * 19, "a.jpg"])
+def test_keys_that_are_names(key):
+    assert number_of(key) is None
+
+
+def test_natural_order():
+    keys = ["x10", "x9", "x", "10", "9", "9" * 6_000, "", "x9y2", "x9y10", "x09"]
+    in_order = ["", "9", "10", "9" * 6_000, "x", "x9", "x09", "x9y2", "x9y10", "x10"]
+    assert sorted(keys, key=lambda key: (natural(key), len(key))) == in_order
+
+
+def test_without_edits_it_is_what_came_in(decided):
+    decided.person("ana").edit(1, "a bed without a cat")
+    with decided.store.read() as connection:
+        children = {row.id for row in connection.execute(text("SELECT id FROM candidate WHERE parent_id IS NOT NULL"))}
+        everything = set(choose(connection, Selection(tuple(State))).ids)
+        as_proposed = set(choose(connection, Selection(tuple(State), edits=False)).ids)
+    assert children
+    assert everything - as_proposed == children
+    assert Selection(edits=False).told() == {"states": ["accepted"], "edits": False}
+
+
+def test_an_edit_moves_nothing_in_a_set_without_edits(decided):
+    ana = decided.person("ana")
+    ana.edit(1, "a bed without a cat")
+    with decided.store.read() as connection:
+        assert drift_since(connection, 9, tuple(State)) == Drift(1, 0)
+        assert drift_since(connection, 9, tuple(State), edits=False) == Drift(0, 0)

@@ -1,0 +1,92 @@
+"""Candidates that lack a verdict are found, page by page; those that have it, or were replaced, are not."""
+
+from __future__ import annotations
+
+from sqlalchemy import text
+from support.record import Record
+
+from curation_db.enums import Kind, Question, State
+from curation_db.events.annotators import begin_session
+from curation_db.generation.unjudged import _PAGE, Page, Wanted, candidates_without
+from curation_db.review.candidates import Opinion, insert_verdicts
+from curation_db.review.decisions import Reviewer
+
+PRESENT = Wanted("llava", Question.PRESENT, "1")
+ACCEPTABLE = Wanted("llava", Question.ACCEPTABLE, "1")
+
+
+def page(record: Record, *wanted: Wanted, **told: int) -> Page:
+    with record.store.read() as connection:
+        return candidates_without(connection, wanted, **told)
+
+
+def lacking(record: Record, *wanted: Wanted) -> dict[int, tuple[Wanted, ...]]:
+    return {each.candidate_id: each.lacking for each in page(record, *wanted).found}
+
+
+def say(record: Record, candidate: int, wanted: Wanted, p: float | None = 0.2) -> None:
+    judge, question, version = wanted
+    opinion = Opinion(candidate_id=candidate, judge=judge, model=judge, prompt_version=version, question=question, p=p)
+    with record.store.write() as connection:
+        insert_verdicts(connection, [opinion])
+
+
+def test_each_verdict_counts_for_what_it_is(record: Record) -> None:
+    first, second, third, fourth = record.add(4)
+    say(record, first, PRESENT)
+    say(record, first, ACCEPTABLE, p=None)
+    say(record, second, PRESENT)
+    say(record, third, PRESENT._replace(prompt_version="2"))
+    say(record, fourth, PRESENT._replace(judge="qwen"))
+    assert lacking(record, PRESENT, ACCEPTABLE) == {
+        second: (ACCEPTABLE,),
+        third: (PRESENT, ACCEPTABLE),
+        fourth: (PRESENT, ACCEPTABLE),
+    }
+    assert list(lacking(record, ACCEPTABLE)) == [second, third, fourth]
+    assert lacking(record) == {}
+
+
+def test_an_edits_child_lacks_them_and_what_it_replaced_does_not(record: Record) -> None:
+    (number,) = record.add(1)
+    say(record, number, PRESENT)
+    reviewer = Reviewer(record.store, begin_session(record.store, "ana", version="test"))
+    reviewer.edit(number, "a woman without a hat riding a horse", concept="hat")
+    ((child,),) = record.rows("SELECT id FROM candidate WHERE parent_id = :id", id=number)
+    assert lacking(record, PRESENT) == {child: (PRESENT,)}
+    assert list(lacking(record, ACCEPTABLE)) == [child]
+
+
+def test_pages_go_on_to_the_end(record: Record) -> None:
+    ids = record.add(10)
+    for number in ids[2:7]:
+        say(record, number, PRESENT)
+    found: list[list[int]] = []
+    after: int | None = 0
+    while after is not None:
+        told = page(record, PRESENT, after_id=after, limit=2, look=4)
+        found.append([each.candidate_id for each in told.found])
+        after = told.upto
+    assert found == [ids[:2], [], [*ids[7:9]], [ids[9]], []]
+    assert page(record, PRESENT, after_id=ids[-1]) == Page((), None)
+
+
+def test_states_can_be_chosen(record: Record) -> None:
+    first, second = record.add(2)
+    sitting = record.sit("ana")
+    sitting.reviewer.decide(first, Kind.ACCEPT)
+    with record.store.read() as connection:
+        told = candidates_without(connection, [PRESENT], states=[State.OPEN])
+    assert [each.candidate_id for each in told.found] == [second]
+
+
+def test_a_page_is_a_walk_with_look_ups(record: Record) -> None:
+    """No sort, no scan of a table: on a million candidates a page is a page."""
+    told = {"wanted": "[]", "states": "[]", "after": 0, "upto": 1, "limit": 1}
+    with record.store.read() as connection:
+        plan = [row.detail for row in connection.execute(text(f"EXPLAIN QUERY PLAN {_PAGE.text}"), told)]
+    assert "SEARCH s USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)" in plan
+    assert not any("TEMP B-TREE" in step for step in plan)
+    looked = [step for step in plan if " v " in step]
+    assert looked
+    assert all("COVERING INDEX" in step and "candidate_id=? AND judge=?" in step for step in looked)

@@ -1,0 +1,71 @@
+"""Sizes of pictures: as they are shown, turned as the camera was held, without decoding a pixel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image, ImageFile, ImageOps
+
+from curation_db.image_paths import find_below, shown_size
+from curation_db.importing.image_check import Pictures, header_size
+
+FORMATS = ["JPEG", "PNG", "WEBP", "TIFF"]
+
+
+def turned(path: Path, orientation: int, kind: str) -> Path:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (64, 48)).save(path, format=kind, exif=exif)
+    return path
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_the_size_is_that_of_the_picture_as_it_is_shown(
+    tmp_path: Path, orientation: int, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = turned(tmp_path / "a", orientation, kind)
+    with Image.open(path) as opened:
+        shown = ImageOps.exif_transpose(opened).size
+    assert shown == ((48, 64) if orientation > 4 else (64, 48))
+    with Image.open(path) as opened:
+        assert shown_size(opened) == shown
+    monkeypatch.setattr(ImageFile.ImageFile, "load", None)  # decoding would fail
+    with path.open("rb") as file:
+        assert header_size(file, "a") == shown
+
+
+def test_a_png_file_without_exif_is_not_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Image.new("RGB", (64, 48)).save(tmp_path / "a.png")
+    monkeypatch.setattr(ImageFile.ImageFile, "load", None)
+    with (tmp_path / "a.png").open("rb") as file:
+        assert header_size(file, "a.png") == (64, 48)
+
+
+def test_broken_exif_counts_as_not_turned(tmp_path: Path) -> None:
+    Image.new("RGB", (64, 48)).save(tmp_path / "a.jpg", exif=b"Exif\0\0II*\0\xff\xff\xff\xff")
+    with (tmp_path / "a.jpg").open("rb") as file:
+        assert header_size(file, "a.jpg") == (64, 48)
+
+
+def test_an_import_stores_it(desk: Any, tmp_path: Path) -> None:
+    root = tmp_path / "photos"
+    turned(root / "a.jpg", 6, "JPEG")
+    turned(root / "b.jpg", 1, "JPEG")
+    desk.take(root, pictures=Pictures(lambda _source, name: find_below([root], name)))
+    assert desk.rows("SELECT key, width, height FROM image ORDER BY key") == [("a.jpg", 48, 64), ("b.jpg", 64, 48)]
+
+
+@pytest.mark.parametrize(("size", "source"), [((64, 48), "photos"), ((48, 64), "photos"), ((64, 64), "again")])
+def test_a_file_that_states_the_size_as_the_pixels_lie_is_about_the_same_picture(
+    desk: Any, size: tuple[int, int], source: str
+) -> None:
+    def told(width: int, height: int) -> dict[str, Any]:
+        images = [{"id": 1, "file_name": "a.jpg", "width": width, "height": height}]
+        return {"images": images, "annotations": [{"id": 1, "image_id": 1, "caption": "a dog"}]}
+
+    desk.take(desk.file("photos.json", told(48, 64)))
+    assert desk.take(desk.file("again.json", told(*size))).source == source

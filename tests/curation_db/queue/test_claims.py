@@ -1,0 +1,181 @@
+"""The queue: who is served what, in which order, and that two people never hold the same card."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from curation_db.enums import Kind, Reason, Stream
+from curation_db.events.annotators import begin_session, end_session
+from curation_db.queue.claims import Queue, waiting
+from curation_db.review.decisions import Reviewer
+from curation_db.storage.store import Store
+
+
+def served(sitting, count: int, **how: bool) -> list[int]:
+    return [claim.candidate_id for claim in sitting.queue.claim(count, **how)]
+
+
+def test_two_people_never_hold_the_same_card(record) -> None:
+    numbers = record.add(5)
+    ana, ben = record.sit("ana"), record.sit("ben")
+    assert served(ana, 3) + served(ben, 3) == numbers
+    assert served(ana, 1) == []
+
+
+def test_two_sessions_of_one_person_do_not_share_cards_either(record) -> None:
+    numbers = record.add(4)
+    assert served(record.sit("ana"), 2) + served(record.sit("ana"), 2) == numbers
+
+
+def test_overlap_asks_so_many_different_people(record) -> None:
+    (number,) = record.add(1, overlap="2")
+    ana, ben, cho = record.sit("ana"), record.sit("ben"), record.sit("cho")
+    assert (served(ana, 1), served(ben, 1), served(cho, 1)) == ([number], [number], [])
+    ana.reviewer.decide(number, Kind.ACCEPT)
+    assert served(ana, 1) == []
+    ben.reviewer.decide(number, Kind.ACCEPT)
+    assert served(cho, 1) == []
+    assert record.state(number) == "accepted"
+
+
+def test_a_third_person_is_asked_only_when_two_differ(record) -> None:
+    same, differ = record.add(2, overlap="2+1")
+    ana, ben, cho = record.sit("ana"), record.sit("ben"), record.sit("cho")
+    for number, second in ((same, Kind.ACCEPT), (differ, Kind.REJECT)):
+        ana.reviewer.decide(number, Kind.ACCEPT)
+        ben.reviewer.decide(number, second, reason=Reason.SCOPE if second is Kind.REJECT else None)
+    assert served(cho, 5) == [differ]
+
+
+def test_conflict_comes_first_then_doubt_then_age(record) -> None:
+    plain, sure, doubtful, conflict = record.add(4)
+    record.judge(sure, a=0.02, b=0.03)
+    record.judge(doubtful, a=0.45, b=0.5)
+    record.judge(conflict, a=0.05, b=0.9)
+    assert served(record.sit("ana"), 4) == [conflict, doubtful, sure, plain]
+    assert served(record.sit("ben", ordering="oldest"), 1) == []  # all in ana's hands
+
+
+def test_the_oldest_ordering_is_the_order_of_arrival(record) -> None:
+    numbers = record.add(3)
+    record.judge(numbers[2], a=0.0, b=1.0)
+    assert served(record.sit("ana", ordering="oldest"), 3) == numbers
+
+
+def test_skipped_and_unsure_cards_come_back_later_and_to_others_first(record) -> None:
+    first, second, third = record.add(3)
+    ana = record.sit("ana")
+    served(ana, 2)
+    ana.reviewer.decide(first, Kind.SKIP)
+    ana.reviewer.decide(second, Kind.UNSURE)
+    assert served(ana, 5) == [third]
+    ana.queue.release([third])
+    assert served(record.sit("ben"), 3) == [first, second, third]
+
+
+def test_going_through_passed_cards_again_is_a_round(record) -> None:
+    numbers = record.add(3)
+    ana = record.sit("ana")
+    for number in numbers:
+        served(ana, 1)
+        ana.reviewer.decide(number, Kind.SKIP)
+    assert served(ana, 1) == []
+    seen = []
+    for _ in range(6):
+        (number,) = served(ana, 1, revisit=True)
+        seen.append(number)
+        ana.reviewer.decide(number, Kind.SKIP)
+    assert seen == numbers + numbers
+    with record.store.read() as connection:
+        assert waiting(connection, ana.actor.annotator_id) == {"fresh": 0, "passed": 3}
+
+
+def test_an_expired_lease_frees_the_card_and_a_renewed_one_does_not(record) -> None:
+    first, second = record.add(2)
+    ana = record.sit("ana", lease_seconds=0.15)
+    assert served(ana, 2) == [first, second]
+    time.sleep(0.1)
+    ana.queue.renew([first])
+    time.sleep(0.1)
+    assert served(record.sit("ben"), 2) == [second]
+
+
+def test_ending_a_session_frees_its_cards(record) -> None:
+    numbers = record.add(2)
+    ana = record.sit("ana")
+    served(ana, 2)
+    end_session(record.store, ana.actor)
+    assert served(record.sit("ben"), 2) == numbers
+
+
+def _die_holding_cards(path: Path) -> None:
+    with Store(path) as store:
+        actor = begin_session(store, "ana", version="test")
+        Queue(store, actor).claim(2)
+        os._exit(9)
+
+
+def test_after_a_crash_the_same_person_finds_the_same_card_at_once(record) -> None:
+    numbers = record.add(3)
+    process = multiprocessing.get_context("spawn").Process(target=_die_holding_cards, args=(record.store.path,))
+    process.start()
+    process.join()
+    assert process.exitcode == 9
+    assert record.rows("SELECT count(*) FROM lease") == [(2,)]
+    assert served(record.sit("ana"), 3) == numbers
+
+
+def test_the_audit_is_mixed_in_at_its_share_and_served_alone_at_the_end(record) -> None:
+    record.add(300)
+    record.add(60, audit_rate=1.0)
+    claims = record.sit("ana", audit_share=0.1).queue.claim(360)
+    assert Counter(claim.stream for claim in claims) == {Stream.REVIEW: 300, Stream.AUDIT: 60}
+    mixed = Counter(claim.stream for claim in claims[:300])[Stream.AUDIT]
+    assert 10 <= mixed <= 55  # 300 draws at one in ten, six sigma
+
+
+def test_raising_the_audit_rate_only_adds(record) -> None:
+    from curation_db.review.candidates import audit_key, audit_number
+
+    with record.store.write() as connection:
+        key = audit_key(connection)
+        assert audit_key(connection) == key
+    numbers = [audit_number(key, 1, f"test/{n}") for n in range(5000)]
+    small, large = ({n for n, u in enumerate(numbers) if u < rate} for rate in (0.1, 0.3))
+    assert small < large
+    assert len(small) == pytest.approx(500, abs=130)
+
+
+def _decide_all(path: Path, name: str, results: multiprocessing.Queue) -> None:  # type: ignore[type-arg]
+    decided = []
+    with Store(path) as store:
+        actor = begin_session(store, name, version="test")
+        queue, reviewer = Queue(store, actor), Reviewer(store, actor)
+        while claims := queue.claim(2):
+            for claim in claims:
+                done = reviewer.decide(claim.candidate_id, Kind.ACCEPT)
+                decided.append((done.candidate_id, done.late))
+    results.put((name, decided))
+
+
+def test_four_processes_share_the_work_without_overlap_or_loss(record) -> None:
+    numbers = record.add(80)
+    context = multiprocessing.get_context("spawn")
+    results = context.Queue()
+    workers = [
+        context.Process(target=_decide_all, args=(record.store.path, name, results)) for name in ("a", "b", "c", "d")
+    ]
+    for worker in workers:
+        worker.start()
+    decided = [item for _ in workers for item in results.get(timeout=60)[1]]
+    for worker in workers:
+        worker.join()
+    assert sorted(decided) == [(number, False) for number in numbers]
+    assert record.rows("SELECT count(*) FROM event") == [(80,)]
+    record.assert_state_is_the_fold()

@@ -1,0 +1,201 @@
+"""Many at once: the preview tells what happens, one act holds it all, what must not be touched is not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from support.record import Record
+
+from curation_db.enums import Kind, Reason, Role, State, Stream
+from curation_db.errors import RecordError
+from curation_db.integrity.consistency import compare
+from curation_db.queue.gold import Known
+from curation_db.review.bulk import KEPT_BACKUPS, decide_in_bulk, preview
+from curation_db.review.bulk_preview import Left
+from curation_db.review.decisions import Shown
+from curation_db.review.gold_marking import mark
+from curation_db.storage.backup import folder_of, listing
+
+BLIND = Shown(stream=Stream.AUDIT, blind=True)
+
+
+def look(record: Record, who, ids, kind: Kind):
+    with record.store.read() as connection:
+        return preview(connection, who.actor, ids, kind)
+
+
+def states(record: Record, numbers) -> list[str]:
+    return [record.state(number) for number in numbers]
+
+
+def test_one_undo_takes_all_of_it_back_and_one_redo_does_it_again(record: Record) -> None:
+    numbers = record.add(12)
+    ana = record.sit("ana")
+    ana.reviewer.decide(numbers[0], Kind.ACCEPT)
+    done = decide_in_bulk(record.store, ana.actor, numbers, Kind.REJECT, Reason.SCOPE)
+    assert (done.changed, done.left, done.becomes) == (12, {}, {State.REJECTED: 12})
+    assert {row[0] for row in record.rows("SELECT act FROM event WHERE kind = 'reject'")} == {done.act}
+    assert len(set(record.rows("SELECT uid FROM event"))) == 13
+    undone = ana.reviewer.undo()
+    assert undone
+    assert (undone.candidates, undone.kind) == (12, Kind.REJECT)
+    assert states(record, numbers) == ["accepted", *["open"] * 11], "what was there before is there again"
+    record.assert_state_is_the_fold()
+    assert record.rows("SELECT * FROM lease") == [], "a bulk lies in nobody's hands"
+    assert ana.reviewer.redo()
+    assert states(record, numbers) == ["rejected"] * 12
+    ana.reviewer.undo()
+    ana.reviewer.undo()
+    assert states(record, numbers) == ["open"] * 12
+    record.assert_state_is_the_fold()
+
+
+def test_what_must_not_be_touched_is_left_out_and_counted(record: Record) -> None:
+    plain, held, edited, settled, same = record.add(5)
+    blind, decided = record.add(2, audit_rate=1.0)
+    ana, ben, dan = record.sit("ana"), record.sit("ben"), record.sit("dan", role=Role.ADJUDICATOR)
+    ben.queue.retake(held)
+    child = ana.reviewer.edit(edited, "a woman without a helmet riding a horse").child_id
+    dan.reviewer.adjudicate(settled, Kind.REJECT, reason=Reason.SCOPE)
+    ben.reviewer.decide(same, Kind.ACCEPT)
+    ben.reviewer.decide(decided, Kind.REJECT, reason=Reason.PRESENT, shown=BLIND)
+    named = [plain, held, edited, settled, same, blind, decided, 999, plain]
+    seen = look(record, ana, named, Kind.ACCEPT)
+    assert (seen.asked, seen.votes) == (8, [plain, decided])
+    assert seen.left == {
+        Left.HELD: 1,
+        Left.SUPERSEDED: 1,
+        Left.FINAL: 1,
+        Left.ALREADY: 1,
+        Left.AUDIT: 1,
+        Left.UNKNOWN: 1,
+    }
+    assert seen.becomes == {State.ACCEPTED: 1, State.CONTESTED: 1}
+    done = decide_in_bulk(record.store, ana.actor, named, Kind.ACCEPT)
+    assert (done.changed, done.left, done.becomes) == (2, seen.left, seen.becomes)
+    assert states(record, [plain, held, blind, decided, child]) == ["accepted", "open", "open", "contested", "open"]
+    record.assert_state_is_the_fold()
+
+
+def test_known_answers_are_for_each_to_give(record: Record) -> None:
+    plain, known = record.add(2)
+    with record.store.write() as connection:
+        mark(connection, {known: Known(Kind.REJECT)}, "a file")
+    ana = record.sit("ana")
+    done = decide_in_bulk(record.store, ana.actor, [plain, known], Kind.ACCEPT)
+    assert (done.changed, done.left) == (1, {Left.GOLD: 1})
+    assert states(record, [plain, known]) == ["accepted", "open"]
+
+
+def test_ones_own_audit_label_stays_and_the_change_of_mind_is_a_flip(record: Record) -> None:
+    numbers = record.add(4, audit_rate=1.0)
+    ana = record.sit("ana")
+    for number in numbers[:3]:
+        ana.reviewer.decide(number, Kind.ACCEPT, shown=BLIND)
+    done = decide_in_bulk(record.store, ana.actor, numbers, Kind.REJECT, Reason.SCOPE)
+    assert (done.changed, done.left) == (3, {Left.AUDIT: 1})
+    assert record.rows("SELECT DISTINCT kind, verdict, reason FROM event WHERE act = :act", act=done.act) == [
+        ("flip", "reject", "scope")
+    ]
+    assert states(record, numbers) == [*["rejected"] * 3, "open"]
+    ana.reviewer.undo()
+    assert states(record, numbers) == [*["accepted"] * 3, "open"]
+
+
+def test_a_backup_is_made_before_and_old_ones_of_the_kind_go(record: Record) -> None:
+    numbers = record.add(3)
+    ana = record.sit("ana")
+    for turn in range(KEPT_BACKUPS + 2):
+        kind = Kind.REQUEUE if turn % 2 else Kind.ACCEPT
+        done = decide_in_bulk(record.store, ana.actor, numbers, kind)
+        assert done.backup
+        assert done.backup.is_file()
+    kept = listing(folder_of(record.store.path))
+    assert [each.before for each in kept] == ["bulk"] * KEPT_BACKUPS
+    assert kept[0].event == 3 * (KEPT_BACKUPS + 1), "as it was before the last one"
+
+
+def test_nothing_to_change_writes_nothing(record: Record, dump: Callable) -> None:
+    numbers = record.add(3)
+    ana = record.sit("ana")
+    decide_in_bulk(record.store, ana.actor, numbers, Kind.ACCEPT)
+    before = dump(record.store)
+    done = decide_in_bulk(record.store, ana.actor, numbers, Kind.ACCEPT)
+    assert (done.act, done.changed, done.backup) == (None, 0, None)
+    assert dump(record.store) == before
+
+
+def test_what_is_not_allowed_is_refused_before_anything_is_written(
+    record: Record, dump: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numbers = record.add(3)
+    ana, _ = record.sit("ana"), record.sit("ben")
+    before = dump(record.store)
+    for kind, reason, error in (
+        (Kind.REQUEUE, None, RecordError),
+        (Kind.REJECT, None, ValueError),
+        (Kind.ACCEPT, Reason.SCOPE, ValueError),
+        (Kind.EDIT, None, ValueError),
+    ):
+        with pytest.raises(error):
+            decide_in_bulk(record.store, ana.actor, numbers, kind, reason)
+    monkeypatch.setattr("curation_db.review.bulk_preview.MOST", 2)
+    with pytest.raises(RecordError, match="too many"):
+        decide_in_bulk(record.store, ana.actor, numbers, Kind.ACCEPT)
+    assert dump(record.store) == before
+    assert not folder_of(record.store.path).exists()
+
+
+def test_an_adjudicator_asks_anew_and_takes_back_what_another_did(record: Record) -> None:
+    numbers = record.add(4)
+    ana, dan = record.sit("ana"), record.sit("dan", role=Role.ADJUDICATOR)
+    done = decide_in_bulk(record.store, ana.actor, numbers, Kind.ACCEPT)
+    decide_in_bulk(record.store, dan.actor, numbers, Kind.REQUEUE)
+    assert states(record, numbers) == ["open"] * 4
+    dan.reviewer.undo()
+    assert dan.reviewer.take_back(done.act).candidates == 4
+    assert states(record, numbers) == ["open"] * 4
+    record.assert_state_is_the_fold()
+
+
+def test_a_failure_in_the_middle_leaves_nothing(record: Record, dump: Callable) -> None:
+    numbers = record.add(3)
+    ana = record.sit("ana")
+    ana.queue.claim()
+    before = dump(record.store)
+
+    def stop(step: str, *_: int) -> None:
+        if step == "deciding":
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        decide_in_bulk(record.store, ana.actor, numbers, Kind.ACCEPT, progress=stop)
+    assert dump(record.store) == before
+
+
+def test_over_several_batches_it_is_one_act_and_sound(record: Record, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("curation_db.review.bulk_preview.BATCH", 7)
+    monkeypatch.setattr("curation_db.review.decisions.BATCH", 7)
+    numbers = record.add(40, overlap="2+1")
+    ana, ben = record.sit("ana"), record.sit("ben")
+    for number in numbers[::3]:
+        ben.reviewer.decide(number, Kind.REJECT, reason=Reason.SCOPE)
+    decide_in_bulk(record.store, ana.actor, numbers, Kind.ACCEPT)
+    ana.reviewer.undo()
+    ana.reviewer.redo()
+    assert len(record.rows("SELECT DISTINCT act FROM event WHERE actor = 'ana'")) == 3
+    with record.store.read() as connection:
+        found = compare(connection)
+    assert found.sound, (found.states.examples, found.places.examples)
+
+
+def test_progress_tells_both_steps(record: Record, tmp_path: Path) -> None:
+    numbers = record.add(3)
+    told: list[tuple[str, int, int]] = []
+    decide_in_bulk(
+        record.store, record.sit("ana").actor, numbers, Kind.ACCEPT, progress=lambda *step: told.append(step)
+    )
+    assert dict((step, done) for step, done, _ in told)["deciding"] == 3
+    assert told[0][0] == "backing up"

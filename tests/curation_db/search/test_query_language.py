@@ -1,0 +1,97 @@
+"""The line a person types: printed views parse to themselves, and what is no view is told in one line."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from curation_db.language.sanitize import clean
+from curation_db.search.query_language import CLOSED, WORDS, Field, Says, Sort, Term, Value, View, ViewError, parse_view
+
+_LETTERS = st.sampled_from("abZ9 \t\n\"\\,=:-*_.'\u00e9e\u0301文\u202e\x1b\U0001f600")
+_UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+_NAMES = st.text(_LETTERS, min_size=1, max_size=12).map(clean).filter(bool) | st.sampled_from(
+    ["a b", 'say "no"', "back\\slash", "a,b", "x=y", "-", "llava-1.6", 'ends\\"', "state:open", "*"]
+)
+_WORDS = _NAMES.filter(lambda words: any(letter.isalnum() for letter in words))
+
+
+def _values(field: Field) -> st.SearchStrategy[Value]:
+    if field in CLOSED:
+        return st.sampled_from(CLOSED[field]).map(lambda name: Value(str(name)))
+    if field is Field.JUDGE:
+        return st.builds(Value, _NAMES, st.none() | st.sampled_from(Says))
+    return st.builds(Value, _WORDS if field in WORDS else _NAMES)
+
+
+def _terms(field: Field) -> st.SearchStrategy[Term]:
+    return st.builds(Term, st.just(field), st.lists(_values(field), min_size=1, max_size=3).map(tuple), st.booleans())
+
+
+views = st.builds(View, st.lists(st.sampled_from(Field).flatmap(_terms), max_size=5).map(tuple), st.sampled_from(Sort))
+
+
+@_UNHURRIED
+@given(views)
+def test_a_printed_view_parses_to_itself(view: View) -> None:
+    assert parse_view(str(view)) == view
+
+
+@_UNHURRIED
+@given(st.text(_LETTERS, max_size=40) | st.text(max_size=20))
+def test_any_line_is_a_view_or_is_refused_in_one_line(line: str) -> None:
+    try:
+        view, told = parse_view(line), ""
+    except ViewError as error:
+        view, told = View(), str(error)
+    assert "\n" not in told
+    assert parse_view(str(view)) == view
+
+
+def test_what_people_type() -> None:
+    line = (
+        'state:accepted,needs-more cue:no -judge:llava=present by:ana lint:in-sibling reason:rest-false "red hat" -dog'
+    )
+    view = parse_view(f"  {line}   sort:oldest ")
+    assert view.sort is Sort.OLDEST
+    assert view.terms == (
+        Term.of(Field.STATE, "accepted", "needs_more"),
+        Term.of(Field.CUE, "no"),
+        Term(Field.JUDGE, (Value("llava", Says.PRESENT),), excluded=True),
+        Term.of(Field.BY, "ana"),
+        Term.of(Field.LINT, "in-sibling"),
+        Term.of(Field.REASON, "rest_false"),
+        Term.of(Field.TEXT, "red hat"),
+        Term.of(Field.TEXT, "dog", excluded=True),
+    )
+    assert str(parse_view('concept:"fire hydrant"')) == 'concept:"fire hydrant"'
+    assert str(parse_view("")) == ""
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("stat:open", "stat: is not known; did you mean state?"),
+        ("state:opn", "state:opn is not known; did you mean open?"),
+        ("judge:a=yes", "=yes is not known; known: present, absent"),
+        ("cue:", "cue: has no value"),
+        ("cue:no,", "cue: has no value"),
+        ('"red hat', 'a quote is not closed: "red hat'),
+        ('cue:"no"t', "cue: 't' cannot follow here"),
+        ("sort:oldest sort:text", "sort: told twice"),
+        ("-sort:oldest", "sort: cannot be excluded"),
+        ("!?", "'!?' holds no word to search for"),
+        ("lint:duplicate", "lint:duplicate is not known"),
+    ],
+)
+def test_what_is_wrong_is_named(line: str, said: str) -> None:
+    with pytest.raises(ViewError) as error:
+        parse_view(line)
+    assert said in str(error.value)
+
+
+def test_a_term_is_put_in_and_taken_out() -> None:
+    term = Term.of(Field.STATE, "open")
+    assert str(View().toggled(term)) == "state:open"
+    assert View().toggled(term).toggled(term) == View()

@@ -1,0 +1,371 @@
+"""Views against a slow and obvious filter over all rows; pages and facets against the same."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import text
+from support.record import Record
+
+from curation_db.enums import Kind, NegationType, Question, Reason, Role
+from curation_db.events.history_cache import events_of
+from curation_db.events.in_force import decisions_in_force
+from curation_db.lint import index
+from curation_db.lint.linter import Rule
+from curation_db.review.candidates import Draft, Intake, Opinion, insert_candidates, insert_verdicts
+from curation_db.search import fulltext, search
+from curation_db.search.facets import FACETS, facets, unknown
+from curation_db.search.query_language import CLOSED, Field, Says, Sort, Term, Value, View, parse_view
+from curation_db.search.rows import page_of
+from curation_db.storage import sqlite
+from curation_db.storage.store import Store, create_store
+
+# fmt: off
+_TEXTS = (
+    "a man with no hat", "a woman without a red hat", "No dogs in the park", "a park, not a street",
+    "nobody rides the horse", "a horse is not riding", "a bench with no bench", "a man not wearing a hat on a bench",
+)
+# fmt: on
+_CONCEPTS = ("hat", "Hat", "red hat", "dog", "fire hydrant", None)
+_JUDGES = ("llava-1", "llava-2", "qwen")
+COUNT = 90
+
+
+def _fill(store: Store) -> None:
+    draw = random.Random(7)
+    with store.write() as connection:
+        connection.execute(text("INSERT INTO source(name) VALUES ('coco'), ('mine')"))
+        for n in range(1, COUNT // 2 + 1):
+            connection.execute(
+                text("INSERT INTO image(id, source_id, key) VALUES (:n, 1 + :n % 2, :key)"), {"n": n, "key": f"i{n}"}
+            )
+            for k, words in enumerate(draw.sample(("a man in a hat", "a dog", "a park with a fire hydrant"), 2)):
+                connection.execute(
+                    text("""INSERT INTO caption(source_id, key, image_id, text, raw_sha256)
+                            VALUES (1 + :n % 2, :key, :n, :text, zeroblob(32))"""),
+                    {"n": n, "key": f"{n}/{k}", "text": words},
+                )
+        # fmt: off
+        drafts = [
+            Draft(
+                source_id=1 + image % 2, key=f"c{n}", image_id=image, raw_text=draw.choice(_TEXTS),
+                caption_id=draw.choice((None, 2 * image - 1, 2 * image)), pipeline=draw.choice(("P1", "P2")),
+                generator="test", concept=draw.choice(_CONCEPTS), negation_type=draw.choice(list(NegationType)),
+            )
+            for n in range(COUNT)
+            for image in [n // 2 + 1]
+        ]
+        # fmt: on
+        ids = insert_candidates(connection, drafts, Intake(overlap="2", audit_rate=0.3))
+        insert_verdicts(connection, [each for number in ids for each in _opinions(draw, number)])
+    _decide(Record(store), ids, draw)
+    fulltext.refresh(store)
+    marker = index.Marker(store)
+    while marker.step(7):
+        pass
+
+
+def _opinions(draw: random.Random, number: int) -> Iterator[Opinion]:
+    for judge in _JUDGES:
+        for question in Question:
+            if draw.random() < 0.5:
+                p = draw.choice((None, 0.1, 0.4, 0.5, 0.9))
+                yield Opinion(candidate_id=number, judge=judge, model=judge, prompt_version="1", question=question, p=p)
+
+
+def _decide(record: Record, ids: list[int], draw: random.Random) -> None:
+    people = [record.sit("ana", role=Role.ADJUDICATOR).reviewer, record.sit("Ben").reviewer]
+    for number in draw.sample(ids, 60):
+        reviewer = draw.choice(people)
+        match draw.choice(("accept", "reject", "unsure", "skip", "undo", "redo", "flag", "edit", "requeue", "final")):
+            case "reject":
+                reviewer.decide(number, Kind.REJECT, reason=draw.choice(list(Reason)))
+            case "undo":
+                reviewer.decide(number, Kind.REJECT, reason=Reason.PRESENT)
+                reviewer.undo()
+            case "redo":
+                reviewer.decide(number, Kind.REJECT, reason=Reason.SCOPE)
+                reviewer.undo()
+                reviewer.redo()
+            case "flag":
+                reviewer.toggle_flag(number)
+            case "edit":
+                reviewer.edit(number, "a man without a dog")
+            case "requeue":
+                reviewer.decide(number, Kind.ACCEPT)
+                people[0].requeue(number)
+            case "final":
+                people[0].adjudicate(number, Kind.REJECT, reason=Reason.DUPLICATE)
+            case kind:
+                reviewer.decide(number, Kind(kind))
+
+
+class Oracle:
+    """All of the record in lists, and no index anywhere."""
+
+    def __init__(self, store: Store) -> None:
+        with store.read() as connection:
+            self.candidates = connection.execute(
+                text("""SELECT c.*, z.state, z.wanted, z.flagged, z.last_seq, t.text AS caption, s.name AS source
+                        FROM candidate c JOIN candidate_state z ON z.candidate_id = c.id
+                        JOIN source s ON s.id = c.source_id LEFT JOIN caption t ON t.id = c.caption_id""")
+            ).all()
+            self.verdicts: dict[int, list[Any]] = defaultdict(list)
+            for row in connection.execute(text("SELECT * FROM verdict")):
+                self.verdicts[row.candidate_id].append(row)
+            self.marks: dict[int, set[str]] = defaultdict(set)
+            for row in connection.execute(text("SELECT * FROM candidate_mark")):
+                self.marks[row.candidate_id].add(row.mark)
+            reasons = dict(connection.execute(text("SELECT seq, reason FROM event")).all())
+            self.events = {
+                row.id: [(e.actor, e.kind, reasons[e.seq]) for e in decisions_in_force(events_of(connection, row.id))]
+                for row in self.candidates
+            }
+
+    def ids(self, view: View) -> list[int]:
+        rows = [row for row in self.candidates if self.holds(view, row)]
+        return [row.id for row in sorted(rows, key=lambda row: self.key(view.sort, row))]
+
+    def holds(self, view: View, row: Any) -> bool:
+        if view.asks_judges and row.audit and row.wanted > 0:
+            return False
+        return all(
+            term.excluded is not any(self.meets(term.field, value, row) for value in term.values) for term in view.terms
+        )
+
+    def meets(self, field: Field, value: Value, row: Any) -> bool:  # noqa: PLR0911
+        name, events = value.name, self.events[row.id]
+        match field:
+            case Field.BY:
+                return any(actor == name for actor, _, _ in events)
+            case Field.REASON:
+                return any(reason == name for _, _, reason in events)
+            case Field.JUDGE:
+                return any(self.answered(value, verdict) for verdict in self.verdicts[row.id])
+            case Field.IS:
+                return {"flagged": bool(row.flagged), "hasty": False}.get(name, self.conflict(row.id))
+            case Field.LINT:
+                return name in self.marks[row.id]
+            case Field.TEXT:
+                return _phrase(name, row.text) or _phrase(name, row.concept or "")
+            case Field.CAPTION:
+                return _phrase(name, row.caption or "")
+            case Field.CONCEPT:
+                return (row.concept or "").lower() == name.lower()
+            case Field.STREAM:
+                return bool(row.audit) is (name == "audit")
+        column = {Field.POSITION: "cue_position", Field.TYPE: "negation_type"}.get(field, str(field))
+        return bool(getattr(row, column) == name)
+
+    def answered(self, value: Value, verdict: Any) -> bool:
+        exact = value.name in _JUDGES
+        called = value.name in ("*", verdict.judge) or (not exact and verdict.judge.startswith(value.name))
+        yes, no = (Says.PRESENT, Says.ABSENT) if verdict.question == "present" else (Says.ACCEPTABLE, Says.UNACCEPTABLE)
+        said = Says.UNCLEAR if verdict.p is None else yes if verdict.p >= 0.5 else no
+        return called and value.says in (None, said)
+
+    def conflict(self, number: int) -> bool:
+        return any(len({p >= 0.5 for p in ps}) == 2 for ps in self.probabilities(number))
+
+    def probabilities(self, number: int) -> list[list[float]]:
+        told = [(v.question, v.p) for v in self.verdicts[number] if v.p is not None]
+        return [[p for question, p in told if question == asked] for asked in {question for question, _ in told}]
+
+    def key(self, sort: Sort, row: Any) -> Any:
+        spread = max(
+            (max(ps) - min(ps) + 0.1 * (1 - 2 * abs(sum(ps) / len(ps) - 0.5)) for ps in self.probabilities(row.id)),
+            default=0.0,
+        )
+        return {
+            Sort.NEWEST: -row.id,
+            Sort.OLDEST: row.id,
+            Sort.DECIDED: (-row.last_seq, -row.id),
+            Sort.CONCEPT: (row.concept is None, (row.concept or "").lower(), row.id),
+            Sort.TEXT: (row.text.lower(), row.id),
+            Sort.CONFLICT: (round(-spread, 9), row.id),
+        }[sort]
+
+
+def _phrase(words: str, text: str) -> bool:
+    sought, said = (re.findall(r"\w+", each.lower()) for each in (words, text))
+    for at in range(len(said) - len(sought) + 1):
+        part = said[at : at + len(sought)]
+        last = part[-1].startswith(sought[-1]) if words.endswith("*") else part[-1] == sought[-1]
+        if part[:-1] == sought[:-1] and last:
+            return True
+    return False
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Store, Oracle]]:
+    with create_store(tmp_path_factory.mktemp("browsing") / "curation.db") as store:
+        _fill(store)
+        yield store, Oracle(store)
+
+
+_OPEN = {
+    Field.BY: ("ana", "Ben", "nobody"),
+    Field.CUE: ("no", "not", "without"),
+    Field.CONCEPT: ("hat", "DOG", "x"),
+    Field.PIPELINE: ("P1", "edit"),
+    Field.SOURCE: ("coco", "mine", "none"),
+    Field.JUDGE: (*_JUDGES, "llava", "*", "x"),
+    Field.TEXT: ("hat", "red hat", "no d*", "horse", "a", "zebra"),
+    Field.CAPTION: ("hat", "fire", "do*"),
+}
+
+
+def _terms(field: Field) -> st.SearchStrategy[Term]:
+    names = st.sampled_from(_OPEN.get(field) or CLOSED[field])
+    says = st.none() | st.sampled_from(Says) if field is Field.JUDGE else st.none()
+    values = st.lists(st.builds(Value, names.map(str), says), min_size=1, max_size=2).map(tuple)
+    return st.builds(Term, st.just(field), values, st.booleans())
+
+
+views = st.builds(View, st.lists(st.sampled_from(Field).flatmap(_terms), max_size=3).map(tuple), st.sampled_from(Sort))
+
+
+@pytest.mark.parametrize("few", [50_000, 3])
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given(view=views)
+def test_a_view_holds_what_a_look_at_every_row_finds(
+    world: tuple[Store, Oracle], monkeypatch: pytest.MonkeyPatch, few: int, view: View
+) -> None:
+    store, oracle = world
+    monkeypatch.setattr(search, "_FEW", few)  # with 3 nearly every view is walked along another way
+    with store.read() as connection:
+        found = [number for block in search.ids_of(connection, view) for number in block]
+    wanted = oracle.ids(view)
+    if view.sort is Sort.TEXT:  # NOCASE folds ASCII only, and so does lower() on these texts
+        assert sorted(found) == sorted(wanted)
+    assert found == wanted
+
+
+def test_the_first_ids_come_before_the_last_and_none_twice(
+    world: tuple[Store, Oracle], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "_FIRST_BLOCK", 5)
+    with world[0].read() as connection:
+        blocks = list(search.ids_of(connection, View()))
+        assert search.count_of(connection, View()) == len(world[1].candidates)
+    assert [len(block) for block in blocks[:2]] == [5, 20]
+    assert len({number for block in blocks for number in block}) == sum(map(len, blocks))
+
+
+def test_a_page_tells_what_the_rows_say(world: tuple[Store, Oracle]) -> None:
+    store, oracle = world
+    ids = [row.id for row in oracle.candidates][::-1]
+    with store.read() as connection:
+        rows = page_of(connection, [*ids, 99_999])
+    assert [row.id for row in rows] == ids
+    for row, told in zip(rows, reversed(oracle.candidates), strict=True):
+        assert (row.text, row.concept, row.state, row.caption) == (told.text, told.concept, told.state, told.caption)
+        assert row.hidden is bool(told.audit and told.wanted)
+        assert row.conflict is (oracle.conflict(row.id) and not row.hidden)
+        assert {str(rule) for rule in row.lint} == oracle.marks[row.id] - {"conflict"}
+        assert len(row.said) == (0 if row.hidden else len(oracle.verdicts[row.id]))
+        assert [d.actor for d in row.decisions] == [actor for actor, _, _ in oracle.events[row.id]]
+    assert any(row.lint for row in rows)
+    assert any(row.hidden for row in rows)
+
+
+@pytest.mark.parametrize("field", FACETS)
+def test_facets_count_what_their_terms_hold(world: tuple[Store, Oracle], field: Field) -> None:
+    store, oracle = world
+    listed = oracle.ids(parse_view("hat"))
+    with store.read() as connection:
+        for ids, within in ((None, View()), (listed, parse_view("hat"))):
+            found = facets(connection, field, ids)
+            assert found
+            for facet in found:
+                view = View((*within.terms, Term(field, (facet.value,))))
+                if ids is not None or not view.asks_judges:
+                    assert facet.count == len(oracle.ids(view)), facet
+            assert [f.count for f in found] == sorted((f.count for f in found), reverse=True)
+
+
+def test_a_name_that_the_record_does_not_know_is_told(world: tuple[Store, Oracle]) -> None:
+    with world[0].read() as connection:
+        assert unknown(connection, parse_view("by:bob cue:no")) == "no by:bob in this record; known: ana, Ben"
+        assert unknown(connection, parse_view("judge:gpt")) == (
+            "no judge:gpt in this record; known: llava-1, llava-2, qwen"
+        )
+        assert unknown(connection, parse_view("judge:lla by:ana concept:HAT -by:bob judge:*")) is None
+
+
+# -- marks --------------------------------------------------------------------------------------------------------
+
+
+def _marks(record: Record) -> Counter[tuple[object, ...]]:
+    return Counter(record.rows("SELECT candidate_id, mark FROM candidate_mark"))
+
+
+def _finish(store: Store) -> None:
+    marker = index.Marker(store)
+    while marker.step():
+        assert marker.progress.share <= 1
+    assert marker.progress.done
+
+
+def test_marks_follow_edits_and_what_is_learnt_of_a_picture(record: Record, import_rows: Callable[..., None]) -> None:
+    (first, second) = record.add(2)
+    _finish(record.store)
+    assert _marks(record) == Counter()
+    done = record.sit("ana").reviewer.edit(first, "a woman riding a horse", concept="hat")
+    assert _marks(record) == Counter({(done.child_id, "no-cue"): 1, (done.child_id, "concept-lost"): 1}) | Counter(
+        {(done.child_id, "unchanged"): 1}
+    )
+    import_rows(record.store, image=str(second), caption="a person in a hat")
+    assert not index.Marker(record.store).progress.done
+    _finish(record.store)
+    assert (second, "in-sibling") in _marks(record)
+
+
+def test_marks_of_another_version_are_made_again(record: Record, monkeypatch: pytest.MonkeyPatch) -> None:
+    ids = record.add(3)
+    _finish(record.store)
+    with record.store.write() as connection:
+        for mark in (Rule.IN_SIBLING, "a-rule-of-old"):
+            connection.execute(text("INSERT INTO candidate_mark VALUES (:mark, :id)"), {"mark": mark, "id": ids[0]})
+    monkeypatch.setattr(index, "LINT_VERSION", index.LINT_VERSION + 1)
+    assert index.Marker(record.store).progress.upto == 0
+    _finish(record.store)
+    assert _marks(record) == Counter()
+
+
+def test_marking_can_stop_anywhere(record: Record) -> None:
+    record.add(5)
+    assert index.Marker(record.store).step(2)
+    assert index.Marker(record.store).progress.upto == 2
+    _finish(record.store)
+    assert not index.Marker(record.store).step()
+
+
+def test_judges_in_conflict_are_marked_when_they_have_spoken(record: Record) -> None:
+    (number,) = record.add(1)
+    record.judge(number, llava=0.2)
+    assert _marks(record) == Counter()
+    record.judge(number, qwen=0.7)
+    assert _marks(record) == Counter({(number, "conflict"): 1})
+
+
+@pytest.fixture
+def import_rows(tmp_path: Path) -> Callable[..., None]:
+    """Imports a caption of a picture as a person would."""
+    from curation_db.importing.pipeline import import_file, make_plan
+
+    def bring_in(store: Store, *, image: str, caption: str) -> None:
+        file = tmp_path / "more.csv"
+        file.write_text(f"image,caption\n{image}.jpg,{caption}\n")
+        report = import_file(store, make_plan(file, source="coco"))
+        assert report.captions == 1, report
+
+    return bring_in

@@ -1,0 +1,143 @@
+"""Who may read the record and every copy of it: no file is more open than the record itself."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from support.record import Record
+
+from curation_db.errors import RecordUnwritable
+from curation_db.integrity.checks import repair
+from curation_db.storage import backup, database_file
+from curation_db.storage.backup import back_up
+from curation_db.storage.restore import restore
+from curation_db.storage.store import create_store, open_store
+
+
+@contextmanager
+def masked(umask: int) -> Iterator[None]:
+    before = os.umask(umask)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def modes_below(folder: Path) -> dict[str, int]:
+    return {path.name: mode(path) for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture(autouse=True)
+def open_umask() -> Iterator[None]:
+    """The umask that makes every file readable to everybody, unless it is made otherwise."""
+    with masked(0o000):
+        yield
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Path:
+    """A record of mode 600 with something in it, that nobody has open."""
+    path = tmp_path / "curation.db"
+    with create_store(path) as store:
+        Record(store).add(200)
+    path.chmod(0o600)
+    return path
+
+
+@pytest.mark.parametrize(("umask", "expected"), [(0o000, 0o640), (0o022, 0o640), (0o027, 0o640), (0o077, 0o600)])
+def test_a_new_record_and_its_log_are_never_more_open_than_640(tmp_path: Path, umask: int, expected: int) -> None:
+    with masked(umask), create_store(tmp_path / "curation.db") as store:
+        Record(store).add(1)
+        assert modes_below(tmp_path) == dict.fromkeys(["curation.db", "curation.db-wal", "curation.db-shm"], expected)
+
+
+@pytest.mark.parametrize("wanted", [0o600, 0o640, 0o660, 0o644, 0o440])
+def test_a_backup_has_the_mode_of_the_record(kept: Path, tmp_path: Path, wanted: int) -> None:
+    kept.chmod(wanted)
+    assert mode(back_up(kept).path) == wanted
+    assert mode(back_up(kept, tmp_path / "mine.db").path) == wanted
+
+
+def test_a_copy_that_is_being_made_is_its_owners_alone(kept: Path) -> None:
+    kept.chmod(0o644)
+    seen: set[int] = set()
+
+    def look(done: int, total: int) -> None:
+        seen.update(mode(part) for part in backup.folder_of(kept).glob(".*"))
+
+    back_up(kept, progress=look)
+    assert seen == {0o600}
+
+
+def test_a_restored_record_keeps_its_mode_and_so_does_the_copy_of_what_was_there(kept: Path, tmp_path: Path) -> None:
+    made = back_up(kept, tmp_path / "mine.db").path
+    made.chmod(0o666)
+    kept.chmod(0o660)
+    done = restore(kept, made)
+    assert mode(kept) == 0o660
+    assert done.before is not None
+    assert mode(done.before) == 0o660
+    with open_store(kept) as store:
+        Record(store).add(1)
+        assert mode(kept.with_name("curation.db-wal")) == 0o660
+
+
+@pytest.mark.parametrize(("wanted", "expected"), [(0o666, 0o640), (0o600, 0o600), (0o444, 0o640)])
+def test_a_record_that_was_gone_comes_back_no_more_open_than_a_new_one(
+    kept: Path, tmp_path: Path, wanted: int, expected: int
+) -> None:
+    made = back_up(kept, tmp_path / "mine.db").path
+    made.chmod(wanted)
+    kept.unlink()
+    restore(kept, made)
+    assert mode(kept) == expected
+
+
+def test_what_is_set_aside_of_a_damaged_record_has_its_mode(kept: Path, tmp_path: Path) -> None:
+    made = back_up(kept, tmp_path / "mine.db").path
+    with kept.open("r+b") as file:
+        file.seek(8 * 4096)
+        file.write(b"\xa5" * 4096)
+    kept.with_name("curation.db-wal").write_bytes(b"stale")
+    kept.with_name("curation.db-wal").chmod(0o600)
+    done = restore(kept, made)
+    assert done.before is not None
+    assert done.damaged
+    assert set(modes_below(done.before.parent).values()) == {0o600}
+
+
+def test_what_repair_keeps_has_the_mode_of_the_record(kept: Path) -> None:
+    connection = sqlite3.connect(kept)
+    connection.execute("UPDATE candidate_state SET state = 'rejected' WHERE candidate_id = 1")
+    connection.commit()
+    connection.close()
+    assert repair(kept)
+    assert set(modes_below(kept.parent / "backups").values()) == {0o600}
+
+
+def test_a_group_that_cannot_be_given_gets_nothing(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError
+
+    kept.chmod(0o660)
+    like = os.stat_result((*kept.stat()[:5], kept.stat().st_gid + 1, *kept.stat()[6:10]))
+    monkeypatch.setattr(os, "chown", refuse)
+    database_file.take_access(kept, like)
+    assert mode(kept) == 0o600
+
+
+def test_a_backup_makes_no_folder_but_its_own(kept: Path, tmp_path: Path) -> None:
+    for target in (tmp_path / "no" / "such" / "x.db", kept / "x.db"):
+        with pytest.raises(RecordUnwritable, match="cannot write a backup to"):
+            back_up(kept, target)
+    assert {each.name for each in tmp_path.iterdir()} == {"curation.db"}

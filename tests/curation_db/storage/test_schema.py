@@ -1,0 +1,251 @@
+"""The schema is trusted by what it is and not by its number: foreign triggers, replaced tables, changed constraints."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from support.older_schema import OLDER, install, make_older
+from support.record import Record
+
+from curation_db.enums import Kind
+from curation_db.errors import CorruptRecord, ForeignSchema
+from curation_db.integrity import checks
+from curation_db.integrity.checks import Finding, Level
+from curation_db.storage import schema, sqlite
+from curation_db.storage.backup import back_up
+from curation_db.storage.migrations import HEAD, REVISIONS
+from curation_db.storage.migrations.upgrade import migrate, run_scripts
+from curation_db.storage.restore import restore
+from curation_db.storage.store import Store, create_store, open_store
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Path:
+    """A record that nobody has open."""
+    path = tmp_path / "curation.db"
+    with create_store(path) as store:
+        Record(store).add(20)
+    return path
+
+
+def spoil(path: Path, *statements: str) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("PRAGMA foreign_keys=OFF")
+        connection.execute("PRAGMA writable_schema=ON")
+        for statement in statements:
+            connection.execute(statement)
+        connection.execute("PRAGMA writable_schema=RESET")
+
+
+def found_in(path: Path) -> list[str]:
+    with sqlite.bare(path) as connection:
+        return schema.deviations(connection, sqlite.schema_revision(path))
+
+
+def examined(path: Path) -> dict[str, Finding]:
+    return {each.name: each for each in checks.examine(path)}
+
+
+_TURNS = """CREATE TRIGGER helper AFTER INSERT ON event WHEN new.kind = 'accept' BEGIN
+    UPDATE candidate_state SET state = 'rejected' WHERE candidate_id = new.candidate_id; END"""
+_EDIT = "UPDATE sqlite_master SET sql = replace(sql, {old!r}, {new!r}) WHERE name = {name!r}"
+SPOILED = {
+    "a foreign trigger": ([_TURNS], ["trigger helper on event is foreign"]),
+    "no append-only trigger": (["DROP TRIGGER event_never_goes"], ["trigger event_never_goes is missing"]),
+    "an append-only trigger that does nothing": (
+        [
+            "DROP TRIGGER event_never_changes",
+            "CREATE TRIGGER event_never_changes BEFORE UPDATE ON event BEGIN SELECT 1; END",
+        ],
+        ["trigger event_never_changes differs"],
+    ),
+    "other words in an append-only trigger": (
+        [_EDIT.format(old="BEFORE UPDATE ON event", new="BEFORE UPDATE OF note ON event", name="event_never_changes")],
+        ["trigger event_never_changes differs"],
+    ),
+    "a table replaced by a view": (
+        ["DROP TABLE mark_due", "CREATE VIEW mark_due AS SELECT id AS candidate_id FROM candidate"],
+        ["mark_due is a view instead of a table"],
+    ),
+    "a foreign view": (["CREATE VIEW mine AS SELECT 1"], ["view mine is foreign"]),
+    "a foreign table": (["CREATE TABLE mine(id)"], ["table mine is foreign"]),
+    "a foreign unique index": (["CREATE UNIQUE INDEX mine ON event(candidate_id)"], ["index mine on event is foreign"]),
+    "a changed constraint": (
+        [_EDIT.format(old="'skip'", new="'skap'", name="event")],
+        ["table event differs: it lacks constraint kind_known check ( kind in ("],
+    ),
+    "a constraint in other letter case inside its words": (
+        [_EDIT.format(old="'accept', 'reject'", new="'Accept', 'reject'", name="gold")],
+        ["table gold differs: it lacks constraint answer_known check ( answer in ( 'accept' , 'reject' ) )"],
+    ),
+    "a constraint that is gone": (
+        [
+            _EDIT.format(
+                old="CONSTRAINT p_is_a_probability CHECK (p IS NULL OR (p >= 0 AND p <= 1)),", new="", name="verdict"
+            )
+        ],
+        ["table verdict differs: it lacks constraint p_is_a_probability"],
+    ),
+    "a column with another type": (
+        [_EDIT.format(old="url VARCHAR", new="url BLOB", name="image")],
+        ["table image differs: it lacks url varchar"],
+    ),
+    "a further column": (["ALTER TABLE event ADD COLUMN mood TEXT"], ["table event differs: it has mood text"]),
+    "an index on other columns": (
+        ["DROP INDEX lease_session", "CREATE INDEX lease_session ON lease(annotator_id)"],
+        ["index lease_session differs"],
+    ),
+    "an index that is gone": (["DROP INDEX event_actor"], ["index event_actor is missing"]),
+}
+
+
+@pytest.mark.parametrize("what", SPOILED)
+class TestForeign:
+    def test_doctor_is_red_and_names_it(self, kept: Path, what: str) -> None:
+        statements, expected = SPOILED[what]
+        spoil(kept, *statements)
+        assert [line[: len(start)] for line, start in zip(found_in(kept), expected, strict=True)] == expected
+        told = examined(kept)["schema"]
+        assert told.level is Level.ERROR
+        assert expected[0] in told.said
+        assert "negwb restore" in told.hint
+        with pytest.raises((ForeignSchema, CorruptRecord)):
+            checks.repair(kept)
+
+    def test_restore_refuses_it_and_changes_nothing(self, kept: Path, tmp_path: Path, what: str) -> None:
+        foreign = back_up(kept, tmp_path / "foreign.db").path
+        statements, expected = SPOILED[what]
+        spoil(foreign, *statements)
+        before = kept.read_bytes()
+        with pytest.raises(ForeignSchema) as told:
+            restore(kept, foreign)
+        assert expected[0] in told.value.message
+        assert "foreign.db" in told.value.message
+        assert "\n" not in told.value.message
+        assert kept.read_bytes() == before
+        assert {each.name for each in tmp_path.iterdir()} == {"curation.db", "foreign.db"}
+
+
+class TestOurs:
+    @pytest.fixture
+    def older(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        """A record of an older schema, which is brought up to date where it is opened."""
+        install(monkeypatch)
+        make_older(tmp_path / "old.db")
+        return tmp_path / "old.db"
+
+    def test_a_new_record(self, kept: Path) -> None:
+        assert found_in(kept) == []
+        assert examined(kept)["schema"].level is Level.OK
+
+    def test_an_older_record_before_and_after_its_migration(self, older: Path) -> None:
+        assert sqlite.schema_revision(older) == OLDER
+        assert found_in(older) == []
+        assert examined(older)["schema"].level is Level.WARNING
+        spoil(older, _TURNS)
+        assert examined(older)["schema"].level is Level.ERROR
+        spoil(older, "DROP TRIGGER helper")
+        open_store(older).close()
+        assert found_in(older) == []
+        assert sqlite.schema_revision(older) == HEAD
+        assert examined(older)["schema"].level is Level.OK
+
+    def test_an_older_backup_is_restored(self, older: Path, kept: Path) -> None:
+        restore(kept, older)
+        assert found_in(kept) == []
+
+    def test_a_number_that_does_not_fit_the_schema(self, older: Path) -> None:
+        spoil(older, f"UPDATE alembic_version SET version_num = '{HEAD}'")
+        assert any("lineage is missing" in line for line in found_in(older))
+
+    def test_what_sqlite_and_its_tools_leave_behind(self, kept: Path) -> None:
+        spoil(kept, "ANALYZE", "INSERT INTO caption_text(caption_text) VALUES ('optimize')", "REINDEX", "VACUUM")
+        with closing(sqlite3.connect(kept)) as connection:
+            assert connection.execute("SELECT count(*) FROM sqlite_stat1").fetchone()[0]
+        assert found_in(kept) == []
+
+    def test_white_space_quotes_case_and_the_order_of_clauses(self, kept: Path) -> None:
+        spoil(
+            kept,
+            "UPDATE sqlite_master SET sql = replace(sql, 'CREATE TABLE lease', 'create  table /* a */ \"LEASE\"') "
+            "WHERE name = 'lease'",
+            "UPDATE sqlite_master SET sql = replace(sql, 'session VARCHAR', '[session] -- b\n\t`varchar`') "
+            "WHERE name = 'lease'",
+            "UPDATE sqlite_master SET sql = replace(sql, 'CREATE TRIGGER', 'create trigger') WHERE type = 'trigger'",
+        )
+        with closing(sqlite3.connect(kept)) as connection:
+            made = connection.execute("SELECT sql FROM sqlite_master WHERE name = 'lease'").fetchone()[0]
+            assert '"LEASE"' in made
+            assert "-- b" in made
+        assert found_in(kept) == []
+
+
+OPENED: dict[str, Callable[[Path], object]] = {
+    "write": Store,
+    "lean": lambda path: Store(path, lean=True),
+    **{mode.name: lambda path, mode=mode: Store(path, mode) for mode in sqlite.Mode},
+}
+
+
+class TestGuards:
+    @pytest.mark.parametrize("how", OPENED)
+    def test_every_connection_of_a_store(self, kept: Path, how: str) -> None:
+        with OPENED[how](kept) as store, store.read() as connection:  # type: ignore[attr-defined]
+            assert connection.exec_driver_sql("PRAGMA trusted_schema").scalar() == 0
+            assert connection.exec_driver_sql("PRAGMA cell_size_check").scalar() == 1
+
+    @pytest.mark.parametrize("mode", sqlite.Mode)
+    def test_every_bare_connection(self, kept: Path, mode: sqlite.Mode) -> None:
+        with sqlite.bare(kept, mode) as connection:
+            assert connection.execute("PRAGMA trusted_schema").fetchone() == (0,)
+            assert connection.execute("PRAGMA cell_size_check").fetchone() == (1,)
+
+    def test_a_trigger_calls_no_function_that_does_more_than_compute(self, record: Record) -> None:
+        record.add(1)
+        spoil(
+            record.store.path,
+            "CREATE TRIGGER helper AFTER INSERT ON event BEGIN SELECT fts3_tokenizer('x'); END",
+        )
+        sitting = record.sit("ana")
+        with pytest.raises(Exception, match="unsafe use of fts3_tokenizer"):
+            sitting.reviewer.decide(1, Kind.ACCEPT)
+
+
+def test_a_damaged_backup_is_found_before_it_is_used(
+    kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = back_up(kept, tmp_path / "made.db").path
+    with made.open("r+b") as file:
+        file.seek(8 * 4096)
+        file.write(b"\xa5" * 4096)
+    used: list[Path] = []
+    monkeypatch.setattr("curation_db.storage.database_file.copy_snapshot", lambda source, *_, **__: used.append(source))
+    with pytest.raises(CorruptRecord, match=r"made\.db is damaged"):
+        restore(kept, made)
+    assert used == []
+
+
+def test_the_digests_are_those_of_what_is_built() -> None:
+    """Of the classes, which make the newest schema, and of the scripts, which make every one."""
+    assert tuple(schema.DIGESTS) == REVISIONS
+    assert schema.digest(schema.expected(HEAD)) == schema.DIGESTS[HEAD]
+    for revision, digest in schema.DIGESTS.items():
+        engine = sqlite.in_memory()
+        with engine.begin() as connection:
+            run_scripts(connection, revision)
+            built = schema.schema_of(connection.connection.driver_connection)
+        engine.dispose()
+        assert schema.digest(built) == digest
+
+
+def test_the_synthetic_step_ends_in_the_newest_schema(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """GIVEN a record of an older schema WHEN it is migrated THEN it has the schema of a new one, object by object."""
+    make_older(tmp_path / "old.db")
+    install(monkeypatch)
+    migrate(tmp_path / "old.db")
+    with sqlite.bare(tmp_path / "old.db") as connection:
+        assert schema.digest(schema.schema_of(connection)) == schema.DIGESTS[HEAD]

@@ -1,0 +1,82 @@
+"""Names from data files find pictures below their folders, and nothing else."""
+
+from __future__ import annotations
+
+import unicodedata
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from curation_db.image_paths import find_below, leaves_by_link, whole
+from trainers.dataset import locate_in
+from workbench.workspace.picture_folders import PictureFolders
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made = tmp_path / "pictures"
+    (made / "val").mkdir(parents=True)
+    (made / "val" / "a.jpg").touch()
+    (tmp_path / "elsewhere.jpg").touch()
+    (made / "linked.jpg").symlink_to(tmp_path / "elsewhere.jpg")
+    (made / "outside").symlink_to(tmp_path)
+    (made / "inside.jpg").symlink_to(made / "val" / "a.jpg")
+    (made / "loop").symlink_to(made / "loop")
+    return made
+
+
+@pytest.mark.parametrize("name", ["val/a.jpg", "./val//a.jpg", "val/../val/a.jpg", "inside.jpg"])
+def test_found(folder: Path, name: str) -> None:
+    assert find_below([folder.parent / "none", folder], name) == folder / "val" / "a.jpg"
+
+
+@pytest.mark.parametrize("name", ["linked.jpg", "outside/elsewhere.jpg"])
+def test_a_link_that_leaves_the_folder_is_found_only_on_request(folder: Path, name: str) -> None:
+    assert find_below([folder], name) is None
+    assert leaves_by_link(folder, name)
+    found = find_below([folder], name, follow_links=True)
+    assert found == folder / name
+
+
+def test_a_folder_may_be_a_link_itself(folder: Path) -> None:
+    (folder.parent / "link").symlink_to(folder)
+    assert find_below([folder.parent / "link"], "val/a.jpg") == folder / "val" / "a.jpg"
+    assert not leaves_by_link(folder.parent / "link", "val/a.jpg")
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_a_name_is_looked_for_in_every_unicode_form(folder: Path, form: Any) -> None:
+    """Each part of a path may be in its own form; a file in the form as written comes first."""
+    parts = ("\u00fcber", "na\u00efve.jpg")
+    made = folder / unicodedata.normalize("NFD", parts[0]) / unicodedata.normalize("NFC", parts[1])
+    made.parent.mkdir()
+    made.touch()
+    assert find_below([folder], unicodedata.normalize(form, "/".join(parts))) == made
+    for each in ("NFC", "NFD"):
+        (folder / unicodedata.normalize(each, parts[1])).touch()
+    name = unicodedata.normalize(form, parts[1])
+    assert find_below([folder], name) == folder / name
+
+
+@pytest.mark.parametrize(
+    "name",
+    [None, "", "b.jpg", "val", "../elsewhere.jpg", "/etc/hostname", "a\0.jpg", "x" * 9_000, "loop", "loop/a.jpg"],
+)
+def test_not_found(folder: Path, name: str | None) -> None:
+    assert find_below([folder], name) is None
+
+
+def test_a_loop_of_links_is_a_folder_without_pictures(folder: Path) -> None:
+    assert find_below([whole(folder / "loop")], "a.jpg") is None
+
+
+def test_what_is_shown_is_what_is_trained_on(folder: Path) -> None:
+    for follow in (False, True):
+        shown = PictureFolders(folder.parent, {"coco": ("pictures",)}, follow_links=follow)
+        trained = locate_in({"coco": [folder]}, follow_links=follow)
+        for name in ("val/a.jpg", "linked.jpg", "../elsewhere.jpg", "b.jpg"):
+            assert shown.locate("coco", name) == trained("coco", name)
+        assert (shown.locate("coco", "linked.jpg") is not None) is follow
+        assert shown.leaves_by_link("coco", "linked.jpg") is not follow
+        assert shown.locate("other", "val/a.jpg") is None

@@ -1,0 +1,252 @@
+"""A process that does one kind of work on a record on which others work too.
+
+Run as `python -m support.mixed_work DATABASE ROLE SEED LOG STOP`, it works until the file STOP is there, and then leaves as
+the product does. Each line of LOG is a JSON list, written when the work that it names was done: a word of `Log` and
+what it is about.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from support.kills import Person
+
+from curation_db.enums import Kind, Reason, Role, State
+from curation_db.errors import RecordBusy, RecordError
+from curation_db.events.annotators import Actor, begin_session, end_session
+from curation_db.exporting.freeze import freeze
+from curation_db.exporting.selection import NothingChosen, Selection
+from curation_db.importing.formats import Format
+from curation_db.importing.pipeline import import_file, make_plan
+from curation_db.integrity.checks import Level, examine
+from curation_db.review.bulk import decide_in_bulk
+from curation_db.review.decisions import Reviewer
+from curation_db.search.overview import overview
+from curation_db.storage.backup import back_up
+from curation_db.storage.store import Store, open_store
+
+ROLES = ("decide", "decide", "decide", "bulk", "import", "export", "back-up", "look")
+"""What the eight processes do."""
+_IMPORTED_AT_ONCE = 20
+_BULK = 15
+
+
+class Log(StrEnum):
+    """What a line is about."""
+
+    ROUND = "round"
+    """One round of work ended, whether it wrote anything or not."""
+    ACT = "act"
+    """The id of an act."""
+    KEY = "key"
+    """The id, in its file, of a candidate that was imported."""
+    SET = "set"
+    """The name of a frozen set, and its event."""
+    COPY = "copy"
+    """The path of a backup."""
+    FAULT = "fault"
+    """What doctor calls an error."""
+    BUSY = "busy"
+    """What was refused because the record was held for too long."""
+
+
+class Worker:
+    """Does one kind of work, round by round."""
+
+    def __init__(self, store: Store, role: str, seed: int, log: Callable[..., None]) -> None:
+        self._store = store
+        self._role = role
+        self._draw = random.Random(seed)
+        self._log = log
+        self._rounds = 0
+        self._folder = store.path.parent
+        self._actor: Actor | None = None
+        if role == "bulk":
+            self._actor = begin_session(store, "dan", version="test", role=Role.ADJUDICATOR)
+        self._work: Callable[[], None] = {
+            "bulk": self._bulk,
+            "import": self._import,
+            "export": self._export,
+            "back-up": self._back_up,
+            "look": self._look,
+        }[role]
+
+    def work(self) -> None:
+        """One round."""
+        self._rounds += 1
+        try:
+            self._work()
+        except RecordBusy as error:
+            self._log(Log.BUSY, self._role, error.message)
+
+    def leave(self) -> None:
+        """End the session."""
+        if self._actor is not None:
+            end_session(self._store, self._actor)
+
+    def _bulk(self) -> None:
+        assert self._actor is not None
+        with self._store.read() as connection:
+            ids = connection.exec_driver_sql("SELECT id FROM candidate").scalars().all()
+        chosen = self._draw.sample(ids, min(_BULK, len(ids)))
+        kind = self._draw.choice([Kind.ACCEPT, Kind.REJECT, Kind.REQUEUE])
+        done = decide_in_bulk(self._store, self._actor, chosen, kind, Reason.SCOPE if kind is Kind.REJECT else None)
+        if done.act is None:
+            return
+        self._log(Log.ACT, done.act)
+        if self._draw.random() < 0.5:
+            try:
+                self._log(Log.ACT, Reviewer(self._store, self._actor).take_back(done.act).act)
+            except RecordBusy:
+                raise
+            except RecordError:
+                pass  # somebody has edited one of them
+
+    def _import(self) -> None:
+        first = self._rounds * _IMPORTED_AT_ONCE
+        numbers = range(first, first + _IMPORTED_AT_ONCE)
+        path = self._folder / "more.json"
+        rows = [
+            {"id": n, "image_id": n, "caption": f"a dog {n}", "updated_caption": f"a dog, no cat {n}"} for n in numbers
+        ]
+        path.write_text(json.dumps({"images": [{"id": n} for n in numbers], "annotations": rows}), encoding="utf-8")
+        rejects: list[object] = []
+        plan = make_plan(path, form=Format.NEGATIONCLIP, source="more")
+        import_file(self._store, plan, tell=rejects.append)
+        assert not rejects
+        for number in numbers:
+            self._log(Log.KEY, number)
+
+    def _export(self) -> None:
+        name = f"set-{self._rounds:04}"
+        chosen = Selection(self._draw.choice([(State.ACCEPTED,), (State.ACCEPTED, State.REJECTED), tuple(State)]))
+        try:
+            made = freeze(self._store, self._folder / "exports", name, selection=chosen, tool_version="test")
+        except NothingChosen:
+            return
+        self._log(Log.SET, name, made.event_seq, list(chosen.states))
+
+    def _back_up(self) -> None:
+        (self._folder / "copies").mkdir(exist_ok=True)
+        made = back_up(self._store.path, self._folder / "copies" / f"{self._rounds % 5}-{self._rounds}.db")
+        for older in self._folder.glob(f"copies/{self._rounds % 5}-*.db"):
+            if older != made.path:
+                older.unlink()
+        self._log(Log.COPY, str(made.path), made.event)
+
+    def _look(self) -> None:
+        with self._store.read() as connection:
+            overview(connection)
+        for each in examine(self._store.path):
+            if each.level is Level.ERROR:
+                self._log(Log.FAULT, each.name, each.said)
+
+
+def work_until(stop: Path, database: Path, role: str, seed: int, log: Path) -> None:
+    """Work in rounds until the file `stop` is there."""
+    handle = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+
+    def write(*line: Any) -> None:
+        os.write(handle, (json.dumps(line) + "\n").encode())
+
+    if role == "decide":
+        person = Person(database, f"person{seed}", seed, log.with_suffix(".acts"))
+        while not stop.exists():
+            person.do_something()
+            write(Log.ROUND)
+        return
+    with open_store(database) as store:
+        worker = Worker(store, role, seed, write)
+        while not stop.exists():
+            worker.work()
+            write(Log.ROUND)
+        worker.leave()
+
+
+class Mixed:
+    """Eight processes at work; all end when the block ends."""
+
+    def __init__(self, database: Path, seed: int) -> None:
+        self._folder = database.parent
+        self._stop = self._folder / "stop"
+        tests = Path(__file__).resolve().parents[1]
+        self._logs = [self._folder / f"{number}.log" for number in range(len(ROLES))]
+        self._processes = [
+            subprocess.Popen(
+                [sys.executable, "-m", "support.mixed_work", database, role, str(seed + number), log, self._stop],
+                cwd=tests.parent,
+                env={**os.environ, "PYTHONPATH": f"{tests}{os.pathsep}{tests.parent}"},
+                stderr=subprocess.PIPE,
+            )
+            for number, (role, log) in enumerate(zip(ROLES, self._logs, strict=True))
+        ]
+
+    def __enter__(self) -> Mixed:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process in self._processes:
+            process.kill()
+            process.wait()
+            if process.stderr is not None:
+                process.stderr.close()
+
+    def work(self, seconds: float, rounds: int, *, patience: float = 240.0) -> None:
+        """Let them work for so long, and until each has done so many rounds; then they leave.
+
+        Raises:
+            AssertionError: one of them failed, or did not get that far.
+        """
+        began = time.monotonic()
+        while time.monotonic() - began < seconds or min(map(self._rounds, self._logs)) < rounds:
+            failed = [process for process in self._processes if process.poll() is not None]
+            assert not failed, f"it ended by itself: {_errors(failed[0])}"
+            assert time.monotonic() - began < patience, [self._rounds(log) for log in self._logs]
+            time.sleep(0.1)
+        self._stop.touch()
+        for process in self._processes:
+            process.wait(patience)
+            assert process.returncode == 0, _errors(process)
+
+    def lines(self) -> dict[Log, list[list[Any]]]:
+        """Everything that the logs say, without its first word; the acts of those who decide are among them."""
+        found: dict[Log, list[list[Any]]] = defaultdict(list)
+        for log in self._logs:
+            for line in log.read_text(encoding="utf-8").splitlines():
+                word, *rest = json.loads(line)
+                found[Log(word)].append(rest)
+            acts = log.with_suffix(".acts")
+            for line in acts.read_text(encoding="utf-8").splitlines() if acts.exists() else ():
+                if line.startswith("="):
+                    found[Log.ACT].append([line[1:]])
+                elif line.startswith("!"):
+                    found[Log.BUSY].append(["decide", line[1:]])
+        return found
+
+    def _rounds(self, log: Path) -> int:
+        return log.read_bytes().count(b'["round"]') if log.exists() else 0
+
+
+def _errors(process: subprocess.Popen[bytes]) -> str:
+    assert process.stderr is not None
+    return process.stderr.read().decode(errors="replace")[-3_000:]
+
+
+def main(words: Sequence[str]) -> None:
+    """Be one of the eight."""
+    database, role, seed, log, stop = words
+    work_until(Path(stop), Path(database), role, int(seed), Path(log))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

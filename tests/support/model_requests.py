@@ -1,0 +1,84 @@
+"""Questions for engines under test, and a way to have them answered."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from curation_db.enums import Stage
+from workbench.generation.budget import Budget
+from workbench.generation.engines.protocol import Engine, Surroundings
+from workbench.generation.engines.requests import Answer, Ask, Message, Picture, Sampling, Want
+from workbench.workspace.engine_settings import EngineSettings
+
+COLOURS = ("red", "blue", "white", "green")
+
+
+def settings(kind: str, model: str | Path = "", **told: Any) -> EngineSettings:
+    """Of an engine under test."""
+    return EngineSettings(name="tried", kind=kind, model=str(model), **told)
+
+
+def surroundings(**told: Any) -> Surroundings:
+    """With a budget that nothing reaches."""
+    return Surroundings(**({"budget": Budget()} | told))
+
+
+def yes_no(text: str, picture: Path | Picture | None = None, **told: Any) -> Ask:
+    """A question to be answered by yes or no."""
+    return _ask(Want.YES_NO, text, picture, **({"sampling": Sampling(max_tokens=4)} | told))
+
+
+def write(text: str, picture: Path | Picture | None = None, *, system: str = "", **sampling: Any) -> Ask:
+    """A question to be answered in words."""
+    sampled = Sampling(**({"temperature": 0.8, "top_p": 0.9, "max_tokens": 40, "seed": 0} | sampling))
+    return _ask(Want.TEXT, text, picture, system=system, sampling=sampled)
+
+
+def _ask(
+    want: Want,
+    text: str,
+    picture: Path | Picture | None,
+    *,
+    sampling: Sampling,
+    system: str = "",
+    stage: Stage = Stage.PRESENCE,
+    raw: str | None = None,
+    facts: Mapping[str, str] | None = None,
+) -> Ask:
+    shown = Picture(key=f"s/{picture.name}", path=picture) if isinstance(picture, Path) else picture
+    before = (Message("system", system),) if system else ()
+    return Ask(
+        stage=stage,
+        want=want,
+        prompt="test",
+        messages=(*before, Message("user", text)),
+        sampling=sampling,
+        picture=shown,
+        subject=text,
+        raw=raw,
+        facts=facts or {},
+    )
+
+
+async def answers(engine: Engine, group: Sequence[Ask]) -> list[Answer]:
+    """What `engine` says to each of `group`, in its order; each must be told once."""
+    told: dict[int, Answer] = {}
+
+    async def stored(index: int, answer: Answer) -> None:
+        assert index not in told
+        told[index] = answer
+
+    await engine.answer(group, stored)
+    return [told[index] for index in range(len(group))]
+
+
+def draw_colours(folder: Path) -> dict[str, Path]:
+    """Small pictures of one colour each."""
+    paths = {colour: folder / f"{colour}.png" for colour in COLOURS}
+    for colour, path in paths.items():
+        Image.new("RGB", (50, 40), colour).save(path)
+    return paths

@@ -1,0 +1,143 @@
+"""A picture is its content: on one side of the split, in the pool, in the masks, and in what a run says of itself."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from support.clip_models import draw_pictures, freeze, make_tiny, pairs_of, tiny_config
+
+from trainers.clip_models import save_model
+from trainers.dataset import write_pool
+from trainers.errors import TrainerError
+from trainers.feature_store import ImageFeatures
+from trainers.finetune import Interrupted, run_training
+from trainers.run_files import RunWriter
+from trainers.settings import RunConfig, create_run
+from trainers.training_data import Materials, gather, tables
+
+PICTURES = 12
+
+
+def made(root: Path, *, pictures: int = PICTURES, each: int = 2) -> Path:
+    """A corpus in `root` whose every second picture is there under two names."""
+    paths = draw_pictures(root / "pictures", pictures)
+    for path in paths[::2]:
+        twin = path.with_name(f"twin-{path.name}")
+        shutil.copyfile(path, twin)
+        paths.append(twin)
+    freeze(root / "export", pairs_of(paths, each=each))
+    save_model(make_tiny(), root / "model")
+    return root
+
+
+def gathered(config: RunConfig) -> Materials:
+    folder = Path(config.cache)
+    folder.mkdir(exist_ok=True)
+    return gather(config, ImageFeatures(folder, make_tiny()), RunWriter(folder), lambda: False)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return made(tmp_path)
+
+
+def pool_of(root: Path, names: list[str]) -> str:
+    (root / "pool").mkdir()
+    for name in names:
+        shutil.copyfile(root / "pictures" / name, root / "pool" / f"of-{name}")
+    write_pool(root / "pool" / "pool.jsonl", [(f"of-{name}", (f"a picture {name}",)) for name in names])
+    return str(root / "pool" / "pool.jsonl")
+
+
+def test_a_picture_under_two_names_is_on_one_side(root: Path) -> None:
+    for seed in range(5):
+        read = gathered(tiny_config(root, val_share=0.4, seed=seed))
+        train, val = ({pair.path.read_bytes() for pair in pairs} for pairs in (read.train, read.val))
+        assert train
+        assert val
+        assert not train & val
+
+
+def test_what_is_validated_on_is_not_in_the_pool(root: Path) -> None:
+    names = [path.name for path in sorted((root / "pictures").iterdir())]
+    config = tiny_config(root, val_share=0.4, replay_share=0.5, replay_pool=pool_of(root, names))
+    read = gathered(config)
+    assert read.pool is not None
+    pooled, validated = ({each.path.read_bytes() for each in some} for some in (read.pool, read.val))
+    assert not pooled & validated
+    assert len(pooled) == len(read.pool) == PICTURES - len(validated)
+    assert read.told["pool"]["dropped_to_validate"] == len(validated)
+    assert any(len(picture.texts) == 2 for picture in read.pool), "a picture under two names keeps the texts of both"
+
+
+def test_the_same_picture_has_one_number_in_set_and_pool(root: Path) -> None:
+    """What same_image_mask and the exclusion of hard pictures go by."""
+    config = tiny_config(root, val_share=0.0, keep="last", replay_share=0.5, replay_pool=pool_of(root, ["p001.png"]))
+    folder, model = Path(config.cache), make_tiny()
+    store = ImageFeatures(folder, model)
+    materials = gather(config, store, RunWriter(folder), lambda: False)
+    read = tables(materials, model, store, RunWriter(folder), lambda: False)
+    own = next(row for row, pair in enumerate(materials.train) if pair.path.name == "p001.png")
+    assert read.pool is not None
+    assert read.pool.names.tolist() == [int(read.train.names[read.train.picture_of[own]])]
+
+
+def test_a_pool_of_validated_pictures_alone_is_refused(root: Path) -> None:
+    read = gathered(tiny_config(root, val_share=0.4))
+    pool = pool_of(root, sorted({pair.path.name for pair in read.val}))
+    with pytest.raises(TrainerError, match="every picture of the replay pool"):
+        gathered(tiny_config(root, val_share=0.4, replay_share=0.5, replay_pool=pool))
+
+
+def test_a_run_says_what_it_learned_from(root: Path) -> None:
+    (root / "pictures" / "p003.png").unlink()
+    create_run(root / "r", tiny_config(root, steps=2, replay_share=0.5))
+    run_training(root / "r")
+    told = json.loads((root / "r" / "done.json").read_text())["data"]
+    assert (told["pairs"], told["pairs_missing_picture"], told["first_missing_picture"]) == (34, 2, "src/p003.png")
+    assert told["train"]["pairs"] + told["validate"]["pairs"] == 34
+    assert told["train"]["pictures"] + told["validate"]["pictures"] == PICTURES - 1
+    assert told["pool"]["pictures"] == told["train"]["pictures"]
+    assert len(told["pictures_sha256"]) == len(told["pool"]["sha256"]) == 64
+    log = (root / "r" / "log.txt").read_text()
+    assert "\nwarning: 2 of 36 pairs have no picture, the first is src/p003.png\n" in log
+
+
+@pytest.mark.parametrize("what", ["picture", "pool"])
+def test_other_pictures_or_another_pool_do_not_resume(root: Path, what: str) -> None:
+    pool = Path(pool_of(root, ["p001.png", "p003.png"]))
+    create_run(root / "r", tiny_config(root, steps=9, replay_share=0.5, replay_pool=str(pool)))
+    with pytest.raises(Interrupted):
+        run_training(root / "r", stop=_after(root / "r" / "metrics.jsonl"))
+    if what == "picture":
+        shutil.copyfile(root / "pictures" / "p001.png", root / "pictures" / "p005.png")
+    else:
+        write_pool(pool, [("of-p001.png", ("another text",))])
+    with pytest.raises(TrainerError, match="data or model changed since"):
+        run_training(root / "r")
+
+
+def _after(path: Path):  # type: ignore[no-untyped-def]
+    return path.is_file
+
+
+@pytest.mark.parametrize(
+    ("pictures", "each", "settings", "said"),
+    [
+        (1, 1, {}, "only 1 pair"),
+        (1, 3, {"same_image_mask": True}, "all pairs to train on are of 1 picture"),
+    ],
+)
+def test_what_has_nothing_to_compare_is_refused(
+    tmp_path: Path, pictures: int, each: int, settings: dict[str, bool], said: str
+) -> None:
+    freeze(tmp_path / "export", pairs_of(draw_pictures(tmp_path / "pictures", pictures), each=each))
+    config = tiny_config(tmp_path, val_share=0.0, keep="last", **settings)
+    with pytest.raises(TrainerError, match=said):
+        gathered(config)
+    fine = replace(config, settings=replace(config.settings, replay_share=0.5))
+    assert gathered(fine).pool is not None, "with replay there is something to compare"

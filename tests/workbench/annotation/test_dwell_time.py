@@ -1,0 +1,167 @@
+"""Time on a card: idle and absence do not count; what comes too soon is said once a burst."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+from support.curating import here, lines, running, seated
+from support.workspaces import press, settled
+
+from curation_db.enums import Kind, Reason
+from curation_db.events.hasty import HASTY_SECONDS
+from workbench.annotation.dwell_time import IDLE_SECONDS, Attention
+from workbench.annotation.session import Desk
+from workbench.annotation.throughput import Pace, Progress
+from workbench.tui.widgets.status import Status, StatusLine
+
+Sit = Callable[..., Desk]
+
+
+class Clock:
+    """Time that passes when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class TestAttention:
+    def test_a_coffee_counts_as_a_minute_at_most(self) -> None:
+        clock = Clock()
+        looked = Attention(clock)
+        looked.turn_to(1)
+        clock.now += 20
+        looked.stir()
+        clock.now += 3_000
+        assert looked.on(1) == 20 + IDLE_SECONDS
+        looked.stir()
+        clock.now += 5
+        assert looked.on(1) == 25 + IDLE_SECONDS
+
+    def test_a_terminal_in_the_background_does_not_count(self) -> None:
+        clock = Clock()
+        looked = Attention(clock)
+        looked.turn_to(1)
+        clock.now += 3
+        looked.look_away()
+        clock.now += 30
+        assert looked.on(1) == 3
+        looked.stir()
+        clock.now += 4
+        assert looked.on(1) == 7
+
+    def test_a_card_that_was_put_aside_goes_on_where_it_was(self) -> None:
+        clock = Clock()
+        looked = Attention(clock)
+        for card, seconds in ((1, 2), (2, 30), (None, 10), (1, 3)):
+            looked.turn_to(card)
+            clock.now += seconds
+        assert (looked.on(1), looked.on(2)) == (5, 30)
+        looked.forget(2)
+        assert looked.on(2) == 0
+
+    @given(
+        st.lists(
+            st.tuples(st.floats(0, 500), st.sampled_from(["stir", "look_away", "turn_to", "forget"]), st.integers(1, 3))
+        )
+    )
+    def test_never_more_than_the_time_that_passed(self, steps: list[tuple[float, str, int]]) -> None:
+        clock = Clock()
+        looked = Attention(clock)
+        for seconds, what, card in steps:
+            clock.now += seconds
+            getattr(looked, what)(*([card] if what in {"turn_to", "forget"} else []))
+        counted = [looked.on(card) for card in (1, 2, 3)]
+        assert all(each >= 0 for each in counted)
+        assert sum(counted) <= sum(seconds for seconds, _, _ in steps) + 1e-6
+
+
+class TestHaste:
+    def test_it_is_said_from_the_first_hasty_decision_until_one_in_time(self) -> None:
+        pace, said = Pace(), []
+        for seconds in (2.0, 0.1, 0.1, 0.2, HASTY_SECONDS, 0.1):
+            pace.decided(Kind.ACCEPT, round(seconds * 1000), first_look=True)
+            said.append(pace.hasty)
+        assert said == [False, True, True, True, False, True]
+
+    def test_what_was_seen_before_or_is_not_judged_cannot_be_too_fast(self) -> None:
+        pace = Pace()
+        pace.decided(Kind.ACCEPT, 100)
+        assert not pace.hasty
+        for kind in (Kind.SKIP, Kind.EDIT):
+            pace.decided(kind, 100, first_look=True)
+            assert not pace.hasty
+
+    def test_the_line_says_it(self) -> None:
+        for width, words in ((120, "faster than a picture can be seen"), (60, "too fast")):
+            line = StatusLine()
+            line.tell(Status("ana", progress=Progress(3, 9, 9_000, (Kind.ACCEPT,), hasty=True)))
+            assert words in _render(line, width)
+
+
+def _render(line: StatusLine, width: int) -> str:
+    from workbench.tui.widgets import status
+
+    for drop in range(5):
+        told = status._right(line._status, drop).plain
+        if len(told) + 20 <= width:
+            return told
+    raise AssertionError("no room")
+
+
+class TestAtTheDesk:
+    def test_the_record_has_the_time_without_idle(self, make_house: Any, sit: Sit) -> None:
+        house, clock = make_house(2), Clock()
+        desk = sit(house, clock=clock)
+        seated(desk)
+        clock.now += 2
+        desk.attention.stir()
+        clock.now += 7_200
+        desk.attention.stir()
+        clock.now += 1.5
+        desk.decide(Kind.ACCEPT)
+        assert house.rows("SELECT elapsed_ms FROM event") == [(round((3.5 + IDLE_SECONDS) * 1000),)]
+        assert not desk.progress.hasty
+
+    def test_a_decision_before_the_picture_can_be_seen_is_told_and_kept(self, make_house: Any, sit: Sit) -> None:
+        house, clock = make_house(3), Clock()
+        desk = sit(house, clock=clock)
+        seated(desk)
+        clock.now += 0.1
+        desk.decide(Kind.ACCEPT)
+        assert desk.progress.hasty
+        assert house.states()[1] == "accepted"
+        seated(desk)
+        clock.now += 1
+        desk.decide(Kind.ACCEPT)
+        assert not desk.progress.hasty
+
+    def test_deciding_again_after_an_undo_is_no_haste(self, make_house: Any, sit: Sit) -> None:
+        desk = sit(make_house(2), clock=Clock())
+        clock: Any = desk.attention._clock
+        first = here(desk)
+        clock.now += 5
+        desk.decide(Kind.ACCEPT)
+        desk.undo()
+        assert here(desk) == first
+        clock.now += 0.1
+        desk.decide(Kind.REJECT, Reason.SCOPE)
+        assert not desk.progress.hasty
+
+
+async def test_a_key_is_a_sign_of_life(make_house: Any, open_app: Any) -> None:
+    clock = Clock()
+    app = open_app(make_house(2), clock=clock)
+    async with running(app) as pilot:
+        await settled(pilot)
+        clock.now += 40
+        await press(pilot, "down")
+        clock.now += 40
+        assert app.desk.attention.on(1) == 80
+        await press(pilot, "a")
+        assert "faster" not in lines(app)

@@ -1,0 +1,68 @@
+"""The next pictures are decoded before they are needed, off the UI thread, and once."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.curating import running, seated, shown, until
+from support.workspaces import press, settled
+
+from workbench.annotation.models import DEPTH
+from workbench.images import decode
+
+
+@pytest.fixture
+def decodes(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+    """(picture, thread) of every decoding."""
+    made: list[tuple[str, str]] = []
+    real = decode.load_thumbnail
+
+    def counted(path: Path, *told: Any, **more: Any) -> decode.Thumbnail:
+        made.append((path.name, threading.current_thread().name))
+        return real(path, *told, **more)
+
+    monkeypatch.setattr(decode, "load_thumbnail", counted)
+    return made
+
+
+def names(count: int) -> list[str]:
+    return [f"{number:03}.png" for number in range(1, count + 1)]
+
+
+async def test_every_picture_is_there_before_its_card_is(make_house: Any, open_app: Any, decodes: Any) -> None:
+    house = make_house(8)
+    app = open_app(house)
+    async with running(app) as pilot:
+        await settled(pilot)
+        for number in range(1, 6):
+            await until(pilot, lambda number=number: len(decodes) >= number + DEPTH)  # without a key
+            assert shown(app) == number
+            ahead = [name for name, _ in decodes]
+            await press(pilot, "a")
+            assert shown(app) == number + 1
+            assert app.screen.shown.thumbnail.image is not None
+            assert f"{number + 1:03}.png" in ahead
+        await press(pilot, "a", "a", "a")
+    assert sorted(name for name, _ in decodes) == names(8), "each once, and none that was not needed"
+    assert {thread for _, thread in decodes} == {"negwb-deck"}
+
+
+async def test_looking_back_and_undo_decode_nothing_again(make_house: Any, open_app: Any, decodes: Any) -> None:
+    house = make_house(3)
+    app = open_app(house)
+    async with running(app) as pilot:
+        await settled(pilot)
+        await until(pilot, lambda: len(decodes) == 3)
+        await press(pilot, "a", "left_square_bracket", "right_square_bracket", "z", "a", "i", "escape")
+        assert sorted(name for name, _ in decodes) == names(3)
+    assert threading.main_thread().name not in {thread for _, thread in decodes}
+
+
+def test_no_more_than_a_few_are_ahead(make_house: Any, sit: Any, decodes: Any) -> None:
+    desk = sit(make_house(20), depth=2)
+    seated(desk)
+    desk.close()
+    assert 1 <= len(decodes) <= 1 + 2

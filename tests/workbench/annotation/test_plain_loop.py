@@ -1,0 +1,210 @@
+"""Curating in plain lines: driven by a list of lines, by a pipe, and in a terminal that can do nothing."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import unicodedata
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.terminal import Terminal
+from support.workspaces import HOSTILE, Case, House, build
+
+from curation_db.enums import REASON_KEYS, Kind, State
+from workbench.annotation.models import DeskSettings
+from workbench.annotation.open import open_session
+from workbench.annotation.plain import text as plain
+from workbench.annotation.plain.loop import PlainSitting
+from workbench.annotation.plain.text import Answer, Do, reason_of, understand
+from workbench.workspace.layout import Workspace
+
+NEGWB = Path(sys.executable).with_name("negwb")
+Drive = Callable[..., list[str]]
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    made = build(tmp_path / "ws", [Case(text=f"a man without hat {n}", concept=f"hat {n}") for n in range(4)])
+    yield made
+    made.store.close()
+
+
+@pytest.fixture
+def drive() -> Drive:
+    """A sitting from its first line to its last; returns what it told."""
+
+    def sit(house: House, *lines: str, **settings: Any) -> list[str]:
+        waiting, told = list(lines), list[str]()
+
+        def ask(prompt: str) -> str | None:
+            told.append(f"? {prompt}")
+            return waiting.pop(0) + "\n" if waiting else None
+
+        serving = DeskSettings(**{"ordering": "oldest", "audit_share": 0.0, **settings})
+        with open_session(Workspace(house.root), "ana", serving=serving, box=(16, 16), version="test") as desk:
+            desk.start()
+            PlainSitting(desk, ask, told.append).run()
+        return told
+
+    return sit
+
+
+def test_a_card_is_told_line_by_line(house: House, drive: Drive) -> None:
+    told = drive(house)
+    assert "CARD 1, review; 0 of 4 decided" in told
+    assert f"PICTURE {house.root}/pictures/001.png, 160 by 120 pixels" in told
+    assert "CAPTION a woman riding a horse in a field" in told
+    assert "NEGATED a man «without» hat 0" in told
+    assert "CONCEPT hat 0; cue without, at the middle; type attribute" in told
+    assert "JUDGES judge-0: hat 0 is there with probability 0.07" in told
+    assert "JUDGES disagree" in told
+    assert any(line.startswith("CHECKS passed: cue") for line in told)
+
+
+def test_every_answer_is_on_the_disk_in_its_order(house: House, drive: Drive) -> None:
+    told = drive(house, "a", "x", "", "xp", "z", "Z", "n seen twice", "f", "f", "u", " ", "q", "a")
+    acts = house.rows("SELECT candidate_id, kind, reason FROM event WHERE uid = act ORDER BY seq")
+    # fmt: off
+    assert acts == [
+        (1, "accept", None), (2, "reject", "present"), (2, "undo", None), (2, "undo", None), (3, "note", None),
+        (3, "flag", None), (3, "undo", None), (3, "unsure", None), (4, "skip", None),
+    ]
+    # fmt: on
+    for line in (
+        "DONE accepted; it is accepted",
+        "NOT REJECTED",
+        "DONE rejected, present; it is rejected",
+        "TOOK BACK rejected",
+        "DID AGAIN rejected",
+        "NOTED",
+        "FLAGGED",
+        "NOT FLAGGED any more",
+        "DONE unsure; others are asked first",
+        "DONE skipped; it comes again later",
+    ):
+        assert line in told
+    assert told[-1].startswith("? "), "what came after q was not read"
+    assert house.rows("SELECT * FROM lease") == []
+
+
+def test_looking_back_editing_and_the_end(house: House, drive: Drive) -> None:
+    told = drive(house, "a", "[", "xg", "]", "e a man without a cap", "s", "s", "a", "r", "a", "a", "c", "]")
+    kinds = [kind for _, kind, _ in house.events()]
+    assert kinds == ["accept", "reject", "edit", "accept", "skip", "skip", "accept", "accept"]
+    assert "YOU SAID accepted; deciding replaces it" in told
+    assert "DONE edited; your text has taken its place" in told
+    assert "PASSED 2 that you skipped, were unsure about or edited: r brings them" in told
+    assert told.count("END nothing waits for you now") == 3
+    assert any(line.startswith("NO CARD") for line in told)
+
+
+def test_what_is_refused_is_said_and_the_card_stays(house: House, drive: Drive) -> None:
+    told = drive(house, "nonsense", "", "xq", "p", "e a man without hat 1", "e", "", "z", "z", "?")
+    assert "NOT KNOWN; ? tells the answers" in told
+    assert "NO SUCH reason" in told
+    assert any(line.startswith("REFUSED") and line.endswith("Nothing was written.") for line in told)
+    assert "LEFT as it was" in told
+    assert "NOTHING to take back" in told
+    assert all(line in told for line in plain.HELP)
+    assert [kind for _, kind, _ in house.events()] == ["reject", "undo"]
+
+
+def test_an_audit_card_hides_its_judges_and_reveals_them_after(tmp_path: Path, drive: Drive) -> None:
+    house = build(tmp_path / "audit", [Case(), Case()], audit_rate=1.0)
+    told = drive(house, "a", "[", "xp", audit_share=1.0, reveal=True)
+    assert told.index("JUDGES hidden until you have decided") < told.index(
+        "REVEALED judge-1: hat is there with probability 0.76"
+    )
+    assert not any("0.76" in line for line in told[: told.index("DONE accepted; it is accepted")])
+    assert house.rows("SELECT kind, verdict, blind, stream FROM event ORDER BY seq") == [
+        ("accept", None, 1, "audit"),
+        ("flip", "reject", 0, "audit"),
+    ]
+    house.store.close()
+
+
+def test_hostile_words_are_only_text(tmp_path: Path, drive: Drive) -> None:
+    cases = [
+        Case(caption=text[:500], text=text, concept=text[:200], siblings=(text[:300],), raw=text)
+        for text in HOSTILE.values()
+    ]
+    house = build(tmp_path / "hostile", cases)
+    told = drive(house, *["n " + HOSTILE["escape"], "c", "a"] * len(cases))
+    assert [kind for _, kind, _ in house.events()] == ["note", "accept"] * len(cases)
+    assert not [c for line in told for c in line if unicodedata.category(c) == "Cc" or c == "\u202e"]
+    assert max(map(len, told)) < 2_100
+    house.store.close()
+
+
+def test_what_lines_mean() -> None:
+    assert [understand(letter) for letter in Do] == [Answer(do) for do in Do]
+    assert understand(" \n") == understand("\t") == Answer(Do.SKIP)
+    assert understand("xp\n") == understand(" x p ") == Answer(Do.REJECT, "p")
+    assert understand("e a b") == Answer(Do.EDIT, "a b")
+    assert [understand(line) for line in ("", "\n", "accept", "quit", "az", "é")] == [None] * 6
+    assert {key: reason_of(key) for key in REASON_KEYS} == REASON_KEYS
+    assert reason_of("rest false") == reason_of("REST_FALSE") == REASON_KEYS["r"]
+    assert reason_of("y") is None
+
+
+def test_everything_that_can_happen_has_words() -> None:
+    for kind in (Kind.ACCEPT, Kind.REJECT, Kind.UNSURE, Kind.SKIP, Kind.EDIT, Kind.FLIP):
+        for state in State:
+            assert plain.did(kind, state)
+    assert "late" not in plain.did(Kind.ACCEPT, State.ACCEPTED)
+    assert "lease" in plain.did(Kind.ACCEPT, State.ACCEPTED, late=True)
+
+
+def test_through_a_pipe(house: House) -> None:
+    done = subprocess.run(
+        [NEGWB, "-w", house.root, "curate", "--plain", "-a", "ana"],
+        input="a\nxp\nq\n",
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    assert [kind for _, kind, _ in house.events()] == ["accept", "reject"]
+    assert "\x1b" not in done.stdout
+    assert "1 accepted, 1 rejected; 2 of 4 done. All of it is kept." in done.stderr
+
+
+def test_lines_typed_ahead_in_a_terminal_decide_about_no_card_that_was_not_told(house: House) -> None:
+    command = [NEGWB, "-w", house.root, "curate", "--plain", "-a", "ana"]
+    with Terminal(command, TERM="dumb") as terminal:
+        terminal.wait_for(b"NEGATED")
+        terminal.wait_for(plain.PROMPT.encode())
+        terminal.send("a\na\na\na\n")
+        terminal.wait_for(b"NOT TAKEN")
+        terminal.wait_for(lambda: terminal.output.count(plain.PROMPT.encode()) == 2)
+        assert [kind for _, kind, _ in house.events()] == ["accept"]
+        terminal.send("u\n")
+        terminal.wait_for(lambda: len(house.events()) == 2)
+        terminal.send("q\n")
+        assert terminal.end() == 0
+
+
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_in_a_terminal_that_can_do_nothing(house: House, interrupted: bool) -> None:
+    command = [NEGWB, "-w", house.root, "curate", "--plain", "-a", "ana"]
+    with Terminal(command, columns=40, rows=8, TERM="dumb") as terminal:
+        terminal.wait_for(b"NEGATED")
+        terminal.wait_for(plain.PROMPT.encode())
+        terminal.press("a\n")
+        terminal.wait_for(b"DONE accepted")
+        terminal.wait_for(lambda: terminal.output.count(plain.PROMPT.encode()) == 2)
+        if interrupted:
+            terminal.process.send_signal(signal.SIGINT)  # what the terminal makes of ctrl-c
+        else:
+            terminal.press("\x04")
+        assert terminal.end() == (130 if interrupted else 0)
+        assert b"1 accepted; 1 of 4 done. All of it is kept." in terminal.output
+        assert b"\x1b" not in terminal.output
+    assert house.rows("SELECT * FROM lease") == []
+    assert house.rows("SELECT count(*) FROM work_session WHERE ended_at IS NULL") == [(0,)]

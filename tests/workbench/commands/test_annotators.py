@@ -1,0 +1,120 @@
+"""`negwb annotators`, and what a person is told about edits that wait."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from curation_db.atomic_write import replace_file
+from curation_db.enums import State
+from curation_db.events.state import Standing
+from workbench.annotation.feedback import edited
+from workbench.cli import app
+from workbench.errors import NothingToDo, UsageError
+from workbench.workspace.create import create_workspace
+from workbench.workspace.layout import Workspace
+
+ROWS = "image,caption,negated\n" + "".join(f"{n}.jpg,a dog,a dog without a hat {n}\n" for n in range(4))
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    made = create_workspace(tmp_path / "ws")
+    replace_file(made.settings, "[curate]\naudit_rate = 0\n")
+    file = tmp_path / "rows.csv"
+    file.write_text(ROWS)
+    assert negwb(made, "import", file, "--map", "candidate=negated").exit_code == 0
+    return made
+
+
+def negwb(workspace: Workspace, *args: object, **told: Any) -> Result:
+    return CliRunner().invoke(app, ["-w", str(workspace.root), *map(str, args)], **told)
+
+
+def plain(workspace: Workspace, name: str, lines: str) -> Result:
+    return negwb(workspace, "curate", "--plain", "-a", name, input=lines)
+
+
+def listed(workspace: Workspace) -> dict[str, Any]:
+    told = json.loads(negwb(workspace, "annotators", "--json").stdout)
+    return {each["name"]: each for each in told}
+
+
+def test_one_who_only_looked_changes_nothing_for_others(workspace: Workspace) -> None:
+    plain(workspace, "ben", "q\n")
+    done = plain(workspace, "ana", "e a dog with no hat\nq\n")
+    assert "EDIT saved and accepted: you work alone" in done.stdout
+    assert (listed(workspace)["ben"]["counts"], listed(workspace)["ana"]["counts"]) == (False, True)
+    assert "has only looked" in negwb(workspace, "annotators").stdout
+
+
+def test_edits_that_wait_are_counted_everywhere(workspace: Workspace) -> None:
+    plain(workspace, "ben", "a\nq\n")
+    done = plain(workspace, "ana", "e a dog with no hat\na\na\nc\nq\n")
+    assert "EDIT saved; another person will check it" in done.stdout
+    assert "EDITS 1 of your edits waits for another person" in done.stdout
+    assert json.loads(negwb(workspace, "status", "--json").stdout)["edits_waiting"] == {"ana": 1}
+    assert "EDITS THAT WAIT" in negwb(workspace, "status").stdout.upper()
+    assert json.loads(negwb(workspace, "progress", "--json").stdout)["work"]["edits_waiting"] == {"ana": 1}
+    negwb(workspace, "annotators", "retire", "ben")
+    assert "nobody else works here: check by yourself" in plain(workspace, "ana", "c\nq\n").stdout
+
+
+def test_a_name_is_retired_and_put_into_use_again(workspace: Workspace) -> None:
+    plain(workspace, "ben", "a\nq\n")
+    done = negwb(workspace, "annotators", "retire", "ben")
+    assert "ben is retired; 1 decision stays in force" in done.stderr
+    refused = plain(workspace, "ben", "q\n")
+    assert isinstance(refused.exception, UsageError)
+    assert "negwb annotators restore" in refused.exception.hint
+    assert listed(workspace)["ben"]["retired_at"] is not None
+    assert "(retired)" in negwb(workspace, "status").stdout
+    assert isinstance(negwb(workspace, "annotators", "retire", "ben").exception, NothingToDo)
+    assert negwb(workspace, "annotators", "restore", "ben").exit_code == 0
+    assert isinstance(negwb(workspace, "annotators", "restore", "ben").exception, NothingToDo)
+    assert plain(workspace, "ben", "q\n").exit_code == 0
+
+
+def test_a_name_that_is_unknown_is_refused_with_those_that_are_known(workspace: Workspace) -> None:
+    plain(workspace, "ben", "q\n")
+    refused = negwb(workspace, "annotators", "retire", "bne").exception
+    assert isinstance(refused, UsageError)
+    assert refused.hint == "known: ben"
+
+
+@pytest.mark.parametrize(
+    ("child", "said"),
+    [
+        (Standing(State.ACCEPTED, accepts=1, wanted=0), "saved and accepted: you work alone"),
+        (Standing(State.OPEN, wanted=1), "saved; another person will check it"),
+        (Standing(State.OPEN, wanted=2), "saved; 2 other people will check it"),
+        (Standing(State.NEEDS_MORE, accepts=1, wanted=1), "saved with your accept; another person will check it"),
+    ],
+)
+def test_what_becomes_of_an_edit(child: Standing, said: str) -> None:
+    assert edited(child) == said
+
+
+@pytest.mark.parametrize("name", ["system", "Adjudicator", "policy@2", " ", "a\tb", "x" * 65])
+def test_a_name_that_no_annotator_can_have_is_refused_before_the_record_is_read(
+    workspace: Workspace, name: str
+) -> None:
+    for words in (("curate", "--plain"), ("serve",), ("queue", "overlap", "2", "--yes")):
+        done = negwb(workspace, *words, "-a", name)
+        assert isinstance(done.exception, UsageError), words
+        assert "--annotator NAME" in done.exception.hint
+    assert listed(workspace) == {}
+
+
+def test_names_are_compared_without_regard_to_case(workspace: Workspace) -> None:
+    plain(workspace, "Ana", "a\nq\n")
+    plain(workspace, "ANA", "a\nq\n")
+    assert {name: each["decisions"] for name, each in listed(workspace).items()} == {"Ana": 2}
+    assert "Ana is retired; 2 decisions stay in force" in negwb(workspace, "annotators", "retire", "ana").stderr
+    refused = plain(workspace, "ana", "q\n").exception
+    assert isinstance(refused, UsageError)
+    assert "Ana is retired" in refused.message

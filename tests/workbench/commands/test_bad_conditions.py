@@ -1,0 +1,374 @@
+"""The record under bad conditions, through the real commands: a line and a hint, the right exit code, nothing lost."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.privileges import run_as_a_person
+from support.record import Record
+from support.terminal import Terminal
+
+from curation_db.enums import Kind
+from curation_db.storage.store import open_store
+from workbench import version
+from workbench.workspace.create import create_workspace
+from workbench.workspace.layout import Workspace
+
+NEGWB = Path(sys.executable).with_name("negwb")
+Process = subprocess.CompletedProcess[str]
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    """200 candidates, five decisions by ana, who has left."""
+    made = create_workspace(tmp_path / "ws")
+    with open_store(made.database) as store:
+        fill(store)
+    return made
+
+
+def fill(store: Any) -> None:
+    record = Record(store)
+    record.add(200)
+    sitting = record.sit("ana")
+    for number in range(1, 6):
+        sitting.reviewer.decide(number, Kind.ACCEPT)
+    with store.write() as connection:
+        connection.exec_driver_sql("UPDATE work_session SET ended_at = 'now'")
+
+
+def negwb(workspace: Workspace, *words: str | Path, **more: Any) -> Process:
+    command = [str(word) for word in (NEGWB, "-w", workspace.root, *words)]
+    told = {"capture_output": True, "text": True, "stdin": subprocess.DEVNULL, "timeout": 120, **more}
+    return subprocess.run(command, check=False, **told)
+
+
+def with_code(workspace: Workspace, before: str, *words: str) -> Process:
+    """The command line in a process in which `before` was run first."""
+    code = f"import sys\n{before}\nsys.argv[0] = 'negwb'\nfrom workbench.cli import main\nsys.exit(main())"
+    return subprocess.run(
+        [sys.executable, "-c", code, "-w", str(workspace.root), *words],
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        timeout=120,
+        check=False,
+    )
+
+
+def refused(done: Process, said: str, *, code: int = 3) -> None:
+    """It ended with this code, a line that says so, and a hint."""
+    assert done.returncode == code, done.stderr
+    assert done.stdout == ""
+    lines = done.stderr.splitlines()
+    assert len(lines) == 2, done.stderr
+    assert lines[0].startswith("negwb: ")
+    assert lines[1].startswith("       ")
+    assert said in lines[0]
+
+
+def rows(path: Path, statement: str) -> list[tuple[Any, ...]]:
+    connection = sqlite3.connect(path)
+    try:
+        return connection.execute(statement).fetchall()
+    finally:
+        connection.close()
+
+
+def copied(workspace: Workspace, folder: Path) -> Workspace:
+    """The files as they lie on the disk, as after a power cut."""
+    folder.mkdir()
+    for path in workspace.root.iterdir():
+        shutil.copy(path, folder / path.name)
+    return Workspace(folder)
+
+
+class TestDamage:
+    @pytest.mark.parametrize("command", [("status",), ("export",), ("backup",), ("doctor", "--repair")])
+    def test_a_garbage_header(self, workspace: Workspace, command: tuple[str, ...]) -> None:
+        data = bytearray(workspace.database.read_bytes())
+        data[:100] = b"\xa5" * 100
+        workspace.database.write_bytes(data)
+        refused(negwb(workspace, *command), "damaged")
+        assert workspace.database.read_bytes() == data
+
+    @pytest.mark.parametrize("command", [("export",), ("backup",), ("doctor", "--repair")])
+    def test_a_flipped_page_in_the_middle(self, workspace: Workspace, command: tuple[str, ...]) -> None:
+        ((page,),) = rows(workspace.database, "SELECT rootpage FROM sqlite_master WHERE name = 'event'")
+        data = bytearray(workspace.database.read_bytes())
+        data[(page - 1) * 4096 : page * 4096] = bytes(4096)
+        workspace.database.write_bytes(data)
+        done = negwb(workspace, *command)
+        refused(done, "damaged")
+        assert "negwb restore" in done.stderr
+        assert workspace.database.read_bytes() == data
+        assert not (workspace.root / "exports").exists() or not list((workspace.root / "exports").iterdir())
+
+    def test_the_way_back_from_damage(self, workspace: Workspace) -> None:
+        made = negwb(workspace, "backup").stdout.strip()
+        workspace.database.write_bytes(b"\xa5" * 50_000)
+        assert negwb(workspace, "doctor").returncode == 3
+        done = negwb(workspace, "restore", made)
+        assert done.returncode == 0
+        assert "its bytes are kept in" in done.stderr
+        assert negwb(workspace, "doctor").returncode == 0
+        assert rows(workspace.database, "SELECT count(*) FROM event") == [(5,)]
+
+    @pytest.mark.parametrize("cut", [1, 3_000, 40_000])
+    def test_a_log_cut_short_costs_its_last_decisions_only(
+        self, workspace: Workspace, tmp_path: Path, cut: int
+    ) -> None:
+        with open_store(workspace.database) as store:
+            sitting = Record(store).sit("ben")
+            for number in range(6, 26):
+                sitting.reviewer.decide(number, Kind.ACCEPT)
+            left = copied(workspace, tmp_path / "left")
+        (left.root / "curation.db-shm").unlink()
+        log = left.root / "curation.db-wal"
+        os.truncate(log, log.stat().st_size - cut)
+        done = negwb(left, "doctor", "--json")
+        assert done.returncode == 0, done.stdout
+        kept = rows(left.database, "SELECT seq FROM event ORDER BY seq")
+        assert kept == [(number,) for number in range(1, len(kept) + 1)]
+        assert 5 < len(kept) < 25
+        with open_store(left.database) as store:
+            Record(store).assert_state_is_the_fold()
+
+    def test_a_log_of_rubbish_harms_nothing(self, workspace: Workspace) -> None:
+        (workspace.root / "curation.db-wal").write_bytes(b"\xa5" * 100_000)
+        assert negwb(workspace, "doctor").returncode == 0
+        assert rows(workspace.database, "SELECT count(*) FROM event") == [(5,)]
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of two megabytes, where this machine lets us have one."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    made = (
+        subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", folder], capture_output=True, check=False
+        ).returncode
+        if shutil.which("mount")
+        else 1
+    )
+    if made != 0:
+        pytest.skip("no right to mount a small disk here")
+    yield folder
+    subprocess.run(["umount", "-l", folder], check=True)
+
+
+class TestFullDisk:
+    def fill_up(self, folder: Path, leave: int = 0) -> Path:
+        """Leave only so many bytes on the disk."""
+        stone = folder / "stone"
+        free = shutil.disk_usage(folder).free
+        stone.write_bytes(bytes(max(0, free - leave)))
+        return stone
+
+    def captions(self, folder: Path, count: int) -> Path:
+        file = folder / "captions.jsonl"
+        told = ({"image": f"{n}.jpg", "caption": f"a dog on the road {n} " + "x" * 500} for n in range(count))
+        file.write_text("".join(json.dumps(each) + "\n" for each in told))
+        return file
+
+    def test_importing(self, small_disk: Path, tmp_path: Path) -> None:
+        workspace = create_workspace(small_disk / "ws")
+        with open_store(workspace.database) as store:
+            fill(store)
+        self.fill_up(small_disk, 200_000)
+        done = negwb(workspace, "import", self.captions(tmp_path, 3_000))
+        refused(done, "no room")
+        (small_disk / "stone").unlink()
+        assert negwb(workspace, "doctor").returncode in {0, 1}  # 1: still little room
+        assert rows(workspace.database, "PRAGMA integrity_check") == [("ok",)]
+        assert rows(workspace.database, "SELECT count(*) FROM event") == [(5,)]
+
+    def test_a_backup(self, small_disk: Path) -> None:
+        workspace = create_workspace(small_disk / "ws")
+        with open_store(workspace.database) as store:
+            fill(store)
+        self.fill_up(small_disk, 200_000)
+        refused(negwb(workspace, "backup"), "cannot write a backup")
+        assert list((workspace.root / "backups").iterdir()) == []
+
+    def test_restoring(self, small_disk: Path, tmp_path: Path) -> None:
+        workspace = create_workspace(small_disk / "ws")
+        with open_store(workspace.database) as store:
+            fill(store)
+        made = tmp_path / "made.db"
+        assert negwb(workspace, "backup", made).returncode == 0
+        self.fill_up(small_disk, 450_000)  # for one copy, not for two
+        before = rows(workspace.database, "SELECT * FROM event")
+        assert negwb(workspace, "restore", made).returncode == 3
+        assert rows(workspace.database, "SELECT * FROM event") == before
+        assert not [path for path in workspace.root.rglob("*.part")]
+
+    def test_deciding(self, small_disk: Path) -> None:
+        workspace = create_workspace(small_disk / "ws")
+        with open_store(workspace.database) as store:
+            fill(store)
+        command = [NEGWB, "-w", workspace.root, "curate", "-a", "ben", "--images", "none"]
+        with Terminal(command) as terminal:
+            terminal.wait_for(b"NEGATED")
+            terminal.press_until("a", lambda: rows(workspace.database, "SELECT count(*) FROM event") == [(6,)])
+            stone = self.fill_up(small_disk)
+            terminal.press_until("u", lambda: terminal.shows(b"no room to write"))
+            stone.unlink()
+            ((kept,),) = rows(workspace.database, "SELECT count(*) FROM event")
+            terminal.press_until("a", lambda: rows(workspace.database, "SELECT count(*) FROM event")[0][0] > kept)
+            terminal.press("q")
+            assert terminal.end() == 0
+        with open_store(workspace.database) as store:
+            Record(store).assert_state_is_the_fold()
+
+    def test_leaving_while_answers_are_refused(self, small_disk: Path) -> None:
+        workspace = create_workspace(small_disk / "ws")
+        with open_store(workspace.database) as store:
+            fill(store)
+        command = [NEGWB, "-w", workspace.root, "curate", "-a", "ben", "--images", "none"]
+        with Terminal(command) as terminal:
+            terminal.wait_for(b"NEGATED")
+            self.fill_up(small_disk)
+            terminal.press_until("u", lambda: terminal.shows(b"no room to write"))
+            terminal.press("q")
+            assert terminal.end() == 3
+            assert terminal.shows(b"refused and")
+            assert not terminal.shows(b"All of it is kept")
+
+
+@pytest.fixture
+def little() -> Callable[[], None]:
+    """Makes a process that may write no file beyond 200 kB."""
+    return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
+
+
+def test_a_limit_on_file_sizes_is_a_full_disk(workspace: Workspace, tmp_path: Path, little: Callable[[], None]) -> None:
+    assert workspace.database.stat().st_size > 200_000
+    refused(negwb(workspace, "backup", tmp_path / "b.db", preexec_fn=little), "cannot write a backup")
+    assert not list(tmp_path.glob("*.db"))
+    assert rows(workspace.database, "PRAGMA integrity_check") == [("ok",)]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+@pytest.mark.parametrize("command", [("status",), ("status", "--json"), ("doctor",), ("backup",)])
+def test_output_that_finds_no_room(workspace: Workspace, command: tuple[str, ...]) -> None:
+    with open("/dev/full", "w") as full:
+        done = negwb(workspace, *command, capture_output=False, stdout=full, stderr=subprocess.PIPE)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "Exception ignored" not in done.stderr
+    assert "No space left" in done.stderr
+
+
+class TestReadOnly:
+    @pytest.fixture
+    def guarded(self, workspace: Workspace) -> Iterator[Workspace]:
+        for path in workspace.root.iterdir():
+            path.chmod(0o444)
+        workspace.root.chmod(0o555)
+        yield workspace
+        workspace.root.chmod(0o755)
+
+    def test_a_backup_elsewhere_works_and_here_is_refused(self, guarded: Workspace, tmp_path: Path) -> None:
+        outside = tmp_path / "mine.db"
+        done = run_as_a_person([NEGWB, "-w", guarded.root, "backup", outside])
+        assert done.returncode == 0, done.stderr
+        assert rows(outside, "SELECT count(*) FROM event") == [(5,)]
+        refused(run_as_a_person([NEGWB, "-w", guarded.root, "backup"]), "cannot write a backup")
+        refused(run_as_a_person([NEGWB, "-w", guarded.root, "restore", outside]), "cannot")
+
+    def test_doctor_looks_without_a_trace(self, guarded: Workspace) -> None:
+        before = {path.name: path.read_bytes() for path in guarded.root.iterdir()}
+        done = run_as_a_person([NEGWB, "-w", guarded.root, "doctor", "--json"])
+        assert done.returncode == 0, done.stdout
+        found = {each["name"]: each for each in json.loads(done.stdout)["findings"]}
+        assert found["folder"]["level"] == "warning"
+        assert found["states"]["level"] == "ok"
+        assert {path.name: path.read_bytes() for path in guarded.root.iterdir()} == before
+
+
+NFS = """
+from curation_db import mounts
+from pathlib import Path
+mounts.MOUNTS = Path({table!r})
+"""
+
+
+class TestNetworkMounts:
+    @pytest.fixture
+    def mounted(self, workspace: Workspace, tmp_path: Path) -> Callable[[str], str]:
+        """A mount table that has the workspace on this kind of file system."""
+
+        def table(kind: str) -> str:
+            file = tmp_path / "mounts"
+            spot = str(workspace.root).replace(" ", "\\040")
+            file.write_text(f"/dev/sda / ext4 rw 0 0\nserver:/x {spot} {kind} rw 0 0\n")
+            return NFS.format(table=str(file))
+
+        return table
+
+    @pytest.mark.parametrize("kind", ["nfs4", "cifs", "fuse.sshfs", "9p"])
+    def test_who_writes_is_warned_once(self, workspace: Workspace, mounted: Callable[[str], str], kind: str) -> None:
+        done = with_code(workspace, mounted(kind), "export", "--json")
+        assert done.returncode == 0
+        assert json.loads(done.stdout)["counts"]["pairs"] == 5
+        assert [line for line in done.stderr.splitlines() if "network" in line] == [
+            line for line in done.stderr.splitlines() if line.startswith(f"negwb: {workspace.database} is on a network")
+        ]
+        assert done.stderr.count(f"({kind})") == 1
+
+    def test_who_reads_is_not_and_doctor_tells(self, workspace: Workspace, mounted: Callable[[str], str]) -> None:
+        assert with_code(workspace, mounted("nfs4"), "status").stderr == ""
+        assert "⚠ file system  nfs4, over the network" in with_code(workspace, mounted("nfs4"), "doctor").stdout
+
+    @pytest.mark.parametrize("kind", ["ext4", "fuse.ext4", "tmpfs", "fuseblk"])
+    def test_local_ones_are_not_warned_of(self, workspace: Workspace, mounted: Callable[[str], str], kind: str) -> None:
+        assert "network" not in with_code(workspace, mounted(kind), "export").stderr
+
+
+NEWER = """
+import curation_db.storage.migrations as migrations
+migrations.REVISIONS, migrations.HEAD = (*migrations.REVISIONS, "9999"), "9999"
+"""
+
+
+class TestTwoVersions:
+    def test_a_newer_one_waits_until_the_older_ones_have_left(self, workspace: Workspace) -> None:
+        command = [NEGWB, "-w", workspace.root, "curate", "-a", "ben", "--images", "none"]
+        schema = rows(workspace.database, "SELECT * FROM sqlite_master")
+        with Terminal(command) as terminal:
+            terminal.wait_for(b"NEGATED")
+            who = f"ben (negwb {version()}, process {terminal.process.pid} on "
+            refused(with_code(workspace, NEWER, "export"), who)
+            assert rows(workspace.database, "SELECT * FROM sqlite_master") == schema
+            terminal.press_until("a", lambda: rows(workspace.database, "SELECT count(*) FROM event") == [(6,)])
+            terminal.press("q")
+            assert terminal.end() == 0
+        assert "is at work" not in with_code(workspace, NEWER, "export").stderr
+
+    def test_an_older_one_that_is_open_writes_nothing_into_what_a_newer_one_made(self, workspace: Workspace) -> None:
+        command = [NEGWB, "-w", workspace.root, "curate", "-a", "ben", "--images", "none"]
+        with Terminal(command) as terminal:
+            terminal.wait_for(b"NEGATED")
+            connection = sqlite3.connect(workspace.database)
+            connection.execute("ALTER TABLE event ADD COLUMN mood TEXT")
+            connection.execute("UPDATE alembic_version SET version_num = '9999'")
+            connection.commit()
+            connection.close()
+            terminal.press_until("a", lambda: terminal.process.poll() is not None)
+            assert terminal.end() == 3
+            assert terminal.shows(b"another version of negwb has changed")
+        assert rows(workspace.database, "SELECT count(*) FROM event") == [(5,)]
+        refused(negwb(workspace, "curate", "--annotator", "ben"), "needs a terminal", code=2)
+        refused(negwb(workspace, "export"), "newer negwb")

@@ -1,0 +1,315 @@
+"""`negwb bench`: list, fetch from a server on the loopback interface, and run on few items."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.benches import draw_picture, negrefcocog_folder, serving, write_negrefcocog
+from support.clip_models import make_tiny
+from support.loops import NEGWB, ONE_THREAD
+from typer.testing import CliRunner
+
+from benchmarks.data.download import Manners
+from benchmarks.data.fetch import Sources
+from benchmarks.errors import BenchError
+from benchmarks.protocols import PROTOCOLS
+from trainers.clip_models import save_model
+from trainers.errors import TrainerError
+from workbench.cli import app, main
+from workbench.commands.bench import NetworkTrouble, Rules
+from workbench.errors import UsageError
+from workbench.workspace.layout import Workspace
+from workbench.workspace.operations import find_task
+from workbench.workspace.settings_template import settings_template
+
+ITEMS = 12
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_negrefcocog(tmp_path_factory.mktemp("source") / "NegRefCOCOg.json", 2 * ITEMS)
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    save_model(make_tiny(), folder)
+    return folder
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    """An empty one; benchmarks never look into the record."""
+    made = Workspace(tmp_path / "ws")
+    made.root.mkdir()
+    made.settings.write_text(settings_template())
+    return made
+
+
+@pytest.fixture
+def filled(workspace: Workspace, source: Path) -> Workspace:
+    """With the first items of NegRefCOCOg, and their pictures drawn."""
+    negrefcocog_folder(workspace.root / "benchmarks" / "negrefcocog", source, ITEMS)
+    return workspace
+
+
+def bench(workspace: Workspace, *words: object) -> Any:
+    return CliRunner().invoke(app, ["-w", str(workspace.root), "bench", *map(str, words)])
+
+
+def code_of(workspace: Workspace, monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
+    monkeypatch.setattr("sys.argv", ["negwb", "-w", str(workspace.root), "bench", *words])
+    return int(main())
+
+
+class TestList:
+    def test_nothing_is_there_yet(self, workspace: Workspace) -> None:
+        (row,) = json.loads(bench(workspace, "list", "--json").stdout)["tasks"]
+        assert (row["name"], row["ready"], row["state"]) == ("negrefcocog", False, "not fetched")
+
+    def test_ready_and_missing(self, filled: Workspace) -> None:
+        assert "ready" in bench(filled, "list").stdout
+        pictures = sorted((filled.root / "benchmarks/negrefcocog/train2014").iterdir())
+        pictures[0].unlink()
+        (row,) = json.loads(bench(filled, "list", "--json").stdout)["tasks"]
+        assert (row["items"], row["missing_pictures"], row["ready"]) == (ITEMS, 1, False)
+        assert row["state"] == f"1 of {len(pictures)} pictures missing"
+
+    def test_own_tasks_and_damaged_ones(self, workspace: Workspace) -> None:
+        own_task(workspace, "demo-negref")
+        (workspace.root / "benchmarks" / "broken.json").write_text("{")
+        rows = {row["name"]: row for row in json.loads(bench(workspace, "list", "--json").stdout)["tasks"]}
+        assert (rows["demo-negref"]["ready"], rows["demo-negref"]["items"]) == (True, 1)
+        assert "cannot be read" in rows["broken"]["state"]
+
+
+def own_task(workspace: Workspace, name: str) -> Path:
+    folder = workspace.root / "benchmarks"
+    (folder / "demo").mkdir(parents=True, exist_ok=True)
+    draw_picture(folder / "demo" / "0.jpg", (64, 40), 1)
+    row = {
+        "image": "demo/0.jpg",
+        "phrase": "no hat",
+        "ref_bbox": [0, 0, 20, 20],
+        "bbox_list": [[0, 0, 20, 20], [20, 0, 40, 40]],
+    }
+    (folder / f"{name}.json").write_text(json.dumps([row]))
+    return folder / f"{name}.json"
+
+
+class TestRun:
+    def test_results_are_filed_and_told(self, filled: Workspace, tiny: Path) -> None:
+        said = bench(filled, "run", "negrefcocog", "--model", tiny, "--json")
+        assert said.exit_code == 0, said.stderr
+        results = json.loads(said.stdout)["results"]
+        assert [result["protocol"] for result in results] == ["strict", "official"]
+        assert {result["model"] for result in results} == {str(tiny)}
+        assert results[0]["metrics"]["accuracy"]["n"] == ITEMS
+        assert results[1]["baselines"]["first box"]["correct"] == ITEMS
+        assert {Path(result["path"]).parent for result in results} == {filled.root / "results"}
+        again = bench(filled, "run", "negrefcocog", "--model", tiny, "--protocol", "strict")
+        assert "RESULTS" in again.stdout
+        assert "official" not in again.stdout
+        assert len(list((filled.root / "results").glob("*.items.jsonl"))) == 3
+        assert (filled.cache / "features").is_dir()
+
+    def test_missing_pictures_are_told_before_anything_is_loaded(
+        self, filled: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.setattr("workbench.commands.bench.run_benches", None)
+        for picture in (filled.root / "benchmarks/negrefcocog/train2014").iterdir():
+            picture.unlink()
+        assert code_of(filled, monkeypatch, "run", "negrefcocog") == 6
+        out, err = capsys.readouterr()
+        first, second = err.splitlines()
+        assert (out, "12 of 12 pictures are missing" in first) == ("", True)
+        assert second == "       fetch them with: negwb bench fetch negrefcocog"
+
+    @pytest.mark.parametrize("what", ["annotations", "pictures"])
+    def test_the_hint_names_the_folders_that_were_typed(
+        self,
+        workspace: Workspace,
+        source: Path,
+        tmp_path: Path,
+        what: str,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        folder, pictures = tmp_path / "bench marks", tmp_path / "coco"
+        if what == "pictures":
+            negrefcocog_folder(folder, source, ITEMS)
+        typed = ["--folder", str(folder), "--pictures", str(pictures)]
+        assert code_of(workspace, monkeypatch, "run", "negrefcocog", *typed) == 6
+        _, _, words = capsys.readouterr().err.partition("negwb bench fetch ")
+        assert shlex.split(words) == ["negrefcocog", *typed]
+
+    def test_a_figure_on_denied_phrases_never_stands_alone(self, workspace: Workspace, tiny: Path) -> None:
+        own_task(workspace, "demo-negref")
+        own_task(workspace, "demo-affirm")
+        words = ("--model", tiny, "--protocol", "strict")
+        alone = bench(workspace, "run", "demo-negref", *words)
+        assert "not run" in alone.stdout
+        assert "negwb bench run demo-affirm" in alone.stderr
+        told = json.loads(bench(workspace, "run", "demo-negref", *words, "--json").stdout)["results"][0]
+        assert told["affirmative"] == {"task": "demo-affirm", "state": "not run"}
+        bench(workspace, "run", "demo-affirm", *words)
+        later = bench(workspace, "run", "demo-negref", *words, "--json")
+        told = json.loads(later.stdout)["results"][0]["affirmative"]
+        assert (told["state"], told["n"]) == ("measured", 1)
+        assert "was not run" not in later.stderr
+        assert "affirm %" in bench(workspace, "run", "demo-negref", *words).stdout
+
+    def test_a_task_without_a_twin_says_so(self, filled: Workspace, tiny: Path) -> None:
+        said = bench(filled, "run", "negrefcocog", "--model", tiny)
+        assert said.stdout.count("no twin") == 2
+        assert said.stderr.count("retrieval beside it") == 1
+
+    def test_in_a_pipe_it_says_how_far_it_is(
+        self, filled: Workspace, tiny: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("workbench.console.progress_bars._EVERY_S", 0)
+        said = bench(filled, "run", "negrefcocog", "--model", tiny, "--protocol", "strict")
+        assert re.search(r"^negwb: .*negrefcocog: crops: \d+ of \d+$", said.stderr, re.MULTILINE)
+        assert "\x1b" not in said.stderr
+
+    def test_nothing_fetched(self, workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+        assert code_of(workspace, monkeypatch, "run", "negrefcocog") == 6
+
+    def test_wrong_names(self, filled: Workspace, tmp_path: Path) -> None:
+        with pytest.raises(UsageError) as refused:
+            find_task(filled, "negrefcoco")
+        assert refused.value.hint == "did you mean negrefcocog?"
+        assert isinstance(bench(filled, "run", "negrefcocog", "--model", "nothing").exception, UsageError)
+        assert isinstance(bench(filled, "run", "negrefcocog", "x", "--folder", tmp_path).exception, UsageError)
+        broken = bench(filled, "run", "negrefcocog", "--model", tmp_path)
+        assert isinstance(broken.exception, TrainerError)
+        assert "is no model" in broken.exception.message
+
+    def test_tasks_of_ones_own(self, workspace: Workspace, tiny: Path) -> None:
+        path = own_task(workspace, "demo-negref")
+        assert find_task(workspace, "demo-negref").images == ("demo/0.jpg",)
+        assert find_task(workspace, str(path)).name == "demo-negref"
+        said = bench(workspace, "run", "demo-negref", "--model", tiny, "--protocol", "strict")
+        assert said.exit_code == 0, said.exception
+        elsewhere = find_task(workspace, str(path), pictures=workspace.root)
+        with pytest.raises(BenchError, match="1 of 1 pictures are missing"):
+            elsewhere.check_pictures()
+
+    @pytest.mark.parametrize(
+        "number", [signal.SIGINT, signal.SIGTERM, pytest.param(signal.SIGHUP, marks=pytest.mark.long)]
+    )
+    def test_a_signal_leaves_whole_results_or_none(self, filled: Workspace, tiny: Path, number: signal.Signals) -> None:
+        command = [NEGWB, "-w", filled.root, "bench", "run", "negrefcocog", "--model", tiny]
+        process = subprocess.Popen(
+            [str(word) for word in command],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={**os.environ, **ONE_THREAD},
+        )
+        assert process.stderr is not None
+        assert b"tiny" in process.stderr.readline(), "the model is being loaded"
+        process.send_signal(number)
+        out, err = process.communicate(timeout=30)
+        assert (process.returncode, out) == (128 + number, b"")
+        assert err.decode().splitlines()[-1].endswith("; what was done is kept")
+        assert not list(filled.root.glob("results/*.json"))
+
+
+@pytest.fixture
+def server(tmp_path: Path, source: Path) -> Iterator[tuple[str, Path]]:
+    """Address and folder of a server with a few items and their pictures."""
+    folder = tmp_path / "server"
+    negrefcocog_folder(folder, source, ITEMS)
+    with serving(folder) as address:
+        yield address, folder
+
+
+class TestFetch:
+    @pytest.fixture(autouse=True)
+    def other_items(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The first few items have another hash than the published file."""
+        monkeypatch.setattr("benchmarks.data.fetch.Sources", functools.partial(Sources, annotations_sha256=None))
+
+    def test_all_of_it_then_a_run(self, workspace: Workspace, server: tuple[str, Path]) -> None:
+        said = bench(workspace, "fetch", "negrefcocog", "--mirror", server[0])
+        assert said.exit_code == 0, said.stderr
+        assert said.stdout == f"{workspace.root / 'benchmarks' / 'negrefcocog'}\n"
+        assert find_task(workspace, "negrefcocog").missing_pictures() == []
+        again = json.loads(bench(workspace, "fetch", "negrefcocog", "--mirror", server[0], "--json").stdout)
+        assert (again["complete"], again["fetched"], again["present"]) == (True, 0, 12)
+
+    def test_what_came_is_kept(self, workspace: Workspace, server: tuple[str, Path]) -> None:
+        gone = next((server[1] / "train2014").iterdir())
+        held = gone.read_bytes()
+        gone.unlink()
+        said = bench(workspace, "fetch", "negrefcocog", "--mirror", server[0])
+        assert isinstance(said.exception, NetworkTrouble)
+        assert (said.exception.exit_code, said.stdout) == (4, "")
+        assert "1 of 12 pictures could not be had" in said.exception.message
+        gone.write_bytes(held)
+        again = json.loads(bench(workspace, "fetch", "negrefcocog", "--mirror", server[0], "--json").stdout)
+        assert (again["fetched"], again["present"]) == (1, 11)
+
+    def test_without_a_network_it_is_one_line_and_code_4(
+        self, workspace: Workspace, server: tuple[str, Path], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("benchmarks.data.fetch.Manners", functools.partial(Manners, backoff_s=0.01))
+        folder = workspace.root / "benchmarks" / "negrefcocog"
+        folder.mkdir(parents=True)
+        (folder / "NegRefCOCOg.json").write_bytes((server[1] / "NegRefCOCOg.json").read_bytes())
+        with serving(server[1]) as gone:
+            pass
+        refused = bench(workspace, "fetch", "negrefcocog", "--mirror", gone).exception
+        assert isinstance(refused, NetworkTrouble)
+        assert (refused.exit_code, "12 of 12 pictures are missing" in refused.message) == (4, True)
+        assert "127.0.0.1" in refused.message
+        assert refused.hint.endswith(f"negwb bench fetch negrefcocog --mirror {gone}")
+
+    def test_no_annotations(
+        self,
+        workspace: Workspace,
+        server: tuple[str, Path],
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        (server[1] / "NegRefCOCOg.json").unlink()
+        assert code_of(workspace, monkeypatch, "fetch", "negrefcocog", "--mirror", server[0]) == 4
+        assert "NegRefCOCOg.json could not be fetched" in capsys.readouterr().err
+
+    def test_pictures_that_are_there_already(self, workspace: Workspace, server: tuple[str, Path]) -> None:
+        pictures = server[1] / "train2014"
+        told = bench(workspace, "fetch", "negrefcocog", "--mirror", server[0], "--pictures", pictures, "--json")
+        assert json.loads(told.stdout)["present"] == 12
+
+    def test_the_mirror_may_stand_in_the_environment(
+        self, workspace: Workspace, server: tuple[str, Path], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("NEGWB_MIRROR", server[0])
+        assert bench(workspace, "fetch", "negrefcocog").exit_code == 0
+        assert find_task(workspace, "negrefcocog").missing_pictures() == []
+
+    def test_what_to_run_next_finds_the_same_pictures(
+        self, workspace: Workspace, server: tuple[str, Path], tmp_path: Path
+    ) -> None:
+        named = ("--folder", tmp_path / "bench marks", "--pictures", server[1] / "train2014")
+        said = bench(workspace, "fetch", "negrefcocog", "--mirror", server[0], *named)
+        _, _, next_words = said.stderr.partition("next: negwb bench run ")
+        assert shlex.split(next_words) == ["negrefcocog", *map(str, named)]
+        assert find_task(workspace, "negrefcocog", folder=named[1], pictures=named[3]).missing_pictures() == []
+
+    def test_unknown(self, workspace: Workspace) -> None:
+        assert isinstance(bench(workspace, "fetch", "coco").exception, UsageError)
+
+
+def test_the_protocols_of_the_command_are_those_of_the_benchmarks() -> None:
+    assert set(Rules) - {Rules.BOTH} == set(PROTOCOLS)

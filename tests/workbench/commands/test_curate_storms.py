@@ -1,0 +1,223 @@
+"""`negwb curate` in a real pseudo-terminal while the world around it misbehaves: windows of no size and of all sizes,
+pictures that go or turn into bombs, a hang-up in the middle of anything. What was decided is kept, nothing crashes.
+
+Covered elsewhere: kill -9 (`test_curate_terminal`), SIGTERM, SIGHUP on a card and a terminal that is simply gone
+(`tui/test_curate_command`), sizes one after the other (`tui/test_curate_screen`), every kind of bad picture file
+(`tui/test_pictures`), hostile texts (`tui/test_curate_hostile`), bursts of keys (`tui/test_curate_bursts`), a full
+disk, a damaged, locked, replaced or newer record (`test_hardships`, `tui/test_curate_screen`).
+"""
+
+from __future__ import annotations
+
+import random
+import shutil
+import signal
+import struct
+import sys
+import time
+import zlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.record import Record
+from support.terminal import Terminal
+from support.workspaces import Case, House, build
+
+from workbench.errors import ExitCode
+
+NEGWB = Path(sys.executable).with_name("negwb")
+SIZES = ((0, 0), (1, 1), (200, 1), (1, 60), (40, 10), (59, 19), (60, 20), (80, 24), (120, 36), (300, 90))
+BOMB_SIDE = 9_000
+"""81 megapixels: just allowed by the limit on pixels, 243 MB decoded. Beyond it nothing is decoded at all."""
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Any:
+    made = build(tmp_path / "house", [Case(text=f"no hat number {n}", concept=f"hat {n}") for n in range(40)])
+    yield made
+    made.store.close()
+
+
+def curate(house: House, **size: int) -> Terminal:
+    command = [NEGWB, "-w", house.root, "curate", "-a", "ana", "--order", "oldest", "--images", "halfcell"]
+    return Terminal(command, **size)
+
+
+def leave(terminal: Terminal) -> None:
+    # a dialog that is just closing takes the first one for text
+    terminal.press_until("q", lambda: terminal.process.poll() is not None)
+    assert terminal.end() == 0
+    assert b"Traceback" not in terminal.output
+
+
+def sound(house: House) -> None:
+    assert house.rows("PRAGMA integrity_check") == [("ok",)]
+    assert house.rows("SELECT * FROM lease") == []
+    Record(house.store).assert_state_is_the_fold()
+
+
+def peak_memory(terminal: Terminal) -> int:
+    """Of the running app, in MB; 0 where the system does not tell."""
+    told = Path(f"/proc/{terminal.process.pid}/status")
+    lines = told.read_text().splitlines() if told.exists() else []
+    return next((int(line.split()[1]) // 1000 for line in lines if line.startswith("VmHWM")), 0)
+
+
+def png(width: int, height: int, rows: int) -> bytes:
+    """A black picture that says it has this size, and has so many rows of it, in a few kilobytes."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    squeezed = zlib.compressobj(9)
+    row = bytes(1 + width * 3)
+    data = b"".join(squeezed.compress(row) for _ in range(rows)) + squeezed.flush()
+    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
+
+
+def test_a_terminal_of_no_size(house: House) -> None:
+    with curate(house, columns=0, rows=0) as terminal:
+        terminal.wait_for(lambda: len(terminal.output) > 0)
+        terminal.resize(120, 36)
+        terminal.wait_for(b"NEGATED")
+        terminal.press_until("a", lambda: len(house.events()) >= 1)
+        terminal.resize(0, 0)
+        time.sleep(0.3)
+        terminal.press("uu")
+        time.sleep(0.3)
+        terminal.resize(80, 24)
+        before = len(house.events())
+        terminal.press_until("a", lambda: len(house.events()) > before)
+        leave(terminal)
+    sound(house)
+
+
+@pytest.mark.long
+def test_a_storm_of_resizing_loses_no_key(house: House) -> None:
+    draw = random.Random(7)
+    with curate(house) as terminal:
+        terminal.wait_for(b"NEGATED")
+        for _ in range(300):
+            terminal.resize(*draw.choice(SIZES))
+            if draw.random() < 0.3:
+                time.sleep(0.005)
+        terminal.resize(120, 36)
+        for number in range(1, 11):
+            terminal.press_until("a", lambda number=number: len(house.events()) >= number)
+            for _ in range(15):
+                terminal.resize(*draw.choice(SIZES[6:]))
+        leave(terminal)
+    kinds = {kind for _, kind, _ in house.events()}
+    assert kinds == {"accept"}
+    decided = [candidate for candidate, _, _ in house.events()]
+    assert len(decided) == len(set(decided)) >= 10
+    sound(house)
+
+
+def test_resizing_in_a_dialog_keeps_what_was_typed(house: House) -> None:
+    with curate(house) as terminal:
+        terminal.wait_for(b"NEGATED")
+        terminal.press("n")
+        terminal.wait_for(b"a note")
+        terminal.press("left of the horse")
+        terminal.wait_for(b"horse")
+        for size in (*SIZES, (120, 36)):
+            terminal.resize(*size)
+            time.sleep(0.05)
+        time.sleep(0.3)
+        terminal.press("\r")
+        terminal.wait_for(lambda: house.rows("SELECT note FROM event") == [("left of the horse",)])
+        leave(terminal)
+    sound(house)
+
+
+@pytest.mark.long
+def test_pictures_that_go_away_under_the_app(house: House) -> None:
+    with curate(house) as terminal:
+        terminal.wait_for(b"NEGATED")
+        terminal.press_until("a", lambda: len(house.events()) >= 1)
+        shutil.rmtree(house.root / "pictures")
+        terminal.press("i")  # zoom into one that is gone
+        time.sleep(0.3)
+        terminal.press("\x1b")
+        time.sleep(0.3)
+        for number in range(2, 16):
+            terminal.press_until("a", lambda number=number: len(house.events()) >= number)
+        terminal.wait_for(b"the picture is missing")
+        leave(terminal)
+    assert {kind for _, kind, _ in house.events()} == {"accept"}
+    sound(house)
+
+
+@pytest.mark.long
+def test_pictures_that_turn_into_bombs(house: House) -> None:
+    bomb, allowed = png(30_000, 30_000, 1), png(BOMB_SIDE, BOMB_SIDE, BOMB_SIDE)
+    for number, path in enumerate(sorted((house.root / "pictures").iterdir())[1:10]):
+        path.write_bytes(allowed if number == 4 else bomb)
+    with curate(house) as terminal:
+        terminal.wait_for(b"NEGATED")
+        for number in range(1, 13):
+            terminal.press_until("a", lambda number=number: len(house.events()) >= number)
+        used = peak_memory(terminal)
+        leave(terminal)
+        assert b"too large to decode" in terminal.output
+    assert len(house.events()) >= 12
+    assert used < 1_500
+    sound(house)
+
+
+@pytest.mark.parametrize(
+    ("keys", "seen"),
+    [("n", b"a note"), ("e", b"edit the negated caption"), ("x", b"reject"), ("i", b""), ("?", b""), ("/", b"")],
+    ids=["note", "edit", "reason", "zoom", "help", "find"],
+)
+def test_a_hang_up_anywhere_keeps_what_was_decided(house: House, keys: str, seen: bytes) -> None:
+    with curate(house) as terminal:
+        terminal.wait_for(b"NEGATED")
+        terminal.press_until("a", lambda: len(house.events()) >= 1)
+        terminal.press(keys)
+        terminal.wait_for(seen)
+        time.sleep(0.3)
+        terminal.process.send_signal(signal.SIGHUP)
+        assert terminal.end() == 128 + signal.SIGHUP
+        assert b"Traceback" not in terminal.output
+    assert [kind for _, kind, _ in house.events()] == ["accept"]
+    sound(house)
+
+
+def test_a_hang_up_in_a_burst_of_keys_leaves_whole_decisions(house: House) -> None:
+    with curate(house) as terminal:
+        terminal.wait_for(b"NEGATED")
+        for number, keys in enumerate(("a", "xp", "u"), 1):
+            terminal.press_until(keys, lambda number=number: len(house.events()) >= number)
+        terminal.press("axpu axgau" * 3)
+        terminal.process.send_signal(signal.SIGHUP)
+        assert terminal.end() == 128 + signal.SIGHUP
+    # a key that found no card decided nothing; what was decided is whole, a card each, in order
+    told = house.events()
+    assert {(kind, reason) for _, kind, reason in told} <= {
+        ("accept", None),
+        ("reject", "present"),
+        ("reject", "gratuitous"),
+        ("unsure", None),
+        ("skip", None),
+    }
+    assert [candidate for candidate, _, _ in told] == list(range(1, len(told) + 1))
+    sound(house)
+
+
+def test_the_record_deleted_under_the_app_takes_no_decision(house: House) -> None:
+    """What would be written into a file that nobody can find again is refused, and the session ends."""
+    with curate(house) as terminal:
+        terminal.wait_for(b"NEGATED")
+        terminal.press_until("a", lambda: len(house.events()) >= 1)
+        away = house.root / "away.db"
+        (house.root / "curation.db").rename(away)
+        terminal.press_until("a", lambda: terminal.process.poll() is not None)
+        assert terminal.end() == ExitCode.DATABASE
+        assert b"was replaced, moved or deleted" in terminal.output
+    assert not (house.root / "curation.db").exists()
+    away.rename(house.root / "curation.db")  # beside its log again
+    assert house.rows("SELECT candidate_id FROM event") == [(1,)]

@@ -1,0 +1,83 @@
+"""`negwb curate` in a real pseudo-terminal: real keys, kill -9 in the middle, and the way back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from support.record import Record
+from support.terminal_app import Curating, rows
+
+from curation_db.storage.store import open_store
+from workbench.workspace.create import create_workspace
+
+# fmt: off
+KEYS = (
+    ("a", "accept"), ("xp", "reject"), ("u", "unsure"), (" ", "skip"), ("a", "accept"), ("f", "flag"),
+    ("nlook at the left edge\r", "note"), ("xg", "reject"), ("e{end} today\x13", "edit"), ("a", "accept"),
+    ("xs", "reject"), ("u", "unsure"), ("a", "accept"), (" ", "skip"), ("xr", "reject"), ("a", "accept"),
+    ("xd", "reject"), ("e{end} now\x13", "edit"), ("xb", "reject"), ("xu", "reject"),
+)
+# fmt: on
+"""Twenty decisions of all kinds, as keys, and the event each must leave."""
+
+
+def states(database: Path) -> dict[object, object]:
+    return dict(rows(database, "SELECT candidate_id, state FROM candidate_state"))
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize(("columns", "lines"), [pytest.param(120, 36, marks=pytest.mark.long), (80, 24)])
+def test_twenty_decisions_survive_kill_9_and_can_be_walked_back_and_forth(
+    tmp_path: Path, columns: int, lines: int
+) -> None:
+    workspace = create_workspace(tmp_path / "ws")
+    with open_store(workspace.database) as store:
+        Record(store).add(30)
+    database = workspace.database
+
+    with Curating(workspace.root, columns=columns, rows=lines) as app:
+        for keys, _ in KEYS:
+            app.type(keys)
+        app.kill()
+    assert rows(database, "PRAGMA integrity_check") == [("ok",)]
+    kinds = [kind for (kind,) in rows(database, "SELECT kind FROM event WHERE uid = act ORDER BY seq")]
+    assert kinds == [kind for _, kind in KEYS]
+    reasons = rows(database, "SELECT reason FROM event WHERE kind = 'reject' ORDER BY seq")
+    # fmt: off
+    assert [r for (r,) in reasons] == [
+        "present", "gratuitous", "scope", "rest_false", "duplicate", "bad_image", "ungrammatical",
+    ]
+    # fmt: on
+    decided = states(database)
+
+    with Curating(workspace.root, columns=columns, rows=lines) as app:
+        for done in range(len(KEYS)):
+            app.type("z")
+            assert app.acts()[-1] == "undo", done
+        app.kill()
+    assert set(states(database).values()) <= {"open", "superseded"}
+
+    with Curating(workspace.root, columns=columns, rows=lines) as app:
+        for _ in KEYS:
+            app.type("Z")
+        app.press("q")
+        assert app.end() == 0
+    assert states(database) == decided
+    with open_store(database) as store:
+        Record(store).assert_state_is_the_fold()
+
+
+def test_after_a_crash_the_same_card_is_there_again(tmp_path: Path) -> None:
+    workspace = create_workspace(tmp_path / "ws")
+    with open_store(workspace.database) as store:
+        Record(store).add(5)
+    with Curating(workspace.root) as app:
+        app.type("a")
+        app.kill()
+    with Curating(workspace.root) as app:
+        app.type("a")
+        app.press("q")
+        app.end()
+    assert rows(workspace.database, "SELECT candidate_id, late FROM event") == [(1, 0), (2, 0)]
+    assert rows(workspace.database, "SELECT * FROM lease") == []

@@ -1,0 +1,217 @@
+"""`negwb demo --auto`: the whole loop, run as its user runs it, on a world of a few pictures and a few steps."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.results import Stored, list_results
+from curation_db.exporting.manifest import read_items, read_manifest, verify
+from trainers.run_files import Status, read_metrics, read_run
+from trainers.settings import read_config
+from workbench.demo.build import DemoFiles, DemoSize, build_demo
+from workbench.demo.experiment.finetune_recipe import RECIPE
+from workbench.demo.simulation.annotator import read_truth
+from workbench.errors import UsageError
+
+SMALL = DemoSize(pictures=40, pool=60, scenes=60, gallery=20)
+COUNTS = {"candidates", "accepted", "rejected", "judge_errors_caught", "judge_error_rate"}
+ARMS = {"base", "tuned", "trained_on_all"}
+KEYS = COUNTS | ARMS | {"export_sha256", "curation_gain", "seconds"}
+
+
+def build(folder: Path, *, steps: int = 20) -> Path:
+    """A demo workspace whose recipe takes a moment only."""
+    workspace = build_demo(folder, size=SMALL, progress=lambda *_: None)
+    words = workspace.settings.read_text(encoding="utf-8")
+    for name, value in (("steps", steps), ("hard_pictures", 8)):
+        usual = f"\n{name} = {RECIPE[name]}\n"
+        assert usual in words
+        words = words.replace(usual, f"\n{name} = {value}\n")
+    workspace.settings.write_text(f"{words}checkpoint_every = 20\n", encoding="utf-8")
+    return folder
+
+
+def negwb(*words: str | Path | int) -> subprocess.CompletedProcess[str]:
+    command = [str(Path(sys.executable).with_name("negwb")), *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=300, check=False)
+
+
+def told(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """A demo that has run by itself, because no terminal is there; nobody changes it."""
+    folder = build(tmp_path_factory.mktemp("demo") / "one")
+    return folder, negwb("demo", folder)
+
+
+@pytest.mark.timeout(180)
+def test_everything_is_decided_by_the_truth_and_frozen(finished) -> None:
+    folder, done = finished
+    said = told(done)
+    assert said.keys() == KEYS
+    assert said["accepted"] + said["rejected"] == said["candidates"] > 40
+    assert 0 < said["judge_errors_caught"] <= said["rejected"]
+    assert said["judge_error_rate"] == pytest.approx(said["judge_errors_caught"] / said["candidates"], abs=1e-4)
+    assert "simulated" in done.stderr
+    truth = read_truth(DemoFiles(folder).truth)
+    connection = sqlite3.connect(folder / "curation.db")
+    rows = connection.execute(
+        "SELECT c.key, s.state FROM candidate c JOIN candidate_state s ON s.candidate_id = c.id"
+    ).fetchall()
+    connection.close()
+    assert all(state == f"{truth[key][0]}ed" for key, state in rows)
+
+
+def test_one_arm_learns_what_was_accepted_and_one_what_the_judges_passed(finished) -> None:
+    folder, done = finished
+    said = told(done)
+    sets = {run: Path(read_config(folder / "runs" / run).export) for run in ("tuned", "trained-on-all")}
+    assert [verify(frozen) for frozen in sets.values()] == [[], []]
+    assert read_manifest(sets["tuned"]).export_sha256 == said["export_sha256"]
+    items = {run: list(read_items(frozen)) for run, frozen in sets.items()}
+    assert {item.state for item in items["tuned"]} == {"accepted"}
+    assert len(items["tuned"]) == said["accepted"]
+    assert len(items["trained-on-all"]) == said["candidates"]
+    configs = [read_config(folder / "runs" / run) for run in sets]
+    assert configs[0].settings == configs[1].settings, "same steps, same recipe"
+    assert configs[0].model == configs[1].model
+
+
+def test_the_figures_are_those_of_the_results(finished) -> None:
+    folder, done = finished
+    said = told(done)
+    by_model = results_of(folder)
+    for arm, model in (("base", "demo"), ("tuned", "tuned"), ("trained_on_all", "trained-on-all")):
+        for key, task in (("negref", "demo-negref"), ("affirm", "demo-affirm"), ("retrieval_r1", "demo-retrieval")):
+            score = next(iter(by_model[model, task].result["metrics"].values()))
+            assert said[arm][key] == round(100 * score["correct"] / score["n"], 2)
+    ours, theirs = (
+        [row["correct"] for row in by_model[model, "demo-negref"].items()] for model in ("tuned", "trained-on-all")
+    )
+    gain = said["curation_gain"]
+    assert gain["mean"] == pytest.approx(100 * (sum(ours) - sum(theirs)) / len(ours), abs=0.01)
+    assert gain["low"] <= gain["mean"] <= gain["high"]
+    base = said["base"]
+    assert (base["affirm"] > 90, base["negref"] < 10) == (True, True), "it knows the things and ignores the no"
+
+
+def test_the_report_comes_before_the_last_line(finished) -> None:
+    _, done = finished
+    assert "DEMO-NEGREF" in done.stdout
+    assert "affirm %" in done.stdout, "negated accuracy never stands alone"
+    assert done.stdout.count("{") == done.stdout.splitlines()[-1].count("{")
+
+
+def test_again_it_finds_everything_there(finished) -> None:
+    folder, done = finished
+    before = files_of(folder)
+    again = negwb("demo", folder, "--auto")
+    assert {**told(again), "seconds": 0} == {**told(done), "seconds": 0}
+    assert files_of(folder) == before
+
+
+def test_json_prints_the_object_alone(finished) -> None:
+    folder, done = finished
+    again = negwb("demo", folder, "--json")
+    assert again.stdout.count("\n") == 1
+    assert {**told(again), "seconds": 0} == {**told(done), "seconds": 0}
+
+
+@pytest.mark.long
+def test_two_demos_freeze_the_same_bytes_and_train_the_same_weights(finished, tmp_path: Path) -> None:
+    _, done = finished
+    again = told(negwb("demo", build(tmp_path / "two"), "--auto", "--seeds", 2, "--arm", "negated-only"))
+    first = told(done)
+    assert {key: again[key] for key in COUNTS | {"export_sha256", "base"}} == {
+        key: first[key] for key in COUNTS | {"export_sha256", "base"}
+    }
+    assert again.keys() == KEYS | {"negated_only"}
+    runs = {folder.name for folder in (tmp_path / "two" / "runs").iterdir()}
+    assert runs == {f"{arm}{seed}" for arm in ("tuned", "trained-on-all", "negated-only") for seed in ("", "-seed-1")}
+    alone = read_config(tmp_path / "two" / "runs" / "negated-only").settings
+    assert (alone.replay_share, alone.replay_pool, alone.anchor_weight) == (0.0, None, 0.0)
+    of_first = next(iter(results_of(tmp_path / "two")["tuned", "demo-negref"].result["metrics"].values()))
+    assert round(100 * of_first["value"], 2) == first["tuned"]["negref"], "the first seed is the demo without --seeds"
+
+
+@pytest.mark.long
+def test_stopped_while_training_it_goes_on(tmp_path: Path) -> None:
+    folder = build(tmp_path / "demo", steps=120)
+    command = [str(Path(sys.executable).with_name("negwb")), "demo", str(folder), "--auto"]
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 200
+    while not any(row.get("step", 0) >= 20 for row in read_metrics(folder / "runs" / "tuned")):
+        assert child.poll() is None, child.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    os.kill(child.pid, signal.SIGINT)
+    _, errors = child.communicate(timeout=60)
+    assert child.returncode == 130
+    assert "Traceback" not in errors
+    assert read_run(folder / "runs" / "tuned").status is Status.STOPPED
+    assert told(negwb("demo", folder, "--auto")).keys() == KEYS
+    assert {run.name for run in (folder / "runs").iterdir()} == {"tuned", "trained-on-all"}
+
+
+def test_a_demo_goes_on_where_its_building_was_left(tmp_path: Path) -> None:
+    folder = tmp_path / "demo"
+
+    def stop_early(step: str, done: int, total: int) -> None:
+        if step == "storing candidates and verdicts":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build_demo(folder, size=SMALL, progress=stop_early)
+    build_demo(folder, size=SMALL, progress=lambda *_: None)
+    whole = build_demo(tmp_path / "whole", size=SMALL, progress=lambda *_: None)
+    names = {path.relative_to(folder) for path in folder.rglob("*") if "curation.db" not in path.name}
+    assert names == {path.relative_to(whole.root) for path in whole.root.rglob("*") if "curation.db" not in path.name}
+    assert DemoFiles(folder).truth.read_bytes() == DemoFiles(whole.root).truth.read_bytes()
+
+
+def test_the_demo_does_not_touch_a_folder_that_holds_something_else(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("precious")
+    done = negwb("demo", tmp_path)
+    assert done.returncode == 2
+    assert "not empty" in done.stderr
+    with pytest.raises(UsageError):
+        build_demo(tmp_path, size=SMALL, progress=lambda *_: None)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+@pytest.mark.long
+def test_the_demo_shows_what_it_promises(tmp_path: Path) -> None:
+    """The figures of the README, at full size; on two cores in less than three minutes."""
+    said = told(negwb("demo", tmp_path / "demo", "--auto", "--arm", "negated-only"))
+    base, tuned, alone = said["base"], said["tuned"], said["negated_only"]
+    assert tuned["negref"] >= base["negref"] + 70
+    assert tuned["affirm"] >= base["affirm"] - 2
+    assert tuned["retrieval_r1"] >= base["retrieval_r1"] - 6
+    assert said["curation_gain"]["low"] > 0
+    assert alone["negref"] >= base["negref"] + 40, "negated captions alone look like a success"
+    assert alone["affirm"] <= base["affirm"] - 30, "until one looks at the affirmative ones"
+
+
+def results_of(folder: Path) -> dict[tuple[str, str], Stored]:
+    listed = list_results(folder / "results")
+    assert listed.problems == ()
+    return {(one.result["model"]["name"], one.result["task"]["name"]): one for one in listed.results}
+
+
+def files_of(folder: Path) -> dict[Path, int]:
+    kept = (path for part in ("runs", "results", "exports") for path in (folder / part).rglob("*") if path.is_file())
+    return {path: path.stat().st_mtime_ns for path in kept}

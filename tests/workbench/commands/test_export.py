@@ -1,0 +1,202 @@
+"""`negwb export`: options, output and refusals; what the files hold is tested on the ground floor."""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from contextlib import contextmanager
+
+import pytest
+from sqlalchemy import text
+from typer.testing import CliRunner
+
+from curation_db.enums import Kind, Reason
+from curation_db.events.annotators import begin_session
+from curation_db.exporting.freeze import FORMATS
+from curation_db.exporting.manifest import read_items, verify
+from curation_db.review.candidates import Draft, Intake, insert_candidates
+from curation_db.review.decisions import Reviewer
+from curation_db.storage.store import open_store
+from workbench.cli import app, main
+from workbench.commands.export import DataFormat
+from workbench.console import progress_bars
+from workbench.errors import NegwbError, NothingToDo, UsageError
+from workbench.workspace import operations
+from workbench.workspace.create import create_workspace
+from workbench.workspace.operations import freeze_set
+from workbench.workspace.settings_writer import add_picture_folder
+
+
+@pytest.fixture
+def workspace(tmp_path):
+    """Four candidates: two accepted, one rejected, one open; three events."""
+    made = create_workspace(tmp_path / "ws")
+    with open_store(made.database) as store:
+        with store.write() as connection:
+            connection.execute(text("INSERT INTO source(id, name) VALUES (1, 'coco')"))
+            connection.execute(text("INSERT INTO image(id, source_id, key, file_name) VALUES (1, 1, '1', '1.jpg')"))
+            drafts = [
+                Draft(source_id=1, key=f"g/{n}", image_id=1, raw_text=f"no dog {n}", pipeline="P1", generator="g")
+                for n in range(4)
+            ]
+            insert_candidates(connection, drafts, Intake())
+        ana = Reviewer(store, begin_session(store, "ana", version="test"))
+        ana.decide(1, Kind.ACCEPT)
+        ana.decide(2, Kind.ACCEPT)
+        ana.decide(3, Kind.REJECT, reason=Reason.PRESENT)
+    return made
+
+
+def export(workspace, *args):
+    return CliRunner().invoke(app, ["-w", str(workspace.root), "export", *args])
+
+
+def test_prints_the_path_and_a_summary(workspace):
+    said = export(workspace)
+    assert said.exit_code == 0
+    assert said.stdout == f"{workspace.exports / 'set-001'}\n"
+    assert "froze 2 pairs over 1 picture as set-001 (event 3, coco.json, items.jsonl, pairs.jsonl)" in said.stderr
+    assert verify(workspace.exports / "set-001") == []
+
+
+def test_missing_pictures_are_counted_with_the_way_in(workspace, tmp_path):
+    with open_store(workspace.database) as store, store.write() as connection:
+        for number, name in ((2, "there.jpg"), (3, "sub/Brücke.jpg"), (4, "../x\x1b[31m.jpg"), (5, None)):
+            row = {"id": number, "name": name, "url": None if name else "https://example.org/a.jpg"}
+            connection.execute(
+                text("INSERT INTO image(id, source_id, key, file_name, url) VALUES (:id, 1, :id, :name, :url)"), row
+            )
+            drafts = [
+                Draft(source_id=1, key=f"h/{number}", image_id=number, raw_text="no cat", pipeline="P1", generator="h")
+            ]
+            insert_candidates(connection, drafts, Intake(audit_rate=0.0))
+    every = ("--state", "accepted", "--state", "open")
+    said = export(workspace, "--json", *every)
+    assert json.loads(said.stdout)["missing_pictures"] == 4
+    assert "4 of 4 pictures are not in the picture folders, the first is coco/" in said.stderr
+    assert "--source coco --pictures FOLDER" in said.stderr
+    assert "\x1b" not in said.stderr
+    (tmp_path / "pictures" / "sub").mkdir(parents=True)
+    add_picture_folder(workspace.settings, "coco", "../pictures")
+    for name in ("1.jpg", "there.jpg", unicodedata.normalize("NFD", "sub/Brücke.jpg")):
+        (tmp_path / "pictures" / name).touch()
+    said = export(workspace, "--json", *every)
+    assert json.loads(said.stdout)["missing_pictures"] == 1
+    said = export(workspace, "--json")
+    assert json.loads(said.stdout)["missing_pictures"] == 0
+    assert "pictures are not in" not in said.stderr
+
+
+def test_a_broken_setting_is_told_before_anything_is_frozen(workspace):
+    workspace.settings.write_text("[pictures\n")
+    assert isinstance(export(workspace).exception, UsageError)
+    assert not workspace.exports.exists() or not list(workspace.exports.iterdir())
+
+
+def test_json_is_one_object(workspace):
+    said = export(workspace, "mine", "--json")
+    told = json.loads(said.stdout)
+    assert said.stdout.count("\n") == 1
+    assert (told["name"], told["path"], told["event"]) == ("mine", str(workspace.exports / "mine"), 3)
+    assert told["counts"]["pairs"] == 2
+    manifest = json.loads((workspace.exports / "mine" / "manifest.json").read_text())
+    assert told["export_sha256"] == manifest["export_sha256"]
+
+
+def test_at_and_state_and_format(workspace):
+    assert export(workspace, "a", "--at", "1", "--format", "jsonl").exit_code == 0
+    assert {path.name for path in (workspace.exports / "a").iterdir()} == {
+        "manifest.json",
+        "items.jsonl",
+        "pairs.jsonl",
+    }
+    assert [item.key for item in read_items(workspace.exports / "a")] == ["g/0"]
+    export(workspace, "b", "--state", "rejected", "--state", "open")
+    assert [(item.state, item.reasons) for item in read_items(workspace.exports / "b")] == [
+        ("rejected", ("present",)),
+        ("open", ()),
+    ]
+
+
+def test_equal_bytes_under_another_name_and_order_of_states(workspace):
+    export(workspace, "a", "--state", "accepted", "--state", "rejected")
+    export(workspace, "b", "--state", "rejected", "--state", "accepted", "--at", "3")
+    a, b = ({p.name: p.read_bytes() for p in (workspace.exports / n).iterdir()} for n in "ab")
+    assert a == b
+
+
+def test_refusals(workspace):
+    export(workspace, "a")
+    with pytest.raises(UsageError, match="already"):
+        freeze_set(workspace, "a")
+    with pytest.raises(UsageError, match="no name"):
+        freeze_set(workspace, "../a")
+    with pytest.raises(UsageError, match="no event 77"):
+        freeze_set(workspace, at=77)
+    with pytest.raises(NothingToDo) as refused:
+        freeze_set(workspace, at=0)
+    assert refused.value.exit_code == 5
+    assert "negwb curate" in refused.value.hint
+
+
+def test_a_folder_that_cannot_be_written(workspace):
+    workspace.exports.write_text("a file, not a folder")
+    with pytest.raises(NegwbError, match="cannot write"):
+        freeze_set(workspace)
+
+
+def test_main_turns_refusals_into_codes(workspace, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["negwb", "-w", str(workspace.root), "export", "--at", "0"])
+    assert main() == 5
+    assert capsys.readouterr().err.startswith("negwb: no pair was accepted at event 0")
+
+
+def test_a_bar_shows_only_where_it_takes_long(workspace, monkeypatch):
+    told = []
+
+    @contextmanager
+    def bars():
+        yield lambda *step: told.append(step)
+
+    monkeypatch.setattr(progress_bars, "step_bars", bars)
+    freeze_set(workspace)
+    assert told == []
+    monkeypatch.setattr(operations, "_QUIET_S", -1.0)
+    freeze_set(workspace)
+    assert told == [("writing pairs", 2, 2)]
+
+
+def test_says_what_cannot_be_trained_on(workspace):
+    with open_store(workspace.database) as store, store.write() as connection:
+        connection.execute(text("UPDATE image SET file_name = NULL"))
+    said = export(workspace).stderr
+    assert "2 without the original caption" in said
+    assert "2 whose picture has no file name" in said
+
+
+def test_the_benchmarks_own_mix_is_named(workspace):
+    """GIVEN texts asked for with NegRefCOCOg's spread of cues THEN whoever trains on them is told."""
+    assert "NegRefCOCOg" not in export(workspace).stderr
+    with open_store(workspace.database) as store:
+        drafts = [
+            Draft(
+                source_id=1,
+                key="m/1",
+                image_id=1,
+                raw_text="no cat",
+                pipeline="P1",
+                generator="g",
+                extra='{"mix": "negrefcocog"}',
+            )
+        ]
+        with store.write() as connection:
+            (number,) = insert_candidates(connection, drafts, Intake())
+        Reviewer(store, begin_session(store, "ana", version="test")).decide(number, Kind.ACCEPT)
+    said = export(workspace, "--json")
+    assert "1 pair asked for with the cues and positions of NegRefCOCOg" in said.stderr
+    counts = json.loads(said.stdout)["counts"]
+    assert (counts["by_mix"], counts["without_mix"]) == ({"negrefcocog": 1}, 2)
+
+
+def test_the_formats_of_the_command_are_those_of_the_record() -> None:
+    assert set(DataFormat) - {DataFormat.ALL} == set(FORMATS)

@@ -1,0 +1,120 @@
+"""`negwb import` where pictures have other names than their files, and where files are links."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from PIL import Image
+
+from workbench import cli
+from workbench.commands import imports
+from workbench.diagnostics.workspace_checks import pictures
+from workbench.errors import ExitCode
+from workbench.workspace.create import create_workspace
+from workbench.workspace.layout import Workspace
+from workbench.workspace.settings import read_settings
+
+Call = Callable[..., int]
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Workspace:
+    return create_workspace(tmp_path / "house")
+
+
+@pytest.fixture
+def call(house: Workspace, monkeypatch: pytest.MonkeyPatch) -> Call:
+    app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
+
+    @app.callback()
+    def root(context: typer.Context) -> None:
+        context.obj = house.root
+
+    imports.register(app)
+    monkeypatch.setattr(cli, "app", app)
+
+    def called(*arguments: object) -> int:
+        monkeypatch.setattr(sys, "argv", ["negwb", "import", *map(str, arguments)])
+        return cli.main()
+
+    return called
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made = tmp_path / "pictures"
+    (made / "sub").mkdir(parents=True)
+    Image.new("RGB", (8, 6)).save(made / "sub" / "one.png")
+    return made
+
+
+def negated(path: Path, name: str, text: str = "a dog", number: int = 1) -> Path:
+    row = {"id": number, "image_id": 1, "caption": text, "updated_caption": f"{text} with no hat"}
+    told = {"images": [{"id": 1, "file_name": name}], "annotations": [row]}
+    path.write_text(json.dumps(told))
+    return path
+
+
+def test_the_prefix_that_is_offered_finds_the_picture(
+    call: Call, tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = negated(tmp_path / "set.json", "images/sub/one.png")
+    assert call(path, "--pictures", folder) == ExitCode.UNEXPECTED
+    assert "for 1 row: import again with --strip-prefix images/" in capsys.readouterr().err
+    assert call(path, "--strip-prefix", "images/", "--json") == ExitCode.OK
+    told: dict[str, Any] = json.loads(capsys.readouterr().out)
+    assert (told["completed"], told["missing_pictures"], told["images"]) == (1, 0, 0)
+
+
+def test_a_clash_says_how_to_import_another_set(
+    call: Call, tmp_path: Path, house: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(negated(tmp_path / "a.json", "kitchen.jpg"), "--source", "mine") == ExitCode.OK
+    path = negated(tmp_path / "b.json", "beach.jpg", "a beach", 7)
+    assert call(path, "--source", "mine") == ExitCode.UNEXPECTED
+    assert "import it with --source NAME" in capsys.readouterr().err
+    listed = (house.rejects / "b-1.jsonl").read_text().splitlines()
+    assert any("--source NAME" in json.loads(line).get("hint", "") for line in listed)
+    assert call(path) == ExitCode.OK
+    assert " as b: 1 image, 1 caption, 1 candidate" in capsys.readouterr().err
+
+
+def test_the_folder_is_remembered_for_the_source_that_has_the_pictures(
+    call: Call, tmp_path: Path, house: Workspace, folder: Path
+) -> None:
+    assert call(negated(tmp_path / "a.json", "sub/one.png")) == ExitCode.OK
+    assert call(negated(tmp_path / "b.json", "sub/one.png", "a cat", 2), "--pictures", folder) == ExitCode.OK
+    assert read_settings(house.settings).pictures == {"a": ("../pictures",)}
+
+
+def test_a_link_that_leaves_the_folder_is_refused_unless_it_is_allowed(
+    call: Call, tmp_path: Path, house: Workspace, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Image.new("RGB", (8, 6)).save(tmp_path / "elsewhere.png")
+    (folder / "link.png").symlink_to(tmp_path / "elsewhere.png")
+    path = negated(tmp_path / "set.json", "link.png")
+    assert call(path, "--pictures", folder) == ExitCode.UNEXPECTED
+    assert "follow_links = true in negwb.toml" in capsys.readouterr().err
+    (files,) = [each for each in pictures(house, read_settings(house.settings)) if each.name == "files"]
+    assert "1 missing" in files.said
+    assert "1 are links" in files.hint
+    text = house.settings.read_text()
+    house.settings.write_text(text.replace("[pictures]\n", "[pictures]\nfollow_links = true\n"))
+    assert call(path) == ExitCode.OK
+    (files,) = [each for each in pictures(house, read_settings(house.settings)) if each.name == "files"]
+    assert "all there" in files.said
+
+
+def test_a_picture_on_the_network_is_not_missing(
+    call: Call, tmp_path: Path, house: Workspace, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(negated(tmp_path / "set.json", "https://x.org/a.jpg"), "--pictures", folder) == ExitCode.OK
+    assert "1 picture by URL, not fetched" in capsys.readouterr().err
+    (files,) = [each for each in pictures(house, read_settings(house.settings)) if each.name == "files"]
+    assert "missing" not in files.said

@@ -1,0 +1,247 @@
+"""`negwb import` as a person and a script see it: one line, one object, exit codes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from PIL import Image
+
+from workbench import cli
+from workbench.commands import imports
+from workbench.errors import ExitCode
+from workbench.workspace.create import create_workspace
+from workbench.workspace.layout import Workspace
+from workbench.workspace.settings import read_settings
+
+Call = Callable[..., int]
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Workspace:
+    return create_workspace(tmp_path / "house")
+
+
+@pytest.fixture
+def call(house: Workspace, monkeypatch: pytest.MonkeyPatch) -> Call:
+    app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
+
+    @app.callback()
+    def root(context: typer.Context) -> None:
+        context.obj = house.root
+
+    imports.register(app)
+    monkeypatch.setattr(cli, "app", app)
+
+    def called(*arguments: object) -> int:
+        monkeypatch.setattr(sys, "argv", ["negwb", "import", *map(str, arguments)])
+        return cli.main()
+
+    return called
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    Image.new("RGB", (8, 6)).save(tmp_path / "a.png")
+    path = tmp_path / "set.jsonl"
+    rows = [{"image": "a.png", "caption": "a dog", "candidate": "no dog"}, {"image": "b.png", "caption": "a cat"}]
+    path.write_text("\n".join(json.dumps(row) for row in rows))
+    return path
+
+
+def test_an_import_says_what_it_did(call: Call, table: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call(table) == ExitCode.OK
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "as set: 2 images, 2 captions, 1 candidate" in said.err
+    assert "columns: candidate = candidate, caption = caption, image = image" in said.err
+    assert f"2 pictures not found: no picture folder; give --pictures {table.parent}" in said.err
+    assert call(table) == ExitCode.OK
+    assert "nothing new" in capsys.readouterr().err
+
+
+def test_where_pictures_are_is_not_guessed_at_random(
+    call: Call, table: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table.write_text(json.dumps({"image": f"{'n' * 300}.png", "caption": "a dog"}))
+    assert call(table) == ExitCode.OK
+    assert "1 picture not found: no picture folder; give --pictures FOLDER" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", ["[]", '{"images": [], "annotations": []}'])
+def test_a_file_without_rows_is_nothing_to_do(
+    call: Call, tmp_path: Path, content: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "set.json").write_text(content)
+    assert call(tmp_path / "set.json") == ExitCode.NOTHING_TO_DO
+    assert "there is nothing in it" in capsys.readouterr().err
+
+
+def test_a_folder_without_pictures_is_not_remembered(
+    call: Call, house: Workspace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "sets").mkdir()
+    (tmp_path / "sets/one.json").write_text("{}")
+    assert call(tmp_path / "sets") == ExitCode.USAGE
+    said = capsys.readouterr().err
+    assert "no picture in" in said
+    assert "import its files one by one: one.json" in said
+    assert read_settings(house.settings).pictures == {}
+
+
+def test_json_is_one_object_on_stdout(call: Call, table: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call(table, "--json", "--source", "mine", "--generator", "gpt") == ExitCode.OK
+    told: dict[str, Any] = json.loads(capsys.readouterr().out)
+    assert (told["source"], told["images"], told["candidates"], told["rejects"]) == ("mine", 2, 1, None)
+
+
+def test_missing_pictures_are_listed(
+    call: Call, table: Path, house: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(table, "--pictures", table.parent) == ExitCode.UNEXPECTED
+    assert "1 kept with a flaw (1 missing-file)" in capsys.readouterr().err
+    (listed,) = house.rejects.iterdir()
+    assert [json.loads(line)["reason"] for line in listed.read_text().splitlines()] == ["missing-file"]
+    assert read_settings(house.settings).pictures == {"set": ("..",)}
+    # the folder is known from now on
+    assert call(table) == ExitCode.UNEXPECTED
+    assert sorted(path.name for path in house.rejects.iterdir()) == ["set-1.jsonl", "set-2.jsonl"]
+
+
+def test_a_folder_is_its_own_picture_folder(call: Call, house: Workspace, table: Path) -> None:
+    (table.parent / "photos").mkdir()
+    (table.parent / "a.png").rename(table.parent / "photos/a.png")
+    assert call(table.parent / "photos") == ExitCode.OK
+    assert read_settings(house.settings).pictures == {"photos": ("../photos",)}
+
+
+def test_refused_rows_end_with_1(call: Call, table: Path, house: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
+    table.write_text(table.read_text() + "\n{\n")
+    assert call(table) == ExitCode.UNEXPECTED
+    assert "1 refused (1 malformed)" in capsys.readouterr().err
+    told = json.loads((house.rejects / "set-1.jsonl").read_text())
+    assert (told["where"], told["file"]) == ("line 3", str(table))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["nope.json"],
+        ["{table}", "--format", "folder"],
+        ["{table}", "--format", "nope"],
+        ["{table}", "--map", "image"],
+        ["{table}", "--map", "image=nope"],
+        ["{table}", "--pictures", "nope"],
+        ["{table}", "--pictures", ".", "--map", "image=nope"],
+        [sys.executable],
+        ["/dev/null"],
+    ],
+)
+def test_what_cannot_be_imported_ends_with_2(
+    call: Call, table: Path, house: Workspace, arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = house.settings.read_text()
+    assert call(*(each.format(table=table) for each in arguments)) == ExitCode.USAGE
+    assert capsys.readouterr().err.startswith("negwb: ")
+    assert house.settings.read_text() == before
+    assert not house.rejects.exists()
+
+
+def test_an_unreadable_file_ends_with_2(call: Call, table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied", str(table))
+
+    monkeypatch.setattr("curation_db.importing.pipeline.detect", refuse)
+    assert call(table) == ExitCode.USAGE
+
+
+def test_a_damaged_record_ends_with_3(call: Call, table: Path, house: Workspace) -> None:
+    house.database.write_bytes(b"not a database, certainly not one of ours")
+    assert call(table) == ExitCode.DATABASE
+
+
+def test_an_interrupt_says_how_to_go_on(
+    call: Call, table: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("curation_db.importing.pipeline.import_rows", interrupt)
+    assert call(table) == ExitCode.INTERRUPTED
+    assert "the same command goes on from there" in capsys.readouterr().err
+
+
+def test_help_has_examples_and_costs_nothing(call: Call, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("--help") == ExitCode.OK
+    assert "negwb import captions_train2014.json" in capsys.readouterr().out
+    heavy = (
+        "import sys, workbench.commands.imports; print([m for m in ('PIL', 'sqlalchemy', 'rich') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", heavy], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.fixture
+def vqa(tmp_path: Path) -> Path:
+    """VQAv2's questions, without the answers beside them."""
+    answers = [{"answer": "no", "answer_id": n} for n in range(10)]
+    ids = {"question_id": 9000, "image_id": 9}
+    annotations = [{**ids, "question_type": "is the", "multiple_choice_answer": "no", "answers": answers}]
+    (tmp_path / "answers.json").write_text(json.dumps({"annotations": annotations}))
+    path = tmp_path / "v2_OpenEnded_mscoco_train2014_questions.json"
+    path.write_text(json.dumps({"data_subtype": "train2014", "questions": [{**ids, "question": "Is the man old?"}]}))
+    return path
+
+
+def test_vqa_needs_its_answers(call: Call, vqa: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call(vqa) == ExitCode.USAGE
+    said = capsys.readouterr().err
+    assert "has no answers in it" in said
+    assert "--annotations FILE" in said
+    assert call(vqa, "--annotations", vqa.with_name("answers.json"), "--json") == ExitCode.OK
+    told = json.loads(capsys.readouterr().out)
+    assert (told["questions"], told["images"], told["format"]) == (1, 1, "vqa")
+    vqa.with_name("answers.json").rename(vqa.with_name("v2_mscoco_train2014_annotations.json"))
+    assert call(vqa) == ExitCode.OK, "found beside it"
+    assert "nothing new; 1 already there" in capsys.readouterr().err
+
+
+def test_what_is_wrong_in_the_answers_is_listed_with_their_file(
+    call: Call, house: Workspace, vqa: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = vqa.with_name("answers.json")
+    told = json.loads(other.read_text())
+    other.write_text(json.dumps({"annotations": [*told["annotations"], {"question_id": 5}]}))
+    assert call(vqa, "--annotations", other) == ExitCode.UNEXPECTED
+    (listed,) = house.rejects.glob("*.jsonl")
+    (line,) = map(json.loads, listed.read_text().splitlines())
+    assert (line["file"], line["where"], line["reason"]) == ("answers.json", "annotations[1]", "no-field")
+
+
+def test_a_table_without_a_header_is_told_of_and_taken(
+    call: Call, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "gcc.tsv"
+    path.write_text("a very typical bus station\thttp://example.org/a.jpg\n")
+    assert call(path) == ExitCode.USAGE
+    told = capsys.readouterr().err
+    assert "seems to have no header" in told
+    assert "--no-header --map caption=1 --map image=2" in told
+    assert call(path, "--no-header", "--map", "caption=1", "--map", "image=2") == ExitCode.OK
+    assert "1 image, 1 caption" in capsys.readouterr().err
+
+
+def test_a_known_column_that_is_not_used_is_one_line(
+    call: Call, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "two.csv"
+    path.write_text("image,caption,title,foil\na.jpg,a dog,Dog,no dog\n")
+    assert call(path) == ExitCode.OK
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "title" in line]
+    assert line.strip().endswith("not used: title (--map caption=title takes it)")

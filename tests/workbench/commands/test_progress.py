@@ -1,0 +1,68 @@
+"""`negwb progress`: the same numbers as the room, as tables and as JSON."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.record import Record
+from typer.testing import CliRunner
+
+from curation_db.enums import Kind, Reason
+from curation_db.review.decisions import Shown
+from curation_db.storage.store import open_store
+from workbench.cli import app
+from workbench.workspace.create import create_workspace
+from workbench.workspace.layout import Workspace
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    made = create_workspace(tmp_path / "ws")
+    with open_store(made.database) as store:
+        record = Record(store)
+        numbers = record.add(4, overlap="2")
+        for number in numbers:
+            record.judge(number, llava=0.1)
+        for name in ("ana", "[/x] [31mben"):
+            reviewer = record.sit(name).reviewer
+            for number in numbers[:3]:
+                reviewer.decide(number, Kind.ACCEPT, shown=Shown(elapsed_ms=6_000))
+        reviewer.undo()
+        reviewer.decide(numbers[2], Kind.REJECT, reason=Reason.PRESENT, shown=Shown(elapsed_ms=6_000))
+    return made
+
+
+def progress(workspace: Workspace, *words: str) -> str:
+    done = CliRunner().invoke(app, ["-w", str(workspace.root), "progress", *words])
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+def test_json_has_every_number(workspace: Workspace) -> None:
+    told: dict[str, Any] = json.loads(progress(workspace, "--json"), parse_constant=pytest.fail)
+    assert [person["decisions"]["accept"] for person in told["people"]] == [2, 3]
+    assert told["people"][1]["speed"]["per_hour"] == 600
+    assert told["work"]["wanted"] == 2
+    assert told["agreement"]["standing"]["items"] == 3
+    assert told["agreement"]["standing"]["observed"]["estimate"] == pytest.approx(2 / 3)
+    assert told["agreement"]["audit"]["ac1"]["estimate"] is None
+    assert "misleads" in told["agreement"]["on_kappa"]
+    (judge,) = told["judges"]
+    assert (judge["judge"], judge["absent_absent"], judge["labels"]) == ("llava", 2, "decided")
+    assert told["balance"]["cue"]["parts"][0]["target"] == pytest.approx(199 / 440)
+
+
+def test_tables_are_plain_and_safe(workspace: Workspace) -> None:
+    said = progress(workspace)
+    for title in ("SPEED", "DECISIONS THAT STAND", "REJECTED BECAUSE", "BALANCE OF CUE", "AGREEMENT AS VOTES STAND"):
+        assert title in said
+    assert "\x1b" not in said
+    assert "[/x]" in said
+
+
+def test_an_empty_workspace_is_no_trouble(tmp_path: Path) -> None:
+    assert json.loads(progress(create_workspace(tmp_path / "ws"), "--json"))["people"] == []
+    progress(Workspace(tmp_path / "ws"))

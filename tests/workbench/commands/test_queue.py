@@ -1,0 +1,118 @@
+"""`negwb queue overlap`: the preview, the confirmation, the share, and the warnings that name the command."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.terminal import Terminal
+from typer.testing import CliRunner, Result
+
+from curation_db.atomic_write import replace_file
+from workbench.cli import app
+from workbench.errors import ExitCode, NothingToDo, UsageError
+from workbench.workspace.create import create_workspace
+from workbench.workspace.layout import Workspace
+
+NEGWB = Path(sys.executable).with_name("negwb")
+ROWS = "image,caption,negated\n" + "".join(f"{n}.jpg,a dog,a dog without a hat {n}\n" for n in range(30))
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    made = create_workspace(tmp_path / "ws")
+    replace_file(made.settings, "[curate]\naudit_rate = 0\n")
+    file = tmp_path / "rows.csv"
+    file.write_text(ROWS)
+    assert negwb(made, "import", file, "--map", "candidate=negated").exit_code == 0
+    return made
+
+
+def negwb(workspace: Workspace, *args: object, **told: Any) -> Result:
+    return CliRunner().invoke(app, ["-w", str(workspace.root), *map(str, args)], **told)
+
+
+def plain(workspace: Workspace, name: str, lines: str) -> Result:
+    return negwb(workspace, "curate", "--plain", "-a", name, input=lines)
+
+
+def overlaps(workspace: Workspace) -> dict[str, int]:
+    told = json.loads(negwb(workspace, "status", "--json").stdout)
+    return {each["overlap"]: each["candidates"] for each in told["overlap"]}
+
+
+def test_two_people_are_asked_about_candidates_that_are_there(workspace: Workspace) -> None:
+    plain(workspace, "ana", "a\na\nq\n")
+    done = negwb(workspace, "queue", "overlap", "2", "state:accepted", "--yes")
+    assert done.exit_code == 0, done.output
+    assert "the overlap of 2 becomes 2" in done.stderr
+    assert "decisions asked for on these: 0 now, 2 then" in done.stderr
+    assert "2 accepted become needs more" in done.stderr
+    assert overlaps(workspace) == {"1": 28, "2": 2}
+    assert negwb(workspace, "doctor").exit_code == 0
+
+
+def test_json_without_yes_changes_nothing(workspace: Workspace) -> None:
+    done = negwb(workspace, "queue", "overlap", "2+1", "--json")
+    told = json.loads(done.stdout)
+    assert (told["overlap"], told["candidates"], told["changing"], told["changed"]) == ("2+1", 30, 30, 0)
+    assert told["wanted"] == {"before": 30, "after": 60}
+    assert overlaps(workspace) == {"1": 30}
+    assert json.loads(negwb(workspace, "queue", "overlap", "2+1", "--json", "--yes").stdout)["changed"] == 30
+    assert overlaps(workspace) == {"2+1": 30}
+
+
+def test_a_share_is_always_the_same_one(workspace: Workspace) -> None:
+    told = json.loads(negwb(workspace, "queue", "overlap", "2", "--share", "0.5", "--json", "--yes").stdout)
+    assert 0 < told["drawn"] == told["changed"] < 30
+    again = negwb(workspace, "queue", "overlap", "2", "--share", "0.5", "--yes")
+    assert isinstance(again.exception, NothingToDo), "the same ones were drawn, and they have it"
+    assert overlaps(workspace) == {"1": 30 - told["drawn"], "2": told["drawn"]}
+
+
+@pytest.mark.parametrize(
+    "args",
+    [("0",), ("two",), ("2+",), ("2", "--share", "0"), ("2", "--share", "1.5"), ("2", "nonsense:1"), ("2", "-a", "")],
+)
+def test_nonsense_is_refused(workspace: Workspace, args: tuple[str, ...]) -> None:
+    assert isinstance(negwb(workspace, "queue", "overlap", *args, "--yes").exception, UsageError)
+    assert overlaps(workspace) == {"1": 30}
+
+
+def test_without_a_terminal_it_needs_a_yes(workspace: Workspace) -> None:
+    done = negwb(workspace, "queue", "overlap", "2")
+    assert isinstance(done.exception, UsageError)
+    assert "--yes" in done.exception.hint
+    assert overlaps(workspace) == {"1": 30}
+
+
+@pytest.mark.parametrize("query", ["state:rejected", "by:nobody"])
+def test_of_nothing_there_is_nothing_to_do(workspace: Workspace, query: str) -> None:
+    assert isinstance(negwb(workspace, "queue", "overlap", "2", query, "--yes").exception, NothingToDo)
+
+
+@pytest.mark.parametrize(("answer", "after"), [("n", {"1": 30}), ("y", {"2": 30})])
+def test_at_a_terminal_it_asks(workspace: Workspace, answer: str, after: dict[str, int]) -> None:
+    with Terminal([NEGWB, "-w", workspace.root, "queue", "overlap", "2"]) as terminal:
+        terminal.wait_for(b"[y/N]")
+        terminal.press(answer + "\n")
+        assert terminal.end() == ExitCode.OK
+    assert overlaps(workspace) == after
+
+
+def test_a_setting_that_came_after_the_import_is_told_with_the_command(workspace: Workspace) -> None:
+    assert "queue overlap" not in negwb(workspace, "status").stderr
+    replace_file(workspace.settings, '[curate]\naudit_rate = 0\noverlap = "2"\n')
+    warning = "30 candidates were imported under another one; to change that: negwb queue overlap 2"
+    assert warning in negwb(workspace, "status").stderr
+    assert json.loads(negwb(workspace, "status", "--json").stdout)["overlap_setting"]["differing"] == 30
+    assert warning in plain(workspace, "ana", "q\n").stderr
+    with Terminal([NEGWB, "-w", workspace.root, "curate", "-a", "ben", "--images", "halfcell"]) as terminal:
+        terminal.wait_for(b"overlap is 2")
+        terminal.press("q")
+    negwb(workspace, "queue", "overlap", "2", "--yes")
+    assert "queue overlap" not in negwb(workspace, "status").stderr
+    assert "queue overlap" not in plain(workspace, "ana", "q\n").stderr

@@ -1,0 +1,148 @@
+"""A workspace that may be looked at but not written: `negwb status` tells what is in it, and leaves no trace."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from support.privileges import run_as_a_person
+from support.record import Record
+
+from curation_db.storage.sqlite import mark_as_ours
+from curation_db.storage.store import open_store
+from workbench.workspace.create import create_workspace
+from workbench.workspace.layout import Workspace
+from workbench.workspace.settings_writer import add_picture_folder
+
+NEGWB = Path(sys.executable).with_name("negwb")
+Guard = Callable[[], None]
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    made = create_workspace(tmp_path / "ws")
+    with open_store(made.database) as store:
+        Record(store).add(3)
+    return made
+
+
+@pytest.fixture
+def guard(workspace: Workspace) -> Iterator[Guard]:
+    """Makes the folder and what is in it read-only; it can be cleared away afterwards."""
+
+    def protect() -> None:
+        for path in workspace.root.iterdir():
+            path.chmod(0o444)
+        workspace.root.chmod(0o555)
+
+    yield protect
+    workspace.root.chmod(0o755)
+
+
+def negwb(workspace: Workspace, *words: str) -> subprocess.CompletedProcess[str]:
+    return run_as_a_person([NEGWB, "-w", workspace.root, *words])
+
+
+def candidates(workspace: Workspace) -> int:
+    done = negwb(workspace, "status", "--json")
+    assert done.returncode == 0, done.stderr
+    return int(json.loads(done.stdout)["candidates"]["total"])
+
+
+def refused(done: subprocess.CompletedProcess[str]) -> str:
+    """What a command that ended with 3 said, in a line and a hint."""
+    assert done.returncode == 3, done.stderr
+    assert done.stdout == ""
+    assert len(done.stderr.splitlines()) == 2
+    return done.stderr
+
+
+def leave_log(workspace: Workspace) -> None:
+    """Add a fourth candidate that is in the write-ahead log only, as after a kill -9: no log index, no checkpoint."""
+    kept = workspace.root.with_name("kept")
+    with open_store(workspace.database) as store:
+        Record(store).add(1)
+        kept.mkdir()
+        for path in workspace.root.glob("curation.db*"):
+            shutil.copy(path, kept / path.name)
+    for path in kept.iterdir():
+        shutil.copy(path, workspace.root / path.name)
+
+
+def test_a_folder_that_cannot_be_written_is_read_as_it_is(workspace: Workspace, guard: Guard) -> None:
+    guard()
+    before = {path.name: path.read_bytes() for path in workspace.root.iterdir()}
+    assert candidates(workspace) == 3
+    assert {path.name: path.read_bytes() for path in workspace.root.iterdir()} == before
+
+
+def test_what_writes_is_refused_in_one_line(workspace: Workspace, guard: Guard) -> None:
+    guard()
+    assert "cannot write" in refused(negwb(workspace, "export"))
+
+
+def test_what_somebody_who_works_in_it_decides_is_seen(workspace: Workspace, guard: Guard) -> None:
+    with open_store(workspace.database) as store:
+        Record(store).add(1)
+        guard()
+        assert candidates(workspace) == 4
+
+
+def test_a_log_that_a_crash_left_is_read_with_its_index(workspace: Workspace, guard: Guard) -> None:
+    leave_log(workspace)
+    guard()
+    assert candidates(workspace) == 4
+
+
+def test_a_log_without_its_index_is_refused_and_not_passed_over(workspace: Workspace, guard: Guard) -> None:
+    leave_log(workspace)
+    (workspace.root / "curation.db-shm").unlink()
+    guard()
+    assert "curation.db-wal holds decisions" in refused(negwb(workspace, "status"))
+
+
+def test_an_empty_log_is_nothing(workspace: Workspace, guard: Guard) -> None:
+    (workspace.root / "curation.db-wal").touch()
+    guard()
+    assert candidates(workspace) == 3
+
+
+def test_an_older_record_is_refused_where_it_cannot_be_migrated(workspace: Workspace, guard: Guard) -> None:
+    workspace.database.unlink()
+    mark_as_ours(workspace.database)
+    connection = sqlite3.connect(workspace.database)
+    connection.execute("CREATE TABLE alembic_version(version_num)")
+    connection.close()
+    guard()
+    assert "from an older negwb" in refused(negwb(workspace, "status"))
+    workspace.root.chmod(0o755)  # now only the file is protected
+    assert "from an older negwb" in refused(negwb(workspace, "status"))
+
+
+def test_somebody_elses_database_is_told_as_that(workspace: Workspace, guard: Guard) -> None:
+    workspace.database.unlink()
+    connection = sqlite3.connect(workspace.database)
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("CREATE TABLE theirs(id)")
+    connection.close()
+    guard()
+    assert "not a negwb database" in refused(negwb(workspace, "status"))
+
+
+def test_a_picture_folder_that_may_not_be_looked_into_counts_as_missing(workspace: Workspace, tmp_path: Path) -> None:
+    hidden = tmp_path / "hidden"
+    (hidden / "pictures").mkdir(parents=True)
+    add_picture_folder(workspace.settings, "coco", str(hidden / "pictures"))
+    add_picture_folder(workspace.settings, "coco", "x" * 5000)
+    hidden.chmod(0o000)
+    done = negwb(workspace, "status", "--json")
+    hidden.chmod(0o700)
+    assert done.returncode == 0, done.stderr
+    (source,) = json.loads(done.stdout)["sources"]
+    assert [folder["exists"] for folder in source["picture_folders"]] == [False, False]

@@ -1,0 +1,166 @@
+"""A sitting in which answers were refused says how many are not stored, and ends with exit code 3."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.curating import held
+from support.terminal import Terminal
+from support.workspaces import Case, House, build
+
+from curation_db.enums import Kind
+from curation_db.errors import Overtaken, RecordBusy, RecordError
+from workbench.annotation.answer_counts import Answers, Refused
+
+IMPATIENT = """
+import sys
+from curation_db import dialect
+dialect._PRAGMAS = ("PRAGMA busy_timeout=50", *dialect._PRAGMAS[1:])
+sys.argv[0] = "negwb"
+from workbench.cli import main
+sys.exit(main())
+"""
+"""The command line, which waits for a lock for 50 ms only."""
+
+
+class TestAnswers:
+    """The count itself."""
+
+    def refuse(self, answers: Answers, error: type[RecordError] = RecordBusy, **about: Any) -> None:
+        with pytest.raises(error), answers.counting(**about):
+            raise error("no")
+
+    def store(self, answers: Answers, **about: Any) -> None:
+        with answers.counting(**about):
+            pass
+
+    def test_a_later_answer_about_the_card_takes_the_place_of_those_that_were_refused(self) -> None:
+        answers = Answers()
+        for card in (1, 1, 2):
+            self.refuse(answers, cards=[card])
+        self.store(answers, cards=[1])
+        assert answers.refused == Refused(answers=4, lost=1, overtaken=0)
+
+    def test_another_kind_of_answer_does_not(self) -> None:
+        answers = Answers()
+        self.refuse(answers, cards=[1])
+        self.store(answers, cards=[1], kind=Kind.NOTE)
+        assert answers.refused.lost == 1
+
+    def test_a_bulk_act_is_one_answer_and_stored_once_all_its_cards_are(self) -> None:
+        answers = Answers()
+        self.refuse(answers, cards=[1, 2, 3])
+        self.store(answers, cards=[1, 3])
+        assert answers.refused.lost == 1
+        self.store(answers, cards=[2])
+        assert answers.refused == Refused(answers=3, lost=0, overtaken=0)
+
+    def test_lines_that_were_written_before_take_no_place_of_others(self) -> None:
+        answers = Answers()
+        answers.replaceable = False
+        self.refuse(answers, cards=[1])
+        self.store(answers, cards=[1])
+        assert answers.refused.lost == 1
+
+    def test_what_others_changed_first_is_counted_apart(self) -> None:
+        answers = Answers()
+        self.refuse(answers, Overtaken, cards=[1])
+        assert answers.refused == Refused(answers=1, lost=0, overtaken=1)
+        assert answers.refused.words == ["1 answer is not stored, since others had changed the card"]
+
+    def test_an_input_that_is_wrong_is_no_answer(self) -> None:
+        answers = Answers()
+        with pytest.raises(ValueError, match="empty"), answers.counting(cards=[1]):
+            raise ValueError("empty")
+        assert answers.refused == Refused(answers=0, lost=0, overtaken=0)
+        assert answers.refused.words == []
+
+    def test_the_words(self) -> None:
+        told = Refused(answers=120, lost=114, overtaken=0).words
+        assert told == ["114 of 120 answers were refused and are not stored"]
+        assert Refused(answers=1, lost=1, overtaken=0).words == ["1 of 1 answer was refused and is not stored"]
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    made = build(tmp_path / "ws", [Case(text=f"a man without hat {n}", concept=f"hat {n}") for n in range(8)])
+    yield made
+    made.store.close()
+
+
+def plain(house: House, lines: str, **more: Any) -> subprocess.CompletedProcess[str]:
+    words = ["-w", str(house.root), "curate", "--plain", "-a", "ana"]
+    return subprocess.run(
+        [sys.executable, "-c", IMPATIENT, *words],
+        input=lines,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        **more,
+    )
+
+
+class TestLines:
+    def drive(self, house: House, lock_after: int, answers: int) -> subprocess.CompletedProcess[str]:
+        """Answer `answers` cards by lines; the record is locked after `lock_after` of them, for good."""
+        words = [sys.executable, "-c", IMPATIENT, "-w", str(house.root), "curate", "--plain", "-a", "ana"]
+        process = subprocess.Popen(
+            words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        assert process.stdin is not None
+        assert process.stdout is not None
+        with process:
+            process.stdin.write("a\n" * lock_after)
+            process.stdin.flush()
+            for line in process.stdout:
+                if line.startswith("DONE"):
+                    lock_after -= 1
+                if not lock_after and line.startswith("CARD"):
+                    break
+            with held(house.root):
+                out, err = process.communicate("a\n" * answers)
+        return subprocess.CompletedProcess(words, process.returncode, out, err)
+
+    def test_refused_answers_end_with_exit_3_and_are_counted(self, house: House) -> None:
+        done = self.drive(house, 2, 5)
+        assert done.stdout.count("REFUSED") == 5
+        assert done.returncode == 3
+        assert "5 of 7 answers were refused and are not stored" in done.stderr
+        assert "ll of it is kept" not in done.stderr
+        assert [kind for _, kind, _ in house.events()] == ["accept"] * 2
+
+    def test_what_is_stored_is_kept(self, house: House) -> None:
+        done = plain(house, "a\nu\nq\n")
+        assert done.returncode == 0
+        assert "1 accepted, 1 unsure; 1 of 8 done. All of it is kept." in done.stderr
+
+
+class TestScreen:
+    def test_a_refused_answer_that_is_given_again_is_kept(self, house: House) -> None:
+        command = [sys.executable, "-c", IMPATIENT, "-w", str(house.root), "curate", "-a", "ana", "--images", "none"]
+        with Terminal(command) as terminal:
+            terminal.wait_for(b"NEGATED")
+            with held(house.root):
+                terminal.press_until("a", lambda: terminal.shows(b"held by another process"))
+            terminal.press_until("a", lambda: len(house.events()) == 1)
+            terminal.press("q")
+            assert terminal.end() == 0
+            assert terminal.shows(b"All of it is kept.")
+
+    def test_refused_answers_end_with_exit_3_and_are_counted(self, house: House) -> None:
+        command = [sys.executable, "-c", IMPATIENT, "-w", str(house.root), "curate", "-a", "ana", "--images", "none"]
+        with Terminal(command) as terminal:
+            terminal.wait_for(b"NEGATED")
+            with held(house.root):
+                terminal.press_until("a", lambda: terminal.shows(b"held by another process"))
+                terminal.press("q")
+                assert terminal.end() == 3
+            assert terminal.shows(b"refused and")
+            assert not terminal.shows(b"All of it is kept")
+        assert house.events() == []

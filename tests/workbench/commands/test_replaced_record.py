@@ -1,0 +1,177 @@
+"""A database that is moved, deleted or replaced under a session ends the session: exit 3, one line, nothing written."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from support.terminal import Terminal
+from support.workspaces import Case, House, build
+
+from curation_db.enums import Kind, Reason, Role
+from curation_db.events.annotators import begin_session
+from curation_db.review.decisions import Reviewer
+
+NEGWB = Path(sys.executable).with_name("negwb")
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    made = build(tmp_path / "ws", [Case(text=f"no hat number {n}", concept=f"hat {n}") for n in range(12)])
+    yield made
+    made.store.close()
+
+
+def move(database: Path) -> None:
+    database.rename(database.with_name("moved.db"))
+
+
+def delete(database: Path) -> None:
+    database.unlink()
+
+
+def replace(database: Path) -> None:
+    copy = database.with_name("copy.db")
+    shutil.copyfile(database, copy)
+    os.replace(copy, database)
+
+
+LOSSES = [move, delete, replace]
+
+
+def database_of(house: House) -> Path:
+    return house.root / "curation.db"
+
+
+def checkpointed(house: House) -> None:
+    """All of the record is in the one file, so that a copy of it is whole."""
+    connection = sqlite3.connect(database_of(house))
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    connection.close()
+
+
+def events_in(path: Path) -> int:
+    connection = sqlite3.connect(path)
+    try:
+        return int(connection.execute("SELECT count(*) FROM event").fetchone()[0])
+    finally:
+        connection.close()
+
+
+def ended(terminal: Terminal) -> str:
+    """Wait for the end; what the terminal shows below the last screen."""
+    assert terminal.end() == 3
+    told = bytes(terminal.output).rpartition(b"\x1b[?1049l")[2].decode(errors="replace")
+    assert "Traceback" not in bytes(terminal.output).decode(errors="replace")
+    return told
+
+
+def assert_nothing_elsewhere(house: House, lose: Callable[[Path], None], count: int) -> None:
+    database = database_of(house)
+    if lose is replace:
+        assert events_in(database) == count
+    else:
+        assert not database.exists()
+    if lose is move:
+        assert events_in(database.with_name("moved.db")) == count
+
+
+@pytest.mark.parametrize("lose", LOSSES)
+def test_curate_ends(house: House, lose: Callable[[Path], None]) -> None:
+    command = [NEGWB, "-w", house.root, "curate", "-a", "ana", "--order", "oldest", "--images", "halfcell"]
+    with Terminal(command) as terminal:
+        terminal.wait_for(b"hat number 0")
+        terminal.press_until("a", lambda: events_in(database_of(house)) == 1)
+        terminal.wait_for(b"hat number 1")
+        checkpointed(house)
+        lose(database_of(house))
+        terminal.press_until("a", lambda: terminal.process.poll() is not None)
+        told = ended(terminal)
+    assert told.count("replaced, moved or deleted") == 1
+    assert "is kept" not in told
+    assert_nothing_elsewhere(house, lose, 1)
+
+
+@pytest.mark.parametrize("lose", LOSSES)
+def test_curate_in_lines_ends(house: House, lose: Callable[[Path], None]) -> None:
+    process = subprocess.Popen(
+        [NEGWB, "-w", house.root, "curate", "-a", "ana", "--order", "oldest", "--plain"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write("a\n")
+    process.stdin.flush()
+    while not process.stdout.readline().startswith("DONE"):
+        pass
+    checkpointed(house)
+    lose(database_of(house))
+    _, errors = process.communicate("a\na\na\n", timeout=60)
+    assert process.returncode == 3
+    assert "replaced, moved or deleted" in errors
+    assert len(errors.splitlines()) == 2, "a line and its hint"
+    assert_nothing_elsewhere(house, lose, 1)
+
+
+def test_curate_in_lines_ends_while_it_waits_for_a_card(house: House) -> None:
+    """Everything else is in somebody's hands, and the person asks for cards again."""
+    process = subprocess.Popen(
+        [NEGWB, "-w", house.root, "curate", "-a", "ana", "--plain"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write("s\n" * 12)
+    process.stdin.flush()
+    while not process.stdout.readline().startswith("END"):
+        pass
+    delete(database_of(house))
+    _, errors = process.communicate("r\n", timeout=60)
+    assert process.returncode == 3
+    assert "replaced, moved or deleted" in errors
+
+
+def disagreement(house: House) -> None:
+    for name, kind in (("ben", Kind.ACCEPT), ("cho", Kind.REJECT)):
+        actor = begin_session(house.store, name, version="test")
+        Reviewer(house.store, actor).decide(1, kind, reason=Reason.SCOPE if kind is Kind.REJECT else None)
+
+
+def test_adjudicate_ends(house: House) -> None:
+    disagreement(house)
+    begin_session(house.store, "dan", version="test", role=Role.ADJUDICATOR)
+    with Terminal([NEGWB, "-w", house.root, "adjudicate", "-a", "dan", "--images", "halfcell"]) as terminal:
+        terminal.wait_for(b"1 of 1")
+        terminal.wait_for(b"hat number 0")
+        checkpointed(house)
+        move(database_of(house))
+        terminal.press_until("a\r", lambda: terminal.process.poll() is not None)
+        told = ended(terminal)
+    assert told.count("replaced, moved or deleted") == 1
+    assert_nothing_elsewhere(house, move, 2)
+
+
+def test_a_bulk_in_browse_ends(house: House) -> None:
+    with Terminal([NEGWB, "-w", house.root, "browse", "-a", "ana"]) as terminal:
+        terminal.wait_for(b"hat number 0")
+        terminal.wait_for(b"12")
+        checkpointed(house)
+        replace(database_of(house))
+        terminal.press("A")
+        terminal.wait_for(b"type 12 and enter")
+        terminal.press("12\r")
+        told = ended(terminal)
+    assert told.count("replaced, moved or deleted") == 1
+    assert_nothing_elsewhere(house, replace, 0)

@@ -1,0 +1,282 @@
+"""`negwb report`: what stands in it, as tables and as JSON, and when it refuses."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+from support.benches import ConstantModel, TinyModel, draw_picture
+from support.results import make_result, make_run
+from typer.testing import CliRunner
+
+from benchmarks.comparison import compare
+from benchmarks.registry import task_from_file
+from benchmarks.runner import run_task
+from curation_db.stats.intervals import Interval
+from trainers.run_files import DONE, RunWriter
+from workbench.cli import app
+from workbench.commands.report import gather
+from workbench.console.number_format import count, p_value, percent, signed, signed_span, span
+from workbench.console.tables import Listing, fit, middle_cut, show
+from workbench.errors import NothingToDo, UsageError
+from workbench.reports.benchmark_report import as_json, listings
+from workbench.workspace.create import create_workspace
+from workbench.workspace.layout import Workspace
+from workbench.workspace.settings_template import settings_template
+
+PHRASES = ("a man with no hat", "no dog on the grass", "a bench without anybody", "a cat that is not red")
+
+
+def make_task(folder: Path, name: str, items: int = 24) -> Any:
+    folder.mkdir(exist_ok=True)
+    rows = []
+    for number in range(items):
+        draw_picture(folder / f"{number}.jpg", (64, 40), number)
+        boxes = [[0, 0, 30, 30], [30, 0, 34, 40]]
+        rows.append({"image": f"{number}.jpg", "phrase": PHRASES[number % 4], "ref_bbox": boxes[0], "bbox_list": boxes})
+    (folder / f"{name}.json").write_text(json.dumps(rows))
+    return task_from_file(name, folder / f"{name}.json", folder)
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """demo-negref by three models, demo-affirm by two, negrefcocog by one."""
+    made = Workspace(tmp_path_factory.mktemp("report") / "ws")
+    made.root.mkdir()
+    made.settings.write_text(settings_template())
+    models = {"base": TinyModel(1), "tuned": TinyModel(1, text_seed=2), "constant": ConstantModel(3)}
+    for name, who in (("demo-negref", models), ("demo-affirm", ["base", "tuned"]), ("negrefcocog", ["base"])):
+        task = make_task(made.root / "data", name)
+        for label in who:
+            run_task(models[label], task, results_folder=made.root / "results", label=label)
+    return made
+
+
+def report(workspace: Workspace, *words: str) -> Any:
+    return CliRunner().invoke(app, ["-w", str(workspace.root), "report", *words])
+
+
+def sections(text: str) -> dict[str, list[str]]:
+    """Lines below each title."""
+    blocks = [block.splitlines() for block in text.strip().split("\n\n")]
+    return {block[0]: block[1:] for block in blocks}
+
+
+def test_models_beside_the_base_and_the_blind(workspace: Workspace) -> None:
+    said = sections(report(workspace).stdout)
+    (title,) = [title for title in said if title.startswith("DEMO-NEGREF")]
+    assert "N = 24, CHANCE 50.0 %" in title
+    header, *lines = said[title]
+    assert header.split() == ["rule", "model", "right", "%", "95", "%", "vs", "base", "95", "%", "p", "affirm", "%"]
+    assert [line.split()[:2] for line in lines[:3]] == [["strict", "base"], ["strict", "tuned"], ["strict", "constant"]]
+    assert lines[2].split()[2:4] == ["0/24", "0.0"], "ties are wrong under strict"
+    assert any(line.startswith("strict    blind: smaller box") for line in lines)
+    constant = next(line for line in lines if line.split()[:2] == ["official", "constant"])
+    assert "24/24  100.0" in constant
+    differ = said["WHERE STRICT AND OFFICIAL DIFFER, AND ON HOW MANY ITEMS"]
+    assert any(line.split()[:5] == ["demo-negref", "constant", "0.0", "100.0", "24"] for line in differ)
+
+
+def test_negated_is_never_without_affirmative(workspace: Workspace) -> None:
+    rows = json.loads(report(workspace, "--json").stdout)["rows"]
+    affirm = {(r["model"], r["protocol"]): r["accuracy"]["estimate"] for r in rows if r["task"] == "demo-affirm"}
+    negref = [row for row in rows if row["task"] == "demo-negref"]
+    assert [(row["affirmative"] or {}).get("accuracy", {}).get("estimate") for row in negref] == [
+        affirm.get((row["model"], row["protocol"])) for row in negref
+    ]
+    text = report(workspace).stdout
+    assert "not run" in next(line for line in text.splitlines() if line.startswith("strict    constant"))
+    by_cue = sections(report(workspace, "--slices").stdout)["DEMO-NEGREF, STRICT, BY CUE"]
+    assert by_cue[0].endswith("affirm % (all)")
+    assert {line.split()[0] for line in by_cue[1:]} == {"no", "without", "not"}
+
+
+def test_negrefcocog_has_no_twin_and_says_what_to_run(workspace: Workspace) -> None:
+    rows = json.loads(report(workspace, "--json").stdout)["rows"]
+    told = {(row["task"], row["model"]): row["affirmative"] for row in rows if row["protocol"] == "strict"}
+    assert told["negrefcocog", "base"] == {"task": None, "state": "no twin"}
+    assert told["demo-negref", "constant"] == {"task": "demo-affirm", "state": "not run"}
+    assert told["demo-negref", "tuned"]["state"] == "measured"
+    assert told["demo-affirm", "tuned"] is None
+    said = sections(report(workspace).stdout)
+    (title,) = [title for title in said if title.startswith("NEGREFCOCOG")]
+    assert [line.split()[-2:] for line in said[title] if line.split()[1] == "base"] == [["no", "twin"]] * 2
+    notes = said["TO KNOW BEFORE READING"]
+    assert sum("no affirmative twin" in line for line in notes) == 1
+
+
+def test_blind_guesses_with_nothing_to_go_by_are_worth_chance(tmp_path: Path) -> None:
+    boxes = [[0, 0, 30, 40], [32, 0, 30, 40]]
+    task = make_task(tmp_path / "data", "alike")
+    rows = json.loads((tmp_path / "data" / "alike.json").read_text())
+    path = tmp_path / "data" / "alike.json"
+    path.write_text(json.dumps([{**row, "bbox_list": boxes, "ref_bbox": boxes[0]} for row in rows]))
+    run_task(TinyModel(1), task_from_file(task.name, path, task.pictures), results_folder=tmp_path / "results")
+    made = listings(compare(tmp_path / "results", resamples=50))
+    blind = [row for row in made[0].rows if row[1] == "blind: smaller box"]
+    assert [row[2:4] for row in blind] == [("12/24", "50.0")] * 2
+    (note,) = [row for listing in made for row in listing.rows if "counts 1/k" in row[-1]]
+    assert "smaller box, narrower box on all items" in note[-1]
+
+
+def test_few_differing_items_say_whose_interval_it_is(workspace: Workspace) -> None:
+    rows = compare(workspace.root / "results", resamples=50).rows
+    few = [row for row in rows if row.base and row.base.few]
+    notes = [row for each in listings(compare(workspace.root / "results", resamples=50)) for row in each.rows]
+    assert any("Newcombe" in row[-1] for row in notes) is bool(few)
+
+
+def test_a_twin_that_was_not_run_is_told(tmp_path: Path) -> None:
+    task = make_task(tmp_path / "data", "my-negref")
+    run_task(TinyModel(1), task, results_folder=tmp_path / "results")
+    made = {listing.title: listing for listing in listings(compare(tmp_path / "results", resamples=50))}
+    assert any("my-affirm was not run" in row[-1] for row in made["To know before reading"].rows)
+
+
+def test_published_rows_stand_apart_with_their_source(workspace: Workspace) -> None:
+    said = sections(report(workspace).stdout)
+    rows = said["PUBLISHED BY OTHERS, NOT MEASURED HERE"]
+    assert any("NegationCLIP" in row and "282/440" in row for row in rows)
+    source = said["SOURCE OF THE PUBLISHED ROWS"]
+    assert "arXiv 2501.10913" in source[0]
+    assert not any(line.endswith("…") for line in source)
+
+
+def test_json_has_all_of_it(workspace: Workspace) -> None:
+    said = report(workspace, "--json")
+    assert said.stdout.count("\n") == 1
+    told = json.loads(said.stdout)
+    row = next(row for row in told["rows"] if (row["task"], row["model"]) == ("demo-negref", "tuned"))
+    assert (row["protocol"], row["n"], row["is_base"]) == ("strict", 24, False)
+    paired = row["base"]
+    assert paired["difference"]["low"] <= paired["difference"]["estimate"] <= paired["difference"]["high"]
+    assert paired["gained"] - paired["lost"] == round(24 * paired["difference"]["estimate"])
+    assert {part["cut"] for part in row["slices"]} >= {"cue", "position", "length"}
+    assert told["base"] == "base"
+    assert as_json(compare(workspace.root / "results", resamples=50)).keys() == told.keys()
+
+
+def test_another_base(workspace: Workspace) -> None:
+    rows = json.loads(report(workspace, "--base", "tuned", "--json").stdout)["rows"]
+    assert {row["model"] for row in rows if row["is_base"]} == {"tuned"}
+    refused = report(workspace, "--base", "nobody").exception
+    assert isinstance(refused, UsageError)
+    assert "measured: base, constant, tuned" in refused.hint
+
+
+def test_nothing_measured(tmp_path: Path) -> None:
+    (tmp_path / "negwb.toml").write_text(settings_template())
+    assert isinstance(report(Workspace(tmp_path)).exception, NothingToDo)
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "x.json").write_text("{}")
+    said = report(Workspace(tmp_path))
+    assert isinstance(said.exception, NothingToDo)
+    assert "x.json is no result of negwb" in said.stderr
+
+
+def test_the_screen_needs_a_terminal(workspace: Workspace) -> None:
+    assert isinstance(report(workspace, "--screen").exception, UsageError)
+
+
+HOSTILE = "\x1b]0;owned\x07\u202eevil\nx"
+
+
+def test_hostile_titles_and_headers_are_text(capsys: pytest.CaptureFixture[str]) -> None:
+    listing = Listing(HOSTILE, (HOSTILE, "n"), [(HOSTILE, "1")])
+    show([listing])
+    out = capsys.readouterr().out
+    console = Console(file=io.StringIO(), width=60, force_terminal=True)
+    show([listing], console=console)
+    for text in (out, console.file.getvalue()):  # type: ignore[attr-defined]
+        assert not {"\x07", "\u202e"} & set(text)
+        assert "\x1b]" not in text
+        assert text.lower().count("]0;ownedevil x") == 3
+
+
+def test_a_hostile_task_in_a_result_reaches_no_terminal(tmp_path: Path) -> None:
+    (tmp_path / "negwb.toml").write_text(settings_template())
+    make_result(Workspace(tmp_path), f"x{HOSTILE}-negref", HOSTILE, [True, False])
+    for words in ([], ["--slices"]):
+        said = report(Workspace(tmp_path), *words)
+        assert not {"\x1b", "\x07", "\u202e"} & set(said.stdout + said.stderr)
+
+
+def printed(workspace: Workspace, width: int) -> list[str]:
+    console = Console(file=io.StringIO(), width=width)
+    show(listings(compare(workspace.root / "results", resamples=50), slices=True), console=console)
+    return console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("width", [80, 100, 120])
+def test_no_figure_is_cut_or_broken_in_a_terminal(workspace: Workspace, width: int) -> None:
+    lines = printed(workspace, width)
+    assert max(map(len, lines)) <= width
+    plain = report(workspace, "--slices").stdout
+    figures = r"\d+/\d+ +\d+\.\d +\d+\.\d–\d+\.\d( +[+-]\d+\.\d)?"
+    wanted = {" ".join(found.group().split()) for found in re.finditer(figures, plain)}
+    text = [" ".join(line.split()) for line in lines]
+    assert [each for each in wanted if not any(each in line for line in text)] == []
+    intervals = re.findall(r"[+-]\d+\.\d…[+-]\d+\.\d", "\n".join(text))
+    assert intervals, "the interval of the difference goes last"
+    assert ("too narrow: p" in "\n".join(lines)) is (width == 80)
+    for name in ("tuned", "constant", "blind: smaller box", "not run", "no twin"):
+        assert any(name in line for line in lines)
+
+
+def test_names_lose_their_middle_only_where_columns_are_not_enough() -> None:
+    name = "a-very-long-name-of-a-model-that-nobody-would-type-twice-run-0042"
+    listing = Listing("t", ("model", "right", "p"), [(name, "1/2", "0.50")], dispensable=[(2, "p")])
+    assert fit(listing, 100) == (listing, [])
+    fitted, left_out = fit(listing, 30)
+    assert left_out == ["p"]
+    assert fitted.headers == ("model", "right")
+    (row,) = fitted.rows
+    assert row[1] == "1/2"
+    assert row[0].startswith("a-very")
+    assert row[0].endswith("run-0042")
+    assert middle_cut("文字文字文字", 7) == "文…文字" or len(middle_cut("文字文字文字", 7)) <= 7
+
+
+def test_the_screen_opens_with_the_base_that_was_named(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[dict[str, Any]] = []
+    monkeypatch.setattr("workbench.console.terminal_check.at_a_terminal", lambda: True)
+    monkeypatch.setattr("workbench.tui.results.app.run_lab", lambda *_, **told: opened.append(told) or 0)
+    assert report(workspace, "--screen", "--base", "tuned").exit_code == 0
+    assert opened == [{"start": "report", "base": "tuned"}]
+    assert isinstance(report(workspace, "--screen", "--base", "nobody").exception, UsageError)
+    assert len(opened) == 1
+
+
+def test_hostile_names_are_text(tmp_path: Path) -> None:
+    task = make_task(tmp_path / "data", "t", items=4)
+    (tmp_path / "negwb.toml").write_text(settings_template())
+    run_task(TinyModel(1), task, results_folder=tmp_path / "results", label="[red]\x1b[31mx\nsecond")
+    said = report(Workspace(tmp_path)).stdout
+    assert "\x1b" not in said
+    assert "[red][31mx second" in said
+
+
+def test_figures() -> None:
+    assert (percent(0.5727), percent(float("nan")), signed(0.0), signed(-0.1)) == ("57.3", "–", "+0.0", "-10.0")
+    made = Interval(0.5, 0.4, 0.606)
+    assert (span(made), signed_span(Interval(0, -0.012, 0.002))) == ("40.0–60.6", "-1.2…+0.2")
+    assert (count(1600.0), count(226.5), count(3)) == ("1,600", "226.5", "3")
+    assert [p_value(p) for p in (0.00001, 0.0123, 0.5, 1.0)] == ["<0.0001", "0.0123", "0.50", "1.00"]
+
+
+def test_the_base_is_what_was_trained_from_whatever_was_measured_first(tmp_path: Path) -> None:
+    """Two models, the tuned one measured first; its run tells which one it began with."""
+    workspace = create_workspace(tmp_path / "ws")
+    make_result(workspace, "demo-negref", "a", [True, False, True])
+    make_result(workspace, "demo-negref", "begun-with", [False, False, True])
+    assert gather(workspace).base == "a"
+    run = make_run(workspace, "run-001", done=False, model="/models/begun-with")
+    base = next(row for row in gather(workspace).rows if row.model == "begun-with")
+    RunWriter(run).end(DONE, {"steps": 40, "base": {"model_hash": base.model_hash}})
+    assert gather(workspace).base == "begun-with"
+    assert gather(workspace, base="a").base == "a"

@@ -1,0 +1,43 @@
+"""What a real terminal sends besides keys decides nothing."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from support.record import Record
+from support.terminal_app import Curating
+
+from curation_db.storage.store import open_store
+from workbench.workspace.create import create_workspace
+
+REPLIES = (
+    "\x1bP>|tmux 3.4\x1b\\",
+    "\x1b_Gi=31;OK\x1b\\",
+    "\x1b_Gi=31;EINVAL:a",
+    "x u\x1b\\",
+    "\x1b]11;rgb:aaaa/aaaa/aaaa",
+    "\x07",
+    "\x1b[97:65;2u",
+    "\x1b[97;1:3u",
+    "\x1b[99999999999999999999u",
+    "\x1b[97;2A",
+    "\x1b[200~aaa xu zz",
+    "aa\x1b[201~",
+)
+"""As they are read, one after the other."""
+
+
+def test_replies_and_odd_key_reports_decide_nothing_and_the_next_key_does(tmp_path: Path) -> None:
+    workspace = create_workspace(tmp_path / "ws")
+    with open_store(workspace.database) as store:
+        Record(store).add(5)
+    with Curating(workspace.root) as app:
+        for reply in REPLIES:
+            app.send(reply)
+            time.sleep(0.05)
+        app.type("u")
+        assert app.acts() == ["unsure"]
+        assert not app.shows(b"Traceback")
+        app.press("q")
+        assert app.end() == 0

@@ -1,0 +1,89 @@
+"""A decision needs a person who saw the card: type-ahead, held keys and slow lines, in a real pseudo-terminal."""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+
+import pytest
+from support.record import Record
+from support.terminal_app import Curating, rows
+
+from curation_db.storage.store import open_store
+from workbench.workspace.create import create_workspace
+
+SLOW = 4_000
+"""Bytes a second. A card's frames are about 10 kB."""
+_CONTROL = re.compile(rb"\x1b\[[0-?]*[ -/]*[@-~]")
+REQUEST = b"\x1b[6n"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A workspace with twenty cards."""
+    workspace = create_workspace(tmp_path / "ws")
+    with open_store(workspace.database) as store:
+        Record(store).add(20)
+    return workspace.root
+
+
+def decided(app: Curating) -> list[int]:
+    return [int(str(number)) for (number,) in rows(app.database, "SELECT candidate_id FROM event ORDER BY seq")]
+
+
+def test_type_ahead_decides_about_no_card_but_the_one_that_is_seen(folder: Path) -> None:
+    with Curating(folder) as app:
+        app.type("a")
+        app.press("a" * 20)
+        app.wait_for(b"that key did nothing")
+        assert len(decided(app)) <= 2
+        app.type("u")
+        assert app.acts()[-1] == "unsure"
+        app.press("q")
+        assert app.end() == 0
+
+
+def test_a_held_key_decides_once_or_twice(folder: Path) -> None:
+    with Curating(folder) as app:
+        app.type("u")
+        before = len(decided(app))
+        app.press("a")
+        for _ in range(30):
+            app.send("a")
+            time.sleep(0.03)
+        app.wait_for(b"that key did nothing")
+        assert len(decided(app)) - before <= 2
+        app.press("q")
+        app.end()
+
+
+def test_on_a_slow_line_only_cards_that_the_screen_showed_are_decided(folder: Path) -> None:
+    with Curating(folder) as app:
+        app.type("a")
+        app.bytes_per_second = SLOW
+        for _ in range(15):
+            app.send("a")
+            time.sleep(0.4)  # slower than the guard: without the terminal's answer each of them decides
+        shown = _CONTROL.sub(b"", bytes(app.output))
+        stored = decided(app)
+        assert [number for number in stored if b"%d.jpg" % number not in shown] == []
+        app.wait_for(b"screen is behind")
+        app.bytes_per_second = None
+        app.type("u")
+        assert app.acts()[-1] == "unsure"
+        app.press("q")
+        assert app.end() == 0
+
+
+def test_a_terminal_that_never_answers_is_not_asked_for_long(folder: Path) -> None:
+    with Curating(folder, answers=False) as app:
+        app.type("a")
+        asked = app.output.count(REQUEST)
+        assert asked > 0
+        for key in "aua":
+            app.type(key)
+        assert app.output.count(REQUEST) == asked
+        app.press("q")
+        assert app.end() == 0
+    assert not app.shows(b"Traceback")

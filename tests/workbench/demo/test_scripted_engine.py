@@ -1,0 +1,248 @@
+"""The engine without a model: what it says, where it says that it cannot tell, and real captions through it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from support.pipeline_driver import drive
+from support.sugarcrepe import lint_yield, read_captions, sample, scripted, table
+
+from curation_db.enums import ItemStatus, NegationType, Stage
+from curation_db.language.negation_cues import find_cues
+from workbench.demo.simulation.corpus import Picture as Drawn
+from workbench.demo.simulation.corpus import make_corpus
+from workbench.demo.simulation.judges import JUDGES
+from workbench.demo.simulation.judges import ask as judge_says
+from workbench.demo.simulation.scripted_engine import make
+from workbench.demo.world.world import make_scene
+from workbench.errors import UsageError
+from workbench.generation.budget import Budget, BudgetReached
+from workbench.generation.engines.protocol import Surroundings
+from workbench.generation.engines.requests import Answer, Ask, Picture, Sampling, Want
+from workbench.generation.models import CaptionItem, Outcome, QuestionItem, Request, Unit
+from workbench.generation.pipelines.object_absence import object_absence
+from workbench.generation.pipelines.vqa_negation import diversity
+from workbench.generation.prompts.cue_mix import CUES, POSITIONS
+from workbench.generation.prompts.loader import find_prompts
+from workbench.generation.recipe import Recipe
+from workbench.workspace.engine_settings import ANNOTATIONS, EngineSettings, Judge, Pipeline
+
+ENGINES = {"a": scripted(judge="a"), "b": scripted(judge="b")}
+P1, P2 = find_prompts("negwb-p1-1"), find_prompts("negwb-p2-1")
+RECIPE = Recipe(
+    prompts=P1.version, proposer="a", judges=(Judge(name="a"), Judge(name="b"), Judge(name=ANNOTATIONS)), rewrites=1
+)
+
+
+def say(request: Request) -> Answer:
+    return ENGINES[request.engine].say(request.ask)
+
+
+def ask(stage: Stage, picture: str = "demo/1", seed: int = 1, **facts: str) -> Ask:
+    want = Want.TEXT if stage in {Stage.PROPOSE, Stage.REWRITE} else Want.YES_NO
+    # fmt: off
+    return Ask(
+        stage=stage, want=want, prompt="x", messages=(), sampling=Sampling(seed=seed), subject="x",
+        picture=Picture(key=picture, blank=stage is Stage.PRIOR), facts=facts,
+    )
+    # fmt: on
+
+
+def unit_of(drawn: Drawn, *questions: str) -> Unit:
+    captions = tuple(
+        CaptionItem(drawn.index * 10 + at, str(at), caption.text) for at, caption in enumerate(drawn.captions)
+    )
+    asked = tuple(QuestionItem(drawn.index * 10 + at, str(at), question) for at, question in enumerate(questions))
+    return Unit(
+        picture=Picture(key=f"demo/{drawn.index + 1}"),
+        source_id=1,
+        source="demo",
+        captions=captions,
+        questions=asked,
+        wanted=frozenset(one.item for one in (asked or captions)),
+        objects={},
+    )
+
+
+@pytest.fixture(scope="module")
+def generated() -> list[tuple[Drawn, Outcome]]:
+    """A hundred pictures of the drawn world through P1."""
+    return [
+        (drawn, outcome)
+        for drawn in make_corpus(pictures=100)
+        for outcome in drive(object_absence(unit_of(drawn), RECIPE, P1), say).outcomes
+    ]
+
+
+def test_the_drawn_world_gives_candidates_of_which_some_are_false(generated: list[tuple[Drawn, Outcome]]):
+    made = [(drawn, outcome.made) for drawn, outcome in generated if outcome.made is not None]
+    assert len(made) > 0.85 * len(generated)
+    false = sum(drawn.scene.has(one.concept or "") for drawn, one in made)
+    assert 0.04 < false / len(made) < 0.25
+    assert {outcome.status for _, outcome in generated} <= {ItemStatus.KEPT, ItemStatus.DROPPED}
+
+
+def test_its_judges_answer_as_the_demos_do(generated: list[tuple[Drawn, Outcome]]):
+    for drawn, outcome in generated:
+        if outcome.made is not None:
+            told = {said.judge: said.p for said in outcome.said if said.question == "present"}
+            concept = outcome.made.concept or ""
+            assert told["a"] == judge_says(JUDGES[0], drawn.scene, concept).p_present
+            assert told["b"] == judge_says(JUDGES[1], drawn.scene, concept).p_present
+
+
+def test_the_wording_is_what_was_asked_for(generated: list[tuple[Drawn, Outcome]]):
+    right: Counter[str] = Counter()
+    total = 0
+    for _, outcome in generated:
+        if outcome.made is not None:
+            extra, cues = outcome.made.extra, find_cues(outcome.made.text)
+            total += 1
+            right["position"] += str(cues[0].position) == extra["asked_position"]
+            word = {"lacking": "lack", "isn't": "not"}.get(extra["asked_cue"], extra["asked_cue"])
+            right["cue"] += any(cue.word == word for cue in cues)
+    assert right["cue"] > 0.97 * total
+    assert right["position"] > 0.75 * total
+
+
+@pytest.mark.parametrize("cue", CUES)
+@pytest.mark.parametrize("position", POSITIONS)
+def test_every_cue_can_be_written_at_every_place(cue: str, position: str):
+    engine = scripted(clumsy=0)
+    caption, concept = "A group of men standing around on a beach near the water.", "person"
+    facts = {"caption": caption, "concept": concept, "cue": cue, "position": position}
+    text = engine.say(ask(Stage.REWRITE, **facts)).text
+    word = {"lacking": "lack", "isn't": "not", "no one": "no"}.get(cue, cue)
+    (found,) = [each for each in find_cues(text) if each.word == word]
+    assert found.position == position
+
+
+def test_questions_of_the_drawn_world_become_denials_of_their_kind():
+    questions = ("Is there an umbrella?", "Is the man wearing a hat?", "Is the man in a red shirt?")
+    recipe = replace(RECIPE, pipeline=Pipeline.P2, prompts=P2.version, rewrites=2)
+    kinds = Counter(
+        outcome.made.negation_type
+        for drawn in make_corpus(pictures=40)
+        for outcome in drive(diversity(unit_of(drawn, *questions), recipe, P2), say).outcomes
+        if outcome.made
+    )
+    assert kinds[NegationType.ABSENCE] > 10
+    assert len(kinds) >= 3
+
+
+def test_outside_the_drawn_world_nobody_can_tell():
+    for picture, concept in (("coco/7", "hat"), ("demo/1", "zebra"), ("demo/x.jpg", "hat")):
+        answer = scripted().say(ask(Stage.PRESENCE, picture, concept=concept))
+        assert answer.p is None
+        assert "cannot tell" in answer.text
+    assert scripted().say(ask(Stage.ACCEPTABLE, "coco/7", concept="hat", text="no hat", original="x")).p is None
+
+
+def test_a_picture_is_known_by_number_and_by_name_and_the_workspaces_truth_comes_first(tmp_path: Path):
+    by_number = scripted().say(ask(Stage.PRESENCE, "demo/5", concept="hat"))
+    assert by_number == scripted().say(ask(Stage.PRESENCE, "demo/demo_000004.jpg", concept="hat"))
+    other = next(scene for seed in range(9) if (scene := make_scene(seed)).has("hat") is not _sees(by_number))
+    (tmp_path / "corpus").mkdir()
+    truth = {"file_name": "demo_000004.jpg", "scene": other.to_dict(), "decisions": {}}
+    (tmp_path / "corpus" / "truth.jsonl").write_text(json.dumps(truth) + "\n", encoding="utf-8")
+    engine = asyncio.run(
+        make(EngineSettings(name="s", kind="scripted"), Surroundings(budget=Budget(), folder=tmp_path))
+    )
+    assert engine.say(ask(Stage.PRESENCE, "demo/5", concept="hat")).p == judge_says(JUDGES[0], other, "hat").p_present
+    assert engine.say(ask(Stage.PRESENCE, "demo/6", concept="hat")).p is None
+
+
+def _sees(answer: Answer) -> bool:
+    assert answer.p is not None
+    return answer.p >= 0.5
+
+
+def test_the_whole_is_as_acceptable_as_it_is_true_and_well_formed():
+    for drawn in make_corpus(pictures=20):
+        caption = drawn.captions[0].text
+        picture, thing = f"demo/{drawn.index + 1}", "umbrella"
+        seen = scripted().say(ask(Stage.PRESENCE, picture, concept=thing)).p
+        facts = {"concept": thing, "original": caption}
+        fine = scripted().say(ask(Stage.ACCEPTABLE, picture, text=f"{caption}, and there is no umbrella", **facts))
+        chat = scripted().say(ask(Stage.ACCEPTABLE, picture, text=f"Sure! {caption} with no umbrella", **facts))
+        assert seen is not None and fine.p is not None and chat.p is not None  # noqa: PT018
+        assert fine.p == pytest.approx(1 - seen)
+        assert chat.p <= 0.2
+
+
+def test_without_a_picture_the_judges_lean_as_they_are():
+    told = {name: engine.say(ask(Stage.PRIOR, concept="hat")).p for name, engine in ENGINES.items()}
+    assert told["a"] is not None and told["b"] is not None  # noqa: PT018
+    assert told["a"] < told["b"]
+    assert scripted().say(ask(Stage.PRIOR, concept="zebra")).p is None
+
+
+def test_a_seed_says_the_same_and_another_something_else():
+    said = [
+        scripted().say(ask(Stage.PROPOSE, seed=seed, caption="a man on a street", found="")).text for seed in range(40)
+    ]
+    again = [
+        scripted().say(ask(Stage.PROPOSE, seed=seed, caption="a man on a street", found="")).text for seed in range(40)
+    ]
+    assert said == again
+    assert len(set(said)) > 5
+
+
+def test_it_says_that_it_is_a_script_and_keeps_to_the_budget():
+    budget = Budget(max_requests=2)
+    engine = asyncio.run(make(EngineSettings(name="s", kind="scripted"), Surroundings(budget=budget)))
+    assert engine.simulated
+    assert "script" in engine.model
+    assert engine.model != ENGINES["b"].model
+    stored: list[int] = []
+
+    async def store(index: int, answer: Answer) -> None:
+        stored.append(index)
+
+    with pytest.raises(BudgetReached):
+        asyncio.run(engine.answer([ask(Stage.PROPOSE, caption="a dog", found="")] * 3, store))
+    assert stored == [0, 1]
+    assert budget.requests == 2
+
+
+@pytest.mark.parametrize("options", [{"judge": "c"}, {"clumsy": 2}, {"clumsy": True}, {"speed": 1}])
+def test_options_that_there_are_not_are_told(options: dict[str, object]):
+    with pytest.raises(UsageError, match=r"\[engines.script.options\]"):
+        scripted(**options)
+
+
+def plain_captions() -> list[str]:
+    """400 sentences about what may be in a picture."""
+    who = ("a man", "a woman", "two children", "a brown dog", "a cat", "three birds", "an old couple", "a cyclist")
+    does = ("is standing", "is sitting", "is waiting", "can be seen", "is resting")
+    # fmt: off
+    where = ("on a bench", "in a kitchen", "near a red bus", "beside a lake", "under a tree", "at a table",
+             "on a sandy beach", "in front of a shop", "by a window", "on a snowy street")
+    # fmt: on
+    return [f"{one.capitalize()} {two} {three}." for one in who for two in does for three in where]
+
+
+def test_captions_come_through_and_the_checks_find_the_clumsy():
+    counts = lint_yield(plain_captions())
+    assert counts.total() == 400
+    assert counts["kept"] > 0.9 * counts.total()
+    found = {reason for reason in counts if reason.startswith("lint:")}
+    assert {"lint:chatter", "lint:no-cue", "lint:double-negation"} <= found
+    assert sum(counts[reason] for reason in found) < 0.08 * counts.total()
+
+
+def test_real_captions_come_through_and_the_checks_find_the_clumsy(shared_data: Path):
+    folder = shared_data / "sugarcrepe"
+    if not folder.is_dir():
+        pytest.skip(f"no SugarCrepe at {folder}")
+    counts = lint_yield(sample(read_captions(folder), 400))
+    print(table(counts))  # noqa: T201
+    assert counts["kept"] > 0.9 * counts.total()
+    found = {reason for reason in counts if reason.startswith("lint:")}
+    assert {"lint:chatter", "lint:no-cue", "lint:double-negation"} <= found
+    assert sum(counts[reason] for reason in found) < 0.08 * counts.total()

@@ -1,0 +1,162 @@
+"""Requests go out in one piece over connections that are kept, also through TLS; whatever comes back is survived."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import ssl
+import subprocess
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from workbench.generation.engines.http.client import MOST_BYTES, Exchange, NoReply, Reply
+
+Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+GOOD = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nRetry-AFTER: 7\r\n\r\nhi"
+
+
+@asynccontextmanager
+async def serving(handler: Handler, context: ssl.SSLContext | None = None) -> AsyncIterator[int]:
+    """The port of a server on loopback."""
+
+    async def closing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await handler(reader, writer)
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(closing, "127.0.0.1", 0, ssl=context)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+
+
+async def test_connections_are_kept_and_requests_come_in_one_piece() -> None:
+    connections, pieces = 0, []
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        while piece := await reader.read(2**16):
+            pieces.append(piece)
+            writer.write(GOOD)
+
+    async with serving(handler) as port, Exchange(f"http://127.0.0.1:{port}/v1/", key="k") as exchange:
+        for number in range(3):
+            reply = await exchange.post("/chat", b'{"n":%d}' % number)
+            assert isinstance(reply, Reply)
+            assert (reply.status, reply.body, reply.headers["retry-after"]) == (200, b"hi", "7")
+    assert connections == 1
+    assert len(pieces) == 3
+    assert pieces[2].startswith(b"POST /v1/chat HTTP/1.1\r\n")
+    assert pieces[2].endswith(b'\r\n\r\n{"n":2}')
+    assert b"Authorization: Bearer k\r\n" in pieces[2]
+
+
+async def test_a_connection_that_the_server_closed_is_not_used_again() -> None:
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(GOOD)
+        await writer.drain()
+
+    async with serving(handler) as port, Exchange(f"http://127.0.0.1:{port}") as exchange:
+        for _ in range(3):
+            assert isinstance(await exchange.get("/models"), Reply)
+            await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize(
+    ("sent", "failure"),
+    [
+        (b"", "connection"),
+        (b"HTTP/1.1 2", "connection"),
+        (b"SSH-2.0-x\r\n\r\n", "connection"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhi", "connection"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: -9\r\n\r\nhi", "connection"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "connection"),
+        (b"\x00" * 300_000, "connection"),
+    ],
+)
+async def test_what_is_no_whole_answer_is_told(sent: bytes, failure: str) -> None:
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(sent)
+        await writer.drain()
+
+    async with serving(handler) as port, Exchange(f"http://127.0.0.1:{port}", timeout=5) as exchange:
+        reply = await exchange.get("/models")
+    assert isinstance(reply, NoReply)
+    assert reply.failure == failure
+    assert reply.detail.isprintable()
+
+
+async def test_an_endless_answer_is_cut_while_it_comes() -> None:
+    sent = 0
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal sent
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        while sent < 20 * MOST_BYTES:
+            writer.write(b"x" * 2**16)
+            sent += 2**16
+            await writer.drain()
+
+    async with serving(handler) as port, Exchange(f"http://127.0.0.1:{port}", timeout=20) as exchange:
+        reply = await exchange.get("/models")
+        await asyncio.sleep(0.05)
+    assert isinstance(reply, NoReply)
+    assert reply.failure == "too-long"
+    assert sent < 4 * MOST_BYTES  # it was stopped, not swallowed
+
+
+async def test_a_large_body_is_sent_and_a_large_answer_read() -> None:
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        body = await reader.readexactly(3_000_000)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        await writer.drain()
+
+    body = bytes(range(256)) * 11718 + b"x" * 192
+    async with serving(handler) as port, Exchange(f"http://127.0.0.1:{port}", timeout=20) as exchange:
+        reply = await exchange.post("/chat", body)
+    assert isinstance(reply, Reply)
+    assert reply.body == body
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A folder with cert.pem and key.pem for localhost."""
+    if shutil.which("openssl") is None:
+        pytest.skip("no openssl to make a certificate with")
+    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout key.pem -out cert.pem"
+    told = [*command.split(), "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+    subprocess.run(told, cwd=tmp_path, check=True, capture_output=True)
+    return tmp_path
+
+
+async def test_tls_is_spoken_and_an_unknown_certificate_refused(
+    certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate / "cert.pem", certificate / "key.pem")
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.readuntil(b"\r\n\r\n"):
+            writer.write(GOOD)
+
+    async with serving(handler, context) as port:
+        async with Exchange(f"https://localhost:{port}") as wary:
+            refused = await wary.get("/models")
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate / "cert.pem"))
+        async with Exchange(f"https://localhost:{port}") as exchange:
+            replies = [await exchange.get("/models") for _ in range(2)]
+    assert isinstance(refused, NoReply)
+    assert "certificate" in refused.detail.lower()
+    assert all(isinstance(reply, Reply) and reply.body == b"hi" for reply in replies)

@@ -1,0 +1,134 @@
+"""Lines for batch farms hold what the live engine sends, and are read as it reads."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.model_answers import chat
+from support.model_server import Behaviour, model_server
+from support.server_asks import answers, picture, seen, text, yes_no
+
+from curation_db.enums import Method
+from workbench.generation.budget import Budget
+from workbench.generation.engines.image_payload import Shown, blank_url
+from workbench.generation.engines.openai.batch_lines import Asked, batch_line, batch_method, custom_id, read_line
+from workbench.generation.engines.openai.engine import make
+from workbench.generation.engines.protocol import Surroundings
+from workbench.generation.engines.requests import Ask, Want
+from workbench.workspace.engine_settings import EngineSettings
+
+SETTINGS = EngineSettings(name="farm", kind="openai", model="stub", price_in=2.0, options={"top_k": 5})
+
+
+def farmed(line: str) -> str:
+    """What a farm makes of a line, as vllm run-batch writes it."""
+    told = json.loads(line)
+    body = chat(told["body"], Behaviour(), "")
+    response = {"status_code": 200, "request_id": "vllm-batch-1", "body": body}
+    return json.dumps({"id": "vllm-1", "custom_id": told["custom_id"], "response": response, "error": None})
+
+
+ASKS = [
+    (text("Add the absence of the hat to the caption 'a man'.", temperature=0.6, top_p=0.9, seed=7), Method.BARE),
+    (yes_no("dog", picture(None, blank=True)), Method.LOGPROBS),
+    (yes_no("hat \ud800 \x00 ü"), Method.BARE),
+]
+
+
+@pytest.mark.parametrize(("ask", "method"), ASKS)
+def test_a_line_holds_the_question_and_its_key(ask: Ask, method: Method) -> None:
+    shown = blank_url(64) if ask.picture else None
+    line = batch_line(ask, SETTINGS, method=method, picture=shown)
+    assert line == batch_line(ask, SETTINGS, method=method, picture=shown)
+    assert "\n" not in line
+    told = json.loads(line)
+    assert (told["method"], told["url"], told["body"]["model"]) == ("POST", "/v1/chat/completions", "stub")
+    assert told["body"]["top_k"] == 5
+    assert custom_id(line) == ask.key("stub")
+    assert ("logprobs" in told["body"]) == (method is Method.LOGPROBS)
+
+
+async def test_a_farm_and_the_live_engine_say_the_same(tmp_path: Path) -> None:
+    with model_server() as server:
+        live = replace(SETTINGS, url=server.url, method="logprobs")
+        engine = await make(live, Surroundings(budget=Budget()))
+        said = await answers(engine, [ask for ask, _ in ASKS[:2]])
+        await engine.close()
+    for (ask, method), answer in zip(ASKS[:2], said, strict=True):
+        shown = blank_url(live.picture_side) if ask.picture else None
+        line = farmed(batch_line(ask, live, method=method, picture=shown))
+        read = read_line(line, Asked(ask.want, method), live)
+        assert read is not None
+        assert read == (ask.key("stub"), replace(answer, latency_ms=None))
+
+
+def test_only_what_one_line_can_ask_is_asked() -> None:
+    ask = yes_no("hat")
+    assert batch_method(SETTINGS, seen(logprobs=20), ask) is Method.LOGPROBS
+    for features in (None, seen(sampling=None), seen(decision=None)):
+        assert batch_method(SETTINGS, features, ask) is Method.BARE
+    assert batch_method(replace(SETTINGS, method="samples"), None, ask) is Method.BARE
+
+
+def test_a_question_about_a_picture_never_goes_without_it() -> None:
+    for ask, shown in ((yes_no("hat", picture(None)), None), (yes_no("hat"), Shown("data:"))):
+        with pytest.raises(ValueError, match="not the question's"):
+            batch_line(ask, SETTINGS, method=Method.BARE, picture=shown)
+    with pytest.raises(ValueError, match="not the question's"):
+        batch_line(yes_no("hat", picture(None)), SETTINGS, method=Method.BARE, picture=Shown(error="picture-bad"))
+
+
+KEY = "ab" * 32
+
+
+@pytest.mark.parametrize(
+    ("told", "error", "detail"),
+    [
+        ({"response": {"status_code": 400, "body": {"error": {"message": "too\nlong"}}}}, "refused", "400: too long"),
+        ({"response": {"status_code": 400, "body": None}, "error": {"message": "no"}}, "refused", "400: no"),
+        ({"response": {"status_code": 429, "body": {}}}, "server", "429"),
+        ({"response": {"status_code": 500, "body": {"detail": "boom"}}}, "server", "500: boom"),
+        ({"response": None, "error": {"code": "batch_expired", "message": "gone"}}, "server", "gone"),
+        ({"response": None, "error": "gone"}, "server", "gone"),
+        ({}, "server", "the farm sent no answer"),
+        ({"response": {"status_code": 200, "body": {"choices": []}}}, "malformed", "holds no message"),
+        ({"response": {"status_code": 200, "body": "text"}}, "malformed", "holds no message"),
+    ],
+)
+def test_a_line_without_an_answer_says_why(told: Mapping[str, Any], error: str, detail: str) -> None:
+    read = read_line(json.dumps({"custom_id": KEY, **told}), Asked(Want.TEXT), SETTINGS)
+    assert read is not None
+    key, answer = read
+    assert (key, answer.error) == (bytes.fromhex(KEY), error)
+    assert detail in answer.detail
+    assert answer.detail.isprintable()
+
+
+def test_log_probabilities_that_a_farm_left_out_leave_the_words() -> None:
+    body = chat(
+        json.loads(batch_line(yes_no("hat"), SETTINGS, method=Method.LOGPROBS, picture=None))["body"],
+        Behaviour(logprobs=False),
+        "",
+    )
+    line = json.dumps({"custom_id": KEY, "response": {"status_code": 200, "body": body}})
+    read = read_line(line, Asked(Want.YES_NO, Method.LOGPROBS), SETTINGS)
+    assert read is not None
+    assert read[1].method is Method.BARE
+
+
+@pytest.mark.parametrize("line", ["", "{", "[]", "7", '{"custom_id": 3}', '{"custom_id": "zz"}', '{"custom_id": "ab"}'])
+def test_a_line_that_is_not_ours_is_none(line: str) -> None:
+    assert custom_id(line) is None
+    assert read_line(line.encode(), Asked(Want.TEXT), SETTINGS) is None
+
+
+@given(st.binary(max_size=100) | st.text(max_size=100))
+def test_any_line_is_survived(line: bytes | str) -> None:
+    assert read_line(line, Asked(Want.TEXT), SETTINGS) is None

@@ -1,0 +1,402 @@
+"""The engine against a server that misbehaves in every way that servers do."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+from support.model_answers import p_yes
+from support.model_server import Behaviour, Served, model_server
+from support.server_asks import Answers, answers, picture, seen, text, yes_no
+
+from curation_db.enums import Method
+from workbench.errors import UsageError
+from workbench.generation.budget import Budget, BudgetReached
+from workbench.generation.engines.http.retry import Patience
+from workbench.generation.engines.openai.engine import OpenAiEngine, make
+from workbench.generation.engines.protocol import EngineStopped, Surroundings
+from workbench.generation.engines.requests import Answer
+from workbench.workspace.engine_settings import EngineSettings
+
+QUICK = Patience(base=0.01, longest=0.05, longest_asked=0.5)
+KEY = "sk-test-0123456789"
+
+
+@pytest.fixture(scope="module")
+def one_server() -> Iterator[Served]:
+    with model_server() as running:
+        yield running
+
+
+@pytest.fixture
+def server(one_server: Served) -> Served:
+    one_server.behave(**asdict(Behaviour()))
+    return one_server
+
+
+@contextlib.asynccontextmanager
+async def engine(
+    server: Served, *, features: Mapping[str, Any] | None = None, budget: Budget | None = None, **settings: Any
+) -> AsyncIterator[OpenAiEngine]:
+    told = EngineSettings(**{"name": "judge", "kind": "openai", "url": server.url, "timeout": 5.0, **settings})
+    around = Surroundings(budget=budget or Budget(), features=lambda url, model: features)
+    made = await make(told, around, patience=QUICK)
+    try:
+        yield made
+    finally:
+        await made.close()
+
+
+async def test_a_text_comes_back_with_what_it_took(server: Served) -> None:
+    budget = Budget()
+    async with engine(server, budget=budget, price_in=1.0, price_out=10.0) as made:
+        assert (made.model, made.simulated, made.capacity > 0) == ("stub", False, True)
+        (answer,) = await answers(made, [text("Add the absence of the hat to the caption 'a man on a horse'.")])
+    assert answer.text == "a man on a horse with no hat"
+    assert (answer.error, answer.tries, answer.p) == ("", 1, None)
+    assert answer.latency_ms is not None
+    assert answer.prompt_tokens is not None
+    assert answer.completion_tokens == 8
+    assert answer.cost == pytest.approx((answer.prompt_tokens + 80) / 1e6)
+    assert (budget.requests, budget.tokens) == (1, answer.prompt_tokens + 8)
+    assert budget.cost == pytest.approx(answer.cost)
+
+
+async def test_many_answers_are_not_mixed_up(server: Served) -> None:
+    asks = [text(f"Add the absence of the thing{n} to the caption 'caption {n}'.") for n in range(150)]
+    async with engine(server) as made:
+        said = await answers(made, asks)
+    assert [answer.text for answer in said] == [f"caption {n} with no thing{n}" for n in range(150)]
+
+
+# fmt: off
+FAULTS = {
+    "500": 0.1, "503": 0.05, "cut": 0.1, "half_json": 0.1, "wrong_schema": 0.1, "bad_utf8": 0.1, "429": 0.05,
+}
+# fmt: on
+
+
+async def test_faults_are_asked_again_and_leave_no_trace(server: Served) -> None:
+    before = server.stats()
+    server.behave(faults=FAULTS, seed=3)
+    asks = [text(f"Add the absence of the cup{n} to the caption 'scene {n}'.") for n in range(60)]
+    async with engine(server) as made:
+        said = await answers(made, asks)
+    after = server.stats()
+    assert [answer.text for answer in said] == [f"scene {n} with no cup{n}" for n in range(60)]
+    assert sum(answer.tries for answer in said) > 90
+    assert after["served"] - before["served"] == 60
+    assert after["served_again"] == before["served_again"]
+    for fault in FAULTS:
+        assert after["faults"].get(fault, 0) > before["faults"].get(fault, 0), fault
+
+
+@pytest.mark.parametrize(
+    ("fault", "error", "detail"),
+    [
+        ("500", "server", "500: out of order"),
+        ("503", "server", "503: out of order"),
+        ("half_json", "malformed", "no JSON"),
+        ("wrong_schema", "malformed", "no message"),
+        ("bad_utf8", "encoding", "UTF-8"),
+        ("endless", "too-long", "4 MiB"),
+        ("drip", "timeout", "no whole answer"),
+    ],
+)
+async def test_a_fault_that_stays_becomes_a_failure(server: Served, fault: str, error: str, detail: str) -> None:
+    server.behave(faults={fault: 1.0}, faulty_tries=0, drip_s=0.02)
+    async with engine(server, tries=2, timeout=0.3 if fault == "drip" else 5.0) as made:
+        (answer,) = await answers(made, [text(f"about {fault}")])
+    assert (answer.error, answer.tries) == (error, 2)
+    assert detail in answer.detail
+
+
+async def test_a_connection_that_is_always_cut_is_a_connection_failure(server: Served) -> None:
+    server.behave(faults={"cut": 1.0}, faulty_tries=0)
+    async with engine(server, tries=2) as made:
+        (answer,) = await answers(made, [text("cut off")])
+    assert (answer.error, answer.tries) == ("connection", 2)
+
+
+@pytest.mark.parametrize(
+    ("fault", "error", "detail"),
+    [
+        ("400", "refused", "400: out of order"),
+        ("refusal", "refused", "I will not say that"),
+        ("empty", "empty", "said nothing"),
+        ("length", "too-long", "did not come to an end"),
+    ],
+)
+async def test_what_no_second_try_can_mend_is_not_tried(server: Served, fault: str, error: str, detail: str) -> None:
+    server.behave(faults={fault: 1.0})
+    async with engine(server) as made:
+        (answer,) = await answers(made, [text(f"about {fault}")])
+    assert (answer.error, answer.tries) == (error, 1)
+    assert detail in answer.detail
+
+
+async def test_a_drip_does_not_extend_the_time(server: Served) -> None:
+    server.behave(faults={"drip": 1.0}, faulty_tries=1, drip_s=0.02)
+    started = time.monotonic()
+    async with engine(server, timeout=0.3) as made:
+        (answer,) = await answers(made, [text("drip by drip")])
+    assert (answer.error, answer.tries) == ("", 2)
+    assert 0.3 <= time.monotonic() - started < 3
+
+
+async def test_a_probability_comes_from_log_probabilities_where_they_are_proved(server: Served) -> None:
+    ask = yes_no("hat")
+    async with engine(server, features=seen(logprobs=20)) as made:
+        (answer,) = await answers(made, [ask])
+    assert answer.method is Method.LOGPROBS
+    assert answer.p == pytest.approx(p_yes(ask.messages[-1].text, "", 0.25))
+    assert answer.label_mass == pytest.approx(0.98)
+
+
+async def test_log_probabilities_that_are_left_out_are_asked_for_again_and_then_done_without(server: Served) -> None:
+    server.behave(faults={"no_logprobs": 1.0}, faulty_tries=1)
+    async with engine(server, features=seen(logprobs=20)) as made:
+        (again,) = await answers(made, [yes_no("kite")])
+        server.behave(logprobs=False, faults={})
+        (without,) = await answers(made, [yes_no("boat")])
+    assert (again.method, again.tries) == (Method.LOGPROBS, 2)
+    assert (without.method, without.tries, without.label_mass) == (Method.BARE, 2, None)
+    assert without.p in {0.0, 1.0}
+
+
+async def test_nothing_is_believed_of_a_server_that_was_never_probed(server: Served) -> None:
+    async with engine(server) as made:
+        (answer,) = await answers(made, [yes_no("dog")])
+    assert (answer.method, answer.text) == (Method.BARE, "Yes" if answer.p else "No")
+
+
+async def test_samples_are_counted(server: Served) -> None:
+    budget = Budget()
+    async with engine(server, method="samples", samples=5, budget=budget) as made:
+        (answer,) = await answers(made, [yes_no("lamp", seed=4)])
+    assert (answer.method, answer.tries, budget.requests) == (Method.SAMPLES, 5, 5)
+    assert answer.p in {0.0, 1.0}
+    assert answer.label_mass == 1.0
+    assert answer.text.splitlines() == ["Yes" if answer.p else "No"] * 5
+
+
+@pytest.mark.parametrize("shape", ["assets", "images"])
+async def test_questions_about_one_picture_are_decided_in_one_call(server: Served, tmp_path: Path, shape: str) -> None:
+    server.behave(decisions=shape)
+    Image.new("RGB", (40, 30), (9, 99, 200)).save(tmp_path / "blue.png")
+    shown = picture(tmp_path / "blue.png")
+    budget = Budget()
+    features = seen(decision=None, decision_picture=shape)
+    async with engine(server, features=features, budget=budget) as made:
+        said = await answers(made, [yes_no(f"thing{n}", shown) for n in range(5)])
+        (blank,) = await answers(made, [yes_no("thing0", picture(None, blank=True))])
+    assert budget.requests == 2
+    assert {answer.method for answer in said} == {Method.DECISION}
+    assert len({answer.p for answer in said}) == 5
+    assert blank.p != said[0].p
+    assert {answer.label_mass for answer in said} == {0.9 if shape == "images" else None}
+    assert sum(answer.prompt_tokens or 0 for answer in said) == 150
+    assert sum(answer.tries for answer in said) == 1
+
+
+async def test_a_picture_is_never_sent_where_it_may_not_be_looked_at(server: Served, tmp_path: Path) -> None:
+    Image.new("RGB", (40, 30)).save(tmp_path / "a.png")
+    async with engine(server, features=seen(decision=None), method="decision") as made:
+        (answer,) = await answers(made, [yes_no("hat", picture(tmp_path / "a.png"))])
+    assert (answer.error, answer.tries) == ("unsupported", 0)
+
+
+async def test_another_picture_is_another_answer_and_none_is_a_failure(server: Served, tmp_path: Path) -> None:
+    for name, colour in (("a", 10), ("b", 240)):
+        Image.new("RGB", (40, 30), (colour, colour, 0)).save(tmp_path / f"{name}.png")
+    (tmp_path / "broken.png").write_bytes(b"\x89PNG but not really")
+    before = server.stats()["requests"]
+    async with engine(server, features=seen(logprobs=20)) as made:
+        asks = [yes_no("hat", picture(tmp_path / f"{name}.png")) for name in ("a", "b", "gone", "broken")]
+        one, other, gone, broken = await answers(made, asks)
+    assert one.p != other.p
+    assert (gone.error, broken.error) == ("picture-missing", "picture-bad")
+    assert server.stats()["requests"] - before == 2
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 402, 302])
+async def test_what_is_wrong_for_every_question_stops_the_engine_and_never_shows_the_key(
+    server: Served, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    monkeypatch.setenv("JUDGE_KEY", KEY)
+    server.behave(always=status, words="bad key {key}\u202e\x1b[31m <b>")
+    async with engine(server, key_env="JUDGE_KEY") as made:
+        with pytest.raises(EngineStopped) as stopped:
+            await answers(made, [text("hello"), text("there")])
+        with pytest.raises(EngineStopped):
+            await answers(made, [text("again")])
+    told = stopped.value.message + stopped.value.hint
+    assert KEY not in told
+    assert "[key]" in told
+    assert told.isprintable()
+    if status in {401, 403}:
+        assert "JUDGE_KEY" in stopped.value.hint
+
+
+async def test_the_key_is_nowhere_in_failures_and_answers(server: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JUDGE_KEY", KEY)
+    server.behave(key=KEY, faults={"400": 1.0}, words="you sent {key} and s\x00k-test-0123456789")
+    async with engine(server, key_env="JUDGE_KEY") as made:
+        (refused,) = await answers(made, [text("one")])
+        server.behave(faults={})
+        (echoed,) = await answers(made, [text(f"Add the absence of the hat to the caption '{KEY}'.")])
+        assert KEY not in repr(made._exchange)
+    assert refused.detail == "400: you sent [key] and [key]"
+    assert echoed.text == "[key] with no hat"
+
+
+async def test_a_word_that_stands_for_a_key_stays_in_captions(server: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JUDGE_KEY", "none")
+    async with engine(server, key_env="JUDGE_KEY") as made:
+        (told,) = await answers(made, [text("Add the absence of the hat to the caption 'none of the people'.")])
+    assert told.text == "none of the people with no hat"
+
+
+async def test_what_may_be_the_key_itself_is_not_shown(server: Served) -> None:
+    for wrong in ("sk-proj-0123456789", "hf_abcdefghijklmn"):
+        with pytest.raises(UsageError) as odd:
+            await answers_of(server, key_env=wrong)
+        assert wrong not in odd.value.message + odd.value.hint
+
+
+async def test_a_wrong_key_is_told_before_anything_is_asked(server: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    server.behave(key=KEY, words="who is {key}?")
+    monkeypatch.setenv("JUDGE_KEY", "sk-wrong")
+    with pytest.raises(EngineStopped) as stopped:
+        await answers_of(server, key_env="JUDGE_KEY")
+    assert "sk-wrong" not in stopped.value.message + stopped.value.hint
+    assert "JUDGE_KEY" in stopped.value.hint
+    with pytest.raises(EngineStopped, match="401"):
+        await answers_of(server)
+    monkeypatch.setenv("JUDGE_KEY", "")
+    with pytest.raises(UsageError, match="JUDGE_KEY is not set"):
+        await answers_of(server, key_env="JUDGE_KEY")
+    monkeypatch.setenv("JUDGE_KEY", "schlüssel")
+    with pytest.raises(UsageError) as odd:
+        await answers_of(server, key_env="JUDGE_KEY")
+    assert "schlüssel" not in odd.value.message
+
+
+async def answers_of(server: Served, **settings: Any) -> list[Answer]:
+    async with engine(server, **settings) as made:
+        return await answers(made, [text("hello")])
+
+
+async def test_a_server_that_is_not_there_is_told_at_once() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}/v1"
+    with pytest.raises(EngineStopped) as stopped:
+        await make(EngineSettings(name="j", kind="openai", url=url), Surroundings(budget=Budget()), patience=QUICK)
+    assert f"nothing gets through to {url}" in stopped.value.message
+    with pytest.raises(UsageError, match="holds a name or a password") as held:
+        await make(EngineSettings(name="j", kind="openai", url="http://me:secret@h/v1"), Surroundings(budget=Budget()))
+    assert "secret" not in held.value.message + held.value.hint
+
+
+async def test_a_server_that_dies_stops_the_run_and_keeps_what_was_answered() -> None:
+    with model_server(latency_ms=5) as dying:
+        kept = Answers()
+
+        async def stored(index: int, answer: Answer) -> None:
+            await kept.stored(index, answer)
+            if len(kept.by_index) == 20:
+                dying.process.kill()
+
+        async with engine(dying, tries=2, concurrency=4) as made:
+            with pytest.raises(EngineStopped, match="nothing gets through"):
+                await asyncio.wait_for(made.answer([text(f"number {n}") for n in range(60)], stored), 20)
+    good = [answer for answer in kept.by_index.values() if not answer.error]
+    assert 20 <= len(good) <= 24
+    assert {answer.error for answer in kept.by_index.values()} <= {"", "connection"}
+
+
+async def test_a_budget_ends_it_and_what_was_sent_is_stored(server: Served) -> None:
+    server.behave(latency_ms=10)
+    kept = Answers()
+    async with engine(server, budget=Budget(max_requests=7)) as made:
+        with pytest.raises(BudgetReached):
+            await made.answer([text(f"budget {n}") for n in range(20)], kept.stored)
+    assert len(kept.by_index) == 7
+
+
+async def test_a_place_is_held_until_the_answer_is_stored(server: Served) -> None:
+    storing = most = 0
+
+    async def stored(_index: int, _answer: Answer) -> None:
+        nonlocal storing, most
+        storing += 1
+        most = max(most, storing)
+        await asyncio.sleep(0.01)
+        storing -= 1
+
+    async with engine(server, concurrency=3) as made:
+        await made.answer([text(f"held {n}") for n in range(12)], stored)
+    assert most == 3
+
+
+async def test_a_ceiling_is_kept_to_and_nothing_fails(server: Served) -> None:
+    server.behave(latency_ms=10, ceiling=6, retry_after="0.02")
+    async with engine(server, concurrency=32) as made:
+        said = await answers(made, [text(f"ceiling {n}") for n in range(200)])
+        assert 4 <= made.capacity <= 9
+    assert not [answer for answer in said if answer.error]
+    assert sum(answer.tries for answer in said) < 280
+
+
+async def test_a_stored_that_fails_is_heard(server: Served) -> None:
+    async def stored(_index: int, _answer: Answer) -> None:
+        raise ZeroDivisionError
+
+    async with engine(server) as made:
+        with pytest.raises(ZeroDivisionError):
+            await made.answer([text("x")], stored)
+        (answer,) = await answers(made, [text("y")])
+    assert not answer.error
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"method": "guess"}, "method"),
+        ({"pictures": "mail"}, "pictures"),
+        ({"raw_prompts": True}, "raw_prompts"),
+        ({"concurrency": 0}, "above zero"),
+        ({"url": "localhost:8000"}, "not the address"),
+        ({"url": ""}, "none"),
+    ],
+)
+async def test_settings_that_are_off_are_told(server: Served, settings: dict[str, Any], told: str) -> None:
+    with pytest.raises(UsageError, match=told):
+        await answers_of(server, **settings)
+
+
+async def test_the_only_model_is_taken_and_one_of_several_has_to_be_named(server: Served) -> None:
+    server.behave(models=["a", "b"])
+    with pytest.raises(UsageError, match="lists 2") as which:
+        await answers_of(server)
+    assert which.value.hint == "model = one of: a, b"
+    assert not (await answers_of(server, model="b"))[0].error
+    with pytest.raises(EngineStopped, match="does not know the model c"):
+        await answers_of(server, model="c")
+
+
+async def test_further_fields_go_along_and_the_limit_may_be_called_otherwise(server: Served) -> None:
+    async with engine(server, options={"max_completion_tokens": True, "stop": [" with no"]}) as made:
+        asks = [text("Add the absence of the hat to the caption 'a man'."), text("a long one", max_tokens=3)]
+        cut, long = await answers(made, asks)
+    assert cut.text == "a man"
+    assert long.error == "too-long"

@@ -1,0 +1,50 @@
+"""Images for models: a code says why there is none, whatever the message is."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from workbench.generation.engines.image_input import Unseen, open_file
+from workbench.generation.engines.requests import Failure
+from workbench.images.decode import ImageProblem, load_full, load_thumbnail
+
+
+def jpeg() -> bytes:
+    out = io.BytesIO()
+    Image.effect_noise((64, 64), 60).convert("RGB").save(out, "JPEG")
+    return out.getvalue()
+
+
+def test_a_missing_file_and_a_bad_file_have_different_codes(tmp_path: Path) -> None:
+    bad = tmp_path / "the picture is missing.jpg"
+    bad.write_text("no image")
+    expected = [
+        (None, ImageProblem.MISSING, Failure.PICTURE_MISSING),
+        (tmp_path / "gone.jpg", ImageProblem.MISSING, Failure.PICTURE_MISSING),
+        (bad, ImageProblem.NOT_AN_IMAGE, Failure.PICTURE_BAD),
+        (tmp_path, ImageProblem.NOT_A_FILE, Failure.PICTURE_BAD),
+    ]
+    for path, cause, failure in expected:
+        assert load_thumbnail(path, (32, 32)).cause is cause
+        with pytest.raises(Unseen) as raised:
+            open_file(path, 32)
+        assert raised.value.failure is failure
+
+
+def test_an_image_that_is_cut_off_is_shown_to_people_and_not_to_models(tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    whole = jpeg()
+    path.write_bytes(whole)
+    assert not load_thumbnail(path, (32, 32)).cut_off
+    assert open_file(path, 32).size == (32, 32)
+    path.write_bytes(whole[: len(whole) * 3 // 4])
+    for shown in (load_thumbnail(path, (32, 32)), load_full(path)):
+        assert shown.image is not None
+        assert shown.cut_off
+    with pytest.raises(Unseen) as raised:
+        open_file(path, 32)
+    assert raised.value.failure is Failure.PICTURE_BAD

@@ -1,0 +1,98 @@
+"""What judges come to together, and what the record itself says."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.pipeline_driver import make_unit
+
+from curation_db.enums import Question
+from workbench.generation.models import Said
+from workbench.generation.pipelines.aggregation import is_present, seen_p
+from workbench.generation.pipelines.annotation_judge import look_up
+from workbench.generation.recipe import Recipe
+from workbench.workspace.engine_settings import Prior, Rule
+
+RECIPE = Recipe(prompts="x", proposer="llm")
+
+
+def said(p: float | None, *, mass: float | None = 1.0, prior: float | None = None, text: str = "") -> Said:
+    return Said(judge="a", question=Question.PRESENT, prompt="x", p=p, label_mass=mass, prior=prior, text=text)
+
+
+@pytest.mark.parametrize(
+    ("rule", "ps", "present"),
+    [
+        (Rule.MEAN, (0.2, 0.7), False),
+        (Rule.MEAN, (0.4, 0.6), True),
+        (Rule.MEAN, (None, 0.6), True),
+        (Rule.MEAN, (None, None), None),
+        (Rule.MEAN, (), None),
+        (Rule.ANY, (0.1, 0.6), True),
+        (Rule.ANY, (0.1, None), False),
+        (Rule.ALL, (0.9, 0.4), False),
+        (Rule.ALL, (0.9, None), True),
+        (Rule.ALL, (None,), None),
+    ],
+)
+def test_the_rules(rule: Rule, ps: tuple[float | None, ...], present: bool | None):
+    assert is_present(replace(RECIPE, rule=rule), [said(p) for p in ps]) is present
+
+
+def test_with_little_on_yes_and_no_together_an_answer_is_unclear():
+    assert is_present(RECIPE, [said(0.0, mass=0.3)]) is None
+    assert is_present(RECIPE, [said(0.0, mass=0.3), said(0.9, mass=0.8)]) is True
+    assert is_present(RECIPE, [said(0.9, mass=None)]) is True
+    assert is_present(RECIPE, [said(float("nan"))]) is None
+
+
+def test_a_prior_is_taken_off_in_logits_and_only_where_asked_for():
+    leaning = said(0.6, prior=0.8)
+    assert is_present(RECIPE, [leaning]) is True
+    corrected = replace(RECIPE, prior=Prior.CORRECT)
+    assert seen_p(corrected, leaning) == pytest.approx((1.5 / 4) / (1 + 1.5 / 4))
+    assert is_present(corrected, [leaning]) is False
+    assert seen_p(corrected, said(0.6)) == 0.6
+    assert leaning.p == 0.6
+
+
+@given(st.floats(0, 1), st.floats(0, 1))
+def test_the_correction_stays_a_probability_and_half_is_no_prior(p: float, prior: float):
+    corrected = replace(RECIPE, prior=Prior.CORRECT)
+    seen = seen_p(corrected, said(p, prior=prior))
+    assert seen is not None and 0 <= seen <= 1  # noqa: PT018
+    assert seen_p(corrected, said(p, prior=0.5)) == pytest.approx(p, abs=2e-6)
+
+
+@given(
+    st.lists(st.sampled_from([None, 0.0, 0.3, 0.5, 1.0]), max_size=4), st.sampled_from([Rule.MEAN, Rule.ANY, Rule.ALL])
+)
+def test_unclear_answers_change_nothing(ps: list[float | None], rule: Rule):
+    recipe = replace(RECIPE, rule=rule)
+    clear = [said(p) for p in ps if p is not None]
+    assert is_present(recipe, [said(p) for p in ps]) == is_present(recipe, clear)
+
+
+@pytest.mark.parametrize(
+    ("concept", "p"),
+    [
+        ("horse", 1.0),  # a caption names it
+        ("saddle", None),  # denied by a caption, and nobody drew saddles
+        ("person", 1.0),  # "woman" is one
+        ("dog", 0.0),  # looked for, not found
+        ("dogs", 0.0),
+        ("car", 1.0),  # annotated
+        ("unicorn", None),  # nobody looked
+        (None, None),
+    ],
+)
+def test_the_record_as_a_judge(concept: str | None, p: float | None):
+    unit = make_unit(
+        ["a woman on a horse without a saddle"], objects={"car": 2, "person": 1}, categories=["dog", "car", "person"]
+    )
+    told = look_up(unit, concept)
+    assert (told.p, told.judge, told.method) == (p, "annotations", "score")
+    assert told.text.split(":")[0] == {1.0: "yes", 0.0: "no", None: "unclear"}[p]

@@ -1,0 +1,321 @@
+"""P1: propose, look, propose again, rewrite, check, judge the whole; and as it was published."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import pytest
+from support.pipeline_driver import Driven, drive, make_unit
+
+from curation_db.enums import ItemStatus, NegationType, Question, Stage
+from workbench.generation.engines.requests import Answer
+from workbench.generation.models import Request, Unit
+from workbench.generation.pipelines.object_absence import object_absence
+from workbench.generation.prompts.loader import find_prompts
+from workbench.generation.recipe import Recipe
+from workbench.workspace.engine_settings import ANNOTATIONS, Judge, Mix, Prior, Rule, Unclear
+
+OURS, PUBLISHED = find_prompts("negwb-p1-1"), find_prompts("negationclip-p1")
+RECIPE = Recipe(prompts=OURS.version, proposer="llm", judges=(Judge(name="a"), Judge(name="b")))
+OFFICIAL = replace(RECIPE, prompts=PUBLISHED.version, judges=(Judge(name="a"),), rule=Rule.OFFICIAL)
+SIBLINGS = ("a woman riding a horse in a field", "a lady on a brown horse", "horse and rider at dusk")
+
+
+def without(request: Request) -> str:
+    """A rewrite that is all right."""
+    return f"{request.ask.facts['caption']} without {request.ask.facts['a_concept']}"
+
+
+def oracle(
+    *concepts: str, present: Mapping[str, object] | None = None, rewrite: Callable[[Request], object] = without
+) -> Callable[[Request], object]:
+    """Proposes `concepts` in turn (by what was found before); sees only what `present` says."""
+
+    def answer(request: Request) -> object:
+        facts = request.ask.facts
+        match request.ask.stage:
+            case Stage.PROPOSE:
+                tried = len([one for one in facts["found"].split(", ") if one])
+                return concepts[min(tried, len(concepts) - 1)]
+            case Stage.PRESENCE | Stage.PRIOR:
+                return (present or {}).get(facts["concept"], 0.1)
+            case Stage.REWRITE:
+                return rewrite(request)
+        return 0.9
+
+    return answer
+
+
+def run(answers: Callable[[Request], object], unit: Unit | None = None, recipe: Recipe = RECIPE) -> Driven:
+    prompts = PUBLISHED if recipe.rule is Rule.OFFICIAL else OURS
+    return drive(object_absence(unit or make_unit(), recipe, prompts), answers)  # type: ignore[arg-type]
+
+
+def test_a_concept_that_is_not_there_is_denied():
+    driven = run(oracle("An Umbrella."))
+    (outcome,) = driven.outcomes
+    assert outcome.status is ItemStatus.KEPT
+    assert outcome.made is not None
+    assert outcome.made.text == "a woman riding a horse in a field without an umbrella"
+    assert (outcome.made.concept, outcome.made.negation_type) == ("umbrella", NegationType.ABSENCE)
+    assert set(outcome.made.extra) == {"mix", "asked_cue", "asked_position"}
+    assert [(said.judge, said.question) for said in outcome.said] == [
+        ("a", Question.PRESENT),
+        ("b", Question.PRESENT),
+        ("a", Question.ACCEPTABLE),
+        ("b", Question.ACCEPTABLE),
+    ]
+    assert driven.of(Stage.PRESENCE)[0].ask.messages[-1].text == (
+        "Is there an umbrella in this picture? Answer yes or no."
+    )
+
+
+def test_all_distinct_concepts_of_a_picture_are_judged_by_all_judges_in_one_group():
+    driven = run(oracle("hat"), make_unit(SIBLINGS))
+    assert [len(group) for group in driven.groups] == [3, 2, 3, 6]
+    assert [request.engine for request in driven.groups[1]] == ["a", "b"]
+    assert len(driven.outcomes) == 3
+
+
+def test_what_is_there_is_proposed_again_with_what_was_found_until_the_attempts_are_over():
+    driven = run(oracle("tree", "fence", "hat", present={"tree": 0.9, "fence": 0.8}))
+    (outcome,) = driven.outcomes
+    assert (outcome.attempts, outcome.made and outcome.made.concept) == (3, "hat")
+    again = driven.of(Stage.PROPOSE)[2].ask
+    assert "tree, fence" in again.messages[-1].text
+    assert again.messages[-1].text != driven.of(Stage.PROPOSE)[0].ask.messages[-1].text
+    assert len({request.ask.sampling.seed for request in driven.of(Stage.PROPOSE)}) == 3
+
+    (outcome,) = run(oracle("tree", present={"tree": 1.0}), recipe=replace(RECIPE, attempts=1)).outcomes
+    assert (outcome.status, outcome.reason, outcome.attempts) == (ItemStatus.DROPPED, "present", 1)
+
+
+def test_only_the_caption_whose_concept_is_there_proposes_again():
+    def answers(request: Request) -> object:
+        if request.ask.stage == Stage.PROPOSE:
+            return "hat" if "dusk" in request.ask.facts["caption"] or request.ask.facts["found"] else "tree"
+        return oracle(present={"tree": True})(request)
+
+    driven = run(answers, make_unit(SIBLINGS))
+    assert [len(driven.of(stage)) for stage in (Stage.PROPOSE, Stage.PRESENCE)] == [5, 4]
+    assert {outcome.status for outcome in driven.outcomes} == {ItemStatus.KEPT}
+    assert sorted(outcome.attempts for outcome in driven.outcomes) == [1, 2, 2]
+
+
+@pytest.mark.parametrize(("word", "why"), [("I'm sorry, I can't.", "refusal"), ("a, b", "list"), ("", "empty")])
+def test_an_answer_that_names_nothing_is_no_concept(word: str, why: str):
+    driven = run(oracle(word))
+    (outcome,) = driven.outcomes
+    assert (outcome.status, outcome.reason, outcome.attempts) == (ItemStatus.DROPPED, "no-concept", 3)
+    assert outcome.detail.startswith(why)
+    assert not driven.of(Stage.PRESENCE)
+
+
+def test_what_the_caption_names_is_not_looked_for():
+    driven = run(oracle("horse", "hat"))
+    assert [request.ask.facts["concept"] for request in driven.of(Stage.PRESENCE)] == ["hat", "hat"]
+
+
+def test_unclear_is_never_absent_but_a_person_may_decide():
+    unsure = oracle("hat", present={"hat": None})
+    assert run(unsure).outcomes[0].status is ItemStatus.KEPT
+    dropped = run(unsure, recipe=replace(RECIPE, unclear=Unclear.DROP)).outcomes[0]
+    assert (dropped.status, dropped.reason) == (ItemStatus.DROPPED, "unclear")
+
+
+def test_a_bad_rewrite_is_asked_for_again_with_another_seed():
+    def rewrite(request: Request) -> str:
+        seeds.append(request.ask.sampling.seed)
+        return request.ask.facts["caption"] if len(seeds) == 1 else without(request)
+
+    seeds: list[int | None] = []
+    assert run(oracle("hat", rewrite=rewrite)).outcomes[0].status is ItemStatus.KEPT
+    assert len(set(seeds)) == 2
+
+
+@pytest.mark.parametrize(
+    ("rewrite", "reason"),
+    [
+        ("{caption}", "lint:no-cue"),
+        ("Sure! {caption} with no hat. Let me know!", "lint:chatter"),
+        ("{caption} without a scarf", "lint:concept-lost"),
+        ("{caption}, not without a hat", "lint:double-negation"),
+        ("no hat", "lint:content-lost"),
+        ("{caption} without a hat" + " and a hat" * 80, "lint:too-long"),
+        ("x" * 5_000_000, "lint:too-long"),
+        ("   ", "lint:empty"),
+    ],
+)
+def test_what_no_person_should_read_is_dropped_with_the_rule(rewrite: str, reason: str):
+    driven = run(oracle("hat", rewrite=lambda request: rewrite.replace("{caption}", request.ask.facts["caption"])))
+    (outcome,) = driven.outcomes
+    assert (outcome.status, outcome.reason) == (ItemStatus.DROPPED, reason)
+    assert len(driven.of(Stage.REWRITE)) == RECIPE.rewrites
+    assert len(outcome.detail) <= 300
+
+
+@pytest.mark.parametrize("dress", ['"{}"', "Here is the edited caption: {}", 'Caption: "{}"', "“{}”"])
+def test_what_is_harmless_around_a_caption_is_taken_away(dress: str):
+    (outcome,) = run(oracle("hat", rewrite=lambda request: dress.format(without(request)))).outcomes
+    assert outcome.made is not None
+    assert outcome.made.text == "a woman riding a horse in a field without a hat"
+
+
+def test_an_old_denial_in_the_caption_is_no_new_one():
+    unit = make_unit(["a horse without a saddle"])
+    (outcome,) = run(oracle("hat", rewrite=lambda _: "a horse without a saddle and a hat"), unit).outcomes
+    assert outcome.reason == "lint:no-cue"
+
+
+def test_a_bad_verdict_on_the_whole_is_kept_beside_the_candidate():
+    def answers(request: Request) -> object:
+        return 0.01 if request.ask.stage == Stage.ACCEPTABLE else oracle("hat")(request)
+
+    (outcome,) = run(answers).outcomes
+    assert outcome.status is ItemStatus.KEPT
+    assert [said.p for said in outcome.said if said.question is Question.ACCEPTABLE] == [0.01, 0.01]
+
+
+@pytest.mark.parametrize("stage", [Stage.PROPOSE, Stage.PRESENCE, Stage.REWRITE, Stage.ACCEPTABLE])
+def test_a_failed_answer_fails_its_item_alone(stage: Stage):
+    def answers(request: Request) -> object:
+        about = "dusk" in request.ask.subject or request.ask.facts.get("concept") == "saddle"
+        if request.ask.stage == stage and about:
+            return Answer(error="timeout", detail="after 120 s")
+        if request.ask.stage == Stage.PROPOSE:
+            return "saddle" if "dusk" in request.ask.facts["caption"] else "hat"
+        return oracle("hat")(request)
+
+    outcomes = run(answers, make_unit(SIBLINGS)).outcomes
+    assert [outcome.status for outcome in outcomes] == [ItemStatus.KEPT, ItemStatus.KEPT, ItemStatus.FAILED]
+    assert (outcomes[2].reason, outcomes[2].detail) == ("failed:timeout", "after 120 s")
+
+
+@pytest.mark.parametrize("stage", [Stage.PROPOSE, Stage.REWRITE])
+def test_a_model_that_did_not_come_to_an_end_is_asked_with_another_seed(stage: Stage):
+    seeds: list[int | None] = []
+
+    def endless(times: int) -> Callable[[Request], object]:
+        def answers(request: Request) -> object:
+            if request.ask.stage != stage:
+                return oracle("hat")(request)
+            seeds.append(request.ask.sampling.seed)
+            return Answer(error="too-long") if len(seeds) <= times else oracle("hat")(request)
+
+        return answers
+
+    (outcome,) = run(endless(1)).outcomes
+    assert outcome.status is ItemStatus.KEPT
+    assert len(set(seeds)) == 2
+    seeds.clear()
+    (outcome,) = run(endless(99)).outcomes
+    assert (outcome.status, outcome.reason) == (ItemStatus.FAILED, "failed:too-long")
+
+
+@pytest.mark.parametrize("stage", [Stage.PRESENCE, Stage.ACCEPTABLE])
+def test_one_judges_failure_is_only_its_verdict_missing(stage: Stage):
+    def answers(request: Request) -> object:
+        if request.engine == "b" and request.ask.stage == stage:
+            return Answer(error="timeout")
+        return oracle("hat")(request)
+
+    (outcome,) = run(answers).outcomes
+    assert outcome.status is ItemStatus.KEPT
+    assert len(outcome.said) == 3
+
+
+def test_judges_are_asked_only_what_they_are_for_and_priors_where_they_are_wanted():
+    judges = (Judge(name="a", questions=frozenset({Question.PRESENT})), Judge(name=ANNOTATIONS))
+    recipe = replace(RECIPE, judges=judges, prior=Prior.STORE)
+    driven = run(oracle("hat", present={"hat": 0.2}), recipe=recipe)
+    assert [request.ask.stage for request in driven.groups[1]] == [Stage.PRESENCE, Stage.PRIOR]
+    seen, blank = (request.ask.picture for request in driven.groups[1])
+    assert seen is not None and not seen.blank  # noqa: PT018
+    assert blank is not None and blank.blank  # noqa: PT018
+    assert not driven.of(Stage.ACCEPTABLE)
+    (outcome,) = driven.outcomes
+    assert [(said.judge, said.prior) for said in outcome.said] == [("a", 0.2), (ANNOTATIONS, None)]
+
+
+def test_the_random_arm_asks_for_anything():
+    driven = run(oracle("hat"), recipe=replace(RECIPE, random_concept=True))
+    assert driven.of(Stage.PROPOSE)[0].ask.messages[-1].text.startswith("Name any concrete")
+
+
+def test_the_asked_cue_and_place_are_in_the_prompt():
+    driven = run(oracle("hat"), make_unit(SIBLINGS))
+    for request, outcome in zip(driven.of(Stage.REWRITE), driven.outcomes, strict=True):
+        assert outcome.made is not None
+        assert request.ask.facts["cue"] == outcome.made.extra["asked_cue"]
+        assert outcome.made.extra["asked_position"] in request.ask.messages[-1].text
+    free = run(oracle("hat"), recipe=replace(RECIPE, mix=Mix.FREE))
+    assert "whatever word of denial" in free.of(Stage.REWRITE)[0].ask.messages[-1].text
+
+
+def test_the_same_again_is_asked_the_same_and_another_seed_is_not():
+    first, second = (run(oracle("tree", "hat", present={"tree": True}), make_unit(SIBLINGS)) for _ in range(2))
+    assert first == second
+    other = run(oracle("tree", "hat", present={"tree": True}), make_unit(SIBLINGS), replace(RECIPE, seed=1))
+    assert other.of(Stage.PROPOSE)[0].ask.sampling.seed != first.of(Stage.PROPOSE)[0].ask.sampling.seed
+
+
+def test_items_that_are_not_there_are_told():
+    outcomes = run(oracle("hat"), make_unit(wanted=["caption/1", "caption/77", "question/2"])).outcomes
+    assert [(outcome.item, outcome.reason) for outcome in outcomes] == [
+        ("caption/1", ""),
+        ("caption/77", "not-here"),
+        ("question/2", "not-here"),
+    ]
+
+
+def test_without_judges_a_person_decides_alone():
+    driven = run(oracle("hat"), recipe=replace(RECIPE, judges=()))
+    assert driven.outcomes[0].status is ItemStatus.KEPT
+    assert [len(group) for group in driven.groups] == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [("yes", False), ("Yes, there is.", False), ("eyes", False), ("no", True), ("I cannot tell", True), ("", True)],
+)
+def test_the_published_rule_looks_for_yes_in_the_words(said: str, kept: bool):
+    (outcome,) = run(oracle("Hat", present={"Hat": said}), recipe=OFFICIAL).outcomes
+    assert (outcome.status is ItemStatus.KEPT) is kept
+    assert outcome.reason == ("" if kept else "present")
+
+
+def test_as_published_a_concept_is_taken_as_said_and_nothing_is_checked():
+    driven = run(oracle("An Umbrella, Hat.", rewrite=lambda _: " Sure! nothing changed. "), recipe=OFFICIAL)
+    (outcome,) = driven.outcomes
+    assert outcome.made is not None
+    assert outcome.made.text == "Sure! nothing changed"
+    assert outcome.made.extra["mix"] == "free"
+    assert outcome.made.concept == "An Umbrella, Hat"
+    presence = driven.of(Stage.PRESENCE)[0].ask
+    assert presence.raw is not None
+    assert "Is there An Umbrella, Hat in this image?" in presence.raw
+    assert [len(group) for group in driven.groups] == [1, 1, 1]
+
+
+def test_what_is_found_for_one_caption_is_told_for_the_others():
+    def answers(request: Request) -> object:
+        if request.ask.stage == Stage.PROPOSE and not request.ask.facts["found"]:
+            return "tree" if "dusk" in request.ask.facts["caption"] else "sorry"
+        return oracle("x", "hat", present={"tree": True})(request)
+
+    driven = run(answers, make_unit(SIBLINGS))
+    assert [request.ask.facts["found"] for request in driven.of(Stage.PROPOSE)] == ["", "", "", "tree", "tree", "tree"]
+
+
+def test_prompts_that_ask_for_no_cue_are_not_said_to_have_asked():
+    (outcome,) = drive(object_absence(make_unit(), RECIPE, PUBLISHED), oracle("hat")).outcomes  # type: ignore[arg-type]
+    assert outcome.made is not None
+    assert outcome.made.extra == {"mix": "free", "asked_cue": "", "asked_position": ""}
+
+
+def test_the_published_prompt_stays_as_it_is_however_often_it_proposes():
+    driven = drive(object_absence(make_unit(), RECIPE, PUBLISHED), oracle("tree", "hat", present={"tree": True}))  # type: ignore[arg-type]
+    first, second = (request.ask for request in driven.of(Stage.PROPOSE))
+    assert first.messages == second.messages
+    assert first.sampling.seed != second.sampling.seed

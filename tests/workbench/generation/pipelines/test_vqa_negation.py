@@ -1,0 +1,132 @@
+"""P2: a question that people answered with no becomes a denial; and candidates that are there are judged again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from support.pipeline_driver import drive, make_unit
+
+from curation_db.enums import ItemStatus, NegationType, Question, Stage
+from workbench.errors import UsageError
+from workbench.generation.engines.requests import Answer
+from workbench.generation.models import Request
+from workbench.generation.pipelines.judge_only import judge_only
+from workbench.generation.pipelines.registry import check_prompts, steps_of
+from workbench.generation.pipelines.vqa_negation import diversity
+from workbench.generation.pipelines.vqa_questions import denial_of, question_parts
+from workbench.generation.prompts.loader import find_prompts
+from workbench.generation.recipe import Recipe
+from workbench.workspace.engine_settings import ANNOTATIONS, Judge, Pipeline
+
+PROMPTS = find_prompts("negwb-p2-1")
+RECIPE = Recipe(
+    pipeline=Pipeline.P2, prompts=PROMPTS.version, proposer="llm", judges=(Judge(name="a"), Judge(name=ANNOTATIONS))
+)
+QUESTIONS = ("Is the woman running?", "Is the horse white?", "Is there a dog?", "Is the woman on the fence?")
+
+
+def oracle(present: object = 0.1) -> Callable[[Request], object]:
+    def answer(request: Request) -> object:
+        facts = request.ask.facts
+        match request.ask.stage:
+            case Stage.PRESENCE:
+                return present
+            case Stage.REWRITE:
+                parts = question_parts(facts["question"])
+                assert parts is not None
+                return f"{facts['caption']}, and {denial_of(parts)}"
+        return 0.9
+
+    return answer
+
+
+def test_a_question_is_asked_again_and_merged_into_one_of_the_captions():
+    unit = make_unit(["a woman riding a horse in a field", "a lady on a horse"], QUESTIONS)
+    driven = drive(diversity(unit, RECIPE, PROMPTS), oracle())  # type: ignore[arg-type]
+    assert [request.ask.messages[-1].text for request in driven.of(Stage.PRESENCE)] == [
+        f"{question} Answer yes or no." for question in QUESTIONS
+    ]
+    made = [outcome.made for outcome in driven.outcomes]
+    assert all(made)
+    assert [one and one.negation_type for one in made] == [
+        NegationType.ACTION,
+        NegationType.ATTRIBUTE,
+        NegationType.ABSENCE,
+        NegationType.RELATION,
+    ]
+    assert [one and one.concept for one in made] == ["running", "white horse", "dog", "woman on the fence"]
+    assert [one and one.extra["question"] for one in made] == list(QUESTIONS)
+    assert {one.caption_id for one in made if one} == {1, 2}
+    assert "Answer: no" in driven.of(Stage.REWRITE)[0].ask.messages[-1].text
+
+
+def test_which_caption_it_is_hangs_on_the_seed():
+    unit = make_unit([f"a horse in field {number}" for number in range(5)], QUESTIONS)
+    chosen = [
+        [
+            outcome.made and outcome.made.caption_id
+            for outcome in drive(diversity(unit, replace(RECIPE, seed=seed), PROMPTS), oracle()).outcomes  # type: ignore[arg-type]
+        ]
+        for seed in (1, 1, 2, 3)
+    ]
+    assert chosen[0] == chosen[1]
+    assert len({str(one) for one in chosen}) == 3
+
+
+def test_what_is_so_after_all_is_dropped_and_what_is_no_question_of_yes_or_no():
+    unit = make_unit(questions=["Is the woman running?", "What color is it?"])
+    outcomes = drive(diversity(unit, RECIPE, PROMPTS), oracle(present=0.8)).outcomes  # type: ignore[arg-type]
+    assert [outcome.reason for outcome in outcomes] == ["present", "not-yes-no"]
+
+
+def test_a_question_without_a_caption_to_go_into_is_dropped():
+    unit = make_unit(captions=(), questions=["Is the woman running?"])
+    (outcome,) = drive(diversity(unit, RECIPE, PROMPTS), oracle()).outcomes  # type: ignore[arg-type]
+    assert (outcome.status, outcome.reason) == (ItemStatus.DROPPED, "no-caption")
+
+
+def test_the_same_question_twice_is_judged_once():
+    unit = make_unit(questions=["Is the woman running?"] * 2)
+    driven = drive(diversity(unit, RECIPE, PROMPTS), oracle())  # type: ignore[arg-type]
+    assert len(driven.of(Stage.PRESENCE)) == 1
+    assert [outcome.status for outcome in driven.outcomes] == [ItemStatus.KEPT] * 2
+
+
+def test_a_candidate_that_is_there_is_only_judged():
+    steps = judge_only(
+        make_unit(),
+        RECIPE,
+        PROMPTS,
+        item="candidate/5",
+        text="a woman without a hat on a horse",
+        concept="hat",
+        original="a woman on a horse",
+    )
+    driven = drive(steps, oracle())  # type: ignore[arg-type]
+    (outcome,) = driven.outcomes
+    assert (outcome.item, outcome.status, outcome.made) == ("candidate/5", ItemStatus.KEPT, None)
+    assert [(said.judge, said.question) for said in outcome.said] == [
+        ("a", Question.PRESENT),
+        (ANNOTATIONS, Question.PRESENT),
+        ("a", Question.ACCEPTABLE),
+    ]
+    assert driven.of(Stage.PRESENCE)[0].ask.messages[-1].text.startswith("Is there a hat in this picture?")
+
+
+def test_without_a_concept_only_the_whole_is_judged_and_a_failure_is_told():
+    def steps():
+        return judge_only(make_unit(), RECIPE, PROMPTS, item="candidate/5", text="a horse, not white", concept=None)
+
+    assert [request.ask.stage for request in drive(steps(), oracle()).requests] == [Stage.ACCEPTABLE]  # type: ignore[arg-type]
+    (outcome,) = drive(steps(), lambda _: Answer(error="server")).outcomes
+    assert (outcome.status, outcome.reason) == (ItemStatus.FAILED, "failed:server")
+
+
+def test_a_recipe_takes_prompts_of_its_own_pipeline_only():
+    check_prompts(RECIPE.pipeline, PROMPTS)
+    with pytest.raises(UsageError, match="the prompts negwb-p2-1 are for P2, not for P1"):
+        check_prompts(Pipeline.P1, PROMPTS)
+    unit = make_unit(questions=QUESTIONS)
+    assert drive(steps_of(unit, RECIPE, PROMPTS), oracle()) == drive(diversity(unit, RECIPE, PROMPTS), oracle())  # type: ignore[arg-type]

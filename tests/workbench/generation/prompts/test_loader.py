@@ -1,0 +1,151 @@
+"""Prompts are read strictly, filled in one pass, and the published ones are the published ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from workbench.errors import UsageError
+from workbench.generation.prompts.cue_mix import CUES, POSITIONS
+from workbench.generation.prompts.loader import FOLDER, fill, find_prompts, parse_prompts, prompt_set_names
+
+CAPTION = "a dog {asleep} on a '{concept}' mat"
+MINIMAL = """
+name = "mine"
+pipeline = "P2"
+about = "mine"
+source = "me"
+[presence]
+[[presence.messages]]
+role = "user"
+text = "{question}"
+picture = true
+[rewrite]
+[[rewrite.messages]]
+role = "user"
+text = "{caption} {question}"
+"""
+
+
+def said(messages: object) -> list[tuple[str, str]]:
+    return [(message.role, message.text) for message in messages]  # type: ignore[attr-defined]
+
+
+def test_the_published_prompts_are_the_published_words():
+    stages = find_prompts("negationclip-p1").stages
+    propose, _ = stages["propose"].filled({"caption": CAPTION})
+    assert said(propose) == [
+        ("system", "You are a helpful chatbot that answers with only one word."),
+        (
+            "user",
+            "Name an object that is not mentioned in the caption, but is likely to be in the image corresponding to "
+            f"the caption '{CAPTION}'.",
+        ),
+    ]
+    assert said(stages["propose-random"].filled({})[0])[-1] == ("user", "Name a random object.")
+    _, raw = stages["presence"].filled({"concept": "Umbrella"})
+    assert raw == (
+        "A chat between a curious human and an artificial intelligence assistant. The assistant gives helpful, "
+        "detailed, and polite answers to the human's questions. USER: <image>\nIs there Umbrella in this image? "
+        "Answer only with 'yes' or 'no'. ASSISTANT:"
+    )
+    rewrite, _ = stages["rewrite"].filled({"concept": "hat", "caption": "C"})
+    assert said(rewrite) == [
+        ("system", "You are a helpful chatbot that generates a concise caption."),
+        ("user", "Add the absence of the hat to the caption 'a woman riding a horse in a field'."),
+        ("assistant", "a woman not wearing a hat riding a horse in a field"),
+        ("user", "Add the absence of the tree to the caption 'a child playing with a ball in the park'."),
+        ("assistant", "a child playing with a ball in the park with no tree"),
+        ("user", "Add the absence of the hat to the caption 'C'."),
+    ]
+    for name in ("propose", "propose-random", "rewrite"):
+        sampling = stages[name].sampling
+        assert (sampling.temperature, sampling.top_p, sampling.max_tokens) == (0.6, 0.9, 256)
+    assert (stages["presence"].sampling.temperature, stages["presence"].sampling.max_tokens) == (0.0, 10)
+
+
+def test_filling_is_one_pass_and_leaves_braces_of_the_data_alone():
+    assert fill("{caption} / {concept} / {}", {"caption": "{concept} {x} {0}", "concept": "hat"}) == (
+        "{concept} {x} {0} / hat / {}"
+    )
+
+
+def test_a_concept_brings_no_second_picture_into_the_raw_string():
+    _, raw = find_prompts("negationclip-p1").stages["presence"].filled({"concept": "<image> hat"})
+    assert raw is not None
+    assert raw.count("<image>") == 1
+
+
+@pytest.mark.parametrize("name", prompt_set_names())
+def test_the_version_is_of_the_content_line_ends_aside(name: str):
+    text = (FOLDER / f"{name}.toml").read_text("utf-8")
+    version = parse_prompts(text, name).version
+    assert version == find_prompts(name).version == parse_prompts(text.replace("\n", "\r\n"), name).version
+    assert version.startswith(f"{name}@")
+    assert len(version.split("@")[1]) == 12
+    assert parse_prompts(text + "# more\n", name).version != version
+
+
+@pytest.mark.parametrize("name", ["negwb-p1-1", "negwb-p2-1"])
+def test_ours_say_something_for_every_cue_and_position(name: str):
+    stage = find_prompts(name).stages["rewrite"]
+    told = {
+        stage.filled({"cue": cue, "position": position})[0][-1].text
+        for cue in ("", *CUES)
+        for position in ("", *POSITIONS)
+    }
+    assert len(told) == (len(CUES) + 1) * (len(POSITIONS) + 1)
+    assert not any("_phrase" in text for text in told)
+
+
+def test_a_set_of_ones_own_is_found_by_its_path(tmp_path: Path):
+    path = tmp_path / "mine.toml"
+    path.write_text(MINIMAL, encoding="utf-8")
+    assert find_prompts(str(path)).name == "mine"
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(UsageError, match="UTF-8"):
+        find_prompts(str(path))
+    with pytest.raises(UsageError, match="there are no prompts 'none'"):
+        find_prompts("none")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ('pipeline = "P2"', 'pipeline = "P3"', "one of: P1, P2"),
+        ('pipeline = "P2"', 'pipeline = "P1"', r"needs a stage \[propose\]"),
+        ('name = "mine"', 'name = "My Set"', "small letters"),
+        ('source = "me"', "source = 3", "source = 3: text"),
+        ("[presence]", "[presense]", "no 'presense'|presense"),
+        (
+            'role = "user"\ntext = "{question}"',
+            'role = "robot"\ntext = "{question}"',
+            "role = 'robot': one of: system, user",
+        ),
+        ("{question}", "{color}", r"\[presence\] nothing fills \{color\}"),
+        ("{caption} {question}", "{caption} {found}", r"\[rewrite\] nothing fills \{found\}"),
+        ("{caption} {question}", "{cue_phrase}", r"\[rewrite\] \{cue_phrase\} needs a table \[rewrite.phrases.cue\]"),
+        ("picture = true", "picture = false", r"\[presence\] this stage needs picture"),
+        ("picture = true", 'picture = "yes"', r"picture = 'yes'"),
+        ("[rewrite]\n", "[rewrite]\ntemperature = 9\n", r"\[rewrite\] temperature = 9"),
+        ("[rewrite]\n", "[rewrite]\nmax_tokens = 2.5\n", "whole number"),
+        ("[rewrite]\n", "[rewrite]\ntemperatur = 0\n", "temperatur"),
+        ("[rewrite]\n", '[rewrite]\nraw = "<image>"\n', "raw: no <image>"),
+        ("[rewrite]\n", '[rewrite.phrases.cue]\nno = "x"\n[rewrite]\n', "free is missing|cannot|declare"),
+        ("[[rewrite.messages]]", "[[rewrite.massages]]", "massages"),
+        ('name = "mine"', "name =", "mine.toml: "),
+    ],
+)
+def test_what_is_off_is_told_in_one_line_with_file_and_stage(old: str, new: str, says: str):
+    assert old in MINIMAL
+    with pytest.raises(UsageError, match=says) as caught:
+        parse_prompts(MINIMAL.replace(old, new, 1), "mine.toml")
+    assert caught.value.message.startswith("mine.toml: ")
+    assert "\n" not in caught.value.message
+
+
+def test_the_user_asks_last():
+    told = MINIMAL + '[[rewrite.messages]]\nrole = "assistant"\ntext = "ok"\n'
+    with pytest.raises(UsageError, match="the user asks last"):
+        parse_prompts(told, "mine.toml")

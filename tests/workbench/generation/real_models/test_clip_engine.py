@@ -1,0 +1,193 @@
+"""The judge that compares captions by CLIP, with a tiny CLIP in a real child process."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+import torch
+from PIL import Image
+from support.clip_models import make_tiny
+from support.model_requests import answers, settings, surroundings, yes_no
+
+from curation_db.enums import Method, Stage
+from trainers.clip_margin_worker import Margins
+from trainers.clip_models import ClipModel, save_model
+from workbench.errors import UsageError
+from workbench.generation.budget import Budget
+from workbench.generation.engines.local import clip
+from workbench.generation.engines.local.clip import ClipEngine, answer_of
+from workbench.generation.engines.protocol import EngineStopped
+from workbench.generation.engines.requests import Ask, Failure, Picture
+
+in_module = pytest.mark.asyncio(loop_scope="module")
+
+_LOUD = """\
+import os, sys
+class Loud:
+    def find_spec(self, name, path=None, target=None):
+        if name in ("open_clip", "torch"):
+            print("importing", name, flush=True)
+            os.system("echo from a process of its own")
+sys.meta_path.insert(0, Loud())
+"""
+"""As sitecustomize.py: libraries that print to stdout when they are imported."""
+
+
+def whole(text: str, original: str, picture: Path | Picture | None, **told: Any) -> Ask:
+    """Is this caption acceptable?"""
+    facts = {"text": text, "original": original}
+    return yes_no(f"Is {text!r} true?", picture, **({"stage": Stage.ACCEPTABLE, "facts": facts} | told))
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ClipModel]:
+    """A folder with a tiny CLIP, and the same in memory."""
+    tiny = make_tiny()
+    folder = tmp_path_factory.mktemp("clip") / "tiny"
+    save_model(tiny, folder)
+    return folder, tiny
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def judge(model: tuple[Path, ClipModel], tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ClipEngine]:
+    """The engine, its child at work among loud libraries."""
+    loud = tmp_path_factory.mktemp("loud")
+    (loud / "sitecustomize.py").write_text(_LOUD)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(loud))
+        engine = await clip.make(settings("clip", model[0]), surroundings(budget=Budget()))
+    yield engine
+    await engine.close()
+
+
+CAPTIONS = (("a dog with no hat", "a dog with a hat"), ("no tree", "a tree"), ("a man, no ball", "a man and a ball"))
+
+
+@in_module
+async def test_the_score_is_the_negated_captions_share_of_the_softmax(
+    judge: ClipEngine, model: tuple[Path, ClipModel], colours: dict[str, Path]
+) -> None:
+    group = [whole(text, original, picture) for text, original in CAPTIONS for picture in colours.values()]
+    told = await answers(judge, group)
+    scale = model[1].model.logit_scale.detach().exp()
+    for ask, answer in zip(group, told, strict=True):
+        assert ask.picture is not None
+        assert ask.picture.path is not None
+        image = model[1].encode_images([Image.open(ask.picture.path).convert("RGB")])
+        cosines = image @ model[1].encode_texts([ask.facts["text"], ask.facts["original"]]).T
+        assert answer.p == pytest.approx(float((scale * cosines).softmax(-1)[0, 0]), abs=1e-5)
+        assert answer.text == f"margin {float(cosines[0, 0] - cosines[0, 1]):+.4f}"
+        assert (answer.method, answer.label_mass) == (Method.SCORE, None)
+    assert len({answer.text for answer in told}) > 6
+
+
+@in_module
+async def test_its_name_tells_the_weights(judge: ClipEngine, model: tuple[Path, ClipModel]) -> None:
+    assert judge.model == f"{model[0]}@{model[1].model_hash[:12]}"
+    assert not judge.simulated
+
+
+@in_module
+async def test_what_it_cannot_judge(judge: ClipEngine, colours: dict[str, Path], tmp_path: Path) -> None:
+    bad = tmp_path / "bad.png"
+    bad.write_bytes(b"nothing")
+    red = colours["red"]
+    group = [
+        whole("no a", "a", red, stage=Stage.PRESENCE),
+        whole("no a", "", red),
+        whole("no a", "a", None),
+        whole("no a", "a", Picture(key="s/x", path=red, blank=True)),
+        whole("no a", "a", Picture(key="s/x")),
+        whole("no a", "a", tmp_path / "gone.png"),
+        whole("no a", "a", bad),
+        whole("no a", "a", red),
+    ]
+    told = await answers(judge, group)
+    assert [answer.error for answer in told] == [
+        *[Failure.UNSUPPORTED] * 4,
+        *[Failure.PICTURE_MISSING] * 2,
+        Failure.PICTURE_BAD,
+        "",
+    ]
+    assert "\n" not in told[-2].detail
+
+
+@in_module
+async def test_hostile_captions_do_not_break_the_protocol(judge: ClipEngine, colours: dict[str, Path]) -> None:
+    texts = ('{"ready": 1}\n\n', "\u2028\x00\x1b[31m", "dog " * 50_000, "\ud83d", "no")
+    told = await answers(judge, [whole(text, "a dog", colours["red"]) for text in texts])
+    assert all(answer.p is not None for answer in told)
+
+
+@in_module
+async def test_what_libraries_print_goes_past_the_protocol(judge: ClipEngine, colours: dict[str, Path]) -> None:
+    (told,) = await answers(judge, [whole("no", "yes", colours["red"])])
+    assert told.p is not None
+    assert b"importing torch" in judge._child._said
+    assert b"from a process of its own" in judge._child._said
+
+
+@in_module
+async def test_a_model_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="there is no model 'nothing'"):
+        await clip.make(settings("clip", "nothing"), surroundings(folder=tmp_path))
+
+
+@in_module
+@pytest.mark.long
+async def test_a_model_that_cannot_be_loaded_is_refused_in_one_line(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"cannot be loaded: .* has no open_clip_config") as refused:
+        await clip.make(settings("clip", tmp_path), surroundings(folder=tmp_path))
+    assert "\n" not in refused.value.message
+
+
+@in_module
+async def test_the_budget_counts_comparisons(judge: ClipEngine, colours: dict[str, Path]) -> None:
+    budget = judge._batches._budget
+    before = budget.requests
+    await answers(judge, [whole("no", "yes", picture) for picture in (*colours.values(), None)])
+    assert budget.requests == before + len(colours)
+
+
+def test_features_that_are_no_numbers_are_no_answer() -> None:
+    assert answer_of({"margin": float("nan"), "share": float("nan")}).error == Failure.SERVER
+
+
+def test_a_picture_is_looked_at_once(
+    model: tuple[Path, ClipModel], colours: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[int] = []
+    seen = ClipModel.encode_images
+
+    def count(self: ClipModel, images: Sequence[Image.Image]) -> torch.Tensor:
+        looked.append(len(images))
+        return seen(self, images)
+
+    monkeypatch.setattr(ClipModel, "encode_images", count)
+    margins = Margins(model[1], kept=2)
+    red, blue, white = (
+        {"picture": str(colours[name]), "texts": ["no dog", "dog"]} for name in ("red", "blue", "white")
+    )
+    first = margins.scores([red, blue, red])
+    assert margins.scores([red]) == first[:1] == first[2:]
+    margins.scores([white])
+    margins.scores([red, blue])
+    assert looked == [2, 0, 1, 1]
+
+
+@in_module
+async def test_a_killed_child_stops_the_engine_with_a_clear_line(judge: ClipEngine, colours: dict[str, Path]) -> None:
+    """The last one: it ends what the tests above share."""
+    group = [whole("no", "yes", picture) for picture in colours.values()]
+    os.kill(judge._child._process.pid, signal.SIGKILL)
+    with pytest.raises(EngineStopped, match="runs CLIP for the engine tried was killed by signal 9"):
+        await answers(judge, group)
+    with pytest.raises(EngineStopped):
+        await asyncio.wait_for(answers(judge, group), 1)

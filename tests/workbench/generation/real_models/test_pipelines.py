@@ -1,0 +1,208 @@
+"""`negwb generate` from a workspace to its candidates, with real, if tiny, models: P1 and P2, over a server and in this
+process."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+from support.clip_models import make_tiny
+from support.model_requests import COLOURS
+
+from curation_db.enums import Method
+from trainers.clip_models import save_model
+from workbench import cli
+from workbench.errors import ExitCode
+
+Negwb = Callable[..., dict[str, Any]]
+CAPTIONS = ("a man", "a woman", "a man with a ball", "a woman and a dog")
+QUESTIONS = ("Is the man wearing a hat?", "Is there a tree?", "Is the dog running?")
+TRY_HARD = ("--set", "attempts=4", "--set", "rewrites=6", "--quiet", "--json")
+"""These models seldom do as they are told."""
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Path:
+    """Pictures, captions and questions as COCO and VQAv2 have them; no workspace yet."""
+    (tmp_path / "pictures").mkdir()
+    images = [{"id": n, "file_name": f"COCO_train2014_{n:012}.jpg"} for n in range(1, len(COLOURS) + 1)]
+    for image, colour in zip(images, COLOURS, strict=True):
+        Image.new("RGB", (50, 40), colour).save(tmp_path / "pictures" / str(image["file_name"]))
+    told = [(image["id"], text) for image in images for text in CAPTIONS]
+    captions = [{"id": n, "image_id": image, "caption": text} for n, (image, text) in enumerate(told)]
+    (tmp_path / "captions.json").write_text(json.dumps({"images": images, "annotations": captions}))
+    asked = [(image["id"], text) for image in images for text in QUESTIONS]
+    no = [{"answer": "no", "answer_confidence": "yes", "answer_id": n} for n in range(10)]
+    questions = [{"question_id": n, "image_id": image, "question": text} for n, (image, text) in enumerate(asked)]
+    # fmt: off
+    answered = [
+        {"question_id": n, "image_id": image, "question_type": "is the", "answer_type": "yes/no",
+         "multiple_choice_answer": "no", "answers": no}
+        for n, (image, _) in enumerate(asked)
+    ]
+    # fmt: on
+    told_vqa = {"task_type": "Open-Ended", "data_subtype": "train2014"}
+    (tmp_path / "q.json").write_text(json.dumps(told_vqa | {"questions": questions}))
+    (tmp_path / "a.json").write_text(json.dumps({"data_subtype": "train2014", "annotations": answered}))
+    return tmp_path
+
+
+@pytest.fixture
+def negwb(house: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Negwb:
+    """Calls the command in a workspace that has everything imported; returns what --json printed."""
+
+    def called(*words: object, code: int = ExitCode.OK) -> dict[str, Any]:
+        monkeypatch.setattr(sys, "argv", ["negwb", "-w", str(house / "ws"), *map(str, words)])
+        capsys.readouterr()
+        ended = cli.main()
+        said = capsys.readouterr()
+        assert ended == code, said.err
+        told: dict[str, Any] = json.loads(said.out) if said.out.startswith("{") else {}
+        return told
+
+    called("init", house / "ws")
+    called("import", house / "captions.json", "--source", "coco", "--pictures", house / "pictures")
+    called("import", house / "q.json", "--annotations", house / "a.json", "--source", "coco")
+    return called
+
+
+def engines(house: Path, kind: str, llama: Path, llava: Path, **more: str) -> None:
+    """Name the two models in negwb.toml."""
+    lines = [
+        line
+        for name, model in (("pen", llama), ("eye", llava))
+        for line in (
+            f"[engines.{name}]",
+            f'kind = "{kind}"',
+            f'model = "{model}"',
+            *(f'{key} = "{value}"' for key, value in more.items()),
+            "",
+        )
+    ]
+    with (house / "ws" / "negwb.toml").open("a") as file:
+        file.write("\n".join(["", *lines, "[generate]", 'proposer = "pen"', 'judges = ["eye", "annotations"]', ""]))
+
+
+def rows(house: Path, sql: str) -> list[tuple[Any, ...]]:
+    """What stands in the record."""
+    connection = sqlite3.connect(house / "ws" / "curation.db")
+    try:
+        return connection.execute(sql).fetchall()
+    finally:
+        connection.close()
+
+
+def failures(house: Path, where: str = "1") -> set[str]:
+    """Why items failed. These models babble now and then."""
+    return {
+        reason for (reason,) in rows(house, f"SELECT reason FROM generation_item WHERE status='failed' AND {where}")
+    }
+
+
+def check_kept(house: Path, told: dict[str, Any], method: Method) -> None:
+    """Candidates came of it that the judge really looked at: what is kept it called absent."""
+    assert (told["state"], told["items_done"]) == ("done", len(CAPTIONS) * len(COLOURS))
+    assert failures(house) <= {"failed:too-long"}
+    assert told["kept"] == len(rows(house, "SELECT 1 FROM candidate")) > 0
+    said = rows(
+        house,
+        """SELECT i.key, c.text, v.p, v.method, v.model FROM verdict v JOIN candidate c ON c.id = v.candidate_id
+           JOIN image i ON i.id = c.image_id WHERE v.judge = 'eye' AND v.question = 'present'""",
+    )
+    assert len(said) == told["kept"]
+    assert all(p < 0.5 and how == method for _, _, p, how, _ in said)
+    assert all(" no " in text for _, text, *_ in said)
+    assert {key for key, *_ in said} != {"2"}  # red ones mostly get no, blue ones yes
+    assert rows(house, "SELECT count(*) FROM generation_answer WHERE simulated")[0][0] == 0
+
+
+def test_p1_with_models_in_this_process(negwb: Negwb, house: Path, llama: Path, llava: Path) -> None:
+    engines(house, "transformers", llama, llava)
+    told = negwb("generate", *TRY_HARD)
+    check_kept(house, told, Method.LOGPROBS)
+    assert told["settings"]["models"]["eye"].startswith("llava@")
+    masses = rows(house, "SELECT min(label_mass), max(label_mass) FROM verdict WHERE method = 'logprobs'")[0]
+    assert 0.5 < masses[0] <= masses[1] <= 1
+    again = negwb("generate", *TRY_HARD, code=ExitCode.NOTHING_TO_DO)
+    assert again["requests"] == 0
+
+
+@pytest.mark.long
+def test_a_second_run_of_the_same_seed_makes_the_same(negwb: Negwb, house: Path, llama: Path, llava: Path) -> None:
+    """Whatever shared a batch with what: two items at a time, then all of them."""
+    engines(house, "transformers", llama, llava)
+    negwb("generate", *TRY_HARD, "--limit", 2)
+    negwb("generate", *TRY_HARD)
+    first = rows(house, "SELECT item, status, reason, detail FROM generation_item ORDER BY item")
+    with sqlite3.connect(house / "ws" / "curation.db") as connection:
+        for table in ("generation_item", "generation_answer"):
+            connection.execute(f"DELETE FROM {table}")
+    connection.close()
+    negwb("generate", *TRY_HARD)
+    assert rows(house, "SELECT item, status, reason, detail FROM generation_item ORDER BY item") == first
+
+
+def test_p1_over_a_server(negwb: Negwb, house: Path, llama: Path, llava: Path, server: str) -> None:
+    engines(house, "openai", llama, llava, url=server)
+    assert negwb("generate", "probe", "eye", "--json")["method"] == Method.DECISION
+    told = negwb("generate", *TRY_HARD)
+    check_kept(house, told, Method.DECISION)
+    by_colour = dict(
+        rows(
+            house,
+            """SELECT i.key, avg(a.p) FROM generation_answer a JOIN image i ON i.id = a.image_id
+               WHERE a.stage = 'presence' GROUP BY i.key""",
+        )
+    )
+    assert by_colour["1"] < by_colour["2"]
+
+
+@pytest.mark.long
+def test_clip_judges_the_whole(negwb: Negwb, house: Path, llama: Path, llava: Path) -> None:
+    save_model(make_tiny(), house / "clip")
+    engines(house, "transformers", llama, llava)
+    told = negwb("generate", *TRY_HARD, "--judge", "eye:present", "--judge", f"clip:{house / 'clip'}")
+    assert failures(house) <= {"failed:too-long"}
+    said = rows(house, "SELECT p, method, raw_text, model FROM verdict WHERE question = 'acceptable'")
+    assert len(said) == told["kept"] > 0
+    assert {method for _, method, *_ in said} == {Method.SCORE}
+    assert all(0 < p < 1 and text.startswith("margin ") for p, _, text, _ in said)
+    assert len({model for *_, model in said}) == 1
+
+
+@pytest.mark.parametrize("kind", ["openai", pytest.param("transformers", marks=pytest.mark.long)])
+def test_p2(negwb: Negwb, house: Path, llama: Path, llava: Path, kind: str, request: pytest.FixtureRequest) -> None:
+    more = {"url": request.getfixturevalue("server")} if kind == "openai" else {}
+    engines(house, kind, llama, llava, **more)
+    told = negwb("generate", "--pipeline", "P2", *TRY_HARD)
+    assert (told["state"], told["items_done"]) == ("done", len(QUESTIONS) * len(COLOURS))
+    assert failures(house) <= {"failed:too-long"}
+    stages = {stage: counts["answered"] for stage, counts in told["stages"].items()}
+    assert stages["presence"] > 0
+    assert sum(stages.values()) == told["answers"] == rows(house, "SELECT count(*) FROM generation_answer")[0][0]
+    looked = rows(
+        house, "SELECT count(DISTINCT image_id), count(DISTINCT p) FROM generation_answer WHERE stage = 'presence'"
+    )
+    assert looked[0][0] == len(COLOURS)
+    assert looked[0][1] > 1
+
+
+@pytest.mark.long
+def test_a_picture_that_is_gone_fails_its_items_and_no_others(
+    negwb: Negwb, house: Path, llama: Path, llava: Path
+) -> None:
+    engines(house, "transformers", llama, llava)
+    red = house / "pictures" / "COCO_train2014_000000000001.jpg"
+    red.rename(house / "elsewhere.jpg")
+    assert negwb("generate", *TRY_HARD)["failed"] > 0
+    assert failures(house, "image_id = 1") == {"failed:picture-missing"}
+    assert failures(house, "image_id <> 1") <= {"failed:too-long"}
+    (house / "elsewhere.jpg").rename(red)
+    assert negwb("generate", *TRY_HARD, "--retry")["items_done"] >= len(CAPTIONS)
+    assert failures(house) <= {"failed:too-long"}

@@ -1,0 +1,201 @@
+"""Batch farms: requests out as OpenAI batch JSONL, a farm without the record answers them, responses back in."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from PIL import Image
+from support.model_server import Served, model_server
+from typer.testing import CliRunner, Result
+
+from curation_db.enums import Stage
+from curation_db.generation.runs import start_run
+from curation_db.storage.store import open_store
+from workbench.cli import app
+from workbench.errors import ExitCode, NegwbError
+from workbench.generation.budget import Budget
+from workbench.generation.engines.protocol import Surroundings
+from workbench.generation.engines.requests import Answer, Ask, Message, Picture, Sampling, Want
+from workbench.generation.runs.batch_files import Emission
+from workbench.generation.runs.runner import Parked
+from workbench.workspace.create import create_workspace
+from workbench.workspace.engine_settings import EngineSettings
+from workbench.workspace.layout import Workspace
+from workbench.workspace.settings_writer import add_picture_folder
+
+ENGINES = """
+[generate]
+proposer = "llama"
+judges = ["llava", "annotations"]
+[engines.llama]
+kind = "openai"
+url = "http://10.255.255.1:9/v1"
+model = "stub"
+key_env = "FARM_KEY"
+price_out = 1000000.0
+[engines.llava]
+kind = "openai"
+url = "http://10.255.255.1:9/v1"
+model = "stub"
+method = "logprobs"
+"""
+"""Servers that nobody reaches from here."""
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    made = create_workspace(tmp_path / "ws")
+    (made.root / "pictures").mkdir()
+    for n in (1, 2, 3):
+        Image.new("RGB", (40, 30), (80 * n, 10, 10)).save(made.root / "pictures" / f"{n}.jpg")
+    images = [{"id": n, "file_name": f"{n}.jpg"} for n in (1, 2, 3, 4)]  # the fourth is not there
+    annotations = [{"id": n, "image_id": n, "caption": f"a man number {n} on a beach"} for n in (1, 2, 3, 4)]
+    (tmp_path / "c.json").write_text(json.dumps({"images": images, "annotations": annotations}))
+    add_picture_folder(made.settings, "coco", "pictures")
+    with made.settings.open("a") as file:
+        file.write(ENGINES)
+    negwb(made, "import", tmp_path / "c.json", "--source", "coco")
+    return made
+
+
+def negwb(workspace: Workspace, *args: object) -> Result:
+    return CliRunner().invoke(app, ["-w", str(workspace.root), *map(str, args)])
+
+
+def emit(workspace: Workspace, path: Path, *words: str) -> Result:
+    return negwb(workspace, "generate", "--emit-requests", path, "--quiet", "--json", *words)
+
+
+def rows(workspace: Workspace, sql: str) -> list[tuple[Any, ...]]:
+    connection = sqlite3.connect(workspace.database)
+    try:
+        return connection.execute(sql).fetchall()
+    finally:
+        connection.close()
+
+
+def answered(requests: Path, responses: Path, server: Served) -> list[dict[str, Any]]:
+    """What `vllm run-batch` does on its node: each request's body to the model, each answer into a line."""
+    lines = [json.loads(line) for line in requests.read_text().splitlines()]
+    with httpx.Client() as client, responses.open("w") as file:
+        for line in reversed(lines):  # a farm keeps no order
+            reply = client.post(server.root + line["url"], json=line["body"])
+            told = {"status_code": reply.status_code, "request_id": "r", "body": reply.json()}
+            file.write(json.dumps({"id": "b", "custom_id": line["custom_id"], "response": told, "error": None}) + "\n")
+    return lines
+
+
+def test_a_farm_takes_a_run_from_captions_to_verdicts(workspace: Workspace, tmp_path: Path) -> None:
+    stages = []
+    with model_server(present=0.0) as server:
+        for turn in range(6):
+            ask, say = tmp_path / f"ask{turn}.jsonl", tmp_path / f"say{turn}.jsonl"
+            done = emit(workspace, ask)
+            if done.exception is not None:
+                break
+            told = json.loads(done.stdout)
+            lines = answered(ask, say, server)
+            assert told["written"] == len(lines) == len({line["custom_id"] for line in lines})
+            assert {line["method"] for line in lines} == {"POST"}
+            stages.append(rows(workspace, "SELECT DISTINCT stage FROM generation_answer WHERE status = 'pending'"))
+            back = negwb(workspace, "generate", "--ingest-responses", say, "--json")
+            assert back.exception is None, back.exception
+            assert json.loads(back.stdout)["stored"] == len(lines)
+    assert [set(stage) for stage in stages] == [{("propose",)}, {("presence",)}, {("rewrite",)}, {("acceptable",)}]
+    assert isinstance(done.exception, NegwbError)
+    assert done.exception.exit_code == ExitCode.NOTHING_TO_DO
+    kept = rows(workspace, "SELECT text FROM candidate ORDER BY id")
+    assert len(kept) == 3
+    assert all(f"a man number {n} on a beach" in text for n, (text,) in enumerate(kept, 1))
+    verdicts = rows(workspace, "SELECT judge, method, count(*) FROM verdict WHERE judge = 'llava' GROUP BY 1, 2")
+    assert verdicts == [("llava", "logprobs", 6)]
+    lost = rows(workspace, "SELECT status, reason FROM generation_item WHERE status <> 'kept'")
+    assert lost == [("failed", "failed:picture-missing")]
+    assert rows(workspace, "SELECT sum(cost) FROM generation_answer WHERE engine = 'llama'")[0][0] > 0
+
+
+def test_what_is_out_is_not_sent_twice(workspace: Workspace, tmp_path: Path) -> None:
+    assert emit(workspace, tmp_path / "first.jsonl").exception is None
+    again = emit(workspace, tmp_path / "second.jsonl")
+    assert isinstance(again.exception, NegwbError)
+    assert "in an earlier file" in again.stderr
+    assert not (tmp_path / "second.jsonl").exists()
+    same = emit(workspace, tmp_path / "first.jsonl")
+    assert isinstance(same.exception, NegwbError)
+    assert "exists" in same.exception.message
+    assert not list(tmp_path.glob(".*.half"))
+
+
+def test_what_is_in_a_file_that_was_lost_is_written_again_on_demand(workspace: Workspace, tmp_path: Path) -> None:
+    emit(workspace, tmp_path / "lost.jsonl")
+    assert emit(workspace, tmp_path / "new.jsonl", "--retry").exception is None
+    assert (tmp_path / "new.jsonl").read_bytes() == (tmp_path / "lost.jsonl").read_bytes()
+
+
+async def test_what_several_pictures_ask_of_a_blank_one_is_in_the_file_once(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    async def stored(index: int, answer: Answer) -> None:
+        raise AssertionError("nobody answers")
+
+    settings = EngineSettings(name="eye", kind="openai", url="http://10.255.255.1:9/v1", model="stub")
+    blank = Picture(key="blank", blank=True)
+    ask = Ask(
+        stage=Stage.PRIOR,
+        want=Want.YES_NO,
+        prompt="p@1",
+        messages=(Message("user", "Is there a kite?"),),
+        sampling=Sampling(),
+        picture=blank,
+        subject="kite",
+    )
+    with open_store(workspace.database) as store, Emission(tmp_path / "ask.jsonl", store) as emission:
+        with store.write() as connection:
+            run = start_run(connection, recipe="r", settings={})
+        engine = await emission.open(settings, Surroundings(budget=Budget()))
+        for _ in range(2):
+            with pytest.raises(Parked):
+                await engine.answer([ask], stored)
+        await engine.close()
+        assert emission.finish(run) == 1
+    assert len((tmp_path / "ask.jsonl").read_text().splitlines()) == 1
+
+
+def test_bad_lines_are_told_and_the_others_go_in(workspace: Workspace, tmp_path: Path) -> None:
+    ask, say = tmp_path / "ask.jsonl", tmp_path / "say.jsonl"
+    emit(workspace, ask)
+    with model_server() as server:
+        answered(ask, say, server)
+    good = say.read_text().splitlines()
+    failed = json.loads(good[0])
+    failed["response"] = {"status_code": 400, "body": {"error": {"message": "too \u001b[31mlong"}}}
+    strange = json.dumps({"custom_id": "ab" * 32, "response": {"status_code": 200, "body": {}}})
+    say.write_text("\n".join([json.dumps(failed), "{half", strange, *good[1:], good[1]]) + "\n")
+    done = negwb(workspace, "generate", "--ingest-responses", say, "--json")
+    assert isinstance(done.exception, NegwbError)
+    assert done.exception.exit_code == ExitCode.UNEXPECTED
+    assert json.loads(done.stdout) == {"lines": 6, "stored": 3, "failed": 1, "known": 1, "refused": 2}
+    assert "say.jsonl, line 2" in done.stderr
+    assert "say.jsonl, line 3" in done.stderr
+    assert rows(workspace, "SELECT error FROM generation_answer WHERE status = 'failed'") == [("refused",)]
+    assert "\x1b" not in rows(workspace, "SELECT detail FROM generation_answer WHERE status = 'failed'")[0][0]
+
+
+def test_no_key_goes_into_a_file(workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FARM_KEY", "sk-very-secret")
+    emit(workspace, tmp_path / "ask.jsonl")
+    assert "sk-very-secret" not in (tmp_path / "ask.jsonl").read_text()
+    assert os.environ["FARM_KEY"] == "sk-very-secret"
+
+
+def test_a_farm_must_be_told_which_model(workspace: Workspace, tmp_path: Path) -> None:
+    workspace.settings.write_text(workspace.settings.read_text().replace('model = "stub"\n', ""))
+    done = emit(workspace, tmp_path / "ask.jsonl")
+    assert isinstance(done.exception, NegwbError)
+    assert "names no model" in done.exception.message

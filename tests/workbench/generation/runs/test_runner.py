@@ -1,0 +1,412 @@
+"""The run itself, with an engine that a test can watch: nothing is asked twice, nothing is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Connection, event, text
+from support.record import Record
+
+from curation_db.enums import ItemStatus, NegationType, Question, Stage
+from curation_db.generation.work_items import Scope
+from curation_db.review.candidates import Intake
+from curation_db.storage.store import create_store
+from workbench.generation.budget import Budget, BudgetReached
+from workbench.generation.engines.protocol import EngineStopped, Stored
+from workbench.generation.engines.requests import Answer, Ask, Failure, Message, Sampling, Want
+from workbench.generation.models import Made, Outcome, Request, Said, Steps, Unit
+from workbench.generation.recipe import Recipe
+from workbench.generation.runs.counters import Tally
+from workbench.generation.runs.record_writer import Recorder
+from workbench.generation.runs.runner import Runner, Stopped
+from workbench.generation.runs.work_source import Shard, feed
+from workbench.workspace.engine_settings import Judge
+from workbench.workspace.picture_folders import PictureFolders
+
+RECIPE = Recipe(prompts="test@1", proposer="pen", judges=(Judge(name="eye"),), models={"pen": "pen-1", "eye": "eye-1"})
+Says = Callable[[Ask], Answer]
+
+
+class Watched:
+    """An engine whose answers and troubles a test decides."""
+
+    simulated = True
+    capacity = 4
+
+    def __init__(self, model: str, says: Says = lambda ask: Answer(text="hat", p=0.1), budget: Budget | None = None):
+        self.model, self.says, self.budget = model, says, budget or Budget()
+        self.asked: Counter[bytes] = Counter()
+        self.at_once = self.most_at_once = 0
+
+    async def answer(self, group: Sequence[Ask], stored: Stored) -> None:
+        for index, ask in enumerate(group):
+            self.budget.take()
+            self.asked[ask.key(self.model)] += 1
+            self.at_once += 1
+            self.most_at_once = max(self.most_at_once, self.at_once)
+            await asyncio.sleep(0.001)
+            try:
+                await stored(index, self.says(ask))
+            finally:
+                self.at_once -= 1
+
+    async def close(self) -> None:
+        pass
+
+
+def question(stage: Stage, subject: str, seed: int = 0) -> Ask:
+    want = Want.YES_NO if stage is Stage.PRESENCE else Want.TEXT
+    sampling, messages = Sampling(seed=seed), (Message("user", subject),)
+    return Ask(stage=stage, want=want, prompt="test@1", messages=messages, sampling=sampling, subject=subject)
+
+
+def steps(unit: Unit) -> Steps:
+    """A pipeline small enough to see through: a concept for each caption, and one look."""
+    captions = [caption for caption in unit.captions if caption.item in unit.wanted]
+    asks = tuple(Request("pen", question(Stage.PROPOSE, f"{unit.picture.key} {c.text}", c.id)) for c in captions)
+    concepts = yield asks
+    looks = yield tuple(Request("eye", question(Stage.PRESENCE, f"{unit.picture.key} {a.text}")) for a in concepts)
+    outcomes = []
+    for caption, concept, look in zip(captions, concepts, looks, strict=True):
+        if concept.failed:
+            outcomes.append(Outcome(item=caption.item, status=ItemStatus.FAILED, reason=f"failed:{concept.error}"))
+            continue
+        made = Made(
+            text=f"{caption.text} with no {concept.text}",
+            concept=concept.text,
+            negation_type=NegationType.ABSENCE,
+            caption_id=caption.id,
+            extra={"mix": "free"},
+        )
+        said = Said(judge="eye", question=Question.PRESENT, prompt="test@1", p=look.p)
+        outcomes.append(Outcome(item=caption.item, status=ItemStatus.KEPT, made=made, said=(said,)))
+    return tuple(outcomes)
+
+
+@pytest.fixture
+def record(tmp_path: Path) -> Iterator[Record]:
+    with create_store(tmp_path / "curation.db") as store:
+        record = Record(store)
+        record.add(30)
+        with store.write() as connection:  # its captions and pictures are what counts here
+            for table in ("queue_entry", "candidate_state", "candidate"):
+                connection.execute(text(f"DELETE FROM {table}"))
+        yield record
+
+
+async def run(
+    record: Record,
+    pen: Watched,
+    eye: Watched,
+    *,
+    budget: Budget | None = None,
+    limit: int | None = None,
+    retry: bool = False,
+    shard: Shard | None = None,
+    how: Callable[[Unit], Steps] = steps,
+    during: Callable[[Runner], None] = lambda runner: None,
+) -> Tally:
+    recorder, tally = Recorder(record.store), Tally(None)
+    try:
+        runner = Runner(
+            recorder, RECIPE, how, {"pen": pen, "eye": eye}, tally=tally, budget=budget or Budget(), intake=Intake()
+        )
+        scope = Scope(recipe=RECIPE.hash, kind="caption", retry=retry)
+        units = feed(recorder, scope, PictureFolders(Path(), {}), limit=limit, shard=shard or Shard())
+        during(runner)
+        await runner.run(units)
+    finally:
+        await asyncio.to_thread(recorder.close)
+    return tally
+
+
+def count(record: Record, sql: str) -> int:
+    with record.store.read() as connection:
+        return int(connection.execute(text(sql)).scalar_one())
+
+
+async def test_every_caption_becomes_a_candidate_with_its_verdict(record: Record) -> None:
+    pen, eye = Watched("pen-1"), Watched("eye-1")
+    tally = await run(record, pen, eye)
+    assert tally.statuses == {ItemStatus.KEPT: 30}
+    assert count(record, "SELECT count(*) FROM candidate WHERE prompt_version = 'test@1' AND generator = 'pen-1'") == 30
+    assert count(record, "SELECT count(*) FROM verdict WHERE judge = 'eye' AND p = 0.1 AND simulated") == 30
+    assert count(record, "SELECT count(*) FROM candidate_state WHERE state = 'open'") == 30
+    assert set(pen.asked.values()) == set(eye.asked.values()) == {1}
+
+
+async def test_a_second_run_asks_nothing_and_adds_nothing(record: Record) -> None:
+    await run(record, Watched("pen-1"), Watched("eye-1"))
+    pen, eye = Watched("pen-1"), Watched("eye-1")
+    tally = await run(record, pen, eye)
+    assert not pen.asked
+    assert not eye.asked
+    assert tally.done == 0
+    assert count(record, "SELECT count(*) FROM candidate") == 30
+
+
+async def test_a_run_that_lost_its_outcomes_goes_on_from_memory(record: Record) -> None:
+    await run(record, Watched("pen-1"), Watched("eye-1"))
+    with record.store.write() as connection:
+        connection.execute(text("DELETE FROM generation_item"))
+    pen, eye = Watched("pen-1"), Watched("eye-1")
+    tally = await run(record, pen, eye)
+    assert not pen.asked
+    assert not eye.asked
+    assert tally.statuses == {ItemStatus.KEPT: 30}
+    assert count(record, "SELECT count(*) FROM candidate") == 30
+    assert count(record, "SELECT count(*) FROM verdict") == 30
+
+
+async def test_a_budget_stops_the_run_and_the_next_one_pays_for_the_rest_only(record: Record) -> None:
+    budget = Budget(max_requests=25)
+    pen, eye = Watched("pen-1", budget=budget), Watched("eye-1", budget=budget)
+    with pytest.raises(BudgetReached, match="25 of 25 requests"):
+        await run(record, pen, eye, budget=budget)
+    assert pen.asked.total() + eye.asked.total() == 25
+    again = Watched("pen-1"), Watched("eye-1")
+    await run(record, *again)
+    assert pen.asked.total() + eye.asked.total() + sum(each.asked.total() for each in again) == 60
+    assert count(record, "SELECT count(*) FROM candidate") == 30
+
+
+async def test_a_stop_lets_what_is_in_flight_come_home(record: Record) -> None:
+    budget = Budget()
+    pen = Watched("pen-1", budget=budget)
+
+    def says(ask: Ask) -> Answer:
+        if pen.asked.total() >= 6:
+            runners[0].stop()
+        return Answer(text="hat", p=0.1)
+
+    runners: list[Runner] = []
+    pen.says = says
+    with pytest.raises(Stopped):
+        await run(record, pen, Watched("eye-1", budget=budget), budget=budget, during=runners.append)
+    asked = pen.asked.total()
+    assert 6 <= asked < 30
+    assert count(record, "SELECT count(*) FROM generation_answer WHERE stage = 'propose'") == asked
+
+
+async def test_an_engine_that_is_gone_ends_the_run_and_keeps_what_was_answered(record: Record) -> None:
+    pen, told = Watched("pen-1"), list[Ask]()
+
+    def gone(ask: Ask) -> Answer:
+        told.append(ask)
+        if len(told) > 10:
+            raise EngineStopped("pen cannot be reached")
+        return Answer(text="hat", p=0.1)
+
+    pen.says = gone
+    with pytest.raises(EngineStopped):
+        await run(record, pen, Watched("eye-1"))
+    assert count(record, "SELECT count(*) FROM generation_answer WHERE stage = 'propose'") == 10
+    later = Watched("pen-1")
+    await run(record, later, Watched("eye-1"))
+    assert later.asked.total() == 20
+
+
+async def test_a_failed_answer_fails_its_item_alone_and_is_asked_again_on_demand(record: Record) -> None:
+    def says(ask: Ask) -> Answer:
+        bad = ask.sampling.seed == 7
+        return Answer(error=Failure.TIMEOUT, detail="120 s") if bad else Answer(text="hat", p=0.1)
+
+    tally = await run(record, Watched("pen-1", says), Watched("eye-1"))
+    assert tally.statuses == {ItemStatus.KEPT: 29, ItemStatus.FAILED: 1}
+    assert tally.reasons == {"failed:timeout": 1}
+    idle = Watched("pen-1")
+    await run(record, idle, Watched("eye-1"))
+    assert not idle.asked
+    pen = Watched("pen-1")
+    tally = await run(record, pen, Watched("eye-1"), retry=True)
+    assert pen.asked.total() == 1
+    assert tally.statuses == {ItemStatus.KEPT: 1}
+    assert count(record, "SELECT count(*) FROM generation_item WHERE status = 'kept'") == 30
+    assert count(record, "SELECT tries FROM generation_answer WHERE seed = 7") == 2
+
+
+async def test_a_bug_in_one_unit_does_not_stop_the_rest(record: Record) -> None:
+    def how(unit: Unit) -> Steps:
+        if unit.picture.key == "coco/3":
+            raise ZeroDivisionError("three")
+        return (yield from steps(unit))
+
+    tally = await run(record, Watched("pen-1"), Watched("eye-1"), how=how)
+    assert tally.statuses == {ItemStatus.KEPT: 29, ItemStatus.FAILED: 1}
+    bugs = "SELECT count(*) FROM generation_item WHERE reason = 'failed:bug' AND detail LIKE '%three'"
+    assert count(record, bugs) == 1
+
+
+async def test_what_a_model_says_is_stored_clean_and_given_back_as_it_was_given_first(record: Record) -> None:
+    seen: list[str] = []
+
+    def how(unit: Unit) -> Steps:
+        (told,) = yield (Request("pen", question(Stage.PROPOSE, unit.picture.key)),)
+        seen.append(told.text)
+        return (Outcome(item=unit.captions[0].item, status=ItemStatus.DROPPED, reason="no-concept"),)
+
+    hostile = "\x1b[31mhat\x00" + "\u202e" + "x" * 30_000 + "\ud800"
+    await run(record, Watched("pen-1", lambda ask: Answer(text=hostile)), Watched("eye-1"), how=how, limit=1)
+    with record.store.write() as connection:
+        connection.execute(text("DELETE FROM generation_item"))
+    await run(record, Watched("pen-1"), Watched("eye-1"), how=how, limit=1)
+    assert seen[0] == seen[1]
+    assert seen[0].startswith("[31mhatx")
+    assert len(seen[0]) <= 20_000
+
+
+async def test_a_limit_and_shards_part_the_work(record: Record) -> None:
+    pen = Watched("pen-1")
+    tally = await run(record, pen, Watched("eye-1"), limit=7)
+    assert (tally.done, pen.asked.total()) == (7, 7)
+    parts = [await run(record, Watched("pen-1"), Watched("eye-1"), shard=Shard(number, 3)) for number in (1, 2, 3)]
+    assert sum(part.done for part in parts) == 23
+    assert count(record, "SELECT count(*) FROM candidate") == 30
+
+
+async def test_the_same_question_of_two_units_is_asked_once(record: Record) -> None:
+    def how(unit: Unit) -> Steps:
+        (told,) = yield (Request("eye", question(Stage.PRIOR, "is there a hat?")),)
+        made = Outcome(item=unit.captions[0].item, status=ItemStatus.DROPPED, reason=told.text)
+        return (made,)
+
+    eye = Watched("eye-1")
+    tally = await run(record, Watched("pen-1"), eye, how=how)
+    assert tally.reasons == {"hat": 30}
+    assert eye.asked.total() == 1
+
+
+async def test_no_more_units_are_taken_up_than_the_engines_can_answer(record: Record) -> None:
+    open_units = most = 0
+
+    def how(unit: Unit) -> Steps:
+        nonlocal open_units, most
+        open_units += 1
+        most = max(most, open_units)
+        try:
+            return (yield from steps(unit))
+        finally:
+            open_units -= 1
+
+    pen, eye = Watched("pen-1"), Watched("eye-1")
+    pen.capacity = eye.capacity = 1
+    await run(record, pen, eye, how=how)
+    assert most <= 12  # of 30; four are asked at a time, and some are just being stored
+
+
+async def test_a_run_that_asks_nobody_comes_to_its_end(record: Record) -> None:
+    def how(unit: Unit) -> Steps:
+        yield ()
+        return (Outcome(item=unit.captions[0].item, status=ItemStatus.DROPPED, reason="unclear"),)
+
+    recorder, tally = Recorder(record.store), Tally(None)
+    try:
+        runner = Runner(recorder, RECIPE, how, {}, tally=tally, budget=Budget(), intake=Intake())
+        units = feed(recorder, Scope(recipe=RECIPE.hash, kind="caption"), PictureFolders(Path(), {}))
+        await asyncio.wait_for(runner.run(units), 5)
+    finally:
+        await asyncio.to_thread(recorder.close)
+    assert tally.done == 30
+
+
+async def units_of(record: Record) -> AsyncIterator[Unit]:
+    recorder = Recorder(record.store)
+    try:
+        async for unit in feed(recorder, Scope(recipe="x", kind="caption"), PictureFolders(Path(), {})):
+            yield unit
+    finally:
+        await asyncio.to_thread(recorder.close)
+
+
+async def test_a_unit_knows_its_siblings_and_the_annotated_objects(record: Record) -> None:
+    with record.store.write() as connection:
+        connection.execute(
+            text("""INSERT INTO caption(source_id, key, image_id, text, raw_sha256)
+                    VALUES (1, 'second', 5, 'a rider', :hash)"""),
+            {"hash": bytes(32)},
+        )
+        connection.execute(
+            text("INSERT INTO image_object(image_id, category, count) VALUES (5, 'horse', 2), (6, 'cat', 1)")
+        )
+    found = {unit.picture.image_id: unit async for unit in units_of(record)}
+    assert [caption.text for caption in found[5].captions] == ["a woman riding a horse", "a rider"]
+    assert found[5].objects == {"horse": 2}
+    assert found[5].categories == {"horse", "cat"}
+    assert len(found[5].wanted) == 2
+
+
+async def test_an_engine_that_knows_no_budget_is_asked_nothing_more_after_a_stop(record: Record) -> None:
+    pen, runners = Watched("pen-1"), list[Runner]()
+
+    def says(ask: Ask) -> Answer:
+        runners[0].stop()
+        return Answer(text="hat", p=0.1)
+
+    pen.says, eye = says, Watched("eye-1")
+    with pytest.raises(Stopped):
+        await run(record, pen, eye, during=runners.append)
+    assert not eye.asked
+    assert count(record, "SELECT count(*) FROM generation_answer") == pen.asked.total()
+
+
+@pytest.mark.parametrize("p", [float("nan"), float("inf"), -0.5, 7])
+async def test_what_is_no_probability_is_unclear_the_first_time_as_ever_after(record: Record, p: float) -> None:
+    seen: list[Answer] = []
+
+    def how(unit: Unit) -> Steps:
+        (told,) = yield (Request("eye", question(Stage.PRESENCE, unit.picture.key)),)
+        seen.append(told)
+        return (Outcome(item=unit.captions[0].item, status=ItemStatus.DROPPED, reason="unclear"),)
+
+    long = Answer(text="\u0958" * 20_000, p=p, label_mass=p)
+    for _ in range(2):
+        await run(record, Watched("pen-1"), Watched("eye-1", lambda ask: long), how=how, limit=1)
+        with record.store.write() as connection:
+            connection.execute(text("DELETE FROM generation_item"))
+    assert seen[0].text == seen[1].text
+    assert {(told.p, told.label_mass) for told in seen} == {(None, None)}
+
+
+async def test_who_waits_for_anothers_question_hears_why_it_failed(record: Record) -> None:
+    def how(unit: Unit) -> Steps:
+        (told,) = yield (Request("eye", question(Stage.PRIOR, "is there a hat?")),)
+        return (Outcome(item=unit.captions[0].item, status=ItemStatus.DROPPED, reason=told.text),)
+
+    def broken(connection: Connection, keys: Sequence[bytes]) -> dict[bytes, object]:
+        raise LookupError("no memory")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("workbench.generation.runs.dispatcher.memory.recall", broken)
+        tally = await run(record, Watched("pen-1"), Watched("eye-1"), how=how)
+    assert tally.reasons == {"failed:bug": 30}, "none is lost"
+
+
+async def test_a_picture_may_have_more_captions_than_sqlite_takes_values(record: Record) -> None:
+    def limited(connection: sqlite3.Connection, _record: object) -> None:
+        connection.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 6_000)
+
+    event.listen(record.store._engine, "connect", limited)
+    record.store._engine.dispose()
+    with record.store.write() as connection:
+        connection.execute(
+            text("""WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 6500)
+                    INSERT INTO caption(source_id, key, image_id, text, raw_sha256)
+                    SELECT 1, 'more' || i, 1, 'a woman riding horse ' || i, :hash FROM n"""),
+            {"hash": bytes(32)},
+        )
+
+    def how(unit: Unit) -> Steps:
+        yield tuple(Request("pen", question(Stage.PROPOSE, caption.text)) for caption in unit.captions)
+        return tuple(Outcome(item=item, status=ItemStatus.DROPPED, reason="unclear") for item in sorted(unit.wanted))
+
+    class Quick(Watched):
+        async def answer(self, group: Sequence[Ask], stored: Stored) -> None:
+            await asyncio.gather(*(stored(index, self.says(ask)) for index, ask in enumerate(group)))
+
+    tally = await run(record, Quick("pen-1"), Watched("eye-1"), how=how, shard=None, limit=6_501)
+    assert tally.done == 6_501

@@ -1,0 +1,421 @@
+"""The generate screen: what it shows of the record, what its keys do to generations, and that it harms no stranger."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+from support.plugin_engine import install
+from support.results import lines, make_workspace, running, until
+from support.workspaces import HOSTILE, Case, House, build, press, settled
+from tools.generation_screenshots import half_way, settings, write_drops, write_runs
+
+from curation_db.enums import GenerationState
+from curation_db.generation.runs import Progress, beat, end_run, get_run, list_runs, start_run
+from curation_db.storage.ids import utc_text
+from workbench.errors import NegwbError
+from workbench.jobs import generation, generation_monitor
+from workbench.jobs.generation_monitor import GenerationWatch, Standing
+from workbench.jobs.process import JobRegistry
+from workbench.tui.results import generate as screen_module
+from workbench.tui.results.app import LabApp
+from workbench.tui.screens.modals.generate import GenerateModal
+from workbench.workspace.layout import Workspace
+
+SIZES = [(80, 24), (120, 36)]
+ENGINES = (
+    '\n[engines.toy]\nkind = "toy"\noptions = {{ pause = {pause} }}\n[generate]\nproposer = "toy"\njudges = ["toy"]\n'
+)
+
+
+@pytest.fixture
+def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
+    monkeypatch.setattr(screen_module, "_POLL_SECONDS", 0.05)
+    monkeypatch.setattr(generation, "jobs", JobRegistry())
+    made = build(tmp_path / "house", [Case(caption=f"a dog on a lawn, picture {n}") for n in range(12)])
+    yield made
+    for child in generation.jobs.values():
+        child.process.kill()
+        child.process.wait()
+    made.store.close()
+
+
+def app_of(house: House, **told: Any) -> LabApp:
+    return LabApp(Workspace(house.root), start="generate", **told)
+
+
+def begin(house: House, **more: Any) -> int:
+    with house.store.write() as connection:
+        return start_run(connection, recipe="abc", settings=settings(**more))
+
+
+def name_engines(house: House, *, pause: float = 0.0) -> None:
+    path = house.root / "negwb.toml"
+    path.write_text(path.read_text() + ENGINES.format(pause=pause))
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("theme", ["negwb-dark", "negwb-light"])
+async def test_a_run_is_shown_with_its_figures(house: House, size: tuple[int, int], theme: str) -> None:
+    with house.store.write() as connection:
+        write_drops(connection, write_runs(connection, time.time()))
+    app = app_of(house, theme=theme)
+    async with running(app, size) as pilot:
+        await until(pilot, lambda: "run 3 · P1" in lines(app))
+        told = lines(app)
+        for words in (
+            "▶ running on gpu-3",
+            "1,248 of 2,000 · 62%",
+            "8.4 items/s",
+            "44.9 requests/s",
+            "96 in flight",
+            "1 min 30 s left",
+            "cost 0.71",
+            "✓ kept",
+            "812  65.1%",
+            "○ dropped",
+            "✗ failed",
+            "stage",
+            "propose",
+            "1,387",
+            "why not",
+            "present 337",
+            "1 running · 3 in all",
+        ):
+            assert words in told
+        await pilot.press(*["J"] * 6)
+        await until(pilot, lambda: "came to nothing" in lines(app) and "lint:chatter" in lines(app))
+        assert "a dog on a lawn, picture 0" in lines(app)
+        await pilot.press("down")
+        await until(pilot, lambda: "the budget is reached: 1,500 of 1,500 requests" in lines(app).replace("│ ", ""))
+        await pilot.press("down")
+        await until(pilot, lambda: "500 of 500 · 100%" in lines(app))
+        assert "left" not in lines(app), "a run that has ended has no pace"
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_an_empty_record_says_what_to_do(house: House, size: tuple[int, int]) -> None:
+    app = app_of(house)
+    async with running(app, size) as pilot:
+        await until(pilot, lambda: "Nothing was generated yet" in lines(app))
+        assert "✓ 12 captions" in lines(app)
+        assert "[engines.NAME]" in lines(app)
+        assert "negwb generate probe" in lines(app)
+        await pilot.press("s", "r", "J", "K", "down", "end", "n")
+        await until(pilot, lambda: "names no engine that proposes" in lines(app))
+        name_engines(house)
+        await until(pilot, lambda: "✓ toy proposes, toy judges" in lines(app))
+        (house.root / "negwb.toml").write_text("[generate]\nproposer = 3\n")
+        await pilot.press("n")
+        await until(pilot, lambda: "text in quotes" in lines(app) or "proposer = 3" in lines(app))
+    assert house.rows("SELECT count(*) FROM generation_run") == [(0,)]
+
+
+async def test_without_captions_there_is_nothing_to_begin_with(tmp_path: Path) -> None:
+    app = LabApp(make_workspace(tmp_path / "house"), start="generate")
+    async with running(app) as pilot:
+        await until(pilot, lambda: "✗ captions: negwb import" in lines(app))
+        await pilot.press("n")
+        await until(pilot, lambda: "there are no captions to generate from" in lines(app))
+
+
+async def test_it_lives(house: House) -> None:
+    run = begin(house, simulated=["llama"])
+    app = app_of(house)
+    async with running(app) as pilot:
+        await until(pilot, lambda: "▶ running" in lines(app))
+        assert "⚠ simulated: llama" in lines(app)
+        with house.store.write() as connection:
+            beat(connection, run, Progress(items_total=40, items_done=10, kept=10, note="reading the pictures"))
+        await until(pilot, lambda: "10 of 40 · 25%" in lines(app) and "reading the pictures" in lines(app))
+        with house.store.write() as connection:
+            end_run(connection, run, GenerationState.FAILED, half_way(), "the server llama cannot be reached")
+        await until(pilot, lambda: "✗ failed" in lines(app) and "llama cannot be reached" in lines(app))
+        assert "0 running · 1 in all" in lines(app)
+
+
+async def test_a_run_whose_process_is_gone_is_lost(house: House) -> None:
+    run = begin(house)
+    _claim(house, run, _gone())
+    app = app_of(house)
+    async with running(app) as pilot:
+        await until(pilot, lambda: "⚠ lost" in lines(app) and "r goes on" in lines(app))
+        await pilot.press("s")
+        await until(pilot, lambda: f"run {run} is not at work" in lines(app))
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_hostile_runs_are_only_text(house: House, size: tuple[int, int]) -> None:
+    bad = " ".join(told[:60] for told in HOSTILE.values())
+    hostile = {
+        "pipeline": bad,
+        "simulated": [bad],
+        "engines": {bad: 1},
+        "recipe": {"models": {bad: bad}, "judges": bad, "proposer": bad},
+        "limit": bad,
+    }
+    # fmt: off
+    progress = {
+        "stages": {bad: {"asked": "x"}, "propose": [1]}, "reasons": {bad: 3}, "capacity": {bad: 2}, "note": bad,
+        "items_total": -4, "dropped": 2, "eta_s": 1e300, "cost": 1e308,
+    }
+    # fmt: on
+    with house.store.write() as connection:
+        connection.execute(text("UPDATE caption SET text = :bad WHERE id < 4"), {"bad": bad})
+        connection.execute(text("UPDATE caption SET text = :bad WHERE id = 4"), {"bad": HOSTILE["long"]})
+        connection.execute(text("UPDATE image SET file_name = :bad, key = id || :bad"), {"bad": bad})
+        for state, message in (("dreaming", bad), ("stopped", bad), ("running", "")):
+            run = start_run(connection, recipe="5f0c2a9e1b47", settings=hostile)
+            connection.execute(
+                text("""UPDATE generation_run SET state = :state, message = :message, progress = :progress,
+                        host = :bad, started_at = :bad, recipe = :bad WHERE id = :run"""),
+                {"state": state, "message": message, "progress": json.dumps(progress), "bad": bad, "run": run},
+            )
+        write_drops(connection, run, [("failed", bad, bad)] * 4)
+        connection.execute(text("UPDATE generation_item SET reason = :bad, detail = :bad"), {"bad": bad})
+        connection.execute(
+            text("""INSERT INTO generation_run(recipe, settings, state, host, pid, started_at, beat_at, progress)
+                    VALUES ('', '[[', '', '', -1, '', '', 'null')""")
+        )
+    app = app_of(house)
+    async with running(app, size) as pilot:
+        await until(pilot, lambda: "4 in all" in lines(app))
+        for _ in range(4):
+            await pilot.press("s", "r", "J")
+            await pilot.pause()
+            lines(app)
+            await pilot.press("down")
+        await until(pilot, lambda: "came to nothing" not in lines(app))
+        await pilot.press("up", *["J"] * 6)
+        await pilot.pause()
+        lines(app)
+        await pilot.press("ctrl+p", "escape", "question_mark", "escape")
+        await pilot.pause()
+        lines(app)
+    assert app.return_code in (None, 0)
+
+
+async def test_nobody_looks_while_something_is_above(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    begin(house)
+    app = app_of(house)
+    async with running(app) as pilot:
+        await until(pilot, lambda: "▶ running" in lines(app))
+        await pilot.press("question_mark")
+        await pilot.pause()
+        looks: list[int] = []
+        monkeypatch.setattr(GenerationWatch, "look", lambda *args, **more: looks.append(1))
+        await pilot.pause(0.3)
+        assert not looks
+
+
+async def test_the_lab_leads_here_from_the_card(make_house: Any, open_app: Any) -> None:
+    app = open_app(house := make_house(2))
+    app._workspace = Workspace(house.root)
+    async with app.run_test(size=(120, 36), notifications=True) as pilot:
+        await settled(pilot)
+        await press(pilot, "f4", "3")
+        await until(pilot, lambda: "Nothing was generated yet" in lines(app))
+        await pilot.press("1")
+        await until(pilot, lambda: "No training yet" in lines(app))
+        await pilot.press("3")
+        await until(pilot, lambda: "Nothing was generated yet" in lines(app))
+        await pilot.press("q")
+        await settled(pilot)
+        begin(house)
+        await press(pilot, "f4")
+        await until(pilot, lambda: "▶ running" in lines(app))
+
+
+# -- with a process that generates -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(install(tmp_path / "packages")))
+
+
+@pytest.mark.usefixtures("plugin")
+async def test_n_generates_s_stops_and_r_goes_on(house: House) -> None:
+    name_engines(house, pause=0.25)
+    app = app_of(house)
+    async with running(app) as pilot:
+        await until(pilot, lambda: "n starts" in lines(app))
+        await pilot.press("n")
+        await until(pilot, lambda: isinstance(app.screen, GenerateModal))
+        await until(pilot, lambda: "12 captions" in lines(app) and "toy proposes, toy judges" in lines(app))
+        await pilot.press("backspace", "backspace", "backspace", "0", "enter")
+        assert isinstance(app.screen, GenerateModal), "none is no number to start with"
+        await pilot.press("backspace", "1", "1", "down", "enter")
+        await until(pilot, lambda: "there is no question to begin with" in lines(app))
+        await pilot.press("up", "enter")
+        await until(pilot, lambda: "… starting" in lines(app))
+        await _until_rows(pilot, house, "SELECT 1 FROM generation_answer")
+        await until(pilot, lambda: "▶ running" in lines(app) and "⚠ simulated: toy" in lines(app))
+        await pilot.press("s")
+        await until(pilot, lambda: "‖ stopped" in lines(app))
+        first = _runs(house)[0]
+        assert (first.settings["pipeline"], first.settings["limit"]) == ("P1", 11)
+        assert first.progress.items_done < 11
+        name = house.root / "negwb.toml"
+        name.write_text(name.read_text().replace("pause = 0.25", "pause = 0.0"))
+        await pilot.press("r")
+        await until(pilot, lambda: "✓ done" in lines(app))
+        again = _runs(house)[0]
+        assert again.id == first.id + 1
+        assert again.recipe == first.recipe
+        assert again.settings["limit"] == 11 - first.progress.items_done
+        assert first.progress.answers + again.progress.answers == 11 * 3, "nothing is asked twice"
+    assert house.rows("SELECT count(*) FROM generation_item") == [(11,)]
+
+
+async def _until_rows(pilot: Any, house: House, sql: str) -> None:
+    await until(pilot, lambda: bool(house.rows(sql)))
+
+
+def _runs(house: House) -> Any:
+    with house.store.read() as connection:
+        return list_runs(connection, 10)
+
+
+async def test_what_dies_before_it_began_says_why(house: House) -> None:
+    name_engines(house)  # and nobody has installed the package
+    app = app_of(house)
+    async with running(app, (80, 24)) as pilot:
+        await until(pilot, lambda: "n starts" in lines(app))
+        await pilot.press("n")
+        await until(pilot, lambda: isinstance(app.screen, GenerateModal))
+        await pilot.press("enter")
+        await until(pilot, lambda: "✗ no start" in lines(app) and "known: openai" in lines(app))
+        await pilot.press("s")
+        await until(pilot, lambda: "Nothing was generated yet" in lines(app))
+    assert house.rows("SELECT count(*) FROM generation_run") == [(0,)]
+
+
+def _gone() -> int:
+    """The number of a process that is no more."""
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    return gone.pid
+
+
+def _a_generation() -> subprocess.Popen[bytes]:
+    """Of somebody else, as far as its command line tells."""
+    return subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", "workbench", "generate"])
+
+
+async def test_leaving_ends_no_generation(house: House) -> None:
+    child = _a_generation()
+    run = begin(house)
+    _claim(house, run, child.pid)
+    try:
+        app = app_of(house)
+        async with running(app) as pilot:
+            await until(pilot, lambda: "▶ running" in lines(app))
+            await pilot.press("q")
+        assert child.poll() is None
+        generation.stop(_runs(house)[0])
+        assert child.wait(10) == -signal.SIGINT, "found by its number, whoever started it"
+    finally:
+        child.kill()
+        child.wait()
+
+
+def _claim(house: House, run: int, pid: int) -> None:
+    with house.store.write() as connection:
+        connection.execute(
+            text("UPDATE generation_run SET pid = :pid, started_at = :now WHERE id = :run"),
+            {"pid": pid, "run": run, "now": utc_text(time.time())},
+        )
+
+
+def test_no_stranger_is_stopped(house: House) -> None:
+    run = begin(house)
+    stranger = subprocess.Popen(["sleep", "60"])
+    try:
+        _claim(house, run, stranger.pid)
+        with pytest.raises(NegwbError, match="no process of this machine"):
+            generation.stop(_runs(house)[0])
+        with house.store.write() as connection:
+            connection.execute(text("UPDATE generation_run SET host = 'gpu-3', pid = :pid"), {"pid": os.getpid()})
+        with pytest.raises(NegwbError, match="at work on gpu-3"):
+            generation.stop(_runs(house)[0])
+        assert stranger.poll() is None
+    finally:
+        stranger.kill()
+        stranger.wait()
+
+
+# -- looking -----------------------------------------------------------------------------------------------------
+
+
+def test_what_did_not_change_is_not_read_again(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    with house.store.write() as connection:
+        run = write_runs(connection, time.time())
+        end_run(connection, run, GenerationState.DONE, half_way())
+        write_drops(connection, run)
+    watch = GenerationWatch(Workspace(house.root))
+    try:
+        before = watch.look(None)
+        assert len(before.failures) == 6
+        monkeypatch.setattr(generation_monitor, "list_runs", lambda *_: pytest.fail("read again"))
+        monkeypatch.setattr(generation_monitor, "failures", lambda *_, **__: pytest.fail("read again"))
+        assert watch.look(f"run/{run}") == before
+    finally:
+        watch.close()
+
+
+def test_another_file_in_the_records_place_is_seen(house: House, tmp_path: Path) -> None:
+    run = begin(house)
+    with house.store.write() as connection:
+        end_run(connection, run, GenerationState.DONE, {})
+    watch = GenerationWatch(Workspace(house.root))
+    try:
+        assert [entry.standing for entry in watch.look(None).entries] == [Standing.DONE]
+        other = build(tmp_path / "other", [Case()])
+        other.store.close()
+        house.store.close()
+        for end in ("-wal", "-shm"):
+            (house.root / f"curation.db{end}").unlink(missing_ok=True)
+        shutil.move(tmp_path / "other" / "curation.db", house.root / "curation.db")
+        assert watch.look(None).entries == ()
+        (house.root / "curation.db").unlink()
+        assert "no database" in watch.look(None).problem
+    finally:
+        watch.close()
+
+
+def test_a_run_under_a_number_that_came_again_hides_no_process(house: House) -> None:
+    """In containers the numbers of processes are few."""
+    run = begin(house)
+    workspace = Workspace(house.root)
+    pid = generation.start_job(workspace, ["--limit", "x"], "P1")
+    generation.jobs[pid].process.wait()
+    with house.store.write() as connection:
+        earlier = {"pid": pid, "then": utc_text(time.time() - 60)}
+        connection.execute(text("UPDATE generation_run SET pid = :pid, started_at = :then"), earlier)
+    with house.store.read() as connection:
+        row = get_run(connection, run)
+    assert row is not None
+    told = generation.pending(workspace, {row.pid: row.started_at})
+    assert [each.ended for each in told] == [True]
+    assert "--limit" in told[0].output
+    assert generation.pending(workspace, {pid: utc_text(time.time())}) == []
+
+
+def test_the_screen_loads_no_model_and_no_network() -> None:
+    code = (
+        "import sys; import workbench.tui.results.generate, workbench.tui.screens.modals.generate; "
+        "print([m for m in ('torch', 'open_clip', 'transformers', 'httpx', 'sqlmodel') if m in sys.modules])"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout.strip() == "[]"

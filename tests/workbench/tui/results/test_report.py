@@ -1,0 +1,286 @@
+"""The report screen: every figure with what it needs beside it, and the way down to one item and its picture."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.benches import TinyModel, draw_picture
+from support.results import HOSTILE, fill_results, lines, make_result, make_workspace, running, until
+
+from benchmarks.registry import task_from_file
+from benchmarks.runner import run_task
+from workbench.tui.rendering.boxes import picture_with_boxes
+from workbench.tui.rendering.report import cells_of
+from workbench.tui.results.app import LabApp
+from workbench.tui.results.benchmark_images import located
+from workbench.tui.results.item import ItemScreen
+from workbench.tui.results.report import ReportScreen
+from workbench.tui.results.runs import RunsScreen
+from workbench.tui.results.slices import ItemsScreen, SlicesScreen
+from workbench.tui.screens.curate import CurateScreen
+from workbench.tui.widgets.picture import PicturePane
+from workbench.workspace.layout import Workspace
+
+SIZES = [(80, 24), (120, 36)]
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    made = make_workspace(tmp_path / "house")
+    fill_results(made)
+    return made
+
+
+def row_of(app: LabApp, task: str, model: str) -> str:
+    rows = (line for line in lines(app).split("\n") if line.replace("▸", " ").split()[:2] == [task, model])
+    return next(rows)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("theme", ["negwb-dark", "negwb-light"])
+async def test_a_figure_never_stands_alone(workspace: Workspace, size: tuple[int, int], theme: str) -> None:
+    app = LabApp(workspace, start="report", theme=theme)
+    async with running(app, size) as pilot:
+        await until(pilot, lambda: "demo-negref" in lines(app))
+        denied = row_of(app, "demo-negref", "tuned")
+        for words in ("20", "85.0", "64.0–94.8", "80.0", "+65.0"):  # n, share, Wilson, affirmed, against the base
+            assert words in denied
+        if size[0] > 100:
+            assert "0.0002" in denied
+            assert "≠ 100.0" in row_of(app, "negrefcocog", "base"), "official beside strict, where they differ"
+            assert "same" in row_of(app, "negrefcocog", "tuned")
+        await pilot.press("end")
+        await pilot.pause()
+        told = lines(app)
+        assert "10 of 20 (accuracy) = 50.0 %" in told
+        assert "a blind guess does as well" in told or "smaller box 50.0" in told
+        if size[0] > 100:
+            assert "PUBLISHED" in told
+            assert "arXiv" in told
+
+
+async def test_without_the_affirmed_task_it_is_said(tmp_path: Path) -> None:
+    house = make_workspace(tmp_path / "house")
+    make_result(house, "demo-negref", "base", [True, False])
+    app = LabApp(house, start="report")
+    async with running(app) as pilot:
+        await until(pilot, lambda: "demo-affirm was not run" in " ".join(lines(app).split()))
+        assert "not run" in row_of(app, "demo-negref", "base")
+
+
+async def test_a_task_without_a_twin_says_so_everywhere(workspace: Workspace) -> None:
+    app = LabApp(workspace, start="report")
+    async with running(app) as pilot:
+        await until(pilot, lambda: "negrefcocog" in lines(app))
+        assert "no twin" in row_of(app, "negrefcocog", "base")
+        assert "no twin" not in row_of(app, "demo-affirm", "base")
+        await pilot.press("end")
+        await until(pilot, lambda: "no affirmative twin" in lines(app))
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, SlicesScreen))
+        assert "affirmed no twin" in lines(app)
+
+
+async def test_colour_follows_mcnemar_and_few_differing_items_are_told(tmp_path: Path) -> None:
+    house = make_workspace(tmp_path / "house")
+    for model, right in (("base", 0), ("tuned-up", 2)):
+        make_result(house, "demo-affirm", model, [at < right for at in range(2)])
+    for model, right in (("base", 0), ("tuned-up", 12)):
+        make_result(house, "other-affirm", model, [at < right for at in range(20)])
+    app = LabApp(house, start="report")
+    async with running(app) as pilot:
+        await until(pilot, lambda: "other-affirm" in lines(app))
+        unsure, sure = (line for line in app.screen.lines if line.main.model == "tuned-up")
+        assert unsure.main.base.p_value == 0.5
+        told = [cells_of(line, ["base"])[0] for line in (unsure, sure)]
+        assert [(cell.plain, bool(cell.spans)) for cell in told] == [("+100.0", False), ("+60.0", True)]
+        await pilot.press("down")
+        await until(pilot, lambda: "fewer than 10 differ" in " ".join(lines(app).replace("│", " ").split()))
+
+
+async def test_damaged_results_are_listed_and_never_end_the_screen(workspace: Workspace) -> None:
+    results = sorted((workspace.root / "results").glob("demo-negref*.json"))
+    for path, key, value in zip(results, ("metrics", "ties"), ({}, float("nan")), strict=False):
+        path.write_text(json.dumps(json.loads(path.read_text()) | {key: value}))
+    app = LabApp(workspace, start="report")
+    async with running(app) as pilot:
+        await until(pilot, lambda: "2 files passed over" in lines(app))
+        assert "negrefcocog" in lines(app)
+        assert "is damaged" in " ".join(lines(app).replace("│", " ").split()) or "no number" in lines(app)
+
+
+async def test_the_base_that_was_named_is_the_base(workspace: Workspace) -> None:
+    app = LabApp(workspace, start="report", base="tuned")
+    async with running(app) as pilot:
+        await until(pilot, lambda: "base: tuned" in lines(app))
+
+
+async def test_pictures_are_found_where_they_lay_when_it_was_run(tmp_path: Path) -> None:
+    house = make_workspace(tmp_path / "house")
+    coco = tmp_path / "elsewhere" / "train2014"
+    coco.mkdir(parents=True)
+    for at in range(3):
+        draw_picture(coco / f"{at}.jpg", (64, 40), at)
+    boxes = [[0, 0, 20, 20], [20, 0, 40, 40]]
+    rows = [{"image": f"{at}.jpg", "phrase": "no hat", "ref_bbox": boxes[0], "bbox_list": boxes} for at in range(3)]
+    (tmp_path / "mine.json").write_text(json.dumps(rows))
+    run_task(TinyModel(1), task_from_file("mine", tmp_path / "mine.json", coco), results_folder=house.root / "results")
+    app = LabApp(house, start="report")
+    async with running(app) as pilot:
+        await until(pilot, lambda: "mine" in lines(app))
+        await pilot.press("i", "enter")
+        await until(pilot, lambda: isinstance(app.screen, ItemScreen) and pane(app).thumbnail is not None)
+        assert pane(app).thumbnail.problem is None
+        assert pane(app).thumbnail.image is not None
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_down_to_an_item_and_back(workspace: Workspace, size: tuple[int, int]) -> None:
+    app = LabApp(workspace, start="report")
+    async with running(app, size) as pilot:
+        await until(pilot, lambda: "demo-negref" in lines(app))
+        await pilot.press("down", "down", "down", "enter")
+        await until(pilot, lambda: isinstance(app.screen, SlicesScreen))
+        assert "affirmed 80.0 %" in lines(app)
+        assert "without" in lines(app)
+        await pilot.press("down", "enter")
+        await until(pilot, lambda: "10 of 20 · all · cue: no" in lines(app))
+        await pilot.press("w")
+        await until(pilot, lambda: "1 of 20 · wrong" in lines(app) or "2 of 20 · wrong" in lines(app))
+        await pilot.press("d", "enter")
+        await until(pilot, lambda: isinstance(app.screen, ItemScreen))
+        await until(pilot, lambda: pane(app).thumbnail is not None)
+        told = lines(app)
+        for words in ("✓ right", "◀ chosen", "+0.300", "right box", "affirmed 80.0 %", "base ✗"):
+            assert words in told.replace("\n", " ") or words in told
+        first = app.screen.row["id"]
+        await pilot.press("down")
+        await until(pilot, lambda: app.screen.row["id"] != first)
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(app.screen, ItemsScreen))
+        assert app.screen.sheet.cursor == 1, "the list is where the person went"
+        await pilot.press("escape", "escape")
+        await until(pilot, lambda: isinstance(app.screen, ReportScreen))
+
+
+def pane(app: LabApp) -> PicturePane:
+    return app.screen.query_one("#picture-0", PicturePane)
+
+
+async def test_another_base(workspace: Workspace) -> None:
+    app = LabApp(workspace, start="report")
+    async with running(app) as pilot:
+        await until(pilot, lambda: "base: base" in lines(app))
+        await pilot.press("down", "b")
+        await until(pilot, lambda: "base: tuned" in lines(app))
+        assert "-65.0" in row_of(app, "demo-negref", "base")
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_hostile_results_are_only_text(tmp_path: Path, size: tuple[int, int]) -> None:
+    house = make_workspace(tmp_path / "house")
+    for model in ("base", HOSTILE):
+        make_result(house, "x-negref", model, [True, False, True], text=HOSTILE)
+    (house.root / "results" / "[red]x.json").write_text("\x1b[2J[/x]")
+    (house.root / "results" / "old.json").write_text('{"schema": 99}')
+    app = LabApp(house, start="report")
+    async with running(app, size) as pilot:
+        await until(pilot, lambda: "2 files passed over" in lines(app))
+        for keys in (("end",), ("enter",), ("end", "enter"), ("enter",), ("down",), ("question_mark",), ("escape",)):
+            await pilot.press(*keys)
+            await pilot.pause(0.05)
+            lines(app)
+        assert isinstance(app.screen, ItemScreen)
+        assert "[not a dog] [/x]" in " ".join(lines(app).split())
+        await until(pilot, lambda: pane(app).thumbnail is not None)
+        assert "the picture is missing" in lines(app)
+    assert app.return_code in (None, 0)
+
+
+async def test_changed_items_are_refused_with_a_line(workspace: Workspace) -> None:
+    app = LabApp(workspace, start="report")
+    async with running(app) as pilot:
+        await until(pilot, lambda: "demo-negref" in lines(app))
+        for path in (workspace.root / "results").glob("*.items.jsonl"):
+            path.write_text("{}\n")
+        await pilot.press("i")
+        await until(pilot, lambda: "is not the file that its result" in " ".join(lines(app).split()))
+        await pilot.press("escape", "f5")
+        await until(pilot, lambda: "8 files passed over" in lines(app))
+
+
+async def test_pages_change_places_and_remember(workspace: Workspace) -> None:
+    app = LabApp(workspace, start="report")
+    async with running(app) as pilot:
+        await until(pilot, lambda: "demo-negref" in lines(app))
+        await pilot.press("down", "down", "1")
+        await until(pilot, lambda: isinstance(app.screen, RunsScreen))
+        await pilot.press("f4")
+        await until(pilot, lambda: isinstance(app.screen, ReportScreen) and app.screen.sheet.cursor == 2)
+        await pilot.resize_terminal(50, 15)
+        await pilot.pause()
+        await pilot.resize_terminal(80, 24)
+        await pilot.press("f2", "q")
+    assert app.return_code == 0
+
+
+async def test_curate_opens_it_and_comes_back(make_house: Any, open_app: Callable[..., Any], tmp_path: Path) -> None:
+    house = make_house(3)
+    app = open_app(house, app={"workspace": Workspace(house.root)})
+    async with running(app) as pilot:
+        await until(pilot, lambda: app.screen.shown is not None)
+        await pilot.press("f4")
+        await until(pilot, lambda: isinstance(app.screen, RunsScreen))
+        await pilot.press("2", "question_mark")
+        await until(pilot, lambda: "Compare all others" in lines(app))
+        await pilot.press("escape", "q")
+        await until(pilot, lambda: isinstance(app.screen, CurateScreen))
+        await pilot.press("a")
+        await until(pilot, lambda: len(house.events()) == 1)
+    assert house.events()[0][1] == "accept"
+
+
+def test_pictures_are_found_and_names_lead_nowhere_else(tmp_path: Path) -> None:
+    for name in ("negrefcocog/train2014/a.jpg", "demo-pictures/b.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert located(tmp_path, "negrefcocog", "a.jpg") == tmp_path / "negrefcocog/train2014/a.jpg"
+    assert located(tmp_path, "demo-negref", "demo-pictures/b.png") == tmp_path / "demo-pictures/b.png"
+    coco = tmp_path / "coco"
+    (coco / "sub").mkdir(parents=True)
+    for name in ("a.jpg", "sub/c.jpg"):
+        (coco / name).touch()
+    assert located(tmp_path, "negrefcocog", "a.jpg", first=str(coco)) == coco / "a.jpg", "where it was run comes first"
+    assert located(tmp_path, "no such/../../task", "sub/c.jpg", first=str(coco)) == coco / "sub/c.jpg"
+    for first in ("", "relative", "/nowhere", "x\0y", str(coco / "..")):
+        assert located(tmp_path, "demo", "../coco/a.jpg", first=first) is None
+    (tmp_path / "outside.jpg").touch()
+    assert located(tmp_path / "benchmarks", "demo", "../outside.jpg", first=str(coco)) is None
+    assert located(tmp_path / "benchmarks", "demo", str(tmp_path / "outside.jpg"), first=str(coco)) is None
+    for task, image in (("demo", "../x"), ("../demo", "b.png"), ("demo", "/etc/passwd"), ("demo", "x" * 9_000)):
+        assert located(tmp_path, task, image) is None
+
+
+BOXES = [
+    [[10, 10, 30, 30], [50, 10, 40, 40]],
+    [["x", None, 1, 2], [float("nan"), 0, 1, 1]],
+    [[-5, 0, 9e300, 5]],
+    ["a", {}, []],
+    [[0, 0, 0, 0]],
+]
+
+
+@pytest.mark.parametrize("boxes", BOXES)
+def test_boxes_are_drawn_whatever_they_are(tmp_path: Path, boxes: list[Any]) -> None:
+    from PIL import Image
+
+    Image.new("RGB", (100, 60), (40, 60, 80)).save(tmp_path / "p.png")
+    drawn = picture_with_boxes(tmp_path / "p.png", (80, 80), boxes, 0, name="p.png")
+    assert drawn.image is not None
+    colours = {colour for _, colour in drawn.image.getcolors(1_000_000)}
+    assert ((120, 220, 130) in colours) is (boxes[0] in ([10, 10, 30, 30], [-5, 0, 9e300, 5]))
+    assert picture_with_boxes(None, (80, 80), boxes, 0, name="[/x]").problem == "the picture is missing: [/x]"

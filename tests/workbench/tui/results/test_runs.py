@@ -1,0 +1,303 @@
+"""The runs screen: what it shows of run folders, what its keys do to trainings, and that it never harms one."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.clip_models import freeze
+from support.results import HOSTILE, lines, make_run, make_workspace, running, until
+
+from curation_db.enums import State
+from curation_db.exporting.manifest import Counts, Item, read_manifest
+from trainers.run_files import METRICS, Status, take_lock
+from workbench.errors import NegwbError
+from workbench.jobs import training
+from workbench.jobs.process import JobRegistry
+from workbench.jobs.run_monitor import RunWatch, ago, tail, thinned
+from workbench.tui.results.app import LabApp
+from workbench.tui.results.runs import in_words
+from workbench.tui.screens.modals.start import StartModal
+from workbench.workspace.layout import Workspace
+from workbench.workspace.models import base_model
+
+SIZES = [(80, 24), (120, 36)]
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    return make_workspace(tmp_path / "house")
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("theme", ["negwb-dark", "negwb-light"])
+async def test_a_run_is_shown_with_its_figures(workspace: Workspace, size: tuple[int, int], theme: str) -> None:
+    make_run(workspace, "first", 20, done=False, log="features computed 12")
+    app = LabApp(workspace, theme=theme)
+    async with running(app, size) as pilot:
+        await until(pilot, lambda: "features computed" in lines(app))
+        told = lines(app)
+        for words in ("first", "‖ stopped", "20/40", "1.1036", "2.7000 at 20", "training loss", "◆ validation loss"):
+            assert words in told
+        if size[1] > 24:  # lower it is further down
+            shown = lines(app).split("\n")
+            recipe = next(row for row, line in enumerate(shown) if "recipe" in line)
+            assert shown[recipe + 1].index("seed ") == shown[recipe].index("lr "), "the rest of it stands below"
+        await until(pilot, lambda: lines(app).count("◆") == 3)  # the legend, and two epochs
+        assert sum("\u2801" <= c <= "\u28ff" for c in lines(app)) > 5, "training is drawn as a fine line"
+
+
+async def test_an_empty_workspace_says_what_to_do(workspace: Workspace) -> None:
+    app = LabApp(workspace)
+    async with running(app) as pilot:
+        await until(pilot, lambda: "negwb train EXPORT" in lines(app))
+        await pilot.press("s", "r", "t", "enter", "down", "end")
+        await until(pilot, lambda: "no frozen set" in lines(app))
+        await pilot.press("f4")
+        await until(pilot, lambda: "negwb bench list" in lines(app))
+
+
+async def test_it_lives_and_passes_over_half_a_line(workspace: Workspace) -> None:
+    folder = make_run(workspace, "first", 10, done=False)
+    app = LabApp(workspace)
+    async with running(app) as pilot:
+        await until(pilot, lambda: "10/40" in lines(app))
+        lock = take_lock(folder)
+        assert lock is not None
+        with lock:
+            half = json.dumps({"step": 11, "steps": 40, "loss": 1.5})
+            with (folder / METRICS).open("a") as file:
+                file.write(half[:20])
+            await until(pilot, lambda: "▶ running" in lines(app))
+            assert "10/40" in lines(app)
+            with (folder / METRICS).open("a") as file:
+                file.write(half[20:] + "\n")
+            await until(pilot, lambda: "11/40" in lines(app) and "1.5000" in lines(app))
+        await until(pilot, lambda: "‖ stopped" in lines(app))
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_hostile_runs_are_only_text(workspace: Workspace, size: tuple[int, int]) -> None:
+    folder = make_run(workspace, "[red]x[", 20, done=False, model=HOSTILE, log=HOSTILE)
+    with (folder / METRICS).open("a") as file:
+        file.write('[1]\n{"step": 21, "steps": 40, "loss": NaN, "val_loss": "[/x]", "seconds": 1e999}\n\x1b[2J\n')
+    for number, line in enumerate(('{"step": "[/x]"}', '{"step": 1, "steps": "x", "loss": 1e400}', "\x00" * 9)):
+        broken = make_run(workspace, f"broken{number}", 0, done=False)
+        (broken / METRICS).write_text(line + "\n")
+        (broken / "config.json").write_text(HOSTILE)
+    failed = make_run(workspace, "failed", 3, done=False)
+    (failed / "failed.json").write_text(json.dumps({"message": HOSTILE, "hint": HOSTILE}))
+    app = LabApp(workspace)
+    async with running(app, size) as pilot:
+        await until(pilot, lambda: "⚠ damaged" in lines(app))
+        for _ in range(5):
+            await pilot.press("down")
+            await until(pilot, lambda: app.lab.run in lines(app))
+        app.lab.watch.look("[red]x[")
+        await pilot.press("s", "question_mark", "escape")
+        await pilot.pause()
+        lines(app)
+    assert app.return_code in (None, 0)
+
+
+async def test_nobody_looks_while_something_is_above(workspace: Workspace, monkeypatch: Any) -> None:
+    make_run(workspace, "first")
+    app = LabApp(workspace)
+    async with running(app) as pilot:
+        await until(pilot, lambda: "✓ done" in lines(app))
+        await pilot.press("question_mark")
+        await pilot.pause()
+        looks: list[int] = []
+        monkeypatch.setattr(RunWatch, "look", lambda *args, **more: looks.append(1))
+        await pilot.pause(1.2)
+        assert not looks
+
+
+def a_set(workspace: Workspace) -> None:
+    freeze(workspace.exports / "set-001", [Item(key="k", source="s", image_key="1", text="no dog")])
+
+
+async def test_t_asks_and_starts_what_the_command_starts(workspace: Workspace, monkeypatch: Any) -> None:
+    a_set(workspace)
+    make_run(workspace, "earlier")
+    started: list[Path] = []
+    sleeper = [sys.executable, "-c", "import time; time.sleep(60)"]
+
+    def start(folder: Path) -> subprocess.Popen[bytes]:
+        started.append(folder)
+        return subprocess.Popen(sleeper, start_new_session=True)
+
+    monkeypatch.setattr(training, "start_child", start)
+    monkeypatch.setattr(training, "jobs", JobRegistry())
+    app = LabApp(workspace)
+    async with running(app) as pilot:
+        await until(pilot, lambda: "earlier" in lines(app))
+        await pilot.press("t")
+        await until(pilot, lambda: isinstance(app.screen, StartModal))
+        await until(pilot, lambda: "set-001 · 1 pairs" in lines(app))
+        await pilot.press("tab", *"mine", "enter")
+        await until(pilot, lambda: "… starting" in lines(app))
+        assert app.lab.run == "mine"
+    assert started == [workspace.root / "runs" / "mine"]
+    job = training.jobs.running(started[0])
+    assert job is not None, "leaving kills no training"
+    child = job.process
+    try:
+        training.stop(started[0])
+        assert child.wait(10) == -signal.SIGINT
+    finally:
+        child.kill()
+        child.wait()
+
+
+def test_a_training_of_another_process_is_found_by_its_lock(workspace: Workspace) -> None:
+    folder = make_run(workspace, "other", 3, done=False)
+    code = (
+        "import sys,time;from pathlib import Path;from trainers.run_files import take_lock;"
+        "lock=take_lock(Path(sys.argv[1]));print('held',flush=True);time.sleep(60)"
+    )
+    command = [sys.executable, "-c", code, str(folder), "trainers"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=Path(__file__).parents[3]) as child:
+        try:
+            assert child.stdout is not None
+            child.stdout.readline()
+            assert RunWatch(workspace.root / "runs").look(None).rows[0].status is Status.RUNNING
+            training.stop(folder)
+            assert child.wait(10) != 0
+        finally:
+            child.kill()
+    with pytest.raises(NegwbError, match="no process"):
+        training.stop(folder)
+
+
+def test_a_broken_run_hides_no_other(workspace: Workspace) -> None:
+    make_run(workspace, "sound", 3)
+    for name, content in (("bytes", b"\xff"), ("nested", b"[" * 200_000)):
+        folder = make_run(workspace, name, 3)
+        (folder / "config.json").write_bytes(content)
+    rows = {row.name: row.status for row in RunWatch(workspace.root / "runs").look(None).rows}
+    assert rows == {"sound": Status.DONE, "bytes": None, "nested": None}
+    assert base_model(workspace) == "base"  # told by the sound one, the oldest
+
+
+def test_a_frozen_set_in_words(workspace: Workspace) -> None:
+    a_set(workspace)
+    manifest = read_manifest(workspace.exports / "set-001")
+    told = replace(manifest, selection={"states": ["accepted", "needs_more"]}, counts=Counts(pairs=1806))
+    assert in_words(told) == "1,806 accepted, needs more"
+    assert in_words(replace(told, selection={"states": list(State)})) == "1,806 in whatever state"
+    assert in_words(replace(manifest, selection={"states": 7})) == "1 pairs"
+    assert "\x1b" not in in_words(replace(manifest, selection={"states": [HOSTILE]}))
+
+
+def a_child(code: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE)
+
+
+async def test_a_run_that_is_ending_is_not_starting_and_can_go_on(workspace: Workspace, monkeypatch: Any) -> None:
+    folder = make_run(workspace, "first", 10, done=False)
+    ending = a_child("import sys; sys.stdin.read()")
+    monkeypatch.setattr(training, "jobs", JobRegistry())
+    training.jobs[folder] = training.TrainingJob(ending)
+    started: list[Path] = []
+
+    def start(at: Path) -> subprocess.Popen[bytes]:
+        assert ending.poll() is not None, "never two processes on one run"
+        started.append(at)
+        child = a_child("pass")
+        child.communicate()
+        return child
+
+    monkeypatch.setattr(training, "start_child", start)
+    app = LabApp(workspace)
+    async with running(app) as pilot:
+        await until(pilot, lambda: "… starting" in lines(app))
+        lock = take_lock(folder)
+        assert lock is not None
+        with lock:
+            await until(pilot, lambda: "▶ running" in lines(app))
+        await until(pilot, lambda: "‖ stopped" in lines(app))
+        assert ending.poll() is None, "its process still lives"
+        await pilot.press("r")
+        await pilot.pause()
+        assert started == []
+        ending.communicate()
+        await until(pilot, lambda: started == [folder])
+
+
+async def test_a_run_without_figures_shows_no_axes_of_another(workspace: Workspace) -> None:
+    make_run(workspace, "empty", 0, done=False)
+    make_run(workspace, "full", 20)
+    app = LabApp(workspace)
+    async with running(app) as pilot:
+        await until(pilot, lambda: "training loss" in lines(app))
+        plot = app.screen.query_one("PlotWidget")
+        assert plot.display
+        await pilot.press("down")
+        await until(pilot, lambda: "no figures yet" in lines(app))
+        assert not plot.display
+        await pilot.press("up")
+        await until(pilot, lambda: "training loss" in lines(app) and plot.display)
+
+
+async def test_a_hostile_name_in_the_title_is_text(workspace: Workspace) -> None:
+    make_run(workspace, "a\u202eb\x1b]0;owned\x07", 3)
+    app = LabApp(workspace)
+    async with running(app) as pilot:
+        await until(pilot, lambda: "3/40" in lines(app))
+        title = str(app.screen.query_one("#run").border_title)
+        assert title == "ab]0;owned"
+
+
+def test_points_are_thinned_but_no_spike_is_lost() -> None:
+    points = tuple((float(step), 9.0 if step == 777 else 1.0) for step in range(10_000))
+    kept = thinned(points, 400)
+    assert len(kept) <= 400
+    assert (777.0, 9.0) in kept
+    assert thinned(points[:10], 400) == points[:10]
+
+
+def test_the_tail_of_a_large_log_is_cheap(tmp_path: Path) -> None:
+    path = tmp_path / "log.txt"
+    path.write_bytes(b"x" * 5_000_000 + b"\nlast but one\n\xff last\n")
+    assert tail(path, 3)[:2] == ("last but one", "\ufffd last")
+    assert tail(tmp_path / "none", 3) == ()
+
+
+def test_what_did_not_change_is_not_read_again(workspace: Workspace, monkeypatch: Any) -> None:
+    make_run(workspace, "first")
+    watch = RunWatch(workspace.root / "runs")
+    before = watch.look(None)
+    monkeypatch.setattr("workbench.jobs.run_monitor.read_metrics", lambda folder: pytest.fail("read again"))
+    assert watch.look("first") == before
+
+
+def test_how_long_ago() -> None:
+    now = time.time()
+    assert [ago(now - s, now) for s in (-5, 3, 61, 7_300, 200_000)] == [
+        "just now",
+        "just now",
+        "1 min ago",
+        "2 h ago",
+        "2 d ago",
+    ]
+
+
+def test_the_lab_loads_no_model(workspace: Workspace) -> None:
+    code = (
+        "import sys; import workbench.tui.results.app, workbench.tui.results.runs, workbench.tui.results.report, "
+        "workbench.tui.screens.modals.start; print([m for m in ('torch', 'open_clip', 'transformers', 'textual_plot') "
+        "if m in sys.modules])"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=dict(os.environ)
+    )
+    assert told.stdout.strip() == "[]"

@@ -1,0 +1,254 @@
+"""Adjudicate by real keys: nothing leaks before the final word, the record holds it after, z takes it back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from support.curating import held
+from support.results import lines, until
+from support.workspaces import HOSTILE, Case, House, press, settled
+
+from curation_db.enums import Kind, Reason, Role, Stream
+from curation_db.events.annotators import begin_session
+from curation_db.review.decisions import Shown
+from curation_db.storage.store import open_store
+from workbench.commands.curate import _may_start_in
+from workbench.errors import UsageError
+from workbench.tui.screens.adjudicate import AdjudicateScreen, Stage
+from workbench.tui.screens.base.navigation import Room
+from workbench.tui.screens.curate import CurateScreen
+from workbench.workspace.layout import Workspace
+
+SIZES = [(80, 24), (120, 36)]
+SPEAKERS = ("benedetta", "chosaku")
+
+
+@pytest.fixture
+def disputed(make_house: Any, join: Any) -> House:
+    """Four cards: two people differ on the first three, the last is nobody's yet."""
+    house: House = make_house(4, overlap="2")
+    first, second = (join(house, name) for name in SPEAKERS)
+    for number in house.ids[:3]:
+        first.note(number, "look at the left edge")
+        first.decide(number, Kind.ACCEPT)
+        second.decide(number, Kind.REJECT, reason=Reason.GRATUITOUS)
+    appoint(house, "dan")
+    return house
+
+
+def appoint(house: House, name: str) -> None:
+    """Make somebody an adjudicator; the record remembers it."""
+    with open_store(house.root / "curation.db") as store:
+        begin_session(store, name, version="test", role=Role.ADJUDICATOR)
+
+
+async def enter(app: Any, pilot: Any) -> AdjudicateScreen:
+    await settled(pilot)
+    await pilot.press("d")
+    await until(pilot, lambda: isinstance(app.screen, AdjudicateScreen))
+    screen: AdjudicateScreen = app.screen
+    await until(pilot, lambda: screen.shown is not None or screen._listed == [])
+    await until(pilot, lambda: not screen._busy)
+    return screen
+
+
+async def press_here(pilot: Any, *keys: str) -> None:
+    for key in keys:
+        await pilot.press(key)
+        await until(pilot, lambda: not getattr(pilot.app.screen, "_busy", False))
+
+
+def open_at(house: House, open_app: Any, **told: Any) -> Any:
+    return open_app(house, "dan", app={"workspace": Workspace(house.root)}, **told)
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_nothing_leaks_before_the_word_and_all_is_told_after(
+    disputed: House, open_app: Any, size: tuple[int, int]
+) -> None:
+    app = open_at(disputed, open_app)
+    async with app.run_test(size=size) as pilot:
+        await enter(app, pilot)
+        await until(pilot, lambda: "1 of 3" in lines(app))
+        if size[1] > 24:
+            await until(pilot, lambda: "look at the left edge" in lines(app))  # notes show, without names
+        told = lines(app)
+        for hidden in (*SPEAKERS, "judge-0", "gratuitous"):
+            assert hidden not in told
+        await press_here(pilot, "x", "p")
+        assert "they disagreed because" in lines(app)
+        assert len(disputed.rows("SELECT 1 FROM event WHERE kind = 'adjudicate'")) == 0, "not before the cause is told"
+        await press_here(pilot, "g")
+        await until(pilot, lambda: "WHO SAID WHAT" in lines(app))
+        told = lines(app)
+        for said in (*SPEAKERS, "judge-0", "gratuitous", "guidelines"):
+            assert said in told
+        assert disputed.rows(
+            "SELECT candidate_id, verdict, reason, cause, role, blind, actor FROM event WHERE kind = 'adjudicate'"
+        ) == [(1, "reject", "present", "guideline_gap", "adjudicator", 1, "dan")]
+        assert disputed.states()[1] == "rejected"
+        await press_here(pilot, "w")
+        await until(pilot, lambda: "2 of 3" in lines(app))
+
+
+async def test_undo_shows_it_again_and_the_room_empties(disputed: House, open_app: Any) -> None:
+    app = open_at(disputed, open_app)
+    async with app.run_test(size=(120, 36), notifications=True) as pilot:
+        screen = await enter(app, pilot)
+        await press_here(pilot, "a", "s")
+        assert screen.stage is Stage.TALLY
+        await press_here(pilot, "z")
+        await until(pilot, lambda: screen.stage is Stage.CARD and "1 of 3" in lines(app))
+        assert disputed.states()[1] == "contested"
+        await press_here(pilot, "z")
+        await until(pilot, lambda: "nothing settled here to take back" in lines(app))
+        await press_here(pilot, "a", "escape", "x", "escape", "space")
+        await until(pilot, lambda: "2 of 3" in lines(app))
+        await press_here(pilot, "a", "enter", "space", "a", "j", "space")
+        await until(pilot, lambda: "1 of 1" in lines(app))
+        await press_here(pilot, "a", "o", "enter")
+        await until(pilot, lambda: "All settled: 3" in lines(app))
+        assert disputed.states() == {1: "accepted", 2: "accepted", 3: "accepted", 4: "open"}
+        assert disputed.rows("SELECT candidate_id, cause FROM event WHERE kind = 'adjudicate' ORDER BY seq") == [
+            (1, "annotator_slip"),
+            (2, None),
+            (3, "subjective"),
+            (1, "other"),
+        ]
+        await press_here(pilot, "a", "x", "e", "space")
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(app.screen, CurateScreen))
+        await press(pilot, "a")
+        assert disputed.events()[-1] == (4, "accept", None), "the card waited"
+
+
+async def test_an_edit_goes_to_people(disputed: House, open_app: Any) -> None:
+    app = open_at(disputed, open_app)
+    async with app.run_test(size=(120, 36)) as pilot:
+        await enter(app, pilot)
+        await pilot.press("e")
+        await until(pilot, lambda: "edit the negated caption" in lines(app))
+        await pilot.press(*" again", "enter")
+        await until(pilot, lambda: isinstance(app.screen, AdjudicateScreen) and "2 of 3" in lines(app))
+        assert disputed.states()[1] == "superseded"
+        assert disputed.states()[5] == "open"
+        await press_here(pilot, "z")
+        await until(pilot, lambda: "1 of 3" in lines(app))
+        assert disputed.states()[1] == "contested"
+
+
+async def test_others_are_told_how_to_enter(disputed: House, open_app: Any) -> None:
+    app = open_app(disputed, "ana", app={"workspace": Workspace(disputed.root)})
+    async with app.run_test(size=(120, 36), notifications=True) as pilot:
+        await settled(pilot)
+        await pilot.press("d")
+        await until(pilot, lambda: "negwb adjudicate --role adjudicator" in lines(app))
+        await pilot.press("g", "2")
+        await until(pilot, lambda: "negwb adjudicate --role adjudicator" in lines(app))
+        assert not isinstance(app.screen, AdjudicateScreen)
+
+
+async def test_an_empty_room_says_what_to_do(make_house: Any, open_app: Any) -> None:
+    house = make_house(2)
+    appoint(house, "dan")
+    app = open_at(house, open_app)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await enter(app, pilot)
+        await until(pilot, lambda: "Nobody disagrees about anything" in lines(app))
+        assert 'overlap = "2+1"' in lines(app)
+        await pilot.press("a", "x", "e", "i", "space", "z")
+        await until(pilot, lambda: "Nobody disagrees about anything" in lines(app))
+        assert house.events() == []
+
+
+@pytest.mark.usefixtures("old_names")
+@pytest.mark.parametrize("size", SIZES)
+async def test_hostile_texts_are_only_texts(make_house: Any, open_app: Any, join: Any, size: tuple[int, int]) -> None:
+    texts = list(HOSTILE.values())
+    house = make_house(
+        cases=[Case(caption=text, text=text, concept=text[:200], raw=text[:500]) for text in texts], overlap="2"
+    )
+    ben, cho = join(house, "[@click=app.quit]ben[/] \x1b[31m"), join(house, "cho \u202e[/x]")
+    for number in house.ids:
+        ben.note(number, HOSTILE["link"] + HOSTILE["escape"])
+        ben.decide(number, Kind.ACCEPT)
+        cho.decide(number, Kind.REJECT, reason=Reason.SCOPE)
+    appoint(house, "dan")
+    app = open_at(house, open_app)
+    async with app.run_test(size=size) as pilot:
+        screen = await enter(app, pilot)
+        for at in range(len(texts)):
+            await until(pilot, lambda at=at: f"{at + 1} of {len(texts)}" in lines(app))
+            await press_here(pilot, "a", "t")
+            await until(pilot, lambda: screen.stage is Stage.TALLY and "[@click=app" in lines(app))
+            await press_here(pilot, "enter")
+        await until(pilot, lambda: "All settled" in lines(app))
+
+
+async def test_a_busy_record_is_said_and_nothing_is_settled(
+    disputed: House, open_app: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from support.curating import held
+
+    from curation_db.storage import sqlite
+
+    monkeypatch.setattr(sqlite, "_PRAGMAS", ("PRAGMA busy_timeout=50", "PRAGMA foreign_keys=ON"))
+    app = open_at(disputed, open_app)
+    async with app.run_test(size=(120, 36), notifications=True) as pilot:
+        await enter(app, pilot)
+        with held(disputed.root):
+            await press_here(pilot, "a", "g")
+            await until(pilot, lambda: "is held by another process" in lines(app))
+        assert disputed.states()[1] == "contested"
+        await press_here(pilot, "a", "g")
+        assert disputed.states()[1] == "accepted"
+
+
+async def test_flipped_audit_labels_come_here(make_house: Any, open_app: Any, join: Any) -> None:
+    house = make_house(2, audit_rate=1.0)
+    ben = join(house, "ben")
+    ben.decide(house.ids[0], Kind.ACCEPT, shown=Shown(Stream.AUDIT, blind=True))
+    ben.flip(house.ids[0], Kind.REJECT, reason=Reason.PRESENT)
+    appoint(house, "dan")
+    app = open_at(house, open_app)
+    async with app.run_test(size=(120, 36)) as pilot:
+        await enter(app, pilot)
+        await press_here(pilot, "a", "s")
+        await until(pilot, lambda: "on second thoughts" in lines(app))
+        assert house.rows("SELECT stream FROM event WHERE kind = 'adjudicate'") == [("audit",)]
+
+
+async def test_an_app_begins_in_the_room_and_the_cards_come_after(disputed: House, open_app: Any) -> None:
+    app = open_app(disputed, "dan", app={"workspace": Workspace(disputed.root), "start": Room.ADJUDICATE})
+    async with app.run_test(size=(120, 36)) as pilot:
+        await until(pilot, lambda: isinstance(app.screen, AdjudicateScreen) and "1 of 3" in lines(app))
+        await until(pilot, lambda: not app.screen._busy)
+        await press_here(pilot, "a", "s", "escape")
+        await until(pilot, lambda: isinstance(app.screen, CurateScreen))
+        await press(pilot, "a")
+        assert disputed.events()[-2:] == [(1, "adjudicate", None), (4, "accept", None)]
+
+
+def test_the_command_needs_the_role(disputed: House, sit: Any) -> None:
+    _may_start_in(sit(disputed, "dan"), Room.ADJUDICATE)
+    _may_start_in(sit(disputed, "ana"), None)
+    with pytest.raises(UsageError, match="only an adjudicator") as told:
+        _may_start_in(sit(disputed, "ana"), Room.ADJUDICATE)
+    assert "--role adjudicator" in told.value.hint
+
+
+async def test_a_refused_word_is_an_answer_that_is_not_stored_until_it_is_given_again(
+    disputed: House, open_app: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("curation_db.storage.sqlite._PRAGMAS", ("PRAGMA busy_timeout=50", "PRAGMA foreign_keys=ON"))
+    app = open_at(disputed, open_app)
+    async with app.run_test(size=(120, 36), notifications=True) as pilot:
+        await enter(app, pilot)
+        with held(disputed.root):
+            await press_here(pilot, "a", "s")
+            await until(pilot, lambda: "held by another process" in lines(app))
+        assert app.desk.answers.refused.words == ["1 of 1 answer was refused and is not stored"]
+        await press_here(pilot, "a", "s")
+        await until(pilot, lambda: disputed.states()[1] == "accepted")
+        await until(pilot, lambda: app.desk.answers.refused.lost == 0)

@@ -1,0 +1,383 @@
+"""The browse room by its keys: filter, sort, choose, open, decide about many; then the record is read."""
+
+from __future__ import annotations
+
+import tomllib
+from array import array
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from support.curating import lines, shown, until
+from support.workspaces import HOSTILE, Case, House, settled
+
+from curation_db.enums import Kind, Reason, Stream
+from curation_db.lint import index
+from curation_db.lint.index import Marker
+from curation_db.review.decisions import Shown
+from curation_db.search.query_language import Sort
+from workbench.tui.screens.base.navigation import Room
+from workbench.tui.screens.browse import BrowseScreen
+from workbench.tui.screens.curate import CurateScreen
+from workbench.tui.screens.modals.bulk import BulkModal
+from workbench.tui.widgets.record_table import RecordTable
+from workbench.workspace.layout import Workspace
+
+SIZES = [(80, 24), (120, 36)]
+Open = Callable[..., Any]
+
+
+def mixed(count: int = 9) -> list[Case]:
+    """Hats that judges disagree on, dogs that they do not."""
+    return [
+        Case(text=f"a man with no hat {n}", concept="hat", judges=(0.1, 0.9))
+        if n % 3
+        else Case(text=f"a park without a dog {n}", concept="dog", judges=(0.1, 0.2), siblings=("a dog in a park",))
+        for n in range(1, count + 1)
+    ]
+
+
+def browse(app: Any) -> BrowseScreen:
+    """The room, wherever it lies."""
+    return next(screen for screen in app.screen_stack if isinstance(screen, BrowseScreen))
+
+
+def listed(app: Any) -> list[int]:
+    """The ids in the list."""
+    return list(browse(app).table.ids)
+
+
+async def whole(pilot: Any) -> None:
+    """Wait until the list is whole and its rows are there."""
+
+    def is_whole() -> bool:
+        if not isinstance(pilot.app.screen, BrowseScreen) or pilot.app.screen._counting:
+            return False
+        return not pilot.app.screen.table.ids or pilot.app.screen.table.row is not None
+
+    await until(pilot, is_whole)
+
+
+async def type_view(pilot: Any, line: str) -> None:
+    """`/`, the line instead of what stands there, enter."""
+    await pilot.press("slash", "ctrl+u", "home", "ctrl+k")
+    pilot.app.screen.bar.typed.value = line
+    await pilot.press("enter")
+
+
+async def entered(pilot: Any) -> None:
+    """From the card into the room."""
+    await settled(pilot)
+    await pilot.press("b")
+    await whole(pilot)
+
+
+def opened(open_app: Open, house: House, **told: Any) -> Any:
+    """An app with rooms."""
+    return open_app(house, app={"workspace": Workspace(house.root), **told.pop("app", {})}, **told)
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_a_view_is_typed_and_its_card_opened(make_house: Any, open_app: Open, size: Any) -> None:
+    house = make_house(cases=mixed())
+    app = opened(open_app, house)
+    async with app.run_test(size=size, notifications=True) as pilot:
+        await entered(pilot)
+        assert listed(app) == list(range(9, 0, -1))
+        await pilot.press("slash", *"dog sort:oldest")
+        await pilot.press("enter")
+        await until(pilot, lambda: listed(app) == [3, 6, 9])
+        await whole(pilot)
+        assert "a park without a dog 3" in lines(app)
+        assert "○ open" in lines(app)
+        await pilot.press("j", "enter")
+        await until(pilot, lambda: isinstance(app.screen, CurateScreen) and shown(app) == 6)
+        await pilot.press("a")
+        await until(pilot, lambda: house.states()[6] == "accepted")
+        await pilot.press("b")
+        await whole(pilot)
+        assert (listed(app), browse(app).table.chosen) == ([3, 6, 9], 6), "where one was"
+        assert "✓ accepted" in lines(app)
+    assert house.events() == [(6, "accept", None)]
+
+
+async def test_what_is_wrong_is_said_and_the_list_stays(make_house: Any, open_app: Open) -> None:
+    app = opened(open_app, make_house(cases=mixed()))
+    async with app.run_test(size=(120, 36)) as pilot:
+        await entered(pilot)
+        await type_view(pilot, "stat:open")
+        await until(pilot, lambda: "stat: is not known; did you mean state?" in lines(app))
+        assert len(listed(app)) == 9
+        await type_view(pilot, "concept:giraffe")
+        await until(pilot, lambda: "no concept:giraffe in this record; known: hat, dog" in lines(app))
+        await pilot.press("A")
+        await until(pilot, lambda: isinstance(app.screen, BrowseScreen) and listed(app) == [])
+        await pilot.press("slash", "escape")
+        assert browse(app).table.has_focus
+
+
+async def test_completion_names_what_the_record_knows(make_house: Any, open_app: Open) -> None:
+    app = opened(open_app, make_house(cases=mixed()))
+    async with app.run_test(size=(120, 36)) as pilot:
+        await entered(pilot)
+        await pilot.press("slash")
+        await until(pilot, lambda: bool(browse(app)._known.get("concept")))
+        await pilot.press(*"con")
+        await until(pilot, lambda: "concept:" in lines(app))
+        await pilot.press(*"cept:h")
+        await until(pilot, lambda: browse(app).bar.typed._suggestion == "concept:hat")
+        await pilot.press("tab", "enter")
+        await until(pilot, lambda: listed(app) == [8, 7, 5, 4, 2, 1])
+
+
+async def test_the_order_turns_and_the_cursor_stays_on_its_candidate(make_house: Any, open_app: Open) -> None:
+    app = opened(open_app, make_house(cases=mixed()))
+    async with app.run_test(size=(120, 36)) as pilot:
+        await entered(pilot)
+        await pilot.press("j", "j")
+        at = browse(app).table.chosen
+        for sort in [*list(Sort)[1:], Sort.NEWEST]:
+            await pilot.press("s")
+            await until(pilot, lambda sort=sort: browse(app).view.sort is sort)  # type: ignore[misc]
+            await whole(pilot)
+            await until(pilot, lambda: browse(app).table.chosen == at)
+        await pilot.press("S", "S")
+        await whole(pilot)
+        assert browse(app).view.sort is Sort.CONCEPT
+
+
+async def test_rows_are_chosen_by_keys_and_by_mouse(make_house: Any, open_app: Open) -> None:
+    app = opened(open_app, make_house(cases=mixed()))
+    async with app.run_test(size=(120, 36)) as pilot:
+        await entered(pilot)
+        table = browse(app).table
+        await pilot.press("space", "j", "J", "J")
+        assert sorted(table.selection.of(table.ids)) == [5, 6, 7, 9]
+        await until(pilot, lambda: "4 chosen" in lines(app))
+        await pilot.press("asterisk")
+        assert table.selection.count(table.ids) == 9
+        await pilot.press("escape")
+        assert not table.selection
+        await pilot.click(RecordTable, offset=(2, 2))
+        await pilot.click(RecordTable, offset=(20, 3))
+        await pilot.click(RecordTable, offset=(20, 4), shift=True)
+        assert sorted(table.selection.of(table.ids)) == [6, 7, 8]
+        await pilot.press("G", "space", "home")
+        assert (table.cursor, 1 in table.selection) == (0, True)
+
+
+async def test_many_are_decided_at_once_and_one_key_takes_it_back(make_house: Any, open_app: Open) -> None:
+    house = make_house(cases=mixed())
+    app = opened(open_app, house)
+    async with app.run_test(size=(120, 36), notifications=True) as pilot:
+        await entered(pilot)
+        await type_view(pilot, "hat")
+        await until(pilot, lambda: len(listed(app)) == 6)
+        await whole(pilot)
+        await pilot.press("space", "space", "A")
+        await until(pilot, lambda: isinstance(app.screen, BulkModal) and "type 2 and enter" in lines(app))
+        await pilot.press("2", "enter")
+        await until(pilot, lambda: sorted(house.states().values()).count("accepted") == 2)
+        await whole(pilot)
+        await pilot.press("X")  # nothing is chosen any more: all of the view
+        await until(pilot, lambda: isinstance(app.screen, BulkModal) and "because" in lines(app))
+        await pilot.press("p")
+        await until(pilot, lambda: "type 6 and enter" in lines(app) or "type 4 and enter" in lines(app))
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(app.screen, BrowseScreen))
+        await pilot.press("z")
+        await until(pilot, lambda: set(house.states().values()) == {"open"})
+        await pilot.press("Z")
+        await until(pilot, lambda: sorted(house.states().values()).count("accepted") == 2)
+        await whole(pilot)
+
+
+async def test_facets_count_the_view_and_narrow_it(make_house: Any, open_app: Open) -> None:
+    app = opened(open_app, make_house(cases=mixed()))
+    async with app.run_test(size=(120, 36)) as pilot:
+        await entered(pilot)
+        await pilot.press("f")
+        await until(pilot, lambda: "open" in lines(app) and browse(app).panel.term is not None)
+        for _ in range(6):
+            await pilot.press("right")
+        await until(pilot, lambda: browse(app).panel.field == "concept" and browse(app).panel.term is not None)
+        await pilot.press("j", "enter")
+        await until(pilot, lambda: str(browse(app).view) == "concept:dog" and listed(app) == [9, 6, 3])
+        await whole(pilot)
+        await until(pilot, lambda: browse(app).panel.term is not None)
+        await pilot.press("enter")
+        await until(pilot, lambda: str(browse(app).view) == "" and len(listed(app)) == 9)
+        await whole(pilot)
+        await pilot.press("escape")
+        assert not browse(app).panel.display
+
+
+async def test_views_are_saved_and_found_again(make_house: Any, open_app: Open) -> None:
+    house = make_house(cases=mixed())
+    settings = house.root / "negwb.toml"
+    settings.write_text(settings.read_text() + "\n# mine\n")
+    app = opened(open_app, house)
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        await entered(pilot)
+        await type_view(pilot, 'is:conflict "no hat"')
+        await until(pilot, lambda: len(listed(app)) == 6)
+        await pilot.press("W", *"[hats]", "enter")
+        await until(pilot, lambda: isinstance(app.screen, BrowseScreen))
+        assert "# mine" in settings.read_text()
+        assert tomllib.loads(settings.read_text())["browse"]["views"] == {"[hats]": 'is:conflict "no hat"'}
+        await type_view(pilot, "")
+        await until(pilot, lambda: len(listed(app)) == 9)
+        await pilot.press("w")
+        await until(pilot, lambda: "[hats]" in lines(app) and "judges disagree" in lines(app))
+        await pilot.press("enter")
+        await until(pilot, lambda: len(listed(app)) == 6)
+        await whole(pilot)
+
+
+async def test_the_marks_are_worked_out_while_one_looks(make_house: Any, open_app: Open) -> None:
+    house = make_house(cases=mixed())
+    app = opened(open_app, house)
+    async with app.run_test(size=(160, 40)) as pilot:
+        await entered(pilot)
+        await until(pilot, lambda: Marker(house.store).progress.done)
+        await until(pilot, lambda: "minimal-edit +1" in lines(app))
+        await type_view(pilot, "lint:in-sibling")
+        await until(pilot, lambda: listed(app) == [9, 6, 3])
+        await whole(pilot)
+    assert set(house.rows("SELECT mark FROM candidate_mark")) == {("in-sibling",), ("minimal-edit",), (index.CONFLICT,)}
+
+
+async def test_an_audit_card_that_waits_hides_what_judges_say(make_house: Any, open_app: Open) -> None:
+    app = opened(open_app, make_house(cases=mixed(3), audit_rate=1.0))
+    async with app.run_test(size=(120, 36)) as pilot:
+        await entered(pilot)
+        assert "blind" in lines(app)
+        assert ".90" not in lines(app)
+        await type_view(pilot, "is:conflict")
+        await until(pilot, lambda: listed(app) == [])
+        await whole(pilot)
+
+
+async def test_an_audit_card_that_waits_hides_who_decided_what(make_house: Any, open_app: Open, join: Any) -> None:
+    house = make_house(2, audit_rate=1.0, overlap="2")
+    join(house, "ben").decide(1, Kind.REJECT, reason=Reason.SCOPE, shown=Shown(Stream.AUDIT, blind=True))
+    app = opened(open_app, house)
+    async with app.run_test(size=(160, 40)) as pilot:
+        await entered(pilot)
+        await until(pilot, lambda: "hidden until it is decided" in lines(app))
+        await pilot.press("end")
+        await until(pilot, lambda: "needs more" in lines(app))
+        assert not [word for word in ("ben", "scope") if word in lines(app)]
+
+
+async def test_who_only_looks_around_takes_no_card(make_house: Any, sit: Any) -> None:
+    from workbench.tui.app import NegwbApp
+
+    house = make_house(4)
+    desk = sit(house, deal=False)
+    app = NegwbApp(desk, workspace=Workspace(house.root), start=Room.BROWSE, view="hat sort:oldest")
+    async with app.run_test(size=(120, 36)) as pilot:
+        await whole(pilot)
+        assert listed(app) == [1, 2, 3, 4]
+        await pilot.press("j", "j")
+        assert house.rows("SELECT count(*) FROM lease") == [(0,)]
+        await pilot.press("escape")
+        await settled(pilot)
+        assert house.rows("SELECT count(*) > 0 FROM lease") == [(1,)]
+        await pilot.press("b")
+        await whole(pilot)
+        assert browse(app).table.chosen == 3
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_hostile_text_stays_text(make_house: Any, open_app: Open, size: Any) -> None:
+    cases = [
+        Case(caption=text, text=f"{text} {n}", concept=text[:60], raw=text) for n, text in enumerate(HOSTILE.values())
+    ]
+    house = make_house(cases=cases)
+    app = opened(open_app, house)
+    async with app.run_test(size=size, notifications=True) as pilot:
+        await entered(pilot)
+        await pilot.press("f")
+        for _ in range(6):
+            await pilot.press("right")
+        await until(pilot, lambda: browse(app).panel.term is not None)
+        await pilot.press("f")
+        for _ in cases:
+            await pilot.press("j")
+            await whole(pilot)
+            painted = lines(app)
+            assert not {"\x1b", "\x07", "\x00", "\u202e", "\u2067"} & set(painted)
+        assert "[not a dog]" in lines(app)
+        await type_view(pilot, '"[/x] here"')
+        await until(pilot, lambda: len(listed(app)) == 1)
+        await type_view(pilot, 'concept:"[@click=app.quit]y"')
+        await until(pilot, lambda: "no concept:[@click=app.quit]y" in lines(app))
+    assert app.return_code in (0, None)
+
+
+# -- the table alone ----------------------------------------------------------------------------------------------
+
+
+async def test_a_hundred_thousand_rows_load_only_what_shows(make_house: Any, open_app: Open) -> None:
+    house = make_house(2)
+    asked: list[int] = []
+    app = opened(open_app, house)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await entered(pilot)
+        table = browse(app).table
+        rows = {row.id: row for row in table._load([1, 2])}
+
+        def load(ids: Any) -> list[Any]:
+            from dataclasses import replace
+
+            asked.extend(ids)
+            return [replace(rows[1], id=number, text=f"row {number} without a hat") for number in ids]
+
+        table._load = load  # type: ignore[method-assign]
+        table.begin()
+        table.extend(array("q", range(1, 100_001)))
+        table.ends("")
+        await pilot.press("end")
+        await until(pilot, lambda: "row 100000 without" in lines(app))
+        await pilot.press("pageup", "home")
+        await until(pilot, lambda: "row 1 without" in lines(app))
+        assert len(asked) < 1_000
+
+
+async def test_rows_of_a_list_that_is_gone_are_dropped(make_house: Any, open_app: Open) -> None:
+    import threading
+
+    house = make_house(3)
+    app = opened(open_app, house)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await entered(pilot)
+        table, go_on, asked = browse(app).table, threading.Event(), threading.Event()
+        real = table._load
+
+        def slow(ids: Any) -> list[Any]:
+            asked.set()
+            go_on.wait(10)
+            return real(ids)
+
+        table._load = slow  # type: ignore[method-assign]
+        table.begin()
+        table.extend(array("q", [3, 2]))
+        await until(pilot, asked.is_set)
+        table.begin()
+        table.extend(array("q", [1]))
+        go_on.set()
+        await until(pilot, lambda: table.row is not None)
+        assert [set(page) for page in table._pages.values()] == [{1}]
+
+
+async def test_decisions_and_their_reasons_are_told_in_full(make_house: Any, open_app: Open, join: Any) -> None:
+    house = make_house(2)
+    join(house, "ben").decide(2, Kind.REJECT, reason=Reason.REST_FALSE)
+    app = opened(open_app, house)
+    async with app.run_test(size=(120, 36)) as pilot:
+        await entered(pilot)
+        await type_view(pilot, "by:ben reason:rest_false")
+        await until(pilot, lambda: listed(app) == [2])
+        await whole(pilot)
+        await until(pilot, lambda: "ben reject rest false" in lines(app) and "✗ rejected" in lines(app))

@@ -1,0 +1,152 @@
+"""Looking back, by keys: every card once, an edited one as what it was made; and what cannot be taken back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from support.curating import lines, running, said, shown
+from support.workspaces import House, press, settled
+
+from curation_db.enums import Kind, Reason
+from workbench.tui.screens.curate import CurateScreen
+from workbench.tui.screens.queue_end import DoneScreen
+from workbench.tui.widgets.status import StatusLine
+
+
+async def edit(pilot: Any, more: str) -> None:
+    await press(pilot, "e")
+    await pilot.press(*more)
+    await press(pilot, "enter")
+    await settled(pilot)
+
+
+def streak(app: Any) -> str:
+    return str(app.screen.query_one(StatusLine).render().plain).partition("streak ")[2]
+
+
+async def test_an_edited_card_is_shown_once(make_house: Any, open_app: Any) -> None:
+    house = make_house(4)
+    app = open_app(house)
+    async with running(app) as pilot:
+        await settled(pilot)
+        await press(pilot, "a")
+        await edit(pilot, " new")
+        assert streak(app) == "✓✎"
+        await press(pilot, "[")
+        assert shown(app) == 5
+        assert said(app, "past").startswith("✎ edited")
+        await press(pilot, "[")
+        assert shown(app) == 1
+        assert said(app, "past").startswith("✓ accepted")
+        await press(pilot, "[")
+        assert "nothing further back" in lines(app)
+        assert shown(app) == 1
+        await press(pilot, "]")
+        assert shown(app) == 5
+        await press(pilot, "]")
+        assert shown(app) == 3
+    assert [kind for _, kind, _ in house.events()] == ["accept", "edit", "accept"]
+
+
+async def test_an_edited_card_that_was_decided_anew_is_shown_once(make_house: Any, open_app: Any) -> None:
+    house = make_house(4)
+    app = open_app(house)
+    async with running(app) as pilot:
+        await settled(pilot)
+        await press(pilot, "a")
+        await edit(pilot, " new")
+        await press(pilot, "[", "x", "d")
+        assert shown(app) == 3
+        await press(pilot, "[")
+        assert shown(app) == 5
+        assert said(app, "past").startswith("✗ rejected: duplicate")
+        await press(pilot, "[")
+        assert shown(app) == 1
+
+
+async def test_a_card_that_was_mended_twice_is_its_last_text(make_house: Any, open_app: Any) -> None:
+    house = make_house(4)
+    app = open_app(house)
+    async with running(app) as pilot:
+        await settled(pilot)
+        await press(pilot, "a", "u", "[")  # unsure first: that is the same card too
+        await edit(pilot, " new")
+        assert shown(app) == 3
+        await press(pilot, "[")
+        assert shown(app) == 5
+        await edit(pilot, "er")
+        assert shown(app) == 3
+        await press(pilot, "[")
+        assert shown(app) == 6
+        assert said(app, "negated").endswith("newer»")
+        await press(pilot, "[")
+        assert shown(app) == 1
+    assert house.states() == {1: "accepted", 2: "superseded", 3: "open", 4: "open", 5: "superseded", 6: "accepted"}
+
+
+async def test_a_found_card_of_ones_own_edit_says_so(make_house: Any, open_app: Any) -> None:
+    house = make_house(3)
+    app = open_app(house)
+    async with running(app) as pilot:
+        await settled(pilot)
+        await edit(pilot, " sombrero")
+        await press(pilot, "slash")
+        await pilot.press(*"sombrero", "enter")
+        for _ in range(200):
+            await settled(pilot)
+            if shown(app) == 4:
+                break
+        assert shown(app) == 4
+        assert said(app, "past").startswith("✎ edited")
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 36)])
+async def test_an_edit_that_somebody_decided_about_is_not_taken_back(
+    make_house: Any, open_app: Any, join: Any, size: tuple[int, int]
+) -> None:
+    house = make_house(4)
+    ben = join(house, "ben")
+    app = open_app(house)
+    async with running(app, size) as pilot:
+        await settled(pilot)
+        await press(pilot, "a")
+        await edit(pilot, " new")
+        assert shown(app) == 3
+        ben.decide(5, Kind.REJECT, reason=Reason.SCOPE)
+        before = (house.events(), house.states(), house.rows("SELECT * FROM queue_entry"), held_by_ana(house))
+        status, card = streak(app), said(app, "negated")
+        for _ in range(3):
+            await press(pilot, "z")
+            assert lines(app).count("ben has decided about your edit since") == 1
+            assert lines(app).count("only an adjudicator") == 1
+        assert before == (house.events(), house.states(), house.rows("SELECT * FROM queue_entry"), held_by_ana(house))
+        assert shown(app) == 3
+        assert (streak(app), said(app, "negated")) == (status, card)
+        await press(pilot, "u", "z")  # what came after it can be
+        assert shown(app) == 3
+    assert house.states()[3] == "open"
+
+
+def held_by_ana(house: House) -> list[Any]:
+    return house.rows("SELECT candidate_id FROM lease ORDER BY candidate_id")
+
+
+async def test_at_the_end_of_the_queue_it_is_refused_as_well(make_house: Any, open_app: Any, join: Any) -> None:
+    house = make_house(1)
+    ben = join(house, "ben")
+    app = open_app(house)
+    async with running(app) as pilot:
+        await settled(pilot)
+        await edit(pilot, " new")
+        assert isinstance(app.screen, DoneScreen)
+        ben.decide(2, Kind.ACCEPT)
+        events = house.events()
+        await press(pilot, "z")
+        assert "ben has decided about your edit since" in lines(app)
+        assert isinstance(app.screen, DoneScreen)
+        assert sum(isinstance(screen, DoneScreen) for screen in app.screen_stack) == 1
+        await press(pilot, "[")
+        assert isinstance(app.screen, CurateScreen)
+        assert shown(app) == 2
+    assert house.events() == events

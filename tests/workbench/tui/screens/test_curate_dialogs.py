@@ -1,0 +1,225 @@
+"""Edits, notes and searches typed with real keys; and lines and palette, which must not get in their way."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from support.curating import lines, running, said, shown, until
+from support.workspaces import press, settled
+from textual.events import Key
+from textual.widgets import Input, OptionList
+from textual.widgets._toast import Toast
+
+from workbench.tui.app import DeckSpoke
+from workbench.tui.screens.curate import CurateScreen
+from workbench.tui.screens.modals.dialog import Dialog
+from workbench.tui.screens.modals.edit import CaptionArea, EditModal
+from workbench.tui.screens.modals.find import FindModal
+from workbench.tui.screens.modals.note import NoteModal
+from workbench.tui.screens.queue_end import DoneScreen
+
+
+async def test_an_edit_makes_a_child_and_goes_on(make_house: Any, open_app: Any) -> None:
+    house = make_house(2)
+    app = open_app(house)
+    async with running(app) as pilot:
+        await settled(pilot)
+        await press(pilot, "e")
+        assert isinstance(app.screen, EditModal)
+        assert app.screen.query_one(CaptionArea).text == "a woman not wearing hat number 0"
+        assert "✓ cue “not”" in lines(app)
+        assert "/77 tokens" in lines(app)
+        await pilot.press(*" new")
+        await press(pilot, "ctrl+s")
+        assert shown(app) == 2
+        rows = house.rows("SELECT text, parent_id, pipeline FROM candidate WHERE id = 3")
+        assert rows == [("a woman not wearing hat number 0 new", 1, "edit")]
+        assert house.states() == {1: "superseded", 2: "open", 3: "accepted"}
+        await press(pilot, "z")
+        assert shown(app) == 1
+        assert house.states()[3] == "superseded"
+
+
+async def test_an_edit_may_name_its_concept_and_may_be_left(make_house: Any, open_app: Any) -> None:
+    house = make_house(1)
+    app = open_app(house)
+    async with running(app) as pilot:
+        await settled(pilot)
+        await press(pilot, "e", "q", "escape")
+        assert house.events() == []
+        await press(pilot, "e", "enter")
+        assert isinstance(app.screen, EditModal)  # unchanged: nothing to save
+        await press(pilot, "!", "tab")
+        app.screen.query_one(Input).value = "sombrero"
+        await press(pilot, "enter")
+    assert house.rows("SELECT concept FROM candidate WHERE id = 2") == [("sombrero",)]
+
+
+async def test_the_dialog_shows_what_the_text_denies_as_it_is_typed(make_house: Any, open_app: Any) -> None:
+    """GIVEN a text that no longer denies anything THEN the field asks for the concept, and none is stored."""
+    house = make_house(3)
+    app = open_app(house)
+    async with running(app) as pilot:
+        await settled(pilot)
+        await press(pilot, "e")
+        field, area = app.screen.query_one(Input), app.screen.query_one(CaptionArea)
+        assert field.value == "hat number 0"
+        area.text = "a woman not wearing a scarf"
+        await until(pilot, lambda: field.value == "scarf")
+        area.text = "a woman in a field"
+        await until(pilot, lambda: field.value == "")
+        assert "not known: name it" in lines(app)
+        await press(pilot, "enter")
+        assert shown(app) == 2
+        await press(pilot, "e")
+        field, area = app.screen.query_one(Input), app.screen.query_one(CaptionArea)
+        field.value = "sombrero"
+        area.text = "a woman not wearing a scarf"
+        await pilot.pause()
+        assert field.value == "sombrero", "what the person named stays"
+        await press(pilot, "enter")
+        await press(pilot, "e")
+        app.screen.query_one(CaptionArea).text = "a woman not wearing a scarf in a field"
+        await press(pilot, "enter")
+    named = house.rows("SELECT concept FROM candidate WHERE parent_id IS NOT NULL ORDER BY id")
+    assert named == [(None,), ("sombrero",), ("scarf",)]
+
+
+async def test_notes_and_flags(make_house: Any, open_app: Any) -> None:
+    house = make_house(2)
+    app = open_app(house)
+    async with running(app) as pilot:
+        await settled(pilot)
+        await press(pilot, "n")
+        assert isinstance(app.screen, NoteModal)
+        await pilot.press(*"a [b] z")
+        await press(pilot, "enter", "f")
+        assert shown(app) == 1
+        assert said(app, "remarks") == "⚑ flagged\n✎ a [b] z"
+        await press(pilot, "f", "n", "escape")
+        assert said(app, "remarks") == "✎ a [b] z"
+    assert [kind for _, kind, _ in house.events()] == ["note", "flag", "undo"]
+
+
+async def test_find_opens_a_card(make_house: Any, open_app: Any) -> None:
+    house = make_house(8)
+    app = open_app(house)
+    async with running(app) as pilot:
+        await settled(pilot)
+        await press(pilot, "slash")
+        await pilot.press(*"num")
+        assert isinstance(app.screen, FindModal)
+        matches = app.screen.query_one(OptionList)
+        await until(pilot, lambda: matches.option_count == 8)
+        await pilot.press(*"ber 5")
+        await until(pilot, lambda: matches.option_count == 1)
+        await press(pilot, "enter")
+        assert shown(app) == 6
+        await press(pilot, "a")
+        assert shown(app) == 1
+        await press(pilot, "slash")
+        await pilot.press(*"zebra")
+        await until(pilot, lambda: "0 found" in lines(app))
+        await press(pilot, "enter", "escape")
+        assert shown(app) == 1
+        await press(pilot, "slash")
+        await pilot.press(*"number 3", "enter")  # enter before the matches are there: the right card all the same
+        await until(pilot, lambda: shown(app) == 4)
+    assert house.events() == [(6, "accept", None)]
+
+
+async def test_a_save_key_never_overtakes_the_letters_before_it(make_house: Any, open_app: Any) -> None:
+    house = make_house(1)
+    app = open_app(house)
+    async with running(app) as pilot:
+        await settled(pilot)
+        await press(pilot, "e")
+        for key in [*" at all", "ctrl+s"]:  # at once, as a terminal delivers a paste
+            character = key if len(key) == 1 else None
+            app.post_message(Key("space" if key == " " else key, character))
+        await until(pilot, lambda: len(house.events()) == 2)
+    assert house.rows("SELECT text FROM candidate WHERE id = 2") == [("a woman not wearing hat number 0 at all",)]
+
+
+async def test_a_line_takes_the_place_of_the_one_before_it(make_house: Any, open_app: Any) -> None:
+    app = open_app(make_house(3))
+    async with running(app, (80, 24)) as pilot:
+        await settled(pilot)
+        await press(pilot, "a", "a", "z", "z", "z", "z", "z")
+        assert lines(app).count("took back") == 0
+        assert lines(app).count("nothing to take back") == 1
+        for key in "]]]":
+            app.post_message(Key("right_square_bracket", key))
+        await until(pilot, lambda: "this is the newest card" in lines(app))
+        await pilot.pause()
+        assert len(app.screen.query(Toast)) == 1
+        await press(pilot, "e")
+        assert not app.screen.query(Toast)  # nothing covers the foot of a dialog
+
+
+async def test_the_palette_over_a_dialog_offers_no_action_that_would_do_nothing(make_house: Any, open_app: Any) -> None:
+    app = open_app(make_house(1))
+    async with running(app) as pilot:
+        await settled(pilot)
+        await press(pilot, "e")
+        offered = [command.title for command in app.get_system_commands(app.screen)]
+        assert offered
+        assert all(title.startswith("theme: ") for title in offered)
+        await press(pilot, "escape", "a")
+        assert "revisit  (r)" in [command.title for command in app.get_system_commands(app.screen)]
+
+
+async def test_the_end_of_the_queue_never_covers_a_dialog(make_house: Any, open_app: Any) -> None:
+    house = make_house(1)
+    app = open_app(house)
+    async with running(app) as pilot:
+        await settled(pilot)
+        await press(pilot, "a", "slash")
+        app.post_message(DeckSpoke())
+        await pilot.press(*"hat")
+        assert isinstance(app.screen, FindModal)
+        await press(pilot, "escape")
+        assert isinstance(app.screen, DoneScreen)
+        assert sum(isinstance(screen, DoneScreen) for screen in app.screen_stack) == 1
+        await press(pilot, "z")
+        assert isinstance(app.screen, CurateScreen)
+        assert shown(app) == 1
+
+
+@pytest.mark.parametrize("opener", ["e", "n", "slash"])
+async def test_letters_typed_right_behind_the_key_that_opens_a_dialog_go_into_it(
+    make_house: Any, open_app: Any, opener: str
+) -> None:
+    house = make_house(2)
+    app = open_app(house)
+    async with running(app) as pilot:
+        await settled(pilot)
+        for key in (opener, "a", "x", "q"):  # at once, as a slow line delivers them
+            app.post_message(Key(key, key if len(key) == 1 else None))
+        await until(pilot, lambda: isinstance(app.screen, Dialog))
+        field = app.screen.query("TextArea, Input").first()
+        await until(pilot, lambda: str(getattr(field, "text", "") or getattr(field, "value", "")).endswith("axq"))
+        assert app.is_running
+    assert house.events() == []
+
+
+@pytest.mark.parametrize(
+    ("others", "message"),
+    [(["ben"], "saved; another person will check it"), ([], "saved and accepted: you work alone")],
+)
+async def test_after_an_edit_it_is_told_what_becomes_of_it(
+    make_house: Any, open_app: Any, join: Any, others: list[str], message: str
+) -> None:
+    house = make_house(2)
+    for name in others:
+        join(house, name)
+    app = open_app(house)
+    async with running(app, (80, 24)) as pilot:
+        await settled(pilot)
+        await press(pilot, "e")
+        await pilot.press(*" mended")
+        await press(pilot, "enter")
+        await until(pilot, lambda: message in lines(app))
+    child = house.rows("SELECT id FROM candidate WHERE parent_id IS NOT NULL")[0][0]
+    assert house.states()[child] == ("open" if others else "accepted")

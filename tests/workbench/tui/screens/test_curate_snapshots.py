@@ -1,0 +1,34 @@
+"""How it looks, kept as pictures: both sizes, both themes. Look at them before you accept a change."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from support.workspaces import Case, settled
+
+CASES = [
+    Case(
+        siblings=("a lady on a brown horse", "a rider with a hat"),
+        simulated=True,
+    ),
+    Case(),
+]
+
+
+@pytest.mark.parametrize(
+    ("size", "theme", "keys"),
+    [((120, 36), "negwb-dark", []), ((80, 24), "negwb-light", ["x"])],
+    ids=["wide-dark", "narrow-light-reject"],
+)
+def test_the_card_looks_as_it_did(
+    snap_compare: Any, make_house: Any, open_app: Any, size: tuple[int, int], theme: str, keys: list[str]
+) -> None:
+    app = open_app(make_house(cases=CASES), app={"theme": theme, "banner": "demo: drawn pictures, simulated judges"})
+
+    async def before(pilot: Any) -> None:
+        await settled(pilot)
+        await pilot.press(*keys)
+        await settled(pilot)
+
+    assert snap_compare(app, terminal_size=size, run_before=before)

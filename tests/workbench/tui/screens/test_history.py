@@ -1,0 +1,178 @@
+"""History by real keys: the whole story of a card, nothing of it before its time, and only text."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from support.results import lines, until
+from support.workspaces import HOSTILE, Case, press, settled
+from typer.testing import CliRunner
+
+from curation_db.enums import Kind, Reason, Stream
+from curation_db.review.decisions import Shown
+from workbench.cli import app as negwb
+from workbench.tui.screens.curate import CurateScreen
+from workbench.tui.screens.history import HistoryScreen
+from workbench.workspace.layout import Workspace
+
+SIZES = [(80, 24), (120, 36)]
+BLIND = Shown(Stream.AUDIT, blind=True)
+
+
+async def enter(app: Any, pilot: Any) -> None:
+    await settled(pilot)
+    await pilot.press("h")
+    await until(pilot, lambda: isinstance(app.screen, HistoryScreen) and "came in" in lines(app))
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_the_story_of_a_card(make_house: Any, open_app: Any, join: Any, size: tuple[int, int]) -> None:
+    house = make_house(2, overlap="2")
+    ben = join(house, "ben")
+    ben.note(house.ids[0], "look at the left edge")
+    ben.decide(house.ids[0], Kind.REJECT, reason=Reason.SCOPE)
+    ben.undo()
+    ben.decide(house.ids[0], Kind.ACCEPT)
+    app = open_app(house, app={"workspace": Workspace(house.root)})
+    async with app.run_test(size=size) as pilot:
+        await settled(pilot)
+        await press(pilot, "a", "[")
+        await enter(app, pilot)
+        for said in ("#1", "judge-0", "look at the left edge", "reject: scope   taken back", "took back: reject"):
+            await until(pilot, lambda said=said: said in lines(app))
+        await pilot.press("j", "k", "space", "pageup", "escape")
+        await until(pilot, lambda: isinstance(app.screen, CurateScreen))
+        await press(pilot, "a")
+        assert house.events()[-1] == (1, "accept", None)
+
+
+async def test_others_decisions_are_told_once_one_has_decided(make_house: Any, open_app: Any, join: Any) -> None:
+    """GIVEN a card that waits for a second vote THEN its history tells of notes and judges, and of no vote before."""
+    house = make_house(2, overlap="2")
+    ben = join(house, "ben")
+    ben.note(house.ids[0], "look at the left edge")
+    ben.decide(house.ids[0], Kind.REJECT, reason=Reason.SCOPE)
+    app = open_app(house, app={"workspace": Workspace(house.root)})
+    async with app.run_test(size=(80, 24)) as pilot:
+        await enter(app, pilot)
+        told = lines(app)
+        assert "what others decided is hidden until you have decided" in told
+        assert "look at the left edge" in told
+        assert "judge-0" in told
+        assert not [word for word in ("reject", "scope", "waits") if word in told]
+        await pilot.press("escape")
+        await press(pilot, "a", "[")
+        await enter(app, pilot)
+        await until(pilot, lambda: "reject: scope" in lines(app))
+        assert "hidden" not in lines(app)
+
+
+async def test_an_edit_marks_the_difference(make_house: Any, open_app: Any) -> None:
+    house = make_house(1)
+    app = open_app(house, app={"workspace": Workspace(house.root)})
+    async with app.run_test(size=(120, 36)) as pilot:
+        await settled(pilot)
+        await pilot.press("e")
+        await until(pilot, lambda: "edit the negated caption" in lines(app))
+        await pilot.press(*" again", "enter")
+        await settled(pilot)
+        await press(pilot, "[")
+        await enter(app, pilot)
+        told = lines(app)
+        assert "was        a woman not wearing hat number 0   #1" in told
+        assert "this card  a woman not wearing hat number 0 «again»   #2" in told
+        assert "edited it into #2" in told
+
+
+async def test_nothing_leaks_into_an_audit_before_its_label(make_house: Any, open_app: Any, join: Any) -> None:
+    house = make_house(2, audit_rate=1.0, overlap="2")
+    ben = join(house, "ben")
+    ben.decide(house.ids[0], Kind.REJECT, reason=Reason.GRATUITOUS, shown=BLIND)
+    app = open_app(house, audit_share=1.0, app={"workspace": Workspace(house.root)})
+    async with app.run_test(size=(120, 36)) as pilot:
+        await enter(app, pilot)
+        told = lines(app)
+        assert "hidden until you have decided" in told
+        assert not [word for word in ("ben", "judge-", "gratuitous", "waits", "absent") if word in told]
+        await pilot.press("escape")
+        await press(pilot, "a", "[")
+        await enter(app, pilot)
+        await until(pilot, lambda: "gratuitous" in lines(app) and "judge-0" in lines(app))
+        await pilot.press("escape")
+        await press(pilot, "z")
+        await enter(app, pilot)
+        assert "gratuitous" not in lines(app), "the label was taken back"
+
+
+async def test_a_blind_sitting_sees_no_more(make_house: Any, open_app: Any, join: Any) -> None:
+    house = make_house(1, overlap="2")
+    join(house, "ben").decide(house.ids[0], Kind.ACCEPT)
+    app = open_app(house, blind=True, app={"workspace": Workspace(house.root)})
+    async with app.run_test(size=(80, 24)) as pilot:
+        await enter(app, pilot)
+        assert not [word for word in ("ben", "judge-") if word in lines(app)]
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_hostile_texts_are_only_texts(make_house: Any, open_app: Any, join: Any, size: tuple[int, int]) -> None:
+    hostile = HOSTILE["link"] + HOSTILE["closing"] + HOSTILE["escape"] + HOSTILE["bidi"]
+    house = make_house(
+        cases=[Case(caption=text, text=text, concept=text[:200], raw=text[:500]) for text in HOSTILE.values()],
+        overlap="2",
+    )
+    ben = join(house, "ben [@click=app.quit]x[/]")
+    for number in house.ids:
+        ben.note(number, hostile)
+        ben.decide(number, Kind.ACCEPT)
+    app = open_app(house, app={"workspace": Workspace(house.root)})
+    async with app.run_test(size=size) as pilot:
+        for number in house.ids:
+            await enter(app, pilot)
+            assert f"#{number}" in lines(app)
+            await pilot.press("pagedown", "pagedown")
+            await until(pilot, lambda: "ben [@click" in lines(app))
+            await pilot.press("escape")
+            await press(pilot, "u")
+
+
+async def test_from_browse_it_tells_of_the_candidate_under_the_cursor(make_house: Any, open_app: Any) -> None:
+    house = make_house(3)
+    app = open_app(house, app={"workspace": Workspace(house.root)})
+    async with app.run_test(size=(120, 36)) as pilot:
+        await settled(pilot)
+        await pilot.press("b")
+        await until(pilot, lambda: "hat number 2" in lines(app))
+        await pilot.press("j", "4")
+        await until(pilot, lambda: isinstance(app.screen, HistoryScreen) and "came in" in lines(app))
+        number = app.screen.rooms.candidate
+        assert number is not None
+        assert number != 1
+        assert f"hat number {number - 1}" in lines(app)
+
+
+async def test_without_a_card_it_says_so(make_house: Any, open_app: Any) -> None:
+    house = make_house(1)
+    app = open_app(house, app={"workspace": Workspace(house.root)})
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        await press(pilot, "a")
+        await until(pilot, lambda: "Nothing waits for you" in lines(app))
+        await pilot.press("h")
+        await until(pilot, lambda: "There is no card in the seat" in lines(app))
+        await pilot.press("escape")
+        await until(pilot, lambda: "Nothing waits for you" in lines(app))
+
+
+def test_the_command_tells_all_of_it(make_house: Any, join: Any) -> None:
+    house = make_house(cases=[Case(text=HOSTILE["escape"])])
+    join(house, "ben").decide(house.ids[0], Kind.REJECT, reason=Reason.SCOPE)
+    done = CliRunner().invoke(negwb, ["-w", str(house.root), "history", "k1"])
+    assert done.exit_code == 0
+    assert "reject: scope" in done.stdout
+    assert "\x1b" not in done.stdout
+    told = json.loads(CliRunner().invoke(negwb, ["-w", str(house.root), "history", "1", "--json"]).stdout)
+    assert [moment["what"] for moment in told["moments"]] == ["origin", "judgesaid", "judgesaid", "deed"]
+    assert told["moments"][-1]["actor"] == "ben"
+    assert told["members"][0]["state"] == "rejected"

@@ -1,0 +1,71 @@
+"""Captions, answers, names and notes from outside: shown as text on every screen, never obeyed."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import Any
+
+import pytest
+from support.workspaces import HOSTILE, Case, press, settled
+
+from workbench.tui.app import NegwbApp
+from workbench.tui.screens.curate import CurateScreen
+from workbench.tui.widgets.field import Field
+
+BIDI = re.compile("[\u202a-\u202e\u2066-\u2069]")
+
+
+def look(app: NegwbApp) -> str:
+    """All text of the screen; no control byte and no override may be in it."""
+    strips = app.screen._compositor.render_strips()
+    text = "".join(segment.text for strip in strips for segment in strip)
+    assert not [c for c in text if unicodedata.category(c) == "Cc"], "a control character reaches the terminal"
+    assert not BIDI.search(text)
+    return text
+
+
+def hostile_case(text: str) -> Case:
+    """A card with `text` wherever data can be; a million characters in one place are enough."""
+    beside = text[:500]
+    return Case(caption=beside + " [b]", text=text, concept=text[:300], siblings=(beside, "[/]"), raw=text)
+
+
+async def test_hostile_cards_are_only_text(make_house: Any, open_app: Any) -> None:
+    house = make_house(cases=[hostile_case(text) for text in HOSTILE.values()])
+    app = open_app(house)
+    async with app.run_test(size=(120, 36), notifications=True) as pilot:
+        for name, text in HOSTILE.items():
+            await settled(pilot)
+            look(app)
+            if name in {"markup", "closing", "link"}:
+                assert text in app.screen.query_one("#negated", Field).said.replace("«", "").replace("»", "")
+            await press(pilot, "a")
+    assert [kind for _, kind, _ in house.events()] == ["accept"] * len(HOSTILE)
+
+
+@pytest.mark.parametrize("size", [(80, 24)])
+async def test_every_screen_stands_every_text(make_house: Any, open_app: Any, size: tuple[int, int]) -> None:
+    text = " ".join(told[:60] for told in HOSTILE.values())
+    house = make_house(cases=[hostile_case(text), hostile_case(text)])
+    with house.store.write() as connection:
+        connection.exec_driver_sql("UPDATE image SET file_name = ? WHERE id = 2", (text,))
+        connection.exec_driver_sql("UPDATE verdict SET judge = judge || ?, model = ?", (text, text))
+        connection.exec_driver_sql("INSERT INTO image_object VALUES (1, ?, 2)", (text,))
+    app = open_app(house, name="ana [/x] [@click=app.quit]", app={"banner": text})
+    async with app.run_test(size=size, notifications=True) as pilot:
+        await settled(pilot)
+        look(app)
+        for keys in (["x"], ["escape", "v"], ["escape", "n"], ["escape", "slash", *"dog"], ["escape", "e"], ["escape"]):
+            await press(pilot, *keys)
+            look(app)
+        assert isinstance(app.screen, CurateScreen)
+        app.screen.tell(text, hint=text)
+        await app.screen._save_note(1, text)
+        await pilot.pause()
+        look(app)
+        for key in ("a", "i", "escape", "[", "]", "a"):
+            await press(pilot, key)
+            look(app)
+    assert app.return_code in (None, 0)
+    assert [kind for _, kind, _ in house.events()] == ["note", "accept", "accept"]

@@ -1,0 +1,67 @@
+"""The rooms beside the card: in and out by keys, the card stays, what they show is only text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.results import lines, until
+from support.workspaces import HOSTILE, press, settled
+
+from workbench.tui.screens.curate import CurateScreen
+from workbench.tui.screens.guidelines import GuidelinesScreen
+from workbench.workspace.guidelines import MOST_BYTES, read_guidelines, shipped_guidelines
+from workbench.workspace.layout import Workspace
+
+SIZES = [(80, 24), (120, 36)]
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_guidelines_are_one_key_away_and_the_card_waits(make_house: Any, open_app: Any, size: Any) -> None:
+    house = make_house(3)
+    app = open_app(house, app={"workspace": Workspace(house.root)})
+    async with app.run_test(size=size) as pilot:
+        await settled(pilot)
+        await pilot.press("g")
+        await until(pilot, lambda: isinstance(app.screen, GuidelinesScreen) and "In this order" in lines(app))
+        assert "negwb's own" in lines(app)
+        await pilot.press("pagedown", "question_mark")
+        await until(pilot, lambda: "Leave the room" in lines(app))
+        assert "It is true, and someone could say it" not in lines(app), "the card's keys do nothing here"
+        await pilot.press("escape", "escape")
+        await until(pilot, lambda: isinstance(app.screen, CurateScreen))
+        await press(pilot, "a")
+        assert house.events() == [(1, "accept", None)]
+
+
+async def test_the_workspaces_own_are_read_anew_and_are_only_text(make_house: Any, open_app: Any) -> None:
+    house = make_house(2)
+    own = house.root / "guidelines.md"
+    own.write_text("# Ours\n\n" + "\n\n".join(text[:500] for text in HOSTILE.values()) + "\n\n[home](http://x.y)\n")
+    app = open_app(house, app={"workspace": Workspace(house.root)})
+    async with app.run_test(size=(120, 36)) as pilot:
+        await settled(pilot)
+        await pilot.press("g")
+        await until(pilot, lambda: "Ours" in lines(app) and "[@click=app.quit]x[/] no cat" in lines(app))
+        own.write_text("# Mended\n")
+        await pilot.press("q", "g")
+        await until(pilot, lambda: "Mended" in lines(app))
+
+
+def test_what_cannot_be_shown_is_said_and_ours_stand_in(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    assert read_guidelines(workspace).own is False
+    workspace.guidelines.write_bytes(b"x" * (MOST_BYTES + 1))
+    told = read_guidelines(workspace)
+    assert (told.text, "larger" in told.problem) == (shipped_guidelines(), True)
+    workspace.guidelines.unlink()
+    workspace.guidelines.mkdir()
+    assert "directory" in read_guidelines(workspace).problem.lower()
+
+
+def test_the_shipped_ones_have_every_reason_with_its_key() -> None:
+    from curation_db.enums import REASON_KEYS
+
+    text = shipped_guidelines()
+    assert all(f"| `{key}` |" in text for key in REASON_KEYS)

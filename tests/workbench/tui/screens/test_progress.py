@@ -1,0 +1,199 @@
+"""Progress: in by a key, every page at both sizes, new decisions come in by themselves, hostile names are only text."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+from support.results import lines, until
+from support.workspaces import HOSTILE, Case, press, settled
+
+from curation_db.enums import Kind, Reason, Stream
+from curation_db.review.decisions import Shown
+from curation_db.stats.intervals import Interval
+from curation_db.stats.progress import read_progress
+from curation_db.stats.targets import PRESETS
+from workbench.reports.progress_report import decimal, hours_text
+from workbench.tui.app import NegwbApp
+from workbench.tui.rendering.bars import share_bar, whisker
+from workbench.tui.rendering.progress import Page, page_lines
+from workbench.tui.screens import progress as progress_module
+from workbench.tui.screens.curate import CurateScreen
+from workbench.tui.screens.progress import ProgressScreen
+from workbench.workspace.layout import Workspace
+
+SIZES = [(80, 24), (120, 36)]
+SAID = {
+    "pace": "left for one",
+    "decisions": "rejections that stand",
+    "balance": "share of the accepted",
+    "agreement": "as votes stand",
+    "judges": "against the blind audit",
+}
+
+
+def opened(open_app: Any, house: Any) -> NegwbApp:
+    app: NegwbApp = open_app(house, app={"workspace": Workspace(house.root)})
+    return app
+
+
+def shows(app: NegwbApp, words: str) -> bool:
+    return isinstance(app.screen, ProgressScreen) and words in lines(app)
+
+
+def decide(reviewer: Any, house: Any, *, every: int = 1) -> None:
+    """Accept, and reject every third."""
+    for at, number in enumerate(house.ids[::every]):
+        shown = Shown(Stream.AUDIT if at % 2 else Stream.REVIEW, blind=bool(at % 2), elapsed_ms=4_000 + at)
+        kind, reason = (Kind.REJECT, Reason.PRESENT) if at % 3 == 2 else (Kind.ACCEPT, None)
+        reviewer.decide(number, kind, reason=reason, shown=shown)
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_every_page_by_keys_and_the_card_waits(make_house: Any, open_app: Any, join: Any, size: Any) -> None:
+    house = make_house(9, overlap="3")
+    for name in ("ben", "cho"):
+        decide(join(house, name), house)
+    app = opened(open_app, house)
+    async with app.run_test(size=size, notifications=True) as pilot:
+        await settled(pilot)
+        await pilot.press("p")
+        for words in SAID.values():
+            await until(pilot, lambda words=words: shows(app, words))
+            await pilot.press("right")
+        await until(pilot, lambda: shows(app, SAID["pace"]))
+        await pilot.press("left", "j", "pagedown", "k", "pageup")
+        await until(pilot, lambda: shows(app, SAID["judges"]))
+        await pilot.press("escape", "p")
+        await until(pilot, lambda: shows(app, SAID["judges"]))  # the page is remembered
+        await pilot.press("5", "3", "question_mark")
+        await until(pilot, lambda: "The next page" in lines(app))
+        await pilot.press("escape", "escape")
+        await until(pilot, lambda: isinstance(app.screen, CurateScreen))
+    assert len(house.events()) == 18
+
+
+async def test_a_count_that_is_asked_for_while_one_runs_comes_after_it(
+    make_house: Any, open_app: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The line at the top must not stay at "counting" where the running count finds nothing new."""
+    go_on, counts = threading.Event(), []
+
+    def slow(store: Any, targets: Any, unless: tuple[int, int] | None) -> Any:
+        counts.append(unless)
+        if unless is not None:
+            go_on.wait(30)
+        return count(store, targets, unless)
+
+    count = progress_module._count
+    monkeypatch.setattr(progress_module, "_count", slow)
+    monkeypatch.setattr(progress_module, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(progress_module, "_REST", 0.0)
+    app = opened(open_app, make_house(5))
+    async with app.run_test(size=(120, 36), notifications=True) as pilot:
+        await settled(pilot)
+        await pilot.press("p")
+        await until(pilot, lambda: shows(app, "as of now") and len(counts) > 1)
+        await pilot.press("r")
+        await until(pilot, lambda: shows(app, "counting …"))
+        go_on.set()
+        await until(pilot, lambda: shows(app, "as of now"))
+
+
+async def test_what_others_decide_comes_in_by_itself(
+    make_house: Any, open_app: Any, join: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress_module, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(progress_module, "_REST", 0.0)
+    house = make_house(5)
+    app = opened(open_app, house)
+    async with app.run_test(size=(120, 36), notifications=True) as pilot:
+        await settled(pilot)
+        await pilot.press("p")
+        await until(pilot, lambda: shows(app, "0 of 5 decided"))
+        ben = join(house, "ben")
+        ben.decide(house.ids[4], Kind.ACCEPT)
+        await until(pilot, lambda: shows(app, "1 of 5 decided"))
+        screen = app.screen
+        await pilot.press("question_mark")  # while something lies above, nobody looks
+        await until(pilot, lambda: app.screen is not screen)
+        assert isinstance(screen, ProgressScreen)
+        assert screen._timer is not None
+        assert not screen._timer._active.is_set()
+        await pilot.press("escape")
+        ben.decide(house.ids[3], Kind.ACCEPT)
+        await until(pilot, lambda: shows(app, "2 of 5 decided"))
+        monkeypatch.setattr(progress_module, "_REST", 1e6)
+        await pilot.press("r")
+        await until(pilot, lambda: shows(app, "2 of 5 decided") and "as of now" in lines(app))
+
+
+async def test_tabs_take_clicks(make_house: Any, open_app: Any) -> None:
+    app = opened(open_app, make_house(2))
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        await settled(pilot)
+        await pilot.press("p")
+        await until(pilot, lambda: shows(app, "0 of 2 decided"))
+        await pilot.click("#tabs", offset=(20, 0))
+        await until(pilot, lambda: shows(app, SAID["balance"]))
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_hostile_words_are_only_text(make_house: Any, open_app: Any, join: Any, size: Any) -> None:
+    text = " ".join(told[:40] for told in HOSTILE.values())
+    house = make_house(cases=[Case(concept=told[:200], raw=text) for told in HOSTILE.values()], overlap="2")
+    with house.store.write() as connection:
+        connection.exec_driver_sql("UPDATE verdict SET judge = judge || ?, model = ?", (text, text))
+    for name in ("[/x] [@click=app.quit]", "[31mred name"):
+        decide(join(house, name), house)
+    app = opened(open_app, house)
+    async with app.run_test(size=size, notifications=True) as pilot:
+        await settled(pilot)
+        await pilot.press("p")
+        for words in SAID.values():
+            await until(pilot, lambda words=words: shows(app, words))
+            assert not {"\x1b", "\u202e", "\x07"} & set(lines(app))
+            await pilot.press("right")
+        await press(pilot, "escape", "a")
+    assert app.return_code in (None, 0)
+
+
+@pytest.mark.parametrize("width", [76, 100, 112, 116, 196])
+@pytest.mark.parametrize("page", Page)
+def test_no_line_is_wider_than_the_screen(make_house: Any, join: Any, page: Page, width: int) -> None:
+    house = make_house(12, overlap="3")
+    for name in ("ben", "a name that is much longer than any column", "cho", "dan"):
+        decide(join(house, name), house)
+    told = read_progress(house.store, PRESETS["negrefcocog"], resamples=10)
+    for line in page_lines(page, told, width):
+        assert line.cell_length <= width or line.plain.startswith("⚠ Kappa"), line.plain
+
+
+def test_an_empty_record_has_every_page(make_house: Any) -> None:
+    told = read_progress(make_house(1).store, PRESETS["negrefcocog"], resamples=10)
+    for page in Page:
+        assert page_lines(page, told, 76)
+
+
+def test_drawings_and_figures() -> None:
+    assert share_bar(0.5, 10).plain == "▓▓▓▓▓░░░░░"
+    assert share_bar(0.001, 10, target=0.45).plain == "▓░░░┃░░░░░"
+    assert share_bar(None, 4).plain == "░░░░"
+    assert whisker(Interval(0.5, 0.25, 0.75), 9).plain == "··──●──··"
+    assert whisker(Interval(float("nan"), 0, 1), 3).plain == "···"
+    assert [decimal(value) for value in (0.5, -0.25, 1.0, -1.0, float("nan"), 0.999)] == [
+        ".50",
+        "-.25",
+        "1.00",
+        "-1.00",
+        "–",
+        "1.00",
+    ]
+    assert [hours_text(hours) for hours in (0, 0.001, 0.5, 2.25, 123.4)] == [
+        "0 min",
+        "< 1 min",
+        "30 min",
+        "2 h 15 min",
+        "123 h",
+    ]

@@ -1,0 +1,199 @@
+"""Settings: shown with their lines, three of them chosen by keys and written so that nothing else changes."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.results import lines, until
+from support.workspaces import HOSTILE, settled
+
+from curation_db.lint.linter import LintSettings
+from trainers.settings import TrainSettings
+from workbench.errors import UsageError
+from workbench.tui.app import NegwbApp
+from workbench.tui.screens.curate import CurateScreen
+from workbench.tui.screens.settings import SettingsScreen
+from workbench.tui.themes import check_theme
+from workbench.workspace.generation_settings import GenerateSettings
+from workbench.workspace.keymap import ActionMap, Place
+from workbench.workspace.layout import Workspace
+from workbench.workspace.settings import CurateSettings, read_settings
+from workbench.workspace.settings_catalog import can_change, help_of, listed, read_listed
+from workbench.workspace.settings_template import settings_template
+
+TEMPLATE = settings_template()
+
+
+SIZES = [(80, 24), (120, 36)]
+
+
+def opened(open_app: Any, house: Any, **told: Any) -> NegwbApp:
+    app: NegwbApp = open_app(house, app={"workspace": Workspace(house.root), **told})
+    return app
+
+
+def ready(app: NegwbApp) -> bool:
+    return isinstance(app.screen, SettingsScreen) and bool(app.screen.rows) and "curate" in lines(app)
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_a_choice_is_written_and_nothing_else(make_house: Any, open_app: Any, size: Any) -> None:
+    house = make_house(3)
+    file = house.root / "negwb.toml"
+    file.write_text(TEMPLATE)
+    app = opened(open_app, house)
+    async with app.run_test(size=size, notifications=True) as pilot:
+        await settled(pilot)
+        await pilot.press("comma")
+        await until(pilot, lambda: ready(app) and "enter: choose another" in lines(app))
+        await pilot.press("enter")
+        await until(pilot, lambda: "where the judges are least sure" in lines(app))
+        await pilot.press("down", "enter")
+        await until(pilot, lambda: 'order = "threshold"' in file.read_text())
+        await until(pilot, lambda: "goes by: oldest" in lines(app))
+        await pilot.press("j", "enter")  # overlap is not chosen here
+        await until(pilot, lambda: "with any editor" in lines(app) and isinstance(app.screen, SettingsScreen))
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(app.screen, CurateScreen))
+    assert file.read_text() == TEMPLATE.replace('order = "conflict"', 'order = "threshold"')
+
+
+async def test_a_theme_is_tried_on_and_left_as_it_was(make_house: Any, open_app: Any) -> None:
+    house = make_house(2)
+    before = (house.root / "negwb.toml").read_text()
+    app = opened(open_app, house)
+    async with app.run_test(size=(120, 36), notifications=True) as pilot:
+        await settled(pilot)
+        await pilot.press("comma")
+        await until(pilot, lambda: ready(app))
+        await pilot.press(*["j"] * list(help_of(CurateSettings)).index("theme"), "enter")
+        await until(pilot, lambda: "of negwb" in lines(app))
+        await pilot.press("down")
+        await until(pilot, lambda: app.theme == "negwb-light")
+        await pilot.press("escape")
+        await until(pilot, lambda: app.theme == "negwb-dark")
+        await pilot.press("f2", "enter")  # the other theme for this sitting alone
+        await until(pilot, lambda: "of negwb" in lines(app))
+        await pilot.press("down")
+        await until(pilot, lambda: app.theme == "ansi-dark")
+        await pilot.press("escape")
+        await until(pilot, lambda: app.theme == "negwb-light")
+        await pilot.press("f2")
+        assert (house.root / "negwb.toml").read_text() == before
+        await pilot.press("enter")
+        await until(pilot, lambda: "of negwb" in lines(app))
+        await pilot.press("j", "enter")
+        await until(pilot, lambda: read_settings(house.root / "negwb.toml").curate.theme == "negwb-light")
+    assert app.theme == "negwb-light"
+    assert (house.root / "negwb.toml").read_text() == before + '\n[curate]\ntheme = "negwb-light"\n'
+
+
+async def test_f2_offers_to_keep_and_f3_keeps(make_house: Any, open_app: Any) -> None:
+    house = make_house(2)
+    app = opened(open_app, house)
+    async with app.run_test(size=(120, 36), notifications=True) as pilot:
+        await settled(pilot)
+        await pilot.press("f2")
+        await until(pilot, lambda: "f3 keeps it" in lines(app))
+        assert read_settings(house.root / "negwb.toml").curate.theme == "negwb-dark"
+        await pilot.press("f3")
+        await until(pilot, lambda: read_settings(house.root / "negwb.toml").curate.theme == "negwb-light")
+
+
+async def test_what_cannot_be_written_is_said(make_house: Any, open_app: Any) -> None:
+    house = make_house(2)
+    (house.root / "negwb.toml").write_text("curate = { theme = 'nord' }\n")
+    app = opened(open_app, house)
+    async with app.run_test(size=(120, 36), notifications=True) as pilot:
+        await settled(pilot)
+        await pilot.press("comma")
+        await until(pilot, lambda: ready(app))
+        await pilot.press("enter")
+        await until(pilot, lambda: "where the judges disagree" in lines(app))
+        await pilot.press("down", "enter")
+        await until(pilot, lambda: "no safe place for order" in lines(app))
+    assert (house.root / "negwb.toml").read_text() == "curate = { theme = 'nord' }\n"
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_hostile_settings_are_only_text(make_house: Any, open_app: Any, size: Any) -> None:
+    house = make_house(1)
+    text = "".join(HOSTILE[name] for name in ("markup", "closing", "link", "emoji", "bidi"))
+    own = {"small": text, "[/x]": "[@click=app.quit]x[/]"}
+    quoted = "\n".join(f'"{name}" = ["{folder}"]' for name, folder in own.items())
+    (house.root / "negwb.toml").write_text(f"[pictures]\n{quoted}\n", encoding="utf-8")
+    app = opened(open_app, house)
+    async with app.run_test(size=size, notifications=True) as pilot:
+        await settled(pilot)
+        await pilot.press("comma")
+        await until(pilot, lambda: ready(app))
+        await pilot.press(*["j"] * 8, "enter")
+        await until(pilot, lambda: "pictures.[/x]" in lines(app) and "[@click=app.quit]x[/]" in lines(app))
+        assert "\u202e" not in lines(app)
+
+
+async def test_own_keys_work_in_the_rooms(make_house: Any, open_app: Any) -> None:
+    house = make_house(2)
+    app = opened(open_app, house, actions=ActionMap({"progress": "f8", "leave-room": "f9", "next-page": "y"}))
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        await settled(pilot)
+        await pilot.press("f8")
+        await until(pilot, lambda: "▸pace◂" in lines(app))
+        await pilot.press("y")
+        await until(pilot, lambda: "▸decisions◂" in lines(app))
+        await pilot.press("f9")
+        await until(pilot, lambda: isinstance(app.screen, CurateScreen))
+
+
+@pytest.mark.parametrize(
+    ("own", "said"),
+    [
+        ({"room-progress": "5"}, "'5' would mean both room-progress and room-guidelines"),
+        ({"next-page": "r"}, "'r' would mean both next-page and count-anew"),
+        ({"progress": "a"}, "'a' would mean both accept and progress"),
+        ({"leave-room": "?"}, "would mean both leave-room and room-help"),
+    ],
+)
+def test_clashes_in_rooms_are_refused(own: dict[str, str], said: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        ActionMap(own)
+    assert said in refused.value.message
+
+
+def test_every_setting_has_a_line_and_what_it_is_for(tmp_path: Path) -> None:
+    assert help_of(CurateSettings).keys() == {each.name for each in fields(CurateSettings)} - {"keys"}
+    assert help_of(TrainSettings).keys() == {each.name for each in fields(TrainSettings)}
+    assert help_of(GenerateSettings).keys() == {each.name for each in fields(GenerateSettings)} - {"engines"}
+    assert help_of(LintSettings).keys() == {each.name for each in fields(LintSettings)}
+    file = tmp_path / "negwb.toml"
+    file.write_text(TEMPLATE)
+    settings, rows = read_listed(file, ActionMap())
+    by_name = {row.name: row for row in rows}
+    assert len(by_name) == len(rows)
+    text = TEMPLATE.splitlines()
+    for name, start in {"curate.order": "order = ", "progress.targets.cue": "cue = "}.items():
+        assert text[(by_name[name].line or 0) - 1].startswith(start)
+    assert by_name["train.lr"].line is None
+    assert all(row.value == row.default for row in rows)
+    assert settings.curate == CurateSettings()
+    assert [name for name in by_name if can_change(name)] == ["curate.order", "curate.images", "curate.theme"]
+
+
+def test_ones_own_keys_come_first_with_what_they_were(tmp_path: Path) -> None:
+    file = tmp_path / "negwb.toml"
+    file.write_text('[curate.keys]\nundo = "f9"\n')
+    settings = read_settings(file)
+    rows = [row for row in listed(settings, file.read_text(), ActionMap(settings.curate.keys)) if ".keys." in row.name]
+    assert (rows[0].name, rows[0].value, rows[0].default, rows[0].line) == ("curate.keys.undo", "f9", "z", 2)
+    assert len(rows) == len(ActionMap().at(*Place))
+
+
+def test_an_unknown_theme_is_refused_before_the_screen_opens(tmp_path: Path) -> None:
+    file = tmp_path / "negwb.toml"
+    check_theme("nord", file)
+    with pytest.raises(UsageError, match=r"negwb\.toml: \[curate\] theme = 'nope'") as refused:
+        check_theme("nope", file)
+    assert "negwb-dark, negwb-light" in refused.value.hint

@@ -1,0 +1,154 @@
+"""P(present) and P(acceptable) are never taken for one another, wherever judges show; and where a number came from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import text
+from support.workspaces import Case, House, build
+
+from curation_db.enums import Question
+from curation_db.review.candidates import Opinion, insert_verdicts
+from curation_db.search.candidate_history import timeline
+from curation_db.search.cards import Card, load_card
+from curation_db.search.rows import Listed, page_of
+from workbench.annotation import feedback, wording
+from workbench.annotation.plain import text as plain
+from workbench.tui.rendering import candidate_rows, card_content, history
+from workbench.tui.screens.modals import judges
+
+FINE = 0.91
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """1: absent and fine, by both; 2: torn on the whole; 3: unclear on both; 4: nobody was asked what is there."""
+    made = build(tmp_path_factory.mktemp("two") / "house", [Case(concept="hat", judges=()) for _ in range(4)])
+    told = [
+        *((1, judge, Question.PRESENT, 0.07) for judge in "ab"),
+        *((1, judge, Question.ACCEPTABLE, FINE) for judge in "ab"),
+        *((2, judge, Question.ACCEPTABLE, p) for judge, p in (("a", 0.2), ("b", 0.8))),
+        *((2, judge, Question.PRESENT, 0.07) for judge in "ab"),
+        *((3, "a", question, None) for question in Question),
+        (4, "a", Question.ACCEPTABLE, FINE),
+    ]
+    # fmt: off
+    opinions = [
+        Opinion(
+            candidate_id=number, judge=judge, model="m", prompt_version="v1", question=question, p=p, label_mass=0.98,
+            method="logprobs", prior=0.61, seed=7,
+        )
+        for number, judge, question, p in told
+    ]
+    # fmt: on
+    with made.store.write() as connection:
+        insert_verdicts(connection, opinions)
+    yield made
+    made.store.close()
+
+
+def card(house: House, number: int) -> Card:
+    with house.store.read() as connection:
+        return load_card(connection, number)
+
+
+def row(house: House, number: int) -> Listed:
+    with house.store.read() as connection:
+        return page_of(connection, [number])[0]
+
+
+@pytest.mark.parametrize("width", [24, 30, 60])
+def test_every_row_of_a_card_tells_which_question_it_answers(house: House, width: int) -> None:
+    rows = [line.plain for line in card_content.opinion_rows(card(house, 1), width)]
+    assert [each.split()[-1] for each in rows] == ["absent", "absent", "fine", "fine"]
+    if width == 60:
+        assert [("P(hat)" in each, "P(fine)" in each) for each in rows] == [(True, False)] * 2 + [(False, True)] * 2
+    unclear = [line.plain for line in card_content.opinion_rows(card(house, 3), width)]
+    assert unclear[0] != unclear[1]
+    assert unclear[1].endswith("fine? unclear")
+
+
+def test_what_is_disputed_is_said(house: House) -> None:
+    def remark(number: int) -> str:
+        return card_content.opinion_rows(card(house, number), 60)[-1].plain
+
+    assert "disagree" not in remark(1)
+    assert remark(2) == "⚠ they disagree if it is fine"
+    assert wording.disagreement((Question.PRESENT,)) == "they disagree"
+    assert wording.disagreement(tuple(Question)) == "they disagree on both"
+    assert wording.disagreement(()) == ""
+
+
+def test_judges_in_full_tell_where_their_numbers_come_from(house: House) -> None:
+    told = judges.told(card(house, 1)).plain
+    for said in ("P(present) = 0.0700", "P(acceptable) = 0.9100", "asked: present", "asked: acceptable"):
+        assert told.count(said) == 2
+    assert told.count("from log-probabilities · 98% of it on yes and no · 0.61 of a blank picture · seed 7") == 4
+
+
+def test_what_a_record_does_not_tell_is_not_shown(house: House) -> None:
+    bare = replace(card(house, 1).opinions[0], method=None, label_mass=None, prior=None, seed=None)
+    assert "blank" not in judges._opinion(bare).plain
+    assert wording.origin(None, None, None, None) == ()
+    assert wording.origin("a \x1b[31mword", None, None, 0) == ("a [31mword", "seed 0")
+
+
+def test_lists_tell_the_two_apart(house: House) -> None:
+    def cell(number: int) -> str:
+        return candidate_rows.cells_of(row(house, number), ["judges"])[0].plain
+
+    assert cell(1) == ".07 .07"
+    assert cell(2) == ".07 .07 ⚠"
+    assert cell(4) == "fine .91"
+    assert row(house, 2).conflict
+    assert not row(house, 1).conflict
+    told = candidate_rows.detail(row(house, 1), narrow=False).plain
+    assert "a .07 absent" in told
+    assert "a .91 fine" in told
+
+
+def test_the_tones_of_a_yes_differ(house: House) -> None:
+    """A yes to "is it there" speaks against a candidate, a yes to "is it fine" for it."""
+    (fine,) = (
+        span.style
+        for span in candidate_rows.cells_of(row(house, 4), ["judges"])[0].spans
+        if ".91" in "fine .91"[span.start : span.end]
+    )
+    assert fine == card_content.GOOD
+
+
+def test_a_reveal_tells_all_of_it(house: House) -> None:
+    assert feedback.revealed(card(house, 1)) == (
+        "the judges: a 0.07 · b 0.07 — P(hat is there); a 0.91 · b 0.91 — P(the caption is fine)"
+    )
+    assert feedback.revealed(card(house, 3)) == ""
+
+
+def test_the_plain_mode_tells_it_in_words(house: House) -> None:
+    there, fine = card(house, 1).opinions[0], card(house, 1).opinions[-1]
+    beside = "(from log-probabilities, 98% of it on yes and no, 0.61 of a blank picture, seed 7)"
+    assert plain.opinion_line(there, "hat") == f"a: hat is there with probability 0.07 {beside}"
+    assert plain.opinion_line(fine, "hat") == f"b: the caption is fine with probability 0.91 {beside}"
+    unclear = [plain.opinion_line(each, "hat") for each in card(house, 3).opinions]
+    assert [each.partition(" (")[0] for each in unclear] == [
+        "a: unclear whether hat is there",
+        "a: unclear whether the caption is fine",
+    ]
+
+
+def test_history_tells_it_too(house: House) -> None:
+    with house.store.read() as connection:
+        told = timeline(connection, 1, house.root / "exports")
+    lines = "\n".join(history.plain_lines(told, 160))
+    assert lines.count(".07 absent") == lines.count(".91 fine") == 2
+    assert lines.count("from log-probabilities · 98% of it on yes and no") == 4
+    said = [moment.what for moment in told.moments if type(moment.what).__name__ == "JudgeSaid"]
+    assert {(each.method, each.label_mass, each.prior, each.seed) for each in said} == {("logprobs", 0.98, 0.61, 7)}
+
+
+def test_marks_are_of_one_question(house: House) -> None:
+    with house.store.read() as connection:
+        marked = connection.execute(text("SELECT candidate_id FROM candidate_mark WHERE mark = 'conflict'")).scalars()
+        assert list(marked) == [2]

@@ -1,0 +1,119 @@
+"""The start of the app: a named screen opens with no card, lease or key before it, and one may leave at any moment."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from support.curating import running, shown, until
+from support.workspaces import press, settled
+from textual._context import message_hook
+from textual.events import Key
+
+from curation_db.enums import Kind, Role
+from workbench.tui.app import NegwbApp
+from workbench.tui.results.app import LabApp
+from workbench.tui.screens.adjudicate import AdjudicateScreen
+from workbench.tui.screens.base.navigation import Room
+from workbench.workspace.layout import Workspace
+
+MOMENTS = range(1, 80, 8)
+"""Counted in messages; the first frame is after some sixty."""
+
+
+async def left_after(app: Any, messages: int, act: Callable[[], None]) -> None:
+    """Run the app, do something when so many messages were handled, and press q once its first screen is up."""
+    seen = 0
+
+    def hook(_: Any) -> None:
+        nonlocal seen
+        seen += 1
+        if seen == messages:
+            act()
+
+    async def leave() -> None:
+        while app._up_since is None or seen < messages:  # noqa: ASYNC110 -- there is no event for it
+            await asyncio.sleep(0.01)
+        while True:  # in a room it leads to the card
+            app.post_message(Key("q", "q"))
+            await asyncio.sleep(0.2)
+
+    message_hook.set(hook)
+    leaving = asyncio.create_task(leave())
+    await asyncio.wait_for(app.run_async(headless=True, size=(80, 24)), 60)
+    leaving.cancel()
+
+
+@pytest.mark.parametrize("start", [None, Room.BROWSE, Room.ADJUDICATE, Room.PROGRESS])
+def test_one_may_leave_at_any_moment_of_the_start(make_house: Any, sit: Any, start: Room | None) -> None:
+    house = make_house(3)
+    for messages in MOMENTS:
+        desk = sit(house, role=Role.ADJUDICATOR, deal=start is None)
+        app = NegwbApp(desk, workspace=Workspace(house.root), start=start)
+        asyncio.run(left_after(app, messages, lambda app=app: app.post_message(Key("q", "q"))))
+        desk.close()
+        assert (app.failure, app.return_code) == (None, 0), messages
+    assert house.rows("SELECT * FROM lease") == []
+
+
+def test_one_may_leave_the_lab_at_any_moment_of_the_start(make_house: Any) -> None:
+    house = make_house(1)
+    for messages in MOMENTS:
+        app = LabApp(Workspace(house.root), start="report")
+        asyncio.run(left_after(app, messages, lambda app=app: app.post_message(Key("q", "q"))))
+        assert (app.failure, app.return_code) == (None, 0), messages
+
+
+@pytest.mark.parametrize("start", [None, Room.ADJUDICATE, Room.BROWSE])
+def test_a_key_from_before_the_first_screen_has_no_effect(make_house: Any, sit: Any, start: Room | None) -> None:
+    house = make_house(3)
+    for messages in (1, 5, 9):
+        desk = sit(house, role=Role.ADJUDICATOR, deal=start is None)
+        app = NegwbApp(desk, workspace=Workspace(house.root), start=start)
+
+        def type_ahead(app: NegwbApp = app) -> None:
+            for key in ("a", "x", "p", "enter", "f"):
+                app.post_message(Key(key, key if len(key) == 1 else None))
+
+        asyncio.run(left_after(app, messages, type_ahead))
+        desk.close()
+        assert app.failure is None
+    assert house.events() == []
+
+
+async def test_a_named_screen_opens_without_a_card_or_a_lease(make_house: Any, sit: Any, join: Any) -> None:
+    house = make_house(3, overlap="2")
+    join(house, "ben").decide(1, Kind.ACCEPT)
+    app = NegwbApp(
+        sit(house, role=Role.ADJUDICATOR, deal=False), workspace=Workspace(house.root), start=Room.ADJUDICATE
+    )
+    async with running(app) as pilot:
+        assert isinstance(app.screen, AdjudicateScreen)
+        await until(pilot, lambda: app.screen._listed is not None)
+        await pilot.press("a", "x", "p")
+        assert (shown(app), app.desk.current) == (None, None)
+        assert house.rows("SELECT * FROM lease") == []
+        await pilot.press("escape")
+        await until(pilot, lambda: shown(app) is not None)
+        await settled(pilot)
+        await press(pilot, "a")
+    assert [(kind) for _, kind, _ in house.events()] == ["accept", "accept"]
+
+
+async def test_an_unexpected_error_ends_the_app_and_is_kept(make_house: Any, open_app: Any) -> None:
+    house = make_house(2)
+    app = open_app(house)
+    error = KeyError("a bug")
+    with pytest.raises(KeyError, match="a bug"):
+        async with running(app) as pilot:
+            await settled(pilot)
+            app.call_later(_raise, error)
+            await until(pilot, lambda: app.failure is not None)
+    assert (app.failure, app.return_code) == (error, 1)
+    assert app._exit_renderables == [], "Textual would print the values of all variables"
+
+
+def _raise(error: Exception) -> None:
+    raise error

@@ -1,0 +1,50 @@
+"""Garbage is collected while nobody presses a key, and by Python itself again once the app has ended."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+
+import pytest
+
+from workbench.tui import gc_control
+from workbench.tui.gc_control import QUIET_SECONDS, Collector, by_hand
+
+
+class Knot:
+    """Something that only the collector can free."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+
+def test_python_collects_again_afterwards_whatever_happened() -> None:
+    with pytest.raises(ZeroDivisionError), by_hand():
+        assert not gc.isenabled()
+        raise ZeroDivisionError
+    assert gc.isenabled()
+    assert gc.get_freeze_count() == 0
+
+
+def test_where_python_collects_by_itself_nothing_is_done() -> None:
+    assert not Collector(lambda: 1e9).tick()
+
+
+def test_it_waits_for_quiet_unless_too_much_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    collector = Collector(lambda: now[0])
+    with by_hand():
+        seen = weakref.ref(Knot())
+        knots = [Knot() for _ in range(gc_control._WORTH_IT)]
+        collector.hear()
+        assert not collector.tick(), "a key has just come"
+        monkeypatch.setattr(gc_control, "_AT_MOST", 10)
+        assert collector.tick()
+        assert seen() is None
+        monkeypatch.undo()
+        del knots
+        kept = [Knot() for _ in range(2 * gc_control._WORTH_IT)]
+        now[0] += QUIET_SECONDS
+        assert collector.tick()
+        assert not collector.tick(), "nothing was made since"
+        assert kept

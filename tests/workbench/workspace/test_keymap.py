@@ -1,0 +1,79 @@
+"""The registry: everything is in it once, and a person's own keys are taken or refused clearly."""
+
+from __future__ import annotations
+
+import pytest
+
+from curation_db.enums import REASON_KEYS
+from workbench.errors import UsageError
+from workbench.workspace.keymap import GROUPS, ActionMap, Place, key_cap, long_name
+
+
+def by_id(actions: ActionMap) -> dict[str, list[str]]:
+    return {action.id: actions.keys(action) for action in actions.at(*Place)}
+
+
+def test_the_keys_are_those_that_people_know() -> None:
+    keys = by_id(ActionMap())
+    # fmt: off
+    told = {"accept": "a", "reject": "x", "edit": "e", "unsure": "u", "skip": "space", "undo": "z", "note": "n",
+            "flag": "f", "judges": "v", "zoom": "i", "find": "slash", "back": "left_square_bracket"}
+    # fmt: on
+    assert {name: keys[name][0] for name in told} == told
+    assert keys["redo"] == ["Z", "ctrl+y"]
+    assert keys["help"] == ["question_mark", "f1"]
+
+
+def test_every_reason_has_its_key_and_every_action_a_group_and_a_line() -> None:
+    actions = ActionMap()
+    reasons = {actions.keys(each)[0]: each.call for each in actions.at(Place.REASON)}
+    assert {key: f"reject('{reason}')" for key, reason in REASON_KEYS.items()}.items() <= reasons.items()
+    for action in actions.at(*Place):
+        assert action.group in GROUPS
+        assert action.says
+
+
+def test_own_keys_replace_the_defaults() -> None:
+    keys = by_id(ActionMap({"accept": "y, enter", "find": "/"}))
+    assert keys["accept"] == ["y", "enter"]
+    assert keys["find"] == ["slash"]
+
+
+@pytest.mark.parametrize(
+    ("own", "said"),
+    [
+        ({"acept": "y"}, "no action 'acept'"),
+        ({"accept": "x"}, "'x' would mean both"),
+        ({"accept": "?"}, "would mean both"),
+        ({"accept": " , "}, "no key"),
+        ({"reason-present": "r"}, "would mean both"),
+    ],
+)
+def test_keys_that_cannot_work_are_refused(own: dict[str, str], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        ActionMap(own)
+
+
+def test_keys_may_change_places() -> None:
+    keys = by_id(ActionMap({"accept": "x", "reject": "a"}))
+    assert (keys["accept"], keys["reject"]) == (["x"], ["a"])
+
+
+def test_a_key_may_mean_something_else_while_the_reason_is_asked() -> None:
+    keys = by_id(ActionMap())
+    assert keys["unsure"] == keys["reason-ungrammatical"] == ["u"]
+
+
+NAMES = [
+    ("?", "question_mark", "?"),
+    ("-", "minus", "-"),
+    ("=", "equals_sign", "="),
+    ("a", "a", "a"),
+    ("escape", "escape", "esc"),
+]
+
+
+@pytest.mark.parametrize(("key", "name", "cap"), NAMES)
+def test_names_of_keys(key: str, name: str, cap: str) -> None:
+    assert long_name(key) == name
+    assert key_cap(name) == cap

@@ -1,0 +1,216 @@
+"""The commands below `negwb generate`: what servers prove, the prompts, judging what is there, what went wrong."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from workbench.console.key_values import pairs
+from workbench.errors import NothingToDo, UsageError
+
+if TYPE_CHECKING:
+    from curation_db.generation.runs import GenerationRunRow
+
+_PROBE = """\b
+Examples:
+  negwb generate probe http://localhost:8000/v1
+  negwb generate probe llava                        an engine of negwb.toml
+  negwb generate probe http://localhost:8000/v1 --model llava --json
+  negwb generate probe                              what was proved so far
+
+\b
+What is proved here decides where probabilities come from: log-probabilities, else typed decisions, else samples, else
+a bare yes or no. Several servers answer 200 and ignore what they do not know, so nothing is believed.
+"""
+_JUDGE = """\b
+Examples:
+  negwb generate judge                              the judges of negwb.toml, wherever they have not judged yet
+  negwb generate judge --judge clip --limit 1000
+  negwb generate judge --judge llava:acceptable
+
+\b
+Edited captions have no verdicts of their own, and imported ones none at all: this is for them.
+"""
+_PROMPTS = """\b
+Examples:
+  negwb generate prompts
+  negwb generate prompts negwb-p1-1 > mine.toml     then: negwb generate --prompts mine.toml
+"""
+_RUNS = """\b
+Examples:
+  negwb generate runs
+  negwb generate runs --limit 1 --json
+"""
+_FAILURES = """\b
+Examples:
+  negwb generate failures
+  negwb generate failures --run 3 --json
+"""
+
+
+def register(group: typer.Typer) -> None:
+    """Add the commands."""
+    group.command(epilog=_PROBE)(probe)
+    group.command(epilog=_JUDGE)(judge)
+    group.command(epilog=_PROMPTS)(prompts)
+    group.command(epilog=_RUNS)(runs)
+    group.command(epilog=_FAILURES)(failures)
+
+
+def probe(
+    context: typer.Context,
+    endpoint: Annotated[
+        str | None,
+        typer.Argument(metavar="[ENDPOINT]", help="The address of a server, or an engine's name; none: what is known."),
+    ] = None,
+    model: Annotated[str, typer.Option(help="Which of its models.", show_default="the only one")] = "",
+    key_env: Annotated[str, typer.Option(metavar="NAME", help="Environment variable with the API key.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Ask a server small questions, and keep which features it really honours."""
+    from workbench.commands.generate.probe import list_known, probe_endpoint  # noqa: PLC0415 -- httpx
+
+    if endpoint is None:
+        list_known(context.obj, as_json=as_json)
+    else:
+        probe_endpoint(context.obj, endpoint, model=model, key_env=key_env, as_json=as_json)
+
+
+def judge(
+    context: typer.Context,
+    judges: Annotated[
+        list[str] | None,
+        typer.Option("--judge", metavar="ENGINE[:QUESTION]", help="Who judges; several times."),
+    ] = None,
+    prompts: Annotated[str | None, typer.Option(metavar="SET", help="A prompt set or a file of one.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Any setting of [generate].")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="So many candidates now.")] = None,
+    max_requests: Annotated[int | None, typer.Option(min=1, help="Stop after so many requests.")] = None,
+    max_tokens: Annotated[int | None, typer.Option(min=1, help="... tokens, as the servers count.")] = None,
+    max_cost: Annotated[float | None, typer.Option(min=0.0, help="... money, by the engines' prices.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object about the run.")] = False,
+) -> None:
+    """Ask judges about candidates that they have not judged: imported ones, edited ones."""
+    from workbench.commands.generate.judge import judge_candidates  # noqa: PLC0415 -- httpx
+
+    judge_candidates(
+        context.obj,
+        judges or [],
+        prompts=prompts or "",
+        asked=pairs(settings or []),
+        limit=limit,
+        caps={"max_requests": max_requests, "max_tokens": max_tokens, "max_cost": max_cost},
+        quiet=quiet,
+        as_json=as_json,
+    )
+
+
+def prompts(
+    name: Annotated[str | None, typer.Argument(metavar="[SET]", help="Print this one in full.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List the prompt sets, or print one: the start of one of your own.
+
+    A file with your changes is used with --prompts FILE; its version is its name and a hash of its content.
+    """
+    from workbench.console.tables import Listing, show  # noqa: PLC0415
+    from workbench.generation.prompts.loader import find_prompts, prompt_set_names  # noqa: PLC0415
+
+    sets = [find_prompts(each) for each in ([name] if name is not None else prompt_set_names())]
+    told = [{"name": s.name, "version": s.version, "pipeline": str(s.pipeline), "about": s.about} for s in sets]
+    if name is not None:
+        typer.echo(json.dumps({**told[0], "content": sets[0].content}) if as_json else sets[0].content.rstrip())
+    elif as_json:
+        typer.echo(json.dumps(told))
+    else:
+        rows = [(s.version, str(s.pipeline), s.about) for s in sets]
+        show([Listing("Prompt sets", ("version", "for", "about"), rows, left=3)])
+
+
+def runs(
+    context: typer.Context,
+    limit: Annotated[int, typer.Option(min=1, help="So many, newest first.")] = 20,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, one object a run.")] = False,
+) -> None:
+    """List the runs of generate: what each of them made, and how it ended."""
+    from curation_db.generation.runs import list_runs  # noqa: PLC0415
+    from curation_db.storage.store import open_to_read  # noqa: PLC0415
+    from workbench.console.tables import Listing, show  # noqa: PLC0415
+    from workbench.workspace.layout import find_workspace  # noqa: PLC0415
+
+    with open_to_read(find_workspace(context.obj).database) as store, store.read() as connection:
+        listed = list_runs(connection, limit)
+    if as_json:
+        for run in listed:
+            typer.echo(json.dumps(_told(run)))
+        return
+    if not listed:
+        raise NothingToDo("nothing was generated yet", hint="see: negwb generate --help")
+    headers = ("run", "state", "pipeline", "started", "items", "kept", "dropped", "failed", "requests", "cost")
+    show([Listing("Runs", headers, [_row(run) for run in listed], left=4)])
+
+
+def _told(run: GenerationRunRow) -> dict[str, Any]:
+    return {
+        "run": run.id,
+        "state": "lost" if run.lost else str(run.state),
+        "recipe": run.recipe,
+        "started_at": run.started_at,
+        "ended_at": run.ended_at,
+        "message": run.message,
+        "settings": dict(run.settings),
+        **run.progress.to_dict(),
+    }
+
+
+def _row(run: GenerationRunRow) -> tuple[str, ...]:
+    told = run.progress
+    # fmt: off
+    return (
+        str(run.id), "lost" if run.lost else str(run.state), str(run.settings.get("pipeline", "")),
+        run.started_at[:16].replace("T", " "), f"{told.items_done:,}", f"{told.kept:,}", f"{told.dropped:,}",
+        f"{told.failed:,}", f"{told.requests:,}", f"{told.cost:,.4g}",
+    )
+    # fmt: on
+
+
+def failures(
+    context: typer.Context,
+    run: Annotated[int | None, typer.Option(help="Of this run.", show_default="the newest that did something")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="So many, newest first.")] = 50,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, one object an item.")] = False,
+) -> None:
+    """List the items of which nothing came, each with its reason.
+
+    Those that failed (failed:...) are tried again by negwb generate --retry.
+    """
+    from dataclasses import asdict  # noqa: PLC0415
+
+    from curation_db.generation.runs import failures as failed  # noqa: PLC0415
+    from curation_db.generation.runs import get_run, list_runs  # noqa: PLC0415
+    from curation_db.storage.store import open_to_read  # noqa: PLC0415
+    from workbench.console.tables import Listing, show  # noqa: PLC0415
+    from workbench.workspace.layout import find_workspace  # noqa: PLC0415
+
+    with open_to_read(find_workspace(context.obj).database) as store, store.read() as connection:
+        if run is None:
+            newest = next((each for each in list_runs(connection) if each.progress.items_done), None)
+            if newest is None:
+                raise NothingToDo("nothing was generated yet", hint="see: negwb generate --help")
+            run = newest.id
+        elif get_run(connection, run) is None:
+            raise UsageError(f"there is no run {run}", hint="see: negwb generate runs")
+        listed = failed(connection, run_id=run, limit=limit)
+    if as_json:
+        for each in listed:
+            typer.echo(json.dumps(asdict(each)))
+        return
+    if not listed:
+        raise NothingToDo("nothing failed or was dropped")
+    rows = [(each.item, each.reason or "", each.detail or "", each.file_name or "", each.text or "") for each in listed]
+    show([Listing("Nothing came of", ("item", "reason", "detail", "picture", "text"), rows, left=5)])

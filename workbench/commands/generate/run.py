@@ -1,0 +1,192 @@
+"""What `negwb generate` does once its words are read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from curation_db.language.sanitize import counted
+from curation_db.review.candidates import Intake
+from curation_db.storage.store import Store, open_store, open_to_read
+from workbench.commands.generate.progress import ended_lines, progress_bar, say
+from workbench.demo.engine_kinds import register_demo_engines
+from workbench.errors import NegwbError, NothingToDo, UsageError
+from workbench.generation.budget import Budget
+from workbench.generation.engines.protocol import MakeEngine
+from workbench.generation.engines.registry import open_engine
+from workbench.generation.runs.plan import Plan, make_plan
+from workbench.generation.runs.session import Ended, MakeTask, Options, generate, nothing_left
+from workbench.generation.runs.work_source import Shard
+from workbench.workspace.engine_settings import EngineSettings, Pipeline
+from workbench.workspace.layout import Workspace, find_workspace
+from workbench.workspace.picture_folders import PictureFolders
+from workbench.workspace.settings import Settings, read_settings
+
+
+def run_with(
+    named: Path | None,
+    *,
+    asked: Mapping[str, Any],
+    plan: Mapping[str, Any],
+    options: Mapping[str, Any],
+    caps: Mapping[str, Any],
+    dry_run: bool,
+    emit: Path | None,
+    ingest: Sequence[Path],
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Do what the options of `negwb generate` ask for.
+
+    Raises:
+        NegwbError: what stopped it, or that there is nothing to do.
+    """
+    if sum((dry_run, emit is not None, bool(ingest))) > 1:
+        raise UsageError("--dry-run, --emit-requests and --ingest-responses are three different things: one at a time")
+    register_demo_engines()
+    workspace = find_workspace(named)
+    settings = read_settings(workspace.settings)
+    folders = PictureFolders(workspace.root, settings.pictures, follow_links=settings.follow_links)
+    with (open_to_read if dry_run else open_store)(workspace.database) as store:
+        if ingest:
+            _ingest(store, ingest, settings.generate.engines, as_json=as_json)
+            return
+        made = plan_of(settings, asked, plan)
+        chosen = _options(settings, options, caps)
+        _check_sources(store, chosen.sources)
+        if dry_run:
+            from workbench.commands.generate.dry_run import dry_run as show_dry  # noqa: PLC0415
+
+            show_dry(store, made, chosen, folders, as_json=as_json)
+            return
+        if emit is not None:
+            _emit(workspace, store, made, chosen, folders, emit, quiet=quiet, as_json=as_json)
+            return
+        ended = run_plan(workspace, store, made, chosen, folders, quiet=quiet)
+        _tell(ended, as_json=as_json)
+        if not ended.progress.items_done:
+            raise nothing_left(store, made.pipeline)
+
+
+def plan_of(settings: Settings, asked: Mapping[str, Any], words: Mapping[str, Any]) -> Plan:
+    """The plan for the words of a command line."""
+    told = dict(words)
+    name = str(told.pop("pipeline", "P1"))
+    try:
+        pipeline = Pipeline(name.upper())
+    except ValueError:
+        raise UsageError(f"--pipeline {name}", hint="P1 (object absence) or P2 (questions answered with no)") from None
+    return make_plan(settings.generate.changed(asked, "--set"), pipeline=pipeline, **told)
+
+
+def _options(settings: Settings, told: Mapping[str, Any], caps: Mapping[str, Any]) -> Options:
+    curate = settings.curate
+    return Options(
+        sources=told["sources"],
+        limit=told["limit"],
+        shard=Shard.parse(told["shard"]),
+        retry=told["retry"],
+        budget=Budget(**caps),
+        intake=Intake(overlap=curate.overlap, audit_rate=curate.audit_rate),
+    )
+
+
+def _check_sources(store: Store, named: Sequence[str]) -> None:
+    from curation_db.search.overview import source_names  # noqa: PLC0415
+
+    with store.read() as connection:
+        known = source_names(connection)
+    if missing := [name for name in named if name not in known]:
+        raise UsageError(f"there is no source {missing[0]!r}", hint=f"there are: {', '.join(known) or 'none'}")
+
+
+def run_plan(
+    workspace: Workspace,
+    store: Store,
+    plan: Plan,
+    options: Options,
+    folders: PictureFolders,
+    *,
+    quiet: bool,
+    make: MakeEngine = open_engine,
+    task: MakeTask | None = None,
+) -> Ended:
+    """Run a plan with its progress on stderr, unless `quiet`."""
+    bar = nullcontext((lambda progress: None, say)) if quiet else progress_bar()
+    with bar as (tell, between):
+        return generate(workspace, store, plan, options, folders, tell=tell, say=between, make=make, task=task)
+
+
+def _tell(ended: Ended, *, as_json: bool) -> None:
+    """How it ended; what stopped it is raised, after what was done has been said."""
+    if as_json:
+        typer.echo(json.dumps(told_of(ended)))
+    for line in ended_lines(ended):
+        say(line)
+    if ended.error is not None:
+        raise ended.error
+
+
+def told_of(ended: Ended) -> dict[str, Any]:
+    """The run as `--json` prints it."""
+    return {
+        "run": ended.run_id,
+        "state": str(ended.state),
+        "message": ended.message,
+        "recipe": ended.recipe.hash,
+        "settings": ended.recipe.to_dict(),
+        "simulated": list(ended.simulated),
+        **ended.progress.to_dict(),
+    }
+
+
+def _emit(
+    workspace: Workspace,
+    store: Store,
+    plan: Plan,
+    options: Options,
+    folders: PictureFolders,
+    path: Path,
+    *,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    from workbench.generation.runs.batch_files import Emission  # noqa: PLC0415
+
+    with Emission(path, store, again=options.retry) as emission:
+        ended = run_plan(workspace, store, plan, options, folders, quiet=quiet, make=emission.open)
+        written = emission.finish(ended.run_id)
+    if as_json:
+        typer.echo(json.dumps({"file": str(path), "written": written, "waiting": ended.parked, **told_of(ended)}))
+    for line in ended_lines(ended):
+        say(line)
+    if ended.error is not None:
+        raise ended.error
+    if emission.out_already:
+        out = counted(emission.out_already, "request")
+        say(f"{out} in an earlier file, and not answered yet; is the file lost? --retry writes them again")
+    if not written and emission.out_already:
+        raise NothingToDo("no further request is open until the answers are in", hint=f"{path} was not written")
+    if not written:
+        raise NothingToDo("no request is open: everything asked for is answered", hint=f"{path} was not written")
+    sending = f"vllm run-batch -i {path.name} -o told.jsonl --model M"
+    say(f"{counted(written, 'request')} in {path}; send them off, as in: {sending}")
+    say("then: negwb generate --ingest-responses told.jsonl, and --emit-requests again for what follows from them")
+
+
+def _ingest(store: Store, paths: Sequence[Path], engines: Mapping[str, EngineSettings], *, as_json: bool) -> None:
+    from workbench.console.progress_bars import step_bars  # noqa: PLC0415
+    from workbench.generation.runs.batch_files import ingest  # noqa: PLC0415
+
+    with step_bars(lines=True) as tell:
+        told = ingest(store, paths, engines, tell=tell, say=say)
+    if as_json:
+        typer.echo(json.dumps(told.to_dict()))
+    say(f"{told.stored:,} answers stored, {told.failed:,} of them failures; {told.known:,} were known already")
+    if told.refused:
+        raise NegwbError(f"{told.refused:,} lines were no answer to anything asked here", hint="they are listed above")

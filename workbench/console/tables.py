@@ -1,0 +1,158 @@
+"""Tables on stdout: ruled and coloured in a terminal, plain columns in a pipe. Cells are text, never markup.
+
+A figure is never cut and never broken over lines: where a terminal is too narrow, whole columns are left out and named
+below the table, and then names lose their middle. A pipe always gets all of it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, Literal
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_GAP, _EDGES = 2, 2
+"""Cells between two columns, and those at both edges, as rich rules them."""
+_SHORTEST: Final = 8
+"""Cells of a name that lost its middle."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A titled table."""
+
+    title: str
+    headers: tuple[str, ...]
+    """All of them empty: the table needs none."""
+    rows: Sequence[tuple[str, ...]]
+    left: int = 1
+    """So many first columns hold words, the others numbers."""
+    dispensable: Sequence[tuple[int, str]] = ()
+    """Columns that a narrow terminal does without, by their place and what they are; the first goes first."""
+    grouped: bool = False
+    """In a terminal the first column becomes a line above the rows that share it; a pipe gets it in every row."""
+
+
+def show(listings: Sequence[Listing], *, console: Console | None = None) -> None:
+    """Print the listings, each below the other; whatever is in them is sanitised here.
+
+    `console` is for tests; by default ruled tables go to stdout if that is a terminal.
+    """
+    for listing in listings:
+        clean = _clean(listing)
+        if console is not None or _is_terminal():
+            _ruled(clean, console)
+        else:
+            typer.echo(_plain(clean))
+
+
+def _clean(listing: Listing) -> Listing:
+    from curation_db.language.sanitize import display_text  # noqa: PLC0415
+
+    def text(cell: str) -> str:
+        return display_text(cell, limit=200)
+
+    rows = [tuple(map(text, row)) for row in listing.rows]
+    return replace(listing, title=text(listing.title), headers=tuple(map(text, listing.headers)), rows=rows)
+
+
+def _is_terminal() -> bool:
+    return sys.stdout.isatty()
+
+
+def _plain(listing: Listing) -> str:
+    table = [listing.headers, *listing.rows] if any(listing.headers) else list(listing.rows)
+    widths = [max(len(row[i]) for row in table) for i in range(len(listing.headers))]
+    lines = ["  ".join(_padded(cell, widths[i], i < listing.left) for i, cell in enumerate(row)) for row in table]
+    return "\n".join([listing.title.upper(), *(line.rstrip() for line in lines), ""])
+
+
+def _padded(cell: str, width: int, left: bool) -> str:
+    return cell.ljust(width) if left else cell.rjust(width)
+
+
+def _ruled(listing: Listing, console: Console | None) -> None:
+    # deferred: rich costs 60 ms that a pipe never needs
+    from rich import box  # noqa: PLC0415
+    from rich.console import Console  # noqa: PLC0415
+    from rich.padding import Padding  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    console = console or Console()
+    groups = [row[0] for row in listing.rows] if listing.grouped else []
+    fitted, left_out = fit(_ungrouped(listing) if groups else listing, console.width)
+    figures = len(fitted.headers) > fitted.left
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_header=any(fitted.headers))
+    for i, header in enumerate(fitted.headers):
+        # words alone may take several lines, beside figures they must not
+        justify: Literal["left", "right"] = "left" if i < fitted.left else "right"
+        table.add_column(Text(header, style="dim"), justify=justify, no_wrap=figures, overflow="fold")
+    for at, row in enumerate(fitted.rows):
+        if groups and (not at or groups[at] != groups[at - 1]):
+            table.add_row(Text(groups[at], style="bold"))
+        table.add_row(*(Text(cell) for cell in row))
+    console.print(Text(fitted.title, style="bold"), highlight=False)
+    console.print(table)
+    if left_out:
+        told = Text(f"left out, the terminal is too narrow: {', '.join(left_out)}", style="dim")
+        console.print(Padding(told, (0, 0, 1, 1)))
+
+
+def _ungrouped(listing: Listing) -> Listing:
+    """Without the first column."""
+    return replace(
+        listing,
+        headers=listing.headers[1:],
+        rows=[row[1:] for row in listing.rows],
+        left=listing.left - 1,
+        dispensable=[(column - 1, name) for column, name in listing.dispensable],
+    )
+
+
+def fit(listing: Listing, width: int) -> tuple[Listing, list[str]]:
+    """The listing in `width` cells, and what was left out of it. A table of words only stays: its lines can be broken.
+
+    Whole columns go first; where that is not enough, the widest names lose their middle.
+    """
+    from rich.cells import cell_len  # noqa: PLC0415
+
+    dropped: list[tuple[int, str]] = []
+    columns = list(range(len(listing.headers)))
+    if len(columns) <= listing.left:
+        return listing, []
+    table = [listing.headers, *listing.rows]
+    widths = [max(cell_len(row[i]) for row in table) for i in columns]
+
+    def excess() -> int:
+        kept = [i for i in columns if i not in dict(dropped)]
+        return sum(widths[i] for i in kept) + _GAP * (len(kept) - 1) + _EDGES - width
+
+    while excess() > 0 and len(dropped) < len(listing.dispensable):
+        dropped.append(listing.dispensable[len(dropped)])
+    while excess() > 0:
+        widest = max(range(listing.left), key=lambda i: widths[i])
+        if widths[widest] <= _SHORTEST:
+            break  # narrower than any terminal that this was made for
+        widths[widest] -= 1
+    kept = [i for i in columns if i not in dict(dropped)]
+    headers, *rows = [
+        tuple(middle_cut(row[i], widths[i]) if i < listing.left else row[i] for i in kept) for row in table
+    ]
+    return replace(listing, headers=headers, rows=rows), [name for _, name in dropped]
+
+
+def middle_cut(text: str, width: int) -> str:
+    """`text` in at most `width` cells: of a long name the beginning and the end tell most."""
+    from rich.cells import cell_len, set_cell_size  # noqa: PLC0415
+
+    if cell_len(text) <= width:
+        return text
+    head = width // 2
+    end = next(text[at:] for at in range(len(text) + 1) if cell_len(text[at:]) <= width - head - 1)
+    return set_cell_size(text, head).rstrip() + "…" + end

@@ -1,0 +1,103 @@
+"""The demo corpus as a stream: picture after picture with its truth, captions, proposals and judges' answers.
+
+Incremental: picture `n` depends on the seed and `n` alone, so the first card need not wait for the last.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from workbench.demo.simulation.judges import JUDGES, Judge, Opinion, ask, conflict, passes
+from workbench.demo.simulation.proposer import CLUMSY, Proposal, Proposer
+from workbench.demo.world.captions import CANDIDATE_NAMING, Caption, write_captions
+from workbench.demo.world.world import Scene, make_scene
+
+PICTURES = 700
+SEED = 2501
+PROPOSALS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A proposal with what the judges think of its concept."""
+
+    proposal: Proposal
+    caption: int
+    """Which of the picture's captions it rewrites."""
+    opinions: tuple[Opinion, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether the judges let it through: what reaches a person's queue in the published pipeline."""
+        return passes(self.opinions)
+
+    @property
+    def conflict(self) -> bool:
+        """Whether the judges disagree."""
+        return conflict(self.opinions)
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One picture of the corpus."""
+
+    index: int
+    file_name: str
+    scene: Scene
+    captions: tuple[Caption, ...]
+    """Siblings; the first is the one that gets negated first."""
+    candidates: tuple[Candidate, ...]
+    """All proposals, also those that the judges stopped."""
+
+    @property
+    def passed(self) -> tuple[Candidate, ...]:
+        """Those that the judges let through."""
+        return tuple(candidate for candidate in self.candidates if candidate.passed)
+
+
+def _candidates(
+    scene: Scene, captions: Sequence[Caption], proposer: Proposer, count: int, judges: Sequence[Judge]
+) -> Iterator[Candidate]:
+    taken: list[str] = []
+    for number in range(count):
+        which = number % min(2, len(captions))
+        proposal = proposer.propose(captions[which], true_colour=scene.first.colour, taken=taken)
+        if proposal is None:
+            return
+        taken.extend(proposal.concept.split())
+        yield Candidate(proposal, which, tuple(ask(judge, scene, proposal.concept) for judge in judges))
+
+
+def make_picture(
+    index: int,
+    *,
+    seed: int = SEED,
+    proposals: int = PROPOSALS,
+    naming: float = CANDIDATE_NAMING,
+    clumsy: float = CLUMSY,
+    judges: Sequence[Judge] = JUDGES,
+) -> Picture:
+    """Picture `index` of the corpus of `seed`."""
+    scene = make_scene(seed * 1_000_000 + index)
+    rng = random.Random(scene.seed * 4)
+    captions = write_captions(scene, rng, count=rng.randint(2, 3), naming=naming)
+    proposer = Proposer(rng, clumsy=clumsy)
+    candidates = tuple(_candidates(scene, captions, proposer, proposals, judges))
+    return Picture(index, f"demo_{index:06d}.jpg", scene, captions, candidates)
+
+
+def make_corpus(
+    *,
+    pictures: int = PICTURES,
+    seed: int = SEED,
+    start: int = 0,
+    proposals: int = PROPOSALS,
+    naming: float = CANDIDATE_NAMING,
+    clumsy: float = CLUMSY,
+    judges: Sequence[Judge] = JUDGES,
+) -> Iterator[Picture]:
+    """Pictures from `start` on, one at a time; the defaults give about 1,000 passed candidates."""
+    for index in range(start, start + pictures):
+        yield make_picture(index, seed=seed, proposals=proposals, naming=naming, clumsy=clumsy, judges=judges)

@@ -1,0 +1,212 @@
+"""The engine without a model: a scripted proposer and two scripted judges, for the drawn world, tests and rehearsals.
+
+It does not read prompts; it works from `Ask.facts`. Its judges know the drawn world (`workbench.demo`) and err at their
+stated rates; of any other picture they say that they cannot tell. Everything is a function of the question and seed.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from curation_db.enums import Method, Stage
+from curation_db.lint.linter import Rule
+from workbench.demo.simulation import scripted_rewrites as rewrites
+from workbench.demo.simulation.corpus import SEED
+from workbench.demo.simulation.judges import JUDGES, Judge
+from workbench.demo.simulation.judges import ask as judge_says
+from workbench.demo.simulation.scripted_proposals import in_chat, propose
+from workbench.demo.world.world import Scene, make_scene
+from workbench.errors import UsageError
+from workbench.generation.engines.protocol import Stored, Surroundings
+from workbench.generation.engines.requests import Answer, Ask, Picture
+from workbench.generation.models import CaptionItem, Unit
+from workbench.generation.pipelines.proposals import concept_words
+from workbench.generation.pipelines.rewrite_checks import check_rewrite
+from workbench.generation.pipelines.vqa_questions import question_parts
+from workbench.generation.prompts.cue_mix import seed_of
+from workbench.workspace.engine_settings import EngineSettings
+
+MODEL: Final = "a script, not a model"
+SOURCE: Final = "demo"
+"""Pictures of this source are looked for in the drawn world."""
+TRUTH: Final = Path("corpus") / "truth.jsonl"
+_CAPACITY: Final = 256
+_CANNOT_TELL: Final = "I cannot tell: this picture is not of the drawn world."
+_FILE: Final = re.compile(r"demo_(\d{1,9})\.jpg")
+_BLANK_SHARES: Final = {"sim-judge-a (simulated)": (0.1, 0.4), "sim-judge-b (simulated)": (0.3, 0.6)}
+"""What P(present) they give without a picture: least and most; B expects things to be there."""
+
+
+async def make(settings: EngineSettings, surroundings: Surroundings) -> ScriptedEngine:
+    """The scripted engine; options: judge ("a" or "b"), clumsy (share of rewrites broken on purpose).
+
+    Raises:
+        UsageError: an option that there is not.
+    """
+    options = dict(settings.options)
+    named = "judge" in options
+    judge = options.pop("judge", "a")
+    clumsy = options.pop("clumsy", rewrites.CLUMSY)
+    where = f"[engines.{settings.name}.options]"
+    if judge not in {"a", "b"}:
+        raise UsageError(f'{where} judge = {judge!r}: "a" or "b" is expected')
+    if isinstance(clumsy, bool) or not isinstance(clumsy, int | float) or not 0 <= clumsy <= 1:
+        raise UsageError(f"{where} clumsy = {clumsy!r}: a share from 0 to 1 is expected")
+    if options:
+        raise UsageError(f"{where} has no {next(iter(options))!r}: judge and clumsy are known")
+    chosen = JUDGES[judge == "b"]
+    model = f"{MODEL} ({chosen.name.removesuffix(' (simulated)')})" if named else MODEL
+    return ScriptedEngine(model, chosen, float(clumsy), World(surroundings.folder), surroundings)
+
+
+@dataclass(slots=True)
+class World:
+    """The drawn world's scenes: as a workspace keeps them, or else as they are drawn by default."""
+
+    folder: Path
+    _scenes: dict[str, Scene] | None = field(default=None, init=False)
+
+    def scene(self, picture: Picture | None) -> Scene | None:
+        """What a picture shows; None: it is not of the drawn world."""
+        if picture is None or not picture.key.startswith(f"{SOURCE}/"):
+            return None
+        name = _file_name(picture)
+        if self._scenes is None:
+            self._scenes = _read_scenes(self.folder / TRUTH)
+        if self._scenes:
+            return self._scenes.get(name)
+        found = _FILE.fullmatch(name)
+        return make_scene(SEED * 1_000_000 + int(found[1])) if found else None
+
+
+def _file_name(picture: Picture) -> str:
+    key = picture.key.split("/", 1)[1]
+    if key.isascii() and key.isdecimal() and int(key) > 0:  # as its COCO file numbers them
+        return f"demo_{int(key) - 1:06d}.jpg"
+    return key.rsplit("/", 1)[-1]
+
+
+def _read_scenes(path: Path) -> dict[str, Scene]:
+    if not path.is_file():
+        return {}
+    rows = map(json.loads, path.read_text(encoding="utf-8").splitlines())
+    return {row["file_name"]: Scene.from_dict(row["scene"]) for row in rows}
+
+
+class ScriptedEngine:
+    """See the module."""
+
+    def __init__(self, model: str, judge: Judge, clumsy: float, world: World, surroundings: Surroundings) -> None:
+        self._model, self._judge = model, judge
+        self._clumsy = clumsy
+        self._world = world
+        self._budget = surroundings.budget
+
+    @property
+    def model(self) -> str:
+        """Says what it is, and which judge where one was named."""
+        return self._model
+
+    @property
+    def simulated(self) -> bool:
+        """It is."""
+        return True
+
+    @property
+    def capacity(self) -> int:
+        """As many as come: nothing is waited for."""
+        return _CAPACITY
+
+    async def answer(self, group: Sequence[Ask], stored: Stored) -> None:
+        """Answer each question in turn."""
+        for index, ask in enumerate(group):
+            self._budget.take()
+            answer = self.say(ask)
+            self._budget.spend((answer.prompt_tokens or 0) + (answer.completion_tokens or 0), None)
+            await stored(index, answer)
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+    def say(self, ask: Ask) -> Answer:
+        """The answer to one question."""
+        match ask.stage:
+            case Stage.PROPOSE:
+                return _words(ask, self._proposal(ask.facts, _rng(ask)))
+            case Stage.REWRITE:
+                return _words(ask, self._rewrite(ask.facts, _rng(ask)))
+            case Stage.PRIOR:
+                return self._blind(ask)
+            case Stage.ACCEPTABLE:
+                return self._whole(ask)
+        return self._presence(ask)
+
+    def _proposal(self, facts: Mapping[str, str], rng: random.Random) -> str:
+        found = [one for one in facts.get("found", "").split(", ") if one]
+        concept = propose(facts.get("caption", ""), found, rng, at_random="random" in facts)
+        return in_chat(concept, rng) if concept else "I have no other idea."
+
+    def _rewrite(self, facts: Mapping[str, str], rng: random.Random) -> str:
+        caption, concept = facts.get("caption", ""), concept_words(facts.get("concept", "") or "thing")
+        parts = question_parts(facts["question"]) if "question" in facts else None
+        text = rewrites.rewrite(caption, concept, parts, facts.get("cue", ""), facts.get("position", ""), rng)
+        if rng.random() < self._clumsy:
+            return rewrites.clumsy(text, caption, concept, rng)
+        return rewrites.dressed(text, rng)
+
+    def _presence(self, ask: Ask) -> Answer:
+        scene = self._world.scene(ask.picture)
+        try:
+            said = judge_says(self._judge, scene, ask.facts.get("concept", "")) if scene else None
+        except ValueError:  # a concept that the drawn world does not know
+            said = None
+        return _words(ask, _CANNOT_TELL) if said is None else _words(ask, said.text, said.p_present)
+
+    def _whole(self, ask: Ask) -> Answer:
+        """True as far as the judge sees the concept, and well formed as far as the checks do."""
+        seen = self._presence(ask)
+        if seen.p is None:
+            return seen
+        text, caption = ask.facts.get("text", ""), CaptionItem(0, "", ask.facts.get("original", ""))
+        # fmt: off
+        unit = Unit(picture=ask.picture or Picture(key=""), source_id=0, source="", captions=(caption,),
+                    wanted=frozenset(), objects={})
+        # fmt: on
+        check = check_rewrite(unit, caption, text, ask.facts.get("concept"), denies_thing=False)
+        bad = not check.ok and not (check.rule == Rule.UNCHANGED and not caption.text)
+        p = round(min(1 - seen.p, 0.2 if bad else 1.0), 3)
+        return _words(ask, "Yes." if p >= 0.5 else "No.", p)
+
+    def _blind(self, ask: Ask) -> Answer:
+        concept = ask.facts.get("concept", "")
+        try:
+            make_scene(0).has(concept)
+        except ValueError:
+            return _words(ask, _CANNOT_TELL)
+        least, most = _BLANK_SHARES[self._judge.name]
+        luck = seed_of("blank", self._judge.name, concept) / 2**31
+        p = round(least + (most - least) * luck, 3)
+        return _words(ask, "Yes." if p >= 0.5 else "No.", p)
+
+
+def _rng(ask: Ask) -> random.Random:
+    return random.Random(seed_of(ask.stage, ask.sampling.seed, ask.subject))
+
+
+def _words(ask: Ask, text: str, p: float | None = None) -> Answer:
+    """Tokens are counted as words are."""
+    return Answer(
+        text=text,
+        p=p,
+        label_mass=None if p is None else 1.0,
+        method=None if p is None else Method.SCORE,
+        prompt_tokens=sum(len(message.text.split()) for message in ask.messages),
+        completion_tokens=len(text.split()),
+        latency_ms=0.0,
+    )

@@ -1,0 +1,108 @@
+"""Pictures as servers take them: a small JPEG in a data URL, or a file URL. Decoded once, never on the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import io
+from collections import OrderedDict
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from workbench.generation.engines.image_input import GREY, Unseen, grey_picture, open_file
+from workbench.generation.engines.requests import Failure, Picture
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+QUALITY: Final = 90
+_KEPT: Final = 256
+"""Pictures in memory at a time; some 60 kB each."""
+_AT_ONCE: Final = 4
+_PREFIX: Final = "data:image/jpeg;base64,"
+_MISSING: Final = "the picture is missing"
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A picture as it is sent, or why it is not."""
+
+    url: str = ""
+    error: str = ""
+    """A `Failure`."""
+    detail: str = ""
+
+    @property
+    def base64(self) -> str:
+        """The JPEG alone, where it is in the URL."""
+        return self.url.removeprefix(_PREFIX)
+
+
+def data_url(path: Path | None, side: int) -> Shown:
+    """The picture upright, in RGB, its longer side at most `side` pixels, as a JPEG. Never raises; takes 5-100 ms."""
+    try:
+        return Shown(_encoded(open_file(path, side)))
+    except Unseen as unseen:
+        return Shown(error=unseen.failure, detail=unseen.detail)
+
+
+def file_url(path: Path | None) -> Shown:
+    """The file's own URL, for a server that may read our disk."""
+    if path is None or not path.is_file():
+        return Shown(error=Failure.PICTURE_MISSING, detail=_MISSING)
+    return Shown(path.resolve().as_uri())
+
+
+def blank_url(side: int) -> Shown:
+    """A grey picture in the shape of most photographs: nothing to see, as many tokens."""
+    return plain_colour(side, GREY)
+
+
+@lru_cache(maxsize=8)
+def plain_colour(side: int, grey: int) -> Shown:
+    """A picture of one grey from 0 (black) to 255 (white)."""
+    return Shown(_encoded(grey_picture(side, grey)))
+
+
+def _encoded(image: Image.Image) -> str:
+    buffer = io.BytesIO()
+    image.convert("RGB").save(buffer, "JPEG", quality=QUALITY)
+    return _PREFIX + base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+class Pictures:
+    """The pictures that are asked about now, each decoded once however many questions there are; for one event loop."""
+
+    def __init__(self, side: int, *, as_files: bool = False, kept: int = _KEPT) -> None:
+        self._side = side
+        self._as_files = as_files
+        self._kept = kept
+        self._at_once = asyncio.Semaphore(_AT_ONCE)
+        self._made: OrderedDict[Path, asyncio.Task[Shown]] = OrderedDict()
+
+    async def show(self, picture: Picture, *, as_data: bool = False) -> Shown:
+        """The picture as it is sent; `as_data`: in the request in any case."""
+        if picture.blank:
+            return blank_url(self._side)
+        if picture.path is None:
+            return Shown(error=Failure.PICTURE_MISSING, detail=_MISSING)
+        if self._as_files and not as_data:
+            return file_url(picture.path)
+        task = self._made.get(picture.path)
+        if task is None:
+            task = self._made[picture.path] = asyncio.create_task(self._make(picture.path))
+            while len(self._made) > self._kept:
+                self._made.popitem(last=False)
+        else:
+            self._made.move_to_end(picture.path)
+        return await asyncio.shield(task)  # others may wait for the same one
+
+    async def close(self) -> None:
+        """Wait for what is being decoded."""
+        await asyncio.gather(*self._made.values(), return_exceptions=True)
+
+    async def _make(self, path: Path) -> Shown:
+        async with self._at_once:
+            return await asyncio.to_thread(data_url, path, self._side)

@@ -1,0 +1,138 @@
+"""A call: what is sent together and answered together. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+from curation_db.enums import Method
+from workbench.generation.engines.image_payload import Shown
+from workbench.generation.engines.openai import typed_decisions
+from workbench.generation.engines.openai.request_body import chat_body, encoded
+from workbench.generation.engines.openai.response import Trouble, read_chat
+from workbench.generation.engines.probabilities import from_samples
+from workbench.generation.engines.requests import Answer, Ask, Want
+
+CHAT: Final = "/chat/completions"
+
+
+class Call(Protocol):
+    """One or several requests, one after the other, that answer one or several questions."""
+
+    @property
+    def indices(self) -> tuple[int, ...]:
+        """Of the questions in their group."""
+        ...
+
+    @property
+    def path(self) -> str:
+        """Behind the server's address."""
+        ...
+
+    @property
+    def rounds(self) -> int:
+        """Requests that it takes."""
+        ...
+
+    def build(self, number: int) -> bytes:
+        """The body of request `number`."""
+        ...
+
+    def read(self, payload: Any) -> list[Answer] | Trouble:
+        """What a reply to one of them says."""
+        ...
+
+    def finish(self, said: Sequence[list[Answer]]) -> list[Answer]:
+        """The answers, from what the replies said."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatCall:
+    """A question as a chat."""
+
+    index: int
+    ask: Ask
+    model: str
+    method: Method
+    picture: Shown | None
+    samples: int = 1
+    options: Mapping[str, Any] = field(default_factory=dict)
+    path: str = CHAT
+
+    @property
+    def indices(self) -> tuple[int, ...]:
+        """See `Call`."""
+        return (self.index,)
+
+    @property
+    def rounds(self) -> int:
+        """See `Call`."""
+        return self.samples if self._sampled else 1
+
+    @property
+    def _sampled(self) -> bool:
+        return self.ask.want is Want.YES_NO and self.method is Method.SAMPLES
+
+    def build(self, number: int) -> bytes:
+        """See `Call`."""
+        url = self.picture.url if self.picture else None
+        return encoded(
+            chat_body(self.ask, model=self.model, method=self.method, picture=url, options=self.options, sample=number)
+        )
+
+    def read(self, payload: Any) -> list[Answer] | Trouble:
+        """See `Call`."""
+        read = read_chat(payload, self.ask.want, self.method)
+        return read if isinstance(read, Trouble) else [read]
+
+    def finish(self, said: Sequence[list[Answer]]) -> list[Answer]:
+        """See `Call`."""
+        if not self._sampled:
+            return said[-1]
+        answers = [part[0] for part in said]
+        texts = [answer.text for answer in answers]
+        chance = from_samples(texts)
+        return [
+            Answer(
+                text="\n".join(texts),
+                p=chance.p,
+                label_mass=chance.label_mass,
+                method=Method.SAMPLES,
+                prompt_tokens=_sum(answer.prompt_tokens for answer in answers),
+                completion_tokens=_sum(answer.completion_tokens for answer in answers),
+            )
+        ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecisionCall:
+    """Questions about one picture as typed decisions."""
+
+    indices: tuple[int, ...]
+    asks: tuple[Ask, ...]
+    model: str
+    picture: Shown | None
+    shape: typed_decisions.PictureShape
+    path: str = typed_decisions.PATH
+    rounds: int = 1
+
+    def build(self, number: int) -> bytes:
+        """See `Call`."""
+        return encoded(
+            typed_decisions.decision_body(self.asks, model=self.model, picture=self.picture, shape=self.shape)
+        )
+
+    def read(self, payload: Any) -> list[Answer] | Trouble:
+        """See `Call`."""
+        return typed_decisions.read_decisions(payload, len(self.asks))
+
+    def finish(self, said: Sequence[list[Answer]]) -> list[Answer]:
+        """See `Call`."""
+        return said[-1]
+
+
+def _sum(counts: Any) -> int | None:
+    known = [count for count in counts if count is not None]
+    return sum(known) if known else None

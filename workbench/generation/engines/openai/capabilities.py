@@ -1,0 +1,70 @@
+"""What a server was seen to honour, by the names under which the record keeps it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any
+
+from curation_db.enums import Method
+
+
+class Name(StrEnum):
+    """What can be seen of a server."""
+
+    MODELS = "models"
+    CHAT = "chat"
+    PICTURE = "picture"
+    """Another picture changes what it says."""
+    LOGPROBS = "logprobs"
+    """Value: how many tokens come back when 20 are asked for."""
+    CHOICE = "choice"
+    """`structured_outputs.choice` binds."""
+    JSON_SCHEMA = "json_schema"
+    SEED = "seed"
+    SAMPLING = "sampling"
+    """At temperature 1 answers differ."""
+    MAX_TOKENS = "max_tokens"
+    STOP = "stop"
+    DECISION = "decision"
+    """/v1/systemone answers."""
+    DECISION_PICTURE = "decision_picture"
+    """... and sees the picture; value: the `PictureShape` in which it does."""
+
+
+class Seen(StrEnum):
+    """Whether."""
+
+    YES = "yes"
+    NO = "no"
+    UNKNOWN = "unknown"
+
+
+Features = Mapping[str, Any]
+"""Name to {"seen", "evidence", "value"}, as `Feature.to_dict` writes it."""
+
+
+def proved(features: Features | None, name: Name) -> bool:
+    """Whether it was seen to be honoured."""
+    told = (features or {}).get(name)
+    return isinstance(told, Mapping) and told.get("seen") == Seen.YES
+
+
+def value_of(features: Features | None, name: Name) -> Any:
+    """What else was seen of it."""
+    told = (features or {}).get(name)
+    return told.get("value") if isinstance(told, Mapping) else None
+
+
+def best_method(wish: str, features: Features | None, *, pictured: bool) -> Method:
+    """Where a probability is to come from: `wish` unless it is auto, else the best that the server proved.
+
+    `pictured`: the question is about a picture, so that a way which does not see pictures is none.
+    """
+    if wish != "auto":
+        return Method(wish)
+    if proved(features, Name.LOGPROBS):
+        return Method.LOGPROBS
+    if proved(features, Name.DECISION_PICTURE if pictured else Name.DECISION):
+        return Method.DECISION
+    return Method.SAMPLES if proved(features, Name.SAMPLING) else Method.BARE

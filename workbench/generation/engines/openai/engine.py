@@ -1,0 +1,214 @@
+"""The engine `openai`: any server that speaks OpenAI's chat completions (vLLM, SGLang, Ollama, llama.cpp, transformers
+serve, hosted ones)."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+from curation_db.enums import Method
+from workbench.errors import UsageError
+from workbench.generation.engines.http.client import Exchange, NoReply
+from workbench.generation.engines.http.errors import plain_url
+from workbench.generation.engines.http.limiter import Limiter
+from workbench.generation.engines.http.retry import Patience
+from workbench.generation.engines.http.stop_reasons import unreachable
+from workbench.generation.engines.http.window import Window
+from workbench.generation.engines.image_payload import Pictures, Shown
+from workbench.generation.engines.openai import typed_decisions
+from workbench.generation.engines.openai.calls import Call, ChatCall, DecisionCall
+from workbench.generation.engines.openai.capabilities import Features, Name, best_method, value_of
+from workbench.generation.engines.openai.models_endpoint import listed_models
+from workbench.generation.engines.openai.request_loop import Conversation
+from workbench.generation.engines.protocol import EngineStopped, Stored, Surroundings
+from workbench.generation.engines.requests import Answer, Ask, Failure, Want
+from workbench.workspace.engine_settings import EngineSettings
+
+_METHODS: Final = ("auto", Method.LOGPROBS, Method.DECISION, Method.SAMPLES, Method.BARE)
+_CONNECT_TRIES: Final = 3
+_VARIABLE: Final = re.compile(r"[A-Z_][A-Z0-9_]*")
+
+
+async def make(
+    settings: EngineSettings, surroundings: Surroundings, *, patience: Patience | None = None
+) -> OpenAiEngine:
+    """The engine for `settings`, after a look at the server's list of models.
+
+    Raises:
+        UsageError: the settings are off; the server lists no model, or several and none is named.
+        EngineStopped: the server cannot be reached, or refuses the key.
+    """
+    check(settings)
+    patience = patience or Patience()
+    exchange = Exchange(settings.url, key=api_key(settings), timeout=settings.timeout)
+    try:
+        model = await _model(settings, exchange, patience)
+        return OpenAiEngine(replace(settings, model=model), surroundings, exchange, patience)
+    except BaseException:
+        await exchange.close()
+        raise
+
+
+def check(settings: EngineSettings) -> None:
+    """Raise UsageError where the settings of an engine of this kind are off."""
+    where = f"[engines.{settings.name}]"
+    if settings.method not in _METHODS:
+        raise UsageError(f"{where} method: {settings.method!r} is none", hint="one of: " + ", ".join(_METHODS))
+    if settings.pictures not in {"data", "file"}:
+        raise UsageError(f"{where} pictures: {settings.pictures!r} is none", hint="one of: data, file")
+    if settings.raw_prompts:
+        raise UsageError(
+            f"{where} raw_prompts: a chat server puts every prompt into its model's template",
+            hint='kind = "transformers" can send a prompt as it is',
+        )
+    if min(settings.concurrency, settings.tries, settings.samples) < 1 or settings.timeout <= 0:
+        raise UsageError(f"{where} concurrency, tries, samples and timeout must be above zero")
+
+
+def api_key(settings: EngineSettings) -> str:
+    """The key in the environment variable that the settings name; never kept elsewhere, never shown."""
+    if not settings.key_env:
+        return ""
+    key = os.environ.get(settings.key_env, "").strip()
+    if not key:
+        known = _VARIABLE.fullmatch(settings.key_env)  # anything else may be the key itself, and is not shown
+        raise UsageError(
+            f"[engines.{settings.name}] the environment variable {settings.key_env if known else 'in key_env'} is not"
+            " set",
+            hint=f"put the API key into it: export {settings.key_env if known else 'MY_API_KEY'}=..."
+            + ("" if known else ", and its name, as in MY_API_KEY, into key_env"),
+        )
+    if not key.isascii() or not key.isprintable():
+        raise UsageError(f"what stands in {settings.key_env} is no API key: it has characters that no key has")
+    return key
+
+
+class OpenAiEngine:
+    """See `workbench.generation.engines.protocol.Engine`."""
+
+    def __init__(
+        self, settings: EngineSettings, surroundings: Surroundings, exchange: Exchange, patience: Patience
+    ) -> None:
+        self._settings = settings
+        self._features: Features | None = surroundings.features(plain_url(settings.url), settings.model)
+        self._exchange = exchange
+        self._limiter = Limiter(
+            Window(settings.concurrency, first_pause=2 * patience.base, longest_pause=2 * patience.longest),
+            lambda: unreachable(settings, self._conversation.last_trouble),
+        )
+        self._conversation = Conversation(settings, surroundings.budget, exchange, self._limiter, patience)
+        self._pictures = Pictures(settings.picture_side, as_files=settings.pictures == "file")
+
+    @property
+    def model(self) -> str:
+        """As the server calls it."""
+        return self._settings.model
+
+    @property
+    def simulated(self) -> bool:
+        """A server's model is taken for one."""
+        return False
+
+    @property
+    def capacity(self) -> int:
+        """As many as the server takes now; more while it is not known."""
+        return self._limiter.window.limit
+
+    async def answer(self, group: Sequence[Ask], stored: Stored) -> None:
+        """See `Engine`. What is in flight when something stops the run is still answered and stored."""
+        calls = await self._calls(group, stored)
+        ended = await asyncio.gather(*(self._conversation.hold(call, stored) for call in calls), return_exceptions=True)
+        errors = [error for error in ended if error is not None]
+        if errors:
+            raise next((error for error in errors if not isinstance(error, EngineStopped)), errors[0])
+
+    async def close(self) -> None:
+        """Close the connections."""
+        self._limiter.close()
+        await self._pictures.close()
+        await self._exchange.close()
+
+    async def _calls(self, group: Sequence[Ask], stored: Stored) -> list[Call]:
+        """The calls for the questions that can be asked; the others are answered with why they cannot."""
+        calls: list[Call] = []
+        together: dict[tuple[str, str], list[int]] = {}
+        shown: dict[int, Shown | None] = {}
+        for index, ask in enumerate(group):
+            method = best_method(self._settings.method, self._features, pictured=ask.picture is not None)
+            decided = ask.want is Want.YES_NO and method is Method.DECISION
+            shown[index] = picture = await self._shown(ask, as_data=decided)
+            error = _hindrance(picture) or (self._blind(ask) if decided else None)
+            if error is not None:
+                await stored(index, error)
+            elif decided:
+                together.setdefault((picture.url if picture else "", typed_decisions.context(ask)), []).append(index)
+            else:
+                calls.append(self._chat(index, ask, method, picture))
+        for indices in together.values():
+            for start in range(0, len(indices), typed_decisions.MOST_QUESTIONS):
+                some = indices[start : start + typed_decisions.MOST_QUESTIONS]
+                calls.append(self._decision(some, group, shown[some[0]]))
+        return calls
+
+    async def _shown(self, ask: Ask, *, as_data: bool) -> Shown | None:
+        return None if ask.picture is None else await self._pictures.show(ask.picture, as_data=as_data)
+
+    def _blind(self, ask: Ask) -> Answer | None:
+        """A server that was never seen to look at the pictures of decisions may leave them out without a word."""
+        if ask.picture is None or value_of(self._features, Name.DECISION_PICTURE):
+            return None
+        return Answer(
+            error=Failure.UNSUPPORTED,
+            detail="the server has not proved that its typed decisions see pictures: negwb generate probe",
+            tries=0,
+        )
+
+    def _chat(self, index: int, ask: Ask, method: Method, picture: Shown | None) -> ChatCall:
+        return ChatCall(
+            index=index,
+            ask=ask,
+            model=self.model,
+            method=method,
+            picture=picture,
+            samples=self._settings.samples,
+            options=self._settings.options,
+        )
+
+    def _decision(self, indices: Sequence[int], group: Sequence[Ask], picture: Shown | None) -> DecisionCall:
+        shape = value_of(self._features, Name.DECISION_PICTURE) or typed_decisions.PictureShape.ASSETS
+        return DecisionCall(
+            indices=tuple(indices),
+            asks=tuple(group[index] for index in indices),
+            model=self.model,
+            picture=picture,
+            shape=typed_decisions.PictureShape(shape),
+        )
+
+
+def _hindrance(picture: Shown | None) -> Answer | None:
+    if picture is None or not picture.error:
+        return None
+    return Answer(error=picture.error, detail=picture.detail, tries=0)
+
+
+async def _model(settings: EngineSettings, exchange: Exchange, patience: Patience) -> str:
+    """The model's name, after the server showed that it is there."""
+    listed = await listed_models(settings, exchange)
+    for tries in range(1, _CONNECT_TRIES):
+        if isinstance(listed, NoReply):
+            await asyncio.sleep(patience.delay(tries, None))
+            listed = await listed_models(settings, exchange)
+    if isinstance(listed, NoReply):
+        raise unreachable(settings, listed.detail)
+    if settings.model:
+        return settings.model
+    if len(listed) == 1:
+        return listed[0]
+    raise UsageError(
+        f"[engines.{settings.name}] which model? the server lists {len(listed)}",
+        hint="model = one of: " + ", ".join(listed[:8]) if listed else "name it: model = ...",
+    )

@@ -1,0 +1,35 @@
+"""What a server serves: its /models."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from curation_db.language.sanitize import display_text
+from workbench.generation.engines.http.client import Exchange, NoReply, Reply
+from workbench.generation.engines.http.stop_reasons import no_entry
+from workbench.generation.engines.openai.response import Trouble, parsed
+from workbench.workspace.engine_settings import EngineSettings
+
+
+async def listed_models(settings: EngineSettings, exchange: Exchange) -> list[str] | NoReply:
+    """The models that the server lists; empty where it keeps no list.
+
+    Raises:
+        EngineStopped: it refuses the key.
+    """
+    reply = await exchange.get("/models")
+    if isinstance(reply, NoReply):
+        return reply
+    if reply.status in {401, 403}:
+        raise no_entry(settings, reply, exchange.key)
+    return names(reply)
+
+
+def names(reply: Reply) -> list[str]:
+    """The ids in a list of models, fit to be shown."""
+    payload: Any = parsed(reply.body) if reply.status == 200 else None
+    data = payload.get("data") if isinstance(payload, Mapping) and not isinstance(payload, Trouble) else None
+    entries = data if isinstance(data, list) else []
+    ids = [entry.get("id") for entry in entries if isinstance(entry, Mapping)]
+    return [display_text(each) for each in ids if isinstance(each, str) and each]

@@ -1,0 +1,95 @@
+"""The last steps, which both pipelines share: rewrite what is not there, judge the whole, say what came of it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from curation_db.enums import ItemStatus, NegationType, Question
+from curation_db.language.concepts import derive_concept
+from curation_db.language.sanitize import clean, display_text
+from workbench.generation.engines.requests import Answer
+from workbench.generation.models import Made, Outcome, Request, Said, Unit
+from workbench.generation.pipelines.judging import Judgement, Matter, judge_all
+from workbench.generation.pipelines.requests import Asked
+from workbench.generation.pipelines.rewriting import Rewrite, Task, rewrite_all
+from workbench.generation.prompts.loader import PromptSet
+from workbench.generation.recipe import Recipe
+
+_DETAIL: Final = 300
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Absent:
+    """An item whose concept is not in the picture, or may not be."""
+
+    task: Task
+    negation_type: NegationType
+    """Where the rewrite does not tell."""
+    said: tuple[Said, ...]
+    attempts: int = 1
+    extra: Mapping[str, str]
+
+
+Finished = Generator[tuple[Request, ...], tuple[Answer, ...], dict[str, Outcome]]
+
+
+def finish(unit: Unit, recipe: Recipe, prompts: PromptSet, absent: Sequence[Absent], asked: Asked) -> Finished:
+    """Rewrites and judges what is `absent`; comes back with an outcome for each item."""
+    rewrites = yield from rewrite_all(unit, recipe, prompts, [one.task for one in absent], asked)
+    outcomes = {
+        one.task.item: _not_written(one, rewrites[one.task.item]) for one in absent if not rewrites[one.task.item].ok
+    }
+    written = [one for one in absent if rewrites[one.task.item].ok]
+    matters = [_whole(one, rewrites[one.task.item].text) for one in written]
+    judgements = yield from judge_all(unit, recipe, prompts, matters, Question.ACCEPTABLE, asked)
+    for one, judgement in zip(written, judgements, strict=True):
+        outcomes[one.task.item] = _written(one, rewrites[one.task.item].text, judgement)
+    return outcomes
+
+
+def failed(item: str, why: str, detail: str = "", attempts: int = 1) -> Outcome:
+    """An item that no model answered for; it can be tried again."""
+    shown = display_text(detail, limit=_DETAIL)
+    return Outcome(item=item, status=ItemStatus.FAILED, reason=f"failed:{why}", detail=shown, attempts=attempts)
+
+
+def dropped(item: str, why: str, detail: str = "", attempts: int = 1) -> Outcome:
+    """An item of which nothing comes."""
+    shown = display_text(detail, limit=_DETAIL)
+    return Outcome(item=item, status=ItemStatus.DROPPED, reason=why, detail=shown, attempts=attempts)
+
+
+def _not_written(one: Absent, rewrite: Rewrite) -> Outcome:
+    if rewrite.failed:
+        return failed(one.task.item, rewrite.failed, rewrite.detail, one.attempts)
+    detail = f"{rewrite.check.says}: {rewrite.text}" if rewrite.text else rewrite.check.says
+    return dropped(one.task.item, f"lint:{rewrite.check.rule}", detail, one.attempts)
+
+
+def _whole(one: Absent, text: str) -> Matter:
+    shown = clean(text)
+    fields = {**one.task.fields, "text": shown, "original": one.task.caption.text}
+    return Matter(one.task.concept, fields, shown)
+
+
+def _written(one: Absent, text: str, judgement: Judgement) -> Outcome:
+    """A bad verdict on the whole does not drop it: it is kept beside the others, for the person to see."""
+    if judgement.failed:
+        return failed(one.task.item, judgement.failed, judgement.detail, one.attempts)
+    told = derive_concept(one.task.caption.text, clean(text)).negation_type
+    made = Made(
+        text=text,
+        concept=one.task.concept,
+        caption_id=one.task.caption.id,
+        negation_type=one.negation_type if told is NegationType.OTHER else told,
+        extra={**one.extra, **one.task.wish.extra},
+    )
+    return Outcome(
+        item=one.task.item,
+        status=ItemStatus.KEPT,
+        attempts=one.attempts,
+        made=made,
+        said=(*one.said, *judgement.said),
+    )

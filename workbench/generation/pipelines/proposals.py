@@ -1,0 +1,230 @@
+"""Concepts as words: what a model's answer names, with which article, and in which number. Pure.
+
+A model that is asked for a word says "An Umbrella.", "Object: hat", lists, excuses and essays. What cannot be read as
+one short noun phrase is refused with a reason, never guessed at.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from curation_db.language import negation_lexicon as words
+from curation_db.language.chunker import is_participle
+from curation_db.language.negation_cues import find_cues
+from curation_db.language.nouns import DETERMINERS, singular
+from curation_db.language.sanitize import clean
+
+
+class NoConcept(StrEnum):
+    """Why an answer names no concept."""
+
+    EMPTY = "empty"
+    REFUSAL = "refusal"
+    CHATTER = "chatter"
+    LIST = "list"
+    SENTENCE = "sentence"
+    LONG = "long"
+    LETTERS = "letters"
+    """Digits, code, or another script."""
+    DENIAL = "denial"
+    """It says what is missing: denied once more it would be there."""
+    VAGUE = "vague"
+    """A word for anything: object, something, picture."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConceptWords:
+    """A concept in the forms that sentences need."""
+
+    text: str
+    """hat, teddy bear, glasses; without article."""
+    plural: bool
+
+    @property
+    def a_concept(self) -> str:
+        """With its article: an umbrella, glasses, water, anybody wearing a hat, anything red."""
+        first, last = self.text.split()[0], _head(self.text)
+        if _is_doing(first):
+            return f"anybody {self.text}"
+        if first.lower() in _QUALITIES and first == self.text:
+            return f"anything {self.text}"
+        if self.plural or last in _MASS or first.lower() in _DETERMINED or first.lower() in words.PREPOSITIONS:
+            return self.text
+        return with_article(self.text)
+
+    @property
+    def be(self) -> str:
+        """Is or are."""
+        return "are" if self.plural else "is"
+
+    @property
+    def fields(self) -> dict[str, str]:
+        """What prompts are filled with."""
+        return {"concept": self.text, "a_concept": self.a_concept, "be": self.be, "Be": self.be.capitalize()}
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_MOST_WORDS: Final = 4
+_MOST_LETTERS: Final = 60
+_READ: Final = 400
+"""Characters of an answer that are looked at: a noun needs no more."""
+_LABEL: Final = re.compile(
+    r"(?i)^(?:(?:the |an? )?(?:likely |possible |missing |random )?(?:object|answer|concept|item|thing|noun|word)"
+    r"(?: (?:is|could be|would be))?\s*[:=-]+|(?:it|that|this) (?:is|would be|could be|might be)(?: likely)?:?)\s+"
+)
+_REFUSAL: Final = re.compile(
+    r"(?i)\b(?:sorry|i ?(?:['’]m|am) (?:unable|not able)|can(?:no|['’])t|unable to|as an ai|language model"
+    r"|i do ?n[o'’]t|apologi[sz]e|not (?:sure|possible|enough)|n/a|none|nothing|unknown|no (?:object|answer|caption))\b"
+)
+_CHATTER: Final = re.compile(
+    r"(?i)\b(?:sure|certainly|of course|here(?:['’]s| is| are)|okay|let me|i (?:would|think))\b|\bgreat[!,.]"
+)
+_QUOTES: Final = " \t\n\"'“”‘’«»`*_.!,;:()[]{}<>#-–—"
+_WORD: Final = re.compile(r"[A-Za-zÀ-ÖØ-öø-ɏ]+(?:['’-][A-Za-zÀ-ÖØ-öø-ɏ]+)*")
+_LIST: Final = re.compile(r"[,;/\n|•]|\b(?:and|or)\b|^\d+[.)]")
+_SENTENCE_END: Final = re.compile(r"[.!?]\s")
+# fmt: off
+_CLAUSE: Final = words.AUXILIARIES - {"can", "will", "may", "might", "must"} | words.FINITE_VERBS - {
+    "rest", "stand", "walk", "ride", "drink", "play", "swim", "drive", "face", "faces", "covers", "drinks", "stands",
+    "pepper", "peppers", "hold", "jump", "follow", "pass", "lie", "lies", "rides", "walks", "runs", "plays", "jumps",
+    "passes", "flies", "fly",
+}
+# fmt: on
+_NAMES: Final = _words(
+    "Christmas Halloween Easter Thanksgiving Santa Claus American British French Chinese Japanese Indian"
+    " Italian German Mexican Dutch Swiss English Spanish European African Asian Canadian"
+)
+_ACRONYMS: Final = _words("TV DVD CD ATM SUV USB PC LED GPS BBQ")
+_PAIRED: Final = _words(
+    "glasses eyeglasses sunglasses goggles binoculars scissors pliers tweezers pants trousers jeans shorts"
+    " leggings tights pajamas pyjamas overalls headphones earphones earbuds clothes chopsticks skis"
+)
+_MANY: Final = _PAIRED | _words("people men women children feet teeth mice geese oxen cattle police policemen")
+_ONE: Final = _words(
+    "christmas atlas chess news series species asparagus hummus compass canvas bus gas lens grass glass dress"
+)
+_MASS: Final = _words(
+    "water snow ice sand mud dirt food rice bread cheese butter meat fruit milk juice wine soup pasta ketchup mustard"
+    " sugar salt pepper furniture luggage traffic clothing jewelry hair smoke steam fog mist rain sunlight sunshine"
+    " lighting grass foliage shrubbery vegetation gravel concrete wood metal cardboard money equipment silverware"
+    " cutlery tableware dishware glassware makeup lipstick graffiti litter garbage trash rubbish hay straw fur wool ivy"
+    " moss seaweed bacon broccoli corn lettuce garlic chocolate cereal toast frosting icing cream popcorn yogurt honey"
+    " jam signage scaffolding machinery artwork bedding lace tinsel debris rubble firewood tape soap shampoo toothpaste"
+    " parsley cilantro basil mayonnaise syrup oil flour dust leather denim"
+)
+_QUALITIES: Final = _words(
+    "red blue green yellow black white brown gray grey orange purple pink tan beige gold silver wooden metal"
+    " plastic open closed wet dry sunny cloudy rainy dark bright empty full old new dirty clean"
+)
+_DETERMINED: Final = _words("his her its their the some any another two three four five several many")
+_VAGUE: Final = _words(
+    "object objects thing things item items something anything everything someone anyone image picture photo photograph"
+    " caption word noun concept background foreground scene view yes no"
+)
+_PAIR: Final = re.compile(r"(?i)^(?:an? )?pairs? of\s+")
+
+
+def read_concept(answer: str) -> ConceptWords | NoConcept:
+    """The concept that a model's answer names, or why it names none."""
+    line = clean(answer[:_READ]).strip()
+    line = _LABEL.sub("", line.strip(_QUOTES) if "\n" not in line else line).strip(_QUOTES)
+    if not line:
+        return NoConcept.EMPTY
+    wrong = _wrong(line, cut=len(answer) > _READ)
+    if wrong is not None:
+        return wrong
+    return concept_words(_bare(_PAIR.sub("", _in_case(line))))
+
+
+def _wrong(line: str, *, cut: bool) -> NoConcept | None:
+    """The first reason against it."""
+    said, bare = line.split(), _PAIR.sub("", _bare(line)).split()
+    reasons = {
+        NoConcept.REFUSAL: _REFUSAL.search(line),
+        NoConcept.CHATTER: len(said) > 1 and _CHATTER.search(line),
+        NoConcept.LIST: _LIST.search(line),
+        NoConcept.SENTENCE: _SENTENCE_END.search(line) or (len(bare) > 2 and _CLAUSE & set(line.lower().split())),
+        NoConcept.LONG: cut or len(bare) > _MOST_WORDS or len(line) > _MOST_LETTERS,
+        NoConcept.LETTERS: not all(_WORD.fullmatch(word) for word in said),
+        NoConcept.DENIAL: find_cues(line),
+        NoConcept.VAGUE: " ".join(bare).lower() in _VAGUE,
+    }
+    return next((reason for reason, found in reasons.items() if found), None)
+
+
+def concept_words(concept: str) -> ConceptWords:
+    """The forms of a concept that is known to be one."""
+    text = " ".join(concept.split())
+    head = _head(text)
+    return ConceptWords(text, plural=is_plural(head) and not _is_doing(text.split()[0]) if text else False)
+
+
+def is_plural(noun: str) -> bool:
+    """Whether `noun` takes "are"."""
+    if noun in _MANY:
+        return True
+    return noun not in _ONE and noun not in _MASS and noun.endswith("s") and singular(noun) != noun
+
+
+def with_article(phrase: str) -> str:
+    """`phrase` with a or an, by its sound."""
+    first = phrase.split(maxsplit=1)[0] if phrase.split() else ""
+    return f"{'an' if _sounds_like_vowel(first) else 'a'} {phrase}"
+
+
+_LIKE_YOU: Final = re.compile(r"(?i)^(?:uni(?!n|m)|use|usu|uter|utens|euro|eu|ewe|one\b|once|ukul|ufo|uk\b|us\b|usb)")
+_SILENT_H: Final = re.compile(r"(?i)^(?:hour|honest|heir|honou?r|herb)")
+
+
+def _sounds_like_vowel(word: str) -> bool:
+    if word.isupper() and 1 < len(word) <= 4:
+        return word[0] in "AEFHILMNORSX" and not _LIKE_YOU.match(word)
+    if _SILENT_H.match(word):
+        return True
+    return word[:1].lower() in tuple("aeiouàáâäæèéêëìíîïòóôöøùúûü") and not _LIKE_YOU.match(word)
+
+
+def _in_case(line: str) -> str:
+    """`line` in lower case but for names: capitals behind a word in lower case are meant."""
+    said = line.split()
+    meant = said[0] in {"a", "an", "the"} or said[0][:1].islower()
+    kept = []
+    for word in said:
+        name = meant and word[:1].isupper() and not word.isupper()
+        if word in _ACRONYMS or name:
+            kept.append(word)
+        else:
+            kept.append(word.capitalize() if word.capitalize() in _NAMES else word.lower())
+    return " ".join(kept)
+
+
+def _bare(line: str) -> str:
+    """`line` without leading determiners; one that is all there is stays."""
+    said = line.split()
+    while len(said) > 1 and said[0].lower() in DETERMINERS:
+        del said[0]
+    return " ".join(said)
+
+
+def _head(phrase: str) -> str:
+    """The noun that a phrase is about: the one before "of" or another preposition."""
+    said = phrase.lower().split()
+    end = next((at for at, word in enumerate(said) if at and word in words.PREPOSITIONS), len(said))
+    return said[end - 1] if said else ""
+
+
+def _is_doing(word: str) -> bool:
+    return is_participle(word.lower()) and word.lower() not in _ING_THINGS
+
+
+_ING_THINGS: Final = _words(
+    "clothing dining cutting swimming parking baking cooking running sleeping serving measuring washing"
+    " wedding living mixing frying rolling shopping fishing skiing hiking riding walking streaming ironing"
+    " diving"
+)

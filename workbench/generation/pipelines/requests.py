@@ -1,0 +1,75 @@
+"""How pipelines ask: questions from prompts and fields, seeds, and each question once in a unit. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from curation_db.enums import Stage
+from curation_db.language.sanitize import display_text
+from workbench.generation.engines.requests import Answer, Ask, Picture, want_of
+from workbench.generation.models import Outcome, Request
+from workbench.generation.prompts.cue_mix import seed_of
+from workbench.generation.prompts.loader import PromptSet, StagePrompt
+
+_SUBJECT: Final = 200
+
+Asking = Generator[tuple[Request, ...], tuple[Answer, ...], tuple[Answer, ...]]
+"""A part of a pipeline that comes back with the answers to what it was given."""
+
+
+def make_ask(
+    prompts: PromptSet,
+    said: StagePrompt,
+    stage: Stage,
+    fields: Mapping[str, str],
+    *,
+    picture: Picture | None = None,
+    seed: int | None = None,
+    subject: str = "",
+) -> Ask:
+    """The question of a stage with its prompt filled; `fields` are also its facts."""
+    messages, raw = said.filled(fields)
+    return Ask(
+        stage=stage,
+        want=want_of(stage),
+        prompt=prompts.version,
+        messages=messages,
+        sampling=replace(said.sampling, seed=seed),
+        picture=picture if said.picture else None,
+        subject=display_text(subject, limit=_SUBJECT),
+        raw=raw,
+        facts=dict(fields),
+    )
+
+
+def item_seed(seed: int, item: str, stage: Stage, attempt: int) -> int:
+    """31 bits for one attempt at one item."""
+    return seed_of(seed, item, stage, attempt)
+
+
+@dataclass(slots=True)
+class Asked:
+    """What was asked in a unit so far: nothing is asked twice."""
+
+    answers: dict[tuple[str, bytes], Answer] = field(default_factory=dict)
+
+    def ask(self, requests: Sequence[Request]) -> Asking:
+        """Yields those that were not asked before, once each, and comes back with an answer to every one."""
+        keys = [(request.engine, request.ask.key(request.engine)) for request in requests]
+        new = {key: request for key, request in zip(keys, requests, strict=True) if key not in self.answers}
+        if new:
+            answers = yield tuple(new.values())
+            self.answers.update(zip(new, answers, strict=True))
+        return tuple(self.answers[key] for key in keys)
+
+
+def in_order(wanted: Iterable[str], outcomes: Mapping[str, Outcome]) -> tuple[Outcome, ...]:
+    """The outcomes of the wanted items, by their numbers; the same order in every run."""
+    return tuple(outcomes[item] for item in sorted(wanted, key=_by_number))
+
+
+def _by_number(item: str) -> tuple[str, int, str]:
+    kind, _, number = item.partition("/")
+    return kind, int(number) if number.isdecimal() else -1, number

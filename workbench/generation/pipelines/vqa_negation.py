@@ -1,0 +1,106 @@
+"""P2, diversity: a question that people answered with no, asked again, merged into a caption as a denial. Pure.
+
+It brings in what P1 cannot: actions, attributes and relations that are not so.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from curation_db.enums import NegationType, Question
+from curation_db.language.sanitize import display_text
+from workbench.generation.models import CaptionItem, Outcome, QuestionItem, Steps, Unit
+from workbench.generation.pipelines.acceptance import Absent, dropped, failed, finish
+from workbench.generation.pipelines.aggregation import is_present
+from workbench.generation.pipelines.judging import Judgement, Matter, judge_all
+from workbench.generation.pipelines.proposals import concept_words
+from workbench.generation.pipelines.requests import Asked, in_order
+from workbench.generation.pipelines.rewriting import Task, wish_of
+from workbench.generation.pipelines.vqa_questions import QuestionParts, question_parts
+from workbench.generation.prompts.cue_mix import seed_of
+from workbench.generation.prompts.loader import PromptSet
+from workbench.generation.recipe import Recipe
+from workbench.workspace.engine_settings import Unclear
+
+
+@dataclass(frozen=True, slots=True)
+class _Denial:
+    """A question on its way into a caption."""
+
+    question: QuestionItem
+    parts: QuestionParts
+    caption: CaptionItem
+
+    @property
+    def fields(self) -> dict[str, str]:
+        return question_fields(self.question.text, self.parts.concept)
+
+
+def question_fields(question: str, concept: str | None) -> dict[str, str]:
+    """What prompts about a question are filled with."""
+    asked = " ".join(question.split())
+    forms = concept_words(concept).fields if concept else {"concept": asked, "a_concept": asked, "be": "is", "Be": "Is"}
+    return {**forms, "question": asked if asked.endswith("?") else f"{asked}?"}
+
+
+def diversity(unit: Unit, recipe: Recipe, prompts: PromptSet) -> Steps:
+    """P2 on one picture."""
+    asked, outcomes, denials = Asked(), dict[str, Outcome](), list[_Denial]()
+    for question in unit.questions:
+        if question.item in unit.wanted:
+            told = _taken_apart(unit, recipe, question)
+            if isinstance(told, Outcome):
+                outcomes[question.item] = told
+            else:
+                denials.append(told)
+    matters = [Matter(one.parts.concept, one.fields, one.fields["question"]) for one in denials]
+    judgements = yield from judge_all(unit, recipe, prompts, matters, Question.PRESENT, asked)
+    absent = list[Absent]()
+    for denial, judgement in zip(denials, judgements, strict=True):
+        stopped = _stopped(recipe, denial, judgement)
+        if stopped is None:
+            absent.append(_absent(recipe, prompts, denial, judgement))
+        else:
+            outcomes[denial.question.item] = stopped
+    outcomes |= yield from finish(unit, recipe, prompts, absent, asked)
+    for item in unit.wanted - outcomes.keys():
+        outcomes[item] = dropped(item, "not-here", "no question about this picture")
+    return in_order(unit.wanted, outcomes)
+
+
+def _taken_apart(unit: Unit, recipe: Recipe, question: QuestionItem) -> _Denial | Outcome:
+    parts = question_parts(question.text)
+    if parts is None:
+        return dropped(question.item, "not-yes-no", question.text)
+    if not unit.captions:
+        return dropped(question.item, "no-caption", question.text)
+    chosen = seed_of(recipe.seed, question.item, "caption") % len(unit.captions)
+    return _Denial(question, parts, unit.captions[chosen])
+
+
+def _stopped(recipe: Recipe, denial: _Denial, judgement: Judgement) -> Outcome | None:
+    item = denial.question.item
+    if judgement.failed:
+        return failed(item, judgement.failed, judgement.detail)
+    present = is_present(recipe, judgement.said)
+    if present or (present is None and recipe.unclear is Unclear.DROP):
+        return dropped(item, "present" if present else "unclear", display_text(denial.question.text, limit=200))
+    return None
+
+
+def _absent(recipe: Recipe, prompts: PromptSet, denial: _Denial, judgement: Judgement) -> Absent:
+    item, parts = denial.question.item, denial.parts
+    task = Task(
+        item=item,
+        caption=denial.caption,
+        concept=parts.concept,
+        fields={**denial.fields, "caption": denial.caption.text, "original": denial.caption.text},
+        wish=wish_of(recipe, prompts, parts.negation_type, parts.concept, item=item),
+        denies_thing=parts.negation_type is NegationType.ABSENCE,
+    )
+    return Absent(
+        task=task,
+        negation_type=parts.negation_type,
+        said=judgement.said,
+        extra={"question": denial.fields["question"], "question_id": denial.question.key},
+    )

@@ -1,0 +1,221 @@
+"""What a yes/no question about a picture would affirm, as VQAv2 asks them. Pure.
+
+By the shape of the question alone, on the word lists of `curation_db.language.negation_lexicon`; a question of another shape is
+read as "other", never refused: the question itself is what judges are asked.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from curation_db.enums import NegationType
+from curation_db.language import negation_lexicon as words
+from curation_db.language.chunker import Token, is_participle, is_past_participle, noun_phrase, tokens_after
+from curation_db.language.sanitize import clean
+from workbench.generation.pipelines.proposals import concept_words
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_MOST: Final = 300
+_MOST_CONCEPT: Final = 8
+"""Words; a longer one is a clause that nobody counts by."""
+_YES_NO: Final = re.compile(
+    r"(?i)^(?:is|are|was|were|do|does|did|has|have|had|can|could|will|would|should|might|must|isn['’]?t|aren['’]?t"
+    r"|doesn['’]?t|don['’]?t|any|anyone|anybody|anything)\b"
+)
+_THERE: Final = re.compile(r"(?i)^(?:is|are|was|were|isn['’]?t|aren['’]?t) (?:there|the?re)\b")
+_SEE: Final = re.compile(
+    r"(?i)^(?:do|does|did|can|could|would|will) (?:you|we|i|one|anyone) (?:see|spot|find|notice"
+    r"|think there (?:is|are))\b"
+)
+_HAVE: Final = _words("have has had wear hold carry own contain include possess need feature show use got get")
+_OWNS: Final = _words("have has had own contain include possess feature got")
+_HELPERS: Final = _words("do does did can could will would should might must")
+_VAGUE: Final = _words("it this that they he she these those everything")
+_FILLING: Final = frozenset(("all", "both", "being", "been", "there"))
+_PLACED: Final = words.PREPOSITIONS - _words("like than up down out off for")
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionParts:
+    """A question, taken apart."""
+
+    concept: str | None
+    """What a yes would affirm: dog, wearing a hat, red car, cat on the table."""
+    negation_type: NegationType
+    """What a no denies."""
+    subject: str = ""
+    """Who or what it is about, as asked: the man; empty where it asks whether something is there."""
+    predicate: str = ""
+    """What is asked of the subject, in the words of a statement: running, red, on the table, have a hat."""
+    verb: str = ""
+    """Is, are, does ...: the question's own."""
+
+
+def question_parts(question: str) -> QuestionParts | None:
+    """What `question` would affirm; None where it is no question of yes or no."""
+    line = " ".join(clean(question[:_MOST]).split()).rstrip(" ?.!")
+    if not _YES_NO.match(line):
+        return None
+    there = _THERE.match(line) or _SEE.match(line)
+    if there is not None:
+        return _of_presence(line, there.end())
+    verb, _, rest = line.partition(" ")
+    tokens = tokens_after(rest, 0)
+    at = _subject_end(tokens, acts=verb.lower() in _HELPERS)
+    if at is None or at >= len(tokens):
+        return QuestionParts(None, NegationType.OTHER)
+    subject, predicate = rest[: tokens[at].start].strip(), rest[tokens[at].start :].strip()
+    return _of_subject(verb.lower(), subject, predicate, tokens[at:])
+
+
+def _of_presence(line: str, at: int) -> QuestionParts:
+    tokens = tokens_after(line, at)
+    while tokens and tokens[0].lower in {"any", "anything", "anyone", "anybody", "someone", "somebody"}:
+        if tokens[0].lower != "any":
+            return _of_anybody(line, tokens)
+        tokens = tokens[1:]
+    phrase = noun_phrase(tokens, 0)
+    if phrase is None:
+        return QuestionParts(None, NegationType.OTHER)
+    if phrase.after < len(tokens) and is_participle(tokens[phrase.after].lower):
+        return QuestionParts(_short(line[phrase.core_start :]), NegationType.ACTION)
+    return QuestionParts(_short(line[phrase.core_start : phrase.end]), NegationType.ABSENCE)
+
+
+def _of_anybody(line: str, tokens: list[Token]) -> QuestionParts:
+    """Is there anyone wearing a hat; is there anybody here."""
+    who = "person" if tokens[0].lower != "anything" else None
+    if len(tokens) > 1 and is_participle(tokens[1].lower):
+        return QuestionParts(_short(_until_place(line, tokens[1:])), NegationType.ACTION)
+    return QuestionParts(who, NegationType.ABSENCE if who else NegationType.OTHER)
+
+
+def _subject_end(tokens: list[Token], *, acts: bool) -> int | None:
+    """Index of the first token behind the subject; `acts`: a verb follows it (does the man ...)."""
+    if not tokens:
+        return None
+    if tokens[0].lower in _VAGUE | {"anyone", "anybody", "someone", "everyone", "everybody", "anything", "you", "i"}:
+        alone = acts or len(tokens) == 1 or tokens[0].lower not in {"this", "that", "these", "those"}
+        if alone or _ends_subject(tokens, 1):
+            return 1
+    phrase = noun_phrase(tokens, 0)
+    if phrase is None:
+        return None
+    after = phrase.after
+    while after + 1 < len(tokens) and tokens[after].lower == "of":
+        inner = noun_phrase(tokens, after + 1)
+        if inner is None:
+            break
+        after = inner.after
+    after = _past_place(tokens, after)
+    if after < len(tokens):
+        return after
+    return _last_word(tokens)
+
+
+def _past_place(tokens: list[Token], at: int) -> int:
+    """Where the predicate begins if the subject goes on with a place: "the man on the left | wearing glasses"."""
+    place = noun_phrase(tokens, at + 1) if at < len(tokens) and tokens[at].lower in _PLACED else None
+    goes_on = place is not None and place.after < len(tokens) and is_participle(tokens[place.after].lower)
+    return place.after if place is not None and goes_on else at
+
+
+def _ends_subject(tokens: list[Token], at: int) -> bool:
+    word = tokens[at].lower
+    return word in words.DETERMINERS | words.NEVER_HEADS or is_participle(word) or at == len(tokens) - 1
+
+
+def _last_word(tokens: list[Token]) -> int | None:
+    """Where a noun phrase ran over the predicate ("the car red", "the man have a hat" did not): its last word."""
+    for at in range(1, len(tokens)):
+        if tokens[at].lower in _HAVE:
+            return at
+    start = len(tokens) - 1
+    if start > 3 and tokens[start - 1].lower in {"and", "or"}:
+        start -= 2
+    while start > 2 and tokens[start - 1].lower in words.DEGREES | words.ADVERBS:
+        start -= 1
+    return start if start else None
+
+
+def _of_subject(verb: str, subject: str, predicate: str, tokens: list[Token]) -> QuestionParts:
+    at = 0
+    while at < len(tokens) - 1 and tokens[at].lower in words.ADVERBS | words.DEGREES | _FILLING:
+        at += 1
+    first = tokens[at].lower
+    said = predicate[tokens[at].start - tokens[0].start :]
+    parts = {"subject": subject, "predicate": predicate, "verb": verb}
+    if first in _OWNS:
+        phrase = noun_phrase(tokens, at + 1)
+        start, end = (phrase.core_start, phrase.end) if phrase else (tokens[at].end, tokens[-1].end)
+        owned = said[start - tokens[at].start : end - tokens[at].start]
+        return QuestionParts(_short(owned), NegationType.ABSENCE, **parts)
+    if is_participle(first):
+        return QuestionParts(_short(said), NegationType.ACTION, **parts)
+    if verb in _HELPERS and first.isalpha():
+        kind = NegationType.ATTRIBUTE if first in {"look", "seem", "appear"} else NegationType.ACTION
+        return QuestionParts(_short(said), kind, **parts)
+    about = _noun_of(subject)
+    if first in _PLACED and at < len(tokens) - 1:
+        return QuestionParts(_short(f"{about} {said}"), NegationType.RELATION, **parts)
+    attribute = is_past_participle(first) or len(tokens) - at <= 3 or first in words.DETERMINERS
+    kind = NegationType.ATTRIBUTE if attribute else NegationType.OTHER
+    if first in words.DETERMINERS:
+        return QuestionParts(_short(" ".join(word for word in said.split()[1:])), kind, **parts)
+    plain = len(said.split()) == 1 and not is_past_participle(first)
+    return QuestionParts(_short(f"{said} {about}" if plain else f"{about} {said}"), kind, **parts)
+
+
+def _noun_of(subject: str) -> str:
+    if subject.lower() in _VAGUE:
+        return ""
+    said = subject.split()
+    while len(said) > 1 and said[0].lower() in words.DETERMINERS:
+        del said[0]
+    return " ".join(said)
+
+
+def _until_place(line: str, tokens: list[Token]) -> str:
+    end = next((at for at, each in enumerate(tokens) if at > 1 and each.lower in {"in", "at", "here"}), len(tokens))
+    return line[tokens[0].start : tokens[end - 1].end]
+
+
+def _short(phrase: str) -> str | None:
+    said = phrase.lower().split()
+    while len(said) > 1 and said[0] in words.DETERMINERS:
+        del said[0]
+    return " ".join(said[:_MOST_CONCEPT]) or None
+
+
+def question_about(concept: str) -> str:
+    """A question that asks whether a concept is there, for a candidate that came without one."""
+    forms = concept_words(concept)
+    return f"{forms.be.capitalize()} there {forms.a_concept} in this picture?"
+
+
+_ANYBODY: Final = frozenset(("anyone", "anybody", "someone", "somebody"))
+_ALL: Final = re.compile(r"(?i)^(?:all|both|every\w*|each)\b")
+_SHORT: Final = {"can": "can't", "will": "won't"}
+
+
+def denial_of(parts: QuestionParts, cue: str = "not") -> str:
+    """The statement that a no makes: "the man is not running", "there is no dog"; empty where none can be made."""
+    if not parts.subject:
+        if parts.concept and is_participle(parts.concept.split()[0]):
+            return f"nobody is {parts.concept}"
+        forms = concept_words(parts.concept) if parts.concept else None
+        return f"there {forms.be} no {forms.text}" if forms else ""
+    verb = parts.verb.replace("’", "'")
+    if parts.subject.lower() in _ANYBODY:
+        return f"nobody {verb} {parts.predicate}"
+    if _ALL.match(parts.subject):
+        return f"not {parts.subject} {verb} {parts.predicate}"
+    if cue == "isn't":
+        return f"{parts.subject} {_SHORT.get(verb, f'{verb}n{chr(39)}t')} {parts.predicate}"
+    return f"{parts.subject} {verb} {'never' if cue == 'never' else 'not'} {parts.predicate}"

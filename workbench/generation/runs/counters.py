@@ -1,0 +1,112 @@
+"""Counts of a run as it goes: what the progress line, the record and the screen show."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+
+from curation_db.enums import ItemStatus, Stage
+from curation_db.generation.progress import Progress
+from workbench.generation.engines.requests import Answer
+from workbench.generation.models import Outcome
+
+_WINDOW_S: Final = 30.0
+"""Rates are over this long."""
+
+
+class _Rate:
+    """How many a second, lately."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._marks: deque[tuple[float, int]] = deque([(clock(), 0)])
+        self.total = 0
+
+    def add(self, number: int) -> None:
+        self.total += number
+
+    def per_s(self) -> float:
+        now = self._clock()
+        if now - self._marks[-1][0] >= 1.0:
+            self._marks.append((now, self.total))
+        while len(self._marks) > 1 and now - self._marks[1][0] > _WINDOW_S:
+            self._marks.popleft()
+        then, before = self._marks[0]
+        return (self.total - before) / (now - then) if now > then else 0.0
+
+
+class Tally:
+    """What has happened so far."""
+
+    def __init__(self, total: int | None, *, clock: Callable[[], float] = time.monotonic) -> None:
+        """`total`: items that there are to do, if that is known."""
+        self.total = total
+        self.note = ""
+        self.cost = 0.0
+        self.tokens = 0
+        self.requests = 0
+        self.statuses: Counter[ItemStatus] = Counter()
+        self.reasons: Counter[str] = Counter()
+        self._stages: dict[Stage, Counter[str]] = {}
+        self._items, self._sent = _Rate(clock), _Rate(clock)
+
+    def _stage(self, stage: Stage) -> Counter[str]:
+        return self._stages.setdefault(stage, Counter())
+
+    def asked(self, stage: Stage) -> None:
+        """A question went to an engine."""
+        self._stage(stage)["asked"] += 1
+
+    def remembered(self, stage: Stage) -> None:
+        """A question had been answered before."""
+        self._stage(stage)["remembered"] += 1
+
+    def answered(self, stage: Stage, answer: Answer) -> None:
+        """An engine's answer is in the record."""
+        self._stage(stage)["failed" if answer.failed else "answered"] += 1
+        self.requests += answer.tries
+        self._sent.add(answer.tries)
+        self.tokens += (answer.prompt_tokens or 0) + (answer.completion_tokens or 0)
+        self.cost += answer.cost or 0.0
+
+    def finished(self, outcomes: Iterable[Outcome]) -> None:
+        """What became of items is in the record."""
+        for outcome in outcomes:
+            self.statuses[outcome.status] += 1
+            if outcome.reason:
+                self.reasons[outcome.reason] += 1
+            self._items.add(1)
+
+    @property
+    def done(self) -> int:
+        """Items that went through."""
+        return sum(self.statuses.values())
+
+    def progress(self, in_flight: int, capacity: Mapping[str, int]) -> Progress:
+        """How far it is."""
+        stages = {str(stage): dict(counts) for stage, counts in self._stages.items()}
+        rate = self._items.per_s()
+        left = None if self.total is None else max(0, self.total - self.done)
+        told: dict[str, Any] = {
+            "items_total": self.total,
+            "items_done": self.done,
+            "kept": self.statuses[ItemStatus.KEPT],
+            "dropped": self.statuses[ItemStatus.DROPPED],
+            "failed": self.statuses[ItemStatus.FAILED],
+            "requests": self.requests,
+            "answers": sum(counts["answered"] for counts in self._stages.values()),
+            "remembered": sum(counts["remembered"] for counts in self._stages.values()),
+            "tokens": self.tokens,
+            "cost": round(self.cost, 6),
+            "items_per_s": round(rate, 3),
+            "requests_per_s": round(self._sent.per_s(), 3),
+            "eta_s": round(left / rate, 1) if left is not None and rate > 0 else None,
+            "in_flight": in_flight,
+            "stages": stages,
+            "reasons": dict(self.reasons),
+            "capacity": dict(capacity),
+            "note": self.note,
+        }
+        return Progress.from_dict(told)

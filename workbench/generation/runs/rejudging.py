@@ -1,0 +1,119 @@
+"""Judging candidates that are there: those that people edited, those that came in without verdicts."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, text
+
+from curation_db.enums import Question
+from curation_db.foreign_json import JsonError, parse_json
+from curation_db.generation.unjudged import Page, Wanted, candidates_without
+from curation_db.generation.work_items import Categories, materials
+from workbench.generation.models import Steps, Unit
+from workbench.generation.pipelines.annotation_judge import PROMPT
+from workbench.generation.pipelines.judge_only import judge_only
+from workbench.generation.prompts.loader import PromptSet
+from workbench.generation.recipe import Recipe
+from workbench.generation.runs.record_writer import Recorder
+from workbench.generation.runs.runner import CANDIDATE, candidate_of
+from workbench.generation.runs.work_source import unit_of
+from workbench.workspace.engine_settings import ANNOTATIONS, Pipeline
+from workbench.workspace.picture_folders import PictureFolders
+
+_PAGE = 200
+_ROWS = text("""
+    SELECT c.id, c.image_id, c.text, c.concept, c.extra, p.extra AS parent_extra, t.text AS caption
+    FROM candidate c LEFT JOIN candidate p ON p.id = c.parent_id LEFT JOIN caption t ON t.id = c.caption_id
+    WHERE c.id IN :ids ORDER BY c.id
+""").bindparams(bindparam("ids", expanding=True))
+
+
+@dataclass(slots=True)
+class Unjudged:
+    """The candidates of one pipeline that judges have not judged, as units; `steps` judges one of them."""
+
+    recorder: Recorder
+    recipe: Recipe
+    prompts: PromptSet
+    folders: PictureFolders
+    limit: int | None = None
+    _rows: dict[int, tuple[Any, frozenset[Question]]] = field(default_factory=dict)
+    _known: Categories = field(default_factory=dict)
+
+    @property
+    def wanted(self) -> tuple[Wanted, ...]:
+        """The verdicts that each of them should have."""
+        return tuple(
+            Wanted(judge.name, question, PROMPT if judge.name == ANNOTATIONS else self.prompts.version)
+            for judge in self.recipe.judges
+            for question in sorted(judge.questions)
+        )
+
+    async def units(self) -> AsyncIterator[Unit]:
+        """One unit for each candidate, by id."""
+        after: int | None = 0
+        left = self.limit
+        while after is not None and (left is None or left > 0):
+            page: Page = await self.recorder.read(
+                partial(candidates_without, wanted=self.wanted, after_id=after, limit=_PAGE)
+            )
+            lacking = {each.candidate_id: each.lacking for each in page.found}
+            for unit in await self.recorder.read(partial(self._units, lacking=lacking)):
+                if left is not None and left <= 0:
+                    return
+                yield unit
+                left = None if left is None else left - 1
+            after = page.upto
+
+    def _units(self, connection: Connection, *, lacking: Mapping[int, Sequence[Wanted]]) -> list[Unit]:
+        if not lacking:
+            return []
+        rows = [
+            row
+            for row in connection.execute(_ROWS, {"ids": list(lacking)})
+            if (question_of(row) is not None) is (self.recipe.pipeline is Pipeline.P2)
+        ]
+        found = {each.id: each for each in materials(connection, sorted({row.image_id for row in rows}), self._known)}
+        units = []
+        for row in rows:
+            asks = {each.question for each in lacking[row.id]}
+            if not (row.concept or question_of(row)):
+                asks.discard(Question.PRESENT)  # of what?
+            if not asks:
+                continue
+            self._rows[row.id] = row, frozenset(asks)
+            unit = unit_of(found[row.image_id], self.folders, 0)
+            units.append(replace(unit, wanted=frozenset({f"{CANDIDATE}/{row.id}"})))
+        return units
+
+    def steps(self, unit: Unit) -> Steps:
+        """The judges' questions about the unit's candidate."""
+        (item,) = unit.wanted
+        row, asks = self._rows.pop(candidate_of(item) or 0)
+        return judge_only(
+            unit,
+            self.recipe,
+            self.prompts,
+            item=item,
+            text=row.text,
+            concept=row.concept,
+            question=question_of(row),
+            original=row.caption or "",
+            asks=asks,
+        )
+
+
+def question_of(row: Any) -> str | None:
+    """The question that a candidate of P2, or the one it was edited from, came from."""
+    for extra in (row.extra, row.parent_extra):
+        try:
+            told = parse_json(extra) if extra else None
+        except JsonError:
+            continue
+        if isinstance(told, dict) and isinstance(told.get("question"), str):
+            return str(told["question"])
+    return None

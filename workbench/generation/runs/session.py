@@ -1,0 +1,358 @@
+"""One run of `negwb generate` from its first line to its last: engines opened, the record told, signals heard."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any, Final, TypeVar
+
+from sqlalchemy import Connection
+
+from curation_db.enums import GenerationState, StopReason
+from curation_db.errors import RecordError
+from curation_db.generation import answer_cache, endpoint_probes, runs
+from curation_db.generation.progress import Progress
+from curation_db.generation.work_items import Scope, has_any
+from curation_db.language.sanitize import counted
+from curation_db.review.candidates import Intake
+from curation_db.search import fulltext
+from curation_db.storage.store import Store
+from workbench.console import interruption
+from workbench.errors import NegwbError, NothingToDo, UsageError
+from workbench.generation.budget import Budget, BudgetClosed, BudgetReached
+from workbench.generation.engines.http.errors import plain_url
+from workbench.generation.engines.protocol import Engine, MakeEngine, Surroundings
+from workbench.generation.engines.registry import open_engine
+from workbench.generation.models import Steps, Unit
+from workbench.generation.pipelines.registry import needs_picture, steps_of, unseen
+from workbench.generation.recipe import Recipe
+from workbench.generation.runs.counters import Tally
+from workbench.generation.runs.plan import Plan, check_judges, check_prices
+from workbench.generation.runs.record_writer import Recorder
+from workbench.generation.runs.runner import Runner, Stopped
+from workbench.generation.runs.work_source import Shard, feed
+from workbench.workspace.engine_settings import EngineSettings, Pipeline
+from workbench.workspace.layout import Workspace
+from workbench.workspace.picture_folders import PictureFolders
+
+_BEAT_S: Final = 1.0
+_KINDS: Final = {Pipeline.P1: "caption", Pipeline.P2: "question"}
+T = TypeVar("T")
+Tell = Callable[[Progress], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How a run goes about it; none of it decides what comes out of an item."""
+
+    sources: tuple[str, ...] = ()
+    limit: int | None = None
+    """Items at most."""
+    shard: Shard = field(default_factory=Shard)
+    retry: bool = False
+    budget: Budget = field(default_factory=Budget)
+    intake: Intake = field(default_factory=Intake)
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What a run works on."""
+
+    units: AsyncIterator[Unit]
+    steps: Callable[[Unit], Steps]
+    total: int | None
+    """Items that there are to do, where that is known."""
+
+
+MakeTask = Callable[[Recorder, Recipe], Awaitable[Task]]
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a run ended."""
+
+    run_id: int
+    recipe: Recipe
+    state: GenerationState
+    progress: Progress
+    message: str = ""
+    error: BaseException | None = None
+    """What ended it, where it did not come to its end."""
+    parked: int = 0
+    simulated: tuple[str, ...] = ()
+    """Engines that are scripts and no models."""
+
+
+def generate(
+    workspace: Workspace,
+    store: Store,
+    plan: Plan,
+    options: Options,
+    folders: PictureFolders,
+    *,
+    tell: Tell = lambda progress: None,
+    say: Callable[[str], None] = lambda line: None,
+    make: MakeEngine = open_engine,
+    task: MakeTask | None = None,
+) -> Ended:
+    """Run `plan` to its end, to a cap, or until somebody stops it.
+
+    Args:
+        make: opens each engine.
+        task: what is worked on, where it is not the captions or questions that are not done.
+
+    Raises:
+        NegwbError: an engine cannot be opened, or another process does the same; nothing was asked.
+    """
+    check_prices(plan, options.budget)
+    tell, say = _unharmed(tell), _unharmed(say)
+    if task is None:
+        task = partial(_items, plan, options, folders)
+    return asyncio.run(_generate(workspace, store, plan, options, tell, say, make, task))
+
+
+def _unharmed(tell: Callable[[T], None]) -> Callable[[T], None]:
+    """A run goes on, and says that it lives, where nobody listens any more: a pipe that was closed."""
+
+    def told(what: T) -> None:
+        with suppress(OSError, ValueError):
+            tell(what)
+
+    return told
+
+
+async def _generate(
+    workspace: Workspace,
+    store: Store,
+    plan: Plan,
+    options: Options,
+    tell: Tell,
+    say: Callable[[str], None],
+    make: MakeEngine,
+    make_task: MakeTask,
+) -> Ended:
+    async with opened(workspace, store, plan, options.budget, say, make) as engines:
+        recipe = plan.recipe(engines)
+        check_judges(recipe)
+        recorder = Recorder(store)
+        try:
+            told = settings_of(plan, recipe, options, engines)
+            run_id = await recorder.write(lambda connection: begin(connection, recipe, told, options, plan))
+            task = await make_task(recorder, recipe)
+            tally = Tally(task.total)
+            # fmt: off
+            runner = Runner(
+                recorder, recipe, task.steps, engines,
+                tally=tally, budget=options.budget, intake=options.intake, run_id=run_id, say=say,
+            )
+            # fmt: on
+            ended = await _watched(runner, task.units, recorder, tally, run_id, recipe, tell, say)
+        finally:
+            await asyncio.to_thread(recorder.close)
+    if ended.progress.kept:
+        await asyncio.to_thread(fulltext.refresh, store)
+    return replace(ended, simulated=tuple(told["simulated"]))
+
+
+async def _items(plan: Plan, options: Options, folders: PictureFolders, recorder: Recorder, recipe: Recipe) -> Task:
+    """The captions or questions that are not done under the recipe."""
+    scope = scope_of(plan, recipe, options)
+    units = feed(recorder, scope, folders, shard=options.shard, limit=options.limit)
+    total = await recorder.read(lambda connection: _total(connection, scope, options))
+    must_see = needs_picture(recipe, plan.prompts, {name: each.kind for name, each in plan.engines.items()})
+
+    def steps(unit: Unit) -> Steps:
+        if must_see and unit.picture.path is None:
+            return unseen(unit)
+        return steps_of(unit, recipe, plan.prompts)
+
+    return Task(units, steps, total)
+
+
+@asynccontextmanager
+async def opened(
+    workspace: Workspace, store: Store, plan: Plan, budget: Budget, say: Callable[[str], None], make: MakeEngine
+) -> AsyncIterator[dict[str, Engine]]:
+    """The plan's engines, closed at the end."""
+
+    unproved = {judge.name for judge in plan.judges if _may_prove(plan.engines.get(judge.name))}
+
+    def features(url: str, model: str) -> Mapping[str, Any] | None:
+        with store.read() as connection:
+            return endpoint_probes.read_probe(connection, url, model)
+
+    surroundings = Surroundings(budget=budget, features=features, folder=workspace.root, say=say)
+    async with AsyncExitStack() as stack:
+        engines: dict[str, Engine] = {}
+        for name, settings in plan.engines.items():
+            engines[name] = await make(settings, surroundings)
+            stack.push_async_callback(engines[name].close)
+            if name in unproved and features(plain_url(settings.url), engines[name].model) is None:
+                which = f"{plain_url(settings.url)} --model {engines[name].model}"
+                say(f"{name} was never probed, so it says a bare yes or no; first: negwb generate probe {which}")
+        yield engines
+
+
+def _may_prove(settings: EngineSettings | None) -> bool:
+    """Whether where its probabilities come from depends on a probe."""
+    return settings is not None and settings.kind == "openai" and settings.method == "auto"
+
+
+def scope_of(plan: Plan, recipe: Recipe, options: Options) -> Scope:
+    """Which items the run works on."""
+    return Scope(recipe=recipe.hash, kind=_KINDS[plan.pipeline], sources=options.sources, retry=options.retry)
+
+
+def nothing_left(store: Store, pipeline: Pipeline) -> NothingToDo:
+    """Why there is nothing to generate from: nothing ever came in, or all of it is done."""
+    with store.read() as connection:
+        if not has_any(connection, _KINDS[pipeline]):
+            what = "captions" if pipeline is Pipeline.P1 else "questions that people answered with no"
+            return NothingToDo(f"there are no {what} to generate from", hint="import some first: negwb import FILE")
+    return NothingToDo(
+        "nothing is left to generate from",
+        hint="all items went through under these settings; others do them anew, --retry those that failed",
+    )
+
+
+def _total(connection: Connection, scope: Scope, options: Options) -> int:
+    """Items to do; of a shard about its share."""
+    total = scope.count(connection)
+    if options.shard.of > 1:
+        total = math.ceil(total / options.shard.of)
+    return total if options.limit is None else min(total, options.limit)
+
+
+def settings_of(plan: Plan, recipe: Recipe, options: Options, engines: Mapping[str, Engine]) -> dict[str, Any]:
+    """What the record keeps of a run beside its counts."""
+    return {
+        "pipeline": str(plan.pipeline),
+        "recipe": recipe.to_dict(),
+        "sources": list(options.sources),
+        "limit": options.limit,
+        "shard": f"{options.shard.number}/{options.shard.of}",
+        "retry": options.retry,
+        "caps": {name: getattr(options.budget, name) for name in ("max_requests", "max_tokens", "max_cost")},
+        "engines": {name: {"kind": each.kind, "url": plain_url(each.url)} for name, each in plan.engines.items()},
+        "simulated": sorted(name for name, engine in engines.items() if engine.simulated),
+    }
+
+
+def begin(connection: Connection, recipe: Recipe, told: Mapping[str, Any], options: Options, plan: Plan) -> int:
+    """Note that the run begins.
+
+    Raises:
+        UsageError: another process works on the same items under the same recipe, and both would pay.
+    """
+    for other in runs.list_runs(connection, 100):
+        if other.recipe != recipe.hash or other.state is not GenerationState.RUNNING or other.lost:
+            continue
+        if overlap(options.shard, Shard.parse(str(other.settings.get("shard", "1/1")))):
+            raise UsageError(
+                f"process {other.pid} on {other.host} generates the same right now",
+                hint="wait for it, or share the work: --shard 1/2 here, --shard 2/2 there",
+            )
+    answer_cache.keep_prompt(connection, plan.prompts.version, plan.prompts.content)
+    return runs.start_run(connection, recipe=recipe.hash, settings=told)
+
+
+def overlap(one: Shard, other: Shard) -> bool:
+    """Whether some picture is in both (by the Chinese remainder theorem)."""
+    return (one.number - other.number) % math.gcd(one.of, other.of) == 0
+
+
+async def _watched(
+    runner: Runner,
+    units: AsyncIterator[Unit],
+    recorder: Recorder,
+    tally: Tally,
+    run_id: int,
+    recipe: Recipe,
+    tell: Tell,
+    say: Callable[[str], None],
+) -> Ended:
+    """The run with its beats, ending as it ends."""
+
+    def progress() -> Progress:
+        return tally.progress(runner.asker.outstanding, runner.capacity)
+
+    async def beat(now: Progress) -> None:
+        tell(now)
+        with suppress(RecordError):  # a busy record misses a beat and no more
+            await recorder.write(lambda connection: runs.beat(connection, run_id, now.to_dict()))
+
+    async def beats() -> None:
+        while True:
+            await beat(progress())
+            await asyncio.sleep(_BEAT_S)
+
+    beating = asyncio.create_task(beats())
+    error: BaseException | None = None
+    try:
+        with _hearing(runner, say):
+            await runner.run(units)
+    except (NegwbError, RecordError) as ended:
+        error = ended
+    except BaseException as ended:
+        await _end(recorder, run_id, GenerationState.FAILED, progress(), repr(ended))
+        raise
+    finally:
+        beating.cancel()
+        with suppress(asyncio.CancelledError):
+            await beating
+    stop_reason = _stop_reason(error)
+    state = GenerationState.DONE
+    if error is not None:
+        state = GenerationState.FAILED if stop_reason is None else GenerationState.STOPPED
+    message = getattr(error, "message", "") if error else ""
+    last = progress()
+    tell(last)
+    await _end(recorder, run_id, state, last, message, stop_reason)
+    return Ended(run_id, recipe, state, last, message, error, runner.parked)
+
+
+def _stop_reason(error: BaseException | None) -> StopReason | None:
+    if isinstance(error, BudgetReached):
+        return StopReason.REQUEST if isinstance(error, BudgetClosed) else StopReason.BUDGET
+    return StopReason.REQUEST if isinstance(error, Stopped) else None
+
+
+async def _end(
+    recorder: Recorder,
+    run_id: int,
+    state: GenerationState,
+    progress: Progress,
+    message: str,
+    stop_reason: StopReason | None = None,
+) -> None:
+    counts = progress.to_dict()
+
+    def write(connection: Connection) -> None:
+        runs.end_run(connection, run_id, state, counts, message, stop_reason=stop_reason)
+
+    with suppress(RecordError):  # what matters is stored; the row then reads as lost
+        await recorder.write(write)
+
+
+@contextmanager
+def _hearing(runner: Runner, say: Callable[[str], None]) -> Iterator[None]:
+    """Ctrl-C (and SIGTERM, SIGHUP) asks the run to end; again, it ends at once."""
+    asked = 0
+
+    def hear(_number: signal.Signals) -> None:
+        nonlocal asked
+        asked += 1
+        if asked == 1:
+            runner.stop("stopped")
+            if waiting := runner.asker.outstanding:
+                say(f"stopping when {counted(waiting, 'answer')} came in; Ctrl-C again ends at once and loses them")
+        else:
+            runner.cut()
+
+    with interruption.heard_by(asyncio.get_running_loop(), hear, also=[signal.SIGINT]):
+        yield

@@ -1,0 +1,219 @@
+"""What the runs screen knows of run folders: read in a thread, over and over, and cheap while nothing changes.
+
+No widget, no torch. A folder is hostile input like any other: what cannot be read becomes a line, never an error.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from trainers.errors import TrainerError
+from trainers.run_files import DONE, FAILED, LOG, METRICS, RunState, Status, is_locked, read_metrics, read_run
+from trainers.settings import RunConfig, read_config
+from workbench.jobs.process import tail
+
+CONFIG = "config.json"
+_MOST_RUNS = 500
+_NO_FIGURES: Mapping[str, Any] = {}
+Points = tuple[tuple[float, float], ...]
+"""Step and loss."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """A run in the list."""
+
+    name: str
+    status: Status | None
+    """None: its files cannot be read."""
+    step: int = 0
+    steps: int | None = None
+    loss: float | None = None
+    val_loss: float | None = None
+    """The smallest so far, or the last one told."""
+    model: str = ""
+    export: str = ""
+    touched: float = 0.0
+    """When its files last changed, seconds since the epoch."""
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """The chosen run in full."""
+
+    row: RunRow
+    config: RunConfig | None
+    last: Mapping[str, Any]
+    """The newest line of figures."""
+    result: Mapping[str, Any]
+    """done.json or failed.json."""
+    train: Points
+    val: Points
+    log: tuple[str, ...]
+    """Its last lines, raw."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What one look saw."""
+
+    rows: tuple[RunRow, ...]
+    """Newest first."""
+    left_out: int
+    detail: Detail | None
+
+
+_Signature = tuple[Any, ...]
+
+
+class RunWatch:
+    """Looks at the folder of runs. Not for two threads at once."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._rows: dict[str, tuple[_Signature, RunRow]] = {}
+        self._detail: tuple[_Signature, Detail] | None = None
+
+    def look(self, chosen: str | None, *, log_lines: int = 40) -> Sight:
+        """All runs; and `chosen`, or the newest, in full."""
+        named = self._names()
+        rows = tuple(self._row(name) for name in named[:_MOST_RUNS])
+        self._rows = {row.name: self._rows[row.name] for row in rows}
+        picked = next((row for row in rows if row.name == chosen), rows[0] if rows else None)
+        detail = self._in_full(picked, log_lines) if picked else None
+        return Sight(rows, max(0, len(named) - _MOST_RUNS), detail)
+
+    def _names(self) -> list[str]:
+        """Newest first: by when they were prepared, which does not change while they train."""
+        try:
+            # what begins with a dot is being made
+            found = [(_stat(path / CONFIG)[0], path.name) for path in self.folder.iterdir() if path.name[0] != "."]
+        except OSError:
+            return []
+        return [name for made, name in sorted(found, reverse=True) if made]
+
+    def _row(self, name: str) -> RunRow:
+        folder = self.folder / name
+        signature = _signature(folder)
+        known = self._rows.get(name)
+        if known is None or known[0] != signature:
+            known = self._rows[name] = (signature, _read_row(folder))
+        return known[1]
+
+    def _in_full(self, row: RunRow, log_lines: int) -> Detail:
+        folder = self.folder / row.name
+        signature = (row.name, *_signature(folder), _stat(folder / LOG), log_lines)
+        if self._detail is None or self._detail[0] != signature:
+            self._detail = (signature, _read_detail(folder, row, log_lines))
+        return self._detail[1]
+
+
+def _signature(folder: Path) -> _Signature:
+    try:
+        locked = is_locked(folder)
+    except OSError:
+        locked = False
+    return (locked, *(_stat(folder / name) for name in (CONFIG, METRICS, DONE, FAILED)))
+
+
+def _stat(path: Path) -> tuple[int, int]:
+    try:
+        told = path.stat()
+    except (OSError, ValueError):
+        return (0, 0)
+    return (told.st_mtime_ns, told.st_size)
+
+
+def _read_row(folder: Path) -> RunRow:
+    touched = max(_stat(folder / name)[0] for name in (CONFIG, METRICS, LOG, DONE, FAILED)) / 1e9
+    try:
+        state = read_run(folder)
+        rows = read_metrics(folder)
+    except (OSError, ValueError, TypeError, OverflowError) as error:
+        return RunRow(folder.name, None, touched=touched, problem=str(error))
+    config = _config(folder)
+    return RunRow(
+        name=folder.name,
+        status=state.status if config else None,
+        step=state.step,
+        steps=state.steps if isinstance(state.steps, int) else None,
+        loss=number(state.last.get("loss")),
+        val_loss=min((loss for _, loss in _points(rows, "val_loss")), default=None),
+        model=config.model if config else "",
+        export=config.export if config else "",
+        touched=touched,
+    )
+
+
+def _read_detail(folder: Path, row: RunRow, log_lines: int) -> Detail:
+    try:
+        rows, state = read_metrics(folder), read_run(folder)
+    except (OSError, ValueError, TypeError, OverflowError):
+        rows, state = [], RunState(folder.name, Status.NEW, 0, None)
+    return Detail(
+        row=row,
+        config=_config(folder),
+        last=rows[-1] if rows else _NO_FIGURES,
+        result=state.result,
+        train=_points(rows, "loss"),
+        val=_points(rows, "val_loss"),
+        log=tail(folder / LOG, log_lines),
+    )
+
+
+def _config(folder: Path) -> RunConfig | None:
+    try:
+        return read_config(folder)
+    except (TrainerError, ValueError):
+        return None
+
+
+def number(value: object) -> float | None:
+    """`value` if it is a number that can be drawn."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        return float(value) if math.isfinite(value) else None
+    except OverflowError:
+        return None
+
+
+def _points(rows: Sequence[Mapping[str, Any]], key: str) -> Points:
+    found = ((number(row.get("step")), number(row.get(key))) for row in rows)
+    return tuple((step, value) for step, value in found if step is not None and value is not None)
+
+
+def thinned(points: Points, most: int) -> Points:
+    """At most `most` of the points: of every stretch the lowest and the highest, so that no spike is lost."""
+    if len(points) <= most:
+        return points
+    stretch = math.ceil(2 * len(points) / max(2, most))
+    kept: list[tuple[float, float]] = []
+    for start in range(0, len(points), stretch):
+        part = points[start : start + stretch]
+        ends = {min(part, key=lambda point: point[1]), max(part, key=lambda point: point[1])}
+        kept += sorted(ends)
+    return tuple(kept)
+
+
+def ago(then: float, now: float | None = None) -> str:
+    """How long ago, in a word or two."""
+    seconds = max(0.0, (time.time() if now is None else now) - then)
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{int(seconds // size)} {unit} ago"
+    return "just now"
+
+
+def spell(seconds: float) -> str:
+    """A length of time."""
+    whole = round(seconds)
+    if whole >= 3_600:
+        return f"{whole // 3_600} h {whole % 3_600 // 60:02} min"
+    return f"{whole // 60} min {whole % 60:02} s" if whole >= 60 else f"{whole} s"

@@ -1,0 +1,204 @@
+"""What all apps of the house share: themes, a screen that is too small, and an end that is sound however it comes."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from textual import events
+from textual.app import App, ScreenError, SystemCommand
+from textual.css.query import QueryError
+from textual.driver import Driver
+from textual.screen import Screen
+from textual.worker import WorkerFailed
+
+from workbench.console import interruption
+from workbench.errors import ExitCode
+from workbench.tui.gc_control import QUIET_SECONDS, Collector, by_hand
+from workbench.tui.screens.too_small import TooSmallScreen, too_small
+from workbench.tui.terminal_parser import with_own_parser
+from workbench.tui.themes import DARK, LIGHT, THEMES
+from workbench.workspace.keymap import Action, ActionMap
+
+APP_STYLES = Path(__file__).with_name("app.tcss")
+_TERMINAL_CHECK_SECONDS = 1.0
+_LEAVING = frozenset({"quit", "app.quit", "leave", "leave_room"})
+"""Actions that leave: the app, its lab, a screen over the card."""
+
+
+class HouseApp(App[int]):
+    """An app in the house's looks."""
+
+    TITLE = "negwb"
+
+    def __init__(self, *, theme: str = DARK.name) -> None:
+        super().__init__()
+        for own in THEMES:
+            self.register_theme(own)
+        self.theme = theme
+        self._collector = Collector()
+        self.failure: Exception | None = None
+        """The error that ended the app, if any."""
+        self._up_since: float | None = None
+        """When the first screen had been painted; None: not yet."""
+
+    def run_to_end(self) -> int:
+        """Run until the person leaves; returns the exit code.
+
+        Raises:
+            Exception: the unexpected error, or the error of the record, that ended the app.
+        """
+        with by_hand(), self._failing_threads():
+            self.run()
+        if self.failure is not None:
+            raise self.failure
+        return int(self.return_code or ExitCode.OK)
+
+    def get_driver_class(self) -> type[Driver]:
+        """Textual's driver for this platform, whose input no answer of the terminal gets through as keys."""
+        return with_own_parser(super().get_driver_class())
+
+    def on_mount(self) -> None:
+        """Notice the end of a burst of input, and of the terminal."""
+        self.set_interval(QUIET_SECONDS, self._collector.tick)
+        self.screen.call_after_refresh(self._mark_up)
+        if not self.is_headless:
+            asyncio.get_running_loop().set_exception_handler(self._on_loop_error)
+        if not self.is_headless and _has_terminal():
+            self.set_interval(_TERMINAL_CHECK_SECONDS, self._end_without_terminal)
+
+    async def run_async(self, *, headless: bool = False, **how: Any) -> int | None:
+        """As ever; SIGTERM and SIGHUP end the app."""
+        with nullcontext() if headless else interruption.heard_by(asyncio.get_running_loop(), self._end_for):
+            return await super().run_async(headless=headless, **how)
+
+    async def on_event(self, event: events.Event) -> None:
+        """As ever; what a person does is noted, and a key that came before the first screen is dropped."""
+        if isinstance(event, events.InputEvent):
+            self._collector.hear()
+        if not self.drops_early(event):
+            await super().on_event(event)
+
+    def drops_early(self, event: events.Event) -> bool:
+        """Whether this is a key or a click from before the first screen was up, which has no effect.
+
+        The person has not seen what it would apply to. Only a key that leaves ends the app.
+        """
+        if not isinstance(event, events.Key | events.MouseEvent | events.Paste) or event.is_forwarded:
+            return False
+        if self._up_since is not None and event.time >= self._up_since:
+            return False
+        if isinstance(event, events.Key):
+            nodes = (self, *self.screen_stack[-1:])
+            bound = {each.action for node in nodes for each in node._bindings.key_to_bindings.get(event.key, ())}
+            if not _LEAVING.isdisjoint(bound):
+                self.exit()
+        return True
+
+    @property
+    def takes_input(self) -> bool:
+        """Whether the first screen was painted, so that keys have an effect from now on."""
+        return self._up_since is not None
+
+    def _mark_up(self) -> None:
+        self._up_since = time.monotonic()
+
+    def open_first(self, screen: Screen[Any]) -> None:
+        """Open the screen that the app begins with, above the default one; for `on_mount`."""
+        covered = isinstance(self.screen, TooSmallScreen)
+        if covered:
+            self.pop_screen()
+        self.push_screen(screen)
+        if covered:
+            self.push_screen(TooSmallScreen())
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Say so where there is no room to work."""
+        covered = isinstance(self.screen, TooSmallScreen)
+        if too_small(event.size) and not covered:
+            self.push_screen(TooSmallScreen())
+        elif covered and not too_small(event.size):
+            self.pop_screen()
+
+    def on_notify(self) -> None:
+        """A line takes the place of the one before it: keys in quick succession would cover the card with theirs."""
+        self.clear_notifications()
+
+    def action_toggle_dark(self) -> None:
+        """The other one of the house's themes."""
+        self.theme = LIGHT.name if self.current_theme.dark else DARK.name
+
+    def commands_of(self, screen: Screen[Any], actions: ActionMap, listed: Iterable[Action]) -> Iterable[SystemCommand]:
+        """For the palette: what is listed, and the themes."""
+        for action in listed:
+            if action.id != "palette" and not action.id.startswith("scroll"):
+                title = f"{action.label}  ({actions.caps(action)})"
+                yield SystemCommand(title, action.says, partial(screen.run_action, action.call))
+        for name in self.available_themes:
+            yield SystemCommand(f"theme: {name}", "Use this theme", partial(setattr, self, "theme", name))
+
+    # -- errors -------------------------------------------------------------------------------------------------
+
+    def _handle_exception(self, error: Exception) -> None:
+        """End the app and keep the error for `run_to_end`; Textual would print it with the values of all variables.
+
+        Once the app was told to leave, screens open without widgets and close at any time: what does not find its
+        widget or its screen any more is no error.
+        """
+        cause = error.error if isinstance(error, WorkerFailed) else error
+        if self._exit and isinstance(cause, QueryError | ScreenError):
+            self._close_messages_no_wait()
+            return
+        if self.failure is None:
+            self.failure = cause if isinstance(cause, Exception) else error
+        self._return_code = int(ExitCode.UNEXPECTED)
+        if self._exception is None:
+            self._exception = error
+            self._exception_event.set()
+        self._close_messages_no_wait()
+
+    def _on_loop_error(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """An error in a callback or a task that is not awaited; asyncio would print it across the screen."""
+        error = context.get("exception")
+        if isinstance(error, Exception):
+            self._handle_exception(error)
+        else:
+            loop.default_exception_handler(context)
+
+    @contextmanager
+    def _failing_threads(self) -> Iterator[None]:
+        """While this lasts an error that ends a thread ends the app; Python would print it across the screen."""
+        before = threading.excepthook
+
+        def hook(args: threading.ExceptHookArgs) -> None:
+            if isinstance(args.exc_value, Exception):
+                with suppress(RuntimeError, AttributeError):  # the loop has ended: so has the app
+                    self._loop.call_soon_threadsafe(self._handle_exception, args.exc_value)  # type: ignore[union-attr]
+
+        threading.excepthook = hook
+        try:
+            yield
+        finally:
+            threading.excepthook = before
+
+    def _end_for(self, number: signal.Signals) -> None:
+        """A hang-up or a termination: everything decided is on the disk, so leaving at once loses nothing."""
+        self.exit(return_code=interruption.exit_code())
+
+    def _end_without_terminal(self) -> None:
+        """A terminal may go without a signal (nohup); Textual would read its end for ever, at full speed."""
+        if not _has_terminal():
+            interruption.hung_up()
+            self._end_for(signal.SIGHUP)
+
+
+def _has_terminal() -> bool:
+    return sys.__stdin__ is not None and sys.__stdin__.isatty()

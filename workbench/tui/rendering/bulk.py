@@ -1,0 +1,63 @@
+"""What a bulk would do, and has done, in plain words. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+from textual.content import Content
+
+from curation_db.enums import Kind, Reason
+from curation_db.review.bulk import BulkDone, BulkPreview
+from curation_db.review.bulk_preview import Left
+from workbench.annotation.wording import BULK, STATES, readable
+from workbench.tui.rendering.card_content import QUIET, WARN
+
+T = TypeVar("T")
+_LEFT: dict[Left, str] = {
+    Left.AUDIT: "kept for the blind audit, and not decided there yet",
+    Left.GOLD: "answered by each for themselves: the answer is known",
+    Left.HELD: "in other people's hands just now",
+    Left.SUPERSEDED: "replaced by an edit",
+    Left.FINAL: "settled by an adjudicator",
+    Left.ALREADY: "so already",
+    Left.UNKNOWN: "no longer there",
+}
+_BECOMES = {state: wording.prediction for state, wording in STATES.items()}
+
+
+def cards(count: int) -> str:
+    """So many, in words."""
+    return "1 card" if count == 1 else f"{count:,} cards"
+
+
+def asked(seen: BulkPreview, kind: Kind, reason: Reason | None) -> Content:
+    """What is about to happen."""
+    because = f": {readable(reason)}" if reason else ""
+    head = f"{BULK[kind].verb.capitalize()} {cards(seen.changing)}"
+    of = f" of the {seen.asked:,} chosen" if seen.changing != seen.asked else ""
+    lines = [Content.assemble((head, "bold"), (of, QUIET), (because, "bold")), Content("")]
+    lines += _counted(seen.becomes, _BECOMES)
+    if seen.left:
+        lines += [Content(""), Content.styled("left out", QUIET), *_counted(seen.left, _LEFT)]
+    return Content("\n").join(lines)
+
+
+def nothing(seen: BulkPreview, kind: Kind) -> Content:
+    """Why there is nothing to do."""
+    head = Content.styled(f"⚠ There is nothing to {BULK[kind].title} here", f"bold {WARN}")
+    return Content("\n").join([head, Content(""), *_counted(seen.left, _LEFT)])
+
+
+def _counted(counts: Mapping[T, int], words: Mapping[T, str]) -> list[Content]:
+    rows = sorted(counts.items(), key=lambda each: -each[1])
+    return [Content.assemble((f"{number:>9,}  ", "bold"), words[what]) for what, number in rows]
+
+
+def told(done: BulkDone, undo_key: str) -> str:
+    """What was done, and the way back, on one line."""
+    if not done.changed:
+        return "nothing was left to change"
+    left = sum(done.left.values())
+    rest = f", {left:,} left out" if left else ""
+    return f"{cards(done.changed)} {BULK[done.kind].past}{rest} — {undo_key} takes all of it back"

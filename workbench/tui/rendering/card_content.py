@@ -1,0 +1,180 @@
+"""The card's texts as Textual content: marks, bars, checks. Every text of the data goes through `display_text`.
+
+Colour never says anything alone: there is a glyph, a word or a shape beside it. Only theme variables are used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from rich.cells import cell_len, set_cell_size
+from textual.content import Content
+
+from curation_db.enums import Kind, Question
+from curation_db.events.event_log import Past
+from curation_db.language.sanitize import display_text
+from curation_db.lint.linter import Finding
+from curation_db.search.cards import Card, Opinion
+from workbench.annotation.text_spans import Piece, original_pieces
+from workbench.annotation.wording import DECISIONS, Tone, answer, disagreement, readable
+
+QUIET = "$foreground 60%"
+GOOD, BAD, WARN, MARK = "$text-success", "$text-error", "$text-warning", "$text-accent"
+_FULL, _EMPTY, _NONE = "▓", "░", "·"
+_NAME_CELLS, _CONCEPT_CELLS, _ROOM_TO_ASK = 19, 10, 44
+_SIBLINGS = 4
+_CONCEPT_LINE, _CONCEPT_LINE_NARROW = 48, 34
+STYLES: dict[Tone, str] = {Tone.PLAIN: "", Tone.QUIET: QUIET, Tone.GOOD: GOOD, Tone.BAD: BAD, Tone.WARN: WARN}
+
+
+def decision_style(kind: Kind) -> str:
+    """The style of a decision of this kind."""
+    return STYLES[DECISIONS[kind].tone]
+
+
+def plain(text: str | None, style: str = "", *, limit: int = 600) -> Content:
+    """A text of the data on one line."""
+    return Content.styled(display_text(text or "", limit=limit), style)
+
+
+def marked(parts: Iterable[Piece], *, base: str = "bold") -> Content:
+    """A caption with its marks: the cue bold and underlined, the difference between « and »."""
+    return Content.assemble(*((part.text, _mark_style(part) or base) for part in parts))
+
+
+def original(caption: str, text: str, *, base: str = "") -> Content:
+    """The original caption, with the words marked that the rewrite `text` leaves out."""
+    return marked(original_pieces(caption, text), base=base)
+
+
+def _mark_style(part: Piece) -> str:
+    if part.cue:
+        return f"bold underline {MARK}"
+    if part.removed:
+        return f"strike {WARN}"
+    return f"bold {MARK}" if part.changed else ""
+
+
+def concept_line(card: Card, *, narrow: bool) -> Content:
+    """What is denied, how, and of what type."""
+    concept = plain(card.concept, "bold", limit=60) if card.concept else Content.styled("not known", QUIET)
+    if card.concept and card.concept_confidence is not None and card.concept_confidence < 0.8:
+        concept += Content.styled(f" ? {_share(card.concept_confidence)} sure", QUIET)
+    cue = f"{display_text(card.cue, limit=20)} · {card.cue_position}" if card.cue else "none"
+    kind = ("type ", QUIET), str(card.negation_type)
+    if narrow:
+        beside = concept.cell_length + len(card.negation_type) + 8 <= _CONCEPT_LINE_NARROW
+        return Content.assemble(concept, "   " if beside else "\n", *kind, "\n", ("cue ", QUIET), cue)
+    rest = Content.assemble(("cue ", QUIET), cue, "   ", *kind)
+    fits = concept.cell_length + rest.cell_length + 3 <= _CONCEPT_LINE
+    return Content.assemble(concept, "   " if fits else "\n", rest)
+
+
+def opinion_rows(card: Card, width: int) -> list[Content]:
+    """What the judges say, a row each in common columns, and what to think of it."""
+    asks = _column(_asks(opinion, card.concept) if width >= _ROOM_TO_ASK else "" for opinion in card.opinions)
+    names = _column(display_text(opinion.judge, limit=60) for opinion in card.opinions)
+    told = _column(f"{_share(opinion.p):>4} {answer(opinion.question, opinion.p)}" for opinion in card.opinions)
+    taken = sum(cell_len(column[0]) for column in (asks, names, told)) if card.opinions else 0
+    bar_cells = 10 if width >= taken + 13 else 5
+    rows = [
+        Content.assemble(
+            name,
+            " ",
+            (ask + " ", QUIET) if ask else "",
+            (bar(opinion.p, bar_cells), _tone(opinion)),
+            " ",
+            (said, _tone(opinion)),
+        )
+        for opinion, name, ask, said in zip(card.opinions, names, asks, told, strict=True)
+    ]
+    remarks = _on_opinions(card)
+    return [*rows, remarks] if remarks else rows
+
+
+def _on_opinions(card: Card) -> Content:
+    remarks = []
+    if card.conflict:
+        remarks.append(Content.styled(f"⚠ {disagreement(card.disputed)}", f"bold {WARN}"))
+    if any(opinion.simulated for opinion in card.opinions):
+        remarks.append(Content.styled("simulated judges", QUIET))
+    return Content.styled(" · ", QUIET).join(remarks)
+
+
+def _column(texts: Iterable[str]) -> list[str]:
+    """`texts` padded to the widest of them, or cut to what a name may take."""
+    told = list(texts)
+    cells = min(_NAME_CELLS, max((cell_len(text) for text in told), default=0))
+    return [_fitted(text, cells) for text in told]
+
+
+def _asks(opinion: Opinion, concept: str | None) -> str:
+    if opinion.question is Question.ACCEPTABLE:
+        return "P(fine)"
+    named = display_text(concept or "it", limit=40)
+    return f"P({_fitted(named, min(_CONCEPT_CELLS, cell_len(named)))})"
+
+
+def _fitted(text: str, cells: int) -> str:
+    """`text` in exactly so many cells; an ellipsis tells of a cut."""
+    if cell_len(text) <= cells:
+        return set_cell_size(text, cells)
+    return set_cell_size(text, cells - 1) + "…"
+
+
+def _share(p: float | None) -> str:
+    return "  – " if p is None else f"{p:.2f}".removeprefix("0")
+
+
+def _tone(opinion: Opinion) -> str:
+    if opinion.p is None:
+        return QUIET
+    speaks_for = (opinion.p >= 0.5) is (opinion.question is Question.ACCEPTABLE)
+    return GOOD if speaks_for else BAD
+
+
+def bar(p: float | None, cells: int = 10) -> str:
+    """A probability as a bar; what is neither yes nor no has none."""
+    if p is None:
+        return _NONE * cells
+    full = max(0, min(cells, round(p * cells)))
+    return _FULL * full + _EMPTY * (cells - full)
+
+
+def checks(findings: Sequence[Finding]) -> Content:
+    """The checks: what is well on one line, then a line for each thing that is not."""
+    well = [Content.assemble(("✓ ", GOOD), _says(finding)) for finding in findings if finding.ok]
+    lines = [Content("   ").join(well)] if well else []
+    lines += [Content.assemble(("⚠ ", f"bold {WARN}"), _says(each)) for each in findings if not each.ok]
+    return Content("\n").join(lines)
+
+
+def _says(finding: Finding) -> str:
+    return display_text(finding.says, limit=120)
+
+
+def siblings(texts: Sequence[str]) -> Content | None:
+    """What else people said about the picture."""
+    if not texts:
+        return None
+    lines = [plain(text, QUIET, limit=200) for text in texts[:_SIBLINGS]]
+    if len(texts) > _SIBLINGS:
+        lines.append(Content.styled(f"and {len(texts) - _SIBLINGS} more", QUIET))
+    return Content("\n").join(lines)
+
+
+def remarks(card: Card) -> Content | None:
+    """The flag and the notes."""
+    lines = [Content.styled("⚑ flagged", f"bold {WARN}")] if card.flagged else []
+    lines += [Content.assemble(("✎ ", QUIET), plain(note, limit=300)) for note in card.notes]
+    return Content("\n").join(lines) if lines else None
+
+
+def past_decision(past: Past, back_key: str) -> Content:
+    """What the person decided about this card earlier."""
+    reason = f": {readable(past.reason)}" if past.reason else ""
+    decision = DECISIONS[past.kind]
+    return Content.assemble(
+        (f"{decision.glyph} {decision.past}{reason}", "bold"),
+        (f"\ndeciding replaces it · {back_key} goes on", QUIET),
+    )

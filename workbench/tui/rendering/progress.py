@@ -1,0 +1,364 @@
+"""What Progress says, page by page, as lines of a given width. Pure: `curation_db.stats.progress` in, content out.
+
+Every name and value of the data goes through `display_text`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from enum import StrEnum
+
+from rich.cells import cell_len, set_cell_size
+from textual.content import Content
+
+from curation_db.enums import Kind, Reason
+from curation_db.language.sanitize import display_text
+from curation_db.stats import decision_speed
+from curation_db.stats.annotator_agreement import Consensus, on_kappa
+from curation_db.stats.decision_speed import Speed
+from curation_db.stats.distribution import Balance, Part
+from curation_db.stats.intervals import Interval
+from curation_db.stats.judge_accuracy import Confusion, Labels
+from curation_db.stats.progress import Person, Progress
+from workbench.annotation.wording import DECISIONS, readable
+from workbench.reports.progress_report import (
+    COEFFICIENTS,
+    decimal,
+    hours_text,
+    part_name,
+    parts_of,
+    share_text,
+    speed_cells,
+)
+from workbench.tui.rendering.bars import share_bar, spanned, whisker
+from workbench.tui.rendering.card_content import BAD, GOOD, MARK, QUIET, WARN
+
+_NAME = 16
+_WIDE = 112
+_OFF = 0.05
+"""So far from its target a share is worth a glance."""
+Lines = list[Content]
+
+
+class Page(StrEnum):
+    """The pages of Progress, by their names."""
+
+    PACE = "pace"
+    DECISIONS = "decisions"
+    BALANCE = "balance"
+    AGREEMENT = "agreement"
+    JUDGES = "judges"
+
+
+def page_lines(page: Page, told: Progress, width: int) -> Lines:
+    """A page in so many cells."""
+    return _PAGES[page](told, width)
+
+
+def heading(text: str, beside: str = "") -> Content:
+    """A section's title, and in quiet what it is about."""
+    return Content.assemble((text.upper(), f"bold {MARK}"), ("   " + beside if beside else "", QUIET))
+
+
+def _cell(text: str, cells: int, *, right: bool = False) -> str:
+    """`text` in exactly so many cells; an ellipsis tells of a cut."""
+    shown = display_text(text, limit=200)
+    if cell_len(shown) > cells:
+        return set_cell_size(shown, cells - 1) + "…"
+    blank = " " * (cells - cell_len(shown))
+    return blank + shown if right else shown + blank
+
+
+def _columns(cells: Iterable[tuple[str, int]], style: str = "") -> Content:
+    """Right-aligned columns."""
+    return Content.styled("".join(_cell(text, width, right=True) for text, width in cells), style)
+
+
+# -- pace -----------------------------------------------------------------------------------------------------------
+
+_PACE = (("decisions/h", 13), ("median", 10), ("active", 11), ("timed", 12), ("left for one", 14))
+
+
+def _pace(told: Progress, width: int) -> Lines:
+    head = Content.assemble((_cell("", _NAME), ""), _columns(_PACE, QUIET))
+    rows = [_speed_row(person.name, person.speed, told.work.wanted) for person in told.people]
+    if len(told.people) > 1:
+        rows.append(_speed_row("everybody", told.work.team, told.work.wanted, style="bold"))
+    note = "timed: replaced and taken back ones too; each a minute at most"
+    # fmt: off
+    return [*_work(told, width), Content(""), heading("speed", decision_speed.NAME), head, *rows,
+            Content(""), Content.styled(note, QUIET)]
+    # fmt: on
+
+
+def _work(told: Progress, width: int) -> Lines:
+    states, work = told.work.states, told.work
+    total = sum(states.values()) - states.get("superseded", 0)
+    done = sum(states.get(state, 0) for state in ("accepted", "rejected", "contested"))
+    share = done / total if total else None
+    bar = share_bar(share, max(10, min(48, width - 44)), tone=GOOD)
+    left = Content.assemble((f"{work.wanted:,}", "bold"), " still asked for")
+    hours = work.hours_left
+    if work.wanted and hours is not None:
+        left = Content.assemble(left, ": ", (hours_text(hours), "bold"), " of one person's time")
+    edits = sum(work.edits.values())
+    if edits:
+        left = Content.assemble(left, f" · {edits:,} {'edits wait' if edits > 1 else 'edit waits'} for another person")
+    each = " · ".join(f"{number:,} {readable(state)}" for state, number in sorted(states.items()))
+    return [
+        heading("work"),
+        Content.assemble(
+            bar, "  ", (f"{done:,} of {total:,} decided", "bold"), (f"  {share_text(done, total)}", QUIET)
+        ),
+        left,
+        Content.styled(each, QUIET),
+    ]
+
+
+def _speed_row(name: str, measured: Speed, wanted: int, *, style: str = "") -> Content:
+    cells = zip(speed_cells(measured, wanted), (width for _, width in _PACE), strict=True)
+    return Content.assemble((_cell(name, _NAME), "bold"), _columns(cells, style))
+
+
+# -- decisions ------------------------------------------------------------------------------------------------------
+
+_KINDS = (Kind.ACCEPT, Kind.REJECT, Kind.UNSURE, Kind.SKIP, Kind.EDIT)
+_FINAL = (Kind.ADJUDICATE, Kind.FLIP)
+
+
+def _decisions(told: Progress, width: int) -> Lines:
+    kinds = [*_KINDS, *(kind for kind in _FINAL if any(person.decisions[kind] for person in told.people))]
+    cells = min(12, (width - _NAME - 9) // len(kinds))
+    names = [_kind_name(kind, cells) for kind in kinds]
+    head = Content.assemble((_cell("", _NAME), ""), _columns([(name, cells) for name in [*names, "accepts"]], QUIET))
+    rows = [_decision_row(person, kinds, cells) for person in told.people]
+    return [heading("decisions", "what stands"), head, *rows, Content(""), *_reasons(told.people, width)]
+
+
+def _kind_name(kind: Kind, cells: int) -> str:
+    name = "final" if kind is Kind.ADJUDICATE else str(kind)
+    return f"{DECISIONS[kind].glyph} {name}" if kind in _KINDS and cells > len(name) + 2 else name
+
+
+def _decision_row(person: Person, kinds: Sequence[Kind], cells: int) -> Content:
+    told = person.decisions
+    share = share_text(told[Kind.ACCEPT], told[Kind.ACCEPT] + told[Kind.REJECT])
+    counted = [(f"{told[kind]:,}" if told[kind] else "·", cells) for kind in kinds]
+    return Content.assemble((_cell(person.name, _NAME), "bold"), _columns(counted), _columns([(share, cells)], QUIET))
+
+
+def _reasons(people: Sequence[Person], width: int) -> Lines:
+    counted = {reason: sum(person.reasons[reason] for person in people) for reason in Reason}
+    total = sum(counted.values())
+    bar = 24 if width >= _WIDE else 14
+    shown = people[: max(0, (width - _NAME - bar - 14) // 10)]
+    head = Content.assemble(
+        (_cell("", _NAME + bar + 13), ""),
+        (" ".join(_cell(person.name, 9, right=True) for person in shown), QUIET),
+    )
+    rows = [
+        Content.assemble(
+            (_cell(readable(reason), _NAME), "bold" if number else QUIET),
+            share_bar(number / total if total else None, bar, tone=BAD),
+            _columns([(f"{number:,}", 7), (share_text(number, total), 6)]),
+            *(_columns([(f"{person.reasons[reason]:,}" if person.reasons[reason] else "·", 10)]) for person in shown),
+        )
+        for reason, number in sorted(counted.items(), key=lambda each: -each[1])
+    ]
+    return [heading("rejected because", f"{total:,} rejections that stand"), head, *rows]
+
+
+# -- balance --------------------------------------------------------------------------------------------------------
+
+
+def _balance(told: Progress, width: int) -> Lines:
+    columns = 2 if width >= _WIDE else 1
+    room = (width - 4) // 2 if columns == 2 else width
+    boxes = [_spread(balance, room) for balance in told.balances]
+    told_apart = Content.assemble(
+        "▓ share of the accepted   ", ("┃", f"bold {MARK}"), " target   ", ("all", ""), " share of all proposals"
+    )
+    first = told.balances[0]
+    head = heading("balance", f"{first.accepted:,} accepted of {first.proposed:,} proposed")
+    if columns == 1:
+        listed = [line for box in boxes for line in [*box, Content("")]]
+        return [head, told_apart, Content(""), *listed[:-1]]
+    left = [*boxes[0], Content(""), *boxes[1], Content(""), *boxes[2]]
+    return [head, told_apart, Content(""), *_beside(left, boxes[3], room)]
+
+
+def _beside(left: Lines, right: Lines, room: int) -> Lines:
+    rows = max(len(left), len(right))
+    padded = [*left, *[Content("")] * (rows - len(left))], [*right, *[Content("")] * (rows - len(right))]
+    return [
+        Content.assemble(one, " " * (room + 4 - one.cell_length), other) for one, other in zip(*padded, strict=True)
+    ]
+
+
+def _spread(balance: Balance, room: int) -> Lines:
+    name = 13
+    bar = max(8, room - name - 7 - 7 - 14)
+    top = [part for part in balance.parts if part.target is None]
+    many = balance.trait == "concept" and balance.distinct > len(top)
+    beside = f"{balance.distinct:,} different ones" if balance.trait == "concept" else ""
+    if many and balance.accepted:
+        beside += f"; the first {len(top)} make up {share_text(sum(p.accepted for p in top), balance.accepted)}"
+    title = Content.assemble(
+        (_cell(balance.trait.upper(), name + bar), f"bold {MARK}"),
+        _columns([("accepted", 9), ("all", 5)], QUIET),
+        _columns([("target", 13)], QUIET) if any(part.target is not None for part in balance.parts) else "",
+    )
+    rows = [_part(part, balance, name, bar) for part in parts_of(balance)]
+    return [title, *rows, *([Content.styled(beside, QUIET)] if beside else [])]
+
+
+def _part(part: Part, balance: Balance, name: int, bar: int) -> Content:
+    share = part.accepted / balance.accepted if balance.accepted else None
+    row = Content.assemble(
+        (
+            _cell(part_name(part, balance), name),
+            "bold" if part.accepted else QUIET,
+        ),
+        share_bar(share, bar, target=part.target),
+        _columns([(share_text(part.accepted, balance.accepted), 9)]),
+        _columns([(share_text(part.proposed, balance.proposed), 5)], QUIET),
+    )
+    if part.target is None:
+        return row
+    row = Content.assemble(row, _columns([(f"{part.target:.0%}", 6)]))
+    off = 0.0 if share is None else share - part.target
+    if abs(off) < _OFF:
+        return Content.assemble(row, (_cell("✓" if share is not None else "", 7, right=True), GOOD))
+    return Content.assemble(row, (_cell(f"{'▲' if off > 0 else '▼'} {abs(off):.0%}", 7, right=True), WARN))
+
+
+# -- agreement ------------------------------------------------------------------------------------------------------
+
+_MEANINGS = {
+    "observed": "pairs of votes on one candidate that are alike",
+    "ac1": "Gwet: chance taken out, holds where nearly all accept",
+    "alpha": "Krippendorff: chance taken out",
+    "kappa": "Fleiss: chance taken out",
+}
+
+
+def _agreement(told: Progress, width: int) -> Lines:
+    lines = [heading("agreement among people", "with 95 % intervals over pictures"), Content("")]
+    for consensus, name, what in (
+        (told.standing, "as votes stand", "candidates on which two people or more have voted"),
+        (told.audit, "the blind audit", "everybody's first word, before anything was revealed"),
+    ):
+        lines += [*_consensus(consensus, name, what, width), Content("")]
+        kappa = on_kappa(consensus)
+        if kappa and (consensus is told.standing or not told.standing.told.items):
+            lines[-1:] = [Content.assemble(("⚠ ", WARN), kappa), Content("")]
+    return lines[:-1]
+
+
+def _consensus(consensus: Consensus, name: str, what: str, width: int) -> Lines:
+    told = consensus.told
+    title = Content.assemble((name, "bold"), (f"   {what}", QUIET))
+    if not told.items:
+        return [title, Content.styled("none yet: it takes an overlap of two people: negwb queue overlap 2", QUIET)]
+    counts = (
+        f"{told.items:,} candidates · {told.ratings:,} votes · {share_text(consensus.accepts, told.ratings)} accepts"
+    )
+    cells = max(16, min(40, width - 38 - (56 if width >= _WIDE else 0)))
+    rows = [
+        _coefficient(getattr(told, field), name, _MEANINGS[field], cells, width) for field, name in COEFFICIENTS.items()
+    ]
+    scale = Content.styled(" " * 13 + "-1" + "0".center(cells - 4) + " 1", QUIET)
+    return [title, Content(counts), *rows, scale]
+
+
+def _coefficient(interval: Interval, name: str, says: str, cells: int, width: int) -> Content:
+    return Content.assemble(
+        (_cell(name, 7), "bold"),
+        _columns([(decimal(interval.estimate), 4)], "bold"),
+        "  ",
+        whisker(interval, cells, low=-1.0),
+        "  ",
+        (_cell(spanned(interval), 14), ""),
+        ("  " + says, QUIET) if width >= _WIDE else "",
+    )
+
+
+# -- judges ---------------------------------------------------------------------------------------------------------
+
+_LABELS = {
+    Labels.AUDIT: ("against the blind audit", "first words of people about a random sample"),
+    Labels.DECIDED: ("against all decisions", "hard cases first, judges on the screen"),
+}
+
+
+def _judges(told: Progress, width: int) -> Lines:
+    lines = [heading("judges", "P(present) ≥ .5, against a rejection as “present” or an accept"), Content("")]
+    for labels, (name, what) in _LABELS.items():
+        lines.append(Content.assemble((name, "bold"), (f"   {what}", QUIET)))
+        found = [confusion for confusion in told.judges if confusion.labels is labels]
+        if not found:
+            lines.append(Content.styled("no judged candidate has such a label yet", QUIET))
+        lines += [_judged_head(width)] if found else []
+        for confusion in found:
+            lines += _judge(confusion, width)
+        lines.append(Content(""))
+    return lines[:-1]
+
+
+def _judge(told: Confusion, width: int) -> Lines:
+    script = ("  simulated", WARN) if told.simulated else ""
+    unclear = f" · {told.unclear:,} unclear" if told.unclear else ""
+    name = Content.assemble(
+        (display_text(told.judge, limit=30), f"bold {MARK}"),
+        script,
+        (f"  {display_text(told.model, limit=30)} · {told.labelled:,} labels{unclear}", QUIET),
+    )
+    rows = [
+        _row_of("  says absent", told.absent_absent, told.absent_present, spoils=1, width=width),
+        _row_of("  says present", told.present_absent, told.present_present, spoils=0, width=width),
+    ]
+    rates = _rate("precision", told.precision, width), _rate("recall", told.recall, width)
+    return [name, *(Content.assemble(row, "   ", rate) for row, rate in zip(rows, rates, strict=True))]
+
+
+def _judged_head(width: int) -> Content:
+    names = ("people: absent", "people: present") if width >= _WIDE else ("absent", "present")
+    return Content.styled(_cell("", 14), QUIET) + _columns([(name, _table_cells(width)) for name in names], QUIET)
+
+
+def _table_cells(width: int) -> int:
+    return 17 if width >= _WIDE else 9
+
+
+def _row_of(name: str, absent: int, present: int, *, spoils: int, width: int) -> Content:
+    """A judge's answer against what people found; `spoils`: the cell in which the two differ."""
+    cells = [
+        _columns([(f"{number:,}", _table_cells(width))], (BAD if number else "") if at == spoils else GOOD)
+        for at, number in enumerate((absent, present))
+    ]
+    return Content.assemble(_cell(name, 14), *cells)
+
+
+def _rate(name: str, interval: Interval, width: int) -> Content:
+    if math.isnan(interval.estimate):
+        return Content.styled(f"{name:<10}–", QUIET)
+    drawn = whisker(interval, 20 if width >= _WIDE else 8)
+    said = "of “absent”  " if width >= _WIDE else ""
+    return Content.assemble(
+        (f"{name:<10}", QUIET),
+        (said, QUIET),
+        (_cell(decimal(interval.estimate), 5), "bold"),
+        drawn,
+        "  ",
+        (spanned(interval), QUIET),
+    )
+
+
+_PAGES: dict[Page, Callable[[Progress, int], Lines]] = {
+    Page.PACE: _pace,
+    Page.DECISIONS: _decisions,
+    Page.BALANCE: _balance,
+    Page.AGREEMENT: _agreement,
+    Page.JUDGES: _judges,
+}

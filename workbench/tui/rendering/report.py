@@ -1,0 +1,172 @@
+"""Cells and paragraphs of the report screens: the text of `reports.benchmark_report` with its styles. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from textual.content import Content
+
+from benchmarks.affirmative_twins import advice
+from benchmarks.comparison import Row, Slice, told_ties
+from benchmarks.published import PublishedRow
+from benchmarks.statistics import FEW, Paired
+from curation_db.language.sanitize import display_text
+from workbench.console.number_format import count, p_value, percent, signed, signed_span, span
+from workbench.reports.benchmark_report import Line, slice_cells
+from workbench.tui.rendering.card_content import BAD, GOOD, QUIET, WARN, plain
+from workbench.tui.widgets.static_table import Column
+
+COLUMNS = {
+    "task": Column("task", 14),
+    "model": Column("model"),
+    "n": Column("n", 5, right=True),
+    "right": Column("right %", 7, right=True),
+    "interval": Column("95 %", 11, right=True),
+    "affirmed": Column("affirmed", 8, right=True),
+    "official": Column("official", 8, right=True),
+    "blind": Column("blind", 6, right=True),
+    "base": Column("vs base", 7, right=True),
+    "base95": Column("95 %", 13, right=True),
+    "p": Column("p", 7, right=True),
+}
+_ALWAYS = ("task", "model", "n", "right", "interval", "affirmed", "base")
+"""Where it is narrow the rest stands below the table."""
+SLICES = {
+    "slice": Column("slice"),
+    **{name: COLUMNS[name] for name in ("n", "right", "interval", "base", "base95", "p")},
+}
+_SLICES_ALWAYS = ("slice", "n", "right", "interval", "base")
+
+
+def columns_for(width: int) -> list[str]:
+    """Which columns fit."""
+    return [name for name in COLUMNS if name in _ALWAYS or width >= 112]
+
+
+def slice_columns_for(width: int) -> list[str]:
+    """Which columns of the table of slices fit."""
+    return [name for name in SLICES if name in _SLICES_ALWAYS or width >= 100]
+
+
+def cells_of(line: Line, columns: Sequence[str]) -> list[Content]:
+    """A line of the table."""
+    row, texts = line.main, line.cells()
+    styles = {
+        "task": "bold" if line.first else QUIET,
+        "right": "bold",
+        "interval": QUIET,
+        "affirmed": "" if line.affirmed else WARN,
+        "official": "" if line.differs else QUIET,
+        "blind": QUIET,
+        **_base_styles(row.base),
+    }
+    return [plain(texts[name], styles.get(name, ""), limit=60) for name in columns]
+
+
+def _base_styles(base: Paired | None) -> dict[str, str]:
+    if base is None:
+        return {"base": QUIET}
+    # McNemar decides, not the bootstrap: with few discordant items an interval of resamples shrinks to a point
+    sure = GOOD if base.difference.estimate > 0 else BAD
+    return {"base": sure if base.sure else "", "base95": QUIET}
+
+
+def about(line: Line) -> Content:
+    """All that is known of a line, as a paragraph of figures."""
+    row = line.main
+    told = [
+        _line(
+            "right",
+            f"{count(row.correct)} of {row.n:,} ({row.metric}) = {percent(row.accuracy.estimate)} %, "
+            f"{span(row.accuracy)} · {row.protocol}",
+        ),
+        *_partners(line),
+        *(_line(each.name, f"{percent(each.accuracy.estimate)} %, {span(each.accuracy)}") for each in row.others),
+        *_baselines(row),
+        *_against_base(row),
+        *(Content.assemble(("⚠ ", f"bold {WARN}"), plain(note, limit=200)) for note in row.notes),
+        _line("model", f"{row.arch} · {row.activation} · {row.precision} · {row.model_hash[:12]}"),
+        _line("data", f"{row.dataset_sha256[:12]} · {row.ties} ties · {row.nan} NaN"),
+    ]
+    return Content("\n").join(told)
+
+
+def _line(label: str, value: str) -> Content:
+    return Content.assemble((f"{display_text(label, limit=20):<10} ", QUIET), plain(value, limit=300))
+
+
+def _partners(line: Line) -> list[Content]:
+    told = []
+    if line.main.denied:
+        partner = line.affirmed
+        # fmt: off
+        told.append(_line("affirmed", f"{count(partner.correct)} of {partner.n:,} = "
+                          f"{percent(partner.accuracy.estimate)} %, {span(partner.accuracy)} · {partner.task}"
+                          if partner else advice(line.main.task)))
+        # fmt: on
+    if line.official is not None:
+        other = line.official
+        same = f"differs on {len(line.main.differing):,} items" if line.differs else "the same items"
+        told.append(_line("official", f"{percent(other.accuracy.estimate)} %, {span(other.accuracy)} · {same}"))
+    return told
+
+
+def _baselines(row: Row) -> list[Content]:
+    named = [f"{each.name} {percent(each.accuracy.estimate)}" for each in row.baselines]
+    told = [f"chance {percent(row.chance)}", *named]
+    lines = [_line("" if start else "blind", " · ".join(told[start : start + 3])) for start in range(0, len(told), 3)]
+    return [*lines, *([_line("", ties)] if (ties := told_ties(row)) else [])]
+
+
+def _against_base(row: Row) -> list[Content]:
+    if row.base is None:
+        return [_line("vs base", "this is the base" if row.is_base else "the base was not run on these items")]
+    paired, gain = row.base, row.base.difference
+    few = f"; fewer than {FEW} differ: Newcombe's interval" if paired.few else ""
+    return [
+        _line(
+            "vs base",
+            f"{signed(gain.estimate)} points, {signed_span(gain)}; {paired.gained} gained, "
+            f"{paired.lost} lost, p {p_value(paired.p_value)}{few}",
+        )
+    ]
+
+
+def published(rows: Sequence[PublishedRow], task: str) -> Content:
+    """What others reported on the task, with where."""
+    mine = [row for row in rows if row.task == task]
+    if not mine:
+        return Content.styled("nothing published on this task", QUIET)
+    told = [Content.styled("PUBLISHED · not measured here", "bold")]
+    told += [plain(source, limit=200) for source in dict.fromkeys(row.source for row in mine)]
+    for row in mine:
+        figures = f"{percent(row.accuracy.estimate):>5} %  {span(row.accuracy)}"
+        told.append(Content.assemble(f"{figures}  ", plain(row.model), (f" {row.arch}", QUIET)))
+    notes = dict.fromkeys(f"{row.protocol} · {row.note}" for row in mine)
+    told += [plain(note, QUIET, limit=400) for note in notes]
+    return Content("\n").join(told)
+
+
+def heading(line: Line) -> Content:
+    """Whose figures these are, in a line; the affirmed one beside the denied one."""
+    row = line.main
+    told = Content.assemble(
+        plain(row.model, "bold", limit=40),
+        " on ",
+        plain(row.task, "bold", limit=40),
+        f" · {percent(row.accuracy.estimate)} % right of {row.n:,} ({row.protocol})",
+    )
+    if not line.main.denied:
+        return told
+    beside = line.affirmed_figure + (" %" if line.affirmed else "")
+    return Content.assemble(told, " · affirmed ", (beside, "bold"))
+
+
+def slice_row(each: Slice | None, row: Row, columns: Sequence[str]) -> list[Content]:
+    """A line of the table of slices; None is the whole."""
+    name = Content.styled("all items", "bold")
+    if each is not None:
+        name = Content.assemble((f"{display_text(each.cut, limit=16):<12}", QUIET), plain(each.value, limit=60))
+    texts = slice_cells(each, row)
+    styles = {"right": "bold", "interval": QUIET, **_base_styles(each.base if each else row.base)}
+    return [name if column == "slice" else Content.styled(texts[column], styles.get(column, "")) for column in columns]

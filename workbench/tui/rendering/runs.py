@@ -1,0 +1,143 @@
+"""A run in words: the cells of the list, the figures beside the curve, the log. Pure; data text is shown as text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import PurePath
+
+from textual.content import Content
+
+from curation_db.language.sanitize import display_text
+from trainers.run_files import Status
+from workbench.jobs.run_monitor import Detail, RunRow, ago, number, spell
+from workbench.tui.rendering.card_content import BAD, GOOD, QUIET, WARN, bar, plain
+from workbench.tui.widgets.static_table import Column
+
+COLUMNS = {
+    "run": Column("run"),
+    "state": Column("state", 10),
+    "bar": Column("", 8),
+    "step": Column("step", 13, right=True),
+    "loss": Column("loss", 7, right=True),
+    "val": Column("best val", 8, right=True),
+    "model": Column("model", 14),
+    "export": Column("set", 10),
+    "when": Column("last sign", 10, right=True),
+}
+_ALWAYS = ("run", "state", "step", "loss", "val", "when")
+_STATES: dict[Status | None, tuple[str, str]] = {
+    Status.NEW: ("· new", QUIET),
+    Status.RUNNING: ("▶ running", GOOD),
+    Status.STOPPED: ("‖ stopped", WARN),
+    Status.DONE: ("✓ done", ""),
+    Status.FAILED: ("✗ failed", BAD),
+    None: ("⚠ damaged", BAD),
+}
+
+
+def columns_for(width: int) -> list[str]:
+    """Which columns fit."""
+    return [name for name in COLUMNS if name in _ALWAYS or width >= 110]
+
+
+def cells_of(row: RunRow, columns: Sequence[str], *, starting: bool = False) -> list[Content]:
+    """A row of the list."""
+    said, style = ("… starting", QUIET) if starting else _STATES[row.status]
+    share = min(1.0, row.step / row.steps) if row.steps else None
+    cells = {
+        "run": plain(row.name, limit=60),
+        "state": Content.styled(said, style),
+        "bar": Content.styled(bar(share, 8) if share is not None else "", QUIET),
+        "step": Content(f"{row.step:,}/{row.steps:,}" if row.steps else "–"),
+        "loss": Content(figure(row.loss)),
+        "val": Content(figure(row.val_loss)),
+        "model": plain(short(row.model), limit=40),
+        "export": plain(short(row.export), limit=40),
+        "when": Content.styled(ago(row.touched), QUIET),
+    }
+    return [cells[name] for name in columns]
+
+
+def short(path: str) -> str:
+    """The telling end of a path: of a run's model, the run."""
+    parts = PurePath(path).parts
+    if len(parts) > 1 and parts[-1] == "model":
+        return parts[-2]
+    return parts[-1] if parts else ""
+
+
+def figure(value: float | None, digits: int = 4) -> str:
+    """A loss, or a dash."""
+    return "–" if value is None else f"{value:.{digits}f}" if abs(value) < 1e4 else f"{value:.2g}"
+
+
+def facts(detail: Detail) -> Content:
+    """The figures beside the curve."""
+    lines = [_fact(label, value) for label, value in (*_progress(detail), *_recipe(detail)) if value]
+    if trouble := _trouble(detail):
+        lines = [Content.assemble(("✗ ", f"bold {BAD}"), plain(trouble, limit=300)), *lines]
+    return Content("\n").join(lines)
+
+
+def _fact(label: str, value: str) -> Content:
+    return Content.assemble((f"{label:<10}", QUIET), plain(value, limit=200))
+
+
+def _trouble(detail: Detail) -> str:
+    if detail.row.problem:
+        return detail.row.problem
+    if detail.row.status is not Status.FAILED:
+        return ""
+    told = (detail.result.get("message"), detail.result.get("hint"))
+    return " — ".join(str(part) for part in told if part) or "failed"
+
+
+def _progress(detail: Detail) -> list[tuple[str, str]]:
+    row, last = detail.row, detail.last
+    best = min(detail.val, key=lambda point: point[1], default=None)
+    epoch, speed, seconds = (number(last.get(key)) for key in ("epoch", "pairs_per_s", "seconds"))
+    return [
+        ("step", f"{row.step:,} of {row.steps:,}" if row.steps else "none logged"),
+        ("epoch", f"{epoch + 1:.0f}" if epoch is not None else ""),
+        ("loss", figure(row.loss)),
+        ("best val", f"{figure(best[1])} at {best[0]:,.0f}" if best else ""),
+        ("scale", figure(number(last.get("logit_scale")), 2) if "logit_scale" in last else ""),
+        ("speed", f"{speed:,.0f} pairs/s" if speed is not None else ""),
+        ("took", spell(seconds) if seconds is not None else ""),
+        ("left", _left(row, seconds)),
+    ]
+
+
+def _left(row: RunRow, seconds: float | None) -> str:
+    if row.status is not Status.RUNNING or not seconds or not row.steps or not row.step:
+        return ""
+    return f"about {spell(seconds * max(0, row.steps - row.step) / row.step)}"
+
+
+def _recipe(detail: Detail) -> list[tuple[str, str]]:
+    if detail.config is None:
+        return []
+    settings = detail.config.settings
+    told = {
+        "lr": settings.lr,
+        "batch": settings.batch,
+        "seed": settings.seed,
+        "replay": settings.replay_share,
+        "anchor": settings.anchor_weight,
+        "hard": settings.hard_pictures,
+        "decay": settings.weight_decay,
+    }
+    words = [f"{name} {value:g}" for name, value in told.items() if value or name == "seed"]
+    lines = [", ".join(words[at : at + 2]) for at in range(0, len(words), 2)]  # three would not fit beside the curve
+    return [
+        ("model", short(detail.config.model)),
+        ("set", short(detail.config.export)),
+        *(("" if at else "recipe", line) for at, line in enumerate(lines)),
+    ]
+
+
+def log_lines(detail: Detail, rows: int) -> Content:
+    """The end of the log."""
+    told = [display_text(line, limit=300) for line in detail.log]
+    shown = [line for line in told if line][-rows:]
+    return Content.styled("\n".join(shown) or "the log is empty", QUIET)

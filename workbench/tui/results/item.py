@@ -1,0 +1,137 @@
+"""One item: the picture with its boxes, the phrase with its cue, what the model scored and what was right."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+from textual import events, work
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.content import Content
+from textual.widgets import Static
+
+from curation_db.language.sanitize import display_text
+from workbench.images.terminal_graphics import picture_box
+from workbench.reports.benchmark_report import Line
+from workbench.tui.rendering.boxes import letter, picture_with_boxes
+from workbench.tui.rendering.items import facts, options, outcome, phrase
+from workbench.tui.rendering.report import heading
+from workbench.tui.results.context import STYLES
+from workbench.tui.screens.base.action_screen import KeyedScreen
+from workbench.tui.threads import apart
+from workbench.tui.widgets.header_bar import TopLine
+from workbench.tui.widgets.key_hints import KeyLine
+from workbench.tui.widgets.picture import PicturePane
+from workbench.workspace.keymap import Place
+
+if TYPE_CHECKING:
+    from benchmarks.schema import ItemRow
+    from workbench.tui.results.context import ResultsContext
+
+_LEGEND = "— right box   ╌ other boxes"
+
+
+class ItemScreen(KeyedScreen):
+    """An item among those that were listed; up and down go through them."""
+
+    CSS_PATH = STYLES
+    AUTO_FOCUS = None
+
+    def __init__(
+        self,
+        lab: ResultsContext,
+        line: Line,
+        items: Sequence[ItemRow],
+        at: int,
+        base: Mapping[str, bool],
+        follow: Callable[[int], None],
+    ) -> None:
+        """`follow` gets the index of the item that is shown last, for the cursor of the list."""
+        super().__init__(lab.actions, Place.ITEM)
+        self.lab, self.line, self.at = lab, line, at
+        self._items = items
+        self._follow = follow
+        self._base = base
+
+    @property
+    def row(self) -> ItemRow:
+        """What is shown."""
+        return self._items[self.at]
+
+    @property
+    def _pictures(self) -> list[str]:
+        """One picture with boxes; of a retrieval item the right picture and the best other one."""
+        named = [option for option in self.row["options"] if isinstance(option, str)]
+        return named[:2] if named else [self.row["image"]]
+
+    def compose(self) -> ComposeResult:
+        """Picture at the left, text at the right."""
+        yield TopLine(id="top")
+        with Horizontal(id="item"):
+            with Vertical(id="picture-side"):
+                for place in range(len(self._pictures)):
+                    yield PicturePane(self.lab.protocol, id=f"picture-{place}")
+            with VerticalScroll(id="item-text", can_focus=False):
+                yield Static(id="told", markup=False)
+        yield KeyLine(self.actions, Place.ITEM, id="keys")
+
+    def on_mount(self) -> None:
+        """Once the sizes are known."""
+        self.call_after_refresh(self._show)
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Another width, other bars; another size, another picture."""
+        if self.is_mounted:
+            self.call_after_refresh(self._show)
+
+    def on_screen_suspend(self) -> None:
+        """Something opens above."""
+        for pane in self.query(PicturePane):
+            pane.hide_for_modal()
+
+    def on_screen_resume(self) -> None:
+        """And closes again."""
+        for pane in self.query(PicturePane):
+            pane.restore()
+
+    def action_step(self, by: int) -> None:
+        """To the next item of the list, or the one before."""
+        at = max(0, min(self.at + by, len(self._items) - 1))
+        if at != self.at:
+            self.at = at
+            self._show()
+
+    def action_back(self) -> None:
+        """To the list, where the cursor is on this item."""
+        if self.is_active:
+            self._follow(self.at)
+            self.dismiss(None)
+
+    def _show(self) -> None:
+        row = self.row
+        width = self.query_one("#item-text").content_size.width
+        blank = Content("")
+        # fmt: off
+        told = [heading(self.line), blank, phrase(row), blank, options(row, width), blank,
+                outcome(row, self._base), blank, facts(row)]
+        # fmt: on
+        self.query_one("#told", Static).update(Content("\n").join(told))
+        right = f"{self.at + 1:,} of {len(self._items):,}"
+        self.query_one(TopLine).tell("lab", "report", "items", f"item {row['id']}", right=right)
+        side = self.query_one("#picture-side")
+        side.border_subtitle = Content(display_text(" · ".join(self._pictures), limit=60))
+        side.border_title = Content(_LEGEND if len(self._pictures) == 1 else f"{letter(0)} above, {letter(1)} below")
+        self._load()
+
+    @work(exclusive=True)
+    async def _load(self) -> None:
+        row = self.row
+        for place, name in enumerate(self._pictures):
+            pane = self.query_one(f"#picture-{place}", PicturePane)
+            size = picture_box(max(1, pane.size.width), max(1, pane.size.height), self.lab.protocol)
+            boxes = row["options"] if len(self._pictures) == 1 else []
+            path = self.lab.locate(self.line.main, name)
+            draw = partial(picture_with_boxes, path, size, boxes, row["target"], name=name)
+            pane.show(await apart(draw), alt="pictures are turned off")

@@ -1,0 +1,153 @@
+"""Below the report: the slices of one result, and the list of its items with their filter."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, cast
+
+from textual import getters, on, work
+from textual.app import ComposeResult
+from textual.widgets import Static
+
+from benchmarks.comparison import Slice
+from benchmarks.errors import BenchError
+from workbench.reports.benchmark_report import Line
+from workbench.tui.rendering.items import COLUMNS, Answers, Only, cells_of, read_answers, told
+from workbench.tui.rendering.report import SLICES, heading, slice_columns_for, slice_row
+from workbench.tui.results.context import STYLES
+from workbench.tui.results.item import ItemScreen
+from workbench.tui.screens.base.action_screen import KeyedScreen
+from workbench.tui.threads import apart
+from workbench.tui.widgets.header_bar import TopLine
+from workbench.tui.widgets.key_hints import KeyLine
+from workbench.tui.widgets.static_table import Sheet
+from workbench.workspace.keymap import Place
+
+if TYPE_CHECKING:
+    from benchmarks.schema import ItemRow
+    from workbench.tui.results.context import ResultsContext
+
+
+class _Below(KeyedScreen):
+    """What both share: a heading, one table, the way back."""
+
+    CSS_PATH = STYLES
+    AUTO_FOCUS = "#table"
+
+    sheet = getters.query_one("#table", Sheet)
+
+    def __init__(self, lab: ResultsContext, line: Line, base_run: str | None, place: Place) -> None:
+        super().__init__(lab.actions, place)
+        self.lab, self.line, self.base_run = lab, line, base_run
+
+    def compose(self) -> ComposeResult:
+        """Status, heading, table, keys."""
+        yield TopLine(id="top")
+        yield Static(heading(self.line), id="head", markup=False)
+        yield Sheet(id="table", empty="reading …")
+        yield KeyLine(self.actions, self.place, id="keys")
+
+    def action_back(self) -> None:
+        """Up again."""
+        if self.is_active:
+            self.dismiss(None)
+
+
+class SlicesScreen(_Below):
+    """By cue, by position, by length: the same figures for a part of the items."""
+
+    def __init__(self, lab: ResultsContext, line: Line, base_run: str | None) -> None:
+        super().__init__(lab, line, base_run, Place.SLICES)
+        self._slices: list[Slice | None] = [None, *line.main.slices]
+
+    def on_mount(self) -> None:
+        """Everything is known already."""
+        if not self.is_whole:
+            return
+        self.query_one(TopLine).tell("lab", "report", "slices")
+        self.on_resize()
+
+    def on_resize(self) -> None:
+        """Other columns fit."""
+        if not self.is_whole:
+            return
+        columns = slice_columns_for(self.app.size.width)
+        self.sheet.fill(
+            [SLICES[name] for name in columns],
+            [f"{each.cut}\0{each.value}" if each else "" for each in self._slices],
+            lambda at: slice_row(self._slices[at], self.line.main, columns),
+        )
+
+    @on(Sheet.RowOpened)
+    def action_open(self) -> None:
+        """The items of the slice."""
+        chosen = self._slices[self.sheet.cursor]
+        cut = (chosen.cut, chosen.value) if chosen else None
+        self.app.push_screen(ItemsScreen(self.lab, self.line, self.base_run, cut))
+
+    def action_items(self) -> None:
+        """All items."""
+        self.app.push_screen(ItemsScreen(self.lab, self.line, self.base_run))
+
+
+class ItemsScreen(_Below):
+    """Every item with what became of it."""
+
+    def __init__(
+        self, lab: ResultsContext, line: Line, base_run: str | None, cut: tuple[str, str] | None = None
+    ) -> None:
+        super().__init__(lab, line, base_run, Place.ITEMS)
+        self._cut = cut
+        self._only: Only = "all"
+        self._answers = Answers((), {})
+        self.items: list[ItemRow] = []
+        """Those listed."""
+
+    def on_mount(self) -> None:
+        """Read them."""
+        if not self.is_whole:
+            return
+        self.query_one(TopLine).tell("lab", "report", "items")
+        self._read()
+
+    @work
+    async def _read(self) -> None:
+        try:
+            self._answers = await apart(partial(read_answers, self.lab.results, self.line.main.run, self.base_run))
+        except BenchError as error:
+            self.tell(error.message, hint=error.hint, trouble=True)
+        if self.is_mounted:
+            self._list()
+
+    def action_only(self, which: str) -> None:
+        """Filter."""
+        if which == "differs" and not self._answers.base:
+            self.tell("this is the base" if self.line.main.is_base else "the base was not run on these items")
+            return
+        self._only = cast("Only", which)
+        self._list()
+
+    def _list(self) -> None:
+        self.items = self._answers.only(self._only, self._cut)
+        keys = [str(at) for at in range(len(self._answers.items))]
+        places = {id(row): key for row, key in zip(self._answers.items, keys, strict=True)}
+        base = self._answers.base
+        self.sheet.fill(
+            COLUMNS,
+            [places[id(row)] for row in self.items],
+            lambda at: cells_of(self.items[at], base),
+            empty="no such item",
+        )
+        right = told(self._only, len(self.items), len(self._answers.items), self._cut)
+        self.query_one(TopLine).tell("lab", "report", "items", right=right)
+
+    @on(Sheet.RowOpened)
+    def action_open(self) -> None:
+        """One item, with its picture."""
+        if self.items:
+            screen = ItemScreen(self.lab, self.line, self.items, self.sheet.cursor, self._answers.base, self.follow)
+            self.app.push_screen(screen)
+
+    def follow(self, at: int) -> None:
+        """The person went on to another item above."""
+        self.sheet.action_move(at - self.sheet.cursor)

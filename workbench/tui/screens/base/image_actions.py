@@ -1,0 +1,44 @@
+"""Actions of the screens with one picture: its name, and a program outside the terminal that shows it."""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from curation_db.language.sanitize import display_text
+from workbench.images.external_viewer import NoViewer, launch
+from workbench.tui.threads import apart
+
+if TYPE_CHECKING:
+    from textual.screen import Screen
+
+    from workbench.annotation.models import Ready
+
+
+def picture_name(ready: Ready) -> str:
+    """What the card's picture is called."""
+    return ready.card.picture.file_name or ready.card.picture.key
+
+
+def open_outside(screen: Screen[Any], viewer: str, path: Path | None, name: str) -> None:
+    """Show the picture outside, in a worker: neither the start nor the end of the program holds up a key."""
+    screen.run_worker(_outside(screen, viewer, path, name), group="outside", exit_on_error=False)
+
+
+async def _outside(screen: Screen[Any], viewer: str, path: Path | None, name: str) -> None:
+    where = path or name
+    try:
+        program, started = await apart(partial(launch, viewer, os.environ, path))
+    except NoViewer as none:
+        _tell(screen, f"{none.message}: {where}", trouble=True)
+        return
+    _tell(screen, f"{program} shows {name}")
+    if code := await apart(started.wait):
+        _tell(screen, f"{program} failed ({code}): {where}", trouble=True)
+
+
+def _tell(screen: Screen[Any], line: str, *, trouble: bool = False) -> None:
+    severity, seconds = ("warning", 12) if trouble else ("information", 3)
+    screen.app.notify(display_text(line, limit=400), severity=severity, timeout=seconds, markup=False)  # type: ignore[arg-type]

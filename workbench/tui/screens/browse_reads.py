@@ -1,0 +1,81 @@
+"""What the browse room reads of the record, all of it in threads, and what it remembers."""
+
+from __future__ import annotations
+
+import contextlib
+from array import array
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from curation_db.errors import RecordError
+from curation_db.language.sanitize import display_text
+from curation_db.search import fulltext, search
+from curation_db.search.facets import FACETS, Facet, facets, unknown
+from curation_db.search.query_language import WORDS, Field, View
+from curation_db.search.rows import Listed, page_of
+from curation_db.storage.store import Store
+from workbench.tui.widgets.record_table import PAGE
+from workbench.tui.widgets.row_selection import Selection
+
+NAMED = (Field.JUDGE, Field.BY, Field.CUE, Field.CONCEPT, Field.PIPELINE, Field.SOURCE)
+"""Fields whose values only the record knows: for completion."""
+
+
+@dataclass
+class BrowseMemory:
+    """What outlives the screen."""
+
+    view: View = field(default_factory=View)
+    at: int | None = None
+    """The candidate under the cursor."""
+    selection: Selection = field(default_factory=Selection)
+    facets: bool = False
+    """Whether the panel is open."""
+    facet: Field = FACETS[0]
+
+
+def blocks_of(store: Store, view: View) -> Iterator[tuple[array[int], Sequence[Listed]]]:
+    """The view's ids as they are found, with the rows of the first page; searches know every text there is."""
+    if any(view.asks(name) for name in WORDS):
+        _index(store)
+    with store.read() as connection:
+        first = True
+        for block in search.ids_of(connection, view):
+            yield block, page_of(connection, block[:PAGE]) if first else ()
+            first = False
+
+
+def _index(store: Store) -> None:
+    with store.read() as connection:
+        if not fulltext.behind(connection):
+            return
+    with contextlib.suppress(RecordError):  # busy or not to be written: what is known is searched
+        fulltext.refresh(store)
+
+
+def why_nothing(store: Store, view: View) -> str:
+    """What is said where the view holds nothing."""
+    if not view.terms:
+        return "there is no candidate yet"
+    with store.read() as connection:
+        return unknown(connection, view) or f"nothing is {display_text(str(view), limit=200)}"
+
+
+def rows_of(store: Store, ids: Sequence[int]) -> list[Listed]:
+    """A page."""
+    with store.read() as connection:
+        return page_of(connection, ids)
+
+
+def counted(store: Store, name: Field, ids: Sequence[int] | None) -> list[Facet]:
+    """The values of a field among `ids`, or in the whole record."""
+    with store.read() as connection:
+        return facets(connection, name, ids)
+
+
+def names_of(store: Store, name: Field) -> list[str]:
+    """The values that can be typed; none where the record is busy: completion is a comfort."""
+    try:
+        return list(dict.fromkeys(facet.value.name for facet in counted(store, name, None)))
+    except RecordError:
+        return []

@@ -1,0 +1,145 @@
+"""The end of the queue: what was decided, what waits, what to run next."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from textual.app import ComposeResult
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.screen import Screen
+from textual.widgets import Static
+
+from curation_db.enums import State
+from curation_db.errors import RecordError
+from workbench.annotation.models import Summary, waiting_edits
+from workbench.annotation.wording import session_counts
+from workbench.tui.bindings import bind
+from workbench.tui.widgets.key_hints import KeyLine
+from workbench.tui.widgets.status import Status, StatusLine
+from workbench.workspace.keymap import ActionMap, Place
+
+if TYPE_CHECKING:
+    from workbench.annotation.session import Desk
+
+_QUIET = "$foreground 60%"
+
+
+class DoneScreen(Screen[str | None]):
+    """Dismissed with the action that the person chose."""
+
+    DEFAULT_CSS = """
+    DoneScreen { background: $background; }
+    DoneScreen #done-box { align: center middle; height: 1fr; }
+    DoneScreen #done { width: 74; max-width: 100%; height: auto; border: round $border; padding: 1 3; }
+    """
+    AUTO_FOCUS = None
+
+    def __init__(self, desk: Desk, actions: ActionMap) -> None:
+        super().__init__()
+        self._desk = desk
+        self._actions = actions
+        bind(self, actions, Place.DONE)
+
+    def compose(self) -> ComposeResult:
+        """The summary between status and keys."""
+        yield StatusLine(id="status")
+        with VerticalScroll(id="done-box", can_focus=False):
+            yield Static(id="done", markup=False)
+        yield KeyLine(self._actions, Place.DONE, id="keys")
+
+    def on_mount(self) -> None:
+        """Count."""
+        if not self.children:  # the app is just ending
+            return
+        try:
+            content = told(self._desk.summary(), self._revisit_cap())
+        except RecordError as error:
+            content = Content(error.message)
+        self.query_one("#done", Static).update(content)
+        self.query_one(StatusLine).tell(Status(self._desk.actor.name, progress=self._desk.progress))
+
+    def _revisit_cap(self) -> str:
+        return next(self._actions.cap(each) for each in self._actions.at(Place.DONE) if each.id == "revisit")
+
+    def _leave(self, action: str) -> None:
+        if self.is_active:  # a second key may come before the first has closed
+            self.dismiss(action)
+
+    def action_revisit(self) -> None:
+        """Go through what was passed on."""
+        self._leave("revisit")
+
+    def action_look_again(self) -> None:
+        """Ask the queue again."""
+        self._leave("look_again")
+
+    def action_undo(self) -> None:
+        """Done at the desk, as all of these."""
+        self._leave("undo")
+
+    def action_redo(self) -> None:
+        """Take back the last undo."""
+        self._leave("redo")
+
+    def action_look_back(self) -> None:
+        """To the last decision."""
+        self._leave("look_back")
+
+    def action_find(self) -> None:
+        """Search."""
+        self._leave("find")
+
+    def open_card(self, candidate_id: int) -> None:
+        """Back to the card, with this one in the seat."""
+        self._leave(f"open_card({candidate_id})")
+
+    async def action_quit(self) -> None:
+        """Everything is kept."""
+        await self.app.action_quit()
+
+
+def told(summary: Summary, revisit_key: str) -> Content:
+    """The summary in words."""
+    headline = "Nothing new waits for you." if summary.passed else "Nothing waits for you now."
+    lines = [Content.styled(headline, "bold $text-accent"), Content("")]
+    lines += [
+        _counted("this sitting", session_counts(summary.sitting, glyphs=True)),
+        _counted("the workspace", _states(summary.states)),
+    ]
+    lines += [Content.styled(f"⚠ {words}", "$text-warning") for words in summary.refused.words]
+    lines.append(Content(""))
+    if summary.passed:
+        passed = f"{summary.passed:,} you skipped, were unsure about or edited"
+        lines += [
+            Content.assemble(
+                "Waiting: ", (passed, "bold"), "; ", (revisit_key, "bold $text-accent"), " goes through them again."
+            ),
+            Content(""),
+        ]
+    if summary.edits:
+        lines += [Content(f"{waiting_edits(summary)}."), Content("")]
+    if summary.fresh:
+        lines += [Content(f"{summary.fresh:,} more are in other people's hands, or have just come."), Content("")]
+    lines += [
+        Content.styled("What to run next", "bold"),
+        Content.assemble(("  negwb export    ", "bold"), ("freeze what was accepted into a training set", _QUIET)),
+        Content.assemble(("  negwb status    ", "bold"), ("see where the workspace stands", _QUIET)),
+    ]
+    return Content("\n").join(lines)
+
+
+def _counted(label: str, parts: list[str]) -> Content:
+    return Content.assemble((f"{label:<15}", _QUIET), " · ".join(parts) or "nothing yet")
+
+
+def _states(states: dict[State, int]) -> list[str]:
+    words = {
+        State.ACCEPTED: "✓ {} accepted",
+        State.REJECTED: "✗ {} rejected",
+        State.UNSURE: "? {} unsure",
+        State.CONTESTED: "{} contested",
+        State.NEEDS_MORE: "{} need another person",
+        State.OPEN: "{} open",
+    }
+    return [said.format(f"{states[state]:,}") for state, said in words.items() if states.get(state)]

@@ -1,0 +1,307 @@
+"""negwb.toml: what can be set, with its defaults; read strictly, so that a typing error is told and not ignored."""
+
+from __future__ import annotations
+
+import shlex
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from curation_db.validation import ValidationError, closest, setting, validate, validate_field
+from workbench.errors import UsageError
+from workbench.workspace.choices import ImageMode
+from workbench.workspace.setting_errors import settings_error
+
+if TYPE_CHECKING:
+    from curation_db.lint.linter import LintSettings
+    from workbench.workspace.generation_settings import GenerateSettings
+
+FOLLOW_LINKS_HELP = "open links that leave the image folders"
+OWN_THEMES = ("negwb-dark", "negwb-light")
+
+
+def _order(value: str) -> str:
+    from curation_db.queue.ordering import Policy  # noqa: PLC0415 -- 0.1 s, only where the file has an order
+
+    try:
+        Policy.parse(value)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+def _overlap(value: str) -> str:
+    from curation_db.events.state import Overlap  # noqa: PLC0415
+
+    try:
+        Overlap.parse(value)
+    except ValueError:
+        return 'people per candidate: "1", another number up to "99", or "2+1" (a third only when two differ)'
+    return ""
+
+
+def _viewer(value: str) -> str:
+    try:
+        shlex.split(value)
+    except ValueError as error:
+        return f"{error}; a program and its arguments, as in: feh --scale-down"
+    return ""
+
+
+@dataclass(frozen=True, slots=True)
+class CurateSettings:
+    """The table [curate]."""
+
+    order: str = setting(
+        "conflict",
+        "which cards come first: conflict, threshold, lint, rare-cue, rare-concept, random, oldest, or a "
+        'weighted sum such as "0.7*conflict + 0.3*lint"',
+        check=_order,
+    )
+    overlap: str = setting(
+        "1",
+        'people per new candidate: "1", "3", or "2+1" (a third only when two differ); for existing candidates: '
+        "negwb queue overlap",
+        check=_overlap,
+    )
+    audit_rate: float = setting(
+        0.1, "share of new candidates reserved for the blind audit; fixed at import", at_least=0, at_most=1
+    )
+    audit_share: float = setting(0.1, "share of served cards that come from the audit", at_least=0, at_most=1)
+    gold_share: float = setting(
+        0.1, "share of served cards whose answer is known, if there are any: negwb gold", at_least=0, at_most=1
+    )
+    blind: bool = setting(False, "never show the verdicts of the judges")
+    images: str = setting(
+        "auto",
+        "how images are drawn: auto, kitty, sixel, halfcell, none; auto asks the terminal",
+        choices=tuple(map(str, ImageMode)),
+    )
+    theme: str = setting("negwb-dark", "colours: negwb-dark, negwb-light, or any theme of Textual")
+    keys: Mapping[str, str] = field(default_factory=dict)
+    """Action id to keys, comma-separated."""
+    viewer: str = setting(
+        "", 'the program that o opens an image with, as in "feh --scale-down"; empty: the system\'s', check=_viewer
+    )
+
+
+DEFAULT_TARGETS: Mapping[str, Any] = MappingProxyType({"cue": "negrefcocog", "position": "negrefcocog"})
+_TABLES = ("pictures", "curate", "lint", "progress", "browse", "train", "generate", "engines")
+_MODEL = "model"
+_FOLLOW_LINKS = "follow_links"
+_Folders = dict[str, str | tuple[str, ...]]
+T = TypeVar("T")
+_MEND = "mend the file, or compare it with one from: negwb init"
+
+
+@dataclass(frozen=True, slots=True)
+class _Browse:
+    """The table [browse]."""
+
+    views: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Progress:
+    """The table [progress]."""
+
+    targets: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All of negwb.toml."""
+
+    pictures: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Source name to folders, relative to the workspace or absolute."""
+    curate: CurateSettings = field(default_factory=CurateSettings)
+    targets: Mapping[str, Any] = field(default_factory=lambda: DEFAULT_TARGETS)
+    """Trait to a benchmark's name or to shares, as `curation_db.stats.targets.resolve_target` takes them."""
+    views: Mapping[str, str] = field(default_factory=dict)
+    """[browse.views]: name to the line of a view."""
+    train: Mapping[str, Any] = field(default_factory=dict)
+    """Of `trainers.settings.TrainSettings`: the workspace's own defaults; its paths are relative to the workspace."""
+    lint: LintSettings | None = None
+    """Which rules of the lint are asked, and where the counted ones begin; None: as they come."""
+    generating: GenerateSettings | None = None
+    """[generate] and [engines]; None: nothing is told there."""
+    base_model: str = ""
+    """[train] model: what the first training starts from, a model or "demo"; empty: CLIP."""
+    follow_links: bool = False
+    """Whether a picture may be a link that leaves its picture folder."""
+
+    @property
+    def generate(self) -> GenerateSettings:
+        """[generate] and [engines], with their defaults."""
+        if self.generating is not None:
+            return self.generating
+        from workbench.workspace.generation_settings import GenerateSettings  # noqa: PLC0415 -- most commands need none
+
+        return GenerateSettings()
+
+
+def read_settings(path: Path) -> Settings:
+    """The settings in `path`.
+
+    Raises:
+        UsageError: not readable as TOML, an unknown name, or a value of the wrong kind.
+    """
+    return parse(read_text(path), path)
+
+
+def read_text(path: Path) -> str:
+    """The file's text with the line ends that it has."""
+    try:
+        return path.read_bytes().decode("utf-8")
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror or error}", hint="see that you may read it") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path}: {error}", hint=_MEND) from error
+
+
+def parse(text: str, path: Path) -> Settings:
+    try:
+        tables = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:  # beside TOML's own: a number of 5,000 digits, brackets without end
+        raise UsageError(f"{path}: {error}", hint=_MEND) from error
+    follow_links = _follow_links(tables, path)
+    unknown = sorted(tables.keys() - {*_TABLES, _FOLLOW_LINKS})
+    if unknown:
+        near = closest(unknown[0], _TABLES)
+        hint = f"did you mean [{near}]? " if near else ""
+        raise UsageError(f"{path}: unknown table [{unknown[0]}]", hint=f"{hint}known: {', '.join(_TABLES)}")
+    file = _File(path, text)
+    return Settings(
+        _pictures(tables.get("pictures", {}), file),
+        _curate(tables.get("curate", {}), file),
+        _targets(tables.get("progress", {}), file),
+        _views(tables.get("browse", {}), file),
+        _train(tables, path),
+        _lint(tables.get("lint", {}), file),
+        _generate(tables, file),
+        _base_model(tables.get("train", {}), file),
+        follow_links,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """Converts the tables of a file, and locates their problems in it."""
+
+    path: Path
+    text: str
+
+    def convert(self, value: object, kind: type[T], *table: str) -> T:
+        try:
+            return validate(value, kind, path=table)
+        except ValidationError as error:
+            raise self.error(error) from error
+
+    def error(self, error: ValidationError) -> UsageError:
+        return settings_error(error, f"{self.path}:", self.text)
+
+
+def _follow_links(tables: Mapping[str, Any], path: Path) -> bool:
+    """`follow_links`, in [pictures] or before the first table; a list there is the folders of a source of that name."""
+    values = [tables[_FOLLOW_LINKS]] if _FOLLOW_LINKS in tables else []
+    pictures = tables.get("pictures", {})
+    if isinstance(pictures, dict) and not isinstance(pictures.get(_FOLLOW_LINKS, []), list | str):
+        values.append(pictures[_FOLLOW_LINKS])
+    for value in values:
+        if not isinstance(value, bool):
+            raise UsageError(f"{path}: {_FOLLOW_LINKS} = {value!r}", hint="what is expected: true or false")
+    return any(values)
+
+
+def _pictures(table: Any, file: _File) -> dict[str, tuple[str, ...]]:
+    if isinstance(table, dict) and isinstance(table.get(_FOLLOW_LINKS), bool):
+        table = {source: folders for source, folders in table.items() if source != _FOLLOW_LINKS}
+    folders: dict[str, tuple[str, ...]] = {}
+    for source, listed in file.convert(table, _Folders, "pictures").items():
+        folders[source] = (listed,) if isinstance(listed, str) else listed
+        if any("\0" in folder for folder in folders[source]):
+            hint = "no folder has \\u0000 in its name"
+            raise UsageError(f"{file.path}: [pictures] {source} = {listed!r}", hint=hint)
+    return folders
+
+
+def _views(table: Any, file: _File) -> Mapping[str, str]:
+    return file.convert(table, _Browse, "browse").views
+
+
+def _curate(table: Any, file: _File) -> CurateSettings:
+    settings = file.convert(table, CurateSettings, "curate")
+    if settings.keys:
+        from workbench.workspace.keymap import ActionMap  # noqa: PLC0415 -- most people keep the keys
+
+        try:
+            ActionMap(settings.keys)
+        except UsageError as error:
+            raise UsageError(f"{file.path}: {error.message}", hint=error.hint) from error
+    return settings
+
+
+def _lint(table: Any, file: _File) -> LintSettings | None:
+    if table == {}:
+        return None
+    from curation_db.lint.linter import LintSettings  # noqa: PLC0415 -- most workspaces leave the rules as they are
+
+    return file.convert(table, LintSettings, "lint")
+
+
+def _generate(tables: Mapping[str, Any], file: _File) -> GenerateSettings | None:
+    if not (tables.get("generate") or tables.get("engines")):
+        return None
+    from workbench.workspace.generation_settings import generate_settings  # noqa: PLC0415 -- most workspaces have none
+
+    return generate_settings(tables.get("generate", {}), tables.get("engines", {}), f"{file.path}:", file.text)
+
+
+def _targets(table: Any, file: _File) -> Mapping[str, Any]:
+    from curation_db.stats.targets import resolve_target  # noqa: PLC0415
+
+    targets = file.convert(table, _Progress, "progress").targets
+    for trait, target in targets.items():
+        try:
+            resolve_target(trait, target)
+        except ValueError as error:
+            hint = "write it as in: cue = { no = 0.4, not = 0.3, without = 0.2 }"
+            raise UsageError(f"{file.path}: [progress.targets] {error}", hint=hint) from error
+    return MappingProxyType({**DEFAULT_TARGETS, **targets})
+
+
+def _base_model(table: Any, file: _File) -> str:
+    """[train] model: it names the model that the first training starts from, so it is not part of the recipe."""
+    model = table.get(_MODEL, "") if isinstance(table, dict) else ""
+    return file.convert(model, str, "train", _MODEL)
+
+
+def _train(told: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
+    from trainers.errors import TrainerError  # noqa: PLC0415 -- most commands read no recipe
+    from trainers.settings import TrainSettings  # noqa: PLC0415
+
+    recipe = told.get("train", {})
+    if not isinstance(recipe, dict):
+        raise UsageError(f"{path}: [train] must be a table")
+    recipe = {name: value for name, value in recipe.items() if name != _MODEL}
+    if recipe:
+        try:
+            TrainSettings.from_dict(recipe)
+        except TrainerError as error:
+            raise UsageError(f"{path}: [train]: {error.message}", hint=error.hint) from error
+    return recipe
+
+
+def check(name: str, value: object, path: Path) -> None:
+    """Check a value for the setting `name` of [curate] in the file `path`.
+
+    Raises:
+        UsageError: the value is not allowed.
+    """
+    try:
+        validate_field(value, CurateSettings, name, path=("curate", name))
+    except ValidationError as error:
+        raise settings_error(error, f"{path}:") from error
