@@ -1,8 +1,9 @@
 """Paired comparison of two models on the same items.
 
 Owns the exact McNemar test, the paired difference and its interval; single shares have theirs in
-`curation_db.stats.intervals`. Whether a difference is told as sure is McNemar's to say (`Paired.sure`), not the interval's.
-Torch-free. Two models are only ever compared item by item: unpaired shares of 440 items hide most differences.
+`curation_db.stats.intervals`. Whether a difference is told as sure is McNemar's to say (`Paired.sure`), not the
+interval's. Torch-free. Two models are only ever compared item by item: unpaired shares of 440 items hide most
+differences.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""`python -m trainers.clip_margin_worker MODEL`: a child process that says how much better a caption fits a picture than another.
+"""`python -m trainers.clip_margin_worker MODEL`: a child process that says how much better a caption fits a picture
+than another.
 
 JSON lines on stdin and stdout; what libraries print goes to stderr. It first says {"ready": {...}} or {"failed": ...,
 "hint": ...}. A line {"pairs": [{"picture": PATH, "texts": [A, B]}, ...]} is answered by one line {"scores": [...]} in

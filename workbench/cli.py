@@ -64,7 +64,7 @@ app = typer.Typer(
 
 def _show_version(value: bool) -> None:
     if value:
-        from workbench import version  # noqa: PLC0415
+        from workbench import version
 
         typer.echo(f"negwb {version()}")
         raise typer.Exit
@@ -109,7 +109,7 @@ def _folder_deleted() -> UsageError:
 
 
 def _register() -> None:
-    from workbench.commands import (  # noqa: PLC0415
+    from workbench.commands import (
         adjudicate,
         annotators,
         backup,
@@ -230,9 +230,9 @@ def _nobody_reads() -> int:
 
 def _tell_record_error(error: Exception) -> int:
     """Errors of the floors below, which know no exit codes."""
-    from benchmarks.errors import BenchError  # noqa: PLC0415
-    from curation_db.errors import RecordError  # noqa: PLC0415
-    from trainers.errors import TrainerError  # noqa: PLC0415
+    from benchmarks.errors import BenchError
+    from curation_db.errors import RecordError
+    from trainers.errors import TrainerError
 
     if isinstance(error, RecordError):
         return _fail(error.message, error.hint, ExitCode.DATABASE)
@@ -246,7 +246,7 @@ def _tell_record_error(error: Exception) -> int:
 
 
 def _tell_unexpected(error: Exception) -> int:
-    from workbench.error_log import unexpected_line, write_error_log  # noqa: PLC0415
+    from workbench.error_log import unexpected_line, write_error_log
 
     return _fail(unexpected_line(error, write_error_log(error, next(iter(_given), None))), "", ExitCode.UNEXPECTED)
 
@@ -274,7 +274,7 @@ def _show_warning(
 ) -> None:
     """Warnings of the floors below are for the person, in a line; anybody else's are for developers."""
     if category.__module__.startswith(("curation_db", "workbench")):
-        from curation_db.language.sanitize import display_text  # noqa: PLC0415
+        from curation_db.language.sanitize import display_text
 
         typer.echo(f"negwb: {display_text(str(message), limit=400)}", err=True)
     else:
@@ -282,7 +282,7 @@ def _show_warning(
 
 
 def _fail(message: str, hint: str, code: int) -> int:
-    from curation_db.language.sanitize import display_text  # noqa: PLC0415
+    from curation_db.language.sanitize import display_text
 
     typer.echo(f"negwb: {display_text(message)}", err=True)
     if hint:

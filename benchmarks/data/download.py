@@ -2,8 +2,8 @@
 
 What is there stays in NAME.part and is continued with Range by the next try or the next call; a file gets its name
 only after the caller's check. Polite: few connections, a pause, a User-Agent, waits as long as the server asks if that
-is not long. A server that sends nothing, too little or the wrong thing is given up soon (`benchmarks.data.download_session`).
-Interrupting is safe at any moment. httpx is imported when a client is made.
+is not long. A server that sends nothing, too little or the wrong thing is given up soon
+(`benchmarks.data.download_session`). Interrupting is safe at any moment. httpx is imported when a client is made.
 """
 
 from __future__ import annotations

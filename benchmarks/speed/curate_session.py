@@ -1,8 +1,8 @@
 """A person's sitting, measured: real keys into the real app, and the moment at which the next card is painted.
 
-A process of its own (`python -m benchmarks.speed.curate_session WORKSPACE PRESSES`), so that its memory is the app's. Every
-frame is drawn to the bytes a terminal with true colour would get; the next card is painted when the first frame is
-done in which its words stand. Prints one JSON object: milliseconds per press, and the memory.
+A process of its own (`python -m benchmarks.speed.curate_session WORKSPACE PRESSES`), so that its memory is the app's.
+Every frame is drawn to the bytes a terminal with true colour would get; the next card is painted when the first frame
+is done in which its words stand. Prints one JSON object: milliseconds per press, and the memory.
 """
 
 from __future__ import annotations

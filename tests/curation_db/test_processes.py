@@ -95,7 +95,8 @@ def test_the_command_line(child: subprocess.Popen[bytes]) -> None:
 def test_psutil_is_imported_only_when_needed() -> None:
     code = (
         "import sys; from curation_db.processes import *; is_alive(ProcessIdentity(__import__('socket').gethostname(),"
-        " 2**31 - 1, '')); import curation_db.events.annotators, curation_db.storage.work_sessions; print('psutil' in sys.modules)"
+        " 2**31 - 1, '')); import curation_db.events.annotators, curation_db.storage.work_sessions;"
+        " print('psutil' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

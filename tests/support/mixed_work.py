@@ -1,8 +1,8 @@
 """A process that does one kind of work on a record on which others work too.
 
-Run as `python -m support.mixed_work DATABASE ROLE SEED LOG STOP`, it works until the file STOP is there, and then leaves as
-the product does. Each line of LOG is a JSON list, written when the work that it names was done: a word of `Log` and
-what it is about.
+Run as `python -m support.mixed_work DATABASE ROLE SEED LOG STOP`, it works until the file STOP is there, and then
+leaves as the product does. Each line of LOG is a JSON list, written when the work that it names was done: a word of
+`Log` and what it is about.
 """
 
 from __future__ import annotations

@@ -22,7 +22,8 @@ class Progress:
     """Candidates of the workspace about which nobody is asked any more."""
     total: int = 0
     per_hour: int | None = None
-    """The person's decisions per hour of active time (`curation_db.stats.decision_speed`); None before there are a few."""
+    """The person's decisions per hour of active time (`curation_db.stats.decision_speed`); None before there are a
+    few."""
     streak: tuple[Kind, ...] = ()
     """The person's last decisions, oldest first."""
     hasty: bool = False

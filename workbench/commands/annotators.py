@@ -45,9 +45,9 @@ def listed(
     An edit waits for another person while there is one: somebody who has decided, or who is at work now. Names that
     are retired do not count; their decisions stay.
     """
-    from curation_db.events.annotator_status import annotators as read_annotators  # noqa: PLC0415
-    from curation_db.storage.store import open_to_read  # noqa: PLC0415
-    from workbench.workspace.layout import find_workspace  # noqa: PLC0415
+    from curation_db.events.annotator_status import annotators as read_annotators
+    from curation_db.storage.store import open_to_read
+    from workbench.workspace.layout import find_workspace
 
     if context.invoked_subcommand is not None:
         return
@@ -73,11 +73,11 @@ def restore(context: typer.Context, name: _Name) -> None:
 
 
 def _set(context: typer.Context, name: str, *, retired: bool) -> None:
-    from curation_db.events.annotator_status import bring_back  # noqa: PLC0415
-    from curation_db.events.annotator_status import retire as put_out_of_use  # noqa: PLC0415
-    from curation_db.language.sanitize import display_text  # noqa: PLC0415
-    from curation_db.storage.store import open_store  # noqa: PLC0415
-    from workbench.workspace.layout import find_workspace  # noqa: PLC0415
+    from curation_db.events.annotator_status import bring_back
+    from curation_db.events.annotator_status import retire as put_out_of_use
+    from curation_db.language.sanitize import display_text
+    from curation_db.storage.store import open_store
+    from workbench.workspace.layout import find_workspace
 
     with open_store(find_workspace(context.obj).database) as store:
         each = _known(store, name)
@@ -91,8 +91,8 @@ def _set(context: typer.Context, name: str, *, retired: bool) -> None:
 
 
 def _known(store: Store, name: str) -> Annotator:
-    from curation_db.events.annotator_names import spellings  # noqa: PLC0415
-    from curation_db.events.annotator_status import annotators as read_annotators  # noqa: PLC0415
+    from curation_db.events.annotator_names import spellings
+    from curation_db.events.annotator_status import annotators as read_annotators
 
     with store.read() as connection:
         found = read_annotators(connection)

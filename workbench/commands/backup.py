@@ -57,7 +57,7 @@ def backup(
 
     Pictures, exports, runs and results are files already: copy them as such.
     """
-    from workbench.workspace.layout import find_workspace  # noqa: PLC0415
+    from workbench.workspace.layout import find_workspace
 
     record = find_workspace(context.obj).database
     if listed:
@@ -73,8 +73,8 @@ def backup(
 
 
 def _make(record: Path, file: Path | None) -> Backup:
-    from curation_db.storage.backup import back_up  # noqa: PLC0415
-    from workbench.console.progress_bars import step_bars  # noqa: PLC0415
+    from curation_db.storage.backup import back_up
+    from workbench.console.progress_bars import step_bars
 
     if file is not None and file.is_dir():
         raise UsageError(f"{file} is a folder", hint=f"name a file in it: negwb backup {file / 'curation.db'}")
@@ -98,7 +98,7 @@ def _after_a_while(tell: Step) -> Callable[[int, int], None]:
 
 
 def _prune(record: Path, keep: int | None) -> list[Path]:
-    from curation_db.storage.backup import folder_of, prune  # noqa: PLC0415
+    from curation_db.storage.backup import folder_of, prune
 
     return prune(folder_of(record), keep) if keep else []
 
@@ -115,8 +115,8 @@ def _say_made(made: Backup, gone: list[Path]) -> None:
 
 
 def _show_list(record: Path, *, as_json: bool) -> None:
-    from curation_db.storage.backup import folder_of, listing  # noqa: PLC0415
-    from workbench.console.tables import Listing, show  # noqa: PLC0415
+    from curation_db.storage.backup import folder_of, listing
+    from workbench.console.tables import Listing, show
 
     found = listing(folder_of(record))
     if as_json:
@@ -146,11 +146,11 @@ def restore(
 
     What is there now is backed up first, so this can be taken back. While somebody is at work it is refused.
     """
-    from curation_db.exporting.manifest import event_numbers  # noqa: PLC0415
-    from curation_db.storage.backup import folder_of  # noqa: PLC0415
-    from curation_db.storage.restore import restore as put_back  # noqa: PLC0415
-    from workbench.console.progress_bars import step_bars  # noqa: PLC0415
-    from workbench.workspace.layout import find_workspace  # noqa: PLC0415
+    from curation_db.exporting.manifest import event_numbers
+    from curation_db.storage.backup import folder_of
+    from curation_db.storage.restore import restore as put_back
+    from workbench.console.progress_bars import step_bars
+    from workbench.workspace.layout import find_workspace
 
     workspace = find_workspace(context.obj)
     record = workspace.database
@@ -180,7 +180,7 @@ def _told(done: Restored) -> dict[str, Any]:
 
 
 def _say_restored(done: Restored) -> None:
-    from curation_db.language.sanitize import display_text  # noqa: PLC0415
+    from curation_db.language.sanitize import display_text
 
     typer.echo(f"negwb: the record is {display_text(done.backup.name)} again, up to event {done.event:,}", err=True)
     for line in _lines(done):

@@ -89,8 +89,8 @@ def list_command(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """List the benchmarks, and whether their files are in the workspace."""
-    from workbench.console.tables import Listing, show  # noqa: PLC0415
-    from workbench.workspace.layout import find_workspace  # noqa: PLC0415
+    from workbench.console.tables import Listing, show
+    from workbench.workspace.layout import find_workspace
 
     rows = list_tasks(find_workspace(context.obj))
     if as_json:
@@ -105,7 +105,7 @@ def list_command(
 
 def list_tasks(workspace: Workspace) -> list[dict[str, Any]]:
     """Each benchmark by name, as `--json` prints it: the known ones and the workspace's own."""
-    from benchmarks.registry import entries  # noqa: PLC0415
+    from benchmarks.registry import entries
 
     known = {name: entry.summary for name, entry in entries().items()}
     own = {name: "" for name in own_tasks(workspace) if name not in known}
@@ -113,7 +113,7 @@ def list_tasks(workspace: Workspace) -> list[dict[str, Any]]:
 
 
 def _listed(workspace: Workspace, name: str, summary: str) -> dict[str, Any]:
-    from benchmarks.errors import BenchError  # noqa: PLC0415
+    from benchmarks.errors import BenchError
 
     home = workspace.root / BENCHMARKS / name
     row: dict[str, Any] = {"name": name, "summary": summary, "folder": str(home), "items": 0}
@@ -156,9 +156,9 @@ def fetch(
 
     What is there and sound is not fetched again; every file is checked. Stopped at any moment, it goes on.
     """
-    from benchmarks.registry import entries  # noqa: PLC0415
-    from benchmarks.tasks import negrefcocog  # noqa: PLC0415
-    from workbench.workspace.layout import find_workspace  # noqa: PLC0415
+    from benchmarks.registry import entries
+    from benchmarks.tasks import negrefcocog
+    from workbench.workspace.layout import find_workspace
 
     workspace = find_workspace(context.obj)
     if name != negrefcocog.NAME:
@@ -185,10 +185,10 @@ def fetch(
 
 
 def _fetch(folder: Path, pictures: Path | None, mirror: str | None) -> Fetched:
-    from benchmarks.data.fetch import Sources, fetch_negrefcocog  # noqa: PLC0415
-    from benchmarks.errors import BenchError  # noqa: PLC0415
-    from benchmarks.tasks import negrefcocog  # noqa: PLC0415
-    from workbench.console.progress_bars import step_bars  # noqa: PLC0415
+    from benchmarks.data.fetch import Sources, fetch_negrefcocog
+    from benchmarks.errors import BenchError
+    from benchmarks.tasks import negrefcocog
+    from workbench.console.progress_bars import step_bars
 
     sources = Sources()
     if mirror:
@@ -252,8 +252,8 @@ def run(
 
     Features are kept in cache/, so a further protocol, or a run with the same image tower, costs little.
     """
-    from workbench.workspace.layout import find_workspace  # noqa: PLC0415
-    from workbench.workspace.models import find_model, require_torch  # noqa: PLC0415
+    from workbench.workspace.layout import find_workspace
+    from workbench.workspace.models import find_model, require_torch
 
     workspace = find_workspace(context.obj)
     if folder is not None and len(tasks) > 1:
@@ -275,21 +275,21 @@ def tell_model(model: Model) -> None:
 
 def default_models(workspace: Workspace) -> list[str]:
     """The base, and what came out last."""
-    from workbench.workspace.models import BASE, finished_runs  # noqa: PLC0415
+    from workbench.workspace.models import BASE, finished_runs
 
     return [BASE, *(folder.name for folder in finished_runs(workspace)[-1:])]
 
 
 def _rules(name: Rules, allow_nan: bool) -> tuple[Protocol, ...]:
-    from benchmarks.protocols import PROTOCOLS, protocol  # noqa: PLC0415
+    from benchmarks.protocols import PROTOCOLS, protocol
 
     return tuple(protocol(each, allow_nan=allow_nan) for each in PROTOCOLS if name in (Rules.BOTH, each))
 
 
 def _show(workspace: Workspace, stored: Sequence[Stored], *, as_json: bool) -> None:
-    from benchmarks.results import list_results  # noqa: PLC0415
-    from workbench.console.tables import show  # noqa: PLC0415
-    from workbench.reports.benchmark_report import advice_beside, results_listing, told_of_result  # noqa: PLC0415
+    from benchmarks.results import list_results
+    from workbench.console.tables import show
+    from workbench.reports.benchmark_report import advice_beside, results_listing, told_of_result
 
     known = list_results(workspace.root / RESULTS).results  # an affirmative twin may have been run earlier
     if as_json:
@@ -302,6 +302,6 @@ def _show(workspace: Workspace, stored: Sequence[Stored], *, as_json: bool) -> N
 
 
 def _shown(text: str) -> str:
-    from curation_db.language.sanitize import display_text  # noqa: PLC0415
+    from curation_db.language.sanitize import display_text
 
     return display_text(text, limit=500)

@@ -57,17 +57,17 @@ def browse(
 
     While you only look around no card is taken from others.
     """
-    from workbench.workspace.layout import find_workspace  # noqa: PLC0415
+    from workbench.workspace.layout import find_workspace
 
     view = view_of(" ".join(query or ()))
     workspace = find_workspace(context.obj)
     if as_json or limit is not None or not at_a_terminal():
-        from curation_db.storage.store import open_to_read  # noqa: PLC0415
+        from curation_db.storage.store import open_to_read
 
         with open_to_read(workspace.database) as store:
             _print(store, view, limit)
         return
-    from workbench.tui.screens.base.navigation import Room  # noqa: PLC0415
+    from workbench.tui.screens.base.navigation import Room
 
     raise typer.Exit(run_curate(workspace, annotator, images=images, start=Room.BROWSE, view=str(view)))
 
@@ -78,7 +78,7 @@ def view_of(line: str) -> View:
     Raises:
         UsageError: it is none.
     """
-    from curation_db.search.query_language import ViewError, parse_view  # noqa: PLC0415
+    from curation_db.search.query_language import ViewError, parse_view
 
     try:
         return parse_view(line)
@@ -87,9 +87,9 @@ def view_of(line: str) -> View:
 
 
 def _print(store: Store, view: View, limit: int | None) -> None:
-    import json  # noqa: PLC0415
+    import json
 
-    from curation_db.search.facets import unknown  # noqa: PLC0415
+    from curation_db.search.facets import unknown
 
     catch_up(store, view)
     told = 0
@@ -104,10 +104,10 @@ def _print(store: Store, view: View, limit: int | None) -> None:
 
 def catch_up(store: Store, view: View) -> None:
     """What is worked out behind an import's back, as far as the view needs it."""
-    from curation_db.errors import RecordUnwritable  # noqa: PLC0415
-    from curation_db.lint.index import Marker  # noqa: PLC0415
-    from curation_db.search import fulltext  # noqa: PLC0415
-    from curation_db.search.query_language import WORDS, Field  # noqa: PLC0415
+    from curation_db.errors import RecordUnwritable
+    from curation_db.lint.index import Marker
+    from curation_db.search import fulltext
+    from curation_db.search.query_language import WORDS, Field
 
     with contextlib.suppress(RecordUnwritable):  # where nothing can be written, what is there is all there is
         if any(view.asks(field) for field in WORDS):
@@ -121,7 +121,7 @@ def catch_up(store: Store, view: View) -> None:
 
 
 def _rows(store: Store, view: View, limit: int | None) -> Iterator[Listed]:
-    from curation_db.search.rows import page_of  # noqa: PLC0415
+    from curation_db.search.rows import page_of
 
     for start in range(0, len(numbers := _numbers(store, view, limit)), _PAGE):
         with store.read() as connection:
@@ -130,7 +130,7 @@ def _rows(store: Store, view: View, limit: int | None) -> Iterator[Listed]:
 
 
 def _numbers(store: Store, view: View, limit: int | None) -> array[int]:
-    from curation_db.search.search import ids_of  # noqa: PLC0415
+    from curation_db.search.search import ids_of
 
     numbers: array[int] = array("q")
     with store.read() as connection:
@@ -142,7 +142,7 @@ def _numbers(store: Store, view: View, limit: int | None) -> array[int]:
 
 
 def _told(row: Listed) -> dict[str, Any]:
-    from dataclasses import asdict  # noqa: PLC0415
+    from dataclasses import asdict
 
     told = asdict(row)
     told["judges"] = told.pop("said")

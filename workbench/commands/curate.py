@@ -88,7 +88,7 @@ def curate(
     Each key is on the disk before the next card shows, so you can stop at any moment and go on where you left.
     Defaults come from [curate] in negwb.toml.
     """
-    from workbench.workspace.layout import find_workspace  # noqa: PLC0415
+    from workbench.workspace.layout import find_workspace
 
     if blind and reveal:
         raise UsageError("--blind hides what --reveal would show", hint="take one of the two")
@@ -103,7 +103,7 @@ def curate(
 
 
 def _check_order(order: str | None) -> None:
-    from curation_db.queue.ordering import Policy  # noqa: PLC0415
+    from curation_db.queue.ordering import Policy
 
     try:
         Policy.parse(order if order is not None else "oldest")
@@ -151,7 +151,7 @@ def run_curate(
     """
     _need_terminal()
     doubt = doubt_about_characters("negwb curate --plain")
-    from workbench.workspace.settings import read_settings  # noqa: PLC0415
+    from workbench.workspace.settings import read_settings
 
     settings = read_settings(workspace.settings)
     _check_theme(settings.curate, workspace)
@@ -175,8 +175,8 @@ def run_plain(workspace: Workspace, annotator: str | None = None, how: Serving |
         UsageError: settings that are off.
         NothingToDo: the workspace has no candidates.
     """
-    from workbench.annotation.plain.loop import PlainSitting  # noqa: PLC0415
-    from workbench.workspace.settings import read_settings  # noqa: PLC0415
+    from workbench.annotation.plain.loop import PlainSitting
+    from workbench.workspace.settings import read_settings
 
     settings = read_settings(workspace.settings)
     name = person_named(annotator)
@@ -228,8 +228,8 @@ def _drop_typed_ahead() -> bool:
     if sys.stdin is None or not sys.stdin.isatty():
         return False
     try:
-        import select  # noqa: PLC0415
-        import termios  # noqa: PLC0415 -- not on Windows
+        import select
+        import termios  # not on Windows
     except ImportError:
         return False
     typed = bool(select.select([sys.stdin], [], [], 0)[0])
@@ -252,8 +252,8 @@ def person_named(annotator: str | None) -> str:
     Raises:
         UsageError: no annotator can have the name, or the login has none.
     """
-    from curation_db.errors import UnusableName  # noqa: PLC0415
-    from curation_db.events.annotator_names import checked_name  # noqa: PLC0415
+    from curation_db.errors import UnusableName
+    from curation_db.events.annotator_names import checked_name
 
     try:
         return checked_name(_login_name() if annotator is None else annotator)
@@ -262,23 +262,23 @@ def person_named(annotator: str | None) -> str:
 
 
 def _check_theme(settings: CurateSettings, workspace: Workspace) -> None:
-    from workbench.workspace.settings import OWN_THEMES  # noqa: PLC0415
+    from workbench.workspace.settings import OWN_THEMES
 
     if settings.theme not in OWN_THEMES:
-        from workbench.tui.themes import check_theme  # noqa: PLC0415 -- 0.2 s that negwb's own themes do not cost
+        from workbench.tui.themes import check_theme  # 0.2 s that negwb's own themes do not cost
 
         check_theme(settings.theme, workspace.settings)
 
 
 def _overlap_warning(desk: Desk, settings: CurateSettings) -> str:
-    from workbench.reports.overlap_check import overlap_mismatch  # noqa: PLC0415
+    from workbench.reports.overlap_check import overlap_mismatch
 
     with desk.store.read() as connection:
         return overlap_mismatch(connection, settings.overlap).warning
 
 
 def _login_name() -> str:
-    import getpass  # noqa: PLC0415
+    import getpass
 
     try:
         return getpass.getuser()
@@ -290,9 +290,9 @@ def _session(
     workspace: Workspace, settings: Settings, name: str, how: Serving, *, box: tuple[int, int] | None = None
 ) -> Desk:
     """The person's session; once started it prepares its first card while the screens are being imported."""
-    from curation_db.enums import Role, Stream  # noqa: PLC0415
-    from curation_db.errors import RetiredAnnotator  # noqa: PLC0415
-    from workbench.annotation.open import open_session, session_settings  # noqa: PLC0415 -- 0.2 s
+    from curation_db.enums import Role, Stream
+    from curation_db.errors import RetiredAnnotator
+    from workbench.annotation.open import open_session, session_settings  # 0.2 s
 
     serving = session_settings(
         settings,
@@ -310,9 +310,9 @@ def _session(
 
 def _box() -> tuple[int, int]:
     """Half of this terminal in its own pixels, within bounds: on a fine screen a small picture would be blurred."""
-    import shutil  # noqa: PLC0415
+    import shutil
 
-    from workbench.images.terminal_graphics import cell_pixels  # noqa: PLC0415
+    from workbench.images.terminal_graphics import cell_pixels
 
     (columns, rows), (width, height) = shutil.get_terminal_size(), cell_pixels()
     side = max(_LEAST_SIDE, min(_MOST_SIDE, max(columns * width // 2, rows * height)))
@@ -320,8 +320,8 @@ def _box() -> tuple[int, int]:
 
 
 def _may_start_in(desk: Desk, start: Room | None) -> None:
-    from curation_db.enums import Role  # noqa: PLC0415
-    from workbench.tui.screens.base.navigation import SIT_DOWN_AS_ONE, Room  # noqa: PLC0415
+    from curation_db.enums import Role
+    from workbench.tui.screens.base.navigation import SIT_DOWN_AS_ONE, Room
 
     if start is Room.ADJUDICATE and desk.actor.role is not Role.ADJUDICATOR:
         raise UsageError("only an adjudicator settles what others said", hint=SIT_DOWN_AS_ONE)
@@ -338,10 +338,10 @@ def _run_app(
     start: Room | None,
     view: str,
 ) -> int:
-    from workbench.console.terminal_env import advice, look_round  # noqa: PLC0415
-    from workbench.images.terminal_graphics import choose_protocol  # noqa: PLC0415
-    from workbench.tui.app import NegwbApp  # noqa: PLC0415 -- 0.25 s
-    from workbench.workspace.keymap import ActionMap  # noqa: PLC0415
+    from workbench.console.terminal_env import advice, look_round
+    from workbench.images.terminal_graphics import choose_protocol
+    from workbench.tui.app import NegwbApp  # 0.25 s
+    from workbench.workspace.keymap import ActionMap
 
     warning = _overlap_warning(desk, told)
     wanted = images or told.images
@@ -385,8 +385,8 @@ def _say_kept(done: str, refused: Refused) -> None:
 
 def _done_in_words(desk: Desk) -> str:
     """What this session decided and how much of the work is done; empty where it cannot be read."""
-    from curation_db.errors import RecordError  # noqa: PLC0415
-    from workbench.annotation.wording import session_counts  # noqa: PLC0415
+    from curation_db.errors import RecordError
+    from workbench.annotation.wording import session_counts
 
     try:
         summary = desk.summary()

@@ -62,7 +62,7 @@ def demo(
     then a CLIP is trained on the accepted pairs, and one on everything that the judges passed, both are examined
     beside the base, the report is printed, and the last line of stdout is one JSON object.
     """
-    from workbench.workspace.models import require_torch  # noqa: PLC0415
+    from workbench.workspace.models import require_torch
 
     started = time.monotonic()
     by_itself = auto or as_json or not at_a_terminal()
@@ -73,7 +73,7 @@ def demo(
         told = _run_by_itself(workspace, seeds, arm, report=not as_json)
         typer.echo(json.dumps({**told, "seconds": round(time.monotonic() - started, 1)}))
         return
-    from workbench.commands.curate import run_curate  # noqa: PLC0415 -- the screens cost half a second
+    from workbench.commands.curate import run_curate  # the screens cost half a second
 
     code = run_curate(workspace, banner=BANNER)
     _say_what_next(path)
@@ -81,8 +81,8 @@ def demo(
 
 
 def _build(path: Path, pictures: int) -> Workspace:
-    from workbench.console.progress_bars import step_bars  # noqa: PLC0415
-    from workbench.demo.build import DemoSize, build_demo  # noqa: PLC0415
+    from workbench.console.progress_bars import step_bars
+    from workbench.demo.build import DemoSize, build_demo
 
     typer.echo(f"negwb: {BANNER} → {path}", err=True)
     with step_bars() as progress:
@@ -97,12 +97,12 @@ def _run_by_itself(workspace: Workspace, seeds: int, further: FurtherArm | None,
 
 def _decide(workspace: Workspace) -> tuple[dict[str, Any], int]:
     """The counts after every decision, and the record's last event."""
-    from curation_db.search.overview import last_seq  # noqa: PLC0415
-    from curation_db.storage.store import open_store  # noqa: PLC0415
-    from workbench import version  # noqa: PLC0415
-    from workbench.console.progress_bars import step_bars  # noqa: PLC0415
-    from workbench.demo.build import DemoFiles  # noqa: PLC0415
-    from workbench.demo.simulation.annotator import decide_all, read_truth  # noqa: PLC0415
+    from curation_db.search.overview import last_seq
+    from curation_db.storage.store import open_store
+    from workbench import version
+    from workbench.console.progress_bars import step_bars
+    from workbench.demo.build import DemoFiles
+    from workbench.demo.simulation.annotator import decide_all, read_truth
 
     with open_store(workspace.database) as store, step_bars() as progress:
         total = _counts(store)["candidates"]
@@ -117,13 +117,13 @@ def _close_the_loop(
     workspace: Workspace, event: int, seeds: int, further: FurtherArm | None, *, report: bool
 ) -> dict[str, Any]:
     """Freeze, train, examine, report."""
-    from workbench.commands.bench import tell_model  # noqa: PLC0415
-    from workbench.commands.report import gather, print_report  # noqa: PLC0415
-    from workbench.console.progress_bars import step_bars  # noqa: PLC0415
-    from workbench.demo.experiment.exam_files import NEGREF  # noqa: PLC0415
-    from workbench.demo.experiment.experiments import ALL, NEGATED_ONLY, TUNED  # noqa: PLC0415
-    from workbench.demo.experiment.loop import examine, figures, make_plan, train  # noqa: PLC0415
-    from workbench.workspace.models import BASE  # noqa: PLC0415
+    from workbench.commands.bench import tell_model
+    from workbench.commands.report import gather, print_report
+    from workbench.console.progress_bars import step_bars
+    from workbench.demo.experiment.exam_files import NEGREF
+    from workbench.demo.experiment.experiments import ALL, NEGATED_ONLY, TUNED
+    from workbench.demo.experiment.loop import examine, figures, make_plan, train
+    from workbench.workspace.models import BASE
 
     arms = [TUNED, ALL, *([NEGATED_ONLY] if further else [])]
     plan = make_plan(workspace, event=event, arms=arms, seeds=seeds)
@@ -138,14 +138,14 @@ def _close_the_loop(
 
 
 def _say_process(folder: Path, pid: int) -> None:
-    from workbench.jobs.process import stop_command  # noqa: PLC0415
+    from workbench.jobs.process import stop_command
 
     stop = f"if this command is killed (kill -9), stop it with: {stop_command(pid)}"
     typer.echo(f"negwb: process {pid} trains {folder.name}; {stop}", err=True)
 
 
 def _counts(store: Store) -> dict[str, Any]:
-    from curation_db.search.overview import outcome  # noqa: PLC0415
+    from curation_db.search.overview import outcome
 
     with store.read() as connection:
         counted = outcome(connection)

@@ -44,7 +44,7 @@ def doctor(
 
     Events are never touched: what --repair makes anew is what they say.
     """
-    from workbench.workspace.layout import find_workspace  # noqa: PLC0415
+    from workbench.workspace.layout import find_workspace
 
     workspace = find_workspace(context.obj)
     mended = _repair(workspace) if repair else []
@@ -52,9 +52,9 @@ def doctor(
 
 
 def _repair(workspace: Workspace) -> list[str]:
-    from curation_db.integrity.checks import repair  # noqa: PLC0415
-    from curation_db.language.sanitize import display_text  # noqa: PLC0415
-    from workbench.console.progress_bars import step_bars  # noqa: PLC0415
+    from curation_db.integrity.checks import repair
+    from curation_db.language.sanitize import display_text
+    from workbench.console.progress_bars import step_bars
 
     with step_bars(lines=True) as tell:
         done = repair(workspace.database, progress=tell)
@@ -64,13 +64,13 @@ def _repair(workspace: Workspace) -> list[str]:
 
 
 def _look(workspace: Workspace, mended: list[str], *, every: bool, as_json: bool) -> ExitCode:
-    from workbench.console.progress_bars import step_bars  # noqa: PLC0415
-    from workbench.diagnostics.workspace_checks import around, examine, exit_code  # noqa: PLC0415
-    from workbench.workspace.settings import OWN_THEMES  # noqa: PLC0415
+    from workbench.console.progress_bars import step_bars
+    from workbench.diagnostics.workspace_checks import around, examine, exit_code
+    from workbench.workspace.settings import OWN_THEMES
 
     def check_settings(settings: Settings) -> None:
         if settings.curate.theme not in OWN_THEMES:
-            from workbench.tui.themes import check_theme  # noqa: PLC0415 -- imports textual
+            from workbench.tui.themes import check_theme  # imports textual
 
             check_theme(settings.curate.theme, workspace.settings)
 
@@ -92,7 +92,7 @@ def _look(workspace: Workspace, mended: list[str], *, every: bool, as_json: bool
 
 def lines(found: list[tuple[str, Finding]]) -> list[str]:
     """One line a finding, what to do about it below it; the groups under their names."""
-    from curation_db.language.sanitize import display_text  # noqa: PLC0415
+    from curation_db.language.sanitize import display_text
 
     width = max((len(finding.name) for _, finding in found), default=0)
     said: list[str] = []

@@ -80,10 +80,10 @@ def export(
 
     The folder is written whole or not at all and is never changed afterwards. Equal events give equal bytes.
     """
-    from curation_db.exporting.manifest import read_items  # noqa: PLC0415
-    from workbench.workspace.layout import find_workspace  # noqa: PLC0415
-    from workbench.workspace.operations import freeze_set  # noqa: PLC0415
-    from workbench.workspace.picture_folders import missing_of  # noqa: PLC0415
+    from curation_db.exporting.manifest import read_items
+    from workbench.workspace.layout import find_workspace
+    from workbench.workspace.operations import freeze_set
+    from workbench.workspace.picture_folders import missing_of
 
     workspace = find_workspace(context.obj)
     folders = _picture_folders(workspace)  # before the set is there: the settings may be broken
@@ -98,15 +98,15 @@ def export(
 
 
 def _picture_folders(workspace: Workspace) -> PictureFolders:
-    from workbench.workspace.picture_folders import PictureFolders  # noqa: PLC0415
-    from workbench.workspace.settings import read_settings  # noqa: PLC0415
+    from workbench.workspace.picture_folders import PictureFolders
+    from workbench.workspace.settings import read_settings
 
     settings = read_settings(workspace.settings)
     return PictureFolders(workspace.root, settings.pictures, follow_links=settings.follow_links)
 
 
 def _told_missing(missing: Missing) -> list[str]:
-    from curation_db.language.sanitize import display_text  # noqa: PLC0415
+    from curation_db.language.sanitize import display_text
 
     if not missing.count:
         return []
@@ -121,7 +121,7 @@ def _told_missing(missing: Missing) -> list[str]:
 
 def told_of(workspace: Workspace, manifest: Manifest) -> dict[str, Any]:
     """The export as `--json` prints it."""
-    from dataclasses import asdict  # noqa: PLC0415
+    from dataclasses import asdict
 
     return {
         "name": manifest.name,
@@ -135,7 +135,7 @@ def told_of(workspace: Workspace, manifest: Manifest) -> dict[str, Any]:
 
 
 def _summary(manifest: Manifest) -> str:
-    from curation_db.language.sanitize import counted  # noqa: PLC0415
+    from curation_db.language.sanitize import counted
 
     counts = manifest.counts
     lines = [

@@ -41,7 +41,7 @@ def gold(
     They look like any other card, and come as [curate] gold_share of negwb.toml says, as many to accept as to reject.
     The answer is told after the decision; the first one counts. No answer is a vote: it settles nothing.
     """
-    from workbench.workspace.layout import find_workspace  # noqa: PLC0415
+    from workbench.workspace.layout import find_workspace
 
     if adjudicated and clear:
         raise UsageError("--clear takes away what --from-adjudicated would add", hint="take one of the two")
@@ -52,9 +52,9 @@ def gold(
 
 
 def _change(workspace: Workspace, *, clear: bool) -> None:
-    from curation_db.review.gold_marking import mark_adjudicated, unmark_all  # noqa: PLC0415
-    from curation_db.storage.backup import back_up  # noqa: PLC0415
-    from curation_db.storage.store import open_store  # noqa: PLC0415
+    from curation_db.review.gold_marking import mark_adjudicated, unmark_all
+    from curation_db.storage.backup import back_up
+    from curation_db.storage.store import open_store
 
     with open_store(workspace.database) as store:
         if clear:
@@ -75,8 +75,8 @@ def _say_marked(done: Marked) -> None:
 
 
 def _tell(workspace: Workspace, *, as_json: bool) -> None:
-    from curation_db.storage.store import open_to_read  # noqa: PLC0415
-    from workbench.reports.status_report import gold_report, scores_listing  # noqa: PLC0415
+    from curation_db.storage.store import open_to_read
+    from workbench.reports.status_report import gold_report, scores_listing
 
     with open_to_read(workspace.database) as store, store.read() as connection:
         report = gold_report(connection)

@@ -34,9 +34,9 @@ def history(
 
     Nothing is hidden here, not what the judges say about an audit card either: do not look before you have decided.
     """
-    from curation_db.search.candidate_history import find_candidate, timeline  # noqa: PLC0415
-    from curation_db.storage.store import open_to_read  # noqa: PLC0415
-    from workbench.workspace.layout import find_workspace  # noqa: PLC0415
+    from curation_db.search.candidate_history import find_candidate, timeline
+    from curation_db.storage.store import open_to_read
+    from workbench.workspace.layout import find_workspace
 
     workspace = find_workspace(context.obj)
     with open_to_read(workspace.database) as store, store.read() as connection:
@@ -44,7 +44,7 @@ def history(
     if as_json:
         typer.echo(json.dumps(_as_json(told)))
     else:
-        from workbench.tui.rendering.history import plain_lines  # noqa: PLC0415
+        from workbench.tui.rendering.history import plain_lines
 
         typer.echo("\n".join(line.rstrip() for line in plain_lines(told, _WIDTH)))
 

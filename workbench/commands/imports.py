@@ -98,8 +98,8 @@ def import_command(
 
     Good rows go in, every bad one is listed. Importing a file again changes nothing.
     """
-    from workbench.workspace.layout import find_workspace  # noqa: PLC0415
-    from workbench.workspace.operations import import_into  # noqa: PLC0415
+    from workbench.workspace.layout import find_workspace
+    from workbench.workspace.operations import import_into
 
     workspace = find_workspace(context.obj)
     done = import_into(
@@ -128,7 +128,7 @@ def _tell_stopped() -> None:
 
 def _tell(report: ImportReport, rejects: Path | None, *, as_json: bool) -> None:
     """The summary on stderr; for scripts, one object on stdout."""
-    from curation_db.language.sanitize import counted  # noqa: PLC0415
+    from curation_db.language.sanitize import counted
 
     if as_json:
         typer.echo(json.dumps({**report.as_json(), "rejects": str(rejects) if rejects else None}))
@@ -159,6 +159,6 @@ def _guessed_folder(report: ImportReport) -> str:
 
 
 def _shown(text: str) -> str:
-    from curation_db.language.sanitize import display_text  # noqa: PLC0415
+    from curation_db.language.sanitize import display_text
 
     return display_text(text, limit=500)

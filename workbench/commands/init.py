@@ -23,7 +23,7 @@ def init(
 
     Makes negwb.toml, curation.db and guidelines.md; other files in the folder stay as they are.
     """
-    from workbench.workspace.create import create_workspace  # noqa: PLC0415
+    from workbench.workspace.create import create_workspace
 
     workspace = create_workspace(folder)
     typer.echo(f"negwb: a new workspace in {workspace.root}. Next:", err=True)

@@ -50,12 +50,12 @@ def lint(
 
     A finding warns a person and never decides; the cards themselves show it too. What an edit replaced is left out.
     """
-    from workbench.workspace.layout import find_workspace  # noqa: PLC0415
-    from workbench.workspace.settings import read_settings  # noqa: PLC0415
+    from workbench.workspace.layout import find_workspace
+    from workbench.workspace.settings import read_settings
 
     wanted, states = _rules(rule or []), _states(state or [])
     workspace = find_workspace(context.obj)
-    from curation_db.lint.linter import DEFAULTS  # noqa: PLC0415
+    from curation_db.lint.linter import DEFAULTS
 
     settings = read_settings(workspace.settings).lint or DEFAULTS
     if explain:
@@ -72,7 +72,7 @@ def lint(
 
 
 def _rules(told: list[str]) -> frozenset[Rule]:
-    from curation_db.lint.linter import Rule  # noqa: PLC0415
+    from curation_db.lint.linter import Rule
 
     unknown = [name for name in told if name not in list(Rule)]
     if unknown:
@@ -81,7 +81,7 @@ def _rules(told: list[str]) -> frozenset[Rule]:
 
 
 def _states(told: list[str]) -> frozenset[str]:
-    from curation_db.enums import State  # noqa: PLC0415
+    from curation_db.enums import State
 
     unknown = [name for name in told if name not in list(State)]
     if unknown:
@@ -92,16 +92,16 @@ def _states(told: list[str]) -> frozenset[str]:
 @contextmanager
 def _looking(workspace: Workspace, settings: LintSettings) -> Iterator[Survey]:
     """What is found, as it is read: of a million candidates all may be warned about."""
-    from curation_db.lint.report import survey  # noqa: PLC0415
-    from curation_db.storage.store import open_to_read  # noqa: PLC0415
-    from workbench.console.progress_bars import step_bars  # noqa: PLC0415
+    from curation_db.lint.report import survey
+    from curation_db.storage.store import open_to_read
+    from workbench.console.progress_bars import step_bars
 
     with open_to_read(workspace.database) as store, step_bars(lines=True) as tell:
         yield survey(store, settings, progress=lambda done, total: tell("candidates", done, total))
 
 
 def _explain(settings: LintSettings, *, as_json: bool) -> None:
-    from curation_db.lint.linter import RULES  # noqa: PLC0415
+    from curation_db.lint.linter import RULES
 
     told = [
         {
@@ -122,7 +122,7 @@ def _explain(settings: LintSettings, *, as_json: bool) -> None:
 
 
 def _count(found: Iterable[Linted], looked_at: int, settings: LintSettings, *, as_json: bool) -> None:
-    from curation_db.lint.linter import RULES  # noqa: PLC0415
+    from curation_db.lint.linter import RULES
 
     counts: Counter[Rule] = Counter()
     warned = 0

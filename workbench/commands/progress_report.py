@@ -28,9 +28,9 @@ def progress(
     Targets of the balance are in [progress.targets] of negwb.toml. Intervals are 95 %; those of agreement resample
     pictures.
     """
-    from workbench.console.tables import show  # noqa: PLC0415
-    from workbench.reports import progress_report  # noqa: PLC0415
-    from workbench.workspace.layout import find_workspace  # noqa: PLC0415
+    from workbench.console.tables import show
+    from workbench.reports import progress_report
+    from workbench.workspace.layout import find_workspace
 
     counted = progress_report.gather(find_workspace(context.obj))
     if as_json:

@@ -57,11 +57,11 @@ def overlap(
 
     overlap in negwb.toml applies to candidates that come in later. Exports at earlier events stay as they are.
     """
-    from curation_db.events.annotators import known_spelling  # noqa: PLC0415
-    from curation_db.review.overlaps import set_overlap  # noqa: PLC0415
-    from curation_db.storage.store import open_store  # noqa: PLC0415
-    from workbench.commands.curate import person_named  # noqa: PLC0415
-    from workbench.workspace.layout import find_workspace  # noqa: PLC0415
+    from curation_db.events.annotators import known_spelling
+    from curation_db.review.overlaps import set_overlap
+    from curation_db.storage.store import open_store
+    from workbench.commands.curate import person_named
+    from workbench.workspace.layout import find_workspace
 
     wanted, view = _parsed(people), view_of(" ".join(query or ()))
     if not 0 < share <= 1:
@@ -94,7 +94,7 @@ def overlap(
 
 
 def _parsed(people: str) -> Overlap:
-    from curation_db.events.state import Overlap  # noqa: PLC0415
+    from curation_db.events.state import Overlap
 
     try:
         return Overlap.parse(people)
@@ -103,9 +103,9 @@ def _parsed(people: str) -> Overlap:
 
 
 def _look(store: Store, view: View, wanted: Overlap, share: float) -> Preview:
-    from curation_db.review.overlaps import preview  # noqa: PLC0415
-    from curation_db.search.facets import unknown  # noqa: PLC0415
-    from curation_db.search.search import ids_of  # noqa: PLC0415
+    from curation_db.review.overlaps import preview
+    from curation_db.search.facets import unknown
+    from curation_db.search.search import ids_of
 
     catch_up(store, view)
     with store.read() as connection:
@@ -133,7 +133,7 @@ def _confirmed(*, yes: bool, as_json: bool, count: int) -> bool:
 
 
 def _lines(told: Preview, wanted: Overlap, share: float) -> list[str]:
-    from workbench.annotation.wording import readable  # noqa: PLC0415
+    from workbench.annotation.wording import readable
 
     of = "" if share == 1 else f"; {told.drawn:,} are in the share of {share:g}"
     lines = [f"{told.candidates:,} candidates{of}; the overlap of {len(told.changing):,} becomes {wanted}"]

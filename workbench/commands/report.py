@@ -46,7 +46,7 @@ def report(
     The difference has a bootstrap interval over pictures and an exact McNemar p. Strict comes before official;
     what others published stands apart.
     """
-    from workbench.workspace.layout import find_workspace  # noqa: PLC0415
+    from workbench.workspace.layout import find_workspace
 
     workspace = find_workspace(context.obj)
     if screen:
@@ -55,13 +55,13 @@ def report(
 
 
 def _open_screen(workspace: Workspace, base: str | None) -> int:
-    from workbench.console.terminal_check import at_a_terminal, doubt_about_characters  # noqa: PLC0415
+    from workbench.console.terminal_check import at_a_terminal, doubt_about_characters
 
     if not at_a_terminal():
         raise UsageError("--screen needs a terminal", hint="plain text: negwb report, or negwb report --json")
     if doubt := doubt_about_characters("negwb report"):
         typer.echo(f"negwb: {doubt}", err=True)
-    from workbench.tui.results.app import run_lab  # noqa: PLC0415 -- textual costs half a second
+    from workbench.tui.results.app import run_lab  # textual costs half a second
 
     if base is not None:
         gather(workspace, base=base)  # a wrong name is answered here, not on a screen
@@ -75,10 +75,10 @@ def gather(workspace: Workspace, *, base: str | None = None) -> Report:
         NothingToDo: nothing was measured.
         UsageError: no model is called `base`.
     """
-    from benchmarks.comparison import compare  # noqa: PLC0415
-    from benchmarks.errors import BenchError  # noqa: PLC0415
-    from workbench.workspace.models import base_hash  # noqa: PLC0415
-    from workbench.workspace.operations import RESULTS  # noqa: PLC0415
+    from benchmarks.comparison import compare
+    from benchmarks.errors import BenchError
+    from workbench.workspace.models import base_hash
+    from workbench.workspace.operations import RESULTS
 
     try:
         found = compare(workspace.root / RESULTS, base=base, usual=base_hash(workspace))
@@ -93,9 +93,9 @@ def gather(workspace: Workspace, *, base: str | None = None) -> Report:
 
 def print_report(found: Report, *, slices: bool = False, as_json: bool = False) -> None:
     """On stdout."""
-    from workbench.console.tables import show  # noqa: PLC0415
-    from workbench.reports.benchmark_report import as_json as told_of  # noqa: PLC0415
-    from workbench.reports.benchmark_report import listings  # noqa: PLC0415
+    from workbench.console.tables import show
+    from workbench.reports.benchmark_report import as_json as told_of
+    from workbench.reports.benchmark_report import listings
 
     if as_json:
         typer.echo(json.dumps(told_of(found), allow_nan=False))
@@ -104,6 +104,6 @@ def print_report(found: Report, *, slices: bool = False, as_json: bool = False) 
 
 
 def _shown(text: str) -> str:
-    from curation_db.language.sanitize import display_text  # noqa: PLC0415
+    from curation_db.language.sanitize import display_text
 
     return display_text(text, limit=500)

@@ -54,16 +54,16 @@ def serve(
     Every page is a sitting of the same person. Pictures are drawn in half blocks there: a page has no other way.
     The first click in a page only gives it the focus.
     """
-    from workbench.workspace.layout import find_workspace  # noqa: PLC0415
+    from workbench.workspace.layout import find_workspace
 
     workspace = find_workspace(context.obj)
     if find_spec("textual_serve") is None:
         raise UsageError("serve needs textual-serve", hint=install_hint("serve"))
     if annotator is not None:
-        from workbench.commands.curate import person_named  # noqa: PLC0415
+        from workbench.commands.curate import person_named
 
         person_named(annotator)
-    from workbench.web_server import is_loopback  # noqa: PLC0415 -- 0.3 s: aiohttp
+    from workbench.web_server import is_loopback  # 0.3 s: aiohttp
 
     if not is_loopback(host) and not public_anyway:
         raise UsageError(
@@ -81,7 +81,7 @@ def _command(workspace: Workspace, annotator: str | None, *, blind: bool) -> str
 
 
 def _run(command: str, host: str, port: int, pages: int) -> None:
-    from workbench.web_server import OwnPagesServer, is_loopback  # noqa: PLC0415
+    from workbench.web_server import OwnPagesServer, is_loopback
 
     def say() -> None:
         typer.echo(f"negwb: curate at {server.entrance} (ctrl-c ends it); pictures are half blocks there", err=True)

@@ -30,8 +30,8 @@ def status(
     An export is stale when other pairs would be in it now, or when a restore replaced the history that it was made
     of. Frozen sets themselves never change.
     """
-    from workbench.reports.status_report import gather, listings  # noqa: PLC0415
-    from workbench.workspace.layout import find_workspace  # noqa: PLC0415
+    from workbench.reports.status_report import gather, listings
+    from workbench.workspace.layout import find_workspace
 
     report = gather(find_workspace(context.obj))
     if as_json:

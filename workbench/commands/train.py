@@ -73,11 +73,11 @@ def train(
 
     Ctrl-C saves the state; a run that was stopped or killed goes on with --resume and ends with the same weights.
     """
-    from trainers.errors import ModelRefused  # noqa: PLC0415
-    from workbench.jobs.runs import discard_run, prepare_run  # noqa: PLC0415
-    from workbench.jobs.runs import resume as resumable  # noqa: PLC0415
-    from workbench.workspace.layout import find_workspace  # noqa: PLC0415
-    from workbench.workspace.models import require_torch  # noqa: PLC0415
+    from trainers.errors import ModelRefused
+    from workbench.jobs.runs import discard_run, prepare_run
+    from workbench.jobs.runs import resume as resumable
+    from workbench.workspace.layout import find_workspace
+    from workbench.workspace.models import require_torch
 
     asked = {"epochs": epochs, "steps": steps, "batch": batch, "lr": lr, "seed": seed, "threads": threads}
     told = {key: value for key, value in asked.items() if value is not None} | pairs(settings or [])
@@ -109,8 +109,8 @@ def train_run(folder: Path) -> RunState:
         TrainerError: it failed or was killed.
         KeyboardInterrupt: it was stopped; how to go on has been said.
     """
-    from trainers.settings import read_config  # noqa: PLC0415
-    from workbench.jobs.training import run_to_end  # noqa: PLC0415
+    from trainers.settings import read_config
+    from workbench.jobs.training import run_to_end
 
     config = read_config(folder)
     _say(f"negwb: training {folder.name}: {config.model} on {Path(config.export).name}")
@@ -124,7 +124,7 @@ def train_run(folder: Path) -> RunState:
 
 def _say_process(folder: Path, pid: int) -> None:
     """Say what happens to the training if this command is killed; afterwards it can say nothing."""
-    from workbench.jobs.process import stop_command  # noqa: PLC0415
+    from workbench.jobs.process import stop_command
 
     _say(
         f"negwb: process {pid} trains {folder.name}; Ctrl-C, SIGTERM or a closed terminal saves its state and stops it"
@@ -134,7 +134,7 @@ def _say_process(folder: Path, pid: int) -> None:
 
 def _how_far(folder: Path) -> str:
     """By the saved state, from which the run goes on; what was logged may be behind or ahead of it."""
-    from trainers.run_files import saved_place  # noqa: PLC0415
+    from trainers.run_files import saved_place
 
     saved = saved_place(folder)
     return f"stopped after step {saved[0]:,} of {saved[1]:,}" if saved else "stopped before a step was saved"
@@ -142,7 +142,7 @@ def _how_far(folder: Path) -> str:
 
 def print_run(folder: Path, state: RunState, *, as_json: bool) -> None:
     """What came out: the model's path, or everything as one object."""
-    from workbench.workspace.models import MODEL  # noqa: PLC0415
+    from workbench.workspace.models import MODEL
 
     done = state.result
     typer.echo(json.dumps(told_of(folder, state)) if as_json else str(folder / MODEL))
@@ -153,7 +153,7 @@ def print_run(folder: Path, state: RunState, *, as_json: bool) -> None:
 
 def told_of(folder: Path, state: RunState) -> dict[str, Any]:
     """The run as `--json` prints it."""
-    from workbench.workspace.models import MODEL  # noqa: PLC0415
+    from workbench.workspace.models import MODEL
 
     done, names = state.result, ("export_sha256", "steps", "kept_step", "seconds", "best_val_loss", "threads")
     return {
@@ -192,11 +192,11 @@ def _progress(folder: Path) -> Iterator[Callable[[RunState], None]]:
 @contextmanager
 def _bar(tail: _Tail) -> Iterator[Callable[[RunState], None]]:
     # deferred: rich costs 50 ms that a pipe never needs
-    from rich.console import Console  # noqa: PLC0415
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
+    from rich.text import Text
 
-    from trainers.run_files import WARNING, read_work  # noqa: PLC0415
+    from trainers.run_files import WARNING, read_work
 
     words = TextColumn("{task.description}", markup=False)
     with Progress(SpinnerColumn(), BarColumn(30), MofNCompleteColumn(), words, console=Console(stderr=True)) as bars:
@@ -231,7 +231,7 @@ class _Tail:
     """The lines that log.txt gained since this was made, but for why it failed: that is told at the end."""
 
     def __init__(self, folder: Path) -> None:
-        from trainers.run_files import FAILURE, LOG  # noqa: PLC0415
+        from trainers.run_files import FAILURE, LOG
 
         self._path, self._failure = folder / LOG, FAILURE
         self._at = self._path.stat().st_size if self._path.is_file() else 0
@@ -257,7 +257,7 @@ def progress_line(state: RunState) -> str:
 
 def _figures(state: RunState) -> str:
     """What of the newest line is a number."""
-    from workbench.console.number_format import clock  # noqa: PLC0415
+    from workbench.console.number_format import clock
 
     last = {name: value for name, value in state.last.items() if _is_number(value)}
     figures = [f"loss {last['loss']:.4f}"] if "loss" in last else []
@@ -276,7 +276,7 @@ def _is_number(value: object) -> bool:
 
 def _say_line(line: str) -> None:
     """A line of the run's log; a warning stands out."""
-    from trainers.run_files import WARNING  # noqa: PLC0415
+    from trainers.run_files import WARNING
 
     if line.startswith(WARNING):
         _say(f"negwb: {line}")
@@ -289,6 +289,6 @@ def _say(line: str, *, indent: int = 0) -> None:
 
 
 def _clean(line: str) -> str:
-    from curation_db.language.sanitize import display_text  # noqa: PLC0415
+    from curation_db.language.sanitize import display_text
 
     return display_text(line, limit=500)

@@ -1,8 +1,8 @@
 """The report of `benchmarks.comparison` as tables and as JSON, and the cells that the report screen shows too.
 
 Strict stands before official. A figure on denied phrases is never shown without the figure on their affirmative twin,
-or without the words that replace it (`benchmarks.affirmative_twins`): training that flips the sign of the text raises the first
-and lowers the second.
+or without the words that replace it (`benchmarks.affirmative_twins`): training that flips the sign of the text raises
+the first and lowers the second.
 """
 
 from __future__ import annotations

@@ -206,14 +206,14 @@ class NegwbApp(HouseApp):
 
     def action_show_help(self) -> None:
         """Every key and what it does."""
-        from workbench.tui.screens.help import HelpScreen  # noqa: PLC0415 -- only when opened
+        from workbench.tui.screens.help import HelpScreen  # only when opened
 
         self.push_screen(HelpScreen(self.actions, places=(Place.CARD, Place.REASON, Place.DONE)))
 
     def action_show_lab(self) -> None:
         """Generation, trainings and report, over the card: the desk stays as it is, and its lease is kept."""
-        from workbench.tui.results.app import first_page, page_screen  # noqa: PLC0415 -- only when opened
-        from workbench.tui.results.context import ResultsContext  # noqa: PLC0415
+        from workbench.tui.results.app import first_page, page_screen  # only when opened
+        from workbench.tui.results.context import ResultsContext
 
         if self._workspace is None:
             self.notify("there is no workspace here", severity="warning", markup=False)
@@ -230,8 +230,8 @@ class NegwbApp(HouseApp):
 
     def action_keep_theme(self) -> None:
         """Write the theme that shows into negwb.toml."""
-        from workbench.errors import UsageError  # noqa: PLC0415 -- only when asked for
-        from workbench.workspace.settings_writer import change_setting  # noqa: PLC0415
+        from workbench.errors import UsageError  # only when asked for
+        from workbench.workspace.settings_writer import change_setting
 
         if self._workspace is None:
             self.notify("there is no workspace here", severity="warning", markup=False)
@@ -247,7 +247,7 @@ class NegwbApp(HouseApp):
 
     def action_enter_room(self, name: str) -> None:
         """A room beside the card, over it: the desk stays as it is, and its lease is kept."""
-        from workbench.tui.screens.base.navigation import Room  # noqa: PLC0415 -- only when opened
+        from workbench.tui.screens.base.navigation import Room  # only when opened
 
         if self._workspace is None:
             self.notify("there is no workspace here", severity="warning", markup=False)
@@ -266,8 +266,8 @@ class NegwbApp(HouseApp):
         self.push_screen(rooms.screen(Room(name)))
 
     def _rooms_of(self, workspace: Workspace) -> Rooms:
-        from workbench.tui.screens.base.navigation import Rooms  # noqa: PLC0415
-        from workbench.workspace.settings import read_settings  # noqa: PLC0415 -- only when opened
+        from workbench.tui.screens.base.navigation import Rooms
+        from workbench.workspace.settings import read_settings  # only when opened
 
         if self._rooms is None:
             settings = read_settings(workspace.settings)
@@ -286,7 +286,7 @@ class NegwbApp(HouseApp):
 
     def _open_card(self, candidate_id: int) -> None:
         """From a room to the seat, with this candidate in it."""
-        from workbench.tui.screens.queue_end import DoneScreen  # noqa: PLC0415
+        from workbench.tui.screens.queue_end import DoneScreen
 
         self.pop_screen()
         self.desk.deal()
@@ -302,7 +302,7 @@ class NegwbApp(HouseApp):
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """The palette: the actions that apply on this screen (none in a dialog), and the themes."""
-        from workbench.tui.screens.queue_end import DoneScreen  # noqa: PLC0415 -- only when opened
+        from workbench.tui.screens.queue_end import DoneScreen  # only when opened
 
         if isinstance(screen, KeyedScreen):
             return self.commands_of(screen, screen.actions, screen.actions.at(screen.place))

@@ -46,7 +46,7 @@ THEMES = (DARK, LIGHT)
 
 def known() -> list[str]:
     """The names of all themes, ours first."""
-    from textual.theme import BUILTIN_THEMES  # noqa: PLC0415 -- loaded with `Theme`
+    from textual.theme import BUILTIN_THEMES  # loaded with `Theme`
 
     return [theme.name for theme in THEMES] + sorted(BUILTIN_THEMES)
 

@@ -3,8 +3,8 @@
 A kill ends the process, not the machine: what SQLite gave to the system is there even without fsync. Power cuts are
 `synchronous=FULL`'s business, and no test of ours can show it.
 
-The process (`tests/support/kills.py`) decides through the product's own `Queue` and `Reviewer`; it says what it is about
-to do, and when the call has returned, the ids of what was written.
+The process (`tests/support/kills.py`) decides through the product's own `Queue` and `Reviewer`; it says what it is
+about to do, and when the call has returned, the ids of what was written.
 """
 
 from __future__ import annotations

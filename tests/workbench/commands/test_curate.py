@@ -101,7 +101,8 @@ def test_a_terminal_that_is_simply_gone_ends_it(make_house: Any) -> None:
 
 def test_nothing_heavy_is_imported_on_the_way_to_the_first_card() -> None:
     words = (
-        "import sys, workbench.commands.curate, curation_db.storage.store, workbench.annotation.session, workbench.tui.app;"
+        "import sys, workbench.commands.curate, curation_db.storage.store;"
+        "import workbench.annotation.session, workbench.tui.app;"
         "heavy = ('sqlmodel', 'numpy', 'httpx', 'alembic', 'textual_plot', 'textual_image', 'torch', 'PIL',"
         " 'markdown_it', 'textual.widgets._text_area', 'curation_db.storage.models');"
         "print([name for name in heavy if name in sys.modules])"

@@ -30,7 +30,7 @@ _HELP = {"help_option_names": ["-h", "--help"]}
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    from workbench.commands.generate import more  # noqa: PLC0415
+    from workbench.commands.generate import more
 
     group = typer.Typer(rich_markup_mode=None, context_settings=_HELP)
     group.callback(invoke_without_command=True, epilog=_EPILOG)(generate)
@@ -84,7 +84,7 @@ def generate(
     """Propose negated captions for the pictures, judge them, and put both into the record for people to decide."""
     if context.invoked_subcommand is not None:
         return
-    from workbench.commands.generate.run import run_with  # noqa: PLC0415 -- httpx, asyncio
+    from workbench.commands.generate.run import run_with  # httpx, asyncio
 
     told = {"rule": judge_rule, "mix": mix, "seed": seed}
     # fmt: off

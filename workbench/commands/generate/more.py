@@ -70,7 +70,7 @@ def probe(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Ask a server small questions, and keep which features it really honours."""
-    from workbench.commands.generate.probe import list_known, probe_endpoint  # noqa: PLC0415 -- httpx
+    from workbench.commands.generate.probe import list_known, probe_endpoint  # httpx
 
     if endpoint is None:
         list_known(context.obj, as_json=as_json)
@@ -96,7 +96,7 @@ def judge(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object about the run.")] = False,
 ) -> None:
     """Ask judges about candidates that they have not judged: imported ones, edited ones."""
-    from workbench.commands.generate.judge import judge_candidates  # noqa: PLC0415 -- httpx
+    from workbench.commands.generate.judge import judge_candidates  # httpx
 
     judge_candidates(
         context.obj,
@@ -118,8 +118,8 @@ def prompts(
 
     A file with your changes is used with --prompts FILE; its version is its name and a hash of its content.
     """
-    from workbench.console.tables import Listing, show  # noqa: PLC0415
-    from workbench.generation.prompts.loader import find_prompts, prompt_set_names  # noqa: PLC0415
+    from workbench.console.tables import Listing, show
+    from workbench.generation.prompts.loader import find_prompts, prompt_set_names
 
     sets = [find_prompts(each) for each in ([name] if name is not None else prompt_set_names())]
     told = [{"name": s.name, "version": s.version, "pipeline": str(s.pipeline), "about": s.about} for s in sets]
@@ -138,10 +138,10 @@ def runs(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, one object a run.")] = False,
 ) -> None:
     """List the runs of generate: what each of them made, and how it ended."""
-    from curation_db.generation.runs import list_runs  # noqa: PLC0415
-    from curation_db.storage.store import open_to_read  # noqa: PLC0415
-    from workbench.console.tables import Listing, show  # noqa: PLC0415
-    from workbench.workspace.layout import find_workspace  # noqa: PLC0415
+    from curation_db.generation.runs import list_runs
+    from curation_db.storage.store import open_to_read
+    from workbench.console.tables import Listing, show
+    from workbench.workspace.layout import find_workspace
 
     with open_to_read(find_workspace(context.obj).database) as store, store.read() as connection:
         listed = list_runs(connection, limit)
@@ -189,13 +189,13 @@ def failures(
 
     Those that failed (failed:...) are tried again by negwb generate --retry.
     """
-    from dataclasses import asdict  # noqa: PLC0415
+    from dataclasses import asdict
 
-    from curation_db.generation.runs import failures as failed  # noqa: PLC0415
-    from curation_db.generation.runs import get_run, list_runs  # noqa: PLC0415
-    from curation_db.storage.store import open_to_read  # noqa: PLC0415
-    from workbench.console.tables import Listing, show  # noqa: PLC0415
-    from workbench.workspace.layout import find_workspace  # noqa: PLC0415
+    from curation_db.generation.runs import failures as failed
+    from curation_db.generation.runs import get_run, list_runs
+    from curation_db.storage.store import open_to_read
+    from workbench.console.tables import Listing, show
+    from workbench.workspace.layout import find_workspace
 
     with open_to_read(find_workspace(context.obj).database) as store, store.read() as connection:
         if run is None:

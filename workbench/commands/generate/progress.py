@@ -26,10 +26,10 @@ def progress_bar() -> Iterator[tuple[Tell, Say]]:
         yield _lines(), say
         return
     # deferred: rich costs 50 ms that a pipe never needs
-    from rich.console import Console  # noqa: PLC0415
-    from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn  # noqa: PLC0415
-    from rich.progress import Progress as Bars  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn
+    from rich.progress import Progress as Bars
+    from rich.text import Text
 
     words = TextColumn("{task.description}", markup=False)
     with Bars(SpinnerColumn(), BarColumn(24), MofNCompleteColumn(), words, console=Console(stderr=True)) as bars:

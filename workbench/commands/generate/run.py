@@ -60,7 +60,7 @@ def run_with(
         chosen = _options(settings, options, caps)
         _check_sources(store, chosen.sources)
         if dry_run:
-            from workbench.commands.generate.dry_run import dry_run as show_dry  # noqa: PLC0415
+            from workbench.commands.generate.dry_run import dry_run as show_dry
 
             show_dry(store, made, chosen, folders, as_json=as_json)
             return
@@ -97,7 +97,7 @@ def _options(settings: Settings, told: Mapping[str, Any], caps: Mapping[str, Any
 
 
 def _check_sources(store: Store, named: Sequence[str]) -> None:
-    from curation_db.search.overview import source_names  # noqa: PLC0415
+    from curation_db.search.overview import source_names
 
     with store.read() as connection:
         known = source_names(connection)
@@ -156,7 +156,7 @@ def _emit(
     quiet: bool,
     as_json: bool,
 ) -> None:
-    from workbench.generation.runs.batch_files import Emission  # noqa: PLC0415
+    from workbench.generation.runs.batch_files import Emission
 
     with Emission(path, store, again=options.retry) as emission:
         ended = run_plan(workspace, store, plan, options, folders, quiet=quiet, make=emission.open)
@@ -180,8 +180,8 @@ def _emit(
 
 
 def _ingest(store: Store, paths: Sequence[Path], engines: Mapping[str, EngineSettings], *, as_json: bool) -> None:
-    from workbench.console.progress_bars import step_bars  # noqa: PLC0415
-    from workbench.generation.runs.batch_files import ingest  # noqa: PLC0415
+    from workbench.console.progress_bars import step_bars
+    from workbench.generation.runs.batch_files import ingest
 
     with step_bars(lines=True) as tell:
         told = ingest(store, paths, engines, tell=tell, say=say)

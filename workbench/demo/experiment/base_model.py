@@ -1,8 +1,8 @@
 """Trains the demo's tiny CLIP on the drawn world's affirmative captions: it knows the things and never read a "no".
 
-Run as `python -m workbench.demo.experiment.base_model --out FOLDER`; on one thread the same machine gives the same bytes, another
-machine the same figures within two points (`TOLERANCE`). The folder is an open_clip local-dir (config, fp16
-weights) with a vocabulary and the figures that were measured (metrics.json). About six minutes.
+Run as `python -m workbench.demo.experiment.base_model --out FOLDER`; on one thread the same machine gives the same
+bytes, another machine the same figures within two points (`TOLERANCE`). The folder is an open_clip local-dir (config,
+fp16 weights) with a vocabulary and the figures that were measured (metrics.json). About six minutes.
 """
 
 from __future__ import annotations

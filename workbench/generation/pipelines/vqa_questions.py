@@ -1,7 +1,7 @@
 """What a yes/no question about a picture would affirm, as VQAv2 asks them. Pure.
 
-By the shape of the question alone, on the word lists of `curation_db.language.negation_lexicon`; a question of another shape is
-read as "other", never refused: the question itself is what judges are asked.
+By the shape of the question alone, on the word lists of `curation_db.language.negation_lexicon`; a question of another
+shape is read as "other", never refused: the question itself is what judges are asked.
 """
 
 from __future__ import annotations

@@ -67,7 +67,7 @@ def _draw(
     canvas: Image.Image, corners: tuple[float, float, float, float], name: str, *, shown: int, right: bool
 ) -> None:
     """`shown`: pixels of the longer side that will be seen at least, in half cells few."""
-    from PIL import ImageDraw, ImageFont  # noqa: PLC0415 -- 10 ms, in a thread
+    from PIL import ImageDraw, ImageFont  # 10 ms, in a thread
 
     pen = ImageDraw.Draw(canvas)
     unit = max(canvas.size)

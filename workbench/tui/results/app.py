@@ -29,21 +29,21 @@ _NEWEST = 5
 def page_screen(context: ResultsContext, page: Page) -> Screen[None]:
     """A new screen of the page; its module is imported when the page is opened."""
     if page == "runs":
-        from workbench.tui.results.runs import RunsScreen  # noqa: PLC0415 -- only when opened
+        from workbench.tui.results.runs import RunsScreen  # only when opened
 
         return RunsScreen(context)
     if page == "generate":
-        from workbench.tui.results.generate import GenerateScreen  # noqa: PLC0415 -- only when opened
+        from workbench.tui.results.generate import GenerateScreen  # only when opened
 
         return GenerateScreen(context)
-    from workbench.tui.results.report import ReportScreen  # noqa: PLC0415 -- only when opened
+    from workbench.tui.results.report import ReportScreen  # only when opened
 
     return ReportScreen(context)
 
 
 def first_page(store: Store) -> Page:
     """What is worth a look first: a generation that is at work, else the trainings."""
-    from curation_db.generation.runs import list_runs  # noqa: PLC0415 -- only when opened
+    from curation_db.generation.runs import list_runs  # only when opened
 
     try:
         with store.read() as connection:
@@ -85,9 +85,9 @@ def run_lab(workspace: Workspace, start: Page = "runs", *, images: str | None = 
 
     `base` is the model that the report compares with, by name or the beginning of its hash.
     """
-    from workbench.images.terminal_graphics import choose_protocol  # noqa: PLC0415
-    from workbench.tui.themes import check_theme  # noqa: PLC0415
-    from workbench.workspace.settings import read_settings  # noqa: PLC0415
+    from workbench.images.terminal_graphics import choose_protocol
+    from workbench.tui.themes import check_theme
+    from workbench.workspace.settings import read_settings
 
     told = read_settings(workspace.settings).curate
     check_theme(told.theme, workspace.settings)

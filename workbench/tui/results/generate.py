@@ -134,7 +134,7 @@ class GenerateScreen(LookingScreen[Sight]):
     @work
     async def action_generate(self) -> None:
         """Ask what to generate."""
-        from workbench.tui.screens.modals.generate import GenerateModal  # noqa: PLC0415 -- only when opened
+        from workbench.tui.screens.modals.generate import GenerateModal  # only when opened
 
         try:
             supplies = await apart(self.watching.supplies)

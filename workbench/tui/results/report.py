@@ -189,7 +189,7 @@ class ReportScreen(KeyedScreen):
 
 def _compared(lab: ResultsContext, base: str | None) -> Report:
     """The report over the workspace's results."""
-    from benchmarks.comparison import compare  # noqa: PLC0415 -- with what it needs, 30 ms
-    from workbench.workspace.models import base_hash  # noqa: PLC0415
+    from benchmarks.comparison import compare  # with what it needs, 30 ms
+    from workbench.workspace.models import base_hash
 
     return compare(lab.results, base=base, usual=base_hash(lab.workspace))

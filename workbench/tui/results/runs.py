@@ -130,7 +130,7 @@ class RunsScreen(LookingScreen[Sight]):
 
     @work
     async def _ask(self) -> None:
-        from workbench.tui.screens.modals.start import StartModal  # noqa: PLC0415 -- only when opened
+        from workbench.tui.screens.modals.start import StartModal  # only when opened
 
         exports, models = await apart(self._choices)
         if not exports:
@@ -140,8 +140,8 @@ class RunsScreen(LookingScreen[Sight]):
 
     def _choices(self) -> tuple[list[tuple[str, str]], list[str]]:
         """Sets with what is in them, newest last, and the models that have a name here."""
-        from curation_db.exporting.manifest import ManifestError, list_exports, read_manifest  # noqa: PLC0415
-        from workbench.workspace.models import BASE, finished_runs  # noqa: PLC0415
+        from curation_db.exporting.manifest import ManifestError, list_exports, read_manifest
+        from workbench.workspace.models import BASE, finished_runs
 
         workspace, exports = self.lab.workspace, []
         for name in list_exports(workspace.exports):

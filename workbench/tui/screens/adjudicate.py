@@ -243,7 +243,7 @@ class AdjudicateScreen(RoomScreen, DecidingScreen):
 
     def action_edit(self) -> None:
         """Mend the text: the new one goes to people."""
-        from workbench.tui.screens.modals.edit import EditModal  # noqa: PLC0415 -- only when opened
+        from workbench.tui.screens.modals.edit import EditModal  # only when opened
 
         if self.shown is None:
             return
@@ -286,7 +286,7 @@ class AdjudicateScreen(RoomScreen, DecidingScreen):
 
     def action_zoom(self) -> None:
         """The picture on the whole screen."""
-        from workbench.tui.screens.zoom import ZoomScreen  # noqa: PLC0415 -- only when opened
+        from workbench.tui.screens.zoom import ZoomScreen  # only when opened
 
         if self.shown is not None:
             self._zoomed = self.query_one(PicturePane).shown_as is not PictureShown.NONE

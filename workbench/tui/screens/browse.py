@@ -242,8 +242,8 @@ class BrowseScreen(RoomScreen):
 
     def action_views(self) -> None:
         """Choose a saved one."""
-        from workbench.tui.screens.modals.views import ViewsModal  # noqa: PLC0415
-        from workbench.workspace.settings import read_settings  # noqa: PLC0415 -- only when opened
+        from workbench.tui.screens.modals.views import ViewsModal
+        from workbench.workspace.settings import read_settings  # only when opened
 
         own = read_settings(self.rooms.workspace.settings).views  # somebody may have written some meanwhile
         self.app.push_screen(ViewsModal(own), self._chosen)
@@ -258,8 +258,8 @@ class BrowseScreen(RoomScreen):
 
     def action_save_view(self) -> None:
         """Give this one a name."""
-        from workbench.tui.screens.modals.views import SaveViewModal  # noqa: PLC0415
-        from workbench.workspace.settings_writer import save_view  # noqa: PLC0415 -- only when opened
+        from workbench.tui.screens.modals.views import SaveViewModal
+        from workbench.workspace.settings_writer import save_view  # only when opened
 
         line = str(self.view)
         modal = SaveViewModal(line or "everything", partial(save_view, self.rooms.workspace.settings, line=line))
@@ -369,7 +369,7 @@ class BrowseScreen(RoomScreen):
 
     def action_bulk(self, deed: str) -> None:
         """Decide about what is chosen, or where nothing is, about all of the view."""
-        from workbench.tui.screens.modals.bulk import BulkModal  # noqa: PLC0415 -- only when opened
+        from workbench.tui.screens.modals.bulk import BulkModal  # only when opened
 
         if self._counting:
             self.tell("the list is not whole yet")

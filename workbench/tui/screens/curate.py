@@ -208,7 +208,7 @@ class CurateScreen(DecidingScreen):
 
     async def action_note(self) -> None:
         """Write a note."""
-        from workbench.tui.screens.modals.note import NoteModal  # noqa: PLC0415 -- only when opened
+        from workbench.tui.screens.modals.note import NoteModal  # only when opened
 
         if self.shown is not None:
             modal = NoteModal(partial(self._save_note, self.shown.card.candidate_id))
@@ -216,7 +216,7 @@ class CurateScreen(DecidingScreen):
 
     async def action_edit(self) -> None:
         """Mend the text."""
-        from workbench.tui.screens.modals.edit import EditModal  # noqa: PLC0415 -- only when opened
+        from workbench.tui.screens.modals.edit import EditModal  # only when opened
 
         if self.shown is None:
             return
@@ -266,7 +266,7 @@ class CurateScreen(DecidingScreen):
 
     async def action_find(self) -> None:
         """Search, and open what was found."""
-        from workbench.tui.screens.modals.find import FindModal  # noqa: PLC0415 -- only when opened
+        from workbench.tui.screens.modals.find import FindModal  # only when opened
 
         await self.app.push_screen(FindModal(self._search), self._found)
 
@@ -284,7 +284,7 @@ class CurateScreen(DecidingScreen):
 
     def action_judges(self) -> None:
         """What the judges said, in full."""
-        from workbench.tui.screens.modals.judges import JudgesModal  # noqa: PLC0415 -- only when opened
+        from workbench.tui.screens.modals.judges import JudgesModal  # only when opened
 
         if self.shown is None:
             return
@@ -297,7 +297,7 @@ class CurateScreen(DecidingScreen):
         """The picture on the whole screen."""
         if self.shown is not None:
             self.desk.zoomed = self.picture.shown_as is not PictureShown.NONE
-            from workbench.tui.screens.zoom import zoom_into  # noqa: PLC0415 -- only when opened
+            from workbench.tui.screens.zoom import zoom_into  # only when opened
 
             zoom_into(self, self.shown, self.actions, protocol=self._protocol, viewer=self._viewer)
 
@@ -419,7 +419,7 @@ class CurateScreen(DecidingScreen):
         banner.set_class(bool(trouble), "-trouble")
 
     def _show_done(self) -> None:
-        from workbench.tui.screens.queue_end import DoneScreen  # noqa: PLC0415 -- only when opened
+        from workbench.tui.screens.queue_end import DoneScreen  # only when opened
 
         self._at_end = True
         self.app.push_screen(DoneScreen(self.desk, self.actions), self._after_done)

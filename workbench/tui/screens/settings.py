@@ -136,7 +136,7 @@ class SettingsScreen(RoomScreen):
 
     def action_change(self) -> None:
         """Choose another value for the row with the cursor."""
-        from workbench.tui.screens.modals.choose import ChooseModal  # noqa: PLC0415 -- only when opened
+        from workbench.tui.screens.modals.choose import ChooseModal  # only when opened
 
         row = self._row
         if row is None:

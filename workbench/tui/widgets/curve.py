@@ -48,7 +48,7 @@ class Curve(Container):
         """Show these points."""
         self._train, self._val = train, val
         if (train or val) and not self.query("PlotWidget"):
-            from textual_plot import PlotWidget  # noqa: PLC0415 -- 0.2 s
+            from textual_plot import PlotWidget  # 0.2 s
 
             plot = PlotWidget(allow_pan_and_zoom=False)
             plot.can_focus = False
@@ -72,7 +72,7 @@ class Curve(Container):
             self.call_after_refresh(plot.refresh, layout=True)  # it takes its size only when told to
 
     def _draw_on(self, plot: PlotWidget) -> None:
-        from textual_plot import HiResMode  # noqa: PLC0415
+        from textual_plot import HiResMode
 
         plot.clear()
         self._set_limits(plot)

@@ -56,7 +56,7 @@ def _colour(pixel: bytes) -> Color:
 
 def half_cells(image: Image.Image, columns: int, rows: int) -> list[Strip]:
     """`image` as `rows` lines of `columns` cells of two pixels: the upper in front, the lower behind."""
-    from PIL import Image as pillow  # noqa: N813, PLC0415  # imported by whoever decoded the image
+    from PIL import Image as pillow  # noqa: N813  # imported by whoever decoded the image
 
     scaled = image.convert("RGB").resize((columns, rows * 2), pillow.Resampling.BOX, reducing_gap=2.0)
     data, width = scaled.tobytes(), columns * 3
@@ -97,7 +97,7 @@ def _console(columns: int, rows: int) -> Console:
 
 
 def _encode_kitty(image: Image.Image, columns: int, rows: int) -> Encoded:
-    from textual_image.renderable import TGPImage  # noqa: PLC0415  # deferred: 137 ms, and it asks the terminal
+    from textual_image.renderable import TGPImage  # deferred: 137 ms, and it asks the terminal
 
     # The terminal forgets old pictures by itself when its store is full.
     console = _console(columns, rows)
@@ -109,7 +109,7 @@ def _encode_kitty(image: Image.Image, columns: int, rows: int) -> Encoded:
 
 
 def _encode_sixel(image: Image.Image, columns: int, rows: int) -> Encoded:
-    from textual_image.renderable import SixelImage  # noqa: PLC0415  # deferred: 137 ms, and it asks the terminal
+    from textual_image.renderable import SixelImage  # deferred: 137 ms, and it asks the terminal
 
     console = _console(columns, rows)
     segments = console.render(SixelImage(image, columns, rows))

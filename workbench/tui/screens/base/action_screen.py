@@ -27,7 +27,7 @@ class KeyedScreen(Screen[None]):
 
     def action_show_help(self) -> None:
         """Every key and what it does."""
-        from workbench.tui.screens.help import HelpScreen  # noqa: PLC0415 -- only when opened
+        from workbench.tui.screens.help import HelpScreen  # only when opened
 
         self.app.push_screen(HelpScreen(self.actions, table=""))
 
