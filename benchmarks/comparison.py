@@ -17,8 +17,8 @@ from benchmarks.affirmative_twins import denies, twin_name
 from benchmarks.errors import BenchError
 from benchmarks.protocols import PROTOCOLS
 from benchmarks.published import PublishedRow, published_rows
-from benchmarks.results import Stored, list_results
-from benchmarks.schema import Guess, ItemRow, Result, Score
+from benchmarks.results import StoredResult, list_results
+from benchmarks.schema import GuessShare, ItemRow, Result, Score
 from benchmarks.statistics import Paired, paired
 from benchmarks.task import ORDERS
 from curation_db.stats.intervals import RESAMPLES, Interval, wilson
@@ -52,7 +52,7 @@ class Slice:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class ComparisonRow:
     """One model on one task under one protocol."""
 
     run: str
@@ -95,7 +95,7 @@ class Row:
 class Report:
     """Everything the report shows."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[ComparisonRow, ...]
     """By task, strict first, then the base, then the others as they were run."""
     published: tuple[PublishedRow, ...]
     """Of the tasks in `rows`."""
@@ -104,7 +104,7 @@ class Report:
     problems: tuple[str, ...]
     """Files that could not be read."""
 
-    def twin_of(self, row: Row) -> Row | None:
+    def twin_of(self, row: ComparisonRow) -> ComparisonRow | None:
         """The same model's row, by the same rule, on the affirmative twin of a task of denied phrases."""
         wanted = twin_name(row.task), row.protocol, row.model_hash
         return next((each for each in self.rows if (each.task, each.protocol, each.model_hash) == wanted), None)
@@ -120,7 +120,7 @@ _Key = tuple[str, str, str]
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    stored: Stored
+    stored: StoredResult
     items: list[ItemRow]
 
     @property
@@ -163,7 +163,7 @@ def compare(folder: Path, *, base: str | None = None, usual: str | None = None, 
     )
 
 
-def _newest_readable(results: Sequence[Stored]) -> tuple[list[_Entry], list[str]]:
+def _newest_readable(results: Sequence[StoredResult]) -> tuple[list[_Entry], list[str]]:
     """Of each question (model, task, dataset, protocol) the last run whose items are sound; and what is wrong."""
     found: dict[tuple[str, _Key], _Entry] = {}
     problems = []
@@ -179,7 +179,7 @@ def _newest_readable(results: Sequence[Stored]) -> tuple[list[_Entry], list[str]
 
 
 def _base_hash(
-    entries: Sequence[_Entry], wanted: str | None, usual: str | None, results: Iterable[Stored]
+    entries: Sequence[_Entry], wanted: str | None, usual: str | None, results: Iterable[StoredResult]
 ) -> str | None:
     if wanted is None:
         known = {entry.model for entry in entries}
@@ -205,12 +205,14 @@ def _order(base_hash: str | None) -> Callable[[_Entry], tuple[Any, ...]]:
     return key
 
 
-def _row(entry: _Entry, by_place: dict[tuple[str, _Key], _Entry], base_hash: str | None, resamples: int) -> Row:
+def _row(
+    entry: _Entry, by_place: dict[tuple[str, _Key], _Entry], base_hash: str | None, resamples: int
+) -> ComparisonRow:
     result, is_base = entry.result, entry.model == base_hash
     base = None if is_base or base_hash is None else by_place.get((base_hash, entry.key))
     model, (metric, *further) = result["model"], result["metrics"]
     headline = result["metrics"][metric]
-    return Row(
+    return ComparisonRow(
         run=result["run"],
         model=model["name"],
         model_hash=model["hash"],
@@ -301,7 +303,7 @@ def _notes(entry: _Entry, base: _Entry | None) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def told_ties(row: Row) -> str:
+def tie_notes(row: ComparisonRow) -> str:
     """Which blind guesses of the row have nothing to go by on some items, in words; empty where all always do."""
     counts: dict[int, list[str]] = {}
     for guess in row.baselines:
@@ -311,10 +313,10 @@ def told_ties(row: Row) -> str:
     return f"a blind guess that cannot tell k boxes apart counts 1/k: {'; '.join(told)}" if told else ""
 
 
-def _interval(score: Score | Guess) -> Interval:
+def _interval(score: Score | GuessShare) -> Interval:
     return Interval(score["value"], score["low"], score["high"])
 
 
-def _share(name: str, score: Score | Guess) -> Share:
+def _share(name: str, score: Score | GuessShare) -> Share:
     ties = int(score.get("ties", 0))  # type: ignore[call-overload]  # a metric has none
     return Share(name=name, correct=score["correct"], n=score["n"], accuracy=_interval(score), ties=ties)

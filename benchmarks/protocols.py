@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 from benchmarks.errors import BenchError
-from benchmarks.task import Baseline, Item
+from benchmarks.task import Baseline, BenchItem
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,7 +41,7 @@ BOTH: Final = tuple(map(Protocol, PROTOCOLS))
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class ItemJudgement:
     """What became of one item."""
 
     pred: int | None
@@ -85,7 +85,7 @@ def argmax(scores: Sequence[float]) -> int:
     return max(range(len(scores)), key=scores.__getitem__)
 
 
-def presented(item: Item, rule: Protocol) -> list[int]:
+def presented(item: BenchItem, rule: Protocol) -> list[int]:
     """The order in which the options are put, as indices into the file's order."""
     order = list(range(len(item.options)))
     if rule.name == "official":
@@ -93,7 +93,7 @@ def presented(item: Item, rule: Protocol) -> list[int]:
     return sorted(order, key=lambda place: hashlib.sha256(f"{rule.seed}\0{item.id}\0{place}".encode()).digest())
 
 
-def judge(item: Item, scores: Sequence[float], rule: Protocol) -> Judgement:
+def judge(item: BenchItem, scores: Sequence[float], rule: Protocol) -> ItemJudgement:
     """What `rule` says to `scores`, one per option in the file's order.
 
     Raises:
@@ -106,14 +106,14 @@ def judge(item: Item, scores: Sequence[float], rule: Protocol) -> Judgement:
     pred = order[argmax([scores[place] for place in order])]
     tie = not nan and sum(score == scores[pred] for score in scores) > 1
     if rule.name == "official":
-        return Judgement(pred, _is_right(item, pred, rule), tie, nan)
+        return ItemJudgement(pred, _is_right(item, pred, rule), tie, nan)
     if nan:
         _refuse_nan(item, rule)
-        return Judgement(None, False, tie, nan)
-    return Judgement(pred, _is_right(item, pred, rule) and not tie, tie, nan)
+        return ItemJudgement(None, False, tie, nan)
+    return ItemJudgement(pred, _is_right(item, pred, rule) and not tie, tie, nan)
 
 
-def judge_rank(item: Item, similarities: npt.NDArray[np.float32], rule: Protocol) -> Ranking:
+def judge_rank(item: BenchItem, similarities: npt.NDArray[np.float32], rule: Protocol) -> Ranking:
     """Where the right picture stands among `similarities` (G,), one per picture of the gallery.
 
     `official` ranks by a stable sort, so earlier pictures win ties and NaN comes last; `strict` lets every tie win
@@ -145,7 +145,7 @@ class Credit:
     """It cannot tell some of the boxes that it likes best apart."""
 
 
-def blind_credit(item: Item, baseline: Baseline, rule: Protocol) -> Credit:
+def blind_credit(item: BenchItem, baseline: Baseline, rule: Protocol) -> Credit:
     """What a baseline that sees only the boxes, in the order presented, is right about on average.
 
     Of k boxes that it likes equally it takes any, so it is credited with the share of them that is right: the value
@@ -162,12 +162,12 @@ def blind_credit(item: Item, baseline: Baseline, rule: Protocol) -> Credit:
     return Credit(sum(right) / len(right), len(best) > 1)
 
 
-def _is_right(item: Item, place: int, rule: Protocol) -> bool:
+def _is_right(item: BenchItem, place: int, rule: Protocol) -> bool:
     # Equal boxes, not equal places: that is what the published loop compares.
     return item.options[place] == item.options[item.target] if rule.name == "official" else place == item.target
 
 
-def _refuse_nan(item: Item, rule: Protocol) -> None:
+def _refuse_nan(item: BenchItem, rule: Protocol) -> None:
     if not rule.allow_nan:
         raise BenchError(
             f"item {item.id} ({item.image}): its score is NaN",

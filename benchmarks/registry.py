@@ -22,7 +22,7 @@ Loader = Callable[[Path, Path | None], Task]
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class TaskEntry:
     """A benchmark that can be asked for."""
 
     name: str
@@ -32,7 +32,7 @@ class Entry:
     """A `Loader`, as "module:attribute"."""
 
 
-_ENTRIES: dict[str, Entry] = {}
+_ENTRIES: dict[str, TaskEntry] = {}
 
 
 def register(name: str, loader: str, summary: str = "") -> None:
@@ -41,7 +41,7 @@ def register(name: str, loader: str, summary: str = "") -> None:
     Raises:
         ValueError: the name means something else already, or `loader` is no "module:attribute".
     """
-    entry = Entry(name, summary, loader)
+    entry = TaskEntry(name, summary, loader)
     if ":" not in loader:
         raise ValueError(f"{loader!r} is no module:attribute")
     if _ENTRIES.setdefault(name, entry) != entry:
@@ -55,7 +55,7 @@ register(
 )
 
 
-def entries() -> Mapping[str, Entry]:
+def entries() -> Mapping[str, TaskEntry]:
     """All that is registered, by name."""
     return dict(sorted(_ENTRIES.items()))
 

@@ -34,7 +34,7 @@ ITEMS_SUFFIX: Final = ".items.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class StoredResult:
     """A result and where it lies."""
 
     path: Path
@@ -58,10 +58,10 @@ class Stored:
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
+class ResultListing:
     """What a folder of results holds."""
 
-    results: tuple[Stored, ...]
+    results: tuple[StoredResult, ...]
     """Ours, oldest first."""
     problems: tuple[str, ...]
     """One line for each file that is none."""
@@ -73,7 +73,7 @@ def base_name(task: TaskFacts, model_hash: str, protocol: str) -> str:
     return f"{name}.{protocol}.{_short(model_hash, 12)}.{task['dataset_sha256'][:8]}"
 
 
-def write(folder: Path, result: Result, rows: Sequence[ItemRow]) -> Stored:
+def write(folder: Path, result: Result, rows: Sequence[ItemRow]) -> StoredResult:
     """Adds a result to `folder`; its `run` and `items_sha256` are filled in here.
 
     The number is taken by linking the file of items under a name that nobody has, which only one process can do.
@@ -88,10 +88,10 @@ def write(folder: Path, result: Result, rows: Sequence[ItemRow]) -> Stored:
     told: Result = {**result, "run": run, "items_sha256": hashlib.sha256(lines).hexdigest()}
     path = folder / f"{run}.json"
     create_file(path, (json.dumps(told, indent=2, allow_nan=False) + "\n").encode())
-    return Stored(path, told)
+    return StoredResult(path, told)
 
 
-def read(path: Path) -> Stored:
+def read(path: Path) -> StoredResult:
     """The result at `path`.
 
     Raises:
@@ -107,12 +107,12 @@ def read(path: Path) -> Stored:
         raise BenchError(f"{path} was written by a newer negwb (schema {told['schema']}; known: {SCHEMA})")
     if problem := misfit_of_result(told):
         raise BenchError(f"{path} is damaged: {problem}")
-    return Stored(path, cast("Result", told))
+    return StoredResult(path, cast("Result", told))
 
 
-def list_results(folder: Path) -> Listing:
+def list_results(folder: Path) -> ResultListing:
     """Every result in `folder`, whatever else lies there."""
-    results: list[Stored] = []
+    results: list[StoredResult] = []
     problems: list[str] = []
     for path in sorted(folder.glob("*.json")) if folder.is_dir() else []:
         try:
@@ -120,7 +120,7 @@ def list_results(folder: Path) -> Listing:
         except BenchError as error:
             problems.append(error.message)
     results.sort(key=lambda stored: (stored.result["created"], len(stored.path.name), stored.path.name))
-    return Listing(tuple(results), tuple(problems))
+    return ResultListing(tuple(results), tuple(problems))
 
 
 def read_items(path: Path, sha256: str | None = None) -> list[ItemRow]:

@@ -17,10 +17,10 @@ from typing import Any
 
 from benchmarks import results
 from benchmarks.protocols import BOTH, Protocol, blind_credit, judge, judge_rank
-from benchmarks.results import Stored
-from benchmarks.schema import NO_CUE, SCHEMA, Guess, ItemRow, ModelFacts, Result, Score, TaskFacts
-from benchmarks.scoring import Encoder, Identity, Progress, Scores, score
-from benchmarks.task import Item, Task
+from benchmarks.results import StoredResult
+from benchmarks.schema import NO_CUE, SCHEMA, GuessShare, ItemRow, ModelFacts, Result, Score, TaskFacts
+from benchmarks.scoring import Identity, Progress, Scores, TextImageEncoder, score
+from benchmarks.task import BenchItem, Task
 from benchmarks.tasks.retrieval import RECALLS
 from curation_db.stats.intervals import wilson
 from trainers.feature_store import Floats as Features
@@ -29,7 +29,7 @@ _PACKAGES = ("negwb", "torch", "torchvision", "open_clip_torch", "transformers",
 
 
 def run_task(
-    model: Encoder,
+    model: TextImageEncoder,
     task: Task,
     *,
     results_folder: Path,
@@ -37,11 +37,11 @@ def run_task(
     protocols: Sequence[Protocol] = BOTH,
     label: str | None = None,
     progress: Progress | None = None,
-) -> tuple[Stored, ...]:
+) -> tuple[StoredResult, ...]:
     """Evaluates `model` on `task` and adds one result per protocol to `results_folder`.
 
     Args:
-        model: what the benchmarks need of one, see `Encoder`.
+        model: what the benchmarks need of one, see `TextImageEncoder`.
         task: read already; its pictures are checked before anything is computed.
         results_folder: where results go; made if absent.
         cache_folder: where features are kept between runs; None keeps none.
@@ -71,13 +71,13 @@ def _rows(task: Task, scores: Scores, rule: Protocol) -> Iterator[ItemRow]:
         yield _region_row(item, options, rule)
 
 
-def _region_row(item: Item, similarities: Sequence[float], rule: Protocol) -> ItemRow:
+def _region_row(item: BenchItem, similarities: Sequence[float], rule: Protocol) -> ItemRow:
     told = judge(item, similarities, rule)
     row = _row(item, [list(box) for box in item.options], similarities, item.target)
     return {**row, "pred": told.pred, "correct": told.correct, "tie": told.tie}
 
 
-def _retrieval_row(task: Task, item: Item, similarities: Features, rule: Protocol) -> ItemRow:
+def _retrieval_row(task: Task, item: BenchItem, similarities: Features, rule: Protocol) -> ItemRow:
     told = judge_rank(item, similarities, rule)
     order = similarities.argsort()[::-1]  # NaN first: the culprit is the one to show
     rival = int(next(place for place in order if place != item.target))
@@ -87,7 +87,7 @@ def _retrieval_row(task: Task, item: Item, similarities: Features, rule: Protoco
     return {**row, "pred": None if told.nan else int(not right), "correct": right, "tie": told.tie, "rank": told.rank}
 
 
-def _row(item: Item, options: list[Any], similarities: Sequence[float], target: int) -> ItemRow:
+def _row(item: BenchItem, options: list[Any], similarities: Sequence[float], target: int) -> ItemRow:
     """What is known before anybody judged."""
     return {
         "id": item.id,
@@ -134,7 +134,7 @@ def _metrics(task: Task, rows: Sequence[ItemRow]) -> dict[str, Score]:
     return {f"recall_at_{k}": share(sum(rank <= k for rank in ranks), len(rows)) for k in RECALLS}
 
 
-def _guess(task: Task, baseline: str, rule: Protocol) -> Guess:
+def _guess(task: Task, baseline: str, rule: Protocol) -> GuessShare:
     """What a guess is right about on average; of a fraction the interval is that of the nearest whole number."""
     credits = [blind_credit(item, task.baselines[baseline], rule) for item in task.items]
     correct, n = round(math.fsum(each.right for each in credits), 6), len(task.items)

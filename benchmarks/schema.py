@@ -87,7 +87,7 @@ class Score(TypedDict):
     """Upper end."""
 
 
-class Guess(TypedDict):
+class GuessShare(TypedDict):
     """What a blind guess is right about on average; see `benchmarks.protocols.blind_credit`."""
 
     correct: float
@@ -123,7 +123,7 @@ class Result(TypedDict):
     """By which rule the answers were judged."""
     metrics: dict[str, Score]
     """The first is the headline: accuracy, or recall_at_1 (then recall_at_5)."""
-    baselines: dict[str, Guess]
+    baselines: dict[str, GuessShare]
     """What guesses from the boxes alone reach under the same protocol."""
     ties: int
     """Items whose highest score is shared."""
@@ -205,7 +205,7 @@ def _misfit(content: object, schema: type) -> str:
     return ""
 
 
-def _misfit_of_share(share: Score | Guess) -> str:
+def _misfit_of_share(share: Score | GuessShare) -> str:
     """Why the figures of a share contradict each other; empty where they agree."""
     correct, n = share["correct"], share["n"]
     if not 0 <= correct <= n or n < 1:
@@ -225,7 +225,7 @@ def _beyond(told: Result) -> Iterator[str]:
         yield "metrics: there is none"
     if not 0 <= told["task"]["chance"] <= 1:
         yield f"task: chance: {told['task']['chance']} is no share"
-    shares: tuple[tuple[str, Mapping[str, Score | Guess]], ...] = (
+    shares: tuple[tuple[str, Mapping[str, Score | GuessShare]], ...] = (
         ("metrics", told["metrics"]),
         ("baselines", told["baselines"]),
     )

@@ -2,7 +2,7 @@
 
 Owns what the model sees. Each picture is opened once and cut as the published loop cuts it: in the file's own mode and
 orientation (EXIF is not applied), corners rounded, black beyond the edge, then RGB. Features are computed in batches,
-each distinct input once, and cached. Needs of a model only what `Encoder` says; never imports torch itself.
+each distinct input once, and cached. Needs of a model only what `TextImageEncoder` says; never imports torch itself.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.errors import BenchError
-from benchmarks.task import Item, Task
+from benchmarks.task import BenchItem, Task
 from benchmarks.tasks.regions import pixels
 from trainers.errors import TrainerError
 from trainers.feature_store import FeatureStore, FileHashes, feature_key
@@ -52,7 +52,7 @@ _NORM_TOLERANCE: Final = 1e-2
 """bfloat16 rounds to 3 digits; what is not normalised at all is off by far more."""
 
 
-class Encoder(Protocol):
+class TextImageEncoder(Protocol):
     """What the benchmarks need of a model; `trainers.clip_models` has the real ones."""
 
     @property
@@ -83,7 +83,7 @@ class Identity:
     """Its own description, with preprocessing, vision config and device where it has them."""
 
     @classmethod
-    def of(cls, model: Encoder) -> Identity:
+    def of(cls, model: TextImageEncoder) -> Identity:
         """Asks `model`; of our own ones also what their description leaves out but features depend on."""
         told = dict(model.describe())
         config = getattr(model, "config", {})
@@ -120,7 +120,7 @@ class Scores:
 
 
 def score(
-    model: Encoder,
+    model: TextImageEncoder,
     task: Task,
     *,
     cache: Path | None = None,
@@ -176,7 +176,7 @@ def _crops_of(task: Task) -> Iterator[Crop]:
 
 
 def _image_features(
-    model: Encoder,
+    model: TextImageEncoder,
     task: Task,
     crops: Sequence[Crop],
     files: Mapping[str, str],
@@ -204,7 +204,7 @@ def _image_features(
 
 
 def _text_features(
-    model: Encoder, items: Sequence[Item], store: FeatureStore, report: Progress, batch: int
+    model: TextImageEncoder, items: Sequence[BenchItem], store: FeatureStore, report: Progress, batch: int
 ) -> tuple[dict[str, int], Features]:
     """Place of each distinct text, and their features."""
     texts = list(dict.fromkeys(item.text for item in items))
@@ -251,7 +251,7 @@ def _checked(encoded: torch.Tensor, count: int) -> Features:
     return rows
 
 
-def _similarities(item: Item, text: Features, seen: Features, place: Mapping[Crop, int]) -> tuple[float, ...]:
+def _similarities(item: BenchItem, text: Features, seen: Features, place: Mapping[Crop, int]) -> tuple[float, ...]:
     """Cosines of one item's options: summed in double precision, so equal features give equal numbers, then float32."""
     rows = seen[[place[item.image, pixels(box)] for box in item.options]].astype(np.float64)
     return tuple(float(value) for value in (rows * text).sum(axis=1).astype(np.float32))

@@ -35,7 +35,7 @@ TaskKind = Literal["regions", "retrieval"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Item:
+class BenchItem:
     """One question."""
 
     id: str
@@ -64,7 +64,7 @@ class Task:
     kind: TaskKind
     dataset_sha256: str
     """Of the bytes of the file with the items."""
-    items: tuple[Item, ...]
+    items: tuple[BenchItem, ...]
     pictures: Path
     """The folder in which the items' file names lie."""
     gallery: tuple[str, ...] = ()

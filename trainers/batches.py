@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from trainers.clip_models import ClipModel
-from trainers.dataset import Order, Pair, PoolPicture, Rows
+from trainers.dataset import EpochOrder, PoolPicture, Rows, TrainingPair
 from trainers.settings import TrainSettings
 
 
@@ -28,7 +28,7 @@ class Features(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class TrainingBatch:
     """One step's data; the last `replay` rows are affirmative."""
 
     images: Tensor
@@ -53,14 +53,14 @@ class Table:
     names: Tensor
     """(P,) the picture's number across tables"""
 
-    def take(self, texts: Rows) -> Batch:
+    def take(self, texts: Rows) -> TrainingBatch:
         """The rows of some texts."""
         rows = torch.from_numpy(texts)
         pictures = self.picture_of[rows]
-        return Batch(self.features[pictures], self.ids[rows], self.names[pictures])
+        return TrainingBatch(self.features[pictures], self.ids[rows], self.names[pictures])
 
 
-def pair_table(model: ClipModel, pairs: Sequence[Pair], features: Features, numbers: dict[str, int]) -> Table:
+def pair_table(model: ClipModel, pairs: Sequence[TrainingPair], features: Features, numbers: dict[str, int]) -> Table:
     """A text per pair; pictures are read once however many pairs they have."""
     images = {pair.image: pair.path for pair in pairs}
     row_of = {image: row for row, image in enumerate(images)}
@@ -83,7 +83,7 @@ def pool_table(model: ClipModel, pool: Sequence[PoolPicture], features: Features
     )
 
 
-class Feed:
+class BatchSource:
     """The batches of a training."""
 
     def __init__(
@@ -92,15 +92,15 @@ class Feed:
         self.replay = round(settings.batch * settings.replay_share) if pool is not None else 0
         self._pairs, self._pool, self._seed = pairs, pool if self.replay else None, settings.seed
         by_steps = settings.steps is not None
-        self.order = Order(len(pairs.ids), settings.batch - self.replay, settings.seed, drop_last=by_steps)
+        self.order = EpochOrder(len(pairs.ids), settings.batch - self.replay, settings.seed, drop_last=by_steps)
         """Of the negated pairs. Counted in epochs, their last batch may be small, as published."""
         self.steps = settings.steps or settings.epochs * self.order.per_epoch
         self._texts = _texts_by_picture(pool) if pool is not None else []
         count = len(self._texts)
         self._hard = hard_pictures(pairs, pool, base_texts, settings.hard_pictures) if base_texts is not None else None
-        self._pool_order = Order(count, min(self.replay, count), settings.seed, stream=1, drop_last=True)
+        self._pool_order = EpochOrder(count, min(self.replay, count), settings.seed, stream=1, drop_last=True)
 
-    def batch(self, step: int) -> Batch:
+    def batch(self, step: int) -> TrainingBatch:
         """The batch of `step` (from 0)."""
         rows = self.order.rows(step)
         batch = self._pairs.take(rows)
@@ -115,8 +115,8 @@ class Feed:
         return np.array([rng.choice(self._texts[picture]) for picture in pictures.tolist()], dtype=np.int64)
 
 
-def _joined(negated: Batch, affirmed: Batch) -> Batch:
-    return Batch(
+def _joined(negated: TrainingBatch, affirmed: TrainingBatch) -> TrainingBatch:
+    return TrainingBatch(
         torch.cat([negated.images, affirmed.images]),
         torch.cat([negated.ids, affirmed.ids]),
         torch.cat([negated.pictures, affirmed.pictures]),

@@ -31,7 +31,7 @@ Weights = Mapping[str, nn.Parameter]
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class CheckpointPaths:
     """Where a training is."""
 
     step: int
@@ -49,14 +49,14 @@ class Place:
     """In all."""
 
 
-def save_checkpoint(folder: Path, place: Place, weights: Weights, optimizer: torch.optim.Optimizer) -> None:
+def save_checkpoint(folder: Path, place: CheckpointPaths, weights: Weights, optimizer: torch.optim.Optimizer) -> None:
     """Write the resume state."""
     tensors = {f"weight.{name}": value.detach().cpu() for name, value in weights.items()}
     for name, value in weights.items():
         state = optimizer.state.get(value, {})
         tensors |= {f"optim.{name}.{part}": moment.cpu() for part, moment in state.items() if torch.is_tensor(moment)}
     tensors["random.torch"] = torch.get_rng_state()
-    told = {name: getattr(place, name) for name in Place.__slots__}
+    told = {name: getattr(place, name) for name in CheckpointPaths.__slots__}
     _write(folder / FOLDER / LATEST, tensors, {"format": FORMAT, "place": told})
 
 
@@ -82,12 +82,12 @@ def saving(path: Path, *, run: str) -> Iterator[None]:
 def saved_threads(folder: Path) -> int | None:
     """The thread count of the attempts so far; None where no state is saved."""
     path = folder / FOLDER / LATEST
-    return Place(**_header(path)["place"]).threads or None if path.is_file() else None
+    return CheckpointPaths(**_header(path)["place"]).threads or None if path.is_file() else None
 
 
 def load_checkpoint(
     folder: Path, weights: Weights, optimizer: torch.optim.Optimizer, *, fingerprint: str
-) -> Place | None:
+) -> CheckpointPaths | None:
     """Put the resume state back; None where there is none.
 
     Raises:
@@ -97,7 +97,7 @@ def load_checkpoint(
     if not path.is_file():
         return None
     tensors, told = _read(path)
-    place = Place(**told["place"])
+    place = CheckpointPaths(**told["place"])
     if place.fingerprint != fingerprint:
         raise TrainerError(f"{folder}: settings, data or model changed since the run began", hint="start a new run")
     put_weights(weights, {k.removeprefix("weight."): v for k, v in tensors.items() if k.startswith("weight.")})

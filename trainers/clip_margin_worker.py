@@ -34,7 +34,7 @@ KEPT_PICTURES = 4096
 
 
 @dataclass(slots=True)
-class Margins:
+class MarginWorker:
     """A CLIP model that compares pairs of captions; remembers the features of pictures."""
 
     model: ClipModel
@@ -115,7 +115,7 @@ def _serve(model: str, device: str, out: BinaryIO) -> int:
     except TrainerError as error:
         _say(out, {"failed": error.message, "hint": error.hint})
         return FAILED_CODE
-    margins = Margins(loaded)
+    margins = MarginWorker(loaded)
     _say(out, {"ready": {"name": loaded.name, "model_hash": loaded.model_hash, "activation": loaded.activation}})
     for line in sys.stdin.buffer:
         _say(out, {"scores": margins.scores(json.loads(line)["pairs"])})

@@ -26,7 +26,7 @@ Rows = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class TrainingPair:
     """A picture and a text that is true of it."""
 
     image: str
@@ -43,7 +43,7 @@ class FrozenSet:
     """An export as a training sees it."""
 
     export_sha256: str
-    pairs: tuple[Pair, ...]
+    pairs: tuple[TrainingPair, ...]
     missing: int
     """Pairs left out because their picture is not there."""
     first_missing: str | None = None
@@ -70,7 +70,7 @@ def read_set(folder: Path, locate: Locate) -> FrozenSet:
         raise TrainerError(str(error)) from error
     found = [(item, locate(item.source, item.file_name)) for item in items]
     pairs = tuple(
-        Pair(item.image_sha256 or f"{item.source}/{item.image_key}", path, item.text, item.caption)
+        TrainingPair(item.image_sha256 or f"{item.source}/{item.image_key}", path, item.text, item.caption)
         for item, path in found
         if path is not None
     )
@@ -81,7 +81,7 @@ def read_set(folder: Path, locate: Locate) -> FrozenSet:
     return FrozenSet(manifest.export_sha256, pairs, len(items) - len(pairs), next(gone, None))
 
 
-def split_by_image(pairs: Sequence[Pair], *, val_share: float, seed: int) -> tuple[list[int], list[int]]:
+def split_by_image(pairs: Sequence[TrainingPair], *, val_share: float, seed: int) -> tuple[list[int], list[int]]:
     """Rows to train on and to validate on; a picture's side depends on its `image` and the seed alone."""
     train: list[int] = []
     val: list[int] = []
@@ -128,7 +128,7 @@ def read_pool(path: Path) -> list[PoolPicture]:
     return pool
 
 
-def own_captions(pairs: Sequence[Pair]) -> list[PoolPicture]:
+def own_captions(pairs: Sequence[TrainingPair]) -> list[PoolPicture]:
     """A pool of the human captions of the set itself: a picture's captions together."""
     texts: dict[str, dict[str, None]] = {}
     paths: dict[str, Path] = {}
@@ -147,7 +147,7 @@ def epoch_order(count: int, *, seed: int, epoch: int, stream: int = 0) -> Rows:
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class EpochOrder:
     """Which rows are in which step."""
 
     count: int

@@ -22,10 +22,10 @@ import torch
 from torch import Tensor, nn
 
 from curation_db.atomic_write import replacing, sync
-from trainers.batches import Batch, Feed, Table, rate
+from trainers.batches import BatchSource, Table, TrainingBatch, rate
 from trainers.checkpoints import (
     FOLDER,
-    Place,
+    CheckpointPaths,
     load_best,
     load_checkpoint,
     save_best,
@@ -40,9 +40,9 @@ from trainers.interrupts import Interrupted, Stop
 from trainers.objectives import drift, info_nce, same_image
 from trainers.run_files import DONE, FAILED, RunWriter
 from trainers.settings import RunConfig, TrainSettings, read_config
-from trainers.training_data import Tables, fingerprint, gather, tables
+from trainers.training_data import Tables, fingerprint, load, tables
 
-__all__ = ["Interrupted", "Run", "Stop", "Trainer", "run_training", "trained_weights"]
+__all__ = ["Interrupted", "Stop", "Trainer", "TrainingRun", "run_training", "trained_weights"]
 
 _SMALLER = "a smaller lr, or clip_norm, in a new run"
 
@@ -58,7 +58,7 @@ def trained_weights(model: nn.Module, frozen: Sequence[str]) -> dict[str, nn.Par
 class Trainer:
     """One training in memory: weights, optimizer, and one step after the other."""
 
-    def __init__(self, model: ClipModel, feed: Feed, val: Table | None, settings: TrainSettings) -> None:
+    def __init__(self, model: ClipModel, feed: BatchSource, val: Table | None, settings: TrainSettings) -> None:
         self.model, self.feed, self.val, self.settings = model, feed, val, settings
         self.weights = trained_weights(model.model, settings.frozen)
         if not self.weights:
@@ -69,7 +69,7 @@ class Trainer:
             self.weights.values(), lr=settings.lr, betas=settings.betas, weight_decay=settings.weight_decay
         )
 
-    def learn(self, batch: Batch, step: int) -> float:
+    def learn(self, batch: TrainingBatch, step: int) -> float:
         """Take `step` (from 0) on this batch; returns its loss."""
         self.optimizer.param_groups[0]["lr"] = rate(self.settings, step, self.feed.steps)
         loss = self.loss(batch)
@@ -80,7 +80,7 @@ class Trainer:
         self.optimizer.step()
         return loss.item()
 
-    def loss(self, batch: Batch) -> Tensor:
+    def loss(self, batch: TrainingBatch) -> Tensor:
         """The objective over one batch."""
         device = self.model.device
         texts = self.model.text_tower(batch.ids.to(device))
@@ -91,7 +91,7 @@ class Trainer:
             before = self._base_tower(batch.ids[-batch.replay :].to(device))
         return loss + self.settings.anchor_weight * drift(texts[-batch.replay :], before)
 
-    def _contrast(self, batch: Batch, texts: Tensor) -> Tensor:
+    def _contrast(self, batch: TrainingBatch, texts: Tensor) -> Tensor:
         device = self.model.device
         mask = same_image(batch.pictures.to(device)) if self.settings.same_image_mask else None
         scale = self.model.model.logit_scale.exp()
@@ -132,7 +132,7 @@ class Trainer:
             value.copy_(torch.lerp(self.base[name], value, self.settings.interpolation))
 
 
-class Run:
+class TrainingRun:
     """A training with its folder."""
 
     def __init__(self, folder: Path, trainer: Trainer, stop: Stop, *, fingerprint: str) -> None:
@@ -140,9 +140,11 @@ class Run:
         self._writer = RunWriter(folder)
         self._fingerprint = fingerprint
         self._began = time.monotonic()
-        self._place = Place(0, 0.0, fingerprint=fingerprint, threads=torch.get_num_threads(), steps=trainer.feed.steps)
+        self._place = CheckpointPaths(
+            0, 0.0, fingerprint=fingerprint, threads=torch.get_num_threads(), steps=trainer.feed.steps
+        )
 
-    def train(self) -> Place:
+    def train(self) -> CheckpointPaths:
         """All steps from where the run was; Interrupted when asked to stop."""
         trainer, settings = self._trainer, self._trainer.settings
         found = load_checkpoint(self._folder, trainer.weights, trainer.optimizer, fingerprint=self._fingerprint)
@@ -221,20 +223,22 @@ def _run(folder: Path, config: RunConfig, stop: Stop) -> dict[str, Any]:
     torch.manual_seed(settings.seed)
     model = load_model(config.model, device=config.device)
     store = ImageFeatures(Path(config.cache), model)
-    materials = gather(config, store, writer, stop)
+    materials = load(config, store, writer, stop)
     told = {"export_sha256": materials.export_sha256, "base": model.describe(), "data": materials.told}
     print_of = fingerprint(settings, materials, model, torch.get_num_threads())
     trainer = _trainer(settings, model, tables(materials, model, store, writer, stop))
-    place = Run(folder, trainer, stop, fingerprint=print_of).train()
+    place = TrainingRun(folder, trainer, stop, fingerprint=print_of).train()
     return _finish(folder, config, trainer, place, told)
 
 
 def _trainer(settings: TrainSettings, model: ClipModel, read: Tables) -> Trainer:
     deaf = model.text_tower.encode_all(read.train.ids) if settings.hard_pictures else None
-    return Trainer(model, Feed(read.train, read.pool, settings, base_texts=deaf), read.val, settings)
+    return Trainer(model, BatchSource(read.train, read.pool, settings, base_texts=deaf), read.val, settings)
 
 
-def _finish(folder: Path, config: RunConfig, trainer: Trainer, place: Place, told: dict[str, Any]) -> dict[str, Any]:
+def _finish(
+    folder: Path, config: RunConfig, trainer: Trainer, place: CheckpointPaths, told: dict[str, Any]
+) -> dict[str, Any]:
     if config.settings.keep == "best" and place.best_step is not None:
         load_best(folder, trainer.weights)
     trainer.interpolate()

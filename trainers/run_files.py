@@ -46,7 +46,7 @@ class Work(StrEnum):
 _WORK = re.compile(rf"({'|'.join(map(re.escape, Work))}) ([\d,]+) of ([\d,]+)")
 
 
-class Status(StrEnum):
+class TrainingStatus(StrEnum):
     """What a run is doing."""
 
     NEW = "new"
@@ -62,7 +62,7 @@ class RunState:
     """A run as its files tell it."""
 
     name: str
-    status: Status
+    status: TrainingStatus
     step: int
     """Steps logged."""
     steps: int | None
@@ -100,14 +100,14 @@ def _count(value: object) -> int:
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63 else 0
 
 
-def _status(folder: Path, done: Mapping[str, Any], failed: Mapping[str, Any]) -> Status:
+def _status(folder: Path, done: Mapping[str, Any], failed: Mapping[str, Any]) -> TrainingStatus:
     if is_locked(folder):
-        return Status.RUNNING
+        return TrainingStatus.RUNNING
     if done:
-        return Status.DONE
+        return TrainingStatus.DONE
     if failed:
-        return Status.FAILED
-    return Status.STOPPED if (folder / LOCK).exists() else Status.NEW
+        return TrainingStatus.FAILED
+    return TrainingStatus.STOPPED if (folder / LOCK).exists() else TrainingStatus.NEW
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:

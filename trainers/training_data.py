@@ -15,7 +15,16 @@ from typing import Any
 
 from trainers.batches import Table, pair_table, pool_table
 from trainers.clip_models import ClipModel
-from trainers.dataset import FrozenSet, Pair, PoolPicture, locate_in, own_captions, read_pool, read_set, split_by_image
+from trainers.dataset import (
+    FrozenSet,
+    PoolPicture,
+    TrainingPair,
+    locate_in,
+    own_captions,
+    read_pool,
+    read_set,
+    split_by_image,
+)
 from trainers.errors import TrainerError
 from trainers.feature_store import ImageFeatures
 from trainers.interrupts import PictureWatch, Stop
@@ -24,11 +33,11 @@ from trainers.settings import RunConfig, TrainSettings
 
 
 @dataclass(frozen=True, slots=True)
-class Materials:
+class TrainingData:
     """Pairs and pictures of one training."""
 
-    train: tuple[Pair, ...]
-    val: tuple[Pair, ...]
+    train: tuple[TrainingPair, ...]
+    val: tuple[TrainingPair, ...]
     pool: tuple[PoolPicture, ...] | None
     """Without pictures to validate on; none where nothing is replayed."""
     export_sha256: str
@@ -45,7 +54,7 @@ class Tables:
     pool: Table | None
 
 
-def gather(config: RunConfig, store: ImageFeatures, writer: RunWriter, stop: Stop) -> Materials:
+def load(config: RunConfig, store: ImageFeatures, writer: RunWriter, stop: Stop) -> TrainingData:
     """Read what `config` names, identify every picture by its bytes, and split.
 
     Raises:
@@ -69,7 +78,7 @@ def gather(config: RunConfig, store: ImageFeatures, writer: RunWriter, stop: Sto
     pool = _pool(settings, train, {pair.image for pair in val}, _by_content(asked, hashes[len(pairs) :]))
     _check_enough(settings, train, replayed=pool is not None)
     dropped = len({*hashes[len(pairs) :]}) - len(pool or ()) if asked else 0
-    return Materials(train, val, pool, found.export_sha256, _told(found, train, val, pool, dropped))
+    return TrainingData(train, val, pool, found.export_sha256, _told(found, train, val, pool, dropped))
 
 
 def _by_content(pool: Sequence[PoolPicture], hashes: Sequence[str]) -> list[PoolPicture]:
@@ -83,7 +92,7 @@ def _by_content(pool: Sequence[PoolPicture], hashes: Sequence[str]) -> list[Pool
 
 
 def _pool(
-    settings: TrainSettings, train: Sequence[Pair], validated: set[str], listed: Sequence[PoolPicture]
+    settings: TrainSettings, train: Sequence[TrainingPair], validated: set[str], listed: Sequence[PoolPicture]
 ) -> tuple[PoolPicture, ...] | None:
     if not settings.replay_share:
         return None
@@ -95,7 +104,7 @@ def _pool(
     return pool
 
 
-def _check_enough(settings: TrainSettings, train: Sequence[Pair], *, replayed: bool) -> None:
+def _check_enough(settings: TrainSettings, train: Sequence[TrainingPair], *, replayed: bool) -> None:
     """The loss compares pairs: over one alone, or over one picture's with same_image_mask, it is always 0."""
     if len(train) < 2 and not replayed:
         raise TrainerError("only 1 pair is left to train on, and the loss compares pairs", hint="more pairs")
@@ -105,7 +114,11 @@ def _check_enough(settings: TrainSettings, train: Sequence[Pair], *, replayed: b
 
 
 def _told(
-    found: FrozenSet, train: Sequence[Pair], val: Sequence[Pair], pool: Sequence[PoolPicture] | None, dropped: int
+    found: FrozenSet,
+    train: Sequence[TrainingPair],
+    val: Sequence[TrainingPair],
+    pool: Sequence[PoolPicture] | None,
+    dropped: int,
 ) -> dict[str, Any]:
     return {
         "pairs": len(found.pairs),
@@ -118,7 +131,7 @@ def _told(
     }
 
 
-def _size(pairs: Sequence[Pair]) -> dict[str, int]:
+def _size(pairs: Sequence[TrainingPair]) -> dict[str, int]:
     return {"pairs": len(pairs), "pictures": len({pair.image for pair in pairs})}
 
 
@@ -137,14 +150,14 @@ def hash_of_pictures(hashes: Iterable[str]) -> str:
     return hashlib.sha256("\n".join(sorted(set(hashes))).encode()).hexdigest()
 
 
-def fingerprint(settings: TrainSettings, materials: Materials, model: ClipModel, threads: int) -> str:
+def fingerprint(settings: TrainSettings, materials: TrainingData, model: ClipModel, threads: int) -> str:
     """What a resumed run must share with its beginning, for the weights to come out the same."""
     used = [pair.image for pair in (*materials.train, *materials.val)]
     told = [asdict(settings), materials.export_sha256, used, materials.told["pool"], model.model_hash, threads]
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
-def tables(materials: Materials, model: ClipModel, store: ImageFeatures, writer: RunWriter, stop: Stop) -> Tables:
+def tables(materials: TrainingData, model: ClipModel, store: ImageFeatures, writer: RunWriter, stop: Stop) -> Tables:
     """Everything in memory; features that are missing are computed first, in one pass.
 
     Raises:

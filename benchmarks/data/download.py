@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from benchmarks.data.download_session import Call
+from benchmarks.data.download_session import BenchCall
 from benchmarks.errors import BenchError
 from curation_db.retry_delay import Backoff, retry_after
 
@@ -31,7 +31,7 @@ _WORTH_ANOTHER_TRY: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Manners:
+class RequestLimits:
     """How patiently and how gently."""
 
     tries: int = 4
@@ -75,7 +75,7 @@ class _Missing(BenchError):
     """The server has no such file; it may have others."""
 
 
-class Stopped(Exception):
+class DownloadStopped(Exception):
     """Somebody wants out; what was downloaded is kept."""
 
 
@@ -88,7 +88,7 @@ class _Again(Exception):
         self.answered = answered
 
 
-def client(manners: Manners) -> httpx.Client:
+def client(manners: RequestLimits) -> httpx.Client:
     """A client for any number of threads."""
     import httpx  # noqa: PLC0415 -- 90 ms, and only who fetches needs it
 
@@ -102,7 +102,7 @@ def client(manners: Manners) -> httpx.Client:
 
 
 def download(
-    http: httpx.Client, urls: Sequence[str], target: Path, check: Check, *, manners: Manners, call: Call
+    http: httpx.Client, urls: Sequence[str], target: Path, check: Check, *, manners: RequestLimits, call: BenchCall
 ) -> int:
     """Puts what one of `urls` serves at `target` once `check` accepts it; returns how many bytes came.
 
@@ -130,7 +130,9 @@ def download(
     raise BenchError(reason)
 
 
-def _from_source(http: httpx.Client, url: str, target: Path, check: Check, manners: Manners, call: Call) -> int:
+def _from_source(
+    http: httpx.Client, url: str, target: Path, check: Check, manners: RequestLimits, call: BenchCall
+) -> int:
     """`download` from one source.
 
     Raises:
@@ -140,7 +142,7 @@ def _from_source(http: httpx.Client, url: str, target: Path, check: Check, manne
     unheard, before = 0, call.answers(host)
     for attempt in range(manners.tries):
         if call.stop.is_set():
-            raise Stopped
+            raise DownloadStopped
         if host in call.given_up:
             raise BenchError(call.given_up[host])
         if call.expired:
@@ -177,7 +179,7 @@ def _unheard(again: _Again, unheard: int, before: int, now: int) -> int:
     return 1 if now > before else unheard + 1
 
 
-def _attempt(http: httpx.Client, url: str, target: Path, check: Check, manners: Manners, call: Call) -> int:
+def _attempt(http: httpx.Client, url: str, target: Path, check: Check, manners: RequestLimits, call: BenchCall) -> int:
     import httpx  # noqa: PLC0415
 
     part = target.with_name(target.name + ".part")
@@ -203,7 +205,9 @@ def _attempt(http: httpx.Client, url: str, target: Path, check: Check, manners: 
     return received
 
 
-def _receive(http: httpx.Client, url: str, part: Path, manners: Manners, call: Call, heard: Callable[[], None]) -> int:
+def _receive(
+    http: httpx.Client, url: str, part: Path, manners: RequestLimits, call: BenchCall, heard: Callable[[], None]
+) -> int:
     """Brings `part` to its full length; returns how many bytes came."""
     have = part.stat().st_size if part.exists() else 0
     headers = {"Range": f"bytes={have}-"} if have else {}
@@ -248,7 +252,7 @@ def _start(response: httpx.Response, have: int) -> int:
     return have
 
 
-def _write(response: httpx.Response, part: Path, start: int, manners: Manners, call: Call) -> int:
+def _write(response: httpx.Response, part: Path, start: int, manners: RequestLimits, call: BenchCall) -> int:
     received, began = 0, call.now()
     with part.open("r+b" if start else "wb") as file:
         file.seek(start)
@@ -256,7 +260,7 @@ def _write(response: httpx.Response, part: Path, start: int, manners: Manners, c
             file.write(chunk)
             received += len(chunk)
             if call.stop.is_set():
-                raise Stopped
+                raise DownloadStopped
             took = call.now() - began
             if took > manners.slow_after_s and received < took * manners.slowest:
                 raise _Again(f"only {received:,} bytes came in {took:.0f} s")

@@ -22,7 +22,7 @@ _CONNECTED: Final = ("connect_tcp.complete", "start_tls.complete")
 """Ends of httpcore's trace events that bring a new stream."""
 
 
-class Call:
+class BenchCall:
     """For all threads of a call; a context manager, since a thread of its own watches the time."""
 
     def __init__(self, patience_s: float, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -43,7 +43,7 @@ class Call:
         self._until = clock() + patience_s
         self._watch = threading.Thread(target=self._watch_time, name="patience", daemon=True)
 
-    def __enter__(self) -> Call:
+    def __enter__(self) -> BenchCall:
         self._watch.start()
         return self
 

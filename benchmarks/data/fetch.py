@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Final
 
 from PIL import Image, UnidentifiedImageError
 
-from benchmarks.data.download import Check, Manners, Stopped, Unreachable, client, download
-from benchmarks.data.download_session import Call
+from benchmarks.data.download import Check, DownloadStopped, RequestLimits, Unreachable, client, download
+from benchmarks.data.download_session import BenchCall
 from benchmarks.errors import BenchError
 from benchmarks.task import Task
 from benchmarks.tasks import negrefcocog, regions
@@ -75,7 +75,7 @@ def fetch_negrefcocog(
     sources: Sources | None = None,
     *,
     pictures: Path | None = None,
-    manners: Manners | None = None,
+    manners: RequestLimits | None = None,
     progress: Progress | None = None,
 ) -> Fetched:
     """Fills `folder` with NegRefCOCOg: the annotation file, and its 402 pictures in train2014/ (or in `pictures`).
@@ -84,15 +84,15 @@ def fetch_negrefcocog(
         BenchError: the annotation file cannot be had. Pictures that cannot be had are named in what is returned.
         KeyboardInterrupt: passed on once the connections are closed; what was downloaded is kept.
     """
-    sources, manners = sources or Sources(), manners or Manners()
-    with client(manners) as http, Call(manners.patience_s) as call:
+    sources, manners = sources or Sources(), manners or RequestLimits()
+    with client(manners) as http, BenchCall(manners.patience_s) as call:
         received = _annotations(http, folder, sources, manners, call)
         task = negrefcocog.load(folder, pictures)
         task.pictures.mkdir(parents=True, exist_ok=True)
         return _pictures(http, task, sources, manners, call, progress or (lambda name, done, total: None), received)
 
 
-def _annotations(http: httpx.Client, folder: Path, sources: Sources, manners: Manners, call: Call) -> int:
+def _annotations(http: httpx.Client, folder: Path, sources: Sources, manners: RequestLimits, call: BenchCall) -> int:
     target = folder / negrefcocog.ANNOTATIONS
     check = _hash_check(sources.annotations_sha256)
     if _sound(target, check):
@@ -108,7 +108,13 @@ def _annotations(http: httpx.Client, folder: Path, sources: Sources, manners: Ma
 
 
 def _pictures(
-    http: httpx.Client, task: Task, sources: Sources, manners: Manners, call: Call, report: Progress, received: int
+    http: httpx.Client,
+    task: Task,
+    sources: Sources,
+    manners: RequestLimits,
+    call: BenchCall,
+    report: Progress,
+    received: int,
 ) -> Fetched:
     checks = {name: picture_check(size) for name, size in smallest_sizes(task).items()}
     wanted = [name for name, check in checks.items() if not _sound(task.pictures / name, check)]
@@ -144,7 +150,7 @@ def _pictures(
 
 
 def _each(
-    bring: Callable[[str], int], names: Sequence[str], workers: int, call: Call
+    bring: Callable[[str], int], names: Sequence[str], workers: int, call: BenchCall
 ) -> Iterator[tuple[str, int | BenchError]]:
     """Each name with the bytes received or the reason why not, as they settle. Ctrl-C stops the others first."""
     with ThreadPoolExecutor(workers, thread_name_prefix="fetch") as pool:
@@ -166,7 +172,7 @@ def _outcome(future: Future[int]) -> int | BenchError:
         return future.result()
     except BenchError as error:
         return error
-    except (OSError, Stopped) as error:  # a full disk is told like a dead server: by file
+    except (OSError, DownloadStopped) as error:  # a full disk is told like a dead server: by file
         return BenchError(str(error) or "stopped")
 
 

@@ -16,15 +16,15 @@ from sqlalchemy import Connection, text
 from benchmarks.speed.harness import say
 from curation_db.enums import Kind, NegationType, Question, Role, Stream
 from curation_db.events.annotators import Actor, begin_session
-from curation_db.events.state import Happened, Overlap, fold
+from curation_db.events.state import FoldEvent, Overlap, fold
 from curation_db.lint.index import mark_conflicts
 from curation_db.queue import groups
 from curation_db.queue.ordering import DEFAULT_ORDERING, refresh_priorities
 from curation_db.review import candidates
 from curation_db.review.candidates import (
-    Draft,
     Intake,
-    Opinion,
+    NewCandidate,
+    NewVerdict,
     audit_key,
     audit_number,
     insert_candidates,
@@ -88,11 +88,11 @@ def mark(number: int, size: Size) -> str:
     return str(_FIRST_MARK + (number - 1) % size.seeds // _PER_CAPTION)
 
 
-def draft(number: int, size: Size) -> Draft:
+def draft(number: int, size: Size) -> NewCandidate:
     """The candidate with this id."""
     copy, seed = divmod(number - 1, size.seeds)
     who, doing, where, concept = _words(seed)
-    return Draft(
+    return NewCandidate(
         source_id=1,
         key=f"bench/{copy:04}/{seed}",
         image_id=(number - 1) // _PER_IMAGE + 1,
@@ -127,10 +127,10 @@ def probability(number: int, judge: int) -> float:
     return round((number * 2_654_435_761 + (judge + 1) * 1_640_531_527 * (number % 97 + 1)) % 2**32 / 2**32, 4)
 
 
-def opinions(number: int) -> Iterator[Opinion]:
+def opinions(number: int) -> Iterator[NewVerdict]:
     """The verdicts on the candidate."""
     for judge, name in enumerate(JUDGES):
-        yield Opinion(
+        yield NewVerdict(
             candidate_id=number,
             judge=name,
             model=name,
@@ -281,7 +281,7 @@ def vote(store: Store, size: Size) -> Actor:
     with store.write() as connection:
         numbers = head(connection, size.voted)
         _append(connection, actor, numbers)
-        event = Happened(1, PERSON, Role.ANNOTATOR, Kind.ACCEPT)
+        event = FoldEvent(1, PERSON, Role.ANNOTATOR, Kind.ACCEPT)
         standing = fold([event], Overlap.parse(INTAKE.overlap))
         connection.execute(
             text("""UPDATE candidate_state SET state = :state, accepts = :accepts, wanted = :wanted, last_seq = :seq

@@ -144,7 +144,7 @@ def build(database: Path, size: Size) -> None:
     with open_store(database) as store:
         fill(store, size)
         fulltext.refresh(store)
-        marker = index.Marker(store)
+        marker = index.LintIndexer(store)
         while marker.progress.upto < size.seeds:
             marker.step(min(index.BATCH, size.seeds - marker.progress.upto))
         with store.write() as connection:

@@ -22,7 +22,7 @@ from benchmarks.speed.harness import median, say, timed
 from curation_db.enums import Kind
 from curation_db.events.annotators import begin_session, end_session
 from curation_db.queue.claims import Queue
-from curation_db.review.decisions import Reviewer
+from curation_db.review.decisions import DecisionWriter
 from curation_db.storage.store import open_store
 from workbench.workspace.create import create_workspace
 from workbench.workspace.layout import Workspace
@@ -93,7 +93,7 @@ def claim_times(workspace: Workspace, count: int) -> list[float]:
     took: list[float] = []
     with open_store(workspace.database) as store:
         actor = begin_session(store, PERSON, version="bench")
-        queue, reviewer = Queue(store, actor), Reviewer(store, actor)
+        queue, reviewer = Queue(store, actor), DecisionWriter(store, actor)
         for _ in range(count):
             started = time.perf_counter()
             claims = queue.claim(1)

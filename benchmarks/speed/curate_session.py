@@ -28,7 +28,7 @@ from benchmarks.speed.big_record import PERSON
 from workbench.annotation.open import open_session, session_settings
 from workbench.annotation.text_spans import OPENS
 from workbench.tui.app import NegwbApp
-from workbench.tui.gc_control import by_hand
+from workbench.tui.gc_control import manual_gc
 from workbench.tui.screens.curate import CurateScreen
 from workbench.workspace.layout import Workspace
 from workbench.workspace.settings import read_settings
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from textual.pilot import Pilot
     from textual.screen import Screen
 
-    from workbench.annotation.models import Ready
-    from workbench.annotation.session import Desk
+    from workbench.annotation.models import PreparedCard
+    from workbench.annotation.session import AnnotationSession
 
 SIZE = (120, 36)
 EMPTY = "--empty"
@@ -111,14 +111,14 @@ class Watch:
         if self.text and self.picture:
             self._done.set()
 
-    def _told(self, ready: Ready, frame: str) -> bool:
+    def _told(self, ready: PreparedCard, frame: str) -> bool:
         """Whether the card's caption and its negation have been drawn."""
         marks = frame.count(next(word for word in ready.card.text.split() if word.isdigit()))
         self._marks += marks
         self._negated = self._negated or (marks > 0 and OPENS in frame)
         return self._negated and self._marks >= 2
 
-    def _drawn(self, ready: Ready, frame: str) -> bool:
+    def _drawn(self, ready: PreparedCard, frame: str) -> bool:
         drawn = self._screen.picture._drawn
         return drawn is not None and drawn[0] is ready.thumbnail and frame.count("▀") > _HALF_CELLS
 
@@ -200,7 +200,7 @@ class Hand:
         self._app._driver.send_message(event)
 
 
-def session_of(workspace: Workspace) -> Desk:
+def session_of(workspace: Workspace) -> AnnotationSession:
     """A started session as `negwb curate` opens it, except that a key may follow the card at once."""
     settings = read_settings(workspace.settings)
     serving = session_settings(settings, guard_seconds=0.0)
@@ -215,7 +215,7 @@ async def sit(workspace: Workspace, presses: int) -> dict[str, Any]:
     with session_of(workspace) as desk:
         app = NegwbApp(desk, protocol="halfcell", workspace=workspace)
         # collected as `negwb curate` does
-        with by_hand():
+        with manual_gc():
             async with app.run_test(size=SIZE, notifications=True) as pilot:
                 hand = Hand(app, pilot)
                 await hand.first_card()

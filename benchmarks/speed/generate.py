@@ -22,8 +22,8 @@ from benchmarks.speed.harness import say
 from curation_db.enums import Stage
 from workbench.generation.budget import Budget
 from workbench.generation.engines.openai import engine as openai
-from workbench.generation.engines.protocol import Engine, Surroundings
-from workbench.generation.engines.requests import Answer, Ask, Message, Sampling, Want
+from workbench.generation.engines.protocol import Engine, EngineContext
+from workbench.generation.engines.requests import AnswerFormat, Message, ModelAnswer, ModelRequest, Sampling
 from workbench.workspace.engine_settings import EngineSettings
 
 LATENCY_MS: Final = 200.0
@@ -88,7 +88,7 @@ def _whole(seconds: float, ceiling: float) -> Whole:
     say(f"{seconds:.0f} s of a whole run")
     with _server(queueing=False) as (url, _):
         settings = EngineSettings(name="bench", kind="openai", url=url, concurrency=CONCURRENCY)
-        surroundings = Surroundings(budget=Budget(), features=lambda _url, _model: _LOGPROBS)
+        surroundings = EngineContext(budget=Budget(), features=lambda _url, _model: _LOGPROBS)
         return whole(settings, surroundings, seconds, ceiling)
 
 
@@ -114,7 +114,7 @@ def _server(*, queueing: bool) -> Iterator[tuple[str, int]]:
 async def _asked(url: str, server: int, seconds: float) -> _Run:
     settings = EngineSettings(name="bench", kind="openai", url=url, concurrency=CONCURRENCY)
     budget = Budget()
-    engine = await openai.make(settings, Surroundings(budget=budget, features=lambda _url, _model: _LOGPROBS))
+    engine = await openai.make(settings, EngineContext(budget=budget, features=lambda _url, _model: _LOGPROBS))
     ends: list[tuple[float, float]] = []
     try:
         started, cpu, server_cpu = time.perf_counter(), time.process_time(), _cpu_of(server)
@@ -139,7 +139,7 @@ async def _asked(url: str, server: int, seconds: float) -> _Run:
 async def _work(engine: Engine, until: float, ends: list[tuple[float, float]]) -> None:
     """Ask until then; twice as many wait as the engine may ever send, as with the runner."""
 
-    async def stored(_index: int, answer: Answer) -> None:
+    async def stored(_index: int, answer: ModelAnswer) -> None:
         assert not answer.error, answer
         assert answer.p is not None
         ends.append((time.perf_counter(), answer.latency_ms or 0.0))
@@ -153,11 +153,11 @@ async def _work(engine: Engine, until: float, ends: list[tuple[float, float]]) -
     await asyncio.gather(*(one(worker) for worker in range(2 * CONCURRENCY)))
 
 
-def _question(thing: str) -> Ask:
+def _question(thing: str) -> ModelRequest:
     text = f"Is there a thing {thing} in this image? Answer only with 'yes' or 'no'."
-    return Ask(
+    return ModelRequest(
         stage=Stage.PRESENCE,
-        want=Want.YES_NO,
+        want=AnswerFormat.YES_NO,
         prompt="bench",
         messages=(Message("user", text),),
         sampling=Sampling(max_tokens=10),

@@ -18,15 +18,15 @@ from curation_db.language.sanitize import raw_hash
 from curation_db.review.candidates import Intake
 from curation_db.storage.store import Store, create_store
 from workbench.generation.engines.openai import engine as openai
-from workbench.generation.engines.protocol import Surroundings
+from workbench.generation.engines.protocol import EngineContext
 from workbench.generation.pipelines.registry import steps_of
 from workbench.generation.prompts.loader import find_prompts
 from workbench.generation.recipe import Recipe
-from workbench.generation.runs.counters import Tally
-from workbench.generation.runs.record_writer import Recorder
-from workbench.generation.runs.runner import Runner, Stopped
+from workbench.generation.runs.counters import RunCounters
+from workbench.generation.runs.record_writer import RecordWriter
+from workbench.generation.runs.runner import Runner, RunStopped
 from workbench.generation.runs.work_source import feed
-from workbench.workspace.engine_settings import EngineSettings, Judge
+from workbench.workspace.engine_settings import EngineSettings, JudgeSettings
 from workbench.workspace.picture_folders import PictureFolders
 
 _SIZE: Final = (640, 480)
@@ -48,7 +48,7 @@ class Whole:
     kept: int
 
 
-def whole(settings: EngineSettings, surroundings: Surroundings, seconds: float, most_per_s: float) -> Whole:
+def whole(settings: EngineSettings, surroundings: EngineContext, seconds: float, most_per_s: float) -> Whole:
     """P1 for so long, with more captions than the server can answer for."""
     with tempfile.TemporaryDirectory() as folder:
         pictures = max(8, int(most_per_s * seconds * 1.2 / _PER_CAPTION / _CAPTIONS))
@@ -77,14 +77,14 @@ def _fill(store: Store, folder: Path, pictures: int) -> None:
 
 
 async def _run(
-    store: Store, folder: Path, settings: EngineSettings, surroundings: Surroundings, seconds: float
+    store: Store, folder: Path, settings: EngineSettings, surroundings: EngineContext, seconds: float
 ) -> Whole:
     prompts = find_prompts("negwb-p1-1")
     engine = await openai.make(settings, surroundings)
     recipe = Recipe(
-        prompts=prompts.version, proposer="bench", judges=(Judge(name="bench"),), models={"bench": engine.model}
+        prompts=prompts.version, proposer="bench", judges=(JudgeSettings(name="bench"),), models={"bench": engine.model}
     )
-    recorder, tally = Recorder(store), Tally(None)
+    recorder, tally = RecordWriter(store), RunCounters(None)
     runner = Runner(
         recorder,
         recipe,
@@ -108,7 +108,7 @@ async def _run(
     watching = asyncio.create_task(watch())
     try:
         await runner.run(units)
-    except Stopped:
+    except RunStopped:
         pass
     finally:
         watching.cancel()
@@ -123,7 +123,7 @@ async def _run(
     )
 
 
-def _answers(tally: Tally) -> int:
+def _answers(tally: RunCounters) -> int:
     return tally.progress(0, {}).answers
 
 

@@ -21,7 +21,17 @@ from curation_db.language.object_mentions import cues_of
 from curation_db.language.sanitize import normalised
 from curation_db.lint import ambiguity, chatter
 from curation_db.lint.corpus_counts import near_text
-from curation_db.lint.linter import ALL, ConceptPlaces, Context, Finding, Row, Subject, context_of, count_corpus, lint
+from curation_db.lint.linter import (
+    ALL,
+    ConceptPlaces,
+    Context,
+    CorpusRow,
+    Finding,
+    Subject,
+    context_of,
+    count_corpus,
+    lint,
+)
 
 CANDIDATES = 20_000
 _QUICK = 200
@@ -56,7 +66,7 @@ _THINGS = [
 def run(*, quick: bool) -> dict[str, Any]:
     """Ask all rules of all candidates, both ways in turn."""
     subjects = make_subjects(_QUICK if quick else CANDIDATES)
-    rows = [Row(index // 3, each.text, each.concept) for index, each in enumerate(subjects)]
+    rows = [CorpusRow(index // 3, each.text, each.concept) for index, each in enumerate(subjects)]
     ours, plain = [], []
     for turn in range(1 if quick else _REPEATS):
         say(f"turn {turn + 1}: ours")
@@ -108,7 +118,7 @@ def make_subjects(count: int) -> list[Subject]:
 _Ask = Callable[[Subject, Context], tuple[Finding, ...]]
 
 
-def _lint_all(subjects: list[Subject], rows: list[Row], ask: _Ask) -> list[tuple[Finding, ...]]:
+def _lint_all(subjects: list[Subject], rows: list[CorpusRow], ask: _Ask) -> list[tuple[Finding, ...]]:
     _forget()
     counts, places = count_corpus(rows), ConceptPlaces()
     found = []

@@ -25,7 +25,7 @@ from PIL import Image
 from sqlalchemy import text
 
 from curation_db.enums import Question
-from curation_db.review.candidates import Draft, Intake, Opinion, insert_candidates, insert_verdicts
+from curation_db.review.candidates import Intake, NewCandidate, NewVerdict, insert_candidates, insert_verdicts
 from curation_db.storage.store import open_store
 from workbench.workspace.create import create_workspace
 from workbench.workspace.settings_writer import add_picture_folder
@@ -63,7 +63,7 @@ def _workspace(folder: Path) -> Path:
         connection.execute(text("INSERT INTO source(id, name) VALUES (1, 'bench')"))
         connection.execute(text("INSERT INTO image(id, source_id, key, file_name) VALUES (1, 1, 'a', 'a.jpg')"))
         drafts = [
-            Draft(
+            NewCandidate(
                 source_id=1,
                 key=f"bench/{n}",
                 image_id=1,
@@ -75,7 +75,7 @@ def _workspace(folder: Path) -> Path:
             for n in range(50)
         ]
         judged = [
-            Opinion(
+            NewVerdict(
                 candidate_id=number,
                 judge="bench",
                 model="none",

@@ -30,7 +30,7 @@ from curation_db.events.history_cache import events_of
 from curation_db.events.state import Overlap, fold
 from curation_db.queue.claims import Queue
 from curation_db.review.candidates import Intake, insert_candidates
-from curation_db.review.decisions import Reviewer
+from curation_db.review.decisions import DecisionWriter
 from curation_db.storage.store import Store, create_store, open_store
 
 PROCESSES = 8
@@ -130,7 +130,7 @@ def decide_all(database: Path, log: Path, number: int, seconds: float, start: Ba
     draw = random.Random(number)
     with open_store(database) as store, log.open("w", encoding="utf-8", buffering=1) as told:
         actor = begin_session(store, f"person{number}", version="bench")
-        queue, reviewer = Queue(store, actor), Reviewer(store, actor)
+        queue, reviewer = Queue(store, actor), DecisionWriter(store, actor)
         start.wait()
         until = time.perf_counter() + seconds
         while (began := time.perf_counter()) < until:
@@ -142,7 +142,7 @@ def decide_all(database: Path, log: Path, number: int, seconds: float, start: Ba
         end_session(store, actor)
 
 
-def _one(queue: Queue, reviewer: Reviewer, draw: random.Random) -> dict[str, Any]:
+def _one(queue: Queue, reviewer: DecisionWriter, draw: random.Random) -> dict[str, Any]:
     line: dict[str, Any] = {}
     try:
         claims = queue.claim(1)

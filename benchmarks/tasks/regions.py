@@ -13,7 +13,7 @@ from typing import Any
 
 from benchmarks.baselines import REGION_BASELINES
 from benchmarks.errors import BenchError
-from benchmarks.task import Box, Item, Task, file_name, read_json, slices_of
+from benchmarks.task import BenchItem, Box, Task, file_name, read_json, slices_of
 
 VERSION = "1"
 
@@ -37,7 +37,7 @@ def load(name: str, path: Path, pictures: Path, *, fetch_command: str = "") -> T
     )
 
 
-def items_of(rows: object, path: Path) -> tuple[Item, ...]:
+def items_of(rows: object, path: Path) -> tuple[BenchItem, ...]:
     """The items of the parsed file; `path` is for messages.
 
     Raises:
@@ -45,7 +45,7 @@ def items_of(rows: object, path: Path) -> tuple[Item, ...]:
     """
     if not isinstance(rows, list) or not rows:
         raise BenchError(f"{path}: a list of items is expected")
-    items: dict[str, Item] = {}
+    items: dict[str, BenchItem] = {}
     for place, row in enumerate(rows):
         try:
             item = _item(row, place)
@@ -57,7 +57,7 @@ def items_of(rows: object, path: Path) -> tuple[Item, ...]:
     return tuple(items.values())
 
 
-def _item(row: object, place: int) -> Item:
+def _item(row: object, place: int) -> BenchItem:
     if not isinstance(row, Mapping):
         raise ValueError("an object is expected")
     phrase = row.get("phrase")
@@ -68,7 +68,7 @@ def _item(row: object, place: int) -> Item:
     if reference not in options:
         raise ValueError("'ref_bbox' is none of 'bbox_list'")
     image = file_name(row.get("image"))
-    return Item(
+    return BenchItem(
         id=str(row.get("id", f"{place:04d}")),
         image=image,
         text=phrase,

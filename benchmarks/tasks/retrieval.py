@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.errors import BenchError
-from benchmarks.task import Item, Task, file_name, read_json, slices_of
+from benchmarks.task import BenchItem, Task, file_name, read_json, slices_of
 
 VERSION = "1"
 RECALLS = (1, 5)
@@ -51,11 +51,11 @@ def _gallery(told: Any, path: Path) -> tuple[str, ...]:
     return names
 
 
-def _items(captions: object, gallery: tuple[str, ...], path: Path) -> tuple[Item, ...]:
+def _items(captions: object, gallery: tuple[str, ...], path: Path) -> tuple[BenchItem, ...]:
     if not isinstance(captions, list) or not captions:
         raise BenchError(f"{path}: 'captions' must be a list")
     places = {name: place for place, name in enumerate(gallery)}
-    items: dict[str, Item] = {}
+    items: dict[str, BenchItem] = {}
     for number, caption in enumerate(captions):
         try:
             item = _item(caption, number, places)
@@ -67,7 +67,7 @@ def _items(captions: object, gallery: tuple[str, ...], path: Path) -> tuple[Item
     return tuple(items.values())
 
 
-def _item(caption: object, number: int, places: Mapping[str, int]) -> Item:
+def _item(caption: object, number: int, places: Mapping[str, int]) -> BenchItem:
     if not isinstance(caption, Mapping):
         raise ValueError("an object is expected")
     text = caption.get("text")
@@ -76,7 +76,7 @@ def _item(caption: object, number: int, places: Mapping[str, int]) -> Item:
     image = file_name(caption.get("image"))
     if image not in places:
         raise ValueError(f"{image!r} is none of 'images'")
-    return Item(
+    return BenchItem(
         id=str(caption.get("id", f"{number:05d}")),
         image=image,
         text=text,

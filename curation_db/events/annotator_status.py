@@ -40,7 +40,7 @@ _RETIRE = text("UPDATE annotator SET retired_at = :at WHERE name = :name")
 
 
 @dataclass(frozen=True, slots=True)
-class Annotator:
+class AnnotatorStatus:
     """One name in the record."""
 
     name: str
@@ -73,11 +73,11 @@ def works_alone(connection: Connection, name: str) -> bool:
     return not others(connection, name)
 
 
-def annotators(connection: Connection) -> list[Annotator]:
+def annotators(connection: Connection) -> list[AnnotatorStatus]:
     """Everybody, by name; counts, so it is not on the way to the next card."""
     present = _at_work(connection)
     return [
-        Annotator(
+        AnnotatorStatus(
             row.name,
             Role(row.role),
             row.created_at,

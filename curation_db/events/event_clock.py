@@ -71,7 +71,7 @@ def newest(connection: Connection) -> int:
     return max(-1 if row.event is None else int(row.event), -1 if row.settled is None else int(row.settled))
 
 
-def coming(connection: Connection) -> int:
+def next_seq(connection: Connection) -> int:
     """The number that comes next: the mark of what comes in now."""
     counted, skipped = connection.execute(_HANDED_OUT).one()
     return max(newest(connection), int(counted), int(skipped)) + 1
@@ -79,12 +79,12 @@ def coming(connection: Connection) -> int:
 
 def next_event(connection: Connection) -> int:
     """The number of the next event; the first has 1 at least, so that there is something before it."""
-    return max(coming(connection), 1)
+    return max(next_seq(connection), 1)
 
 
-def came_in(connection: Connection, what: Arrival) -> None:
+def mark_arrival(connection: Connection, what: Arrival) -> None:
     """Note, in the transaction that writes it, that something came in under the mark `coming`."""
-    connection.execute(_NOTE, {"name": what, "value": str(coming(connection))})
+    connection.execute(_NOTE, {"name": what, "value": str(next_seq(connection))})
 
 
 def now(connection: Connection, kinds: Collection[Arrival]) -> int:
@@ -92,10 +92,10 @@ def now(connection: Connection, kinds: Collection[Arrival]) -> int:
     number = newest(connection)
     marks = connection.execute(_MARKS, {"names": list(kinds)}).scalars()
     # a mark above the newest number may lie in the gap of a restore, so it is not the answer itself
-    return number if number >= 0 and all(int(mark) <= number for mark in marks) else coming(connection)
+    return number if number >= 0 and all(int(mark) <= number for mark in marks) else next_seq(connection)
 
 
-def settle(connection: Connection, kinds: Collection[Arrival]) -> int:
+def reserve(connection: Connection, kinds: Collection[Arrival]) -> int:
     """Make the number for now one that stands, in a write transaction of its own; returns it."""
     number = now(connection, kinds)
     if number > newest(connection):
@@ -129,7 +129,7 @@ def stands(connection: Connection, number: int) -> bool:
     return number == 0 or connection.execute(_EVENT, {"number": number}).first() is not None
 
 
-class Origin(NamedTuple):
+class RecordOrigin(NamedTuple):
     """What identifies the history up to an event number."""
 
     event_uid: str | None
@@ -148,10 +148,10 @@ class History(StrEnum):
     """The record does not have that event: it was lost, or the set comes from another record."""
 
 
-def origin_of(connection: Connection, number: int) -> Origin:
+def origin_of(connection: Connection, number: int) -> RecordOrigin:
     """The history that `number` stands at the end of; the same today and after any restore that keeps the number."""
     event_uid = connection.execute(_LAST_EVENT, {"number": number}).scalar()
-    return Origin(event_uid, connection.execute(_LINEAGE_OF, {"number": number}).scalar_one())
+    return RecordOrigin(event_uid, connection.execute(_LINEAGE_OF, {"number": number}).scalar_one())
 
 
 def history_of(connection: Connection, number: int, event_uid: str | None, lineage: str | None) -> History:

@@ -18,7 +18,7 @@ _MOST_OF_ONE_KEY = 2
 
 
 @dataclass(frozen=True, slots=True)
-class ActEvent:
+class RecordedActionEvent:
     """One event of an act."""
 
     seq: int
@@ -27,7 +27,7 @@ class ActEvent:
 
 
 @dataclass(frozen=True, slots=True)
-class Act:
+class RecordedAction:
     """What one person did with one key press."""
 
     id: str
@@ -36,7 +36,7 @@ class Act:
     """Of its first event."""
     stream: Stream
     blind: bool
-    events: tuple[ActEvent, ...]
+    events: tuple[RecordedActionEvent, ...]
 
     @property
     def bulk(self) -> bool:
@@ -67,25 +67,25 @@ _LAST_UNDO = text(f"""
 """)
 
 
-def last_standing_act(connection: Connection, actor: str) -> Act | None:
+def last_standing_action(connection: Connection, actor: str) -> RecordedAction | None:
     """The person's newest deed that nothing has taken back."""
     found = connection.execute(_LAST_DEED, {"actor": actor}).scalar()
-    return load_act(connection, found) if found else None
+    return load_action(connection, found) if found else None
 
 
-def last_redoable_undo(connection: Connection, actor: str) -> Act | None:
+def last_redoable_undo(connection: Connection, actor: str) -> RecordedAction | None:
     """The person's newest undo that still stands; None where a deed came after it."""
     found = connection.execute(_LAST_UNDO, {"actor": actor}).scalar()
-    return load_act(connection, found) if found else None
+    return load_action(connection, found) if found else None
 
 
-def standing_act(connection: Connection, act_id: str) -> Act | None:
+def standing_action(connection: Connection, act_id: str) -> RecordedAction | None:
     """The deed with this id where it stands, whoever did it."""
     found = connection.execute(
         text(f"SELECT e.uid FROM event e WHERE e.uid = :act AND e.act = :act AND e.kind != 'undo' AND NOT {UNDONE}"),
         {"act": act_id},
     ).scalar()
-    return load_act(connection, found) if found else None
+    return load_action(connection, found) if found else None
 
 
 def has_vote(connection: Connection, candidate_id: int, actor: str) -> bool:
@@ -132,7 +132,7 @@ def own_flag(connection: Connection, candidate_id: int, actor: str) -> int | Non
     return next((row.seq for row in rows if not is_undone(connection, row.seq)), None)
 
 
-def load_act(connection: Connection, act_id: str) -> Act:
+def load_action(connection: Connection, act_id: str) -> RecordedAction:
     """The act with this id.
 
     Its events were written in one transaction, so they follow one another; no index of acts is needed.
@@ -144,13 +144,13 @@ def load_act(connection: Connection, act_id: str) -> Act:
     )
     rows = list(takewhile(lambda row: row.act == act_id, result))
     result.close()
-    events = tuple(ActEvent(row.seq, row.candidate_id, row.child_id) for row in rows)
+    events = tuple(RecordedActionEvent(row.seq, row.candidate_id, row.child_id) for row in rows)
     first = rows[0]
-    return Act(act_id, first.actor, Kind(first.kind), Stream(first.stream), bool(first.blind), events)
+    return RecordedAction(act_id, first.actor, Kind(first.kind), Stream(first.stream), bool(first.blind), events)
 
 
 @dataclass(frozen=True, slots=True)
-class Past:
+class PreviousDecision:
     """A decision of one's own, as looking back shows it."""
 
     seq: int
@@ -166,9 +166,9 @@ class Past:
         return self.kind in (Kind.ACCEPT, Kind.REJECT)
 
 
-def decisions_before(connection: Connection, actor: str, seq: int | None, count: int = 1) -> list[Past]:
+def decisions_before(connection: Connection, actor: str, seq: int | None, count: int = 1) -> list[PreviousDecision]:
     """The person's decisions that stand, newest first, before `seq` (None: from the newest)."""
-    found: list[Past] = []
+    found: list[PreviousDecision] = []
     rows = connection.execute(
         text("""SELECT seq, candidate_id, CASE kind WHEN 'flip' THEN verdict ELSE kind END AS kind, reason, at
                 FROM event WHERE actor = :actor AND uid = act AND (:seq IS NULL OR seq < :seq)
@@ -179,6 +179,6 @@ def decisions_before(connection: Connection, actor: str, seq: int | None, count:
         if len(found) == count:
             break
         if not is_undone(connection, row.seq):
-            found.append(Past(row.seq, row.candidate_id, Kind(row.kind), row.reason, row.at))
+            found.append(PreviousDecision(row.seq, row.candidate_id, Kind(row.kind), row.reason, row.at))
     rows.close()
     return found

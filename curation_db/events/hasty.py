@@ -11,7 +11,7 @@ from typing import Final
 
 from curation_db.enums import Kind, PersonRole, Role
 from curation_db.events.in_force import PEOPLE, decisions_in_force, in_force
-from curation_db.events.state import Happened
+from curation_db.events.state import FoldEvent
 
 HASTY_MS: Final = 400
 """People need 0.4 s and more to say whether a thing is in a photograph when they do nothing else. A decision about a
@@ -36,7 +36,7 @@ def hasty(event: str = "e") -> str:
 """
 
 
-def is_hasty(events: Iterable[Happened], quick: Collection[int]) -> bool:
+def is_hasty(events: Iterable[FoldEvent], quick: Collection[int]) -> bool:
     """Whether a hasty decision is in force among all events of one candidate.
 
     `quick`: the numbers of the events that took less than `HASTY_MS`.

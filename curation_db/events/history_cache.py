@@ -15,20 +15,20 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, text
 
 from curation_db.enums import Kind, Role
-from curation_db.events.state import Happened, Overlap, Standing, fold
+from curation_db.events.state import CandidateStatus, FoldEvent, Overlap, fold
 from curation_db.storage.sqlite import IN_IDS, json_array
 
 BATCH = 5_000
 """Candidates that one statement names (`dialect.batches`)."""
 COLUMNS = ("candidate_id", "seq", "actor", "role", "kind", "verdict", "undo_of", "gold")
-"""Of an event, in the order in which `history_of` takes them. The further fields of `Said` may follow."""
+"""Of an event, in the order in which `history_of` takes them. The further fields of `HistoryEvent` may follow."""
 _OF_THESE = text(f"""
     SELECT {", ".join(COLUMNS)}, blind FROM event WHERE candidate_id {IN_IDS}
     ORDER BY candidate_id, seq
 """)
 
 
-class Said(NamedTuple):
+class HistoryEvent(NamedTuple):
     """An event without what differs from candidate to candidate."""
 
     actor: str
@@ -46,14 +46,14 @@ class Said(NamedTuple):
     """The decision took less time than a look at the card does (`hasty`)."""
 
 
-History = tuple[Said, ...]
-_END = 2 + len(Said._fields)
+History = tuple[HistoryEvent, ...]
+_END = 2 + len(HistoryEvent._fields)
 
 
 def history_of(rows: Sequence[Any]) -> History:
-    """One candidate's history from its rows: `COLUMNS`, then fields of `Said` in their order, then anything."""
+    """One candidate's history from its rows: `COLUMNS`, then fields of `HistoryEvent` in their order, then anything."""
     places = {row[1]: place for place, row in enumerate(rows, 1)} if len(rows) > 1 else {}
-    return tuple(Said(row[2], row[3], row[4], row[5], places.get(row[6]), *row[7:_END]) for row in rows)
+    return tuple(HistoryEvent(row[2], row[3], row[4], row[5], places.get(row[6]), *row[7:_END]) for row in rows)
 
 
 def histories(connection: Connection, ids: Sequence[int]) -> Iterator[tuple[int, History]]:
@@ -63,7 +63,7 @@ def histories(connection: Connection, ids: Sequence[int]) -> Iterator[tuple[int,
         yield number, history_of(list(group))
 
 
-def happened(history: History) -> list[Happened]:
+def fold_events(history: History) -> list[FoldEvent]:
     """The history as the fold takes it, numbered by place."""
     return [
         _event(place, said.actor, said.role, said.kind, said.verdict, said.undoes, said.gold)
@@ -72,9 +72,9 @@ def happened(history: History) -> list[Happened]:
 
 
 @lru_cache(maxsize=16_384)
-def folded(history: History, overlap: str) -> Standing:
+def folded(history: History, overlap: str) -> CandidateStatus:
     """What the history comes to."""
-    return fold(happened(history), Overlap.parse(overlap))
+    return fold(fold_events(history), Overlap.parse(overlap))
 
 
 def overlap_in_force(candidate: str = "c", *, at: str = "") -> str:
@@ -84,7 +84,7 @@ def overlap_in_force(candidate: str = "c", *, at: str = "") -> str:
                          ORDER BY o.since DESC LIMIT 1), {candidate}.overlap)"""
 
 
-def events_of(connection: Connection, candidate_id: int, *, until: int | None = None) -> list[Happened]:
+def events_of(connection: Connection, candidate_id: int, *, until: int | None = None) -> list[FoldEvent]:
     """A candidate's events in order; `until`: those up to this sequence number."""
     rows = connection.execute(
         text("""SELECT seq, actor, role, kind, verdict, undo_of, gold FROM event
@@ -96,6 +96,6 @@ def events_of(connection: Connection, candidate_id: int, *, until: int | None = 
 
 def _event(
     seq: int, actor: str, role: str, kind: str, verdict: str | None, undo_of: int | None, gold: bool = False
-) -> Happened:
+) -> FoldEvent:
     """An event's columns as the fold takes them."""
-    return Happened(seq, actor, Role(role), Kind(kind), Kind(verdict) if verdict else None, undo_of, bool(gold))
+    return FoldEvent(seq, actor, Role(role), Kind(kind), Kind(verdict) if verdict else None, undo_of, bool(gold))

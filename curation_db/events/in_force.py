@@ -21,7 +21,7 @@ from typing import Final
 
 from curation_db.enums import Kind, PersonRole, Role
 from curation_db.events.event_log import undone
-from curation_db.events.state import Happened, effective, since_requeue
+from curation_db.events.state import FoldEvent, effective, since_requeue
 
 DECISIONS: Final = (Kind.ACCEPT, Kind.REJECT, Kind.UNSURE, Kind.SKIP, Kind.EDIT, Kind.ADJUDICATE, Kind.FLIP)
 """What counts as a decision."""
@@ -34,11 +34,11 @@ _RANK = 1
 """Of every other kind."""
 
 
-def decisions_in_force(events: Iterable[Happened]) -> list[Happened]:
+def decisions_in_force(events: Iterable[FoldEvent]) -> list[FoldEvent]:
     """The decisions in force among all events of one candidate, in order."""
     standing = effective(events)
     first = min((event.seq for event in since_requeue(standing)), default=None)
-    chosen: dict[tuple[str, bool], Happened] = {}
+    chosen: dict[tuple[str, bool], FoldEvent] = {}
     for event in standing:
         if not _takes_part(event) or (event.kind is not Kind.EDIT and (first is None or event.seq < first)):
             continue
@@ -54,7 +54,7 @@ def rank(kind: Kind) -> int:
     return _RANKS.get(kind, _RANK)
 
 
-def _takes_part(event: Happened) -> bool:
+def _takes_part(event: FoldEvent) -> bool:
     return event.kind in DECISIONS or (event.kind is Kind.WITHDRAW and event.role is Role.POLICY)
 
 

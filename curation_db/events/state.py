@@ -16,7 +16,7 @@ _VOTES = frozenset({Kind.ACCEPT, Kind.REJECT, Kind.UNSURE, Kind.FLIP})
 
 
 @dataclass(frozen=True, slots=True)
-class Happened:
+class FoldEvent:
     """An event, as far as the fold is concerned."""
 
     seq: int
@@ -56,7 +56,7 @@ class Overlap:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class CandidateStatus:
     """What the events of one candidate come to."""
 
     state: State = State.OPEN
@@ -77,14 +77,14 @@ class Standing:
     """As `passes`, of that card."""
 
 
-def effective(events: Iterable[Happened]) -> list[Happened]:
+def effective(events: Iterable[FoldEvent]) -> list[FoldEvent]:
     """The events that nothing effective takes back, undo events left out; in order.
 
     An undo always comes after what it undoes, so one pass from the newest to the oldest settles every chain of undo
     and redo.
     """
     undone: set[int] = set()
-    kept: list[Happened] = []
+    kept: list[FoldEvent] = []
     for event in sorted(events, key=lambda e: e.seq, reverse=True):
         if event.seq in undone:
             continue
@@ -96,7 +96,7 @@ def effective(events: Iterable[Happened]) -> list[Happened]:
     return kept
 
 
-def fold(events: Iterable[Happened], overlap: Overlap) -> Standing:
+def fold(events: Iterable[FoldEvent], overlap: Overlap) -> CandidateStatus:
     """The standing of a candidate after `events` under `overlap`."""
     standing = effective(events)
     flags = sum(event.kind is Kind.FLAG for event in standing)
@@ -108,7 +108,7 @@ def fold(events: Iterable[Happened], overlap: Overlap) -> Standing:
     answered = _votes(answers)
     counts = {kind: sum(vote is kind for vote in votes.values()) for kind in (Kind.ACCEPT, Kind.REJECT, Kind.UNSURE)}
     state, wanted = _state(standing, deciding, counts, overlap)
-    return Standing(
+    return CandidateStatus(
         state=state,
         accepts=counts[Kind.ACCEPT],
         rejects=counts[Kind.REJECT],
@@ -127,18 +127,18 @@ def _sure(votes: dict[str, Kind]) -> frozenset[str]:
     return frozenset(name for name, vote in votes.items() if vote is not Kind.UNSURE)
 
 
-def since_requeue(events: Sequence[Happened]) -> Sequence[Happened]:
+def since_requeue(events: Sequence[FoldEvent]) -> Sequence[FoldEvent]:
     """Of effective events those that still count: what came after everybody was last asked anew."""
     last = max((i for i, event in enumerate(events) if event.kind is Kind.REQUEUE), default=-1)
     return events[last + 1 :]
 
 
-def votes_of(events: Sequence[Happened]) -> dict[str, Kind]:
+def votes_of(events: Sequence[FoldEvent]) -> dict[str, Kind]:
     """Of effective events each person's newest vote that counts: accept, reject or unsure."""
     return _votes(since_requeue(events))
 
 
-def _votes(events: Iterable[Happened]) -> dict[str, Kind]:
+def _votes(events: Iterable[FoldEvent]) -> dict[str, Kind]:
     """Each person's newest vote; a flip votes what it says."""
     votes: dict[str, Kind] = {}
     for event in events:
@@ -147,7 +147,7 @@ def _votes(events: Iterable[Happened]) -> dict[str, Kind]:
     return votes
 
 
-def _passes(events: Iterable[Happened], votes: dict[str, Kind]) -> dict[str, int]:
+def _passes(events: Iterable[FoldEvent], votes: dict[str, Kind]) -> dict[str, int]:
     passes: dict[str, int] = {}
     for event in events:
         voted = votes.get(event.actor, Kind.UNSURE) is not Kind.UNSURE
@@ -157,7 +157,7 @@ def _passes(events: Iterable[Happened], votes: dict[str, Kind]) -> dict[str, int
 
 
 def _state(
-    standing: Sequence[Happened], deciding: Sequence[Happened], counts: dict[Kind, int], overlap: Overlap
+    standing: Sequence[FoldEvent], deciding: Sequence[FoldEvent], counts: dict[Kind, int], overlap: Overlap
 ) -> tuple[State, int]:
     """The state, and how many more people it wants."""
     if any(_takes_out(event) for event in standing):
@@ -171,12 +171,12 @@ def _state(
     return _by_votes(accepts, rejects, counts[Kind.UNSURE], overlap)
 
 
-def _takes_out(event: Happened) -> bool:
+def _takes_out(event: FoldEvent) -> bool:
     """Whether the candidate is out of play: edited into a child, or the child of an edit that was undone."""
     return event.kind is Kind.EDIT or (event.kind is Kind.WITHDRAW and event.role is not Role.POLICY)
 
 
-def _policy_accepts(events: Sequence[Happened]) -> bool:
+def _policy_accepts(events: Sequence[FoldEvent]) -> bool:
     """Whether a policy's acceptance stands: its newest word is no withdrawal."""
     said = {event.actor: event.kind for event in events if event.role is Role.POLICY}
     return Kind.ACCEPT in said.values()

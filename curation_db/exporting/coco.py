@@ -16,7 +16,7 @@ from pathlib import Path
 from shutil import copyfileobj
 from typing import Any
 
-from curation_db.exporting.pairs import Frame, Pair, fields_of
+from curation_db.exporting.pairs import ExportPair, Frame, fields_of
 from curation_db.exporting.selection import number_of
 
 FILE = "coco.json"
@@ -55,7 +55,7 @@ class CocoWriter:
         licenses = ",".join(f"\n{_dumps(entry)}" for entry in frame.licenses)
         self._file.write(f'{{\n"info": {_dumps(_info(frame))},\n"licenses": [{licenses}\n],\n"images": [')
 
-    def add(self, pair: Pair) -> None:
+    def add(self, pair: ExportPair) -> None:
         """Take the next pair."""
         image = (pair.item.source, pair.item.image_key)
         start = "\n" if self._image is None else ",\n"
@@ -64,7 +64,7 @@ class CocoWriter:
             self._file.write(start + _dumps(self._image_entry(pair)))
         self._annotations.write(start + _dumps(self._annotation(pair)))
 
-    def _image_entry(self, pair: Pair) -> dict[str, Any]:
+    def _image_entry(self, pair: ExportPair) -> dict[str, Any]:
         others = fields_of(pair.image_extra, f"image {pair.item.image_key}")
         self._image_id = self._image_ids.give(pair.item.image_key, others.get("id"))
         entry: dict[str, Any] = {"id": self._image_id, "file_name": pair.item.file_name}
@@ -74,7 +74,7 @@ class CocoWriter:
         entry |= {name: size for name, size in sizes.items() if size is not None}
         return entry | _new(others, entry)
 
-    def _annotation(self, pair: Pair) -> dict[str, Any]:
+    def _annotation(self, pair: ExportPair) -> dict[str, Any]:
         item = pair.item
         others = fields_of(pair.extra, f"candidate {item.key}")
         entry = {

@@ -22,12 +22,12 @@ from sqlalchemy import Connection
 
 from curation_db.atomic_write import sync
 from curation_db.events import event_clock
-from curation_db.events.event_clock import Origin, origin_of
+from curation_db.events.event_clock import RecordOrigin, origin_of
 from curation_db.exporting.coco import CocoWriter
 from curation_db.exporting.jsonl import ItemsWriter, PairsWriter
-from curation_db.exporting.manifest import MANIFEST_FILE, Counts, Manifest, file_facts, hash_of
-from curation_db.exporting.pairs import Format, Frame, Pair, Writer, frame_of, read_pairs
-from curation_db.exporting.selection import ExportRefused, NameTaken, NothingChosen, Selection, choose
+from curation_db.exporting.manifest import MANIFEST_FILE, Manifest, ManifestCounts, file_facts, hash_of
+from curation_db.exporting.pairs import ExportPair, Format, Frame, PairWriter, frame_of, read_pairs
+from curation_db.exporting.selection import ExportFilter, ExportRefused, NameTaken, NothingChosen, choose
 from curation_db.storage.store import Store
 
 FORMATS: Mapping[str, Format] = {"coco": CocoWriter, "jsonl": PairsWriter}
@@ -47,7 +47,7 @@ def freeze(
     exports: Path,
     name: str | None = None,
     *,
-    selection: Selection,
+    selection: ExportFilter,
     tool_version: str,
     at: int | None = None,
     formats: Sequence[str] = tuple(FORMATS),
@@ -77,7 +77,7 @@ def freeze(
             return _publish(folder, exports, name, frame, counts, origin_of(connection, moment))
 
 
-def _settled(store: Store, selection: Selection, at: int | None) -> int:
+def _settled(store: Store, selection: ExportFilter, at: int | None) -> int:
     """A number that stands for `at` (None: now) and always will.
 
     Raises:
@@ -92,11 +92,11 @@ def _settled(store: Store, selection: Selection, at: int | None) -> int:
         if not choose(connection, selection, at=at).ids:
             raise _nothing_chosen(selection, max(newest, 0))
     with store.write() as connection:
-        settled = event_clock.settle(connection, kinds)
+        settled = event_clock.reserve(connection, kinds)
     return settled if at is None else at
 
 
-def _nothing_chosen(selection: Selection, event: int) -> NothingChosen:
+def _nothing_chosen(selection: ExportFilter, event: int) -> NothingChosen:
     how = "" if selection.hasty else " without a hasty decision"
     return NothingChosen(f"no pair was {' or '.join(selection.told()['states'])}{how} at event {event}")
 
@@ -142,11 +142,11 @@ def _sweep(exports: Path) -> None:
 
 def _write_data(
     connection: Connection, folder: Path, frame: Frame, formats: Sequence[str], progress: Progress
-) -> Counts:
+) -> ManifestCounts:
     total = len(frame.chosen.ids)
     tally = _Tally()
     with ExitStack() as stack:
-        writers: list[Writer] = []
+        writers: list[PairWriter] = []
         for make in (ItemsWriter, *(FORMATS[each] for each in sorted(set(formats)))):
             writers.append(make(folder, frame))
             stack.callback(writers[-1].close)
@@ -170,10 +170,10 @@ class _Tally:
     def __init__(self) -> None:
         self._plain: Counter[str] = Counter()
         self._by: dict[str, Counter[str]] = {name: Counter() for name in _COUNTED}
-        self._made: Counter[Made] = Counter()
+        self._made: Counter[FrozenExport] = Counter()
         self._image: tuple[str, str] | None = None
 
-    def add(self, pair: Pair) -> None:
+    def add(self, pair: ExportPair) -> None:
         """Count one more; pairs of one picture come together."""
         item = pair.item
         image = (item.source, item.image_key)
@@ -189,9 +189,9 @@ class _Tally:
         for name, counter in self._by.items():
             if (value := getattr(item, name)) is not None:
                 counter[value] += 1
-        self._made[Made(item.generator, item.prompt_version, pair.mix)] += 1
+        self._made[FrozenExport(item.generator, item.prompt_version, pair.mix)] += 1
 
-    def counts(self) -> Counts:
+    def counts(self) -> ManifestCounts:
         """What was counted, the frequent first."""
         by: dict[str, Any] = {f"by_{name}": _frequent(counter) for name, counter in self._by.items()}
         for name, place in (("by_generator", 0), ("by_prompt", 1), ("by_mix", 2)):
@@ -201,12 +201,12 @@ class _Tally:
                     together[value] += count
             by[name] = _frequent(together)
         made_with = sorted(self._made.items(), key=lambda kv: (-kv[1], [each or "" for each in kv[0]]))
-        return Counts(
+        return ManifestCounts(
             **dict[str, Any](self._plain), **by, made_with=tuple({**m._asdict(), "pairs": n} for m, n in made_with)
         )
 
 
-class Made(NamedTuple):
+class FrozenExport(NamedTuple):
     """What a pair was made with."""
 
     generator: str
@@ -218,7 +218,9 @@ def _frequent(counter: Counter[str]) -> dict[str, int]:
     return dict(sorted(counter.items(), key=lambda kv: (-kv[1], kv[0])))
 
 
-def _publish(folder: Path, exports: Path, name: str | None, frame: Frame, counts: Counts, origin: Origin) -> Manifest:
+def _publish(
+    folder: Path, exports: Path, name: str | None, frame: Frame, counts: ManifestCounts, origin: RecordOrigin
+) -> Manifest:
     """Write the manifest, bring everything to the disk and give the folder its name."""
     files = {path.name: file_facts(path) for path in sorted(folder.iterdir())}
     manifest = Manifest(

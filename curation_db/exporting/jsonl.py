@@ -7,8 +7,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from curation_db.exporting.manifest import ITEMS_FILE, Item
-from curation_db.exporting.pairs import Frame, Pair
+from curation_db.exporting.manifest import ITEMS_FILE, ExportItem
+from curation_db.exporting.pairs import ExportPair, Frame
 
 PAIRS_FILE = "pairs.jsonl"
 
@@ -40,7 +40,7 @@ class ItemsWriter(_LinesWriter):
     def __init__(self, folder: Path, _frame: Frame) -> None:
         super().__init__(folder / ITEMS_FILE)
 
-    def add(self, pair: Pair) -> None:
+    def add(self, pair: ExportPair) -> None:
         """Take the next pair."""
         self.write(pair.item.to_line())
 
@@ -51,12 +51,12 @@ class PairsWriter(_LinesWriter):
     def __init__(self, folder: Path, _frame: Frame) -> None:
         super().__init__(folder / PAIRS_FILE)
 
-    def add(self, pair: Pair) -> None:
+    def add(self, pair: ExportPair) -> None:
         """Take the next pair."""
         self.write(_encode(_told(pair.item)) + "\n")
 
 
-def _told(item: Item) -> dict[str, str | None]:
+def _told(item: ExportItem) -> dict[str, str | None]:
     told = {
         "source": item.source,
         "image": item.image_key,

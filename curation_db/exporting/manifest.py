@@ -34,7 +34,7 @@ class ManifestError(ValueError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Item:
+class ExportItem:
     """One line of items.jsonl: a pair with where it came from and who decided, named by keys that stay."""
 
     key: str
@@ -83,7 +83,7 @@ class Item:
         return _encode(told) + "\n"
 
     @classmethod
-    def from_line(cls, line: str) -> Item:
+    def from_line(cls, line: str) -> ExportItem:
         """The item on `line`; keys of a later version are passed over.
 
         Raises:
@@ -98,7 +98,7 @@ class Item:
         return cls(**known)
 
 
-_ITEM_FIELDS = tuple(item.name for item in fields(Item))
+_ITEM_FIELDS = tuple(item.name for item in fields(ExportItem))
 _ITEM_NEEDS = ("key", "source", "image_key", "text")
 _ITEM_LISTS = frozenset({"deciders", "reasons"})
 
@@ -112,7 +112,7 @@ class FileFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class Counts:
+class ManifestCounts:
     """How much of what is in a set."""
 
     pairs: int = 0
@@ -157,7 +157,7 @@ class Manifest:
     """The uid of the record's lineage that `event_seq` belongs to. Each restore of a backup starts another one."""
     selection: Mapping[str, Any]
     """What was asked for: {"states": [...]} and, later, further filters."""
-    counts: Counts
+    counts: ManifestCounts
     files: Mapping[str, FileFacts]
     export_sha256: str
     """One hash for all of it; see `hash_of`."""
@@ -172,7 +172,7 @@ class Manifest:
             "event_uid": self.event_uid,
             "lineage": self.lineage,
             "selection": dict(self.selection),
-            "counts": {item.name: getattr(self.counts, item.name) for item in fields(Counts)},
+            "counts": {item.name: getattr(self.counts, item.name) for item in fields(ManifestCounts)},
             "files": {name: {"sha256": f.sha256, "bytes": f.bytes} for name, f in sorted(self.files.items())},
             "export_sha256": self.export_sha256,
         }
@@ -217,7 +217,7 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def _parse(name: str, told: Mapping[str, Any]) -> Manifest:
-    known = {item.name for item in fields(Counts)}
+    known = {item.name for item in fields(ManifestCounts)}
     return Manifest(
         name=name,
         tool_version=str(told["tool_version"]),
@@ -247,7 +247,7 @@ def _uid(value: object) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _counts(told: dict[str, Any]) -> Counts:
+def _counts(told: dict[str, Any]) -> ManifestCounts:
     made_with = tuple(dict(each) for each in told.pop("made_with", ()))
     for name, value in told.items():
         if not name.startswith("by_"):
@@ -255,10 +255,10 @@ def _counts(told: dict[str, Any]) -> Counts:
                 _whole(value, name)
         elif not isinstance(value, dict):
             raise ValueError(f"{name} is no table of counts")
-    return Counts(**told, made_with=made_with)
+    return ManifestCounts(**told, made_with=made_with)
 
 
-def read_items(folder: Path) -> Iterator[Item]:
+def read_items(folder: Path) -> Iterator[ExportItem]:
     """The items of the set in `folder`, in their order, one at a time.
 
     Raises:
@@ -272,10 +272,10 @@ def read_items(folder: Path) -> Iterator[Item]:
         raise ManifestError(f"{path}: {error}") from error
 
 
-def _parsed(path: Path, lines: Iterable[str]) -> Iterator[Item]:
+def _parsed(path: Path, lines: Iterable[str]) -> Iterator[ExportItem]:
     for number, line in enumerate(lines, 1):
         try:
-            item = Item.from_line(line)
+            item = ExportItem.from_line(line)
         except (ValueError, TypeError) as error:
             raise ManifestError(f"{path}, line {number}: {error}") from error
         yield item

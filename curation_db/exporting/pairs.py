@@ -12,8 +12,8 @@ from sqlalchemy import Connection, bindparam, text
 
 from curation_db.errors import RecordError
 from curation_db.events import event_clock
-from curation_db.exporting.manifest import Item
-from curation_db.exporting.selection import BATCH, Chosen, Outcome, Selection
+from curation_db.exporting.manifest import ExportItem
+from curation_db.exporting.selection import BATCH, Chosen, DecidedCandidate, ExportFilter
 from curation_db.foreign_json import parse_json
 from curation_db.storage.sqlite import batches
 
@@ -47,10 +47,10 @@ _MIX = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class ExportPair:
     """One pair with what its files said beside it."""
 
-    item: Item
+    item: ExportItem
     width: int | None
     height: int | None
     extra: str | None
@@ -75,17 +75,17 @@ class Pair:
 class Frame:
     """What a writer knows before the first pair."""
 
-    selection: Selection
+    selection: ExportFilter
     chosen: Chosen
     tool_version: str
     licenses: tuple[Any, ...]
     """The `licenses` entries of all sources in the export, as of its event, by source name, equal ones once."""
 
 
-class Writer(Protocol):
+class PairWriter(Protocol):
     """Writes one data file; `add` for every pair, in order, then `finish`."""
 
-    def add(self, pair: Pair) -> None:
+    def add(self, pair: ExportPair) -> None:
         """Take the next pair."""
 
     def finish(self) -> None:
@@ -95,11 +95,11 @@ class Writer(Protocol):
         """Let go of all files, whether the data are complete or not; may be called twice."""
 
 
-Format = Callable[[Path, Frame], Writer]
+Format = Callable[[Path, Frame], PairWriter]
 """Makes the writer of a format: it starts its data file in the folder."""
 
 
-def frame_of(connection: Connection, selection: Selection, chosen: Chosen, tool_version: str) -> Frame:
+def frame_of(connection: Connection, selection: ExportFilter, chosen: Chosen, tool_version: str) -> Frame:
     """What the writers are told first."""
     kept: list[Any] = []
     for row in connection.execute(_LICENSES, {"at": chosen.event_seq}):
@@ -108,21 +108,21 @@ def frame_of(connection: Connection, selection: Selection, chosen: Chosen, tool_
     return Frame(selection, chosen, tool_version, tuple(kept))
 
 
-def read_pairs(connection: Connection, chosen: Chosen) -> Iterator[Pair]:
+def read_pairs(connection: Connection, chosen: Chosen) -> Iterator[ExportPair]:
     """The chosen pairs, in order, with what was known of them at the event."""
     for ids in batches(chosen.ids, BATCH):
         rows = {row[0]: row for row in connection.execute(_ROWS, {"ids": ids}).all()}
         yield from (_pair(rows[number], chosen.outcomes[number], chosen.event_seq) for number in ids)
 
 
-def _pair(row: Any, outcome: Outcome, at: int) -> Pair:
+def _pair(row: Any, outcome: DecidedCandidate, at: int) -> ExportPair:
     number, extra, completed, *told = row
     picture: dict[str, Any] = dict(zip(_FILLED_IN, told, strict=False))
     if completed is not None:
         marks = _loads(completed, f"the picture of candidate {number}", dict)
         picture |= {name: event_clock.value_at(mark, picture.get(name), at) for name, mark in marks.items()}
     digest = picture["content_sha256"]
-    item = Item(
+    item = ExportItem(
         **dict(zip(_COLUMNS, told[len(_FILLED_IN) :], strict=True)),
         file_name=picture["file_name"],
         url=picture["url"],
@@ -134,7 +134,7 @@ def _pair(row: Any, outcome: Outcome, at: int) -> Pair:
         reasons=outcome.reasons,
         stream=outcome.stream,
     )
-    return Pair(item, picture["width"], picture["height"], extra, picture["extra"])
+    return ExportPair(item, picture["width"], picture["height"], extra, picture["extra"])
 
 
 def fields_of(extra: str | None, owner: str) -> Mapping[str, Any]:

@@ -20,7 +20,7 @@ from curation_db.enums import Kind, Role, State, Stream
 from curation_db.events import event_clock
 from curation_db.events.event_clock import Arrival
 from curation_db.events.hasty import HASTY_MS, is_hasty
-from curation_db.events.history_cache import COLUMNS, History, Said, happened, history_of, overlap_in_force
+from curation_db.events.history_cache import COLUMNS, History, HistoryEvent, fold_events, history_of, overlap_in_force
 from curation_db.events.in_force import decisions_in_force
 from curation_db.events.state import Overlap, effective, fold, since_requeue
 from curation_db.storage.sqlite import batches
@@ -68,7 +68,7 @@ _NUMBER = re.compile("0|-?[1-9][0-9]{0,17}")
 
 
 @dataclass(frozen=True, slots=True)
-class Selection:
+class ExportFilter:
     """What is asked for; further filters get a field here."""
 
     states: tuple[State, ...] = (State.ACCEPTED,)
@@ -89,7 +89,7 @@ class Selection:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class DecidedCandidate:
     """What the events of a candidate come to, as far as an export tells it."""
 
     state: State = State.OPEN
@@ -109,14 +109,14 @@ class Chosen:
     event_seq: int
     ids: list[int]
     """Candidates, in the order of the export."""
-    outcomes: dict[int, Outcome]
+    outcomes: dict[int, DecidedCandidate]
     sources: tuple[str, ...]
     largest_image_id: int
     """The largest number among the images' keys; 0: none is a number."""
     largest_caption_id: int
 
 
-def choose(connection: Connection, selection: Selection, *, at: int | None = None) -> Chosen:
+def choose(connection: Connection, selection: ExportFilter, *, at: int | None = None) -> Chosen:
     """The pairs that `selection` asks for, as the event `at` left things (None: as they are now).
 
     Raises:
@@ -127,7 +127,7 @@ def choose(connection: Connection, selection: Selection, *, at: int | None = Non
     until = event_clock.now(connection, selection.depends_on()) if at is None else at
     outcomes = {number: o for number, o in outcomes_at(connection, until) if o.state in selection.states}
     if State.OPEN in selection.states:
-        outcomes |= {row.id: Outcome() for row in connection.execute(_UNTOUCHED, {"at": until})}
+        outcomes |= {row.id: DecidedCandidate() for row in connection.execute(_UNTOUCHED, {"at": until})}
     if not selection.hasty:
         outcomes = {number: outcome for number, outcome in outcomes.items() if not outcome.hasty}
     if not selection.edits:
@@ -155,7 +155,7 @@ def edits_of(connection: Connection) -> set[int]:
     return {row.id for row in connection.execute(text("SELECT id FROM candidate WHERE parent_id IS NOT NULL"))}
 
 
-def outcomes_at(connection: Connection, at: int, *, since: int | None = None) -> Iterator[tuple[int, Outcome]]:
+def outcomes_at(connection: Connection, at: int, *, since: int | None = None) -> Iterator[tuple[int, DecidedCandidate]]:
     """Every candidate with events up to `at`, and what they come to.
 
     `since`: only those with events after it, or with another overlap since.
@@ -169,14 +169,14 @@ def outcomes_at(connection: Connection, at: int, *, since: int | None = None) ->
 
 
 @lru_cache(maxsize=4_096)
-def _outcome(history: History, overlap: str) -> Outcome:
-    events = happened(history)
+def _outcome(history: History, overlap: str) -> DecidedCandidate:
+    events = fold_events(history)
     standing = fold(events, Overlap.parse(overlap))
     deciding = [history[event.seq - 1] for event in since_requeue(effective(events)) if not event.gold]
     deciders = _deciders(deciding, standing.voters)
     said = [s for s in deciding if s.actor in deciders]
     counting = [history[event.seq - 1] for event in decisions_in_force(events) if not event.gold]
-    return Outcome(
+    return DecidedCandidate(
         standing.state,
         standing.accepts,
         standing.rejects,
@@ -187,7 +187,7 @@ def _outcome(history: History, overlap: str) -> Outcome:
     )
 
 
-def _deciders(deciding: Iterable[Said], voters: frozenset[str]) -> frozenset[str]:
+def _deciders(deciding: Iterable[HistoryEvent], voters: frozenset[str]) -> frozenset[str]:
     """An adjudicator's final word, else the people's votes, else the policies' acceptance."""
     final = [s.actor for s in deciding if s.kind == Kind.ADJUDICATE]
     if final:
@@ -196,13 +196,13 @@ def _deciders(deciding: Iterable[Said], voters: frozenset[str]) -> frozenset[str
     return voters or frozenset(actor for actor, kind in newest.items() if kind == Kind.ACCEPT)
 
 
-def _stream(said: list[Said]) -> str | None:
+def _stream(said: list[HistoryEvent]) -> str | None:
     if not said:
         return None
     return str(Stream.AUDIT if any(s.stream == Stream.AUDIT for s in said) else Stream.REVIEW)
 
 
-def _in_order(connection: Connection, event_seq: int, outcomes: dict[int, Outcome]) -> Chosen:
+def _in_order(connection: Connection, event_seq: int, outcomes: dict[int, DecidedCandidate]) -> Chosen:
     """By the source's name, the picture's key and the candidate's, numbers in them by their value."""
     places: list[tuple[object, int]] = []
     sources: set[str] = set()

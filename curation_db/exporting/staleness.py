@@ -14,7 +14,7 @@ from sqlalchemy import Connection, text
 
 from curation_db.enums import State
 from curation_db.events import event_clock
-from curation_db.exporting.selection import Outcome, edits_of, outcomes_at
+from curation_db.exporting.selection import DecidedCandidate, edits_of, outcomes_at
 
 # marks grow with the ids: looking from the end costs what came in
 _LATE = text("""
@@ -49,7 +49,7 @@ def drift_since(
     passed_over = set() if edits else edits_of(connection)
     late = {row.id for row in connection.execute(_LATE, {"seq": event_seq})} if State.OPEN in states else set()
 
-    def holds(outcome: Outcome) -> bool:
+    def holds(outcome: DecidedCandidate) -> bool:
         return outcome.state in states and (hasty or not outcome.hasty)
 
     before = {number: holds(outcome) for number, outcome in outcomes_at(connection, event_seq, since=event_seq)}

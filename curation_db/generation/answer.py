@@ -8,7 +8,7 @@ from curation_db.enums import Method
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class ModelAnswer:
     """What a model said, or why it did not."""
 
     text: str = ""

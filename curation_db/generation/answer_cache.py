@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, TextClause, bindparam, text
 
 from curation_db.enums import AnswerStatus, Method, Stage
-from curation_db.generation.answer import Answer
+from curation_db.generation.answer import ModelAnswer
 from curation_db.language.sanitize import clean
 from curation_db.storage.ids import utc_now
 
@@ -47,11 +47,11 @@ _ASKED = text("SELECT * FROM generation_answer WHERE key = :key")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
+class MemoryKey:
     """What was asked, as the memory keeps it."""
 
     key: bytes
-    """32 bytes; see `workbench.generation.engines.requests.Ask.key`."""
+    """32 bytes; see `workbench.generation.engines.requests.ModelRequest.key`."""
     stage: Stage
     engine: str
     model: str
@@ -62,10 +62,10 @@ class Question:
     simulated: bool = False
 
 
-def recall(connection: Connection, keys: Sequence[bytes]) -> dict[bytes, Answer]:
+def recall(connection: Connection, keys: Sequence[bytes]) -> dict[bytes, ModelAnswer]:
     """Of these questions, those that were answered."""
     return {
-        bytes(row.key): Answer(
+        bytes(row.key): ModelAnswer(
             text=row.text,
             p=row.p,
             label_mass=row.label_mass,
@@ -89,7 +89,7 @@ def _found(connection: Connection, statement: TextClause, keys: Sequence[bytes])
         yield from connection.execute(statement, {"keys": list(keys[start : start + _KEYS])})
 
 
-def remember(connection: Connection, run_id: int | None, told: Sequence[tuple[Question, Answer]]) -> None:
+def remember(connection: Connection, run_id: int | None, told: Sequence[tuple[MemoryKey, ModelAnswer]]) -> None:
     """Keep what came back; an answer that stands already stays."""
     now = utc_now()
     rows = [_row(run_id, question, answer, _status(answer), now) for question, answer in told]
@@ -97,11 +97,12 @@ def remember(connection: Connection, run_id: int | None, told: Sequence[tuple[Qu
         connection.exec_driver_sql(_STORE, rows)
 
 
-def note_pending(connection: Connection, run_id: int | None, told: Sequence[tuple[Question, Method]]) -> None:
+def note_pending(connection: Connection, run_id: int | None, told: Sequence[tuple[MemoryKey, Method]]) -> None:
     """Keep what goes into a file for a batch farm, and how it is asked, so that its answers find their way back."""
     now = utc_now()
     rows = [
-        _row(run_id, question, Answer(tries=0, method=method), AnswerStatus.PENDING, now) for question, method in told
+        _row(run_id, question, ModelAnswer(tries=0, method=method), AnswerStatus.PENDING, now)
+        for question, method in told
     ]
     if rows:
         connection.exec_driver_sql(_STORE, rows)
@@ -113,11 +114,13 @@ def asked(connection: Connection, key: bytes) -> Mapping[str, Any] | None:
     return None if row is None else dict(row._mapping)
 
 
-def _status(answer: Answer) -> AnswerStatus:
+def _status(answer: ModelAnswer) -> AnswerStatus:
     return AnswerStatus.FAILED if answer.error else AnswerStatus.OK
 
 
-def _row(run_id: int | None, question: Question, answer: Answer, status: AnswerStatus, now: str) -> tuple[Any, ...]:
+def _row(
+    run_id: int | None, question: MemoryKey, answer: ModelAnswer, status: AnswerStatus, now: str
+) -> tuple[Any, ...]:
     # fmt: off
     return (
         question.key, run_id, str(question.stage), question.engine, clean(question.model), question.prompt,

@@ -1,7 +1,7 @@
 """How far a generation is: the counts that a run tells about once a second, as JSON in its row. Pure.
 
-What is read back is hostile like any other data: `Progress.from_dict` takes what it knows and what has a shape that
-can be shown, and leaves out the rest.
+What is read back is hostile like any other data: `StageProgress.from_dict` takes what it knows and what has a shape
+that can be shown, and leaves out the rest.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ STAGE_COUNTS: Final = ("asked", "answered", "failed", "remembered")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
+class StageProgress:
     """Counts so far."""
 
     items_total: int | None = None
@@ -58,7 +58,7 @@ class Progress:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, told: object) -> Progress:
+    def from_dict(cls, told: object) -> StageProgress:
         """What can be made of `told`; nothing that it says raises."""
         said: Mapping[Any, Any] = told if isinstance(told, Mapping) else {}
         total = said.get("items_total")

@@ -19,16 +19,16 @@ from sqlalchemy import Connection, Row, bindparam, text
 
 from curation_db.enums import GenerationState, ItemStatus, StopReason
 from curation_db.foreign_json import JsonError, parse_json
-from curation_db.generation.progress import STAGE_COUNTS, Progress
+from curation_db.generation.progress import STAGE_COUNTS, StageProgress
 from curation_db.language.sanitize import clean
 from curation_db.processes import ProcessIdentity, is_alive, is_local
 from curation_db.storage.ids import utc_now
 
 __all__ = [
     "STAGE_COUNTS",
-    "Failure",
     "GenerationRunRow",
-    "Progress",
+    "RunFailure",
+    "StageProgress",
     "Yield",
     "beat",
     "end_run",
@@ -65,7 +65,7 @@ class GenerationRunRow:
     started_at: str
     beat_at: str
     ended_at: str | None
-    progress: Progress
+    progress: StageProgress
     message: str
     stop_reason: StopReason | None = None
     """None: it did not stop early, or an older negwb wrote the row."""
@@ -107,7 +107,7 @@ class Yield:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Failure:
+class RunFailure:
     """An item of which nothing came."""
 
     item: str
@@ -145,7 +145,7 @@ def start_run(connection: Connection, *, recipe: str, settings: Mapping[str, Any
 
 
 def beat(
-    connection: Connection, run_id: int, progress: Progress | Mapping[str, Any], *, now: str | None = None
+    connection: Connection, run_id: int, progress: StageProgress | Mapping[str, Any], *, now: str | None = None
 ) -> None:
     """Write that the run lives, and how far it is."""
     connection.execute(
@@ -158,7 +158,7 @@ def end_run(
     connection: Connection,
     run_id: int,
     state: GenerationState,
-    progress: Progress | Mapping[str, Any],
+    progress: StageProgress | Mapping[str, Any],
     message: str = "",
     *,
     stop_reason: StopReason | None = None,
@@ -210,7 +210,7 @@ def failures(
     recipe: str | None = None,
     statuses: Sequence[ItemStatus] = _TROUBLE,
     limit: int = 20,
-) -> list[Failure]:
+) -> list[RunFailure]:
     """The newest items of a run or of a recipe of which nothing came; of a run, among its newest 50,000 items."""
     if (run_id is None) == (recipe is None):
         raise ValueError("either a run or a recipe")
@@ -243,8 +243,8 @@ def failures(
     return [_failure(row) for row in connection.execute(statement, values)]
 
 
-def _failure(row: Row[Any]) -> Failure:
-    return Failure(
+def _failure(row: Row[Any]) -> RunFailure:
+    return RunFailure(
         item=row.item,
         status=row.status,
         reason=row.reason or "",
@@ -269,14 +269,14 @@ def _run(row: Row[Any]) -> GenerationRunRow:
         started_at=row.started_at,
         beat_at=row.beat_at,
         ended_at=row.ended_at,
-        progress=Progress.from_dict(progress),
+        progress=StageProgress.from_dict(progress),
         message=row.message or "",
         stop_reason=_stop_reason(progress),
     )
 
 
-def _told(progress: Progress | Mapping[str, Any], stop_reason: StopReason | None = None) -> str:
-    counts = progress.to_dict() if isinstance(progress, Progress) else dict(progress)
+def _told(progress: StageProgress | Mapping[str, Any], stop_reason: StopReason | None = None) -> str:
+    counts = progress.to_dict() if isinstance(progress, StageProgress) else dict(progress)
     return json.dumps(counts if stop_reason is None else {**counts, _STOP_REASON: str(stop_reason)})
 
 

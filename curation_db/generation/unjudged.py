@@ -57,7 +57,7 @@ class Unjudged:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class UnjudgedPage:
     """What was found, by id."""
 
     found: tuple[Unjudged, ...]
@@ -73,7 +73,7 @@ def candidates_without(
     limit: int = 1_000,
     look: int = LOOK,
     states: Collection[State] = _STANDING,
-) -> Page:
+) -> UnjudgedPage:
     """The next candidates beyond `after_id` that lack one of the `wanted` verdicts; those that an edit replaced do not
     count.
 
@@ -82,7 +82,7 @@ def candidates_without(
     """
     reach = connection.execute(_REACH, {"after": after_id, "look": look}).scalar()
     if reach is None or not wanted:
-        return Page((), None)
+        return UnjudgedPage((), None)
     told = {
         "wanted": json_array((each.judge, str(each.question), each.prompt_version) for each in wanted),
         "states": json_array(sorted(states)),
@@ -92,4 +92,4 @@ def candidates_without(
     }
     rows = connection.execute(_PAGE, told).all()
     found = tuple(Unjudged(row.id, tuple(wanted[place] for place in json.loads(row.lacking))) for row in rows)
-    return Page(found, found[-1].candidate_id if len(found) == limit else int(reach))
+    return UnjudgedPage(found, found[-1].candidate_id if len(found) == limit else int(reach))

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, bindparam, text
 
 from curation_db.enums import ItemStatus
 from curation_db.language.sanitize import clean
-from curation_db.review.candidates import Draft, Intake, Opinion, insert_candidates, insert_verdicts
+from curation_db.review.candidates import Intake, NewCandidate, NewVerdict, insert_candidates, insert_verdicts
 from curation_db.storage.ids import utc_now
 from curation_db.storage.sqlite import json_array
 
@@ -67,7 +67,7 @@ Categories = dict[int, frozenset[str]]
 
 
 @dataclass(slots=True)
-class Material:
+class ImageContext:
     """A picture with all that is known of it."""
 
     id: int
@@ -114,11 +114,11 @@ class Scope:
         sql = self._statement("SELECT count(*)")
         return int(connection.execute(sql, {**self._values, "after": 0}).scalar_one())
 
-    def page(self, connection: Connection, after: int, pictures: int, known: Categories) -> list[Material]:
+    def page(self, connection: Connection, after: int, pictures: int, known: Categories) -> list[ImageContext]:
         """The next pictures (by id, beyond `after`) that have items not done; at most `pictures`, none: the end."""
         sql = self._statement("SELECT DISTINCT i.image_id", "ORDER BY i.image_id LIMIT :most")
         ids = list(connection.execute(sql, {**self._values, "after": after, "most": pictures}).scalars())
-        found = materials(connection, ids, known)
+        found = image_contexts(connection, ids, known)
         _mark_waiting(connection, found, self)
         return found
 
@@ -133,12 +133,12 @@ def count_all(connection: Connection, kind: str) -> int:
     return int(connection.execute(text(f"SELECT count(*) FROM {_TABLES[kind]}")).scalar_one())
 
 
-def materials(connection: Connection, image_ids: Sequence[int], known: Categories) -> list[Material]:
+def image_contexts(connection: Connection, image_ids: Sequence[int], known: Categories) -> list[ImageContext]:
     """These pictures with all that is known of them; what is learned of sources is kept in `known`."""
     if not image_ids:
         return []
     found = {
-        row.id: Material(row.id, row.key, row.file_name, row.source_id, row.source)
+        row.id: ImageContext(row.id, row.key, row.file_name, row.source_id, row.source)
         for row in connection.execute(_IMAGES, {"images": list(image_ids)})
     }
     for row in connection.execute(_CAPTIONS, {"images": list(found)}):
@@ -161,7 +161,7 @@ def _categories(connection: Connection, source: int) -> frozenset[str]:
     return frozenset(connection.execute(sql, {"source": source}).scalars())
 
 
-def _mark_waiting(connection: Connection, found: Collection[Material], scope: Scope) -> None:
+def _mark_waiting(connection: Connection, found: Collection[ImageContext], scope: Scope) -> None:
     items = {
         material.id: {
             f"{scope.kind}/{row.id}" for row in (material.captions if scope.kind == "caption" else material.questions)
@@ -185,10 +185,10 @@ class Finished:
     reason: str = ""
     detail: str = ""
     attempts: int = 1
-    draft: Draft | None = None
+    draft: NewCandidate | None = None
     candidate_id: int | None = None
     """Where the item is a candidate that was there already."""
-    opinions: tuple[Opinion, ...] = ()
+    opinions: tuple[NewVerdict, ...] = ()
     """About the draft or the candidate; their `candidate_id` is filled in here."""
 
 
@@ -216,7 +216,7 @@ def finish(
         connection.exec_driver_sql(_FINISH, rows)
 
 
-def _ids(connection: Connection, drafts: Sequence[Draft]) -> dict[tuple[int, str], int]:
+def _ids(connection: Connection, drafts: Sequence[NewCandidate]) -> dict[tuple[int, str], int]:
     sql = text("SELECT id FROM candidate WHERE source_id = :source AND key = :key")
     return {
         (draft.source_id, draft.key): connection.execute(

@@ -16,14 +16,14 @@ from typing import BinaryIO
 
 from curation_db.image_paths import FOLLOW_LINKS, shown_size
 from curation_db.importing.path_suffixes import Tail
-from curation_db.importing.rows import ImageRow, Reason, RefusedRow, Reject, reject
+from curation_db.importing.rows import ImageRow, RefusedRow, Reject, RejectReason, reject
 
 Locate = Callable[[str, str | None], Path | None]
 """Source and file name to the picture's file."""
 
 
 @dataclass(frozen=True, slots=True)
-class Pictures:
+class ImageChecker:
     """How pictures are looked for."""
 
     locate: Locate
@@ -37,11 +37,11 @@ class Pictures:
     """Whether the file of that source and name is a link that leaves its folder and is not followed."""
 
 
-NO_PICTURES = Pictures(lambda _source, _name: None, look=False)
+NO_PICTURES = ImageChecker(lambda _source, _name: None, look=False)
 
 
 def examine(
-    rows: list[ImageRow], source: str, pictures: Pictures, known: Mapping[str, bool]
+    rows: list[ImageRow], source: str, pictures: ImageChecker, known: Mapping[str, bool]
 ) -> tuple[list[ImageRow], list[Reject]]:
     """The rows with the sizes and hashes of their pictures filled in, and what is wrong with the pictures.
 
@@ -62,7 +62,7 @@ def examine(
     return seen, wrong
 
 
-def _found(row: ImageRow, source: str, pictures: Pictures) -> Path:
+def _found(row: ImageRow, source: str, pictures: ImageChecker) -> Path:
     path = pictures.locate(source, row.file_name)
     if path is not None:
         return path
@@ -71,12 +71,12 @@ def _found(row: ImageRow, source: str, pictures: Pictures) -> Path:
         message, hint = f"the picture {row.file_name!r} is a link that leaves the picture folder", FOLLOW_LINKS
     elif row.file_name and (tail := pictures.tail(row.file_name)) is not None:
         message, hint = f"{message}; one file ends like it: {tail.found}", tail.hint
-    raise RefusedRow(Reason.MISSING_FILE, message, hint=hint)
+    raise RefusedRow(RejectReason.MISSING_FILE, message, hint=hint)
 
 
-def with_tail(told: Reject, pictures: Pictures) -> Reject:
+def with_tail(told: Reject, pictures: ImageChecker) -> Reject:
     """A refusal for the picture's name, with the one file that the name may mean."""
-    if not told.name or told.reason is not Reason.OUTSIDE_FOLDER or (tail := pictures.tail(told.name)) is None:
+    if not told.name or told.reason is not RejectReason.OUTSIDE_FOLDER or (tail := pictures.tail(told.name)) is None:
         return told
     return told._replace(message=f"{told.message}; one file ends like it: {tail.found}", hint=tail.hint)
 
@@ -90,7 +90,7 @@ def _examined(row: ImageRow, path: Path, *, header: bool, content: bool) -> Imag
             file.seek(0)
             digest = hashlib.file_digest(file, "sha256").digest() if content else None
     except OSError as error:
-        raise RefusedRow(Reason.BAD_PICTURE, f"{path.name}: {error.strerror or error}") from None
+        raise RefusedRow(RejectReason.BAD_PICTURE, f"{path.name}: {error.strerror or error}") from None
     if not (row.width and row.height):
         row = row._replace(width=width, height=height)
     return row._replace(content_sha256=digest)
@@ -112,8 +112,8 @@ def header_size(file: BinaryIO, name: str) -> tuple[int, int]:
             with Image.open(file) as picture:
                 return shown_size(picture, header_only=True)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise RefusedRow(Reason.BAD_PICTURE, f"{name}: too many pixels to be safe") from None
+        raise RefusedRow(RejectReason.BAD_PICTURE, f"{name}: too many pixels to be safe") from None
     except UnidentifiedImageError:
-        raise RefusedRow(Reason.BAD_PICTURE, f"{name}: not a picture that can be read") from None
+        raise RefusedRow(RejectReason.BAD_PICTURE, f"{name}: not a picture that can be read") from None
     except Exception as error:
-        raise RefusedRow(Reason.BAD_PICTURE, f"{name}: {type(error).__name__}: {error}") from None
+        raise RefusedRow(RejectReason.BAD_PICTURE, f"{name}: {type(error).__name__}: {error}") from None

@@ -12,7 +12,7 @@ import unicodedata
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from curation_db.importing.rows import KEY_LIMIT, Reason, RefusedRow, coco_key
+from curation_db.importing.rows import KEY_LIMIT, RefusedRow, RejectReason, coco_key
 from curation_db.language.sanitize import clean
 
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}")
@@ -93,9 +93,9 @@ def _end_of(prefix: str, name: str) -> int | None:
 
 def _text(value: object) -> str:
     if not isinstance(value, str) or not value.strip() or "\0" in value:
-        raise RefusedRow(Reason.NO_PICTURE, "the row names no picture")
+        raise RefusedRow(RejectReason.NO_PICTURE, "the row names no picture")
     if unicodedata.normalize("NFC", value) != clean(value) or len(value) > KEY_LIMIT:
-        raise RefusedRow(Reason.BAD_VALUE, "no usable file name")
+        raise RefusedRow(RejectReason.BAD_VALUE, "no usable file name")
     return value.strip()
 
 
@@ -104,14 +104,17 @@ def _checked(name: str) -> PictureName:
         return PictureName(None, name, _shortened(name))
     slashed = _slashed(name)
     if slashed.startswith("/") or _DRIVE.match(slashed) or _LOCAL.match(name):
-        raise RefusedRow(Reason.OUTSIDE_FOLDER, f"an absolute file name: {name}", hint=_STRIP, name=name)
+        raise RefusedRow(RejectReason.OUTSIDE_FOLDER, f"an absolute file name: {name}", hint=_STRIP, name=name)
     # read with either system's separators: the file may be exported to another one
     if ".." in (posixpath.normpath(slashed).split("/")[0], posixpath.normpath(name).split("/")[0]):
         raise RefusedRow(
-            Reason.OUTSIDE_FOLDER, f"the file name leads out of the picture folder: {name}", hint=_STRIP, name=name
+            RejectReason.OUTSIDE_FOLDER,
+            f"the file name leads out of the picture folder: {name}",
+            hint=_STRIP,
+            name=name,
         )
     if (normal := _normal(name)) == ".":
-        raise RefusedRow(Reason.NO_PICTURE, "the row names no picture")
+        raise RefusedRow(RejectReason.NO_PICTURE, "the row names no picture")
     return PictureName(normal, None)
 
 

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from curation_db.foreign_json import what_is_wrong
 from curation_db.importing.encoding import TextBlocks
-from curation_db.importing.rows import Reason, Reject, excerpt
+from curation_db.importing.rows import Reject, RejectReason, excerpt
 
 BLOCK: Final = 4 << 20
 """Characters read at a time."""
@@ -35,7 +35,7 @@ _EDGE = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class JsonRun:
     """Values that stand one after another in the file."""
 
     key: str | None
@@ -81,11 +81,11 @@ class Fault:
 
     def as_reject(self) -> Reject:
         """The entry in the list of refused rows."""
-        reason = Reason.TRUNCATED if self.truncated else Reason.MALFORMED
+        reason = RejectReason.TRUNCATED if self.truncated else RejectReason.MALFORMED
         return Reject(reason, self.message, self.where or "the file", self.offset, excerpt(self.excerpt))
 
 
-_Item = Generator[Run | Fault, None, tuple[str, str]]
+_Item = Generator[JsonRun | Fault, None, tuple[str, str]]
 """What is told of an item, then its place and the mark behind it."""
 
 
@@ -100,7 +100,7 @@ class _Cut(Exception):
         """Where the value began."""
 
 
-def read_json(path: Path, *, block: int = BLOCK) -> Iterator[Run | Fault]:
+def read_json(path: Path, *, block: int = BLOCK) -> Iterator[JsonRun | Fault]:
     """The runs of the JSON file at `path`, and what is wrong with it, in the order of the file."""
     with TextBlocks(path) as source:
         yield from _Reader(source, block).read()
@@ -118,7 +118,7 @@ class _Reader:
         # strict=False: raw control characters inside strings are cleaned later, not fatal
         self._scan = json.JSONDecoder(strict=False).raw_decode
 
-    def read(self) -> Iterator[Run | Fault]:
+    def read(self) -> Iterator[JsonRun | Fault]:
         where = ""
         try:
             opening = self._peek()
@@ -171,10 +171,10 @@ class _Reader:
         found = _BLANK.match(self._text, self._at)
         return found.end() if found else self._at
 
-    def _run(self, key: str | None, start: int, values: list[Any], places: list[int], names: list[str]) -> Run:
+    def _run(self, key: str | None, start: int, values: list[Any], places: list[int], names: list[str]) -> JsonRun:
         # good enough for a progress bar; the exact byte would cost a copy of the window for every run
         done = self._base + self._at
-        return Run(key, start, values, names, done, self._text, places, self._base, self._source)
+        return JsonRun(key, start, values, names, done, self._text, places, self._base, self._source)
 
     def _fault(self, where: str, at: int, message: str, *, truncated: bool = False) -> Fault:
         offset = self._base + self._source.width(self._text[:at])
@@ -182,11 +182,11 @@ class _Reader:
 
     # -- arrays and objects
 
-    def _array(self, key: str) -> Iterator[Run | Fault]:
+    def _array(self, key: str) -> Iterator[JsonRun | Fault]:
         """The items of the array whose bracket we have just passed."""
         index = 0
         if self._peek() == "]":
-            yield Run(key, 0, [], [], self._base + self._at)
+            yield JsonRun(key, 0, [], [], self._base + self._at)
             self._at += 1
             return
         while True:
@@ -241,7 +241,7 @@ class _Reader:
             self._at = end
         return place, mark
 
-    def _members(self) -> Iterator[tuple[str, Iterator[Run | Fault]]]:
+    def _members(self) -> Iterator[tuple[str, Iterator[JsonRun | Fault]]]:
         """The members of the top-level object whose brace we have just passed."""
         if self._peek() == "}":
             self._at += 1
@@ -261,7 +261,7 @@ class _Reader:
         if mark != "}":
             raise _Cut(f"{name} is followed by the wrong bracket", truncated=False)
 
-    def _member(self, index: int, name: str, marks: list[str]) -> Iterator[Run | Fault]:
+    def _member(self, index: int, name: str, marks: list[str]) -> Iterator[JsonRun | Fault]:
         _, mark = yield from self._slow_item(None, index, name)
         marks.append(mark)
 

@@ -16,7 +16,7 @@ from typing import Final
 from curation_db.importing.compression import is_compressed, plain_name
 from curation_db.importing.detect import detect, usual_delimiter
 from curation_db.importing.formats import COCO_SHAPED, NEGBENCH, Format
-from curation_db.importing.image_check import NO_PICTURES, Pictures, examine, with_tail
+from curation_db.importing.image_check import NO_PICTURES, ImageChecker, examine, with_tail
 from curation_db.importing.image_names import Naming
 from curation_db.importing.readers.coco import read_captions, read_negationclip
 from curation_db.importing.readers.exported import read_exported, sources_in
@@ -28,7 +28,7 @@ from curation_db.importing.readers.negbench import read_choices, read_retrieval,
 from curation_db.importing.readers.sugarcrepe import read_sugarcrepe
 from curation_db.importing.readers.vqa import Files, pair, read_vqa
 from curation_db.importing.report import ImportReport
-from curation_db.importing.rows import Batch, ImageRow, InputError, Reject
+from curation_db.importing.rows import ImageRow, InputError, Reject, RowBatch
 from curation_db.importing.sources import (
     COCO,
     SAMPLE,
@@ -39,9 +39,9 @@ from curation_db.importing.sources import (
     shortened_keys,
     source_for,
 )
-from curation_db.importing.tables.layout import Layout, layout_of
-from curation_db.importing.tables.reader import Row, read_csv, read_jsonl, read_objects
-from curation_db.importing.tables.row_mapping import Tell as TellColumns
+from curation_db.importing.tables.layout import ColumnLayout, layout_of
+from curation_db.importing.tables.reader import TableRow, read_csv, read_jsonl, read_objects
+from curation_db.importing.tables.row_mapping import RowMapping as TellColumns
 from curation_db.importing.tables.row_mapping import check_columns, ids_without_names, read_rows, settled_columns
 from curation_db.importing.unsupported import check_content, check_kind
 from curation_db.importing.writers.batch import BatchWriter
@@ -62,7 +62,7 @@ _FILES = frozenset({".json", ".jsonl", ".ndjson", ".csv", ".tsv"})
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class ImportPlan:
     """What is to be imported, and as what."""
 
     path: Path
@@ -82,7 +82,7 @@ class Plan:
     """Whether links to files outside an imported folder are followed."""
     sources: tuple[str, ...] = ()
     """All sources of a file whose rows name theirs."""
-    layout: Layout | None = None
+    layout: ColumnLayout | None = None
     """Of a table of text."""
     splits: tuple[str, ...] = ()
     """The splits that are taken, of a file that names them; none: all."""
@@ -116,7 +116,7 @@ def make_plan(
     follow_links: bool = False,
     header: bool = True,
     splits: tuple[str, ...] = (),
-) -> Plan:
+) -> ImportPlan:
     """The plan for the file or folder at `path`; what is not said is found out.
 
     Args:
@@ -178,7 +178,7 @@ def make_plan(
         sample = Sample(mentioned=ids) if ids else None
     sources = sources_in(path) if chosen is Format.NEGWB and not given else ()
     whose = COCO if sample is not None and is_coco(path, sample) else _usual_source(path, chosen, files, layout)
-    return Plan(
+    return ImportPlan(
         path=path,
         format=chosen,
         source=given or whose or next(iter(sources), stem),
@@ -199,14 +199,14 @@ _TEXT_TABLES: Final = NEGBENCH | {Format.CSV, Format.TSV}
 _SAMPLED: Final = COCO_SHAPED - {Format.VQA}
 
 
-def _usual_source(path: Path, form: Format, files: Files | None, layout: Layout | None) -> str | None:
+def _usual_source(path: Path, form: Format, files: Files | None, layout: ColumnLayout | None) -> str | None:
     """Whose pictures they are, where the format or the file tells."""
     if form in NEGBENCH and layout is not None:
         return usual_source(path, layout)
     return COCO if files is not None and is_coco_vqa(*files) else None
 
 
-def settled(store: Store, plan: Plan) -> Plan:
+def settled(store: Store, plan: ImportPlan) -> ImportPlan:
     """The plan with what the record knows: whose the pictures are, where neither the file nor a person says it.
 
     Raises:
@@ -244,9 +244,9 @@ def _name(told: str) -> str:
 
 def import_file(
     store: Store,
-    plan: Plan,
+    plan: ImportPlan,
     *,
-    pictures: Pictures = NO_PICTURES,
+    pictures: ImageChecker = NO_PICTURES,
     tell: Tell = lambda reject: None,
     progress: Progress = lambda stage, done, total: None,
 ) -> ImportReport:
@@ -270,9 +270,9 @@ def import_file(
 
 def import_rows(
     store: Store,
-    plan: Plan,
+    plan: ImportPlan,
     *,
-    pictures: Pictures = NO_PICTURES,
+    pictures: ImageChecker = NO_PICTURES,
     tell: Tell = lambda reject: None,
     progress: Progress = lambda stage, done, total: None,
 ) -> ImportReport:
@@ -306,7 +306,7 @@ def _fewer_collections() -> Iterator[None]:
         gc.set_threshold(*before)
 
 
-def read(plan: Plan, columns: TellColumns) -> Iterator[Batch]:
+def read(plan: ImportPlan, columns: TellColumns) -> Iterator[RowBatch]:
     """The batches of the plan's file; `columns` hears what a table's columns were taken for."""
     if (reader := _READERS.get(plan.format)) is not None:
         return reader(plan)
@@ -315,11 +315,11 @@ def read(plan: Plan, columns: TellColumns) -> Iterator[Batch]:
     return read_rows(lambda: _table_rows(plan.path, plan.format, plan.layout) or (), plan.naming, plan.mapping, columns)
 
 
-def _read_vqa(plan: Plan) -> Iterator[Batch]:
+def _read_vqa(plan: ImportPlan) -> Iterator[RowBatch]:
     return read_vqa(pair(plan.path, plan.annotations))
 
 
-_READERS: Final[dict[Format, Callable[[Plan], Iterator[Batch]]]] = {
+_READERS: Final[dict[Format, Callable[[ImportPlan], Iterator[RowBatch]]]] = {
     Format.COCO: lambda plan: read_captions(plan.path, plan.naming),
     Format.NEGATIONCLIP: lambda plan: read_negationclip(plan.path, plan.naming),
     Format.INSTANCES: lambda plan: read_instances(plan.path, plan.naming),
@@ -334,11 +334,11 @@ _READERS: Final[dict[Format, Callable[[Plan], Iterator[Batch]]]] = {
 """Formats that are no tables with a row per picture."""
 
 
-def _layout(plan: Plan) -> Layout:
+def _layout(plan: ImportPlan) -> ColumnLayout:
     return plan.layout or layout_of(plan.path)
 
 
-def _table_rows(path: Path, form: Format, layout: Layout | None) -> Iterator[Row | Reject] | None:
+def _table_rows(path: Path, form: Format, layout: ColumnLayout | None) -> Iterator[TableRow | Reject] | None:
     """The rows of a table; None: this format is none."""
     match form:
         case Format.JSON:
@@ -353,8 +353,8 @@ def _table_rows(path: Path, form: Format, layout: Layout | None) -> Iterator[Row
 def _one_batch(
     store: Store,
     writer: BatchWriter,
-    batch: Batch,
-    pictures: Pictures,
+    batch: RowBatch,
+    pictures: ImageChecker,
     source: str,
     report: ImportReport,
     tell: Tell,
@@ -380,7 +380,7 @@ def _one_batch(
 
 
 def _look(
-    store: Store, writer: BatchWriter, batch: Batch, pictures: Pictures, source: str, report: ImportReport
+    store: Store, writer: BatchWriter, batch: RowBatch, pictures: ImageChecker, source: str, report: ImportReport
 ) -> list[Reject]:
     """Look for the batch's pictures, before the write lock is taken: reading headers takes its time."""
     fresh: dict[str, ImageRow] = {}

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
-from curation_db.importing.rows import At, Reason, RefusedRow, Reject, reject
+from curation_db.importing.rows import At, RefusedRow, Reject, RejectReason, reject
 from curation_db.language.sanitize import counted, display_text
 
 _NAMES_LIMIT = 200
@@ -22,7 +22,7 @@ _MOST_UNUSED = 20
 
 
 @dataclass(slots=True)
-class Outcome:
+class WriteOutcome:
     """The result of writing one batch; counted when the transaction is committed."""
 
     counts: Counter[str] = field(default_factory=Counter)
@@ -31,7 +31,7 @@ class Outcome:
     refused: list[At] = field(default_factory=list)
     """Positions of the refused images."""
 
-    def refuse(self, at: At, reason: Reason, message: str, *, hint: str = "") -> None:
+    def refuse(self, at: At, reason: RejectReason, message: str, *, hint: str = "") -> None:
         """Refuse the row at `at`."""
         self.rejects.append(reject(at, RefusedRow(reason, message, hint=hint)))
 

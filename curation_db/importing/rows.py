@@ -18,7 +18,7 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from curation_db.enums import NegationType
 from curation_db.language.sanitize import clean, display_text
-from curation_db.queue.gold import Known
+from curation_db.queue.gold import KnownAnswer
 
 TEXT_LIMIT: Final = 20_000
 """Characters of the longest caption that is taken."""
@@ -33,7 +33,7 @@ COCO_LARGEST: Final = 581_929
 """The largest image id in COCO's releases."""
 
 
-class Reason(StrEnum):
+class RejectReason(StrEnum):
     """Why a row was refused, or is listed although it went in."""
 
     TRUNCATED = "truncated"
@@ -62,7 +62,7 @@ class Reason(StrEnum):
     BAD_PICTURE = "bad-picture"
 
 
-class Origin(Protocol):
+class RowOrigin(Protocol):
     """Rows of a file; tells of one of them by its number where it stands."""
 
     def where(self, index: int) -> str:
@@ -78,7 +78,7 @@ class Origin(Protocol):
         ...
 
 
-At = tuple[Origin, int]
+At = tuple[RowOrigin, int]
 """Where a row came from."""
 
 
@@ -118,7 +118,7 @@ class CaptionRow(NamedTuple):
     at: At
 
 
-class Making(NamedTuple):
+class RowGenerator(NamedTuple):
     """How a candidate came to be, where its file states it."""
 
     key: str
@@ -141,11 +141,11 @@ class CandidateRow(NamedTuple):
     """As the file states it."""
     extra: str | None
     at: At
-    gold: Known | None = None
+    gold: KnownAnswer | None = None
     """The answer, where the file knows it."""
     negation_type: NegationType | None = None
     """As the file states it; None: told by the text."""
-    made: Making | None = None
+    made: RowGenerator | None = None
     """None: by the import's generator."""
 
 
@@ -176,7 +176,7 @@ class QuestionRow(NamedTuple):
 class Reject(NamedTuple):
     """A row that was refused, or that went in with something missing."""
 
-    reason: Reason
+    reason: RejectReason
     message: str
     where: str
     offset: int | None
@@ -191,7 +191,7 @@ class Reject(NamedTuple):
 
 
 @dataclass(slots=True)
-class Batch:
+class RowBatch:
     """Rows for one write transaction."""
 
     done: int = 0
@@ -225,7 +225,7 @@ class InputError(Exception):
 class RefusedRow(Exception):
     """This row cannot go in."""
 
-    def __init__(self, reason: Reason, message: str, *, hint: str = "", name: str = "") -> None:
+    def __init__(self, reason: RejectReason, message: str, *, hint: str = "", name: str = "") -> None:
         super().__init__(message)
         self.reason = reason
         self.message = message
@@ -252,9 +252,9 @@ def excerpt(value: object) -> str:
 def member(item: object, name: str) -> Any:
     """`item[name]` of a row that should be an object that has it."""
     if not isinstance(item, dict):
-        raise RefusedRow(Reason.MALFORMED, f"an object is expected, not {type(item).__name__}")
+        raise RefusedRow(RejectReason.MALFORMED, f"an object is expected, not {type(item).__name__}")
     if name not in item:
-        raise RefusedRow(Reason.NO_FIELD, f"no field {name!r}")
+        raise RefusedRow(RejectReason.NO_FIELD, f"no field {name!r}")
     return item[name]
 
 
@@ -278,7 +278,7 @@ def _short_key(key: str) -> str:
 
 
 def _refuse_id(value: object) -> str:
-    raise RefusedRow(Reason.BAD_VALUE, f"no usable id: {excerpt(value)[:60]}")
+    raise RefusedRow(RejectReason.BAD_VALUE, f"no usable id: {excerpt(value)[:60]}")
 
 
 def size_of(value: object) -> int | None:
@@ -293,16 +293,18 @@ def prepared(raw: object) -> tuple[str, bytes]:
         RefusedRow: it is no text, empty, too long, or was not readable.
     """
     if not isinstance(raw, str):
-        raise RefusedRow(Reason.BAD_VALUE, f"a text is expected, not {type(raw).__name__}")
+        raise RefusedRow(RejectReason.BAD_VALUE, f"a text is expected, not {type(raw).__name__}")
     if len(raw) > TEXT_LIMIT:
-        raise RefusedRow(Reason.TEXT_TOO_LONG, f"{len(raw):,} characters; {TEXT_LIMIT:,} at most")
+        raise RefusedRow(RejectReason.TEXT_TOO_LONG, f"{len(raw):,} characters; {TEXT_LIMIT:,} at most")
     try:
         digest = hashlib.sha256(raw.encode()).digest()
     except UnicodeEncodeError:
-        raise RefusedRow(Reason.ENCODING, "bytes that are not in the file's encoding, or half a character") from None
+        raise RefusedRow(
+            RejectReason.ENCODING, "bytes that are not in the file's encoding, or half a character"
+        ) from None
     shown = clean(raw)
     if not shown or shown.isspace():
-        raise RefusedRow(Reason.EMPTY_TEXT, "the text is empty")
+        raise RefusedRow(RejectReason.EMPTY_TEXT, "the text is empty")
     return shown, digest
 
 
@@ -315,7 +317,7 @@ def extra_of(item: Mapping[str, Any], known: frozenset[str], ids: tuple[str, ...
     try:
         return _encode(rest)
     except RecursionError:
-        raise RefusedRow(Reason.MALFORMED, "nested too deeply") from None
+        raise RefusedRow(RejectReason.MALFORMED, "nested too deeply") from None
 
 
 def coco_key(file_name: str) -> str | None:

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, text
 
 from curation_db.importing.formats import Format
 from curation_db.importing.image_names import Naming
-from curation_db.importing.json_stream import Run, read_json
+from curation_db.importing.json_stream import JsonRun, read_json
 from curation_db.importing.readers.coco import name_in
 from curation_db.importing.readers.karpathy import picture_in
 from curation_db.importing.rows import (
@@ -79,7 +79,7 @@ def sample_of(path: Path, form: Format, prefixes: tuple[str, ...] = ()) -> Sampl
     naming = Naming(COCO, prefixes)
     sample, ids = Sample(), dict[str, None]()
     for event in read_json(path, block=_BLOCK):
-        if not isinstance(event, Run):
+        if not isinstance(event, JsonRun):
             continue
         if form is Format.SUGARCREPE:
             _take(event.values, lambda item: _named(naming, item, item.get("filename")), sample)
@@ -152,7 +152,7 @@ def is_coco_vqa(*paths: Path) -> bool:
     """Whether questions are about COCO's pictures, by what the files say of their data."""
     for path in paths:
         for event in read_json(path, block=_BLOCK):
-            if not isinstance(event, Run) or event.key in {"questions", "annotations"}:
+            if not isinstance(event, JsonRun) or event.key in {"questions", "annotations"}:
                 break
             if event.key is None and event.names == ["data_type"] and event.values[0] != "mscoco":
                 return False

@@ -48,7 +48,7 @@ class Level(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class CheckResult:
     """The answer to one question, in a line."""
 
     name: str
@@ -60,7 +60,7 @@ class Finding:
     """`repair` mends it."""
 
 
-def examine(record: Path, *, progress: Progress | None = None) -> Iterator[Finding]:
+def examine(record: Path, *, progress: Progress | None = None) -> Iterator[CheckResult]:
     """Look the record over, the cheap and the grave first; where the file cannot be read, that is all there is."""
     try:
         mode = database_file.reading_mode(record) if record.is_file() else sqlite.Mode.READ
@@ -84,42 +84,44 @@ def examine(record: Path, *, progress: Progress | None = None) -> Iterator[Findi
     yield _guarded("backups", record, lambda: _backups(record, revision))
 
 
-def _refused(name: str, error: Exception, record: Path) -> Finding:
+def _refused(name: str, error: Exception, record: Path) -> CheckResult:
     told = error if isinstance(error, RecordError) else _in_words(error, record)
-    return Finding(name, Level.ERROR, told.message, told.hint)
+    return CheckResult(name, Level.ERROR, told.message, told.hint)
 
 
 def _in_words(error: Exception, record: Path) -> RecordError:
     return sqlite_errors.translate(error, record) if isinstance(error, sqlite3.Error) else RecordError(str(error))
 
 
-def _guarded(name: str, record: Path, look: Callable[[], Finding]) -> Finding:
+def _guarded(name: str, record: Path, look: Callable[[], CheckResult]) -> CheckResult:
     try:
         return look()
     except (RecordError, sqlite3.Error, ValueError) as error:
         return _refused(name, error, record)
 
 
-def _whole(record: Path) -> Finding:
+def _whole(record: Path) -> CheckResult:
     with database_file.bare_source(record) as connection:
         faults = database_file.faults_of(connection)
         event = database_file.newest_event(connection) if not faults else 0
         mendable = bool(faults) and database_file.only_indexes_are_wrong(connection)
     if not faults:
-        return Finding("database", Level.OK, f"{record.name} is whole, up to event {event:,}")
+        return CheckResult("database", Level.OK, f"{record.name} is whole, up to event {event:,}")
     hint = "its indexes can be made anew: negwb doctor --repair" if mendable else sqlite_errors.HOW_TO_GO_BACK
     more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
-    return Finding("database", Level.ERROR, f"{record.name} is damaged: {faults[0]}{more}", hint, repairable=mendable)
+    return CheckResult(
+        "database", Level.ERROR, f"{record.name} is damaged: {faults[0]}{more}", hint, repairable=mendable
+    )
 
 
-def _references(record: Path) -> Finding:
+def _references(record: Path) -> CheckResult:
     with database_file.bare_source(record) as connection:
         dangling = database_file.dangling(connection)
     if not dangling:
-        return Finding("references", Level.OK, "every row refers to rows that are there")
+        return CheckResult("references", Level.OK, "every row refers to rows that are there")
     derived = all(each.split(" ")[0] in {"candidate_state", "queue_entry", "lease"} for each in dangling)
     told = ", ".join(f"{count:,} of {each}" for each, count in dangling.items())
-    return Finding(
+    return CheckResult(
         "references",
         Level.ERROR,
         f"rows refer to rows that are not there: {told}",
@@ -128,24 +130,26 @@ def _references(record: Path) -> Finding:
     )
 
 
-def _links(record: Path) -> Finding:
+def _links(record: Path) -> CheckResult:
     store.refuse_links(record)
-    return Finding("links", Level.OK, "the file has one name")
+    return CheckResult("links", Level.OK, "the file has one name")
 
 
-def _schema(record: Path, revision: str) -> Finding:
+def _schema(record: Path, revision: str) -> CheckResult:
     with database_file.bare_source(record) as connection:
         found = schema.deviations(connection, revision)
     if found:
-        return Finding(
+        return CheckResult(
             "schema",
             Level.ERROR,
             f"{record.name} is not built as negwb builds schema {revision or 'none'}: {schema.summary(found)}",
             f"do not decide in it: what is stored may not be what was entered; {sqlite_errors.HOW_TO_GO_BACK}",
         )
     if revision == HEAD:
-        return Finding("schema", Level.OK, f"schema {revision}, the newest that this negwb knows, and as it builds it")
-    return Finding(
+        return CheckResult(
+            "schema", Level.OK, f"schema {revision}, the newest that this negwb knows, and as it builds it"
+        )
+    return CheckResult(
         "schema",
         Level.WARNING,
         f"schema {revision or 'none'}; this negwb works with {HEAD}",
@@ -153,11 +157,11 @@ def _schema(record: Path, revision: str) -> Finding:
     )
 
 
-def _events(record: Path) -> Finding:
+def _events(record: Path) -> CheckResult:
     with database_file.bare_source(record) as connection:
         missing, gaps = event_numbering.missing(connection), event_numbering.gaps(connection)
     if missing:
-        return Finding(
+        return CheckResult(
             "events",
             Level.ERROR,
             f"{_counted(missing)} missing: decisions were lost (numbers {_ranges(missing)})",
@@ -165,7 +169,7 @@ def _events(record: Path) -> Finding:
         )
     before = [(gap.first, gap.last) for gap in gaps if gap.cause is GapCause.MIGRATION]
     if before:
-        return Finding(
+        return CheckResult(
             "events",
             Level.WARNING,
             f"{_counted(before)} missing since before schema 0004 (numbers {_ranges(before)})",
@@ -173,7 +177,7 @@ def _events(record: Path) -> Finding:
         )
     unused = sum(gap.last - gap.first + 1 for gap in gaps)
     told = f"; exports and restores skipped {counted(unused, 'number')}" if unused else ""
-    return Finding("events", Level.OK, f"no event number is missing{told}")
+    return CheckResult("events", Level.OK, f"no event number is missing{told}")
 
 
 def _counted(ranges: Sequence[tuple[int, int]]) -> str:
@@ -186,15 +190,17 @@ def _ranges(ranges: Sequence[tuple[int, int]]) -> str:
     return ", ".join(told) + (f" and {len(ranges) - _MOST_RANGES:,} more ranges" if len(ranges) > _MOST_RANGES else "")
 
 
-def _log(record: Path, mode: sqlite.Mode) -> Finding:
+def _log(record: Path, mode: sqlite.Mode) -> CheckResult:
     if not sqlite.keeps_a_log(record, mode):
         hint = "any command that writes puts it back into WAL mode"
-        return Finding("log", Level.WARNING, "the file keeps no write-ahead log: readers and writers block", hint)
+        return CheckResult("log", Level.WARNING, "the file keeps no write-ahead log: readers and writers block", hint)
     with store.Store(record, mode) as opened, opened.read() as connection:
         synchronous = int(connection.exec_driver_sql("PRAGMA synchronous").scalar_one())
     if synchronous != _FULL_SYNC:
-        return Finding("log", Level.ERROR, f"synchronous is {synchronous}, not FULL: a power cut may cost decisions")
-    return Finding(
+        return CheckResult(
+            "log", Level.ERROR, f"synchronous is {synchronous}, not FULL: a power cut may cost decisions"
+        )
+    return CheckResult(
         "log",
         Level.OK,
         "write-ahead log, synchronous FULL: a decision survives a power cut; copy the record with negwb backup, never"
@@ -202,13 +208,13 @@ def _log(record: Path, mode: sqlite.Mode) -> Finding:
     )
 
 
-def _log_size(record: Path) -> Finding:
+def _log_size(record: Path) -> CheckResult:
     size = write_log.size_of(record)
     said = f"the log beside the record takes {size / 1e6:,.1f} MB"
     if size <= write_log.LARGE:
-        return Finding("log size", Level.OK, said)
+        return CheckResult("log size", Level.OK, said)
     readers = ", ".join(write_log.open_in(record)) or "processes that cannot be told here"
-    return Finding(
+    return CheckResult(
         "log size",
         Level.WARNING,
         f"{said}: a long read keeps it from being shortened; the record is open in {readers}",
@@ -216,7 +222,7 @@ def _log_size(record: Path) -> Finding:
     )
 
 
-def _materialised(record: Path, mode: sqlite.Mode, progress: Progress | None) -> Iterator[Finding]:
+def _materialised(record: Path, mode: sqlite.Mode, progress: Progress | None) -> Iterator[CheckResult]:
     try:
         with store.Store(record, mode) as opened, opened.read() as connection:
             found = compare(connection, progress=_step(progress, "folding candidates"))
@@ -231,25 +237,25 @@ def _step(progress: Progress | None, name: str) -> Callable[[int, int], None] | 
     return None if progress is None else lambda done, total: progress(name, done, total)
 
 
-def _states(found: Comparison) -> Finding:
+def _states(found: Comparison) -> CheckResult:
     if not found.states.ids:
         told = f"the states of {found.candidates:,} candidates are what their {found.events:,} events say"
-        return Finding("states", Level.OK, told)
+        return CheckResult("states", Level.OK, told)
     told = f"{len(found.states.ids):,} of {found.candidates:,} states are not what the events say"
-    return Finding("states", Level.ERROR, f"{told}; {found.states.examples[0]}", _REPAIR, repairable=True)
+    return CheckResult("states", Level.ERROR, f"{told}; {found.states.examples[0]}", _REPAIR, repairable=True)
 
 
-def _queue(found: Comparison) -> Finding:
+def _queue(found: Comparison) -> CheckResult:
     if found.places.ids:
         told = f"{len(found.places.ids):,} of {found.candidates:,} candidates are not where they belong in the queue"
-        return Finding("queue", Level.ERROR, f"{told}; {found.places.examples[0]}", _REPAIR, repairable=True)
+        return CheckResult("queue", Level.ERROR, f"{told}; {found.places.examples[0]}", _REPAIR, repairable=True)
     if found.strays:
         said = f"{found.strays:,} entries of candidates that are not there"
-        return Finding("queue", Level.ERROR, said, _REPAIR, repairable=True)
-    return Finding("queue", Level.OK, "every candidate is where its events put it")
+        return CheckResult("queue", Level.ERROR, said, _REPAIR, repairable=True)
+    return CheckResult("queue", Level.OK, "every candidate is where its events put it")
 
 
-def _sessions(record: Path) -> Finding:
+def _sessions(record: Path) -> CheckResult:
     with database_file.bare_source(record) as connection:
         told = work_sessions.open_sessions(connection)
         stale = work_sessions.stale_leases(connection)
@@ -257,22 +263,22 @@ def _sessions(record: Path) -> Finding:
     dead = len(told) - len(live)
     here = ", ".join(map(str, live)) or "nobody"
     if not dead and not stale:
-        return Finding("sessions", Level.OK, f"at work now: {here}")
+        return CheckResult("sessions", Level.OK, f"at work now: {here}")
     left = "1 card is" if stale == 1 else f"{stale} cards are"
     said = f"at work now: {here}; {counted(dead, 'session')} ended without saying so, {left} held by nobody"
     hint = "harmless, leases expire; to clear them: negwb doctor --repair"
-    return Finding("sessions", Level.WARNING, said, hint, repairable=True)
+    return CheckResult("sessions", Level.WARNING, said, hint, repairable=True)
 
 
-def _times(record: Path) -> Finding:
+def _times(record: Path) -> CheckResult:
     now = time.time()
     with database_file.bare_source(record) as connection:
         found = impossible_times(connection, now)
     if not found.latest:
-        return Finding("times", Level.OK, "no event, session or lease has a time in the future")
+        return CheckResult("times", Level.OK, "no event, session or lease has a time in the future")
     here = utc_text(now)[:16].replace("T", " ")
     there = found.latest[:16].replace("T", " ")
-    return Finding(
+    return CheckResult(
         "times",
         Level.WARNING,
         f"{found} with a time in the future, up to {there} UTC; the clock of this machine says {here} UTC",
@@ -281,13 +287,13 @@ def _times(record: Path) -> Finding:
     )
 
 
-def _backups(record: Path, revision: str) -> Finding:
+def _backups(record: Path, revision: str) -> CheckResult:
     made = [each for each in backup.listing(backup.folder_of(record)) if each.problem is None]
     if not made:
-        return Finding("backups", Level.WARNING, "there is no backup of this record", "make one: negwb backup")
+        return CheckResult("backups", Level.WARNING, "there is no backup of this record", "make one: negwb backup")
     ahead = _ahead(record, made) if revision == HEAD else None
     if ahead is not None:
-        return Finding(
+        return CheckResult(
             "backups",
             Level.ERROR,
             f"{ahead.path.name} holds event {ahead.event:,}, which the record has lost",
@@ -296,10 +302,10 @@ def _backups(record: Path, revision: str) -> Finding:
     newest = made[0]
     size = sum(each.size for each in made) / 1e6
     said = f"the newest is of {newest.made_at[:16].replace('T', ' ')} UTC, event {newest.event:,}"
-    return Finding("backups", Level.OK, f"{said}; {len(made)} together take {size:,.1f} MB")
+    return CheckResult("backups", Level.OK, f"{said}; {len(made)} together take {size:,.1f} MB")
 
 
-def _ahead(record: Path, made: Sequence[backup.Listed]) -> backup.Listed | None:
+def _ahead(record: Path, made: Sequence[backup.BackupRow]) -> backup.BackupRow | None:
     """The backup with the newest event, if it was made of this lineage of the record and the record lacks that event.
 
     So a record that lost its log shows it: nothing in the file itself tells of what was in the log alone.

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, text
 
 from curation_db.enums import Kind, Stream
 from curation_db.events.history_cache import COLUMNS, History, folded, history_of, overlap_in_force
-from curation_db.events.state import Standing
+from curation_db.events.state import CandidateStatus
 from curation_db.queue.groups import passes_key, people_key, place_of
 from curation_db.queue.ordering import ORDERINGS
 
@@ -38,7 +38,7 @@ Place = tuple[str, str, str]
 
 
 @dataclass(slots=True)
-class Tally:
+class Mismatches:
     """How many candidates are wrong in one way, and which."""
 
     what: str
@@ -58,9 +58,9 @@ class Comparison:
 
     candidates: int = 0
     events: int = 0
-    states: Tally = field(default_factory=lambda: Tally("state"))
+    states: Mismatches = field(default_factory=lambda: Mismatches("state"))
     """State or counts are not the fold's, or there is no row."""
-    places: Tally = field(default_factory=lambda: Tally("queue"))
+    places: Mismatches = field(default_factory=lambda: Mismatches("queue"))
     """Not in the queue's right group, or not once in every ordering that is kept for all."""
     strays: int = 0
     """Events and queue entries of candidates that are not there."""
@@ -137,7 +137,7 @@ class _ById:
 
 
 @lru_cache(maxsize=16_384)
-def _folded(history: History, overlap: str) -> tuple[Standing, tuple[Any, ...]]:
+def _folded(history: History, overlap: str) -> tuple[CandidateStatus, tuple[Any, ...]]:
     """The standing, and the columns that it is written to."""
     told = folded(history, overlap)
     # fmt: off
@@ -148,7 +148,7 @@ def _folded(history: History, overlap: str) -> tuple[Standing, tuple[Any, ...]]:
     return told, fields
 
 
-def _check_state(tally: Tally, row: Any, expected: tuple[Any, ...]) -> None:
+def _check_state(tally: Mismatches, row: Any, expected: tuple[Any, ...]) -> None:
     if row[4] is None:
         tally.note(row[0], "it has no state")
     elif tuple(row[5:-1]) != expected:
@@ -163,7 +163,9 @@ def _told(fields: tuple[Any, ...]) -> str:
     )
 
 
-def _place(standing: Standing, *, audit: bool, editor: str | None, known: Kind | None, people: dict[str, int]) -> Place:
+def _place(
+    standing: CandidateStatus, *, audit: bool, editor: str | None, known: Kind | None, people: dict[str, int]
+) -> Place:
     """The group a candidate belongs to (as `standing.refold` puts it there)."""
     if known is None and standing.wanted and not standing.voters and not standing.passes and editor is None:
         return _FRESH_AUDIT if audit else _FRESH_REVIEW
@@ -180,7 +182,7 @@ _FRESH_REVIEW: Place = (str(Stream.REVIEW), people_key(()), passes_key({}))
 _ORDERINGS = frozenset(ORDERINGS)
 
 
-def _check_place(tally: Tally, number: int, expected: Place, entries: list[Any], groups: dict[int, Place]) -> None:
+def _check_place(tally: Mismatches, number: int, expected: Place, entries: list[Any], groups: dict[int, Place]) -> None:
     names = {entry[1] for entry in entries}
     # other orderings are worked out in the background, so a candidate may lack them
     if len(entries) != len(names) or not names >= _ORDERINGS:

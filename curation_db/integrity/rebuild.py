@@ -14,7 +14,7 @@ from sqlalchemy import Connection, text
 from curation_db.enums import Stream
 from curation_db.integrity.consistency import Progress
 from curation_db.queue.ordering import OLDEST, ORDERINGS, refresh_priorities
-from curation_db.review.state_table import refold
+from curation_db.review.state_table import update_state
 from curation_db.search.fulltext import refresh
 from curation_db.storage.ids import utc_now
 from curation_db.storage.sqlite import IN_IDS, batches, json_array
@@ -53,7 +53,7 @@ def rebuild(store: Store, candidate_ids: Sequence[int], *, progress: Progress | 
         with store.write() as connection:
             _enter_anew(connection, part)
             for number in part:
-                refold(connection, number)
+                update_state(connection, number)
             refresh_priorities(connection, part)
         done += len(part)
         if progress is not None:

@@ -17,7 +17,7 @@ _SPELLING: Final = re.compile(r"\s?['’]\s?")  # tokenised text has "it ' s"
 _APOSTROPHE: Final = re.compile("['’]")
 
 
-class Token(NamedTuple):
+class PhraseToken(NamedTuple):
     """A word or a punctuation mark."""
 
     start: int
@@ -43,18 +43,18 @@ class Phrase(NamedTuple):
     """Index of the first token behind it."""
 
 
-def tokens_after(text: str, at: int) -> list[Token]:
+def tokens_after(text: str, at: int) -> list[PhraseToken]:
     """The tokens of `text` from `at` on, as far as a phrase may reach."""
     return _tokens(text, at, min(len(text), at + _REACH))
 
 
-def tokens_before(text: str, at: int) -> list[Token]:
+def tokens_before(text: str, at: int) -> list[PhraseToken]:
     """The tokens that end at `at` or before, in reading order."""
     return _tokens(text, max(0, at - _REACH), at)
 
 
-def _tokens(text: str, start: int, end: int) -> list[Token]:
-    tokens = [Token(*match.span(), match.group().lower()) for match in _TOKEN.finditer(text, start, end)]
+def _tokens(text: str, start: int, end: int) -> list[PhraseToken]:
+    tokens = [PhraseToken(*match.span(), match.group().lower()) for match in _TOKEN.finditer(text, start, end)]
     if _APOSTROPHE.search(text, start, end) is None:
         return tokens
     return [token._replace(lower=_SPELLING.sub("'", token.lower)) for token in tokens]
@@ -69,7 +69,7 @@ def is_past_participle(word: str) -> bool:
     return word in words.IRREGULAR_PARTICIPLES or (word.endswith("ed") and len(word) > 3 and word not in words.ED_NOUNS)
 
 
-def noun_phrase(tokens: list[Token], at: int) -> Phrase | None:
+def noun_phrase(tokens: list[PhraseToken], at: int) -> Phrase | None:
     """The noun phrase that starts at token `at`; None where there is none (a pronoun, punctuation, the end).
 
     "lid of the jar" is one phrase with "lid" as its head; in "pair of shoes" the head is "shoes".
@@ -94,7 +94,7 @@ def noun_phrase(tokens: list[Token], at: int) -> Phrase | None:
     return phrase._replace(end=owner.end, after=owner.after)
 
 
-def _joins_adjectives(tokens: list[Token], at: int) -> bool:
+def _joins_adjectives(tokens: list[PhraseToken], at: int) -> bool:
     """Whether "and" or "or" at token `at` joins two adjectives of one noun: "black and white cat"."""
     return (
         tokens[at].lower in {"and", "or"}
@@ -105,11 +105,11 @@ def _joins_adjectives(tokens: list[Token], at: int) -> bool:
     )
 
 
-def _is_compound(first: Token, second: Token) -> bool:
+def _is_compound(first: PhraseToken, second: PhraseToken) -> bool:
     return not words.COMPOUNDS.isdisjoint(((first.lower, second.lower), (first.lower, second.lower.removesuffix("s"))))
 
 
-def _after_determiners(tokens: list[Token], at: int) -> int:
+def _after_determiners(tokens: list[PhraseToken], at: int) -> int:
     while at < len(tokens):
         lower = tokens[at].lower
         leads = lower in words.PARTITIVES and at + 1 < len(tokens) and tokens[at + 1].lower == "of"
@@ -122,7 +122,7 @@ def _after_determiners(tokens: list[Token], at: int) -> int:
     return at
 
 
-def _ends_noun_phrase(tokens: list[Token], at: int, first: int) -> bool:
+def _ends_noun_phrase(tokens: list[PhraseToken], at: int, first: int) -> bool:
     token = tokens[at]
     if not token.is_word or token.lower in words.NEVER_HEADS:
         return True
@@ -136,7 +136,7 @@ def _ends_noun_phrase(tokens: list[Token], at: int, first: int) -> bool:
     return is_past_participle(token.lower) and not _goes_on(tokens, at + 1)
 
 
-def _goes_on(tokens: list[Token], at: int) -> bool:
+def _goes_on(tokens: list[PhraseToken], at: int) -> bool:
     """Whether a noun may still come, so that what precedes is its adjective ("no white dressed man")."""
     if at >= len(tokens):
         return False
@@ -150,7 +150,7 @@ def _goes_on(tokens: list[Token], at: int) -> bool:
     )
 
 
-def coordinated_end(tokens: list[Token], phrase: Phrase) -> int:
+def coordinated_end(tokens: list[PhraseToken], phrase: Phrase) -> int:
     """Where the scope ends when "or" and "nor" carry it on: "no seat or cover".
 
     "and" does not: it often starts anew ("no shirt and a red headband").
@@ -168,7 +168,7 @@ def coordinated_end(tokens: list[Token], phrase: Phrase) -> int:
     return end
 
 
-def verb_phrase_end(tokens: list[Token], at: int) -> int:
+def verb_phrase_end(tokens: list[PhraseToken], at: int) -> int:
     """Index behind the verb phrase that starts at token `at`: verb, particle, objects, places.
 
     It ends at punctuation, at a conjunction, at a finite verb, and at a second participle, which is about somebody
@@ -190,7 +190,7 @@ def verb_phrase_end(tokens: list[Token], at: int) -> int:
     return end
 
 
-def subject(tokens: list[Token]) -> Phrase | None:
+def subject(tokens: list[PhraseToken]) -> Phrase | None:
     """The noun phrase right before the end of `tokens`: who or what a predicate speaks about.
 
     "the lid of the jar" is one phrase with "lid" as its head; in "a pair of shoes" the head is "shoes".
@@ -212,7 +212,7 @@ def subject(tokens: list[Token]) -> Phrase | None:
     return found
 
 
-def _is_between_subject_and_verb(token: Token) -> bool:
+def _is_between_subject_and_verb(token: PhraseToken) -> bool:
     return (
         token.lower in words.AUXILIARIES
         or token.lower in {"that", "which", "who", "to", "but", "also", "just", "even", "still", "currently"}
@@ -220,7 +220,7 @@ def _is_between_subject_and_verb(token: Token) -> bool:
     )
 
 
-def _noun_phrase_before(tokens: list[Token], end: int) -> Phrase | None:
+def _noun_phrase_before(tokens: list[PhraseToken], end: int) -> Phrase | None:
     start = end
     while start and (_may_belong(tokens[start - 1]) or (start < end and _joins_adjectives(tokens[:end], start - 1))):
         start -= 1
@@ -239,12 +239,12 @@ def _noun_phrase_before(tokens: list[Token], end: int) -> Phrase | None:
     )
 
 
-def is_compound_at(tokens: list[Token], at: int) -> bool:
+def is_compound_at(tokens: list[PhraseToken], at: int) -> bool:
     """Whether the word at token `at` begins a compound: "dining table"."""
     return at + 1 < len(tokens) and _is_compound(tokens[at], tokens[at + 1])
 
 
-def _is_adjective(tokens: list[Token], at: int, end: int) -> bool:
+def _is_adjective(tokens: list[PhraseToken], at: int, end: int) -> bool:
     """Whether the word in -ing at token `at` belongs to the noun behind it: "the dining table is missing"."""
     if at + 1 >= end:
         return False
@@ -253,7 +253,7 @@ def _is_adjective(tokens: list[Token], at: int, end: int) -> bool:
     return tokens[at - 1].lower in words.DETERMINERS | words.BEFORE_NOUN or not tokens[at - 1].is_word
 
 
-def _may_belong(token: Token) -> bool:
+def _may_belong(token: PhraseToken) -> bool:
     return (
         token.is_word
         and token.lower not in words.NEVER_HEADS

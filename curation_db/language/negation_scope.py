@@ -15,7 +15,7 @@ from curation_db.enums import NegationType
 from curation_db.language import negation_lexicon as words
 from curation_db.language.chunker import (
     Phrase,
-    Token,
+    PhraseToken,
     coordinated_end,
     is_compound_at,
     is_participle,
@@ -33,7 +33,7 @@ _BE: Final = frozenset(("be", "been", "being", "get", "getting"))
 THERE_BE: Final = re.compile(r"(?i)\bthere(?:\s+(?:is|are|was|were)|\s?['’]s)?\s*$")
 
 
-class Denied(NamedTuple):
+class DeniedSpan(NamedTuple):
     """What is denied: its scope, its head, and the words a judge would be asked about."""
 
     scope_start: int
@@ -46,56 +46,58 @@ class Denied(NamedTuple):
     negation_type: NegationType
 
 
-def denied_by(text: str, kind: str, start: int, end: int) -> Denied:
+def denied_by(text: str, kind: str, start: int, end: int) -> DeniedSpan:
     """What the cue of `kind` at `text[start:end]` denies."""
     return _RULES[kind](text, start, end)
 
 
-def nothing_named(start: int, end: int, negation_type: NegationType = NegationType.OTHER) -> Denied:
+def nothing_named(start: int, end: int, negation_type: NegationType = NegationType.OTHER) -> DeniedSpan:
     """A scope of which nothing can be named."""
-    return Denied(start, end, None, start, start, start, start, negation_type)
+    return DeniedSpan(start, end, None, start, start, start, start, negation_type)
 
 
-def _phrase(text: str, phrase: Phrase, scope_end: int, negation_type: NegationType) -> Denied:
+def _phrase(text: str, phrase: Phrase, scope_end: int, negation_type: NegationType) -> DeniedSpan:
     target = text[phrase.head_start : phrase.head_end].lower()
     # fmt: off
-    return Denied(
+    return DeniedSpan(
         phrase.start, max(scope_end, phrase.end), target, phrase.head_start, phrase.head_end,
         phrase.core_start, phrase.end, negation_type,
     )
     # fmt: on
 
 
-def _verb(text: str, tokens: list[Token], at: int, negation_type: NegationType) -> Denied:
+def _verb(text: str, tokens: list[PhraseToken], at: int, negation_type: NegationType) -> DeniedSpan:
     verb, last = tokens[at], tokens[verb_phrase_end(tokens, at) - 1]
     # fmt: off
-    return Denied(
+    return DeniedSpan(
         verb.start, last.end, text[verb.start : verb.end].lower(), verb.start, verb.end,
         verb.start, last.end, negation_type,
     )
     # fmt: on
 
 
-def _noun(text: str, tokens: list[Token], at: int, negation_type: NegationType) -> Denied | None:
+def _noun(text: str, tokens: list[PhraseToken], at: int, negation_type: NegationType) -> DeniedSpan | None:
     """A noun phrase or a pronoun at token `at`."""
     if at >= len(tokens):
         return None
     first = tokens[at]
     if first.lower in words.PEOPLE:
-        return Denied(first.start, first.end, _PERSON, first.start, first.end, first.start, first.end, negation_type)
+        return DeniedSpan(
+            first.start, first.end, _PERSON, first.start, first.end, first.start, first.end, negation_type
+        )
     phrase = None if first.lower in words.EMPTY_PRONOUNS - words.DETERMINERS else noun_phrase(tokens, at)
     if phrase is None:
         return nothing_named(first.start, first.end, negation_type) if first.lower in words.EMPTY_PRONOUNS else None
     return _phrase(text, phrase, coordinated_end(tokens, phrase), negation_type)
 
 
-def _following(text: str, start: int, end: int) -> Denied:
+def _following(text: str, start: int, end: int) -> DeniedSpan:
     """no X, lacking X, free of X."""
     tokens = tokens_after(text, end)
     return _noun(text, tokens, 0, NegationType.ABSENCE) or nothing_named(end, end, NegationType.ABSENCE)
 
 
-def _without(text: str, start: int, end: int) -> Denied:
+def _without(text: str, start: int, end: int) -> DeniedSpan:
     """without X, without doing Y."""
     tokens = tokens_after(text, end)
     at = _past_adverbs(tokens, 0)
@@ -105,7 +107,7 @@ def _without(text: str, start: int, end: int) -> Denied:
     return _following(text, start, end)
 
 
-def _clausal(text: str, start: int, end: int) -> Denied:
+def _clausal(text: str, start: int, end: int) -> DeniedSpan:
     """X is not Y, does not have Y, not doing Y, not in Y."""
     tokens = tokens_after(text, end)
     if THERE_BE.search(text, max(0, start - 20), start):
@@ -115,7 +117,9 @@ def _clausal(text: str, start: int, end: int) -> Denied:
     return _predicate(text, tokens, 0, before=tokens_before(text, start), cue=text[start:end])
 
 
-def _predicate(text: str, tokens: list[Token], at: int, before: list[Token] | None = None, cue: str = "") -> Denied:
+def _predicate(
+    text: str, tokens: list[PhraseToken], at: int, before: list[PhraseToken] | None = None, cue: str = ""
+) -> DeniedSpan:
     """What is denied of a subject, from token `at` on."""
     first = at
     at = _past_adverbs(tokens, at)
@@ -134,14 +138,14 @@ def _predicate(text: str, tokens: list[Token], at: int, before: list[Token] | No
     )
 
 
-def _left_out(text: str, tokens: list[Token], at: int, before: list[Token] | None) -> Denied:
+def _left_out(text: str, tokens: list[PhraseToken], at: int, before: list[PhraseToken] | None) -> DeniedSpan:
     """ "A dog lies there, a cat is not.": the predicate is left out, and the subject is what is denied."""
     end = tokens[at].start if at < len(tokens) else len(text)
     phrase = subject(before) if before and before[-1].lower in words.FORMS_OF_BE else None
     return nothing_named(end, end) if phrase is None else _phrase(text, phrase, end, NegationType.ABSENCE)
 
 
-def _says_not_one(tokens: list[Token], at: int, before: list[Token] | None) -> bool:
+def _says_not_one(tokens: list[PhraseToken], at: int, before: list[PhraseToken] | None) -> bool:
     """ "with not a driver", "not one hunter", "not a single cloud": says "no", and names no other thing instead."""
     lead = [token.lower for token in tokens[at : at + 2]]
     return (
@@ -151,7 +155,7 @@ def _says_not_one(tokens: list[Token], at: int, before: list[Token] | None) -> b
     )
 
 
-def _past_adverbs(tokens: list[Token], at: int) -> int:
+def _past_adverbs(tokens: list[PhraseToken], at: int) -> int:
     """Index of the first token that is not an adverb or a form of "be"."""
     while at < len(tokens) - 1:
         lower = tokens[at].lower
@@ -161,7 +165,7 @@ def _past_adverbs(tokens: list[Token], at: int) -> int:
     return at
 
 
-def _says_present(tokens: list[Token], at: int) -> bool:
+def _says_present(tokens: list[PhraseToken], at: int) -> bool:
     if tokens[at].lower == "in":
         rest = [token.lower for token in tokens[at + 1 : at + 4] if token.lower not in words.DETERMINERS]
         return bool(rest) and rest[0] in words.PLACES_OF_PRESENCE
@@ -169,7 +173,7 @@ def _says_present(tokens: list[Token], at: int) -> bool:
     return tokens[at].lower in known and noun_phrase(tokens, at + 1) is None
 
 
-def _denied_subject(text: str, tokens: list[Token], at: int, before: list[Token]) -> Denied | None:
+def _denied_subject(text: str, tokens: list[PhraseToken], at: int, before: list[PhraseToken]) -> DeniedSpan | None:
     phrase = subject(before)
     if phrase is None:
         return None
@@ -177,7 +181,7 @@ def _denied_subject(text: str, tokens: list[Token], at: int, before: list[Token]
     return _phrase(text, phrase, end, NegationType.ABSENCE)
 
 
-def _possession(text: str, tokens: list[Token], at: int) -> Denied | None:
+def _possession(text: str, tokens: list[PhraseToken], at: int) -> DeniedSpan | None:
     """not having X, not wearing X, not holding X, cannot see X: X is denied, in this respect."""
     verb = tokens[at].lower
     if verb in words.WEARING_VERBS:
@@ -195,7 +199,7 @@ def _possession(text: str, tokens: list[Token], at: int) -> Denied | None:
     return found and found._replace(scope_start=tokens[at].start)
 
 
-def _relation(text: str, tokens: list[Token], at: int) -> Denied | None:
+def _relation(text: str, tokens: list[PhraseToken], at: int) -> DeniedSpan | None:
     """not in X, not next to X: where something is, is denied."""
     first = tokens[at]
     if first.lower not in words.PREPOSITIONS:
@@ -221,7 +225,7 @@ class _VerbForm(Enum):
     """After "has not", "hasn't": a past participle is an action there, not a quality."""
 
 
-def _verb_form(cue: str, before: list[Token] | None, skipped: set[str]) -> _VerbForm:
+def _verb_form(cue: str, before: list[PhraseToken] | None, skipped: set[str]) -> _VerbForm:
     if skipped & _BE:  # "could not be red", "has not been altered"
         return _VerbForm.ANY
     own = "".join(cue.lower().replace("’", "'").replace("'", "").split())
@@ -234,7 +238,7 @@ def _verb_form(cue: str, before: list[Token] | None, skipped: set[str]) -> _Verb
     return _VerbForm.ANY
 
 
-def _action(text: str, tokens: list[Token], at: int, passive: bool, form: _VerbForm) -> Denied | None:
+def _action(text: str, tokens: list[PhraseToken], at: int, passive: bool, form: _VerbForm) -> DeniedSpan | None:
     """not doing X, not being done, does not do X, has not done X."""
     verb = tokens[at].lower
     done = (passive or form is _VerbForm.PERFECT) and is_past_participle(verb)
@@ -243,7 +247,7 @@ def _action(text: str, tokens: list[Token], at: int, passive: bool, form: _VerbF
     return None
 
 
-def _quality(text: str, tokens: list[Token], at: int, not_one: bool) -> Denied:
+def _quality(text: str, tokens: list[PhraseToken], at: int, not_one: bool) -> DeniedSpan:
     """not red, not painted by X: a quality; not the X: another thing is meant; not one X: there is none."""
     verb = tokens[at].lower
     if not is_past_participle(verb):
@@ -257,21 +261,21 @@ def _quality(text: str, tokens: list[Token], at: int, not_one: bool) -> Denied:
     return _verb(text, tokens, at, NegationType.ATTRIBUTE)
 
 
-def _no_one(text: str, start: int, end: int) -> Denied:
+def _no_one(text: str, start: int, end: int) -> DeniedSpan:
     """no one, nobody: a person is denied, and the cue names the person itself."""
     tokens = tokens_after(text, end)
     stop = tokens[verb_phrase_end(tokens, 0) - 1].end if tokens and tokens[0].is_word else end
-    return Denied(start, stop, _PERSON, start, end, start, end, NegationType.ABSENCE)
+    return DeniedSpan(start, stop, _PERSON, start, end, start, end, NegationType.ABSENCE)
 
 
-def _nothing(text: str, start: int, end: int) -> Denied:
+def _nothing(text: str, start: int, end: int) -> DeniedSpan:
     """nothing: all is denied, so nothing one could ask about."""
     tokens = tokens_after(text, end)
     stop = tokens[verb_phrase_end(tokens, 0) - 1].end if tokens and tokens[0].is_word else end
     return nothing_named(start, stop, NegationType.ABSENCE)
 
 
-def _none(text: str, start: int, end: int) -> Denied:
+def _none(text: str, start: int, end: int) -> DeniedSpan:
     """none of X; none doing Y."""
     tokens = tokens_after(text, end)
     if not tokens:
@@ -285,7 +289,7 @@ def _none(text: str, start: int, end: int) -> Denied:
     return _predicate(text, tokens, at) if at < len(tokens) else nothing_named(end, end)
 
 
-def _paired(text: str, start: int, end: int) -> Denied:
+def _paired(text: str, start: int, end: int) -> DeniedSpan:
     """neither X nor Y; neither doing X."""
     tokens = tokens_after(text, end)
     at = 1 if tokens and tokens[0].lower == "of" else 0
@@ -295,7 +299,7 @@ def _paired(text: str, start: int, end: int) -> Denied:
     return _noun(text, tokens, at, NegationType.ABSENCE) or nothing_named(end, end)
 
 
-def _preceding(text: str, start: int, end: int) -> Denied:
+def _preceding(text: str, start: int, end: int) -> DeniedSpan:
     """X nowhere to be seen, X is conspicuous by its absence."""
     phrase = subject(tokens_before(text, start))
     if phrase is None:
@@ -303,13 +307,13 @@ def _preceding(text: str, start: int, end: int) -> Denied:
     return _phrase(text, phrase, end, NegationType.ABSENCE)
 
 
-def _by_its_absence(text: str, start: int, end: int) -> Denied:
+def _by_its_absence(text: str, start: int, end: int) -> DeniedSpan:
     """X is conspicuous by its absence; X, notable for its absence."""
     before = tokens_before(text, start)
     return _preceding(text, before[-1].start if before and before[-1].lower == "," else start, end)
 
 
-def _absent(text: str, start: int, end: int) -> Denied:
+def _absent(text: str, start: int, end: int) -> DeniedSpan:
     """X is missing; missing X, absent any X; noticeably absent (from Y) is X."""
     tokens, before = tokens_after(text, end), tokens_before(text, start)
     inverted = _inverted(text, tokens)
@@ -324,7 +328,7 @@ def _absent(text: str, start: int, end: int) -> Denied:
     return _preceding(text, start, end)
 
 
-def _inverted(text: str, tokens: list[Token]) -> Denied | None:
+def _inverted(text: str, tokens: list[PhraseToken]) -> DeniedSpan | None:
     """is X, from Y is X: the noun phrase behind the first form of "be" before any other punctuation than a comma."""
     at = 0
     if tokens and tokens[0].lower in {"from", "in", "on", "here", "entirely"}:
@@ -335,33 +339,33 @@ def _inverted(text: str, tokens: list[Token]) -> Denied | None:
     return _noun(text, tokens, at + 1, NegationType.ABSENCE)
 
 
-def _is_be(token: Token) -> bool:
+def _is_be(token: PhraseToken) -> bool:
     return token.lower in words.FORMS_OF_BE
 
 
-def _prefix(length: int) -> Callable[[str, int, int], Denied]:
+def _prefix(length: int) -> Callable[[str, int, int], DeniedSpan]:
     """un-X, non-X: the rest of the word is denied."""
 
-    def rule(text: str, start: int, end: int) -> Denied:
+    def rule(text: str, start: int, end: int) -> DeniedSpan:
         stem = start + length
         target = text[stem:end].lower()
-        return Denied(start, end, target, stem, end, stem, end, NegationType.ATTRIBUTE)
+        return DeniedSpan(start, end, target, stem, end, stem, end, NegationType.ATTRIBUTE)
 
     return rule
 
 
-def _suffix(length: int) -> Callable[[str, int, int], Denied]:
+def _suffix(length: int) -> Callable[[str, int, int], DeniedSpan]:
     """X-less, X-free: what stands before is denied."""
 
-    def rule(text: str, start: int, end: int) -> Denied:
+    def rule(text: str, start: int, end: int) -> DeniedSpan:
         stem = end - length
         target = text[start:stem].lower()
-        return Denied(start, end, target, start, stem, start, stem, NegationType.ATTRIBUTE)
+        return DeniedSpan(start, end, target, start, stem, start, stem, NegationType.ATTRIBUTE)
 
     return rule
 
 
-_RULES: Final[dict[str, Callable[[str, int, int], Denied]]] = {
+_RULES: Final[dict[str, Callable[[str, int, int], DeniedSpan]]] = {
     "no": _following,
     "no_longer": _clausal,
     "no_one": _no_one,

@@ -80,7 +80,7 @@ def same_key(text: str) -> bytes:
     return blake2b(normalised(text).encode(), digest_size=8).digest()
 
 
-class Row(NamedTuple):
+class CorpusRow(NamedTuple):
     """What counts of one candidate."""
 
     picture: Hashable
@@ -107,7 +107,7 @@ class Context:
 
 
 @dataclass(frozen=True, slots=True)
-class Counts:
+class CorpusTextCounts:
     """A corpus, counted."""
 
     candidates: int
@@ -117,7 +117,7 @@ class Counts:
     same_here: Mapping[tuple[Hashable, bytes], int]
 
 
-def count_corpus(rows: Iterable[Row]) -> Counts:
+def count_corpus(rows: Iterable[CorpusRow]) -> CorpusTextCounts:
     """Counts what `context_of` answers from; of each candidate some 30 bytes are kept."""
     candidates = 0
     concepts: Counter[str] = Counter()
@@ -132,10 +132,10 @@ def count_corpus(rows: Iterable[Row]) -> Counts:
         near[key] += 1
         near_here[row.picture, key] += 1
         same_here[row.picture, same_key(row.text)] += 1
-    return Counts(candidates, concepts, near, near_here, same_here)
+    return CorpusTextCounts(candidates, concepts, near, near_here, same_here)
 
 
-def context_of(counts: Counts, row: Row, *, place_in_concept: int = 0) -> Context:
+def context_of(counts: CorpusTextCounts, row: CorpusRow, *, place_in_concept: int = 0) -> Context:
     """What `counts`, which hold `row`, say about it; `place_in_concept`: see `ConceptPlaces`."""
     key = near_key(row.text)
     near_here = counts.near_here.get((row.picture, key), 1)

@@ -1,8 +1,9 @@
 """Marks: what a machine found about each candidate, so that it can be searched: rules of the lint, judges in conflict.
 
 Conflict is marked when verdicts come in. The lint costs a third of a millisecond a candidate, so an import does not
-wait for it: it is worked out afterwards in small batches (`Marker`), which anybody may begin and stop at any time. An
-edit's child is marked with the edit. What a later import says about a picture sends its candidates through again.
+wait for it: it is worked out afterwards in small batches (`LintIndexer`), which anybody may begin and stop at any
+time. An edit's child is marked with the edit. What a later import says about a picture sends its candidates through
+again.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ _SEND_AGAIN = text(f"""
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class IndexProgress:
     """How far the marking is."""
 
     upto: int = 0
@@ -66,14 +67,14 @@ class Progress:
         return 1.0 if self.done else min(1.0, self.upto / self.newest) if self.newest else 0.0
 
 
-class Marker:
+class LintIndexer:
     """Works the marks of the lint out, a batch at a time; the next one goes on where this one stopped."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     @property
-    def progress(self) -> Progress:
+    def progress(self) -> IndexProgress:
         """How far it is."""
         with self._store.read() as connection:
             return progress_of(connection)
@@ -106,11 +107,11 @@ class Marker:
         return bool(ids)
 
 
-def progress_of(connection: Connection) -> Progress:
+def progress_of(connection: Connection) -> IndexProgress:
     """How far the marking is: two look-ups and a count of what is due."""
     newest = connection.execute(text("SELECT coalesce(max(id), 0) FROM candidate")).scalar_one()
     due = connection.execute(text("SELECT count(*) FROM mark_due")).scalar_one()
-    return Progress(_upto(connection), int(newest), int(due))
+    return IndexProgress(_upto(connection), int(newest), int(due))
 
 
 def unchecked(connection: Connection, ids: Sequence[int]) -> frozenset[int]:

@@ -13,7 +13,16 @@ from sqlalchemy import Connection, text
 
 from curation_db.enums import State
 from curation_db.lint.inputs import candidate_rows, subjects_of
-from curation_db.lint.linter import DEFAULTS, ConceptPlaces, Finding, LintSettings, Row, context_of, count_corpus, lint
+from curation_db.lint.linter import (
+    DEFAULTS,
+    ConceptPlaces,
+    CorpusRow,
+    Finding,
+    LintSettings,
+    context_of,
+    count_corpus,
+    lint,
+)
 from curation_db.storage.store import Store
 
 _BATCH = 500
@@ -55,10 +64,10 @@ def survey(store: Store, settings: LintSettings = DEFAULTS, *, progress: Progres
     """
     ids: list[int] = []
 
-    def seen(connection: Connection) -> Iterator[Row]:
+    def seen(connection: Connection) -> Iterator[CorpusRow]:
         for number, image, told, concept in connection.execution_options(yield_per=5_000).exec_driver_sql(_IN_PLAY):
             ids.append(number)
-            yield Row(image, told, concept)
+            yield CorpusRow(image, told, concept)
 
     with store.read() as connection:
         counts = count_corpus(seen(connection))
@@ -74,7 +83,7 @@ def survey(store: Store, settings: LintSettings = DEFAULTS, *, progress: Progres
                 subjects = subjects_of(connection, batch)
             for row in sorted(batch, key=lambda each: int(each.id)):
                 place = places.next_place(row.concept)
-                context = context_of(counts, Row(row.image_id, row.text, row.concept), place_in_concept=place)
+                context = context_of(counts, CorpusRow(row.image_id, row.text, row.concept), place_in_concept=place)
                 wrong = tuple(each for each in lint(subjects[row.id], None, context, settings) if not each.ok)
                 if wrong and states[row.id] is not State.SUPERSEDED:  # by an edit since the first pass
                     yield Linted(row.id, row.key, row.text, row.concept, states[row.id], wrong)

@@ -41,7 +41,7 @@ _HELD = text("""
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class KnownAnswer:
     """The answer to a candidate."""
 
     kind: Kind
@@ -49,7 +49,7 @@ class Known:
     reason: Reason | None = None
 
     @classmethod
-    def parse(cls, told: object) -> Known:
+    def parse(cls, told: object) -> KnownAnswer:
         """ "accept", "reject", or the reason of a rejection ("present").
 
         Raises:
@@ -64,7 +64,7 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True)
-class Score:
+class GoldScore:
     """How often one person was right the first time."""
 
     name: str
@@ -84,7 +84,7 @@ class Score:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class WithheldGold:
     """How many candidates are gold."""
 
     accept: int = 0
@@ -94,10 +94,10 @@ class Held:
     """Out of play: somebody mended the text, and the answer was to the old one."""
 
 
-def known_answer(connection: Connection, candidate_id: int) -> Known | None:
+def known_answer(connection: Connection, candidate_id: int) -> KnownAnswer | None:
     """The candidate's answer, where that is known."""
     row = connection.execute(_KNOWN, {"id": candidate_id}).first()
-    return Known(Kind(row.answer), Reason(row.reason) if row.reason else None) if row else None
+    return KnownAnswer(Kind(row.answer), Reason(row.reason) if row.reason else None) if row else None
 
 
 def conceals(connection: Connection, candidate_id: int, actor: str) -> bool:
@@ -107,18 +107,18 @@ def conceals(connection: Connection, candidate_id: int, actor: str) -> bool:
     return connection.execute(_ANSWERED, {"id": candidate_id, "actor": actor}).first() is None
 
 
-def scores(connection: Connection) -> list[Score]:
+def scores(connection: Connection) -> list[GoldScore]:
     """Everybody's score, by name; counts all answers, so it is for `status`."""
     told: dict[str, list[int]] = {}
     for row in connection.execute(_FIRST):
         counts = told.setdefault(row.actor, [0, 0, 0])
         counts[0 if row.kind == row.answer else 1 if row.kind == Kind.ACCEPT else 2] += row.n
-    return [Score(name, *counts) for name, counts in sorted(told.items())]
+    return [GoldScore(name, *counts) for name, counts in sorted(told.items())]
 
 
-def held(connection: Connection) -> Held:
+def held(connection: Connection) -> WithheldGold:
     """How many candidates are gold."""
     counts = {"accept": 0, "reject": 0, "edited": 0}
     for row in connection.execute(_HELD):
         counts[row.answer if row.served else "edited"] += row.n
-    return Held(**counts)
+    return WithheldGold(**counts)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection, text
 
 from curation_db.enums import Kind, State, Stream
-from curation_db.events.state import Standing
+from curation_db.events.state import CandidateStatus
 from curation_db.storage.sqlite import IN_IDS, json_array
 
 CLOSED = "closed"
@@ -22,7 +22,7 @@ GOLD = {Kind.ACCEPT: "gold-accept", Kind.REJECT: "gold-reject"}
 """The `stream` of cards whose answer is known, by that answer."""
 
 
-class Place(NamedTuple):
+class QueueSlot(NamedTuple):
     """Whom a candidate may still be asked of, by name; candidates of one place are one group."""
 
     stream: str
@@ -30,7 +30,7 @@ class Place(NamedTuple):
     passes: dict[str, int]
 
 
-def place_of(standing: Standing, *, audit: bool, editor: str | None, known: Kind | None) -> Place:
+def place_of(standing: CandidateStatus, *, audit: bool, editor: str | None, known: Kind | None) -> QueueSlot:
     """Where a candidate belongs.
 
     Args:
@@ -40,13 +40,13 @@ def place_of(standing: Standing, *, audit: bool, editor: str | None, known: Kind
         known: Its answer, where that is known.
     """
     if known is not None and standing.state is not State.SUPERSEDED:
-        return Place(GOLD[known], standing.answered, standing.put_off)
+        return QueueSlot(GOLD[known], standing.answered, standing.put_off)
     if standing.wanted == 0:
-        return Place(CLOSED, frozenset(), {})
+        return QueueSlot(CLOSED, frozenset(), {})
     passes = dict(standing.passes)
     if editor is not None and editor not in standing.voters:
         passes[editor] = passes.get(editor, 0) + 1  # others decide first about an edit than its editor
-    return Place(str(Stream.AUDIT if audit else Stream.REVIEW), standing.voters, passes)
+    return QueueSlot(str(Stream.AUDIT if audit else Stream.REVIEW), standing.voters, passes)
 
 
 def people_key(ids: Iterable[int]) -> str:

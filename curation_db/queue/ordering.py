@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from sqlalchemy import Connection, text
 
 from curation_db.lint.linter import DEFAULTS, LintSettings
-from curation_db.queue.priority_signals import Signal, Stands, signals_of, stands_of
+from curation_db.queue.priority_signals import CorpusCounts, PrioritySignal, corpus_counts, signals_of
 from curation_db.storage.store import Store
 
 CONFLICT = "conflict"
@@ -49,7 +49,7 @@ _NOTED = "ordering:"
 class Policy:
     """What comes first."""
 
-    weights: tuple[tuple[Signal, float], ...] = ()
+    weights: tuple[tuple[PrioritySignal, float], ...] = ()
     """By signal; the weights sum to 1. None: the oldest."""
 
     @classmethod
@@ -61,18 +61,18 @@ class Policy:
         """
         if words.strip() == OLDEST:
             return cls()
-        told: dict[Signal, float] = {}
+        told: dict[PrioritySignal, float] = {}
         for part in words.split("+"):
             term = _TERM.fullmatch(part.strip())
-            if term is None or term[2] not in list(Signal):
-                known = ", ".join([OLDEST, *Signal])
+            if term is None or term[2] not in list(PrioritySignal):
+                known = ", ".join([OLDEST, *PrioritySignal])
                 raise ValueError(f"order {words!r}: {part.strip()!r} is none of {known}; as in 0.7*conflict + 0.3*lint")
-            signal, weight = Signal(term[2]), float(term[1] or 1)
+            signal, weight = PrioritySignal(term[2]), float(term[1] or 1)
             told[signal] = told.get(signal, 0.0) + weight
         total = math.fsum(told.values())
         if not total > 0 or not math.isfinite(total):
             raise ValueError(f"order {words!r}: the weights must sum to more than nothing")
-        return cls(tuple((signal, told[signal] / total) for signal in Signal if told.get(signal)))
+        return cls(tuple((signal, told[signal] / total) for signal in PrioritySignal if told.get(signal)))
 
     @property
     def name(self) -> str:
@@ -101,7 +101,7 @@ def refresh_priorities(connection: Connection, candidate_ids: Iterable[int]) -> 
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class RefreshProgress:
     """How far a policy is worked out."""
 
     upto: int = 0
@@ -122,15 +122,15 @@ class Refresher:
         """`checks`: which warnings count."""
         self._store, self._policy, self._checks = store, policy, checks
         self._wanted = frozenset(signal for signal, _ in policy.weights)
-        self._stands: Stands | None = None
+        self._stands: CorpusCounts | None = None
         """Counted once for a pass over all candidates: it costs a look at every row."""
 
     @property
-    def progress(self) -> Progress:
+    def progress(self) -> RefreshProgress:
         """How far it is."""
         with self._store.read() as connection:
             done = _done(connection, self._policy)
-            return Progress(done.upto, _newest(connection))
+            return RefreshProgress(done.upto, _newest(connection))
 
     def step(self, count: int = BATCH) -> bool:
         """Work out the next candidates; False: there is nothing to do.
@@ -142,7 +142,7 @@ class Refresher:
             return False
         if self._stands is None:
             with self._store.read() as connection:
-                self._stands = stands_of(connection, self._wanted)
+                self._stands = corpus_counts(connection, self._wanted)
         with self._store.write() as connection:
             done, newest = _done(connection, self._policy), _newest(connection)
             if done.upto >= newest and not (self._ages() and newest > done.counted * GROWTH):
@@ -164,7 +164,9 @@ class Refresher:
 
     def _ages(self) -> bool:
         """Whether a candidate's place depends on how many others are like it."""
-        return any(signal in (Signal.RARE_CUE, Signal.RARE_CONCEPT) for signal, _ in self._policy.weights)
+        return any(
+            signal in (PrioritySignal.RARE_CUE, PrioritySignal.RARE_CONCEPT) for signal, _ in self._policy.weights
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +207,7 @@ def _newest(connection: Connection) -> int:
 
 
 def _place(
-    connection: Connection, policy: Policy, ids: Sequence[int], values: Mapping[int, Mapping[Signal, float]]
+    connection: Connection, policy: Policy, ids: Sequence[int], values: Mapping[int, Mapping[PrioritySignal, float]]
 ) -> None:
     """Give these candidates their places under the policy, in the group in which each is."""
     if not ids:

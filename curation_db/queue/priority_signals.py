@@ -22,7 +22,7 @@ THRESHOLD = 0.5
 _MANY_WARNINGS = 3
 
 
-class Signal(StrEnum):
+class PrioritySignal(StrEnum):
     """What a policy can weigh."""
 
     CONFLICT = "conflict"
@@ -40,7 +40,7 @@ class Signal(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Stands:
+class CorpusCounts:
     """What must be counted over all candidates to tell what is rare; empty where nobody asks."""
 
     total: int = 0
@@ -48,11 +48,11 @@ class Stands:
     concepts: Mapping[str | None, int] = field(default_factory=dict)
 
 
-def stands_of(connection: Connection, wanted: Collection[Signal]) -> Stands:
+def corpus_counts(connection: Connection, wanted: Collection[PrioritySignal]) -> CorpusCounts:
     """The counts that `wanted` needs; reads every candidate's row once."""
-    cues = _counts(connection, "cue") if Signal.RARE_CUE in wanted else {}
-    concepts = _counts(connection, "concept") if Signal.RARE_CONCEPT in wanted else {}
-    return Stands(sum((cues or concepts).values()), cues, concepts)
+    cues = _counts(connection, "cue") if PrioritySignal.RARE_CUE in wanted else {}
+    concepts = _counts(connection, "concept") if PrioritySignal.RARE_CONCEPT in wanted else {}
+    return CorpusCounts(sum((cues or concepts).values()), cues, concepts)
 
 
 def _counts(connection: Connection, column: str) -> dict[str | None, int]:
@@ -63,32 +63,32 @@ def _counts(connection: Connection, column: str) -> dict[str | None, int]:
 def signals_of(
     connection: Connection,
     ids: Sequence[int],
-    wanted: Collection[Signal],
-    stands: Stands,
+    wanted: Collection[PrioritySignal],
+    stands: CorpusCounts,
     checks: LintSettings = DEFAULTS,
-) -> dict[int, dict[Signal, float]]:
+) -> dict[int, dict[PrioritySignal, float]]:
     """The wanted signals of these candidates, by id; ids of none are left out."""
     rows = {row.id: row for row in candidate_rows(connection, ids)}
-    values: dict[int, dict[Signal, float]] = {number: {} for number in rows}
-    judged = _judged(connection, ids) if {Signal.CONFLICT, Signal.THRESHOLD} & set(wanted) else {}
-    subjects = subjects_of(connection, list(rows.values())) if Signal.LINT in wanted else {}
+    values: dict[int, dict[PrioritySignal, float]] = {number: {} for number in rows}
+    judged = _judged(connection, ids) if {PrioritySignal.CONFLICT, PrioritySignal.THRESHOLD} & set(wanted) else {}
+    subjects = subjects_of(connection, list(rows.values())) if PrioritySignal.LINT in wanted else {}
     for number, row in rows.items():
         own = values[number]
         by_question = judged.get(number, {})
         for signal in wanted:
             match signal:
-                case Signal.CONFLICT:
+                case PrioritySignal.CONFLICT:
                     own[signal] = max(map(conflict, by_question.values()), default=0.0)
-                case Signal.THRESHOLD:
+                case PrioritySignal.THRESHOLD:
                     own[signal] = max(map(nearness, by_question.values()), default=0.0)
-                case Signal.LINT:
+                case PrioritySignal.LINT:
                     warnings = sum(not finding.ok for finding in lint(subjects[number], settings=checks))
                     own[signal] = min(1.0, warnings / _MANY_WARNINGS)
-                case Signal.RARE_CUE:
+                case PrioritySignal.RARE_CUE:
                     own[signal] = rarity(stands.cues.get(_lower(row.cue), 1), stands.total)
-                case Signal.RARE_CONCEPT:
+                case PrioritySignal.RARE_CONCEPT:
                     own[signal] = rarity(stands.concepts.get(_lower(row.concept), 1), stands.total)
-                case Signal.RANDOM:
+                case PrioritySignal.RANDOM:
                     own[signal] = draw(row.source_id, row.key)
     return values
 

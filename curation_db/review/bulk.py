@@ -15,13 +15,11 @@ from sqlalchemy import Connection
 
 from curation_db.enums import Kind, Reason, State
 from curation_db.events.annotators import Actor
-from curation_db.review.bulk_preview import Left, Weighed, weigh
-from curation_db.review.decisions import Reviewer
+from curation_db.review.bulk_preview import BulkPreview, SkipReason, preview_decisions
+from curation_db.review.decisions import DecisionWriter
 from curation_db.storage.backup import back_up, folder_of, prune
 from curation_db.storage.store import Store
 
-BulkPreview = Weighed
-"""How many were asked for, how many would change, which are left out and why, and where they would stand."""
 Progress = Callable[[str, int, int], None]
 """Told what is being done, how much of it is done, and of how much."""
 KEPT_BACKUPS = 5
@@ -36,7 +34,7 @@ class BulkDone:
     act: str | None
     """What undo takes back as a whole; None: there was nothing to change."""
     changed: int
-    left: Mapping[Left, int]
+    left: Mapping[SkipReason, int]
     becomes: Mapping[State, int]
     backup: Path | None
     """The record as it was before."""
@@ -49,7 +47,7 @@ def preview(connection: Connection, actor: Actor, ids: Collection[int], kind: Ki
         ValueError: another kind than accept, reject and requeue.
         RecordError: this person may not, or it would change too many at once.
     """
-    return weigh(connection, actor, ids, kind)
+    return preview_decisions(connection, actor, ids, kind)
 
 
 def decide_in_bulk(
@@ -70,10 +68,10 @@ def decide_in_bulk(
     if (kind is Kind.REJECT) != (reason is not None):
         raise ValueError("a rejection, and only a rejection, has a reason")
     with store.read() as connection:
-        if not (seen := weigh(connection, actor, ids, kind)).changing:
+        if not (seen := preview_decisions(connection, actor, ids, kind)).changing:
             return BulkDone(kind, None, 0, seen.left, seen.becomes, None)
     kept = back_up(store.path, before="bulk", progress=partial(progress, "backing up"))
     prune(folder_of(store.path), KEPT_BACKUPS, only="bulk")
-    done = Reviewer(store, actor).decide_many(ids, kind, reason=reason, progress=partial(progress, "deciding"))
+    done = DecisionWriter(store, actor).decide_many(ids, kind, reason=reason, progress=partial(progress, "deciding"))
     told = done.weighed
     return BulkDone(kind, done.act, told.changing, told.left, told.becomes, kept.path)

@@ -19,8 +19,8 @@ from curation_db.enums import Kind, Role, State
 from curation_db.errors import RecordError
 from curation_db.events.annotator_status import works_alone
 from curation_db.events.annotators import Actor, need_adjudicator
-from curation_db.events.history_cache import BATCH, History, folded, happened, histories, overlap_in_force
-from curation_db.events.state import Happened, Overlap, effective, fold, since_requeue, votes_of
+from curation_db.events.history_cache import BATCH, History, fold_events, folded, histories, overlap_in_force
+from curation_db.events.state import FoldEvent, Overlap, effective, fold, since_requeue, votes_of
 from curation_db.storage.sqlite import IN_IDS, batches, json_array
 from curation_db.storage.work_sessions import OWN_MACHINE, lease_in_force
 
@@ -33,7 +33,7 @@ MOST = 100_000
 measured 4 to 5 s of one core, where others give up after 15 (`dialect.BUSY_MS`)."""
 
 
-class Left(StrEnum):
+class SkipReason(StrEnum):
     """Why a candidate is left out of a bulk."""
 
     AUDIT = "audit"
@@ -53,7 +53,7 @@ class Left(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Weighed:
+class BulkPreview:
     """Which candidates a bulk decides about."""
 
     asked: int
@@ -62,7 +62,7 @@ class Weighed:
     """Ids that get the decision as it was asked for."""
     flips: Sequence[int] = ()
     """Ids that the person decided blind for the audit: a change of mind, the label stays."""
-    left: Mapping[Left, int] = field(default_factory=dict)
+    left: Mapping[SkipReason, int] = field(default_factory=dict)
     """Why, and how many; only reasons that occur."""
     becomes: Mapping[State, int] = field(default_factory=dict)
     """Where those that are decided about will stand."""
@@ -81,7 +81,7 @@ _FACTS = text(f"""
 """)
 
 
-def weigh(connection: Connection, actor: Actor, ids: Iterable[int], kind: Kind) -> Weighed:
+def preview_decisions(connection: Connection, actor: Actor, ids: Iterable[int], kind: Kind) -> BulkPreview:
     """What `kind` (accept, reject or requeue) by `actor` would do to these candidates; in the order of their ids.
 
     Raises:
@@ -95,18 +95,18 @@ def weigh(connection: Connection, actor: Actor, ids: Iterable[int], kind: Kind) 
     named = sorted(set(ids))
     votes: list[int] = []
     flips: list[int] = []
-    left: Counter[Left] = Counter()
+    left: Counter[SkipReason] = Counter()
     becomes: Counter[State] = Counter()
     for part in batches(named, BATCH):
         for number, told in _weigh_part(connection, actor, part, kind):
-            if isinstance(told, Left):
+            if isinstance(told, SkipReason):
                 left[told] += 1
             else:
                 (flips if told.flip else votes).append(number)
                 becomes[told.state] += 1
     if len(votes) + len(flips) > MOST:
         raise RecordError(f"{len(votes) + len(flips):,} are too many at once", hint=f"take {MOST:,} or fewer")
-    return Weighed(len(named), votes, flips, dict(left), dict(becomes))
+    return BulkPreview(len(named), votes, flips, dict(left), dict(becomes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ class _Change:
 
 def _weigh_part(
     connection: Connection, actor: Actor, part: Sequence[int], kind: Kind
-) -> Iterable[tuple[int, Left | _Change]]:
+) -> Iterable[tuple[int, SkipReason | _Change]]:
     told = {"ids": json_array(part), "me": actor.annotator_id, "session": actor.session, "now": time.time()}
     facts = {row[0]: row for row in connection.execute(_FACTS, told)}
     said = dict(histories(connection, part))
@@ -125,36 +125,38 @@ def _weigh_part(
         yield number, _weigh_one(facts.get(number), said.get(number, ()), actor, kind)
 
 
-def _weigh_one(fact: Any, history: History, actor: Actor, kind: Kind) -> Left | _Change:
+def _weigh_one(fact: Any, history: History, actor: Actor, kind: Kind) -> SkipReason | _Change:
     if fact is None:
-        return Left.UNKNOWN
+        return SkipReason.UNKNOWN
     if fact.answer is not None:
-        return Left.GOLD
+        return SkipReason.GOLD
     told = _weigh_history(history, fact.overlap, bool(fact.audit), actor.name, actor.role, kind)
     # what cannot be changed in any case is not called held: waiting for it would not help
-    return Left.HELD if fact.held and isinstance(told, _Change) else told
+    return SkipReason.HELD if fact.held and isinstance(told, _Change) else told
 
 
 @lru_cache(maxsize=16_384)
-def _weigh_history(history: History, overlap: str, audit: bool, actor: str, role: Role, kind: Kind) -> Left | _Change:
+def _weigh_history(
+    history: History, overlap: str, audit: bool, actor: str, role: Role, kind: Kind
+) -> SkipReason | _Change:
     """The same for all candidates to which the same has happened."""
     standing = folded(history, overlap)
     if standing.state is State.SUPERSEDED:
-        return Left.SUPERSEDED
-    events = effective(happened(history))
+        return SkipReason.SUPERSEDED
+    events = effective(fold_events(history))
     own = votes_of([event for event in events if not event.gold]).get(actor)
     if audit and (standing.wanted > 0 or not _decided_blind(history, events)):
-        return Left.AUDIT
+        return SkipReason.AUDIT
     if standing.state is _AIMS[kind] or own is kind:
-        return Left.ALREADY
+        return SkipReason.ALREADY
     if kind is not Kind.REQUEUE and any(event.kind is Kind.ADJUDICATE for event in since_requeue(events)):
-        return Left.FINAL
+        return SkipReason.FINAL
     flip = audit and kind is not Kind.REQUEUE and own in (Kind.ACCEPT, Kind.REJECT)
-    new = Happened(len(history) + 1, actor, role, Kind.FLIP if flip else kind, kind if flip else None)
-    return _Change(fold([*happened(history), new], Overlap.parse(overlap)).state, flip)
+    new = FoldEvent(len(history) + 1, actor, role, Kind.FLIP if flip else kind, kind if flip else None)
+    return _Change(fold([*fold_events(history), new], Overlap.parse(overlap)).state, flip)
 
 
-def _decided_blind(history: History, events: Sequence[Happened]) -> bool:
+def _decided_blind(history: History, events: Sequence[FoldEvent]) -> bool:
     """Whether somebody's blind yes or no stands."""
     return any(
         event.kind in (Kind.ACCEPT, Kind.REJECT) and history[event.seq - 1].blind for event in since_requeue(events)

@@ -40,7 +40,7 @@ _VERDICT_COLUMNS = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Draft:
+class NewCandidate:
     """A candidate on its way into the record."""
 
     source_id: int
@@ -61,7 +61,7 @@ class Draft:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Opinion:
+class NewVerdict:
     """A verdict on its way into the record; see `tables.Verdict` for the fields."""
 
     candidate_id: int
@@ -93,7 +93,7 @@ class Intake:
         return self.audit_rates.get(stratum, self.audit_rate)
 
 
-def stratum_of(draft: Draft) -> str:
+def stratum_of(draft: NewCandidate) -> str:
     """The stratum of the audit sample that a candidate belongs to: its pipeline and negation type."""
     return f"{draft.pipeline}/{draft.negation_type}"
 
@@ -115,26 +115,26 @@ def audit_number(key: bytes, source_id: int, candidate_key: str) -> float:
 
 
 def insert_candidates(
-    connection: Connection, drafts: Sequence[Draft], intake: Intake, *, born_at: int | None = None
+    connection: Connection, drafts: Sequence[NewCandidate], intake: Intake, *, born_at: int | None = None
 ) -> list[int]:
     """Insert `drafts` that are new (by source and key); returns the ids of those that went in, in order.
 
     `born_at`: the number of the event that makes them, which the caller is about to write.
     """
     key = audit_key(connection)
-    stamp = utc_now(), event_clock.coming(connection) if born_at is None else born_at
+    stamp = utc_now(), event_clock.next_seq(connection) if born_at is None else born_at
     before = connection.execute(text("SELECT coalesce(max(id), 0) FROM candidate")).scalar_one()
     stored = sqlite.insert_many(
         connection, "candidate", _COLUMNS, [_row(draft, intake, key, stamp) for draft in drafts]
     )
     if stored and born_at is None:
-        event_clock.came_in(connection, event_clock.Arrival.CANDIDATES)
+        event_clock.mark_arrival(connection, event_clock.Arrival.CANDIDATES)
     _open(connection, before, intake.overlap)
     new = connection.execute(text("SELECT id FROM candidate WHERE id > :before ORDER BY id"), {"before": before})
     return [row.id for row in new]
 
 
-def _row(draft: Draft, intake: Intake, key: bytes, stamp: tuple[str, int]) -> tuple[object, ...]:
+def _row(draft: NewCandidate, intake: Intake, key: bytes, stamp: tuple[str, int]) -> tuple[object, ...]:
     shown = clean(draft.raw_text)
     cue = cue_of(shown, draft.concept)
     stratum = stratum_of(draft)
@@ -170,7 +170,7 @@ def _open(connection: Connection, before: int, overlap: str) -> None:
             )
 
 
-def insert_verdicts(connection: Connection, opinions: Iterable[Opinion]) -> int:
+def insert_verdicts(connection: Connection, opinions: Iterable[NewVerdict]) -> int:
     """Store verdicts that are new, and let the queues know; returns how many went in."""
     now = utc_now()
     told = list(opinions)

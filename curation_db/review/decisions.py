@@ -19,16 +19,16 @@ from curation_db.errors import NoLongerAsked, Overtaken, RecordError
 from curation_db.events import event_clock, event_log
 from curation_db.events.annotator_status import works_alone
 from curation_db.events.annotators import Actor, need_adjudicator
-from curation_db.events.event_log import Act
+from curation_db.events.event_log import RecordedAction
 from curation_db.events.history_cache import BATCH, events_of
-from curation_db.events.state import Happened, Standing, effective
+from curation_db.events.state import CandidateStatus, FoldEvent, effective
 from curation_db.language.sanitize import clean
 from curation_db.queue import leases
 from curation_db.queue.claims import asked
-from curation_db.queue.gold import Known, known_answer
-from curation_db.review.bulk_preview import Weighed, weigh
+from curation_db.queue.gold import KnownAnswer, known_answer
+from curation_db.review.bulk_preview import BulkPreview, preview_decisions
 from curation_db.review.edits import make_child
-from curation_db.review.state_table import refold, refold_many, write_state
+from curation_db.review.state_table import update_state, update_states, write_state
 from curation_db.storage.ids import utc_now, uuid7
 from curation_db.storage.sqlite import batches
 from curation_db.storage.store import Store
@@ -59,7 +59,7 @@ _PEOPLE = frozenset(map(Role, PersonRole))
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class PresentationContext:
     """How a card stood before the person when the decision came."""
 
     stream: Stream = Stream.REVIEW
@@ -77,7 +77,7 @@ class Shown:
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
+class DecisionResult:
     """What was written."""
 
     act: str
@@ -85,26 +85,26 @@ class Done:
     candidate_id: int
     kind: Kind
     """What was done; of an undo: what was taken back."""
-    standing: Standing
+    standing: CandidateStatus
     seq: int
     """Of the act's last event."""
     child_id: int | None = None
-    child: Standing | None = None
+    child: CandidateStatus | None = None
     """Of an edit: what becomes of the new text."""
     late: bool = False
-    known: Known | None = None
+    known: KnownAnswer | None = None
     """The candidate's answer, where that is known; to be told once there is a decision, never before."""
     candidates: int = 1
     """How many the act was about; more than one: a bulk, of which the other fields tell of the first one."""
 
 
 @dataclass(frozen=True, slots=True)
-class ManyDone:
+class BulkResult:
     """What a bulk has written."""
 
     act: str | None
     """None: there was nothing to write."""
-    weighed: Weighed
+    weighed: BulkPreview
     """As it was found when the decision was written, which the preview may not have known."""
 
 
@@ -130,7 +130,7 @@ def _check_verdict(verdict: Kind, reason: Reason | None) -> None:
         raise ValueError("a rejection, and only a rejection, has a reason")
 
 
-def _check_one_successor(events: Iterable[Happened]) -> None:
+def _check_one_successor(events: Iterable[FoldEvent]) -> None:
     """See that a candidate has at most one successor: two people may edit or redo at the same time.
 
     Raises:
@@ -143,7 +143,7 @@ def _check_one_successor(events: Iterable[Happened]) -> None:
         raise Overtaken("this caption was taken back meanwhile", hint="find the one before it with /")
 
 
-class Reviewer:
+class DecisionWriter:
     """One person deciding. Not tied to any screen: the app, the demo's script and tests use the same methods."""
 
     def __init__(self, store: Store, actor: Actor, *, clock: leases.Clock = time.time) -> None:
@@ -152,8 +152,8 @@ class Reviewer:
         self._clock = clock
 
     def decide(
-        self, candidate_id: int, kind: Kind, *, reason: Reason | None = None, shown: Shown | None = None
-    ) -> Done:
+        self, candidate_id: int, kind: Kind, *, reason: Reason | None = None, shown: PresentationContext | None = None
+    ) -> DecisionResult:
         """Accept, reject (with a reason), be unsure about or skip a candidate.
 
         Raises:
@@ -167,9 +167,11 @@ class Reviewer:
             raise ValueError("a rejection, and only a rejection, has a reason")
         entry = _Entry(candidate_id=candidate_id, kind=kind, reason=reason)
         with self._store.write() as connection:
-            return self._settle(connection, [entry], shown or Shown())
+            return self._settle(connection, [entry], shown or PresentationContext())
 
-    def edit(self, candidate_id: int, new_text: str, *, concept: str | None = None, shown: Shown | None = None) -> Done:
+    def edit(
+        self, candidate_id: int, new_text: str, *, concept: str | None = None, shown: PresentationContext | None = None
+    ) -> DecisionResult:
         """Replace a candidate by a child with `new_text`; returns the act with the child's id.
 
         The text may stay as it is where `concept` mends what it is said to deny.
@@ -187,9 +189,9 @@ class Reviewer:
             entries = [_Entry(candidate_id=candidate_id, kind=Kind.EDIT, child_id=child_id)]
             if works_alone(connection, self._actor.name):
                 entries.append(_Entry(candidate_id=child_id, kind=Kind.ACCEPT))
-            return replace(self._settle(connection, entries, shown or Shown()), child_id=child_id)
+            return replace(self._settle(connection, entries, shown or PresentationContext()), child_id=child_id)
 
-    def note(self, candidate_id: int, words: str, *, shown: Shown | None = None) -> Done:
+    def note(self, candidate_id: int, words: str, *, shown: PresentationContext | None = None) -> DecisionResult:
         """Attach a note.
 
         Raises:
@@ -200,18 +202,23 @@ class Reviewer:
             raise ValueError("an empty note")
         return self._remark(_Entry(candidate_id=candidate_id, kind=Kind.NOTE, note=kept), shown)
 
-    def toggle_flag(self, candidate_id: int, *, shown: Shown | None = None) -> Done:
+    def toggle_flag(self, candidate_id: int, *, shown: PresentationContext | None = None) -> DecisionResult:
         """Flag a candidate, or take back this person's own flag where it stands."""
         with self._store.write() as connection:
             flag = event_log.own_flag(connection, candidate_id, self._actor.name)
             entry = _Entry(candidate_id=candidate_id, kind=Kind.FLAG)
             if flag is not None:
                 entry = replace(entry, kind=Kind.UNDO, undo_of=flag)
-            return self._append(connection, [entry], shown or Shown())
+            return self._append(connection, [entry], shown or PresentationContext())
 
     def flip(
-        self, candidate_id: int, verdict: Kind, *, reason: Reason | None = None, shown: Shown | None = None
-    ) -> Done:
+        self,
+        candidate_id: int,
+        verdict: Kind,
+        *,
+        reason: Reason | None = None,
+        shown: PresentationContext | None = None,
+    ) -> DecisionResult:
         """Change one's mind after what the judges say was revealed: the label stays the event before it.
 
         Raises:
@@ -223,7 +230,7 @@ class Reviewer:
             if not event_log.has_vote(connection, candidate_id, self._actor.name):
                 raise RecordError("there is no decision of yours to change", hint="decide first")
             entry = _Entry(candidate_id=candidate_id, kind=Kind.FLIP, verdict=verdict, reason=reason)
-            return self._append(connection, [entry], shown or Shown(leased=False))
+            return self._append(connection, [entry], shown or PresentationContext(leased=False))
 
     def adjudicate(
         self,
@@ -233,8 +240,8 @@ class Reviewer:
         reason: Reason | None = None,
         cause: Cause | None = None,
         note: str | None = None,
-        shown: Shown | None = None,
-    ) -> Done:
+        shown: PresentationContext | None = None,
+    ) -> DecisionResult:
         """An adjudicator's final word, whatever people voted; `cause`: why they disagreed.
 
         Raises:
@@ -247,9 +254,9 @@ class Reviewer:
             candidate_id=candidate_id, kind=Kind.ADJUDICATE, verdict=verdict, reason=reason, cause=cause, note=note
         )
         with self._store.write() as connection:
-            return self._settle(connection, [entry], shown or Shown(leased=False))
+            return self._settle(connection, [entry], shown or PresentationContext(leased=False))
 
-    def requeue(self, candidate_id: int, *, note: str | None = None) -> Done:
+    def requeue(self, candidate_id: int, *, note: str | None = None) -> DecisionResult:
         """Ask everybody anew: earlier votes no longer count. An adjudicator's, or one's own where one is alone.
 
         Raises:
@@ -259,7 +266,7 @@ class Reviewer:
             if not works_alone(connection, self._actor.name):
                 need_adjudicator(self._actor, "ask everybody anew")
             entry = _Entry(candidate_id=candidate_id, kind=Kind.REQUEUE, note=note)
-            return self._append(connection, [entry], Shown(leased=False))
+            return self._append(connection, [entry], PresentationContext(leased=False))
 
     def decide_many(
         self,
@@ -268,7 +275,7 @@ class Reviewer:
         *,
         reason: Reason | None = None,
         progress: Progress = _silent,
-    ) -> ManyDone:
+    ) -> BulkResult:
         """Accept, reject (with a reason) or requeue many at once: one act, in one transaction.
 
         What must not be touched (`weighing.Left`) is left out. Others who write wait meanwhile.
@@ -280,47 +287,49 @@ class Reviewer:
         if (kind is Kind.REJECT) != (reason is not None):
             raise ValueError("a rejection, and only a rejection, has a reason")
         with self._store.write() as connection:
-            weighed = weigh(connection, self._actor, candidate_ids, kind)
+            weighed = preview_decisions(connection, self._actor, candidate_ids, kind)
             if not weighed.changing:
-                return ManyDone(None, weighed)
+                return BulkResult(None, weighed)
             entries = [_Entry(candidate_id=number, kind=kind, reason=reason) for number in weighed.votes]
             entries += [
                 _Entry(candidate_id=number, kind=Kind.FLIP, verdict=kind, reason=reason) for number in weighed.flips
             ]
             leases.drop(connection, self._actor, [entry.candidate_id for entry in entries])
-            return ManyDone(self._append_many(connection, entries, Shown(leased=False), progress).act, weighed)
+            return BulkResult(
+                self._append_many(connection, entries, PresentationContext(leased=False), progress).act, weighed
+            )
 
-    def take_back(self, act: str) -> Done:
+    def take_back(self, act: str) -> DecisionResult:
         """Take back an act by its id: one's own, or as an adjudicator anybody's. `redo` takes this back again.
 
         Raises:
             RecordError: no such act that stands, or somebody else's; nothing was written.
         """
         with self._store.write() as connection:
-            found = event_log.standing_act(connection, act)
+            found = event_log.standing_action(connection, act)
             if found is None:
                 raise Overtaken("there is no such act that stands", hint="somebody has taken it back already")
             if found.actor != self._actor.name:
                 need_adjudicator(self._actor, f"take back what {found.actor} did")
             return self._withdraw(connection, found)
 
-    def undo(self) -> Done | None:
+    def undo(self) -> DecisionResult | None:
         """Take back this person's last act that still stands, and lease its card again; None: there is none."""
         with self._store.write() as connection:
-            act = event_log.last_standing_act(connection, self._actor.name)
+            act = event_log.last_standing_action(connection, self._actor.name)
             return self._take_back(connection, act) if act else None
 
-    def redo(self) -> Done | None:
+    def redo(self) -> DecisionResult | None:
         """Take back this person's last undo, unless something new was decided since; None: nothing to redo."""
         with self._store.write() as connection:
             act = event_log.last_redoable_undo(connection, self._actor.name)
             return self._take_back(connection, act) if act else None
 
-    def _remark(self, entry: _Entry, shown: Shown | None) -> Done:
+    def _remark(self, entry: _Entry, shown: PresentationContext | None) -> DecisionResult:
         with self._store.write() as connection:
-            return self._append(connection, [entry], shown or Shown())
+            return self._append(connection, [entry], shown or PresentationContext())
 
-    def _settle(self, connection: Connection, entries: list[_Entry], shown: Shown) -> Done:
+    def _settle(self, connection: Connection, entries: list[_Entry], shown: PresentationContext) -> DecisionResult:
         """Append a decision: late where its lease is gone, and the card leaves the person's hands."""
         candidate_id = entries[0].candidate_id
         if shown.asked:
@@ -347,19 +356,19 @@ class Reviewer:
                 hint="] goes on; / finds the new text",
             )
 
-    def _take_back(self, connection: Connection, act: Act) -> Done:
+    def _take_back(self, connection: Connection, act: RecordedAction) -> DecisionResult:
         """Withdraw one's own act, and have its card in hand again."""
         done = self._withdraw(connection, act)
         if not act.bulk:
             leases.take(connection, self._actor, done.candidate_id, clock=self._clock)
         return done
 
-    def _withdraw(self, connection: Connection, act: Act) -> Done:
+    def _withdraw(self, connection: Connection, act: RecordedAction) -> DecisionResult:
         if self._actor.role is not Role.ADJUDICATOR:
             for event in act.events:
                 self._may_withdraw(connection, event.child_id)
         entries = [_Entry(candidate_id=e.candidate_id, kind=Kind.UNDO, undo_of=e.seq) for e in act.events]
-        shown = Shown(stream=act.stream, blind=act.blind)
+        shown = PresentationContext(stream=act.stream, blind=act.blind)
         if act.bulk:
             return replace(self._append_many(connection, entries, shown), kind=act.kind)
         entries += [
@@ -368,19 +377,19 @@ class Reviewer:
         done = self._append(connection, entries, shown)
         return replace(done, kind=act.kind, child_id=act.events[0].child_id)
 
-    def _append(self, connection: Connection, entries: list[_Entry], shown: Shown) -> Done:
+    def _append(self, connection: Connection, entries: list[_Entry], shown: PresentationContext) -> DecisionResult:
         touched = {entry.candidate_id for entry in entries} | {entry.child_id for entry in entries if entry.child_id}
         known = {number: known_answer(connection, number) for number in touched}
         uids = [uuid7() for _ in entries]
         for uid, entry in zip(uids, entries, strict=True):
             last = self._insert(connection, uid, uids[0], entry, shown, gold=self._is_answer(entry, known))
-        standings: dict[int, Standing] = {}
+        standings: dict[int, CandidateStatus] = {}
         for number in touched:
             events = events_of(connection, number)
             _check_one_successor(events)
             standings[number] = write_state(connection, number, events, known[number])
         first = entries[0]
-        return Done(
+        return DecisionResult(
             uids[0],
             first.candidate_id,
             first.kind,
@@ -392,8 +401,8 @@ class Reviewer:
         )
 
     def _append_many(
-        self, connection: Connection, entries: list[_Entry], shown: Shown, progress: Progress = _silent
-    ) -> Done:
+        self, connection: Connection, entries: list[_Entry], shown: PresentationContext, progress: Progress = _silent
+    ) -> DecisionResult:
         """As `_append`, for many candidates that are there, each once, and none of them edited by this."""
         act, first, now = uuid7(), event_clock.next_event(connection), utc_now()
         uids = chain([act], (uuid7() for _ in entries))
@@ -402,11 +411,11 @@ class Reviewer:
             pairs = zip(part, uids, strict=False)  # more of the second, which go on in the next part
             rows = [self._row(seq, uid, act, entry, shown, now) for seq, (entry, uid) in enumerate(pairs, start)]
             connection.exec_driver_sql(_INSERT, rows)
-            refold_many(connection, [entry.candidate_id for entry in part])
+            update_states(connection, [entry.candidate_id for entry in part])
             progress(min(len(entries), (at + 1) * BATCH), len(entries))
         lead, last = entries[0], first + len(entries) - 1
-        standing = refold(connection, lead.candidate_id)
-        return Done(act, lead.candidate_id, lead.kind, standing, last, candidates=len(entries))
+        standing = update_state(connection, lead.candidate_id)
+        return DecisionResult(act, lead.candidate_id, lead.kind, standing, last, candidates=len(entries))
 
     def _may_withdraw(self, connection: Connection, child_id: int | None) -> None:
         """An edit that somebody else has decided about is not one's own to take back any more."""
@@ -417,11 +426,13 @@ class Reviewer:
                 hint="only an adjudicator can take that back; [ looks back",
             )
 
-    def _is_answer(self, entry: _Entry, known: Mapping[int, Known | None]) -> bool:
+    def _is_answer(self, entry: _Entry, known: Mapping[int, KnownAnswer | None]) -> bool:
         """Whether the entry answers a candidate whose answer is known: then it is no vote, however the card came."""
         return entry.kind in _ANSWERS and self._actor.role in _PEOPLE and known[entry.candidate_id] is not None
 
-    def _insert(self, connection: Connection, uid: str, act: str, entry: _Entry, shown: Shown, *, gold: bool) -> int:
+    def _insert(
+        self, connection: Connection, uid: str, act: str, entry: _Entry, shown: PresentationContext, *, gold: bool
+    ) -> int:
         row = connection.execute(text("SELECT 1 FROM candidate WHERE id = :id"), {"id": entry.candidate_id}).first()
         if row is None:
             raise RecordError(f"there is no candidate {entry.candidate_id}")
@@ -430,7 +441,7 @@ class Reviewer:
         return seq
 
     def _row(
-        self, seq: int, uid: str, act: str, entry: _Entry, shown: Shown, now: str, *, gold: bool = False
+        self, seq: int, uid: str, act: str, entry: _Entry, shown: PresentationContext, now: str, *, gold: bool = False
     ) -> tuple[Any, ...]:
         """In the order of `_COLUMNS`; positional, because a bulk writes a hundred thousand of them."""
         # fmt: off

@@ -10,7 +10,7 @@ from curation_db.events.history_cache import overlap_in_force
 from curation_db.language.concepts import concept_after_edit
 from curation_db.language.sanitize import clean
 from curation_db.lint import index
-from curation_db.review.candidates import Draft, Intake, insert_candidates
+from curation_db.review.candidates import Intake, NewCandidate, insert_candidates
 from curation_db.storage.ids import uuid7
 
 # The child's own overlap is its parent's already. The row says that somebody changed it (`overlaps.differing`).
@@ -40,7 +40,7 @@ def make_child(connection: Connection, parent_id: int, new_text: str, concept: s
         raise ValueError("the text is empty or unchanged")
     denied = concept_after_edit(parent.caption, parent.text, parent.concept, parent.concept_confidence, clean(new_text))
     named = clean(concept) if concept else denied.text
-    draft = Draft(
+    draft = NewCandidate(
         source_id=parent.source_id,
         key=f"edit/{uuid7()}",
         image_id=parent.image_id,

@@ -13,9 +13,9 @@ from sqlalchemy import Connection, text
 
 from curation_db.enums import Kind, Reason
 from curation_db.events.history_cache import events_of
-from curation_db.events.state import Happened, effective, since_requeue
-from curation_db.queue.gold import Known, known_answer
-from curation_db.review.state_table import refold
+from curation_db.events.state import FoldEvent, effective, since_requeue
+from curation_db.queue.gold import KnownAnswer, known_answer
+from curation_db.review.state_table import update_state
 from curation_db.storage.ids import utc_now
 from curation_db.storage.store import Store
 
@@ -51,7 +51,7 @@ class Marked:
         return self
 
 
-def mark(connection: Connection, answers: Mapping[int, Known], origin: str) -> Marked:
+def mark(connection: Connection, answers: Mapping[int, KnownAnswer], origin: str) -> Marked:
     """Make these candidates gold."""
     done = Marked()
     for number, answer in answers.items():
@@ -65,7 +65,7 @@ def mark(connection: Connection, answers: Mapping[int, Known], origin: str) -> M
         else:
             row = {"id": number, "answer": answer.kind, "reason": answer.reason, "origin": origin, "now": utc_now()}
             connection.execute(_MARK, row)
-            refold(connection, number)
+            update_state(connection, number)
             done.new += 1
     return done
 
@@ -93,7 +93,7 @@ def unmark_all(store: Store) -> int:
             numbers = ids.all()
             for number in numbers:
                 connection.execute(text("DELETE FROM gold WHERE candidate_id = :id"), {"id": number})
-                refold(connection, number)
+                update_state(connection, number)
         count += len(numbers)
         if not numbers:
             return count
@@ -103,14 +103,14 @@ def _is_audit(connection: Connection, candidate_id: int) -> bool:
     return bool(connection.execute(text("SELECT audit FROM candidate WHERE id = :id"), {"id": candidate_id}).scalar())
 
 
-def _final_word(connection: Connection, candidate_id: int) -> tuple[Known, str] | None:
+def _final_word(connection: Connection, candidate_id: int) -> tuple[KnownAnswer, str] | None:
     """The adjudication that stands, and whose it is."""
     recent = since_requeue(effective(events_of(connection, candidate_id)))
     words = [event for event in recent if event.kind is Kind.ADJUDICATE]
     return (_answer(connection, words[-1]), words[-1].actor) if words else None
 
 
-def _answer(connection: Connection, word: Happened) -> Known:
+def _answer(connection: Connection, word: FoldEvent) -> KnownAnswer:
     reason = connection.execute(text("SELECT reason FROM event WHERE seq = :seq"), {"seq": word.seq}).scalar()
     assert word.verdict is not None, "the database sees to it"
-    return Known(word.verdict, Reason(reason) if reason else None)
+    return KnownAnswer(word.verdict, Reason(reason) if reason else None)

@@ -19,7 +19,7 @@ from curation_db.events import event_clock
 from curation_db.events.history_cache import BATCH, folded, histories, overlap_in_force
 from curation_db.events.state import Overlap
 from curation_db.review.candidates import audit_key
-from curation_db.review.state_table import refold_many
+from curation_db.review.state_table import update_states
 from curation_db.storage.ids import utc_now
 from curation_db.storage.sqlite import IN_IDS, batches, json_array
 from curation_db.storage.store import Store
@@ -44,7 +44,7 @@ _DIFFERING = text("""
 
 
 @dataclass(frozen=True, slots=True)
-class Preview:
+class OverlapPreview:
     """What a change of the overlap would do."""
 
     candidates: int
@@ -60,7 +60,7 @@ class Preview:
     wanted_after: int = 0
 
 
-def preview(connection: Connection, ids: Sequence[int], overlap: Overlap, share: float = 1.0) -> Preview:
+def preview(connection: Connection, ids: Sequence[int], overlap: Overlap, share: float = 1.0) -> OverlapPreview:
     """What `set_overlap` would do to the share of these candidates."""
     named = sorted(set(ids))
     chosen = drawn(connection, named, share)
@@ -77,7 +77,7 @@ def preview(connection: Connection, ids: Sequence[int], overlap: Overlap, share:
             before, after = before + row.wanted, after + then.wanted
             if then.state is not State(row.state):
                 moves[State(row.state), then.state] += 1
-    return Preview(len(named), len(chosen), changing, moves, before, after)
+    return OverlapPreview(len(named), len(chosen), changing, moves, before, after)
 
 
 def drawn(connection: Connection, ids: Sequence[int], share: float) -> list[int]:
@@ -127,11 +127,11 @@ def set_overlap(
 
 
 def _change(connection: Connection, ids: Sequence[int], overlap: Overlap, actor: str) -> None:
-    since = event_clock.coming(connection)
+    since = event_clock.next_seq(connection)
     told = {"ids": json_array(ids), "since": since, "overlap": str(overlap), "actor": actor, "now": utc_now()}
     connection.execute(_CHANGE, told)
-    event_clock.came_in(connection, event_clock.Arrival.OVERLAPS)
-    refold_many(connection, ids)
+    event_clock.mark_arrival(connection, event_clock.Arrival.OVERLAPS)
+    update_states(connection, ids)
 
 
 def differing(connection: Connection, overlap: str) -> int:

@@ -11,19 +11,21 @@ from sqlalchemy import Connection, text
 from curation_db.enums import Kind
 from curation_db.events.annotators import ids_of
 from curation_db.events.history_cache import events_of, folded, histories, overlap_in_force
-from curation_db.events.state import Happened, Overlap, Standing, fold
-from curation_db.queue.gold import Known, known_answer
-from curation_db.queue.groups import Place, group_id, move, move_many, place_of
+from curation_db.events.state import CandidateStatus, FoldEvent, Overlap, fold
+from curation_db.queue.gold import KnownAnswer, known_answer
+from curation_db.queue.groups import QueueSlot, group_id, move, move_many, place_of
 from curation_db.storage.sqlite import IN_IDS, json_array
 
 
-def refold(connection: Connection, candidate_id: int) -> Standing:
+def update_state(connection: Connection, candidate_id: int) -> CandidateStatus:
     """Fold the candidate's events, write its state and put it where it belongs in the queue."""
     events, known = events_of(connection, candidate_id), known_answer(connection, candidate_id)
     return write_state(connection, candidate_id, events, known)
 
 
-def write_state(connection: Connection, candidate_id: int, events: Sequence[Happened], known: Known | None) -> Standing:
+def write_state(
+    connection: Connection, candidate_id: int, events: Sequence[FoldEvent], known: KnownAnswer | None
+) -> CandidateStatus:
     """As `refold`, where all events of the candidate and its known answer have been read already."""
     candidate = connection.execute(
         text(f"SELECT {overlap_in_force()} AS overlap, audit, pipeline, generator FROM candidate c WHERE id = :id"),
@@ -61,7 +63,7 @@ _WRITE_MANY = text(f"""
 """)
 
 
-def refold_many(connection: Connection, candidate_ids: Sequence[int]) -> None:
+def update_states(connection: Connection, candidate_ids: Sequence[int]) -> None:
     """As `refold` for each of them, at a fraction of the cost: what has happened alike is folded and written once."""
     said = dict(histories(connection, candidate_ids))
     alike: defaultdict[tuple[Any, ...], list[int]] = defaultdict(list)
@@ -86,7 +88,7 @@ def refold_many(connection: Connection, candidate_ids: Sequence[int]) -> None:
         move_many(connection, ids, _group(connection, place))
 
 
-def _group(connection: Connection, place: Place) -> int:
+def _group(connection: Connection, place: QueueSlot) -> int:
     ids = ids_of(connection, place.voters | place.passes.keys())
     voters = [ids[name] for name in place.voters if name in ids]
     passed = {ids[name]: times for name, times in place.passes.items() if name in ids}

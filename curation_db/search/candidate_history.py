@@ -19,11 +19,11 @@ from curation_db.enums import Cause, Kind, PictureShown, Question, Reason, Role,
 from curation_db.errors import RecordError
 from curation_db.events.history_cache import events_of
 from curation_db.events.state import effective
-from curation_db.exporting.manifest import ITEMS_FILE, Item, ManifestError, list_exports, read_manifest
+from curation_db.exporting.manifest import ITEMS_FILE, ExportItem, ManifestError, list_exports, read_manifest
 from curation_db.storage.sqlite import json_array
 
 
-class Kin(StrEnum):
+class RelatedCandidates(StrEnum):
     """What a member of the family is to the candidate."""
 
     ANCESTOR = "ancestor"
@@ -38,7 +38,7 @@ class Member:
     candidate_id: int
     key: str
     source: str
-    kin: Kin
+    kin: RelatedCandidates
     text: str
     parent_id: int | None
     state: State | None
@@ -47,7 +47,7 @@ class Member:
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class CandidateOrigin:
     """Where a text came from."""
 
     source: str
@@ -61,7 +61,7 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True)
-class JudgeSaid:
+class JudgeVerdictRow:
     """A verdict."""
 
     judge: str
@@ -78,7 +78,7 @@ class JudgeSaid:
 
 
 @dataclass(frozen=True, slots=True)
-class Deed:
+class TimelineAction:
     """An event."""
 
     seq: int
@@ -119,7 +119,7 @@ class Frozen:
     """In which it was then."""
 
 
-Happening = Origin | JudgeSaid | Deed | Frozen
+Happening = CandidateOrigin | JudgeVerdictRow | TimelineAction | Frozen
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +170,7 @@ _EVENTS = text("""
 """)
 _LONGEST_NUMBER = 18
 """Digits of a number that fits into the record."""
-_RANKS: dict[type, int] = {Origin: 0, JudgeSaid: 1, Deed: 2, Frozen: 3}
+_RANKS: dict[type, int] = {CandidateOrigin: 0, JudgeVerdictRow: 1, TimelineAction: 2, Frozen: 3}
 
 
 def timeline(connection: Connection, candidate_id: int, exports: Path | None = None) -> Timeline:
@@ -183,7 +183,8 @@ def timeline(connection: Connection, candidate_id: int, exports: Path | None = N
     if not rows:
         raise RecordError(f"there is no candidate {candidate_id}")
     members = tuple(
-        Member(r.id, r.key, r.source, Kin(r.kin), r.text, r.parent_id, State(r.state), bool(r.audit)) for r in rows
+        Member(r.id, r.key, r.source, RelatedCandidates(r.kin), r.text, r.parent_id, State(r.state), bool(r.audit))
+        for r in rows
     )
     family = json_array(member.candidate_id for member in members)
     moments = [_origin(row) for row in rows]
@@ -200,7 +201,7 @@ def _in_order(moments: list[Moment]) -> list[Moment]:
     keys: dict[int, str] = {}
     latest = ""
     for moment in sorted(moments, key=_number):
-        if isinstance(moment.what, Deed):
+        if isinstance(moment.what, TimelineAction):
             latest = keys[moment.what.seq] = max(latest, moment.at)
 
     def place(moment: Moment) -> tuple[str, int, int]:
@@ -210,7 +211,7 @@ def _in_order(moments: list[Moment]) -> list[Moment]:
 
 
 def _number(moment: Moment) -> int:
-    return moment.what.seq if isinstance(moment.what, Deed) else 0
+    return moment.what.seq if isinstance(moment.what, TimelineAction) else 0
 
 
 def find_candidate(connection: Connection, named: str) -> int:
@@ -240,11 +241,13 @@ def conceal(told: Timeline, hidden: Collection[int], actor: str, *, blind: Colle
 
     def is_told(moment: Moment) -> bool:
         what, number = moment.what, moment.candidate_id
-        if number not in hidden or isinstance(what, Origin):
+        if number not in hidden or isinstance(what, CandidateOrigin):
             return True
-        if isinstance(what, Deed) and what.actor == actor:
+        if isinstance(what, TimelineAction) and what.actor == actor:
             return True
-        remark = isinstance(what, JudgeSaid) or (isinstance(what, Deed) and what.kind in (Kind.NOTE, Kind.FLAG))
+        remark = isinstance(what, JudgeVerdictRow) or (
+            isinstance(what, TimelineAction) and what.kind in (Kind.NOTE, Kind.FLAG)
+        )
         return remark and number not in blind
 
     return replace(
@@ -257,7 +260,7 @@ def conceal(told: Timeline, hidden: Collection[int], actor: str, *, blind: Colle
 
 
 def _origin(row: Any) -> Moment:
-    came = Origin(
+    came = CandidateOrigin(
         row.source, row.file_name or row.image_key, row.caption, row.pipeline, row.generator, row.prompt_version
     )
     return Moment(row.created_at, row.id, came)
@@ -270,7 +273,7 @@ def _verdicts(connection: Connection, candidate_id: int) -> list[Moment]:
         Moment(
             r.created_at,
             candidate_id,
-            JudgeSaid(
+            JudgeVerdictRow(
                 r.judge, r.model, r.prompt_version, Question(r.question), r.p, r.raw_text, bool(r.simulated),
                 r.label_mass, r.method, r.prior, r.seed,
             ),
@@ -289,11 +292,11 @@ def _deeds(connection: Connection, candidate_id: int, family: str) -> list[Momen
     return [Moment(row.at, candidate_id, _deed(row, stands, undoes, kinds)) for row in rows]
 
 
-def _deed(row: Any, stands: set[int], undoes: dict[int, int], kinds: dict[int, Kind]) -> Deed:
+def _deed(row: Any, stands: set[int], undoes: dict[int, int], kinds: dict[int, Kind]) -> TimelineAction:
     root, steps = row.seq, 0
     while root in undoes:
         root, steps = undoes[root], steps + 1
-    return Deed(
+    return TimelineAction(
         seq=row.seq,
         actor=row.actor,
         role=Role(row.role),
@@ -336,5 +339,5 @@ def _held(items: Path, members: Sequence[Member]) -> list[tuple[int, str]]:
     keys = {(m.source, m.key): m.candidate_id for m in members}
     needles = [json.dumps(m.key) for m in members]
     with items.open(encoding="utf-8", newline="\n") as lines:
-        likely = [Item.from_line(line) for line in lines if any(needle in line for needle in needles)]
+        likely = [ExportItem.from_line(line) for line in lines if any(needle in line for needle in needles)]
     return [(keys[item.source, item.key], item.state) for item in likely if (item.source, item.key) in keys]

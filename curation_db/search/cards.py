@@ -27,7 +27,7 @@ SIBLINGS_SHOWN = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Opinion:
+class CardVerdict:
     """What one judge said."""
 
     judge: str
@@ -44,7 +44,7 @@ class Opinion:
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class CardImage:
     """Which picture, and where to look for it: `file_name` below one of the folders of `source`."""
 
     source: str
@@ -57,7 +57,7 @@ class Card:
     """One candidate with all that helps to decide about it."""
 
     candidate_id: int
-    picture: Picture
+    picture: CardImage
     caption: str | None
     """The original caption."""
     text: str
@@ -72,7 +72,7 @@ class Card:
     tokens: int
     parent_text: str | None
     """What an edit replaced."""
-    opinions: tuple[Opinion, ...]
+    opinions: tuple[CardVerdict, ...]
     siblings: tuple[str, ...]
     """The picture's other captions."""
     objects: dict[str, int]
@@ -175,7 +175,7 @@ def load_card(
     )
     return Card(
         candidate_id=candidate_id,
-        picture=Picture(row.source_name, row.image_key, row.file_name),
+        picture=CardImage(row.source_name, row.image_key, row.file_name),
         caption=row.caption,
         text=row.text,
         concept=row.concept,
@@ -187,7 +187,7 @@ def load_card(
         generator=row.generator,
         tokens=row.tokens,
         parent_text=row.parent_text,
-        opinions=opinions_of(connection, candidate_id),
+        opinions=verdicts_of(connection, candidate_id),
         siblings=siblings,
         objects=objects,
         findings=lint(subject, context=_on_the_picture(connection, row), settings=checks),
@@ -215,11 +215,11 @@ def _siblings(connection: Connection, image_id: int, caption_id: int | None) -> 
     return tuple(row.text for row in rows)
 
 
-def opinions_of(connection: Connection, candidate_id: int) -> tuple[Opinion, ...]:
+def verdicts_of(connection: Connection, candidate_id: int) -> tuple[CardVerdict, ...]:
     """What the judges said about this candidate."""
     # fmt: off
     return tuple(
-        Opinion(
+        CardVerdict(
             r.judge, r.model, Question(r.question), r.p, r.raw_text, r.prompt_version, bool(r.simulated), r.label_mass,
             r.method, r.prior, r.seed,
         )

@@ -16,9 +16,9 @@ from sqlalchemy import Connection, text
 
 from curation_db.enums import Cause, Kind, PersonRole, Reason, Role, State
 from curation_db.errors import RecordError
-from curation_db.events.history_cache import BATCH, History, happened, histories
-from curation_db.events.state import Happened, effective, since_requeue
-from curation_db.search.cards import Opinion, opinions_of
+from curation_db.events.history_cache import BATCH, History, fold_events, histories
+from curation_db.events.state import FoldEvent, effective, since_requeue
+from curation_db.search.cards import CardVerdict, verdicts_of
 from curation_db.storage.sqlite import IN_IDS, batches, json_array
 
 _VOTES = (Kind.ACCEPT, Kind.REJECT, Kind.UNSURE, Kind.FLIP)
@@ -58,7 +58,7 @@ class Disagreement:
 
 
 @dataclass(frozen=True, slots=True)
-class Voice:
+class AnnotatorVote:
     """What somebody said about a candidate, where it stands."""
 
     actor: str
@@ -85,16 +85,16 @@ class FinalWord:
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
+class VoteSummary:
     """Who said what, what the judges said, and what came of it."""
 
     candidate_id: int
     text: str
     state: State
-    voices: tuple[Voice, ...]
+    voices: tuple[AnnotatorVote, ...]
     """In the order in which they were said, since everybody was last asked anew."""
     final: FinalWord | None
-    opinions: tuple[Opinion, ...]
+    opinions: tuple[CardVerdict, ...]
     concept: str | None
 
 
@@ -116,7 +116,7 @@ def _of_part(connection: Connection, part: Sequence[int]) -> Iterable[Disagreeme
 @lru_cache(maxsize=16_384)
 def _opinions(history: History) -> Counter[Kind] | None:
     """How often each verdict stands; None: an adjudicator has settled it."""
-    deciding = since_requeue(effective(happened(history)))
+    deciding = since_requeue(effective(fold_events(history)))
     if any(event.kind is Kind.ADJUDICATE for event in deciding):
         return None
     said: dict[tuple[str, bool], Kind] = {}
@@ -128,14 +128,14 @@ def _opinions(history: History) -> Counter[Kind] | None:
 
 
 def _flipped(history: History) -> bool:
-    return any(event.kind is Kind.FLIP for event in since_requeue(effective(happened(history))))
+    return any(event.kind is Kind.FLIP for event in since_requeue(effective(fold_events(history))))
 
 
-def _says(event: Happened) -> Kind:
+def _says(event: FoldEvent) -> Kind:
     return event.verdict if event.kind is Kind.FLIP and event.verdict else event.kind
 
 
-def tally(connection: Connection, candidate_id: int) -> Tally:
+def vote_summary(connection: Connection, candidate_id: int) -> VoteSummary:
     """Who said what about this candidate, as far as it stands.
 
     Raises:
@@ -154,11 +154,11 @@ def tally(connection: Connection, candidate_id: int) -> Tally:
         {"id": candidate_id},
     ).all()
     events = [
-        Happened(r.seq, r.actor, Role(r.role), Kind(r.kind), Kind(r.verdict) if r.verdict else None, r.undo_of)
+        FoldEvent(r.seq, r.actor, Role(r.role), Kind(r.kind), Kind(r.verdict) if r.verdict else None, r.undo_of)
         for r in rows
     ]
     told = {r.seq: r for r in rows}
-    voices: dict[tuple[str, bool], Voice] = {}
+    voices: dict[tuple[str, bool], AnnotatorVote] = {}
     final = None
     for event in since_requeue(effective(events)):
         said = told[event.seq]
@@ -169,6 +169,8 @@ def tally(connection: Connection, candidate_id: int) -> Tally:
             key = event.actor, event.kind is Kind.FLIP
             # a newer vote takes the place of the older one, a flip stands beside the label
             voices.pop(key, None)
-            voices[key] = Voice(event.actor, event.role, _says(event), reason, bool(said.blind), key[1], said.at)
-    opinions = opinions_of(connection, candidate_id)
-    return Tally(candidate_id, row.text, State(row.state), tuple(voices.values()), final, opinions, row.concept)
+            voices[key] = AnnotatorVote(
+                event.actor, event.role, _says(event), reason, bool(said.blind), key[1], said.at
+            )
+    opinions = verdicts_of(connection, candidate_id)
+    return VoteSummary(candidate_id, row.text, State(row.state), tuple(voices.values()), final, opinions, row.concept)

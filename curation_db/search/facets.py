@@ -12,36 +12,36 @@ from curation_db.enums import Question
 from curation_db.events.hasty import hasty
 from curation_db.events.in_force import in_force
 from curation_db.lint.index import MARKED_RULES
-from curation_db.search.query_language import ANY_JUDGE, WORDS, Field, Says, Value, View
+from curation_db.search.query_language import ANY_JUDGE, WORDS, QueryField, TermMeaning, Value, View
 from curation_db.search.query_sql import UNREVEALED, named
 from curation_db.search.search import judges
 from curation_db.storage.sqlite import IN_IDS, SAYS, batches, json_array
 
 _BLOCK = 20_000
 _COLUMNS = {
-    Field.STATE: "SELECT state AS value, count(*) AS n FROM candidate_state WHERE candidate_id {these} GROUP BY 1",
-    Field.CUE: "SELECT cue AS value, count(*) AS n FROM candidate WHERE id {these} GROUP BY 1",
-    Field.POSITION: "SELECT cue_position AS value, count(*) AS n FROM candidate WHERE id {these} GROUP BY 1",
-    Field.TYPE: "SELECT negation_type AS value, count(*) AS n FROM candidate WHERE id {these} GROUP BY 1",
-    Field.PIPELINE: "SELECT pipeline AS value, count(*) AS n FROM candidate WHERE id {these} GROUP BY 1",
-    Field.STREAM: """SELECT CASE WHEN audit THEN 'audit' ELSE 'review' END AS value, count(*) AS n
+    QueryField.STATE: "SELECT state AS value, count(*) AS n FROM candidate_state WHERE candidate_id {these} GROUP BY 1",
+    QueryField.CUE: "SELECT cue AS value, count(*) AS n FROM candidate WHERE id {these} GROUP BY 1",
+    QueryField.POSITION: "SELECT cue_position AS value, count(*) AS n FROM candidate WHERE id {these} GROUP BY 1",
+    QueryField.TYPE: "SELECT negation_type AS value, count(*) AS n FROM candidate WHERE id {these} GROUP BY 1",
+    QueryField.PIPELINE: "SELECT pipeline AS value, count(*) AS n FROM candidate WHERE id {these} GROUP BY 1",
+    QueryField.STREAM: """SELECT CASE WHEN audit THEN 'audit' ELSE 'review' END AS value, count(*) AS n
                      FROM candidate WHERE id {these} GROUP BY audit""",
-    Field.CONCEPT: """SELECT concept COLLATE NOCASE AS value, count(*) AS n FROM candidate WHERE id {these}
+    QueryField.CONCEPT: """SELECT concept COLLATE NOCASE AS value, count(*) AS n FROM candidate WHERE id {these}
                       GROUP BY concept COLLATE NOCASE""",
-    Field.SOURCE: """SELECT s.name AS value, count(*) AS n FROM candidate c JOIN source s ON s.id = c.source_id
+    QueryField.SOURCE: """SELECT s.name AS value, count(*) AS n FROM candidate c JOIN source s ON s.id = c.source_id
                      WHERE c.id {these} GROUP BY 1""",
-    Field.LINT: f"""SELECT mark AS value, count(*) AS n FROM candidate_mark
+    QueryField.LINT: f"""SELECT mark AS value, count(*) AS n FROM candidate_mark
                     WHERE mark IN ({", ".join(f"'{rule}'" for rule in MARKED_RULES)}) AND candidate_id {{these}}
                     GROUP BY 1""",
-    Field.IS: f"""SELECT mark AS value, count(*) AS n FROM candidate_mark x
+    QueryField.IS: f"""SELECT mark AS value, count(*) AS n FROM candidate_mark x
                  WHERE mark = 'conflict' AND candidate_id {{these}}{{revealed}} GROUP BY 1
                  UNION ALL SELECT 'flagged', count(*) FROM candidate_state WHERE flagged IS 1 AND candidate_id {{these}}
                  HAVING count(*)
                  UNION ALL SELECT 'hasty', count(DISTINCT e.candidate_id) FROM event e INDEXED BY event_hasty
                  WHERE e.candidate_id {{these}} AND {hasty()} HAVING count(*)""",
-    Field.BY: f"""SELECT e.actor AS value, count(DISTINCT e.candidate_id) AS n FROM event e
+    QueryField.BY: f"""SELECT e.actor AS value, count(DISTINCT e.candidate_id) AS n FROM event e
                   WHERE e.candidate_id {{these}} AND {in_force()} GROUP BY 1""",
-    Field.REASON: f"""SELECT e.reason AS value, count(DISTINCT e.candidate_id) AS n FROM event e
+    QueryField.REASON: f"""SELECT e.reason AS value, count(DISTINCT e.candidate_id) AS n FROM event e
                       WHERE e.reason IS NOT NULL AND e.candidate_id {{these}} AND {in_force()} GROUP BY 1""",
 }
 _JUDGE = f"""
@@ -50,15 +50,16 @@ _JUDGE = f"""
     FROM verdict x WHERE candidate_id {{these}}{{revealed}} GROUP BY 1, 2, 3
 """
 _SAID = {
-    (Question.PRESENT, "yes"): Says.PRESENT,
-    (Question.PRESENT, "no"): Says.ABSENT,
-    (Question.ACCEPTABLE, "yes"): Says.ACCEPTABLE,
-    (Question.ACCEPTABLE, "no"): Says.UNACCEPTABLE,
+    (Question.PRESENT, "yes"): TermMeaning.PRESENT,
+    (Question.PRESENT, "no"): TermMeaning.ABSENT,
+    (Question.ACCEPTABLE, "yes"): TermMeaning.ACCEPTABLE,
+    (Question.ACCEPTABLE, "no"): TermMeaning.UNACCEPTABLE,
 }
 # fmt: off
 FACETS = (
-    Field.STATE, Field.IS, Field.LINT, Field.JUDGE, Field.BY, Field.REASON, Field.CONCEPT, Field.CUE, Field.POSITION,
-    Field.TYPE, Field.PIPELINE, Field.SOURCE, Field.STREAM,
+    QueryField.STATE, QueryField.IS, QueryField.LINT, QueryField.JUDGE, QueryField.BY, QueryField.REASON,
+    QueryField.CONCEPT, QueryField.CUE, QueryField.POSITION, QueryField.TYPE, QueryField.PIPELINE, QueryField.SOURCE,
+    QueryField.STREAM,
 )
 # fmt: on
 """The fields that have facets, in the order of their use."""
@@ -72,15 +73,17 @@ class Facet:
     count: int
 
 
-def facets(connection: Connection, field: Field, ids: Sequence[int] | None = None, *, limit: int = 200) -> list[Facet]:
+def facets(
+    connection: Connection, field: QueryField, ids: Sequence[int] | None = None, *, limit: int = 200
+) -> list[Facet]:
     """The values of `field`, the most frequent first; among `ids`, or in the whole record."""
     counted: Counter[Value] = Counter()
     for these, values in _parts(ids):
         revealed = "" if ids is None else f" AND NOT {UNREVEALED.replace('{id}', 'x.candidate_id')}"
-        statement = (_JUDGE if field is Field.JUDGE else _COLUMNS[field]).format(these=these, revealed=revealed)
+        statement = (_JUDGE if field is QueryField.JUDGE else _COLUMNS[field]).format(these=these, revealed=revealed)
         for row in connection.execute(text(statement), values):
-            if field is Field.JUDGE:
-                counted[Value(row.judge, _SAID.get((Question(row.asked), row.said), Says.UNCLEAR))] += row.n
+            if field is QueryField.JUDGE:
+                counted[Value(row.judge, _SAID.get((Question(row.asked), row.said), TermMeaning.UNCLEAR))] += row.n
             elif row.value is not None:
                 counted[Value(row.value)] += row.n
     ranked = sorted(counted.items(), key=lambda each: (-each[1], each[0].name))
@@ -101,9 +104,9 @@ def unknown(connection: Connection, view: View) -> str | None:
     For views that hold nothing: it says why.
     """
     for term in view.terms:
-        if term.field in WORDS or term.excluded or term.field not in (*_NAMED, Field.JUDGE):
+        if term.field in WORDS or term.excluded or term.field not in (*_NAMED, QueryField.JUDGE):
             continue
-        if term.field is Field.JUDGE:
+        if term.field is QueryField.JUDGE:
             known = judges(connection)
             wrong = [v.name for v in term.values if v.name != ANY_JUDGE and not named(v.name, known)]
         else:
@@ -115,5 +118,5 @@ def unknown(connection: Connection, view: View) -> str | None:
     return None
 
 
-_NAMED = (Field.BY, Field.CUE, Field.CONCEPT, Field.PIPELINE, Field.SOURCE)
+_NAMED = (QueryField.BY, QueryField.CUE, QueryField.CONCEPT, QueryField.PIPELINE, QueryField.SOURCE)
 """Fields whose values are names that only the record knows."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from sqlalchemy import Connection, bindparam, text
 
 from curation_db.enums import Kind, State
-from curation_db.events.event_log import UNDONE, Past, decisions_before
+from curation_db.events.event_log import UNDONE, PreviousDecision, decisions_before
 from curation_db.events.in_force import in_force
 
 SETTLED = frozenset({State.ACCEPTED, State.REJECTED, State.CONTESTED})
@@ -89,7 +89,7 @@ def deed(connection: Connection, act: str) -> Kind:
     return Kind(row.kind)
 
 
-def own_past(connection: Connection, actor: str, before: int | None, but: Iterable[int]) -> Past | None:
+def own_past(connection: Connection, actor: str, before: int | None, but: Iterable[int]) -> PreviousDecision | None:
     """The person's newest standing decision before the event `before` about a card that is not in `but`.
 
     Its candidate is the card to look at: a text and what its editor made of it are one card.
@@ -104,7 +104,7 @@ def own_past(connection: Connection, actor: str, before: int | None, but: Iterab
     return None
 
 
-def standing_decision(connection: Connection, actor: str, candidate_id: int) -> Past | None:
+def standing_decision(connection: Connection, actor: str, candidate_id: int) -> PreviousDecision | None:
     """What this person last decided about the candidate, where it stands; the edit that made it counts as that."""
     row = connection.execute(
         text(f"""SELECT max(seq) FROM event e
@@ -117,7 +117,7 @@ def standing_decision(connection: Connection, actor: str, candidate_id: int) -> 
     return replace(found[0], candidate_id=candidate_id) if found else None
 
 
-def _mended(connection: Connection, actor: str, past: Past) -> Past:
+def _mended(connection: Connection, actor: str, past: PreviousDecision) -> PreviousDecision:
     """A decision as one about the text that its person made of that candidate since, however often it was mended."""
     number = past.candidate_id
     while (child := connection.execute(_OWN_EDIT, {"id": number, "actor": actor}).scalar()) is not None:

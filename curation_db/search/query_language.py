@@ -28,7 +28,7 @@ class ViewError(ValueError):
         super().__init__(display_text(message, limit=400))
 
 
-class Field(StrEnum):
+class QueryField(StrEnum):
     """What can be asked of a candidate, by the names a person types."""
 
     STATE = "state"
@@ -69,7 +69,7 @@ class Sort(StrEnum):
     TEXT = "text"
 
 
-class Says(StrEnum):
+class TermMeaning(StrEnum):
     """What a judge said."""
 
     PRESENT = "present"
@@ -80,17 +80,17 @@ class Says(StrEnum):
 
 
 ANY_JUDGE: Final = "*"
-CLOSED: Final[dict[Field, tuple[str, ...]]] = {
-    Field.STATE: tuple(State),
-    Field.REASON: tuple(Reason),
-    Field.IS: ("conflict", "flagged", "hasty"),
-    Field.LINT: tuple(rule for rule in Rule if not RULES[rule].needs_corpus),
-    Field.POSITION: tuple(Position),
-    Field.TYPE: tuple(NegationType),
-    Field.STREAM: tuple(Stream),
+CLOSED: Final[dict[QueryField, tuple[str, ...]]] = {
+    QueryField.STATE: tuple(State),
+    QueryField.REASON: tuple(Reason),
+    QueryField.IS: ("conflict", "flagged", "hasty"),
+    QueryField.LINT: tuple(rule for rule in Rule if not RULES[rule].needs_corpus),
+    QueryField.POSITION: tuple(Position),
+    QueryField.TYPE: tuple(NegationType),
+    QueryField.STREAM: tuple(Stream),
 }
 """The fields whose values are known beforehand."""
-WORDS: Final = frozenset({Field.TEXT, Field.CAPTION})
+WORDS: Final = frozenset({QueryField.TEXT, QueryField.CAPTION})
 """The fields that are searched through, not compared."""
 
 
@@ -99,7 +99,7 @@ class Value:
     """One value of a term."""
 
     name: str
-    says: Says | None = None
+    says: TermMeaning | None = None
     """Of a judge: what it said; None: anything."""
 
 
@@ -107,14 +107,14 @@ class Value:
 class Term:
     """One condition."""
 
-    field: Field
+    field: QueryField
     values: tuple[Value, ...]
     """Any of them."""
     excluded: bool = False
     """Candidates that do not meet it."""
 
     @classmethod
-    def of(cls, field: Field, *names: str, excluded: bool = False) -> Term:
+    def of(cls, field: QueryField, *names: str, excluded: bool = False) -> Term:
         """A term with plain values."""
         return cls(field, tuple(Value(name) for name in names), excluded)
 
@@ -144,11 +144,11 @@ class View:
     def asks_judges(self) -> bool:
         """Whether being in it, or where, tells something of what judges said."""
         conflict = any(
-            value.name == "conflict" for term in self.terms if term.field is Field.IS for value in term.values
+            value.name == "conflict" for term in self.terms if term.field is QueryField.IS for value in term.values
         )
-        return conflict or self.asks(Field.JUDGE) or self.sort is Sort.CONFLICT
+        return conflict or self.asks(QueryField.JUDGE) or self.sort is Sort.CONFLICT
 
-    def asks(self, field: Field) -> bool:
+    def asks(self, field: QueryField) -> bool:
         """Whether a term is about this."""
         return any(term.field is field for term in self.terms)
 
@@ -196,7 +196,7 @@ def _bare(line: str, at: int) -> tuple[Term, int]:
     """A word or a quoted phrase, with or without a minus."""
     excluded = line[at] == "-" and at + 1 < len(line) and not line[at + 1].isspace()
     word, end = _quoted(line, at + excluded) or _plain_word(line, at + excluded)
-    return Term.of(Field.TEXT, _searchable(word), excluded=excluded), end
+    return Term.of(QueryField.TEXT, _searchable(word), excluded=excluded), end
 
 
 def _plain_word(line: str, at: int) -> tuple[str, int]:
@@ -210,9 +210,9 @@ def _named(line: str, name: re.Match[str]) -> tuple[Term | Sort, int]:
     if word == "sort":
         if excluded:
             raise ViewError("sort: cannot be excluded")
-        value, end = _value(line, name.end(), Field.STATE, word)
+        value, end = _value(line, name.end(), QueryField.STATE, word)
         return Sort(_known(word, value.name, tuple(Sort))), end
-    field = Field(_known("", word, (*Field, "sort")))
+    field = QueryField(_known("", word, (*QueryField, "sort")))
     values, at = [], name.end()
     while True:
         value, at = _value(line, at, field, word)
@@ -223,7 +223,7 @@ def _named(line: str, name: re.Match[str]) -> tuple[Term | Sort, int]:
     return Term(field, tuple(values), excluded), at
 
 
-def _value(line: str, at: int, field: Field, word: str) -> tuple[Value, int]:
+def _value(line: str, at: int, field: QueryField, word: str) -> tuple[Value, int]:
     told = _quoted(line, at)
     if told is None:
         bare = _BARE_VALUE.match(line, at)
@@ -232,19 +232,19 @@ def _value(line: str, at: int, field: Field, word: str) -> tuple[Value, int]:
         told = bare[0], bare.end()
     name, at = told
     says = None
-    if field is Field.JUDGE and (answer := _SAYS.match(line, at)):
-        says, at = Says(_known("judge:…=", answer[1].lower(), tuple(Says))), answer.end()
+    if field is QueryField.JUDGE and (answer := _SAYS.match(line, at)):
+        says, at = TermMeaning(_known("judge:…=", answer[1].lower(), tuple(TermMeaning))), answer.end()
     if at < len(line) and not (line[at].isspace() or line[at] == ","):
         rest = line[at:].split(maxsplit=1)[0]
         raise ViewError(f'{word}: {rest!r} cannot follow here; quote a value with blanks or signs: "…"')
     return Value(_checked(field, name) if word != "sort" else name.lower(), says), at
 
 
-def _checked(field: Field, name: str) -> str:
+def _checked(field: QueryField, name: str) -> str:
     if field in CLOSED:
         return _known(
             field,
-            name.lower().replace("-", "_") if field in (Field.STATE, Field.REASON) else name.lower(),
+            name.lower().replace("-", "_") if field in (QueryField.STATE, QueryField.REASON) else name.lower(),
             CLOSED[field],
         )
     return _searchable(name) if field in WORDS else name
@@ -274,14 +274,14 @@ def _known(field: str, word: str, known: tuple[str, ...]) -> str:
     raise ViewError(f"{what} is not known; {hint}known: {', '.join(known)}")
 
 
-def _examples(field: Field, word: str) -> str:
+def _examples(field: QueryField, word: str) -> str:
     known = tuple(Sort) if word == "sort" else CLOSED.get(field, ())
     return f"known: {', '.join(known)}" if known else f'say {word}:… or {word}:"two words"'
 
 
 def _printed(term: Term) -> str:
     minus = "-" if term.excluded else ""
-    if term.field is Field.TEXT and len(term.values) == 1:
+    if term.field is QueryField.TEXT and len(term.values) == 1:
         return minus + _quote(term.values[0].name)
     return f"{minus}{term.field}:" + ",".join(_printed_value(value) for value in term.values)
 

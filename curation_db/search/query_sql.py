@@ -15,36 +15,36 @@ from curation_db.enums import Question, Stream
 from curation_db.events.hasty import hasty
 from curation_db.events.in_force import in_force
 from curation_db.lint.index import CONFLICT
-from curation_db.search.query_language import ANY_JUDGE, Field, Says, Term, Value
+from curation_db.search.query_language import ANY_JUDGE, QueryField, Term, TermMeaning, Value
 from curation_db.storage import sqlite
 from curation_db.storage.sqlite import SAYS
 
 _ANSWERS: Final = {
-    Says.PRESENT: ((Question.PRESENT, "yes"),),
-    Says.ABSENT: ((Question.PRESENT, "no"),),
-    Says.ACCEPTABLE: ((Question.ACCEPTABLE, "yes"),),
-    Says.UNACCEPTABLE: ((Question.ACCEPTABLE, "no"),),
-    Says.UNCLEAR: ((Question.PRESENT, "unclear"), (Question.ACCEPTABLE, "unclear")),
+    TermMeaning.PRESENT: ((Question.PRESENT, "yes"),),
+    TermMeaning.ABSENT: ((Question.PRESENT, "no"),),
+    TermMeaning.ACCEPTABLE: ((Question.ACCEPTABLE, "yes"),),
+    TermMeaning.UNACCEPTABLE: ((Question.ACCEPTABLE, "no"),),
+    TermMeaning.UNCLEAR: ((Question.PRESENT, "unclear"), (Question.ACCEPTABLE, "unclear")),
     None: tuple((question, said) for question in Question for said in ("yes", "no", "unclear")),
 }
 _COLUMNS: Final = {
-    Field.CUE: "cue = {v}",
-    Field.POSITION: "cue_position = {v}",
-    Field.TYPE: "negation_type = {v}",
-    Field.PIPELINE: "pipeline = {v}",
-    Field.CONCEPT: "concept COLLATE NOCASE = {v}",
-    Field.SOURCE: "source_id = (SELECT id FROM source WHERE name = {v})",
-    Field.STREAM: "audit = {v}",
+    QueryField.CUE: "cue = {v}",
+    QueryField.POSITION: "cue_position = {v}",
+    QueryField.TYPE: "negation_type = {v}",
+    QueryField.PIPELINE: "pipeline = {v}",
+    QueryField.CONCEPT: "concept COLLATE NOCASE = {v}",
+    QueryField.SOURCE: "source_id = (SELECT id FROM source WHERE name = {v})",
+    QueryField.STREAM: "audit = {v}",
 }
 _INDEXES: Final = {
-    Field.CUE: "candidate_cue",
-    Field.POSITION: "candidate_position",
-    Field.TYPE: "candidate_type",
-    Field.PIPELINE: "candidate_pipeline",
-    Field.CONCEPT: "candidate_concept",
-    Field.STREAM: "candidate_audit",
+    QueryField.CUE: "candidate_cue",
+    QueryField.POSITION: "candidate_position",
+    QueryField.TYPE: "candidate_type",
+    QueryField.PIPELINE: "candidate_pipeline",
+    QueryField.CONCEPT: "candidate_concept",
+    QueryField.STREAM: "candidate_audit",
 }
-UNORDERED: Final = frozenset({Field.SOURCE, Field.CAPTION})
+UNORDERED: Final = frozenset({QueryField.SOURCE, QueryField.CAPTION})
 """Fields whose walks are not in the order of the ids."""
 
 
@@ -96,11 +96,11 @@ def predicates(terms: Sequence[Term], judges: Sequence[str], told: Parameters) -
 
     All searches in the texts become one: full text joins its own lists far faster than SQL can join two searches.
     """
-    sought = [term for term in terms if term.field is Field.TEXT and not term.excluded]
+    sought = [term for term in terms if term.field is QueryField.TEXT and not term.excluded]
     if not sought:
         return [_predicate(term, judges, told) for term in terms]
-    passed = [term for term in terms if term.field is Field.TEXT and term.excluded]
-    others = [term for term in terms if term.field is not Field.TEXT]
+    passed = [term for term in terms if term.field is QueryField.TEXT and term.excluded]
+    others = [term for term in terms if term.field is not QueryField.TEXT]
     query = " AND ".join(_any_phrase(term) for term in sought)
     query = f"({query})" + "".join(f" NOT {_any_phrase(term)}" for term in passed)
     walk, probe = _searched(told.add(query))
@@ -118,38 +118,38 @@ def _predicate(term: Term, judges: Sequence[str], told: Parameters) -> Predicate
     return Predicate(term, tuple(walk for walk, _ in both), " OR ".join(probe for _, probe in both))
 
 
-def _in_sql(field: Field, value: Value, judges: Sequence[str], told: Parameters) -> list[tuple[str, str]]:
+def _in_sql(field: QueryField, value: Value, judges: Sequence[str], told: Parameters) -> list[tuple[str, str]]:
     """Walk and probe of one value; several of each where an index holds them in several places."""
     match field:
-        case Field.JUDGE:
+        case QueryField.JUDGE:
             return _judged(value, judges, told)
-        case Field.STATE:
+        case QueryField.STATE:
             both = _keyed("candidate_state", f"state = {told.add(value.name)}")
-        case Field.IS if value.name == "flagged":
+        case QueryField.IS if value.name == "flagged":
             both = _keyed("candidate_state", "flagged IS 1")
-        case Field.IS if value.name == "hasty":
+        case QueryField.IS if value.name == "hasty":
             both = _hasty()
-        case Field.IS:
+        case QueryField.IS:
             both = _keyed("candidate_mark", f"mark = {told.add(CONFLICT)}")
-        case Field.LINT:
+        case QueryField.LINT:
             both = _keyed("candidate_mark", f"mark = {told.add(value.name)}")
-        case Field.BY:
+        case QueryField.BY:
             both = _event(f"e.actor = {told.add(value.name)}")
-        case Field.REASON:
+        case QueryField.REASON:
             both = _event(f"e.reason = {told.add(value.name)}")
-        case Field.TEXT:
+        case QueryField.TEXT:
             both = _searched(told.add(sqlite.exact_query(value.name)))
-        case Field.CAPTION:
+        case QueryField.CAPTION:
             both = _captioned(told.add(sqlite.exact_query(value.name)))
         case _:
             both = _column(_COLUMNS[field].format(v=told.add(_stored(field, value.name))), _INDEXES.get(field, ""))
     return [both]
 
 
-def _stored(field: Field, name: str) -> object:
-    if field is Field.STREAM:
+def _stored(field: QueryField, name: str) -> object:
+    if field is QueryField.STREAM:
         return int(name == Stream.AUDIT)
-    return name.lower() if field is Field.CUE else name
+    return name.lower() if field is QueryField.CUE else name
 
 
 def _keyed(table: str, which: str) -> tuple[str, str]:

@@ -32,7 +32,7 @@ _MARKS = text(f"""
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class RowVerdict:
     """A judge's answer."""
 
     judge: str
@@ -51,7 +51,7 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Listed:
+class ListedCandidate:
     """A candidate as a list shows it."""
 
     id: int
@@ -71,7 +71,7 @@ class Listed:
     notes: int
     hidden: bool
     """Of the audit, and people are still asked: what the judges say is not told."""
-    said: tuple[Said, ...]
+    said: tuple[RowVerdict, ...]
     conflict: bool
     lint: tuple[Rule, ...]
     """What the rules found, where they have looked (`checked`)."""
@@ -81,12 +81,12 @@ class Listed:
     """In order."""
 
 
-def page_of(connection: Connection, ids: Sequence[int]) -> list[Listed]:
+def page_of(connection: Connection, ids: Sequence[int]) -> list[ListedCandidate]:
     """These candidates in this order; ids of none are left out."""
     listed = json_array(ids)
     said, marked, decided = defaultdict(list), defaultdict(set), defaultdict(list)
     for row in connection.execute(_OPINIONS, {"ids": listed}):
-        said[row.candidate_id].append(Said(row.judge, Question(row.question), row.p))
+        said[row.candidate_id].append(RowVerdict(row.judge, Question(row.question), row.p))
     for row in connection.execute(_MARKS, {"ids": listed, "marks": json_array([*map(str, MARKED_RULES), CONFLICT])}):
         marked[row.candidate_id].add(row.mark)
     for row in connection.execute(_DECISIONS, {"ids": listed}):
@@ -96,7 +96,7 @@ def page_of(connection: Connection, ids: Sequence[int]) -> list[Listed]:
     for row in connection.execute(_CANDIDATES, {"ids": listed}):
         hidden = bool(row.audit) and row.wanted > 0
         # fmt: off
-        found[row.id] = Listed(
+        found[row.id] = ListedCandidate(
             id=row.id, text=row.text, caption=row.caption, concept=row.concept, cue=row.cue,
             position=row.cue_position, negation_type=NegationType(row.negation_type), pipeline=row.pipeline,
             source=row.source, image=row.image, audit=bool(row.audit), state=State(row.state),

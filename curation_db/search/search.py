@@ -13,7 +13,7 @@ from dataclasses import replace
 from sqlalchemy import Connection, text
 
 from curation_db.events.annotators import actors_called
-from curation_db.search.query_language import Field, Sort, Term, Value, View
+from curation_db.search.query_language import QueryField, Sort, Term, Value, View
 from curation_db.search.query_sql import UNREVEALED, Parameters, Predicate, predicates
 from curation_db.storage import sqlite
 
@@ -21,7 +21,7 @@ _FEW = 50_000
 """So many ids are gathered and sorted sooner than an order is walked along to find them."""
 _MOST_GROUPS = 200
 """SQLite merges no more queries than some hundreds."""
-_REVEALED = Predicate(Term.of(Field.STREAM, "revealed", excluded=True), (), UNREVEALED)
+_REVEALED = Predicate(Term.of(QueryField.STREAM, "revealed", excluded=True), (), UNREVEALED)
 _CONFLICT_ORDER = "'conflict'"
 _JUDGES = text("""
     WITH RECURSIVE known(judge) AS (
@@ -55,7 +55,7 @@ def judges(connection: Connection) -> list[str]:
 def ids_of(connection: Connection, view: View) -> Iterator[array[int]]:
     """The ids of the view's candidates in its order, in blocks; an id comes once."""
     told = Parameters()
-    known = judges(connection) if view.asks(Field.JUDGE) else []
+    known = judges(connection) if view.asks(QueryField.JUDGE) else []
     terms = [
         *predicates(_with_spellings(connection, view.terms), known, told),
         *([_REVEALED] if view.asks_judges else []),
@@ -78,7 +78,7 @@ def _with_spellings(connection: Connection, terms: Sequence[Term]) -> list[Term]
         replace(
             term, values=tuple(Value(each) for value in term.values for each in actors_called(connection, value.name))
         )
-        if term.field is Field.BY
+        if term.field is QueryField.BY
         else term
         for term in terms
     ]

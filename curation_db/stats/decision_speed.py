@@ -36,7 +36,7 @@ _OWN = text(f"""
 
 
 @dataclass(frozen=True, slots=True)
-class Speed:
+class AnnotationSpeed:
     """How long cards take."""
 
     looks: int = 0
@@ -77,12 +77,12 @@ class Speed:
             "per_hour": self.per_hour,
         }
 
-    def after(self, milliseconds: int) -> Speed:
+    def after(self, milliseconds: int) -> AnnotationSpeed:
         """With one more look; neither `votes` nor `lengths` is kept up."""
         return replace(self, looks=self.looks + 1, active_ms=self.active_ms + min(milliseconds, LONGEST_LOOK_MS))
 
 
-def speeds(connection: Connection) -> dict[str, Speed]:
+def speeds(connection: Connection) -> dict[str, AnnotationSpeed]:
     """Everybody's, by name; counts over all events."""
     rows = sorted(tuple(row) for row in connection.execute(_ALL))
     return {
@@ -91,20 +91,20 @@ def speeds(connection: Connection) -> dict[str, Speed]:
     }
 
 
-def own_speed(connection: Connection, actor: str) -> Speed:
+def own_speed(connection: Connection, actor: str) -> AnnotationSpeed:
     """One person's, without `votes` and `lengths`; counts over that person's decisions."""
     row = connection.execute(_OWN, {"actor": actor}).one()
-    return Speed(looks=row.looks, active_ms=row.active)
+    return AnnotationSpeed(looks=row.looks, active_ms=row.active)
 
 
-def together(each: Iterable[Speed]) -> Speed:
+def together(each: Iterable[AnnotationSpeed]) -> AnnotationSpeed:
     """Of several people as one."""
     all_of = list(each)
     lengths: defaultdict[int, int] = defaultdict(int)
     for speed in all_of:
         for milliseconds, number in speed.lengths:
             lengths[milliseconds] += number
-    return Speed(
+    return AnnotationSpeed(
         sum(speed.looks for speed in all_of),
         sum(speed.votes for speed in all_of),
         sum(speed.active_ms for speed in all_of),
@@ -112,10 +112,10 @@ def together(each: Iterable[Speed]) -> Speed:
     )
 
 
-def _speed(rows: Iterable[tuple[int, int, int]]) -> Speed:
+def _speed(rows: Iterable[tuple[int, int, int]]) -> AnnotationSpeed:
     """From (milliseconds, looks that took so long, votes among them), in rising order."""
     counted = list(rows)
-    return Speed(
+    return AnnotationSpeed(
         sum(looks for _, looks, _ in counted),
         sum(votes for _, _, votes in counted),
         sum(min(milliseconds, LONGEST_LOOK_MS) * looks for milliseconds, looks, _ in counted),

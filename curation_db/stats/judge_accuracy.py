@@ -44,7 +44,7 @@ _HELD = """
 """
 
 
-class Labels(StrEnum):
+class AuditLabels(StrEnum):
     """Whose word counts."""
 
     AUDIT = "audit"
@@ -53,7 +53,10 @@ class Labels(StrEnum):
     """Wherever people have decided."""
 
 
-_SQL = {Labels.AUDIT: text(_HELD.format(labels=_AUDITED)), Labels.DECIDED: text(_HELD.format(labels=_DECIDED))}
+_SQL = {
+    AuditLabels.AUDIT: text(_HELD.format(labels=_AUDITED)),
+    AuditLabels.DECIDED: text(_HELD.format(labels=_DECIDED)),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +68,7 @@ class Confusion:
     prompt_version: str
     simulated: bool
     """It is a script that knows the truth, not a model."""
-    labels: Labels
+    labels: AuditLabels
     absent_absent: int
     """The judge says absent, and so do people."""
     absent_present: int
@@ -100,7 +103,7 @@ def confusions(connection: Connection) -> tuple[Confusion, ...]:
     )
 
 
-def _tables(labels: Labels, rows: Iterable[tuple[str, str, str, int, int, int, int]]) -> list[Confusion]:
+def _tables(labels: AuditLabels, rows: Iterable[tuple[str, str, str, int, int, int, int]]) -> list[Confusion]:
     cells: dict[tuple[str, str, str, int], dict[tuple[int, int], int]] = defaultdict(lambda: defaultdict(int))
     for judge, model, prompt, simulated, present, said, number in rows:
         cells[judge, model, prompt, simulated][said, present] += number

@@ -1,8 +1,8 @@
 """Progress: how fast people are, what is left, what they decided and why, and what all of it comes to.
 
 Pure reads into frozen values. Each part takes a read of its own, so that no long reader keeps the log from shrinking;
-parts of one `Progress` may therefore be a key press apart. Everything counts over whole tables (seconds for a million
-candidates), so it is for a thread of its own, and `newest` says cheaply whether to look again.
+parts of one `RecordProgress` may therefore be a key press apart. Everything counts over whole tables (seconds for a
+million candidates), so it is for a thread of its own, and `newest` says cheaply whether to look again.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from curation_db.enums import Kind, Reason
 from curation_db.events.annotator_status import edits_waiting
 from curation_db.events.in_force import DECISIONS, PEOPLE, in_force
 from curation_db.stats.annotator_agreement import Consensus, audit_consensus, standing_consensus
-from curation_db.stats.decision_speed import Speed, speeds, together
+from curation_db.stats.decision_speed import AnnotationSpeed, speeds, together
 from curation_db.stats.distribution import Balance, balances
 from curation_db.stats.intervals import RESAMPLES
 from curation_db.stats.judge_accuracy import Confusion, confusions
@@ -34,11 +34,11 @@ _NEWEST = text("SELECT (SELECT coalesce(max(seq), 0) FROM event), (SELECT coales
 
 
 @dataclass(frozen=True, slots=True)
-class Person:
+class AnnotatorProgress:
     """One person's work."""
 
     name: str
-    speed: Speed
+    speed: AnnotationSpeed
     decisions: dict[Kind, int]
     """Those in force (`in_force`), by kind; every kind of `DECISIONS` is there."""
     reasons: dict[Reason, int]
@@ -46,14 +46,14 @@ class Person:
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class WorkCounts:
     """What is done and what is left."""
 
     states: dict[str, int]
     """Candidates by state; states that no candidate is in are missing."""
     wanted: int
     """Decisions that are still asked for."""
-    team: Speed
+    team: AnnotationSpeed
     """Everybody together."""
     edits: dict[str, int]
     """Edits that another person is asked about, by editor."""
@@ -65,11 +65,11 @@ class Work:
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class RecordProgress:
     """Everything."""
 
-    work: Work
-    people: tuple[Person, ...]
+    work: WorkCounts
+    people: tuple[AnnotatorProgress, ...]
     balances: tuple[Balance, ...]
     standing: Consensus
     """On candidates with votes of two people or more, as they stand."""
@@ -78,7 +78,7 @@ class Progress:
     judges: tuple[Confusion, ...]
 
 
-def read_progress(store: Store, targets: Targets | None = None, *, resamples: int = RESAMPLES) -> Progress:
+def read_progress(store: Store, targets: Targets | None = None, *, resamples: int = RESAMPLES) -> RecordProgress:
     """Count everything anew."""
     with store.read() as connection:
         measured, counted, people = speeds(connection), connection.execute(_IN_FORCE).all(), _people(connection)
@@ -92,9 +92,9 @@ def read_progress(store: Store, targets: Targets | None = None, *, resamples: in
     with store.read() as connection:
         judges = confusions(connection)
     named = sorted({*people, *measured, *(actor for actor, _, _, _ in counted)})
-    return Progress(
+    return RecordProgress(
         work,
-        tuple(_person(name, measured.get(name, Speed()), counted) for name in named),
+        tuple(_person(name, measured.get(name, AnnotationSpeed()), counted) for name in named),
         spreads,
         standing,
         audit,
@@ -113,21 +113,23 @@ def _people(connection: Connection) -> set[str]:
     return {str(name) for (name,) in connection.execute(text("SELECT name FROM annotator"))}
 
 
-def _work(connection: Connection, team: Speed) -> Work:
+def _work(connection: Connection, team: AnnotationSpeed) -> WorkCounts:
     rows = connection.execute(_STATES).all()
-    return Work(
+    return WorkCounts(
         {row.state: row.n for row in rows}, sum(int(row.wanted) for row in rows), team, edits_waiting(connection)
     )
 
 
-def _person(name: str, speed: Speed, counted: Iterable[tuple[str, str, str | None, int]]) -> Person:
+def _person(
+    name: str, speed: AnnotationSpeed, counted: Iterable[tuple[str, str, str | None, int]]
+) -> AnnotatorProgress:
     kinds, reasons = Counter[str](), Counter[str]()
     for actor, kind, reason, number in counted:
         if actor == name:
             kinds[kind] += number
             if reason:
                 reasons[reason] += number
-    return Person(
+    return AnnotatorProgress(
         name,
         speed,
         {kind: kinds[kind] for kind in DECISIONS},

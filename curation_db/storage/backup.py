@@ -39,7 +39,7 @@ class Backup:
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class BackupRow:
     """A file in the folder of backups."""
 
     path: Path
@@ -176,14 +176,14 @@ def _same_rows(present: sqlite3.Connection, path: Path, held: Contents) -> bool:
         return False
 
 
-def listing(folder: Path) -> list[Listed]:
+def listing(folder: Path) -> list[BackupRow]:
     """The backups in the folder, the newest first; also those under other names."""
     files = [path for path in folder.glob("*.db") if path.is_file()] if folder.is_dir() else []
     listed = [each for path in files if (each := _listed(path)) is not None]
     return sorted(listed, key=lambda each: (each.made_at, each.event or 0, each.path.name), reverse=True)
 
 
-def _listed(path: Path) -> Listed | None:
+def _listed(path: Path) -> BackupRow | None:
     """None: another process has pruned it since the folder was read."""
     try:
         told = path.stat()
@@ -197,7 +197,7 @@ def _listed(path: Path) -> Listed | None:
             event, problem = database_file.newest_event(connection), None
     except sqlite3.Error as error:
         event, problem = None, sqlite_errors.translate(error, path).message
-    return Listed(path, told.st_size, at, event, named[3] if named else None, problem)
+    return BackupRow(path, told.st_size, at, event, named[3] if named else None, problem)
 
 
 def prune(folder: Path, keep_newest: int, *, only: str | None = None) -> list[Path]:

@@ -10,15 +10,15 @@ import pytest
 from benchmarks.baselines import first_box, smaller_box
 from benchmarks.errors import BenchError
 from benchmarks.protocols import BOTH, Protocol, argmax, blind_credit, judge, judge_rank, presented, protocol
-from benchmarks.task import Box, Item
+from benchmarks.task import BenchItem, Box
 
 OFFICIAL, STRICT = Protocol("official"), Protocol("strict")
 NAN = math.nan
 
 
-def item(name: str = "7", target: int = 0, boxes: int = 2) -> Item:
+def item(name: str = "7", target: int = 0, boxes: int = 2) -> BenchItem:
     options = tuple(Box(place, 0, 10, 10) for place in range(boxes))
-    return Item(id=name, image="a.jpg", text="no hat", options=options, target=target, cluster="a.jpg")
+    return BenchItem(id=name, image="a.jpg", text="no hat", options=options, target=target, cluster="a.jpg")
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ def test_official_is_numpys_argmax(scores: tuple[float, ...]) -> None:
 
 
 def test_official_compares_boxes_not_places() -> None:
-    same = Item(id="1", image="a", text="t", options=(Box(0, 0, 5, 5),) * 2, target=0, cluster="a")
+    same = BenchItem(id="1", image="a", text="t", options=(Box(0, 0, 5, 5),) * 2, target=0, cluster="a")
     assert judge(same, (0.1, 0.9), OFFICIAL).correct
     assert not judge(same, (0.1, 0.9), STRICT).correct
 

@@ -18,7 +18,7 @@ from support.benches import BrokenModel, ConstantModel, TinyModel, draw_picture,
 from benchmarks.errors import BenchError
 from benchmarks.protocols import Protocol
 from benchmarks.registry import task_from_file
-from benchmarks.results import Stored, list_results
+from benchmarks.results import StoredResult, list_results
 from benchmarks.runner import run_task
 from benchmarks.scoring import Identity, image_space, score
 from benchmarks.task import Task
@@ -64,7 +64,7 @@ def published_loop(model: TinyModel, rows: Sequence[dict[str, Any]], pictures: P
     return outcome
 
 
-def by_protocol(stored: Sequence[Stored]) -> dict[str, Stored]:
+def by_protocol(stored: Sequence[StoredResult]) -> dict[str, StoredResult]:
     return {one.result["protocol"]["name"]: one for one in stored}
 
 

@@ -12,7 +12,7 @@ from support.record import Record
 
 from curation_db.enums import State
 from curation_db.exporting.freeze import freeze
-from curation_db.exporting.selection import Selection
+from curation_db.exporting.selection import ExportFilter
 from curation_db.integrity.checks import Level, examine
 from curation_db.storage.store import create_store, open_store
 
@@ -63,7 +63,7 @@ def sets_are_repeatable(database: Path, sets: list[list[object]]) -> None:
         for name, event, states in sets:
             assert isinstance(event, int)
             assert isinstance(states, list)
-            chosen = Selection(tuple(map(State, states)))
+            chosen = ExportFilter(tuple(map(State, states)))
             freeze(store, exports, f"again-{name}", selection=chosen, tool_version="test", at=event)
             for file in ("items.jsonl", "pairs.jsonl"):
                 if (exports / str(name) / file).exists():

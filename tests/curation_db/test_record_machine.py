@@ -17,9 +17,9 @@ from curation_db.enums import Kind, Reason, Role, Stream
 from curation_db.errors import RecordError
 from curation_db.events.history_cache import events_of
 from curation_db.events.state import Overlap, fold
-from curation_db.exporting.selection import Selection, choose
-from curation_db.queue.gold import Known
-from curation_db.review.decisions import Done, Shown
+from curation_db.exporting.selection import ExportFilter, choose
+from curation_db.queue.gold import KnownAnswer
+from curation_db.review.decisions import DecisionResult, PresentationContext
 from curation_db.review.gold_marking import mark, unmark_all
 from curation_db.storage.store import create_store
 
@@ -84,7 +84,7 @@ class Machine(RuleBasedStateMachine):
     def make_gold(self, data: st.DataObject, answer: Kind) -> None:
         number = data.draw(st.sampled_from(self.numbers))
         with self.record.store.write() as connection:
-            if mark(connection, {number: Known(answer)}, "test").new:
+            if mark(connection, {number: KnownAnswer(answer)}, "test").new:
                 self.gold.add(number)
 
     @rule()
@@ -99,7 +99,7 @@ class Machine(RuleBasedStateMachine):
         number = self.in_hand[name].pop()
         reason = Reason.SCOPE if kind is Kind.REJECT else None
         audit = bool(self.record.rows("SELECT audit FROM candidate WHERE id = :id", id=number)[0][0])
-        shown = Shown(stream=Stream.AUDIT, blind=True) if audit else Shown()
+        shown = PresentationContext(stream=Stream.AUDIT, blind=True) if audit else PresentationContext()
         self._did(name, self.sittings[name].reviewer.decide(number, kind, reason=reason, shown=shown))
 
     @precondition(lambda self: any(self.in_hand.values()))
@@ -200,11 +200,11 @@ class Machine(RuleBasedStateMachine):
             )
         self.in_hand[name].clear()
 
-    def _did(self, name: str, done: Done) -> None:
+    def _did(self, name: str, done: DecisionResult) -> None:
         self.done[name].append(done.act)
         self.undone[name].clear()
 
-    def _holds(self, name: str, done: Done) -> None:
+    def _holds(self, name: str, done: DecisionResult) -> None:
         if done.candidates == 1 and done.candidate_id not in self.in_hand[name]:
             self.in_hand[name].append(done.candidate_id)
 
@@ -216,7 +216,7 @@ class Machine(RuleBasedStateMachine):
     def a_known_answer_settles_nothing(self) -> None:
         """States, and what would be exported, are the same as if nobody had ever been asked what is known."""
         with self.record.store.read() as connection:
-            exported = set(choose(connection, Selection()).ids)
+            exported = set(choose(connection, ExportFilter()).ids)
             for number in self.numbers:
                 votes = [event for event in events_of(connection, number) if not event.gold]
                 standing = fold(votes, Overlap.parse(self.overlap))

@@ -10,7 +10,15 @@ from typing import Any
 import torch
 from PIL import Image, ImageDraw
 
-from curation_db.exporting.manifest import ITEMS_FILE, MANIFEST_FILE, Counts, Item, Manifest, file_facts, hash_of
+from curation_db.exporting.manifest import (
+    ITEMS_FILE,
+    MANIFEST_FILE,
+    ExportItem,
+    Manifest,
+    ManifestCounts,
+    file_facts,
+    hash_of,
+)
 from trainers.clip_models import ClipModel, build
 from trainers.settings import RunConfig, TrainSettings
 
@@ -48,7 +56,7 @@ def draw_pictures(folder: Path, count: int, *, seed: int = 0) -> list[Path]:
     return paths
 
 
-def freeze(folder: Path, items: list[Item]) -> str:
+def freeze(folder: Path, items: list[ExportItem]) -> str:
     """Write `items` as a frozen set; returns its hash."""
     folder.mkdir(parents=True)
     (folder / ITEMS_FILE).write_text("".join(item.to_line() for item in items), encoding="utf-8")
@@ -59,7 +67,7 @@ def freeze(folder: Path, items: list[Item]) -> str:
         tool_version="test",
         event_seq=0,
         selection={},
-        counts=Counts(pairs=len(items)),
+        counts=ManifestCounts(pairs=len(items)),
         files=files,
         export_sha256=sha,
     )
@@ -80,14 +88,18 @@ def tiny_config(corpus: Path, *, save_pth: bool = False, **settings: Any) -> Run
     )
 
 
-def pairs_of(paths: list[Path], *, each: int = 1, seed: int = 1) -> list[Item]:
+def pairs_of(paths: list[Path], *, each: int = 1, seed: int = 1) -> list[ExportItem]:
     """Items of the source "src", so many of each picture."""
     rng = random.Random(seed)
-    # fmt: off
     return [
-        Item(key=f"c{number}-{turn}", source="src", image_key=str(number), file_name=path.name, text=sentence(rng),
-             caption=sentence(rng))
+        ExportItem(
+            key=f"c{number}-{turn}",
+            source="src",
+            image_key=str(number),
+            file_name=path.name,
+            text=sentence(rng),
+            caption=sentence(rng),
+        )
         for number, path in enumerate(paths)
         for turn in range(each)
     ]
-    # fmt: on

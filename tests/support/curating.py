@@ -10,11 +10,11 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
-from workbench.annotation.models import Ready
-from workbench.annotation.session import Desk
+from workbench.annotation.models import PreparedCard
+from workbench.annotation.session import AnnotationSession
 from workbench.tui.app import NegwbApp
 from workbench.tui.screens.curate import CurateScreen
-from workbench.tui.widgets.field import Field
+from workbench.tui.widgets.field import LabelledField
 
 SIZE = (120, 36)
 
@@ -35,7 +35,7 @@ def shown(app: NegwbApp) -> int | None:
 
 def said(app: NegwbApp, field: str) -> str:
     """A field of the card."""
-    widget = app.screen.query_one(f"#{field}", Field)
+    widget = app.screen.query_one(f"#{field}", LabelledField)
     return widget.said if widget.display else ""
 
 
@@ -76,7 +76,7 @@ def wait_for(true: Callable[[], bool]) -> None:
     raise AssertionError("it did not happen")
 
 
-def seated(desk: Desk) -> Ready:
+def seated(desk: AnnotationSession) -> PreparedCard:
     """The card in the seat, once it is there."""
     for _ in range(1000):
         if (ready := desk.next()) is not None:
@@ -85,7 +85,7 @@ def seated(desk: Desk) -> Ready:
     raise AssertionError("no card came")
 
 
-def emptied(desk: Desk) -> None:
+def emptied(desk: AnnotationSession) -> None:
     """Wait for the end of the queue."""
     for _ in range(1000):
         if desk.next() is None and desk.finished:
@@ -94,5 +94,5 @@ def emptied(desk: Desk) -> None:
     raise AssertionError("the queue did not end")
 
 
-def here(desk: Desk) -> int:
+def here(desk: AnnotationSession) -> int:
     return seated(desk).card.candidate_id

@@ -22,7 +22,7 @@ from curation_db.enums import Kind, Reason
 from curation_db.errors import RecordBusy, RecordError
 from curation_db.events.annotators import begin_session
 from curation_db.queue.claims import Queue
-from curation_db.review.decisions import Done, Reviewer
+from curation_db.review.decisions import DecisionResult, DecisionWriter
 from curation_db.storage.store import open_store
 
 BEGUN, WRITTEN, REFUSED, NO = ">", "=", "!", "?"
@@ -41,8 +41,8 @@ class Person:
         self._store = open_store(database)
         with self._doing("begin"):
             actor = begin_session(self._store, name, version="test")
-        self._queue, self._reviewer = Queue(self._store, actor), Reviewer(self._store, actor)
-        self._works: dict[str, tuple[float, Callable[[], Done | None]]] = {
+        self._queue, self._reviewer = Queue(self._store, actor), DecisionWriter(self._store, actor)
+        self._works: dict[str, tuple[float, Callable[[], DecisionResult | None]]] = {
             "claim": (0.45, self._claim),
             "decide": (0.2, self._decide),
             "edit": (0.12, self._edit),
@@ -87,32 +87,32 @@ class Person:
             self._release()
         self._held += [claim.candidate_id for claim in self._queue.claim(self._draw.randint(1, 3), revisit=True)]
 
-    def _decide(self) -> Done | None:
+    def _decide(self) -> DecisionResult | None:
         if not self._held:
             return None
         kind = self._draw.choice([Kind.ACCEPT, Kind.ACCEPT, Kind.REJECT, Kind.UNSURE, Kind.SKIP])
         reason = self._draw.choice(list(Reason)) if kind is Kind.REJECT else None
         return self._reviewer.decide(self._taken(), kind, reason=reason)
 
-    def _edit(self) -> Done | None:
+    def _edit(self) -> DecisionResult | None:
         if not self._held:
             return None
         words = f"a woman without a hat, said {os.getpid()} for the time {next(_numbers)}"
         return self._reviewer.edit(self._taken(), words)
 
-    def _undo(self) -> Done | None:
+    def _undo(self) -> DecisionResult | None:
         done = self._reviewer.undo()
         if done is not None:
             self._held.append(done.candidate_id)
         return done
 
-    def _redo(self) -> Done | None:
+    def _redo(self) -> DecisionResult | None:
         return self._reviewer.redo()
 
-    def _flag(self) -> Done | None:
+    def _flag(self) -> DecisionResult | None:
         return self._reviewer.toggle_flag(self._held[0]) if self._held else None
 
-    def _note(self) -> Done | None:
+    def _note(self) -> DecisionResult | None:
         return self._reviewer.note(self._held[0], "look again") if self._held else None
 
     def _release(self) -> None:

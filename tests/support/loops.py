@@ -13,8 +13,8 @@ from support.clip_models import draw_pictures, make_tiny, sentence
 
 from curation_db.enums import Kind
 from curation_db.events.annotators import begin_session
-from curation_db.review.candidates import Draft, Intake, insert_candidates
-from curation_db.review.decisions import Reviewer
+from curation_db.review.candidates import Intake, NewCandidate, insert_candidates
+from curation_db.review.decisions import DecisionWriter
 from curation_db.storage.store import open_store
 from trainers.clip_models import save_model
 from workbench.workspace.create import create_workspace
@@ -39,15 +39,19 @@ def make_workspace(root: Path, *, pictures: int = 12, pairs: int = 24) -> Worksp
                     text("INSERT INTO image(id, source_id, key, file_name) VALUES (:n, 1, :n, :file)"),
                     {"n": number, "file": path.name},
                 )
-            # fmt: off
             drafts = [
-                Draft(source_id=1, key=f"g/{n}", image_id=n % pictures + 1, raw_text=f"{sentence(rng)} no hat {n}",
-                      pipeline="P1", generator="g")
+                NewCandidate(
+                    source_id=1,
+                    key=f"g/{n}",
+                    image_id=n % pictures + 1,
+                    raw_text=f"{sentence(rng)} no hat {n}",
+                    pipeline="P1",
+                    generator="g",
+                )
                 for n in range(pairs)
             ]
-            # fmt: on
             ids = insert_candidates(connection, drafts, Intake())
-        ana = Reviewer(store, begin_session(store, "ana", version="test"))
+        ana = DecisionWriter(store, begin_session(store, "ana", version="test"))
         for candidate in ids:
             ana.decide(candidate, Kind.ACCEPT)
     freeze_set(workspace)

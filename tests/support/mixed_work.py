@@ -25,12 +25,12 @@ from curation_db.enums import Kind, Reason, Role, State
 from curation_db.errors import RecordBusy, RecordError
 from curation_db.events.annotators import Actor, begin_session, end_session
 from curation_db.exporting.freeze import freeze
-from curation_db.exporting.selection import NothingChosen, Selection
+from curation_db.exporting.selection import ExportFilter, NothingChosen
 from curation_db.importing.formats import Format
 from curation_db.importing.pipeline import import_file, make_plan
 from curation_db.integrity.checks import Level, examine
 from curation_db.review.bulk import decide_in_bulk
-from curation_db.review.decisions import Reviewer
+from curation_db.review.decisions import DecisionWriter
 from curation_db.search.overview import overview
 from curation_db.storage.backup import back_up
 from curation_db.storage.store import Store, open_store
@@ -106,7 +106,7 @@ class Worker:
         self._log(Log.ACT, done.act)
         if self._draw.random() < 0.5:
             try:
-                self._log(Log.ACT, Reviewer(self._store, self._actor).take_back(done.act).act)
+                self._log(Log.ACT, DecisionWriter(self._store, self._actor).take_back(done.act).act)
             except RecordBusy:
                 raise
             except RecordError:
@@ -129,7 +129,7 @@ class Worker:
 
     def _export(self) -> None:
         name = f"set-{self._rounds:04}"
-        chosen = Selection(self._draw.choice([(State.ACCEPTED,), (State.ACCEPTED, State.REJECTED), tuple(State)]))
+        chosen = ExportFilter(self._draw.choice([(State.ACCEPTED,), (State.ACCEPTED, State.REJECTED), tuple(State)]))
         try:
             made = freeze(self._store, self._folder / "exports", name, selection=chosen, tool_version="test")
         except NothingChosen:

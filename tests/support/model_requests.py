@@ -10,8 +10,15 @@ from PIL import Image
 
 from curation_db.enums import Stage
 from workbench.generation.budget import Budget
-from workbench.generation.engines.protocol import Engine, Surroundings
-from workbench.generation.engines.requests import Answer, Ask, Message, Picture, Sampling, Want
+from workbench.generation.engines.protocol import Engine, EngineContext
+from workbench.generation.engines.requests import (
+    AnswerFormat,
+    ImagePayload,
+    Message,
+    ModelAnswer,
+    ModelRequest,
+    Sampling,
+)
 from workbench.workspace.engine_settings import EngineSettings
 
 COLOURS = ("red", "blue", "white", "green")
@@ -22,36 +29,36 @@ def settings(kind: str, model: str | Path = "", **told: Any) -> EngineSettings:
     return EngineSettings(name="tried", kind=kind, model=str(model), **told)
 
 
-def surroundings(**told: Any) -> Surroundings:
+def surroundings(**told: Any) -> EngineContext:
     """With a budget that nothing reaches."""
-    return Surroundings(**({"budget": Budget()} | told))
+    return EngineContext(**({"budget": Budget()} | told))
 
 
-def yes_no(text: str, picture: Path | Picture | None = None, **told: Any) -> Ask:
+def yes_no(text: str, picture: Path | ImagePayload | None = None, **told: Any) -> ModelRequest:
     """A question to be answered by yes or no."""
-    return _ask(Want.YES_NO, text, picture, **({"sampling": Sampling(max_tokens=4)} | told))
+    return _ask(AnswerFormat.YES_NO, text, picture, **({"sampling": Sampling(max_tokens=4)} | told))
 
 
-def write(text: str, picture: Path | Picture | None = None, *, system: str = "", **sampling: Any) -> Ask:
+def write(text: str, picture: Path | ImagePayload | None = None, *, system: str = "", **sampling: Any) -> ModelRequest:
     """A question to be answered in words."""
     sampled = Sampling(**({"temperature": 0.8, "top_p": 0.9, "max_tokens": 40, "seed": 0} | sampling))
-    return _ask(Want.TEXT, text, picture, system=system, sampling=sampled)
+    return _ask(AnswerFormat.TEXT, text, picture, system=system, sampling=sampled)
 
 
 def _ask(
-    want: Want,
+    want: AnswerFormat,
     text: str,
-    picture: Path | Picture | None,
+    picture: Path | ImagePayload | None,
     *,
     sampling: Sampling,
     system: str = "",
     stage: Stage = Stage.PRESENCE,
     raw: str | None = None,
     facts: Mapping[str, str] | None = None,
-) -> Ask:
-    shown = Picture(key=f"s/{picture.name}", path=picture) if isinstance(picture, Path) else picture
+) -> ModelRequest:
+    shown = ImagePayload(key=f"s/{picture.name}", path=picture) if isinstance(picture, Path) else picture
     before = (Message("system", system),) if system else ()
-    return Ask(
+    return ModelRequest(
         stage=stage,
         want=want,
         prompt="test",
@@ -64,11 +71,11 @@ def _ask(
     )
 
 
-async def answers(engine: Engine, group: Sequence[Ask]) -> list[Answer]:
+async def answers(engine: Engine, group: Sequence[ModelRequest]) -> list[ModelAnswer]:
     """What `engine` says to each of `group`, in its order; each must be told once."""
-    told: dict[int, Answer] = {}
+    told: dict[int, ModelAnswer] = {}
 
-    async def stored(index: int, answer: Answer) -> None:
+    async def stored(index: int, answer: ModelAnswer) -> None:
         assert index not in told
         told[index] = answer
 

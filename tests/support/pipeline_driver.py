@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from curation_db.enums import Method
-from workbench.generation.engines.requests import Answer, Picture, Want
-from workbench.generation.models import CaptionItem, Outcome, QuestionItem, Request, Steps, Unit
+from workbench.generation.engines.requests import AnswerFormat, ImagePayload, ModelAnswer
+from workbench.generation.models import CaptionItem, ImageTask, ItemResult, QuestionItem, Request, Steps
 
-Oracle = Callable[[Request], Answer | str | bool | float | None]
+Oracle = Callable[[Request], ModelAnswer | str | bool | float | None]
 """What is answered: words, yes or no, P(yes), None for an unclear answer, or an answer as it is."""
 
 
@@ -18,7 +18,7 @@ class Driven:
     """What a pipeline asked and what it came to."""
 
     groups: tuple[tuple[Request, ...], ...]
-    outcomes: tuple[Outcome, ...]
+    outcomes: tuple[ItemResult, ...]
 
     @property
     def requests(self) -> tuple[Request, ...]:
@@ -43,17 +43,17 @@ def drive(steps: Steps, oracle: Oracle) -> Driven:
         return Driven(tuple(groups), done.value)
 
 
-def as_answer(request: Request, told: Answer | str | bool | float | None) -> Answer:
+def as_answer(request: Request, told: ModelAnswer | str | bool | float | None) -> ModelAnswer:
     """An oracle's short word as an answer."""
-    if isinstance(told, Answer):
+    if isinstance(told, ModelAnswer):
         return told
     if isinstance(told, str):
-        p = {"yes": 1.0, "no": 0.0}.get(told.lower().rstrip(".")) if request.ask.want is Want.YES_NO else None
-        return Answer(text=told, p=p, method=Method.BARE if p is not None else None)
+        p = {"yes": 1.0, "no": 0.0}.get(told.lower().rstrip(".")) if request.ask.want is AnswerFormat.YES_NO else None
+        return ModelAnswer(text=told, p=p, method=Method.BARE if p is not None else None)
     if told is None:
-        return Answer(text="I cannot tell.")
+        return ModelAnswer(text="I cannot tell.")
     p = float(told)
-    return Answer(text="Yes" if p >= 0.5 else "No", p=p, label_mass=0.98, method=Method.LOGPROBS)
+    return ModelAnswer(text="Yes" if p >= 0.5 else "No", p=p, label_mass=0.98, method=Method.LOGPROBS)
 
 
 def make_unit(
@@ -63,14 +63,14 @@ def make_unit(
     wanted: Iterable[str] | None = None,
     objects: Mapping[str, int] | None = None,
     categories: Iterable[str] = (),
-) -> Unit:
+) -> ImageTask:
     """A picture with these captions and questions; all of the questions are wanted, or without any all captions."""
     told = tuple(CaptionItem(number, str(number), text) for number, text in enumerate(captions, 1))
     asked = tuple(QuestionItem(number, f"q{number}", text) for number, text in enumerate(questions, 1))
     items = [one.item for one in (asked or told)]
     # fmt: off
-    return Unit(
-        picture=Picture(key="coco/1", image_id=1), source_id=1, source="coco", captions=told, questions=asked,
+    return ImageTask(
+        picture=ImagePayload(key="coco/1", image_id=1), source_id=1, source="coco", captions=told, questions=asked,
         wanted=frozenset(items if wanted is None else wanted), objects=objects or {}, categories=frozenset(categories),
     )
     # fmt: on

@@ -11,8 +11,8 @@ from curation_db.events.annotators import Actor, begin_session
 from curation_db.events.history_cache import events_of, overlap_in_force
 from curation_db.events.state import Overlap, fold
 from curation_db.queue.claims import Queue
-from curation_db.review.candidates import Draft, Intake, Opinion, insert_candidates, insert_verdicts
-from curation_db.review.decisions import Reviewer
+from curation_db.review.candidates import Intake, NewCandidate, NewVerdict, insert_candidates, insert_verdicts
+from curation_db.review.decisions import DecisionWriter
 from curation_db.storage.store import Store
 
 
@@ -22,7 +22,7 @@ class Sitting:
 
     actor: Actor
     queue: Queue
-    reviewer: Reviewer
+    reviewer: DecisionWriter
 
 
 class Record:
@@ -48,7 +48,7 @@ class Record:
                     row,
                 )
                 drafts.append(
-                    Draft(
+                    NewCandidate(
                         source_id=1,
                         key=f"test/{n}",
                         image_id=n,
@@ -69,7 +69,7 @@ class Record:
             insert_verdicts(
                 connection,
                 [
-                    Opinion(
+                    NewVerdict(
                         candidate_id=candidate_id,
                         judge=judge,
                         model=judge,
@@ -84,7 +84,7 @@ class Record:
     def sit(self, name: str, *, role: Role | None = None, **queue: object) -> Sitting:
         """A new session of this person."""
         actor = begin_session(self.store, name, version="test", role=role)
-        return Sitting(actor, Queue(self.store, actor, **queue), Reviewer(self.store, actor))  # type: ignore[arg-type]
+        return Sitting(actor, Queue(self.store, actor, **queue), DecisionWriter(self.store, actor))  # type: ignore[arg-type]
 
     def rows(self, statement: str, **values: object) -> list[tuple[object, ...]]:
         with self.store.read() as connection:

@@ -13,12 +13,12 @@ from typing import Any
 
 from PIL import Image
 
-from benchmarks.results import Stored, write
-from benchmarks.schema import Guess, ItemRow, Result, Score
+from benchmarks.results import StoredResult, write
+from benchmarks.schema import GuessShare, ItemRow, Result, Score
 from curation_db.stats.intervals import wilson
 from trainers.run_files import DONE, LOCK, RunWriter
 from trainers.settings import RunConfig, TrainSettings, create_run
-from workbench.tui.results.app import LabApp
+from workbench.tui.results.app import ResultsApp
 from workbench.workspace.create import create_workspace
 from workbench.workspace.layout import Workspace
 
@@ -46,11 +46,11 @@ def make_run(
 
 def make_result(
     workspace: Workspace, task: str, model: str, right: Sequence[bool], *, protocol: str = "strict", text: str = ""
-) -> Stored:
+) -> StoredResult:
     """A result whose items are answered as `right` says; every other item has the cue "no"."""
     rows = [_item(at, good, text) for at, good in enumerate(right)]
     score = _score(sum(right), len(right))
-    blind: Guess = {**_score(len(right) // 2, len(right)), "ties": 0}
+    blind: GuessShare = {**_score(len(right) // 2, len(right)), "ties": 0}
     # fmt: off
     result: Result = {
         "schema": 1, "run": "", "created": f"2025-01-01T00:00:{len(model) % 60:02}Z", "seconds": 1.0,
@@ -127,6 +127,6 @@ async def until(pilot: Any, true: Callable[[], bool]) -> None:
     raise AssertionError("it did not happen:\n" + lines(pilot.app))
 
 
-def running(app: LabApp, size: tuple[int, int] = (120, 36)) -> Any:
+def running(app: ResultsApp, size: tuple[int, int] = (120, 36)) -> Any:
     """The app, with its toasts."""
     return app.run_test(size=size, notifications=True)

@@ -8,15 +8,22 @@ from typing import Any
 
 from curation_db.enums import Stage
 from workbench.generation.engines.protocol import Engine
-from workbench.generation.engines.requests import Answer, Ask, Message, Picture, Sampling, Want
+from workbench.generation.engines.requests import (
+    AnswerFormat,
+    ImagePayload,
+    Message,
+    ModelAnswer,
+    ModelRequest,
+    Sampling,
+)
 
 
-def yes_no(thing: str, picture: Picture | None = None, **sampling: Any) -> Ask:
+def yes_no(thing: str, picture: ImagePayload | None = None, **sampling: Any) -> ModelRequest:
     """Is it there?"""
     text = f"Is there a {thing} in this image? Answer only with 'yes' or 'no'."
-    return Ask(
+    return ModelRequest(
         stage=Stage.PRESENCE,
-        want=Want.YES_NO,
+        want=AnswerFormat.YES_NO,
         prompt="presence@1",
         messages=(Message("user", text),),
         sampling=Sampling(**{"max_tokens": 10, **sampling}),
@@ -25,11 +32,11 @@ def yes_no(thing: str, picture: Picture | None = None, **sampling: Any) -> Ask:
     )
 
 
-def text(words: str, **sampling: Any) -> Ask:
+def text(words: str, **sampling: Any) -> ModelRequest:
     """Say something."""
-    return Ask(
+    return ModelRequest(
         stage=Stage.PROPOSE,
-        want=Want.TEXT,
+        want=AnswerFormat.TEXT,
         prompt="propose@1",
         messages=(Message("system", "You answer with few words."), Message("user", words)),
         sampling=Sampling(**{"max_tokens": 64, **sampling}),
@@ -37,24 +44,24 @@ def text(words: str, **sampling: Any) -> Ask:
     )
 
 
-def picture(path: Path | None, *, blank: bool = False) -> Picture:
+def picture(path: Path | None, *, blank: bool = False) -> ImagePayload:
     """A picture at `path`."""
-    return Picture(key=f"test/{path.name if path else 'none'}", path=path, blank=blank)
+    return ImagePayload(key=f"test/{path.name if path else 'none'}", path=path, blank=blank)
 
 
 class Answers:
     """What was stored, by the question's place."""
 
     def __init__(self) -> None:
-        self.by_index: dict[int, Answer] = {}
+        self.by_index: dict[int, ModelAnswer] = {}
 
-    async def stored(self, index: int, answer: Answer) -> None:
+    async def stored(self, index: int, answer: ModelAnswer) -> None:
         """See `protocol.Stored`."""
         assert index not in self.by_index, "answered twice"
         self.by_index[index] = answer
 
 
-async def answers(engine: Engine, asks: Sequence[Ask]) -> list[Answer]:
+async def answers(engine: Engine, asks: Sequence[ModelRequest]) -> list[ModelAnswer]:
     """The answers to `asks`, in order."""
     kept = Answers()
     await engine.answer(asks, kept.stored)

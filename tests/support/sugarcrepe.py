@@ -17,12 +17,12 @@ from support.pipeline_driver import drive, make_unit
 
 from workbench.demo.simulation.scripted_engine import ScriptedEngine, make
 from workbench.generation.budget import Budget
-from workbench.generation.engines.protocol import Surroundings
+from workbench.generation.engines.protocol import EngineContext
 from workbench.generation.models import CaptionItem
 from workbench.generation.pipelines.object_absence import object_absence
 from workbench.generation.prompts.loader import find_prompts
 from workbench.generation.recipe import Recipe
-from workbench.workspace.engine_settings import EngineSettings, Judge
+from workbench.workspace.engine_settings import EngineSettings, JudgeSettings
 
 
 def read_captions(folder: Path) -> list[str]:
@@ -34,13 +34,15 @@ def read_captions(folder: Path) -> list[str]:
 def scripted(**options: object) -> ScriptedEngine:
     """The scripted engine with these options."""
     settings = EngineSettings(name="script", kind="scripted", options=options)
-    return asyncio.run(make(settings, Surroundings(budget=Budget())))
+    return asyncio.run(make(settings, EngineContext(budget=Budget())))
 
 
 def lint_yield(captions: Sequence[str], *, rewrites: int = 1) -> Counter[str]:
     """What becomes of `captions`: kept, or the reason."""
     engine, prompts = scripted(), find_prompts("negwb-p1-1")
-    recipe = Recipe(prompts=prompts.version, proposer="script", judges=(Judge(name="script"),), rewrites=rewrites)
+    recipe = Recipe(
+        prompts=prompts.version, proposer="script", judges=(JudgeSettings(name="script"),), rewrites=rewrites
+    )
     counts = Counter[str]()
     for number, text in enumerate(captions):
         caption = CaptionItem(number, str(number), text)

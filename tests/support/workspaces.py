@@ -14,9 +14,9 @@ from textual.pilot import Pilot
 
 from curation_db.enums import NegationType, Question
 from curation_db.language.sanitize import clean, raw_hash
-from curation_db.review.candidates import Draft, Intake, Opinion, insert_candidates, insert_verdicts
+from curation_db.review.candidates import Intake, NewCandidate, NewVerdict, insert_candidates, insert_verdicts
 from curation_db.storage.store import Store, create_store
-from workbench.annotation.session import Desk
+from workbench.annotation.session import AnnotationSession
 from workbench.tui.screens.curate import CurateScreen
 
 HOSTILE = {
@@ -95,7 +95,7 @@ def build(root: Path, cases: list[Case], *, audit_rate: float = 0.0, overlap: st
             house.ids.append(_insert(connection, number, case, Intake(overlap=overlap, audit_rate=audit_rate)))
             # fmt: off
             opinions = [
-                Opinion(candidate_id=house.ids[-1], judge=f"judge-{i}", model=f"model-{i}", prompt_version="v1",
+                NewVerdict(candidate_id=house.ids[-1], judge=f"judge-{i}", model=f"model-{i}", prompt_version="v1",
                         question=Question.PRESENT, p=p, raw_text=case.raw, simulated=case.simulated)
                 for i, p in enumerate(case.judges)
             ]
@@ -119,7 +119,7 @@ def _insert(connection: Any, number: int, case: Case, intake: Intake) -> int:
         made = row.scalar_one()
         caption_id = made if caption_id is None else caption_id
     # fmt: off
-    draft = Draft(source_id=1, key=f"k{number}", image_id=number, raw_text=case.text, pipeline="P1",
+    draft = NewCandidate(source_id=1, key=f"k{number}", image_id=number, raw_text=case.text, pipeline="P1",
                   generator="test", negation_type=NegationType.ATTRIBUTE, caption_id=caption_id,
                   concept=case.concept)
     # fmt: on
@@ -128,7 +128,7 @@ def _insert(connection: Any, number: int, case: Case, intake: Intake) -> int:
 
 async def settled(pilot: Pilot[Any], *, seconds: float = 10.0) -> None:
     """Wait until a card is shown, or the end of the queue, and everything is painted."""
-    desk: Desk = pilot.app.desk  # type: ignore[attr-defined]
+    desk: AnnotationSession = pilot.app.desk  # type: ignore[attr-defined]
     for _ in range(int(seconds / 0.01)):
         await pilot.pause(0)
         waits = [screen for screen in pilot.app.screen_stack if isinstance(screen, CurateScreen)]

@@ -18,13 +18,13 @@ from sqlalchemy import Connection, text
 from tools.screenshots import Shot, portable
 
 from curation_db.enums import GenerationState, ItemStatus, StopReason
-from curation_db.generation.runs import Progress, beat, end_run, start_run
+from curation_db.generation.runs import StageProgress, beat, end_run, start_run
 from curation_db.generation.work_items import Finished, finish
 from curation_db.review.candidates import Intake
 from curation_db.storage.ids import utc_text
 from curation_db.storage.store import open_store
 from workbench.demo.build import DemoSize, build_demo
-from workbench.tui.results.app import LabApp
+from workbench.tui.results.app import ResultsApp
 from workbench.workspace.layout import Workspace
 
 SHOTS = (Shot("generate", (120, 36), "negwb-dark", (), "came to nothing"),)
@@ -50,7 +50,7 @@ def settings(pipeline: str = "P1", **more: Any) -> dict[str, Any]:
     return {"pipeline": pipeline, "recipe": recipe, "engines": engines, "simulated": [], **more}
 
 
-def half_way() -> Progress:
+def half_way() -> StageProgress:
     """A run of two thousand captions in its third minute."""
     stages = {
         "propose": (1_387, 1_374, 9, 240),
@@ -59,7 +59,7 @@ def half_way() -> Progress:
         "acceptable": (1_676, 1_671, 1, 262),
     }
     # fmt: off
-    return Progress(
+    return StageProgress(
         items_total=2_000, items_done=1_248, kept=812, dropped=423, failed=13, requests=6_671, answers=6_583,
         remembered=1_116, tokens=4_812_404, cost=0.71, items_per_s=8.4, requests_per_s=44.9, eta_s=89.6, in_flight=96,
         stages={
@@ -76,10 +76,12 @@ def half_way() -> Progress:
 def write_runs(connection: Connection, now: float) -> int:
     """Three runs: one that is done, one that its budget stopped, one at work on another machine; its number."""
     done = start_run(connection, recipe=_RECIPE, settings=settings(), now=utc_text(now - 26 * _HOUR))
-    told = Progress(items_total=500, items_done=500, kept=341, dropped=159, requests=2_610, answers=2_610)
+    told = StageProgress(items_total=500, items_done=500, kept=341, dropped=159, requests=2_610, answers=2_610)
     end_run(connection, done, GenerationState.DONE, told, now=utc_text(now - 25.9 * _HOUR))
     capped = start_run(connection, recipe="a41b77d0c3e2", settings=settings("P2"), now=utc_text(now - 3 * _HOUR))
-    told = Progress(items_total=900, items_done=622, kept=471, dropped=151, requests=1_500, answers=1_500, cost=0.25)
+    told = StageProgress(
+        items_total=900, items_done=622, kept=471, dropped=151, requests=1_500, answers=1_500, cost=0.25
+    )
     why = "the budget is reached: 1,500 of 1,500 requests"
     # fmt: off
     end_run(connection, capped, GenerationState.STOPPED, told, why, stop_reason=StopReason.BUDGET,
@@ -123,7 +125,7 @@ def take_generation(folder: Path) -> list[Path]:
 
 
 async def _take(workspace: Workspace, shot: Shot) -> str:
-    app = LabApp(workspace, start="generate", theme=shot.theme)
+    app = ResultsApp(workspace, start="generate", theme=shot.theme)
     async with app.run_test(size=shot.size) as pilot:
         for _ in range(_PATIENCE):
             await pilot.pause(0.02)

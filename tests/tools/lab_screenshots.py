@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tools.screenshots import Shot, portable
 
-from workbench.tui.results.app import LabApp
+from workbench.tui.results.app import ResultsApp
 from workbench.tui.results.context import Page
 from workbench.workspace.layout import Workspace
 
@@ -37,7 +37,7 @@ def take_lab(workspace: Workspace, folder: Path) -> list[Path]:
 
 
 async def _take(workspace: Workspace, page: Page, shot: Shot) -> str:
-    app = LabApp(workspace, start=page, theme=shot.theme)
+    app = ResultsApp(workspace, start=page, theme=shot.theme)
     async with app.run_test(size=shot.size) as pilot:
         await _settle(app)
         for key in shot.keys:
@@ -48,7 +48,7 @@ async def _take(workspace: Workspace, page: Page, shot: Shot) -> str:
         return portable(app.export_screenshot(title=f"negwb {page}"))
 
 
-async def _settle(app: LabApp) -> None:
+async def _settle(app: ResultsApp) -> None:
     """Until what is being read is read, however busy the machine is, and painted."""
     await asyncio.sleep(_SETTLED_S)
     await app.workers.wait_for_complete()

@@ -16,9 +16,9 @@ from tools.screenshots import Shot, portable
 
 from curation_db.enums import Kind, Reason, Role, Stream
 from curation_db.events.annotators import begin_session
-from curation_db.review.decisions import Reviewer, Shown
+from curation_db.review.decisions import DecisionWriter, PresentationContext
 from curation_db.storage.store import Store, open_store
-from workbench.annotation.models import DeskSettings
+from workbench.annotation.models import SessionSettings
 from workbench.annotation.open import open_session
 from workbench.demo.build import DemoFiles, DemoSize, build_demo
 from workbench.demo.simulation.annotator import Decisions, read_truth
@@ -60,7 +60,7 @@ def _let_people_decide(store: Store, truth: Decisions) -> None:
     with store.read() as connection:
         rows = connection.execute(text("SELECT id, key, audit FROM candidate ORDER BY id LIMIT :n"), {"n": _DECIDED})
         cards = [(row.id, row.key, bool(row.audit)) for row in rows]
-    people = {name: Reviewer(store, begin_session(store, name, version="screenshots")) for name in _SLIPS}
+    people = {name: DecisionWriter(store, begin_session(store, name, version="screenshots")) for name in _SLIPS}
     for number, key, audit in cards:
         right, reason = truth[key]
         for name in chance.sample(sorted(people), 2):
@@ -70,12 +70,12 @@ def _let_people_decide(store: Store, truth: Decisions) -> None:
             because = None if kind is Kind.ACCEPT else (reason or Reason.PRESENT)
             spent = round(chance.lognormvariate(0.9, 0.5) * 1000)
             stream = Stream.AUDIT if audit else Stream.REVIEW
-            shown = Shown(stream=stream, blind=audit, elapsed_ms=spent, leased=False)
+            shown = PresentationContext(stream=stream, blind=audit, elapsed_ms=spent, leased=False)
             people[name].decide(number, kind, reason=because, shown=shown)
 
 
 async def _take(workspace: Workspace, shot: Shot) -> str:
-    serving = DeskSettings(audit_share=0.0, guard_seconds=0.0)
+    serving = SessionSettings(audit_share=0.0, guard_seconds=0.0)
     with open_session(workspace, "dan", role=Role.ADJUDICATOR, serving=serving, version="screenshots") as desk:
         desk.start()
         app = NegwbApp(desk, theme=shot.theme, workspace=workspace)

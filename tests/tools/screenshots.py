@@ -20,9 +20,9 @@ from textual.app import App
 from textual.pilot import Pilot
 from textual.widgets import TextArea
 
-from workbench.annotation.models import DeskSettings
+from workbench.annotation.models import SessionSettings
 from workbench.annotation.open import open_session
-from workbench.annotation.session import Desk
+from workbench.annotation.session import AnnotationSession
 from workbench.commands.demo import BANNER
 from workbench.demo.build import DemoSize, build_demo
 from workbench.tui.app import NegwbApp
@@ -82,7 +82,7 @@ def portable(svg: str) -> str:
     return _UNIQUE.sub("terminal", _FONTS.sub("", svg))
 
 
-async def _settled(pilot: Pilot[int], desk: Desk, shows: str = "") -> str:
+async def _settled(pilot: Pilot[int], desk: AnnotationSession, shows: str = "") -> str:
     """Wait until the card in the seat is on the screen, with `shows`, and painting again changes nothing."""
     before = ""
     for _ in range(_PATIENCE):
@@ -96,14 +96,14 @@ async def _settled(pilot: Pilot[int], desk: Desk, shows: str = "") -> str:
     raise TimeoutError(f"the screen did not come to rest, or never showed {shows!r}")
 
 
-def _is_seated(app: App[int], desk: Desk) -> bool:
+def _is_seated(app: App[int], desk: AnnotationSession) -> bool:
     """Whether the card in the seat, its picture included, is what the screen shows."""
     screen = next(each for each in app.screen_stack if isinstance(each, CurateScreen))
     return desk.current is not None and screen.shown is desk.current
 
 
 @contextmanager
-def _demo_desk() -> Iterator[Desk]:
+def _demo_desk() -> Iterator[AnnotationSession]:
     with tempfile.TemporaryDirectory() as folder:
         workspace = build_demo(
             Path(folder) / "negwb-demo",
@@ -112,7 +112,7 @@ def _demo_desk() -> Iterator[Desk]:
         )
         # a person takes a while for each card; the script that presses the keys does not
         clock = partial(next, count(step=1.0))
-        serving = DeskSettings(audit_share=0.0, guard_seconds=0.0)
+        serving = SessionSettings(audit_share=0.0, guard_seconds=0.0)
         with open_session(workspace, "ana", serving=serving, version="screenshots", clock=clock) as desk:
             desk.start()
             yield desk

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from trainers.batches import Feed, Table
+from trainers.batches import BatchSource, Table
 from trainers.dataset import epoch_order
 from trainers.settings import TrainSettings
 
@@ -26,7 +26,7 @@ def table(pictures: int, texts_each: int, first: int) -> Table:
     )
 
 
-def feed(*, replay: bool = True, seed: int = 42, pool: Table | None = None) -> Feed:
+def feed(*, replay: bool = True, seed: int = 42, pool: Table | None = None) -> BatchSource:
     """Six negated rows a step, with or without six that are replayed."""
     settings = TrainSettings(
         batch=12 if replay else 6,
@@ -35,21 +35,23 @@ def feed(*, replay: bool = True, seed: int = 42, pool: Table | None = None) -> F
         steps=40,
         seed=seed,
     )
-    return Feed(table(PICTURES, 1, 0), (pool or table(PICTURES, TEXTS_EACH, POOL_FROM)) if replay else None, settings)
+    return BatchSource(
+        table(PICTURES, 1, 0), (pool or table(PICTURES, TEXTS_EACH, POOL_FROM)) if replay else None, settings
+    )
 
 
-def negated(of: Feed, step: int) -> list[int]:
+def negated(of: BatchSource, step: int) -> list[int]:
     batch = of.batch(step)
     return [int(row) for row in batch.ids[: len(batch.ids) - batch.replay, 0]]
 
 
-def replayed(of: Feed, step: int) -> list[int]:
+def replayed(of: BatchSource, step: int) -> list[int]:
     """Rows of the pool's texts."""
     batch = of.batch(step)
     return [int(row) - POOL_FROM for row in batch.ids[len(batch.ids) - batch.replay :, 0]]
 
 
-def pictures(of: Feed, step: int) -> list[int]:
+def pictures(of: BatchSource, step: int) -> list[int]:
     return [text // TEXTS_EACH for text in replayed(of, step)]
 
 

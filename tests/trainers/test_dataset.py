@@ -9,12 +9,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainers.dataset import Order, Pair, locate_in, own_captions, read_pool, read_set, split_by_image, write_pool
+from trainers.dataset import (
+    EpochOrder,
+    TrainingPair,
+    locate_in,
+    own_captions,
+    read_pool,
+    read_set,
+    split_by_image,
+    write_pool,
+)
 from trainers.errors import TrainerError
 
 
-def _pairs(images: list[str]) -> list[Pair]:
-    return [Pair(image, Path(image), f"text {n}") for n, image in enumerate(images)]
+def _pairs(images: list[str]) -> list[TrainingPair]:
+    return [TrainingPair(image, Path(image), f"text {n}") for n, image in enumerate(images)]
 
 
 def test_a_set_is_read_with_its_pictures(corpus: Path) -> None:
@@ -62,7 +71,7 @@ def test_a_pictures_side_does_not_depend_on_the_others() -> None:
 
 @given(st.integers(1, 40), st.integers(1, 12), st.booleans())
 def test_every_epoch_holds_every_row_once(count: int, batch: int, drop_last: bool) -> None:
-    order = Order(count, batch, seed=3, drop_last=drop_last)
+    order = EpochOrder(count, batch, seed=3, drop_last=drop_last)
     for epoch in range(2):
         rows = np.concatenate([order.rows(epoch * order.per_epoch + at) for at in range(order.per_epoch)])
         assert len(set(rows.tolist())) == len(rows)
@@ -75,9 +84,9 @@ def test_pools_come_back_and_own_captions_make_one(tmp_path: Path) -> None:
     pool = read_pool(tmp_path / "pool.jsonl")
     assert [(p.path, p.texts) for p in pool] == [(tmp_path / "a.png", ("a dog", "dogs")), (tmp_path / "b.png", ("x",))]
     pairs = [
-        Pair("i", Path("i.png"), "no x", "an i"),
-        Pair("i", Path("i.png"), "no y", "an i"),
-        Pair("j", Path("j"), ""),
+        TrainingPair("i", Path("i.png"), "no x", "an i"),
+        TrainingPair("i", Path("i.png"), "no y", "an i"),
+        TrainingPair("j", Path("j"), ""),
     ]
     assert [p.texts for p in own_captions(pairs)] == [("an i",)]
     with pytest.raises(TrainerError, match="no human captions"):

@@ -18,7 +18,7 @@ from trainers.checkpoints import FOLDER, LATEST
 from trainers.clip_models import WEIGHTS_FILE, hash_state, load_model
 from trainers.errors import TrainerError
 from trainers.finetune import Interrupted, run_training
-from trainers.run_files import METRICS, Status, read_metrics, read_run, saved_place
+from trainers.run_files import METRICS, TrainingStatus, read_metrics, read_run, saved_place
 from trainers.settings import RunConfig, create_run
 
 
@@ -61,7 +61,7 @@ class TestDiverged:
             run_training(folder)
         assert "smaller lr" in caught.value.hint
         assert not (folder / "model").exists()
-        assert read_run(folder).status is not Status.DONE
+        assert read_run(folder).status is not TrainingStatus.DONE
         assert "NaN" not in (folder / METRICS).read_text()
 
     def test_a_loss_that_is_no_number_is_never_the_best(
@@ -165,7 +165,7 @@ class TestFullDisk:
             self.refused(folder)
         assert not [path for path in folder.rglob("*") if path.name.endswith(".new")], "its room is needed"
         run_training(folder)
-        assert read_run(folder).status is Status.DONE
+        assert read_run(folder).status is TrainingStatus.DONE
 
     def test_failed_json_that_cannot_be_written_hides_nothing(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -17,13 +17,13 @@ import torch
 from PIL import Image
 from support.clip_models import draw_pictures, freeze, tiny_config
 
-from curation_db.exporting.manifest import Item
+from curation_db.exporting.manifest import ExportItem
 from trainers.checkpoints import FOLDER, LATEST
 from trainers.clip_models import load_model
 from trainers.dataset import write_pool
 from trainers.errors import TrainerError
 from trainers.finetune import Interrupted, run_training, trained_weights
-from trainers.run_files import METRICS, Status, read_metrics, read_run
+from trainers.run_files import METRICS, TrainingStatus, read_metrics, read_run
 from trainers.settings import RunConfig, TrainSettings, create_run
 
 STEPS = 40
@@ -110,7 +110,7 @@ def test_killed_at_three_random_steps_it_ends_with_the_same_bytes(
         process.kill()
         process.communicate()
         assert process.returncode == -signal.SIGKILL
-        assert read_run(folder).status is Status.STOPPED
+        assert read_run(folder).status is TrainingStatus.STOPPED
     with (folder / METRICS).open("ab") as file:
         file.write(b'{"step": 39, "lo')
     process = _start(folder)
@@ -118,7 +118,7 @@ def test_killed_at_three_random_steps_it_ends_with_the_same_bytes(
     assert process.returncode == 0
     assert _weights(folder) == _weights(straight)
     assert _without_times(folder) == _without_times(straight)
-    assert read_run(folder).status is Status.DONE
+    assert read_run(folder).status is TrainingStatus.DONE
 
 
 def test_a_signal_saves_the_state_and_says_130(rich: RunConfig, straight: Path, tmp_path: Path) -> None:
@@ -210,7 +210,7 @@ def test_a_failure_is_told_in_one_line(corpus: Path, tmp_path: Path) -> None:
         for number, handler in before.items():
             signal.signal(number, handler)
     state = read_run(tmp_path / "r")
-    assert (state.status, "open_clip_config.json" in state.result["message"]) == (Status.FAILED, True)
+    assert (state.status, "open_clip_config.json" in state.result["message"]) == (TrainingStatus.FAILED, True)
 
 
 @pytest.mark.long  # 20 s: 600 MB of weights, written three times
@@ -221,7 +221,8 @@ def test_vit_b_32_from_an_openai_file_is_trained_and_loads_in_open_clip(tmp_path
     paths = draw_pictures(tmp_path / "pictures", 4)
     texts = ["a dog with no hat", "no cat", "a tree without a ball", "nothing red"]
     items = [
-        Item(key=t, source="s", image_key=p.name, file_name=p.name, text=t) for p, t in zip(paths, texts, strict=True)
+        ExportItem(key=t, source="s", image_key=p.name, file_name=p.name, text=t)
+        for p, t in zip(paths, texts, strict=True)
     ]
     freeze(tmp_path / "export", items)
     settings = TrainSettings(steps=1, batch=4, lr=1e-4, val_share=0, keep="last")

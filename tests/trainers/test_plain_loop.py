@@ -11,12 +11,12 @@ from support.clip_models import tiny_config
 from torch.nn import functional
 
 from trainers.clip_models import load_model
-from trainers.dataset import Order
+from trainers.dataset import EpochOrder
 from trainers.feature_store import ImageFeatures
 from trainers.finetune import run_training
 from trainers.run_files import RunWriter, read_metrics
 from trainers.settings import RunConfig, TrainSettings, create_run
-from trainers.training_data import gather
+from trainers.training_data import load
 
 STEPS = 12
 
@@ -26,10 +26,10 @@ def _plain(config: RunConfig, scratch: Path) -> list[float]:
     loaded, settings = load_model(config.model), config.settings
     model = loaded.model
     store = ImageFeatures(scratch / "cache", loaded)
-    pairs = gather(config, store, RunWriter(scratch), lambda: False).train
+    pairs = load(config, store, RunWriter(scratch), lambda: False).train
     trained = [p for n, p in model.named_parameters() if not n.startswith(("visual.", "ln_final."))]
     optimizer = torch.optim.AdamW(trained, lr=settings.lr, betas=(0.9, 0.999), weight_decay=0.01)
-    order = Order(len(pairs), settings.batch, settings.seed, drop_last=True)
+    order = EpochOrder(len(pairs), settings.batch, settings.seed, drop_last=True)
     losses = []
     for step in range(STEPS):
         batch = [pairs[row] for row in order.rows(step).tolist()]

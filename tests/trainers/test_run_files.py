@@ -19,7 +19,7 @@ from trainers.run_files import (
     LOCK,
     METRICS,
     RunWriter,
-    Status,
+    TrainingStatus,
     Work,
     read_metrics,
     read_run,
@@ -52,19 +52,19 @@ def test_whoever_only_looks_does_not_keep_a_training_from_its_lock(tmp_path: Pat
 
 def test_a_runs_life(tmp_path: Path) -> None:
     writer = RunWriter(tmp_path)
-    assert read_run(tmp_path).status is Status.NEW
+    assert read_run(tmp_path).status is TrainingStatus.NEW
     lock = take_lock(tmp_path)
     assert lock is not None
     with lock:
         assert take_lock(tmp_path) is None
         writer.metrics({"step": 5, "steps": 20, "loss": 1.5})
         state = read_run(tmp_path)
-        assert (state.status, state.step, state.progress, state.last["loss"]) == (Status.RUNNING, 5, 0.25, 1.5)
-    assert read_run(tmp_path).status is Status.STOPPED
+        assert (state.status, state.step, state.progress, state.last["loss"]) == (TrainingStatus.RUNNING, 5, 0.25, 1.5)
+    assert read_run(tmp_path).status is TrainingStatus.STOPPED
     writer.end(FAILED, {"message": "no"})
-    assert (read_run(tmp_path).status, read_run(tmp_path).result) == (Status.FAILED, {"message": "no"})
+    assert (read_run(tmp_path).status, read_run(tmp_path).result) == (TrainingStatus.FAILED, {"message": "no"})
     writer.end(DONE, {"steps": 20})
-    assert (read_run(tmp_path).status, read_run(tmp_path).result) == (Status.DONE, {"steps": 20})
+    assert (read_run(tmp_path).status, read_run(tmp_path).result) == (TrainingStatus.DONE, {"steps": 20})
 
 
 def test_half_lines_and_rubbish_are_passed_over(tmp_path: Path) -> None:
@@ -94,14 +94,14 @@ def test_a_run_is_read_whatever_its_files_hold(tmp_path: Path, step: str) -> Non
 def test_an_end_that_is_none_is_passed_over(tmp_path: Path, told: str) -> None:
     for name in (DONE, FAILED, METRICS):
         (tmp_path / name).write_text(told + "\n")
-    assert (read_run(tmp_path).status, read_run(tmp_path).result) == (Status.NEW, {})
+    assert (read_run(tmp_path).status, read_run(tmp_path).result) == (TrainingStatus.NEW, {})
 
 
 def test_folders_in_the_place_of_files_are_passed_over(tmp_path: Path) -> None:
     for name in (DONE, METRICS, LOCK):
         (tmp_path / name).mkdir()
-    assert read_run(tmp_path).status is Status.STOPPED
-    assert read_run(tmp_path / "none").status is Status.NEW
+    assert read_run(tmp_path).status is TrainingStatus.STOPPED
+    assert read_run(tmp_path / "none").status is TrainingStatus.NEW
 
 
 def test_no_number_is_written_that_json_does_not_have(tmp_path: Path) -> None:

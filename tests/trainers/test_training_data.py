@@ -17,7 +17,7 @@ from trainers.feature_store import ImageFeatures
 from trainers.finetune import Interrupted, run_training
 from trainers.run_files import RunWriter
 from trainers.settings import RunConfig, create_run
-from trainers.training_data import Materials, gather, tables
+from trainers.training_data import TrainingData, load, tables
 
 PICTURES = 12
 
@@ -34,10 +34,10 @@ def made(root: Path, *, pictures: int = PICTURES, each: int = 2) -> Path:
     return root
 
 
-def gathered(config: RunConfig) -> Materials:
+def gathered(config: RunConfig) -> TrainingData:
     folder = Path(config.cache)
     folder.mkdir(exist_ok=True)
-    return gather(config, ImageFeatures(folder, make_tiny()), RunWriter(folder), lambda: False)
+    return load(config, ImageFeatures(folder, make_tiny()), RunWriter(folder), lambda: False)
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def test_the_same_picture_has_one_number_in_set_and_pool(root: Path) -> None:
     config = tiny_config(root, val_share=0.0, keep="last", replay_share=0.5, replay_pool=pool_of(root, ["p001.png"]))
     folder, model = Path(config.cache), make_tiny()
     store = ImageFeatures(folder, model)
-    materials = gather(config, store, RunWriter(folder), lambda: False)
+    materials = load(config, store, RunWriter(folder), lambda: False)
     read = tables(materials, model, store, RunWriter(folder), lambda: False)
     own = next(row for row, pair in enumerate(materials.train) if pair.path.name == "p001.png")
     assert read.pool is not None

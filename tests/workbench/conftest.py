@@ -10,11 +10,11 @@ import pytest
 from support.workspaces import Case, House, build
 
 from curation_db.events.annotators import begin_session
-from curation_db.review.decisions import Reviewer
+from curation_db.review.decisions import DecisionWriter
 from curation_db.storage.store import Store, open_store
-from workbench.annotation.models import DeskSettings
+from workbench.annotation.models import SessionSettings
 from workbench.annotation.open import open_session
-from workbench.annotation.session import Desk
+from workbench.annotation.session import AnnotationSession
 from workbench.tui.app import NegwbApp
 from workbench.workspace.layout import Workspace
 from workbench.workspace.settings import Settings
@@ -41,13 +41,13 @@ def make_house(tmp_path: Path) -> Iterator[Make]:
 
 
 @pytest.fixture
-def sit(make_house: Make) -> Iterator[Callable[..., Desk]]:
+def sit(make_house: Make) -> Iterator[Callable[..., AnnotationSession]]:
     """Sits people down at a house; everybody leaves at the end."""
-    desks: list[Desk] = []
+    desks: list[AnnotationSession] = []
 
-    def sit_down(house: House, name: str = "ana", *, deal: bool = True, **settings: Any) -> Desk:
+    def sit_down(house: House, name: str = "ana", *, deal: bool = True, **settings: Any) -> AnnotationSession:
         explicit = {key: settings.pop(key) for key in ("clock", "wall_clock", "role") if key in settings}
-        serving = DeskSettings(**{"ordering": "oldest", "audit_share": 0.0, "guard_seconds": 0.0, **settings})
+        serving = SessionSettings(**{"ordering": "oldest", "audit_share": 0.0, "guard_seconds": 0.0, **settings})
         desks.append(
             open_session(
                 Workspace(house.root),
@@ -68,13 +68,13 @@ def sit(make_house: Make) -> Iterator[Callable[..., Desk]]:
 
 
 @pytest.fixture
-def join(make_house: Make) -> Iterator[Callable[[House, str], Reviewer]]:
+def join(make_house: Make) -> Iterator[Callable[[House, str], DecisionWriter]]:
     """People who decide in a house without a screen."""
     stores: list[Store] = []
 
-    def join(house: House, name: str) -> Reviewer:
+    def join(house: House, name: str) -> DecisionWriter:
         stores.append(open_store(house.root / "curation.db"))
-        return Reviewer(stores[-1], begin_session(stores[-1], name, version="test"))
+        return DecisionWriter(stores[-1], begin_session(stores[-1], name, version="test"))
 
     yield join
     for store in stores:
@@ -82,7 +82,7 @@ def join(make_house: Make) -> Iterator[Callable[[House, str], Reviewer]]:
 
 
 @pytest.fixture
-def open_app(sit: Callable[..., Desk]) -> Callable[..., NegwbApp]:
+def open_app(sit: Callable[..., AnnotationSession]) -> Callable[..., NegwbApp]:
     """An app at a desk of its own."""
 
     def make(house: House, name: str = "ana", *, app: dict[str, Any] | None = None, **settings: Any) -> NegwbApp:

@@ -9,7 +9,7 @@ Severity = Literal["information", "warning", "error"]
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class ActionError:
     """Why something could not be done at the desk; nothing was written."""
 
     message: str

@@ -39,7 +39,7 @@ class Refused:
         return said
 
 
-class Answers:
+class DecisionWriterThread:
     """Counts the answers of a session."""
 
     def __init__(self) -> None:

@@ -7,7 +7,7 @@ import threading
 
 from curation_db.errors import RecordError
 from curation_db.lint.linter import DEFAULTS, LintSettings
-from curation_db.queue.ordering import Policy, Progress, Refresher
+from curation_db.queue.ordering import Policy, Refresher, RefreshProgress
 from curation_db.storage.store import Store
 
 _REST_S = 0.05
@@ -16,7 +16,7 @@ _LOOK_S = 30.0
 """Between two looks whether something new has come in."""
 
 
-class Refreshing:
+class PriorityRefreshThread:
     """A thread of its own; stopped at any time it loses nothing."""
 
     def __init__(self, store: Store, policy: Policy, checks: LintSettings = DEFAULTS) -> None:
@@ -24,7 +24,7 @@ class Refreshing:
         self._policy = policy
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, name="refreshing", daemon=True)
-        self.progress = Progress()
+        self.progress = RefreshProgress()
         """As of the last batch."""
 
     def start(self) -> None:

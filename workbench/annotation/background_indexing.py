@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 
 from curation_db.errors import RecordError
-from curation_db.lint.index import Marker, Progress
+from curation_db.lint.index import IndexProgress, LintIndexer
 from curation_db.search import fulltext
 from curation_db.storage.store import Store
 
@@ -17,16 +17,16 @@ _TELL_EVERY = 20
 """Batches: the room says how far it is about once a second."""
 
 
-class Marking:
+class IndexingThread:
     """A thread of its own; stopped at any time it loses nothing."""
 
     def __init__(self, store: Store, tell: Callable[[], None]) -> None:
         """`tell` is called from the thread, now and then and at the end."""
         self._store, self._tell = store, tell
-        self._marker = Marker(store)
+        self._marker = LintIndexer(store)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, name="marking", daemon=True)
-        self.progress: Progress | None = None
+        self.progress: IndexProgress | None = None
         """As of the last look; None: there was none yet."""
         self.wrote = False
         """Whether there was anything to do."""

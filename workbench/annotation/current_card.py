@@ -8,27 +8,29 @@ from typing import TYPE_CHECKING
 
 from curation_db.errors import RecordError
 from curation_db.search import queries
-from workbench.annotation.models import Ready, Way
+from workbench.annotation.models import CardOrigin, PreparedCard
 
 if TYPE_CHECKING:
-    from curation_db.events.event_log import Past
+    from curation_db.events.event_log import PreviousDecision
     from curation_db.queue.claims import Queue
     from curation_db.storage.store import Store
-    from workbench.annotation.dwell_time import Attention
-    from workbench.annotation.loading import Loader
-    from workbench.annotation.prefetch import Deck
+    from workbench.annotation.dwell_time import DwellTimer
+    from workbench.annotation.loading import CardLoader
+    from workbench.annotation.prefetch import CardPrefetcher
 
 
 class CurrentCard:
     """Holds the shown card, renews its lease through the prefetch buffer, and starts and stops its dwell time."""
 
-    def __init__(self, store: Store, queue: Queue, deck: Deck, loader: Loader, attention: Attention) -> None:
+    def __init__(
+        self, store: Store, queue: Queue, deck: CardPrefetcher, loader: CardLoader, attention: DwellTimer
+    ) -> None:
         self._store = store
         self._queue = queue
         self._deck = deck
         self._loader = loader
         self._attention = attention
-        self.ready: Ready | None = None
+        self.ready: PreparedCard | None = None
         """None: no card is shown."""
         self.zoomed = False
         """Whether the person has zoomed into the picture."""
@@ -45,7 +47,7 @@ class CurrentCard:
         """Whether the person has decided about the card before."""
         return self.ready is not None and (self.after_undo or self.ready.past is not None)
 
-    def require(self) -> Ready:
+    def require(self) -> PreparedCard:
         """The card.
 
         Raises:
@@ -55,7 +57,7 @@ class CurrentCard:
             raise RecordError("there is no card to decide about")
         return self.ready
 
-    def show(self, ready: Ready) -> None:
+    def show(self, ready: PreparedCard) -> None:
         """Show this card in place of any other."""
         if ready.thumbnail is None:
             ready = replace(ready, thumbnail=self._loader.pictures.thumbnail(ready.card, ready.path))
@@ -65,7 +67,7 @@ class CurrentCard:
         self.zoomed = False
         self._attention.turn_to(ready.card.candidate_id)
 
-    def load(self, candidate_id: int, way: Way, *, leased: bool, past: Past | None = None) -> None:
+    def load(self, candidate_id: int, way: CardOrigin, *, leased: bool, past: PreviousDecision | None = None) -> None:
         """Read a card from the record and show it."""
         self.show(self._loader.load(candidate_id, way=way, leased=leased, past=past))
 
@@ -89,7 +91,7 @@ class CurrentCard:
         if ready is None:
             return
         self.clear()
-        if ready.way is Way.QUEUE and ready.leased:
+        if ready.way is CardOrigin.QUEUE and ready.leased:
             # Without its picture: hundreds of cards may wait there after as many undos, and decoding again is cheap.
             self._deck.put_back(replace(ready, thumbnail=None))
         elif ready.leased:
@@ -107,20 +109,20 @@ class BackHistory:
     def __init__(self, store: Store, annotator: str) -> None:
         self._store = store
         self._annotator = annotator
-        self._shown: list[Past] = []
+        self._shown: list[PreviousDecision] = []
 
-    def older(self, current: int | None) -> Past | None:
+    def older(self, current: int | None) -> PreviousDecision | None:
         """The next older decision, about a card that is neither `current` nor shown already; None: there is none."""
         seen = {past.candidate_id for past in self._shown} | ({current} if current is not None else set())
         before = self._shown[-1].seq if self._shown else None
         with self._store.read() as connection:
             return queries.own_past(connection, self._annotator, before, seen)
 
-    def add(self, past: Past) -> None:
+    def add(self, past: PreviousDecision) -> None:
         """`past` is the oldest decision that is shown now."""
         self._shown.append(past)
 
-    def newer(self) -> Past | None:
+    def newer(self) -> PreviousDecision | None:
         """Drop the oldest shown decision; returns the one before it, None: the history is empty."""
         if self._shown:
             self._shown.pop()

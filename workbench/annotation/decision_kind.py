@@ -6,12 +6,12 @@ from enum import Enum, auto
 
 from curation_db.enums import Kind, Role, State, Stream
 from curation_db.search.queries import SETTLED
-from workbench.annotation.models import Ready, Way
+from workbench.annotation.models import CardOrigin, PreparedCard
 
 _VERDICTS = frozenset({Kind.ACCEPT, Kind.REJECT})
 
 
-class Ruling(Enum):
+class DecisionKind(Enum):
     """How a decision is written."""
 
     VOTE = auto()
@@ -21,7 +21,7 @@ class Ruling(Enum):
     """About a card that was opened by name, on which everybody has voted: nobody is asked, so it is no vote."""
 
 
-def standing_words(ready: Ready, role: Role) -> str | None:
+def standing_words(ready: PreparedCard, role: Role) -> str | None:
     """What a card says about its state; None: nothing.
 
     How others decided is never said: a person who has not decided yet would be led by it, and one who has is looking
@@ -29,17 +29,17 @@ def standing_words(ready: Ready, role: Role) -> str | None:
     """
     if ready.card.state is State.SUPERSEDED:
         return "replaced by an edit"
-    if ruling(ready, Kind.ACCEPT, role) is Ruling.ADJUDICATION:
+    if decision_kind(ready, Kind.ACCEPT, role) is DecisionKind.ADJUDICATION:
         return "people have voted: your decision is the final word"
     return None
 
 
-def ruling(ready: Ready, kind: Kind, role: Role) -> Ruling:
+def decision_kind(ready: PreparedCard, kind: Kind, role: Role) -> DecisionKind:
     """What this person's decision about the card comes to."""
     if kind not in _VERDICTS:
-        return Ruling.VOTE
+        return DecisionKind.VOTE
     if ready.stream is Stream.AUDIT and ready.past is not None and ready.past.labels:
-        return Ruling.FLIP
-    if role is Role.ADJUDICATOR and ready.way is Way.FOUND and ready.card.state in SETTLED:
-        return Ruling.ADJUDICATION
-    return Ruling.VOTE
+        return DecisionKind.FLIP
+    if role is Role.ADJUDICATOR and ready.way is CardOrigin.FOUND and ready.card.state in SETTLED:
+        return DecisionKind.ADJUDICATION
+    return DecisionKind.VOTE

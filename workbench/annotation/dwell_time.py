@@ -14,7 +14,7 @@ IDLE_SECONDS = 60.0
 """Without a sign of life for longer nobody is there: a coffee is no work on a card."""
 
 
-class Attention:
+class DwellTimer:
     """How long which card has been looked at."""
 
     def __init__(self, clock: Callable[[], float]) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from curation_db.enums import REASON_TEXTS, Kind, Question, State
-from curation_db.events.state import Standing
-from curation_db.queue.gold import Known
+from curation_db.events.state import CandidateStatus
+from curation_db.queue.gold import KnownAnswer
 from curation_db.search.cards import Card
 from workbench.annotation.wording import DECISIONS, asked
 
 
-def feedback(known: Known, said: Kind) -> tuple[bool, str]:
+def feedback(known: KnownAnswer, said: Kind) -> tuple[bool, str]:
     """Whether that was right, and the line that tells; `said`: accept or reject."""
     word = DECISIONS[known.kind].label
     why = f": {REASON_TEXTS[known.reason]}" if known.reason else ""
@@ -18,7 +18,7 @@ def feedback(known: Known, said: Kind) -> tuple[bool, str]:
     return False, f"✗ the answer to that card was known: {word}{why}"
 
 
-def edited(child: Standing) -> str:
+def edited(child: CandidateStatus) -> str:
     """What becomes of an edit; `child`: what the events of the new text come to."""
     if child.state is State.ACCEPTED:
         return "saved and accepted: you work alone"

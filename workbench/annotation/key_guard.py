@@ -25,7 +25,7 @@ _ROWS: Final = range(2, 11)
 _COLUMNS: Final = range(1, 33)
 
 
-class Early(StrEnum):
+class KeyTooEarly(StrEnum):
     """Why a key came too early to decide about the card."""
 
     BEHIND = "screen is behind"
@@ -34,14 +34,14 @@ class Early(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ScreenPlace:
     """A place on the screen, from 1."""
 
     row: int
     column: int
 
 
-class Sight:
+class CardVisibility:
     """What the person in front of one screen has seen."""
 
     def __init__(self, guard_seconds: float = GUARD_SECONDS) -> None:
@@ -55,7 +55,7 @@ class Sight:
         self._asks = False
         self._has_answered = False
         self._requests = 0
-        self._awaited: Place | None = None
+        self._awaited: ScreenPlace | None = None
         self._asked_at = 0.0
         self._dropped_at: float | None = None
 
@@ -89,7 +89,7 @@ class Sight:
         self._seen_since = now - self._guard if known or card in self._known or self._guard <= 0 else None
         self._awaited = None
 
-    def drawn(self, now: float) -> Place | None:
+    def drawn(self, now: float) -> ScreenPlace | None:
         """A frame with the card is drawn; returns where the cursor is to be asked for, if the terminal is to be asked.
 
         Only the first frame of a card counts.
@@ -101,16 +101,16 @@ class Sight:
         self._seen_since = now
         return None
 
-    def request(self, now: float) -> Place:
+    def request(self, now: float) -> ScreenPlace:
         """The place of the next position request. To be called when the app starts, and by `drawn`."""
         self._asks = True
         at = self._requests % (len(_ROWS) * len(_COLUMNS))
         self._requests += 1
-        self._awaited = Place(_ROWS[at // len(_COLUMNS)], _COLUMNS[at % len(_COLUMNS)])
+        self._awaited = ScreenPlace(_ROWS[at // len(_COLUMNS)], _COLUMNS[at % len(_COLUMNS)])
         self._asked_at = now
         return self._awaited
 
-    def reported(self, place: Place, at: float) -> None:
+    def reported(self, place: ScreenPlace, at: float) -> None:
         """The terminal says that its cursor is there. An old answer shows that the terminal does answer."""
         if place.row not in _ROWS or place.column not in _COLUMNS or self._requests == 0:
             return
@@ -120,14 +120,14 @@ class Sight:
             if self._card is not None and self._seen_since is None:
                 self._seen_since = at
 
-    def give_up(self, awaited: Place) -> None:
+    def give_up(self, awaited: ScreenPlace) -> None:
         """No answer came in time: the card counts as drawn when the terminal was asked, and no more is asked."""
         if awaited == self._awaited:
             self._awaited, self._asks = None, False
             if self._card is not None and self._seen_since is None:
                 self._seen_since = self._asked_at
 
-    def early(self, pressed_at: float) -> Early | None:
+    def early(self, pressed_at: float) -> KeyTooEarly | None:
         """Why a key that was pressed then must not decide about the card; None: it may."""
         if self._guard <= 0 or self._card is None:
             return None
@@ -135,8 +135,8 @@ class Sight:
         self._dropped_at = pressed_at if why else None
         return why
 
-    def _why_early(self, pressed_at: float) -> Early | None:
+    def _why_early(self, pressed_at: float) -> KeyTooEarly | None:
         if self._seen_since is None:
-            return Early.BEHIND if self._awaited is not None else Early.NEW
+            return KeyTooEarly.BEHIND if self._awaited is not None else KeyTooEarly.NEW
         held = self._dropped_at is not None and pressed_at - self._dropped_at < self._guard
-        return Early.NEW if held or pressed_at - self._seen_since < self._guard else None
+        return KeyTooEarly.NEW if held or pressed_at - self._seen_since < self._guard else None

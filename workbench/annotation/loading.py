@@ -6,21 +6,21 @@ from typing import TYPE_CHECKING
 
 from curation_db.enums import Stream
 from curation_db.events.annotators import Actor
-from curation_db.events.event_log import Past
+from curation_db.events.event_log import PreviousDecision
 from curation_db.queue.claims import asked
 from curation_db.search import queries
 from curation_db.search.cards import Card, card_for
 from curation_db.storage.store import Store
-from workbench.annotation.models import DeskSettings, Pictures, Ready, Way
+from workbench.annotation.models import CardOrigin, PictureLoading, PreparedCard, SessionSettings
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 
-class Loader:
+class CardLoader:
     """Everything that takes time about a card; called off the UI thread."""
 
-    def __init__(self, store: Store, pictures: Pictures, person: Actor, settings: DeskSettings) -> None:
+    def __init__(self, store: Store, pictures: PictureLoading, person: Actor, settings: SessionSettings) -> None:
         """`person`: who will see the cards."""
         self._store = store
         self.pictures = pictures
@@ -39,7 +39,9 @@ class Loader:
         """Whether the card asks for this person's decision now."""
         return bool(asked(connection, [candidate_id], self._person.annotator_id))
 
-    def load(self, candidate_id: int, *, way: Way, leased: bool, past: Past | None = None) -> Ready:
+    def load(
+        self, candidate_id: int, *, way: CardOrigin, leased: bool, past: PreviousDecision | None = None
+    ) -> PreparedCard:
         """The card with its picture.
 
         Raises:
@@ -52,7 +54,7 @@ class Loader:
             card = self.card(connection, candidate_id, blind=hidden)
             asks = self.asks(connection, candidate_id)
         path = self.pictures.locate(card)
-        return Ready(
+        return PreparedCard(
             card,
             Stream.AUDIT if audit else Stream.REVIEW,
             hidden=hidden,

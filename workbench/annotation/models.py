@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from curation_db.enums import Kind, State, Stream
-from curation_db.events.event_log import Past
+from curation_db.events.event_log import PreviousDecision
 from curation_db.language.sanitize import display_text
 from curation_db.lint.linter import DEFAULTS, LintSettings
 from curation_db.queue.claims import AUDIT_SHARE, GOLD_SHARE
@@ -31,7 +31,7 @@ CLOCK_CHECK_SECONDS = 5.0
 """Between two looks at the wall clock: waiting does not count the time in which the machine is suspended."""
 
 
-class Way(StrEnum):
+class CardOrigin(StrEnum):
     """How a card came into the seat."""
 
     QUEUE = "queue"
@@ -42,7 +42,7 @@ class Way(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Ready:
+class PreparedCard:
     """A card with all that showing it takes."""
 
     card: Card
@@ -52,16 +52,16 @@ class Ready:
     path: Path | None
     """The picture's file, where it was found."""
     thumbnail: Thumbnail | None
-    way: Way = Way.QUEUE
+    way: CardOrigin = CardOrigin.QUEUE
     leased: bool = True
-    past: Past | None = None
+    past: PreviousDecision | None = None
     """What this person decided about it earlier, where that stands."""
     asked: bool = False
     """When it was loaded it asked for this person's decision."""
 
 
 @dataclass(frozen=True, slots=True)
-class Summary:
+class SessionSummary:
     """Where everything stands, for the end of the queue."""
 
     states: dict[State, int]
@@ -79,7 +79,7 @@ class Summary:
     """Nobody else decides in this record."""
 
 
-def waiting_edits(summary: Summary) -> str:
+def waiting_edits(summary: SessionSummary) -> str:
     """How many of one's own edits wait, and for whom."""
     edits = f"{summary.edits:,} of your edits" if summary.edits > 1 else "1 of your edits"
     verb = "wait" if summary.edits > 1 else "waits"
@@ -89,7 +89,7 @@ def waiting_edits(summary: Summary) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DeskSettings:
+class SessionSettings:
     """How the work is served."""
 
     ordering: str = "conflict"
@@ -109,7 +109,7 @@ class DeskSettings:
     clock_check_seconds: float = CLOCK_CHECK_SECONDS
 
 
-class Pictures:
+class PictureLoading:
     """Finds and decodes; what the desk needs of `workbench.workspace.picture_folders` and `workbench.images.decode`."""
 
     def __init__(

@@ -16,8 +16,8 @@ from curation_db.lint.linter import DEFAULTS
 from curation_db.search import queries
 from curation_db.storage.store import open_store
 from workbench import version as installed_version
-from workbench.annotation.models import DeskSettings, Pictures
-from workbench.annotation.session import Desk
+from workbench.annotation.models import PictureLoading, SessionSettings
+from workbench.annotation.session import AnnotationSession
 from workbench.errors import NothingToDo
 from workbench.images.decode import ThumbnailCache
 from workbench.workspace.picture_folders import PictureFolders
@@ -38,12 +38,12 @@ def open_session(
     *,
     role: Role | None = None,
     settings: Settings | None = None,
-    serving: DeskSettings | None = None,
+    serving: SessionSettings | None = None,
     box: tuple[int, int] = BOX,
     version: str | None = None,
     clock: Callable[[], float] = time.monotonic,
     wall_clock: Clock = time.time,
-) -> Desk:
+) -> AnnotationSession:
     """Open a session of `annotator`; the caller starts and closes it, or uses it as a context manager.
 
     Args:
@@ -71,10 +71,10 @@ def open_session(
             if not queries.anything(connection):
                 raise NothingToDo("there is nothing to decide about yet", hint="bring captions in with: negwb import")
         actor = begin_session(store, annotator, version=version or installed_version(), role=role)
-        return Desk(
+        return AnnotationSession(
             store,
             actor,
-            Pictures(folders.locate, ThumbnailCache(box).get, folders.folders),
+            PictureLoading(folders.locate, ThumbnailCache(box).get, folders.folders),
             serving or session_settings(known),
             clock=clock,
             wall_clock=wall_clock,
@@ -93,10 +93,10 @@ def session_settings(
     blind: bool | None = None,
     reveal: bool = False,
     guard_seconds: float | None = None,
-) -> DeskSettings:
+) -> SessionSettings:
     """How the queue is served by these settings; an argument that is not None replaces its setting."""
     curate = settings.curate
-    serving = DeskSettings(
+    serving = SessionSettings(
         ordering=order or curate.order,
         audit_share=curate.audit_share,
         gold_share=curate.gold_share,

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from curation_db.errors import RecordError
 from curation_db.queue.claims import Claim, Queue
 from curation_db.queue.leases import Clock
-from workbench.annotation.models import CLOCK_CHECK_SECONDS, DEPTH, Ready
+from workbench.annotation.models import CLOCK_CHECK_SECONDS, DEPTH, PreparedCard
 
 _RETRY_SECONDS = 2.0
 REST_SECONDS = 0.06
@@ -24,13 +24,13 @@ millisecond of Python here is one that the painting waits for. Measured: 6 of 43
 _MOST_ASIDE = 200
 
 
-class Deck:
+class CardPrefetcher:
     """Cards that are ready to be shown, in order."""
 
     def __init__(
         self,
         queue: Queue,
-        load: Callable[[Claim], Ready | None],
+        load: Callable[[Claim], PreparedCard | None],
         *,
         news: Callable[[], None],
         depth: int = DEPTH,
@@ -53,8 +53,8 @@ class Deck:
         self._retry_at = 0.0
         self._rest_until = 0.0
         self._change = threading.Condition()
-        self._cards: deque[Ready] = deque()
-        self._doubtful: deque[Ready] = deque()
+        self._cards: deque[PreparedCard] = deque()
+        self._doubtful: deque[PreparedCard] = deque()
         """Prepared cards whose lease was lost: each is taken again or dropped."""
         self._claimed: Claim | None = None
         """Taken from the queue and not loaded yet; kept while the record is in trouble, or its card would be lost."""
@@ -89,7 +89,7 @@ class Deck:
         if self._thread.is_alive():
             self._thread.join(timeout)
 
-    def take(self) -> Ready | None:
+    def take(self) -> PreparedCard | None:
         """The next card; None: not there yet, or `exhausted`."""
         with self._change:
             ready = self._cards.popleft() if self._cards else None
@@ -98,12 +98,12 @@ class Deck:
             self._change.notify_all()
         return ready
 
-    def put_back(self, ready: Ready) -> None:
+    def put_back(self, ready: PreparedCard) -> None:
         """Put a card in front of the others: it is the next one again."""
         with self._change:
             self._cards.appendleft(ready)
 
-    def look_again_at(self, ready: Ready) -> None:
+    def look_again_at(self, ready: PreparedCard) -> None:
         """A card that was taken from the deck cannot be shown as it is: take it again where that is possible."""
         with self._change:
             self._doubtful.append(ready)
@@ -238,7 +238,7 @@ class Deck:
             self._dealt.add(claims[0].candidate_id)
         return self._claimed is not None
 
-    def _hand_over(self, candidate_id: int, ready: Ready | None) -> None:
+    def _hand_over(self, candidate_id: int, ready: PreparedCard | None) -> None:
         with self._change:
             wanted = self._on_its_way == candidate_id
             self._on_its_way = None

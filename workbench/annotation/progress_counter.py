@@ -7,29 +7,32 @@ from __future__ import annotations
 
 from curation_db.enums import Kind, State
 from curation_db.events import event_log
-from curation_db.review.decisions import Done
+from curation_db.review.decisions import DecisionResult
 from curation_db.search import queries
 from curation_db.stats.decision_speed import own_speed
 from curation_db.storage.store import Store
-from workbench.annotation.throughput import STREAK, Pace, Progress
+from workbench.annotation.throughput import STREAK, ThroughputMeter, ThroughputSnapshot
 
 
-class Tally:
+class ProgressCounter:
     """One person's progress in one sitting."""
 
     def __init__(self, store: Store, actor: str) -> None:
         self._store = store
         self._actor = actor
-        self._pace = Pace()
+        self._pace = ThroughputMeter()
         self._decided, self._total = 0, 0
 
     @property
-    def progress(self) -> Progress:
+    def progress(self) -> ThroughputSnapshot:
         """Where the work stands."""
-        return Progress(self._decided, self._total, self._pace.per_hour, tuple(self._pace.streak), self._pace.hasty)
+        return ThroughputSnapshot(
+            self._decided, self._total, self._pace.per_hour, tuple(self._pace.streak), self._pace.hasty
+        )
 
-    def decided(self, kind: Kind, elapsed_ms: int, before: State, done: Done, *, first_look: bool) -> None:
-        """A decision after looking for so long at a card whose state was `before`; `first_look`: see `Pace`."""
+    def decided(self, kind: Kind, elapsed_ms: int, before: State, done: DecisionResult, *, first_look: bool) -> None:
+        """A decision after looking for so long at a card whose state was `before`; `first_look`: see
+        `ThroughputMeter`."""
         self._pace.decided(kind, elapsed_ms, first_look=first_look)
         if done.child_id is not None:  # the child takes its parent's place; decided where the edit was its accept
             self._count()

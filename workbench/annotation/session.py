@@ -1,9 +1,9 @@
 """A desk: one annotator's sitting, without a screen.
 
-The app, the tests and anything else that lets a person decide go through `Desk`. It holds the card in the seat, the
-deck of prepared cards behind it, and the way back. Every decision is on the disk before the next card takes the
-seat; when the record refuses, `RecordError` comes out and the same card still sits there. One thread at a time calls
-it; the deck has its own.
+The app, the tests and anything else that lets a person decide go through `AnnotationSession`. It holds the card in the
+seat, the deck of prepared cards behind it, and the way back. Every decision is on the disk before the next card takes
+the seat; when the record refuses, `RecordError` comes out and the same card still sits there. One thread at a time
+calls it; the deck has its own.
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ from curation_db.enums import Kind, PictureShown, Reason, State
 from curation_db.errors import NoLongerAsked, Overtaken, RecordError, RecordReplaced
 from curation_db.events.annotator_status import edits_waiting, works_alone
 from curation_db.events.annotators import Actor, end_session
-from curation_db.events.event_log import Past
+from curation_db.events.event_log import PreviousDecision
 from curation_db.queue import claims
 from curation_db.queue.claims import Queue, waiting
 from curation_db.queue.leases import Clock
 from curation_db.queue.ordering import Policy
-from curation_db.review.decisions import Done, Reviewer, Shown
+from curation_db.review.decisions import DecisionResult, DecisionWriter, PresentationContext
 from curation_db.search import fulltext, queries
 from curation_db.storage.store import Store
-from workbench.annotation.answer_counts import Answers
-from workbench.annotation.background import Refreshing
+from workbench.annotation.answer_counts import DecisionWriterThread
+from workbench.annotation.background import PriorityRefreshThread
 from workbench.annotation.current_card import BackHistory, CurrentCard
-from workbench.annotation.decision_kind import Ruling, ruling
-from workbench.annotation.dwell_time import Attention
-from workbench.annotation.key_guard import Sight
-from workbench.annotation.loading import Loader
-from workbench.annotation.models import DeskSettings, Pictures, Ready, Summary, Way
-from workbench.annotation.prefetch import Deck
-from workbench.annotation.progress_counter import Tally
-from workbench.annotation.throughput import Progress
+from workbench.annotation.decision_kind import DecisionKind, decision_kind
+from workbench.annotation.dwell_time import DwellTimer
+from workbench.annotation.key_guard import CardVisibility
+from workbench.annotation.loading import CardLoader
+from workbench.annotation.models import CardOrigin, PictureLoading, PreparedCard, SessionSettings, SessionSummary
+from workbench.annotation.prefetch import CardPrefetcher
+from workbench.annotation.progress_counter import ProgressCounter
+from workbench.annotation.throughput import ThroughputSnapshot
 
 MATCHES = 50
 _OPEN = frozenset({State.OPEN, State.NEEDS_MORE, State.UNSURE, State.CONTESTED})
@@ -42,15 +42,15 @@ _REMARKS = frozenset({Kind.NOTE, Kind.FLAG})
 _UNDO, _REDO = "undo", "redo"
 
 
-class Desk:
+class AnnotationSession:
     """One annotator's session. `start` it, ask for `next`, decide; `close` gives the cards back. A context manager."""
 
     def __init__(
         self,
         store: Store,
         actor: Actor,
-        pictures: Pictures,
-        settings: DeskSettings | None = None,
+        pictures: PictureLoading,
+        settings: SessionSettings | None = None,
         *,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Clock = time.time,
@@ -70,18 +70,18 @@ class Desk:
         self.news: Callable[[], None] = _no_news
         """Called from any thread: a card has come, the queue has ended, trouble came or went, or `replaced` is set."""
         self.actor = actor
-        self.settings = settings or DeskSettings()
+        self.settings = settings or SessionSettings()
         self.store = store
         """The record; rooms look at it, too."""
         self.replaced: RecordReplaced | None = None
         """Set when the record is no longer the file that was opened: the session must end."""
         store.on_replaced = self._note_replaced
-        self.loader = Loader(store, pictures, actor, self.settings)
-        self.attention = Attention(clock)
+        self.loader = CardLoader(store, pictures, actor, self.settings)
+        self.attention = DwellTimer(clock)
         """To be told every sign of life."""
         self.picture_shown = PictureShown.NONE
         """To be told by a screen how it shows the seat's picture; stored with every decision."""
-        self.sight = Sight(self.settings.guard_seconds)
+        self.sight = CardVisibility(self.settings.guard_seconds)
         """To be told what the screen shows."""
         self._queue = Queue(
             store,
@@ -93,11 +93,11 @@ class Desk:
             lease_seconds=self.settings.lease_seconds,
             clock=wall_clock,
         )
-        self._reviewer = Reviewer(store, actor, clock=wall_clock)
-        self._refreshing = Refreshing(store, Policy.parse(self.settings.ordering), self.settings.checks)
-        self._deck = Deck(
+        self._reviewer = DecisionWriter(store, actor, clock=wall_clock)
+        self._refreshing = PriorityRefreshThread(store, Policy.parse(self.settings.ordering), self.settings.checks)
+        self._deck = CardPrefetcher(
             self._queue,
-            lambda claim: self.loader.load(claim.candidate_id, way=Way.QUEUE, leased=True),
+            lambda claim: self.loader.load(claim.candidate_id, way=CardOrigin.QUEUE, leased=True),
             news=self._pass_on,
             depth=self.settings.depth,
             lease_seconds=self.settings.lease_seconds,
@@ -114,8 +114,8 @@ class Desk:
         self._trail = BackHistory(store, actor.name)
         self._unindexed = True
         """Texts may have come that the search does not know: an edit, or an import that was cut short."""
-        self._tally = Tally(store, actor.name)
-        self.answers = Answers()
+        self._tally = ProgressCounter(store, actor.name)
+        self.answers = DecisionWriterThread()
         """Counts what was stored and what was refused; rooms that write tell it, too."""
 
     # -- the sitting --------------------------------------------------------------------------------------------
@@ -127,7 +127,7 @@ class Desk:
         self._refreshing.start()
         self._tally.start()
 
-    def __enter__(self) -> Desk:
+    def __enter__(self) -> AnnotationSession:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -150,7 +150,7 @@ class Desk:
         self._left = True
 
     @property
-    def current(self) -> Ready | None:
+    def current(self) -> PreparedCard | None:
         """The card that is being shown."""
         return self._card.ready
 
@@ -199,11 +199,11 @@ class Desk:
         return self._deck.failure
 
     @property
-    def progress(self) -> Progress:
+    def progress(self) -> ThroughputSnapshot:
         """Where the work stands."""
         return self._tally.progress
 
-    def next(self) -> Ready | None:
+    def next(self) -> PreparedCard | None:
         """The card in the seat, the next one where that is empty; None: not ready yet, or `finished`. Never waits.
 
         A prepared card whose lease was lost, or that somebody else has decided about, is not seated: the deck looks
@@ -216,17 +216,17 @@ class Desk:
                 self._deck.look_again_at(ready)
         return self.current
 
-    def _may_seat(self, ready: Ready) -> bool:
+    def _may_seat(self, ready: PreparedCard) -> bool:
         try:
             return bool(self._queue.ready_to_show([ready.card.candidate_id]))
         except RecordError:
             return False
 
-    def summary(self) -> Summary:
+    def summary(self) -> SessionSummary:
         """Where everything stands; counts, so it is for the end of the queue."""
         with self.store.read() as connection:
             left = waiting(connection, self.actor.annotator_id, self.settings.only)
-            return Summary(
+            return SessionSummary(
                 queries.counts(connection),
                 queries.sitting_counts(connection, self.actor.name, self.actor.session),
                 left["fresh"],
@@ -246,7 +246,7 @@ class Desk:
 
     # -- deciding -----------------------------------------------------------------------------------------------
 
-    def decide(self, kind: Kind, reason: Reason | None = None) -> Done:
+    def decide(self, kind: Kind, reason: Reason | None = None) -> DecisionResult:
         """Decide about the card in the seat; when this returns it is on the disk, and the seat has the next card.
 
         Raises:
@@ -257,18 +257,18 @@ class Desk:
         ready = self._decidable()
         number, shown = ready.card.candidate_id, self._shown(ready)
         with self._unasked_stays_seated(), self.answers.counting([number]):
-            match ruling(ready, kind, self.actor.role):
-                case Ruling.FLIP:
+            match decision_kind(ready, kind, self.actor.role):
+                case DecisionKind.FLIP:
                     done = self._reviewer.flip(number, kind, reason=reason, shown=shown)
-                case Ruling.ADJUDICATION:
+                case DecisionKind.ADJUDICATION:
                     done = self._reviewer.adjudicate(number, kind, reason=reason, shown=shown)
-                case Ruling.VOTE:
+                case DecisionKind.VOTE:
                     done = self._reviewer.decide(number, kind, reason=reason, shown=shown)
         self._decided(ready, kind, done, shown)
         return done
 
-    def edit(self, new_text: str, concept: str | None = None) -> Done:
-        """Replace the card in the seat by one with this text (see `Reviewer.edit`).
+    def edit(self, new_text: str, concept: str | None = None) -> DecisionResult:
+        """Replace the card in the seat by one with this text (see `DecisionWriter.edit`).
 
         Raises:
             ValueError: the text is empty or unchanged.
@@ -283,7 +283,7 @@ class Desk:
         self._decided(ready, Kind.EDIT, done, shown)
         return done
 
-    def note(self, words: str) -> Done:
+    def note(self, words: str) -> DecisionResult:
         """Attach a note to the card in the seat."""
         ready = self._card.require()
         with self.answers.counting([ready.card.candidate_id], Kind.NOTE):
@@ -362,7 +362,7 @@ class Desk:
             self._card.release(number)
         if self.current is not None:
             self._card.reload(asked=self._asks(self.current))
-            if self.current.way is Way.QUEUE and self.current.card.candidate_id not in asked:
+            if self.current.way is CardOrigin.QUEUE and self.current.card.candidate_id not in asked:
                 self._card.clear()
         self._trail.clear()
         self._tally.recount()
@@ -382,7 +382,7 @@ class Desk:
 
     def look_forward(self) -> bool:
         """The way back to the work, a card at a time; False: this is where the work is."""
-        if self.current is None or self.current.way is Way.QUEUE:
+        if self.current is None or self.current.way is CardOrigin.QUEUE:
             return False
         self._card.put_aside()
         self._forward()
@@ -409,25 +409,25 @@ class Desk:
         self._trail.clear()
         self._card.put_aside()
         self._deck.forget(candidate_id)
-        self._card.load(candidate_id, Way.FOUND, leased=leased, past=past)
+        self._card.load(candidate_id, CardOrigin.FOUND, leased=leased, past=past)
 
     # -- the seat -----------------------------------------------------------------------------------------------
 
-    def _decidable(self) -> Ready:
+    def _decidable(self) -> PreparedCard:
         ready = self._card.require()
         if ready.card.state is State.SUPERSEDED:
             with self.answers.counting():
                 raise Overtaken("an edit replaced this caption", hint="find the new text with /, or undo the edit")
         return ready
 
-    def _asks(self, ready: Ready) -> bool:
+    def _asks(self, ready: PreparedCard) -> bool:
         """Whether this card asks for the person now."""
         with self.store.read() as connection:
             return self.loader.asks(connection, ready.card.candidate_id)
 
-    def _shown(self, ready: Ready) -> Shown:
+    def _shown(self, ready: PreparedCard) -> PresentationContext:
         spent = self.attention.on(ready.card.candidate_id)
-        return Shown(
+        return PresentationContext(
             ready.stream,
             blind=ready.hidden,
             elapsed_ms=round(spent * 1000),
@@ -445,12 +445,12 @@ class Desk:
         except NoLongerAsked:
             self._card.release(self._card.require().card.candidate_id)
             self._trail.clear()
-            self._card.reload(way=Way.FOUND, leased=False, asked=False)
+            self._card.reload(way=CardOrigin.FOUND, leased=False, asked=False)
             raise
 
-    def _decided(self, ready: Ready, kind: Kind, done: Done, shown: Shown) -> None:
+    def _decided(self, ready: PreparedCard, kind: Kind, done: DecisionResult, shown: PresentationContext) -> None:
         number = ready.card.candidate_id
-        first_look = ready.way is Way.QUEUE and ready.path is not None and not self._card.after_undo
+        first_look = ready.way is CardOrigin.QUEUE and ready.path is not None and not self._card.after_undo
         self._tally.decided(kind, shown.elapsed_ms or 0, ready.card.state, done, first_look=first_look)
         self.attention.turn_to(None)
         self.attention.forget(number)
@@ -465,11 +465,11 @@ class Desk:
 
     def _seat_undone(self, number: int, *, settled: bool) -> None:
         """Seat what an undo was about. Still settled (it was a remark, say): it is looked at, and `]` leads on."""
-        way, past = Way.QUEUE, None
+        way, past = CardOrigin.QUEUE, None
         if settled:
             self._card.release(number)
             with self.store.read() as connection:
-                way, past = Way.BACK, queries.standing_decision(connection, self.actor.name, number)
+                way, past = CardOrigin.BACK, queries.standing_decision(connection, self.actor.name, number)
         if self.current is not None and self.current.card.candidate_id == number:
             self._card.reload(way=way, leased=not settled, past=past, asked=self._asks(self.current))
         else:
@@ -477,8 +477,8 @@ class Desk:
             self._deck.forget(number)
             self._card.load(number, way, leased=not settled, past=past)
 
-    def _open_past(self, past: Past) -> None:
-        self._card.load(past.candidate_id, Way.BACK, leased=False, past=past)
+    def _open_past(self, past: PreviousDecision) -> None:
+        self._card.load(past.candidate_id, CardOrigin.BACK, leased=False, past=past)
 
     def _pass_on(self) -> None:
         self.news()

@@ -23,7 +23,7 @@ REMOVED_OPENS, REMOVED_CLOSES = "‹", "›"
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class TextSpan:
     """A run of letters marked alike."""
 
     text: str
@@ -34,35 +34,35 @@ class Piece:
     """In the original: the rewrite does not have it."""
 
 
-def pieces(text: str, original: str | None = None, *, limit: int = 2_000) -> list[Piece]:
+def highlighted_spans(text: str, original: str | None = None, *, limit: int = 2_000) -> list[TextSpan]:
     """`text` as shown, cut where marks begin and end; «» stand round what differs from `original`."""
     shown = display_text(text, limit=limit)
     changed = _changed(shown, display_text(original, limit=limit)) if original is not None else []
     cues = [(cue.start, cue.end) for cue in find_cues(shown)]
     cuts = sorted({0, len(shown), *(edge for span in (*changed, *cues) for edge in span)})
-    made: list[Piece] = []
+    made: list[TextSpan] = []
     for start, end in pairwise(cuts):
         inside = any(a <= start and end <= b for a, b in changed)
         cue = any(a <= start and end <= b for a, b in cues)
         opens = OPENS if any(a == start for a, _ in changed) else ""
         closes = CLOSES if any(b == end for _, b in changed) else ""
-        made += [Piece(opens, changed=True)] if opens else []
-        made.append(Piece(shown[start:end], changed=inside, cue=cue))
-        made += [Piece(closes, changed=True)] if closes else []
+        made += [TextSpan(opens, changed=True)] if opens else []
+        made.append(TextSpan(shown[start:end], changed=inside, cue=cue))
+        made += [TextSpan(closes, changed=True)] if closes else []
     return made
 
 
-def original_pieces(original: str, text: str, *, limit: int = 2_000) -> list[Piece]:
+def highlighted_original(original: str, text: str, *, limit: int = 2_000) -> list[TextSpan]:
     """`original` as shown, with ‹› round the content words that its rewrite `text` has nowhere."""
     shown = display_text(original, limit=limit)
     spans = left_out(shown, display_text(text, limit=limit))
-    made: list[Piece] = []
+    made: list[TextSpan] = []
     at = 0
     for start, end in spans:
-        made.append(Piece(shown[at:start]))
-        made.append(Piece(f"{REMOVED_OPENS}{shown[start:end]}{REMOVED_CLOSES}", removed=True))
+        made.append(TextSpan(shown[at:start]))
+        made.append(TextSpan(f"{REMOVED_OPENS}{shown[start:end]}{REMOVED_CLOSES}", removed=True))
         at = end
-    return [piece for piece in (*made, Piece(shown[at:])) if piece.text]
+    return [piece for piece in (*made, TextSpan(shown[at:])) if piece.text]
 
 
 def _changed(shown: str, original: str) -> list[Span]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from curation_db.enums import Kind
 from curation_db.events.hasty import HASTY_MS, JUDGED
-from curation_db.stats.decision_speed import Speed
+from curation_db.stats.decision_speed import AnnotationSpeed
 
 _FEWEST = 3
 """Looks before a speed is shown."""
@@ -15,7 +15,7 @@ STREAK = 6
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class ThroughputSnapshot:
     """What the status line says about the work."""
 
     decided: int = 0
@@ -30,11 +30,11 @@ class Progress:
     """The last decision came sooner than its picture can be seen."""
 
 
-class Pace:
+class ThroughputMeter:
     """One person's speed and last decisions."""
 
     def __init__(self) -> None:
-        self.speed = Speed()
+        self.speed = AnnotationSpeed()
         """Over everything that this person has decided, as everywhere else."""
         self.streak: deque[Kind] = deque(maxlen=STREAK)
         self.hasty = False

@@ -36,8 +36,8 @@ def adjudicate(
 
     It is a room of negwb curate (the key d there), and needs the role of an adjudicator.
     """
-    from workbench.tui.screens.base.navigation import Room
+    from workbench.tui.screens.base.navigation import MainView
     from workbench.workspace.layout import find_workspace
 
     how = Serving(role=role)
-    raise typer.Exit(run_curate(find_workspace(context.obj), annotator, how, images=images, start=Room.ADJUDICATE))
+    raise typer.Exit(run_curate(find_workspace(context.obj), annotator, how, images=images, start=MainView.ADJUDICATE))

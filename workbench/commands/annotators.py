@@ -12,7 +12,7 @@ from workbench.console.tables import Listing, show
 from workbench.errors import NothingToDo, UsageError
 
 if TYPE_CHECKING:
-    from curation_db.events.annotator_status import Annotator
+    from curation_db.events.annotator_status import AnnotatorStatus
     from curation_db.storage.store import Store
 
 _EPILOG = """\b
@@ -90,7 +90,7 @@ def _set(context: typer.Context, name: str, *, retired: bool) -> None:
     typer.echo(f"negwb: {display_text(name, limit=60)} is {done}; {stay} in force", err=True)
 
 
-def _known(store: Store, name: str) -> Annotator:
+def _known(store: Store, name: str) -> AnnotatorStatus:
     from curation_db.events.annotator_names import spellings
     from curation_db.events.annotator_status import annotators as read_annotators
 
@@ -103,7 +103,7 @@ def _known(store: Store, name: str) -> Annotator:
     raise UsageError(f"no annotator is called {name!r}", hint=f"known: {known}" if known else "there is none yet")
 
 
-def _standing(each: Annotator) -> str:
+def _standing(each: AnnotatorStatus) -> str:
     if each.retired_at is not None:
         return f"retired {each.retired_at[:10]}"
     if each.at_work:

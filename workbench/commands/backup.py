@@ -14,7 +14,7 @@ import typer
 from workbench.errors import UsageError
 
 if TYPE_CHECKING:
-    from curation_db.storage.backup import Backup, Listed
+    from curation_db.storage.backup import Backup, BackupRow
     from curation_db.storage.restore import Loss, Restored
     from workbench.console.progress_bars import Step
 
@@ -128,7 +128,7 @@ def _show_list(record: Path, *, as_json: bool) -> None:
         typer.echo("negwb: no backups yet: negwb backup", err=True)
 
 
-def _row(each: Listed) -> tuple[str, ...]:
+def _row(each: BackupRow) -> tuple[str, ...]:
     why = each.problem or (f"by itself, before {each.before}" if each.before else "asked for")
     event = "" if each.event is None else f"{each.event:,}"
     return each.path.name, each.made_at[:16].replace("T", " "), why, event, f"{each.size / 1e6:,.1f}"

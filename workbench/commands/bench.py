@@ -25,7 +25,7 @@ from workbench.workspace.operations import (
 if TYPE_CHECKING:
     from benchmarks.data.fetch import Fetched
     from benchmarks.protocols import Protocol
-    from benchmarks.results import Stored
+    from benchmarks.results import StoredResult
     from workbench.workspace.layout import Workspace
     from workbench.workspace.models import Model
 
@@ -286,7 +286,7 @@ def _rules(name: Rules, allow_nan: bool) -> tuple[Protocol, ...]:
     return tuple(protocol(each, allow_nan=allow_nan) for each in PROTOCOLS if name in (Rules.BOTH, each))
 
 
-def _show(workspace: Workspace, stored: Sequence[Stored], *, as_json: bool) -> None:
+def _show(workspace: Workspace, stored: Sequence[StoredResult], *, as_json: bool) -> None:
     from benchmarks.results import list_results
     from workbench.console.tables import show
     from workbench.reports.benchmark_report import advice_beside, results_listing, told_of_result

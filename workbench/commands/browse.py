@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from curation_db.search.query_language import View
-    from curation_db.search.rows import Listed
+    from curation_db.search.rows import ListedCandidate
     from curation_db.storage.store import Store
 
 _PAGE = 200
@@ -67,9 +67,9 @@ def browse(
         with open_to_read(workspace.database) as store:
             _print(store, view, limit)
         return
-    from workbench.tui.screens.base.navigation import Room
+    from workbench.tui.screens.base.navigation import MainView
 
-    raise typer.Exit(run_curate(workspace, annotator, images=images, start=Room.BROWSE, view=str(view)))
+    raise typer.Exit(run_curate(workspace, annotator, images=images, start=MainView.BROWSE, view=str(view)))
 
 
 def view_of(line: str) -> View:
@@ -105,22 +105,22 @@ def _print(store: Store, view: View, limit: int | None) -> None:
 def catch_up(store: Store, view: View) -> None:
     """What is worked out behind an import's back, as far as the view needs it."""
     from curation_db.errors import RecordUnwritable
-    from curation_db.lint.index import Marker
+    from curation_db.lint.index import LintIndexer
     from curation_db.search import fulltext
-    from curation_db.search.query_language import WORDS, Field
+    from curation_db.search.query_language import WORDS, QueryField
 
     with contextlib.suppress(RecordUnwritable):  # where nothing can be written, what is there is all there is
         if any(view.asks(field) for field in WORDS):
             fulltext.refresh(store)
-        if view.asks(Field.LINT):
-            marker = Marker(store)
+        if view.asks(QueryField.LINT):
+            marker = LintIndexer(store)
             with step_bars(lines=True) as tell:
                 while marker.step(_PAGE):
                     progress = marker.progress
                     tell("reading the checks", progress.upto, progress.newest)
 
 
-def _rows(store: Store, view: View, limit: int | None) -> Iterator[Listed]:
+def _rows(store: Store, view: View, limit: int | None) -> Iterator[ListedCandidate]:
     from curation_db.search.rows import page_of
 
     for start in range(0, len(numbers := _numbers(store, view, limit)), _PAGE):
@@ -141,7 +141,7 @@ def _numbers(store: Store, view: View, limit: int | None) -> array[int]:
     return numbers[:limit]
 
 
-def _told(row: Listed) -> dict[str, Any]:
+def _told(row: ListedCandidate) -> dict[str, Any]:
     from dataclasses import asdict
 
     told = asdict(row)

@@ -19,8 +19,8 @@ from workbench.workspace.choices import ImageMode
 
 if TYPE_CHECKING:
     from workbench.annotation.answer_counts import Refused
-    from workbench.annotation.session import Desk
-    from workbench.tui.screens.base.navigation import Room
+    from workbench.annotation.session import AnnotationSession
+    from workbench.tui.screens.base.navigation import MainView
     from workbench.workspace.layout import Workspace
     from workbench.workspace.settings import CurateSettings, Settings
 
@@ -131,7 +131,7 @@ def run_curate(
     *,
     images: str | None = None,
     banner: str | None = None,
-    start: Room | None = None,
+    start: MainView | None = None,
     view: str = "",
 ) -> int:
     """Sit down at the workspace's queue until the person leaves; returns the exit code.
@@ -175,7 +175,7 @@ def run_plain(workspace: Workspace, annotator: str | None = None, how: Serving |
         UsageError: settings that are off.
         NothingToDo: the workspace has no candidates.
     """
-    from workbench.annotation.plain.loop import PlainSitting
+    from workbench.annotation.plain.loop import PlainLoop
     from workbench.workspace.settings import read_settings
 
     settings = read_settings(workspace.settings)
@@ -191,7 +191,7 @@ def run_plain(workspace: Workspace, annotator: str | None = None, how: Serving |
             desk.start()
             interactive = sys.stdin is not None and sys.stdin.isatty()
             desk.answers.replaceable = interactive
-            PlainSitting(desk, _ask, _tell, interactive=interactive, drop_early=_drop_typed_ahead).run()
+            PlainLoop(desk, _ask, _tell, interactive=interactive, drop_early=_drop_typed_ahead).run()
         except KeyboardInterrupt:
             code = ExitCode.INTERRUPTED
             typer.echo("")
@@ -270,7 +270,7 @@ def _check_theme(settings: CurateSettings, workspace: Workspace) -> None:
         check_theme(settings.theme, workspace.settings)
 
 
-def _overlap_warning(desk: Desk, settings: CurateSettings) -> str:
+def _overlap_warning(desk: AnnotationSession, settings: CurateSettings) -> str:
     from workbench.reports.overlap_check import overlap_mismatch
 
     with desk.store.read() as connection:
@@ -288,7 +288,7 @@ def _login_name() -> str:
 
 def _session(
     workspace: Workspace, settings: Settings, name: str, how: Serving, *, box: tuple[int, int] | None = None
-) -> Desk:
+) -> AnnotationSession:
     """The person's session; once started it prepares its first card while the screens are being imported."""
     from curation_db.enums import Role, Stream
     from curation_db.errors import RetiredAnnotator
@@ -319,26 +319,26 @@ def _box() -> tuple[int, int]:
     return side, side
 
 
-def _may_start_in(desk: Desk, start: Room | None) -> None:
+def _may_start_in(desk: AnnotationSession, start: MainView | None) -> None:
     from curation_db.enums import Role
-    from workbench.tui.screens.base.navigation import SIT_DOWN_AS_ONE, Room
+    from workbench.tui.screens.base.navigation import SIT_DOWN_AS_ONE, MainView
 
-    if start is Room.ADJUDICATE and desk.actor.role is not Role.ADJUDICATOR:
+    if start is MainView.ADJUDICATE and desk.actor.role is not Role.ADJUDICATOR:
         raise UsageError("only an adjudicator settles what others said", hint=SIT_DOWN_AS_ONE)
 
 
 def _run_app(
-    desk: Desk,
+    desk: AnnotationSession,
     workspace: Workspace,
     told: CurateSettings,
     *,
     images: str | None,
     banner: str | None,
     doubt: str,
-    start: Room | None,
+    start: MainView | None,
     view: str,
 ) -> int:
-    from workbench.console.terminal_env import advice, look_round
+    from workbench.console.terminal_env import advice, detect_terminal
     from workbench.images.terminal_graphics import choose_protocol
     from workbench.tui.app import NegwbApp  # 0.25 s
     from workbench.workspace.keymap import ActionMap
@@ -351,7 +351,7 @@ def _run_app(
         actions=ActionMap(told.keys),
         theme=told.theme,
         protocol=protocol,
-        notice=" · ".join(filter(None, (doubt, advice(wanted, protocol, look_round(os.environ)), warning))),
+        notice=" · ".join(filter(None, (doubt, advice(wanted, protocol, detect_terminal(os.environ)), warning))),
         banner=banner,
         viewer=told.viewer,
         workspace=workspace,
@@ -361,7 +361,7 @@ def _run_app(
     return app.run_to_end()
 
 
-def _leave(desk: Desk, code: int) -> int:
+def _leave(desk: AnnotationSession, code: int) -> int:
     """Say in a line what was done; returns the exit code, which is `code` unless answers are not stored.
 
     Raises:
@@ -383,7 +383,7 @@ def _say_kept(done: str, refused: Refused) -> None:
         typer.echo("       find out why: negwb doctor; then give these answers again: negwb curate", err=True)
 
 
-def _done_in_words(desk: Desk) -> str:
+def _done_in_words(desk: AnnotationSession) -> str:
     """What this session decided and how much of the work is done; empty where it cannot be read."""
     from curation_db.errors import RecordError
     from workbench.annotation.wording import session_counts

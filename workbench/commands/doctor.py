@@ -10,7 +10,7 @@ import typer
 from workbench.errors import ExitCode
 
 if TYPE_CHECKING:
-    from curation_db.integrity.checks import Finding
+    from curation_db.integrity.checks import CheckResult
     from workbench.workspace.layout import Workspace
     from workbench.workspace.settings import Settings
 
@@ -90,7 +90,7 @@ def _look(workspace: Workspace, mended: list[str], *, every: bool, as_json: bool
     return code
 
 
-def lines(found: list[tuple[str, Finding]]) -> list[str]:
+def lines(found: list[tuple[str, CheckResult]]) -> list[str]:
     """One line a finding, what to do about it below it; the groups under their names."""
     from curation_db.language.sanitize import display_text
 

@@ -14,7 +14,7 @@ from workbench.errors import NothingToDo, UsageError
 
 if TYPE_CHECKING:
     from curation_db.events.state import Overlap
-    from curation_db.review.overlaps import Preview
+    from curation_db.review.overlaps import OverlapPreview
     from curation_db.search.query_language import View
     from curation_db.storage.store import Store
 
@@ -102,7 +102,7 @@ def _parsed(people: str) -> Overlap:
         raise UsageError(str(error), hint="see: negwb queue overlap --help") from error
 
 
-def _look(store: Store, view: View, wanted: Overlap, share: float) -> Preview:
+def _look(store: Store, view: View, wanted: Overlap, share: float) -> OverlapPreview:
     from curation_db.review.overlaps import preview
     from curation_db.search.facets import unknown
     from curation_db.search.search import ids_of
@@ -132,7 +132,7 @@ def _confirmed(*, yes: bool, as_json: bool, count: int) -> bool:
     return False
 
 
-def _lines(told: Preview, wanted: Overlap, share: float) -> list[str]:
+def _lines(told: OverlapPreview, wanted: Overlap, share: float) -> list[str]:
     from workbench.annotation.wording import readable
 
     of = "" if share == 1 else f"; {told.drawn:,} are in the share of {share:g}"
@@ -144,7 +144,7 @@ def _lines(told: Preview, wanted: Overlap, share: float) -> list[str]:
     return lines
 
 
-def _report(told: Preview, wanted: Overlap, share: float, changed: int) -> dict[str, Any]:
+def _report(told: OverlapPreview, wanted: Overlap, share: float, changed: int) -> dict[str, Any]:
     return {
         "overlap": str(wanted),
         "share": share,

@@ -61,11 +61,11 @@ def _open_screen(workspace: Workspace, base: str | None) -> int:
         raise UsageError("--screen needs a terminal", hint="plain text: negwb report, or negwb report --json")
     if doubt := doubt_about_characters("negwb report"):
         typer.echo(f"negwb: {doubt}", err=True)
-    from workbench.tui.results.app import run_lab  # textual costs half a second
+    from workbench.tui.results.app import run_results  # textual costs half a second
 
     if base is not None:
         gather(workspace, base=base)  # a wrong name is answered here, not on a screen
-    return run_lab(workspace, start="report", base=base)
+    return run_results(workspace, start="report", base=base)
 
 
 def gather(workspace: Workspace, *, base: str | None = None) -> Report:

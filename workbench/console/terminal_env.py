@@ -16,7 +16,7 @@ _PLACEHOLDERS = ("kitty", "ghostty")
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class TerminalEnv:
     """What lies between the app and the person's screen."""
 
     multiplexer: str = ""
@@ -34,16 +34,16 @@ class Surroundings:
         return any(name in self.terminal.lower() for name in _PLACEHOLDERS)
 
 
-def look_round(environ: Mapping[str, str], ask: Callable[[str], str] | None = None) -> Surroundings:
+def detect_terminal(environ: Mapping[str, str], ask: Callable[[str], str] | None = None) -> TerminalEnv:
     """What the environment tells; `ask`: how the tmux that $TMUX names is asked for `_FORMAT`."""
     term = environ.get("TERM", "")
     remote = bool(environ.get("SSH_CONNECTION") or environ.get("SSH_TTY"))
     if server := environ.get("TMUX"):
         passthrough, _, outer = (ask or _ask_tmux)(server).partition(" ")
-        return Surroundings("tmux", passthrough in _LET_THROUGH, remote, outer.strip())
+        return TerminalEnv("tmux", passthrough in _LET_THROUGH, remote, outer.strip())
     if environ.get("STY") or term.startswith(("tmux", "screen")):  # tmux at the other end of SSH is seen by TERM alone
-        return Surroundings("tmux" if term.startswith("tmux") else "screen", False, remote)
-    return Surroundings("", False, remote, f"{term} {environ.get('TERM_PROGRAM', '')}".strip())
+        return TerminalEnv("tmux" if term.startswith("tmux") else "screen", False, remote)
+    return TerminalEnv("", False, remote, f"{term} {environ.get('TERM_PROGRAM', '')}".strip())
 
 
 def _ask_tmux(server: str) -> str:
@@ -62,7 +62,7 @@ def _ask_tmux(server: str) -> str:
     return done.stdout.strip()
 
 
-def reason(setting: str, chosen: str, around: Surroundings) -> str:
+def reason(setting: str, chosen: str, around: TerminalEnv) -> str:
     """Why pictures are drawn as they are, in one line."""
     if setting != "auto":
         return f'images = "{setting}"' + ("" if setting == chosen else ", which this terminal cannot do")
@@ -71,7 +71,7 @@ def reason(setting: str, chosen: str, around: Surroundings) -> str:
     return f"{around.terminal} by way of tmux" if around.multiplexer else "this terminal says that it can"
 
 
-def _held_back_by(around: Surroundings) -> str:
+def _held_back_by(around: TerminalEnv) -> str:
     if around.multiplexer == "tmux" and not around.passthrough:
         return "tmux without passthrough; in tmux.conf: set -g allow-passthrough on"
     if around.multiplexer == "tmux" and not around.draws:
@@ -83,7 +83,7 @@ def _held_back_by(around: Surroundings) -> str:
     return f"this terminal ({around.terminal or 'TERM is not set'}) offered nothing better in time"
 
 
-def advice(setting: str, chosen: str, around: Surroundings) -> str:
+def advice(setting: str, chosen: str, around: TerminalEnv) -> str:
     """What to tell a person once who may see better pictures; nothing where there is nothing to be had."""
     if setting != "auto" or chosen != "halfcell":
         return ""

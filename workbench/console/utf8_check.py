@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from workbench.console.terminal_env import look_round
+from workbench.console.terminal_env import detect_terminal
 from workbench.console.terminal_query import read_answer
 
 _PATIENCE: Final = 0.25
@@ -44,7 +44,7 @@ def reads_utf8(environ: Mapping[str, str], ask: Callable[[], int | None] | None 
     """
     if _promised(environ):
         return True
-    if look_round(environ, lambda _: "").multiplexer:
+    if detect_terminal(environ, lambda _: "").multiplexer:
         return None  # it answers for itself, and may draw for a terminal that does not
     column = (ask or ask_column)()
     return None if column is None else column == _COLUMN

@@ -18,14 +18,14 @@ from sqlalchemy import Connection, text
 from curation_db.atomic_write import replace_file
 from curation_db.enums import Question
 from curation_db.importing.pipeline import import_file, make_plan
-from curation_db.review.candidates import Draft, Intake, Opinion, insert_candidates, insert_verdicts
+from curation_db.review.candidates import Intake, NewCandidate, NewVerdict, insert_candidates, insert_verdicts
 from curation_db.search import fulltext
 from curation_db.storage.store import Store, open_store
 from workbench.demo.experiment.exam import RETRIEVAL
 from workbench.demo.experiment.exam_files import SCENES, write_exam
 from workbench.demo.experiment.finetune_recipe import PICTURES as POOL
 from workbench.demo.experiment.finetune_recipe import make_pool, recipe_as_toml
-from workbench.demo.simulation.corpus import PICTURES, SEED, Picture, make_corpus
+from workbench.demo.simulation.corpus import PICTURES, SEED, DemoImage, make_corpus
 from workbench.demo.simulation.oracle import right_decision
 from workbench.demo.world.drawing import jpeg
 from workbench.errors import UsageError
@@ -152,7 +152,7 @@ def _workspace(folder: Path, files: DemoFiles) -> Workspace:
     return workspace
 
 
-def _draw(corpus: list[Picture], folder: Path, progress: Progress) -> None:
+def _draw(corpus: list[DemoImage], folder: Path, progress: Progress) -> None:
     for done, picture in enumerate(corpus):
         path = folder / picture.file_name
         if not path.is_file():
@@ -160,7 +160,7 @@ def _draw(corpus: list[Picture], folder: Path, progress: Progress) -> None:
         progress("drawing pictures", done + 1, len(corpus))
 
 
-def _as_coco(corpus: Iterable[Picture]) -> dict[str, Any]:
+def _as_coco(corpus: Iterable[DemoImage]) -> dict[str, Any]:
     images, annotations = [], []
     for picture in corpus:
         images.append({"id": picture.index + 1, "file_name": picture.file_name})
@@ -171,23 +171,23 @@ def _as_coco(corpus: Iterable[Picture]) -> dict[str, Any]:
     return {"info": info, "licenses": [], "images": images, "annotations": annotations}
 
 
-def _caption_number(picture: Picture, number: int) -> int:
+def _caption_number(picture: DemoImage, number: int) -> int:
     return picture.index * 10 + number + 1
 
 
-def candidate_key(picture: Picture, number: int) -> str:
+def candidate_key(picture: DemoImage, number: int) -> str:
     """The key of candidate `number` of a picture in the record."""
     return f"demo/{picture.index}-{number}"
 
 
-def _propose(store: Store, corpus: list[Picture], intake: Intake, progress: Progress) -> None:
+def _propose(store: Store, corpus: list[DemoImage], intake: Intake, progress: Progress) -> None:
     for start in range(0, len(corpus), _BATCH):
         with store.write() as connection:
             _propose_for(connection, corpus[start : start + _BATCH], intake)
         progress("storing candidates and verdicts", min(start + _BATCH, len(corpus)), len(corpus))
 
 
-def _propose_for(connection: Connection, pictures: list[Picture], intake: Intake) -> None:
+def _propose_for(connection: Connection, pictures: list[DemoImage], intake: Intake) -> None:
     source = connection.execute(text("SELECT id FROM source WHERE name = :name"), {"name": SOURCE}).scalar_one()
     drafts = [draft for picture in pictures for draft in _drafts(connection, source, picture)]
     insert_candidates(connection, drafts, intake)
@@ -196,7 +196,7 @@ def _propose_for(connection: Connection, pictures: list[Picture], intake: Intake
     insert_verdicts(connection, [o for picture in pictures for o in _opinions(ids, picture)])
 
 
-def _drafts(connection: Connection, source: int, picture: Picture) -> Iterable[Draft]:
+def _drafts(connection: Connection, source: int, picture: DemoImage) -> Iterable[NewCandidate]:
     """What the judges let through; in the published pipeline, too, the rest is dropped."""
     for number, candidate in enumerate(picture.candidates):
         if not candidate.passed:
@@ -205,7 +205,7 @@ def _drafts(connection: Connection, source: int, picture: Picture) -> Iterable[D
             text("SELECT id, image_id FROM caption WHERE source_id = :source AND key = :key"),
             {"source": source, "key": str(_caption_number(picture, candidate.caption))},
         ).one()
-        yield Draft(
+        yield NewCandidate(
             source_id=source,
             key=candidate_key(picture, number),
             image_id=caption.image_id,
@@ -220,11 +220,11 @@ def _drafts(connection: Connection, source: int, picture: Picture) -> Iterable[D
         )
 
 
-def _opinions(ids: dict[str, int], picture: Picture) -> Iterable[Opinion]:
+def _opinions(ids: dict[str, int], picture: DemoImage) -> Iterable[NewVerdict]:
     for number, candidate in enumerate(picture.candidates):
         candidate_id = ids.get(candidate_key(picture, number))
         for said in candidate.opinions if candidate_id else ():
-            yield Opinion(
+            yield NewVerdict(
                 candidate_id=candidate_id or 0,
                 judge=said.judge.removesuffix(" (simulated)"),
                 model="a script, not a model",
@@ -237,7 +237,7 @@ def _opinions(ids: dict[str, int], picture: Picture) -> Iterable[Opinion]:
             )
 
 
-def _truth_of(picture: Picture) -> dict[str, Any]:
+def _truth_of(picture: DemoImage) -> dict[str, Any]:
     decisions = {}
     for number, candidate in enumerate(picture.candidates):
         kind, reason = right_decision(picture.scene, candidate.proposal)

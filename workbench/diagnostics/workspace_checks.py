@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from curation_db.errors import RecordError
 from curation_db.image_paths import FOLLOW_LINKS
 from curation_db.integrity import checks
-from curation_db.integrity.checks import Finding, Level, Progress
+from curation_db.integrity.checks import CheckResult, Level, Progress
 from curation_db.search import overview
 from curation_db.storage import store
 from curation_db.storage.database_file import reading_mode
@@ -37,7 +37,7 @@ def examine(
     all_pictures: bool = False,
     progress: Progress | None = None,
     check_settings: Callable[[Settings], None] = lambda settings: None,
-) -> Iterator[tuple[str, Finding]]:
+) -> Iterator[tuple[str, CheckResult]]:
     """What is found in the workspace, each with its group (workspace, record, pictures), as it is found.
 
     `check_settings` raises UsageError for settings that only a screen can check.
@@ -52,10 +52,10 @@ def examine(
         yield from (("pictures", each) for each in pictures(workspace, settings, every=all_pictures, progress=progress))
 
 
-def around(workspace: Workspace) -> Iterator[tuple[str, Finding]]:
+def around(workspace: Workspace) -> Iterator[tuple[str, CheckResult]]:
     """What the workspace stands on. Asks the terminal what it can draw, so nothing else may write to it meanwhile."""
     settings, _ = _settings(workspace)
-    made: tuple[Callable[[], Finding], ...] = (
+    made: tuple[Callable[[], CheckResult], ...] = (
         lambda: environment.disk(workspace.database),
         lambda: environment.mount(workspace.database),
         lambda: environment.graphics(settings.curate.images if settings else "auto"),
@@ -65,7 +65,7 @@ def around(workspace: Workspace) -> Iterator[tuple[str, Finding]]:
     yield from (("versions", each) for each in environment.versions())
 
 
-def exit_code(findings: list[tuple[str, Finding]]) -> ExitCode:
+def exit_code(findings: list[tuple[str, CheckResult]]) -> ExitCode:
     """0: nothing is wrong; 3: the database is unsound; 1: something else is wrong."""
     wrong = {group for group, finding in findings if finding.level is Level.ERROR}
     if RECORD in wrong:
@@ -75,59 +75,61 @@ def exit_code(findings: list[tuple[str, Finding]]) -> ExitCode:
 
 def _settings(
     workspace: Workspace, check: Callable[[Settings], None] = lambda settings: None
-) -> tuple[Settings | None, Finding]:
+) -> tuple[Settings | None, CheckResult]:
     try:
         settings = read_settings(workspace.settings)
         check(settings)
     except UsageError as error:
-        return None, Finding("settings", Level.ERROR, error.message, error.hint)
-    return settings, Finding("settings", Level.OK, f"{workspace.settings} is as it must be")
+        return None, CheckResult("settings", Level.ERROR, error.message, error.hint)
+    return settings, CheckResult("settings", Level.OK, f"{workspace.settings} is as it must be")
 
 
-def _writable(workspace: Workspace) -> Finding:
+def _writable(workspace: Workspace) -> CheckResult:
     barred = [path for path in (workspace.root, workspace.database) if path.exists() and not os.access(path, os.W_OK)]
     if barred:
         hint = "it can be looked at; to decide, copy the whole workspace to where you may write"
-        return Finding("folder", Level.WARNING, f"{barred[0]} cannot be written", hint)
-    return Finding("folder", Level.OK, f"{workspace.root} can be written")
+        return CheckResult("folder", Level.WARNING, f"{barred[0]} cannot be written", hint)
+    return CheckResult("folder", Level.OK, f"{workspace.root} can be written")
 
 
 def pictures(
     workspace: Workspace, settings: Settings, *, every: bool = False, progress: Progress | None = None
-) -> Iterator[Finding]:
+) -> Iterator[CheckResult]:
     """Whether the pictures' folders, and the files in them, are there; a sample of the files unless `every`."""
     folders = PictureFolders(workspace.root, settings.pictures, follow_links=settings.follow_links)
     try:
         mode = reading_mode(workspace.database)
         if store.known_revision(workspace.database, mode) != HEAD:
-            yield Finding("files", Level.WARNING, "not looked at: the record is from an older negwb", checks.UPGRADE)
+            yield CheckResult(
+                "files", Level.WARNING, "not looked at: the record is from an older negwb", checks.UPGRADE
+            )
             return
         with store.Store(workspace.database, mode) as opened, opened.read() as connection:
             yield from _folders(connection, folders)
             yield _files(connection, folders, every=every, progress=progress)
     except (RecordError, sqlite3.Error) as error:
-        yield Finding("files", Level.WARNING, f"the record does not tell which pictures there are: {error}")
+        yield CheckResult("files", Level.WARNING, f"the record does not tell which pictures there are: {error}")
 
 
-def _folders(connection: Connection, folders: PictureFolders) -> Iterator[Finding]:
+def _folders(connection: Connection, folders: PictureFolders) -> Iterator[CheckResult]:
     for name in overview.source_names(connection):
         known = folders.folders(name)
         gone = [path for path in known if not os.path.isdir(path)]
         hint = f"negwb import FILE --source {name} --pictures FOLDER, or [pictures] in negwb.toml"
         if not known:
-            yield Finding("folders", Level.WARNING, f"no picture folder is known for {name}", hint)
+            yield CheckResult("folders", Level.WARNING, f"no picture folder is known for {name}", hint)
         elif gone:
-            yield Finding(
+            yield CheckResult(
                 "folders", Level.WARNING, f"the pictures of {name} are not in {gone[0]}: no such folder", hint
             )
         else:
-            yield Finding("folders", Level.OK, f"{name}: {', '.join(map(str, known))}")
+            yield CheckResult("folders", Level.OK, f"{name}: {', '.join(map(str, known))}")
 
 
-def _files(connection: Connection, folders: PictureFolders, *, every: bool, progress: Progress | None) -> Finding:
+def _files(connection: Connection, folders: PictureFolders, *, every: bool, progress: Progress | None) -> CheckResult:
     total = overview.image_count(connection)
     if not total:
-        return Finding("files", Level.OK, "nothing is imported yet")
+        return CheckResult("files", Level.OK, "nothing is imported yet")
     step = 1 if every else max(1, total // SAMPLE)
     missing: list[str] = []
     looked = links = 0
@@ -144,5 +146,5 @@ def _files(connection: Connection, folders: PictureFolders, *, every: bool, prog
         if links:
             hint = f"{links:,} are links that leave the picture folder; {FOLLOW_LINKS}"
         named = ", ".join(missing[:_EXAMPLES] if every else missing[:1])
-        return Finding("files", Level.WARNING, f"{len(missing):,} missing of {of}: {named}", hint)
-    return Finding("files", Level.OK, f"{of}: all there")
+        return CheckResult("files", Level.WARNING, f"{len(missing):,} missing of {of}: {named}", hint)
+    return CheckResult("files", Level.OK, f"{of}: all there")

@@ -9,7 +9,7 @@ from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 
 from curation_db.enums import ItemStatus, Method, NegationType, Question
-from workbench.generation.engines.requests import Answer, Ask, Picture
+from workbench.generation.engines.requests import ImagePayload, ModelAnswer, ModelRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +42,10 @@ class QuestionItem:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Unit:
+class ImageTask:
     """A picture with what is known of it."""
 
-    picture: Picture
+    picture: ImagePayload
     source_id: int
     source: str
     captions: tuple[CaptionItem, ...]
@@ -65,11 +65,11 @@ class Request:
 
     engine: str
     """Its name in the settings."""
-    ask: Ask
+    ask: ModelRequest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Said:
+class JudgeVerdict:
     """What a judge said about an item's candidate: a verdict to be."""
 
     judge: str
@@ -85,7 +85,7 @@ class Said:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Made:
+class DraftCandidate:
     """A candidate to be."""
 
     text: str
@@ -97,7 +97,7 @@ class Made:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class ItemResult:
     """What became of an item."""
 
     item: str
@@ -106,11 +106,11 @@ class Outcome:
     """A word, where nothing came of it: present, unclear, no-concept, lint:chatter, failed:timeout ..."""
     detail: str = ""
     attempts: int = 1
-    made: Made | None = None
-    said: tuple[Said, ...] = ()
+    made: DraftCandidate | None = None
+    said: tuple[JudgeVerdict, ...] = ()
 
 
-Steps = Generator[tuple[Request, ...], tuple[Answer, ...], tuple[Outcome, ...]]
+Steps = Generator[tuple[Request, ...], tuple[ModelAnswer, ...], tuple[ItemResult, ...]]
 """A pipeline at work on one unit: yields the requests that can be asked now, is sent their answers in the same order,
 and returns what became of each wanted item. It never sees a network, a database or a clock, and asks the same again
 when it is given the same answers: that is what resuming rests on."""

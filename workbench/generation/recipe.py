@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from workbench.workspace.engine_settings import Judge, Mix, Pipeline, Prior, Rule, Unclear
+from workbench.workspace.engine_settings import JudgeRule, JudgeSettings, Mix, Pipeline, Prior, Unclear
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,8 +20,8 @@ class Recipe:
     """Version of the prompt set, with its hash."""
     proposer: str
     """Name of the engine that proposes and rewrites."""
-    judges: tuple[Judge, ...] = ()
-    rule: Rule = Rule.MEAN
+    judges: tuple[JudgeSettings, ...] = ()
+    rule: JudgeRule = JudgeRule.MEAN
     threshold: float = 0.5
     attempts: int = 3
     """Concepts that are proposed for a caption until one is not present."""

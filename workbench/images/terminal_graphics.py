@@ -13,7 +13,7 @@ import sys
 import time
 from dataclasses import dataclass
 
-from workbench.console.terminal_env import look_round
+from workbench.console.terminal_env import detect_terminal
 from workbench.console.terminal_query import read_answer
 from workbench.images.viewport import Canvas
 
@@ -34,7 +34,7 @@ _NO_GRAPHICS = {"", "dumb", "linux", "vt100", "vt220"}
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class TerminalAnswer:
     """What a terminal said of itself."""
 
     kitty: bool = False
@@ -69,7 +69,7 @@ def choose_protocol(setting: str) -> str:
 
 def detect(environ: os._Environ[str] | dict[str, str]) -> str:
     """What `auto` means in this environment."""
-    around = look_round(environ)
+    around = detect_terminal(environ)
     if around.remote or around.multiplexer:
         through = around.passthrough and around.draws and not around.remote
         return "kitty" if through else "halfcell"
@@ -91,7 +91,7 @@ def _is_terminal() -> bool:
     return size.columns > 0 and size.lines > 0  # 0x0 makes textual-image divide by zero
 
 
-def ask_terminal(patience: float) -> Answer:
+def ask_terminal(patience: float) -> TerminalAnswer:
     """Ask, and wait for the answer at most `patience` seconds. Keys pressed meanwhile are lost."""
     import termios  # noqa: PLC0415  # not on Windows
     import tty  # noqa: PLC0415
@@ -113,7 +113,7 @@ def ask_terminal(patience: float) -> Answer:
     sixel = attributes is not None and _SIXEL in attributes[1].split(b";")
     told = _CELL.search(said)
     cell = (int(told[2]), int(told[1])) if told else None
-    return Answer(kitty=_KITTY_OK.search(said) is not None, sixel=sixel, cell=cell, seconds=seconds)
+    return TerminalAnswer(kitty=_KITTY_OK.search(said) is not None, sixel=sixel, cell=cell, seconds=seconds)
 
 
 def _prepare() -> bool:

@@ -42,7 +42,7 @@ class Canvas:
 
 
 @dataclass(frozen=True, slots=True)
-class Lens:
+class Viewport:
     """A view of a picture."""
 
     picture: tuple[int, int]
@@ -54,7 +54,7 @@ class Lens:
     """The pixel in the middle."""
 
     @classmethod
-    def fitting(cls, picture: tuple[int, int], canvas: Canvas) -> Lens:
+    def fitting(cls, picture: tuple[int, int], canvas: Canvas) -> Viewport:
         """All of the picture, as large as it can be."""
         width, height = canvas.size
         scale = min(width / picture[0], height * canvas.tall / picture[1])
@@ -84,15 +84,15 @@ class Lens:
     @property
     def fits(self) -> bool:
         """Whether it is as `fitting` makes it."""
-        return abs(self.scale / Lens.fitting(self.picture, self.canvas).scale - 1) < 1e-6
+        return abs(self.scale / Viewport.fitting(self.picture, self.canvas).scale - 1) < 1e-6
 
-    def fitted(self) -> Lens:
+    def fitted(self) -> Viewport:
         """All of it."""
-        return Lens.fitting(self.picture, self.canvas)
+        return Viewport.fitting(self.picture, self.canvas)
 
-    def stepped(self, by: int, at: Pair | None = None) -> Lens:
+    def stepped(self, by: int, at: Pair | None = None) -> Viewport:
         """The next larger stop (`by` > 0) or smaller one; all of the picture, where it is larger, is the last."""
-        fit = Lens.fitting(self.picture, self.canvas).scale
+        fit = Viewport.fitting(self.picture, self.canvas).scale
         stops = sorted({*LADDER, fit})
         if by > 0:
             wanted = next((stop for stop in stops if stop > self.scale * 1.001), max(self.scale, stops[-1]))
@@ -101,29 +101,29 @@ class Lens:
             wanted = max(wanted, min(fit, 1.0, self.scale))
         return self.scaled(wanted, at)
 
-    def scaled(self, scale: float, at: Pair | None = None) -> Lens:
+    def scaled(self, scale: float, at: Pair | None = None) -> Viewport:
         """At another scale; the pixel below `at` (dots from the canvas' corner; its middle unless told) stays there."""
         (x, y), (width, height) = self.centre, self.canvas.size
         right, down = (0.0, 0.0) if at is None else (at[0] - width / 2, (at[1] - height / 2) * self.canvas.tall)
         grown = 1 / self.scale - 1 / scale
         return replace(self, scale=scale, centre=(x + right * grown, y + down * grown))._inside()
 
-    def panned(self, right: float, down: float) -> Lens:
+    def panned(self, right: float, down: float) -> Viewport:
         """Moved by so many dots."""
         (x, y), tall = self.centre, self.canvas.tall
         return replace(self, centre=(x + right / self.scale, y + down * tall / self.scale))._inside()
 
-    def on(self, canvas: Canvas) -> Lens:
+    def on(self, canvas: Canvas) -> Viewport:
         """The same view on another canvas; all of the picture stays all of it."""
         moved = replace(self, canvas=canvas)
         return moved.fitted() if self.fits else moved._inside()
 
-    def _inside(self) -> Lens:
+    def _inside(self) -> Viewport:
         (width, height), (x, y), (w, h) = self.seen, self.centre, self.picture
         return replace(self, centre=(min(max(x, width / 2), w - width / 2), min(max(y, height / 2), h - height / 2)))
 
 
-def drawn(image: Image.Image, lens: Lens) -> Image.Image:
+def drawn(image: Image.Image, lens: Viewport) -> Image.Image:
     """What the lens shows, dot for dot. `image` is the picture, perhaps with fewer pixels than it really has."""
     from PIL import Image as pillow  # noqa: N813, PLC0415  # imported by whoever decoded the image
 

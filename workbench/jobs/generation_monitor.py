@@ -13,7 +13,7 @@ from typing import Final
 
 from curation_db.enums import GenerationState
 from curation_db.errors import RecordError
-from curation_db.generation.runs import Failure, GenerationRunRow, failures, list_runs
+from curation_db.generation.runs import GenerationRunRow, RunFailure, failures, list_runs
 from curation_db.generation.work_items import count_all
 from curation_db.storage.store import Store, open_to_read
 from workbench.errors import NegwbError
@@ -27,7 +27,7 @@ _MOST_RUNS: Final = 500
 _FAILURES: Final = 12
 
 
-class Standing(StrEnum):
+class RunStatus(StrEnum):
     """How a run stands, as a person would say it."""
 
     STARTING = "starting"
@@ -41,11 +41,11 @@ class Standing(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class GenerationRow:
     """A line of the list: a run, or a process that has no row yet."""
 
     key: str
-    standing: Standing
+    standing: RunStatus
     pipeline: str
     run: GenerationRunRow | None = None
     pid: int = 0
@@ -73,13 +73,13 @@ class Supplies:
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class GenerationSnapshot:
     """What one look saw."""
 
-    entries: tuple[Entry, ...]
+    entries: tuple[GenerationRow, ...]
     """Newest first."""
-    chosen: Entry | None
-    failures: tuple[Failure, ...]
+    chosen: GenerationRow | None
+    failures: tuple[RunFailure, ...]
     """Of the chosen run, newest first."""
     supplies: Supplies | None
     """Read where there is nothing else to show."""
@@ -90,7 +90,7 @@ class Sight:
 _Mark = tuple[tuple[int, int, int], ...]
 
 
-class GenerationWatch:
+class GenerationMonitor:
     """Looks at the record. One look at a time; close it."""
 
     def __init__(self, workspace: Workspace) -> None:
@@ -100,28 +100,28 @@ class GenerationWatch:
         self._inode = 0
         self._mark: _Mark = ()
         self._rows: list[GenerationRunRow] = []
-        self._failed: tuple[object, tuple[Failure, ...]] = (None, ())
+        self._failed: tuple[object, tuple[RunFailure, ...]] = (None, ())
 
     def close(self) -> None:
         """Release the record; a look that is under way ends first."""
         with self._lock:
             self._leave()
 
-    def look(self, chosen: str | None) -> Sight:
+    def look(self, chosen: str | None) -> GenerationSnapshot:
         """All runs; and `chosen`, or the newest, in full."""
         with self._lock:
             try:
                 return self._look(chosen)
             except RecordError as error:
                 self._leave()
-                return Sight((), None, (), None, error.message)
+                return GenerationSnapshot((), None, (), None, error.message)
 
     def supplies(self) -> Supplies:
         """What a generation could begin with."""
         with self._lock:
             return self._supplies()
 
-    def _look(self, chosen: str | None) -> Sight:
+    def _look(self, chosen: str | None) -> GenerationSnapshot:
         mark = self._signature()
         lives = any(row.state is GenerationState.RUNNING for row in self._rows)
         if mark != self._mark or lives:  # the last word of a run must not be missed for the clock of a file system
@@ -132,24 +132,24 @@ class GenerationWatch:
             self._mark = mark
         entries = self._entries()
         picked = next((each for each in entries if chosen in _keys(each)), entries[0] if entries else None)
-        return Sight(entries, picked, self._failures(picked), None if entries else self._supplies())
+        return GenerationSnapshot(entries, picked, self._failures(picked), None if entries else self._supplies())
 
-    def _entries(self) -> tuple[Entry, ...]:
+    def _entries(self) -> tuple[GenerationRow, ...]:
         rows = self._rows
         born = {row.pid: row.started_at for row in reversed(rows) if row.here}
         waiting = [
-            Entry(
+            GenerationRow(
                 process_key(each.pid),
-                Standing.DIED if each.ended else Standing.STARTING,
+                RunStatus.DIED if each.ended else RunStatus.STARTING,
                 each.pipeline,
                 pid=each.pid,
                 said=each.output,
             )
             for each in generation.pending(self.workspace, born)
         ]
-        return (*waiting, *(Entry(f"run/{row.id}", standing(row), pipeline_of(row), row) for row in rows))
+        return (*waiting, *(GenerationRow(f"run/{row.id}", standing(row), pipeline_of(row), row) for row in rows))
 
-    def _failures(self, entry: Entry | None) -> tuple[Failure, ...]:
+    def _failures(self, entry: GenerationRow | None) -> tuple[RunFailure, ...]:
         run = entry.run if entry is not None else None
         if run is None or not (run.progress.failed or run.progress.dropped):
             return ()
@@ -200,15 +200,15 @@ def process_key(pid: int) -> str:
     return f"process/{pid}"
 
 
-def _keys(entry: Entry) -> tuple[str, ...]:
+def _keys(entry: GenerationRow) -> tuple[str, ...]:
     """By which it may have been chosen: also by its process, before it had a row."""
     run = entry.run
     return (entry.key, process_key(run.pid)) if run is not None and run.here else (entry.key,)
 
 
-def standing(row: GenerationRunRow) -> Standing:
+def standing(row: GenerationRunRow) -> RunStatus:
     """How the run stands now."""
-    return Standing.LOST if row.lost else Standing(row.state)
+    return RunStatus.LOST if row.lost else RunStatus(row.state)
 
 
 def pipeline_of(row: GenerationRunRow) -> str:

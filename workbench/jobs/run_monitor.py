@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from trainers.errors import TrainerError
-from trainers.run_files import DONE, FAILED, LOG, METRICS, RunState, Status, is_locked, read_metrics, read_run
+from trainers.run_files import DONE, FAILED, LOG, METRICS, RunState, TrainingStatus, is_locked, read_metrics, read_run
 from trainers.settings import RunConfig, read_config
 from workbench.jobs.process import tail
 
@@ -29,7 +29,7 @@ class RunRow:
     """A run in the list."""
 
     name: str
-    status: Status | None
+    status: TrainingStatus | None
     """None: its files cannot be read."""
     step: int = 0
     steps: int | None = None
@@ -60,7 +60,7 @@ class Detail:
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class RunSnapshot:
     """What one look saw."""
 
     rows: tuple[RunRow, ...]
@@ -72,7 +72,7 @@ class Sight:
 _Signature = tuple[Any, ...]
 
 
-class RunWatch:
+class RunMonitor:
     """Looks at the folder of runs. Not for two threads at once."""
 
     def __init__(self, folder: Path) -> None:
@@ -80,14 +80,14 @@ class RunWatch:
         self._rows: dict[str, tuple[_Signature, RunRow]] = {}
         self._detail: tuple[_Signature, Detail] | None = None
 
-    def look(self, chosen: str | None, *, log_lines: int = 40) -> Sight:
+    def look(self, chosen: str | None, *, log_lines: int = 40) -> RunSnapshot:
         """All runs; and `chosen`, or the newest, in full."""
         named = self._names()
         rows = tuple(self._row(name) for name in named[:_MOST_RUNS])
         self._rows = {row.name: self._rows[row.name] for row in rows}
         picked = next((row for row in rows if row.name == chosen), rows[0] if rows else None)
         detail = self._in_full(picked, log_lines) if picked else None
-        return Sight(rows, max(0, len(named) - _MOST_RUNS), detail)
+        return RunSnapshot(rows, max(0, len(named) - _MOST_RUNS), detail)
 
     def _names(self) -> list[str]:
         """Newest first: by when they were prepared, which does not change while they train."""
@@ -155,7 +155,7 @@ def _read_detail(folder: Path, row: RunRow, log_lines: int) -> Detail:
     try:
         rows, state = read_metrics(folder), read_run(folder)
     except (OSError, ValueError, TypeError, OverflowError):
-        rows, state = [], RunState(folder.name, Status.NEW, 0, None)
+        rows, state = [], RunState(folder.name, TrainingStatus.NEW, 0, None)
     return Detail(
         row=row,
         config=_config(folder),

@@ -13,7 +13,7 @@ from typing import Any
 
 from curation_db.processes import command_line
 from trainers.errors import TrainerError
-from trainers.run_files import LOCK, METRICS, Status, read_run, saved_place
+from trainers.run_files import LOCK, METRICS, TrainingStatus, read_run, saved_place
 from trainers.settings import RunConfig, TrainSettings, create_run
 from workbench.errors import NothingToDo, UsageError
 from workbench.jobs.process import lock_holders, stop_command
@@ -154,10 +154,10 @@ def resume(workspace: Workspace, name: str) -> Path:
             f"there is no run {name!r}", hint=f"there are: {known}" if known else "see: negwb train --help"
         )
     state = read_run(folder)
-    if state.status is Status.DONE:
+    if state.status is TrainingStatus.DONE:
         steps = state.result.get("steps", state.step)
         raise NothingToDo(f"the run {name} is finished ({steps} steps)", hint=f"its model: {folder / MODEL}")
-    if state.status is Status.RUNNING:
+    if state.status is TrainingStatus.RUNNING:
         pid = trainer_pid(folder)
         stop = f"stop it with: {stop_command(pid)}; " if pid is not None else ""
         raise UsageError(

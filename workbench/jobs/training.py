@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from trainers.errors import ModelRefused, TrainerError
-from trainers.run_files import LOG, METRICS, RunState, Status, read_run
+from trainers.run_files import LOG, METRICS, RunState, TrainingStatus, read_run
 from workbench.console import interruption
 from workbench.errors import NegwbError
 from workbench.jobs.process import ChildProcess, Job, JobRegistry, end_all, interrupt, start_detached, tail
@@ -112,12 +112,12 @@ def stop(folder: Path) -> None:
         raise NegwbError(f"no process of this machine trains {folder.name}")
 
 
-def is_starting(folder: Path, status: Status | None) -> bool:
+def is_starting(folder: Path, status: TrainingStatus | None) -> bool:
     """Whether a process of ours runs there that does not train yet."""
     job = jobs.running(folder)
     if job is None:
         return False
-    if status in (Status.RUNNING, Status.DONE):
+    if status in (TrainingStatus.RUNNING, TrainingStatus.DONE):
         job.has_trained = True
     return not job.has_trained
 
@@ -205,7 +205,7 @@ def _size(path: Path) -> int:
 
 def _failure(folder: Path, code: int) -> TrainerError:
     state = read_run(folder)
-    if code > 0 and state.status is Status.FAILED:
+    if code > 0 and state.status is TrainingStatus.FAILED:
         if state.result.get("model_refused") is True:
             return ModelRefused(str(state.result.get("message", "")), hint=str(state.result.get("hint", "")))
         hints = (str(state.result.get("hint", "")), f"log: {folder / LOG}")

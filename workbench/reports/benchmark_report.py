@@ -12,9 +12,9 @@ from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 from benchmarks.affirmative_twins import NO_TWIN, NOT_RUN, advice, denies, in_place, twin_name
-from benchmarks.comparison import Report, Row, Share, Slice, told_ties
+from benchmarks.comparison import ComparisonRow, Report, Share, Slice, tie_notes
 from benchmarks.protocols import PROTOCOLS
-from benchmarks.results import Stored
+from benchmarks.results import StoredResult
 from benchmarks.schema import Score
 from benchmarks.statistics import FEW, Paired
 from curation_db.stats.intervals import Interval
@@ -52,13 +52,13 @@ def figure_cells(correct: float, n: int, accuracy: Interval, base: Paired | None
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class ReportLine:
     """A model on a task, both protocols and the affirmative twin in one line."""
 
-    main: Row
+    main: ComparisonRow
     """Strict, where that was run."""
-    official: Row | None
-    affirmed: Row | None
+    official: ComparisonRow | None
+    affirmed: ComparisonRow | None
     """The same model on the affirmed phrases, for a task of denied ones."""
     first: bool
     """Of its task."""
@@ -105,28 +105,28 @@ def base_cells(figures: FigureCells, *, is_base: bool) -> dict[str, str]:
     return {"base": difference, "base95": figures.difference_interval, "p": figures.p}
 
 
-def lines_of(report: Report) -> list[Line]:
+def lines_of(report: Report) -> list[ReportLine]:
     """The report's rows, those of one model and task together, in the report's order."""
-    grouped: dict[tuple[str, str, str], list[Row]] = {}
+    grouped: dict[tuple[str, str, str], list[ComparisonRow]] = {}
     for row in report.rows:
         grouped.setdefault(_line_key(row), []).append(row)
-    lines: list[Line] = []
+    lines: list[ReportLine] = []
     for (task, dataset, _), rows in grouped.items():
         before = lines[-1].main if lines else None
         first = before is None or (before.task, before.dataset_sha256) != (task, dataset)
-        lines.append(Line(rows[0], rows[1] if len(rows) > 1 else None, report.twin_of(rows[0]), first))
+        lines.append(ReportLine(rows[0], rows[1] if len(rows) > 1 else None, report.twin_of(rows[0]), first))
     return lines
 
 
-def _line_key(row: Row) -> tuple[str, str, str]:
+def _line_key(row: ComparisonRow) -> tuple[str, str, str]:
     return row.task, row.dataset_sha256, row.model_hash
 
 
-def _affirmed_figure(row: Row, twin: Row | None) -> str:
+def _affirmed_figure(row: ComparisonRow, twin: ComparisonRow | None) -> str:
     return percent(twin.accuracy.estimate) if twin else in_place(row.task)
 
 
-def slice_cells(each: Slice | None, row: Row) -> dict[str, str]:
+def slice_cells(each: Slice | None, row: ComparisonRow) -> dict[str, str]:
     """The cells of the screen of slices by column, without the slice's name; None: all items of `row`."""
     part = each or row
     figures = figure_cells(part.correct, part.n, part.accuracy, part.base)
@@ -148,7 +148,7 @@ def as_json(report: Report) -> dict[str, Any]:
     return {**report.as_dict(), "rows": rows}
 
 
-def _told_twin(row: Row, report: Report) -> dict[str, Any]:
+def _told_twin(row: ComparisonRow, report: Report) -> dict[str, Any]:
     twin = report.twin_of(row)
     if twin is None:
         return {"task": twin_name(row.task), "state": in_place(row.task)}
@@ -156,18 +156,18 @@ def _told_twin(row: Row, report: Report) -> dict[str, Any]:
     return {"task": twin.task, "state": "measured", "correct": twin.correct, "n": twin.n, "accuracy": accuracy}
 
 
-def _by_task(rows: Iterable[Row]) -> list[list[Row]]:
-    found: dict[tuple[str, str], list[Row]] = {}
+def _by_task(rows: Iterable[ComparisonRow]) -> list[list[ComparisonRow]]:
+    found: dict[tuple[str, str], list[ComparisonRow]] = {}
     for row in rows:
         found.setdefault((row.task, row.dataset_sha256), []).append(row)
     return list(found.values())
 
 
-def _first_protocol(rows: Sequence[Row]) -> list[Row]:
+def _first_protocol(rows: Sequence[ComparisonRow]) -> list[ComparisonRow]:
     return [row for row in rows if row.protocol == rows[0].protocol]
 
 
-def _task(rows: Sequence[Row], report: Report) -> Listing:
+def _task(rows: Sequence[ComparisonRow], report: Report) -> Listing:
     first = rows[0]
     others = [share.name for share in first.others]
     headers = ("rule", "model", "right", "%", "95 %", *_BASE, *([_AFFIRMED] if first.denied else []), *others)
@@ -190,14 +190,14 @@ def _dispensable(headers: Sequence[str], others: Sequence[str] = ()) -> list[tup
     ]
 
 
-def _model_cells(row: Row, report: Report, others: Sequence[str]) -> tuple[str, ...]:
+def _model_cells(row: ComparisonRow, report: Report, others: Sequence[str]) -> tuple[str, ...]:
     name = row.model + (" (base)" if row.is_base and row.model != "base" else "")
     cells = (row.protocol, name, *figure_cells(row.correct, row.n, row.accuracy, row.base))
     measured = {share.name: percent(share.accuracy.estimate) for share in row.others}
     return (*cells, *_twin_cell(row, report), *(measured.get(name, "") for name in others))
 
 
-def _twin_cell(row: Row, report: Report) -> tuple[str, ...]:
+def _twin_cell(row: ComparisonRow, report: Report) -> tuple[str, ...]:
     return (_affirmed_figure(row, report.twin_of(row)),) if row.denied else ()
 
 
@@ -206,13 +206,13 @@ def _blind_cells(rule: str, share: Share, width: int) -> tuple[str, ...]:
     return cells + ("",) * (width - len(cells))
 
 
-def _slices(rows: Sequence[Row], report: Report) -> list[Listing]:
+def _slices(rows: Sequence[ComparisonRow], report: Report) -> list[Listing]:
     cuts = dict.fromkeys(part.cut for row in rows for part in row.slices if part.cut not in _HIDDEN_CUTS)
     made = [_cut(rows, cut, report) for cut in cuts]
     return [listing for listing in made if len({row[0] for row in listing.rows}) > 1]
 
 
-def _cut(rows: Sequence[Row], cut: str, report: Report) -> Listing:
+def _cut(rows: Sequence[ComparisonRow], cut: str, report: Report) -> Listing:
     """One cut, its values by size, the models below each other in each."""
     values = dict.fromkeys(part.value for part in rows[0].slices if part.cut == cut)
     cells = [
@@ -240,14 +240,14 @@ def _differing(report: Report) -> Listing:
     return Listing("Where strict and official differ, and on how many items", headers, cells, left=2, grouped=True)
 
 
-def _beside_row(row: Row, report: Report) -> tuple[str]:
+def _beside_row(row: ComparisonRow, report: Report) -> tuple[str]:
     """The cell beside a figure in a table that has tasks of both kinds."""
     return ((_twin_cell(row, report) or ("",))[0],)
 
 
 def _notes(report: Report) -> Listing:
     """What to know of whose figures, once for all whom it concerns."""
-    told: dict[tuple[str, str], list[Row]] = {}
+    told: dict[tuple[str, str], list[ComparisonRow]] = {}
     for row in report.rows:
         for note in (*row.notes, *_further_notes(row, report)):
             told.setdefault((row.task, note), []).append(row)
@@ -255,8 +255,8 @@ def _notes(report: Report) -> Listing:
     return Listing("To know before reading", ("task", "model", ""), cells, left=3, grouped=True)
 
 
-def _further_notes(row: Row, report: Report) -> list[str]:
-    notes = [told_ties(row)]
+def _further_notes(row: ComparisonRow, report: Report) -> list[str]:
+    notes = [tie_notes(row)]
     if row.base is not None and row.base.few:
         notes.append(f"fewer than {FEW} items differ from the base: the interval is Newcombe's too")
     if row.denied and report.twin_of(row) is None:
@@ -264,7 +264,7 @@ def _further_notes(row: Row, report: Report) -> list[str]:
     return [note for note in notes if note]
 
 
-def _whose(rows: Sequence[Row], report: Report) -> str:
+def _whose(rows: Sequence[ComparisonRow], report: Report) -> str:
     """The models of `rows`, with the rule where it is not both."""
     task = [row for row in report.rows if row.task == rows[0].task]
     if len(rows) == len(task):
@@ -294,7 +294,7 @@ def _published(report: Report) -> list[Listing]:
     ]
 
 
-def results_listing(stored: Sequence[Stored], known: Sequence[Stored]) -> Listing:
+def results_listing(stored: Sequence[StoredResult], known: Sequence[StoredResult]) -> Listing:
     """What `negwb bench run` has just measured; `known` is all that was measured, the affirmative twins among it."""
     cells: list[tuple[str, ...]] = []
     for one in stored:
@@ -314,7 +314,7 @@ def _without(cells: tuple[str, ...], place: int) -> tuple[str, ...]:
     return cells[:place] + cells[place + 1 :]
 
 
-def _beside(one: Stored, known: Sequence[Stored]) -> str:
+def _beside(one: StoredResult, known: Sequence[StoredResult]) -> str:
     """What stands beside the figure of a task of denied phrases; nothing for another."""
     if not _denies(one):
         return ""
@@ -322,31 +322,31 @@ def _beside(one: Stored, known: Sequence[Stored]) -> str:
     return percent(_headline(twin)["value"]) if twin else in_place(one.result["task"]["name"])
 
 
-def _denies(one: Stored) -> bool:
+def _denies(one: StoredResult) -> bool:
     return denies(one.result["task"]["name"], (row["cue"] for row in one.items()))
 
 
-def _headline(one: Stored) -> Score:
+def _headline(one: StoredResult) -> Score:
     return next(iter(one.result["metrics"].values()))
 
 
-def twin_result(one: Stored, known: Sequence[Stored]) -> Stored | None:
+def twin_result(one: StoredResult, known: Sequence[StoredResult]) -> StoredResult | None:
     """Of `known` (oldest first) the newest by the same model and rule on the affirmative twin."""
     wanted = twin_name(one.result["task"]["name"]), *_key(one)[1:]
     return next((each for each in reversed(known) if _key(each) == wanted), None)
 
 
-def _key(one: Stored) -> tuple[str, str, str]:
+def _key(one: StoredResult) -> tuple[str, str, str]:
     return one.result["task"]["name"], one.result["protocol"]["name"], one.result["model"]["hash"]
 
 
-def advice_beside(stored: Sequence[Stored], known: Sequence[Stored]) -> list[str]:
+def advice_beside(stored: Sequence[StoredResult], known: Sequence[StoredResult]) -> list[str]:
     """A line for each task of denied phrases that was measured alone: what to run beside it."""
     alone = (one.result["task"]["name"] for one in stored if _beside(one, known) in {NOT_RUN, NO_TWIN})
     return [f"{task}: {advice(task)}" for task in dict.fromkeys(alone)]
 
 
-def told_of_result(stored: Stored, known: Sequence[Stored]) -> dict[str, Any]:
+def told_of_result(stored: StoredResult, known: Sequence[StoredResult]) -> dict[str, Any]:
     """A result in short, as `negwb bench run --json` prints it; all of it is in its file."""
     result = stored.result
     return {
@@ -361,7 +361,7 @@ def told_of_result(stored: Stored, known: Sequence[Stored]) -> dict[str, Any]:
     }
 
 
-def _told_beside(stored: Stored, known: Sequence[Stored]) -> dict[str, Any]:
+def _told_beside(stored: StoredResult, known: Sequence[StoredResult]) -> dict[str, Any]:
     task, twin = stored.result["task"]["name"], twin_result(stored, known)
     if twin is None:
         return {"task": twin_name(task), "state": in_place(task)}

@@ -20,18 +20,18 @@ from workbench.workspace.settings import read_settings
 
 if TYPE_CHECKING:
     from curation_db.stats.annotator_agreement import Consensus
-    from curation_db.stats.decision_speed import Speed
+    from curation_db.stats.decision_speed import AnnotationSpeed
     from curation_db.stats.distribution import Balance, Part
     from curation_db.stats.intervals import Interval
     from curation_db.stats.judge_accuracy import Confusion
-    from curation_db.stats.progress import Person, Progress
+    from curation_db.stats.progress import AnnotatorProgress, RecordProgress
     from workbench.workspace.layout import Workspace
 
 COEFFICIENTS: Final = {"observed": "P_o", "ac1": "AC1", "alpha": "alpha", "kappa": "kappa"}
 """Fields of `Agreement` and their names."""
 
 
-def gather(workspace: Workspace) -> Progress:
+def gather(workspace: Workspace) -> RecordProgress:
     """Count everything."""
     targets = read_settings(workspace.settings).targets
     with open_to_read(workspace.database) as store:
@@ -64,7 +64,7 @@ def decimal(value: float) -> str:
     return text.replace("0.", ".", 1) if abs(value) < 1 and not text.startswith(("1", "-1")) else text
 
 
-def speed_cells(speed: Speed, wanted: int) -> tuple[str, ...]:
+def speed_cells(speed: AnnotationSpeed, wanted: int) -> tuple[str, ...]:
     """Decisions an hour, median, active time, timed decisions, and the time that `wanted` decisions take."""
     hours = speed.hours_for(wanted)
     return (
@@ -89,7 +89,7 @@ def parts_of(balance: Balance) -> list[Part]:
 # -- JSON -----------------------------------------------------------------------------------------------------------
 
 
-def as_json(progress: Progress) -> dict[str, Any]:
+def as_json(progress: RecordProgress) -> dict[str, Any]:
     """The report as JSON types; what is not known is null."""
     work = progress.work
     left = {"states": work.states, "wanted": work.wanted, "hours_left": work.hours_left, "edits_waiting": work.edits}
@@ -110,7 +110,7 @@ def as_json(progress: Progress) -> dict[str, Any]:
     return _without_nan(report)  # type: ignore[no-any-return]
 
 
-def kappa_note(progress: Progress) -> str:
+def kappa_note(progress: RecordProgress) -> str:
     """Why kappa misleads here; empty if it does not."""
     return on_kappa(progress.standing) or on_kappa(progress.audit)
 
@@ -131,7 +131,7 @@ def _without_nan(value: Any) -> Any:
 # -- tables ---------------------------------------------------------------------------------------------------------
 
 
-def listings(progress: Progress) -> list[Listing]:
+def listings(progress: RecordProgress) -> list[Listing]:
     """The report as tables."""
     tables = [
         _speeds(progress),
@@ -146,22 +146,22 @@ def listings(progress: Progress) -> list[Listing]:
     return [listing for listing in tables if listing.rows]
 
 
-def _speeds(progress: Progress) -> Listing:
+def _speeds(progress: RecordProgress) -> Listing:
     wanted = progress.work.wanted
     rows = [(person.name, *speed_cells(person.speed, wanted)) for person in progress.people]
     if rows:
         rows.append(("everybody", *speed_cells(progress.work.team, wanted)))
     headers = ("name", "decisions/h", "median", "active", "timed", f"{wanted:,} left take")
-    return Listing("Speed", headers, rows)
+    return Listing("AnnotationSpeed", headers, rows)
 
 
-def _decisions(progress: Progress) -> Listing:
+def _decisions(progress: RecordProgress) -> Listing:
     rows = [(person.name, *(f"{person.decisions[kind]:,}" for kind in DECISIONS)) for person in progress.people]
     return Listing("Decisions that stand", ("name", *map(str, DECISIONS)), rows)
 
 
-def _reasons(progress: Progress) -> Listing:
-    def row(person: Person) -> tuple[str, ...]:
+def _reasons(progress: RecordProgress) -> Listing:
+    def row(person: AnnotatorProgress) -> tuple[str, ...]:
         return person.name, *(f"{person.reasons[reason]:,}" for reason in Reason)
 
     rejecting = [person for person in progress.people if any(person.reasons.values())]
@@ -189,7 +189,7 @@ def _agreement(title: str, consensus: Consensus) -> Listing:
     return Listing(title, headers, rows if agreement.items else [])
 
 
-def _judges(progress: Progress) -> Listing:
+def _judges(progress: RecordProgress) -> Listing:
     def row(each: Confusion) -> tuple[str, ...]:
         counts = (each.absent_absent, each.absent_present, each.present_absent, each.present_present)
         name = f"{each.judge} (simulated)" if each.simulated else each.judge

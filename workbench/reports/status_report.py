@@ -13,10 +13,10 @@ from curation_db.events.event_clock import History, history_of
 from curation_db.exporting.manifest import ManifestError, list_exports, read_manifest
 from curation_db.exporting.staleness import drift_since
 from curation_db.processes import ProcessIdentity, is_alive
-from curation_db.queue.gold import Score, held, scores
+from curation_db.queue.gold import GoldScore, held, scores
 from curation_db.search.overview import overview
 from curation_db.stats.annotation_cost import overlaps
-from curation_db.stats.decision_speed import Speed, speeds
+from curation_db.stats.decision_speed import AnnotationSpeed, speeds
 from curation_db.storage.store import open_to_read
 from workbench.annotation.wording import readable
 from workbench.console.tables import Listing
@@ -59,7 +59,8 @@ def gather(workspace: Workspace) -> dict[str, Any]:
         "overlap": [asdict(each) for each in asked],
         "overlap_setting": {"overlap": differs.setting, "differing": differs.candidates, "warning": differs.warning},
         "people": [
-            {**asdict(person), "speed": measured.get(person.name, Speed()).figures()} for person in counted.people
+            {**asdict(person), "speed": measured.get(person.name, AnnotationSpeed()).figures()}
+            for person in counted.people
         ],
         "edits_waiting": waiting,
         "gold": gold,
@@ -76,7 +77,7 @@ def gold_report(connection: Connection) -> dict[str, Any]:
     return {"candidates": asdict(held(connection)), "scores": [_score_json(each) for each in scores(connection)]}
 
 
-def _score_json(score: Score) -> dict[str, Any]:
+def _score_json(score: GoldScore) -> dict[str, Any]:
     share = score.share
     counts = {**asdict(score), "answers": score.answers}
     return {**counts, "share": share.estimate, "low": share.low, "high": share.high}

@@ -17,20 +17,20 @@ from textual.message import Message
 from textual.screen import Screen
 
 from curation_db.language.sanitize import display_text
-from workbench.annotation.key_guard import Place as ScreenPlace
+from workbench.annotation.key_guard import ScreenPlace
 from workbench.errors import ExitCode
-from workbench.tui.base_app import HouseApp
-from workbench.tui.screens.base.action_screen import KeyedScreen
-from workbench.tui.screens.base.decision_screen import DecidingScreen
-from workbench.tui.screens.base.side_screen import RoomScreen
+from workbench.tui.base_app import BaseApp
+from workbench.tui.screens.base.action_screen import ActionScreen
+from workbench.tui.screens.base.decision_screen import DecisionScreen
+from workbench.tui.screens.base.side_screen import SideScreen
 from workbench.tui.screens.curate import CurateScreen
 from workbench.tui.terminal_parser import PositionReport
 from workbench.tui.themes import DARK
-from workbench.workspace.keymap import ActionMap, Place
+from workbench.workspace.keymap import ActionMap, KeyScope
 
 if TYPE_CHECKING:
-    from workbench.annotation.session import Desk
-    from workbench.tui.screens.base.navigation import Room, Rooms
+    from workbench.annotation.session import AnnotationSession
+    from workbench.tui.screens.base.navigation import MainView, NavigationContext
     from workbench.workspace.layout import Workspace
 
 
@@ -43,11 +43,11 @@ _BEHIND_SECONDS = 0.3
 """When a terminal takes longer than this to say that it has drawn a card, the person is told."""
 
 
-class DeckSpoke(Message):
+class PrefetchChanged(Message):
     """Something changed in the deck."""
 
 
-class NegwbApp(HouseApp):
+class NegwbApp(BaseApp):
     """A person's sitting at a desk."""
 
     # The first screen's own sheet is not loaded by Textual, so it is named here.
@@ -55,7 +55,7 @@ class NegwbApp(HouseApp):
 
     def __init__(
         self,
-        desk: Desk,
+        desk: AnnotationSession,
         *,
         actions: ActionMap | None = None,
         theme: str = DARK.name,
@@ -64,7 +64,7 @@ class NegwbApp(HouseApp):
         notice: str = "",
         viewer: str = "",
         workspace: Workspace | None = None,
-        start: Room | None = None,
+        start: MainView | None = None,
         view: str = "",
     ) -> None:
         """The app at this desk.
@@ -89,7 +89,7 @@ class NegwbApp(HouseApp):
         self._viewer = viewer
         self._notice = notice
         self._workspace = workspace
-        self._rooms: Rooms | None = None
+        self._rooms: NavigationContext | None = None
         self._kept_theme = theme
         """As negwb.toml has it."""
         self._start, self._view = start, view
@@ -162,9 +162,9 @@ class NegwbApp(HouseApp):
         return self._driver is not None and not self._driver.is_headless and not self._driver.is_web
 
     @property
-    def _deciding(self) -> DecidingScreen | None:
+    def _deciding(self) -> DecisionScreen | None:
         """The screen on which keys decide, while nothing lies above it."""
-        return next((top for top in self.screen_stack[-1:] if isinstance(top, DecidingScreen)), None)
+        return next((top for top in self.screen_stack[-1:] if isinstance(top, DecisionScreen)), None)
 
     def _is_too_early(self, key: events.Key) -> bool:
         deciding = self._deciding
@@ -208,7 +208,7 @@ class NegwbApp(HouseApp):
         """Every key and what it does."""
         from workbench.tui.screens.help import HelpScreen  # only when opened
 
-        self.push_screen(HelpScreen(self.actions, places=(Place.CARD, Place.REASON, Place.DONE)))
+        self.push_screen(HelpScreen(self.actions, places=(KeyScope.CARD, KeyScope.REASON, KeyScope.DONE)))
 
     def action_show_lab(self) -> None:
         """Generation, trainings and report, over the card: the desk stays as it is, and its lease is kept."""
@@ -247,32 +247,32 @@ class NegwbApp(HouseApp):
 
     def action_enter_room(self, name: str) -> None:
         """A room beside the card, over it: the desk stays as it is, and its lease is kept."""
-        from workbench.tui.screens.base.navigation import Room  # only when opened
+        from workbench.tui.screens.base.navigation import MainView  # only when opened
 
         if self._workspace is None:
             self.notify("there is no workspace here", severity="warning", markup=False)
             return
         rooms = self._rooms_of(self._workspace)
-        refused = rooms.refusal(Room(name))
+        refused = rooms.refusal(MainView(name))
         if refused is not None:
             self.notify(refused, severity="warning", markup=False)
             return
         top = self.screen
-        if isinstance(top, RoomScreen):
+        if isinstance(top, SideScreen):
             top.action_enter_room(name)
             return
         seated = self.desk.current
         rooms.candidate = seated.card.candidate_id if seated is not None else None
-        self.push_screen(rooms.screen(Room(name)))
+        self.push_screen(rooms.screen(MainView(name)))
 
-    def _rooms_of(self, workspace: Workspace) -> Rooms:
-        from workbench.tui.screens.base.navigation import Rooms
+    def _rooms_of(self, workspace: Workspace) -> NavigationContext:
+        from workbench.tui.screens.base.navigation import NavigationContext
         from workbench.workspace.settings import read_settings  # only when opened
 
         if self._rooms is None:
             settings = read_settings(workspace.settings)
             # fmt: off
-            self._rooms = Rooms(
+            self._rooms = NavigationContext(
                 self.desk, workspace, settings, self.actions, self._leave_rooms, self._open_card, self._protocol,
                 view=self._view,
             )
@@ -282,36 +282,36 @@ class NegwbApp(HouseApp):
     def _leave_rooms(self) -> None:
         self.pop_screen()
         self.desk.deal()
-        self.post_message(DeckSpoke())  # cards may have come meanwhile
+        self.post_message(PrefetchChanged())  # cards may have come meanwhile
 
     def _open_card(self, candidate_id: int) -> None:
         """From a room to the seat, with this candidate in it."""
-        from workbench.tui.screens.queue_end import DoneScreen
+        from workbench.tui.screens.queue_end import QueueEndScreen
 
         self.pop_screen()
         self.desk.deal()
         below = self.screen
-        if isinstance(below, DoneScreen):
+        if isinstance(below, QueueEndScreen):
             below.open_card(candidate_id)
         elif isinstance(below, CurateScreen):
             self.call_later(below.action_open_card, candidate_id)
 
     def _leave_lab(self) -> None:
         self.pop_screen()
-        self.post_message(DeckSpoke())  # cards may have come meanwhile
+        self.post_message(PrefetchChanged())  # cards may have come meanwhile
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """The palette: the actions that apply on this screen (none in a dialog), and the themes."""
-        from workbench.tui.screens.queue_end import DoneScreen  # only when opened
+        from workbench.tui.screens.queue_end import QueueEndScreen  # only when opened
 
-        if isinstance(screen, KeyedScreen):
+        if isinstance(screen, ActionScreen):
             return self.commands_of(screen, screen.actions, screen.actions.at(screen.place))
         if isinstance(screen, CurateScreen):
-            return self.commands_of(screen, self.actions, self.actions.at(Place.CARD))
-        listed = self.actions.at(Place.DONE) if isinstance(screen, DoneScreen) else []
+            return self.commands_of(screen, self.actions, self.actions.at(KeyScope.CARD))
+        listed = self.actions.at(KeyScope.DONE) if isinstance(screen, QueueEndScreen) else []
         return self.commands_of(screen, self.actions, listed)
 
     def _pass_on_news(self) -> None:
         """From the deck's thread to ours."""
         with contextlib.suppress(RuntimeError):  # the loop has just ended
-            self.post_message(DeckSpoke())
+            self.post_message(PrefetchChanged())

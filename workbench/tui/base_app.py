@@ -22,7 +22,7 @@ from textual.worker import WorkerFailed
 
 from workbench.console import interruption
 from workbench.errors import ExitCode
-from workbench.tui.gc_control import QUIET_SECONDS, Collector, by_hand
+from workbench.tui.gc_control import QUIET_SECONDS, IdleGC, manual_gc
 from workbench.tui.screens.too_small import TooSmallScreen, too_small
 from workbench.tui.terminal_parser import with_own_parser
 from workbench.tui.themes import DARK, LIGHT, THEMES
@@ -34,7 +34,7 @@ _LEAVING = frozenset({"quit", "app.quit", "leave", "leave_room"})
 """Actions that leave: the app, its lab, a screen over the card."""
 
 
-class HouseApp(App[int]):
+class BaseApp(App[int]):
     """An app in the house's looks."""
 
     TITLE = "negwb"
@@ -44,7 +44,7 @@ class HouseApp(App[int]):
         for own in THEMES:
             self.register_theme(own)
         self.theme = theme
-        self._collector = Collector()
+        self._collector = IdleGC()
         self.failure: Exception | None = None
         """The error that ended the app, if any."""
         self._up_since: float | None = None
@@ -56,7 +56,7 @@ class HouseApp(App[int]):
         Raises:
             Exception: the unexpected error, or the error of the record, that ended the app.
         """
-        with by_hand(), self._failing_threads():
+        with manual_gc(), self._failing_threads():
             self.run()
         if self.failure is not None:
             raise self.failure

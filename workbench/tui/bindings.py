@@ -7,10 +7,10 @@ from typing import Any
 from textual.binding import Binding
 from textual.screen import Screen
 
-from workbench.workspace.keymap import ActionMap, Place
+from workbench.workspace.keymap import ActionMap, KeyScope
 
 
-def bind(screen: Screen[Any], actions: ActionMap, *places: Place) -> None:
+def bind(screen: Screen[Any], actions: ActionMap, *places: KeyScope) -> None:
     """Give `screen` the bindings of these places.
 
     Set on the screen and not through `App.set_keymap`: that drops the second action of a key that means something

@@ -2,7 +2,7 @@
 
 Left to itself the collector stops every tenth key or so for a tenth of a second and more: it looks through all that
 the screens keep (measured on a card: 80 to 170 ms of a key's 200). So it is turned off while an app runs, what is
-there at the start is never looked at again, and the app calls `Collector.tick` every second.
+there at the start is never looked at again, and the app calls `IdleGC.tick` every second.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ _AT_MOST = 400_000
 
 
 @contextmanager
-def by_hand() -> Iterator[None]:
-    """While this lasts nothing is collected but by a `Collector`."""
+def manual_gc() -> Iterator[None]:
+    """While this lasts nothing is collected but by a `IdleGC`."""
     gc.collect()
     gc.freeze()
     gc.disable()
@@ -33,7 +33,7 @@ def by_hand() -> Iterator[None]:
         gc.unfreeze()
 
 
-class Collector:
+class IdleGC:
     """Tell it of every key, and call `tick` now and then."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:

@@ -59,7 +59,7 @@ class TokenKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Token:
+class InputToken:
     """One thing that the terminal sent."""
 
     kind: TokenKind
@@ -94,21 +94,21 @@ class InputSplitter:
         self._pasted: list[str] = []
         self._started = self._last = 0.0
 
-    def feed(self, characters: str, now: float) -> list[Token]:
+    def feed(self, characters: str, now: float) -> list[InputToken]:
         """The tokens that these characters complete."""
-        tokens: list[Token] = []
+        tokens: list[InputToken] = []
         for character in characters:
             tokens += self._take(character, now)
         if characters:
             self._last = now
         return tokens
 
-    def expire(self, now: float) -> list[Token]:
+    def expire(self, now: float) -> list[InputToken]:
         """The tokens that are complete because nothing followed in time. To be called at regular intervals."""
         quiet = now - self._last
         match self._state:
             case _State.ESCAPE if quiet >= self._escape_seconds:
-                return [*self._end(Token(TokenKind.ESCAPE))]
+                return [*self._end(InputToken(TokenKind.ESCAPE))]
             case _State.CSI | _State.SS3 | _State.STRING if self._is_bare_introducer:
                 return list(self._abandon()) if quiet >= INTRODUCER_SECONDS else []
             case _State.CSI | _State.SS3 if quiet >= SEQUENCE_SECONDS:
@@ -117,12 +117,12 @@ class InputSplitter:
                 if quiet >= SEQUENCE_SECONDS or now - self._started >= STRING_SECONDS:
                     return list(self._abandon())
             case _State.PASTE if quiet >= PASTE_SECONDS:
-                return [*self._end(Token(TokenKind.PASTE, "".join(self._pasted)))]
+                return [*self._end(InputToken(TokenKind.PASTE, "".join(self._pasted)))]
         return []
 
     # -- one character ------------------------------------------------------------------------------------------
 
-    def _take(self, character: str, now: float) -> Iterator[Token]:
+    def _take(self, character: str, now: float) -> Iterator[InputToken]:
         match self._state:
             case _State.GROUND:
                 yield from self._begin(character, now)
@@ -139,7 +139,7 @@ class InputSplitter:
             case _State.PASTE:
                 yield from self._in_paste(character)
 
-    def _begin(self, character: str, now: float) -> Iterator[Token]:
+    def _begin(self, character: str, now: float) -> Iterator[InputToken]:
         if character == ESC:
             self._enter(_State.ESCAPE, ESC, now)
         elif character in _STRING_INTRODUCERS:
@@ -149,11 +149,11 @@ class InputSplitter:
         elif character == _C1_SS3:
             self._enter(_State.SS3, f"{ESC}O", now)
         elif not "\x80" <= character <= "\x9f":
-            yield Token(TokenKind.CHARACTER, character)
+            yield InputToken(TokenKind.CHARACTER, character)
 
-    def _after_escape(self, character: str, now: float) -> Iterator[Token]:
+    def _after_escape(self, character: str, now: float) -> Iterator[InputToken]:
         if character == ESC:
-            yield Token(TokenKind.ESCAPE)
+            yield InputToken(TokenKind.ESCAPE)
         elif character == "[":
             self._enter(_State.CSI, f"{ESC}[", now)
         elif character == "O":
@@ -161,12 +161,12 @@ class InputSplitter:
         elif character in _STRING_LETTERS:
             self._enter(_State.STRING, ESC + character, now)
         elif "\x80" <= character <= "\x9f":
-            yield from self._end(Token(TokenKind.ESCAPE))
+            yield from self._end(InputToken(TokenKind.ESCAPE))
             yield from self._begin(character, now)
         else:
-            yield from self._end(Token(TokenKind.ALT, character))
+            yield from self._end(InputToken(TokenKind.ALT, character))
 
-    def _in_csi(self, character: str, now: float) -> Iterator[Token]:
+    def _in_csi(self, character: str, now: float) -> Iterator[InputToken]:
         sequence = self._sequence + character
         if self._sequence.startswith(_X10_MOUSE):
             yield from self._grow(sequence, complete=len(sequence) >= _X10_LENGTH)
@@ -179,7 +179,7 @@ class InputSplitter:
         else:
             yield from self._break_off(character, now)
 
-    def _in_ss3(self, character: str, now: float) -> Iterator[Token]:
+    def _in_ss3(self, character: str, now: float) -> Iterator[InputToken]:
         sequence = self._sequence + character
         if "0" <= character <= ";":  # some terminals put the number of the modifiers between
             yield from self._grow(sequence[:_LONGEST_SEQUENCE], complete=False)
@@ -197,17 +197,17 @@ class InputSplitter:
         elif self._is_bare_introducer:
             self._sequence += character
 
-    def _in_string_escape(self, character: str, now: float) -> Iterator[Token]:
+    def _in_string_escape(self, character: str, now: float) -> Iterator[InputToken]:
         if character == "\\" or character in (_C1_ST, _CAN, _SUB):
             self._reset()
         elif character != ESC:  # any other sequence breaks a string off, as in a terminal
             self._enter(_State.ESCAPE, ESC, now)
             yield from self._after_escape(character, now)
 
-    def _in_paste(self, character: str) -> Iterator[Token]:
+    def _in_paste(self, character: str) -> Iterator[InputToken]:
         self._pasted.append(character)
         if character == "~" and "".join(self._pasted[-len(_PASTE_END) :]) == _PASTE_END:
-            yield from self._end(Token(TokenKind.PASTE, "".join(self._pasted[: -len(_PASTE_END)])))
+            yield from self._end(InputToken(TokenKind.PASTE, "".join(self._pasted[: -len(_PASTE_END)])))
         elif len(self._pasted) > _LONGEST_PASTE:
             del self._pasted[-len(_PASTE_END) - 1]  # the end of the paste must still be recognised
 
@@ -221,28 +221,28 @@ class InputSplitter:
     def _enter(self, state: _State, sequence: str, now: float) -> None:
         self._state, self._sequence, self._started = state, sequence, now
 
-    def _grow(self, sequence: str, *, complete: bool) -> Iterator[Token]:
+    def _grow(self, sequence: str, *, complete: bool) -> Iterator[InputToken]:
         if not complete:
             self._sequence = sequence
         elif sequence == _PASTE_START:
             self._state = _State.PASTE
         else:
-            yield from self._end(Token(TokenKind.SEQUENCE, sequence))
+            yield from self._end(InputToken(TokenKind.SEQUENCE, sequence))
 
-    def _break_off(self, character: str, now: float) -> Iterator[Token]:
+    def _break_off(self, character: str, now: float) -> Iterator[InputToken]:
         """A character that no sequence may hold: it counts by itself."""
         yield from self._abandon()
         if character not in (_CAN, _SUB):
             yield from self._begin(character, now)
 
-    def _abandon(self) -> Iterator[Token]:
+    def _abandon(self) -> Iterator[InputToken]:
         """What is not complete is dropped; a bare introducer was a key with alt."""
-        key = Token(TokenKind.ALT, self._sequence[1]) if self._is_bare_introducer else None
+        key = InputToken(TokenKind.ALT, self._sequence[1]) if self._is_bare_introducer else None
         self._reset()
         if key is not None:
             yield key
 
-    def _end(self, token: Token) -> Iterator[Token]:
+    def _end(self, token: InputToken) -> Iterator[InputToken]:
         self._reset()
         yield token
 

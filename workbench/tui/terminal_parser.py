@@ -18,7 +18,7 @@ from textual._time import get_time
 from textual._xterm_parser import FOCUSIN, FOCUSOUT, XTermParser
 from textual.message import Message
 
-from workbench.tui.terminal_input import ESC, InputSplitter, Token, TokenKind
+from workbench.tui.terminal_input import ESC, InputSplitter, InputToken, TokenKind
 
 if TYPE_CHECKING:
     from textual.driver import Driver
@@ -68,7 +68,7 @@ class TerminalParser(XTermParser):
         for token in self._splitter.expire(get_time()):
             yield from self._messages(token)
 
-    def _messages(self, token: Token) -> Iterator[Message]:
+    def _messages(self, token: InputToken) -> Iterator[Message]:
         match token.kind:
             case TokenKind.ESCAPE:
                 yield events.Key("escape", ESC)

@@ -20,7 +20,7 @@ class Pipeline(StrEnum):
     """Diversity: a question that people answered with no, merged into the caption."""
 
 
-class Rule(StrEnum):
+class JudgeRule(StrEnum):
     """When the judges together call a concept present."""
 
     MEAN = "mean"
@@ -63,7 +63,7 @@ class Prior(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Judge:
+class JudgeSettings:
     """Somebody who judges."""
 
     name: str

@@ -10,7 +10,16 @@ from typing import Any, Final
 from curation_db.enums import Question
 from curation_db.validation import ValidationError, setting, validate
 from workbench.errors import UsageError
-from workbench.workspace.engine_settings import ANNOTATIONS, EngineSettings, Judge, Mix, Pipeline, Prior, Rule, Unclear
+from workbench.workspace.engine_settings import (
+    ANNOTATIONS,
+    EngineSettings,
+    JudgeRule,
+    JudgeSettings,
+    Mix,
+    Pipeline,
+    Prior,
+    Unclear,
+)
 from workbench.workspace.setting_errors import settings_error
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][\w.-]{0,63}")
@@ -35,8 +44,10 @@ class GenerateSettings:
     )
     prompts_p1: str = setting("negwb-p1-1", "prompts of P1 (object absence): the name of a set, or a file")
     prompts_p2: str = setting("negwb-p2-1", "prompts of P2 (questions that people answered with no)")
-    rule: Rule = setting(
-        Rule.MEAN, "when judges call a concept present: mean, any, all, official (the published rule)", example='"mean"'
+    rule: JudgeRule = setting(
+        JudgeRule.MEAN,
+        "when judges call a concept present: mean, any, all, official (the published rule)",
+        example='"mean"',
     )
     threshold: float = setting(0.5, "least mean of P(present) of a present concept", at_least=0, at_most=1)
     attempts: int = setting(3, "concepts tried for a caption until one is absent", at_least=1, at_most=20)
@@ -125,7 +136,7 @@ def _split_judge(words: str) -> tuple[str, frozenset[Question]]:
     return (name, frozenset({known[question]})) if colon and question in known else (words, frozenset(Question))
 
 
-def judges_of(named: Sequence[tuple[str, frozenset[Question]]], kinds: Mapping[str, str]) -> tuple[Judge, ...]:
+def judges_of(named: Sequence[tuple[str, frozenset[Question]]], kinds: Mapping[str, str]) -> tuple[JudgeSettings, ...]:
     """The judges of a recipe: what is written, but for questions that a judge cannot answer.
 
     CLIP's margin says nothing about a concept, and annotations say nothing about wording.
@@ -139,5 +150,5 @@ def judges_of(named: Sequence[tuple[str, frozenset[Question]]], kinds: Mapping[s
             able = asked & {Question.ACCEPTABLE}
         if not able:
             raise UsageError(f"the judge {name} cannot answer: {', '.join(sorted(asked))}")
-        judges.append(Judge(name=name, questions=able))
+        judges.append(JudgeSettings(name=name, questions=able))
     return tuple(judges)

@@ -14,7 +14,7 @@ from curation_db.enums import CAUSE_KEYS, CAUSE_TEXTS, REASON_KEYS, REASON_TEXTS
 from workbench.errors import UsageError
 
 
-class Place(StrEnum):
+class KeyScope(StrEnum):
     """Where an action applies."""
 
     CARD = "card"
@@ -55,8 +55,10 @@ class Place(StrEnum):
     """One item with its picture."""
 
 
-ANYWHERE = frozenset({Place.CARD, Place.DONE})
-ROOMS = frozenset({Place.BROWSE, Place.ADJUDICATE, Place.PROGRESS, Place.HISTORY, Place.GUIDELINES, Place.SETTINGS})
+ANYWHERE = frozenset({KeyScope.CARD, KeyScope.DONE})
+ROOMS = frozenset(
+    {KeyScope.BROWSE, KeyScope.ADJUDICATE, KeyScope.PROGRESS, KeyScope.HISTORY, KeyScope.GUIDELINES, KeyScope.SETTINGS}
+)
 """The rooms beside the card."""
 
 
@@ -72,24 +74,24 @@ class Action:
     says: str
     """One line, for help, palette and tooltips."""
     group: str
-    places: frozenset[Place]
+    places: frozenset[KeyScope]
     call: str
     """The screen's or app's action."""
     weight: int = 0
     """In a narrow key line the lightest go first; 0: never there."""
 
 
-_CARD = frozenset({Place.CARD})
-_DONE = frozenset({Place.DONE})
-_ZOOM = frozenset({Place.ZOOM})
+_CARD = frozenset({KeyScope.CARD})
+_DONE = frozenset({KeyScope.DONE})
+_ZOOM = frozenset({KeyScope.ZOOM})
 _EVERYWHERE = ANYWHERE | ROOMS | _ZOOM
-_GUIDELINES = frozenset({Place.GUIDELINES})
-_PROGRESS = frozenset({Place.PROGRESS})
-_SETTINGS = frozenset({Place.SETTINGS})
-_ADJUDICATE, _CAUSE, _TALLY = frozenset({Place.ADJUDICATE}), frozenset({Place.CAUSE}), frozenset({Place.TALLY})
-_HISTORY = frozenset({Place.HISTORY})
+_GUIDELINES = frozenset({KeyScope.GUIDELINES})
+_PROGRESS = frozenset({KeyScope.PROGRESS})
+_SETTINGS = frozenset({KeyScope.SETTINGS})
+_ADJUDICATE, _CAUSE, _TALLY = frozenset({KeyScope.ADJUDICATE}), frozenset({KeyScope.CAUSE}), frozenset({KeyScope.TALLY})
+_HISTORY = frozenset({KeyScope.HISTORY})
 _SCROLLED = _GUIDELINES | _PROGRESS | _HISTORY
-_BROWSE = frozenset({Place.BROWSE})
+_BROWSE = frozenset({KeyScope.BROWSE})
 _DECIDE, _LOOK, _ELSE, _REASON = "Decide", "Look", "Everything else", "Reject because"
 _ROOM, _PICTURE, _SETTLE, _WHY = "Rooms", "The picture", "Settle", "Why they disagreed"
 
@@ -234,10 +236,10 @@ _ACTIONS = (
     Action("quit", "q", "quit", "Leave; everything is kept", _ELSE, ANYWHERE,
            "quit", 2),
     *(Action(f"reason-{reason.value.replace('_', '-')}", key, reason.value.replace("_", " "), REASON_TEXTS[reason],
-             _REASON, frozenset({Place.REASON}), f"reject('{reason.value}')")
+             _REASON, frozenset({KeyScope.REASON}), f"reject('{reason.value}')")
       for key, reason in REASON_KEYS.items()),
     Action("reason-cancel", "escape,backspace", "cancel", "do not reject after all", _REASON,
-           frozenset({Place.REASON}), "cancel_reason", 9),
+           frozenset({KeyScope.REASON}), "cancel_reason", 9),
 )
 # fmt: on
 
@@ -287,7 +289,7 @@ class ActionMap:
         """All actions, wherever they apply."""
         return self._actions
 
-    def at(self, *places: Place) -> list[Action]:
+    def at(self, *places: KeyScope) -> list[Action]:
         """The actions that apply in one of `places`, in order."""
         return [action for action in self._actions if action.places & set(places)]
 
@@ -308,7 +310,7 @@ class ActionMap:
         return [key_cap(key) for key in _split(action.id, action.keys)]
 
     def _refuse_clashes(self) -> None:
-        taken: dict[tuple[Place, str], str] = {}
+        taken: dict[tuple[KeyScope, str], str] = {}
         for action in self._actions:
             for place in sorted(action.places):
                 for key in self._keys[action.id]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import workbench
 from trainers.errors import TrainerError
-from trainers.run_files import Status, read_run
+from trainers.run_files import TrainingStatus, read_run
 from trainers.settings import read_config
 from workbench.errors import UsageError
 from workbench.installation import install_hint
@@ -56,7 +56,7 @@ def list_runs(workspace: Workspace) -> list[Path]:
 
 def finished_runs(workspace: Workspace) -> list[Path]:
     """Those that have a model."""
-    return [folder for folder in list_runs(workspace) if read_run(folder).status is Status.DONE]
+    return [folder for folder in list_runs(workspace) if read_run(folder).status is TrainingStatus.DONE]
 
 
 def find_model(workspace: Workspace, spec: str) -> Model:
@@ -118,7 +118,7 @@ def _exists(path: Path) -> bool:
 
 
 def _model_of(run: Path) -> str:
-    if read_run(run).status is not Status.DONE:
+    if read_run(run).status is not TrainingStatus.DONE:
         raise UsageError(f"the run {run.name} is not finished", hint=f"go on with: negwb train --resume {run.name}")
     return str(run / MODEL)
 
@@ -142,7 +142,7 @@ def base_model(workspace: Workspace) -> str:
 
 
 def _failed(folder: Path) -> bool:
-    return read_run(folder).status is Status.FAILED
+    return read_run(folder).status is TrainingStatus.FAILED
 
 
 def _start_of(folder: Path) -> str:

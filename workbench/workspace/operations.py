@@ -18,11 +18,11 @@ from workbench.errors import NegwbError, NothingToDo, UsageError
 
 if TYPE_CHECKING:
     from benchmarks.protocols import Protocol
-    from benchmarks.results import Stored
+    from benchmarks.results import StoredResult
     from benchmarks.task import Task
     from curation_db.exporting.manifest import Manifest
-    from curation_db.importing.image_check import Pictures
-    from curation_db.importing.pipeline import Plan
+    from curation_db.importing.image_check import ImageChecker
+    from curation_db.importing.pipeline import ImportPlan
     from curation_db.importing.report import ImportReport
     from workbench.console.progress_bars import Step
     from workbench.workspace.layout import Workspace
@@ -108,7 +108,7 @@ def import_into(
 
 
 def _run_import(
-    workspace: Workspace, plan: Plan, settings: Settings, folder: Path | None, stopped: Callable[[], None]
+    workspace: Workspace, plan: ImportPlan, settings: Settings, folder: Path | None, stopped: Callable[[], None]
 ) -> tuple[ImportReport, Path | None]:
     from curation_db.importing.compression import plain_name  # noqa: PLC0415
     from curation_db.importing.pipeline import import_file, settled  # noqa: PLC0415
@@ -144,9 +144,9 @@ def _in_percent(bars: Step) -> Step:
     return progress
 
 
-def _pictures(workspace: Workspace, plan: Plan, settings: Settings, folder: Path | None) -> Pictures:
+def _pictures(workspace: Workspace, plan: ImportPlan, settings: Settings, folder: Path | None) -> ImageChecker:
     """How image files are searched; `folder` is written into negwb.toml first."""
-    from curation_db.importing.image_check import NO_PICTURES, Pictures  # noqa: PLC0415
+    from curation_db.importing.image_check import NO_PICTURES, ImageChecker  # noqa: PLC0415
     from curation_db.importing.path_suffixes import Tails  # noqa: PLC0415
     from workbench.workspace.picture_folders import Listed, PictureFolders  # noqa: PLC0415
     from workbench.workspace.settings import read_settings  # noqa: PLC0415
@@ -161,7 +161,7 @@ def _pictures(workspace: Workspace, plan: Plan, settings: Settings, folder: Path
     known = tuple(dict.fromkeys(each for source in sources for each in folders.folders(source)))
     if not known:
         return NO_PICTURES
-    return Pictures(
+    return ImageChecker(
         Listed(folders).locate,
         every=folder is not None,
         tail=Tails(known).of,
@@ -203,7 +203,7 @@ def freeze_set(
         NegwbError: The folder cannot be written.
     """
     from curation_db.exporting.freeze import FORMATS, freeze  # noqa: PLC0415
-    from curation_db.exporting.selection import ExportRefused, NothingChosen, Selection  # noqa: PLC0415
+    from curation_db.exporting.selection import ExportFilter, ExportRefused, NothingChosen  # noqa: PLC0415
     from curation_db.storage.store import open_store  # noqa: PLC0415
     from workbench import version  # noqa: PLC0415
     from workbench.console.progress_bars import step_bars  # noqa: PLC0415
@@ -220,7 +220,7 @@ def freeze_set(
                 store,
                 workspace.exports,
                 name,
-                selection=Selection(states, edits, hasty),
+                selection=ExportFilter(states, edits, hasty),
                 tool_version=version(),
                 at=at,
                 formats=tuple(FORMATS if formats is None else formats),
@@ -295,7 +295,7 @@ def run_benches(
     rules: Sequence[Protocol],
     device: str = "cpu",
     started: Callable[[Model], None] = lambda model: None,
-) -> list[Stored]:
+) -> list[StoredResult]:
     """Evaluate each model on each task. Each result is stored as soon as it is measured.
 
     Args:
@@ -314,7 +314,7 @@ def run_benches(
     from trainers.clip_models import load_model  # noqa: PLC0415
     from workbench.console.progress_bars import step_bars  # noqa: PLC0415
 
-    stored: list[Stored] = []
+    stored: list[StoredResult] = []
     with step_bars(lines=True) as bars:
         for model in models:
             started(model)

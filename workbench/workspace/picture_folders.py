@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from curation_db.image_paths import find_below, leaves_by_link, whole
 
 if TYPE_CHECKING:
-    from curation_db.exporting.manifest import Item
+    from curation_db.exporting.manifest import ExportItem
 
 
 class PictureFolders:
@@ -47,7 +47,7 @@ class Missing:
     file_name: str
 
 
-def missing_of(items: Iterable[Item], folders: PictureFolders) -> Missing:
+def missing_of(items: Iterable[ExportItem], folders: PictureFolders) -> Missing:
     """The pictures of `items` that are in none of the picture folders, each counted once."""
     locate = Listed(folders).locate
     named = {(item.source, item.file_name): None for item in items if item.file_name is not None}

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from workbench.workspace.keymap import GENERATION, REPORT, RUNS, Action, ActionMap, Place
+from workbench.workspace.keymap import GENERATION, REPORT, RUNS, Action, ActionMap, KeyScope
 
 _LOOK, _ELSE = "Look", "Everything else"
-_GENERATE, _RUNS, _REPORT = frozenset({Place.GENERATE}), frozenset({Place.RUNS}), frozenset({Place.REPORT})
-_SLICES, _ITEMS, _ITEM = frozenset({Place.SLICES}), frozenset({Place.ITEMS}), frozenset({Place.ITEM})
+_GENERATE, _RUNS, _REPORT = frozenset({KeyScope.GENERATE}), frozenset({KeyScope.RUNS}), frozenset({KeyScope.REPORT})
+_SLICES, _ITEMS, _ITEM = frozenset({KeyScope.SLICES}), frozenset({KeyScope.ITEMS}), frozenset({KeyScope.ITEM})
 _DEEP = _SLICES | _ITEMS | _ITEM
 _TOP = _GENERATE | _RUNS | _REPORT
 _ANYWHERE = _TOP | _DEEP
@@ -52,6 +52,6 @@ LAB_ACTIONS = (
 # fmt: on
 
 
-def lab_actions() -> ActionMap:
+def results_actions() -> ActionMap:
     """The lab's keys."""
     return ActionMap(actions=LAB_ACTIONS)

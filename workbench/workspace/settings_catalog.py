@@ -42,7 +42,7 @@ _IMAGES: Final[Mapping[str, str]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class ListedSetting:
     """One setting."""
 
     name: str
@@ -62,7 +62,7 @@ class Choice:
     says: str
 
 
-def read_listed(path: Path, actions: ActionMap | None = None) -> tuple[Settings, list[Listed]]:
+def read_listed(path: Path, actions: ActionMap | None = None) -> tuple[Settings, list[ListedSetting]]:
     """The settings in `path`, and their list.
 
     Raises:
@@ -72,14 +72,14 @@ def read_listed(path: Path, actions: ActionMap | None = None) -> tuple[Settings,
     return settings, listed(settings, path.read_bytes().decode("utf-8"), actions)
 
 
-def listed(settings: Settings, text: str, actions: ActionMap | None = None) -> list[Listed]:
+def listed(settings: Settings, text: str, actions: ActionMap | None = None) -> list[ListedSetting]:
     """`settings`, which stand in `text`; the keys of `actions` (as at the start) are listed where it is told."""
     from curation_db.lint.linter import DEFAULTS, LintSettings  # noqa: PLC0415
     from trainers.settings import TrainSettings  # noqa: PLC0415 -- most commands read no recipe
 
     own, usual = settings.curate, CurateSettings()
     rows = [
-        Listed(
+        ListedSetting(
             f"curate.{name}",
             _said(getattr(own, name)),
             _said(getattr(usual, name)),
@@ -91,7 +91,7 @@ def listed(settings: Settings, text: str, actions: ActionMap | None = None) -> l
     rows += [_folder(source, folders, text) for source, folders in settings.pictures.items()]
     if settings.follow_links:
         line = line_of(text, "pictures", "follow_links")
-        rows.append(Listed("pictures.follow_links", "true", "false", sentence(FOLLOW_LINKS_HELP), line))
+        rows.append(ListedSetting("pictures.follow_links", "true", "false", sentence(FOLLOW_LINKS_HELP), line))
     rows += _under("lint", _checks(settings.lint or DEFAULTS), _checks(DEFAULTS), help_of(LintSettings), text)
     rows += _under("progress.targets", settings.targets, dict(Settings().targets), TARGETS, text)
     rows += _generating(settings, text)
@@ -122,18 +122,18 @@ def can_change(name: str) -> bool:
     return table == "curate" and key in CHANGEABLE
 
 
-def _folder(source: str, folders: tuple[str, ...], text: str) -> Listed:
+def _folder(source: str, folders: tuple[str, ...], text: str) -> ListedSetting:
     says = "Folders in which the pictures of this source are looked for; negwb import --pictures adds to them."
-    return Listed(f"pictures.{source}", _said(list(folders)), "", says, line_of(text, "pictures", source))
+    return ListedSetting(f"pictures.{source}", _said(list(folders)), "", says, line_of(text, "pictures", source))
 
 
 def _under(
     table: str, now: Mapping[str, Any], usual: Mapping[str, Any], says: Mapping[str, str], text: str
-) -> list[Listed]:
+) -> list[ListedSetting]:
     top = table.split(".")
     told = _within(tomllib.loads(text), top)
     return [
-        Listed(
+        ListedSetting(
             f"{table}.{name}",
             _said(now.get(name)),
             _said(usual.get(name)),
@@ -144,14 +144,14 @@ def _under(
     ]
 
 
-def _generating(settings: Settings, text: str) -> list[Listed]:
+def _generating(settings: Settings, text: str) -> list[ListedSetting]:
     usual, own = Settings().generate, settings.generate
     help_texts = help_of(type(usual))
     now, then = ({name: getattr(each, name) for name in help_texts} for each in (own, usual))
     rows = _under("generate", now, then, help_texts, text)
     for name, engine in settings.generate.engines.items():
         what, line = f"{engine.kind} {engine.url or engine.model}".strip(), line_of(text, "engines", name, "kind")
-        rows.append(Listed(f"engines.{name}", what, "", "An engine: what answers questions to a model.", line))
+        rows.append(ListedSetting(f"engines.{name}", what, "", "An engine: what answers questions to a model.", line))
     return rows
 
 
@@ -165,12 +165,12 @@ def _within(told: Mapping[str, Any], path: list[str]) -> Mapping[str, Any]:
     return told
 
 
-def _keys(own: Mapping[str, str], actions: ActionMap, text: str) -> list[Listed]:
+def _keys(own: Mapping[str, str], actions: ActionMap, text: str) -> list[ListedSetting]:
     rows = []
     for action in actions.every:
         line = line_of(text, "curate", "keys", action.id) if action.id in own else None
         usual = " ".join(actions.usual_caps(action))
-        rows.append(Listed(f"curate.keys.{action.id}", actions.caps(action), usual, action.says, line))
+        rows.append(ListedSetting(f"curate.keys.{action.id}", actions.caps(action), usual, action.says, line))
     return sorted(rows, key=lambda row: row.line is None)  # one's own first
 
 

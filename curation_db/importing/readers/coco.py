@@ -15,14 +15,14 @@ from typing import Any
 
 from curation_db.importing.encoding import TextBlocks
 from curation_db.importing.image_names import Naming, PictureName
-from curation_db.importing.json_stream import Fault, Run, read_json
+from curation_db.importing.json_stream import Fault, JsonRun, read_json
 from curation_db.importing.rows import (
     At,
-    Batch,
     CandidateRow,
     CaptionRow,
     ImageRow,
     RefusedRow,
+    RowBatch,
     extra_of,
     key_of,
     member,
@@ -38,40 +38,40 @@ _NAMELESS = PictureName(None, None)
 _BLOCK = 4 << 20
 _SEAM = 64
 
-AnnotationReader = Callable[[Run, Batch], None]
+AnnotationReader = Callable[[JsonRun, RowBatch], None]
 
 
-def read_captions(path: Path, naming: Naming) -> Iterator[Batch]:
+def read_captions(path: Path, naming: Naming) -> Iterator[RowBatch]:
     """The images and captions of a COCO captions file."""
     return read_coco(path, naming, _captions)
 
 
-def read_negationclip(path: Path, naming: Naming) -> Iterator[Batch]:
+def read_negationclip(path: Path, naming: Naming) -> Iterator[RowBatch]:
     """The images, captions and candidates of a NegationCLIP file."""
     return read_coco(path, naming, _updated_captions)
 
 
-def read_coco(path: Path, naming: Naming, annotations: AnnotationReader) -> Iterator[Batch]:
+def read_coco(path: Path, naming: Naming, annotations: AnnotationReader) -> Iterator[RowBatch]:
     """The rows of a file of COCO's shape; `annotations` knows what its annotations are."""
     images_seen, put_off = False, _lists_images_twice(path)
     licenses: list[Any] = []  # gathered: a list may come in several runs, and is written once
     for event in read_json(path):
-        if isinstance(event, Run) and event.key == "annotations" and (put_off or not images_seen):
+        if isinstance(event, JsonRun) and event.key == "annotations" and (put_off or not images_seen):
             put_off = True
             continue
-        if isinstance(event, Run) and event.key == "licenses":
+        if isinstance(event, JsonRun) and event.key == "licenses":
             licenses += event.values
             continue
-        if licenses and isinstance(event, Run):
-            yield Batch(done=event.done, licenses=json.dumps(licenses))
+        if licenses and isinstance(event, JsonRun):
+            yield RowBatch(done=event.done, licenses=json.dumps(licenses))
             licenses = []
-        images_seen |= isinstance(event, Run) and event.key == "images"
+        images_seen |= isinstance(event, JsonRun) and event.key == "images"
         yield _batch(event, naming, annotations)
     if licenses:
-        yield Batch(done=path.stat().st_size, licenses=json.dumps(licenses))
+        yield RowBatch(done=path.stat().st_size, licenses=json.dumps(licenses))
     if put_off:
         for event in read_json(path):
-            if isinstance(event, Run) and event.key == "annotations":
+            if isinstance(event, JsonRun) and event.key == "annotations":
                 yield _batch(event, naming, annotations)
 
 
@@ -89,10 +89,10 @@ def _lists_images_twice(path: Path) -> bool:
     return False
 
 
-def _batch(event: Run | Fault, naming: Naming, annotations: AnnotationReader) -> Batch:
+def _batch(event: JsonRun | Fault, naming: Naming, annotations: AnnotationReader) -> RowBatch:
     if isinstance(event, Fault):
-        return Batch(done=event.offset, rejects=[event.as_reject()])
-    batch = Batch(done=event.done)
+        return RowBatch(done=event.offset, rejects=[event.as_reject()])
+    batch = RowBatch(done=event.done)
     if event.key == "images":
         _images(event, naming, batch)
     elif event.key == "annotations":
@@ -100,7 +100,7 @@ def _batch(event: Run | Fault, naming: Naming, annotations: AnnotationReader) ->
     return batch
 
 
-def _images(run: Run, naming: Naming, batch: Batch) -> None:
+def _images(run: JsonRun, naming: Naming, batch: RowBatch) -> None:
     for index, item in enumerate(run.values):
         key = None
         try:
@@ -140,7 +140,7 @@ def name_in(item: dict[str, Any], naming: Naming) -> PictureName:
     return naming.name(address) if isinstance(address, str) and "://" in address else _NAMELESS
 
 
-def _captions(run: Run, batch: Batch) -> None:
+def _captions(run: JsonRun, batch: RowBatch) -> None:
     add, rejects = batch.captions.append, batch.rejects
     for index, item in enumerate(run.values):
         try:
@@ -159,7 +159,7 @@ def own_key(item: dict[str, Any]) -> str | None:
     return None if told is None else key_of(told)
 
 
-def _updated_captions(run: Run, batch: Batch) -> None:
+def _updated_captions(run: JsonRun, batch: RowBatch) -> None:
     for index, item in enumerate(run.values):
         at = (run, index)
         try:

@@ -14,25 +14,25 @@ from pathlib import Path
 from typing import Any, Final
 
 from curation_db.enums import NegationType
-from curation_db.exporting.manifest import Item
+from curation_db.exporting.manifest import ExportItem
 from curation_db.importing.image_names import Naming
 from curation_db.importing.rows import (
     KEY_LIMIT,
-    Batch,
     CandidateRow,
     CaptionRow,
     ImageRow,
     InputError,
-    Making,
-    Reason,
     RefusedRow,
     Reject,
+    RejectReason,
+    RowBatch,
+    RowGenerator,
     excerpt,
     extra_of,
     key_of,
     reject,
 )
-from curation_db.importing.tables.reader import Row, read_jsonl
+from curation_db.importing.tables.reader import TableRow, read_jsonl
 from curation_db.language.sanitize import clean
 
 # fmt: off
@@ -41,7 +41,7 @@ PAIR_FIELDS: Final = (
 )
 # fmt: on
 """Of a line of pairs.jsonl."""
-_ITEM_FIELDS: Final = frozenset(each.name for each in fields(Item))
+_ITEM_FIELDS: Final = frozenset(each.name for each in fields(ExportItem))
 _KNOWN: Final = _ITEM_FIELDS | {"image"}
 _NEEDED: Final = frozenset({"source", "text", "key", "file_name", "caption", "concept", "negation_type", "cue"})
 _PIPELINE: Final = "import"
@@ -61,14 +61,14 @@ def sources_in(path: Path) -> tuple[str, ...]:
     Raises:
         InputError: no row names one.
     """
-    rows = (row for row in read_jsonl(path) if isinstance(row, Row))
+    rows = (row for row in read_jsonl(path) if isinstance(row, TableRow))
     found = tuple(dict.fromkeys(name for row in rows if (name := _source(row.cells)) is not None))
     if not found:
         raise InputError("no row names its source", hint="say whose pictures these are: --source NAME")
     return found
 
 
-def read_exported(path: Path, naming: Naming, sources: Iterable[str], *, generator: str = "") -> Iterator[Batch]:
+def read_exported(path: Path, naming: Naming, sources: Iterable[str], *, generator: str = "") -> Iterator[RowBatch]:
     """The rows of a file of ours, each batch with those of one source.
 
     Args:
@@ -79,7 +79,7 @@ def read_exported(path: Path, naming: Naming, sources: Iterable[str], *, generat
     """
     named = tuple(sources)
     known = named or (naming.source,)
-    batches = {name: Batch(source=name) for name in known}
+    batches = {name: RowBatch(source=name) for name in known}
     done = 0
     for row in read_jsonl(path):
         if isinstance(row, Reject):
@@ -88,14 +88,14 @@ def read_exported(path: Path, naming: Naming, sources: Iterable[str], *, generat
         done = row.done
         source = (_source(row.cells) or "") if named else naming.source
         if (batch := batches.get(source)) is None:
-            why = RefusedRow(Reason.BAD_VALUE, f"no usable source: {excerpt(row.cells.get('source'))[:60]}")
+            why = RefusedRow(RejectReason.BAD_VALUE, f"no usable source: {excerpt(row.cells.get('source'))[:60]}")
             batches[known[0]].rejects.append(reject(row.at, why))
             continue
         _add(row, Naming(source, naming.prefixes), batch, as_stated=not generator)
         if len(batch.images) + len(batch.rejects) >= _BATCH:
             batch.done = done
             yield batch
-            batches[source] = Batch(source=source)
+            batches[source] = RowBatch(source=source)
     for batch in batches.values():
         batch.done = done
         yield batch
@@ -108,7 +108,7 @@ def _source(cells: Mapping[str, Any]) -> str | None:
     return told if usable else None
 
 
-def _add(row: Row, naming: Naming, batch: Batch, *, as_stated: bool) -> None:
+def _add(row: TableRow, naming: Naming, batch: RowBatch, *, as_stated: bool) -> None:
     cells = row.cells
     key = None
     try:
@@ -138,11 +138,11 @@ def _add(row: Row, naming: Naming, batch: Batch, *, as_stated: bool) -> None:
     )
 
 
-def _making(cells: Mapping[str, Any]) -> Making:
+def _making(cells: Mapping[str, Any]) -> RowGenerator:
     key = key_of(cells.get("key"))
     generator = _text_or_none(cells, "generator") or key.partition("/")[0] or _PIPELINE
     pipeline = _text_or_none(cells, "pipeline") or _PIPELINE
-    return Making(key, generator, pipeline, _text_or_none(cells, "prompt_version"))
+    return RowGenerator(key, generator, pipeline, _text_or_none(cells, "prompt_version"))
 
 
 def _type(told: object) -> NegationType | None:
@@ -152,7 +152,7 @@ def _type(told: object) -> NegationType | None:
     try:
         return NegationType(str(told))
     except ValueError:
-        raise RefusedRow(Reason.BAD_VALUE, f"negation_type: {excerpt(told)[:60]} is none") from None
+        raise RefusedRow(RejectReason.BAD_VALUE, f"negation_type: {excerpt(told)[:60]} is none") from None
 
 
 def _text_or_none(cells: Mapping[str, Any], name: str) -> str | None:
@@ -160,5 +160,5 @@ def _text_or_none(cells: Mapping[str, Any], name: str) -> str | None:
     if told is None:
         return None
     if not isinstance(told, str) or clean(told) != told or len(told) > KEY_LIMIT:
-        raise RefusedRow(Reason.BAD_VALUE, f"{name}: no usable text: {json.dumps(excerpt(told)[:60])}")
+        raise RefusedRow(RejectReason.BAD_VALUE, f"{name}: no usable text: {json.dumps(excerpt(told)[:60])}")
     return told

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Final
 
 from curation_db.importing.image_names import Naming
-from curation_db.importing.rows import Batch, CaptionRow, ImageRow, Reason, RefusedRow, reject
-from curation_db.importing.tables.reader import LINE_LIMIT, Line, cut_off, open_text, read_lines
+from curation_db.importing.rows import CaptionRow, ImageRow, RefusedRow, RejectReason, RowBatch, reject
+from curation_db.importing.tables.reader import LINE_LIMIT, TableLine, cut_off, open_text, read_lines
 
 _BATCH: Final = 5_000
 _ROW: Final = re.compile(r"(?P<key>(?P<picture>[^\t\r\n]+\.\w{3,4})#\d+)\t(?P<text>.*)", re.DOTALL)
@@ -21,9 +21,9 @@ def is_flickr(head: str) -> bool:
     return _ROW.match(head) is not None
 
 
-def read_flickr(path: Path, naming: Naming) -> Iterator[Batch]:
+def read_flickr(path: Path, naming: Naming) -> Iterator[RowBatch]:
     """The pictures and captions of a file."""
-    batch, done = Batch(), 0
+    batch, done = RowBatch(), 0
     with open_text(path) as file:
         for number, line in read_lines(file):
             done += len(line)
@@ -32,18 +32,18 @@ def read_flickr(path: Path, naming: Naming) -> Iterator[Batch]:
                 _row(line, number, naming, batch)
             if len(batch.captions) >= _BATCH:
                 yield batch
-                batch = Batch(done=done)
+                batch = RowBatch(done=done)
         batch.rejects += cut_off(file)
     yield batch
 
 
-def _row(line: str, number: int, naming: Naming, batch: Batch) -> None:
-    at = (Line(f"line {number}", line[:400]), 0)
+def _row(line: str, number: int, naming: Naming, batch: RowBatch) -> None:
+    at = (TableLine(f"line {number}", line[:400]), 0)
     try:
         if len(line) >= LINE_LIMIT:
-            raise RefusedRow(Reason.TEXT_TOO_LONG, f"a line of {LINE_LIMIT:,} characters and more")
+            raise RefusedRow(RejectReason.TEXT_TOO_LONG, f"a line of {LINE_LIMIT:,} characters and more")
         if (found := _ROW.fullmatch(line.rstrip("\r\n"))) is None:
-            raise RefusedRow(Reason.MALFORMED, "PICTURE#NUMBER, a tab and a caption are expected")
+            raise RefusedRow(RejectReason.MALFORMED, "PICTURE#NUMBER, a tab and a caption are expected")
         name = naming.name(found["picture"])
     except RefusedRow as why:
         batch.rejects.append(reject(at, why))

@@ -15,9 +15,9 @@ from typing import Final
 from curation_db.image_paths import FOLLOW_LINKS, leaves_by_link
 from curation_db.importing.image_names import Naming
 from curation_db.importing.readers import metadata
-from curation_db.importing.rows import Batch, CaptionRow, ImageRow, Reason, RefusedRow, Reject, reject
-from curation_db.importing.tables.reader import LINE_LIMIT, Line, open_text
-from curation_db.importing.tables.row_mapping import Tell
+from curation_db.importing.rows import CaptionRow, ImageRow, RefusedRow, Reject, RejectReason, RowBatch, reject
+from curation_db.importing.tables.reader import LINE_LIMIT, TableLine, open_text
+from curation_db.importing.tables.row_mapping import RowMapping
 
 PICTURES: Final = frozenset({".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff"})
 _PASSED_OVER: Final = frozenset({"__MACOSX", "@eaDir", "$RECYCLE.BIN"})
@@ -49,8 +49,8 @@ def read_folder(
     *,
     follow_links: bool = False,
     mapping: Mapping[str, str] | None = None,
-    tell: Tell = lambda chosen, unused: None,
-) -> Iterator[Batch]:
+    tell: RowMapping = lambda chosen, unused: None,
+) -> Iterator[RowBatch]:
     """The pictures below `root` and the captions beside them, in the order of their paths.
 
     Args:
@@ -61,7 +61,7 @@ def read_folder(
         tell: hears what the columns of such tables were taken for.
     """
     reader = _Reader(root, naming, follow_links=follow_links)
-    batch = Batch()
+    batch = RowBatch()
     done = 0
     barred: list[OSError] = []
     for folder, names in _walk(root, barred.append):
@@ -79,7 +79,7 @@ def read_folder(
         tables = [Path(folder, name) for name in metadata.NAMES if name in names]
         if len(batch.images) >= _BATCH or tables:
             yield batch
-            batch = Batch(done=done)
+            batch = RowBatch(done=done)
         for table in tables:
             if reader.may_read(table, batch):
                 below = "" if folder == str(root) else _relative(root, folder)
@@ -97,7 +97,7 @@ def _relative(root: Path, path: str | Path) -> str:
 def _barred(root: Path, path: str, error: OSError) -> Reject:
     """The refusal of a folder or a file that may not be read."""
     told = _shown(_relative(root, path))
-    return reject((Line(told, told), 0), RefusedRow(Reason.UNREADABLE, error.strerror or str(error)))
+    return reject((TableLine(told, told), 0), RefusedRow(RejectReason.UNREADABLE, error.strerror or str(error)))
 
 
 def _texts(folder: str, names: list[str]) -> dict[str, list[Path]]:
@@ -117,16 +117,18 @@ class _Reader:
         self._keys: dict[str, str] = {}
         """Of names that are not ASCII: two of them may be one in NFC."""
 
-    def add(self, path: Path, texts: list[Path], batch: Batch) -> None:
+    def add(self, path: Path, texts: list[Path], batch: RowBatch) -> None:
         """Put a picture and the texts beside it into `batch`."""
         stated = _relative(self._root, path)
-        at = (Line(_shown(stated), _shown(stated)), 0)
+        at = (TableLine(_shown(stated), _shown(stated)), 0)
         try:
             self._check_link(path, stated)
             name = self._naming.name(stated)
             key = self._naming.key(name)
             if not stated.isascii() and (first := self._keys.setdefault(key, stated)) != stated:
-                raise RefusedRow(Reason.DUPLICATE, f"its name differs from that of {first} in its Unicode form alone")
+                raise RefusedRow(
+                    RejectReason.DUPLICATE, f"its name differs from that of {first} in its Unicode form alone"
+                )
         except RefusedRow as why:
             batch.rejects.append(reject(at, why))
             return
@@ -138,7 +140,7 @@ class _Reader:
                 except OSError as error:
                     batch.rejects.append(_barred(self._root, str(beside), error))
 
-    def may_read(self, path: Path, batch: Batch) -> bool:
+    def may_read(self, path: Path, batch: RowBatch) -> bool:
         """Whether `path` is a file of the folder's own; a link that leaves it is refused."""
         if not path.is_file():
             return False
@@ -146,31 +148,31 @@ class _Reader:
         try:
             self._check_link(path, told)
         except RefusedRow as why:
-            batch.rejects.append(reject((Line(_shown(told), _shown(told)), 0), why))
+            batch.rejects.append(reject((TableLine(_shown(told), _shown(told)), 0), why))
             return False
         return True
 
     def _check_link(self, path: Path, name: str) -> None:
         if not self._follow_links and path.is_symlink() and leaves_by_link(self._root, name):
             message = "a link that leaves the folder is not followed"
-            raise RefusedRow(Reason.OUTSIDE_FOLDER, message, hint=FOLLOW_LINKS)
+            raise RefusedRow(RejectReason.OUTSIDE_FOLDER, message, hint=FOLLOW_LINKS)
 
 
-def _captions(beside: Path, name: str, image: str, batch: Batch) -> None:
+def _captions(beside: Path, name: str, image: str, batch: RowBatch) -> None:
     with open_text(beside) as file:
         number = 0
         while line := file.readline(LINE_LIMIT):
             number += 1
             if text := line.strip():
-                at = (Line(f"{_shown(name)} line {number}", text[:400]), 0)
+                at = (TableLine(f"{_shown(name)} line {number}", text[:400]), 0)
                 batch.captions.append(CaptionRow(None, image, text, at))
 
 
-def _lonely_texts(root: Path, texts: list[Path], batch: Batch) -> None:
+def _lonely_texts(root: Path, texts: list[Path], batch: RowBatch) -> None:
     for path in sorted(texts):
         told = _shown(path.relative_to(root).as_posix())
-        why = RefusedRow(Reason.NO_PICTURE, "no picture of this name beside it")
-        batch.rejects.append(reject((Line(told, told), 0), why))
+        why = RefusedRow(RejectReason.NO_PICTURE, "no picture of this name beside it")
+        batch.rejects.append(reject((TableLine(told, told), 0), why))
 
 
 def _shown(name: str) -> str:

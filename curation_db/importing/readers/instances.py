@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from curation_db.importing.image_names import Naming
-from curation_db.importing.json_stream import Run, read_json
+from curation_db.importing.json_stream import JsonRun, read_json
 from curation_db.importing.readers.coco import own_key, read_coco
-from curation_db.importing.rows import At, Batch, ObjectRow, Reason, RefusedRow, key_of, member, reject
+from curation_db.importing.rows import At, ObjectRow, RefusedRow, RejectReason, RowBatch, key_of, member, reject
 from curation_db.language.sanitize import clean
 
 _BATCH = 10_000
@@ -28,7 +28,7 @@ class _Tally:
         self.first: dict[tuple[str, str], str] = {}
         self._seen: set[str] = set()
 
-    def add(self, run: Run, batch: Batch) -> None:
+    def add(self, run: JsonRun, batch: RowBatch) -> None:
         """Count the annotations of `run`."""
         for index, item in enumerate(run.values):
             try:
@@ -36,11 +36,11 @@ class _Tally:
             except RefusedRow as why:
                 batch.rejects.append(reject((run, index), why))
 
-    def _add(self, item: Any, run: Run, index: int) -> None:
+    def _add(self, item: Any, run: JsonRun, index: int) -> None:
         image, category = key_of(member(item, "image_id")), key_of(member(item, "category_id"))
         if (key := own_key(item)) is not None:
             if key in self._seen:
-                raise RefusedRow(Reason.DUPLICATE, f"annotation {key} is in the file twice")
+                raise RefusedRow(RejectReason.DUPLICATE, f"annotation {key} is in the file twice")
             self._seen.add(key)
         self.counts[image, category] += 1
         self.first.setdefault((image, category), run.where(index))
@@ -65,27 +65,27 @@ class _Spot:
         return {"image_id": self._image, "category_id": self._category}
 
 
-def read_instances(path: Path, naming: Naming) -> Iterator[Batch]:
+def read_instances(path: Path, naming: Naming) -> Iterator[RowBatch]:
     """The images and object counts of a COCO instances file."""
     tally = _Tally()
     yield from read_coco(path, naming, tally.add)
     names = dict(_categories(path))
-    batch = Batch(done=path.stat().st_size)
+    batch = RowBatch(done=path.stat().st_size)
     for (image, category), count in tally.counts.items():
         at: At = (_Spot(tally.first[image, category], image, category), 0)
         if category in names:
             batch.objects.append(ObjectRow(image, names[category], count, at))
         else:
-            batch.rejects.append(reject(at, RefusedRow(Reason.BAD_VALUE, f"no category {category} in the file")))
+            batch.rejects.append(reject(at, RefusedRow(RejectReason.BAD_VALUE, f"no category {category} in the file")))
         if len(batch.objects) >= _BATCH:
             yield batch
-            batch = Batch(done=batch.done)
+            batch = RowBatch(done=batch.done)
     yield batch
 
 
 def _categories(path: Path) -> Iterator[tuple[str, str]]:
     for event in read_json(path):
-        if isinstance(event, Run) and event.key == "categories":
+        if isinstance(event, JsonRun) and event.key == "categories":
             for item in event.values:
                 try:
                     yield key_of(member(item, "id")), clean(str(member(item, "name")))[:200]

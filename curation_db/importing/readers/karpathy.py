@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from curation_db.importing.image_names import Naming, PictureName
-from curation_db.importing.json_stream import Run, read_json
+from curation_db.importing.json_stream import JsonRun, read_json
 from curation_db.importing.rows import (
     At,
-    Batch,
     CaptionRow,
     ImageRow,
-    Reason,
     RefusedRow,
+    RejectReason,
+    RowBatch,
     coco_id,
     extra_of,
     key_of,
@@ -29,13 +29,13 @@ from curation_db.importing.rows import (
 _KNOWN = frozenset({"sentences", "sentids", "filename", "cocoid", "imgid"})
 
 
-def read_karpathy(path: Path, naming: Naming, splits: Collection[str] = ()) -> Iterator[Batch]:
+def read_karpathy(path: Path, naming: Naming, splits: Collection[str] = ()) -> Iterator[RowBatch]:
     """The pictures and sentences of a file; of some splits alone, where `splits` names them."""
     for event in read_json(path):
-        if not isinstance(event, Run):
-            yield Batch(done=event.offset, rejects=[event.as_reject()])
+        if not isinstance(event, JsonRun):
+            yield RowBatch(done=event.offset, rejects=[event.as_reject()])
             continue
-        batch = Batch(done=event.done)
+        batch = RowBatch(done=event.done)
         if event.key == "images":
             for index, item in enumerate(event.values):
                 _picture(item, (event, index), naming, splits, batch)
@@ -58,14 +58,14 @@ def picture_in(item: Any, naming: Naming) -> tuple[str, PictureName]:
     return naming.key(name) if key is None else key, name
 
 
-def _picture(item: Any, at: At, naming: Naming, splits: Collection[str], batch: Batch) -> None:
+def _picture(item: Any, at: At, naming: Naming, splits: Collection[str], batch: RowBatch) -> None:
     try:
         if splits and member(item, "split") not in splits:
             return
         key, name = picture_in(item, naming)
         sentences = member(item, "sentences")
         if not isinstance(sentences, list):
-            raise RefusedRow(Reason.BAD_VALUE, "a list of sentences is expected")
+            raise RefusedRow(RejectReason.BAD_VALUE, "a list of sentences is expected")
         extra = extra_of(item, _KNOWN, ())
     except RefusedRow as why:
         batch.rejects.append(reject(at, why))

@@ -12,18 +12,20 @@ from pathlib import Path
 from typing import Any, Final
 
 from curation_db.importing.image_names import Naming
-from curation_db.importing.rows import Batch, InputError, Reason, RefusedRow, Reject, reject
+from curation_db.importing.rows import InputError, RefusedRow, Reject, RejectReason, RowBatch, reject
 from curation_db.importing.tables.columns import usual_names
 from curation_db.importing.tables.layout import layout_of
-from curation_db.importing.tables.reader import Line, Row, read_csv, read_jsonl
-from curation_db.importing.tables.row_mapping import Tell, read_rows
+from curation_db.importing.tables.reader import TableLine, TableRow, read_csv, read_jsonl
+from curation_db.importing.tables.row_mapping import RowMapping, read_rows
 
 NAMES: Final = ("metadata.jsonl", "metadata.csv")
 _FILE: Final = "file_name"
 _IDS: Final = frozenset({*usual_names("image_id"), *usual_names("id")})
 
 
-def read_metadata(path: Path, below: str, naming: Naming, mapping: Mapping[str, str], tell: Tell) -> Iterator[Batch]:
+def read_metadata(
+    path: Path, below: str, naming: Naming, mapping: Mapping[str, str], tell: RowMapping
+) -> Iterator[RowBatch]:
     """The rows of the table at `path`.
 
     Args:
@@ -38,11 +40,11 @@ def read_metadata(path: Path, below: str, naming: Naming, mapping: Mapping[str, 
         yield from read_rows(lambda: _rows(path, below, shown), naming, {"image": _FILE, **mapping}, tell)
     except (InputError, OSError) as error:
         told = error.strerror if isinstance(error, OSError) else f"{error.message}; {error.hint}"
-        why = RefusedRow(Reason.MALFORMED, f"the table cannot be read: {told}")
-        yield Batch(rejects=[reject((Line(shown, ""), 0), why)])
+        why = RefusedRow(RejectReason.MALFORMED, f"the table cannot be read: {told}")
+        yield RowBatch(rejects=[reject((TableLine(shown, ""), 0), why)])
 
 
-def _rows(path: Path, below: str, shown: str) -> Iterator[Row | Reject]:
+def _rows(path: Path, below: str, shown: str) -> Iterator[TableRow | Reject]:
     """The table's rows, each with the table in its place."""
     rows = read_jsonl(path) if path.suffix == ".jsonl" else read_csv(path, layout_of(path))
     for row in rows:
@@ -50,8 +52,8 @@ def _rows(path: Path, below: str, shown: str) -> Iterator[Row | Reject]:
             yield row._replace(where=f"{shown} {row.where}")
         else:
             origin, index = row.at
-            at = (Line(f"{shown} {origin.where(index)}", origin.value(index)), 0)
-            yield Row(_placed(row.cells, below), at, row.done)
+            at = (TableLine(f"{shown} {origin.where(index)}", origin.value(index)), 0)
+            yield TableRow(_placed(row.cells, below), at, row.done)
 
 
 def _placed(cells: Mapping[str, Any], below: str) -> dict[str, Any]:

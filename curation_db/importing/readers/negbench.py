@@ -21,20 +21,20 @@ from curation_db.enums import NegationType
 from curation_db.importing.image_names import Naming
 from curation_db.importing.rows import (
     TEXT_LIMIT,
-    Batch,
     CandidateRow,
     ImageRow,
     InputError,
-    Reason,
     RefusedRow,
     Reject,
+    RejectReason,
+    RowBatch,
     coco_id,
     key_of,
     reject,
 )
 from curation_db.importing.tables.columns import is_empty
-from curation_db.importing.tables.layout import Layout
-from curation_db.importing.tables.reader import Row, read_csv
+from curation_db.importing.tables.layout import ColumnLayout
+from curation_db.importing.tables.reader import TableRow, read_csv
 from curation_db.language.negation_cues import has_cue
 from curation_db.language.object_mentions import speaks_of
 
@@ -56,7 +56,7 @@ _STRING: Final = r"""(?:'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*")"""
 _LIST: Final = re.compile(rf"\[\s*(?:{_STRING}(?:\s*,\s*{_STRING})*\s*,?\s*)?\]", re.DOTALL)
 _TYPES: Final = {"positive": NegationType.OTHER, "negative": NegationType.ABSENCE, "hybrid": NegationType.ABSENCE}
 
-Texts = Callable[[Row, str, Batch], None]
+Texts = Callable[[TableRow, str, RowBatch], None]
 
 
 def is_retrieval(columns: Iterable[str]) -> bool:
@@ -88,13 +88,13 @@ def is_choice(columns: Iterable[str]) -> bool:
     return {"correct_answer", "caption_0", "caption_1"} <= set(columns)
 
 
-def usual_source(path: Path, layout: Layout) -> str | None:
+def usual_source(path: Path, layout: ColumnLayout) -> str | None:
     """ "coco" where a picture's path and name say so: VOC's and others' are numbered too, and are others.
 
     Raises:
         InputError: the columns tell of no picture.
     """
-    rows = [row for row in islice(read_csv(path, layout), _LOOK) if isinstance(row, Row)]
+    rows = [row for row in islice(read_csv(path, layout), _LOOK) if isinstance(row, TableRow)]
     if rows and not any(name in rows[0].cells for name in (*_PATHS, *_IDS)):
         raise InputError(f"{path.name} has no column filepath, image_path or image_id")
     paths = (str(row.cells.get(name, "")) for row in rows for name in _PATHS)
@@ -107,18 +107,18 @@ def _coco_name(path: str) -> str | None:
     return name if _COCO.search(path) and coco_id(name) else None
 
 
-def read_retrieval(path: Path, layout: Layout, naming: Naming) -> Iterator[Batch]:
+def read_retrieval(path: Path, layout: ColumnLayout, naming: Naming) -> Iterator[RowBatch]:
     """The pictures and candidates of a retrieval file."""
     return _read(path, layout, naming, _captions)
 
 
-def read_choices(path: Path, layout: Layout, naming: Naming) -> Iterator[Batch]:
+def read_choices(path: Path, layout: ColumnLayout, naming: Naming) -> Iterator[RowBatch]:
     """The pictures and candidates of a file of multiple choice."""
     return _read(path, layout, naming, _choice)
 
 
-def _read(path: Path, layout: Layout, naming: Naming, texts: Texts) -> Iterator[Batch]:
-    batch, put_off = Batch(), False
+def _read(path: Path, layout: ColumnLayout, naming: Naming, texts: Texts) -> Iterator[RowBatch]:
+    batch, put_off = RowBatch(), False
     for row in read_csv(path, layout):
         if isinstance(row, Reject):
             batch.rejects.append(row)
@@ -130,34 +130,34 @@ def _read(path: Path, layout: Layout, naming: Naming, texts: Texts) -> Iterator[
         _add(row, naming, texts, batch)
         if _is_full(batch):
             yield batch
-            batch = Batch(done=batch.done)
+            batch = RowBatch(done=batch.done)
     yield batch
     if put_off:
         yield from _put_off(path, layout, naming, texts, batch.done)
 
 
-def _put_off(path: Path, layout: Layout, naming: Naming, texts: Texts, done: int) -> Iterator[Batch]:
+def _put_off(path: Path, layout: ColumnLayout, naming: Naming, texts: Texts, done: int) -> Iterator[RowBatch]:
     """The rows without a picture's name, from a second reading."""
-    batch = Batch(done=done)
+    batch = RowBatch(done=done)
     for row in read_csv(path, layout):
-        if isinstance(row, Row) and _lacks_name(row):
+        if isinstance(row, TableRow) and _lacks_name(row):
             _add(row, naming, texts, batch)
         if _is_full(batch):
             yield batch
-            batch = Batch(done=done)
+            batch = RowBatch(done=done)
     yield batch
 
 
-def _lacks_name(row: Row) -> bool:
+def _lacks_name(row: TableRow) -> bool:
     """Whether the row has only the id of a picture that other rows may name."""
     return _number(row) != "" and any(name in row.cells for name in _PATHS) and _stated(row) is None
 
 
-def _is_full(batch: Batch) -> bool:
+def _is_full(batch: RowBatch) -> bool:
     return len(batch.candidates) + len(batch.rejects) >= _BATCH
 
 
-def _add(row: Row, naming: Naming, texts: Texts, batch: Batch) -> None:
+def _add(row: TableRow, naming: Naming, texts: Texts, batch: RowBatch) -> None:
     try:
         image = _image(row, naming)
         texts(row, image.key, batch)
@@ -169,26 +169,28 @@ def _add(row: Row, naming: Naming, texts: Texts, batch: Batch) -> None:
         batch.images.append(image)
 
 
-def _stated(row: Row) -> str | None:
+def _stated(row: TableRow) -> str | None:
     return next((row.cells[name] for name in _PATHS if not is_empty(row.cells.get(name))), None)
 
 
-def _number(row: Row) -> str:
+def _number(row: TableRow) -> str:
     told = row.cells.get("image_id")
     return "" if is_empty(told) else str(told).strip().removesuffix(".0")  # as pandas writes ids after a gap
 
 
-def _image(row: Row, naming: Naming) -> ImageRow:
+def _image(row: TableRow, naming: Naming) -> ImageRow:
     told, number = _stated(row), _number(row)
     if told is None and not number:
-        raise RefusedRow(Reason.NO_PICTURE, "the row names no picture")
+        raise RefusedRow(RejectReason.NO_PICTURE, "the row names no picture")
     if told is None:
         return ImageRow(key_of(number), None, None, None, None, row.at)
     name = naming.name((_coco_name(told) if naming.source == "coco" else None) or told)
     key = naming.key(name)
     if number and key != key_of(number):
         if naming.source == "coco" and key.isdecimal():
-            raise RefusedRow(Reason.BAD_VALUE, f"column image_id: {number[:40]} is not the picture {name.file_name}")
+            raise RefusedRow(
+                RejectReason.BAD_VALUE, f"column image_id: {number[:40]} is not the picture {name.file_name}"
+            )
         key = key_of(number)
     return ImageRow(key, name.file_name, None, None, None, row.at, None, name.url, name.unstripped)
 
@@ -196,15 +198,15 @@ def _image(row: Row, naming: Naming) -> ImageRow:
 # -- retrieval
 
 
-def _captions(row: Row, image: str, batch: Batch) -> None:
+def _captions(row: TableRow, image: str, batch: RowBatch) -> None:
     """Every caption of the row, with the object that it denies, where it speaks of a single one."""
     if "captions" not in row.cells:
-        raise RefusedRow(Reason.NO_FIELD, "no column 'captions'")
+        raise RefusedRow(RejectReason.NO_FIELD, "no column 'captions'")
     lists = {name: _listed(row, name) for name in _LISTS if name in row.cells}
     denied = lists.get("negative_objects") or _words(row, "negative_concept")
     found = _listed(row, "captions")
     if not found:
-        raise RefusedRow(Reason.EMPTY_TEXT, "column captions: the row holds no text")
+        raise RefusedRow(RejectReason.EMPTY_TEXT, "column captions: the row holds no text")
     extra = _extra(row, lists, {"captions"})
     for text in found:
         batch.candidates.append(CandidateRow(None, image, None, text, _spoken_of(text, denied), extra, row.at))
@@ -222,7 +224,7 @@ def _spoken_of(text: str, objects: Iterable[str]) -> str | None:
 # -- multiple choice
 
 
-def _choice(row: Row, image: str, batch: Batch) -> None:
+def _choice(row: TableRow, image: str, batch: RowBatch) -> None:
     """The right option, with the wrong ones beside it."""
     options = {int(found[1]): row.cells[name] for name in row.cells if (found := _OPTION.fullmatch(name))}
     right = _right(row, options)
@@ -238,26 +240,28 @@ def _choice(row: Row, image: str, batch: Batch) -> None:
     batch.candidates.append(candidate)
 
 
-def _right(row: Row, options: Mapping[int, str]) -> int:
+def _right(row: TableRow, options: Mapping[int, str]) -> int:
     told = str(row.cells.get("correct_answer") or "").strip()
     if re.fullmatch(r"\d{1,3}(?:\.0)?", told) is None:
-        raise RefusedRow(Reason.BAD_VALUE, f"column correct_answer: {told[:40]!r} is no number of an option")
+        raise RefusedRow(RejectReason.BAD_VALUE, f"column correct_answer: {told[:40]!r} is no number of an option")
     if (number := int(told.removesuffix(".0"))) not in options:
-        raise RefusedRow(Reason.BAD_VALUE, f"column correct_answer: {number} is none of the {len(options)} options")
+        raise RefusedRow(
+            RejectReason.BAD_VALUE, f"column correct_answer: {number} is none of the {len(options)} options"
+        )
     if is_empty(options[number]):
-        raise RefusedRow(Reason.EMPTY_TEXT, f"column caption_{number}: the right option is empty")
+        raise RefusedRow(RejectReason.EMPTY_TEXT, f"column caption_{number}: the right option is empty")
     return number
 
 
 # -- cells
 
 
-def _words(row: Row, name: str) -> list[str]:
+def _words(row: TableRow, name: str) -> list[str]:
     told = row.cells.get(name)
     return [] if is_empty(told) else [str(told).strip()]
 
 
-def _listed(row: Row, name: str) -> list[str]:
+def _listed(row: TableRow, name: str) -> list[str]:
     """The texts in a cell: a list as Python writes it, or one text alone.
 
     Raises:
@@ -268,9 +272,9 @@ def _listed(row: Row, name: str) -> list[str]:
         return [] if is_empty(cell) else [cell]
     listed = literal_texts(cell)
     if listed is None:
-        raise RefusedRow(Reason.BAD_VALUE, f"column {name}: no list of texts")
+        raise RefusedRow(RejectReason.BAD_VALUE, f"column {name}: no list of texts")
     if len(listed) > MOST_TEXTS:
-        raise RefusedRow(Reason.BAD_VALUE, f"column {name}: {len(listed):,} texts; {MOST_TEXTS:,} at most")
+        raise RefusedRow(RejectReason.BAD_VALUE, f"column {name}: {len(listed):,} texts; {MOST_TEXTS:,} at most")
     return listed
 
 
@@ -289,7 +293,7 @@ def literal_texts(cell: str) -> list[str] | None:
         return None
 
 
-def _extra(row: Row, told: Mapping[str, Any], used: Iterable[str]) -> str | None:
+def _extra(row: TableRow, told: Mapping[str, Any], used: Iterable[str]) -> str | None:
     """What else the row says, as JSON."""
     passed = {*used, *_PATHS, *_IDS}
     rest = {

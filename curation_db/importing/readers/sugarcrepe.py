@@ -10,13 +10,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from curation_db.importing.image_names import Naming
-from curation_db.importing.json_stream import Run, read_json
+from curation_db.importing.json_stream import JsonRun, read_json
 from curation_db.importing.rows import (
-    Batch,
     CandidateRow,
     CaptionRow,
     ImageRow,
     RefusedRow,
+    RowBatch,
     extra_of,
     key_of,
     member,
@@ -27,11 +27,11 @@ _BATCH = 10_000
 _KNOWN = frozenset({"filename", "caption", "negative_caption"})
 
 
-def read_sugarcrepe(path: Path, naming: Naming) -> Iterator[Batch]:
+def read_sugarcrepe(path: Path, naming: Naming) -> Iterator[RowBatch]:
     """The images, captions and candidates of a SugarCrepe file."""
-    batch = Batch()
+    batch = RowBatch()
     for event in read_json(path):
-        if not isinstance(event, Run):
+        if not isinstance(event, JsonRun):
             batch.rejects.append(event.as_reject())
             continue
         for index in range(len(event.values)):
@@ -39,11 +39,11 @@ def read_sugarcrepe(path: Path, naming: Naming) -> Iterator[Batch]:
         batch.done = event.done
         if len(batch.candidates) >= _BATCH:
             yield batch
-            batch = Batch(done=batch.done)
+            batch = RowBatch(done=batch.done)
     yield batch
 
 
-def _row(run: Run, index: int, naming: Naming, batch: Batch) -> None:
+def _row(run: JsonRun, index: int, naming: Naming, batch: RowBatch) -> None:
     item, at = run.values[index], (run, index)
     try:
         name = naming.name(member(item, "filename"))

@@ -15,16 +15,16 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from curation_db.importing.encoding import TextBlocks
-from curation_db.importing.json_stream import Fault, Run, read_json
+from curation_db.importing.json_stream import Fault, JsonRun, read_json
 from curation_db.importing.rows import (
     At,
-    Batch,
     ImageRow,
     InputError,
     QuestionRow,
-    Reason,
     RefusedRow,
     Reject,
+    RejectReason,
+    RowBatch,
     key_of,
     member,
     reject,
@@ -96,7 +96,7 @@ def _usual(path: Path, *, asks: bool) -> Iterator[Path]:
         yield path.with_name(f"{version or ''}{shape.format(rest)}")
 
 
-class Said(NamedTuple):
+class VqaAnswer(NamedTuple):
     """What people said to a question that is kept."""
 
     agreed: int
@@ -121,30 +121,30 @@ _UNSETTLED: Final = _Other("questions_unsettled")
 class _Answers:
     """The annotations file, question by question."""
 
-    said: dict[str, Said | _Other] = field(default_factory=dict)
+    said: dict[str, VqaAnswer | _Other] = field(default_factory=dict)
 
-    def add(self, run: Run) -> Iterator[Reject]:
+    def add(self, run: JsonRun) -> Iterator[Reject]:
         """Take the answers of `run`; yields what cannot be used."""
         for place, item in enumerate(run.values):
             try:
                 key = key_of(member(item, "question_id"))
                 if key in self.said:
-                    raise RefusedRow(Reason.DUPLICATE, f"question {key} is answered further up")
+                    raise RefusedRow(RejectReason.DUPLICATE, f"question {key} is answered further up")
                 self.said[key] = _settled(item, run.start + place)
             except RefusedRow as why:
                 yield reject((run, place), why)
 
 
-def _settled(item: dict[str, Any], index: int) -> Said | _Other:
+def _settled(item: dict[str, Any], index: int) -> VqaAnswer | _Other:
     """Whether most people said no, by their answers and by the file's own word."""
     told = _plain(member(item, "multiple_choice_answer"))
     answers = member(item, "answers")
     if not isinstance(answers, list) or not answers:
-        raise RefusedRow(Reason.BAD_VALUE, "a list of answers is expected")
+        raise RefusedRow(RejectReason.BAD_VALUE, "a list of answers is expected")
     try:
         votes = Counter(_plain(each["answer"]) for each in answers)
     except (KeyError, TypeError, IndexError):
-        raise RefusedRow(Reason.BAD_VALUE, "an answer without a text") from None
+        raise RefusedRow(RejectReason.BAD_VALUE, "an answer without a text") from None
     most = max(votes.values())
     agreed = votes[_NO]
     if told != _NO and agreed < most:
@@ -153,16 +153,16 @@ def _settled(item: dict[str, Any], index: int) -> Said | _Other:
         return _UNSETTLED
     kind = item.get("question_type")
     shown = clean(kind).strip()[:_TYPE_LIMIT] if isinstance(kind, str) else ""
-    return Said(agreed, len(answers), key_of(member(item, "image_id")), shown or None, index)
+    return VqaAnswer(agreed, len(answers), key_of(member(item, "image_id")), shown or None, index)
 
 
 def _plain(answer: object) -> str:
     if not isinstance(answer, str):
-        raise RefusedRow(Reason.BAD_VALUE, f"an answer is a text, not {type(answer).__name__}")
+        raise RefusedRow(RejectReason.BAD_VALUE, f"an answer is a text, not {type(answer).__name__}")
     return answer.strip().casefold().rstrip(".!")
 
 
-def read_vqa(files: Files) -> Iterator[Batch]:
+def read_vqa(files: Files) -> Iterator[RowBatch]:
     """The questions of both files that people answered with no, and their pictures.
 
     Raises:
@@ -177,13 +177,13 @@ def read_vqa(files: Files) -> Iterator[Batch]:
         batch = asked.take(event)
         batch.done += size
         yield batch
-    yield Batch(done=size + files.questions.stat().st_size, rejects=list(asked.unasked()))
+    yield RowBatch(done=size + files.questions.stat().st_size, rejects=list(asked.unasked()))
 
 
-def _answered(event: Run | Fault, answers: _Answers, file: str) -> Batch:
+def _answered(event: JsonRun | Fault, answers: _Answers, file: str) -> RowBatch:
     if isinstance(event, Fault):
-        return Batch(done=event.offset, rejects=[event.as_reject()._replace(file=file)])
-    batch = Batch(done=event.done)
+        return RowBatch(done=event.offset, rejects=[event.as_reject()._replace(file=file)])
+    batch = RowBatch(done=event.done)
     if event.key == "annotations":
         batch.rejects = [told._replace(file=file) for told in answers.add(event)]
     return batch
@@ -192,18 +192,18 @@ def _answered(event: Run | Fault, answers: _Answers, file: str) -> Batch:
 class _Asked:
     """The questions file."""
 
-    def __init__(self, said: dict[str, Said | _Other], files: Files) -> None:
+    def __init__(self, said: dict[str, VqaAnswer | _Other], files: Files) -> None:
         self._said = said
         self._files = files
-        self._left = {key for key, each in said.items() if isinstance(each, Said)}
+        self._left = {key for key, each in said.items() if isinstance(each, VqaAnswer)}
         self._release = ""
         self._begun = False
 
-    def take(self, event: Run | Fault) -> Batch:
+    def take(self, event: JsonRun | Fault) -> RowBatch:
         """What stands in a piece of the file."""
         if isinstance(event, Fault):
-            return Batch(done=event.offset, rejects=[event.as_reject()])
-        batch = Batch(done=event.done)
+            return RowBatch(done=event.offset, rejects=[event.as_reject()])
+        batch = RowBatch(done=event.done)
         if event.key == "questions":
             self._check(event)
             for index in range(len(event.values)):
@@ -213,7 +213,7 @@ class _Asked:
             self._release = told if isinstance(told, str) and _RELEASE.fullmatch(told) else ""
         return batch
 
-    def _check(self, run: Run) -> None:
+    def _check(self, run: JsonRun) -> None:
         """Refuse two files that do not belong together, before anything is written."""
         if self._begun or len(run.values) < _FEW:
             return  # of a few, each is told
@@ -222,20 +222,22 @@ class _Asked:
             names = f"{self._files.annotations.name} answers none of the questions in {self._files.questions.name}"
             raise InputError(names, hint="give the annotations of the same release: --annotations FILE")
 
-    def _take(self, run: Run, index: int, batch: Batch) -> None:
+    def _take(self, run: JsonRun, index: int, batch: RowBatch) -> None:
         item, at = run.values[index], (run, index)
         try:
             key, image = key_of(member(item, "question_id")), key_of(member(item, "image_id"))
             text = member(item, "question")
             said = self._said.get(key)
             if said is None:
-                raise RefusedRow(Reason.NO_ANSWER, f"question {key} has no usable answers")
+                raise RefusedRow(RejectReason.NO_ANSWER, f"question {key} has no usable answers")
             if isinstance(said, _Other):
                 batch.counts[said.told] += 1
                 return
             self._left.discard(key)
             if said.image != image:
-                raise RefusedRow(Reason.BAD_VALUE, f"asked about picture {image}, answered about picture {said.image}")
+                raise RefusedRow(
+                    RejectReason.BAD_VALUE, f"asked about picture {image}, answered about picture {said.image}"
+                )
         except RefusedRow as why:
             batch.rejects.append(reject(at, why))
             return
@@ -251,8 +253,8 @@ class _Asked:
         """Answers that would be kept, if only the question were there."""
         for key in sorted(self._left, key=lambda each: (len(each), each)):
             said = self._said[key]
-            place = said.place if isinstance(said, Said) else 0
+            place = said.place if isinstance(said, VqaAnswer) else 0
             message = f"no usable question {key} in {self._files.questions.name}"
             yield Reject(
-                Reason.NO_QUESTION, message, f"annotations[{place}]", None, key, file=self._files.annotations.name
+                RejectReason.NO_QUESTION, message, f"annotations[{place}]", None, key, file=self._files.annotations.name
             )

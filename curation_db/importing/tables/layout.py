@@ -31,7 +31,7 @@ _SENTENCE: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class ColumnLayout:
     """The layout of a table."""
 
     delimiter: str
@@ -65,7 +65,7 @@ class Layout:
         return " ".join(["--no-header", *(f"--map {field}={number}" for field, number in found)])
 
 
-def layout_of(path: Path, *, usual: str = ",", header: bool = True, names: Iterable[str] = ()) -> Layout:
+def layout_of(path: Path, *, usual: str = ",", header: bool = True, names: Iterable[str] = ()) -> ColumnLayout:
     """The layout of the table at `path`.
 
     Args:
@@ -82,7 +82,7 @@ def layout_of(path: Path, *, usual: str = ",", header: bool = True, names: Itera
     return layout_in(head, usual=usual, header=header, names=names)
 
 
-def layout_in(head: str, *, usual: str = ",", header: bool = True, names: Iterable[str] = ()) -> Layout:
+def layout_in(head: str, *, usual: str = ",", header: bool = True, names: Iterable[str] = ()) -> ColumnLayout:
     """The layout of a table that begins with `head`."""
     lines = list(io.StringIO(head, newline=""))
     if len(head) >= HEAD and len(lines) > 1:
@@ -96,7 +96,7 @@ def layout_in(head: str, *, usual: str = ",", header: bool = True, names: Iterab
     sample = samples[delimiter]
     widths = Counter(map(len, sample))
     first = sample[0] if sample else ()
-    return Layout(
+    return ColumnLayout(
         delimiter=delimiter,
         skipped=1 if stated else 0,
         header=header,

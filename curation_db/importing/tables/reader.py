@@ -21,10 +21,10 @@ from typing import IO, Any, Final
 from curation_db.foreign_json import JsonError, parse_json
 from curation_db.importing.compression import damage, open_bytes
 from curation_db.importing.encoding import error_rule, sniff
-from curation_db.importing.json_stream import Run, read_json
-from curation_db.importing.rows import At, InputError, Reason, RefusedRow, Reject, reject
+from curation_db.importing.json_stream import JsonRun, read_json
+from curation_db.importing.rows import At, InputError, RefusedRow, Reject, RejectReason, reject
 from curation_db.importing.tables.csv_quotes import lenient_cells, needless
-from curation_db.importing.tables.layout import Layout
+from curation_db.importing.tables.layout import ColumnLayout
 
 LINE_LIMIT: Final = 16 << 20
 """Characters of the longest line that is read."""
@@ -42,7 +42,7 @@ _UNREADABLE = "bytes that are not in the file's encoding"
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class TableLine:
     """A row of a table with its place; an Origin of one row."""
 
     place: str
@@ -63,7 +63,7 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class TableRow:
     """A row by column names."""
 
     cells: dict[str, Any]
@@ -83,14 +83,14 @@ def open_text(path: Path) -> IO[str]:
     return opened
 
 
-def read_jsonl(path: Path) -> Iterator[Row | Reject]:
+def read_jsonl(path: Path) -> Iterator[TableRow | Reject]:
     """The objects of a JSONL file."""
     done = 0
     with open_text(path) as file:
         for number, line in read_lines(file):
             done += len(line)
             if len(line) >= LINE_LIMIT:
-                yield _refused(number, line, _TOO_LONG, Reason.TEXT_TOO_LONG)
+                yield _refused(number, line, _TOO_LONG, RejectReason.TEXT_TOO_LONG)
             elif line.strip():
                 yield _json_row(line, number, done)
         yield from cut_off(file)
@@ -109,11 +109,11 @@ def read_lines(file: IO[str]) -> Iterator[tuple[int, str]]:
 def cut_off(file: IO[str]) -> Iterator[Reject]:
     """The refusal where a compressed file ends too early."""
     if message := damage(file):
-        yield reject((Line("the end of the file", ""), 0), RefusedRow(Reason.TRUNCATED, message))
+        yield reject((TableLine("the end of the file", ""), 0), RefusedRow(RejectReason.TRUNCATED, message))
 
 
-def _refused(number: int, line: str, message: str, reason: Reason = Reason.MALFORMED) -> Reject:
-    return reject((Line(f"line {number}", line[:400]), 0), RefusedRow(reason, message))
+def _refused(number: int, line: str, message: str, reason: RejectReason = RejectReason.MALFORMED) -> Reject:
+    return reject((TableLine(f"line {number}", line[:400]), 0), RefusedRow(reason, message))
 
 
 def _readable(text: str) -> bool:
@@ -124,7 +124,7 @@ def _readable(text: str) -> bool:
         return False
 
 
-def _json_row(line: str, number: int, done: int) -> Row | Reject:
+def _json_row(line: str, number: int, done: int) -> TableRow | Reject:
     try:
         cells = parse_json(line, strict=False)
     except JsonError as error:
@@ -132,26 +132,26 @@ def _json_row(line: str, number: int, done: int) -> Row | Reject:
     if not isinstance(cells, dict):
         return _refused(number, line, f"an object is expected, not {type(cells).__name__}")
     if not _readable(line):
-        return _refused(number, line, _UNREADABLE, Reason.ENCODING)
-    return Row(cells, (Line(f"line {number}", cells), 0), done)
+        return _refused(number, line, _UNREADABLE, RejectReason.ENCODING)
+    return TableRow(cells, (TableLine(f"line {number}", cells), 0), done)
 
 
-def read_objects(path: Path) -> Iterator[Row | Reject]:
+def read_objects(path: Path) -> Iterator[TableRow | Reject]:
     """The objects of a JSON array, or those that are the members of one object; their name is then their `id`."""
     for event in read_json(path):
-        if not isinstance(event, Run):
+        if not isinstance(event, JsonRun):
             yield event.as_reject()
             continue
         for index, item in enumerate(event.values):
             if not isinstance(item, dict):
-                why = RefusedRow(Reason.MALFORMED, f"an object is expected, not {type(item).__name__}")
+                why = RefusedRow(RejectReason.MALFORMED, f"an object is expected, not {type(item).__name__}")
                 yield reject((event, index), why)
                 continue
             named = {"id": event.names[index]} if event.key is None and "id" not in item else {}
-            yield Row({**named, **item}, (event, index), event.done)
+            yield TableRow({**named, **item}, (event, index), event.done)
 
 
-def read_csv(path: Path, layout: Layout) -> Iterator[Row | Reject]:
+def read_csv(path: Path, layout: ColumnLayout) -> Iterator[TableRow | Reject]:
     """The rows of a CSV or TSV file under its first line's names, or under the numbers of the columns.
 
     Raises:
@@ -167,7 +167,7 @@ def read_csv(path: Path, layout: Layout) -> Iterator[Row | Reject]:
         csv.field_size_limit(limit)
 
 
-def columns_of(path: Path, layout: Layout) -> list[str]:
+def columns_of(path: Path, layout: ColumnLayout) -> list[str]:
     """The columns of a CSV or TSV file; []: it holds no line.
 
     Raises:
@@ -247,7 +247,7 @@ class _Lines:
 
 
 class _CsvRows:
-    def __init__(self, file: IO[str], layout: Layout) -> None:
+    def __init__(self, file: IO[str], layout: ColumnLayout) -> None:
         self._lines = _Lines(file, layout.skipped)
         self._layout = layout
         self._delimiter = layout.delimiter
@@ -255,7 +255,7 @@ class _CsvRows:
         """Whether the file puts cells into quotes that need none."""
         self.columns: list[str] = [] if layout.header else [str(number) for number in range(1, layout.width + 1)]
 
-    def read(self) -> Iterator[Row | Reject]:
+    def read(self) -> Iterator[TableRow | Reject]:
         """The rows below the line of the columns.
 
         Raises:
@@ -309,7 +309,7 @@ class _CsvRows:
         self._lines.give_back()
         return told
 
-    def _row(self, cells: list[str], begun: int) -> Row | Reject:
+    def _row(self, cells: list[str], begun: int) -> TableRow | Reject:
         held = self._lines.held
         if len(held) == 1 and '"' in held[0]:
             if len(cells) != len(self.columns):
@@ -318,15 +318,15 @@ class _CsvRows:
                 cells = needless(held[0], cells)
         told = self._delimiter.join(cells)
         if len(held[0]) >= LINE_LIMIT:
-            return _refused(begun, held[0], _TOO_LONG, Reason.TEXT_TOO_LONG)
+            return _refused(begun, held[0], _TOO_LONG, RejectReason.TEXT_TOO_LONG)
         if len(cells) != len(self.columns):
             return _refused(begun, told, f"{len(cells)} cells under {len(self.columns)} columns")
         if not _readable(told):
-            return _refused(begun, told, _UNREADABLE, Reason.ENCODING)
-        at: At = (Line(f"line {begun}", told[:400]), 0)
+            return _refused(begun, told, _UNREADABLE, RejectReason.ENCODING)
+        at: At = (TableLine(f"line {begun}", told[:400]), 0)
         if self._layout.padded:
             cells = [cell.strip() for cell in cells]
-        return Row(dict(zip(self.columns, cells, strict=True)), at, self._lines.done)
+        return TableRow(dict(zip(self.columns, cells, strict=True)), at, self._lines.done)
 
     # -- rows of several lines
 

@@ -17,21 +17,21 @@ from typing import Protocol
 from curation_db.importing.image_names import Naming, PictureName
 from curation_db.importing.rows import (
     At,
-    Batch,
     CandidateRow,
     CaptionRow,
     ImageRow,
     InputError,
-    Reason,
     RefusedRow,
     Reject,
+    RejectReason,
+    RowBatch,
     key_of,
     reject,
 )
 from curation_db.importing.tables.columns import choose, is_empty, settle, stated_in, texts, unused
-from curation_db.importing.tables.layout import Layout
-from curation_db.importing.tables.reader import Row, columns_of
-from curation_db.queue.gold import Known
+from curation_db.importing.tables.layout import ColumnLayout
+from curation_db.importing.tables.reader import TableRow, columns_of
+from curation_db.queue.gold import KnownAnswer
 
 _BATCH = 5_000
 _LOOK = 20
@@ -40,7 +40,7 @@ _KINDS = 1_000
 """Sets of keys that are remembered."""
 
 
-class Tell(Protocol):
+class RowMapping(Protocol):
     """Hears what the columns of rows were taken for."""
 
     def __call__(self, chosen: Mapping[str, str], unused: Mapping[str, str]) -> None:
@@ -48,8 +48,8 @@ class Tell(Protocol):
 
 
 def read_rows(
-    rows_of: Callable[[], Iterable[Row | Reject]], naming: Naming, mapping: Mapping[str, str], tell: Tell
-) -> Iterator[Batch]:
+    rows_of: Callable[[], Iterable[TableRow | Reject]], naming: Naming, mapping: Mapping[str, str], tell: RowMapping
+) -> Iterator[RowBatch]:
     """The rows of a table in batches; `tell` hears what each column was taken for.
 
     Args:
@@ -62,13 +62,13 @@ def read_rows(
         InputError: the columns do not tell of pictures and texts.
     """
     rows = iter(rows_of())
-    batch, reader = Batch(), None
+    batch, reader = RowBatch(), None
     while first := list(islice(rows, _LOOK)):
         if columns := _columns(first, mapping):
             reader = _Reader(naming, columns, mapping, tell)
             rows = chain(first, rows)
             break
-        yield Batch(rejects=[row for row in first if isinstance(row, Reject)])
+        yield RowBatch(rejects=[row for row in first if isinstance(row, Reject)])
     for row in rows:
         if isinstance(row, Reject):
             batch.rejects.append(row)
@@ -77,25 +77,25 @@ def read_rows(
             reader.add(row, batch)
         if len(batch.images) + len(batch.rejects) >= _BATCH:
             yield batch
-            batch = Batch(done=batch.done)
+            batch = RowBatch(done=batch.done)
     yield batch
     if reader is not None and reader.put_off:
         yield from _put_off(rows_of(), reader, batch.done)
 
 
-def _put_off(rows: Iterable[Row | Reject], reader: _Reader, done: int) -> Iterator[Batch]:
+def _put_off(rows: Iterable[TableRow | Reject], reader: _Reader, done: int) -> Iterator[RowBatch]:
     """The rows without a picture's name, from a second reading."""
-    batch = Batch(done=done)
+    batch = RowBatch(done=done)
     for row in rows:
-        if isinstance(row, Row) and reader.lacks_name(row):
+        if isinstance(row, TableRow) and reader.lacks_name(row):
             reader.add(row, batch, late=True)
         if len(batch.images) + len(batch.rejects) >= _BATCH:
             yield batch
-            batch = Batch(done=done)
+            batch = RowBatch(done=done)
     yield batch
 
 
-def check_columns(rows: Iterable[Row | Reject], mapping: Mapping[str, str]) -> None:
+def check_columns(rows: Iterable[TableRow | Reject], mapping: Mapping[str, str]) -> None:
     """Find out whether `read_rows` would know the columns, before anything is written.
 
     Raises:
@@ -107,9 +107,9 @@ def check_columns(rows: Iterable[Row | Reject], mapping: Mapping[str, str]) -> N
             return
 
 
-def ids_without_names(rows: Iterable[Row | Reject], mapping: Mapping[str, str], most: int) -> list[str]:
+def ids_without_names(rows: Iterable[TableRow | Reject], mapping: Mapping[str, str], most: int) -> list[str]:
     """The pictures' ids in the first `most` rows of a table that has no column with names of pictures; else none."""
-    first = [row for row in islice(rows, most) if isinstance(row, Row)]
+    first = [row for row in islice(rows, most) if isinstance(row, TableRow)]
     columns = _columns([*first[:_LOOK]], mapping)
     if "image" in columns or "image_id" not in columns:
         return []
@@ -121,7 +121,7 @@ def ids_without_names(rows: Iterable[Row | Reject], mapping: Mapping[str, str], 
     return list(ids)
 
 
-def settled_columns(path: Path, layout: Layout, mapping: Mapping[str, str]) -> dict[str, str]:
+def settled_columns(path: Path, layout: ColumnLayout, mapping: Mapping[str, str]) -> dict[str, str]:
     """The stated columns of a CSV or TSV file by their names, before anything is written.
 
     Raises:
@@ -145,16 +145,18 @@ def settled_columns(path: Path, layout: Layout, mapping: Mapping[str, str]) -> d
     return stated_in(columns, mapping, numbered=True)
 
 
-def _columns(rows: list[Row | Reject], mapping: Mapping[str, str]) -> dict[str, str]:
+def _columns(rows: list[TableRow | Reject], mapping: Mapping[str, str]) -> dict[str, str]:
     """What the columns of these rows are, taken together; {}: none of them can be read."""
-    seen = dict.fromkeys(chain.from_iterable(row.cells for row in rows if isinstance(row, Row)))
+    seen = dict.fromkeys(chain.from_iterable(row.cells for row in rows if isinstance(row, TableRow)))
     return settle(list(seen), mapping) if seen else {}
 
 
 class _Reader:
     """Reads rows, each by its own columns: in JSON they may differ from row to row."""
 
-    def __init__(self, naming: Naming, columns: Mapping[str, str], mapping: Mapping[str, str], tell: Tell) -> None:
+    def __init__(
+        self, naming: Naming, columns: Mapping[str, str], mapping: Mapping[str, str], tell: RowMapping
+    ) -> None:
         self._naming = naming
         self._stated = {name: columns[name] for name in mapping}
         self._tell = tell
@@ -166,7 +168,7 @@ class _Reader:
         self.put_off = False
         """Whether rows wait for a second reading."""
 
-    def _look(self, row: Row) -> None:
+    def _look(self, row: TableRow) -> None:
         """Settle what the row's columns are."""
         keys = tuple(row.cells)
         chosen = self._chosen.get(keys)
@@ -180,14 +182,14 @@ class _Reader:
             self._tell(chosen, unused(keys, chosen))
         self._columns = chosen
 
-    def lacks_name(self, row: Row) -> bool:
+    def lacks_name(self, row: TableRow) -> bool:
         """Whether the row has only the id of a picture that other rows may name."""
         if not self._by_id:
             return False
         self._look(row)
         return self._cell(row, "image") is None and self._cell(row, "image_id") is not None
 
-    def add(self, row: Row, batch: Batch, *, late: bool = False) -> None:
+    def add(self, row: TableRow, batch: RowBatch, *, late: bool = False) -> None:
         """Put a row's picture and texts into `batch`; `late`: it was put off."""
         if not late and self.lacks_name(row):
             self.put_off = True
@@ -200,7 +202,7 @@ class _Reader:
             identity = self._identity(row)
             captions, candidates = self._texts(row, "caption"), self._texts(row, "candidate")
             if not captions and not candidates:
-                raise RefusedRow(Reason.EMPTY_TEXT, "the row holds no text")
+                raise RefusedRow(RejectReason.EMPTY_TEXT, "the row holds no text")
             extra, concept, gold = self._extra(row), self._concept(row), self._gold(row)
         except RefusedRow as why:
             batch.rejects.append(reject(row.at, why))
@@ -208,7 +210,9 @@ class _Reader:
                 batch.refused.add(key)
             return
         if not candidates and (column := self._columns.get("candidate")) is not None:
-            missing = RefusedRow(Reason.EMPTY_TEXT, f"column {column}: there is no candidate; the caption went in")
+            missing = RefusedRow(
+                RejectReason.EMPTY_TEXT, f"column {column}: there is no candidate; the caption went in"
+            )
             batch.rejects.append(reject(row.at, missing))
         batch.images.append(image)
         # several captions: no single one is the original of the candidates
@@ -218,50 +222,50 @@ class _Reader:
         for key, text in _keyed(identity, candidates):
             batch.candidates.append(CandidateRow(key, image.key, original, text, concept, extra, row.at, gold))
 
-    def _cell(self, row: Row, name: str) -> object:
+    def _cell(self, row: TableRow, name: str) -> object:
         value = row.cells.get(self._columns[name]) if name in self._columns else None
         return None if is_empty(value) else value
 
-    def _key(self, row: Row) -> str | None:
+    def _key(self, row: TableRow) -> str | None:
         """The picture's id as the row states it."""
         told, number = self._cell(row, "image"), self._cell(row, "image_id")
         if number is None and isinstance(told, int | float):
             number = told
         return None if number is None else key_of(number)
 
-    def _name(self, row: Row) -> PictureName | None:
+    def _name(self, row: TableRow) -> PictureName | None:
         told = self._cell(row, "image")
         if told is None or (isinstance(told, int | float) and self._cell(row, "image_id") is None):
             return None
         return self._naming.name(told)
 
-    def _image(self, row: Row, key: str | None, name: PictureName | None) -> ImageRow:
+    def _image(self, row: TableRow, key: str | None, name: PictureName | None) -> ImageRow:
         if name is None:
             if key is None:
-                raise RefusedRow(Reason.NO_PICTURE, "the row names no picture")
+                raise RefusedRow(RejectReason.NO_PICTURE, "the row names no picture")
             return ImageRow(key, None, None, None, None, row.at)
         key = self._naming.key(name) if key is None else key
         return ImageRow(key, name.file_name, None, None, None, row.at, None, name.url, name.unstripped)
 
-    def _identity(self, row: Row) -> str | None:
+    def _identity(self, row: TableRow) -> str | None:
         told = self._cell(row, "id")
         return None if told is None else key_of(told)
 
-    def _texts(self, row: Row, name: str) -> list[object]:
+    def _texts(self, row: TableRow, name: str) -> list[object]:
         return texts(self._cell(row, name))
 
-    def _concept(self, row: Row) -> str | None:
+    def _concept(self, row: TableRow) -> str | None:
         told = texts(self._cell(row, "concept"))
         return told[0] if len(told) == 1 and isinstance(told[0], str) else None
 
-    def _gold(self, row: Row) -> Known | None:
+    def _gold(self, row: TableRow) -> KnownAnswer | None:
         told = self._cell(row, "gold")
         try:
-            return None if told is None else Known.parse(told)
+            return None if told is None else KnownAnswer.parse(told)
         except ValueError as error:
-            raise RefusedRow(Reason.BAD_VALUE, str(error)) from None
+            raise RefusedRow(RejectReason.BAD_VALUE, str(error)) from None
 
-    def _extra(self, row: Row) -> str | None:
+    def _extra(self, row: TableRow) -> str | None:
         known = self._columns.values()
         rest = {name: value for name, value in row.cells.items() if name not in known}
         if not rest:
@@ -269,7 +273,7 @@ class _Reader:
         try:
             return json.dumps(rest, separators=(",", ":"))
         except RecursionError:
-            raise RefusedRow(Reason.MALFORMED, "nested too deeply") from None
+            raise RefusedRow(RejectReason.MALFORMED, "nested too deeply") from None
 
 
 def _keyed(identity: str | None, found: list[object]) -> Iterator[tuple[str | None, At | object]]:

@@ -11,8 +11,8 @@ from __future__ import annotations
 from sqlalchemy import Connection, text
 
 from curation_db.events import event_clock
-from curation_db.importing.report import Outcome
-from curation_db.importing.rows import Batch
+from curation_db.importing.report import WriteOutcome
+from curation_db.importing.rows import RowBatch
 from curation_db.importing.writers.candidates import CandidateWriter, Provenance
 from curation_db.importing.writers.captions import insert_captions
 from curation_db.importing.writers.images import ImageWriter
@@ -27,9 +27,9 @@ class BatchWriter:
         self._provenance = provenance
         self.images = ImageWriter(provenance.source)
 
-    def write(self, connection: Connection, batch: Batch) -> Outcome:
+    def write(self, connection: Connection, batch: RowBatch) -> WriteOutcome:
         """Put `batch` into the record, inside the caller's transaction."""
-        outcome = Outcome()
+        outcome = WriteOutcome()
         source_id = self.images.source_id = self.images.source_id or _source_id(connection, self._provenance.source)
         if batch.licenses:
             _note_licenses(connection, source_id, batch.licenses)
@@ -57,10 +57,10 @@ def _note_licenses(connection: Connection, source_id: int, licenses: str) -> Non
     """Store the licences of a source, if no earlier file named any."""
     written = connection.execute(
         text("UPDATE source SET licenses = :licenses, licenses_since = :since WHERE id = :id AND licenses IS NULL"),
-        {"licenses": licenses, "id": source_id, "since": event_clock.coming(connection)},
+        {"licenses": licenses, "id": source_id, "since": event_clock.next_seq(connection)},
     )
     if written.rowcount:
-        event_clock.came_in(connection, event_clock.Arrival.DETAILS)
+        event_clock.mark_arrival(connection, event_clock.Arrival.DETAILS)
 
 
 def _source_id(connection: Connection, name: str) -> int:

@@ -8,20 +8,20 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
-from curation_db.importing.report import Outcome
+from curation_db.importing.report import WriteOutcome
 from curation_db.importing.rows import (
-    Batch,
     CandidateRow,
-    Making,
-    Reason,
     RefusedRow,
+    RejectReason,
+    RowBatch,
+    RowGenerator,
     prepared,
     reject,
 )
 from curation_db.importing.writers.images import SOURCE_HINT
 from curation_db.language.concepts import derive_concept
 from curation_db.language.sanitize import clean
-from curation_db.review.candidates import Draft, Intake, insert_candidates
+from curation_db.review.candidates import Intake, NewCandidate, insert_candidates
 from curation_db.review.gold_marking import mark
 from curation_db.storage import sqlite
 
@@ -44,7 +44,7 @@ class Provenance:
 class _Prepared(NamedTuple):
     """A candidate that may be inserted."""
 
-    draft: Draft
+    draft: NewCandidate
     digest: bytes
     """Of its text: a known answer belongs to this text only."""
     row: CandidateRow
@@ -61,9 +61,9 @@ class CandidateWriter:
         self,
         connection: Connection,
         images: Mapping[str, int],
-        batch: Batch,
+        batch: RowBatch,
         captions: Sequence[int | None],
-        outcome: Outcome,
+        outcome: WriteOutcome,
     ) -> None:
         """Insert the batch's candidates; `captions` are the ids of its captions, None for a refused one."""
         prepared_rows: list[_Prepared] = []
@@ -88,16 +88,18 @@ class CandidateWriter:
     ) -> _Prepared:
         caption_id = None if row.caption is None else captions[row.caption]
         if row.caption is not None and caption_id is None:
-            raise RefusedRow(Reason.CAPTION_REFUSED, "its caption was refused")
+            raise RefusedRow(RejectReason.CAPTION_REFUSED, "its caption was refused")
         if row.image not in images:
-            raise RefusedRow(Reason.UNKNOWN_IMAGE, f"no image {row.image} in the file or in the record")
+            raise RefusedRow(RejectReason.UNKNOWN_IMAGE, f"no image {row.image} in the file or in the record")
         shown, digest = prepared(row.text)
         derived = derive_concept(clean(original) if isinstance(original, str) else "", shown)
         stated = clean(row.concept or "").strip()[:_CONCEPT_LIMIT] or None
         name = row.key if row.key is not None else f"{row.image}/{digest[:8].hex()}"
         provenance = self._provenance
-        made = row.made or Making(f"{provenance.generator}/{name}", provenance.generator, provenance.pipeline, None)
-        draft = Draft(
+        made = row.made or RowGenerator(
+            f"{provenance.generator}/{name}", provenance.generator, provenance.pipeline, None
+        )
+        draft = NewCandidate(
             source_id=self._source_id,
             key=made.key,
             image_id=images[row.image],
@@ -113,7 +115,7 @@ class CandidateWriter:
         )
         return _Prepared(draft, digest, row)
 
-    def _compare(self, connection: Connection, prepared_rows: Sequence[_Prepared], outcome: Outcome) -> int:
+    def _compare(self, connection: Connection, prepared_rows: Sequence[_Prepared], outcome: WriteOutcome) -> int:
         """Refuse drafts whose key the record has with another text or image; returns how many keys agree."""
         stored = self._stored(connection, ("key", "image_id", "raw_sha256"), prepared_rows)
         old = {row.key: (row.image_id, row.raw_sha256) for row in stored}
@@ -125,10 +127,10 @@ class CandidateWriter:
                 continue
             other, hint = ("text", _GENERATOR_HINT) if image_id == draft.image_id else ("picture", SOURCE_HINT)
             message = f"candidate {draft.key} is there with another {other}"
-            outcome.refuse(row.at, Reason.DUPLICATE, message, hint=hint)
+            outcome.refuse(row.at, RejectReason.DUPLICATE, message, hint=hint)
         return len(same)
 
-    def _mark_gold(self, connection: Connection, rows: Sequence[_Prepared], outcome: Outcome) -> None:
+    def _mark_gold(self, connection: Connection, rows: Sequence[_Prepared], outcome: WriteOutcome) -> None:
         """Mark the rows' candidates as gold (`curation_db.queue.gold`), new ones and stored ones."""
         stored = self._stored(connection, ("id", "key", "raw_sha256"), rows)
         ids = {(row.key, row.raw_sha256): row.id for row in stored}
@@ -139,7 +141,7 @@ class CandidateWriter:
         done = mark(connection, answers, self._provenance.file)
         outcome.counts.update(gold=done.new, gold_in_audit=done.audit)
         for number in done.other:
-            outcome.refuse(known[number].at, Reason.DUPLICATE, "another answer is known to this candidate")
+            outcome.refuse(known[number].at, RejectReason.DUPLICATE, "another answer is known to this candidate")
 
     def _stored(self, connection: Connection, columns: tuple[str, ...], rows: Sequence[_Prepared]) -> list[Any]:
         """The record's candidates of the rows' keys."""

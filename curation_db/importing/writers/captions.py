@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection
 
-from curation_db.importing.report import Outcome
-from curation_db.importing.rows import Batch, CaptionRow, Reason, RefusedRow, prepared, reject
+from curation_db.importing.report import WriteOutcome
+from curation_db.importing.rows import CaptionRow, RefusedRow, RejectReason, RowBatch, prepared, reject
 from curation_db.importing.writers.images import SOURCE_HINT
 from curation_db.lint import index
 from curation_db.storage import sqlite
@@ -20,7 +20,7 @@ _Values = tuple[int, str, int, str, bytes]
 
 
 def insert_captions(
-    connection: Connection, source_id: int, images: Mapping[str, int], batch: Batch, outcome: Outcome
+    connection: Connection, source_id: int, images: Mapping[str, int], batch: RowBatch, outcome: WriteOutcome
 ) -> list[int | None]:
     """Insert the batch's captions; `images` are the ids of images by key.
 
@@ -38,7 +38,7 @@ def insert_captions(
         except KeyError:
             if not image:
                 continue  # `ImageWriter.refuse_references` has refused it
-            outcome.refuse(at, Reason.UNKNOWN_IMAGE, f"no image {image} in the file or in the record")
+            outcome.refuse(at, RejectReason.UNKNOWN_IMAGE, f"no image {image} in the file or in the record")
         else:
             cleaned += shown is not raw and shown != raw
             values[number] = (source_id, key or f"{image}/{digest[:8].hex()}", image_id, shown, digest)
@@ -48,7 +48,7 @@ def insert_captions(
 
 
 def _store(
-    connection: Connection, source_id: int, batch: Batch, values: dict[int, _Values], outcome: Outcome
+    connection: Connection, source_id: int, batch: RowBatch, values: dict[int, _Values], outcome: WriteOutcome
 ) -> dict[int, int]:
     """Insert the captions that are new and compare the others; returns ids by position in the batch."""
     ids = _known_texts(connection, batch.captions, values)
@@ -72,7 +72,7 @@ def _store(
             continue
         other = "text" if stored.image_id == image_id else "picture"
         message = f"caption {key} is there with another {other}"
-        outcome.refuse(batch.captions[number].at, Reason.DUPLICATE, message, hint=SOURCE_HINT)
+        outcome.refuse(batch.captions[number].at, RejectReason.DUPLICATE, message, hint=SOURCE_HINT)
     # the same caption twice in a batch counts as one new row, not as a stored one
     outcome.counts["unchanged"] += len(same) - new
     return ids

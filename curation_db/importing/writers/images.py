@@ -13,8 +13,17 @@ from typing import Any, Final
 from sqlalchemy import Connection, text
 
 from curation_db.events import event_clock
-from curation_db.importing.report import Outcome
-from curation_db.importing.rows import Batch, ImageRow, Reason, RefusedRow, Reject, coco_key, reject, same_picture
+from curation_db.importing.report import WriteOutcome
+from curation_db.importing.rows import (
+    ImageRow,
+    RefusedRow,
+    Reject,
+    RejectReason,
+    RowBatch,
+    coco_key,
+    reject,
+    same_picture,
+)
 from curation_db.storage import sqlite
 
 SOURCE_HINT: Final = "if the file is about other pictures than the record, import it with --source NAME"
@@ -54,7 +63,7 @@ class ImageWriter:
         """Whether this import had this picture before."""
         return key in self._images
 
-    def mention(self, connection: Connection, batch: Batch) -> list[Reject]:
+    def mention(self, connection: Connection, batch: RowBatch) -> list[Reject]:
         """Let pictures that are only mentioned go in where the record has none under their key.
 
         Where it has one it stays as it is; it must not be another picture. Returns what was refused.
@@ -75,7 +84,7 @@ class ImageWriter:
             self._images.update((row.key, row.id) for row in self._select(connection, unknown, ("key", "id")))
         return self._images
 
-    def insert(self, connection: Connection, rows: list[ImageRow], outcome: Outcome) -> None:
+    def insert(self, connection: Connection, rows: list[ImageRow], outcome: WriteOutcome) -> None:
         """Put the pictures in; the record's own are compared, and completed."""
         if len(self._images) > _MAX_KNOWN:
             self._images.clear()
@@ -99,7 +108,7 @@ class ImageWriter:
             source_id = found.scalar() or 0
         return list(sqlite.select_in(connection, "image", columns, "key", keys, source_id=source_id))
 
-    def _unique(self, rows: list[ImageRow], outcome: Outcome) -> dict[str, ImageRow]:
+    def _unique(self, rows: list[ImageRow], outcome: WriteOutcome) -> dict[str, ImageRow]:
         """The batch's pictures, each once; another one under the same key is refused."""
         unique: dict[str, ImageRow] = {}
         for row in rows:
@@ -108,7 +117,7 @@ class ImageWriter:
                 names = {name: getattr(row, name) for name in ("file_name", "url", "unstripped")}
                 unique[row.key] = first._replace(**names)
             elif first is not row and not same_picture(first.name, row.name):
-                self._refuse(row, RefusedRow(Reason.DUPLICATE, _further_up(row, first.name)), outcome)
+                self._refuse(row, RefusedRow(RejectReason.DUPLICATE, _further_up(row, first.name)), outcome)
         return unique
 
     def _values(self, unique: dict[str, ImageRow]) -> tuple[tuple[str, ...], list[tuple[object, ...]]]:
@@ -120,9 +129,9 @@ class ImageWriter:
         columns = (*_COLUMNS, *filled)
         return columns, [(own, *(getattr(row, name) for name in columns[1:])) for row in rows]
 
-    def _compare(self, connection: Connection, unique: dict[str, ImageRow], outcome: Outcome) -> set[str]:
+    def _compare(self, connection: Connection, unique: dict[str, ImageRow], outcome: WriteOutcome) -> set[str]:
         """Compare the pictures with those of the record; returns the keys that are other pictures'."""
-        coming = event_clock.coming(connection)
+        coming = event_clock.next_seq(connection)
         updates, refused = [], set()
         for old in self._select(connection, list(unique), ("id", "key", *_COMPLETED, "completed")):
             row = unique[old.key]
@@ -131,22 +140,24 @@ class ImageWriter:
             known = old.file_name or old.url
             renamed = row.unstripped is not None and known is not None and same_picture(known, row.unstripped)
             if not row.may_be(known):
-                why = RefusedRow(Reason.DUPLICATE, _further_up(row, known)) if again else _other_picture(row, known)
+                why = (
+                    RefusedRow(RejectReason.DUPLICATE, _further_up(row, known)) if again else _other_picture(row, known)
+                )
                 self._refuse(row, why, outcome)
                 refused.add(row.key)
             elif more := _completed(old, row, coming, renamed=renamed):
                 updates.append({**more, "id": old.id})
         if updates:
-            event_clock.came_in(connection, event_clock.Arrival.DETAILS)
+            event_clock.mark_arrival(connection, event_clock.Arrival.DETAILS)
             outcome.counts["completed"] += len(updates)
             connection.execute(_UPDATE, updates)
         return refused
 
-    def _refuse(self, row: ImageRow, why: RefusedRow, outcome: Outcome) -> None:
+    def _refuse(self, row: ImageRow, why: RefusedRow, outcome: WriteOutcome) -> None:
         outcome.refuse_image(row.at, why)
         self.refuse([row.key], SOURCE_HINT if why.hint else "")
 
-    def refuse_references(self, batch: Batch, outcome: Outcome) -> None:
+    def refuse_references(self, batch: RowBatch, outcome: WriteOutcome) -> None:
         """Take the rows out of `batch` that refer to a refused picture; those that stood in its row are not listed."""
         if not self._refused:
             return
@@ -159,7 +170,7 @@ class ImageWriter:
         def refuse(row: Any) -> None:
             if id(row.at) not in with_it:
                 message, hint = _AMBIGUOUS.format(key=row.image), self._refused[row.image]
-                outcome.refuse(row.at, Reason.PICTURE_REFUSED, message, hint=hint)
+                outcome.refuse(row.at, RejectReason.PICTURE_REFUSED, message, hint=hint)
 
         # the candidates hold places among the captions, so none is taken out; without a picture they are passed over
         for place, caption in enumerate(batch.captions):
@@ -191,7 +202,7 @@ def _other_picture(row: ImageRow, known: str | None) -> RefusedRow:
     if known is not None and row.name is not None and (folder := _folder_before(known, row.name)):
         hint = f"{hint}; if it only names folders otherwise, import it with --strip-prefix {folder}"
     message = f"picture {row.key} is {known} in the record, not {row.name}"
-    return RefusedRow(Reason.DUPLICATE, message, hint=hint)
+    return RefusedRow(RejectReason.DUPLICATE, message, hint=hint)
 
 
 def _folder_before(known: str, name: str) -> str:

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection
 
-from curation_db.importing.report import Outcome
-from curation_db.importing.rows import ObjectRow, Reason
+from curation_db.importing.report import WriteOutcome
+from curation_db.importing.rows import ObjectRow, RejectReason
 from curation_db.lint import index
 from curation_db.storage import sqlite
 
@@ -15,7 +15,7 @@ _COLUMNS = ("image_id", "category", "count")
 
 
 def insert_objects(
-    connection: Connection, images: Mapping[str, int], rows: Sequence[ObjectRow], outcome: Outcome
+    connection: Connection, images: Mapping[str, int], rows: Sequence[ObjectRow], outcome: WriteOutcome
 ) -> None:
     """Insert the counts that are new; `images` are the ids of images by key."""
     known = []
@@ -23,7 +23,7 @@ def insert_objects(
         if row.image in images:
             known.append(row)
         else:
-            outcome.refuse(row.at, Reason.UNKNOWN_IMAGE, f"no image {row.image} in the file or in the record")
+            outcome.refuse(row.at, RejectReason.UNKNOWN_IMAGE, f"no image {row.image} in the file or in the record")
     sent = [(images[row.image], row.category, row.number) for row in known]
     new = sqlite.insert_many(connection, "image_object", _COLUMNS, sent)
     outcome.counts["objects"] += new
@@ -40,5 +40,5 @@ def insert_objects(
     ]
     for row, count in changed:
         message = f"the record counts {count} × {row.category} in picture {row.image}, not {row.number}"
-        outcome.refuse(row.at, Reason.DUPLICATE, message)
+        outcome.refuse(row.at, RejectReason.DUPLICATE, message)
     outcome.counts["unchanged"] += len(sent) - new - len(changed)

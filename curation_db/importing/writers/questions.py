@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection
 
-from curation_db.importing.report import Outcome
-from curation_db.importing.rows import QuestionRow, Reason, RefusedRow, prepared, reject
+from curation_db.importing.report import WriteOutcome
+from curation_db.importing.rows import QuestionRow, RefusedRow, RejectReason, prepared, reject
 from curation_db.storage import sqlite
 
 _COLUMNS = ("source_id", "key", "image_id", "text", "answer", "agreed", "answers", "question_type")
@@ -16,7 +16,11 @@ _NAMED_COLUMNS = {2: "picture", 3: "text"}
 
 
 def insert_questions(
-    connection: Connection, source_id: int, images: Mapping[str, int], rows: Sequence[QuestionRow], outcome: Outcome
+    connection: Connection,
+    source_id: int,
+    images: Mapping[str, int],
+    rows: Sequence[QuestionRow],
+    outcome: WriteOutcome,
 ) -> None:
     """Insert the questions that are new; `images` are the ids of images by key."""
     sent: list[tuple[object, ...]] = []
@@ -25,7 +29,7 @@ def insert_questions(
         try:
             shown, _ = prepared(row.text)
             if row.image not in images:
-                raise RefusedRow(Reason.UNKNOWN_IMAGE, f"no image {row.image} in the file or in the record")
+                raise RefusedRow(RejectReason.UNKNOWN_IMAGE, f"no image {row.image} in the file or in the record")
         except RefusedRow as why:
             outcome.rejects.append(reject(row.at, why))
             continue
@@ -45,7 +49,7 @@ def _refuse_changed(
     source_id: int,
     sent: Sequence[tuple[object, ...]],
     rows: Sequence[QuestionRow],
-    outcome: Outcome,
+    outcome: WriteOutcome,
 ) -> int:
     """Refuse the questions whose key the record has with other content; returns how many they are."""
     keys = [row.key for row in rows]
@@ -55,5 +59,5 @@ def _refuse_changed(
     for row, before, values in changed:
         names = (name for column, name in _NAMED_COLUMNS.items() if before[column] != values[column])
         other = next(names, "count of answers")
-        outcome.refuse(row.at, Reason.DUPLICATE, f"question {row.key} is there with another {other}")
+        outcome.refuse(row.at, RejectReason.DUPLICATE, f"question {row.key} is there with another {other}")
     return len(changed)

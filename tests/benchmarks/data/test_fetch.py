@@ -21,11 +21,11 @@ from pathlib import Path
 import pytest
 from support.benches import negrefcocog_folder, write_negrefcocog
 
-from benchmarks.data.download import Manners
+from benchmarks.data.download import RequestLimits
 from benchmarks.data.fetch import Fetched, Sources, fetch_negrefcocog, picture_check
 from benchmarks.errors import BenchError
 
-HASTY = Manners(tries=5, backoff_s=0.01, timeout_s=0.5, pause_s=0)
+HASTY = RequestLimits(tries=5, backoff_s=0.01, timeout_s=0.5, pause_s=0)
 Trick = Callable[["Handler", bytes], bool]
 """Answers instead of the server if it returns True."""
 
@@ -199,7 +199,7 @@ def sources(server: Server) -> Sources:
     )
 
 
-def fetch(server: Server, folder: Path, manners: Manners = HASTY, **changes: object) -> Fetched:
+def fetch(server: Server, folder: Path, manners: RequestLimits = HASTY, **changes: object) -> Fetched:
     return fetch_negrefcocog(folder, replace(sources(server), **changes), manners=manners)  # type: ignore[arg-type]
 
 
@@ -380,7 +380,7 @@ def test_patience_begins_anew_with_each_file(server: Server, tmp_path: Path) -> 
 
 def test_the_defaults_end_within_a_minute() -> None:
     """At worst the annotations come when the patience is nearly over, then nothing, and a connection is just made."""
-    manners = Manners()
+    manners = RequestLimits()
     assert 2 * manners.patience_s + manners.connect_s < 60
     assert manners.longest_wait_s < manners.patience_s
 
@@ -421,7 +421,7 @@ def test_without_a_network_it_ends_after_a_few_tries(server: Server, tmp_path: P
     (tmp_path / "train2014").mkdir()
     kept = tmp_path / "train2014" / names[0]
     kept.write_bytes((server.folder / names[0]).read_bytes())
-    slow = Manners(tries=6, backoff_s=0.2, pause_s=5)  # 31 * 0.2 s for each picture, were each tried to the end
+    slow = RequestLimits(tries=6, backoff_s=0.2, pause_s=5)  # 31 * 0.2 s for each picture, were each tried to the end
     started = time.monotonic()
     told = fetch(server, tmp_path, slow, pictures=(closed_port(tmp_path),))
     assert time.monotonic() - started < 4

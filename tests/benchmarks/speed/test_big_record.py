@@ -24,7 +24,7 @@ from benchmarks.speed.big_record import (
 from curation_db.enums import Kind
 from curation_db.events.annotators import begin_session
 from curation_db.review.candidates import insert_candidates, insert_verdicts
-from curation_db.review.decisions import Reviewer, Shown
+from curation_db.review.decisions import DecisionWriter, PresentationContext
 from curation_db.storage.store import Store, create_store
 
 SMALL = Size(candidates=400, seeds=50, voted=60)
@@ -48,9 +48,9 @@ def put_in_one_by_one(store: Store, audit_key: str) -> None:
         insert_candidates(connection, [draft(number, SMALL) for number in numbers], INTAKE)
         insert_verdicts(connection, [each for number in numbers for each in opinions(number)])
         at_the_head = head(connection, SMALL.voted)
-    reviewer = Reviewer(store, begin_session(store, PERSON, version="bench"))
+    reviewer = DecisionWriter(store, begin_session(store, PERSON, version="bench"))
     for number in at_the_head:
-        reviewer.decide(number, Kind.ACCEPT, shown=Shown(elapsed_ms=ELAPSED_MS, leased=False))
+        reviewer.decide(number, Kind.ACCEPT, shown=PresentationContext(elapsed_ms=ELAPSED_MS, leased=False))
 
 
 def content(store: Store) -> dict[str, list[tuple[object, ...]]]:

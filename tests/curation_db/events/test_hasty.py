@@ -17,23 +17,25 @@ from curation_db.errors import RecordError
 from curation_db.events.hasty import HASTY_MS
 from curation_db.exporting.freeze import freeze
 from curation_db.exporting.manifest import read_manifest, verify
-from curation_db.exporting.selection import NothingChosen, Selection, choose, outcomes_at
+from curation_db.exporting.selection import ExportFilter, NothingChosen, choose, outcomes_at
 from curation_db.exporting.staleness import drift_since
-from curation_db.queue.gold import Known
-from curation_db.review.decisions import Done, Shown
+from curation_db.queue.gold import KnownAnswer
+from curation_db.review.decisions import DecisionResult, PresentationContext
 from curation_db.review.gold_marking import mark
 from curation_db.search.facets import facets
-from curation_db.search.query_language import Field, parse_view
+from curation_db.search.query_language import QueryField, parse_view
 from curation_db.search.search import ids_of
 from curation_db.storage.store import create_store
 
 FAST, SLOW = HASTY_MS - 1, HASTY_MS
-WITHOUT = Selection(hasty=False)
+WITHOUT = ExportFilter(hasty=False)
 
 
-def decide(record: Record, name: str, number: int, elapsed_ms: int | None, kind: Kind = Kind.ACCEPT) -> Done:
+def decide(record: Record, name: str, number: int, elapsed_ms: int | None, kind: Kind = Kind.ACCEPT) -> DecisionResult:
     reason = Reason.PRESENT if kind is Kind.REJECT else None
-    return record.sit(name).reviewer.decide(number, kind, reason=reason, shown=Shown(elapsed_ms=elapsed_ms))
+    return record.sit(name).reviewer.decide(
+        number, kind, reason=reason, shown=PresentationContext(elapsed_ms=elapsed_ms)
+    )
 
 
 def listed(record: Record, line: str = "is:hasty") -> list[int]:
@@ -63,7 +65,7 @@ def test_so_is_any_answer_but_not_a_skip(record: Record, kind: Kind) -> None:
 def test_what_was_taken_back_is_not(record: Record) -> None:
     (number,) = record.add(1)
     ana = record.sit("ana").reviewer
-    ana.decide(number, Kind.ACCEPT, shown=Shown(elapsed_ms=FAST))
+    ana.decide(number, Kind.ACCEPT, shown=PresentationContext(elapsed_ms=FAST))
     ana.undo()
     assert listed(record) == []
     ana.redo()
@@ -89,7 +91,7 @@ def test_one_of_several_people_is_enough(record: Record) -> None:
 def test_an_answer_to_a_known_card_is_no_decision(record: Record) -> None:
     (number,) = record.add(1)
     with record.store.write() as connection:
-        mark(connection, {number: Known(Kind.ACCEPT)}, "test")
+        mark(connection, {number: KnownAnswer(Kind.ACCEPT)}, "test")
     decide(record, "ana", number, FAST)
     assert listed(record) == []
 
@@ -98,7 +100,7 @@ def test_an_export_leaves_them_out_on_request_and_says_so(record: Record, tmp_pa
     first, second = record.add(2)
     decide(record, "ana", first, FAST)
     decide(record, "ana", second, SLOW)
-    both = freeze(record.store, tmp_path, "both", selection=Selection(), tool_version="1")
+    both = freeze(record.store, tmp_path, "both", selection=ExportFilter(), tool_version="1")
     left = freeze(record.store, tmp_path, "left", selection=WITHOUT, tool_version="1")
     assert (both.counts.pairs, left.counts.pairs) == (2, 1)
     assert dict(both.selection) == {"states": ["accepted"]}
@@ -137,7 +139,7 @@ def play(record: Record, steps: list[tuple[str, int, str, int | None]]) -> None:
         for name in ("ana", "ben", "dan")
     }
     for at, (name, item, what, elapsed_ms) in enumerate(steps):
-        reviewer, number, shown = people[name], numbers[item], Shown(elapsed_ms=elapsed_ms)
+        reviewer, number, shown = people[name], numbers[item], PresentationContext(elapsed_ms=elapsed_ms)
         with suppress(RecordError, ValueError):
             match what:
                 case "flip" | "adjudicate":
@@ -163,7 +165,7 @@ def test_views_facets_and_exports_agree_whatever_people_do(steps: list[tuple[str
             newest = connection.exec_driver_sql("SELECT coalesce(max(seq), 0) FROM event").scalar_one()
             exported = sorted(number for number, outcome in outcomes_at(connection, newest) if outcome.hasty)
             assert exported == sorted(chain.from_iterable(ids_of(connection, parse_view("is:hasty"))))
-            counted = {facet.value.name: facet.count for facet in facets(connection, Field.IS)}
+            counted = {facet.value.name: facet.count for facet in facets(connection, QueryField.IS)}
             assert counted.get("hasty", 0) == len(exported)
             kept = choose(connection, WITHOUT).ids
-            assert set(kept) == set(choose(connection, Selection()).ids) - set(exported)
+            assert set(kept) == set(choose(connection, ExportFilter()).ids) - set(exported)

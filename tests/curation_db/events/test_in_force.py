@@ -19,12 +19,12 @@ from curation_db.errors import RecordError
 from curation_db.events.history_cache import events_of
 from curation_db.events.in_force import decisions_in_force, in_force
 from curation_db.exporting.selection import outcomes_at
-from curation_db.queue.gold import Known
+from curation_db.queue.gold import KnownAnswer
 from curation_db.review.gold_marking import mark, unmark_all
-from curation_db.search.disagreements import tally
+from curation_db.search.disagreements import vote_summary
 from curation_db.search.facets import facets
 from curation_db.search.overview import overview
-from curation_db.search.query_language import Field, Value
+from curation_db.search.query_language import QueryField, Value
 from curation_db.stats.progress import read_progress
 from curation_db.storage.store import create_store
 
@@ -64,7 +64,7 @@ def play(record: Record, steps: list[tuple[str, int, str]]) -> None:
                     done = sittings["dan"].reviewer.take_back(acts[item])
                 case "gold":
                     with record.store.write() as connection:
-                        mark(connection, {number: Known(Kind.ACCEPT)}, "test")
+                        mark(connection, {number: KnownAnswer(Kind.ACCEPT)}, "test")
                     continue
                 case "no gold":
                     unmark_all(record.store)
@@ -114,7 +114,7 @@ def test_every_count_is_over_the_decisions_in_force(steps: list[tuple[str, int, 
             pure = [event.seq for number in numbers for event in decisions_in_force(events_of(connection, number))]
             assert sorted(pure) == [event["seq"] for event in expected]
             people = overview(connection).people
-            by, reason = facets(connection, Field.BY), facets(connection, Field.REASON)
+            by, reason = facets(connection, QueryField.BY), facets(connection, QueryField.REASON)
         counts = Counter((event["actor"], event["kind"]) for event in expected)
         for person in people:
             assert person.decisions == {kind: counts[person.name, kind] for kind in _DECISIONS}
@@ -150,7 +150,7 @@ def test_a_replaced_reason_is_in_no_export(replaced: Record) -> None:
 def test_an_adjudicator_sees_the_last_vote_of_each_person(replaced: Record) -> None:
     replaced.sit("ben").reviewer.decide(1, Kind.ACCEPT)
     with replaced.store.read() as connection:
-        voices = tally(connection, 1).voices
+        voices = vote_summary(connection, 1).voices
     assert [(voice.actor, voice.says, voice.reason) for voice in voices] == [
         ("ana", Kind.REJECT, Reason.SCOPE),
         ("ben", Kind.ACCEPT, None),

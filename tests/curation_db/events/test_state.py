@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from curation_db.enums import Kind, Role, State
-from curation_db.events.state import Happened, Overlap, Standing, effective, fold
+from curation_db.events.state import CandidateStatus, FoldEvent, Overlap, effective, fold
 
 
-def told(*words: str) -> list[Happened]:
+def told(*words: str) -> list[FoldEvent]:
     """Events from words such as "ana:accept", "ben:undo 1", "eva:adjudicate reject"; numbered from 1."""
     events = []
     for seq, word in enumerate(words, 1):
@@ -18,7 +18,7 @@ def told(*words: str) -> list[Happened]:
         kind, _, more = said.partition(" ")
         role = {"eva": Role.ADJUDICATOR, "policy@1": Role.POLICY}.get(actor, Role.ANNOTATOR)
         events.append(
-            Happened(
+            FoldEvent(
                 seq,
                 actor,
                 role,
@@ -86,7 +86,7 @@ def test_an_overlap_that_says_nothing_is_refused(words: str) -> None:
         Overlap.parse(words)
 
 
-def stands(event: Happened, events: list[Happened]) -> bool:
+def stands(event: FoldEvent, events: list[FoldEvent]) -> bool:
     """The definition, word by word: nothing that stands takes it back."""
     return not any(other.undo_of == event.seq and stands(other, events) for other in events)
 
@@ -95,23 +95,23 @@ _KINDS = st.sampled_from([k for k in Kind if k not in {Kind.UNDO, Kind.ADJUDICAT
 
 
 @st.composite
-def histories(draw: st.DrawFn) -> list[Happened]:
-    events: list[Happened] = []
+def histories(draw: st.DrawFn) -> list[FoldEvent]:
+    events: list[FoldEvent] = []
     for seq in range(1, draw(st.integers(0, 14)) + 1):
         actor = draw(st.sampled_from(["ana", "ben", "cho"]))
         undo_of = draw(st.integers(1, seq - 1)) if seq > 1 and draw(st.booleans()) else None
         kind = Kind.UNDO if undo_of else draw(_KINDS)
-        events.append(Happened(seq, actor, Role.ANNOTATOR, kind, undo_of=undo_of))
+        events.append(FoldEvent(seq, actor, Role.ANNOTATOR, kind, undo_of=undo_of))
     return events
 
 
 @given(histories())
-def test_effective_events_are_those_that_stand_by_definition(events: list[Happened]) -> None:
+def test_effective_events_are_those_that_stand_by_definition(events: list[FoldEvent]) -> None:
     assert effective(events) == [e for e in events if e.kind is not Kind.UNDO and stands(e, events)]
 
 
 @given(histories(), st.sampled_from(["1", "2", "3", "2+1"]))
-def test_the_fold_is_sound_for_every_history(events: list[Happened], overlap: str) -> None:
+def test_the_fold_is_sound_for_every_history(events: list[FoldEvent], overlap: str) -> None:
     standing = fold(events, Overlap.parse(overlap))
     assert standing == fold(reversed(events), Overlap.parse(overlap))  # the order of reading does not matter
     assert standing.accepts + standing.rejects == len(standing.voters)
@@ -121,8 +121,8 @@ def test_the_fold_is_sound_for_every_history(events: list[Happened], overlap: st
 
 
 @given(histories())
-def test_taking_everything_back_leaves_a_fresh_candidate(events: list[Happened]) -> None:
+def test_taking_everything_back_leaves_a_fresh_candidate(events: list[FoldEvent]) -> None:
     taken_back = list(events)
     for event in effective(events):
-        taken_back.append(Happened(len(taken_back) + 1, "eva", Role.ADJUDICATOR, Kind.UNDO, undo_of=event.seq))
-    assert fold(taken_back, Overlap.parse("1")) == Standing()
+        taken_back.append(FoldEvent(len(taken_back) + 1, "eva", Role.ADJUDICATOR, Kind.UNDO, undo_of=event.seq))
+    assert fold(taken_back, Overlap.parse("1")) == CandidateStatus()

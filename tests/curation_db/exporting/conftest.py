@@ -16,10 +16,10 @@ from curation_db.enums import Kind, NegationType, Reason
 from curation_db.events.annotators import begin_session
 from curation_db.exporting.freeze import freeze
 from curation_db.exporting.manifest import Manifest
-from curation_db.exporting.selection import Selection
+from curation_db.exporting.selection import ExportFilter
 from curation_db.language.sanitize import clean, raw_hash
-from curation_db.review.candidates import Draft, Intake, insert_candidates
-from curation_db.review.decisions import Reviewer
+from curation_db.review.candidates import Intake, NewCandidate, insert_candidates
+from curation_db.review.decisions import DecisionWriter
 from curation_db.storage.store import Store, create_store
 
 
@@ -43,7 +43,7 @@ class Record:
     def candidate(self, source_id: int, key: str, image_id: int, words: str, **more: Any) -> int:
         told = {"pipeline": "import", "generator": "negationclip", "negation_type": NegationType.ABSENCE, **more}
         overlap = told.pop("overlap", "1")
-        draft = Draft(source_id=source_id, key=key, image_id=image_id, raw_text=words, **told)
+        draft = NewCandidate(source_id=source_id, key=key, image_id=image_id, raw_text=words, **told)
         with self.store.write() as connection:
             return insert_candidates(connection, [draft], Intake(overlap=overlap))[0]
 
@@ -59,11 +59,11 @@ class Record:
             ids.append(self.candidate(source_id, f"gen/{7 + i}", image, f"a dog on a bed with no cat {i}", **told))
         return ids
 
-    def person(self, name: str) -> Reviewer:
-        return Reviewer(self.store, begin_session(self.store, name, version="test"))
+    def person(self, name: str) -> DecisionWriter:
+        return DecisionWriter(self.store, begin_session(self.store, name, version="test"))
 
     def freeze(self, name: str | None = None, *, folder: str = "exports", **more: Any) -> Manifest:
-        told = {"selection": Selection(), "tool_version": "0.1.0", **more}
+        told = {"selection": ExportFilter(), "tool_version": "0.1.0", **more}
         return freeze(self.store, self.folder / folder, name, **told)
 
     def export(self, name: str = "set-001", *, folder: str = "exports") -> Path:

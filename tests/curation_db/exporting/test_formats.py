@@ -11,8 +11,8 @@ from sqlalchemy import text
 from curation_db.enums import Kind, Reason, State
 from curation_db.events import annotators
 from curation_db.exporting.coco import Ids
-from curation_db.exporting.manifest import Item, read_items
-from curation_db.exporting.selection import Selection
+from curation_db.exporting.manifest import ExportItem, read_items
+from curation_db.exporting.selection import ExportFilter
 from curation_db.importing.pipeline import import_file, make_plan
 
 HOSTILE = 'no "dog"\\ [/b] \u202e\u2028\x1b[31m </script>\t\n{"a": 1} é 🐕\u200d🦺'
@@ -120,7 +120,7 @@ def test_one_entry_a_line(decided):
 
 
 def test_only_the_pictures_of_the_pairs(decided):
-    decided.freeze("s", selection=Selection((State.REJECTED,)))
+    decided.freeze("s", selection=ExportFilter((State.REJECTED,)))
     assert [image["id"] for image in coco(decided)["images"]] == [103]
 
 
@@ -214,7 +214,7 @@ def test_hostile_text_stays_data(record, monkeypatch):
     number = record.candidate(source, HOSTILE, image, HOSTILE, **more)
     monkeypatch.setattr(annotators, "checked_name", str)  # no allowed name, but one that an older record may hold
     record.person(HOSTILE).decide(number, Kind.REJECT, reason=Reason.SCOPE)
-    record.freeze("s", selection=Selection((State.REJECTED,)))
+    record.freeze("s", selection=ExportFilter((State.REJECTED,)))
     for path in record.export("s").iterdir():
         raw = path.read_bytes()
         assert raw.isascii()
@@ -233,8 +233,8 @@ def test_hostile_text_stays_data(record, monkeypatch):
 
 def test_lone_surrogates_in_names(record):
     """A file name that is not UTF-8 reaches us with surrogates; SQLite refuses it, JSON must not break on it."""
-    item = Item(key="k", source="s", image_key="i", file_name="\udcff.jpg", text="no dog")
-    assert Item.from_line(item.to_line()) == item
+    item = ExportItem(key="k", source="s", image_key="i", file_name="\udcff.jpg", text="no dog")
+    assert ExportItem.from_line(item.to_line()) == item
 
 
 def test_items_hold_what_the_record_knows(decided):
@@ -242,7 +242,7 @@ def test_items_hold_what_the_record_knows(decided):
         connection.execute(text("UPDATE image SET content_sha256 = :sha WHERE id = 1"), {"sha": b"\x01" * 32})
     decided.freeze("s")
     first = next(read_items(decided.export("s")))
-    assert first == Item(
+    assert first == ExportItem(
         key="gen/7",
         source="coco",
         image_key="100",
@@ -267,10 +267,10 @@ def test_items_hold_what_the_record_knows(decided):
 
 def test_later_keys_are_passed_over():
     line = json.dumps({"key": "k", "source": "s", "image_key": "i", "text": "no", "of_the_future": 1})
-    assert Item.from_line(line).text == "no"
+    assert ExportItem.from_line(line).text == "no"
 
 
 @pytest.mark.parametrize("line", ["[]", "3", '{"key": "k"}', '{"key": 1, "source": "", "image_key": "", "text": ""}'])
 def test_lines_that_are_no_items(line):
     with pytest.raises(ValueError, match="expected"):
-        Item.from_line(line)
+        ExportItem.from_line(line)

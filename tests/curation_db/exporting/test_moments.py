@@ -20,22 +20,22 @@ from curation_db.events import event_clock
 from curation_db.events.annotators import begin_session
 from curation_db.exporting import freeze as freezing
 from curation_db.exporting.manifest import read_items
-from curation_db.exporting.selection import ExportRefused, NothingChosen, Selection
+from curation_db.exporting.selection import ExportFilter, ExportRefused, NothingChosen
 from curation_db.exporting.staleness import Drift, drift_since
 from curation_db.importing.formats import Format
-from curation_db.importing.image_check import NO_PICTURES, Pictures
+from curation_db.importing.image_check import NO_PICTURES, ImageChecker
 from curation_db.importing.pipeline import import_file, make_plan
 from curation_db.integrity.rebuild import rebuild
 from curation_db.review.bulk import decide_in_bulk
-from curation_db.review.candidates import Opinion, insert_verdicts
-from curation_db.review.decisions import Reviewer
+from curation_db.review.candidates import NewVerdict, insert_verdicts
+from curation_db.review.decisions import DecisionWriter
 from curation_db.storage.backup import back_up
 from curation_db.storage.restore import restore
 from curation_db.storage.store import open_store
 
-EVERYTHING = Selection(tuple(State))
-ACCEPTED = Selection()
-OPEN = Selection((State.OPEN,))
+EVERYTHING = ExportFilter(tuple(State))
+ACCEPTED = ExportFilter()
+OPEN = ExportFilter((State.OPEN,))
 FIELDS = {"file_name": "a.png", "width": 4, "height": 3, "license": 1}
 
 
@@ -53,7 +53,7 @@ def take(record, images=(), pairs=(), licenses=(), *, seen=False):
     path.write_text(json.dumps(told))
     if seen and not picture.exists():
         Image.new("RGB", (4, 3)).save(picture)
-    pictures = Pictures(lambda _source, _name: picture, every=True) if seen else NO_PICTURES
+    pictures = ImageChecker(lambda _source, _name: picture, every=True) if seen else NO_PICTURES
     return import_file(record.store, make_plan(path, form=Format.NEGATIONCLIP), pictures=pictures)
 
 
@@ -193,7 +193,7 @@ class TestNumbers:
         assert record.person("ana").decide(1, Kind.ACCEPT).seq == 1
         take(record, {1: FIELDS})
         with pytest.raises(NothingChosen, match="at event 1"):
-            record.freeze(selection=Selection((State.REJECTED,)))
+            record.freeze(selection=ExportFilter((State.REJECTED,)))
         assert newest(record) == 1
 
     def test_one_that_was_taken_is_no_event(self, imported):
@@ -309,7 +309,7 @@ class World:
 
     @property
     def people(self):
-        return {name: Reviewer(self.record.store, actor) for name, actor in self.actors.items()}
+        return {name: DecisionWriter(self.record.store, actor) for name, actor in self.actors.items()}
 
     def do(self, deed, told):
         self.steps += 1
@@ -324,7 +324,7 @@ class World:
     def judge(self, which):
         told = {"judge": f"j{self.steps}", "model": "m", "prompt_version": "1", "question": Question.PRESENT, "p": 0.5}
         with self.record.store.write() as connection:
-            insert_verdicts(connection, [Opinion(candidate_id=self.candidate(which), **told)])
+            insert_verdicts(connection, [NewVerdict(candidate_id=self.candidate(which), **told)])
 
     def decide(self, told):
         name, which, kind = told
@@ -365,7 +365,7 @@ class World:
         self.record.store = open_store(path)
         self.actors = {name: begin_session(self.record.store, name, version="test") for name in ("ana", "bob")}
         with self.record.store.read() as connection:
-            assert event_clock.coming(connection) > above
+            assert event_clock.next_seq(connection) > above
             assert event_clock.next_event(connection) == done.next_event
 
     def note_uids(self):

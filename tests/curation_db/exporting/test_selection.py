@@ -15,14 +15,22 @@ from curation_db.events.annotators import begin_session
 from curation_db.events.history_cache import events_of
 from curation_db.events.state import Overlap, fold
 from curation_db.exporting.manifest import read_items
-from curation_db.exporting.selection import ExportRefused, Outcome, Selection, choose, natural, number_of, outcomes_at
+from curation_db.exporting.selection import (
+    DecidedCandidate,
+    ExportFilter,
+    ExportRefused,
+    choose,
+    natural,
+    number_of,
+    outcomes_at,
+)
 from curation_db.exporting.staleness import Drift, drift_since
-from curation_db.review.decisions import Reviewer, Shown
+from curation_db.review.decisions import DecisionWriter, PresentationContext
 
 
 def chosen(record, *states, at=None):
     with record.store.read() as connection:
-        return sorted(choose(connection, Selection(states or (State.ACCEPTED,)), at=at).ids)
+        return sorted(choose(connection, ExportFilter(states or (State.ACCEPTED,)), at=at).ids)
 
 
 def drift(record, event, *states):
@@ -88,12 +96,12 @@ def test_who_decided_and_why(record):
     with record.store.read() as connection:
         found = dict(outcomes_at(connection, record.last_event()))
     reasons = ("present", "scope")
-    assert found[asked_twice] == Outcome(State.REJECTED, 0, 2, ("ana", "bob"), reasons, "review")
-    assert found[1] == Outcome(State.ACCEPTED, 1, 0, ("bob",), (), "review")
+    assert found[asked_twice] == DecidedCandidate(State.REJECTED, 0, 2, ("ana", "bob"), reasons, "review")
+    assert found[1] == DecidedCandidate(State.ACCEPTED, 1, 0, ("bob",), (), "review")
 
 
 def adjudicator(record, name):
-    return Reviewer(record.store, begin_session(record.store, name, version="test", role=Role.ADJUDICATOR))
+    return DecisionWriter(record.store, begin_session(record.store, name, version="test", role=Role.ADJUDICATOR))
 
 
 def outcome_of(record, candidate):
@@ -108,13 +116,13 @@ def test_the_last_adjudicator_is_the_one_who_decided(record):
     for candidate, first, last in ((1, dan, eva), (2, eva, dan)):
         first.adjudicate(candidate, Kind.REJECT, reason=Reason.SCOPE)
         last.adjudicate(candidate, Kind.REJECT, reason=Reason.PRESENT)
-    record.freeze("s", selection=Selection((State.REJECTED,)))
+    record.freeze("s", selection=ExportFilter((State.REJECTED,)))
     items = list(read_items(record.export("s")))
     assert [(item.deciders, item.reasons) for item in items] == [(("eva",), ("present",)), (("dan",), ("present",))]
     dan.undo()
-    assert outcome_of(record, 2) == Outcome(State.REJECTED, 0, 0, ("eva",), ("scope",), "review")
+    assert outcome_of(record, 2) == DecidedCandidate(State.REJECTED, 0, 0, ("eva",), ("scope",), "review")
     eva.decide(2, Kind.REJECT, reason=Reason.DUPLICATE)  # a vote, which changes no final word
-    assert outcome_of(record, 2) == Outcome(State.REJECTED, 0, 1, ("eva",), ("scope",), "review")
+    assert outcome_of(record, 2) == DecidedCandidate(State.REJECTED, 0, 1, ("eva",), ("scope",), "review")
 
 
 @pytest.mark.parametrize("audited", [(True, False), (False, True)])
@@ -123,7 +131,7 @@ def test_one_decision_in_the_audit_makes_it_a_pair_of_the_audit(record, audited)
     source = record.source("two")
     candidate = record.candidate(source, "gen/1", record.image(source, "1", "1.jpg"), "no dog", overlap="2")
     for name, audit in zip(("ana", "bob"), audited, strict=True):
-        shown = Shown(stream=Stream.AUDIT if audit else Stream.REVIEW)
+        shown = PresentationContext(stream=Stream.AUDIT if audit else Stream.REVIEW)
         record.person(name).decide(candidate, Kind.ACCEPT, shown=shown)
     assert outcome_of(record, candidate).stream == "audit"
     record.person("ana").decide(1, Kind.ACCEPT)
@@ -236,11 +244,11 @@ def test_without_edits_it_is_what_came_in(decided):
     decided.person("ana").edit(1, "a bed without a cat")
     with decided.store.read() as connection:
         children = {row.id for row in connection.execute(text("SELECT id FROM candidate WHERE parent_id IS NOT NULL"))}
-        everything = set(choose(connection, Selection(tuple(State))).ids)
-        as_proposed = set(choose(connection, Selection(tuple(State), edits=False)).ids)
+        everything = set(choose(connection, ExportFilter(tuple(State))).ids)
+        as_proposed = set(choose(connection, ExportFilter(tuple(State), edits=False)).ids)
     assert children
     assert everything - as_proposed == children
-    assert Selection(edits=False).told() == {"states": ["accepted"], "edits": False}
+    assert ExportFilter(edits=False).told() == {"states": ["accepted"], "edits": False}
 
 
 def test_an_edit_moves_nothing_in_a_set_without_edits(decided):

@@ -17,7 +17,7 @@ from support.record import Record
 from curation_db.enums import GenerationState, StopReason
 from curation_db.generation.runs import (
     BEAT_S,
-    Progress,
+    StageProgress,
     Yield,
     beat,
     end_run,
@@ -48,7 +48,7 @@ def _item(record: Record, run: int, n: int, status: str, reason: str | None = No
 def test_a_run_is_read_back_as_it_was_told(record: Record) -> None:
     run = _start(record, pipeline="P1", simulated=["script"])
     # fmt: off
-    progress = Progress(
+    progress = StageProgress(
         items_total=10, items_done=4, kept=3, dropped=1, cost=0.25, eta_s=12.5, note="asking",
         stages={"propose": {"asked": 4, "answered": 4, "failed": 0, "remembered": 1}}, reasons={"present": 1},
         capacity={"qwen": 32},
@@ -162,14 +162,14 @@ def test_failures_name_the_picture_and_the_words(record: Record) -> None:
     ],
 )
 def test_hostile_progress_is_taken_as_far_as_it_goes(told: object) -> None:
-    progress = Progress.from_dict(told)
+    progress = StageProgress.from_dict(told)
     assert progress.items_total is None
     assert progress.kept == 0
     assert progress.cost == 0
     assert progress.eta_s is None
     assert len(progress.reasons) <= 200
     assert len(progress.note) <= 1_000
-    assert Progress.from_dict(json.loads(json.dumps(progress.to_dict()))) == progress
+    assert StageProgress.from_dict(json.loads(json.dumps(progress.to_dict()))) == progress
 
 
 def test_a_row_that_is_no_json_reads_as_empty(record: Record) -> None:
@@ -182,4 +182,4 @@ def test_a_row_that_is_no_json_reads_as_empty(record: Record) -> None:
     with record.store.read() as connection:
         row = get_run(connection, run)
     assert row is not None
-    assert (row.settings, row.progress, row.state) == ({}, Progress(), GenerationState.FAILED)
+    assert (row.settings, row.progress, row.state) == ({}, StageProgress(), GenerationState.FAILED)

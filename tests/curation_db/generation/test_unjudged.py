@@ -7,15 +7,15 @@ from support.record import Record
 
 from curation_db.enums import Kind, Question, State
 from curation_db.events.annotators import begin_session
-from curation_db.generation.unjudged import _PAGE, Page, Wanted, candidates_without
-from curation_db.review.candidates import Opinion, insert_verdicts
-from curation_db.review.decisions import Reviewer
+from curation_db.generation.unjudged import _PAGE, UnjudgedPage, Wanted, candidates_without
+from curation_db.review.candidates import NewVerdict, insert_verdicts
+from curation_db.review.decisions import DecisionWriter
 
 PRESENT = Wanted("llava", Question.PRESENT, "1")
 ACCEPTABLE = Wanted("llava", Question.ACCEPTABLE, "1")
 
 
-def page(record: Record, *wanted: Wanted, **told: int) -> Page:
+def page(record: Record, *wanted: Wanted, **told: int) -> UnjudgedPage:
     with record.store.read() as connection:
         return candidates_without(connection, wanted, **told)
 
@@ -26,7 +26,9 @@ def lacking(record: Record, *wanted: Wanted) -> dict[int, tuple[Wanted, ...]]:
 
 def say(record: Record, candidate: int, wanted: Wanted, p: float | None = 0.2) -> None:
     judge, question, version = wanted
-    opinion = Opinion(candidate_id=candidate, judge=judge, model=judge, prompt_version=version, question=question, p=p)
+    opinion = NewVerdict(
+        candidate_id=candidate, judge=judge, model=judge, prompt_version=version, question=question, p=p
+    )
     with record.store.write() as connection:
         insert_verdicts(connection, [opinion])
 
@@ -50,7 +52,7 @@ def test_each_verdict_counts_for_what_it_is(record: Record) -> None:
 def test_an_edits_child_lacks_them_and_what_it_replaced_does_not(record: Record) -> None:
     (number,) = record.add(1)
     say(record, number, PRESENT)
-    reviewer = Reviewer(record.store, begin_session(record.store, "ana", version="test"))
+    reviewer = DecisionWriter(record.store, begin_session(record.store, "ana", version="test"))
     reviewer.edit(number, "a woman without a hat riding a horse", concept="hat")
     ((child,),) = record.rows("SELECT id FROM candidate WHERE parent_id = :id", id=number)
     assert lacking(record, PRESENT) == {child: (PRESENT,)}
@@ -68,7 +70,7 @@ def test_pages_go_on_to_the_end(record: Record) -> None:
         found.append([each.candidate_id for each in told.found])
         after = told.upto
     assert found == [ids[:2], [], [*ids[7:9]], [ids[9]], []]
-    assert page(record, PRESENT, after_id=ids[-1]) == Page((), None)
+    assert page(record, PRESENT, after_id=ids[-1]) == UnjudgedPage((), None)
 
 
 def test_states_can_be_chosen(record: Record) -> None:

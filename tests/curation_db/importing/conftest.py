@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from curation_db.importing.image_check import NO_PICTURES, Pictures
+from curation_db.importing.image_check import NO_PICTURES, ImageChecker
 from curation_db.importing.pipeline import import_file, make_plan
 from curation_db.importing.report import ImportReport
 from curation_db.importing.rows import Reject
@@ -33,7 +33,7 @@ class Desk:
         path.write_bytes(told if isinstance(told, bytes) else told.encode())
         return path
 
-    def take(self, path: Path, *, pictures: Pictures = NO_PICTURES, **options: Any) -> ImportReport:
+    def take(self, path: Path, *, pictures: ImageChecker = NO_PICTURES, **options: Any) -> ImportReport:
         self.rejects = []
         plan = make_plan(path, **options)
         return import_file(self.store, plan, pictures=pictures, tell=self.rejects.append)

@@ -15,9 +15,9 @@ from PIL import Image
 from sqlalchemy import text
 
 from curation_db.importing import pipeline
-from curation_db.importing.image_check import Pictures
+from curation_db.importing.image_check import ImageChecker
 from curation_db.importing.report import RejectsFile
-from curation_db.importing.rows import Reason, Reject
+from curation_db.importing.rows import Reject, RejectReason
 from curation_db.storage import sqlite
 
 Coco = Callable[..., dict[str, Any]]
@@ -33,7 +33,7 @@ def test_a_cut_file_leaves_its_whole_rows(desk: Any, coco: Coco) -> None:
     report = desk.take(desk.file("cut.json", data[:-30]), source="coco")
     assert (report.images, report.captions) == (2, 2)
     (told,) = desk.rejects
-    assert (told.reason, told.where) == (Reason.TRUNCATED, "annotations[2]")
+    assert (told.reason, told.where) == (RejectReason.TRUNCATED, "annotations[2]")
     assert data[told.offset : told.offset + 9] == b'{"image_i'
     assert desk.take(desk.file("whole.json", data)).captions == 1
 
@@ -276,15 +276,15 @@ def test_pictures_are_looked_at(desk: Any, coco: Coco) -> None:
 
     images = [{"id": number, "file_name": name} for number, name in enumerate(names)]
     path = desk.file("p.json", coco(images=images, annotations=[_annotation(1, "kept", 3)]))
-    report = desk.take(path, pictures=Pictures(locate))
+    report = desk.take(path, pictures=ImageChecker(locate))
     assert (report.images, report.captions, report.missing_pictures) == (5, 1, 1)
     assert desk.reasons == ["bad-picture", "bad-picture", "missing-file", "bad-picture"]
     assert all(each.kept for each in desk.rejects)
     assert not report.flawless
     assert desk.rows("SELECT width, height FROM image WHERE key = '0'") == [(30, 20)]
     # later imports look for files only, unless all pictures are asked for
-    assert desk.take(path, pictures=Pictures(locate)).kept == {"missing-file": 1}
-    assert desk.take(path, pictures=Pictures(locate, every=True)).kept == {"missing-file": 1, "bad-picture": 3}
+    assert desk.take(path, pictures=ImageChecker(locate)).kept == {"missing-file": 1}
+    assert desk.take(path, pictures=ImageChecker(locate, every=True)).kept == {"missing-file": 1, "bad-picture": 3}
 
 
 def test_the_hash_of_a_seen_picture_is_kept(desk: Any) -> None:
@@ -294,7 +294,7 @@ def test_the_hash_of_a_seen_picture_is_kept(desk: Any) -> None:
     digests = [hashlib.sha256((desk.folder / name).read_bytes()).digest() for name in ("a.png", "b.png")]
     rows = [("a.png", "x"), ("a.png", "y"), ("b.png", "z"), ("bomb.png", "w")]
     path = desk.file("t.csv", "image,caption\n" + "".join(f"{name},{said}\n" for name, said in rows))
-    seen = Pictures(lambda _source, name: desk.folder / (name or ""))
+    seen = ImageChecker(lambda _source, name: desk.folder / (name or ""))
     assert desk.take(path, pictures=seen).completed == 0
     told = "SELECT width, height, content_sha256 FROM image ORDER BY key"
     assert desk.rows(told) == [(30, 20, digests[0]), (30, 20, digests[1]), (None, None, None)]
@@ -305,7 +305,7 @@ def test_the_hash_of_a_picture_that_was_not_seen_before_is_added(desk: Any, coco
     desk.take(path)
     assert desk.rows("SELECT DISTINCT content_sha256 FROM image") == [(None,)]
     Image.new("RGB", (640, 480)).save(desk.folder / "a.png")
-    every = Pictures(lambda _source, _name: desk.folder / "a.png", every=True)
+    every = ImageChecker(lambda _source, _name: desk.folder / "a.png", every=True)
     assert desk.take(path, pictures=every).completed == 2
     (digest,) = desk.rows("SELECT DISTINCT content_sha256 FROM image")[0]
     assert digest == hashlib.sha256((desk.folder / "a.png").read_bytes()).digest()
@@ -401,7 +401,7 @@ def test_an_interrupted_import_goes_on(desk: Any, coco: Coco, dump: Dump, monkey
 
 
 def test_the_rejects_file_is_safe_and_never_overwritten(tmp_path: Path) -> None:
-    told = Reject(Reason.MALFORMED, "it says \x1b[31m\u202e", "line\n3", 17, "row", kept=False)
+    told = Reject(RejectReason.MALFORMED, "it says \x1b[31m\u202e", "line\n3", 17, "row", kept=False)
     paths = []
     for _ in range(2):
         with RejectsFile(tmp_path / "rejects", "../a b", "x\x07.json") as rejects:

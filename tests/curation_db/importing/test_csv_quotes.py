@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from curation_db.importing.tables import reader
-from curation_db.importing.tables.layout import Layout
+from curation_db.importing.tables.layout import ColumnLayout
 
 
 def _captions(desk: Any) -> list[str]:
@@ -103,7 +103,7 @@ def test_files_of_open_quotes_take_linear_time(desk: Any, line: str) -> None:
     def seconds(lines: int) -> float:
         path = desk.file("t.csv", "image,caption\nok.png,ok\n" + line * (lines // line.count("\n")))
         begun = time.process_time()
-        assert sum(1 for _ in reader.read_csv(path, Layout(","))) >= lines - 1
+        assert sum(1 for _ in reader.read_csv(path, ColumnLayout(","))) >= lines - 1
         return time.process_time() - begun
 
     assert seconds(40_000) < 8 * seconds(10_000) + 1

@@ -12,13 +12,13 @@ import pytest
 from curation_db.enums import Kind, NegationType
 from curation_db.events.annotators import begin_session
 from curation_db.exporting.freeze import freeze
-from curation_db.exporting.selection import Selection
+from curation_db.exporting.selection import ExportFilter
 from curation_db.importing.detect import detect
 from curation_db.importing.formats import Format
 from curation_db.importing.pipeline import import_file, make_plan
 from curation_db.importing.rows import InputError
-from curation_db.review.candidates import Draft, Intake, insert_candidates
-from curation_db.review.decisions import Reviewer
+from curation_db.review.candidates import Intake, NewCandidate, insert_candidates
+from curation_db.review.decisions import DecisionWriter
 from curation_db.search import fulltext
 from curation_db.storage.store import Store, create_store
 
@@ -41,7 +41,7 @@ def exported(desk: Any) -> Path:
         {"image_id": 9, "candidate": "nobody is here"},
     ]
     desk.take(desk.file("t.jsonl", "\n".join(map(json.dumps, rows))), generator="llm/8b")
-    made = Draft(
+    made = NewCandidate(
         source_id=1,
         key="generate/ab/p1/7",
         image_id=1,
@@ -55,12 +55,12 @@ def exported(desk: Any) -> Path:
     )
     with desk.store.write() as connection:
         insert_candidates(connection, [made], Intake(audit_rate=0))
-    ana = Reviewer(desk.store, begin_session(desk.store, "ana", version="test"))
+    ana = DecisionWriter(desk.store, begin_session(desk.store, "ana", version="test"))
     for (number,) in desk.rows("SELECT id FROM candidate"):
         ana.decide(number, Kind.ACCEPT)
     ana.edit(1, "a dog without any hat")
     fulltext.refresh(desk.store)
-    freeze(desk.store, desk.folder / "exports", "s", selection=Selection(), tool_version="0.1.0")
+    freeze(desk.store, desk.folder / "exports", "s", selection=ExportFilter(), tool_version="0.1.0")
     return desk.folder / "exports" / "s"
 
 
@@ -84,10 +84,10 @@ def test_items_come_back_whole(desk: Any, exported: Path, empty: Store) -> None:
     assert _rows(empty, "SELECT d.extra") == [(None,)] * 5
     assert _rows(empty, "SELECT z.state") == [("open",)] * 5
     assert import_file(empty, plan).new == 0
-    ben = Reviewer(empty, begin_session(empty, "ana", version="test"))
+    ben = DecisionWriter(empty, begin_session(empty, "ana", version="test"))
     for number in range(1, 6):
         ben.decide(number, Kind.ACCEPT)
-    freeze(empty, desk.folder / "again", "s", selection=Selection(), tool_version="0.1.0")
+    freeze(empty, desk.folder / "again", "s", selection=ExportFilter(), tool_version="0.1.0")
     assert (desk.folder / "again/s/pairs.jsonl").read_bytes() == (exported / "pairs.jsonl").read_bytes()
 
 

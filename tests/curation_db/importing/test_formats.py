@@ -12,7 +12,7 @@ from PIL import Image
 
 from curation_db.importing.detect import detect
 from curation_db.importing.formats import Format
-from curation_db.importing.image_check import Pictures
+from curation_db.importing.image_check import ImageChecker
 from curation_db.importing.rows import InputError, coco_key
 from curation_db.importing.tables.columns import stated, texts
 
@@ -215,7 +215,7 @@ def test_folder_of_pictures(desk: Any) -> None:
     (root / "a.txt").write_text("a black picture\n\nstill no colour\n")
     (root / "sub/b.txt").write_bytes(b"gut\nschlecht \xe9\n")
     (root / "lonely.txt").write_text("where is it")
-    report = desk.take(root, pictures=Pictures(lambda _source, name: root / (name or "")))
+    report = desk.take(root, pictures=ImageChecker(lambda _source, name: root / (name or "")))
     assert (report.source, report.images, report.captions) == ("photos", 3, 3)
     assert desk.rows("SELECT key, width, height FROM image ORDER BY key")[-1] == ("sub/b.jpg", 7, 5)
     assert sorted(desk.reasons) == ["encoding", "no-picture"]

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curation_db.importing.json_stream import Fault, Run, read_json
+from curation_db.importing.json_stream import Fault, JsonRun, read_json
 
 _scalars = (
     st.none()
@@ -30,19 +30,19 @@ _tops = st.lists(_values, max_size=8) | st.dictionaries(st.text(max_size=8), _va
 _blocks = st.sampled_from([1, 2, 3, 7, 16, 64, 1 << 20])
 
 
-def _events(data: bytes, block: int) -> list[Run | Fault]:
+def _events(data: bytes, block: int) -> list[JsonRun | Fault]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "file.json"
         path.write_bytes(data)
         return list(read_json(path, block=block))
 
 
-def _joined(events: list[Run | Fault]) -> Any:
+def _joined(events: list[JsonRun | Fault]) -> Any:
     """The file's value, put together from its runs."""
     members: dict[str, Any] = {}
     items: list[Any] = []
     for run in events:
-        assert isinstance(run, Run), run
+        assert isinstance(run, JsonRun), run
         if run.key is None:
             members.update(zip(run.names, run.values, strict=True))
         elif run.key == "" and not members and run.start == len(items):
@@ -74,7 +74,7 @@ def test_a_cut_file_gives_the_complete_items_before_the_cut(items: list[Any], bl
     assert isinstance(last, Fault)
     assert last.truncated
     assert last.offset <= cut
-    found = [value for run in runs if isinstance(run, Run) for value in run.values]
+    found = [value for run in runs if isinstance(run, JsonRun) for value in run.values]
     assert found == items[: len(found)]
     # nothing that was whole is missing: the item that is cut is the next one
     ends = [len(json.dumps({"rows": items[: n + 1]})) - 2 for n in range(len(items))]
@@ -91,7 +91,7 @@ def test_encodings_are_told_by_their_first_bytes(encoding: str, block: int) -> N
 
 def test_offsets_are_bytes_of_the_file() -> None:
     data = '{"rows": [{"a": "é"}, {"a": "b"}]}'.encode()
-    runs = [event for event in _events(data, 1 << 20) if isinstance(event, Run)]
+    runs = [event for event in _events(data, 1 << 20) if isinstance(event, JsonRun)]
     places = [run.offset(index) for run in runs for index in range(len(run.values))]
     assert [data[place : place + 1] for place in places if place is not None] == [b"{", b"{"]
     assert [run.where(0) for run in runs] == ["rows[0]", "rows[1]"]
@@ -101,7 +101,7 @@ def test_offsets_are_bytes_of_the_file() -> None:
 def test_a_broken_item_is_told_and_passed_over(block: int) -> None:
     data = b'{"rows": [1, {"a": "x" "y,]"}, 2, tru, 3, {"b": 4 5}]}'
     events = _events(data, block)
-    values = [value for event in events if isinstance(event, Run) for value in event.values]
+    values = [value for event in events if isinstance(event, JsonRun) for value in event.values]
     faults = [event.where for event in events if isinstance(event, Fault)]
     assert values[:3] == [1, 2, 3]
     assert faults[:3] == ["rows[1]", "rows[3]", "rows[5]"]
@@ -110,13 +110,13 @@ def test_a_broken_item_is_told_and_passed_over(block: int) -> None:
 def test_nesting_beyond_the_stack_costs_one_row() -> None:
     deep = b"[" * 200_000 + b"]" * 200_000
     events = _events(b'{"rows": [1, ' + deep + b", 2]}", 1 << 16)
-    assert [value for event in events if isinstance(event, Run) for value in event.values] == [1, 2]
+    assert [value for event in events if isinstance(event, JsonRun) for value in event.values] == [1, 2]
     assert [event.message for event in events if isinstance(event, Fault)] == ["nested too deeply"]
 
 
 def test_a_number_of_many_digits_costs_one_row() -> None:
     events = _events(b'{"rows": [1, ' + b"9" * 10_000 + b", 2]}", 1 << 20)
-    assert [value for event in events if isinstance(event, Run) for value in event.values] == [1, 2]
+    assert [value for event in events if isinstance(event, JsonRun) for value in event.values] == [1, 2]
     assert len([event for event in events if isinstance(event, Fault)]) == 1
 
 
@@ -141,7 +141,7 @@ def test_memory_stays_bounded(tmp_path: Path) -> None:
     path.write_text('{"annotations": [' + row * 150_000 + "{}]}")
     tracemalloc.start()
     try:
-        count = sum(len(event.values) for event in read_json(path, block=1 << 16) if isinstance(event, Run))
+        count = sum(len(event.values) for event in read_json(path, block=1 << 16) if isinstance(event, JsonRun))
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

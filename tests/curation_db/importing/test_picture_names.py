@@ -12,10 +12,10 @@ from PIL import Image
 
 from curation_db.events.event_clock import value_at
 from curation_db.image_paths import find_below
-from curation_db.importing.image_check import Pictures
+from curation_db.importing.image_check import ImageChecker
 from curation_db.importing.image_names import Naming
 from curation_db.importing.path_suffixes import Tails
-from curation_db.importing.rows import Reason, RefusedRow
+from curation_db.importing.rows import RefusedRow, RejectReason
 
 NFC, NFD = "Br\u00fccke.png", "Bru\u0308cke.png"
 
@@ -45,7 +45,7 @@ def file_name(name: str, *prefixes: str) -> str | None:
 def test_a_name_that_leads_out_of_the_folder_is_refused(name: str) -> None:
     with pytest.raises(RefusedRow) as refused:
         Naming("s").name(name)
-    assert refused.value.reason is Reason.OUTSIDE_FOLDER
+    assert refused.value.reason is RejectReason.OUTSIDE_FOLDER
     assert "--strip-prefix" in refused.value.hint
 
 
@@ -142,8 +142,8 @@ def test_what_a_prefix_leaves_is_checked() -> None:
 # -- in the record
 
 
-def pictures(folder: Path, *, every: bool = True) -> Pictures:
-    return Pictures(lambda _source, name: find_below([folder], name), every=every, tail=Tails([folder]).of)
+def pictures(folder: Path, *, every: bool = True) -> ImageChecker:
+    return ImageChecker(lambda _source, name: find_below([folder], name), every=every, tail=Tails([folder]).of)
 
 
 @pytest.fixture

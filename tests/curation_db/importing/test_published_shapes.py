@@ -8,7 +8,7 @@ from typing import Any
 
 from PIL import Image
 
-from curation_db.importing.image_check import Pictures
+from curation_db.importing.image_check import ImageChecker
 
 
 def sugarcrepe(*rows: tuple[str, str, str]) -> dict[str, Any]:
@@ -65,7 +65,7 @@ def test_contextnegbench_has_several_candidates_a_row_and_finds_its_pictures(des
         path = tmp_path / (name or "")
         return path if path.is_file() else None
 
-    report = desk.take(tmp_path / "annotations.jsonl", source="contextneg", pictures=Pictures(locate))
+    report = desk.take(tmp_path / "annotations.jsonl", source="contextneg", pictures=ImageChecker(locate))
     assert (report.images, report.captions, report.candidates, report.flawless) == (2, 2, 3, True)
     assert report.columns["candidate"] == "hard_negative_captions"
     assert desk.rows("SELECT DISTINCT width, height FROM image") == [(64, 48)]

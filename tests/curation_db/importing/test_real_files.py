@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from curation_db.importing.image_check import Pictures
+from curation_db.importing.image_check import ImageChecker
 
 
 @pytest.mark.parametrize(("name", "rows"), [("add_att", 692), ("replace_obj", 1652)])
@@ -31,7 +31,7 @@ def test_contextnegbench_with_its_pictures(desk: Any, shared_data: Path) -> None
         path = root / (name or "")
         return path if path.is_file() else None
 
-    report = desk.take(root / "annotations.jsonl", source="contextneg", pictures=Pictures(locate))
+    report = desk.take(root / "annotations.jsonl", source="contextneg", pictures=ImageChecker(locate))
     assert (report.images, report.captions, report.candidates, report.flawless) == (15, 15, 21, True)
     assert report.columns["candidate"] == "hard_negative_captions"
     assert desk.rows("SELECT DISTINCT width, height FROM image") == [(224, 224)]

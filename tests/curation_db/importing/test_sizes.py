@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, ImageFile, ImageOps
 
 from curation_db.image_paths import find_below, shown_size
-from curation_db.importing.image_check import Pictures, header_size
+from curation_db.importing.image_check import ImageChecker, header_size
 
 FORMATS = ["JPEG", "PNG", "WEBP", "TIFF"]
 
@@ -55,7 +55,7 @@ def test_an_import_stores_it(desk: Any, tmp_path: Path) -> None:
     root = tmp_path / "photos"
     turned(root / "a.jpg", 6, "JPEG")
     turned(root / "b.jpg", 1, "JPEG")
-    desk.take(root, pictures=Pictures(lambda _source, name: find_below([root], name)))
+    desk.take(root, pictures=ImageChecker(lambda _source, name: find_below([root], name)))
     assert desk.rows("SELECT key, width, height FROM image ORDER BY key") == [("a.jpg", 48, 64), ("b.jpg", 64, 48)]
 
 

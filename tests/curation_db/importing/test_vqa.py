@@ -12,7 +12,7 @@ import pytest
 
 from curation_db.importing.detect import detect
 from curation_db.importing.formats import Format
-from curation_db.importing.image_check import Pictures
+from curation_db.importing.image_check import ImageChecker
 from curation_db.importing.pipeline import make_plan, read
 from curation_db.importing.rows import InputError
 from curation_db.importing.writers.batch import BatchWriter
@@ -193,7 +193,7 @@ def test_what_the_record_knows_of_a_picture_stays(desk: Any, pair: Pair, coco: C
         looked.append(name)
 
     report = desk.take(
-        pair([asked(1), asked(2, 25)], [answered(1, NO), answered(2, NO, image=25)]), pictures=Pictures(locate)
+        pair([asked(1), asked(2, 25)], [answered(1, NO), answered(2, NO, image=25)]), pictures=ImageChecker(locate)
     )
     assert (report.images, report.questions, report.completed) == (1, 2, 0)
     assert looked == ["COCO_train2014_000000000025.jpg"]

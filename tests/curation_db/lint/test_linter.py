@@ -23,9 +23,9 @@ from curation_db.lint.linter import (
     RULES,
     ConceptPlaces,
     Context,
+    CorpusRow,
     Finding,
     LintSettings,
-    Row,
     Rule,
     Severity,
     context_of,
@@ -128,8 +128,8 @@ def test_a_concept_is_too_frequent_above_a_share_and_a_count(count: int, of: int
 
 def test_only_the_surplus_of_a_concept_is_marked() -> None:
     """Of 60 hats in 100 candidates the first 49 are not too many; the rule begins at 50."""
-    rows = [Row(n, f"a dog {n} without a hat", "Hats" if n % 2 else "a hat") for n in range(60)]
-    rows += [Row(n, f"a dog {n} without a cat", f"cat {n}") for n in range(60, 100)]
+    rows = [CorpusRow(n, f"a dog {n} without a hat", "Hats" if n % 2 else "a hat") for n in range(60)]
+    rows += [CorpusRow(n, f"a dog {n} without a cat", f"cat {n}") for n in range(60, 100)]
     counts, places = count_corpus(rows), ConceptPlaces()
     contexts = [context_of(counts, row, place_in_concept=places.next_place(row.concept)) for row in rows]
     marked = [finds(Rule.OVER_FREQUENT, GOOD, context) for context in contexts]
@@ -273,7 +273,7 @@ def test_both_numbers_are_counted_as_one_concept(one: str, many: str) -> None:
 
 ROWS = st.lists(
     st.builds(
-        Row,
+        CorpusRow,
         st.integers(1, 3),
         st.sampled_from(["a dog, no hat", "A dog no hat", "the dog no hat", "dog, no hats", "two cats", "2 cats"]),
         st.sampled_from([None, "hat", "hats", "cat"]),
@@ -285,7 +285,7 @@ ROWS = st.lists(
 
 @given(ROWS)
 @settings(deadline=None, max_examples=60)
-def test_counts_are_those_of_looking_at_every_pair(rows: list[Row]) -> None:
+def test_counts_are_those_of_looking_at_every_pair(rows: list[CorpusRow]) -> None:
     counts = count_corpus(rows)
     for at, row in enumerate(rows):
         others = [other for i, other in enumerate(rows) if i != at]

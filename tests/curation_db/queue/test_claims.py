@@ -13,7 +13,7 @@ import pytest
 from curation_db.enums import Kind, Reason, Stream
 from curation_db.events.annotators import begin_session, end_session
 from curation_db.queue.claims import Queue, waiting
-from curation_db.review.decisions import Reviewer
+from curation_db.review.decisions import DecisionWriter
 from curation_db.storage.store import Store
 
 
@@ -156,7 +156,7 @@ def _decide_all(path: Path, name: str, results: multiprocessing.Queue) -> None: 
     decided = []
     with Store(path) as store:
         actor = begin_session(store, name, version="test")
-        queue, reviewer = Queue(store, actor), Reviewer(store, actor)
+        queue, reviewer = Queue(store, actor), DecisionWriter(store, actor)
         while claims := queue.claim(2):
             for claim in claims:
                 done = reviewer.decide(claim.candidate_id, Kind.ACCEPT)

@@ -15,33 +15,33 @@ from support.older_schema import install, make_older
 from support.record import Record, Sitting
 
 from curation_db.enums import Kind, Reason, Role, State, Stream
-from curation_db.exporting.selection import Selection, choose
+from curation_db.exporting.selection import ExportFilter, choose
 from curation_db.exporting.staleness import drift_since
 from curation_db.integrity.consistency import compare
 from curation_db.queue.claims import GOLD_SHARE, Queue, waiting
-from curation_db.queue.gold import Held, Known, Score, held, scores
+from curation_db.queue.gold import GoldScore, KnownAnswer, WithheldGold, held, scores
 from curation_db.review.gold_marking import Marked, mark, mark_adjudicated, unmark_all
 from curation_db.search.cards import card_for, load_card
 from curation_db.storage.store import create_store, open_store
-from workbench.annotation.models import DeskSettings
+from workbench.annotation.models import SessionSettings
 from workbench.workspace.settings import CurateSettings
 
-ACCEPT, REJECT = Known(Kind.ACCEPT), Known(Kind.REJECT, Reason.PRESENT)
+ACCEPT, REJECT = KnownAnswer(Kind.ACCEPT), KnownAnswer(Kind.REJECT, Reason.PRESENT)
 
 
-def gold(record: Record, answers: dict[int, Known]) -> Marked:
+def gold(record: Record, answers: dict[int, KnownAnswer]) -> Marked:
     with record.store.write() as connection:
         return mark(connection, answers, "test.csv")
 
 
-def score_of(record: Record) -> list[Score]:
+def score_of(record: Record) -> list[GoldScore]:
     with record.store.read() as connection:
         return scores(connection)
 
 
 def exported(record: Record) -> list[int]:
     with record.store.read() as connection:
-        return choose(connection, Selection()).ids
+        return choose(connection, ExportFilter()).ids
 
 
 def sound(record: Record) -> bool:
@@ -54,18 +54,18 @@ class TestAnswers:
         ("told", "known"),
         [
             ("accept", ACCEPT),
-            (" Reject ", Known(Kind.REJECT)),
+            (" Reject ", KnownAnswer(Kind.REJECT)),
             ("present", REJECT),
-            ("rest false", Known(Kind.REJECT, Reason.REST_FALSE)),
+            ("rest false", KnownAnswer(Kind.REJECT, Reason.REST_FALSE)),
         ],
     )
-    def test_what_a_file_may_say(self, told: str, known: Known) -> None:
-        assert Known.parse(told) == known
+    def test_what_a_file_may_say(self, told: str, known: KnownAnswer) -> None:
+        assert KnownAnswer.parse(told) == known
 
     @pytest.mark.parametrize("told", ["", "1", "edit", "skip", None, 1, ["accept"]])
     def test_what_it_may_not(self, told: object) -> None:
         with pytest.raises(ValueError, match="accept, reject"):
-            Known.parse(told)
+            KnownAnswer.parse(told)
 
 
 class TestMarking:
@@ -116,7 +116,7 @@ class TestMarking:
         )
         assert told == Marked(new=1, known=3, other=ordinary[3:5], audit=1)
         with record.store.read() as connection:
-            assert held(connection) == Held(accept=5, reject=1)
+            assert held(connection) == WithheldGold(accept=5, reject=1)
         assert record.rows("SELECT answer, count(*) FROM gold GROUP BY answer") == [("accept", 5), ("reject", 1)]
 
     def test_batches_add_up(self, record: Record, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,7 +154,7 @@ class TestShare:
         assert abs(self.served(record, gold_share=share) - self.SERVED * share) < min(3 * deviation, 45)
 
     def test_by_default_it_is_one_in_ten(self, record: Record) -> None:
-        assert GOLD_SHARE == DeskSettings().gold_share == CurateSettings().gold_share == 0.1
+        assert GOLD_SHARE == SessionSettings().gold_share == CurateSettings().gold_share == 0.1
         assert abs(self.served(record) - self.SERVED * 0.1) < 15.5
 
     def test_all_or_none(self, record: Record) -> None:
@@ -275,7 +275,7 @@ class TestScores:
         ana.reviewer.decide(3, Kind.ACCEPT)
         ana.reviewer.decide(4, Kind.REJECT, reason=Reason.SCOPE)
         (score,) = score_of(record)
-        assert score == Score("ana", right=2, wrongly_accepted=1, wrongly_rejected=1)
+        assert score == GoldScore("ana", right=2, wrongly_accepted=1, wrongly_rejected=1)
         assert (score.answers, score.share.estimate) == (4, 0.5)
         assert score.share.low < 0.5 < score.share.high
 
@@ -285,7 +285,7 @@ class TestScores:
         ana.reviewer.decide(1, Kind.REJECT, reason=Reason.SCOPE)
         ana.reviewer.undo()
         ana.reviewer.decide(1, Kind.ACCEPT)
-        assert score_of(record) == [Score("ana", right=0, wrongly_accepted=0, wrongly_rejected=1)]
+        assert score_of(record) == [GoldScore("ana", right=0, wrongly_accepted=0, wrongly_rejected=1)]
 
     def test_a_vote_from_before_is_no_answer(self, record: Record, ana: Sitting) -> None:
         number = record.add(1)[0]
@@ -298,7 +298,7 @@ class TestScores:
         record.sit("ben")
         done = ana.reviewer.edit(1, "a woman without a hat")
         with record.store.read() as connection:
-            assert held(connection) == Held(accept=1, reject=2, edited=1)
+            assert held(connection) == WithheldGold(accept=1, reject=2, edited=1)
         assert score_of(record) == []
         assert record.state(done.child_id) == "open"
         ana.reviewer.undo()
@@ -314,12 +314,12 @@ class TestExports:
         mark_adjudicated(record.store)
         gold(record, {2: ACCEPT})
         with record.store.read() as connection:
-            before = choose(connection, Selection())
+            before = choose(connection, ExportFilter())
         ana = record.sit("ana")
         ana.reviewer.decide(1, Kind.REJECT, reason=Reason.SCOPE)
         ana.reviewer.decide(2, Kind.ACCEPT)
         with record.store.read() as connection:
-            after = choose(connection, Selection())
+            after = choose(connection, ExportFilter())
             assert not drift_since(connection, before.event_seq, [State.ACCEPTED]).stale
         assert (before.ids, before.outcomes) == (after.ids, after.outcomes)
         assert after.ids == [1]

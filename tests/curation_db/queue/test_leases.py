@@ -15,14 +15,14 @@ from curation_db.events.annotators import begin_session
 from curation_db.integrity.checks import Level, examine, repair
 from curation_db.queue import leases
 from curation_db.queue.claims import Queue
-from curation_db.review.decisions import Reviewer, Shown
+from curation_db.review.decisions import DecisionWriter, PresentationContext
 from curation_db.storage.backup import back_up
 from curation_db.storage.restore import restore
 from curation_db.storage.sqlite import BASELINE_EXTRAS
 from curation_db.storage.work_sessions import LEASE_SECONDS, MACHINES_DIFFER_S
 
 YEAR = 365 * 86_400.0
-ASKED = Shown(asked=True)
+ASKED = PresentationContext(asked=True)
 At = Callable[..., Sitting]
 
 
@@ -35,7 +35,7 @@ def at(record: Record, monkeypatch: pytest.MonkeyPatch) -> At:
             patched.setattr("socket.gethostname", lambda: machine)
             actor = begin_session(record.store, name, version="test", role=role)
         queue = Queue(record.store, actor, clock=clock, ordering="oldest", audit_share=0.0)
-        return Sitting(actor, queue, Reviewer(record.store, actor, clock=clock))
+        return Sitting(actor, queue, DecisionWriter(record.store, actor, clock=clock))
 
     return sit
 
@@ -154,7 +154,7 @@ class TestSuspend:
         assert record.state(number) == "rejected"
         assert record.rows("SELECT count(*) FROM event") == [(int(overlap),)]
         assert record.rows("SELECT count(*) FROM candidate") == [(1,)]
-        ana.reviewer.decide(number, Kind.ACCEPT, shown=Shown(leased=False))
+        ana.reviewer.decide(number, Kind.ACCEPT, shown=PresentationContext(leased=False))
         assert record.state(number) == ("contested" if overlap == "1" else "rejected"), "a person who was told so may"
 
     def test_a_second_vote_that_is_still_asked_for_is_written(self, record: Record, at: At) -> None:

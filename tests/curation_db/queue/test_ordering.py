@@ -11,8 +11,8 @@ from sqlalchemy import text
 
 from curation_db.enums import Question
 from curation_db.queue.ordering import CONFLICT, OLDEST, Policy, Refresher
-from curation_db.queue.priority_signals import Signal, conflict, draw, nearness, rarity
-from curation_db.review.candidates import Opinion, insert_verdicts
+from curation_db.queue.priority_signals import PrioritySignal, conflict, draw, nearness, rarity
+from curation_db.review.candidates import NewVerdict, insert_verdicts
 
 
 class TestPolicies:
@@ -39,8 +39,8 @@ class TestPolicies:
         with pytest.raises(ValueError, match=r"order '"):
             Policy.parse(words)
 
-    @given(st.dictionaries(st.sampled_from(list(Signal)), st.floats(0.01, 100), min_size=1))
-    def test_weights_sum_to_one(self, told: dict[Signal, float]) -> None:
+    @given(st.dictionaries(st.sampled_from(list(PrioritySignal)), st.floats(0.01, 100), min_size=1))
+    def test_weights_sum_to_one(self, told: dict[PrioritySignal, float]) -> None:
         policy = Policy.parse(" + ".join(f"{weight:.6f}*{signal}" for signal, weight in told.items()))
         assert math.fsum(weight for _, weight in policy.weights) == pytest.approx(1)
 
@@ -112,7 +112,7 @@ def test_answers_to_two_questions_are_weighed_apart(record, words: str) -> None:
         insert_verdicts(
             connection,
             [
-                Opinion(
+                NewVerdict(
                     candidate_id=number, judge=f"j{n}", model="m", prompt_version="1", question=Question(asked), p=p
                 )
                 for n, (number, (asked, p)) in enumerate(told)

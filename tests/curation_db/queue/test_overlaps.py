@@ -15,14 +15,14 @@ from curation_db.enums import Kind, Reason, Role, State
 from curation_db.errors import RecordError
 from curation_db.events import event_clock
 from curation_db.events.state import Overlap
-from curation_db.exporting.selection import Chosen, Outcome, Selection, choose
+from curation_db.exporting.selection import Chosen, DecidedCandidate, ExportFilter, choose
 from curation_db.exporting.staleness import drift_since
 from curation_db.integrity.consistency import compare
 from curation_db.review.overlaps import differing, drawn, preview, set_overlap
 from curation_db.stats.annotation_cost import overlaps as effort
 from curation_db.storage.store import create_store
 
-ALL = Selection(states=tuple(State))
+ALL = ExportFilter(states=tuple(State))
 PEOPLE = ("ana", "ben", "dan")
 
 
@@ -33,7 +33,7 @@ def change(record: Record, overlap: str, *numbers: int) -> int:
 def exported_now(record: Record) -> Chosen:
     """As `negwb export` does it: the number for now becomes one that stands."""
     with record.store.write() as connection:
-        number = event_clock.settle(connection, ALL.depends_on())
+        number = event_clock.reserve(connection, ALL.depends_on())
     return exported_at(record, number)
 
 
@@ -172,7 +172,7 @@ def test_what_was_exported_stays_and_the_record_is_sound(steps: list[tuple[str, 
         record = Record(store)
         numbers = record.add(4)
         people = {name: record.sit(name, role=Role.ADJUDICATOR if name == "dan" else None).reviewer for name in PEOPLE}
-        frozen: dict[int, tuple[list[int], dict[int, Outcome]]] = {}
+        frozen: dict[int, tuple[list[int], dict[int, DecidedCandidate]]] = {}
         for at, (who, items, what, overlap) in enumerate(steps):
             chosen = [numbers[item] for item in items]
             if who == "overlap":

@@ -11,14 +11,14 @@ from support.record import Record
 from curation_db.enums import Kind, Reason, Role, State, Stream
 from curation_db.errors import RecordError
 from curation_db.integrity.consistency import compare
-from curation_db.queue.gold import Known
+from curation_db.queue.gold import KnownAnswer
 from curation_db.review.bulk import KEPT_BACKUPS, decide_in_bulk, preview
-from curation_db.review.bulk_preview import Left
-from curation_db.review.decisions import Shown
+from curation_db.review.bulk_preview import SkipReason
+from curation_db.review.decisions import PresentationContext
 from curation_db.review.gold_marking import mark
 from curation_db.storage.backup import folder_of, listing
 
-BLIND = Shown(stream=Stream.AUDIT, blind=True)
+BLIND = PresentationContext(stream=Stream.AUDIT, blind=True)
 
 
 def look(record: Record, who, ids, kind: Kind):
@@ -65,12 +65,12 @@ def test_what_must_not_be_touched_is_left_out_and_counted(record: Record) -> Non
     seen = look(record, ana, named, Kind.ACCEPT)
     assert (seen.asked, seen.votes) == (8, [plain, decided])
     assert seen.left == {
-        Left.HELD: 1,
-        Left.SUPERSEDED: 1,
-        Left.FINAL: 1,
-        Left.ALREADY: 1,
-        Left.AUDIT: 1,
-        Left.UNKNOWN: 1,
+        SkipReason.HELD: 1,
+        SkipReason.SUPERSEDED: 1,
+        SkipReason.FINAL: 1,
+        SkipReason.ALREADY: 1,
+        SkipReason.AUDIT: 1,
+        SkipReason.UNKNOWN: 1,
     }
     assert seen.becomes == {State.ACCEPTED: 1, State.CONTESTED: 1}
     done = decide_in_bulk(record.store, ana.actor, named, Kind.ACCEPT)
@@ -82,10 +82,10 @@ def test_what_must_not_be_touched_is_left_out_and_counted(record: Record) -> Non
 def test_known_answers_are_for_each_to_give(record: Record) -> None:
     plain, known = record.add(2)
     with record.store.write() as connection:
-        mark(connection, {known: Known(Kind.REJECT)}, "a file")
+        mark(connection, {known: KnownAnswer(Kind.REJECT)}, "a file")
     ana = record.sit("ana")
     done = decide_in_bulk(record.store, ana.actor, [plain, known], Kind.ACCEPT)
-    assert (done.changed, done.left) == (1, {Left.GOLD: 1})
+    assert (done.changed, done.left) == (1, {SkipReason.GOLD: 1})
     assert states(record, [plain, known]) == ["accepted", "open"]
 
 
@@ -95,7 +95,7 @@ def test_ones_own_audit_label_stays_and_the_change_of_mind_is_a_flip(record: Rec
     for number in numbers[:3]:
         ana.reviewer.decide(number, Kind.ACCEPT, shown=BLIND)
     done = decide_in_bulk(record.store, ana.actor, numbers, Kind.REJECT, Reason.SCOPE)
-    assert (done.changed, done.left) == (3, {Left.AUDIT: 1})
+    assert (done.changed, done.left) == (3, {SkipReason.AUDIT: 1})
     assert record.rows("SELECT DISTINCT kind, verdict, reason FROM event WHERE act = :act", act=done.act) == [
         ("flip", "reject", "scope")
     ]

@@ -13,8 +13,8 @@ from support.record import Record
 
 from curation_db.enums import Kind, Reason, Role, Stream
 from curation_db.errors import RecordError
-from curation_db.queue.gold import Known
-from curation_db.review.decisions import Shown
+from curation_db.queue.gold import KnownAnswer
+from curation_db.review.decisions import PresentationContext
 from curation_db.review.gold_marking import mark
 from curation_db.storage import sqlite
 from curation_db.storage.store import create_store
@@ -33,7 +33,7 @@ def test_a_decision_is_an_event_and_a_state(record, kind: Kind, reason: Reason |
     (number,) = record.add(1)
     ana = record.sit("ana")
     assert ana.queue.claim()[0].candidate_id == number
-    done = ana.reviewer.decide(number, kind, reason=reason, shown=Shown(elapsed_ms=1234))
+    done = ana.reviewer.decide(number, kind, reason=reason, shown=PresentationContext(elapsed_ms=1234))
     assert not done.late
     assert record.state(number) == state
     assert record.rows("SELECT actor, role, kind, reason, stream, blind, late, elapsed_ms, session FROM event") == [
@@ -197,7 +197,7 @@ def test_stream_and_blindness_are_recorded(record) -> None:
     ana = record.sit("ana")
     (claim,) = ana.queue.claim()
     assert claim.stream is Stream.AUDIT
-    ana.reviewer.decide(number, Kind.ACCEPT, shown=Shown(stream=claim.stream, blind=True))
+    ana.reviewer.decide(number, Kind.ACCEPT, shown=PresentationContext(stream=claim.stream, blind=True))
     assert record.rows("SELECT stream, blind FROM event") == [("audit", 1)]
 
 
@@ -324,8 +324,10 @@ class TestFlip:
     def test_a_change_of_mind_keeps_the_label_and_moves_the_state(self, record) -> None:
         (number,) = record.add(1, audit_rate=1.0)
         ana = record.sit("ana")
-        ana.reviewer.decide(number, Kind.ACCEPT, shown=Shown(stream=Stream.AUDIT, blind=True))
-        ana.reviewer.flip(number, Kind.REJECT, reason=Reason.PRESENT, shown=Shown(stream=Stream.AUDIT, leased=False))
+        ana.reviewer.decide(number, Kind.ACCEPT, shown=PresentationContext(stream=Stream.AUDIT, blind=True))
+        ana.reviewer.flip(
+            number, Kind.REJECT, reason=Reason.PRESENT, shown=PresentationContext(stream=Stream.AUDIT, leased=False)
+        )
         assert record.state(number) == "rejected"
         assert record.rows("SELECT kind, verdict, reason, blind, late FROM event ORDER BY seq") == [
             ("accept", None, None, 1, 1),
@@ -381,10 +383,10 @@ def test_one_decision_runs_no_query_twice(tmp_path: Path, monkeypatch: pytest.Mo
         ana = record.sit("ana")
         if known:
             with store.write() as connection:
-                mark(connection, {number: Known(Kind.ACCEPT)}, "test")
+                mark(connection, {number: KnownAnswer(Kind.ACCEPT)}, "test")
         ana.queue.claim()
         statements.clear()
-        ana.reviewer.decide(number, Kind.ACCEPT, shown=Shown(asked=True))
+        ana.reviewer.decide(number, Kind.ACCEPT, shown=PresentationContext(asked=True))
     queries = Counter(" ".join(each.split()) for each in statements if each.lstrip().startswith(("SELECT", "WITH")))
     assert sum(count for query, count in queries.items() if "undo_of, gold FROM event" in query) == 1
     assert sum(count for query, count in queries.items() if "FROM gold WHERE candidate_id" in query) == 1

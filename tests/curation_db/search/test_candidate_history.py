@@ -10,21 +10,21 @@ from support.record import Record
 from curation_db.enums import Cause, Kind, Reason, Role, State, Stream
 from curation_db.errors import RecordError
 from curation_db.exporting.freeze import freeze as freeze_set
-from curation_db.exporting.selection import Selection
-from curation_db.review.decisions import Shown
+from curation_db.exporting.selection import ExportFilter
+from curation_db.review.decisions import PresentationContext
 from curation_db.search.candidate_history import (
-    Deed,
+    CandidateOrigin,
     Frozen,
-    JudgeSaid,
-    Kin,
-    Origin,
+    JudgeVerdictRow,
+    RelatedCandidates,
     Timeline,
+    TimelineAction,
     conceal,
     find_candidate,
     timeline,
 )
 
-BLIND = Shown(stream=Stream.AUDIT, blind=True, elapsed_ms=1_500)
+BLIND = PresentationContext(stream=Stream.AUDIT, blind=True, elapsed_ms=1_500)
 
 
 def told(record: Record, number: int, exports: Path | None = None) -> Timeline:
@@ -33,11 +33,11 @@ def told(record: Record, number: int, exports: Path | None = None) -> Timeline:
 
 
 def freeze(record: Record, folder: Path) -> None:
-    freeze_set(record.store, folder.parent, folder.name, selection=Selection(), tool_version="test")
+    freeze_set(record.store, folder.parent, folder.name, selection=ExportFilter(), tool_version="test")
 
 
-def deeds(line: Timeline) -> list[Deed]:
-    return [moment.what for moment in line.moments if isinstance(moment.what, Deed)]
+def deeds(line: Timeline) -> list[TimelineAction]:
+    return [moment.what for moment in line.moments if isinstance(moment.what, TimelineAction)]
 
 
 def test_every_event_and_verdict_of_the_family_is_told_once_in_order(record: Record) -> None:
@@ -60,12 +60,12 @@ def test_every_event_and_verdict_of_the_family_is_told_once_in_order(record: Rec
             row[0]
             for row in record.rows("SELECT seq FROM event WHERE candidate_id != :other ORDER BY seq", other=other)
         ]
-        assert [m.what.judge for m in line.moments if isinstance(m.what, JudgeSaid)] == ["llava", "qwen"]
-        assert [m.candidate_id for m in line.moments if isinstance(m.what, Origin)] == list(family)
+        assert [m.what.judge for m in line.moments if isinstance(m.what, JudgeVerdictRow)] == ["llava", "qwen"]
+        assert [m.candidate_id for m in line.moments if isinstance(m.what, CandidateOrigin)] == list(family)
         at = [moment.at for moment in line.moments]
         assert at == sorted(at)
     kin = [member.kin for member in told(record, child).members]
-    assert kin == [Kin.ANCESTOR, Kin.THIS, Kin.DESCENDANT]
+    assert kin == [RelatedCandidates.ANCESTOR, RelatedCandidates.THIS, RelatedCandidates.DESCENDANT]
 
 
 def test_what_was_taken_back_is_said_to_be(record: Record) -> None:
@@ -118,7 +118,7 @@ def test_frozen_sets_that_hold_it_are_told_where_they_were_frozen(record: Record
     (tmp_path / "exports" / "broken").mkdir()
     line = told(record, inside, tmp_path / "exports")
     assert [m.what for m in line.moments if isinstance(m.what, Frozen)] == [Frozen("one", 1, "accepted")]
-    assert [type(m.what) for m in line.moments] == [Origin, Deed, Frozen, Deed]
+    assert [type(m.what) for m in line.moments] == [CandidateOrigin, TimelineAction, Frozen, TimelineAction]
     assert not [m for m in told(record, outside, tmp_path / "exports").moments if isinstance(m.what, Frozen)]
 
 
@@ -132,7 +132,7 @@ def test_what_is_hidden_leaves_only_ones_own_and_where_it_came_from(record: Reco
     whole = told(record, number, tmp_path / "exports")
     assert len(whole.moments) == 5
     hidden = conceal(whole, {number}, "ana", blind={number})
-    assert [type(m.what) for m in hidden.moments] == [Origin, Deed]
+    assert [type(m.what) for m in hidden.moments] == [CandidateOrigin, TimelineAction]
     assert [deed.actor for deed in deeds(hidden)] == ["ana"]
     assert (hidden.members[0].state, whole.members[0].state) == (None, State.ACCEPTED)
     assert conceal(whole, set(), "ana", blind=set()).moments == whole.moments

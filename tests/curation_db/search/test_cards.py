@@ -8,7 +8,7 @@ from sqlalchemy import text
 from curation_db.enums import Question, State
 from curation_db.errors import RecordError
 from curation_db.lint.linter import OF_THE_PICTURE, Rule, Subject, lint, names
-from curation_db.review.candidates import Opinion, insert_verdicts
+from curation_db.review.candidates import NewVerdict, insert_verdicts
 from curation_db.search import fulltext
 from curation_db.search.cards import card_for, load_card
 
@@ -129,7 +129,7 @@ def test_a_blind_card_tells_nothing_of_what_others_saw(record) -> None:
 
 def say(record, candidate: int, question: Question, **probabilities: float | None) -> None:
     told = [
-        Opinion(candidate_id=candidate, judge=judge, model=judge, prompt_version="1", question=question, p=p)
+        NewVerdict(candidate_id=candidate, judge=judge, model=judge, prompt_version="1", question=question, p=p)
         for judge, p in probabilities.items()
     ]
     with record.store.write() as connection:
@@ -163,7 +163,7 @@ def test_answers_to_two_questions_never_disagree(record, present, acceptable, di
 def test_a_card_tells_where_a_number_came_from(record) -> None:
     (number,) = record.add(1)
     # fmt: off
-    told = Opinion(
+    told = NewVerdict(
         candidate_id=number, judge="llava", model="m", prompt_version="1", question=Question.PRESENT, p=0.2,
         label_mass=0.98, method="logprobs", prior=0.61, seed=7,
     )

@@ -12,10 +12,10 @@ from curation_db.enums import Cause, Kind, Reason, Role, State, Stream
 from curation_db.errors import RecordError
 from curation_db.events.history_cache import events_of
 from curation_db.events.state import effective
-from curation_db.review.decisions import Shown
-from curation_db.search.disagreements import Disagreement, disagreements, tally
+from curation_db.review.decisions import PresentationContext
+from curation_db.search.disagreements import Disagreement, disagreements, vote_summary
 
-BLIND = Shown(stream=Stream.AUDIT, blind=True)
+BLIND = PresentationContext(stream=Stream.AUDIT, blind=True)
 
 
 def listed(record: Record) -> list[Disagreement]:
@@ -109,7 +109,7 @@ def test_the_tally_says_who_said_what_and_what_came_of_it(record: Record) -> Non
     ana.reviewer.flip(number, Kind.ACCEPT)
     dan.reviewer.adjudicate(number, Kind.REJECT, reason=Reason.SCOPE, cause=Cause.GUIDELINE_GAP)
     with record.store.read() as connection:
-        told = tally(connection, number)
+        told = vote_summary(connection, number)
     assert [(v.actor, v.says, v.reason, v.blind, v.flip) for v in told.voices] == [
         ("ana", Kind.REJECT, Reason.PRESENT, True, False),
         ("ben", Kind.ACCEPT, None, False, False),
@@ -125,5 +125,5 @@ def test_the_tally_says_who_said_what_and_what_came_of_it(record: Record) -> Non
 
 def test_of_nothing_there_is_no_tally(record: Record) -> None:
     with record.store.read() as connection, pytest.raises(RecordError, match="no candidate 9"):
-        tally(connection, 9)
+        vote_summary(connection, 9)
     assert listed(record) == []

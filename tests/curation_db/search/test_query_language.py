@@ -7,7 +7,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from curation_db.language.sanitize import clean
-from curation_db.search.query_language import CLOSED, WORDS, Field, Says, Sort, Term, Value, View, ViewError, parse_view
+from curation_db.search.query_language import (
+    CLOSED,
+    WORDS,
+    QueryField,
+    Sort,
+    Term,
+    TermMeaning,
+    Value,
+    View,
+    ViewError,
+    parse_view,
+)
 
 _LETTERS = st.sampled_from("abZ9 \t\n\"\\,=:-*_.'\u00e9e\u0301文\u202e\x1b\U0001f600")
 _UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -17,19 +28,21 @@ _NAMES = st.text(_LETTERS, min_size=1, max_size=12).map(clean).filter(bool) | st
 _WORDS = _NAMES.filter(lambda words: any(letter.isalnum() for letter in words))
 
 
-def _values(field: Field) -> st.SearchStrategy[Value]:
+def _values(field: QueryField) -> st.SearchStrategy[Value]:
     if field in CLOSED:
         return st.sampled_from(CLOSED[field]).map(lambda name: Value(str(name)))
-    if field is Field.JUDGE:
-        return st.builds(Value, _NAMES, st.none() | st.sampled_from(Says))
+    if field is QueryField.JUDGE:
+        return st.builds(Value, _NAMES, st.none() | st.sampled_from(TermMeaning))
     return st.builds(Value, _WORDS if field in WORDS else _NAMES)
 
 
-def _terms(field: Field) -> st.SearchStrategy[Term]:
+def _terms(field: QueryField) -> st.SearchStrategy[Term]:
     return st.builds(Term, st.just(field), st.lists(_values(field), min_size=1, max_size=3).map(tuple), st.booleans())
 
 
-views = st.builds(View, st.lists(st.sampled_from(Field).flatmap(_terms), max_size=5).map(tuple), st.sampled_from(Sort))
+views = st.builds(
+    View, st.lists(st.sampled_from(QueryField).flatmap(_terms), max_size=5).map(tuple), st.sampled_from(Sort)
+)
 
 
 @_UNHURRIED
@@ -56,14 +69,14 @@ def test_what_people_type() -> None:
     view = parse_view(f"  {line}   sort:oldest ")
     assert view.sort is Sort.OLDEST
     assert view.terms == (
-        Term.of(Field.STATE, "accepted", "needs_more"),
-        Term.of(Field.CUE, "no"),
-        Term(Field.JUDGE, (Value("llava", Says.PRESENT),), excluded=True),
-        Term.of(Field.BY, "ana"),
-        Term.of(Field.LINT, "in-sibling"),
-        Term.of(Field.REASON, "rest_false"),
-        Term.of(Field.TEXT, "red hat"),
-        Term.of(Field.TEXT, "dog", excluded=True),
+        Term.of(QueryField.STATE, "accepted", "needs_more"),
+        Term.of(QueryField.CUE, "no"),
+        Term(QueryField.JUDGE, (Value("llava", TermMeaning.PRESENT),), excluded=True),
+        Term.of(QueryField.BY, "ana"),
+        Term.of(QueryField.LINT, "in-sibling"),
+        Term.of(QueryField.REASON, "rest_false"),
+        Term.of(QueryField.TEXT, "red hat"),
+        Term.of(QueryField.TEXT, "dog", excluded=True),
     )
     assert str(parse_view('concept:"fire hydrant"')) == 'concept:"fire hydrant"'
     assert str(parse_view("")) == ""
@@ -92,6 +105,6 @@ def test_what_is_wrong_is_named(line: str, said: str) -> None:
 
 
 def test_a_term_is_put_in_and_taken_out() -> None:
-    term = Term.of(Field.STATE, "open")
+    term = Term.of(QueryField.STATE, "open")
     assert str(View().toggled(term)) == "state:open"
     assert View().toggled(term).toggled(term) == View()

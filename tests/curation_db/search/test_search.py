@@ -20,10 +20,10 @@ from curation_db.events.history_cache import events_of
 from curation_db.events.in_force import decisions_in_force
 from curation_db.lint import index
 from curation_db.lint.linter import Rule
-from curation_db.review.candidates import Draft, Intake, Opinion, insert_candidates, insert_verdicts
+from curation_db.review.candidates import Intake, NewCandidate, NewVerdict, insert_candidates, insert_verdicts
 from curation_db.search import fulltext, search
 from curation_db.search.facets import FACETS, facets, unknown
-from curation_db.search.query_language import CLOSED, Field, Says, Sort, Term, Value, View, parse_view
+from curation_db.search.query_language import CLOSED, QueryField, Sort, Term, TermMeaning, Value, View, parse_view
 from curation_db.search.rows import page_of
 from curation_db.storage import sqlite
 from curation_db.storage.store import Store, create_store
@@ -55,7 +55,7 @@ def _fill(store: Store) -> None:
                 )
         # fmt: off
         drafts = [
-            Draft(
+            NewCandidate(
                 source_id=1 + image % 2, key=f"c{n}", image_id=image, raw_text=draw.choice(_TEXTS),
                 caption_id=draw.choice((None, 2 * image - 1, 2 * image)), pipeline=draw.choice(("P1", "P2")),
                 generator="test", concept=draw.choice(_CONCEPTS), negation_type=draw.choice(list(NegationType)),
@@ -68,17 +68,19 @@ def _fill(store: Store) -> None:
         insert_verdicts(connection, [each for number in ids for each in _opinions(draw, number)])
     _decide(Record(store), ids, draw)
     fulltext.refresh(store)
-    marker = index.Marker(store)
+    marker = index.LintIndexer(store)
     while marker.step(7):
         pass
 
 
-def _opinions(draw: random.Random, number: int) -> Iterator[Opinion]:
+def _opinions(draw: random.Random, number: int) -> Iterator[NewVerdict]:
     for judge in _JUDGES:
         for question in Question:
             if draw.random() < 0.5:
                 p = draw.choice((None, 0.1, 0.4, 0.5, 0.9))
-                yield Opinion(candidate_id=number, judge=judge, model=judge, prompt_version="1", question=question, p=p)
+                yield NewVerdict(
+                    candidate_id=number, judge=judge, model=judge, prompt_version="1", question=question, p=p
+                )
 
 
 def _decide(record: Record, ids: list[int], draw: random.Random) -> None:
@@ -141,35 +143,39 @@ class Oracle:
             term.excluded is not any(self.meets(term.field, value, row) for value in term.values) for term in view.terms
         )
 
-    def meets(self, field: Field, value: Value, row: Any) -> bool:  # noqa: PLR0911
+    def meets(self, field: QueryField, value: Value, row: Any) -> bool:  # noqa: PLR0911
         name, events = value.name, self.events[row.id]
         match field:
-            case Field.BY:
+            case QueryField.BY:
                 return any(actor == name for actor, _, _ in events)
-            case Field.REASON:
+            case QueryField.REASON:
                 return any(reason == name for _, _, reason in events)
-            case Field.JUDGE:
+            case QueryField.JUDGE:
                 return any(self.answered(value, verdict) for verdict in self.verdicts[row.id])
-            case Field.IS:
+            case QueryField.IS:
                 return {"flagged": bool(row.flagged), "hasty": False}.get(name, self.conflict(row.id))
-            case Field.LINT:
+            case QueryField.LINT:
                 return name in self.marks[row.id]
-            case Field.TEXT:
+            case QueryField.TEXT:
                 return _phrase(name, row.text) or _phrase(name, row.concept or "")
-            case Field.CAPTION:
+            case QueryField.CAPTION:
                 return _phrase(name, row.caption or "")
-            case Field.CONCEPT:
+            case QueryField.CONCEPT:
                 return (row.concept or "").lower() == name.lower()
-            case Field.STREAM:
+            case QueryField.STREAM:
                 return bool(row.audit) is (name == "audit")
-        column = {Field.POSITION: "cue_position", Field.TYPE: "negation_type"}.get(field, str(field))
+        column = {QueryField.POSITION: "cue_position", QueryField.TYPE: "negation_type"}.get(field, str(field))
         return bool(getattr(row, column) == name)
 
     def answered(self, value: Value, verdict: Any) -> bool:
         exact = value.name in _JUDGES
         called = value.name in ("*", verdict.judge) or (not exact and verdict.judge.startswith(value.name))
-        yes, no = (Says.PRESENT, Says.ABSENT) if verdict.question == "present" else (Says.ACCEPTABLE, Says.UNACCEPTABLE)
-        said = Says.UNCLEAR if verdict.p is None else yes if verdict.p >= 0.5 else no
+        yes, no = (
+            (TermMeaning.PRESENT, TermMeaning.ABSENT)
+            if verdict.question == "present"
+            else (TermMeaning.ACCEPTABLE, TermMeaning.UNACCEPTABLE)
+        )
+        said = TermMeaning.UNCLEAR if verdict.p is None else yes if verdict.p >= 0.5 else no
         return called and value.says in (None, said)
 
     def conflict(self, number: int) -> bool:
@@ -212,25 +218,27 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Store, Ora
 
 
 _OPEN = {
-    Field.BY: ("ana", "Ben", "nobody"),
-    Field.CUE: ("no", "not", "without"),
-    Field.CONCEPT: ("hat", "DOG", "x"),
-    Field.PIPELINE: ("P1", "edit"),
-    Field.SOURCE: ("coco", "mine", "none"),
-    Field.JUDGE: (*_JUDGES, "llava", "*", "x"),
-    Field.TEXT: ("hat", "red hat", "no d*", "horse", "a", "zebra"),
-    Field.CAPTION: ("hat", "fire", "do*"),
+    QueryField.BY: ("ana", "Ben", "nobody"),
+    QueryField.CUE: ("no", "not", "without"),
+    QueryField.CONCEPT: ("hat", "DOG", "x"),
+    QueryField.PIPELINE: ("P1", "edit"),
+    QueryField.SOURCE: ("coco", "mine", "none"),
+    QueryField.JUDGE: (*_JUDGES, "llava", "*", "x"),
+    QueryField.TEXT: ("hat", "red hat", "no d*", "horse", "a", "zebra"),
+    QueryField.CAPTION: ("hat", "fire", "do*"),
 }
 
 
-def _terms(field: Field) -> st.SearchStrategy[Term]:
+def _terms(field: QueryField) -> st.SearchStrategy[Term]:
     names = st.sampled_from(_OPEN.get(field) or CLOSED[field])
-    says = st.none() | st.sampled_from(Says) if field is Field.JUDGE else st.none()
+    says = st.none() | st.sampled_from(TermMeaning) if field is QueryField.JUDGE else st.none()
     values = st.lists(st.builds(Value, names.map(str), says), min_size=1, max_size=2).map(tuple)
     return st.builds(Term, st.just(field), values, st.booleans())
 
 
-views = st.builds(View, st.lists(st.sampled_from(Field).flatmap(_terms), max_size=3).map(tuple), st.sampled_from(Sort))
+views = st.builds(
+    View, st.lists(st.sampled_from(QueryField).flatmap(_terms), max_size=3).map(tuple), st.sampled_from(Sort)
+)
 
 
 @pytest.mark.parametrize("few", [50_000, 3])
@@ -278,7 +286,7 @@ def test_a_page_tells_what_the_rows_say(world: tuple[Store, Oracle]) -> None:
 
 
 @pytest.mark.parametrize("field", FACETS)
-def test_facets_count_what_their_terms_hold(world: tuple[Store, Oracle], field: Field) -> None:
+def test_facets_count_what_their_terms_hold(world: tuple[Store, Oracle], field: QueryField) -> None:
     store, oracle = world
     listed = oracle.ids(parse_view("hat"))
     with store.read() as connection:
@@ -309,7 +317,7 @@ def _marks(record: Record) -> Counter[tuple[object, ...]]:
 
 
 def _finish(store: Store) -> None:
-    marker = index.Marker(store)
+    marker = index.LintIndexer(store)
     while marker.step():
         assert marker.progress.share <= 1
     assert marker.progress.done
@@ -324,7 +332,7 @@ def test_marks_follow_edits_and_what_is_learnt_of_a_picture(record: Record, impo
         {(done.child_id, "unchanged"): 1}
     )
     import_rows(record.store, image=str(second), caption="a person in a hat")
-    assert not index.Marker(record.store).progress.done
+    assert not index.LintIndexer(record.store).progress.done
     _finish(record.store)
     assert (second, "in-sibling") in _marks(record)
 
@@ -336,17 +344,17 @@ def test_marks_of_another_version_are_made_again(record: Record, monkeypatch: py
         for mark in (Rule.IN_SIBLING, "a-rule-of-old"):
             connection.execute(text("INSERT INTO candidate_mark VALUES (:mark, :id)"), {"mark": mark, "id": ids[0]})
     monkeypatch.setattr(index, "LINT_VERSION", index.LINT_VERSION + 1)
-    assert index.Marker(record.store).progress.upto == 0
+    assert index.LintIndexer(record.store).progress.upto == 0
     _finish(record.store)
     assert _marks(record) == Counter()
 
 
 def test_marking_can_stop_anywhere(record: Record) -> None:
     record.add(5)
-    assert index.Marker(record.store).step(2)
-    assert index.Marker(record.store).progress.upto == 2
+    assert index.LintIndexer(record.store).step(2)
+    assert index.LintIndexer(record.store).progress.upto == 2
     _finish(record.store)
-    assert not index.Marker(record.store).step()
+    assert not index.LintIndexer(record.store).step()
 
 
 def test_judges_in_conflict_are_marked_when_they_have_spoken(record: Record) -> None:

@@ -19,13 +19,13 @@ from support.record import Record
 from curation_db.enums import Kind, Reason, Role, Stream
 from curation_db.errors import RecordError
 from curation_db.events.in_force import DECISIONS
-from curation_db.events.state import Happened, effective
-from curation_db.review.decisions import Shown
+from curation_db.events.state import FoldEvent, effective
+from curation_db.review.decisions import PresentationContext
 from curation_db.stats.agreement import agreement
 from curation_db.stats.annotator_agreement import Consensus, on_kappa
 from curation_db.stats.decision_speed import LONGEST_LOOK_MS
 from curation_db.stats.distribution import SHOWN, spread
-from curation_db.stats.judge_accuracy import Labels
+from curation_db.stats.judge_accuracy import AuditLabels
 from curation_db.stats.progress import newest, read_progress
 from curation_db.stats.targets import PRESETS, resolve_target
 from curation_db.storage.store import create_store
@@ -60,7 +60,7 @@ class Oracle:
         self.events: list[dict[str, Any]] = [dict(zip(names, row, strict=True)) for row in rows]
         by_seq = {event["seq"]: event for event in self.events}
         told = [
-            Happened(
+            FoldEvent(
                 e["seq"],
                 e["actor"],
                 Role(e["role"]),
@@ -134,9 +134,9 @@ class Oracle:
         }
         return said.pop() if len(said) == 1 else None
 
-    def table(self, judge: str, labels: Labels) -> Counter[tuple[bool, bool]]:
+    def table(self, judge: str, labels: AuditLabels) -> Counter[tuple[bool, bool]]:
         """(judge says present, people found it) to candidates."""
-        found = self.found_present if labels is Labels.DECIDED else self.audited_present
+        found = self.found_present if labels is AuditLabels.DECIDED else self.audited_present
         held = [(p >= 0.5, found(number)) for number, name, p in self.verdicts if name == judge and p is not None]
         return Counter((said, present) for said, present in held if present is not None)
 
@@ -150,7 +150,7 @@ def play(record: Record, steps: Iterable[tuple[Any, ...]]) -> None:
     }
     for name, item, what, reason, audit, elapsed in steps:
         stream = Stream.AUDIT if audit else Stream.REVIEW
-        shown = Shown(stream, blind=audit, elapsed_ms=elapsed, leased=False)
+        shown = PresentationContext(stream, blind=audit, elapsed_ms=elapsed, leased=False)
         reviewer, number = sittings[name].reviewer, numbers[item]
         verdict = Kind.ACCEPT if elapsed is None or elapsed % 2 else Kind.REJECT
         why = reason if verdict is Kind.REJECT else None
@@ -196,7 +196,7 @@ def test_every_number_is_what_the_events_say(steps: list[tuple[Any, ...]]) -> No
         (told.audit, [[e["kind"] for e in oracle.labels(n).values()] for n in numbers]),
     ):
         same_as(consensus, [votes for votes in items if len(votes) > 1])
-    for labels in Labels:
+    for labels in AuditLabels:
         for judge in JUDGES:
             found = [c for c in told.judges if (c.judge, c.labels) == (judge, labels)]
             table = oracle.table(judge, labels)
@@ -228,8 +228,8 @@ def test_time_left_is_what_is_wanted_at_the_pace_so_far(tmp_path: Path) -> None:
         before = newest(store)
         ana = record.sit("ana").reviewer
         for number, ms in zip(numbers, (10_000, 20_000, 600_000), strict=False):
-            ana.decide(number, Kind.ACCEPT, shown=Shown(elapsed_ms=ms))
-        ana.decide(numbers[3], Kind.SKIP, shown=Shown(elapsed_ms=30_000))
+            ana.decide(number, Kind.ACCEPT, shown=PresentationContext(elapsed_ms=ms))
+        ana.decide(numbers[3], Kind.SKIP, shown=PresentationContext(elapsed_ms=30_000))
         told = read_progress(store)
         assert newest(store) != before
     (person,) = told.people

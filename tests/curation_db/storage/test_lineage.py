@@ -15,14 +15,14 @@ from curation_db.events import event_clock
 from curation_db.events.event_clock import History, history_of, origin_of
 from curation_db.exporting.freeze import freeze
 from curation_db.exporting.manifest import MANIFEST_FILE, event_numbers, read_manifest
-from curation_db.exporting.selection import ExportRefused, Selection
+from curation_db.exporting.selection import ExportFilter, ExportRefused
 from curation_db.integrity import event_numbering
 from curation_db.storage import lineage
 from curation_db.storage.backup import back_up, folder_of
 from curation_db.storage.restore import Restored, restore
 from curation_db.storage.store import create_store, open_store
 
-OPEN = Selection((State.OPEN,))
+OPEN = ExportFilter((State.OPEN,))
 
 
 class World:
@@ -55,10 +55,10 @@ class World:
         assert done is not None
         return done.seq
 
-    def freeze(self, name: str, *, at: int | None = None, selection: Selection | None = None) -> int:
+    def freeze(self, name: str, *, at: int | None = None, selection: ExportFilter | None = None) -> int:
         with open_store(self.path) as store:
             return freeze(
-                store, self.exports, name, selection=selection or Selection(), tool_version="1", at=at
+                store, self.exports, name, selection=selection or ExportFilter(), tool_version="1", at=at
             ).event_seq
 
     def back_up(self) -> Path:

@@ -14,7 +14,7 @@ from support.record import Record
 from curation_db.enums import Kind
 from curation_db.errors import CorruptRecord, ForeignSchema
 from curation_db.integrity import checks
-from curation_db.integrity.checks import Finding, Level
+from curation_db.integrity.checks import CheckResult, Level
 from curation_db.storage import schema, sqlite
 from curation_db.storage.backup import back_up
 from curation_db.storage.migrations import HEAD, REVISIONS
@@ -46,7 +46,7 @@ def found_in(path: Path) -> list[str]:
         return schema.deviations(connection, sqlite.schema_revision(path))
 
 
-def examined(path: Path) -> dict[str, Finding]:
+def examined(path: Path) -> dict[str, CheckResult]:
     return {each.name: each for each in checks.examine(path)}
 
 

@@ -9,9 +9,9 @@ from support.curating import lines, running, said, seated, shown, until
 from support.workspaces import press, settled
 
 from curation_db.enums import Kind, Reason, Stream
-from workbench.annotation.session import Desk
+from workbench.annotation.session import AnnotationSession
 
-Sit = Callable[..., Desk]
+Sit = Callable[..., AnnotationSession]
 
 
 def test_an_audit_alone_serves_nothing_else(make_house: Any, sit: Sit) -> None:

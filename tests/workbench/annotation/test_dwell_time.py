@@ -12,12 +12,12 @@ from support.workspaces import press, settled
 
 from curation_db.enums import Kind, Reason
 from curation_db.events.hasty import HASTY_SECONDS
-from workbench.annotation.dwell_time import IDLE_SECONDS, Attention
-from workbench.annotation.session import Desk
-from workbench.annotation.throughput import Pace, Progress
-from workbench.tui.widgets.status import Status, StatusLine
+from workbench.annotation.dwell_time import IDLE_SECONDS, DwellTimer
+from workbench.annotation.session import AnnotationSession
+from workbench.annotation.throughput import ThroughputMeter, ThroughputSnapshot
+from workbench.tui.widgets.status import StatusContent, StatusLine
 
-Sit = Callable[..., Desk]
+Sit = Callable[..., AnnotationSession]
 
 
 class Clock:
@@ -33,7 +33,7 @@ class Clock:
 class TestAttention:
     def test_a_coffee_counts_as_a_minute_at_most(self) -> None:
         clock = Clock()
-        looked = Attention(clock)
+        looked = DwellTimer(clock)
         looked.turn_to(1)
         clock.now += 20
         looked.stir()
@@ -45,7 +45,7 @@ class TestAttention:
 
     def test_a_terminal_in_the_background_does_not_count(self) -> None:
         clock = Clock()
-        looked = Attention(clock)
+        looked = DwellTimer(clock)
         looked.turn_to(1)
         clock.now += 3
         looked.look_away()
@@ -57,7 +57,7 @@ class TestAttention:
 
     def test_a_card_that_was_put_aside_goes_on_where_it_was(self) -> None:
         clock = Clock()
-        looked = Attention(clock)
+        looked = DwellTimer(clock)
         for card, seconds in ((1, 2), (2, 30), (None, 10), (1, 3)):
             looked.turn_to(card)
             clock.now += seconds
@@ -72,7 +72,7 @@ class TestAttention:
     )
     def test_never_more_than_the_time_that_passed(self, steps: list[tuple[float, str, int]]) -> None:
         clock = Clock()
-        looked = Attention(clock)
+        looked = DwellTimer(clock)
         for seconds, what, card in steps:
             clock.now += seconds
             getattr(looked, what)(*([card] if what in {"turn_to", "forget"} else []))
@@ -83,14 +83,14 @@ class TestAttention:
 
 class TestHaste:
     def test_it_is_said_from_the_first_hasty_decision_until_one_in_time(self) -> None:
-        pace, said = Pace(), []
+        pace, said = ThroughputMeter(), []
         for seconds in (2.0, 0.1, 0.1, 0.2, HASTY_SECONDS, 0.1):
             pace.decided(Kind.ACCEPT, round(seconds * 1000), first_look=True)
             said.append(pace.hasty)
         assert said == [False, True, True, True, False, True]
 
     def test_what_was_seen_before_or_is_not_judged_cannot_be_too_fast(self) -> None:
-        pace = Pace()
+        pace = ThroughputMeter()
         pace.decided(Kind.ACCEPT, 100)
         assert not pace.hasty
         for kind in (Kind.SKIP, Kind.EDIT):
@@ -100,7 +100,7 @@ class TestHaste:
     def test_the_line_says_it(self) -> None:
         for width, words in ((120, "faster than a picture can be seen"), (60, "too fast")):
             line = StatusLine()
-            line.tell(Status("ana", progress=Progress(3, 9, 9_000, (Kind.ACCEPT,), hasty=True)))
+            line.tell(StatusContent("ana", progress=ThroughputSnapshot(3, 9, 9_000, (Kind.ACCEPT,), hasty=True)))
             assert words in _render(line, width)
 
 

@@ -4,37 +4,44 @@ from __future__ import annotations
 
 import pytest
 
-from workbench.annotation.key_guard import GUARD_SECONDS, LONG_PATIENCE_SECONDS, PATIENCE_SECONDS, Early, Place, Sight
+from workbench.annotation.key_guard import (
+    GUARD_SECONDS,
+    LONG_PATIENCE_SECONDS,
+    PATIENCE_SECONDS,
+    CardVisibility,
+    KeyTooEarly,
+    ScreenPlace,
+)
 
 JUST_LESS, JUST_ENOUGH = GUARD_SECONDS - 0.001, GUARD_SECONDS + 0.001
 
 
-def asking(at: float = 0.0) -> Sight:
+def asking(at: float = 0.0) -> CardVisibility:
     """The sight of a terminal that was asked when the app started, and has answered."""
-    sight = Sight()
+    sight = CardVisibility()
     sight.reported(sight.request(at), at)
     return sight
 
 
 def test_a_key_before_the_first_frame_is_too_early() -> None:
-    sight = Sight()
+    sight = CardVisibility()
     sight.turn_to(1, 10.0)
-    assert sight.early(99.0) is Early.NEW
+    assert sight.early(99.0) is KeyTooEarly.NEW
 
 
 def test_a_key_decides_once_the_card_was_there_for_long_enough() -> None:
-    sight = Sight()
+    sight = CardVisibility()
     sight.turn_to(1, 10.0)
     assert sight.drawn(10.0) is None
-    assert sight.early(10.0 + JUST_LESS) is Early.NEW
-    sight = Sight()
+    assert sight.early(10.0 + JUST_LESS) is KeyTooEarly.NEW
+    sight = CardVisibility()
     sight.turn_to(1, 10.0)
     sight.drawn(10.0)
     assert sight.early(10.0 + JUST_ENOUGH) is None
 
 
 def test_later_frames_do_not_count() -> None:
-    sight = Sight()
+    sight = CardVisibility()
     sight.turn_to(1, 10.0)
     sight.drawn(10.0)
     sight.drawn(10.1)
@@ -43,31 +50,31 @@ def test_later_frames_do_not_count() -> None:
 
 
 def test_a_key_that_was_pressed_before_the_frame_is_too_early_however_late_it_is_handled() -> None:
-    sight = Sight()
+    sight = CardVisibility()
     sight.turn_to(1, 10.0)
     sight.drawn(20.0)
-    assert sight.early(19.0) is Early.NEW
+    assert sight.early(19.0) is KeyTooEarly.NEW
 
 
 def test_a_held_key_decides_nothing_until_it_is_let_go() -> None:
-    sight = Sight()
+    sight = CardVisibility()
     sight.turn_to(1, 10.0)
     sight.drawn(10.0)
     repeats = [10.03 + 0.033 * number for number in range(60)]
-    assert [sight.early(at) for at in repeats] == [Early.NEW] * 60
+    assert [sight.early(at) for at in repeats] == [KeyTooEarly.NEW] * 60
     assert sight.early(repeats[-1] + JUST_ENOUGH) is None
 
 
 def test_one_dropped_key_costs_no_more_than_the_guard() -> None:
-    sight = Sight()
+    sight = CardVisibility()
     sight.turn_to(1, 10.0)
     sight.drawn(10.0)
-    assert sight.early(10.01) is Early.NEW
+    assert sight.early(10.01) is KeyTooEarly.NEW
     assert sight.early(10.01 + JUST_ENOUGH) is None
 
 
 def test_cards_seen_before_are_exempt() -> None:
-    sight = Sight()
+    sight = CardVisibility()
     sight.turn_to(1, 10.0)
     sight.drawn(10.0)
     sight.turn_to(2, 11.0)
@@ -76,13 +83,13 @@ def test_cards_seen_before_are_exempt() -> None:
     sight.turn_to(1, 12.0)
     assert sight.early(12.0) is None
     sight.turn_to(2, 13.0)
-    assert sight.early(13.0) is Early.NEW
+    assert sight.early(13.0) is KeyTooEarly.NEW
     sight.turn_to(4, 14.0, known=True)
     assert sight.early(14.0) is None
 
 
 def test_without_a_guard_every_key_decides() -> None:
-    sight = Sight(0.0)
+    sight = CardVisibility(0.0)
     sight.request(0.0)
     sight.turn_to(1, 10.0)
     assert sight.early(10.0) is None
@@ -95,12 +102,12 @@ def test_a_card_waits_for_the_answer_to_the_request_behind_its_frame() -> None:
     place = sight.drawn(10.0)
     assert place is not None
     assert sight.is_behind
-    assert sight.early(15.0) is Early.BEHIND
-    sight.reported(Place(place.row, place.column + 1), 15.1)
-    assert sight.early(15.5) is Early.BEHIND
+    assert sight.early(15.0) is KeyTooEarly.BEHIND
+    sight.reported(ScreenPlace(place.row, place.column + 1), 15.1)
+    assert sight.early(15.5) is KeyTooEarly.BEHIND
     sight.reported(place, 16.0)
     assert not sight.is_behind
-    assert sight.early(16.0 + JUST_LESS) is Early.NEW
+    assert sight.early(16.0 + JUST_LESS) is KeyTooEarly.NEW
     assert sight.early(17.0) is None
 
 
@@ -113,15 +120,15 @@ def test_the_answer_about_the_card_before_does_not_count() -> None:
     assert first is not None
     assert first != second
     sight.reported(first, 12.0)
-    assert sight.early(13.0) is Early.BEHIND
+    assert sight.early(13.0) is KeyTooEarly.BEHIND
 
 
 @pytest.mark.parametrize("modifiers", range(2, 9))
 def test_f3_with_modifiers_is_no_answer(modifiers: int) -> None:
     """xterm sends CSI 1;2 R for it."""
-    sight = Sight()
+    sight = CardVisibility()
     sight.request(0.0)
-    sight.reported(Place(1, modifiers), 1.0)
+    sight.reported(ScreenPlace(1, modifiers), 1.0)
     assert sight.patience == PATIENCE_SECONDS
     asked = asking()
     places = set()
@@ -132,7 +139,7 @@ def test_f3_with_modifiers_is_no_answer(modifiers: int) -> None:
 
 
 def test_a_terminal_that_never_answers_is_given_up_and_not_asked_again() -> None:
-    sight = Sight()
+    sight = CardVisibility()
     sight.request(0.0)
     sight.turn_to(1, 0.0)
     place = sight.drawn(0.1)
@@ -147,16 +154,16 @@ def test_a_terminal_that_never_answers_is_given_up_and_not_asked_again() -> None
 
 
 def test_giving_up_an_old_request_does_not_pass_a_new_card() -> None:
-    sight = Sight()
+    sight = CardVisibility()
     first = sight.request(0.0)
     sight.turn_to(1, 0.0)
     sight.drawn(0.1)
     sight.give_up(first)
-    assert sight.early(5.0) is Early.BEHIND
+    assert sight.early(5.0) is KeyTooEarly.BEHIND
 
 
 def test_a_slow_terminal_is_waited_for_and_asked_again() -> None:
-    sight = Sight()
+    sight = CardVisibility()
     sight.request(0.0)
     sight.turn_to(1, 0.0)
     place = sight.drawn(0.1)
@@ -166,11 +173,11 @@ def test_a_slow_terminal_is_waited_for_and_asked_again() -> None:
     assert sight.patience == LONG_PATIENCE_SECONDS
     sight.turn_to(2, 5.0)
     assert sight.drawn(5.0) is not None
-    assert sight.early(9.0) is Early.BEHIND
+    assert sight.early(9.0) is KeyTooEarly.BEHIND
 
 
 def test_a_terminal_that_nobody_asked_is_not_waited_for() -> None:
-    sight = Sight()
-    sight.reported(Place(2, 1), 1.0)
+    sight = CardVisibility()
+    sight.reported(ScreenPlace(2, 1), 1.0)
     sight.turn_to(1, 10.0)
     assert sight.drawn(10.0) is None

@@ -15,11 +15,11 @@ from support.terminal import Terminal
 from support.workspaces import HOSTILE, Case, House, build
 
 from curation_db.enums import REASON_KEYS, Kind, State
-from workbench.annotation.models import DeskSettings
+from workbench.annotation.models import SessionSettings
 from workbench.annotation.open import open_session
 from workbench.annotation.plain import text as plain
-from workbench.annotation.plain.loop import PlainSitting
-from workbench.annotation.plain.text import Answer, Do, reason_of, understand
+from workbench.annotation.plain.loop import PlainLoop
+from workbench.annotation.plain.text import PlainAction, PlainInput, reason_of, understand
 from workbench.workspace.layout import Workspace
 
 NEGWB = Path(sys.executable).with_name("negwb")
@@ -44,10 +44,10 @@ def drive() -> Drive:
             told.append(f"? {prompt}")
             return waiting.pop(0) + "\n" if waiting else None
 
-        serving = DeskSettings(**{"ordering": "oldest", "audit_share": 0.0, **settings})
+        serving = SessionSettings(**{"ordering": "oldest", "audit_share": 0.0, **settings})
         with open_session(Workspace(house.root), "ana", serving=serving, box=(16, 16), version="test") as desk:
             desk.start()
-            PlainSitting(desk, ask, told.append).run()
+            PlainLoop(desk, ask, told.append).run()
         return told
 
     return sit
@@ -141,10 +141,10 @@ def test_hostile_words_are_only_text(tmp_path: Path, drive: Drive) -> None:
 
 
 def test_what_lines_mean() -> None:
-    assert [understand(letter) for letter in Do] == [Answer(do) for do in Do]
-    assert understand(" \n") == understand("\t") == Answer(Do.SKIP)
-    assert understand("xp\n") == understand(" x p ") == Answer(Do.REJECT, "p")
-    assert understand("e a b") == Answer(Do.EDIT, "a b")
+    assert [understand(letter) for letter in PlainAction] == [PlainInput(do) for do in PlainAction]
+    assert understand(" \n") == understand("\t") == PlainInput(PlainAction.SKIP)
+    assert understand("xp\n") == understand(" x p ") == PlainInput(PlainAction.REJECT, "p")
+    assert understand("e a b") == PlainInput(PlainAction.EDIT, "a b")
     assert [understand(line) for line in ("", "\n", "accept", "quit", "az", "é")] == [None] * 6
     assert {key: reason_of(key) for key in REASON_KEYS} == REASON_KEYS
     assert reason_of("rest false") == reason_of("REST_FALSE") == REASON_KEYS["r"]

@@ -17,7 +17,7 @@ from curation_db.events.annotators import begin_session
 from curation_db.queue.claims import Claim, Queue
 from workbench.annotation import prefetch as deck_module
 from workbench.annotation.models import DEPTH
-from workbench.annotation.prefetch import REST_SECONDS, Deck
+from workbench.annotation.prefetch import REST_SECONDS, CardPrefetcher
 
 LEASE_SECONDS = 600.0
 
@@ -35,7 +35,7 @@ class Stepped:
         self.house = house
         actor = begin_session(house.store, "ana", version="test")
         queue = Queue(house.store, actor, ordering="oldest", audit_share=0.0, clock=self.wall)
-        self.deck = Deck(
+        self.deck = CardPrefetcher(
             queue, ready, news=lambda: None, lease_seconds=LEASE_SECONDS, clock=self.wall, monotonic=self.monotonic
         )
 

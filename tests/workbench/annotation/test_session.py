@@ -18,14 +18,14 @@ from curation_db.search.cards import load_card
 from curation_db.search.overview import overview
 from curation_db.stats.decision_speed import speeds
 from curation_db.stats.progress import read_progress
-from workbench.annotation.models import Pictures, Way
-from workbench.annotation.session import Desk
-from workbench.annotation.throughput import Pace
+from workbench.annotation.models import CardOrigin, PictureLoading
+from workbench.annotation.session import AnnotationSession
+from workbench.annotation.throughput import ThroughputMeter
 from workbench.annotation.wording import session_counts
 from workbench.images.decode import ThumbnailCache
 from workbench.workspace.picture_folders import PictureFolders
 
-Sit = Callable[..., Desk]
+Sit = Callable[..., AnnotationSession]
 
 
 def test_each_decision_is_on_the_disk_before_the_next_card(make_house: Any, sit: Sit) -> None:
@@ -153,7 +153,7 @@ def test_looking_back_changes_nothing(make_house: Any, sit: Sit) -> None:
     assert here(desk) == 3
     assert desk.look_back()
     ready = seated(desk)
-    assert (ready.card.candidate_id, ready.way, ready.leased) == (2, Way.BACK, False)
+    assert (ready.card.candidate_id, ready.way, ready.leased) == (2, CardOrigin.BACK, False)
     assert ready.past is not None
     assert ready.past.kind is Kind.ACCEPT
     assert desk.look_back()
@@ -252,7 +252,7 @@ def test_undoing_a_remark_on_a_settled_card_shows_it_and_leads_on(make_house: An
     assert here(desk) == 2
     assert desk.undo() is Kind.FLAG
     ready = seated(desk)
-    assert (ready.card.candidate_id, ready.way, ready.leased) == (1, Way.BACK, False)
+    assert (ready.card.candidate_id, ready.way, ready.leased) == (1, CardOrigin.BACK, False)
     assert ready.past is not None
     assert ready.past.kind is Kind.ACCEPT
     assert house.rows("SELECT 1 FROM lease WHERE candidate_id = 1") == []
@@ -270,7 +270,7 @@ def test_found_cards_open_and_the_work_goes_on_behind_them(make_house: Any, sit:
     assert [match.candidate_id for match in found] == [5]
     desk.open(5)
     ready = seated(desk)
-    assert (ready.card.candidate_id, ready.way, ready.leased) == (5, Way.FOUND, True)
+    assert (ready.card.candidate_id, ready.way, ready.leased) == (5, CardOrigin.FOUND, True)
     desk.decide(Kind.ACCEPT)
     assert here(desk) == 1
     desk.open(5)
@@ -360,7 +360,7 @@ def test_a_session_counts() -> None:
 
 
 def test_pace_counts_looking_and_no_coffee() -> None:
-    pace = Pace()
+    pace = ThroughputMeter()
     pace.decided(Kind.ACCEPT, 10_000)
     pace.decided(Kind.ACCEPT, 3_000_000)
     assert pace.per_hour is None
@@ -396,6 +396,6 @@ def test_a_source_without_a_picture_folder_is_told_how_to_name_one(make_house: A
     with house.store.read() as connection:
         card = load_card(connection, 1)
     folders = PictureFolders(house.root, {})
-    pictures = Pictures(folders.locate, ThumbnailCache((8, 8)).get, folders.folders)
+    pictures = PictureLoading(folders.locate, ThumbnailCache((8, 8)).get, folders.folders)
     told = pictures.thumbnail(card, pictures.locate(card)).problem
     assert told == "no picture folder of small is known: negwb import FILE --pictures FOLDER"

@@ -10,23 +10,23 @@ from support.workspaces import House, press, settled
 
 from curation_db.enums import Kind, Reason, Role, State
 from curation_db.events.annotators import begin_session
-from curation_db.queue.gold import Known
-from curation_db.review.decisions import Reviewer
+from curation_db.queue.gold import KnownAnswer
+from curation_db.review.decisions import DecisionWriter
 from curation_db.review.gold_marking import mark
 from workbench.annotation.feedback import feedback
-from workbench.annotation.models import Way
-from workbench.annotation.session import Desk
+from workbench.annotation.models import CardOrigin
+from workbench.annotation.session import AnnotationSession
 
-Sit = Callable[..., Desk]
+Sit = Callable[..., AnnotationSession]
 
 
-def gold(house: House, answers: dict[int, Known]) -> None:
+def gold(house: House, answers: dict[int, KnownAnswer]) -> None:
     with house.store.write() as connection:
         mark(connection, answers, "test.csv")
 
 
 def test_what_is_said_afterwards() -> None:
-    known = Known(Kind.REJECT, Reason.PRESENT)
+    known = KnownAnswer(Kind.REJECT, Reason.PRESENT)
     assert feedback(known, Kind.REJECT)[0]
     right, line = feedback(known, Kind.ACCEPT)
     assert not right
@@ -35,7 +35,7 @@ def test_what_is_said_afterwards() -> None:
 
 async def test_the_answer_is_told_after_the_decision_and_not_before(make_house: Any, open_app: Any) -> None:
     house = make_house(2)
-    gold(house, {1: Known(Kind.REJECT, Reason.PRESENT)})
+    gold(house, {1: KnownAnswer(Kind.REJECT, Reason.PRESENT)})
     app = open_app(house, gold_share=1.0)
     async with running(app) as pilot:
         await settled(pilot)
@@ -49,7 +49,7 @@ async def test_the_answer_is_told_after_the_decision_and_not_before(make_house: 
 
 def test_it_does_not_count_as_work_that_is_left_or_done(make_house: Any, sit: Sit) -> None:
     house = make_house(3)
-    gold(house, {1: Known(Kind.ACCEPT)})
+    gold(house, {1: KnownAnswer(Kind.ACCEPT)})
     desk = sit(house, gold_share=1.0)
     assert (desk.progress.decided, desk.progress.total) == (0, 2)
     for decided in (0, 1, 2):
@@ -62,16 +62,16 @@ def test_it_does_not_count_as_work_that_is_left_or_done(make_house: Any, sit: Si
 
 def test_what_an_adjudicator_settled_comes_as_an_open_card(make_house: Any, sit: Sit) -> None:
     house = make_house(2)
-    dan = Reviewer(house.store, begin_session(house.store, "dan", version="test", role=Role.ADJUDICATOR))
+    dan = DecisionWriter(house.store, begin_session(house.store, "dan", version="test", role=Role.ADJUDICATOR))
     dan.adjudicate(1, Kind.ACCEPT)
-    gold(house, {1: Known(Kind.ACCEPT)})
+    gold(house, {1: KnownAnswer(Kind.ACCEPT)})
     desk = sit(house, gold_share=1.0)
     assert seated(desk).card.state is State.OPEN
     assert here(desk) == 1
-    assert desk.decide(Kind.REJECT, Reason.SCOPE).known == Known(Kind.ACCEPT)
+    assert desk.decide(Kind.REJECT, Reason.SCOPE).known == KnownAnswer(Kind.ACCEPT)
     assert house.states()[1] == "accepted"
     desk.undo()
-    assert (here(desk), seated(desk).way) == (1, Way.QUEUE)
+    assert (here(desk), seated(desk).way) == (1, CardOrigin.QUEUE)
     assert (desk.progress.decided, desk.progress.total) == (1, 2)
 
 

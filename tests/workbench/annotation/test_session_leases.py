@@ -16,14 +16,14 @@ from curation_db.enums import Kind, Reason
 from curation_db.errors import NoLongerAsked
 from curation_db.events.annotators import begin_session
 from curation_db.queue.claims import Queue
-from curation_db.review.decisions import Reviewer
+from curation_db.review.decisions import DecisionWriter
 from curation_db.storage.store import open_store
-from workbench.annotation.models import DEPTH, Way
-from workbench.annotation.prefetch import Deck
-from workbench.annotation.session import Desk
+from workbench.annotation.models import DEPTH, CardOrigin
+from workbench.annotation.prefetch import CardPrefetcher
+from workbench.annotation.session import AnnotationSession
 from workbench.tui.screens import curate as curate_module
 
-Sit = Callable[..., Desk]
+Sit = Callable[..., AnnotationSession]
 SUSPENDED = 601.0
 
 
@@ -34,7 +34,7 @@ class Other:
         self.store = open_store(house.root / "curation.db")
         actor = begin_session(self.store, name, version="test")
         self.queue = Queue(self.store, actor, ordering="oldest", audit_share=0.0, clock=clock)
-        self.reviewer = Reviewer(self.store, actor, clock=clock)
+        self.reviewer = DecisionWriter(self.store, actor, clock=clock)
 
     def claim(self, count: int = 1) -> list[int]:
         return [claim.candidate_id for claim in self.queue.claim(count)]
@@ -61,10 +61,10 @@ def clock() -> WallClock:
 @pytest.fixture
 def unattended(monkeypatch: pytest.MonkeyPatch) -> None:
     """The deck's thread does not look at the clock: it was suspended with everything else, and wakes last."""
-    monkeypatch.setattr(Deck, "renewal_is_due", lambda _: False)
+    monkeypatch.setattr(CardPrefetcher, "renewal_is_due", lambda _: False)
 
 
-def full(desk: Desk, count: int = DEPTH) -> None:
+def full(desk: AnnotationSession, count: int = DEPTH) -> None:
     """Wait until so many cards are ready."""
     wait_for(lambda: desk.prepared >= count)
 
@@ -189,7 +189,7 @@ class TestRenewal:
         assert here(desk) == 1
         full(desk)
         with monkeypatch.context() as suspended:  # the thread wakes last
-            suspended.setattr(Deck, "renewal_is_due", lambda _: False)
+            suspended.setattr(CardPrefetcher, "renewal_is_due", lambda _: False)
             clock.advance(SUSPENDED)
             ben = others(house, clock)
             assert ben.claim(2) == [1, 2]
@@ -212,7 +212,7 @@ class TestTheShownCard:
         with pytest.raises(NoLongerAsked):
             desk.decide(Kind.ACCEPT)
         assert house.states()[1] == "rejected"
-        assert (here(desk), seated(desk).way) == (1, Way.FOUND)
+        assert (here(desk), seated(desk).way) == (1, CardOrigin.FOUND)
         desk.decide(Kind.ACCEPT)
         assert house.states()[1] == "contested"
         assert here(desk) == 2
@@ -271,7 +271,7 @@ class TestTheShownCard:
             await settled(pilot)
             join(house, "ben").decide(1, Kind.REJECT, reason=Reason.SCOPE)
             await pilot.press("a", "a", "a")  # the second and third one are typed ahead
-            await until(pilot, lambda: shown(app) == 1 and app.desk.current.way is Way.FOUND)
+            await until(pilot, lambda: shown(app) == 1 and app.desk.current.way is CardOrigin.FOUND)
             await settled(pilot)
             assert house.events() == [(1, "reject", "scope")]
             monkeypatch.setattr(curate_module, "_PAUSE_SECONDS", 0.0)

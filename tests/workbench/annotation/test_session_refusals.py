@@ -12,9 +12,9 @@ from support.curating import here, seated
 from curation_db.enums import Kind
 from curation_db.errors import RecordBusy, RecordError
 from curation_db.queue.claims import Queue
-from workbench.annotation.session import Desk
+from workbench.annotation.session import AnnotationSession
 
-Sit = Callable[..., Desk]
+Sit = Callable[..., AnnotationSession]
 
 
 def test_a_locked_record_costs_nothing_but_a_message(

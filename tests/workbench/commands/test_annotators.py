@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 
 from curation_db.atomic_write import replace_file
 from curation_db.enums import State
-from curation_db.events.state import Standing
+from curation_db.events.state import CandidateStatus
 from workbench.annotation.feedback import edited
 from workbench.cli import app
 from workbench.errors import NothingToDo, UsageError
@@ -89,13 +89,16 @@ def test_a_name_that_is_unknown_is_refused_with_those_that_are_known(workspace: 
 @pytest.mark.parametrize(
     ("child", "said"),
     [
-        (Standing(State.ACCEPTED, accepts=1, wanted=0), "saved and accepted: you work alone"),
-        (Standing(State.OPEN, wanted=1), "saved; another person will check it"),
-        (Standing(State.OPEN, wanted=2), "saved; 2 other people will check it"),
-        (Standing(State.NEEDS_MORE, accepts=1, wanted=1), "saved with your accept; another person will check it"),
+        (CandidateStatus(State.ACCEPTED, accepts=1, wanted=0), "saved and accepted: you work alone"),
+        (CandidateStatus(State.OPEN, wanted=1), "saved; another person will check it"),
+        (CandidateStatus(State.OPEN, wanted=2), "saved; 2 other people will check it"),
+        (
+            CandidateStatus(State.NEEDS_MORE, accepts=1, wanted=1),
+            "saved with your accept; another person will check it",
+        ),
     ],
 )
-def test_what_becomes_of_an_edit(child: Standing, said: str) -> None:
+def test_what_becomes_of_an_edit(child: CandidateStatus, said: str) -> None:
     assert edited(child) == said
 
 

@@ -19,7 +19,7 @@ from support.clip_models import make_tiny
 from support.loops import NEGWB, ONE_THREAD
 from typer.testing import CliRunner
 
-from benchmarks.data.download import Manners
+from benchmarks.data.download import RequestLimits
 from benchmarks.data.fetch import Sources
 from benchmarks.errors import BenchError
 from benchmarks.protocols import PROTOCOLS
@@ -263,7 +263,7 @@ class TestFetch:
     def test_without_a_network_it_is_one_line_and_code_4(
         self, workspace: Workspace, server: tuple[str, Path], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("benchmarks.data.fetch.Manners", functools.partial(Manners, backoff_s=0.01))
+        monkeypatch.setattr("benchmarks.data.fetch.RequestLimits", functools.partial(RequestLimits, backoff_s=0.01))
         folder = workspace.root / "benchmarks" / "negrefcocog"
         folder.mkdir(parents=True)
         (folder / "NegRefCOCOg.json").write_bytes((server[1] / "NegRefCOCOg.json").read_bytes())

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from benchmarks.results import Stored, list_results
+from benchmarks.results import StoredResult, list_results
 from curation_db.exporting.manifest import read_items, read_manifest, verify
-from trainers.run_files import Status, read_metrics, read_run
+from trainers.run_files import TrainingStatus, read_metrics, read_run
 from trainers.settings import read_config
 from workbench.demo.build import DemoFiles, DemoSize, build_demo
 from workbench.demo.experiment.finetune_recipe import RECIPE
@@ -162,7 +162,7 @@ def test_stopped_while_training_it_goes_on(tmp_path: Path) -> None:
     _, errors = child.communicate(timeout=60)
     assert child.returncode == 130
     assert "Traceback" not in errors
-    assert read_run(folder / "runs" / "tuned").status is Status.STOPPED
+    assert read_run(folder / "runs" / "tuned").status is TrainingStatus.STOPPED
     assert told(negwb("demo", folder, "--auto")).keys() == KEYS
     assert {run.name for run in (folder / "runs").iterdir()} == {"tuned", "trained-on-all"}
 
@@ -206,7 +206,7 @@ def test_the_demo_shows_what_it_promises(tmp_path: Path) -> None:
     assert alone["affirm"] <= base["affirm"] - 30, "until one looks at the affirmative ones"
 
 
-def results_of(folder: Path) -> dict[tuple[str, str], Stored]:
+def results_of(folder: Path) -> dict[tuple[str, str], StoredResult]:
     listed = list_results(folder / "results")
     assert listed.problems == ()
     return {(one.result["model"]["name"], one.result["task"]["name"]): one for one in listed.results}

@@ -20,7 +20,7 @@ from curation_db.errors import CorruptRecord
 from curation_db.integrity.checks import Level
 from curation_db.storage.store import open_store
 from workbench.cli import app
-from workbench.console.terminal_env import look_round, reason
+from workbench.console.terminal_env import detect_terminal, reason
 from workbench.diagnostics import environment
 from workbench.workspace.create import create_workspace
 from workbench.workspace.layout import Workspace
@@ -230,7 +230,7 @@ def test_who_is_at_work_is_told(workspace: Workspace) -> None:
     ],
 )
 def test_why_pictures_are_drawn_as_they_are(setting: str, chosen: str, environ: dict[str, str], said: str) -> None:
-    assert said in reason(setting, chosen, look_round(environ))
+    assert said in reason(setting, chosen, detect_terminal(environ))
 
 
 def test_in_a_terminal_it_says_how_it_draws(workspace: Workspace) -> None:

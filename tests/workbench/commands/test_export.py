@@ -14,8 +14,8 @@ from curation_db.enums import Kind, Reason
 from curation_db.events.annotators import begin_session
 from curation_db.exporting.freeze import FORMATS
 from curation_db.exporting.manifest import read_items, verify
-from curation_db.review.candidates import Draft, Intake, insert_candidates
-from curation_db.review.decisions import Reviewer
+from curation_db.review.candidates import Intake, NewCandidate, insert_candidates
+from curation_db.review.decisions import DecisionWriter
 from curation_db.storage.store import open_store
 from workbench.cli import app, main
 from workbench.commands.export import DataFormat
@@ -36,11 +36,13 @@ def workspace(tmp_path):
             connection.execute(text("INSERT INTO source(id, name) VALUES (1, 'coco')"))
             connection.execute(text("INSERT INTO image(id, source_id, key, file_name) VALUES (1, 1, '1', '1.jpg')"))
             drafts = [
-                Draft(source_id=1, key=f"g/{n}", image_id=1, raw_text=f"no dog {n}", pipeline="P1", generator="g")
+                NewCandidate(
+                    source_id=1, key=f"g/{n}", image_id=1, raw_text=f"no dog {n}", pipeline="P1", generator="g"
+                )
                 for n in range(4)
             ]
             insert_candidates(connection, drafts, Intake())
-        ana = Reviewer(store, begin_session(store, "ana", version="test"))
+        ana = DecisionWriter(store, begin_session(store, "ana", version="test"))
         ana.decide(1, Kind.ACCEPT)
         ana.decide(2, Kind.ACCEPT)
         ana.decide(3, Kind.REJECT, reason=Reason.PRESENT)
@@ -67,7 +69,9 @@ def test_missing_pictures_are_counted_with_the_way_in(workspace, tmp_path):
                 text("INSERT INTO image(id, source_id, key, file_name, url) VALUES (:id, 1, :id, :name, :url)"), row
             )
             drafts = [
-                Draft(source_id=1, key=f"h/{number}", image_id=number, raw_text="no cat", pipeline="P1", generator="h")
+                NewCandidate(
+                    source_id=1, key=f"h/{number}", image_id=number, raw_text="no cat", pipeline="P1", generator="h"
+                )
             ]
             insert_candidates(connection, drafts, Intake(audit_rate=0.0))
     every = ("--state", "accepted", "--state", "open")
@@ -179,7 +183,7 @@ def test_the_benchmarks_own_mix_is_named(workspace):
     assert "NegRefCOCOg" not in export(workspace).stderr
     with open_store(workspace.database) as store:
         drafts = [
-            Draft(
+            NewCandidate(
                 source_id=1,
                 key="m/1",
                 image_id=1,
@@ -191,7 +195,7 @@ def test_the_benchmarks_own_mix_is_named(workspace):
         ]
         with store.write() as connection:
             (number,) = insert_candidates(connection, drafts, Intake())
-        Reviewer(store, begin_session(store, "ana", version="test")).decide(number, Kind.ACCEPT)
+        DecisionWriter(store, begin_session(store, "ana", version="test")).decide(number, Kind.ACCEPT)
     said = export(workspace, "--json")
     assert "1 pair asked for with the cues and positions of NegRefCOCOg" in said.stderr
     counts = json.loads(said.stdout)["counts"]

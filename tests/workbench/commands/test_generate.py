@@ -15,14 +15,14 @@ from typer.testing import CliRunner, Result
 from curation_db.enums import GenerationState, StopReason
 from curation_db.events.annotators import begin_session
 from curation_db.generation.runs import get_run
-from curation_db.review.decisions import Reviewer
+from curation_db.review.decisions import DecisionWriter
 from curation_db.storage.store import open_store
 from workbench.cli import app
 from workbench.demo.engine_kinds import register_demo_engines
 from workbench.errors import ExitCode, NegwbError
 from workbench.generation.budget import Budget
 from workbench.generation.runs.plan import make_plan
-from workbench.generation.runs.session import Options, generate
+from workbench.generation.runs.session import GenerationOptions, generate
 from workbench.jobs.generation import resume_arguments
 from workbench.workspace.create import create_workspace
 from workbench.workspace.layout import Workspace
@@ -153,7 +153,7 @@ def test_prices_make_an_estimate(workspace: Workspace) -> None:
 def test_edited_texts_are_judged_again(workspace: Workspace) -> None:
     told(workspace)
     with open_store(workspace.database) as store:
-        ana = Reviewer(store, begin_session(store, "ana", version="test"))
+        ana = DecisionWriter(store, begin_session(store, "ana", version="test"))
         ana.edit(1, "a man riding a horse without a saddle")
     (child,) = rows(workspace, "SELECT max(id) FROM candidate")[0]
     assert rows(workspace, f"SELECT count(*) FROM verdict WHERE candidate_id = {child}") == [(0,)]
@@ -251,7 +251,7 @@ def test_a_run_goes_on_and_says_that_it_lives_where_nobody_listens(workspace: Wo
     settings = read_settings(workspace.settings)
     plan, folders = make_plan(settings.generate), PictureFolders(workspace.root, {})
     with open_store(workspace.database) as store:
-        ended = generate(workspace, store, plan, Options(), folders, tell=gone, say=gone)
+        ended = generate(workspace, store, plan, GenerationOptions(), folders, tell=gone, say=gone)
     assert (ended.error, ended.progress.items_done) == (None, 4)
     assert rows(workspace, "SELECT state FROM generation_run") == [("done",)]
 
@@ -260,7 +260,7 @@ def test_a_run_that_a_cap_stops_has_a_code_for_it(workspace: Workspace) -> None:
     settings = read_settings(workspace.settings)
     plan, folders = make_plan(settings.generate), PictureFolders(workspace.root, {})
     with open_store(workspace.database) as store:
-        ended = generate(workspace, store, plan, Options(budget=Budget(max_requests=2)), folders)
+        ended = generate(workspace, store, plan, GenerationOptions(budget=Budget(max_requests=2)), folders)
         with store.read() as connection:
             run = get_run(connection, ended.run_id)
     assert run is not None

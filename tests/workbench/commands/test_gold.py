@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 from curation_db.atomic_write import replace_file
 from curation_db.enums import Kind, Reason, Role
 from curation_db.events.annotators import begin_session
-from curation_db.review.decisions import Reviewer
+from curation_db.review.decisions import DecisionWriter
 from curation_db.storage.store import open_store
 from workbench.cli import app
 from workbench.errors import NothingToDo, UsageError
@@ -47,9 +47,9 @@ def answers(workspace: Workspace, told: str = ROWS) -> dict[str, Any]:
     return json.loads(done.stdout)
 
 
-def sit(workspace: Workspace, name: str, role: Role | None = None) -> Reviewer:
+def sit(workspace: Workspace, name: str, role: Role | None = None) -> DecisionWriter:
     store = open_store(workspace.database)
-    return Reviewer(store, begin_session(store, name, version="test", role=role))
+    return DecisionWriter(store, begin_session(store, name, version="test", role=role))
 
 
 def report(workspace: Workspace, command: str = "gold") -> dict[str, Any]:
@@ -146,12 +146,12 @@ class TestEffort:
         assert "1 (16.7%)" in negwb(workspace, "status").stdout
 
     def test_time_on_cards(self, workspace: Workspace) -> None:
-        from curation_db.review.decisions import Shown
+        from curation_db.review.decisions import PresentationContext
 
         answers(workspace)
         ana = sit(workspace, "ana")
         for seconds in (2, 4):
-            ana.decide(3, Kind.SKIP, shown=Shown(elapsed_ms=seconds * 1000))
+            ana.decide(3, Kind.SKIP, shown=PresentationContext(elapsed_ms=seconds * 1000))
         (who,) = report(workspace, "status")["people"]
         assert who["speed"] == {"looks": 2, "votes": 0, "active_ms": 6000, "median_ms": 2000, "per_hour": 1200.0}
         assert "1,200" in negwb(workspace, "status").stdout

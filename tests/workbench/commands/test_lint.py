@@ -13,7 +13,7 @@ from curation_db.atomic_write import replace_file
 from curation_db.enums import Kind
 from curation_db.events.annotators import begin_session
 from curation_db.lint.linter import RULES, Rule
-from curation_db.review.decisions import Reviewer
+from curation_db.review.decisions import DecisionWriter
 from curation_db.search.cards import load_card
 from curation_db.storage.store import open_store
 from workbench.cli import app
@@ -81,14 +81,14 @@ def test_a_rule_and_a_state_filter(workspace: Workspace) -> None:
     assert ids(workspace, "--rule", "duplicate") == [1, 2]
     assert ids(workspace, "--rule", "chatter", "--rule", "unchanged") == [5, 6]
     with open_store(workspace.database) as store:
-        Reviewer(store, begin_session(store, "ana", version="test")).decide(1, Kind.ACCEPT)
+        DecisionWriter(store, begin_session(store, "ana", version="test")).decide(1, Kind.ACCEPT)
     assert ids(workspace, "--rule", "duplicate", "--state", "accepted") == [1]
     assert "once more on this picture" in negwb(workspace, "lint", "--rule", "duplicate").stdout
 
 
 def test_what_an_edit_replaced_counts_no_more(workspace: Workspace) -> None:
     with open_store(workspace.database) as store:
-        reviewer = Reviewer(store, begin_session(store, "ana", version="test"))
+        reviewer = DecisionWriter(store, begin_session(store, "ana", version="test"))
         reviewer.edit(2, "a dog that wears no hat")
     assert ids(workspace, "--rule", "duplicate") == []
     assert Rule.DUPLICATE not in on_card(workspace, 1)

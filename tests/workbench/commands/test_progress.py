@@ -11,7 +11,7 @@ from support.record import Record
 from typer.testing import CliRunner
 
 from curation_db.enums import Kind, Reason
-from curation_db.review.decisions import Shown
+from curation_db.review.decisions import PresentationContext
 from curation_db.storage.store import open_store
 from workbench.cli import app
 from workbench.workspace.create import create_workspace
@@ -29,9 +29,9 @@ def workspace(tmp_path: Path) -> Workspace:
         for name in ("ana", "[/x] [31mben"):
             reviewer = record.sit(name).reviewer
             for number in numbers[:3]:
-                reviewer.decide(number, Kind.ACCEPT, shown=Shown(elapsed_ms=6_000))
+                reviewer.decide(number, Kind.ACCEPT, shown=PresentationContext(elapsed_ms=6_000))
         reviewer.undo()
-        reviewer.decide(numbers[2], Kind.REJECT, reason=Reason.PRESENT, shown=Shown(elapsed_ms=6_000))
+        reviewer.decide(numbers[2], Kind.REJECT, reason=Reason.PRESENT, shown=PresentationContext(elapsed_ms=6_000))
     return made
 
 

@@ -15,7 +15,7 @@ from support.workspaces import Case, House, build
 
 from curation_db.enums import Kind
 from curation_db.errors import Overtaken, RecordBusy, RecordError
-from workbench.annotation.answer_counts import Answers, Refused
+from workbench.annotation.answer_counts import DecisionWriterThread, Refused
 
 IMPATIENT = """
 import sys
@@ -31,29 +31,29 @@ sys.exit(main())
 class TestAnswers:
     """The count itself."""
 
-    def refuse(self, answers: Answers, error: type[RecordError] = RecordBusy, **about: Any) -> None:
+    def refuse(self, answers: DecisionWriterThread, error: type[RecordError] = RecordBusy, **about: Any) -> None:
         with pytest.raises(error), answers.counting(**about):
             raise error("no")
 
-    def store(self, answers: Answers, **about: Any) -> None:
+    def store(self, answers: DecisionWriterThread, **about: Any) -> None:
         with answers.counting(**about):
             pass
 
     def test_a_later_answer_about_the_card_takes_the_place_of_those_that_were_refused(self) -> None:
-        answers = Answers()
+        answers = DecisionWriterThread()
         for card in (1, 1, 2):
             self.refuse(answers, cards=[card])
         self.store(answers, cards=[1])
         assert answers.refused == Refused(answers=4, lost=1, overtaken=0)
 
     def test_another_kind_of_answer_does_not(self) -> None:
-        answers = Answers()
+        answers = DecisionWriterThread()
         self.refuse(answers, cards=[1])
         self.store(answers, cards=[1], kind=Kind.NOTE)
         assert answers.refused.lost == 1
 
     def test_a_bulk_act_is_one_answer_and_stored_once_all_its_cards_are(self) -> None:
-        answers = Answers()
+        answers = DecisionWriterThread()
         self.refuse(answers, cards=[1, 2, 3])
         self.store(answers, cards=[1, 3])
         assert answers.refused.lost == 1
@@ -61,20 +61,20 @@ class TestAnswers:
         assert answers.refused == Refused(answers=3, lost=0, overtaken=0)
 
     def test_lines_that_were_written_before_take_no_place_of_others(self) -> None:
-        answers = Answers()
+        answers = DecisionWriterThread()
         answers.replaceable = False
         self.refuse(answers, cards=[1])
         self.store(answers, cards=[1])
         assert answers.refused.lost == 1
 
     def test_what_others_changed_first_is_counted_apart(self) -> None:
-        answers = Answers()
+        answers = DecisionWriterThread()
         self.refuse(answers, Overtaken, cards=[1])
         assert answers.refused == Refused(answers=1, lost=0, overtaken=1)
         assert answers.refused.words == ["1 answer is not stored, since others had changed the card"]
 
     def test_an_input_that_is_wrong_is_no_answer(self) -> None:
-        answers = Answers()
+        answers = DecisionWriterThread()
         with pytest.raises(ValueError, match="empty"), answers.counting(cards=[1]):
             raise ValueError("empty")
         assert answers.refused == Refused(answers=0, lost=0, overtaken=0)

@@ -16,7 +16,7 @@ from support.workspaces import Case, House, build
 
 from curation_db.enums import Kind, Reason, Role
 from curation_db.events.annotators import begin_session
-from curation_db.review.decisions import Reviewer
+from curation_db.review.decisions import DecisionWriter
 
 NEGWB = Path(sys.executable).with_name("negwb")
 
@@ -146,7 +146,7 @@ def test_curate_in_lines_ends_while_it_waits_for_a_card(house: House) -> None:
 def disagreement(house: House) -> None:
     for name, kind in (("ben", Kind.ACCEPT), ("cho", Kind.REJECT)):
         actor = begin_session(house.store, name, version="test")
-        Reviewer(house.store, actor).decide(1, kind, reason=Reason.SCOPE if kind is Kind.REJECT else None)
+        DecisionWriter(house.store, actor).decide(1, kind, reason=Reason.SCOPE if kind is Kind.REJECT else None)
 
 
 def test_adjudicate_ends(house: House) -> None:

@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 
 from curation_db.enums import Kind, Reason
 from curation_db.events.annotators import begin_session, end_session
-from curation_db.review.candidates import Draft, Intake, insert_candidates
-from curation_db.review.decisions import Reviewer
+from curation_db.review.candidates import Intake, NewCandidate, insert_candidates
+from curation_db.review.decisions import DecisionWriter
 from curation_db.storage.store import open_store
 from workbench.cli import app
 from workbench.console import tables
@@ -38,17 +38,19 @@ def store(workspace):
             connection.execute(text("INSERT INTO source(id, name) VALUES (1, 'coco')"))
             connection.execute(text("INSERT INTO image(id, source_id, key) VALUES (1, 1, '1')"))
             drafts = [
-                Draft(source_id=1, key=f"g/{n}", image_id=1, raw_text=f"no dog {n}", pipeline="P1", generator="g")
+                NewCandidate(
+                    source_id=1, key=f"g/{n}", image_id=1, raw_text=f"no dog {n}", pipeline="P1", generator="g"
+                )
                 for n in range(5)
             ]
             insert_candidates(connection, drafts, Intake(audit_rate=0.0))
-            drafts = [Draft(source_id=1, key="g/a", image_id=1, raw_text="no cat", pipeline="P1", generator="g")]
+            drafts = [NewCandidate(source_id=1, key="g/a", image_id=1, raw_text="no cat", pipeline="P1", generator="g")]
             insert_candidates(connection, drafts, Intake(audit_rate=1.0))
         yield opened
 
 
 def person(store, name="ana"):
-    return Reviewer(store, begin_session(store, name, version="test"))
+    return DecisionWriter(store, begin_session(store, name, version="test"))
 
 
 def status(workspace, *args):

@@ -19,7 +19,7 @@ from support.terminal import Terminal
 from typer.testing import CliRunner
 
 from trainers.errors import TrainerError
-from trainers.run_files import Status, read_run, saved_place, take_lock
+from trainers.run_files import TrainingStatus, read_run, saved_place, take_lock
 from trainers.settings import TrainSettings, read_config
 from workbench.cli import app
 from workbench.commands.train import progress_line, train_run
@@ -212,7 +212,7 @@ def test_interrupted_killed_and_resumed_it_ends(workspace: Workspace) -> None:
         assert saved is not None
         assert f"stopped after step {saved[0]} of 140;".encode() in terminal.output
     stopped = read_run(run)
-    assert (stopped.status, (run / "checkpoints/latest.safetensors").is_file()) == (Status.STOPPED, True)
+    assert (stopped.status, (run / "checkpoints/latest.safetensors").is_file()) == (TrainingStatus.STOPPED, True)
 
     with Terminal([NEGWB, "-w", workspace.root, "train", "--resume", "hard"], **ONE_THREAD) as terminal:
         terminal.wait_for(lambda: read_run(run).step >= stopped.step + 30)
@@ -248,7 +248,7 @@ def test_the_training_goes_on_when_its_parent_is_killed_and_stops_as_was_said(wo
         assert f"stop it with: {stop};" in refused.value.hint
     finally:
         subprocess.run(stop, shell=True, check=True)
-    wait_until(lambda: read_run(run).status is Status.STOPPED)
+    wait_until(lambda: read_run(run).status is TrainingStatus.STOPPED)
     assert saved_place(run) is not None
 
 
@@ -261,7 +261,7 @@ def test_a_closed_terminal_stops_the_training(workspace: Workspace) -> None:
         assert terminal.shows(b"a closed terminal saves its state and stops it")
         terminal.hang_up()
         assert terminal.end(seconds=60) == 129
-    assert read_run(run).status is Status.STOPPED
+    assert read_run(run).status is TrainingStatus.STOPPED
     assert saved_place(run) is not None
 
 

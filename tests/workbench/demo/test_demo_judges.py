@@ -7,14 +7,14 @@ from collections import defaultdict
 import pytest
 
 from curation_db.enums import Kind, Reason
-from workbench.demo.simulation.corpus import PICTURES, Picture, make_corpus, make_picture
-from workbench.demo.simulation.judges import JUDGES, Judge, Opinion, ask, conflict, passes
+from workbench.demo.simulation.corpus import PICTURES, DemoImage, make_corpus, make_picture
+from workbench.demo.simulation.judges import JUDGES, SimulatedJudge, SimulatedVerdict, ask, conflict, passes
 from workbench.demo.simulation.oracle import right_decision
 from workbench.demo.world.world import ATTACHMENTS, make_scene
 
 
 @pytest.fixture(scope="module")
-def corpus() -> list[Picture]:
+def corpus() -> list[DemoImage]:
     return list(make_corpus(pictures=8000))
 
 
@@ -23,7 +23,7 @@ def within(hits: int, of: int, rate: float) -> bool:
 
 
 @pytest.mark.parametrize("judge", JUDGES, ids=lambda judge: judge.name)
-def test_a_judge_errs_at_its_stated_rates(judge: Judge):
+def test_a_judge_errs_at_its_stated_rates(judge: SimulatedJudge):
     tally: dict[str, list[bool]] = defaultdict(list)
     for seed in range(3000):
         scene = make_scene(seed)
@@ -60,14 +60,14 @@ def test_an_action_and_its_thing_get_one_answer():
 
 
 def test_passing_is_the_mean_below_one_half():
-    sure, doubtful = Opinion("a", "hat", 0.9, "Yes."), Opinion("b", "hat", 0.05, "No.")
+    sure, doubtful = SimulatedVerdict("a", "hat", 0.9, "Yes."), SimulatedVerdict("b", "hat", 0.05, "No.")
     assert passes([sure, doubtful])
     assert conflict([sure, doubtful])
-    assert not passes([Opinion("a", "hat", 0.5, "Yes.")])
+    assert not passes([SimulatedVerdict("a", "hat", 0.5, "Yes.")])
     assert not conflict([sure])
 
 
-def test_the_pair_leaves_the_stated_share_of_false_candidates(corpus: list[Picture]):
+def test_the_pair_leaves_the_stated_share_of_false_candidates(corpus: list[DemoImage]):
     every = [(p, c, p.scene.has(c.proposal.concept)) for p in corpus for c in p.candidates]
     absent = [c.passed for _, c, there in every if not there]
     present = [c.passed for _, c, there in every if there]
@@ -80,7 +80,7 @@ def test_the_pair_leaves_the_stated_share_of_false_candidates(corpus: list[Pictu
     assert len(false) < len(rejected) < len(false) + 0.03 * len(passed)
 
 
-def test_the_judges_visibly_disagree(corpus: list[Picture]):
+def test_the_judges_visibly_disagree(corpus: list[DemoImage]):
     passed = [candidate for picture in corpus for candidate in picture.passed]
     assert 0.15 < sum(candidate.conflict for candidate in passed) / len(passed) < 0.25
 

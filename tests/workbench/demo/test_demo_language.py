@@ -11,17 +11,24 @@ import pytest
 from curation_db.enums import Kind, NegationType, Reason
 from curation_db.language.negation_cues import find_cues, has_cue
 from curation_db.language.sanitize import clean
-from workbench.demo.simulation.corpus import Picture, make_corpus
+from workbench.demo.simulation.corpus import DemoImage, make_corpus
 from workbench.demo.simulation.oracle import right_decision
 from workbench.demo.simulation.proposer import CLUMSY, HELD_OUT, TEMPLATES, Proposal, negate
-from workbench.demo.world.captions import MOST_TOKENS, TRAINING_NAMING, Caption, tokens, write_caption, write_captions
+from workbench.demo.world.captions import (
+    MOST_TOKENS,
+    TRAINING_NAMING,
+    SceneCaption,
+    tokens,
+    write_caption,
+    write_captions,
+)
 from workbench.demo.world.world import ALL_COLOURS, ANCHORS, ATTACHMENTS, COLOURS, THINGS, Instance, Scene, make_scene
 
 WORDS = re.compile(r"[a-z']+")
 
 
 @pytest.fixture(scope="module")
-def corpus() -> list[Picture]:
+def corpus() -> list[DemoImage]:
     return list(make_corpus(pictures=2500, seed=3))
 
 
@@ -34,12 +41,12 @@ def sane(text: str) -> None:
     assert clean(text) == text
 
 
-def is_true(caption: Caption, scene: Scene) -> bool:
+def is_true(caption: SceneCaption, scene: Scene) -> bool:
     claims = [*caption.things, *([caption.colour] if caption.colour else []), caption.anchor]
     return all(scene.has(claim) for claim in claims)
 
 
-def test_captions_are_true_and_claim_all_that_they_say(corpus: list[Picture]):
+def test_captions_are_true_and_claim_all_that_they_say(corpus: list[DemoImage]):
     for picture in corpus:
         for caption in picture.captions:
             sane(caption.text)
@@ -52,7 +59,7 @@ def test_captions_are_true_and_claim_all_that_they_say(corpus: list[Picture]):
             assert not has_cue(caption.text), caption.text
 
 
-def test_siblings_differ_and_say_different_things(corpus: list[Picture]):
+def test_siblings_differ_and_say_different_things(corpus: list[DemoImage]):
     assert all(2 <= len(p.captions) <= 3 or len(p.scene.first.things) <= 2 for p in corpus)
     assert all(len({c.text for c in p.captions}) == len(p.captions) for p in corpus)
     different = sum(len({frozenset(c.things) for c in p.captions}) > 1 for p in corpus)
@@ -81,24 +88,24 @@ def test_captions_vary():
     assert any("wearing" in text and "holding an umbrella" in text and "next to him" in text for text in every)
 
 
-def proposals(corpus: list[Picture]) -> list[tuple[Picture, Caption, Proposal]]:
+def proposals(corpus: list[DemoImage]) -> list[tuple[DemoImage, SceneCaption, Proposal]]:
     return [(p, p.captions[c.caption], c.proposal) for p in corpus for c in p.candidates]
 
 
-def test_no_proposal_denies_what_its_caption_names(corpus: list[Picture]):
+def test_no_proposal_denies_what_its_caption_names(corpus: list[DemoImage]):
     for picture, caption, proposal in proposals(corpus):
         assert not caption.names(proposal.concept), (caption, proposal)
         assert proposal.text not in {c.text for c in picture.captions}
         assert isinstance(picture.scene.has(proposal.concept), bool)
 
 
-def test_one_picture_never_gets_the_same_concept_twice(corpus: list[Picture]):
+def test_one_picture_never_gets_the_same_concept_twice(corpus: list[DemoImage]):
     for picture in corpus:
         concepts = [candidate.proposal.concept for candidate in picture.candidates]
         assert len(set(concepts)) == len(concepts)
 
 
-def test_good_proposals_are_english_with_one_cue_on_the_concept(corpus: list[Picture]):
+def test_good_proposals_are_english_with_one_cue_on_the_concept(corpus: list[DemoImage]):
     on_target = 0
     good = [(caption, proposal) for _, caption, proposal in proposals(corpus) if proposal.flaw is None]
     for caption, proposal in good:
@@ -113,7 +120,7 @@ def test_good_proposals_are_english_with_one_cue_on_the_concept(corpus: list[Pic
     assert on_target / len(good) > 0.98
 
 
-def test_types_and_pipelines_are_all_met(corpus: list[Picture]):
+def test_types_and_pipelines_are_all_met(corpus: list[DemoImage]):
     good = [proposal for _, _, proposal in proposals(corpus) if proposal.flaw is None]
     kinds = Counter((proposal.pipeline, proposal.negation_type) for proposal in good)
     assert set(kinds) == {
@@ -144,9 +151,9 @@ def test_held_out_wordings_are_new_and_sane():
 
 
 def test_examples_read_as_a_person_would_write_them():
-    caption = Caption("a woman wearing glasses", "woman", None, ("glasses",), "plain")
-    dog = Caption("a dog wearing a hat", "dog", None, ("hat",), "plain")
-    table = Caption("there is a red table with a cup on it", "table", "red", ("cup",), "there")
+    caption = SceneCaption("a woman wearing glasses", "woman", None, ("glasses",), "plain")
+    dog = SceneCaption("a dog wearing a hat", "dog", None, ("hat",), "plain")
+    table = SceneCaption("there is a red table with a cup on it", "table", "red", ("cup",), "there")
     assert negate(caption, "umbrella", "with-no") == "a woman with no umbrella wearing glasses"
     assert negate(caption, "hat", "not-verb") == "a woman not wearing a hat but wearing glasses"
     assert negate(caption, "hat", "nothing") == "a woman with nothing on her head wearing glasses"
@@ -156,7 +163,7 @@ def test_examples_read_as_a_person_would_write_them():
     assert negate(table, "apple", "without") == "there is a red table without an apple on it but with a cup on it"
 
 
-def test_the_clumsy_share_is_as_stated(corpus: list[Picture]):
+def test_the_clumsy_share_is_as_stated(corpus: list[DemoImage]):
     every = proposals(corpus)
     flawed = [proposal for _, _, proposal in every if proposal.flaw]
     expected = CLUMSY * len(every)
@@ -169,7 +176,7 @@ def test_the_clumsy_share_is_as_stated(corpus: list[Picture]):
     }
 
 
-def test_a_false_rest_really_is_false(corpus: list[Picture]):
+def test_a_false_rest_really_is_false(corpus: list[DemoImage]):
     for picture, _, proposal in proposals(corpus):
         colours = set(WORDS.findall(proposal.text)) & ALL_COLOURS
         if proposal.flaw is Reason.REST_FALSE:

@@ -14,7 +14,7 @@ from support.sugarcrepe import lint_yield, read_captions, sample, scripted, tabl
 
 from curation_db.enums import ItemStatus, NegationType, Stage
 from curation_db.language.negation_cues import find_cues
-from workbench.demo.simulation.corpus import Picture as Drawn
+from workbench.demo.simulation.corpus import DemoImage as Drawn
 from workbench.demo.simulation.corpus import make_corpus
 from workbench.demo.simulation.judges import JUDGES
 from workbench.demo.simulation.judges import ask as judge_says
@@ -22,44 +22,47 @@ from workbench.demo.simulation.scripted_engine import make
 from workbench.demo.world.world import make_scene
 from workbench.errors import UsageError
 from workbench.generation.budget import Budget, BudgetReached
-from workbench.generation.engines.protocol import Surroundings
-from workbench.generation.engines.requests import Answer, Ask, Picture, Sampling, Want
-from workbench.generation.models import CaptionItem, Outcome, QuestionItem, Request, Unit
+from workbench.generation.engines.protocol import EngineContext
+from workbench.generation.engines.requests import AnswerFormat, ImagePayload, ModelAnswer, ModelRequest, Sampling
+from workbench.generation.models import CaptionItem, ImageTask, ItemResult, QuestionItem, Request
 from workbench.generation.pipelines.object_absence import object_absence
 from workbench.generation.pipelines.vqa_negation import diversity
 from workbench.generation.prompts.cue_mix import CUES, POSITIONS
 from workbench.generation.prompts.loader import find_prompts
 from workbench.generation.recipe import Recipe
-from workbench.workspace.engine_settings import ANNOTATIONS, EngineSettings, Judge, Pipeline
+from workbench.workspace.engine_settings import ANNOTATIONS, EngineSettings, JudgeSettings, Pipeline
 
 ENGINES = {"a": scripted(judge="a"), "b": scripted(judge="b")}
 P1, P2 = find_prompts("negwb-p1-1"), find_prompts("negwb-p2-1")
 RECIPE = Recipe(
-    prompts=P1.version, proposer="a", judges=(Judge(name="a"), Judge(name="b"), Judge(name=ANNOTATIONS)), rewrites=1
+    prompts=P1.version,
+    proposer="a",
+    judges=(JudgeSettings(name="a"), JudgeSettings(name="b"), JudgeSettings(name=ANNOTATIONS)),
+    rewrites=1,
 )
 
 
-def say(request: Request) -> Answer:
+def say(request: Request) -> ModelAnswer:
     return ENGINES[request.engine].say(request.ask)
 
 
-def ask(stage: Stage, picture: str = "demo/1", seed: int = 1, **facts: str) -> Ask:
-    want = Want.TEXT if stage in {Stage.PROPOSE, Stage.REWRITE} else Want.YES_NO
+def ask(stage: Stage, picture: str = "demo/1", seed: int = 1, **facts: str) -> ModelRequest:
+    want = AnswerFormat.TEXT if stage in {Stage.PROPOSE, Stage.REWRITE} else AnswerFormat.YES_NO
     # fmt: off
-    return Ask(
+    return ModelRequest(
         stage=stage, want=want, prompt="x", messages=(), sampling=Sampling(seed=seed), subject="x",
-        picture=Picture(key=picture, blank=stage is Stage.PRIOR), facts=facts,
+        picture=ImagePayload(key=picture, blank=stage is Stage.PRIOR), facts=facts,
     )
     # fmt: on
 
 
-def unit_of(drawn: Drawn, *questions: str) -> Unit:
+def unit_of(drawn: Drawn, *questions: str) -> ImageTask:
     captions = tuple(
         CaptionItem(drawn.index * 10 + at, str(at), caption.text) for at, caption in enumerate(drawn.captions)
     )
     asked = tuple(QuestionItem(drawn.index * 10 + at, str(at), question) for at, question in enumerate(questions))
-    return Unit(
-        picture=Picture(key=f"demo/{drawn.index + 1}"),
+    return ImageTask(
+        picture=ImagePayload(key=f"demo/{drawn.index + 1}"),
         source_id=1,
         source="demo",
         captions=captions,
@@ -70,7 +73,7 @@ def unit_of(drawn: Drawn, *questions: str) -> Unit:
 
 
 @pytest.fixture(scope="module")
-def generated() -> list[tuple[Drawn, Outcome]]:
+def generated() -> list[tuple[Drawn, ItemResult]]:
     """A hundred pictures of the drawn world through P1."""
     return [
         (drawn, outcome)
@@ -79,7 +82,7 @@ def generated() -> list[tuple[Drawn, Outcome]]:
     ]
 
 
-def test_the_drawn_world_gives_candidates_of_which_some_are_false(generated: list[tuple[Drawn, Outcome]]):
+def test_the_drawn_world_gives_candidates_of_which_some_are_false(generated: list[tuple[Drawn, ItemResult]]):
     made = [(drawn, outcome.made) for drawn, outcome in generated if outcome.made is not None]
     assert len(made) > 0.85 * len(generated)
     false = sum(drawn.scene.has(one.concept or "") for drawn, one in made)
@@ -87,7 +90,7 @@ def test_the_drawn_world_gives_candidates_of_which_some_are_false(generated: lis
     assert {outcome.status for _, outcome in generated} <= {ItemStatus.KEPT, ItemStatus.DROPPED}
 
 
-def test_its_judges_answer_as_the_demos_do(generated: list[tuple[Drawn, Outcome]]):
+def test_its_judges_answer_as_the_demos_do(generated: list[tuple[Drawn, ItemResult]]):
     for drawn, outcome in generated:
         if outcome.made is not None:
             told = {said.judge: said.p for said in outcome.said if said.question == "present"}
@@ -96,7 +99,7 @@ def test_its_judges_answer_as_the_demos_do(generated: list[tuple[Drawn, Outcome]
             assert told["b"] == judge_says(JUDGES[1], drawn.scene, concept).p_present
 
 
-def test_the_wording_is_what_was_asked_for(generated: list[tuple[Drawn, Outcome]]):
+def test_the_wording_is_what_was_asked_for(generated: list[tuple[Drawn, ItemResult]]):
     right: Counter[str] = Counter()
     total = 0
     for _, outcome in generated:
@@ -151,13 +154,13 @@ def test_a_picture_is_known_by_number_and_by_name_and_the_workspaces_truth_comes
     truth = {"file_name": "demo_000004.jpg", "scene": other.to_dict(), "decisions": {}}
     (tmp_path / "corpus" / "truth.jsonl").write_text(json.dumps(truth) + "\n", encoding="utf-8")
     engine = asyncio.run(
-        make(EngineSettings(name="s", kind="scripted"), Surroundings(budget=Budget(), folder=tmp_path))
+        make(EngineSettings(name="s", kind="scripted"), EngineContext(budget=Budget(), folder=tmp_path))
     )
     assert engine.say(ask(Stage.PRESENCE, "demo/5", concept="hat")).p == judge_says(JUDGES[0], other, "hat").p_present
     assert engine.say(ask(Stage.PRESENCE, "demo/6", concept="hat")).p is None
 
 
-def _sees(answer: Answer) -> bool:
+def _sees(answer: ModelAnswer) -> bool:
     assert answer.p is not None
     return answer.p >= 0.5
 
@@ -195,13 +198,13 @@ def test_a_seed_says_the_same_and_another_something_else():
 
 def test_it_says_that_it_is_a_script_and_keeps_to_the_budget():
     budget = Budget(max_requests=2)
-    engine = asyncio.run(make(EngineSettings(name="s", kind="scripted"), Surroundings(budget=budget)))
+    engine = asyncio.run(make(EngineSettings(name="s", kind="scripted"), EngineContext(budget=budget)))
     assert engine.simulated
     assert "script" in engine.model
     assert engine.model != ENGINES["b"].model
     stored: list[int] = []
 
-    async def store(index: int, answer: Answer) -> None:
+    async def store(index: int, answer: ModelAnswer) -> None:
         stored.append(index)
 
     with pytest.raises(BudgetReached):

@@ -18,7 +18,7 @@ from textual.app import App, ComposeResult
 
 from workbench.images import terminal_graphics
 from workbench.images.decode import Thumbnail, fit_cells
-from workbench.images.terminal_graphics import USUAL_CELL, Answer, canvas, cell_pixels, picture_box
+from workbench.images.terminal_graphics import USUAL_CELL, TerminalAnswer, canvas, cell_pixels, picture_box
 from workbench.tui.widgets.picture import PicturePane
 
 
@@ -52,7 +52,7 @@ def test_what_the_window_says(window: Any, size: tuple[int, ...], cell: tuple[in
 def test_what_the_terminal_answered_stands_in_until_the_window_says_more(
     window: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(terminal_graphics, "ask_terminal", lambda _: Answer(sixel=True, cell=(11, 24)))
+    monkeypatch.setattr(terminal_graphics, "ask_terminal", lambda _: TerminalAnswer(sixel=True, cell=(11, 24)))
     window(36, 120, 0, 0)
     assert terminal_graphics.detect({"TERM": "foot"}) == "sixel"
     assert cell_pixels() == (11, 24)

@@ -13,7 +13,7 @@ import pytest
 from support.terminal import Terminal
 from support.workspaces import Case, build
 
-from workbench.console.terminal_env import Surroundings, advice, look_round, reason
+from workbench.console.terminal_env import TerminalEnv, advice, detect_terminal, reason
 from workbench.images import terminal_graphics
 
 TMUX = {"TMUX": "/tmp/none,1,0", "TERM": "tmux-256color"}
@@ -24,37 +24,37 @@ PASSTHROUGH = "set -g allow-passthrough on"
 @pytest.mark.parametrize(
     ("environ", "told", "around"),
     [
-        ({"TERM": "xterm-kitty"}, "", Surroundings("", False, False, "xterm-kitty")),
-        ({"TERM": "xterm", "TERM_PROGRAM": "ghostty"}, "", Surroundings("", False, False, "xterm ghostty")),
-        (TMUX, "0 xterm-kitty kitty(0.32)", Surroundings("tmux", False, False, "xterm-kitty kitty(0.32)")),
-        (TMUX, "1 xterm-kitty ", Surroundings("tmux", True, False, "xterm-kitty")),
-        ({**TMUX, "SSH_TTY": "x"}, "all xterm", Surroundings("tmux", True, True, "xterm")),
-        (TMUX, "", Surroundings("tmux", False, False, "")),
-        ({"TERM": "tmux-256color"}, "on x", Surroundings("tmux", False, False, "")),
-        ({"STY": "1.pts", "TERM": "xterm"}, "", Surroundings("screen", False, False, "")),
-        (SSH, "", Surroundings("", False, True, "xterm-kitty")),
-        ({}, "", Surroundings()),
+        ({"TERM": "xterm-kitty"}, "", TerminalEnv("", False, False, "xterm-kitty")),
+        ({"TERM": "xterm", "TERM_PROGRAM": "ghostty"}, "", TerminalEnv("", False, False, "xterm ghostty")),
+        (TMUX, "0 xterm-kitty kitty(0.32)", TerminalEnv("tmux", False, False, "xterm-kitty kitty(0.32)")),
+        (TMUX, "1 xterm-kitty ", TerminalEnv("tmux", True, False, "xterm-kitty")),
+        ({**TMUX, "SSH_TTY": "x"}, "all xterm", TerminalEnv("tmux", True, True, "xterm")),
+        (TMUX, "", TerminalEnv("tmux", False, False, "")),
+        ({"TERM": "tmux-256color"}, "on x", TerminalEnv("tmux", False, False, "")),
+        ({"STY": "1.pts", "TERM": "xterm"}, "", TerminalEnv("screen", False, False, "")),
+        (SSH, "", TerminalEnv("", False, True, "xterm-kitty")),
+        ({}, "", TerminalEnv()),
     ],
 )
-def test_what_the_environment_tells(environ: dict[str, str], told: str, around: Surroundings) -> None:
-    assert look_round(environ, lambda _: told) == around
+def test_what_the_environment_tells(environ: dict[str, str], told: str, around: TerminalEnv) -> None:
+    assert detect_terminal(environ, lambda _: told) == around
 
 
 @pytest.mark.parametrize(
     ("around", "chosen", "because", "advised"),
     [
-        (Surroundings("tmux", False, False, "xterm-kitty"), "halfcell", PASSTHROUGH, True),
-        (Surroundings("tmux", True, False, "xterm-kitty"), "kitty", "xterm-kitty by way of tmux", False),
-        (Surroundings("tmux", True, False, "xterm"), "halfcell", "tmux in xterm, not one with Kitty", False),
-        (Surroundings("screen"), "halfcell", "screen passes no graphics on", False),
-        (Surroundings("", False, True, "xterm-kitty"), "halfcell", 'images = "kitty"', True),
-        (Surroundings("", False, True, "xterm"), "halfcell", "over SSH", False),
-        (Surroundings("", False, False, "xterm"), "halfcell", "(xterm) offered nothing better", False),
-        (Surroundings("", False, False, "foot"), "sixel", "says that it can", False),
+        (TerminalEnv("tmux", False, False, "xterm-kitty"), "halfcell", PASSTHROUGH, True),
+        (TerminalEnv("tmux", True, False, "xterm-kitty"), "kitty", "xterm-kitty by way of tmux", False),
+        (TerminalEnv("tmux", True, False, "xterm"), "halfcell", "tmux in xterm, not one with Kitty", False),
+        (TerminalEnv("screen"), "halfcell", "screen passes no graphics on", False),
+        (TerminalEnv("", False, True, "xterm-kitty"), "halfcell", 'images = "kitty"', True),
+        (TerminalEnv("", False, True, "xterm"), "halfcell", "over SSH", False),
+        (TerminalEnv("", False, False, "xterm"), "halfcell", "(xterm) offered nothing better", False),
+        (TerminalEnv("", False, False, "foot"), "sixel", "says that it can", False),
     ],
 )
 def test_the_reason_and_whether_it_is_worth_a_word(
-    around: Surroundings, chosen: str, because: str, advised: bool
+    around: TerminalEnv, chosen: str, because: str, advised: bool
 ) -> None:
     assert because in reason("auto", chosen, around)
     said = advice("auto", chosen, around)
@@ -70,7 +70,7 @@ def test_the_reason_and_whether_it_is_worth_a_word(
 )
 def test_auto_in_tmux_asks_tmux_and_not_the_terminal(told: str, chosen: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(terminal_graphics, "ask_terminal", lambda _: pytest.fail("asked"))
-    monkeypatch.setattr(terminal_graphics, "look_round", lambda environ: look_round(environ, lambda _: told))
+    monkeypatch.setattr(terminal_graphics, "look_round", lambda environ: detect_terminal(environ, lambda _: told))
     assert terminal_graphics.detect(TMUX) == chosen
     assert terminal_graphics.detect({**TMUX, "SSH_TTY": "x"}) == "halfcell"
     assert terminal_graphics.detect(SSH) == "halfcell"

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from workbench.images.viewport import LADDER, Canvas, Lens, drawn
+from workbench.images.viewport import LADDER, Canvas, Viewport, drawn
 
 HALF = Canvas(60, 20)
 """60 x 40 dots."""
@@ -34,7 +34,7 @@ MOVES = st.lists(
 def test_whatever_is_done_a_part_of_the_picture_is_seen(
     picture: tuple[int, int], room: Canvas, moves: list[tuple[object, ...]]
 ) -> None:
-    lens = Lens.fitting(picture, room)
+    lens = Viewport.fitting(picture, room)
     for name, *told in moves:
         lens = getattr(lens, str(name))(*told)
         left, top, right, bottom = lens.box
@@ -47,19 +47,19 @@ def test_whatever_is_done_a_part_of_the_picture_is_seen(
 
 
 def test_at_first_all_of_it_as_large_as_it_fits() -> None:
-    lens = Lens.fitting((120, 20), HALF)
+    lens = Viewport.fitting((120, 20), HALF)
     assert (lens.scale, lens.box, lens.cells, lens.fits) == (0.5, (0, 0, 120, 20), (60, 5), True)
-    assert Lens.fitting((30, 40), HALF).cells == (30, 20)
+    assert Viewport.fitting((30, 40), HALF).cells == (30, 20)
 
 
 def test_cells_of_another_shape_keep_the_pictures_shape() -> None:
-    assert Lens.fitting((100, 100), Canvas(60, 20, (1, 2), (10, 20))).cells == (40, 20)
-    assert Lens.fitting((100, 100), Canvas(60, 20, (1, 2), (10, 15))).cells == (30, 20)
-    assert Lens.fitting((100, 100), Canvas(60, 20, (10, 15), (10, 15))).cells == (30, 20)
+    assert Viewport.fitting((100, 100), Canvas(60, 20, (1, 2), (10, 20))).cells == (40, 20)
+    assert Viewport.fitting((100, 100), Canvas(60, 20, (1, 2), (10, 15))).cells == (30, 20)
+    assert Viewport.fitting((100, 100), Canvas(60, 20, (10, 15), (10, 15))).cells == (30, 20)
 
 
 def test_in_and_out_stops_at_round_numbers_and_at_all_of_it() -> None:
-    lens = Lens.fitting((640, 480), HALF)
+    lens = Viewport.fitting((640, 480), HALF)
     fit, seen = lens.scale, []
     for _ in range(30):
         lens = lens.stepped(1)
@@ -72,7 +72,7 @@ def test_in_and_out_stops_at_round_numbers_and_at_all_of_it() -> None:
 
 
 def test_a_small_picture_goes_down_to_its_own_pixels() -> None:
-    lens = Lens.fitting((10, 10), HALF)
+    lens = Viewport.fitting((10, 10), HALF)
     assert lens.scale == 4
     for _ in range(9):
         lens = lens.stepped(-1)
@@ -80,9 +80,9 @@ def test_a_small_picture_goes_down_to_its_own_pixels() -> None:
 
 
 def test_the_pixel_below_the_pointer_stays() -> None:
-    lens, at = Lens.fitting((600, 400), HALF).scaled(1.0), (12.0, 30.0)
+    lens, at = Viewport.fitting((600, 400), HALF).scaled(1.0), (12.0, 30.0)
 
-    def below(view: Lens) -> tuple[float, float]:
+    def below(view: Viewport) -> tuple[float, float]:
         return view.box[0] + at[0] / view.scale, view.box[1] + at[1] / view.scale
 
     assert below(lens.stepped(1, at)) == pytest.approx(below(lens))
@@ -90,13 +90,13 @@ def test_the_pixel_below_the_pointer_stays() -> None:
 
 
 def test_panning_ends_at_the_edge() -> None:
-    lens = Lens.fitting((600, 400), HALF).scaled(1.0)
+    lens = Viewport.fitting((600, 400), HALF).scaled(1.0)
     assert lens.panned(5, -3).box == (275, 177, 335, 217)
     assert lens.panned(-10_000, 10_000).box == (0, 360, 60, 400)
 
 
 def test_another_canvas_shows_the_same_middle() -> None:
-    lens = Lens.fitting((600, 400), HALF)
+    lens = Viewport.fitting((600, 400), HALF)
     assert lens.on(Canvas(30, 10)).fits
     near = lens.scaled(2.0).panned(20, 20)
     assert (near.on(Canvas(30, 10)).centre, near.on(Canvas(30, 10)).scale) == (near.centre, 2.0)
@@ -104,7 +104,7 @@ def test_another_canvas_shows_the_same_middle() -> None:
 
 def test_detail_appears_that_the_small_picture_does_not_have() -> None:
     picture = Image.effect_noise((600, 400), 90).convert("RGB")
-    lens = Lens.fitting(picture.size, HALF).scaled(1.0)
+    lens = Viewport.fitting(picture.size, HALF).scaled(1.0)
     box = tuple(round(edge) for edge in lens.box)
     assert drawn(picture, lens).tobytes() == picture.crop(box).tobytes()  # dot for pixel
     large = drawn(picture, lens.scaled(8.0))
@@ -115,7 +115,7 @@ def test_detail_appears_that_the_small_picture_does_not_have() -> None:
 def test_a_picture_kept_at_a_part_of_its_detail_is_seen_at_its_real_size() -> None:
     whole = Image.linear_gradient("L").convert("RGB")
     half = whole.reduce(2)
-    lens = Lens.fitting(whole.size, HALF).scaled(1.0)
+    lens = Viewport.fitting(whole.size, HALF).scaled(1.0)
     one, other = drawn(whole, lens), drawn(half, lens)
     assert one.size == other.size
     assert max(abs(a - b) for a, b in zip(one.tobytes(), other.tobytes(), strict=True)) <= 3

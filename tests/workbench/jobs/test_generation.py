@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from curation_db.enums import GenerationState, StopReason
-from curation_db.generation.runs import GenerationRunRow, Progress
+from curation_db.generation.runs import GenerationRunRow, StageProgress
 from workbench.errors import NegwbError
 from workbench.jobs.generation import GenerationOrder, resume_arguments
 from workbench.workspace.engine_settings import EngineSettings
@@ -35,7 +35,7 @@ def run(reason: StopReason = StopReason.REQUEST, done: int = 30, **settings: Any
     # fmt: off
     return GenerationRunRow(
         id=3, recipe="abc", settings=TOLD | settings, state=GenerationState.STOPPED, host="here", pid=1, started_at="",
-        beat_at="", ended_at="", progress=Progress(items_done=done), message="any wording",
+        beat_at="", ended_at="", progress=StageProgress(items_done=done), message="any wording",
         stop_reason=reason,
     )
     # fmt: on

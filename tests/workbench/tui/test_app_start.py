@@ -14,9 +14,9 @@ from textual.events import Key
 
 from curation_db.enums import Kind, Role
 from workbench.tui.app import NegwbApp
-from workbench.tui.results.app import LabApp
+from workbench.tui.results.app import ResultsApp
 from workbench.tui.screens.adjudicate import AdjudicateScreen
-from workbench.tui.screens.base.navigation import Room
+from workbench.tui.screens.base.navigation import MainView
 from workbench.workspace.layout import Workspace
 
 MOMENTS = range(1, 80, 8)
@@ -46,8 +46,8 @@ async def left_after(app: Any, messages: int, act: Callable[[], None]) -> None:
     leaving.cancel()
 
 
-@pytest.mark.parametrize("start", [None, Room.BROWSE, Room.ADJUDICATE, Room.PROGRESS])
-def test_one_may_leave_at_any_moment_of_the_start(make_house: Any, sit: Any, start: Room | None) -> None:
+@pytest.mark.parametrize("start", [None, MainView.BROWSE, MainView.ADJUDICATE, MainView.PROGRESS])
+def test_one_may_leave_at_any_moment_of_the_start(make_house: Any, sit: Any, start: MainView | None) -> None:
     house = make_house(3)
     for messages in MOMENTS:
         desk = sit(house, role=Role.ADJUDICATOR, deal=start is None)
@@ -61,13 +61,13 @@ def test_one_may_leave_at_any_moment_of_the_start(make_house: Any, sit: Any, sta
 def test_one_may_leave_the_lab_at_any_moment_of_the_start(make_house: Any) -> None:
     house = make_house(1)
     for messages in MOMENTS:
-        app = LabApp(Workspace(house.root), start="report")
+        app = ResultsApp(Workspace(house.root), start="report")
         asyncio.run(left_after(app, messages, lambda app=app: app.post_message(Key("q", "q"))))
         assert (app.failure, app.return_code) == (None, 0), messages
 
 
-@pytest.mark.parametrize("start", [None, Room.ADJUDICATE, Room.BROWSE])
-def test_a_key_from_before_the_first_screen_has_no_effect(make_house: Any, sit: Any, start: Room | None) -> None:
+@pytest.mark.parametrize("start", [None, MainView.ADJUDICATE, MainView.BROWSE])
+def test_a_key_from_before_the_first_screen_has_no_effect(make_house: Any, sit: Any, start: MainView | None) -> None:
     house = make_house(3)
     for messages in (1, 5, 9):
         desk = sit(house, role=Role.ADJUDICATOR, deal=start is None)
@@ -87,7 +87,7 @@ async def test_a_named_screen_opens_without_a_card_or_a_lease(make_house: Any, s
     house = make_house(3, overlap="2")
     join(house, "ben").decide(1, Kind.ACCEPT)
     app = NegwbApp(
-        sit(house, role=Role.ADJUDICATOR, deal=False), workspace=Workspace(house.root), start=Room.ADJUDICATE
+        sit(house, role=Role.ADJUDICATOR, deal=False), workspace=Workspace(house.root), start=MainView.ADJUDICATE
     )
     async with running(app) as pilot:
         assert isinstance(app.screen, AdjudicateScreen)

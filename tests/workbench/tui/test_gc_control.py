@@ -8,7 +8,7 @@ import weakref
 import pytest
 
 from workbench.tui import gc_control
-from workbench.tui.gc_control import QUIET_SECONDS, Collector, by_hand
+from workbench.tui.gc_control import QUIET_SECONDS, IdleGC, manual_gc
 
 
 class Knot:
@@ -19,7 +19,7 @@ class Knot:
 
 
 def test_python_collects_again_afterwards_whatever_happened() -> None:
-    with pytest.raises(ZeroDivisionError), by_hand():
+    with pytest.raises(ZeroDivisionError), manual_gc():
         assert not gc.isenabled()
         raise ZeroDivisionError
     assert gc.isenabled()
@@ -27,13 +27,13 @@ def test_python_collects_again_afterwards_whatever_happened() -> None:
 
 
 def test_where_python_collects_by_itself_nothing_is_done() -> None:
-    assert not Collector(lambda: 1e9).tick()
+    assert not IdleGC(lambda: 1e9).tick()
 
 
 def test_it_waits_for_quiet_unless_too_much_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
-    collector = Collector(lambda: now[0])
-    with by_hand():
+    collector = IdleGC(lambda: now[0])
+    with manual_gc():
         seen = weakref.ref(Knot())
         knots = [Knot() for _ in range(gc_control._WORTH_IT)]
         collector.hear()

@@ -11,7 +11,7 @@ from textual import constants, events
 from textual.app import App
 from textual.drivers import linux_driver, web_driver
 
-from workbench.tui.base_app import HouseApp
+from workbench.tui.base_app import BaseApp
 from workbench.tui.terminal_input import INTRODUCER_SECONDS, SEQUENCE_SECONDS, STRING_SECONDS, InputSplitter
 from workbench.tui.terminal_parser import PositionReport, TerminalParser
 
@@ -234,6 +234,6 @@ def test_the_drivers_of_our_apps_read_through_this_parser(module: object, monkey
     name = "WebDriver" if module is web_driver else "LinuxDriver"
     monkeypatch.setattr(constants, "DRIVER", f"{module.__name__}:{name}")  # type: ignore[attr-defined]
     monkeypatch.setattr(module, "XTermParser", object)
-    app: App[int] = HouseApp()
+    app: App[int] = BaseApp()
     assert app.driver_class is getattr(module, name)
     assert module.XTermParser is TerminalParser  # type: ignore[attr-defined]

@@ -10,7 +10,7 @@ from curation_db.enums import Question
 from workbench.errors import UsageError
 from workbench.generation.runs.session import overlap
 from workbench.generation.runs.work_source import Shard
-from workbench.workspace.engine_settings import Judge, Mix, Rule
+from workbench.workspace.engine_settings import JudgeRule, JudgeSettings, Mix
 from workbench.workspace.generation_settings import GenerateSettings, inline_engine, judge_of, judges_of
 from workbench.workspace.settings import read_settings
 from workbench.workspace.settings_template import settings_template
@@ -47,7 +47,7 @@ def test_what_is_told_is_read(tmp_path: Path) -> None:
     assert (told.proposer, told.judges, told.rule, told.mix) == (
         "llama",
         ("llava:present", "annotations"),
-        Rule.OFFICIAL,
+        JudgeRule.OFFICIAL,
         Mix.NEGREFCOCOG,
     )
     assert told.engines["llama"].url == "http://localhost:8000/v1"
@@ -138,9 +138,9 @@ def test_a_judge_may_be_asked_one_question_only(words: str, name: str, questions
 def test_judges_are_not_asked_what_they_cannot_know() -> None:
     judges = judges_of([("annotations", BOTH), ("c", BOTH), ("llava", BOTH)], {"c": "clip", "llava": "openai"})
     assert judges == (
-        Judge(name="annotations", questions=frozenset({Question.PRESENT})),
-        Judge(name="c", questions=frozenset({Question.ACCEPTABLE})),
-        Judge(name="llava", questions=BOTH),
+        JudgeSettings(name="annotations", questions=frozenset({Question.PRESENT})),
+        JudgeSettings(name="c", questions=frozenset({Question.ACCEPTABLE})),
+        JudgeSettings(name="llava", questions=BOTH),
     )
     with pytest.raises(UsageError, match="cannot answer: present"):
         judges_of([("c", frozenset({Question.PRESENT}))], {"c": "clip"})

@@ -6,11 +6,11 @@ import pytest
 
 from curation_db.enums import REASON_KEYS
 from workbench.errors import UsageError
-from workbench.workspace.keymap import GROUPS, ActionMap, Place, key_cap, long_name
+from workbench.workspace.keymap import GROUPS, ActionMap, KeyScope, key_cap, long_name
 
 
 def by_id(actions: ActionMap) -> dict[str, list[str]]:
-    return {action.id: actions.keys(action) for action in actions.at(*Place)}
+    return {action.id: actions.keys(action) for action in actions.at(*KeyScope)}
 
 
 def test_the_keys_are_those_that_people_know() -> None:
@@ -26,9 +26,9 @@ def test_the_keys_are_those_that_people_know() -> None:
 
 def test_every_reason_has_its_key_and_every_action_a_group_and_a_line() -> None:
     actions = ActionMap()
-    reasons = {actions.keys(each)[0]: each.call for each in actions.at(Place.REASON)}
+    reasons = {actions.keys(each)[0]: each.call for each in actions.at(KeyScope.REASON)}
     assert {key: f"reject('{reason}')" for key, reason in REASON_KEYS.items()}.items() <= reasons.items()
-    for action in actions.at(*Place):
+    for action in actions.at(*KeyScope):
         assert action.group in GROUPS
         assert action.says
 

@@ -1,4 +1,5 @@
-"""A sitting in plain lines: one card, one prompt, one answer per line. The same `Desk` as the app's, without a screen.
+"""A sitting in plain lines: one card, one prompt, one answer per line. The same `AnnotationSession` as the app's,
+without a screen.
 
 Reads lines and writes lines, whatever they come from: a dumb terminal, a screen reader, a pipe. Every decision is on
 the disk before the next card is told, so the end of the lines and Ctrl-C lose nothing.
@@ -15,28 +16,39 @@ from curation_db.errors import NoLongerAsked, RecordError, RecordReplaced
 from curation_db.language.sanitize import display_text
 from workbench.annotation.feedback import edited
 from workbench.annotation.plain import text
-from workbench.annotation.plain.text import Answer, Do
+from workbench.annotation.plain.text import PlainAction, PlainInput
 
 if TYPE_CHECKING:
-    from curation_db.review.decisions import Done
+    from curation_db.review.decisions import DecisionResult
     from curation_db.search.cards import Card
-    from workbench.annotation.models import Ready
-    from workbench.annotation.session import Desk
+    from workbench.annotation.models import PreparedCard
+    from workbench.annotation.session import AnnotationSession
 
 Ask = Callable[[str], str | None]
 """Shows a prompt and returns the line that came; None: there are no more."""
 Tell = Callable[[str], None]
 
 _LOOK_SECONDS = 0.25
-_NEED_CARD = frozenset({Do.ACCEPT, Do.REJECT, Do.EDIT, Do.UNSURE, Do.SKIP, Do.NOTE, Do.FLAG, Do.FORWARD})
+_NEED_CARD = frozenset(
+    {
+        PlainAction.ACCEPT,
+        PlainAction.REJECT,
+        PlainAction.EDIT,
+        PlainAction.UNSURE,
+        PlainAction.SKIP,
+        PlainAction.NOTE,
+        PlainAction.FLAG,
+        PlainAction.FORWARD,
+    }
+)
 
 
-class PlainSitting:
+class PlainLoop:
     """One person at a desk, by lines."""
 
     def __init__(
         self,
-        desk: Desk,
+        desk: AnnotationSession,
         ask: Ask,
         tell: Tell,
         *,
@@ -59,7 +71,7 @@ class PlainSitting:
         self._ask = ask
         self._tell = tell
         self._interactive = interactive
-        self._told: Ready | None = None
+        self._told: PreparedCard | None = None
         """The card that was told last."""
         self._ended = False
         """The end of the queue was told."""
@@ -75,7 +87,7 @@ class PlainSitting:
         self._tell("negwb, plain: one answer per line; ? tells them all, q leaves")
         try:
             while (answer := self._next_answer()) is not None:
-                if answer.do is Do.QUIT:
+                if answer.do is PlainAction.QUIT:
                     return
                 self._answer(answer)
         finally:
@@ -83,7 +95,7 @@ class PlainSitting:
 
     # -- lines --------------------------------------------------------------------------------------------------
 
-    def _next_answer(self) -> Answer | None:
+    def _next_answer(self) -> PlainInput | None:
         """Show what is in the seat where that is new, and ask; None: the lines have ended."""
         while True:
             self._show_seat()
@@ -110,14 +122,14 @@ class PlainSitting:
             self._tell_card(ready)
             self._drop_unseen(ready)
 
-    def _drop_unseen(self, ready: Ready) -> None:
+    def _drop_unseen(self, ready: PreparedCard) -> None:
         """A line that was typed before a new card was printed cannot be about it."""
         new = ready.card.candidate_id not in self._seen and not self._desk.seen_before
         self._seen.add(ready.card.candidate_id)
         if new and self._drop_early():
             self._tell("NOT TAKEN: what was typed before this card was shown")
 
-    def _wait(self) -> Ready | None:
+    def _wait(self) -> PreparedCard | None:
         """The card in the seat, once it is there; None: the end of the queue."""
         trouble = None
         while (ready := self._desk.next()) is None and not self._desk.finished:
@@ -132,7 +144,7 @@ class PlainSitting:
             self._news.clear()
         return ready
 
-    def _tell_card(self, ready: Ready) -> None:
+    def _tell_card(self, ready: PreparedCard) -> None:
         self._tell("")
         progress = self._desk.progress
         for line in text.card_lines(ready, decided=progress.decided, total=progress.total, role=self._desk.actor.role):
@@ -140,7 +152,7 @@ class PlainSitting:
 
     # -- answers ------------------------------------------------------------------------------------------------
 
-    def _answer(self, answer: Answer) -> None:
+    def _answer(self, answer: PlainInput) -> None:
         try:
             self._act(answer)
         except RecordReplaced:
@@ -164,38 +176,42 @@ class PlainSitting:
             self._desk.look_forward()
             self._tell(f"REFUSED {display_text(error.message, limit=400)}; the next answer is about the next card")
 
-    def _act(self, answer: Answer) -> None:
+    def _act(self, answer: PlainInput) -> None:
         match answer.do:
-            case Do.ACCEPT | Do.UNSURE | Do.SKIP:
-                self._decide({Do.ACCEPT: Kind.ACCEPT, Do.UNSURE: Kind.UNSURE, Do.SKIP: Kind.SKIP}[answer.do])
-            case Do.REJECT:
+            case PlainAction.ACCEPT | PlainAction.UNSURE | PlainAction.SKIP:
+                self._decide(
+                    {PlainAction.ACCEPT: Kind.ACCEPT, PlainAction.UNSURE: Kind.UNSURE, PlainAction.SKIP: Kind.SKIP}[
+                        answer.do
+                    ]
+                )
+            case PlainAction.REJECT:
                 self._reject(answer.rest)
-            case Do.EDIT:
+            case PlainAction.EDIT:
                 self._with_words(answer.rest, "new text, empty leaves it: ", self._edit)
-            case Do.NOTE:
+            case PlainAction.NOTE:
                 self._with_words(answer.rest, "note, empty leaves it: ", self._note)
-            case Do.FLAG:
+            case PlainAction.FLAG:
                 self._tell("FLAGGED" if self._desk.toggle_flag() else "NOT FLAGGED any more")
                 self._told = self._desk.current  # told already, but for the flag
-            case Do.UNDO:
+            case PlainAction.UNDO:
                 self._tell(text.travelled(self._desk.undo(), back=True))
-            case Do.REDO:
+            case PlainAction.REDO:
                 self._tell(text.travelled(self._desk.redo(), back=False))
             case _:
                 self._look(answer.do)
 
-    def _look(self, do: Do) -> None:
+    def _look(self, do: PlainAction) -> None:
         match do:
-            case Do.BACK:
+            case PlainAction.BACK:
                 if not self._desk.look_back():
                     self._tell("NOTHING further back")
-            case Do.FORWARD:
+            case PlainAction.FORWARD:
                 if not self._desk.look_forward():
                     self._tell("THIS is the newest card")
-            case Do.REVISIT:
+            case PlainAction.REVISIT:
                 self._desk.revisit()
                 self._ended = False
-            case Do.CARD:
+            case PlainAction.CARD:
                 if self._desk.current is None:
                     self._desk.look_again()
                 self._ended, self._told = False, None
@@ -242,7 +258,7 @@ class PlainSitting:
         self._told = self._desk.current
         self._tell("NOTED")
 
-    def _tell_done(self, kind: Kind, done: Done, reason: Reason | None = None) -> None:
+    def _tell_done(self, kind: Kind, done: DecisionResult, reason: Reason | None = None) -> None:
         self._tell(text.did(kind, done.standing.state, reason, late=done.late))
 
     def _reveal(self, card: Card) -> None:

@@ -13,10 +13,10 @@ from typing import Final
 
 from curation_db.enums import REASON_KEYS, REASON_TEXTS, Kind, Question, Reason, Role, State
 from curation_db.language.sanitize import display_text
-from curation_db.search.cards import Card, Opinion
+from curation_db.search.cards import Card, CardVerdict
 from workbench.annotation.decision_kind import standing_words
-from workbench.annotation.models import Ready, Summary, waiting_edits
-from workbench.annotation.text_spans import CLOSES, OPENS, pieces
+from workbench.annotation.models import PreparedCard, SessionSummary, waiting_edits
+from workbench.annotation.text_spans import CLOSES, OPENS, highlighted_spans
 from workbench.annotation.wording import DECISIONS, STATES, asked, origin, readable
 
 PROMPT: Final = "a x e u s z ? > "
@@ -43,7 +43,7 @@ HELP: Final = (
 _UNDECIDED: Final = {Kind.SKIP: "it comes again later", Kind.UNSURE: STATES[State.UNSURE].after_decision}
 
 
-class Do(StrEnum):
+class PlainAction(StrEnum):
     """What a line asks for."""
 
     ACCEPT = "a"
@@ -64,27 +64,31 @@ class Do(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class PlainInput:
     """A line that was understood."""
 
-    do: Do
+    do: PlainAction
     rest: str = ""
     """What stood behind the letter."""
 
 
-def understand(line: str) -> Answer | None:
+def understand(line: str) -> PlainInput | None:
     """What this line asks for; None: nothing that is known."""
     told = line.rstrip("\r\n")
     if told and not told.strip():
-        return Answer(Do.SKIP)
+        return PlainInput(PlainAction.SKIP)
     told = told.strip()
-    if not told or told[0] not in set(Do):
+    if not told or told[0] not in set(PlainAction):
         return None
-    do, rest = Do(told[0]), told[1:]
-    if do is Do.REJECT:
-        return Answer(do, rest.strip())
+    do, rest = PlainAction(told[0]), told[1:]
+    if do is PlainAction.REJECT:
+        return PlainInput(do, rest.strip())
     # a word that only begins with the letter is not meant: "note" is no n
-    return Answer(do, rest.strip()) if not rest or (rest[0] == " " and do in (Do.EDIT, Do.NOTE)) else None
+    return (
+        PlainInput(do, rest.strip())
+        if not rest or (rest[0] == " " and do in (PlainAction.EDIT, PlainAction.NOTE))
+        else None
+    )
 
 
 def reason_of(word: str) -> Reason | None:
@@ -96,7 +100,7 @@ def reason_of(word: str) -> Reason | None:
 # -- the card -------------------------------------------------------------------------------------------------------
 
 
-def card_lines(ready: Ready, *, decided: int, total: int, role: Role = Role.ANNOTATOR) -> list[str]:
+def card_lines(ready: PreparedCard, *, decided: int, total: int, role: Role = Role.ANNOTATOR) -> list[str]:
     """Everything that the card says to a person in this role."""
     card = ready.card
     secret = ", blind" if ready.hidden else ""
@@ -127,7 +131,7 @@ def _shown(text: str) -> str:
     return display_text(text, limit=2_000)
 
 
-def _picture(ready: Ready) -> str:
+def _picture(ready: PreparedCard) -> str:
     named = ready.card.picture.file_name or ready.card.picture.key
     where = display_text(str(ready.path) if ready.path else named, limit=500)
     told = ready.thumbnail
@@ -140,7 +144,7 @@ def _picture(ready: Ready) -> str:
 
 def _with_cues(text: str) -> str:
     """The words that say no, between marks."""
-    return "".join(f"{OPENS}{piece.text}{CLOSES}" if piece.cue else piece.text for piece in pieces(text))
+    return "".join(f"{OPENS}{piece.text}{CLOSES}" if piece.cue else piece.text for piece in highlighted_spans(text))
 
 
 def _concept(card: Card) -> str:
@@ -149,7 +153,7 @@ def _concept(card: Card) -> str:
     return f"{concept}; cue {cue}; type {card.negation_type}"
 
 
-def _judges(ready: Ready) -> Iterable[str]:
+def _judges(ready: PreparedCard) -> Iterable[str]:
     if ready.hidden:
         return ["hidden until you have decided"]
     opinions = ready.card.opinions
@@ -160,7 +164,7 @@ def _judges(ready: Ready) -> Iterable[str]:
 _DISAGREE = {Question.PRESENT: "disagree", Question.ACCEPTABLE: "disagree whether the caption is fine"}
 
 
-def opinion_line(opinion: Opinion, concept: str | None) -> str:
+def opinion_line(opinion: CardVerdict, concept: str | None) -> str:
     """What a judge said, and where its number came from."""
     name = display_text(opinion.judge, limit=40) + (", simulated" if opinion.simulated else "")
     what = asked(opinion.question, concept)
@@ -193,7 +197,7 @@ def travelled(kind: Kind | None, *, back: bool) -> str:
     return f"{'TOOK BACK' if back else 'DID AGAIN'} {DECISIONS[kind].past}"
 
 
-def end_lines(summary: Summary) -> list[str]:
+def end_lines(summary: SessionSummary) -> list[str]:
     """The end of the queue."""
     states = ", ".join(f"{number:,} {readable(state)}" for state, number in summary.states.items())
     lines = ["END nothing waits for you now", f"WORKSPACE {states}"]

@@ -11,13 +11,15 @@ from curation_db.storage.store import Store
 from workbench.console.progress_bars import step_bars
 from workbench.console.tables import Listing, show
 from workbench.generation.models import Request
-from workbench.generation.runs.dry_run import Rehearsal, rehearse
-from workbench.generation.runs.plan import Plan
-from workbench.generation.runs.session import Options, nothing_left
+from workbench.generation.runs.dry_run import DryRun, rehearse
+from workbench.generation.runs.plan import GenerationPlan
+from workbench.generation.runs.session import GenerationOptions, nothing_left
 from workbench.workspace.picture_folders import PictureFolders
 
 
-def dry_run(store: Store, plan: Plan, options: Options, folders: PictureFolders, *, as_json: bool) -> None:
+def dry_run(
+    store: Store, plan: GenerationPlan, options: GenerationOptions, folders: PictureFolders, *, as_json: bool
+) -> None:
     """Print the requests for the first picture, and an estimate for all.
 
     Raises:
@@ -53,7 +55,7 @@ def _request(request: Request) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _estimate(told: Rehearsal) -> Listing:
+def _estimate(told: DryRun) -> Listing:
     # fmt: off
     rows = [
         (name, f"{cost.requests:,.0f}", f"{cost.remembered:,.0f}", f"{cost.prompt_tokens:,.0f}",

@@ -18,9 +18,9 @@ from workbench.errors import NothingToDo
 from workbench.generation.budget import Budget
 from workbench.generation.recipe import Recipe
 from workbench.generation.runs.plan import make_plan
-from workbench.generation.runs.record_writer import Recorder
-from workbench.generation.runs.rejudging import Unjudged
-from workbench.generation.runs.session import Ended, Options, Task
+from workbench.generation.runs.record_writer import RecordWriter
+from workbench.generation.runs.rejudging import UnjudgedItem
+from workbench.generation.runs.session import GenerationEnded, GenerationOptions, GenerationTask
 from workbench.workspace.engine_settings import Pipeline
 from workbench.workspace.layout import Workspace, find_workspace
 from workbench.workspace.picture_folders import PictureFolders
@@ -46,12 +46,12 @@ def judge_candidates(
     register_demo_engines()
     workspace = find_workspace(named)
     settings = read_settings(workspace.settings)
-    budget, left, done = Budget(**caps), limit, list[Ended]()
+    budget, left, done = Budget(**caps), limit, list[GenerationEnded]()
     with open_store(workspace.database) as store:
         for pipeline in Pipeline:
             if left == 0:
                 break
-            options = Options(limit=left, budget=budget)
+            options = GenerationOptions(limit=left, budget=budget)
             ended = _judge(workspace, store, settings, pipeline, judges, prompts, asked, options, quiet=quiet)
             done.append(ended)
             if ended.error is not None:
@@ -77,17 +77,17 @@ def _judge(
     judges: Sequence[str],
     prompts: str,
     asked: Mapping[str, Any],
-    options: Options,
+    options: GenerationOptions,
     *,
     quiet: bool,
-) -> Ended:
+) -> GenerationEnded:
     plan = make_plan(
         settings.generate.changed(asked, "--set"), pipeline=pipeline, judges=judges, prompts=prompts, only_judges=True
     )
     folders = PictureFolders(workspace.root, settings.pictures, follow_links=settings.follow_links)
 
-    async def task(recorder: Recorder, recipe: Recipe) -> Task:
-        work = Unjudged(recorder, recipe, plan.prompts, folders, options.limit)
-        return Task(work.units(), work.steps, None)
+    async def task(recorder: RecordWriter, recipe: Recipe) -> GenerationTask:
+        work = UnjudgedItem(recorder, recipe, plan.prompts, folders, options.limit)
+        return GenerationTask(work.units(), work.steps, None)
 
     return run_plan(workspace, store, plan, options, folders, quiet=quiet, task=task)

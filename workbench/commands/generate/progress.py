@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from typing import Final
 
 from curation_db.enums import GenerationState
-from curation_db.generation.progress import Progress
+from curation_db.generation.progress import StageProgress
 from curation_db.language.sanitize import counted, display_text
 from workbench.console.number_format import clock
-from workbench.generation.runs.session import Ended
+from workbench.generation.runs.session import GenerationEnded
 
 _EVERY_S: Final = 10.0
-Tell = Callable[[Progress], None]
+Tell = Callable[[StageProgress], None]
 Say = Callable[[str], None]
 
 
@@ -35,7 +35,7 @@ def progress_bar() -> Iterator[tuple[Tell, Say]]:
     with Bars(SpinnerColumn(), BarColumn(24), MofNCompleteColumn(), words, console=Console(stderr=True)) as bars:
         task = bars.add_task("opening the engines", total=None)
 
-        def tell(told: Progress) -> None:
+        def tell(told: StageProgress) -> None:
             bars.update(task, completed=told.items_done, total=told.items_total, description=figures(told))
 
         def between(line: str) -> None:
@@ -54,7 +54,7 @@ def say(line: str) -> None:
 def _lines() -> Tell:
     last = time.monotonic()
 
-    def tell(told: Progress) -> None:
+    def tell(told: StageProgress) -> None:
         nonlocal last
         if time.monotonic() - last >= _EVERY_S:
             last = time.monotonic()
@@ -64,7 +64,7 @@ def _lines() -> Tell:
     return tell
 
 
-def figures(told: Progress) -> str:
+def figures(told: StageProgress) -> str:
     """Rate, yield, cost and what is left, in a line."""
     words = []
     if told.items_done:
@@ -82,7 +82,7 @@ def figures(told: Progress) -> str:
     return "  ".join(words)
 
 
-def ended_lines(ended: Ended) -> list[str]:
+def ended_lines(ended: GenerationEnded) -> list[str]:
     """What came out, a line each."""
     told = ended.progress
     if not (told.items_done or told.requests or ended.parked):

@@ -19,8 +19,8 @@ from workbench.errors import NegwbError, NothingToDo, UsageError
 from workbench.generation.budget import Budget
 from workbench.generation.engines.protocol import MakeEngine
 from workbench.generation.engines.registry import open_engine
-from workbench.generation.runs.plan import Plan, make_plan
-from workbench.generation.runs.session import Ended, MakeTask, Options, generate, nothing_left
+from workbench.generation.runs.plan import GenerationPlan, make_plan
+from workbench.generation.runs.session import GenerationEnded, GenerationOptions, MakeTask, generate, nothing_left
 from workbench.generation.runs.work_source import Shard
 from workbench.workspace.engine_settings import EngineSettings, Pipeline
 from workbench.workspace.layout import Workspace, find_workspace
@@ -73,7 +73,7 @@ def run_with(
             raise nothing_left(store, made.pipeline)
 
 
-def plan_of(settings: Settings, asked: Mapping[str, Any], words: Mapping[str, Any]) -> Plan:
+def plan_of(settings: Settings, asked: Mapping[str, Any], words: Mapping[str, Any]) -> GenerationPlan:
     """The plan for the words of a command line."""
     told = dict(words)
     name = str(told.pop("pipeline", "P1"))
@@ -84,9 +84,9 @@ def plan_of(settings: Settings, asked: Mapping[str, Any], words: Mapping[str, An
     return make_plan(settings.generate.changed(asked, "--set"), pipeline=pipeline, **told)
 
 
-def _options(settings: Settings, told: Mapping[str, Any], caps: Mapping[str, Any]) -> Options:
+def _options(settings: Settings, told: Mapping[str, Any], caps: Mapping[str, Any]) -> GenerationOptions:
     curate = settings.curate
-    return Options(
+    return GenerationOptions(
         sources=told["sources"],
         limit=told["limit"],
         shard=Shard.parse(told["shard"]),
@@ -108,21 +108,21 @@ def _check_sources(store: Store, named: Sequence[str]) -> None:
 def run_plan(
     workspace: Workspace,
     store: Store,
-    plan: Plan,
-    options: Options,
+    plan: GenerationPlan,
+    options: GenerationOptions,
     folders: PictureFolders,
     *,
     quiet: bool,
     make: MakeEngine = open_engine,
     task: MakeTask | None = None,
-) -> Ended:
+) -> GenerationEnded:
     """Run a plan with its progress on stderr, unless `quiet`."""
     bar = nullcontext((lambda progress: None, say)) if quiet else progress_bar()
     with bar as (tell, between):
         return generate(workspace, store, plan, options, folders, tell=tell, say=between, make=make, task=task)
 
 
-def _tell(ended: Ended, *, as_json: bool) -> None:
+def _tell(ended: GenerationEnded, *, as_json: bool) -> None:
     """How it ended; what stopped it is raised, after what was done has been said."""
     if as_json:
         typer.echo(json.dumps(told_of(ended)))
@@ -132,7 +132,7 @@ def _tell(ended: Ended, *, as_json: bool) -> None:
         raise ended.error
 
 
-def told_of(ended: Ended) -> dict[str, Any]:
+def told_of(ended: GenerationEnded) -> dict[str, Any]:
     """The run as `--json` prints it."""
     return {
         "run": ended.run_id,
@@ -148,17 +148,17 @@ def told_of(ended: Ended) -> dict[str, Any]:
 def _emit(
     workspace: Workspace,
     store: Store,
-    plan: Plan,
-    options: Options,
+    plan: GenerationPlan,
+    options: GenerationOptions,
     folders: PictureFolders,
     path: Path,
     *,
     quiet: bool,
     as_json: bool,
 ) -> None:
-    from workbench.generation.runs.batch_files import Emission
+    from workbench.generation.runs.batch_files import BatchRequestFile
 
-    with Emission(path, store, again=options.retry) as emission:
+    with BatchRequestFile(path, store, again=options.retry) as emission:
         ended = run_plan(workspace, store, plan, options, folders, quiet=quiet, make=emission.open)
         written = emission.finish(ended.run_id)
     if as_json:

@@ -18,7 +18,7 @@ from PIL import Image
 from curation_db.enums import NegationType
 from workbench.demo.simulation.proposer import HELD_OUT, P1_TEMPLATES, P2_SHARE, TEMPLATES, negate
 from workbench.demo.world.captions import TEMPLATES as CAPTION_TEMPLATES
-from workbench.demo.world.captions import Caption, compose, relation_of, write_caption
+from workbench.demo.world.captions import SceneCaption, compose, relation_of, write_caption
 from workbench.demo.world.drawing import SMALL, crop, draw_large
 from workbench.demo.world.world import Scene, make_scene
 
@@ -31,7 +31,7 @@ _NAMING = 0.35
 Bools = NDArray[np.bool_]
 
 
-class Encoder(Protocol):
+class ExamEncoder(Protocol):
     """What the exam needs of a model: unit features as arrays that numpy can read."""
 
     def encode_images(self, images: Sequence[Image.Image]) -> Any: ...
@@ -39,7 +39,7 @@ class Encoder(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class ExamQuestion:
     """One scene with its phrases; `thing` is what exactly one of the two instances has."""
 
     scene: Scene
@@ -57,13 +57,13 @@ class Question:
         return 1 - self.having
 
 
-def make_questions(world: int, count: int = SCENES) -> Iterator[Question]:
+def make_questions(world: int, count: int = SCENES) -> Iterator[ExamQuestion]:
     """The questions of a world; question `n` depends on the world and `n` alone."""
     for index in range(count):
         yield make_question(world * 1_000_000 + index)
 
 
-def make_question(seed: int) -> Question:
+def make_question(seed: int) -> ExamQuestion:
     """The question of one scene."""
     scene, rng = make_scene(seed, instances=2), random.Random(f"exam-{seed}")
     thing = rng.choice(scene.told_apart_by())
@@ -73,16 +73,16 @@ def make_question(seed: int) -> Question:
     affirmed = compose(shared.anchor, shared.colour, named, shared.template, formal=shared.formal)
     denied = negate(shared, thing, rng.choice(_templates(shared.anchor, thing, rng)))
     unseen = negate(shared, thing, rng.choice(tuple(HELD_OUT)))
-    return Question(scene, thing, having, denied, affirmed, unseen)
+    return ExamQuestion(scene, thing, having, denied, affirmed, unseen)
 
 
-def _shared_caption(scene: Scene, rng: random.Random) -> Caption:
+def _shared_caption(scene: Scene, rng: random.Random) -> SceneCaption:
     """A caption that is true of both instances."""
     left, right = scene.instances
     both = sorted(set(left.things) & set(right.things))
     things = tuple(thing for thing in both if rng.random() < _NAMING)
     colour = left.colour if left.colour == right.colour and rng.random() < 0.5 else None
-    return Caption("", left.anchor, colour, things, rng.choice(CAPTION_TEMPLATES), rng.random() < 0.3)
+    return SceneCaption("", left.anchor, colour, things, rng.choice(CAPTION_TEMPLATES), rng.random() < 0.3)
 
 
 def _templates(anchor: str, thing: str, rng: random.Random) -> tuple[str, ...]:
@@ -117,7 +117,7 @@ def draw_exam(scene: Scene) -> Image.Image:
 class ExamPictures:
     """The picture side of an exam, encoded once: text-only training never changes it."""
 
-    questions: tuple[Question, ...]
+    questions: tuple[ExamQuestion, ...]
     pairs: NDArray[np.float32]
     """(N, 2, D)"""
     captions: tuple[str, ...]
@@ -126,7 +126,7 @@ class ExamPictures:
 
 
 def look(
-    model: Encoder,
+    model: ExamEncoder,
     world: int,
     *,
     scenes: int = SCENES,
@@ -158,7 +158,7 @@ class Marks:
         return {name: round(100 * float(marks.mean()), 2) for name, marks in parts.items()}
 
 
-def mark(model: Encoder, seen: ExamPictures) -> Marks:
+def mark(model: ExamEncoder, seen: ExamPictures) -> Marks:
     """Examine a model whose image tower is the one that `seen` was encoded with."""
     questions = seen.questions
     having = np.array([question.having for question in questions])
@@ -172,7 +172,7 @@ def mark(model: Encoder, seen: ExamPictures) -> Marks:
     )
 
 
-def _chosen(model: Encoder, seen: ExamPictures, phrases: list[str], meant: NDArray[np.int64]) -> Bools:
+def _chosen(model: ExamEncoder, seen: ExamPictures, phrases: list[str], meant: NDArray[np.int64]) -> Bools:
     """Whether the meant instance scores strictly higher; ties are wrong."""
     texts = np.asarray(model.encode_texts(phrases))
     scores = np.einsum("nkd,nd->nk", seen.pairs, texts)
@@ -181,6 +181,6 @@ def _chosen(model: Encoder, seen: ExamPictures, phrases: list[str], meant: NDArr
     return right
 
 
-def examine(model: Encoder, world: int = TEST) -> dict[str, float]:
+def examine(model: ExamEncoder, world: int = TEST) -> dict[str, float]:
     """All accuracies in percent."""
     return mark(model, look(model, world)).percent()

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from curation_db.atomic_write import replace_file
-from workbench.demo.experiment.exam import RETRIEVAL, TEST, Question, draw_exam, make_gallery, make_questions
+from workbench.demo.experiment.exam import RETRIEVAL, TEST, ExamQuestion, draw_exam, make_gallery, make_questions
 from workbench.demo.world.drawing import pixel_box
 
 NEGREF, AFFIRM, FIND = "demo-negref", "demo-affirm", "demo-retrieval"
@@ -52,7 +52,7 @@ def write_exam(
         replace_file(folder / f"{task}.json", json.dumps(told, indent=1) + "\n")
 
 
-def _choices(folder: Path, number: int, question: Question) -> tuple[Row, Row]:
+def _choices(folder: Path, number: int, question: ExamQuestion) -> tuple[Row, Row]:
     """The scene's picture, with one row about it in each task."""
     name = f"{_PICTURES}/choose-{number:04}.png"
     picture = draw_exam(question.scene)

@@ -14,7 +14,7 @@ from typing import Any
 
 from curation_db.enums import State
 from curation_db.exporting.manifest import Manifest, ManifestError, list_exports, read_manifest, verify
-from curation_db.exporting.selection import Selection
+from curation_db.exporting.selection import ExportFilter
 from trainers.settings import read_config
 from workbench import demo, version
 from workbench.jobs.runs import make_config, prepare_run
@@ -27,7 +27,7 @@ MODEL = Path(demo.__file__).resolve().with_name("model")
 
 
 @dataclass(frozen=True, slots=True)
-class Arm:
+class Experiment:
     """One way of training."""
 
     name: str
@@ -45,18 +45,18 @@ class Arm:
         return self.name.replace("-", "_")
 
 
-TUNED = Arm("tuned", (State.ACCEPTED,))
-ALL = Arm("trained-on-all", tuple(State), edits=False)
-NEGATED_ONLY = Arm(
+TUNED = Experiment("tuned", (State.ACCEPTED,))
+ALL = Experiment("trained-on-all", tuple(State), edits=False)
+NEGATED_ONLY = Experiment(
     "negated-only",
     (State.ACCEPTED,),
     changes={"replay_share": 0.0, "replay_pool": None, "anchor_weight": 0.0},  # the anchor is of replayed captions
 )
 
 
-def frozen_set(workspace: Workspace, arm: Arm, event: int) -> Manifest:
+def frozen_set(workspace: Workspace, arm: Experiment, event: int) -> Manifest:
     """The arm's set as of `event`: a sound one that was frozen before, or a new one."""
-    wanted = Selection(arm.states, arm.edits).told()
+    wanted = ExportFilter(arm.states, arm.edits).told()
     for name in list_exports(workspace.exports):
         folder = workspace.exports / name
         try:
@@ -69,7 +69,7 @@ def frozen_set(workspace: Workspace, arm: Arm, event: int) -> Manifest:
     return freeze_set(workspace, at=event, states=arm.states, edits=arm.edits)
 
 
-def find_or_make_run(workspace: Workspace, arm: Arm, export: str, seed: int) -> Path:
+def find_or_make_run(workspace: Workspace, arm: Experiment, export: str, seed: int) -> Path:
     """The run folder of the arm under this seed; one with the very same configuration is gone on with."""
     settings = {**arm.changes, "seed": seed}
     config = make_config(workspace, export, model=str(MODEL), settings=settings)

@@ -13,31 +13,31 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.protocols import Protocol
-from benchmarks.results import Stored, list_results
+from benchmarks.results import StoredResult, list_results
 from curation_db.exporting.manifest import Manifest
 from curation_db.stats.intervals import Interval, cluster_bootstrap_difference, student_t
-from trainers.run_files import RunState, Status, read_run
+from trainers.run_files import RunState, TrainingStatus, read_run
 from workbench.demo.experiment.exam_files import AFFIRM, FIND, NEGREF, TASKS
-from workbench.demo.experiment.experiments import ALL, MODEL, TUNED, Arm, find_or_make_run, frozen_set
+from workbench.demo.experiment.experiments import ALL, MODEL, TUNED, Experiment, find_or_make_run, frozen_set
 from workbench.jobs.training import OnStarted, run_all
 from workbench.workspace.layout import Workspace
 from workbench.workspace.models import BASE, Model, find_model, short_name
 from workbench.workspace.operations import RESULTS, find_task, run_benches
 
 Progress = Callable[[str, int, int], None]
-Marks = dict[str, Stored]
+Marks = dict[str, StoredResult]
 """A model's results by task."""
 STRICT = Protocol("strict")
 _KEYS = {NEGREF: "negref", AFFIRM: "affirm", FIND: "retrieval_r1"}
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class DemoPlan:
     """What is trained: a run folder for each arm and seed."""
 
     export: Manifest
     """What was accepted."""
-    runs: dict[Arm, list[Path]]
+    runs: dict[Experiment, list[Path]]
     """By seed."""
 
     def folders(self) -> list[Path]:
@@ -45,7 +45,7 @@ class Plan:
         return [folder for of_seed in zip(*self.runs.values(), strict=True) for folder in of_seed]
 
 
-def make_plan(workspace: Workspace, *, event: int, arms: Sequence[Arm], seeds: int) -> Plan:
+def make_plan(workspace: Workspace, *, event: int, arms: Sequence[Experiment], seeds: int) -> DemoPlan:
     """Freeze the arms' sets as of `event` and make their run folders, or find those of an earlier time.
 
     Raises:
@@ -53,7 +53,7 @@ def make_plan(workspace: Workspace, *, event: int, arms: Sequence[Arm], seeds: i
     """
     sets = {arm.name: frozen_set(workspace, arm, event) for arm in arms}
     runs = {arm: [find_or_make_run(workspace, arm, sets[arm.name].name, seed) for seed in range(seeds)] for arm in arms}
-    return Plan(sets[TUNED.name], runs)
+    return DemoPlan(sets[TUNED.name], runs)
 
 
 def train(folders: Sequence[Path], progress: Progress, started: OnStarted = lambda folder, pid: None) -> None:
@@ -68,7 +68,7 @@ def train(folders: Sequence[Path], progress: Progress, started: OnStarted = lamb
         if state.steps:
             progress(f"training {state.name}", state.step, state.steps)
 
-    left = [folder for folder in folders if read_run(folder).status is not Status.DONE]
+    left = [folder for folder in folders if read_run(folder).status is not TrainingStatus.DONE]
     run_all(left, tell, started, at_once=_cores())
 
 
@@ -104,14 +104,14 @@ def examine(
     return {name: {task.name: known[model, task.dataset_sha256] for task in tasks} for name, model in hashes.items()}
 
 
-def _results(workspace: Workspace) -> dict[tuple[str, str], Stored]:
+def _results(workspace: Workspace) -> dict[tuple[str, str], StoredResult]:
     """The newest strict ones, by the hashes of model and data."""
     listed = list_results(workspace.root / RESULTS).results
     strict = [stored for stored in listed if stored.result["protocol"]["name"] == STRICT.name]
     return {(stored.result["model"]["hash"], stored.result["task"]["dataset_sha256"]): stored for stored in strict}
 
 
-def figures(plan: Plan, marks: dict[str, Marks]) -> dict[str, Any]:
+def figures(plan: DemoPlan, marks: dict[str, Marks]) -> dict[str, Any]:
     """Accuracies in percent, by arm (means over the seeds), and the curation gain in percentage points."""
     told: dict[str, Any] = {"base": _percent([marks[BASE]])}
     for arm, folders in plan.runs.items():

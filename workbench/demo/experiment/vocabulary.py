@@ -14,7 +14,7 @@ import regex
 from open_clip.tokenizer import default_bpe  # type: ignore[import-untyped]
 
 from workbench.demo.simulation.corpus import make_corpus
-from workbench.demo.simulation.proposer import HELD_OUT, Draft
+from workbench.demo.simulation.proposer import HELD_OUT, DemoDraft
 
 BPE_FILE = "bpe.txt.gz"
 """In the model's folder: a vocabulary of its own, read by `trainers.clip_models`."""
@@ -32,7 +32,7 @@ def world_texts() -> Iterator[str]:
             if candidate.proposal.flaw is None:
                 yield candidate.proposal.text
     for picture in make_corpus(pictures=10):
-        yield from (write(Draft(picture.captions[0], "hat")) for write in HELD_OUT.values())
+        yield from (write(DemoDraft(picture.captions[0], "hat")) for write in HELD_OUT.values())
 
 
 def words_of(texts: Iterable[str]) -> set[str]:

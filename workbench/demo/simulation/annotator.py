@@ -9,7 +9,7 @@ from pathlib import Path
 from curation_db.enums import Kind, Reason, Stream
 from curation_db.events.annotators import begin_session, end_session
 from curation_db.queue.claims import Claim, Queue
-from curation_db.review.decisions import Reviewer, Shown
+from curation_db.review.decisions import DecisionWriter, PresentationContext
 from curation_db.search.queries import candidate_key
 from curation_db.storage.store import Store
 
@@ -32,12 +32,12 @@ def read_truth(path: Path) -> Decisions:
 def decide_all(store: Store, truth: Decisions, *, version: str, progress: Callable[[int], None]) -> int:
     """Decide every candidate that the queue serves; returns how many there were."""
     actor = begin_session(store, NAME, version=version)
-    queue, reviewer = Queue(store, actor), Reviewer(store, actor)
+    queue, reviewer = Queue(store, actor), DecisionWriter(store, actor)
     done = 0
     try:
         for claim in _served(queue):
             kind, reason = truth[_key(store, claim.candidate_id)]
-            shown = Shown(stream=claim.stream, blind=claim.stream is Stream.AUDIT)
+            shown = PresentationContext(stream=claim.stream, blind=claim.stream is Stream.AUDIT)
             reviewer.decide(claim.candidate_id, kind, reason=reason, shown=shown)
             done += 1
             progress(done)

@@ -9,9 +9,9 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from workbench.demo.simulation.judges import JUDGES, Judge, Opinion, ask, conflict, passes
+from workbench.demo.simulation.judges import JUDGES, SimulatedJudge, SimulatedVerdict, ask, conflict, passes
 from workbench.demo.simulation.proposer import CLUMSY, Proposal, Proposer
-from workbench.demo.world.captions import CANDIDATE_NAMING, Caption, write_captions
+from workbench.demo.world.captions import CANDIDATE_NAMING, SceneCaption, write_captions
 from workbench.demo.world.world import Scene, make_scene
 
 PICTURES = 700
@@ -20,13 +20,13 @@ PROPOSALS = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class DemoCandidate:
     """A proposal with what the judges think of its concept."""
 
     proposal: Proposal
     caption: int
     """Which of the picture's captions it rewrites."""
-    opinions: tuple[Opinion, ...]
+    opinions: tuple[SimulatedVerdict, ...]
 
     @property
     def passed(self) -> bool:
@@ -40,26 +40,26 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class DemoImage:
     """One picture of the corpus."""
 
     index: int
     file_name: str
     scene: Scene
-    captions: tuple[Caption, ...]
+    captions: tuple[SceneCaption, ...]
     """Siblings; the first is the one that gets negated first."""
-    candidates: tuple[Candidate, ...]
+    candidates: tuple[DemoCandidate, ...]
     """All proposals, also those that the judges stopped."""
 
     @property
-    def passed(self) -> tuple[Candidate, ...]:
+    def passed(self) -> tuple[DemoCandidate, ...]:
         """Those that the judges let through."""
         return tuple(candidate for candidate in self.candidates if candidate.passed)
 
 
 def _candidates(
-    scene: Scene, captions: Sequence[Caption], proposer: Proposer, count: int, judges: Sequence[Judge]
-) -> Iterator[Candidate]:
+    scene: Scene, captions: Sequence[SceneCaption], proposer: Proposer, count: int, judges: Sequence[SimulatedJudge]
+) -> Iterator[DemoCandidate]:
     taken: list[str] = []
     for number in range(count):
         which = number % min(2, len(captions))
@@ -67,7 +67,7 @@ def _candidates(
         if proposal is None:
             return
         taken.extend(proposal.concept.split())
-        yield Candidate(proposal, which, tuple(ask(judge, scene, proposal.concept) for judge in judges))
+        yield DemoCandidate(proposal, which, tuple(ask(judge, scene, proposal.concept) for judge in judges))
 
 
 def make_picture(
@@ -77,15 +77,15 @@ def make_picture(
     proposals: int = PROPOSALS,
     naming: float = CANDIDATE_NAMING,
     clumsy: float = CLUMSY,
-    judges: Sequence[Judge] = JUDGES,
-) -> Picture:
+    judges: Sequence[SimulatedJudge] = JUDGES,
+) -> DemoImage:
     """Picture `index` of the corpus of `seed`."""
     scene = make_scene(seed * 1_000_000 + index)
     rng = random.Random(scene.seed * 4)
     captions = write_captions(scene, rng, count=rng.randint(2, 3), naming=naming)
     proposer = Proposer(rng, clumsy=clumsy)
     candidates = tuple(_candidates(scene, captions, proposer, proposals, judges))
-    return Picture(index, f"demo_{index:06d}.jpg", scene, captions, candidates)
+    return DemoImage(index, f"demo_{index:06d}.jpg", scene, captions, candidates)
 
 
 def make_corpus(
@@ -96,8 +96,8 @@ def make_corpus(
     proposals: int = PROPOSALS,
     naming: float = CANDIDATE_NAMING,
     clumsy: float = CLUMSY,
-    judges: Sequence[Judge] = JUDGES,
-) -> Iterator[Picture]:
+    judges: Sequence[SimulatedJudge] = JUDGES,
+) -> Iterator[DemoImage]:
     """Pictures from `start` on, one at a time; the defaults give about 1,000 passed candidates."""
     for index in range(start, start + pictures):
         yield make_picture(index, seed=seed, proposals=proposals, naming=naming, clumsy=clumsy, judges=judges)

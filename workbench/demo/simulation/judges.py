@@ -18,7 +18,7 @@ Span = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
-class Judge:
+class SimulatedJudge:
     """A judge's character: every rate is stated here and nowhere else."""
 
     name: str
@@ -41,8 +41,8 @@ class Judge:
         return self.weak_passes_present if _subject(concept) in self.weak_at else self.passes_present
 
 
-JUDGES: tuple[Judge, ...] = (
-    Judge(
+JUDGES: tuple[SimulatedJudge, ...] = (
+    SimulatedJudge(
         name="sim-judge-a (simulated)",
         passes_absent=0.93,
         passes_present=0.34,
@@ -52,7 +52,7 @@ JUDGES: tuple[Judge, ...] = (
         sure_when_wrong=(0.05, 0.40),
         hedges=False,
     ),
-    Judge(
+    SimulatedJudge(
         name="sim-judge-b (simulated)",
         passes_absent=0.85,
         passes_present=0.42,
@@ -67,7 +67,7 @@ JUDGES: tuple[Judge, ...] = (
 
 
 @dataclass(frozen=True, slots=True)
-class Opinion:
+class SimulatedVerdict:
     """One judge's answer about one concept in one picture."""
 
     judge: str
@@ -87,13 +87,13 @@ def _subject(concept: str) -> str:
     return next((word for word in concept.split() if word in THINGS or word in ALL_COLOURS), concept)
 
 
-def _chances(judge: Judge, scene: Scene, concept: str) -> tuple[float, float]:
+def _chances(judge: SimulatedJudge, scene: Scene, concept: str) -> tuple[float, float]:
     digest = hashlib.blake2b(f"{judge.name}\n{scene.key}\n{_subject(concept)}".encode(), digest_size=8).digest()
     low, high = int.from_bytes(digest[:4], "big"), int.from_bytes(digest[4:], "big")
     return low / 2**32, high / 2**32
 
 
-def _words(judge: Judge, concept: str, p_present: float) -> str:
+def _words(judge: SimulatedJudge, concept: str, p_present: float) -> str:
     there = p_present >= 0.5
     if not judge.hedges:
         return f"{'Yes' if there else 'No'}."
@@ -107,7 +107,7 @@ def _words(judge: Judge, concept: str, p_present: float) -> str:
     return f"{'Yes' if there else 'No'}, {doubt}there {verb} {found} in the picture."
 
 
-def ask(judge: Judge, scene: Scene, concept: str) -> Opinion:
+def ask(judge: SimulatedJudge, scene: Scene, concept: str) -> SimulatedVerdict:
     """The judge's answer to "is `concept` in the picture?"."""
     present = scene.has(concept)
     luck, strength = _chances(judge, scene, concept)
@@ -115,14 +115,14 @@ def ask(judge: Judge, scene: Scene, concept: str) -> Opinion:
     least, most = judge.sure_when_right if says_absent != present else judge.sure_when_wrong
     margin = least + (most - least) * strength
     p_present = round(0.5 - margin if says_absent else 0.5 + margin, 3)
-    return Opinion(judge.name, concept, p_present, _words(judge, concept, p_present))
+    return SimulatedVerdict(judge.name, concept, p_present, _words(judge, concept, p_present))
 
 
-def passes(opinions: Sequence[Opinion]) -> bool:
+def passes(opinions: Sequence[SimulatedVerdict]) -> bool:
     """Whether the judges together let a candidate through: the mean of P(present) is below one half."""
     return sum(opinion.p_present for opinion in opinions) / len(opinions) < 0.5
 
 
-def conflict(opinions: Sequence[Opinion]) -> bool:
+def conflict(opinions: Sequence[SimulatedVerdict]) -> bool:
     """Whether they give different bare answers."""
     return len({opinion.says_present for opinion in opinions}) > 1

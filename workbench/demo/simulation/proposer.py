@@ -14,7 +14,7 @@ from typing import Literal
 from curation_db.enums import NegationType, Reason
 from workbench.demo.world.captions import (
     LEADS,
-    Caption,
+    SceneCaption,
     a_thing,
     is_plural,
     listed,
@@ -51,10 +51,10 @@ class Proposal:
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
+class DemoDraft:
     """What every template starts from."""
 
-    caption: Caption
+    caption: SceneCaption
     target: str
     """The thing, or the colour."""
 
@@ -119,113 +119,113 @@ class Draft:
         return relation_of(self.anchor, self.target)
 
 
-def _whole(draft: Draft) -> str:
+def _whole(draft: DemoDraft) -> str:
     return f"{draft.lead}{draft.caption.noun}{draft.rest}"
 
 
-def _comma(draft: Draft) -> str:
+def _comma(draft: DemoDraft) -> str:
     return "," if draft.rest else ""
 
 
-def _with_no(d: Draft) -> str:
+def _with_no(d: DemoDraft) -> str:
     return f"{d.lead}{d.caption.noun} with no {d.target}{d.place}{d.after()}"
 
 
-def _without(d: Draft) -> str:
+def _without(d: DemoDraft) -> str:
     return f"{d.lead}{d.caption.noun} without {d.a}{d.place}{d.after()}"
 
 
-def _but_no(d: Draft) -> str:
+def _but_no(d: DemoDraft) -> str:
     if not d.caption.things:
         return _with_no(d)
     return f"{d.lead}{d.caption.noun}{with_things(d.caption.things, formal=d.caption.formal)} but no {d.target}"
 
 
-def _end_without(d: Draft) -> str:
+def _end_without(d: DemoDraft) -> str:
     return f"{_whole(d)}{_comma(d)} without {d.a}{d.place}"
 
 
-def _end_there(d: Draft) -> str:
+def _end_there(d: DemoDraft) -> str:
     return f"{_whole(d)}, and {d.there}{d.place or ' in sight'}"
 
 
-def _start_there(d: Draft) -> str:
+def _start_there(d: DemoDraft) -> str:
     relation = relation_of(d.anchor, d.target)
     where = {Relation.WEARING: "on"}.get(relation, "with") if relation.is_verb else relation.value
     definite = f"the {d.caption.noun.split(' ', 1)[1]}"
     return f"{d.there} {where} {definite}{d.plain}"
 
 
-def _start_without(d: Draft) -> str:
+def _start_without(d: DemoDraft) -> str:
     return f"without {d.a}{d.place}, {d.caption.noun}{d.rest}"
 
 
-def _in_sight(d: Draft) -> str:
+def _in_sight(d: DemoDraft) -> str:
     return f"no {d.target} in sight, just {d.caption.noun}{d.plain}"
 
 
 _BARE = {"hat": "on {} head", "scarf": "around {} neck"}
 
 
-def _nothing(d: Draft) -> str:
+def _nothing(d: DemoDraft) -> str:
     if d.target not in _BARE or not d.verb.is_verb:
         return _with_no(d)
     where = _BARE[d.target].format(possessive(d.anchor))
     return f"{d.lead}{d.caption.noun} with nothing {where}{d.after()}"
 
 
-def _does_not_have(d: Draft) -> str:
+def _does_not_have(d: DemoDraft) -> str:
     return f"{d.lead}{d.caption.noun} {d.who} does not have {d.a}{d.place}{d.after(verb=True)}"
 
 
-def _not_verb(d: Draft) -> str:
+def _not_verb(d: DemoDraft) -> str:
     return f"{d.lead}{d.caption.noun} not {d.verb} {d.a}{d.after(verb=True)}"
 
 
-def _end_not_verb(d: Draft) -> str:
+def _end_not_verb(d: DemoDraft) -> str:
     return f"{_whole(d)}{_comma(d)} not {d.verb} {d.a}"
 
 
-def _isnt_verb(d: Draft) -> str:
+def _isnt_verb(d: DemoDraft) -> str:
     return f"{d.lead}{d.caption.noun} {d.who} isn't {d.verb} {d.a}{d.after(verb=True)}"
 
 
-def _start_not_verb(d: Draft) -> str:
+def _start_not_verb(d: DemoDraft) -> str:
     return f"not {d.verb} {d.a}, {d.caption.noun}{d.rest}"
 
 
-def _that_is_not(d: Draft) -> str:
+def _that_is_not(d: DemoDraft) -> str:
     garment = f" in a {GARMENTS[d.anchor]}" if d.anchor in GARMENTS else ""
     return f"{d.lead}{d.caption.noun}{garment} that is not {d.target}{d.rest}"
 
 
-def _not_in(d: Draft) -> str:
+def _not_in(d: DemoDraft) -> str:
     if d.anchor not in GARMENTS:
         return _that_is_not(d)
     garment = with_article(f"{d.target} {GARMENTS[d.anchor]}")
     return f"{d.lead}{d.caption.noun} not in {garment}{d.after(verb=True)}"
 
 
-def _end_colour(d: Draft) -> str:
+def _end_colour(d: DemoDraft) -> str:
     if not d.caption.things:
         return _that_is_not(d)
     return f"{_whole(d)}, and the {GARMENTS.get(d.anchor, d.anchor)} is not {d.target}"
 
 
-def _lacking(d: Draft) -> str:
+def _lacking(d: DemoDraft) -> str:
     return f"{d.lead}{d.caption.noun} lacking {d.a}{d.place}{d.after()}"
 
 
-def _nowhere(d: Draft) -> str:
+def _nowhere(d: DemoDraft) -> str:
     verb = "are" if is_plural(d.target) else "is"
     return f"{_whole(d)}, and {d.a} {verb} nowhere to be seen"
 
 
-def _that_has_no(d: Draft) -> str:
+def _that_has_no(d: DemoDraft) -> str:
     return f"{d.lead}{d.caption.noun} {d.who} has no {d.target}{d.place}{d.after(verb=True)}"
 
 
-Writer = Callable[[Draft], str]
+Writer = Callable[[DemoDraft], str]
 TEMPLATES: Mapping[NegationType, Mapping[str, Writer]] = {
     NegationType.ABSENCE: {
         "with-no": _with_no,
@@ -268,24 +268,24 @@ SILLY: Mapping[str, tuple[str, ...]] = {
 P1_TEMPLATES: tuple[str, ...] = ("with-no", "without", "but-no", "end-without", "start-without", "with-no")
 
 
-def negate(caption: Caption, target: str, template: str) -> str:
+def negate(caption: SceneCaption, target: str, template: str) -> str:
     """`caption` with `target` (a thing, or a colour for attributes) denied in the words of `template`."""
     for writers in (*TEMPLATES.values(), HELD_OUT):
         if template in writers:
-            return writers[template](Draft(caption, target))
+            return writers[template](DemoDraft(caption, target))
     raise KeyError(template)
 
 
 _FALLBACK = {"nothing": "with-no", "but-no": "with-no", "not-in": "that-is-not", "end-colour": "that-is-not"}
 
 
-def _fitting(template: str, caption: Caption, target: str) -> str:
+def _fitting(template: str, caption: SceneCaption, target: str) -> str:
     """The template whose words come out: some fall back where the caption gives them nothing to say."""
     plain = _FALLBACK.get(template)
     return plain if plain and negate(caption, target, template) == negate(caption, target, plain) else template
 
 
-def _wrong_colour(caption: Caption, rng: random.Random, truth: str) -> Caption:
+def _wrong_colour(caption: SceneCaption, rng: random.Random, truth: str) -> SceneCaption:
     colour = rng.choice([other for other in COLOURS[caption.anchor] if other != truth])
     return replace(caption, colour=colour)
 
@@ -300,7 +300,7 @@ def _chatter(text: str, rng: random.Random) -> str:
     )
 
 
-def _broken(caption: Caption, thing: str, rng: random.Random) -> str:
+def _broken(caption: SceneCaption, thing: str, rng: random.Random) -> str:
     rest = tail(caption.anchor, caption.things)
     return rng.choice(
         (
@@ -318,7 +318,7 @@ class Proposer:
         self._rng = rng
         self._clumsy = clumsy
 
-    def propose(self, caption: Caption, *, true_colour: str, taken: Sequence[str] = ()) -> Proposal | None:
+    def propose(self, caption: SceneCaption, *, true_colour: str, taken: Sequence[str] = ()) -> Proposal | None:
         """One proposal about a concept that neither the caption names nor `taken` (things, colours) holds.
 
         `true_colour` is used only to break a caption on purpose (a clumsy rewrite that names a wrong colour).
@@ -337,7 +337,7 @@ class Proposer:
         weights = [ATTACHMENTS[anchor][thing].likely for thing in things]
         return self._rng.choices(things, weights)[0]
 
-    def _second_way(self, caption: Caption, things: Sequence[str], taken: Sequence[str]) -> Proposal:
+    def _second_way(self, caption: SceneCaption, things: Sequence[str], taken: Sequence[str]) -> Proposal:
         colours = [colour for colour in COLOURS[caption.anchor] if colour not in taken]
         if caption.colour is None and colours and self._rng.random() < _ATTRIBUTE_SHARE:
             return self._attribute(caption, self._rng.choice(colours))
@@ -346,24 +346,24 @@ class Proposer:
             return self._action(caption, thing)
         return self._absence(caption, thing, "P2", tuple(TEMPLATES[NegationType.ABSENCE]))
 
-    def _absence(self, caption: Caption, thing: str, pipeline: Pipeline, ids: Sequence[str]) -> Proposal:
+    def _absence(self, caption: SceneCaption, thing: str, pipeline: Pipeline, ids: Sequence[str]) -> Proposal:
         template = _fitting(self._rng.choice(ids), caption, thing)
         text = negate(caption, thing, template)
         return Proposal(text, thing, NegationType.ABSENCE, pipeline, template)
 
-    def _action(self, caption: Caption, thing: str) -> Proposal:
+    def _action(self, caption: SceneCaption, thing: str) -> Proposal:
         template = self._rng.choice(tuple(TEMPLATES[NegationType.ACTION]))
         text = negate(caption, thing, template)
         concept = f"{relation_of(caption.anchor, thing)} {a_thing(thing)}"
         return Proposal(text, concept, NegationType.ACTION, "P2", template)
 
-    def _attribute(self, caption: Caption, colour: str) -> Proposal:
+    def _attribute(self, caption: SceneCaption, colour: str) -> Proposal:
         template = self._rng.choice(tuple(TEMPLATES[NegationType.ATTRIBUTE]))
         template = _fitting(template, caption, colour)
         text = negate(caption, colour, template)
         return Proposal(text, colour_concept(caption.anchor, colour), NegationType.ATTRIBUTE, "P2", template)
 
-    def _propose_clumsy(self, caption: Caption, thing: str, true_colour: str) -> Proposal:
+    def _propose_clumsy(self, caption: SceneCaption, thing: str, true_colour: str) -> Proposal:
         rng, plain = self._rng, negate(caption, thing, "with-no")
         flaw = rng.choice((Reason.UNGRAMMATICAL, Reason.REST_FALSE, Reason.SCOPE, Reason.GRATUITOUS))
         if flaw is Reason.SCOPE and not caption.things:

@@ -1,7 +1,8 @@
 """The engine without a model: a scripted proposer and two scripted judges, for the drawn world, tests and rehearsals.
 
-It does not read prompts; it works from `Ask.facts`. Its judges know the drawn world (`workbench.demo`) and err at their
-stated rates; of any other picture they say that they cannot tell. Everything is a function of the question and seed.
+It does not read prompts; it works from `ModelRequest.facts`. Its judges know the drawn world (`workbench.demo`) and
+err at their stated rates; of any other picture they say that they cannot tell. Everything is a function of the
+question and seed.
 """
 
 from __future__ import annotations
@@ -18,14 +19,14 @@ from curation_db.enums import Method, Stage
 from curation_db.lint.linter import Rule
 from workbench.demo.simulation import scripted_rewrites as rewrites
 from workbench.demo.simulation.corpus import SEED
-from workbench.demo.simulation.judges import JUDGES, Judge
+from workbench.demo.simulation.judges import JUDGES, SimulatedJudge
 from workbench.demo.simulation.judges import ask as judge_says
 from workbench.demo.simulation.scripted_proposals import in_chat, propose
 from workbench.demo.world.world import Scene, make_scene
 from workbench.errors import UsageError
-from workbench.generation.engines.protocol import Stored, Surroundings
-from workbench.generation.engines.requests import Answer, Ask, Picture
-from workbench.generation.models import CaptionItem, Unit
+from workbench.generation.engines.protocol import EngineContext, Stored
+from workbench.generation.engines.requests import ImagePayload, ModelAnswer, ModelRequest
+from workbench.generation.models import CaptionItem, ImageTask
 from workbench.generation.pipelines.proposals import concept_words
 from workbench.generation.pipelines.rewrite_checks import check_rewrite
 from workbench.generation.pipelines.vqa_questions import question_parts
@@ -43,7 +44,7 @@ _BLANK_SHARES: Final = {"sim-judge-a (simulated)": (0.1, 0.4), "sim-judge-b (sim
 """What P(present) they give without a picture: least and most; B expects things to be there."""
 
 
-async def make(settings: EngineSettings, surroundings: Surroundings) -> ScriptedEngine:
+async def make(settings: EngineSettings, surroundings: EngineContext) -> ScriptedEngine:
     """The scripted engine; options: judge ("a" or "b"), clumsy (share of rewrites broken on purpose).
 
     Raises:
@@ -72,7 +73,7 @@ class World:
     folder: Path
     _scenes: dict[str, Scene] | None = field(default=None, init=False)
 
-    def scene(self, picture: Picture | None) -> Scene | None:
+    def scene(self, picture: ImagePayload | None) -> Scene | None:
         """What a picture shows; None: it is not of the drawn world."""
         if picture is None or not picture.key.startswith(f"{SOURCE}/"):
             return None
@@ -85,7 +86,7 @@ class World:
         return make_scene(SEED * 1_000_000 + int(found[1])) if found else None
 
 
-def _file_name(picture: Picture) -> str:
+def _file_name(picture: ImagePayload) -> str:
     key = picture.key.split("/", 1)[1]
     if key.isascii() and key.isdecimal() and int(key) > 0:  # as its COCO file numbers them
         return f"demo_{int(key) - 1:06d}.jpg"
@@ -102,7 +103,9 @@ def _read_scenes(path: Path) -> dict[str, Scene]:
 class ScriptedEngine:
     """See the module."""
 
-    def __init__(self, model: str, judge: Judge, clumsy: float, world: World, surroundings: Surroundings) -> None:
+    def __init__(
+        self, model: str, judge: SimulatedJudge, clumsy: float, world: World, surroundings: EngineContext
+    ) -> None:
         self._model, self._judge = model, judge
         self._clumsy = clumsy
         self._world = world
@@ -123,7 +126,7 @@ class ScriptedEngine:
         """As many as come: nothing is waited for."""
         return _CAPACITY
 
-    async def answer(self, group: Sequence[Ask], stored: Stored) -> None:
+    async def answer(self, group: Sequence[ModelRequest], stored: Stored) -> None:
         """Answer each question in turn."""
         for index, ask in enumerate(group):
             self._budget.take()
@@ -134,7 +137,7 @@ class ScriptedEngine:
     async def close(self) -> None:
         """Nothing is held."""
 
-    def say(self, ask: Ask) -> Answer:
+    def say(self, ask: ModelRequest) -> ModelAnswer:
         """The answer to one question."""
         match ask.stage:
             case Stage.PROPOSE:
@@ -160,7 +163,7 @@ class ScriptedEngine:
             return rewrites.clumsy(text, caption, concept, rng)
         return rewrites.dressed(text, rng)
 
-    def _presence(self, ask: Ask) -> Answer:
+    def _presence(self, ask: ModelRequest) -> ModelAnswer:
         scene = self._world.scene(ask.picture)
         try:
             said = judge_says(self._judge, scene, ask.facts.get("concept", "")) if scene else None
@@ -168,14 +171,14 @@ class ScriptedEngine:
             said = None
         return _words(ask, _CANNOT_TELL) if said is None else _words(ask, said.text, said.p_present)
 
-    def _whole(self, ask: Ask) -> Answer:
+    def _whole(self, ask: ModelRequest) -> ModelAnswer:
         """True as far as the judge sees the concept, and well formed as far as the checks do."""
         seen = self._presence(ask)
         if seen.p is None:
             return seen
         text, caption = ask.facts.get("text", ""), CaptionItem(0, "", ask.facts.get("original", ""))
         # fmt: off
-        unit = Unit(picture=ask.picture or Picture(key=""), source_id=0, source="", captions=(caption,),
+        unit = ImageTask(picture=ask.picture or ImagePayload(key=""), source_id=0, source="", captions=(caption,),
                     wanted=frozenset(), objects={})
         # fmt: on
         check = check_rewrite(unit, caption, text, ask.facts.get("concept"), denies_thing=False)
@@ -183,7 +186,7 @@ class ScriptedEngine:
         p = round(min(1 - seen.p, 0.2 if bad else 1.0), 3)
         return _words(ask, "Yes." if p >= 0.5 else "No.", p)
 
-    def _blind(self, ask: Ask) -> Answer:
+    def _blind(self, ask: ModelRequest) -> ModelAnswer:
         concept = ask.facts.get("concept", "")
         try:
             make_scene(0).has(concept)
@@ -195,13 +198,13 @@ class ScriptedEngine:
         return _words(ask, "Yes." if p >= 0.5 else "No.", p)
 
 
-def _rng(ask: Ask) -> random.Random:
+def _rng(ask: ModelRequest) -> random.Random:
     return random.Random(seed_of(ask.stage, ask.sampling.seed, ask.subject))
 
 
-def _words(ask: Ask, text: str, p: float | None = None) -> Answer:
+def _words(ask: ModelRequest, text: str, p: float | None = None) -> ModelAnswer:
     """Tokens are counted as words are."""
-    return Answer(
+    return ModelAnswer(
         text=text,
         p=p,
         label_mass=None if p is None else 1.0,

@@ -20,7 +20,7 @@ def shade(rgb: RGB, factor: float) -> RGB:
     return (red, green, blue)
 
 
-class Pen:
+class DrawingCanvas:
     """Draws on one instance's square frame."""
 
     __slots__ = ("_draw", "_k", "_ox", "_oy", "_width")

@@ -94,7 +94,7 @@ def noun(anchor: str, colour: str | None) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Caption:
+class SceneCaption:
     """A caption and everything that it claims."""
 
     text: str
@@ -192,7 +192,7 @@ def compose(anchor: str, colour: str | None, things: tuple[str, ...], template: 
 
 def write_caption(
     instance: Instance, rng: random.Random, *, naming: float = CANDIDATE_NAMING, template: str | None = None
-) -> Caption:
+) -> SceneCaption:
     """One caption that names each thing with probability `naming` and the colour in one case of two."""
     things = [thing for thing in instance.things if rng.random() < naming]
     rng.shuffle(things)
@@ -202,15 +202,15 @@ def write_caption(
     while True:
         text = compose(instance.anchor, colour, tuple(things), chosen, formal=formal)
         if tokens(text) <= MOST_TOKENS:
-            return Caption(text, instance.anchor, colour, tuple(things), chosen, formal)
+            return SceneCaption(text, instance.anchor, colour, tuple(things), chosen, formal)
         things.pop()
 
 
 def write_captions(
     scene: Scene, rng: random.Random, *, count: int = 3, naming: float = CANDIDATE_NAMING
-) -> tuple[Caption, ...]:
+) -> tuple[SceneCaption, ...]:
     """Up to `count` sibling captions of the scene's first instance, no two alike."""
-    found: dict[str, Caption] = {}
+    found: dict[str, SceneCaption] = {}
     for _ in range(count * 3):
         caption = write_caption(scene.first, rng, naming=naming)
         found.setdefault(caption.text, caption)

@@ -14,7 +14,7 @@ from functools import cache
 from PIL import Image, ImageDraw
 
 from workbench.demo.world import object_shapes, scene_shapes
-from workbench.demo.world.canvas import Pen, shade
+from workbench.demo.world.canvas import DrawingCanvas, shade
 from workbench.demo.world.world import ATTACHMENTS, COLOURS, RGB, Attachment, Instance, Point, Scene
 
 SMALL = 64
@@ -34,7 +34,7 @@ def _tinted(rng: random.Random, rgb: RGB, by: int) -> RGB:
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class SceneLayout:
     """Where everything of one instance goes this time: all that its seed decides about the geometry."""
 
     scale: float
@@ -59,7 +59,7 @@ def _jittered(rng: random.Random, attachment: Attachment) -> Point:
     return attachment.x + x, attachment.y + y
 
 
-def layout(instance: Instance) -> Layout:
+def layout(instance: Instance) -> SceneLayout:
     """The layout of `instance`; the same whatever things it has."""
     rng = random.Random(instance.seed)
     scale = rng.uniform(0.88, 1.0)
@@ -70,14 +70,14 @@ def layout(instance: Instance) -> Layout:
         thing: (_jittered(rng, attachment), _tinted(rng, object_shapes.SIGNATURE[thing], TINT))
         for thing, attachment in ATTACHMENTS[instance.anchor].items()
     }
-    return Layout(scale, offset, body, places)
+    return SceneLayout(scale, offset, body, places)
 
 
 def paint_instance(draw: ImageDraw.ImageDraw, instance: Instance, origin: Point, side: float) -> None:
     """One anchor with its things on a square of `side` pixels at `origin`."""
     plan, unit = layout(instance), side / 100
     corner = (origin[0] + plan.offset[0] * unit, origin[1] + plan.offset[1] * unit)
-    pen = Pen(draw, unit * plan.scale, corner, OUTLINE)
+    pen = DrawingCanvas(draw, unit * plan.scale, corner, OUTLINE)
     scene_shapes.PAINTERS[instance.anchor](pen, plan.body, random.Random(instance.seed + 1))
     for thing, (at, rgb) in plan.places.items():
         if thing in instance.things:

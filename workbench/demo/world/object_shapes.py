@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 
-from workbench.demo.world.canvas import INK, Pen, shade
+from workbench.demo.world.canvas import INK, DrawingCanvas, shade
 from workbench.demo.world.world import RGB, Point
 
 SIGNATURE: Mapping[str, RGB] = {
@@ -27,7 +27,7 @@ WHITE: RGB = (255, 255, 255)
 LEAF: RGB = (60, 150, 60)
 
 
-def apple(pen: Pen, x: float, y: float, s: float, rgb: RGB) -> None:
+def apple(pen: DrawingCanvas, x: float, y: float, s: float, rgb: RGB) -> None:
     """A round apple with a leaf."""
     pen.ellipse(x, y + s * 0.12, s * 0.92, s * 0.86, rgb)
     pen.line([(x, y - s * 0.55), (x + s * 0.1, y - s)], INK, s * 0.2)
@@ -35,7 +35,7 @@ def apple(pen: Pen, x: float, y: float, s: float, rgb: RGB) -> None:
     pen.ellipse(x - s * 0.36, y - s * 0.16, s * 0.2, s * 0.24, shade(WHITE, 0.97), ink=None)
 
 
-def bag(pen: Pen, x: float, y: float, s: float, rgb: RGB) -> None:
+def bag(pen: DrawingCanvas, x: float, y: float, s: float, rgb: RGB) -> None:
     """A handbag: two handles and a flap."""
     pen.arc(x, y - s * 0.35, s * 0.52, s * 0.62, span=(180, 360), width=s * 0.26)
     pen.box(x - s, y - s * 0.38, x + s, y + s * 0.95, rgb, radius=s * 0.26)
@@ -43,21 +43,21 @@ def bag(pen: Pen, x: float, y: float, s: float, rgb: RGB) -> None:
     pen.box(x - s * 0.18, y, x + s * 0.18, y + s * 0.36, (250, 214, 90))
 
 
-def ball(pen: Pen, x: float, y: float, s: float, rgb: RGB) -> None:
+def ball(pen: DrawingCanvas, x: float, y: float, s: float, rgb: RGB) -> None:
     """A beach ball: a broad white band across the colour."""
     pen.ellipse(x, y, s, s, rgb)
     pen.line([(x - s * 0.84, y + s * 0.28), (x, y - s * 0.04), (x + s * 0.84, y - s * 0.34)], WHITE, s * 0.34)
     pen.ellipse(x, y, s, s, None)
 
 
-def balloon(pen: Pen, x: float, y: float, s: float, rgb: RGB) -> None:
+def balloon(pen: DrawingCanvas, x: float, y: float, s: float, rgb: RGB) -> None:
     """A shining balloon with its knot."""
     pen.poly([(x - s * 0.2, y + s * 1.16), (x + s * 0.2, y + s * 1.16), (x, y + s * 0.8)], rgb)
     pen.ellipse(x, y, s * 0.88, s, rgb)
     pen.ellipse(x - s * 0.32, y - s * 0.42, s * 0.17, s * 0.26, WHITE, ink=None)
 
 
-def bird(pen: Pen, x: float, y: float, s: float, rgb: RGB) -> None:
+def bird(pen: DrawingCanvas, x: float, y: float, s: float, rgb: RGB) -> None:
     """A round bird that looks to the right, on two legs."""
     pen.line([(x - s * 0.15, y + s * 0.4), (x - s * 0.15, y + s * 0.95)], INK, s * 0.13)
     pen.line([(x + s * 0.2, y + s * 0.4), (x + s * 0.2, y + s * 0.95)], INK, s * 0.13)
@@ -69,7 +69,7 @@ def bird(pen: Pen, x: float, y: float, s: float, rgb: RGB) -> None:
     pen.ellipse(x + s * 0.55, y - s * 0.5, s * 0.13, s * 0.14, INK, ink=None)
 
 
-def book(pen: Pen, x: float, y: float, s: float, rgb: RGB) -> None:
+def book(pen: DrawingCanvas, x: float, y: float, s: float, rgb: RGB) -> None:
     """A standing book with a white label and the edge of its pages."""
     pen.box(x - s * 0.7, y - s * 0.92, x + s * 0.86, y + s * 0.95, WHITE)
     pen.box(x - s * 0.82, y - s * 0.95, x + s * 0.68, y + s * 0.95, rgb)
@@ -77,7 +77,7 @@ def book(pen: Pen, x: float, y: float, s: float, rgb: RGB) -> None:
     pen.box(x - s * 0.28, y - s * 0.6, x + s * 0.44, y - s * 0.12, (255, 244, 190), ink=None)
 
 
-def cup(pen: Pen, x: float, y: float, s: float, rgb: RGB) -> None:
+def cup(pen: DrawingCanvas, x: float, y: float, s: float, rgb: RGB) -> None:
     """A white mug with coffee, its handle to the right."""
     pen.ring(x + s * 0.7, y + s * 0.2, s * 0.46, fill=(226, 226, 232), ink=INK, width=s * 0.22)
     pen.poly(
@@ -93,7 +93,7 @@ def cup(pen: Pen, x: float, y: float, s: float, rgb: RGB) -> None:
     pen.line([(x - s * 0.66, y + s * 0.24), (x + s * 0.55, y + s * 0.24)], (66, 190, 214), s * 0.3)
 
 
-def flower(pen: Pen, x: float, y: float, s: float, rgb: RGB) -> None:
+def flower(pen: DrawingCanvas, x: float, y: float, s: float, rgb: RGB) -> None:
     """A flower on its stem: five petals around a brown heart."""
     pen.limb([(x, y - s * 0.2), (x, y + s * 0.96)], LEAF, s * 0.14)
     pen.ellipse(x + s * 0.38, y + s * 0.55, s * 0.36, s * 0.17, LEAF)
@@ -104,7 +104,7 @@ def flower(pen: Pen, x: float, y: float, s: float, rgb: RGB) -> None:
     pen.ellipse(x, cy, s * 0.27, s * 0.27, (150, 84, 30))
 
 
-def glasses(pen: Pen, x: float, y: float, s: float, rgb: RGB) -> None:
+def glasses(pen: DrawingCanvas, x: float, y: float, s: float, rgb: RGB) -> None:
     """Thick dark rims, pale lenses with the eye showing through."""
     pen.line([(x - s, y), (x + s, y)], rgb, s * 0.2)
     for side in (-1, 1):
@@ -113,14 +113,14 @@ def glasses(pen: Pen, x: float, y: float, s: float, rgb: RGB) -> None:
         pen.ellipse(cx, y, s * 0.13, s * 0.13, INK, ink=None)
 
 
-def hat(pen: Pen, x: float, y: float, s: float, rgb: RGB) -> None:
+def hat(pen: DrawingCanvas, x: float, y: float, s: float, rgb: RGB) -> None:
     """A hat with a broad brim and a light band."""
     pen.box(x - s * 0.58, y - s * 0.68, x + s * 0.58, y + s * 0.3, rgb, radius=s * 0.24)
     pen.box(x - s * 0.58, y - s * 0.14, x + s * 0.58, y + s * 0.16, (250, 226, 150), ink=None)
     pen.ellipse(x, y + s * 0.3, s, s * 0.22, rgb)
 
 
-def scarf(pen: Pen, x: float, y: float, s: float, rgb: RGB) -> None:
+def scarf(pen: DrawingCanvas, x: float, y: float, s: float, rgb: RGB) -> None:
     """A scarf around a neck, one striped end hanging down."""
     pen.box(x + s * 0.12, y, x + s * 0.6, y + s * 1.1, rgb, radius=s * 0.1)
     pen.line([(x + s * 0.18, y + s * 0.72), (x + s * 0.54, y + s * 0.72)], WHITE, s * 0.16)
@@ -128,7 +128,7 @@ def scarf(pen: Pen, x: float, y: float, s: float, rgb: RGB) -> None:
     pen.line([(x - s * 0.45, y - s * 0.2), (x - s * 0.45, y + s * 0.14)], WHITE, s * 0.16)
 
 
-def umbrella(pen: Pen, x: float, y: float, s: float, rgb: RGB) -> None:
+def umbrella(pen: DrawingCanvas, x: float, y: float, s: float, rgb: RGB) -> None:
     """An open umbrella's canopy with light panels and a scalloped rim."""
     top = y + s * 0.3
     pen.line([(x, y - s * 0.95), (x, y - s * 0.5)], INK, s * 0.14)
@@ -139,14 +139,14 @@ def umbrella(pen: Pen, x: float, y: float, s: float, rgb: RGB) -> None:
 STICKS: Mapping[str, tuple[RGB, float]] = {"balloon": (INK, 1.2), "umbrella": (INK, 3.0)}
 """What leads from a thing to where it is tied, and how thick it is."""
 # fmt: off
-PAINTERS: Mapping[str, Callable[[Pen, float, float, float, RGB], None]] = {
+PAINTERS: Mapping[str, Callable[[DrawingCanvas, float, float, float, RGB], None]] = {
     "apple": apple, "bag": bag, "ball": ball, "balloon": balloon, "bird": bird, "book": book,
     "cup": cup, "flower": flower, "glasses": glasses, "hat": hat, "scarf": scarf, "umbrella": umbrella,
 }
 # fmt: on
 
 
-def paint_thing(pen: Pen, thing: str, at: Point, size: float, *, tie: Point | None, rgb: RGB) -> None:
+def paint_thing(pen: DrawingCanvas, thing: str, at: Point, size: float, *, tie: Point | None, rgb: RGB) -> None:
     """One thing at its place, with its string or stick."""
     x, y = at
     if tie is not None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping
 
-from workbench.demo.world.canvas import INK, Pen, shade
+from workbench.demo.world.canvas import INK, DrawingCanvas, shade
 from workbench.demo.world.world import RGB
 
 SKINS: tuple[RGB, ...] = ((255, 220, 188), (240, 192, 148), (198, 138, 94), (140, 90, 60))
@@ -17,7 +17,7 @@ BLUSH: RGB = (240, 140, 130)
 WOOD: RGB = (134, 90, 56)
 
 
-def _face(pen: Pen, x: float, y: float, *, mouth: bool = True) -> None:
+def _face(pen: DrawingCanvas, x: float, y: float, *, mouth: bool = True) -> None:
     for side in (-1, 1):
         pen.ellipse(x + side * 6, y + 1, 1.9, 2.3, INK, ink=None)
         pen.ellipse(x + side * 9.4, y + 6, 2.2, 1.5, BLUSH, ink=None)
@@ -25,13 +25,13 @@ def _face(pen: Pen, x: float, y: float, *, mouth: bool = True) -> None:
         pen.arc(x, y + 5, 5, 4.2, span=(20, 160), width=1.5)
 
 
-def _arms(pen: Pen, sleeve: RGB, skin: RGB) -> None:
+def _arms(pen: DrawingCanvas, sleeve: RGB, skin: RGB) -> None:
     for side in (-1, 1):
         pen.limb([(50 + side * 12, 48), (50 + side * 23, 60)], sleeve, 7)
         pen.ellipse(50 + side * 24.5, 62, 4.4, 4.4, skin)
 
 
-def man(pen: Pen, rgb: RGB, rng: random.Random) -> None:
+def man(pen: DrawingCanvas, rgb: RGB, rng: random.Random) -> None:
     """A man: short hair, shirt and trousers."""
     skin, hair = rng.choice(SKINS), rng.choice(HAIRS)
     for side in (-1, 1):
@@ -47,7 +47,7 @@ def man(pen: Pen, rgb: RGB, rng: random.Random) -> None:
     _face(pen, 50, 28)
 
 
-def woman(pen: Pen, rgb: RGB, rng: random.Random) -> None:
+def woman(pen: DrawingCanvas, rgb: RGB, rng: random.Random) -> None:
     """A woman: long hair and a wide dress."""
     skin, hair = rng.choice(SKINS), rng.choice(HAIRS)
     pen.box(31, 14, 69, 54, hair, radius=16)
@@ -63,7 +63,7 @@ def woman(pen: Pen, rgb: RGB, rng: random.Random) -> None:
     pen.ellipse(50, 37, 3.4, 1.8, (206, 40, 66), ink=None)
 
 
-def dog(pen: Pen, rgb: RGB, rng: random.Random) -> None:
+def dog(pen: DrawingCanvas, rgb: RGB, rng: random.Random) -> None:
     """A dog from the side: long snout, hanging ear, tail up."""
     dark = shade(rgb, 0.72) if sum(rgb) > 300 else shade(rgb, 1.5)
     pen.limb([(20, 60), (12, 52), (9, 44)], rgb, 5.5)
@@ -84,7 +84,7 @@ def dog(pen: Pen, rgb: RGB, rng: random.Random) -> None:
     pen.ellipse(79, 35.5, 2, 2.4, INK, ink=None)
 
 
-def cat(pen: Pen, rgb: RGB, rng: random.Random) -> None:
+def cat(pen: DrawingCanvas, rgb: RGB, rng: random.Random) -> None:
     """A cat from the front, sitting: pointed ears, whiskers, a curled tail."""
     light = (255, 236, 214) if sum(rgb) > 300 else (120, 114, 126)
     pen.limb([(64, 90), (80, 86), (86, 72), (82, 60)], rgb, 7.5)
@@ -104,7 +104,7 @@ def cat(pen: Pen, rgb: RGB, rng: random.Random) -> None:
     pen.poly([(47, 42), (53, 42), (50, 45.5)], (236, 110, 130))
 
 
-def table(pen: Pen, rgb: RGB, rng: random.Random) -> None:
+def table(pen: DrawingCanvas, rgb: RGB, rng: random.Random) -> None:
     """A table from the front, wide enough for five things."""
     for x in (13, 81):
         pen.box(x, 58, x + 7, 96, shade(rgb, 0.8))
@@ -113,7 +113,7 @@ def table(pen: Pen, rgb: RGB, rng: random.Random) -> None:
     pen.box(3, 55, 97, 61, rgb)
 
 
-def bench(pen: Pen, rgb: RGB, rng: random.Random) -> None:
+def bench(pen: DrawingCanvas, rgb: RGB, rng: random.Random) -> None:
     """A park bench: two slats of a back, a seat, dark iron legs."""
     iron = (70, 72, 84)
     for x in (11, 83):
@@ -124,7 +124,7 @@ def bench(pen: Pen, rgb: RGB, rng: random.Random) -> None:
     pen.box(5, 71, 95, 75, shade(rgb, 0.72))
 
 
-def house(pen: Pen, rgb: RGB, rng: random.Random) -> None:
+def house(pen: DrawingCanvas, rgb: RGB, rng: random.Random) -> None:
     """A house: pitched roof, chimney, door and two windows."""
     roof = (112, 74, 84)
     pen.box(66, 18, 76, 42, (150, 110, 100))
@@ -138,7 +138,7 @@ def house(pen: Pen, rgb: RGB, rng: random.Random) -> None:
     pen.line([(60, 63), (76, 63)], (250, 250, 250), 1.8)
 
 
-def tree(pen: Pen, rgb: RGB, rng: random.Random) -> None:
+def tree(pen: DrawingCanvas, rgb: RGB, rng: random.Random) -> None:
     """A tree: brown trunk, a crown of five leafy balls."""
     pen.poly([(44, 50), (56, 50), (58, 88), (63, 96), (37, 96), (42, 88)], WOOD)
     balls = ((30, 42, 19), (70, 42, 19), (36, 25, 18), (64, 25, 18), (50, 36, 22))
@@ -151,7 +151,7 @@ def tree(pen: Pen, rgb: RGB, rng: random.Random) -> None:
 
 
 # fmt: off
-PAINTERS: Mapping[str, Callable[[Pen, RGB, random.Random], None]] = {
+PAINTERS: Mapping[str, Callable[[DrawingCanvas, RGB, random.Random], None]] = {
     "man": man, "woman": woman, "dog": dog, "cat": cat,
     "table": table, "bench": bench, "house": house, "tree": tree,
 }

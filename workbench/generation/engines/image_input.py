@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from workbench.generation.engines.requests import Answer, Failure, Picture
+from workbench.generation.engines.requests import ImagePayload, ModelAnswer, RequestFailure
 from workbench.images.decode import ImageProblem, load_thumbnail
 
 if TYPE_CHECKING:
@@ -22,18 +22,18 @@ GREY: Final = 127
 class Unseen(Exception):
     """There is no picture to look at."""
 
-    def __init__(self, failure: Failure, detail: str) -> None:
+    def __init__(self, failure: RequestFailure, detail: str) -> None:
         super().__init__(detail)
         self.failure = failure
         self.detail = detail
 
     @property
-    def answer(self) -> Answer:
+    def answer(self) -> ModelAnswer:
         """What a question about it is answered with."""
-        return Answer(error=self.failure, detail=self.detail)
+        return ModelAnswer(error=self.failure, detail=self.detail)
 
 
-def open_picture(picture: Picture, side: int) -> Image.Image:
+def open_picture(picture: ImagePayload, side: int) -> Image.Image:
     """What `picture` shows, or grey where it is blank.  -> RGB, the longer side at most `side` pixels
 
     Raises:
@@ -48,9 +48,9 @@ def open_file(path: Path | None, side: int) -> Image.Image:
     if seen.image is None:
         missing = seen.cause is ImageProblem.MISSING
         problem = seen.problem or "the picture cannot be decoded"
-        raise Unseen(Failure.PICTURE_MISSING if missing else Failure.PICTURE_BAD, problem)
+        raise Unseen(RequestFailure.PICTURE_MISSING if missing else RequestFailure.PICTURE_BAD, problem)
     if seen.cut_off:
-        raise Unseen(Failure.PICTURE_BAD, "the picture file is cut off")
+        raise Unseen(RequestFailure.PICTURE_BAD, "the picture file is cut off")
     return seen.image
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from workbench.generation.engines.image_input import GREY, Unseen, grey_picture, open_file
-from workbench.generation.engines.requests import Failure, Picture
+from workbench.generation.engines.requests import ImagePayload, RequestFailure
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -26,12 +26,12 @@ _MISSING: Final = "the picture is missing"
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class EncodedImage:
     """A picture as it is sent, or why it is not."""
 
     url: str = ""
     error: str = ""
-    """A `Failure`."""
+    """A `RequestFailure`."""
     detail: str = ""
 
     @property
@@ -40,30 +40,30 @@ class Shown:
         return self.url.removeprefix(_PREFIX)
 
 
-def data_url(path: Path | None, side: int) -> Shown:
+def data_url(path: Path | None, side: int) -> EncodedImage:
     """The picture upright, in RGB, its longer side at most `side` pixels, as a JPEG. Never raises; takes 5-100 ms."""
     try:
-        return Shown(_encoded(open_file(path, side)))
+        return EncodedImage(_encoded(open_file(path, side)))
     except Unseen as unseen:
-        return Shown(error=unseen.failure, detail=unseen.detail)
+        return EncodedImage(error=unseen.failure, detail=unseen.detail)
 
 
-def file_url(path: Path | None) -> Shown:
+def file_url(path: Path | None) -> EncodedImage:
     """The file's own URL, for a server that may read our disk."""
     if path is None or not path.is_file():
-        return Shown(error=Failure.PICTURE_MISSING, detail=_MISSING)
-    return Shown(path.resolve().as_uri())
+        return EncodedImage(error=RequestFailure.PICTURE_MISSING, detail=_MISSING)
+    return EncodedImage(path.resolve().as_uri())
 
 
-def blank_url(side: int) -> Shown:
+def blank_url(side: int) -> EncodedImage:
     """A grey picture in the shape of most photographs: nothing to see, as many tokens."""
     return plain_colour(side, GREY)
 
 
 @lru_cache(maxsize=8)
-def plain_colour(side: int, grey: int) -> Shown:
+def plain_colour(side: int, grey: int) -> EncodedImage:
     """A picture of one grey from 0 (black) to 255 (white)."""
-    return Shown(_encoded(grey_picture(side, grey)))
+    return EncodedImage(_encoded(grey_picture(side, grey)))
 
 
 def _encoded(image: Image.Image) -> str:
@@ -72,7 +72,7 @@ def _encoded(image: Image.Image) -> str:
     return _PREFIX + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
-class Pictures:
+class ImageEncoder:
     """The pictures that are asked about now, each decoded once however many questions there are; for one event loop."""
 
     def __init__(self, side: int, *, as_files: bool = False, kept: int = _KEPT) -> None:
@@ -80,14 +80,14 @@ class Pictures:
         self._as_files = as_files
         self._kept = kept
         self._at_once = asyncio.Semaphore(_AT_ONCE)
-        self._made: OrderedDict[Path, asyncio.Task[Shown]] = OrderedDict()
+        self._made: OrderedDict[Path, asyncio.Task[EncodedImage]] = OrderedDict()
 
-    async def show(self, picture: Picture, *, as_data: bool = False) -> Shown:
+    async def show(self, picture: ImagePayload, *, as_data: bool = False) -> EncodedImage:
         """The picture as it is sent; `as_data`: in the request in any case."""
         if picture.blank:
             return blank_url(self._side)
         if picture.path is None:
-            return Shown(error=Failure.PICTURE_MISSING, detail=_MISSING)
+            return EncodedImage(error=RequestFailure.PICTURE_MISSING, detail=_MISSING)
         if self._as_files and not as_data:
             return file_url(picture.path)
         task = self._made.get(picture.path)
@@ -103,6 +103,6 @@ class Pictures:
         """Wait for what is being decoded."""
         await asyncio.gather(*self._made.values(), return_exceptions=True)
 
-    async def _make(self, path: Path) -> Shown:
+    async def _make(self, path: Path) -> EncodedImage:
         async with self._at_once:
             return await asyncio.to_thread(data_url, path, self._side)

@@ -1,7 +1,7 @@
 """P(yes) from what servers send: log-probabilities of the first token, typed decisions, sampled answers. Pure.
 
 Every function takes parsed JSON of a server, which may be of any shape, and returns None where it does not hold what
-it should; a shape that is right but says neither yes nor no is a `Chance` without p.
+it should; a shape that is right but says neither yes nor no is a `Probability` without p.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _SPACE_MARKS: Final = "▁ĠĊ"
 
 
 @dataclass(frozen=True, slots=True)
-class Chance:
+class Probability:
     """A probability of yes, and how far it is to be trusted."""
 
     p: float | None
@@ -31,7 +31,7 @@ class Chance:
     """P(yes or no) among everything that could have been said; None: this method does not know."""
 
 
-def from_tokens(tokens: Sequence[tuple[str, float]]) -> Chance:
+def from_tokens(tokens: Sequence[tuple[str, float]]) -> Probability:
     """p = Py / (Py + Pn) and label_mass = Py + Pn of a first token's candidates (token, natural log-probability).
 
     A token counts for yes or no where its text, without blanks and in lower case, is a non-empty beginning of the
@@ -44,7 +44,7 @@ def from_tokens(tokens: Sequence[tuple[str, float]]) -> Chance:
             if begun and word.startswith(begun):
                 sums[word] += min(1.0, math.exp(min(0.0, logprob)))
     mass = sums["yes"] + sums["no"]
-    return Chance(sums["yes"] / mass, min(1.0, mass)) if mass > 0 else Chance(None, 0.0)
+    return Probability(sums["yes"] / mass, min(1.0, mass)) if mass > 0 else Probability(None, 0.0)
 
 
 def first_tokens(choice: Any) -> list[tuple[str, float]] | None:
@@ -64,32 +64,32 @@ def first_tokens(choice: Any) -> list[tuple[str, float]] | None:
     return told if any(token[0] == said[0] for token in told) else [*told, said]
 
 
-def from_logprobs(choice: Any) -> Chance | None:
+def from_logprobs(choice: Any) -> Probability | None:
     """The chance in a chat answer's `choices[0]`; None: the server sent no log-probabilities."""
     tokens = first_tokens(choice)
     return None if tokens is None else from_tokens(tokens)
 
 
-def from_decision(payload: Any, name: str) -> Chance | None:
+def from_decision(payload: Any, name: str) -> Probability | None:
     """The chance in an answer of /v1/systemone to the "noul" question `name`.
 
     Shape: {"answers": {name: {"type": "noul", "noul": P(true)}}}, and from vLLM beside it
     {"diagnostics": {name: {"label_mass": 0..1, ...}}}.
     """
     p = _share(_inside(payload, "answers", name, "noul"))
-    return None if p is None else Chance(p, _share(_inside(payload, "diagnostics", name, "label_mass")))
+    return None if p is None else Probability(p, _share(_inside(payload, "diagnostics", name, "label_mass")))
 
 
-def from_samples(texts: Sequence[str]) -> Chance:
+def from_samples(texts: Sequence[str]) -> Probability:
     """The share of yes among the answers that say yes or no; label_mass: the share that does."""
     read = [answer for text in texts if (answer := read_yes_no(text)) is not None]
-    return Chance(sum(read) / len(read), len(read) / len(texts)) if read else Chance(None, 0.0)
+    return Probability(sum(read) / len(read), len(read) / len(texts)) if read else Probability(None, 0.0)
 
 
-def from_words(text: str) -> Chance:
+def from_words(text: str) -> Probability:
     """One bare answer: certain, or unclear; how much of the probability stood behind it is not known."""
     read = read_yes_no(text)
-    return Chance(None if read is None else float(read), None)
+    return Probability(None if read is None else float(read), None)
 
 
 def sample_seed(seed: int | None, number: int) -> int:

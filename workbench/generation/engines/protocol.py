@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol
 
 from workbench.errors import ExitCode, NegwbError
 from workbench.generation.budget import Budget
-from workbench.generation.engines.requests import Answer, Ask
+from workbench.generation.engines.requests import ModelAnswer, ModelRequest
 from workbench.workspace.engine_settings import EngineSettings
 
 ENTRY_POINTS: Final = "negwb.engines"
@@ -23,7 +23,7 @@ class EngineStopped(NegwbError):
     exit_code = ExitCode.NETWORK
 
 
-Stored = Callable[[int, Answer], Awaitable[None]]
+Stored = Callable[[int, ModelAnswer], Awaitable[None]]
 """Called as soon as question `index` of the group is answered; returns when the answer is in the record. Until then
 the request counts as in flight, so a kill costs at most what is in flight."""
 
@@ -46,10 +46,10 @@ class Engine(Protocol):
         """How many questions it would take at a time now: the runner keeps about twice as many waiting."""
         ...
 
-    async def answer(self, group: Sequence[Ask], stored: Stored) -> None:
+    async def answer(self, group: Sequence[ModelRequest], stored: Stored) -> None:
         """Answer every question of `group`, which are about one picture; calls `stored` once for each, in any order.
 
-        A question that cannot be answered is an `Answer` with an error, never an exception.
+        A question that cannot be answered is an `ModelAnswer` with an error, never an exception.
 
         Raises:
             EngineStopped: nothing more can be answered.
@@ -63,7 +63,7 @@ class Engine(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
+class EngineContext:
     """What an engine may use beside its settings."""
 
     budget: Budget
@@ -75,5 +75,5 @@ class Surroundings:
     """Tells the person something, on stderr."""
 
 
-MakeEngine = Callable[[EngineSettings, Surroundings], Awaitable[Engine]]
+MakeEngine = Callable[[EngineSettings, EngineContext], Awaitable[Engine]]
 """What an entry point names. Raises NegwbError where the settings are off or the server cannot be reached."""

@@ -8,7 +8,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Final, cast
 
 from workbench.errors import NegwbError, UsageError
-from workbench.generation.engines.protocol import ENTRY_POINTS, Engine, MakeEngine, Surroundings
+from workbench.generation.engines.protocol import ENTRY_POINTS, Engine, EngineContext, MakeEngine
 from workbench.workspace.engine_settings import EngineSettings
 
 OWN: Final[Mapping[str, str]] = {
@@ -41,7 +41,7 @@ def known_kinds() -> tuple[str, ...]:
     return (*own, *sorted(point.name for point in entry_points(group=ENTRY_POINTS) if point.name not in own))
 
 
-async def open_engine(settings: EngineSettings, surroundings: Surroundings) -> Engine:
+async def open_engine(settings: EngineSettings, surroundings: EngineContext) -> Engine:
     """The engine, ready to answer.
 
     Raises:

@@ -12,17 +12,25 @@ from types import MappingProxyType
 from typing import Final
 
 from curation_db.enums import Stage
-from curation_db.generation.answer import Answer
+from curation_db.generation.answer import ModelAnswer
 
 # fmt: off
 __all__ = [
-    "ANOTHER_SEED", "Answer", "Ask", "Failure", "Message", "Picture", "Sampling", "Want", "want_of",
+    "ANOTHER_SEED",
+    "AnswerFormat",
+    "ImagePayload",
+    "Message",
+    "ModelAnswer",
+    "ModelRequest",
+    "RequestFailure",
+    "Sampling",
+    "want_of",
 ]
 # fmt: on
 _NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 
 
-class Want(StrEnum):
+class AnswerFormat(StrEnum):
     """What kind of answer is asked for."""
 
     TEXT = "text"
@@ -33,9 +41,9 @@ class Want(StrEnum):
 _YES_NO: Final = frozenset((Stage.PRESENCE, Stage.PRIOR, Stage.ACCEPTABLE))
 
 
-def want_of(stage: Stage) -> Want:
+def want_of(stage: Stage) -> AnswerFormat:
     """What kind of answer a stage asks for."""
-    return Want.YES_NO if stage in _YES_NO else Want.TEXT
+    return AnswerFormat.YES_NO if stage in _YES_NO else AnswerFormat.TEXT
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +67,7 @@ class Sampling:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Picture:
+class ImagePayload:
     """The picture that a question is about."""
 
     key: str
@@ -72,16 +80,16 @@ class Picture:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ask:
+class ModelRequest:
     """One question to one model."""
 
     stage: Stage
-    want: Want
+    want: AnswerFormat
     prompt: str
     """Version of the prompt, with its hash."""
     messages: tuple[Message, ...]
     sampling: Sampling
-    picture: Picture | None = None
+    picture: ImagePayload | None = None
     """Stands before the text of the last user message, so that questions about one picture begin alike."""
     subject: str
     """What it is about, for people: the caption, the concept."""
@@ -108,8 +116,8 @@ class Ask:
         return hashlib.sha256(text.encode()).digest()
 
 
-class Failure(StrEnum):
-    """Why there is no answer: the words of `Answer.error`."""
+class RequestFailure(StrEnum):
+    """Why there is no answer: the words of `ModelAnswer.error`."""
 
     PICTURE_MISSING = "picture-missing"
     PICTURE_BAD = "picture-bad"
@@ -131,5 +139,5 @@ class Failure(StrEnum):
     """This engine cannot answer this kind of question."""
 
 
-ANOTHER_SEED: Final = frozenset((Failure.TOO_LONG, Failure.EMPTY))
+ANOTHER_SEED: Final = frozenset((RequestFailure.TOO_LONG, RequestFailure.EMPTY))
 """The model answered, and not usably: asked with another seed it may."""

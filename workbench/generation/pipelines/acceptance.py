@@ -9,11 +9,11 @@ from typing import Final
 from curation_db.enums import ItemStatus, NegationType, Question
 from curation_db.language.concepts import derive_concept
 from curation_db.language.sanitize import clean, display_text
-from workbench.generation.engines.requests import Answer
-from workbench.generation.models import Made, Outcome, Request, Said, Unit
-from workbench.generation.pipelines.judging import Judgement, Matter, judge_all
-from workbench.generation.pipelines.requests import Asked
-from workbench.generation.pipelines.rewriting import Rewrite, Task, rewrite_all
+from workbench.generation.engines.requests import ModelAnswer
+from workbench.generation.models import DraftCandidate, ImageTask, ItemResult, JudgeVerdict, Request
+from workbench.generation.pipelines.judging import JudgeResult, JudgeTarget, judge_all
+from workbench.generation.pipelines.requests import RequestCache
+from workbench.generation.pipelines.rewriting import Rewrite, RewriteTask, rewrite_all
 from workbench.generation.prompts.loader import PromptSet
 from workbench.generation.recipe import Recipe
 
@@ -21,21 +21,23 @@ _DETAIL: Final = 300
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Absent:
+class AcceptedConcept:
     """An item whose concept is not in the picture, or may not be."""
 
-    task: Task
+    task: RewriteTask
     negation_type: NegationType
     """Where the rewrite does not tell."""
-    said: tuple[Said, ...]
+    said: tuple[JudgeVerdict, ...]
     attempts: int = 1
     extra: Mapping[str, str]
 
 
-Finished = Generator[tuple[Request, ...], tuple[Answer, ...], dict[str, Outcome]]
+Finished = Generator[tuple[Request, ...], tuple[ModelAnswer, ...], dict[str, ItemResult]]
 
 
-def finish(unit: Unit, recipe: Recipe, prompts: PromptSet, absent: Sequence[Absent], asked: Asked) -> Finished:
+def finish(
+    unit: ImageTask, recipe: Recipe, prompts: PromptSet, absent: Sequence[AcceptedConcept], asked: RequestCache
+) -> Finished:
     """Rewrites and judges what is `absent`; comes back with an outcome for each item."""
     rewrites = yield from rewrite_all(unit, recipe, prompts, [one.task for one in absent], asked)
     outcomes = {
@@ -49,44 +51,44 @@ def finish(unit: Unit, recipe: Recipe, prompts: PromptSet, absent: Sequence[Abse
     return outcomes
 
 
-def failed(item: str, why: str, detail: str = "", attempts: int = 1) -> Outcome:
+def failed(item: str, why: str, detail: str = "", attempts: int = 1) -> ItemResult:
     """An item that no model answered for; it can be tried again."""
     shown = display_text(detail, limit=_DETAIL)
-    return Outcome(item=item, status=ItemStatus.FAILED, reason=f"failed:{why}", detail=shown, attempts=attempts)
+    return ItemResult(item=item, status=ItemStatus.FAILED, reason=f"failed:{why}", detail=shown, attempts=attempts)
 
 
-def dropped(item: str, why: str, detail: str = "", attempts: int = 1) -> Outcome:
+def dropped(item: str, why: str, detail: str = "", attempts: int = 1) -> ItemResult:
     """An item of which nothing comes."""
     shown = display_text(detail, limit=_DETAIL)
-    return Outcome(item=item, status=ItemStatus.DROPPED, reason=why, detail=shown, attempts=attempts)
+    return ItemResult(item=item, status=ItemStatus.DROPPED, reason=why, detail=shown, attempts=attempts)
 
 
-def _not_written(one: Absent, rewrite: Rewrite) -> Outcome:
+def _not_written(one: AcceptedConcept, rewrite: Rewrite) -> ItemResult:
     if rewrite.failed:
         return failed(one.task.item, rewrite.failed, rewrite.detail, one.attempts)
     detail = f"{rewrite.check.says}: {rewrite.text}" if rewrite.text else rewrite.check.says
     return dropped(one.task.item, f"lint:{rewrite.check.rule}", detail, one.attempts)
 
 
-def _whole(one: Absent, text: str) -> Matter:
+def _whole(one: AcceptedConcept, text: str) -> JudgeTarget:
     shown = clean(text)
     fields = {**one.task.fields, "text": shown, "original": one.task.caption.text}
-    return Matter(one.task.concept, fields, shown)
+    return JudgeTarget(one.task.concept, fields, shown)
 
 
-def _written(one: Absent, text: str, judgement: Judgement) -> Outcome:
+def _written(one: AcceptedConcept, text: str, judgement: JudgeResult) -> ItemResult:
     """A bad verdict on the whole does not drop it: it is kept beside the others, for the person to see."""
     if judgement.failed:
         return failed(one.task.item, judgement.failed, judgement.detail, one.attempts)
     told = derive_concept(one.task.caption.text, clean(text)).negation_type
-    made = Made(
+    made = DraftCandidate(
         text=text,
         concept=one.task.concept,
         caption_id=one.task.caption.id,
         negation_type=one.negation_type if told is NegationType.OTHER else told,
         extra={**one.extra, **one.task.wish.extra},
     )
-    return Outcome(
+    return ItemResult(
         item=one.task.item,
         status=ItemStatus.KEPT,
         attempts=one.attempts,

@@ -8,20 +8,20 @@ from curation_db.enums import Method, Question
 from curation_db.language.nouns import concept_key
 from curation_db.language.object_mentions import affirms, annotated
 from curation_db.language.sanitize import display_text
-from workbench.generation.models import Said, Unit
+from workbench.generation.models import ImageTask, JudgeVerdict
 from workbench.workspace.engine_settings import ANNOTATIONS
 
 PROMPT: Final = "annotations-1"
 """Stands where a prompt's version does; raised when the judge may say otherwise."""
 
 
-def look_up(unit: Unit, concept: str | None) -> Said:
+def look_up(unit: ImageTask, concept: str | None) -> JudgeVerdict:
     """Whether `concept` is in the picture: named by a caption, or an annotated object; absent only if looked for.
 
     Without a concept, or where nobody looked, it is unclear.
     """
     p, why = _found(unit, concept) if concept else (None, "unclear: no concept")
-    return Said(
+    return JudgeVerdict(
         judge=ANNOTATIONS,
         question=Question.PRESENT,
         prompt=PROMPT,
@@ -32,7 +32,7 @@ def look_up(unit: Unit, concept: str | None) -> Said:
     )
 
 
-def _found(unit: Unit, concept: str) -> tuple[float | None, str]:
+def _found(unit: ImageTask, concept: str) -> tuple[float | None, str]:
     for caption in unit.captions:
         if affirms(caption.text, concept):
             return 1.0, f"yes: a caption names it: {display_text(caption.text, limit=120)}"

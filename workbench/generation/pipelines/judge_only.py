@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from curation_db.enums import ItemStatus, Question
-from workbench.generation.models import Outcome, Steps, Unit
+from workbench.generation.models import ImageTask, ItemResult, Steps
 from workbench.generation.pipelines.acceptance import failed
-from workbench.generation.pipelines.judging import Judgement, Matter, judge_all
-from workbench.generation.pipelines.requests import Asked
+from workbench.generation.pipelines.judging import JudgeResult, JudgeTarget, judge_all
+from workbench.generation.pipelines.requests import RequestCache
 from workbench.generation.pipelines.vqa_negation import question_fields
 from workbench.generation.pipelines.vqa_questions import question_about
 from workbench.generation.prompts.loader import PromptSet
@@ -18,7 +18,7 @@ BOTH = frozenset((Question.PRESENT, Question.ACCEPTABLE))
 
 
 def judge_only(
-    unit: Unit,
+    unit: ImageTask,
     recipe: Recipe,
     prompts: PromptSet,
     *,
@@ -34,18 +34,18 @@ def judge_only(
     Comes back with one outcome of `item` that has no candidate, only what was said. `question`: what P2 asked.
     Without a concept (and without a question) nothing is asked about presence.
     """
-    asked, told = Asked(), list[Judgement]()
+    asked, told = RequestCache(), list[JudgeResult]()
     words = question_fields(question or question_about(concept or ""), concept) if question or concept else {}
     fields = {**words, "text": text, "caption": original, "original": original}
     if Question.PRESENT in asks and words:
-        matter = Matter(concept, words, concept if question is None and concept else words["question"])
+        matter = JudgeTarget(concept, words, concept if question is None and concept else words["question"])
         told += yield from judge_all(unit, recipe, prompts, [matter], Question.PRESENT, asked)
     if Question.ACCEPTABLE in asks:
-        matter = Matter(concept, fields, text)
+        matter = JudgeTarget(concept, fields, text)
         told += yield from judge_all(unit, recipe, prompts, [matter], Question.ACCEPTABLE, asked)
     said = tuple(one for judgement in told for one in judgement.said)
     broken = [judgement for judgement in told if judgement.failed]
     if broken:
         lost = failed(item, broken[0].failed, broken[0].detail)
-        return (Outcome(item=item, status=lost.status, reason=lost.reason, detail=lost.detail, said=said),)
-    return (Outcome(item=item, status=ItemStatus.KEPT, said=said),)
+        return (ItemResult(item=item, status=lost.status, reason=lost.reason, detail=lost.detail, said=said),)
+    return (ItemResult(item=item, status=ItemStatus.KEPT, said=said),)

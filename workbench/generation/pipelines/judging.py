@@ -7,23 +7,23 @@ from dataclasses import dataclass
 from typing import Final
 
 from curation_db.enums import Question, Stage
-from workbench.generation.engines.requests import Answer, Picture
-from workbench.generation.models import Request, Said, Unit
+from workbench.generation.engines.requests import ImagePayload, ModelAnswer
+from workbench.generation.models import ImageTask, JudgeVerdict, Request
 from workbench.generation.pipelines.annotation_judge import look_up
-from workbench.generation.pipelines.requests import Asked, make_ask
+from workbench.generation.pipelines.requests import RequestCache, make_ask
 from workbench.generation.prompts.cue_mix import seed_of
 from workbench.generation.prompts.loader import PromptSet
 from workbench.generation.recipe import Recipe
 from workbench.workspace.engine_settings import ANNOTATIONS, Prior
 
-BLANK: Final = Picture(key="blank", blank=True)
+BLANK: Final = ImagePayload(key="blank", blank=True)
 STAGES: Final = {Question.PRESENT: Stage.PRESENCE, Question.ACCEPTABLE: Stage.ACCEPTABLE}
 _STORED: Final = 2_000
 """Characters of an answer that are kept with a verdict."""
 
 
 @dataclass(frozen=True, slots=True)
-class Matter:
+class JudgeTarget:
     """Something to be judged."""
 
     concept: str | None
@@ -35,22 +35,27 @@ class Matter:
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class JudgeResult:
     """What the judges said about a matter."""
 
-    said: tuple[Said, ...] = ()
+    said: tuple[JudgeVerdict, ...] = ()
     failed: str = ""
     """Why, where none of those that were asked answered."""
     detail: str = ""
 
 
-_Told = tuple[Request, Answer, Answer | None]
+_Told = tuple[Request, ModelAnswer, ModelAnswer | None]
 """What a judge was asked, what it said, and what it said of a blank picture."""
-Judged = Generator[tuple[Request, ...], tuple[Answer, ...], tuple[Judgement, ...]]
+Judged = Generator[tuple[Request, ...], tuple[ModelAnswer, ...], tuple[JudgeResult, ...]]
 
 
 def judge_all(
-    unit: Unit, recipe: Recipe, prompts: PromptSet, matters: Sequence[Matter], question: Question, asked: Asked
+    unit: ImageTask,
+    recipe: Recipe,
+    prompts: PromptSet,
+    matters: Sequence[JudgeTarget],
+    question: Question,
+    asked: RequestCache,
 ) -> Judged:
     """What every judge says about each of `matters`, asked all at once, with the priors where they are wanted.
 
@@ -83,7 +88,13 @@ def _judges(recipe: Recipe, prompts: PromptSet, question: Question) -> list[str]
 
 
 def _request(
-    unit: Unit, recipe: Recipe, prompts: PromptSet, question: Question, matter: Matter, judge: str, prior: bool
+    unit: ImageTask,
+    recipe: Recipe,
+    prompts: PromptSet,
+    question: Question,
+    matter: JudgeTarget,
+    judge: str,
+    prior: bool,
 ) -> Request:
     stage = STAGES[question]
     said = prompts.stages[stage]
@@ -102,28 +113,30 @@ def _request(
 
 
 def _judgement(
-    unit: Unit,
+    unit: ImageTask,
     recipe: Recipe,
-    matter: Matter,
+    matter: JudgeTarget,
     question: Question,
     told: Sequence[_Told],
-) -> Judgement:
+) -> JudgeResult:
     said = [_said(question, *one) for one in told if not one[1].failed]
     if told and not said:
         first = told[0][1]
-        return Judgement(failed=first.error, detail=first.detail)
-    return Judgement((*said, *_from_annotations(unit, recipe, matter, question)))
+        return JudgeResult(failed=first.error, detail=first.detail)
+    return JudgeResult((*said, *_from_annotations(unit, recipe, matter, question)))
 
 
-def _from_annotations(unit: Unit, recipe: Recipe, matter: Matter, question: Question) -> Iterator[Said]:
+def _from_annotations(
+    unit: ImageTask, recipe: Recipe, matter: JudgeTarget, question: Question
+) -> Iterator[JudgeVerdict]:
     if question is Question.PRESENT and any(
         judge.name == ANNOTATIONS and question in judge.questions for judge in recipe.judges
     ):
         yield look_up(unit, matter.concept)
 
 
-def _said(question: Question, request: Request, answer: Answer, prior: Answer | None) -> Said:
-    return Said(
+def _said(question: Question, request: Request, answer: ModelAnswer, prior: ModelAnswer | None) -> JudgeVerdict:
+    return JudgeVerdict(
         judge=request.engine,
         question=question,
         prompt=request.ask.prompt,

@@ -1,7 +1,7 @@
 """P1, object absence: a concept that the caption does not name, found absent in the picture, denied. Pure.
 
 Propose for all captions of the picture, judge all concepts, propose again where the concept is there, rewrite, check,
-judge the whole. Under `Rule.OFFICIAL` as published: one proposal, taken as it was said, and no check.
+judge the whole. Under `JudgeRule.OFFICIAL` as published: one proposal, taken as it was said, and no check.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from curation_db.enums import NegationType, Question, Stage
 from curation_db.language.nouns import concept_key
 from curation_db.language.object_mentions import affirms
 from curation_db.language.sanitize import clean
-from workbench.generation.engines.requests import ANOTHER_SEED, Answer
-from workbench.generation.models import CaptionItem, Outcome, Request, Steps, Unit
-from workbench.generation.pipelines.acceptance import Absent, dropped, failed, finish
+from workbench.generation.engines.requests import ANOTHER_SEED, ModelAnswer
+from workbench.generation.models import CaptionItem, ImageTask, ItemResult, Request, Steps
+from workbench.generation.pipelines.acceptance import AcceptedConcept, dropped, failed, finish
 from workbench.generation.pipelines.aggregation import is_present
-from workbench.generation.pipelines.judging import Judgement, Matter, judge_all
+from workbench.generation.pipelines.judging import JudgeResult, JudgeTarget, judge_all
 from workbench.generation.pipelines.proposals import ConceptWords, NoConcept, read_concept
-from workbench.generation.pipelines.requests import Asked, in_order, item_seed, make_ask
-from workbench.generation.pipelines.rewriting import Task, wish_of
+from workbench.generation.pipelines.requests import RequestCache, in_order, item_seed, make_ask
+from workbench.generation.pipelines.rewriting import RewriteTask, wish_of
 from workbench.generation.prompts.loader import PromptSet
 from workbench.generation.recipe import Recipe
-from workbench.workspace.engine_settings import Rule, Unclear
+from workbench.workspace.engine_settings import JudgeRule, Unclear
 
 _RAW_CONCEPT: Final = 200
 """Characters of a concept that is taken as it was said."""
@@ -42,9 +42,9 @@ class _Search:
     attempts: int = 0
     concept: ConceptWords | None = None
     """Proposed now."""
-    last: Outcome | None = None
+    last: ItemResult | None = None
     """What becomes of the item if no other attempt does better."""
-    found: Judgement | None = None
+    found: JudgeResult | None = None
     """What was said about a concept that will do."""
     over: bool = False
 
@@ -53,11 +53,11 @@ class _Search:
         return self.caption.item
 
 
-def object_absence(unit: Unit, recipe: Recipe, prompts: PromptSet) -> Steps:
+def object_absence(unit: ImageTask, recipe: Recipe, prompts: PromptSet) -> Steps:
     """P1 on one picture."""
-    asked = Asked()
+    asked = RequestCache()
     searches = [_Search(caption) for caption in unit.captions if caption.item in unit.wanted]
-    attempts = 1 if recipe.rule is Rule.OFFICIAL else max(1, recipe.attempts)
+    attempts = 1 if recipe.rule is JudgeRule.OFFICIAL else max(1, recipe.attempts)
     for attempt in range(1, attempts + 1):
         open_ones = [search for search in searches if not search.over]
         found = [concept for search in searches for concept in search.present]
@@ -73,11 +73,16 @@ def object_absence(unit: Unit, recipe: Recipe, prompts: PromptSet) -> Steps:
     return in_order(unit.wanted, outcomes)
 
 
-_Part = Generator[tuple[Request, ...], tuple[Answer, ...], None]
+_Part = Generator[tuple[Request, ...], tuple[ModelAnswer, ...], None]
 
 
 def _propose(
-    recipe: Recipe, prompts: PromptSet, searches: Sequence[_Search], attempt: int, found: Sequence[str], asked: Asked
+    recipe: Recipe,
+    prompts: PromptSet,
+    searches: Sequence[_Search],
+    attempt: int,
+    found: Sequence[str],
+    asked: RequestCache,
 ) -> _Part:
     requests = [_proposal(recipe, prompts, search, attempt, found) for search in searches]
     answers = yield from asked.ask(requests)
@@ -86,7 +91,7 @@ def _propose(
         if answer.failed:
             search.last = failed(search.item, answer.error, answer.detail)
             search.over = answer.error not in ANOTHER_SEED
-        elif recipe.rule is Rule.OFFICIAL:
+        elif recipe.rule is JudgeRule.OFFICIAL:
             text = clean(answer.text[:_RAW_CONCEPT]).strip().rstrip(".")
             search.concept = ConceptWords(text, plural=False)
         else:
@@ -127,7 +132,9 @@ def _no_concept(search: _Search, detail: str) -> None:
         search.last = dropped(search.item, "no-concept", detail)
 
 
-def _look(unit: Unit, recipe: Recipe, prompts: PromptSet, searches: Sequence[_Search], asked: Asked) -> _Part:
+def _look(
+    unit: ImageTask, recipe: Recipe, prompts: PromptSet, searches: Sequence[_Search], asked: RequestCache
+) -> _Part:
     """Judge the concepts that are proposed now, each once however many captions it was proposed for."""
     matters = {one.item: _matter(one.concept) for one in searches if one.concept is not None}
     distinct = list({matter.subject: matter for matter in matters.values()}.values())
@@ -137,13 +144,13 @@ def _look(unit: Unit, recipe: Recipe, prompts: PromptSet, searches: Sequence[_Se
         _decide(recipe, search, by_subject[matters[search.item].subject])
 
 
-def _matter(concept: ConceptWords) -> Matter:
+def _matter(concept: ConceptWords) -> JudgeTarget:
     if not concept.text:
-        return Matter(None, {"concept": "", "a_concept": "", "be": "is", "Be": "Is"}, "")
-    return Matter(concept.text, concept.fields, concept.text)
+        return JudgeTarget(None, {"concept": "", "a_concept": "", "be": "is", "Be": "Is"}, "")
+    return JudgeTarget(concept.text, concept.fields, concept.text)
 
 
-def _decide(recipe: Recipe, search: _Search, judgement: Judgement) -> None:
+def _decide(recipe: Recipe, search: _Search, judgement: JudgeResult) -> None:
     assert search.concept is not None
     concept = search.concept.text
     if judgement.failed:
@@ -159,12 +166,12 @@ def _decide(recipe: Recipe, search: _Search, judgement: Judgement) -> None:
     search.found, search.over = judgement, True
 
 
-def _absent(recipe: Recipe, prompts: PromptSet, search: _Search) -> Absent:
+def _absent(recipe: Recipe, prompts: PromptSet, search: _Search) -> AcceptedConcept:
     assert search.concept is not None and search.found is not None  # noqa: PT018
     concept = search.concept
     fields = {"caption": search.caption.text, "original": search.caption.text, **_matter(concept).fields}
     wish = wish_of(recipe, prompts, NegationType.ABSENCE, concept.text, item=search.item)
-    task = Task(item=search.item, caption=search.caption, concept=concept.text or None, fields=fields, wish=wish)
-    return Absent(
+    task = RewriteTask(item=search.item, caption=search.caption, concept=concept.text or None, fields=fields, wish=wish)
+    return AcceptedConcept(
         task=task, negation_type=NegationType.ABSENCE, said=search.found.said, attempts=search.attempts, extra={}
     )

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from workbench.errors import UsageError
-from workbench.generation.engines.requests import Failure
-from workbench.generation.models import Steps, Unit
+from workbench.generation.engines.requests import RequestFailure
+from workbench.generation.models import ImageTask, Steps
 from workbench.generation.pipelines.acceptance import failed
 from workbench.generation.pipelines.judging import STAGES
 from workbench.generation.pipelines.object_absence import object_absence
@@ -34,7 +34,7 @@ def check_prompts(pipeline: Pipeline, prompts: PromptSet) -> None:
         )
 
 
-def steps_of(unit: Unit, recipe: Recipe, prompts: PromptSet) -> Steps:
+def steps_of(unit: ImageTask, recipe: Recipe, prompts: PromptSet) -> Steps:
     """The recipe's pipeline at work on `unit`; `check_prompts` was asked before."""
     if recipe.pipeline is Pipeline.P1:
         return object_absence(unit, recipe, prompts)
@@ -52,8 +52,8 @@ def needs_picture(recipe: Recipe, prompts: PromptSet, kinds: Mapping[str, str]) 
     return False
 
 
-def unseen(unit: Unit) -> Steps:
+def unseen(unit: ImageTask) -> Steps:
     """What becomes of a unit whose picture is missing, before anything is asked."""
     yield from ()
-    told = {item: failed(item, Failure.PICTURE_MISSING, "the picture is missing") for item in unit.wanted}
+    told = {item: failed(item, RequestFailure.PICTURE_MISSING, "the picture is missing") for item in unit.wanted}
     return in_order(unit.wanted, told)

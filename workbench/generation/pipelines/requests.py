@@ -8,14 +8,14 @@ from typing import Final
 
 from curation_db.enums import Stage
 from curation_db.language.sanitize import display_text
-from workbench.generation.engines.requests import Answer, Ask, Picture, want_of
-from workbench.generation.models import Outcome, Request
+from workbench.generation.engines.requests import ImagePayload, ModelAnswer, ModelRequest, want_of
+from workbench.generation.models import ItemResult, Request
 from workbench.generation.prompts.cue_mix import seed_of
 from workbench.generation.prompts.loader import PromptSet, StagePrompt
 
 _SUBJECT: Final = 200
 
-Asking = Generator[tuple[Request, ...], tuple[Answer, ...], tuple[Answer, ...]]
+Asking = Generator[tuple[Request, ...], tuple[ModelAnswer, ...], tuple[ModelAnswer, ...]]
 """A part of a pipeline that comes back with the answers to what it was given."""
 
 
@@ -25,13 +25,13 @@ def make_ask(
     stage: Stage,
     fields: Mapping[str, str],
     *,
-    picture: Picture | None = None,
+    picture: ImagePayload | None = None,
     seed: int | None = None,
     subject: str = "",
-) -> Ask:
+) -> ModelRequest:
     """The question of a stage with its prompt filled; `fields` are also its facts."""
     messages, raw = said.filled(fields)
-    return Ask(
+    return ModelRequest(
         stage=stage,
         want=want_of(stage),
         prompt=prompts.version,
@@ -50,10 +50,10 @@ def item_seed(seed: int, item: str, stage: Stage, attempt: int) -> int:
 
 
 @dataclass(slots=True)
-class Asked:
+class RequestCache:
     """What was asked in a unit so far: nothing is asked twice."""
 
-    answers: dict[tuple[str, bytes], Answer] = field(default_factory=dict)
+    answers: dict[tuple[str, bytes], ModelAnswer] = field(default_factory=dict)
 
     def ask(self, requests: Sequence[Request]) -> Asking:
         """Yields those that were not asked before, once each, and comes back with an answer to every one."""
@@ -65,7 +65,7 @@ class Asked:
         return tuple(self.answers[key] for key in keys)
 
 
-def in_order(wanted: Iterable[str], outcomes: Mapping[str, Outcome]) -> tuple[Outcome, ...]:
+def in_order(wanted: Iterable[str], outcomes: Mapping[str, ItemResult]) -> tuple[ItemResult, ...]:
     """The outcomes of the wanted items, by their numbers; the same order in every run."""
     return tuple(outcomes[item] for item in sorted(wanted, key=_by_number))
 

@@ -10,7 +10,7 @@ from curation_db.language.negation_cues import CueClass
 from curation_db.language.object_mentions import cues_of
 from curation_db.language.sanitize import normalised
 from curation_db.lint.linter import Rule, Subject, lint
-from workbench.generation.models import CaptionItem, Unit
+from workbench.generation.models import CaptionItem, ImageTask
 
 # fmt: off
 SERIOUS: Final = frozenset({
@@ -44,7 +44,7 @@ FINE: Final = Check("")
 
 
 def check_rewrite(
-    unit: Unit, caption: CaptionItem, text: str, concept: str | None, *, denies_thing: bool = True
+    unit: ImageTask, caption: CaptionItem, text: str, concept: str | None, *, denies_thing: bool = True
 ) -> Check:
     """What is seriously wrong with `text` as a denial of `concept` in `caption`.
 

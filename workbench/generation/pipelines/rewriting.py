@@ -9,28 +9,28 @@ from typing import Final
 
 from curation_db.enums import NegationType, Stage
 from curation_db.language.sanitize import clean
-from workbench.generation.engines.requests import ANOTHER_SEED, Answer
-from workbench.generation.models import CaptionItem, Request, Unit
-from workbench.generation.pipelines.requests import Asked, item_seed, make_ask
+from workbench.generation.engines.requests import ANOTHER_SEED, ModelAnswer
+from workbench.generation.models import CaptionItem, ImageTask, Request
+from workbench.generation.pipelines.requests import RequestCache, item_seed, make_ask
 from workbench.generation.pipelines.rewrite_checks import EMPTY, FINE, Check, check_rewrite
-from workbench.generation.prompts.cue_mix import Wish, wish_for
+from workbench.generation.prompts.cue_mix import CueWish, wish_for
 from workbench.generation.prompts.loader import PromptSet
 from workbench.generation.recipe import Recipe
-from workbench.workspace.engine_settings import Mix, Rule
+from workbench.workspace.engine_settings import JudgeRule, Mix
 
 _READ: Final = 4_000
 """Characters of an answer that are looked at."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Task:
+class RewriteTask:
     """A caption to be rewritten."""
 
     item: str
     caption: CaptionItem
     concept: str | None
     fields: Mapping[str, str]
-    wish: Wish
+    wish: CueWish
     denies_thing: bool = True
 
 
@@ -49,23 +49,27 @@ class Rewrite:
         return not self.failed and self.check.ok
 
 
-def wish_of(recipe: Recipe, prompts: PromptSet, negation_type: NegationType, concept: str | None, *, item: str) -> Wish:
+def wish_of(
+    recipe: Recipe, prompts: PromptSet, negation_type: NegationType, concept: str | None, *, item: str
+) -> CueWish:
     """What the rewrite of `item` is asked for, as far as the prompt can ask for it; the published one asks nothing."""
     said = prompts.stages["rewrite"]
     cue, position = said.uses("cue"), said.uses("position")
-    if recipe.rule is Rule.OFFICIAL or not (cue or position):
-        return Wish(Mix.FREE)
+    if recipe.rule is JudgeRule.OFFICIAL or not (cue or position):
+        return CueWish(Mix.FREE)
     wish = wish_for(recipe.mix, negation_type, concept, item=item, seed=recipe.seed)
-    return Wish(wish.mix, wish.cue if cue else "", wish.position if position else "")
+    return CueWish(wish.mix, wish.cue if cue else "", wish.position if position else "")
 
 
-Rewritten = Generator[tuple[Request, ...], tuple[Answer, ...], dict[str, Rewrite]]
+Rewritten = Generator[tuple[Request, ...], tuple[ModelAnswer, ...], dict[str, Rewrite]]
 
 
-def rewrite_all(unit: Unit, recipe: Recipe, prompts: PromptSet, tasks: Sequence[Task], asked: Asked) -> Rewritten:
+def rewrite_all(
+    unit: ImageTask, recipe: Recipe, prompts: PromptSet, tasks: Sequence[RewriteTask], asked: RequestCache
+) -> Rewritten:
     """The rewrite of each of `tasks`, by item: the first that the checks let pass, or the last."""
     found = dict[str, Rewrite]()
-    rounds = 1 if recipe.rule is Rule.OFFICIAL else max(1, recipe.rewrites)
+    rounds = 1 if recipe.rule is JudgeRule.OFFICIAL else max(1, recipe.rewrites)
     for attempt in range(1, rounds + 1):
         left = [task for task in tasks if task.item not in found or _again(found[task.item])]
         requests = [_request(recipe, prompts, task, attempt) for task in left]
@@ -79,7 +83,7 @@ def _again(rewrite: Rewrite) -> bool:
     return rewrite.failed in ANOTHER_SEED if rewrite.failed else not rewrite.check.ok
 
 
-def _request(recipe: Recipe, prompts: PromptSet, task: Task, attempt: int) -> Request:
+def _request(recipe: Recipe, prompts: PromptSet, task: RewriteTask, attempt: int) -> Request:
     fields = {**task.fields, "cue": task.wish.cue, "position": task.wish.position}
     seed = item_seed(recipe.seed, task.item, Stage.REWRITE, attempt)
     subject = f"{task.concept or task.fields.get('question', '')}: {task.caption.text}"
@@ -87,10 +91,10 @@ def _request(recipe: Recipe, prompts: PromptSet, task: Task, attempt: int) -> Re
     return Request(recipe.proposer, ask)
 
 
-def _read(unit: Unit, recipe: Recipe, task: Task, answer: Answer) -> Rewrite:
+def _read(unit: ImageTask, recipe: Recipe, task: RewriteTask, answer: ModelAnswer) -> Rewrite:
     if answer.failed:
         return Rewrite(failed=answer.error, detail=answer.detail)
-    if recipe.rule is Rule.OFFICIAL:
+    if recipe.rule is JudgeRule.OFFICIAL:
         text = answer.text[:_READ].strip().rstrip(".")
         return Rewrite(text, FINE if clean(text).strip() else Check(EMPTY, "no text"))
     text = caption_in(answer.text)

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 
 from curation_db.enums import NegationType, Question
 from curation_db.language.sanitize import display_text
-from workbench.generation.models import CaptionItem, Outcome, QuestionItem, Steps, Unit
-from workbench.generation.pipelines.acceptance import Absent, dropped, failed, finish
+from workbench.generation.models import CaptionItem, ImageTask, ItemResult, QuestionItem, Steps
+from workbench.generation.pipelines.acceptance import AcceptedConcept, dropped, failed, finish
 from workbench.generation.pipelines.aggregation import is_present
-from workbench.generation.pipelines.judging import Judgement, Matter, judge_all
+from workbench.generation.pipelines.judging import JudgeResult, JudgeTarget, judge_all
 from workbench.generation.pipelines.proposals import concept_words
-from workbench.generation.pipelines.requests import Asked, in_order
-from workbench.generation.pipelines.rewriting import Task, wish_of
+from workbench.generation.pipelines.requests import RequestCache, in_order
+from workbench.generation.pipelines.rewriting import RewriteTask, wish_of
 from workbench.generation.pipelines.vqa_questions import QuestionParts, question_parts
 from workbench.generation.prompts.cue_mix import seed_of
 from workbench.generation.prompts.loader import PromptSet
@@ -43,19 +43,19 @@ def question_fields(question: str, concept: str | None) -> dict[str, str]:
     return {**forms, "question": asked if asked.endswith("?") else f"{asked}?"}
 
 
-def diversity(unit: Unit, recipe: Recipe, prompts: PromptSet) -> Steps:
+def diversity(unit: ImageTask, recipe: Recipe, prompts: PromptSet) -> Steps:
     """P2 on one picture."""
-    asked, outcomes, denials = Asked(), dict[str, Outcome](), list[_Denial]()
+    asked, outcomes, denials = RequestCache(), dict[str, ItemResult](), list[_Denial]()
     for question in unit.questions:
         if question.item in unit.wanted:
             told = _taken_apart(unit, recipe, question)
-            if isinstance(told, Outcome):
+            if isinstance(told, ItemResult):
                 outcomes[question.item] = told
             else:
                 denials.append(told)
-    matters = [Matter(one.parts.concept, one.fields, one.fields["question"]) for one in denials]
+    matters = [JudgeTarget(one.parts.concept, one.fields, one.fields["question"]) for one in denials]
     judgements = yield from judge_all(unit, recipe, prompts, matters, Question.PRESENT, asked)
-    absent = list[Absent]()
+    absent = list[AcceptedConcept]()
     for denial, judgement in zip(denials, judgements, strict=True):
         stopped = _stopped(recipe, denial, judgement)
         if stopped is None:
@@ -68,7 +68,7 @@ def diversity(unit: Unit, recipe: Recipe, prompts: PromptSet) -> Steps:
     return in_order(unit.wanted, outcomes)
 
 
-def _taken_apart(unit: Unit, recipe: Recipe, question: QuestionItem) -> _Denial | Outcome:
+def _taken_apart(unit: ImageTask, recipe: Recipe, question: QuestionItem) -> _Denial | ItemResult:
     parts = question_parts(question.text)
     if parts is None:
         return dropped(question.item, "not-yes-no", question.text)
@@ -78,7 +78,7 @@ def _taken_apart(unit: Unit, recipe: Recipe, question: QuestionItem) -> _Denial 
     return _Denial(question, parts, unit.captions[chosen])
 
 
-def _stopped(recipe: Recipe, denial: _Denial, judgement: Judgement) -> Outcome | None:
+def _stopped(recipe: Recipe, denial: _Denial, judgement: JudgeResult) -> ItemResult | None:
     item = denial.question.item
     if judgement.failed:
         return failed(item, judgement.failed, judgement.detail)
@@ -88,9 +88,9 @@ def _stopped(recipe: Recipe, denial: _Denial, judgement: Judgement) -> Outcome |
     return None
 
 
-def _absent(recipe: Recipe, prompts: PromptSet, denial: _Denial, judgement: Judgement) -> Absent:
+def _absent(recipe: Recipe, prompts: PromptSet, denial: _Denial, judgement: JudgeResult) -> AcceptedConcept:
     item, parts = denial.question.item, denial.parts
-    task = Task(
+    task = RewriteTask(
         item=item,
         caption=denial.caption,
         concept=parts.concept,
@@ -98,7 +98,7 @@ def _absent(recipe: Recipe, prompts: PromptSet, denial: _Denial, judgement: Judg
         wish=wish_of(recipe, prompts, parts.negation_type, parts.concept, item=item),
         denies_thing=parts.negation_type is NegationType.ABSENCE,
     )
-    return Absent(
+    return AcceptedConcept(
         task=task,
         negation_type=parts.negation_type,
         said=judgement.said,

@@ -12,7 +12,7 @@ from typing import Final
 
 from curation_db.enums import NegationType
 from curation_db.language import negation_lexicon as words
-from curation_db.language.chunker import Token, is_participle, is_past_participle, noun_phrase, tokens_after
+from curation_db.language.chunker import PhraseToken, is_participle, is_past_participle, noun_phrase, tokens_after
 from curation_db.language.sanitize import clean
 from workbench.generation.pipelines.proposals import concept_words
 
@@ -88,7 +88,7 @@ def _of_presence(line: str, at: int) -> QuestionParts:
     return QuestionParts(_short(line[phrase.core_start : phrase.end]), NegationType.ABSENCE)
 
 
-def _of_anybody(line: str, tokens: list[Token]) -> QuestionParts:
+def _of_anybody(line: str, tokens: list[PhraseToken]) -> QuestionParts:
     """Is there anyone wearing a hat; is there anybody here."""
     who = "person" if tokens[0].lower != "anything" else None
     if len(tokens) > 1 and is_participle(tokens[1].lower):
@@ -96,7 +96,7 @@ def _of_anybody(line: str, tokens: list[Token]) -> QuestionParts:
     return QuestionParts(who, NegationType.ABSENCE if who else NegationType.OTHER)
 
 
-def _subject_end(tokens: list[Token], *, acts: bool) -> int | None:
+def _subject_end(tokens: list[PhraseToken], *, acts: bool) -> int | None:
     """Index of the first token behind the subject; `acts`: a verb follows it (does the man ...)."""
     if not tokens:
         return None
@@ -119,19 +119,19 @@ def _subject_end(tokens: list[Token], *, acts: bool) -> int | None:
     return _last_word(tokens)
 
 
-def _past_place(tokens: list[Token], at: int) -> int:
+def _past_place(tokens: list[PhraseToken], at: int) -> int:
     """Where the predicate begins if the subject goes on with a place: "the man on the left | wearing glasses"."""
     place = noun_phrase(tokens, at + 1) if at < len(tokens) and tokens[at].lower in _PLACED else None
     goes_on = place is not None and place.after < len(tokens) and is_participle(tokens[place.after].lower)
     return place.after if place is not None and goes_on else at
 
 
-def _ends_subject(tokens: list[Token], at: int) -> bool:
+def _ends_subject(tokens: list[PhraseToken], at: int) -> bool:
     word = tokens[at].lower
     return word in words.DETERMINERS | words.NEVER_HEADS or is_participle(word) or at == len(tokens) - 1
 
 
-def _last_word(tokens: list[Token]) -> int | None:
+def _last_word(tokens: list[PhraseToken]) -> int | None:
     """Where a noun phrase ran over the predicate ("the car red", "the man have a hat" did not): its last word."""
     for at in range(1, len(tokens)):
         if tokens[at].lower in _HAVE:
@@ -144,7 +144,7 @@ def _last_word(tokens: list[Token]) -> int | None:
     return start if start else None
 
 
-def _of_subject(verb: str, subject: str, predicate: str, tokens: list[Token]) -> QuestionParts:
+def _of_subject(verb: str, subject: str, predicate: str, tokens: list[PhraseToken]) -> QuestionParts:
     at = 0
     while at < len(tokens) - 1 and tokens[at].lower in words.ADVERBS | words.DEGREES | _FILLING:
         at += 1
@@ -181,7 +181,7 @@ def _noun_of(subject: str) -> str:
     return " ".join(said)
 
 
-def _until_place(line: str, tokens: list[Token]) -> str:
+def _until_place(line: str, tokens: list[PhraseToken]) -> str:
     end = next((at for at, each in enumerate(tokens) if at > 1 and each.lower in {"in", "at", "here"}), len(tokens))
     return line[tokens[0].start : tokens[end - 1].end]
 

@@ -19,11 +19,11 @@ from curation_db.storage.sqlite import batches
 from curation_db.storage.store import Store
 from workbench.errors import UsageError
 from workbench.generation.engines.http.errors import plain_url
-from workbench.generation.engines.image_payload import Pictures
-from workbench.generation.engines.openai.batch_lines import Asked, batch_line, batch_method, custom_id, read_line
-from workbench.generation.engines.protocol import Engine, Stored, Surroundings
+from workbench.generation.engines.image_payload import ImageEncoder
+from workbench.generation.engines.openai.batch_lines import BatchRequest, batch_line, batch_method, custom_id, read_line
+from workbench.generation.engines.protocol import Engine, EngineContext, Stored
 from workbench.generation.engines.registry import open_engine
-from workbench.generation.engines.requests import Answer, Ask, want_of
+from workbench.generation.engines.requests import ModelAnswer, ModelRequest, want_of
 from workbench.generation.runs.dispatcher import normalised, question_of
 from workbench.generation.runs.runner import Parked
 from workbench.workspace.engine_settings import EngineSettings
@@ -32,7 +32,7 @@ _LONGEST_LINE: Final = 8 << 20
 _BATCH: Final = 500
 
 
-class Emission:
+class BatchRequestFile:
     """The file that requests go into; it appears when it is whole and the record knows what is in it."""
 
     def __init__(self, path: Path, store: Store, *, again: bool = False) -> None:
@@ -46,11 +46,11 @@ class Emission:
         self._path, self._store, self._again = path, store, again
         self._half = path.with_name(f".{path.name}.half")
         self._file: BinaryIO | None = None
-        self._questions: dict[bytes, tuple[memory.Question, Method]] = {}
+        self._questions: dict[bytes, tuple[memory.MemoryKey, Method]] = {}
         self.out_already = 0
         """Requests that are in an earlier file, whose answers have not come back."""
 
-    def __enter__(self) -> Emission:
+    def __enter__(self) -> BatchRequestFile:
         try:
             self._file = self._half.open("wb")
         except OSError as error:
@@ -64,7 +64,7 @@ class Emission:
             self._file.close()
         self._half.unlink(missing_ok=True)
 
-    async def open(self, settings: EngineSettings, surroundings: Surroundings) -> Engine:
+    async def open(self, settings: EngineSettings, surroundings: EngineContext) -> Engine:
         """An engine whose questions go into the file; one that no farm can stand in for answers itself."""
         if settings.kind != "openai":
             return await open_engine(settings, surroundings)
@@ -85,7 +85,7 @@ class Emission:
         with self._store.read() as connection:
             return key in memory.pending(connection, [key])
 
-    def write(self, question: memory.Question, method: Method, line: str) -> None:
+    def write(self, question: memory.MemoryKey, method: Method, line: str) -> None:
         """Add a request."""
         assert self._file is not None
         self._file.write(line.encode() + b"\n")
@@ -110,13 +110,13 @@ class _Emitting:
     simulated = False
     capacity = 64
 
-    def __init__(self, settings: EngineSettings, surroundings: Surroundings, emission: Emission) -> None:
+    def __init__(self, settings: EngineSettings, surroundings: EngineContext, emission: BatchRequestFile) -> None:
         self._settings, self._emission = settings, emission
         self._features = surroundings.features(plain_url(settings.url), settings.model)
-        self._pictures = Pictures(settings.picture_side, as_files=False)
+        self._pictures = ImageEncoder(settings.picture_side, as_files=False)
         self.model = settings.model
 
-    async def answer(self, group: Sequence[Ask], stored: Stored) -> None:
+    async def answer(self, group: Sequence[ModelRequest], stored: Stored) -> None:
         waits = False
         for index, ask in enumerate(group):
             key = ask.key(self.model)
@@ -129,7 +129,7 @@ class _Emitting:
                 continue
             picture = None if ask.picture is None else await self._pictures.show(ask.picture, as_data=True)
             if picture is not None and picture.error:
-                await stored(index, Answer(error=picture.error, detail=picture.detail, tries=0))
+                await stored(index, ModelAnswer(error=picture.error, detail=picture.detail, tries=0))
                 continue
             method = batch_method(self._settings, self._features, ask)
             line = batch_line(ask, self._settings, method=method, picture=picture)
@@ -204,7 +204,7 @@ def _store(
     say: Callable[[str], None],
 ) -> None:
     with store.write() as connection:
-        pairs: dict[bytes, tuple[memory.Question, Answer]] = {}
+        pairs: dict[bytes, tuple[memory.MemoryKey, ModelAnswer]] = {}
         for number, line in batch:
             told.lines += 1
             key = custom_id(line)
@@ -223,16 +223,16 @@ def _store(
         memory.remember(connection, None, list(pairs.values()))
 
 
-def _answer(line: bytes, row: Mapping[str, Any], engines: Mapping[str, EngineSettings]) -> Answer:
+def _answer(line: bytes, row: Mapping[str, Any], engines: Mapping[str, EngineSettings]) -> ModelAnswer:
     settings = engines.get(row["engine"]) or EngineSettings(name=row["engine"], kind="openai")
-    read = read_line(line, Asked(want_of(Stage(row["stage"])), Method(row["method"] or Method.BARE)), settings)
+    read = read_line(line, BatchRequest(want_of(Stage(row["stage"])), Method(row["method"] or Method.BARE)), settings)
     assert read is not None  # it has a key
     return normalised(read[1])
 
 
-def _question(row: Any) -> memory.Question:
+def _question(row: Any) -> memory.MemoryKey:
     # fmt: off
-    return memory.Question(
+    return memory.MemoryKey(
         key=bytes(row["key"]), stage=Stage(row["stage"]), engine=row["engine"], model=row["model"],
         prompt=row["prompt"], subject=row["subject"], image_id=row["image_id"], seed=row["seed"],
         simulated=bool(row["simulated"]),

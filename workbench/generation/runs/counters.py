@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from curation_db.enums import ItemStatus, Stage
-from curation_db.generation.progress import Progress
-from workbench.generation.engines.requests import Answer
-from workbench.generation.models import Outcome
+from curation_db.generation.progress import StageProgress
+from workbench.generation.engines.requests import ModelAnswer
+from workbench.generation.models import ItemResult
 
 _WINDOW_S: Final = 30.0
 """Rates are over this long."""
@@ -37,7 +37,7 @@ class _Rate:
         return (self.total - before) / (now - then) if now > then else 0.0
 
 
-class Tally:
+class RunCounters:
     """What has happened so far."""
 
     def __init__(self, total: int | None, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -63,7 +63,7 @@ class Tally:
         """A question had been answered before."""
         self._stage(stage)["remembered"] += 1
 
-    def answered(self, stage: Stage, answer: Answer) -> None:
+    def answered(self, stage: Stage, answer: ModelAnswer) -> None:
         """An engine's answer is in the record."""
         self._stage(stage)["failed" if answer.failed else "answered"] += 1
         self.requests += answer.tries
@@ -71,7 +71,7 @@ class Tally:
         self.tokens += (answer.prompt_tokens or 0) + (answer.completion_tokens or 0)
         self.cost += answer.cost or 0.0
 
-    def finished(self, outcomes: Iterable[Outcome]) -> None:
+    def finished(self, outcomes: Iterable[ItemResult]) -> None:
         """What became of items is in the record."""
         for outcome in outcomes:
             self.statuses[outcome.status] += 1
@@ -84,7 +84,7 @@ class Tally:
         """Items that went through."""
         return sum(self.statuses.values())
 
-    def progress(self, in_flight: int, capacity: Mapping[str, int]) -> Progress:
+    def progress(self, in_flight: int, capacity: Mapping[str, int]) -> StageProgress:
         """How far it is."""
         stages = {str(stage): dict(counts) for stage, counts in self._stages.items()}
         rate = self._items.per_s()
@@ -109,4 +109,4 @@ class Tally:
             "capacity": dict(capacity),
             "note": self.note,
         }
-        return Progress.from_dict(told)
+        return StageProgress.from_dict(told)

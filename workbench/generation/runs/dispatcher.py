@@ -10,23 +10,23 @@ from curation_db.enums import Method
 from curation_db.generation import answer_cache as memory
 from curation_db.language.sanitize import clean
 from workbench.generation.engines.protocol import Engine
-from workbench.generation.engines.requests import Answer, Ask, Failure
+from workbench.generation.engines.requests import ModelAnswer, ModelRequest, RequestFailure
 from workbench.generation.models import Request
-from workbench.generation.runs.counters import Tally
-from workbench.generation.runs.record_writer import Recorder
+from workbench.generation.runs.counters import RunCounters
+from workbench.generation.runs.record_writer import RecordWriter
 
 _TEXT_LIMIT = 20_000
 _ERROR_LIMIT = 100
 
 
-class Asker:
+class RequestDispatcher:
     """Asks each question once, whoever else is just asking it; for one event loop."""
 
     def __init__(
         self,
-        recorder: Recorder,
+        recorder: RecordWriter,
         engines: Mapping[str, Engine],
-        tally: Tally,
+        tally: RunCounters,
         *,
         run_id: int | None = None,
         changed: Callable[[], None] = lambda: None,
@@ -34,11 +34,11 @@ class Asker:
         """`changed` is called whenever fewer questions are with the engines."""
         self._recorder, self._engines, self._tally = recorder, engines, tally
         self._run_id, self._changed = run_id, changed
-        self._asking: dict[bytes, asyncio.Future[Answer]] = {}
+        self._asking: dict[bytes, asyncio.Future[ModelAnswer]] = {}
         self.outstanding = 0
         """Questions that are being answered."""
 
-    async def answers(self, requests: Sequence[Request]) -> tuple[Answer, ...]:
+    async def answers(self, requests: Sequence[Request]) -> tuple[ModelAnswer, ...]:
         """The answers, in the order of `requests`.
 
         Raises:
@@ -46,7 +46,7 @@ class Asker:
         """
         keys = [request.ask.key(self._engines[request.engine].model) for request in requests]
         ours: dict[bytes, Request] = {}
-        futures: dict[bytes, asyncio.Future[Answer]] = {}
+        futures: dict[bytes, asyncio.Future[ModelAnswer]] = {}
         for key, request in zip(keys, requests, strict=True):
             if key in futures:
                 continue
@@ -73,14 +73,16 @@ class Asker:
                 else:
                     futures[key].cancel()
 
-    def _answered(self, key: bytes, answer: asyncio.Future[Answer]) -> None:
+    def _answered(self, key: bytes, answer: asyncio.Future[ModelAnswer]) -> None:
         """One question less, if it was not counted off before; somebody else may be asking it again by now."""
         if self._asking.get(key) is answer:
             self._asking.pop(key)
             self.outstanding -= 1
             self._changed()
 
-    async def _settle(self, ours: Mapping[bytes, Request], futures: Mapping[bytes, asyncio.Future[Answer]]) -> None:
+    async def _settle(
+        self, ours: Mapping[bytes, Request], futures: Mapping[bytes, asyncio.Future[ModelAnswer]]
+    ) -> None:
         known = await self._recorder.read(lambda connection: memory.recall(connection, list(ours)))
         missing: dict[str, list[bytes]] = {}
         for key, request in ours.items():
@@ -103,14 +105,14 @@ class Asker:
         engine_name: str,
         keys: Sequence[bytes],
         ours: Mapping[bytes, Request],
-        futures: Mapping[bytes, asyncio.Future[Answer]],
+        futures: Mapping[bytes, asyncio.Future[ModelAnswer]],
     ) -> None:
         engine = self._engines[engine_name]
         group = [ours[key].ask for key in keys]
         for ask in group:
             self._tally.asked(ask.stage)
 
-        async def stored(index: int, told: Answer) -> None:
+        async def stored(index: int, told: ModelAnswer) -> None:
             key, ask, answer = keys[index], group[index], normalised(told)
             if futures[key].done():
                 return
@@ -126,10 +128,12 @@ class Asker:
         await engine.answer(group, stored)
         for index, key in enumerate(keys):
             if not futures[key].done():
-                await stored(index, Answer(error=Failure.MALFORMED, detail="the engine said nothing", tries=0))
+                await stored(
+                    index, ModelAnswer(error=RequestFailure.MALFORMED, detail="the engine said nothing", tries=0)
+                )
 
 
-def normalised(answer: Answer) -> Answer:
+def normalised(answer: ModelAnswer) -> ModelAnswer:
     """The answer as the memory will give it back: a pipeline must not see anything else the first time.
 
     Engines that others wrote may say what is no probability, or numbers that SQLite does not know.
@@ -152,9 +156,9 @@ def _chance(told: float | None) -> float | None:
     return None if told is None or not 0.0 <= told <= 1.0 else float(told)
 
 
-def question_of(ask: Ask, key: bytes, engine_name: str, engine: Engine) -> memory.Question:
+def question_of(ask: ModelRequest, key: bytes, engine_name: str, engine: Engine) -> memory.MemoryKey:
     """The question as the memory keeps it."""
-    return memory.Question(
+    return memory.MemoryKey(
         key=key,
         stage=ask.stage,
         engine=engine_name,

@@ -18,12 +18,12 @@ from curation_db.generation import runs
 from curation_db.language.clip_tokenizer import count_tokens
 from curation_db.storage.store import Store
 from workbench.generation.engines.protocol import Stored
-from workbench.generation.engines.requests import Answer, Ask, Want
+from workbench.generation.engines.requests import AnswerFormat, ModelAnswer, ModelRequest
 from workbench.generation.models import Request, Steps
 from workbench.generation.pipelines.registry import steps_of
-from workbench.generation.runs.plan import Plan
-from workbench.generation.runs.record_writer import Recorder
-from workbench.generation.runs.session import Options, scope_of
+from workbench.generation.runs.plan import GenerationPlan
+from workbench.generation.runs.record_writer import RecordWriter
+from workbench.generation.runs.session import GenerationOptions, scope_of
 from workbench.generation.runs.work_source import feed
 from workbench.workspace.engine_settings import EngineSettings
 from workbench.workspace.picture_folders import PictureFolders
@@ -59,7 +59,7 @@ class Cost:
 
 
 @dataclass(slots=True)
-class Rehearsal:
+class DryRun:
     """What a run would be."""
 
     items: int
@@ -108,7 +108,7 @@ class _Stand:
     def __init__(self, model: str) -> None:
         self.model = model
 
-    async def answer(self, group: Sequence[Ask], stored: Stored) -> None:
+    async def answer(self, group: Sequence[ModelRequest], stored: Stored) -> None:
         raise AssertionError("a rehearsal asks nobody")
 
     async def close(self) -> None:
@@ -117,27 +117,31 @@ class _Stand:
 
 def rehearse(
     store: Store,
-    plan: Plan,
-    options: Options,
+    plan: GenerationPlan,
+    options: GenerationOptions,
     folders: PictureFolders,
     *,
     progress: Callable[[str, int, int], None] = lambda name, done, total: None,
-) -> Rehearsal:
+) -> DryRun:
     """Go through the first pictures, and say what all of them would ask."""
     return asyncio.run(_rehearse(store, plan, options, folders, progress))
 
 
 async def _rehearse(
-    store: Store, plan: Plan, options: Options, folders: PictureFolders, progress: Callable[[str, int, int], None]
-) -> Rehearsal:
-    recorder = Recorder(store)
+    store: Store,
+    plan: GenerationPlan,
+    options: GenerationOptions,
+    folders: PictureFolders,
+    progress: Callable[[str, int, int], None],
+) -> DryRun:
+    recorder = RecordWriter(store)
     try:
         known = await recorder.read(_models)
         stands = {name: _Stand(known.get(name) or each.model or name) for name, each in plan.engines.items()}
         recipe = plan.recipe(stands)
         scope = scope_of(plan, recipe, options)
         total = await recorder.read(scope.count)
-        told = Rehearsal(math.ceil(total / options.shard.of), 0)
+        told = DryRun(math.ceil(total / options.shard.of), 0)
         if options.limit is not None:
             told.items = min(told.items, options.limit)
         costs, done = {name: Cost() for name in plan.engines}, 0
@@ -169,8 +173,8 @@ def _models(connection: Connection) -> dict[str, str]:
 
 async def _walk(
     steps: Steps,
-    plan: Plan,
-    recorder: Recorder,
+    plan: GenerationPlan,
+    recorder: RecordWriter,
     stands: Mapping[str, _Stand],
     costs: Mapping[str, Cost],
 ) -> list[Request]:
@@ -196,7 +200,7 @@ async def _walk(
         steps.close()
 
 
-def _count(ask: Ask, settings: EngineSettings, cost: Cost, *, remembered: bool) -> None:
+def _count(ask: ModelRequest, settings: EngineSettings, cost: Cost, *, remembered: bool) -> None:
     if remembered:
         cost.remembered += 1
         return
@@ -211,12 +215,12 @@ def _count(ask: Ask, settings: EngineSettings, cost: Cost, *, remembered: bool) 
         cost.money = (cost.money or 0.0) + money
 
 
-def _made_up(ask: Ask) -> Answer:
+def _made_up(ask: ModelRequest) -> ModelAnswer:
     """What a model might say, so that the next stage can be shown."""
-    if ask.want is Want.YES_NO:
+    if ask.want is AnswerFormat.YES_NO:
         p = 0.9 if ask.stage is Stage.ACCEPTABLE else 0.1
-        return Answer(text="yes" if p > 0.5 else "no", p=p, label_mass=1.0, method=Method.BARE)
+        return ModelAnswer(text="yes" if p > 0.5 else "no", p=p, label_mass=1.0, method=Method.BARE)
     if ask.stage is Stage.PROPOSE:
-        return Answer(text="unicycle")
+        return ModelAnswer(text="unicycle")
     concept = ask.facts.get("concept", "unicycle")
-    return Answer(text=f"{ask.facts.get('caption', 'a picture')} with no {concept}")
+    return ModelAnswer(text=f"{ask.facts.get('caption', 'a picture')} with no {concept}")

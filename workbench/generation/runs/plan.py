@@ -14,7 +14,7 @@ from workbench.generation.engines.protocol import Engine
 from workbench.generation.pipelines.registry import check_prompts
 from workbench.generation.prompts.loader import PromptSet, find_prompts
 from workbench.generation.recipe import Recipe
-from workbench.workspace.engine_settings import ANNOTATIONS, EngineSettings, Judge, Pipeline, Rule
+from workbench.workspace.engine_settings import ANNOTATIONS, EngineSettings, JudgeRule, JudgeSettings, Pipeline
 from workbench.workspace.generation_settings import GenerateSettings, inline_engine, judge_of, judges_of
 
 _NO_ENGINE = (
@@ -24,7 +24,7 @@ _NO_ENGINE = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class GenerationPlan:
     """What is run, as far as it can be said without opening an engine."""
 
     pipeline: Pipeline
@@ -32,7 +32,7 @@ class Plan:
     prompts: PromptSet
     proposer: str
     """"" where only judges are asked."""
-    judges: tuple[Judge, ...]
+    judges: tuple[JudgeSettings, ...]
     engines: Mapping[str, EngineSettings]
     """Those that are used."""
     random_concept: bool = False
@@ -68,7 +68,7 @@ def make_plan(
     prompts: str = "",
     random_concept: bool = False,
     only_judges: bool = False,
-) -> Plan:
+) -> GenerationPlan:
     """The plan for what was asked for, on top of the settings.
 
     Raises:
@@ -106,10 +106,10 @@ def make_plan(
     chosen = find_prompts(prompts or settings.prompts(pipeline))
     if not only_judges:
         check_prompts(pipeline, chosen)
-    if settings.rule is Rule.OFFICIAL:  # it reads words, and a typed decision has none
+    if settings.rule is JudgeRule.OFFICIAL:  # it reads words, and a typed decision has none
         for name in {name for name, _ in asked} & used.keys():
             used[name] = replace(used[name], method="bare") if used[name].method == "auto" else used[name]
-    return Plan(
+    return GenerationPlan(
         pipeline=pipeline,
         settings=settings,
         prompts=chosen,
@@ -120,7 +120,7 @@ def make_plan(
     )
 
 
-def check_prices(plan: Plan, budget: Budget) -> None:
+def check_prices(plan: GenerationPlan, budget: Budget) -> None:
     """Raise UsageError where a cap on money could never be reached."""
     for name, each in plan.engines.items():
         if budget.max_cost is not None and each.kind == "openai" and each.price_in is None and each.price_out is None:

@@ -34,7 +34,7 @@ _Told = tuple["asyncio.Future[Any]", Any, BaseException | None]
 _Do = Callable[[list[_Waiting]], list[Any]]
 
 
-class Recorder:
+class RecordWriter:
     """Reads and writes the record for one event loop. Close it."""
 
     def __init__(self, store: Store) -> None:

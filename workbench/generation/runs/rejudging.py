@@ -11,14 +11,14 @@ from sqlalchemy import Connection, bindparam, text
 
 from curation_db.enums import Question
 from curation_db.foreign_json import JsonError, parse_json
-from curation_db.generation.unjudged import Page, Wanted, candidates_without
-from curation_db.generation.work_items import Categories, materials
-from workbench.generation.models import Steps, Unit
+from curation_db.generation.unjudged import UnjudgedPage, Wanted, candidates_without
+from curation_db.generation.work_items import Categories, image_contexts
+from workbench.generation.models import ImageTask, Steps
 from workbench.generation.pipelines.annotation_judge import PROMPT
 from workbench.generation.pipelines.judge_only import judge_only
 from workbench.generation.prompts.loader import PromptSet
 from workbench.generation.recipe import Recipe
-from workbench.generation.runs.record_writer import Recorder
+from workbench.generation.runs.record_writer import RecordWriter
 from workbench.generation.runs.runner import CANDIDATE, candidate_of
 from workbench.generation.runs.work_source import unit_of
 from workbench.workspace.engine_settings import ANNOTATIONS, Pipeline
@@ -33,10 +33,10 @@ _ROWS = text("""
 
 
 @dataclass(slots=True)
-class Unjudged:
+class UnjudgedItem:
     """The candidates of one pipeline that judges have not judged, as units; `steps` judges one of them."""
 
-    recorder: Recorder
+    recorder: RecordWriter
     recipe: Recipe
     prompts: PromptSet
     folders: PictureFolders
@@ -53,12 +53,12 @@ class Unjudged:
             for question in sorted(judge.questions)
         )
 
-    async def units(self) -> AsyncIterator[Unit]:
+    async def units(self) -> AsyncIterator[ImageTask]:
         """One unit for each candidate, by id."""
         after: int | None = 0
         left = self.limit
         while after is not None and (left is None or left > 0):
-            page: Page = await self.recorder.read(
+            page: UnjudgedPage = await self.recorder.read(
                 partial(candidates_without, wanted=self.wanted, after_id=after, limit=_PAGE)
             )
             lacking = {each.candidate_id: each.lacking for each in page.found}
@@ -69,7 +69,7 @@ class Unjudged:
                 left = None if left is None else left - 1
             after = page.upto
 
-    def _units(self, connection: Connection, *, lacking: Mapping[int, Sequence[Wanted]]) -> list[Unit]:
+    def _units(self, connection: Connection, *, lacking: Mapping[int, Sequence[Wanted]]) -> list[ImageTask]:
         if not lacking:
             return []
         rows = [
@@ -77,7 +77,9 @@ class Unjudged:
             for row in connection.execute(_ROWS, {"ids": list(lacking)})
             if (question_of(row) is not None) is (self.recipe.pipeline is Pipeline.P2)
         ]
-        found = {each.id: each for each in materials(connection, sorted({row.image_id for row in rows}), self._known)}
+        found = {
+            each.id: each for each in image_contexts(connection, sorted({row.image_id for row in rows}), self._known)
+        }
         units = []
         for row in rows:
             asks = {each.question for each in lacking[row.id]}
@@ -90,7 +92,7 @@ class Unjudged:
             units.append(replace(unit, wanted=frozenset({f"{CANDIDATE}/{row.id}"})))
         return units
 
-    def steps(self, unit: Unit) -> Steps:
+    def steps(self, unit: ImageTask) -> Steps:
         """The judges' questions about the unit's candidate."""
         (item,) = unit.wanted
         row, asks = self._rows.pop(candidate_of(item) or 0)

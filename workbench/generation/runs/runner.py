@@ -15,25 +15,25 @@ from typing import Final
 from curation_db.enums import ItemStatus
 from curation_db.errors import RecordError
 from curation_db.generation import work_items as work
-from curation_db.review.candidates import Draft, Intake, Opinion
+from curation_db.review.candidates import Intake, NewCandidate, NewVerdict
 from workbench.errors import ExitCode, NegwbError
 from workbench.generation.budget import Budget, BudgetClosed, BudgetReached
 from workbench.generation.engines.protocol import Engine, EngineStopped
-from workbench.generation.models import Outcome, Said, Steps, Unit
+from workbench.generation.models import ImageTask, ItemResult, JudgeVerdict, Steps
 from workbench.generation.recipe import Recipe
-from workbench.generation.runs.counters import Tally
-from workbench.generation.runs.dispatcher import Asker
-from workbench.generation.runs.record_writer import Recorder
+from workbench.generation.runs.counters import RunCounters
+from workbench.generation.runs.dispatcher import RequestDispatcher
+from workbench.generation.runs.record_writer import RecordWriter
 
 CANDIDATE: Final = "candidate"
 """Items candidate/ID are judged and nothing else."""
 _GRACE_S: Final = 20.0
 """How long a run that is stopped waits for what is in flight."""
 _BUG: Final = "failed:bug"
-StepsFor = Callable[[Unit], Steps]
+StepsFor = Callable[[ImageTask], Steps]
 
 
-class Stopped(NegwbError):
+class RunStopped(NegwbError):
     """A person ended the run; the same command goes on."""
 
     exit_code = ExitCode.INTERRUPTED
@@ -48,12 +48,12 @@ class Runner:
 
     def __init__(
         self,
-        recorder: Recorder,
+        recorder: RecordWriter,
         recipe: Recipe,
         steps_for: StepsFor,
         engines: Mapping[str, Engine],
         *,
-        tally: Tally,
+        tally: RunCounters,
         budget: Budget,
         intake: Intake,
         run_id: int | None = None,
@@ -63,7 +63,7 @@ class Runner:
         self._engines, self._tally, self._budget = engines, tally, budget
         self._intake, self._run_id, self._say = intake, run_id, say
         self._room = asyncio.Event()
-        self.asker = Asker(recorder, engines, tally, run_id=run_id, changed=self._room.set)
+        self.asker = RequestDispatcher(recorder, engines, tally, run_id=run_id, changed=self._room.set)
         self._tasks: set[asyncio.Task[None]] = set()
         self._error: BaseException | None = None
         self.parked = 0
@@ -76,14 +76,14 @@ class Runner:
 
     def stop(self, why: str = "stopped") -> None:
         """Send nothing more and let what is in flight come home."""
-        self._end(Stopped(why, hint="what was answered is kept; the same command goes on"))
+        self._end(RunStopped(why, hint="what was answered is kept; the same command goes on"))
 
     def cut(self) -> None:
         """End at once; what is in flight is lost."""
         for task in self._tasks:
             task.cancel()
 
-    async def run(self, units: AsyncIterator[Unit]) -> None:
+    async def run(self, units: AsyncIterator[ImageTask]) -> None:
         """Work through `units` to the end.
 
         Raises:
@@ -136,7 +136,7 @@ class Runner:
             self._budget.close("the run is ending")
         self._room.set()
 
-    async def _one(self, unit: Unit) -> None:
+    async def _one(self, unit: ImageTask) -> None:
         try:
             outcomes = await self._through(unit)
             await self._keep(unit, outcomes)
@@ -149,7 +149,7 @@ class Runner:
             self._say(traceback.format_exc())
             await self._keep(unit, _broken(unit, error))
 
-    async def _through(self, unit: Unit) -> tuple[Outcome, ...]:
+    async def _through(self, unit: ImageTask) -> tuple[ItemResult, ...]:
         steps = self._steps_for(unit)
         try:
             requests = next(steps)
@@ -157,7 +157,7 @@ class Runner:
                 self._check_open()  # an engine need not know that the run is ending
                 requests = steps.send(await self.asker.answers(requests) if requests else ())
         except StopIteration as end:
-            outcomes: tuple[Outcome, ...] = end.value
+            outcomes: tuple[ItemResult, ...] = end.value
             return outcomes
         finally:
             steps.close()
@@ -166,7 +166,7 @@ class Runner:
         if self._error is not None:
             raise BudgetClosed("the run is ending")
 
-    async def _keep(self, unit: Unit, outcomes: tuple[Outcome, ...]) -> None:
+    async def _keep(self, unit: ImageTask, outcomes: tuple[ItemResult, ...]) -> None:
         finished = [self._finished(unit, outcome) for outcome in outcomes]
         try:
             await self._recorder.write(
@@ -181,7 +181,7 @@ class Runner:
             raise
         self._tally.finished(outcomes)
 
-    def _finished(self, unit: Unit, outcome: Outcome) -> work.Finished:
+    def _finished(self, unit: ImageTask, outcome: ItemResult) -> work.Finished:
         return work.Finished(
             item=outcome.item,
             image_id=unit.picture.image_id or 0,
@@ -195,10 +195,10 @@ class Runner:
         )
 
 
-def _broken(unit: Unit, error: BaseException) -> tuple[Outcome, ...]:
+def _broken(unit: ImageTask, error: BaseException) -> tuple[ItemResult, ...]:
     detail = f"{type(error).__name__}: {error}"
     return tuple(
-        Outcome(item=item, status=ItemStatus.FAILED, reason=_BUG, detail=detail) for item in sorted(unit.wanted)
+        ItemResult(item=item, status=ItemStatus.FAILED, reason=_BUG, detail=detail) for item in sorted(unit.wanted)
     )
 
 
@@ -208,7 +208,9 @@ def candidate_of(item: str) -> int | None:
     return int(number) if kind == CANDIDATE else None
 
 
-def draft_of(unit: Unit, outcome: Outcome, recipe: Recipe, engines: Mapping[str, Engine]) -> Draft | None:
+def draft_of(
+    unit: ImageTask, outcome: ItemResult, recipe: Recipe, engines: Mapping[str, Engine]
+) -> NewCandidate | None:
     """The candidate of an outcome as the record takes it."""
     made = outcome.made
     if made is None:
@@ -216,7 +218,7 @@ def draft_of(unit: Unit, outcome: Outcome, recipe: Recipe, engines: Mapping[str,
     generator = engines[recipe.proposer].model
     kind, _, _ = outcome.item.partition("/")
     keys = {each.item: each.key for each in unit.captions} | {each.item: each.key for each in unit.questions}
-    return Draft(
+    return NewCandidate(
         source_id=unit.source_id,
         key=f"generate/{recipe.hash}/{kind}/{keys.get(outcome.item, outcome.item)}",
         image_id=unit.picture.image_id or 0,
@@ -232,10 +234,10 @@ def draft_of(unit: Unit, outcome: Outcome, recipe: Recipe, engines: Mapping[str,
     )
 
 
-def opinion_of(said: Said, engines: Mapping[str, Engine]) -> Opinion:
+def opinion_of(said: JudgeVerdict, engines: Mapping[str, Engine]) -> NewVerdict:
     """A verdict as the record takes it; `candidate_id` is to be filled in."""
     engine = engines.get(said.judge)
-    return Opinion(
+    return NewVerdict(
         candidate_id=0,
         judge=said.judge,
         model=engine.model if engine else said.judge,

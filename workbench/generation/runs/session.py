@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 from curation_db.enums import GenerationState, StopReason
 from curation_db.errors import RecordError
 from curation_db.generation import answer_cache, endpoint_probes, runs
-from curation_db.generation.progress import Progress
+from curation_db.generation.progress import StageProgress
 from curation_db.generation.work_items import Scope, has_any
 from curation_db.language.sanitize import counted
 from curation_db.review.candidates import Intake
@@ -26,15 +26,15 @@ from workbench.console import interruption
 from workbench.errors import NegwbError, NothingToDo, UsageError
 from workbench.generation.budget import Budget, BudgetClosed, BudgetReached
 from workbench.generation.engines.http.errors import plain_url
-from workbench.generation.engines.protocol import Engine, MakeEngine, Surroundings
+from workbench.generation.engines.protocol import Engine, EngineContext, MakeEngine
 from workbench.generation.engines.registry import open_engine
-from workbench.generation.models import Steps, Unit
+from workbench.generation.models import ImageTask, Steps
 from workbench.generation.pipelines.registry import needs_picture, steps_of, unseen
 from workbench.generation.recipe import Recipe
-from workbench.generation.runs.counters import Tally
-from workbench.generation.runs.plan import Plan, check_judges, check_prices
-from workbench.generation.runs.record_writer import Recorder
-from workbench.generation.runs.runner import Runner, Stopped
+from workbench.generation.runs.counters import RunCounters
+from workbench.generation.runs.plan import GenerationPlan, check_judges, check_prices
+from workbench.generation.runs.record_writer import RecordWriter
+from workbench.generation.runs.runner import Runner, RunStopped
 from workbench.generation.runs.work_source import Shard, feed
 from workbench.workspace.engine_settings import EngineSettings, Pipeline
 from workbench.workspace.layout import Workspace
@@ -43,11 +43,11 @@ from workbench.workspace.picture_folders import PictureFolders
 _BEAT_S: Final = 1.0
 _KINDS: Final = {Pipeline.P1: "caption", Pipeline.P2: "question"}
 T = TypeVar("T")
-Tell = Callable[[Progress], None]
+Tell = Callable[[StageProgress], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
+class GenerationOptions:
     """How a run goes about it; none of it decides what comes out of an item."""
 
     sources: tuple[str, ...] = ()
@@ -60,26 +60,26 @@ class Options:
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class GenerationTask:
     """What a run works on."""
 
-    units: AsyncIterator[Unit]
-    steps: Callable[[Unit], Steps]
+    units: AsyncIterator[ImageTask]
+    steps: Callable[[ImageTask], Steps]
     total: int | None
     """Items that there are to do, where that is known."""
 
 
-MakeTask = Callable[[Recorder, Recipe], Awaitable[Task]]
+MakeTask = Callable[[RecordWriter, Recipe], Awaitable[GenerationTask]]
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class GenerationEnded:
     """How a run ended."""
 
     run_id: int
     recipe: Recipe
     state: GenerationState
-    progress: Progress
+    progress: StageProgress
     message: str = ""
     error: BaseException | None = None
     """What ended it, where it did not come to its end."""
@@ -91,15 +91,15 @@ class Ended:
 def generate(
     workspace: Workspace,
     store: Store,
-    plan: Plan,
-    options: Options,
+    plan: GenerationPlan,
+    options: GenerationOptions,
     folders: PictureFolders,
     *,
     tell: Tell = lambda progress: None,
     say: Callable[[str], None] = lambda line: None,
     make: MakeEngine = open_engine,
     task: MakeTask | None = None,
-) -> Ended:
+) -> GenerationEnded:
     """Run `plan` to its end, to a cap, or until somebody stops it.
 
     Args:
@@ -129,22 +129,22 @@ def _unharmed(tell: Callable[[T], None]) -> Callable[[T], None]:
 async def _generate(
     workspace: Workspace,
     store: Store,
-    plan: Plan,
-    options: Options,
+    plan: GenerationPlan,
+    options: GenerationOptions,
     tell: Tell,
     say: Callable[[str], None],
     make: MakeEngine,
     make_task: MakeTask,
-) -> Ended:
+) -> GenerationEnded:
     async with opened(workspace, store, plan, options.budget, say, make) as engines:
         recipe = plan.recipe(engines)
         check_judges(recipe)
-        recorder = Recorder(store)
+        recorder = RecordWriter(store)
         try:
             told = settings_of(plan, recipe, options, engines)
             run_id = await recorder.write(lambda connection: begin(connection, recipe, told, options, plan))
             task = await make_task(recorder, recipe)
-            tally = Tally(task.total)
+            tally = RunCounters(task.total)
             # fmt: off
             runner = Runner(
                 recorder, recipe, task.steps, engines,
@@ -159,24 +159,31 @@ async def _generate(
     return replace(ended, simulated=tuple(told["simulated"]))
 
 
-async def _items(plan: Plan, options: Options, folders: PictureFolders, recorder: Recorder, recipe: Recipe) -> Task:
+async def _items(
+    plan: GenerationPlan, options: GenerationOptions, folders: PictureFolders, recorder: RecordWriter, recipe: Recipe
+) -> GenerationTask:
     """The captions or questions that are not done under the recipe."""
     scope = scope_of(plan, recipe, options)
     units = feed(recorder, scope, folders, shard=options.shard, limit=options.limit)
     total = await recorder.read(lambda connection: _total(connection, scope, options))
     must_see = needs_picture(recipe, plan.prompts, {name: each.kind for name, each in plan.engines.items()})
 
-    def steps(unit: Unit) -> Steps:
+    def steps(unit: ImageTask) -> Steps:
         if must_see and unit.picture.path is None:
             return unseen(unit)
         return steps_of(unit, recipe, plan.prompts)
 
-    return Task(units, steps, total)
+    return GenerationTask(units, steps, total)
 
 
 @asynccontextmanager
 async def opened(
-    workspace: Workspace, store: Store, plan: Plan, budget: Budget, say: Callable[[str], None], make: MakeEngine
+    workspace: Workspace,
+    store: Store,
+    plan: GenerationPlan,
+    budget: Budget,
+    say: Callable[[str], None],
+    make: MakeEngine,
 ) -> AsyncIterator[dict[str, Engine]]:
     """The plan's engines, closed at the end."""
 
@@ -186,7 +193,7 @@ async def opened(
         with store.read() as connection:
             return endpoint_probes.read_probe(connection, url, model)
 
-    surroundings = Surroundings(budget=budget, features=features, folder=workspace.root, say=say)
+    surroundings = EngineContext(budget=budget, features=features, folder=workspace.root, say=say)
     async with AsyncExitStack() as stack:
         engines: dict[str, Engine] = {}
         for name, settings in plan.engines.items():
@@ -203,7 +210,7 @@ def _may_prove(settings: EngineSettings | None) -> bool:
     return settings is not None and settings.kind == "openai" and settings.method == "auto"
 
 
-def scope_of(plan: Plan, recipe: Recipe, options: Options) -> Scope:
+def scope_of(plan: GenerationPlan, recipe: Recipe, options: GenerationOptions) -> Scope:
     """Which items the run works on."""
     return Scope(recipe=recipe.hash, kind=_KINDS[plan.pipeline], sources=options.sources, retry=options.retry)
 
@@ -220,7 +227,7 @@ def nothing_left(store: Store, pipeline: Pipeline) -> NothingToDo:
     )
 
 
-def _total(connection: Connection, scope: Scope, options: Options) -> int:
+def _total(connection: Connection, scope: Scope, options: GenerationOptions) -> int:
     """Items to do; of a shard about its share."""
     total = scope.count(connection)
     if options.shard.of > 1:
@@ -228,7 +235,9 @@ def _total(connection: Connection, scope: Scope, options: Options) -> int:
     return total if options.limit is None else min(total, options.limit)
 
 
-def settings_of(plan: Plan, recipe: Recipe, options: Options, engines: Mapping[str, Engine]) -> dict[str, Any]:
+def settings_of(
+    plan: GenerationPlan, recipe: Recipe, options: GenerationOptions, engines: Mapping[str, Engine]
+) -> dict[str, Any]:
     """What the record keeps of a run beside its counts."""
     return {
         "pipeline": str(plan.pipeline),
@@ -243,7 +252,9 @@ def settings_of(plan: Plan, recipe: Recipe, options: Options, engines: Mapping[s
     }
 
 
-def begin(connection: Connection, recipe: Recipe, told: Mapping[str, Any], options: Options, plan: Plan) -> int:
+def begin(
+    connection: Connection, recipe: Recipe, told: Mapping[str, Any], options: GenerationOptions, plan: GenerationPlan
+) -> int:
     """Note that the run begins.
 
     Raises:
@@ -268,20 +279,20 @@ def overlap(one: Shard, other: Shard) -> bool:
 
 async def _watched(
     runner: Runner,
-    units: AsyncIterator[Unit],
-    recorder: Recorder,
-    tally: Tally,
+    units: AsyncIterator[ImageTask],
+    recorder: RecordWriter,
+    tally: RunCounters,
     run_id: int,
     recipe: Recipe,
     tell: Tell,
     say: Callable[[str], None],
-) -> Ended:
+) -> GenerationEnded:
     """The run with its beats, ending as it ends."""
 
-    def progress() -> Progress:
+    def progress() -> StageProgress:
         return tally.progress(runner.asker.outstanding, runner.capacity)
 
-    async def beat(now: Progress) -> None:
+    async def beat(now: StageProgress) -> None:
         tell(now)
         with suppress(RecordError):  # a busy record misses a beat and no more
             await recorder.write(lambda connection: runs.beat(connection, run_id, now.to_dict()))
@@ -313,20 +324,20 @@ async def _watched(
     last = progress()
     tell(last)
     await _end(recorder, run_id, state, last, message, stop_reason)
-    return Ended(run_id, recipe, state, last, message, error, runner.parked)
+    return GenerationEnded(run_id, recipe, state, last, message, error, runner.parked)
 
 
 def _stop_reason(error: BaseException | None) -> StopReason | None:
     if isinstance(error, BudgetReached):
         return StopReason.REQUEST if isinstance(error, BudgetClosed) else StopReason.BUDGET
-    return StopReason.REQUEST if isinstance(error, Stopped) else None
+    return StopReason.REQUEST if isinstance(error, RunStopped) else None
 
 
 async def _end(
-    recorder: Recorder,
+    recorder: RecordWriter,
     run_id: int,
     state: GenerationState,
-    progress: Progress,
+    progress: StageProgress,
     message: str,
     stop_reason: StopReason | None = None,
 ) -> None:

@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from functools import partial
 
-from curation_db.generation.work_items import Categories, Material, Scope
+from curation_db.generation.work_items import Categories, ImageContext, Scope
 from workbench.errors import UsageError
-from workbench.generation.engines.requests import Picture
-from workbench.generation.models import CaptionItem, QuestionItem, Unit
-from workbench.generation.runs.record_writer import Recorder
+from workbench.generation.engines.requests import ImagePayload
+from workbench.generation.models import CaptionItem, ImageTask, QuestionItem
+from workbench.generation.runs.record_writer import RecordWriter
 from workbench.workspace.picture_folders import PictureFolders
 
 _PAGE = 200
@@ -47,8 +47,8 @@ class Shard:
 
 
 async def feed(
-    recorder: Recorder, scope: Scope, folders: PictureFolders, *, shard: Shard = Shard(), limit: int | None = None
-) -> AsyncIterator[Unit]:
+    recorder: RecordWriter, scope: Scope, folders: PictureFolders, *, shard: Shard = Shard(), limit: int | None = None
+) -> AsyncIterator[ImageTask]:
     """The units of `scope`, at most `limit` items in all."""
     after, left = 0, limit
     known: Categories = {}
@@ -69,14 +69,14 @@ async def feed(
         after = page[-1].id
 
 
-def unit_of(material: Material, folders: PictureFolders, most: int | None = None) -> Unit:
+def unit_of(material: ImageContext, folders: PictureFolders, most: int | None = None) -> ImageTask:
     """A picture as a pipeline gets it; of its items at most `most` are wanted."""
     captions = tuple(CaptionItem(row.id, row.key, row.text) for row in material.captions)
     questions = tuple(QuestionItem(row.id, row.key, row.text, row.question_type) for row in material.questions)
     items = [each.item for each in captions] + [each.item for each in questions]
     order = [item for item in items if item in material.waiting]
-    return Unit(
-        picture=Picture(
+    return ImageTask(
+        picture=ImagePayload(
             key=f"{material.source}/{material.key}",
             image_id=material.id,
             path=folders.locate(material.source, material.file_name),

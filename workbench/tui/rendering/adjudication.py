@@ -8,8 +8,8 @@ from textual.content import Content
 from curation_db.enums import CAUSE_TEXTS, Kind, Reason
 from curation_db.language.sanitize import display_text
 from curation_db.search.cards import Card
-from curation_db.search.disagreements import Disagreement, FinalWord, Tally, Voice
-from workbench.annotation.text_spans import pieces
+from curation_db.search.disagreements import AnnotatorVote, Disagreement, FinalWord, VoteSummary
+from workbench.annotation.text_spans import highlighted_spans
 from workbench.annotation.wording import DECISIONS, readable
 from workbench.tui.rendering import card_content
 from workbench.tui.rendering.card_content import MARK, QUIET
@@ -26,9 +26,9 @@ def verdict(kind: Kind, reason: Reason | str | None, *, bold: bool = False) -> C
     return Content.assemble((f"{DECISIONS[kind].glyph} {DECISIONS[kind].label}", style), because)
 
 
-def told(tally: Tally, card: Card, told_of: Disagreement | None, width: int) -> Content:
+def told(tally: VoteSummary, card: Card, told_of: Disagreement | None, width: int) -> Content:
     """All of it, from the top."""
-    lines = [card_content.marked(pieces(card.text, card.caption, limit=_TEXT)), Content("")]
+    lines = [card_content.marked(highlighted_spans(card.text, card.caption, limit=_TEXT)), Content("")]
     lines += [heading("the final word"), *_final(tally.final), Content("")]
     lines += [heading("who said what", _agreement(told_of)), *_voices(tally), Content("")]
     lines += [heading("the judges"), *(card_content.opinion_rows(card, width) or [quiet("no judge was asked")])]
@@ -58,7 +58,7 @@ def _agreement(of: Disagreement | None) -> str:
     return f"{of.opinions} opinions · {of.agreement:.0%} agree" if of is not None else ""
 
 
-def _voices(tally: Tally) -> list[Content]:
+def _voices(tally: VoteSummary) -> list[Content]:
     if not tally.voices:
         return [quiet("nobody: they were asked anew")]
     widest = max(cell_len(_name(voice.actor)) for voice in tally.voices)
@@ -66,7 +66,7 @@ def _voices(tally: Tally) -> list[Content]:
     return [_voice(voice, widest, right) for voice in tally.voices]
 
 
-def _voice(voice: Voice, widest: int, right: Kind | None) -> Content:
+def _voice(voice: AnnotatorVote, widest: int, right: Kind | None) -> Content:
     name = _name(voice.actor)
     how = ["on second thoughts"] if voice.flip else []
     how += ["blind"] if voice.blind else []

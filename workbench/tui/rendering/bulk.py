@@ -8,20 +8,20 @@ from typing import TypeVar
 from textual.content import Content
 
 from curation_db.enums import Kind, Reason
-from curation_db.review.bulk import BulkDone, BulkPreview
-from curation_db.review.bulk_preview import Left
+from curation_db.review.bulk import BulkDone
+from curation_db.review.bulk_preview import BulkPreview, SkipReason
 from workbench.annotation.wording import BULK, STATES, readable
 from workbench.tui.rendering.card_content import QUIET, WARN
 
 T = TypeVar("T")
-_LEFT: dict[Left, str] = {
-    Left.AUDIT: "kept for the blind audit, and not decided there yet",
-    Left.GOLD: "answered by each for themselves: the answer is known",
-    Left.HELD: "in other people's hands just now",
-    Left.SUPERSEDED: "replaced by an edit",
-    Left.FINAL: "settled by an adjudicator",
-    Left.ALREADY: "so already",
-    Left.UNKNOWN: "no longer there",
+_LEFT: dict[SkipReason, str] = {
+    SkipReason.AUDIT: "kept for the blind audit, and not decided there yet",
+    SkipReason.GOLD: "answered by each for themselves: the answer is known",
+    SkipReason.HELD: "in other people's hands just now",
+    SkipReason.SUPERSEDED: "replaced by an edit",
+    SkipReason.FINAL: "settled by an adjudicator",
+    SkipReason.ALREADY: "so already",
+    SkipReason.UNKNOWN: "no longer there",
 }
 _BECOMES = {state: wording.prediction for state, wording in STATES.items()}
 

@@ -9,11 +9,11 @@ from textual.content import Content
 
 from curation_db.enums import Question, State
 from curation_db.language.sanitize import display_text
-from curation_db.lint.index import Progress
+from curation_db.lint.index import IndexProgress
 from curation_db.lint.linter import RULES
-from curation_db.search.query_language import Field, Sort, View
-from curation_db.search.rows import Decision, Listed, Said
-from workbench.annotation.text_spans import pieces
+from curation_db.search.query_language import QueryField, Sort, View
+from curation_db.search.rows import Decision, ListedCandidate, RowVerdict
+from workbench.annotation.text_spans import highlighted_spans
 from workbench.annotation.wording import DECISIONS, STATES, answer, readable
 from workbench.tui.rendering.card_content import BAD, GOOD, MARK, QUIET, STYLES, WARN, marked, original, plain
 from workbench.tui.widgets.grid import Column
@@ -41,29 +41,29 @@ def columns_for(width: int) -> dict[str, Column]:
     return {name: _COLUMNS[name] for name in names}
 
 
-def cells_of(row: Listed, columns: Sequence[str]) -> list[Content]:
+def cells_of(row: ListedCandidate, columns: Sequence[str]) -> list[Content]:
     """The cells of a line."""
     return [_CELLS[name](row) for name in columns]
 
 
-def state(row: Listed) -> Content:
+def state(row: ListedCandidate) -> Content:
     """Glyph and word, and a flag."""
     wording = STATES[row.state]
     told = Content.styled(f"{wording.glyph} {wording.label}", STYLES[wording.tone])
     return Content.assemble(told, (" ⚑", f"bold {WARN}")) if row.flagged else told
 
 
-def _text(row: Listed) -> Content:
+def _text(row: ListedCandidate) -> Content:
     if row.state is State.SUPERSEDED:
         return plain(row.text, QUIET, limit=_LONGEST)
-    return marked((piece for piece in pieces(row.text, limit=_LONGEST)), base="")
+    return marked((piece for piece in highlighted_spans(row.text, limit=_LONGEST)), base="")
 
 
-def _concept(row: Listed) -> Content:
+def _concept(row: ListedCandidate) -> Content:
     return plain(row.concept, limit=60) if row.concept else Content.styled("–", QUIET)
 
 
-def _judges(row: Listed) -> Content:
+def _judges(row: ListedCandidate) -> Content:
     """P(present) of the first two, and whether they all agree; where nobody was asked that, the first P(fine)."""
     if row.hidden:
         return Content.styled("blind", QUIET)
@@ -76,25 +76,25 @@ def _judges(row: Listed) -> Content:
     return Content.assemble(told, (f" +{len(asked) - 2}", QUIET)) if len(asked) > 2 else told
 
 
-def _share(said: Said) -> Content:
+def _share(said: RowVerdict) -> Content:
     if said.p is None:
         return Content.styled(" – ", QUIET)
     figure = "1.0" if said.p >= 0.995 else f"{said.p:.2f}".removeprefix("0")
     return Content.styled(figure, _tone(said, said.p))
 
 
-def _tone(said: Said, p: float) -> str:
+def _tone(said: RowVerdict, p: float) -> str:
     return GOOD if (p >= 0.5) is (said.question is Question.ACCEPTABLE) else BAD
 
 
-def _checks(row: Listed) -> Content:
+def _checks(row: ListedCandidate) -> Content:
     if not row.lint:
         return Content("")
     more = f" +{len(row.lint) - 1}" if len(row.lint) > 1 else ""
     return Content.assemble(("⚠ ", WARN), str(row.lint[0]), (more, QUIET))
 
 
-def _who(row: Listed) -> Content:
+def _who(row: ListedCandidate) -> Content:
     if not row.decisions:
         return Content("")
     if row.hidden:
@@ -127,7 +127,7 @@ _SORTS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class ListPosition:
     """Where a person is in a list."""
 
     at: int
@@ -135,11 +135,11 @@ class Standing:
     counting: bool
     """More may come."""
     chosen: int
-    checks: Progress | None
+    checks: IndexProgress | None
     """How far the checks are read."""
 
 
-def standing(told: Standing, view: View) -> Content:
+def standing(told: ListPosition, view: View) -> Content:
     """Above the list: how much is chosen, where one is, in which order, and whether the checks are read."""
     place = f"{told.at + 1:,} of {told.count:,}" if told.count else ("looking …" if told.counting else "none")
     more = "+" if told.count and told.counting else ""
@@ -147,16 +147,16 @@ def standing(told: Standing, view: View) -> Content:
     parts.append(Content.styled(f"{place}{more} · {_SORTS[view.sort]}", QUIET))
     if told.checks is not None and not told.checks.done:
         line = f"checks read so far: {told.checks.share:.0%}"
-        parts.append(Content.styled(line, WARN if view.asks(Field.LINT) else QUIET))
+        parts.append(Content.styled(line, WARN if view.asks(QueryField.LINT) else QUIET))
     return Content.styled(" · ", QUIET).join(parts)
 
 
 # -- in full ------------------------------------------------------------------------------------------------------
 
 
-def detail(row: Listed, *, narrow: bool) -> Content:
+def detail(row: ListedCandidate, *, narrow: bool) -> Content:
     """The candidate below the list: its text, then what is known of it, a line each."""
-    negated = marked(pieces(row.text, row.caption))
+    negated = marked(highlighted_spans(row.text, row.caption))
     if narrow:
         return Content("\n").join([negated, _one_line(row)])
     lines = [
@@ -174,12 +174,12 @@ def _line(name: str, told: Content) -> Content:
     return Content.assemble((f"{name:<9}", QUIET), told)
 
 
-def _one_line(row: Listed) -> Content:
+def _one_line(row: ListedCandidate) -> Content:
     parts = [_told_by_judges(row, short=True), _told_by_checks(row) if row.lint else Content(""), _history(row)]
     return Content.styled(" · ", QUIET).join(part for part in parts if part)
 
 
-def _denied(row: Listed) -> Content:
+def _denied(row: ListedCandidate) -> Content:
     concept = plain(row.concept, "bold", limit=60) if row.concept else Content.styled("not known", QUIET)
     cue = f"{display_text(row.cue, limit=20)} · {row.position}" if row.cue else "none"
     where = display_text(f"{row.source} {row.image}", limit=50)
@@ -195,7 +195,7 @@ def _denied(row: Listed) -> Content:
     )
 
 
-def _told_by_judges(row: Listed, *, short: bool = False) -> Content:
+def _told_by_judges(row: ListedCandidate, *, short: bool = False) -> Content:
     if row.hidden:
         return Content.styled("hidden until it is decided: it is of the audit", QUIET)
     if not row.said:
@@ -207,20 +207,20 @@ def _told_by_judges(row: Listed, *, short: bool = False) -> Content:
     return Content.assemble(line, ("   ⚠ they disagree", f"bold {WARN}")) if row.conflict else line
 
 
-def _answer(said: Said) -> Content:
+def _answer(said: RowVerdict) -> Content:
     word = answer(said.question, said.p)
     if said.p is None:
         return Content.styled(word, QUIET)
     return Content.styled(f"{said.p:.2f} {word}".removeprefix("0"), _tone(said, said.p))
 
 
-def _told_by_checks(row: Listed) -> Content:
+def _told_by_checks(row: ListedCandidate) -> Content:
     if not row.lint:
         return Content.styled("nothing found", QUIET)
     return Content("   ").join(Content.assemble(("⚠ ", f"bold {WARN}"), RULES[rule].finds) for rule in row.lint)
 
 
-def _history(row: Listed) -> Content:
+def _history(row: ListedCandidate) -> Content:
     """Everybody's decisions that stand, in one line, and where that leaves it; who is still asked decides blind."""
     told = [_decision(each) for each in row.decisions if not row.hidden]
     notes = [Content.styled(f"✎ {row.notes} note{'s' if row.notes > 1 else ''}", QUIET)] if row.notes else []

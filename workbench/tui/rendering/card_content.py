@@ -11,11 +11,11 @@ from rich.cells import cell_len, set_cell_size
 from textual.content import Content
 
 from curation_db.enums import Kind, Question
-from curation_db.events.event_log import Past
+from curation_db.events.event_log import PreviousDecision
 from curation_db.language.sanitize import display_text
 from curation_db.lint.linter import Finding
-from curation_db.search.cards import Card, Opinion
-from workbench.annotation.text_spans import Piece, original_pieces
+from curation_db.search.cards import Card, CardVerdict
+from workbench.annotation.text_spans import TextSpan, highlighted_original
 from workbench.annotation.wording import DECISIONS, Tone, answer, disagreement, readable
 
 QUIET = "$foreground 60%"
@@ -37,17 +37,17 @@ def plain(text: str | None, style: str = "", *, limit: int = 600) -> Content:
     return Content.styled(display_text(text or "", limit=limit), style)
 
 
-def marked(parts: Iterable[Piece], *, base: str = "bold") -> Content:
+def marked(parts: Iterable[TextSpan], *, base: str = "bold") -> Content:
     """A caption with its marks: the cue bold and underlined, the difference between « and »."""
     return Content.assemble(*((part.text, _mark_style(part) or base) for part in parts))
 
 
 def original(caption: str, text: str, *, base: str = "") -> Content:
     """The original caption, with the words marked that the rewrite `text` leaves out."""
-    return marked(original_pieces(caption, text), base=base)
+    return marked(highlighted_original(caption, text), base=base)
 
 
-def _mark_style(part: Piece) -> str:
+def _mark_style(part: TextSpan) -> str:
     if part.cue:
         return f"bold underline {MARK}"
     if part.removed:
@@ -108,7 +108,7 @@ def _column(texts: Iterable[str]) -> list[str]:
     return [_fitted(text, cells) for text in told]
 
 
-def _asks(opinion: Opinion, concept: str | None) -> str:
+def _asks(opinion: CardVerdict, concept: str | None) -> str:
     if opinion.question is Question.ACCEPTABLE:
         return "P(fine)"
     named = display_text(concept or "it", limit=40)
@@ -126,7 +126,7 @@ def _share(p: float | None) -> str:
     return "  – " if p is None else f"{p:.2f}".removeprefix("0")
 
 
-def _tone(opinion: Opinion) -> str:
+def _tone(opinion: CardVerdict) -> str:
     if opinion.p is None:
         return QUIET
     speaks_for = (opinion.p >= 0.5) is (opinion.question is Question.ACCEPTABLE)
@@ -170,7 +170,7 @@ def remarks(card: Card) -> Content | None:
     return Content("\n").join(lines) if lines else None
 
 
-def past_decision(past: Past, back_key: str) -> Content:
+def past_decision(past: PreviousDecision, back_key: str) -> Content:
     """What the person decided about this card earlier."""
     reason = f": {readable(past.reason)}" if past.reason else ""
     decision = DECISIONS[past.kind]

@@ -10,9 +10,9 @@ from rich.cells import cell_len, set_cell_size
 from textual.content import Content
 
 from curation_db.enums import ItemStatus, Stage, StopReason
-from curation_db.generation.runs import STAGE_COUNTS, Failure, GenerationRunRow, Progress
+from curation_db.generation.runs import STAGE_COUNTS, GenerationRunRow, RunFailure, StageProgress
 from curation_db.language.sanitize import counted, display_text
-from workbench.jobs.generation_monitor import Entry, Sight, Standing, Supplies
+from workbench.jobs.generation_monitor import GenerationRow, GenerationSnapshot, RunStatus, Supplies
 from workbench.jobs.run_monitor import ago, spell
 from workbench.tui.rendering.card_content import BAD, GOOD, QUIET, WARN, bar, plain
 from workbench.tui.widgets.static_table import Column
@@ -25,14 +25,14 @@ COLUMNS = {
     "when": Column("when"),
 }
 _ALWAYS = ("run", "state", "items")
-_STATES: dict[Standing, tuple[str, str]] = {
-    Standing.STARTING: ("… starting", QUIET),
-    Standing.RUNNING: ("▶ running", GOOD),
-    Standing.STOPPED: ("‖ stopped", WARN),
-    Standing.DONE: ("✓ done", ""),
-    Standing.FAILED: ("✗ failed", BAD),
-    Standing.LOST: ("⚠ lost", BAD),
-    Standing.DIED: ("✗ no start", BAD),
+_STATES: dict[RunStatus, tuple[str, str]] = {
+    RunStatus.STARTING: ("… starting", QUIET),
+    RunStatus.RUNNING: ("▶ running", GOOD),
+    RunStatus.STOPPED: ("‖ stopped", WARN),
+    RunStatus.DONE: ("✓ done", ""),
+    RunStatus.FAILED: ("✗ failed", BAD),
+    RunStatus.LOST: ("⚠ lost", BAD),
+    RunStatus.DIED: ("✗ no start", BAD),
 }
 _LABEL: Final = 10
 _STAGES: Final = tuple(str(stage) for stage in Stage)
@@ -40,7 +40,7 @@ _HEADS: Final = {"remembered": "known"}
 _MOST_REASONS: Final = 6
 _MOST_ENGINES: Final = 8
 _YIELD: Final = (("kept", "✓", GOOD), ("dropped", "○", ""), ("failed", "✗", BAD))
-_RUNNING = (Standing.STARTING, Standing.RUNNING)
+_RUNNING = (RunStatus.STARTING, RunStatus.RUNNING)
 
 
 def columns_for(width: int) -> list[str]:
@@ -48,7 +48,7 @@ def columns_for(width: int) -> list[str]:
     return [name for name in COLUMNS if name in _ALWAYS or width >= 110]
 
 
-def cells_of(entry: Entry, columns: Sequence[str]) -> list[Content]:
+def cells_of(entry: GenerationRow, columns: Sequence[str]) -> list[Content]:
     """A row of the list."""
     said, style = _STATES[entry.standing]
     run = entry.run
@@ -70,7 +70,7 @@ def compact(number: int) -> str:
     return f"{number:,}"
 
 
-def detail(sight: Sight, width: int) -> Content:
+def detail(sight: GenerationSnapshot, width: int) -> Content:
     """Everything about the chosen run, in lines of `width` cells."""
     entry = sight.chosen
     if entry is None:
@@ -89,8 +89,8 @@ def detail(sight: Sight, width: int) -> Content:
     return Content("\n\n").join(part for part in parts if part)
 
 
-def _waiting(entry: Entry) -> Content:
-    if entry.standing is Standing.DIED:
+def _waiting(entry: GenerationRow) -> Content:
+    if entry.standing is RunStatus.DIED:
         return Content.assemble(
             ("✗ it could not begin\n\n", f"bold {BAD}"),
             plain(entry.said, limit=600),
@@ -99,7 +99,7 @@ def _waiting(entry: Entry) -> Content:
     return Content.assemble(("… it opens its engines\n\n", "bold"), (f"process {entry.pid}", QUIET))
 
 
-def _head(entry: Entry, run: GenerationRunRow) -> Content:
+def _head(entry: GenerationRow, run: GenerationRunRow) -> Content:
     said, style = _STATES[entry.standing]
     where = "" if run.here else f" on {display_text(run.host, limit=30)} ({run.pid})"
     lines = [Content.assemble((said, f"bold {style}"), (f"{where} · began {ago(seconds_of(run.started_at))}", QUIET))]
@@ -112,10 +112,10 @@ def _head(entry: Entry, run: GenerationRunRow) -> Content:
     return Content("\n").join(lines)
 
 
-def _because(entry: Entry, run: GenerationRunRow) -> Content | None:
-    if entry.standing is Standing.LOST:
+def _because(entry: GenerationRow, run: GenerationRunRow) -> Content | None:
+    if entry.standing is RunStatus.LOST:
         return Content("it went without a word; r goes on, and asks nothing twice")
-    if entry.standing is Standing.DONE and run.progress.items_total == 0:
+    if entry.standing is RunStatus.DONE and run.progress.items_total == 0:
         return Content("nothing was left: all items went through under these settings")
     if run.stop_reason is StopReason.REQUEST:
         return None  # the state says so already
@@ -129,7 +129,7 @@ def simulated(run: GenerationRunRow) -> list[str]:
     return [display_text(str(each), limit=40) for each in named[:_MOST_ENGINES]] if isinstance(named, list) else []
 
 
-def _pace(entry: Entry, told: Progress, width: int) -> Content:
+def _pace(entry: GenerationRow, told: StageProgress, width: int) -> Content:
     """The bar, and how fast it goes."""
     total = told.items_total
     share = min(1.0, told.items_done / total) if total else None
@@ -141,7 +141,7 @@ def _pace(entry: Entry, told: Progress, width: int) -> Content:
     return Content("\n").join([line, *_wrapped([Content(word) for word in words if word], width)])
 
 
-def _speed(told: Progress) -> list[str]:
+def _speed(told: StageProgress) -> list[str]:
     return [
         f"{told.items_per_s:,.3g} items/s",
         f"{told.requests_per_s:,.3g} requests/s",
@@ -150,7 +150,7 @@ def _speed(told: Progress) -> list[str]:
     ]
 
 
-def _yield(entry: Entry, told: Progress, width: int) -> Content | None:
+def _yield(entry: GenerationRow, told: StageProgress, width: int) -> Content | None:
     """What came of the items."""
     counts = {"kept": told.kept, "dropped": told.dropped, "failed": told.failed}
     done = sum(counts.values())
@@ -172,7 +172,7 @@ def _yield(entry: Entry, told: Progress, width: int) -> Content | None:
     return Content("\n").join(lines)
 
 
-def _stages(told: Progress, width: int) -> Content | None:
+def _stages(told: StageProgress, width: int) -> Content | None:
     """What was asked in each stage; failures of theirs stand out."""
     if not told.stages:
         return None
@@ -198,7 +198,7 @@ def _row(name: str, cells: Iterable[tuple[str, str]], width: int, style: str = "
     return Content.assemble((label, style), *((f"{word:>{width}}", look) for word, look in cells))
 
 
-def _reasons(told: Progress, width: int) -> Content | None:
+def _reasons(told: StageProgress, width: int) -> Content | None:
     """Why nothing came of items, the commonest first."""
     most = sorted(
         ((count, name) for name, count in told.reasons.items() if count), key=lambda each: (-each[0], each[1])
@@ -239,7 +239,7 @@ def _does(recipe: Mapping[str, Any], name: str) -> str:
     return ", ".join([*words, "judges"] if name in judging else words)
 
 
-def _failures(failed: Sequence[Failure], width: int) -> Content | None:
+def _failures(failed: Sequence[RunFailure], width: int) -> Content | None:
     """The newest items of which nothing came, two lines each."""
     if not failed:
         return None

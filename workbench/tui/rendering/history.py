@@ -13,14 +13,23 @@ from textual.content import Content
 from curation_db.enums import CAUSE_TEXTS, Kind, PictureShown, Role, Stream
 from curation_db.events.in_force import DECISIONS
 from curation_db.language.sanitize import display_text
-from curation_db.search.candidate_history import Deed, Frozen, JudgeSaid, Kin, Member, Moment, Origin, Timeline
-from workbench.annotation.text_spans import pieces
+from curation_db.search.candidate_history import (
+    CandidateOrigin,
+    Frozen,
+    JudgeVerdictRow,
+    Member,
+    Moment,
+    RelatedCandidates,
+    Timeline,
+    TimelineAction,
+)
+from workbench.annotation.text_spans import highlighted_spans
 from workbench.annotation.wording import DECISIONS as WORDING
 from workbench.annotation.wording import STATES, answer, origin, readable
 from workbench.tui.rendering.adjudication import heading, verdict
 from workbench.tui.rendering.card_content import GOOD, MARK, QUIET, WARN, bar, marked
 
-_KIN = {Kin.ANCESTOR: "was", Kin.THIS: "this card", Kin.DESCENDANT: "became"}
+_KIN = {RelatedCandidates.ANCESTOR: "was", RelatedCandidates.THIS: "this card", RelatedCandidates.DESCENDANT: "became"}
 _NAME_CELLS, _NARROW = 16, 90
 _MOST = 1_000
 """Moments that are shown, the newest; the command tells all."""
@@ -60,8 +69,8 @@ def _member(member: Member, texts: dict[int, Member], width: int) -> list[Conten
     state = f"   {STATES[member.state].status}" if member.state is not None else ""
     told = Content.assemble(
         marked(
-            pieces(member.text, before.text if before else None, limit=400),
-            base="bold" if member.kin is Kin.THIS else "",
+            highlighted_spans(member.text, before.text if before else None, limit=400),
+            base="bold" if member.kin is RelatedCandidates.THIS else "",
         ),
         (f"   #{member.candidate_id}{state}", QUIET),
     )
@@ -99,9 +108,9 @@ def _fitted(name: str, cells: int) -> str:
 def _told(moment: Moment, texts: dict[int, Member]) -> tuple[str, Content]:
     """Who, and what."""
     what = moment.what
-    if isinstance(what, Origin):
+    if isinstance(what, CandidateOrigin):
         return _origin(what)
-    if isinstance(what, JudgeSaid):
+    if isinstance(what, JudgeVerdictRow):
         return what.judge, _judge(what)
     if isinstance(what, Frozen):
         return what.export, Content.assemble(
@@ -111,7 +120,7 @@ def _told(moment: Moment, texts: dict[int, Member]) -> tuple[str, Content]:
     return what.actor, _deed(what, texts)
 
 
-def _origin(what: Origin) -> tuple[str, Content]:
+def _origin(what: CandidateOrigin) -> tuple[str, Content]:
     if what.pipeline == "edit":
         return what.generator, Content.assemble(("✎ wrote it", "bold"))
     version = f" · prompt {display_text(what.prompt_version, limit=30)}" if what.prompt_version else ""
@@ -121,7 +130,7 @@ def _origin(what: Origin) -> tuple[str, Content]:
     return what.source, Content.assemble(("✳ came in", "bold"), (f"   {made} · {about}{caption}", QUIET))
 
 
-def _judge(what: JudgeSaid) -> Content:
+def _judge(what: JudgeVerdictRow) -> Content:
     """A verdict with its bar."""
     share = f"{what.p:.2f}".removeprefix("0") if what.p is not None else " – "
     beside = [f"prompt {display_text(what.prompt_version, limit=30)}"]
@@ -131,7 +140,7 @@ def _judge(what: JudgeSaid) -> Content:
     return Content.assemble((bar(what.p), "$primary"), f" {share} {said}", (f"   {' · '.join(beside)}", QUIET))
 
 
-def _deed(what: Deed, texts: dict[int, Member]) -> Content:
+def _deed(what: TimelineAction, texts: dict[int, Member]) -> Content:
     said = _said(what, texts)
     if what.undone:
         said = said.stylize("strike dim")
@@ -140,7 +149,7 @@ def _deed(what: Deed, texts: dict[int, Member]) -> Content:
     return Content.assemble(said, (f"   {around}" if around else "", QUIET))
 
 
-def _said(what: Deed, texts: dict[int, Member]) -> Content:
+def _said(what: TimelineAction, texts: dict[int, Member]) -> Content:
     if what.kind is Kind.UNDO:
         return Content(f"{'↷ did again' if what.again else '↶ took back'}: {WORDING[what.about].label}")
     if what.kind is Kind.NOTE:
@@ -157,7 +166,7 @@ def _said(what: Deed, texts: dict[int, Member]) -> Content:
     return Content.assemble("on second thoughts: ", told) if what.kind is Kind.FLIP else told
 
 
-def _around(what: Deed) -> Iterable[str]:
+def _around(what: TimelineAction) -> Iterable[str]:
     """How it came about."""
     if what.role in (Role.POLICY, Role.SYSTEM, Role.ADJUDICATOR):
         yield str(what.role)

@@ -12,7 +12,7 @@ from textual.content import Content
 from benchmarks.results import read
 from benchmarks.schema import ItemRow
 from curation_db.language.sanitize import display_text
-from workbench.annotation.text_spans import pieces
+from workbench.annotation.text_spans import highlighted_spans
 from workbench.jobs.run_monitor import number
 from workbench.tui.rendering.boxes import letter
 from workbench.tui.rendering.card_content import BAD, GOOD, QUIET, WARN, bar, marked, plain
@@ -24,7 +24,7 @@ _SAYS: dict[Only, str] = {"all": "all", "right": "right", "wrong": "wrong", "dif
 
 
 @dataclass(frozen=True, slots=True)
-class Answers:
+class ItemAnswers:
     """A result's items, and what the base answered to each."""
 
     items: tuple[ItemRow, ...]
@@ -45,7 +45,7 @@ def _within(row: ItemRow, cut: tuple[str, str] | None) -> bool:
     return cut is None or str(row["slices"].get(cut[0])) == cut[1]
 
 
-def read_answers(results: Path, run: str, base_run: str | None) -> Answers:
+def read_answers(results: Path, run: str, base_run: str | None) -> ItemAnswers:
     """The items of `run`, with the base's answers.
 
     Raises:
@@ -53,7 +53,7 @@ def read_answers(results: Path, run: str, base_run: str | None) -> Answers:
     """
     items = read(results / f"{run}.json").items()
     theirs = read(results / f"{base_run}.json").items() if base_run else []
-    return Answers(tuple(items), {row["id"]: row["correct"] for row in theirs})
+    return ItemAnswers(tuple(items), {row["id"]: row["correct"] for row in theirs})
 
 
 def told(which: Only, count: int, of: int, cut: tuple[str, str] | None) -> str:
@@ -68,7 +68,7 @@ def cells_of(row: ItemRow, base: Mapping[str, bool]) -> list[Content]:
     return [
         verdict(row["correct"]),
         Content("") if theirs is None else verdict(theirs, quiet=theirs is row["correct"]),
-        marked(pieces(row["text"], limit=200), base=""),
+        marked(highlighted_spans(row["text"], limit=200), base=""),
         Content.styled(_margin(row), QUIET),
         plain(row["cue"], QUIET, limit=20),
     ]
@@ -96,7 +96,7 @@ def _margin(row: ItemRow) -> str:
 
 def phrase(row: ItemRow) -> Content:
     """The text with its cue marked."""
-    return marked(pieces(row["text"]))
+    return marked(highlighted_spans(row["text"]))
 
 
 def options(row: ItemRow, width: int) -> Content:

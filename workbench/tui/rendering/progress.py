@@ -16,11 +16,11 @@ from curation_db.enums import Kind, Reason
 from curation_db.language.sanitize import display_text
 from curation_db.stats import decision_speed
 from curation_db.stats.annotator_agreement import Consensus, on_kappa
-from curation_db.stats.decision_speed import Speed
+from curation_db.stats.decision_speed import AnnotationSpeed
 from curation_db.stats.distribution import Balance, Part
 from curation_db.stats.intervals import Interval
-from curation_db.stats.judge_accuracy import Confusion, Labels
-from curation_db.stats.progress import Person, Progress
+from curation_db.stats.judge_accuracy import AuditLabels, Confusion
+from curation_db.stats.progress import AnnotatorProgress, RecordProgress
 from workbench.annotation.wording import DECISIONS, readable
 from workbench.reports.progress_report import (
     COEFFICIENTS,
@@ -41,7 +41,7 @@ _OFF = 0.05
 Lines = list[Content]
 
 
-class Page(StrEnum):
+class ProgressPage(StrEnum):
     """The pages of Progress, by their names."""
 
     PACE = "pace"
@@ -51,7 +51,7 @@ class Page(StrEnum):
     JUDGES = "judges"
 
 
-def page_lines(page: Page, told: Progress, width: int) -> Lines:
+def page_lines(page: ProgressPage, told: RecordProgress, width: int) -> Lines:
     """A page in so many cells."""
     return _PAGES[page](told, width)
 
@@ -80,7 +80,7 @@ def _columns(cells: Iterable[tuple[str, int]], style: str = "") -> Content:
 _PACE = (("decisions/h", 13), ("median", 10), ("active", 11), ("timed", 12), ("left for one", 14))
 
 
-def _pace(told: Progress, width: int) -> Lines:
+def _pace(told: RecordProgress, width: int) -> Lines:
     head = Content.assemble((_cell("", _NAME), ""), _columns(_PACE, QUIET))
     rows = [_speed_row(person.name, person.speed, told.work.wanted) for person in told.people]
     if len(told.people) > 1:
@@ -92,7 +92,7 @@ def _pace(told: Progress, width: int) -> Lines:
     # fmt: on
 
 
-def _work(told: Progress, width: int) -> Lines:
+def _work(told: RecordProgress, width: int) -> Lines:
     states, work = told.work.states, told.work
     total = sum(states.values()) - states.get("superseded", 0)
     done = sum(states.get(state, 0) for state in ("accepted", "rejected", "contested"))
@@ -116,7 +116,7 @@ def _work(told: Progress, width: int) -> Lines:
     ]
 
 
-def _speed_row(name: str, measured: Speed, wanted: int, *, style: str = "") -> Content:
+def _speed_row(name: str, measured: AnnotationSpeed, wanted: int, *, style: str = "") -> Content:
     cells = zip(speed_cells(measured, wanted), (width for _, width in _PACE), strict=True)
     return Content.assemble((_cell(name, _NAME), "bold"), _columns(cells, style))
 
@@ -127,7 +127,7 @@ _KINDS = (Kind.ACCEPT, Kind.REJECT, Kind.UNSURE, Kind.SKIP, Kind.EDIT)
 _FINAL = (Kind.ADJUDICATE, Kind.FLIP)
 
 
-def _decisions(told: Progress, width: int) -> Lines:
+def _decisions(told: RecordProgress, width: int) -> Lines:
     kinds = [*_KINDS, *(kind for kind in _FINAL if any(person.decisions[kind] for person in told.people))]
     cells = min(12, (width - _NAME - 9) // len(kinds))
     names = [_kind_name(kind, cells) for kind in kinds]
@@ -141,14 +141,14 @@ def _kind_name(kind: Kind, cells: int) -> str:
     return f"{DECISIONS[kind].glyph} {name}" if kind in _KINDS and cells > len(name) + 2 else name
 
 
-def _decision_row(person: Person, kinds: Sequence[Kind], cells: int) -> Content:
+def _decision_row(person: AnnotatorProgress, kinds: Sequence[Kind], cells: int) -> Content:
     told = person.decisions
     share = share_text(told[Kind.ACCEPT], told[Kind.ACCEPT] + told[Kind.REJECT])
     counted = [(f"{told[kind]:,}" if told[kind] else "·", cells) for kind in kinds]
     return Content.assemble((_cell(person.name, _NAME), "bold"), _columns(counted), _columns([(share, cells)], QUIET))
 
 
-def _reasons(people: Sequence[Person], width: int) -> Lines:
+def _reasons(people: Sequence[AnnotatorProgress], width: int) -> Lines:
     counted = {reason: sum(person.reasons[reason] for person in people) for reason in Reason}
     total = sum(counted.values())
     bar = 24 if width >= _WIDE else 14
@@ -172,7 +172,7 @@ def _reasons(people: Sequence[Person], width: int) -> Lines:
 # -- balance --------------------------------------------------------------------------------------------------------
 
 
-def _balance(told: Progress, width: int) -> Lines:
+def _balance(told: RecordProgress, width: int) -> Lines:
     columns = 2 if width >= _WIDE else 1
     room = (width - 4) // 2 if columns == 2 else width
     boxes = [_spread(balance, room) for balance in told.balances]
@@ -243,7 +243,7 @@ _MEANINGS = {
 }
 
 
-def _agreement(told: Progress, width: int) -> Lines:
+def _agreement(told: RecordProgress, width: int) -> Lines:
     lines = [heading("agreement among people", "with 95 % intervals over pictures"), Content("")]
     for consensus, name, what in (
         (told.standing, "as votes stand", "candidates on which two people or more have voted"),
@@ -287,12 +287,12 @@ def _coefficient(interval: Interval, name: str, says: str, cells: int, width: in
 # -- judges ---------------------------------------------------------------------------------------------------------
 
 _LABELS = {
-    Labels.AUDIT: ("against the blind audit", "first words of people about a random sample"),
-    Labels.DECIDED: ("against all decisions", "hard cases first, judges on the screen"),
+    AuditLabels.AUDIT: ("against the blind audit", "first words of people about a random sample"),
+    AuditLabels.DECIDED: ("against all decisions", "hard cases first, judges on the screen"),
 }
 
 
-def _judges(told: Progress, width: int) -> Lines:
+def _judges(told: RecordProgress, width: int) -> Lines:
     lines = [heading("judges", "P(present) ≥ .5, against a rejection as “present” or an accept"), Content("")]
     for labels, (name, what) in _LABELS.items():
         lines.append(Content.assemble((name, "bold"), (f"   {what}", QUIET)))
@@ -355,10 +355,10 @@ def _rate(name: str, interval: Interval, width: int) -> Content:
     )
 
 
-_PAGES: dict[Page, Callable[[Progress, int], Lines]] = {
-    Page.PACE: _pace,
-    Page.DECISIONS: _decisions,
-    Page.BALANCE: _balance,
-    Page.AGREEMENT: _agreement,
-    Page.JUDGES: _judges,
+_PAGES: dict[ProgressPage, Callable[[RecordProgress, int], Lines]] = {
+    ProgressPage.PACE: _pace,
+    ProgressPage.DECISIONS: _decisions,
+    ProgressPage.BALANCE: _balance,
+    ProgressPage.AGREEMENT: _agreement,
+    ProgressPage.JUDGES: _judges,
 }

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from textual.content import Content
 
 from benchmarks.affirmative_twins import advice
-from benchmarks.comparison import Row, Slice, told_ties
+from benchmarks.comparison import ComparisonRow, Slice, tie_notes
 from benchmarks.published import PublishedRow
 from benchmarks.statistics import FEW, Paired
 from curation_db.language.sanitize import display_text
 from workbench.console.number_format import count, p_value, percent, signed, signed_span, span
-from workbench.reports.benchmark_report import Line, slice_cells
+from workbench.reports.benchmark_report import ReportLine, slice_cells
 from workbench.tui.rendering.card_content import BAD, GOOD, QUIET, WARN, plain
 from workbench.tui.widgets.static_table import Column
 
@@ -48,7 +48,7 @@ def slice_columns_for(width: int) -> list[str]:
     return [name for name in SLICES if name in _SLICES_ALWAYS or width >= 100]
 
 
-def cells_of(line: Line, columns: Sequence[str]) -> list[Content]:
+def cells_of(line: ReportLine, columns: Sequence[str]) -> list[Content]:
     """A line of the table."""
     row, texts = line.main, line.cells()
     styles = {
@@ -71,7 +71,7 @@ def _base_styles(base: Paired | None) -> dict[str, str]:
     return {"base": sure if base.sure else "", "base95": QUIET}
 
 
-def about(line: Line) -> Content:
+def about(line: ReportLine) -> Content:
     """All that is known of a line, as a paragraph of figures."""
     row = line.main
     told = [
@@ -95,7 +95,7 @@ def _line(label: str, value: str) -> Content:
     return Content.assemble((f"{display_text(label, limit=20):<10} ", QUIET), plain(value, limit=300))
 
 
-def _partners(line: Line) -> list[Content]:
+def _partners(line: ReportLine) -> list[Content]:
     told = []
     if line.main.denied:
         partner = line.affirmed
@@ -111,14 +111,14 @@ def _partners(line: Line) -> list[Content]:
     return told
 
 
-def _baselines(row: Row) -> list[Content]:
+def _baselines(row: ComparisonRow) -> list[Content]:
     named = [f"{each.name} {percent(each.accuracy.estimate)}" for each in row.baselines]
     told = [f"chance {percent(row.chance)}", *named]
     lines = [_line("" if start else "blind", " · ".join(told[start : start + 3])) for start in range(0, len(told), 3)]
-    return [*lines, *([_line("", ties)] if (ties := told_ties(row)) else [])]
+    return [*lines, *([_line("", ties)] if (ties := tie_notes(row)) else [])]
 
 
-def _against_base(row: Row) -> list[Content]:
+def _against_base(row: ComparisonRow) -> list[Content]:
     if row.base is None:
         return [_line("vs base", "this is the base" if row.is_base else "the base was not run on these items")]
     paired, gain = row.base, row.base.difference
@@ -147,7 +147,7 @@ def published(rows: Sequence[PublishedRow], task: str) -> Content:
     return Content("\n").join(told)
 
 
-def heading(line: Line) -> Content:
+def heading(line: ReportLine) -> Content:
     """Whose figures these are, in a line; the affirmed one beside the denied one."""
     row = line.main
     told = Content.assemble(
@@ -162,7 +162,7 @@ def heading(line: Line) -> Content:
     return Content.assemble(told, " · affirmed ", (beside, "bold"))
 
 
-def slice_row(each: Slice | None, row: Row, columns: Sequence[str]) -> list[Content]:
+def slice_row(each: Slice | None, row: ComparisonRow, columns: Sequence[str]) -> list[Content]:
     """A line of the table of slices; None is the whole."""
     name = Content.styled("all items", "bold")
     if each is not None:

@@ -8,7 +8,7 @@ from pathlib import PurePath
 from textual.content import Content
 
 from curation_db.language.sanitize import display_text
-from trainers.run_files import Status
+from trainers.run_files import TrainingStatus
 from workbench.jobs.run_monitor import Detail, RunRow, ago, number, spell
 from workbench.tui.rendering.card_content import BAD, GOOD, QUIET, WARN, bar, plain
 from workbench.tui.widgets.static_table import Column
@@ -25,12 +25,12 @@ COLUMNS = {
     "when": Column("last sign", 10, right=True),
 }
 _ALWAYS = ("run", "state", "step", "loss", "val", "when")
-_STATES: dict[Status | None, tuple[str, str]] = {
-    Status.NEW: ("· new", QUIET),
-    Status.RUNNING: ("▶ running", GOOD),
-    Status.STOPPED: ("‖ stopped", WARN),
-    Status.DONE: ("✓ done", ""),
-    Status.FAILED: ("✗ failed", BAD),
+_STATES: dict[TrainingStatus | None, tuple[str, str]] = {
+    TrainingStatus.NEW: ("· new", QUIET),
+    TrainingStatus.RUNNING: ("▶ running", GOOD),
+    TrainingStatus.STOPPED: ("‖ stopped", WARN),
+    TrainingStatus.DONE: ("✓ done", ""),
+    TrainingStatus.FAILED: ("✗ failed", BAD),
     None: ("⚠ damaged", BAD),
 }
 
@@ -86,7 +86,7 @@ def _fact(label: str, value: str) -> Content:
 def _trouble(detail: Detail) -> str:
     if detail.row.problem:
         return detail.row.problem
-    if detail.row.status is not Status.FAILED:
+    if detail.row.status is not TrainingStatus.FAILED:
         return ""
     told = (detail.result.get("message"), detail.result.get("hint"))
     return " — ".join(str(part) for part in told if part) or "failed"
@@ -109,7 +109,7 @@ def _progress(detail: Detail) -> list[tuple[str, str]]:
 
 
 def _left(row: RunRow, seconds: float | None) -> str:
-    if row.status is not Status.RUNNING or not seconds or not row.steps or not row.step:
+    if row.status is not TrainingStatus.RUNNING or not seconds or not row.steps or not row.step:
         return ""
     return f"about {spell(seconds * max(0, row.steps - row.step) / row.step)}"
 

@@ -13,9 +13,9 @@ from textual.app import SystemCommand
 from textual.screen import Screen
 
 from curation_db.errors import RecordError
-from workbench.tui.base_app import APP_STYLES, HouseApp
+from workbench.tui.base_app import APP_STYLES, BaseApp
 from workbench.tui.results.context import STYLES, Page, ResultsContext
-from workbench.tui.screens.base.action_screen import KeyedScreen
+from workbench.tui.screens.base.action_screen import ActionScreen
 from workbench.tui.themes import DARK
 from workbench.workspace.layout import Workspace
 
@@ -52,7 +52,7 @@ def first_page(store: Store) -> Page:
         return "runs"
 
 
-class LabApp(HouseApp):
+class ResultsApp(BaseApp):
     """The lab without a desk."""
 
     CSS_PATH: ClassVar = [APP_STYLES, STYLES]
@@ -76,11 +76,13 @@ class LabApp(HouseApp):
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """What applies on this screen, and the themes."""
-        listed = screen.actions.at(screen.place) if isinstance(screen, KeyedScreen) else []
+        listed = screen.actions.at(screen.place) if isinstance(screen, ActionScreen) else []
         return self.commands_of(screen, self.lab.actions, listed)
 
 
-def run_lab(workspace: Workspace, start: Page = "runs", *, images: str | None = None, base: str | None = None) -> int:
+def run_results(
+    workspace: Workspace, start: Page = "runs", *, images: str | None = None, base: str | None = None
+) -> int:
     """Show the lab until the person leaves; returns the exit code. Theme and pictures are as in [curate].
 
     `base` is the model that the report compares with, by name or the beginning of its hash.
@@ -91,5 +93,7 @@ def run_lab(workspace: Workspace, start: Page = "runs", *, images: str | None = 
 
     told = read_settings(workspace.settings).curate
     check_theme(told.theme, workspace.settings)
-    app = LabApp(workspace, start=start, theme=told.theme, protocol=choose_protocol(images or told.images), base=base)
+    app = ResultsApp(
+        workspace, start=start, theme=told.theme, protocol=choose_protocol(images or told.images), base=base
+    )
     return app.run_to_end()

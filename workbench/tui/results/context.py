@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from textual.screen import Screen
 
-from workbench.jobs.run_monitor import RunWatch
+from workbench.jobs.run_monitor import RunMonitor
 from workbench.tui.results.benchmark_images import located
 from workbench.workspace.keymap import ActionMap
 from workbench.workspace.layout import Workspace
-from workbench.workspace.results_keymap import lab_actions
+from workbench.workspace.results_keymap import results_actions
 
 if TYPE_CHECKING:
-    from benchmarks.comparison import Report, Row
+    from benchmarks.comparison import ComparisonRow, Report
 
 Page = Literal["generate", "runs", "report"]
 STYLES = Path(__file__).with_name("results.tcss")
@@ -34,7 +34,7 @@ class ResultsContext:
     """Makes the screen of a page. The app sets it, so that no page imports another one."""
     protocol: str = "halfcell"
     """How pictures are drawn."""
-    actions: ActionMap = field(default_factory=lab_actions)
+    actions: ActionMap = field(default_factory=results_actions)
     run: str | None = None
     """Name of the selected training run."""
     generation: str | None = None
@@ -47,14 +47,14 @@ class ResultsContext:
     """As it was read last."""
 
     def __post_init__(self) -> None:
-        self.watch = RunWatch(self.workspace.root / "runs")
+        self.watch = RunMonitor(self.workspace.root / "runs")
 
     @property
     def results(self) -> Path:
         """The folder of benchmark results."""
         return self.workspace.root / "results"
 
-    def locate(self, row: Row, image: str) -> Path | None:
+    def locate(self, row: ComparisonRow, image: str) -> Path | None:
         """The file of an image of the row's benchmark."""
         return located(self.workspace.root / "benchmarks", row.task, image, first=row.pictures_folder)
 

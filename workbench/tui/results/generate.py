@@ -18,16 +18,23 @@ from textual.widgets import Static
 from curation_db.errors import RecordError
 from workbench.errors import NegwbError
 from workbench.jobs import generation
-from workbench.jobs.generation_monitor import Entry, GenerationWatch, Sight, Standing, Supplies, process_key
+from workbench.jobs.generation_monitor import (
+    GenerationMonitor,
+    GenerationRow,
+    GenerationSnapshot,
+    RunStatus,
+    Supplies,
+    process_key,
+)
 from workbench.tui.rendering.card_content import plain
 from workbench.tui.rendering.generation import COLUMNS, cells_of, columns_for, detail, nothing_yet
 from workbench.tui.results.context import STYLES
-from workbench.tui.screens.base.polling_screen import LookingScreen
-from workbench.tui.threads import apart
-from workbench.tui.widgets.header_bar import TopLine
-from workbench.tui.widgets.key_hints import KeyLine
-from workbench.tui.widgets.static_table import Sheet
-from workbench.workspace.keymap import Place
+from workbench.tui.screens.base.polling_screen import PollingScreen
+from workbench.tui.threads import run_in_daemon_thread
+from workbench.tui.widgets.header_bar import HeaderBar
+from workbench.tui.widgets.key_hints import KeyHints
+from workbench.tui.widgets.static_table import StaticTable
+from workbench.workspace.keymap import KeyScope
 
 if TYPE_CHECKING:
     from workbench.jobs.generation import GenerationOrder
@@ -36,35 +43,35 @@ if TYPE_CHECKING:
 _POLL_SECONDS = 1.0
 
 
-class GenerateScreen(LookingScreen[Sight]):
+class GenerateScreen(PollingScreen[GenerationSnapshot]):
     """The list at the left, the chosen run at the right."""
 
     CSS_PATH = STYLES
     AUTO_FOCUS = "#generations"
 
-    sheet = getters.query_one("#generations", Sheet)
+    sheet = getters.query_one("#generations", StaticTable)
 
     def __init__(self, lab: ResultsContext) -> None:
-        super().__init__(lab.actions, Place.GENERATE)
+        super().__init__(lab.actions, KeyScope.GENERATE)
         self.lab = lab
-        self.watching = GenerationWatch(lab.workspace)
+        self.watching = GenerationMonitor(lab.workspace)
         self._point_at = lab.generation
         """The run that gets the cursor as soon as it is listed."""
 
     def compose(self) -> ComposeResult:
         """Status, list, the run in full, keys."""
-        yield TopLine(id="top")
+        yield HeaderBar(id="top")
         with Horizontal(id="generate"):
-            yield Sheet(id="generations", empty="looking …", gap=1)
+            yield StaticTable(id="generations", empty="looking …", gap=1)
             with VerticalScroll(id="generation", can_focus=False):
                 yield Static(id="told", markup=False)
-        yield KeyLine(self.actions, Place.GENERATE, id="keys")
+        yield KeyHints(self.actions, KeyScope.GENERATE, id="keys")
 
     def on_mount(self) -> None:
         """Look at once, then again and again."""
         if not self.is_whole:
             return
-        self.query_one(TopLine).tell("lab", "generate")
+        self.query_one(HeaderBar).tell("lab", "generate")
         self.look_every(_POLL_SECONDS)
 
     def on_unmount(self) -> None:
@@ -78,11 +85,11 @@ class GenerateScreen(LookingScreen[Sight]):
 
     # -- looking ------------------------------------------------------------------------------------------------
 
-    async def see(self) -> Sight:
+    async def see(self) -> GenerationSnapshot:
         """One look."""
-        return await apart(partial(self.watching.look, self.lab.generation))
+        return await run_in_daemon_thread(partial(self.watching.look, self.lab.generation))
 
-    async def show(self, sight: Sight) -> None:
+    async def show(self, sight: GenerationSnapshot) -> None:
         """All of it."""
         if not self.is_attached:
             return
@@ -96,14 +103,14 @@ class GenerateScreen(LookingScreen[Sight]):
         title = f"run {run.id} · {sight.chosen.pipeline}" if run and sight.chosen else "generate"
         self.query_one("#generation").border_title = plain(title, limit=40)
 
-    def _told(self, sight: Sight) -> Content:
+    def _told(self, sight: GenerationSnapshot) -> Content:
         if sight.problem:
             return plain(sight.problem)
         if sight.supplies is not None:
             return nothing_yet(sight.supplies)
         return detail(sight, max(30, self.query_one("#told").content_size.width))
 
-    def _list(self, sight: Sight) -> None:
+    def _list(self, sight: GenerationSnapshot) -> None:
         entries = sight.entries
         columns = columns_for(self.size.width)
         self.sheet.fill(
@@ -115,16 +122,16 @@ class GenerateScreen(LookingScreen[Sight]):
         if sight.chosen is not None and self._point_at is not None:
             self._point_at = None
             self.sheet.choose(sight.chosen.key)
-        running = sum(entry.standing is Standing.RUNNING for entry in entries)
-        self.query_one(TopLine).tell("lab", "generate", right=f"{running} running · {len(entries):,} in all")
+        running = sum(entry.standing is RunStatus.RUNNING for entry in entries)
+        self.query_one(HeaderBar).tell("lab", "generate", right=f"{running} running · {len(entries):,} in all")
 
-    @on(Sheet.RowMoved)
+    @on(StaticTable.RowMoved)
     def _choose(self) -> None:
         self.lab.generation = self.sheet.chosen
         self.look()
 
     @property
-    def entry(self) -> Entry | None:
+    def entry(self) -> GenerationRow | None:
         """The row with the cursor."""
         entries = self.sight.entries if self.sight else ()
         return next((each for each in entries if each.key == self.sheet.chosen), None)
@@ -137,7 +144,7 @@ class GenerateScreen(LookingScreen[Sight]):
         from workbench.tui.screens.modals.generate import GenerateModal  # only when opened
 
         try:
-            supplies = await apart(self.watching.supplies)
+            supplies = await run_in_daemon_thread(self.watching.supplies)
         except RecordError as error:
             self.tell(error.message, hint=error.hint, trouble=True)
             return
@@ -174,7 +181,7 @@ class GenerateScreen(LookingScreen[Sight]):
     @work
     async def _do(self, act: Callable[[], int | None], did: str) -> None:
         try:
-            pid = await apart(act)
+            pid = await run_in_daemon_thread(act)
         except (NegwbError, RecordError, OSError) as error:
             self.tell(getattr(error, "message", str(error)), hint=getattr(error, "hint", ""), trouble=True)
             return

@@ -14,17 +14,17 @@ from textual.widgets import Static
 
 from curation_db.language.sanitize import display_text
 from workbench.images.terminal_graphics import picture_box
-from workbench.reports.benchmark_report import Line
+from workbench.reports.benchmark_report import ReportLine
 from workbench.tui.rendering.boxes import letter, picture_with_boxes
 from workbench.tui.rendering.items import facts, options, outcome, phrase
 from workbench.tui.rendering.report import heading
 from workbench.tui.results.context import STYLES
-from workbench.tui.screens.base.action_screen import KeyedScreen
-from workbench.tui.threads import apart
-from workbench.tui.widgets.header_bar import TopLine
-from workbench.tui.widgets.key_hints import KeyLine
+from workbench.tui.screens.base.action_screen import ActionScreen
+from workbench.tui.threads import run_in_daemon_thread
+from workbench.tui.widgets.header_bar import HeaderBar
+from workbench.tui.widgets.key_hints import KeyHints
 from workbench.tui.widgets.picture import PicturePane
-from workbench.workspace.keymap import Place
+from workbench.workspace.keymap import KeyScope
 
 if TYPE_CHECKING:
     from benchmarks.schema import ItemRow
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 _LEGEND = "— right box   ╌ other boxes"
 
 
-class ItemScreen(KeyedScreen):
+class ItemScreen(ActionScreen):
     """An item among those that were listed; up and down go through them."""
 
     CSS_PATH = STYLES
@@ -42,14 +42,14 @@ class ItemScreen(KeyedScreen):
     def __init__(
         self,
         lab: ResultsContext,
-        line: Line,
+        line: ReportLine,
         items: Sequence[ItemRow],
         at: int,
         base: Mapping[str, bool],
         follow: Callable[[int], None],
     ) -> None:
         """`follow` gets the index of the item that is shown last, for the cursor of the list."""
-        super().__init__(lab.actions, Place.ITEM)
+        super().__init__(lab.actions, KeyScope.ITEM)
         self.lab, self.line, self.at = lab, line, at
         self._items = items
         self._follow = follow
@@ -68,14 +68,14 @@ class ItemScreen(KeyedScreen):
 
     def compose(self) -> ComposeResult:
         """Picture at the left, text at the right."""
-        yield TopLine(id="top")
+        yield HeaderBar(id="top")
         with Horizontal(id="item"):
             with Vertical(id="picture-side"):
                 for place in range(len(self._pictures)):
                     yield PicturePane(self.lab.protocol, id=f"picture-{place}")
             with VerticalScroll(id="item-text", can_focus=False):
                 yield Static(id="told", markup=False)
-        yield KeyLine(self.actions, Place.ITEM, id="keys")
+        yield KeyHints(self.actions, KeyScope.ITEM, id="keys")
 
     def on_mount(self) -> None:
         """Once the sizes are known."""
@@ -119,7 +119,7 @@ class ItemScreen(KeyedScreen):
         # fmt: on
         self.query_one("#told", Static).update(Content("\n").join(told))
         right = f"{self.at + 1:,} of {len(self._items):,}"
-        self.query_one(TopLine).tell("lab", "report", "items", f"item {row['id']}", right=right)
+        self.query_one(HeaderBar).tell("lab", "report", "items", f"item {row['id']}", right=right)
         side = self.query_one("#picture-side")
         side.border_subtitle = Content(display_text(" · ".join(self._pictures), limit=60))
         side.border_title = Content(_LEGEND if len(self._pictures) == 1 else f"{letter(0)} above, {letter(1)} below")
@@ -134,4 +134,4 @@ class ItemScreen(KeyedScreen):
             boxes = row["options"] if len(self._pictures) == 1 else []
             path = self.lab.locate(self.line.main, name)
             draw = partial(picture_with_boxes, path, size, boxes, row["target"], name=name)
-            pane.show(await apart(draw), alt="pictures are turned off")
+            pane.show(await run_in_daemon_thread(draw), alt="pictures are turned off")

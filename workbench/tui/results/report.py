@@ -16,16 +16,16 @@ from textual.widgets import Static
 
 from benchmarks.errors import BenchError
 from curation_db.language.sanitize import display_text
-from workbench.reports.benchmark_report import Line, lines_of
+from workbench.reports.benchmark_report import ReportLine, lines_of
 from workbench.tui.rendering.report import COLUMNS, about, cells_of, columns_for, published
 from workbench.tui.results.context import STYLES
 from workbench.tui.results.slices import ItemsScreen, SlicesScreen
-from workbench.tui.screens.base.action_screen import KeyedScreen
-from workbench.tui.threads import apart
-from workbench.tui.widgets.header_bar import TopLine
-from workbench.tui.widgets.key_hints import KeyLine
-from workbench.tui.widgets.static_table import Sheet
-from workbench.workspace.keymap import Place
+from workbench.tui.screens.base.action_screen import ActionScreen
+from workbench.tui.threads import run_in_daemon_thread
+from workbench.tui.widgets.header_bar import HeaderBar
+from workbench.tui.widgets.key_hints import KeyHints
+from workbench.tui.widgets.static_table import StaticTable
+from workbench.workspace.keymap import KeyScope
 
 if TYPE_CHECKING:
     from benchmarks.comparison import Report
@@ -34,30 +34,30 @@ if TYPE_CHECKING:
 _EMPTY = "Nothing measured yet. It begins with: negwb bench list"
 
 
-class ReportScreen(KeyedScreen):
+class ReportScreen(ActionScreen):
     """The table above, what is to be known about its row below."""
 
     CSS_PATH = STYLES
     AUTO_FOCUS = "#table"
 
-    sheet = getters.query_one("#table", Sheet)
+    sheet = getters.query_one("#table", StaticTable)
 
     def __init__(self, lab: ResultsContext) -> None:
-        super().__init__(lab.actions, Place.REPORT)
+        super().__init__(lab.actions, KeyScope.REPORT)
         self.lab = lab
-        self.lines: list[Line] = []
+        self.lines: list[ReportLine] = []
         self._asked = 0
 
     def compose(self) -> ComposeResult:
         """Status, table, the row in full, keys."""
-        yield TopLine(id="top")
-        yield Sheet(id="table", empty="reading the results …", gap=1)
+        yield HeaderBar(id="top")
+        yield StaticTable(id="table", empty="reading the results …", gap=1)
         with Horizontal(id="about"):
             with VerticalScroll(id="measured", can_focus=False):
                 yield Static(id="row", markup=False)
             with VerticalScroll(id="published", can_focus=False):
                 yield Static(id="others", markup=False)
-        yield KeyLine(self.actions, Place.REPORT, id="keys")
+        yield KeyHints(self.actions, KeyScope.REPORT, id="keys")
 
     def on_mount(self) -> None:
         """What was read last, then what there is now."""
@@ -83,7 +83,7 @@ class ReportScreen(KeyedScreen):
     @work
     async def _compare(self, asked: int, base: str | None) -> None:
         try:
-            report = await apart(partial(_compared, self.lab, base))
+            report = await run_in_daemon_thread(partial(_compared, self.lab, base))
         except BenchError as error:  # the base's results are gone
             if base is not None and asked == self._asked:
                 self.lab.base = None
@@ -105,7 +105,7 @@ class ReportScreen(KeyedScreen):
         self._say(wrong + base)
 
     def _say(self, right: str) -> None:
-        self.query_one(TopLine).tell("lab", "report", right=right)
+        self.query_one(HeaderBar).tell("lab", "report", right=right)
 
     def _list(self) -> None:
         columns = columns_for(self.size.width)
@@ -117,13 +117,13 @@ class ReportScreen(KeyedScreen):
             empty=empty,
         )
 
-    @on(Sheet.RowMoved)
+    @on(StaticTable.RowMoved)
     def _moved(self) -> None:
         self.lab.row = self.sheet.chosen
         self._paint_row()
 
     @property
-    def line(self) -> Line | None:
+    def line(self) -> ReportLine | None:
         """The row with the cursor."""
         return self.lines[self.sheet.cursor] if self.lines else None
 
@@ -141,7 +141,7 @@ class ReportScreen(KeyedScreen):
 
     # -- acting -------------------------------------------------------------------------------------------------
 
-    def base_run(self, line: Line) -> str | None:
+    def base_run(self, line: ReportLine) -> str | None:
         """The base's result on the same items."""
         mine = line.main
         asked = (mine.task, mine.dataset_sha256, mine.protocol)
@@ -149,7 +149,7 @@ class ReportScreen(KeyedScreen):
         theirs = (row for row in rows if row.is_base and (row.task, row.dataset_sha256, row.protocol) == asked)
         return None if mine.is_base else next((row.run for row in theirs), None)
 
-    @on(Sheet.RowOpened)
+    @on(StaticTable.RowOpened)
     def action_open(self) -> None:
         """Into the slices."""
         if self.line is not None:

@@ -17,21 +17,21 @@ from textual.widgets import Static
 
 from curation_db.enums import State
 from curation_db.language.sanitize import display_text
-from trainers.run_files import Status
+from trainers.run_files import TrainingStatus
 from workbench.annotation.wording import readable
 from workbench.errors import NegwbError
 from workbench.jobs import training
-from workbench.jobs.run_monitor import RunRow, Sight
+from workbench.jobs.run_monitor import RunRow, RunSnapshot
 from workbench.tui.rendering.card_content import plain
 from workbench.tui.rendering.runs import COLUMNS, cells_of, columns_for, facts, log_lines
 from workbench.tui.results.context import STYLES
-from workbench.tui.screens.base.polling_screen import LookingScreen
-from workbench.tui.threads import apart
+from workbench.tui.screens.base.polling_screen import PollingScreen
+from workbench.tui.threads import run_in_daemon_thread
 from workbench.tui.widgets.curve import Curve
-from workbench.tui.widgets.header_bar import TopLine
-from workbench.tui.widgets.key_hints import KeyLine
-from workbench.tui.widgets.static_table import Sheet
-from workbench.workspace.keymap import Place
+from workbench.tui.widgets.header_bar import HeaderBar
+from workbench.tui.widgets.key_hints import KeyHints
+from workbench.tui.widgets.static_table import StaticTable
+from workbench.workspace.keymap import KeyScope
 
 if TYPE_CHECKING:
     from curation_db.exporting.manifest import Manifest
@@ -42,35 +42,35 @@ _POLL_SECONDS = 0.5
 _EMPTY = "No training yet. t starts one; so does: negwb train EXPORT"
 
 
-class RunsScreen(LookingScreen[Sight]):
+class RunsScreen(PollingScreen[RunSnapshot]):
     """The list above, the chosen run below."""
 
     CSS_PATH = STYLES
     AUTO_FOCUS = "#runs"
 
-    sheet = getters.query_one("#runs", Sheet)
+    sheet = getters.query_one("#runs", StaticTable)
 
     def __init__(self, lab: ResultsContext) -> None:
-        super().__init__(lab.actions, Place.RUNS)
+        super().__init__(lab.actions, KeyScope.RUNS)
         self.lab = lab
 
     def compose(self) -> ComposeResult:
         """Status, list, curve and figures, log, keys."""
-        yield TopLine(id="top")
-        yield Sheet(id="runs", empty="looking …")
+        yield HeaderBar(id="top")
+        yield StaticTable(id="runs", empty="looking …")
         with Horizontal(id="run"):
             yield Curve(id="curve")
             with VerticalScroll(id="run-facts", can_focus=False):
                 yield Static(id="facts", markup=False)
         with Vertical(id="log-box"):
             yield Static(id="log", markup=False)
-        yield KeyLine(self.actions, Place.RUNS, id="keys")
+        yield KeyHints(self.actions, KeyScope.RUNS, id="keys")
 
     def on_mount(self) -> None:
         """Look at once, then again and again."""
         if not self.is_whole:
             return
-        self.query_one(TopLine).tell("lab", "runs")
+        self.query_one(HeaderBar).tell("lab", "runs")
         self.look_every(_POLL_SECONDS)
 
     def on_resize(self) -> None:
@@ -80,11 +80,11 @@ class RunsScreen(LookingScreen[Sight]):
 
     # -- looking ------------------------------------------------------------------------------------------------
 
-    async def see(self) -> Sight:
+    async def see(self) -> RunSnapshot:
         """One look."""
-        return await apart(partial(self.lab.watch.look, self.lab.run))
+        return await run_in_daemon_thread(partial(self.lab.watch.look, self.lab.run))
 
-    async def show(self, sight: Sight) -> None:
+    async def show(self, sight: RunSnapshot) -> None:
         """All of it."""
         changed = self.sight is None or sight != self.sight
         self.sight = sight
@@ -101,7 +101,7 @@ class RunsScreen(LookingScreen[Sight]):
         self.query_one("#log", Static).update(log_lines(detail, rows))
         self.query_one("#run").border_title = plain(detail.row.name, limit=60)
 
-    def _list(self, sight: Sight) -> None:
+    def _list(self, sight: RunSnapshot) -> None:
         rows = sight.rows
         columns = columns_for(self.size.width)
         self.sheet.fill(
@@ -110,14 +110,14 @@ class RunsScreen(LookingScreen[Sight]):
             lambda at: cells_of(rows[at], columns, starting=self._starting(rows[at])),
             empty=_EMPTY,
         )
-        running = sum(row.status is Status.RUNNING for row in rows)
+        running = sum(row.status is TrainingStatus.RUNNING for row in rows)
         more = f" · {sight.left_out:,} older not listed" if sight.left_out else ""
-        self.query_one(TopLine).tell("lab", "runs", right=f"{running} running · {len(rows):,} in all{more}")
+        self.query_one(HeaderBar).tell("lab", "runs", right=f"{running} running · {len(rows):,} in all{more}")
 
     def _starting(self, row: RunRow) -> bool:
         return training.is_starting(self.lab.watch.folder / row.name, row.status)
 
-    @on(Sheet.RowMoved)
+    @on(StaticTable.RowMoved)
     def _choose(self) -> None:
         self.lab.run = self.sheet.chosen
         self.look()
@@ -132,7 +132,7 @@ class RunsScreen(LookingScreen[Sight]):
     async def _ask(self) -> None:
         from workbench.tui.screens.modals.start import StartModal  # only when opened
 
-        exports, models = await apart(self._choices)
+        exports, models = await run_in_daemon_thread(self._choices)
         if not exports:
             self.tell("there is no frozen set yet", hint="make one with: negwb export", trouble=True)
         elif self.is_current:
@@ -166,7 +166,7 @@ class RunsScreen(LookingScreen[Sight]):
     @work
     async def _do(self, act: Callable[[], str | None], did: str) -> None:
         try:
-            name = await apart(act)
+            name = await run_in_daemon_thread(act)
         except (NegwbError, OSError) as error:
             self.tell(getattr(error, "message", str(error)), hint=getattr(error, "hint", ""), trouble=True)
             return
@@ -177,7 +177,7 @@ class RunsScreen(LookingScreen[Sight]):
 
     async def _see_anew(self, name: str) -> None:
         """A run that was just made gets the cursor."""
-        await self.show(await apart(partial(self.lab.watch.look, name)))
+        await self.show(await run_in_daemon_thread(partial(self.lab.watch.look, name)))
         self.sheet.choose(name)
 
     def action_show(self, page: Page) -> None:

@@ -11,41 +11,41 @@ from textual.widgets import Static
 
 from benchmarks.comparison import Slice
 from benchmarks.errors import BenchError
-from workbench.reports.benchmark_report import Line
-from workbench.tui.rendering.items import COLUMNS, Answers, Only, cells_of, read_answers, told
+from workbench.reports.benchmark_report import ReportLine
+from workbench.tui.rendering.items import COLUMNS, ItemAnswers, Only, cells_of, read_answers, told
 from workbench.tui.rendering.report import SLICES, heading, slice_columns_for, slice_row
 from workbench.tui.results.context import STYLES
 from workbench.tui.results.item import ItemScreen
-from workbench.tui.screens.base.action_screen import KeyedScreen
-from workbench.tui.threads import apart
-from workbench.tui.widgets.header_bar import TopLine
-from workbench.tui.widgets.key_hints import KeyLine
-from workbench.tui.widgets.static_table import Sheet
-from workbench.workspace.keymap import Place
+from workbench.tui.screens.base.action_screen import ActionScreen
+from workbench.tui.threads import run_in_daemon_thread
+from workbench.tui.widgets.header_bar import HeaderBar
+from workbench.tui.widgets.key_hints import KeyHints
+from workbench.tui.widgets.static_table import StaticTable
+from workbench.workspace.keymap import KeyScope
 
 if TYPE_CHECKING:
     from benchmarks.schema import ItemRow
     from workbench.tui.results.context import ResultsContext
 
 
-class _Below(KeyedScreen):
+class _Below(ActionScreen):
     """What both share: a heading, one table, the way back."""
 
     CSS_PATH = STYLES
     AUTO_FOCUS = "#table"
 
-    sheet = getters.query_one("#table", Sheet)
+    sheet = getters.query_one("#table", StaticTable)
 
-    def __init__(self, lab: ResultsContext, line: Line, base_run: str | None, place: Place) -> None:
+    def __init__(self, lab: ResultsContext, line: ReportLine, base_run: str | None, place: KeyScope) -> None:
         super().__init__(lab.actions, place)
         self.lab, self.line, self.base_run = lab, line, base_run
 
     def compose(self) -> ComposeResult:
         """Status, heading, table, keys."""
-        yield TopLine(id="top")
+        yield HeaderBar(id="top")
         yield Static(heading(self.line), id="head", markup=False)
-        yield Sheet(id="table", empty="reading …")
-        yield KeyLine(self.actions, self.place, id="keys")
+        yield StaticTable(id="table", empty="reading …")
+        yield KeyHints(self.actions, self.place, id="keys")
 
     def action_back(self) -> None:
         """Up again."""
@@ -56,15 +56,15 @@ class _Below(KeyedScreen):
 class SlicesScreen(_Below):
     """By cue, by position, by length: the same figures for a part of the items."""
 
-    def __init__(self, lab: ResultsContext, line: Line, base_run: str | None) -> None:
-        super().__init__(lab, line, base_run, Place.SLICES)
+    def __init__(self, lab: ResultsContext, line: ReportLine, base_run: str | None) -> None:
+        super().__init__(lab, line, base_run, KeyScope.SLICES)
         self._slices: list[Slice | None] = [None, *line.main.slices]
 
     def on_mount(self) -> None:
         """Everything is known already."""
         if not self.is_whole:
             return
-        self.query_one(TopLine).tell("lab", "report", "slices")
+        self.query_one(HeaderBar).tell("lab", "report", "slices")
         self.on_resize()
 
     def on_resize(self) -> None:
@@ -78,7 +78,7 @@ class SlicesScreen(_Below):
             lambda at: slice_row(self._slices[at], self.line.main, columns),
         )
 
-    @on(Sheet.RowOpened)
+    @on(StaticTable.RowOpened)
     def action_open(self) -> None:
         """The items of the slice."""
         chosen = self._slices[self.sheet.cursor]
@@ -94,12 +94,12 @@ class ItemsScreen(_Below):
     """Every item with what became of it."""
 
     def __init__(
-        self, lab: ResultsContext, line: Line, base_run: str | None, cut: tuple[str, str] | None = None
+        self, lab: ResultsContext, line: ReportLine, base_run: str | None, cut: tuple[str, str] | None = None
     ) -> None:
-        super().__init__(lab, line, base_run, Place.ITEMS)
+        super().__init__(lab, line, base_run, KeyScope.ITEMS)
         self._cut = cut
         self._only: Only = "all"
-        self._answers = Answers((), {})
+        self._answers = ItemAnswers((), {})
         self.items: list[ItemRow] = []
         """Those listed."""
 
@@ -107,13 +107,15 @@ class ItemsScreen(_Below):
         """Read them."""
         if not self.is_whole:
             return
-        self.query_one(TopLine).tell("lab", "report", "items")
+        self.query_one(HeaderBar).tell("lab", "report", "items")
         self._read()
 
     @work
     async def _read(self) -> None:
         try:
-            self._answers = await apart(partial(read_answers, self.lab.results, self.line.main.run, self.base_run))
+            self._answers = await run_in_daemon_thread(
+                partial(read_answers, self.lab.results, self.line.main.run, self.base_run)
+            )
         except BenchError as error:
             self.tell(error.message, hint=error.hint, trouble=True)
         if self.is_mounted:
@@ -139,9 +141,9 @@ class ItemsScreen(_Below):
             empty="no such item",
         )
         right = told(self._only, len(self.items), len(self._answers.items), self._cut)
-        self.query_one(TopLine).tell("lab", "report", "items", right=right)
+        self.query_one(HeaderBar).tell("lab", "report", "items", right=right)
 
-    @on(Sheet.RowOpened)
+    @on(StaticTable.RowOpened)
     def action_open(self) -> None:
         """One item, with its picture."""
         if self.items:

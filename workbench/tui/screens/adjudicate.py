@@ -23,26 +23,26 @@ from curation_db.enums import Cause, Kind, PictureShown, Reason, State
 from curation_db.errors import Overtaken, RecordError
 from curation_db.events import event_log
 from curation_db.language.sanitize import display_text
-from curation_db.review.decisions import Reviewer, Shown
+from curation_db.review.decisions import DecisionWriter, PresentationContext
 from curation_db.search.cards import load_card
-from curation_db.search.disagreements import Disagreement, Tally, disagreements, tally
+from curation_db.search.disagreements import Disagreement, VoteSummary, disagreements, vote_summary
 from workbench.annotation import feedback
-from workbench.annotation.models import Ready, Way
+from workbench.annotation.models import CardOrigin, PreparedCard
 from workbench.tui.bindings import bind
 from workbench.tui.rendering import adjudication
-from workbench.tui.screens.base.decision_screen import BEHIND, SAID, DecidingScreen
-from workbench.tui.screens.base.navigation import Room, Rooms
-from workbench.tui.screens.base.side_screen import RoomScreen
-from workbench.tui.threads import apart
+from workbench.tui.screens.base.decision_screen import BEHIND, SAID, DecisionScreen
+from workbench.tui.screens.base.navigation import MainView, NavigationContext
+from workbench.tui.screens.base.side_screen import SideScreen
+from workbench.tui.threads import run_in_daemon_thread
 from workbench.tui.widgets.card import CardView
-from workbench.tui.widgets.header_bar import TopLine
-from workbench.tui.widgets.key_hints import KeyLine
+from workbench.tui.widgets.header_bar import HeaderBar
+from workbench.tui.widgets.key_hints import KeyHints
 from workbench.tui.widgets.picture import PicturePane
 from workbench.tui.widgets.reasons import ReasonStrip
-from workbench.workspace.keymap import Place
+from workbench.workspace.keymap import KeyScope
 
 if TYPE_CHECKING:
-    from workbench.annotation.key_guard import Early
+    from workbench.annotation.key_guard import KeyTooEarly
     from workbench.tui.screens.modals.edit import Edited
 
 T = TypeVar("T")
@@ -52,26 +52,26 @@ _LONGEST_EDITED = 5_000
 _TAKEN_BACK_HERE = frozenset({Kind.ADJUDICATE, Kind.EDIT})
 
 
-class Stage(StrEnum):
+class AdjudicationStage(StrEnum):
     """What the keys mean now, named as their place."""
 
-    CARD = Place.ADJUDICATE
-    REASON = Place.REASON
-    CAUSE = Place.CAUSE
-    TALLY = Place.TALLY
+    CARD = KeyScope.ADJUDICATE
+    REASON = KeyScope.REASON
+    CAUSE = KeyScope.CAUSE
+    TALLY = KeyScope.TALLY
 
 
-_OWN: dict[str, frozenset[Stage]] = {
-    "final": frozenset({Stage.CARD}),
-    "ask_reason": frozenset({Stage.CARD}),
-    "edit": frozenset({Stage.CARD}),
-    "zoom": frozenset({Stage.CARD}),
-    "go_on": frozenset({Stage.CARD, Stage.TALLY}),
-    "undo": frozenset({Stage.CARD, Stage.TALLY}),
-    "reject": frozenset({Stage.REASON}),
-    "cancel_reason": frozenset({Stage.REASON}),
-    "settle": frozenset({Stage.CAUSE}),
-    "cancel_cause": frozenset({Stage.CAUSE}),
+_OWN: dict[str, frozenset[AdjudicationStage]] = {
+    "final": frozenset({AdjudicationStage.CARD}),
+    "ask_reason": frozenset({AdjudicationStage.CARD}),
+    "edit": frozenset({AdjudicationStage.CARD}),
+    "zoom": frozenset({AdjudicationStage.CARD}),
+    "go_on": frozenset({AdjudicationStage.CARD, AdjudicationStage.TALLY}),
+    "undo": frozenset({AdjudicationStage.CARD, AdjudicationStage.TALLY}),
+    "reject": frozenset({AdjudicationStage.REASON}),
+    "cancel_reason": frozenset({AdjudicationStage.REASON}),
+    "settle": frozenset({AdjudicationStage.CAUSE}),
+    "cancel_cause": frozenset({AdjudicationStage.CAUSE}),
 }
 """In which stages an action applies; all others apply while no question is open."""
 _NEED_CARD = frozenset({"final", "ask_reason", "edit", "zoom"})
@@ -85,23 +85,23 @@ class Word:
     reason: Reason | None = None
 
 
-class AdjudicateScreen(RoomScreen, DecidingScreen):
+class AdjudicateScreen(SideScreen, DecisionScreen):
     """One disagreement after the other, in the order of `disagreements`."""
 
-    ROOM = Room.ADJUDICATE
+    ROOM = MainView.ADJUDICATE
     CSS_PATH = "adjudicate.tcss"
     AUTO_FOCUS = None
     DECIDING = frozenset({"final", "ask_reason"})
 
-    def __init__(self, rooms: Rooms) -> None:
+    def __init__(self, rooms: NavigationContext) -> None:
         super().__init__(rooms)
         self.sight = rooms.desk.sight
         self._warning = ""
         """Why the last key was dropped."""
-        bind(self, rooms.actions, Place.REASON, Place.CAUSE, Place.TALLY)
-        self.stage = Stage.CARD
-        self.shown: Ready | None = None
-        self._reviewer = Reviewer(rooms.desk.store, rooms.desk.actor)
+        bind(self, rooms.actions, KeyScope.REASON, KeyScope.CAUSE, KeyScope.TALLY)
+        self.stage = AdjudicationStage.CARD
+        self.shown: PreparedCard | None = None
+        self._reviewer = DecisionWriter(rooms.desk.store, rooms.desk.actor)
         self._listed: list[Disagreement] | None = None
         """None: not looked yet."""
         self._at = 0
@@ -117,7 +117,7 @@ class AdjudicateScreen(RoomScreen, DecidingScreen):
 
     def compose(self) -> ComposeResult:
         """As the card's own screen."""
-        yield TopLine(id="top")
+        yield HeaderBar(id="top")
         with Horizontal(id="desk"):
             with Vertical(id="picture-box"):
                 yield PicturePane(self.rooms.protocol, id="picture")
@@ -126,16 +126,16 @@ class AdjudicateScreen(RoomScreen, DecidingScreen):
                 with VerticalScroll(id="tally-box", can_focus=False):
                     yield Static(id="tally", markup=False)
                 yield ReasonStrip(self.actions)
-                yield ReasonStrip(self.actions, place=Place.CAUSE, title="they disagreed because", id="causes")
+                yield ReasonStrip(self.actions, place=KeyScope.CAUSE, title="they disagreed because", id="causes")
         with VerticalScroll(id="nothing-box", can_focus=False):
             yield Static(id="nothing", markup=False)
-        yield KeyLine(self.actions, Place.ADJUDICATE, id="keys")
+        yield KeyHints(self.actions, KeyScope.ADJUDICATE, id="keys")
 
     def on_mount(self) -> None:
         """Look for disagreements."""
         if not self.is_whole:
             return
-        self._show_stage(Stage.CARD)
+        self._show_stage(AdjudicationStage.CARD)
         self._say_where()
         self.run_worker(self._look())
 
@@ -150,18 +150,18 @@ class AdjudicateScreen(RoomScreen, DecidingScreen):
 
     def on_resize(self) -> None:
         """Laid out anew."""
-        if self.shown is not None and self.stage is not Stage.TALLY:
+        if self.shown is not None and self.stage is not AdjudicationStage.TALLY:
             self._paint(self.shown)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """While a question is open only its answers apply; without a card nothing that needs one."""
         if action in _OWN:
             return self.stage in _OWN[action] and not (action in _NEED_CARD and self.shown is None)
-        return self.stage not in (Stage.REASON, Stage.CAUSE)
+        return self.stage not in (AdjudicationStage.REASON, AdjudicationStage.CAUSE)
 
     def on_key(self, event: events.Key) -> None:
         """Below the tally any key that means nothing else goes on."""
-        if self.stage is Stage.TALLY and not self._means_something(event.key):
+        if self.stage is AdjudicationStage.TALLY and not self._means_something(event.key):
             event.stop()
             self.action_go_on()
 
@@ -177,7 +177,7 @@ class AdjudicateScreen(RoomScreen, DecidingScreen):
 
     def action_ask_reason(self) -> None:
         """The first half of a rejection."""
-        self._show_stage(Stage.REASON)
+        self._show_stage(AdjudicationStage.REASON)
 
     def action_reject(self, reason: str) -> None:
         """The second half."""
@@ -185,16 +185,16 @@ class AdjudicateScreen(RoomScreen, DecidingScreen):
 
     def action_cancel_reason(self) -> None:
         """No rejection after all."""
-        self._show_stage(Stage.CARD)
+        self._show_stage(AdjudicationStage.CARD)
 
     def action_cancel_cause(self) -> None:
         """No decision after all."""
-        self._show_stage(Stage.CARD)
+        self._show_stage(AdjudicationStage.CARD)
 
     def _ask_cause(self, word: Word) -> None:
         self._picture_shown = self.query_one(PicturePane).shown_as
         self._word = word
-        self._show_stage(Stage.CAUSE)
+        self._show_stage(AdjudicationStage.CAUSE)
 
     def action_settle(self, cause: str) -> None:
         """Write the final word, then show the tally."""
@@ -202,7 +202,7 @@ class AdjudicateScreen(RoomScreen, DecidingScreen):
         if ready is not None and word is not None:
             self._run(partial(self._settle, ready, word, Cause(cause) if cause else None), self._show_tally)
 
-    def _settle(self, ready: Ready, word: Word, cause: Cause | None) -> tuple[Ready, Tally]:
+    def _settle(self, ready: PreparedCard, word: Word, cause: Cause | None) -> tuple[PreparedCard, VoteSummary]:
         number = ready.card.candidate_id
         with self.rooms.desk.answers.counting([number]):
             with self.rooms.desk.store.read() as connection:
@@ -211,11 +211,11 @@ class AdjudicateScreen(RoomScreen, DecidingScreen):
             self._reviewer.adjudicate(number, word.verdict, reason=word.reason, cause=cause, shown=self._seen(ready))
         self.rooms.desk.refresh()
         with self.rooms.desk.store.read() as connection:
-            return ready, tally(connection, number)
+            return ready, vote_summary(connection, number)
 
-    def _seen(self, ready: Ready) -> Shown:
+    def _seen(self, ready: PreparedCard) -> PresentationContext:
         spent = round((time.monotonic() - self._since) * 1000)
-        return Shown(
+        return PresentationContext(
             ready.stream, blind=True, elapsed_ms=spent, leased=False, picture=self._picture_shown, zoomed=self._zoomed
         )
 
@@ -225,7 +225,7 @@ class AdjudicateScreen(RoomScreen, DecidingScreen):
 
     def _undo(self) -> int | None:
         with self.rooms.desk.store.read() as connection:
-            act = event_log.last_standing_act(connection, self.rooms.desk.actor.name)
+            act = event_log.last_standing_action(connection, self.rooms.desk.actor.name)
         if act is None or act.kind not in _TAKEN_BACK_HERE:
             return None
         with self.rooms.desk.answers.counting(kind="take back"):
@@ -255,14 +255,14 @@ class AdjudicateScreen(RoomScreen, DecidingScreen):
         modal = EditModal(card.text, card.caption, card.concept, partial(self._save_edit, self.shown))
         self.app.push_screen(modal, self._edited)
 
-    async def _save_edit(self, ready: Ready, edited: Edited) -> str | None:
+    async def _save_edit(self, ready: PreparedCard, edited: Edited) -> str | None:
         try:
-            await apart(partial(self._edit, ready, edited))
+            await run_in_daemon_thread(partial(self._edit, ready, edited))
         except (RecordError, ValueError) as error:
             return str(error)
         return None
 
-    def _edit(self, ready: Ready, edited: Edited) -> None:
+    def _edit(self, ready: PreparedCard, edited: Edited) -> None:
         number = ready.card.candidate_id
         with self.rooms.desk.answers.counting([number]):
             done = self._reviewer.edit(number, edited.text, concept=edited.concept, shown=self._seen(ready))
@@ -295,12 +295,12 @@ class AdjudicateScreen(RoomScreen, DecidingScreen):
 
     def action_scroll_room(self, by: int) -> None:
         """A long card, or a long tally."""
-        box = "#tally-box" if self.stage is Stage.TALLY else "#card"
+        box = "#tally-box" if self.stage is AdjudicationStage.TALLY else "#card"
         self.query_one(box).scroll_relative(y=by, animate=False)
 
     async def _look(self, first: int | None = None) -> None:
         """List what there is; `first`: begin with this one."""
-        self._listed = await apart(self._list)
+        self._listed = await run_in_daemon_thread(self._list)
         places = {each.candidate_id: at for at, each in enumerate(self._listed)}
         self._at = places.get(first, 0) if first is not None else 0
         self._load()
@@ -313,11 +313,11 @@ class AdjudicateScreen(RoomScreen, DecidingScreen):
         if not self._listed:
             self.shown = None
             self._look_at_shown()
-            self._show_stage(Stage.CARD)
+            self._show_stage(AdjudicationStage.CARD)
             self._say_where()
             return
         number = self._listed[self._at].candidate_id
-        self._run(partial(self.rooms.desk.loader.load, number, way=Way.FOUND, leased=False), self._show_card)
+        self._run(partial(self.rooms.desk.loader.load, number, way=CardOrigin.FOUND, leased=False), self._show_card)
 
     # -- showing ------------------------------------------------------------------------------------------------
 
@@ -329,25 +329,25 @@ class AdjudicateScreen(RoomScreen, DecidingScreen):
 
     async def _work(self, work: Callable[[], T], then: Callable[[T], Any]) -> None:
         try:
-            result = await apart(work)
+            result = await run_in_daemon_thread(work)
         except RecordError as error:
             self._busy = False
-            self._show_stage(Stage.CARD)
+            self._show_stage(AdjudicationStage.CARD)
             self.tell(error.message, hint=error.hint, trouble=True)
             return
         self._busy = False
         then(result)
 
-    def _show_card(self, ready: Ready) -> None:
+    def _show_card(self, ready: PreparedCard) -> None:
         self.shown = replace(ready, hidden=True)
         self._look_at_shown()
         self._zoomed = False
         self._since = time.monotonic()
         self._paint(self.shown)
-        self._show_stage(Stage.CARD)
+        self._show_stage(AdjudicationStage.CARD)
         self._say_where()
 
-    def _paint(self, ready: Ready) -> None:
+    def _paint(self, ready: PreparedCard) -> None:
         self.query_one(PicturePane).show(ready.thumbnail, alt="pictures are turned off")
         name = display_text(ready.card.picture.file_name or ready.card.picture.key, limit=60)
         self.query_one("#picture-box").border_subtitle = Content.styled(name, "$foreground 60%")
@@ -358,7 +358,7 @@ class AdjudicateScreen(RoomScreen, DecidingScreen):
         """What keys decide about from now on."""
         self.look_at(self.shown.card.candidate_id if self.shown is not None else None)
 
-    def tell_early(self, early: Early | None) -> None:
+    def tell_early(self, early: KeyTooEarly | None) -> None:
         """In the first line, until the next key."""
         self._warning = SAID[early] if early is not None else ""
         self._say_where()
@@ -367,33 +367,33 @@ class AdjudicateScreen(RoomScreen, DecidingScreen):
         """In the first line."""
         self._say_where()
 
-    def _show_tally(self, told: tuple[Ready, Tally]) -> None:
+    def _show_tally(self, told: tuple[PreparedCard, VoteSummary]) -> None:
         ready, voices = told
         self._settled += 1
         self.rooms.candidate = ready.card.candidate_id
-        self._show_stage(Stage.TALLY)
+        self._show_stage(AdjudicationStage.TALLY)
         width = max(24, self.query_one("#text-box").size.width - 6)
         of = next((each for each in self._listed or () if each.candidate_id == ready.card.candidate_id), None)
         lines = adjudication.told(voices, ready.card, of, width)
         self.query_one("#tally", Static).update(lines)
         self.query_one("#tally-box").scroll_home(animate=False)
 
-    def _show_stage(self, stage: Stage) -> None:
+    def _show_stage(self, stage: AdjudicationStage) -> None:
         self.stage = stage
         for box, there in (
-            ("#reasons", stage is Stage.REASON),
-            ("#causes", stage is Stage.CAUSE),
-            ("#tally-box", stage is Stage.TALLY),
-            ("#card", stage is not Stage.TALLY),
+            ("#reasons", stage is AdjudicationStage.REASON),
+            ("#causes", stage is AdjudicationStage.CAUSE),
+            ("#tally-box", stage is AdjudicationStage.TALLY),
+            ("#card", stage is not AdjudicationStage.TALLY),
             ("#desk", self._listed != []),
             ("#nothing-box", self._listed == []),
         ):
             self.query_one(box).display = there
-        self.query_one(KeyLine).show(Place(stage))
+        self.query_one(KeyHints).show(KeyScope(stage))
         self.query_one("#nothing", Static).update(adjudication.nothing_to_settle(self._settled))
 
     def _say_where(self) -> None:
         count = len(self._listed or ())
         warning = self._warning or (BEHIND if self.sight.is_behind else "")
         right = f"⚠ {warning}" if warning else f"{self._at + 1:,} of {count:,}" if count else ""
-        self.query_one(TopLine).tell("adjudicate", display_text(self.rooms.desk.actor.name, limit=24), right=right)
+        self.query_one(HeaderBar).tell("adjudicate", display_text(self.rooms.desk.actor.name, limit=24), right=right)

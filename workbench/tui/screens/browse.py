@@ -19,28 +19,28 @@ from textual.widgets import Static
 
 from curation_db.enums import Kind
 from curation_db.errors import RecordError
-from curation_db.search.query_language import Field, Sort, View, parse_view
-from curation_db.search.rows import Listed
-from workbench.annotation.background_indexing import Marking
-from workbench.tui.rendering.candidate_rows import Standing, detail, standing
-from workbench.tui.screens.base.navigation import Room, Rooms
-from workbench.tui.screens.base.side_screen import RoomScreen
+from curation_db.search.query_language import QueryField, Sort, View, parse_view
+from curation_db.search.rows import ListedCandidate
+from workbench.annotation.background_indexing import IndexingThread
+from workbench.tui.rendering.candidate_rows import ListPosition, detail, standing
+from workbench.tui.screens.base.navigation import MainView, NavigationContext
+from workbench.tui.screens.base.side_screen import SideScreen
 from workbench.tui.screens.browse_reads import NAMED, BrowseMemory, blocks_of, counted, names_of, rows_of, why_nothing
-from workbench.tui.threads import apart
+from workbench.tui.threads import run_in_daemon_thread
 from workbench.tui.widgets.facet_panel import FacetPanel
 from workbench.tui.widgets.filter_bar import FilterBar
 from workbench.tui.widgets.grid import Grid
-from workbench.tui.widgets.header_bar import TopLine
-from workbench.tui.widgets.key_hints import KeyLine
+from workbench.tui.widgets.header_bar import HeaderBar
+from workbench.tui.widgets.key_hints import KeyHints
 from workbench.tui.widgets.record_table import RecordTable
 
 _BULK = {"accept": Kind.ACCEPT, "reject": Kind.REJECT, "requeue": Kind.REQUEUE}
 
 
-class BrowseScreen(RoomScreen):
+class BrowseScreen(SideScreen):
     """The line of the view, the list, the candidate under the cursor."""
 
-    ROOM = Room.BROWSE
+    ROOM = MainView.BROWSE
     CSS_PATH = "browse.tcss"
     AUTO_FOCUS = "#records"
 
@@ -54,7 +54,7 @@ class BrowseScreen(RoomScreen):
 
         question: int
         ids: array[int]
-        rows: Sequence[Listed] = ()
+        rows: Sequence[ListedCandidate] = ()
 
     @dataclass
     class ListEnded(Message):
@@ -70,32 +70,32 @@ class BrowseScreen(RoomScreen):
             """Only the newest is of interest."""
             return isinstance(message, BrowseScreen.MarksCame)
 
-    def __init__(self, rooms: Rooms) -> None:
+    def __init__(self, rooms: NavigationContext) -> None:
         super().__init__(rooms)
         self.memory: BrowseMemory = rooms.memory.setdefault(self.ROOM, BrowseMemory(parse_view(rooms.view)))
         self.store = rooms.desk.store.lean()
         self._question = 0
         self._counting = False
         self._facet_question = 0
-        self._known: dict[Field, list[str]] = {}
-        self._marking = Marking(rooms.desk.store, self._marked)
+        self._known: dict[QueryField, list[str]] = {}
+        self._marking = IndexingThread(rooms.desk.store, self._marked)
 
     def compose(self) -> ComposeResult:
         """Where one is, the view, the list with its facets, the candidate, the keys."""
-        yield TopLine(id="top")
+        yield HeaderBar(id="top")
         yield FilterBar(self._values, id="bar")
         with Horizontal(id="lists"):
             yield RecordTable(partial(rows_of, self.store), id="records")
             yield FacetPanel(id="panel")
         with VerticalScroll(id="detail", can_focus=False):
             yield Static(id="about-record", markup=False)
-        yield KeyLine(self.actions, self.place, id="keys")
+        yield KeyHints(self.actions, self.place, id="keys")
 
     def on_mount(self) -> None:
         """Ask what was asked last, and read on what is not read yet."""
         if not self.is_whole:
             return
-        self.query_one(TopLine).tell("browse", right=self.rooms.desk.actor.name)
+        self.query_one(HeaderBar).tell("browse", right=self.rooms.desk.actor.name)
         self.table.selection = self.memory.selection
         self.panel.field, self.panel.display = self.memory.facet, self.memory.facets
         self.show_view(self.memory.view, at=self.memory.at)
@@ -134,7 +134,7 @@ class BrowseScreen(RoomScreen):
     @work
     async def _gather(self, question: int, view: View) -> None:
         try:
-            await apart(partial(self._ask, question, view))
+            await run_in_daemon_thread(partial(self._ask, question, view))
         except RecordError as error:
             if question == self._question and self.is_mounted:
                 self.tell(error.message, hint=error.hint, trouble=True)
@@ -185,7 +185,7 @@ class BrowseScreen(RoomScreen):
     def _say(self) -> None:
         """Where one is in the list, how much is chosen, and how far the checks are."""
         ids = self.table.ids
-        told = Standing(
+        told = ListPosition(
             at=self.table.cursor,
             count=len(ids),
             counting=self._counting,
@@ -203,7 +203,7 @@ class BrowseScreen(RoomScreen):
         progress = self._marking.progress
         if progress is None or not progress.done or not self._marking.wrote:
             return
-        if self.view.asks(Field.LINT):
+        if self.view.asks(QueryField.LINT):
             self.show_view(self.view, at=self.memory.at)
         else:
             self.table.forget_rows()
@@ -221,9 +221,9 @@ class BrowseScreen(RoomScreen):
         for name in NAMED:
             if name not in self._known:
                 self._known[name] = []
-                self._known[name] = await apart(partial(names_of, self.store, name))
+                self._known[name] = await run_in_daemon_thread(partial(names_of, self.store, name))
 
-    def _values(self, name: Field) -> Sequence[str]:
+    def _values(self, name: QueryField) -> Sequence[str]:
         return self._known.get(name, ())
 
     def on_filter_bar_view_typed(self, event: FilterBar.ViewTyped) -> None:
@@ -296,9 +296,9 @@ class BrowseScreen(RoomScreen):
             self._count(self._facet_question, self.panel.field, self.view, self.table.ids)
 
     @work
-    async def _count(self, question: int, name: Field, view: View, ids: array[int]) -> None:
+    async def _count(self, question: int, name: QueryField, view: View, ids: array[int]) -> None:
         try:
-            found = await apart(partial(counted, self.store, name, ids if view.terms else None))
+            found = await run_in_daemon_thread(partial(counted, self.store, name, ids if view.terms else None))
         except RecordError as error:
             self.tell(error.message, hint=error.hint, trouble=True)
             return
@@ -390,7 +390,7 @@ class BrowseScreen(RoomScreen):
         """Take back one's last act, a bulk as a whole; or the last undo."""
         desk = self.rooms.desk
         try:
-            kind = await apart(desk.undo if back else desk.redo)
+            kind = await run_in_daemon_thread(desk.undo if back else desk.redo)
         except RecordError as error:
             self.tell(error.message, hint=error.hint, trouble=True)
             return

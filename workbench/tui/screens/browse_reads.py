@@ -11,13 +11,13 @@ from curation_db.errors import RecordError
 from curation_db.language.sanitize import display_text
 from curation_db.search import fulltext, search
 from curation_db.search.facets import FACETS, Facet, facets, unknown
-from curation_db.search.query_language import WORDS, Field, View
-from curation_db.search.rows import Listed, page_of
+from curation_db.search.query_language import WORDS, QueryField, View
+from curation_db.search.rows import ListedCandidate, page_of
 from curation_db.storage.store import Store
 from workbench.tui.widgets.record_table import PAGE
-from workbench.tui.widgets.row_selection import Selection
+from workbench.tui.widgets.row_selection import TableSelection
 
-NAMED = (Field.JUDGE, Field.BY, Field.CUE, Field.CONCEPT, Field.PIPELINE, Field.SOURCE)
+NAMED = (QueryField.JUDGE, QueryField.BY, QueryField.CUE, QueryField.CONCEPT, QueryField.PIPELINE, QueryField.SOURCE)
 """Fields whose values only the record knows: for completion."""
 
 
@@ -28,13 +28,13 @@ class BrowseMemory:
     view: View = field(default_factory=View)
     at: int | None = None
     """The candidate under the cursor."""
-    selection: Selection = field(default_factory=Selection)
+    selection: TableSelection = field(default_factory=TableSelection)
     facets: bool = False
     """Whether the panel is open."""
-    facet: Field = FACETS[0]
+    facet: QueryField = FACETS[0]
 
 
-def blocks_of(store: Store, view: View) -> Iterator[tuple[array[int], Sequence[Listed]]]:
+def blocks_of(store: Store, view: View) -> Iterator[tuple[array[int], Sequence[ListedCandidate]]]:
     """The view's ids as they are found, with the rows of the first page; searches know every text there is."""
     if any(view.asks(name) for name in WORDS):
         _index(store)
@@ -61,19 +61,19 @@ def why_nothing(store: Store, view: View) -> str:
         return unknown(connection, view) or f"nothing is {display_text(str(view), limit=200)}"
 
 
-def rows_of(store: Store, ids: Sequence[int]) -> list[Listed]:
+def rows_of(store: Store, ids: Sequence[int]) -> list[ListedCandidate]:
     """A page."""
     with store.read() as connection:
         return page_of(connection, ids)
 
 
-def counted(store: Store, name: Field, ids: Sequence[int] | None) -> list[Facet]:
+def counted(store: Store, name: QueryField, ids: Sequence[int] | None) -> list[Facet]:
     """The values of a field among `ids`, or in the whole record."""
     with store.read() as connection:
         return facets(connection, name, ids)
 
 
-def names_of(store: Store, name: Field) -> list[str]:
+def names_of(store: Store, name: QueryField) -> list[str]:
     """The values that can be typed; none where the record is busy: completion is a comfort."""
     try:
         return list(dict.fromkeys(facet.value.name for facet in counted(store, name, None)))

@@ -1,4 +1,4 @@
-"""Curate: the screen a person lives in. A thin shell around `Desk`: keys go in, cards come out.
+"""Curate: the screen a person lives in. A thin shell around `AnnotationSession`: keys go in, cards come out.
 
 Everything that touches the record runs in a thread, one at a time, and the next key waits for it: so keys typed ahead
 are decided in order, each about the card that was in the seat by then. Nothing of the data is parsed as markup.
@@ -22,26 +22,26 @@ from curation_db.enums import Kind, PictureShown, Reason, Stream
 from curation_db.errors import NoLongerAsked, RecordError
 from curation_db.language.sanitize import display_text
 from curation_db.queue.gold import ANSWERS
-from workbench.annotation.action_error import Refusal, Severity
+from workbench.annotation.action_error import ActionError, Severity
 from workbench.annotation.decision_kind import standing_words
 from workbench.annotation.feedback import edited, feedback, revealed
-from workbench.annotation.models import Ready, Way
+from workbench.annotation.models import CardOrigin, PreparedCard
 from workbench.annotation.wording import COUNTED, DECISIONS
 from workbench.tui.bindings import bind
-from workbench.tui.screens.base.decision_screen import BEHIND, SAID, DecidingScreen
+from workbench.tui.screens.base.decision_screen import BEHIND, SAID, DecisionScreen
 from workbench.tui.screens.base.image_actions import open_outside, picture_name
 from workbench.tui.widgets.card import CardView
-from workbench.tui.widgets.key_hints import KeyLine
+from workbench.tui.widgets.key_hints import KeyHints
 from workbench.tui.widgets.picture import PicturePane
 from workbench.tui.widgets.reasons import ReasonStrip
-from workbench.tui.widgets.status import Status, StatusLine
-from workbench.workspace.keymap import ActionMap, Place
+from workbench.tui.widgets.status import StatusContent, StatusLine
+from workbench.workspace.keymap import ActionMap, KeyScope
 
 if TYPE_CHECKING:
-    from curation_db.review.decisions import Done
+    from curation_db.review.decisions import DecisionResult
     from curation_db.search.queries import Match
-    from workbench.annotation.key_guard import Early
-    from workbench.annotation.session import Desk
+    from workbench.annotation.key_guard import KeyTooEarly
+    from workbench.annotation.session import AnnotationSession
     from workbench.tui.screens.modals.edit import Edited
 
 T = TypeVar("T")
@@ -55,7 +55,7 @@ _PAUSE_SECONDS = 0.4
 """After a key that found no card, so long without a key before one decides: its second half must not hit the next."""
 
 
-class CurateScreen(DecidingScreen):
+class CurateScreen(DecisionScreen):
     """One card at a time, until the queue is empty."""
 
     HORIZONTAL_BREAKPOINTS: list[tuple[int, str]] | None = [(0, "-narrow"), (_NARROW, "-wide")]  # noqa: RUF012
@@ -68,13 +68,13 @@ class CurateScreen(DecidingScreen):
     reasons = getters.query_one(ReasonStrip)
 
     def __init__(
-        self, desk: Desk, actions: ActionMap, *, protocol: str, banner: str | None = None, viewer: str = ""
+        self, desk: AnnotationSession, actions: ActionMap, *, protocol: str, banner: str | None = None, viewer: str = ""
     ) -> None:
         super().__init__()
         self.desk = desk
         self.sight = desk.sight
         self.actions = actions
-        self.shown: Ready | None = None
+        self.shown: PreparedCard | None = None
         """The card on the screen."""
         self._protocol = protocol
         self._viewer = viewer
@@ -89,7 +89,7 @@ class CurateScreen(DecidingScreen):
         self._turn = asyncio.Lock()
         self._missed = -_PAUSE_SECONDS
         """When a key last found no card, or followed closely on one that did not."""
-        bind(self, actions, Place.CARD, Place.REASON)
+        bind(self, actions, KeyScope.CARD, KeyScope.REASON)
 
     @property
     def is_whole(self) -> bool:
@@ -106,7 +106,7 @@ class CurateScreen(DecidingScreen):
             with Container(id="text-box"):
                 yield CardView(id="card")
                 yield ReasonStrip(self.actions)
-        yield KeyLine(self.actions, Place.CARD, id="keys")
+        yield KeyHints(self.actions, KeyScope.CARD, id="keys")
 
     def on_mount(self) -> None:
         """Take the first card, if it is ready already."""
@@ -233,15 +233,15 @@ class CurateScreen(DecidingScreen):
     async def _save_edit(self, candidate_id: int, typed: Edited) -> str | None:
         return await self._save(candidate_id, lambda: self.desk.edit(typed.text, typed.concept))
 
-    async def _save(self, candidate_id: int, work: Callable[[], Done]) -> str | None:
+    async def _save(self, candidate_id: int, work: Callable[[], DecisionResult]) -> str | None:
         """For the dialogs: write about the card they were opened for; why that could not be done, or None."""
 
-        def write() -> Done:
+        def write() -> DecisionResult:
             self.desk.open(candidate_id)  # does nothing while it sits there, as it nearly always does
             return work()
 
         done = await self._try(write)
-        if isinstance(done, Refusal):
+        if isinstance(done, ActionError):
             return str(done)
         if done.child is not None:
             self.tell(edited(done.child))
@@ -325,25 +325,25 @@ class CurateScreen(DecidingScreen):
     async def _at_desk(self, work: Callable[[], T]) -> T | None:
         """Do something at the desk, then show what is in the seat; None (and a line) where it could not be done."""
         result = await self._try(work)
-        if isinstance(result, Refusal):
+        if isinstance(result, ActionError):
             self.tell(result.message, hint=result.hint, severity=result.severity)
             return None
         return result
 
-    async def _try(self, work: Callable[[], T]) -> T | Refusal:
+    async def _try(self, work: Callable[[], T]) -> T | ActionError:
         slow = asyncio.get_running_loop().call_later(_SLOW_SECONDS, self._say_banner, "waiting for the record …")
-        result: T | Refusal
+        result: T | ActionError
         async with self._turn:
             self.desk.picture_shown = self.picture.shown_as
             try:
                 result = await asyncio.to_thread(work)
             except NoLongerAsked as error:
                 self._missed = time.monotonic()  # a key that was typed ahead is not the answer to this question
-                result = Refusal(error.message, error.hint, severity="warning")
+                result = ActionError(error.message, error.hint, severity="warning")
             except RecordError as error:
-                result = Refusal(error.message, error.hint)
+                result = ActionError(error.message, error.hint)
             except ValueError as error:
-                result = Refusal(str(error), severity="warning")
+                result = ActionError(str(error), severity="warning")
             finally:
                 slow.cancel()
         if self.is_running:
@@ -372,7 +372,7 @@ class CurateScreen(DecidingScreen):
         number = self.shown.card.candidate_id if self.shown is not None else None
         self.look_at(number, known=self.desk.seen_before)
 
-    def tell_early(self, early: Early | None) -> None:
+    def tell_early(self, early: KeyTooEarly | None) -> None:
         """In the status line, until the next key."""
         warning = SAID[early] if early is not None else ""
         if warning != self._warning:
@@ -387,13 +387,13 @@ class CurateScreen(DecidingScreen):
     def _narrow(self) -> bool:
         return self.app.size.width < _NARROW
 
-    def _paint(self, ready: Ready) -> None:
+    def _paint(self, ready: PreparedCard) -> None:
         self._painted_narrow = self._narrow
         self.picture.show(ready.thumbnail, alt="pictures are turned off")
         box, note = self.query_one("#picture-box"), ready.thumbnail.note if ready.thumbnail else ""
         box.border_subtitle = Content.styled(display_text(picture_name(ready), limit=60), "$foreground 60%")
         box.border_title = Content.styled(note, "$text-warning")
-        forward = next(action for action in self.actions.at(Place.CARD) if action.id == "forward")
+        forward = next(action for action in self.actions.at(KeyScope.CARD) if action.id == "forward")
         audit, key = ready.stream is Stream.AUDIT, self.actions.cap(forward)
         standing = standing_words(ready, self.desk.actor.role)
         self.card_view.show(ready, audit=audit, narrow=self._narrow, forward_key=key, standing=standing)
@@ -402,11 +402,11 @@ class CurateScreen(DecidingScreen):
         ready = self.shown
         work = f"{ready.card.pipeline} {ready.card.negation_type}" if ready else ""
         stream = "" if ready is None else str(ready.stream)
-        if ready is not None and ready.way is not Way.QUEUE:
-            stream += " · looking back" if ready.way is Way.BACK else " · found"
-        order = self.desk.order if ready is not None and ready.way is Way.QUEUE else ""
+        if ready is not None and ready.way is not CardOrigin.QUEUE:
+            stream += " · looking back" if ready.way is CardOrigin.BACK else " · found"
+        order = self.desk.order if ready is not None and ready.way is CardOrigin.QUEUE else ""
         warning = self._warning or (BEHIND if self.sight.is_behind else "")
-        self.status.tell(Status(self.desk.actor.name, work, stream, order, self.desk.progress, warning))
+        self.status.tell(StatusContent(self.desk.actor.name, work, stream, order, self.desk.progress, warning))
 
     def _say_banner(self, waiting: str | None = None) -> None:
         if not self.is_whole:
@@ -419,10 +419,10 @@ class CurateScreen(DecidingScreen):
         banner.set_class(bool(trouble), "-trouble")
 
     def _show_done(self) -> None:
-        from workbench.tui.screens.queue_end import DoneScreen  # only when opened
+        from workbench.tui.screens.queue_end import QueueEndScreen  # only when opened
 
         self._at_end = True
-        self.app.push_screen(DoneScreen(self.desk, self.actions), self._after_done)
+        self.app.push_screen(QueueEndScreen(self.desk, self.actions), self._after_done)
 
     async def _after_done(self, action: str | None) -> None:
         """What the person chose at the end of the queue."""
@@ -441,7 +441,7 @@ class CurateScreen(DecidingScreen):
         if not self.is_whole:
             return
         self.reasons.display = asking
-        self.query_one(KeyLine).show(Place.REASON if asking else Place.CARD)
+        self.query_one(KeyHints).show(KeyScope.REASON if asking else KeyScope.CARD)
 
     def tell(self, message: str, *, hint: str = "", severity: Severity = "information") -> None:
         """A line for a few seconds; data may be in it."""

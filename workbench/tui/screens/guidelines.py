@@ -10,33 +10,33 @@ from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.widgets import Markdown
 
-from workbench.tui.screens.base.navigation import Room
-from workbench.tui.screens.base.side_screen import RoomScreen
-from workbench.tui.widgets.header_bar import TopLine
-from workbench.tui.widgets.key_hints import KeyLine
+from workbench.tui.screens.base.navigation import MainView
+from workbench.tui.screens.base.side_screen import SideScreen
+from workbench.tui.widgets.header_bar import HeaderBar
+from workbench.tui.widgets.key_hints import KeyHints
 from workbench.workspace.guidelines import Guidelines, read_guidelines
 
 
-class GuidelinesScreen(RoomScreen):
+class GuidelinesScreen(SideScreen):
     """One text that scrolls."""
 
-    ROOM = Room.GUIDELINES
+    ROOM = MainView.GUIDELINES
     CSS_PATH = "guidelines.tcss"
     AUTO_FOCUS = None
 
     def compose(self) -> ComposeResult:
         """Where one is, the text, the keys."""
-        yield TopLine(id="top")
+        yield HeaderBar(id="top")
         with VerticalScroll(id="guidelines", can_focus=False):
             yield Markdown(open_links=False)
-        yield KeyLine(self.actions, self.place, id="keys")
+        yield KeyHints(self.actions, self.place, id="keys")
 
     async def on_mount(self) -> None:
         """Read and show."""
         if not self.is_whole:
             return
         told = read_guidelines(self.rooms.workspace)
-        self.query_one(TopLine).tell("guidelines", right=_origin(told))
+        self.query_one(HeaderBar).tell("guidelines", right=_origin(told))
         await self.query_one(Markdown).update(told.text)
 
     def on_markdown_link_clicked(self, event: Markdown.LinkClicked) -> None:

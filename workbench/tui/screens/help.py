@@ -11,7 +11,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from workbench.tui.screens.modals.dialog import Dialog
-from workbench.workspace.keymap import GROUPS, Action, ActionMap, Place
+from workbench.workspace.keymap import GROUPS, Action, ActionMap, KeyScope
 
 _WIDEST = 13
 _ROOM_FOR_IDS = 100
@@ -29,7 +29,7 @@ class HelpScreen(Dialog[None]):
     ]
 
     def __init__(
-        self, actions: ActionMap, *, table: str = "curate.keys", places: Sequence[Place] = tuple(Place)
+        self, actions: ActionMap, *, table: str = "curate.keys", places: Sequence[KeyScope] = tuple(KeyScope)
     ) -> None:
         """`table`: where in negwb.toml own keys for these actions stand; empty: nowhere. `places`: whose are shown."""
         super().__init__("keys", wide=True)

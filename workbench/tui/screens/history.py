@@ -19,17 +19,17 @@ from curation_db.language.sanitize import counted, display_text
 from curation_db.queue.claims import asked
 from curation_db.search.candidate_history import Timeline, conceal, timeline
 from workbench.tui.rendering import history as history_lines
-from workbench.tui.screens.base.navigation import Room
-from workbench.tui.screens.base.side_screen import RoomScreen
-from workbench.tui.threads import apart
-from workbench.tui.widgets.header_bar import TopLine
-from workbench.tui.widgets.key_hints import KeyLine
+from workbench.tui.screens.base.navigation import MainView
+from workbench.tui.screens.base.side_screen import SideScreen
+from workbench.tui.threads import run_in_daemon_thread
+from workbench.tui.widgets.header_bar import HeaderBar
+from workbench.tui.widgets.key_hints import KeyHints
 
 
-class HistoryScreen(RoomScreen):
+class HistoryScreen(SideScreen):
     """One text that scrolls, from the oldest to the newest."""
 
-    ROOM = Room.HISTORY
+    ROOM = MainView.HISTORY
     CSS_PATH = "history.tcss"
     AUTO_FOCUS = None
 
@@ -37,16 +37,16 @@ class HistoryScreen(RoomScreen):
 
     def compose(self) -> ComposeResult:
         """Where one is, the text, the keys."""
-        yield TopLine(id="top")
+        yield HeaderBar(id="top")
         with VerticalScroll(id="history", can_focus=False):
             yield Static(id="moments", markup=False)
-        yield KeyLine(self.actions, self.place, id="keys")
+        yield KeyHints(self.actions, self.place, id="keys")
 
     def on_mount(self) -> None:
         """Read."""
         if not self.is_whole:
             return
-        self.query_one(TopLine).tell("history")
+        self.query_one(HeaderBar).tell("history")
         number = self.rooms.candidate
         if number is None:
             self._say(
@@ -62,12 +62,12 @@ class HistoryScreen(RoomScreen):
 
     async def _read(self, number: int) -> None:
         try:
-            self._told = await apart(partial(self._timeline, number))
+            self._told = await run_in_daemon_thread(partial(self._timeline, number))
         except RecordError as error:
             self._say(Content(display_text(f"⚠ {error.message}", limit=400)))
             return
         count = len(self._told.moments)
-        self.query_one(TopLine).tell("history", f"#{number}", right=f"{counted(count, 'moment')}, the newest last")
+        self.query_one(HeaderBar).tell("history", f"#{number}", right=f"{counted(count, 'moment')}, the newest last")
         self.call_after_refresh(self._lay_out)
 
     def _timeline(self, number: int) -> Timeline:

@@ -20,14 +20,14 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from curation_db.errors import RecordError
-from curation_db.stats.progress import Progress, newest, read_progress
+from curation_db.stats.progress import RecordProgress, newest, read_progress
 from curation_db.stats.targets import resolve_target
-from workbench.tui.rendering.progress import Page, page_lines
-from workbench.tui.screens.base.navigation import Room, Rooms
-from workbench.tui.screens.base.side_screen import RoomScreen
-from workbench.tui.threads import apart
-from workbench.tui.widgets.header_bar import TopLine
-from workbench.tui.widgets.key_hints import KeyLine
+from workbench.tui.rendering.progress import ProgressPage, page_lines
+from workbench.tui.screens.base.navigation import MainView, NavigationContext
+from workbench.tui.screens.base.side_screen import SideScreen
+from workbench.tui.threads import run_in_daemon_thread
+from workbench.tui.widgets.header_bar import HeaderBar
+from workbench.tui.widgets.key_hints import KeyHints
 
 if TYPE_CHECKING:
     from curation_db.stats.targets import Targets
@@ -37,22 +37,22 @@ LOOK_SECONDS = 3.0
 """Between two looks whether something came in."""
 _REST = 20.0
 """So many times as long as counting took, it rests at least."""
-_PAGES = tuple(Page)
+_PAGES = tuple(ProgressPage)
 
 
 @dataclass
 class Remembered:
     """What the room knows when it is entered again."""
 
-    page: Page = Page.PACE
-    told: Progress | None = None
+    page: ProgressPage = ProgressPage.PACE
+    told: RecordProgress | None = None
     mark: tuple[int, int] = (-1, -1)
     """`newest` when it was counted."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Counted:
-    told: Progress
+    told: RecordProgress
     mark: tuple[int, int]
     seconds: float
 
@@ -61,7 +61,7 @@ class Tabs(Widget):
     """The pages by name; a click goes to one."""
 
     DEFAULT_CSS = "Tabs { height: 1; padding: 0 1; }"
-    page = Page.PACE
+    page = ProgressPage.PACE
 
     def render(self) -> Content:
         """The one that shows stands between marks."""
@@ -81,16 +81,16 @@ class Tabs(Widget):
             at -= len(page) + 3
 
 
-class ProgressScreen(RoomScreen):
+class ProgressScreen(SideScreen):
     """One page at a time; it scrolls."""
 
-    ROOM = Room.PROGRESS
+    ROOM = MainView.PROGRESS
     CSS_PATH = "progress.tcss"
     AUTO_FOCUS = None
 
-    def __init__(self, rooms: Rooms) -> None:
+    def __init__(self, rooms: NavigationContext) -> None:
         super().__init__(rooms)
-        self.remembered: Remembered = rooms.memory.setdefault(Room.PROGRESS, Remembered())
+        self.remembered: Remembered = rooms.memory.setdefault(MainView.PROGRESS, Remembered())
         self._targets: Targets = {trait: resolve_target(trait, told) for trait, told in rooms.settings.targets.items()}
         self._reading = False
         self._count_again = False
@@ -100,11 +100,11 @@ class ProgressScreen(RoomScreen):
 
     def compose(self) -> ComposeResult:
         """Where one is, the pages, one of them, the keys."""
-        yield TopLine(id="top")
+        yield HeaderBar(id="top")
         yield Tabs(id="tabs")
         with VerticalScroll(id="page", can_focus=False):
             yield Static(id="lines", markup=False)
-        yield KeyLine(self.actions, self.place, id="keys")
+        yield KeyHints(self.actions, self.place, id="keys")
 
     def on_mount(self) -> None:
         """What was counted last, then what there is now."""
@@ -142,7 +142,7 @@ class ProgressScreen(RoomScreen):
             return
         self._reading = True
         try:
-            counted = await apart(partial(_count, self.rooms.desk.store, self._targets, unless))
+            counted = await run_in_daemon_thread(partial(_count, self.rooms.desk.store, self._targets, unless))
         except RecordError as error:
             self.tell(error.message, hint=error.hint, trouble=True)
             if self.is_mounted:
@@ -164,7 +164,7 @@ class ProgressScreen(RoomScreen):
         tabs = self.query_one(Tabs)
         tabs.page = page
         tabs.refresh()
-        self.query_one(TopLine).tell("progress", page, right="counting …" if told is None else "as of now")
+        self.query_one(HeaderBar).tell("progress", page, right="counting …" if told is None else "as of now")
         width = self.query_one("#page").scrollable_content_region.width
         if told is not None and width > 0:
             self.query_one("#lines", Static).update(Content("\n").join(page_lines(page, told, width)))
@@ -177,13 +177,13 @@ class ProgressScreen(RoomScreen):
 
     def action_show_page(self, name: str) -> None:
         """This page, from its top."""
-        self.remembered.page = Page(name)
+        self.remembered.page = ProgressPage(name)
         self._paint()
         self.query_one("#page").scroll_home(animate=False)
 
     def action_count_anew(self) -> None:
         """Now, and not in a few seconds."""
-        self.query_one(TopLine).tell("progress", self.remembered.page, right="counting …")
+        self.query_one(HeaderBar).tell("progress", self.remembered.page, right="counting …")
         self._read()
 
     def action_scroll_room(self, by: int) -> None:

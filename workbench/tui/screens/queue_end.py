@@ -12,41 +12,41 @@ from textual.widgets import Static
 
 from curation_db.enums import State
 from curation_db.errors import RecordError
-from workbench.annotation.models import Summary, waiting_edits
+from workbench.annotation.models import SessionSummary, waiting_edits
 from workbench.annotation.wording import session_counts
 from workbench.tui.bindings import bind
-from workbench.tui.widgets.key_hints import KeyLine
-from workbench.tui.widgets.status import Status, StatusLine
-from workbench.workspace.keymap import ActionMap, Place
+from workbench.tui.widgets.key_hints import KeyHints
+from workbench.tui.widgets.status import StatusContent, StatusLine
+from workbench.workspace.keymap import ActionMap, KeyScope
 
 if TYPE_CHECKING:
-    from workbench.annotation.session import Desk
+    from workbench.annotation.session import AnnotationSession
 
 _QUIET = "$foreground 60%"
 
 
-class DoneScreen(Screen[str | None]):
+class QueueEndScreen(Screen[str | None]):
     """Dismissed with the action that the person chose."""
 
     DEFAULT_CSS = """
-    DoneScreen { background: $background; }
-    DoneScreen #done-box { align: center middle; height: 1fr; }
-    DoneScreen #done { width: 74; max-width: 100%; height: auto; border: round $border; padding: 1 3; }
+    QueueEndScreen { background: $background; }
+    QueueEndScreen #done-box { align: center middle; height: 1fr; }
+    QueueEndScreen #done { width: 74; max-width: 100%; height: auto; border: round $border; padding: 1 3; }
     """
     AUTO_FOCUS = None
 
-    def __init__(self, desk: Desk, actions: ActionMap) -> None:
+    def __init__(self, desk: AnnotationSession, actions: ActionMap) -> None:
         super().__init__()
         self._desk = desk
         self._actions = actions
-        bind(self, actions, Place.DONE)
+        bind(self, actions, KeyScope.DONE)
 
     def compose(self) -> ComposeResult:
         """The summary between status and keys."""
         yield StatusLine(id="status")
         with VerticalScroll(id="done-box", can_focus=False):
             yield Static(id="done", markup=False)
-        yield KeyLine(self._actions, Place.DONE, id="keys")
+        yield KeyHints(self._actions, KeyScope.DONE, id="keys")
 
     def on_mount(self) -> None:
         """Count."""
@@ -57,10 +57,10 @@ class DoneScreen(Screen[str | None]):
         except RecordError as error:
             content = Content(error.message)
         self.query_one("#done", Static).update(content)
-        self.query_one(StatusLine).tell(Status(self._desk.actor.name, progress=self._desk.progress))
+        self.query_one(StatusLine).tell(StatusContent(self._desk.actor.name, progress=self._desk.progress))
 
     def _revisit_cap(self) -> str:
-        return next(self._actions.cap(each) for each in self._actions.at(Place.DONE) if each.id == "revisit")
+        return next(self._actions.cap(each) for each in self._actions.at(KeyScope.DONE) if each.id == "revisit")
 
     def _leave(self, action: str) -> None:
         if self.is_active:  # a second key may come before the first has closed
@@ -99,7 +99,7 @@ class DoneScreen(Screen[str | None]):
         await self.app.action_quit()
 
 
-def told(summary: Summary, revisit_key: str) -> Content:
+def told(summary: SessionSummary, revisit_key: str) -> Content:
     """The summary in words."""
     headline = "Nothing new waits for you." if summary.passed else "Nothing waits for you now."
     lines = [Content.styled(headline, "bold $text-accent"), Content("")]

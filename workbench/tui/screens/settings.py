@@ -16,49 +16,49 @@ from textual.widgets import Static
 from curation_db.language.sanitize import display_text
 from workbench.errors import UsageError
 from workbench.tui.rendering.card_content import MARK, QUIET, WARN
-from workbench.tui.screens.base.navigation import Room, Rooms
-from workbench.tui.screens.base.side_screen import RoomScreen
+from workbench.tui.screens.base.navigation import MainView, NavigationContext
+from workbench.tui.screens.base.side_screen import SideScreen
 from workbench.tui.themes import known
-from workbench.tui.threads import apart
-from workbench.tui.widgets.header_bar import TopLine
-from workbench.tui.widgets.key_hints import KeyLine
-from workbench.tui.widgets.static_table import Column, Sheet
+from workbench.tui.threads import run_in_daemon_thread
+from workbench.tui.widgets.header_bar import HeaderBar
+from workbench.tui.widgets.key_hints import KeyHints
+from workbench.tui.widgets.static_table import Column, StaticTable
 from workbench.workspace.settings import OWN_THEMES
-from workbench.workspace.settings_catalog import Choice, Listed, can_change, choices, read_listed
+from workbench.workspace.settings_catalog import Choice, ListedSetting, can_change, choices, read_listed
 from workbench.workspace.settings_writer import change_setting
 
 _FROM_NEXT = {"images": "from the next start on", "order": "from the next start on"}
 _WIDE = 100
 
 
-class SettingsScreen(RoomScreen):
+class SettingsScreen(SideScreen):
     """A table above, what is to be known about its row below."""
 
-    ROOM = Room.SETTINGS
+    ROOM = MainView.SETTINGS
     CSS_PATH = "settings.tcss"
     AUTO_FOCUS = "#table"
 
-    sheet = getters.query_one("#table", Sheet)
+    sheet = getters.query_one("#table", StaticTable)
 
-    def __init__(self, rooms: Rooms) -> None:
+    def __init__(self, rooms: NavigationContext) -> None:
         super().__init__(rooms)
-        self.rows: list[Listed] = []
+        self.rows: list[ListedSetting] = []
 
     def compose(self) -> ComposeResult:
         """Where one is, the table, the row in full, the keys."""
-        yield TopLine(id="top")
-        yield Sheet(id="table", empty="reading negwb.toml …", gap=1)
+        yield HeaderBar(id="top")
+        yield StaticTable(id="table", empty="reading negwb.toml …", gap=1)
         with VerticalScroll(id="about", can_focus=False):
             yield Static(id="row", markup=False)
-        yield KeyLine(self.actions, self.place, id="keys")
+        yield KeyHints(self.actions, self.place, id="keys")
 
     async def on_mount(self) -> None:
         """Read and show."""
         if not self.is_whole:
             return
-        self.query_one(TopLine).tell("settings", right="negwb.toml")
+        self.query_one(HeaderBar).tell("settings", right="negwb.toml")
         await self._read()
-        self.sheet.choose(self.rooms.memory.get(Room.SETTINGS))
+        self.sheet.choose(self.rooms.memory.get(MainView.SETTINGS))
 
     def on_resize(self) -> None:
         """Other columns fit."""
@@ -68,9 +68,9 @@ class SettingsScreen(RoomScreen):
     async def _read(self) -> None:
         path = self.rooms.workspace.settings
         try:
-            self.rooms.settings, self.rows = await apart(partial(read_listed, path, self.actions))
+            self.rooms.settings, self.rows = await run_in_daemon_thread(partial(read_listed, path, self.actions))
         except UsageError as error:  # somebody edits it at this moment, perhaps
-            self.query_one(TopLine).tell("settings", right="⚠ negwb.toml is off")
+            self.query_one(HeaderBar).tell("settings", right="⚠ negwb.toml is off")
             self.tell(error.message, hint=error.hint, trouble=True)
             return
         self._list()
@@ -94,9 +94,9 @@ class SettingsScreen(RoomScreen):
             Content.styled(place, "" if own else QUIET),
         ]
 
-    @on(Sheet.RowMoved)
+    @on(StaticTable.RowMoved)
     def _moved(self) -> None:
-        self.rooms.memory[Room.SETTINGS] = self.sheet.chosen
+        self.rooms.memory[MainView.SETTINGS] = self.sheet.chosen
         self._about()
 
     def _about(self) -> None:
@@ -118,10 +118,10 @@ class SettingsScreen(RoomScreen):
         self.query_one("#row", Static).update(Content("\n").join(lines))
 
     @property
-    def _row(self) -> Listed | None:
+    def _row(self) -> ListedSetting | None:
         return self.rows[self.sheet.cursor] if self.rows else None
 
-    def _sitting(self, row: Listed) -> str:
+    def _sitting(self, row: ListedSetting) -> str:
         """What this sitting goes by, where it is something else than the file says now."""
         desk = self.rooms.desk.settings
         now = {"curate.order": desk.ordering, "curate.blind": str(desk.blind).lower(), "curate.theme": self.app.theme}
@@ -130,7 +130,7 @@ class SettingsScreen(RoomScreen):
 
     # -- changing -----------------------------------------------------------------------------------------------
 
-    @on(Sheet.RowOpened)
+    @on(StaticTable.RowOpened)
     def _opened(self) -> None:
         self.action_change()
 
@@ -162,7 +162,7 @@ class SettingsScreen(RoomScreen):
         if value is None:
             return
         try:
-            await apart(partial(change_setting, self.rooms.workspace.settings, name, value))
+            await run_in_daemon_thread(partial(change_setting, self.rooms.workspace.settings, name, value))
         except UsageError as error:
             self.tell(error.message, hint=error.hint, trouble=True)
             return

@@ -19,20 +19,20 @@ from textual.widgets import Static
 from curation_db.language.sanitize import display_text
 from workbench.images.decode import Thumbnail, load_full
 from workbench.images.terminal_graphics import canvas
-from workbench.images.viewport import Canvas, Lens, Pair, drawn
-from workbench.tui.screens.base.action_screen import KeyedScreen
+from workbench.images.viewport import Canvas, Pair, Viewport, drawn
+from workbench.tui.screens.base.action_screen import ActionScreen
 from workbench.tui.screens.base.image_actions import open_outside, picture_name
 from workbench.tui.screens.help import HelpScreen
-from workbench.tui.threads import apart
-from workbench.tui.widgets.key_hints import KeyLine
+from workbench.tui.threads import run_in_daemon_thread
+from workbench.tui.widgets.key_hints import KeyHints
 from workbench.tui.widgets.picture import PicturePane
-from workbench.workspace.keymap import ActionMap, Place
+from workbench.workspace.keymap import ActionMap, KeyScope
 
 if TYPE_CHECKING:
     from PIL import Image
     from textual.screen import Screen
 
-    from workbench.annotation.models import Ready
+    from workbench.annotation.models import PreparedCard
 
 LOADING_SECONDS = 0.1
 """Decoding that is faster than this says nothing of itself."""
@@ -40,14 +40,14 @@ _STEP = 0.2
 """How much of the screen a key moves the picture."""
 
 
-def zoom_into(screen: Screen[Any], ready: Ready, actions: ActionMap, *, protocol: str, viewer: str) -> None:
+def zoom_into(screen: Screen[Any], ready: PreparedCard, actions: ActionMap, *, protocol: str, viewer: str) -> None:
     """Show the picture of a card on the whole screen. The decoded thumbnail is shown first."""
     screen.app.push_screen(
         ZoomScreen(ready.path, protocol, picture_name(ready), actions=actions, first=ready.thumbnail, viewer=viewer)
     )
 
 
-class ZoomScreen(KeyedScreen):
+class ZoomScreen(ActionScreen):
     """The picture at `path`, as large as the terminal at first."""
 
     AUTO_FOCUS = None
@@ -71,7 +71,7 @@ class ZoomScreen(KeyedScreen):
 
         `first`: what is shown until the picture is decoded in full. `viewer`: as `viewer_command` takes it.
         """
-        super().__init__(actions or ActionMap(), Place.ZOOM)
+        super().__init__(actions or ActionMap(), KeyScope.ZOOM)
         self._path = path
         self._protocol = protocol
         self._called = name or (path.name if path is not None else "")
@@ -79,9 +79,9 @@ class ZoomScreen(KeyedScreen):
         self._viewer = viewer
         self._image: Image.Image | None = None
         self._note = ""
-        self.lens: Lens | None = None
+        self.lens: Viewport | None = None
         """What is seen; None: nothing is decoded."""
-        self._shown: tuple[Lens, Image.Image] | None = None
+        self._shown: tuple[Viewport, Image.Image] | None = None
         self._drawing = False
         self._held: Offset | None = None
         """Where the mouse took hold of the picture."""
@@ -92,7 +92,7 @@ class ZoomScreen(KeyedScreen):
         with Horizontal(id="zoom-foot"):
             yield Static(self._line(), id="zoom-line", markup=False)
             yield Static(self._hint(), id="zoom-hint", markup=False)
-        yield KeyLine(self.actions, Place.ZOOM, id="keys")
+        yield KeyHints(self.actions, KeyScope.ZOOM, id="keys")
 
     def on_mount(self) -> None:
         """Show what is there, once there is a size, and decode the rest."""
@@ -149,7 +149,7 @@ class ZoomScreen(KeyedScreen):
 
     def action_show_help(self) -> None:
         """What the keys do here."""
-        self.app.push_screen(HelpScreen(self.actions, places=(Place.ZOOM,)))
+        self.app.push_screen(HelpScreen(self.actions, places=(KeyScope.ZOOM,)))
 
     def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
         """Larger, round the pointer."""
@@ -184,7 +184,7 @@ class ZoomScreen(KeyedScreen):
         if self.lens is not None:
             self._look(self.lens.stepped(by, None if at is None else self._dots(self.lens, at)))
 
-    def _dots(self, lens: Lens, at: Offset) -> Pair:
+    def _dots(self, lens: Viewport, at: Offset) -> Pair:
         """A place on the screen, in dots from the picture's corner of the canvas."""
         inside = at - self.query_one(PicturePane).content_region.offset
         return (inside.x + 0.5) * lens.canvas.dots[0], (inside.y + 0.5) * lens.canvas.dots[1]
@@ -198,7 +198,7 @@ class ZoomScreen(KeyedScreen):
 
     @work(exclusive=True, group="load")
     async def _load(self) -> None:
-        self._take(await apart(partial(load_full, self._path, name=self._called)))
+        self._take(await run_in_daemon_thread(partial(load_full, self._path, name=self._called)))
 
     def _take(self, picture: Thumbnail) -> None:
         """Show this picture from now on; without pixels it only says what is wrong, where nothing else is shown."""
@@ -208,7 +208,7 @@ class ZoomScreen(KeyedScreen):
                 pane.show(picture, alt="pictures are turned off")
             return
         self._image, self._note = picture.image, picture.note
-        self._look(self.lens or Lens.fitting(picture.size, self._canvas()))
+        self._look(self.lens or Viewport.fitting(picture.size, self._canvas()))
 
     def _say_loading(self) -> None:
         pane = self.query_one(PicturePane)
@@ -223,7 +223,7 @@ class ZoomScreen(KeyedScreen):
         if self.lens is not None and self.is_mounted and (room := self._canvas()) != self.lens.canvas:
             self._look(self.lens.on(room))
 
-    def _look(self, lens: Lens) -> None:
+    def _look(self, lens: Viewport) -> None:
         self.lens = lens
         self._say_line()
         if not self._drawing:
@@ -238,7 +238,7 @@ class ZoomScreen(KeyedScreen):
                 wanted = self.lens, self._image
                 if self._shown == wanted:
                     return
-                made = await apart(partial(drawn, wanted[1], wanted[0]))
+                made = await run_in_daemon_thread(partial(drawn, wanted[1], wanted[0]))
                 self._shown = wanted
                 self.query_one(PicturePane).show(Thumbnail(made, None, made.size), cells=wanted[0].cells)
         finally:
@@ -251,7 +251,7 @@ class ZoomScreen(KeyedScreen):
 
     def _hint(self) -> str:
         """The ways to move about, which have no place among the keys."""
-        caps = {action.id: self.actions.cap(action) for action in self.actions.at(Place.ZOOM)}
+        caps = {action.id: self.actions.cap(action) for action in self.actions.at(KeyScope.ZOOM)}
         keys = " ".join(caps[f"pan-{way}"] for way in ("left", "down", "up", "right"))
         return f"{keys} or drag: move · wheel: zoom"
 

@@ -7,10 +7,10 @@ from textual.containers import VerticalScroll
 from textual.content import Content
 
 from curation_db.language.sanitize import display_text
-from workbench.annotation.models import Ready
-from workbench.annotation.text_spans import pieces
+from workbench.annotation.models import PreparedCard
+from workbench.annotation.text_spans import highlighted_spans
 from workbench.tui.rendering import card_content
-from workbench.tui.widgets.field import Field
+from workbench.tui.widgets.field import LabelledField
 from workbench.tui.widgets.judges import JudgesField
 
 HIDDEN_AUDIT = "hidden: this is an audit card"
@@ -22,21 +22,21 @@ class CardView(VerticalScroll, can_focus=False):
 
     def compose(self) -> ComposeResult:
         """The fields, in reading order."""
-        yield Field("YOU SAID", id="past")
-        yield Field("CAPTION", id="caption")
-        yield Field("WAS", id="parent")
-        yield Field("NEGATED", id="negated")
-        yield Field("CONCEPT", id="concept")
+        yield LabelledField("YOU SAID", id="past")
+        yield LabelledField("CAPTION", id="caption")
+        yield LabelledField("WAS", id="parent")
+        yield LabelledField("NEGATED", id="negated")
+        yield LabelledField("CONCEPT", id="concept")
         yield JudgesField("JUDGES", id="judges")
-        yield Field("CHECKS", id="checks")
-        yield Field("ALSO SAID", id="siblings")
-        yield Field("IN IT", id="objects")
-        yield Field("REMARKS", id="remarks")
-        yield Field("STATE", id="state")
+        yield LabelledField("CHECKS", id="checks")
+        yield LabelledField("ALSO SAID", id="siblings")
+        yield LabelledField("IN IT", id="objects")
+        yield LabelledField("REMARKS", id="remarks")
+        yield LabelledField("STATE", id="state")
 
     def show(
         self,
-        ready: Ready,
+        ready: PreparedCard,
         *,
         audit: bool,
         narrow: bool,
@@ -58,7 +58,7 @@ class CardView(VerticalScroll, can_focus=False):
         self._say("past", card_content.past_decision(ready.past, forward_key) if ready.past else None)
         self._say("caption", card_content.original(card.caption, card.text) if card.caption else None)
         self._say("parent", card_content.plain(card.parent_text, card_content.QUIET) if card.parent_text else None)
-        self._say("negated", card_content.marked(pieces(card.text, card.caption)))
+        self._say("negated", card_content.marked(highlighted_spans(card.text, card.caption)))
         self._say("concept", card_content.concept_line(card, narrow=narrow))
         why = hidden_because or (HIDDEN_AUDIT if audit else HIDDEN_BLIND)
         hidden = why if ready.hidden else None
@@ -71,7 +71,7 @@ class CardView(VerticalScroll, can_focus=False):
         self.scroll_home(animate=False)
 
     def _say(self, field: str, content: Content | None) -> None:
-        self.query_one(f"#{field}", Field).say(content)
+        self.query_one(f"#{field}", LabelledField).say(content)
 
 
 def _objects(objects: dict[str, int]) -> Content | None:

@@ -11,20 +11,27 @@ from textual.widgets import Static
 
 from curation_db.language.sanitize import display_text
 from curation_db.search.facets import FACETS, Facet
-from curation_db.search.query_language import Field, Term, View
+from curation_db.search.query_language import QueryField, Term, View
 from workbench.tui.rendering.card_content import GOOD, MARK, QUIET, plain
 from workbench.tui.widgets.grid import Column
-from workbench.tui.widgets.static_table import Sheet
+from workbench.tui.widgets.static_table import StaticTable
 
 _WIDTH = 40
-# fmt: off
 _NAMES = {
-    Field.STATE: "state", Field.IS: "conflict, flag", Field.LINT: "checks that warn", Field.JUDGE: "judges say",
-    Field.BY: "decided by", Field.REASON: "rejected because", Field.CONCEPT: "concept", Field.CUE: "cue",
-    Field.POSITION: "cue's position", Field.TYPE: "negation type", Field.PIPELINE: "pipeline", Field.SOURCE: "source",
-    Field.STREAM: "stream",
+    QueryField.STATE: "state",
+    QueryField.IS: "conflict, flag",
+    QueryField.LINT: "checks that warn",
+    QueryField.JUDGE: "judges say",
+    QueryField.BY: "decided by",
+    QueryField.REASON: "rejected because",
+    QueryField.CONCEPT: "concept",
+    QueryField.CUE: "cue",
+    QueryField.POSITION: "cue's position",
+    QueryField.TYPE: "negation type",
+    QueryField.PIPELINE: "pipeline",
+    QueryField.SOURCE: "source",
+    QueryField.STREAM: "stream",
 }
-# fmt: on
 
 
 class FacetPanel(Vertical):
@@ -46,12 +53,12 @@ class FacetPanel(Vertical):
     def compose(self) -> ComposeResult:
         """What is counted, and the values."""
         yield Static(id="facet-of", markup=False)
-        yield Sheet(id="facets", gap=1)
+        yield StaticTable(id="facets", gap=1)
 
     @property
-    def sheet(self) -> Sheet:
+    def sheet(self) -> StaticTable:
         """The values."""
-        return self.query_one(Sheet)
+        return self.query_one(StaticTable)
 
     @property
     def term(self) -> Term | None:

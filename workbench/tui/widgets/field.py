@@ -27,7 +27,7 @@ class Words(Static):
         return super().render_lines(crop)
 
 
-class Field(Horizontal):
+class LabelledField(Horizontal):
     """One line of the card, as many rows as its text takes; gone while it has nothing to say."""
 
     DEFAULT_CSS = """

@@ -15,14 +15,14 @@ from textual.suggester import Suggester
 from textual.widgets import Input, Static
 
 from curation_db.language.sanitize import display_text
-from curation_db.search.query_language import Field, View, ViewError, parse_view
+from curation_db.search.query_language import QueryField, View, ViewError, parse_view
 from workbench.tui.rendering.card_content import BAD, QUIET
 from workbench.tui.widgets.filter_completion import completed, completions
 
 _INVITES = "everything · / filters: state: by: judge: is: lint: cue: concept: … or words"
 _LONGEST = 500
 
-Values = Callable[[Field], Sequence[str]]
+Values = Callable[[QueryField], Sequence[str]]
 
 
 class _Completion(Suggester):

@@ -8,10 +8,10 @@ from textual.widget import Widget
 from curation_db.language.sanitize import display_text
 
 
-class TopLine(Widget):
+class HeaderBar(Widget):
     """One line; what is at the right goes first where it is narrow."""
 
-    DEFAULT_CSS = "TopLine { height: 1; padding: 0 1; background: $panel; color: $foreground; }"
+    DEFAULT_CSS = "HeaderBar { height: 1; padding: 0 1; background: $panel; color: $foreground; }"
 
     _path: tuple[str, ...] = ()
     _right = ""

@@ -7,10 +7,10 @@ from textual.content import Content
 
 from curation_db.search.cards import Card
 from workbench.tui.rendering import card_content
-from workbench.tui.widgets.field import Field
+from workbench.tui.widgets.field import LabelledField
 
 
-class JudgesField(Field):
+class JudgesField(LabelledField):
     """The card's judges; laid out anew when the width changes."""
 
     _card: Card | None = None

@@ -7,23 +7,23 @@ from textual import events
 from textual.content import Content
 from textual.widget import Widget
 
-from workbench.workspace.keymap import Action, ActionMap, Place
+from workbench.workspace.keymap import Action, ActionMap, KeyScope
 
 _GAP = 3
 
 
-class KeyLine(Widget):
+class KeyHints(Widget):
     """One line of keys; where it is narrow, the less weighty ones are left out (the help has them all)."""
 
-    DEFAULT_CSS = "KeyLine { height: 1; padding: 0 1; background: $panel; }"
+    DEFAULT_CSS = "KeyHints { height: 1; padding: 0 1; background: $panel; }"
 
-    def __init__(self, actions: ActionMap, place: Place, *, id: str | None = None) -> None:
+    def __init__(self, actions: ActionMap, place: KeyScope, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._actions = actions
         self._spans: list[tuple[int, int, Action]] = []
         self.show(place)
 
-    def show(self, place: Place) -> None:
+    def show(self, place: KeyScope) -> None:
         """The keys that apply at `place`."""
         self._entries = [action for action in self._actions.at(place) if action.weight]
         self.refresh()

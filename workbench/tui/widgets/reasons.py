@@ -8,7 +8,7 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets import Static
 
-from workbench.workspace.keymap import Action, ActionMap, Place
+from workbench.workspace.keymap import Action, ActionMap, KeyScope
 
 
 class ReasonEntry(Static):
@@ -38,7 +38,12 @@ class ReasonStrip(Vertical):
     """
 
     def __init__(
-        self, actions: ActionMap, *, place: Place = Place.REASON, title: str = "reject because", id: str = "reasons"
+        self,
+        actions: ActionMap,
+        *,
+        place: KeyScope = KeyScope.REASON,
+        title: str = "reject because",
+        id: str = "reasons",
     ) -> None:
         super().__init__(id=id)
         self._actions, self._place = actions, place

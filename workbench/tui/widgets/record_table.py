@@ -19,19 +19,19 @@ from textual.message import Message
 from textual.strip import Strip
 
 from curation_db.errors import RecordError
-from curation_db.search.rows import Listed
+from curation_db.search.rows import ListedCandidate
 from workbench.tui.rendering.candidate_rows import cells_of, columns_for
 from workbench.tui.rendering.card_content import MARK, QUIET
-from workbench.tui.threads import apart
+from workbench.tui.threads import run_in_daemon_thread
 from workbench.tui.widgets.grid import Column, Grid
-from workbench.tui.widgets.row_selection import Selection
+from workbench.tui.widgets.row_selection import TableSelection
 
 PAGE = 64
 _MOST_PAGES = 48
 """Kept in memory: some three thousand rows."""
 _CHOSEN = Column("", 1)
 
-Load = Callable[[Sequence[int]], list[Listed]]
+Load = Callable[[Sequence[int]], list[ListedCandidate]]
 """Reads rows; called in a thread."""
 
 
@@ -51,8 +51,8 @@ class RecordTable(Grid, can_focus=True):
         super().__init__(id=id, gap=2)
         self._load = load
         self.ids: array[int] = array("q")
-        self.selection = Selection()
-        self._pages: OrderedDict[int, dict[int, Listed]] = OrderedDict()
+        self.selection = TableSelection()
+        self._pages: OrderedDict[int, dict[int, ListedCandidate]] = OrderedDict()
         """Rows by their id, by page; the one used last at the end."""
         self._list = 0
         """Which list it is: counts up."""
@@ -77,7 +77,7 @@ class RecordTable(Grid, can_focus=True):
         return self.ids[self.cursor] if self.ids else None
 
     @property
-    def row(self) -> Listed | None:
+    def row(self) -> ListedCandidate | None:
         """What is known of it; None: not loaded yet."""
         return self.row_at(self.cursor) if self.ids else None
 
@@ -90,7 +90,7 @@ class RecordTable(Grid, can_focus=True):
         self._resized()
         self.scroll_to(y=0, animate=False, immediate=True)
 
-    def extend(self, block: array[int], rows: Sequence[Listed] = ()) -> None:
+    def extend(self, block: array[int], rows: Sequence[ListedCandidate] = ()) -> None:
         """More ids, and the rows of the first of them."""
         start = len(self.ids)
         self.ids.extend(block)
@@ -127,7 +127,7 @@ class RecordTable(Grid, can_focus=True):
 
     # -- rows ---------------------------------------------------------------------------------------------------
 
-    def row_at(self, at: int) -> Listed | None:
+    def row_at(self, at: int) -> ListedCandidate | None:
         """The row there, if it is loaded; if not, it is asked for."""
         number = at // PAGE
         page = self._pages.get(number)
@@ -143,7 +143,7 @@ class RecordTable(Grid, can_focus=True):
     async def _fetch(self, number: int, of: int) -> None:
         ids = self.ids[number * PAGE : (number + 1) * PAGE]
         try:
-            rows = await apart(partial(self._load, ids))
+            rows = await run_in_daemon_thread(partial(self._load, ids))
         except RecordError as error:
             self.post_message(self.PageFailed(error))
             return

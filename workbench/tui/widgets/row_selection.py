@@ -6,7 +6,7 @@ from array import array
 from collections.abc import Iterable, Sequence
 
 
-class Selection:
+class TableSelection:
     """Chosen ids."""
 
     def __init__(self) -> None:

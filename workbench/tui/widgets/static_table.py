@@ -10,10 +10,10 @@ from textual.geometry import Size
 
 from workbench.tui.widgets.grid import Cells, Column, Grid
 
-__all__ = ["Cells", "Column", "Sheet"]
+__all__ = ["Cells", "Column", "StaticTable"]
 
 
-class Sheet(Grid, can_focus=True):
+class StaticTable(Grid, can_focus=True):
     """Rows by key."""
 
     BINDINGS: ClassVar = [

@@ -9,7 +9,7 @@ from textual.content import Content
 from textual.widget import Widget
 
 from curation_db.language.sanitize import display_text
-from workbench.annotation.throughput import Progress
+from workbench.annotation.throughput import ThroughputSnapshot
 from workbench.annotation.wording import DECISIONS
 from workbench.tui.rendering.card_content import decision_style
 
@@ -17,7 +17,7 @@ _HASTY, _HASTY_SHORT = "⚠ faster than a picture can be seen", "⚠ too fast"
 
 
 @dataclass(frozen=True, slots=True)
-class Status:
+class StatusContent:
     """What the line says."""
 
     person: str
@@ -27,7 +27,7 @@ class Status:
     """review or audit, and how the card came."""
     order: str = ""
     """What comes first in the queue."""
-    progress: Progress = field(default_factory=Progress)
+    progress: ThroughputSnapshot = field(default_factory=ThroughputSnapshot)
     warning: str = ""
     """What became of the last key; everything else but the counts makes room for it."""
 
@@ -37,9 +37,9 @@ class StatusLine(Widget):
 
     DEFAULT_CSS = "StatusLine { height: 1; padding: 0 1; background: $panel; color: $foreground; }"
 
-    _status = Status("")
+    _status = StatusContent("")
 
-    def tell(self, status: Status) -> None:
+    def tell(self, status: StatusContent) -> None:
         """Show `status`."""
         self._status = status
         self.refresh()
@@ -55,7 +55,7 @@ class StatusLine(Widget):
         return left.truncate(width, ellipsis=True)
 
 
-def _left(status: Status, drop: int) -> Content:
+def _left(status: StatusContent, drop: int) -> Content:
     """`drop`: how many of the less weighty parts are left out."""
     parts: list[tuple[str, str]] = [("negwb", "bold $text-accent")]
     if drop < 1:
@@ -70,7 +70,7 @@ def _left(status: Status, drop: int) -> Content:
     return _dotted(parts)
 
 
-def _right(status: Status, drop: int) -> Content:
+def _right(status: StatusContent, drop: int) -> Content:
     progress = status.progress
     if status.warning:
         counted = f"{progress.decided:,} of {progress.total:,} · " if drop < 3 else ""

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from workbench.generation.engines.image_input import Unseen, open_file
-from workbench.generation.engines.requests import Failure
+from workbench.generation.engines.requests import RequestFailure
 from workbench.images.decode import ImageProblem, load_full, load_thumbnail
 
 
@@ -23,10 +23,10 @@ def test_a_missing_file_and_a_bad_file_have_different_codes(tmp_path: Path) -> N
     bad = tmp_path / "the picture is missing.jpg"
     bad.write_text("no image")
     expected = [
-        (None, ImageProblem.MISSING, Failure.PICTURE_MISSING),
-        (tmp_path / "gone.jpg", ImageProblem.MISSING, Failure.PICTURE_MISSING),
-        (bad, ImageProblem.NOT_AN_IMAGE, Failure.PICTURE_BAD),
-        (tmp_path, ImageProblem.NOT_A_FILE, Failure.PICTURE_BAD),
+        (None, ImageProblem.MISSING, RequestFailure.PICTURE_MISSING),
+        (tmp_path / "gone.jpg", ImageProblem.MISSING, RequestFailure.PICTURE_MISSING),
+        (bad, ImageProblem.NOT_AN_IMAGE, RequestFailure.PICTURE_BAD),
+        (tmp_path, ImageProblem.NOT_A_FILE, RequestFailure.PICTURE_BAD),
     ]
     for path, cause, failure in expected:
         assert load_thumbnail(path, (32, 32)).cause is cause
@@ -47,4 +47,4 @@ def test_an_image_that_is_cut_off_is_shown_to_people_and_not_to_models(tmp_path:
         assert shown.cut_off
     with pytest.raises(Unseen) as raised:
         open_file(path, 32)
-    assert raised.value.failure is Failure.PICTURE_BAD
+    assert raised.value.failure is RequestFailure.PICTURE_BAD

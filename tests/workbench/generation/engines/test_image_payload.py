@@ -11,10 +11,10 @@ import pytest
 from PIL import Image
 from support.server_asks import picture
 
-from workbench.generation.engines.image_payload import Pictures, Shown, blank_url, data_url, file_url
+from workbench.generation.engines.image_payload import EncodedImage, ImageEncoder, blank_url, data_url, file_url
 
 
-def opened(shown: Shown) -> Image.Image:
+def opened(shown: EncodedImage) -> Image.Image:
     """What a server sees."""
     assert not shown.error, shown.detail
     assert shown.url.startswith("data:image/jpeg;base64,")
@@ -79,7 +79,7 @@ async def test_a_picture_is_decoded_once_for_all_who_ask(tmp_path: Path, monkeyp
 
     decoded: list[Path | None] = []
 
-    def counting(path: Path | None, side: int) -> Shown:
+    def counting(path: Path | None, side: int) -> EncodedImage:
         decoded.append(path)
         return data_url(path, side)
 
@@ -87,7 +87,7 @@ async def test_a_picture_is_decoded_once_for_all_who_ask(tmp_path: Path, monkeyp
     paths = [tmp_path / f"{n}.png" for n in range(3)]
     for n, path in enumerate(paths):
         Image.new("RGB", (8, 8), (n, n, n)).save(path)
-    pictures = Pictures(64, kept=2)
+    pictures = ImageEncoder(64, kept=2)
     import asyncio
 
     shown = await asyncio.gather(*(pictures.show(picture(paths[n % 2])) for n in range(10)))
@@ -104,7 +104,7 @@ async def test_a_picture_is_decoded_once_for_all_who_ask(tmp_path: Path, monkeyp
 async def test_files_are_named_where_the_server_reads_them_but_blanks_are_not(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     Image.new("RGB", (8, 8)).save(path)
-    pictures = Pictures(64, as_files=True)
+    pictures = ImageEncoder(64, as_files=True)
     assert (await pictures.show(picture(path))).url == path.as_uri()
     assert (await pictures.show(picture(path), as_data=True)).url.startswith("data:")
     assert (await pictures.show(picture(None, blank=True))).url.startswith("data:")

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workbench.generation.engines.probabilities import (
-    Chance,
+    Probability,
     first_tokens,
     from_decision,
     from_logprobs,
@@ -101,14 +101,14 @@ def test_tokens_are_summed_over_the_beginnings_of_the_words() -> None:
 
 @pytest.mark.parametrize("token", ["yes", "Yes", " YES", "\tye", "y", "▁yes", "ĠYes", "Y "])
 def test_what_begins_yes_counts_for_it(token: str) -> None:
-    assert from_tokens([(token, -0.5)]) == Chance(1.0, pytest.approx(math.exp(-0.5)))
+    assert from_tokens([(token, -0.5)]) == Probability(1.0, pytest.approx(math.exp(-0.5)))
 
 
 @pytest.mark.parametrize(
     "token", ["", " ", "not", "now", "yesterday", "nope", "eyes", "none", "o", "es", '"yes', "▁", "\n"]
 )
 def test_what_does_not_begin_them_counts_for_neither(token: str) -> None:
-    assert from_tokens([(token, -0.1)]) == Chance(None, 0.0)
+    assert from_tokens([(token, -0.1)]) == Probability(None, 0.0)
 
 
 @given(st.lists(st.tuples(st.sampled_from(["yes", " No", "n", "Y", "the", "", "no"]), st.floats(-30, 0))))
@@ -198,28 +198,28 @@ def test_any_shape_is_survived(value: Any) -> None:
 
 def test_typed_decisions_of_both_servers_are_read() -> None:
     transformers = {"model": "m", "answers": {"q0": {"type": "noul", "noul": 0.37}}, "usage": {"input_tokens": 9}}
-    assert from_decision(transformers, "q0") == Chance(0.37, None)
+    assert from_decision(transformers, "q0") == Probability(0.37, None)
     vllm = {
         "answers": {"q0": {"type": "noul", "noul": 0.02, "probabilities": {"yes": 0.02, "no": 0.98}}},
         "diagnostics": {"q0": {"label_mass": 0.98, "argmax_is_label": True}},
     }
-    assert from_decision(vllm, "q0") == Chance(0.02, 0.98)
+    assert from_decision(vllm, "q0") == Probability(0.02, 0.98)
     assert from_decision(vllm, "q1") is None
     assert from_decision({"answers": {"q0": {"type": "noul", "noul": 1.5}}}, "q0") is None
     assert from_decision({"answers": {"q0": {"type": "noul", "noul": True}}}, "q0") is None
 
 
 def test_samples_are_counted_among_those_that_answered() -> None:
-    assert from_samples(["Yes", "No.", "yes", "I cannot tell"]) == Chance(2 / 3, 3 / 4)
-    assert from_samples(["hm", ""]) == Chance(None, 0.0)
-    assert from_samples([]) == Chance(None, 0.0)
+    assert from_samples(["Yes", "No.", "yes", "I cannot tell"]) == Probability(2 / 3, 3 / 4)
+    assert from_samples(["hm", ""]) == Probability(None, 0.0)
+    assert from_samples([]) == Probability(None, 0.0)
 
 
 def test_a_bare_answer_is_certain_or_unclear() -> None:
     assert (from_words("Yes."), from_words("no"), from_words("well")) == (
-        Chance(1.0, None),
-        Chance(0.0, None),
-        Chance(None, None),
+        Probability(1.0, None),
+        Probability(0.0, None),
+        Probability(None, None),
     )
 
 

@@ -10,35 +10,35 @@ from hypothesis import strategies as st
 from support.pipeline_driver import make_unit
 
 from curation_db.enums import Question
-from workbench.generation.models import Said
+from workbench.generation.models import JudgeVerdict
 from workbench.generation.pipelines.aggregation import is_present, seen_p
 from workbench.generation.pipelines.annotation_judge import look_up
 from workbench.generation.recipe import Recipe
-from workbench.workspace.engine_settings import Prior, Rule
+from workbench.workspace.engine_settings import JudgeRule, Prior
 
 RECIPE = Recipe(prompts="x", proposer="llm")
 
 
-def said(p: float | None, *, mass: float | None = 1.0, prior: float | None = None, text: str = "") -> Said:
-    return Said(judge="a", question=Question.PRESENT, prompt="x", p=p, label_mass=mass, prior=prior, text=text)
+def said(p: float | None, *, mass: float | None = 1.0, prior: float | None = None, text: str = "") -> JudgeVerdict:
+    return JudgeVerdict(judge="a", question=Question.PRESENT, prompt="x", p=p, label_mass=mass, prior=prior, text=text)
 
 
 @pytest.mark.parametrize(
     ("rule", "ps", "present"),
     [
-        (Rule.MEAN, (0.2, 0.7), False),
-        (Rule.MEAN, (0.4, 0.6), True),
-        (Rule.MEAN, (None, 0.6), True),
-        (Rule.MEAN, (None, None), None),
-        (Rule.MEAN, (), None),
-        (Rule.ANY, (0.1, 0.6), True),
-        (Rule.ANY, (0.1, None), False),
-        (Rule.ALL, (0.9, 0.4), False),
-        (Rule.ALL, (0.9, None), True),
-        (Rule.ALL, (None,), None),
+        (JudgeRule.MEAN, (0.2, 0.7), False),
+        (JudgeRule.MEAN, (0.4, 0.6), True),
+        (JudgeRule.MEAN, (None, 0.6), True),
+        (JudgeRule.MEAN, (None, None), None),
+        (JudgeRule.MEAN, (), None),
+        (JudgeRule.ANY, (0.1, 0.6), True),
+        (JudgeRule.ANY, (0.1, None), False),
+        (JudgeRule.ALL, (0.9, 0.4), False),
+        (JudgeRule.ALL, (0.9, None), True),
+        (JudgeRule.ALL, (None,), None),
     ],
 )
-def test_the_rules(rule: Rule, ps: tuple[float | None, ...], present: bool | None):
+def test_the_rules(rule: JudgeRule, ps: tuple[float | None, ...], present: bool | None):
     assert is_present(replace(RECIPE, rule=rule), [said(p) for p in ps]) is present
 
 
@@ -68,9 +68,10 @@ def test_the_correction_stays_a_probability_and_half_is_no_prior(p: float, prior
 
 
 @given(
-    st.lists(st.sampled_from([None, 0.0, 0.3, 0.5, 1.0]), max_size=4), st.sampled_from([Rule.MEAN, Rule.ANY, Rule.ALL])
+    st.lists(st.sampled_from([None, 0.0, 0.3, 0.5, 1.0]), max_size=4),
+    st.sampled_from([JudgeRule.MEAN, JudgeRule.ANY, JudgeRule.ALL]),
 )
-def test_unclear_answers_change_nothing(ps: list[float | None], rule: Rule):
+def test_unclear_answers_change_nothing(ps: list[float | None], rule: JudgeRule):
     recipe = replace(RECIPE, rule=rule)
     clear = [said(p) for p in ps if p is not None]
     assert is_present(recipe, [said(p) for p in ps]) == is_present(recipe, clear)

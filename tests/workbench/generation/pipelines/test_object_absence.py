@@ -9,16 +9,16 @@ import pytest
 from support.pipeline_driver import Driven, drive, make_unit
 
 from curation_db.enums import ItemStatus, NegationType, Question, Stage
-from workbench.generation.engines.requests import Answer
-from workbench.generation.models import Request, Unit
+from workbench.generation.engines.requests import ModelAnswer
+from workbench.generation.models import ImageTask, Request
 from workbench.generation.pipelines.object_absence import object_absence
 from workbench.generation.prompts.loader import find_prompts
 from workbench.generation.recipe import Recipe
-from workbench.workspace.engine_settings import ANNOTATIONS, Judge, Mix, Prior, Rule, Unclear
+from workbench.workspace.engine_settings import ANNOTATIONS, JudgeRule, JudgeSettings, Mix, Prior, Unclear
 
 OURS, PUBLISHED = find_prompts("negwb-p1-1"), find_prompts("negationclip-p1")
-RECIPE = Recipe(prompts=OURS.version, proposer="llm", judges=(Judge(name="a"), Judge(name="b")))
-OFFICIAL = replace(RECIPE, prompts=PUBLISHED.version, judges=(Judge(name="a"),), rule=Rule.OFFICIAL)
+RECIPE = Recipe(prompts=OURS.version, proposer="llm", judges=(JudgeSettings(name="a"), JudgeSettings(name="b")))
+OFFICIAL = replace(RECIPE, prompts=PUBLISHED.version, judges=(JudgeSettings(name="a"),), rule=JudgeRule.OFFICIAL)
 SIBLINGS = ("a woman riding a horse in a field", "a lady on a brown horse", "horse and rider at dusk")
 
 
@@ -47,8 +47,8 @@ def oracle(
     return answer
 
 
-def run(answers: Callable[[Request], object], unit: Unit | None = None, recipe: Recipe = RECIPE) -> Driven:
-    prompts = PUBLISHED if recipe.rule is Rule.OFFICIAL else OURS
+def run(answers: Callable[[Request], object], unit: ImageTask | None = None, recipe: Recipe = RECIPE) -> Driven:
+    prompts = PUBLISHED if recipe.rule is JudgeRule.OFFICIAL else OURS
     return drive(object_absence(unit or make_unit(), recipe, prompts), answers)  # type: ignore[arg-type]
 
 
@@ -182,7 +182,7 @@ def test_a_failed_answer_fails_its_item_alone(stage: Stage):
     def answers(request: Request) -> object:
         about = "dusk" in request.ask.subject or request.ask.facts.get("concept") == "saddle"
         if request.ask.stage == stage and about:
-            return Answer(error="timeout", detail="after 120 s")
+            return ModelAnswer(error="timeout", detail="after 120 s")
         if request.ask.stage == Stage.PROPOSE:
             return "saddle" if "dusk" in request.ask.facts["caption"] else "hat"
         return oracle("hat")(request)
@@ -201,7 +201,7 @@ def test_a_model_that_did_not_come_to_an_end_is_asked_with_another_seed(stage: S
             if request.ask.stage != stage:
                 return oracle("hat")(request)
             seeds.append(request.ask.sampling.seed)
-            return Answer(error="too-long") if len(seeds) <= times else oracle("hat")(request)
+            return ModelAnswer(error="too-long") if len(seeds) <= times else oracle("hat")(request)
 
         return answers
 
@@ -217,7 +217,7 @@ def test_a_model_that_did_not_come_to_an_end_is_asked_with_another_seed(stage: S
 def test_one_judges_failure_is_only_its_verdict_missing(stage: Stage):
     def answers(request: Request) -> object:
         if request.engine == "b" and request.ask.stage == stage:
-            return Answer(error="timeout")
+            return ModelAnswer(error="timeout")
         return oracle("hat")(request)
 
     (outcome,) = run(answers).outcomes
@@ -226,7 +226,7 @@ def test_one_judges_failure_is_only_its_verdict_missing(stage: Stage):
 
 
 def test_judges_are_asked_only_what_they_are_for_and_priors_where_they_are_wanted():
-    judges = (Judge(name="a", questions=frozenset({Question.PRESENT})), Judge(name=ANNOTATIONS))
+    judges = (JudgeSettings(name="a", questions=frozenset({Question.PRESENT})), JudgeSettings(name=ANNOTATIONS))
     recipe = replace(RECIPE, judges=judges, prior=Prior.STORE)
     driven = run(oracle("hat", present={"hat": 0.2}), recipe=recipe)
     assert [request.ask.stage for request in driven.groups[1]] == [Stage.PRESENCE, Stage.PRIOR]

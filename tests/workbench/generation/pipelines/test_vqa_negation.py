@@ -10,7 +10,7 @@ from support.pipeline_driver import drive, make_unit
 
 from curation_db.enums import ItemStatus, NegationType, Question, Stage
 from workbench.errors import UsageError
-from workbench.generation.engines.requests import Answer
+from workbench.generation.engines.requests import ModelAnswer
 from workbench.generation.models import Request
 from workbench.generation.pipelines.judge_only import judge_only
 from workbench.generation.pipelines.registry import check_prompts, steps_of
@@ -18,11 +18,14 @@ from workbench.generation.pipelines.vqa_negation import diversity
 from workbench.generation.pipelines.vqa_questions import denial_of, question_parts
 from workbench.generation.prompts.loader import find_prompts
 from workbench.generation.recipe import Recipe
-from workbench.workspace.engine_settings import ANNOTATIONS, Judge, Pipeline
+from workbench.workspace.engine_settings import ANNOTATIONS, JudgeSettings, Pipeline
 
 PROMPTS = find_prompts("negwb-p2-1")
 RECIPE = Recipe(
-    pipeline=Pipeline.P2, prompts=PROMPTS.version, proposer="llm", judges=(Judge(name="a"), Judge(name=ANNOTATIONS))
+    pipeline=Pipeline.P2,
+    prompts=PROMPTS.version,
+    proposer="llm",
+    judges=(JudgeSettings(name="a"), JudgeSettings(name=ANNOTATIONS)),
 )
 QUESTIONS = ("Is the woman running?", "Is the horse white?", "Is there a dog?", "Is the woman on the fence?")
 
@@ -120,7 +123,7 @@ def test_without_a_concept_only_the_whole_is_judged_and_a_failure_is_told():
         return judge_only(make_unit(), RECIPE, PROMPTS, item="candidate/5", text="a horse, not white", concept=None)
 
     assert [request.ask.stage for request in drive(steps(), oracle()).requests] == [Stage.ACCEPTABLE]  # type: ignore[arg-type]
-    (outcome,) = drive(steps(), lambda _: Answer(error="server")).outcomes
+    (outcome,) = drive(steps(), lambda _: ModelAnswer(error="server")).outcomes
     assert (outcome.status, outcome.reason) == (ItemStatus.FAILED, "failed:server")
 
 

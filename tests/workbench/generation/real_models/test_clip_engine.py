@@ -17,14 +17,14 @@ from support.clip_models import make_tiny
 from support.model_requests import answers, settings, surroundings, yes_no
 
 from curation_db.enums import Method, Stage
-from trainers.clip_margin_worker import Margins
+from trainers.clip_margin_worker import MarginWorker
 from trainers.clip_models import ClipModel, save_model
 from workbench.errors import UsageError
 from workbench.generation.budget import Budget
 from workbench.generation.engines.local import clip
 from workbench.generation.engines.local.clip import ClipEngine, answer_of
 from workbench.generation.engines.protocol import EngineStopped
-from workbench.generation.engines.requests import Ask, Failure, Picture
+from workbench.generation.engines.requests import ImagePayload, ModelRequest, RequestFailure
 
 in_module = pytest.mark.asyncio(loop_scope="module")
 
@@ -40,7 +40,7 @@ sys.meta_path.insert(0, Loud())
 """As sitecustomize.py: libraries that print to stdout when they are imported."""
 
 
-def whole(text: str, original: str, picture: Path | Picture | None, **told: Any) -> Ask:
+def whole(text: str, original: str, picture: Path | ImagePayload | None, **told: Any) -> ModelRequest:
     """Is this caption acceptable?"""
     facts = {"text": text, "original": original}
     return yes_no(f"Is {text!r} true?", picture, **({"stage": Stage.ACCEPTABLE, "facts": facts} | told))
@@ -103,17 +103,17 @@ async def test_what_it_cannot_judge(judge: ClipEngine, colours: dict[str, Path],
         whole("no a", "a", red, stage=Stage.PRESENCE),
         whole("no a", "", red),
         whole("no a", "a", None),
-        whole("no a", "a", Picture(key="s/x", path=red, blank=True)),
-        whole("no a", "a", Picture(key="s/x")),
+        whole("no a", "a", ImagePayload(key="s/x", path=red, blank=True)),
+        whole("no a", "a", ImagePayload(key="s/x")),
         whole("no a", "a", tmp_path / "gone.png"),
         whole("no a", "a", bad),
         whole("no a", "a", red),
     ]
     told = await answers(judge, group)
     assert [answer.error for answer in told] == [
-        *[Failure.UNSUPPORTED] * 4,
-        *[Failure.PICTURE_MISSING] * 2,
-        Failure.PICTURE_BAD,
+        *[RequestFailure.UNSUPPORTED] * 4,
+        *[RequestFailure.PICTURE_MISSING] * 2,
+        RequestFailure.PICTURE_BAD,
         "",
     ]
     assert "\n" not in told[-2].detail
@@ -157,7 +157,7 @@ async def test_the_budget_counts_comparisons(judge: ClipEngine, colours: dict[st
 
 
 def test_features_that_are_no_numbers_are_no_answer() -> None:
-    assert answer_of({"margin": float("nan"), "share": float("nan")}).error == Failure.SERVER
+    assert answer_of({"margin": float("nan"), "share": float("nan")}).error == RequestFailure.SERVER
 
 
 def test_a_picture_is_looked_at_once(
@@ -171,7 +171,7 @@ def test_a_picture_is_looked_at_once(
         return seen(self, images)
 
     monkeypatch.setattr(ClipModel, "encode_images", count)
-    margins = Margins(model[1], kept=2)
+    margins = MarginWorker(model[1], kept=2)
     red, blue, white = (
         {"picture": str(colours[name]), "texts": ["no dog", "dog"]} for name in ("red", "blue", "white")
     )

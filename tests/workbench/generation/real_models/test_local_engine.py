@@ -20,7 +20,7 @@ from workbench.generation.budget import Budget, BudgetReached
 from workbench.generation.engines.local import engine as transformers_local
 from workbench.generation.engines.local.engine import LocalEngine
 from workbench.generation.engines.protocol import EngineStopped
-from workbench.generation.engines.requests import Answer, Ask, Failure, Picture, Sampling
+from workbench.generation.engines.requests import ImagePayload, ModelAnswer, ModelRequest, RequestFailure, Sampling
 from workbench.installation import install_hint
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -50,7 +50,7 @@ async def pen(llama: Path) -> AsyncIterator[LocalEngine]:
     await engine.close()
 
 
-async def one_by_one(engine: LocalEngine, group: list[Ask]) -> list[Answer]:
+async def one_by_one(engine: LocalEngine, group: list[ModelRequest]) -> list[ModelAnswer]:
     """Each asked alone."""
     return [(await answers(engine, [ask]))[0] for ask in group]
 
@@ -106,7 +106,7 @@ async def test_a_text_does_not_depend_on_what_is_asked_beside_it(pen: LocalEngin
         for text in TEXTS
     ]
     together, alone = await answers(pen, group), await one_by_one(pen, group)
-    assert {a.error for a in together} <= {"", Failure.TOO_LONG, Failure.EMPTY}
+    assert {a.error for a in together} <= {"", RequestFailure.TOO_LONG, RequestFailure.EMPTY}
     assert sum(not a.failed for a in together) > len(group) / 2
     assert [a.text for a in together] == [a.text for a in alone]
     assert [a.completion_tokens for a in together] == [a.completion_tokens for a in alone]
@@ -166,7 +166,7 @@ async def test_the_event_loop_lives_while_the_model_works(pen: LocalEngine) -> N
 
 async def test_a_text_without_end_is_too_long(pen: LocalEngine) -> None:
     (answer,) = await answers(pen, [write("Name an object", max_tokens=1, temperature=0)])
-    assert answer.error == Failure.TOO_LONG
+    assert answer.error == RequestFailure.TOO_LONG
     assert answer.completion_tokens == 1
 
 
@@ -177,17 +177,17 @@ async def test_pictures_that_cannot_be_looked_at(
     bad.write_bytes(b"no picture")
     Image.effect_noise((200, 200), 90).save(noise)
     cut.write_bytes(noise.read_bytes()[:9000])
-    missing = Picture(key="s/gone", path=tmp_path / "gone.jpg")
-    asked = [yes_no("x", each) for each in (Picture(key="s/none"), missing, bad, cut, colours["red"])]
+    missing = ImagePayload(key="s/gone", path=tmp_path / "gone.jpg")
+    asked = [yes_no("x", each) for each in (ImagePayload(key="s/none"), missing, bad, cut, colours["red"])]
     told = await answers(eyes, asked)
     assert [answer.error for answer in told] == [
-        Failure.PICTURE_MISSING,
-        Failure.PICTURE_MISSING,
-        Failure.PICTURE_BAD,
-        Failure.PICTURE_BAD,
+        RequestFailure.PICTURE_MISSING,
+        RequestFailure.PICTURE_MISSING,
+        RequestFailure.PICTURE_BAD,
+        RequestFailure.PICTURE_BAD,
         "",
     ]
-    assert (await answers(pen, [yes_no("x", colours["red"])]))[0].error == Failure.UNSUPPORTED
+    assert (await answers(pen, [yes_no("x", colours["red"])]))[0].error == RequestFailure.UNSUPPORTED
 
 
 async def test_a_picture_is_turned_upright_and_a_blank_one_is_grey(eyes: LocalEngine, tmp_path: Path) -> None:
@@ -200,7 +200,7 @@ async def test_a_picture_is_turned_upright_and_a_blank_one_is_grey(eyes: LocalEn
     halves.transpose(Image.Transpose.ROTATE_90).save(lying, quality=95, exif=exif)
     grey = tmp_path / "grey.png"
     Image.new("RGB", (30, 30), (127, 127, 127)).save(grey)
-    blank = Picture(key="s/blank", blank=True)
+    blank = ImagePayload(key="s/blank", blank=True)
     told = await answers(eyes, [yes_no(TEXTS[0], each) for each in (lying, upright, blank, grey)])
     assert told[0].p == pytest.approx(told[1].p, abs=0.02)
     assert told[2].p == pytest.approx(told[3].p, abs=1e-5)
@@ -224,9 +224,9 @@ async def test_raw_prompts_go_past_the_template(llava: Path, colours: dict[str, 
     finally:
         await engine.close()
         await plain.close()
-    assert not isinstance(prepared, Answer)
+    assert not isinstance(prepared, ModelAnswer)
     assert prepared.text == raw
-    assert not isinstance(templated, Answer)
+    assert not isinstance(templated, ModelAnswer)
     assert templated.text == f"<s><|user|><image>\n{TEXTS[0]}</s><|says|>"
     assert with_raw.p != pytest.approx(as_chat.p, abs=1e-3)
     assert without.p == pytest.approx(as_chat.p, abs=1e-5)
@@ -243,7 +243,7 @@ async def test_a_template_without_system_messages_gets_them_from_the_user(llama:
         (prepared,) = engine._prepare([write("Name one.", system="Be short.")])
     finally:
         await engine.close()
-    assert not isinstance(prepared, Answer)
+    assert not isinstance(prepared, ModelAnswer)
     assert prepared.text == "<s>[INST] Be short.\n\nName one. [/INST]"
 
 
@@ -294,7 +294,7 @@ async def test_a_budget_ends_a_group_but_not_what_was_taken(llama: Path) -> None
     engine = await transformers_local.make(settings("transformers", llama), surroundings(budget=budget))
     told: list[int] = []
 
-    async def stored(index: int, answer: Answer) -> None:
+    async def stored(index: int, answer: ModelAnswer) -> None:
         told.append(index)
 
     try:

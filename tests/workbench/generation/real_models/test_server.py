@@ -16,10 +16,10 @@ from support.model_requests import answers, settings, surroundings, write, yes_n
 from curation_db.enums import Method
 from workbench.generation.engines.local import engine as transformers_local
 from workbench.generation.engines.openai import engine as openai
-from workbench.generation.engines.openai.capabilities import Name, best_method, value_of
+from workbench.generation.engines.openai.capabilities import Capability, best_method, value_of
 from workbench.generation.engines.openai.engine import OpenAiEngine
 from workbench.generation.engines.openai.probe import probe
-from workbench.generation.engines.requests import Failure
+from workbench.generation.engines.requests import RequestFailure
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -61,7 +61,10 @@ async def test_the_words_are_those_of_the_same_model_in_this_process(
 ) -> None:
     """Greedy, so that nothing but the prompt and the weights decides."""
     seen = [write(QUESTION, colours["red"], temperature=0), write("Is it blue?", colours["blue"], temperature=0)]
-    told = [write("Name an object", system="Be short.", temperature=0, max_tokens=12), write("Go on", temperature=0)]
+    told = [
+        write("Capability an object", system="Be short.", temperature=0, max_tokens=12),
+        write("Go on", temperature=0),
+    ]
     for model, group in ((llava, seen), (llama, told)):
         there = await opened(server, model)
         here = await transformers_local.make(settings("transformers", model), surroundings())
@@ -112,7 +115,7 @@ async def test_one_picture_that_is_missing_costs_only_its_question(
     told = await answers(
         eyes, [yes_no(QUESTION, each) for each in (tmp_path / "gone.jpg", colours["red"], bad, colours["blue"])]
     )
-    assert [answer.error for answer in told] == [Failure.PICTURE_MISSING, "", Failure.PICTURE_BAD, ""]
+    assert [answer.error for answer in told] == [RequestFailure.PICTURE_MISSING, "", RequestFailure.PICTURE_BAD, ""]
 
 
 async def test_what_the_server_honours_is_seen_truly(server: str, llama: Path, llava: Path) -> None:
@@ -122,7 +125,7 @@ async def test_what_the_server_honours_is_seen_truly(server: str, llama: Path, l
         look = await probe(replace(settings("openai", model), url=server))
         seen[model] = {str(name): told["seen"] for name, told in look.to_dict().items()}
         if model == llava:
-            assert value_of(look.to_dict(), Name.DECISION_PICTURE) == "assets"
+            assert value_of(look.to_dict(), Capability.DECISION_PICTURE) == "assets"
             assert best_method("auto", look.to_dict(), pictured=True) is Method.DECISION
         else:
             assert best_method("auto", look.to_dict(), pictured=True) is Method.SAMPLES
@@ -138,11 +141,11 @@ async def test_what_the_server_honours_is_seen_truly(server: str, llama: Path, l
 async def test_max_tokens_and_seed(server: str, llama: Path) -> None:
     engine = await opened(server, llama, concurrency=1)
     try:
-        (cut,) = await answers(engine, [write("Name an object", max_tokens=1)])
-        drawn = [(await answers(engine, [write("Name an object", seed=seed)]))[0].text for seed in (*range(8), 3)]
+        (cut,) = await answers(engine, [write("Capability an object", max_tokens=1)])
+        drawn = [(await answers(engine, [write("Capability an object", seed=seed)]))[0].text for seed in (*range(8), 3)]
     finally:
         await engine.close()
-    assert cut.error == Failure.TOO_LONG
+    assert cut.error == RequestFailure.TOO_LONG
     assert drawn[3] == drawn[8]
     assert len(set(drawn)) > 2
 
@@ -154,10 +157,10 @@ async def test_a_model_that_is_not_there_fails_the_question_and_no_more(server: 
         (told,) = await answers(lost, [write("x")])
     finally:
         await lost.close()
-    assert told.error == Failure.SERVER
+    assert told.error == RequestFailure.SERVER
     engine = await opened(server, llama)
     try:
-        (told,) = await answers(engine, [write("Name an object", temperature=0)])
+        (told,) = await answers(engine, [write("Capability an object", temperature=0)])
     finally:
         await engine.close()
     assert not told.failed

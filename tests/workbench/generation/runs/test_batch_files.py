@@ -20,9 +20,16 @@ from curation_db.storage.store import open_store
 from workbench.cli import app
 from workbench.errors import ExitCode, NegwbError
 from workbench.generation.budget import Budget
-from workbench.generation.engines.protocol import Surroundings
-from workbench.generation.engines.requests import Answer, Ask, Message, Picture, Sampling, Want
-from workbench.generation.runs.batch_files import Emission
+from workbench.generation.engines.protocol import EngineContext
+from workbench.generation.engines.requests import (
+    AnswerFormat,
+    ImagePayload,
+    Message,
+    ModelAnswer,
+    ModelRequest,
+    Sampling,
+)
+from workbench.generation.runs.batch_files import BatchRequestFile
 from workbench.generation.runs.runner import Parked
 from workbench.workspace.create import create_workspace
 from workbench.workspace.engine_settings import EngineSettings
@@ -141,24 +148,24 @@ def test_what_is_in_a_file_that_was_lost_is_written_again_on_demand(workspace: W
 async def test_what_several_pictures_ask_of_a_blank_one_is_in_the_file_once(
     workspace: Workspace, tmp_path: Path
 ) -> None:
-    async def stored(index: int, answer: Answer) -> None:
+    async def stored(index: int, answer: ModelAnswer) -> None:
         raise AssertionError("nobody answers")
 
     settings = EngineSettings(name="eye", kind="openai", url="http://10.255.255.1:9/v1", model="stub")
-    blank = Picture(key="blank", blank=True)
-    ask = Ask(
+    blank = ImagePayload(key="blank", blank=True)
+    ask = ModelRequest(
         stage=Stage.PRIOR,
-        want=Want.YES_NO,
+        want=AnswerFormat.YES_NO,
         prompt="p@1",
         messages=(Message("user", "Is there a kite?"),),
         sampling=Sampling(),
         picture=blank,
         subject="kite",
     )
-    with open_store(workspace.database) as store, Emission(tmp_path / "ask.jsonl", store) as emission:
+    with open_store(workspace.database) as store, BatchRequestFile(tmp_path / "ask.jsonl", store) as emission:
         with store.write() as connection:
             run = start_run(connection, recipe="r", settings={})
-        engine = await emission.open(settings, Surroundings(budget=Budget()))
+        engine = await emission.open(settings, EngineContext(budget=Budget()))
         for _ in range(2):
             with pytest.raises(Parked):
                 await engine.answer([ask], stored)

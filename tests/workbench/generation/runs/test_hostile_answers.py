@@ -12,13 +12,13 @@ from support.pipeline_driver import drive, make_unit
 
 from curation_db.enums import ItemStatus
 from curation_db.language.sanitize import display_text
-from workbench.generation.engines.requests import Answer
+from workbench.generation.engines.requests import ModelAnswer
 from workbench.generation.models import Request
 from workbench.generation.pipelines.object_absence import object_absence
 from workbench.generation.pipelines.vqa_negation import diversity
 from workbench.generation.prompts.loader import find_prompts
 from workbench.generation.recipe import Recipe
-from workbench.workspace.engine_settings import ANNOTATIONS, Judge, Mix, Prior, Rule, Unclear
+from workbench.workspace.engine_settings import ANNOTATIONS, JudgeRule, JudgeSettings, Mix, Prior, Unclear
 
 # fmt: off
 NASTY = (
@@ -30,22 +30,30 @@ NASTY = (
 HUGE = "HUGE"
 """Stands for a megabyte, which would be told in full where a test fails."""
 ANSWERS = st.one_of(
-    st.sampled_from(NASTY).map(lambda text: Answer(text=text)),
-    st.text(max_size=40).map(lambda text: Answer(text=text)),
-    st.just(Answer(text=HUGE)),
-    st.sampled_from(["timeout", "refused", "empty"]).map(lambda why: Answer(error=why, detail="\x1b]0;x\x07" * 99)),
+    st.sampled_from(NASTY).map(lambda text: ModelAnswer(text=text)),
+    st.text(max_size=40).map(lambda text: ModelAnswer(text=text)),
+    st.just(ModelAnswer(text=HUGE)),
+    st.sampled_from(["timeout", "refused", "empty"]).map(
+        lambda why: ModelAnswer(error=why, detail="\x1b]0;x\x07" * 99)
+    ),
     st.builds(
-        Answer,
+        ModelAnswer,
         text=st.sampled_from(NASTY),
         p=st.one_of(st.none(), st.floats(0, 1)),
         label_mass=st.one_of(st.none(), st.floats(0, 1)),
     ),
-    st.just(Answer(text="yes", p=float("nan"))),
+    st.just(ModelAnswer(text="yes", p=float("nan"))),
 )
 RECIPES = st.builds(
     replace,
-    st.just(Recipe(prompts="x", proposer="llm", judges=(Judge(name="a"), Judge(name="b"), Judge(name=ANNOTATIONS)))),
-    rule=st.sampled_from(Rule),
+    st.just(
+        Recipe(
+            prompts="x",
+            proposer="llm",
+            judges=(JudgeSettings(name="a"), JudgeSettings(name="b"), JudgeSettings(name=ANNOTATIONS)),
+        )
+    ),
+    rule=st.sampled_from(JudgeRule),
     mix=st.sampled_from(Mix),
     unclear=st.sampled_from(Unclear),
     prior=st.sampled_from(Prior),
@@ -62,10 +70,10 @@ QUESTIONS = st.lists(st.one_of(ASKED, st.text(max_size=30)), max_size=3)
 WHICH = st.sampled_from(["P1", "official", "P2"])
 
 
-def at_random(pool: list[Answer]) -> Callable[[Request], Answer]:
+def at_random(pool: list[ModelAnswer]) -> Callable[[Request], ModelAnswer]:
     """The same answer for the same question, whenever it is asked."""
 
-    def answer(request: Request) -> Answer:
+    def answer(request: Request) -> ModelAnswer:
         digest = hashlib.sha256(request.ask.key(request.engine)).digest()
         chosen = pool[int.from_bytes(digest[:4], "big") % len(pool)]
         return replace(chosen, text="no hat without " * 70_000) if chosen.text == HUGE else chosen
@@ -76,7 +84,7 @@ def at_random(pool: list[Answer]) -> Callable[[Request], Answer]:
 @settings(max_examples=80, deadline=None)
 @given(st.lists(ANSWERS, min_size=1, max_size=8), RECIPES, CAPTIONS, QUESTIONS, WHICH)
 def test_every_item_comes_to_one_end(
-    pool: list[Answer], recipe: Recipe, captions: list[str], questions: list[str], which: str
+    pool: list[ModelAnswer], recipe: Recipe, captions: list[str], questions: list[str], which: str
 ):
     prompts = find_prompts({"P1": "negwb-p1-1", "official": "negationclip-p1", "P2": "negwb-p2-1"}[which])
     pipeline = diversity if which == "P2" else object_absence

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, text
 from curation_db.errors import RecordBusy
 from curation_db.storage import sqlite
 from curation_db.storage.store import Store, create_store
-from workbench.generation.runs.record_writer import Recorder
+from workbench.generation.runs.record_writer import RecordWriter
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def notes(store: Store) -> set[str]:
 
 
 async def test_jobs_that_come_in_together_are_committed_together_and_answered_one_by_one(store: Store) -> None:
-    recorder = Recorder(store)
+    recorder = RecordWriter(store)
     try:
         named = [f"n{number}" for number in range(300)]
         assert await asyncio.gather(*(recorder.write(noting(name)) for name in named)) == named
@@ -53,7 +53,7 @@ async def test_jobs_that_come_in_together_are_committed_together_and_answered_on
 
 
 async def test_a_job_that_fails_fails_alone(store: Store) -> None:
-    recorder = Recorder(store)
+    recorder = RecordWriter(store)
     try:
         jobs = [recorder.write(noting(name)) for name in ("a", "b", "a", "c")]
         done = await asyncio.gather(*jobs, return_exceptions=True)
@@ -64,7 +64,7 @@ async def test_a_job_that_fails_fails_alone(store: Store) -> None:
 
 
 async def test_a_job_whose_caller_was_cancelled_is_done_all_the_same(store: Store) -> None:
-    recorder = Recorder(store)
+    recorder = RecordWriter(store)
     task = asyncio.ensure_future(recorder.write(noting("paid")))
     await asyncio.sleep(0)
     task.cancel()
@@ -75,7 +75,7 @@ async def test_a_job_whose_caller_was_cancelled_is_done_all_the_same(store: Stor
 
 
 async def test_closing_finishes_what_waits(store: Store) -> None:
-    recorder = Recorder(store)
+    recorder = RecordWriter(store)
     waiting = [asyncio.ensure_future(recorder.write(noting(f"n{number}"))) for number in range(50)]
     await asyncio.sleep(0)
     recorder.close()
@@ -87,7 +87,7 @@ async def test_a_transaction_ends_in_time_for_people_to_get_in_between(store: St
         time.sleep(0.015)
         return time.monotonic()
 
-    recorder = Recorder(store)
+    recorder = RecordWriter(store)
     try:
         jobs = [asyncio.ensure_future(recorder.write(slow)) for _ in range(40)]
         await asyncio.sleep(0.05)
@@ -108,7 +108,7 @@ async def test_a_long_look_holds_up_nobody_who_writes(store: Store) -> None:
         return written.wait(5)
 
     written = threading.Event()
-    recorder = Recorder(store)
+    recorder = RecordWriter(store)
     try:
         told = recorder.write(noting("first")), recorder.read(look), recorder.write(noting("second"))
         jobs = [asyncio.ensure_future(each) for each in told]
@@ -126,7 +126,7 @@ async def test_a_record_that_stays_busy_ends_everything_after_one_wait(
     monkeypatch.setattr(sqlite, "_PRAGMAS", ("PRAGMA busy_timeout=20", *sqlite._PRAGMAS[1:]))
     with create_store(tmp_path / "busy.db") as store, sqlite3.connect(store.path) as holder:
         holder.execute("BEGIN IMMEDIATE")
-        recorder, began = Recorder(store), time.monotonic()
+        recorder, began = RecordWriter(store), time.monotonic()
         jobs = [recorder.write(noting(f"n{number}")) for number in range(50)]
         done = await asyncio.gather(*jobs, return_exceptions=True)
         assert {type(each) for each in done} == {RecordBusy}

@@ -18,18 +18,27 @@ from curation_db.review.candidates import Intake
 from curation_db.storage.store import create_store
 from workbench.generation.budget import Budget, BudgetReached
 from workbench.generation.engines.protocol import EngineStopped, Stored
-from workbench.generation.engines.requests import Answer, Ask, Failure, Message, Sampling, Want
-from workbench.generation.models import Made, Outcome, Request, Said, Steps, Unit
+from workbench.generation.engines.requests import (
+    AnswerFormat,
+    Message,
+    ModelAnswer,
+    ModelRequest,
+    RequestFailure,
+    Sampling,
+)
+from workbench.generation.models import DraftCandidate, ImageTask, ItemResult, JudgeVerdict, Request, Steps
 from workbench.generation.recipe import Recipe
-from workbench.generation.runs.counters import Tally
-from workbench.generation.runs.record_writer import Recorder
-from workbench.generation.runs.runner import Runner, Stopped
+from workbench.generation.runs.counters import RunCounters
+from workbench.generation.runs.record_writer import RecordWriter
+from workbench.generation.runs.runner import Runner, RunStopped
 from workbench.generation.runs.work_source import Shard, feed
-from workbench.workspace.engine_settings import Judge
+from workbench.workspace.engine_settings import JudgeSettings
 from workbench.workspace.picture_folders import PictureFolders
 
-RECIPE = Recipe(prompts="test@1", proposer="pen", judges=(Judge(name="eye"),), models={"pen": "pen-1", "eye": "eye-1"})
-Says = Callable[[Ask], Answer]
+RECIPE = Recipe(
+    prompts="test@1", proposer="pen", judges=(JudgeSettings(name="eye"),), models={"pen": "pen-1", "eye": "eye-1"}
+)
+Says = Callable[[ModelRequest], ModelAnswer]
 
 
 class Watched:
@@ -38,12 +47,14 @@ class Watched:
     simulated = True
     capacity = 4
 
-    def __init__(self, model: str, says: Says = lambda ask: Answer(text="hat", p=0.1), budget: Budget | None = None):
+    def __init__(
+        self, model: str, says: Says = lambda ask: ModelAnswer(text="hat", p=0.1), budget: Budget | None = None
+    ):
         self.model, self.says, self.budget = model, says, budget or Budget()
         self.asked: Counter[bytes] = Counter()
         self.at_once = self.most_at_once = 0
 
-    async def answer(self, group: Sequence[Ask], stored: Stored) -> None:
+    async def answer(self, group: Sequence[ModelRequest], stored: Stored) -> None:
         for index, ask in enumerate(group):
             self.budget.take()
             self.asked[ask.key(self.model)] += 1
@@ -59,13 +70,13 @@ class Watched:
         pass
 
 
-def question(stage: Stage, subject: str, seed: int = 0) -> Ask:
-    want = Want.YES_NO if stage is Stage.PRESENCE else Want.TEXT
+def question(stage: Stage, subject: str, seed: int = 0) -> ModelRequest:
+    want = AnswerFormat.YES_NO if stage is Stage.PRESENCE else AnswerFormat.TEXT
     sampling, messages = Sampling(seed=seed), (Message("user", subject),)
-    return Ask(stage=stage, want=want, prompt="test@1", messages=messages, sampling=sampling, subject=subject)
+    return ModelRequest(stage=stage, want=want, prompt="test@1", messages=messages, sampling=sampling, subject=subject)
 
 
-def steps(unit: Unit) -> Steps:
+def steps(unit: ImageTask) -> Steps:
     """A pipeline small enough to see through: a concept for each caption, and one look."""
     captions = [caption for caption in unit.captions if caption.item in unit.wanted]
     asks = tuple(Request("pen", question(Stage.PROPOSE, f"{unit.picture.key} {c.text}", c.id)) for c in captions)
@@ -74,17 +85,17 @@ def steps(unit: Unit) -> Steps:
     outcomes = []
     for caption, concept, look in zip(captions, concepts, looks, strict=True):
         if concept.failed:
-            outcomes.append(Outcome(item=caption.item, status=ItemStatus.FAILED, reason=f"failed:{concept.error}"))
+            outcomes.append(ItemResult(item=caption.item, status=ItemStatus.FAILED, reason=f"failed:{concept.error}"))
             continue
-        made = Made(
+        made = DraftCandidate(
             text=f"{caption.text} with no {concept.text}",
             concept=concept.text,
             negation_type=NegationType.ABSENCE,
             caption_id=caption.id,
             extra={"mix": "free"},
         )
-        said = Said(judge="eye", question=Question.PRESENT, prompt="test@1", p=look.p)
-        outcomes.append(Outcome(item=caption.item, status=ItemStatus.KEPT, made=made, said=(said,)))
+        said = JudgeVerdict(judge="eye", question=Question.PRESENT, prompt="test@1", p=look.p)
+        outcomes.append(ItemResult(item=caption.item, status=ItemStatus.KEPT, made=made, said=(said,)))
     return tuple(outcomes)
 
 
@@ -108,10 +119,10 @@ async def run(
     limit: int | None = None,
     retry: bool = False,
     shard: Shard | None = None,
-    how: Callable[[Unit], Steps] = steps,
+    how: Callable[[ImageTask], Steps] = steps,
     during: Callable[[Runner], None] = lambda runner: None,
-) -> Tally:
-    recorder, tally = Recorder(record.store), Tally(None)
+) -> RunCounters:
+    recorder, tally = RecordWriter(record.store), RunCounters(None)
     try:
         runner = Runner(
             recorder, RECIPE, how, {"pen": pen, "eye": eye}, tally=tally, budget=budget or Budget(), intake=Intake()
@@ -179,14 +190,14 @@ async def test_a_stop_lets_what_is_in_flight_come_home(record: Record) -> None:
     budget = Budget()
     pen = Watched("pen-1", budget=budget)
 
-    def says(ask: Ask) -> Answer:
+    def says(ask: ModelRequest) -> ModelAnswer:
         if pen.asked.total() >= 6:
             runners[0].stop()
-        return Answer(text="hat", p=0.1)
+        return ModelAnswer(text="hat", p=0.1)
 
     runners: list[Runner] = []
     pen.says = says
-    with pytest.raises(Stopped):
+    with pytest.raises(RunStopped):
         await run(record, pen, Watched("eye-1", budget=budget), budget=budget, during=runners.append)
     asked = pen.asked.total()
     assert 6 <= asked < 30
@@ -194,13 +205,13 @@ async def test_a_stop_lets_what_is_in_flight_come_home(record: Record) -> None:
 
 
 async def test_an_engine_that_is_gone_ends_the_run_and_keeps_what_was_answered(record: Record) -> None:
-    pen, told = Watched("pen-1"), list[Ask]()
+    pen, told = Watched("pen-1"), list[ModelRequest]()
 
-    def gone(ask: Ask) -> Answer:
+    def gone(ask: ModelRequest) -> ModelAnswer:
         told.append(ask)
         if len(told) > 10:
             raise EngineStopped("pen cannot be reached")
-        return Answer(text="hat", p=0.1)
+        return ModelAnswer(text="hat", p=0.1)
 
     pen.says = gone
     with pytest.raises(EngineStopped):
@@ -212,9 +223,9 @@ async def test_an_engine_that_is_gone_ends_the_run_and_keeps_what_was_answered(r
 
 
 async def test_a_failed_answer_fails_its_item_alone_and_is_asked_again_on_demand(record: Record) -> None:
-    def says(ask: Ask) -> Answer:
+    def says(ask: ModelRequest) -> ModelAnswer:
         bad = ask.sampling.seed == 7
-        return Answer(error=Failure.TIMEOUT, detail="120 s") if bad else Answer(text="hat", p=0.1)
+        return ModelAnswer(error=RequestFailure.TIMEOUT, detail="120 s") if bad else ModelAnswer(text="hat", p=0.1)
 
     tally = await run(record, Watched("pen-1", says), Watched("eye-1"))
     assert tally.statuses == {ItemStatus.KEPT: 29, ItemStatus.FAILED: 1}
@@ -231,7 +242,7 @@ async def test_a_failed_answer_fails_its_item_alone_and_is_asked_again_on_demand
 
 
 async def test_a_bug_in_one_unit_does_not_stop_the_rest(record: Record) -> None:
-    def how(unit: Unit) -> Steps:
+    def how(unit: ImageTask) -> Steps:
         if unit.picture.key == "coco/3":
             raise ZeroDivisionError("three")
         return (yield from steps(unit))
@@ -245,13 +256,13 @@ async def test_a_bug_in_one_unit_does_not_stop_the_rest(record: Record) -> None:
 async def test_what_a_model_says_is_stored_clean_and_given_back_as_it_was_given_first(record: Record) -> None:
     seen: list[str] = []
 
-    def how(unit: Unit) -> Steps:
+    def how(unit: ImageTask) -> Steps:
         (told,) = yield (Request("pen", question(Stage.PROPOSE, unit.picture.key)),)
         seen.append(told.text)
-        return (Outcome(item=unit.captions[0].item, status=ItemStatus.DROPPED, reason="no-concept"),)
+        return (ItemResult(item=unit.captions[0].item, status=ItemStatus.DROPPED, reason="no-concept"),)
 
     hostile = "\x1b[31mhat\x00" + "\u202e" + "x" * 30_000 + "\ud800"
-    await run(record, Watched("pen-1", lambda ask: Answer(text=hostile)), Watched("eye-1"), how=how, limit=1)
+    await run(record, Watched("pen-1", lambda ask: ModelAnswer(text=hostile)), Watched("eye-1"), how=how, limit=1)
     with record.store.write() as connection:
         connection.execute(text("DELETE FROM generation_item"))
     await run(record, Watched("pen-1"), Watched("eye-1"), how=how, limit=1)
@@ -270,9 +281,9 @@ async def test_a_limit_and_shards_part_the_work(record: Record) -> None:
 
 
 async def test_the_same_question_of_two_units_is_asked_once(record: Record) -> None:
-    def how(unit: Unit) -> Steps:
+    def how(unit: ImageTask) -> Steps:
         (told,) = yield (Request("eye", question(Stage.PRIOR, "is there a hat?")),)
-        made = Outcome(item=unit.captions[0].item, status=ItemStatus.DROPPED, reason=told.text)
+        made = ItemResult(item=unit.captions[0].item, status=ItemStatus.DROPPED, reason=told.text)
         return (made,)
 
     eye = Watched("eye-1")
@@ -284,7 +295,7 @@ async def test_the_same_question_of_two_units_is_asked_once(record: Record) -> N
 async def test_no_more_units_are_taken_up_than_the_engines_can_answer(record: Record) -> None:
     open_units = most = 0
 
-    def how(unit: Unit) -> Steps:
+    def how(unit: ImageTask) -> Steps:
         nonlocal open_units, most
         open_units += 1
         most = max(most, open_units)
@@ -300,11 +311,11 @@ async def test_no_more_units_are_taken_up_than_the_engines_can_answer(record: Re
 
 
 async def test_a_run_that_asks_nobody_comes_to_its_end(record: Record) -> None:
-    def how(unit: Unit) -> Steps:
+    def how(unit: ImageTask) -> Steps:
         yield ()
-        return (Outcome(item=unit.captions[0].item, status=ItemStatus.DROPPED, reason="unclear"),)
+        return (ItemResult(item=unit.captions[0].item, status=ItemStatus.DROPPED, reason="unclear"),)
 
-    recorder, tally = Recorder(record.store), Tally(None)
+    recorder, tally = RecordWriter(record.store), RunCounters(None)
     try:
         runner = Runner(recorder, RECIPE, how, {}, tally=tally, budget=Budget(), intake=Intake())
         units = feed(recorder, Scope(recipe=RECIPE.hash, kind="caption"), PictureFolders(Path(), {}))
@@ -314,8 +325,8 @@ async def test_a_run_that_asks_nobody_comes_to_its_end(record: Record) -> None:
     assert tally.done == 30
 
 
-async def units_of(record: Record) -> AsyncIterator[Unit]:
-    recorder = Recorder(record.store)
+async def units_of(record: Record) -> AsyncIterator[ImageTask]:
+    recorder = RecordWriter(record.store)
     try:
         async for unit in feed(recorder, Scope(recipe="x", kind="caption"), PictureFolders(Path(), {})):
             yield unit
@@ -343,12 +354,12 @@ async def test_a_unit_knows_its_siblings_and_the_annotated_objects(record: Recor
 async def test_an_engine_that_knows_no_budget_is_asked_nothing_more_after_a_stop(record: Record) -> None:
     pen, runners = Watched("pen-1"), list[Runner]()
 
-    def says(ask: Ask) -> Answer:
+    def says(ask: ModelRequest) -> ModelAnswer:
         runners[0].stop()
-        return Answer(text="hat", p=0.1)
+        return ModelAnswer(text="hat", p=0.1)
 
     pen.says, eye = says, Watched("eye-1")
-    with pytest.raises(Stopped):
+    with pytest.raises(RunStopped):
         await run(record, pen, eye, during=runners.append)
     assert not eye.asked
     assert count(record, "SELECT count(*) FROM generation_answer") == pen.asked.total()
@@ -356,14 +367,14 @@ async def test_an_engine_that_knows_no_budget_is_asked_nothing_more_after_a_stop
 
 @pytest.mark.parametrize("p", [float("nan"), float("inf"), -0.5, 7])
 async def test_what_is_no_probability_is_unclear_the_first_time_as_ever_after(record: Record, p: float) -> None:
-    seen: list[Answer] = []
+    seen: list[ModelAnswer] = []
 
-    def how(unit: Unit) -> Steps:
+    def how(unit: ImageTask) -> Steps:
         (told,) = yield (Request("eye", question(Stage.PRESENCE, unit.picture.key)),)
         seen.append(told)
-        return (Outcome(item=unit.captions[0].item, status=ItemStatus.DROPPED, reason="unclear"),)
+        return (ItemResult(item=unit.captions[0].item, status=ItemStatus.DROPPED, reason="unclear"),)
 
-    long = Answer(text="\u0958" * 20_000, p=p, label_mass=p)
+    long = ModelAnswer(text="\u0958" * 20_000, p=p, label_mass=p)
     for _ in range(2):
         await run(record, Watched("pen-1"), Watched("eye-1", lambda ask: long), how=how, limit=1)
         with record.store.write() as connection:
@@ -373,9 +384,9 @@ async def test_what_is_no_probability_is_unclear_the_first_time_as_ever_after(re
 
 
 async def test_who_waits_for_anothers_question_hears_why_it_failed(record: Record) -> None:
-    def how(unit: Unit) -> Steps:
+    def how(unit: ImageTask) -> Steps:
         (told,) = yield (Request("eye", question(Stage.PRIOR, "is there a hat?")),)
-        return (Outcome(item=unit.captions[0].item, status=ItemStatus.DROPPED, reason=told.text),)
+        return (ItemResult(item=unit.captions[0].item, status=ItemStatus.DROPPED, reason=told.text),)
 
     def broken(connection: Connection, keys: Sequence[bytes]) -> dict[bytes, object]:
         raise LookupError("no memory")
@@ -400,12 +411,12 @@ async def test_a_picture_may_have_more_captions_than_sqlite_takes_values(record:
             {"hash": bytes(32)},
         )
 
-    def how(unit: Unit) -> Steps:
+    def how(unit: ImageTask) -> Steps:
         yield tuple(Request("pen", question(Stage.PROPOSE, caption.text)) for caption in unit.captions)
-        return tuple(Outcome(item=item, status=ItemStatus.DROPPED, reason="unclear") for item in sorted(unit.wanted))
+        return tuple(ItemResult(item=item, status=ItemStatus.DROPPED, reason="unclear") for item in sorted(unit.wanted))
 
     class Quick(Watched):
-        async def answer(self, group: Sequence[Ask], stored: Stored) -> None:
+        async def answer(self, group: Sequence[ModelRequest], stored: Stored) -> None:
             await asyncio.gather(*(stored(index, self.says(ask)) for index, ask in enumerate(group)))
 
     tally = await run(record, Quick("pen-1"), Watched("eye-1"), how=how, shard=None, limit=6_501)

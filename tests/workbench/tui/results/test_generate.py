@@ -21,14 +21,14 @@ from support.workspaces import HOSTILE, Case, House, build, press, settled
 from tools.generation_screenshots import half_way, settings, write_drops, write_runs
 
 from curation_db.enums import GenerationState
-from curation_db.generation.runs import Progress, beat, end_run, get_run, list_runs, start_run
+from curation_db.generation.runs import StageProgress, beat, end_run, get_run, list_runs, start_run
 from curation_db.storage.ids import utc_text
 from workbench.errors import NegwbError
 from workbench.jobs import generation, generation_monitor
-from workbench.jobs.generation_monitor import GenerationWatch, Standing
+from workbench.jobs.generation_monitor import GenerationMonitor, RunStatus
 from workbench.jobs.process import JobRegistry
 from workbench.tui.results import generate as screen_module
-from workbench.tui.results.app import LabApp
+from workbench.tui.results.app import ResultsApp
 from workbench.tui.screens.modals.generate import GenerateModal
 from workbench.workspace.layout import Workspace
 
@@ -50,8 +50,8 @@ def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
     made.store.close()
 
 
-def app_of(house: House, **told: Any) -> LabApp:
-    return LabApp(Workspace(house.root), start="generate", **told)
+def app_of(house: House, **told: Any) -> ResultsApp:
+    return ResultsApp(Workspace(house.root), start="generate", **told)
 
 
 def begin(house: House, **more: Any) -> int:
@@ -122,7 +122,7 @@ async def test_an_empty_record_says_what_to_do(house: House, size: tuple[int, in
 
 
 async def test_without_captions_there_is_nothing_to_begin_with(tmp_path: Path) -> None:
-    app = LabApp(make_workspace(tmp_path / "house"), start="generate")
+    app = ResultsApp(make_workspace(tmp_path / "house"), start="generate")
     async with running(app) as pilot:
         await until(pilot, lambda: "✗ captions: negwb import" in lines(app))
         await pilot.press("n")
@@ -136,7 +136,7 @@ async def test_it_lives(house: House) -> None:
         await until(pilot, lambda: "▶ running" in lines(app))
         assert "⚠ simulated: llama" in lines(app)
         with house.store.write() as connection:
-            beat(connection, run, Progress(items_total=40, items_done=10, kept=10, note="reading the pictures"))
+            beat(connection, run, StageProgress(items_total=40, items_done=10, kept=10, note="reading the pictures"))
         await until(pilot, lambda: "10 of 40 · 25%" in lines(app) and "reading the pictures" in lines(app))
         with house.store.write() as connection:
             end_run(connection, run, GenerationState.FAILED, half_way(), "the server llama cannot be reached")
@@ -213,7 +213,7 @@ async def test_nobody_looks_while_something_is_above(house: House, monkeypatch: 
         await pilot.press("question_mark")
         await pilot.pause()
         looks: list[int] = []
-        monkeypatch.setattr(GenerationWatch, "look", lambda *args, **more: looks.append(1))
+        monkeypatch.setattr(GenerationMonitor, "look", lambda *args, **more: looks.append(1))
         await pilot.pause(0.3)
         assert not looks
 
@@ -363,7 +363,7 @@ def test_what_did_not_change_is_not_read_again(house: House, monkeypatch: pytest
         run = write_runs(connection, time.time())
         end_run(connection, run, GenerationState.DONE, half_way())
         write_drops(connection, run)
-    watch = GenerationWatch(Workspace(house.root))
+    watch = GenerationMonitor(Workspace(house.root))
     try:
         before = watch.look(None)
         assert len(before.failures) == 6
@@ -378,9 +378,9 @@ def test_another_file_in_the_records_place_is_seen(house: House, tmp_path: Path)
     run = begin(house)
     with house.store.write() as connection:
         end_run(connection, run, GenerationState.DONE, {})
-    watch = GenerationWatch(Workspace(house.root))
+    watch = GenerationMonitor(Workspace(house.root))
     try:
-        assert [entry.standing for entry in watch.look(None).entries] == [Standing.DONE]
+        assert [entry.standing for entry in watch.look(None).entries] == [RunStatus.DONE]
         other = build(tmp_path / "other", [Case()])
         other.store.close()
         house.store.close()

@@ -15,7 +15,7 @@ from benchmarks.registry import task_from_file
 from benchmarks.runner import run_task
 from workbench.tui.rendering.boxes import picture_with_boxes
 from workbench.tui.rendering.report import cells_of
-from workbench.tui.results.app import LabApp
+from workbench.tui.results.app import ResultsApp
 from workbench.tui.results.benchmark_images import located
 from workbench.tui.results.item import ItemScreen
 from workbench.tui.results.report import ReportScreen
@@ -35,7 +35,7 @@ def workspace(tmp_path: Path) -> Workspace:
     return made
 
 
-def row_of(app: LabApp, task: str, model: str) -> str:
+def row_of(app: ResultsApp, task: str, model: str) -> str:
     rows = (line for line in lines(app).split("\n") if line.replace("▸", " ").split()[:2] == [task, model])
     return next(rows)
 
@@ -43,7 +43,7 @@ def row_of(app: LabApp, task: str, model: str) -> str:
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("theme", ["negwb-dark", "negwb-light"])
 async def test_a_figure_never_stands_alone(workspace: Workspace, size: tuple[int, int], theme: str) -> None:
-    app = LabApp(workspace, start="report", theme=theme)
+    app = ResultsApp(workspace, start="report", theme=theme)
     async with running(app, size) as pilot:
         await until(pilot, lambda: "demo-negref" in lines(app))
         denied = row_of(app, "demo-negref", "tuned")
@@ -66,14 +66,14 @@ async def test_a_figure_never_stands_alone(workspace: Workspace, size: tuple[int
 async def test_without_the_affirmed_task_it_is_said(tmp_path: Path) -> None:
     house = make_workspace(tmp_path / "house")
     make_result(house, "demo-negref", "base", [True, False])
-    app = LabApp(house, start="report")
+    app = ResultsApp(house, start="report")
     async with running(app) as pilot:
         await until(pilot, lambda: "demo-affirm was not run" in " ".join(lines(app).split()))
         assert "not run" in row_of(app, "demo-negref", "base")
 
 
 async def test_a_task_without_a_twin_says_so_everywhere(workspace: Workspace) -> None:
-    app = LabApp(workspace, start="report")
+    app = ResultsApp(workspace, start="report")
     async with running(app) as pilot:
         await until(pilot, lambda: "negrefcocog" in lines(app))
         assert "no twin" in row_of(app, "negrefcocog", "base")
@@ -91,7 +91,7 @@ async def test_colour_follows_mcnemar_and_few_differing_items_are_told(tmp_path:
         make_result(house, "demo-affirm", model, [at < right for at in range(2)])
     for model, right in (("base", 0), ("tuned-up", 12)):
         make_result(house, "other-affirm", model, [at < right for at in range(20)])
-    app = LabApp(house, start="report")
+    app = ResultsApp(house, start="report")
     async with running(app) as pilot:
         await until(pilot, lambda: "other-affirm" in lines(app))
         unsure, sure = (line for line in app.screen.lines if line.main.model == "tuned-up")
@@ -106,7 +106,7 @@ async def test_damaged_results_are_listed_and_never_end_the_screen(workspace: Wo
     results = sorted((workspace.root / "results").glob("demo-negref*.json"))
     for path, key, value in zip(results, ("metrics", "ties"), ({}, float("nan")), strict=False):
         path.write_text(json.dumps(json.loads(path.read_text()) | {key: value}))
-    app = LabApp(workspace, start="report")
+    app = ResultsApp(workspace, start="report")
     async with running(app) as pilot:
         await until(pilot, lambda: "2 files passed over" in lines(app))
         assert "negrefcocog" in lines(app)
@@ -114,7 +114,7 @@ async def test_damaged_results_are_listed_and_never_end_the_screen(workspace: Wo
 
 
 async def test_the_base_that_was_named_is_the_base(workspace: Workspace) -> None:
-    app = LabApp(workspace, start="report", base="tuned")
+    app = ResultsApp(workspace, start="report", base="tuned")
     async with running(app) as pilot:
         await until(pilot, lambda: "base: tuned" in lines(app))
 
@@ -129,7 +129,7 @@ async def test_pictures_are_found_where_they_lay_when_it_was_run(tmp_path: Path)
     rows = [{"image": f"{at}.jpg", "phrase": "no hat", "ref_bbox": boxes[0], "bbox_list": boxes} for at in range(3)]
     (tmp_path / "mine.json").write_text(json.dumps(rows))
     run_task(TinyModel(1), task_from_file("mine", tmp_path / "mine.json", coco), results_folder=house.root / "results")
-    app = LabApp(house, start="report")
+    app = ResultsApp(house, start="report")
     async with running(app) as pilot:
         await until(pilot, lambda: "mine" in lines(app))
         await pilot.press("i", "enter")
@@ -140,7 +140,7 @@ async def test_pictures_are_found_where_they_lay_when_it_was_run(tmp_path: Path)
 
 @pytest.mark.parametrize("size", SIZES)
 async def test_down_to_an_item_and_back(workspace: Workspace, size: tuple[int, int]) -> None:
-    app = LabApp(workspace, start="report")
+    app = ResultsApp(workspace, start="report")
     async with running(app, size) as pilot:
         await until(pilot, lambda: "demo-negref" in lines(app))
         await pilot.press("down", "down", "down", "enter")
@@ -167,12 +167,12 @@ async def test_down_to_an_item_and_back(workspace: Workspace, size: tuple[int, i
         await until(pilot, lambda: isinstance(app.screen, ReportScreen))
 
 
-def pane(app: LabApp) -> PicturePane:
+def pane(app: ResultsApp) -> PicturePane:
     return app.screen.query_one("#picture-0", PicturePane)
 
 
 async def test_another_base(workspace: Workspace) -> None:
-    app = LabApp(workspace, start="report")
+    app = ResultsApp(workspace, start="report")
     async with running(app) as pilot:
         await until(pilot, lambda: "base: base" in lines(app))
         await pilot.press("down", "b")
@@ -187,7 +187,7 @@ async def test_hostile_results_are_only_text(tmp_path: Path, size: tuple[int, in
         make_result(house, "x-negref", model, [True, False, True], text=HOSTILE)
     (house.root / "results" / "[red]x.json").write_text("\x1b[2J[/x]")
     (house.root / "results" / "old.json").write_text('{"schema": 99}')
-    app = LabApp(house, start="report")
+    app = ResultsApp(house, start="report")
     async with running(app, size) as pilot:
         await until(pilot, lambda: "2 files passed over" in lines(app))
         for keys in (("end",), ("enter",), ("end", "enter"), ("enter",), ("down",), ("question_mark",), ("escape",)):
@@ -202,7 +202,7 @@ async def test_hostile_results_are_only_text(tmp_path: Path, size: tuple[int, in
 
 
 async def test_changed_items_are_refused_with_a_line(workspace: Workspace) -> None:
-    app = LabApp(workspace, start="report")
+    app = ResultsApp(workspace, start="report")
     async with running(app) as pilot:
         await until(pilot, lambda: "demo-negref" in lines(app))
         for path in (workspace.root / "results").glob("*.items.jsonl"):
@@ -214,7 +214,7 @@ async def test_changed_items_are_refused_with_a_line(workspace: Workspace) -> No
 
 
 async def test_pages_change_places_and_remember(workspace: Workspace) -> None:
-    app = LabApp(workspace, start="report")
+    app = ResultsApp(workspace, start="report")
     async with running(app) as pilot:
         await until(pilot, lambda: "demo-negref" in lines(app))
         await pilot.press("down", "down", "1")

@@ -17,13 +17,13 @@ from support.clip_models import freeze
 from support.results import HOSTILE, lines, make_run, make_workspace, running, until
 
 from curation_db.enums import State
-from curation_db.exporting.manifest import Counts, Item, read_manifest
-from trainers.run_files import METRICS, Status, take_lock
+from curation_db.exporting.manifest import ExportItem, ManifestCounts, read_manifest
+from trainers.run_files import METRICS, TrainingStatus, take_lock
 from workbench.errors import NegwbError
 from workbench.jobs import training
 from workbench.jobs.process import JobRegistry
-from workbench.jobs.run_monitor import RunWatch, ago, tail, thinned
-from workbench.tui.results.app import LabApp
+from workbench.jobs.run_monitor import RunMonitor, ago, tail, thinned
+from workbench.tui.results.app import ResultsApp
 from workbench.tui.results.runs import in_words
 from workbench.tui.screens.modals.start import StartModal
 from workbench.workspace.layout import Workspace
@@ -41,7 +41,7 @@ def workspace(tmp_path: Path) -> Workspace:
 @pytest.mark.parametrize("theme", ["negwb-dark", "negwb-light"])
 async def test_a_run_is_shown_with_its_figures(workspace: Workspace, size: tuple[int, int], theme: str) -> None:
     make_run(workspace, "first", 20, done=False, log="features computed 12")
-    app = LabApp(workspace, theme=theme)
+    app = ResultsApp(workspace, theme=theme)
     async with running(app, size) as pilot:
         await until(pilot, lambda: "features computed" in lines(app))
         told = lines(app)
@@ -56,7 +56,7 @@ async def test_a_run_is_shown_with_its_figures(workspace: Workspace, size: tuple
 
 
 async def test_an_empty_workspace_says_what_to_do(workspace: Workspace) -> None:
-    app = LabApp(workspace)
+    app = ResultsApp(workspace)
     async with running(app) as pilot:
         await until(pilot, lambda: "negwb train EXPORT" in lines(app))
         await pilot.press("s", "r", "t", "enter", "down", "end")
@@ -67,7 +67,7 @@ async def test_an_empty_workspace_says_what_to_do(workspace: Workspace) -> None:
 
 async def test_it_lives_and_passes_over_half_a_line(workspace: Workspace) -> None:
     folder = make_run(workspace, "first", 10, done=False)
-    app = LabApp(workspace)
+    app = ResultsApp(workspace)
     async with running(app) as pilot:
         await until(pilot, lambda: "10/40" in lines(app))
         lock = take_lock(folder)
@@ -95,7 +95,7 @@ async def test_hostile_runs_are_only_text(workspace: Workspace, size: tuple[int,
         (broken / "config.json").write_text(HOSTILE)
     failed = make_run(workspace, "failed", 3, done=False)
     (failed / "failed.json").write_text(json.dumps({"message": HOSTILE, "hint": HOSTILE}))
-    app = LabApp(workspace)
+    app = ResultsApp(workspace)
     async with running(app, size) as pilot:
         await until(pilot, lambda: "⚠ damaged" in lines(app))
         for _ in range(5):
@@ -110,19 +110,19 @@ async def test_hostile_runs_are_only_text(workspace: Workspace, size: tuple[int,
 
 async def test_nobody_looks_while_something_is_above(workspace: Workspace, monkeypatch: Any) -> None:
     make_run(workspace, "first")
-    app = LabApp(workspace)
+    app = ResultsApp(workspace)
     async with running(app) as pilot:
         await until(pilot, lambda: "✓ done" in lines(app))
         await pilot.press("question_mark")
         await pilot.pause()
         looks: list[int] = []
-        monkeypatch.setattr(RunWatch, "look", lambda *args, **more: looks.append(1))
+        monkeypatch.setattr(RunMonitor, "look", lambda *args, **more: looks.append(1))
         await pilot.pause(1.2)
         assert not looks
 
 
 def a_set(workspace: Workspace) -> None:
-    freeze(workspace.exports / "set-001", [Item(key="k", source="s", image_key="1", text="no dog")])
+    freeze(workspace.exports / "set-001", [ExportItem(key="k", source="s", image_key="1", text="no dog")])
 
 
 async def test_t_asks_and_starts_what_the_command_starts(workspace: Workspace, monkeypatch: Any) -> None:
@@ -137,7 +137,7 @@ async def test_t_asks_and_starts_what_the_command_starts(workspace: Workspace, m
 
     monkeypatch.setattr(training, "start_child", start)
     monkeypatch.setattr(training, "jobs", JobRegistry())
-    app = LabApp(workspace)
+    app = ResultsApp(workspace)
     async with running(app) as pilot:
         await until(pilot, lambda: "earlier" in lines(app))
         await pilot.press("t")
@@ -169,7 +169,7 @@ def test_a_training_of_another_process_is_found_by_its_lock(workspace: Workspace
         try:
             assert child.stdout is not None
             child.stdout.readline()
-            assert RunWatch(workspace.root / "runs").look(None).rows[0].status is Status.RUNNING
+            assert RunMonitor(workspace.root / "runs").look(None).rows[0].status is TrainingStatus.RUNNING
             training.stop(folder)
             assert child.wait(10) != 0
         finally:
@@ -183,15 +183,15 @@ def test_a_broken_run_hides_no_other(workspace: Workspace) -> None:
     for name, content in (("bytes", b"\xff"), ("nested", b"[" * 200_000)):
         folder = make_run(workspace, name, 3)
         (folder / "config.json").write_bytes(content)
-    rows = {row.name: row.status for row in RunWatch(workspace.root / "runs").look(None).rows}
-    assert rows == {"sound": Status.DONE, "bytes": None, "nested": None}
+    rows = {row.name: row.status for row in RunMonitor(workspace.root / "runs").look(None).rows}
+    assert rows == {"sound": TrainingStatus.DONE, "bytes": None, "nested": None}
     assert base_model(workspace) == "base"  # told by the sound one, the oldest
 
 
 def test_a_frozen_set_in_words(workspace: Workspace) -> None:
     a_set(workspace)
     manifest = read_manifest(workspace.exports / "set-001")
-    told = replace(manifest, selection={"states": ["accepted", "needs_more"]}, counts=Counts(pairs=1806))
+    told = replace(manifest, selection={"states": ["accepted", "needs_more"]}, counts=ManifestCounts(pairs=1806))
     assert in_words(told) == "1,806 accepted, needs more"
     assert in_words(replace(told, selection={"states": list(State)})) == "1,806 in whatever state"
     assert in_words(replace(manifest, selection={"states": 7})) == "1 pairs"
@@ -217,7 +217,7 @@ async def test_a_run_that_is_ending_is_not_starting_and_can_go_on(workspace: Wor
         return child
 
     monkeypatch.setattr(training, "start_child", start)
-    app = LabApp(workspace)
+    app = ResultsApp(workspace)
     async with running(app) as pilot:
         await until(pilot, lambda: "… starting" in lines(app))
         lock = take_lock(folder)
@@ -236,7 +236,7 @@ async def test_a_run_that_is_ending_is_not_starting_and_can_go_on(workspace: Wor
 async def test_a_run_without_figures_shows_no_axes_of_another(workspace: Workspace) -> None:
     make_run(workspace, "empty", 0, done=False)
     make_run(workspace, "full", 20)
-    app = LabApp(workspace)
+    app = ResultsApp(workspace)
     async with running(app) as pilot:
         await until(pilot, lambda: "training loss" in lines(app))
         plot = app.screen.query_one("PlotWidget")
@@ -250,7 +250,7 @@ async def test_a_run_without_figures_shows_no_axes_of_another(workspace: Workspa
 
 async def test_a_hostile_name_in_the_title_is_text(workspace: Workspace) -> None:
     make_run(workspace, "a\u202eb\x1b]0;owned\x07", 3)
-    app = LabApp(workspace)
+    app = ResultsApp(workspace)
     async with running(app) as pilot:
         await until(pilot, lambda: "3/40" in lines(app))
         title = str(app.screen.query_one("#run").border_title)
@@ -274,7 +274,7 @@ def test_the_tail_of_a_large_log_is_cheap(tmp_path: Path) -> None:
 
 def test_what_did_not_change_is_not_read_again(workspace: Workspace, monkeypatch: Any) -> None:
     make_run(workspace, "first")
-    watch = RunWatch(workspace.root / "runs")
+    watch = RunMonitor(workspace.root / "runs")
     before = watch.look(None)
     monkeypatch.setattr("workbench.jobs.run_monitor.read_metrics", lambda folder: pytest.fail("read again"))
     assert watch.look("first") == before

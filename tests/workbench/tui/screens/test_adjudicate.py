@@ -11,12 +11,12 @@ from support.workspaces import HOSTILE, Case, House, press, settled
 
 from curation_db.enums import Kind, Reason, Role, Stream
 from curation_db.events.annotators import begin_session
-from curation_db.review.decisions import Shown
+from curation_db.review.decisions import PresentationContext
 from curation_db.storage.store import open_store
 from workbench.commands.curate import _may_start_in
 from workbench.errors import UsageError
-from workbench.tui.screens.adjudicate import AdjudicateScreen, Stage
-from workbench.tui.screens.base.navigation import Room
+from workbench.tui.screens.adjudicate import AdjudicateScreen, AdjudicationStage
+from workbench.tui.screens.base.navigation import MainView
 from workbench.tui.screens.curate import CurateScreen
 from workbench.workspace.layout import Workspace
 
@@ -97,9 +97,9 @@ async def test_undo_shows_it_again_and_the_room_empties(disputed: House, open_ap
     async with app.run_test(size=(120, 36), notifications=True) as pilot:
         screen = await enter(app, pilot)
         await press_here(pilot, "a", "s")
-        assert screen.stage is Stage.TALLY
+        assert screen.stage is AdjudicationStage.TALLY
         await press_here(pilot, "z")
-        await until(pilot, lambda: screen.stage is Stage.CARD and "1 of 3" in lines(app))
+        await until(pilot, lambda: screen.stage is AdjudicationStage.CARD and "1 of 3" in lines(app))
         assert disputed.states()[1] == "contested"
         await press_here(pilot, "z")
         await until(pilot, lambda: "nothing settled here to take back" in lines(app))
@@ -181,7 +181,7 @@ async def test_hostile_texts_are_only_texts(make_house: Any, open_app: Any, join
         for at in range(len(texts)):
             await until(pilot, lambda at=at: f"{at + 1} of {len(texts)}" in lines(app))
             await press_here(pilot, "a", "t")
-            await until(pilot, lambda: screen.stage is Stage.TALLY and "[@click=app" in lines(app))
+            await until(pilot, lambda: screen.stage is AdjudicationStage.TALLY and "[@click=app" in lines(app))
             await press_here(pilot, "enter")
         await until(pilot, lambda: "All settled" in lines(app))
 
@@ -208,7 +208,7 @@ async def test_a_busy_record_is_said_and_nothing_is_settled(
 async def test_flipped_audit_labels_come_here(make_house: Any, open_app: Any, join: Any) -> None:
     house = make_house(2, audit_rate=1.0)
     ben = join(house, "ben")
-    ben.decide(house.ids[0], Kind.ACCEPT, shown=Shown(Stream.AUDIT, blind=True))
+    ben.decide(house.ids[0], Kind.ACCEPT, shown=PresentationContext(Stream.AUDIT, blind=True))
     ben.flip(house.ids[0], Kind.REJECT, reason=Reason.PRESENT)
     appoint(house, "dan")
     app = open_at(house, open_app)
@@ -220,7 +220,7 @@ async def test_flipped_audit_labels_come_here(make_house: Any, open_app: Any, jo
 
 
 async def test_an_app_begins_in_the_room_and_the_cards_come_after(disputed: House, open_app: Any) -> None:
-    app = open_app(disputed, "dan", app={"workspace": Workspace(disputed.root), "start": Room.ADJUDICATE})
+    app = open_app(disputed, "dan", app={"workspace": Workspace(disputed.root), "start": MainView.ADJUDICATE})
     async with app.run_test(size=(120, 36)) as pilot:
         await until(pilot, lambda: isinstance(app.screen, AdjudicateScreen) and "1 of 3" in lines(app))
         await until(pilot, lambda: not app.screen._busy)
@@ -231,10 +231,10 @@ async def test_an_app_begins_in_the_room_and_the_cards_come_after(disputed: Hous
 
 
 def test_the_command_needs_the_role(disputed: House, sit: Any) -> None:
-    _may_start_in(sit(disputed, "dan"), Room.ADJUDICATE)
+    _may_start_in(sit(disputed, "dan"), MainView.ADJUDICATE)
     _may_start_in(sit(disputed, "ana"), None)
     with pytest.raises(UsageError, match="only an adjudicator") as told:
-        _may_start_in(sit(disputed, "ana"), Room.ADJUDICATE)
+        _may_start_in(sit(disputed, "ana"), MainView.ADJUDICATE)
     assert "--role adjudicator" in told.value.hint
 
 

@@ -13,10 +13,10 @@ from support.workspaces import HOSTILE, Case, House, settled
 
 from curation_db.enums import Kind, Reason, Stream
 from curation_db.lint import index
-from curation_db.lint.index import Marker
-from curation_db.review.decisions import Shown
+from curation_db.lint.index import LintIndexer
+from curation_db.review.decisions import PresentationContext
 from curation_db.search.query_language import Sort
-from workbench.tui.screens.base.navigation import Room
+from workbench.tui.screens.base.navigation import MainView
 from workbench.tui.screens.browse import BrowseScreen
 from workbench.tui.screens.curate import CurateScreen
 from workbench.tui.screens.modals.bulk import BulkModal
@@ -239,7 +239,7 @@ async def test_the_marks_are_worked_out_while_one_looks(make_house: Any, open_ap
     app = opened(open_app, house)
     async with app.run_test(size=(160, 40)) as pilot:
         await entered(pilot)
-        await until(pilot, lambda: Marker(house.store).progress.done)
+        await until(pilot, lambda: LintIndexer(house.store).progress.done)
         await until(pilot, lambda: "minimal-edit +1" in lines(app))
         await type_view(pilot, "lint:in-sibling")
         await until(pilot, lambda: listed(app) == [9, 6, 3])
@@ -260,7 +260,7 @@ async def test_an_audit_card_that_waits_hides_what_judges_say(make_house: Any, o
 
 async def test_an_audit_card_that_waits_hides_who_decided_what(make_house: Any, open_app: Open, join: Any) -> None:
     house = make_house(2, audit_rate=1.0, overlap="2")
-    join(house, "ben").decide(1, Kind.REJECT, reason=Reason.SCOPE, shown=Shown(Stream.AUDIT, blind=True))
+    join(house, "ben").decide(1, Kind.REJECT, reason=Reason.SCOPE, shown=PresentationContext(Stream.AUDIT, blind=True))
     app = opened(open_app, house)
     async with app.run_test(size=(160, 40)) as pilot:
         await entered(pilot)
@@ -275,7 +275,7 @@ async def test_who_only_looks_around_takes_no_card(make_house: Any, sit: Any) ->
 
     house = make_house(4)
     desk = sit(house, deal=False)
-    app = NegwbApp(desk, workspace=Workspace(house.root), start=Room.BROWSE, view="hat sort:oldest")
+    app = NegwbApp(desk, workspace=Workspace(house.root), start=MainView.BROWSE, view="hat sort:oldest")
     async with app.run_test(size=(120, 36)) as pilot:
         await whole(pilot)
         assert listed(app) == [1, 2, 3, 4]

@@ -12,10 +12,10 @@ from support.workspaces import Case, press, settled
 from workbench.tui.screens.curate import CurateScreen
 from workbench.tui.screens.help import HelpScreen
 from workbench.tui.screens.modals.judges import JudgesModal
-from workbench.tui.screens.queue_end import DoneScreen
+from workbench.tui.screens.queue_end import QueueEndScreen
 from workbench.tui.screens.too_small import TooSmallScreen
 from workbench.tui.screens.zoom import ZoomScreen
-from workbench.workspace.keymap import ActionMap, Place
+from workbench.workspace.keymap import ActionMap, KeyScope
 
 
 async def test_every_deciding_key_is_committed_before_the_next_card(make_house: Any, open_app: Any) -> None:
@@ -37,7 +37,7 @@ async def test_every_deciding_key_is_committed_before_the_next_card(make_house: 
             await press(pilot, *(keys if keys[0] == "x" else [keys]))
             assert house.events()[-1] == (number, *event)
             assert len(house.events()) == number
-        assert isinstance(app.screen, DoneScreen)
+        assert isinstance(app.screen, QueueEndScreen)
 
 
 async def test_every_reason_has_its_key(make_house: Any, open_app: Any) -> None:
@@ -138,7 +138,7 @@ async def test_the_end_of_the_queue_says_what_to_do(make_house: Any, open_app: A
     async with running(app) as pilot:
         await settled(pilot)
         await press(pilot, "a", "space", "u")
-        assert isinstance(app.screen, DoneScreen)
+        assert isinstance(app.screen, QueueEndScreen)
         text = lines(app)
         assert "negwb export" in text
         assert "negwb status" in text
@@ -146,19 +146,19 @@ async def test_the_end_of_the_queue_says_what_to_do(make_house: Any, open_app: A
         await press(pilot, "z")
         assert shown(app) == 3
         await press(pilot, "a")
-        assert isinstance(app.screen, DoneScreen)
+        assert isinstance(app.screen, QueueEndScreen)
         await press(pilot, "r")
         assert shown(app) == 2
         await press(pilot, "a")
-        assert isinstance(app.screen, DoneScreen)
+        assert isinstance(app.screen, QueueEndScreen)
         await press(pilot, "[")
         assert shown(app) == 2
         await press(pilot, "]")
-        assert isinstance(app.screen, DoneScreen)
+        assert isinstance(app.screen, QueueEndScreen)
         await press(pilot, "enter")
-        assert isinstance(app.screen, DoneScreen)
+        assert isinstance(app.screen, QueueEndScreen)
         await press(pilot, "slash", "escape")
-        assert isinstance(app.screen, DoneScreen)
+        assert isinstance(app.screen, QueueEndScreen)
     assert set(house.states().values()) == {"accepted"}
 
 
@@ -235,7 +235,7 @@ async def test_help_and_palette_list_every_action(make_house: Any, open_app: Any
         await until(pilot, lambda: shown(app) is not None and app.screen.shown.card.flagged)
 
 
-ALL_PLACES = (Place.CARD, Place.REASON, Place.DONE)
+ALL_PLACES = (KeyScope.CARD, KeyScope.REASON, KeyScope.DONE)
 """Of the card; every room has a help of its own."""
 
 

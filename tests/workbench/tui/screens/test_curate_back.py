@@ -10,7 +10,7 @@ from support.workspaces import House, press, settled
 
 from curation_db.enums import Kind, Reason
 from workbench.tui.screens.curate import CurateScreen
-from workbench.tui.screens.queue_end import DoneScreen
+from workbench.tui.screens.queue_end import QueueEndScreen
 from workbench.tui.widgets.status import StatusLine
 
 
@@ -139,13 +139,13 @@ async def test_at_the_end_of_the_queue_it_is_refused_as_well(make_house: Any, op
     async with running(app) as pilot:
         await settled(pilot)
         await edit(pilot, " new")
-        assert isinstance(app.screen, DoneScreen)
+        assert isinstance(app.screen, QueueEndScreen)
         ben.decide(2, Kind.ACCEPT)
         events = house.events()
         await press(pilot, "z")
         assert "ben has decided about your edit since" in lines(app)
-        assert isinstance(app.screen, DoneScreen)
-        assert sum(isinstance(screen, DoneScreen) for screen in app.screen_stack) == 1
+        assert isinstance(app.screen, QueueEndScreen)
+        assert sum(isinstance(screen, QueueEndScreen) for screen in app.screen_stack) == 1
         await press(pilot, "[")
         assert isinstance(app.screen, CurateScreen)
         assert shown(app) == 2

@@ -11,13 +11,13 @@ from textual.events import Key
 from textual.widgets import Input, OptionList
 from textual.widgets._toast import Toast
 
-from workbench.tui.app import DeckSpoke
+from workbench.tui.app import PrefetchChanged
 from workbench.tui.screens.curate import CurateScreen
 from workbench.tui.screens.modals.dialog import Dialog
 from workbench.tui.screens.modals.edit import CaptionArea, EditModal
 from workbench.tui.screens.modals.find import FindModal
 from workbench.tui.screens.modals.note import NoteModal
-from workbench.tui.screens.queue_end import DoneScreen
+from workbench.tui.screens.queue_end import QueueEndScreen
 
 
 async def test_an_edit_makes_a_child_and_goes_on(make_house: Any, open_app: Any) -> None:
@@ -176,12 +176,12 @@ async def test_the_end_of_the_queue_never_covers_a_dialog(make_house: Any, open_
     async with running(app) as pilot:
         await settled(pilot)
         await press(pilot, "a", "slash")
-        app.post_message(DeckSpoke())
+        app.post_message(PrefetchChanged())
         await pilot.press(*"hat")
         assert isinstance(app.screen, FindModal)
         await press(pilot, "escape")
-        assert isinstance(app.screen, DoneScreen)
-        assert sum(isinstance(screen, DoneScreen) for screen in app.screen_stack) == 1
+        assert isinstance(app.screen, QueueEndScreen)
+        assert sum(isinstance(screen, QueueEndScreen) for screen in app.screen_stack) == 1
         await press(pilot, "z")
         assert isinstance(app.screen, CurateScreen)
         assert shown(app) == 1

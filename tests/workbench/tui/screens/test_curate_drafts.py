@@ -14,7 +14,7 @@ from curation_db.events.annotators import begin_session
 from workbench.tui.screens.curate import CurateScreen
 from workbench.tui.screens.modals.edit import CaptionArea, EditModal
 from workbench.tui.screens.modals.note import NoteModal
-from workbench.tui.screens.queue_end import DoneScreen
+from workbench.tui.screens.queue_end import QueueEndScreen
 
 TYPED = "a woman not wearing hat number 0 mended"
 
@@ -203,7 +203,7 @@ async def test_an_edit_saved_while_the_window_is_too_small_closes_when_there_is_
         await until(pilot, lambda: len(house.events()) == 2)
         await settled(pilot)
         await pilot.resize_terminal(120, 36)
-        await until(pilot, lambda: isinstance(app.screen, DoneScreen))
+        await until(pilot, lambda: isinstance(app.screen, QueueEndScreen))
     assert house.rows("SELECT text FROM candidate WHERE id = 2") == [(TYPED,)]
 
 

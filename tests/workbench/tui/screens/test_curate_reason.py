@@ -10,11 +10,11 @@ from support.workspaces import press, settled
 from textual.events import Key
 
 from workbench.tui.screens.curate import CurateScreen
-from workbench.tui.widgets.key_hints import KeyLine
-from workbench.workspace.keymap import ActionMap, Place
+from workbench.tui.widgets.key_hints import KeyHints
+from workbench.workspace.keymap import ActionMap, KeyScope
 
-REASONS = {key for action in ActionMap().at(Place.REASON) for key in ActionMap().keys(action)}
-OTHERS = sorted({key for action in ActionMap().at(Place.CARD) for key in ActionMap().keys(action)} - REASONS)
+REASONS = {key for action in ActionMap().at(KeyScope.REASON) for key in ActionMap().keys(action)}
+OTHERS = sorted({key for action in ActionMap().at(KeyScope.CARD) for key in ActionMap().keys(action)} - REASONS)
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 36)])
@@ -70,13 +70,13 @@ async def test_the_key_line_says_and_does_only_what_applies(make_house: Any, ope
     app = open_app(house)
     async with running(app) as pilot:
         await settled(pilot)
-        whole = app.screen.query_one(KeyLine).render().plain
+        whole = app.screen.query_one(KeyHints).render().plain
         await press(pilot, "x")
-        assert app.screen.query_one(KeyLine).render().plain.strip() == "esc cancel"
+        assert app.screen.query_one(KeyHints).render().plain.strip() == "esc cancel"
         await pilot.click("#keys", offset=(2, 0))
         await settled(pilot)
         assert "reject because" not in lines(app)
-        assert app.screen.query_one(KeyLine).render().plain == whole
+        assert app.screen.query_one(KeyHints).render().plain == whole
         assert shown(app) == 1
     assert house.events() == []
 

@@ -10,7 +10,7 @@ from support.workspaces import press, settled
 from textual.widgets import OptionList
 
 from curation_db.enums import Kind, Reason, Role, State
-from workbench.annotation.models import Way
+from workbench.annotation.models import CardOrigin
 from workbench.annotation.plain.text import card_lines, did
 from workbench.annotation.wording import STATES
 from workbench.tui.screens.modals.find import FindModal
@@ -103,7 +103,7 @@ async def test_an_adjudicator_is_told_that_the_word_is_final_and_not_what_people
         await settled(pilot)
         await app.screen.action_open_card(1)
         await settled(pilot)
-        assert app.desk.current.way is Way.FOUND
+        assert app.desk.current.way is CardOrigin.FOUND
         assert said(app, "state") == "people have voted: your decision is the final word"
         await press(pilot, "x", "p")
     assert house.states()[1] == "rejected"

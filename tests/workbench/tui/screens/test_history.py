@@ -11,14 +11,14 @@ from support.workspaces import HOSTILE, Case, press, settled
 from typer.testing import CliRunner
 
 from curation_db.enums import Kind, Reason, Stream
-from curation_db.review.decisions import Shown
+from curation_db.review.decisions import PresentationContext
 from workbench.cli import app as negwb
 from workbench.tui.screens.curate import CurateScreen
 from workbench.tui.screens.history import HistoryScreen
 from workbench.workspace.layout import Workspace
 
 SIZES = [(80, 24), (120, 36)]
-BLIND = Shown(Stream.AUDIT, blind=True)
+BLIND = PresentationContext(Stream.AUDIT, blind=True)
 
 
 async def enter(app: Any, pilot: Any) -> None:

@@ -11,7 +11,7 @@ from support.workspaces import HOSTILE, Case, press, settled
 
 from workbench.tui.app import NegwbApp
 from workbench.tui.screens.curate import CurateScreen
-from workbench.tui.widgets.field import Field
+from workbench.tui.widgets.field import LabelledField
 
 BIDI = re.compile("[\u202a-\u202e\u2066-\u2069]")
 
@@ -39,7 +39,7 @@ async def test_hostile_cards_are_only_text(make_house: Any, open_app: Any) -> No
             await settled(pilot)
             look(app)
             if name in {"markup", "closing", "link"}:
-                assert text in app.screen.query_one("#negated", Field).said.replace("«", "").replace("»", "")
+                assert text in app.screen.query_one("#negated", LabelledField).said.replace("«", "").replace("»", "")
             await press(pilot, "a")
     assert [kind for _, kind, _ in house.events()] == ["accept"] * len(HOSTILE)
 

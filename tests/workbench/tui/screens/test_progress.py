@@ -10,14 +10,14 @@ from support.results import lines, until
 from support.workspaces import HOSTILE, Case, press, settled
 
 from curation_db.enums import Kind, Reason, Stream
-from curation_db.review.decisions import Shown
+from curation_db.review.decisions import PresentationContext
 from curation_db.stats.intervals import Interval
 from curation_db.stats.progress import read_progress
 from curation_db.stats.targets import PRESETS
 from workbench.reports.progress_report import decimal, hours_text
 from workbench.tui.app import NegwbApp
 from workbench.tui.rendering.bars import share_bar, whisker
-from workbench.tui.rendering.progress import Page, page_lines
+from workbench.tui.rendering.progress import ProgressPage, page_lines
 from workbench.tui.screens import progress as progress_module
 from workbench.tui.screens.curate import CurateScreen
 from workbench.tui.screens.progress import ProgressScreen
@@ -45,7 +45,9 @@ def shows(app: NegwbApp, words: str) -> bool:
 def decide(reviewer: Any, house: Any, *, every: int = 1) -> None:
     """Accept, and reject every third."""
     for at, number in enumerate(house.ids[::every]):
-        shown = Shown(Stream.AUDIT if at % 2 else Stream.REVIEW, blind=bool(at % 2), elapsed_ms=4_000 + at)
+        shown = PresentationContext(
+            Stream.AUDIT if at % 2 else Stream.REVIEW, blind=bool(at % 2), elapsed_ms=4_000 + at
+        )
         kind, reason = (Kind.REJECT, Reason.PRESENT) if at % 3 == 2 else (Kind.ACCEPT, None)
         reviewer.decide(number, kind, reason=reason, shown=shown)
 
@@ -160,8 +162,8 @@ async def test_hostile_words_are_only_text(make_house: Any, open_app: Any, join:
 
 
 @pytest.mark.parametrize("width", [76, 100, 112, 116, 196])
-@pytest.mark.parametrize("page", Page)
-def test_no_line_is_wider_than_the_screen(make_house: Any, join: Any, page: Page, width: int) -> None:
+@pytest.mark.parametrize("page", ProgressPage)
+def test_no_line_is_wider_than_the_screen(make_house: Any, join: Any, page: ProgressPage, width: int) -> None:
     house = make_house(12, overlap="3")
     for name in ("ben", "a name that is much longer than any column", "cho", "dan"):
         decide(join(house, name), house)
@@ -172,7 +174,7 @@ def test_no_line_is_wider_than_the_screen(make_house: Any, join: Any, page: Page
 
 def test_an_empty_record_has_every_page(make_house: Any) -> None:
     told = read_progress(make_house(1).store, PRESETS["negrefcocog"], resamples=10)
-    for page in Page:
+    for page in ProgressPage:
         assert page_lines(page, told, 76)
 
 

@@ -18,7 +18,7 @@ from workbench.tui.screens.curate import CurateScreen
 from workbench.tui.screens.settings import SettingsScreen
 from workbench.tui.themes import check_theme
 from workbench.workspace.generation_settings import GenerateSettings
-from workbench.workspace.keymap import ActionMap, Place
+from workbench.workspace.keymap import ActionMap, KeyScope
 from workbench.workspace.layout import Workspace
 from workbench.workspace.settings import CurateSettings, read_settings
 from workbench.workspace.settings_catalog import can_change, help_of, listed, read_listed
@@ -188,7 +188,7 @@ def test_ones_own_keys_come_first_with_what_they_were(tmp_path: Path) -> None:
     settings = read_settings(file)
     rows = [row for row in listed(settings, file.read_text(), ActionMap(settings.curate.keys)) if ".keys." in row.name]
     assert (rows[0].name, rows[0].value, rows[0].default, rows[0].line) == ("curate.keys.undo", "f9", "z", 2)
-    assert len(rows) == len(ActionMap().at(*Place))
+    assert len(rows) == len(ActionMap().at(*KeyScope))
 
 
 def test_an_unknown_theme_is_refused_before_the_screen_opens(tmp_path: Path) -> None:

@@ -10,10 +10,10 @@ from sqlalchemy import text
 from support.workspaces import Case, House, build
 
 from curation_db.enums import Question
-from curation_db.review.candidates import Opinion, insert_verdicts
+from curation_db.review.candidates import NewVerdict, insert_verdicts
 from curation_db.search.candidate_history import timeline
 from curation_db.search.cards import Card, load_card
-from curation_db.search.rows import Listed, page_of
+from curation_db.search.rows import ListedCandidate, page_of
 from workbench.annotation import feedback, wording
 from workbench.annotation.plain import text as plain
 from workbench.tui.rendering import candidate_rows, card_content, history
@@ -36,7 +36,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     ]
     # fmt: off
     opinions = [
-        Opinion(
+        NewVerdict(
             candidate_id=number, judge=judge, model="m", prompt_version="v1", question=question, p=p, label_mass=0.98,
             method="logprobs", prior=0.61, seed=7,
         )
@@ -54,7 +54,7 @@ def card(house: House, number: int) -> Card:
         return load_card(connection, number)
 
 
-def row(house: House, number: int) -> Listed:
+def row(house: House, number: int) -> ListedCandidate:
     with house.store.read() as connection:
         return page_of(connection, [number])[0]
 

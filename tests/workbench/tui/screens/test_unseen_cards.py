@@ -12,7 +12,7 @@ from curation_db.events.annotators import begin_session
 from curation_db.search.candidate_history import timeline
 from curation_db.storage.store import open_store
 from workbench.tui.rendering.history import plain_lines
-from workbench.tui.screens.adjudicate import AdjudicateScreen, Stage
+from workbench.tui.screens.adjudicate import AdjudicateScreen, AdjudicationStage
 from workbench.tui.screens.curate import CurateScreen
 from workbench.workspace.layout import Workspace
 
@@ -109,7 +109,7 @@ async def test_an_adjudicator_must_have_seen_the_card_too(make_house: Any, open_
         for key in ("a", "x"):
             await pilot.press(key)
             await until(pilot, lambda: DROPPED in lines(app))
-            assert app.screen.stage is Stage.CARD
+            assert app.screen.stage is AdjudicationStage.CARD
             await pilot.press("question_mark", "escape")
 
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curation_db.search.query_language import Field
+from curation_db.search.query_language import QueryField
 from workbench.tui.widgets.filter_completion import completed, completions
-from workbench.tui.widgets.row_selection import Selection
+from workbench.tui.widgets.row_selection import TableSelection
 
 IDS = list(range(1, 9))
 _DEEDS = st.lists(st.tuples(st.sampled_from(["toggle", "take", "everything", "clear"]), st.sampled_from(IDS)))
@@ -18,7 +18,7 @@ _DEEDS = st.lists(st.tuples(st.sampled_from(["toggle", "take", "everything", "cl
 
 @given(_DEEDS)
 def test_a_selection_is_a_set(deeds: list[tuple[str, int]]) -> None:
-    selection, wanted = Selection(), set[int]()
+    selection, wanted = TableSelection(), set[int]()
     for deed, number in deeds:
         match deed:
             case "toggle":
@@ -38,8 +38,8 @@ def test_a_selection_is_a_set(deeds: list[tuple[str, int]]) -> None:
         assert all((number in selection) is (number in wanted) for number in IDS)
 
 
-def _known(field: Field) -> Sequence[str]:
-    return {Field.CONCEPT: ["hat", "fire hydrant"], Field.JUDGE: ["llava-1"]}.get(field, ())
+def _known(field: QueryField) -> Sequence[str]:
+    return {QueryField.CONCEPT: ["hat", "fire hydrant"], QueryField.JUDGE: ["llava-1"]}.get(field, ())
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ from textual.worker import WorkerCancelled
 
 from workbench.images import terminal_graphics
 from workbench.images.decode import Thumbnail
-from workbench.images.terminal_graphics import Answer, choose_protocol, picture_box
+from workbench.images.terminal_graphics import TerminalAnswer, choose_protocol, picture_box
 from workbench.tui.widgets import picture
 from workbench.tui.widgets.picture import Encoded, PicturePane, half_cells
 
@@ -386,21 +386,23 @@ class TestChoice:
     @pytest.mark.parametrize(
         ("environ", "answer", "chosen"),
         [
-            ({}, Answer(), "halfcell"),
-            ({}, Answer(kitty=True), "kitty"),
-            ({}, Answer(sixel=True), "sixel"),
-            ({}, Answer(kitty=True, sixel=True), "sixel"),
-            ({}, Answer(kitty=True, seconds=0.09), "halfcell"),
-            ({"SSH_CONNECTION": "a 1 b 2"}, Answer(kitty=True), "halfcell"),
-            ({"SSH_CONNECTION": "a 1 b 2"}, Answer(sixel=True), "halfcell"),
-            ({"SSH_TTY": "/dev/pts/1"}, Answer(kitty=True, sixel=True), "halfcell"),
-            ({"TMUX": "/tmp/tmux,1,0"}, Answer(kitty=True), "halfcell"),
-            ({"STY": "1.pts"}, Answer(sixel=True), "halfcell"),
-            ({"TERM": "tmux-256color"}, Answer(sixel=True), "halfcell"),
-            ({"TERM": "xterm-kitty"}, Answer(kitty=True), "kitty"),
+            ({}, TerminalAnswer(), "halfcell"),
+            ({}, TerminalAnswer(kitty=True), "kitty"),
+            ({}, TerminalAnswer(sixel=True), "sixel"),
+            ({}, TerminalAnswer(kitty=True, sixel=True), "sixel"),
+            ({}, TerminalAnswer(kitty=True, seconds=0.09), "halfcell"),
+            ({"SSH_CONNECTION": "a 1 b 2"}, TerminalAnswer(kitty=True), "halfcell"),
+            ({"SSH_CONNECTION": "a 1 b 2"}, TerminalAnswer(sixel=True), "halfcell"),
+            ({"SSH_TTY": "/dev/pts/1"}, TerminalAnswer(kitty=True, sixel=True), "halfcell"),
+            ({"TMUX": "/tmp/tmux,1,0"}, TerminalAnswer(kitty=True), "halfcell"),
+            ({"STY": "1.pts"}, TerminalAnswer(sixel=True), "halfcell"),
+            ({"TERM": "tmux-256color"}, TerminalAnswer(sixel=True), "halfcell"),
+            ({"TERM": "xterm-kitty"}, TerminalAnswer(kitty=True), "kitty"),
         ],
     )
-    def test_auto(self, environ: dict[str, str], answer: Answer, chosen: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_auto(
+        self, environ: dict[str, str], answer: TerminalAnswer, chosen: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr(terminal_graphics, "ask_terminal", lambda _: answer)
         assert terminal_graphics.detect(environ) == chosen
 

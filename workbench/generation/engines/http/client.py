@@ -13,7 +13,7 @@ from urllib.request import getproxies, proxy_bypass
 
 from workbench.errors import UsageError
 from workbench.generation.engines.http.errors import plain, plain_url
-from workbench.generation.engines.requests import Failure
+from workbench.generation.engines.requests import RequestFailure
 
 if TYPE_CHECKING:
     import httpcore
@@ -35,15 +35,15 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True)
-class NoReply:
+class TransportFailure:
     """Why nothing (whole) came back."""
 
-    failure: Failure
+    failure: RequestFailure
     detail: str = ""
 
 
 @dataclass(slots=True)
-class Exchange:
+class HttpClient:
     """A server at an address; keeps its connections open."""
 
     url: str
@@ -93,28 +93,28 @@ class Exchange:
         """Close the connections."""
         await self._connections.close()
 
-    async def post(self, path: str, body: bytes) -> Reply | NoReply:
+    async def post(self, path: str, body: bytes) -> Reply | TransportFailure:
         """Send a JSON body. Never raises."""
         return await self._whole("POST", path, body)
 
-    async def get(self, path: str) -> Reply | NoReply:
+    async def get(self, path: str) -> Reply | TransportFailure:
         """Ask for something. Never raises."""
         return await self._whole("GET", path, None)
 
-    async def _whole(self, method: str, path: str, body: bytes | None) -> Reply | NoReply:
+    async def _whole(self, method: str, path: str, body: bytes | None) -> Reply | TransportFailure:
         import httpcore  # noqa: PLC0415
 
         try:
             async with asyncio.timeout(self.timeout):
                 return await self._exchanged(method, path, body)
         except TimeoutError:
-            return NoReply(Failure.TIMEOUT, f"no whole answer in {self.timeout:g} s")
+            return TransportFailure(RequestFailure.TIMEOUT, f"no whole answer in {self.timeout:g} s")
         except httpcore.ConnectTimeout:
-            return NoReply(Failure.CONNECTION, "the server does not take connections")
+            return TransportFailure(RequestFailure.CONNECTION, "the server does not take connections")
         except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.ProxyError, OSError) as error:
-            return NoReply(Failure.CONNECTION, plain(str(error) or type(error).__name__, self.key))
+            return TransportFailure(RequestFailure.CONNECTION, plain(str(error) or type(error).__name__, self.key))
 
-    async def _exchanged(self, method: str, path: str, body: bytes | None) -> Reply | NoReply:
+    async def _exchanged(self, method: str, path: str, body: bytes | None) -> Reply | TransportFailure:
         import httpcore  # noqa: PLC0415
 
         url = self._urls.get(path) or self._urls.setdefault(path, httpcore.URL(self.url + path))
@@ -128,7 +128,9 @@ class Exchange:
                 kept.append(chunk)
                 size += len(chunk)
                 if size > MOST_BYTES:
-                    return NoReply(Failure.TOO_LONG, f"the server sends more than {MOST_BYTES >> 20} MiB")
+                    return TransportFailure(
+                        RequestFailure.TOO_LONG, f"the server sends more than {MOST_BYTES >> 20} MiB"
+                    )
         return Reply(response.status, _read_headers(response.headers), b"".join(kept))
 
 

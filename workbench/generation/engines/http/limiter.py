@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-from workbench.generation.engines.http.window import Signal, Window
+from workbench.generation.engines.http.window import AdaptiveConcurrency, LoadSignal
 
 PAUSES: Final = 7
 """Pauses in a row, each twice as long, after which nobody waits any longer: two minutes."""
@@ -21,7 +21,9 @@ heap while the server waits for all of them: at 64 in flight and 200 ms a fifth 
 class Limiter:
     """Hands out places. Whoever takes one gives it back, when the answer is in the record and not before."""
 
-    def __init__(self, window: Window, give_up: Callable[[], BaseException], *, pauses: int = PAUSES) -> None:
+    def __init__(
+        self, window: AdaptiveConcurrency, give_up: Callable[[], BaseException], *, pauses: int = PAUSES
+    ) -> None:
         """`give_up` makes the error that everybody gets when nothing got through after `pauses` pauses."""
         self.window = window
         self.stopped: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -51,10 +53,10 @@ class Limiter:
             await place
         except asyncio.CancelledError:
             if place.done() and not place.cancelled() and place.exception() is None:
-                self.give_back(Signal.NONE)  # called off in the moment in which it got its place
+                self.give_back(LoadSignal.NONE)  # called off in the moment in which it got its place
             raise
 
-    def give_back(self, signal: Signal, wait: float = 0.0) -> None:
+    def give_back(self, signal: LoadSignal, wait: float = 0.0) -> None:
         """Give a place back and say how it went; `wait`: the server's Retry-After in seconds."""
         self.window.ended(signal, time.monotonic(), wait, wanted=bool(self._waiting))
         if self.window.pauses > self._pauses:

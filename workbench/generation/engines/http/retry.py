@@ -14,7 +14,7 @@ _COME_BACK: Final = frozenset({408, 409, 425})
 _NEVER_THERE: Final = frozenset({501, 505})
 
 
-class Meaning(StrEnum):
+class RetryDecision(StrEnum):
     """What to do after a reply."""
 
     FINE = "fine"
@@ -28,21 +28,21 @@ class Meaning(StrEnum):
     """Every request: the key, the account, the model or the address is wrong."""
 
 
-def meaning(status: int, words: str = "", *, says_when: bool = False) -> Meaning:
+def meaning(status: int, words: str = "", *, says_when: bool = False) -> RetryDecision:
     """What a status means; `words`: what the server said, `says_when`: whether it has a Retry-After."""
     if 200 <= status < 300:
-        return Meaning.FINE
+        return RetryDecision.FINE
     if status == 429:
         # Servers answer 429 for an empty account too, and only their text differs. Waiting does not help there.
         spent = "insufficient_quota" in words or "billing" in words
-        return Meaning.NO_ENTRY if spent else Meaning.TOO_MANY
+        return RetryDecision.NO_ENTRY if spent else RetryDecision.TOO_MANY
     if status == 503 and says_when:
-        return Meaning.TOO_MANY
+        return RetryDecision.TOO_MANY
     if status in _GONE or 300 <= status < 400:
-        return Meaning.NO_ENTRY
+        return RetryDecision.NO_ENTRY
     if status in _COME_BACK or (status >= 500 and status not in _NEVER_THERE) or status < 200:
-        return Meaning.READ_AGAIN
-    return Meaning.TURNED_DOWN
+        return RetryDecision.READ_AGAIN
+    return RetryDecision.TURNED_DOWN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

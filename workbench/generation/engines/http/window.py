@@ -26,7 +26,7 @@ _BARREN: Final = 3
 """Failures in a row, with nothing else in flight, after which nothing is sent for a while."""
 
 
-class Signal(StrEnum):
+class LoadSignal(StrEnum):
     """What the end of a request says about the server."""
 
     GOOD = "good"
@@ -40,7 +40,7 @@ class Signal(StrEnum):
 
 
 @dataclass(slots=True)
-class Window:
+class AdaptiveConcurrency:
     """The state of one server."""
 
     most: int
@@ -73,7 +73,7 @@ class Window:
         """One more is in flight."""
         self.in_flight += 1
 
-    def ended(self, signal: Signal, now: float, wait: float = 0.0, *, wanted: bool = False) -> None:
+    def ended(self, signal: LoadSignal, now: float, wait: float = 0.0, *, wanted: bool = False) -> None:
         """One that was in flight has ended.
 
         Args:
@@ -84,9 +84,9 @@ class Window:
         """
         full = wanted or self.in_flight >= self.limit
         self.in_flight -= 1
-        if signal is Signal.GOOD:
+        if signal is LoadSignal.GOOD:
             self._answered(full)
-        elif signal is not Signal.NONE:
+        elif signal is not LoadSignal.NONE:
             self._failed(signal, now, wait)
 
     def _answered(self, full: bool) -> None:
@@ -102,10 +102,10 @@ class Window:
             self._answers = 0
             self.limit += 1
 
-    def _failed(self, signal: Signal, now: float, wait: float) -> None:
+    def _failed(self, signal: LoadSignal, now: float, wait: float) -> None:
         self.barren += 1
         self._seen.append(False)
-        if signal is Signal.REFUSED or self._unwell():
+        if signal is LoadSignal.REFUSED or self._unwell():
             if self._probing:
                 self._patience = min(_RAREST_PROBE, max(_PROBE_AFTER, self._patience * 2))
             self._fast = self._probing = False

@@ -12,7 +12,7 @@ from typing import Any, Final, Generic, TypeVar
 
 from workbench.generation.budget import Budget, BudgetReached
 from workbench.generation.engines.protocol import EngineStopped, Stored
-from workbench.generation.engines.requests import Answer
+from workbench.generation.engines.requests import ModelAnswer
 
 _GATHER_S: Final = 0.005
 """How long a batch waits for questions of other groups."""
@@ -25,7 +25,7 @@ Q = TypeVar("Q")
 @dataclass(slots=True, eq=False)
 class _Waiting(Generic[Q]):
     question: Q
-    answer: asyncio.Future[Answer]
+    answer: asyncio.Future[ModelAnswer]
 
 
 class Batches(Generic[Q]):
@@ -33,7 +33,7 @@ class Batches(Generic[Q]):
 
     def __init__(
         self,
-        run: Callable[[list[Q]], Awaitable[list[Answer]]],
+        run: Callable[[list[Q]], Awaitable[list[ModelAnswer]]],
         budget: Budget,
         *,
         size: int,
@@ -55,11 +55,11 @@ class Batches(Generic[Q]):
         self._kind = kind
         self._length = length
         self._waiting: deque[_Waiting[Q]] = deque()
-        self._open: set[asyncio.Future[Answer]] = set()
+        self._open: set[asyncio.Future[ModelAnswer]] = set()
         self._pump: asyncio.Task[None] | None = None
         self._stopped: EngineStopped | None = None
 
-    async def answer(self, group: Sequence[Q | Answer], stored: Stored) -> None:
+    async def answer(self, group: Sequence[Q | ModelAnswer], stored: Stored) -> None:
         """As `Engine.answer`, for questions made ready, some of which need no asking any more. Where the budget ends
         within the group, what was asked before is still answered."""
         told = await asyncio.gather(
@@ -71,13 +71,13 @@ class Batches(Generic[Q]):
         if failed:
             raise failed[0]
 
-    async def _answer_one(self, index: int, question: Q | Answer, stored: Stored) -> None:
-        if isinstance(question, Answer):
+    async def _answer_one(self, index: int, question: Q | ModelAnswer, stored: Stored) -> None:
+        if isinstance(question, ModelAnswer):
             await stored(index, question)
             return
         if self._stopped is not None:
             raise self._stopped
-        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[ModelAnswer] = asyncio.get_running_loop().create_future()
         self._open.add(future)
         future.add_done_callback(self._open.discard)
         self._waiting.append(_Waiting(question, future))

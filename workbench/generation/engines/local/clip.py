@@ -21,8 +21,8 @@ from curation_db.language.sanitize import display_text
 from workbench.errors import UsageError
 from workbench.generation.budget import Budget
 from workbench.generation.engines.local.batching import Batches
-from workbench.generation.engines.protocol import EngineStopped, Stored, Surroundings
-from workbench.generation.engines.requests import Answer, Ask, Failure
+from workbench.generation.engines.protocol import EngineContext, EngineStopped, Stored
+from workbench.generation.engines.requests import ModelAnswer, ModelRequest, RequestFailure
 from workbench.workspace.engine_settings import EngineSettings
 from workbench.workspace.layout import Workspace
 from workbench.workspace.models import BASE, find_model, require_torch
@@ -34,7 +34,7 @@ _LAST_WORDS: Final = 4096
 _END_S: Final = 5.0
 
 
-async def make(settings: EngineSettings, surroundings: Surroundings) -> ClipEngine:
+async def make(settings: EngineSettings, surroundings: EngineContext) -> ClipEngine:
     """Start the child and wait until its model is loaded; `settings.model` as `negwb bench run --model` takes it.
 
     Raises:
@@ -92,7 +92,7 @@ class ClipEngine:
         """A batch."""
         return self._batches.size
 
-    async def answer(self, group: Sequence[Ask], stored: Stored) -> None:
+    async def answer(self, group: Sequence[ModelRequest], stored: Stored) -> None:
         """As `Engine.answer`."""
         await self._batches.answer([pair_of(ask) for ask in group], stored)
 
@@ -101,33 +101,35 @@ class ClipEngine:
         await self._batches.close()
         await self._child.end()
 
-    async def _run(self, batch: list[dict[str, Any]]) -> list[Answer]:
+    async def _run(self, batch: list[dict[str, Any]]) -> list[ModelAnswer]:
         told = (await self._child.ask({"pairs": batch})).get("scores")
         if not isinstance(told, list) or len(told) != len(batch):
             raise EngineStopped("the process that runs CLIP does not keep to its protocol")
         return [answer_of(score) for score in told]
 
 
-def pair_of(ask: Ask) -> dict[str, Any] | Answer:
+def pair_of(ask: ModelRequest) -> dict[str, Any] | ModelAnswer:
     """What the child is asked, or why it is not."""
     text, original = ask.facts.get("text"), ask.facts.get("original")
     if ask.stage is not Stage.ACCEPTABLE or not text or not original:
-        return Answer(error=Failure.UNSUPPORTED, detail="CLIP compares a caption with the one that it was made from")
+        return ModelAnswer(
+            error=RequestFailure.UNSUPPORTED, detail="CLIP compares a caption with the one that it was made from"
+        )
     if ask.picture is None or ask.picture.blank:
-        return Answer(error=Failure.UNSUPPORTED, detail="CLIP has to look at a picture")
+        return ModelAnswer(error=RequestFailure.UNSUPPORTED, detail="CLIP has to look at a picture")
     path = ask.picture.path
     if path is None or not path.is_file():
-        return Answer(error=Failure.PICTURE_MISSING, detail="the picture is missing")
+        return ModelAnswer(error=RequestFailure.PICTURE_MISSING, detail="the picture is missing")
     return {"picture": str(path), "texts": [text, original]}
 
 
-def answer_of(score: dict[str, Any]) -> Answer:
+def answer_of(score: dict[str, Any]) -> ModelAnswer:
     """What the child's score says: P(acceptable) is the negated caption's share."""
     if "failed" in score:
-        return Answer(error=Failure.PICTURE_BAD, detail=display_text(str(score["failed"]), limit=200))
+        return ModelAnswer(error=RequestFailure.PICTURE_BAD, detail=display_text(str(score["failed"]), limit=200))
     if not math.isfinite(score["share"]):
-        return Answer(error=Failure.SERVER, detail="the model's features are no numbers")
-    return Answer(text=f"margin {score['margin']:+.4f}", p=float(score["share"]), method=Method.SCORE)
+        return ModelAnswer(error=RequestFailure.SERVER, detail="the model's features are no numbers")
+    return ModelAnswer(text=f"margin {score['margin']:+.4f}", p=float(score["share"]), method=Method.SCORE)
 
 
 class _Child:

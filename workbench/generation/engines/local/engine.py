@@ -19,8 +19,8 @@ from workbench.errors import UsageError
 from workbench.generation.budget import Budget
 from workbench.generation.engines.image_input import Unseen, open_picture
 from workbench.generation.engines.local.batching import Batches
-from workbench.generation.engines.protocol import EngineStopped, Stored, Surroundings
-from workbench.generation.engines.requests import Answer, Ask, Failure
+from workbench.generation.engines.protocol import EngineContext, EngineStopped, Stored
+from workbench.generation.engines.requests import ModelAnswer, ModelRequest, RequestFailure
 from workbench.installation import install_hint
 from workbench.workspace.engine_settings import EngineSettings
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from workbench.generation.engines.local.model import LocalModel, Prepared
 
 
-async def make(settings: EngineSettings, surroundings: Surroundings) -> LocalEngine:
+async def make(settings: EngineSettings, surroundings: EngineContext) -> LocalEngine:
     """Load the model that the settings name.
 
     Raises:
@@ -88,7 +88,7 @@ class LocalEngine:
         """A batch."""
         return self._batches.size
 
-    async def answer(self, group: Sequence[Ask], stored: Stored) -> None:
+    async def answer(self, group: Sequence[ModelRequest], stored: Stored) -> None:
         """As `Engine.answer`."""
         await self._batches.answer(await asyncio.to_thread(self._prepare, group), stored)
 
@@ -99,18 +99,20 @@ class LocalEngine:
         await asyncio.to_thread(self._thread.shutdown, cancel_futures=True)
         self._model.forget()
 
-    def _prepare(self, group: Sequence[Ask]) -> list[Prepared | Answer]:
+    def _prepare(self, group: Sequence[ModelRequest]) -> list[Prepared | ModelAnswer]:
         """Prompts and decoded pictures; a picture that several ask about is decoded once."""
         seen: dict[tuple[str, bool], Image.Image | Unseen] = {}
         return [self._prepare_one(ask, seen) for ask in group]
 
-    def _prepare_one(self, ask: Ask, seen: dict[tuple[str, bool], Image.Image | Unseen]) -> Prepared | Answer:
+    def _prepare_one(
+        self, ask: ModelRequest, seen: dict[tuple[str, bool], Image.Image | Unseen]
+    ) -> Prepared | ModelAnswer:
         from workbench.generation.engines.local.model import Prepared  # noqa: PLC0415  # deferred: torch
 
         image = None
         if ask.picture is not None:
             if not self._model.sees:
-                return Answer(error=Failure.UNSUPPORTED, detail="this model cannot see")
+                return ModelAnswer(error=RequestFailure.UNSUPPORTED, detail="this model cannot see")
             key = (ask.picture.key, ask.picture.blank)
             if key not in seen:
                 try:
@@ -124,14 +126,14 @@ class LocalEngine:
         if self._settings.raw_prompts and ask.raw is not None:
             return Prepared(ask=ask, text=ask.raw, image=image, raw=True)
         if not self._model.chats:
-            return Answer(error=Failure.UNSUPPORTED, detail="this model has no chat template")
+            return ModelAnswer(error=RequestFailure.UNSUPPORTED, detail="this model has no chat template")
         try:
             text = self._model.prompt(ask.messages, picture=image is not None)
         except ValueError as error:
-            return Answer(error=Failure.UNSUPPORTED, detail=display_text(str(error), limit=200))
+            return ModelAnswer(error=RequestFailure.UNSUPPORTED, detail=display_text(str(error), limit=200))
         return Prepared(ask=ask, text=text, image=image, raw=False)
 
-    async def _run(self, batch: list[Prepared]) -> list[Answer]:
+    async def _run(self, batch: list[Prepared]) -> list[ModelAnswer]:
         """Answers to these, halved as often as it takes to fit the memory.
 
         Raises:
@@ -146,12 +148,12 @@ class LocalEngine:
             self._make_room(error, half := -(-len(batch) // 2))
         return [*await self._run(batch[:half]), *await self._run(batch[half:])]
 
-    def _failed(self, error: Exception) -> Answer:
+    def _failed(self, error: Exception) -> ModelAnswer:
         told, full = first_line(error), out_of_memory(error)
         if full or _device_is_lost(error):
             hint = "a smaller model, a smaller picture_side, or another device" if full else ""
             raise EngineStopped(f"the engine {self._settings.name} stopped: {told}", hint=hint) from error
-        return Answer(error=Failure.SERVER, detail=told)
+        return ModelAnswer(error=RequestFailure.SERVER, detail=told)
 
     def _make_room(self, error: Exception, half: int) -> None:
         if not out_of_memory(error):

@@ -25,7 +25,7 @@ from curation_db.language.sanitize import first_line
 from workbench.errors import UsageError
 from workbench.generation.engines.local.sampling import OwnDraws, OwnEnds
 from workbench.generation.engines.local.yes_no_tokens import yes_and_no
-from workbench.generation.engines.requests import Answer, Ask, Failure, Message, Want
+from workbench.generation.engines.requests import AnswerFormat, Message, ModelAnswer, ModelRequest, RequestFailure
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -39,7 +39,7 @@ _DTYPES: Final = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16
 class Prepared:
     """A question ready for a batch."""
 
-    ask: Ask
+    ask: ModelRequest
     text: str
     """The whole prompt, as the model's template has it."""
     image: Image.Image | None
@@ -47,7 +47,7 @@ class Prepared:
     """The prompt came as one string: the tokenizer still has to begin it."""
 
     @property
-    def kind(self) -> tuple[Want, bool, bool]:
+    def kind(self) -> tuple[AnswerFormat, bool, bool]:
         """What may share a batch."""
         return self.ask.want, self.image is not None, self.raw
 
@@ -142,7 +142,7 @@ class LocalModel:
         return str(self.processor.apply_chat_template(chat, tokenize=False, add_generation_prompt=True))
 
     @torch.inference_mode()
-    def answer(self, batch: Sequence[Prepared], stop: threading.Event) -> list[Answer]:
+    def answer(self, batch: Sequence[Prepared], stop: threading.Event) -> list[ModelAnswer]:
         """Answers to questions of one `Prepared.kind`, in their order.
 
         Raises:
@@ -150,7 +150,7 @@ class LocalModel:
         """
         inputs = self._inputs(batch)
         lengths = inputs["attention_mask"].sum(dim=1).tolist()
-        if batch[0].ask.want is Want.YES_NO:
+        if batch[0].ask.want is AnswerFormat.YES_NO:
             return [self._decided(row, length) for row, length in zip(self._first(inputs), lengths, strict=True)]
         return self._written(batch, inputs, lengths, stop)
 
@@ -175,9 +175,9 @@ class LocalModel:
         )
         return torch.log_softmax(made.logits[0].float(), dim=-1).cpu()
 
-    def _decided(self, row: Tensor, length: int) -> Answer:
+    def _decided(self, row: Tensor, length: int) -> ModelAnswer:
         yes, no = (float(row[ids].double().exp().sum()) for ids in (self._yes, self._no))
-        return Answer(
+        return ModelAnswer(
             text=str(self.tokenizer.decode([int(row.argmax())], skip_special_tokens=True)),
             p=yes / (yes + no) if yes + no > 0 else None,
             label_mass=min(1.0, yes + no),
@@ -188,7 +188,7 @@ class LocalModel:
 
     def _written(
         self, batch: Sequence[Prepared], inputs: Mapping[str, Tensor], lengths: list[int], stop: threading.Event
-    ) -> list[Answer]:
+    ) -> list[ModelAnswer]:
         rows = [item.ask.sampling for item in batch]
         start = inputs["input_ids"].shape[1]
         made = self._model.generate(
@@ -211,14 +211,14 @@ class LocalModel:
         told = self.tokenizer.eos_token_id if told is None else told
         return set(told) if isinstance(told, list) else {told}
 
-    def _read(self, tokens: list[int], length: int, *, ended: bool) -> Answer:
+    def _read(self, tokens: list[int], length: int, *, ended: bool) -> ModelAnswer:
         text = str(self.tokenizer.decode(tokens, skip_special_tokens=True))
         error, detail = "", ""
         if not ended:
-            error, detail = Failure.TOO_LONG, f"no end within {len(tokens)} tokens"
+            error, detail = RequestFailure.TOO_LONG, f"no end within {len(tokens)} tokens"
         elif not text.strip():
-            error = Failure.EMPTY
-        return Answer(
+            error = RequestFailure.EMPTY
+        return ModelAnswer(
             text=text,
             prompt_tokens=length,
             completion_tokens=len(tokens) + ended,

@@ -16,11 +16,11 @@ from typing import Any, Final
 
 from curation_db.enums import Method
 from workbench.generation.engines.http.errors import plain
-from workbench.generation.engines.image_payload import Shown
+from workbench.generation.engines.image_payload import EncodedImage
 from workbench.generation.engines.openai.capabilities import Features, best_method
 from workbench.generation.engines.openai.request_body import chat_body
 from workbench.generation.engines.openai.response import Trouble, cost_of, parsed, read_chat
-from workbench.generation.engines.requests import Answer, Ask, Failure, Want
+from workbench.generation.engines.requests import AnswerFormat, ModelAnswer, ModelRequest, RequestFailure
 from workbench.workspace.engine_settings import EngineSettings
 
 URL: Final = "/v1/chat/completions"
@@ -28,7 +28,7 @@ _KEY_BYTES: Final = 32
 _IN_ONE: Final = frozenset({Method.LOGPROBS, Method.BARE})
 
 
-def batch_method(settings: EngineSettings, features: Features | None, ask: Ask) -> Method:
+def batch_method(settings: EngineSettings, features: Features | None, ask: ModelRequest) -> Method:
     """How a yes or no is asked for in a line: by log-probabilities where they are proved or wished, else in words.
 
     Samples and typed decisions take several requests, or other ones, than a line can hold.
@@ -37,7 +37,7 @@ def batch_method(settings: EngineSettings, features: Features | None, ask: Ask) 
     return method if method in _IN_ONE else Method.BARE
 
 
-def batch_line(ask: Ask, settings: EngineSettings, *, method: Method, picture: Shown | None) -> str:
+def batch_line(ask: ModelRequest, settings: EngineSettings, *, method: Method, picture: EncodedImage | None) -> str:
     """The line that asks `ask` of the model in `settings`, without its end.
 
     Args:
@@ -55,10 +55,10 @@ def batch_line(ask: Ask, settings: EngineSettings, *, method: Method, picture: S
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class BatchRequest:
     """What has to be known of a question to read its answer."""
 
-    want: Want
+    want: AnswerFormat
     method: Method = Method.BARE
 
 
@@ -75,7 +75,7 @@ def custom_id(line: bytes | str) -> bytes | None:
     return key if len(key) == _KEY_BYTES else None
 
 
-def read_line(line: bytes | str, asked: Asked, settings: EngineSettings) -> tuple[bytes, Answer] | None:
+def read_line(line: bytes | str, asked: BatchRequest, settings: EngineSettings) -> tuple[bytes, ModelAnswer] | None:
     """The key and the answer in a line that came back; None: the line is none of ours."""
     key = custom_id(line)
     told = _object(line)
@@ -83,18 +83,18 @@ def read_line(line: bytes | str, asked: Asked, settings: EngineSettings) -> tupl
         return None
     read = _read(told, asked)
     if isinstance(read, Trouble):
-        read = read.meanwhile or Answer(error=read.failure, detail=plain(read.detail, ""))
+        read = read.meanwhile or ModelAnswer(error=read.failure, detail=plain(read.detail, ""))
     return key, replace(read, cost=cost_of(read, settings.price_in, settings.price_out))
 
 
-def _read(told: Mapping[str, Any], asked: Asked) -> Answer | Trouble:
+def _read(told: Mapping[str, Any], asked: BatchRequest) -> ModelAnswer | Trouble:
     response, error = told.get("response"), told.get("error")
     if not isinstance(response, Mapping):
-        return Trouble(failure=Failure.SERVER, detail=_words(error) or "the farm sent no answer")
+        return Trouble(failure=RequestFailure.SERVER, detail=_words(error) or "the farm sent no answer")
     status, body = response.get("status_code"), response.get("body")
     if status != 200:
         turned_down = isinstance(status, int) and 400 <= status < 500 and status != 429
-        failure = Failure.REFUSED if turned_down else Failure.SERVER
+        failure = RequestFailure.REFUSED if turned_down else RequestFailure.SERVER
         return Trouble(failure=failure, detail=f"{status}: {_words(body) or _words(error)}".removesuffix(": "))
     return read_chat(body, asked.want, asked.method)
 

@@ -7,17 +7,17 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from curation_db.enums import Method
-from workbench.generation.engines.image_payload import Shown
+from workbench.generation.engines.image_payload import EncodedImage
 from workbench.generation.engines.openai import typed_decisions
 from workbench.generation.engines.openai.request_body import chat_body, encoded
 from workbench.generation.engines.openai.response import Trouble, read_chat
 from workbench.generation.engines.probabilities import from_samples
-from workbench.generation.engines.requests import Answer, Ask, Want
+from workbench.generation.engines.requests import AnswerFormat, ModelAnswer, ModelRequest
 
 CHAT: Final = "/chat/completions"
 
 
-class Call(Protocol):
+class EngineCall(Protocol):
     """One or several requests, one after the other, that answer one or several questions."""
 
     @property
@@ -39,11 +39,11 @@ class Call(Protocol):
         """The body of request `number`."""
         ...
 
-    def read(self, payload: Any) -> list[Answer] | Trouble:
+    def read(self, payload: Any) -> list[ModelAnswer] | Trouble:
         """What a reply to one of them says."""
         ...
 
-    def finish(self, said: Sequence[list[Answer]]) -> list[Answer]:
+    def finish(self, said: Sequence[list[ModelAnswer]]) -> list[ModelAnswer]:
         """The answers, from what the replies said."""
         ...
 
@@ -53,49 +53,49 @@ class ChatCall:
     """A question as a chat."""
 
     index: int
-    ask: Ask
+    ask: ModelRequest
     model: str
     method: Method
-    picture: Shown | None
+    picture: EncodedImage | None
     samples: int = 1
     options: Mapping[str, Any] = field(default_factory=dict)
     path: str = CHAT
 
     @property
     def indices(self) -> tuple[int, ...]:
-        """See `Call`."""
+        """See `EngineCall`."""
         return (self.index,)
 
     @property
     def rounds(self) -> int:
-        """See `Call`."""
+        """See `EngineCall`."""
         return self.samples if self._sampled else 1
 
     @property
     def _sampled(self) -> bool:
-        return self.ask.want is Want.YES_NO and self.method is Method.SAMPLES
+        return self.ask.want is AnswerFormat.YES_NO and self.method is Method.SAMPLES
 
     def build(self, number: int) -> bytes:
-        """See `Call`."""
+        """See `EngineCall`."""
         url = self.picture.url if self.picture else None
         return encoded(
             chat_body(self.ask, model=self.model, method=self.method, picture=url, options=self.options, sample=number)
         )
 
-    def read(self, payload: Any) -> list[Answer] | Trouble:
-        """See `Call`."""
+    def read(self, payload: Any) -> list[ModelAnswer] | Trouble:
+        """See `EngineCall`."""
         read = read_chat(payload, self.ask.want, self.method)
         return read if isinstance(read, Trouble) else [read]
 
-    def finish(self, said: Sequence[list[Answer]]) -> list[Answer]:
-        """See `Call`."""
+    def finish(self, said: Sequence[list[ModelAnswer]]) -> list[ModelAnswer]:
+        """See `EngineCall`."""
         if not self._sampled:
             return said[-1]
         answers = [part[0] for part in said]
         texts = [answer.text for answer in answers]
         chance = from_samples(texts)
         return [
-            Answer(
+            ModelAnswer(
                 text="\n".join(texts),
                 p=chance.p,
                 label_mass=chance.label_mass,
@@ -111,25 +111,25 @@ class DecisionCall:
     """Questions about one picture as typed decisions."""
 
     indices: tuple[int, ...]
-    asks: tuple[Ask, ...]
+    asks: tuple[ModelRequest, ...]
     model: str
-    picture: Shown | None
+    picture: EncodedImage | None
     shape: typed_decisions.PictureShape
     path: str = typed_decisions.PATH
     rounds: int = 1
 
     def build(self, number: int) -> bytes:
-        """See `Call`."""
+        """See `EngineCall`."""
         return encoded(
             typed_decisions.decision_body(self.asks, model=self.model, picture=self.picture, shape=self.shape)
         )
 
-    def read(self, payload: Any) -> list[Answer] | Trouble:
-        """See `Call`."""
+    def read(self, payload: Any) -> list[ModelAnswer] | Trouble:
+        """See `EngineCall`."""
         return typed_decisions.read_decisions(payload, len(self.asks))
 
-    def finish(self, said: Sequence[list[Answer]]) -> list[Answer]:
-        """See `Call`."""
+    def finish(self, said: Sequence[list[ModelAnswer]]) -> list[ModelAnswer]:
+        """See `EngineCall`."""
         return said[-1]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from curation_db.enums import Method
 
 
-class Name(StrEnum):
+class Capability(StrEnum):
     """What can be seen of a server."""
 
     MODELS = "models"
@@ -32,7 +32,7 @@ class Name(StrEnum):
     """... and sees the picture; value: the `PictureShape` in which it does."""
 
 
-class Seen(StrEnum):
+class ProbedCapability(StrEnum):
     """Whether."""
 
     YES = "yes"
@@ -44,13 +44,13 @@ Features = Mapping[str, Any]
 """Name to {"seen", "evidence", "value"}, as `Feature.to_dict` writes it."""
 
 
-def proved(features: Features | None, name: Name) -> bool:
+def proved(features: Features | None, name: Capability) -> bool:
     """Whether it was seen to be honoured."""
     told = (features or {}).get(name)
-    return isinstance(told, Mapping) and told.get("seen") == Seen.YES
+    return isinstance(told, Mapping) and told.get("seen") == ProbedCapability.YES
 
 
-def value_of(features: Features | None, name: Name) -> Any:
+def value_of(features: Features | None, name: Capability) -> Any:
     """What else was seen of it."""
     told = (features or {}).get(name)
     return told.get("value") if isinstance(told, Mapping) else None
@@ -63,8 +63,8 @@ def best_method(wish: str, features: Features | None, *, pictured: bool) -> Meth
     """
     if wish != "auto":
         return Method(wish)
-    if proved(features, Name.LOGPROBS):
+    if proved(features, Capability.LOGPROBS):
         return Method.LOGPROBS
-    if proved(features, Name.DECISION_PICTURE if pictured else Name.DECISION):
+    if proved(features, Capability.DECISION_PICTURE if pictured else Capability.DECISION):
         return Method.DECISION
-    return Method.SAMPLES if proved(features, Name.SAMPLING) else Method.BARE
+    return Method.SAMPLES if proved(features, Capability.SAMPLING) else Method.BARE

@@ -12,20 +12,20 @@ from typing import Final
 
 from curation_db.enums import Method
 from workbench.errors import UsageError
-from workbench.generation.engines.http.client import Exchange, NoReply
+from workbench.generation.engines.http.client import HttpClient, TransportFailure
 from workbench.generation.engines.http.errors import plain_url
 from workbench.generation.engines.http.limiter import Limiter
 from workbench.generation.engines.http.retry import Patience
 from workbench.generation.engines.http.stop_reasons import unreachable
-from workbench.generation.engines.http.window import Window
-from workbench.generation.engines.image_payload import Pictures, Shown
+from workbench.generation.engines.http.window import AdaptiveConcurrency
+from workbench.generation.engines.image_payload import EncodedImage, ImageEncoder
 from workbench.generation.engines.openai import typed_decisions
-from workbench.generation.engines.openai.calls import Call, ChatCall, DecisionCall
-from workbench.generation.engines.openai.capabilities import Features, Name, best_method, value_of
+from workbench.generation.engines.openai.calls import ChatCall, DecisionCall, EngineCall
+from workbench.generation.engines.openai.capabilities import Capability, Features, best_method, value_of
 from workbench.generation.engines.openai.models_endpoint import listed_models
-from workbench.generation.engines.openai.request_loop import Conversation
-from workbench.generation.engines.protocol import EngineStopped, Stored, Surroundings
-from workbench.generation.engines.requests import Answer, Ask, Failure, Want
+from workbench.generation.engines.openai.request_loop import RequestLoop
+from workbench.generation.engines.protocol import EngineContext, EngineStopped, Stored
+from workbench.generation.engines.requests import AnswerFormat, ModelAnswer, ModelRequest, RequestFailure
 from workbench.workspace.engine_settings import EngineSettings
 
 _METHODS: Final = ("auto", Method.LOGPROBS, Method.DECISION, Method.SAMPLES, Method.BARE)
@@ -34,7 +34,7 @@ _VARIABLE: Final = re.compile(r"[A-Z_][A-Z0-9_]*")
 
 
 async def make(
-    settings: EngineSettings, surroundings: Surroundings, *, patience: Patience | None = None
+    settings: EngineSettings, surroundings: EngineContext, *, patience: Patience | None = None
 ) -> OpenAiEngine:
     """The engine for `settings`, after a look at the server's list of models.
 
@@ -44,7 +44,7 @@ async def make(
     """
     check(settings)
     patience = patience or Patience()
-    exchange = Exchange(settings.url, key=api_key(settings), timeout=settings.timeout)
+    exchange = HttpClient(settings.url, key=api_key(settings), timeout=settings.timeout)
     try:
         model = await _model(settings, exchange, patience)
         return OpenAiEngine(replace(settings, model=model), surroundings, exchange, patience)
@@ -91,17 +91,19 @@ class OpenAiEngine:
     """See `workbench.generation.engines.protocol.Engine`."""
 
     def __init__(
-        self, settings: EngineSettings, surroundings: Surroundings, exchange: Exchange, patience: Patience
+        self, settings: EngineSettings, surroundings: EngineContext, exchange: HttpClient, patience: Patience
     ) -> None:
         self._settings = settings
         self._features: Features | None = surroundings.features(plain_url(settings.url), settings.model)
         self._exchange = exchange
         self._limiter = Limiter(
-            Window(settings.concurrency, first_pause=2 * patience.base, longest_pause=2 * patience.longest),
+            AdaptiveConcurrency(
+                settings.concurrency, first_pause=2 * patience.base, longest_pause=2 * patience.longest
+            ),
             lambda: unreachable(settings, self._conversation.last_trouble),
         )
-        self._conversation = Conversation(settings, surroundings.budget, exchange, self._limiter, patience)
-        self._pictures = Pictures(settings.picture_side, as_files=settings.pictures == "file")
+        self._conversation = RequestLoop(settings, surroundings.budget, exchange, self._limiter, patience)
+        self._pictures = ImageEncoder(settings.picture_side, as_files=settings.pictures == "file")
 
     @property
     def model(self) -> str:
@@ -118,7 +120,7 @@ class OpenAiEngine:
         """As many as the server takes now; more while it is not known."""
         return self._limiter.window.limit
 
-    async def answer(self, group: Sequence[Ask], stored: Stored) -> None:
+    async def answer(self, group: Sequence[ModelRequest], stored: Stored) -> None:
         """See `Engine`. What is in flight when something stops the run is still answered and stored."""
         calls = await self._calls(group, stored)
         ended = await asyncio.gather(*(self._conversation.hold(call, stored) for call in calls), return_exceptions=True)
@@ -132,14 +134,14 @@ class OpenAiEngine:
         await self._pictures.close()
         await self._exchange.close()
 
-    async def _calls(self, group: Sequence[Ask], stored: Stored) -> list[Call]:
+    async def _calls(self, group: Sequence[ModelRequest], stored: Stored) -> list[EngineCall]:
         """The calls for the questions that can be asked; the others are answered with why they cannot."""
-        calls: list[Call] = []
+        calls: list[EngineCall] = []
         together: dict[tuple[str, str], list[int]] = {}
-        shown: dict[int, Shown | None] = {}
+        shown: dict[int, EncodedImage | None] = {}
         for index, ask in enumerate(group):
             method = best_method(self._settings.method, self._features, pictured=ask.picture is not None)
-            decided = ask.want is Want.YES_NO and method is Method.DECISION
+            decided = ask.want is AnswerFormat.YES_NO and method is Method.DECISION
             shown[index] = picture = await self._shown(ask, as_data=decided)
             error = _hindrance(picture) or (self._blind(ask) if decided else None)
             if error is not None:
@@ -154,20 +156,20 @@ class OpenAiEngine:
                 calls.append(self._decision(some, group, shown[some[0]]))
         return calls
 
-    async def _shown(self, ask: Ask, *, as_data: bool) -> Shown | None:
+    async def _shown(self, ask: ModelRequest, *, as_data: bool) -> EncodedImage | None:
         return None if ask.picture is None else await self._pictures.show(ask.picture, as_data=as_data)
 
-    def _blind(self, ask: Ask) -> Answer | None:
+    def _blind(self, ask: ModelRequest) -> ModelAnswer | None:
         """A server that was never seen to look at the pictures of decisions may leave them out without a word."""
-        if ask.picture is None or value_of(self._features, Name.DECISION_PICTURE):
+        if ask.picture is None or value_of(self._features, Capability.DECISION_PICTURE):
             return None
-        return Answer(
-            error=Failure.UNSUPPORTED,
+        return ModelAnswer(
+            error=RequestFailure.UNSUPPORTED,
             detail="the server has not proved that its typed decisions see pictures: negwb generate probe",
             tries=0,
         )
 
-    def _chat(self, index: int, ask: Ask, method: Method, picture: Shown | None) -> ChatCall:
+    def _chat(self, index: int, ask: ModelRequest, method: Method, picture: EncodedImage | None) -> ChatCall:
         return ChatCall(
             index=index,
             ask=ask,
@@ -178,8 +180,10 @@ class OpenAiEngine:
             options=self._settings.options,
         )
 
-    def _decision(self, indices: Sequence[int], group: Sequence[Ask], picture: Shown | None) -> DecisionCall:
-        shape = value_of(self._features, Name.DECISION_PICTURE) or typed_decisions.PictureShape.ASSETS
+    def _decision(
+        self, indices: Sequence[int], group: Sequence[ModelRequest], picture: EncodedImage | None
+    ) -> DecisionCall:
+        shape = value_of(self._features, Capability.DECISION_PICTURE) or typed_decisions.PictureShape.ASSETS
         return DecisionCall(
             indices=tuple(indices),
             asks=tuple(group[index] for index in indices),
@@ -189,20 +193,20 @@ class OpenAiEngine:
         )
 
 
-def _hindrance(picture: Shown | None) -> Answer | None:
+def _hindrance(picture: EncodedImage | None) -> ModelAnswer | None:
     if picture is None or not picture.error:
         return None
-    return Answer(error=picture.error, detail=picture.detail, tries=0)
+    return ModelAnswer(error=picture.error, detail=picture.detail, tries=0)
 
 
-async def _model(settings: EngineSettings, exchange: Exchange, patience: Patience) -> str:
+async def _model(settings: EngineSettings, exchange: HttpClient, patience: Patience) -> str:
     """The model's name, after the server showed that it is there."""
     listed = await listed_models(settings, exchange)
     for tries in range(1, _CONNECT_TRIES):
-        if isinstance(listed, NoReply):
+        if isinstance(listed, TransportFailure):
             await asyncio.sleep(patience.delay(tries, None))
             listed = await listed_models(settings, exchange)
-    if isinstance(listed, NoReply):
+    if isinstance(listed, TransportFailure):
         raise unreachable(settings, listed.detail)
     if settings.model:
         return settings.model

@@ -6,20 +6,20 @@ from collections.abc import Mapping
 from typing import Any
 
 from curation_db.language.sanitize import display_text
-from workbench.generation.engines.http.client import Exchange, NoReply, Reply
+from workbench.generation.engines.http.client import HttpClient, Reply, TransportFailure
 from workbench.generation.engines.http.stop_reasons import no_entry
 from workbench.generation.engines.openai.response import Trouble, parsed
 from workbench.workspace.engine_settings import EngineSettings
 
 
-async def listed_models(settings: EngineSettings, exchange: Exchange) -> list[str] | NoReply:
+async def listed_models(settings: EngineSettings, exchange: HttpClient) -> list[str] | TransportFailure:
     """The models that the server lists; empty where it keeps no list.
 
     Raises:
         EngineStopped: it refuses the key.
     """
     reply = await exchange.get("/models")
-    if isinstance(reply, NoReply):
+    if isinstance(reply, TransportFailure):
         return reply
     if reply.status in {401, 403}:
         raise no_entry(settings, reply, exchange.key)

@@ -15,13 +15,13 @@ from typing import Any, Final
 from curation_db.language.sanitize import display_text
 from workbench.errors import UsageError
 from workbench.generation.budget import Budget
-from workbench.generation.engines.http.client import Exchange, NoReply, Reply
+from workbench.generation.engines.http.client import HttpClient, Reply, TransportFailure
 from workbench.generation.engines.http.errors import plain, plain_url, server_words
 from workbench.generation.engines.http.stop_reasons import no_entry, unreachable
-from workbench.generation.engines.image_payload import Shown, plain_colour
+from workbench.generation.engines.image_payload import EncodedImage, plain_colour
 from workbench.generation.engines.openai import typed_decisions
 from workbench.generation.engines.openai.calls import CHAT
-from workbench.generation.engines.openai.capabilities import Name, Seen
+from workbench.generation.engines.openai.capabilities import Capability, ProbedCapability
 from workbench.generation.engines.openai.engine import api_key, check
 from workbench.generation.engines.openai.models_endpoint import names
 from workbench.generation.engines.openai.request_body import encoded, messages
@@ -46,8 +46,8 @@ _LEAST: Final = 1e-4
 class Feature:
     """What was seen of one feature."""
 
-    name: Name
-    seen: Seen
+    name: Capability
+    seen: ProbedCapability
     evidence: str
     """One line."""
     value: Any = None
@@ -86,25 +86,25 @@ async def probe(settings: EngineSettings, *, budget: Budget | None = None) -> Lo
         BudgetReached: the next request would be one too many.
     """
     check(settings)
-    async with Exchange(settings.url, key=api_key(settings), timeout=settings.timeout) as exchange:
+    async with HttpClient(settings.url, key=api_key(settings), timeout=settings.timeout) as exchange:
         look = _Look(settings, exchange, budget or Budget())
         listed = await look.models()
         features = [listed, await look.chat()]
-        if features[-1].seen is Seen.YES:
+        if features[-1].seen is ProbedCapability.YES:
             features += [await look.max_tokens(), await look.stop(), await look.logprobs()]
             features += [await look.choice(), await look.json_schema(), *await look.sampling()]
             features.append(await look.picture())
         else:
-            features += [_unknown(name, "it does not chat") for name in Name if name not in _ASKED_FIRST]
+            features += [_unknown(name, "it does not chat") for name in Capability if name not in _ASKED_FIRST]
         features += await look.typed()
         return Look(url=plain_url(settings.url), model=look.model, features=tuple(features))
 
 
-_ASKED_FIRST: Final = frozenset({Name.MODELS, Name.CHAT, Name.DECISION, Name.DECISION_PICTURE})
+_ASKED_FIRST: Final = frozenset({Capability.MODELS, Capability.CHAT, Capability.DECISION, Capability.DECISION_PICTURE})
 
 
 class _Look:
-    def __init__(self, settings: EngineSettings, exchange: Exchange, budget: Budget) -> None:
+    def __init__(self, settings: EngineSettings, exchange: HttpClient, budget: Budget) -> None:
         self.model = settings.model
         self._settings = settings
         self._exchange = exchange
@@ -114,7 +114,7 @@ class _Look:
 
     async def models(self) -> Feature:
         reply = await self._exchange.get("/models")
-        if isinstance(reply, NoReply):
+        if isinstance(reply, TransportFailure):
             raise unreachable(self._settings, reply.detail)
         if reply.status in {401, 403}:
             raise no_entry(self._settings, reply, self._exchange.key)
@@ -124,56 +124,60 @@ class _Look:
             raise UsageError(f"[engines.{self._settings.name}] which model? the server lists {len(listed)}", hint=hint)
         self.model = self.model or listed[0]
         if not listed:
-            return _no(Name.MODELS, f"no list: {reply.status}")
+            return _no(Capability.MODELS, f"no list: {reply.status}")
         there = "" if self.model in listed else f"; not {display_text(self.model, limit=60)}"
-        return _yes(Name.MODELS, f"lists {len(listed)}: {', '.join(listed[:3])}{there}", len(listed))
+        return _yes(Capability.MODELS, f"lists {len(listed)}: {', '.join(listed[:3])}{there}", len(listed))
 
     async def chat(self) -> Feature:
         said = await self._say(_COUNT, max_tokens=64)
         if isinstance(said, str):
-            return _no(Name.CHAT, said)
+            return _no(Capability.CHAT, said)
         self._first = said.text
-        return _yes(Name.CHAT, f"said {_quoted(said.text)}")
+        return _yes(Capability.CHAT, f"said {_quoted(said.text)}")
 
     async def max_tokens(self) -> Feature:
         said = await self._say(_COUNT, max_tokens=2)
         if isinstance(said, str):
-            return _unknown(Name.MAX_TOKENS, said)
+            return _unknown(Capability.MAX_TOKENS, said)
         if len(self._first.split()) <= 4:
-            return _unknown(Name.MAX_TOKENS, "it says too little to be cut off")
+            return _unknown(Capability.MAX_TOKENS, "it says too little to be cut off")
         count, words = said.tokens, len(said.text.split())
         short = count <= 2 if count is not None else words <= 4
         evidence = f"asked for 2, got {words} words" + ("" if count is None else f" as {count} tokens")
-        return _found(Name.MAX_TOKENS, short and len(said.text) < len(self._first), evidence)
+        return _found(Capability.MAX_TOKENS, short and len(said.text) < len(self._first), evidence)
 
     async def stop(self) -> Feature:
         words = self._first.split()
         word = next((word for word in words[1:] if self._first.count(word) == 1 and len(word) > 1), "")
         if not word:
-            return _unknown(Name.STOP, "it says too little to be stopped")
+            return _unknown(Capability.STOP, "it says too little to be stopped")
         said = await self._say(_COUNT, max_tokens=64, stop=[word])
         if isinstance(said, str):
-            return _no(Name.STOP, said)
+            return _no(Capability.STOP, said)
         return _found(
-            Name.STOP, word not in said.text, f"to be stopped at {_quoted(word)} it said {_quoted(said.text)}"
+            Capability.STOP, word not in said.text, f"to be stopped at {_quoted(word)} it said {_quoted(said.text)}"
         )
 
     async def logprobs(self) -> Feature:
         said = await self._say("Is two more than one? Answer only with 'yes' or 'no'.", **_LOGPROBS)
         if isinstance(said, str):
-            return _no(Name.LOGPROBS, said)
+            return _no(Capability.LOGPROBS, said)
         listed = first_tokens(said.choice)
         if listed is None or len(listed) < 2:
-            return _no(Name.LOGPROBS, "asked for, left out" if listed is None else "only of the token that it said")
+            return _no(
+                Capability.LOGPROBS, "asked for, left out" if listed is None else "only of the token that it said"
+            )
         chance = from_tokens(listed)
         said_mass = f"{chance.label_mass:.2f} of the probability on yes and no"
-        return _yes(Name.LOGPROBS, f"of {len(listed)} tokens; {said_mass}", len(listed))
+        return _yes(Capability.LOGPROBS, f"of {len(listed)} tokens; {said_mass}", len(listed))
 
     async def choice(self) -> Feature:
         said = await self._say(_TELL, max_tokens=16, structured_outputs={"choice": list(_ODD)})
         if isinstance(said, str):
-            return _no(Name.CHOICE, said)
-        return _found(Name.CHOICE, said.text.strip() in _ODD, f"of {', '.join(_ODD)} it said {_quoted(said.text)}")
+            return _no(Capability.CHOICE, said)
+        return _found(
+            Capability.CHOICE, said.text.strip() in _ODD, f"of {', '.join(_ODD)} it said {_quoted(said.text)}"
+        )
 
     async def json_schema(self) -> Feature:
         schema = {
@@ -185,51 +189,51 @@ class _Look:
         wanted = {"type": "json_schema", "json_schema": {"name": "word", "schema": schema, "strict": True}}
         said = await self._say(_TELL, max_tokens=32, response_format=wanted)
         if isinstance(said, str):
-            return _no(Name.JSON_SCHEMA, said)
+            return _no(Capability.JSON_SCHEMA, said)
         told = parsed(said.text.encode("utf-8", "replace"))
         obeyed = isinstance(told, Mapping) and told.get("word") in _ODD
-        return _found(Name.JSON_SCHEMA, obeyed, f"with a schema it said {_quoted(said.text)}")
+        return _found(Capability.JSON_SCHEMA, obeyed, f"with a schema it said {_quoted(said.text)}")
 
     async def sampling(self) -> list[Feature]:
         said = [await self._say(_TELL, max_tokens=24, temperature=1.0, seed=seed) for seed in (11, 11, 12, 13, 14)]
         texts = [each.text for each in said if not isinstance(each, str)]
         if len(texts) < len(said):
             why = next(each for each in said if isinstance(each, str))
-            return [_no(Name.SEED, why), _no(Name.SAMPLING, why)]
+            return [_no(Capability.SEED, why), _no(Capability.SAMPLING, why)]
         kinds = len(set(texts))
-        sampled = _found(Name.SAMPLING, kinds > 1, f"{kinds} different answers of {len(texts)} at temperature 1")
+        sampled = _found(Capability.SAMPLING, kinds > 1, f"{kinds} different answers of {len(texts)} at temperature 1")
         if kinds == 1:
-            return [_unknown(Name.SEED, "all answers are the same"), sampled]
+            return [_unknown(Capability.SEED, "all answers are the same"), sampled]
         same = texts[0] == texts[1]
         evidence = f"the same seed gives {'the same' if same else 'another'} answer, others give {len(set(texts[2:]))}"
-        return [_found(Name.SEED, same, evidence), sampled]
+        return [_found(Capability.SEED, same, evidence), sampled]
 
     async def picture(self) -> Feature:
         looks = [await self._see(colour) for colour in (0, 0, 255)]
         seen = [look for look in looks if not isinstance(look, str)]
         if len(seen) < len(looks):
-            return _no(Name.PICTURE, next(look for look in looks if isinstance(look, str)))
+            return _no(Capability.PICTURE, next(look for look in looks if isinstance(look, str)))
         again, other = _difference(seen[0], seen[1]), _difference(seen[0], seen[2])
         if other > max(_LEAST, _NOISE * again):
-            return _yes(Name.PICTURE, f"black and white differ by {other:.2g}, black and black by {again:.2g}")
+            return _yes(Capability.PICTURE, f"black and white differ by {other:.2g}, black and black by {again:.2g}")
         pictures = (None, plain_colour(_SIDE, 0), plain_colour(_SIDE, 255))
         told = [await self._say(_DESCRIBE, picture, max_tokens=12) for picture in pictures]
         said = [each for each in told if not isinstance(each, str)]
         if len(said) < len(told):
-            return _no(Name.PICTURE, next(each for each in told if isinstance(each, str)))
+            return _no(Capability.PICTURE, next(each for each in told if isinstance(each, str)))
         none, black, white = said
         evidence = f"black: {_quoted(black.text)}, white: {_quoted(white.text)}"
         if black.text != white.text:
-            return _yes(Name.PICTURE, evidence)
+            return _yes(Capability.PICTURE, evidence)
         weighed = any(len(look) > 1 for look in seen)  # probabilities, and they do not move
         counted = none.prompt is not None and black.prompt is not None and black.prompt > none.prompt + 1
-        return _unknown(Name.PICTURE, evidence) if counted and not weighed else _no(Name.PICTURE, evidence)
+        return _unknown(Capability.PICTURE, evidence) if counted and not weighed else _no(Capability.PICTURE, evidence)
 
     async def typed(self) -> list[Feature]:
         told = await self._decide(None, typed_decisions.PictureShape.ASSETS)
         if isinstance(told, str):
-            return [_no(Name.DECISION, told), _no(Name.DECISION_PICTURE, "no typed decisions")]
-        decided = _yes(Name.DECISION, f"P(true) {told:.3f}")
+            return [_no(Capability.DECISION, told), _no(Capability.DECISION_PICTURE, "no typed decisions")]
+        decided = _yes(Capability.DECISION, f"P(true) {told:.3f}")
         whys = []
         for shape in typed_decisions.PictureShape:
             looks = [await self._decide(plain_colour(_SIDE, colour), shape) for colour in (0, 0, 255)]
@@ -240,9 +244,9 @@ class _Look:
             again, other = abs(ps[0] - ps[1]), abs(ps[0] - ps[2])
             if other > max(_LEAST, _NOISE * again):
                 evidence = f"as {shape}: black and white differ by {other:.2g}, black and black by {again:.2g}"
-                return [decided, _yes(Name.DECISION_PICTURE, evidence, str(shape))]
+                return [decided, _yes(Capability.DECISION_PICTURE, evidence, str(shape))]
             whys.append(f"{shape}: sent, but black and white are the same")
-        return [decided, _no(Name.DECISION_PICTURE, "; ".join(whys))]
+        return [decided, _no(Capability.DECISION_PICTURE, "; ".join(whys))]
 
     async def _see(self, colour: int) -> dict[str, float] | str:
         """The probabilities of the first token before a plain picture, or the whole text for certain."""
@@ -251,7 +255,7 @@ class _Look:
             return said
         return _likely(said.choice) or {said.text: 1.0}
 
-    async def _say(self, text: str, picture: Shown | None = None, **fields: Any) -> _Said | str:
+    async def _say(self, text: str, picture: EncodedImage | None = None, **fields: Any) -> _Said | str:
         """What it says, or one line about why not."""
         turns = messages((Message("user", text),), picture.url if picture else None)
         limit = "max_completion_tokens" if "max_completion_tokens" in self._settings.options else "max_tokens"
@@ -268,7 +272,7 @@ class _Look:
         counts = tokens(payload)
         return _Said(content, choice, counts.prompt_tokens, counts.completion_tokens)
 
-    async def _decide(self, picture: Shown | None, shape: typed_decisions.PictureShape) -> float | str:
+    async def _decide(self, picture: EncodedImage | None, shape: typed_decisions.PictureShape) -> float | str:
         """P(true) of a typed decision, or one line about why there is none."""
         question = "Is this picture white?" if picture else "Is two more than one?"
         body = typed_decisions.body((question,), "", model=self.model, picture=picture, shape=shape)
@@ -285,7 +289,7 @@ class _Look:
             reply = await self._exchange.post(path, encoded(body))
             if isinstance(reply, Reply) and (reply.status < 500 or reply.status == 501):
                 break
-        if isinstance(reply, NoReply):
+        if isinstance(reply, TransportFailure):
             return plain(reply.detail, self._exchange.key)
         if reply.status in {401, 403}:
             raise no_entry(self._settings, reply, self._exchange.key)
@@ -324,17 +328,17 @@ def _quoted(text: str) -> str:
     return json.dumps(display_text(text, limit=40), ensure_ascii=False)
 
 
-def _yes(name: Name, evidence: str, value: Any = None) -> Feature:
-    return Feature(name=name, seen=Seen.YES, evidence=display_text(evidence, limit=160), value=value)
+def _yes(name: Capability, evidence: str, value: Any = None) -> Feature:
+    return Feature(name=name, seen=ProbedCapability.YES, evidence=display_text(evidence, limit=160), value=value)
 
 
-def _no(name: Name, evidence: str) -> Feature:
-    return replace(_yes(name, evidence), seen=Seen.NO)
+def _no(name: Capability, evidence: str) -> Feature:
+    return replace(_yes(name, evidence), seen=ProbedCapability.NO)
 
 
-def _unknown(name: Name, evidence: str) -> Feature:
-    return replace(_yes(name, evidence), seen=Seen.UNKNOWN)
+def _unknown(name: Capability, evidence: str) -> Feature:
+    return replace(_yes(name, evidence), seen=ProbedCapability.UNKNOWN)
 
 
-def _found(name: Name, found: bool, evidence: str) -> Feature:
+def _found(name: Capability, found: bool, evidence: str) -> Feature:
     return _yes(name, evidence) if found else _no(name, evidence)

@@ -11,11 +11,11 @@ from typing import Any
 
 from curation_db.enums import Method
 from workbench.generation.engines.probabilities import TOP_LOGPROBS, sample_seed
-from workbench.generation.engines.requests import Ask, Message, Want
+from workbench.generation.engines.requests import AnswerFormat, Message, ModelRequest
 
 
 def chat_body(
-    ask: Ask, *, model: str, method: Method, picture: str | None, options: Mapping[str, Any], sample: int = 0
+    ask: ModelRequest, *, model: str, method: Method, picture: str | None, options: Mapping[str, Any], sample: int = 0
 ) -> dict[str, Any]:
     """The request's JSON object.
 
@@ -50,12 +50,12 @@ def encoded(body: Mapping[str, Any]) -> bytes:
     return json.dumps(body, separators=(",", ":")).encode("ascii")
 
 
-def _sampling(ask: Ask, method: Method, sample: int) -> dict[str, Any]:
+def _sampling(ask: ModelRequest, method: Method, sample: int) -> dict[str, Any]:
     drawn = ask.sampling
-    if ask.want is Want.YES_NO and method is Method.LOGPROBS:
+    if ask.want is AnswerFormat.YES_NO and method is Method.LOGPROBS:
         fields: dict[str, Any] = {"temperature": 0, "max_tokens": 1, "logprobs": True, "top_logprobs": TOP_LOGPROBS}
         return fields if drawn.seed is None else {**fields, "seed": drawn.seed}
-    if ask.want is Want.YES_NO and method is Method.SAMPLES:
+    if ask.want is AnswerFormat.YES_NO and method is Method.SAMPLES:
         temperature, seed = drawn.temperature or 1.0, sample_seed(drawn.seed, sample)
         return {"temperature": temperature, "top_p": drawn.top_p, "max_tokens": drawn.max_tokens, "seed": seed}
     fields = {"temperature": drawn.temperature, "max_tokens": drawn.max_tokens}

@@ -8,16 +8,16 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from workbench.generation.budget import Budget
-from workbench.generation.engines.http.client import Exchange, NoReply, Reply
+from workbench.generation.engines.http.client import HttpClient, Reply, TransportFailure
 from workbench.generation.engines.http.errors import SECRET, masked, plain, server_words
 from workbench.generation.engines.http.limiter import Limiter
-from workbench.generation.engines.http.retry import Meaning, Patience, meaning
+from workbench.generation.engines.http.retry import Patience, RetryDecision, meaning
 from workbench.generation.engines.http.stop_reasons import no_entry, unreachable
-from workbench.generation.engines.http.window import Signal
-from workbench.generation.engines.openai.calls import Call
+from workbench.generation.engines.http.window import LoadSignal
+from workbench.generation.engines.openai.calls import EngineCall
 from workbench.generation.engines.openai.response import Trouble, cost_of, parsed, tokens
 from workbench.generation.engines.protocol import Stored
-from workbench.generation.engines.requests import Answer, Failure
+from workbench.generation.engines.requests import ModelAnswer, RequestFailure
 from workbench.workspace.engine_settings import EngineSettings
 
 _POORER_AFTER: Final = 2
@@ -25,10 +25,10 @@ _POORER_AFTER: Final = 2
 
 
 @dataclass(slots=True)
-class _Held:
+class CallState:
     """How far a call has come."""
 
-    said: list[list[Answer]] = field(default_factory=list)
+    said: list[list[ModelAnswer]] = field(default_factory=list)
     tries: int = 0
     """That count: a request that was refused because there were too many is none."""
     sent: int = 0
@@ -43,18 +43,18 @@ class _Held:
 class _Step:
     """What came of a request."""
 
-    signal: Signal
-    answers: list[Answer] | None = None
+    signal: LoadSignal
+    answers: list[ModelAnswer] | None = None
     """There: the call is over."""
     asked: float | None = None
     """Seconds that the server asked to wait."""
 
 
-class Conversation:
+class RequestLoop:
     """Holds calls with one server; for one event loop."""
 
     def __init__(
-        self, settings: EngineSettings, budget: Budget, exchange: Exchange, limiter: Limiter, patience: Patience
+        self, settings: EngineSettings, budget: Budget, exchange: HttpClient, limiter: Limiter, patience: Patience
     ) -> None:
         self._settings = settings
         self._budget = budget
@@ -66,17 +66,17 @@ class Conversation:
         self.last_trouble = ""
         """For the line that says why everything stopped."""
 
-    async def hold(self, call: Call, stored: Stored) -> None:
+    async def hold(self, call: EngineCall, stored: Stored) -> None:
         """Ask until `call` is answered or given up, and have the answers stored while the place is held.
 
         Raises:
             EngineStopped: see `Engine.answer`.
             BudgetReached: the same.
         """
-        held = _Held()
+        held = CallState()
         while True:
             await self._limiter.take(again=held.sent > 0)
-            step = _Step(Signal.NONE)
+            step = _Step(LoadSignal.NONE)
             try:
                 step = await self._step(call, held)
                 for index, answer in zip(call.indices, step.answers, strict=True) if step.answers else ():
@@ -87,7 +87,7 @@ class Conversation:
                 return
             await self._limiter.rest(self._patience.delay(held.tries + held.rejections, step.asked))
 
-    async def _step(self, call: Call, held: _Held) -> _Step:
+    async def _step(self, call: EngineCall, held: CallState) -> _Step:
         """Send what is still to be sent, until something goes wrong."""
         while True:
             self._budget.take()
@@ -99,33 +99,33 @@ class Conversation:
             if outcome is not None:
                 return outcome
             if len(held.said) == call.rounds:
-                return _Step(Signal.GOOD, self._finished(call.finish(held.said), held))
+                return _Step(LoadSignal.GOOD, self._finished(call.finish(held.said), held))
 
-    def _judged(self, call: Call, held: _Held, reply: Reply | NoReply) -> _Step | None:
+    def _judged(self, call: EngineCall, held: CallState, reply: Reply | TransportFailure) -> _Step | None:
         """What a reply means; None: it is good, and kept in `held`."""
-        if isinstance(reply, NoReply):
-            connection = reply.failure in {Failure.CONNECTION, Failure.TIMEOUT}
+        if isinstance(reply, TransportFailure):
+            connection = reply.failure in {RequestFailure.CONNECTION, RequestFailure.TIMEOUT}
             trouble = Trouble(failure=reply.failure, detail=reply.detail, again=True)
-            return self._troubled(call, held, trouble, Signal.TROUBLE if connection else self._once(held))
+            return self._troubled(call, held, trouble, LoadSignal.TROUBLE if connection else self._once(held))
         asked = self._patience.asked_for(reply.headers)
         means = meaning(reply.status)
-        if means is Meaning.FINE:
+        if means is RetryDecision.FINE:
             return self._read(call, held, reply)
         words = server_words(reply.body, self._exchange.key)
         means = meaning(reply.status, words, says_when=asked is not None)
-        if means is Meaning.NO_ENTRY:
+        if means is RetryDecision.NO_ENTRY:
             error = no_entry(self._settings, reply, self._exchange.key)
             self._limiter.stop(error)
             raise error
-        if means is Meaning.TOO_MANY:
+        if means is RetryDecision.TOO_MANY:
             return self._refused(call, held, words, asked)
-        if means is Meaning.TURNED_DOWN:
+        if means is RetryDecision.TURNED_DOWN:
             detail = f"{reply.status}: {words}" if words else str(reply.status)
-            return self._given_up(call, held, Trouble(failure=Failure.REFUSED, detail=detail), Signal.GOOD)
-        trouble = Trouble(failure=Failure.SERVER, detail=f"{reply.status}: {words}", again=True)
+            return self._given_up(call, held, Trouble(failure=RequestFailure.REFUSED, detail=detail), LoadSignal.GOOD)
+        trouble = Trouble(failure=RequestFailure.SERVER, detail=f"{reply.status}: {words}", again=True)
         return self._troubled(call, held, trouble, self._once(held), asked)
 
-    def _read(self, call: Call, held: _Held, reply: Reply) -> _Step | None:
+    def _read(self, call: EngineCall, held: CallState, reply: Reply) -> _Step | None:
         payload = parsed(reply.body)
         read = payload if isinstance(payload, Trouble) else call.read(payload)
         if not isinstance(payload, Trouble):
@@ -139,22 +139,24 @@ class Conversation:
             return None
         if read.again:
             return self._troubled(call, held, read, self._once(held))
-        return self._given_up(call, held, read, Signal.GOOD)
+        return self._given_up(call, held, read, LoadSignal.GOOD)
 
-    def _refused(self, call: Call, held: _Held, words: str, asked: float | None) -> _Step:
+    def _refused(self, call: EngineCall, held: CallState, words: str, asked: float | None) -> _Step:
         held.rejections += 1
         self.last_trouble = f"429: {words}" if words else "too many requests"
         if held.rejections < self._patience.rejections:
-            return _Step(Signal.REFUSED, asked=asked)
-        trouble = Trouble(failure=Failure.SERVER, detail=f"refused {held.rejections} times: {self.last_trouble}")
-        return self._given_up(call, held, trouble, Signal.REFUSED)
+            return _Step(LoadSignal.REFUSED, asked=asked)
+        trouble = Trouble(failure=RequestFailure.SERVER, detail=f"refused {held.rejections} times: {self.last_trouble}")
+        return self._given_up(call, held, trouble, LoadSignal.REFUSED)
 
-    def _troubled(self, call: Call, held: _Held, trouble: Trouble, signal: Signal, asked: float | None = None) -> _Step:
+    def _troubled(
+        self, call: EngineCall, held: CallState, trouble: Trouble, signal: LoadSignal, asked: float | None = None
+    ) -> _Step:
         held.tries += 1
         self.last_trouble = trouble.detail
         if held.tries < self._settings.tries:
             return _Step(signal, asked=asked)
-        if trouble.failure is Failure.CONNECTION:
+        if trouble.failure is RequestFailure.CONNECTION:
             self._unheard += 1
             if self._unheard >= self._patience.dead_after:
                 error = unreachable(self._settings, trouble.detail)
@@ -162,16 +164,16 @@ class Conversation:
                 raise error
         return self._given_up(call, held, trouble, signal)
 
-    def _once(self, held: _Held) -> Signal:
+    def _once(self, held: CallState) -> LoadSignal:
         """What the window hears of a question that goes wrong by itself: one word, however often it is tried."""
         first, held.failed = not held.failed, True
-        return Signal.TROUBLE if first else Signal.NONE
+        return LoadSignal.TROUBLE if first else LoadSignal.NONE
 
-    def _given_up(self, call: Call, held: _Held, trouble: Trouble, signal: Signal) -> _Step:
-        failed = Answer(error=trouble.failure, detail=plain(trouble.detail, self._exchange.key))
+    def _given_up(self, call: EngineCall, held: CallState, trouble: Trouble, signal: LoadSignal) -> _Step:
+        failed = ModelAnswer(error=trouble.failure, detail=plain(trouble.detail, self._exchange.key))
         return _Step(signal, self._finished([failed for _ in call.indices], held))
 
-    def _charge(self, held: _Held, payload: Any) -> None:
+    def _charge(self, held: CallState, payload: Any) -> None:
         if not isinstance(payload, Mapping):
             return
         counts = tokens(payload)
@@ -180,7 +182,7 @@ class Conversation:
         if cost is not None:
             held.cost = (held.cost or 0.0) + cost
 
-    def _finished(self, answers: list[Answer], held: _Held) -> list[Answer]:
+    def _finished(self, answers: list[ModelAnswer], held: CallState) -> list[ModelAnswer]:
         """The answers with what it took to get them; what several cost together is shared out evenly, and the requests
         count for the first."""
         key = self._exchange.key

@@ -9,8 +9,8 @@ from typing import Any, Final
 
 from curation_db.enums import Method
 from curation_db.foreign_json import JsonError, parse_json
-from workbench.generation.engines.probabilities import Chance, from_logprobs, from_words
-from workbench.generation.engines.requests import Answer, Failure, Want
+from workbench.generation.engines.probabilities import Probability, from_logprobs, from_words
+from workbench.generation.engines.requests import AnswerFormat, ModelAnswer, RequestFailure
 
 _MOST_TOKENS: Final = 2**31
 
@@ -19,11 +19,11 @@ _MOST_TOKENS: Final = 2**31
 class Trouble:
     """Why a reply is no answer."""
 
-    failure: Failure
+    failure: RequestFailure
     detail: str = ""
     again: bool = False
     """Whether another try may bring a better one."""
-    meanwhile: Answer | None = None
+    meanwhile: ModelAnswer | None = None
     """A poorer answer that the reply does hold."""
 
 
@@ -32,41 +32,41 @@ def parsed(body: bytes) -> Any | Trouble:
     try:
         return parse_json(body.decode("utf-8"))
     except UnicodeDecodeError:
-        return Trouble(failure=Failure.ENCODING, detail="the server's answer is not UTF-8", again=True)
+        return Trouble(failure=RequestFailure.ENCODING, detail="the server's answer is not UTF-8", again=True)
     except JsonError:
-        return Trouble(failure=Failure.MALFORMED, detail="the server's answer is no JSON", again=True)
+        return Trouble(failure=RequestFailure.MALFORMED, detail="the server's answer is no JSON", again=True)
 
 
-def read_chat(payload: Any, want: Want, method: Method) -> Answer | Trouble:
+def read_chat(payload: Any, want: AnswerFormat, method: Method) -> ModelAnswer | Trouble:
     """The answer in a parsed reply: text and tokens, and for a yes or no its probability by `method`."""
     counts = tokens(payload)
     choices = payload.get("choices") if isinstance(payload, Mapping) else None
     choice = choices[0] if isinstance(choices, list) and choices else None
     message = choice.get("message") if isinstance(choice, Mapping) else None
     if not isinstance(choice, Mapping) or not isinstance(message, Mapping):
-        return Trouble(failure=Failure.MALFORMED, detail="the server's answer holds no message", again=True)
+        return Trouble(failure=RequestFailure.MALFORMED, detail="the server's answer holds no message", again=True)
     text = _text(message.get("content"))
     if text is None:
-        return Trouble(failure=Failure.MALFORMED, detail="the message holds no text", again=True)
-    trouble = _held_back(choice, message) or (_unfinished(choice, text) if want is Want.TEXT else None)
+        return Trouble(failure=RequestFailure.MALFORMED, detail="the message holds no text", again=True)
+    trouble = _held_back(choice, message) or (_unfinished(choice, text) if want is AnswerFormat.TEXT else None)
     if trouble is not None:
         return trouble
-    return _answer(text, counts) if want is Want.TEXT else _yes_no(choice, text, method, counts)
+    return _answer(text, counts) if want is AnswerFormat.TEXT else _yes_no(choice, text, method, counts)
 
 
-def tokens(payload: Any) -> Answer:
+def tokens(payload: Any) -> ModelAnswer:
     """An answer without words that holds the token counts: OpenAI's names, or those of typed decisions."""
     usage = payload.get("usage") if isinstance(payload, Mapping) else None
     if not isinstance(usage, Mapping):
-        return Answer()
+        return ModelAnswer()
     prompt, completion = (
         next((count for name in names if (count := _count(usage.get(name))) is not None), None)
         for names in (("prompt_tokens", "input_tokens"), ("completion_tokens", "output_tokens"))
     )
-    return Answer(prompt_tokens=prompt, completion_tokens=completion)
+    return ModelAnswer(prompt_tokens=prompt, completion_tokens=completion)
 
 
-def cost_of(answer: Answer, price_in: float | None, price_out: float | None) -> float | None:
+def cost_of(answer: ModelAnswer, price_in: float | None, price_out: float | None) -> float | None:
     """What the tokens cost at prices per million; None without prices or counts."""
     parts = [
         count * price / 1e6
@@ -79,33 +79,35 @@ def cost_of(answer: Answer, price_in: float | None, price_out: float | None) -> 
 def _held_back(choice: Mapping[str, Any], message: Mapping[str, Any]) -> Trouble | None:
     refusal = message.get("refusal")
     if isinstance(refusal, str) and refusal:
-        return Trouble(failure=Failure.REFUSED, detail=refusal)
+        return Trouble(failure=RequestFailure.REFUSED, detail=refusal)
     if choice.get("finish_reason") == "content_filter":
-        return Trouble(failure=Failure.REFUSED, detail="the server's filter held the answer back")
+        return Trouble(failure=RequestFailure.REFUSED, detail="the server's filter held the answer back")
     return None
 
 
 def _unfinished(choice: Mapping[str, Any], text: str) -> Trouble | None:
     if choice.get("finish_reason") == "length":
-        return Trouble(failure=Failure.TOO_LONG, detail="the model did not come to an end")
-    return None if text.strip() else Trouble(failure=Failure.EMPTY, detail="the model said nothing")
+        return Trouble(failure=RequestFailure.TOO_LONG, detail="the model did not come to an end")
+    return None if text.strip() else Trouble(failure=RequestFailure.EMPTY, detail="the model said nothing")
 
 
-def _yes_no(choice: Mapping[str, Any], text: str, method: Method, counts: Answer) -> Answer | Trouble:
+def _yes_no(choice: Mapping[str, Any], text: str, method: Method, counts: ModelAnswer) -> ModelAnswer | Trouble:
     if method is Method.LOGPROBS:
         chance = from_logprobs(choice)
         if chance is not None:
             return _answer(text, counts, chance, Method.LOGPROBS)
         bare = _answer(text, counts, from_words(text), Method.BARE) if text.strip() else None
         detail = "the server sent no log-probabilities"
-        return Trouble(failure=Failure.MALFORMED, detail=detail, again=True, meanwhile=bare)
+        return Trouble(failure=RequestFailure.MALFORMED, detail=detail, again=True, meanwhile=bare)
     if not text.strip():
-        return Trouble(failure=Failure.EMPTY, detail="the model said nothing")
+        return Trouble(failure=RequestFailure.EMPTY, detail="the model said nothing")
     return _answer(text, counts, from_words(text), Method.BARE)
 
 
-def _answer(text: str, counts: Answer, chance: Chance | None = None, method: Method | None = None) -> Answer:
-    return Answer(
+def _answer(
+    text: str, counts: ModelAnswer, chance: Probability | None = None, method: Method | None = None
+) -> ModelAnswer:
+    return ModelAnswer(
         text=text,
         p=chance.p if chance else None,
         label_mass=chance.label_mass if chance else None,

@@ -13,10 +13,10 @@ from enum import StrEnum
 from typing import Any, Final
 
 from curation_db.enums import Method
-from workbench.generation.engines.image_payload import Shown
+from workbench.generation.engines.image_payload import EncodedImage
 from workbench.generation.engines.openai.response import Trouble, tokens
 from workbench.generation.engines.probabilities import from_decision
-from workbench.generation.engines.requests import Answer, Ask, Failure
+from workbench.generation.engines.requests import ModelAnswer, ModelRequest, RequestFailure
 
 PATH: Final = "/systemone"
 MOST_QUESTIONS: Final = 16
@@ -34,19 +34,21 @@ class PictureShape(StrEnum):
     """{"images": [data URL]} (vLLM)."""
 
 
-def context(ask: Ask) -> str:
+def context(ask: ModelRequest) -> str:
     """What stands before the question: all turns but the last. Questions with the same one go together."""
     return "\n\n".join(message.text for message in ask.messages[:-1])
 
 
-def decision_body(asks: Sequence[Ask], *, model: str, picture: Shown | None, shape: PictureShape) -> dict[str, Any]:
+def decision_body(
+    asks: Sequence[ModelRequest], *, model: str, picture: EncodedImage | None, shape: PictureShape
+) -> dict[str, Any]:
     """The request for `asks`, which share picture and context."""
     questions = [ask.messages[-1].text for ask in asks]
     return body(questions, context(asks[0]), model=model, picture=picture, shape=shape)
 
 
 def body(
-    questions: Sequence[str], before: str, *, model: str, picture: Shown | None, shape: PictureShape
+    questions: Sequence[str], before: str, *, model: str, picture: EncodedImage | None, shape: PictureShape
 ) -> dict[str, Any]:
     """The request for `questions` about a picture, with `before` ahead of them."""
     made: dict[str, Any] = {
@@ -69,7 +71,7 @@ def name_of(number: int) -> str:
     return f"q{number}"
 
 
-def read_decisions(payload: Any, count: int) -> list[Answer] | Trouble:
+def read_decisions(payload: Any, count: int) -> list[ModelAnswer] | Trouble:
     """The answers to `count` questions, in order; the tokens are shared out evenly."""
     charged = tokens(payload)
     shares = zip(_shared(charged.prompt_tokens, count), _shared(charged.completion_tokens, count), strict=True)
@@ -78,7 +80,7 @@ def read_decisions(payload: Any, count: int) -> list[Answer] | Trouble:
         chance = from_decision(payload, name_of(number))
         if chance is not None:
             answers.append(
-                Answer(
+                ModelAnswer(
                     p=chance.p,
                     label_mass=chance.label_mass,
                     method=Method.DECISION,
@@ -87,10 +89,12 @@ def read_decisions(payload: Any, count: int) -> list[Answer] | Trouble:
                 )
             )
         elif _refuses(payload, name_of(number)):
-            answers.append(Answer(error=Failure.REFUSED, detail="the server refuses to decide", prompt_tokens=prompt))
+            answers.append(
+                ModelAnswer(error=RequestFailure.REFUSED, detail="the server refuses to decide", prompt_tokens=prompt)
+            )
         else:
             detail = "the server's answer holds no decision"
-            return Trouble(failure=Failure.MALFORMED, detail=detail, again=True)
+            return Trouble(failure=RequestFailure.MALFORMED, detail=detail, again=True)
     return answers
 
 

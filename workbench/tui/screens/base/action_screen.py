@@ -6,15 +6,15 @@ from textual.screen import Screen
 
 from curation_db.language.sanitize import display_text
 from workbench.tui.bindings import bind
-from workbench.workspace.keymap import ActionMap, Place
+from workbench.workspace.keymap import ActionMap, KeyScope
 
 
-class KeyedScreen(Screen[None]):
+class ActionScreen(Screen[None]):
     """Give it `actions` and a `place`."""
 
     HORIZONTAL_BREAKPOINTS: list[tuple[int, str]] | None = [(0, "-narrow"), (100, "-wide")]  # noqa: RUF012
 
-    def __init__(self, actions: ActionMap, place: Place) -> None:
+    def __init__(self, actions: ActionMap, place: KeyScope) -> None:
         super().__init__()
         self.actions = actions
         self.place = place

@@ -1,6 +1,6 @@
 """Screens on which keys decide about a card: they know when the card is drawn, and drop the keys that came before.
 
-`Sight` holds the rule, the app asks the terminal; see there.
+`CardVisibility` holds the rule, the app asks the terminal; see there.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from textual.errors import NoWidget
 from textual.screen import Screen
 
 from curation_db.enums import REASON_KEYS
-from workbench.annotation.key_guard import Early
+from workbench.annotation.key_guard import KeyTooEarly
 from workbench.tui.widgets.field import Words
 from workbench.tui.widgets.picture import PicturePane
 
 if TYPE_CHECKING:
-    from workbench.annotation.key_guard import Sight
+    from workbench.annotation.key_guard import CardVisibility
 
 SAID = {
-    Early.NEW: "card just appeared: that key did nothing",
-    Early.BEHIND: "screen is behind: that key did nothing",
+    KeyTooEarly.NEW: "card just appeared: that key did nothing",
+    KeyTooEarly.BEHIND: "screen is behind: that key did nothing",
 }
 """What the person is told about a key that was dropped."""
 BEHIND = "screen is behind"
@@ -30,13 +30,13 @@ _SECOND_HALF_SECONDS = 0.4
 """A reason key that comes so soon after a dropped `x` belongs to it."""
 
 
-class DecidingScreen(Screen[None]):
+class DecisionScreen(Screen[None]):
     """Give it `sight`, the actions that decide, and the ways to tell the person something."""
 
     DECIDING: frozenset[str] = frozenset()
     """Actions that decide about the card, or begin to."""
 
-    sight: Sight
+    sight: CardVisibility
     _question_dropped_at: float | None = None
 
     def look_at(self, card: int | None, *, known: bool = False) -> None:
@@ -74,7 +74,7 @@ class DecidingScreen(Screen[None]):
         first, self._question_dropped_at = self._question_dropped_at, None
         return first is not None and pressed_at - first < _SECOND_HALF_SECONDS and key in REASON_KEYS
 
-    def tell_early(self, early: Early | None) -> None:
+    def tell_early(self, early: KeyTooEarly | None) -> None:
         """Say that a key was dropped, and why; None: it was not, and what was said about an earlier one goes."""
         raise NotImplementedError
 

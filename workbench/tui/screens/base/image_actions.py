@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from curation_db.language.sanitize import display_text
 from workbench.images.external_viewer import NoViewer, launch
-from workbench.tui.threads import apart
+from workbench.tui.threads import run_in_daemon_thread
 
 if TYPE_CHECKING:
     from textual.screen import Screen
 
-    from workbench.annotation.models import Ready
+    from workbench.annotation.models import PreparedCard
 
 
-def picture_name(ready: Ready) -> str:
+def picture_name(ready: PreparedCard) -> str:
     """What the card's picture is called."""
     return ready.card.picture.file_name or ready.card.picture.key
 
@@ -30,12 +30,12 @@ def open_outside(screen: Screen[Any], viewer: str, path: Path | None, name: str)
 async def _outside(screen: Screen[Any], viewer: str, path: Path | None, name: str) -> None:
     where = path or name
     try:
-        program, started = await apart(partial(launch, viewer, os.environ, path))
+        program, started = await run_in_daemon_thread(partial(launch, viewer, os.environ, path))
     except NoViewer as none:
         _tell(screen, f"{none.message}: {where}", trouble=True)
         return
     _tell(screen, f"{program} shows {name}")
-    if code := await apart(started.wait):
+    if code := await run_in_daemon_thread(started.wait):
         _tell(screen, f"{program} failed ({code}): {where}", trouble=True)
 
 

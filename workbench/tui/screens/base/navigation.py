@@ -18,7 +18,7 @@ from curation_db.enums import Role
 from workbench.workspace.keymap import ActionMap
 
 if TYPE_CHECKING:
-    from workbench.annotation.session import Desk
+    from workbench.annotation.session import AnnotationSession
     from workbench.workspace.layout import Workspace
     from workbench.workspace.settings import Settings
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 SIT_DOWN_AS_ONE = "sit down as one: negwb adjudicate --role adjudicator"
 
 
-class Room(StrEnum):
+class MainView(StrEnum):
     """The rooms, by the names that actions call them."""
 
     BROWSE = "browse"
@@ -37,22 +37,22 @@ class Room(StrEnum):
     SETTINGS = "settings"
 
 
-_SCREENS: dict[Room, tuple[str, str]] = {
-    Room.BROWSE: ("workbench.tui.screens.browse", "BrowseScreen"),
-    Room.ADJUDICATE: ("workbench.tui.screens.adjudicate", "AdjudicateScreen"),
-    Room.PROGRESS: ("workbench.tui.screens.progress", "ProgressScreen"),
-    Room.HISTORY: ("workbench.tui.screens.history", "HistoryScreen"),
-    Room.GUIDELINES: ("workbench.tui.screens.guidelines", "GuidelinesScreen"),
-    Room.SETTINGS: ("workbench.tui.screens.settings", "SettingsScreen"),
+_SCREENS: dict[MainView, tuple[str, str]] = {
+    MainView.BROWSE: ("workbench.tui.screens.browse", "BrowseScreen"),
+    MainView.ADJUDICATE: ("workbench.tui.screens.adjudicate", "AdjudicateScreen"),
+    MainView.PROGRESS: ("workbench.tui.screens.progress", "ProgressScreen"),
+    MainView.HISTORY: ("workbench.tui.screens.history", "HistoryScreen"),
+    MainView.GUIDELINES: ("workbench.tui.screens.guidelines", "GuidelinesScreen"),
+    MainView.SETTINGS: ("workbench.tui.screens.settings", "SettingsScreen"),
 }
 """Module and class, imported when a room is first entered."""
 
 
 @dataclass
-class Rooms:
+class NavigationContext:
     """What the rooms share, and what one of them remembers while another shows."""
 
-    desk: Desk
+    desk: AnnotationSession
     """Whose sitting it is; its store is the record that all rooms look at."""
     workspace: Workspace
     settings: Settings
@@ -66,15 +66,15 @@ class Rooms:
     """The card that was shown when the rooms were entered, or that another room pointed at."""
     view: str = ""
     """What the browse room lists when it is first entered, as it is typed."""
-    memory: dict[Room, Any] = field(default_factory=dict)
+    memory: dict[MainView, Any] = field(default_factory=dict)
 
-    def refusal(self, room: Room) -> str | None:
+    def refusal(self, room: MainView) -> str | None:
         """Why this person may not enter the room, in a line."""
-        if room is Room.ADJUDICATE and self.desk.actor.role is not Role.ADJUDICATOR:
+        if room is MainView.ADJUDICATE and self.desk.actor.role is not Role.ADJUDICATOR:
             return f"only an adjudicator settles what others said — {SIT_DOWN_AS_ONE}"
         return None
 
-    def screen(self, room: Room) -> Screen[None]:
+    def screen(self, room: MainView) -> Screen[None]:
         """A room, anew; it finds what it remembers in `memory`."""
         module, name = _SCREENS[room]
         made: Screen[None] = getattr(import_module(module), name)(self)

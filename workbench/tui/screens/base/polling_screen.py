@@ -8,16 +8,16 @@ from typing import Generic, TypeVar
 from textual import work
 from textual.timer import Timer
 
-from workbench.tui.screens.base.action_screen import KeyedScreen
-from workbench.workspace.keymap import ActionMap, Place
+from workbench.tui.screens.base.action_screen import ActionScreen
+from workbench.workspace.keymap import ActionMap, KeyScope
 
 SightT = TypeVar("SightT")
 
 
-class LookingScreen(KeyedScreen, Generic[SightT]):
+class PollingScreen(ActionScreen, Generic[SightT]):
     """Call `look_every` once it is mounted."""
 
-    def __init__(self, actions: ActionMap, place: Place) -> None:
+    def __init__(self, actions: ActionMap, place: KeyScope) -> None:
         super().__init__(actions, place)
         self.sight: SightT | None = None
         """What is shown."""

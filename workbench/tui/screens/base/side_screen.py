@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-from workbench.tui.screens.base.action_screen import KeyedScreen
-from workbench.tui.screens.base.navigation import Room, Rooms
+from workbench.tui.screens.base.action_screen import ActionScreen
+from workbench.tui.screens.base.navigation import MainView, NavigationContext
 from workbench.tui.screens.help import HelpScreen
-from workbench.workspace.keymap import Place
+from workbench.workspace.keymap import KeyScope
 
 
-class RoomScreen(KeyedScreen):
+class SideScreen(ActionScreen):
     """Give it a `ROOM`, whose name is also its place in the registry."""
 
-    ROOM: Room
+    ROOM: MainView
 
-    def __init__(self, rooms: Rooms) -> None:
-        super().__init__(rooms.actions, Place(self.ROOM.value))
+    def __init__(self, rooms: NavigationContext) -> None:
+        super().__init__(rooms.actions, KeyScope(self.ROOM.value))
         self.rooms = rooms
 
     def action_enter_room(self, name: str) -> None:
         """The other room in place of this one."""
-        refused = self.rooms.refusal(Room(name))
+        refused = self.rooms.refusal(MainView(name))
         if refused is not None:
             self.tell(refused)
         elif name != self.ROOM:
-            self.app.switch_screen(self.rooms.screen(Room(name)))
+            self.app.switch_screen(self.rooms.screen(MainView(name)))
 
     def action_leave_room(self) -> None:
         """Back to the card."""

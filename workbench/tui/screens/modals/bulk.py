@@ -17,16 +17,17 @@ from textual.widgets import Input, Static
 from curation_db.enums import REASON_KEYS, Kind, Reason
 from curation_db.errors import RecordError
 from curation_db.language.sanitize import display_text
-from curation_db.review.bulk import BulkDone, BulkPreview, decide_in_bulk, preview
+from curation_db.review.bulk import BulkDone, decide_in_bulk, preview
+from curation_db.review.bulk_preview import BulkPreview
 from workbench.annotation.wording import BULK
 from workbench.tui.rendering import bulk
 from workbench.tui.rendering.card_content import BAD, MARK, QUIET, WARN, bar
 from workbench.tui.screens.modals.dialog import Dialog
-from workbench.tui.threads import apart
-from workbench.workspace.keymap import Place
+from workbench.tui.threads import run_in_daemon_thread
+from workbench.workspace.keymap import KeyScope
 
 if TYPE_CHECKING:
-    from workbench.annotation.session import Desk
+    from workbench.annotation.session import AnnotationSession
     from workbench.workspace.keymap import Action, ActionMap
 
 _BAR_CELLS = 30
@@ -52,7 +53,7 @@ class BulkModal(Dialog[BulkDone]):
             """Only the newest is shown."""
             return isinstance(message, BulkModal.Step)
 
-    def __init__(self, desk: Desk, actions: ActionMap, ids: Sequence[int], kind: Kind) -> None:
+    def __init__(self, desk: AnnotationSession, actions: ActionMap, ids: Sequence[int], kind: Kind) -> None:
         """`ids`: the chosen candidates; `kind`: accept, reject or requeue."""
         super().__init__(f"{BULK[kind].title}: {bulk.cards(len(ids))} chosen")
         self._desk, self._actions = desk, actions
@@ -77,7 +78,7 @@ class BulkModal(Dialog[BulkDone]):
 
     async def _look(self) -> None:
         try:
-            self._seen = await apart(self._preview)
+            self._seen = await run_in_daemon_thread(self._preview)
         except RecordError as error:
             self._refuse(error)
             return
@@ -104,7 +105,7 @@ class BulkModal(Dialog[BulkDone]):
 
     def _reasons(self) -> list[tuple[Action, Reason]]:
         """The actions of the question after `x`, with the person's own keys."""
-        listed = [each for each in self._actions.at(Place.REASON) if each.id != "reason-cancel"]
+        listed = [each for each in self._actions.at(KeyScope.REASON) if each.id != "reason-cancel"]
         return list(zip(listed, REASON_KEYS.values(), strict=True))
 
     def on_key(self, event: events.Key) -> None:
@@ -142,12 +143,12 @@ class BulkModal(Dialog[BulkDone]):
     async def _decide(self) -> None:
         self._foot(Content.styled("all of it, or nothing", QUIET))
         try:
-            self._done = await apart(self._work)
+            self._done = await run_in_daemon_thread(self._work)
         except RecordError as error:
             self._deciding = False
             self._refuse(error)
             return
-        undo = next(self._actions.cap(each) for each in self._actions.at(Place.CARD) if each.id == "undo")
+        undo = next(self._actions.cap(each) for each in self._actions.at(KeyScope.CARD) if each.id == "undo")
         self.app.notify(bulk.told(self._done, undo), timeout=8, markup=False)
         self.leave(self._done)
 

@@ -16,7 +16,7 @@ from curation_db.errors import RecordError
 from curation_db.language.sanitize import display_text
 from curation_db.search.queries import Match
 from workbench.annotation.session import MATCHES
-from workbench.annotation.text_spans import pieces
+from workbench.annotation.text_spans import highlighted_spans
 from workbench.annotation.wording import STATES
 from workbench.tui.rendering.card_content import QUIET, marked
 from workbench.tui.screens.modals.dialog import Dialog
@@ -111,4 +111,4 @@ class FindModal(Dialog[int]):
 def _line(match: Match) -> Content:
     """A match on one line: its text, and where it stands as far as that may be told."""
     where = "" if match.state is None else STATES[match.state].status
-    return Content.assemble(marked(pieces(match.text, limit=100), base=""), (f"  {where}", QUIET))
+    return Content.assemble(marked(highlighted_spans(match.text, limit=100), base=""), (f"  {where}", QUIET))

@@ -10,7 +10,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from curation_db.language.sanitize import display_text
-from curation_db.search.cards import Card, Opinion
+from curation_db.search.cards import Card, CardVerdict
 from workbench.annotation.wording import origin
 from workbench.tui.rendering.card_content import QUIET, bar
 from workbench.tui.screens.modals.dialog import Dialog
@@ -49,7 +49,7 @@ def told(card: Card) -> Content:
     return Content("\n\n").join([_opinion(each) for each in card.opinions])
 
 
-def _opinion(opinion: Opinion) -> Content:
+def _opinion(opinion: CardVerdict) -> Content:
     share = "no probability: neither yes nor no" if opinion.p is None else f"P({opinion.question}) = {opinion.p:.4f}"
     facts = [f"model {_one(opinion.model)}", f"prompt {_one(opinion.prompt_version)}", f"asked: {opinion.question}"]
     if opinion.simulated:

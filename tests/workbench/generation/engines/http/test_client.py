@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from workbench.generation.engines.http.client import MOST_BYTES, Exchange, NoReply, Reply
+from workbench.generation.engines.http.client import MOST_BYTES, HttpClient, Reply, TransportFailure
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 GOOD = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nRetry-AFTER: 7\r\n\r\nhi"
@@ -47,7 +47,7 @@ async def test_connections_are_kept_and_requests_come_in_one_piece() -> None:
             pieces.append(piece)
             writer.write(GOOD)
 
-    async with serving(handler) as port, Exchange(f"http://127.0.0.1:{port}/v1/", key="k") as exchange:
+    async with serving(handler) as port, HttpClient(f"http://127.0.0.1:{port}/v1/", key="k") as exchange:
         for number in range(3):
             reply = await exchange.post("/chat", b'{"n":%d}' % number)
             assert isinstance(reply, Reply)
@@ -65,7 +65,7 @@ async def test_a_connection_that_the_server_closed_is_not_used_again() -> None:
         writer.write(GOOD)
         await writer.drain()
 
-    async with serving(handler) as port, Exchange(f"http://127.0.0.1:{port}") as exchange:
+    async with serving(handler) as port, HttpClient(f"http://127.0.0.1:{port}") as exchange:
         for _ in range(3):
             assert isinstance(await exchange.get("/models"), Reply)
             await asyncio.sleep(0.02)
@@ -89,9 +89,9 @@ async def test_what_is_no_whole_answer_is_told(sent: bytes, failure: str) -> Non
         writer.write(sent)
         await writer.drain()
 
-    async with serving(handler) as port, Exchange(f"http://127.0.0.1:{port}", timeout=5) as exchange:
+    async with serving(handler) as port, HttpClient(f"http://127.0.0.1:{port}", timeout=5) as exchange:
         reply = await exchange.get("/models")
-    assert isinstance(reply, NoReply)
+    assert isinstance(reply, TransportFailure)
     assert reply.failure == failure
     assert reply.detail.isprintable()
 
@@ -108,10 +108,10 @@ async def test_an_endless_answer_is_cut_while_it_comes() -> None:
             sent += 2**16
             await writer.drain()
 
-    async with serving(handler) as port, Exchange(f"http://127.0.0.1:{port}", timeout=20) as exchange:
+    async with serving(handler) as port, HttpClient(f"http://127.0.0.1:{port}", timeout=20) as exchange:
         reply = await exchange.get("/models")
         await asyncio.sleep(0.05)
-    assert isinstance(reply, NoReply)
+    assert isinstance(reply, TransportFailure)
     assert reply.failure == "too-long"
     assert sent < 4 * MOST_BYTES  # it was stopped, not swallowed
 
@@ -124,7 +124,7 @@ async def test_a_large_body_is_sent_and_a_large_answer_read() -> None:
         await writer.drain()
 
     body = bytes(range(256)) * 11718 + b"x" * 192
-    async with serving(handler) as port, Exchange(f"http://127.0.0.1:{port}", timeout=20) as exchange:
+    async with serving(handler) as port, HttpClient(f"http://127.0.0.1:{port}", timeout=20) as exchange:
         reply = await exchange.post("/chat", body)
     assert isinstance(reply, Reply)
     assert reply.body == body
@@ -152,11 +152,11 @@ async def test_tls_is_spoken_and_an_unknown_certificate_refused(
             writer.write(GOOD)
 
     async with serving(handler, context) as port:
-        async with Exchange(f"https://localhost:{port}") as wary:
+        async with HttpClient(f"https://localhost:{port}") as wary:
             refused = await wary.get("/models")
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate / "cert.pem"))
-        async with Exchange(f"https://localhost:{port}") as exchange:
+        async with HttpClient(f"https://localhost:{port}") as exchange:
             replies = [await exchange.get("/models") for _ in range(2)]
-    assert isinstance(refused, NoReply)
+    assert isinstance(refused, TransportFailure)
     assert "certificate" in refused.detail.lower()
     assert all(isinstance(reply, Reply) and reply.body == b"hi" for reply in replies)

@@ -11,11 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workbench.generation.engines.http.limiter import Limiter
-from workbench.generation.engines.http.retry import Meaning, Patience, meaning
-from workbench.generation.engines.http.window import Signal, Window
+from workbench.generation.engines.http.retry import Patience, RetryDecision, meaning
+from workbench.generation.engines.http.window import AdaptiveConcurrency, LoadSignal
 
 
-def share_of_ceiling(window: Window, ceiling: int, seconds: float, *, latency: float = 0.2, bad: float = 0.0) -> float:
+def share_of_ceiling(
+    window: AdaptiveConcurrency, ceiling: int, seconds: float, *, latency: float = 0.2, bad: float = 0.0
+) -> float:
     """Answers per second over ceiling / latency, by a server that refuses beyond `ceiling` at once; always work to do.
 
     `bad`: the share of the answers that are cut off by chance.
@@ -39,22 +41,26 @@ def share_of_ceiling(window: Window, ceiling: int, seconds: float, *, latency: f
         serving -= served
         cut = served and dice.random() < bad
         answered += served and not cut
-        window.ended(Signal.TROUBLE if cut else Signal.GOOD if served else Signal.REFUSED, now, 0.0 if served else 1.0)
+        window.ended(
+            LoadSignal.TROUBLE if cut else LoadSignal.GOOD if served else LoadSignal.REFUSED,
+            now,
+            0.0 if served else 1.0,
+        )
     return answered / (seconds * ceiling / latency)
 
 
 @pytest.mark.parametrize(("most", "ceiling"), [(128, 64), (64, 64), (512, 64), (64, 7), (32, 1), (256, 200)])
 def test_a_server_with_a_ceiling_is_used_to_its_ceiling(most: int, ceiling: int) -> None:
-    assert share_of_ceiling(Window(most), ceiling, 25.0) >= 0.95
+    assert share_of_ceiling(AdaptiveConcurrency(most), ceiling, 25.0) >= 0.95
 
 
 @pytest.mark.parametrize("bad", [0.05, 0.2])
 def test_cut_connections_by_chance_do_not_shrink_the_window(bad: float) -> None:
-    assert share_of_ceiling(Window(128), 64, 25.0, bad=bad) >= 0.95 * (1 - bad)
+    assert share_of_ceiling(AdaptiveConcurrency(128), 64, 25.0, bad=bad) >= 0.95 * (1 - bad)
 
 
 def test_a_server_on_which_most_goes_wrong_is_asked_less() -> None:
-    window = Window(128)
+    window = AdaptiveConcurrency(128)
     share_of_ceiling(window, 64, 5.0)
     before = window.limit
     window.in_flight = 0
@@ -63,7 +69,7 @@ def test_a_server_on_which_most_goes_wrong_is_asked_less() -> None:
 
 
 def test_a_ceiling_that_rises_is_found() -> None:
-    window = Window(128)
+    window = AdaptiveConcurrency(128)
     assert share_of_ceiling(window, 16, 10.0) >= 0.9
     window.in_flight = 0
     assert share_of_ceiling(window, 64, 120.0) >= 0.8
@@ -71,54 +77,54 @@ def test_a_ceiling_that_rises_is_found() -> None:
 
 
 def test_one_refusal_takes_one_place_and_stops_nothing() -> None:
-    window = Window(64)
+    window = AdaptiveConcurrency(64)
     while window.may_send(10.0):
         window.sent()
     before = window.limit
-    window.ended(Signal.REFUSED, 10.0, 30.0)
+    window.ended(LoadSignal.REFUSED, 10.0, 30.0)
     assert window.limit == window.in_flight == before - 1
-    window.ended(Signal.GOOD, 10.0)
+    window.ended(LoadSignal.GOOD, 10.0)
     assert window.may_send(10.0)
 
 
 def test_when_nothing_gets_through_everything_pauses_longer_and_longer() -> None:
-    window = Window(64)
+    window = AdaptiveConcurrency(64)
     for _ in range(8):
         window.sent()
     for _ in range(8):
-        window.ended(Signal.TROUBLE, 0.0)
+        window.ended(LoadSignal.TROUBLE, 0.0)
     assert (window.paused_until, window.limit) == (1.0, 1)
     assert not window.may_send(0.9)
     assert window.may_send(1.0)
     for pause in (2.0, 4.0, 8.0):
         now = window.paused_until
         window.sent()
-        window.ended(Signal.TROUBLE, now)
+        window.ended(LoadSignal.TROUBLE, now)
         assert window.paused_until == now + pause
     window.sent()
-    window.ended(Signal.REFUSED, now := window.paused_until, 100.0)
+    window.ended(LoadSignal.REFUSED, now := window.paused_until, 100.0)
     assert window.paused_until == now + 100.0  # the server asked for more
     window.sent()
-    window.ended(Signal.GOOD, window.paused_until)
+    window.ended(LoadSignal.GOOD, window.paused_until)
     assert (window.pauses, window.limit) == (0, 2)
 
 
-@given(st.integers(1, 40), st.lists(st.sampled_from(["send", *Signal]), max_size=300))
+@given(st.integers(1, 40), st.lists(st.sampled_from(["send", *LoadSignal]), max_size=300))
 def test_the_window_keeps_its_bounds(most: int, steps: list[str]) -> None:
-    window, now = Window(most), 0.0
+    window, now = AdaptiveConcurrency(most), 0.0
     for step in steps:
         now += 0.5
         if step == "send":
             if window.may_send(now):
                 window.sent()
         elif window.in_flight:
-            window.ended(Signal(step), now)
+            window.ended(LoadSignal(step), now)
         assert 1 <= window.limit <= most
         assert 0 <= window.in_flight <= most
 
 
 async def test_places_are_handed_out_in_order_and_those_of_second_tries_first() -> None:
-    limiter = Limiter(Window(1), RuntimeError)
+    limiter = Limiter(AdaptiveConcurrency(1), RuntimeError)
     await limiter.take()
     order: list[str] = []
 
@@ -126,23 +132,23 @@ async def test_places_are_handed_out_in_order_and_those_of_second_tries_first() 
         await limiter.take(again=again)
         order.append(name)
         await asyncio.sleep(0)
-        limiter.give_back(Signal.GOOD)
+        limiter.give_back(LoadSignal.GOOD)
 
     tasks = [asyncio.create_task(work(name, name == "again")) for name in ("first", "second", "again")]
     await asyncio.sleep(0)
     assert not order
-    limiter.give_back(Signal.GOOD)
+    limiter.give_back(LoadSignal.GOOD)
     await asyncio.gather(*tasks)
     assert order == ["again", "first", "second"]
     assert limiter.window.in_flight == 0
 
 
 async def test_a_place_that_was_given_to_somebody_who_left_is_not_lost() -> None:
-    limiter = Limiter(Window(1), RuntimeError)
+    limiter = Limiter(AdaptiveConcurrency(1), RuntimeError)
     await limiter.take()
     left = asyncio.create_task(limiter.take())
     await asyncio.sleep(0)
-    limiter.give_back(Signal.GOOD)  # the place is theirs now ...
+    limiter.give_back(LoadSignal.GOOD)  # the place is theirs now ...
     left.cancel()  # ... and they never come
     with pytest.raises(asyncio.CancelledError):
         await left
@@ -150,16 +156,16 @@ async def test_a_place_that_was_given_to_somebody_who_left_is_not_lost() -> None
 
 
 async def test_a_pause_ends_by_itself() -> None:
-    limiter = Limiter(Window(4, first_pause=0.02), RuntimeError)
+    limiter = Limiter(AdaptiveConcurrency(4, first_pause=0.02), RuntimeError)
     for _ in range(3):
         await limiter.take()
-        limiter.give_back(Signal.TROUBLE)
+        limiter.give_back(LoadSignal.TROUBLE)
     assert not limiter.window.may_send(limiter.window.paused_until - 0.001)
     await asyncio.wait_for(limiter.take(), 1)
 
 
 async def test_stopping_reaches_everybody() -> None:
-    limiter = Limiter(Window(1), RuntimeError)
+    limiter = Limiter(AdaptiveConcurrency(1), RuntimeError)
     await limiter.take()
     waiting, resting = asyncio.create_task(limiter.take()), asyncio.create_task(limiter.rest(60))
     await asyncio.sleep(0)
@@ -171,41 +177,41 @@ async def test_stopping_reaches_everybody() -> None:
 
 
 async def test_after_enough_pauses_nobody_waits_any_longer() -> None:
-    limiter = Limiter(Window(4, first_pause=0.001), lambda: RuntimeError("nothing gets through"), pauses=3)
+    limiter = Limiter(AdaptiveConcurrency(4, first_pause=0.001), lambda: RuntimeError("nothing gets through"), pauses=3)
     with pytest.raises(RuntimeError, match="nothing gets through"):
         for _ in range(20):
             await limiter.take()
-            limiter.give_back(Signal.TROUBLE)
+            limiter.give_back(LoadSignal.TROUBLE)
 
 
 @pytest.mark.parametrize(
     ("status", "means"),
     [
-        (200, Meaning.FINE),
-        (429, Meaning.TOO_MANY),
-        (500, Meaning.READ_AGAIN),
-        (502, Meaning.READ_AGAIN),
-        (503, Meaning.READ_AGAIN),
-        (504, Meaning.READ_AGAIN),
-        (529, Meaning.READ_AGAIN),
-        (408, Meaning.READ_AGAIN),
-        (400, Meaning.TURNED_DOWN),
-        (413, Meaning.TURNED_DOWN),
-        (422, Meaning.TURNED_DOWN),
-        (501, Meaning.TURNED_DOWN),
-        (401, Meaning.NO_ENTRY),
-        (403, Meaning.NO_ENTRY),
-        (404, Meaning.NO_ENTRY),
-        (302, Meaning.NO_ENTRY),
+        (200, RetryDecision.FINE),
+        (429, RetryDecision.TOO_MANY),
+        (500, RetryDecision.READ_AGAIN),
+        (502, RetryDecision.READ_AGAIN),
+        (503, RetryDecision.READ_AGAIN),
+        (504, RetryDecision.READ_AGAIN),
+        (529, RetryDecision.READ_AGAIN),
+        (408, RetryDecision.READ_AGAIN),
+        (400, RetryDecision.TURNED_DOWN),
+        (413, RetryDecision.TURNED_DOWN),
+        (422, RetryDecision.TURNED_DOWN),
+        (501, RetryDecision.TURNED_DOWN),
+        (401, RetryDecision.NO_ENTRY),
+        (403, RetryDecision.NO_ENTRY),
+        (404, RetryDecision.NO_ENTRY),
+        (302, RetryDecision.NO_ENTRY),
     ],
 )
-def test_what_a_status_means(status: int, means: Meaning) -> None:
+def test_what_a_status_means(status: int, means: RetryDecision) -> None:
     assert meaning(status) is means
 
 
 def test_an_empty_account_is_not_waited_for() -> None:
-    assert meaning(429, "insufficient_quota: you exceeded your quota") is Meaning.NO_ENTRY
-    assert meaning(503, says_when=True) is Meaning.TOO_MANY
+    assert meaning(429, "insufficient_quota: you exceeded your quota") is RetryDecision.NO_ENTRY
+    assert meaning(503, says_when=True) is RetryDecision.TOO_MANY
 
 
 @pytest.mark.parametrize(("asked", "seconds"), [(None, None), ("7", 7.0), ("86400", 120.0), ("inf", 120.0)])

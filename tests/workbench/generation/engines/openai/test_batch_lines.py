@@ -17,11 +17,11 @@ from support.server_asks import answers, picture, seen, text, yes_no
 
 from curation_db.enums import Method
 from workbench.generation.budget import Budget
-from workbench.generation.engines.image_payload import Shown, blank_url
-from workbench.generation.engines.openai.batch_lines import Asked, batch_line, batch_method, custom_id, read_line
+from workbench.generation.engines.image_payload import EncodedImage, blank_url
+from workbench.generation.engines.openai.batch_lines import BatchRequest, batch_line, batch_method, custom_id, read_line
 from workbench.generation.engines.openai.engine import make
-from workbench.generation.engines.protocol import Surroundings
-from workbench.generation.engines.requests import Ask, Want
+from workbench.generation.engines.protocol import EngineContext
+from workbench.generation.engines.requests import AnswerFormat, ModelRequest
 from workbench.workspace.engine_settings import EngineSettings
 
 SETTINGS = EngineSettings(name="farm", kind="openai", model="stub", price_in=2.0, options={"top_k": 5})
@@ -43,7 +43,7 @@ ASKS = [
 
 
 @pytest.mark.parametrize(("ask", "method"), ASKS)
-def test_a_line_holds_the_question_and_its_key(ask: Ask, method: Method) -> None:
+def test_a_line_holds_the_question_and_its_key(ask: ModelRequest, method: Method) -> None:
     shown = blank_url(64) if ask.picture else None
     line = batch_line(ask, SETTINGS, method=method, picture=shown)
     assert line == batch_line(ask, SETTINGS, method=method, picture=shown)
@@ -58,13 +58,13 @@ def test_a_line_holds_the_question_and_its_key(ask: Ask, method: Method) -> None
 async def test_a_farm_and_the_live_engine_say_the_same(tmp_path: Path) -> None:
     with model_server() as server:
         live = replace(SETTINGS, url=server.url, method="logprobs")
-        engine = await make(live, Surroundings(budget=Budget()))
+        engine = await make(live, EngineContext(budget=Budget()))
         said = await answers(engine, [ask for ask, _ in ASKS[:2]])
         await engine.close()
     for (ask, method), answer in zip(ASKS[:2], said, strict=True):
         shown = blank_url(live.picture_side) if ask.picture else None
         line = farmed(batch_line(ask, live, method=method, picture=shown))
-        read = read_line(line, Asked(ask.want, method), live)
+        read = read_line(line, BatchRequest(ask.want, method), live)
         assert read is not None
         assert read == (ask.key("stub"), replace(answer, latency_ms=None))
 
@@ -78,11 +78,13 @@ def test_only_what_one_line_can_ask_is_asked() -> None:
 
 
 def test_a_question_about_a_picture_never_goes_without_it() -> None:
-    for ask, shown in ((yes_no("hat", picture(None)), None), (yes_no("hat"), Shown("data:"))):
+    for ask, shown in ((yes_no("hat", picture(None)), None), (yes_no("hat"), EncodedImage("data:"))):
         with pytest.raises(ValueError, match="not the question's"):
             batch_line(ask, SETTINGS, method=Method.BARE, picture=shown)
     with pytest.raises(ValueError, match="not the question's"):
-        batch_line(yes_no("hat", picture(None)), SETTINGS, method=Method.BARE, picture=Shown(error="picture-bad"))
+        batch_line(
+            yes_no("hat", picture(None)), SETTINGS, method=Method.BARE, picture=EncodedImage(error="picture-bad")
+        )
 
 
 KEY = "ab" * 32
@@ -103,7 +105,7 @@ KEY = "ab" * 32
     ],
 )
 def test_a_line_without_an_answer_says_why(told: Mapping[str, Any], error: str, detail: str) -> None:
-    read = read_line(json.dumps({"custom_id": KEY, **told}), Asked(Want.TEXT), SETTINGS)
+    read = read_line(json.dumps({"custom_id": KEY, **told}), BatchRequest(AnswerFormat.TEXT), SETTINGS)
     assert read is not None
     key, answer = read
     assert (key, answer.error) == (bytes.fromhex(KEY), error)
@@ -118,7 +120,7 @@ def test_log_probabilities_that_a_farm_left_out_leave_the_words() -> None:
         "",
     )
     line = json.dumps({"custom_id": KEY, "response": {"status_code": 200, "body": body}})
-    read = read_line(line, Asked(Want.YES_NO, Method.LOGPROBS), SETTINGS)
+    read = read_line(line, BatchRequest(AnswerFormat.YES_NO, Method.LOGPROBS), SETTINGS)
     assert read is not None
     assert read[1].method is Method.BARE
 
@@ -126,9 +128,9 @@ def test_log_probabilities_that_a_farm_left_out_leave_the_words() -> None:
 @pytest.mark.parametrize("line", ["", "{", "[]", "7", '{"custom_id": 3}', '{"custom_id": "zz"}', '{"custom_id": "ab"}'])
 def test_a_line_that_is_not_ours_is_none(line: str) -> None:
     assert custom_id(line) is None
-    assert read_line(line.encode(), Asked(Want.TEXT), SETTINGS) is None
+    assert read_line(line.encode(), BatchRequest(AnswerFormat.TEXT), SETTINGS) is None
 
 
 @given(st.binary(max_size=100) | st.text(max_size=100))
 def test_any_line_is_survived(line: bytes | str) -> None:
-    assert read_line(line, Asked(Want.TEXT), SETTINGS) is None
+    assert read_line(line, BatchRequest(AnswerFormat.TEXT), SETTINGS) is None

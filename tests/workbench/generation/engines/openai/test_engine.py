@@ -22,8 +22,8 @@ from workbench.errors import UsageError
 from workbench.generation.budget import Budget, BudgetReached
 from workbench.generation.engines.http.retry import Patience
 from workbench.generation.engines.openai.engine import OpenAiEngine, make
-from workbench.generation.engines.protocol import EngineStopped, Surroundings
-from workbench.generation.engines.requests import Answer
+from workbench.generation.engines.protocol import EngineContext, EngineStopped
+from workbench.generation.engines.requests import ModelAnswer
 from workbench.workspace.engine_settings import EngineSettings
 
 QUICK = Patience(base=0.01, longest=0.05, longest_asked=0.5)
@@ -47,7 +47,7 @@ async def engine(
     server: Served, *, features: Mapping[str, Any] | None = None, budget: Budget | None = None, **settings: Any
 ) -> AsyncIterator[OpenAiEngine]:
     told = EngineSettings(**{"name": "judge", "kind": "openai", "url": server.url, "timeout": 5.0, **settings})
-    around = Surroundings(budget=budget or Budget(), features=lambda url, model: features)
+    around = EngineContext(budget=budget or Budget(), features=lambda url, model: features)
     made = await make(told, around, patience=QUICK)
     try:
         yield made
@@ -290,7 +290,7 @@ async def test_a_wrong_key_is_told_before_anything_is_asked(server: Served, monk
     assert "schlüssel" not in odd.value.message
 
 
-async def answers_of(server: Served, **settings: Any) -> list[Answer]:
+async def answers_of(server: Served, **settings: Any) -> list[ModelAnswer]:
     async with engine(server, **settings) as made:
         return await answers(made, [text("hello")])
 
@@ -300,10 +300,10 @@ async def test_a_server_that_is_not_there_is_told_at_once() -> None:
         taken.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{taken.getsockname()[1]}/v1"
     with pytest.raises(EngineStopped) as stopped:
-        await make(EngineSettings(name="j", kind="openai", url=url), Surroundings(budget=Budget()), patience=QUICK)
+        await make(EngineSettings(name="j", kind="openai", url=url), EngineContext(budget=Budget()), patience=QUICK)
     assert f"nothing gets through to {url}" in stopped.value.message
     with pytest.raises(UsageError, match="holds a name or a password") as held:
-        await make(EngineSettings(name="j", kind="openai", url="http://me:secret@h/v1"), Surroundings(budget=Budget()))
+        await make(EngineSettings(name="j", kind="openai", url="http://me:secret@h/v1"), EngineContext(budget=Budget()))
     assert "secret" not in held.value.message + held.value.hint
 
 
@@ -311,7 +311,7 @@ async def test_a_server_that_dies_stops_the_run_and_keeps_what_was_answered() ->
     with model_server(latency_ms=5) as dying:
         kept = Answers()
 
-        async def stored(index: int, answer: Answer) -> None:
+        async def stored(index: int, answer: ModelAnswer) -> None:
             await kept.stored(index, answer)
             if len(kept.by_index) == 20:
                 dying.process.kill()
@@ -336,7 +336,7 @@ async def test_a_budget_ends_it_and_what_was_sent_is_stored(server: Served) -> N
 async def test_a_place_is_held_until_the_answer_is_stored(server: Served) -> None:
     storing = most = 0
 
-    async def stored(_index: int, _answer: Answer) -> None:
+    async def stored(_index: int, _answer: ModelAnswer) -> None:
         nonlocal storing, most
         storing += 1
         most = max(most, storing)
@@ -358,7 +358,7 @@ async def test_a_ceiling_is_kept_to_and_nothing_fails(server: Served) -> None:
 
 
 async def test_a_stored_that_fails_is_heard(server: Served) -> None:
-    async def stored(_index: int, _answer: Answer) -> None:
+    async def stored(_index: int, _answer: ModelAnswer) -> None:
         raise ZeroDivisionError
 
     async with engine(server) as made:

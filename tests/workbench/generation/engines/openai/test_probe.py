@@ -12,7 +12,7 @@ from support.model_server import HONOURS, Behaviour, Served, model_server
 from curation_db.enums import Method
 from workbench.errors import UsageError
 from workbench.generation.budget import Budget, BudgetReached
-from workbench.generation.engines.openai.capabilities import Name, best_method, proved, value_of
+from workbench.generation.engines.openai.capabilities import Capability, best_method, proved, value_of
 from workbench.generation.engines.openai.probe import Look, probe
 from workbench.generation.engines.protocol import EngineStopped
 from workbench.workspace.engine_settings import EngineSettings
@@ -41,14 +41,14 @@ def seen(look: Look) -> dict[str, str]:
 async def test_a_server_that_honours_everything(server: Served) -> None:
     server.behave(decisions="assets")
     look = await look_at(server)
-    assert seen(look) == dict.fromkeys(Name, "yes")
+    assert seen(look) == dict.fromkeys(Capability, "yes")
     assert (look.url, look.model) == (server.url, "stub")
     features = look.to_dict()
-    assert value_of(features, Name.DECISION_PICTURE) == "assets"
-    assert value_of(features, Name.LOGPROBS) == 5
+    assert value_of(features, Capability.DECISION_PICTURE) == "assets"
+    assert value_of(features, Capability.LOGPROBS) == 5
     assert all(feature.evidence and "\n" not in feature.evidence for feature in look.features)
     assert str(look).splitlines()[0] == f"{server.url}  stub"
-    assert len(str(look).splitlines()) == 1 + len(Name)
+    assert len(str(look).splitlines()) == 1 + len(Capability)
 
 
 async def test_a_server_that_says_fine_and_does_nothing(server: Served) -> None:
@@ -73,7 +73,7 @@ async def test_each_feature_is_judged_by_itself(server: Served, missing: str) ->
 
 async def test_the_way_in_which_decisions_see_pictures_is_found(server: Served) -> None:
     server.behave(decisions="images")
-    assert value_of((await look_at(server)).to_dict(), Name.DECISION_PICTURE) == "images"
+    assert value_of((await look_at(server)).to_dict(), Capability.DECISION_PICTURE) == "images"
 
 
 async def test_a_server_that_does_not_chat_is_told_as_one(server: Served) -> None:
@@ -99,15 +99,15 @@ async def test_what_stops_a_look(server: Served, monkeypatch: pytest.MonkeyPatch
 
 
 def test_the_best_way_that_is_proved_is_taken() -> None:
-    def told(*names: Name) -> dict[str, Any]:
+    def told(*names: Capability) -> dict[str, Any]:
         return {str(name): {"seen": "yes"} for name in names}
 
     assert best_method("auto", None, pictured=True) is Method.BARE
     assert best_method("auto", {"logprobs": {"seen": "no"}, "seed": 3}, pictured=True) is Method.BARE
-    assert best_method("auto", told(Name.SAMPLING), pictured=True) is Method.SAMPLES
-    assert best_method("auto", told(Name.SAMPLING, Name.DECISION), pictured=True) is Method.SAMPLES
-    assert best_method("auto", told(Name.SAMPLING, Name.DECISION), pictured=False) is Method.DECISION
-    assert best_method("auto", told(Name.DECISION, Name.DECISION_PICTURE), pictured=True) is Method.DECISION
-    assert best_method("auto", told(*Name), pictured=True) is Method.LOGPROBS
-    assert best_method("bare", told(*Name), pictured=True) is Method.BARE
-    assert not proved({"logprobs": "yes"}, Name.LOGPROBS)
+    assert best_method("auto", told(Capability.SAMPLING), pictured=True) is Method.SAMPLES
+    assert best_method("auto", told(Capability.SAMPLING, Capability.DECISION), pictured=True) is Method.SAMPLES
+    assert best_method("auto", told(Capability.SAMPLING, Capability.DECISION), pictured=False) is Method.DECISION
+    assert best_method("auto", told(Capability.DECISION, Capability.DECISION_PICTURE), pictured=True) is Method.DECISION
+    assert best_method("auto", told(*Capability), pictured=True) is Method.LOGPROBS
+    assert best_method("bare", told(*Capability), pictured=True) is Method.BARE
+    assert not proved({"logprobs": "yes"}, Capability.LOGPROBS)
