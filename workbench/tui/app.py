@@ -120,7 +120,7 @@ class NegwbApp(BaseApp):
         """And is in front again."""
         self.desk.attention.stir()
 
-    def on_deck_spoke(self) -> None:
+    def on_prefetch_changed(self) -> None:
         """For the screen that shows cards; without its record the app ends."""
         if self.desk.replaced is not None:
             self.exit(return_code=int(ExitCode.DATABASE))

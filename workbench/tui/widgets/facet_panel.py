@@ -40,7 +40,7 @@ class FacetPanel(Vertical):
     DEFAULT_CSS = """
     FacetPanel { width: 38; border: round $border; border-title-color: $text-accent; border-title-style: bold;
                  border-subtitle-color: $text-muted; padding: 0 1; display: none; }
-    FacetPanel Sheet { height: 1fr; background: $background; }
+    FacetPanel StaticTable { height: 1fr; background: $background; }
     FacetPanel:focus-within { border: round $primary; }
     """
 

@@ -31,9 +31,9 @@ class LabelledField(Horizontal):
     """One line of the card, as many rows as its text takes; gone while it has nothing to say."""
 
     DEFAULT_CSS = """
-    Field { height: auto; }
-    Field > .field-label { width: 11; color: $text-muted; }
-    Field > .field-text { width: 1fr; height: auto; }
+    LabelledField { height: auto; }
+    LabelledField > .field-label { width: 11; color: $text-muted; }
+    LabelledField > .field-text { width: 1fr; height: auto; }
     """
 
     def __init__(self, label: str, *, id: str, classes: str | None = None) -> None:

@@ -1,7 +1,8 @@
-"""The line of a view: shown, typed, completed; below it what is known, or what is wrong."""
+"""Input line for a view query with completion; a line below shows the list's status, completions or an error."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -15,12 +16,14 @@ from textual.suggester import Suggester
 from textual.widgets import Input, Static
 
 from curation_db.language.sanitize import display_text
-from curation_db.search.query_language import QueryField, View, ViewError, parse_view
+from curation_db.search.query_language import CLOSED, QueryField, Sort, TermMeaning, View, ViewError, parse_view
 from workbench.tui.rendering.card_content import BAD, QUIET
-from workbench.tui.widgets.filter_completion import completed, completions
 
 _INVITES = "everything · / filters: state: by: judge: is: lint: cue: concept: … or words"
 _LONGEST = 500
+_LAST = re.compile(r"(?:^|\s)-?(?:([a-z_]+):)?([^\s:]*)$", re.IGNORECASE)
+_PLAIN = re.compile(r'[^\s,"=]+')
+_MOST = 40
 
 Values = Callable[[QueryField], Sequence[str]]
 
@@ -142,3 +145,38 @@ def _hint_of(line: str) -> str:
     if not line.strip():
         return 'state:open   judge:llava=present   lint:in-sibling   by:ana   concept:"fire hydrant"   "red hat"'
     return "enter shows it · -term leaves out · a,b is either · sort: orders · tab completes · esc"
+
+
+# -- completion ---------------------------------------------------------------------------------------------------
+
+
+def completions(line: str, values: Callable[[QueryField], Sequence[str]]) -> list[str]:
+    """The ends that the last term of `line` could have, whole words; `values`: what a record knows of a field."""
+    last = _LAST.search(line)
+    if last is None:
+        return []
+    name, begun = (last[1] or "").lower(), last[2]
+    if not name:
+        return [f"{each}:" for each in (*QueryField, "sort") if each.startswith(begun.lower())] if begun else []
+    known = _known(name, values)
+    if name == QueryField.JUDGE and "=" in begun:
+        judge, _, said = begun.rpartition("=")
+        return [f"{judge}={says}" for says in TermMeaning if says.startswith(said.lower())]
+    done, comma, word = begun.rpartition(",")
+    return [done + comma + each for each in known if each.lower().startswith(word.lower())][:_MOST]
+
+
+def _known(name: str, values: Callable[[QueryField], Sequence[str]]) -> list[str]:
+    if name == "sort":
+        return [str(sort) for sort in Sort]
+    if name not in list(QueryField):
+        return []
+    field = QueryField(name)
+    known = CLOSED.get(field) or values(field)
+    return [value if _PLAIN.fullmatch(value) else f'"{value}"' for value in known]
+
+
+def completed(line: str, end: str) -> str:
+    """`line` with its last term ended so."""
+    last = _LAST.search(line)
+    return line if last is None else line[: last.start(2)] + end

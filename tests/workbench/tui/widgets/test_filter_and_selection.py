@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from curation_db.search.query_language import QueryField
-from workbench.tui.widgets.filter_completion import completed, completions
+from workbench.tui.widgets.filter_bar import completed, completions
 from workbench.tui.widgets.row_selection import TableSelection
 
 IDS = list(range(1, 9))
