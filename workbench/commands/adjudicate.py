@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from curation_db.enums import PersonRole
-from workbench.commands.curate import Serving, run_curate
+from workbench.commands.curate import CurateOptions, run_curate
 from workbench.workspace.choices import ImageMode
 
 _EPILOG = """\b
@@ -39,5 +39,5 @@ def adjudicate(
     from workbench.tui.screens.base.navigation import MainView
     from workbench.workspace.layout import find_workspace
 
-    how = Serving(role=role)
+    how = CurateOptions(role=role)
     raise typer.Exit(run_curate(find_workspace(context.obj), annotator, how, images=images, start=MainView.ADJUDICATE))

@@ -30,13 +30,13 @@ _Name = Annotated[str, typer.Argument(metavar="NAME", help="As negwb annotators 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    annotators.callback()(listed)
+    annotators.callback()(list_annotators)
     annotators.command("retire", epilog=_EPILOG)(retire)
     annotators.command("restore", epilog=_EPILOG)(restore)
     app.add_typer(annotators, name="annotators")
 
 
-def listed(
+def list_annotators(
     context: typer.Context,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array.")] = False,
 ) -> None:
@@ -56,7 +56,7 @@ def listed(
     if as_json:
         typer.echo(json.dumps([{**asdict(each), "counts": each.counts} for each in found]))
     elif found:
-        rows = [(each.name, str(each.role), _standing(each), f"{each.decisions:,}") for each in found]
+        rows = [(each.name, str(each.role), _status_text(each), f"{each.decisions:,}") for each in found]
         show([Listing("Annotators", ("name", "role", "", "decisions"), rows, left=3)])
     else:
         typer.echo("negwb: there is no annotator yet; start with: negwb curate", err=True)
@@ -64,15 +64,15 @@ def listed(
 
 def retire(context: typer.Context, name: _Name) -> None:
     """Put a name out of use: no edit waits for it, and curate refuses it. Its decisions stay."""
-    _set(context, name, retired=True)
+    _set_retired(context, name, retired=True)
 
 
 def restore(context: typer.Context, name: _Name) -> None:
     """Put a retired name into use again."""
-    _set(context, name, retired=False)
+    _set_retired(context, name, retired=False)
 
 
-def _set(context: typer.Context, name: str, *, retired: bool) -> None:
+def _set_retired(context: typer.Context, name: str, *, retired: bool) -> None:
     from curation_db.events.annotator_status import bring_back
     from curation_db.events.annotator_status import retire as put_out_of_use
     from curation_db.language.sanitize import display_text
@@ -80,7 +80,7 @@ def _set(context: typer.Context, name: str, *, retired: bool) -> None:
     from workbench.workspace.layout import find_workspace
 
     with open_store(find_workspace(context.obj).database) as store:
-        each = _known(store, name)
+        each = _find_annotator(store, name)
         name = each.name
         if (each.retired_at is not None) is retired:
             raise NothingToDo(f"{name} is {'retired' if retired else 'in use'} already")
@@ -90,7 +90,7 @@ def _set(context: typer.Context, name: str, *, retired: bool) -> None:
     typer.echo(f"negwb: {display_text(name, limit=60)} is {done}; {stay} in force", err=True)
 
 
-def _known(store: Store, name: str) -> AnnotatorStatus:
+def _find_annotator(store: Store, name: str) -> AnnotatorStatus:
     from curation_db.events.annotator_names import spellings
     from curation_db.events.annotator_status import annotators as read_annotators
 
@@ -103,7 +103,7 @@ def _known(store: Store, name: str) -> AnnotatorStatus:
     raise UsageError(f"no annotator is called {name!r}", hint=f"known: {known}" if known else "there is none yet")
 
 
-def _standing(each: AnnotatorStatus) -> str:
+def _status_text(each: AnnotatorStatus) -> str:
     if each.retired_at is not None:
         return f"retired {each.retired_at[:10]}"
     if each.at_work:

@@ -65,14 +65,14 @@ def backup(
             raise UsageError("--list only shows what there is", hint="leave out FILE and --keep")
         _show_list(record, as_json=as_json)
         return
-    made = _make(record, file)
+    made = _make_backup(record, file)
     gone = _prune(record, keep)
     told = {**asdict(made), "path": str(made.path), "pruned": [str(path) for path in gone]}
     typer.echo(json.dumps(told) if as_json else str(made.path))
-    _say_made(made, gone)
+    _print_backup(made, gone)
 
 
-def _make(record: Path, file: Path | None) -> Backup:
+def _make_backup(record: Path, file: Path | None) -> Backup:
     from curation_db.storage.backup import back_up
     from workbench.console.progress_bars import step_bars
 
@@ -82,12 +82,12 @@ def _make(record: Path, file: Path | None) -> Backup:
         raise UsageError(f"there is no folder {file.absolute().parent}", hint="make it first, or name another folder")
     try:
         with step_bars(lines=True) as tell:
-            return back_up(record, file.absolute() if file else None, progress=_after_a_while(tell))
+            return back_up(record, file.absolute() if file else None, progress=_delayed_progress(tell))
     except FileExistsError as error:
         raise UsageError(str(error), hint="a backup never overwrites anything: take another name") from error
 
 
-def _after_a_while(tell: Step) -> Callable[[int, int], None]:
+def _delayed_progress(tell: Step) -> Callable[[int, int], None]:
     started = time.monotonic()
 
     def progress(done: int, total: int) -> None:
@@ -103,7 +103,7 @@ def _prune(record: Path, keep: int | None) -> list[Path]:
     return prune(folder_of(record), keep) if keep else []
 
 
-def _say_made(made: Backup, gone: list[Path]) -> None:
+def _print_backup(made: Backup, gone: list[Path]) -> None:
     tables = made.tables
     counted = ", ".join(f"{tables[name]:,} {name}s" for name in ("event", "candidate", "image") if name in tables)
     typer.echo(f"negwb: {counted}; {made.size / 1e6:,.1f} MB, whole and the same as the record", err=True)
@@ -158,13 +158,13 @@ def restore(
     chosen = named if not file.exists() and named.is_file() else file.absolute()
     with step_bars(lines=True) as tell:
         exported = event_numbers(workspace.exports)
-        done = put_back(record, chosen, exported=exported, force=force, progress=_after_a_while(tell))
+        done = put_back(record, chosen, exported=exported, force=force, progress=_delayed_progress(tell))
     if as_json:
-        typer.echo(json.dumps(_told(done)))
-    _say_restored(done)
+        typer.echo(json.dumps(_restore_json(done)))
+    _print_restored(done)
 
 
-def _told(done: Restored) -> dict[str, Any]:
+def _restore_json(done: Restored) -> dict[str, Any]:
     return {
         "backup": str(done.backup),
         "event": done.event,
@@ -179,27 +179,27 @@ def _told(done: Restored) -> dict[str, Any]:
     }
 
 
-def _say_restored(done: Restored) -> None:
+def _print_restored(done: Restored) -> None:
     from curation_db.language.sanitize import display_text
 
     typer.echo(f"negwb: the record is {display_text(done.backup.name)} again, up to event {done.event:,}", err=True)
-    for line in _lines(done):
+    for line in _restored_lines(done):
         typer.echo(f"       {display_text(line, limit=400)}", err=True)
 
 
-def _lines(done: Restored) -> list[str]:
+def _restored_lines(done: Restored) -> list[str]:
     if done.before is None:
         lines = ["there was no record before"]
     elif done.damaged:
         lines = ["what was there is damaged; what is lost by it cannot be told", f"its bytes are kept in {done.before}"]
     else:
-        lines = [_lost(done.loss), f"what was there is kept: to go back to it: negwb restore {done.before}"]
+        lines = [_loss_text(done.loss), f"what was there is kept: to go back to it: negwb restore {done.before}"]
     if done.next_event > done.event + 1:
         lines.append(f"the next event is {done.next_event:,}: no number that was used before is used again")
     return lines
 
 
-def _lost(loss: Loss) -> str:
+def _loss_text(loss: Loss) -> str:
     people = ", ".join(f"{count:,} of {name}" for name, count in loss.by_person.items())
     rows = ", ".join(f"{count:,} {name}s" for name, count in loss.rows.items())
     if not loss.events and not rows:

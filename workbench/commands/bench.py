@@ -64,7 +64,7 @@ bench = typer.Typer(
 )
 
 
-class Rules(StrEnum):
+class ProtocolChoice(StrEnum):
     """By which protocols to judge."""
 
     OFFICIAL = "official"
@@ -72,7 +72,7 @@ class Rules(StrEnum):
     BOTH = "both"
 
 
-class NetworkTrouble(NegwbError):
+class DownloadError(NegwbError):
     """A server did not give what was asked for; what came is kept."""
 
     exit_code = ExitCode.NETWORK
@@ -109,10 +109,10 @@ def list_tasks(workspace: Workspace) -> list[dict[str, Any]]:
 
     known = {name: entry.summary for name, entry in entries().items()}
     own = {name: "" for name in own_tasks(workspace) if name not in known}
-    return [_listed(workspace, name, summary) for name, summary in (known | own).items()]
+    return [_task_row(workspace, name, summary) for name, summary in (known | own).items()]
 
 
-def _listed(workspace: Workspace, name: str, summary: str) -> dict[str, Any]:
+def _task_row(workspace: Workspace, name: str, summary: str) -> dict[str, Any]:
     from benchmarks.errors import BenchError
 
     home = workspace.root / BENCHMARKS / name
@@ -181,7 +181,7 @@ def fetch(
         typer.echo(json.dumps(told))
     elif done.complete:
         typer.echo(str(folder))
-    _tell_fetched(done, words, again)
+    _report_fetch(done, words, again)
 
 
 def _fetch(folder: Path, pictures: Path | None, mirror: str | None) -> Fetched:
@@ -202,20 +202,20 @@ def _fetch(folder: Path, pictures: Path | None, mirror: str | None) -> Fetched:
                 folder, sources, pictures=pictures, progress=lambda name, done, total: tell("pictures", done, total)
             )
     except BenchError as error:
-        raise NetworkTrouble(error.message, hint=error.hint) from error
+        raise DownloadError(error.message, hint=error.hint) from error
     except OSError as error:
         raise NegwbError(f"cannot write {error.filename or folder}: {error.strerror or error}") from error
 
 
-def _tell_fetched(done: Fetched, words: str, again: str) -> None:
+def _report_fetch(done: Fetched, words: str, again: str) -> None:
     here = f"{done.fetched:,} pictures fetched, {done.present:,} were there ({done.received_bytes / 1e6:,.1f} MB)"
     hint = f"what came is kept; go on with: negwb bench fetch {again}"
     if done.unreachable:
         missing = f"{len(done.failed):,} of {done.pictures:,} pictures are missing"
-        raise NetworkTrouble(f"{done.unreachable}; {missing}; {here}", hint=hint)
+        raise DownloadError(f"{done.unreachable}; {missing}; {here}", hint=hint)
     if not done.complete:
         first, why = next(iter(done.failed.items()))
-        raise NetworkTrouble(
+        raise DownloadError(
             f"{len(done.failed):,} of {done.pictures:,} pictures could not be had ({first}: {why}); {here}",
             hint=hint,
         )
@@ -236,7 +236,9 @@ def run(
             show_default="base, and the newest finished run",
         ),
     ] = None,
-    protocol: Annotated[Rules, typer.Option(help="Judge by the published rule, the strict one, or both.")] = Rules.BOTH,
+    protocol: Annotated[
+        ProtocolChoice, typer.Option(help="Judge by the published rule, the strict one, or both.")
+    ] = ProtocolChoice.BOTH,
     folder: Annotated[
         Path | None,
         typer.Option(metavar="FOLDER", help="The benchmark's files.", show_default="benchmarks/TASK in the workspace"),
@@ -264,11 +266,13 @@ def run(
         task.check_pictures()
     chosen = [find_model(workspace, spec) for spec in dict.fromkeys(models or default_models(workspace))]
     require_torch()
-    stored = run_benches(workspace, asked, chosen, rules=_rules(protocol, allow_nan), device=device, started=tell_model)
-    _show(workspace, stored, as_json=as_json)
+    stored = run_benches(
+        workspace, asked, chosen, rules=_rules(protocol, allow_nan), device=device, started=print_model
+    )
+    _print_results(workspace, stored, as_json=as_json)
 
 
-def tell_model(model: Model) -> None:
+def print_model(model: Model) -> None:
     """Say on stderr which model is evaluated next."""
     typer.echo(f"negwb: {model.label}: {model.spec}", err=True)
 
@@ -280,28 +284,28 @@ def default_models(workspace: Workspace) -> list[str]:
     return [BASE, *(folder.name for folder in finished_runs(workspace)[-1:])]
 
 
-def _rules(name: Rules, allow_nan: bool) -> tuple[Protocol, ...]:
+def _rules(name: ProtocolChoice, allow_nan: bool) -> tuple[Protocol, ...]:
     from benchmarks.protocols import PROTOCOLS, protocol
 
-    return tuple(protocol(each, allow_nan=allow_nan) for each in PROTOCOLS if name in (Rules.BOTH, each))
+    return tuple(protocol(each, allow_nan=allow_nan) for each in PROTOCOLS if name in (ProtocolChoice.BOTH, each))
 
 
-def _show(workspace: Workspace, stored: Sequence[StoredResult], *, as_json: bool) -> None:
+def _print_results(workspace: Workspace, stored: Sequence[StoredResult], *, as_json: bool) -> None:
     from benchmarks.results import list_results
     from workbench.console.tables import show
-    from workbench.reports.benchmark_report import advice_beside, results_listing, told_of_result
+    from workbench.reports.benchmark_report import result_json, results_listing, twin_advice
 
     known = list_results(workspace.root / RESULTS).results  # an affirmative twin may have been run earlier
     if as_json:
-        typer.echo(json.dumps({"results": [told_of_result(one, known) for one in stored]}))
+        typer.echo(json.dumps({"results": [result_json(one, known) for one in stored]}))
     else:
         show([results_listing(stored, known)])
         typer.echo("negwb: beside each other, with intervals and the base: negwb report", err=True)
-    for line in advice_beside(stored, known):
-        typer.echo(f"negwb: {_shown(line)}", err=True)
+    for line in twin_advice(stored, known):
+        typer.echo(f"negwb: {_safe_text(line)}", err=True)
 
 
-def _shown(text: str) -> str:
+def _safe_text(text: str) -> str:
     from curation_db.language.sanitize import display_text
 
     return display_text(text, limit=500)

@@ -59,20 +59,20 @@ def browse(
     """
     from workbench.workspace.layout import find_workspace
 
-    view = view_of(" ".join(query or ()))
+    view = parse_query(" ".join(query or ()))
     workspace = find_workspace(context.obj)
     if as_json or limit is not None or not at_a_terminal():
         from curation_db.storage.store import open_to_read
 
         with open_to_read(workspace.database) as store:
-            _print(store, view, limit)
+            _print_candidates(store, view, limit)
         return
     from workbench.tui.screens.base.navigation import MainView
 
     raise typer.Exit(run_curate(workspace, annotator, images=images, start=MainView.BROWSE, view=str(view)))
 
 
-def view_of(line: str) -> View:
+def parse_query(line: str) -> View:
     """The view that a query names.
 
     Raises:
@@ -86,15 +86,15 @@ def view_of(line: str) -> View:
         raise UsageError(str(error), hint="see: negwb browse --help") from error
 
 
-def _print(store: Store, view: View, limit: int | None) -> None:
+def _print_candidates(store: Store, view: View, limit: int | None) -> None:
     import json
 
     from curation_db.search.facets import unknown
 
-    catch_up(store, view)
+    refresh_indexes(store, view)
     told = 0
     for row in _rows(store, view, limit):
-        typer.echo(json.dumps(_told(row), ensure_ascii=False))
+        typer.echo(json.dumps(_candidate_json(row), ensure_ascii=False))
         told += 1
     if not told:
         with store.read() as connection:
@@ -102,7 +102,7 @@ def _print(store: Store, view: View, limit: int | None) -> None:
         raise NothingToDo(why or f"nothing is {view}" if view.terms else "there is no candidate yet")
 
 
-def catch_up(store: Store, view: View) -> None:
+def refresh_indexes(store: Store, view: View) -> None:
     """What is worked out behind an import's back, as far as the view needs it."""
     from curation_db.errors import RecordUnwritable
     from curation_db.lint.index import LintIndexer
@@ -123,13 +123,13 @@ def catch_up(store: Store, view: View) -> None:
 def _rows(store: Store, view: View, limit: int | None) -> Iterator[ListedCandidate]:
     from curation_db.search.rows import page_of
 
-    for start in range(0, len(numbers := _numbers(store, view, limit)), _PAGE):
+    for start in range(0, len(numbers := _candidate_ids(store, view, limit)), _PAGE):
         with store.read() as connection:
             page = page_of(connection, numbers[start : start + _PAGE])
         yield from page  # outside the transaction: the reader of the output may take hours
 
 
-def _numbers(store: Store, view: View, limit: int | None) -> array[int]:
+def _candidate_ids(store: Store, view: View, limit: int | None) -> array[int]:
     from curation_db.search.search import ids_of
 
     numbers: array[int] = array("q")
@@ -141,7 +141,7 @@ def _numbers(store: Store, view: View, limit: int | None) -> array[int]:
     return numbers[:limit]
 
 
-def _told(row: ListedCandidate) -> dict[str, Any]:
+def _candidate_json(row: ListedCandidate) -> dict[str, Any]:
     from dataclasses import asdict
 
     told = asdict(row)

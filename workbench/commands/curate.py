@@ -32,12 +32,12 @@ Examples:
   negwb curate --role adjudicator           may take back and settle what others did
   negwb curate --plain                      lines instead of a screen: for screen readers and pipes
 """
-_LEAST_SIDE, _MOST_SIDE = 1024, 2048
+_MIN_SIDE, _MAX_SIDE = 1024, 2048
 """Pixels a picture is decoded to: what a large pane of a terminal with graphics shows."""
 _PLAIN_BOX = (16, 16)
 """Without a screen nobody sees the picture: decoding only tells whether it is sound, and its size."""
 
-_PLAIN_SIGNS = str.maketrans({"«": "[", "»": "]", "‹": "(", "›": ")", "…": "...", "·": "-", "—": "-", "–": "-"})
+_ASCII_SIGNS = str.maketrans({"«": "[", "»": "]", "‹": "(", "›": ")", "…": "...", "·": "-", "—": "-", "–": "-"})
 """Signs of ours for a terminal that lacks them; other characters become question marks."""
 
 
@@ -93,7 +93,7 @@ def curate(
     if blind and reveal:
         raise UsageError("--blind hides what --reveal would show", hint="take one of the two")
     _check_order(order)
-    how = Serving(
+    how = CurateOptions(
         role=role, only=None if stream is ServedStream.BOTH else stream, blind=blind or None, reveal=reveal, order=order
     )
     workspace = find_workspace(context.obj)
@@ -112,7 +112,7 @@ def _check_order(order: str | None) -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Serving:
+class CurateOptions:
     """How a person wants to be served; what is None is as negwb.toml says."""
 
     role: str | None = None
@@ -127,7 +127,7 @@ class Serving:
 def run_curate(
     workspace: Workspace,
     annotator: str | None = None,
-    how: Serving | None = None,
+    how: CurateOptions | None = None,
     *,
     images: str | None = None,
     banner: str | None = None,
@@ -149,15 +149,15 @@ def run_curate(
         UsageError: no terminal, settings that are off, or a room that this person may not enter.
         NothingToDo: the workspace has no candidates.
     """
-    _need_terminal()
+    _require_terminal()
     doubt = doubt_about_characters("negwb curate --plain")
     from workbench.workspace.settings import read_settings
 
     settings = read_settings(workspace.settings)
     _check_theme(settings.curate, workspace)
-    with _session(workspace, settings, person_named(annotator), how or Serving()) as desk:
+    with _session(workspace, settings, annotator_name(annotator), how or CurateOptions()) as desk:
         try:
-            _may_start_in(desk, start)
+            _check_role(desk, start)
             desk.start(deal=start is None)
             code = _run_app(
                 desk, workspace, settings.curate, images=images, banner=banner, doubt=doubt, start=start, view=view
@@ -165,10 +165,10 @@ def run_curate(
         finally:
             with interruption.shielded():
                 desk.leave()
-        return _leave(desk, code)
+        return _end_session(desk, code)
 
 
-def run_plain(workspace: Workspace, annotator: str | None = None, how: Serving | None = None) -> int:
+def run_plain(workspace: Workspace, annotator: str | None = None, how: CurateOptions | None = None) -> int:
     """Sit down and decide by lines, from a terminal of any kind or a pipe; returns the exit code.
 
     Raises:
@@ -179,11 +179,11 @@ def run_plain(workspace: Workspace, annotator: str | None = None, how: Serving |
     from workbench.workspace.settings import read_settings
 
     settings = read_settings(workspace.settings)
-    name = person_named(annotator)
+    name = annotator_name(annotator)
     for stream in (sys.stdin, sys.stdout):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal of few letters shows "?" for the others
-    with _session(workspace, settings, name, how or Serving(), box=_PLAIN_BOX) as desk:
+    with _session(workspace, settings, name, how or CurateOptions(), box=_PLAIN_BOX) as desk:
         code = ExitCode.OK
         try:
             if warning := _overlap_warning(desk, settings.curate):
@@ -191,35 +191,35 @@ def run_plain(workspace: Workspace, annotator: str | None = None, how: Serving |
             desk.start()
             interactive = sys.stdin is not None and sys.stdin.isatty()
             desk.answers.replaceable = interactive
-            PlainLoop(desk, _ask, _tell, interactive=interactive, drop_early=_drop_typed_ahead).run()
+            PlainLoop(desk, _read_answer, _write_line, interactive=interactive, drop_early=_drop_typed_ahead).run()
         except KeyboardInterrupt:
             code = ExitCode.INTERRUPTED
             typer.echo("")
         finally:
             with interruption.shielded():
                 desk.leave()
-        return _leave(desk, code)
+        return _end_session(desk, code)
 
 
-def _tell(line: str, end: str = "\n") -> None:
+def _write_line(line: str, end: str = "\n") -> None:
     """Write a line in the encoding of stdout. Not by typer.echo, which writes UTF-8 to a stream of ASCII."""
     try:
         line.encode(sys.stdout.encoding or "ascii")
     except UnicodeEncodeError:
-        line = line.translate(_PLAIN_SIGNS)
+        line = line.translate(_ASCII_SIGNS)
     sys.stdout.write(line + end)
     sys.stdout.flush()
 
 
-def _ask(prompt: str) -> str | None:
+def _read_answer(prompt: str) -> str | None:
     """The next line of stdin; None: there is none."""
-    _tell(prompt, end="")
+    _write_line(prompt, end="")
     line = sys.stdin.readline() if sys.stdin is not None else ""
     if not line:
-        _tell("")  # the prompt's line ends
+        _write_line("")  # the prompt's line ends
         return None
     if not sys.stdin.isatty():
-        _tell("")  # each answer starts on a line of its own
+        _write_line("")  # each answer starts on a line of its own
     return line
 
 
@@ -238,7 +238,7 @@ def _drop_typed_ahead() -> bool:
     return typed
 
 
-def _need_terminal() -> None:
+def _require_terminal() -> None:
     if not at_a_terminal():
         raise UsageError(
             "curate needs a terminal, at both ends",
@@ -246,7 +246,7 @@ def _need_terminal() -> None:
         )
 
 
-def person_named(annotator: str | None) -> str:
+def annotator_name(annotator: str | None) -> str:
     """The name under which a person works; None: that of the login.
 
     Raises:
@@ -287,7 +287,7 @@ def _login_name() -> str:
 
 
 def _session(
-    workspace: Workspace, settings: Settings, name: str, how: Serving, *, box: tuple[int, int] | None = None
+    workspace: Workspace, settings: Settings, name: str, how: CurateOptions, *, box: tuple[int, int] | None = None
 ) -> AnnotationSession:
     """The person's session; once started it prepares its first card while the screens are being imported."""
     from curation_db.enums import Role, Stream
@@ -303,23 +303,23 @@ def _session(
     )
     role = Role(how.role) if how.role else None
     try:
-        return open_session(workspace, name, role=role, settings=settings, serving=serving, box=box or _box())
+        return open_session(workspace, name, role=role, settings=settings, serving=serving, box=box or _decode_box())
     except RetiredAnnotator as error:
         raise UsageError(error.message, hint=error.hint) from error
 
 
-def _box() -> tuple[int, int]:
+def _decode_box() -> tuple[int, int]:
     """Half of this terminal in its own pixels, within bounds: on a fine screen a small picture would be blurred."""
     import shutil
 
     from workbench.images.terminal_graphics import cell_pixels
 
     (columns, rows), (width, height) = shutil.get_terminal_size(), cell_pixels()
-    side = max(_LEAST_SIDE, min(_MOST_SIDE, max(columns * width // 2, rows * height)))
+    side = max(_MIN_SIDE, min(_MAX_SIDE, max(columns * width // 2, rows * height)))
     return side, side
 
 
-def _may_start_in(desk: AnnotationSession, start: MainView | None) -> None:
+def _check_role(desk: AnnotationSession, start: MainView | None) -> None:
     from curation_db.enums import Role
     from workbench.tui.screens.base.navigation import SIT_DOWN_AS_ONE, MainView
 
@@ -361,7 +361,7 @@ def _run_app(
     return app.run_to_end()
 
 
-def _leave(desk: AnnotationSession, code: int) -> int:
+def _end_session(desk: AnnotationSession, code: int) -> int:
     """Say in a line what was done; returns the exit code, which is `code` unless answers are not stored.
 
     Raises:
@@ -369,13 +369,13 @@ def _leave(desk: AnnotationSession, code: int) -> int:
     """
     refused = desk.answers.refused
     if desk.replaced is not None:
-        _say_kept("", refused)
+        _print_stored("", refused)
         raise desk.replaced
-    _say_kept(_done_in_words(desk), refused)
+    _print_stored(_session_summary(desk), refused)
     return int(code or (ExitCode.DATABASE if refused.lost else ExitCode.OK))
 
 
-def _say_kept(done: str, refused: Refused) -> None:
+def _print_stored(done: str, refused: Refused) -> None:
     sentences = [*([done] if done else []), *(refused.words or (["All of it is kept"] if done else []))]
     if sentences:
         typer.echo(f"negwb: {'. '.join(sentences)}.", err=True)
@@ -383,7 +383,7 @@ def _say_kept(done: str, refused: Refused) -> None:
         typer.echo("       find out why: negwb doctor; then give these answers again: negwb curate", err=True)
 
 
-def _done_in_words(desk: AnnotationSession) -> str:
+def _session_summary(desk: AnnotationSession) -> str:
     """What this session decided and how much of the work is done; empty where it cannot be read."""
     from curation_db.errors import RecordError
     from workbench.annotation.wording import session_counts

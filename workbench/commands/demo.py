@@ -31,7 +31,7 @@ def register(app: typer.Typer) -> None:
     app.command(epilog=_EPILOG)(demo)
 
 
-class FurtherArm(StrEnum):
+class ExtraExperiment(StrEnum):
     """A training beside the two."""
 
     NEGATED_ONLY = "negated-only"
@@ -48,7 +48,7 @@ def demo(
         int, typer.Option(min=1, max=100, help="Repeat the trainings under so many seeds (with --auto).")
     ] = 1,
     arm: Annotated[
-        FurtherArm | None,
+        ExtraExperiment | None,
         typer.Option(help="Train a further way: on negated captions alone (with --auto).", show_default=False),
     ] = None,
     as_json: Annotated[
@@ -70,13 +70,13 @@ def demo(
         require_torch()  # before minutes are spent
     workspace = _build(path, pictures)
     if by_itself:
-        told = _run_by_itself(workspace, seeds, arm, report=not as_json)
+        told = _run_unattended(workspace, seeds, arm, report=not as_json)
         typer.echo(json.dumps({**told, "seconds": round(time.monotonic() - started, 1)}))
         return
     from workbench.commands.curate import run_curate  # the screens cost half a second
 
     code = run_curate(workspace, banner=BANNER)
-    _say_what_next(path)
+    _print_next_steps(path)
     raise typer.Exit(code)
 
 
@@ -89,10 +89,12 @@ def _build(path: Path, pictures: int) -> Workspace:
         return build_demo(path, size=DemoSize(pictures=pictures), progress=progress)
 
 
-def _run_by_itself(workspace: Workspace, seeds: int, further: FurtherArm | None, *, report: bool) -> dict[str, Any]:
+def _run_unattended(
+    workspace: Workspace, seeds: int, further: ExtraExperiment | None, *, report: bool
+) -> dict[str, Any]:
     """Decide what is open by the truth, close the loop, print the report if asked; returns what the JSON says."""
     counts, event = _decide(workspace)
-    return {**counts, **_close_the_loop(workspace, event, seeds, further, report=report)}
+    return {**counts, **_train_and_evaluate(workspace, event, seeds, further, report=report)}
 
 
 def _decide(workspace: Workspace) -> tuple[dict[str, Any], int]:
@@ -113,16 +115,16 @@ def _decide(workspace: Workspace) -> tuple[dict[str, Any], int]:
         return _counts(store), event
 
 
-def _close_the_loop(
-    workspace: Workspace, event: int, seeds: int, further: FurtherArm | None, *, report: bool
+def _train_and_evaluate(
+    workspace: Workspace, event: int, seeds: int, further: ExtraExperiment | None, *, report: bool
 ) -> dict[str, Any]:
     """Freeze, train, examine, report."""
-    from workbench.commands.bench import tell_model
+    from workbench.commands.bench import print_model
     from workbench.commands.report import gather, print_report
     from workbench.console.progress_bars import step_bars
     from workbench.demo.experiment.exam_files import NEGREF
     from workbench.demo.experiment.experiments import ALL, NEGATED_ONLY, TUNED
-    from workbench.demo.experiment.loop import examine, figures, make_plan, train
+    from workbench.demo.experiment.loop import figures, make_plan, run_exam, train
     from workbench.workspace.models import BASE
 
     arms = [TUNED, ALL, *([NEGATED_ONLY] if further else [])]
@@ -130,14 +132,14 @@ def _close_the_loop(
     names = ", ".join(folder.name for folder in plan.folders())
     typer.echo(f"negwb: training {names} (less than a minute each)", err=True)
     with step_bars(lines=True) as progress:
-        train(plan.folders(), progress, _say_process)
-    marks = examine(workspace, plan.folders(), tell_model)
+        train(plan.folders(), progress, _print_process)
+    marks = run_exam(workspace, plan.folders(), print_model)
     if report:
         print_report(gather(workspace, base=marks[BASE][NEGREF].result["model"]["hash"]))
     return {"export_sha256": plan.export.export_sha256, **figures(plan, marks)}
 
 
-def _say_process(folder: Path, pid: int) -> None:
+def _print_process(folder: Path, pid: int) -> None:
     from workbench.jobs.process import stop_command
 
     stop = f"if this command is killed (kill -9), stop it with: {stop_command(pid)}"
@@ -158,7 +160,7 @@ def _counts(store: Store) -> dict[str, Any]:
     }
 
 
-def _say_what_next(path: Path) -> None:
+def _print_next_steps(path: Path) -> None:
     typer.echo(f"negwb: your decisions are in {path}. Next:", err=True)
     for words, means in (
         (f"-w {path} generate --limit 100", "more candidates, by scripts in place of models; f4 shows it"),

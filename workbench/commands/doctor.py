@@ -48,7 +48,7 @@ def doctor(
 
     workspace = find_workspace(context.obj)
     mended = _repair(workspace) if repair else []
-    raise typer.Exit(_look(workspace, mended, every=pictures, as_json=as_json))
+    raise typer.Exit(_check(workspace, mended, every=pictures, as_json=as_json))
 
 
 def _repair(workspace: Workspace) -> list[str]:
@@ -63,7 +63,7 @@ def _repair(workspace: Workspace) -> list[str]:
     return done
 
 
-def _look(workspace: Workspace, mended: list[str], *, every: bool, as_json: bool) -> ExitCode:
+def _check(workspace: Workspace, mended: list[str], *, every: bool, as_json: bool) -> ExitCode:
     from workbench.console.progress_bars import step_bars
     from workbench.diagnostics.workspace_checks import around, examine, exit_code
     from workbench.workspace.settings import OWN_THEMES
@@ -85,12 +85,12 @@ def _look(workspace: Workspace, mended: list[str], *, every: bool, as_json: bool
         ]
         typer.echo(json.dumps({"sound": code != ExitCode.DATABASE, "findings": told, "repaired": mended}))
     else:
-        for line in lines(found):
+        for line in finding_lines(found):
             typer.echo(line)
     return code
 
 
-def lines(found: list[tuple[str, CheckResult]]) -> list[str]:
+def finding_lines(found: list[tuple[str, CheckResult]]) -> list[str]:
     """One line a finding, what to do about it below it; the groups under their names."""
     from curation_db.language.sanitize import display_text
 

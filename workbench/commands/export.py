@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from workbench.workspace.layout import Workspace
     from workbench.workspace.picture_folders import Missing, PictureFolders
 
-_OF_THE_BENCHMARK = "negrefcocog"
+_BENCHMARK_MIX = "negrefcocog"
 """The mix that is the benchmark's own (`generation.recipe.Mix`)."""
 _EPILOG = """\b
 Examples:
@@ -92,9 +92,9 @@ def export(
     manifest = freeze_set(workspace, name, formats=formats, at=at, states=states, edits=edits, hasty=hasty)
     path = workspace.exports / manifest.name
     missing = missing_of(read_items(path), folders)
-    told = {**told_of(workspace, manifest), "missing_pictures": missing.count}
+    told = {**export_json(workspace, manifest), "missing_pictures": missing.count}
     typer.echo(json.dumps(told) if as_json else str(path))
-    typer.echo("\n".join([_summary(manifest), *_told_missing(missing)]), err=True)
+    typer.echo("\n".join([_summary(manifest), *_missing_lines(missing)]), err=True)
 
 
 def _picture_folders(workspace: Workspace) -> PictureFolders:
@@ -105,7 +105,7 @@ def _picture_folders(workspace: Workspace) -> PictureFolders:
     return PictureFolders(workspace.root, settings.pictures, follow_links=settings.follow_links)
 
 
-def _told_missing(missing: Missing) -> list[str]:
+def _missing_lines(missing: Missing) -> list[str]:
     from curation_db.language.sanitize import display_text
 
     if not missing.count:
@@ -119,7 +119,7 @@ def _told_missing(missing: Missing) -> list[str]:
     ]
 
 
-def told_of(workspace: Workspace, manifest: Manifest) -> dict[str, Any]:
+def export_json(workspace: Workspace, manifest: Manifest) -> dict[str, Any]:
     """The export as `--json` prints it."""
     from dataclasses import asdict
 
@@ -147,7 +147,7 @@ def _summary(manifest: Manifest) -> str:
         lines.append(f"       {counts.without_caption:,} without the original caption (null in JSONL, empty in COCO)")
     if counts.without_file_name:
         lines.append(f"       {counts.without_file_name:,} whose picture has no file name: they cannot be trained on")
-    if asked := counts.by_mix.get(_OF_THE_BENCHMARK):
+    if asked := counts.by_mix.get(_BENCHMARK_MIX):
         pairs = counted(asked, "pair")
         lines.append(
             f"       {pairs} asked for with the cues and positions of NegRefCOCOg: it favours what learns from them"

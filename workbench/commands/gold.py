@@ -48,7 +48,7 @@ def gold(
     workspace = find_workspace(context.obj)
     if adjudicated or clear:
         _change(workspace, clear=clear)
-    _tell(workspace, as_json=as_json)
+    _print_report(workspace, as_json=as_json)
 
 
 def _change(workspace: Workspace, *, clear: bool) -> None:
@@ -61,10 +61,10 @@ def _change(workspace: Workspace, *, clear: bool) -> None:
             back_up(workspace.database, before="gold-clear")  # where the answers came from is nowhere else
             typer.echo(f"negwb: {unmark_all(store):,} are ordinary candidates again", err=True)
             return
-        _say_marked(mark_adjudicated(store))
+        _print_marked(mark_adjudicated(store))
 
 
-def _say_marked(done: Marked) -> None:
+def _print_marked(done: Marked) -> None:
     if not done.new and not done.audit:
         raise NothingToDo(
             "no candidate that an adjudicator has settled is left",
@@ -74,7 +74,7 @@ def _say_marked(done: Marked) -> None:
     typer.echo(f"negwb: the answer to {done.new:,} more is known{aside}", err=True)
 
 
-def _tell(workspace: Workspace, *, as_json: bool) -> None:
+def _print_report(workspace: Workspace, *, as_json: bool) -> None:
     from curation_db.storage.store import open_to_read
     from workbench.reports.status_report import gold_report, scores_listing
 
@@ -86,10 +86,10 @@ def _tell(workspace: Workspace, *, as_json: bool) -> None:
     if not any(report["candidates"].values()):
         typer.echo("negwb: no answers are known: negwb import FILE --map gold=COLUMN", err=True)
         return
-    show([each for each in (_held(report), scores_listing(report)) if each.rows])
+    show([each for each in (_counts_listing(report), scores_listing(report)) if each.rows])
 
 
-def _held(report: dict[str, Any]) -> Listing:
+def _counts_listing(report: dict[str, Any]) -> Listing:
     words = {"accept": "to accept", "reject": "to reject", "edited": "replaced by an edit"}
     rows = [(words[name], f"{count:,}") for name, count in report["candidates"].items() if count or name != "edited"]
     return Listing("Known answers", ("answer", "candidates"), rows)

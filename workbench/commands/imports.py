@@ -35,7 +35,7 @@ are listed in the workspace's rejects folder); 2: the file cannot be imported;
 """
 
 
-_MOST_HINTS = 5
+_MAX_HINTS = 5
 """Hints that are shown; all of them stand in the list of refused rows."""
 
 
@@ -114,19 +114,19 @@ def import_command(
         strip_prefixes=tuple(strip_prefix or ()),
         header=not no_header,
         splits=tuple(split or ()),
-        stopped=_tell_stopped,
+        stopped=_print_stopped,
     )
-    _tell(*done, as_json=as_json)
+    _print_report(*done, as_json=as_json)
     if done[0].empty:
         raise typer.Exit(ExitCode.NOTHING_TO_DO)
     raise typer.Exit(ExitCode.OK if done[0].flawless else ExitCode.UNEXPECTED)
 
 
-def _tell_stopped() -> None:
+def _print_stopped() -> None:
     typer.echo("negwb: stopped; whole batches are in, the same command goes on from there", err=True)
 
 
-def _tell(report: ImportReport, rejects: Path | None, *, as_json: bool) -> None:
+def _print_report(report: ImportReport, rejects: Path | None, *, as_json: bool) -> None:
     """The summary on stderr; for scripts, one object on stdout."""
     from curation_db.language.sanitize import counted
 
@@ -135,17 +135,17 @@ def _tell(report: ImportReport, rejects: Path | None, *, as_json: bool) -> None:
     typer.echo(f"negwb: {report.summary()}", err=True)
     if report.columns:
         columns = ", ".join(f"{name} = {column}" for name, column in sorted(report.columns.items()))
-        typer.echo(f"       columns: {_shown(columns)}  (change with --map)", err=True)
+        typer.echo(f"       columns: {_safe_text(columns)}  (change with --map)", err=True)
     if report.unused:
         others = ", ".join(f"{column} (--map {name}={column} takes it)" for column, name in report.unused.items())
-        typer.echo(f"       columns not used: {_shown(others)}", err=True)
+        typer.echo(f"       columns not used: {_safe_text(others)}", err=True)
     if report.unsought_pictures:
         told = f"{counted(report.unsought_pictures, 'picture')} not found: no picture folder"
-        typer.echo(f"       {told}; give --pictures {_shown(_guessed_folder(report))}", err=True)
-    for hint, count in report.hints.most_common(_MOST_HINTS):
-        typer.echo(f"       for {counted(count, 'row')}: {_shown(hint)}", err=True)
+        typer.echo(f"       {told}; give --pictures {_safe_text(_guessed_folder(report))}", err=True)
+    for hint, count in report.hints.most_common(_MAX_HINTS):
+        typer.echo(f"       for {counted(count, 'row')}: {_safe_text(hint)}", err=True)
     if rejects is not None:
-        typer.echo(f"       listed in {_shown(str(rejects))}", err=True)
+        typer.echo(f"       listed in {_safe_text(str(rejects))}", err=True)
 
 
 def _guessed_folder(report: ImportReport) -> str:
@@ -158,7 +158,7 @@ def _guessed_folder(report: ImportReport) -> str:
     return shlex.quote(str(beside)) if found else "FOLDER"
 
 
-def _shown(text: str) -> str:
+def _safe_text(text: str) -> str:
     from curation_db.language.sanitize import display_text
 
     return display_text(text, limit=500)

@@ -63,7 +63,7 @@ def lint(
         return
     if off := sorted(wanted & settings.off):
         raise UsageError(f"the rule {off[0]} is off", hint="take it out of [lint] off in negwb.toml")
-    with _looking(workspace, settings) as looked:
+    with _survey(workspace, settings) as looked:
         found = (each for each in looked.found if not states or each.state in states)
         if wanted:
             _list((each for each in found if wanted & {told.rule for told in each.findings}), as_json=as_json)
@@ -90,7 +90,7 @@ def _states(told: list[str]) -> frozenset[str]:
 
 
 @contextmanager
-def _looking(workspace: Workspace, settings: LintSettings) -> Iterator[Survey]:
+def _survey(workspace: Workspace, settings: LintSettings) -> Iterator[Survey]:
     """What is found, as it is read: of a million candidates all may be warned about."""
     from curation_db.lint.report import survey
     from curation_db.storage.store import open_to_read
@@ -144,7 +144,7 @@ def _count(found: Iterable[Linted], looked_at: int, settings: LintSettings, *, a
 def _list(found: Iterable[Linted], *, as_json: bool) -> None:
     if as_json:
         for each in found:
-            typer.echo(json.dumps(_told(each)))
+            typer.echo(json.dumps(_candidate_json(each)))
         return
     rows = [
         (str(each.candidate_id), str(each.state), "; ".join(finding.says for finding in each.findings), each.text)
@@ -156,7 +156,7 @@ def _list(found: Iterable[Linted], *, as_json: bool) -> None:
         typer.echo("negwb: nothing is found", err=True)
 
 
-def _told(each: Linted) -> dict[str, Any]:
+def _candidate_json(each: Linted) -> dict[str, Any]:
     findings = [{"rule": str(f.rule), "severity": str(f.severity), "says": f.says} for f in each.findings]
     told = {"id": each.candidate_id, "key": each.key, "state": str(each.state), "text": each.text}
     return {**told, "concept": each.concept, "findings": findings}

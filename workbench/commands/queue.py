@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from workbench.commands.browse import catch_up, view_of
+from workbench.commands.browse import parse_query, refresh_indexes
 from workbench.console.progress_bars import step_bars
 from workbench.console.terminal_check import at_a_terminal
 from workbench.errors import NothingToDo, UsageError
@@ -60,19 +60,19 @@ def overlap(
     from curation_db.events.annotators import known_spelling
     from curation_db.review.overlaps import set_overlap
     from curation_db.storage.store import open_store
-    from workbench.commands.curate import person_named
+    from workbench.commands.curate import annotator_name
     from workbench.workspace.layout import find_workspace
 
-    wanted, view = _parsed(people), view_of(" ".join(query or ()))
+    wanted, view = _parse_overlap(people), parse_query(" ".join(query or ()))
     if not 0 < share <= 1:
         raise UsageError(f"--share {share:g}: a share is above 0 and at most 1", hint="a tenth: --share 0.1")
-    actor = person_named(annotator)
+    actor = annotator_name(annotator)
     with open_store(find_workspace(context.obj).database) as store:
         with store.read() as connection:
             actor = known_spelling(connection, actor)
-        told = _look(store, view, wanted, share)
+        told = _preview(store, view, wanted, share)
         if not as_json:
-            for line in _lines(told, wanted, share):
+            for line in _summary_lines(told, wanted, share):
                 typer.echo(f"negwb: {line}", err=True)
         if told.changing and not _confirmed(yes=yes, as_json=as_json, count=len(told.changing)):
             changed = 0
@@ -86,14 +86,14 @@ def overlap(
                     progress=lambda done, total: tell("setting the overlap", done, total),
                 )
     if as_json:
-        typer.echo(json.dumps(_report(told, wanted, share, changed)))
+        typer.echo(json.dumps(_report_json(told, wanted, share, changed)))
     elif changed:
         typer.echo(f"negwb: {changed:,} candidates have overlap {wanted} now", err=True)
     if not told.changing:
         raise NothingToDo(f"all of these have overlap {wanted} already")
 
 
-def _parsed(people: str) -> Overlap:
+def _parse_overlap(people: str) -> Overlap:
     from curation_db.events.state import Overlap
 
     try:
@@ -102,12 +102,12 @@ def _parsed(people: str) -> Overlap:
         raise UsageError(str(error), hint="see: negwb queue overlap --help") from error
 
 
-def _look(store: Store, view: View, wanted: Overlap, share: float) -> OverlapPreview:
+def _preview(store: Store, view: View, wanted: Overlap, share: float) -> OverlapPreview:
     from curation_db.review.overlaps import preview
     from curation_db.search.facets import unknown
     from curation_db.search.search import ids_of
 
-    catch_up(store, view)
+    refresh_indexes(store, view)
     with store.read() as connection:
         ids = [number for block in ids_of(connection, view) for number in block]
         if not ids:
@@ -132,7 +132,7 @@ def _confirmed(*, yes: bool, as_json: bool, count: int) -> bool:
     return False
 
 
-def _lines(told: OverlapPreview, wanted: Overlap, share: float) -> list[str]:
+def _summary_lines(told: OverlapPreview, wanted: Overlap, share: float) -> list[str]:
     from workbench.annotation.wording import readable
 
     of = "" if share == 1 else f"; {told.drawn:,} are in the share of {share:g}"
@@ -144,7 +144,7 @@ def _lines(told: OverlapPreview, wanted: Overlap, share: float) -> list[str]:
     return lines
 
 
-def _report(told: OverlapPreview, wanted: Overlap, share: float, changed: int) -> dict[str, Any]:
+def _report_json(told: OverlapPreview, wanted: Overlap, share: float, changed: int) -> dict[str, Any]:
     return {
         "overlap": str(wanted),
         "share": share,

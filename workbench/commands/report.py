@@ -85,7 +85,7 @@ def gather(workspace: Workspace, *, base: str | None = None) -> Report:
     except BenchError as error:
         raise UsageError(error.message, hint=error.hint) from error
     for problem in found.problems:
-        typer.echo(f"negwb: passed over: {_shown(problem)}", err=True)
+        typer.echo(f"negwb: passed over: {_safe_text(problem)}", err=True)
     if not found.rows:
         raise NothingToDo("nothing was measured yet", hint="measure something: negwb bench run TASK")
     return found
@@ -103,7 +103,7 @@ def print_report(found: Report, *, slices: bool = False, as_json: bool = False) 
         show(listings(found, slices=slices))
 
 
-def _shown(text: str) -> str:
+def _safe_text(text: str) -> str:
     from curation_db.language.sanitize import display_text
 
     return display_text(text, limit=500)

@@ -60,9 +60,9 @@ def serve(
     if find_spec("textual_serve") is None:
         raise UsageError("serve needs textual-serve", hint=install_hint("serve"))
     if annotator is not None:
-        from workbench.commands.curate import person_named
+        from workbench.commands.curate import annotator_name
 
-        person_named(annotator)
+        annotator_name(annotator)
     from workbench.web_server import is_loopback  # 0.3 s: aiohttp
 
     if not is_loopback(host) and not public_anyway:

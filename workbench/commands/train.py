@@ -113,26 +113,28 @@ def train_run(folder: Path) -> RunState:
     from workbench.jobs.training import run_to_end
 
     config = read_config(folder)
-    _say(f"negwb: training {folder.name}: {config.model} on {Path(config.export).name}")
+    _print(f"negwb: training {folder.name}: {config.model} on {Path(config.export).name}")
     try:
         with _progress(folder) as tell:
-            return run_to_end(folder, tell, _say_process)
+            return run_to_end(folder, tell, _print_process)
     except KeyboardInterrupt:
-        _say(f"negwb: {_how_far(folder)}; go on with: negwb train --resume {folder.name}")
+        _print(f"negwb: {_stop_message(folder)}; go on with: negwb train --resume {folder.name}")
         raise
 
 
-def _say_process(folder: Path, pid: int) -> None:
+def _print_process(folder: Path, pid: int) -> None:
     """Say what happens to the training if this command is killed; afterwards it can say nothing."""
     from workbench.jobs.process import stop_command
 
-    _say(
+    _print(
         f"negwb: process {pid} trains {folder.name}; Ctrl-C, SIGTERM or a closed terminal saves its state and stops it"
     )
-    _say(f"if this command is killed (kill -9), the training goes on; stop it then with: {stop_command(pid)}", indent=7)
+    _print(
+        f"if this command is killed (kill -9), the training goes on; stop it then with: {stop_command(pid)}", indent=7
+    )
 
 
-def _how_far(folder: Path) -> str:
+def _stop_message(folder: Path) -> str:
     """By the saved state, from which the run goes on; what was logged may be behind or ahead of it."""
     from trainers.run_files import saved_place
 
@@ -145,13 +147,13 @@ def print_run(folder: Path, state: RunState, *, as_json: bool) -> None:
     from workbench.workspace.models import MODEL
 
     done = state.result
-    typer.echo(json.dumps(told_of(folder, state)) if as_json else str(folder / MODEL))
+    typer.echo(json.dumps(run_json(folder, state)) if as_json else str(folder / MODEL))
     kept = f", kept step {done['kept_step']}" if done.get("kept_step") != done.get("steps") else ""
-    _say(f"negwb: {folder.name} is done: {done.get('steps', 0):,} steps in {done.get('seconds', 0):,.1f} s{kept}")
-    _say(f"next: negwb bench run TASK --model base --model {folder.name}", indent=7)
+    _print(f"negwb: {folder.name} is done: {done.get('steps', 0):,} steps in {done.get('seconds', 0):,.1f} s{kept}")
+    _print(f"next: negwb bench run TASK --model base --model {folder.name}", indent=7)
 
 
-def told_of(folder: Path, state: RunState) -> dict[str, Any]:
+def run_json(folder: Path, state: RunState) -> dict[str, Any]:
     """The run as `--json` prints it."""
     from workbench.workspace.models import MODEL
 
@@ -173,15 +175,15 @@ def told_of(folder: Path, state: RunState) -> dict[str, Any]:
 @contextmanager
 def _progress(folder: Path) -> Iterator[Callable[[RunState], None]]:
     """A live bar in a terminal, else a line for each logged step; the run's own words go between them."""
-    tail = _Tail(folder)
+    tail = _LogTail(folder)
     if not sys.stderr.isatty():
-        shown = _Shown()
+        shown = _StepFilter()
 
         def tell(state: RunState) -> None:
             if shown.is_new(state):
-                _say(progress_line(state), indent=7)
+                _print(progress_line(state), indent=7)
             for line in tail.new_lines():
-                _say_line(line)
+                _print_log_line(line)
 
         yield tell
         return
@@ -190,7 +192,7 @@ def _progress(folder: Path) -> Iterator[Callable[[RunState], None]]:
 
 
 @contextmanager
-def _bar(tail: _Tail) -> Iterator[Callable[[RunState], None]]:
+def _bar(tail: _LogTail) -> Iterator[Callable[[RunState], None]]:
     # deferred: rich costs 50 ms that a pipe never needs
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
@@ -200,7 +202,7 @@ def _bar(tail: _Tail) -> Iterator[Callable[[RunState], None]]:
 
     words = TextColumn("{task.description}", markup=False)
     with Progress(SpinnerColumn(), BarColumn(30), MofNCompleteColumn(), words, console=Console(stderr=True)) as bars:
-        task, shown = bars.add_task("starting", total=None), _Shown()
+        task, shown = bars.add_task("starting", total=None), _StepFilter()
 
         def tell(state: RunState) -> None:
             for line in tail.new_lines():
@@ -216,7 +218,7 @@ def _bar(tail: _Tail) -> Iterator[Callable[[RunState], None]]:
         yield tell
 
 
-class _Shown:
+class _StepFilter:
     """Which steps were shown; a resumed run may go back to its checkpoint."""
 
     def __init__(self) -> None:
@@ -227,7 +229,7 @@ class _Shown:
         return bool(state.steps) and state.step != before
 
 
-class _Tail:
+class _LogTail:
     """The lines that log.txt gained since this was made, but for why it failed: that is told at the end."""
 
     def __init__(self, folder: Path) -> None:
@@ -274,17 +276,17 @@ def _is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e15  # nor nan
 
 
-def _say_line(line: str) -> None:
+def _print_log_line(line: str) -> None:
     """A line of the run's log; a warning stands out."""
     from trainers.run_files import WARNING
 
     if line.startswith(WARNING):
-        _say(f"negwb: {line}")
+        _print(f"negwb: {line}")
     else:
-        _say(line, indent=7)
+        _print(line, indent=7)
 
 
-def _say(line: str, *, indent: int = 0) -> None:
+def _print(line: str, *, indent: int = 0) -> None:
     typer.echo(" " * indent + _clean(line), err=True)
 
 

@@ -23,9 +23,9 @@ from curation_db.search import fulltext
 from curation_db.storage.store import Store, open_store
 from workbench.demo.experiment.exam import RETRIEVAL
 from workbench.demo.experiment.exam_files import SCENES, write_exam
-from workbench.demo.experiment.finetune_recipe import PICTURES as POOL
+from workbench.demo.experiment.finetune_recipe import POOL_IMAGES as POOL
 from workbench.demo.experiment.finetune_recipe import make_pool, recipe_as_toml
-from workbench.demo.simulation.corpus import PICTURES, SEED, DemoImage, make_corpus
+from workbench.demo.simulation.corpus import IMAGES, SEED, DemoImage, make_corpus
 from workbench.demo.simulation.oracle import right_decision
 from workbench.demo.world.drawing import jpeg
 from workbench.errors import UsageError
@@ -62,7 +62,7 @@ _BATCH = 100
 class DemoSize:
     """How much is drawn."""
 
-    pictures: int = PICTURES
+    pictures: int = IMAGES
     """To be curated."""
     pool: int = POOL
     """To be replayed."""
@@ -72,7 +72,7 @@ class DemoSize:
     """To be found by their captions in the exam."""
 
 
-Progress = Callable[[str, int, int], None]
+StepProgress = Callable[[str, int, int], None]
 """Told of every step: what is being done, how many are done, of how many."""
 
 
@@ -109,7 +109,7 @@ class DemoFiles:
 
 
 def build_demo(
-    folder: Path, *, size: DemoSize | None = None, seed: int = SEED, overlap: str = "", progress: Progress
+    folder: Path, *, size: DemoSize | None = None, seed: int = SEED, overlap: str = "", progress: StepProgress
 ) -> Workspace:
     """The demo workspace in `folder`: made, finished where a build was interrupted, or found as it is.
 
@@ -152,7 +152,7 @@ def _workspace(folder: Path, files: DemoFiles) -> Workspace:
     return workspace
 
 
-def _draw(corpus: list[DemoImage], folder: Path, progress: Progress) -> None:
+def _draw(corpus: list[DemoImage], folder: Path, progress: StepProgress) -> None:
     for done, picture in enumerate(corpus):
         path = folder / picture.file_name
         if not path.is_file():
@@ -180,7 +180,7 @@ def candidate_key(picture: DemoImage, number: int) -> str:
     return f"demo/{picture.index}-{number}"
 
 
-def _propose(store: Store, corpus: list[DemoImage], intake: Intake, progress: Progress) -> None:
+def _propose(store: Store, corpus: list[DemoImage], intake: Intake, progress: StepProgress) -> None:
     for start in range(0, len(corpus), _BATCH):
         with store.write() as connection:
             _propose_for(connection, corpus[start : start + _BATCH], intake)
@@ -193,7 +193,7 @@ def _propose_for(connection: Connection, pictures: list[DemoImage], intake: Inta
     insert_candidates(connection, drafts, intake)
     rows = connection.execute(text("SELECT key, id FROM candidate WHERE source_id = :source"), {"source": source})
     ids = {row.key: row.id for row in rows}
-    insert_verdicts(connection, [o for picture in pictures for o in _opinions(ids, picture)])
+    insert_verdicts(connection, [o for picture in pictures for o in _verdicts(ids, picture)])
 
 
 def _drafts(connection: Connection, source: int, picture: DemoImage) -> Iterable[NewCandidate]:
@@ -220,10 +220,10 @@ def _drafts(connection: Connection, source: int, picture: DemoImage) -> Iterable
         )
 
 
-def _opinions(ids: dict[str, int], picture: DemoImage) -> Iterable[NewVerdict]:
+def _verdicts(ids: dict[str, int], picture: DemoImage) -> Iterable[NewVerdict]:
     for number, candidate in enumerate(picture.candidates):
         candidate_id = ids.get(candidate_key(picture, number))
-        for said in candidate.opinions if candidate_id else ():
+        for said in candidate.verdicts if candidate_id else ():
             yield NewVerdict(
                 candidate_id=candidate_id or 0,
                 judge=said.judge.removesuffix(" (simulated)"),

@@ -105,7 +105,7 @@ def base_cells(figures: FigureCells, *, is_base: bool) -> dict[str, str]:
     return {"base": difference, "base95": figures.difference_interval, "p": figures.p}
 
 
-def lines_of(report: Report) -> list[ReportLine]:
+def report_lines(report: Report) -> list[ReportLine]:
     """The report's rows, those of one model and task together, in the report's order."""
     grouped: dict[tuple[str, str, str], list[ComparisonRow]] = {}
     for row in report.rows:
@@ -144,11 +144,11 @@ def listings(report: Report, *, slices: bool = False) -> list[Listing]:
 
 def as_json(report: Report) -> dict[str, Any]:
     """The whole report as JSON types; a row about denied phrases has its affirmative twin, or why not."""
-    rows = [asdict(row) | {"affirmative": _told_twin(row, report) if row.denied else None} for row in report.rows]
+    rows = [asdict(row) | {"affirmative": _twin_json(row, report) if row.denied else None} for row in report.rows]
     return {**report.as_dict(), "rows": rows}
 
 
-def _told_twin(row: ComparisonRow, report: Report) -> dict[str, Any]:
+def _twin_json(row: ComparisonRow, report: Report) -> dict[str, Any]:
     twin = report.twin_of(row)
     if twin is None:
         return {"task": twin_name(row.task), "state": in_place(row.task)}
@@ -235,12 +235,12 @@ def _differing(report: Report) -> Listing:
         other = rules.get((row.task, row.dataset_sha256, row.model_hash, PROTOCOLS[1]))
         if row.protocol == PROTOCOLS[0] and row.differing and other:
             share = (percent(row.accuracy.estimate), percent(other.accuracy.estimate), f"{len(row.differing):,}")
-            cells.append((row.task, row.model, *share, *_beside_row(row, report), f"{row.ties:,}"))
+            cells.append((row.task, row.model, *share, *_twin_cell_or_empty(row, report), f"{row.ties:,}"))
     headers = ("task", "model", "strict %", "official %", "items", _AFFIRMED, "ties")
     return Listing("Where strict and official differ, and on how many items", headers, cells, left=2, grouped=True)
 
 
-def _beside_row(row: ComparisonRow, report: Report) -> tuple[str]:
+def _twin_cell_or_empty(row: ComparisonRow, report: Report) -> tuple[str]:
     """The cell beside a figure in a table that has tasks of both kinds."""
     return ((_twin_cell(row, report) or ("",))[0],)
 
@@ -251,7 +251,7 @@ def _notes(report: Report) -> Listing:
     for row in report.rows:
         for note in (*row.notes, *_further_notes(row, report)):
             told.setdefault((row.task, note), []).append(row)
-    cells = [(task, _whose(rows, report), note) for (task, note), rows in told.items()]
+    cells = [(task, _model_names(rows, report), note) for (task, note), rows in told.items()]
     return Listing("To know before reading", ("task", "model", ""), cells, left=3, grouped=True)
 
 
@@ -264,7 +264,7 @@ def _further_notes(row: ComparisonRow, report: Report) -> list[str]:
     return [note for note in notes if note]
 
 
-def _whose(rows: Sequence[ComparisonRow], report: Report) -> str:
+def _model_names(rows: Sequence[ComparisonRow], report: Report) -> str:
     """The models of `rows`, with the rule where it is not both."""
     task = [row for row in report.rows if row.task == rows[0].task]
     if len(rows) == len(task):
@@ -302,7 +302,7 @@ def results_listing(stored: Sequence[StoredResult], known: Sequence[StoredResult
         metric, score = next(iter(result["metrics"].items()))
         name = result["task"]["name"], result["model"]["name"], result["protocol"]["name"], metric.replace("_", " ")
         share = figure_cells(score["correct"], score["n"], interval_of(score)).measured
-        cells.append((*name, *share, _beside(one, known), f"{result['ties']:,}"))
+        cells.append((*name, *share, _stored_twin_cell(one, known), f"{result['ties']:,}"))
     headers: tuple[str, ...] = ("task", "model", "rule", "what", "right", "%", "95 %", _AFFIRMED, "ties")
     if not any(row[7] for row in cells):
         headers, cells = _without(headers, 7), [_without(row, 7) for row in cells]
@@ -314,7 +314,7 @@ def _without(cells: tuple[str, ...], place: int) -> tuple[str, ...]:
     return cells[:place] + cells[place + 1 :]
 
 
-def _beside(one: StoredResult, known: Sequence[StoredResult]) -> str:
+def _stored_twin_cell(one: StoredResult, known: Sequence[StoredResult]) -> str:
     """What stands beside the figure of a task of denied phrases; nothing for another."""
     if not _denies(one):
         return ""
@@ -340,13 +340,13 @@ def _key(one: StoredResult) -> tuple[str, str, str]:
     return one.result["task"]["name"], one.result["protocol"]["name"], one.result["model"]["hash"]
 
 
-def advice_beside(stored: Sequence[StoredResult], known: Sequence[StoredResult]) -> list[str]:
+def twin_advice(stored: Sequence[StoredResult], known: Sequence[StoredResult]) -> list[str]:
     """A line for each task of denied phrases that was measured alone: what to run beside it."""
-    alone = (one.result["task"]["name"] for one in stored if _beside(one, known) in {NOT_RUN, NO_TWIN})
+    alone = (one.result["task"]["name"] for one in stored if _stored_twin_cell(one, known) in {NOT_RUN, NO_TWIN})
     return [f"{task}: {advice(task)}" for task in dict.fromkeys(alone)]
 
 
-def told_of_result(stored: StoredResult, known: Sequence[StoredResult]) -> dict[str, Any]:
+def result_json(stored: StoredResult, known: Sequence[StoredResult]) -> dict[str, Any]:
     """A result in short, as `negwb bench run --json` prints it; all of it is in its file."""
     result = stored.result
     return {
@@ -357,11 +357,11 @@ def told_of_result(stored: StoredResult, known: Sequence[StoredResult]) -> dict[
         "model": result["model"]["name"],
         "model_hash": result["model"]["hash"],
         **{key: result[key] for key in ("metrics", "baselines", "ties", "nan", "seconds")},
-        "affirmative": _told_beside(stored, known) if _denies(stored) else None,
+        "affirmative": _stored_twin_json(stored, known) if _denies(stored) else None,
     }
 
 
-def _told_beside(stored: StoredResult, known: Sequence[StoredResult]) -> dict[str, Any]:
+def _stored_twin_json(stored: StoredResult, known: Sequence[StoredResult]) -> dict[str, Any]:
     task, twin = stored.result["task"]["name"], twin_result(stored, known)
     if twin is None:
         return {"task": twin_name(task), "state": in_place(task)}

@@ -26,7 +26,7 @@ from benchmarks.protocols import PROTOCOLS
 from trainers.clip_models import save_model
 from trainers.errors import TrainerError
 from workbench.cli import app, main
-from workbench.commands.bench import NetworkTrouble, Rules
+from workbench.commands.bench import DownloadError, ProtocolChoice
 from workbench.errors import UsageError
 from workbench.workspace.layout import Workspace
 from workbench.workspace.operations import find_task
@@ -253,7 +253,7 @@ class TestFetch:
         held = gone.read_bytes()
         gone.unlink()
         said = bench(workspace, "fetch", "negrefcocog", "--mirror", server[0])
-        assert isinstance(said.exception, NetworkTrouble)
+        assert isinstance(said.exception, DownloadError)
         assert (said.exception.exit_code, said.stdout) == (4, "")
         assert "1 of 12 pictures could not be had" in said.exception.message
         gone.write_bytes(held)
@@ -270,7 +270,7 @@ class TestFetch:
         with serving(server[1]) as gone:
             pass
         refused = bench(workspace, "fetch", "negrefcocog", "--mirror", gone).exception
-        assert isinstance(refused, NetworkTrouble)
+        assert isinstance(refused, DownloadError)
         assert (refused.exit_code, "12 of 12 pictures are missing" in refused.message) == (4, True)
         assert "127.0.0.1" in refused.message
         assert refused.hint.endswith(f"negwb bench fetch negrefcocog --mirror {gone}")
@@ -312,4 +312,4 @@ class TestFetch:
 
 
 def test_the_protocols_of_the_command_are_those_of_the_benchmarks() -> None:
-    assert set(Rules) - {Rules.BOTH} == set(PROTOCOLS)
+    assert set(ProtocolChoice) - {ProtocolChoice.BOTH} == set(PROTOCOLS)

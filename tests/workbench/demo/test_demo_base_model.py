@@ -15,7 +15,7 @@ from safetensors import safe_open
 
 from trainers.clip_models import load_model
 from workbench.demo.experiment.base_model import FOLDER, MODEL_CONFIG, TOLERANCE, BaseRecipe, save_base, train_base
-from workbench.demo.experiment.exam import TEST, examine, look, mark
+from workbench.demo.experiment.exam import TEST, encode_exam, exam_accuracies, grade
 from workbench.demo.experiment.vocabulary import BPE_FILE, write_vocabulary
 
 WEIGHTS = "open_clip_model.safetensors"
@@ -53,7 +53,7 @@ def test_its_vocabulary_is_cut_to_the_words_of_the_world(tmp_path: Path) -> None
 
 def test_it_knows_the_things_and_not_the_no() -> None:
     model = load_model(str(FOLDER))
-    marks = mark(model, look(model, TEST, scenes=60, retrieval=10)).percent()
+    marks = grade(model, encode_exam(model, TEST, scenes=60, retrieval=10)).percent()
     assert (marks["affirm"] >= 95, marks["negref"] <= 10) == (True, True)
 
 
@@ -71,5 +71,5 @@ def test_the_script_makes_the_same_bytes_again(tmp_path: Path) -> None:
 @pytest.mark.long
 def test_the_figures_beside_it_are_its_own() -> None:
     told = json.loads((FOLDER / "metrics.json").read_text())
-    for name, value in examine(load_model(str(FOLDER))).items():
+    for name, value in exam_accuracies(load_model(str(FOLDER))).items():
         assert value == pytest.approx(told[name], abs=TOLERANCE), name

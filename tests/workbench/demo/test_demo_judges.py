@@ -7,8 +7,8 @@ from collections import defaultdict
 import pytest
 
 from curation_db.enums import Kind, Reason
-from workbench.demo.simulation.corpus import PICTURES, DemoImage, make_corpus, make_picture
-from workbench.demo.simulation.judges import JUDGES, SimulatedJudge, SimulatedVerdict, ask, conflict, passes
+from workbench.demo.simulation.corpus import IMAGES, DemoImage, make_corpus, make_demo_image
+from workbench.demo.simulation.judges import JUDGES, SimulatedJudge, SimulatedVerdict, ask_judge, conflict, passes
 from workbench.demo.simulation.oracle import right_decision
 from workbench.demo.world.world import ATTACHMENTS, make_scene
 
@@ -29,7 +29,7 @@ def test_a_judge_errs_at_its_stated_rates(judge: SimulatedJudge):
         scene = make_scene(seed)
         for thing in ATTACHMENTS[scene.first.anchor]:
             kind = "absent" if not scene.has(thing) else "weak" if thing in judge.weak_at else "present"
-            tally[kind].append(not ask(judge, scene, thing).says_present)
+            tally[kind].append(not ask_judge(judge, scene, thing).answers_present)
     stated = {
         "absent": judge.passes_absent,
         "present": judge.passes_present,
@@ -44,19 +44,19 @@ def test_answers_are_fixed_plain_and_honest():
     for judge in JUDGES:
         assert "simulated" in judge.name
         for thing in ATTACHMENTS[scene.first.anchor]:
-            first = ask(judge, scene, thing)
-            assert first == ask(judge, scene, thing)
+            first = ask_judge(judge, scene, thing)
+            assert first == ask_judge(judge, scene, thing)
             assert 0 < first.p_present < 1
-            assert first.text.startswith("Yes" if first.says_present else "No")
+            assert first.text.startswith("Yes" if first.answers_present else "No")
             assert "there is glasses" not in first.text
             assert "a glasses" not in first.text
-    assert ask(JUDGES[0], scene, "hat").p_present != ask(JUDGES[1], scene, "hat").p_present
+    assert ask_judge(JUDGES[0], scene, "hat").p_present != ask_judge(JUDGES[1], scene, "hat").p_present
 
 
 def test_an_action_and_its_thing_get_one_answer():
     scene = make_scene(9, anchor="woman")
     for judge in JUDGES:
-        assert ask(judge, scene, "wearing a hat").p_present == ask(judge, scene, "hat").p_present
+        assert ask_judge(judge, scene, "wearing a hat").p_present == ask_judge(judge, scene, "hat").p_present
 
 
 def test_passing_is_the_mean_below_one_half():
@@ -87,15 +87,15 @@ def test_the_judges_visibly_disagree(corpus: list[DemoImage]):
 
 def test_the_default_corpus_gives_about_a_thousand_candidates():
     pictures = list(make_corpus())
-    assert len(pictures) == PICTURES
+    assert len(pictures) == IMAGES
     assert 900 < sum(len(picture.passed) for picture in pictures) < 1100
-    assert len({picture.file_name for picture in pictures}) == PICTURES
+    assert len({picture.file_name for picture in pictures}) == IMAGES
 
 
 def test_a_picture_depends_on_the_seed_and_its_number_alone():
     streamed = list(make_corpus(pictures=30))
     assert streamed == list(make_corpus(pictures=30))
     assert streamed[20:] == list(make_corpus(pictures=10, start=20))
-    assert make_picture(7) == streamed[7]
-    assert make_picture(7, seed=1) != streamed[7]
+    assert make_demo_image(7) == streamed[7]
+    assert make_demo_image(7, seed=1) != streamed[7]
     assert next(make_corpus(pictures=10**9)).index == 0

@@ -69,10 +69,10 @@ def test_pairs_are_of_one_kind_and_can_be_told_apart():
         left, right = scene.instances
         assert left.anchor == right.anchor
         assert (left.box, right.box) == ((0.0, 0.0, 0.5, 1.0), (0.5, 0.0, 0.5, 1.0))
-        for thing in scene.told_apart_by():
+        for thing in scene.distinguishing_things():
             assert left.has(thing) != right.has(thing)
-        assert scene.told_apart_by()
-    assert make_scene(1).told_apart_by() == ()
+        assert scene.distinguishing_things()
+    assert make_scene(1).distinguishing_things() == ()
 
 
 def test_truth_of_things_attributes_and_actions():

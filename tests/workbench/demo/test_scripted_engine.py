@@ -17,7 +17,7 @@ from curation_db.language.negation_cues import find_cues
 from workbench.demo.simulation.corpus import DemoImage as Drawn
 from workbench.demo.simulation.corpus import make_corpus
 from workbench.demo.simulation.judges import JUDGES
-from workbench.demo.simulation.judges import ask as judge_says
+from workbench.demo.simulation.judges import ask_judge as judge_says
 from workbench.demo.simulation.scripted_engine import make
 from workbench.demo.world.world import make_scene
 from workbench.errors import UsageError

@@ -30,11 +30,11 @@ _HELP = {"help_option_names": ["-h", "--help"]}
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    from workbench.commands.generate import more
+    from workbench.commands.generate import subcommands
 
     group = typer.Typer(rich_markup_mode=None, context_settings=_HELP)
     group.callback(invoke_without_command=True, epilog=_EPILOG)(generate)
-    more.register(group)
+    subcommands.register(group)
     app.add_typer(group, name="generate")
 
 
@@ -84,11 +84,11 @@ def generate(
     """Propose negated captions for the pictures, judge them, and put both into the record for people to decide."""
     if context.invoked_subcommand is not None:
         return
-    from workbench.commands.generate.run import run_with  # httpx, asyncio
+    from workbench.commands.generate.run import run_generate  # httpx, asyncio
 
     told = {"rule": judge_rule, "mix": mix, "seed": seed}
     # fmt: off
-    run_with(
+    run_generate(
         context.obj,
         asked={name: value for name, value in told.items() if value is not None} | pairs(settings or []),
         plan={

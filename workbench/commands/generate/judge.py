@@ -11,8 +11,8 @@ import typer
 
 from curation_db.language.sanitize import counted
 from curation_db.storage.store import Store, open_store
-from workbench.commands.generate.progress import say
-from workbench.commands.generate.run import run_plan, told_of
+from workbench.commands.generate.progress import print_line
+from workbench.commands.generate.run import run_json, run_plan
 from workbench.demo.engine_kinds import register_demo_engines
 from workbench.errors import NothingToDo
 from workbench.generation.budget import Budget
@@ -59,14 +59,16 @@ def judge_candidates(
             left = None if left is None else left - ended.progress.items_done
     judged = sum(each.progress.items_done for each in done)
     if as_json:
-        typer.echo(json.dumps({"judged": judged, "runs": [told_of(each) for each in done]}))
+        typer.echo(json.dumps({"judged": judged, "runs": [run_json(each) for each in done]}))
     if failed := sum(each.progress.failed for each in done):
-        say(f"{failed:,} of {judged:,} could not be judged: negwb generate failures")
+        print_line(f"{failed:,} of {judged:,} could not be judged: negwb generate failures")
     if done[-1].error is not None:
         raise done[-1].error
     if not judged:
         raise NothingToDo("every candidate has the verdicts of these judges")
-    say(f"{counted(judged, 'candidate')} judged; {counted(sum(each.progress.requests for each in done), 'request')}")
+    print_line(
+        f"{counted(judged, 'candidate')} judged; {counted(sum(each.progress.requests for each in done), 'request')}"
+    )
 
 
 def _judge(

@@ -41,10 +41,10 @@ def probe_endpoint(named: Path | None, endpoint: str, *, model: str, key_env: st
         return
     show([_listing(look)])
     typer.echo(f"negwb: {display_text(look.model, limit=100)} at {display_text(look.url, limit=200)}", err=True)
-    typer.echo(f"       probabilities will come from: {_WORDS[method]}", err=True)
+    typer.echo(f"       probabilities will come from: {_METHOD_TEXT[method]}", err=True)
 
 
-def list_known(named: Path | None, *, as_json: bool) -> None:
+def list_stored_probes(named: Path | None, *, as_json: bool) -> None:
     """Print what servers have proved.
 
     Raises:
@@ -65,7 +65,7 @@ def list_known(named: Path | None, *, as_json: bool) -> None:
     show([Listing("Servers", ("address", "model", "probabilities", "probed"), rows, left=4)])
 
 
-_WORDS = {
+_METHOD_TEXT = {
     Method.LOGPROBS: "log-probabilities",
     Method.DECISION: "typed decisions",
     Method.SAMPLES: "the share of yes among sampled answers",

@@ -15,15 +15,15 @@ from workbench.console.number_format import clock
 from workbench.generation.runs.session import GenerationEnded
 
 _EVERY_S: Final = 10.0
-Tell = Callable[[StageProgress], None]
-Say = Callable[[str], None]
+OnProgress = Callable[[StageProgress], None]
+PrintLine = Callable[[str], None]
 
 
 @contextmanager
-def progress_bar() -> Iterator[tuple[Tell, Say]]:
+def progress_bar() -> Iterator[tuple[OnProgress, PrintLine]]:
     """Two functions: one told of how far it is, one that says a line between."""
     if sys.stderr is None or not sys.stderr.isatty():
-        yield _lines(), say
+        yield _lines(), print_line
         return
     # deferred: rich costs 50 ms that a pipe never needs
     from rich.console import Console
@@ -36,7 +36,7 @@ def progress_bar() -> Iterator[tuple[Tell, Say]]:
         task = bars.add_task("opening the engines", total=None)
 
         def tell(told: StageProgress) -> None:
-            bars.update(task, completed=told.items_done, total=told.items_total, description=figures(told))
+            bars.update(task, completed=told.items_done, total=told.items_total, description=progress_figures(told))
 
         def between(line: str) -> None:
             bars.console.print(Text(f"negwb: {display_text(line, limit=400)}"))
@@ -44,14 +44,14 @@ def progress_bar() -> Iterator[tuple[Tell, Say]]:
         yield tell, between
 
 
-def say(line: str) -> None:
+def print_line(line: str) -> None:
     """A line on stderr."""
     if sys.stderr is not None:
         sys.stderr.write(f"negwb: {display_text(line, limit=400)}\n")
         sys.stderr.flush()
 
 
-def _lines() -> Tell:
+def _lines() -> OnProgress:
     last = time.monotonic()
 
     def tell(told: StageProgress) -> None:
@@ -59,12 +59,12 @@ def _lines() -> Tell:
         if time.monotonic() - last >= _EVERY_S:
             last = time.monotonic()
             of = f" of {told.items_total:,}" if told.items_total is not None else ""
-            say(f"{told.items_done:,}{of}  {figures(told)}")
+            print_line(f"{told.items_done:,}{of}  {progress_figures(told)}")
 
     return tell
 
 
-def figures(told: StageProgress) -> str:
+def progress_figures(told: StageProgress) -> str:
     """Rate, yield, cost and what is left, in a line."""
     words = []
     if told.items_done:
@@ -82,7 +82,7 @@ def figures(told: StageProgress) -> str:
     return "  ".join(words)
 
 
-def ended_lines(ended: GenerationEnded) -> list[str]:
+def result_lines(ended: GenerationEnded) -> list[str]:
     """What came out, a line each."""
     told = ended.progress
     if not (told.items_done or told.requests or ended.parked):

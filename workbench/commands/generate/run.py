@@ -13,7 +13,7 @@ import typer
 from curation_db.language.sanitize import counted
 from curation_db.review.candidates import Intake
 from curation_db.storage.store import Store, open_store, open_to_read
-from workbench.commands.generate.progress import ended_lines, progress_bar, say
+from workbench.commands.generate.progress import print_line, progress_bar, result_lines
 from workbench.demo.engine_kinds import register_demo_engines
 from workbench.errors import NegwbError, NothingToDo, UsageError
 from workbench.generation.budget import Budget
@@ -28,7 +28,7 @@ from workbench.workspace.picture_folders import PictureFolders
 from workbench.workspace.settings import Settings, read_settings
 
 
-def run_with(
+def run_generate(
     named: Path | None,
     *,
     asked: Mapping[str, Any],
@@ -54,9 +54,9 @@ def run_with(
     folders = PictureFolders(workspace.root, settings.pictures, follow_links=settings.follow_links)
     with (open_to_read if dry_run else open_store)(workspace.database) as store:
         if ingest:
-            _ingest(store, ingest, settings.generate.engines, as_json=as_json)
+            _ingest_responses(store, ingest, settings.generate.engines, as_json=as_json)
             return
-        made = plan_of(settings, asked, plan)
+        made = build_plan(settings, asked, plan)
         chosen = _options(settings, options, caps)
         _check_sources(store, chosen.sources)
         if dry_run:
@@ -65,15 +65,15 @@ def run_with(
             show_dry(store, made, chosen, folders, as_json=as_json)
             return
         if emit is not None:
-            _emit(workspace, store, made, chosen, folders, emit, quiet=quiet, as_json=as_json)
+            _emit_requests(workspace, store, made, chosen, folders, emit, quiet=quiet, as_json=as_json)
             return
         ended = run_plan(workspace, store, made, chosen, folders, quiet=quiet)
-        _tell(ended, as_json=as_json)
+        _print_result(ended, as_json=as_json)
         if not ended.progress.items_done:
             raise nothing_left(store, made.pipeline)
 
 
-def plan_of(settings: Settings, asked: Mapping[str, Any], words: Mapping[str, Any]) -> GenerationPlan:
+def build_plan(settings: Settings, asked: Mapping[str, Any], words: Mapping[str, Any]) -> GenerationPlan:
     """The plan for the words of a command line."""
     told = dict(words)
     name = str(told.pop("pipeline", "P1"))
@@ -117,22 +117,22 @@ def run_plan(
     task: MakeTask | None = None,
 ) -> GenerationEnded:
     """Run a plan with its progress on stderr, unless `quiet`."""
-    bar = nullcontext((lambda progress: None, say)) if quiet else progress_bar()
+    bar = nullcontext((lambda progress: None, print_line)) if quiet else progress_bar()
     with bar as (tell, between):
         return generate(workspace, store, plan, options, folders, tell=tell, say=between, make=make, task=task)
 
 
-def _tell(ended: GenerationEnded, *, as_json: bool) -> None:
+def _print_result(ended: GenerationEnded, *, as_json: bool) -> None:
     """How it ended; what stopped it is raised, after what was done has been said."""
     if as_json:
-        typer.echo(json.dumps(told_of(ended)))
-    for line in ended_lines(ended):
-        say(line)
+        typer.echo(json.dumps(run_json(ended)))
+    for line in result_lines(ended):
+        print_line(line)
     if ended.error is not None:
         raise ended.error
 
 
-def told_of(ended: GenerationEnded) -> dict[str, Any]:
+def run_json(ended: GenerationEnded) -> dict[str, Any]:
     """The run as `--json` prints it."""
     return {
         "run": ended.run_id,
@@ -145,7 +145,7 @@ def told_of(ended: GenerationEnded) -> dict[str, Any]:
     }
 
 
-def _emit(
+def _emit_requests(
     workspace: Workspace,
     store: Store,
     plan: GenerationPlan,
@@ -162,31 +162,35 @@ def _emit(
         ended = run_plan(workspace, store, plan, options, folders, quiet=quiet, make=emission.open)
         written = emission.finish(ended.run_id)
     if as_json:
-        typer.echo(json.dumps({"file": str(path), "written": written, "waiting": ended.parked, **told_of(ended)}))
-    for line in ended_lines(ended):
-        say(line)
+        typer.echo(json.dumps({"file": str(path), "written": written, "waiting": ended.parked, **run_json(ended)}))
+    for line in result_lines(ended):
+        print_line(line)
     if ended.error is not None:
         raise ended.error
     if emission.out_already:
         out = counted(emission.out_already, "request")
-        say(f"{out} in an earlier file, and not answered yet; is the file lost? --retry writes them again")
+        print_line(f"{out} in an earlier file, and not answered yet; is the file lost? --retry writes them again")
     if not written and emission.out_already:
         raise NothingToDo("no further request is open until the answers are in", hint=f"{path} was not written")
     if not written:
         raise NothingToDo("no request is open: everything asked for is answered", hint=f"{path} was not written")
     sending = f"vllm run-batch -i {path.name} -o told.jsonl --model M"
-    say(f"{counted(written, 'request')} in {path}; send them off, as in: {sending}")
-    say("then: negwb generate --ingest-responses told.jsonl, and --emit-requests again for what follows from them")
+    print_line(f"{counted(written, 'request')} in {path}; send them off, as in: {sending}")
+    print_line(
+        "then: negwb generate --ingest-responses told.jsonl, and --emit-requests again for what follows from them"
+    )
 
 
-def _ingest(store: Store, paths: Sequence[Path], engines: Mapping[str, EngineSettings], *, as_json: bool) -> None:
+def _ingest_responses(
+    store: Store, paths: Sequence[Path], engines: Mapping[str, EngineSettings], *, as_json: bool
+) -> None:
     from workbench.console.progress_bars import step_bars
     from workbench.generation.runs.batch_files import ingest
 
     with step_bars(lines=True) as tell:
-        told = ingest(store, paths, engines, tell=tell, say=say)
+        told = ingest(store, paths, engines, tell=tell, say=print_line)
     if as_json:
         typer.echo(json.dumps(told.to_dict()))
-    say(f"{told.stored:,} answers stored, {told.failed:,} of them failures; {told.known:,} were known already")
+    print_line(f"{told.stored:,} answers stored, {told.failed:,} of them failures; {told.known:,} were known already")
     if told.refused:
         raise NegwbError(f"{told.refused:,} lines were no answer to anything asked here", hint="they are listed above")

@@ -29,7 +29,7 @@ from torch.nn import functional
 from trainers.clip_models import load_model
 from trainers.text_tower import TextTower
 from workbench import demo
-from workbench.demo.experiment.exam import examine
+from workbench.demo.experiment.exam import exam_accuracies
 from workbench.demo.experiment.vocabulary import write_vocabulary
 from workbench.demo.world.captions import TRAINING_NAMING, write_caption
 from workbench.demo.world.drawing import SMALL, draw_large, draw_small
@@ -138,7 +138,7 @@ def train_base(tokenizer: SimpleTokenizer, recipe: BaseRecipe) -> CLIP:
         optimizer.step()
         model.logit_scale.data.clamp_(0, float(np.log(100)))
         if step % 100 == 0:
-            _say(f"step {step}/{len(steps)} loss {loss.item():.3f} {time.monotonic() - started:.0f} s")
+            _print(f"step {step}/{len(steps)} loss {loss.item():.3f} {time.monotonic() - started:.0f} s")
     return model.eval()
 
 
@@ -172,12 +172,12 @@ def make_base(folder: Path, recipe: BaseRecipe) -> dict[str, Any]:
     save_base(model, folder, tokenizer.vocab_size)
 
     figures = {"recipe": asdict(recipe), "seconds": seconds, "threads": torch.get_num_threads()}
-    figures |= examine(load_model(str(folder)))
+    figures |= exam_accuracies(load_model(str(folder)))
     (folder / "metrics.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
     return figures
 
 
-def _say(line: str) -> None:
+def _print(line: str) -> None:
     print(line, flush=True)  # noqa: T201
 
 
@@ -191,7 +191,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     figures = make_base(arguments.out, BaseRecipe(pictures=arguments.pictures, epochs=arguments.epochs))
-    _say(json.dumps(figures))
+    _print(json.dumps(figures))
 
 
 if __name__ == "__main__":

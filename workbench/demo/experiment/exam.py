@@ -66,7 +66,7 @@ def make_questions(world: int, count: int = SCENES) -> Iterator[ExamQuestion]:
 def make_question(seed: int) -> ExamQuestion:
     """The question of one scene."""
     scene, rng = make_scene(seed, instances=2), random.Random(f"exam-{seed}")
-    thing = rng.choice(scene.told_apart_by())
+    thing = rng.choice(scene.distinguishing_things())
     having = 0 if thing in scene.instances[0].things else 1
     shared = _shared_caption(scene, rng)
     named = (*shared.things, thing)
@@ -114,7 +114,7 @@ def draw_exam(scene: Scene) -> Image.Image:
 
 
 @dataclass(frozen=True)
-class ExamPictures:
+class ExamFeatures:
     """The picture side of an exam, encoded once: text-only training never changes it."""
 
     questions: tuple[ExamQuestion, ...]
@@ -125,14 +125,14 @@ class ExamPictures:
     """(M, D)"""
 
 
-def look(
+def encode_exam(
     model: ExamEncoder,
     world: int,
     *,
     scenes: int = SCENES,
     retrieval: int = RETRIEVAL,
     draw: Callable[[Scene], Image.Image] = draw_exam,
-) -> ExamPictures:
+) -> ExamFeatures:
     """Draw and encode the pictures of a world's exam."""
     questions = tuple(make_questions(world, scenes))
     crops = [part for question in questions for part in halves(question.scene, draw)]
@@ -140,11 +140,11 @@ def look(
     singles = make_gallery(world, retrieval)
     captions = tuple(caption for _, caption in singles)
     gallery = np.asarray(model.encode_images([draw(scene) for scene, _ in singles]), dtype=np.float32)
-    return ExamPictures(questions, pairs.reshape(len(questions), 2, -1), captions, gallery)
+    return ExamFeatures(questions, pairs.reshape(len(questions), 2, -1), captions, gallery)
 
 
 @dataclass(frozen=True)
-class Marks:
+class ExamGrades:
     """Right or wrong, question by question."""
 
     negref: Bools
@@ -158,13 +158,13 @@ class Marks:
         return {name: round(100 * float(marks.mean()), 2) for name, marks in parts.items()}
 
 
-def mark(model: ExamEncoder, seen: ExamPictures) -> Marks:
+def grade(model: ExamEncoder, seen: ExamFeatures) -> ExamGrades:
     """Examine a model whose image tower is the one that `seen` was encoded with."""
     questions = seen.questions
     having = np.array([question.having for question in questions])
     captions = np.asarray(model.encode_texts(list(seen.captions)))
     found = (captions @ seen.gallery.T).argmax(axis=1) == np.arange(len(seen.captions))
-    return Marks(
+    return ExamGrades(
         negref=_chosen(model, seen, [question.denied for question in questions], 1 - having),
         affirm=_chosen(model, seen, [question.affirmed for question in questions], having),
         unseen=_chosen(model, seen, [question.unseen for question in questions], 1 - having),
@@ -172,7 +172,7 @@ def mark(model: ExamEncoder, seen: ExamPictures) -> Marks:
     )
 
 
-def _chosen(model: ExamEncoder, seen: ExamPictures, phrases: list[str], meant: NDArray[np.int64]) -> Bools:
+def _chosen(model: ExamEncoder, seen: ExamFeatures, phrases: list[str], meant: NDArray[np.int64]) -> Bools:
     """Whether the meant instance scores strictly higher; ties are wrong."""
     texts = np.asarray(model.encode_texts(phrases))
     scores = np.einsum("nkd,nd->nk", seen.pairs, texts)
@@ -181,6 +181,6 @@ def _chosen(model: ExamEncoder, seen: ExamPictures, phrases: list[str], meant: N
     return right
 
 
-def examine(model: ExamEncoder, world: int = TEST) -> dict[str, float]:
+def exam_accuracies(model: ExamEncoder, world: int = TEST) -> dict[str, float]:
     """All accuracies in percent."""
-    return mark(model, look(model, world)).percent()
+    return grade(model, encode_exam(model, world)).percent()

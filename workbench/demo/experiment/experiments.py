@@ -54,7 +54,7 @@ NEGATED_ONLY = Experiment(
 )
 
 
-def frozen_set(workspace: Workspace, arm: Experiment, event: int) -> Manifest:
+def find_or_freeze(workspace: Workspace, arm: Experiment, event: int) -> Manifest:
     """The arm's set as of `event`: a sound one that was frozen before, or a new one."""
     wanted = ExportFilter(arm.states, arm.edits).told()
     for name in list_exports(workspace.exports):

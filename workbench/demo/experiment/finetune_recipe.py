@@ -19,7 +19,7 @@ from workbench.workspace.models import DEMO
 
 WORLD = 7300
 """Scenes of the pool: seeds from 7,300,000,000 on."""
-PICTURES = 3000
+POOL_IMAGES = 3000
 NAMINGS = (0.8, 0.8, 0.6, 0.35, 0.35, 1.0)
 """One caption each per picture: how likely it names a thing; sparse ones are what a denied caption looks like."""
 
@@ -70,7 +70,7 @@ def pool_texts(index: int) -> list[str]:
 
 
 def make_pool(
-    folder: Path, *, pictures: int = PICTURES, progress: Callable[[int, int], None] = lambda done, of: None
+    folder: Path, *, pictures: int = POOL_IMAGES, progress: Callable[[int, int], None] = lambda done, of: None
 ) -> Path:
     """Draw the pool into `folder` and return its pool.jsonl; what is drawn already stays."""
     listing = folder / "pool.jsonl"

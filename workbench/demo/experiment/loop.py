@@ -18,14 +18,14 @@ from curation_db.exporting.manifest import Manifest
 from curation_db.stats.intervals import Interval, cluster_bootstrap_difference, student_t
 from trainers.run_files import RunState, TrainingStatus, read_run
 from workbench.demo.experiment.exam_files import AFFIRM, FIND, NEGREF, TASKS
-from workbench.demo.experiment.experiments import ALL, MODEL, TUNED, Experiment, find_or_make_run, frozen_set
+from workbench.demo.experiment.experiments import ALL, MODEL, TUNED, Experiment, find_or_freeze, find_or_make_run
 from workbench.jobs.training import OnStarted, run_all
 from workbench.workspace.layout import Workspace
 from workbench.workspace.models import BASE, Model, find_model, short_name
 from workbench.workspace.operations import RESULTS, find_task, run_benches
 
 Progress = Callable[[str, int, int], None]
-Marks = dict[str, StoredResult]
+TaskResults = dict[str, StoredResult]
 """A model's results by task."""
 STRICT = Protocol("strict")
 _KEYS = {NEGREF: "negref", AFFIRM: "affirm", FIND: "retrieval_r1"}
@@ -51,7 +51,7 @@ def make_plan(workspace: Workspace, *, event: int, arms: Sequence[Experiment], s
     Raises:
         NothingToDo: nothing was accepted.
     """
-    sets = {arm.name: frozen_set(workspace, arm, event) for arm in arms}
+    sets = {arm.name: find_or_freeze(workspace, arm, event) for arm in arms}
     runs = {arm: [find_or_make_run(workspace, arm, sets[arm.name].name, seed) for seed in range(seeds)] for arm in arms}
     return DemoPlan(sets[TUNED.name], runs)
 
@@ -77,9 +77,9 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def examine(
+def run_exam(
     workspace: Workspace, folders: Sequence[Path], started: Callable[[Model], None] = lambda model: None
-) -> dict[str, Marks]:
+) -> dict[str, TaskResults]:
     """The strict results on the exam of the base and of the trained runs, measured where they are not there yet.
 
     `started` is called before a model is loaded.
@@ -111,7 +111,7 @@ def _results(workspace: Workspace) -> dict[tuple[str, str], StoredResult]:
     return {(stored.result["model"]["hash"], stored.result["task"]["dataset_sha256"]): stored for stored in strict}
 
 
-def figures(plan: DemoPlan, marks: dict[str, Marks]) -> dict[str, Any]:
+def figures(plan: DemoPlan, marks: dict[str, TaskResults]) -> dict[str, Any]:
     """Accuracies in percent, by arm (means over the seeds), and the curation gain in percentage points."""
     told: dict[str, Any] = {"base": _percent([marks[BASE]])}
     for arm, folders in plan.runs.items():
@@ -128,7 +128,7 @@ def figures(plan: DemoPlan, marks: dict[str, Marks]) -> dict[str, Any]:
     return told
 
 
-def _percent(each: Sequence[Marks]) -> dict[str, float]:
+def _percent(each: Sequence[TaskResults]) -> dict[str, float]:
     def mean(task: str) -> float:
         values = [next(iter(marks[task].result["metrics"].values()))["value"] for marks in each]
         return round(100 * sum(values) / len(values), 2)
@@ -136,7 +136,7 @@ def _percent(each: Sequence[Marks]) -> dict[str, float]:
     return {key: mean(task) for task, key in _KEYS.items()}
 
 
-def curation_gain(pairs: Sequence[tuple[Marks, Marks]]) -> Interval:
+def curation_gain(pairs: Sequence[tuple[TaskResults, TaskResults]]) -> Interval:
     """Share right of the denied phrases: tuned - trained on all, paired by item, with its 95 % interval.
 
     One pair of trainings: a bootstrap clustered by scene, so the interval is about the exam's questions. Several: the
@@ -146,7 +146,7 @@ def curation_gain(pairs: Sequence[tuple[Marks, Marks]]) -> Interval:
     return differences[0] if len(differences) == 1 else student_t([each.estimate for each in differences])
 
 
-def _difference(ours: Marks, theirs: Marks) -> Interval:
+def _difference(ours: TaskResults, theirs: TaskResults) -> Interval:
     mine, other = (
         {item["id"]: (item["correct"], item["cluster"]) for item in marks[NEGREF].items()} for marks in (ours, theirs)
     )

@@ -18,14 +18,14 @@ from workbench.demo.simulation.proposer import HELD_OUT, DemoDraft
 
 BPE_FILE = "bpe.txt.gz"
 """In the model's folder: a vocabulary of its own, read by `trainers.clip_models`."""
-PICTURES = 3000
+VOCABULARY_IMAGES = 3000
 """Of the demo corpus: enough that no word of the world is missing."""
 _WORD = regex.compile(r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+")
 
 
 def world_texts() -> Iterator[str]:
     """Captions, their negations, and the wordings that are kept for tests."""
-    for picture in make_corpus(pictures=PICTURES):
+    for picture in make_corpus(pictures=VOCABULARY_IMAGES):
         for caption in picture.captions:
             yield caption.text
         for candidate in picture.candidates:

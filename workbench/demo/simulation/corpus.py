@@ -9,12 +9,12 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from workbench.demo.simulation.judges import JUDGES, SimulatedJudge, SimulatedVerdict, ask, conflict, passes
+from workbench.demo.simulation.judges import JUDGES, SimulatedJudge, SimulatedVerdict, ask_judge, conflict, passes
 from workbench.demo.simulation.proposer import CLUMSY, Proposal, Proposer
 from workbench.demo.world.captions import CANDIDATE_NAMING, SceneCaption, write_captions
 from workbench.demo.world.world import Scene, make_scene
 
-PICTURES = 700
+IMAGES = 700
 SEED = 2501
 PROPOSALS = 2
 
@@ -26,17 +26,17 @@ class DemoCandidate:
     proposal: Proposal
     caption: int
     """Which of the picture's captions it rewrites."""
-    opinions: tuple[SimulatedVerdict, ...]
+    verdicts: tuple[SimulatedVerdict, ...]
 
     @property
     def passed(self) -> bool:
         """Whether the judges let it through: what reaches a person's queue in the published pipeline."""
-        return passes(self.opinions)
+        return passes(self.verdicts)
 
     @property
     def conflict(self) -> bool:
         """Whether the judges disagree."""
-        return conflict(self.opinions)
+        return conflict(self.verdicts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +67,10 @@ def _candidates(
         if proposal is None:
             return
         taken.extend(proposal.concept.split())
-        yield DemoCandidate(proposal, which, tuple(ask(judge, scene, proposal.concept) for judge in judges))
+        yield DemoCandidate(proposal, which, tuple(ask_judge(judge, scene, proposal.concept) for judge in judges))
 
 
-def make_picture(
+def make_demo_image(
     index: int,
     *,
     seed: int = SEED,
@@ -90,7 +90,7 @@ def make_picture(
 
 def make_corpus(
     *,
-    pictures: int = PICTURES,
+    pictures: int = IMAGES,
     seed: int = SEED,
     start: int = 0,
     proposals: int = PROPOSALS,
@@ -100,4 +100,4 @@ def make_corpus(
 ) -> Iterator[DemoImage]:
     """Pictures from `start` on, one at a time; the defaults give about 1,000 passed candidates."""
     for index in range(start, start + pictures):
-        yield make_picture(index, seed=seed, proposals=proposals, naming=naming, clumsy=clumsy, judges=judges)
+        yield make_demo_image(index, seed=seed, proposals=proposals, naming=naming, clumsy=clumsy, judges=judges)

@@ -77,7 +77,7 @@ class SimulatedVerdict:
     """What it said, as it would have said it."""
 
     @property
-    def says_present(self) -> bool:
+    def answers_present(self) -> bool:
         """Its answer as a bare yes or no."""
         return self.p_present >= 0.5
 
@@ -87,13 +87,13 @@ def _subject(concept: str) -> str:
     return next((word for word in concept.split() if word in THINGS or word in ALL_COLOURS), concept)
 
 
-def _chances(judge: SimulatedJudge, scene: Scene, concept: str) -> tuple[float, float]:
+def _uniform_pair(judge: SimulatedJudge, scene: Scene, concept: str) -> tuple[float, float]:
     digest = hashlib.blake2b(f"{judge.name}\n{scene.key}\n{_subject(concept)}".encode(), digest_size=8).digest()
     low, high = int.from_bytes(digest[:4], "big"), int.from_bytes(digest[4:], "big")
     return low / 2**32, high / 2**32
 
 
-def _words(judge: SimulatedJudge, concept: str, p_present: float) -> str:
+def _reply_text(judge: SimulatedJudge, concept: str, p_present: float) -> str:
     there = p_present >= 0.5
     if not judge.hedges:
         return f"{'Yes' if there else 'No'}."
@@ -107,15 +107,15 @@ def _words(judge: SimulatedJudge, concept: str, p_present: float) -> str:
     return f"{'Yes' if there else 'No'}, {doubt}there {verb} {found} in the picture."
 
 
-def ask(judge: SimulatedJudge, scene: Scene, concept: str) -> SimulatedVerdict:
+def ask_judge(judge: SimulatedJudge, scene: Scene, concept: str) -> SimulatedVerdict:
     """The judge's answer to "is `concept` in the picture?"."""
     present = scene.has(concept)
-    luck, strength = _chances(judge, scene, concept)
+    luck, strength = _uniform_pair(judge, scene, concept)
     says_absent = luck < (judge.misses(concept) if present else judge.passes_absent)
     least, most = judge.sure_when_right if says_absent != present else judge.sure_when_wrong
     margin = least + (most - least) * strength
     p_present = round(0.5 - margin if says_absent else 0.5 + margin, 3)
-    return SimulatedVerdict(judge.name, concept, p_present, _words(judge, concept, p_present))
+    return SimulatedVerdict(judge.name, concept, p_present, _reply_text(judge, concept, p_present))
 
 
 def passes(opinions: Sequence[SimulatedVerdict]) -> bool:
@@ -125,4 +125,4 @@ def passes(opinions: Sequence[SimulatedVerdict]) -> bool:
 
 def conflict(opinions: Sequence[SimulatedVerdict]) -> bool:
     """Whether they give different bare answers."""
-    return len({opinion.says_present for opinion in opinions}) > 1
+    return len({opinion.answers_present for opinion in opinions}) > 1

@@ -27,7 +27,7 @@ from workbench.demo.world.captions import (
 )
 from workbench.demo.world.world import ATTACHMENTS, COLOURS, GARMENTS, Relation, colour_concept
 
-Pipeline = Literal["P1", "P2"]
+PipelineName = Literal["P1", "P2"]
 CLUMSY = 0.02
 """The share of rewrites that no person should accept, whatever the picture shows."""
 P2_SHARE = 0.4
@@ -43,7 +43,7 @@ class Proposal:
     concept: str
     """What is denied: hat, wearing a hat, red dress."""
     negation_type: NegationType
-    pipeline: Pipeline
+    pipeline: PipelineName
     """P1: a missing thing written into the caption. P2: a question answered "no", rewritten freely."""
     template: str
     flaw: Reason | None = None
@@ -254,7 +254,7 @@ TEMPLATES: Mapping[NegationType, Mapping[str, Writer]] = {
 """What the proposer writes with."""
 HELD_OUT: Mapping[str, Writer] = {"lacking": _lacking, "nowhere": _nowhere, "that-has-no": _that_has_no}
 """Absence wordings that the proposer never uses: for a benchmark's "unseen wording"."""
-SILLY: Mapping[str, tuple[str, ...]] = {
+GRATUITOUS: Mapping[str, tuple[str, ...]] = {
     "man": ("apple", "bird"),
     "woman": ("apple", "bird"),
     "dog": ("book", "cup"),
@@ -331,13 +331,13 @@ class Proposer:
             return self._propose_clumsy(caption, self._likely(caption.anchor, things), true_colour)
         if self._rng.random() >= P2_SHARE:
             return self._absence(caption, self._likely(caption.anchor, things), "P1", P1_TEMPLATES)
-        return self._second_way(caption, things, taken)
+        return self._propose_p2(caption, things, taken)
 
     def _likely(self, anchor: str, things: Sequence[str]) -> str:
         weights = [ATTACHMENTS[anchor][thing].likely for thing in things]
         return self._rng.choices(things, weights)[0]
 
-    def _second_way(self, caption: SceneCaption, things: Sequence[str], taken: Sequence[str]) -> Proposal:
+    def _propose_p2(self, caption: SceneCaption, things: Sequence[str], taken: Sequence[str]) -> Proposal:
         colours = [colour for colour in COLOURS[caption.anchor] if colour not in taken]
         if caption.colour is None and colours and self._rng.random() < _ATTRIBUTE_SHARE:
             return self._attribute(caption, self._rng.choice(colours))
@@ -346,7 +346,7 @@ class Proposer:
             return self._action(caption, thing)
         return self._absence(caption, thing, "P2", tuple(TEMPLATES[NegationType.ABSENCE]))
 
-    def _absence(self, caption: SceneCaption, thing: str, pipeline: Pipeline, ids: Sequence[str]) -> Proposal:
+    def _absence(self, caption: SceneCaption, thing: str, pipeline: PipelineName, ids: Sequence[str]) -> Proposal:
         template = _fitting(self._rng.choice(ids), caption, thing)
         text = negate(caption, thing, template)
         return Proposal(text, thing, NegationType.ABSENCE, pipeline, template)
@@ -369,7 +369,7 @@ class Proposer:
         if flaw is Reason.SCOPE and not caption.things:
             flaw = Reason.UNGRAMMATICAL
         if flaw is Reason.GRATUITOUS:
-            thing = rng.choice(SILLY[caption.anchor])
+            thing = rng.choice(GRATUITOUS[caption.anchor])
             text = f"{caption.noun}{tail(caption.anchor, caption.things)}, without {a_thing(thing)}"
         elif flaw is Reason.REST_FALSE:
             text = negate(_wrong_colour(caption, rng, true_colour), thing, "with-no")

@@ -20,8 +20,8 @@ from curation_db.lint.linter import Rule
 from workbench.demo.simulation import scripted_rewrites as rewrites
 from workbench.demo.simulation.corpus import SEED
 from workbench.demo.simulation.judges import JUDGES, SimulatedJudge
-from workbench.demo.simulation.judges import ask as judge_says
-from workbench.demo.simulation.scripted_proposals import in_chat, propose
+from workbench.demo.simulation.judges import ask_judge as judge_says
+from workbench.demo.simulation.scripted_proposals import as_chat_reply, propose
 from workbench.demo.world.world import Scene, make_scene
 from workbench.errors import UsageError
 from workbench.generation.engines.protocol import EngineContext, Stored
@@ -63,11 +63,11 @@ async def make(settings: EngineSettings, surroundings: EngineContext) -> Scripte
         raise UsageError(f"{where} has no {next(iter(options))!r}: judge and clumsy are known")
     chosen = JUDGES[judge == "b"]
     model = f"{MODEL} ({chosen.name.removesuffix(' (simulated)')})" if named else MODEL
-    return ScriptedEngine(model, chosen, float(clumsy), World(surroundings.folder), surroundings)
+    return ScriptedEngine(model, chosen, float(clumsy), DrawnWorld(surroundings.folder), surroundings)
 
 
 @dataclass(slots=True)
-class World:
+class DrawnWorld:
     """The drawn world's scenes: as a workspace keeps them, or else as they are drawn by default."""
 
     folder: Path
@@ -104,7 +104,7 @@ class ScriptedEngine:
     """See the module."""
 
     def __init__(
-        self, model: str, judge: SimulatedJudge, clumsy: float, world: World, surroundings: EngineContext
+        self, model: str, judge: SimulatedJudge, clumsy: float, world: DrawnWorld, surroundings: EngineContext
     ) -> None:
         self._model, self._judge = model, judge
         self._clumsy = clumsy
@@ -153,7 +153,7 @@ class ScriptedEngine:
     def _proposal(self, facts: Mapping[str, str], rng: random.Random) -> str:
         found = [one for one in facts.get("found", "").split(", ") if one]
         concept = propose(facts.get("caption", ""), found, rng, at_random="random" in facts)
-        return in_chat(concept, rng) if concept else "I have no other idea."
+        return as_chat_reply(concept, rng) if concept else "I have no other idea."
 
     def _rewrite(self, facts: Mapping[str, str], rng: random.Random) -> str:
         caption, concept = facts.get("caption", ""), concept_words(facts.get("concept", "") or "thing")
@@ -161,7 +161,7 @@ class ScriptedEngine:
         text = rewrites.rewrite(caption, concept, parts, facts.get("cue", ""), facts.get("position", ""), rng)
         if rng.random() < self._clumsy:
             return rewrites.clumsy(text, caption, concept, rng)
-        return rewrites.dressed(text, rng)
+        return rewrites.as_chat_reply(text, rng)
 
     def _presence(self, ask: ModelRequest) -> ModelAnswer:
         scene = self._world.scene(ask.picture)

@@ -81,11 +81,13 @@ def is_drawn(caption: str) -> bool:
 
 def propose(caption: str, found: Collection[str], rng: random.Random, *, at_random: bool = False) -> str:
     """A concept that the caption does not name and that was not found before; empty where nothing is left."""
-    left = [thing for thing in _thought_of(caption, at_random) if thing not in found and not affirms(caption, thing)]
+    left = [
+        thing for thing in _weighted_concepts(caption, at_random) if thing not in found and not affirms(caption, thing)
+    ]
     return rng.choice(left) if left else ""
 
 
-def in_chat(concept: str, rng: random.Random) -> str:
+def as_chat_reply(concept: str, rng: random.Random) -> str:
     """The concept as a chat model says it: mostly the word, now and then dressed up, seldom something else."""
     luck = rng.random()
     if luck < 0.02:
@@ -98,7 +100,7 @@ def in_chat(concept: str, rng: random.Random) -> str:
     return concept
 
 
-def _thought_of(caption: str, at_random: bool) -> list[str]:
+def _weighted_concepts(caption: str, at_random: bool) -> list[str]:
     """Each as often as it is likely; in an order that is the same everywhere."""
     drawn = is_drawn(caption)
     if at_random:

@@ -80,7 +80,7 @@ def clumsy(text: str, caption: str, concept: ConceptWords, rng: random.Random) -
     )
 
 
-def dressed(text: str, rng: random.Random) -> str:
+def as_chat_reply(text: str, rng: random.Random) -> str:
     """The rewrite as chat models say it: now and then in quotation marks, or behind an opening."""
     luck = rng.random()
     if luck < 0.05:

@@ -244,7 +244,7 @@ class Scene:
         """Whether `concept` holds of any instance; ValueError for what the world does not know."""
         return any([instance.has(concept) for instance in self.instances])
 
-    def told_apart_by(self) -> tuple[str, ...]:
+    def distinguishing_things(self) -> tuple[str, ...]:
         """The things that one of two instances has and the other has not."""
         if len(self.instances) != 2:
             return ()

@@ -16,7 +16,7 @@ from textual.widgets import Static
 
 from benchmarks.errors import BenchError
 from curation_db.language.sanitize import display_text
-from workbench.reports.benchmark_report import ReportLine, lines_of
+from workbench.reports.benchmark_report import ReportLine, report_lines
 from workbench.tui.rendering.report import COLUMNS, about, cells_of, columns_for, published
 from workbench.tui.results.context import STYLES
 from workbench.tui.results.slices import ItemsScreen, SlicesScreen
@@ -95,7 +95,7 @@ class ReportScreen(ActionScreen):
             self._show(report)
 
     def _show(self, report: Report) -> None:
-        self.lines = lines_of(report)
+        self.lines = report_lines(report)
         self._list()
         if self.lab.row is not None:
             self.sheet.choose(self.lab.row)

@@ -13,7 +13,7 @@ from curation_db.enums import Kind, Reason, Role, Stream
 from curation_db.events.annotators import begin_session
 from curation_db.review.decisions import PresentationContext
 from curation_db.storage.store import open_store
-from workbench.commands.curate import _may_start_in
+from workbench.commands.curate import _check_role
 from workbench.errors import UsageError
 from workbench.tui.screens.adjudicate import AdjudicateScreen, AdjudicationStage
 from workbench.tui.screens.base.navigation import MainView
@@ -231,10 +231,10 @@ async def test_an_app_begins_in_the_room_and_the_cards_come_after(disputed: Hous
 
 
 def test_the_command_needs_the_role(disputed: House, sit: Any) -> None:
-    _may_start_in(sit(disputed, "dan"), MainView.ADJUDICATE)
-    _may_start_in(sit(disputed, "ana"), None)
+    _check_role(sit(disputed, "dan"), MainView.ADJUDICATE)
+    _check_role(sit(disputed, "ana"), None)
     with pytest.raises(UsageError, match="only an adjudicator") as told:
-        _may_start_in(sit(disputed, "ana"), MainView.ADJUDICATE)
+        _check_role(sit(disputed, "ana"), MainView.ADJUDICATE)
     assert "--role adjudicator" in told.value.hint
 
 

@@ -70,10 +70,10 @@ def probe(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Ask a server small questions, and keep which features it really honours."""
-    from workbench.commands.generate.probe import list_known, probe_endpoint  # httpx
+    from workbench.commands.generate.probe import list_stored_probes, probe_endpoint  # httpx
 
     if endpoint is None:
-        list_known(context.obj, as_json=as_json)
+        list_stored_probes(context.obj, as_json=as_json)
     else:
         probe_endpoint(context.obj, endpoint, model=model, key_env=key_env, as_json=as_json)
 
@@ -147,7 +147,7 @@ def runs(
         listed = list_runs(connection, limit)
     if as_json:
         for run in listed:
-            typer.echo(json.dumps(_told(run)))
+            typer.echo(json.dumps(_run_json(run)))
         return
     if not listed:
         raise NothingToDo("nothing was generated yet", hint="see: negwb generate --help")
@@ -155,7 +155,7 @@ def runs(
     show([Listing("Runs", headers, [_row(run) for run in listed], left=4)])
 
 
-def _told(run: GenerationRunRow) -> dict[str, Any]:
+def _run_json(run: GenerationRunRow) -> dict[str, Any]:
     return {
         "run": run.id,
         "state": "lost" if run.lost else str(run.state),
