@@ -98,8 +98,8 @@ class Looker:
 
 async def look(workspace: Workspace, lines: Sequence[str]) -> dict[str, Any]:
     """Enter, go to the end, type every view."""
-    with session_of(workspace) as desk:
-        app = NegwbApp(desk, protocol="halfcell", workspace=workspace)
+    with session_of(workspace) as session:
+        app = NegwbApp(session, protocol="halfcell", workspace=workspace)
         async with app.run_test(size=SIZE, notifications=True) as pilot:
             looker = Looker(app, pilot)
             cards = app.screen
@@ -115,7 +115,7 @@ async def look(workspace: Workspace, lines: Sequence[str]) -> dict[str, Any]:
             end = await looker.end()
             screen = [await looker.view(line) for line in lines]
             told = {"first_page_ms": first, "whole_ms": whole, "end_ms": end, "screen_ms": screen}
-            desk.news = lambda: None  # the screen is about to go, and the deck may still have something to say
+            session.on_change = lambda: None  # the screen is about to go, and the deck may still have something to say
             await pilot.pause()
     return {**told, "empty_rss_mb": empty, "rss_mb": peak_memory_mb()}
 

@@ -212,8 +212,8 @@ def session_of(workspace: Workspace) -> AnnotationSession:
 async def sit(workspace: Workspace, presses: int) -> dict[str, Any]:
     """So many measured keys at Pilot's pace, then without a pause; then undo and edit."""
     few = max(2, presses // 10)
-    with session_of(workspace) as desk:
-        app = NegwbApp(desk, protocol="halfcell", workspace=workspace)
+    with session_of(workspace) as session:
+        app = NegwbApp(session, protocol="halfcell", workspace=workspace)
         # collected as `negwb curate` does
         with manual_gc():
             async with app.run_test(size=SIZE, notifications=True) as pilot:
@@ -225,7 +225,7 @@ async def sit(workspace: Workspace, presses: int) -> dict[str, Any]:
                 rushed = [await hand.rush() for _ in range(presses)]
                 undone = [await hand.press("z") for _ in range(few)]
                 edited = [await hand.edit() for _ in range(few)]
-                desk.news = lambda: None  # the screen is about to go, and the deck may still have something to say
+                session.on_change = lambda: None  # the prefetcher may report a change while the screen goes away
                 await pilot.pause()
     return {"paced": paced, "rushed": rushed, "undone": undone, "edited": edited, **shown}
 

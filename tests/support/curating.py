@@ -76,23 +76,23 @@ def wait_for(true: Callable[[], bool]) -> None:
     raise AssertionError("it did not happen")
 
 
-def seated(desk: AnnotationSession) -> PreparedCard:
+def wait_for_card(session: AnnotationSession) -> PreparedCard:
     """The card in the seat, once it is there."""
     for _ in range(1000):
-        if (ready := desk.next()) is not None:
+        if (ready := session.current_card()) is not None:
             return ready
         time.sleep(0.005)
     raise AssertionError("no card came")
 
 
-def emptied(desk: AnnotationSession) -> None:
+def wait_for_end(session: AnnotationSession) -> None:
     """Wait for the end of the queue."""
     for _ in range(1000):
-        if desk.next() is None and desk.finished:
+        if session.current_card() is None and session.finished:
             return
         time.sleep(0.005)
     raise AssertionError("the queue did not end")
 
 
-def here(desk: AnnotationSession) -> int:
-    return seated(desk).card.candidate_id
+def here(session: AnnotationSession) -> int:
+    return wait_for_card(session).card.candidate_id

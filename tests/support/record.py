@@ -81,7 +81,7 @@ class Record:
                 ],
             )
 
-    def sit(self, name: str, *, role: Role | None = None, **queue: object) -> Sitting:
+    def open_session(self, name: str, *, role: Role | None = None, **queue: object) -> Sitting:
         """A new session of this person."""
         actor = begin_session(self.store, name, version="test", role=role)
         return Sitting(actor, Queue(self.store, actor, **queue), DecisionWriter(self.store, actor))  # type: ignore[arg-type]

@@ -88,7 +88,7 @@ def _sha(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def make_workspace(folder: Path) -> Workspace:
+def build_workspace(folder: Path) -> Workspace:
     """An empty one."""
     return create_workspace(folder)
 

@@ -46,7 +46,7 @@ class Case:
 
 
 @dataclass
-class House:
+class WorkspaceFixture:
     """A workspace on the disk."""
 
     root: Path
@@ -80,28 +80,28 @@ def draw(path: Path, number: int) -> None:
     image.save(path)
 
 
-def build(root: Path, cases: list[Case], *, audit_rate: float = 0.0, overlap: str = "1") -> House:
+def build(root: Path, cases: list[Case], *, audit_rate: float = 0.0, overlap: str = "1") -> WorkspaceFixture:
     """A workspace with one picture and one candidate per case."""
     root.mkdir(parents=True, exist_ok=True)
     (root / "pictures").mkdir()
     (root / "negwb.toml").write_text('[pictures]\nsmall = ["pictures"]\n', encoding="utf-8")
     store = create_store(root / "curation.db")
-    house = House(root, store)
+    workspace = WorkspaceFixture(root, store)
     with store.write() as connection:
         connection.execute(text("INSERT INTO source(id, name) VALUES (1, 'small')"))
         for number, case in enumerate(cases, 1):
             if case.picture:
                 draw(root / "pictures" / f"{number:03}.png", number)
-            house.ids.append(_insert(connection, number, case, Intake(overlap=overlap, audit_rate=audit_rate)))
+            workspace.ids.append(_insert(connection, number, case, Intake(overlap=overlap, audit_rate=audit_rate)))
             # fmt: off
             opinions = [
-                NewVerdict(candidate_id=house.ids[-1], judge=f"judge-{i}", model=f"model-{i}", prompt_version="v1",
+                NewVerdict(candidate_id=workspace.ids[-1], judge=f"judge-{i}", model=f"model-{i}", prompt_version="v1",
                         question=Question.PRESENT, p=p, raw_text=case.raw, simulated=case.simulated)
                 for i, p in enumerate(case.judges)
             ]
             # fmt: on
             insert_verdicts(connection, opinions)
-    return house
+    return workspace
 
 
 def _insert(connection: Any, number: int, case: Case, intake: Intake) -> int:
@@ -128,11 +128,11 @@ def _insert(connection: Any, number: int, case: Case, intake: Intake) -> int:
 
 async def settled(pilot: Pilot[Any], *, seconds: float = 10.0) -> None:
     """Wait until a card is shown, or the end of the queue, and everything is painted."""
-    desk: AnnotationSession = pilot.app.desk  # type: ignore[attr-defined]
+    session: AnnotationSession = pilot.app.session  # type: ignore[attr-defined]
     for _ in range(int(seconds / 0.01)):
         await pilot.pause(0)
         waits = [screen for screen in pilot.app.screen_stack if isinstance(screen, CurateScreen)]
-        ready = desk.finished or (desk.current is not None and waits[0].shown is desk.current)
+        ready = session.finished or (session.current is not None and waits[0].shown is session.current)
         if ready and not waits[0]._turn.locked():
             await pilot.pause(0)
             return

@@ -76,9 +76,9 @@ def _let_people_decide(store: Store, truth: Decisions) -> None:
 
 async def _take(workspace: Workspace, shot: Shot) -> str:
     serving = SessionSettings(audit_share=0.0, guard_seconds=0.0)
-    with open_session(workspace, "dan", role=Role.ADJUDICATOR, serving=serving, version="screenshots") as desk:
-        desk.start()
-        app = NegwbApp(desk, theme=shot.theme, workspace=workspace)
+    with open_session(workspace, "dan", role=Role.ADJUDICATOR, serving=serving, version="screenshots") as session:
+        session.start()
+        app = NegwbApp(session, theme=shot.theme, workspace=workspace)
         async with app.run_test(size=shot.size) as pilot:
             await asyncio.sleep(_SETTLED_S)
             for key in shot.keys:

@@ -67,14 +67,14 @@ def _write(shot: Shot, path: Path) -> Path:
 
 
 async def _take(shot: Shot) -> str:
-    with _demo_desk() as desk:
-        app = NegwbApp(desk, theme=shot.theme, banner=BANNER)
+    with _demo_session() as session:
+        app = NegwbApp(session, theme=shot.theme, banner=BANNER)
         async with app.run_test(size=shot.size) as pilot:
-            await _settled(pilot, desk)
+            await _settled(pilot, session)
             for key in shot.keys:
                 await pilot.press(key)
-                await _settled(pilot, desk)
-            return await _settled(pilot, desk, shot.shows)
+                await _settled(pilot, session)
+            return await _settled(pilot, session, shot.shows)
 
 
 def portable(svg: str) -> str:
@@ -82,7 +82,7 @@ def portable(svg: str) -> str:
     return _UNIQUE.sub("terminal", _FONTS.sub("", svg))
 
 
-async def _settled(pilot: Pilot[int], desk: AnnotationSession, shows: str = "") -> str:
+async def _settled(pilot: Pilot[int], session: AnnotationSession, shows: str = "") -> str:
     """Wait until the card in the seat is on the screen, with `shows`, and painting again changes nothing."""
     before = ""
     for _ in range(_PATIENCE):
@@ -90,20 +90,20 @@ async def _settled(pilot: Pilot[int], desk: AnnotationSession, shows: str = "") 
         for field in pilot.app.screen.query(TextArea):
             field.cursor_blink = False  # it would be there in every other picture
         now = portable(pilot.app.export_screenshot(title="negwb curate"))
-        if now == before and _is_seated(pilot.app, desk) and shows in now.replace("&#160;", " "):
+        if now == before and _is_seated(pilot.app, session) and shows in now.replace("&#160;", " "):
             return now
         before = now
     raise TimeoutError(f"the screen did not come to rest, or never showed {shows!r}")
 
 
-def _is_seated(app: App[int], desk: AnnotationSession) -> bool:
+def _is_seated(app: App[int], session: AnnotationSession) -> bool:
     """Whether the card in the seat, its picture included, is what the screen shows."""
     screen = next(each for each in app.screen_stack if isinstance(each, CurateScreen))
-    return desk.current is not None and screen.shown is desk.current
+    return session.current is not None and screen.shown is session.current
 
 
 @contextmanager
-def _demo_desk() -> Iterator[AnnotationSession]:
+def _demo_session() -> Iterator[AnnotationSession]:
     with tempfile.TemporaryDirectory() as folder:
         workspace = build_demo(
             Path(folder) / "negwb-demo",
@@ -113,9 +113,9 @@ def _demo_desk() -> Iterator[AnnotationSession]:
         # a person takes a while for each card; the script that presses the keys does not
         clock = partial(next, count(step=1.0))
         serving = SessionSettings(audit_share=0.0, guard_seconds=0.0)
-        with open_session(workspace, "ana", serving=serving, version="screenshots", clock=clock) as desk:
-            desk.start()
-            yield desk
+        with open_session(workspace, "ana", serving=serving, version="screenshots", clock=clock) as session:
+            session.start()
+            yield session
 
 
 if __name__ == "__main__":

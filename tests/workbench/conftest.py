@@ -1,4 +1,4 @@
-"""Small workspaces, and desks and apps that sit at them; all are closed again."""
+"""Fixtures: small workspaces, and sessions, writers and apps on them; all are closed after the test."""
 
 from __future__ import annotations
 
@@ -7,50 +7,52 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.workspaces import Case, House, build
+from support.workspaces import Case, WorkspaceFixture, build
 
 from curation_db.events.annotators import begin_session
 from curation_db.review.decisions import DecisionWriter
 from curation_db.storage.store import Store, open_store
+from workbench.annotation import open as session_factory
 from workbench.annotation.models import SessionSettings
-from workbench.annotation.open import open_session
 from workbench.annotation.session import AnnotationSession
 from workbench.tui.app import NegwbApp
 from workbench.workspace.layout import Workspace
 from workbench.workspace.settings import Settings
 
 SETTINGS = Settings(pictures={"small": ("pictures",)})
-Make = Callable[..., House]
+Make = Callable[..., WorkspaceFixture]
 
 
 @pytest.fixture
-def make_house(tmp_path: Path) -> Iterator[Make]:
+def make_workspace(tmp_path: Path) -> Iterator[Make]:
     """Builds workspaces and closes them afterwards."""
-    houses: list[House] = []
+    workspaces: list[WorkspaceFixture] = []
 
-    def make(count: int = 5, *, cases: list[Case] | None = None, **told: Any) -> House:
+    def make(count: int = 5, *, cases: list[Case] | None = None, **told: Any) -> WorkspaceFixture:
         made = cases or [
             Case(text=f"a woman not wearing hat number {n}", concept=f"hat number {n}") for n in range(count)
         ]
-        houses.append(build(tmp_path / f"house{len(houses)}", made, **told))
-        return houses[-1]
+        workspaces.append(build(tmp_path / f"workspace{len(workspaces)}", made, **told))
+        return workspaces[-1]
 
     yield make
-    for house in houses:
-        house.store.close()
+    for workspace in workspaces:
+        workspace.store.close()
 
 
 @pytest.fixture
-def sit(make_house: Make) -> Iterator[Callable[..., AnnotationSession]]:
-    """Sits people down at a house; everybody leaves at the end."""
-    desks: list[AnnotationSession] = []
+def open_session(make_workspace: Make) -> Iterator[Callable[..., AnnotationSession]]:
+    """Opens and starts sessions on a workspace."""
+    sessions: list[AnnotationSession] = []
 
-    def sit_down(house: House, name: str = "ana", *, deal: bool = True, **settings: Any) -> AnnotationSession:
+    def open_one(
+        workspace: WorkspaceFixture, name: str = "ana", *, prefetch: bool = True, **settings: Any
+    ) -> AnnotationSession:
         explicit = {key: settings.pop(key) for key in ("clock", "wall_clock", "role") if key in settings}
         serving = SessionSettings(**{"ordering": "oldest", "audit_share": 0.0, "guard_seconds": 0.0, **settings})
-        desks.append(
-            open_session(
-                Workspace(house.root),
+        sessions.append(
+            session_factory.open_session(
+                Workspace(workspace.root),
                 name,
                 settings=SETTINGS,
                 serving=serving,
@@ -59,21 +61,21 @@ def sit(make_house: Make) -> Iterator[Callable[..., AnnotationSession]]:
                 **explicit,
             )
         )
-        desks[-1].start(deal=deal)
-        return desks[-1]
+        sessions[-1].start(prefetch=prefetch)
+        return sessions[-1]
 
-    yield sit_down
-    for desk in desks:
-        desk.close()
+    yield open_one
+    for session in sessions:
+        session.close()
 
 
 @pytest.fixture
-def join(make_house: Make) -> Iterator[Callable[[House, str], DecisionWriter]]:
-    """People who decide in a house without a screen."""
+def join(make_workspace: Make) -> Iterator[Callable[[WorkspaceFixture, str], DecisionWriter]]:
+    """Opens a `DecisionWriter` for an annotator, without a session."""
     stores: list[Store] = []
 
-    def join(house: House, name: str) -> DecisionWriter:
-        stores.append(open_store(house.root / "curation.db"))
+    def join(workspace: WorkspaceFixture, name: str) -> DecisionWriter:
+        stores.append(open_store(workspace.root / "curation.db"))
         return DecisionWriter(stores[-1], begin_session(stores[-1], name, version="test"))
 
     yield join
@@ -82,10 +84,12 @@ def join(make_house: Make) -> Iterator[Callable[[House, str], DecisionWriter]]:
 
 
 @pytest.fixture
-def open_app(sit: Callable[..., AnnotationSession]) -> Callable[..., NegwbApp]:
-    """An app at a desk of its own."""
+def open_app(open_session: Callable[..., AnnotationSession]) -> Callable[..., NegwbApp]:
+    """Builds an app with a session of its own."""
 
-    def make(house: House, name: str = "ana", *, app: dict[str, Any] | None = None, **settings: Any) -> NegwbApp:
-        return NegwbApp(sit(house, name, **settings), **(app or {}))
+    def make(
+        workspace: WorkspaceFixture, name: str = "ana", *, app: dict[str, Any] | None = None, **settings: Any
+    ) -> NegwbApp:
+        return NegwbApp(open_session(workspace, name, **settings), **(app or {}))
 
     return make

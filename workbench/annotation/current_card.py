@@ -62,7 +62,7 @@ class CurrentCard:
         if ready.thumbnail is None:
             ready = replace(ready, thumbnail=self._loader.pictures.thumbnail(ready.card, ready.path))
         self.ready = ready
-        self._deck.in_hand = ready.card.candidate_id if ready.leased else None
+        self._deck.current_id = ready.card.candidate_id if ready.leased else None
         self.after_undo = False
         self.zoomed = False
         self._attention.turn_to(ready.card.candidate_id)
@@ -77,13 +77,13 @@ class CurrentCard:
         with self._store.read() as connection:
             card = self._loader.card(connection, ready.card.candidate_id, blind=ready.hidden)
         self.ready = replace(ready, card=card, **changed)  # type: ignore[arg-type]
-        self._deck.in_hand = card.candidate_id if self.ready.leased else None
+        self._deck.current_id = card.candidate_id if self.ready.leased else None
 
     def clear(self) -> None:
         """Show no card."""
         self.ready = None
         self._attention.turn_to(None)
-        self._deck.in_hand = None
+        self._deck.current_id = None
 
     def put_aside(self) -> None:
         """Show no card, without a decision: a card of the queue is the next one again, any other loses its lease."""
@@ -93,7 +93,7 @@ class CurrentCard:
         self.clear()
         if ready.way is CardOrigin.QUEUE and ready.leased:
             # Without its picture: hundreds of cards may wait there after as many undos, and decoding again is cheap.
-            self._deck.put_back(replace(ready, thumbnail=None))
+            self._deck.requeue_front(replace(ready, thumbnail=None))
         elif ready.leased:
             self.release(ready.card.candidate_id)
 

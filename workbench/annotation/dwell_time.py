@@ -33,13 +33,13 @@ class DwellTimer:
             self._count()
             self._card = card
 
-    def stir(self) -> None:
+    def activity(self) -> None:
         """A sign of life."""
         with self._lock:
             self._count()
             self._away = False
 
-    def look_away(self) -> None:
+    def blur(self) -> None:
         """The terminal is in the background now, until the next sign of life."""
         with self._lock:
             self._count()

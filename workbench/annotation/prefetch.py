@@ -32,7 +32,7 @@ class CardPrefetcher:
         queue: Queue,
         load: Callable[[Claim], PreparedCard | None],
         *,
-        news: Callable[[], None],
+        on_change: Callable[[], None],
         depth: int = DEPTH,
         lease_seconds: float,
         clock: Clock = time.time,
@@ -41,7 +41,7 @@ class CardPrefetcher:
     ) -> None:
         self._queue = queue
         self._load = load
-        self._news = news
+        self._on_change = on_change
         self._depth = depth
         self._renew_every = lease_seconds / 3
         self._clock = clock
@@ -59,14 +59,14 @@ class CardPrefetcher:
         self._claimed: Claim | None = None
         """Taken from the queue and not loaded yet; kept while the record is in trouble, or its card would be lost."""
         self._on_its_way: int | None = None
-        """The candidate that is being loaded; `forget` clears it."""
+        """The candidate that is being loaded; `discard` clears it."""
         self._revisit = False
         self._dealt: set[int] = set()
         """What this round of going through passed cards has served already."""
         self._aside: list[int] = []
         self._closing = self._started = False
         self._thread = threading.Thread(target=self._run, name="negwb-deck", daemon=True)
-        self.in_hand: int | None = None
+        self.current_id: int | None = None
         """The leased card that is being shown; its lease is renewed too."""
         self.exhausted = False
         """The queue has nothing more for this person now."""
@@ -98,7 +98,7 @@ class CardPrefetcher:
             self._change.notify_all()
         return ready
 
-    def put_back(self, ready: PreparedCard) -> None:
+    def requeue_front(self, ready: PreparedCard) -> None:
         """Put a card in front of the others: it is the next one again."""
         with self._change:
             self._cards.appendleft(ready)
@@ -110,7 +110,7 @@ class CardPrefetcher:
             self.exhausted = False
             self._change.notify_all()
 
-    def forget(self, candidate_id: int) -> None:
+    def discard(self, candidate_id: int) -> None:
         """Never show this card from the deck: it was settled or is shown in another way."""
         with self._change:
             self._cards = deque(ready for ready in self._cards if ready.card.candidate_id != candidate_id)
@@ -119,7 +119,7 @@ class CardPrefetcher:
                 self._on_its_way = None
             self._change.notify_all()
 
-    def go_on(self, *, revisit: bool | None = None) -> None:
+    def resume(self, *, revisit: bool | None = None) -> None:
         """Ask the queue again after it was exhausted; `revisit`: from now on also what the person passed on."""
         with self._change:
             self._revisit = self._revisit if revisit is None else revisit
@@ -131,7 +131,7 @@ class CardPrefetcher:
         """The candidates whose leases this sitting wants to keep."""
         with self._change:
             numbers = [ready.card.candidate_id for ready in self._cards]
-            return numbers if self.in_hand is None else [self.in_hand, *numbers]
+            return numbers if self.current_id is None else [self.current_id, *numbers]
 
     def coming(self) -> list[int]:
         """Those, and the one that is being loaded."""
@@ -160,7 +160,7 @@ class CardPrefetcher:
                 self.step()
             except Exception as error:  # nobody would see it here: the screen raises it
                 self.failure = error
-                self._news()
+                self._on_change()
                 return
 
     def _wants_card(self) -> bool:
@@ -257,4 +257,4 @@ class CardPrefetcher:
 
     def _say(self, *, trouble: str | None) -> None:
         self.trouble = trouble
-        self._news()
+        self._on_change()

@@ -43,7 +43,7 @@ _UNDO, _REDO = "undo", "redo"
 
 
 class AnnotationSession:
-    """One annotator's session. `start` it, ask for `next`, decide; `close` gives the cards back. A context manager."""
+    """One annotator's session: `start`, then `current_card` and `submit` in turn, then `close`. A context manager."""
 
     def __init__(
         self,
@@ -67,7 +67,7 @@ class AnnotationSession:
             wall_clock: The clock of the leases.
             owns_store: `close` closes `store`, too.
         """
-        self.news: Callable[[], None] = _no_news
+        self.on_change: Callable[[], None] = _no_news
         """Called from any thread: a card has come, the queue has ended, trouble came or went, or `replaced` is set."""
         self.actor = actor
         self.settings = settings or SessionSettings()
@@ -98,7 +98,7 @@ class AnnotationSession:
         self._deck = CardPrefetcher(
             self._queue,
             lambda claim: self.loader.load(claim.candidate_id, way=CardOrigin.QUEUE, leased=True),
-            news=self._pass_on,
+            on_change=self._pass_on,
             depth=self.settings.depth,
             lease_seconds=self.settings.lease_seconds,
             clock=wall_clock,
@@ -108,7 +108,7 @@ class AnnotationSession:
         self._left = False
         self.moved = 0
         """How many cards the last undo or redo was about."""
-        self.deal = self._deck.start
+        self.start_prefetch = self._deck.start
         """Begin to prepare cards, which leases them; safe at any time, and twice."""
         self._card = CurrentCard(store, self._queue, self._deck, self.loader, self.attention)
         self._trail = BackHistory(store, actor.name)
@@ -120,10 +120,14 @@ class AnnotationSession:
 
     # -- the sitting --------------------------------------------------------------------------------------------
 
-    def start(self, *, deal: bool = True) -> None:
-        """Count where things stand and begin to prepare cards; without `deal` not before `deal` is called."""
-        if deal:
-            self.deal()
+    def start(self, *, prefetch: bool = True) -> None:
+        """Count the progress and start the threads.
+
+        Args:
+            prefetch: Prepare cards now; otherwise a later call of `start_prefetch` does.
+        """
+        if prefetch:
+            self.start_prefetch()
         self._refreshing.start()
         self._tally.start()
 
@@ -203,7 +207,7 @@ class AnnotationSession:
         """Where the work stands."""
         return self._tally.progress
 
-    def next(self) -> PreparedCard | None:
+    def current_card(self) -> PreparedCard | None:
         """The card in the seat, the next one where that is empty; None: not ready yet, or `finished`. Never waits.
 
         A prepared card whose lease was lost, or that somebody else has decided about, is not seated: the deck looks
@@ -238,15 +242,15 @@ class AnnotationSession:
 
     def revisit(self) -> None:
         """From now on also serve what this person skipped or was unsure about."""
-        self._deck.go_on(revisit=True)
+        self._deck.resume(revisit=True)
 
     def look_again(self) -> None:
         """Ask the queue again: somebody may have brought or given back cards."""
-        self._deck.go_on()
+        self._deck.resume()
 
     # -- deciding -----------------------------------------------------------------------------------------------
 
-    def decide(self, kind: Kind, reason: Reason | None = None) -> DecisionResult:
+    def submit(self, kind: Kind, reason: Reason | None = None) -> DecisionResult:
         """Decide about the card in the seat; when this returns it is on the disk, and the seat has the next card.
 
         Raises:
@@ -272,7 +276,7 @@ class AnnotationSession:
 
         Raises:
             ValueError: the text is empty or unchanged.
-            NoLongerAsked: as `decide`.
+            NoLongerAsked: as `submit`.
             RecordError: nothing was written; the card still sits there.
         """
         ready = self._decidable()
@@ -347,10 +351,10 @@ class AnnotationSession:
                 self._card.reload()
             return kind
         self._card.release(done.candidate_id)
-        self._deck.forget(done.candidate_id)
+        self._deck.discard(done.candidate_id)
         if here:
             self._card.clear()
-            self.next()
+            self.current_card()
         return kind
 
     def refresh(self) -> None:
@@ -358,7 +362,7 @@ class AnnotationSession:
         with self.store.read() as connection:
             asked = claims.asked(connection, self._deck.coming(), self.actor.annotator_id)
         for number in set(self._deck.coming()) - asked:
-            self._deck.forget(number)
+            self._deck.discard(number)
             self._card.release(number)
         if self.current is not None:
             self._card.reload(asked=self._asks(self.current))
@@ -366,7 +370,7 @@ class AnnotationSession:
                 self._card.clear()
         self._trail.clear()
         self._tally.recount()
-        self._deck.go_on()
+        self._deck.resume()
 
     # -- looking around -----------------------------------------------------------------------------------------
 
@@ -408,7 +412,7 @@ class AnnotationSession:
             self._queue.retake(candidate_id)
         self._trail.clear()
         self._card.put_aside()
-        self._deck.forget(candidate_id)
+        self._deck.discard(candidate_id)
         self._card.load(candidate_id, CardOrigin.FOUND, leased=leased, past=past)
 
     # -- the seat -----------------------------------------------------------------------------------------------
@@ -461,7 +465,7 @@ class AnnotationSession:
         """Seat the next newer card of the trail, or at its end the next one of the deck."""
         if (past := self._trail.newer()) is not None:
             self._open_past(past)
-        self.next()
+        self.current_card()
 
     def _seat_undone(self, number: int, *, settled: bool) -> None:
         """Seat what an undo was about. Still settled (it was a remark, say): it is looked at, and `]` leads on."""
@@ -474,19 +478,19 @@ class AnnotationSession:
             self._card.reload(way=way, leased=not settled, past=past, asked=self._asks(self.current))
         else:
             self._card.put_aside()
-            self._deck.forget(number)
+            self._deck.discard(number)
             self._card.load(number, way, leased=not settled, past=past)
 
     def _open_past(self, past: PreviousDecision) -> None:
         self._card.load(past.candidate_id, CardOrigin.BACK, leased=False, past=past)
 
     def _pass_on(self) -> None:
-        self.news()
+        self.on_change()
 
     def _note_replaced(self, error: RecordReplaced) -> None:
         """In the thread that found it out."""
         self.replaced = error
-        self.news()
+        self.on_change()
 
 
 def _no_news() -> None:

@@ -155,17 +155,17 @@ def run_curate(
 
     settings = read_settings(workspace.settings)
     _check_theme(settings.curate, workspace)
-    with _session(workspace, settings, annotator_name(annotator), how or CurateOptions()) as desk:
+    with _session(workspace, settings, annotator_name(annotator), how or CurateOptions()) as session:
         try:
-            _check_role(desk, start)
-            desk.start(deal=start is None)
+            _check_role(session, start)
+            session.start(prefetch=start is None)
             code = _run_app(
-                desk, workspace, settings.curate, images=images, banner=banner, doubt=doubt, start=start, view=view
+                session, workspace, settings.curate, images=images, banner=banner, doubt=doubt, start=start, view=view
             )
         finally:
             with interruption.shielded():
-                desk.leave()
-        return _end_session(desk, code)
+                session.leave()
+        return _end_session(session, code)
 
 
 def run_plain(workspace: Workspace, annotator: str | None = None, how: CurateOptions | None = None) -> int:
@@ -183,22 +183,22 @@ def run_plain(workspace: Workspace, annotator: str | None = None, how: CurateOpt
     for stream in (sys.stdin, sys.stdout):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal of few letters shows "?" for the others
-    with _session(workspace, settings, name, how or CurateOptions(), box=_PLAIN_BOX) as desk:
+    with _session(workspace, settings, name, how or CurateOptions(), box=_PLAIN_BOX) as session:
         code = ExitCode.OK
         try:
-            if warning := _overlap_warning(desk, settings.curate):
+            if warning := _overlap_warning(session, settings.curate):
                 typer.echo(f"negwb: {warning}", err=True)
-            desk.start()
+            session.start()
             interactive = sys.stdin is not None and sys.stdin.isatty()
-            desk.answers.replaceable = interactive
-            PlainLoop(desk, _read_answer, _write_line, interactive=interactive, drop_early=_drop_typed_ahead).run()
+            session.answers.replaceable = interactive
+            PlainLoop(session, _read_answer, _write_line, interactive=interactive, drop_early=_drop_typed_ahead).run()
         except KeyboardInterrupt:
             code = ExitCode.INTERRUPTED
             typer.echo("")
         finally:
             with interruption.shielded():
-                desk.leave()
-        return _end_session(desk, code)
+                session.leave()
+        return _end_session(session, code)
 
 
 def _write_line(line: str, end: str = "\n") -> None:
@@ -270,10 +270,10 @@ def _check_theme(settings: CurateSettings, workspace: Workspace) -> None:
         check_theme(settings.theme, workspace.settings)
 
 
-def _overlap_warning(desk: AnnotationSession, settings: CurateSettings) -> str:
+def _overlap_warning(session: AnnotationSession, settings: CurateSettings) -> str:
     from workbench.reports.overlap_check import overlap_mismatch
 
-    with desk.store.read() as connection:
+    with session.store.read() as connection:
         return overlap_mismatch(connection, settings.overlap).warning
 
 
@@ -319,16 +319,16 @@ def _decode_box() -> tuple[int, int]:
     return side, side
 
 
-def _check_role(desk: AnnotationSession, start: MainView | None) -> None:
+def _check_role(session: AnnotationSession, start: MainView | None) -> None:
     from curation_db.enums import Role
     from workbench.tui.screens.base.navigation import SIT_DOWN_AS_ONE, MainView
 
-    if start is MainView.ADJUDICATE and desk.actor.role is not Role.ADJUDICATOR:
+    if start is MainView.ADJUDICATE and session.actor.role is not Role.ADJUDICATOR:
         raise UsageError("only an adjudicator settles what others said", hint=SIT_DOWN_AS_ONE)
 
 
 def _run_app(
-    desk: AnnotationSession,
+    session: AnnotationSession,
     workspace: Workspace,
     told: CurateSettings,
     *,
@@ -343,11 +343,11 @@ def _run_app(
     from workbench.tui.app import NegwbApp  # 0.25 s
     from workbench.workspace.keymap import ActionMap
 
-    warning = _overlap_warning(desk, told)
+    warning = _overlap_warning(session, told)
     wanted = images or told.images
     protocol = choose_protocol(wanted)
     app = NegwbApp(
-        desk,
+        session,
         actions=ActionMap(told.keys),
         theme=told.theme,
         protocol=protocol,
@@ -361,17 +361,17 @@ def _run_app(
     return app.run_to_end()
 
 
-def _end_session(desk: AnnotationSession, code: int) -> int:
+def _end_session(session: AnnotationSession, code: int) -> int:
     """Say in a line what was done; returns the exit code, which is `code` unless answers are not stored.
 
     Raises:
         RecordReplaced: the record was replaced, moved or deleted during the session.
     """
-    refused = desk.answers.refused
-    if desk.replaced is not None:
+    refused = session.answers.refused
+    if session.replaced is not None:
         _print_stored("", refused)
-        raise desk.replaced
-    _print_stored(_session_summary(desk), refused)
+        raise session.replaced
+    _print_stored(_session_summary(session), refused)
     return int(code or (ExitCode.DATABASE if refused.lost else ExitCode.OK))
 
 
@@ -383,15 +383,15 @@ def _print_stored(done: str, refused: Refused) -> None:
         typer.echo("       find out why: negwb doctor; then give these answers again: negwb curate", err=True)
 
 
-def _session_summary(desk: AnnotationSession) -> str:
+def _session_summary(session: AnnotationSession) -> str:
     """What this session decided and how much of the work is done; empty where it cannot be read."""
     from curation_db.errors import RecordError
     from workbench.annotation.wording import session_counts
 
     try:
-        summary = desk.summary()
+        summary = session.summary()
     except RecordError:
         return ""
     told = ", ".join(session_counts(summary.sitting)) or "nothing decided"
-    progress = desk.progress
+    progress = session.progress
     return f"{told}; {progress.decided:,} of {progress.total:,} done"

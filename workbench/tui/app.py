@@ -55,7 +55,7 @@ class NegwbApp(BaseApp):
 
     def __init__(
         self,
-        desk: AnnotationSession,
+        session: AnnotationSession,
         *,
         actions: ActionMap | None = None,
         theme: str = DARK.name,
@@ -82,7 +82,7 @@ class NegwbApp(BaseApp):
             view: What the browse room lists first.
         """
         super().__init__(theme=theme)
-        self.desk = desk
+        self.session = session
         self.actions = actions or ActionMap()
         self._protocol = protocol
         self._banner = banner
@@ -96,13 +96,15 @@ class NegwbApp(BaseApp):
 
     def get_default_screen(self) -> Screen[None]:
         """Curate."""
-        return CurateScreen(self.desk, self.actions, protocol=self._protocol, banner=self._banner, viewer=self._viewer)
+        return CurateScreen(
+            self.session, self.actions, protocol=self._protocol, banner=self._banner, viewer=self._viewer
+        )
 
     def on_mount(self) -> None:
         """Listen to the deck."""
-        self.desk.news = self._pass_on_news
-        if self.desk.settings.guard_seconds > 0 and self._is_at_terminal:
-            self._ask_position(self.desk.sight.request(time.monotonic()))
+        self.session.on_change = self._pass_on_news
+        if self.session.settings.guard_seconds > 0 and self._is_at_terminal:
+            self._ask_position(self.session.sight.request(time.monotonic()))
         if self._notice:
             self.notify(self._notice, timeout=_NOTICE_SECONDS, markup=False)
         if self._start is not None and self._workspace is not None:
@@ -110,19 +112,19 @@ class NegwbApp(BaseApp):
 
     def on_unmount(self) -> None:
         """Nobody listens any more."""
-        self.desk.news = lambda: None
+        self.session.on_change = lambda: None
 
     def on_app_blur(self) -> None:
         """The terminal went to the background (where it tells): nobody looks at the card."""
-        self.desk.attention.look_away()
+        self.session.attention.blur()
 
     def on_app_focus(self) -> None:
         """And is in front again."""
-        self.desk.attention.stir()
+        self.session.attention.activity()
 
     def on_prefetch_changed(self) -> None:
         """For the screen that shows cards; without its record the app ends."""
-        if self.desk.replaced is not None:
+        if self.session.replaced is not None:
             self.exit(return_code=int(ExitCode.DATABASE))
             return
         for screen in self.screen_stack:
@@ -136,7 +138,7 @@ class NegwbApp(BaseApp):
         be lost instead of going into the dialog. Nothing on a card has the focus, so no widget is passed over.
         """
         if isinstance(event, events.Key | events.MouseEvent):
-            self.desk.attention.stir()
+            self.session.attention.activity()
         if self.drops_early(event):
             return
         if isinstance(event, events.Key) and not event.is_forwarded and self._is_too_early(event):
@@ -172,7 +174,7 @@ class NegwbApp(BaseApp):
 
     def post_display_hook(self) -> None:
         """A frame is drawn: the first one with a new card starts its time, and the terminal is asked behind it."""
-        sight = self.desk.sight
+        sight = self.session.sight
         if sight.is_pending and self.is_running and (top := self._deciding) is not None and top.is_card_drawn:
             place = sight.drawn(time.monotonic())
             if place is not None:
@@ -184,15 +186,15 @@ class NegwbApp(BaseApp):
         self._driver.write(f"\x1b7\x1b[{place.row};{place.column}H\x1b[6n\x1b8")
         self._driver.flush()
         self.set_timer(_BEHIND_SECONDS, self._tell_behind)
-        self.set_timer(self.desk.sight.patience, partial(self._give_up, place))
+        self.set_timer(self.session.sight.patience, partial(self._give_up, place))
 
     def on_position_report(self, report: PositionReport) -> None:
         """The terminal answers."""
-        self.desk.sight.reported(ScreenPlace(report.row, report.column), report.time)
+        self.session.sight.reported(ScreenPlace(report.row, report.column), report.time)
         self._tell_behind()
 
     def _give_up(self, place: ScreenPlace) -> None:
-        self.desk.sight.give_up(place)
+        self.session.sight.give_up(place)
         self._tell_behind()
 
     def _tell_behind(self) -> None:
@@ -219,7 +221,7 @@ class NegwbApp(BaseApp):
             self.notify("there is no workspace here", severity="warning", markup=False)
             return
         lab = ResultsContext(self._workspace, self._leave_lab, page_screen, protocol=self._protocol)
-        self.push_screen(lab.screen(first_page(self.desk.store)))
+        self.push_screen(lab.screen(first_page(self.session.store)))
 
     def action_toggle_dark(self) -> None:
         """The other one of the house's themes; it is offered to keep it."""
@@ -261,7 +263,7 @@ class NegwbApp(BaseApp):
         if isinstance(top, SideScreen):
             top.action_enter_room(name)
             return
-        seated = self.desk.current
+        seated = self.session.current
         rooms.candidate = seated.card.candidate_id if seated is not None else None
         self.push_screen(rooms.screen(MainView(name)))
 
@@ -273,7 +275,7 @@ class NegwbApp(BaseApp):
             settings = read_settings(workspace.settings)
             # fmt: off
             self._rooms = NavigationContext(
-                self.desk, workspace, settings, self.actions, self._leave_rooms, self._open_card, self._protocol,
+                self.session, workspace, settings, self.actions, self._leave_rooms, self._open_card, self._protocol,
                 view=self._view,
             )
             # fmt: on
@@ -281,7 +283,7 @@ class NegwbApp(BaseApp):
 
     def _leave_rooms(self) -> None:
         self.pop_screen()
-        self.desk.deal()
+        self.session.start_prefetch()
         self.post_message(PrefetchChanged())  # cards may have come meanwhile
 
     def _open_card(self, candidate_id: int) -> None:
@@ -289,7 +291,7 @@ class NegwbApp(BaseApp):
         from workbench.tui.screens.queue_end import QueueEndScreen
 
         self.pop_screen()
-        self.desk.deal()
+        self.session.start_prefetch()
         below = self.screen
         if isinstance(below, QueueEndScreen):
             below.open_card(candidate_id)

@@ -5,60 +5,62 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from support.curating import lines, running, said, seated, shown, until
+from support.curating import lines, running, said, shown, until, wait_for_card
 from support.workspaces import press, settled
 
 from curation_db.enums import Kind, Reason, Stream
 from workbench.annotation.session import AnnotationSession
 
-Sit = Callable[..., AnnotationSession]
+OpenSession = Callable[..., AnnotationSession]
 
 
-def test_an_audit_alone_serves_nothing_else(make_house: Any, sit: Sit) -> None:
-    house = make_house(3, audit_rate=1.0)
-    desk = sit(house, only=Stream.REVIEW)
-    assert desk.next() is None
-    assert seated(sit(house, "ben", only=Stream.AUDIT)).stream is Stream.AUDIT
+def test_an_audit_alone_serves_nothing_else(make_workspace: Any, open_session: OpenSession) -> None:
+    workspace = make_workspace(3, audit_rate=1.0)
+    session = open_session(workspace, only=Stream.REVIEW)
+    assert session.current_card() is None
+    assert wait_for_card(open_session(workspace, "ben", only=Stream.AUDIT)).stream is Stream.AUDIT
 
 
-def test_revealed_only_after_the_decision_and_a_change_of_mind_is_a_flip(make_house: Any, sit: Sit) -> None:
-    house = make_house(2, audit_rate=1.0)
-    desk = sit(house, only=Stream.AUDIT, reveal=True)
-    assert seated(desk).hidden, "not decided yet"
-    desk.decide(Kind.ACCEPT)
-    assert seated(desk).hidden, "the next one"
-    desk.look_back()
-    assert not seated(desk).hidden
-    desk.decide(Kind.REJECT, Reason.PRESENT)
-    assert house.rows("SELECT kind, verdict, reason, blind FROM event ORDER BY seq") == [
+def test_revealed_only_after_the_decision_and_a_change_of_mind_is_a_flip(
+    make_workspace: Any, open_session: OpenSession
+) -> None:
+    workspace = make_workspace(2, audit_rate=1.0)
+    session = open_session(workspace, only=Stream.AUDIT, reveal=True)
+    assert wait_for_card(session).hidden, "not decided yet"
+    session.submit(Kind.ACCEPT)
+    assert wait_for_card(session).hidden, "the next one"
+    session.look_back()
+    assert not wait_for_card(session).hidden
+    session.submit(Kind.REJECT, Reason.PRESENT)
+    assert workspace.rows("SELECT kind, verdict, reason, blind FROM event ORDER BY seq") == [
         ("accept", None, None, 1),
         ("flip", "reject", "present", 0),
     ]
-    assert house.rows("SELECT state FROM candidate_state WHERE candidate_id = 1") == [("rejected",)]
-    desk.look_back()
-    past = seated(desk).past
+    assert workspace.rows("SELECT state FROM candidate_state WHERE candidate_id = 1") == [("rejected",)]
+    session.look_back()
+    past = wait_for_card(session).past
     assert past is not None
     assert past.kind is Kind.REJECT, "looking back shows what it says now"
-    desk.look_forward()
-    desk.undo()
-    assert house.rows("SELECT state FROM candidate_state WHERE candidate_id = 1") == [("accepted",)]
+    session.look_forward()
+    session.undo()
+    assert workspace.rows("SELECT state FROM candidate_state WHERE candidate_id = 1") == [("accepted",)]
 
 
-def test_unsure_is_no_label_and_reveals_nothing(make_house: Any, sit: Sit) -> None:
-    house = make_house(2, audit_rate=1.0)
-    desk = sit(house, only=Stream.AUDIT, reveal=True)
-    seated(desk)
-    desk.decide(Kind.UNSURE)
-    seated(desk)
-    desk.look_back()
-    assert seated(desk).hidden
-    desk.decide(Kind.ACCEPT)
-    assert [kind for _, kind, *_ in house.events()] == ["unsure", "accept"]
+def test_unsure_is_no_label_and_reveals_nothing(make_workspace: Any, open_session: OpenSession) -> None:
+    workspace = make_workspace(2, audit_rate=1.0)
+    session = open_session(workspace, only=Stream.AUDIT, reveal=True)
+    wait_for_card(session)
+    session.submit(Kind.UNSURE)
+    wait_for_card(session)
+    session.look_back()
+    assert wait_for_card(session).hidden
+    session.submit(Kind.ACCEPT)
+    assert [kind for _, kind, *_ in workspace.events()] == ["unsure", "accept"]
 
 
-async def test_the_judges_word_comes_once_one_has_given_ones_own(make_house: Any, open_app: Any) -> None:
-    house = make_house(2, audit_rate=1.0)
-    app = open_app(house, only=Stream.AUDIT, reveal=True)
+async def test_the_judges_word_comes_once_one_has_given_ones_own(make_workspace: Any, open_app: Any) -> None:
+    workspace = make_workspace(2, audit_rate=1.0)
+    app = open_app(workspace, only=Stream.AUDIT, reveal=True)
     async with running(app) as pilot:
         await settled(pilot)
         assert shown(app) == 1

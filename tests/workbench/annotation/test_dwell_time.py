@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
-from support.curating import here, lines, running, seated
+from support.curating import here, lines, running, wait_for_card
 from support.workspaces import press, settled
 
 from curation_db.enums import Kind, Reason
@@ -17,7 +17,7 @@ from workbench.annotation.session import AnnotationSession
 from workbench.annotation.throughput import ThroughputMeter, ThroughputSnapshot
 from workbench.tui.widgets.status import StatusContent, StatusLine
 
-Sit = Callable[..., AnnotationSession]
+OpenSession = Callable[..., AnnotationSession]
 
 
 class Clock:
@@ -36,10 +36,10 @@ class TestAttention:
         looked = DwellTimer(clock)
         looked.turn_to(1)
         clock.now += 20
-        looked.stir()
+        looked.activity()
         clock.now += 3_000
         assert looked.on(1) == 20 + IDLE_SECONDS
-        looked.stir()
+        looked.activity()
         clock.now += 5
         assert looked.on(1) == 25 + IDLE_SECONDS
 
@@ -48,10 +48,10 @@ class TestAttention:
         looked = DwellTimer(clock)
         looked.turn_to(1)
         clock.now += 3
-        looked.look_away()
+        looked.blur()
         clock.now += 30
         assert looked.on(1) == 3
-        looked.stir()
+        looked.activity()
         clock.now += 4
         assert looked.on(1) == 7
 
@@ -67,7 +67,7 @@ class TestAttention:
 
     @given(
         st.lists(
-            st.tuples(st.floats(0, 500), st.sampled_from(["stir", "look_away", "turn_to", "forget"]), st.integers(1, 3))
+            st.tuples(st.floats(0, 500), st.sampled_from(["activity", "blur", "turn_to", "forget"]), st.integers(1, 3))
         )
     )
     def test_never_more_than_the_time_that_passed(self, steps: list[tuple[float, str, int]]) -> None:
@@ -115,53 +115,55 @@ def _render(line: StatusLine, width: int) -> str:
 
 
 class TestAtTheDesk:
-    def test_the_record_has_the_time_without_idle(self, make_house: Any, sit: Sit) -> None:
-        house, clock = make_house(2), Clock()
-        desk = sit(house, clock=clock)
-        seated(desk)
+    def test_the_record_has_the_time_without_idle(self, make_workspace: Any, open_session: OpenSession) -> None:
+        workspace, clock = make_workspace(2), Clock()
+        session = open_session(workspace, clock=clock)
+        wait_for_card(session)
         clock.now += 2
-        desk.attention.stir()
+        session.attention.activity()
         clock.now += 7_200
-        desk.attention.stir()
+        session.attention.activity()
         clock.now += 1.5
-        desk.decide(Kind.ACCEPT)
-        assert house.rows("SELECT elapsed_ms FROM event") == [(round((3.5 + IDLE_SECONDS) * 1000),)]
-        assert not desk.progress.hasty
+        session.submit(Kind.ACCEPT)
+        assert workspace.rows("SELECT elapsed_ms FROM event") == [(round((3.5 + IDLE_SECONDS) * 1000),)]
+        assert not session.progress.hasty
 
-    def test_a_decision_before_the_picture_can_be_seen_is_told_and_kept(self, make_house: Any, sit: Sit) -> None:
-        house, clock = make_house(3), Clock()
-        desk = sit(house, clock=clock)
-        seated(desk)
+    def test_a_decision_before_the_picture_can_be_seen_is_told_and_kept(
+        self, make_workspace: Any, open_session: OpenSession
+    ) -> None:
+        workspace, clock = make_workspace(3), Clock()
+        session = open_session(workspace, clock=clock)
+        wait_for_card(session)
         clock.now += 0.1
-        desk.decide(Kind.ACCEPT)
-        assert desk.progress.hasty
-        assert house.states()[1] == "accepted"
-        seated(desk)
+        session.submit(Kind.ACCEPT)
+        assert session.progress.hasty
+        assert workspace.states()[1] == "accepted"
+        wait_for_card(session)
         clock.now += 1
-        desk.decide(Kind.ACCEPT)
-        assert not desk.progress.hasty
+        session.submit(Kind.ACCEPT)
+        assert not session.progress.hasty
 
-    def test_deciding_again_after_an_undo_is_no_haste(self, make_house: Any, sit: Sit) -> None:
-        desk = sit(make_house(2), clock=Clock())
-        clock: Any = desk.attention._clock
-        first = here(desk)
+    def test_deciding_again_after_an_undo_is_no_haste(self, make_workspace: Any, open_session: OpenSession) -> None:
+        session = open_session(make_workspace(2), clock=Clock())
+        clock: Any = session.attention._clock
+        first = here(session)
         clock.now += 5
-        desk.decide(Kind.ACCEPT)
-        desk.undo()
-        assert here(desk) == first
+        session.submit(Kind.ACCEPT)
+        session.undo()
+        assert here(session) == first
         clock.now += 0.1
-        desk.decide(Kind.REJECT, Reason.SCOPE)
-        assert not desk.progress.hasty
+        session.submit(Kind.REJECT, Reason.SCOPE)
+        assert not session.progress.hasty
 
 
-async def test_a_key_is_a_sign_of_life(make_house: Any, open_app: Any) -> None:
+async def test_a_key_is_a_sign_of_life(make_workspace: Any, open_app: Any) -> None:
     clock = Clock()
-    app = open_app(make_house(2), clock=clock)
+    app = open_app(make_workspace(2), clock=clock)
     async with running(app) as pilot:
         await settled(pilot)
         clock.now += 40
         await press(pilot, "down")
         clock.now += 40
-        assert app.desk.attention.on(1) == 80
+        assert app.session.attention.on(1) == 80
         await press(pilot, "a")
         assert "faster" not in lines(app)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.curating import running, seated, shown, until
+from support.curating import running, shown, until, wait_for_card
 from support.workspaces import press, settled
 
 from workbench.annotation.models import DEPTH
@@ -32,9 +32,9 @@ def names(count: int) -> list[str]:
     return [f"{number:03}.png" for number in range(1, count + 1)]
 
 
-async def test_every_picture_is_there_before_its_card_is(make_house: Any, open_app: Any, decodes: Any) -> None:
-    house = make_house(8)
-    app = open_app(house)
+async def test_every_picture_is_there_before_its_card_is(make_workspace: Any, open_app: Any, decodes: Any) -> None:
+    workspace = make_workspace(8)
+    app = open_app(workspace)
     async with running(app) as pilot:
         await settled(pilot)
         for number in range(1, 6):
@@ -50,9 +50,9 @@ async def test_every_picture_is_there_before_its_card_is(make_house: Any, open_a
     assert {thread for _, thread in decodes} == {"negwb-deck"}
 
 
-async def test_looking_back_and_undo_decode_nothing_again(make_house: Any, open_app: Any, decodes: Any) -> None:
-    house = make_house(3)
-    app = open_app(house)
+async def test_looking_back_and_undo_decode_nothing_again(make_workspace: Any, open_app: Any, decodes: Any) -> None:
+    workspace = make_workspace(3)
+    app = open_app(workspace)
     async with running(app) as pilot:
         await settled(pilot)
         await until(pilot, lambda: len(decodes) == 3)
@@ -61,8 +61,8 @@ async def test_looking_back_and_undo_decode_nothing_again(make_house: Any, open_
     assert threading.main_thread().name not in {thread for _, thread in decodes}
 
 
-def test_no_more_than_a_few_are_ahead(make_house: Any, sit: Any, decodes: Any) -> None:
-    desk = sit(make_house(20), depth=2)
-    seated(desk)
-    desk.close()
+def test_no_more_than_a_few_are_ahead(make_workspace: Any, open_session: Any, decodes: Any) -> None:
+    session = open_session(make_workspace(20), depth=2)
+    wait_for_card(session)
+    session.close()
     assert 1 <= len(decodes) <= 1 + 2

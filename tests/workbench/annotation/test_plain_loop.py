@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from support.terminal import Terminal
-from support.workspaces import HOSTILE, Case, House, build
+from support.workspaces import HOSTILE, Case, WorkspaceFixture, build
 
 from curation_db.enums import REASON_KEYS, Kind, State
 from workbench.annotation.models import SessionSettings
@@ -27,7 +27,7 @@ Drive = Callable[..., list[str]]
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
+def workspace(tmp_path: Path) -> Iterator[WorkspaceFixture]:
     made = build(tmp_path / "ws", [Case(text=f"a man without hat {n}", concept=f"hat {n}") for n in range(4)])
     yield made
     made.store.close()
@@ -37,7 +37,7 @@ def house(tmp_path: Path) -> Iterator[House]:
 def drive() -> Drive:
     """A sitting from its first line to its last; returns what it told."""
 
-    def sit(house: House, *lines: str, **settings: Any) -> list[str]:
+    def drive_session(workspace: WorkspaceFixture, *lines: str, **settings: Any) -> list[str]:
         waiting, told = list(lines), list[str]()
 
         def ask(prompt: str) -> str | None:
@@ -45,18 +45,18 @@ def drive() -> Drive:
             return waiting.pop(0) + "\n" if waiting else None
 
         serving = SessionSettings(**{"ordering": "oldest", "audit_share": 0.0, **settings})
-        with open_session(Workspace(house.root), "ana", serving=serving, box=(16, 16), version="test") as desk:
-            desk.start()
-            PlainLoop(desk, ask, told.append).run()
+        with open_session(Workspace(workspace.root), "ana", serving=serving, box=(16, 16), version="test") as session:
+            session.start()
+            PlainLoop(session, ask, told.append).run()
         return told
 
-    return sit
+    return drive_session
 
 
-def test_a_card_is_told_line_by_line(house: House, drive: Drive) -> None:
-    told = drive(house)
+def test_a_card_is_told_line_by_line(workspace: WorkspaceFixture, drive: Drive) -> None:
+    told = drive(workspace)
     assert "CARD 1, review; 0 of 4 decided" in told
-    assert f"PICTURE {house.root}/pictures/001.png, 160 by 120 pixels" in told
+    assert f"PICTURE {workspace.root}/pictures/001.png, 160 by 120 pixels" in told
     assert "CAPTION a woman riding a horse in a field" in told
     assert "NEGATED a man «without» hat 0" in told
     assert "CONCEPT hat 0; cue without, at the middle; type attribute" in told
@@ -65,9 +65,9 @@ def test_a_card_is_told_line_by_line(house: House, drive: Drive) -> None:
     assert any(line.startswith("CHECKS passed: cue") for line in told)
 
 
-def test_every_answer_is_on_the_disk_in_its_order(house: House, drive: Drive) -> None:
-    told = drive(house, "a", "x", "", "xp", "z", "Z", "n seen twice", "f", "f", "u", " ", "q", "a")
-    acts = house.rows("SELECT candidate_id, kind, reason FROM event WHERE uid = act ORDER BY seq")
+def test_every_answer_is_on_the_disk_in_its_order(workspace: WorkspaceFixture, drive: Drive) -> None:
+    told = drive(workspace, "a", "x", "", "xp", "z", "Z", "n seen twice", "f", "f", "u", " ", "q", "a")
+    acts = workspace.rows("SELECT candidate_id, kind, reason FROM event WHERE uid = act ORDER BY seq")
     # fmt: off
     assert acts == [
         (1, "accept", None), (2, "reject", "present"), (2, "undo", None), (2, "undo", None), (3, "note", None),
@@ -88,12 +88,12 @@ def test_every_answer_is_on_the_disk_in_its_order(house: House, drive: Drive) ->
     ):
         assert line in told
     assert told[-1].startswith("? "), "what came after q was not read"
-    assert house.rows("SELECT * FROM lease") == []
+    assert workspace.rows("SELECT * FROM lease") == []
 
 
-def test_looking_back_editing_and_the_end(house: House, drive: Drive) -> None:
-    told = drive(house, "a", "[", "xg", "]", "e a man without a cap", "s", "s", "a", "r", "a", "a", "c", "]")
-    kinds = [kind for _, kind, _ in house.events()]
+def test_looking_back_editing_and_the_end(workspace: WorkspaceFixture, drive: Drive) -> None:
+    told = drive(workspace, "a", "[", "xg", "]", "e a man without a cap", "s", "s", "a", "r", "a", "a", "c", "]")
+    kinds = [kind for _, kind, _ in workspace.events()]
     assert kinds == ["accept", "reject", "edit", "accept", "skip", "skip", "accept", "accept"]
     assert "YOU SAID accepted; deciding replaces it" in told
     assert "DONE edited; your text has taken its place" in told
@@ -102,29 +102,29 @@ def test_looking_back_editing_and_the_end(house: House, drive: Drive) -> None:
     assert any(line.startswith("NO CARD") for line in told)
 
 
-def test_what_is_refused_is_said_and_the_card_stays(house: House, drive: Drive) -> None:
-    told = drive(house, "nonsense", "", "xq", "p", "e a man without hat 1", "e", "", "z", "z", "?")
+def test_what_is_refused_is_said_and_the_card_stays(workspace: WorkspaceFixture, drive: Drive) -> None:
+    told = drive(workspace, "nonsense", "", "xq", "p", "e a man without hat 1", "e", "", "z", "z", "?")
     assert "NOT KNOWN; ? tells the answers" in told
     assert "NO SUCH reason" in told
     assert any(line.startswith("REFUSED") and line.endswith("Nothing was written.") for line in told)
     assert "LEFT as it was" in told
     assert "NOTHING to take back" in told
     assert all(line in told for line in plain.HELP)
-    assert [kind for _, kind, _ in house.events()] == ["reject", "undo"]
+    assert [kind for _, kind, _ in workspace.events()] == ["reject", "undo"]
 
 
 def test_an_audit_card_hides_its_judges_and_reveals_them_after(tmp_path: Path, drive: Drive) -> None:
-    house = build(tmp_path / "audit", [Case(), Case()], audit_rate=1.0)
-    told = drive(house, "a", "[", "xp", audit_share=1.0, reveal=True)
+    workspace = build(tmp_path / "audit", [Case(), Case()], audit_rate=1.0)
+    told = drive(workspace, "a", "[", "xp", audit_share=1.0, reveal=True)
     assert told.index("JUDGES hidden until you have decided") < told.index(
         "REVEALED judge-1: hat is there with probability 0.76"
     )
     assert not any("0.76" in line for line in told[: told.index("DONE accepted; it is accepted")])
-    assert house.rows("SELECT kind, verdict, blind, stream FROM event ORDER BY seq") == [
+    assert workspace.rows("SELECT kind, verdict, blind, stream FROM event ORDER BY seq") == [
         ("accept", None, 1, "audit"),
         ("flip", "reject", 0, "audit"),
     ]
-    house.store.close()
+    workspace.store.close()
 
 
 def test_hostile_words_are_only_text(tmp_path: Path, drive: Drive) -> None:
@@ -132,12 +132,12 @@ def test_hostile_words_are_only_text(tmp_path: Path, drive: Drive) -> None:
         Case(caption=text[:500], text=text, concept=text[:200], siblings=(text[:300],), raw=text)
         for text in HOSTILE.values()
     ]
-    house = build(tmp_path / "hostile", cases)
-    told = drive(house, *["n " + HOSTILE["escape"], "c", "a"] * len(cases))
-    assert [kind for _, kind, _ in house.events()] == ["note", "accept"] * len(cases)
+    workspace = build(tmp_path / "hostile", cases)
+    told = drive(workspace, *["n " + HOSTILE["escape"], "c", "a"] * len(cases))
+    assert [kind for _, kind, _ in workspace.events()] == ["note", "accept"] * len(cases)
     assert not [c for line in told for c in line if unicodedata.category(c) == "Cc" or c == "\u202e"]
     assert max(map(len, told)) < 2_100
-    house.store.close()
+    workspace.store.close()
 
 
 def test_what_lines_mean() -> None:
@@ -159,9 +159,9 @@ def test_everything_that_can_happen_has_words() -> None:
     assert "lease" in plain.did(Kind.ACCEPT, State.ACCEPTED, late=True)
 
 
-def test_through_a_pipe(house: House) -> None:
+def test_through_a_pipe(workspace: WorkspaceFixture) -> None:
     done = subprocess.run(
-        [NEGWB, "-w", house.root, "curate", "--plain", "-a", "ana"],
+        [NEGWB, "-w", workspace.root, "curate", "--plain", "-a", "ana"],
         input="a\nxp\nq\n",
         capture_output=True,
         text=True,
@@ -170,29 +170,29 @@ def test_through_a_pipe(house: House) -> None:
         timeout=60,
     )
     assert done.returncode == 0, done.stderr
-    assert [kind for _, kind, _ in house.events()] == ["accept", "reject"]
+    assert [kind for _, kind, _ in workspace.events()] == ["accept", "reject"]
     assert "\x1b" not in done.stdout
     assert "1 accepted, 1 rejected; 2 of 4 done. All of it is kept." in done.stderr
 
 
-def test_lines_typed_ahead_in_a_terminal_decide_about_no_card_that_was_not_told(house: House) -> None:
-    command = [NEGWB, "-w", house.root, "curate", "--plain", "-a", "ana"]
+def test_lines_typed_ahead_in_a_terminal_decide_about_no_card_that_was_not_told(workspace: WorkspaceFixture) -> None:
+    command = [NEGWB, "-w", workspace.root, "curate", "--plain", "-a", "ana"]
     with Terminal(command, TERM="dumb") as terminal:
         terminal.wait_for(b"NEGATED")
         terminal.wait_for(plain.PROMPT.encode())
         terminal.send("a\na\na\na\n")
         terminal.wait_for(b"NOT TAKEN")
         terminal.wait_for(lambda: terminal.output.count(plain.PROMPT.encode()) == 2)
-        assert [kind for _, kind, _ in house.events()] == ["accept"]
+        assert [kind for _, kind, _ in workspace.events()] == ["accept"]
         terminal.send("u\n")
-        terminal.wait_for(lambda: len(house.events()) == 2)
+        terminal.wait_for(lambda: len(workspace.events()) == 2)
         terminal.send("q\n")
         assert terminal.end() == 0
 
 
 @pytest.mark.parametrize("interrupted", [False, True])
-def test_in_a_terminal_that_can_do_nothing(house: House, interrupted: bool) -> None:
-    command = [NEGWB, "-w", house.root, "curate", "--plain", "-a", "ana"]
+def test_in_a_terminal_that_can_do_nothing(workspace: WorkspaceFixture, interrupted: bool) -> None:
+    command = [NEGWB, "-w", workspace.root, "curate", "--plain", "-a", "ana"]
     with Terminal(command, columns=40, rows=8, TERM="dumb") as terminal:
         terminal.wait_for(b"NEGATED")
         terminal.wait_for(plain.PROMPT.encode())
@@ -206,5 +206,5 @@ def test_in_a_terminal_that_can_do_nothing(house: House, interrupted: bool) -> N
         assert terminal.end() == (130 if interrupted else 0)
         assert b"1 accepted; 1 of 4 done. All of it is kept." in terminal.output
         assert b"\x1b" not in terminal.output
-    assert house.rows("SELECT * FROM lease") == []
-    assert house.rows("SELECT count(*) FROM work_session WHERE ended_at IS NULL") == [(0,)]
+    assert workspace.rows("SELECT * FROM lease") == []
+    assert workspace.rows("SELECT count(*) FROM work_session WHERE ended_at IS NULL") == [(0,)]

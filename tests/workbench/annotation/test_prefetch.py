@@ -7,10 +7,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from support.curating import emptied, seated
+from support.curating import wait_for_card, wait_for_end
 from support.monotonic import MonotonicClock
 from support.wall_clock import WallClock
-from support.workspaces import House
+from support.workspaces import WorkspaceFixture
 
 from curation_db.enums import Kind
 from curation_db.events.annotators import begin_session
@@ -30,13 +30,13 @@ def ready(claim: Claim) -> Any:
 class Stepped:
     """A prefetch buffer without its thread: each step is asked for, and the clocks stand still."""
 
-    def __init__(self, house: House) -> None:
+    def __init__(self, workspace: WorkspaceFixture) -> None:
         self.monotonic, self.wall = MonotonicClock(), WallClock()
-        self.house = house
-        actor = begin_session(house.store, "ana", version="test")
-        queue = Queue(house.store, actor, ordering="oldest", audit_share=0.0, clock=self.wall)
+        self.house = workspace
+        actor = begin_session(workspace.store, "ana", version="test")
+        queue = Queue(workspace.store, actor, ordering="oldest", audit_share=0.0, clock=self.wall)
         self.deck = CardPrefetcher(
-            queue, ready, news=lambda: None, lease_seconds=LEASE_SECONDS, clock=self.wall, monotonic=self.monotonic
+            queue, ready, on_change=lambda: None, lease_seconds=LEASE_SECONDS, clock=self.wall, monotonic=self.monotonic
         )
 
     def steps(self) -> int:
@@ -47,8 +47,8 @@ class Stepped:
 
 
 @pytest.fixture
-def stepped(make_house: Any) -> Iterator[Stepped]:
-    made = Stepped(make_house(10))
+def stepped(make_workspace: Any) -> Iterator[Stepped]:
+    made = Stepped(make_workspace(10))
     yield made
     made.deck.close()
 
@@ -83,11 +83,11 @@ def test_leases_are_renewed_during_a_pause(stepped: Stepped) -> None:
 
 
 def test_the_thread_does_not_wait_when_no_other_card_is_ready(
-    make_house: Any, sit: Any, monkeypatch: pytest.MonkeyPatch
+    make_workspace: Any, open_session: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(deck_module, "REST_SECONDS", 3600.0)
-    desk = sit(make_house(10))
+    session = open_session(make_workspace(10))
     for _ in range(10):
-        seated(desk)
-        desk.decide(Kind.ACCEPT)
-    emptied(desk)
+        wait_for_card(session)
+        session.submit(Kind.ACCEPT)
+    wait_for_end(session)

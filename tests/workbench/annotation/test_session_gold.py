@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from support.curating import emptied, here, lines, running, seated, until
-from support.workspaces import House, press, settled
+from support.curating import here, lines, running, until, wait_for_card, wait_for_end
+from support.workspaces import WorkspaceFixture, press, settled
 
 from curation_db.enums import Kind, Reason, Role, State
 from curation_db.events.annotators import begin_session
@@ -17,11 +17,11 @@ from workbench.annotation.feedback import feedback
 from workbench.annotation.models import CardOrigin
 from workbench.annotation.session import AnnotationSession
 
-Sit = Callable[..., AnnotationSession]
+OpenSession = Callable[..., AnnotationSession]
 
 
-def gold(house: House, answers: dict[int, KnownAnswer]) -> None:
-    with house.store.write() as connection:
+def gold(workspace: WorkspaceFixture, answers: dict[int, KnownAnswer]) -> None:
+    with workspace.store.write() as connection:
         mark(connection, answers, "test.csv")
 
 
@@ -33,10 +33,10 @@ def test_what_is_said_afterwards() -> None:
     assert line == "✗ the answer to that card was known: reject: the negated thing is in the picture"
 
 
-async def test_the_answer_is_told_after_the_decision_and_not_before(make_house: Any, open_app: Any) -> None:
-    house = make_house(2)
-    gold(house, {1: KnownAnswer(Kind.REJECT, Reason.PRESENT)})
-    app = open_app(house, gold_share=1.0)
+async def test_the_answer_is_told_after_the_decision_and_not_before(make_workspace: Any, open_app: Any) -> None:
+    workspace = make_workspace(2)
+    gold(workspace, {1: KnownAnswer(Kind.REJECT, Reason.PRESENT)})
+    app = open_app(workspace, gold_share=1.0)
     async with running(app) as pilot:
         await settled(pilot)
         assert app.screen.shown.card.candidate_id == 1
@@ -44,46 +44,48 @@ async def test_the_answer_is_told_after_the_decision_and_not_before(make_house: 
         assert "gold" not in lines(app)
         await press(pilot, "a")
         await until(pilot, lambda: "the answer to that card was known: reject" in lines(app))
-    assert house.states() == {1: "open", 2: "open"}
+    assert workspace.states() == {1: "open", 2: "open"}
 
 
-def test_it_does_not_count_as_work_that_is_left_or_done(make_house: Any, sit: Sit) -> None:
-    house = make_house(3)
-    gold(house, {1: KnownAnswer(Kind.ACCEPT)})
-    desk = sit(house, gold_share=1.0)
-    assert (desk.progress.decided, desk.progress.total) == (0, 2)
+def test_it_does_not_count_as_work_that_is_left_or_done(make_workspace: Any, open_session: OpenSession) -> None:
+    workspace = make_workspace(3)
+    gold(workspace, {1: KnownAnswer(Kind.ACCEPT)})
+    session = open_session(workspace, gold_share=1.0)
+    assert (session.progress.decided, session.progress.total) == (0, 2)
     for decided in (0, 1, 2):
-        seated(desk)
-        desk.decide(Kind.ACCEPT)
-        assert (desk.progress.decided, desk.progress.total) == (decided, 2)
-    emptied(desk)
-    assert desk.summary().states == {State.ACCEPTED: 2}
+        wait_for_card(session)
+        session.submit(Kind.ACCEPT)
+        assert (session.progress.decided, session.progress.total) == (decided, 2)
+    wait_for_end(session)
+    assert session.summary().states == {State.ACCEPTED: 2}
 
 
-def test_what_an_adjudicator_settled_comes_as_an_open_card(make_house: Any, sit: Sit) -> None:
-    house = make_house(2)
-    dan = DecisionWriter(house.store, begin_session(house.store, "dan", version="test", role=Role.ADJUDICATOR))
+def test_what_an_adjudicator_settled_comes_as_an_open_card(make_workspace: Any, open_session: OpenSession) -> None:
+    workspace = make_workspace(2)
+    dan = DecisionWriter(workspace.store, begin_session(workspace.store, "dan", version="test", role=Role.ADJUDICATOR))
     dan.adjudicate(1, Kind.ACCEPT)
-    gold(house, {1: KnownAnswer(Kind.ACCEPT)})
-    desk = sit(house, gold_share=1.0)
-    assert seated(desk).card.state is State.OPEN
-    assert here(desk) == 1
-    assert desk.decide(Kind.REJECT, Reason.SCOPE).known == KnownAnswer(Kind.ACCEPT)
-    assert house.states()[1] == "accepted"
-    desk.undo()
-    assert (here(desk), seated(desk).way) == (1, CardOrigin.QUEUE)
-    assert (desk.progress.decided, desk.progress.total) == (1, 2)
+    gold(workspace, {1: KnownAnswer(Kind.ACCEPT)})
+    session = open_session(workspace, gold_share=1.0)
+    assert wait_for_card(session).card.state is State.OPEN
+    assert here(session) == 1
+    assert session.submit(Kind.REJECT, Reason.SCOPE).known == KnownAnswer(Kind.ACCEPT)
+    assert workspace.states()[1] == "accepted"
+    session.undo()
+    assert (here(session), wait_for_card(session).way) == (1, CardOrigin.QUEUE)
+    assert (session.progress.decided, session.progress.total) == (1, 2)
 
 
-def test_an_adjudicator_settles_what_is_opened_by_name(make_house: Any, sit: Sit, join: Any) -> None:
-    house = make_house(2, overlap="2")
-    join(house, "ben").decide(1, Kind.ACCEPT)
-    join(house, "cho").decide(1, Kind.REJECT, reason=Reason.SCOPE)
-    assert house.states()[1] == "contested"
-    begin_session(house.store, "dan", version="test", role=Role.ADJUDICATOR)
-    desk = sit(house, "dan")
-    desk.open(1)
-    assert desk.decide(Kind.REJECT, Reason.PRESENT).kind is Kind.ADJUDICATE
-    assert house.states()[1] == "rejected"
-    assert desk.undo() is Kind.ADJUDICATE
-    assert house.states()[1] == "contested"
+def test_an_adjudicator_settles_what_is_opened_by_name(
+    make_workspace: Any, open_session: OpenSession, join: Any
+) -> None:
+    workspace = make_workspace(2, overlap="2")
+    join(workspace, "ben").decide(1, Kind.ACCEPT)
+    join(workspace, "cho").decide(1, Kind.REJECT, reason=Reason.SCOPE)
+    assert workspace.states()[1] == "contested"
+    begin_session(workspace.store, "dan", version="test", role=Role.ADJUDICATOR)
+    session = open_session(workspace, "dan")
+    session.open(1)
+    assert session.submit(Kind.REJECT, Reason.PRESENT).kind is Kind.ADJUDICATE
+    assert workspace.states()[1] == "rejected"
+    assert session.undo() is Kind.ADJUDICATE
+    assert workspace.states()[1] == "contested"

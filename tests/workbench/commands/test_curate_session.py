@@ -10,7 +10,7 @@ import pytest
 from support.keyboard_sessions import Replay, acts, read_session
 from support.record import Record
 from support.screen import ScreenReader
-from support.workspaces import Case, House, build
+from support.workspaces import Case, WorkspaceFixture, build
 
 from curation_db.enums import Reason
 
@@ -31,7 +31,7 @@ AFTERWARDS = {"accepted": 15, "rejected": 11, "unsure": 2, "superseded": 1, "ope
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> House:
+def workspace(tmp_path: Path) -> WorkspaceFixture:
     """A card for each thing, in this order."""
     made = build(tmp_path / "ws", [Case(text=f"a woman riding a horse without a {it}", concept=it) for it in THINGS])
     settings = made.root / "negwb.toml"
@@ -41,19 +41,19 @@ def house(tmp_path: Path) -> House:
 
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("size", [pytest.param((120, 36), marks=pytest.mark.long), (80, 24)], ids=["120x36", "80x24"])
-def test_five_minutes_at_the_keyboard(house: House, size: tuple[int, int]) -> None:
+def test_five_minutes_at_the_keyboard(workspace: WorkspaceFixture, size: tuple[int, int]) -> None:
     away = dict.fromkeys(("TMUX", "STY", "SSH_CONNECTION", "SSH_TTY"), "")
-    command = [NEGWB, "-w", house.root, "curate", "-a", "ana", "--images", "halfcell"]
+    command = [NEGWB, "-w", workspace.root, "curate", "-a", "ana", "--images", "halfcell"]
     try:
-        with Replay(command, house.root / "curation.db", size, **away) as replay:
+        with Replay(command, workspace.root / "curation.db", size, **away) as replay:
             told = replay.play(read_session(SCRIPT))
-        assert acts(house.root / "curation.db") == told
-        assert Counter(house.states().values()) == AFTERWARDS
-        assert house.rows("PRAGMA integrity_check") == [("ok",)]
-        assert house.rows("SELECT * FROM lease") == []
-        Record(house.store).assert_state_is_the_fold()
+        assert acts(workspace.root / "curation.db") == told
+        assert Counter(workspace.states().values()) == AFTERWARDS
+        assert workspace.rows("PRAGMA integrity_check") == [("ok",)]
+        assert workspace.rows("SELECT * FROM lease") == []
+        Record(workspace.store).assert_state_is_the_fold()
     finally:
-        house.store.close()
+        workspace.store.close()
 
 
 def test_it_is_five_minutes_and_leaves_out_nothing() -> None:

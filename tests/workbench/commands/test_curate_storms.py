@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 from support.record import Record
 from support.terminal import Terminal
-from support.workspaces import Case, House, build
+from support.workspaces import Case, WorkspaceFixture, build
 
 from workbench.errors import ExitCode
 
@@ -33,14 +33,14 @@ BOMB_SIDE = 9_000
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Any:
+def workspace(tmp_path: Path) -> Any:
     made = build(tmp_path / "house", [Case(text=f"no hat number {n}", concept=f"hat {n}") for n in range(40)])
     yield made
     made.store.close()
 
 
-def curate(house: House, **size: int) -> Terminal:
-    command = [NEGWB, "-w", house.root, "curate", "-a", "ana", "--order", "oldest", "--images", "halfcell"]
+def curate(workspace: WorkspaceFixture, **size: int) -> Terminal:
+    command = [NEGWB, "-w", workspace.root, "curate", "-a", "ana", "--order", "oldest", "--images", "halfcell"]
     return Terminal(command, **size)
 
 
@@ -51,10 +51,10 @@ def leave(terminal: Terminal) -> None:
     assert b"Traceback" not in terminal.output
 
 
-def sound(house: House) -> None:
-    assert house.rows("PRAGMA integrity_check") == [("ok",)]
-    assert house.rows("SELECT * FROM lease") == []
-    Record(house.store).assert_state_is_the_fold()
+def sound(workspace: WorkspaceFixture) -> None:
+    assert workspace.rows("PRAGMA integrity_check") == [("ok",)]
+    assert workspace.rows("SELECT * FROM lease") == []
+    Record(workspace.store).assert_state_is_the_fold()
 
 
 def peak_memory(terminal: Terminal) -> int:
@@ -77,27 +77,27 @@ def png(width: int, height: int, rows: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
 
 
-def test_a_terminal_of_no_size(house: House) -> None:
-    with curate(house, columns=0, rows=0) as terminal:
+def test_a_terminal_of_no_size(workspace: WorkspaceFixture) -> None:
+    with curate(workspace, columns=0, rows=0) as terminal:
         terminal.wait_for(lambda: len(terminal.output) > 0)
         terminal.resize(120, 36)
         terminal.wait_for(b"NEGATED")
-        terminal.press_until("a", lambda: len(house.events()) >= 1)
+        terminal.press_until("a", lambda: len(workspace.events()) >= 1)
         terminal.resize(0, 0)
         time.sleep(0.3)
         terminal.press("uu")
         time.sleep(0.3)
         terminal.resize(80, 24)
-        before = len(house.events())
-        terminal.press_until("a", lambda: len(house.events()) > before)
+        before = len(workspace.events())
+        terminal.press_until("a", lambda: len(workspace.events()) > before)
         leave(terminal)
-    sound(house)
+    sound(workspace)
 
 
 @pytest.mark.long
-def test_a_storm_of_resizing_loses_no_key(house: House) -> None:
+def test_a_storm_of_resizing_loses_no_key(workspace: WorkspaceFixture) -> None:
     draw = random.Random(7)
-    with curate(house) as terminal:
+    with curate(workspace) as terminal:
         terminal.wait_for(b"NEGATED")
         for _ in range(300):
             terminal.resize(*draw.choice(SIZES))
@@ -105,19 +105,19 @@ def test_a_storm_of_resizing_loses_no_key(house: House) -> None:
                 time.sleep(0.005)
         terminal.resize(120, 36)
         for number in range(1, 11):
-            terminal.press_until("a", lambda number=number: len(house.events()) >= number)
+            terminal.press_until("a", lambda number=number: len(workspace.events()) >= number)
             for _ in range(15):
                 terminal.resize(*draw.choice(SIZES[6:]))
         leave(terminal)
-    kinds = {kind for _, kind, _ in house.events()}
+    kinds = {kind for _, kind, _ in workspace.events()}
     assert kinds == {"accept"}
-    decided = [candidate for candidate, _, _ in house.events()]
+    decided = [candidate for candidate, _, _ in workspace.events()]
     assert len(decided) == len(set(decided)) >= 10
-    sound(house)
+    sound(workspace)
 
 
-def test_resizing_in_a_dialog_keeps_what_was_typed(house: House) -> None:
-    with curate(house) as terminal:
+def test_resizing_in_a_dialog_keeps_what_was_typed(workspace: WorkspaceFixture) -> None:
+    with curate(workspace) as terminal:
         terminal.wait_for(b"NEGATED")
         terminal.press("n")
         terminal.wait_for(b"a note")
@@ -128,44 +128,44 @@ def test_resizing_in_a_dialog_keeps_what_was_typed(house: House) -> None:
             time.sleep(0.05)
         time.sleep(0.3)
         terminal.press("\r")
-        terminal.wait_for(lambda: house.rows("SELECT note FROM event") == [("left of the horse",)])
+        terminal.wait_for(lambda: workspace.rows("SELECT note FROM event") == [("left of the horse",)])
         leave(terminal)
-    sound(house)
+    sound(workspace)
 
 
 @pytest.mark.long
-def test_pictures_that_go_away_under_the_app(house: House) -> None:
-    with curate(house) as terminal:
+def test_pictures_that_go_away_under_the_app(workspace: WorkspaceFixture) -> None:
+    with curate(workspace) as terminal:
         terminal.wait_for(b"NEGATED")
-        terminal.press_until("a", lambda: len(house.events()) >= 1)
-        shutil.rmtree(house.root / "pictures")
+        terminal.press_until("a", lambda: len(workspace.events()) >= 1)
+        shutil.rmtree(workspace.root / "pictures")
         terminal.press("i")  # zoom into one that is gone
         time.sleep(0.3)
         terminal.press("\x1b")
         time.sleep(0.3)
         for number in range(2, 16):
-            terminal.press_until("a", lambda number=number: len(house.events()) >= number)
+            terminal.press_until("a", lambda number=number: len(workspace.events()) >= number)
         terminal.wait_for(b"the picture is missing")
         leave(terminal)
-    assert {kind for _, kind, _ in house.events()} == {"accept"}
-    sound(house)
+    assert {kind for _, kind, _ in workspace.events()} == {"accept"}
+    sound(workspace)
 
 
 @pytest.mark.long
-def test_pictures_that_turn_into_bombs(house: House) -> None:
+def test_pictures_that_turn_into_bombs(workspace: WorkspaceFixture) -> None:
     bomb, allowed = png(30_000, 30_000, 1), png(BOMB_SIDE, BOMB_SIDE, BOMB_SIDE)
-    for number, path in enumerate(sorted((house.root / "pictures").iterdir())[1:10]):
+    for number, path in enumerate(sorted((workspace.root / "pictures").iterdir())[1:10]):
         path.write_bytes(allowed if number == 4 else bomb)
-    with curate(house) as terminal:
+    with curate(workspace) as terminal:
         terminal.wait_for(b"NEGATED")
         for number in range(1, 13):
-            terminal.press_until("a", lambda number=number: len(house.events()) >= number)
+            terminal.press_until("a", lambda number=number: len(workspace.events()) >= number)
         used = peak_memory(terminal)
         leave(terminal)
         assert b"too large to decode" in terminal.output
-    assert len(house.events()) >= 12
+    assert len(workspace.events()) >= 12
     assert used < 1_500
-    sound(house)
+    sound(workspace)
 
 
 @pytest.mark.parametrize(
@@ -173,30 +173,30 @@ def test_pictures_that_turn_into_bombs(house: House) -> None:
     [("n", b"a note"), ("e", b"edit the negated caption"), ("x", b"reject"), ("i", b""), ("?", b""), ("/", b"")],
     ids=["note", "edit", "reason", "zoom", "help", "find"],
 )
-def test_a_hang_up_anywhere_keeps_what_was_decided(house: House, keys: str, seen: bytes) -> None:
-    with curate(house) as terminal:
+def test_a_hang_up_anywhere_keeps_what_was_decided(workspace: WorkspaceFixture, keys: str, seen: bytes) -> None:
+    with curate(workspace) as terminal:
         terminal.wait_for(b"NEGATED")
-        terminal.press_until("a", lambda: len(house.events()) >= 1)
+        terminal.press_until("a", lambda: len(workspace.events()) >= 1)
         terminal.press(keys)
         terminal.wait_for(seen)
         time.sleep(0.3)
         terminal.process.send_signal(signal.SIGHUP)
         assert terminal.end() == 128 + signal.SIGHUP
         assert b"Traceback" not in terminal.output
-    assert [kind for _, kind, _ in house.events()] == ["accept"]
-    sound(house)
+    assert [kind for _, kind, _ in workspace.events()] == ["accept"]
+    sound(workspace)
 
 
-def test_a_hang_up_in_a_burst_of_keys_leaves_whole_decisions(house: House) -> None:
-    with curate(house) as terminal:
+def test_a_hang_up_in_a_burst_of_keys_leaves_whole_decisions(workspace: WorkspaceFixture) -> None:
+    with curate(workspace) as terminal:
         terminal.wait_for(b"NEGATED")
         for number, keys in enumerate(("a", "xp", "u"), 1):
-            terminal.press_until(keys, lambda number=number: len(house.events()) >= number)
+            terminal.press_until(keys, lambda number=number: len(workspace.events()) >= number)
         terminal.press("axpu axgau" * 3)
         terminal.process.send_signal(signal.SIGHUP)
         assert terminal.end() == 128 + signal.SIGHUP
     # a key that found no card decided nothing; what was decided is whole, a card each, in order
-    told = house.events()
+    told = workspace.events()
     assert {(kind, reason) for _, kind, reason in told} <= {
         ("accept", None),
         ("reject", "present"),
@@ -205,19 +205,19 @@ def test_a_hang_up_in_a_burst_of_keys_leaves_whole_decisions(house: House) -> No
         ("skip", None),
     }
     assert [candidate for candidate, _, _ in told] == list(range(1, len(told) + 1))
-    sound(house)
+    sound(workspace)
 
 
-def test_the_record_deleted_under_the_app_takes_no_decision(house: House) -> None:
+def test_the_record_deleted_under_the_app_takes_no_decision(workspace: WorkspaceFixture) -> None:
     """What would be written into a file that nobody can find again is refused, and the session ends."""
-    with curate(house) as terminal:
+    with curate(workspace) as terminal:
         terminal.wait_for(b"NEGATED")
-        terminal.press_until("a", lambda: len(house.events()) >= 1)
-        away = house.root / "away.db"
-        (house.root / "curation.db").rename(away)
+        terminal.press_until("a", lambda: len(workspace.events()) >= 1)
+        away = workspace.root / "away.db"
+        (workspace.root / "curation.db").rename(away)
         terminal.press_until("a", lambda: terminal.process.poll() is not None)
         assert terminal.end() == ExitCode.DATABASE
         assert b"was replaced, moved or deleted" in terminal.output
-    assert not (house.root / "curation.db").exists()
-    away.rename(house.root / "curation.db")  # beside its log again
-    assert house.rows("SELECT candidate_id FROM event") == [(1,)]
+    assert not (workspace.root / "curation.db").exists()
+    away.rename(workspace.root / "curation.db")  # beside its log again
+    assert workspace.rows("SELECT candidate_id FROM event") == [(1,)]

@@ -24,17 +24,17 @@ Call = Callable[..., int]
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Workspace:
+def workspace(tmp_path: Path) -> Workspace:
     return create_workspace(tmp_path / "house")
 
 
 @pytest.fixture
-def call(house: Workspace, monkeypatch: pytest.MonkeyPatch) -> Call:
+def call(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Call:
     app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
 
     @app.callback()
     def root(context: typer.Context) -> None:
-        context.obj = house.root
+        context.obj = workspace.root
 
     imports.register(app)
     monkeypatch.setattr(cli, "app", app)
@@ -73,48 +73,48 @@ def test_the_prefix_that_is_offered_finds_the_picture(
 
 
 def test_a_clash_says_how_to_import_another_set(
-    call: Call, tmp_path: Path, house: Workspace, capsys: pytest.CaptureFixture[str]
+    call: Call, tmp_path: Path, workspace: Workspace, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert call(negated(tmp_path / "a.json", "kitchen.jpg"), "--source", "mine") == ExitCode.OK
     path = negated(tmp_path / "b.json", "beach.jpg", "a beach", 7)
     assert call(path, "--source", "mine") == ExitCode.UNEXPECTED
     assert "import it with --source NAME" in capsys.readouterr().err
-    listed = (house.rejects / "b-1.jsonl").read_text().splitlines()
+    listed = (workspace.rejects / "b-1.jsonl").read_text().splitlines()
     assert any("--source NAME" in json.loads(line).get("hint", "") for line in listed)
     assert call(path) == ExitCode.OK
     assert " as b: 1 image, 1 caption, 1 candidate" in capsys.readouterr().err
 
 
 def test_the_folder_is_remembered_for_the_source_that_has_the_pictures(
-    call: Call, tmp_path: Path, house: Workspace, folder: Path
+    call: Call, tmp_path: Path, workspace: Workspace, folder: Path
 ) -> None:
     assert call(negated(tmp_path / "a.json", "sub/one.png")) == ExitCode.OK
     assert call(negated(tmp_path / "b.json", "sub/one.png", "a cat", 2), "--pictures", folder) == ExitCode.OK
-    assert read_settings(house.settings).pictures == {"a": ("../pictures",)}
+    assert read_settings(workspace.settings).pictures == {"a": ("../pictures",)}
 
 
 def test_a_link_that_leaves_the_folder_is_refused_unless_it_is_allowed(
-    call: Call, tmp_path: Path, house: Workspace, folder: Path, capsys: pytest.CaptureFixture[str]
+    call: Call, tmp_path: Path, workspace: Workspace, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Image.new("RGB", (8, 6)).save(tmp_path / "elsewhere.png")
     (folder / "link.png").symlink_to(tmp_path / "elsewhere.png")
     path = negated(tmp_path / "set.json", "link.png")
     assert call(path, "--pictures", folder) == ExitCode.UNEXPECTED
     assert "follow_links = true in negwb.toml" in capsys.readouterr().err
-    (files,) = [each for each in pictures(house, read_settings(house.settings)) if each.name == "files"]
+    (files,) = [each for each in pictures(workspace, read_settings(workspace.settings)) if each.name == "files"]
     assert "1 missing" in files.said
     assert "1 are links" in files.hint
-    text = house.settings.read_text()
-    house.settings.write_text(text.replace("[pictures]\n", "[pictures]\nfollow_links = true\n"))
+    text = workspace.settings.read_text()
+    workspace.settings.write_text(text.replace("[pictures]\n", "[pictures]\nfollow_links = true\n"))
     assert call(path) == ExitCode.OK
-    (files,) = [each for each in pictures(house, read_settings(house.settings)) if each.name == "files"]
+    (files,) = [each for each in pictures(workspace, read_settings(workspace.settings)) if each.name == "files"]
     assert "all there" in files.said
 
 
 def test_a_picture_on_the_network_is_not_missing(
-    call: Call, tmp_path: Path, house: Workspace, folder: Path, capsys: pytest.CaptureFixture[str]
+    call: Call, tmp_path: Path, workspace: Workspace, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert call(negated(tmp_path / "set.json", "https://x.org/a.jpg"), "--pictures", folder) == ExitCode.OK
     assert "1 picture by URL, not fetched" in capsys.readouterr().err
-    (files,) = [each for each in pictures(house, read_settings(house.settings)) if each.name == "files"]
+    (files,) = [each for each in pictures(workspace, read_settings(workspace.settings)) if each.name == "files"]
     assert "missing" not in files.said

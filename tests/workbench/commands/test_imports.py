@@ -24,17 +24,17 @@ Call = Callable[..., int]
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Workspace:
+def workspace(tmp_path: Path) -> Workspace:
     return create_workspace(tmp_path / "house")
 
 
 @pytest.fixture
-def call(house: Workspace, monkeypatch: pytest.MonkeyPatch) -> Call:
+def call(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Call:
     app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
 
     @app.callback()
     def root(context: typer.Context) -> None:
-        context.obj = house.root
+        context.obj = workspace.root
 
     imports.register(app)
     monkeypatch.setattr(cli, "app", app)
@@ -84,7 +84,7 @@ def test_a_file_without_rows_is_nothing_to_do(
 
 
 def test_a_folder_without_pictures_is_not_remembered(
-    call: Call, house: Workspace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    call: Call, workspace: Workspace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "sets").mkdir()
     (tmp_path / "sets/one.json").write_text("{}")
@@ -92,7 +92,7 @@ def test_a_folder_without_pictures_is_not_remembered(
     said = capsys.readouterr().err
     assert "no picture in" in said
     assert "import its files one by one: one.json" in said
-    assert read_settings(house.settings).pictures == {}
+    assert read_settings(workspace.settings).pictures == {}
 
 
 def test_json_is_one_object_on_stdout(call: Call, table: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -102,30 +102,32 @@ def test_json_is_one_object_on_stdout(call: Call, table: Path, capsys: pytest.Ca
 
 
 def test_missing_pictures_are_listed(
-    call: Call, table: Path, house: Workspace, capsys: pytest.CaptureFixture[str]
+    call: Call, table: Path, workspace: Workspace, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert call(table, "--pictures", table.parent) == ExitCode.UNEXPECTED
     assert "1 kept with a flaw (1 missing-file)" in capsys.readouterr().err
-    (listed,) = house.rejects.iterdir()
+    (listed,) = workspace.rejects.iterdir()
     assert [json.loads(line)["reason"] for line in listed.read_text().splitlines()] == ["missing-file"]
-    assert read_settings(house.settings).pictures == {"set": ("..",)}
+    assert read_settings(workspace.settings).pictures == {"set": ("..",)}
     # the folder is known from now on
     assert call(table) == ExitCode.UNEXPECTED
-    assert sorted(path.name for path in house.rejects.iterdir()) == ["set-1.jsonl", "set-2.jsonl"]
+    assert sorted(path.name for path in workspace.rejects.iterdir()) == ["set-1.jsonl", "set-2.jsonl"]
 
 
-def test_a_folder_is_its_own_picture_folder(call: Call, house: Workspace, table: Path) -> None:
+def test_a_folder_is_its_own_picture_folder(call: Call, workspace: Workspace, table: Path) -> None:
     (table.parent / "photos").mkdir()
     (table.parent / "a.png").rename(table.parent / "photos/a.png")
     assert call(table.parent / "photos") == ExitCode.OK
-    assert read_settings(house.settings).pictures == {"photos": ("../photos",)}
+    assert read_settings(workspace.settings).pictures == {"photos": ("../photos",)}
 
 
-def test_refused_rows_end_with_1(call: Call, table: Path, house: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
+def test_refused_rows_end_with_1(
+    call: Call, table: Path, workspace: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
     table.write_text(table.read_text() + "\n{\n")
     assert call(table) == ExitCode.UNEXPECTED
     assert "1 refused (1 malformed)" in capsys.readouterr().err
-    told = json.loads((house.rejects / "set-1.jsonl").read_text())
+    told = json.loads((workspace.rejects / "set-1.jsonl").read_text())
     assert (told["where"], told["file"]) == ("line 3", str(table))
 
 
@@ -144,13 +146,13 @@ def test_refused_rows_end_with_1(call: Call, table: Path, house: Workspace, caps
     ],
 )
 def test_what_cannot_be_imported_ends_with_2(
-    call: Call, table: Path, house: Workspace, arguments: list[str], capsys: pytest.CaptureFixture[str]
+    call: Call, table: Path, workspace: Workspace, arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before = house.settings.read_text()
+    before = workspace.settings.read_text()
     assert call(*(each.format(table=table) for each in arguments)) == ExitCode.USAGE
     assert capsys.readouterr().err.startswith("negwb: ")
-    assert house.settings.read_text() == before
-    assert not house.rejects.exists()
+    assert workspace.settings.read_text() == before
+    assert not workspace.rejects.exists()
 
 
 def test_an_unreadable_file_ends_with_2(call: Call, table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -161,8 +163,8 @@ def test_an_unreadable_file_ends_with_2(call: Call, table: Path, monkeypatch: py
     assert call(table) == ExitCode.USAGE
 
 
-def test_a_damaged_record_ends_with_3(call: Call, table: Path, house: Workspace) -> None:
-    house.database.write_bytes(b"not a database, certainly not one of ours")
+def test_a_damaged_record_ends_with_3(call: Call, table: Path, workspace: Workspace) -> None:
+    workspace.database.write_bytes(b"not a database, certainly not one of ours")
     assert call(table) == ExitCode.DATABASE
 
 
@@ -213,13 +215,13 @@ def test_vqa_needs_its_answers(call: Call, vqa: Path, capsys: pytest.CaptureFixt
 
 
 def test_what_is_wrong_in_the_answers_is_listed_with_their_file(
-    call: Call, house: Workspace, vqa: Path, capsys: pytest.CaptureFixture[str]
+    call: Call, workspace: Workspace, vqa: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     other = vqa.with_name("answers.json")
     told = json.loads(other.read_text())
     other.write_text(json.dumps({"annotations": [*told["annotations"], {"question_id": 5}]}))
     assert call(vqa, "--annotations", other) == ExitCode.UNEXPECTED
-    (listed,) = house.rejects.glob("*.jsonl")
+    (listed,) = workspace.rejects.glob("*.jsonl")
     (line,) = map(json.loads, listed.read_text().splitlines())
     assert (line["file"], line["where"], line["reason"]) == ("answers.json", "annotations[1]", "no-field")
 

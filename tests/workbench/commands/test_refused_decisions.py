@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from support.curating import held
 from support.terminal import Terminal
-from support.workspaces import Case, House, build
+from support.workspaces import Case, WorkspaceFixture, build
 
 from curation_db.enums import Kind
 from curation_db.errors import Overtaken, RecordBusy, RecordError
@@ -87,14 +87,14 @@ class TestAnswers:
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
+def workspace(tmp_path: Path) -> Iterator[WorkspaceFixture]:
     made = build(tmp_path / "ws", [Case(text=f"a man without hat {n}", concept=f"hat {n}") for n in range(8)])
     yield made
     made.store.close()
 
 
-def plain(house: House, lines: str, **more: Any) -> subprocess.CompletedProcess[str]:
-    words = ["-w", str(house.root), "curate", "--plain", "-a", "ana"]
+def plain(workspace: WorkspaceFixture, lines: str, **more: Any) -> subprocess.CompletedProcess[str]:
+    words = ["-w", str(workspace.root), "curate", "--plain", "-a", "ana"]
     return subprocess.run(
         [sys.executable, "-c", IMPATIENT, *words],
         input=lines,
@@ -107,9 +107,9 @@ def plain(house: House, lines: str, **more: Any) -> subprocess.CompletedProcess[
 
 
 class TestLines:
-    def drive(self, house: House, lock_after: int, answers: int) -> subprocess.CompletedProcess[str]:
+    def drive(self, workspace: WorkspaceFixture, lock_after: int, answers: int) -> subprocess.CompletedProcess[str]:
         """Answer `answers` cards by lines; the record is locked after `lock_after` of them, for good."""
-        words = [sys.executable, "-c", IMPATIENT, "-w", str(house.root), "curate", "--plain", "-a", "ana"]
+        words = [sys.executable, "-c", IMPATIENT, "-w", str(workspace.root), "curate", "--plain", "-a", "ana"]
         process = subprocess.Popen(
             words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
@@ -123,44 +123,66 @@ class TestLines:
                     lock_after -= 1
                 if not lock_after and line.startswith("CARD"):
                     break
-            with held(house.root):
+            with held(workspace.root):
                 out, err = process.communicate("a\n" * answers)
         return subprocess.CompletedProcess(words, process.returncode, out, err)
 
-    def test_refused_answers_end_with_exit_3_and_are_counted(self, house: House) -> None:
-        done = self.drive(house, 2, 5)
+    def test_refused_answers_end_with_exit_3_and_are_counted(self, workspace: WorkspaceFixture) -> None:
+        done = self.drive(workspace, 2, 5)
         assert done.stdout.count("REFUSED") == 5
         assert done.returncode == 3
         assert "5 of 7 answers were refused and are not stored" in done.stderr
         assert "ll of it is kept" not in done.stderr
-        assert [kind for _, kind, _ in house.events()] == ["accept"] * 2
+        assert [kind for _, kind, _ in workspace.events()] == ["accept"] * 2
 
-    def test_what_is_stored_is_kept(self, house: House) -> None:
-        done = plain(house, "a\nu\nq\n")
+    def test_what_is_stored_is_kept(self, workspace: WorkspaceFixture) -> None:
+        done = plain(workspace, "a\nu\nq\n")
         assert done.returncode == 0
         assert "1 accepted, 1 unsure; 1 of 8 done. All of it is kept." in done.stderr
 
 
 class TestScreen:
-    def test_a_refused_answer_that_is_given_again_is_kept(self, house: House) -> None:
-        command = [sys.executable, "-c", IMPATIENT, "-w", str(house.root), "curate", "-a", "ana", "--images", "none"]
+    def test_a_refused_answer_that_is_given_again_is_kept(self, workspace: WorkspaceFixture) -> None:
+        command = [
+            sys.executable,
+            "-c",
+            IMPATIENT,
+            "-w",
+            str(workspace.root),
+            "curate",
+            "-a",
+            "ana",
+            "--images",
+            "none",
+        ]
         with Terminal(command) as terminal:
             terminal.wait_for(b"NEGATED")
-            with held(house.root):
+            with held(workspace.root):
                 terminal.press_until("a", lambda: terminal.shows(b"held by another process"))
-            terminal.press_until("a", lambda: len(house.events()) == 1)
+            terminal.press_until("a", lambda: len(workspace.events()) == 1)
             terminal.press("q")
             assert terminal.end() == 0
             assert terminal.shows(b"All of it is kept.")
 
-    def test_refused_answers_end_with_exit_3_and_are_counted(self, house: House) -> None:
-        command = [sys.executable, "-c", IMPATIENT, "-w", str(house.root), "curate", "-a", "ana", "--images", "none"]
+    def test_refused_answers_end_with_exit_3_and_are_counted(self, workspace: WorkspaceFixture) -> None:
+        command = [
+            sys.executable,
+            "-c",
+            IMPATIENT,
+            "-w",
+            str(workspace.root),
+            "curate",
+            "-a",
+            "ana",
+            "--images",
+            "none",
+        ]
         with Terminal(command) as terminal:
             terminal.wait_for(b"NEGATED")
-            with held(house.root):
+            with held(workspace.root):
                 terminal.press_until("a", lambda: terminal.shows(b"held by another process"))
                 terminal.press("q")
                 assert terminal.end() == 3
             assert terminal.shows(b"refused and")
             assert not terminal.shows(b"All of it is kept")
-        assert house.events() == []
+        assert workspace.events() == []

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from support.terminal import Terminal
-from support.workspaces import Case, House, build
+from support.workspaces import Case, WorkspaceFixture, build
 
 from curation_db.enums import Kind, Reason, Role
 from curation_db.events.annotators import begin_session
@@ -22,7 +22,7 @@ NEGWB = Path(sys.executable).with_name("negwb")
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
+def workspace(tmp_path: Path) -> Iterator[WorkspaceFixture]:
     made = build(tmp_path / "ws", [Case(text=f"no hat number {n}", concept=f"hat {n}") for n in range(12)])
     yield made
     made.store.close()
@@ -45,13 +45,13 @@ def replace(database: Path) -> None:
 LOSSES = [move, delete, replace]
 
 
-def database_of(house: House) -> Path:
-    return house.root / "curation.db"
+def database_of(workspace: WorkspaceFixture) -> Path:
+    return workspace.root / "curation.db"
 
 
-def checkpointed(house: House) -> None:
+def checkpointed(workspace: WorkspaceFixture) -> None:
     """All of the record is in the one file, so that a copy of it is whole."""
-    connection = sqlite3.connect(database_of(house))
+    connection = sqlite3.connect(database_of(workspace))
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     connection.close()
 
@@ -72,8 +72,8 @@ def ended(terminal: Terminal) -> str:
     return told
 
 
-def assert_nothing_elsewhere(house: House, lose: Callable[[Path], None], count: int) -> None:
-    database = database_of(house)
+def assert_nothing_elsewhere(workspace: WorkspaceFixture, lose: Callable[[Path], None], count: int) -> None:
+    database = database_of(workspace)
     if lose is replace:
         assert events_in(database) == count
     else:
@@ -83,25 +83,25 @@ def assert_nothing_elsewhere(house: House, lose: Callable[[Path], None], count: 
 
 
 @pytest.mark.parametrize("lose", LOSSES)
-def test_curate_ends(house: House, lose: Callable[[Path], None]) -> None:
-    command = [NEGWB, "-w", house.root, "curate", "-a", "ana", "--order", "oldest", "--images", "halfcell"]
+def test_curate_ends(workspace: WorkspaceFixture, lose: Callable[[Path], None]) -> None:
+    command = [NEGWB, "-w", workspace.root, "curate", "-a", "ana", "--order", "oldest", "--images", "halfcell"]
     with Terminal(command) as terminal:
         terminal.wait_for(b"hat number 0")
-        terminal.press_until("a", lambda: events_in(database_of(house)) == 1)
+        terminal.press_until("a", lambda: events_in(database_of(workspace)) == 1)
         terminal.wait_for(b"hat number 1")
-        checkpointed(house)
-        lose(database_of(house))
+        checkpointed(workspace)
+        lose(database_of(workspace))
         terminal.press_until("a", lambda: terminal.process.poll() is not None)
         told = ended(terminal)
     assert told.count("replaced, moved or deleted") == 1
     assert "is kept" not in told
-    assert_nothing_elsewhere(house, lose, 1)
+    assert_nothing_elsewhere(workspace, lose, 1)
 
 
 @pytest.mark.parametrize("lose", LOSSES)
-def test_curate_in_lines_ends(house: House, lose: Callable[[Path], None]) -> None:
+def test_curate_in_lines_ends(workspace: WorkspaceFixture, lose: Callable[[Path], None]) -> None:
     process = subprocess.Popen(
-        [NEGWB, "-w", house.root, "curate", "-a", "ana", "--order", "oldest", "--plain"],
+        [NEGWB, "-w", workspace.root, "curate", "-a", "ana", "--order", "oldest", "--plain"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -113,19 +113,19 @@ def test_curate_in_lines_ends(house: House, lose: Callable[[Path], None]) -> Non
     process.stdin.flush()
     while not process.stdout.readline().startswith("DONE"):
         pass
-    checkpointed(house)
-    lose(database_of(house))
+    checkpointed(workspace)
+    lose(database_of(workspace))
     _, errors = process.communicate("a\na\na\n", timeout=60)
     assert process.returncode == 3
     assert "replaced, moved or deleted" in errors
     assert len(errors.splitlines()) == 2, "a line and its hint"
-    assert_nothing_elsewhere(house, lose, 1)
+    assert_nothing_elsewhere(workspace, lose, 1)
 
 
-def test_curate_in_lines_ends_while_it_waits_for_a_card(house: House) -> None:
+def test_curate_in_lines_ends_while_it_waits_for_a_card(workspace: WorkspaceFixture) -> None:
     """Everything else is in somebody's hands, and the person asks for cards again."""
     process = subprocess.Popen(
-        [NEGWB, "-w", house.root, "curate", "-a", "ana", "--plain"],
+        [NEGWB, "-w", workspace.root, "curate", "-a", "ana", "--plain"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -137,41 +137,41 @@ def test_curate_in_lines_ends_while_it_waits_for_a_card(house: House) -> None:
     process.stdin.flush()
     while not process.stdout.readline().startswith("END"):
         pass
-    delete(database_of(house))
+    delete(database_of(workspace))
     _, errors = process.communicate("r\n", timeout=60)
     assert process.returncode == 3
     assert "replaced, moved or deleted" in errors
 
 
-def disagreement(house: House) -> None:
+def disagreement(workspace: WorkspaceFixture) -> None:
     for name, kind in (("ben", Kind.ACCEPT), ("cho", Kind.REJECT)):
-        actor = begin_session(house.store, name, version="test")
-        DecisionWriter(house.store, actor).decide(1, kind, reason=Reason.SCOPE if kind is Kind.REJECT else None)
+        actor = begin_session(workspace.store, name, version="test")
+        DecisionWriter(workspace.store, actor).decide(1, kind, reason=Reason.SCOPE if kind is Kind.REJECT else None)
 
 
-def test_adjudicate_ends(house: House) -> None:
-    disagreement(house)
-    begin_session(house.store, "dan", version="test", role=Role.ADJUDICATOR)
-    with Terminal([NEGWB, "-w", house.root, "adjudicate", "-a", "dan", "--images", "halfcell"]) as terminal:
+def test_adjudicate_ends(workspace: WorkspaceFixture) -> None:
+    disagreement(workspace)
+    begin_session(workspace.store, "dan", version="test", role=Role.ADJUDICATOR)
+    with Terminal([NEGWB, "-w", workspace.root, "adjudicate", "-a", "dan", "--images", "halfcell"]) as terminal:
         terminal.wait_for(b"1 of 1")
         terminal.wait_for(b"hat number 0")
-        checkpointed(house)
-        move(database_of(house))
+        checkpointed(workspace)
+        move(database_of(workspace))
         terminal.press_until("a\r", lambda: terminal.process.poll() is not None)
         told = ended(terminal)
     assert told.count("replaced, moved or deleted") == 1
-    assert_nothing_elsewhere(house, move, 2)
+    assert_nothing_elsewhere(workspace, move, 2)
 
 
-def test_a_bulk_in_browse_ends(house: House) -> None:
-    with Terminal([NEGWB, "-w", house.root, "browse", "-a", "ana"]) as terminal:
+def test_a_bulk_in_browse_ends(workspace: WorkspaceFixture) -> None:
+    with Terminal([NEGWB, "-w", workspace.root, "browse", "-a", "ana"]) as terminal:
         terminal.wait_for(b"hat number 0")
         terminal.wait_for(b"12")
-        checkpointed(house)
-        replace(database_of(house))
+        checkpointed(workspace)
+        replace(database_of(workspace))
         terminal.press("A")
         terminal.wait_for(b"type 12 and enter")
         terminal.press("12\r")
         told = ended(terminal)
     assert told.count("replaced, moved or deleted") == 1
-    assert_nothing_elsewhere(house, replace, 0)
+    assert_nothing_elsewhere(workspace, replace, 0)

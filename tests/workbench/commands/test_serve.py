@@ -16,7 +16,7 @@ from typing import Any
 
 import aiohttp
 import pytest
-from support.workspaces import Case, House, build
+from support.workspaces import Case, WorkspaceFixture, build
 from typer.testing import CliRunner
 
 from workbench.cli import app
@@ -27,7 +27,7 @@ _CONTROL = re.compile(rb"\x1b\[[0-?]*[ -/]*[@-~]")
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
+def workspace(tmp_path: Path) -> Iterator[WorkspaceFixture]:
     made = build(tmp_path / "a folder", [Case(text=f"a man without hat {n}") for n in range(3)])
     yield made
     made.store.close()
@@ -55,12 +55,12 @@ class Served:
 
 
 @contextmanager
-def serving(house: House, *words: str) -> Iterator[Served]:
+def serving(workspace: WorkspaceFixture, *words: str) -> Iterator[Served]:
     """It must end by itself when it is interrupted."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [NEGWB, "-w", house.root, "serve", "--port", str(port), "-a", "ana", *words]
+    command = [NEGWB, "-w", workspace.root, "serve", "--port", str(port), "-a", "ana", *words]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         try:
             yield Served(process, port)
@@ -71,8 +71,8 @@ def serving(house: House, *words: str) -> Iterator[Served]:
 
 
 @pytest.fixture
-def served(house: House) -> Iterator[Served]:
-    with serving(house) as made:
+def served(workspace: WorkspaceFixture) -> Iterator[Served]:
+    with serving(workspace) as made:
         yield made
 
 
@@ -98,11 +98,11 @@ async def until(condition: Callable[[], bool], why: str) -> None:
         await asyncio.sleep(0.1)
 
 
-def open_sittings(house: House) -> int:
-    return int(house.rows("SELECT count(*) FROM work_session WHERE ended_at IS NULL")[0][0])
+def open_sittings(workspace: WorkspaceFixture) -> int:
+    return int(workspace.rows("SELECT count(*) FROM work_session WHERE ended_at IS NULL")[0][0])
 
 
-async def test_a_decision_through_the_browsers_way_in(house: House, served: Served) -> None:
+async def test_a_decision_through_the_browsers_way_in(workspace: WorkspaceFixture, served: Served) -> None:
     async with browser() as client:
         text = await enter(client, served)
         async with client.get(f"http://{served.host}/") as page:
@@ -113,18 +113,18 @@ async def test_a_decision_through_the_browsers_way_in(house: House, served: Serv
         async with served.socket(client) as page_socket:
             await asyncio.wait_for(shown(page_socket, b"NEGATED"), 60)
             deadline = time.monotonic() + 60
-            while not house.events():
+            while not workspace.events():
                 assert time.monotonic() < deadline
                 await page_socket.send_json(["stdin", "a"])
                 await asyncio.sleep(0.5)
-    assert house.events()[0] == (1, "accept", None)
-    await until(lambda: not open_sittings(house), "closing the page did not end its sitting")
+    assert workspace.events()[0] == (1, "accept", None)
+    await until(lambda: not open_sittings(workspace), "closing the page did not end its sitting")
 
 
 PARTS = ("/", "/static/js/textual.js", "/static/", "/static/css/xterm.css", "/download/x", "/ws", "/nothing")
 
 
-async def test_without_the_token_nothing_is_served(house: House, served: Served) -> None:
+async def test_without_the_token_nothing_is_served(workspace: WorkspaceFixture, served: Served) -> None:
     async with browser() as client:
         for part in (*PARTS, "/?token=", "/?token=wrong", f"/nothing{served.entrance[len(served.host) + 8 :]}"):
             async with client.get(f"http://{served.host}{part}") as page:
@@ -140,7 +140,7 @@ async def test_without_the_token_nothing_is_served(house: House, served: Served)
         await enter(client, served)
         async with client.get(f"http://{served.host}/static/js/textual.js") as script:
             assert script.status == 200
-    assert open_sittings(house) == 0
+    assert open_sittings(workspace) == 0
 
 
 async def test_each_address_lets_one_browser_in_once(served: Served) -> None:
@@ -169,8 +169,8 @@ async def test_the_key_of_a_browser_is_kept_from_scripts_and_other_sites(served:
     assert cookie.value not in served.entrance
 
 
-async def test_pages_are_limited_and_a_closed_one_makes_room(house: House) -> None:
-    with serving(house, "--pages", "1") as served:
+async def test_pages_are_limited_and_a_closed_one_makes_room(workspace: WorkspaceFixture) -> None:
+    with serving(workspace, "--pages", "1") as served:
         async with browser() as client:
             await enter(client, served)
             async with served.socket(client) as page_socket:
@@ -180,13 +180,13 @@ async def test_pages_are_limited_and_a_closed_one_makes_room(house: House) -> No
                     assert "--pages" in text
                     assert (await other.receive()).type is aiohttp.WSMsgType.CLOSE
                     assert other.close_code == aiohttp.WSCloseCode.TRY_AGAIN_LATER
-                assert open_sittings(house) == 1
+                assert open_sittings(workspace) == 1
             # loaded again: the new page waits for the place that the old one leaves
             async with client.get(f"http://{served.host}/") as page, served.socket(client) as page_socket:
                 assert page.status == 200
                 await asyncio.wait_for(shown(page_socket, b"NEGATED"), 60)
-                assert open_sittings(house) == 1
-        await until(lambda: not open_sittings(house), "the sitting did not end")
+                assert open_sittings(workspace) == 1
+        await until(lambda: not open_sittings(workspace), "the sitting did not end")
 
 
 ACCEPT = (3, 30)
@@ -199,7 +199,7 @@ async def click(page_socket: aiohttp.ClientWebSocketResponse) -> None:
         await page_socket.send_json(["stdin", f"\x1b[<0;{column};{row}{kind}"])
 
 
-async def test_the_first_click_only_focuses(house: House, served: Served) -> None:
+async def test_the_first_click_only_focuses(workspace: WorkspaceFixture, served: Served) -> None:
     async with browser() as client:
         await enter(client, served)
         async with served.socket(client) as page_socket:
@@ -211,8 +211,8 @@ async def test_the_first_click_only_focuses(house: House, served: Served) -> Non
             await page_socket.send_json(["stdin", "g"])
             await asyncio.wait_for(shown(page_socket, b"guidelines.md"), 60)
             await page_socket.send_json(["stdin", "\x1b"])
-            assert house.events() == []
-            await until_clicked(house, page_socket, 1)
+            assert workspace.events() == []
+            await until_clicked(workspace, page_socket, 1)
             await page_socket.send_json(["blur"])
             await page_socket.send_json(["focus"])
             await asyncio.sleep(1)
@@ -220,13 +220,13 @@ async def test_the_first_click_only_focuses(house: House, served: Served) -> Non
             await page_socket.send_json(["stdin", "g"])
             await asyncio.wait_for(shown(page_socket, b"guidelines.md"), 60)
             await page_socket.send_json(["stdin", "\x1b"])
-            assert len(house.events()) == 1, "the click that brought the focus back pressed something"
-            await until_clicked(house, page_socket, 2)
+            assert len(workspace.events()) == 1, "the click that brought the focus back pressed something"
+            await until_clicked(workspace, page_socket, 2)
 
 
-async def until_clicked(house: House, page_socket: aiohttp.ClientWebSocketResponse, events: int) -> None:
+async def until_clicked(workspace: WorkspaceFixture, page_socket: aiohttp.ClientWebSocketResponse, events: int) -> None:
     deadline = time.monotonic() + 60
-    while len(house.events()) < events:
+    while len(workspace.events()) < events:
         assert time.monotonic() < deadline, "a click has no effect"
         await click(page_socket)
         await asyncio.sleep(0.5)
@@ -253,19 +253,19 @@ async def test_other_pages_are_kept_out(served: Served) -> None:
             assert page.status == 403
 
 
-def test_other_machines_are_kept_out_unless_told(house: House) -> None:
-    done = CliRunner().invoke(app, ["-w", str(house.root), "serve", "--host", "0.0.0.0"])
+def test_other_machines_are_kept_out_unless_told(workspace: WorkspaceFixture) -> None:
+    done = CliRunner().invoke(app, ["-w", str(workspace.root), "serve", "--host", "0.0.0.0"])
     assert "not encrypted" in str(done.exception)
     assert "--public-anyway" in getattr(done.exception, "hint", "")
 
 
-def test_a_port_that_is_taken_is_said(house: House) -> None:
+def test_a_port_that_is_taken_is_said(workspace: WorkspaceFixture) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
         port = other.getsockname()[1]
         done = subprocess.run(
-            [NEGWB, "-w", house.root, "serve", "--port", str(port)],
+            [NEGWB, "-w", workspace.root, "serve", "--port", str(port)],
             capture_output=True,
             text=True,
             check=False,
@@ -283,8 +283,10 @@ def test_what_is_loopback() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-async def test_a_server_that_is_ended_ends_the_sittings_of_its_pages(house: House, number: signal.Signals) -> None:
-    with serving(house) as served:
+async def test_a_server_that_is_ended_ends_the_sittings_of_its_pages(
+    workspace: WorkspaceFixture, number: signal.Signals
+) -> None:
+    with serving(workspace) as served:
         async with browser() as client:
             await enter(client, served)
             async with served.socket(client) as page_socket:
@@ -295,5 +297,5 @@ async def test_a_server_that_is_ended_ends_the_sittings_of_its_pages(house: Hous
                         pass
                 assert page_socket.close_code == aiohttp.WSCloseCode.GOING_AWAY, "the server waits for no page"
                 assert await asyncio.to_thread(served.process.wait, 120) == 0
-    await until(lambda: not open_sittings(house), "ending the server did not end the sitting of its page")
-    assert house.rows("SELECT * FROM lease") == []
+    await until(lambda: not open_sittings(workspace), "ending the server did not end the sitting of its page")
+    assert workspace.rows("SELECT * FROM lease") == []

@@ -30,12 +30,12 @@ def test_a_pager_holds_no_view_of_the_record(workspace: Workspace, words: tuple[
         assert process.stdout is not None
         assert process.stdout.readline().startswith("{")  # and no more: the pipe fills up
         writer.execute("UPDATE source SET name = 'other'")
-        wait_until(lambda: emptied(writer), process)
+        wait_until(lambda: wait_for_end(writer), process)
         assert process.poll() is None
     writer.close()
 
 
-def emptied(connection: sqlite3.Connection) -> bool:
+def wait_for_end(connection: sqlite3.Connection) -> bool:
     """Whether all of the log could be brought into the record: nobody reads what was there before."""
     (busy, _, _) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     return not busy

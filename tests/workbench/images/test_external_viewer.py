@@ -106,32 +106,34 @@ def test_the_setting(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("way", [(), ("i",)], ids=["card", "zoom"])
 async def test_one_key_shows_it_and_the_work_goes_on(
-    make_house: Any, open_app: Any, viewer: Path, tmp_path: Path, way: tuple[str, ...]
+    make_workspace: Any, open_app: Any, viewer: Path, tmp_path: Path, way: tuple[str, ...]
 ) -> None:
-    house = make_house(2)
-    app = open_app(house, app={"viewer": f"'{viewer}' fail"})
+    workspace = make_workspace(2)
+    app = open_app(workspace, app={"viewer": f"'{viewer}' fail"})
     async with running(app) as pilot:
         await settled(pilot)
         await pilot.press(*way, "o")
         await until(pilot, (tmp_path / "told").exists)
-        assert (tmp_path / "told").read_text().startswith(ascii(["fail", str(house.root / "pictures/001.png")])[:-1])
+        assert (
+            (tmp_path / "told").read_text().startswith(ascii(["fail", str(workspace.root / "pictures/001.png")])[:-1])
+        )
         await until(pilot, lambda: "view er.py failed (3)" in lines(app))
         await pilot.press(*("escape" for _ in way))
         await press(pilot, "a")
-        assert house.events() == [(1, "accept", None)]
+        assert workspace.events() == [(1, "accept", None)]
 
 
 async def test_where_there_is_none_one_line_says_so(
-    make_house: Any, open_app: Any, monkeypatch: pytest.MonkeyPatch
+    make_workspace: Any, open_app: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("DISPLAY", "WAYLAND_DISPLAY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("SSH_CONNECTION", "a 1 b 2")
     monkeypatch.setattr("workbench.images.external_viewer.sys.platform", "linux")
-    house = make_house(1)
-    app = open_app(house)
+    workspace = make_workspace(1)
+    app = open_app(workspace)
     async with app.run_test(size=(200, 36), notifications=True) as pilot:
         await settled(pilot)
         await pilot.press("o")
         await until(pilot, lambda: "no display over SSH" in lines(app))
-        assert os.fspath(house.root / "pictures" / "001.png")[-30:] in lines(app).replace("\n", "")
+        assert os.fspath(workspace.root / "pictures" / "001.png")[-30:] in lines(app).replace("\n", "")

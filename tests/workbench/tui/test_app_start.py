@@ -47,64 +47,72 @@ async def left_after(app: Any, messages: int, act: Callable[[], None]) -> None:
 
 
 @pytest.mark.parametrize("start", [None, MainView.BROWSE, MainView.ADJUDICATE, MainView.PROGRESS])
-def test_one_may_leave_at_any_moment_of_the_start(make_house: Any, sit: Any, start: MainView | None) -> None:
-    house = make_house(3)
+def test_one_may_leave_at_any_moment_of_the_start(
+    make_workspace: Any, open_session: Any, start: MainView | None
+) -> None:
+    workspace = make_workspace(3)
     for messages in MOMENTS:
-        desk = sit(house, role=Role.ADJUDICATOR, deal=start is None)
-        app = NegwbApp(desk, workspace=Workspace(house.root), start=start)
+        session = open_session(workspace, role=Role.ADJUDICATOR, prefetch=start is None)
+        app = NegwbApp(session, workspace=Workspace(workspace.root), start=start)
         asyncio.run(left_after(app, messages, lambda app=app: app.post_message(Key("q", "q"))))
-        desk.close()
+        session.close()
         assert (app.failure, app.return_code) == (None, 0), messages
-    assert house.rows("SELECT * FROM lease") == []
+    assert workspace.rows("SELECT * FROM lease") == []
 
 
-def test_one_may_leave_the_lab_at_any_moment_of_the_start(make_house: Any) -> None:
-    house = make_house(1)
+def test_one_may_leave_the_lab_at_any_moment_of_the_start(make_workspace: Any) -> None:
+    workspace = make_workspace(1)
     for messages in MOMENTS:
-        app = ResultsApp(Workspace(house.root), start="report")
+        app = ResultsApp(Workspace(workspace.root), start="report")
         asyncio.run(left_after(app, messages, lambda app=app: app.post_message(Key("q", "q"))))
         assert (app.failure, app.return_code) == (None, 0), messages
 
 
 @pytest.mark.parametrize("start", [None, MainView.ADJUDICATE, MainView.BROWSE])
-def test_a_key_from_before_the_first_screen_has_no_effect(make_house: Any, sit: Any, start: MainView | None) -> None:
-    house = make_house(3)
+def test_a_key_from_before_the_first_screen_has_no_effect(
+    make_workspace: Any, open_session: Any, start: MainView | None
+) -> None:
+    workspace = make_workspace(3)
     for messages in (1, 5, 9):
-        desk = sit(house, role=Role.ADJUDICATOR, deal=start is None)
-        app = NegwbApp(desk, workspace=Workspace(house.root), start=start)
+        session = open_session(workspace, role=Role.ADJUDICATOR, prefetch=start is None)
+        app = NegwbApp(session, workspace=Workspace(workspace.root), start=start)
 
         def type_ahead(app: NegwbApp = app) -> None:
             for key in ("a", "x", "p", "enter", "f"):
                 app.post_message(Key(key, key if len(key) == 1 else None))
 
         asyncio.run(left_after(app, messages, type_ahead))
-        desk.close()
+        session.close()
         assert app.failure is None
-    assert house.events() == []
+    assert workspace.events() == []
 
 
-async def test_a_named_screen_opens_without_a_card_or_a_lease(make_house: Any, sit: Any, join: Any) -> None:
-    house = make_house(3, overlap="2")
-    join(house, "ben").decide(1, Kind.ACCEPT)
+async def test_a_named_screen_opens_without_a_card_or_a_lease(
+    make_workspace: Any, open_session: Any, join: Any
+) -> None:
+    workspace = make_workspace(3, overlap="2")
+    join(workspace, "ben").decide(1, Kind.ACCEPT)
     app = NegwbApp(
-        sit(house, role=Role.ADJUDICATOR, deal=False), workspace=Workspace(house.root), start=MainView.ADJUDICATE
+        open_session(workspace, role=Role.ADJUDICATOR, prefetch=False),
+        workspace=Workspace(workspace.root),
+        start=MainView.ADJUDICATE,
     )
     async with running(app) as pilot:
         assert isinstance(app.screen, AdjudicateScreen)
         await until(pilot, lambda: app.screen._listed is not None)
         await pilot.press("a", "x", "p")
-        assert (shown(app), app.desk.current) == (None, None)
-        assert house.rows("SELECT * FROM lease") == []
+        assert (shown(app), app.session.current) == (None, None)
+        assert workspace.rows("SELECT * FROM lease") == []
         await pilot.press("escape")
         await until(pilot, lambda: shown(app) is not None)
         await settled(pilot)
         await press(pilot, "a")
-    assert [(kind) for _, kind, _ in house.events()] == ["accept", "accept"]
+    assert [(kind) for _, kind, _ in workspace.events()] == ["accept", "accept"]
 
 
-async def test_an_unexpected_error_ends_the_app_and_is_kept(make_house: Any, open_app: Any) -> None:
-    house = make_house(2)
-    app = open_app(house)
+async def test_an_unexpected_error_ends_the_app_and_is_kept(make_workspace: Any, open_app: Any) -> None:
+    workspace = make_workspace(2)
+    app = open_app(workspace)
     error = KeyError("a bug")
     with pytest.raises(KeyError, match="a bug"):
         async with running(app) as pilot:

@@ -48,7 +48,7 @@ class PlainLoop:
 
     def __init__(
         self,
-        desk: AnnotationSession,
+        session: AnnotationSession,
         ask: Ask,
         tell: Tell,
         *,
@@ -67,7 +67,7 @@ class PlainLoop:
         self._drop_early = drop_early
         self._seen: set[int] = set()
         """Candidates whose card was printed."""
-        self._desk = desk
+        self._session = session
         self._ask = ask
         self._tell = tell
         self._interactive = interactive
@@ -83,7 +83,7 @@ class PlainLoop:
         Raises:
             RecordReplaced: the record was replaced, moved or deleted meanwhile.
         """
-        self._desk.news = self._news.set
+        self._session.on_change = self._news.set
         self._tell("negwb, plain: one answer per line; ? tells them all, q leaves")
         try:
             while (answer := self._next_answer()) is not None:
@@ -91,7 +91,7 @@ class PlainLoop:
                     return
                 self._answer(answer)
         finally:
-            self._desk.news = lambda: None
+            self._session.on_change = lambda: None
 
     # -- lines --------------------------------------------------------------------------------------------------
 
@@ -105,7 +105,7 @@ class PlainLoop:
             answer = text.understand(line)
             if answer is None:
                 self._tell("NOT KNOWN; ? tells the answers")
-            elif answer.do in _NEED_CARD and self._desk.current is None:
+            elif answer.do in _NEED_CARD and self._session.current is None:
                 self._tell("NO CARD is there for that; r brings what you passed, q leaves")
             else:
                 return answer
@@ -114,7 +114,7 @@ class PlainLoop:
         ready = self._wait()
         if ready is None:
             if not self._ended:
-                for line in text.end_lines(self._desk.summary()):
+                for line in text.end_lines(self._session.summary()):
                     self._tell(line)
             self._ended, self._told = True, None
         elif ready is not self._told:
@@ -124,7 +124,7 @@ class PlainLoop:
 
     def _drop_unseen(self, ready: PreparedCard) -> None:
         """A line that was typed before a new card was printed cannot be about it."""
-        new = ready.card.candidate_id not in self._seen and not self._desk.seen_before
+        new = ready.card.candidate_id not in self._seen and not self._session.seen_before
         self._seen.add(ready.card.candidate_id)
         if new and self._drop_early():
             self._tell("NOT TAKEN: what was typed before this card was shown")
@@ -132,13 +132,13 @@ class PlainLoop:
     def _wait(self) -> PreparedCard | None:
         """The card in the seat, once it is there; None: the end of the queue."""
         trouble = None
-        while (ready := self._desk.next()) is None and not self._desk.finished:
-            if self._desk.failure is not None:
-                raise self._desk.failure
-            if self._desk.replaced is not None:
-                raise self._desk.replaced
-            if self._desk.trouble not in (None, trouble):
-                trouble = self._desk.trouble
+        while (ready := self._session.current_card()) is None and not self._session.finished:
+            if self._session.failure is not None:
+                raise self._session.failure
+            if self._session.replaced is not None:
+                raise self._session.replaced
+            if self._session.trouble not in (None, trouble):
+                trouble = self._session.trouble
                 self._tell(f"WAITING {display_text(trouble or '', limit=300)}")
             self._news.wait(_LOOK_SECONDS)
             self._news.clear()
@@ -146,8 +146,10 @@ class PlainLoop:
 
     def _tell_card(self, ready: PreparedCard) -> None:
         self._tell("")
-        progress = self._desk.progress
-        for line in text.card_lines(ready, decided=progress.decided, total=progress.total, role=self._desk.actor.role):
+        progress = self._session.progress
+        for line in text.card_lines(
+            ready, decided=progress.decided, total=progress.total, role=self._session.actor.role
+        ):
             self._tell(line)
 
     # -- answers ------------------------------------------------------------------------------------------------
@@ -173,7 +175,7 @@ class PlainLoop:
         if self._interactive:
             self._tell(f"REFUSED {display_text(f'{error.message}; {error.hint}', limit=400)}")
         else:
-            self._desk.look_forward()
+            self._session.look_forward()
             self._tell(f"REFUSED {display_text(error.message, limit=400)}; the next answer is about the next card")
 
     def _act(self, answer: PlainInput) -> None:
@@ -191,39 +193,39 @@ class PlainLoop:
             case PlainAction.NOTE:
                 self._with_words(answer.rest, "note, empty leaves it: ", self._note)
             case PlainAction.FLAG:
-                self._tell("FLAGGED" if self._desk.toggle_flag() else "NOT FLAGGED any more")
-                self._told = self._desk.current  # told already, but for the flag
+                self._tell("FLAGGED" if self._session.toggle_flag() else "NOT FLAGGED any more")
+                self._told = self._session.current  # told already, but for the flag
             case PlainAction.UNDO:
-                self._tell(text.travelled(self._desk.undo(), back=True))
+                self._tell(text.travelled(self._session.undo(), back=True))
             case PlainAction.REDO:
-                self._tell(text.travelled(self._desk.redo(), back=False))
+                self._tell(text.travelled(self._session.redo(), back=False))
             case _:
                 self._look(answer.do)
 
     def _look(self, do: PlainAction) -> None:
         match do:
             case PlainAction.BACK:
-                if not self._desk.look_back():
+                if not self._session.look_back():
                     self._tell("NOTHING further back")
             case PlainAction.FORWARD:
-                if not self._desk.look_forward():
+                if not self._session.look_forward():
                     self._tell("THIS is the newest card")
             case PlainAction.REVISIT:
-                self._desk.revisit()
+                self._session.revisit()
                 self._ended = False
             case PlainAction.CARD:
-                if self._desk.current is None:
-                    self._desk.look_again()
+                if self._session.current is None:
+                    self._session.look_again()
                 self._ended, self._told = False, None
             case _:
                 for line in text.HELP:
                     self._tell(line)
 
     def _decide(self, kind: Kind, reason: Reason | None = None) -> None:
-        ready = self._desk.current
-        done = self._desk.decide(kind, reason)
+        ready = self._session.current
+        done = self._session.submit(kind, reason)
         self._tell_done(kind, done, reason)
-        if ready is not None and ready.hidden and self._desk.settings.reveal:
+        if ready is not None and ready.hidden and self._session.settings.reveal:
             self._reveal(ready.card)
 
     def _reject(self, word: str) -> None:
@@ -248,14 +250,14 @@ class PlainLoop:
             self._tell("LEFT as it was")
 
     def _edit(self, words: str) -> None:
-        done = self._desk.edit(words)
+        done = self._session.edit(words)
         self._tell_done(Kind.EDIT, done)
         if done.child is not None:
             self._tell(f"EDIT {edited(done.child)}")
 
     def _note(self, words: str) -> None:
-        self._desk.note(words)
-        self._told = self._desk.current
+        self._session.note(words)
+        self._told = self._session.current
         self._tell("NOTED")
 
     def _tell_done(self, kind: Kind, done: DecisionResult, reason: Reason | None = None) -> None:

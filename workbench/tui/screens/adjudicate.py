@@ -95,13 +95,13 @@ class AdjudicateScreen(SideScreen, DecisionScreen):
 
     def __init__(self, rooms: NavigationContext) -> None:
         super().__init__(rooms)
-        self.sight = rooms.desk.sight
+        self.sight = rooms.session.sight
         self._warning = ""
         """Why the last key was dropped."""
         bind(self, rooms.actions, KeyScope.REASON, KeyScope.CAUSE, KeyScope.TALLY)
         self.stage = AdjudicationStage.CARD
         self.shown: PreparedCard | None = None
-        self._reviewer = DecisionWriter(rooms.desk.store, rooms.desk.actor)
+        self._reviewer = DecisionWriter(rooms.session.store, rooms.session.actor)
         self._listed: list[Disagreement] | None = None
         """None: not looked yet."""
         self._at = 0
@@ -204,13 +204,13 @@ class AdjudicateScreen(SideScreen, DecisionScreen):
 
     def _settle(self, ready: PreparedCard, word: Word, cause: Cause | None) -> tuple[PreparedCard, VoteSummary]:
         number = ready.card.candidate_id
-        with self.rooms.desk.answers.counting([number]):
-            with self.rooms.desk.store.read() as connection:
+        with self.rooms.session.answers.counting([number]):
+            with self.rooms.session.store.read() as connection:
                 if load_card(connection, number).state is State.SUPERSEDED:
                     raise Overtaken("an edit has replaced this caption meanwhile", hint="space goes on")
             self._reviewer.adjudicate(number, word.verdict, reason=word.reason, cause=cause, shown=self._seen(ready))
-        self.rooms.desk.refresh()
-        with self.rooms.desk.store.read() as connection:
+        self.rooms.session.refresh()
+        with self.rooms.session.store.read() as connection:
             return ready, vote_summary(connection, number)
 
     def _seen(self, ready: PreparedCard) -> PresentationContext:
@@ -224,13 +224,13 @@ class AdjudicateScreen(SideScreen, DecisionScreen):
         self._run(self._undo, self._undone)
 
     def _undo(self) -> int | None:
-        with self.rooms.desk.store.read() as connection:
-            act = event_log.last_standing_action(connection, self.rooms.desk.actor.name)
+        with self.rooms.session.store.read() as connection:
+            act = event_log.last_standing_action(connection, self.rooms.session.actor.name)
         if act is None or act.kind not in _TAKEN_BACK_HERE:
             return None
-        with self.rooms.desk.answers.counting(kind="take back"):
+        with self.rooms.session.answers.counting(kind="take back"):
             done = self._reviewer.take_back(act.id)
-        self.rooms.desk.refresh()
+        self.rooms.session.refresh()
         return done.candidate_id
 
     def _undone(self, number: int | None) -> None:
@@ -264,10 +264,10 @@ class AdjudicateScreen(SideScreen, DecisionScreen):
 
     def _edit(self, ready: PreparedCard, edited: Edited) -> None:
         number = ready.card.candidate_id
-        with self.rooms.desk.answers.counting([number]):
+        with self.rooms.session.answers.counting([number]):
             done = self._reviewer.edit(number, edited.text, concept=edited.concept, shown=self._seen(ready))
         self._outcome = feedback.edited(done.child) if done.child is not None else ""
-        self.rooms.desk.refresh()
+        self.rooms.session.refresh()
 
     def _edited(self, written: bool | None) -> None:
         if written:
@@ -306,7 +306,7 @@ class AdjudicateScreen(SideScreen, DecisionScreen):
         self._load()
 
     def _list(self) -> list[Disagreement]:
-        with self.rooms.desk.store.read() as connection:
+        with self.rooms.session.store.read() as connection:
             return disagreements(connection)
 
     def _load(self) -> None:
@@ -317,7 +317,7 @@ class AdjudicateScreen(SideScreen, DecisionScreen):
             self._say_where()
             return
         number = self._listed[self._at].candidate_id
-        self._run(partial(self.rooms.desk.loader.load, number, way=CardOrigin.FOUND, leased=False), self._show_card)
+        self._run(partial(self.rooms.session.loader.load, number, way=CardOrigin.FOUND, leased=False), self._show_card)
 
     # -- showing ------------------------------------------------------------------------------------------------
 
@@ -396,4 +396,4 @@ class AdjudicateScreen(SideScreen, DecisionScreen):
         count = len(self._listed or ())
         warning = self._warning or (BEHIND if self.sight.is_behind else "")
         right = f"⚠ {warning}" if warning else f"{self._at + 1:,} of {count:,}" if count else ""
-        self.query_one(HeaderBar).tell("adjudicate", display_text(self.rooms.desk.actor.name, limit=24), right=right)
+        self.query_one(HeaderBar).tell("adjudicate", display_text(self.rooms.session.actor.name, limit=24), right=right)

@@ -73,12 +73,12 @@ class BrowseScreen(SideScreen):
     def __init__(self, rooms: NavigationContext) -> None:
         super().__init__(rooms)
         self.memory: BrowseMemory = rooms.memory.setdefault(self.ROOM, BrowseMemory(parse_view(rooms.view)))
-        self.store = rooms.desk.store.lean()
+        self.store = rooms.session.store.lean()
         self._question = 0
         self._counting = False
         self._facet_question = 0
         self._known: dict[QueryField, list[str]] = {}
-        self._marking = IndexingThread(rooms.desk.store, self._marked)
+        self._marking = IndexingThread(rooms.session.store, self._marked)
 
     def compose(self) -> ComposeResult:
         """Where one is, the view, the list with its facets, the candidate, the keys."""
@@ -95,7 +95,7 @@ class BrowseScreen(SideScreen):
         """Ask what was asked last, and read on what is not read yet."""
         if not self.is_whole:
             return
-        self.query_one(HeaderBar).tell("browse", right=self.rooms.desk.actor.name)
+        self.query_one(HeaderBar).tell("browse", right=self.rooms.session.actor.name)
         self.table.selection = self.memory.selection
         self.panel.field, self.panel.display = self.memory.facet, self.memory.facets
         self.show_view(self.memory.view, at=self.memory.at)
@@ -378,7 +378,7 @@ class BrowseScreen(SideScreen):
         if not chosen:
             self.tell("there is nothing to decide about")
             return
-        self.app.push_screen(BulkModal(self.rooms.desk, self.actions, chosen, _BULK[deed]), self._decided)
+        self.app.push_screen(BulkModal(self.rooms.session, self.actions, chosen, _BULK[deed]), self._decided)
 
     def _decided(self, done: object) -> None:
         if done is not None:
@@ -388,9 +388,9 @@ class BrowseScreen(SideScreen):
     @work
     async def action_travel(self, back: bool) -> None:
         """Take back one's last act, a bulk as a whole; or the last undo."""
-        desk = self.rooms.desk
+        session = self.rooms.session
         try:
-            kind = await run_in_daemon_thread(desk.undo if back else desk.redo)
+            kind = await run_in_daemon_thread(session.undo if back else session.redo)
         except RecordError as error:
             self.tell(error.message, hint=error.hint, trouble=True)
             return

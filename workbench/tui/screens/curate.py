@@ -68,11 +68,17 @@ class CurateScreen(DecisionScreen):
     reasons = getters.query_one(ReasonStrip)
 
     def __init__(
-        self, desk: AnnotationSession, actions: ActionMap, *, protocol: str, banner: str | None = None, viewer: str = ""
+        self,
+        session: AnnotationSession,
+        actions: ActionMap,
+        *,
+        protocol: str,
+        banner: str | None = None,
+        viewer: str = "",
     ) -> None:
         super().__init__()
-        self.desk = desk
-        self.sight = desk.sight
+        self.session = session
+        self.sight = session.sight
         self.actions = actions
         self.shown: PreparedCard | None = None
         """The card on the screen."""
@@ -176,35 +182,35 @@ class CurateScreen(DecisionScreen):
 
     async def _decide(self, kind: Kind, reason: Reason | None = None) -> None:
         ready = self.shown
-        done = await self._at_desk(lambda: self.desk.decide(kind, reason))
+        done = await self._in_session(lambda: self.session.submit(kind, reason))
         if done is None or ready is None:
             return
         self.app.clear_notifications()  # what was told of the card before must not seem to be about this one
         if done.known is not None and kind in ANSWERS:
             right, line = feedback(done.known, kind)
             self.tell(line, severity="information" if right else "warning")
-        elif self.desk.settings.reveal and ready.hidden and (said := revealed(ready.card)):
+        elif self.session.settings.reveal and ready.hidden and (said := revealed(ready.card)):
             self.tell(said, hint="looking back you can change your mind")
 
     async def action_undo(self) -> None:
         """Take back one's last act."""
-        await self._travel(self.desk.undo, "took back", "nothing to take back")
+        await self._travel(self.session.undo, "took back", "nothing to take back")
 
     async def action_redo(self) -> None:
         """Take back the last undo."""
-        await self._travel(self.desk.redo, "did again", "nothing to do again")
+        await self._travel(self.session.redo, "did again", "nothing to do again")
 
     async def _travel(self, move: Callable[[], Kind | None], did: str, did_not: str) -> None:
-        moved = await self._at_desk(lambda: (move(),))
+        moved = await self._in_session(lambda: (move(),))
         if moved is not None:
             kind = moved[0]
-            many = f" of {self.desk.moved:,} cards" if self.desk.moved > 1 else ""
+            many = f" of {self.session.moved:,} cards" if self.session.moved > 1 else ""
             glyph = f"{DECISIONS[kind].glyph} " if kind in COUNTED else ""
             self.tell(did_not if kind is None else f"{did}: {glyph}{kind}{many}")
 
     async def action_flag(self) -> None:
         """Flag, or take the flag back."""
-        await self._at_desk(self.desk.toggle_flag)
+        await self._in_session(self.session.toggle_flag)
 
     async def action_note(self) -> None:
         """Write a note."""
@@ -228,16 +234,16 @@ class CurateScreen(DecisionScreen):
         await self.app.push_screen(modal, self._written)
 
     async def _save_note(self, candidate_id: int, words: str) -> str | None:
-        return await self._save(candidate_id, lambda: self.desk.note(words))
+        return await self._save(candidate_id, lambda: self.session.note(words))
 
     async def _save_edit(self, candidate_id: int, typed: Edited) -> str | None:
-        return await self._save(candidate_id, lambda: self.desk.edit(typed.text, typed.concept))
+        return await self._save(candidate_id, lambda: self.session.edit(typed.text, typed.concept))
 
     async def _save(self, candidate_id: int, work: Callable[[], DecisionResult]) -> str | None:
         """For the dialogs: write about the card they were opened for; why that could not be done, or None."""
 
         def write() -> DecisionResult:
-            self.desk.open(candidate_id)  # does nothing while it sits there, as it nearly always does
+            self.session.open(candidate_id)  # does nothing while it sits there, as it nearly always does
             return work()
 
         done = await self._try(write)
@@ -249,19 +255,19 @@ class CurateScreen(DecisionScreen):
 
     async def _written(self, written: bool | None) -> None:
         """A dialog has closed; False: the record refused what was typed. Perhaps the caption is no more."""
-        if written is False and await self._at_desk(self.desk.leave_replaced):
+        if written is False and await self._in_session(self.session.leave_replaced):
             self.tell("an edit has replaced that caption; this is the next card")
 
     # -- looking around -----------------------------------------------------------------------------------------
 
     async def action_look_back(self) -> None:
         """To one's decision before this one."""
-        if await self._at_desk(self.desk.look_back) is False:
+        if await self._in_session(self.session.look_back) is False:
             self.tell("nothing further back")
 
     async def action_look_forward(self) -> None:
         """Towards the work again."""
-        if await self._at_desk(self.desk.look_forward) is False:
+        if await self._in_session(self.session.look_forward) is False:
             self.tell("this is the newest card")
 
     async def action_find(self) -> None:
@@ -272,7 +278,7 @@ class CurateScreen(DecisionScreen):
 
     async def _search(self, words: str) -> list[Match]:
         async with self._turn:
-            return await asyncio.to_thread(self.desk.find, words)
+            return await asyncio.to_thread(self.session.find, words)
 
     async def _found(self, candidate_id: int | None) -> None:
         if candidate_id is not None:
@@ -280,7 +286,7 @@ class CurateScreen(DecisionScreen):
 
     async def action_open_card(self, candidate_id: int) -> None:
         """Seat this card; the one that sits there comes next."""
-        await self._at_desk(lambda: self.desk.open(candidate_id))
+        await self._in_session(lambda: self.session.open(candidate_id))
 
     def action_judges(self) -> None:
         """What the judges said, in full."""
@@ -296,7 +302,7 @@ class CurateScreen(DecisionScreen):
     def action_zoom(self) -> None:
         """The picture on the whole screen."""
         if self.shown is not None:
-            self.desk.zoomed = self.picture.shown_as is not PictureShown.NONE
+            self.session.zoomed = self.picture.shown_as is not PictureShown.NONE
             from workbench.tui.screens.zoom import zoom_into  # only when opened
 
             zoom_into(self, self.shown, self.actions, protocol=self._protocol, viewer=self._viewer)
@@ -314,15 +320,15 @@ class CurateScreen(DecisionScreen):
 
     def hear_news(self) -> None:
         """From the deck, by way of the app: a card has come, the queue has ended, or there is trouble."""
-        if self.desk.failure is not None:
-            raise self.desk.failure
+        if self.session.failure is not None:
+            raise self.session.failure
         if not self.is_whole:
             return
         self._say_banner()
         if not self._turn.locked() and self.is_active:
             self._take_seat()
 
-    async def _at_desk(self, work: Callable[[], T]) -> T | None:
+    async def _in_session(self, work: Callable[[], T]) -> T | None:
         """Do something at the desk, then show what is in the seat; None (and a line) where it could not be done."""
         result = await self._try(work)
         if isinstance(result, ActionError):
@@ -334,7 +340,7 @@ class CurateScreen(DecisionScreen):
         slow = asyncio.get_running_loop().call_later(_SLOW_SECONDS, self._say_banner, "waiting for the record …")
         result: T | ActionError
         async with self._turn:
-            self.desk.picture_shown = self.picture.shown_as
+            self.session.picture_shown = self.picture.shown_as
             try:
                 result = await asyncio.to_thread(work)
             except NoLongerAsked as error:
@@ -355,13 +361,13 @@ class CurateScreen(DecisionScreen):
         """Show the card in the seat; or that it is on its way; or the end of the queue."""
         if not self.is_whole:
             return
-        ready, before = self.desk.next(), self.shown
+        ready, before = self.session.current_card(), self.shown
         self.shown = ready
         if ready is not before:
             self._look_at_shown()
         if ready is not None and ready is not before:
             self._paint(ready)
-        elif ready is None and self.desk.finished and self.is_active:
+        elif ready is None and self.session.finished and self.is_active:
             self._show_done()
         self._show_status()
         for widget in (self.picture, self.card_view):
@@ -370,7 +376,7 @@ class CurateScreen(DecisionScreen):
     def _look_at_shown(self) -> None:
         """What keys decide about from now on."""
         number = self.shown.card.candidate_id if self.shown is not None else None
-        self.look_at(number, known=self.desk.seen_before)
+        self.look_at(number, known=self.session.seen_before)
 
     def tell_early(self, early: KeyTooEarly | None) -> None:
         """In the status line, until the next key."""
@@ -395,7 +401,7 @@ class CurateScreen(DecisionScreen):
         box.border_title = Content.styled(note, "$text-warning")
         forward = next(action for action in self.actions.at(KeyScope.CARD) if action.id == "forward")
         audit, key = ready.stream is Stream.AUDIT, self.actions.cap(forward)
-        standing = standing_words(ready, self.desk.actor.role)
+        standing = standing_words(ready, self.session.actor.role)
         self.card_view.show(ready, audit=audit, narrow=self._narrow, forward_key=key, standing=standing)
 
     def _show_status(self) -> None:
@@ -404,14 +410,14 @@ class CurateScreen(DecisionScreen):
         stream = "" if ready is None else str(ready.stream)
         if ready is not None and ready.way is not CardOrigin.QUEUE:
             stream += " · looking back" if ready.way is CardOrigin.BACK else " · found"
-        order = self.desk.order if ready is not None and ready.way is CardOrigin.QUEUE else ""
+        order = self.session.order if ready is not None and ready.way is CardOrigin.QUEUE else ""
         warning = self._warning or (BEHIND if self.sight.is_behind else "")
-        self.status.tell(StatusContent(self.desk.actor.name, work, stream, order, self.desk.progress, warning))
+        self.status.tell(StatusContent(self.session.actor.name, work, stream, order, self.session.progress, warning))
 
     def _say_banner(self, waiting: str | None = None) -> None:
         if not self.is_whole:
             return
-        trouble = waiting or self.desk.trouble
+        trouble = waiting or self.session.trouble
         line = f"⚠ {trouble}" if trouble else (self._banner or "")
         banner = self.query_one("#banner", Static)
         banner.update(Content(display_text(line, limit=200)))
@@ -422,15 +428,15 @@ class CurateScreen(DecisionScreen):
         from workbench.tui.screens.queue_end import QueueEndScreen  # only when opened
 
         self._at_end = True
-        self.app.push_screen(QueueEndScreen(self.desk, self.actions), self._after_done)
+        self.app.push_screen(QueueEndScreen(self.session, self.actions), self._after_done)
 
     async def _after_done(self, action: str | None) -> None:
         """What the person chose at the end of the queue."""
         self._at_end = False
         if action == "revisit":
-            self.desk.revisit()
+            self.session.revisit()
         elif action == "look_again":
-            self.desk.look_again()
+            self.session.look_again()
         elif action is not None:
             await self.run_action(action)
             return

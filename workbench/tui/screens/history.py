@@ -71,18 +71,18 @@ class HistoryScreen(SideScreen):
         self.call_after_refresh(self._lay_out)
 
     def _timeline(self, number: int) -> Timeline:
-        desk = self.rooms.desk
-        with desk.store.read() as connection:
+        session = self.rooms.session
+        with session.store.read() as connection:
             told = timeline(connection, number, self.rooms.workspace.exports)
             blind = {
                 member.candidate_id
                 for member in told.members
-                if (member.audit or desk.settings.blind)
-                and not event_log.has_decided(connection, member.candidate_id, desk.actor.name)
+                if (member.audit or session.settings.blind)
+                and not event_log.has_decided(connection, member.candidate_id, session.actor.name)
             }
             members = [member.candidate_id for member in told.members]
-            hidden = blind | asked(connection, members, desk.actor.annotator_id)
-        return conceal(told, hidden, desk.actor.name, blind=blind) if hidden else told
+            hidden = blind | asked(connection, members, session.actor.annotator_id)
+        return conceal(told, hidden, session.actor.name, blind=blind) if hidden else told
 
     def _lay_out(self) -> None:
         if self._told is not None and self.is_mounted:

@@ -142,7 +142,7 @@ class ProgressScreen(SideScreen):
             return
         self._reading = True
         try:
-            counted = await run_in_daemon_thread(partial(_count, self.rooms.desk.store, self._targets, unless))
+            counted = await run_in_daemon_thread(partial(_count, self.rooms.session.store, self._targets, unless))
         except RecordError as error:
             self.tell(error.message, hint=error.hint, trouble=True)
             if self.is_mounted:

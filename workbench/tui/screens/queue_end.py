@@ -35,9 +35,9 @@ class QueueEndScreen(Screen[str | None]):
     """
     AUTO_FOCUS = None
 
-    def __init__(self, desk: AnnotationSession, actions: ActionMap) -> None:
+    def __init__(self, session: AnnotationSession, actions: ActionMap) -> None:
         super().__init__()
-        self._desk = desk
+        self._session = session
         self._actions = actions
         bind(self, actions, KeyScope.DONE)
 
@@ -53,11 +53,11 @@ class QueueEndScreen(Screen[str | None]):
         if not self.children:  # the app is just ending
             return
         try:
-            content = told(self._desk.summary(), self._revisit_cap())
+            content = told(self._session.summary(), self._revisit_cap())
         except RecordError as error:
             content = Content(error.message)
         self.query_one("#done", Static).update(content)
-        self.query_one(StatusLine).tell(StatusContent(self._desk.actor.name, progress=self._desk.progress))
+        self.query_one(StatusLine).tell(StatusContent(self._session.actor.name, progress=self._session.progress))
 
     def _revisit_cap(self) -> str:
         return next(self._actions.cap(each) for each in self._actions.at(KeyScope.DONE) if each.id == "revisit")

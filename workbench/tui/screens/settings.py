@@ -123,8 +123,12 @@ class SettingsScreen(SideScreen):
 
     def _sitting(self, row: ListedSetting) -> str:
         """What this sitting goes by, where it is something else than the file says now."""
-        desk = self.rooms.desk.settings
-        now = {"curate.order": desk.ordering, "curate.blind": str(desk.blind).lower(), "curate.theme": self.app.theme}
+        session = self.rooms.session.settings
+        now = {
+            "curate.order": session.ordering,
+            "curate.blind": str(session.blind).lower(),
+            "curate.theme": self.app.theme,
+        }
         told = now.get(row.name, row.value)
         return display_text(told, limit=60) if told != row.value else ""
 

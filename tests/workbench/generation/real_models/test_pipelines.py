@@ -28,7 +28,7 @@ TRY_HARD = ("--set", "attempts=4", "--set", "rewrites=6", "--quiet", "--json")
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Path:
+def workspace(tmp_path: Path) -> Path:
     """Pictures, captions and questions as COCO and VQAv2 have them; no workspace yet."""
     (tmp_path / "pictures").mkdir()
     images = [{"id": n, "file_name": f"COCO_train2014_{n:012}.jpg"} for n in range(1, len(COLOURS) + 1)]
@@ -54,11 +54,11 @@ def house(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def negwb(house: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Negwb:
+def negwb(workspace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Negwb:
     """Calls the command in a workspace that has everything imported; returns what --json printed."""
 
     def called(*words: object, code: int = ExitCode.OK) -> dict[str, Any]:
-        monkeypatch.setattr(sys, "argv", ["negwb", "-w", str(house / "ws"), *map(str, words)])
+        monkeypatch.setattr(sys, "argv", ["negwb", "-w", str(workspace / "ws"), *map(str, words)])
         capsys.readouterr()
         ended = cli.main()
         said = capsys.readouterr()
@@ -66,13 +66,13 @@ def negwb(house: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
         told: dict[str, Any] = json.loads(said.out) if said.out.startswith("{") else {}
         return told
 
-    called("init", house / "ws")
-    called("import", house / "captions.json", "--source", "coco", "--pictures", house / "pictures")
-    called("import", house / "q.json", "--annotations", house / "a.json", "--source", "coco")
+    called("init", workspace / "ws")
+    called("import", workspace / "captions.json", "--source", "coco", "--pictures", workspace / "pictures")
+    called("import", workspace / "q.json", "--annotations", workspace / "a.json", "--source", "coco")
     return called
 
 
-def engines(house: Path, kind: str, llama: Path, llava: Path, **more: str) -> None:
+def engines(workspace: Path, kind: str, llama: Path, llava: Path, **more: str) -> None:
     """Name the two models in negwb.toml."""
     lines = [
         line
@@ -85,33 +85,33 @@ def engines(house: Path, kind: str, llama: Path, llava: Path, **more: str) -> No
             "",
         )
     ]
-    with (house / "ws" / "negwb.toml").open("a") as file:
+    with (workspace / "ws" / "negwb.toml").open("a") as file:
         file.write("\n".join(["", *lines, "[generate]", 'proposer = "pen"', 'judges = ["eye", "annotations"]', ""]))
 
 
-def rows(house: Path, sql: str) -> list[tuple[Any, ...]]:
+def rows(workspace: Path, sql: str) -> list[tuple[Any, ...]]:
     """What stands in the record."""
-    connection = sqlite3.connect(house / "ws" / "curation.db")
+    connection = sqlite3.connect(workspace / "ws" / "curation.db")
     try:
         return connection.execute(sql).fetchall()
     finally:
         connection.close()
 
 
-def failures(house: Path, where: str = "1") -> set[str]:
+def failures(workspace: Path, where: str = "1") -> set[str]:
     """Why items failed. These models babble now and then."""
     return {
-        reason for (reason,) in rows(house, f"SELECT reason FROM generation_item WHERE status='failed' AND {where}")
+        reason for (reason,) in rows(workspace, f"SELECT reason FROM generation_item WHERE status='failed' AND {where}")
     }
 
 
-def check_kept(house: Path, told: dict[str, Any], method: Method) -> None:
+def check_kept(workspace: Path, told: dict[str, Any], method: Method) -> None:
     """Candidates came of it that the judge really looked at: what is kept it called absent."""
     assert (told["state"], told["items_done"]) == ("done", len(CAPTIONS) * len(COLOURS))
-    assert failures(house) <= {"failed:too-long"}
-    assert told["kept"] == len(rows(house, "SELECT 1 FROM candidate")) > 0
+    assert failures(workspace) <= {"failed:too-long"}
+    assert told["kept"] == len(rows(workspace, "SELECT 1 FROM candidate")) > 0
     said = rows(
-        house,
+        workspace,
         """SELECT i.key, c.text, v.p, v.method, v.model FROM verdict v JOIN candidate c ON c.id = v.candidate_id
            JOIN image i ON i.id = c.image_id WHERE v.judge = 'eye' AND v.question = 'present'""",
     )
@@ -119,43 +119,43 @@ def check_kept(house: Path, told: dict[str, Any], method: Method) -> None:
     assert all(p < 0.5 and how == method for _, _, p, how, _ in said)
     assert all(" no " in text for _, text, *_ in said)
     assert {key for key, *_ in said} != {"2"}  # red ones mostly get no, blue ones yes
-    assert rows(house, "SELECT count(*) FROM generation_answer WHERE simulated")[0][0] == 0
+    assert rows(workspace, "SELECT count(*) FROM generation_answer WHERE simulated")[0][0] == 0
 
 
-def test_p1_with_models_in_this_process(negwb: Negwb, house: Path, llama: Path, llava: Path) -> None:
-    engines(house, "transformers", llama, llava)
+def test_p1_with_models_in_this_process(negwb: Negwb, workspace: Path, llama: Path, llava: Path) -> None:
+    engines(workspace, "transformers", llama, llava)
     told = negwb("generate", *TRY_HARD)
-    check_kept(house, told, Method.LOGPROBS)
+    check_kept(workspace, told, Method.LOGPROBS)
     assert told["settings"]["models"]["eye"].startswith("llava@")
-    masses = rows(house, "SELECT min(label_mass), max(label_mass) FROM verdict WHERE method = 'logprobs'")[0]
+    masses = rows(workspace, "SELECT min(label_mass), max(label_mass) FROM verdict WHERE method = 'logprobs'")[0]
     assert 0.5 < masses[0] <= masses[1] <= 1
     again = negwb("generate", *TRY_HARD, code=ExitCode.NOTHING_TO_DO)
     assert again["requests"] == 0
 
 
 @pytest.mark.long
-def test_a_second_run_of_the_same_seed_makes_the_same(negwb: Negwb, house: Path, llama: Path, llava: Path) -> None:
+def test_a_second_run_of_the_same_seed_makes_the_same(negwb: Negwb, workspace: Path, llama: Path, llava: Path) -> None:
     """Whatever shared a batch with what: two items at a time, then all of them."""
-    engines(house, "transformers", llama, llava)
+    engines(workspace, "transformers", llama, llava)
     negwb("generate", *TRY_HARD, "--limit", 2)
     negwb("generate", *TRY_HARD)
-    first = rows(house, "SELECT item, status, reason, detail FROM generation_item ORDER BY item")
-    with sqlite3.connect(house / "ws" / "curation.db") as connection:
+    first = rows(workspace, "SELECT item, status, reason, detail FROM generation_item ORDER BY item")
+    with sqlite3.connect(workspace / "ws" / "curation.db") as connection:
         for table in ("generation_item", "generation_answer"):
             connection.execute(f"DELETE FROM {table}")
     connection.close()
     negwb("generate", *TRY_HARD)
-    assert rows(house, "SELECT item, status, reason, detail FROM generation_item ORDER BY item") == first
+    assert rows(workspace, "SELECT item, status, reason, detail FROM generation_item ORDER BY item") == first
 
 
-def test_p1_over_a_server(negwb: Negwb, house: Path, llama: Path, llava: Path, server: str) -> None:
-    engines(house, "openai", llama, llava, url=server)
+def test_p1_over_a_server(negwb: Negwb, workspace: Path, llama: Path, llava: Path, server: str) -> None:
+    engines(workspace, "openai", llama, llava, url=server)
     assert negwb("generate", "probe", "eye", "--json")["method"] == Method.DECISION
     told = negwb("generate", *TRY_HARD)
-    check_kept(house, told, Method.DECISION)
+    check_kept(workspace, told, Method.DECISION)
     by_colour = dict(
         rows(
-            house,
+            workspace,
             """SELECT i.key, avg(a.p) FROM generation_answer a JOIN image i ON i.id = a.image_id
                WHERE a.stage = 'presence' GROUP BY i.key""",
         )
@@ -164,12 +164,12 @@ def test_p1_over_a_server(negwb: Negwb, house: Path, llama: Path, llava: Path, s
 
 
 @pytest.mark.long
-def test_clip_judges_the_whole(negwb: Negwb, house: Path, llama: Path, llava: Path) -> None:
-    save_model(make_tiny(), house / "clip")
-    engines(house, "transformers", llama, llava)
-    told = negwb("generate", *TRY_HARD, "--judge", "eye:present", "--judge", f"clip:{house / 'clip'}")
-    assert failures(house) <= {"failed:too-long"}
-    said = rows(house, "SELECT p, method, raw_text, model FROM verdict WHERE question = 'acceptable'")
+def test_clip_judges_the_whole(negwb: Negwb, workspace: Path, llama: Path, llava: Path) -> None:
+    save_model(make_tiny(), workspace / "clip")
+    engines(workspace, "transformers", llama, llava)
+    told = negwb("generate", *TRY_HARD, "--judge", "eye:present", "--judge", f"clip:{workspace / 'clip'}")
+    assert failures(workspace) <= {"failed:too-long"}
+    said = rows(workspace, "SELECT p, method, raw_text, model FROM verdict WHERE question = 'acceptable'")
     assert len(said) == told["kept"] > 0
     assert {method for _, method, *_ in said} == {Method.SCORE}
     assert all(0 < p < 1 and text.startswith("margin ") for p, _, text, _ in said)
@@ -177,17 +177,17 @@ def test_clip_judges_the_whole(negwb: Negwb, house: Path, llama: Path, llava: Pa
 
 
 @pytest.mark.parametrize("kind", ["openai", pytest.param("transformers", marks=pytest.mark.long)])
-def test_p2(negwb: Negwb, house: Path, llama: Path, llava: Path, kind: str, request: pytest.FixtureRequest) -> None:
+def test_p2(negwb: Negwb, workspace: Path, llama: Path, llava: Path, kind: str, request: pytest.FixtureRequest) -> None:
     more = {"url": request.getfixturevalue("server")} if kind == "openai" else {}
-    engines(house, kind, llama, llava, **more)
+    engines(workspace, kind, llama, llava, **more)
     told = negwb("generate", "--pipeline", "P2", *TRY_HARD)
     assert (told["state"], told["items_done"]) == ("done", len(QUESTIONS) * len(COLOURS))
-    assert failures(house) <= {"failed:too-long"}
+    assert failures(workspace) <= {"failed:too-long"}
     stages = {stage: counts["answered"] for stage, counts in told["stages"].items()}
     assert stages["presence"] > 0
-    assert sum(stages.values()) == told["answers"] == rows(house, "SELECT count(*) FROM generation_answer")[0][0]
+    assert sum(stages.values()) == told["answers"] == rows(workspace, "SELECT count(*) FROM generation_answer")[0][0]
     looked = rows(
-        house, "SELECT count(DISTINCT image_id), count(DISTINCT p) FROM generation_answer WHERE stage = 'presence'"
+        workspace, "SELECT count(DISTINCT image_id), count(DISTINCT p) FROM generation_answer WHERE stage = 'presence'"
     )
     assert looked[0][0] == len(COLOURS)
     assert looked[0][1] > 1
@@ -195,14 +195,14 @@ def test_p2(negwb: Negwb, house: Path, llama: Path, llava: Path, kind: str, requ
 
 @pytest.mark.long
 def test_a_picture_that_is_gone_fails_its_items_and_no_others(
-    negwb: Negwb, house: Path, llama: Path, llava: Path
+    negwb: Negwb, workspace: Path, llama: Path, llava: Path
 ) -> None:
-    engines(house, "transformers", llama, llava)
-    red = house / "pictures" / "COCO_train2014_000000000001.jpg"
-    red.rename(house / "elsewhere.jpg")
+    engines(workspace, "transformers", llama, llava)
+    red = workspace / "pictures" / "COCO_train2014_000000000001.jpg"
+    red.rename(workspace / "elsewhere.jpg")
     assert negwb("generate", *TRY_HARD)["failed"] > 0
-    assert failures(house, "image_id = 1") == {"failed:picture-missing"}
-    assert failures(house, "image_id <> 1") <= {"failed:too-long"}
-    (house / "elsewhere.jpg").rename(red)
+    assert failures(workspace, "image_id = 1") == {"failed:picture-missing"}
+    assert failures(workspace, "image_id <> 1") <= {"failed:too-long"}
+    (workspace / "elsewhere.jpg").rename(red)
     assert negwb("generate", *TRY_HARD, "--retry")["items_done"] >= len(CAPTIONS)
-    assert failures(house) <= {"failed:too-long"}
+    assert failures(workspace) <= {"failed:too-long"}

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 from support.plugin_engine import install
-from support.results import lines, make_workspace, running, until
-from support.workspaces import HOSTILE, Case, House, build, press, settled
+from support.results import build_workspace, lines, running, until
+from support.workspaces import HOSTILE, Case, WorkspaceFixture, build, press, settled
 from tools.generation_screenshots import half_way, settings, write_drops, write_runs
 
 from curation_db.enums import GenerationState
@@ -39,7 +39,7 @@ ENGINES = (
 
 
 @pytest.fixture
-def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
+def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[WorkspaceFixture]:
     monkeypatch.setattr(screen_module, "_POLL_SECONDS", 0.05)
     monkeypatch.setattr(generation, "jobs", JobRegistry())
     made = build(tmp_path / "house", [Case(caption=f"a dog on a lawn, picture {n}") for n in range(12)])
@@ -50,23 +50,23 @@ def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
     made.store.close()
 
 
-def app_of(house: House, **told: Any) -> ResultsApp:
+def app_of(house: WorkspaceFixture, **told: Any) -> ResultsApp:
     return ResultsApp(Workspace(house.root), start="generate", **told)
 
 
-def begin(house: House, **more: Any) -> int:
+def begin(house: WorkspaceFixture, **more: Any) -> int:
     with house.store.write() as connection:
         return start_run(connection, recipe="abc", settings=settings(**more))
 
 
-def name_engines(house: House, *, pause: float = 0.0) -> None:
+def name_engines(house: WorkspaceFixture, *, pause: float = 0.0) -> None:
     path = house.root / "negwb.toml"
     path.write_text(path.read_text() + ENGINES.format(pause=pause))
 
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("theme", ["negwb-dark", "negwb-light"])
-async def test_a_run_is_shown_with_its_figures(house: House, size: tuple[int, int], theme: str) -> None:
+async def test_a_run_is_shown_with_its_figures(house: WorkspaceFixture, size: tuple[int, int], theme: str) -> None:
     with house.store.write() as connection:
         write_drops(connection, write_runs(connection, time.time()))
     app = app_of(house, theme=theme)
@@ -104,7 +104,7 @@ async def test_a_run_is_shown_with_its_figures(house: House, size: tuple[int, in
 
 
 @pytest.mark.parametrize("size", SIZES)
-async def test_an_empty_record_says_what_to_do(house: House, size: tuple[int, int]) -> None:
+async def test_an_empty_record_says_what_to_do(house: WorkspaceFixture, size: tuple[int, int]) -> None:
     app = app_of(house)
     async with running(app, size) as pilot:
         await until(pilot, lambda: "Nothing was generated yet" in lines(app))
@@ -122,14 +122,14 @@ async def test_an_empty_record_says_what_to_do(house: House, size: tuple[int, in
 
 
 async def test_without_captions_there_is_nothing_to_begin_with(tmp_path: Path) -> None:
-    app = ResultsApp(make_workspace(tmp_path / "house"), start="generate")
+    app = ResultsApp(build_workspace(tmp_path / "house"), start="generate")
     async with running(app) as pilot:
         await until(pilot, lambda: "✗ captions: negwb import" in lines(app))
         await pilot.press("n")
         await until(pilot, lambda: "there are no captions to generate from" in lines(app))
 
 
-async def test_it_lives(house: House) -> None:
+async def test_it_lives(house: WorkspaceFixture) -> None:
     run = begin(house, simulated=["llama"])
     app = app_of(house)
     async with running(app) as pilot:
@@ -144,7 +144,7 @@ async def test_it_lives(house: House) -> None:
         assert "0 running · 1 in all" in lines(app)
 
 
-async def test_a_run_whose_process_is_gone_is_lost(house: House) -> None:
+async def test_a_run_whose_process_is_gone_is_lost(house: WorkspaceFixture) -> None:
     run = begin(house)
     _claim(house, run, _gone())
     app = app_of(house)
@@ -155,7 +155,7 @@ async def test_a_run_whose_process_is_gone_is_lost(house: House) -> None:
 
 
 @pytest.mark.parametrize("size", SIZES)
-async def test_hostile_runs_are_only_text(house: House, size: tuple[int, int]) -> None:
+async def test_hostile_runs_are_only_text(house: WorkspaceFixture, size: tuple[int, int]) -> None:
     bad = " ".join(told[:60] for told in HOSTILE.values())
     hostile = {
         "pipeline": bad,
@@ -205,7 +205,7 @@ async def test_hostile_runs_are_only_text(house: House, size: tuple[int, int]) -
     assert app.return_code in (None, 0)
 
 
-async def test_nobody_looks_while_something_is_above(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_nobody_looks_while_something_is_above(house: WorkspaceFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     begin(house)
     app = app_of(house)
     async with running(app) as pilot:
@@ -218,8 +218,8 @@ async def test_nobody_looks_while_something_is_above(house: House, monkeypatch: 
         assert not looks
 
 
-async def test_the_lab_leads_here_from_the_card(make_house: Any, open_app: Any) -> None:
-    app = open_app(house := make_house(2))
+async def test_the_lab_leads_here_from_the_card(make_workspace: Any, open_app: Any) -> None:
+    app = open_app(house := make_workspace(2))
     app._workspace = Workspace(house.root)
     async with app.run_test(size=(120, 36), notifications=True) as pilot:
         await settled(pilot)
@@ -245,7 +245,7 @@ def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("plugin")
-async def test_n_generates_s_stops_and_r_goes_on(house: House) -> None:
+async def test_n_generates_s_stops_and_r_goes_on(house: WorkspaceFixture) -> None:
     name_engines(house, pause=0.25)
     app = app_of(house)
     async with running(app) as pilot:
@@ -278,16 +278,16 @@ async def test_n_generates_s_stops_and_r_goes_on(house: House) -> None:
     assert house.rows("SELECT count(*) FROM generation_item") == [(11,)]
 
 
-async def _until_rows(pilot: Any, house: House, sql: str) -> None:
+async def _until_rows(pilot: Any, house: WorkspaceFixture, sql: str) -> None:
     await until(pilot, lambda: bool(house.rows(sql)))
 
 
-def _runs(house: House) -> Any:
+def _runs(house: WorkspaceFixture) -> Any:
     with house.store.read() as connection:
         return list_runs(connection, 10)
 
 
-async def test_what_dies_before_it_began_says_why(house: House) -> None:
+async def test_what_dies_before_it_began_says_why(house: WorkspaceFixture) -> None:
     name_engines(house)  # and nobody has installed the package
     app = app_of(house)
     async with running(app, (80, 24)) as pilot:
@@ -313,7 +313,7 @@ def _a_generation() -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", "workbench", "generate"])
 
 
-async def test_leaving_ends_no_generation(house: House) -> None:
+async def test_leaving_ends_no_generation(house: WorkspaceFixture) -> None:
     child = _a_generation()
     run = begin(house)
     _claim(house, run, child.pid)
@@ -330,7 +330,7 @@ async def test_leaving_ends_no_generation(house: House) -> None:
         child.wait()
 
 
-def _claim(house: House, run: int, pid: int) -> None:
+def _claim(house: WorkspaceFixture, run: int, pid: int) -> None:
     with house.store.write() as connection:
         connection.execute(
             text("UPDATE generation_run SET pid = :pid, started_at = :now WHERE id = :run"),
@@ -338,7 +338,7 @@ def _claim(house: House, run: int, pid: int) -> None:
         )
 
 
-def test_no_stranger_is_stopped(house: House) -> None:
+def test_no_stranger_is_stopped(house: WorkspaceFixture) -> None:
     run = begin(house)
     stranger = subprocess.Popen(["sleep", "60"])
     try:
@@ -358,7 +358,7 @@ def test_no_stranger_is_stopped(house: House) -> None:
 # -- looking -----------------------------------------------------------------------------------------------------
 
 
-def test_what_did_not_change_is_not_read_again(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_did_not_change_is_not_read_again(house: WorkspaceFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     with house.store.write() as connection:
         run = write_runs(connection, time.time())
         end_run(connection, run, GenerationState.DONE, half_way())
@@ -374,7 +374,7 @@ def test_what_did_not_change_is_not_read_again(house: House, monkeypatch: pytest
         watch.close()
 
 
-def test_another_file_in_the_records_place_is_seen(house: House, tmp_path: Path) -> None:
+def test_another_file_in_the_records_place_is_seen(house: WorkspaceFixture, tmp_path: Path) -> None:
     run = begin(house)
     with house.store.write() as connection:
         end_run(connection, run, GenerationState.DONE, {})
@@ -394,7 +394,7 @@ def test_another_file_in_the_records_place_is_seen(house: House, tmp_path: Path)
         watch.close()
 
 
-def test_a_run_under_a_number_that_came_again_hides_no_process(house: House) -> None:
+def test_a_run_under_a_number_that_came_again_hides_no_process(house: WorkspaceFixture) -> None:
     """In containers the numbers of processes are few."""
     run = begin(house)
     workspace = Workspace(house.root)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from support.benches import TinyModel, draw_picture
-from support.results import HOSTILE, fill_results, lines, make_result, make_workspace, running, until
+from support.results import HOSTILE, build_workspace, fill_results, lines, make_result, running, until
 
 from benchmarks.registry import task_from_file
 from benchmarks.runner import run_task
@@ -30,7 +30,7 @@ SIZES = [(80, 24), (120, 36)]
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
-    made = make_workspace(tmp_path / "house")
+    made = build_workspace(tmp_path / "house")
     fill_results(made)
     return made
 
@@ -64,7 +64,7 @@ async def test_a_figure_never_stands_alone(workspace: Workspace, size: tuple[int
 
 
 async def test_without_the_affirmed_task_it_is_said(tmp_path: Path) -> None:
-    house = make_workspace(tmp_path / "house")
+    house = build_workspace(tmp_path / "house")
     make_result(house, "demo-negref", "base", [True, False])
     app = ResultsApp(house, start="report")
     async with running(app) as pilot:
@@ -86,7 +86,7 @@ async def test_a_task_without_a_twin_says_so_everywhere(workspace: Workspace) ->
 
 
 async def test_colour_follows_mcnemar_and_few_differing_items_are_told(tmp_path: Path) -> None:
-    house = make_workspace(tmp_path / "house")
+    house = build_workspace(tmp_path / "house")
     for model, right in (("base", 0), ("tuned-up", 2)):
         make_result(house, "demo-affirm", model, [at < right for at in range(2)])
     for model, right in (("base", 0), ("tuned-up", 12)):
@@ -120,7 +120,7 @@ async def test_the_base_that_was_named_is_the_base(workspace: Workspace) -> None
 
 
 async def test_pictures_are_found_where_they_lay_when_it_was_run(tmp_path: Path) -> None:
-    house = make_workspace(tmp_path / "house")
+    house = build_workspace(tmp_path / "house")
     coco = tmp_path / "elsewhere" / "train2014"
     coco.mkdir(parents=True)
     for at in range(3):
@@ -182,7 +182,7 @@ async def test_another_base(workspace: Workspace) -> None:
 
 @pytest.mark.parametrize("size", SIZES)
 async def test_hostile_results_are_only_text(tmp_path: Path, size: tuple[int, int]) -> None:
-    house = make_workspace(tmp_path / "house")
+    house = build_workspace(tmp_path / "house")
     for model in ("base", HOSTILE):
         make_result(house, "x-negref", model, [True, False, True], text=HOSTILE)
     (house.root / "results" / "[red]x.json").write_text("\x1b[2J[/x]")
@@ -228,8 +228,10 @@ async def test_pages_change_places_and_remember(workspace: Workspace) -> None:
     assert app.return_code == 0
 
 
-async def test_curate_opens_it_and_comes_back(make_house: Any, open_app: Callable[..., Any], tmp_path: Path) -> None:
-    house = make_house(3)
+async def test_curate_opens_it_and_comes_back(
+    make_workspace: Any, open_app: Callable[..., Any], tmp_path: Path
+) -> None:
+    house = make_workspace(3)
     app = open_app(house, app={"workspace": Workspace(house.root)})
     async with running(app) as pilot:
         await until(pilot, lambda: app.screen.shown is not None)

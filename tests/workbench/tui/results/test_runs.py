@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from support.clip_models import freeze
-from support.results import HOSTILE, lines, make_run, make_workspace, running, until
+from support.results import HOSTILE, build_workspace, lines, make_run, running, until
 
 from curation_db.enums import State
 from curation_db.exporting.manifest import ExportItem, ManifestCounts, read_manifest
@@ -34,7 +34,7 @@ SIZES = [(80, 24), (120, 36)]
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
-    return make_workspace(tmp_path / "house")
+    return build_workspace(tmp_path / "house")
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from support.curating import held
 from support.results import lines, until
-from support.workspaces import HOSTILE, Case, House, press, settled
+from support.workspaces import HOSTILE, Case, WorkspaceFixture, press, settled
 
 from curation_db.enums import Kind, Reason, Role, Stream
 from curation_db.events.annotators import begin_session
@@ -25,21 +25,21 @@ SPEAKERS = ("benedetta", "chosaku")
 
 
 @pytest.fixture
-def disputed(make_house: Any, join: Any) -> House:
+def disputed(make_workspace: Any, join: Any) -> WorkspaceFixture:
     """Four cards: two people differ on the first three, the last is nobody's yet."""
-    house: House = make_house(4, overlap="2")
-    first, second = (join(house, name) for name in SPEAKERS)
-    for number in house.ids[:3]:
+    workspace: WorkspaceFixture = make_workspace(4, overlap="2")
+    first, second = (join(workspace, name) for name in SPEAKERS)
+    for number in workspace.ids[:3]:
         first.note(number, "look at the left edge")
         first.decide(number, Kind.ACCEPT)
         second.decide(number, Kind.REJECT, reason=Reason.GRATUITOUS)
-    appoint(house, "dan")
-    return house
+    appoint(workspace, "dan")
+    return workspace
 
 
-def appoint(house: House, name: str) -> None:
+def appoint(workspace: WorkspaceFixture, name: str) -> None:
     """Make somebody an adjudicator; the record remembers it."""
-    with open_store(house.root / "curation.db") as store:
+    with open_store(workspace.root / "curation.db") as store:
         begin_session(store, name, version="test", role=Role.ADJUDICATOR)
 
 
@@ -59,13 +59,13 @@ async def press_here(pilot: Any, *keys: str) -> None:
         await until(pilot, lambda: not getattr(pilot.app.screen, "_busy", False))
 
 
-def open_at(house: House, open_app: Any, **told: Any) -> Any:
-    return open_app(house, "dan", app={"workspace": Workspace(house.root)}, **told)
+def open_at(workspace: WorkspaceFixture, open_app: Any, **told: Any) -> Any:
+    return open_app(workspace, "dan", app={"workspace": Workspace(workspace.root)}, **told)
 
 
 @pytest.mark.parametrize("size", SIZES)
 async def test_nothing_leaks_before_the_word_and_all_is_told_after(
-    disputed: House, open_app: Any, size: tuple[int, int]
+    disputed: WorkspaceFixture, open_app: Any, size: tuple[int, int]
 ) -> None:
     app = open_at(disputed, open_app)
     async with app.run_test(size=size) as pilot:
@@ -92,7 +92,7 @@ async def test_nothing_leaks_before_the_word_and_all_is_told_after(
         await until(pilot, lambda: "2 of 3" in lines(app))
 
 
-async def test_undo_shows_it_again_and_the_room_empties(disputed: House, open_app: Any) -> None:
+async def test_undo_shows_it_again_and_the_room_empties(disputed: WorkspaceFixture, open_app: Any) -> None:
     app = open_at(disputed, open_app)
     async with app.run_test(size=(120, 36), notifications=True) as pilot:
         screen = await enter(app, pilot)
@@ -123,7 +123,7 @@ async def test_undo_shows_it_again_and_the_room_empties(disputed: House, open_ap
         assert disputed.events()[-1] == (4, "accept", None), "the card waited"
 
 
-async def test_an_edit_goes_to_people(disputed: House, open_app: Any) -> None:
+async def test_an_edit_goes_to_people(disputed: WorkspaceFixture, open_app: Any) -> None:
     app = open_at(disputed, open_app)
     async with app.run_test(size=(120, 36)) as pilot:
         await enter(app, pilot)
@@ -138,7 +138,7 @@ async def test_an_edit_goes_to_people(disputed: House, open_app: Any) -> None:
         assert disputed.states()[1] == "contested"
 
 
-async def test_others_are_told_how_to_enter(disputed: House, open_app: Any) -> None:
+async def test_others_are_told_how_to_enter(disputed: WorkspaceFixture, open_app: Any) -> None:
     app = open_app(disputed, "ana", app={"workspace": Workspace(disputed.root)})
     async with app.run_test(size=(120, 36), notifications=True) as pilot:
         await settled(pilot)
@@ -149,33 +149,35 @@ async def test_others_are_told_how_to_enter(disputed: House, open_app: Any) -> N
         assert not isinstance(app.screen, AdjudicateScreen)
 
 
-async def test_an_empty_room_says_what_to_do(make_house: Any, open_app: Any) -> None:
-    house = make_house(2)
-    appoint(house, "dan")
-    app = open_at(house, open_app)
+async def test_an_empty_room_says_what_to_do(make_workspace: Any, open_app: Any) -> None:
+    workspace = make_workspace(2)
+    appoint(workspace, "dan")
+    app = open_at(workspace, open_app)
     async with app.run_test(size=(80, 24)) as pilot:
         await enter(app, pilot)
         await until(pilot, lambda: "Nobody disagrees about anything" in lines(app))
         assert 'overlap = "2+1"' in lines(app)
         await pilot.press("a", "x", "e", "i", "space", "z")
         await until(pilot, lambda: "Nobody disagrees about anything" in lines(app))
-        assert house.events() == []
+        assert workspace.events() == []
 
 
 @pytest.mark.usefixtures("old_names")
 @pytest.mark.parametrize("size", SIZES)
-async def test_hostile_texts_are_only_texts(make_house: Any, open_app: Any, join: Any, size: tuple[int, int]) -> None:
+async def test_hostile_texts_are_only_texts(
+    make_workspace: Any, open_app: Any, join: Any, size: tuple[int, int]
+) -> None:
     texts = list(HOSTILE.values())
-    house = make_house(
+    workspace = make_workspace(
         cases=[Case(caption=text, text=text, concept=text[:200], raw=text[:500]) for text in texts], overlap="2"
     )
-    ben, cho = join(house, "[@click=app.quit]ben[/] \x1b[31m"), join(house, "cho \u202e[/x]")
-    for number in house.ids:
+    ben, cho = join(workspace, "[@click=app.quit]ben[/] \x1b[31m"), join(workspace, "cho \u202e[/x]")
+    for number in workspace.ids:
         ben.note(number, HOSTILE["link"] + HOSTILE["escape"])
         ben.decide(number, Kind.ACCEPT)
         cho.decide(number, Kind.REJECT, reason=Reason.SCOPE)
-    appoint(house, "dan")
-    app = open_at(house, open_app)
+    appoint(workspace, "dan")
+    app = open_at(workspace, open_app)
     async with app.run_test(size=size) as pilot:
         screen = await enter(app, pilot)
         for at in range(len(texts)):
@@ -187,7 +189,7 @@ async def test_hostile_texts_are_only_texts(make_house: Any, open_app: Any, join
 
 
 async def test_a_busy_record_is_said_and_nothing_is_settled(
-    disputed: House, open_app: Any, monkeypatch: pytest.MonkeyPatch
+    disputed: WorkspaceFixture, open_app: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from support.curating import held
 
@@ -205,21 +207,21 @@ async def test_a_busy_record_is_said_and_nothing_is_settled(
         assert disputed.states()[1] == "accepted"
 
 
-async def test_flipped_audit_labels_come_here(make_house: Any, open_app: Any, join: Any) -> None:
-    house = make_house(2, audit_rate=1.0)
-    ben = join(house, "ben")
-    ben.decide(house.ids[0], Kind.ACCEPT, shown=PresentationContext(Stream.AUDIT, blind=True))
-    ben.flip(house.ids[0], Kind.REJECT, reason=Reason.PRESENT)
-    appoint(house, "dan")
-    app = open_at(house, open_app)
+async def test_flipped_audit_labels_come_here(make_workspace: Any, open_app: Any, join: Any) -> None:
+    workspace = make_workspace(2, audit_rate=1.0)
+    ben = join(workspace, "ben")
+    ben.decide(workspace.ids[0], Kind.ACCEPT, shown=PresentationContext(Stream.AUDIT, blind=True))
+    ben.flip(workspace.ids[0], Kind.REJECT, reason=Reason.PRESENT)
+    appoint(workspace, "dan")
+    app = open_at(workspace, open_app)
     async with app.run_test(size=(120, 36)) as pilot:
         await enter(app, pilot)
         await press_here(pilot, "a", "s")
         await until(pilot, lambda: "on second thoughts" in lines(app))
-        assert house.rows("SELECT stream FROM event WHERE kind = 'adjudicate'") == [("audit",)]
+        assert workspace.rows("SELECT stream FROM event WHERE kind = 'adjudicate'") == [("audit",)]
 
 
-async def test_an_app_begins_in_the_room_and_the_cards_come_after(disputed: House, open_app: Any) -> None:
+async def test_an_app_begins_in_the_room_and_the_cards_come_after(disputed: WorkspaceFixture, open_app: Any) -> None:
     app = open_app(disputed, "dan", app={"workspace": Workspace(disputed.root), "start": MainView.ADJUDICATE})
     async with app.run_test(size=(120, 36)) as pilot:
         await until(pilot, lambda: isinstance(app.screen, AdjudicateScreen) and "1 of 3" in lines(app))
@@ -230,16 +232,16 @@ async def test_an_app_begins_in_the_room_and_the_cards_come_after(disputed: Hous
         assert disputed.events()[-2:] == [(1, "adjudicate", None), (4, "accept", None)]
 
 
-def test_the_command_needs_the_role(disputed: House, sit: Any) -> None:
-    _check_role(sit(disputed, "dan"), MainView.ADJUDICATE)
-    _check_role(sit(disputed, "ana"), None)
+def test_the_command_needs_the_role(disputed: WorkspaceFixture, open_session: Any) -> None:
+    _check_role(open_session(disputed, "dan"), MainView.ADJUDICATE)
+    _check_role(open_session(disputed, "ana"), None)
     with pytest.raises(UsageError, match="only an adjudicator") as told:
-        _check_role(sit(disputed, "ana"), MainView.ADJUDICATE)
+        _check_role(open_session(disputed, "ana"), MainView.ADJUDICATE)
     assert "--role adjudicator" in told.value.hint
 
 
 async def test_a_refused_word_is_an_answer_that_is_not_stored_until_it_is_given_again(
-    disputed: House, open_app: Any, monkeypatch: pytest.MonkeyPatch
+    disputed: WorkspaceFixture, open_app: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("curation_db.storage.sqlite._PRAGMAS", ("PRAGMA busy_timeout=50", "PRAGMA foreign_keys=ON"))
     app = open_at(disputed, open_app)
@@ -248,7 +250,7 @@ async def test_a_refused_word_is_an_answer_that_is_not_stored_until_it_is_given_
         with held(disputed.root):
             await press_here(pilot, "a", "s")
             await until(pilot, lambda: "held by another process" in lines(app))
-        assert app.desk.answers.refused.words == ["1 of 1 answer was refused and is not stored"]
+        assert app.session.answers.refused.words == ["1 of 1 answer was refused and is not stored"]
         await press_here(pilot, "a", "s")
         await until(pilot, lambda: disputed.states()[1] == "accepted")
-        await until(pilot, lambda: app.desk.answers.refused.lost == 0)
+        await until(pilot, lambda: app.session.answers.refused.lost == 0)

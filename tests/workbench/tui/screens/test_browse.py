@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from support.curating import lines, shown, until
-from support.workspaces import HOSTILE, Case, House, settled
+from support.workspaces import HOSTILE, Case, WorkspaceFixture, settled
 
 from curation_db.enums import Kind, Reason, Stream
 from curation_db.lint import index
@@ -72,15 +72,15 @@ async def entered(pilot: Any) -> None:
     await whole(pilot)
 
 
-def opened(open_app: Open, house: House, **told: Any) -> Any:
+def opened(open_app: Open, workspace: WorkspaceFixture, **told: Any) -> Any:
     """An app with rooms."""
-    return open_app(house, app={"workspace": Workspace(house.root), **told.pop("app", {})}, **told)
+    return open_app(workspace, app={"workspace": Workspace(workspace.root), **told.pop("app", {})}, **told)
 
 
 @pytest.mark.parametrize("size", SIZES)
-async def test_a_view_is_typed_and_its_card_opened(make_house: Any, open_app: Open, size: Any) -> None:
-    house = make_house(cases=mixed())
-    app = opened(open_app, house)
+async def test_a_view_is_typed_and_its_card_opened(make_workspace: Any, open_app: Open, size: Any) -> None:
+    workspace = make_workspace(cases=mixed())
+    app = opened(open_app, workspace)
     async with app.run_test(size=size, notifications=True) as pilot:
         await entered(pilot)
         assert listed(app) == list(range(9, 0, -1))
@@ -93,16 +93,16 @@ async def test_a_view_is_typed_and_its_card_opened(make_house: Any, open_app: Op
         await pilot.press("j", "enter")
         await until(pilot, lambda: isinstance(app.screen, CurateScreen) and shown(app) == 6)
         await pilot.press("a")
-        await until(pilot, lambda: house.states()[6] == "accepted")
+        await until(pilot, lambda: workspace.states()[6] == "accepted")
         await pilot.press("b")
         await whole(pilot)
         assert (listed(app), browse(app).table.chosen) == ([3, 6, 9], 6), "where one was"
         assert "✓ accepted" in lines(app)
-    assert house.events() == [(6, "accept", None)]
+    assert workspace.events() == [(6, "accept", None)]
 
 
-async def test_what_is_wrong_is_said_and_the_list_stays(make_house: Any, open_app: Open) -> None:
-    app = opened(open_app, make_house(cases=mixed()))
+async def test_what_is_wrong_is_said_and_the_list_stays(make_workspace: Any, open_app: Open) -> None:
+    app = opened(open_app, make_workspace(cases=mixed()))
     async with app.run_test(size=(120, 36)) as pilot:
         await entered(pilot)
         await type_view(pilot, "stat:open")
@@ -116,8 +116,8 @@ async def test_what_is_wrong_is_said_and_the_list_stays(make_house: Any, open_ap
         assert browse(app).table.has_focus
 
 
-async def test_completion_names_what_the_record_knows(make_house: Any, open_app: Open) -> None:
-    app = opened(open_app, make_house(cases=mixed()))
+async def test_completion_names_what_the_record_knows(make_workspace: Any, open_app: Open) -> None:
+    app = opened(open_app, make_workspace(cases=mixed()))
     async with app.run_test(size=(120, 36)) as pilot:
         await entered(pilot)
         await pilot.press("slash")
@@ -130,8 +130,8 @@ async def test_completion_names_what_the_record_knows(make_house: Any, open_app:
         await until(pilot, lambda: listed(app) == [8, 7, 5, 4, 2, 1])
 
 
-async def test_the_order_turns_and_the_cursor_stays_on_its_candidate(make_house: Any, open_app: Open) -> None:
-    app = opened(open_app, make_house(cases=mixed()))
+async def test_the_order_turns_and_the_cursor_stays_on_its_candidate(make_workspace: Any, open_app: Open) -> None:
+    app = opened(open_app, make_workspace(cases=mixed()))
     async with app.run_test(size=(120, 36)) as pilot:
         await entered(pilot)
         await pilot.press("j", "j")
@@ -146,8 +146,8 @@ async def test_the_order_turns_and_the_cursor_stays_on_its_candidate(make_house:
         assert browse(app).view.sort is Sort.CONCEPT
 
 
-async def test_rows_are_chosen_by_keys_and_by_mouse(make_house: Any, open_app: Open) -> None:
-    app = opened(open_app, make_house(cases=mixed()))
+async def test_rows_are_chosen_by_keys_and_by_mouse(make_workspace: Any, open_app: Open) -> None:
+    app = opened(open_app, make_workspace(cases=mixed()))
     async with app.run_test(size=(120, 36)) as pilot:
         await entered(pilot)
         table = browse(app).table
@@ -166,9 +166,9 @@ async def test_rows_are_chosen_by_keys_and_by_mouse(make_house: Any, open_app: O
         assert (table.cursor, 1 in table.selection) == (0, True)
 
 
-async def test_many_are_decided_at_once_and_one_key_takes_it_back(make_house: Any, open_app: Open) -> None:
-    house = make_house(cases=mixed())
-    app = opened(open_app, house)
+async def test_many_are_decided_at_once_and_one_key_takes_it_back(make_workspace: Any, open_app: Open) -> None:
+    workspace = make_workspace(cases=mixed())
+    app = opened(open_app, workspace)
     async with app.run_test(size=(120, 36), notifications=True) as pilot:
         await entered(pilot)
         await type_view(pilot, "hat")
@@ -177,7 +177,7 @@ async def test_many_are_decided_at_once_and_one_key_takes_it_back(make_house: An
         await pilot.press("space", "space", "A")
         await until(pilot, lambda: isinstance(app.screen, BulkModal) and "type 2 and enter" in lines(app))
         await pilot.press("2", "enter")
-        await until(pilot, lambda: sorted(house.states().values()).count("accepted") == 2)
+        await until(pilot, lambda: sorted(workspace.states().values()).count("accepted") == 2)
         await whole(pilot)
         await pilot.press("X")  # nothing is chosen any more: all of the view
         await until(pilot, lambda: isinstance(app.screen, BulkModal) and "because" in lines(app))
@@ -186,14 +186,14 @@ async def test_many_are_decided_at_once_and_one_key_takes_it_back(make_house: An
         await pilot.press("escape")
         await until(pilot, lambda: isinstance(app.screen, BrowseScreen))
         await pilot.press("z")
-        await until(pilot, lambda: set(house.states().values()) == {"open"})
+        await until(pilot, lambda: set(workspace.states().values()) == {"open"})
         await pilot.press("Z")
-        await until(pilot, lambda: sorted(house.states().values()).count("accepted") == 2)
+        await until(pilot, lambda: sorted(workspace.states().values()).count("accepted") == 2)
         await whole(pilot)
 
 
-async def test_facets_count_the_view_and_narrow_it(make_house: Any, open_app: Open) -> None:
-    app = opened(open_app, make_house(cases=mixed()))
+async def test_facets_count_the_view_and_narrow_it(make_workspace: Any, open_app: Open) -> None:
+    app = opened(open_app, make_workspace(cases=mixed()))
     async with app.run_test(size=(120, 36)) as pilot:
         await entered(pilot)
         await pilot.press("f")
@@ -212,11 +212,11 @@ async def test_facets_count_the_view_and_narrow_it(make_house: Any, open_app: Op
         assert not browse(app).panel.display
 
 
-async def test_views_are_saved_and_found_again(make_house: Any, open_app: Open) -> None:
-    house = make_house(cases=mixed())
-    settings = house.root / "negwb.toml"
+async def test_views_are_saved_and_found_again(make_workspace: Any, open_app: Open) -> None:
+    workspace = make_workspace(cases=mixed())
+    settings = workspace.root / "negwb.toml"
     settings.write_text(settings.read_text() + "\n# mine\n")
-    app = opened(open_app, house)
+    app = opened(open_app, workspace)
     async with app.run_test(size=(80, 24), notifications=True) as pilot:
         await entered(pilot)
         await type_view(pilot, 'is:conflict "no hat"')
@@ -234,21 +234,25 @@ async def test_views_are_saved_and_found_again(make_house: Any, open_app: Open) 
         await whole(pilot)
 
 
-async def test_the_marks_are_worked_out_while_one_looks(make_house: Any, open_app: Open) -> None:
-    house = make_house(cases=mixed())
-    app = opened(open_app, house)
+async def test_the_marks_are_worked_out_while_one_looks(make_workspace: Any, open_app: Open) -> None:
+    workspace = make_workspace(cases=mixed())
+    app = opened(open_app, workspace)
     async with app.run_test(size=(160, 40)) as pilot:
         await entered(pilot)
-        await until(pilot, lambda: LintIndexer(house.store).progress.done)
+        await until(pilot, lambda: LintIndexer(workspace.store).progress.done)
         await until(pilot, lambda: "minimal-edit +1" in lines(app))
         await type_view(pilot, "lint:in-sibling")
         await until(pilot, lambda: listed(app) == [9, 6, 3])
         await whole(pilot)
-    assert set(house.rows("SELECT mark FROM candidate_mark")) == {("in-sibling",), ("minimal-edit",), (index.CONFLICT,)}
+    assert set(workspace.rows("SELECT mark FROM candidate_mark")) == {
+        ("in-sibling",),
+        ("minimal-edit",),
+        (index.CONFLICT,),
+    }
 
 
-async def test_an_audit_card_that_waits_hides_what_judges_say(make_house: Any, open_app: Open) -> None:
-    app = opened(open_app, make_house(cases=mixed(3), audit_rate=1.0))
+async def test_an_audit_card_that_waits_hides_what_judges_say(make_workspace: Any, open_app: Open) -> None:
+    app = opened(open_app, make_workspace(cases=mixed(3), audit_rate=1.0))
     async with app.run_test(size=(120, 36)) as pilot:
         await entered(pilot)
         assert "blind" in lines(app)
@@ -258,10 +262,12 @@ async def test_an_audit_card_that_waits_hides_what_judges_say(make_house: Any, o
         await whole(pilot)
 
 
-async def test_an_audit_card_that_waits_hides_who_decided_what(make_house: Any, open_app: Open, join: Any) -> None:
-    house = make_house(2, audit_rate=1.0, overlap="2")
-    join(house, "ben").decide(1, Kind.REJECT, reason=Reason.SCOPE, shown=PresentationContext(Stream.AUDIT, blind=True))
-    app = opened(open_app, house)
+async def test_an_audit_card_that_waits_hides_who_decided_what(make_workspace: Any, open_app: Open, join: Any) -> None:
+    workspace = make_workspace(2, audit_rate=1.0, overlap="2")
+    join(workspace, "ben").decide(
+        1, Kind.REJECT, reason=Reason.SCOPE, shown=PresentationContext(Stream.AUDIT, blind=True)
+    )
+    app = opened(open_app, workspace)
     async with app.run_test(size=(160, 40)) as pilot:
         await entered(pilot)
         await until(pilot, lambda: "hidden until it is decided" in lines(app))
@@ -270,32 +276,32 @@ async def test_an_audit_card_that_waits_hides_who_decided_what(make_house: Any, 
         assert not [word for word in ("ben", "scope") if word in lines(app)]
 
 
-async def test_who_only_looks_around_takes_no_card(make_house: Any, sit: Any) -> None:
+async def test_who_only_looks_around_takes_no_card(make_workspace: Any, open_session: Any) -> None:
     from workbench.tui.app import NegwbApp
 
-    house = make_house(4)
-    desk = sit(house, deal=False)
-    app = NegwbApp(desk, workspace=Workspace(house.root), start=MainView.BROWSE, view="hat sort:oldest")
+    workspace = make_workspace(4)
+    session = open_session(workspace, prefetch=False)
+    app = NegwbApp(session, workspace=Workspace(workspace.root), start=MainView.BROWSE, view="hat sort:oldest")
     async with app.run_test(size=(120, 36)) as pilot:
         await whole(pilot)
         assert listed(app) == [1, 2, 3, 4]
         await pilot.press("j", "j")
-        assert house.rows("SELECT count(*) FROM lease") == [(0,)]
+        assert workspace.rows("SELECT count(*) FROM lease") == [(0,)]
         await pilot.press("escape")
         await settled(pilot)
-        assert house.rows("SELECT count(*) > 0 FROM lease") == [(1,)]
+        assert workspace.rows("SELECT count(*) > 0 FROM lease") == [(1,)]
         await pilot.press("b")
         await whole(pilot)
         assert browse(app).table.chosen == 3
 
 
 @pytest.mark.parametrize("size", SIZES)
-async def test_hostile_text_stays_text(make_house: Any, open_app: Open, size: Any) -> None:
+async def test_hostile_text_stays_text(make_workspace: Any, open_app: Open, size: Any) -> None:
     cases = [
         Case(caption=text, text=f"{text} {n}", concept=text[:60], raw=text) for n, text in enumerate(HOSTILE.values())
     ]
-    house = make_house(cases=cases)
-    app = opened(open_app, house)
+    workspace = make_workspace(cases=cases)
+    app = opened(open_app, workspace)
     async with app.run_test(size=size, notifications=True) as pilot:
         await entered(pilot)
         await pilot.press("f")
@@ -319,10 +325,10 @@ async def test_hostile_text_stays_text(make_house: Any, open_app: Open, size: An
 # -- the table alone ----------------------------------------------------------------------------------------------
 
 
-async def test_a_hundred_thousand_rows_load_only_what_shows(make_house: Any, open_app: Open) -> None:
-    house = make_house(2)
+async def test_a_hundred_thousand_rows_load_only_what_shows(make_workspace: Any, open_app: Open) -> None:
+    workspace = make_workspace(2)
     asked: list[int] = []
-    app = opened(open_app, house)
+    app = opened(open_app, workspace)
     async with app.run_test(size=(80, 24)) as pilot:
         await entered(pilot)
         table = browse(app).table
@@ -345,11 +351,11 @@ async def test_a_hundred_thousand_rows_load_only_what_shows(make_house: Any, ope
         assert len(asked) < 1_000
 
 
-async def test_rows_of_a_list_that_is_gone_are_dropped(make_house: Any, open_app: Open) -> None:
+async def test_rows_of_a_list_that_is_gone_are_dropped(make_workspace: Any, open_app: Open) -> None:
     import threading
 
-    house = make_house(3)
-    app = opened(open_app, house)
+    workspace = make_workspace(3)
+    app = opened(open_app, workspace)
     async with app.run_test(size=(80, 24)) as pilot:
         await entered(pilot)
         table, go_on, asked = browse(app).table, threading.Event(), threading.Event()
@@ -371,10 +377,10 @@ async def test_rows_of_a_list_that_is_gone_are_dropped(make_house: Any, open_app
         assert [set(page) for page in table._pages.values()] == [{1}]
 
 
-async def test_decisions_and_their_reasons_are_told_in_full(make_house: Any, open_app: Open, join: Any) -> None:
-    house = make_house(2)
-    join(house, "ben").decide(2, Kind.REJECT, reason=Reason.REST_FALSE)
-    app = opened(open_app, house)
+async def test_decisions_and_their_reasons_are_told_in_full(make_workspace: Any, open_app: Open, join: Any) -> None:
+    workspace = make_workspace(2)
+    join(workspace, "ben").decide(2, Kind.REJECT, reason=Reason.REST_FALSE)
+    app = opened(open_app, workspace)
     async with app.run_test(size=(120, 36)) as pilot:
         await entered(pilot)
         await type_view(pilot, "by:ben reason:rest_false")

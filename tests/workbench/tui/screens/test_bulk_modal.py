@@ -20,46 +20,48 @@ SIZES = [(80, 24), (120, 36)]
 async def open_modal(app: Any, pilot: Any, ids: list[int], kind: Kind) -> list[BulkDone | None]:
     results: list[BulkDone | None] = []
     await settled(pilot)
-    await app.push_screen(BulkModal(app.desk, app.actions, ids, kind), results.append)
+    await app.push_screen(BulkModal(app.session, app.actions, ids, kind), results.append)
     await until(pilot, lambda: "looking at them" not in lines(app))
     return results
 
 
 @pytest.mark.parametrize("size", SIZES)
-async def test_the_number_confirms_and_z_takes_all_of_it_back(make_house: Any, open_app: Any, size: Any) -> None:
-    house = make_house(8)
-    app = open_app(house)
+async def test_the_number_confirms_and_z_takes_all_of_it_back(make_workspace: Any, open_app: Any, size: Any) -> None:
+    workspace = make_workspace(8)
+    app = open_app(workspace)
     async with app.run_test(size=size, notifications=True) as pilot:
-        results = await open_modal(app, pilot, house.ids[:6], Kind.REJECT)
+        results = await open_modal(app, pilot, workspace.ids[:6], Kind.REJECT)
         assert "Reject 6 cards because" in lines(app)
         await pilot.press("q", "g")
         await until(pilot, lambda: "Reject 6 cards: gratuitous" in lines(app))
         assert "6  will be rejected" in lines(app)
         await pilot.press(*"60", "enter")
         await until(pilot, lambda: "that is not 6" in lines(app))
-        assert house.events() == []
+        assert workspace.events() == []
         await pilot.press("backspace", "enter")
         await until(pilot, lambda: isinstance(app.screen, CurateScreen))
         assert [(each.changed if each else None) for each in results] == [6]
-        assert house.events() == [(number, "reject", "gratuitous") for number in house.ids[:6]]
+        assert workspace.events() == [(number, "reject", "gratuitous") for number in workspace.ids[:6]]
         await until(pilot, lambda: "6 cards rejected — z takes all of it back" in lines(app))
-        await until(pilot, lambda: shown(app) == house.ids[6])
+        await until(pilot, lambda: shown(app) == workspace.ids[6])
         await press(pilot, "z")
         await until(pilot, lambda: "took back: ✗ reject of 6 cards" in lines(app))
-        assert set(house.states().values()) == {"open"}
+        assert set(workspace.states().values()) == {"open"}
         await press(pilot, "Z")
-        assert list(house.states().values()).count("rejected") == 6
+        assert list(workspace.states().values()).count("rejected") == 6
         await press(pilot, "z", "a")
-        assert len(house.events()) == 6 * 4 + 1
+        assert len(workspace.events()) == 6 * 4 + 1
 
 
-async def test_what_is_left_out_is_said_and_escape_changes_nothing(make_house: Any, open_app: Any, join: Any) -> None:
-    house = make_house(5)
-    ben = join(house, "ben")
-    ben.decide(house.ids[3], Kind.ACCEPT)
-    app = open_app(house)
+async def test_what_is_left_out_is_said_and_escape_changes_nothing(
+    make_workspace: Any, open_app: Any, join: Any
+) -> None:
+    workspace = make_workspace(5)
+    ben = join(workspace, "ben")
+    ben.decide(workspace.ids[3], Kind.ACCEPT)
+    app = open_app(workspace)
     async with app.run_test(size=(80, 24)) as pilot:
-        results = await open_modal(app, pilot, [*house.ids, 99], Kind.ACCEPT)
+        results = await open_modal(app, pilot, [*workspace.ids, 99], Kind.ACCEPT)
         told = lines(app)
         assert "Accept 4 cards of the 6 chosen" in told
         assert "1  so already" in told
@@ -67,42 +69,42 @@ async def test_what_is_left_out_is_said_and_escape_changes_nothing(make_house: A
         await pilot.press("4", "escape")
         await until(pilot, lambda: isinstance(app.screen, CurateScreen))
         assert results == [None]
-        assert len(house.events()) == 1
+        assert len(workspace.events()) == 1
 
 
-async def test_what_is_not_allowed_is_one_line(make_house: Any, open_app: Any, join: Any) -> None:
-    house = make_house(3)
-    join(house, "ben")
-    app = open_app(house)
+async def test_what_is_not_allowed_is_one_line(make_workspace: Any, open_app: Any, join: Any) -> None:
+    workspace = make_workspace(3)
+    join(workspace, "ben")
+    app = open_app(workspace)
     async with app.run_test(size=(80, 24)) as pilot:
-        await open_modal(app, pilot, house.ids, Kind.REQUEUE)
+        await open_modal(app, pilot, workspace.ids, Kind.REQUEUE)
         assert "only an adjudicator can ask everybody anew" in lines(app)
 
 
-async def test_nothing_to_do_says_why(make_house: Any, open_app: Any) -> None:
-    house = make_house(3, audit_rate=1.0)
-    app = open_app(house, only=None, audit_share=1.0)
+async def test_nothing_to_do_says_why(make_workspace: Any, open_app: Any) -> None:
+    workspace = make_workspace(3, audit_rate=1.0)
+    app = open_app(workspace, only=None, audit_share=1.0)
     async with app.run_test(size=(80, 24)) as pilot:
-        await open_modal(app, pilot, house.ids, Kind.ACCEPT)
+        await open_modal(app, pilot, workspace.ids, Kind.ACCEPT)
         assert "There is nothing to accept here" in lines(app)
         assert "3  kept for the blind audit" in lines(app)
 
 
 async def test_a_refused_bulk_is_one_answer_that_is_not_stored(
-    make_house: Any, open_app: Any, monkeypatch: pytest.MonkeyPatch
+    make_workspace: Any, open_app: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("curation_db.storage.sqlite._PRAGMAS", ("PRAGMA busy_timeout=50", "PRAGMA foreign_keys=ON"))
-    house = make_house(4)
-    app = open_app(house)
+    workspace = make_workspace(4)
+    app = open_app(workspace)
     async with app.run_test(size=(80, 24)) as pilot:
-        await open_modal(app, pilot, house.ids, Kind.ACCEPT)
-        with held(house.root):
+        await open_modal(app, pilot, workspace.ids, Kind.ACCEPT)
+        with held(workspace.root):
             await pilot.press("4", "enter")
             await until(pilot, lambda: "held by another process" in lines(app))
-        assert app.desk.answers.refused.words == ["1 of 1 answer was refused and is not stored"]
+        assert app.session.answers.refused.words == ["1 of 1 answer was refused and is not stored"]
         await pilot.press("escape")
         await until(pilot, lambda: isinstance(app.screen, CurateScreen))
-        await open_modal(app, pilot, house.ids, Kind.ACCEPT)
+        await open_modal(app, pilot, workspace.ids, Kind.ACCEPT)
         await pilot.press("4", "enter")
-        await until(pilot, lambda: len(house.events()) == 4)
-        await until(pilot, lambda: app.desk.answers.refused.lost == 0)
+        await until(pilot, lambda: len(workspace.events()) == 4)
+        await until(pilot, lambda: app.session.answers.refused.lost == 0)

@@ -18,9 +18,9 @@ from workbench.tui.screens.zoom import ZoomScreen
 from workbench.workspace.keymap import ActionMap, KeyScope
 
 
-async def test_every_deciding_key_is_committed_before_the_next_card(make_house: Any, open_app: Any) -> None:
-    house = make_house(5)
-    app = open_app(house)
+async def test_every_deciding_key_is_committed_before_the_next_card(make_workspace: Any, open_app: Any) -> None:
+    workspace = make_workspace(5)
+    app = open_app(workspace)
     async with running(app) as pilot:
         await settled(pilot)
         for number, (keys, event) in enumerate(
@@ -35,88 +35,88 @@ async def test_every_deciding_key_is_committed_before_the_next_card(make_house: 
         ):
             assert shown(app) == number
             await press(pilot, *(keys if keys[0] == "x" else [keys]))
-            assert house.events()[-1] == (number, *event)
-            assert len(house.events()) == number
+            assert workspace.events()[-1] == (number, *event)
+            assert len(workspace.events()) == number
         assert isinstance(app.screen, QueueEndScreen)
 
 
-async def test_every_reason_has_its_key(make_house: Any, open_app: Any) -> None:
-    house = make_house(8)
-    app = open_app(house)
+async def test_every_reason_has_its_key(make_workspace: Any, open_app: Any) -> None:
+    workspace = make_workspace(8)
+    app = open_app(workspace)
     async with running(app) as pilot:
         await settled(pilot)
         for key in "prgusdb":
             await press(pilot, "x", key)
-    reasons = [reason for _, _, reason in house.events()]
+    reasons = [reason for _, _, reason in workspace.events()]
     assert reasons == ["present", "rest_false", "gratuitous", "ungrammatical", "scope", "duplicate", "bad_image"]
 
 
-async def test_keys_typed_ahead_are_decided_in_order(make_house: Any, open_app: Any) -> None:
-    house = make_house(6)
-    app = open_app(house)
+async def test_keys_typed_ahead_are_decided_in_order(make_workspace: Any, open_app: Any) -> None:
+    workspace = make_workspace(6)
+    app = open_app(workspace)
     async with running(app) as pilot:
         await settled(pilot)
-        await until(pilot, lambda: app.desk.prepared == 3)
+        await until(pilot, lambda: app.session.prepared == 3)
         await pilot.press("a", "x", "p", "x", "u", "a")
         await settled(pilot)
     told = [(1, "accept", None), (2, "reject", "present"), (3, "reject", "ungrammatical"), (4, "accept", None)]
-    assert house.events() == told
+    assert workspace.events() == told
 
 
-async def test_while_the_reason_is_asked_no_other_key_decides(make_house: Any, open_app: Any) -> None:
-    house = make_house(2)
-    app = open_app(house)
+async def test_while_the_reason_is_asked_no_other_key_decides(make_workspace: Any, open_app: Any) -> None:
+    workspace = make_workspace(2)
+    app = open_app(workspace)
     async with running(app) as pilot:
         await settled(pilot)
         await press(pilot, "x")
         assert "reject because" in lines(app)
         await press(pilot, "a", "e", "space", "z")
-        assert house.events() == []
+        assert workspace.events() == []
         await press(pilot, "escape")
         assert "reject because" not in lines(app)
         await press(pilot, "u")
-    assert house.events() == [(1, "unsure", None)]
+    assert workspace.events() == [(1, "unsure", None)]
 
 
-async def test_a_click_on_a_reason_and_on_the_key_line(make_house: Any, open_app: Any) -> None:
-    house = make_house(3)
-    app = open_app(house)
+async def test_a_click_on_a_reason_and_on_the_key_line(make_workspace: Any, open_app: Any) -> None:
+    workspace = make_workspace(3)
+    app = open_app(workspace)
     async with running(app) as pilot:
         await settled(pilot)
         await pilot.click("#keys", offset=(2, 0))  # a accept
-        await until(pilot, lambda: len(house.events()) == 1)
+        await until(pilot, lambda: len(workspace.events()) == 1)
         await settled(pilot)
         await press(pilot, "x")
         await pilot.click(app.screen.query(".reason")[4], offset=(8, 0))
-        await until(pilot, lambda: len(house.events()) == 2)
-    assert house.events() == [(1, "accept", None), (2, "reject", "scope")]
+        await until(pilot, lambda: len(workspace.events()) == 2)
+    assert workspace.events() == [(1, "accept", None), (2, "reject", "scope")]
 
 
-async def test_undo_and_redo_by_keys_and_after_a_restart(make_house: Any, open_app: Any) -> None:
-    house = make_house(4)
-    async with running(first := open_app(house)) as pilot:
+async def test_undo_and_redo_by_keys_and_after_a_restart(make_workspace: Any, open_app: Any) -> None:
+    workspace = make_workspace(4)
+    async with running(first := open_app(workspace)) as pilot:
         await settled(pilot)
         await press(pilot, "a", "x", "s", "u")
-    first.desk.close()
-    async with running(app := open_app(house)) as pilot:
+    first.session.close()
+    async with running(app := open_app(workspace)) as pilot:
         await settled(pilot)
         assert shown(app) == 4
         for number in (3, 2, 1):
             await press(pilot, "z")
             assert shown(app) == number
-        assert set(house.states().values()) == {"open"}
+        assert set(workspace.states().values()) == {"open"}
         await press(pilot, "z")
         assert "nothing to take back" in lines(app)
         for number in (2, 3, 4):
             await press(pilot, "Z" if number != 3 else "ctrl+y")
             assert shown(app) == number
         assert "did again" in lines(app)
-    assert house.states() == {1: "accepted", 2: "rejected", 3: "unsure", 4: "open"}
+    assert workspace.states() == {1: "accepted", 2: "rejected", 3: "unsure", 4: "open"}
 
 
-async def test_looking_back_and_a_change_of_mind(make_house: Any, open_app: Any) -> None:
-    house = make_house(4)
-    app = open_app(house)
+async def test_looking_back_and_a_change_of_mind(make_workspace: Any, open_app: Any) -> None:
+    workspace = make_workspace(4)
+    app = open_app(workspace)
     async with running(app) as pilot:
         await settled(pilot)
         await press(pilot, "a", "a", "[")
@@ -128,13 +128,13 @@ async def test_looking_back_and_a_change_of_mind(make_house: Any, open_app: Any)
         await press(pilot, "x", "d")
         assert shown(app) == 3
         assert said(app, "past") == ""
-    assert house.states()[2] == "rejected"
-    assert house.rows("SELECT count(*) FROM event WHERE late OR kind = 'undo'") == [(0,)]
+    assert workspace.states()[2] == "rejected"
+    assert workspace.rows("SELECT count(*) FROM event WHERE late OR kind = 'undo'") == [(0,)]
 
 
-async def test_the_end_of_the_queue_says_what_to_do(make_house: Any, open_app: Any) -> None:
-    house = make_house(3)
-    app = open_app(house)
+async def test_the_end_of_the_queue_says_what_to_do(make_workspace: Any, open_app: Any) -> None:
+    workspace = make_workspace(3)
+    app = open_app(workspace)
     async with running(app) as pilot:
         await settled(pilot)
         await press(pilot, "a", "space", "u")
@@ -159,11 +159,11 @@ async def test_the_end_of_the_queue_says_what_to_do(make_house: Any, open_app: A
         assert isinstance(app.screen, QueueEndScreen)
         await press(pilot, "slash", "escape")
         assert isinstance(app.screen, QueueEndScreen)
-    assert set(house.states().values()) == {"accepted"}
+    assert set(workspace.states().values()) == {"accepted"}
 
 
-async def test_the_judges_in_full_and_the_picture(make_house: Any, open_app: Any) -> None:
-    app = open_app(make_house(cases=[Case(raw="I see [no] hat.")]))
+async def test_the_judges_in_full_and_the_picture(make_workspace: Any, open_app: Any) -> None:
+    app = open_app(make_workspace(cases=[Case(raw="I see [no] hat.")]))
     async with running(app) as pilot:
         await settled(pilot)
         assert "they disagree" in said(app, "judges")
@@ -182,11 +182,11 @@ async def test_the_judges_in_full_and_the_picture(make_house: Any, open_app: Any
     ("made", "settings", "why"), [({"audit_rate": 1.0}, {}, "audit"), ({}, {"blind": True}, "blind")]
 )
 async def test_hidden_judges_stay_hidden(
-    make_house: Any, open_app: Any, made: dict[str, float], settings: dict[str, bool], why: str
+    make_workspace: Any, open_app: Any, made: dict[str, float], settings: dict[str, bool], why: str
 ) -> None:
     case = Case(judges=(0.07, 0.76), raw="a word of mine", siblings=("she wears a hat, others say",))
-    house = make_house(cases=[case] * 2, **made)
-    app = open_app(house, **settings)
+    workspace = make_workspace(cases=[case] * 2, **made)
+    app = open_app(workspace, **settings)
     async with running(app) as pilot:
         await settled(pilot)
         assert said(app, "judges").startswith("hidden")
@@ -200,11 +200,11 @@ async def test_hidden_judges_stay_hidden(
         assert "hat!" in lines(app), "one's own note"
         await press(pilot, "a", "[")
         assert said(app, "judges").startswith("hidden")
-    assert house.rows("SELECT kind, blind FROM event ORDER BY seq") == [("note", 1), ("accept", 1)]
+    assert workspace.rows("SELECT kind, blind FROM event ORDER BY seq") == [("note", 1), ("accept", 1)]
 
 
-async def test_bars_show_p_present_and_simulated_judges_are_named(make_house: Any, open_app: Any) -> None:
-    app = open_app(make_house(cases=[Case(judges=(0.3, None), simulated=True)]))
+async def test_bars_show_p_present_and_simulated_judges_are_named(make_workspace: Any, open_app: Any) -> None:
+    app = open_app(make_workspace(cases=[Case(judges=(0.3, None), simulated=True)]))
     async with running(app) as pilot:
         await settled(pilot)
         told = said(app, "judges")
@@ -214,8 +214,8 @@ async def test_bars_show_p_present_and_simulated_judges_are_named(make_house: An
         assert "simulated judges" in told
 
 
-async def test_help_and_palette_list_every_action(make_house: Any, open_app: Any) -> None:
-    app = open_app(make_house(1))
+async def test_help_and_palette_list_every_action(make_workspace: Any, open_app: Any) -> None:
+    app = open_app(make_workspace(1))
     async with running(app, (120, 100)) as pilot:
         await settled(pilot)
         for key in ("question_mark", "f1"):
@@ -239,23 +239,23 @@ ALL_PLACES = (KeyScope.CARD, KeyScope.REASON, KeyScope.DONE)
 """Of the card; every room has a help of its own."""
 
 
-async def test_own_keys_and_the_theme_key(make_house: Any, open_app: Any) -> None:
-    house = make_house(2)
-    app = open_app(house, app={"actions": ActionMap({"accept": "f5,y"})})
+async def test_own_keys_and_the_theme_key(make_workspace: Any, open_app: Any) -> None:
+    workspace = make_workspace(2)
+    app = open_app(workspace, app={"actions": ActionMap({"accept": "f5,y"})})
     async with running(app) as pilot:
         await settled(pilot)
         await press(pilot, "a")
-        assert house.events() == []
+        assert workspace.events() == []
         assert "f5 accept" in lines(app)
         await press(pilot, "y", "f2")
         assert app.theme == "negwb-light"
         await press(pilot, "f2")
         assert app.theme == "negwb-dark"
-    assert house.events() == [(1, "accept", None)]
+    assert workspace.events() == [(1, "accept", None)]
 
 
-async def test_any_theme_shows_the_card(make_house: Any, open_app: Any) -> None:
-    app = open_app(make_house(1))
+async def test_any_theme_shows_the_card(make_workspace: Any, open_app: Any) -> None:
+    app = open_app(make_workspace(1))
     async with running(app, (80, 24)) as pilot:
         await settled(pilot)
         for theme in ("negwb-light", "ansi-dark", "textual-light", "dracula", "negwb-dark"):
@@ -264,9 +264,9 @@ async def test_any_theme_shows_the_card(make_house: Any, open_app: Any) -> None:
             assert "«not wearing hat number 0»" in lines(app)
 
 
-async def test_the_window_may_change_its_size(make_house: Any, open_app: Any) -> None:
-    house = make_house(2)
-    app = open_app(house)
+async def test_the_window_may_change_its_size(make_workspace: Any, open_app: Any) -> None:
+    workspace = make_workspace(2)
+    app = open_app(workspace)
     async with running(app) as pilot:
         await settled(pilot)
         for size in ((80, 24), (40, 10), (60, 20), (200, 60), (59, 20), (120, 36)):
@@ -276,12 +276,12 @@ async def test_the_window_may_change_its_size(make_house: Any, open_app: Any) ->
             assert isinstance(app.screen, TooSmallScreen) is small
             assert ("negwb needs 60 × 20" in lines(app)) is small
             await press(pilot, "u" if small else "x", "escape")
-        assert house.events() == []
+        assert workspace.events() == []
         assert shown(app) == 1
 
 
-async def test_a_missing_picture_is_said_in_its_place(make_house: Any, open_app: Any) -> None:
-    app = open_app(make_house(cases=[Case(picture=False), Case()]))
+async def test_a_missing_picture_is_said_in_its_place(make_workspace: Any, open_app: Any) -> None:
+    app = open_app(make_workspace(cases=[Case(picture=False), Case()]))
     async with running(app) as pilot:
         await settled(pilot)
         assert "the picture is missing: 001.png" in lines(app)
@@ -291,25 +291,25 @@ async def test_a_missing_picture_is_said_in_its_place(make_house: Any, open_app:
         assert "missing" not in lines(app)
 
 
-async def test_without_pictures_the_card_still_works(make_house: Any, open_app: Any) -> None:
-    house = make_house(1)
-    app = open_app(house, app={"protocol": "none"})
+async def test_without_pictures_the_card_still_works(make_workspace: Any, open_app: Any) -> None:
+    workspace = make_workspace(1)
+    app = open_app(workspace, app={"protocol": "none"})
     async with running(app) as pilot:
         await settled(pilot)
         assert "pictures are turned off" in lines(app)
         await press(pilot, "a")
-    assert len(house.events()) == 1
+    assert len(workspace.events()) == 1
 
 
 async def test_a_locked_record_is_told_and_the_card_stays(
-    make_house: Any, open_app: Any, monkeypatch: pytest.MonkeyPatch
+    make_workspace: Any, open_app: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("curation_db.storage.sqlite._PRAGMAS", ("PRAGMA busy_timeout=50", "PRAGMA foreign_keys=ON"))
-    house = make_house(2)
-    app = open_app(house)
+    workspace = make_workspace(2)
+    app = open_app(workspace)
     async with running(app) as pilot:
         await settled(pilot)
-        other = sqlite3.connect(house.root / "curation.db", isolation_level=None)
+        other = sqlite3.connect(workspace.root / "curation.db", isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
         await press(pilot, "a")
         assert "held by another process" in lines(app)
@@ -317,11 +317,11 @@ async def test_a_locked_record_is_told_and_the_card_stays(
         other.execute("ROLLBACK")
         other.close()
         await press(pilot, "a")
-    assert house.events() == [(1, "accept", None)]
+    assert workspace.events() == [(1, "accept", None)]
 
 
-async def test_the_banner_and_the_work_are_told(make_house: Any, open_app: Any) -> None:
-    app = open_app(make_house(2), app={"banner": "demo: drawn pictures"})
+async def test_the_banner_and_the_work_are_told(make_workspace: Any, open_app: Any) -> None:
+    app = open_app(make_workspace(2), app={"banner": "demo: drawn pictures"})
     async with running(app) as pilot:
         await settled(pilot)
         await press(pilot, "a")
@@ -332,8 +332,8 @@ async def test_the_banner_and_the_work_are_told(make_house: Any, open_app: Any) 
         assert "streak ✓" in text
 
 
-async def test_q_leaves(make_house: Any, open_app: Any) -> None:
-    app = open_app(make_house(1))
+async def test_q_leaves(make_workspace: Any, open_app: Any) -> None:
+    app = open_app(make_workspace(1))
     async with running(app) as pilot:
         await settled(pilot)
         await pilot.press("q")

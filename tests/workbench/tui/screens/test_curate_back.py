@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from support.curating import lines, running, said, shown
-from support.workspaces import House, press, settled
+from support.workspaces import WorkspaceFixture, press, settled
 
 from curation_db.enums import Kind, Reason
 from workbench.tui.screens.curate import CurateScreen
@@ -25,9 +25,9 @@ def streak(app: Any) -> str:
     return str(app.screen.query_one(StatusLine).render().plain).partition("streak ")[2]
 
 
-async def test_an_edited_card_is_shown_once(make_house: Any, open_app: Any) -> None:
-    house = make_house(4)
-    app = open_app(house)
+async def test_an_edited_card_is_shown_once(make_workspace: Any, open_app: Any) -> None:
+    workspace = make_workspace(4)
+    app = open_app(workspace)
     async with running(app) as pilot:
         await settled(pilot)
         await press(pilot, "a")
@@ -46,12 +46,12 @@ async def test_an_edited_card_is_shown_once(make_house: Any, open_app: Any) -> N
         assert shown(app) == 5
         await press(pilot, "]")
         assert shown(app) == 3
-    assert [kind for _, kind, _ in house.events()] == ["accept", "edit", "accept"]
+    assert [kind for _, kind, _ in workspace.events()] == ["accept", "edit", "accept"]
 
 
-async def test_an_edited_card_that_was_decided_anew_is_shown_once(make_house: Any, open_app: Any) -> None:
-    house = make_house(4)
-    app = open_app(house)
+async def test_an_edited_card_that_was_decided_anew_is_shown_once(make_workspace: Any, open_app: Any) -> None:
+    workspace = make_workspace(4)
+    app = open_app(workspace)
     async with running(app) as pilot:
         await settled(pilot)
         await press(pilot, "a")
@@ -65,9 +65,9 @@ async def test_an_edited_card_that_was_decided_anew_is_shown_once(make_house: An
         assert shown(app) == 1
 
 
-async def test_a_card_that_was_mended_twice_is_its_last_text(make_house: Any, open_app: Any) -> None:
-    house = make_house(4)
-    app = open_app(house)
+async def test_a_card_that_was_mended_twice_is_its_last_text(make_workspace: Any, open_app: Any) -> None:
+    workspace = make_workspace(4)
+    app = open_app(workspace)
     async with running(app) as pilot:
         await settled(pilot)
         await press(pilot, "a", "u", "[")  # unsure first: that is the same card too
@@ -82,12 +82,12 @@ async def test_a_card_that_was_mended_twice_is_its_last_text(make_house: Any, op
         assert said(app, "negated").endswith("newer»")
         await press(pilot, "[")
         assert shown(app) == 1
-    assert house.states() == {1: "accepted", 2: "superseded", 3: "open", 4: "open", 5: "superseded", 6: "accepted"}
+    assert workspace.states() == {1: "accepted", 2: "superseded", 3: "open", 4: "open", 5: "superseded", 6: "accepted"}
 
 
-async def test_a_found_card_of_ones_own_edit_says_so(make_house: Any, open_app: Any) -> None:
-    house = make_house(3)
-    app = open_app(house)
+async def test_a_found_card_of_ones_own_edit_says_so(make_workspace: Any, open_app: Any) -> None:
+    workspace = make_workspace(3)
+    app = open_app(workspace)
     async with running(app) as pilot:
         await settled(pilot)
         await edit(pilot, " sombrero")
@@ -103,45 +103,55 @@ async def test_a_found_card_of_ones_own_edit_says_so(make_house: Any, open_app: 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 36)])
 async def test_an_edit_that_somebody_decided_about_is_not_taken_back(
-    make_house: Any, open_app: Any, join: Any, size: tuple[int, int]
+    make_workspace: Any, open_app: Any, join: Any, size: tuple[int, int]
 ) -> None:
-    house = make_house(4)
-    ben = join(house, "ben")
-    app = open_app(house)
+    workspace = make_workspace(4)
+    ben = join(workspace, "ben")
+    app = open_app(workspace)
     async with running(app, size) as pilot:
         await settled(pilot)
         await press(pilot, "a")
         await edit(pilot, " new")
         assert shown(app) == 3
         ben.decide(5, Kind.REJECT, reason=Reason.SCOPE)
-        before = (house.events(), house.states(), house.rows("SELECT * FROM queue_entry"), held_by_ana(house))
+        before = (
+            workspace.events(),
+            workspace.states(),
+            workspace.rows("SELECT * FROM queue_entry"),
+            held_by_ana(workspace),
+        )
         status, card = streak(app), said(app, "negated")
         for _ in range(3):
             await press(pilot, "z")
             assert lines(app).count("ben has decided about your edit since") == 1
             assert lines(app).count("only an adjudicator") == 1
-        assert before == (house.events(), house.states(), house.rows("SELECT * FROM queue_entry"), held_by_ana(house))
+        assert before == (
+            workspace.events(),
+            workspace.states(),
+            workspace.rows("SELECT * FROM queue_entry"),
+            held_by_ana(workspace),
+        )
         assert shown(app) == 3
         assert (streak(app), said(app, "negated")) == (status, card)
         await press(pilot, "u", "z")  # what came after it can be
         assert shown(app) == 3
-    assert house.states()[3] == "open"
+    assert workspace.states()[3] == "open"
 
 
-def held_by_ana(house: House) -> list[Any]:
-    return house.rows("SELECT candidate_id FROM lease ORDER BY candidate_id")
+def held_by_ana(workspace: WorkspaceFixture) -> list[Any]:
+    return workspace.rows("SELECT candidate_id FROM lease ORDER BY candidate_id")
 
 
-async def test_at_the_end_of_the_queue_it_is_refused_as_well(make_house: Any, open_app: Any, join: Any) -> None:
-    house = make_house(1)
-    ben = join(house, "ben")
-    app = open_app(house)
+async def test_at_the_end_of_the_queue_it_is_refused_as_well(make_workspace: Any, open_app: Any, join: Any) -> None:
+    workspace = make_workspace(1)
+    ben = join(workspace, "ben")
+    app = open_app(workspace)
     async with running(app) as pilot:
         await settled(pilot)
         await edit(pilot, " new")
         assert isinstance(app.screen, QueueEndScreen)
         ben.decide(2, Kind.ACCEPT)
-        events = house.events()
+        events = workspace.events()
         await press(pilot, "z")
         assert "ben has decided about your edit since" in lines(app)
         assert isinstance(app.screen, QueueEndScreen)
@@ -149,4 +159,4 @@ async def test_at_the_end_of_the_queue_it_is_refused_as_well(make_house: Any, op
         await press(pilot, "[")
         assert isinstance(app.screen, CurateScreen)
         assert shown(app) == 2
-    assert house.events() == events
+    assert workspace.events() == events

@@ -11,45 +11,45 @@ from workbench.tui.screens import curate
 
 
 async def test_the_second_half_of_a_rejection_does_not_hit_the_next_card(
-    make_house: Any, open_app: Any, monkeypatch: Any
+    make_workspace: Any, open_app: Any, monkeypatch: Any
 ) -> None:
     """x (dropped: the card is on its way), then u: a reason to the person, but "unsure" to the screen."""
     monkeypatch.setattr(curate, "_PAUSE_SECONDS", 60)
-    house = make_house(3)
-    app = open_app(house)
+    workspace = make_workspace(3)
+    app = open_app(workspace)
     async with running(app) as pilot:
         await settled(pilot)
-        desk, screen = app.desk, app.screen
-        there = desk.next
-        monkeypatch.setattr(desk, "next", lambda: None)
+        session, screen = app.session, app.screen
+        there = session.current_card
+        monkeypatch.setattr(session, "next", lambda: None)
         screen.hear_news()
         assert shown(app) is None
         await pilot.press("x")
-        monkeypatch.setattr(desk, "next", there)
+        monkeypatch.setattr(session, "next", there)
         screen.hear_news()
         await until(pilot, lambda: shown(app) == 1)
         await pilot.press("u", "a")
         await settled(pilot)
-        assert house.events() == []
+        assert workspace.events() == []
         assert not screen.asking
         assert "that key did nothing" in lines(app)
         monkeypatch.setattr(curate, "_PAUSE_SECONDS", 0)
         await press(pilot, "a")
-        await until(pilot, lambda: len(house.events()) == 1)
+        await until(pilot, lambda: len(workspace.events()) == 1)
 
 
-async def test_what_a_text_denies_is_mended_alone(make_house: Any, open_app: Any) -> None:
-    house = make_house(2)
-    app = open_app(house)
+async def test_what_a_text_denies_is_mended_alone(make_workspace: Any, open_app: Any) -> None:
+    workspace = make_workspace(2)
+    app = open_app(workspace)
     async with running(app) as pilot:
         await settled(pilot)
         await press(pilot, "e")
         await pilot.press("tab", "ctrl+u", *"straw hat")
         await press(pilot, "enter")
         await until(pilot, lambda: shown(app) == 2)
-    (parent, child) = house.rows(
+    (parent, child) = workspace.rows(
         "SELECT text, concept, concept_confidence FROM candidate WHERE id IN (1, 3) ORDER BY id"
     )
     assert child[0] == parent[0]
     assert (child[1], child[2]) == ("straw hat", 1.0)
-    assert [kind for _, kind, *_ in house.events()] == ["edit", "accept"]
+    assert [kind for _, kind, *_ in workspace.events()] == ["edit", "accept"]

@@ -20,9 +20,9 @@ from workbench.tui.screens.modals.note import NoteModal
 from workbench.tui.screens.queue_end import QueueEndScreen
 
 
-async def test_an_edit_makes_a_child_and_goes_on(make_house: Any, open_app: Any) -> None:
-    house = make_house(2)
-    app = open_app(house)
+async def test_an_edit_makes_a_child_and_goes_on(make_workspace: Any, open_app: Any) -> None:
+    workspace = make_workspace(2)
+    app = open_app(workspace)
     async with running(app) as pilot:
         await settled(pilot)
         await press(pilot, "e")
@@ -33,33 +33,33 @@ async def test_an_edit_makes_a_child_and_goes_on(make_house: Any, open_app: Any)
         await pilot.press(*" new")
         await press(pilot, "ctrl+s")
         assert shown(app) == 2
-        rows = house.rows("SELECT text, parent_id, pipeline FROM candidate WHERE id = 3")
+        rows = workspace.rows("SELECT text, parent_id, pipeline FROM candidate WHERE id = 3")
         assert rows == [("a woman not wearing hat number 0 new", 1, "edit")]
-        assert house.states() == {1: "superseded", 2: "open", 3: "accepted"}
+        assert workspace.states() == {1: "superseded", 2: "open", 3: "accepted"}
         await press(pilot, "z")
         assert shown(app) == 1
-        assert house.states()[3] == "superseded"
+        assert workspace.states()[3] == "superseded"
 
 
-async def test_an_edit_may_name_its_concept_and_may_be_left(make_house: Any, open_app: Any) -> None:
-    house = make_house(1)
-    app = open_app(house)
+async def test_an_edit_may_name_its_concept_and_may_be_left(make_workspace: Any, open_app: Any) -> None:
+    workspace = make_workspace(1)
+    app = open_app(workspace)
     async with running(app) as pilot:
         await settled(pilot)
         await press(pilot, "e", "q", "escape")
-        assert house.events() == []
+        assert workspace.events() == []
         await press(pilot, "e", "enter")
         assert isinstance(app.screen, EditModal)  # unchanged: nothing to save
         await press(pilot, "!", "tab")
         app.screen.query_one(Input).value = "sombrero"
         await press(pilot, "enter")
-    assert house.rows("SELECT concept FROM candidate WHERE id = 2") == [("sombrero",)]
+    assert workspace.rows("SELECT concept FROM candidate WHERE id = 2") == [("sombrero",)]
 
 
-async def test_the_dialog_shows_what_the_text_denies_as_it_is_typed(make_house: Any, open_app: Any) -> None:
+async def test_the_dialog_shows_what_the_text_denies_as_it_is_typed(make_workspace: Any, open_app: Any) -> None:
     """GIVEN a text that no longer denies anything THEN the field asks for the concept, and none is stored."""
-    house = make_house(3)
-    app = open_app(house)
+    workspace = make_workspace(3)
+    app = open_app(workspace)
     async with running(app) as pilot:
         await settled(pilot)
         await press(pilot, "e")
@@ -82,13 +82,13 @@ async def test_the_dialog_shows_what_the_text_denies_as_it_is_typed(make_house: 
         await press(pilot, "e")
         app.screen.query_one(CaptionArea).text = "a woman not wearing a scarf in a field"
         await press(pilot, "enter")
-    named = house.rows("SELECT concept FROM candidate WHERE parent_id IS NOT NULL ORDER BY id")
+    named = workspace.rows("SELECT concept FROM candidate WHERE parent_id IS NOT NULL ORDER BY id")
     assert named == [(None,), ("sombrero",), ("scarf",)]
 
 
-async def test_notes_and_flags(make_house: Any, open_app: Any) -> None:
-    house = make_house(2)
-    app = open_app(house)
+async def test_notes_and_flags(make_workspace: Any, open_app: Any) -> None:
+    workspace = make_workspace(2)
+    app = open_app(workspace)
     async with running(app) as pilot:
         await settled(pilot)
         await press(pilot, "n")
@@ -99,12 +99,12 @@ async def test_notes_and_flags(make_house: Any, open_app: Any) -> None:
         assert said(app, "remarks") == "⚑ flagged\n✎ a [b] z"
         await press(pilot, "f", "n", "escape")
         assert said(app, "remarks") == "✎ a [b] z"
-    assert [kind for _, kind, _ in house.events()] == ["note", "flag", "undo"]
+    assert [kind for _, kind, _ in workspace.events()] == ["note", "flag", "undo"]
 
 
-async def test_find_opens_a_card(make_house: Any, open_app: Any) -> None:
-    house = make_house(8)
-    app = open_app(house)
+async def test_find_opens_a_card(make_workspace: Any, open_app: Any) -> None:
+    workspace = make_workspace(8)
+    app = open_app(workspace)
     async with running(app) as pilot:
         await settled(pilot)
         await press(pilot, "slash")
@@ -126,24 +126,24 @@ async def test_find_opens_a_card(make_house: Any, open_app: Any) -> None:
         await press(pilot, "slash")
         await pilot.press(*"number 3", "enter")  # enter before the matches are there: the right card all the same
         await until(pilot, lambda: shown(app) == 4)
-    assert house.events() == [(6, "accept", None)]
+    assert workspace.events() == [(6, "accept", None)]
 
 
-async def test_a_save_key_never_overtakes_the_letters_before_it(make_house: Any, open_app: Any) -> None:
-    house = make_house(1)
-    app = open_app(house)
+async def test_a_save_key_never_overtakes_the_letters_before_it(make_workspace: Any, open_app: Any) -> None:
+    workspace = make_workspace(1)
+    app = open_app(workspace)
     async with running(app) as pilot:
         await settled(pilot)
         await press(pilot, "e")
         for key in [*" at all", "ctrl+s"]:  # at once, as a terminal delivers a paste
             character = key if len(key) == 1 else None
             app.post_message(Key("space" if key == " " else key, character))
-        await until(pilot, lambda: len(house.events()) == 2)
-    assert house.rows("SELECT text FROM candidate WHERE id = 2") == [("a woman not wearing hat number 0 at all",)]
+        await until(pilot, lambda: len(workspace.events()) == 2)
+    assert workspace.rows("SELECT text FROM candidate WHERE id = 2") == [("a woman not wearing hat number 0 at all",)]
 
 
-async def test_a_line_takes_the_place_of_the_one_before_it(make_house: Any, open_app: Any) -> None:
-    app = open_app(make_house(3))
+async def test_a_line_takes_the_place_of_the_one_before_it(make_workspace: Any, open_app: Any) -> None:
+    app = open_app(make_workspace(3))
     async with running(app, (80, 24)) as pilot:
         await settled(pilot)
         await press(pilot, "a", "a", "z", "z", "z", "z", "z")
@@ -158,8 +158,10 @@ async def test_a_line_takes_the_place_of_the_one_before_it(make_house: Any, open
         assert not app.screen.query(Toast)  # nothing covers the foot of a dialog
 
 
-async def test_the_palette_over_a_dialog_offers_no_action_that_would_do_nothing(make_house: Any, open_app: Any) -> None:
-    app = open_app(make_house(1))
+async def test_the_palette_over_a_dialog_offers_no_action_that_would_do_nothing(
+    make_workspace: Any, open_app: Any
+) -> None:
+    app = open_app(make_workspace(1))
     async with running(app) as pilot:
         await settled(pilot)
         await press(pilot, "e")
@@ -170,9 +172,9 @@ async def test_the_palette_over_a_dialog_offers_no_action_that_would_do_nothing(
         assert "revisit  (r)" in [command.title for command in app.get_system_commands(app.screen)]
 
 
-async def test_the_end_of_the_queue_never_covers_a_dialog(make_house: Any, open_app: Any) -> None:
-    house = make_house(1)
-    app = open_app(house)
+async def test_the_end_of_the_queue_never_covers_a_dialog(make_workspace: Any, open_app: Any) -> None:
+    workspace = make_workspace(1)
+    app = open_app(workspace)
     async with running(app) as pilot:
         await settled(pilot)
         await press(pilot, "a", "slash")
@@ -189,10 +191,10 @@ async def test_the_end_of_the_queue_never_covers_a_dialog(make_house: Any, open_
 
 @pytest.mark.parametrize("opener", ["e", "n", "slash"])
 async def test_letters_typed_right_behind_the_key_that_opens_a_dialog_go_into_it(
-    make_house: Any, open_app: Any, opener: str
+    make_workspace: Any, open_app: Any, opener: str
 ) -> None:
-    house = make_house(2)
-    app = open_app(house)
+    workspace = make_workspace(2)
+    app = open_app(workspace)
     async with running(app) as pilot:
         await settled(pilot)
         for key in (opener, "a", "x", "q"):  # at once, as a slow line delivers them
@@ -201,7 +203,7 @@ async def test_letters_typed_right_behind_the_key_that_opens_a_dialog_go_into_it
         field = app.screen.query("TextArea, Input").first()
         await until(pilot, lambda: str(getattr(field, "text", "") or getattr(field, "value", "")).endswith("axq"))
         assert app.is_running
-    assert house.events() == []
+    assert workspace.events() == []
 
 
 @pytest.mark.parametrize(
@@ -209,17 +211,17 @@ async def test_letters_typed_right_behind_the_key_that_opens_a_dialog_go_into_it
     [(["ben"], "saved; another person will check it"), ([], "saved and accepted: you work alone")],
 )
 async def test_after_an_edit_it_is_told_what_becomes_of_it(
-    make_house: Any, open_app: Any, join: Any, others: list[str], message: str
+    make_workspace: Any, open_app: Any, join: Any, others: list[str], message: str
 ) -> None:
-    house = make_house(2)
+    workspace = make_workspace(2)
     for name in others:
-        join(house, name)
-    app = open_app(house)
+        join(workspace, name)
+    app = open_app(workspace)
     async with running(app, (80, 24)) as pilot:
         await settled(pilot)
         await press(pilot, "e")
         await pilot.press(*" mended")
         await press(pilot, "enter")
         await until(pilot, lambda: message in lines(app))
-    child = house.rows("SELECT id FROM candidate WHERE parent_id IS NOT NULL")[0][0]
-    assert house.states()[child] == ("open" if others else "accepted")
+    child = workspace.rows("SELECT id FROM candidate WHERE parent_id IS NOT NULL")[0][0]
+    assert workspace.states()[child] == ("open" if others else "accepted")

@@ -37,39 +37,39 @@ def draft(app: Any) -> str:
 
 
 async def test_a_busy_record_leaves_the_edit_as_typed_and_enter_tries_again(
-    make_house: Any, open_app: Any, impatient: None
+    make_workspace: Any, open_app: Any, impatient: None
 ) -> None:
-    house = make_house(3)
-    app = open_app(house)
+    workspace = make_workspace(3)
+    app = open_app(workspace)
     async with running(app) as pilot:
         await type_edit(pilot)
         await pilot.press("tab", *"a mended hat")
-        before = house.rows("SELECT * FROM lease ORDER BY candidate_id")
-        with held(house.root):
+        before = workspace.rows("SELECT * FROM lease ORDER BY candidate_id")
+        with held(workspace.root):
             await press(pilot, "enter")
             await until(pilot, lambda: "⚠ not saved" in lines(app))
             assert draft(app) == TYPED
             assert app.screen.query_one(Input).value == "a mended hat"
             assert app.focused is app.screen.query_one(Input)
             await pilot.press("s")
-        assert house.events() == []
-        assert house.rows("SELECT * FROM lease ORDER BY candidate_id") == before
+        assert workspace.events() == []
+        assert workspace.rows("SELECT * FROM lease ORDER BY candidate_id") == before
         assert shown(app) == 1
         await press(pilot, "enter")
         await until(pilot, lambda: isinstance(app.screen, CurateScreen))
         assert shown(app) == 2
-    assert house.rows("SELECT text, concept FROM candidate WHERE id = 4") == [(TYPED, "a mended hats")]
-    assert house.rows("SELECT late FROM event") == [(0,), (0,)]
+    assert workspace.rows("SELECT text, concept FROM candidate WHERE id = 4") == [(TYPED, "a mended hats")]
+    assert workspace.rows("SELECT late FROM event") == [(0,), (0,)]
 
 
-async def test_a_busy_record_leaves_the_note_as_typed(make_house: Any, open_app: Any, impatient: None) -> None:
-    house = make_house(1)
-    app = open_app(house)
+async def test_a_busy_record_leaves_the_note_as_typed(make_workspace: Any, open_app: Any, impatient: None) -> None:
+    workspace = make_workspace(1)
+    app = open_app(workspace)
     async with running(app, (80, 24)) as pilot:
         await settled(pilot)
         await press(pilot, "n")
         await pilot.press(*"look left")
-        with held(house.root):
+        with held(workspace.root):
             await press(pilot, "enter")
             await until(pilot, lambda: "⚠ not saved" in lines(app))
         assert isinstance(app.screen, NoteModal)
@@ -77,19 +77,19 @@ async def test_a_busy_record_leaves_the_note_as_typed(make_house: Any, open_app:
         await pilot.press("!")
         await press(pilot, "enter")
         await until(pilot, lambda: isinstance(app.screen, CurateScreen))
-    assert house.rows("SELECT candidate_id, note FROM event") == [(1, "look left!")]
+    assert workspace.rows("SELECT candidate_id, note FROM event") == [(1, "look left!")]
 
 
 async def test_keys_pressed_while_the_record_is_busy_neither_spoil_nor_lose_the_draft(
-    make_house: Any, open_app: Any, monkeypatch: pytest.MonkeyPatch
+    make_workspace: Any, open_app: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("curation_db.storage.sqlite._PRAGMAS", ("PRAGMA busy_timeout=9000", "PRAGMA foreign_keys=ON"))
-    house = make_house(2)
-    app = open_app(house)
+    workspace = make_workspace(2)
+    app = open_app(workspace)
     async with running(app) as pilot:
         await type_edit(pilot)
-        await until(pilot, lambda: len(house.rows("SELECT 1 FROM lease")) == 2)
-        with held(house.root):
+        await until(pilot, lambda: len(workspace.rows("SELECT 1 FROM lease")) == 2)
+        with held(workspace.root):
             await pilot.press("enter")
             await until(pilot, lambda: "waiting for the record" in lines(app))
             await pilot.press("q", "enter", "escape", "x")
@@ -97,88 +97,90 @@ async def test_keys_pressed_while_the_record_is_busy_neither_spoil_nor_lose_the_
             assert isinstance(app.screen, EditModal)
         await until(pilot, lambda: isinstance(app.screen, CurateScreen))
         assert shown(app) == 2
-    assert house.rows("SELECT text FROM candidate WHERE id > 2") == [(TYPED,)]
+    assert workspace.rows("SELECT text FROM candidate WHERE id > 2") == [(TYPED,)]
 
 
 async def test_somebody_elses_edit_leaves_mine_to_copy_and_escape_goes_on(
-    make_house: Any, open_app: Any, join: Any
+    make_workspace: Any, open_app: Any, join: Any
 ) -> None:
-    house = make_house(3)
-    app = open_app(house)
+    workspace = make_workspace(3)
+    app = open_app(workspace)
     async with running(app, (80, 24)) as pilot:
         await type_edit(pilot)
-        child = join(house, "ben").edit(1, "a woman in a field, no hat").child_id
-        events, leases = house.events(), house.rows("SELECT * FROM lease WHERE candidate_id = 1")
+        child = join(workspace, "ben").edit(1, "a woman in a field, no hat").child_id
+        events, leases = workspace.events(), workspace.rows("SELECT * FROM lease WHERE candidate_id = 1")
         for _ in range(2):  # trying again is refused again
             await press(pilot, "enter")
             await until(pilot, lambda: "somebody has edited this caption meanwhile" in lines(app))
             assert draft(app) == TYPED
             assert "esc leaves" in lines(app)
-        assert house.events() == events
-        assert house.rows("SELECT * FROM lease WHERE candidate_id = 1") == leases != []
+        assert workspace.events() == events
+        assert workspace.rows("SELECT * FROM lease WHERE candidate_id = 1") == leases != []
         assert shown(app) == 1
         await press(pilot, "escape")
         await until(pilot, lambda: shown(app) == 2)
         assert "an edit has replaced that caption" in lines(app)
-        assert house.events() == events
-        assert house.rows("SELECT * FROM lease WHERE candidate_id = 1") == []
+        assert workspace.events() == events
+        assert workspace.rows("SELECT * FROM lease WHERE candidate_id = 1") == []
         await press(pilot, "a", "a", "enter")  # at the end: look again
         await until(pilot, lambda: shown(app) == child)
-    assert house.states() == {1: "superseded", 2: "accepted", 3: "accepted", child: "open"}
+    assert workspace.states() == {1: "superseded", 2: "accepted", 3: "accepted", child: "open"}
 
 
-async def test_a_caption_that_was_taken_back_leaves_my_edit_of_it(make_house: Any, open_app: Any, join: Any) -> None:
-    house = make_house(1)
-    other = join(house, "ben")
-    begin_session(house.store, "ana", version="test")  # so that there are two, and ben's edit waits for her
+async def test_a_caption_that_was_taken_back_leaves_my_edit_of_it(
+    make_workspace: Any, open_app: Any, join: Any
+) -> None:
+    workspace = make_workspace(1)
+    other = join(workspace, "ben")
+    begin_session(workspace.store, "ana", version="test")  # so that there are two, and ben's edit waits for her
     child = other.edit(1, "a woman without hat number 0").child_id
-    app = open_app(house)
+    app = open_app(workspace)
     async with running(app) as pilot:
         await type_edit(pilot)
         assert shown(app) == child
         other.undo()
-        events = house.events()
+        events = workspace.events()
         await press(pilot, "enter")
         await until(pilot, lambda: "this caption was taken back meanwhile" in lines(app))
         assert draft(app) == "a woman without hat number 0 mended"
-        assert house.events() == events
+        assert workspace.events() == events
         await press(pilot, "escape")
         await until(pilot, lambda: shown(app) in {1, None})
-    assert house.events() == events
-    assert len(house.rows("SELECT 1 FROM candidate")) == 2
+    assert workspace.events() == events
+    assert len(workspace.rows("SELECT 1 FROM candidate")) == 2
 
 
 async def test_after_a_refusal_that_passes_escape_leaves_the_card_in_the_seat(
-    make_house: Any, open_app: Any, impatient: None
+    make_workspace: Any, open_app: Any, impatient: None
 ) -> None:
-    house = make_house(2)
-    app = open_app(house)
+    workspace = make_workspace(2)
+    app = open_app(workspace)
     async with running(app) as pilot:
         await type_edit(pilot)
-        with held(house.root):
+        with held(workspace.root):
             await press(pilot, "enter")
             await until(pilot, lambda: "not saved" in lines(app))
         await press(pilot, "escape")
         assert shown(app) == 1
         await press(pilot, "a")
         assert shown(app) == 2
-    assert house.rows("SELECT candidate_id, kind, late FROM event") == [(1, "accept", 0)]
+    assert workspace.rows("SELECT candidate_id, kind, late FROM event") == [(1, "accept", 0)]
 
 
-async def test_letters_typed_behind_the_save_key_are_not_in_the_text(make_house: Any, open_app: Any) -> None:
-    house = make_house(2)
-    app = open_app(house)
+async def test_letters_typed_behind_the_save_key_are_not_in_the_text(make_workspace: Any, open_app: Any) -> None:
+    workspace = make_workspace(2)
+    app = open_app(workspace)
     async with running(app) as pilot:
         await type_edit(pilot)
         for key in ("enter", "a", "x"):  # at once, as a slow line delivers them
             app.post_message(Key(key, key if len(key) == 1 else None))
         await until(pilot, lambda: isinstance(app.screen, CurateScreen))
-    assert house.rows("SELECT text FROM candidate WHERE id = 3") == [(TYPED,)]
+    assert workspace.rows("SELECT text FROM candidate WHERE id = 3") == [(TYPED,)]
 
 
-async def test_what_is_pasted_becomes_one_line(make_house: Any, open_app: Any) -> None:
-    house = make_house(2)
-    app = open_app(house)
+async def test_what_is_pasted_becomes_one_line(make_workspace: Any, open_app: Any) -> None:
+    workspace = make_workspace(2)
+    app = open_app(workspace)
     async with running(app) as pilot:
         await type_edit(pilot)
         app.post_message(Paste(" at\r\nall,\tno \x1b[31mhat\n"))
@@ -186,37 +188,37 @@ async def test_what_is_pasted_becomes_one_line(make_house: Any, open_app: Any) -
         assert draft(app) == TYPED + "at all, no [31mhat"
         app.copy_to_clipboard("one\ntwo")
         await press(pilot, "ctrl+v", "enter")
-    assert house.rows("SELECT text FROM candidate WHERE id = 3") == [(TYPED + "at all, no [31mhatone two",)]
+    assert workspace.rows("SELECT text FROM candidate WHERE id = 3") == [(TYPED + "at all, no [31mhatone two",)]
 
 
 async def test_an_edit_saved_while_the_window_is_too_small_closes_when_there_is_room_again(
-    make_house: Any, open_app: Any
+    make_workspace: Any, open_app: Any
 ) -> None:
-    house = make_house(1)
-    app = open_app(house)
+    workspace = make_workspace(1)
+    app = open_app(workspace)
     async with running(app) as pilot:
         await type_edit(pilot)
-        with held(house.root):
+        with held(workspace.root):
             await pilot.press("enter")
             await pilot.resize_terminal(40, 10)
             await until(pilot, lambda: "negwb needs" in lines(app))
-        await until(pilot, lambda: len(house.events()) == 2)
+        await until(pilot, lambda: len(workspace.events()) == 2)
         await settled(pilot)
         await pilot.resize_terminal(120, 36)
         await until(pilot, lambda: isinstance(app.screen, QueueEndScreen))
-    assert house.rows("SELECT text FROM candidate WHERE id = 2") == [(TYPED,)]
+    assert workspace.rows("SELECT text FROM candidate WHERE id = 2") == [(TYPED,)]
 
 
 @pytest.mark.parametrize("size", [(60, 20), (80, 24)])
 async def test_the_dialog_fits_a_small_window_with_a_long_caption_and_a_refusal(
-    make_house: Any, open_app: Any, impatient: None, size: tuple[int, int]
+    make_workspace: Any, open_app: Any, impatient: None, size: tuple[int, int]
 ) -> None:
     long = Case(caption="a woman riding a horse in a field of tall grass " * 5, text="no hat " * 12)
-    house = make_house(cases=[long])
-    app = open_app(house)
+    workspace = make_workspace(cases=[long])
+    app = open_app(workspace)
     async with running(app, size) as pilot:
         await type_edit(pilot)
-        with held(house.root):
+        with held(workspace.root):
             await press(pilot, "enter")
             await until(pilot, lambda: "not saved" in lines(app))
         told = lines(app)

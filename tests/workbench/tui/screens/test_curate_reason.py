@@ -19,10 +19,10 @@ OTHERS = sorted({key for action in ActionMap().at(KeyScope.CARD) for key in Acti
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 36)])
 async def test_no_other_key_decides_opens_anything_or_leaves(
-    make_house: Any, open_app: Any, size: tuple[int, int]
+    make_workspace: Any, open_app: Any, size: tuple[int, int]
 ) -> None:
-    house = make_house(2)
-    app = open_app(house)
+    workspace = make_workspace(2)
+    app = open_app(workspace)
     async with running(app, size) as pilot:
         await settled(pilot)
         await press(pilot, "x")
@@ -33,28 +33,28 @@ async def test_no_other_key_decides_opens_anything_or_leaves(
             assert app.is_running
             assert isinstance(app.screen, CurateScreen), key
             assert lines(app) == before, key
-        assert house.events() == []
+        assert workspace.events() == []
         await press(pilot, "p")
-    assert house.events() == [(1, "reject", "present")]
+    assert workspace.events() == [(1, "reject", "present")]
     assert app.theme == "negwb-dark"
 
 
-async def test_keys_typed_ahead_of_the_question_do_not_leave(make_house: Any, open_app: Any) -> None:
-    house = make_house(2)
-    app = open_app(house)
+async def test_keys_typed_ahead_of_the_question_do_not_leave(make_workspace: Any, open_app: Any) -> None:
+    workspace = make_workspace(2)
+    app = open_app(workspace)
     async with running(app) as pilot:
         await settled(pilot)
         for key in ("x", "q", "question_mark", "s"):  # at once, as a slow line delivers them
             app.post_message(Key(key, None))
-        await until(pilot, lambda: len(house.events()) == 1)
+        await until(pilot, lambda: len(workspace.events()) == 1)
         assert app.is_running
         assert isinstance(app.screen, CurateScreen)
-    assert house.events() == [(1, "reject", "scope")]
+    assert workspace.events() == [(1, "reject", "scope")]
 
 
-async def test_own_keys_are_held_back_as_well(make_house: Any, open_app: Any) -> None:
-    house = make_house(1)
-    app = open_app(house, app={"actions": ActionMap({"quit": "f10,k", "scroll-up": "up"})})
+async def test_own_keys_are_held_back_as_well(make_workspace: Any, open_app: Any) -> None:
+    workspace = make_workspace(1)
+    app = open_app(workspace, app={"actions": ActionMap({"quit": "f10,k", "scroll-up": "up"})})
     async with running(app) as pilot:
         await settled(pilot)
         await press(pilot, "x", "k", "f10")
@@ -65,9 +65,9 @@ async def test_own_keys_are_held_back_as_well(make_house: Any, open_app: Any) ->
     assert app.return_code == 0
 
 
-async def test_the_key_line_says_and_does_only_what_applies(make_house: Any, open_app: Any) -> None:
-    house = make_house(1)
-    app = open_app(house)
+async def test_the_key_line_says_and_does_only_what_applies(make_workspace: Any, open_app: Any) -> None:
+    workspace = make_workspace(1)
+    app = open_app(workspace)
     async with running(app) as pilot:
         await settled(pilot)
         whole = app.screen.query_one(KeyHints).render().plain
@@ -78,27 +78,27 @@ async def test_the_key_line_says_and_does_only_what_applies(make_house: Any, ope
         assert "reject because" not in lines(app)
         assert app.screen.query_one(KeyHints).render().plain == whole
         assert shown(app) == 1
-    assert house.events() == []
+    assert workspace.events() == []
 
 
-async def test_ctrl_q_still_leaves_and_ctrl_c_still_says_how(make_house: Any, open_app: Any) -> None:
-    house = make_house(1)
-    app = open_app(house)
+async def test_ctrl_q_still_leaves_and_ctrl_c_still_says_how(make_workspace: Any, open_app: Any) -> None:
+    workspace = make_workspace(1)
+    app = open_app(workspace)
     async with running(app) as pilot:
         await settled(pilot)
         await press(pilot, "x", "ctrl+c")
         assert "to quit the app" in lines(app)
         await pilot.press("ctrl+q")
         await until(pilot, lambda: not app.is_running)
-    assert house.events() == []
+    assert workspace.events() == []
 
 
-async def test_escape_and_another_card_end_the_question(make_house: Any, open_app: Any) -> None:
-    house = make_house(2)
-    app = open_app(house)
+async def test_escape_and_another_card_end_the_question(make_workspace: Any, open_app: Any) -> None:
+    workspace = make_workspace(2)
+    app = open_app(workspace)
     async with running(app) as pilot:
         await settled(pilot)
         await press(pilot, "x", "escape", "question_mark")
         assert not isinstance(app.screen, CurateScreen)
         await press(pilot, "escape", "x", "b", "a")
-    assert house.events() == [(1, "reject", "bad_image"), (2, "accept", None)]
+    assert workspace.events() == [(1, "reject", "bad_image"), (2, "accept", None)]

@@ -22,9 +22,11 @@ CASES = [
     ids=["wide-dark", "narrow-light-reject"],
 )
 def test_the_card_looks_as_it_did(
-    snap_compare: Any, make_house: Any, open_app: Any, size: tuple[int, int], theme: str, keys: list[str]
+    snap_compare: Any, make_workspace: Any, open_app: Any, size: tuple[int, int], theme: str, keys: list[str]
 ) -> None:
-    app = open_app(make_house(cases=CASES), app={"theme": theme, "banner": "demo: drawn pictures, simulated judges"})
+    app = open_app(
+        make_workspace(cases=CASES), app={"theme": theme, "banner": "demo: drawn pictures, simulated judges"}
+    )
 
     async def before(pilot: Any) -> None:
         await settled(pilot)

@@ -20,31 +20,31 @@ def tells(text: str) -> list[str]:
     return [each.status for each in STATES.values() if each.status in text]
 
 
-async def test_a_card_of_the_queue_does_not_say_how_it_stands(make_house: Any, open_app: Any, join: Any) -> None:
+async def test_a_card_of_the_queue_does_not_say_how_it_stands(make_workspace: Any, open_app: Any, join: Any) -> None:
     """GIVEN a card on which others voted THEN its state is not shown, neither before nor after one looked around."""
-    house = make_house(3, overlap="3")
-    ben, cid = join(house, "ben"), join(house, "cid")
+    workspace = make_workspace(3, overlap="3")
+    ben, cid = join(workspace, "ben"), join(workspace, "cid")
     ben.decide(1, Kind.UNSURE)
     ben.decide(2, Kind.ACCEPT)
     cid.decide(2, Kind.REJECT, reason=Reason.PRESENT)
-    app = open_app(house)
+    app = open_app(workspace)
     async with running(app) as pilot:
         await settled(pilot)
         for _ in range(3):
             assert said(app, "state") == "", shown(app)
             await press(pilot, "space")
-        assert house.states() == {1: "unsure", 2: "needs_more", 3: "open"}
+        assert workspace.states() == {1: "unsure", 2: "needs_more", 3: "open"}
 
 
 @pytest.mark.parametrize("words", ["number 0", "number 1"])
 async def test_a_card_that_others_settled_does_not_say_so_when_it_is_found(
-    make_house: Any, open_app: Any, join: Any, words: str
+    make_workspace: Any, open_app: Any, join: Any, words: str
 ) -> None:
-    house = make_house(3)
-    ben = join(house, "ben")
+    workspace = make_workspace(3)
+    ben = join(workspace, "ben")
     ben.decide(1, Kind.ACCEPT)
     ben.decide(2, Kind.REJECT, reason=Reason.PRESENT)
-    app = open_app(house)
+    app = open_app(workspace)
     async with running(app) as pilot:
         await settled(pilot)
         await press(pilot, "slash", *"number")
@@ -60,53 +60,55 @@ async def test_a_card_that_others_settled_does_not_say_so_when_it_is_found(
         assert said(app, "state") == ""
 
 
-async def test_in_a_list_of_matches_ones_own_cards_say_how_they_stand(sit: Any, make_house: Any, join: Any) -> None:
-    house = make_house(4, overlap="2")
-    ben = join(house, "ben")
+async def test_in_a_list_of_matches_ones_own_cards_say_how_they_stand(
+    open_session: Any, make_workspace: Any, join: Any
+) -> None:
+    workspace = make_workspace(4, overlap="2")
+    ben = join(workspace, "ben")
     for number in (1, 2, 3):
         ben.decide(number, Kind.ACCEPT)
-    desk = sit(house)
-    desk.open(1)
-    desk.decide(Kind.ACCEPT)
-    desk.open(2)
-    desk.decide(Kind.UNSURE)
+    session = open_session(workspace)
+    session.open(1)
+    session.submit(Kind.ACCEPT)
+    session.open(2)
+    session.submit(Kind.UNSURE)
     child = ben.edit(4, "a woman without hat number 3").child_id
-    states = {match.candidate_id: match.state for match in desk.find("number")}
+    states = {match.candidate_id: match.state for match in session.find("number")}
     assert states == {1: "accepted", 2: None, 3: None, 4: "superseded", child: None}
-    desk.undo()
-    desk.undo()
-    assert {match.candidate_id: match.state for match in desk.find("number")}[1] is None
+    session.undo()
+    session.undo()
+    assert {match.candidate_id: match.state for match in session.find("number")}[1] is None
 
 
-def test_lines_do_not_say_how_a_card_stands(sit: Any, make_house: Any, join: Any) -> None:
-    house = make_house(3)
-    ben = join(house, "ben")
+def test_lines_do_not_say_how_a_card_stands(open_session: Any, make_workspace: Any, join: Any) -> None:
+    workspace = make_workspace(3)
+    ben = join(workspace, "ben")
     ben.decide(1, Kind.UNSURE)
     ben.decide(2, Kind.ACCEPT)
     ben.edit(3, "a woman without hat number 2")
-    desk = sit(house)
+    session = open_session(workspace)
     for number in (1, 2):
-        desk.open(number)
-        assert [line for line in card_lines(desk.current, decided=0, total=3) if line.startswith("STATE")] == []
-    desk.open(3)
-    assert "STATE your text has taken its place" not in card_lines(desk.current, decided=0, total=3)
-    assert "STATE replaced by an edit" in card_lines(desk.current, decided=0, total=3)
+        session.open(number)
+        assert [line for line in card_lines(session.current, decided=0, total=3) if line.startswith("STATE")] == []
+    session.open(3)
+    assert "STATE your text has taken its place" not in card_lines(session.current, decided=0, total=3)
+    assert "STATE replaced by an edit" in card_lines(session.current, decided=0, total=3)
 
 
 async def test_an_adjudicator_is_told_that_the_word_is_final_and_not_what_people_said(
-    make_house: Any, open_app: Any, join: Any
+    make_workspace: Any, open_app: Any, join: Any
 ) -> None:
-    house = make_house(2)
-    join(house, "ben").decide(1, Kind.ACCEPT)
-    app = open_app(house, role=Role.ADJUDICATOR)
+    workspace = make_workspace(2)
+    join(workspace, "ben").decide(1, Kind.ACCEPT)
+    app = open_app(workspace, role=Role.ADJUDICATOR)
     async with running(app) as pilot:
         await settled(pilot)
         await app.screen.action_open_card(1)
         await settled(pilot)
-        assert app.desk.current.way is CardOrigin.FOUND
+        assert app.session.current.way is CardOrigin.FOUND
         assert said(app, "state") == "people have voted: your decision is the final word"
         await press(pilot, "x", "p")
-    assert house.states()[1] == "rejected"
+    assert workspace.states()[1] == "rejected"
 
 
 def test_lines_do_not_say_after_an_unsure_that_another_person_voted() -> None:

@@ -28,14 +28,14 @@ async def enter(app: Any, pilot: Any) -> None:
 
 
 @pytest.mark.parametrize("size", SIZES)
-async def test_the_story_of_a_card(make_house: Any, open_app: Any, join: Any, size: tuple[int, int]) -> None:
-    house = make_house(2, overlap="2")
-    ben = join(house, "ben")
-    ben.note(house.ids[0], "look at the left edge")
-    ben.decide(house.ids[0], Kind.REJECT, reason=Reason.SCOPE)
+async def test_the_story_of_a_card(make_workspace: Any, open_app: Any, join: Any, size: tuple[int, int]) -> None:
+    workspace = make_workspace(2, overlap="2")
+    ben = join(workspace, "ben")
+    ben.note(workspace.ids[0], "look at the left edge")
+    ben.decide(workspace.ids[0], Kind.REJECT, reason=Reason.SCOPE)
     ben.undo()
-    ben.decide(house.ids[0], Kind.ACCEPT)
-    app = open_app(house, app={"workspace": Workspace(house.root)})
+    ben.decide(workspace.ids[0], Kind.ACCEPT)
+    app = open_app(workspace, app={"workspace": Workspace(workspace.root)})
     async with app.run_test(size=size) as pilot:
         await settled(pilot)
         await press(pilot, "a", "[")
@@ -45,16 +45,16 @@ async def test_the_story_of_a_card(make_house: Any, open_app: Any, join: Any, si
         await pilot.press("j", "k", "space", "pageup", "escape")
         await until(pilot, lambda: isinstance(app.screen, CurateScreen))
         await press(pilot, "a")
-        assert house.events()[-1] == (1, "accept", None)
+        assert workspace.events()[-1] == (1, "accept", None)
 
 
-async def test_others_decisions_are_told_once_one_has_decided(make_house: Any, open_app: Any, join: Any) -> None:
+async def test_others_decisions_are_told_once_one_has_decided(make_workspace: Any, open_app: Any, join: Any) -> None:
     """GIVEN a card that waits for a second vote THEN its history tells of notes and judges, and of no vote before."""
-    house = make_house(2, overlap="2")
-    ben = join(house, "ben")
-    ben.note(house.ids[0], "look at the left edge")
-    ben.decide(house.ids[0], Kind.REJECT, reason=Reason.SCOPE)
-    app = open_app(house, app={"workspace": Workspace(house.root)})
+    workspace = make_workspace(2, overlap="2")
+    ben = join(workspace, "ben")
+    ben.note(workspace.ids[0], "look at the left edge")
+    ben.decide(workspace.ids[0], Kind.REJECT, reason=Reason.SCOPE)
+    app = open_app(workspace, app={"workspace": Workspace(workspace.root)})
     async with app.run_test(size=(80, 24)) as pilot:
         await enter(app, pilot)
         told = lines(app)
@@ -69,9 +69,9 @@ async def test_others_decisions_are_told_once_one_has_decided(make_house: Any, o
         assert "hidden" not in lines(app)
 
 
-async def test_an_edit_marks_the_difference(make_house: Any, open_app: Any) -> None:
-    house = make_house(1)
-    app = open_app(house, app={"workspace": Workspace(house.root)})
+async def test_an_edit_marks_the_difference(make_workspace: Any, open_app: Any) -> None:
+    workspace = make_workspace(1)
+    app = open_app(workspace, app={"workspace": Workspace(workspace.root)})
     async with app.run_test(size=(120, 36)) as pilot:
         await settled(pilot)
         await pilot.press("e")
@@ -86,11 +86,11 @@ async def test_an_edit_marks_the_difference(make_house: Any, open_app: Any) -> N
         assert "edited it into #2" in told
 
 
-async def test_nothing_leaks_into_an_audit_before_its_label(make_house: Any, open_app: Any, join: Any) -> None:
-    house = make_house(2, audit_rate=1.0, overlap="2")
-    ben = join(house, "ben")
-    ben.decide(house.ids[0], Kind.REJECT, reason=Reason.GRATUITOUS, shown=BLIND)
-    app = open_app(house, audit_share=1.0, app={"workspace": Workspace(house.root)})
+async def test_nothing_leaks_into_an_audit_before_its_label(make_workspace: Any, open_app: Any, join: Any) -> None:
+    workspace = make_workspace(2, audit_rate=1.0, overlap="2")
+    ben = join(workspace, "ben")
+    ben.decide(workspace.ids[0], Kind.REJECT, reason=Reason.GRATUITOUS, shown=BLIND)
+    app = open_app(workspace, audit_share=1.0, app={"workspace": Workspace(workspace.root)})
     async with app.run_test(size=(120, 36)) as pilot:
         await enter(app, pilot)
         told = lines(app)
@@ -106,29 +106,31 @@ async def test_nothing_leaks_into_an_audit_before_its_label(make_house: Any, ope
         assert "gratuitous" not in lines(app), "the label was taken back"
 
 
-async def test_a_blind_sitting_sees_no_more(make_house: Any, open_app: Any, join: Any) -> None:
-    house = make_house(1, overlap="2")
-    join(house, "ben").decide(house.ids[0], Kind.ACCEPT)
-    app = open_app(house, blind=True, app={"workspace": Workspace(house.root)})
+async def test_a_blind_sitting_sees_no_more(make_workspace: Any, open_app: Any, join: Any) -> None:
+    workspace = make_workspace(1, overlap="2")
+    join(workspace, "ben").decide(workspace.ids[0], Kind.ACCEPT)
+    app = open_app(workspace, blind=True, app={"workspace": Workspace(workspace.root)})
     async with app.run_test(size=(80, 24)) as pilot:
         await enter(app, pilot)
         assert not [word for word in ("ben", "judge-") if word in lines(app)]
 
 
 @pytest.mark.parametrize("size", SIZES)
-async def test_hostile_texts_are_only_texts(make_house: Any, open_app: Any, join: Any, size: tuple[int, int]) -> None:
+async def test_hostile_texts_are_only_texts(
+    make_workspace: Any, open_app: Any, join: Any, size: tuple[int, int]
+) -> None:
     hostile = HOSTILE["link"] + HOSTILE["closing"] + HOSTILE["escape"] + HOSTILE["bidi"]
-    house = make_house(
+    workspace = make_workspace(
         cases=[Case(caption=text, text=text, concept=text[:200], raw=text[:500]) for text in HOSTILE.values()],
         overlap="2",
     )
-    ben = join(house, "ben [@click=app.quit]x[/]")
-    for number in house.ids:
+    ben = join(workspace, "ben [@click=app.quit]x[/]")
+    for number in workspace.ids:
         ben.note(number, hostile)
         ben.decide(number, Kind.ACCEPT)
-    app = open_app(house, app={"workspace": Workspace(house.root)})
+    app = open_app(workspace, app={"workspace": Workspace(workspace.root)})
     async with app.run_test(size=size) as pilot:
-        for number in house.ids:
+        for number in workspace.ids:
             await enter(app, pilot)
             assert f"#{number}" in lines(app)
             await pilot.press("pagedown", "pagedown")
@@ -137,9 +139,9 @@ async def test_hostile_texts_are_only_texts(make_house: Any, open_app: Any, join
             await press(pilot, "u")
 
 
-async def test_from_browse_it_tells_of_the_candidate_under_the_cursor(make_house: Any, open_app: Any) -> None:
-    house = make_house(3)
-    app = open_app(house, app={"workspace": Workspace(house.root)})
+async def test_from_browse_it_tells_of_the_candidate_under_the_cursor(make_workspace: Any, open_app: Any) -> None:
+    workspace = make_workspace(3)
+    app = open_app(workspace, app={"workspace": Workspace(workspace.root)})
     async with app.run_test(size=(120, 36)) as pilot:
         await settled(pilot)
         await pilot.press("b")
@@ -152,9 +154,9 @@ async def test_from_browse_it_tells_of_the_candidate_under_the_cursor(make_house
         assert f"hat number {number - 1}" in lines(app)
 
 
-async def test_without_a_card_it_says_so(make_house: Any, open_app: Any) -> None:
-    house = make_house(1)
-    app = open_app(house, app={"workspace": Workspace(house.root)})
+async def test_without_a_card_it_says_so(make_workspace: Any, open_app: Any) -> None:
+    workspace = make_workspace(1)
+    app = open_app(workspace, app={"workspace": Workspace(workspace.root)})
     async with app.run_test(size=(80, 24)) as pilot:
         await settled(pilot)
         await press(pilot, "a")
@@ -165,14 +167,14 @@ async def test_without_a_card_it_says_so(make_house: Any, open_app: Any) -> None
         await until(pilot, lambda: "Nothing waits for you" in lines(app))
 
 
-def test_the_command_tells_all_of_it(make_house: Any, join: Any) -> None:
-    house = make_house(cases=[Case(text=HOSTILE["escape"])])
-    join(house, "ben").decide(house.ids[0], Kind.REJECT, reason=Reason.SCOPE)
-    done = CliRunner().invoke(negwb, ["-w", str(house.root), "history", "k1"])
+def test_the_command_tells_all_of_it(make_workspace: Any, join: Any) -> None:
+    workspace = make_workspace(cases=[Case(text=HOSTILE["escape"])])
+    join(workspace, "ben").decide(workspace.ids[0], Kind.REJECT, reason=Reason.SCOPE)
+    done = CliRunner().invoke(negwb, ["-w", str(workspace.root), "history", "k1"])
     assert done.exit_code == 0
     assert "reject: scope" in done.stdout
     assert "\x1b" not in done.stdout
-    told = json.loads(CliRunner().invoke(negwb, ["-w", str(house.root), "history", "1", "--json"]).stdout)
+    told = json.loads(CliRunner().invoke(negwb, ["-w", str(workspace.root), "history", "1", "--json"]).stdout)
     assert [moment["what"] for moment in told["moments"]] == ["origin", "judgesaid", "judgesaid", "deed"]
     assert told["moments"][-1]["actor"] == "ben"
     assert told["members"][0]["state"] == "rejected"

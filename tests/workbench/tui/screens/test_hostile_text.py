@@ -31,9 +31,9 @@ def hostile_case(text: str) -> Case:
     return Case(caption=beside + " [b]", text=text, concept=text[:300], siblings=(beside, "[/]"), raw=text)
 
 
-async def test_hostile_cards_are_only_text(make_house: Any, open_app: Any) -> None:
-    house = make_house(cases=[hostile_case(text) for text in HOSTILE.values()])
-    app = open_app(house)
+async def test_hostile_cards_are_only_text(make_workspace: Any, open_app: Any) -> None:
+    workspace = make_workspace(cases=[hostile_case(text) for text in HOSTILE.values()])
+    app = open_app(workspace)
     async with app.run_test(size=(120, 36), notifications=True) as pilot:
         for name, text in HOSTILE.items():
             await settled(pilot)
@@ -41,18 +41,18 @@ async def test_hostile_cards_are_only_text(make_house: Any, open_app: Any) -> No
             if name in {"markup", "closing", "link"}:
                 assert text in app.screen.query_one("#negated", LabelledField).said.replace("«", "").replace("»", "")
             await press(pilot, "a")
-    assert [kind for _, kind, _ in house.events()] == ["accept"] * len(HOSTILE)
+    assert [kind for _, kind, _ in workspace.events()] == ["accept"] * len(HOSTILE)
 
 
 @pytest.mark.parametrize("size", [(80, 24)])
-async def test_every_screen_stands_every_text(make_house: Any, open_app: Any, size: tuple[int, int]) -> None:
+async def test_every_screen_stands_every_text(make_workspace: Any, open_app: Any, size: tuple[int, int]) -> None:
     text = " ".join(told[:60] for told in HOSTILE.values())
-    house = make_house(cases=[hostile_case(text), hostile_case(text)])
-    with house.store.write() as connection:
+    workspace = make_workspace(cases=[hostile_case(text), hostile_case(text)])
+    with workspace.store.write() as connection:
         connection.exec_driver_sql("UPDATE image SET file_name = ? WHERE id = 2", (text,))
         connection.exec_driver_sql("UPDATE verdict SET judge = judge || ?, model = ?", (text, text))
         connection.exec_driver_sql("INSERT INTO image_object VALUES (1, ?, 2)", (text,))
-    app = open_app(house, name="ana [/x] [@click=app.quit]", app={"banner": text})
+    app = open_app(workspace, name="ana [/x] [@click=app.quit]", app={"banner": text})
     async with app.run_test(size=size, notifications=True) as pilot:
         await settled(pilot)
         look(app)
@@ -68,4 +68,4 @@ async def test_every_screen_stands_every_text(make_house: Any, open_app: Any, si
             await press(pilot, key)
             look(app)
     assert app.return_code in (None, 0)
-    assert [kind for _, kind, _ in house.events()] == ["note", "accept", "accept"]
+    assert [kind for _, kind, _ in workspace.events()] == ["note", "accept", "accept"]

@@ -18,9 +18,9 @@ SIZES = [(80, 24), (120, 36)]
 
 
 @pytest.mark.parametrize("size", SIZES)
-async def test_guidelines_are_one_key_away_and_the_card_waits(make_house: Any, open_app: Any, size: Any) -> None:
-    house = make_house(3)
-    app = open_app(house, app={"workspace": Workspace(house.root)})
+async def test_guidelines_are_one_key_away_and_the_card_waits(make_workspace: Any, open_app: Any, size: Any) -> None:
+    workspace = make_workspace(3)
+    app = open_app(workspace, app={"workspace": Workspace(workspace.root)})
     async with app.run_test(size=size) as pilot:
         await settled(pilot)
         await pilot.press("g")
@@ -32,14 +32,14 @@ async def test_guidelines_are_one_key_away_and_the_card_waits(make_house: Any, o
         await pilot.press("escape", "escape")
         await until(pilot, lambda: isinstance(app.screen, CurateScreen))
         await press(pilot, "a")
-        assert house.events() == [(1, "accept", None)]
+        assert workspace.events() == [(1, "accept", None)]
 
 
-async def test_the_workspaces_own_are_read_anew_and_are_only_text(make_house: Any, open_app: Any) -> None:
-    house = make_house(2)
-    own = house.root / "guidelines.md"
+async def test_the_workspaces_own_are_read_anew_and_are_only_text(make_workspace: Any, open_app: Any) -> None:
+    workspace = make_workspace(2)
+    own = workspace.root / "guidelines.md"
     own.write_text("# Ours\n\n" + "\n\n".join(text[:500] for text in HOSTILE.values()) + "\n\n[home](http://x.y)\n")
-    app = open_app(house, app={"workspace": Workspace(house.root)})
+    app = open_app(workspace, app={"workspace": Workspace(workspace.root)})
     async with app.run_test(size=(120, 36)) as pilot:
         await settled(pilot)
         await pilot.press("g")

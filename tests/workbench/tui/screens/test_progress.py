@@ -33,8 +33,8 @@ SAID = {
 }
 
 
-def opened(open_app: Any, house: Any) -> NegwbApp:
-    app: NegwbApp = open_app(house, app={"workspace": Workspace(house.root)})
+def opened(open_app: Any, workspace: Any) -> NegwbApp:
+    app: NegwbApp = open_app(workspace, app={"workspace": Workspace(workspace.root)})
     return app
 
 
@@ -42,9 +42,9 @@ def shows(app: NegwbApp, words: str) -> bool:
     return isinstance(app.screen, ProgressScreen) and words in lines(app)
 
 
-def decide(reviewer: Any, house: Any, *, every: int = 1) -> None:
+def decide(reviewer: Any, workspace: Any, *, every: int = 1) -> None:
     """Accept, and reject every third."""
-    for at, number in enumerate(house.ids[::every]):
+    for at, number in enumerate(workspace.ids[::every]):
         shown = PresentationContext(
             Stream.AUDIT if at % 2 else Stream.REVIEW, blind=bool(at % 2), elapsed_ms=4_000 + at
         )
@@ -53,11 +53,11 @@ def decide(reviewer: Any, house: Any, *, every: int = 1) -> None:
 
 
 @pytest.mark.parametrize("size", SIZES)
-async def test_every_page_by_keys_and_the_card_waits(make_house: Any, open_app: Any, join: Any, size: Any) -> None:
-    house = make_house(9, overlap="3")
+async def test_every_page_by_keys_and_the_card_waits(make_workspace: Any, open_app: Any, join: Any, size: Any) -> None:
+    workspace = make_workspace(9, overlap="3")
     for name in ("ben", "cho"):
-        decide(join(house, name), house)
-    app = opened(open_app, house)
+        decide(join(workspace, name), workspace)
+    app = opened(open_app, workspace)
     async with app.run_test(size=size, notifications=True) as pilot:
         await settled(pilot)
         await pilot.press("p")
@@ -73,11 +73,11 @@ async def test_every_page_by_keys_and_the_card_waits(make_house: Any, open_app: 
         await until(pilot, lambda: "The next page" in lines(app))
         await pilot.press("escape", "escape")
         await until(pilot, lambda: isinstance(app.screen, CurateScreen))
-    assert len(house.events()) == 18
+    assert len(workspace.events()) == 18
 
 
 async def test_a_count_that_is_asked_for_while_one_runs_comes_after_it(
-    make_house: Any, open_app: Any, monkeypatch: pytest.MonkeyPatch
+    make_workspace: Any, open_app: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The line at the top must not stay at "counting" where the running count finds nothing new."""
     go_on, counts = threading.Event(), []
@@ -92,7 +92,7 @@ async def test_a_count_that_is_asked_for_while_one_runs_comes_after_it(
     monkeypatch.setattr(progress_module, "_count", slow)
     monkeypatch.setattr(progress_module, "LOOK_SECONDS", 0.05)
     monkeypatch.setattr(progress_module, "_REST", 0.0)
-    app = opened(open_app, make_house(5))
+    app = opened(open_app, make_workspace(5))
     async with app.run_test(size=(120, 36), notifications=True) as pilot:
         await settled(pilot)
         await pilot.press("p")
@@ -104,18 +104,18 @@ async def test_a_count_that_is_asked_for_while_one_runs_comes_after_it(
 
 
 async def test_what_others_decide_comes_in_by_itself(
-    make_house: Any, open_app: Any, join: Any, monkeypatch: pytest.MonkeyPatch
+    make_workspace: Any, open_app: Any, join: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(progress_module, "LOOK_SECONDS", 0.05)
     monkeypatch.setattr(progress_module, "_REST", 0.0)
-    house = make_house(5)
-    app = opened(open_app, house)
+    workspace = make_workspace(5)
+    app = opened(open_app, workspace)
     async with app.run_test(size=(120, 36), notifications=True) as pilot:
         await settled(pilot)
         await pilot.press("p")
         await until(pilot, lambda: shows(app, "0 of 5 decided"))
-        ben = join(house, "ben")
-        ben.decide(house.ids[4], Kind.ACCEPT)
+        ben = join(workspace, "ben")
+        ben.decide(workspace.ids[4], Kind.ACCEPT)
         await until(pilot, lambda: shows(app, "1 of 5 decided"))
         screen = app.screen
         await pilot.press("question_mark")  # while something lies above, nobody looks
@@ -124,15 +124,15 @@ async def test_what_others_decide_comes_in_by_itself(
         assert screen._timer is not None
         assert not screen._timer._active.is_set()
         await pilot.press("escape")
-        ben.decide(house.ids[3], Kind.ACCEPT)
+        ben.decide(workspace.ids[3], Kind.ACCEPT)
         await until(pilot, lambda: shows(app, "2 of 5 decided"))
         monkeypatch.setattr(progress_module, "_REST", 1e6)
         await pilot.press("r")
         await until(pilot, lambda: shows(app, "2 of 5 decided") and "as of now" in lines(app))
 
 
-async def test_tabs_take_clicks(make_house: Any, open_app: Any) -> None:
-    app = opened(open_app, make_house(2))
+async def test_tabs_take_clicks(make_workspace: Any, open_app: Any) -> None:
+    app = opened(open_app, make_workspace(2))
     async with app.run_test(size=(80, 24), notifications=True) as pilot:
         await settled(pilot)
         await pilot.press("p")
@@ -142,14 +142,14 @@ async def test_tabs_take_clicks(make_house: Any, open_app: Any) -> None:
 
 
 @pytest.mark.parametrize("size", SIZES)
-async def test_hostile_words_are_only_text(make_house: Any, open_app: Any, join: Any, size: Any) -> None:
+async def test_hostile_words_are_only_text(make_workspace: Any, open_app: Any, join: Any, size: Any) -> None:
     text = " ".join(told[:40] for told in HOSTILE.values())
-    house = make_house(cases=[Case(concept=told[:200], raw=text) for told in HOSTILE.values()], overlap="2")
-    with house.store.write() as connection:
+    workspace = make_workspace(cases=[Case(concept=told[:200], raw=text) for told in HOSTILE.values()], overlap="2")
+    with workspace.store.write() as connection:
         connection.exec_driver_sql("UPDATE verdict SET judge = judge || ?, model = ?", (text, text))
     for name in ("[/x] [@click=app.quit]", "[31mred name"):
-        decide(join(house, name), house)
-    app = opened(open_app, house)
+        decide(join(workspace, name), workspace)
+    app = opened(open_app, workspace)
     async with app.run_test(size=size, notifications=True) as pilot:
         await settled(pilot)
         await pilot.press("p")
@@ -163,17 +163,17 @@ async def test_hostile_words_are_only_text(make_house: Any, open_app: Any, join:
 
 @pytest.mark.parametrize("width", [76, 100, 112, 116, 196])
 @pytest.mark.parametrize("page", ProgressPage)
-def test_no_line_is_wider_than_the_screen(make_house: Any, join: Any, page: ProgressPage, width: int) -> None:
-    house = make_house(12, overlap="3")
+def test_no_line_is_wider_than_the_screen(make_workspace: Any, join: Any, page: ProgressPage, width: int) -> None:
+    workspace = make_workspace(12, overlap="3")
     for name in ("ben", "a name that is much longer than any column", "cho", "dan"):
-        decide(join(house, name), house)
-    told = read_progress(house.store, PRESETS["negrefcocog"], resamples=10)
+        decide(join(workspace, name), workspace)
+    told = read_progress(workspace.store, PRESETS["negrefcocog"], resamples=10)
     for line in page_lines(page, told, width):
         assert line.cell_length <= width or line.plain.startswith("⚠ Kappa"), line.plain
 
 
-def test_an_empty_record_has_every_page(make_house: Any) -> None:
-    told = read_progress(make_house(1).store, PRESETS["negrefcocog"], resamples=10)
+def test_an_empty_record_has_every_page(make_workspace: Any) -> None:
+    told = read_progress(make_workspace(1).store, PRESETS["negrefcocog"], resamples=10)
     for page in ProgressPage:
         assert page_lines(page, told, 76)
 

@@ -30,8 +30,8 @@ TEMPLATE = settings_template()
 SIZES = [(80, 24), (120, 36)]
 
 
-def opened(open_app: Any, house: Any, **told: Any) -> NegwbApp:
-    app: NegwbApp = open_app(house, app={"workspace": Workspace(house.root), **told})
+def opened(open_app: Any, workspace: Any, **told: Any) -> NegwbApp:
+    app: NegwbApp = open_app(workspace, app={"workspace": Workspace(workspace.root), **told})
     return app
 
 
@@ -40,11 +40,11 @@ def ready(app: NegwbApp) -> bool:
 
 
 @pytest.mark.parametrize("size", SIZES)
-async def test_a_choice_is_written_and_nothing_else(make_house: Any, open_app: Any, size: Any) -> None:
-    house = make_house(3)
-    file = house.root / "negwb.toml"
+async def test_a_choice_is_written_and_nothing_else(make_workspace: Any, open_app: Any, size: Any) -> None:
+    workspace = make_workspace(3)
+    file = workspace.root / "negwb.toml"
     file.write_text(TEMPLATE)
-    app = opened(open_app, house)
+    app = opened(open_app, workspace)
     async with app.run_test(size=size, notifications=True) as pilot:
         await settled(pilot)
         await pilot.press("comma")
@@ -61,10 +61,10 @@ async def test_a_choice_is_written_and_nothing_else(make_house: Any, open_app: A
     assert file.read_text() == TEMPLATE.replace('order = "conflict"', 'order = "threshold"')
 
 
-async def test_a_theme_is_tried_on_and_left_as_it_was(make_house: Any, open_app: Any) -> None:
-    house = make_house(2)
-    before = (house.root / "negwb.toml").read_text()
-    app = opened(open_app, house)
+async def test_a_theme_is_tried_on_and_left_as_it_was(make_workspace: Any, open_app: Any) -> None:
+    workspace = make_workspace(2)
+    before = (workspace.root / "negwb.toml").read_text()
+    app = opened(open_app, workspace)
     async with app.run_test(size=(120, 36), notifications=True) as pilot:
         await settled(pilot)
         await pilot.press("comma")
@@ -82,31 +82,31 @@ async def test_a_theme_is_tried_on_and_left_as_it_was(make_house: Any, open_app:
         await pilot.press("escape")
         await until(pilot, lambda: app.theme == "negwb-light")
         await pilot.press("f2")
-        assert (house.root / "negwb.toml").read_text() == before
+        assert (workspace.root / "negwb.toml").read_text() == before
         await pilot.press("enter")
         await until(pilot, lambda: "of negwb" in lines(app))
         await pilot.press("j", "enter")
-        await until(pilot, lambda: read_settings(house.root / "negwb.toml").curate.theme == "negwb-light")
+        await until(pilot, lambda: read_settings(workspace.root / "negwb.toml").curate.theme == "negwb-light")
     assert app.theme == "negwb-light"
-    assert (house.root / "negwb.toml").read_text() == before + '\n[curate]\ntheme = "negwb-light"\n'
+    assert (workspace.root / "negwb.toml").read_text() == before + '\n[curate]\ntheme = "negwb-light"\n'
 
 
-async def test_f2_offers_to_keep_and_f3_keeps(make_house: Any, open_app: Any) -> None:
-    house = make_house(2)
-    app = opened(open_app, house)
+async def test_f2_offers_to_keep_and_f3_keeps(make_workspace: Any, open_app: Any) -> None:
+    workspace = make_workspace(2)
+    app = opened(open_app, workspace)
     async with app.run_test(size=(120, 36), notifications=True) as pilot:
         await settled(pilot)
         await pilot.press("f2")
         await until(pilot, lambda: "f3 keeps it" in lines(app))
-        assert read_settings(house.root / "negwb.toml").curate.theme == "negwb-dark"
+        assert read_settings(workspace.root / "negwb.toml").curate.theme == "negwb-dark"
         await pilot.press("f3")
-        await until(pilot, lambda: read_settings(house.root / "negwb.toml").curate.theme == "negwb-light")
+        await until(pilot, lambda: read_settings(workspace.root / "negwb.toml").curate.theme == "negwb-light")
 
 
-async def test_what_cannot_be_written_is_said(make_house: Any, open_app: Any) -> None:
-    house = make_house(2)
-    (house.root / "negwb.toml").write_text("curate = { theme = 'nord' }\n")
-    app = opened(open_app, house)
+async def test_what_cannot_be_written_is_said(make_workspace: Any, open_app: Any) -> None:
+    workspace = make_workspace(2)
+    (workspace.root / "negwb.toml").write_text("curate = { theme = 'nord' }\n")
+    app = opened(open_app, workspace)
     async with app.run_test(size=(120, 36), notifications=True) as pilot:
         await settled(pilot)
         await pilot.press("comma")
@@ -115,17 +115,17 @@ async def test_what_cannot_be_written_is_said(make_house: Any, open_app: Any) ->
         await until(pilot, lambda: "where the judges disagree" in lines(app))
         await pilot.press("down", "enter")
         await until(pilot, lambda: "no safe place for order" in lines(app))
-    assert (house.root / "negwb.toml").read_text() == "curate = { theme = 'nord' }\n"
+    assert (workspace.root / "negwb.toml").read_text() == "curate = { theme = 'nord' }\n"
 
 
 @pytest.mark.parametrize("size", SIZES)
-async def test_hostile_settings_are_only_text(make_house: Any, open_app: Any, size: Any) -> None:
-    house = make_house(1)
+async def test_hostile_settings_are_only_text(make_workspace: Any, open_app: Any, size: Any) -> None:
+    workspace = make_workspace(1)
     text = "".join(HOSTILE[name] for name in ("markup", "closing", "link", "emoji", "bidi"))
     own = {"small": text, "[/x]": "[@click=app.quit]x[/]"}
     quoted = "\n".join(f'"{name}" = ["{folder}"]' for name, folder in own.items())
-    (house.root / "negwb.toml").write_text(f"[pictures]\n{quoted}\n", encoding="utf-8")
-    app = opened(open_app, house)
+    (workspace.root / "negwb.toml").write_text(f"[pictures]\n{quoted}\n", encoding="utf-8")
+    app = opened(open_app, workspace)
     async with app.run_test(size=size, notifications=True) as pilot:
         await settled(pilot)
         await pilot.press("comma")
@@ -135,9 +135,9 @@ async def test_hostile_settings_are_only_text(make_house: Any, open_app: Any, si
         assert "\u202e" not in lines(app)
 
 
-async def test_own_keys_work_in_the_rooms(make_house: Any, open_app: Any) -> None:
-    house = make_house(2)
-    app = opened(open_app, house, actions=ActionMap({"progress": "f8", "leave-room": "f9", "next-page": "y"}))
+async def test_own_keys_work_in_the_rooms(make_workspace: Any, open_app: Any) -> None:
+    workspace = make_workspace(2)
+    app = opened(open_app, workspace, actions=ActionMap({"progress": "f8", "leave-room": "f9", "next-page": "y"}))
     async with app.run_test(size=(80, 24), notifications=True) as pilot:
         await settled(pilot)
         await pilot.press("f8")

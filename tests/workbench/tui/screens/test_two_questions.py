@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 from sqlalchemy import text
-from support.workspaces import Case, House, build
+from support.workspaces import Case, WorkspaceFixture, build
 
 from curation_db.enums import Question
 from curation_db.review.candidates import NewVerdict, insert_verdicts
@@ -23,7 +23,7 @@ FINE = 0.91
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WorkspaceFixture]:
     """1: absent and fine, by both; 2: torn on the whole; 3: unclear on both; 4: nobody was asked what is there."""
     made = build(tmp_path_factory.mktemp("two") / "house", [Case(concept="hat", judges=()) for _ in range(4)])
     told = [
@@ -49,30 +49,30 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     made.store.close()
 
 
-def card(house: House, number: int) -> Card:
-    with house.store.read() as connection:
+def card(workspace: WorkspaceFixture, number: int) -> Card:
+    with workspace.store.read() as connection:
         return load_card(connection, number)
 
 
-def row(house: House, number: int) -> ListedCandidate:
-    with house.store.read() as connection:
+def row(workspace: WorkspaceFixture, number: int) -> ListedCandidate:
+    with workspace.store.read() as connection:
         return page_of(connection, [number])[0]
 
 
 @pytest.mark.parametrize("width", [24, 30, 60])
-def test_every_row_of_a_card_tells_which_question_it_answers(house: House, width: int) -> None:
-    rows = [line.plain for line in card_content.opinion_rows(card(house, 1), width)]
+def test_every_row_of_a_card_tells_which_question_it_answers(workspace: WorkspaceFixture, width: int) -> None:
+    rows = [line.plain for line in card_content.opinion_rows(card(workspace, 1), width)]
     assert [each.split()[-1] for each in rows] == ["absent", "absent", "fine", "fine"]
     if width == 60:
         assert [("P(hat)" in each, "P(fine)" in each) for each in rows] == [(True, False)] * 2 + [(False, True)] * 2
-    unclear = [line.plain for line in card_content.opinion_rows(card(house, 3), width)]
+    unclear = [line.plain for line in card_content.opinion_rows(card(workspace, 3), width)]
     assert unclear[0] != unclear[1]
     assert unclear[1].endswith("fine? unclear")
 
 
-def test_what_is_disputed_is_said(house: House) -> None:
+def test_what_is_disputed_is_said(workspace: WorkspaceFixture) -> None:
     def remark(number: int) -> str:
-        return card_content.opinion_rows(card(house, number), 60)[-1].plain
+        return card_content.opinion_rows(card(workspace, number), 60)[-1].plain
 
     assert "disagree" not in remark(1)
     assert remark(2) == "⚠ they disagree if it is fine"
@@ -81,66 +81,66 @@ def test_what_is_disputed_is_said(house: House) -> None:
     assert wording.disagreement(()) == ""
 
 
-def test_judges_in_full_tell_where_their_numbers_come_from(house: House) -> None:
-    told = judges.told(card(house, 1)).plain
+def test_judges_in_full_tell_where_their_numbers_come_from(workspace: WorkspaceFixture) -> None:
+    told = judges.told(card(workspace, 1)).plain
     for said in ("P(present) = 0.0700", "P(acceptable) = 0.9100", "asked: present", "asked: acceptable"):
         assert told.count(said) == 2
     assert told.count("from log-probabilities · 98% of it on yes and no · 0.61 of a blank picture · seed 7") == 4
 
 
-def test_what_a_record_does_not_tell_is_not_shown(house: House) -> None:
-    bare = replace(card(house, 1).opinions[0], method=None, label_mass=None, prior=None, seed=None)
+def test_what_a_record_does_not_tell_is_not_shown(workspace: WorkspaceFixture) -> None:
+    bare = replace(card(workspace, 1).opinions[0], method=None, label_mass=None, prior=None, seed=None)
     assert "blank" not in judges._opinion(bare).plain
     assert wording.origin(None, None, None, None) == ()
     assert wording.origin("a \x1b[31mword", None, None, 0) == ("a [31mword", "seed 0")
 
 
-def test_lists_tell_the_two_apart(house: House) -> None:
+def test_lists_tell_the_two_apart(workspace: WorkspaceFixture) -> None:
     def cell(number: int) -> str:
-        return candidate_rows.cells_of(row(house, number), ["judges"])[0].plain
+        return candidate_rows.cells_of(row(workspace, number), ["judges"])[0].plain
 
     assert cell(1) == ".07 .07"
     assert cell(2) == ".07 .07 ⚠"
     assert cell(4) == "fine .91"
-    assert row(house, 2).conflict
-    assert not row(house, 1).conflict
-    told = candidate_rows.detail(row(house, 1), narrow=False).plain
+    assert row(workspace, 2).conflict
+    assert not row(workspace, 1).conflict
+    told = candidate_rows.detail(row(workspace, 1), narrow=False).plain
     assert "a .07 absent" in told
     assert "a .91 fine" in told
 
 
-def test_the_tones_of_a_yes_differ(house: House) -> None:
+def test_the_tones_of_a_yes_differ(workspace: WorkspaceFixture) -> None:
     """A yes to "is it there" speaks against a candidate, a yes to "is it fine" for it."""
     (fine,) = (
         span.style
-        for span in candidate_rows.cells_of(row(house, 4), ["judges"])[0].spans
+        for span in candidate_rows.cells_of(row(workspace, 4), ["judges"])[0].spans
         if ".91" in "fine .91"[span.start : span.end]
     )
     assert fine == card_content.GOOD
 
 
-def test_a_reveal_tells_all_of_it(house: House) -> None:
-    assert feedback.revealed(card(house, 1)) == (
+def test_a_reveal_tells_all_of_it(workspace: WorkspaceFixture) -> None:
+    assert feedback.revealed(card(workspace, 1)) == (
         "the judges: a 0.07 · b 0.07 — P(hat is there); a 0.91 · b 0.91 — P(the caption is fine)"
     )
-    assert feedback.revealed(card(house, 3)) == ""
+    assert feedback.revealed(card(workspace, 3)) == ""
 
 
-def test_the_plain_mode_tells_it_in_words(house: House) -> None:
-    there, fine = card(house, 1).opinions[0], card(house, 1).opinions[-1]
+def test_the_plain_mode_tells_it_in_words(workspace: WorkspaceFixture) -> None:
+    there, fine = card(workspace, 1).opinions[0], card(workspace, 1).opinions[-1]
     beside = "(from log-probabilities, 98% of it on yes and no, 0.61 of a blank picture, seed 7)"
     assert plain.opinion_line(there, "hat") == f"a: hat is there with probability 0.07 {beside}"
     assert plain.opinion_line(fine, "hat") == f"b: the caption is fine with probability 0.91 {beside}"
-    unclear = [plain.opinion_line(each, "hat") for each in card(house, 3).opinions]
+    unclear = [plain.opinion_line(each, "hat") for each in card(workspace, 3).opinions]
     assert [each.partition(" (")[0] for each in unclear] == [
         "a: unclear whether hat is there",
         "a: unclear whether the caption is fine",
     ]
 
 
-def test_history_tells_it_too(house: House) -> None:
-    with house.store.read() as connection:
-        told = timeline(connection, 1, house.root / "exports")
+def test_history_tells_it_too(workspace: WorkspaceFixture) -> None:
+    with workspace.store.read() as connection:
+        told = timeline(connection, 1, workspace.root / "exports")
     lines = "\n".join(history.plain_lines(told, 160))
     assert lines.count(".07 absent") == lines.count(".91 fine") == 2
     assert lines.count("from log-probabilities · 98% of it on yes and no") == 4
@@ -148,7 +148,7 @@ def test_history_tells_it_too(house: House) -> None:
     assert {(each.method, each.label_mass, each.prior, each.seed) for each in said} == {("logprobs", 0.98, 0.61, 7)}
 
 
-def test_marks_are_of_one_question(house: House) -> None:
-    with house.store.read() as connection:
+def test_marks_are_of_one_question(workspace: WorkspaceFixture) -> None:
+    with workspace.store.read() as connection:
         marked = connection.execute(text("SELECT candidate_id FROM candidate_mark WHERE mark = 'conflict'")).scalars()
         assert list(marked) == [2]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from support.curating import lines, running, seated, shown, until
+from support.curating import lines, running, shown, until, wait_for_card
 from support.workspaces import Case, press, settled
 
 from curation_db.enums import Kind, Reason, Role
@@ -21,10 +21,10 @@ DROPPED = "card just appeared: that key did nothing"
 
 
 async def test_a_key_that_decides_about_a_new_card_is_dropped_and_the_person_is_told(
-    make_house: Any, open_app: Any
+    make_workspace: Any, open_app: Any
 ) -> None:
-    house = make_house(3)
-    app = open_app(house, guard_seconds=HOUR)
+    workspace = make_workspace(3)
+    app = open_app(workspace, guard_seconds=HOUR)
     async with running(app) as pilot:
         await settled(pilot)
         for key in ("a", "u", "space", "x"):
@@ -32,25 +32,25 @@ async def test_a_key_that_decides_about_a_new_card_is_dropped_and_the_person_is_
             await until(pilot, lambda: DROPPED in lines(app))
             assert not app.screen.asking
             await pilot.press("question_mark", "escape")
-        assert house.events() == []
+        assert workspace.events() == []
         assert shown(app) == 1
 
 
-async def test_other_keys_work_at_once_and_what_was_told_goes(make_house: Any, open_app: Any) -> None:
-    house = make_house(3)
-    app = open_app(house, guard_seconds=HOUR)
+async def test_other_keys_work_at_once_and_what_was_told_goes(make_workspace: Any, open_app: Any) -> None:
+    workspace = make_workspace(3)
+    app = open_app(workspace, guard_seconds=HOUR)
     async with running(app) as pilot:
         await settled(pilot)
         await pilot.press("a")
         await until(pilot, lambda: DROPPED in lines(app))
         await pilot.press("f")
-        await until(pilot, lambda: house.events() == [(1, "flag", None)] and DROPPED not in lines(app))
+        await until(pilot, lambda: workspace.events() == [(1, "flag", None)] and DROPPED not in lines(app))
 
 
-async def test_the_reason_after_a_dropped_rejection_opens_nothing(make_house: Any, open_app: Any) -> None:
+async def test_the_reason_after_a_dropped_rejection_opens_nothing(make_workspace: Any, open_app: Any) -> None:
     """p would show the progress, g the guidelines, b the list, and d the disagreements."""
-    house = make_house(3)
-    app = open_app(house, app={"workspace": Workspace(house.root)}, guard_seconds=HOUR)
+    workspace = make_workspace(3)
+    app = open_app(workspace, app={"workspace": Workspace(workspace.root)}, guard_seconds=HOUR)
     async with running(app) as pilot:
         await settled(pilot)
         for reason in "prgusdb":
@@ -58,50 +58,52 @@ async def test_the_reason_after_a_dropped_rejection_opens_nothing(make_house: An
             await pilot.pause()
             assert isinstance(app.screen, CurateScreen)
             assert not app.screen.asking
-        assert house.events() == []
+        assert workspace.events() == []
         await pilot.press("p")
         await until(pilot, lambda: not isinstance(app.screen, CurateScreen))
 
 
-async def test_a_card_that_was_decided_before_takes_a_key_at_once(make_house: Any, open_app: Any, join: Any) -> None:
-    house = make_house(3)
-    join(house, "ana").decide(1, Kind.ACCEPT)
-    app = open_app(house, guard_seconds=HOUR)
+async def test_a_card_that_was_decided_before_takes_a_key_at_once(
+    make_workspace: Any, open_app: Any, join: Any
+) -> None:
+    workspace = make_workspace(3)
+    join(workspace, "ana").decide(1, Kind.ACCEPT)
+    app = open_app(workspace, guard_seconds=HOUR)
     async with running(app) as pilot:
         await settled(pilot)
         assert shown(app) == 2
         await pilot.press("left_square_bracket")
         await until(pilot, lambda: shown(app) == 1)
         await pilot.press("u")
-        await until(pilot, lambda: house.events()[-1] == (1, "unsure", None))
+        await until(pilot, lambda: workspace.events()[-1] == (1, "unsure", None))
         await pilot.press("z")
-        await until(pilot, lambda: shown(app) == 1 and house.events()[-1][1] == "undo")
+        await until(pilot, lambda: shown(app) == 1 and workspace.events()[-1][1] == "undo")
         await pilot.press("a")
-        await until(pilot, lambda: house.events()[-1] == (1, "accept", None))
+        await until(pilot, lambda: workspace.events()[-1] == (1, "accept", None))
 
 
-async def test_a_card_is_not_seen_while_something_covers_it(make_house: Any, open_app: Any) -> None:
+async def test_a_card_is_not_seen_while_something_covers_it(make_workspace: Any, open_app: Any) -> None:
     """The card's time begins with the frame that shows it."""
-    house = make_house(3)
-    app = open_app(house, guard_seconds=0.001, deal=False)
+    workspace = make_workspace(3)
+    app = open_app(workspace, guard_seconds=0.001, prefetch=False)
     async with running(app) as pilot:
         await pilot.press("question_mark")
         await until(pilot, lambda: not isinstance(app.screen, CurateScreen))
-        app.desk.deal()
-        await until(pilot, lambda: app.desk.upcoming != [] or app.desk.current is not None)
-        assert not app.desk.sight.is_seen
+        app.session.start_prefetch()
+        await until(pilot, lambda: app.session.upcoming != [] or app.session.current is not None)
+        assert not app.session.sight.is_seen
         await pilot.press("escape")
-        await until(pilot, lambda: app.desk.sight.is_seen)
+        await until(pilot, lambda: app.session.sight.is_seen)
         assert shown(app) == 1
 
 
-async def test_an_adjudicator_must_have_seen_the_card_too(make_house: Any, open_app: Any, join: Any) -> None:
-    house = make_house(2, overlap="2")
-    join(house, "ben").decide(1, Kind.ACCEPT)
-    join(house, "cleo").decide(1, Kind.REJECT, reason=Reason.SCOPE)
-    with open_store(house.root / "curation.db") as store:
+async def test_an_adjudicator_must_have_seen_the_card_too(make_workspace: Any, open_app: Any, join: Any) -> None:
+    workspace = make_workspace(2, overlap="2")
+    join(workspace, "ben").decide(1, Kind.ACCEPT)
+    join(workspace, "cleo").decide(1, Kind.REJECT, reason=Reason.SCOPE)
+    with open_store(workspace.root / "curation.db") as store:
         begin_session(store, "dan", version="test", role=Role.ADJUDICATOR)
-    app = open_app(house, "dan", app={"workspace": Workspace(house.root)}, guard_seconds=HOUR)
+    app = open_app(workspace, "dan", app={"workspace": Workspace(workspace.root)}, guard_seconds=HOUR)
     async with running(app) as pilot:
         await settled(pilot)
         await pilot.press("d")
@@ -113,10 +115,10 @@ async def test_an_adjudicator_must_have_seen_the_card_too(make_house: Any, open_
             await pilot.press("question_mark", "escape")
 
 
-async def test_events_keep_how_the_picture_was_shown(make_house: Any, open_app: Any) -> None:
+async def test_events_keep_how_the_picture_was_shown(make_workspace: Any, open_app: Any) -> None:
     cases = [Case(text="a dog without a hat"), Case(text="a cat without a hat"), Case(text="no hat", picture=False)]
-    house = make_house(cases=cases)
-    app = open_app(house)
+    workspace = make_workspace(cases=cases)
+    app = open_app(workspace)
     async with running(app) as pilot:
         await settled(pilot)
         await press(pilot, "a")
@@ -125,28 +127,28 @@ async def test_events_keep_how_the_picture_was_shown(make_house: Any, open_app: 
         await pilot.press("escape")
         await until(pilot, lambda: isinstance(app.screen, CurateScreen))
         await press(pilot, "u", "a")
-        await until(pilot, lambda: len(house.events()) == 3)
-    assert house.rows("SELECT candidate_id, picture, zoomed FROM event ORDER BY seq") == [
+        await until(pilot, lambda: len(workspace.events()) == 3)
+    assert workspace.rows("SELECT candidate_id, picture, zoomed FROM event ORDER BY seq") == [
         (1, "cells", 0),
         (2, "cells", 1),
         (3, "none", 0),
     ]
-    with house.store.read() as connection:
+    with workspace.store.read() as connection:
         lines = "\n".join(plain_lines(timeline(connection, 2), 120))
     assert "picture in half cells · zoomed" in lines
 
 
-def test_plain_mode_shows_no_picture(make_house: Any, sit: Any) -> None:
-    house = make_house(1)
-    desk = sit(house)
-    seated(desk)
-    desk.decide(Kind.ACCEPT)
-    assert house.rows("SELECT picture, zoomed FROM event") == [("none", 0)]
+def test_plain_mode_shows_no_picture(make_workspace: Any, open_session: Any) -> None:
+    workspace = make_workspace(1)
+    session = open_session(workspace)
+    wait_for_card(session)
+    session.submit(Kind.ACCEPT)
+    assert workspace.rows("SELECT picture, zoomed FROM event") == [("none", 0)]
 
 
-async def test_looking_back_begins_with_the_newest_decision(make_house: Any, open_app: Any) -> None:
-    house = make_house(5)
-    app = open_app(house)
+async def test_looking_back_begins_with_the_newest_decision(make_workspace: Any, open_app: Any) -> None:
+    workspace = make_workspace(5)
+    app = open_app(workspace)
     async with running(app) as pilot:
         await settled(pilot)
         await press(pilot, "a", "a", "a", "a")

@@ -205,9 +205,9 @@ async def test_keys_held_down_draw_what_is_wanted_last(noise: Path, monkeypatch:
         assert made[-1] == 32.0
 
 
-async def test_from_the_card_and_back_with_help_palette_and_own_keys(make_house: Any, open_app: Any) -> None:
-    house = make_house(2)
-    app = open_app(house, app={"actions": ActionMap({"zoom-in": "z"})})
+async def test_from_the_card_and_back_with_help_palette_and_own_keys(make_workspace: Any, open_app: Any) -> None:
+    workspace = make_workspace(2)
+    app = open_app(workspace, app={"actions": ActionMap({"zoom-in": "z"})})
     async with running(app) as pilot:
         await settled(pilot)
         await pilot.press("i")
@@ -215,7 +215,7 @@ async def test_from_the_card_and_back_with_help_palette_and_own_keys(make_house:
         before = said(app)
         await pilot.press("z", "a", "u")
         await until(pilot, lambda: said(app) != before)
-        assert house.events() == []
+        assert workspace.events() == []
         await pilot.press("question_mark")
         await until(pilot, lambda: isinstance(app.screen, HelpScreen))
         assert "A dot of the screen for each pixel" in lines(app)
@@ -225,4 +225,4 @@ async def test_from_the_card_and_back_with_help_palette_and_own_keys(make_house:
         await pilot.press("f2", "i")
         await until(pilot, lambda: isinstance(app.screen, CurateScreen))
         await asyncio.sleep(0)
-        assert house.events() == []
+        assert workspace.events() == []

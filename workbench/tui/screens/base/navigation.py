@@ -52,7 +52,7 @@ _SCREENS: dict[MainView, tuple[str, str]] = {
 class NavigationContext:
     """What the rooms share, and what one of them remembers while another shows."""
 
-    desk: AnnotationSession
+    session: AnnotationSession
     """Whose sitting it is; its store is the record that all rooms look at."""
     workspace: Workspace
     settings: Settings
@@ -70,7 +70,7 @@ class NavigationContext:
 
     def refusal(self, room: MainView) -> str | None:
         """Why this person may not enter the room, in a line."""
-        if room is MainView.ADJUDICATE and self.desk.actor.role is not Role.ADJUDICATOR:
+        if room is MainView.ADJUDICATE and self.session.actor.role is not Role.ADJUDICATOR:
             return f"only an adjudicator settles what others said — {SIT_DOWN_AS_ONE}"
         return None
 

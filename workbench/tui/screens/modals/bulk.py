@@ -53,10 +53,10 @@ class BulkModal(Dialog[BulkDone]):
             """Only the newest is shown."""
             return isinstance(message, BulkModal.Step)
 
-    def __init__(self, desk: AnnotationSession, actions: ActionMap, ids: Sequence[int], kind: Kind) -> None:
+    def __init__(self, session: AnnotationSession, actions: ActionMap, ids: Sequence[int], kind: Kind) -> None:
         """`ids`: the chosen candidates; `kind`: accept, reject or requeue."""
         super().__init__(f"{BULK[kind].title}: {bulk.cards(len(ids))} chosen")
-        self._desk, self._actions = desk, actions
+        self._session, self._actions = session, actions
         self._ids, self._kind = ids, kind
         self._seen: BulkPreview | None = None
         self._reason: Reason | None = None
@@ -90,8 +90,8 @@ class BulkModal(Dialog[BulkDone]):
             self._ask_number()
 
     def _preview(self) -> BulkPreview:
-        with self._desk.store.read() as connection:
-            return preview(connection, self._desk.actor, self._ids, self._kind)
+        with self._session.store.read() as connection:
+            return preview(connection, self._session.actor, self._ids, self._kind)
 
     def _ask_reason(self) -> None:
         self._asks_reason = True
@@ -153,11 +153,11 @@ class BulkModal(Dialog[BulkDone]):
         self.leave(self._done)
 
     def _work(self) -> BulkDone:
-        with self._desk.answers.counting(self._ids):
+        with self._session.answers.counting(self._ids):
             done = decide_in_bulk(
-                self._desk.store, self._desk.actor, self._ids, self._kind, self._reason, progress=self._pass_on
+                self._session.store, self._session.actor, self._ids, self._kind, self._reason, progress=self._pass_on
             )
-        self._desk.refresh()
+        self._session.refresh()
         return done
 
     def _pass_on(self, what: str, done: int, total: int) -> None:
