@@ -88,7 +88,7 @@ def _whole(seconds: float, ceiling: float) -> Whole:
     say(f"{seconds:.0f} s of a whole run")
     with _server(queueing=False) as (url, _):
         settings = EngineSettings(name="bench", kind="openai", url=url, concurrency=CONCURRENCY)
-        surroundings = EngineContext(budget=Budget(), features=lambda _url, _model: _LOGPROBS)
+        surroundings = EngineContext(budget=Budget(), capabilities=lambda _url, _model: _LOGPROBS)
         return whole(settings, surroundings, seconds, ceiling)
 
 
@@ -114,7 +114,7 @@ def _server(*, queueing: bool) -> Iterator[tuple[str, int]]:
 async def _asked(url: str, server: int, seconds: float) -> _Run:
     settings = EngineSettings(name="bench", kind="openai", url=url, concurrency=CONCURRENCY)
     budget = Budget()
-    engine = await openai.make(settings, EngineContext(budget=budget, features=lambda _url, _model: _LOGPROBS))
+    engine = await openai.make(settings, EngineContext(budget=budget, capabilities=lambda _url, _model: _LOGPROBS))
     ends: list[tuple[float, float]] = []
     try:
         started, cpu, server_cpu = time.perf_counter(), time.process_time(), _cpu_of(server)
@@ -157,7 +157,7 @@ def _question(thing: str) -> ModelRequest:
     text = f"Is there a thing {thing} in this image? Answer only with 'yes' or 'no'."
     return ModelRequest(
         stage=Stage.PRESENCE,
-        want=AnswerFormat.YES_NO,
+        answer_format=AnswerFormat.YES_NO,
         prompt="bench",
         messages=(Message("user", text),),
         sampling=Sampling(max_tokens=10),

@@ -25,7 +25,7 @@ from workbench.generation.recipe import Recipe
 from workbench.generation.runs.counters import RunCounters
 from workbench.generation.runs.record_writer import RecordWriter
 from workbench.generation.runs.runner import Runner, RunStopped
-from workbench.generation.runs.work_source import feed
+from workbench.generation.runs.work_source import read_image_tasks
 from workbench.workspace.engine_settings import EngineSettings, JudgeSettings
 from workbench.workspace.picture_folders import PictureFolders
 
@@ -90,11 +90,13 @@ async def _run(
         recipe,
         partial(steps_of, recipe=recipe, prompts=prompts),
         {"bench": engine},
-        tally=tally,
+        counters=tally,
         budget=surroundings.budget,
         intake=Intake(),
     )
-    units = feed(recorder, Scope(recipe=recipe.hash, kind="caption"), PictureFolders(folder, {"bench": (str(folder),)}))
+    units = read_image_tasks(
+        recorder, Scope(recipe=recipe.hash, kind="caption"), PictureFolders(folder, {"bench": (str(folder),)})
+    )
     answers: list[int] = []
 
     async def watch() -> None:

@@ -46,7 +46,7 @@ def write(text: str, picture: Path | ImagePayload | None = None, *, system: str 
 
 
 def _ask(
-    want: AnswerFormat,
+    answer_format: AnswerFormat,
     text: str,
     picture: Path | ImagePayload | None,
     *,
@@ -60,7 +60,7 @@ def _ask(
     before = (Message("system", system),) if system else ()
     return ModelRequest(
         stage=stage,
-        want=want,
+        answer_format=answer_format,
         prompt="test",
         messages=(*before, Message("user", text)),
         sampling=sampling,

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from curation_db.enums import Method
 from workbench.generation.engines.requests import AnswerFormat, ImagePayload, ModelAnswer
-from workbench.generation.models import CaptionItem, ImageTask, ItemResult, QuestionItem, Request, Steps
+from workbench.generation.models import CaptionItem, EngineRequest, ImageTask, ItemResult, QuestionItem, Steps
 
-Oracle = Callable[[Request], ModelAnswer | str | bool | float | None]
+Oracle = Callable[[EngineRequest], ModelAnswer | str | bool | float | None]
 """What is answered: words, yes or no, P(yes), None for an unclear answer, or an answer as it is."""
 
 
@@ -17,22 +17,22 @@ Oracle = Callable[[Request], ModelAnswer | str | bool | float | None]
 class Driven:
     """What a pipeline asked and what it came to."""
 
-    groups: tuple[tuple[Request, ...], ...]
+    groups: tuple[tuple[EngineRequest, ...], ...]
     outcomes: tuple[ItemResult, ...]
 
     @property
-    def requests(self) -> tuple[Request, ...]:
+    def requests(self) -> tuple[EngineRequest, ...]:
         """All that was asked, in order."""
         return tuple(request for group in self.groups for request in group)
 
-    def of(self, stage: str) -> tuple[Request, ...]:
+    def of(self, stage: str) -> tuple[EngineRequest, ...]:
         """What was asked at one stage."""
-        return tuple(request for request in self.requests if request.ask.stage == stage)
+        return tuple(request for request in self.requests if request.request.stage == stage)
 
 
 def drive(steps: Steps, oracle: Oracle) -> Driven:
     """Answers everything that `steps` asks."""
-    groups = list[tuple[Request, ...]]()
+    groups = list[tuple[EngineRequest, ...]]()
     try:
         group = next(steps)
         while True:
@@ -43,12 +43,16 @@ def drive(steps: Steps, oracle: Oracle) -> Driven:
         return Driven(tuple(groups), done.value)
 
 
-def as_answer(request: Request, told: ModelAnswer | str | bool | float | None) -> ModelAnswer:
+def as_answer(request: EngineRequest, told: ModelAnswer | str | bool | float | None) -> ModelAnswer:
     """An oracle's short word as an answer."""
     if isinstance(told, ModelAnswer):
         return told
     if isinstance(told, str):
-        p = {"yes": 1.0, "no": 0.0}.get(told.lower().rstrip(".")) if request.ask.want is AnswerFormat.YES_NO else None
+        p = (
+            {"yes": 1.0, "no": 0.0}.get(told.lower().rstrip("."))
+            if request.request.answer_format is AnswerFormat.YES_NO
+            else None
+        )
         return ModelAnswer(text=told, p=p, method=Method.BARE if p is not None else None)
     if told is None:
         return ModelAnswer(text="I cannot tell.")
@@ -56,7 +60,7 @@ def as_answer(request: Request, told: ModelAnswer | str | bool | float | None) -
     return ModelAnswer(text="Yes" if p >= 0.5 else "No", p=p, label_mass=0.98, method=Method.LOGPROBS)
 
 
-def make_unit(
+def make_image_task(
     captions: Iterable[str] = ("a woman riding a horse in a field",),
     questions: Iterable[str] = (),
     *,

@@ -8,7 +8,7 @@ _CODE = """
 import asyncio
 
 from curation_db.enums import Method
-from workbench.generation.engines.requests import Answer, Want
+from workbench.generation.engines.requests import AnswerFormat, ModelAnswer
 
 
 class Engine:
@@ -17,17 +17,17 @@ class Engine:
     def __init__(self, pause):
         self.pause = pause
 
-    async def answer(self, group, stored):
-        for at, ask in enumerate(group):
+    async def answer(self, group, store_answer):
+        for index, request in enumerate(group):
             await asyncio.sleep(self.pause)
-            p = 0.1 if ask.want is Want.YES_NO else None
-            await stored(at, Answer(text="I would rather not say", p=p, tries=1))
+            p = 0.1 if request.answer_format is AnswerFormat.YES_NO else None
+            await store_answer(index, ModelAnswer(text="I would rather not say", p=p, tries=1))
 
     async def close(self):
         pass
 
 
-async def make(settings, surroundings):
+async def make(settings, context):
     return Engine(float(settings.options.get("pause", 0)))
 """
 

@@ -23,7 +23,7 @@ def yes_no(thing: str, picture: ImagePayload | None = None, **sampling: Any) -> 
     text = f"Is there a {thing} in this image? Answer only with 'yes' or 'no'."
     return ModelRequest(
         stage=Stage.PRESENCE,
-        want=AnswerFormat.YES_NO,
+        answer_format=AnswerFormat.YES_NO,
         prompt="presence@1",
         messages=(Message("user", text),),
         sampling=Sampling(**{"max_tokens": 10, **sampling}),
@@ -36,7 +36,7 @@ def text(words: str, **sampling: Any) -> ModelRequest:
     """Say something."""
     return ModelRequest(
         stage=Stage.PROPOSE,
-        want=AnswerFormat.TEXT,
+        answer_format=AnswerFormat.TEXT,
         prompt="propose@1",
         messages=(Message("system", "You answer with few words."), Message("user", words)),
         sampling=Sampling(**{"max_tokens": 64, **sampling}),

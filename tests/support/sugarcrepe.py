@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from support.pipeline_driver import drive, make_unit
+from support.pipeline_driver import drive, make_image_task
 
 from workbench.demo.simulation.scripted_engine import ScriptedEngine, make
 from workbench.generation.budget import Budget
@@ -46,8 +46,10 @@ def lint_yield(captions: Sequence[str], *, rewrites: int = 1) -> Counter[str]:
     counts = Counter[str]()
     for number, text in enumerate(captions):
         caption = CaptionItem(number, str(number), text)
-        unit = replace(make_unit(), captions=(caption,), wanted=frozenset({caption.item}))
-        (outcome,) = drive(object_absence(unit, recipe, prompts), lambda request: engine.say(request.ask)).outcomes
+        image_task = replace(make_image_task(), captions=(caption,), wanted=frozenset({caption.item}))
+        (outcome,) = drive(
+            object_absence(image_task, recipe, prompts), lambda request: engine.say(request.request)
+        ).outcomes
         counts[outcome.reason or "kept"] += 1
     return counts
 

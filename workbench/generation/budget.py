@@ -35,7 +35,7 @@ class Budget:
         """Let nothing more be sent, while what is in flight comes home."""
         self._closed = self._closed or why
 
-    def take(self) -> None:
+    def reserve(self) -> None:
         """Count a request that is about to be sent.
 
         Raises:

@@ -60,12 +60,12 @@ class ImageTask:
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class EngineRequest:
     """A question and who is asked."""
 
     engine: str
     """Its name in the settings."""
-    ask: ModelRequest
+    request: ModelRequest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,11 +106,11 @@ class ItemResult:
     """A word, where nothing came of it: present, unclear, no-concept, lint:chatter, failed:timeout ..."""
     detail: str = ""
     attempts: int = 1
-    made: DraftCandidate | None = None
-    said: tuple[JudgeVerdict, ...] = ()
+    draft: DraftCandidate | None = None
+    verdicts: tuple[JudgeVerdict, ...] = ()
 
 
-Steps = Generator[tuple[Request, ...], tuple[ModelAnswer, ...], tuple[ItemResult, ...]]
+Steps = Generator[tuple[EngineRequest, ...], tuple[ModelAnswer, ...], tuple[ItemResult, ...]]
 """A pipeline at work on one unit: yields the requests that can be asked now, is sent their answers in the same order,
 and returns what became of each wanted item. It never sees a network, a database or a clock, and asks the same again
 when it is given the same answers: that is what resuming rests on."""

@@ -45,7 +45,7 @@ class GenerationRow:
     """A line of the list: a run, or a process that has no row yet."""
 
     key: str
-    standing: RunStatus
+    status: RunStatus
     pipeline: str
     run: GenerationRunRow | None = None
     pid: int = 0
@@ -54,7 +54,7 @@ class GenerationRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Supplies:
+class GenerationInputs:
     """What there is to generate from, and by whom."""
 
     items: dict[str, int]
@@ -67,7 +67,7 @@ class Supplies:
     """Why negwb.toml cannot be read."""
 
     @property
-    def sound(self) -> bool:
+    def ready(self) -> bool:
         """Whether a generation can begin."""
         return bool(self.proposer) and not self.problem and any(self.items.values())
 
@@ -81,7 +81,7 @@ class GenerationSnapshot:
     chosen: GenerationRow | None
     failures: tuple[RunFailure, ...]
     """Of the chosen run, newest first."""
-    supplies: Supplies | None
+    inputs: GenerationInputs | None
     """Read where there is nothing else to show."""
     problem: str = ""
     """Why the record cannot be read."""
@@ -107,21 +107,21 @@ class GenerationMonitor:
         with self._lock:
             self._leave()
 
-    def look(self, chosen: str | None) -> GenerationSnapshot:
+    def snapshot(self, chosen: str | None) -> GenerationSnapshot:
         """All runs; and `chosen`, or the newest, in full."""
         with self._lock:
             try:
-                return self._look(chosen)
+                return self._snapshot(chosen)
             except RecordError as error:
                 self._leave()
                 return GenerationSnapshot((), None, (), None, error.message)
 
-    def supplies(self) -> Supplies:
+    def inputs(self) -> GenerationInputs:
         """What a generation could begin with."""
         with self._lock:
-            return self._supplies()
+            return self._inputs()
 
-    def _look(self, chosen: str | None) -> GenerationSnapshot:
+    def _snapshot(self, chosen: str | None) -> GenerationSnapshot:
         mark = self._signature()
         lives = any(row.state is GenerationState.RUNNING for row in self._rows)
         if mark != self._mark or lives:  # the last word of a run must not be missed for the clock of a file system
@@ -132,7 +132,7 @@ class GenerationMonitor:
             self._mark = mark
         entries = self._entries()
         picked = next((each for each in entries if chosen in _keys(each)), entries[0] if entries else None)
-        return GenerationSnapshot(entries, picked, self._failures(picked), None if entries else self._supplies())
+        return GenerationSnapshot(entries, picked, self._failures(picked), None if entries else self._inputs())
 
     def _entries(self) -> tuple[GenerationRow, ...]:
         rows = self._rows
@@ -147,7 +147,7 @@ class GenerationMonitor:
             )
             for each in generation.pending(self.workspace, born)
         ]
-        return (*waiting, *(GenerationRow(f"run/{row.id}", standing(row), pipeline_of(row), row) for row in rows))
+        return (*waiting, *(GenerationRow(f"run/{row.id}", run_status(row), pipeline_of(row), row) for row in rows))
 
     def _failures(self, entry: GenerationRow | None) -> tuple[RunFailure, ...]:
         run = entry.run if entry is not None else None
@@ -159,7 +159,7 @@ class GenerationMonitor:
                 self._failed = about, tuple(failures(connection, run_id=run.id, limit=_FAILURES))
         return self._failed[1]
 
-    def _supplies(self) -> Supplies:
+    def _inputs(self) -> GenerationInputs:
         with self._opened().read() as connection:
             items = {
                 str(pipeline): count_all(connection, kind)
@@ -168,10 +168,10 @@ class GenerationMonitor:
         try:
             told = read_settings(self.workspace.settings).generate
         except NegwbError as error:
-            return Supplies(items=items, proposer="", judges=(), problem=error.message)
+            return GenerationInputs(items=items, proposer="", judges=(), problem=error.message)
         used = {told.proposer, *(judge_of(judge)[0] for judge in told.judges)}
         scripted = any(told.engines[name].kind == "scripted" for name in used & told.engines.keys())
-        return Supplies(items=items, proposer=told.proposer, judges=told.judges, scripted=scripted)
+        return GenerationInputs(items=items, proposer=told.proposer, judges=told.judges, scripted=scripted)
 
     def _opened(self) -> Store:
         if self._store is None:
@@ -206,7 +206,7 @@ def _keys(entry: GenerationRow) -> tuple[str, ...]:
     return (entry.key, process_key(run.pid)) if run is not None and run.here else (entry.key,)
 
 
-def standing(row: GenerationRunRow) -> RunStatus:
+def run_status(row: GenerationRunRow) -> RunStatus:
     """How the run stands now."""
     return RunStatus.LOST if row.lost else RunStatus(row.state)
 

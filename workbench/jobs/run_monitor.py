@@ -44,7 +44,7 @@ class RunRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Detail:
+class RunDetail:
     """The chosen run in full."""
 
     row: RunRow
@@ -66,7 +66,7 @@ class RunSnapshot:
     rows: tuple[RunRow, ...]
     """Newest first."""
     left_out: int
-    detail: Detail | None
+    detail: RunDetail | None
 
 
 _Signature = tuple[Any, ...]
@@ -78,9 +78,9 @@ class RunMonitor:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._rows: dict[str, tuple[_Signature, RunRow]] = {}
-        self._detail: tuple[_Signature, Detail] | None = None
+        self._detail: tuple[_Signature, RunDetail] | None = None
 
-    def look(self, chosen: str | None, *, log_lines: int = 40) -> RunSnapshot:
+    def snapshot(self, chosen: str | None, *, log_lines: int = 40) -> RunSnapshot:
         """All runs; and `chosen`, or the newest, in full."""
         named = self._names()
         rows = tuple(self._row(name) for name in named[:_MOST_RUNS])
@@ -106,7 +106,7 @@ class RunMonitor:
             known = self._rows[name] = (signature, _read_row(folder))
         return known[1]
 
-    def _in_full(self, row: RunRow, log_lines: int) -> Detail:
+    def _in_full(self, row: RunRow, log_lines: int) -> RunDetail:
         folder = self.folder / row.name
         signature = (row.name, *_signature(folder), _stat(folder / LOG), log_lines)
         if self._detail is None or self._detail[0] != signature:
@@ -143,7 +143,7 @@ def _read_row(folder: Path) -> RunRow:
         status=state.status if config else None,
         step=state.step,
         steps=state.steps if isinstance(state.steps, int) else None,
-        loss=number(state.last.get("loss")),
+        loss=finite_number(state.last.get("loss")),
         val_loss=min((loss for _, loss in _points(rows, "val_loss")), default=None),
         model=config.model if config else "",
         export=config.export if config else "",
@@ -151,12 +151,12 @@ def _read_row(folder: Path) -> RunRow:
     )
 
 
-def _read_detail(folder: Path, row: RunRow, log_lines: int) -> Detail:
+def _read_detail(folder: Path, row: RunRow, log_lines: int) -> RunDetail:
     try:
         rows, state = read_metrics(folder), read_run(folder)
     except (OSError, ValueError, TypeError, OverflowError):
         rows, state = [], RunState(folder.name, TrainingStatus.NEW, 0, None)
-    return Detail(
+    return RunDetail(
         row=row,
         config=_config(folder),
         last=rows[-1] if rows else _NO_FIGURES,
@@ -174,7 +174,7 @@ def _config(folder: Path) -> RunConfig | None:
         return None
 
 
-def number(value: object) -> float | None:
+def finite_number(value: object) -> float | None:
     """`value` if it is a number that can be drawn."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
@@ -185,11 +185,11 @@ def number(value: object) -> float | None:
 
 
 def _points(rows: Sequence[Mapping[str, Any]], key: str) -> Points:
-    found = ((number(row.get("step")), number(row.get(key))) for row in rows)
+    found = ((finite_number(row.get("step")), finite_number(row.get(key))) for row in rows)
     return tuple((step, value) for step, value in found if step is not None and value is not None)
 
 
-def thinned(points: Points, most: int) -> Points:
+def downsample(points: Points, most: int) -> Points:
     """At most `most` of the points: of every stretch the lowest and the highest, so that no spike is lost."""
     if len(points) <= most:
         return points
@@ -202,7 +202,7 @@ def thinned(points: Points, most: int) -> Points:
     return tuple(kept)
 
 
-def ago(then: float, now: float | None = None) -> str:
+def time_ago(then: float, now: float | None = None) -> str:
     """How long ago, in a word or two."""
     seconds = max(0.0, (time.time() if now is None else now) - then)
     for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
@@ -211,7 +211,7 @@ def ago(then: float, now: float | None = None) -> str:
     return "just now"
 
 
-def spell(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """A length of time."""
     whole = round(seconds)
     if whole >= 3_600:

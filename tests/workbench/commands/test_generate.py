@@ -251,7 +251,7 @@ def test_a_run_goes_on_and_says_that_it_lives_where_nobody_listens(workspace: Wo
     settings = read_settings(workspace.settings)
     plan, folders = make_plan(settings.generate), PictureFolders(workspace.root, {})
     with open_store(workspace.database) as store:
-        ended = generate(workspace, store, plan, GenerationOptions(), folders, tell=gone, say=gone)
+        ended = generate(workspace, store, plan, GenerationOptions(), folders, on_progress=gone, notify=gone)
     assert (ended.error, ended.progress.items_done) == (None, 4)
     assert rows(workspace, "SELECT state FROM generation_run") == [("done",)]
 

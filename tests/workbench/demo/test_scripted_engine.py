@@ -24,9 +24,9 @@ from workbench.errors import UsageError
 from workbench.generation.budget import Budget, BudgetReached
 from workbench.generation.engines.protocol import EngineContext
 from workbench.generation.engines.requests import AnswerFormat, ImagePayload, ModelAnswer, ModelRequest, Sampling
-from workbench.generation.models import CaptionItem, ImageTask, ItemResult, QuestionItem, Request
+from workbench.generation.models import CaptionItem, EngineRequest, ImageTask, ItemResult, QuestionItem
 from workbench.generation.pipelines.object_absence import object_absence
-from workbench.generation.pipelines.vqa_negation import diversity
+from workbench.generation.pipelines.vqa_negation import vqa_negation
 from workbench.generation.prompts.cue_mix import CUES, POSITIONS
 from workbench.generation.prompts.loader import find_prompts
 from workbench.generation.recipe import Recipe
@@ -42,15 +42,15 @@ RECIPE = Recipe(
 )
 
 
-def say(request: Request) -> ModelAnswer:
-    return ENGINES[request.engine].say(request.ask)
+def say(request: EngineRequest) -> ModelAnswer:
+    return ENGINES[request.engine].say(request.request)
 
 
-def ask(stage: Stage, picture: str = "demo/1", seed: int = 1, **facts: str) -> ModelRequest:
-    want = AnswerFormat.TEXT if stage in {Stage.PROPOSE, Stage.REWRITE} else AnswerFormat.YES_NO
+def request(stage: Stage, picture: str = "demo/1", seed: int = 1, **facts: str) -> ModelRequest:
+    answer_format = AnswerFormat.TEXT if stage in {Stage.PROPOSE, Stage.REWRITE} else AnswerFormat.YES_NO
     # fmt: off
     return ModelRequest(
-        stage=stage, want=want, prompt="x", messages=(), sampling=Sampling(seed=seed), subject="x",
+        stage=stage, answer_format=answer_format, prompt="x", messages=(), sampling=Sampling(seed=seed), subject="x",
         picture=ImagePayload(key=picture, blank=stage is Stage.PRIOR), facts=facts,
     )
     # fmt: on
@@ -83,18 +83,18 @@ def generated() -> list[tuple[Drawn, ItemResult]]:
 
 
 def test_the_drawn_world_gives_candidates_of_which_some_are_false(generated: list[tuple[Drawn, ItemResult]]):
-    made = [(drawn, outcome.made) for drawn, outcome in generated if outcome.made is not None]
-    assert len(made) > 0.85 * len(generated)
-    false = sum(drawn.scene.has(one.concept or "") for drawn, one in made)
-    assert 0.04 < false / len(made) < 0.25
+    draft = [(drawn, outcome.draft) for drawn, outcome in generated if outcome.draft is not None]
+    assert len(draft) > 0.85 * len(generated)
+    false = sum(drawn.scene.has(one.concept or "") for drawn, one in draft)
+    assert 0.04 < false / len(draft) < 0.25
     assert {outcome.status for _, outcome in generated} <= {ItemStatus.KEPT, ItemStatus.DROPPED}
 
 
 def test_its_judges_answer_as_the_demos_do(generated: list[tuple[Drawn, ItemResult]]):
     for drawn, outcome in generated:
-        if outcome.made is not None:
-            told = {said.judge: said.p for said in outcome.said if said.question == "present"}
-            concept = outcome.made.concept or ""
+        if outcome.draft is not None:
+            told = {verdicts.judge: verdicts.p for verdicts in outcome.verdicts if verdicts.question == "present"}
+            concept = outcome.draft.concept or ""
             assert told["a"] == judge_says(JUDGES[0], drawn.scene, concept).p_present
             assert told["b"] == judge_says(JUDGES[1], drawn.scene, concept).p_present
 
@@ -103,8 +103,8 @@ def test_the_wording_is_what_was_asked_for(generated: list[tuple[Drawn, ItemResu
     right: Counter[str] = Counter()
     total = 0
     for _, outcome in generated:
-        if outcome.made is not None:
-            extra, cues = outcome.made.extra, find_cues(outcome.made.text)
+        if outcome.draft is not None:
+            extra, cues = outcome.draft.extra, find_cues(outcome.draft.text)
             total += 1
             right["position"] += str(cues[0].position) == extra["asked_position"]
             word = {"lacking": "lack", "isn't": "not"}.get(extra["asked_cue"], extra["asked_cue"])
@@ -119,7 +119,7 @@ def test_every_cue_can_be_written_at_every_place(cue: str, position: str):
     engine = scripted(clumsy=0)
     caption, concept = "A group of men standing around on a beach near the water.", "person"
     facts = {"caption": caption, "concept": concept, "cue": cue, "position": position}
-    text = engine.say(ask(Stage.REWRITE, **facts)).text
+    text = engine.say(request(Stage.REWRITE, **facts)).text
     word = {"lacking": "lack", "isn't": "not", "no one": "no"}.get(cue, cue)
     (found,) = [each for each in find_cues(text) if each.word == word]
     assert found.position == position
@@ -129,10 +129,10 @@ def test_questions_of_the_drawn_world_become_denials_of_their_kind():
     questions = ("Is there an umbrella?", "Is the man wearing a hat?", "Is the man in a red shirt?")
     recipe = replace(RECIPE, pipeline=Pipeline.P2, prompts=P2.version, rewrites=2)
     kinds = Counter(
-        outcome.made.negation_type
+        outcome.draft.negation_type
         for drawn in make_corpus(pictures=40)
-        for outcome in drive(diversity(unit_of(drawn, *questions), recipe, P2), say).outcomes
-        if outcome.made
+        for outcome in drive(vqa_negation(unit_of(drawn, *questions), recipe, P2), say).outcomes
+        if outcome.draft
     )
     assert kinds[NegationType.ABSENCE] > 10
     assert len(kinds) >= 3
@@ -140,15 +140,15 @@ def test_questions_of_the_drawn_world_become_denials_of_their_kind():
 
 def test_outside_the_drawn_world_nobody_can_tell():
     for picture, concept in (("coco/7", "hat"), ("demo/1", "zebra"), ("demo/x.jpg", "hat")):
-        answer = scripted().say(ask(Stage.PRESENCE, picture, concept=concept))
+        answer = scripted().say(request(Stage.PRESENCE, picture, concept=concept))
         assert answer.p is None
         assert "cannot tell" in answer.text
-    assert scripted().say(ask(Stage.ACCEPTABLE, "coco/7", concept="hat", text="no hat", original="x")).p is None
+    assert scripted().say(request(Stage.ACCEPTABLE, "coco/7", concept="hat", text="no hat", original="x")).p is None
 
 
 def test_a_picture_is_known_by_number_and_by_name_and_the_workspaces_truth_comes_first(tmp_path: Path):
-    by_number = scripted().say(ask(Stage.PRESENCE, "demo/5", concept="hat"))
-    assert by_number == scripted().say(ask(Stage.PRESENCE, "demo/demo_000004.jpg", concept="hat"))
+    by_number = scripted().say(request(Stage.PRESENCE, "demo/5", concept="hat"))
+    assert by_number == scripted().say(request(Stage.PRESENCE, "demo/demo_000004.jpg", concept="hat"))
     other = next(scene for seed in range(9) if (scene := make_scene(seed)).has("hat") is not _sees(by_number))
     (tmp_path / "corpus").mkdir()
     truth = {"file_name": "demo_000004.jpg", "scene": other.to_dict(), "decisions": {}}
@@ -156,8 +156,10 @@ def test_a_picture_is_known_by_number_and_by_name_and_the_workspaces_truth_comes
     engine = asyncio.run(
         make(EngineSettings(name="s", kind="scripted"), EngineContext(budget=Budget(), folder=tmp_path))
     )
-    assert engine.say(ask(Stage.PRESENCE, "demo/5", concept="hat")).p == judge_says(JUDGES[0], other, "hat").p_present
-    assert engine.say(ask(Stage.PRESENCE, "demo/6", concept="hat")).p is None
+    assert (
+        engine.say(request(Stage.PRESENCE, "demo/5", concept="hat")).p == judge_says(JUDGES[0], other, "hat").p_present
+    )
+    assert engine.say(request(Stage.PRESENCE, "demo/6", concept="hat")).p is None
 
 
 def _sees(answer: ModelAnswer) -> bool:
@@ -169,31 +171,33 @@ def test_the_whole_is_as_acceptable_as_it_is_true_and_well_formed():
     for drawn in make_corpus(pictures=20):
         caption = drawn.captions[0].text
         picture, thing = f"demo/{drawn.index + 1}", "umbrella"
-        seen = scripted().say(ask(Stage.PRESENCE, picture, concept=thing)).p
+        seen = scripted().say(request(Stage.PRESENCE, picture, concept=thing)).p
         facts = {"concept": thing, "original": caption}
-        fine = scripted().say(ask(Stage.ACCEPTABLE, picture, text=f"{caption}, and there is no umbrella", **facts))
-        chat = scripted().say(ask(Stage.ACCEPTABLE, picture, text=f"Sure! {caption} with no umbrella", **facts))
+        fine = scripted().say(request(Stage.ACCEPTABLE, picture, text=f"{caption}, and there is no umbrella", **facts))
+        chat = scripted().say(request(Stage.ACCEPTABLE, picture, text=f"Sure! {caption} with no umbrella", **facts))
         assert seen is not None and fine.p is not None and chat.p is not None  # noqa: PT018
         assert fine.p == pytest.approx(1 - seen)
         assert chat.p <= 0.2
 
 
 def test_without_a_picture_the_judges_lean_as_they_are():
-    told = {name: engine.say(ask(Stage.PRIOR, concept="hat")).p for name, engine in ENGINES.items()}
+    told = {name: engine.say(request(Stage.PRIOR, concept="hat")).p for name, engine in ENGINES.items()}
     assert told["a"] is not None and told["b"] is not None  # noqa: PT018
     assert told["a"] < told["b"]
-    assert scripted().say(ask(Stage.PRIOR, concept="zebra")).p is None
+    assert scripted().say(request(Stage.PRIOR, concept="zebra")).p is None
 
 
 def test_a_seed_says_the_same_and_another_something_else():
-    said = [
-        scripted().say(ask(Stage.PROPOSE, seed=seed, caption="a man on a street", found="")).text for seed in range(40)
+    verdicts = [
+        scripted().say(request(Stage.PROPOSE, seed=seed, caption="a man on a street", found="")).text
+        for seed in range(40)
     ]
     again = [
-        scripted().say(ask(Stage.PROPOSE, seed=seed, caption="a man on a street", found="")).text for seed in range(40)
+        scripted().say(request(Stage.PROPOSE, seed=seed, caption="a man on a street", found="")).text
+        for seed in range(40)
     ]
-    assert said == again
-    assert len(set(said)) > 5
+    assert verdicts == again
+    assert len(set(verdicts)) > 5
 
 
 def test_it_says_that_it_is_a_script_and_keeps_to_the_budget():
@@ -208,7 +212,7 @@ def test_it_says_that_it_is_a_script_and_keeps_to_the_budget():
         stored.append(index)
 
     with pytest.raises(BudgetReached):
-        asyncio.run(engine.answer([ask(Stage.PROPOSE, caption="a dog", found="")] * 3, store))
+        asyncio.run(engine.answer([request(Stage.PROPOSE, caption="a dog", found="")] * 3, store))
     assert stored == [0, 1]
     assert budget.requests == 2
 

@@ -8,7 +8,7 @@ import pytest
 
 from curation_db.enums import Question
 from workbench.errors import UsageError
-from workbench.generation.runs.session import overlap
+from workbench.generation.runs.session import shards_overlap
 from workbench.generation.runs.work_source import Shard
 from workbench.workspace.engine_settings import JudgeRule, JudgeSettings, Mix
 from workbench.workspace.generation_settings import GenerateSettings, inline_engine, judge_of, judges_of
@@ -166,4 +166,4 @@ def test_overlap_of_shards_is_what_counting_says() -> None:
             common = any(
                 place % one.of == one.number - 1 and place % other.of == other.number - 1 for place in range(12)
             )
-            assert overlap(one, other) == common
+            assert shards_overlap(one, other) == common

@@ -10,8 +10,8 @@ from curation_db.language.sanitize import counted, display_text
 from curation_db.storage.store import Store
 from workbench.console.progress_bars import step_bars
 from workbench.console.tables import Listing, show
-from workbench.generation.models import Request
-from workbench.generation.runs.dry_run import DryRun, rehearse
+from workbench.generation.models import EngineRequest
+from workbench.generation.runs.dry_run import DryRun, estimate_run
 from workbench.generation.runs.plan import GenerationPlan
 from workbench.generation.runs.session import GenerationOptions, nothing_left
 from workbench.workspace.picture_folders import PictureFolders
@@ -26,7 +26,7 @@ def dry_run(
         NothingToDo: there is none.
     """
     with step_bars() as tell:
-        told = rehearse(store, plan, options, folders, progress=tell)
+        told = estimate_run(store, plan, options, folders, progress=tell)
     if not told.sampled:
         raise nothing_left(store, plan.pipeline)
     if as_json:
@@ -42,13 +42,13 @@ def dry_run(
     )
 
 
-def _request(request: Request) -> str:
-    ask = request.ask
-    head = f"{ask.stage} · {request.engine} · {ask.prompt} · temperature {ask.sampling.temperature:g}"
-    lines = [head + (f" · seed {ask.sampling.seed}" if ask.sampling.seed is not None else "")]
-    if ask.picture is not None:
-        lines.append(f"  [picture] {display_text(ask.picture.key, limit=100)}")
-    for message in ask.messages:
+def _request(routed: EngineRequest) -> str:
+    request = routed.request
+    head = f"{request.stage} · {routed.engine} · {request.prompt} · temperature {request.sampling.temperature:g}"
+    lines = [head + (f" · seed {request.sampling.seed}" if request.sampling.seed is not None else "")]
+    if request.picture is not None:
+        lines.append(f"  [picture] {display_text(request.picture.key, limit=100)}")
+    for message in request.messages:
         first, *rest = message.text.split("\n")
         lines.append(f"  {message.role}: {display_text(first, limit=2_000)}")
         lines += [f"    {display_text(line, limit=2_000)}" for line in rest]

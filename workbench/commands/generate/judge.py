@@ -19,8 +19,8 @@ from workbench.generation.budget import Budget
 from workbench.generation.recipe import Recipe
 from workbench.generation.runs.plan import make_plan
 from workbench.generation.runs.record_writer import RecordWriter
-from workbench.generation.runs.rejudging import UnjudgedItem
-from workbench.generation.runs.session import GenerationEnded, GenerationOptions, GenerationTask
+from workbench.generation.runs.rejudging import UnjudgedCandidates
+from workbench.generation.runs.session import GenerationOptions, GenerationResult, GenerationTask
 from workbench.workspace.engine_settings import Pipeline
 from workbench.workspace.layout import Workspace, find_workspace
 from workbench.workspace.picture_folders import PictureFolders
@@ -46,7 +46,7 @@ def judge_candidates(
     register_demo_engines()
     workspace = find_workspace(named)
     settings = read_settings(workspace.settings)
-    budget, left, done = Budget(**caps), limit, list[GenerationEnded]()
+    budget, left, done = Budget(**caps), limit, list[GenerationResult]()
     with open_store(workspace.database) as store:
         for pipeline in Pipeline:
             if left == 0:
@@ -82,14 +82,14 @@ def _judge(
     options: GenerationOptions,
     *,
     quiet: bool,
-) -> GenerationEnded:
+) -> GenerationResult:
     plan = make_plan(
         settings.generate.changed(asked, "--set"), pipeline=pipeline, judges=judges, prompts=prompts, only_judges=True
     )
     folders = PictureFolders(workspace.root, settings.pictures, follow_links=settings.follow_links)
 
-    async def task(recorder: RecordWriter, recipe: Recipe) -> GenerationTask:
-        work = UnjudgedItem(recorder, recipe, plan.prompts, folders, options.limit)
-        return GenerationTask(work.units(), work.steps, None)
+    async def task(writer: RecordWriter, recipe: Recipe) -> GenerationTask:
+        work = UnjudgedCandidates(writer, recipe, plan.prompts, folders, options.limit)
+        return GenerationTask(work.image_tasks(), work.steps, None)
 
     return run_plan(workspace, store, plan, options, folders, quiet=quiet, task=task)

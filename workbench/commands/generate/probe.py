@@ -16,7 +16,7 @@ from curation_db.storage.store import open_store, open_to_read
 from workbench.console.tables import Listing, show
 from workbench.errors import NothingToDo, UsageError
 from workbench.generation.engines.openai.capabilities import best_method
-from workbench.generation.engines.openai.probe import Look, probe
+from workbench.generation.engines.openai.probe import ProbeReport, probe
 from workbench.workspace.engine_settings import EngineSettings
 from workbench.workspace.layout import find_workspace
 from workbench.workspace.settings import read_settings
@@ -73,8 +73,8 @@ _METHOD_TEXT = {
 }
 
 
-def _listing(look: Look) -> Listing:
-    rows = [(str(each.name), str(each.seen), each.evidence) for each in look.features]
+def _listing(look: ProbeReport) -> Listing:
+    rows = [(str(each.name), str(each.seen), each.evidence) for each in look.capabilities]
     return Listing("What the server honours", ("feature", "honoured", "what was seen"), rows, left=3)
 
 

@@ -12,7 +12,7 @@ from curation_db.enums import GenerationState
 from curation_db.generation.progress import StageProgress
 from curation_db.language.sanitize import counted, display_text
 from workbench.console.number_format import clock
-from workbench.generation.runs.session import GenerationEnded
+from workbench.generation.runs.session import GenerationResult
 
 _EVERY_S: Final = 10.0
 OnProgress = Callable[[StageProgress], None]
@@ -82,10 +82,10 @@ def progress_figures(told: StageProgress) -> str:
     return "  ".join(words)
 
 
-def result_lines(ended: GenerationEnded) -> list[str]:
+def result_lines(ended: GenerationResult) -> list[str]:
     """What came out, a line each."""
     told = ended.progress
-    if not (told.items_done or told.requests or ended.parked):
+    if not (told.items_done or told.requests or ended.pending_images):
         return []
     kept = f"{counted(told.kept, 'candidate')} of {counted(told.items_done, 'item')}"
     lost = [f"{number:,} {word}" for number, word in ((told.dropped, "dropped"), (told.failed, "failed")) if number]
@@ -101,8 +101,8 @@ def result_lines(ended: GenerationEnded) -> list[str]:
         lines.append("questions without an answer: " + ", ".join(broken))
     if told.failed:
         lines.append("see them: negwb generate failures; try them again: the same command with --retry")
-    if ended.parked:
-        lines.append(f"{counted(ended.parked, 'picture')} waiting for answers")
+    if ended.pending_images:
+        lines.append(f"{counted(ended.pending_images, 'picture')} waiting for answers")
     if ended.simulated:
         lines.append(f"simulated: {', '.join(ended.simulated)} (scripts, no models)")
     if ended.state is GenerationState.DONE and told.kept:

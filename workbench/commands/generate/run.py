@@ -17,10 +17,10 @@ from workbench.commands.generate.progress import print_line, progress_bar, resul
 from workbench.demo.engine_kinds import register_demo_engines
 from workbench.errors import NegwbError, NothingToDo, UsageError
 from workbench.generation.budget import Budget
-from workbench.generation.engines.protocol import MakeEngine
+from workbench.generation.engines.protocol import EngineFactory
 from workbench.generation.engines.registry import open_engine
 from workbench.generation.runs.plan import GenerationPlan, make_plan
-from workbench.generation.runs.session import GenerationEnded, GenerationOptions, MakeTask, generate, nothing_left
+from workbench.generation.runs.session import GenerationOptions, GenerationResult, MakeTask, generate, nothing_left
 from workbench.generation.runs.work_source import Shard
 from workbench.workspace.engine_settings import EngineSettings, Pipeline
 from workbench.workspace.layout import Workspace, find_workspace
@@ -113,16 +113,18 @@ def run_plan(
     folders: PictureFolders,
     *,
     quiet: bool,
-    make: MakeEngine = open_engine,
+    make: EngineFactory = open_engine,
     task: MakeTask | None = None,
-) -> GenerationEnded:
+) -> GenerationResult:
     """Run a plan with its progress on stderr, unless `quiet`."""
     bar = nullcontext((lambda progress: None, print_line)) if quiet else progress_bar()
     with bar as (tell, between):
-        return generate(workspace, store, plan, options, folders, tell=tell, say=between, make=make, task=task)
+        return generate(
+            workspace, store, plan, options, folders, on_progress=tell, notify=between, make=make, task=task
+        )
 
 
-def _print_result(ended: GenerationEnded, *, as_json: bool) -> None:
+def _print_result(ended: GenerationResult, *, as_json: bool) -> None:
     """How it ended; what stopped it is raised, after what was done has been said."""
     if as_json:
         typer.echo(json.dumps(run_json(ended)))
@@ -132,7 +134,7 @@ def _print_result(ended: GenerationEnded, *, as_json: bool) -> None:
         raise ended.error
 
 
-def run_json(ended: GenerationEnded) -> dict[str, Any]:
+def run_json(ended: GenerationResult) -> dict[str, Any]:
     """The run as `--json` prints it."""
     return {
         "run": ended.run_id,
@@ -162,15 +164,17 @@ def _emit_requests(
         ended = run_plan(workspace, store, plan, options, folders, quiet=quiet, make=emission.open)
         written = emission.finish(ended.run_id)
     if as_json:
-        typer.echo(json.dumps({"file": str(path), "written": written, "waiting": ended.parked, **run_json(ended)}))
+        typer.echo(
+            json.dumps({"file": str(path), "written": written, "waiting": ended.pending_images, **run_json(ended)})
+        )
     for line in result_lines(ended):
         print_line(line)
     if ended.error is not None:
         raise ended.error
-    if emission.out_already:
-        out = counted(emission.out_already, "request")
+    if emission.already_sent:
+        out = counted(emission.already_sent, "request")
         print_line(f"{out} in an earlier file, and not answered yet; is the file lost? --retry writes them again")
-    if not written and emission.out_already:
+    if not written and emission.already_sent:
         raise NothingToDo("no further request is open until the answers are in", hint=f"{path} was not written")
     if not written:
         raise NothingToDo("no request is open: everything asked for is answered", hint=f"{path} was not written")
@@ -185,10 +189,10 @@ def _ingest_responses(
     store: Store, paths: Sequence[Path], engines: Mapping[str, EngineSettings], *, as_json: bool
 ) -> None:
     from workbench.console.progress_bars import step_bars
-    from workbench.generation.runs.batch_files import ingest
+    from workbench.generation.runs.batch_files import ingest_responses
 
     with step_bars(lines=True) as tell:
-        told = ingest(store, paths, engines, tell=tell, say=print_line)
+        told = ingest_responses(store, paths, engines, on_progress=tell, notify=print_line)
     if as_json:
         typer.echo(json.dumps(told.to_dict()))
     print_line(f"{told.stored:,} answers stored, {told.failed:,} of them failures; {told.known:,} were known already")

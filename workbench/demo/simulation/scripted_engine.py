@@ -24,7 +24,7 @@ from workbench.demo.simulation.judges import ask_judge as judge_says
 from workbench.demo.simulation.scripted_proposals import as_chat_reply, propose
 from workbench.demo.world.world import Scene, make_scene
 from workbench.errors import UsageError
-from workbench.generation.engines.protocol import EngineContext, Stored
+from workbench.generation.engines.protocol import EngineContext, StoreAnswer
 from workbench.generation.engines.requests import ImagePayload, ModelAnswer, ModelRequest
 from workbench.generation.models import CaptionItem, ImageTask
 from workbench.generation.pipelines.proposals import concept_words
@@ -44,7 +44,7 @@ _BLANK_SHARES: Final = {"sim-judge-a (simulated)": (0.1, 0.4), "sim-judge-b (sim
 """What P(present) they give without a picture: least and most; B expects things to be there."""
 
 
-async def make(settings: EngineSettings, surroundings: EngineContext) -> ScriptedEngine:
+async def make(settings: EngineSettings, context: EngineContext) -> ScriptedEngine:
     """The scripted engine; options: judge ("a" or "b"), clumsy (share of rewrites broken on purpose).
 
     Raises:
@@ -63,7 +63,7 @@ async def make(settings: EngineSettings, surroundings: EngineContext) -> Scripte
         raise UsageError(f"{where} has no {next(iter(options))!r}: judge and clumsy are known")
     chosen = JUDGES[judge == "b"]
     model = f"{MODEL} ({chosen.name.removesuffix(' (simulated)')})" if named else MODEL
-    return ScriptedEngine(model, chosen, float(clumsy), DrawnWorld(surroundings.folder), surroundings)
+    return ScriptedEngine(model, chosen, float(clumsy), DrawnWorld(context.folder), context)
 
 
 @dataclass(slots=True)
@@ -104,12 +104,12 @@ class ScriptedEngine:
     """See the module."""
 
     def __init__(
-        self, model: str, judge: SimulatedJudge, clumsy: float, world: DrawnWorld, surroundings: EngineContext
+        self, model: str, judge: SimulatedJudge, clumsy: float, world: DrawnWorld, context: EngineContext
     ) -> None:
         self._model, self._judge = model, judge
         self._clumsy = clumsy
         self._world = world
-        self._budget = surroundings.budget
+        self._budget = context.budget
 
     @property
     def model(self) -> str:
@@ -126,13 +126,13 @@ class ScriptedEngine:
         """As many as come: nothing is waited for."""
         return _CAPACITY
 
-    async def answer(self, group: Sequence[ModelRequest], stored: Stored) -> None:
+    async def answer(self, group: Sequence[ModelRequest], store_answer: StoreAnswer) -> None:
         """Answer each question in turn."""
         for index, ask in enumerate(group):
-            self._budget.take()
+            self._budget.reserve()
             answer = self.say(ask)
             self._budget.spend((answer.prompt_tokens or 0) + (answer.completion_tokens or 0), None)
-            await stored(index, answer)
+            await store_answer(index, answer)
 
     async def close(self) -> None:
         """Nothing is held."""

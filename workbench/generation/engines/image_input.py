@@ -19,7 +19,7 @@ GREY: Final = 127
 """Of a blank picture."""
 
 
-class Unseen(Exception):
+class ImageUnavailable(Exception):
     """There is no picture to look at."""
 
     def __init__(self, failure: RequestFailure, detail: str) -> None:
@@ -33,28 +33,28 @@ class Unseen(Exception):
         return ModelAnswer(error=self.failure, detail=self.detail)
 
 
-def open_picture(picture: ImagePayload, side: int) -> Image.Image:
+def load_image(picture: ImagePayload, side: int) -> Image.Image:
     """What `picture` shows, or grey where it is blank.  -> RGB, the longer side at most `side` pixels
 
     Raises:
         Unseen: its file is missing, or is none that can be decoded whole.
     """
-    return grey_picture(side) if picture.blank else open_file(picture.path, side)
+    return grey_image(side) if picture.blank else load_image_file(picture.path, side)
 
 
-def open_file(path: Path | None, side: int) -> Image.Image:
+def load_image_file(path: Path | None, side: int) -> Image.Image:
     """As `open_picture`, of a file."""
     seen = load_thumbnail(path, (side, side))
     if seen.image is None:
         missing = seen.cause is ImageProblem.MISSING
         problem = seen.problem or "the picture cannot be decoded"
-        raise Unseen(RequestFailure.PICTURE_MISSING if missing else RequestFailure.PICTURE_BAD, problem)
+        raise ImageUnavailable(RequestFailure.PICTURE_MISSING if missing else RequestFailure.PICTURE_BAD, problem)
     if seen.cut_off:
-        raise Unseen(RequestFailure.PICTURE_BAD, "the picture file is cut off")
+        raise ImageUnavailable(RequestFailure.PICTURE_BAD, "the picture file is cut off")
     return seen.image
 
 
-def grey_picture(side: int, grey: int = GREY) -> Image.Image:
+def grey_image(side: int, grey: int = GREY) -> Image.Image:
     """One grey from 0 (black) to 255 (white), in the shape of most photographs: nothing to see, as many tokens."""
     from PIL import Image  # noqa: PLC0415  # deferred: 25 ms
 

@@ -11,16 +11,16 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from workbench.generation.engines.image_input import GREY, Unseen, grey_picture, open_file
+from workbench.generation.engines.image_input import GREY, ImageUnavailable, grey_image, load_image_file
 from workbench.generation.engines.requests import ImagePayload, RequestFailure
 
 if TYPE_CHECKING:
     from PIL import Image
 
-QUALITY: Final = 90
-_KEPT: Final = 256
+JPEG_QUALITY: Final = 90
+_CACHED_IMAGES: Final = 256
 """Pictures in memory at a time; some 60 kB each."""
-_AT_ONCE: Final = 4
+_MAX_DECODERS: Final = 4
 _PREFIX: Final = "data:image/jpeg;base64,"
 _MISSING: Final = "the picture is missing"
 
@@ -43,8 +43,8 @@ class EncodedImage:
 def data_url(path: Path | None, side: int) -> EncodedImage:
     """The picture upright, in RGB, its longer side at most `side` pixels, as a JPEG. Never raises; takes 5-100 ms."""
     try:
-        return EncodedImage(_encoded(open_file(path, side)))
-    except Unseen as unseen:
+        return EncodedImage(_encoded(load_image_file(path, side)))
+    except ImageUnavailable as unseen:
         return EncodedImage(error=unseen.failure, detail=unseen.detail)
 
 
@@ -57,29 +57,29 @@ def file_url(path: Path | None) -> EncodedImage:
 
 def blank_url(side: int) -> EncodedImage:
     """A grey picture in the shape of most photographs: nothing to see, as many tokens."""
-    return plain_colour(side, GREY)
+    return grey_url(side, GREY)
 
 
 @lru_cache(maxsize=8)
-def plain_colour(side: int, grey: int) -> EncodedImage:
+def grey_url(side: int, grey: int) -> EncodedImage:
     """A picture of one grey from 0 (black) to 255 (white)."""
-    return EncodedImage(_encoded(grey_picture(side, grey)))
+    return EncodedImage(_encoded(grey_image(side, grey)))
 
 
 def _encoded(image: Image.Image) -> str:
     buffer = io.BytesIO()
-    image.convert("RGB").save(buffer, "JPEG", quality=QUALITY)
+    image.convert("RGB").save(buffer, "JPEG", quality=JPEG_QUALITY)
     return _PREFIX + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
 class ImageEncoder:
     """The pictures that are asked about now, each decoded once however many questions there are; for one event loop."""
 
-    def __init__(self, side: int, *, as_files: bool = False, kept: int = _KEPT) -> None:
+    def __init__(self, side: int, *, as_files: bool = False, kept: int = _CACHED_IMAGES) -> None:
         self._side = side
         self._as_files = as_files
         self._kept = kept
-        self._at_once = asyncio.Semaphore(_AT_ONCE)
+        self._at_once = asyncio.Semaphore(_MAX_DECODERS)
         self._made: OrderedDict[Path, asyncio.Task[EncodedImage]] = OrderedDict()
 
     async def show(self, picture: ImagePayload, *, as_data: bool = False) -> EncodedImage:

@@ -13,7 +13,7 @@ from workbench.generation.budget import Budget
 from workbench.generation.engines.requests import ModelAnswer, ModelRequest
 from workbench.workspace.engine_settings import EngineSettings
 
-ENTRY_POINTS: Final = "negwb.engines"
+ENTRY_POINT_GROUP: Final = "negwb.engines"
 """Group in which packages name what makes an engine: `kind = "module:function"`."""
 
 
@@ -23,7 +23,7 @@ class EngineStopped(NegwbError):
     exit_code = ExitCode.NETWORK
 
 
-Stored = Callable[[int, ModelAnswer], Awaitable[None]]
+StoreAnswer = Callable[[int, ModelAnswer], Awaitable[None]]
 """Called as soon as question `index` of the group is answered; returns when the answer is in the record. Until then
 the request counts as in flight, so a kill costs at most what is in flight."""
 
@@ -46,7 +46,7 @@ class Engine(Protocol):
         """How many questions it would take at a time now: the runner keeps about twice as many waiting."""
         ...
 
-    async def answer(self, group: Sequence[ModelRequest], stored: Stored) -> None:
+    async def answer(self, group: Sequence[ModelRequest], store_answer: StoreAnswer) -> None:
         """Answer every question of `group`, which are about one picture; calls `stored` once for each, in any order.
 
         A question that cannot be answered is an `ModelAnswer` with an error, never an exception.
@@ -67,13 +67,13 @@ class EngineContext:
     """What an engine may use beside its settings."""
 
     budget: Budget
-    features: Callable[[str, str], Mapping[str, Any] | None] = lambda url, model: None
+    capabilities: Callable[[str, str], Mapping[str, Any] | None] = lambda url, model: None
     """What `negwb generate probe` saw of a server's model; None: it was never probed."""
     folder: Path = Path()
     """The workspace: relative paths begin there."""
-    say: Callable[[str], None] = lambda line: None
+    notify: Callable[[str], None] = lambda line: None
     """Tells the person something, on stderr."""
 
 
-MakeEngine = Callable[[EngineSettings, EngineContext], Awaitable[Engine]]
+EngineFactory = Callable[[EngineSettings, EngineContext], Awaitable[Engine]]
 """What an entry point names. Raises NegwbError where the settings are off or the server cannot be reached."""

@@ -8,17 +8,17 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Final, cast
 
 from workbench.errors import NegwbError, UsageError
-from workbench.generation.engines.protocol import ENTRY_POINTS, Engine, EngineContext, MakeEngine
+from workbench.generation.engines.protocol import ENTRY_POINT_GROUP, Engine, EngineContext, EngineFactory
 from workbench.workspace.engine_settings import EngineSettings
 
-OWN: Final[Mapping[str, str]] = {
+BUILT_IN: Final[Mapping[str, str]] = {
     "openai": "workbench.generation.engines.openai.engine:make",
     "transformers": "workbench.generation.engines.local.engine:make",
     "clip": "workbench.generation.engines.local.clip:make",
 }
 """Imported when asked for: torch takes seconds."""
-_registered: dict[str, str] = {}
-"""Kinds of other packages of negwb, as in `OWN`."""
+_REGISTERED: dict[str, str] = {}
+"""Kinds of other packages of negwb, as in `BUILT_IN`."""
 
 
 def register_engine(kind: str, factory: str) -> None:
@@ -28,28 +28,28 @@ def register_engine(kind: str, factory: str) -> None:
         kind: As [engines] names it.
         factory: "module:function". The module is imported when an engine of the kind is opened.
     """
-    _registered[kind] = factory
+    _REGISTERED[kind] = factory
 
 
 def _included() -> Mapping[str, str]:
-    return {**OWN, **_registered}
+    return {**BUILT_IN, **_REGISTERED}
 
 
 def known_kinds() -> tuple[str, ...]:
     """All kinds that can be named in [engines]."""
     own = _included()
-    return (*own, *sorted(point.name for point in entry_points(group=ENTRY_POINTS) if point.name not in own))
+    return (*own, *sorted(point.name for point in entry_points(group=ENTRY_POINT_GROUP) if point.name not in own))
 
 
-async def open_engine(settings: EngineSettings, surroundings: EngineContext) -> Engine:
+async def open_engine(settings: EngineSettings, context: EngineContext) -> Engine:
     """The engine, ready to answer.
 
     Raises:
         NegwbError: no such kind, settings that are off, or a server that cannot be reached.
     """
-    make = _maker(settings)
+    make = _factory_of(settings)
     try:
-        return await make(settings, surroundings)
+        return await make(settings, context)
     except (NegwbError, OSError):
         raise
     except Exception as error:
@@ -60,11 +60,11 @@ async def open_engine(settings: EngineSettings, surroundings: EngineContext) -> 
         ) from error
 
 
-def _maker(settings: EngineSettings) -> MakeEngine:
+def _factory_of(settings: EngineSettings) -> EngineFactory:
     if (own := _included().get(settings.kind)) is not None:
         module, _, name = own.partition(":")
-        return cast(MakeEngine, getattr(import_module(module), name))
-    points: list[EntryPoint] = [point for point in entry_points(group=ENTRY_POINTS) if point.name == settings.kind]
+        return cast(EngineFactory, getattr(import_module(module), name))
+    points: list[EntryPoint] = [point for point in entry_points(group=ENTRY_POINT_GROUP) if point.name == settings.kind]
     if not points:
         raise UsageError(
             f"[engines.{settings.name}] kind = {settings.kind!r}: there is no such kind",
@@ -74,4 +74,4 @@ def _maker(settings: EngineSettings) -> MakeEngine:
         made: Any = points[0].load()
     except Exception as error:
         raise UsageError(f"the engine {settings.kind} cannot be loaded: {error!r}", hint=points[0].value) from error
-    return cast(MakeEngine, made)
+    return cast(EngineFactory, made)

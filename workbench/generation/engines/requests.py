@@ -16,7 +16,7 @@ from curation_db.generation.answer import ModelAnswer
 
 # fmt: off
 __all__ = [
-    "ANOTHER_SEED",
+    "RETRY_WITH_OTHER_SEED",
     "AnswerFormat",
     "ImagePayload",
     "Message",
@@ -24,7 +24,7 @@ __all__ = [
     "ModelRequest",
     "RequestFailure",
     "Sampling",
-    "want_of",
+    "answer_format_of",
 ]
 # fmt: on
 _NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
@@ -41,7 +41,7 @@ class AnswerFormat(StrEnum):
 _YES_NO: Final = frozenset((Stage.PRESENCE, Stage.PRIOR, Stage.ACCEPTABLE))
 
 
-def want_of(stage: Stage) -> AnswerFormat:
+def answer_format_of(stage: Stage) -> AnswerFormat:
     """What kind of answer a stage asks for."""
     return AnswerFormat.YES_NO if stage in _YES_NO else AnswerFormat.TEXT
 
@@ -84,7 +84,7 @@ class ModelRequest:
     """One question to one model."""
 
     stage: Stage
-    want: AnswerFormat
+    answer_format: AnswerFormat
     prompt: str
     """Version of the prompt, with its hash."""
     messages: tuple[Message, ...]
@@ -107,7 +107,7 @@ class ModelRequest:
         told = {
             "model": model,
             "prompt": self.prompt,
-            "want": self.want,
+            "want": self.answer_format,
             "messages": [[message.role, message.text] for message in self.messages],
             "picture": None if self.picture is None else ["blank" if self.picture.blank else self.picture.key],
             "sampling": [self.sampling.temperature, self.sampling.top_p, self.sampling.max_tokens, self.sampling.seed],
@@ -139,5 +139,5 @@ class RequestFailure(StrEnum):
     """This engine cannot answer this kind of question."""
 
 
-ANOTHER_SEED: Final = frozenset((RequestFailure.TOO_LONG, RequestFailure.EMPTY))
+RETRY_WITH_OTHER_SEED: Final = frozenset((RequestFailure.TOO_LONG, RequestFailure.EMPTY))
 """The model answered, and not usably: asked with another seed it may."""

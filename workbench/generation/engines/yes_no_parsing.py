@@ -10,13 +10,13 @@ from __future__ import annotations
 import re
 from typing import Final
 
-_LOOKED_AT: Final = 1_000
+_MAX_CHARACTERS: Final = 1_000
 """Characters; an answer to a yes-or-no question that needs more has not been one."""
 _LABEL = re.compile(r"^(?:(?:the|my|final|short)\s+)*answer(?:\s+is)?\b[^a-z]*")
 _NOT_A_LETTER = re.compile(r"^[^a-z?]+")
 _YES = re.compile(r"^(?:yes|yeah|yep|yup)\b")
 _NO = re.compile(r"^(?:no|nope|nah)\b")
-_STOPS_OR_GOES_ON = re.compile(
+_COMPLETE = re.compile(
     r"^[\"'*_`)\]}]*(?:$|\s*[,.;:!\n\r)\]}\-–—<|]|\s*(?:there|it|they|he|she|this|the (?:image|picture|photo))\b)"
 )
 """After the word: the end, a break, or the sentence that says it again. Else the word belongs to a phrase: no doubt."""
@@ -35,13 +35,13 @@ _HEDGES = re.compile(
 
 def read_yes_no(text: str) -> bool | None:
     """True for yes, False for no, None for an answer that is neither, both, hedged or a phrase that begins like one."""
-    said = text[:_LOOKED_AT].lower().replace("’", "'").strip()
+    said = text[:_MAX_CHARACTERS].lower().replace("’", "'").strip()
     said = _NOT_A_LETTER.sub("", _LABEL.sub("", _NOT_A_LETTER.sub("", said)))
     if said.rstrip(" .!\"'*_`)]}") in {"y", "n"}:
         return said[0] == "y"
     yes, no = _YES.match(said), _NO.match(said)
     first = yes or no
-    if first is None or not _STOPS_OR_GOES_ON.match(rest := said[first.end() :]) or _HEDGES.search(rest):
+    if first is None or not _COMPLETE.match(rest := said[first.end() :]) or _HEDGES.search(rest):
         return None
     if yes:
         return None if _DENIES.search(rest) else True

@@ -10,7 +10,7 @@ from curation_db.enums import ItemStatus, NegationType, Question
 from curation_db.language.concepts import derive_concept
 from curation_db.language.sanitize import clean, display_text
 from workbench.generation.engines.requests import ModelAnswer
-from workbench.generation.models import DraftCandidate, ImageTask, ItemResult, JudgeVerdict, Request
+from workbench.generation.models import DraftCandidate, EngineRequest, ImageTask, ItemResult, JudgeVerdict
 from workbench.generation.pipelines.judging import JudgeResult, JudgeTarget, judge_all
 from workbench.generation.pipelines.requests import RequestCache
 from workbench.generation.pipelines.rewriting import Rewrite, RewriteTask, rewrite_all
@@ -27,25 +27,25 @@ class AcceptedConcept:
     task: RewriteTask
     negation_type: NegationType
     """Where the rewrite does not tell."""
-    said: tuple[JudgeVerdict, ...]
+    verdicts: tuple[JudgeVerdict, ...]
     attempts: int = 1
     extra: Mapping[str, str]
 
 
-Finished = Generator[tuple[Request, ...], tuple[ModelAnswer, ...], dict[str, ItemResult]]
+Finished = Generator[tuple[EngineRequest, ...], tuple[ModelAnswer, ...], dict[str, ItemResult]]
 
 
 def finish(
-    unit: ImageTask, recipe: Recipe, prompts: PromptSet, absent: Sequence[AcceptedConcept], asked: RequestCache
+    image_task: ImageTask, recipe: Recipe, prompts: PromptSet, absent: Sequence[AcceptedConcept], asked: RequestCache
 ) -> Finished:
     """Rewrites and judges what is `absent`; comes back with an outcome for each item."""
-    rewrites = yield from rewrite_all(unit, recipe, prompts, [one.task for one in absent], asked)
+    rewrites = yield from rewrite_all(image_task, recipe, prompts, [one.task for one in absent], asked)
     outcomes = {
         one.task.item: _not_written(one, rewrites[one.task.item]) for one in absent if not rewrites[one.task.item].ok
     }
     written = [one for one in absent if rewrites[one.task.item].ok]
     matters = [_whole(one, rewrites[one.task.item].text) for one in written]
-    judgements = yield from judge_all(unit, recipe, prompts, matters, Question.ACCEPTABLE, asked)
+    judgements = yield from judge_all(image_task, recipe, prompts, matters, Question.ACCEPTABLE, asked)
     for one, judgement in zip(written, judgements, strict=True):
         outcomes[one.task.item] = _written(one, rewrites[one.task.item].text, judgement)
     return outcomes
@@ -81,17 +81,17 @@ def _written(one: AcceptedConcept, text: str, judgement: JudgeResult) -> ItemRes
     if judgement.failed:
         return failed(one.task.item, judgement.failed, judgement.detail, one.attempts)
     told = derive_concept(one.task.caption.text, clean(text)).negation_type
-    made = DraftCandidate(
+    draft = DraftCandidate(
         text=text,
         concept=one.task.concept,
         caption_id=one.task.caption.id,
         negation_type=one.negation_type if told is NegationType.OTHER else told,
-        extra={**one.extra, **one.task.wish.extra},
+        extra={**one.extra, **one.task.cue_target.extra},
     )
     return ItemResult(
         item=one.task.item,
         status=ItemStatus.KEPT,
         attempts=one.attempts,
-        made=made,
-        said=(*one.said, *judgement.said),
+        draft=draft,
+        verdicts=(*one.verdicts, *judgement.verdicts),
     )

@@ -25,7 +25,7 @@ def is_present(recipe: Recipe, said: Sequence[JudgeVerdict]) -> bool | None:
     if recipe.rule is JudgeRule.OFFICIAL:
         # a typed decision says nothing in words: its likelier word stands for them
         return any(official_yes(one.text) if one.text else (one.p or 0.0) >= 0.5 for one in said)
-    clear = [p for one in said if (p := seen_p(recipe, one)) is not None]
+    clear = [p for one in said if (p := effective_probability(recipe, one)) is not None]
     if not clear:
         return None
     match recipe.rule:
@@ -36,7 +36,7 @@ def is_present(recipe: Recipe, said: Sequence[JudgeVerdict]) -> bool | None:
     return fmean(clear) >= recipe.threshold
 
 
-def seen_p(recipe: Recipe, said: JudgeVerdict) -> float | None:
+def effective_probability(recipe: Recipe, said: JudgeVerdict) -> float | None:
     """P(present) as the rule sees it: None where unclear, without the prior's part where that is to be corrected."""
     if said.p is None or math.isnan(said.p):
         return None

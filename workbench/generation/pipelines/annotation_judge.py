@@ -15,12 +15,12 @@ PROMPT: Final = "annotations-1"
 """Stands where a prompt's version does; raised when the judge may say otherwise."""
 
 
-def look_up(unit: ImageTask, concept: str | None) -> JudgeVerdict:
+def judge_by_annotations(image_task: ImageTask, concept: str | None) -> JudgeVerdict:
     """Whether `concept` is in the picture: named by a caption, or an annotated object; absent only if looked for.
 
     Without a concept, or where nobody looked, it is unclear.
     """
-    p, why = _found(unit, concept) if concept else (None, "unclear: no concept")
+    p, why = _found(image_task, concept) if concept else (None, "unclear: no concept")
     return JudgeVerdict(
         judge=ANNOTATIONS,
         question=Question.PRESENT,
@@ -32,14 +32,14 @@ def look_up(unit: ImageTask, concept: str | None) -> JudgeVerdict:
     )
 
 
-def _found(unit: ImageTask, concept: str) -> tuple[float | None, str]:
-    for caption in unit.captions:
+def _found(image_task: ImageTask, concept: str) -> tuple[float | None, str]:
+    for caption in image_task.captions:
         if affirms(caption.text, concept):
             return 1.0, f"yes: a caption names it: {display_text(caption.text, limit=120)}"
-    category = next((name for name, count in unit.objects.items() if count and annotated(name, concept)), None)
+    category = next((name for name, count in image_task.objects.items() if count and annotated(name, concept)), None)
     if category is not None:
-        return 1.0, f"yes: annotated: {unit.objects[category]} × {display_text(category, limit=60)}"
+        return 1.0, f"yes: annotated: {image_task.objects[category]} × {display_text(category, limit=60)}"
     key = concept_key(concept)
-    if any(concept_key(name) == key for name in unit.categories):
+    if any(concept_key(name) == key for name in image_task.categories):
         return 0.0, f"no: {display_text(key, limit=60)} was looked for, and none is annotated"
     return None, "unclear: nobody looked for it"

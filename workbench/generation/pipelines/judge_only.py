@@ -14,11 +14,11 @@ from workbench.generation.pipelines.vqa_questions import question_about
 from workbench.generation.prompts.loader import PromptSet
 from workbench.generation.recipe import Recipe
 
-BOTH = frozenset((Question.PRESENT, Question.ACCEPTABLE))
+ALL_QUESTIONS = frozenset((Question.PRESENT, Question.ACCEPTABLE))
 
 
 def judge_only(
-    unit: ImageTask,
+    image_task: ImageTask,
     recipe: Recipe,
     prompts: PromptSet,
     *,
@@ -27,7 +27,7 @@ def judge_only(
     concept: str | None,
     question: str | None = None,
     original: str = "",
-    asks: Collection[Question] = BOTH,
+    asks: Collection[Question] = ALL_QUESTIONS,
 ) -> Steps:
     """What the recipe's judges say about a candidate: whether its concept is there, whether the whole is true.
 
@@ -39,13 +39,13 @@ def judge_only(
     fields = {**words, "text": text, "caption": original, "original": original}
     if Question.PRESENT in asks and words:
         matter = JudgeTarget(concept, words, concept if question is None and concept else words["question"])
-        told += yield from judge_all(unit, recipe, prompts, [matter], Question.PRESENT, asked)
+        told += yield from judge_all(image_task, recipe, prompts, [matter], Question.PRESENT, asked)
     if Question.ACCEPTABLE in asks:
         matter = JudgeTarget(concept, fields, text)
-        told += yield from judge_all(unit, recipe, prompts, [matter], Question.ACCEPTABLE, asked)
-    said = tuple(one for judgement in told for one in judgement.said)
+        told += yield from judge_all(image_task, recipe, prompts, [matter], Question.ACCEPTABLE, asked)
+    verdicts = tuple(one for judgement in told for one in judgement.verdicts)
     broken = [judgement for judgement in told if judgement.failed]
     if broken:
         lost = failed(item, broken[0].failed, broken[0].detail)
-        return (ItemResult(item=item, status=lost.status, reason=lost.reason, detail=lost.detail, said=said),)
-    return (ItemResult(item=item, status=ItemStatus.KEPT, said=said),)
+        return (ItemResult(item=item, status=lost.status, reason=lost.reason, detail=lost.detail, verdicts=verdicts),)
+    return (ItemResult(item=item, status=ItemStatus.KEPT, verdicts=verdicts),)

@@ -8,9 +8,9 @@ from typing import Final
 
 from curation_db.enums import Question, Stage
 from workbench.generation.engines.requests import ImagePayload, ModelAnswer
-from workbench.generation.models import ImageTask, JudgeVerdict, Request
-from workbench.generation.pipelines.annotation_judge import look_up
-from workbench.generation.pipelines.requests import RequestCache, make_ask
+from workbench.generation.models import EngineRequest, ImageTask, JudgeVerdict
+from workbench.generation.pipelines.annotation_judge import judge_by_annotations
+from workbench.generation.pipelines.requests import RequestCache, build_request
 from workbench.generation.prompts.cue_mix import seed_of
 from workbench.generation.prompts.loader import PromptSet
 from workbench.generation.recipe import Recipe
@@ -38,19 +38,19 @@ class JudgeTarget:
 class JudgeResult:
     """What the judges said about a matter."""
 
-    said: tuple[JudgeVerdict, ...] = ()
+    verdicts: tuple[JudgeVerdict, ...] = ()
     failed: str = ""
     """Why, where none of those that were asked answered."""
     detail: str = ""
 
 
-_Told = tuple[Request, ModelAnswer, ModelAnswer | None]
+_Told = tuple[EngineRequest, ModelAnswer, ModelAnswer | None]
 """What a judge was asked, what it said, and what it said of a blank picture."""
-Judged = Generator[tuple[Request, ...], tuple[ModelAnswer, ...], tuple[JudgeResult, ...]]
+Judged = Generator[tuple[EngineRequest, ...], tuple[ModelAnswer, ...], tuple[JudgeResult, ...]]
 
 
 def judge_all(
-    unit: ImageTask,
+    image_task: ImageTask,
     recipe: Recipe,
     prompts: PromptSet,
     matters: Sequence[JudgeTarget],
@@ -65,12 +65,14 @@ def judge_all(
     judges = _judges(recipe, prompts, question)
     priors = (False, True) if question is Question.PRESENT and recipe.prior is not Prior.OFF else (False,)
     places = [(judge, prior, at) for judge in judges for prior in priors for at in range(len(matters))]
-    requests = [_request(unit, recipe, prompts, question, matters[at], judge, prior) for judge, prior, at in places]
-    answers = yield from asked.ask(requests)
+    requests = [
+        _request(image_task, recipe, prompts, question, matters[at], judge, prior) for judge, prior, at in places
+    ]
+    answers = yield from asked.resolve(requests)
     found = dict(zip(places, zip(requests, answers, strict=True), strict=True))
     return tuple(
         _judgement(
-            unit,
+            image_task,
             recipe,
             matter,
             question,
@@ -88,63 +90,63 @@ def _judges(recipe: Recipe, prompts: PromptSet, question: Question) -> list[str]
 
 
 def _request(
-    unit: ImageTask,
+    image_task: ImageTask,
     recipe: Recipe,
     prompts: PromptSet,
     question: Question,
     matter: JudgeTarget,
     judge: str,
     prior: bool,
-) -> Request:
+) -> EngineRequest:
     stage = STAGES[question]
-    said = prompts.stages[stage]
+    prompt = prompts.stages[stage]
     # The likeliest words need no seed; without one the question is the same for all recipes, and is asked once.
-    seed = seed_of(recipe.seed, unit.picture.key, stage, matter.subject) if said.sampling.temperature else None
-    ask = make_ask(
+    seed = seed_of(recipe.seed, image_task.picture.key, stage, matter.subject) if prompt.sampling.temperature else None
+    request = build_request(
         prompts,
-        said,
+        prompt,
         Stage.PRIOR if prior else stage,
         matter.fields,
-        picture=BLANK if prior else unit.picture,
+        picture=BLANK if prior else image_task.picture,
         seed=seed,
         subject=matter.subject,
     )
-    return Request(judge, ask)
+    return EngineRequest(judge, request)
 
 
 def _judgement(
-    unit: ImageTask,
+    image_task: ImageTask,
     recipe: Recipe,
     matter: JudgeTarget,
     question: Question,
     told: Sequence[_Told],
 ) -> JudgeResult:
-    said = [_said(question, *one) for one in told if not one[1].failed]
-    if told and not said:
+    verdicts = [_said(question, *one) for one in told if not one[1].failed]
+    if told and not verdicts:
         first = told[0][1]
         return JudgeResult(failed=first.error, detail=first.detail)
-    return JudgeResult((*said, *_from_annotations(unit, recipe, matter, question)))
+    return JudgeResult((*verdicts, *_from_annotations(image_task, recipe, matter, question)))
 
 
 def _from_annotations(
-    unit: ImageTask, recipe: Recipe, matter: JudgeTarget, question: Question
+    image_task: ImageTask, recipe: Recipe, matter: JudgeTarget, question: Question
 ) -> Iterator[JudgeVerdict]:
     if question is Question.PRESENT and any(
         judge.name == ANNOTATIONS and question in judge.questions for judge in recipe.judges
     ):
-        yield look_up(unit, matter.concept)
+        yield judge_by_annotations(image_task, matter.concept)
 
 
-def _said(question: Question, request: Request, answer: ModelAnswer, prior: ModelAnswer | None) -> JudgeVerdict:
+def _said(question: Question, request: EngineRequest, answer: ModelAnswer, prior: ModelAnswer | None) -> JudgeVerdict:
     return JudgeVerdict(
         judge=request.engine,
         question=question,
-        prompt=request.ask.prompt,
+        prompt=request.request.prompt,
         p=answer.p,
         label_mass=answer.label_mass,
         method=answer.method,
         prior=None if prior is None or prior.failed else prior.p,
         text=answer.text[:_STORED],
         latency_ms=answer.latency_ms,
-        seed=request.ask.sampling.seed,
+        seed=request.request.sampling.seed,
     )

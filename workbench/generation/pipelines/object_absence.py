@@ -14,14 +14,14 @@ from curation_db.enums import NegationType, Question, Stage
 from curation_db.language.nouns import concept_key
 from curation_db.language.object_mentions import affirms
 from curation_db.language.sanitize import clean
-from workbench.generation.engines.requests import ANOTHER_SEED, ModelAnswer
-from workbench.generation.models import CaptionItem, ImageTask, ItemResult, Request, Steps
+from workbench.generation.engines.requests import RETRY_WITH_OTHER_SEED, ModelAnswer
+from workbench.generation.models import CaptionItem, EngineRequest, ImageTask, ItemResult, Steps
 from workbench.generation.pipelines.acceptance import AcceptedConcept, dropped, failed, finish
 from workbench.generation.pipelines.aggregation import is_present
 from workbench.generation.pipelines.judging import JudgeResult, JudgeTarget, judge_all
-from workbench.generation.pipelines.proposals import ConceptWords, NoConcept, read_concept
-from workbench.generation.pipelines.requests import RequestCache, in_order, item_seed, make_ask
-from workbench.generation.pipelines.rewriting import RewriteTask, wish_of
+from workbench.generation.pipelines.proposals import ConceptWords, NoConcept, parse_concept
+from workbench.generation.pipelines.requests import RequestCache, build_request, in_order, item_seed
+from workbench.generation.pipelines.rewriting import RewriteTask, cue_target_of
 from workbench.generation.prompts.loader import PromptSet
 from workbench.generation.recipe import Recipe
 from workbench.workspace.engine_settings import JudgeRule, Unclear
@@ -53,27 +53,27 @@ class _Search:
         return self.caption.item
 
 
-def object_absence(unit: ImageTask, recipe: Recipe, prompts: PromptSet) -> Steps:
+def object_absence(image_task: ImageTask, recipe: Recipe, prompts: PromptSet) -> Steps:
     """P1 on one picture."""
     asked = RequestCache()
-    searches = [_Search(caption) for caption in unit.captions if caption.item in unit.wanted]
+    searches = [_Search(caption) for caption in image_task.captions if caption.item in image_task.wanted]
     attempts = 1 if recipe.rule is JudgeRule.OFFICIAL else max(1, recipe.attempts)
     for attempt in range(1, attempts + 1):
         open_ones = [search for search in searches if not search.over]
         found = [concept for search in searches for concept in search.present]
         yield from _propose(recipe, prompts, open_ones, attempt, found, asked)
-        yield from _look(unit, recipe, prompts, [one for one in open_ones if one.concept is not None], asked)
+        yield from _look(image_task, recipe, prompts, [one for one in open_ones if one.concept is not None], asked)
     absent = [_absent(recipe, prompts, search) for search in searches if search.found is not None]
-    outcomes = yield from finish(unit, recipe, prompts, absent, asked)
+    outcomes = yield from finish(image_task, recipe, prompts, absent, asked)
     for search in searches:
         if search.found is None and search.last is not None:
             outcomes[search.item] = replace(search.last, attempts=search.attempts)
-    for item in unit.wanted - outcomes.keys():
+    for item in image_task.wanted - outcomes.keys():
         outcomes[item] = dropped(item, "not-here", "no caption of this picture")
-    return in_order(unit.wanted, outcomes)
+    return in_order(image_task.wanted, outcomes)
 
 
-_Part = Generator[tuple[Request, ...], tuple[ModelAnswer, ...], None]
+_Part = Generator[tuple[EngineRequest, ...], tuple[ModelAnswer, ...], None]
 
 
 def _propose(
@@ -85,12 +85,12 @@ def _propose(
     asked: RequestCache,
 ) -> _Part:
     requests = [_proposal(recipe, prompts, search, attempt, found) for search in searches]
-    answers = yield from asked.ask(requests)
+    answers = yield from asked.resolve(requests)
     for search, answer in zip(searches, answers, strict=True):
         search.attempts, search.concept = attempt, None
         if answer.failed:
             search.last = failed(search.item, answer.error, answer.detail)
-            search.over = answer.error not in ANOTHER_SEED
+            search.over = answer.error not in RETRY_WITH_OTHER_SEED
         elif recipe.rule is JudgeRule.OFFICIAL:
             text = clean(answer.text[:_RAW_CONCEPT]).strip().rstrip(".")
             search.concept = ConceptWords(text, plural=False)
@@ -98,23 +98,25 @@ def _propose(
             _take(search, answer.text)
 
 
-def _proposal(recipe: Recipe, prompts: PromptSet, search: _Search, attempt: int, found: Sequence[str]) -> Request:
+def _proposal(recipe: Recipe, prompts: PromptSet, search: _Search, attempt: int, found: Sequence[str]) -> EngineRequest:
     """Tells what was found in the picture, for whichever caption, where the prompts have words for it."""
     caption = search.caption
     told = list(dict.fromkeys([*search.tried, *found]))
     fields = {"caption": caption.text, "found": ", ".join(told), "original": caption.text}
     kind = "propose-random" if recipe.random_concept else "propose-again" if told else "propose"
-    said = prompts.stage(kind, "propose")
-    assert said is not None
+    prompt = prompts.stage(kind, "propose")
+    assert prompt is not None
     seed = item_seed(recipe.seed, caption.item, Stage.PROPOSE, attempt)
     if recipe.random_concept:
         fields["random"] = "yes"
-    return Request(recipe.proposer, make_ask(prompts, said, Stage.PROPOSE, fields, seed=seed, subject=caption.text))
+    return EngineRequest(
+        recipe.proposer, build_request(prompts, prompt, Stage.PROPOSE, fields, seed=seed, subject=caption.text)
+    )
 
 
 def _take(search: _Search, answer: str) -> None:
     """The concept that `answer` names, if it will do without looking at the picture."""
-    told = read_concept(answer)
+    told = parse_concept(answer)
     if isinstance(told, NoConcept):
         _no_concept(search, f"{told}: {answer[:400]}")
     elif concept_key(told.text) in map(concept_key, search.tried):
@@ -133,12 +135,12 @@ def _no_concept(search: _Search, detail: str) -> None:
 
 
 def _look(
-    unit: ImageTask, recipe: Recipe, prompts: PromptSet, searches: Sequence[_Search], asked: RequestCache
+    image_task: ImageTask, recipe: Recipe, prompts: PromptSet, searches: Sequence[_Search], asked: RequestCache
 ) -> _Part:
     """Judge the concepts that are proposed now, each once however many captions it was proposed for."""
     matters = {one.item: _matter(one.concept) for one in searches if one.concept is not None}
     distinct = list({matter.subject: matter for matter in matters.values()}.values())
-    judgements = yield from judge_all(unit, recipe, prompts, distinct, Question.PRESENT, asked)
+    judgements = yield from judge_all(image_task, recipe, prompts, distinct, Question.PRESENT, asked)
     by_subject = {matter.subject: told for matter, told in zip(distinct, judgements, strict=True)}
     for search in searches:
         _decide(recipe, search, by_subject[matters[search.item].subject])
@@ -157,7 +159,7 @@ def _decide(recipe: Recipe, search: _Search, judgement: JudgeResult) -> None:
         search.last = failed(search.item, judgement.failed, judgement.detail)
         search.over = True
         return
-    present = is_present(recipe, judgement.said)
+    present = is_present(recipe, judgement.verdicts)
     if present or (present is None and recipe.unclear is Unclear.DROP):
         search.tried.append(concept)
         search.present += [concept] if present else []
@@ -170,8 +172,14 @@ def _absent(recipe: Recipe, prompts: PromptSet, search: _Search) -> AcceptedConc
     assert search.concept is not None and search.found is not None  # noqa: PT018
     concept = search.concept
     fields = {"caption": search.caption.text, "original": search.caption.text, **_matter(concept).fields}
-    wish = wish_of(recipe, prompts, NegationType.ABSENCE, concept.text, item=search.item)
-    task = RewriteTask(item=search.item, caption=search.caption, concept=concept.text or None, fields=fields, wish=wish)
+    cue_target = cue_target_of(recipe, prompts, NegationType.ABSENCE, concept.text, item=search.item)
+    task = RewriteTask(
+        item=search.item, caption=search.caption, concept=concept.text or None, fields=fields, cue_target=cue_target
+    )
     return AcceptedConcept(
-        task=task, negation_type=NegationType.ABSENCE, said=search.found.said, attempts=search.attempts, extra={}
+        task=task,
+        negation_type=NegationType.ABSENCE,
+        verdicts=search.found.verdicts,
+        attempts=search.attempts,
+        extra={},
     )

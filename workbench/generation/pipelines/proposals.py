@@ -130,7 +130,7 @@ _VAGUE: Final = _words(
 _PAIR: Final = re.compile(r"(?i)^(?:an? )?pairs? of\s+")
 
 
-def read_concept(answer: str) -> ConceptWords | NoConcept:
+def parse_concept(answer: str) -> ConceptWords | NoConcept:
     """The concept that a model's answer names, or why it names none."""
     line = clean(answer[:_READ]).strip()
     line = _LABEL.sub("", line.strip(_QUOTES) if "\n" not in line else line).strip(_QUOTES)
@@ -144,14 +144,14 @@ def read_concept(answer: str) -> ConceptWords | NoConcept:
 
 def _wrong(line: str, *, cut: bool) -> NoConcept | None:
     """The first reason against it."""
-    said, bare = line.split(), _PAIR.sub("", _bare(line)).split()
+    all_words, bare = line.split(), _PAIR.sub("", _bare(line)).split()
     reasons = {
         NoConcept.REFUSAL: _REFUSAL.search(line),
-        NoConcept.CHATTER: len(said) > 1 and _CHATTER.search(line),
+        NoConcept.CHATTER: len(all_words) > 1 and _CHATTER.search(line),
         NoConcept.LIST: _LIST.search(line),
         NoConcept.SENTENCE: _SENTENCE_END.search(line) or (len(bare) > 2 and _CLAUSE & set(line.lower().split())),
         NoConcept.LONG: cut or len(bare) > _MOST_WORDS or len(line) > _MOST_LETTERS,
-        NoConcept.LETTERS: not all(_WORD.fullmatch(word) for word in said),
+        NoConcept.LETTERS: not all(_WORD.fullmatch(word) for word in all_words),
         NoConcept.DENIAL: find_cues(line),
         NoConcept.VAGUE: " ".join(bare).lower() in _VAGUE,
     }
@@ -192,10 +192,10 @@ def _sounds_like_vowel(word: str) -> bool:
 
 def _in_case(line: str) -> str:
     """`line` in lower case but for names: capitals behind a word in lower case are meant."""
-    said = line.split()
-    meant = said[0] in {"a", "an", "the"} or said[0][:1].islower()
+    parts = line.split()
+    meant = parts[0] in {"a", "an", "the"} or parts[0][:1].islower()
     kept = []
-    for word in said:
+    for word in parts:
         name = meant and word[:1].isupper() and not word.isupper()
         if word in _ACRONYMS or name:
             kept.append(word)
@@ -206,17 +206,17 @@ def _in_case(line: str) -> str:
 
 def _bare(line: str) -> str:
     """`line` without leading determiners; one that is all there is stays."""
-    said = line.split()
-    while len(said) > 1 and said[0].lower() in DETERMINERS:
-        del said[0]
-    return " ".join(said)
+    parts = line.split()
+    while len(parts) > 1 and parts[0].lower() in DETERMINERS:
+        del parts[0]
+    return " ".join(parts)
 
 
 def _head(phrase: str) -> str:
     """The noun that a phrase is about: the one before "of" or another preposition."""
-    said = phrase.lower().split()
-    end = next((at for at, word in enumerate(said) if at and word in words.PREPOSITIONS), len(said))
-    return said[end - 1] if said else ""
+    parts = phrase.lower().split()
+    end = next((at for at, word in enumerate(parts) if at and word in words.PREPOSITIONS), len(parts))
+    return parts[end - 1] if parts else ""
 
 
 def _is_doing(word: str) -> bool:

@@ -8,18 +8,18 @@ from typing import Final
 
 from curation_db.enums import Stage
 from curation_db.language.sanitize import display_text
-from workbench.generation.engines.requests import ImagePayload, ModelAnswer, ModelRequest, want_of
-from workbench.generation.models import ItemResult, Request
+from workbench.generation.engines.requests import ImagePayload, ModelAnswer, ModelRequest, answer_format_of
+from workbench.generation.models import EngineRequest, ItemResult
 from workbench.generation.prompts.cue_mix import seed_of
 from workbench.generation.prompts.loader import PromptSet, StagePrompt
 
 _SUBJECT: Final = 200
 
-Asking = Generator[tuple[Request, ...], tuple[ModelAnswer, ...], tuple[ModelAnswer, ...]]
+Asking = Generator[tuple[EngineRequest, ...], tuple[ModelAnswer, ...], tuple[ModelAnswer, ...]]
 """A part of a pipeline that comes back with the answers to what it was given."""
 
 
-def make_ask(
+def build_request(
     prompts: PromptSet,
     said: StagePrompt,
     stage: Stage,
@@ -33,7 +33,7 @@ def make_ask(
     messages, raw = said.filled(fields)
     return ModelRequest(
         stage=stage,
-        want=want_of(stage),
+        answer_format=answer_format_of(stage),
         prompt=prompts.version,
         messages=messages,
         sampling=replace(said.sampling, seed=seed),
@@ -55,9 +55,9 @@ class RequestCache:
 
     answers: dict[tuple[str, bytes], ModelAnswer] = field(default_factory=dict)
 
-    def ask(self, requests: Sequence[Request]) -> Asking:
+    def resolve(self, requests: Sequence[EngineRequest]) -> Asking:
         """Yields those that were not asked before, once each, and comes back with an answer to every one."""
-        keys = [(request.engine, request.ask.key(request.engine)) for request in requests]
+        keys = [(request.engine, request.request.key(request.engine)) for request in requests]
         new = {key: request for key, request in zip(keys, requests, strict=True) if key not in self.answers}
         if new:
             answers = yield tuple(new.values())

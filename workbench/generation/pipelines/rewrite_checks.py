@@ -44,7 +44,7 @@ FINE: Final = Check("")
 
 
 def check_rewrite(
-    unit: ImageTask, caption: CaptionItem, text: str, concept: str | None, *, denies_thing: bool = True
+    image_task: ImageTask, caption: CaptionItem, text: str, concept: str | None, *, denies_thing: bool = True
 ) -> Check:
     """What is seriously wrong with `text` as a denial of `concept` in `caption`.
 
@@ -60,8 +60,8 @@ def check_rewrite(
         concept=concept,
         tokens=count_tokens(text),
         caption=caption.text,
-        siblings=tuple(other.text for other in unit.captions if other.id != caption.id),
-        objects=unit.objects,
+        siblings=tuple(other.text for other in image_task.captions if other.id != caption.id),
+        objects=image_task.objects,
     )
     rules = SERIOUS | {Rule.IN_CAPTION} if denies_thing else SERIOUS
     for finding in lint(subject, rules):
@@ -79,6 +79,6 @@ def _cues(text: str) -> int:
 
 
 def _share_kept(caption: str, text: str) -> float:
-    asked = normalised(caption).split()
-    said = set(normalised(text).split())
-    return sum(word in said for word in asked) / len(asked) if asked else 1.0
+    caption_words = normalised(caption).split()
+    rewrite_words = set(normalised(text).split())
+    return sum(word in rewrite_words for word in caption_words) / len(caption_words) if caption_words else 1.0

@@ -9,11 +9,11 @@ from typing import Final
 
 from curation_db.enums import NegationType, Stage
 from curation_db.language.sanitize import clean
-from workbench.generation.engines.requests import ANOTHER_SEED, ModelAnswer
-from workbench.generation.models import CaptionItem, ImageTask, Request
-from workbench.generation.pipelines.requests import RequestCache, item_seed, make_ask
+from workbench.generation.engines.requests import RETRY_WITH_OTHER_SEED, ModelAnswer
+from workbench.generation.models import CaptionItem, EngineRequest, ImageTask
+from workbench.generation.pipelines.requests import RequestCache, build_request, item_seed
 from workbench.generation.pipelines.rewrite_checks import EMPTY, FINE, Check, check_rewrite
-from workbench.generation.prompts.cue_mix import CueWish, wish_for
+from workbench.generation.prompts.cue_mix import CueTarget, choose_cue_target
 from workbench.generation.prompts.loader import PromptSet
 from workbench.generation.recipe import Recipe
 from workbench.workspace.engine_settings import JudgeRule, Mix
@@ -30,7 +30,7 @@ class RewriteTask:
     caption: CaptionItem
     concept: str | None
     fields: Mapping[str, str]
-    wish: CueWish
+    cue_target: CueTarget
     denies_thing: bool = True
 
 
@@ -49,23 +49,23 @@ class Rewrite:
         return not self.failed and self.check.ok
 
 
-def wish_of(
+def cue_target_of(
     recipe: Recipe, prompts: PromptSet, negation_type: NegationType, concept: str | None, *, item: str
-) -> CueWish:
+) -> CueTarget:
     """What the rewrite of `item` is asked for, as far as the prompt can ask for it; the published one asks nothing."""
-    said = prompts.stages["rewrite"]
-    cue, position = said.uses("cue"), said.uses("position")
+    prompt = prompts.stages["rewrite"]
+    cue, position = prompt.uses("cue"), prompt.uses("position")
     if recipe.rule is JudgeRule.OFFICIAL or not (cue or position):
-        return CueWish(Mix.FREE)
-    wish = wish_for(recipe.mix, negation_type, concept, item=item, seed=recipe.seed)
-    return CueWish(wish.mix, wish.cue if cue else "", wish.position if position else "")
+        return CueTarget(Mix.FREE)
+    cue_target = choose_cue_target(recipe.mix, negation_type, concept, item=item, seed=recipe.seed)
+    return CueTarget(cue_target.mix, cue_target.cue if cue else "", cue_target.position if position else "")
 
 
-Rewritten = Generator[tuple[Request, ...], tuple[ModelAnswer, ...], dict[str, Rewrite]]
+Rewritten = Generator[tuple[EngineRequest, ...], tuple[ModelAnswer, ...], dict[str, Rewrite]]
 
 
 def rewrite_all(
-    unit: ImageTask, recipe: Recipe, prompts: PromptSet, tasks: Sequence[RewriteTask], asked: RequestCache
+    image_task: ImageTask, recipe: Recipe, prompts: PromptSet, tasks: Sequence[RewriteTask], asked: RequestCache
 ) -> Rewritten:
     """The rewrite of each of `tasks`, by item: the first that the checks let pass, or the last."""
     found = dict[str, Rewrite]()
@@ -73,32 +73,32 @@ def rewrite_all(
     for attempt in range(1, rounds + 1):
         left = [task for task in tasks if task.item not in found or _again(found[task.item])]
         requests = [_request(recipe, prompts, task, attempt) for task in left]
-        answers = yield from asked.ask(requests)
+        answers = yield from asked.resolve(requests)
         for task, answer in zip(left, answers, strict=True):
-            found[task.item] = _read(unit, recipe, task, answer)
+            found[task.item] = _read(image_task, recipe, task, answer)
     return found
 
 
 def _again(rewrite: Rewrite) -> bool:
-    return rewrite.failed in ANOTHER_SEED if rewrite.failed else not rewrite.check.ok
+    return rewrite.failed in RETRY_WITH_OTHER_SEED if rewrite.failed else not rewrite.check.ok
 
 
-def _request(recipe: Recipe, prompts: PromptSet, task: RewriteTask, attempt: int) -> Request:
-    fields = {**task.fields, "cue": task.wish.cue, "position": task.wish.position}
+def _request(recipe: Recipe, prompts: PromptSet, task: RewriteTask, attempt: int) -> EngineRequest:
+    fields = {**task.fields, "cue": task.cue_target.cue, "position": task.cue_target.position}
     seed = item_seed(recipe.seed, task.item, Stage.REWRITE, attempt)
     subject = f"{task.concept or task.fields.get('question', '')}: {task.caption.text}"
-    ask = make_ask(prompts, prompts.stages["rewrite"], Stage.REWRITE, fields, seed=seed, subject=subject)
-    return Request(recipe.proposer, ask)
+    request = build_request(prompts, prompts.stages["rewrite"], Stage.REWRITE, fields, seed=seed, subject=subject)
+    return EngineRequest(recipe.proposer, request)
 
 
-def _read(unit: ImageTask, recipe: Recipe, task: RewriteTask, answer: ModelAnswer) -> Rewrite:
+def _read(image_task: ImageTask, recipe: Recipe, task: RewriteTask, answer: ModelAnswer) -> Rewrite:
     if answer.failed:
         return Rewrite(failed=answer.error, detail=answer.detail)
     if recipe.rule is JudgeRule.OFFICIAL:
         text = answer.text[:_READ].strip().rstrip(".")
         return Rewrite(text, FINE if clean(text).strip() else Check(EMPTY, "no text"))
-    text = caption_in(answer.text)
-    check = check_rewrite(unit, task.caption, text, task.concept, denies_thing=task.denies_thing)
+    text = extract_caption(answer.text)
+    check = check_rewrite(image_task, task.caption, text, task.concept, denies_thing=task.denies_thing)
     return Rewrite(text, check)
 
 
@@ -109,7 +109,7 @@ _OPENING: Final = re.compile(
 _QUOTES: Final = (('"', '"'), ("“", "”"), ("'", "'"), ("‘", "’"), ("«", "»"))
 
 
-def caption_in(answer: str) -> str:
+def extract_caption(answer: str) -> str:
     """The caption that a model answered with, without what is harmless around it: an opening on its line, quotes.
 
     Anything else that it says beside the caption stays, for the checks to find: who explains may have misunderstood.

@@ -15,7 +15,7 @@ from workbench.generation.pipelines.aggregation import is_present
 from workbench.generation.pipelines.judging import JudgeResult, JudgeTarget, judge_all
 from workbench.generation.pipelines.proposals import concept_words
 from workbench.generation.pipelines.requests import RequestCache, in_order
-from workbench.generation.pipelines.rewriting import RewriteTask, wish_of
+from workbench.generation.pipelines.rewriting import RewriteTask, cue_target_of
 from workbench.generation.pipelines.vqa_questions import QuestionParts, question_parts
 from workbench.generation.prompts.cue_mix import seed_of
 from workbench.generation.prompts.loader import PromptSet
@@ -43,18 +43,18 @@ def question_fields(question: str, concept: str | None) -> dict[str, str]:
     return {**forms, "question": asked if asked.endswith("?") else f"{asked}?"}
 
 
-def diversity(unit: ImageTask, recipe: Recipe, prompts: PromptSet) -> Steps:
+def vqa_negation(image_task: ImageTask, recipe: Recipe, prompts: PromptSet) -> Steps:
     """P2 on one picture."""
     asked, outcomes, denials = RequestCache(), dict[str, ItemResult](), list[_Denial]()
-    for question in unit.questions:
-        if question.item in unit.wanted:
-            told = _taken_apart(unit, recipe, question)
+    for question in image_task.questions:
+        if question.item in image_task.wanted:
+            told = _taken_apart(image_task, recipe, question)
             if isinstance(told, ItemResult):
                 outcomes[question.item] = told
             else:
                 denials.append(told)
     matters = [JudgeTarget(one.parts.concept, one.fields, one.fields["question"]) for one in denials]
-    judgements = yield from judge_all(unit, recipe, prompts, matters, Question.PRESENT, asked)
+    judgements = yield from judge_all(image_task, recipe, prompts, matters, Question.PRESENT, asked)
     absent = list[AcceptedConcept]()
     for denial, judgement in zip(denials, judgements, strict=True):
         stopped = _stopped(recipe, denial, judgement)
@@ -62,27 +62,27 @@ def diversity(unit: ImageTask, recipe: Recipe, prompts: PromptSet) -> Steps:
             absent.append(_absent(recipe, prompts, denial, judgement))
         else:
             outcomes[denial.question.item] = stopped
-    outcomes |= yield from finish(unit, recipe, prompts, absent, asked)
-    for item in unit.wanted - outcomes.keys():
+    outcomes |= yield from finish(image_task, recipe, prompts, absent, asked)
+    for item in image_task.wanted - outcomes.keys():
         outcomes[item] = dropped(item, "not-here", "no question about this picture")
-    return in_order(unit.wanted, outcomes)
+    return in_order(image_task.wanted, outcomes)
 
 
-def _taken_apart(unit: ImageTask, recipe: Recipe, question: QuestionItem) -> _Denial | ItemResult:
+def _taken_apart(image_task: ImageTask, recipe: Recipe, question: QuestionItem) -> _Denial | ItemResult:
     parts = question_parts(question.text)
     if parts is None:
         return dropped(question.item, "not-yes-no", question.text)
-    if not unit.captions:
+    if not image_task.captions:
         return dropped(question.item, "no-caption", question.text)
-    chosen = seed_of(recipe.seed, question.item, "caption") % len(unit.captions)
-    return _Denial(question, parts, unit.captions[chosen])
+    chosen = seed_of(recipe.seed, question.item, "caption") % len(image_task.captions)
+    return _Denial(question, parts, image_task.captions[chosen])
 
 
 def _stopped(recipe: Recipe, denial: _Denial, judgement: JudgeResult) -> ItemResult | None:
     item = denial.question.item
     if judgement.failed:
         return failed(item, judgement.failed, judgement.detail)
-    present = is_present(recipe, judgement.said)
+    present = is_present(recipe, judgement.verdicts)
     if present or (present is None and recipe.unclear is Unclear.DROP):
         return dropped(item, "present" if present else "unclear", display_text(denial.question.text, limit=200))
     return None
@@ -95,12 +95,12 @@ def _absent(recipe: Recipe, prompts: PromptSet, denial: _Denial, judgement: Judg
         caption=denial.caption,
         concept=parts.concept,
         fields={**denial.fields, "caption": denial.caption.text, "original": denial.caption.text},
-        wish=wish_of(recipe, prompts, parts.negation_type, parts.concept, item=item),
+        cue_target=cue_target_of(recipe, prompts, parts.negation_type, parts.concept, item=item),
         denies_thing=parts.negation_type is NegationType.ABSENCE,
     )
     return AcceptedConcept(
         task=task,
         negation_type=parts.negation_type,
-        said=judgement.said,
+        verdicts=judgement.verdicts,
         extra={"question": denial.fields["question"], "question_id": denial.question.key},
     )

@@ -149,36 +149,36 @@ def _of_subject(verb: str, subject: str, predicate: str, tokens: list[PhraseToke
     while at < len(tokens) - 1 and tokens[at].lower in words.ADVERBS | words.DEGREES | _FILLING:
         at += 1
     first = tokens[at].lower
-    said = predicate[tokens[at].start - tokens[0].start :]
+    tail = predicate[tokens[at].start - tokens[0].start :]
     parts = {"subject": subject, "predicate": predicate, "verb": verb}
     if first in _OWNS:
         phrase = noun_phrase(tokens, at + 1)
         start, end = (phrase.core_start, phrase.end) if phrase else (tokens[at].end, tokens[-1].end)
-        owned = said[start - tokens[at].start : end - tokens[at].start]
+        owned = tail[start - tokens[at].start : end - tokens[at].start]
         return QuestionParts(_short(owned), NegationType.ABSENCE, **parts)
     if is_participle(first):
-        return QuestionParts(_short(said), NegationType.ACTION, **parts)
+        return QuestionParts(_short(tail), NegationType.ACTION, **parts)
     if verb in _HELPERS and first.isalpha():
         kind = NegationType.ATTRIBUTE if first in {"look", "seem", "appear"} else NegationType.ACTION
-        return QuestionParts(_short(said), kind, **parts)
+        return QuestionParts(_short(tail), kind, **parts)
     about = _noun_of(subject)
     if first in _PLACED and at < len(tokens) - 1:
-        return QuestionParts(_short(f"{about} {said}"), NegationType.RELATION, **parts)
+        return QuestionParts(_short(f"{about} {tail}"), NegationType.RELATION, **parts)
     attribute = is_past_participle(first) or len(tokens) - at <= 3 or first in words.DETERMINERS
     kind = NegationType.ATTRIBUTE if attribute else NegationType.OTHER
     if first in words.DETERMINERS:
-        return QuestionParts(_short(" ".join(word for word in said.split()[1:])), kind, **parts)
-    plain = len(said.split()) == 1 and not is_past_participle(first)
-    return QuestionParts(_short(f"{said} {about}" if plain else f"{about} {said}"), kind, **parts)
+        return QuestionParts(_short(" ".join(word for word in tail.split()[1:])), kind, **parts)
+    plain = len(tail.split()) == 1 and not is_past_participle(first)
+    return QuestionParts(_short(f"{tail} {about}" if plain else f"{about} {tail}"), kind, **parts)
 
 
 def _noun_of(subject: str) -> str:
     if subject.lower() in _VAGUE:
         return ""
-    said = subject.split()
-    while len(said) > 1 and said[0].lower() in words.DETERMINERS:
-        del said[0]
-    return " ".join(said)
+    tail = subject.split()
+    while len(tail) > 1 and tail[0].lower() in words.DETERMINERS:
+        del tail[0]
+    return " ".join(tail)
 
 
 def _until_place(line: str, tokens: list[PhraseToken]) -> str:
@@ -187,10 +187,10 @@ def _until_place(line: str, tokens: list[PhraseToken]) -> str:
 
 
 def _short(phrase: str) -> str | None:
-    said = phrase.lower().split()
-    while len(said) > 1 and said[0] in words.DETERMINERS:
-        del said[0]
-    return " ".join(said[:_MOST_CONCEPT]) or None
+    tail = phrase.lower().split()
+    while len(tail) > 1 and tail[0] in words.DETERMINERS:
+        del tail[0]
+    return " ".join(tail[:_MOST_CONCEPT]) or None
 
 
 def question_about(concept: str) -> str:

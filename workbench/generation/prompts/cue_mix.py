@@ -16,7 +16,7 @@ from curation_db.language.nouns import concept_key
 from curation_db.stats.targets import POSITIONS, PRESETS
 from workbench.workspace.engine_settings import Mix
 
-__all__ = ["CUES", "FREE", "POSITIONS", "CueWish", "cues_for", "seed_of", "wish_for"]
+__all__ = ["CUES", "FREE", "POSITIONS", "CueTarget", "choose_cue_target", "cues_for", "seed_of"]
 
 FREE: Final = "free"
 """In tables of phrases: nothing is asked for."""
@@ -42,7 +42,7 @@ _BENCHMARK_FITS: Final[Mapping[NegationType, tuple[str, ...]]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class CueWish:
+class CueTarget:
     """What a rewrite is asked for; empty: nothing."""
 
     mix: Mix
@@ -63,10 +63,10 @@ def cues_for(negation_type: NegationType, concept: str | None) -> tuple[str, ...
     return cues
 
 
-def wish_for(mix: Mix, negation_type: NegationType, concept: str | None, *, item: str, seed: int) -> CueWish:
+def choose_cue_target(mix: Mix, negation_type: NegationType, concept: str | None, *, item: str, seed: int) -> CueTarget:
     """What the rewrite of `item` is asked for: the same for the same item and seed, the mix over many items."""
     if mix is Mix.FREE:
-        return CueWish(mix)
+        return CueTarget(mix)
     if mix is Mix.BALANCED:
         cues: Mapping[str, float] = dict.fromkeys(cues_for(negation_type, concept), 1.0)
         positions: Mapping[str, float] = dict.fromkeys(POSITIONS, 1.0)
@@ -75,7 +75,7 @@ def wish_for(mix: Mix, negation_type: NegationType, concept: str | None, *, item
         cues = {cue: spread["cue"][cue] for cue in _BENCHMARK_FITS[negation_type]}
         positions = spread["position"]
     told = f"{seed}\n{item}\n{concept or ''}"
-    return CueWish(mix, _drawn(cues, f"{told}\ncue"), _drawn(positions, f"{told}\nposition"))
+    return CueTarget(mix, _drawn(cues, f"{told}\ncue"), _drawn(positions, f"{told}\nposition"))
 
 
 def seed_of(*told: object) -> int:

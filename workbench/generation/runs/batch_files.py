@@ -21,11 +21,11 @@ from workbench.errors import UsageError
 from workbench.generation.engines.http.errors import plain_url
 from workbench.generation.engines.image_payload import ImageEncoder
 from workbench.generation.engines.openai.batch_lines import BatchRequest, batch_line, batch_method, custom_id, read_line
-from workbench.generation.engines.protocol import Engine, EngineContext, Stored
+from workbench.generation.engines.protocol import Engine, EngineContext, StoreAnswer
 from workbench.generation.engines.registry import open_engine
-from workbench.generation.engines.requests import ModelAnswer, ModelRequest, want_of
-from workbench.generation.runs.dispatcher import normalised, question_of
-from workbench.generation.runs.runner import Parked
+from workbench.generation.engines.requests import ModelAnswer, ModelRequest, answer_format_of
+from workbench.generation.runs.dispatcher import memory_key, normalised
+from workbench.generation.runs.runner import AnswerPending
 from workbench.workspace.engine_settings import EngineSettings
 
 _LONGEST_LINE: Final = 8 << 20
@@ -47,7 +47,7 @@ class BatchRequestFile:
         self._half = path.with_name(f".{path.name}.half")
         self._file: BinaryIO | None = None
         self._questions: dict[bytes, tuple[memory.MemoryKey, Method]] = {}
-        self.out_already = 0
+        self.already_sent = 0
         """Requests that are in an earlier file, whose answers have not come back."""
 
     def __enter__(self) -> BatchRequestFile:
@@ -64,15 +64,15 @@ class BatchRequestFile:
             self._file.close()
         self._half.unlink(missing_ok=True)
 
-    async def open(self, settings: EngineSettings, surroundings: EngineContext) -> Engine:
+    async def open(self, settings: EngineSettings, context: EngineContext) -> Engine:
         """An engine whose questions go into the file; one that no farm can stand in for answers itself."""
         if settings.kind != "openai":
-            return await open_engine(settings, surroundings)
+            return await open_engine(settings, context)
         if not settings.model:
             raise UsageError(
                 f"[engines.{settings.name}] names no model", hint="a farm cannot be asked: model = ... is needed"
             )
-        return _Emitting(settings, surroundings, self)
+        return _BatchFileEngine(settings, context, self)
 
     def has(self, key: bytes) -> bool:
         """Whether the question is in this file: several pictures may ask the same of a blank one."""
@@ -104,19 +104,19 @@ class BatchRequestFile:
         return len(self._questions)
 
 
-class _Emitting:
+class _BatchFileEngine:
     """Stands where the engine was: writes down what it is asked, and has no answer."""
 
     simulated = False
     capacity = 64
 
-    def __init__(self, settings: EngineSettings, surroundings: EngineContext, emission: BatchRequestFile) -> None:
+    def __init__(self, settings: EngineSettings, context: EngineContext, emission: BatchRequestFile) -> None:
         self._settings, self._emission = settings, emission
-        self._features = surroundings.features(plain_url(settings.url), settings.model)
+        self._features = context.capabilities(plain_url(settings.url), settings.model)
         self._pictures = ImageEncoder(settings.picture_side, as_files=False)
         self.model = settings.model
 
-    async def answer(self, group: Sequence[ModelRequest], stored: Stored) -> None:
+    async def answer(self, group: Sequence[ModelRequest], stored: StoreAnswer) -> None:
         waits = False
         for index, ask in enumerate(group):
             key = ask.key(self.model)
@@ -124,7 +124,7 @@ class _Emitting:
                 waits = True
                 continue
             if self._emission.is_out(key):
-                self._emission.out_already += 1
+                self._emission.already_sent += 1
                 waits = True
                 continue
             picture = None if ask.picture is None else await self._pictures.show(ask.picture, as_data=True)
@@ -133,10 +133,10 @@ class _Emitting:
                 continue
             method = batch_method(self._settings, self._features, ask)
             line = batch_line(ask, self._settings, method=method, picture=picture)
-            self._emission.write(question_of(ask, key, self._settings.name, self), method, line)
+            self._emission.write(memory_key(ask, key, self._settings.name, self), method, line)
             waits = True
         if waits:
-            raise Parked("the answers come from a farm")
+            raise AnswerPending("the answers come from a farm")
 
     async def close(self) -> None:
         """Stop decoding pictures."""
@@ -144,7 +144,7 @@ class _Emitting:
 
 
 @dataclass(slots=True)
-class Ingested:
+class IngestReport:
     """What came of a farm's responses."""
 
     lines: int = 0
@@ -161,27 +161,27 @@ class Ingested:
         return asdict(self)
 
 
-def ingest(
+def ingest_responses(
     store: Store,
     paths: Iterable[Path],
     engines: Mapping[str, EngineSettings],
     *,
-    tell: Callable[[str, int, int], None] = lambda name, done, total: None,
-    say: Callable[[str], None] = lambda line: None,
-) -> Ingested:
+    on_progress: Callable[[str, int, int], None] = lambda name, done, total: None,
+    notify: Callable[[str], None] = lambda line: None,
+) -> IngestReport:
     """Store the responses in the files at `paths`; what is refused is said, with file and line.
 
     Raises:
         UsageError: a file cannot be read; what stood in those before it is stored.
     """
-    told = Ingested()
+    told = IngestReport()
     for path in paths:
         try:
             with path.open("rb") as file:
                 total = os.fstat(file.fileno()).st_size
                 for batch in batches(_lines(file), _BATCH):
-                    _store(store, path, batch, engines, told, say)
-                    tell(path.name, file.tell(), total)
+                    _store(store, path, batch, engines, told, notify)
+                    on_progress(path.name, file.tell(), total)
         except OSError as error:
             raise UsageError(f"cannot read {path}: {error.strerror or error}") from error
     return told
@@ -200,8 +200,8 @@ def _store(
     path: Path,
     batch: Sequence[tuple[int, bytes]],
     engines: Mapping[str, EngineSettings],
-    told: Ingested,
-    say: Callable[[str], None],
+    told: IngestReport,
+    notify: Callable[[str], None],
 ) -> None:
     with store.write() as connection:
         pairs: dict[bytes, tuple[memory.MemoryKey, ModelAnswer]] = {}
@@ -212,7 +212,7 @@ def _store(
             if row is None:
                 told.refused += 1
                 what = "no line of a batch's responses" if key is None else f"{key.hex()[:16]}… was never asked here"
-                say(f"{path.name}, line {number}: {what}")
+                notify(f"{path.name}, line {number}: {what}")
             elif row["status"] == AnswerStatus.OK or bytes(row["key"]) in pairs:
                 told.known += 1
             else:
@@ -225,7 +225,9 @@ def _store(
 
 def _answer(line: bytes, row: Mapping[str, Any], engines: Mapping[str, EngineSettings]) -> ModelAnswer:
     settings = engines.get(row["engine"]) or EngineSettings(name=row["engine"], kind="openai")
-    read = read_line(line, BatchRequest(want_of(Stage(row["stage"])), Method(row["method"] or Method.BARE)), settings)
+    read = read_line(
+        line, BatchRequest(answer_format_of(Stage(row["stage"])), Method(row["method"] or Method.BARE)), settings
+    )
     assert read is not None  # it has a key
     return normalised(read[1])
 

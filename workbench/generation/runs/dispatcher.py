@@ -11,7 +11,7 @@ from curation_db.generation import answer_cache as memory
 from curation_db.language.sanitize import clean
 from workbench.generation.engines.protocol import Engine
 from workbench.generation.engines.requests import ModelAnswer, ModelRequest, RequestFailure
-from workbench.generation.models import Request
+from workbench.generation.models import EngineRequest
 from workbench.generation.runs.counters import RunCounters
 from workbench.generation.runs.record_writer import RecordWriter
 
@@ -24,28 +24,28 @@ class RequestDispatcher:
 
     def __init__(
         self,
-        recorder: RecordWriter,
+        writer: RecordWriter,
         engines: Mapping[str, Engine],
-        tally: RunCounters,
+        counters: RunCounters,
         *,
         run_id: int | None = None,
         changed: Callable[[], None] = lambda: None,
     ) -> None:
         """`changed` is called whenever fewer questions are with the engines."""
-        self._recorder, self._engines, self._tally = recorder, engines, tally
+        self._writer, self._engines, self._counters = writer, engines, counters
         self._run_id, self._changed = run_id, changed
         self._asking: dict[bytes, asyncio.Future[ModelAnswer]] = {}
         self.outstanding = 0
         """Questions that are being answered."""
 
-    async def answers(self, requests: Sequence[Request]) -> tuple[ModelAnswer, ...]:
+    async def answers(self, requests: Sequence[EngineRequest]) -> tuple[ModelAnswer, ...]:
         """The answers, in the order of `requests`.
 
         Raises:
             EngineStopped, BudgetReached, Parked: nothing more can be asked now; what was answered is kept.
         """
-        keys = [request.ask.key(self._engines[request.engine].model) for request in requests]
-        ours: dict[bytes, Request] = {}
+        keys = [request.request.key(self._engines[request.engine].model) for request in requests]
+        ours: dict[bytes, EngineRequest] = {}
         futures: dict[bytes, asyncio.Future[ModelAnswer]] = {}
         for key, request in zip(keys, requests, strict=True):
             if key in futures:
@@ -81,13 +81,13 @@ class RequestDispatcher:
             self._changed()
 
     async def _settle(
-        self, ours: Mapping[bytes, Request], futures: Mapping[bytes, asyncio.Future[ModelAnswer]]
+        self, ours: Mapping[bytes, EngineRequest], futures: Mapping[bytes, asyncio.Future[ModelAnswer]]
     ) -> None:
-        known = await self._recorder.read(lambda connection: memory.recall(connection, list(ours)))
+        known = await self._writer.read(lambda connection: memory.recall(connection, list(ours)))
         missing: dict[str, list[bytes]] = {}
         for key, request in ours.items():
             if key in known:
-                self._tally.remembered(request.ask.stage)
+                self._counters.remembered(request.request.stage)
                 futures[key].set_result(known[key])
                 self._answered(key, futures[key])
             else:
@@ -104,31 +104,29 @@ class RequestDispatcher:
         self,
         engine_name: str,
         keys: Sequence[bytes],
-        ours: Mapping[bytes, Request],
+        ours: Mapping[bytes, EngineRequest],
         futures: Mapping[bytes, asyncio.Future[ModelAnswer]],
     ) -> None:
         engine = self._engines[engine_name]
-        group = [ours[key].ask for key in keys]
+        group = [ours[key].request for key in keys]
         for ask in group:
-            self._tally.asked(ask.stage)
+            self._counters.asked(ask.stage)
 
-        async def stored(index: int, told: ModelAnswer) -> None:
+        async def store_answer(index: int, told: ModelAnswer) -> None:
             key, ask, answer = keys[index], group[index], normalised(told)
             if futures[key].done():
                 return
-            question = question_of(ask, key, engine_name, engine)
-            await self._recorder.write(
-                lambda connection: memory.remember(connection, self._run_id, [(question, answer)])
-            )
-            self._tally.answered(ask.stage, answer)
+            question = memory_key(ask, key, engine_name, engine)
+            await self._writer.write(lambda connection: memory.remember(connection, self._run_id, [(question, answer)]))
+            self._counters.answered(ask.stage, answer)
             if not futures[key].done():
                 futures[key].set_result(answer)
             self._answered(key, futures[key])
 
-        await engine.answer(group, stored)
+        await engine.answer(group, store_answer)
         for index, key in enumerate(keys):
             if not futures[key].done():
-                await stored(
+                await store_answer(
                     index, ModelAnswer(error=RequestFailure.MALFORMED, detail="the engine said nothing", tries=0)
                 )
 
@@ -138,7 +136,7 @@ def normalised(answer: ModelAnswer) -> ModelAnswer:
 
     Engines that others wrote may say what is no probability, or numbers that SQLite does not know.
     """
-    p, mass = _chance(answer.p), _chance(answer.label_mass)
+    p, mass = _probability(answer.p), _probability(answer.label_mass)
     text = clean(answer.text[:_TEXT_LIMIT])[:_TEXT_LIMIT]  # cleaning may make letters of one
     return replace(
         answer,
@@ -151,12 +149,12 @@ def normalised(answer: ModelAnswer) -> ModelAnswer:
     )
 
 
-def _chance(told: float | None) -> float | None:
+def _probability(told: float | None) -> float | None:
     """A probability; None: it is none."""
     return None if told is None or not 0.0 <= told <= 1.0 else float(told)
 
 
-def question_of(ask: ModelRequest, key: bytes, engine_name: str, engine: Engine) -> memory.MemoryKey:
+def memory_key(ask: ModelRequest, key: bytes, engine_name: str, engine: Engine) -> memory.MemoryKey:
     """The question as the memory keeps it."""
     return memory.MemoryKey(
         key=key,

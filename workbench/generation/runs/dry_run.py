@@ -17,14 +17,14 @@ from curation_db.generation import answer_cache as memory
 from curation_db.generation import runs
 from curation_db.language.clip_tokenizer import count_tokens
 from curation_db.storage.store import Store
-from workbench.generation.engines.protocol import Stored
+from workbench.generation.engines.protocol import StoreAnswer
 from workbench.generation.engines.requests import AnswerFormat, ModelAnswer, ModelRequest
-from workbench.generation.models import Request, Steps
+from workbench.generation.models import EngineRequest, Steps
 from workbench.generation.pipelines.registry import steps_of
 from workbench.generation.runs.plan import GenerationPlan
 from workbench.generation.runs.record_writer import RecordWriter
 from workbench.generation.runs.session import GenerationOptions, scope_of
-from workbench.generation.runs.work_source import feed
+from workbench.generation.runs.work_source import read_image_tasks
 from workbench.workspace.engine_settings import EngineSettings
 from workbench.workspace.picture_folders import PictureFolders
 
@@ -37,7 +37,7 @@ _CHAT_TOKENS: Final = 8
 
 
 @dataclass(slots=True)
-class Cost:
+class EngineCost:
     """What an engine would be asked."""
 
     requests: float = 0
@@ -47,9 +47,9 @@ class Cost:
     completion_tokens: float = 0
     money: float | None = None
 
-    def scaled(self, factor: float) -> Cost:
+    def scaled(self, factor: float) -> EngineCost:
         """For more pictures."""
-        return Cost(
+        return EngineCost(
             self.requests * factor,
             self.remembered * factor,
             self.prompt_tokens * factor,
@@ -66,9 +66,9 @@ class DryRun:
     """To be done, within the limit."""
     sampled: int
     """Of which so many were gone through."""
-    shown: list[Request] = field(default_factory=list)
+    shown: list[EngineRequest] = field(default_factory=list)
     """All requests for the first picture."""
-    costs: dict[str, Cost] = field(default_factory=dict)
+    costs: dict[str, EngineCost] = field(default_factory=dict)
     """By engine, for all items."""
 
     def to_dict(self) -> dict[str, Any]:
@@ -87,11 +87,11 @@ class DryRun:
             },
             "requests": [
                 {
-                    "engine": each.engine, "stage": str(each.ask.stage), "prompt": each.ask.prompt,
-                    "messages": [{"role": m.role, "text": m.text} for m in each.ask.messages],
-                    "picture": each.ask.picture.key if each.ask.picture else None,
-                    "temperature": each.ask.sampling.temperature, "top_p": each.ask.sampling.top_p,
-                    "max_tokens": each.ask.sampling.max_tokens, "seed": each.ask.sampling.seed,
+                    "engine": each.engine, "stage": str(each.request.stage), "prompt": each.request.prompt,
+                    "messages": [{"role": m.role, "text": m.text} for m in each.request.messages],
+                    "picture": each.request.picture.key if each.request.picture else None,
+                    "temperature": each.request.sampling.temperature, "top_p": each.request.sampling.top_p,
+                    "max_tokens": each.request.sampling.max_tokens, "seed": each.request.sampling.seed,
                 }
                 for each in self.shown
             ],
@@ -99,7 +99,7 @@ class DryRun:
         # fmt: on
 
 
-class _Stand:
+class _UnopenedEngine:
     """Stands for an engine that is not opened: only its model's name is asked for."""
 
     simulated = False
@@ -108,14 +108,14 @@ class _Stand:
     def __init__(self, model: str) -> None:
         self.model = model
 
-    async def answer(self, group: Sequence[ModelRequest], stored: Stored) -> None:
+    async def answer(self, group: Sequence[ModelRequest], store_answer: StoreAnswer) -> None:
         raise AssertionError("a rehearsal asks nobody")
 
     async def close(self) -> None:
         """Nothing is open."""
 
 
-def rehearse(
+def estimate_run(
     store: Store,
     plan: GenerationPlan,
     options: GenerationOptions,
@@ -124,37 +124,37 @@ def rehearse(
     progress: Callable[[str, int, int], None] = lambda name, done, total: None,
 ) -> DryRun:
     """Go through the first pictures, and say what all of them would ask."""
-    return asyncio.run(_rehearse(store, plan, options, folders, progress))
+    return asyncio.run(_estimate_run(store, plan, options, folders, progress))
 
 
-async def _rehearse(
+async def _estimate_run(
     store: Store,
     plan: GenerationPlan,
     options: GenerationOptions,
     folders: PictureFolders,
     progress: Callable[[str, int, int], None],
 ) -> DryRun:
-    recorder = RecordWriter(store)
+    writer = RecordWriter(store)
     try:
-        known = await recorder.read(_models)
-        stands = {name: _Stand(known.get(name) or each.model or name) for name, each in plan.engines.items()}
+        known = await writer.read(_models)
+        stands = {name: _UnopenedEngine(known.get(name) or each.model or name) for name, each in plan.engines.items()}
         recipe = plan.recipe(stands)
         scope = scope_of(plan, recipe, options)
-        total = await recorder.read(scope.count)
+        total = await writer.read(scope.count)
         told = DryRun(math.ceil(total / options.shard.of), 0)
         if options.limit is not None:
             told.items = min(told.items, options.limit)
-        costs, done = {name: Cost() for name in plan.engines}, 0
-        async for unit in feed(recorder, scope, folders, shard=options.shard, limit=options.limit):
-            requests = await _walk(steps_of(unit, recipe, plan.prompts), plan, recorder, stands, costs)
+        costs, done = {name: EngineCost() for name in plan.engines}, 0
+        async for image_task in read_image_tasks(writer, scope, folders, shard=options.shard, limit=options.limit):
+            requests = await _requests_of(steps_of(image_task, recipe, plan.prompts), plan, writer, stands, costs)
             told.shown = told.shown or requests
-            told.sampled += len(unit.wanted)
+            told.sampled += len(image_task.wanted)
             done += 1
             progress("pictures gone through", done, _SAMPLE)
             if done >= _SAMPLE:
                 break
     finally:
-        await asyncio.to_thread(recorder.close)
+        await asyncio.to_thread(writer.close)
     factor = told.items / told.sampled if told.sampled else 0.0
     told.costs = {name: cost.scaled(factor) for name, cost in costs.items()}
     return told
@@ -171,28 +171,30 @@ def _models(connection: Connection) -> dict[str, str]:
     return found
 
 
-async def _walk(
+async def _requests_of(
     steps: Steps,
     plan: GenerationPlan,
-    recorder: RecordWriter,
-    stands: Mapping[str, _Stand],
-    costs: Mapping[str, Cost],
-) -> list[Request]:
+    writer: RecordWriter,
+    stands: Mapping[str, _UnopenedEngine],
+    costs: Mapping[str, EngineCost],
+) -> list[EngineRequest]:
     """All requests of a unit whose concepts turn out to be absent."""
-    seen: list[Request] = []
+    seen: list[EngineRequest] = []
     asked: Counter[bytes] = Counter()
     try:
         requests = next(steps)
         while True:
             answers = []
-            keys = [each.ask.key(stands[each.engine].model) for each in requests]
-            known = await recorder.read(partial(memory.recall, keys=keys))
+            keys = [each.request.key(stands[each.engine].model) for each in requests]
+            known = await writer.read(partial(memory.recall, keys=keys))
             for key, request in zip(keys, requests, strict=True):
                 seen.append(request)
                 if not asked[key]:
-                    _count(request.ask, plan.engines[request.engine], costs[request.engine], remembered=key in known)
+                    _count(
+                        request.request, plan.engines[request.engine], costs[request.engine], remembered=key in known
+                    )
                 asked[key] += 1
-                answers.append(_made_up(request.ask))
+                answers.append(_made_up(request.request))
             requests = steps.send(tuple(answers))
     except StopIteration:
         return seen
@@ -200,7 +202,7 @@ async def _walk(
         steps.close()
 
 
-def _count(ask: ModelRequest, settings: EngineSettings, cost: Cost, *, remembered: bool) -> None:
+def _count(ask: ModelRequest, settings: EngineSettings, cost: EngineCost, *, remembered: bool) -> None:
     if remembered:
         cost.remembered += 1
         return
@@ -217,7 +219,7 @@ def _count(ask: ModelRequest, settings: EngineSettings, cost: Cost, *, remembere
 
 def _made_up(ask: ModelRequest) -> ModelAnswer:
     """What a model might say, so that the next stage can be shown."""
-    if ask.want is AnswerFormat.YES_NO:
+    if ask.answer_format is AnswerFormat.YES_NO:
         p = 0.9 if ask.stage is Stage.ACCEPTABLE else 0.1
         return ModelAnswer(text="yes" if p > 0.5 else "no", p=p, label_mass=1.0, method=Method.BARE)
     if ask.stage is Stage.PROPOSE:

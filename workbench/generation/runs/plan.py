@@ -91,10 +91,10 @@ def make_plan(
         used[words] = engines[words]
         return words
 
-    writer = proposer or settings.proposer
-    if not writer and not only_judges:
+    chosen_proposer = proposer or settings.proposer
+    if not chosen_proposer and not only_judges:
         raise UsageError("no engine proposes", hint=_NO_ENGINE)
-    writer = "" if only_judges else engine(writer)
+    chosen_proposer = "" if only_judges else engine(chosen_proposer)
     asked: list[tuple[str, frozenset[Question]]] = []
     for words in judges or settings.judges:
         name, questions = judge_of(words)
@@ -113,7 +113,7 @@ def make_plan(
         pipeline=pipeline,
         settings=settings,
         prompts=chosen,
-        proposer=writer,
+        proposer=chosen_proposer,
         judges=judges_of(asked, {name: each.kind for name, each in engines.items()}),
         engines=used,
         random_concept=random_concept,

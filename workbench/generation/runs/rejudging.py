@@ -19,8 +19,8 @@ from workbench.generation.pipelines.judge_only import judge_only
 from workbench.generation.prompts.loader import PromptSet
 from workbench.generation.recipe import Recipe
 from workbench.generation.runs.record_writer import RecordWriter
-from workbench.generation.runs.runner import CANDIDATE, candidate_of
-from workbench.generation.runs.work_source import unit_of
+from workbench.generation.runs.runner import CANDIDATE, candidate_id_of
+from workbench.generation.runs.work_source import image_task_of
 from workbench.workspace.engine_settings import ANNOTATIONS, Pipeline
 from workbench.workspace.picture_folders import PictureFolders
 
@@ -33,10 +33,10 @@ _ROWS = text("""
 
 
 @dataclass(slots=True)
-class UnjudgedItem:
+class UnjudgedCandidates:
     """The candidates of one pipeline that judges have not judged, as units; `steps` judges one of them."""
 
-    recorder: RecordWriter
+    writer: RecordWriter
     recipe: Recipe
     prompts: PromptSet
     folders: PictureFolders
@@ -53,23 +53,23 @@ class UnjudgedItem:
             for question in sorted(judge.questions)
         )
 
-    async def units(self) -> AsyncIterator[ImageTask]:
+    async def image_tasks(self) -> AsyncIterator[ImageTask]:
         """One unit for each candidate, by id."""
         after: int | None = 0
         left = self.limit
         while after is not None and (left is None or left > 0):
-            page: UnjudgedPage = await self.recorder.read(
+            page: UnjudgedPage = await self.writer.read(
                 partial(candidates_without, wanted=self.wanted, after_id=after, limit=_PAGE)
             )
             lacking = {each.candidate_id: each.lacking for each in page.found}
-            for unit in await self.recorder.read(partial(self._units, lacking=lacking)):
+            for image_task in await self.writer.read(partial(self._image_tasks, lacking=lacking)):
                 if left is not None and left <= 0:
                     return
-                yield unit
+                yield image_task
                 left = None if left is None else left - 1
             after = page.upto
 
-    def _units(self, connection: Connection, *, lacking: Mapping[int, Sequence[Wanted]]) -> list[ImageTask]:
+    def _image_tasks(self, connection: Connection, *, lacking: Mapping[int, Sequence[Wanted]]) -> list[ImageTask]:
         if not lacking:
             return []
         rows = [
@@ -80,7 +80,7 @@ class UnjudgedItem:
         found = {
             each.id: each for each in image_contexts(connection, sorted({row.image_id for row in rows}), self._known)
         }
-        units = []
+        image_tasks = []
         for row in rows:
             asks = {each.question for each in lacking[row.id]}
             if not (row.concept or question_of(row)):
@@ -88,16 +88,16 @@ class UnjudgedItem:
             if not asks:
                 continue
             self._rows[row.id] = row, frozenset(asks)
-            unit = unit_of(found[row.image_id], self.folders, 0)
-            units.append(replace(unit, wanted=frozenset({f"{CANDIDATE}/{row.id}"})))
-        return units
+            image_task = image_task_of(found[row.image_id], self.folders, 0)
+            image_tasks.append(replace(image_task, wanted=frozenset({f"{CANDIDATE}/{row.id}"})))
+        return image_tasks
 
-    def steps(self, unit: ImageTask) -> Steps:
+    def steps(self, image_task: ImageTask) -> Steps:
         """The judges' questions about the unit's candidate."""
-        (item,) = unit.wanted
-        row, asks = self._rows.pop(candidate_of(item) or 0)
+        (item,) = image_task.wanted
+        row, asks = self._rows.pop(candidate_id_of(item) or 0)
         return judge_only(
-            unit,
+            image_task,
             self.recipe,
             self.prompts,
             item=item,

@@ -39,7 +39,7 @@ class RunStopped(NegwbError):
     exit_code = ExitCode.INTERRUPTED
 
 
-class Parked(NegwbError):
+class AnswerPending(NegwbError):
     """An answer is to come from elsewhere: the unit waits for a later run."""
 
 
@@ -48,25 +48,25 @@ class Runner:
 
     def __init__(
         self,
-        recorder: RecordWriter,
+        writer: RecordWriter,
         recipe: Recipe,
         steps_for: StepsFor,
         engines: Mapping[str, Engine],
         *,
-        tally: RunCounters,
+        counters: RunCounters,
         budget: Budget,
         intake: Intake,
         run_id: int | None = None,
-        say: Callable[[str], None] = lambda line: None,
+        notify: Callable[[str], None] = lambda line: None,
     ) -> None:
-        self._recorder, self._recipe, self._steps_for = recorder, recipe, steps_for
-        self._engines, self._tally, self._budget = engines, tally, budget
-        self._intake, self._run_id, self._say = intake, run_id, say
+        self._writer, self._recipe, self._steps_for = writer, recipe, steps_for
+        self._engines, self._counters, self._budget = engines, counters, budget
+        self._intake, self._run_id, self._say = intake, run_id, notify
         self._room = asyncio.Event()
-        self.asker = RequestDispatcher(recorder, engines, tally, run_id=run_id, changed=self._room.set)
+        self.dispatcher = RequestDispatcher(writer, engines, counters, run_id=run_id, changed=self._room.set)
         self._tasks: set[asyncio.Task[None]] = set()
         self._error: BaseException | None = None
-        self.parked = 0
+        self.pending_images = 0
         """Units that wait for answers from elsewhere."""
 
     @property
@@ -78,12 +78,12 @@ class Runner:
         """Send nothing more and let what is in flight come home."""
         self._end(RunStopped(why, hint="what was answered is kept; the same command goes on"))
 
-    def cut(self) -> None:
+    def cancel(self) -> None:
         """End at once; what is in flight is lost."""
         for task in self._tasks:
             task.cancel()
 
-    async def run(self, units: AsyncIterator[ImageTask]) -> None:
+    async def run(self, image_tasks: AsyncIterator[ImageTask]) -> None:
         """Work through `units` to the end.
 
         Raises:
@@ -91,17 +91,17 @@ class Runner:
             EngineStopped, RecordError: nothing more could be done; what was done is kept.
         """
         try:
-            async for unit in units:
+            async for image_task in image_tasks:
                 await self._until_room()
                 if self._error is not None:
                     break
-                task = asyncio.create_task(self._one(unit))
+                task = asyncio.create_task(self._one(image_task))
                 self._tasks.add(task)
                 task.add_done_callback(self._ended)
                 await asyncio.sleep(0)  # so that its first questions count before the next unit is let in
             await self._drain()
         finally:
-            self.cut()
+            self.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._error is not None:
             raise self._error
@@ -114,7 +114,7 @@ class Runner:
     def _has_room(self) -> bool:
         """About twice as many questions wait as can be answered at a time, and units do not pile up behind a judge."""
         capacity = max(1, sum(engine.capacity for engine in self._engines.values()))  # annotations alone ask nobody
-        return self.asker.outstanding < 2 * capacity and len(self._tasks) < 4 * capacity + 16
+        return self.dispatcher.outstanding < 2 * capacity and len(self._tasks) < 4 * capacity + 16
 
     async def _drain(self) -> None:
         while self._tasks:
@@ -136,26 +136,26 @@ class Runner:
             self._budget.close("the run is ending")
         self._room.set()
 
-    async def _one(self, unit: ImageTask) -> None:
+    async def _one(self, image_task: ImageTask) -> None:
         try:
-            outcomes = await self._through(unit)
-            await self._keep(unit, outcomes)
-        except Parked:
-            self.parked += 1
+            outcomes = await self._through(image_task)
+            await self._keep(image_task, outcomes)
+        except AnswerPending:
+            self.pending_images += 1
         except (BudgetReached, EngineStopped, RecordError) as error:
             self._end(error)
         except Exception as error:  # a bug, or a plug-in's: one bad unit does not stop the rest
-            self._say(f"{unit.picture.key}: {error!r}")
+            self._say(f"{image_task.picture.key}: {error!r}")
             self._say(traceback.format_exc())
-            await self._keep(unit, _broken(unit, error))
+            await self._keep(image_task, _broken(image_task, error))
 
-    async def _through(self, unit: ImageTask) -> tuple[ItemResult, ...]:
-        steps = self._steps_for(unit)
+    async def _through(self, image_task: ImageTask) -> tuple[ItemResult, ...]:
+        steps = self._steps_for(image_task)
         try:
             requests = next(steps)
             while True:
                 self._check_open()  # an engine need not know that the run is ending
-                requests = steps.send(await self.asker.answers(requests) if requests else ())
+                requests = steps.send(await self.dispatcher.answers(requests) if requests else ())
         except StopIteration as end:
             outcomes: tuple[ItemResult, ...] = end.value
             return outcomes
@@ -166,10 +166,10 @@ class Runner:
         if self._error is not None:
             raise BudgetClosed("the run is ending")
 
-    async def _keep(self, unit: ImageTask, outcomes: tuple[ItemResult, ...]) -> None:
-        finished = [self._finished(unit, outcome) for outcome in outcomes]
+    async def _keep(self, image_task: ImageTask, outcomes: tuple[ItemResult, ...]) -> None:
+        finished = [self._finished(image_task, outcome) for outcome in outcomes]
         try:
-            await self._recorder.write(
+            await self._writer.write(
                 lambda connection: work.finish(connection, self._run_id, self._recipe.hash, finished, self._intake)
             )
         except RecordError as error:
@@ -179,62 +179,65 @@ class Runner:
             if any(outcome.reason == _BUG for outcome in outcomes):  # not even that can be stored
                 self._end(error)
             raise
-        self._tally.finished(outcomes)
+        self._counters.finished(outcomes)
 
-    def _finished(self, unit: ImageTask, outcome: ItemResult) -> work.Finished:
+    def _finished(self, image_task: ImageTask, outcome: ItemResult) -> work.Finished:
         return work.Finished(
             item=outcome.item,
-            image_id=unit.picture.image_id or 0,
+            image_id=image_task.picture.image_id or 0,
             status=outcome.status,
             reason=outcome.reason,
             detail=outcome.detail,
             attempts=outcome.attempts,
-            draft=draft_of(unit, outcome, self._recipe, self._engines),
-            candidate_id=candidate_of(outcome.item),
-            opinions=tuple(opinion_of(said, self._engines) for said in outcome.said),
+            draft=new_candidate(image_task, outcome, self._recipe, self._engines),
+            candidate_id=candidate_id_of(outcome.item),
+            opinions=tuple(new_verdict(said, self._engines) for said in outcome.verdicts),
         )
 
 
-def _broken(unit: ImageTask, error: BaseException) -> tuple[ItemResult, ...]:
+def _broken(image_task: ImageTask, error: BaseException) -> tuple[ItemResult, ...]:
     detail = f"{type(error).__name__}: {error}"
     return tuple(
-        ItemResult(item=item, status=ItemStatus.FAILED, reason=_BUG, detail=detail) for item in sorted(unit.wanted)
+        ItemResult(item=item, status=ItemStatus.FAILED, reason=_BUG, detail=detail)
+        for item in sorted(image_task.wanted)
     )
 
 
-def candidate_of(item: str) -> int | None:
+def candidate_id_of(item: str) -> int | None:
     """The candidate that an item is, where it is one."""
     kind, _, number = item.partition("/")
     return int(number) if kind == CANDIDATE else None
 
 
-def draft_of(
-    unit: ImageTask, outcome: ItemResult, recipe: Recipe, engines: Mapping[str, Engine]
+def new_candidate(
+    image_task: ImageTask, outcome: ItemResult, recipe: Recipe, engines: Mapping[str, Engine]
 ) -> NewCandidate | None:
     """The candidate of an outcome as the record takes it."""
-    made = outcome.made
-    if made is None:
+    draft = outcome.draft
+    if draft is None:
         return None
     generator = engines[recipe.proposer].model
     kind, _, _ = outcome.item.partition("/")
-    keys = {each.item: each.key for each in unit.captions} | {each.item: each.key for each in unit.questions}
+    keys = {each.item: each.key for each in image_task.captions} | {
+        each.item: each.key for each in image_task.questions
+    }
     return NewCandidate(
-        source_id=unit.source_id,
+        source_id=image_task.source_id,
         key=f"generate/{recipe.hash}/{kind}/{keys.get(outcome.item, outcome.item)}",
-        image_id=unit.picture.image_id or 0,
-        caption_id=made.caption_id,
-        raw_text=made.text,
-        concept=made.concept,
-        concept_confidence=1.0 if made.concept else None,
-        negation_type=made.negation_type,
+        image_id=image_task.picture.image_id or 0,
+        caption_id=draft.caption_id,
+        raw_text=draft.text,
+        concept=draft.concept,
+        concept_confidence=1.0 if draft.concept else None,
+        negation_type=draft.negation_type,
         pipeline=str(recipe.pipeline),
         generator=generator,
         prompt_version=recipe.prompts,
-        extra=json.dumps({**made.extra, "recipe": recipe.hash}, ensure_ascii=False),
+        extra=json.dumps({**draft.extra, "recipe": recipe.hash}, ensure_ascii=False),
     )
 
 
-def opinion_of(said: JudgeVerdict, engines: Mapping[str, Engine]) -> NewVerdict:
+def new_verdict(said: JudgeVerdict, engines: Mapping[str, Engine]) -> NewVerdict:
     """A verdict as the record takes it; `candidate_id` is to be filled in."""
     engine = engines.get(said.judge)
     return NewVerdict(

@@ -26,24 +26,24 @@ from workbench.console import interruption
 from workbench.errors import NegwbError, NothingToDo, UsageError
 from workbench.generation.budget import Budget, BudgetClosed, BudgetReached
 from workbench.generation.engines.http.errors import plain_url
-from workbench.generation.engines.protocol import Engine, EngineContext, MakeEngine
+from workbench.generation.engines.protocol import Engine, EngineContext, EngineFactory
 from workbench.generation.engines.registry import open_engine
 from workbench.generation.models import ImageTask, Steps
-from workbench.generation.pipelines.registry import needs_picture, steps_of, unseen
+from workbench.generation.pipelines.registry import image_missing, needs_image, steps_of
 from workbench.generation.recipe import Recipe
 from workbench.generation.runs.counters import RunCounters
 from workbench.generation.runs.plan import GenerationPlan, check_judges, check_prices
 from workbench.generation.runs.record_writer import RecordWriter
 from workbench.generation.runs.runner import Runner, RunStopped
-from workbench.generation.runs.work_source import Shard, feed
+from workbench.generation.runs.work_source import Shard, read_image_tasks
 from workbench.workspace.engine_settings import EngineSettings, Pipeline
 from workbench.workspace.layout import Workspace
 from workbench.workspace.picture_folders import PictureFolders
 
-_BEAT_S: Final = 1.0
+_HEARTBEAT_S: Final = 1.0
 _KINDS: Final = {Pipeline.P1: "caption", Pipeline.P2: "question"}
 T = TypeVar("T")
-Tell = Callable[[StageProgress], None]
+OnProgress = Callable[[StageProgress], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +63,7 @@ class GenerationOptions:
 class GenerationTask:
     """What a run works on."""
 
-    units: AsyncIterator[ImageTask]
+    image_tasks: AsyncIterator[ImageTask]
     steps: Callable[[ImageTask], Steps]
     total: int | None
     """Items that there are to do, where that is known."""
@@ -73,7 +73,7 @@ MakeTask = Callable[[RecordWriter, Recipe], Awaitable[GenerationTask]]
 
 
 @dataclass(frozen=True, slots=True)
-class GenerationEnded:
+class GenerationResult:
     """How a run ended."""
 
     run_id: int
@@ -83,7 +83,7 @@ class GenerationEnded:
     message: str = ""
     error: BaseException | None = None
     """What ended it, where it did not come to its end."""
-    parked: int = 0
+    pending_images: int = 0
     simulated: tuple[str, ...] = ()
     """Engines that are scripts and no models."""
 
@@ -95,11 +95,11 @@ def generate(
     options: GenerationOptions,
     folders: PictureFolders,
     *,
-    tell: Tell = lambda progress: None,
-    say: Callable[[str], None] = lambda line: None,
-    make: MakeEngine = open_engine,
+    on_progress: OnProgress = lambda progress: None,
+    notify: Callable[[str], None] = lambda line: None,
+    make: EngineFactory = open_engine,
     task: MakeTask | None = None,
-) -> GenerationEnded:
+) -> GenerationResult:
     """Run `plan` to its end, to a cap, or until somebody stops it.
 
     Args:
@@ -110,18 +110,18 @@ def generate(
         NegwbError: an engine cannot be opened, or another process does the same; nothing was asked.
     """
     check_prices(plan, options.budget)
-    tell, say = _unharmed(tell), _unharmed(say)
+    on_progress, notify = _ignoring_closed_pipe(on_progress), _ignoring_closed_pipe(notify)
     if task is None:
         task = partial(_items, plan, options, folders)
-    return asyncio.run(_generate(workspace, store, plan, options, tell, say, make, task))
+    return asyncio.run(_generate(workspace, store, plan, options, on_progress, notify, make, task))
 
 
-def _unharmed(tell: Callable[[T], None]) -> Callable[[T], None]:
+def _ignoring_closed_pipe(on_progress: Callable[[T], None]) -> Callable[[T], None]:
     """A run goes on, and says that it lives, where nobody listens any more: a pipe that was closed."""
 
     def told(what: T) -> None:
         with suppress(OSError, ValueError):
-            tell(what)
+            on_progress(what)
 
     return told
 
@@ -131,77 +131,79 @@ async def _generate(
     store: Store,
     plan: GenerationPlan,
     options: GenerationOptions,
-    tell: Tell,
-    say: Callable[[str], None],
-    make: MakeEngine,
+    on_progress: OnProgress,
+    notify: Callable[[str], None],
+    make: EngineFactory,
     make_task: MakeTask,
-) -> GenerationEnded:
-    async with opened(workspace, store, plan, options.budget, say, make) as engines:
+) -> GenerationResult:
+    async with open_engines(workspace, store, plan, options.budget, notify, make) as engines:
         recipe = plan.recipe(engines)
         check_judges(recipe)
-        recorder = RecordWriter(store)
+        writer = RecordWriter(store)
         try:
             told = settings_of(plan, recipe, options, engines)
-            run_id = await recorder.write(lambda connection: begin(connection, recipe, told, options, plan))
-            task = await make_task(recorder, recipe)
-            tally = RunCounters(task.total)
+            run_id = await writer.write(lambda connection: register_run(connection, recipe, told, options, plan))
+            task = await make_task(writer, recipe)
+            counters = RunCounters(task.total)
             # fmt: off
             runner = Runner(
-                recorder, recipe, task.steps, engines,
-                tally=tally, budget=options.budget, intake=options.intake, run_id=run_id, say=say,
+                writer, recipe, task.steps, engines,
+                counters=counters, budget=options.budget, intake=options.intake, run_id=run_id, notify=notify,
             )
             # fmt: on
-            ended = await _watched(runner, task.units, recorder, tally, run_id, recipe, tell, say)
+            ended = await _run_with_heartbeat(
+                runner, task.image_tasks, writer, counters, run_id, recipe, on_progress, notify
+            )
         finally:
-            await asyncio.to_thread(recorder.close)
+            await asyncio.to_thread(writer.close)
     if ended.progress.kept:
         await asyncio.to_thread(fulltext.refresh, store)
     return replace(ended, simulated=tuple(told["simulated"]))
 
 
 async def _items(
-    plan: GenerationPlan, options: GenerationOptions, folders: PictureFolders, recorder: RecordWriter, recipe: Recipe
+    plan: GenerationPlan, options: GenerationOptions, folders: PictureFolders, writer: RecordWriter, recipe: Recipe
 ) -> GenerationTask:
     """The captions or questions that are not done under the recipe."""
     scope = scope_of(plan, recipe, options)
-    units = feed(recorder, scope, folders, shard=options.shard, limit=options.limit)
-    total = await recorder.read(lambda connection: _total(connection, scope, options))
-    must_see = needs_picture(recipe, plan.prompts, {name: each.kind for name, each in plan.engines.items()})
+    image_tasks = read_image_tasks(writer, scope, folders, shard=options.shard, limit=options.limit)
+    total = await writer.read(lambda connection: _total(connection, scope, options))
+    must_see = needs_image(recipe, plan.prompts, {name: each.kind for name, each in plan.engines.items()})
 
-    def steps(unit: ImageTask) -> Steps:
-        if must_see and unit.picture.path is None:
-            return unseen(unit)
-        return steps_of(unit, recipe, plan.prompts)
+    def steps(image_task: ImageTask) -> Steps:
+        if must_see and image_task.picture.path is None:
+            return image_missing(image_task)
+        return steps_of(image_task, recipe, plan.prompts)
 
-    return GenerationTask(units, steps, total)
+    return GenerationTask(image_tasks, steps, total)
 
 
 @asynccontextmanager
-async def opened(
+async def open_engines(
     workspace: Workspace,
     store: Store,
     plan: GenerationPlan,
     budget: Budget,
-    say: Callable[[str], None],
-    make: MakeEngine,
+    notify: Callable[[str], None],
+    make: EngineFactory,
 ) -> AsyncIterator[dict[str, Engine]]:
     """The plan's engines, closed at the end."""
 
     unproved = {judge.name for judge in plan.judges if _may_prove(plan.engines.get(judge.name))}
 
-    def features(url: str, model: str) -> Mapping[str, Any] | None:
+    def capabilities(url: str, model: str) -> Mapping[str, Any] | None:
         with store.read() as connection:
             return endpoint_probes.read_probe(connection, url, model)
 
-    surroundings = EngineContext(budget=budget, features=features, folder=workspace.root, say=say)
+    context = EngineContext(budget=budget, capabilities=capabilities, folder=workspace.root, notify=notify)
     async with AsyncExitStack() as stack:
         engines: dict[str, Engine] = {}
         for name, settings in plan.engines.items():
-            engines[name] = await make(settings, surroundings)
+            engines[name] = await make(settings, context)
             stack.push_async_callback(engines[name].close)
-            if name in unproved and features(plain_url(settings.url), engines[name].model) is None:
+            if name in unproved and capabilities(plain_url(settings.url), engines[name].model) is None:
                 which = f"{plain_url(settings.url)} --model {engines[name].model}"
-                say(f"{name} was never probed, so it says a bare yes or no; first: negwb generate probe {which}")
+                notify(f"{name} was never probed, so it says a bare yes or no; first: negwb generate probe {which}")
         yield engines
 
 
@@ -252,7 +254,7 @@ def settings_of(
     }
 
 
-def begin(
+def register_run(
     connection: Connection, recipe: Recipe, told: Mapping[str, Any], options: GenerationOptions, plan: GenerationPlan
 ) -> int:
     """Note that the run begins.
@@ -263,7 +265,7 @@ def begin(
     for other in runs.list_runs(connection, 100):
         if other.recipe != recipe.hash or other.state is not GenerationState.RUNNING or other.lost:
             continue
-        if overlap(options.shard, Shard.parse(str(other.settings.get("shard", "1/1")))):
+        if shards_overlap(options.shard, Shard.parse(str(other.settings.get("shard", "1/1")))):
             raise UsageError(
                 f"process {other.pid} on {other.host} generates the same right now",
                 hint="wait for it, or share the work: --shard 1/2 here, --shard 2/2 there",
@@ -272,45 +274,45 @@ def begin(
     return runs.start_run(connection, recipe=recipe.hash, settings=told)
 
 
-def overlap(one: Shard, other: Shard) -> bool:
+def shards_overlap(one: Shard, other: Shard) -> bool:
     """Whether some picture is in both (by the Chinese remainder theorem)."""
     return (one.number - other.number) % math.gcd(one.of, other.of) == 0
 
 
-async def _watched(
+async def _run_with_heartbeat(
     runner: Runner,
-    units: AsyncIterator[ImageTask],
-    recorder: RecordWriter,
-    tally: RunCounters,
+    image_tasks: AsyncIterator[ImageTask],
+    writer: RecordWriter,
+    counters: RunCounters,
     run_id: int,
     recipe: Recipe,
-    tell: Tell,
-    say: Callable[[str], None],
-) -> GenerationEnded:
+    on_progress: OnProgress,
+    notify: Callable[[str], None],
+) -> GenerationResult:
     """The run with its beats, ending as it ends."""
 
     def progress() -> StageProgress:
-        return tally.progress(runner.asker.outstanding, runner.capacity)
+        return counters.progress(runner.dispatcher.outstanding, runner.capacity)
 
     async def beat(now: StageProgress) -> None:
-        tell(now)
+        on_progress(now)
         with suppress(RecordError):  # a busy record misses a beat and no more
-            await recorder.write(lambda connection: runs.beat(connection, run_id, now.to_dict()))
+            await writer.write(lambda connection: runs.beat(connection, run_id, now.to_dict()))
 
     async def beats() -> None:
         while True:
             await beat(progress())
-            await asyncio.sleep(_BEAT_S)
+            await asyncio.sleep(_HEARTBEAT_S)
 
     beating = asyncio.create_task(beats())
     error: BaseException | None = None
     try:
-        with _hearing(runner, say):
-            await runner.run(units)
+        with _stop_on_signals(runner, notify):
+            await runner.run(image_tasks)
     except (NegwbError, RecordError) as ended:
         error = ended
     except BaseException as ended:
-        await _end(recorder, run_id, GenerationState.FAILED, progress(), repr(ended))
+        await _end(writer, run_id, GenerationState.FAILED, progress(), repr(ended))
         raise
     finally:
         beating.cancel()
@@ -322,9 +324,9 @@ async def _watched(
         state = GenerationState.FAILED if stop_reason is None else GenerationState.STOPPED
     message = getattr(error, "message", "") if error else ""
     last = progress()
-    tell(last)
-    await _end(recorder, run_id, state, last, message, stop_reason)
-    return GenerationEnded(run_id, recipe, state, last, message, error, runner.parked)
+    on_progress(last)
+    await _end(writer, run_id, state, last, message, stop_reason)
+    return GenerationResult(run_id, recipe, state, last, message, error, runner.pending_images)
 
 
 def _stop_reason(error: BaseException | None) -> StopReason | None:
@@ -334,7 +336,7 @@ def _stop_reason(error: BaseException | None) -> StopReason | None:
 
 
 async def _end(
-    recorder: RecordWriter,
+    writer: RecordWriter,
     run_id: int,
     state: GenerationState,
     progress: StageProgress,
@@ -347,11 +349,11 @@ async def _end(
         runs.end_run(connection, run_id, state, counts, message, stop_reason=stop_reason)
 
     with suppress(RecordError):  # what matters is stored; the row then reads as lost
-        await recorder.write(write)
+        await writer.write(write)
 
 
 @contextmanager
-def _hearing(runner: Runner, say: Callable[[str], None]) -> Iterator[None]:
+def _stop_on_signals(runner: Runner, notify: Callable[[str], None]) -> Iterator[None]:
     """Ctrl-C (and SIGTERM, SIGHUP) asks the run to end; again, it ends at once."""
     asked = 0
 
@@ -360,10 +362,10 @@ def _hearing(runner: Runner, say: Callable[[str], None]) -> Iterator[None]:
         asked += 1
         if asked == 1:
             runner.stop("stopped")
-            if waiting := runner.asker.outstanding:
-                say(f"stopping when {counted(waiting, 'answer')} came in; Ctrl-C again ends at once and loses them")
+            if waiting := runner.dispatcher.outstanding:
+                notify(f"stopping when {counted(waiting, 'answer')} came in; Ctrl-C again ends at once and loses them")
         else:
-            runner.cut()
+            runner.cancel()
 
     with interruption.heard_by(asyncio.get_running_loop(), hear, also=[signal.SIGINT]):
         yield

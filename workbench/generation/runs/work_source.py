@@ -46,30 +46,30 @@ class Shard:
         return int.from_bytes(digest, "big") % self.of == self.number - 1
 
 
-async def feed(
-    recorder: RecordWriter, scope: Scope, folders: PictureFolders, *, shard: Shard = Shard(), limit: int | None = None
+async def read_image_tasks(
+    writer: RecordWriter, scope: Scope, folders: PictureFolders, *, shard: Shard = Shard(), limit: int | None = None
 ) -> AsyncIterator[ImageTask]:
     """The units of `scope`, at most `limit` items in all."""
     after, left = 0, limit
     known: Categories = {}
     while left is None or left > 0:
-        page = await recorder.read(partial(scope.page, after=after, pictures=_PAGE, known=known))
+        page = await writer.read(partial(scope.page, after=after, pictures=_PAGE, known=known))
         if not page:
             return
         for material in page:
             if not shard.has(material.source, material.key):
                 continue
-            unit = unit_of(material, folders, left)
-            if unit.wanted:
-                yield unit
+            image_task = image_task_of(material, folders, left)
+            if image_task.wanted:
+                yield image_task
             if left is not None:
-                left -= len(unit.wanted)
+                left -= len(image_task.wanted)
                 if left <= 0:
                     return
         after = page[-1].id
 
 
-def unit_of(material: ImageContext, folders: PictureFolders, most: int | None = None) -> ImageTask:
+def image_task_of(material: ImageContext, folders: PictureFolders, most: int | None = None) -> ImageTask:
     """A picture as a pipeline gets it; of its items at most `most` are wanted."""
     captions = tuple(CaptionItem(row.id, row.key, row.text) for row in material.captions)
     questions = tuple(QuestionItem(row.id, row.key, row.text, row.question_type) for row in material.questions)

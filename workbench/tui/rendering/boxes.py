@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.images.decode import Thumbnail, load_thumbnail
-from workbench.jobs.run_monitor import number
+from workbench.jobs.run_monitor import finite_number
 
 if TYPE_CHECKING:
     from PIL import Image, ImageDraw
@@ -54,7 +54,7 @@ def _corners(
     """Left, top, right, bottom within the picture; None for what is no box."""
     if not isinstance(box, list) or len(box) != 4:
         return None
-    told = [number(value) for value in box]
+    told = [finite_number(value) for value in box]
     x, y, width, height = (value if value is not None else math.nan for value in told)
     if not all(map(math.isfinite, (x, y, width, height))):
         return None

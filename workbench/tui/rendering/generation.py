@@ -12,8 +12,8 @@ from textual.content import Content
 from curation_db.enums import ItemStatus, Stage, StopReason
 from curation_db.generation.runs import STAGE_COUNTS, GenerationRunRow, RunFailure, StageProgress
 from curation_db.language.sanitize import counted, display_text
-from workbench.jobs.generation_monitor import GenerationRow, GenerationSnapshot, RunStatus, Supplies
-from workbench.jobs.run_monitor import ago, spell
+from workbench.jobs.generation_monitor import GenerationInputs, GenerationRow, GenerationSnapshot, RunStatus
+from workbench.jobs.run_monitor import format_duration, time_ago
 from workbench.tui.rendering.card_content import BAD, GOOD, QUIET, WARN, bar, plain
 from workbench.tui.widgets.static_table import Column
 
@@ -50,14 +50,14 @@ def columns_for(width: int) -> list[str]:
 
 def cells_of(entry: GenerationRow, columns: Sequence[str]) -> list[Content]:
     """A row of the list."""
-    said, style = _STATES[entry.standing]
+    said, style = _STATES[entry.status]
     run = entry.run
     cells = {
         "run": Content(str(run.id) if run else "–"),
         "state": Content.styled(said, style),
         "pipeline": plain(entry.pipeline, limit=8),
         "items": Content(compact(run.progress.items_done) if run else "–"),
-        "when": Content.styled(ago(seconds_of(run.started_at)) if run else "just now", QUIET),
+        "when": Content.styled(time_ago(seconds_of(run.started_at)) if run else "just now", QUIET),
     }
     return [cells[name] for name in columns]
 
@@ -90,7 +90,7 @@ def detail(sight: GenerationSnapshot, width: int) -> Content:
 
 
 def _waiting(entry: GenerationRow) -> Content:
-    if entry.standing is RunStatus.DIED:
+    if entry.status is RunStatus.DIED:
         return Content.assemble(
             ("✗ it could not begin\n\n", f"bold {BAD}"),
             plain(entry.said, limit=600),
@@ -100,9 +100,11 @@ def _waiting(entry: GenerationRow) -> Content:
 
 
 def _head(entry: GenerationRow, run: GenerationRunRow) -> Content:
-    said, style = _STATES[entry.standing]
+    said, style = _STATES[entry.status]
     where = "" if run.here else f" on {display_text(run.host, limit=30)} ({run.pid})"
-    lines = [Content.assemble((said, f"bold {style}"), (f"{where} · began {ago(seconds_of(run.started_at))}", QUIET))]
+    lines = [
+        Content.assemble((said, f"bold {style}"), (f"{where} · began {time_ago(seconds_of(run.started_at))}", QUIET))
+    ]
     if told := _because(entry, run):
         lines.append(told)
     if scripts := simulated(run):
@@ -113,9 +115,9 @@ def _head(entry: GenerationRow, run: GenerationRunRow) -> Content:
 
 
 def _because(entry: GenerationRow, run: GenerationRunRow) -> Content | None:
-    if entry.standing is RunStatus.LOST:
+    if entry.status is RunStatus.LOST:
         return Content("it went without a word; r goes on, and asks nothing twice")
-    if entry.standing is RunStatus.DONE and run.progress.items_total == 0:
+    if entry.status is RunStatus.DONE and run.progress.items_total == 0:
         return Content("nothing was left: all items went through under these settings")
     if run.stop_reason is StopReason.REQUEST:
         return None  # the state says so already
@@ -135,9 +137,9 @@ def _pace(entry: GenerationRow, told: StageProgress, width: int) -> Content:
     share = min(1.0, told.items_done / total) if total else None
     figures = f" {told.items_done:,} of {total:,} · {share:.0%}" if share is not None else f" {told.items_done:,} items"
     cells = max(8, min(48, width - cell_len(figures)))
-    line = Content.assemble((bar(share, cells), GOOD if entry.standing in _RUNNING else QUIET), figures)
+    line = Content.assemble((bar(share, cells), GOOD if entry.status in _RUNNING else QUIET), figures)
     paid = [f"{told.tokens:,} tokens" if told.tokens else "", f"cost {told.cost:,.4g}" if told.cost else ""]
-    words = [*(_speed(told) if entry.standing in _RUNNING else [f"{told.requests:,} requests"]), *paid]
+    words = [*(_speed(told) if entry.status in _RUNNING else [f"{told.requests:,} requests"]), *paid]
     return Content("\n").join([line, *_wrapped([Content(word) for word in words if word], width)])
 
 
@@ -146,7 +148,7 @@ def _speed(told: StageProgress) -> list[str]:
         f"{told.items_per_s:,.3g} items/s",
         f"{told.requests_per_s:,.3g} requests/s",
         f"{told.in_flight:,} in flight",
-        f"{spell(told.eta_s)} left" if told.eta_s is not None and told.eta_s < 1e8 else "",
+        f"{format_duration(told.eta_s)} left" if told.eta_s is not None and told.eta_s < 1e8 else "",
     ]
 
 
@@ -167,7 +169,7 @@ def _yield(entry: GenerationRow, told: StageProgress, width: int) -> Content | N
         )
         for name, glyph, style in _YIELD
     ]
-    if told.kept and entry.standing not in _RUNNING:
+    if told.kept and entry.status not in _RUNNING:
         lines.append(Content.styled(f"{counted(told.kept, 'candidate')} for people to decide: negwb curate", QUIET))
     return Content("\n").join(lines)
 
@@ -276,7 +278,7 @@ def _wrapped(words: Sequence[Content], width: int) -> list[Content]:
     return lines
 
 
-def nothing_yet(supplies: Supplies) -> Content:
+def nothing_yet(supplies: GenerationInputs) -> Content:
     """What is there to generate from, what is missing, and what to do about it."""
     captions, questions = supplies.items.get("P1", 0), supplies.items.get("P2", 0)
     named = f"{display_text(supplies.proposer, limit=30)} proposes, {judges_line(supplies)}"
@@ -288,12 +290,12 @@ def nothing_yet(supplies: Supplies) -> Content:
         _step(captions > 0, f"{captions:,} captions, {questions:,} questions", "captions: negwb import coco FILE"),
         _step(bool(supplies.proposer), named, who),
         _step(None, "", "see what a server can do: negwb generate probe NAME"),
-        _step(None, "", "n starts; so does: negwb generate --limit 100" if supplies.sound else "then n starts"),
+        _step(None, "", "n starts; so does: negwb generate --limit 100" if supplies.ready else "then n starts"),
     ]
     return Content("\n").join(lines)
 
 
-def judges_line(supplies: Supplies) -> str:
+def judges_line(supplies: GenerationInputs) -> str:
     """Who judges, in words."""
     named = [display_text(name, limit=30) for name in supplies.judges[:_MOST_ENGINES]]
     return f"{', '.join(named)} {'judges' if len(named) == 1 else 'judge'}" if named else "nobody judges"

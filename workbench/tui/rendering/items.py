@@ -13,7 +13,7 @@ from benchmarks.results import read
 from benchmarks.schema import ItemRow
 from curation_db.language.sanitize import display_text
 from workbench.annotation.text_spans import highlighted_spans
-from workbench.jobs.run_monitor import number
+from workbench.jobs.run_monitor import finite_number
 from workbench.tui.rendering.boxes import letter
 from workbench.tui.rendering.card_content import BAD, GOOD, QUIET, WARN, bar, marked, plain
 from workbench.tui.widgets.static_table import Column
@@ -81,7 +81,7 @@ def verdict(right: bool, *, quiet: bool = False) -> Content:
 
 def scores_of(row: ItemRow) -> list[float | None]:
     """The similarities, one per option; None where a file says something else."""
-    told = [number(score) for score in row["scores"]]
+    told = [finite_number(score) for score in row["scores"]]
     return (told + [None] * len(row["options"]))[: len(row["options"])]
 
 

@@ -9,7 +9,7 @@ from textual.content import Content
 
 from curation_db.language.sanitize import display_text
 from trainers.run_files import TrainingStatus
-from workbench.jobs.run_monitor import Detail, RunRow, ago, number, spell
+from workbench.jobs.run_monitor import RunDetail, RunRow, finite_number, format_duration, time_ago
 from workbench.tui.rendering.card_content import BAD, GOOD, QUIET, WARN, bar, plain
 from workbench.tui.widgets.static_table import Column
 
@@ -53,7 +53,7 @@ def cells_of(row: RunRow, columns: Sequence[str], *, starting: bool = False) -> 
         "val": Content(figure(row.val_loss)),
         "model": plain(short(row.model), limit=40),
         "export": plain(short(row.export), limit=40),
-        "when": Content.styled(ago(row.touched), QUIET),
+        "when": Content.styled(time_ago(row.touched), QUIET),
     }
     return [cells[name] for name in columns]
 
@@ -71,7 +71,7 @@ def figure(value: float | None, digits: int = 4) -> str:
     return "–" if value is None else f"{value:.{digits}f}" if abs(value) < 1e4 else f"{value:.2g}"
 
 
-def facts(detail: Detail) -> Content:
+def facts(detail: RunDetail) -> Content:
     """The figures beside the curve."""
     lines = [_fact(label, value) for label, value in (*_progress(detail), *_recipe(detail)) if value]
     if trouble := _trouble(detail):
@@ -83,7 +83,7 @@ def _fact(label: str, value: str) -> Content:
     return Content.assemble((f"{label:<10}", QUIET), plain(value, limit=200))
 
 
-def _trouble(detail: Detail) -> str:
+def _trouble(detail: RunDetail) -> str:
     if detail.row.problem:
         return detail.row.problem
     if detail.row.status is not TrainingStatus.FAILED:
@@ -92,18 +92,18 @@ def _trouble(detail: Detail) -> str:
     return " — ".join(str(part) for part in told if part) or "failed"
 
 
-def _progress(detail: Detail) -> list[tuple[str, str]]:
+def _progress(detail: RunDetail) -> list[tuple[str, str]]:
     row, last = detail.row, detail.last
     best = min(detail.val, key=lambda point: point[1], default=None)
-    epoch, speed, seconds = (number(last.get(key)) for key in ("epoch", "pairs_per_s", "seconds"))
+    epoch, speed, seconds = (finite_number(last.get(key)) for key in ("epoch", "pairs_per_s", "seconds"))
     return [
         ("step", f"{row.step:,} of {row.steps:,}" if row.steps else "none logged"),
         ("epoch", f"{epoch + 1:.0f}" if epoch is not None else ""),
         ("loss", figure(row.loss)),
         ("best val", f"{figure(best[1])} at {best[0]:,.0f}" if best else ""),
-        ("scale", figure(number(last.get("logit_scale")), 2) if "logit_scale" in last else ""),
+        ("scale", figure(finite_number(last.get("logit_scale")), 2) if "logit_scale" in last else ""),
         ("speed", f"{speed:,.0f} pairs/s" if speed is not None else ""),
-        ("took", spell(seconds) if seconds is not None else ""),
+        ("took", format_duration(seconds) if seconds is not None else ""),
         ("left", _left(row, seconds)),
     ]
 
@@ -111,10 +111,10 @@ def _progress(detail: Detail) -> list[tuple[str, str]]:
 def _left(row: RunRow, seconds: float | None) -> str:
     if row.status is not TrainingStatus.RUNNING or not seconds or not row.steps or not row.step:
         return ""
-    return f"about {spell(seconds * max(0, row.steps - row.step) / row.step)}"
+    return f"about {format_duration(seconds * max(0, row.steps - row.step) / row.step)}"
 
 
-def _recipe(detail: Detail) -> list[tuple[str, str]]:
+def _recipe(detail: RunDetail) -> list[tuple[str, str]]:
     if detail.config is None:
         return []
     settings = detail.config.settings
@@ -136,7 +136,7 @@ def _recipe(detail: Detail) -> list[tuple[str, str]]:
     ]
 
 
-def log_lines(detail: Detail, rows: int) -> Content:
+def log_lines(detail: RunDetail, rows: int) -> Content:
     """The end of the log."""
     told = [display_text(line, limit=300) for line in detail.log]
     shown = [line for line in told if line][-rows:]

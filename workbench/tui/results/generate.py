@@ -19,11 +19,11 @@ from curation_db.errors import RecordError
 from workbench.errors import NegwbError
 from workbench.jobs import generation
 from workbench.jobs.generation_monitor import (
+    GenerationInputs,
     GenerationMonitor,
     GenerationRow,
     GenerationSnapshot,
     RunStatus,
-    Supplies,
     process_key,
 )
 from workbench.tui.rendering.card_content import plain
@@ -87,7 +87,7 @@ class GenerateScreen(PollingScreen[GenerationSnapshot]):
 
     async def see(self) -> GenerationSnapshot:
         """One look."""
-        return await run_in_daemon_thread(partial(self.watching.look, self.lab.generation))
+        return await run_in_daemon_thread(partial(self.watching.snapshot, self.lab.generation))
 
     async def show(self, sight: GenerationSnapshot) -> None:
         """All of it."""
@@ -106,8 +106,8 @@ class GenerateScreen(PollingScreen[GenerationSnapshot]):
     def _told(self, sight: GenerationSnapshot) -> Content:
         if sight.problem:
             return plain(sight.problem)
-        if sight.supplies is not None:
-            return nothing_yet(sight.supplies)
+        if sight.inputs is not None:
+            return nothing_yet(sight.inputs)
         return detail(sight, max(30, self.query_one("#told").content_size.width))
 
     def _list(self, sight: GenerationSnapshot) -> None:
@@ -122,7 +122,7 @@ class GenerateScreen(PollingScreen[GenerationSnapshot]):
         if sight.chosen is not None and self._point_at is not None:
             self._point_at = None
             self.sheet.choose(sight.chosen.key)
-        running = sum(entry.standing is RunStatus.RUNNING for entry in entries)
+        running = sum(entry.status is RunStatus.RUNNING for entry in entries)
         self.query_one(HeaderBar).tell("lab", "generate", right=f"{running} running · {len(entries):,} in all")
 
     @on(StaticTable.RowMoved)
@@ -144,7 +144,7 @@ class GenerateScreen(PollingScreen[GenerationSnapshot]):
         from workbench.tui.screens.modals.generate import GenerateModal  # only when opened
 
         try:
-            supplies = await run_in_daemon_thread(self.watching.supplies)
+            supplies = await run_in_daemon_thread(self.watching.inputs)
         except RecordError as error:
             self.tell(error.message, hint=error.hint, trouble=True)
             return
@@ -204,7 +204,7 @@ class GenerateScreen(PollingScreen[GenerationSnapshot]):
         self.lab.leave()
 
 
-def _refusal(told: Supplies) -> NegwbError | None:
+def _refusal(told: GenerationInputs) -> NegwbError | None:
     """Why nothing can be generated, and what to do."""
     if told.problem:
         return NegwbError(told.problem)

@@ -82,7 +82,7 @@ class RunsScreen(PollingScreen[RunSnapshot]):
 
     async def see(self) -> RunSnapshot:
         """One look."""
-        return await run_in_daemon_thread(partial(self.lab.watch.look, self.lab.run))
+        return await run_in_daemon_thread(partial(self.lab.watch.snapshot, self.lab.run))
 
     async def show(self, sight: RunSnapshot) -> None:
         """All of it."""
@@ -177,7 +177,7 @@ class RunsScreen(PollingScreen[RunSnapshot]):
 
     async def _see_anew(self, name: str) -> None:
         """A run that was just made gets the cursor."""
-        await self.show(await run_in_daemon_thread(partial(self.lab.watch.look, name)))
+        await self.show(await run_in_daemon_thread(partial(self.lab.watch.snapshot, name)))
         self.sheet.choose(name)
 
     def action_show(self, page: Page) -> None:

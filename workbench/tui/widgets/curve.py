@@ -12,7 +12,7 @@ from textual.containers import Container
 from textual.content import Content
 from textual.widgets import Static
 
-from workbench.jobs.run_monitor import Points, thinned
+from workbench.jobs.run_monitor import Points, downsample
 
 if TYPE_CHECKING:
     from textual_plot import PlotWidget
@@ -78,10 +78,10 @@ class Curve(Container):
         self._set_limits(plot)
         most = _POINTS_PER_CELL * max(10, self.size.width)
         colours = self.app.theme_variables
-        if line := thinned(self._train, most):
+        if line := downsample(self._train, most):
             steps, losses = zip(*line, strict=True)
             plot.plot(steps, losses, line_style=colours["primary"], hires_mode=HiResMode.BRAILLE)
-        if dots := thinned(self._val, most):
+        if dots := downsample(self._val, most):
             steps, losses = zip(*dots, strict=True)
             plot.scatter(steps, losses, marker=_VAL_MARK, marker_style=f"bold {colours['accent']}")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from workbench.generation.engines.image_input import Unseen, open_file
+from workbench.generation.engines.image_input import ImageUnavailable, load_image_file
 from workbench.generation.engines.requests import RequestFailure
 from workbench.images.decode import ImageProblem, load_full, load_thumbnail
 
@@ -30,8 +30,8 @@ def test_a_missing_file_and_a_bad_file_have_different_codes(tmp_path: Path) -> N
     ]
     for path, cause, failure in expected:
         assert load_thumbnail(path, (32, 32)).cause is cause
-        with pytest.raises(Unseen) as raised:
-            open_file(path, 32)
+        with pytest.raises(ImageUnavailable) as raised:
+            load_image_file(path, 32)
         assert raised.value.failure is failure
 
 
@@ -40,11 +40,11 @@ def test_an_image_that_is_cut_off_is_shown_to_people_and_not_to_models(tmp_path:
     whole = jpeg()
     path.write_bytes(whole)
     assert not load_thumbnail(path, (32, 32)).cut_off
-    assert open_file(path, 32).size == (32, 32)
+    assert load_image_file(path, 32).size == (32, 32)
     path.write_bytes(whole[: len(whole) * 3 // 4])
     for shown in (load_thumbnail(path, (32, 32)), load_full(path)):
         assert shown.image is not None
         assert shown.cut_off
-    with pytest.raises(Unseen) as raised:
-        open_file(path, 32)
+    with pytest.raises(ImageUnavailable) as raised:
+        load_image_file(path, 32)
     assert raised.value.failure is RequestFailure.PICTURE_BAD

@@ -7,19 +7,19 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.pipeline_driver import make_unit
+from support.pipeline_driver import make_image_task
 
 from curation_db.enums import Question
 from workbench.generation.models import JudgeVerdict
-from workbench.generation.pipelines.aggregation import is_present, seen_p
-from workbench.generation.pipelines.annotation_judge import look_up
+from workbench.generation.pipelines.aggregation import effective_probability, is_present
+from workbench.generation.pipelines.annotation_judge import judge_by_annotations
 from workbench.generation.recipe import Recipe
 from workbench.workspace.engine_settings import JudgeRule, Prior
 
 RECIPE = Recipe(prompts="x", proposer="llm")
 
 
-def said(p: float | None, *, mass: float | None = 1.0, prior: float | None = None, text: str = "") -> JudgeVerdict:
+def verdicts(p: float | None, *, mass: float | None = 1.0, prior: float | None = None, text: str = "") -> JudgeVerdict:
     return JudgeVerdict(judge="a", question=Question.PRESENT, prompt="x", p=p, label_mass=mass, prior=prior, text=text)
 
 
@@ -39,32 +39,32 @@ def said(p: float | None, *, mass: float | None = 1.0, prior: float | None = Non
     ],
 )
 def test_the_rules(rule: JudgeRule, ps: tuple[float | None, ...], present: bool | None):
-    assert is_present(replace(RECIPE, rule=rule), [said(p) for p in ps]) is present
+    assert is_present(replace(RECIPE, rule=rule), [verdicts(p) for p in ps]) is present
 
 
 def test_with_little_on_yes_and_no_together_an_answer_is_unclear():
-    assert is_present(RECIPE, [said(0.0, mass=0.3)]) is None
-    assert is_present(RECIPE, [said(0.0, mass=0.3), said(0.9, mass=0.8)]) is True
-    assert is_present(RECIPE, [said(0.9, mass=None)]) is True
-    assert is_present(RECIPE, [said(float("nan"))]) is None
+    assert is_present(RECIPE, [verdicts(0.0, mass=0.3)]) is None
+    assert is_present(RECIPE, [verdicts(0.0, mass=0.3), verdicts(0.9, mass=0.8)]) is True
+    assert is_present(RECIPE, [verdicts(0.9, mass=None)]) is True
+    assert is_present(RECIPE, [verdicts(float("nan"))]) is None
 
 
 def test_a_prior_is_taken_off_in_logits_and_only_where_asked_for():
-    leaning = said(0.6, prior=0.8)
+    leaning = verdicts(0.6, prior=0.8)
     assert is_present(RECIPE, [leaning]) is True
     corrected = replace(RECIPE, prior=Prior.CORRECT)
-    assert seen_p(corrected, leaning) == pytest.approx((1.5 / 4) / (1 + 1.5 / 4))
+    assert effective_probability(corrected, leaning) == pytest.approx((1.5 / 4) / (1 + 1.5 / 4))
     assert is_present(corrected, [leaning]) is False
-    assert seen_p(corrected, said(0.6)) == 0.6
+    assert effective_probability(corrected, verdicts(0.6)) == 0.6
     assert leaning.p == 0.6
 
 
 @given(st.floats(0, 1), st.floats(0, 1))
 def test_the_correction_stays_a_probability_and_half_is_no_prior(p: float, prior: float):
     corrected = replace(RECIPE, prior=Prior.CORRECT)
-    seen = seen_p(corrected, said(p, prior=prior))
+    seen = effective_probability(corrected, verdicts(p, prior=prior))
     assert seen is not None and 0 <= seen <= 1  # noqa: PT018
-    assert seen_p(corrected, said(p, prior=0.5)) == pytest.approx(p, abs=2e-6)
+    assert effective_probability(corrected, verdicts(p, prior=0.5)) == pytest.approx(p, abs=2e-6)
 
 
 @given(
@@ -73,8 +73,8 @@ def test_the_correction_stays_a_probability_and_half_is_no_prior(p: float, prior
 )
 def test_unclear_answers_change_nothing(ps: list[float | None], rule: JudgeRule):
     recipe = replace(RECIPE, rule=rule)
-    clear = [said(p) for p in ps if p is not None]
-    assert is_present(recipe, [said(p) for p in ps]) == is_present(recipe, clear)
+    clear = [verdicts(p) for p in ps if p is not None]
+    assert is_present(recipe, [verdicts(p) for p in ps]) == is_present(recipe, clear)
 
 
 @pytest.mark.parametrize(
@@ -91,9 +91,9 @@ def test_unclear_answers_change_nothing(ps: list[float | None], rule: JudgeRule)
     ],
 )
 def test_the_record_as_a_judge(concept: str | None, p: float | None):
-    unit = make_unit(
+    image_task = make_image_task(
         ["a woman on a horse without a saddle"], objects={"car": 2, "person": 1}, categories=["dog", "car", "person"]
     )
-    told = look_up(unit, concept)
+    told = judge_by_annotations(image_task, concept)
     assert (told.p, told.judge, told.method) == (p, "annotations", "score")
     assert told.text.split(":")[0] == {1.0: "yes", 0.0: "no", None: "unclear"}[p]

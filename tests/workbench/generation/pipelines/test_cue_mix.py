@@ -9,7 +9,7 @@ import pytest
 
 from curation_db.enums import NegationType
 from curation_db.stats.targets import PRESETS
-from workbench.generation.prompts.cue_mix import CUES, cues_for, seed_of, wish_for
+from workbench.generation.prompts.cue_mix import CUES, choose_cue_target, cues_for, seed_of
 from workbench.workspace.engine_settings import Mix
 
 ITEMS = 4000
@@ -24,7 +24,7 @@ def close(counts: Mapping[str, int], shares: Mapping[str, float]) -> bool:
 
 
 def wishes(mix: Mix, kind: NegationType, concept: str = "hat"):
-    return [wish_for(mix, kind, concept, item=f"caption/{number}", seed=7) for number in range(ITEMS)]
+    return [choose_cue_target(mix, kind, concept, item=f"caption/{number}", seed=7) for number in range(ITEMS)]
 
 
 @pytest.mark.parametrize("kind", NegationType)
@@ -58,8 +58,12 @@ def test_what_is_asked_for_fits():
 
 
 def test_it_hangs_on_the_item_and_the_seed_alone():
-    told = [wish_for(Mix.BALANCED, NegationType.ABSENCE, "hat", item="caption/9", seed=seed) for seed in range(50)]
-    assert told == [wish_for(Mix.BALANCED, NegationType.ABSENCE, "hat", item="caption/9", seed=s) for s in range(50)]
+    told = [
+        choose_cue_target(Mix.BALANCED, NegationType.ABSENCE, "hat", item="caption/9", seed=seed) for seed in range(50)
+    ]
+    assert told == [
+        choose_cue_target(Mix.BALANCED, NegationType.ABSENCE, "hat", item="caption/9", seed=s) for s in range(50)
+    ]
     assert len(set(told)) > 5
 
 

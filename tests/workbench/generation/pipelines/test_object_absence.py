@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import pytest
-from support.pipeline_driver import Driven, drive, make_unit
+from support.pipeline_driver import Driven, drive, make_image_task
 
 from curation_db.enums import ItemStatus, NegationType, Question, Stage
 from workbench.generation.engines.requests import ModelAnswer
-from workbench.generation.models import ImageTask, Request
+from workbench.generation.models import EngineRequest, ImageTask
 from workbench.generation.pipelines.object_absence import object_absence
 from workbench.generation.prompts.loader import find_prompts
 from workbench.generation.recipe import Recipe
@@ -22,19 +22,19 @@ OFFICIAL = replace(RECIPE, prompts=PUBLISHED.version, judges=(JudgeSettings(name
 SIBLINGS = ("a woman riding a horse in a field", "a lady on a brown horse", "horse and rider at dusk")
 
 
-def without(request: Request) -> str:
+def without(request: EngineRequest) -> str:
     """A rewrite that is all right."""
-    return f"{request.ask.facts['caption']} without {request.ask.facts['a_concept']}"
+    return f"{request.request.facts['caption']} without {request.request.facts['a_concept']}"
 
 
 def oracle(
-    *concepts: str, present: Mapping[str, object] | None = None, rewrite: Callable[[Request], object] = without
-) -> Callable[[Request], object]:
+    *concepts: str, present: Mapping[str, object] | None = None, rewrite: Callable[[EngineRequest], object] = without
+) -> Callable[[EngineRequest], object]:
     """Proposes `concepts` in turn (by what was found before); sees only what `present` says."""
 
-    def answer(request: Request) -> object:
-        facts = request.ask.facts
-        match request.ask.stage:
+    def answer(request: EngineRequest) -> object:
+        facts = request.request.facts
+        match request.request.stage:
             case Stage.PROPOSE:
                 tried = len([one for one in facts["found"].split(", ") if one])
                 return concepts[min(tried, len(concepts) - 1)]
@@ -47,32 +47,34 @@ def oracle(
     return answer
 
 
-def run(answers: Callable[[Request], object], unit: ImageTask | None = None, recipe: Recipe = RECIPE) -> Driven:
+def run(
+    answers: Callable[[EngineRequest], object], image_task: ImageTask | None = None, recipe: Recipe = RECIPE
+) -> Driven:
     prompts = PUBLISHED if recipe.rule is JudgeRule.OFFICIAL else OURS
-    return drive(object_absence(unit or make_unit(), recipe, prompts), answers)  # type: ignore[arg-type]
+    return drive(object_absence(image_task or make_image_task(), recipe, prompts), answers)  # type: ignore[arg-type]
 
 
 def test_a_concept_that_is_not_there_is_denied():
     driven = run(oracle("An Umbrella."))
     (outcome,) = driven.outcomes
     assert outcome.status is ItemStatus.KEPT
-    assert outcome.made is not None
-    assert outcome.made.text == "a woman riding a horse in a field without an umbrella"
-    assert (outcome.made.concept, outcome.made.negation_type) == ("umbrella", NegationType.ABSENCE)
-    assert set(outcome.made.extra) == {"mix", "asked_cue", "asked_position"}
-    assert [(said.judge, said.question) for said in outcome.said] == [
+    assert outcome.draft is not None
+    assert outcome.draft.text == "a woman riding a horse in a field without an umbrella"
+    assert (outcome.draft.concept, outcome.draft.negation_type) == ("umbrella", NegationType.ABSENCE)
+    assert set(outcome.draft.extra) == {"mix", "asked_cue", "asked_position"}
+    assert [(verdicts.judge, verdicts.question) for verdicts in outcome.verdicts] == [
         ("a", Question.PRESENT),
         ("b", Question.PRESENT),
         ("a", Question.ACCEPTABLE),
         ("b", Question.ACCEPTABLE),
     ]
-    assert driven.of(Stage.PRESENCE)[0].ask.messages[-1].text == (
+    assert driven.of(Stage.PRESENCE)[0].request.messages[-1].text == (
         "Is there an umbrella in this picture? Answer yes or no."
     )
 
 
 def test_all_distinct_concepts_of_a_picture_are_judged_by_all_judges_in_one_group():
-    driven = run(oracle("hat"), make_unit(SIBLINGS))
+    driven = run(oracle("hat"), make_image_task(SIBLINGS))
     assert [len(group) for group in driven.groups] == [3, 2, 3, 6]
     assert [request.engine for request in driven.groups[1]] == ["a", "b"]
     assert len(driven.outcomes) == 3
@@ -81,23 +83,23 @@ def test_all_distinct_concepts_of_a_picture_are_judged_by_all_judges_in_one_grou
 def test_what_is_there_is_proposed_again_with_what_was_found_until_the_attempts_are_over():
     driven = run(oracle("tree", "fence", "hat", present={"tree": 0.9, "fence": 0.8}))
     (outcome,) = driven.outcomes
-    assert (outcome.attempts, outcome.made and outcome.made.concept) == (3, "hat")
-    again = driven.of(Stage.PROPOSE)[2].ask
+    assert (outcome.attempts, outcome.draft and outcome.draft.concept) == (3, "hat")
+    again = driven.of(Stage.PROPOSE)[2].request
     assert "tree, fence" in again.messages[-1].text
-    assert again.messages[-1].text != driven.of(Stage.PROPOSE)[0].ask.messages[-1].text
-    assert len({request.ask.sampling.seed for request in driven.of(Stage.PROPOSE)}) == 3
+    assert again.messages[-1].text != driven.of(Stage.PROPOSE)[0].request.messages[-1].text
+    assert len({request.request.sampling.seed for request in driven.of(Stage.PROPOSE)}) == 3
 
     (outcome,) = run(oracle("tree", present={"tree": 1.0}), recipe=replace(RECIPE, attempts=1)).outcomes
     assert (outcome.status, outcome.reason, outcome.attempts) == (ItemStatus.DROPPED, "present", 1)
 
 
 def test_only_the_caption_whose_concept_is_there_proposes_again():
-    def answers(request: Request) -> object:
-        if request.ask.stage == Stage.PROPOSE:
-            return "hat" if "dusk" in request.ask.facts["caption"] or request.ask.facts["found"] else "tree"
+    def answers(request: EngineRequest) -> object:
+        if request.request.stage == Stage.PROPOSE:
+            return "hat" if "dusk" in request.request.facts["caption"] or request.request.facts["found"] else "tree"
         return oracle(present={"tree": True})(request)
 
-    driven = run(answers, make_unit(SIBLINGS))
+    driven = run(answers, make_image_task(SIBLINGS))
     assert [len(driven.of(stage)) for stage in (Stage.PROPOSE, Stage.PRESENCE)] == [5, 4]
     assert {outcome.status for outcome in driven.outcomes} == {ItemStatus.KEPT}
     assert sorted(outcome.attempts for outcome in driven.outcomes) == [1, 2, 2]
@@ -114,7 +116,7 @@ def test_an_answer_that_names_nothing_is_no_concept(word: str, why: str):
 
 def test_what_the_caption_names_is_not_looked_for():
     driven = run(oracle("horse", "hat"))
-    assert [request.ask.facts["concept"] for request in driven.of(Stage.PRESENCE)] == ["hat", "hat"]
+    assert [request.request.facts["concept"] for request in driven.of(Stage.PRESENCE)] == ["hat", "hat"]
 
 
 def test_unclear_is_never_absent_but_a_person_may_decide():
@@ -125,9 +127,9 @@ def test_unclear_is_never_absent_but_a_person_may_decide():
 
 
 def test_a_bad_rewrite_is_asked_for_again_with_another_seed():
-    def rewrite(request: Request) -> str:
-        seeds.append(request.ask.sampling.seed)
-        return request.ask.facts["caption"] if len(seeds) == 1 else without(request)
+    def rewrite(request: EngineRequest) -> str:
+        seeds.append(request.request.sampling.seed)
+        return request.request.facts["caption"] if len(seeds) == 1 else without(request)
 
     seeds: list[int | None] = []
     assert run(oracle("hat", rewrite=rewrite)).outcomes[0].status is ItemStatus.KEPT
@@ -148,7 +150,7 @@ def test_a_bad_rewrite_is_asked_for_again_with_another_seed():
     ],
 )
 def test_what_no_person_should_read_is_dropped_with_the_rule(rewrite: str, reason: str):
-    driven = run(oracle("hat", rewrite=lambda request: rewrite.replace("{caption}", request.ask.facts["caption"])))
+    driven = run(oracle("hat", rewrite=lambda request: rewrite.replace("{caption}", request.request.facts["caption"])))
     (outcome,) = driven.outcomes
     assert (outcome.status, outcome.reason) == (ItemStatus.DROPPED, reason)
     assert len(driven.of(Stage.REWRITE)) == RECIPE.rewrites
@@ -158,36 +160,36 @@ def test_what_no_person_should_read_is_dropped_with_the_rule(rewrite: str, reaso
 @pytest.mark.parametrize("dress", ['"{}"', "Here is the edited caption: {}", 'Caption: "{}"', "“{}”"])
 def test_what_is_harmless_around_a_caption_is_taken_away(dress: str):
     (outcome,) = run(oracle("hat", rewrite=lambda request: dress.format(without(request)))).outcomes
-    assert outcome.made is not None
-    assert outcome.made.text == "a woman riding a horse in a field without a hat"
+    assert outcome.draft is not None
+    assert outcome.draft.text == "a woman riding a horse in a field without a hat"
 
 
 def test_an_old_denial_in_the_caption_is_no_new_one():
-    unit = make_unit(["a horse without a saddle"])
-    (outcome,) = run(oracle("hat", rewrite=lambda _: "a horse without a saddle and a hat"), unit).outcomes
+    image_task = make_image_task(["a horse without a saddle"])
+    (outcome,) = run(oracle("hat", rewrite=lambda _: "a horse without a saddle and a hat"), image_task).outcomes
     assert outcome.reason == "lint:no-cue"
 
 
 def test_a_bad_verdict_on_the_whole_is_kept_beside_the_candidate():
-    def answers(request: Request) -> object:
-        return 0.01 if request.ask.stage == Stage.ACCEPTABLE else oracle("hat")(request)
+    def answers(request: EngineRequest) -> object:
+        return 0.01 if request.request.stage == Stage.ACCEPTABLE else oracle("hat")(request)
 
     (outcome,) = run(answers).outcomes
     assert outcome.status is ItemStatus.KEPT
-    assert [said.p for said in outcome.said if said.question is Question.ACCEPTABLE] == [0.01, 0.01]
+    assert [verdicts.p for verdicts in outcome.verdicts if verdicts.question is Question.ACCEPTABLE] == [0.01, 0.01]
 
 
 @pytest.mark.parametrize("stage", [Stage.PROPOSE, Stage.PRESENCE, Stage.REWRITE, Stage.ACCEPTABLE])
 def test_a_failed_answer_fails_its_item_alone(stage: Stage):
-    def answers(request: Request) -> object:
-        about = "dusk" in request.ask.subject or request.ask.facts.get("concept") == "saddle"
-        if request.ask.stage == stage and about:
+    def answers(request: EngineRequest) -> object:
+        about = "dusk" in request.request.subject or request.request.facts.get("concept") == "saddle"
+        if request.request.stage == stage and about:
             return ModelAnswer(error="timeout", detail="after 120 s")
-        if request.ask.stage == Stage.PROPOSE:
-            return "saddle" if "dusk" in request.ask.facts["caption"] else "hat"
+        if request.request.stage == Stage.PROPOSE:
+            return "saddle" if "dusk" in request.request.facts["caption"] else "hat"
         return oracle("hat")(request)
 
-    outcomes = run(answers, make_unit(SIBLINGS)).outcomes
+    outcomes = run(answers, make_image_task(SIBLINGS)).outcomes
     assert [outcome.status for outcome in outcomes] == [ItemStatus.KEPT, ItemStatus.KEPT, ItemStatus.FAILED]
     assert (outcomes[2].reason, outcomes[2].detail) == ("failed:timeout", "after 120 s")
 
@@ -196,11 +198,11 @@ def test_a_failed_answer_fails_its_item_alone(stage: Stage):
 def test_a_model_that_did_not_come_to_an_end_is_asked_with_another_seed(stage: Stage):
     seeds: list[int | None] = []
 
-    def endless(times: int) -> Callable[[Request], object]:
-        def answers(request: Request) -> object:
-            if request.ask.stage != stage:
+    def endless(times: int) -> Callable[[EngineRequest], object]:
+        def answers(request: EngineRequest) -> object:
+            if request.request.stage != stage:
                 return oracle("hat")(request)
-            seeds.append(request.ask.sampling.seed)
+            seeds.append(request.request.sampling.seed)
             return ModelAnswer(error="too-long") if len(seeds) <= times else oracle("hat")(request)
 
         return answers
@@ -215,53 +217,53 @@ def test_a_model_that_did_not_come_to_an_end_is_asked_with_another_seed(stage: S
 
 @pytest.mark.parametrize("stage", [Stage.PRESENCE, Stage.ACCEPTABLE])
 def test_one_judges_failure_is_only_its_verdict_missing(stage: Stage):
-    def answers(request: Request) -> object:
-        if request.engine == "b" and request.ask.stage == stage:
+    def answers(request: EngineRequest) -> object:
+        if request.engine == "b" and request.request.stage == stage:
             return ModelAnswer(error="timeout")
         return oracle("hat")(request)
 
     (outcome,) = run(answers).outcomes
     assert outcome.status is ItemStatus.KEPT
-    assert len(outcome.said) == 3
+    assert len(outcome.verdicts) == 3
 
 
 def test_judges_are_asked_only_what_they_are_for_and_priors_where_they_are_wanted():
     judges = (JudgeSettings(name="a", questions=frozenset({Question.PRESENT})), JudgeSettings(name=ANNOTATIONS))
     recipe = replace(RECIPE, judges=judges, prior=Prior.STORE)
     driven = run(oracle("hat", present={"hat": 0.2}), recipe=recipe)
-    assert [request.ask.stage for request in driven.groups[1]] == [Stage.PRESENCE, Stage.PRIOR]
-    seen, blank = (request.ask.picture for request in driven.groups[1])
+    assert [request.request.stage for request in driven.groups[1]] == [Stage.PRESENCE, Stage.PRIOR]
+    seen, blank = (request.request.picture for request in driven.groups[1])
     assert seen is not None and not seen.blank  # noqa: PT018
     assert blank is not None and blank.blank  # noqa: PT018
     assert not driven.of(Stage.ACCEPTABLE)
     (outcome,) = driven.outcomes
-    assert [(said.judge, said.prior) for said in outcome.said] == [("a", 0.2), (ANNOTATIONS, None)]
+    assert [(verdicts.judge, verdicts.prior) for verdicts in outcome.verdicts] == [("a", 0.2), (ANNOTATIONS, None)]
 
 
 def test_the_random_arm_asks_for_anything():
     driven = run(oracle("hat"), recipe=replace(RECIPE, random_concept=True))
-    assert driven.of(Stage.PROPOSE)[0].ask.messages[-1].text.startswith("Name any concrete")
+    assert driven.of(Stage.PROPOSE)[0].request.messages[-1].text.startswith("Name any concrete")
 
 
 def test_the_asked_cue_and_place_are_in_the_prompt():
-    driven = run(oracle("hat"), make_unit(SIBLINGS))
+    driven = run(oracle("hat"), make_image_task(SIBLINGS))
     for request, outcome in zip(driven.of(Stage.REWRITE), driven.outcomes, strict=True):
-        assert outcome.made is not None
-        assert request.ask.facts["cue"] == outcome.made.extra["asked_cue"]
-        assert outcome.made.extra["asked_position"] in request.ask.messages[-1].text
+        assert outcome.draft is not None
+        assert request.request.facts["cue"] == outcome.draft.extra["asked_cue"]
+        assert outcome.draft.extra["asked_position"] in request.request.messages[-1].text
     free = run(oracle("hat"), recipe=replace(RECIPE, mix=Mix.FREE))
-    assert "whatever word of denial" in free.of(Stage.REWRITE)[0].ask.messages[-1].text
+    assert "whatever word of denial" in free.of(Stage.REWRITE)[0].request.messages[-1].text
 
 
 def test_the_same_again_is_asked_the_same_and_another_seed_is_not():
-    first, second = (run(oracle("tree", "hat", present={"tree": True}), make_unit(SIBLINGS)) for _ in range(2))
+    first, second = (run(oracle("tree", "hat", present={"tree": True}), make_image_task(SIBLINGS)) for _ in range(2))
     assert first == second
-    other = run(oracle("tree", "hat", present={"tree": True}), make_unit(SIBLINGS), replace(RECIPE, seed=1))
-    assert other.of(Stage.PROPOSE)[0].ask.sampling.seed != first.of(Stage.PROPOSE)[0].ask.sampling.seed
+    other = run(oracle("tree", "hat", present={"tree": True}), make_image_task(SIBLINGS), replace(RECIPE, seed=1))
+    assert other.of(Stage.PROPOSE)[0].request.sampling.seed != first.of(Stage.PROPOSE)[0].request.sampling.seed
 
 
 def test_items_that_are_not_there_are_told():
-    outcomes = run(oracle("hat"), make_unit(wanted=["caption/1", "caption/77", "question/2"])).outcomes
+    outcomes = run(oracle("hat"), make_image_task(wanted=["caption/1", "caption/77", "question/2"])).outcomes
     assert [(outcome.item, outcome.reason) for outcome in outcomes] == [
         ("caption/1", ""),
         ("caption/77", "not-here"),
@@ -276,11 +278,11 @@ def test_without_judges_a_person_decides_alone():
 
 
 @pytest.mark.parametrize(
-    ("said", "kept"),
+    ("verdicts", "kept"),
     [("yes", False), ("Yes, there is.", False), ("eyes", False), ("no", True), ("I cannot tell", True), ("", True)],
 )
-def test_the_published_rule_looks_for_yes_in_the_words(said: str, kept: bool):
-    (outcome,) = run(oracle("Hat", present={"Hat": said}), recipe=OFFICIAL).outcomes
+def test_the_published_rule_looks_for_yes_in_the_words(verdicts: str, kept: bool):
+    (outcome,) = run(oracle("Hat", present={"Hat": verdicts}), recipe=OFFICIAL).outcomes
     assert (outcome.status is ItemStatus.KEPT) is kept
     assert outcome.reason == ("" if kept else "present")
 
@@ -288,34 +290,41 @@ def test_the_published_rule_looks_for_yes_in_the_words(said: str, kept: bool):
 def test_as_published_a_concept_is_taken_as_said_and_nothing_is_checked():
     driven = run(oracle("An Umbrella, Hat.", rewrite=lambda _: " Sure! nothing changed. "), recipe=OFFICIAL)
     (outcome,) = driven.outcomes
-    assert outcome.made is not None
-    assert outcome.made.text == "Sure! nothing changed"
-    assert outcome.made.extra["mix"] == "free"
-    assert outcome.made.concept == "An Umbrella, Hat"
-    presence = driven.of(Stage.PRESENCE)[0].ask
+    assert outcome.draft is not None
+    assert outcome.draft.text == "Sure! nothing changed"
+    assert outcome.draft.extra["mix"] == "free"
+    assert outcome.draft.concept == "An Umbrella, Hat"
+    presence = driven.of(Stage.PRESENCE)[0].request
     assert presence.raw is not None
     assert "Is there An Umbrella, Hat in this image?" in presence.raw
     assert [len(group) for group in driven.groups] == [1, 1, 1]
 
 
 def test_what_is_found_for_one_caption_is_told_for_the_others():
-    def answers(request: Request) -> object:
-        if request.ask.stage == Stage.PROPOSE and not request.ask.facts["found"]:
-            return "tree" if "dusk" in request.ask.facts["caption"] else "sorry"
+    def answers(request: EngineRequest) -> object:
+        if request.request.stage == Stage.PROPOSE and not request.request.facts["found"]:
+            return "tree" if "dusk" in request.request.facts["caption"] else "sorry"
         return oracle("x", "hat", present={"tree": True})(request)
 
-    driven = run(answers, make_unit(SIBLINGS))
-    assert [request.ask.facts["found"] for request in driven.of(Stage.PROPOSE)] == ["", "", "", "tree", "tree", "tree"]
+    driven = run(answers, make_image_task(SIBLINGS))
+    assert [request.request.facts["found"] for request in driven.of(Stage.PROPOSE)] == [
+        "",
+        "",
+        "",
+        "tree",
+        "tree",
+        "tree",
+    ]
 
 
 def test_prompts_that_ask_for_no_cue_are_not_said_to_have_asked():
-    (outcome,) = drive(object_absence(make_unit(), RECIPE, PUBLISHED), oracle("hat")).outcomes  # type: ignore[arg-type]
-    assert outcome.made is not None
-    assert outcome.made.extra == {"mix": "free", "asked_cue": "", "asked_position": ""}
+    (outcome,) = drive(object_absence(make_image_task(), RECIPE, PUBLISHED), oracle("hat")).outcomes  # type: ignore[arg-type]
+    assert outcome.draft is not None
+    assert outcome.draft.extra == {"mix": "free", "asked_cue": "", "asked_position": ""}
 
 
 def test_the_published_prompt_stays_as_it_is_however_often_it_proposes():
-    driven = drive(object_absence(make_unit(), RECIPE, PUBLISHED), oracle("tree", "hat", present={"tree": True}))  # type: ignore[arg-type]
-    first, second = (request.ask for request in driven.of(Stage.PROPOSE))
+    driven = drive(object_absence(make_image_task(), RECIPE, PUBLISHED), oracle("tree", "hat", present={"tree": True}))  # type: ignore[arg-type]
+    first, second = (request.request for request in driven.of(Stage.PROPOSE))
     assert first.messages == second.messages
     assert first.sampling.seed != second.sampling.seed

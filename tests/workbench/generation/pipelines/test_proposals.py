@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workbench.generation.pipelines.proposals import ConceptWords, NoConcept, concept_words, read_concept, with_article
+from workbench.generation.pipelines.proposals import ConceptWords, NoConcept, concept_words, parse_concept, with_article
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ from workbench.generation.pipelines.proposals import ConceptWords, NoConcept, co
     ],
 )
 def test_a_noun_is_read_with_its_article_and_number(answer: str, text: str, a_concept: str, be: str):
-    concept = read_concept(answer)
+    concept = parse_concept(answer)
     assert isinstance(concept, ConceptWords)
     assert (concept.text, concept.a_concept, concept.be) == (text, a_concept, be)
 
@@ -71,11 +71,11 @@ def test_a_noun_is_read_with_its_article_and_number(answer: str, text: str, a_co
     ],
 )
 def test_anything_else_is_refused_with_its_reason(answer: str, reason: NoConcept):
-    assert read_concept(answer) is reason
+    assert parse_concept(answer) is reason
 
 
 @pytest.mark.parametrize(
-    ("phrase", "said"),
+    ("phrase", "article"),
     [
         ("hour glass", "an"),
         ("uniform", "a"),
@@ -93,8 +93,8 @@ def test_anything_else_is_refused_with_its_reason(answer: str, reason: NoConcept
         ("uninflated balloon", "an"),
     ],
 )
-def test_the_article_goes_by_the_sound(phrase: str, said: str):
-    assert with_article(phrase).split()[0] == said
+def test_the_article_goes_by_the_sound(phrase: str, article: str):
+    assert with_article(phrase).split()[0] == article
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_what_is_no_noun_can_be_asked_for_too(concept: str, asked: str):
 
 @given(st.text())
 def test_no_answer_breaks_it_and_what_it_reads_is_short_and_clean(answer: str):
-    told = read_concept(answer)
+    told = parse_concept(answer)
     if isinstance(told, ConceptWords):
         assert 1 <= len(told.text.split()) <= 4
         assert told.text.isprintable()

@@ -75,7 +75,7 @@ _WORDS = st.sampled_from(
 # fmt: on
 
 
-@given(st.one_of(st.text(), st.lists(_WORDS, max_size=12).map(lambda said: f"Is {' '.join(said)}?")))
+@given(st.one_of(st.text(), st.lists(_WORDS, max_size=12).map(lambda verdicts: f"Is {' '.join(verdicts)}?")))
 def test_no_question_breaks_it_and_what_it_denies_has_a_cue(question: str):
     parts = question_parts(question)
     if parts is not None and (denial := denial_of(parts)):

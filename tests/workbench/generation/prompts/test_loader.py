@@ -28,14 +28,14 @@ text = "{caption} {question}"
 """
 
 
-def said(messages: object) -> list[tuple[str, str]]:
+def verdicts(messages: object) -> list[tuple[str, str]]:
     return [(message.role, message.text) for message in messages]  # type: ignore[attr-defined]
 
 
 def test_the_published_prompts_are_the_published_words():
     stages = find_prompts("negationclip-p1").stages
     propose, _ = stages["propose"].filled({"caption": CAPTION})
-    assert said(propose) == [
+    assert verdicts(propose) == [
         ("system", "You are a helpful chatbot that answers with only one word."),
         (
             "user",
@@ -43,7 +43,7 @@ def test_the_published_prompts_are_the_published_words():
             f"the caption '{CAPTION}'.",
         ),
     ]
-    assert said(stages["propose-random"].filled({})[0])[-1] == ("user", "Name a random object.")
+    assert verdicts(stages["propose-random"].filled({})[0])[-1] == ("user", "Name a random object.")
     _, raw = stages["presence"].filled({"concept": "Umbrella"})
     assert raw == (
         "A chat between a curious human and an artificial intelligence assistant. The assistant gives helpful, "
@@ -51,7 +51,7 @@ def test_the_published_prompts_are_the_published_words():
         "Answer only with 'yes' or 'no'. ASSISTANT:"
     )
     rewrite, _ = stages["rewrite"].filled({"concept": "hat", "caption": "C"})
-    assert said(rewrite) == [
+    assert verdicts(rewrite) == [
         ("system", "You are a helpful chatbot that generates a concise caption."),
         ("user", "Add the absence of the hat to the caption 'a woman riding a horse in a field'."),
         ("assistant", "a woman not wearing a hat riding a horse in a field"),

@@ -77,11 +77,11 @@ async def test_the_score_is_the_negated_captions_share_of_the_softmax(
     group = [whole(text, original, picture) for text, original in CAPTIONS for picture in colours.values()]
     told = await answers(judge, group)
     scale = model[1].model.logit_scale.detach().exp()
-    for ask, answer in zip(group, told, strict=True):
-        assert ask.picture is not None
-        assert ask.picture.path is not None
-        image = model[1].encode_images([Image.open(ask.picture.path).convert("RGB")])
-        cosines = image @ model[1].encode_texts([ask.facts["text"], ask.facts["original"]]).T
+    for request, answer in zip(group, told, strict=True):
+        assert request.picture is not None
+        assert request.picture.path is not None
+        image = model[1].encode_images([Image.open(request.picture.path).convert("RGB")])
+        cosines = image @ model[1].encode_texts([request.facts["text"], request.facts["original"]]).T
         assert answer.p == pytest.approx(float((scale * cosines).softmax(-1)[0, 0]), abs=1e-5)
         assert answer.text == f"margin {float(cosines[0, 0] - cosines[0, 1]):+.4f}"
         assert (answer.method, answer.label_mass) == (Method.SCORE, None)

@@ -52,7 +52,7 @@ async def pen(llama: Path) -> AsyncIterator[LocalEngine]:
 
 async def one_by_one(engine: LocalEngine, group: list[ModelRequest]) -> list[ModelAnswer]:
     """Each asked alone."""
-    return [(await answers(engine, [ask]))[0] for ask in group]
+    return [(await answers(engine, [request]))[0] for request in group]
 
 
 async def test_the_probability_of_yes_does_not_depend_on_what_is_asked_beside_it(
@@ -90,10 +90,10 @@ async def test_the_probability_is_the_share_of_the_yes_tokens(
     inputs = processor(images=Image.open(colours["red"]), text=text, add_special_tokens=False, return_tensors="pt")
     with torch.no_grad():
         shares = model(**inputs).logits[0, -1].softmax(-1)
-    said = {processor.tokenizer.decode([i]).strip().lower(): 0.0 for i in range(600)}
+    verdicts = {processor.tokenizer.decode([i]).strip().lower(): 0.0 for i in range(600)}
     for number in range(600):
-        said[processor.tokenizer.decode([number]).strip().lower()] += float(shares[number])
-    yes, no = said["yes"] + said["y"] + said.get("ye", 0.0), said["no"] + said["n"]
+        verdicts[processor.tokenizer.decode([number]).strip().lower()] += float(shares[number])
+    yes, no = verdicts["yes"] + verdicts["y"] + verdicts.get("ye", 0.0), verdicts["no"] + verdicts["n"]
     assert answer.p == pytest.approx(yes / (yes + no), abs=1e-5)
     assert answer.label_mass == pytest.approx(yes + no, abs=1e-5)
     assert answer.prompt_tokens == inputs["input_ids"].shape[1]
@@ -210,16 +210,16 @@ async def test_a_picture_is_turned_upright_and_a_blank_one_is_grey(eyes: LocalEn
 async def test_raw_prompts_go_past_the_template(llava: Path, colours: dict[str, Path]) -> None:
     """Published as one string: what is told to the tokenizer is that string, begun as the tokenizer begins texts."""
     raw = "USER: <image>\nIs there dog in this image? Answer only with 'yes' or 'no'. ASSISTANT:"
-    ask = yes_no(TEXTS[0], colours["red"], raw=raw)
+    request = yes_no(TEXTS[0], colours["red"], raw=raw)
     told = settings("transformers", llava, raw_prompts=True)
     engine, plain = [
         await transformers_local.make(each, surroundings()) for each in (told, replace(told, raw_prompts=False))
     ]
     try:
-        (prepared,), (templated,) = engine._prepare([ask]), plain._prepare([ask])
+        (prepared,), (templated,) = engine._prepare([request]), plain._prepare([request])
         (with_raw, without), (as_chat,) = (
-            await answers(engine, [ask, replace(ask, raw=None)]),
-            await answers(plain, [ask]),
+            await answers(engine, [request, replace(request, raw=None)]),
+            await answers(plain, [request]),
         )
     finally:
         await engine.close()
@@ -250,8 +250,10 @@ async def test_a_template_without_system_messages_gets_them_from_the_user(llama:
 async def test_out_of_memory_halves_the_batch(llama: Path) -> None:
     import torch
 
-    said: list[str] = []
-    engine = await transformers_local.make(settings("transformers", llama, batch=8), surroundings(say=said.append))
+    verdicts: list[str] = []
+    engine = await transformers_local.make(
+        settings("transformers", llama, batch=8), surroundings(notify=verdicts.append)
+    )
     whole, sizes = engine._model.answer, []
 
     def narrow(batch, stop):  # type: ignore[no-untyped-def]  # no GPU to fill up here
@@ -270,7 +272,7 @@ async def test_out_of_memory_halves_the_batch(llama: Path) -> None:
         await engine.close()
     assert max(sizes) == 2
     assert engine.capacity == 2
-    assert said == [f"tried: out of memory, from now on {size} questions at a time" for size in (4, 2)]
+    assert verdicts == [f"tried: out of memory, from now on {size} questions at a time" for size in (4, 2)]
 
 
 async def test_a_single_question_that_does_not_fit_stops_the_engine(llama: Path) -> None:

@@ -61,9 +61,9 @@ def negwb(workspace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
         monkeypatch.setattr(sys, "argv", ["negwb", "-w", str(workspace / "ws"), *map(str, words)])
         capsys.readouterr()
         ended = cli.main()
-        said = capsys.readouterr()
-        assert ended == code, said.err
-        told: dict[str, Any] = json.loads(said.out) if said.out.startswith("{") else {}
+        verdicts = capsys.readouterr()
+        assert ended == code, verdicts.err
+        told: dict[str, Any] = json.loads(verdicts.out) if verdicts.out.startswith("{") else {}
         return told
 
     called("init", workspace / "ws")
@@ -110,15 +110,15 @@ def check_kept(workspace: Path, told: dict[str, Any], method: Method) -> None:
     assert (told["state"], told["items_done"]) == ("done", len(CAPTIONS) * len(COLOURS))
     assert failures(workspace) <= {"failed:too-long"}
     assert told["kept"] == len(rows(workspace, "SELECT 1 FROM candidate")) > 0
-    said = rows(
+    verdicts = rows(
         workspace,
         """SELECT i.key, c.text, v.p, v.method, v.model FROM verdict v JOIN candidate c ON c.id = v.candidate_id
            JOIN image i ON i.id = c.image_id WHERE v.judge = 'eye' AND v.question = 'present'""",
     )
-    assert len(said) == told["kept"]
-    assert all(p < 0.5 and how == method for _, _, p, how, _ in said)
-    assert all(" no " in text for _, text, *_ in said)
-    assert {key for key, *_ in said} != {"2"}  # red ones mostly get no, blue ones yes
+    assert len(verdicts) == told["kept"]
+    assert all(p < 0.5 and how == method for _, _, p, how, _ in verdicts)
+    assert all(" no " in text for _, text, *_ in verdicts)
+    assert {key for key, *_ in verdicts} != {"2"}  # red ones mostly get no, blue ones yes
     assert rows(workspace, "SELECT count(*) FROM generation_answer WHERE simulated")[0][0] == 0
 
 
@@ -169,11 +169,11 @@ def test_clip_judges_the_whole(negwb: Negwb, workspace: Path, llama: Path, llava
     engines(workspace, "transformers", llama, llava)
     told = negwb("generate", *TRY_HARD, "--judge", "eye:present", "--judge", f"clip:{workspace / 'clip'}")
     assert failures(workspace) <= {"failed:too-long"}
-    said = rows(workspace, "SELECT p, method, raw_text, model FROM verdict WHERE question = 'acceptable'")
-    assert len(said) == told["kept"] > 0
-    assert {method for _, method, *_ in said} == {Method.SCORE}
-    assert all(0 < p < 1 and text.startswith("margin ") for p, _, text, _ in said)
-    assert len({model for *_, model in said}) == 1
+    verdicts = rows(workspace, "SELECT p, method, raw_text, model FROM verdict WHERE question = 'acceptable'")
+    assert len(verdicts) == told["kept"] > 0
+    assert {method for _, method, *_ in verdicts} == {Method.SCORE}
+    assert all(0 < p < 1 and text.startswith("margin ") for p, _, text, _ in verdicts)
+    assert len({model for *_, model in verdicts}) == 1
 
 
 @pytest.mark.parametrize("kind", ["openai", pytest.param("transformers", marks=pytest.mark.long)])

@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 import torch
 
-from workbench.generation.engines.local.sampling import OwnDraws, draw
+from workbench.generation.engines.local.sampling import PerRowSampling, draw
 from workbench.generation.engines.requests import Sampling
 
 LOGITS = torch.tensor([2.0, 0.0, 3.0, -1.0, 1.0])
@@ -36,7 +36,7 @@ def test_rows_draw_for_themselves() -> None:
     """A row's tokens are the same whatever rows stand beside it; without a seed they differ."""
     asked = [Sampling(temperature=1.0, seed=seed) for seed in (1, 2, 1)] + [Sampling(), Sampling(temperature=1.0)]
     scores, ids = LOGITS.repeat(5, 1), torch.zeros(5, 1, dtype=torch.long)
-    together, alone = OwnDraws(asked), [OwnDraws([one]) for one in asked]
+    together, alone = PerRowSampling(asked), [PerRowSampling([one]) for one in asked]
     steps = [together(ids, scores).argmax(-1).tolist() for _ in range(40)]  # type: ignore[arg-type]
     for row, own in enumerate(alone[:4]):
         mine = [int(own(ids[:1], scores[:1]).argmax()) for _ in range(40)]  # type: ignore[arg-type]

@@ -30,10 +30,10 @@ DECIDES: Mapping[str, Any] = {
 QUESTION = "Is there a dog in this image? Answer only with 'yes' or 'no'."
 
 
-async def opened(server: str, model: Path, features: Mapping[str, Any] | None = None, **told: Any) -> OpenAiEngine:
-    """An engine for a model of the server, of which `features` are known."""
+async def opened(server: str, model: Path, capabilities: Mapping[str, Any] | None = None, **told: Any) -> OpenAiEngine:
+    """An engine for a model of the server, of which `capabilities` are known."""
     wanted = replace(settings("openai", model, **told), url=server)
-    return await openai.make(wanted, surroundings(features=lambda url, model: features))
+    return await openai.make(wanted, surroundings(capabilities=lambda url, model: capabilities))
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -96,7 +96,7 @@ async def eyes(vllm: str) -> AsyncIterator[OpenAiEngine]:
     """An engine for the only model that it lists, after a look at what it honours."""
     wanted = replace(settings("openai"), url=vllm)
     look = await probe(wanted)
-    engine = await openai.make(wanted, surroundings(features=lambda url, model: look.to_dict()))
+    engine = await openai.make(wanted, surroundings(capabilities=lambda url, model: look.to_dict()))
     yield engine
     await engine.close()
 
@@ -114,8 +114,8 @@ async def test_the_probability_of_yes_is_that_of_the_same_weights_in_this_proces
     far = await answers(eyes, group)
     assert eyes.model == "llava"
     assert {answer.method for answer in far} == {Method.LOGPROBS}
-    for ask, there, known in zip(group, far, near, strict=True):
-        within = 1e-3 if ask.picture is None else 0.02  # what is sent is a JPEG
+    for request, there, known in zip(group, far, near, strict=True):
+        within = 1e-3 if request.picture is None else 0.02  # what is sent is a JPEG
         assert there.p == pytest.approx(known.p, abs=within)
         assert there.label_mass == pytest.approx(known.label_mass, abs=0.02)
         assert there.prompt_tokens == known.prompt_tokens

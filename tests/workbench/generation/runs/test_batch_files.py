@@ -30,7 +30,7 @@ from workbench.generation.engines.requests import (
     Sampling,
 )
 from workbench.generation.runs.batch_files import BatchRequestFile
-from workbench.generation.runs.runner import Parked
+from workbench.generation.runs.runner import AnswerPending
 from workbench.workspace.create import create_workspace
 from workbench.workspace.engine_settings import EngineSettings
 from workbench.workspace.layout import Workspace
@@ -57,18 +57,18 @@ method = "logprobs"
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
-    made = create_workspace(tmp_path / "ws")
-    (made.root / "pictures").mkdir()
+    draft = create_workspace(tmp_path / "ws")
+    (draft.root / "pictures").mkdir()
     for n in (1, 2, 3):
-        Image.new("RGB", (40, 30), (80 * n, 10, 10)).save(made.root / "pictures" / f"{n}.jpg")
+        Image.new("RGB", (40, 30), (80 * n, 10, 10)).save(draft.root / "pictures" / f"{n}.jpg")
     images = [{"id": n, "file_name": f"{n}.jpg"} for n in (1, 2, 3, 4)]  # the fourth is not there
     annotations = [{"id": n, "image_id": n, "caption": f"a man number {n} on a beach"} for n in (1, 2, 3, 4)]
     (tmp_path / "c.json").write_text(json.dumps({"images": images, "annotations": annotations}))
-    add_picture_folder(made.settings, "coco", "pictures")
-    with made.settings.open("a") as file:
+    add_picture_folder(draft.settings, "coco", "pictures")
+    with draft.settings.open("a") as file:
         file.write(ENGINES)
-    negwb(made, "import", tmp_path / "c.json", "--source", "coco")
-    return made
+    negwb(draft, "import", tmp_path / "c.json", "--source", "coco")
+    return draft
 
 
 def negwb(workspace: Workspace, *args: object) -> Result:
@@ -102,12 +102,12 @@ def test_a_farm_takes_a_run_from_captions_to_verdicts(workspace: Workspace, tmp_
     stages = []
     with model_server(present=0.0) as server:
         for turn in range(6):
-            ask, say = tmp_path / f"ask{turn}.jsonl", tmp_path / f"say{turn}.jsonl"
-            done = emit(workspace, ask)
+            request, say = tmp_path / f"ask{turn}.jsonl", tmp_path / f"say{turn}.jsonl"
+            done = emit(workspace, request)
             if done.exception is not None:
                 break
             told = json.loads(done.stdout)
-            lines = answered(ask, say, server)
+            lines = answered(request, say, server)
             assert told["written"] == len(lines) == len({line["custom_id"] for line in lines})
             assert {line["method"] for line in lines} == {"POST"}
             stages.append(rows(workspace, "SELECT DISTINCT stage FROM generation_answer WHERE status = 'pending'"))
@@ -153,9 +153,9 @@ async def test_what_several_pictures_ask_of_a_blank_one_is_in_the_file_once(
 
     settings = EngineSettings(name="eye", kind="openai", url="http://10.255.255.1:9/v1", model="stub")
     blank = ImagePayload(key="blank", blank=True)
-    ask = ModelRequest(
+    request = ModelRequest(
         stage=Stage.PRIOR,
-        want=AnswerFormat.YES_NO,
+        answer_format=AnswerFormat.YES_NO,
         prompt="p@1",
         messages=(Message("user", "Is there a kite?"),),
         sampling=Sampling(),
@@ -167,18 +167,18 @@ async def test_what_several_pictures_ask_of_a_blank_one_is_in_the_file_once(
             run = start_run(connection, recipe="r", settings={})
         engine = await emission.open(settings, EngineContext(budget=Budget()))
         for _ in range(2):
-            with pytest.raises(Parked):
-                await engine.answer([ask], stored)
+            with pytest.raises(AnswerPending):
+                await engine.answer([request], stored)
         await engine.close()
         assert emission.finish(run) == 1
     assert len((tmp_path / "ask.jsonl").read_text().splitlines()) == 1
 
 
 def test_bad_lines_are_told_and_the_others_go_in(workspace: Workspace, tmp_path: Path) -> None:
-    ask, say = tmp_path / "ask.jsonl", tmp_path / "say.jsonl"
-    emit(workspace, ask)
+    request, say = tmp_path / "ask.jsonl", tmp_path / "say.jsonl"
+    emit(workspace, request)
     with model_server() as server:
-        answered(ask, say, server)
+        answered(request, say, server)
     good = say.read_text().splitlines()
     failed = json.loads(good[0])
     failed["response"] = {"status_code": 400, "body": {"error": {"message": "too \u001b[31mlong"}}}

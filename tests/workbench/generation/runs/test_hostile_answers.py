@@ -8,14 +8,14 @@ from dataclasses import replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.pipeline_driver import drive, make_unit
+from support.pipeline_driver import drive, make_image_task
 
 from curation_db.enums import ItemStatus
 from curation_db.language.sanitize import display_text
 from workbench.generation.engines.requests import ModelAnswer
-from workbench.generation.models import Request
+from workbench.generation.models import EngineRequest
 from workbench.generation.pipelines.object_absence import object_absence
-from workbench.generation.pipelines.vqa_negation import diversity
+from workbench.generation.pipelines.vqa_negation import vqa_negation
 from workbench.generation.prompts.loader import find_prompts
 from workbench.generation.recipe import Recipe
 from workbench.workspace.engine_settings import ANNOTATIONS, JudgeRule, JudgeSettings, Mix, Prior, Unclear
@@ -70,11 +70,11 @@ QUESTIONS = st.lists(st.one_of(ASKED, st.text(max_size=30)), max_size=3)
 WHICH = st.sampled_from(["P1", "official", "P2"])
 
 
-def at_random(pool: list[ModelAnswer]) -> Callable[[Request], ModelAnswer]:
+def at_random(pool: list[ModelAnswer]) -> Callable[[EngineRequest], ModelAnswer]:
     """The same answer for the same question, whenever it is asked."""
 
-    def answer(request: Request) -> ModelAnswer:
-        digest = hashlib.sha256(request.ask.key(request.engine)).digest()
+    def answer(request: EngineRequest) -> ModelAnswer:
+        digest = hashlib.sha256(request.request.key(request.engine)).digest()
         chosen = pool[int.from_bytes(digest[:4], "big") % len(pool)]
         return replace(chosen, text="no hat without " * 70_000) if chosen.text == HUGE else chosen
 
@@ -87,17 +87,17 @@ def test_every_item_comes_to_one_end(
     pool: list[ModelAnswer], recipe: Recipe, captions: list[str], questions: list[str], which: str
 ):
     prompts = find_prompts({"P1": "negwb-p1-1", "official": "negationclip-p1", "P2": "negwb-p2-1"}[which])
-    pipeline = diversity if which == "P2" else object_absence
-    unit = make_unit(captions, questions if which == "P2" else ())
-    driven, again = (drive(pipeline(unit, recipe, prompts), at_random(pool)) for _ in range(2))
-    keys = [[request.ask.key(request.engine) for request in group] for group in driven.groups]
-    assert keys == [[request.ask.key(request.engine) for request in group] for group in again.groups]
-    assert len(sum(keys, [])) == len({(r.engine, r.ask.key(r.engine)) for r in driven.requests})  # noqa: RUF017
-    assert sorted(outcome.item for outcome in driven.outcomes) == sorted(unit.wanted)
+    pipeline = vqa_negation if which == "P2" else object_absence
+    image_task = make_image_task(captions, questions if which == "P2" else ())
+    driven, again = (drive(pipeline(image_task, recipe, prompts), at_random(pool)) for _ in range(2))
+    keys = [[request.request.key(request.engine) for request in group] for group in driven.groups]
+    assert keys == [[request.request.key(request.engine) for request in group] for group in again.groups]
+    assert len(sum(keys, [])) == len({(r.engine, r.request.key(r.engine)) for r in driven.requests})  # noqa: RUF017
+    assert sorted(outcome.item for outcome in driven.outcomes) == sorted(image_task.wanted)
     for outcome in driven.outcomes:
-        assert (outcome.made is not None) == (outcome.status is ItemStatus.KEPT)
+        assert (outcome.draft is not None) == (outcome.status is ItemStatus.KEPT)
         assert bool(outcome.reason) == (outcome.status is not ItemStatus.KEPT)
         assert outcome.reason == display_text(outcome.reason)
         assert outcome.detail == display_text(outcome.detail)
         assert len(outcome.detail) <= 300
-        assert outcome.made is None or len(outcome.made.text) <= 4_000
+        assert outcome.draft is None or len(outcome.draft.text) <= 4_000

@@ -17,7 +17,7 @@ from curation_db.generation.work_items import Scope
 from curation_db.review.candidates import Intake
 from curation_db.storage.store import create_store
 from workbench.generation.budget import Budget, BudgetReached
-from workbench.generation.engines.protocol import EngineStopped, Stored
+from workbench.generation.engines.protocol import EngineStopped, StoreAnswer
 from workbench.generation.engines.requests import (
     AnswerFormat,
     Message,
@@ -26,12 +26,12 @@ from workbench.generation.engines.requests import (
     RequestFailure,
     Sampling,
 )
-from workbench.generation.models import DraftCandidate, ImageTask, ItemResult, JudgeVerdict, Request, Steps
+from workbench.generation.models import DraftCandidate, EngineRequest, ImageTask, ItemResult, JudgeVerdict, Steps
 from workbench.generation.recipe import Recipe
 from workbench.generation.runs.counters import RunCounters
 from workbench.generation.runs.record_writer import RecordWriter
 from workbench.generation.runs.runner import Runner, RunStopped
-from workbench.generation.runs.work_source import Shard, feed
+from workbench.generation.runs.work_source import Shard, read_image_tasks
 from workbench.workspace.engine_settings import JudgeSettings
 from workbench.workspace.picture_folders import PictureFolders
 
@@ -48,21 +48,21 @@ class Watched:
     capacity = 4
 
     def __init__(
-        self, model: str, says: Says = lambda ask: ModelAnswer(text="hat", p=0.1), budget: Budget | None = None
+        self, model: str, says: Says = lambda request: ModelAnswer(text="hat", p=0.1), budget: Budget | None = None
     ):
         self.model, self.says, self.budget = model, says, budget or Budget()
         self.asked: Counter[bytes] = Counter()
         self.at_once = self.most_at_once = 0
 
-    async def answer(self, group: Sequence[ModelRequest], stored: Stored) -> None:
-        for index, ask in enumerate(group):
-            self.budget.take()
-            self.asked[ask.key(self.model)] += 1
+    async def answer(self, group: Sequence[ModelRequest], stored: StoreAnswer) -> None:
+        for index, request in enumerate(group):
+            self.budget.reserve()
+            self.asked[request.key(self.model)] += 1
             self.at_once += 1
             self.most_at_once = max(self.most_at_once, self.at_once)
             await asyncio.sleep(0.001)
             try:
-                await stored(index, self.says(ask))
+                await stored(index, self.says(request))
             finally:
                 self.at_once -= 1
 
@@ -71,31 +71,37 @@ class Watched:
 
 
 def question(stage: Stage, subject: str, seed: int = 0) -> ModelRequest:
-    want = AnswerFormat.YES_NO if stage is Stage.PRESENCE else AnswerFormat.TEXT
+    answer_format = AnswerFormat.YES_NO if stage is Stage.PRESENCE else AnswerFormat.TEXT
     sampling, messages = Sampling(seed=seed), (Message("user", subject),)
-    return ModelRequest(stage=stage, want=want, prompt="test@1", messages=messages, sampling=sampling, subject=subject)
+    return ModelRequest(
+        stage=stage, answer_format=answer_format, prompt="test@1", messages=messages, sampling=sampling, subject=subject
+    )
 
 
-def steps(unit: ImageTask) -> Steps:
+def steps(image_task: ImageTask) -> Steps:
     """A pipeline small enough to see through: a concept for each caption, and one look."""
-    captions = [caption for caption in unit.captions if caption.item in unit.wanted]
-    asks = tuple(Request("pen", question(Stage.PROPOSE, f"{unit.picture.key} {c.text}", c.id)) for c in captions)
+    captions = [caption for caption in image_task.captions if caption.item in image_task.wanted]
+    asks = tuple(
+        EngineRequest("pen", question(Stage.PROPOSE, f"{image_task.picture.key} {c.text}", c.id)) for c in captions
+    )
     concepts = yield asks
-    looks = yield tuple(Request("eye", question(Stage.PRESENCE, f"{unit.picture.key} {a.text}")) for a in concepts)
+    looks = yield tuple(
+        EngineRequest("eye", question(Stage.PRESENCE, f"{image_task.picture.key} {a.text}")) for a in concepts
+    )
     outcomes = []
     for caption, concept, look in zip(captions, concepts, looks, strict=True):
         if concept.failed:
             outcomes.append(ItemResult(item=caption.item, status=ItemStatus.FAILED, reason=f"failed:{concept.error}"))
             continue
-        made = DraftCandidate(
+        draft = DraftCandidate(
             text=f"{caption.text} with no {concept.text}",
             concept=concept.text,
             negation_type=NegationType.ABSENCE,
             caption_id=caption.id,
             extra={"mix": "free"},
         )
-        said = JudgeVerdict(judge="eye", question=Question.PRESENT, prompt="test@1", p=look.p)
-        outcomes.append(ItemResult(item=caption.item, status=ItemStatus.KEPT, made=made, said=(said,)))
+        verdicts = JudgeVerdict(judge="eye", question=Question.PRESENT, prompt="test@1", p=look.p)
+        outcomes.append(ItemResult(item=caption.item, status=ItemStatus.KEPT, draft=draft, verdicts=(verdicts,)))
     return tuple(outcomes)
 
 
@@ -125,12 +131,12 @@ async def run(
     recorder, tally = RecordWriter(record.store), RunCounters(None)
     try:
         runner = Runner(
-            recorder, RECIPE, how, {"pen": pen, "eye": eye}, tally=tally, budget=budget or Budget(), intake=Intake()
+            recorder, RECIPE, how, {"pen": pen, "eye": eye}, counters=tally, budget=budget or Budget(), intake=Intake()
         )
         scope = Scope(recipe=RECIPE.hash, kind="caption", retry=retry)
-        units = feed(recorder, scope, PictureFolders(Path(), {}), limit=limit, shard=shard or Shard())
+        image_tasks = read_image_tasks(recorder, scope, PictureFolders(Path(), {}), limit=limit, shard=shard or Shard())
         during(runner)
-        await runner.run(units)
+        await runner.run(image_tasks)
     finally:
         await asyncio.to_thread(recorder.close)
     return tally
@@ -190,7 +196,7 @@ async def test_a_stop_lets_what_is_in_flight_come_home(record: Record) -> None:
     budget = Budget()
     pen = Watched("pen-1", budget=budget)
 
-    def says(ask: ModelRequest) -> ModelAnswer:
+    def says(request: ModelRequest) -> ModelAnswer:
         if pen.asked.total() >= 6:
             runners[0].stop()
         return ModelAnswer(text="hat", p=0.1)
@@ -207,8 +213,8 @@ async def test_a_stop_lets_what_is_in_flight_come_home(record: Record) -> None:
 async def test_an_engine_that_is_gone_ends_the_run_and_keeps_what_was_answered(record: Record) -> None:
     pen, told = Watched("pen-1"), list[ModelRequest]()
 
-    def gone(ask: ModelRequest) -> ModelAnswer:
-        told.append(ask)
+    def gone(request: ModelRequest) -> ModelAnswer:
+        told.append(request)
         if len(told) > 10:
             raise EngineStopped("pen cannot be reached")
         return ModelAnswer(text="hat", p=0.1)
@@ -223,8 +229,8 @@ async def test_an_engine_that_is_gone_ends_the_run_and_keeps_what_was_answered(r
 
 
 async def test_a_failed_answer_fails_its_item_alone_and_is_asked_again_on_demand(record: Record) -> None:
-    def says(ask: ModelRequest) -> ModelAnswer:
-        bad = ask.sampling.seed == 7
+    def says(request: ModelRequest) -> ModelAnswer:
+        bad = request.sampling.seed == 7
         return ModelAnswer(error=RequestFailure.TIMEOUT, detail="120 s") if bad else ModelAnswer(text="hat", p=0.1)
 
     tally = await run(record, Watched("pen-1", says), Watched("eye-1"))
@@ -242,10 +248,10 @@ async def test_a_failed_answer_fails_its_item_alone_and_is_asked_again_on_demand
 
 
 async def test_a_bug_in_one_unit_does_not_stop_the_rest(record: Record) -> None:
-    def how(unit: ImageTask) -> Steps:
-        if unit.picture.key == "coco/3":
+    def how(image_task: ImageTask) -> Steps:
+        if image_task.picture.key == "coco/3":
             raise ZeroDivisionError("three")
-        return (yield from steps(unit))
+        return (yield from steps(image_task))
 
     tally = await run(record, Watched("pen-1"), Watched("eye-1"), how=how)
     assert tally.statuses == {ItemStatus.KEPT: 29, ItemStatus.FAILED: 1}
@@ -256,13 +262,13 @@ async def test_a_bug_in_one_unit_does_not_stop_the_rest(record: Record) -> None:
 async def test_what_a_model_says_is_stored_clean_and_given_back_as_it_was_given_first(record: Record) -> None:
     seen: list[str] = []
 
-    def how(unit: ImageTask) -> Steps:
-        (told,) = yield (Request("pen", question(Stage.PROPOSE, unit.picture.key)),)
+    def how(image_task: ImageTask) -> Steps:
+        (told,) = yield (EngineRequest("pen", question(Stage.PROPOSE, image_task.picture.key)),)
         seen.append(told.text)
-        return (ItemResult(item=unit.captions[0].item, status=ItemStatus.DROPPED, reason="no-concept"),)
+        return (ItemResult(item=image_task.captions[0].item, status=ItemStatus.DROPPED, reason="no-concept"),)
 
     hostile = "\x1b[31mhat\x00" + "\u202e" + "x" * 30_000 + "\ud800"
-    await run(record, Watched("pen-1", lambda ask: ModelAnswer(text=hostile)), Watched("eye-1"), how=how, limit=1)
+    await run(record, Watched("pen-1", lambda request: ModelAnswer(text=hostile)), Watched("eye-1"), how=how, limit=1)
     with record.store.write() as connection:
         connection.execute(text("DELETE FROM generation_item"))
     await run(record, Watched("pen-1"), Watched("eye-1"), how=how, limit=1)
@@ -281,10 +287,10 @@ async def test_a_limit_and_shards_part_the_work(record: Record) -> None:
 
 
 async def test_the_same_question_of_two_units_is_asked_once(record: Record) -> None:
-    def how(unit: ImageTask) -> Steps:
-        (told,) = yield (Request("eye", question(Stage.PRIOR, "is there a hat?")),)
-        made = ItemResult(item=unit.captions[0].item, status=ItemStatus.DROPPED, reason=told.text)
-        return (made,)
+    def how(image_task: ImageTask) -> Steps:
+        (told,) = yield (EngineRequest("eye", question(Stage.PRIOR, "is there a hat?")),)
+        draft = ItemResult(item=image_task.captions[0].item, status=ItemStatus.DROPPED, reason=told.text)
+        return (draft,)
 
     eye = Watched("eye-1")
     tally = await run(record, Watched("pen-1"), eye, how=how)
@@ -295,12 +301,12 @@ async def test_the_same_question_of_two_units_is_asked_once(record: Record) -> N
 async def test_no_more_units_are_taken_up_than_the_engines_can_answer(record: Record) -> None:
     open_units = most = 0
 
-    def how(unit: ImageTask) -> Steps:
+    def how(image_task: ImageTask) -> Steps:
         nonlocal open_units, most
         open_units += 1
         most = max(most, open_units)
         try:
-            return (yield from steps(unit))
+            return (yield from steps(image_task))
         finally:
             open_units -= 1
 
@@ -311,15 +317,15 @@ async def test_no_more_units_are_taken_up_than_the_engines_can_answer(record: Re
 
 
 async def test_a_run_that_asks_nobody_comes_to_its_end(record: Record) -> None:
-    def how(unit: ImageTask) -> Steps:
+    def how(image_task: ImageTask) -> Steps:
         yield ()
-        return (ItemResult(item=unit.captions[0].item, status=ItemStatus.DROPPED, reason="unclear"),)
+        return (ItemResult(item=image_task.captions[0].item, status=ItemStatus.DROPPED, reason="unclear"),)
 
     recorder, tally = RecordWriter(record.store), RunCounters(None)
     try:
-        runner = Runner(recorder, RECIPE, how, {}, tally=tally, budget=Budget(), intake=Intake())
-        units = feed(recorder, Scope(recipe=RECIPE.hash, kind="caption"), PictureFolders(Path(), {}))
-        await asyncio.wait_for(runner.run(units), 5)
+        runner = Runner(recorder, RECIPE, how, {}, counters=tally, budget=Budget(), intake=Intake())
+        image_tasks = read_image_tasks(recorder, Scope(recipe=RECIPE.hash, kind="caption"), PictureFolders(Path(), {}))
+        await asyncio.wait_for(runner.run(image_tasks), 5)
     finally:
         await asyncio.to_thread(recorder.close)
     assert tally.done == 30
@@ -328,8 +334,10 @@ async def test_a_run_that_asks_nobody_comes_to_its_end(record: Record) -> None:
 async def units_of(record: Record) -> AsyncIterator[ImageTask]:
     recorder = RecordWriter(record.store)
     try:
-        async for unit in feed(recorder, Scope(recipe="x", kind="caption"), PictureFolders(Path(), {})):
-            yield unit
+        async for image_task in read_image_tasks(
+            recorder, Scope(recipe="x", kind="caption"), PictureFolders(Path(), {})
+        ):
+            yield image_task
     finally:
         await asyncio.to_thread(recorder.close)
 
@@ -344,7 +352,7 @@ async def test_a_unit_knows_its_siblings_and_the_annotated_objects(record: Recor
         connection.execute(
             text("INSERT INTO image_object(image_id, category, count) VALUES (5, 'horse', 2), (6, 'cat', 1)")
         )
-    found = {unit.picture.image_id: unit async for unit in units_of(record)}
+    found = {image_task.picture.image_id: image_task async for image_task in units_of(record)}
     assert [caption.text for caption in found[5].captions] == ["a woman riding a horse", "a rider"]
     assert found[5].objects == {"horse": 2}
     assert found[5].categories == {"horse", "cat"}
@@ -354,7 +362,7 @@ async def test_a_unit_knows_its_siblings_and_the_annotated_objects(record: Recor
 async def test_an_engine_that_knows_no_budget_is_asked_nothing_more_after_a_stop(record: Record) -> None:
     pen, runners = Watched("pen-1"), list[Runner]()
 
-    def says(ask: ModelRequest) -> ModelAnswer:
+    def says(request: ModelRequest) -> ModelAnswer:
         runners[0].stop()
         return ModelAnswer(text="hat", p=0.1)
 
@@ -369,14 +377,14 @@ async def test_an_engine_that_knows_no_budget_is_asked_nothing_more_after_a_stop
 async def test_what_is_no_probability_is_unclear_the_first_time_as_ever_after(record: Record, p: float) -> None:
     seen: list[ModelAnswer] = []
 
-    def how(unit: ImageTask) -> Steps:
-        (told,) = yield (Request("eye", question(Stage.PRESENCE, unit.picture.key)),)
+    def how(image_task: ImageTask) -> Steps:
+        (told,) = yield (EngineRequest("eye", question(Stage.PRESENCE, image_task.picture.key)),)
         seen.append(told)
-        return (ItemResult(item=unit.captions[0].item, status=ItemStatus.DROPPED, reason="unclear"),)
+        return (ItemResult(item=image_task.captions[0].item, status=ItemStatus.DROPPED, reason="unclear"),)
 
     long = ModelAnswer(text="\u0958" * 20_000, p=p, label_mass=p)
     for _ in range(2):
-        await run(record, Watched("pen-1"), Watched("eye-1", lambda ask: long), how=how, limit=1)
+        await run(record, Watched("pen-1"), Watched("eye-1", lambda request: long), how=how, limit=1)
         with record.store.write() as connection:
             connection.execute(text("DELETE FROM generation_item"))
     assert seen[0].text == seen[1].text
@@ -384,9 +392,9 @@ async def test_what_is_no_probability_is_unclear_the_first_time_as_ever_after(re
 
 
 async def test_who_waits_for_anothers_question_hears_why_it_failed(record: Record) -> None:
-    def how(unit: ImageTask) -> Steps:
-        (told,) = yield (Request("eye", question(Stage.PRIOR, "is there a hat?")),)
-        return (ItemResult(item=unit.captions[0].item, status=ItemStatus.DROPPED, reason=told.text),)
+    def how(image_task: ImageTask) -> Steps:
+        (told,) = yield (EngineRequest("eye", question(Stage.PRIOR, "is there a hat?")),)
+        return (ItemResult(item=image_task.captions[0].item, status=ItemStatus.DROPPED, reason=told.text),)
 
     def broken(connection: Connection, keys: Sequence[bytes]) -> dict[bytes, object]:
         raise LookupError("no memory")
@@ -411,13 +419,15 @@ async def test_a_picture_may_have_more_captions_than_sqlite_takes_values(record:
             {"hash": bytes(32)},
         )
 
-    def how(unit: ImageTask) -> Steps:
-        yield tuple(Request("pen", question(Stage.PROPOSE, caption.text)) for caption in unit.captions)
-        return tuple(ItemResult(item=item, status=ItemStatus.DROPPED, reason="unclear") for item in sorted(unit.wanted))
+    def how(image_task: ImageTask) -> Steps:
+        yield tuple(EngineRequest("pen", question(Stage.PROPOSE, caption.text)) for caption in image_task.captions)
+        return tuple(
+            ItemResult(item=item, status=ItemStatus.DROPPED, reason="unclear") for item in sorted(image_task.wanted)
+        )
 
     class Quick(Watched):
-        async def answer(self, group: Sequence[ModelRequest], stored: Stored) -> None:
-            await asyncio.gather(*(stored(index, self.says(ask)) for index, ask in enumerate(group)))
+        async def answer(self, group: Sequence[ModelRequest], stored: StoreAnswer) -> None:
+            await asyncio.gather(*(stored(index, self.says(request)) for index, request in enumerate(group)))
 
     tally = await run(record, Quick("pen-1"), Watched("eye-1"), how=how, shard=None, limit=6_501)
     assert tally.done == 6_501

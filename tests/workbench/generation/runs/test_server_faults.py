@@ -134,9 +134,9 @@ def test_a_signal_stores_what_is_in_flight_and_the_same_command_goes_on(house: H
         process.send_signal(number)
         assert process.wait(30) == 128 + number
         assert process.stderr is not None
-        said = process.stderr.read()
+        verdicts = process.stderr.read()
         process.stderr.close()
-        assert "the same command goes on" in said
+        assert "the same command goes on" in verdicts
         assert house.rows("SELECT state FROM generation_run") == [("stopped",)]
         assert house.rows("SELECT count(*) FROM generation_answer") == [(server.stats()["served"],)]
         server.behave(latency_ms=1)

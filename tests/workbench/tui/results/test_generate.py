@@ -213,7 +213,7 @@ async def test_nobody_looks_while_something_is_above(house: WorkspaceFixture, mo
         await pilot.press("question_mark")
         await pilot.pause()
         looks: list[int] = []
-        monkeypatch.setattr(GenerationMonitor, "look", lambda *args, **more: looks.append(1))
+        monkeypatch.setattr(GenerationMonitor, "snapshot", lambda *args, **more: looks.append(1))
         await pilot.pause(0.3)
         assert not looks
 
@@ -365,11 +365,11 @@ def test_what_did_not_change_is_not_read_again(house: WorkspaceFixture, monkeypa
         write_drops(connection, run)
     watch = GenerationMonitor(Workspace(house.root))
     try:
-        before = watch.look(None)
+        before = watch.snapshot(None)
         assert len(before.failures) == 6
         monkeypatch.setattr(generation_monitor, "list_runs", lambda *_: pytest.fail("read again"))
         monkeypatch.setattr(generation_monitor, "failures", lambda *_, **__: pytest.fail("read again"))
-        assert watch.look(f"run/{run}") == before
+        assert watch.snapshot(f"run/{run}") == before
     finally:
         watch.close()
 
@@ -380,16 +380,16 @@ def test_another_file_in_the_records_place_is_seen(house: WorkspaceFixture, tmp_
         end_run(connection, run, GenerationState.DONE, {})
     watch = GenerationMonitor(Workspace(house.root))
     try:
-        assert [entry.standing for entry in watch.look(None).entries] == [RunStatus.DONE]
+        assert [entry.status for entry in watch.snapshot(None).entries] == [RunStatus.DONE]
         other = build(tmp_path / "other", [Case()])
         other.store.close()
         house.store.close()
         for end in ("-wal", "-shm"):
             (house.root / f"curation.db{end}").unlink(missing_ok=True)
         shutil.move(tmp_path / "other" / "curation.db", house.root / "curation.db")
-        assert watch.look(None).entries == ()
+        assert watch.snapshot(None).entries == ()
         (house.root / "curation.db").unlink()
-        assert "no database" in watch.look(None).problem
+        assert "no database" in watch.snapshot(None).problem
     finally:
         watch.close()
 

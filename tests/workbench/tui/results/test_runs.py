@@ -22,7 +22,7 @@ from trainers.run_files import METRICS, TrainingStatus, take_lock
 from workbench.errors import NegwbError
 from workbench.jobs import training
 from workbench.jobs.process import JobRegistry
-from workbench.jobs.run_monitor import RunMonitor, ago, tail, thinned
+from workbench.jobs.run_monitor import RunMonitor, downsample, tail, time_ago
 from workbench.tui.results.app import ResultsApp
 from workbench.tui.results.runs import in_words
 from workbench.tui.screens.modals.start import StartModal
@@ -101,7 +101,7 @@ async def test_hostile_runs_are_only_text(workspace: Workspace, size: tuple[int,
         for _ in range(5):
             await pilot.press("down")
             await until(pilot, lambda: app.lab.run in lines(app))
-        app.lab.watch.look("[red]x[")
+        app.lab.watch.snapshot("[red]x[")
         await pilot.press("s", "question_mark", "escape")
         await pilot.pause()
         lines(app)
@@ -116,7 +116,7 @@ async def test_nobody_looks_while_something_is_above(workspace: Workspace, monke
         await pilot.press("question_mark")
         await pilot.pause()
         looks: list[int] = []
-        monkeypatch.setattr(RunMonitor, "look", lambda *args, **more: looks.append(1))
+        monkeypatch.setattr(RunMonitor, "snapshot", lambda *args, **more: looks.append(1))
         await pilot.pause(1.2)
         assert not looks
 
@@ -169,7 +169,7 @@ def test_a_training_of_another_process_is_found_by_its_lock(workspace: Workspace
         try:
             assert child.stdout is not None
             child.stdout.readline()
-            assert RunMonitor(workspace.root / "runs").look(None).rows[0].status is TrainingStatus.RUNNING
+            assert RunMonitor(workspace.root / "runs").snapshot(None).rows[0].status is TrainingStatus.RUNNING
             training.stop(folder)
             assert child.wait(10) != 0
         finally:
@@ -183,7 +183,7 @@ def test_a_broken_run_hides_no_other(workspace: Workspace) -> None:
     for name, content in (("bytes", b"\xff"), ("nested", b"[" * 200_000)):
         folder = make_run(workspace, name, 3)
         (folder / "config.json").write_bytes(content)
-    rows = {row.name: row.status for row in RunMonitor(workspace.root / "runs").look(None).rows}
+    rows = {row.name: row.status for row in RunMonitor(workspace.root / "runs").snapshot(None).rows}
     assert rows == {"sound": TrainingStatus.DONE, "bytes": None, "nested": None}
     assert base_model(workspace) == "base"  # told by the sound one, the oldest
 
@@ -259,10 +259,10 @@ async def test_a_hostile_name_in_the_title_is_text(workspace: Workspace) -> None
 
 def test_points_are_thinned_but_no_spike_is_lost() -> None:
     points = tuple((float(step), 9.0 if step == 777 else 1.0) for step in range(10_000))
-    kept = thinned(points, 400)
+    kept = downsample(points, 400)
     assert len(kept) <= 400
     assert (777.0, 9.0) in kept
-    assert thinned(points[:10], 400) == points[:10]
+    assert downsample(points[:10], 400) == points[:10]
 
 
 def test_the_tail_of_a_large_log_is_cheap(tmp_path: Path) -> None:
@@ -275,14 +275,14 @@ def test_the_tail_of_a_large_log_is_cheap(tmp_path: Path) -> None:
 def test_what_did_not_change_is_not_read_again(workspace: Workspace, monkeypatch: Any) -> None:
     make_run(workspace, "first")
     watch = RunMonitor(workspace.root / "runs")
-    before = watch.look(None)
+    before = watch.snapshot(None)
     monkeypatch.setattr("workbench.jobs.run_monitor.read_metrics", lambda folder: pytest.fail("read again"))
-    assert watch.look("first") == before
+    assert watch.snapshot("first") == before
 
 
 def test_how_long_ago() -> None:
     now = time.time()
-    assert [ago(now - s, now) for s in (-5, 3, 61, 7_300, 200_000)] == [
+    assert [time_ago(now - s, now) for s in (-5, 3, 61, 7_300, 200_000)] == [
         "just now",
         "just now",
         "1 min ago",

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from workbench.errors import UsageError
-from workbench.generation.engines.http.errors import plain, plain_url
+from workbench.generation.engines.http.errors import plain_line, plain_url
 from workbench.generation.engines.requests import RequestFailure
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from workbench.generation.engines.http.connections import Connections
 
-MOST_BYTES: Final = 2**22
+MAX_BODY_BYTES: Final = 2**22
 """Of a reply's body. An answer of a thousand words with log-probabilities has a quarter of that."""
 _CONNECT_SECONDS: Final = 10.0
 
@@ -112,7 +112,7 @@ class HttpClient:
         except httpcore.ConnectTimeout:
             return TransportFailure(RequestFailure.CONNECTION, "the server does not take connections")
         except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.ProxyError, OSError) as error:
-            return TransportFailure(RequestFailure.CONNECTION, plain(str(error) or type(error).__name__, self.key))
+            return TransportFailure(RequestFailure.CONNECTION, plain_line(str(error) or type(error).__name__, self.key))
 
     async def _exchanged(self, method: str, path: str, body: bytes | None) -> Reply | TransportFailure:
         import httpcore  # noqa: PLC0415
@@ -127,9 +127,9 @@ class HttpClient:
             async for chunk in response.aiter_stream():
                 kept.append(chunk)
                 size += len(chunk)
-                if size > MOST_BYTES:
+                if size > MAX_BODY_BYTES:
                     return TransportFailure(
-                        RequestFailure.TOO_LONG, f"the server sends more than {MOST_BYTES >> 20} MiB"
+                        RequestFailure.TOO_LONG, f"the server sends more than {MAX_BODY_BYTES >> 20} MiB"
                     )
         return Reply(response.status, _read_headers(response.headers), b"".join(kept))
 

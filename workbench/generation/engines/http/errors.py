@@ -9,30 +9,30 @@ from urllib.parse import urlsplit, urlunsplit
 from curation_db.foreign_json import JsonError, parse_json
 from curation_db.language.sanitize import clean, display_text
 
-_LONGEST: Final = 200
-_READ: Final = 20_000
+_MAX_LENGTH: Final = 200
+_MAX_CHARACTERS_READ: Final = 20_000
 """Characters of a body that are looked at."""
 _MASK: Final = "[key]"
-SECRET: Final = 8
+MIN_SECRET_LENGTH: Final = 8
 """Letters from which on a key is a secret; servers that want none are given "none", "EMPTY", "token"."""
 
 
-def server_words(body: bytes, key: str) -> str:
+def server_message(body: bytes, key: str) -> str:
     """The message in an error body: OpenAI's shape, FastAPI's, or whatever text it is."""
-    text = body[:_READ].decode("utf-8", "replace")
+    text = body[:_MAX_CHARACTERS_READ].decode("utf-8", "replace")
     try:
         told: Any = parse_json(text)
     except JsonError:
         told = text
-    return plain(_message(told) or text, key)
+    return plain_line(_message(told) or text, key)
 
 
-def plain(text: str, key: str) -> str:
+def plain_line(text: str, key: str) -> str:
     """One clean line, the key masked: also where control characters were hidden in it."""
-    return display_text(masked(clean(masked(text, key)), key), limit=_LONGEST)
+    return display_text(mask_key(clean(mask_key(text, key)), key), limit=_MAX_LENGTH)
 
 
-def masked(text: str, key: str, *, least: int = 1) -> str:
+def mask_key(text: str, key: str, *, least: int = 1) -> str:
     """`text` without the key, if that has at least so many letters."""
     return text.replace(key, _MASK) if len(key) >= least and key in text else text
 
@@ -41,7 +41,7 @@ def plain_url(url: str) -> str:
     """An address without the name and password that may stand in it, and without its query."""
     parts = urlsplit(url)
     return display_text(
-        urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path.rstrip("/"), "", "")), limit=_LONGEST
+        urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path.rstrip("/"), "", "")), limit=_MAX_LENGTH
     )
 
 

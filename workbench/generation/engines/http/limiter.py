@@ -10,10 +10,10 @@ from typing import Final
 
 from workbench.generation.engines.http.window import AdaptiveConcurrency, LoadSignal
 
-PAUSES: Final = 7
+MAX_PAUSES: Final = 7
 """Pauses in a row, each twice as long, after which nobody waits any longer: two minutes."""
 BURST: Final = 4
-SPACING: Final = 0.001
+SPACING_S: Final = 0.001
 """Seconds between two places. Without it requests that began together end together, and are worked on here in one
 heap while the server waits for all of them: at 64 in flight and 200 ms a fifth of its time."""
 
@@ -22,7 +22,7 @@ class Limiter:
     """Hands out places. Whoever takes one gives it back, when the answer is in the record and not before."""
 
     def __init__(
-        self, window: AdaptiveConcurrency, give_up: Callable[[], BaseException], *, pauses: int = PAUSES
+        self, window: AdaptiveConcurrency, give_up: Callable[[], BaseException], *, pauses: int = MAX_PAUSES
     ) -> None:
         """`give_up` makes the error that everybody gets when nothing got through after `pauses` pauses."""
         self.window = window
@@ -35,7 +35,7 @@ class Limiter:
         self._next = 0.0
         """When the next place may be handed out."""
 
-    async def take(self, *, again: bool = False) -> None:
+    async def acquire(self, *, again: bool = False) -> None:
         """Wait for a place; `again`: for a question that was sent before, which goes first.
 
         Raises:
@@ -53,17 +53,17 @@ class Limiter:
             await place
         except asyncio.CancelledError:
             if place.done() and not place.cancelled() and place.exception() is None:
-                self.give_back(LoadSignal.NONE)  # called off in the moment in which it got its place
+                self.release(LoadSignal.NONE)  # called off in the moment in which it got its place
             raise
 
-    def give_back(self, signal: LoadSignal, wait: float = 0.0) -> None:
+    def release(self, signal: LoadSignal, wait: float = 0.0) -> None:
         """Give a place back and say how it went; `wait`: the server's Retry-After in seconds."""
         self.window.ended(signal, time.monotonic(), wait, wanted=bool(self._waiting))
         if self.window.pauses > self._pauses:
             self.stop(self._give_up())
         self._hand_out()
 
-    async def rest(self, seconds: float) -> None:
+    async def sleep(self, seconds: float) -> None:
         """Sleep, holding no place; ends with the error when everything stops."""
         await asyncio.wait((self.stopped,), timeout=seconds)
         self._check()
@@ -93,7 +93,7 @@ class Limiter:
 
     def _sent(self, now: float) -> None:
         self.window.sent()
-        self._next = max(self._next, now - BURST * SPACING) + SPACING
+        self._next = max(self._next, now - BURST * SPACING_S) + SPACING_S
 
     def _hand_out(self) -> None:
         now = time.monotonic()

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from workbench.generation.engines.http.client import Reply
-from workbench.generation.engines.http.errors import plain_url, server_words
+from workbench.generation.engines.http.errors import plain_url, server_message
 from workbench.generation.engines.protocol import EngineStopped
 from workbench.workspace.engine_settings import EngineSettings
 
 
-def no_entry(settings: EngineSettings, reply: Reply, key: str) -> EngineStopped:
+def access_error(settings: EngineSettings, reply: Reply, key: str) -> EngineStopped:
     """The server answers nobody like us: key, account, model or address are wrong."""
-    url, words = plain_url(settings.url), server_words(reply.body, key)
+    url, words = plain_url(settings.url), server_message(reply.body, key)
     said = f" ({words})" if words else ""
     if reply.status in {401, 403}:
         if settings.key_env:
@@ -30,7 +30,7 @@ def no_entry(settings: EngineSettings, reply: Reply, key: str) -> EngineStopped:
     )
 
 
-def unreachable(settings: EngineSettings, why: str) -> EngineStopped:
+def connection_error(settings: EngineSettings, why: str) -> EngineStopped:
     """Nothing gets through."""
     return EngineStopped(
         f"nothing gets through to {plain_url(settings.url)}: {why or 'no answer'}",

@@ -50,7 +50,7 @@ class AdaptiveConcurrency:
     longest_pause: float = 60.0
     limit: int = field(init=False)
     in_flight: int = field(default=0, init=False)
-    barren: int = field(default=0, init=False)
+    consecutive_failures: int = field(default=0, init=False)
     """Failures since anything was answered."""
     pauses: int = field(default=0, init=False)
     """Pauses since anything was answered."""
@@ -90,7 +90,7 @@ class AdaptiveConcurrency:
             self._failed(signal, now, wait)
 
     def _answered(self, full: bool) -> None:
-        self.barren = self.pauses = 0
+        self.consecutive_failures = self.pauses = 0
         self._seen.append(True)
         if not full or self.limit >= self.most:  # what was never tried proves nothing
             return
@@ -103,18 +103,18 @@ class AdaptiveConcurrency:
             self.limit += 1
 
     def _failed(self, signal: LoadSignal, now: float, wait: float) -> None:
-        self.barren += 1
+        self.consecutive_failures += 1
         self._seen.append(False)
-        if signal is LoadSignal.REFUSED or self._unwell():
+        if signal is LoadSignal.REFUSED or self._is_overloaded():
             if self._probing:
                 self._patience = min(_RAREST_PROBE, max(_PROBE_AFTER, self._patience * 2))
             self._fast = self._probing = False
             self._answers = 0
             self.limit = max(1, self.limit - 1)
-        if self.barren >= _BARREN and self.in_flight == 0:
+        if self.consecutive_failures >= _BARREN and self.in_flight == 0:
             self._pause(now, wait)
 
-    def _unwell(self) -> bool:
+    def _is_overloaded(self) -> bool:
         return len(self._seen) >= _MEMORY // 2 and self._seen.count(False) > _UNWELL * len(self._seen)
 
     def _pause(self, now: float, wait: float) -> None:

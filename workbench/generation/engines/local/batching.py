@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, Generic, TypeVar
 
 from workbench.generation.budget import Budget, BudgetReached
-from workbench.generation.engines.protocol import EngineStopped, Stored
+from workbench.generation.engines.protocol import EngineStopped, StoreAnswer
 from workbench.generation.engines.requests import ModelAnswer
 
 _GATHER_S: Final = 0.005
@@ -28,7 +28,7 @@ class _Waiting(Generic[Q]):
     answer: asyncio.Future[ModelAnswer]
 
 
-class Batches(Generic[Q]):
+class BatchQueue(Generic[Q]):
     """Collects questions and has them answered, one batch at a time."""
 
     def __init__(
@@ -59,11 +59,11 @@ class Batches(Generic[Q]):
         self._pump: asyncio.Task[None] | None = None
         self._stopped: EngineStopped | None = None
 
-    async def answer(self, group: Sequence[Q | ModelAnswer], stored: Stored) -> None:
+    async def answer(self, group: Sequence[Q | ModelAnswer], store_answer: StoreAnswer) -> None:
         """As `Engine.answer`, for questions made ready, some of which need no asking any more. Where the budget ends
         within the group, what was asked before is still answered."""
         told = await asyncio.gather(
-            *(self._answer_one(index, question, stored) for index, question in enumerate(group)),
+            *(self._answer_one(index, question, store_answer) for index, question in enumerate(group)),
             return_exceptions=True,
         )
         failed = [error for error in told if error is not None]
@@ -71,9 +71,9 @@ class Batches(Generic[Q]):
         if failed:
             raise failed[0]
 
-    async def _answer_one(self, index: int, question: Q | ModelAnswer, stored: Stored) -> None:
+    async def _answer_one(self, index: int, question: Q | ModelAnswer, store_answer: StoreAnswer) -> None:
         if isinstance(question, ModelAnswer):
-            await stored(index, question)
+            await store_answer(index, question)
             return
         if self._stopped is not None:
             raise self._stopped
@@ -85,7 +85,7 @@ class Batches(Generic[Q]):
             self._pump = asyncio.create_task(self._work())
         answer = await future
         self._budget.spend((answer.prompt_tokens or 0) + (answer.completion_tokens or 0), answer.cost)
-        await stored(index, answer)
+        await store_answer(index, answer)
 
     async def close(self) -> None:
         """Forget what waits."""
@@ -139,7 +139,7 @@ class Batches(Generic[Q]):
         """Those that the budget still allows."""
         for place in range(len(batch)):
             try:
-                self._budget.take()
+                self._budget.reserve()
             except BudgetReached as reached:
                 for refused in batch[place:]:
                     refused.answer.set_exception(reached)

@@ -20,8 +20,8 @@ from curation_db.foreign_json import parse_json
 from curation_db.language.sanitize import display_text
 from workbench.errors import UsageError
 from workbench.generation.budget import Budget
-from workbench.generation.engines.local.batching import Batches
-from workbench.generation.engines.protocol import EngineContext, EngineStopped, Stored
+from workbench.generation.engines.local.batching import BatchQueue
+from workbench.generation.engines.protocol import EngineContext, EngineStopped, StoreAnswer
 from workbench.generation.engines.requests import ModelAnswer, ModelRequest, RequestFailure
 from workbench.workspace.engine_settings import EngineSettings
 from workbench.workspace.layout import Workspace
@@ -34,7 +34,7 @@ _LAST_WORDS: Final = 4096
 _END_S: Final = 5.0
 
 
-async def make(settings: EngineSettings, surroundings: EngineContext) -> ClipEngine:
+async def make(settings: EngineSettings, context: EngineContext) -> ClipEngine:
     """Start the child and wait until its model is loaded; `settings.model` as `negwb bench run --model` takes it.
 
     Raises:
@@ -42,10 +42,10 @@ async def make(settings: EngineSettings, surroundings: EngineContext) -> ClipEng
         EngineStopped: the child ended.
     """
     require_torch()
-    model = find_model(Workspace(surroundings.folder.absolute()), settings.model or BASE)
-    child = _Child(settings.name, await _start(model.spec, settings.device))
+    model = find_model(Workspace(context.folder.absolute()), settings.model or BASE)
+    child = _ClipProcess(settings.name, await _start(model.spec, settings.device))
     try:
-        told = await child.hear()
+        told = await child.read_message()
         if "ready" not in told:
             raise UsageError(
                 f"the model of the engine {settings.name} cannot be loaded: {display_text(str(told.get('failed')))}",
@@ -54,7 +54,7 @@ async def make(settings: EngineSettings, surroundings: EngineContext) -> ClipEng
     except BaseException:
         await child.end()
         raise
-    return ClipEngine(f"{model.label}@{str(told['ready']['model_hash'])[:12]}", child, settings, surroundings.budget)
+    return ClipEngine(f"{model.label}@{str(told['ready']['model_hash'])[:12]}", child, settings, context.budget)
 
 
 async def _start(spec: str, device: str) -> Process:
@@ -77,10 +77,10 @@ class ClipEngine:
 
     simulated = False
 
-    def __init__(self, model: str, child: _Child, settings: EngineSettings, budget: Budget) -> None:
+    def __init__(self, model: str, child: _ClipProcess, settings: EngineSettings, budget: Budget) -> None:
         self._name = model
         self._child = child
-        self._batches: Batches[dict[str, Any]] = Batches(self._run, budget, size=settings.batch)
+        self._batches: BatchQueue[dict[str, Any]] = BatchQueue(self._run, budget, size=settings.batch)
 
     @property
     def model(self) -> str:
@@ -92,9 +92,9 @@ class ClipEngine:
         """A batch."""
         return self._batches.size
 
-    async def answer(self, group: Sequence[ModelRequest], stored: Stored) -> None:
+    async def answer(self, group: Sequence[ModelRequest], store_answer: StoreAnswer) -> None:
         """As `Engine.answer`."""
-        await self._batches.answer([pair_of(ask) for ask in group], stored)
+        await self._batches.answer([pair_of(ask) for ask in group], store_answer)
 
     async def close(self) -> None:
         """End the child."""
@@ -102,7 +102,7 @@ class ClipEngine:
         await self._child.end()
 
     async def _run(self, batch: list[dict[str, Any]]) -> list[ModelAnswer]:
-        told = (await self._child.ask({"pairs": batch})).get("scores")
+        told = (await self._child.client({"pairs": batch})).get("scores")
         if not isinstance(told, list) or len(told) != len(batch):
             raise EngineStopped("the process that runs CLIP does not keep to its protocol")
         return [answer_of(score) for score in told]
@@ -132,7 +132,7 @@ def answer_of(score: dict[str, Any]) -> ModelAnswer:
     return ModelAnswer(text=f"margin {score['margin']:+.4f}", p=float(score["share"]), method=Method.SCORE)
 
 
-class _Child:
+class _ClipProcess:
     """The process with the model: one line asked, one line told."""
 
     def __init__(self, engine: str, process: Process) -> None:
@@ -146,7 +146,7 @@ class _Child:
         while chunk := await self._process.stderr.read(_LAST_WORDS):
             self._said = (self._said + chunk)[-_LAST_WORDS:]
 
-    async def ask(self, question: dict[str, Any]) -> dict[str, Any]:
+    async def client(self, question: dict[str, Any]) -> dict[str, Any]:
         """The answer to one question.
 
         Raises:
@@ -156,9 +156,9 @@ class _Child:
         with suppress(ConnectionError):  # why it ended is told below
             self._process.stdin.write(json.dumps(question).encode() + b"\n")
             await self._process.stdin.drain()
-        return await self.hear()
+        return await self.read_message()
 
-    async def hear(self) -> dict[str, Any]:
+    async def read_message(self) -> dict[str, Any]:
         """The next line.
 
         Raises:

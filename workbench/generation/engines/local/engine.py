@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 from curation_db.language.sanitize import display_text, first_line
 from workbench.errors import UsageError
 from workbench.generation.budget import Budget
-from workbench.generation.engines.image_input import Unseen, open_picture
-from workbench.generation.engines.local.batching import Batches
-from workbench.generation.engines.protocol import EngineContext, EngineStopped, Stored
+from workbench.generation.engines.image_input import ImageUnavailable, load_image
+from workbench.generation.engines.local.batching import BatchQueue
+from workbench.generation.engines.protocol import EngineContext, EngineStopped, StoreAnswer
 from workbench.generation.engines.requests import ModelAnswer, ModelRequest, RequestFailure
 from workbench.installation import install_hint
 from workbench.workspace.engine_settings import EngineSettings
@@ -27,10 +27,10 @@ from workbench.workspace.engine_settings import EngineSettings
 if TYPE_CHECKING:
     from PIL import Image
 
-    from workbench.generation.engines.local.model import LocalModel, Prepared
+    from workbench.generation.engines.local.model import LocalModel, PreparedRequest
 
 
-async def make(settings: EngineSettings, surroundings: EngineContext) -> LocalEngine:
+async def make(settings: EngineSettings, context: EngineContext) -> LocalEngine:
     """Load the model that the settings name.
 
     Raises:
@@ -42,13 +42,13 @@ async def make(settings: EngineSettings, surroundings: EngineContext) -> LocalEn
         raise UsageError(f"the engine {settings.name} gives probabilities by logprobs, not by {settings.method}")
     if not settings.model:
         raise UsageError(f"the engine {settings.name} names no model", hint="a folder, or a model's name on the hub")
-    model = await asyncio.to_thread(_load, settings, surroundings.folder)
-    if not model.chats and not settings.raw_prompts:
+    model = await asyncio.to_thread(_load, settings, context.folder)
+    if not model.has_chat_template and not settings.raw_prompts:
         raise UsageError(
             f"the model {settings.model} has no chat template",
             hint="take one that was trained to chat, or set raw_prompts",
         )
-    return LocalEngine(model, settings, surroundings.budget, surroundings.say)
+    return LocalEngine(model, settings, context.budget, context.notify)
 
 
 def _load(settings: EngineSettings, folder: Path) -> LocalModel:
@@ -68,12 +68,12 @@ class LocalEngine:
         self._model = model
         self._settings = settings
         self._say = say
-        self._batches: Batches[Prepared] = Batches(
+        self._batches: BatchQueue[PreparedRequest] = BatchQueue(
             self._run,
             budget,
             size=settings.batch,
             kind=lambda question: question.kind,
-            length=lambda question: (question.ask.sampling.max_tokens, len(question.text)),
+            length=lambda question: (question.request.sampling.max_tokens, len(question.text)),
         )
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"engine-{settings.name}")
         self._stop = threading.Event()
@@ -88,52 +88,52 @@ class LocalEngine:
         """A batch."""
         return self._batches.size
 
-    async def answer(self, group: Sequence[ModelRequest], stored: Stored) -> None:
+    async def answer(self, group: Sequence[ModelRequest], store_answer: StoreAnswer) -> None:
         """As `Engine.answer`."""
-        await self._batches.answer(await asyncio.to_thread(self._prepare, group), stored)
+        await self._batches.answer(await asyncio.to_thread(self._prepare, group), store_answer)
 
     async def close(self) -> None:
         """Let the batch in the works end early, and forget the model."""
         self._stop.set()
         await self._batches.close()
         await asyncio.to_thread(self._thread.shutdown, cancel_futures=True)
-        self._model.forget()
+        self._model.unload()
 
-    def _prepare(self, group: Sequence[ModelRequest]) -> list[Prepared | ModelAnswer]:
+    def _prepare(self, group: Sequence[ModelRequest]) -> list[PreparedRequest | ModelAnswer]:
         """Prompts and decoded pictures; a picture that several ask about is decoded once."""
-        seen: dict[tuple[str, bool], Image.Image | Unseen] = {}
+        seen: dict[tuple[str, bool], Image.Image | ImageUnavailable] = {}
         return [self._prepare_one(ask, seen) for ask in group]
 
     def _prepare_one(
-        self, ask: ModelRequest, seen: dict[tuple[str, bool], Image.Image | Unseen]
-    ) -> Prepared | ModelAnswer:
-        from workbench.generation.engines.local.model import Prepared  # noqa: PLC0415  # deferred: torch
+        self, ask: ModelRequest, seen: dict[tuple[str, bool], Image.Image | ImageUnavailable]
+    ) -> PreparedRequest | ModelAnswer:
+        from workbench.generation.engines.local.model import PreparedRequest  # noqa: PLC0415  # deferred: torch
 
         image = None
         if ask.picture is not None:
-            if not self._model.sees:
+            if not self._model.accepts_images:
                 return ModelAnswer(error=RequestFailure.UNSUPPORTED, detail="this model cannot see")
             key = (ask.picture.key, ask.picture.blank)
             if key not in seen:
                 try:
-                    seen[key] = open_picture(ask.picture, self._settings.picture_side)
-                except Unseen as unseen:
+                    seen[key] = load_image(ask.picture, self._settings.picture_side)
+                except ImageUnavailable as unseen:
                     seen[key] = unseen
             found = seen[key]
-            if isinstance(found, Unseen):
+            if isinstance(found, ImageUnavailable):
                 return found.answer
             image = found
         if self._settings.raw_prompts and ask.raw is not None:
-            return Prepared(ask=ask, text=ask.raw, image=image, raw=True)
-        if not self._model.chats:
+            return PreparedRequest(request=ask, text=ask.raw, image=image, raw=True)
+        if not self._model.has_chat_template:
             return ModelAnswer(error=RequestFailure.UNSUPPORTED, detail="this model has no chat template")
         try:
             text = self._model.prompt(ask.messages, picture=image is not None)
         except ValueError as error:
             return ModelAnswer(error=RequestFailure.UNSUPPORTED, detail=display_text(str(error), limit=200))
-        return Prepared(ask=ask, text=text, image=image, raw=False)
+        return PreparedRequest(request=ask, text=text, image=image, raw=False)
 
-    async def _run(self, batch: list[Prepared]) -> list[ModelAnswer]:
+    async def _run(self, batch: list[PreparedRequest]) -> list[ModelAnswer]:
         """Answers to these, halved as often as it takes to fit the memory.
 
         Raises:
@@ -158,7 +158,7 @@ class LocalEngine:
     def _make_room(self, error: Exception, half: int) -> None:
         if not out_of_memory(error):
             return  # one question spoils the batch: found out by asking fewer at a time
-        self._model.make_room()
+        self._model.free_memory()
         if half < self._batches.size:
             self._batches.size = half
             self._say(f"{self._settings.name}: out of memory, from now on {half} questions at a time")

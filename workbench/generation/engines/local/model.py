@@ -23,23 +23,23 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_
 from curation_db.enums import Method
 from curation_db.language.sanitize import first_line
 from workbench.errors import UsageError
-from workbench.generation.engines.local.sampling import OwnDraws, OwnEnds
-from workbench.generation.engines.local.yes_no_tokens import yes_and_no
+from workbench.generation.engines.local.sampling import PerRowSampling, PerRowStopping
+from workbench.generation.engines.local.yes_no_tokens import yes_no_token_ids
 from workbench.generation.engines.requests import AnswerFormat, Message, ModelAnswer, ModelRequest, RequestFailure
 
 if TYPE_CHECKING:
     from PIL import Image
 
-_ENDS: Final = 1 << 20
+_HASHED_BYTES: Final = 1 << 20
 """Bytes of a weight file's two ends that go into the model's name."""
 _DTYPES: Final = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Prepared:
+class PreparedRequest:
     """A question ready for a batch."""
 
-    ask: ModelRequest
+    request: ModelRequest
     text: str
     """The whole prompt, as the model's template has it."""
     image: Image.Image | None
@@ -49,7 +49,7 @@ class Prepared:
     @property
     def kind(self) -> tuple[AnswerFormat, bool, bool]:
         """What may share a batch."""
-        return self.ask.want, self.image is not None, self.raw
+        return self.request.answer_format, self.image is not None, self.raw
 
 
 class LocalModel:
@@ -72,10 +72,10 @@ class LocalModel:
         place = _device_map(device)
         try:
             config = AutoConfig.from_pretrained(folder, trust_remote_code=False, **where)
-            self.sees = config.model_type in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
+            self.accepts_images = config.model_type in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
             self.processor = _processor(folder, where)
-            self.sees = self.sees and getattr(self.processor, "image_processor", None) is not None
-            loader: Any = AutoModelForImageTextToText if self.sees else AutoModelForCausalLM
+            self.accepts_images = self.accepts_images and getattr(self.processor, "image_processor", None) is not None
+            loader: Any = AutoModelForImageTextToText if self.accepts_images else AutoModelForCausalLM
             self._model: Any = loader.from_pretrained(
                 folder, trust_remote_code=False, dtype=_dtype(dtype, place), device_map=place, **where
             ).eval()
@@ -86,7 +86,7 @@ class LocalModel:
         self.tokenizer.padding_side = "left"
         if self.tokenizer.pad_token_id is None:
             self.tokenizer.pad_token = self.tokenizer.eos_token
-        self._yes, self._no = yes_and_no(self.tokenizer)
+        self._yes, self._no = yes_no_token_ids(self.tokenizer)
         self.name = _name_of(folder, getattr(config, "_commit_hash", None))
 
     @property
@@ -95,20 +95,20 @@ class LocalModel:
         return {"do_sample": False, "pad_token_id": self.tokenizer.pad_token_id, **off}
 
     @property
-    def chats(self) -> bool:
+    def has_chat_template(self) -> bool:
         """Whether it has a chat template."""
         return bool(self.processor.chat_template or self.tokenizer.chat_template)
 
-    def make_room(self) -> None:
+    def free_memory(self) -> None:
         """Give memory back that nobody uses any more."""
         if torch.cuda.is_available():
             gc.collect()
             torch.cuda.empty_cache()
 
-    def forget(self) -> None:
+    def unload(self) -> None:
         """Let go of the weights."""
         self._model = None
-        self.make_room()
+        self.free_memory()
 
     def prompt(self, messages: Sequence[Message], *, picture: bool) -> str:
         """The chat as the model's template has it, up to where the model speaks.
@@ -134,7 +134,7 @@ class LocalModel:
 
     def _render(self, messages: Sequence[Message], *, picture: bool) -> str:
         chat: list[dict[str, Any]] = [{"role": message.role, "content": message.text} for message in messages]
-        if self.sees:
+        if self.accepts_images:
             last = max((place for place, message in enumerate(messages) if message.role == "user"), default=-1)
             for place, turn in enumerate(chat):
                 shown = [{"type": "image"}] if picture and place == last else []
@@ -142,19 +142,19 @@ class LocalModel:
         return str(self.processor.apply_chat_template(chat, tokenize=False, add_generation_prompt=True))
 
     @torch.inference_mode()
-    def answer(self, batch: Sequence[Prepared], stop: threading.Event) -> list[ModelAnswer]:
-        """Answers to questions of one `Prepared.kind`, in their order.
+    def answer(self, batch: Sequence[PreparedRequest], stop: threading.Event) -> list[ModelAnswer]:
+        """Answers to questions of one `PreparedRequest.kind`, in their order.
 
         Raises:
             torch.OutOfMemoryError: the batch is too large.
         """
         inputs = self._inputs(batch)
         lengths = inputs["attention_mask"].sum(dim=1).tolist()
-        if batch[0].ask.want is AnswerFormat.YES_NO:
+        if batch[0].request.answer_format is AnswerFormat.YES_NO:
             return [self._decided(row, length) for row, length in zip(self._first(inputs), lengths, strict=True)]
         return self._written(batch, inputs, lengths, stop)
 
-    def _inputs(self, batch: Sequence[Prepared]) -> Mapping[str, Tensor]:
+    def _inputs(self, batch: Sequence[PreparedRequest]) -> Mapping[str, Tensor]:
         told: dict[str, Any] = {"images": [item.image for item in batch]} if batch[0].image is not None else {}
         made = self.processor(
             text=[item.text for item in batch],
@@ -187,16 +187,16 @@ class LocalModel:
         )
 
     def _written(
-        self, batch: Sequence[Prepared], inputs: Mapping[str, Tensor], lengths: list[int], stop: threading.Event
+        self, batch: Sequence[PreparedRequest], inputs: Mapping[str, Tensor], lengths: list[int], stop: threading.Event
     ) -> list[ModelAnswer]:
-        rows = [item.ask.sampling for item in batch]
+        rows = [item.request.sampling for item in batch]
         start = inputs["input_ids"].shape[1]
         made = self._model.generate(
             **inputs,
             **self._greedy,  # the rows choose for themselves
             max_new_tokens=max(row.max_tokens for row in rows),
-            logits_processor=[OwnDraws(rows)],
-            stopping_criteria=[OwnEnds(rows, start, stop)],
+            logits_processor=[PerRowSampling(rows)],
+            stopping_criteria=[PerRowStopping(rows, start, stop)],
         )
         ends = self._ends()
         answers = []
@@ -266,7 +266,7 @@ def _name_of(folder: str, commit: str | None) -> str:
         size = file.stat().st_size
         digest.update(f"{file.name}\n{size}\n".encode())
         with file.open("rb") as stream:
-            digest.update(stream.read(_ENDS))
-            stream.seek(max(0, size - _ENDS))
-            digest.update(stream.read(_ENDS))
+            digest.update(stream.read(_HASHED_BYTES))
+            stream.seek(max(0, size - _HASHED_BYTES))
+            digest.update(stream.read(_HASHED_BYTES))
     return f"{path.resolve().name}@{digest.hexdigest()[:12]}"

@@ -15,7 +15,7 @@ from transformers import LogitsProcessor, StoppingCriteria
 from workbench.generation.engines.requests import Sampling
 
 
-class OwnDraws(LogitsProcessor):
+class PerRowSampling(LogitsProcessor):
     """Chooses each row's token by its own temperature, top_p and seed; greedy decoding then takes what was chosen."""
 
     def __init__(self, rows: Sequence[Sampling]) -> None:
@@ -47,7 +47,7 @@ def draw(logits: Tensor, asked: Sampling, number: float) -> Tensor:
     return order[place[0]]
 
 
-class OwnEnds(StoppingCriteria):
+class PerRowStopping(StoppingCriteria):
     """Ends each row at its own max_tokens, and all of them when somebody says stop."""
 
     def __init__(self, rows: Sequence[Sampling], prompt_length: int, stop: threading.Event) -> None:

@@ -11,7 +11,7 @@ YES: Final = frozenset({"y", "ye", "yes"})
 NO: Final = frozenset({"n", "no"})
 
 
-def yes_and_no(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[int]]:
+def yes_no_token_ids(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[int]]:
     """Ids of all tokens whose text, stripped and in lower case, is a beginning of "yes", and of "no"."""
     special = set(tokenizer.all_special_ids)
     found: tuple[list[int], list[int]] = ([], [])

@@ -15,11 +15,11 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from curation_db.enums import Method
-from workbench.generation.engines.http.errors import plain
+from workbench.generation.engines.http.errors import plain_line
 from workbench.generation.engines.image_payload import EncodedImage
-from workbench.generation.engines.openai.capabilities import Features, best_method
+from workbench.generation.engines.openai.capabilities import ProbedCapabilities, best_method
 from workbench.generation.engines.openai.request_body import chat_body
-from workbench.generation.engines.openai.response import Trouble, cost_of, parsed, read_chat
+from workbench.generation.engines.openai.response import ResponseProblem, cost_of, parse_body, read_chat
 from workbench.generation.engines.requests import AnswerFormat, ModelAnswer, ModelRequest, RequestFailure
 from workbench.workspace.engine_settings import EngineSettings
 
@@ -28,7 +28,7 @@ _KEY_BYTES: Final = 32
 _IN_ONE: Final = frozenset({Method.LOGPROBS, Method.BARE})
 
 
-def batch_method(settings: EngineSettings, features: Features | None, ask: ModelRequest) -> Method:
+def batch_method(settings: EngineSettings, features: ProbedCapabilities | None, ask: ModelRequest) -> Method:
     """How a yes or no is asked for in a line: by log-probabilities where they are proved or wished, else in words.
 
     Samples and typed decisions take several requests, or other ones, than a line can hold.
@@ -58,7 +58,7 @@ def batch_line(ask: ModelRequest, settings: EngineSettings, *, method: Method, p
 class BatchRequest:
     """What has to be known of a question to read its answer."""
 
-    want: AnswerFormat
+    answer_format: AnswerFormat
     method: Method = Method.BARE
 
 
@@ -82,25 +82,25 @@ def read_line(line: bytes | str, asked: BatchRequest, settings: EngineSettings) 
     if key is None or told is None:
         return None
     read = _read(told, asked)
-    if isinstance(read, Trouble):
-        read = read.meanwhile or ModelAnswer(error=read.failure, detail=plain(read.detail, ""))
+    if isinstance(read, ResponseProblem):
+        read = read.fallback or ModelAnswer(error=read.failure, detail=plain_line(read.detail, ""))
     return key, replace(read, cost=cost_of(read, settings.price_in, settings.price_out))
 
 
-def _read(told: Mapping[str, Any], asked: BatchRequest) -> ModelAnswer | Trouble:
+def _read(told: Mapping[str, Any], asked: BatchRequest) -> ModelAnswer | ResponseProblem:
     response, error = told.get("response"), told.get("error")
     if not isinstance(response, Mapping):
-        return Trouble(failure=RequestFailure.SERVER, detail=_words(error) or "the farm sent no answer")
+        return ResponseProblem(failure=RequestFailure.SERVER, detail=_words(error) or "the farm sent no answer")
     status, body = response.get("status_code"), response.get("body")
     if status != 200:
         turned_down = isinstance(status, int) and 400 <= status < 500 and status != 429
         failure = RequestFailure.REFUSED if turned_down else RequestFailure.SERVER
-        return Trouble(failure=failure, detail=f"{status}: {_words(body) or _words(error)}".removesuffix(": "))
-    return read_chat(body, asked.want, asked.method)
+        return ResponseProblem(failure=failure, detail=f"{status}: {_words(body) or _words(error)}".removesuffix(": "))
+    return read_chat(body, asked.answer_format, asked.method)
 
 
 def _object(line: bytes | str) -> Mapping[str, Any] | None:
-    told = parsed(line if isinstance(line, bytes) else line.encode("utf-8", "surrogatepass"))
+    told = parse_body(line if isinstance(line, bytes) else line.encode("utf-8", "surrogatepass"))
     return told if isinstance(told, Mapping) else None
 
 

@@ -10,7 +10,7 @@ from curation_db.enums import Method
 from workbench.generation.engines.image_payload import EncodedImage
 from workbench.generation.engines.openai import typed_decisions
 from workbench.generation.engines.openai.request_body import chat_body, encoded
-from workbench.generation.engines.openai.response import Trouble, read_chat
+from workbench.generation.engines.openai.response import ResponseProblem, read_chat
 from workbench.generation.engines.probabilities import from_samples
 from workbench.generation.engines.requests import AnswerFormat, ModelAnswer, ModelRequest
 
@@ -39,7 +39,7 @@ class EngineCall(Protocol):
         """The body of request `number`."""
         ...
 
-    def read(self, payload: Any) -> list[ModelAnswer] | Trouble:
+    def read(self, payload: Any) -> list[ModelAnswer] | ResponseProblem:
         """What a reply to one of them says."""
         ...
 
@@ -53,7 +53,7 @@ class ChatCall:
     """A question as a chat."""
 
     index: int
-    ask: ModelRequest
+    request: ModelRequest
     model: str
     method: Method
     picture: EncodedImage | None
@@ -73,19 +73,21 @@ class ChatCall:
 
     @property
     def _sampled(self) -> bool:
-        return self.ask.want is AnswerFormat.YES_NO and self.method is Method.SAMPLES
+        return self.request.answer_format is AnswerFormat.YES_NO and self.method is Method.SAMPLES
 
     def build(self, number: int) -> bytes:
         """See `EngineCall`."""
         url = self.picture.url if self.picture else None
         return encoded(
-            chat_body(self.ask, model=self.model, method=self.method, picture=url, options=self.options, sample=number)
+            chat_body(
+                self.request, model=self.model, method=self.method, picture=url, options=self.options, sample=number
+            )
         )
 
-    def read(self, payload: Any) -> list[ModelAnswer] | Trouble:
+    def read(self, payload: Any) -> list[ModelAnswer] | ResponseProblem:
         """See `EngineCall`."""
-        read = read_chat(payload, self.ask.want, self.method)
-        return read if isinstance(read, Trouble) else [read]
+        read = read_chat(payload, self.request.answer_format, self.method)
+        return read if isinstance(read, ResponseProblem) else [read]
 
     def finish(self, said: Sequence[list[ModelAnswer]]) -> list[ModelAnswer]:
         """See `EngineCall`."""
@@ -124,7 +126,7 @@ class DecisionCall:
             typed_decisions.decision_body(self.asks, model=self.model, picture=self.picture, shape=self.shape)
         )
 
-    def read(self, payload: Any) -> list[ModelAnswer] | Trouble:
+    def read(self, payload: Any) -> list[ModelAnswer] | ResponseProblem:
         """See `EngineCall`."""
         return typed_decisions.read_decisions(payload, len(self.asks))
 

@@ -32,7 +32,7 @@ class Capability(StrEnum):
     """... and sees the picture; value: the `PictureShape` in which it does."""
 
 
-class ProbedCapability(StrEnum):
+class Support(StrEnum):
     """Whether."""
 
     YES = "yes"
@@ -40,31 +40,31 @@ class ProbedCapability(StrEnum):
     UNKNOWN = "unknown"
 
 
-Features = Mapping[str, Any]
+ProbedCapabilities = Mapping[str, Any]
 """Name to {"seen", "evidence", "value"}, as `Feature.to_dict` writes it."""
 
 
-def proved(features: Features | None, name: Capability) -> bool:
+def is_proved(features: ProbedCapabilities | None, name: Capability) -> bool:
     """Whether it was seen to be honoured."""
     told = (features or {}).get(name)
-    return isinstance(told, Mapping) and told.get("seen") == ProbedCapability.YES
+    return isinstance(told, Mapping) and told.get("seen") == Support.YES
 
 
-def value_of(features: Features | None, name: Capability) -> Any:
+def value_of(features: ProbedCapabilities | None, name: Capability) -> Any:
     """What else was seen of it."""
     told = (features or {}).get(name)
     return told.get("value") if isinstance(told, Mapping) else None
 
 
-def best_method(wish: str, features: Features | None, *, pictured: bool) -> Method:
+def best_method(wish: str, features: ProbedCapabilities | None, *, pictured: bool) -> Method:
     """Where a probability is to come from: `wish` unless it is auto, else the best that the server proved.
 
     `pictured`: the question is about a picture, so that a way which does not see pictures is none.
     """
     if wish != "auto":
         return Method(wish)
-    if proved(features, Capability.LOGPROBS):
+    if is_proved(features, Capability.LOGPROBS):
         return Method.LOGPROBS
-    if proved(features, Capability.DECISION_PICTURE if pictured else Capability.DECISION):
+    if is_proved(features, Capability.DECISION_PICTURE if pictured else Capability.DECISION):
         return Method.DECISION
-    return Method.SAMPLES if proved(features, Capability.SAMPLING) else Method.BARE
+    return Method.SAMPLES if is_proved(features, Capability.SAMPLING) else Method.BARE

@@ -15,16 +15,16 @@ from workbench.errors import UsageError
 from workbench.generation.engines.http.client import HttpClient, TransportFailure
 from workbench.generation.engines.http.errors import plain_url
 from workbench.generation.engines.http.limiter import Limiter
-from workbench.generation.engines.http.retry import Patience
-from workbench.generation.engines.http.stop_reasons import unreachable
+from workbench.generation.engines.http.retry import RetryPolicy
+from workbench.generation.engines.http.stop_reasons import connection_error
 from workbench.generation.engines.http.window import AdaptiveConcurrency
 from workbench.generation.engines.image_payload import EncodedImage, ImageEncoder
 from workbench.generation.engines.openai import typed_decisions
 from workbench.generation.engines.openai.calls import ChatCall, DecisionCall, EngineCall
-from workbench.generation.engines.openai.capabilities import Capability, Features, best_method, value_of
+from workbench.generation.engines.openai.capabilities import Capability, ProbedCapabilities, best_method, value_of
 from workbench.generation.engines.openai.models_endpoint import listed_models
 from workbench.generation.engines.openai.request_loop import RequestLoop
-from workbench.generation.engines.protocol import EngineContext, EngineStopped, Stored
+from workbench.generation.engines.protocol import EngineContext, EngineStopped, StoreAnswer
 from workbench.generation.engines.requests import AnswerFormat, ModelAnswer, ModelRequest, RequestFailure
 from workbench.workspace.engine_settings import EngineSettings
 
@@ -34,7 +34,7 @@ _VARIABLE: Final = re.compile(r"[A-Z_][A-Z0-9_]*")
 
 
 async def make(
-    settings: EngineSettings, surroundings: EngineContext, *, patience: Patience | None = None
+    settings: EngineSettings, context: EngineContext, *, patience: RetryPolicy | None = None
 ) -> OpenAiEngine:
     """The engine for `settings`, after a look at the server's list of models.
 
@@ -43,13 +43,13 @@ async def make(
         EngineStopped: the server cannot be reached, or refuses the key.
     """
     check(settings)
-    patience = patience or Patience()
-    exchange = HttpClient(settings.url, key=api_key(settings), timeout=settings.timeout)
+    patience = patience or RetryPolicy()
+    client = HttpClient(settings.url, key=api_key(settings), timeout=settings.timeout)
     try:
-        model = await _model(settings, exchange, patience)
-        return OpenAiEngine(replace(settings, model=model), surroundings, exchange, patience)
+        model = await _model(settings, client, patience)
+        return OpenAiEngine(replace(settings, model=model), context, client, patience)
     except BaseException:
-        await exchange.close()
+        await client.close()
         raise
 
 
@@ -91,18 +91,18 @@ class OpenAiEngine:
     """See `workbench.generation.engines.protocol.Engine`."""
 
     def __init__(
-        self, settings: EngineSettings, surroundings: EngineContext, exchange: HttpClient, patience: Patience
+        self, settings: EngineSettings, context: EngineContext, client: HttpClient, patience: RetryPolicy
     ) -> None:
         self._settings = settings
-        self._features: Features | None = surroundings.features(plain_url(settings.url), settings.model)
-        self._exchange = exchange
+        self._features: ProbedCapabilities | None = context.capabilities(plain_url(settings.url), settings.model)
+        self._client = client
         self._limiter = Limiter(
             AdaptiveConcurrency(
                 settings.concurrency, first_pause=2 * patience.base, longest_pause=2 * patience.longest
             ),
-            lambda: unreachable(settings, self._conversation.last_trouble),
+            lambda: connection_error(settings, self._conversation.last_trouble),
         )
-        self._conversation = RequestLoop(settings, surroundings.budget, exchange, self._limiter, patience)
+        self._conversation = RequestLoop(settings, context.budget, client, self._limiter, patience)
         self._pictures = ImageEncoder(settings.picture_side, as_files=settings.pictures == "file")
 
     @property
@@ -120,10 +120,12 @@ class OpenAiEngine:
         """As many as the server takes now; more while it is not known."""
         return self._limiter.window.limit
 
-    async def answer(self, group: Sequence[ModelRequest], stored: Stored) -> None:
+    async def answer(self, group: Sequence[ModelRequest], store_answer: StoreAnswer) -> None:
         """See `Engine`. What is in flight when something stops the run is still answered and stored."""
-        calls = await self._calls(group, stored)
-        ended = await asyncio.gather(*(self._conversation.hold(call, stored) for call in calls), return_exceptions=True)
+        calls = await self._calls(group, store_answer)
+        ended = await asyncio.gather(
+            *(self._conversation.run(call, store_answer) for call in calls), return_exceptions=True
+        )
         errors = [error for error in ended if error is not None]
         if errors:
             raise next((error for error in errors if not isinstance(error, EngineStopped)), errors[0])
@@ -132,27 +134,29 @@ class OpenAiEngine:
         """Close the connections."""
         self._limiter.close()
         await self._pictures.close()
-        await self._exchange.close()
+        await self._client.close()
 
-    async def _calls(self, group: Sequence[ModelRequest], stored: Stored) -> list[EngineCall]:
+    async def _calls(self, group: Sequence[ModelRequest], store_answer: StoreAnswer) -> list[EngineCall]:
         """The calls for the questions that can be asked; the others are answered with why they cannot."""
         calls: list[EngineCall] = []
         together: dict[tuple[str, str], list[int]] = {}
         shown: dict[int, EncodedImage | None] = {}
         for index, ask in enumerate(group):
             method = best_method(self._settings.method, self._features, pictured=ask.picture is not None)
-            decided = ask.want is AnswerFormat.YES_NO and method is Method.DECISION
+            decided = ask.answer_format is AnswerFormat.YES_NO and method is Method.DECISION
             shown[index] = picture = await self._shown(ask, as_data=decided)
-            error = _hindrance(picture) or (self._blind(ask) if decided else None)
+            error = _image_error(picture) or (self._blind(ask) if decided else None)
             if error is not None:
-                await stored(index, error)
+                await store_answer(index, error)
             elif decided:
-                together.setdefault((picture.url if picture else "", typed_decisions.context(ask)), []).append(index)
+                together.setdefault((picture.url if picture else "", typed_decisions.preceding_text(ask)), []).append(
+                    index
+                )
             else:
                 calls.append(self._chat(index, ask, method, picture))
         for indices in together.values():
-            for start in range(0, len(indices), typed_decisions.MOST_QUESTIONS):
-                some = indices[start : start + typed_decisions.MOST_QUESTIONS]
+            for start in range(0, len(indices), typed_decisions.MAX_QUESTIONS):
+                some = indices[start : start + typed_decisions.MAX_QUESTIONS]
                 calls.append(self._decision(some, group, shown[some[0]]))
         return calls
 
@@ -172,7 +176,7 @@ class OpenAiEngine:
     def _chat(self, index: int, ask: ModelRequest, method: Method, picture: EncodedImage | None) -> ChatCall:
         return ChatCall(
             index=index,
-            ask=ask,
+            request=ask,
             model=self.model,
             method=method,
             picture=picture,
@@ -193,21 +197,21 @@ class OpenAiEngine:
         )
 
 
-def _hindrance(picture: EncodedImage | None) -> ModelAnswer | None:
+def _image_error(picture: EncodedImage | None) -> ModelAnswer | None:
     if picture is None or not picture.error:
         return None
     return ModelAnswer(error=picture.error, detail=picture.detail, tries=0)
 
 
-async def _model(settings: EngineSettings, exchange: HttpClient, patience: Patience) -> str:
+async def _model(settings: EngineSettings, client: HttpClient, patience: RetryPolicy) -> str:
     """The model's name, after the server showed that it is there."""
-    listed = await listed_models(settings, exchange)
+    listed = await listed_models(settings, client)
     for tries in range(1, _CONNECT_TRIES):
         if isinstance(listed, TransportFailure):
             await asyncio.sleep(patience.delay(tries, None))
-            listed = await listed_models(settings, exchange)
+            listed = await listed_models(settings, client)
     if isinstance(listed, TransportFailure):
-        raise unreachable(settings, listed.detail)
+        raise connection_error(settings, listed.detail)
     if settings.model:
         return settings.model
     if len(listed) == 1:

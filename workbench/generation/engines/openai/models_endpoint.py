@@ -7,29 +7,29 @@ from typing import Any
 
 from curation_db.language.sanitize import display_text
 from workbench.generation.engines.http.client import HttpClient, Reply, TransportFailure
-from workbench.generation.engines.http.stop_reasons import no_entry
-from workbench.generation.engines.openai.response import Trouble, parsed
+from workbench.generation.engines.http.stop_reasons import access_error
+from workbench.generation.engines.openai.response import ResponseProblem, parse_body
 from workbench.workspace.engine_settings import EngineSettings
 
 
-async def listed_models(settings: EngineSettings, exchange: HttpClient) -> list[str] | TransportFailure:
+async def listed_models(settings: EngineSettings, client: HttpClient) -> list[str] | TransportFailure:
     """The models that the server lists; empty where it keeps no list.
 
     Raises:
         EngineStopped: it refuses the key.
     """
-    reply = await exchange.get("/models")
+    reply = await client.get("/models")
     if isinstance(reply, TransportFailure):
         return reply
     if reply.status in {401, 403}:
-        raise no_entry(settings, reply, exchange.key)
-    return names(reply)
+        raise access_error(settings, reply, client.key)
+    return model_ids(reply)
 
 
-def names(reply: Reply) -> list[str]:
+def model_ids(reply: Reply) -> list[str]:
     """The ids in a list of models, fit to be shown."""
-    payload: Any = parsed(reply.body) if reply.status == 200 else None
-    data = payload.get("data") if isinstance(payload, Mapping) and not isinstance(payload, Trouble) else None
+    payload: Any = parse_body(reply.body) if reply.status == 200 else None
+    data = payload.get("data") if isinstance(payload, Mapping) and not isinstance(payload, ResponseProblem) else None
     entries = data if isinstance(data, list) else []
     ids = [entry.get("id") for entry in entries if isinstance(entry, Mapping)]
     return [display_text(each) for each in ids if isinstance(each, str) and each]

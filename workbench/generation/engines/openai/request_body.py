@@ -52,10 +52,10 @@ def encoded(body: Mapping[str, Any]) -> bytes:
 
 def _sampling(ask: ModelRequest, method: Method, sample: int) -> dict[str, Any]:
     drawn = ask.sampling
-    if ask.want is AnswerFormat.YES_NO and method is Method.LOGPROBS:
+    if ask.answer_format is AnswerFormat.YES_NO and method is Method.LOGPROBS:
         fields: dict[str, Any] = {"temperature": 0, "max_tokens": 1, "logprobs": True, "top_logprobs": TOP_LOGPROBS}
         return fields if drawn.seed is None else {**fields, "seed": drawn.seed}
-    if ask.want is AnswerFormat.YES_NO and method is Method.SAMPLES:
+    if ask.answer_format is AnswerFormat.YES_NO and method is Method.SAMPLES:
         temperature, seed = drawn.temperature or 1.0, sample_seed(drawn.seed, sample)
         return {"temperature": temperature, "top_p": drawn.top_p, "max_tokens": drawn.max_tokens, "seed": seed}
     fields = {"temperature": drawn.temperature, "max_tokens": drawn.max_tokens}

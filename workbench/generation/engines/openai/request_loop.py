@@ -9,18 +9,18 @@ from typing import Any, Final
 
 from workbench.generation.budget import Budget
 from workbench.generation.engines.http.client import HttpClient, Reply, TransportFailure
-from workbench.generation.engines.http.errors import SECRET, masked, plain, server_words
+from workbench.generation.engines.http.errors import MIN_SECRET_LENGTH, mask_key, plain_line, server_message
 from workbench.generation.engines.http.limiter import Limiter
-from workbench.generation.engines.http.retry import Patience, RetryDecision, meaning
-from workbench.generation.engines.http.stop_reasons import no_entry, unreachable
+from workbench.generation.engines.http.retry import RetryDecision, RetryPolicy, classify_status
+from workbench.generation.engines.http.stop_reasons import access_error, connection_error
 from workbench.generation.engines.http.window import LoadSignal
 from workbench.generation.engines.openai.calls import EngineCall
-from workbench.generation.engines.openai.response import Trouble, cost_of, parsed, tokens
-from workbench.generation.engines.protocol import Stored
+from workbench.generation.engines.openai.response import ResponseProblem, cost_of, parse_body, token_counts
+from workbench.generation.engines.protocol import StoreAnswer
 from workbench.generation.engines.requests import ModelAnswer, RequestFailure
 from workbench.workspace.engine_settings import EngineSettings
 
-_POORER_AFTER: Final = 2
+_FALLBACK_AFTER: Final = 2
 """Tries after which a poorer answer (words where log-probabilities were asked for) is better than asking on."""
 
 
@@ -40,7 +40,7 @@ class CallState:
 
 
 @dataclass(frozen=True, slots=True)
-class _Step:
+class _RequestOutcome:
     """What came of a request."""
 
     signal: LoadSignal
@@ -54,11 +54,11 @@ class RequestLoop:
     """Holds calls with one server; for one event loop."""
 
     def __init__(
-        self, settings: EngineSettings, budget: Budget, exchange: HttpClient, limiter: Limiter, patience: Patience
+        self, settings: EngineSettings, budget: Budget, client: HttpClient, limiter: Limiter, patience: RetryPolicy
     ) -> None:
         self._settings = settings
         self._budget = budget
-        self._exchange = exchange
+        self._client = client
         self._limiter = limiter
         self._patience = patience
         self._unheard = 0
@@ -66,7 +66,7 @@ class RequestLoop:
         self.last_trouble = ""
         """For the line that says why everything stopped."""
 
-    async def hold(self, call: EngineCall, stored: Stored) -> None:
+    async def run(self, call: EngineCall, store_answer: StoreAnswer) -> None:
         """Ask until `call` is answered or given up, and have the answers stored while the place is held.
 
         Raises:
@@ -75,91 +75,100 @@ class RequestLoop:
         """
         held = CallState()
         while True:
-            await self._limiter.take(again=held.sent > 0)
-            step = _Step(LoadSignal.NONE)
+            await self._limiter.acquire(again=held.sent > 0)
+            step = _RequestOutcome(LoadSignal.NONE)
             try:
                 step = await self._step(call, held)
                 for index, answer in zip(call.indices, step.answers, strict=True) if step.answers else ():
-                    await stored(index, answer)
+                    await store_answer(index, answer)
             finally:
-                self._limiter.give_back(step.signal, step.asked or 0.0)
+                self._limiter.release(step.signal, step.asked or 0.0)
             if step.answers is not None:
                 return
-            await self._limiter.rest(self._patience.delay(held.tries + held.rejections, step.asked))
+            await self._limiter.sleep(self._patience.delay(held.tries + held.rejections, step.asked))
 
-    async def _step(self, call: EngineCall, held: CallState) -> _Step:
+    async def _step(self, call: EngineCall, held: CallState) -> _RequestOutcome:
         """Send what is still to be sent, until something goes wrong."""
         while True:
-            self._budget.take()
+            self._budget.reserve()
             held.sent += 1
             started = time.perf_counter()
-            reply = await self._exchange.post(call.path, call.build(len(held.said)))
+            reply = await self._client.post(call.path, call.build(len(held.said)))
             held.milliseconds = 1000 * (time.perf_counter() - started)
             outcome = self._judged(call, held, reply)
             if outcome is not None:
                 return outcome
             if len(held.said) == call.rounds:
-                return _Step(LoadSignal.GOOD, self._finished(call.finish(held.said), held))
+                return _RequestOutcome(LoadSignal.GOOD, self._finished(call.finish(held.said), held))
 
-    def _judged(self, call: EngineCall, held: CallState, reply: Reply | TransportFailure) -> _Step | None:
+    def _judged(self, call: EngineCall, held: CallState, reply: Reply | TransportFailure) -> _RequestOutcome | None:
         """What a reply means; None: it is good, and kept in `held`."""
         if isinstance(reply, TransportFailure):
             connection = reply.failure in {RequestFailure.CONNECTION, RequestFailure.TIMEOUT}
-            trouble = Trouble(failure=reply.failure, detail=reply.detail, again=True)
+            trouble = ResponseProblem(failure=reply.failure, detail=reply.detail, again=True)
             return self._troubled(call, held, trouble, LoadSignal.TROUBLE if connection else self._once(held))
         asked = self._patience.asked_for(reply.headers)
-        means = meaning(reply.status)
-        if means is RetryDecision.FINE:
+        means = classify_status(reply.status)
+        if means is RetryDecision.OK:
             return self._read(call, held, reply)
-        words = server_words(reply.body, self._exchange.key)
-        means = meaning(reply.status, words, says_when=asked is not None)
-        if means is RetryDecision.NO_ENTRY:
-            error = no_entry(self._settings, reply, self._exchange.key)
+        words = server_message(reply.body, self._client.key)
+        means = classify_status(reply.status, words, says_when=asked is not None)
+        if means is RetryDecision.ABORT:
+            error = access_error(self._settings, reply, self._client.key)
             self._limiter.stop(error)
             raise error
-        if means is RetryDecision.TOO_MANY:
+        if means is RetryDecision.THROTTLED:
             return self._refused(call, held, words, asked)
-        if means is RetryDecision.TURNED_DOWN:
+        if means is RetryDecision.REJECTED:
             detail = f"{reply.status}: {words}" if words else str(reply.status)
-            return self._given_up(call, held, Trouble(failure=RequestFailure.REFUSED, detail=detail), LoadSignal.GOOD)
-        trouble = Trouble(failure=RequestFailure.SERVER, detail=f"{reply.status}: {words}", again=True)
+            return self._given_up(
+                call, held, ResponseProblem(failure=RequestFailure.REFUSED, detail=detail), LoadSignal.GOOD
+            )
+        trouble = ResponseProblem(failure=RequestFailure.SERVER, detail=f"{reply.status}: {words}", again=True)
         return self._troubled(call, held, trouble, self._once(held), asked)
 
-    def _read(self, call: EngineCall, held: CallState, reply: Reply) -> _Step | None:
-        payload = parsed(reply.body)
-        read = payload if isinstance(payload, Trouble) else call.read(payload)
-        if not isinstance(payload, Trouble):
+    def _read(self, call: EngineCall, held: CallState, reply: Reply) -> _RequestOutcome | None:
+        payload = parse_body(reply.body)
+        read = payload if isinstance(payload, ResponseProblem) else call.read(payload)
+        if not isinstance(payload, ResponseProblem):
             self._charge(held, payload)
         self._unheard = 0
-        if not isinstance(read, Trouble):
+        if not isinstance(read, ResponseProblem):
             held.said.append(read)
             return None
-        if read.meanwhile is not None and held.tries + 1 >= _POORER_AFTER:
-            held.said.append([read.meanwhile])
+        if read.fallback is not None and held.tries + 1 >= _FALLBACK_AFTER:
+            held.said.append([read.fallback])
             return None
         if read.again:
             return self._troubled(call, held, read, self._once(held))
         return self._given_up(call, held, read, LoadSignal.GOOD)
 
-    def _refused(self, call: EngineCall, held: CallState, words: str, asked: float | None) -> _Step:
+    def _refused(self, call: EngineCall, held: CallState, words: str, asked: float | None) -> _RequestOutcome:
         held.rejections += 1
         self.last_trouble = f"429: {words}" if words else "too many requests"
         if held.rejections < self._patience.rejections:
-            return _Step(LoadSignal.REFUSED, asked=asked)
-        trouble = Trouble(failure=RequestFailure.SERVER, detail=f"refused {held.rejections} times: {self.last_trouble}")
+            return _RequestOutcome(LoadSignal.REFUSED, asked=asked)
+        trouble = ResponseProblem(
+            failure=RequestFailure.SERVER, detail=f"refused {held.rejections} times: {self.last_trouble}"
+        )
         return self._given_up(call, held, trouble, LoadSignal.REFUSED)
 
     def _troubled(
-        self, call: EngineCall, held: CallState, trouble: Trouble, signal: LoadSignal, asked: float | None = None
-    ) -> _Step:
+        self,
+        call: EngineCall,
+        held: CallState,
+        trouble: ResponseProblem,
+        signal: LoadSignal,
+        asked: float | None = None,
+    ) -> _RequestOutcome:
         held.tries += 1
         self.last_trouble = trouble.detail
         if held.tries < self._settings.tries:
-            return _Step(signal, asked=asked)
+            return _RequestOutcome(signal, asked=asked)
         if trouble.failure is RequestFailure.CONNECTION:
             self._unheard += 1
             if self._unheard >= self._patience.dead_after:
-                error = unreachable(self._settings, trouble.detail)
+                error = connection_error(self._settings, trouble.detail)
                 self._limiter.stop(error)
                 raise error
         return self._given_up(call, held, trouble, signal)
@@ -169,14 +178,16 @@ class RequestLoop:
         first, held.failed = not held.failed, True
         return LoadSignal.TROUBLE if first else LoadSignal.NONE
 
-    def _given_up(self, call: EngineCall, held: CallState, trouble: Trouble, signal: LoadSignal) -> _Step:
-        failed = ModelAnswer(error=trouble.failure, detail=plain(trouble.detail, self._exchange.key))
-        return _Step(signal, self._finished([failed for _ in call.indices], held))
+    def _given_up(
+        self, call: EngineCall, held: CallState, trouble: ResponseProblem, signal: LoadSignal
+    ) -> _RequestOutcome:
+        failed = ModelAnswer(error=trouble.failure, detail=plain_line(trouble.detail, self._client.key))
+        return _RequestOutcome(signal, self._finished([failed for _ in call.indices], held))
 
     def _charge(self, held: CallState, payload: Any) -> None:
         if not isinstance(payload, Mapping):
             return
-        counts = tokens(payload)
+        counts = token_counts(payload)
         cost = cost_of(counts, self._settings.price_in, self._settings.price_out)
         self._budget.spend((counts.prompt_tokens or 0) + (counts.completion_tokens or 0), cost)
         if cost is not None:
@@ -185,11 +196,11 @@ class RequestLoop:
     def _finished(self, answers: list[ModelAnswer], held: CallState) -> list[ModelAnswer]:
         """The answers with what it took to get them; what several cost together is shared out evenly, and the requests
         count for the first."""
-        key = self._exchange.key
+        key = self._client.key
         return [
             replace(
                 answer,
-                text=masked(answer.text, key, least=SECRET),  # a caption may hold the word "none"
+                text=mask_key(answer.text, key, least=MIN_SECRET_LENGTH),  # a caption may hold the word "none"
                 latency_ms=round(held.milliseconds, 1),
                 tries=0 if place else held.sent,
                 cost=None if held.cost is None else held.cost / len(answers),

@@ -16,45 +16,47 @@ _MOST_TOKENS: Final = 2**31
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trouble:
+class ResponseProblem:
     """Why a reply is no answer."""
 
     failure: RequestFailure
     detail: str = ""
     again: bool = False
     """Whether another try may bring a better one."""
-    meanwhile: ModelAnswer | None = None
+    fallback: ModelAnswer | None = None
     """A poorer answer that the reply does hold."""
 
 
-def parsed(body: bytes) -> Any | Trouble:
+def parse_body(body: bytes) -> Any | ResponseProblem:
     """A body as JSON."""
     try:
         return parse_json(body.decode("utf-8"))
     except UnicodeDecodeError:
-        return Trouble(failure=RequestFailure.ENCODING, detail="the server's answer is not UTF-8", again=True)
+        return ResponseProblem(failure=RequestFailure.ENCODING, detail="the server's answer is not UTF-8", again=True)
     except JsonError:
-        return Trouble(failure=RequestFailure.MALFORMED, detail="the server's answer is no JSON", again=True)
+        return ResponseProblem(failure=RequestFailure.MALFORMED, detail="the server's answer is no JSON", again=True)
 
 
-def read_chat(payload: Any, want: AnswerFormat, method: Method) -> ModelAnswer | Trouble:
+def read_chat(payload: Any, want: AnswerFormat, method: Method) -> ModelAnswer | ResponseProblem:
     """The answer in a parsed reply: text and tokens, and for a yes or no its probability by `method`."""
-    counts = tokens(payload)
+    counts = token_counts(payload)
     choices = payload.get("choices") if isinstance(payload, Mapping) else None
     choice = choices[0] if isinstance(choices, list) and choices else None
     message = choice.get("message") if isinstance(choice, Mapping) else None
     if not isinstance(choice, Mapping) or not isinstance(message, Mapping):
-        return Trouble(failure=RequestFailure.MALFORMED, detail="the server's answer holds no message", again=True)
+        return ResponseProblem(
+            failure=RequestFailure.MALFORMED, detail="the server's answer holds no message", again=True
+        )
     text = _text(message.get("content"))
     if text is None:
-        return Trouble(failure=RequestFailure.MALFORMED, detail="the message holds no text", again=True)
-    trouble = _held_back(choice, message) or (_unfinished(choice, text) if want is AnswerFormat.TEXT else None)
+        return ResponseProblem(failure=RequestFailure.MALFORMED, detail="the message holds no text", again=True)
+    trouble = _refusal(choice, message) or (_unfinished(choice, text) if want is AnswerFormat.TEXT else None)
     if trouble is not None:
         return trouble
     return _answer(text, counts) if want is AnswerFormat.TEXT else _yes_no(choice, text, method, counts)
 
 
-def tokens(payload: Any) -> ModelAnswer:
+def token_counts(payload: Any) -> ModelAnswer:
     """An answer without words that holds the token counts: OpenAI's names, or those of typed decisions."""
     usage = payload.get("usage") if isinstance(payload, Mapping) else None
     if not isinstance(usage, Mapping):
@@ -76,31 +78,31 @@ def cost_of(answer: ModelAnswer, price_in: float | None, price_out: float | None
     return math.fsum(parts) if parts else None
 
 
-def _held_back(choice: Mapping[str, Any], message: Mapping[str, Any]) -> Trouble | None:
+def _refusal(choice: Mapping[str, Any], message: Mapping[str, Any]) -> ResponseProblem | None:
     refusal = message.get("refusal")
     if isinstance(refusal, str) and refusal:
-        return Trouble(failure=RequestFailure.REFUSED, detail=refusal)
+        return ResponseProblem(failure=RequestFailure.REFUSED, detail=refusal)
     if choice.get("finish_reason") == "content_filter":
-        return Trouble(failure=RequestFailure.REFUSED, detail="the server's filter held the answer back")
+        return ResponseProblem(failure=RequestFailure.REFUSED, detail="the server's filter held the answer back")
     return None
 
 
-def _unfinished(choice: Mapping[str, Any], text: str) -> Trouble | None:
+def _unfinished(choice: Mapping[str, Any], text: str) -> ResponseProblem | None:
     if choice.get("finish_reason") == "length":
-        return Trouble(failure=RequestFailure.TOO_LONG, detail="the model did not come to an end")
-    return None if text.strip() else Trouble(failure=RequestFailure.EMPTY, detail="the model said nothing")
+        return ResponseProblem(failure=RequestFailure.TOO_LONG, detail="the model did not come to an end")
+    return None if text.strip() else ResponseProblem(failure=RequestFailure.EMPTY, detail="the model said nothing")
 
 
-def _yes_no(choice: Mapping[str, Any], text: str, method: Method, counts: ModelAnswer) -> ModelAnswer | Trouble:
+def _yes_no(choice: Mapping[str, Any], text: str, method: Method, counts: ModelAnswer) -> ModelAnswer | ResponseProblem:
     if method is Method.LOGPROBS:
         chance = from_logprobs(choice)
         if chance is not None:
             return _answer(text, counts, chance, Method.LOGPROBS)
         bare = _answer(text, counts, from_words(text), Method.BARE) if text.strip() else None
         detail = "the server sent no log-probabilities"
-        return Trouble(failure=RequestFailure.MALFORMED, detail=detail, again=True, meanwhile=bare)
+        return ResponseProblem(failure=RequestFailure.MALFORMED, detail=detail, again=True, fallback=bare)
     if not text.strip():
-        return Trouble(failure=RequestFailure.EMPTY, detail="the model said nothing")
+        return ResponseProblem(failure=RequestFailure.EMPTY, detail="the model said nothing")
     return _answer(text, counts, from_words(text), Method.BARE)
 
 

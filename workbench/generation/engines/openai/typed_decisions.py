@@ -14,14 +14,14 @@ from typing import Any, Final
 
 from curation_db.enums import Method
 from workbench.generation.engines.image_payload import EncodedImage
-from workbench.generation.engines.openai.response import Trouble, tokens
+from workbench.generation.engines.openai.response import ResponseProblem, token_counts
 from workbench.generation.engines.probabilities import from_decision
 from workbench.generation.engines.requests import ModelAnswer, ModelRequest, RequestFailure
 
 PATH: Final = "/systemone"
-MOST_QUESTIONS: Final = 16
+MAX_QUESTIONS: Final = 16
 """In one call; both servers take 64, but what is in flight is what a kill costs."""
-_PLACE: Final = "<the-picture>"
+_PLACEHOLDER: Final = "<the-picture>"
 """Stands in the state where an asset is shown."""
 
 
@@ -34,7 +34,7 @@ class PictureShape(StrEnum):
     """{"images": [data URL]} (vLLM)."""
 
 
-def context(ask: ModelRequest) -> str:
+def preceding_text(ask: ModelRequest) -> str:
     """What stands before the question: all turns but the last. Questions with the same one go together."""
     return "\n\n".join(message.text for message in ask.messages[:-1])
 
@@ -44,10 +44,10 @@ def decision_body(
 ) -> dict[str, Any]:
     """The request for `asks`, which share picture and context."""
     questions = [ask.messages[-1].text for ask in asks]
-    return body(questions, context(asks[0]), model=model, picture=picture, shape=shape)
+    return questions_body(questions, preceding_text(asks[0]), model=model, picture=picture, shape=shape)
 
 
-def body(
+def questions_body(
     questions: Sequence[str], before: str, *, model: str, picture: EncodedImage | None, shape: PictureShape
 ) -> dict[str, Any]:
     """The request for `questions` about a picture, with `before` ahead of them."""
@@ -55,29 +55,30 @@ def body(
         "model": model,
         "state": before or "Look at it.",
         "questions": {
-            name_of(number): {"type": "noul", "instructions": question} for number, question in enumerate(questions)
+            question_name(number): {"type": "noul", "instructions": question}
+            for number, question in enumerate(questions)
         },
     }
     if picture is not None and shape is PictureShape.ASSETS:
-        made["state"] = f"{_PLACE}\n\n{before}".strip()
-        made["assets"] = {_PLACE: {"type": "image", "format": "jpeg", "data_base64": picture.base64}}
+        made["state"] = f"{_PLACEHOLDER}\n\n{before}".strip()
+        made["assets"] = {_PLACEHOLDER: {"type": "image", "format": "jpeg", "data_base64": picture.base64}}
     elif picture is not None:
         made["images"] = [picture.url]
     return made
 
 
-def name_of(number: int) -> str:
+def question_name(number: int) -> str:
     """What question `number` is called in a call."""
     return f"q{number}"
 
 
-def read_decisions(payload: Any, count: int) -> list[ModelAnswer] | Trouble:
+def read_decisions(payload: Any, count: int) -> list[ModelAnswer] | ResponseProblem:
     """The answers to `count` questions, in order; the tokens are shared out evenly."""
-    charged = tokens(payload)
+    charged = token_counts(payload)
     shares = zip(_shared(charged.prompt_tokens, count), _shared(charged.completion_tokens, count), strict=True)
     answers = []
     for number, (prompt, completion) in enumerate(shares):
-        chance = from_decision(payload, name_of(number))
+        chance = from_decision(payload, question_name(number))
         if chance is not None:
             answers.append(
                 ModelAnswer(
@@ -88,13 +89,13 @@ def read_decisions(payload: Any, count: int) -> list[ModelAnswer] | Trouble:
                     completion_tokens=completion,
                 )
             )
-        elif _refuses(payload, name_of(number)):
+        elif _refuses(payload, question_name(number)):
             answers.append(
                 ModelAnswer(error=RequestFailure.REFUSED, detail="the server refuses to decide", prompt_tokens=prompt)
             )
         else:
             detail = "the server's answer holds no decision"
-            return Trouble(failure=RequestFailure.MALFORMED, detail=detail, again=True)
+            return ResponseProblem(failure=RequestFailure.MALFORMED, detail=detail, again=True)
     return answers
 
 

@@ -13,7 +13,7 @@ from textual.widgets.option_list import Option
 
 from curation_db.language.sanitize import counted
 from workbench.jobs.generation import GenerationOrder
-from workbench.jobs.generation_monitor import Supplies
+from workbench.jobs.generation_monitor import GenerationInputs
 from workbench.tui.rendering.card_content import QUIET, WARN, plain
 from workbench.tui.rendering.generation import judges_line
 from workbench.tui.screens.modals.dialog import Dialog
@@ -37,7 +37,7 @@ class GenerateModal(Dialog[GenerationOrder]):
     """
     BINDINGS: ClassVar = [("down", "move(1)", "next"), ("up", "move(-1)", "previous")]
 
-    def __init__(self, supplies: Supplies) -> None:
+    def __init__(self, supplies: GenerationInputs) -> None:
         super().__init__("generate")
         self._supplies = supplies
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from workbench.generation.engines.http.client import MOST_BYTES, HttpClient, Reply, TransportFailure
+from workbench.generation.engines.http.client import MAX_BODY_BYTES, HttpClient, Reply, TransportFailure
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 GOOD = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nRetry-AFTER: 7\r\n\r\nhi"
@@ -103,7 +103,7 @@ async def test_an_endless_answer_is_cut_while_it_comes() -> None:
         nonlocal sent
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
-        while sent < 20 * MOST_BYTES:
+        while sent < 20 * MAX_BODY_BYTES:
             writer.write(b"x" * 2**16)
             sent += 2**16
             await writer.drain()
@@ -113,7 +113,7 @@ async def test_an_endless_answer_is_cut_while_it_comes() -> None:
         await asyncio.sleep(0.05)
     assert isinstance(reply, TransportFailure)
     assert reply.failure == "too-long"
-    assert sent < 4 * MOST_BYTES  # it was stopped, not swallowed
+    assert sent < 4 * MAX_BODY_BYTES  # it was stopped, not swallowed
 
 
 async def test_a_large_body_is_sent_and_a_large_answer_read() -> None:

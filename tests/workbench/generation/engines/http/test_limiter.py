@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workbench.generation.engines.http.limiter import Limiter
-from workbench.generation.engines.http.retry import Patience, RetryDecision, meaning
+from workbench.generation.engines.http.retry import RetryDecision, RetryPolicy, classify_status
 from workbench.generation.engines.http.window import AdaptiveConcurrency, LoadSignal
 
 
@@ -125,19 +125,19 @@ def test_the_window_keeps_its_bounds(most: int, steps: list[str]) -> None:
 
 async def test_places_are_handed_out_in_order_and_those_of_second_tries_first() -> None:
     limiter = Limiter(AdaptiveConcurrency(1), RuntimeError)
-    await limiter.take()
+    await limiter.acquire()
     order: list[str] = []
 
     async def work(name: str, again: bool) -> None:
-        await limiter.take(again=again)
+        await limiter.acquire(again=again)
         order.append(name)
         await asyncio.sleep(0)
-        limiter.give_back(LoadSignal.GOOD)
+        limiter.release(LoadSignal.GOOD)
 
     tasks = [asyncio.create_task(work(name, name == "again")) for name in ("first", "second", "again")]
     await asyncio.sleep(0)
     assert not order
-    limiter.give_back(LoadSignal.GOOD)
+    limiter.release(LoadSignal.GOOD)
     await asyncio.gather(*tasks)
     assert order == ["again", "first", "second"]
     assert limiter.window.in_flight == 0
@@ -145,33 +145,33 @@ async def test_places_are_handed_out_in_order_and_those_of_second_tries_first() 
 
 async def test_a_place_that_was_given_to_somebody_who_left_is_not_lost() -> None:
     limiter = Limiter(AdaptiveConcurrency(1), RuntimeError)
-    await limiter.take()
-    left = asyncio.create_task(limiter.take())
+    await limiter.acquire()
+    left = asyncio.create_task(limiter.acquire())
     await asyncio.sleep(0)
-    limiter.give_back(LoadSignal.GOOD)  # the place is theirs now ...
+    limiter.release(LoadSignal.GOOD)  # the place is theirs now ...
     left.cancel()  # ... and they never come
     with pytest.raises(asyncio.CancelledError):
         await left
-    await asyncio.wait_for(limiter.take(), 1)
+    await asyncio.wait_for(limiter.acquire(), 1)
 
 
 async def test_a_pause_ends_by_itself() -> None:
     limiter = Limiter(AdaptiveConcurrency(4, first_pause=0.02), RuntimeError)
     for _ in range(3):
-        await limiter.take()
-        limiter.give_back(LoadSignal.TROUBLE)
+        await limiter.acquire()
+        limiter.release(LoadSignal.TROUBLE)
     assert not limiter.window.may_send(limiter.window.paused_until - 0.001)
-    await asyncio.wait_for(limiter.take(), 1)
+    await asyncio.wait_for(limiter.acquire(), 1)
 
 
 async def test_stopping_reaches_everybody() -> None:
     limiter = Limiter(AdaptiveConcurrency(1), RuntimeError)
-    await limiter.take()
-    waiting, resting = asyncio.create_task(limiter.take()), asyncio.create_task(limiter.rest(60))
+    await limiter.acquire()
+    waiting, resting = asyncio.create_task(limiter.acquire()), asyncio.create_task(limiter.sleep(60))
     await asyncio.sleep(0)
     limiter.stop(RuntimeError("gone"))
     limiter.stop(RuntimeError("later"))
-    for task in (waiting, resting, asyncio.create_task(limiter.take())):
+    for task in (waiting, resting, asyncio.create_task(limiter.acquire())):
         with pytest.raises(RuntimeError, match="gone"):
             await task
 
@@ -180,40 +180,40 @@ async def test_after_enough_pauses_nobody_waits_any_longer() -> None:
     limiter = Limiter(AdaptiveConcurrency(4, first_pause=0.001), lambda: RuntimeError("nothing gets through"), pauses=3)
     with pytest.raises(RuntimeError, match="nothing gets through"):
         for _ in range(20):
-            await limiter.take()
-            limiter.give_back(LoadSignal.TROUBLE)
+            await limiter.acquire()
+            limiter.release(LoadSignal.TROUBLE)
 
 
 @pytest.mark.parametrize(
     ("status", "means"),
     [
-        (200, RetryDecision.FINE),
-        (429, RetryDecision.TOO_MANY),
-        (500, RetryDecision.READ_AGAIN),
-        (502, RetryDecision.READ_AGAIN),
-        (503, RetryDecision.READ_AGAIN),
-        (504, RetryDecision.READ_AGAIN),
-        (529, RetryDecision.READ_AGAIN),
-        (408, RetryDecision.READ_AGAIN),
-        (400, RetryDecision.TURNED_DOWN),
-        (413, RetryDecision.TURNED_DOWN),
-        (422, RetryDecision.TURNED_DOWN),
-        (501, RetryDecision.TURNED_DOWN),
-        (401, RetryDecision.NO_ENTRY),
-        (403, RetryDecision.NO_ENTRY),
-        (404, RetryDecision.NO_ENTRY),
-        (302, RetryDecision.NO_ENTRY),
+        (200, RetryDecision.OK),
+        (429, RetryDecision.THROTTLED),
+        (500, RetryDecision.RETRY),
+        (502, RetryDecision.RETRY),
+        (503, RetryDecision.RETRY),
+        (504, RetryDecision.RETRY),
+        (529, RetryDecision.RETRY),
+        (408, RetryDecision.RETRY),
+        (400, RetryDecision.REJECTED),
+        (413, RetryDecision.REJECTED),
+        (422, RetryDecision.REJECTED),
+        (501, RetryDecision.REJECTED),
+        (401, RetryDecision.ABORT),
+        (403, RetryDecision.ABORT),
+        (404, RetryDecision.ABORT),
+        (302, RetryDecision.ABORT),
     ],
 )
 def test_what_a_status_means(status: int, means: RetryDecision) -> None:
-    assert meaning(status) is means
+    assert classify_status(status) is means
 
 
 def test_an_empty_account_is_not_waited_for() -> None:
-    assert meaning(429, "insufficient_quota: you exceeded your quota") is RetryDecision.NO_ENTRY
-    assert meaning(503, says_when=True) is RetryDecision.TOO_MANY
+    assert classify_status(429, "insufficient_quota: you exceeded your quota") is RetryDecision.ABORT
+    assert classify_status(503, says_when=True) is RetryDecision.THROTTLED
 
 
 @pytest.mark.parametrize(("asked", "seconds"), [(None, None), ("7", 7.0), ("86400", 120.0), ("inf", 120.0)])
 def test_a_wait_that_the_server_asks_for_is_capped(asked: str | None, seconds: float | None) -> None:
-    assert Patience().asked_for({} if asked is None else {"retry-after": asked}) == seconds
+    assert RetryPolicy().asked_for({} if asked is None else {"retry-after": asked}) == seconds

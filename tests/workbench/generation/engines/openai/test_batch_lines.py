@@ -42,16 +42,16 @@ ASKS = [
 ]
 
 
-@pytest.mark.parametrize(("ask", "method"), ASKS)
-def test_a_line_holds_the_question_and_its_key(ask: ModelRequest, method: Method) -> None:
-    shown = blank_url(64) if ask.picture else None
-    line = batch_line(ask, SETTINGS, method=method, picture=shown)
-    assert line == batch_line(ask, SETTINGS, method=method, picture=shown)
+@pytest.mark.parametrize(("model_request", "method"), ASKS)
+def test_a_line_holds_the_question_and_its_key(model_request: ModelRequest, method: Method) -> None:
+    shown = blank_url(64) if model_request.picture else None
+    line = batch_line(model_request, SETTINGS, method=method, picture=shown)
+    assert line == batch_line(model_request, SETTINGS, method=method, picture=shown)
     assert "\n" not in line
     told = json.loads(line)
     assert (told["method"], told["url"], told["body"]["model"]) == ("POST", "/v1/chat/completions", "stub")
     assert told["body"]["top_k"] == 5
-    assert custom_id(line) == ask.key("stub")
+    assert custom_id(line) == model_request.key("stub")
     assert ("logprobs" in told["body"]) == (method is Method.LOGPROBS)
 
 
@@ -59,28 +59,28 @@ async def test_a_farm_and_the_live_engine_say_the_same(tmp_path: Path) -> None:
     with model_server() as server:
         live = replace(SETTINGS, url=server.url, method="logprobs")
         engine = await make(live, EngineContext(budget=Budget()))
-        said = await answers(engine, [ask for ask, _ in ASKS[:2]])
+        verdicts = await answers(engine, [model_request for model_request, _ in ASKS[:2]])
         await engine.close()
-    for (ask, method), answer in zip(ASKS[:2], said, strict=True):
-        shown = blank_url(live.picture_side) if ask.picture else None
-        line = farmed(batch_line(ask, live, method=method, picture=shown))
-        read = read_line(line, BatchRequest(ask.want, method), live)
+    for (request, method), answer in zip(ASKS[:2], verdicts, strict=True):
+        shown = blank_url(live.picture_side) if request.picture else None
+        line = farmed(batch_line(request, live, method=method, picture=shown))
+        read = read_line(line, BatchRequest(request.answer_format, method), live)
         assert read is not None
-        assert read == (ask.key("stub"), replace(answer, latency_ms=None))
+        assert read == (request.key("stub"), replace(answer, latency_ms=None))
 
 
 def test_only_what_one_line_can_ask_is_asked() -> None:
-    ask = yes_no("hat")
-    assert batch_method(SETTINGS, seen(logprobs=20), ask) is Method.LOGPROBS
-    for features in (None, seen(sampling=None), seen(decision=None)):
-        assert batch_method(SETTINGS, features, ask) is Method.BARE
-    assert batch_method(replace(SETTINGS, method="samples"), None, ask) is Method.BARE
+    request = yes_no("hat")
+    assert batch_method(SETTINGS, seen(logprobs=20), request) is Method.LOGPROBS
+    for capabilities in (None, seen(sampling=None), seen(decision=None)):
+        assert batch_method(SETTINGS, capabilities, request) is Method.BARE
+    assert batch_method(replace(SETTINGS, method="samples"), None, request) is Method.BARE
 
 
 def test_a_question_about_a_picture_never_goes_without_it() -> None:
-    for ask, shown in ((yes_no("hat", picture(None)), None), (yes_no("hat"), EncodedImage("data:"))):
+    for request, shown in ((yes_no("hat", picture(None)), None), (yes_no("hat"), EncodedImage("data:"))):
         with pytest.raises(ValueError, match="not the question's"):
-            batch_line(ask, SETTINGS, method=Method.BARE, picture=shown)
+            batch_line(request, SETTINGS, method=Method.BARE, picture=shown)
     with pytest.raises(ValueError, match="not the question's"):
         batch_line(
             yes_no("hat", picture(None)), SETTINGS, method=Method.BARE, picture=EncodedImage(error="picture-bad")

@@ -20,13 +20,13 @@ from support.server_asks import Answers, answers, picture, seen, text, yes_no
 from curation_db.enums import Method
 from workbench.errors import UsageError
 from workbench.generation.budget import Budget, BudgetReached
-from workbench.generation.engines.http.retry import Patience
+from workbench.generation.engines.http.retry import RetryPolicy
 from workbench.generation.engines.openai.engine import OpenAiEngine, make
 from workbench.generation.engines.protocol import EngineContext, EngineStopped
 from workbench.generation.engines.requests import ModelAnswer
 from workbench.workspace.engine_settings import EngineSettings
 
-QUICK = Patience(base=0.01, longest=0.05, longest_asked=0.5)
+QUICK = RetryPolicy(base=0.01, longest=0.05, longest_asked=0.5)
 KEY = "sk-test-0123456789"
 
 
@@ -44,22 +44,22 @@ def server(one_server: Served) -> Served:
 
 @contextlib.asynccontextmanager
 async def engine(
-    server: Served, *, features: Mapping[str, Any] | None = None, budget: Budget | None = None, **settings: Any
+    server: Served, *, capabilities: Mapping[str, Any] | None = None, budget: Budget | None = None, **settings: Any
 ) -> AsyncIterator[OpenAiEngine]:
     told = EngineSettings(**{"name": "judge", "kind": "openai", "url": server.url, "timeout": 5.0, **settings})
-    around = EngineContext(budget=budget or Budget(), features=lambda url, model: features)
-    made = await make(told, around, patience=QUICK)
+    around = EngineContext(budget=budget or Budget(), capabilities=lambda url, model: capabilities)
+    opened = await make(told, around, patience=QUICK)
     try:
-        yield made
+        yield opened
     finally:
-        await made.close()
+        await opened.close()
 
 
 async def test_a_text_comes_back_with_what_it_took(server: Served) -> None:
     budget = Budget()
-    async with engine(server, budget=budget, price_in=1.0, price_out=10.0) as made:
-        assert (made.model, made.simulated, made.capacity > 0) == ("stub", False, True)
-        (answer,) = await answers(made, [text("Add the absence of the hat to the caption 'a man on a horse'.")])
+    async with engine(server, budget=budget, price_in=1.0, price_out=10.0) as opened:
+        assert (opened.model, opened.simulated, opened.capacity > 0) == ("stub", False, True)
+        (answer,) = await answers(opened, [text("Add the absence of the hat to the caption 'a man on a horse'.")])
     assert answer.text == "a man on a horse with no hat"
     assert (answer.error, answer.tries, answer.p) == ("", 1, None)
     assert answer.latency_ms is not None
@@ -72,9 +72,9 @@ async def test_a_text_comes_back_with_what_it_took(server: Served) -> None:
 
 async def test_many_answers_are_not_mixed_up(server: Served) -> None:
     asks = [text(f"Add the absence of the thing{n} to the caption 'caption {n}'.") for n in range(150)]
-    async with engine(server) as made:
-        said = await answers(made, asks)
-    assert [answer.text for answer in said] == [f"caption {n} with no thing{n}" for n in range(150)]
+    async with engine(server) as opened:
+        verdicts = await answers(opened, asks)
+    assert [answer.text for answer in verdicts] == [f"caption {n} with no thing{n}" for n in range(150)]
 
 
 # fmt: off
@@ -88,11 +88,11 @@ async def test_faults_are_asked_again_and_leave_no_trace(server: Served) -> None
     before = server.stats()
     server.behave(faults=FAULTS, seed=3)
     asks = [text(f"Add the absence of the cup{n} to the caption 'scene {n}'.") for n in range(60)]
-    async with engine(server) as made:
-        said = await answers(made, asks)
+    async with engine(server) as opened:
+        verdicts = await answers(opened, asks)
     after = server.stats()
-    assert [answer.text for answer in said] == [f"scene {n} with no cup{n}" for n in range(60)]
-    assert sum(answer.tries for answer in said) > 90
+    assert [answer.text for answer in verdicts] == [f"scene {n} with no cup{n}" for n in range(60)]
+    assert sum(answer.tries for answer in verdicts) > 90
     assert after["served"] - before["served"] == 60
     assert after["served_again"] == before["served_again"]
     for fault in FAULTS:
@@ -113,16 +113,16 @@ async def test_faults_are_asked_again_and_leave_no_trace(server: Served) -> None
 )
 async def test_a_fault_that_stays_becomes_a_failure(server: Served, fault: str, error: str, detail: str) -> None:
     server.behave(faults={fault: 1.0}, faulty_tries=0, drip_s=0.02)
-    async with engine(server, tries=2, timeout=0.3 if fault == "drip" else 5.0) as made:
-        (answer,) = await answers(made, [text(f"about {fault}")])
+    async with engine(server, tries=2, timeout=0.3 if fault == "drip" else 5.0) as opened:
+        (answer,) = await answers(opened, [text(f"about {fault}")])
     assert (answer.error, answer.tries) == (error, 2)
     assert detail in answer.detail
 
 
 async def test_a_connection_that_is_always_cut_is_a_connection_failure(server: Served) -> None:
     server.behave(faults={"cut": 1.0}, faulty_tries=0)
-    async with engine(server, tries=2) as made:
-        (answer,) = await answers(made, [text("cut off")])
+    async with engine(server, tries=2) as opened:
+        (answer,) = await answers(opened, [text("cut off")])
     assert (answer.error, answer.tries) == ("connection", 2)
 
 
@@ -137,8 +137,8 @@ async def test_a_connection_that_is_always_cut_is_a_connection_failure(server: S
 )
 async def test_what_no_second_try_can_mend_is_not_tried(server: Served, fault: str, error: str, detail: str) -> None:
     server.behave(faults={fault: 1.0})
-    async with engine(server) as made:
-        (answer,) = await answers(made, [text(f"about {fault}")])
+    async with engine(server) as opened:
+        (answer,) = await answers(opened, [text(f"about {fault}")])
     assert (answer.error, answer.tries) == (error, 1)
     assert detail in answer.detail
 
@@ -146,42 +146,42 @@ async def test_what_no_second_try_can_mend_is_not_tried(server: Served, fault: s
 async def test_a_drip_does_not_extend_the_time(server: Served) -> None:
     server.behave(faults={"drip": 1.0}, faulty_tries=1, drip_s=0.02)
     started = time.monotonic()
-    async with engine(server, timeout=0.3) as made:
-        (answer,) = await answers(made, [text("drip by drip")])
+    async with engine(server, timeout=0.3) as opened:
+        (answer,) = await answers(opened, [text("drip by drip")])
     assert (answer.error, answer.tries) == ("", 2)
     assert 0.3 <= time.monotonic() - started < 3
 
 
 async def test_a_probability_comes_from_log_probabilities_where_they_are_proved(server: Served) -> None:
-    ask = yes_no("hat")
-    async with engine(server, features=seen(logprobs=20)) as made:
-        (answer,) = await answers(made, [ask])
+    request = yes_no("hat")
+    async with engine(server, capabilities=seen(logprobs=20)) as opened:
+        (answer,) = await answers(opened, [request])
     assert answer.method is Method.LOGPROBS
-    assert answer.p == pytest.approx(p_yes(ask.messages[-1].text, "", 0.25))
+    assert answer.p == pytest.approx(p_yes(request.messages[-1].text, "", 0.25))
     assert answer.label_mass == pytest.approx(0.98)
 
 
 async def test_log_probabilities_that_are_left_out_are_asked_for_again_and_then_done_without(server: Served) -> None:
     server.behave(faults={"no_logprobs": 1.0}, faulty_tries=1)
-    async with engine(server, features=seen(logprobs=20)) as made:
-        (again,) = await answers(made, [yes_no("kite")])
+    async with engine(server, capabilities=seen(logprobs=20)) as opened:
+        (again,) = await answers(opened, [yes_no("kite")])
         server.behave(logprobs=False, faults={})
-        (without,) = await answers(made, [yes_no("boat")])
+        (without,) = await answers(opened, [yes_no("boat")])
     assert (again.method, again.tries) == (Method.LOGPROBS, 2)
     assert (without.method, without.tries, without.label_mass) == (Method.BARE, 2, None)
     assert without.p in {0.0, 1.0}
 
 
 async def test_nothing_is_believed_of_a_server_that_was_never_probed(server: Served) -> None:
-    async with engine(server) as made:
-        (answer,) = await answers(made, [yes_no("dog")])
+    async with engine(server) as opened:
+        (answer,) = await answers(opened, [yes_no("dog")])
     assert (answer.method, answer.text) == (Method.BARE, "Yes" if answer.p else "No")
 
 
 async def test_samples_are_counted(server: Served) -> None:
     budget = Budget()
-    async with engine(server, method="samples", samples=5, budget=budget) as made:
-        (answer,) = await answers(made, [yes_no("lamp", seed=4)])
+    async with engine(server, method="samples", samples=5, budget=budget) as opened:
+        (answer,) = await answers(opened, [yes_no("lamp", seed=4)])
     assert (answer.method, answer.tries, budget.requests) == (Method.SAMPLES, 5, 5)
     assert answer.p in {0.0, 1.0}
     assert answer.label_mass == 1.0
@@ -194,23 +194,23 @@ async def test_questions_about_one_picture_are_decided_in_one_call(server: Serve
     Image.new("RGB", (40, 30), (9, 99, 200)).save(tmp_path / "blue.png")
     shown = picture(tmp_path / "blue.png")
     budget = Budget()
-    features = seen(decision=None, decision_picture=shape)
-    async with engine(server, features=features, budget=budget) as made:
-        said = await answers(made, [yes_no(f"thing{n}", shown) for n in range(5)])
-        (blank,) = await answers(made, [yes_no("thing0", picture(None, blank=True))])
+    capabilities = seen(decision=None, decision_picture=shape)
+    async with engine(server, capabilities=capabilities, budget=budget) as opened:
+        verdicts = await answers(opened, [yes_no(f"thing{n}", shown) for n in range(5)])
+        (blank,) = await answers(opened, [yes_no("thing0", picture(None, blank=True))])
     assert budget.requests == 2
-    assert {answer.method for answer in said} == {Method.DECISION}
-    assert len({answer.p for answer in said}) == 5
-    assert blank.p != said[0].p
-    assert {answer.label_mass for answer in said} == {0.9 if shape == "images" else None}
-    assert sum(answer.prompt_tokens or 0 for answer in said) == 150
-    assert sum(answer.tries for answer in said) == 1
+    assert {answer.method for answer in verdicts} == {Method.DECISION}
+    assert len({answer.p for answer in verdicts}) == 5
+    assert blank.p != verdicts[0].p
+    assert {answer.label_mass for answer in verdicts} == {0.9 if shape == "images" else None}
+    assert sum(answer.prompt_tokens or 0 for answer in verdicts) == 150
+    assert sum(answer.tries for answer in verdicts) == 1
 
 
 async def test_a_picture_is_never_sent_where_it_may_not_be_looked_at(server: Served, tmp_path: Path) -> None:
     Image.new("RGB", (40, 30)).save(tmp_path / "a.png")
-    async with engine(server, features=seen(decision=None), method="decision") as made:
-        (answer,) = await answers(made, [yes_no("hat", picture(tmp_path / "a.png"))])
+    async with engine(server, capabilities=seen(decision=None), method="decision") as opened:
+        (answer,) = await answers(opened, [yes_no("hat", picture(tmp_path / "a.png"))])
     assert (answer.error, answer.tries) == ("unsupported", 0)
 
 
@@ -219,9 +219,9 @@ async def test_another_picture_is_another_answer_and_none_is_a_failure(server: S
         Image.new("RGB", (40, 30), (colour, colour, 0)).save(tmp_path / f"{name}.png")
     (tmp_path / "broken.png").write_bytes(b"\x89PNG but not really")
     before = server.stats()["requests"]
-    async with engine(server, features=seen(logprobs=20)) as made:
+    async with engine(server, capabilities=seen(logprobs=20)) as opened:
         asks = [yes_no("hat", picture(tmp_path / f"{name}.png")) for name in ("a", "b", "gone", "broken")]
-        one, other, gone, broken = await answers(made, asks)
+        one, other, gone, broken = await answers(opened, asks)
     assert one.p != other.p
     assert (gone.error, broken.error) == ("picture-missing", "picture-bad")
     assert server.stats()["requests"] - before == 2
@@ -233,11 +233,11 @@ async def test_what_is_wrong_for_every_question_stops_the_engine_and_never_shows
 ) -> None:
     monkeypatch.setenv("JUDGE_KEY", KEY)
     server.behave(always=status, words="bad key {key}\u202e\x1b[31m <b>")
-    async with engine(server, key_env="JUDGE_KEY") as made:
+    async with engine(server, key_env="JUDGE_KEY") as opened:
         with pytest.raises(EngineStopped) as stopped:
-            await answers(made, [text("hello"), text("there")])
+            await answers(opened, [text("hello"), text("there")])
         with pytest.raises(EngineStopped):
-            await answers(made, [text("again")])
+            await answers(opened, [text("again")])
     told = stopped.value.message + stopped.value.hint
     assert KEY not in told
     assert "[key]" in told
@@ -249,19 +249,19 @@ async def test_what_is_wrong_for_every_question_stops_the_engine_and_never_shows
 async def test_the_key_is_nowhere_in_failures_and_answers(server: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JUDGE_KEY", KEY)
     server.behave(key=KEY, faults={"400": 1.0}, words="you sent {key} and s\x00k-test-0123456789")
-    async with engine(server, key_env="JUDGE_KEY") as made:
-        (refused,) = await answers(made, [text("one")])
+    async with engine(server, key_env="JUDGE_KEY") as opened:
+        (refused,) = await answers(opened, [text("one")])
         server.behave(faults={})
-        (echoed,) = await answers(made, [text(f"Add the absence of the hat to the caption '{KEY}'.")])
-        assert KEY not in repr(made._exchange)
+        (echoed,) = await answers(opened, [text(f"Add the absence of the hat to the caption '{KEY}'.")])
+        assert KEY not in repr(opened._client)
     assert refused.detail == "400: you sent [key] and [key]"
     assert echoed.text == "[key] with no hat"
 
 
 async def test_a_word_that_stands_for_a_key_stays_in_captions(server: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JUDGE_KEY", "none")
-    async with engine(server, key_env="JUDGE_KEY") as made:
-        (told,) = await answers(made, [text("Add the absence of the hat to the caption 'none of the people'.")])
+    async with engine(server, key_env="JUDGE_KEY") as opened:
+        (told,) = await answers(opened, [text("Add the absence of the hat to the caption 'none of the people'.")])
     assert told.text == "none of the people with no hat"
 
 
@@ -291,8 +291,8 @@ async def test_a_wrong_key_is_told_before_anything_is_asked(server: Served, monk
 
 
 async def answers_of(server: Served, **settings: Any) -> list[ModelAnswer]:
-    async with engine(server, **settings) as made:
-        return await answers(made, [text("hello")])
+    async with engine(server, **settings) as opened:
+        return await answers(opened, [text("hello")])
 
 
 async def test_a_server_that_is_not_there_is_told_at_once() -> None:
@@ -316,9 +316,9 @@ async def test_a_server_that_dies_stops_the_run_and_keeps_what_was_answered() ->
             if len(kept.by_index) == 20:
                 dying.process.kill()
 
-        async with engine(dying, tries=2, concurrency=4) as made:
+        async with engine(dying, tries=2, concurrency=4) as opened:
             with pytest.raises(EngineStopped, match="nothing gets through"):
-                await asyncio.wait_for(made.answer([text(f"number {n}") for n in range(60)], stored), 20)
+                await asyncio.wait_for(opened.answer([text(f"number {n}") for n in range(60)], stored), 20)
     good = [answer for answer in kept.by_index.values() if not answer.error]
     assert 20 <= len(good) <= 24
     assert {answer.error for answer in kept.by_index.values()} <= {"", "connection"}
@@ -327,9 +327,9 @@ async def test_a_server_that_dies_stops_the_run_and_keeps_what_was_answered() ->
 async def test_a_budget_ends_it_and_what_was_sent_is_stored(server: Served) -> None:
     server.behave(latency_ms=10)
     kept = Answers()
-    async with engine(server, budget=Budget(max_requests=7)) as made:
+    async with engine(server, budget=Budget(max_requests=7)) as opened:
         with pytest.raises(BudgetReached):
-            await made.answer([text(f"budget {n}") for n in range(20)], kept.stored)
+            await opened.answer([text(f"budget {n}") for n in range(20)], kept.stored)
     assert len(kept.by_index) == 7
 
 
@@ -343,28 +343,28 @@ async def test_a_place_is_held_until_the_answer_is_stored(server: Served) -> Non
         await asyncio.sleep(0.01)
         storing -= 1
 
-    async with engine(server, concurrency=3) as made:
-        await made.answer([text(f"held {n}") for n in range(12)], stored)
+    async with engine(server, concurrency=3) as opened:
+        await opened.answer([text(f"held {n}") for n in range(12)], stored)
     assert most == 3
 
 
 async def test_a_ceiling_is_kept_to_and_nothing_fails(server: Served) -> None:
     server.behave(latency_ms=10, ceiling=6, retry_after="0.02")
-    async with engine(server, concurrency=32) as made:
-        said = await answers(made, [text(f"ceiling {n}") for n in range(200)])
-        assert 4 <= made.capacity <= 9
-    assert not [answer for answer in said if answer.error]
-    assert sum(answer.tries for answer in said) < 280
+    async with engine(server, concurrency=32) as opened:
+        verdicts = await answers(opened, [text(f"ceiling {n}") for n in range(200)])
+        assert 4 <= opened.capacity <= 9
+    assert not [answer for answer in verdicts if answer.error]
+    assert sum(answer.tries for answer in verdicts) < 280
 
 
 async def test_a_stored_that_fails_is_heard(server: Served) -> None:
     async def stored(_index: int, _answer: ModelAnswer) -> None:
         raise ZeroDivisionError
 
-    async with engine(server) as made:
+    async with engine(server) as opened:
         with pytest.raises(ZeroDivisionError):
-            await made.answer([text("x")], stored)
-        (answer,) = await answers(made, [text("y")])
+            await opened.answer([text("x")], stored)
+        (answer,) = await answers(opened, [text("y")])
     assert not answer.error
 
 
@@ -395,8 +395,8 @@ async def test_the_only_model_is_taken_and_one_of_several_has_to_be_named(server
 
 
 async def test_further_fields_go_along_and_the_limit_may_be_called_otherwise(server: Served) -> None:
-    async with engine(server, options={"max_completion_tokens": True, "stop": [" with no"]}) as made:
+    async with engine(server, options={"max_completion_tokens": True, "stop": [" with no"]}) as opened:
         asks = [text("Add the absence of the hat to the caption 'a man'."), text("a long one", max_tokens=3)]
-        cut, long = await answers(made, asks)
+        cut, long = await answers(opened, asks)
     assert cut.text == "a man"
     assert long.error == "too-long"

@@ -12,8 +12,8 @@ from support.model_server import HONOURS, Behaviour, Served, model_server
 from curation_db.enums import Method
 from workbench.errors import UsageError
 from workbench.generation.budget import Budget, BudgetReached
-from workbench.generation.engines.openai.capabilities import Capability, best_method, proved, value_of
-from workbench.generation.engines.openai.probe import Look, probe
+from workbench.generation.engines.openai.capabilities import Capability, best_method, is_proved, value_of
+from workbench.generation.engines.openai.probe import ProbeReport, probe
 from workbench.generation.engines.protocol import EngineStopped
 from workbench.workspace.engine_settings import EngineSettings
 
@@ -30,12 +30,12 @@ def server(one_server: Served) -> Served:
     return one_server
 
 
-async def look_at(server: Served, **settings: Any) -> Look:
+async def look_at(server: Served, **settings: Any) -> ProbeReport:
     return await probe(EngineSettings(**{"name": "judge", "kind": "openai", "url": server.url + "/", **settings}))
 
 
-def seen(look: Look) -> dict[str, str]:
-    return {str(feature.name): str(feature.seen) for feature in look.features}
+def seen(look: ProbeReport) -> dict[str, str]:
+    return {str(feature.name): str(feature.seen) for feature in look.capabilities}
 
 
 async def test_a_server_that_honours_everything(server: Served) -> None:
@@ -43,10 +43,10 @@ async def test_a_server_that_honours_everything(server: Served) -> None:
     look = await look_at(server)
     assert seen(look) == dict.fromkeys(Capability, "yes")
     assert (look.url, look.model) == (server.url, "stub")
-    features = look.to_dict()
-    assert value_of(features, Capability.DECISION_PICTURE) == "assets"
-    assert value_of(features, Capability.LOGPROBS) == 5
-    assert all(feature.evidence and "\n" not in feature.evidence for feature in look.features)
+    capabilities = look.to_dict()
+    assert value_of(capabilities, Capability.DECISION_PICTURE) == "assets"
+    assert value_of(capabilities, Capability.LOGPROBS) == 5
+    assert all(feature.evidence and "\n" not in feature.evidence for feature in look.capabilities)
     assert str(look).splitlines()[0] == f"{server.url}  stub"
     assert len(str(look).splitlines()) == 1 + len(Capability)
 
@@ -110,4 +110,4 @@ def test_the_best_way_that_is_proved_is_taken() -> None:
     assert best_method("auto", told(Capability.DECISION, Capability.DECISION_PICTURE), pictured=True) is Method.DECISION
     assert best_method("auto", told(*Capability), pictured=True) is Method.LOGPROBS
     assert best_method("bare", told(*Capability), pictured=True) is Method.BARE
-    assert not proved({"logprobs": "yes"}, Capability.LOGPROBS)
+    assert not is_proved({"logprobs": "yes"}, Capability.LOGPROBS)
