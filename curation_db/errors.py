@@ -5,13 +5,13 @@
     ├── NewerRecord      a newer negwb wrote it
     ├── RecordBusy       another process holds it too long
     ├── RecordUnwritable the disk is full or read-only
-    ├── DiskFailed       the disk did not read or write what was asked
+    ├── DiskError       the disk did not read or write what was asked
     ├── CorruptRecord    the file is damaged
     ├── ForeignSchema    the file is not built as negwb builds it
     ├── RecordInUse      somebody is at work in it who must leave first
     ├── LinkedRecord     the file has a second name (a hard link)
     ├── Overtaken        another person has changed the card since it was shown
-    │   └── NoLongerAsked    ... by a decision, and the card does not ask any more
+    │   └── NoLongerQueued    ... by a decision, and the card does not ask any more
     ├── RetiredAnnotator the name is out of use
     ├── UnusableName     no annotator can have the name
     └── RecordReplaced   while it was open, another file or another version of negwb took its place
@@ -51,7 +51,7 @@ class RecordUnwritable(RecordError):
     """The disk is full, or the file or its folder is read-only."""
 
 
-class DiskFailed(RecordError):
+class DiskError(RecordError):
     """The system could not read or write the file (an I/O error). The record itself may be whole."""
 
 
@@ -71,11 +71,11 @@ class LinkedRecord(RecordError):
     """The file has more than one name: its log belongs to one of them only."""
 
 
-class Overtaken(RecordError):
+class CardChanged(RecordError):
     """Another person has changed the card since it was shown, so that the answer does not apply to it any more."""
 
 
-class NoLongerAsked(Overtaken):
+class NoLongerQueued(CardChanged):
     """Somebody else has decided about the card since it was shown, and it does not ask for this person any more."""
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 NESTED_TOO_DEEPLY: Final = "nested too deeply"
-_LENIENT: Final = json.JSONDecoder(strict=False)
+_LENIENT_DECODER: Final = json.JSONDecoder(strict=False)
 """Kept, since `json.loads` makes a new decoder for every call that is not the plainest."""
 
 
@@ -43,13 +43,13 @@ def parse_json(
             if strict:
                 return json.loads(content)
             if isinstance(content, str):
-                return _LENIENT.decode(content)
+                return _LENIENT_DECODER.decode(content)
         return json.loads(content, strict=strict, parse_constant=parse_constant, parse_float=parse_float)
     except (ValueError, RecursionError) as error:
-        raise JsonError(what_is_wrong(error)) from None
+        raise JsonError(error_line(error)) from None
 
 
-def what_is_wrong(error: Exception) -> str:
+def error_line(error: Exception) -> str:
     """One line about an error of the standard library's JSON reader."""
     if isinstance(error, RecursionError):
         return NESTED_TOO_DEEPLY

@@ -11,19 +11,21 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-FOLLOW_LINKS: Final = "to allow links that leave the picture folder: follow_links = true in negwb.toml, in [pictures]"
-_ORIENTATION: Final = 0x0112
-_TURNED: Final = frozenset({5, 6, 7, 8})
+FOLLOW_LINKS_HINT: Final = (
+    "to allow links that leave the picture folder: follow_links = true in negwb.toml, in [pictures]"
+)
+_ORIENTATION_TAG: Final = 0x0112
+_TURNED_ORIENTATIONS: Final = frozenset({5, 6, 7, 8})
 """Orientations that exchange width and height."""
-_EXIF_OF_PNG: Final = frozenset({"exif", "Raw profile type exif"})
+_PNG_EXIF_KEYS: Final = frozenset({"exif", "Raw profile type exif"})
 
 
-def whole(folder: str | Path) -> Path:
+def real_path(folder: str | Path) -> Path:
     """The folder as it really is, links followed; a loop of links stays as it is named."""
     return Path(os.path.realpath(folder))
 
 
-def find_below(folders: Iterable[Path], file_name: str | None, *, follow_links: bool = False) -> Path | None:
+def find_image_file(folders: Iterable[Path], file_name: str | None, *, follow_links: bool = False) -> Path | None:
     """The picture's file in the first folder that has it, or None.
 
     A file name from a data file is hostile: one that leads out of its folder is not found, neither by its parts nor,
@@ -31,20 +33,20 @@ def find_below(folders: Iterable[Path], file_name: str | None, *, follow_links: 
     Where links are not followed the file is returned by its real path, so that a link changed later changes nothing.
     """
     for folder in folders:
-        for path in _files(folder, file_name):
+        for path in _candidate_files(folder, file_name):
             if follow_links:
                 return path
-            if (real := whole(path)).is_relative_to(whole(folder)):
+            if (real := real_path(path)).is_relative_to(real_path(folder)):
                 return path if real == path else real
     return None
 
 
-def leaves_by_link(folder: Path, file_name: str | None) -> bool:
+def escapes_by_link(folder: Path, file_name: str | None) -> bool:
     """Whether the only files of this name below `folder` are links that leave it."""
-    return next(_files(folder, file_name), None) is not None and find_below([folder], file_name) is None
+    return next(_candidate_files(folder, file_name), None) is not None and find_image_file([folder], file_name) is None
 
 
-def shown_size(opened: Image, *, header_only: bool = False) -> tuple[int, int]:
+def display_size(opened: Image, *, header_only: bool = False) -> tuple[int, int]:
     """Width and height of an opened picture as it is shown: turned as its EXIF says that the camera was held.
 
     Args:
@@ -54,16 +56,16 @@ def shown_size(opened: Image, *, header_only: bool = False) -> tuple[int, int]:
     width, height = opened.size
     if opened.format == "TIFF":  # Pillow turns TIFF by itself, and tells the size of what it will have turned
         return width, height
-    if header_only and opened.format == "PNG" and not _EXIF_OF_PNG & opened.info.keys():
+    if header_only and opened.format == "PNG" and not _PNG_EXIF_KEYS & opened.info.keys():
         return width, height
     try:
-        turned = opened.getexif().get(_ORIENTATION) in _TURNED
+        turned = opened.getexif().get(_ORIENTATION_TAG) in _TURNED_ORIENTATIONS
     except Exception:  # broken EXIF is no reason to show nothing
         return width, height
     return (height, width) if turned else (width, height)
 
 
-def _files(folder: Path, file_name: str | None) -> Iterator[Path]:
+def _candidate_files(folder: Path, file_name: str | None) -> Iterator[Path]:
     """The files of this name below `folder`, by the name's parts: as written, then in other Unicode forms."""
     if not file_name or "\0" in file_name:
         return
@@ -73,16 +75,16 @@ def _files(folder: Path, file_name: str | None) -> Iterator[Path]:
     if _is_file(path):
         yield path
     if not file_name.isascii():
-        yield from (each for each in _spellings(folder, path.relative_to(folder).parts) if each != path)
+        yield from (each for each in _files_in_any_form(folder, path.relative_to(folder).parts) if each != path)
 
 
-def _spellings(folder: Path, parts: Sequence[str]) -> Iterator[Path]:
+def _files_in_any_form(folder: Path, parts: Sequence[str]) -> Iterator[Path]:
     """The files below `folder` whose parts are `parts` in any mix of Unicode forms; only what exists is followed."""
     for form in dict.fromkeys((parts[0], *(unicodedata.normalize(name, parts[0]) for name in ("NFC", "NFD")))):
         place = folder / form
         if len(parts) > 1:
             if os.path.isdir(place):
-                yield from _spellings(place, parts[1:])
+                yield from _files_in_any_form(place, parts[1:])
         elif _is_file(place):
             yield place
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from curation_db.exporting.manifest import ManifestError, read_items, read_manifest, verify
 from curation_db.foreign_json import JsonError, parse_json
-from curation_db.image_paths import find_below, whole
+from curation_db.image_paths import find_image_file, real_path
 from trainers.errors import TrainerError
 
 Locate = Callable[[str, str | None], Path | None]
@@ -52,8 +52,8 @@ class FrozenSet:
 
 def locate_in(folders: Mapping[str, Sequence[str | Path]], *, follow_links: bool = False) -> Locate:
     """Look for pictures below the folders of their source; a name or link that leads out of them is not followed."""
-    roots = {source: [whole(folder) for folder in found] for source, found in folders.items()}
-    return lambda source, file_name: find_below(roots.get(source, []), file_name, follow_links=follow_links)
+    roots = {source: [real_path(folder) for folder in found] for source, found in folders.items()}
+    return lambda source, file_name: find_image_file(roots.get(source, []), file_name, follow_links=follow_links)
 
 
 def read_set(folder: Path, locate: Locate) -> FrozenSet:
@@ -161,8 +161,8 @@ class EpochOrder:
     @property
     def per_epoch(self) -> int:
         """Steps."""
-        whole, rest = divmod(self.count, self.batch)
-        return max(1, whole + bool(rest and not self.drop_last))
+        real_path, rest = divmod(self.count, self.batch)
+        return max(1, real_path + bool(rest and not self.drop_last))
 
     def epoch(self, step: int) -> int:
         """The epoch that `step` (from 0) is in."""

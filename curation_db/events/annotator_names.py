@@ -15,7 +15,7 @@ from curation_db.enums import Role
 from curation_db.errors import UnusableName
 from curation_db.language.sanitize import clean, display_text
 
-LONGEST_NAME: Final = 64
+MAX_NAME_LENGTH: Final = 64
 """Characters."""
 _RESERVED: Final = frozenset({Role.SYSTEM, Role.ADJUDICATOR, Role.POLICY})
 _POLICY: Final = re.compile(r"policy@.*|.*@(v?[0-9][\w.+-]*|[0-9a-f]{7,})")
@@ -34,27 +34,27 @@ def checked_name(name: str) -> str:
         UnusableName: it has no visible character, has one that cannot be shown, is too long, or is reserved.
     """
     if clean(name) != unicodedata.normalize("NFC", name) or not clean(name).isprintable():
-        raise UnusableName(f"{_shown(name)} has characters that cannot be shown", hint=_HINT)
+        raise UnusableName(f"{_quoted(name)} has characters that cannot be shown", hint=_HINT)
     kept = " ".join(clean(name).split())
     if not any(unicodedata.category(character)[0] in _VISIBLE for character in kept):
         raise UnusableName("an annotator needs a name", hint=_HINT)
-    if len(kept) > LONGEST_NAME:
-        raise UnusableName(f"{_shown(kept)} has {len(kept)} characters, of at most {LONGEST_NAME}", hint=_HINT)
-    if folded(kept) in _RESERVED or _POLICY.fullmatch(folded(kept)):
-        raise UnusableName(f"{_shown(kept)} is reserved for actors that are no people", hint=_HINT)
+    if len(kept) > MAX_NAME_LENGTH:
+        raise UnusableName(f"{_quoted(kept)} has {len(kept)} characters, of at most {MAX_NAME_LENGTH}", hint=_HINT)
+    if name_key(kept) in _RESERVED or _POLICY.fullmatch(name_key(kept)):
+        raise UnusableName(f"{_quoted(kept)} is reserved for actors that are no people", hint=_HINT)
     return kept
 
 
-def _shown(name: str) -> str:
-    return f"the name {display_text(name, limit=LONGEST_NAME)!r}"
+def _quoted(name: str) -> str:
+    return f"the name {display_text(name, limit=MAX_NAME_LENGTH)!r}"
 
 
-def folded(name: str) -> str:
+def name_key(name: str) -> str:
     """What two spellings of the name of one person have in common."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
 def spellings(name: str, known: Iterable[str]) -> list[str]:
     """Those of the known names that mean the same person as `name`; the same spelling comes first."""
-    same = [each for each in known if folded(each) == folded(name)]
+    same = [each for each in known if name_key(each) == name_key(name)]
     return sorted(same, key=lambda each: each != name)

@@ -77,7 +77,7 @@ def known_spelling(connection: Connection, name: str) -> str:
     return next(iter(_spellings(connection, name)), name)
 
 
-def actors_called(connection: Connection, name: str) -> list[str]:
+def spellings_of(connection: Connection, name: str) -> list[str]:
     """All spellings of `name` that events of this record can have."""
     return _spellings(connection, name) or [name]
 
@@ -93,7 +93,7 @@ def end_session(store: Store, actor: Actor) -> None:
         _end(connection, actor.session)
 
 
-def need_adjudicator(actor: Actor, deed: str) -> None:
+def require_adjudicator(actor: Actor, deed: str) -> None:
     """See that the actor may do what only adjudicators may.
 
     Raises:
@@ -103,7 +103,7 @@ def need_adjudicator(actor: Actor, deed: str) -> None:
         raise RecordError(f"only an adjudicator can {deed}", hint="sit down as one: --role adjudicator")
 
 
-def ids_of(connection: Connection, names: frozenset[str] | set[str]) -> dict[str, int]:
+def annotator_ids(connection: Connection, names: frozenset[str] | set[str]) -> dict[str, int]:
     """The ids of these people; names that are nobody's (a policy's) are left out."""
     if not names:
         return {}

@@ -32,25 +32,27 @@ from sqlalchemy import Connection, bindparam, text
 from curation_db.enums import GapCause
 from curation_db.storage.ids import utc_now
 
-_NEWEST = text("""
+_SELECT_NEWEST = text("""
     SELECT (SELECT max(seq) FROM event) AS event, (SELECT value FROM record_note WHERE name = 'settled') AS settled
 """)
-_MARKS = text("SELECT value FROM record_note WHERE name IN :names").bindparams(bindparam("names", expanding=True))
-_NOTE = text("""
+_SELECT_MARKS = text("SELECT value FROM record_note WHERE name IN :names").bindparams(
+    bindparam("names", expanding=True)
+)
+_WRITE_NOTE = text("""
     INSERT INTO record_note(name, value) VALUES (:name, :value) ON CONFLICT(name) DO UPDATE SET value = excluded.value
 """)
-_HANDED_OUT = text("""
+_SELECT_LARGEST_USED = text("""
     SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'event'), -1),
            coalesce((SELECT last FROM event_gap ORDER BY first DESC LIMIT 1), -1)
 """)
-_RECORD_GAP = text("INSERT INTO event_gap(first, last, cause, at) VALUES (:number, :number, :cause, :at)")
-_GAP = text("SELECT first, last, cause, at FROM event_gap WHERE first <= :number ORDER BY first DESC LIMIT 1")
-_EVENT = text("SELECT 1 FROM event WHERE seq = :number")
-_LINEAGE_OF = text("""
+_INSERT_GAP = text("INSERT INTO event_gap(first, last, cause, at) VALUES (:number, :number, :cause, :at)")
+_SELECT_GAP = text("SELECT first, last, cause, at FROM event_gap WHERE first <= :number ORDER BY first DESC LIMIT 1")
+_SELECT_EVENT = text("SELECT 1 FROM event WHERE seq = :number")
+_SELECT_LINEAGE = text("""
     SELECT uid FROM lineage WHERE after < :number OR rowid = (SELECT min(rowid) FROM lineage)
     ORDER BY rowid DESC LIMIT 1
 """)
-_LAST_EVENT = text("SELECT uid FROM event WHERE seq <= :number ORDER BY seq DESC LIMIT 1")
+_SELECT_LAST_EVENT = text("SELECT uid FROM event WHERE seq <= :number ORDER BY seq DESC LIMIT 1")
 _SETTLED = "settled"
 """The newest number that an export took."""
 
@@ -65,43 +67,43 @@ class Arrival(StrEnum):
     """Candidates whose overlap was changed (`overlaps`)."""
 
 
-def newest(connection: Connection) -> int:
+def newest_seq(connection: Connection) -> int:
     """The newest number that stands: of an event, or one that an export took; -1: not even 0 does."""
-    row = connection.execute(_NEWEST).one()
+    row = connection.execute(_SELECT_NEWEST).one()
     return max(-1 if row.event is None else int(row.event), -1 if row.settled is None else int(row.settled))
 
 
 def next_seq(connection: Connection) -> int:
     """The number that comes next: the mark of what comes in now."""
-    counted, skipped = connection.execute(_HANDED_OUT).one()
-    return max(newest(connection), int(counted), int(skipped)) + 1
+    counted, skipped = connection.execute(_SELECT_LARGEST_USED).one()
+    return max(newest_seq(connection), int(counted), int(skipped)) + 1
 
 
-def next_event(connection: Connection) -> int:
+def next_event_seq(connection: Connection) -> int:
     """The number of the next event; the first has 1 at least, so that there is something before it."""
     return max(next_seq(connection), 1)
 
 
 def mark_arrival(connection: Connection, what: Arrival) -> None:
     """Note, in the transaction that writes it, that something came in under the mark `coming`."""
-    connection.execute(_NOTE, {"name": what, "value": str(next_seq(connection))})
+    connection.execute(_WRITE_NOTE, {"name": what, "value": str(next_seq(connection))})
 
 
-def now(connection: Connection, kinds: Collection[Arrival]) -> int:
+def current_seq(connection: Connection, kinds: Collection[Arrival]) -> int:
     """The number for now: the newest, or the one that comes next where some of `kinds` came in since."""
-    number = newest(connection)
-    marks = connection.execute(_MARKS, {"names": list(kinds)}).scalars()
+    number = newest_seq(connection)
+    marks = connection.execute(_SELECT_MARKS, {"names": list(kinds)}).scalars()
     # a mark above the newest number may lie in the gap of a restore, so it is not the answer itself
     return number if number >= 0 and all(int(mark) <= number for mark in marks) else next_seq(connection)
 
 
 def reserve(connection: Connection, kinds: Collection[Arrival]) -> int:
     """Make the number for now one that stands, in a write transaction of its own; returns it."""
-    number = now(connection, kinds)
-    if number > newest(connection):
-        connection.execute(_NOTE, {"name": _SETTLED, "value": str(number)})
+    number = current_seq(connection, kinds)
+    if number > newest_seq(connection):
+        connection.execute(_WRITE_NOTE, {"name": _SETTLED, "value": str(number)})
         if number > 0:  # no event ever has 0
-            connection.execute(_RECORD_GAP, {"number": number, "cause": GapCause.EXPORT, "at": utc_now()})
+            connection.execute(_INSERT_GAP, {"number": number, "cause": GapCause.EXPORT, "at": utc_now()})
     return number
 
 
@@ -117,16 +119,16 @@ class Gap(NamedTuple):
 
 def gap_at(connection: Connection, number: int) -> Gap | None:
     """The recorded gap that `number` lies in."""
-    row = connection.execute(_GAP, {"number": number}).first()
+    row = connection.execute(_SELECT_GAP, {"number": number}).first()
     return Gap(row.first, row.last, GapCause(row.cause), row.at) if row is not None and number <= row.last else None
 
 
-def stands(connection: Connection, number: int) -> bool:
+def is_exportable(connection: Connection, number: int) -> bool:
     """Whether the record can be exported as it was at `number`: an event has it, an export took it, or it is 0."""
     gap = gap_at(connection, number)
     if gap is not None:
         return gap.cause is not GapCause.RESTORE
-    return number == 0 or connection.execute(_EVENT, {"number": number}).first() is not None
+    return number == 0 or connection.execute(_SELECT_EVENT, {"number": number}).first() is not None
 
 
 class RecordOrigin(NamedTuple):
@@ -137,7 +139,7 @@ class RecordOrigin(NamedTuple):
     lineage: str
 
 
-class History(StrEnum):
+class HistoryRelation(StrEnum):
     """How a frozen set's event number relates to the record."""
 
     SAME = "same"
@@ -150,11 +152,11 @@ class History(StrEnum):
 
 def origin_of(connection: Connection, number: int) -> RecordOrigin:
     """The history that `number` stands at the end of; the same today and after any restore that keeps the number."""
-    event_uid = connection.execute(_LAST_EVENT, {"number": number}).scalar()
-    return RecordOrigin(event_uid, connection.execute(_LINEAGE_OF, {"number": number}).scalar_one())
+    event_uid = connection.execute(_SELECT_LAST_EVENT, {"number": number}).scalar()
+    return RecordOrigin(event_uid, connection.execute(_SELECT_LINEAGE, {"number": number}).scalar_one())
 
 
-def history_of(connection: Connection, number: int, event_uid: str | None, lineage: str | None) -> History:
+def relation_of(connection: Connection, number: int, event_uid: str | None, lineage: str | None) -> HistoryRelation:
     """Whether a set frozen at `number` comes from this record's history.
 
     Args:
@@ -165,30 +167,30 @@ def history_of(connection: Connection, number: int, event_uid: str | None, linea
     """
     gap = gap_at(connection, number)
     if gap is not None and gap.cause is GapCause.RESTORE:
-        return History.REPLACED
-    if not stands(connection, number):
-        return History.UNKNOWN
+        return HistoryRelation.REPLACED
+    if not is_exportable(connection, number):
+        return HistoryRelation.UNKNOWN
     if lineage is None or (event_uid, lineage) == origin_of(connection, number):
-        return History.SAME
+        return HistoryRelation.SAME
     restored = connection.execute(text("SELECT count(*) FROM lineage WHERE restored_from IS NOT NULL")).scalar_one()
-    return History.REPLACED if restored else History.UNKNOWN
+    return HistoryRelation.REPLACED if restored else HistoryRelation.UNKNOWN
 
 
-def replaced(mark: Any, before: object, since: int) -> list[list[Any]]:
+def extend_mark(mark: Any, before: object, since: int) -> list[list[Any]]:
     """The mark of a column whose value `before` is replaced by one that shows from `since` on.
 
     A mark is the number from which the value shows, where there was none before, or a list of [number, the value
     before that number], in order.
     """
-    return [*_history(mark), [since, before]]
+    return [*_mark_entries(mark), [since, before]]
 
 
 def value_at(mark: Any, value: Any, at: int) -> Any:
     """What a marked column, which now has `value`, showed at the number `at`."""
-    return next((before for since, before in _history(mark) if since > at), value)
+    return next((before for since, before in _mark_entries(mark) if since > at), value)
 
 
-def _history(mark: Any) -> list[list[Any]]:
+def _mark_entries(mark: Any) -> list[list[Any]]:
     if mark is None:
         return []
     return [[mark, None]] if isinstance(mark, int) else list(mark)

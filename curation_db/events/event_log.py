@@ -13,7 +13,7 @@ from sqlalchemy import Connection, text
 
 from curation_db.enums import Kind, Stream
 
-_MOST_OF_ONE_KEY = 2
+_MAX_CANDIDATES_OF_A_KEY = 2
 """Candidates that one key is about: the card, and the child that an edit makes of it."""
 
 
@@ -41,10 +41,10 @@ class RecordedAction:
     @property
     def bulk(self) -> bool:
         """Whether it is about more than a card and what an edit made of it."""
-        return len({event.candidate_id for event in self.events}) > _MOST_OF_ONE_KEY
+        return len({event.candidate_id for event in self.events}) > _MAX_CANDIDATES_OF_A_KEY
 
 
-def undone(event: str = "e") -> str:
+def undone_sql(event: str = "e") -> str:
     """SQL: whether something took back the event of this alias. Undo (u), redo (r), and an adjudicator's word (x)."""
     return f"""
     EXISTS (SELECT 1 FROM event u WHERE u.undo_of = {event}.seq AND NOT EXISTS
@@ -53,36 +53,38 @@ def undone(event: str = "e") -> str:
 """
 
 
-UNDONE = undone()
-_LAST_DEED = text(f"""
-    SELECT e.uid FROM event e WHERE e.actor = :actor AND e.uid = e.act AND e.kind != 'undo' AND NOT {UNDONE}
+UNDONE_SQL = undone_sql()
+_SELECT_LAST_ACTION = text(f"""
+    SELECT e.uid FROM event e WHERE e.actor = :actor AND e.uid = e.act AND e.kind != 'undo' AND NOT {UNDONE_SQL}
     ORDER BY e.seq DESC LIMIT 1
 """)
-_LAST_UNDO = text(f"""
+_SELECT_LAST_UNDO = text(f"""
     SELECT e.uid FROM event e JOIN event deed ON deed.seq = e.undo_of AND deed.kind != 'undo'
-    WHERE e.actor = :actor AND e.uid = e.act AND e.kind = 'undo' AND NOT {UNDONE}
+    WHERE e.actor = :actor AND e.uid = e.act AND e.kind = 'undo' AND NOT {UNDONE_SQL}
       AND e.seq > (SELECT coalesce(max(d.seq), 0) FROM event d
                    WHERE d.actor = :actor AND d.uid = d.act AND d.kind != 'undo')
     ORDER BY e.seq DESC LIMIT 1
 """)
 
 
-def last_standing_action(connection: Connection, actor: str) -> RecordedAction | None:
+def last_effective_action(connection: Connection, actor: str) -> RecordedAction | None:
     """The person's newest deed that nothing has taken back."""
-    found = connection.execute(_LAST_DEED, {"actor": actor}).scalar()
+    found = connection.execute(_SELECT_LAST_ACTION, {"actor": actor}).scalar()
     return load_action(connection, found) if found else None
 
 
 def last_redoable_undo(connection: Connection, actor: str) -> RecordedAction | None:
     """The person's newest undo that still stands; None where a deed came after it."""
-    found = connection.execute(_LAST_UNDO, {"actor": actor}).scalar()
+    found = connection.execute(_SELECT_LAST_UNDO, {"actor": actor}).scalar()
     return load_action(connection, found) if found else None
 
 
-def standing_action(connection: Connection, act_id: str) -> RecordedAction | None:
+def effective_action(connection: Connection, act_id: str) -> RecordedAction | None:
     """The deed with this id where it stands, whoever did it."""
     found = connection.execute(
-        text(f"SELECT e.uid FROM event e WHERE e.uid = :act AND e.act = :act AND e.kind != 'undo' AND NOT {UNDONE}"),
+        text(
+            f"SELECT e.uid FROM event e WHERE e.uid = :act AND e.act = :act AND e.kind != 'undo' AND NOT {UNDONE_SQL}"
+        ),
         {"act": act_id},
     ).scalar()
     return load_action(connection, found) if found else None
@@ -92,7 +94,7 @@ def has_vote(connection: Connection, candidate_id: int, actor: str) -> bool:
     """Whether a vote of this person on the candidate stands, unsure included."""
     rows = connection.execute(
         text(f"""SELECT 1 FROM event e WHERE e.candidate_id = :id AND e.actor = :actor
-                 AND e.kind IN ('accept', 'reject', 'unsure', 'flip') AND NOT {UNDONE} LIMIT 1"""),
+                 AND e.kind IN ('accept', 'reject', 'unsure', 'flip') AND NOT {UNDONE_SQL} LIMIT 1"""),
         {"id": candidate_id, "actor": actor},
     )
     return rows.first() is not None
@@ -102,7 +104,7 @@ def has_decided(connection: Connection, candidate_id: int, actor: str) -> bool:
     """Whether this person's yes or no about the candidate stands, as a vote or as a final word."""
     rows = connection.execute(
         text(f"""SELECT 1 FROM event e WHERE e.candidate_id = :id AND e.actor = :actor
-                 AND e.kind IN ('accept', 'reject', 'flip', 'adjudicate') AND NOT {UNDONE} LIMIT 1"""),
+                 AND e.kind IN ('accept', 'reject', 'flip', 'adjudicate') AND NOT {UNDONE_SQL} LIMIT 1"""),
         {"id": candidate_id, "actor": actor},
     )
     return rows.first() is not None
@@ -110,14 +112,14 @@ def has_decided(connection: Connection, candidate_id: int, actor: str) -> bool:
 
 def is_undone(connection: Connection, seq: int) -> bool:
     """Whether some undo of this event stands."""
-    return bool(connection.execute(text(f"SELECT {UNDONE} FROM event e WHERE e.seq = :seq"), {"seq": seq}).scalar())
+    return bool(connection.execute(text(f"SELECT {UNDONE_SQL} FROM event e WHERE e.seq = :seq"), {"seq": seq}).scalar())
 
 
-def others_decided(connection: Connection, candidate_id: int, actor: str) -> str | None:
+def other_decider(connection: Connection, candidate_id: int, actor: str) -> str | None:
     """Somebody else whose decision about this candidate stands, by name."""
     return connection.execute(
         text(f"""SELECT e.actor FROM event e WHERE e.candidate_id = :id AND e.actor != :actor
-                 AND e.kind IN ('accept', 'reject', 'unsure', 'edit', 'adjudicate', 'flip') AND NOT {UNDONE}
+                 AND e.kind IN ('accept', 'reject', 'unsure', 'edit', 'adjudicate', 'flip') AND NOT {UNDONE_SQL}
                  ORDER BY e.seq DESC LIMIT 1"""),
         {"id": candidate_id, "actor": actor},
     ).scalar()
@@ -161,7 +163,7 @@ class PreviousDecision:
     at: str
 
     @property
-    def labels(self) -> bool:
+    def is_label(self) -> bool:
         """It gave the card its label: what the judges say can no longer bend that."""
         return self.kind in (Kind.ACCEPT, Kind.REJECT)
 

@@ -10,29 +10,29 @@ from collections.abc import Collection, Iterable
 from typing import Final
 
 from curation_db.enums import Kind, PersonRole, Role
-from curation_db.events.in_force import PEOPLE, decisions_in_force, in_force
+from curation_db.events.in_force import PERSON_ROLES_SQL, decisions_in_force, in_force_sql
 from curation_db.events.state import FoldEvent
 
 HASTY_MS: Final = 400
 """People need 0.4 s and more to say whether a thing is in a photograph when they do nothing else. A decision about a
 picture and a sentence that comes sooner was made without seeing them. The index `event_hasty` holds this number."""
 HASTY_SECONDS: Final = HASTY_MS / 1000
-JUDGED: Final = frozenset({Kind.ACCEPT, Kind.REJECT, Kind.UNSURE, Kind.ADJUDICATE})
+JUDGING_KINDS: Final = frozenset({Kind.ACCEPT, Kind.REJECT, Kind.UNSURE, Kind.ADJUDICATE})
 """Answers that take a look at the picture. A skip does not."""
-_LOOKS: Final = JUDGED | {Kind.EDIT, Kind.FLIP}
-_PEOPLE: Final = frozenset(map(Role, PersonRole))
+_VIEWING_KINDS: Final = JUDGING_KINDS | {Kind.EDIT, Kind.FLIP}
+_PERSON_ROLES: Final = frozenset(map(Role, PersonRole))
 
 
-def hasty(event: str = "e") -> str:
+def hasty_sql(event: str = "e") -> str:
     """SQL: whether the event of this alias is a hasty decision in force."""
     before = f"b_{event}"
     return f"""(
-    {event}.elapsed_ms < {HASTY_MS} AND {event}.kind IN ({_listed(JUDGED)}) AND {event}.role IN {PEOPLE}
-    AND NOT {event}.gold AND NOT EXISTS (
+    {event}.elapsed_ms < {HASTY_MS} AND {event}.kind IN ({_sql_list(JUDGING_KINDS)})
+    AND {event}.role IN {PERSON_ROLES_SQL} AND NOT {event}.gold AND NOT EXISTS (
         SELECT 1 FROM event {before} INDEXED BY event_candidate
         WHERE {before}.candidate_id = {event}.candidate_id AND {before}.seq < {event}.seq
-          AND {before}.actor = {event}.actor AND {before}.kind IN ({_listed(_LOOKS)}))
-    AND {in_force(event)})
+          AND {before}.actor = {event}.actor AND {before}.kind IN ({_sql_list(_VIEWING_KINDS)}))
+    AND {in_force_sql(event)})
 """
 
 
@@ -46,17 +46,17 @@ def is_hasty(events: Iterable[FoldEvent], quick: Collection[int]) -> bool:
     history = sorted(events, key=lambda event: event.seq)
     first: dict[str, int] = {}
     for event in history:
-        if event.kind in _LOOKS:
+        if event.kind in _VIEWING_KINDS:
             first.setdefault(event.actor, event.seq)
     return any(
         event.seq in quick
-        and event.kind in JUDGED
-        and event.role in _PEOPLE
+        and event.kind in JUDGING_KINDS
+        and event.role in _PERSON_ROLES
         and not event.gold
         and first[event.actor] == event.seq
         for event in decisions_in_force(history)
     )
 
 
-def _listed(kinds: Iterable[Kind]) -> str:
+def _sql_list(kinds: Iterable[Kind]) -> str:
     return ", ".join(f"'{kind}'" for kind in sorted(kinds))

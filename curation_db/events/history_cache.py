@@ -22,7 +22,7 @@ BATCH = 5_000
 """Candidates that one statement names (`dialect.batches`)."""
 COLUMNS = ("candidate_id", "seq", "actor", "role", "kind", "verdict", "undo_of", "gold")
 """Of an event, in the order in which `history_of` takes them. The further fields of `HistoryEvent` may follow."""
-_OF_THESE = text(f"""
+_SELECT_EVENTS = text(f"""
     SELECT {", ".join(COLUMNS)}, blind FROM event WHERE candidate_id {IN_IDS}
     ORDER BY candidate_id, seq
 """)
@@ -47,37 +47,37 @@ class HistoryEvent(NamedTuple):
 
 
 History = tuple[HistoryEvent, ...]
-_END = 2 + len(HistoryEvent._fields)
+_ROW_END = 2 + len(HistoryEvent._fields)
 
 
-def history_of(rows: Sequence[Any]) -> History:
+def history_from_rows(rows: Sequence[Any]) -> History:
     """One candidate's history from its rows: `COLUMNS`, then fields of `HistoryEvent` in their order, then anything."""
     places = {row[1]: place for place, row in enumerate(rows, 1)} if len(rows) > 1 else {}
-    return tuple(HistoryEvent(row[2], row[3], row[4], row[5], places.get(row[6]), *row[7:_END]) for row in rows)
+    return tuple(HistoryEvent(row[2], row[3], row[4], row[5], places.get(row[6]), *row[7:_ROW_END]) for row in rows)
 
 
 def histories(connection: Connection, ids: Sequence[int]) -> Iterator[tuple[int, History]]:
     """The histories of these candidates, of those that have any, by id."""
-    rows = connection.execute(_OF_THESE, {"ids": json_array(ids)}).all()
+    rows = connection.execute(_SELECT_EVENTS, {"ids": json_array(ids)}).all()
     for number, group in groupby(rows, key=itemgetter(0)):
-        yield number, history_of(list(group))
+        yield number, history_from_rows(list(group))
 
 
 def fold_events(history: History) -> list[FoldEvent]:
     """The history as the fold takes it, numbered by place."""
     return [
-        _event(place, said.actor, said.role, said.kind, said.verdict, said.undoes, said.gold)
+        _fold_event(place, said.actor, said.role, said.kind, said.verdict, said.undoes, said.gold)
         for place, said in enumerate(history, 1)
     ]
 
 
 @lru_cache(maxsize=16_384)
-def folded(history: History, overlap: str) -> CandidateStatus:
+def cached_fold(history: History, overlap: str) -> CandidateStatus:
     """What the history comes to."""
     return fold(fold_events(history), Overlap.parse(overlap))
 
 
-def overlap_in_force(candidate: str = "c", *, at: str = "") -> str:
+def overlap_sql(candidate: str = "c", *, at: str = "") -> str:
     """SQL: the overlap of the candidate of this alias, now or `at` the event number of this expression."""
     until = f" AND o.since <= {at}" if at else ""
     return f"""coalesce((SELECT o.overlap FROM overlap_change o WHERE o.candidate_id = {candidate}.id{until}
@@ -91,10 +91,10 @@ def events_of(connection: Connection, candidate_id: int, *, until: int | None = 
                 WHERE candidate_id = :id AND (:until IS NULL OR seq <= :until) ORDER BY seq"""),
         {"id": candidate_id, "until": until},
     )
-    return [_event(*row) for row in rows]
+    return [_fold_event(*row) for row in rows]
 
 
-def _event(
+def _fold_event(
     seq: int, actor: str, role: str, kind: str, verdict: str | None, undo_of: int | None, gold: bool = False
 ) -> FoldEvent:
     """An event's columns as the fold takes them."""

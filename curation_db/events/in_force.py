@@ -20,27 +20,27 @@ from collections.abc import Iterable
 from typing import Final
 
 from curation_db.enums import Kind, PersonRole, Role
-from curation_db.events.event_log import undone
-from curation_db.events.state import FoldEvent, effective, since_requeue
+from curation_db.events.event_log import undone_sql
+from curation_db.events.state import FoldEvent, effective_events, since_requeue
 
 DECISIONS: Final = (Kind.ACCEPT, Kind.REJECT, Kind.UNSURE, Kind.SKIP, Kind.EDIT, Kind.ADJUDICATE, Kind.FLIP)
 """What counts as a decision."""
-LISTED: Final = ", ".join(f"'{kind}'" for kind in DECISIONS)
+DECISIONS_SQL: Final = ", ".join(f"'{kind}'" for kind in DECISIONS)
 """The same, for SQL."""
-PEOPLE: Final = "(" + ", ".join(f"'{role}'" for role in PersonRole) + ")"
+PERSON_ROLES_SQL: Final = "(" + ", ".join(f"'{role}'" for role in PersonRole) + ")"
 """The roles of people, for SQL."""
 _RANKS: Final = {Kind.SKIP: 0, Kind.ADJUDICATE: 2}
-_RANK = 1
+_DEFAULT_RANK = 1
 """Of every other kind."""
 
 
 def decisions_in_force(events: Iterable[FoldEvent]) -> list[FoldEvent]:
     """The decisions in force among all events of one candidate, in order."""
-    standing = effective(events)
+    standing = effective_events(events)
     first = min((event.seq for event in since_requeue(standing)), default=None)
     chosen: dict[tuple[str, bool], FoldEvent] = {}
     for event in standing:
-        if not _takes_part(event) or (event.kind is not Kind.EDIT and (first is None or event.seq < first)):
+        if not _can_replace(event) or (event.kind is not Kind.EDIT and (first is None or event.seq < first)):
             continue
         key = event.actor, event.gold
         before = chosen.get(key)
@@ -51,34 +51,34 @@ def decisions_in_force(events: Iterable[FoldEvent]) -> list[FoldEvent]:
 
 def rank(kind: Kind) -> int:
     """A decision of a higher rank counts before one of a lower rank, whichever is newer."""
-    return _RANKS.get(kind, _RANK)
+    return _RANKS.get(kind, _DEFAULT_RANK)
 
 
-def _takes_part(event: FoldEvent) -> bool:
+def _can_replace(event: FoldEvent) -> bool:
     return event.kind in DECISIONS or (event.kind is Kind.WITHDRAW and event.role is Role.POLICY)
 
 
-def in_force(event: str = "e") -> str:
+def in_force_sql(event: str = "e") -> str:
     """SQL: whether the event of this alias is a decision in force."""
     other = f"n_{event}"
     between = f"q_{event}"
     return f"""(
-    {event}.kind IN ({LISTED}) AND NOT {undone(event)} AND NOT EXISTS (
+    {event}.kind IN ({DECISIONS_SQL}) AND NOT {undone_sql(event)} AND NOT EXISTS (
         SELECT 1 FROM event {other} INDEXED BY event_candidate
         WHERE {other}.candidate_id = {event}.candidate_id AND {other}.seq != {event}.seq AND (
             ({other}.kind = 'requeue' AND {other}.seq > {event}.seq AND {event}.kind != 'edit')
             OR ({other}.actor = {event}.actor AND {other}.gold = {event}.gold
-                AND ({other}.kind IN ({LISTED}) OR ({other}.kind = 'withdraw' AND {other}.role = 'policy'))
-                AND ({_rank(other)} > {_rank(event)}
-                     OR ({_rank(other)} = {_rank(event)} AND {other}.seq > {event}.seq))
+                AND ({other}.kind IN ({DECISIONS_SQL}) OR ({other}.kind = 'withdraw' AND {other}.role = 'policy'))
+                AND ({_rank_sql(other)} > {_rank_sql(event)}
+                     OR ({_rank_sql(other)} = {_rank_sql(event)} AND {other}.seq > {event}.seq))
                 AND ({other}.seq > {event}.seq OR {other}.kind = 'edit' OR NOT EXISTS (
                     SELECT 1 FROM event {between} INDEXED BY event_candidate
                     WHERE {between}.candidate_id = {event}.candidate_id AND {between}.seq > {other}.seq
-                      AND {between}.kind = 'requeue' AND NOT {undone(between)}))))
-          AND NOT {undone(other)}))
+                      AND {between}.kind = 'requeue' AND NOT {undone_sql(between)}))))
+          AND NOT {undone_sql(other)}))
 """
 
 
-def _rank(event: str) -> str:
+def _rank_sql(event: str) -> str:
     ranks = " ".join(f"WHEN '{kind}' THEN {number}" for kind, number in _RANKS.items())
-    return f"(CASE {event}.kind {ranks} ELSE {_RANK} END)"
+    return f"(CASE {event}.kind {ranks} ELSE {_DEFAULT_RANK} END)"

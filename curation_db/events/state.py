@@ -71,13 +71,13 @@ class CandidateStatus:
     """How often each person skipped it or was unsure; others are asked first."""
     flagged: bool = False
     notes: int = 0
-    answered: frozenset[str] = frozenset()
+    gold_voters: frozenset[str] = frozenset()
     """People whose answer stands, where the answer is known: no votes, but they are not asked again either."""
-    put_off: dict[str, int] = field(default_factory=dict)
+    gold_passes: dict[str, int] = field(default_factory=dict)
     """As `passes`, of that card."""
 
 
-def effective(events: Iterable[FoldEvent]) -> list[FoldEvent]:
+def effective_events(events: Iterable[FoldEvent]) -> list[FoldEvent]:
     """The events that nothing effective takes back, undo events left out; in order.
 
     An undo always comes after what it undoes, so one pass from the newest to the oldest settles every chain of undo
@@ -98,32 +98,32 @@ def effective(events: Iterable[FoldEvent]) -> list[FoldEvent]:
 
 def fold(events: Iterable[FoldEvent], overlap: Overlap) -> CandidateStatus:
     """The standing of a candidate after `events` under `overlap`."""
-    standing = effective(events)
+    standing = effective_events(events)
     flags = sum(event.kind is Kind.FLAG for event in standing)
     notes = sum(event.kind is Kind.NOTE for event in standing)
     recent = since_requeue(standing)
     deciding = [event for event in recent if not event.gold]
-    votes = _votes(deciding)
-    answers = [event for event in recent if event.gold]
-    answered = _votes(answers)
+    votes = _newest_votes(deciding)
+    gold_events = [event for event in recent if event.gold]
+    gold_votes = _newest_votes(gold_events)
     counts = {kind: sum(vote is kind for vote in votes.values()) for kind in (Kind.ACCEPT, Kind.REJECT, Kind.UNSURE)}
-    state, wanted = _state(standing, deciding, counts, overlap)
+    state, wanted = _derive_state(standing, deciding, counts, overlap)
     return CandidateStatus(
         state=state,
         accepts=counts[Kind.ACCEPT],
         rejects=counts[Kind.REJECT],
         unsures=counts[Kind.UNSURE],
         wanted=wanted,
-        voters=_sure(votes),
-        passes=_passes(deciding, votes),
+        voters=_sure_voters(votes),
+        passes=_count_passes(deciding, votes),
         flagged=flags > 0,
         notes=notes,
-        answered=_sure(answered),
-        put_off=_passes(answers, answered),
+        gold_voters=_sure_voters(gold_votes),
+        gold_passes=_count_passes(gold_events, gold_votes),
     )
 
 
-def _sure(votes: dict[str, Kind]) -> frozenset[str]:
+def _sure_voters(votes: dict[str, Kind]) -> frozenset[str]:
     return frozenset(name for name, vote in votes.items() if vote is not Kind.UNSURE)
 
 
@@ -135,10 +135,10 @@ def since_requeue(events: Sequence[FoldEvent]) -> Sequence[FoldEvent]:
 
 def votes_of(events: Sequence[FoldEvent]) -> dict[str, Kind]:
     """Of effective events each person's newest vote that counts: accept, reject or unsure."""
-    return _votes(since_requeue(events))
+    return _newest_votes(since_requeue(events))
 
 
-def _votes(events: Iterable[FoldEvent]) -> dict[str, Kind]:
+def _newest_votes(events: Iterable[FoldEvent]) -> dict[str, Kind]:
     """Each person's newest vote; a flip votes what it says."""
     votes: dict[str, Kind] = {}
     for event in events:
@@ -147,7 +147,7 @@ def _votes(events: Iterable[FoldEvent]) -> dict[str, Kind]:
     return votes
 
 
-def _passes(events: Iterable[FoldEvent], votes: dict[str, Kind]) -> dict[str, int]:
+def _count_passes(events: Iterable[FoldEvent], votes: dict[str, Kind]) -> dict[str, int]:
     passes: dict[str, int] = {}
     for event in events:
         voted = votes.get(event.actor, Kind.UNSURE) is not Kind.UNSURE
@@ -156,11 +156,11 @@ def _passes(events: Iterable[FoldEvent], votes: dict[str, Kind]) -> dict[str, in
     return passes
 
 
-def _state(
+def _derive_state(
     standing: Sequence[FoldEvent], deciding: Sequence[FoldEvent], counts: dict[Kind, int], overlap: Overlap
 ) -> tuple[State, int]:
     """The state, and how many more people it wants."""
-    if any(_takes_out(event) for event in standing):
+    if any(_supersedes(event) for event in standing):
         return State.SUPERSEDED, 0
     final = next((event.verdict for event in reversed(deciding) if event.kind is Kind.ADJUDICATE), None)
     if final is not None:
@@ -168,10 +168,10 @@ def _state(
     accepts, rejects = counts[Kind.ACCEPT], counts[Kind.REJECT]
     if accepts + rejects == 0 and _policy_accepts(deciding):
         return State.ACCEPTED, 0
-    return _by_votes(accepts, rejects, counts[Kind.UNSURE], overlap)
+    return _state_of_votes(accepts, rejects, counts[Kind.UNSURE], overlap)
 
 
-def _takes_out(event: FoldEvent) -> bool:
+def _supersedes(event: FoldEvent) -> bool:
     """Whether the candidate is out of play: edited into a child, or the child of an edit that was undone."""
     return event.kind is Kind.EDIT or (event.kind is Kind.WITHDRAW and event.role is not Role.POLICY)
 
@@ -182,7 +182,7 @@ def _policy_accepts(events: Sequence[FoldEvent]) -> bool:
     return Kind.ACCEPT in said.values()
 
 
-def _by_votes(accepts: int, rejects: int, unsures: int, overlap: Overlap) -> tuple[State, int]:
+def _state_of_votes(accepts: int, rejects: int, unsures: int, overlap: Overlap) -> tuple[State, int]:
     votes = accepts + rejects
     if votes < overlap.first:
         if votes:

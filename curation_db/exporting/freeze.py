@@ -85,8 +85,8 @@ def _settled(store: Store, selection: ExportFilter, at: int | None) -> int:
     """
     kinds = selection.depends_on()
     with store.read() as connection:
-        newest = event_clock.newest(connection)
-        number = event_clock.now(connection, kinds) if at is None else at
+        newest = event_clock.newest_seq(connection)
+        number = event_clock.current_seq(connection, kinds) if at is None else at
         if number <= newest:
             return number
         if not choose(connection, selection, at=at).ids:

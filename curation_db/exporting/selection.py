@@ -20,9 +20,9 @@ from curation_db.enums import Kind, Role, State, Stream
 from curation_db.events import event_clock
 from curation_db.events.event_clock import Arrival
 from curation_db.events.hasty import HASTY_MS, is_hasty
-from curation_db.events.history_cache import COLUMNS, History, HistoryEvent, fold_events, history_of, overlap_in_force
+from curation_db.events.history_cache import COLUMNS, History, HistoryEvent, fold_events, history_from_rows, overlap_sql
 from curation_db.events.in_force import decisions_in_force
-from curation_db.events.state import Overlap, effective, fold, since_requeue
+from curation_db.events.state import Overlap, effective_events, fold, since_requeue
 from curation_db.storage.sqlite import batches
 
 
@@ -49,7 +49,7 @@ BATCH = 1_000
 _COLUMNS = ", ".join(f"e.{column}" for column in COLUMNS)
 _EVENTS = f"""
     SELECT {_COLUMNS}, e.blind, e.reason, e.stream, coalesce(e.elapsed_ms < {HASTY_MS}, 0) AS quick,
-           {overlap_in_force(at=":at")} AS overlap
+           {overlap_sql(at=":at")} AS overlap
     FROM event e JOIN candidate c ON c.id = e.candidate_id WHERE e.seq <= :at {{more}} ORDER BY e.candidate_id, e.seq
 """
 _TOUCHED = """AND e.candidate_id IN (SELECT candidate_id FROM event WHERE seq > :since
@@ -122,9 +122,9 @@ def choose(connection: Connection, selection: ExportFilter, *, at: int | None = 
     Raises:
         ExportRefused: there is no such event, or a restore replaced it.
     """
-    if at is not None and not event_clock.stands(connection, at):
+    if at is not None and not event_clock.is_exportable(connection, at):
         raise _no_such_event(connection, at)
-    until = event_clock.now(connection, selection.depends_on()) if at is None else at
+    until = event_clock.current_seq(connection, selection.depends_on()) if at is None else at
     outcomes = {number: o for number, o in outcomes_at(connection, until) if o.state in selection.states}
     if State.OPEN in selection.states:
         outcomes |= {row.id: DecidedCandidate() for row in connection.execute(_UNTOUCHED, {"at": until})}
@@ -144,7 +144,7 @@ def _no_such_event(connection: Connection, at: int) -> ExportRefused:
             hint=f"take an event before {gap.first} or after {gap.last}; the backup made before that restore still has"
             " the replaced history: negwb backup --list",
         )
-    newest = max(event_clock.newest(connection), 0)
+    newest = max(event_clock.newest_seq(connection), 0)
     if at < newest:
         return ExportRefused(f"event {at} is missing from the record", hint="see what is lost: negwb doctor")
     return ExportRefused(f"there is no event {at}", hint=f"the newest is {newest}; see: negwb status")
@@ -165,14 +165,14 @@ def outcomes_at(connection: Connection, at: int, *, since: int | None = None) ->
     result = connection.execute(statement, told, execution_options={"yield_per": BATCH})
     for candidate_id, group in groupby(chain.from_iterable(result.partitions()), key=itemgetter(0)):
         rows = list(group)
-        yield candidate_id, _outcome(history_of(rows), rows[0].overlap)
+        yield candidate_id, _outcome(history_from_rows(rows), rows[0].overlap)
 
 
 @lru_cache(maxsize=4_096)
 def _outcome(history: History, overlap: str) -> DecidedCandidate:
     events = fold_events(history)
     standing = fold(events, Overlap.parse(overlap))
-    deciding = [history[event.seq - 1] for event in since_requeue(effective(events)) if not event.gold]
+    deciding = [history[event.seq - 1] for event in since_requeue(effective_events(events)) if not event.gold]
     deciders = _deciders(deciding, standing.voters)
     said = [s for s in deciding if s.actor in deciders]
     counting = [history[event.seq - 1] for event in decisions_in_force(events) if not event.gold]

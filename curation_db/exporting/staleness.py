@@ -55,7 +55,7 @@ def drift_since(
     before = {number: holds(outcome) for number, outcome in outcomes_at(connection, event_seq, since=event_seq)}
     entered = left = 0
     untouched = late - passed_over
-    until = event_clock.now(connection, (event_clock.Arrival.OVERLAPS,))
+    until = event_clock.current_seq(connection, (event_clock.Arrival.OVERLAPS,))
     for number, outcome in outcomes_at(connection, until, since=event_seq):
         untouched.discard(number)
         if number in passed_over:

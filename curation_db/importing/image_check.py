@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from curation_db.image_paths import FOLLOW_LINKS, shown_size
+from curation_db.image_paths import FOLLOW_LINKS_HINT, display_size
 from curation_db.importing.path_suffixes import Tail
 from curation_db.importing.rows import ImageRow, RefusedRow, Reject, RejectReason, reject
 
@@ -68,7 +68,7 @@ def _found(row: ImageRow, source: str, pictures: ImageChecker) -> Path:
         return path
     message, hint = f"no picture {row.file_name or row.key!r} in the picture folders", ""
     if pictures.is_link_outside(source, row.file_name):
-        message, hint = f"the picture {row.file_name!r} is a link that leaves the picture folder", FOLLOW_LINKS
+        message, hint = f"the picture {row.file_name!r} is a link that leaves the picture folder", FOLLOW_LINKS_HINT
     elif row.file_name and (tail := pictures.tail(row.file_name)) is not None:
         message, hint = f"{message}; one file ends like it: {tail.found}", tail.hint
     raise RefusedRow(RejectReason.MISSING_FILE, message, hint=hint)
@@ -110,7 +110,7 @@ def header_size(file: BinaryIO, name: str) -> tuple[int, int]:
             warnings.simplefilter("ignore")  # Pillow warns of EXIF that is broken
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(file) as picture:
-                return shown_size(picture, header_only=True)
+                return display_size(picture, header_only=True)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise RefusedRow(RejectReason.BAD_PICTURE, f"{name}: too many pixels to be safe") from None
     except UnidentifiedImageError:

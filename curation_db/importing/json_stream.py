@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
-from curation_db.foreign_json import what_is_wrong
+from curation_db.foreign_json import error_line
 from curation_db.importing.encoding import TextBlocks
 from curation_db.importing.rows import Reject, RejectReason, excerpt
 
@@ -305,7 +305,7 @@ class _Reader:
                 unfinished = error.pos > len(self._text) - _EDGE or self._opens_a_string(error.pos)
             except (ValueError, RecursionError) as error:
                 # a number of thousands of digits; brackets nested thousands deep
-                raise _Cut(what_is_wrong(error), truncated=False) from None
+                raise _Cut(error_line(error), truncated=False) from None
             if not unfinished:
                 raise _Cut(message, truncated=False)
             if len(self._text) - self._at > MAX_VALUE:

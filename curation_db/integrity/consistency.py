@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from curation_db.enums import Kind, Stream
-from curation_db.events.history_cache import COLUMNS, History, folded, history_of, overlap_in_force
+from curation_db.events.history_cache import COLUMNS, History, cached_fold, history_from_rows, overlap_sql
 from curation_db.events.state import CandidateStatus
 from curation_db.queue.groups import passes_key, people_key, place_of
 from curation_db.queue.ordering import ORDERINGS
@@ -24,7 +24,7 @@ _BATCH = 5_000
 _EXAMPLES = 3
 
 _CANDIDATES = f"""
-    SELECT c.id, {overlap_in_force()}, c.audit, CASE c.pipeline WHEN 'edit' THEN c.generator END, s.candidate_id,
+    SELECT c.id, {overlap_sql()}, c.audit, CASE c.pipeline WHEN 'edit' THEN c.generator END, s.candidate_id,
            s.state, s.accepts, s.rejects, s.unsures, s.wanted, s.flagged, s.notes, s.last_seq, k.answer
     FROM candidate c LEFT JOIN candidate_state s ON s.candidate_id = c.id LEFT JOIN gold k ON k.candidate_id = c.id
     ORDER BY c.id
@@ -33,7 +33,7 @@ _EVENTS = f"SELECT {', '.join(COLUMNS)} FROM event INDEXED BY event_candidate OR
 _ENTRIES = "SELECT candidate_id, ordering, group_id FROM queue_entry ORDER BY candidate_id"
 
 
-Place = tuple[str, str, str]
+GroupKey = tuple[str, str, str]
 """A queue group by its key: stream, voters, passes."""
 
 
@@ -80,19 +80,19 @@ def compare(connection: Connection, *, progress: Progress | None = None) -> Comp
     """Fold every candidate anew and compare; `progress` is told the candidates done and all of them."""
     found = Comparison()
     people: dict[str, int] = {row.name: row.id for row in connection.execute(text("SELECT name, id FROM annotator"))}
-    groups: dict[int, Place] = {
+    groups: dict[int, GroupKey] = {
         row[0]: (row[1], row[2], row[3])
         for row in connection.execute(text("SELECT id, stream, voters, passes FROM queue_group"))
     }
     total = int(connection.execute(text("SELECT count(*) FROM candidate")).scalar_one())
-    events, entries = _ById(_stream(connection, _EVENTS)), _ById(_stream(connection, _ENTRIES))
+    events, entries = _RowsById(_stream(connection, _EVENTS)), _RowsById(_stream(connection, _ENTRIES))
     for row in _stream(connection, _CANDIDATES):
         history = events.of(row[0])
-        standing, fields = _folded(history_of(history), row[1])
+        standing, fields = _expected_state(history_from_rows(history), row[1])
         _check_state(found.states, row, (*fields, history[-1][1] if history else 0))
         known = Kind(row[-1]) if row[-1] else None
-        place = _place(standing, audit=bool(row[2]), editor=row[3], known=known, people=people)
-        _check_place(found.places, row[0], place, entries.of(row[0]), groups)
+        place = _expected_group(standing, audit=bool(row[2]), editor=row[3], known=known, people=people)
+        _check_queue(found.places, row[0], place, entries.of(row[0]), groups)
         found.candidates += 1
         found.events += len(history)
         if progress is not None and found.candidates % _BATCH == 0:
@@ -109,7 +109,7 @@ def _stream(connection: Connection, statement: str) -> Iterator[Any]:
         yield from part
 
 
-class _ById:
+class _RowsById:
     """Rows in the order of their first column, handed out for one id after the other."""
 
     def __init__(self, rows: Iterator[Any]) -> None:
@@ -137,9 +137,9 @@ class _ById:
 
 
 @lru_cache(maxsize=16_384)
-def _folded(history: History, overlap: str) -> tuple[CandidateStatus, tuple[Any, ...]]:
+def _expected_state(history: History, overlap: str) -> tuple[CandidateStatus, tuple[Any, ...]]:
     """The standing, and the columns that it is written to."""
-    told = folded(history, overlap)
+    told = cached_fold(history, overlap)
     # fmt: off
     fields = (
         str(told.state), told.accepts, told.rejects, told.unsures, told.wanted, int(told.flagged), told.notes,
@@ -152,10 +152,12 @@ def _check_state(tally: Mismatches, row: Any, expected: tuple[Any, ...]) -> None
     if row[4] is None:
         tally.note(row[0], "it has no state")
     elif tuple(row[5:-1]) != expected:
-        tally.note(row[0], f"{_told(tuple(row[5:-1]))} is stored, its events come to {_told(expected)}")
+        tally.note(
+            row[0], f"{_describe_state(tuple(row[5:-1]))} is stored, its events come to {_describe_state(expected)}"
+        )
 
 
-def _told(fields: tuple[Any, ...]) -> str:
+def _describe_state(fields: tuple[Any, ...]) -> str:
     state, accepts, rejects, unsures, wanted, flagged, notes, last = fields
     return (
         f"{state} ({accepts} for, {rejects} against, {unsures} unsure, {wanted} wanted,"
@@ -163,9 +165,9 @@ def _told(fields: tuple[Any, ...]) -> str:
     )
 
 
-def _place(
+def _expected_group(
     standing: CandidateStatus, *, audit: bool, editor: str | None, known: Kind | None, people: dict[str, int]
-) -> Place:
+) -> GroupKey:
     """The group a candidate belongs to (as `standing.refold` puts it there)."""
     if known is None and standing.wanted and not standing.voters and not standing.passes and editor is None:
         return _FRESH_AUDIT if audit else _FRESH_REVIEW
@@ -177,12 +179,14 @@ def _place(
     )
 
 
-_FRESH_AUDIT: Place = (str(Stream.AUDIT), people_key(()), passes_key({}))
-_FRESH_REVIEW: Place = (str(Stream.REVIEW), people_key(()), passes_key({}))
+_FRESH_AUDIT: GroupKey = (str(Stream.AUDIT), people_key(()), passes_key({}))
+_FRESH_REVIEW: GroupKey = (str(Stream.REVIEW), people_key(()), passes_key({}))
 _ORDERINGS = frozenset(ORDERINGS)
 
 
-def _check_place(tally: Mismatches, number: int, expected: Place, entries: list[Any], groups: dict[int, Place]) -> None:
+def _check_queue(
+    tally: Mismatches, number: int, expected: GroupKey, entries: list[Any], groups: dict[int, GroupKey]
+) -> None:
     names = {entry[1] for entry in entries}
     # other orderings are worked out in the background, so a candidate may lack them
     if len(entries) != len(names) or not names >= _ORDERINGS:

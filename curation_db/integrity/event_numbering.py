@@ -28,18 +28,18 @@ _WITHOUT_EVENT = """
 _GAPS = "SELECT first, last, cause, at FROM event_gap ORDER BY first"
 
 
-def gaps(connection: sqlite3.Connection) -> list[Gap]:
+def recorded_gaps(connection: sqlite3.Connection) -> list[Gap]:
     """The recorded gaps, in ascending order; they do not overlap."""
     return [Gap(first, last, GapCause(cause), at) for first, last, cause, at in connection.execute(_GAPS)]
 
 
-def missing(connection: sqlite3.Connection) -> list[Range]:
+def missing_ranges(connection: sqlite3.Connection) -> list[Range]:
     """The ranges of numbers that no event has and no recorded gap explains: events that were lost."""
-    recorded = gaps(connection)
-    return [part for hole in connection.execute(_WITHOUT_EVENT) for part in _outside(hole, recorded)]
+    recorded = recorded_gaps(connection)
+    return [part for hole in connection.execute(_WITHOUT_EVENT) for part in _parts_outside_gaps(hole, recorded)]
 
 
-def _outside(hole: Range, recorded: Sequence[Gap]) -> Iterator[Range]:
+def _parts_outside_gaps(hole: Range, recorded: Sequence[Gap]) -> Iterator[Range]:
     """The parts of `hole` that lie in no recorded gap."""
     start, end = hole
     for gap in recorded[bisect_left(recorded, start, key=attrgetter("last")) :]:

@@ -36,7 +36,7 @@ class ImpossibleTimes:
         return ", ".join(f"{count:,} {name}{'' if count == 1 else 's'}" for count, name in counts if count)
 
 
-def impossible_times(connection: sqlite3.Connection, now: float) -> ImpossibleTimes:
+def find_impossible_times(connection: sqlite3.Connection, now: float) -> ImpossibleTimes:
     """Find them, in a record of the newest schema; `now`: seconds since the epoch."""
     values = {"now": now, "tolerance": TOLERANCE_S, "latest": utc_text(now + TOLERANCE_S)}
     events, last_event = connection.execute(_EVENTS, values).fetchone()

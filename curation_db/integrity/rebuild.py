@@ -19,31 +19,36 @@ from curation_db.search.fulltext import refresh
 from curation_db.storage.ids import utc_now
 from curation_db.storage.sqlite import IN_IDS, batches, json_array
 from curation_db.storage.store import Store
-from curation_db.storage.work_sessions import lease_in_force
+from curation_db.storage.work_sessions import lease_valid_sql
 
 _BATCH = 500
 """Candidates in one transaction: nobody who decides meanwhile waits long."""
-_BLANK = text(f"""
+_INSERT_STATES = text(f"""
     INSERT INTO candidate_state (candidate_id, state, accepts, rejects, unsures, wanted, flagged, notes, last_seq)
     SELECT id, 'open', 0, 0, 0, 1, 0, 0, 0 FROM candidate WHERE id {IN_IDS} ON CONFLICT DO NOTHING
 """)
-_LEAVE = text(f"DELETE FROM queue_entry WHERE candidate_id {IN_IDS}")
-_ENTER = text(f"""
+_DELETE_ENTRIES = text(f"DELETE FROM queue_entry WHERE candidate_id {IN_IDS}")
+_INSERT_ENTRIES = text(f"""
     INSERT INTO queue_entry(ordering, group_id, priority, candidate_id)
     SELECT :ordering, (SELECT id FROM queue_group WHERE stream = :stream AND voters = ',' AND passes = ','),
            CASE :ordering WHEN '{OLDEST}' THEN id ELSE 0 END, id
     FROM candidate WHERE id {IN_IDS} AND audit = :audit
 """)
-_GROUP = text("INSERT INTO queue_group(stream, voters, passes) VALUES (:stream, ',', ',') ON CONFLICT DO NOTHING")
-_STRAYS = (
+_INSERT_GROUP = text(
+    "INSERT INTO queue_group(stream, voters, passes) VALUES (:stream, ',', ',') ON CONFLICT DO NOTHING"
+)
+_DELETE_STRAYS = (
     text("DELETE FROM candidate_state WHERE candidate_id NOT IN (SELECT id FROM candidate)"),
     text("DELETE FROM queue_entry WHERE candidate_id NOT IN (SELECT id FROM candidate)"),
 )
-_FREE = text(f"""
-    DELETE FROM lease AS l WHERE NOT {lease_in_force("l", ":machine")} OR l.session NOT IN (SELECT id FROM work_session)
+_DELETE_INVALID_LEASES = text(f"""
+    DELETE FROM lease AS l
+    WHERE NOT {lease_valid_sql("l", ":machine")} OR l.session NOT IN (SELECT id FROM work_session)
 """)
-_FREE_ENDED = text("DELETE FROM lease WHERE session IN (SELECT id FROM work_session WHERE ended_at IS NOT NULL)")
-_END = text("UPDATE work_session SET ended_at = :now WHERE id = :id AND ended_at IS NULL")
+_DELETE_ENDED_LEASES = text(
+    "DELETE FROM lease WHERE session IN (SELECT id FROM work_session WHERE ended_at IS NOT NULL)"
+)
+_END_SESSION = text("UPDATE work_session SET ended_at = :now WHERE id = :id AND ended_at IS NULL")
 
 
 def rebuild(store: Store, candidate_ids: Sequence[int], *, progress: Progress | None = None) -> None:
@@ -51,7 +56,7 @@ def rebuild(store: Store, candidate_ids: Sequence[int], *, progress: Progress | 
     done = 0
     for part in batches(candidate_ids, _BATCH):
         with store.write() as connection:
-            _enter_anew(connection, part)
+            _reset_candidates(connection, part)
             for number in part:
                 update_state(connection, number)
             refresh_priorities(connection, part)
@@ -60,30 +65,33 @@ def rebuild(store: Store, candidate_ids: Sequence[int], *, progress: Progress | 
             progress(done, len(candidate_ids))
 
 
-def _enter_anew(connection: Connection, part: Sequence[int]) -> None:
+def _reset_candidates(connection: Connection, part: Sequence[int]) -> None:
     ids = json_array(part)
-    connection.execute(_BLANK, {"ids": ids})
-    connection.execute(_LEAVE, {"ids": ids})
+    connection.execute(_INSERT_STATES, {"ids": ids})
+    connection.execute(_DELETE_ENTRIES, {"ids": ids})
     for stream in Stream:
-        connection.execute(_GROUP, {"stream": str(stream)})
+        connection.execute(_INSERT_GROUP, {"stream": str(stream)})
         for ordering in ORDERINGS:
             told = {"ids": ids, "ordering": ordering, "stream": str(stream), "audit": stream is Stream.AUDIT}
-            connection.execute(_ENTER, told)
+            connection.execute(_INSERT_ENTRIES, told)
 
 
-def clear_strays(store: Store) -> int:
+def delete_strays(store: Store) -> int:
     """Delete states and queue entries of candidates that are not there; returns how many."""
     with store.write() as connection:
-        return sum(connection.execute(statement).rowcount for statement in _STRAYS)
+        return sum(connection.execute(statement).rowcount for statement in _DELETE_STRAYS)
 
 
-def free_leases(store: Store, dead_sessions: Sequence[str]) -> int:
+def release_leases(store: Store, dead_sessions: Sequence[str]) -> int:
     """End sessions whose process is gone, and give back the cards of all that ended; returns how many cards."""
     with store.write() as connection:
         for session in dead_sessions:
-            connection.execute(_END, {"now": utc_now(), "id": session})
-        freed = connection.execute(_FREE_ENDED).rowcount
-        return freed + connection.execute(_FREE, {"now": time.time(), "machine": socket.gethostname()}).rowcount
+            connection.execute(_END_SESSION, {"now": utc_now(), "id": session})
+        freed = connection.execute(_DELETE_ENDED_LEASES).rowcount
+        return (
+            freed
+            + connection.execute(_DELETE_INVALID_LEASES, {"now": time.time(), "machine": socket.gethostname()}).rowcount
+        )
 
 
 def rebuild_indexes(store: Store) -> None:

@@ -21,7 +21,7 @@ from curation_db.queue.groups import CLOSED, GOLD, passes_of
 from curation_db.queue.ordering import DEFAULT_ORDERING, OLDEST
 from curation_db.storage.sqlite import IN_IDS, json_array
 from curation_db.storage.store import Store
-from curation_db.storage.work_sessions import LEASE_SECONDS, OWN_MACHINE, lease_in_force
+from curation_db.storage.work_sessions import LEASE_SECONDS, OWN_MACHINE, lease_valid_sql
 
 AUDIT_SHARE = 0.1
 """By default one served card in ten is from the audit set (DESIGN section 4)."""
@@ -48,7 +48,7 @@ class _Group:
 
 
 # The inner selects see only leased rows, of which there are a few per session.
-_IN_FORCE = lease_in_force("l", OWN_MACHINE)
+_IN_FORCE = lease_valid_sql("l", OWN_MACHINE)
 _NOT_MINE = f"""
     NOT EXISTS (SELECT 1 FROM lease l WHERE l.candidate_id = e.candidate_id AND l.annotator_id = :me AND {_IN_FORCE})
 """

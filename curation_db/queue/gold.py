@@ -18,14 +18,14 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, text
 
 from curation_db.enums import Kind, Reason
-from curation_db.events.event_log import UNDONE
+from curation_db.events.event_log import UNDONE_SQL
 from curation_db.stats.intervals import Interval, wilson
 
 ANSWERS = frozenset({Kind.ACCEPT, Kind.REJECT})
 _KNOWN = text("SELECT answer, reason FROM gold WHERE candidate_id = :id")
 _ANSWERED = text(f"""
     SELECT 1 FROM event e WHERE e.candidate_id = :id AND e.actor = :actor AND e.gold
-    AND e.kind IN ('accept', 'reject') AND NOT {UNDONE} LIMIT 1
+    AND e.kind IN ('accept', 'reject') AND NOT {UNDONE_SQL} LIMIT 1
 """)
 _FIRST = text("""
     SELECT e.actor, k.answer, e.kind, count(*) AS n FROM event e JOIN gold k ON k.candidate_id = e.candidate_id

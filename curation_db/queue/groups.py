@@ -40,7 +40,7 @@ def place_of(standing: CandidateStatus, *, audit: bool, editor: str | None, know
         known: Its answer, where that is known.
     """
     if known is not None and standing.state is not State.SUPERSEDED:
-        return QueueSlot(GOLD[known], standing.answered, standing.put_off)
+        return QueueSlot(GOLD[known], standing.gold_voters, standing.gold_passes)
     if standing.wanted == 0:
         return QueueSlot(CLOSED, frozenset(), {})
     passes = dict(standing.passes)

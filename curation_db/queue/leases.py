@@ -15,7 +15,7 @@ from sqlalchemy import Connection, text
 
 from curation_db.events.annotators import Actor
 from curation_db.storage.sqlite import IN_IDS, json_array
-from curation_db.storage.work_sessions import CLOCK_STEP_S, LEASE_SECONDS, OWN_MACHINE, lease_in_force
+from curation_db.storage.work_sessions import CLOCK_STEP_S, LEASE_SECONDS, OWN_MACHINE, lease_valid_sql
 
 Clock = Callable[[], float]
 """Seconds since the epoch."""
@@ -34,7 +34,7 @@ _HAND_IN = text(
     "DELETE FROM lease WHERE candidate_id = :candidate AND annotator_id = :me RETURNING session, expires_at, seconds"
 )
 _HELD = text(f"""
-    SELECT l.candidate_id FROM lease l WHERE l.session = :session AND {lease_in_force("l", OWN_MACHINE)}
+    SELECT l.candidate_id FROM lease l WHERE l.session = :session AND {lease_valid_sql("l", OWN_MACHINE)}
     AND l.candidate_id {IN_IDS}
 """)
 

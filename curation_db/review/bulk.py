@@ -17,7 +17,7 @@ from curation_db.enums import Kind, Reason, State
 from curation_db.events.annotators import Actor
 from curation_db.review.bulk_preview import BulkPreview, SkipReason, preview_decisions
 from curation_db.review.decisions import DecisionWriter
-from curation_db.storage.backup import back_up, folder_of, prune
+from curation_db.storage.backup import back_up, backup_folder, prune
 from curation_db.storage.store import Store
 
 Progress = Callable[[str, int, int], None]
@@ -71,7 +71,7 @@ def decide_in_bulk(
         if not (seen := preview_decisions(connection, actor, ids, kind)).changing:
             return BulkDone(kind, None, 0, seen.left, seen.becomes, None)
     kept = back_up(store.path, before="bulk", progress=partial(progress, "backing up"))
-    prune(folder_of(store.path), KEPT_BACKUPS, only="bulk")
+    prune(backup_folder(store.path), KEPT_BACKUPS, only="bulk")
     done = DecisionWriter(store, actor).decide_many(ids, kind, reason=reason, progress=partial(progress, "deciding"))
     told = done.weighed
     return BulkDone(kind, done.act, told.changing, told.left, told.becomes, kept.path)

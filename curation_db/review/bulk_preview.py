@@ -18,11 +18,11 @@ from sqlalchemy import Connection, text
 from curation_db.enums import Kind, Role, State
 from curation_db.errors import RecordError
 from curation_db.events.annotator_status import works_alone
-from curation_db.events.annotators import Actor, need_adjudicator
-from curation_db.events.history_cache import BATCH, History, fold_events, folded, histories, overlap_in_force
-from curation_db.events.state import FoldEvent, Overlap, effective, fold, since_requeue, votes_of
+from curation_db.events.annotators import Actor, require_adjudicator
+from curation_db.events.history_cache import BATCH, History, cached_fold, fold_events, histories, overlap_sql
+from curation_db.events.state import FoldEvent, Overlap, effective_events, fold, since_requeue, votes_of
 from curation_db.storage.sqlite import IN_IDS, batches, json_array
-from curation_db.storage.work_sessions import OWN_MACHINE, lease_in_force
+from curation_db.storage.work_sessions import OWN_MACHINE, lease_valid_sql
 
 _AIMS = {Kind.ACCEPT: State.ACCEPTED, Kind.REJECT: State.REJECTED, Kind.REQUEUE: State.OPEN}
 """What is done in bulk, and where the candidates are to be."""
@@ -74,9 +74,9 @@ class BulkPreview:
 
 
 _FACTS = text(f"""
-    SELECT c.id, {overlap_in_force()} AS overlap, c.audit, k.answer, EXISTS (
+    SELECT c.id, {overlap_sql()} AS overlap, c.audit, k.answer, EXISTS (
         SELECT 1 FROM lease l WHERE l.candidate_id = c.id AND l.annotator_id != :me
-        AND {lease_in_force("l", OWN_MACHINE)}) AS held
+        AND {lease_valid_sql("l", OWN_MACHINE)}) AS held
     FROM candidate c LEFT JOIN gold k ON k.candidate_id = c.id WHERE c.id {IN_IDS}
 """)
 
@@ -91,7 +91,7 @@ def preview_decisions(connection: Connection, actor: Actor, ids: Iterable[int], 
     if kind not in _AIMS:
         raise ValueError(f"{kind} is not done in bulk")
     if kind is Kind.REQUEUE and not works_alone(connection, actor.name):
-        need_adjudicator(actor, "ask everybody anew")
+        require_adjudicator(actor, "ask everybody anew")
     named = sorted(set(ids))
     votes: list[int] = []
     flips: list[int] = []
@@ -140,10 +140,10 @@ def _weigh_history(
     history: History, overlap: str, audit: bool, actor: str, role: Role, kind: Kind
 ) -> SkipReason | _Change:
     """The same for all candidates to which the same has happened."""
-    standing = folded(history, overlap)
+    standing = cached_fold(history, overlap)
     if standing.state is State.SUPERSEDED:
         return SkipReason.SUPERSEDED
-    events = effective(fold_events(history))
+    events = effective_events(fold_events(history))
     own = votes_of([event for event in events if not event.gold]).get(actor)
     if audit and (standing.wanted > 0 or not _decided_blind(history, events)):
         return SkipReason.AUDIT

@@ -124,7 +124,7 @@ def insert_candidates(
     key = audit_key(connection)
     stamp = utc_now(), event_clock.next_seq(connection) if born_at is None else born_at
     before = connection.execute(text("SELECT coalesce(max(id), 0) FROM candidate")).scalar_one()
-    stored = sqlite.insert_many(
+    stored = sqlite.insert_or_ignore(
         connection, "candidate", _COLUMNS, [_row(draft, intake, key, stamp) for draft in drafts]
     )
     if stored and born_at is None:
@@ -181,7 +181,7 @@ def insert_verdicts(connection: Connection, opinions: Iterable[NewVerdict]) -> i
         for o in told
     ]
     # fmt: on
-    stored = sqlite.insert_many(connection, "verdict", _VERDICT_COLUMNS, rows)
+    stored = sqlite.insert_or_ignore(connection, "verdict", _VERDICT_COLUMNS, rows)
     judged = sorted({o.candidate_id for o in told})
     refresh_priorities(connection, judged)
     mark_conflicts(connection, judged)

@@ -15,13 +15,13 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from curation_db.enums import Cause, Kind, PersonRole, PictureShown, Reason, Role, State, Stream
-from curation_db.errors import NoLongerAsked, Overtaken, RecordError
+from curation_db.errors import CardChanged, NoLongerQueued, RecordError
 from curation_db.events import event_clock, event_log
 from curation_db.events.annotator_status import works_alone
-from curation_db.events.annotators import Actor, need_adjudicator
+from curation_db.events.annotators import Actor, require_adjudicator
 from curation_db.events.event_log import RecordedAction
 from curation_db.events.history_cache import BATCH, events_of
-from curation_db.events.state import CandidateStatus, FoldEvent, effective
+from curation_db.events.state import CandidateStatus, FoldEvent, effective_events
 from curation_db.language.sanitize import clean
 from curation_db.queue import leases
 from curation_db.queue.claims import asked
@@ -136,11 +136,11 @@ def _check_one_successor(events: Iterable[FoldEvent]) -> None:
     Raises:
         Overtaken: it has two, or it was edited after it was taken back.
     """
-    kinds = [event.kind for event in effective(events)]
+    kinds = [event.kind for event in effective_events(events)]
     if kinds.count(Kind.EDIT) > 1:
-        raise Overtaken("somebody has edited this caption meanwhile", hint="find the new text with /")
+        raise CardChanged("somebody has edited this caption meanwhile", hint="find the new text with /")
     if Kind.EDIT in kinds and Kind.WITHDRAW in kinds:
-        raise Overtaken("this caption was taken back meanwhile", hint="find the one before it with /")
+        raise CardChanged("this caption was taken back meanwhile", hint="find the one before it with /")
 
 
 class DecisionWriter:
@@ -158,7 +158,7 @@ class DecisionWriter:
 
         Raises:
             ValueError: another kind, or a rejection without a reason.
-            NoLongerAsked: it asked for this person when it was shown, and does not now; nothing was written.
+            NoLongerQueued: it asked for this person when it was shown, and does not now; nothing was written.
             RecordError: there is no such candidate; nothing was written.
         """
         if kind not in _DECISIONS:
@@ -181,7 +181,7 @@ class DecisionWriter:
 
         Raises:
             ValueError: the text is empty, or nothing is changed.
-            NoLongerAsked: it asked for this person when it was shown, and does not now; nothing was written.
+            NoLongerQueued: it asked for this person when it was shown, and does not now; nothing was written.
             RecordError: there is no such candidate; nothing was written.
         """
         with self._store.write() as connection:
@@ -249,7 +249,7 @@ class DecisionWriter:
             RecordError: not an adjudicator, or no such candidate; nothing was written.
         """
         _check_verdict(verdict, reason)
-        need_adjudicator(self._actor, "give a final word")
+        require_adjudicator(self._actor, "give a final word")
         entry = _Entry(
             candidate_id=candidate_id, kind=Kind.ADJUDICATE, verdict=verdict, reason=reason, cause=cause, note=note
         )
@@ -264,7 +264,7 @@ class DecisionWriter:
         """
         with self._store.write() as connection:
             if not works_alone(connection, self._actor.name):
-                need_adjudicator(self._actor, "ask everybody anew")
+                require_adjudicator(self._actor, "ask everybody anew")
             entry = _Entry(candidate_id=candidate_id, kind=Kind.REQUEUE, note=note)
             return self._append(connection, [entry], PresentationContext(leased=False))
 
@@ -306,17 +306,17 @@ class DecisionWriter:
             RecordError: no such act that stands, or somebody else's; nothing was written.
         """
         with self._store.write() as connection:
-            found = event_log.standing_action(connection, act)
+            found = event_log.effective_action(connection, act)
             if found is None:
-                raise Overtaken("there is no such act that stands", hint="somebody has taken it back already")
+                raise CardChanged("there is no such act that stands", hint="somebody has taken it back already")
             if found.actor != self._actor.name:
-                need_adjudicator(self._actor, f"take back what {found.actor} did")
+                require_adjudicator(self._actor, f"take back what {found.actor} did")
             return self._withdraw(connection, found)
 
     def undo(self) -> DecisionResult | None:
         """Take back this person's last act that still stands, and lease its card again; None: there is none."""
         with self._store.write() as connection:
-            act = event_log.last_standing_action(connection, self._actor.name)
+            act = event_log.last_effective_action(connection, self._actor.name)
             return self._take_back(connection, act) if act else None
 
     def redo(self) -> DecisionResult | None:
@@ -346,12 +346,12 @@ class DecisionWriter:
             text("SELECT state FROM candidate_state WHERE candidate_id = :id"), {"id": candidate_id}
         ).scalar()
         if state != State.SUPERSEDED:
-            raise NoLongerAsked(
+            raise NoLongerQueued(
                 "this card was decided while you looked at it and needs no answer from you now; yours is not written",
                 hint="] goes on; answer again to add yours, which may make the card contested",
             )
         if kind is not Kind.EDIT:  # of two edits `_check_one_successor` tells
-            raise NoLongerAsked(
+            raise NoLongerQueued(
                 "an edit replaced this caption while you looked at it; your answer is not written",
                 hint="] goes on; / finds the new text",
             )
@@ -404,7 +404,7 @@ class DecisionWriter:
         self, connection: Connection, entries: list[_Entry], shown: PresentationContext, progress: Progress = _silent
     ) -> DecisionResult:
         """As `_append`, for many candidates that are there, each once, and none of them edited by this."""
-        act, first, now = uuid7(), event_clock.next_event(connection), utc_now()
+        act, first, now = uuid7(), event_clock.next_event_seq(connection), utc_now()
         uids = chain([act], (uuid7() for _ in entries))
         for at, part in enumerate(batches(entries, BATCH)):
             start = first + at * BATCH
@@ -419,9 +419,9 @@ class DecisionWriter:
 
     def _may_withdraw(self, connection: Connection, child_id: int | None) -> None:
         """An edit that somebody else has decided about is not one's own to take back any more."""
-        other = event_log.others_decided(connection, child_id, self._actor.name) if child_id else None
+        other = event_log.other_decider(connection, child_id, self._actor.name) if child_id else None
         if other is not None:
-            raise Overtaken(
+            raise CardChanged(
                 f"{other} has decided about your edit since",
                 hint="only an adjudicator can take that back; [ looks back",
             )
@@ -436,7 +436,7 @@ class DecisionWriter:
         row = connection.execute(text("SELECT 1 FROM candidate WHERE id = :id"), {"id": entry.candidate_id}).first()
         if row is None:
             raise RecordError(f"there is no candidate {entry.candidate_id}")
-        seq = event_clock.next_event(connection)  # not SQLite's own count: exports take numbers too
+        seq = event_clock.next_event_seq(connection)  # not SQLite's own count: exports take numbers too
         connection.exec_driver_sql(_INSERT, self._row(seq, uid, act, entry, shown, utc_now(), gold=gold))
         return seq
 

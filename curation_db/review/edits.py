@@ -6,7 +6,7 @@ from sqlalchemy import Connection, text
 
 from curation_db.errors import RecordError
 from curation_db.events import event_clock
-from curation_db.events.history_cache import overlap_in_force
+from curation_db.events.history_cache import overlap_sql
 from curation_db.language.concepts import concept_after_edit
 from curation_db.language.sanitize import clean
 from curation_db.lint import index
@@ -29,7 +29,7 @@ def make_child(connection: Connection, parent_id: int, new_text: str, concept: s
         RecordError: there is no such parent.
     """
     parent = connection.execute(
-        text(f"""SELECT c.*, {overlap_in_force()} AS present_overlap, t.text AS caption FROM candidate c
+        text(f"""SELECT c.*, {overlap_sql()} AS present_overlap, t.text AS caption FROM candidate c
                  LEFT JOIN caption t ON t.id = c.caption_id WHERE c.id = :id"""),
         {"id": parent_id},
     ).first()
@@ -55,7 +55,7 @@ def make_child(connection: Connection, parent_id: int, new_text: str, concept: s
         extra=parent.extra,
     )
     intake = Intake(overlap=parent.present_overlap, audit_rate=parent.audit_rate)
-    born_at = event_clock.next_event(connection)
+    born_at = event_clock.next_event_seq(connection)
     child = insert_candidates(connection, [draft], intake, born_at=born_at)[0]
     connection.execute(_INHERIT, {"parent": parent_id, "child": child, "born_at": born_at})
     index.mark(connection, [child])

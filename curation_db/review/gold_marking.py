@@ -13,7 +13,7 @@ from sqlalchemy import Connection, text
 
 from curation_db.enums import Kind, Reason
 from curation_db.events.history_cache import events_of
-from curation_db.events.state import FoldEvent, effective, since_requeue
+from curation_db.events.state import FoldEvent, effective_events, since_requeue
 from curation_db.queue.gold import KnownAnswer, known_answer
 from curation_db.review.state_table import update_state
 from curation_db.storage.ids import utc_now
@@ -105,7 +105,7 @@ def _is_audit(connection: Connection, candidate_id: int) -> bool:
 
 def _final_word(connection: Connection, candidate_id: int) -> tuple[KnownAnswer, str] | None:
     """The adjudication that stands, and whose it is."""
-    recent = since_requeue(effective(events_of(connection, candidate_id)))
+    recent = since_requeue(effective_events(events_of(connection, candidate_id)))
     words = [event for event in recent if event.kind is Kind.ADJUDICATE]
     return (_answer(connection, words[-1]), words[-1].actor) if words else None
 

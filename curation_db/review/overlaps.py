@@ -16,7 +16,7 @@ from sqlalchemy import Connection, text
 
 from curation_db.enums import State
 from curation_db.events import event_clock
-from curation_db.events.history_cache import BATCH, folded, histories, overlap_in_force
+from curation_db.events.history_cache import BATCH, cached_fold, histories, overlap_sql
 from curation_db.events.state import Overlap
 from curation_db.review.candidates import audit_key
 from curation_db.review.state_table import update_states
@@ -26,7 +26,7 @@ from curation_db.storage.store import Store
 
 Progress = Callable[[int, int], None]
 _PRESENT = text(f"""
-    SELECT c.id, {overlap_in_force()} AS overlap, s.state, s.wanted FROM candidate c
+    SELECT c.id, {overlap_sql()} AS overlap, s.state, s.wanted FROM candidate c
     JOIN candidate_state s ON s.candidate_id = c.id WHERE c.id {IN_IDS} ORDER BY c.id
 """)
 _KEYS = text(f"SELECT id, source_id, key FROM candidate WHERE id {IN_IDS} ORDER BY id")
@@ -73,7 +73,7 @@ def preview(connection: Connection, ids: Sequence[int], overlap: Overlap, share:
             if row.overlap == str(overlap):
                 continue
             changing.append(row.id)
-            then = folded(happened.get(row.id, ()), str(overlap))
+            then = cached_fold(happened.get(row.id, ()), str(overlap))
             before, after = before + row.wanted, after + then.wanted
             if then.state is not State(row.state):
                 moves[State(row.state), then.state] += 1

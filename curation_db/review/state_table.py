@@ -9,8 +9,8 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from curation_db.enums import Kind
-from curation_db.events.annotators import ids_of
-from curation_db.events.history_cache import events_of, folded, histories, overlap_in_force
+from curation_db.events.annotators import annotator_ids
+from curation_db.events.history_cache import cached_fold, events_of, histories, overlap_sql
 from curation_db.events.state import CandidateStatus, FoldEvent, Overlap, fold
 from curation_db.queue.gold import KnownAnswer, known_answer
 from curation_db.queue.groups import QueueSlot, group_id, move, move_many, place_of
@@ -28,7 +28,7 @@ def write_state(
 ) -> CandidateStatus:
     """As `refold`, where all events of the candidate and its known answer have been read already."""
     candidate = connection.execute(
-        text(f"SELECT {overlap_in_force()} AS overlap, audit, pipeline, generator FROM candidate c WHERE id = :id"),
+        text(f"SELECT {overlap_sql()} AS overlap, audit, pipeline, generator FROM candidate c WHERE id = :id"),
         {"id": candidate_id},
     ).one()
     standing = fold(events, Overlap.parse(candidate.overlap))
@@ -51,7 +51,7 @@ def write_state(
 
 
 _FACTS = text(f"""
-    SELECT c.id, {overlap_in_force()} AS overlap, c.audit, CASE c.pipeline WHEN 'edit' THEN c.generator END AS editor,
+    SELECT c.id, {overlap_sql()} AS overlap, c.audit, CASE c.pipeline WHEN 'edit' THEN c.generator END AS editor,
            k.answer
     FROM candidate c LEFT JOIN gold k ON k.candidate_id = c.id WHERE c.id {IN_IDS}
 """)
@@ -70,7 +70,7 @@ def update_states(connection: Connection, candidate_ids: Sequence[int]) -> None:
     for row in connection.execute(_FACTS, {"ids": json_array(candidate_ids)}):
         alike[said.get(row.id, ()), row.overlap, bool(row.audit), row.editor, row.answer].append(row.id)
     for (history, overlap, audit, editor, answer), ids in alike.items():
-        standing = folded(history, overlap)
+        standing = cached_fold(history, overlap)
         connection.execute(
             _WRITE_MANY,
             {
@@ -89,7 +89,7 @@ def update_states(connection: Connection, candidate_ids: Sequence[int]) -> None:
 
 
 def _group(connection: Connection, place: QueueSlot) -> int:
-    ids = ids_of(connection, place.voters | place.passes.keys())
+    ids = annotator_ids(connection, place.voters | place.passes.keys())
     voters = [ids[name] for name in place.voters if name in ids]
     passed = {ids[name]: times for name, times in place.passes.items() if name in ids}
     return group_id(connection, place.stream, voters, passed)

@@ -18,7 +18,7 @@ from sqlalchemy import Connection, text
 from curation_db.enums import Cause, Kind, PictureShown, Question, Reason, Role, State, Stream
 from curation_db.errors import RecordError
 from curation_db.events.history_cache import events_of
-from curation_db.events.state import effective
+from curation_db.events.state import effective_events
 from curation_db.exporting.manifest import ITEMS_FILE, ExportItem, ManifestError, list_exports, read_manifest
 from curation_db.storage.sqlite import json_array
 
@@ -286,7 +286,7 @@ def _verdicts(connection: Connection, candidate_id: int) -> list[Moment]:
 def _deeds(connection: Connection, candidate_id: int, family: str) -> list[Moment]:
     rows = connection.execute(_EVENTS, {"id": candidate_id, "family": family}).all()
     history = events_of(connection, candidate_id)
-    stands = {event.seq for event in effective(history)}
+    stands = {event.seq for event in effective_events(history)}
     undoes = {event.seq: event.undo_of for event in history if event.kind is Kind.UNDO and event.undo_of}
     kinds = {event.seq: event.kind for event in history}
     return [Moment(row.at, candidate_id, _deed(row, stands, undoes, kinds)) for row in rows]

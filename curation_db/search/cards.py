@@ -122,7 +122,7 @@ _OBJECTS = text(
 )
 _NOTES = text(f"""
     SELECT note FROM event n WHERE candidate_id = :id AND kind = 'note' AND (:actor IS NULL OR actor = :actor)
-    AND NOT {event_log.undone("n")} ORDER BY seq
+    AND NOT {event_log.undone_sql("n")} ORDER BY seq
 """)
 
 

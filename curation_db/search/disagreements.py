@@ -17,7 +17,7 @@ from sqlalchemy import Connection, text
 from curation_db.enums import Cause, Kind, PersonRole, Reason, Role, State
 from curation_db.errors import RecordError
 from curation_db.events.history_cache import BATCH, History, fold_events, histories
-from curation_db.events.state import FoldEvent, effective, since_requeue
+from curation_db.events.state import FoldEvent, effective_events, since_requeue
 from curation_db.search.cards import CardVerdict, verdicts_of
 from curation_db.storage.sqlite import IN_IDS, batches, json_array
 
@@ -116,7 +116,7 @@ def _of_part(connection: Connection, part: Sequence[int]) -> Iterable[Disagreeme
 @lru_cache(maxsize=16_384)
 def _opinions(history: History) -> Counter[Kind] | None:
     """How often each verdict stands; None: an adjudicator has settled it."""
-    deciding = since_requeue(effective(fold_events(history)))
+    deciding = since_requeue(effective_events(fold_events(history)))
     if any(event.kind is Kind.ADJUDICATE for event in deciding):
         return None
     said: dict[tuple[str, bool], Kind] = {}
@@ -128,7 +128,7 @@ def _opinions(history: History) -> Counter[Kind] | None:
 
 
 def _flipped(history: History) -> bool:
-    return any(event.kind is Kind.FLIP for event in since_requeue(effective(fold_events(history))))
+    return any(event.kind is Kind.FLIP for event in since_requeue(effective_events(fold_events(history))))
 
 
 def _says(event: FoldEvent) -> Kind:
@@ -160,7 +160,7 @@ def vote_summary(connection: Connection, candidate_id: int) -> VoteSummary:
     told = {r.seq: r for r in rows}
     voices: dict[tuple[str, bool], AnnotatorVote] = {}
     final = None
-    for event in since_requeue(effective(events)):
+    for event in since_requeue(effective_events(events)):
         said = told[event.seq]
         reason = Reason(said.reason) if said.reason else None
         if event.kind is Kind.ADJUDICATE and event.verdict:

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, text
 
 from curation_db.enums import Question
-from curation_db.events.hasty import hasty
-from curation_db.events.in_force import in_force
+from curation_db.events.hasty import hasty_sql
+from curation_db.events.in_force import in_force_sql
 from curation_db.lint.index import MARKED_RULES
 from curation_db.search.query_language import ANY_JUDGE, WORDS, QueryField, TermMeaning, Value, View
 from curation_db.search.query_sql import UNREVEALED, named
 from curation_db.search.search import judges
-from curation_db.storage.sqlite import IN_IDS, SAYS, batches, json_array
+from curation_db.storage.sqlite import IN_IDS, VERDICT_WORD, batches, json_array
 
 _BLOCK = 20_000
 _COLUMNS = {
@@ -38,14 +38,14 @@ _COLUMNS = {
                  UNION ALL SELECT 'flagged', count(*) FROM candidate_state WHERE flagged IS 1 AND candidate_id {{these}}
                  HAVING count(*)
                  UNION ALL SELECT 'hasty', count(DISTINCT e.candidate_id) FROM event e INDEXED BY event_hasty
-                 WHERE e.candidate_id {{these}} AND {hasty()} HAVING count(*)""",
+                 WHERE e.candidate_id {{these}} AND {hasty_sql()} HAVING count(*)""",
     QueryField.BY: f"""SELECT e.actor AS value, count(DISTINCT e.candidate_id) AS n FROM event e
-                  WHERE e.candidate_id {{these}} AND {in_force()} GROUP BY 1""",
+                  WHERE e.candidate_id {{these}} AND {in_force_sql()} GROUP BY 1""",
     QueryField.REASON: f"""SELECT e.reason AS value, count(DISTINCT e.candidate_id) AS n FROM event e
-                      WHERE e.reason IS NOT NULL AND e.candidate_id {{these}} AND {in_force()} GROUP BY 1""",
+                      WHERE e.reason IS NOT NULL AND e.candidate_id {{these}} AND {in_force_sql()} GROUP BY 1""",
 }
 _JUDGE = f"""
-    SELECT judge, CASE {SAYS} WHEN 'unclear' THEN 'present' ELSE question END AS asked, {SAYS} AS said,
+    SELECT judge, CASE {VERDICT_WORD} WHEN 'unclear' THEN 'present' ELSE question END AS asked, {VERDICT_WORD} AS said,
            count(DISTINCT candidate_id) AS n
     FROM verdict x WHERE candidate_id {{these}}{{revealed}} GROUP BY 1, 2, 3
 """

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection, text
 
 from curation_db.enums import State, Stream
-from curation_db.events.in_force import DECISIONS, in_force
+from curation_db.events.in_force import DECISIONS, in_force_sql
 
 _SOURCES = text("""
     SELECT s.name, (SELECT count(*) FROM image i WHERE i.source_id = s.id) AS images,
@@ -37,9 +37,9 @@ _OUTCOME = text("""
 """)
 _REJECTED_AS_PRESENT = text(f"""
     SELECT count(*) FROM candidate_state s WHERE state = 'rejected' AND EXISTS (
-        SELECT 1 FROM event e WHERE e.candidate_id = s.candidate_id AND e.reason = 'present' AND {in_force()})
+        SELECT 1 FROM event e WHERE e.candidate_id = s.candidate_id AND e.reason = 'present' AND {in_force_sql()})
 """)
-_IN_FORCE = text(f"SELECT e.actor, e.kind, count(*) AS n FROM event e WHERE {in_force()} GROUP BY 1, 2")
+_IN_FORCE = text(f"SELECT e.actor, e.kind, count(*) AS n FROM event e WHERE {in_force_sql()} GROUP BY 1, 2")
 _LAST = text("SELECT at FROM event WHERE actor = :name AND uid = act ORDER BY seq DESC LIMIT 1")
 
 

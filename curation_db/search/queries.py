@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from sqlalchemy import Connection, bindparam, text
 
 from curation_db.enums import Kind, State
-from curation_db.events.event_log import UNDONE, PreviousDecision, decisions_before
-from curation_db.events.in_force import in_force
+from curation_db.events.event_log import UNDONE_SQL, PreviousDecision, decisions_before
+from curation_db.events.in_force import in_force_sql
 
 SETTLED = frozenset({State.ACCEPTED, State.REJECTED, State.CONTESTED})
 """States in which nobody is asked any more."""
@@ -24,7 +24,7 @@ _UNSETTLED_GOLD = text("""
     WHERE s.state IN ('open', 'needs_more', 'unsure') GROUP BY s.state
 """)
 _OWN_EDIT = text(f"""
-    SELECT child_id FROM event e WHERE candidate_id = :id AND kind = 'edit' AND actor = :actor AND NOT {UNDONE}
+    SELECT child_id FROM event e WHERE candidate_id = :id AND kind = 'edit' AND actor = :actor AND NOT {UNDONE_SQL}
 """)
 
 
@@ -36,7 +36,7 @@ _MATCHES = text(f"""
         WHEN EXISTS (
             SELECT 1 FROM event e WHERE e.candidate_id IN (c.id, c.parent_id) AND (e.candidate_id = c.id OR
             e.child_id = c.id) AND e.actor = :actor AND e.kind IN ('accept', 'reject', 'flip', 'adjudicate', 'edit')
-            AND NOT {UNDONE}
+            AND NOT {UNDONE_SQL}
         ) THEN s.state END AS state
     FROM candidate c JOIN candidate_state s ON s.candidate_id = c.id WHERE c.id IN :ids
 """).bindparams(bindparam("ids", expanding=True))
@@ -110,7 +110,7 @@ def standing_decision(connection: Connection, actor: str, candidate_id: int) -> 
         text(f"""SELECT max(seq) FROM event e
                  WHERE candidate_id IN (:id, (SELECT parent_id FROM candidate WHERE id = :id))
                  AND (candidate_id = :id OR child_id = :id) AND actor = :actor AND uid = act
-                 AND kind IN ('accept', 'reject', 'unsure', 'skip', 'edit', 'flip') AND NOT {UNDONE}"""),
+                 AND kind IN ('accept', 'reject', 'unsure', 'skip', 'edit', 'flip') AND NOT {UNDONE_SQL}"""),
         {"id": candidate_id, "actor": actor},
     ).scalar()
     found = decisions_before(connection, actor, row + 1, 1) if row is not None else []
@@ -130,7 +130,7 @@ def sitting_counts(connection: Connection, actor: str, session: str) -> dict[Kin
     rows = connection.execute(
         # a change of mind and a final word count as what they say
         text(f"""SELECT coalesce(verdict, kind), count(*) FROM event e WHERE actor = :actor AND session = :session
-                 AND uid = act AND {in_force()} GROUP BY 1"""),
+                 AND uid = act AND {in_force_sql()} GROUP BY 1"""),
         {"actor": actor, "session": session},
     )
     return {Kind(kind): number for kind, number in rows}

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from curation_db.enums import Question, Stream
-from curation_db.events.hasty import hasty
-from curation_db.events.in_force import in_force
+from curation_db.events.hasty import hasty_sql
+from curation_db.events.in_force import in_force_sql
 from curation_db.lint.index import CONFLICT
 from curation_db.search.query_language import ANY_JUDGE, QueryField, Term, TermMeaning, Value
 from curation_db.storage import sqlite
-from curation_db.storage.sqlite import SAYS
+from curation_db.storage.sqlite import VERDICT_WORD
 
 _ANSWERS: Final = {
     TermMeaning.PRESENT: ((Question.PRESENT, "yes"),),
@@ -165,19 +165,22 @@ def _column(which: str, index: str = "") -> tuple[str, str]:
 
 
 def _event(which: str) -> tuple[str, str]:
-    stands = f"{which} AND {in_force()}"
+    stands = f"{which} AND {in_force_sql()}"
     walk = f"SELECT DISTINCT e.candidate_id AS id FROM event e WHERE {stands}"
     return walk, f"EXISTS (SELECT 1 FROM event e WHERE e.candidate_id = {{id}} AND {stands})"
 
 
 def _hasty() -> tuple[str, str]:
-    walk = f"SELECT DISTINCT e.candidate_id AS id FROM event e INDEXED BY event_hasty WHERE {hasty()}"
-    return walk, f"EXISTS (SELECT 1 FROM event e INDEXED BY event_hasty WHERE e.candidate_id = {{id}} AND {hasty()})"
+    walk = f"SELECT DISTINCT e.candidate_id AS id FROM event e INDEXED BY event_hasty WHERE {hasty_sql()}"
+    return (
+        walk,
+        f"EXISTS (SELECT 1 FROM event e INDEXED BY event_hasty WHERE e.candidate_id = {{id}} AND {hasty_sql()})",
+    )
 
 
 def _judged(value: Value, judges: Sequence[str], told: Parameters) -> list[tuple[str, str]]:
     return [
-        _keyed("verdict", f"judge = {told.add(judge)} AND question = '{question}' AND {SAYS} = '{said}'")
+        _keyed("verdict", f"judge = {told.add(judge)} AND question = '{question}' AND {VERDICT_WORD} = '{said}'")
         for judge in named(value.name, judges)
         for question, said in _ANSWERS[value.says]
     ]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, text
 
 from curation_db.enums import Kind, NegationType, Question, State
-from curation_db.events.in_force import in_force
+from curation_db.events.in_force import in_force_sql
 from curation_db.lint.index import CONFLICT, MARKED_RULES, unchecked
 from curation_db.lint.linter import Rule
 from curation_db.storage.sqlite import IN_IDS, json_array
@@ -23,7 +23,7 @@ _CANDIDATES = text(f"""
 _OPINIONS = text(f"SELECT candidate_id, judge, question, p FROM verdict WHERE candidate_id {IN_IDS} ORDER BY judge, id")
 _DECISIONS = text(f"""
     SELECT e.candidate_id, e.actor, CASE e.kind WHEN 'flip' THEN e.verdict ELSE e.kind END AS kind, e.reason, e.at
-    FROM event e WHERE e.candidate_id {IN_IDS} AND {in_force()} ORDER BY e.seq
+    FROM event e WHERE e.candidate_id {IN_IDS} AND {in_force_sql()} ORDER BY e.seq
 """)
 _MARKS = text(f"""
     SELECT candidate_id, mark FROM candidate_mark

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from sqlalchemy import Connection, text
 
-from curation_db.events.annotators import actors_called
+from curation_db.events.annotators import spellings_of
 from curation_db.search.query_language import QueryField, Sort, Term, Value, View
 from curation_db.search.query_sql import UNREVEALED, Parameters, Predicate, predicates
 from curation_db.storage import sqlite
@@ -76,7 +76,7 @@ def _with_spellings(connection: Connection, terms: Sequence[Term]) -> list[Term]
     """The terms; a person is asked for by every spelling of the name."""
     return [
         replace(
-            term, values=tuple(Value(each) for value in term.values for each in actors_called(connection, value.name))
+            term, values=tuple(Value(each) for value in term.values for each in spellings_of(connection, value.name))
         )
         if term.field is QueryField.BY
         else term
@@ -140,7 +140,7 @@ def _along(connection: Connection, sort: Sort, terms: Sequence[Predicate]) -> li
                 f"SELECT k.id FROM candidate k{nameless} ORDER BY k.id",
             ]
         case Sort.TEXT:
-            first = sqlite.BEGINNING.replace("text", "k.text")
+            first = sqlite.TEXT_PREFIX.replace("text", "k.text")
             order = f"{first} COLLATE NOCASE, k.text COLLATE NOCASE, k.id"
             return [f"SELECT k.id FROM candidate k{_where('k.id', terms)} ORDER BY {order}"]
     return [_by_conflict(connection, terms)]

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
 
-from curation_db.events.history_cache import overlap_in_force
+from curation_db.events.history_cache import overlap_sql
 from curation_db.events.state import Overlap
 
 _OVERLAPS = text(f"""
-    SELECT {overlap_in_force()} AS overlap, count(*) AS candidates, sum(s.accepts + s.rejects) AS votes,
+    SELECT {overlap_sql()} AS overlap, count(*) AS candidates, sum(s.accepts + s.rejects) AS votes,
            sum(s.settled) AS settled, sum(s.settled * (s.accepts + s.rejects)) AS settling
     FROM candidate c JOIN (
         SELECT candidate_id, accepts, rejects, wanted = 0 AND state != 'superseded' AND accepts + rejects > 0 AS settled

@@ -14,7 +14,7 @@ from typing import Final
 from sqlalchemy import Connection, text
 
 from curation_db.enums import Kind
-from curation_db.events.event_log import undone
+from curation_db.events.event_log import undone_sql
 from curation_db.stats.agreement import Agreement, agreement
 from curation_db.stats.intervals import RESAMPLES
 
@@ -31,7 +31,7 @@ _LABELS = f"""
         SELECT e.seq, e.candidate_id, e.actor, e.kind, e.reason,
                row_number() OVER (PARTITION BY e.candidate_id, e.actor ORDER BY e.seq) AS nth
         FROM event e WHERE e.stream = 'audit' AND e.blind AND e.kind IN ('accept', 'reject')
-          AND e.role IN ('annotator', 'adjudicator') AND NOT {undone()}
+          AND e.role IN ('annotator', 'adjudicator') AND NOT {undone_sql()}
     ) AS label WHERE nth = 1
 """
 """The audit's labels: each person's first accept or reject that stands, given before anything was revealed. A flip

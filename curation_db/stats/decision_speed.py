@@ -15,7 +15,7 @@ from typing import Final
 
 from sqlalchemy import Connection, text
 
-from curation_db.events.in_force import LISTED, PEOPLE, in_force
+from curation_db.events.in_force import DECISIONS_SQL, PERSON_ROLES_SQL, in_force_sql
 
 LONGEST_LOOK_MS: Final = 60_000
 """Milliseconds of one card that count at most as active time: a coffee does not make anybody slow."""
@@ -23,8 +23,8 @@ NAME: Final = "decisions per hour of active time"
 """What the figure is called where there is room for it."""
 
 # An edit is one act of two events where it also accepts its child; the time stands with both.
-_TIMED = f"e.kind IN ({LISTED}) AND e.uid = e.act AND e.elapsed_ms IS NOT NULL AND e.role IN {PEOPLE}"
-_VOTE = f"e.kind IN ('accept', 'reject', 'edit') AND {in_force()}"
+_TIMED = f"e.kind IN ({DECISIONS_SQL}) AND e.uid = e.act AND e.elapsed_ms IS NOT NULL AND e.role IN {PERSON_ROLES_SQL}"
+_VOTE = f"e.kind IN ('accept', 'reject', 'edit') AND {in_force_sql()}"
 _ALL = text(f"""
     SELECT e.actor, e.elapsed_ms, count(*) AS looks, sum({_VOTE}) AS votes FROM event e WHERE {_TIMED}
     GROUP BY e.actor, e.elapsed_ms

@@ -16,7 +16,7 @@ from typing import Final
 
 from sqlalchemy import Connection, text
 
-from curation_db.events.in_force import PEOPLE, in_force
+from curation_db.events.in_force import PERSON_ROLES_SQL, in_force_sql
 from curation_db.stats.annotator_agreement import audit_labels
 from curation_db.stats.intervals import Interval, wilson
 
@@ -24,11 +24,11 @@ THRESHOLD: Final = 0.5
 
 _DECIDED = f"""
     SELECT s.candidate_id, 0 AS present FROM candidate_state s WHERE s.state = 'accepted' AND (s.accepts > 0 OR EXISTS
-        (SELECT 1 FROM event e WHERE e.candidate_id = s.candidate_id AND e.kind = 'adjudicate' AND {in_force()}))
+        (SELECT 1 FROM event e WHERE e.candidate_id = s.candidate_id AND e.kind = 'adjudicate' AND {in_force_sql()}))
     UNION ALL
     SELECT s.candidate_id, 1 AS present FROM candidate_state s WHERE s.state = 'rejected' AND EXISTS (
         SELECT 1 FROM event e WHERE e.candidate_id = s.candidate_id AND e.reason = 'present'
-          AND e.role IN {PEOPLE} AND {in_force()})
+          AND e.role IN {PERSON_ROLES_SQL} AND {in_force_sql()})
 """
 """Where a candidate stands by people's decisions in force."""
 _AUDITED = f"""

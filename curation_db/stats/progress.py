@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, text
 
 from curation_db.enums import Kind, Reason
-from curation_db.events.annotator_status import edits_waiting
-from curation_db.events.in_force import DECISIONS, PEOPLE, in_force
+from curation_db.events.annotator_status import count_waiting_edits
+from curation_db.events.in_force import DECISIONS, PERSON_ROLES_SQL, in_force_sql
 from curation_db.stats.annotator_agreement import Consensus, audit_consensus, standing_consensus
 from curation_db.stats.decision_speed import AnnotationSpeed, speeds, together
 from curation_db.stats.distribution import Balance, balances
@@ -27,7 +27,7 @@ from curation_db.storage.store import Store
 _IN_FORCE = text(f"""
     SELECT e.actor, e.kind, CASE WHEN e.kind = 'reject' OR (e.kind = 'flip' AND e.verdict = 'reject') THEN e.reason END,
            count(*) AS n
-    FROM event e WHERE e.role IN {PEOPLE} AND {in_force()} GROUP BY 1, 2, 3
+    FROM event e WHERE e.role IN {PERSON_ROLES_SQL} AND {in_force_sql()} GROUP BY 1, 2, 3
 """)
 _STATES = text("SELECT state, count(*) AS n, sum(wanted) AS wanted FROM candidate_state GROUP BY state")
 _NEWEST = text("SELECT (SELECT coalesce(max(seq), 0) FROM event), (SELECT coalesce(max(id), 0) FROM candidate)")
@@ -116,7 +116,7 @@ def _people(connection: Connection) -> set[str]:
 def _work(connection: Connection, team: AnnotationSpeed) -> WorkCounts:
     rows = connection.execute(_STATES).all()
     return WorkCounts(
-        {row.state: row.n for row in rows}, sum(int(row.wanted) for row in rows), team, edits_waiting(connection)
+        {row.state: row.n for row in rows}, sum(int(row.wanted) for row in rows), team, count_waiting_edits(connection)
     )
 
 

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from curation_db.atomic_write import sync
-from curation_db.errors import CorruptRecord, DiskFailed, NotARecord, RecordError, RecordUnwritable
+from curation_db.errors import CorruptRecord, DiskError, NotARecord, RecordError, RecordUnwritable
 from curation_db.storage import database_file, sqlite, sqlite_errors
 from curation_db.storage.database_file import Contents, Progress
 
@@ -72,30 +72,32 @@ def back_up(
     if target is not None and target.exists():
         raise FileExistsError(f"{target} exists")
     if not record.is_file():
-        raise NotARecord(f"no database at {record}", hint=sqlite_errors.HOW_TO_GO_BACK)
-    folder = target.parent if target else folder_of(record)
-    part = database_file.part_of(folder, record.name)
+        raise NotARecord(f"no database at {record}", hint=sqlite_errors.RESTORE_HINT)
+    folder = target.parent if target else backup_folder(record)
+    part = database_file.draft_path(folder, record.name)
     try:
         if target is None:
             folder.mkdir(exist_ok=True)
-        database_file.discard_abandoned(folder)
+        database_file.delete_abandoned_drafts(folder)
         held = database_file.copy_snapshot(record, part, progress=progress)
-        return keep(part, held, record, target, before=before)
+        return finish_backup(part, held, record, target, before=before)
     except (sqlite3.Error, OSError) as error:
-        raise _in_words(error, record, folder) from error
+        raise _translate(error, record, folder) from error
     finally:
-        database_file.discard(part)
+        database_file.delete_database(part)
 
 
-def keep(part: Path, held: Contents, record: Path, target: Path | None, *, before: str | None = None) -> Backup:
+def finish_backup(
+    part: Path, held: Contents, record: Path, target: Path | None, *, before: str | None = None
+) -> Backup:
     """Check the copy at `part` against what the record held, and give it its name.
 
     Raises:
         RecordError: it is damaged, or something else than the record was.
     """
     dangling = check_copy(part, held, record)
-    database_file.take_access(part, record.stat())
-    named = target or _free_name(folder_of(record), held.event, before)
+    database_file.copy_access(part, record.stat())
+    named = target or _free_name(backup_folder(record), held.event, before)
     part.rename(named)
     sync(named.parent)
     return Backup(named, held.event, named.stat().st_size, held.tables, dangling)
@@ -107,17 +109,17 @@ def check_copy(part: Path, held: Contents, record: Path) -> dict[str, int]:
     Raises:
         RecordError: it is not.
     """
-    with sqlite.bare(part, database_file.quiet_mode(part)) as connection:
-        faults = database_file.faults_of(connection)
+    with sqlite.raw_connection(part, database_file.inspection_mode(part)) as connection:
+        faults = database_file.integrity_faults(connection)
         if faults:
-            raise CorruptRecord(f"{record} is damaged: {faults[0]}", hint=sqlite_errors.HOW_TO_GO_BACK)
-        found = database_file.contents(connection)
+            raise CorruptRecord(f"{record} is damaged: {faults[0]}", hint=sqlite_errors.RESTORE_HINT)
+        found = database_file.count_contents(connection)
         if found != held:
-            raise RecordError(f"the copy of {record} is not what was copied: {difference(held, found)}")
-        return database_file.dangling(connection)
+            raise RecordError(f"the copy of {record} is not what was copied: {describe_difference(held, found)}")
+        return database_file.dangling_references(connection)
 
 
-def difference(held: Contents, found: Contents) -> str:
+def describe_difference(held: Contents, found: Contents) -> str:
     """The first thing in which two databases differ."""
     if held.event != found.event:
         return f"event {held.event:,} became {found.event:,}"
@@ -126,7 +128,7 @@ def difference(held: Contents, found: Contents) -> str:
     return f"{held.tables.get(name, 0):,} rows of {name} became {found.tables.get(name, 0):,}"
 
 
-def folder_of(record: Path) -> Path:
+def backup_folder(record: Path) -> Path:
     """Where the backups of this record are."""
     return record.parent / FOLDER
 
@@ -143,18 +145,20 @@ def event_in_name(name: str) -> int | None:
     return int(named[2]) if named else None
 
 
-def reusable(record: Path, before: str) -> Backup | None:
+def find_reusable(record: Path, before: str) -> Backup | None:
     """A good backup that was made before the same step, and holds row for row what the record holds now.
 
     So a step that fails, and is tried again, costs the room of one backup.
     """
-    with database_file.bare_source(record) as present:
+    with database_file.read_connection(record) as present:
         present.execute("BEGIN")
         try:
-            held = database_file.contents(present)
-            for each in listing(folder_of(record)):
+            held = database_file.count_contents(present)
+            for each in list_backups(backup_folder(record)):
                 if (each.before, each.event) == (before, held.event) and _same_rows(present, each.path, held):
-                    return Backup(each.path, held.event, each.size, held.tables, database_file.dangling(present))
+                    return Backup(
+                        each.path, held.event, each.size, held.tables, database_file.dangling_references(present)
+                    )
         finally:
             present.execute("ROLLBACK")
     return None
@@ -163,8 +167,8 @@ def reusable(record: Path, before: str) -> Backup | None:
 def _same_rows(present: sqlite3.Connection, path: Path, held: Contents) -> bool:
     """Whether the backup at `path` is whole, and each of its tables has the rows of the record's."""
     try:
-        with sqlite.bare(path, database_file.quiet_mode(path)) as kept:
-            if database_file.faults_of(kept) or database_file.contents(kept) != held:
+        with sqlite.raw_connection(path, database_file.inspection_mode(path)) as kept:
+            if database_file.integrity_faults(kept) or database_file.count_contents(kept) != held:
                 return False
             statements = [f'SELECT * FROM "{name}"' for name in held.tables]
             return all(
@@ -176,14 +180,14 @@ def _same_rows(present: sqlite3.Connection, path: Path, held: Contents) -> bool:
         return False
 
 
-def listing(folder: Path) -> list[BackupRow]:
+def list_backups(folder: Path) -> list[BackupRow]:
     """The backups in the folder, the newest first; also those under other names."""
     files = [path for path in folder.glob("*.db") if path.is_file()] if folder.is_dir() else []
-    listed = [each for path in files if (each := _listed(path)) is not None]
+    listed = [each for path in files if (each := _read_row(path)) is not None]
     return sorted(listed, key=lambda each: (each.made_at, each.event or 0, each.path.name), reverse=True)
 
 
-def _listed(path: Path) -> BackupRow | None:
+def _read_row(path: Path) -> BackupRow | None:
     """None: another process has pruned it since the folder was read."""
     try:
         told = path.stat()
@@ -193,7 +197,7 @@ def _listed(path: Path) -> BackupRow | None:
     made = datetime.strptime(named[1], _STAMP).replace(tzinfo=UTC) if named else None
     at = (made or datetime.fromtimestamp(told.st_mtime, UTC)).strftime("%Y-%m-%dT%H:%M:%SZ")
     try:
-        with sqlite.bare(path, database_file.quiet_mode(path)) as connection:
+        with sqlite.raw_connection(path, database_file.inspection_mode(path)) as connection:
             event, problem = database_file.newest_event(connection), None
     except sqlite3.Error as error:
         event, problem = None, sqlite_errors.translate(error, path).message
@@ -205,23 +209,23 @@ def prune(folder: Path, keep_newest: int, *, only: str | None = None) -> list[Pa
 
     What a person asked for, and files under other names, stay. `only`: look only at those made before this.
     """
-    automatic = [each.path for each in listing(folder) if each.before is not None and only in (None, each.before)]
+    automatic = [each.path for each in list_backups(folder) if each.before is not None and only in (None, each.before)]
     gone = automatic[keep_newest:]
     for path in gone:
-        database_file.discard(path)
+        database_file.delete_database(path)
     return gone
 
 
-def _in_words(error: Exception, record: Path, folder: Path) -> RecordError:
+def _translate(error: Exception, record: Path, folder: Path) -> RecordError:
     if isinstance(error, sqlite3.Error):
         told = sqlite_errors.translate(error, record)
         if isinstance(told, RecordUnwritable):
-            return RecordUnwritable(f"cannot write a backup to {folder}: {error}", hint=_ELSEWHERE)
-        if isinstance(told, DiskFailed) and sqlite_errors.failed_to_write(error):  # the record is only read
-            return DiskFailed(f"cannot write a backup to {folder}: {error}", hint=_ELSEWHERE)
+            return RecordUnwritable(f"cannot write a backup to {folder}: {error}", hint=_OTHER_FOLDER_HINT)
+        if isinstance(told, DiskError) and sqlite_errors.is_write_failure(error):  # the record is only read
+            return DiskError(f"cannot write a backup to {folder}: {error}", hint=_OTHER_FOLDER_HINT)
         return told
     assert isinstance(error, OSError)
-    return RecordUnwritable(f"cannot write a backup to {folder}: {error.strerror or error}", hint=_ELSEWHERE)
+    return RecordUnwritable(f"cannot write a backup to {folder}: {error.strerror or error}", hint=_OTHER_FOLDER_HINT)
 
 
-_ELSEWHERE = "free some space or take another folder: negwb backup /somewhere/else.db"
+_OTHER_FOLDER_HINT = "free some space or take another folder: negwb backup /somewhere/else.db"

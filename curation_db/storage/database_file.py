@@ -24,15 +24,15 @@ from curation_db.storage.sqlite import Mode
 Progress = Callable[[int, int], None]
 """Told how much is done, and of how much."""
 
-COMPANIONS = ("-wal", "-shm", "-journal")
+COMPANION_SUFFIXES = ("-wal", "-shm", "-journal")
 """What SQLite keeps beside a database, by what is added to its name: it belongs to that file and to no other."""
-PART = ".part"
+DRAFT_SUFFIX = ".part"
 """How a copy is called until it is whole and checked."""
 _DAY_S = 86_400
-_PAGES = 2_000
+_PAGES_PER_STEP = 2_000
 """Copied between two words about the progress: 8 MB."""
-_MOST_FAULTS = 20
-_ALONE_S = 2.0
+_MAX_FAULTS = 20
+_EXCLUSIVE_TIMEOUT_S = 2.0
 """How long we wait for the others to leave."""
 
 
@@ -46,7 +46,7 @@ class Contents:
     """Rows of every table, those of the full-text index included."""
 
 
-def contents(connection: sqlite3.Connection) -> Contents:
+def count_contents(connection: sqlite3.Connection) -> Contents:
     """Count everything; consistent inside a transaction."""
     names = connection.execute(
         "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' "
@@ -61,12 +61,12 @@ def newest_event(connection: sqlite3.Connection) -> int:
     try:
         return int(connection.execute("SELECT coalesce(max(seq), 0) FROM event").fetchone()[0])
     except sqlite3.OperationalError as error:
-        if not sqlite_errors.is_other_schema(error):
+        if not sqlite_errors.is_schema_mismatch(error):
             raise
         return 0  # a schema before the first one of ours
 
 
-def faults_of(connection: sqlite3.Connection, *, quick: bool = False) -> list[str]:
+def integrity_faults(connection: sqlite3.Connection, *, quick: bool = False) -> list[str]:
     """What SQLite's integrity check says against the file; none: it is whole.
 
     Args:
@@ -77,7 +77,7 @@ def faults_of(connection: sqlite3.Connection, *, quick: bool = False) -> list[st
         sqlite3.OperationalError: the disk did not read a page, which the check itself reports like damage.
     """
     check = "quick_check" if quick else "integrity_check"
-    said = [str(row[0]) for row in connection.execute(f"PRAGMA {check}({_MOST_FAULTS})")]
+    said = [str(row[0]) for row in connection.execute(f"PRAGMA {check}({_MAX_FAULTS})")]
     if said == ["ok"]:
         return []
     _read_every_page(connection)
@@ -96,9 +96,9 @@ def _read_every_page(connection: sqlite3.Connection) -> None:
                 raise
 
 
-def only_indexes_are_wrong(connection: sqlite3.Connection) -> bool:
+def only_indexes_damaged(connection: sqlite3.Connection) -> bool:
     """Whether the tables of a damaged file are whole, so that its indexes can be made again from them."""
-    return not faults_of(connection, quick=True)
+    return not integrity_faults(connection, quick=True)
 
 
 def faults_after_unclean_end(path: Path) -> list[str]:
@@ -111,28 +111,28 @@ def faults_after_unclean_end(path: Path) -> list[str]:
     Raises:
         sqlite3.Error: the file cannot be read.
     """
-    log = sqlite.log_of(path)
+    log = sqlite.log_path(path)
     journal = log.with_name(f"{real_path(path).name}-journal")
     if not any(each.exists() and each.stat().st_size for each in (log, journal)) or not _is_writable(path):
         return []
-    kept, faults = part_of(log.parent, log.name), ["not looked at yet"]
+    kept, faults = draft_path(log.parent, log.name), ["not looked at yet"]
     try:
-        with sqlite.bare(path, patience=0) as connection:
-            if not _is_alone(connection):
+        with sqlite.raw_connection(path, patience=0) as connection:
+            if not _lock_exclusively(connection):
                 return []
             if log.exists():
-                make_private(kept)
+                create_private_file(kept)
                 shutil.copyfile(log, kept)
-            faults = faults_of(connection, quick=True)
+            faults = integrity_faults(connection, quick=True)
         return faults
     finally:
         if faults and kept.exists():
-            take_access(kept, path.stat())
+            copy_access(kept, path.stat())
             os.replace(kept, log)
         kept.unlink(missing_ok=True)
 
 
-def _is_alone(connection: sqlite3.Connection) -> bool:
+def _lock_exclusively(connection: sqlite3.Connection) -> bool:
     """Whether no other connection has the database open; it is locked then."""
     connection.execute("PRAGMA locking_mode=EXCLUSIVE")
     try:
@@ -145,7 +145,7 @@ def _is_alone(connection: sqlite3.Connection) -> bool:
     return True
 
 
-def dangling(connection: sqlite3.Connection) -> dict[str, int]:
+def dangling_references(connection: sqlite3.Connection) -> dict[str, int]:
     """Rows that refer to rows which are not there, as "table → the table it means" to how many."""
     found: dict[str, int] = {}
     for table, _, parent, _ in connection.execute("PRAGMA foreign_key_check"):
@@ -158,9 +158,9 @@ def real_path(path: Path) -> Path:
     return Path(os.path.realpath(path))
 
 
-def quiet_mode(path: Path) -> Mode:
+def inspection_mode(path: Path) -> Mode:
     """How to look into a file without leaving anything beside it, where nobody is at work in it."""
-    log = sqlite.log_of(path)
+    log = sqlite.log_path(path)
     return Mode.READ if log.exists() and log.stat().st_size else Mode.FROZEN
 
 
@@ -170,38 +170,38 @@ def copy_snapshot(source: Path, target: Path, *, progress: Progress | None = Non
     Others may read and write it meanwhile: neither waits for the other. The copy is on the disk when this returns;
     only its owner may read it until `take_access`.
     """
-    make_private(target)
-    with bare_source(source) as old, sqlite.bare(target) as new:
-        held = _copy(old, new, progress)
+    create_private_file(target)
+    with read_connection(source) as old, sqlite.raw_connection(target) as new:
+        held = _copy_pages(old, new, progress)
     sync(target)
     return held
 
 
-def bare_source(path: Path) -> sqlite.bare:
+def read_connection(path: Path) -> sqlite.raw_connection:
     """A connection that reads the record at `path`, whether or not anything may be written there."""
-    return sqlite.bare(path, reading_mode(path))
+    return sqlite.raw_connection(path, reading_mode(path))
 
 
 def reading_mode(path: Path) -> Mode:
     """How to open a record that somebody may be at work in, to read it: as ever, or where nothing can be written, as
     it is (`dialect.reading_mode`)."""
-    return Mode.WRITE if _is_writable(path) else sqlite.reading_mode(path)
+    return Mode.WRITE if _is_writable(path) else sqlite.read_only_mode(path)
 
 
 def _is_writable(path: Path) -> bool:
     return os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
 
 
-def _copy(old: sqlite3.Connection, new: sqlite3.Connection, progress: Progress | None) -> Contents:
+def _copy_pages(old: sqlite3.Connection, new: sqlite3.Connection, progress: Progress | None) -> Contents:
     # the copy is nobody's yet: no journal, no waiting for the disk before the end
     new.execute("PRAGMA journal_mode=OFF")
     new.execute("PRAGMA synchronous=OFF")
     # one read transaction around the counting and all steps of the copying: what others write is not in it
     old.execute("BEGIN")
     try:
-        held = contents(old)
+        held = count_contents(old)
         tell = (lambda _status, left, total: progress(total - left, total)) if progress else None
-        old.backup(new, pages=_PAGES, progress=tell)
+        old.backup(new, pages=_PAGES_PER_STEP, progress=tell)
     finally:
         if old.in_transaction:
             old.execute("ROLLBACK")
@@ -209,7 +209,7 @@ def _copy(old: sqlite3.Connection, new: sqlite3.Connection, progress: Progress |
 
 
 @contextmanager
-def alone(path: Path) -> Iterator[sqlite3.Connection]:
+def exclusive_connection(path: Path) -> Iterator[sqlite3.Connection]:
     """Have the database at `path` for oneself; all of it is in the one file then, nothing in a log beside it.
 
     Whoever opens it meanwhile waits, and finds that the file was moved away if it was.
@@ -217,7 +217,7 @@ def alone(path: Path) -> Iterator[sqlite3.Connection]:
     Raises:
         sqlite3.OperationalError: somebody else has it open.
     """
-    with sqlite.bare(path, patience=_ALONE_S) as connection:
+    with sqlite.raw_connection(path, patience=_EXCLUSIVE_TIMEOUT_S) as connection:
         connection.execute("PRAGMA locking_mode=EXCLUSIVE")
         connection.execute("PRAGMA journal_mode=DELETE")  # refused while anybody else has it open
         try:
@@ -230,31 +230,31 @@ def alone(path: Path) -> Iterator[sqlite3.Connection]:
             raise
 
 
-def copy_from(connection: sqlite3.Connection, target: Path, *, progress: Progress | None = None) -> Contents:
+def copy_connection(connection: sqlite3.Connection, target: Path, *, progress: Progress | None = None) -> Contents:
     """`copy_snapshot` from a connection that has the database alone."""
-    make_private(target)
-    with sqlite.bare(target) as new:
-        held = _copy(connection, new, progress)
+    create_private_file(target)
+    with sqlite.raw_connection(target) as new:
+        held = _copy_pages(connection, new, progress)
     sync(target)
     return held
 
 
-def set_aside(path: Path, folder: Path) -> Path:
+def copy_bytes(path: Path, folder: Path) -> Path:
     """Copy a database that SQLite cannot read, byte for byte, with what lies beside it, into the new `folder`."""
     folder.mkdir(parents=True)
     path = real_path(path)
     for each in (path, *companions(path)):
         copy = folder / each.name
-        make_private(copy)
+        create_private_file(copy)
         shutil.copyfile(each, copy)
         shutil.copystat(each, copy)
-        take_access(copy, each.stat())
+        copy_access(copy, each.stat())
         sync(copy)
     sync(folder)
     return folder / path.name
 
 
-def make_private(path: Path, mode: int = 0o600) -> None:
+def create_private_file(path: Path, mode: int = 0o600) -> None:
     """Make an empty file that others may use no more than `mode` and the umask say.
 
     Raises:
@@ -263,7 +263,7 @@ def make_private(path: Path, mode: int = 0o600) -> None:
     os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode))
 
 
-def take_access(path: Path, like: os.stat_result) -> None:
+def copy_access(path: Path, like: os.stat_result) -> None:
     """Give a file the permissions of another one and, as far as we may, its owner and group.
 
     Where the group cannot be given, the file's own group gets nothing. A file system without permissions changes
@@ -285,10 +285,14 @@ def take_access(path: Path, like: os.stat_result) -> None:
 def companions(path: Path) -> list[Path]:
     """The files beside `path` that belong to it."""
     path = real_path(path)
-    return [path.with_name(path.name + suffix) for suffix in COMPANIONS if path.with_name(path.name + suffix).exists()]
+    return [
+        path.with_name(path.name + suffix)
+        for suffix in COMPANION_SUFFIXES
+        if path.with_name(path.name + suffix).exists()
+    ]
 
 
-def put_in_place(made: Path, path: Path) -> None:
+def replace_database(made: Path, path: Path) -> None:
     """Let the file at `made` take the place of `path` in one step; nothing that belonged to `path` stays beside it.
 
     Where `path` is a symbolic link, `made` takes the place of the file that it points to.
@@ -300,21 +304,21 @@ def put_in_place(made: Path, path: Path) -> None:
     sync(path.parent)
 
 
-def discard(path: Path) -> None:
+def delete_database(path: Path) -> None:
     """Remove a database that was never finished."""
     for each in (path, *companions(path)):
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             each.unlink()
 
 
-def discard_abandoned(folder: Path) -> None:
+def delete_abandoned_drafts(folder: Path) -> None:
     """Remove copies that were never finished, because their process was killed, a day or more ago."""
-    for part in folder.glob(f".*{PART}"):
+    for part in folder.glob(f".*{DRAFT_SUFFIX}"):
         with contextlib.suppress(OSError):
             if part.stat().st_mtime < time.time() - _DAY_S:
-                discard(part)
+                delete_database(part)
 
 
-def part_of(folder: Path, name: str) -> Path:
+def draft_path(folder: Path, name: str) -> Path:
     """A name for a copy that is being made."""
-    return folder / f".{name}.{datetime.now(UTC):%H%M%S%f}{PART}"
+    return folder / f".{name}.{datetime.now(UTC):%H%M%S%f}{DRAFT_SUFFIX}"

@@ -7,7 +7,7 @@ import os
 import re
 from pathlib import Path
 
-MOUNTS = Path("/proc/self/mounts")
+MOUNTS_FILE = Path("/proc/self/mounts")
 """Where Linux tells; elsewhere nothing is known."""
 
 # fmt: off
@@ -21,10 +21,10 @@ _FUSE = re.compile("sshfs|s3fs|gcsfuse|rclone|davfs|glusterfs|goofys|mergerfs|gv
 _OCTAL = re.compile(r"\\([0-7]{3})")
 
 
-def file_system(path: Path, mounts: Path | None = None) -> str | None:
+def file_system_type(path: Path, mounts: Path | None = None) -> str | None:
     """The type of the file system that holds `path` ("ext4", "nfs4", "fuse.sshfs"); None: it cannot be told."""
     try:
-        told = (mounts or MOUNTS).read_text(encoding="utf-8", errors="replace")
+        told = (mounts or MOUNTS_FILE).read_text(encoding="utf-8", errors="replace")
     except OSError:
         return None
     whole = os.path.realpath(path)
@@ -40,9 +40,9 @@ def file_system(path: Path, mounts: Path | None = None) -> str | None:
     return kind
 
 
-def network_file_system(path: Path, mounts: Path | None = None) -> str | None:
+def network_file_system_type(path: Path, mounts: Path | None = None) -> str | None:
     """The type of the network file system that holds `path`; None: it is a local one, or cannot be told."""
-    kind = file_system(path, mounts)
+    kind = file_system_type(path, mounts)
     if kind is None:
         return None
     remote = kind in _NETWORK or (kind.startswith("fuse") and _FUSE.search(kind) is not None)

@@ -18,9 +18,9 @@ from curation_db.storage import sqlite
 from curation_db.storage.ids import utc_now, uuid7
 
 _SETTLED = "SELECT CAST(value AS INTEGER) FROM record_note WHERE name = 'settled'"
-_STANDING = {"event": "SELECT max(seq) FROM event", "record_note": _SETTLED}
-_HANDED_OUT = {
-    **_STANDING,
+_EXPORTABLE_NUMBERS = {"event": "SELECT max(seq) FROM event", "record_note": _SETTLED}
+_ALL_NUMBERS = {
+    **_EXPORTABLE_NUMBERS,
     "sqlite_sequence": "SELECT seq FROM sqlite_sequence WHERE name = 'event'",
     "event_gap": "SELECT max(last) FROM event_gap",
 }
@@ -28,12 +28,12 @@ _HANDED_OUT = {
 _NONE = -1
 
 
-def handed_out(connection: sqlite3.Connection) -> int:
+def largest_handed_out(connection: sqlite3.Connection) -> int:
     """The largest number that the record has handed out, whatever its schema; -1: none."""
-    return _largest(connection, _HANDED_OUT)
+    return _largest(connection, _ALL_NUMBERS)
 
 
-def current(connection: sqlite3.Connection) -> str | None:
+def current_uid(connection: sqlite3.Connection) -> str | None:
     """The uid of the record's newest lineage; None: its schema knows none."""
     if "lineage" not in _tables(connection):
         return None
@@ -49,12 +49,12 @@ def start(copy: Path, above: int, restored_from: str) -> int:
         above: The largest number that the replaced record handed out; the new lineage continues above it.
         restored_from: The name of the backup.
     """
-    with sqlite.bare(copy) as connection:
+    with sqlite.raw_connection(copy) as connection:
         connection.execute("BEGIN IMMEDIATE")
-        standing, own, now = _largest(connection, _STANDING), handed_out(connection), utc_now()
+        standing, own, now = _largest(connection, _EXPORTABLE_NUMBERS), largest_handed_out(connection), utc_now()
         if above > own:
             connection.execute("INSERT INTO event_gap VALUES (?, ?, ?, ?)", (own + 1, above, GapCause.RESTORE, now))
-            _count_from(connection, above)
+            _set_sequence(connection, above)
         connection.execute(
             "INSERT INTO lineage(uid, after, started_at, restored_from) VALUES (?, ?, ?, ?)",
             (uuid7(), max(standing, 0), now, restored_from),
@@ -63,7 +63,7 @@ def start(copy: Path, above: int, restored_from: str) -> int:
     return max(above, own, 0) + 1
 
 
-def _count_from(connection: sqlite3.Connection, number: int) -> None:
+def _set_sequence(connection: sqlite3.Connection, number: int) -> None:
     changed = connection.execute("UPDATE sqlite_sequence SET seq = ? WHERE name = 'event'", (number,)).rowcount
     if not changed:
         connection.execute("INSERT INTO sqlite_sequence(name, seq) VALUES ('event', ?)", (number,))

@@ -18,7 +18,7 @@ from sqlmodel import Field, SQLModel
 
 import curation_db.storage.generation_models  # noqa: F401 -- its tables belong to the schema
 from curation_db.enums import Cause, GapCause, Kind, NegationType, PictureShown, Question, Reason, Role, State, Stream
-from curation_db.storage.sqlite import BEGINNING, SAYS
+from curation_db.storage.sqlite import TEXT_PREFIX, VERDICT_WORD
 
 
 def _one_of(column: str, words: type[StrEnum], *, nullable: bool = False) -> CheckConstraint:
@@ -42,7 +42,7 @@ def _hash(*, nullable: bool = False) -> Any:
     return Field(default=None, sa_column=Column(LargeBinary(32), nullable=nullable))
 
 
-def _since() -> Any:
+def _visible_from() -> Any:
     """The number of the first event at which it shows in exports (`moments`); 0: it was always there."""
     return Field(default=0, sa_column=Column(Integer, nullable=False, server_default=sql_text("0")))
 
@@ -54,7 +54,7 @@ class Source(SQLModel, table=True):
     name: str = Field(unique=True)
     licenses: str | None = None
     """JSON: the `licenses` list of a COCO file; written once."""
-    licenses_since: int = _since()
+    licenses_since: int = _visible_from()
 
 
 class Image(SQLModel, table=True):
@@ -122,7 +122,7 @@ class Candidate(SQLModel, table=True):
         Index("candidate_audit", "audit"),
         Index("candidate_overlap", "overlap"),
         Index("candidate_concept", sql_text("concept COLLATE NOCASE")),
-        Index("candidate_beginning", sql_text(f"{BEGINNING} COLLATE NOCASE")),
+        Index("candidate_beginning", sql_text(f"{TEXT_PREFIX} COLLATE NOCASE")),
         _one_of("negation_type", NegationType),
     )
     id: int | None = Field(default=None, primary_key=True)
@@ -157,7 +157,7 @@ class Candidate(SQLModel, table=True):
     extra: str | None = None
     """JSON: what else its file said, for the export."""
     created_at: str
-    since: int = _since()
+    since: int = _visible_from()
 
 
 class Verdict(SQLModel, table=True):
@@ -165,7 +165,7 @@ class Verdict(SQLModel, table=True):
 
     __table_args__ = (
         UniqueConstraint("candidate_id", "judge", "question", "prompt_version"),
-        Index("verdict_says", "judge", "question", sql_text(SAYS), "candidate_id"),
+        Index("verdict_says", "judge", "question", sql_text(VERDICT_WORD), "candidate_id"),
         _one_of("question", Question),
         CheckConstraint("p IS NULL OR (p >= 0 AND p <= 1)", name="p_is_a_probability"),
     )
@@ -398,7 +398,7 @@ class OverlapChange(SQLModel, table=True):
     at: str
 
 
-class Note(SQLModel, table=True):
+class RecordNote(SQLModel, table=True):
     """Small facts about the record itself: the audit key, the watermarks of the indexing."""
 
     __tablename__ = "record_note"

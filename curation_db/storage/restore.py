@@ -24,14 +24,14 @@ from curation_db.storage import backup, database_file, lineage, schema, sqlite, 
 from curation_db.storage.database_file import Contents, Progress
 from curation_db.storage.migrations import HEAD
 
-_EVENTS = """
+_LOST_EVENTS = """
     SELECT actor, count(*) FROM main.event e
     WHERE NOT EXISTS (SELECT 1 FROM kept.event k WHERE k.uid = e.uid) GROUP BY actor ORDER BY count(*) DESC, actor
 """
-_OTHER_BACKUP = "nothing was changed; take another backup: negwb backup --list"
-_LARGEST = 2**53
+_OTHER_BACKUP_HINT = "nothing was changed; take another backup: negwb backup --list"
+_MAX_EVENT = 2**53
 """No record counts that far; a file name or a manifest with a larger number is not ours."""
-_ROWS = ("image", "caption", "candidate", "verdict")
+_COUNTED_TABLES = ("image", "caption", "candidate", "verdict")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Loss:
 
 
 @dataclass(frozen=True, slots=True)
-class Restored:
+class RestoreResult:
     """What was put in the record's place, and where the record is now."""
 
     backup: Path
@@ -72,7 +72,7 @@ def restore(
     exported: Iterable[int] = (),
     force: bool = False,
     progress: Progress | None = None,
-) -> Restored:
+) -> RestoreResult:
     """Put a copy of the backup `chosen` in the place of `record`; what is there is backed up first.
 
     Args:
@@ -90,25 +90,25 @@ def restore(
         RecordError: no room, or no right to write; nothing was changed.
     """
     place = database_file.real_path(record)
-    part = database_file.part_of(place.parent, place.name)
-    database_file.discard_abandoned(place.parent)
+    part = database_file.draft_path(place.parent, place.name)
+    database_file.delete_abandoned_drafts(place.parent)
     try:
-        held = _prepare(chosen, part, progress)
+        held = _prepare_draft(chosen, part, progress)
         _set_access(part, record, chosen)
         if not record.exists():
-            following = lineage.start(part, _handed_out_elsewhere(record, exported), chosen.name)
+            following = lineage.start(part, _largest_exported(record, exported), chosen.name)
             _put_in_place(part, record)
-            return Restored(chosen, held.event, following, None, False, Loss())
+            return RestoreResult(chosen, held.event, following, None, False, Loss())
         return _replace(record, part, chosen, held, exported, force=force)
     except sqlite3.Error as error:
         raise sqlite_errors.translate(error, record) from error
     except OSError as error:
         raise RecordError(f"cannot restore {record}: {error.strerror or error}", hint="nothing was changed") from error
     finally:
-        database_file.discard(part)
+        database_file.delete_database(part)
 
 
-def _prepare(chosen: Path, part: Path, progress: Progress | None) -> Contents:
+def _prepare_draft(chosen: Path, part: Path, progress: Progress | None) -> Contents:
     """Copy the backup beside the record, and see that this negwb can work with it."""
     if not chosen.is_file():
         raise NotARecord(f"no file at {chosen}", hint="see what there is: negwb backup --list")
@@ -120,9 +120,9 @@ def _prepare(chosen: Path, part: Path, progress: Progress | None) -> Contents:
         raise sqlite_errors.translate(error, chosen) from error
     revision = _check_schema(part, sqlite.Mode.FROZEN, chosen)
     if revision != HEAD:
-        _bring_up(part, revision)
-    with sqlite.bare(part) as copy:
-        work_sessions.end_all(copy)  # who was at work then is not at work in this file
+        _migrate(part, revision)
+    with sqlite.raw_connection(part) as copy:
+        work_sessions.end_all_sessions(copy)  # who was at work then is not at work in this file
     return held
 
 
@@ -134,10 +134,10 @@ def _check_before_use(chosen: Path) -> None:
         RecordError: it is damaged, or not built as negwb builds it.
     """
     mode = database_file.reading_mode(chosen)
-    with sqlite.bare(chosen, mode) as source:
-        faults = database_file.faults_of(source, quick=True)
+    with sqlite.raw_connection(chosen, mode) as source:
+        faults = database_file.integrity_faults(source, quick=True)
     if faults:
-        raise CorruptRecord(f"{chosen} is damaged: {faults[0]}", hint=_OTHER_BACKUP)
+        raise CorruptRecord(f"{chosen} is damaged: {faults[0]}", hint=_OTHER_BACKUP_HINT)
     _check_schema(chosen, mode, chosen)
 
 
@@ -148,24 +148,26 @@ def _check_schema(path: Path, mode: sqlite.Mode, chosen: Path) -> str:
         NotARecord, NewerRecord, CorruptRecord: as `store.known_revision`.
         ForeignSchema: it is another one.
     """
-    revision = store.known_revision(path, mode, called=chosen)
-    with sqlite.bare(path, mode) as connection:
+    revision = store.checked_revision(path, mode, called=chosen)
+    with sqlite.raw_connection(path, mode) as connection:
         found = schema.deviations(connection, revision)
     if found:
-        raise ForeignSchema(f"{chosen} is not built as negwb builds it: {schema.summary(found)}", hint=_OTHER_BACKUP)
+        raise ForeignSchema(
+            f"{chosen} is not built as negwb builds it: {schema.summary(found)}", hint=_OTHER_BACKUP_HINT
+        )
     return revision
 
 
 def _set_access(part: Path, record: Path, chosen: Path) -> None:
     """Who may use the record stays as it was; a record that is gone comes back no more open than a new one."""
     if record.exists():
-        database_file.take_access(part, record.stat())
+        database_file.copy_access(part, record.stat())
         return
-    database_file.take_access(part, chosen.stat())
-    part.chmod(part.stat().st_mode & store.MOST_OPEN | 0o600)
+    database_file.copy_access(part, chosen.stat())
+    part.chmod(part.stat().st_mode & store.MAX_PERMISSIONS | 0o600)
 
 
-def _bring_up(part: Path, revision: str) -> None:
+def _migrate(part: Path, revision: str) -> None:
     """Migrate the copy; the backup that it was made of stays as it is."""
     # deferred: Alembic costs 0.4 s, needed only when the backup is behind
     from curation_db.storage.migrations.upgrade import migrate  # noqa: PLC0415
@@ -181,28 +183,28 @@ def _bring_up(part: Path, revision: str) -> None:
 
 def _put_in_place(part: Path, record: Path) -> None:
     sync(part)
-    database_file.put_in_place(part, record)
+    database_file.replace_database(part, record)
 
 
-def _handed_out_elsewhere(record: Path, exported: Iterable[int]) -> int:
+def _largest_exported(record: Path, exported: Iterable[int]) -> int:
     """The largest event number that the names of backups and the frozen sets know; -1: none."""
-    named = (backup.event_in_name(path.name) for path in backup.folder_of(record).glob("*.db"))
-    known = [number for number in (*named, *exported) if number is not None and number <= _LARGEST]
+    named = (backup.event_in_name(path.name) for path in backup.backup_folder(record).glob("*.db"))
+    known = [number for number in (*named, *exported) if number is not None and number <= _MAX_EVENT]
     return max(known, default=-1)
 
 
 def _replace(
     record: Path, part: Path, chosen: Path, held: Contents, exported: Iterable[int], *, force: bool
-) -> Restored:
+) -> RestoreResult:
     try:
         if not force:
-            work_sessions.refuse_while_at_work(record, "restoring takes the record from under them")
-        with database_file.alone(record) as present:
-            before = _keep_present(present, record)
-            loss = _loss(present, part)
-            following = lineage.start(part, lineage.handed_out(present), chosen.name)
+            work_sessions.refuse_while_in_use(record, "restoring takes the record from under them")
+        with database_file.exclusive_connection(record) as present:
+            before = _back_up_present(present, record)
+            loss = _compute_loss(present, part)
+            following = lineage.start(part, lineage.largest_handed_out(present), chosen.name)
             _put_in_place(part, record)
-        return Restored(chosen, held.event, following, before, False, loss)
+        return RestoreResult(chosen, held.event, following, before, False, loss)
     except sqlite3.OperationalError as error:
         if sqlite_errors.primary_code(error) not in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
             raise
@@ -215,39 +217,39 @@ def _replace(
         ):
             raise
     # damaged: nobody can be asked to leave it, and no copy but of its bytes can be made
-    folder = backup.folder_of(record) / f"damaged-{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}"
-    before = database_file.set_aside(record, folder)
-    following = lineage.start(part, max(_readable(record), _handed_out_elsewhere(record, exported)), chosen.name)
+    folder = backup.backup_folder(record) / f"damaged-{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}"
+    before = database_file.copy_bytes(record, folder)
+    following = lineage.start(part, max(_readable_number(record), _largest_exported(record, exported)), chosen.name)
     _put_in_place(part, record)
-    return Restored(chosen, held.event, following, before, True, Loss())
+    return RestoreResult(chosen, held.event, following, before, True, Loss())
 
 
-def _readable(record: Path) -> int:
+def _readable_number(record: Path) -> int:
     """What can still be read of the numbers that a damaged record handed out; -1: nothing."""
-    with contextlib.suppress(sqlite3.Error, ValueError), sqlite.bare(record, sqlite.Mode.READ) as connection:
-        number = lineage.handed_out(connection)
-        return number if number <= _LARGEST else -1
+    with contextlib.suppress(sqlite3.Error, ValueError), sqlite.raw_connection(record, sqlite.Mode.READ) as connection:
+        number = lineage.largest_handed_out(connection)
+        return number if number <= _MAX_EVENT else -1
     return -1
 
 
-def _keep_present(present: sqlite3.Connection, record: Path) -> Path:
-    folder = backup.folder_of(record)
+def _back_up_present(present: sqlite3.Connection, record: Path) -> Path:
+    folder = backup.backup_folder(record)
     folder.mkdir(exist_ok=True)
-    part = database_file.part_of(folder, record.name)
+    part = database_file.draft_path(folder, record.name)
     try:
-        held = database_file.copy_from(present, part)
-        return backup.keep(part, held, record, None, before="restore").path
+        held = database_file.copy_connection(present, part)
+        return backup.finish_backup(part, held, record, None, before="restore").path
     finally:
-        database_file.discard(part)
+        database_file.delete_database(part)
 
 
-def _loss(present: sqlite3.Connection, part: Path) -> Loss:
-    present.execute("ATTACH ? AS kept", (sqlite.uri(part, sqlite.Mode.FROZEN),))
+def _compute_loss(present: sqlite3.Connection, part: Path) -> Loss:
+    present.execute("ATTACH ? AS kept", (sqlite.file_uri(part, sqlite.Mode.FROZEN),))
     try:
-        by_person = dict(present.execute(_EVENTS).fetchall())
-        rows = {name: _count(present, "main", name) - _count(present, "kept", name) for name in _ROWS}
+        by_person = dict(present.execute(_LOST_EVENTS).fetchall())
+        rows = {name: _count(present, "main", name) - _count(present, "kept", name) for name in _COUNTED_TABLES}
     except sqlite3.OperationalError as error:
-        if not sqlite_errors.is_other_schema(error):
+        if not sqlite_errors.is_schema_mismatch(error):
             raise
         return Loss()
     finally:

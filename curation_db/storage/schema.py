@@ -39,10 +39,10 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _PLAIN = re.compile(r"[^\W\d][\w$]*")
-_OF_SQLITE = frozenset({"sqlite_sequence", "sqlite_stat1", "sqlite_stat2", "sqlite_stat3", "sqlite_stat4"})
-_PARTS_OF_FTS5 = ("data", "idx", "content", "docsize", "config")
-_LONGEST = 90
-_MOST_NAMED = 3
+_SQLITE_TABLES = frozenset({"sqlite_sequence", "sqlite_stat1", "sqlite_stat2", "sqlite_stat3", "sqlite_stat4"})
+_FTS5_SUFFIXES = ("data", "idx", "content", "docsize", "config")
+_MAX_CLAUSE_CHARS = 90
+_MAX_DEVIATIONS = 3
 DIGESTS: Mapping[str, str] = {
     "0004": "cd2fdea38a9cb8c655797390c62f145056485721e7cb688ec0f344f959369834",
 }
@@ -101,26 +101,26 @@ def digest(schema: Schema) -> str:
 
 def summary(found: Sequence[str]) -> str:
     """The first deviations in one line, and how many more there are."""
-    more = f" and {len(found) - _MOST_NAMED:,} more deviations" if len(found) > _MOST_NAMED else ""
-    return "; ".join(found[:_MOST_NAMED]) + more
+    more = f" and {len(found) - _MAX_DEVIATIONS:,} more deviations" if len(found) > _MAX_DEVIATIONS else ""
+    return "; ".join(found[:_MAX_DEVIATIONS]) + more
 
 
 def schema_of(connection: sqlite3.Connection) -> Schema:
     """Everything that the database defines."""
     rows = connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_master").fetchall()
     indexes = {name for kind, name, _, sql in rows if kind == "table" and _is_fts5(sql)}
-    parts = {f"{name}_{part}" for name in indexes for part in _PARTS_OF_FTS5}
+    parts = {f"{name}_{part}" for name in indexes for part in _FTS5_SUFFIXES}
     found = [
         _definition(str(kind), str(name), str(table), str(sql or ""))
         for kind, name, table, sql in rows
-        if not _is_of_sqlite(kind, name, sql) and not (kind == "table" and name in parts)
+        if not _is_internal(kind, name, sql) and not (kind == "table" and name in parts)
     ]
     return {(each.kind == "trigger", each.name): each for each in found}
 
 
-def _is_of_sqlite(kind: str, name: str, sql: str | None) -> bool:
+def _is_internal(kind: str, name: str, sql: str | None) -> bool:
     if kind == "table":
-        return name in _OF_SQLITE
+        return name in _SQLITE_TABLES
     return kind == "index" and sql is None and name.startswith("sqlite_autoindex_")
 
 
@@ -147,10 +147,10 @@ def _definition(kind: str, name: str, table: str, sql: str) -> Definition:
 
 
 def _tokens(sql: str) -> list[str]:
-    return [_normal(found) for found in _TOKEN.finditer(sql) if found.lastgroup != "skip"]
+    return [_normalise(found) for found in _TOKEN.finditer(sql) if found.lastgroup != "skip"]
 
 
-def _normal(found: re.Match[str]) -> str:
+def _normalise(found: re.Match[str]) -> str:
     token = found[0]
     if found.lastgroup == "word":
         return token.lower()
@@ -163,7 +163,7 @@ def _normal(found: re.Match[str]) -> str:
 @cache
 def expected(revision: str) -> Schema:
     """What this code builds: of the newest revision from the tables' classes, of an older one by its migrations."""
-    engine = sqlite.in_memory()
+    engine = sqlite.in_memory_engine()
     try:
         with engine.begin() as connection:
             if revision == HEAD:
@@ -188,13 +188,13 @@ def _compare(found: Schema, expected: Schema) -> Iterator[str]:
         elif present.kind != wanted.kind:
             yield f"{wanted.name} is a {present.kind} instead of a {wanted.kind}"
         elif present != wanted:
-            yield f"{wanted.kind} {wanted.name} differs{_clause(present, wanted)}"
+            yield f"{wanted.kind} {wanted.name} differs{_first_difference(present, wanted)}"
     for key, present in found.items():
         if key not in expected:
-            yield f"{present.kind} {present.name}{_place(present)} is foreign"
+            yield f"{present.kind} {present.name}{_table_suffix(present)} is foreign"
 
 
-def _clause(present: Definition, wanted: Definition) -> str:
+def _first_difference(present: Definition, wanted: Definition) -> str:
     """The first clause that only one of them has, to find the place by."""
     for clause in wanted.clauses:
         if clause not in present.clauses:
@@ -206,8 +206,8 @@ def _clause(present: Definition, wanted: Definition) -> str:
 
 
 def _shortened(clause: str) -> str:
-    return clause if len(clause) <= _LONGEST else f"{clause[: _LONGEST - 1]}…"
+    return clause if len(clause) <= _MAX_CLAUSE_CHARS else f"{clause[: _MAX_CLAUSE_CHARS - 1]}…"
 
 
-def _place(present: Definition) -> str:
+def _table_suffix(present: Definition) -> str:
     return f" on {present.table}" if present.kind in {"trigger", "index"} else ""

@@ -33,14 +33,14 @@ APPLICATION_ID = 0x6E677762  # "ngwb": what `file` and we know our databases by
 BUSY_MS = 15_000
 LOG_BYTES = 64 * 2**20
 """A log that grew beyond this while somebody read is cut to it when SQLite writes at its beginning again."""
-_FIRST_BLOCK, _LARGEST_BLOCK = 256, 16_384
-_IN_WAL_MODE = b"\x02\x02"
+_FIRST_BLOCK_ROWS, _LARGEST_BLOCK_ROWS = 256, 16_384
+_WAL_HEADER = b"\x02\x02"
 _HAS_TABLE = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?"
-_OTHER_TABLE = """
+_HAS_ANY_TABLE = """
     SELECT 1 FROM sqlite_master
     WHERE type = 'table' AND name NOT LIKE 'sqlite@_%' ESCAPE '@' AND name != 'alembic_version'
 """
-COPY_IT = "copy the whole workspace to where you may write, and open the copy"
+COPY_WORKSPACE_HINT = "copy the whole workspace to where you may write, and open the copy"
 
 # One database, many processes. FULL: an acknowledged decision survives a power cut, not just a crash.
 _PRAGMAS = (
@@ -54,7 +54,7 @@ _PRAGMAS = (
 
 # The file may be somebody else's: its views and triggers call no function that does more than compute, and a page with
 # an impossible layout is reported as damage.
-_GUARDS = ("PRAGMA trusted_schema=OFF", "PRAGMA cell_size_check=ON")
+_SAFETY_PRAGMAS = ("PRAGMA trusted_schema=OFF", "PRAGMA cell_size_check=ON")
 
 # For reading through all of a record: beyond a few pages a cache of our own only holds again what the system holds.
 _LEAN_PRAGMAS = ("PRAGMA cache_size=-4000", "PRAGMA temp_store=FILE")
@@ -69,9 +69,9 @@ BASELINE_EXTRAS = (
 """What the tables' classes cannot say: events are append-only; texts can be searched."""
 
 
-BEGINNING = "substr(text, 1, 32)"
+TEXT_PREFIX = "substr(text, 1, 32)"
 """What texts are sorted by first: its index is a third of one of whole texts."""
-SAYS = "CASE WHEN p IS NULL THEN 'unclear' WHEN p >= 0.5 THEN 'yes' ELSE 'no' END"
+VERDICT_WORD = "CASE WHEN p IS NULL THEN 'unclear' WHEN p >= 0.5 THEN 'yes' ELSE 'no' END"
 """What a judge answered, in a word. A statement finds the index of these only if it says it to the letter."""
 
 
@@ -88,14 +88,14 @@ class Mode(StrEnum):
     """The file alone, as it lies there: only where nothing beside it holds anything."""
 
 
-def connect(path: Path, mode: Mode = Mode.WRITE, *, lean: bool = False) -> Engine:
+def create_file_engine(path: Path, mode: Mode = Mode.WRITE, *, lean: bool = False) -> Engine:
     """An engine on the file at `path`, which must exist; `lean`: its connections keep little in memory."""
     # absolute now: the pool opens connections later, and the current folder may be another one by then
     engine = create_engine("sqlite://", creator=partial(open_file, path.absolute(), mode), poolclass=QueuePool)
-    event.listen(engine, "connect", _on_connect)
+    event.listen(engine, "connect", _set_pragmas)
     if lean:
-        event.listen(engine, "connect", _be_lean)
-    event.listen(engine, "begin", _on_begin)
+        event.listen(engine, "connect", _set_lean_pragmas)
+    event.listen(engine, "begin", _begin)
     return engine
 
 
@@ -105,51 +105,51 @@ def open_file(path: Path, mode: Mode = Mode.WRITE, patience: float = BUSY_MS / 1
     The driver begins no transactions by itself (`isolation_level`).
     """
     connection = sqlite3.connect(
-        uri(path, mode), uri=True, isolation_level=None, timeout=patience, check_same_thread=False
+        file_uri(path, mode), uri=True, isolation_level=None, timeout=patience, check_same_thread=False
     )
-    for pragma in _GUARDS:
+    for pragma in _SAFETY_PRAGMAS:
         connection.execute(pragma)
     return connection
 
 
-def in_memory() -> Engine:
+def in_memory_engine() -> Engine:
     """An engine on an empty database without a file, for one thread."""
     return create_engine("sqlite://")
 
 
-def uri(path: Path, mode: Mode) -> str:
+def file_uri(path: Path, mode: Mode) -> str:
     """The file as SQLite's URIs name it, with every special character of the path encoded."""
     return f"file://{quote(os.fsencode(path.absolute()))}?{mode}"
 
 
-def _on_connect(connection: sqlite3.Connection, _record: object) -> None:
+def _set_pragmas(connection: sqlite3.Connection, _record: object) -> None:
     for pragma in _PRAGMAS:
         connection.execute(pragma)
 
 
-def _be_lean(connection: sqlite3.Connection, _record: object) -> None:
+def _set_lean_pragmas(connection: sqlite3.Connection, _record: object) -> None:
     for pragma in _LEAN_PRAGMAS:
         connection.execute(pragma)
 
 
-def _on_begin(connection: Connection) -> None:
+def _begin(connection: Connection) -> None:
     mode = connection.get_execution_options().get("begin_mode", "DEFERRED")
     connection.exec_driver_sql(f"BEGIN {mode}")
 
 
-def writing(engine: Engine) -> Engine:
+def write_engine(engine: Engine) -> Engine:
     """`engine` as a writer sees it: it takes the write lock at once, so it never has to give up half way."""
     return engine.execution_options(begin_mode="IMMEDIATE")
 
 
-def mark_as_ours(path: Path) -> None:
+def initialise_file(path: Path) -> None:
     """Say in the file's header that it is a negwb database, and that readers and a writer may work at once."""
-    with bare(path, Mode.CREATE) as connection:
+    with raw_connection(path, Mode.CREATE) as connection:
         connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
         connection.execute("PRAGMA journal_mode=WAL")
 
 
-def keeps_a_log(path: Path, mode: Mode = Mode.WRITE) -> bool:
+def is_wal(path: Path, mode: Mode = Mode.WRITE) -> bool:
     """Whether the file is in WAL mode: readers and a writer may work at once.
 
     Asked of SQLite and never read from the file's header: closing a handle of our own would give up all locks that
@@ -158,22 +158,22 @@ def keeps_a_log(path: Path, mode: Mode = Mode.WRITE) -> bool:
     """
     if mode is Mode.FROZEN:  # there SQLite does not look for a log, and nobody has a lock
         with path.open("rb") as file:
-            return file.read(20)[18:] == _IN_WAL_MODE
-    with bare(path, mode) as connection:
+            return file.read(20)[18:] == _WAL_HEADER
+    with raw_connection(path, mode) as connection:
         return str(connection.execute("PRAGMA journal_mode").fetchone()[0]) == "wal"
 
 
-def keep_a_log(path: Path) -> None:
+def enable_wal(path: Path) -> None:
     """Put the file into WAL mode, as `mark_as_ours` does: a tool that is not ours may have taken it out.
 
     Raises:
         sqlite3.Error: somebody has it open, or it cannot be written.
     """
-    with bare(path) as connection:
+    with raw_connection(path) as connection:
         connection.execute("PRAGMA journal_mode=WAL")
 
 
-def empty_log(path: Path) -> None:
+def checkpoint_log(path: Path) -> None:
     """Copy into the database what a killed process left in the log, as far as no reader holds it back.
 
     Then a later loss of the log (by a copy of the database alone) costs nothing that was acknowledged before.
@@ -183,7 +183,7 @@ def empty_log(path: Path) -> None:
     """
     log = path.with_name(f"{path.name}-wal")
     if log.exists() and log.stat().st_size:
-        with bare(path) as connection:
+        with raw_connection(path) as connection:
             connection.execute("PRAGMA synchronous=FULL")
             connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()  # waits for no reader and no writer
 
@@ -193,7 +193,7 @@ def schema_cookie(connection: Connection) -> int:
     return int(connection.exec_driver_sql("PRAGMA schema_version").scalar_one())
 
 
-def identity(path: Path) -> tuple[int, int] | None:
+def file_identity(path: Path) -> tuple[int, int] | None:
     """Which file lies at `path`: another one gives another answer; None: none."""
     try:
         told = os.stat(path)
@@ -202,13 +202,13 @@ def identity(path: Path) -> tuple[int, int] | None:
     return told.st_dev, told.st_ino
 
 
-def log_of(path: Path) -> Path:
+def log_path(path: Path) -> Path:
     """The write-ahead log of the database at `path`, which lies beside the file itself and not beside a link to it."""
     real = Path(os.path.realpath(path))
     return real.with_name(f"{real.name}-wal")
 
 
-def reading_mode(path: Path) -> Mode:
+def read_only_mode(path: Path) -> Mode:
     """How to open the file at `path` where nothing can be written.
 
     Raises:
@@ -221,10 +221,10 @@ def reading_mode(path: Path) -> Mode:
     except sqlite3.OperationalError as error:
         if primary_code(error) not in {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN}:
             raise
-        log = log_of(path)
+        log = log_path(path)
         if log.exists() and log.stat().st_size:
             raise RecordUnwritable(
-                f"{log} holds decisions that cannot be read where nothing can be written", hint=COPY_IT
+                f"{log} holds decisions that cannot be read where nothing can be written", hint=COPY_WORKSPACE_HINT
             ) from error
         return Mode.FROZEN
     return Mode.READ
@@ -232,13 +232,13 @@ def reading_mode(path: Path) -> Mode:
 
 def application_id(path: Path, mode: Mode = Mode.WRITE) -> int:
     """The mark in the file's header (0: none)."""
-    with bare(path, mode) as connection:
+    with raw_connection(path, mode) as connection:
         return int(connection.execute("PRAGMA application_id").fetchone()[0])
 
 
 def schema_revision(path: Path, mode: Mode = Mode.WRITE) -> str:
     """The Alembic revision the file is at; "": it says none."""
-    with bare(path, mode) as connection:
+    with raw_connection(path, mode) as connection:
         if not connection.execute(_HAS_TABLE, ("alembic_version",)).fetchone():
             return ""
         row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
@@ -247,11 +247,11 @@ def schema_revision(path: Path, mode: Mode = Mode.WRITE) -> str:
 
 def has_tables(path: Path, mode: Mode = Mode.WRITE) -> bool:
     """Whether the file holds any table of a record, of whatever schema."""
-    with bare(path, mode) as connection:
-        return connection.execute(_OTHER_TABLE).fetchone() is not None
+    with raw_connection(path, mode) as connection:
+        return connection.execute(_HAS_ANY_TABLE).fetchone() is not None
 
 
-class bare:  # noqa: N801 -- reads as the function it stands for
+class raw_connection:  # noqa: N801 -- reads as the function it stands for
     """A bare connection for the few things that must not go through the engine; closed at the end."""
 
     def __init__(self, path: Path, mode: Mode = Mode.WRITE, *, patience: float = BUSY_MS / 1000) -> None:
@@ -270,18 +270,18 @@ def optimise(engine: Engine) -> None:
         connection.exec_driver_sql("PRAGMA optimize")
 
 
-def insert_new(table: str, columns: Sequence[str]) -> str:
+def insert_or_ignore_sql(table: str, columns: Sequence[str]) -> str:
     """An INSERT that passes over rows whose key is there already; positional parameters."""
     marks = ", ".join("?" * len(columns))
     quoted = ", ".join(f'"{column}"' for column in columns)
     return f'INSERT INTO "{table}" ({quoted}) VALUES ({marks}) ON CONFLICT DO NOTHING'
 
 
-def insert_many(connection: Connection, table: str, columns: Sequence[str], rows: list[tuple[Any, ...]]) -> int:
+def insert_or_ignore(connection: Connection, table: str, columns: Sequence[str], rows: list[tuple[Any, ...]]) -> int:
     """Insert `rows`; those whose key is there already are passed over. Returns how many went in."""
     if not rows:
         return 0
-    return int(connection.exec_driver_sql(insert_new(table, columns), rows).rowcount)
+    return int(connection.exec_driver_sql(insert_or_ignore_sql(table, columns), rows).rowcount)
 
 
 IN_IDS: Final = "IN (SELECT value FROM json_each(:ids))"
@@ -347,10 +347,10 @@ def stream_numbers(connection: Connection, statement: str, values: Mapping[str, 
     cursor = driver.cursor()
     try:
         cursor.execute(statement, values)
-        size = _FIRST_BLOCK
+        size = _FIRST_BLOCK_ROWS
         while rows := cursor.fetchmany(size):
             yield array("q", map(itemgetter(0), rows))
-            size = min(size * 4, _LARGEST_BLOCK)
+            size = min(size * 4, _LARGEST_BLOCK_ROWS)
     except sqlite3.Error as error:  # as SQLAlchemy would have raised it
         raise DBAPIError(statement, None, error) from error
     finally:

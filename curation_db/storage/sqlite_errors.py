@@ -9,11 +9,11 @@ from pathlib import Path
 
 from sqlalchemy.exc import DBAPIError
 
-from curation_db.errors import CorruptRecord, DiskFailed, RecordBusy, RecordError, RecordUnwritable
+from curation_db.errors import CorruptRecord, DiskError, RecordBusy, RecordError, RecordUnwritable
 
-LOOK_IT_OVER = "see what is wrong: negwb doctor"
-HOW_TO_GO_BACK = f"{LOOK_IT_OVER}; put a backup back: negwb backup --list, negwb restore FILE"
-_READ_AT_ONCE = 1 << 20
+DOCTOR_HINT = "see what is wrong: negwb doctor"
+RESTORE_HINT = f"{DOCTOR_HINT}; put a backup back: negwb backup --list, negwb restore FILE"
+_READ_BYTES = 1 << 20
 
 
 def error_code(error: DBAPIError | sqlite3.Error) -> int:
@@ -30,18 +30,18 @@ def primary_code(error: DBAPIError | sqlite3.Error) -> int:
 _READ_ERRORS = frozenset({sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_SHORT_READ, sqlite3.SQLITE_IOERR_CORRUPTFS})
 
 
-def failed_to_write(error: DBAPIError | sqlite3.Error) -> bool:
+def is_write_failure(error: DBAPIError | sqlite3.Error) -> bool:
     """Whether it was an I/O error in something else than reading."""
     return primary_code(error) == sqlite3.SQLITE_IOERR and error_code(error) not in _READ_ERRORS
 
 
-def is_other_schema(error: DBAPIError | sqlite3.Error) -> bool:
+def is_schema_mismatch(error: DBAPIError | sqlite3.Error) -> bool:
     """Whether a statement of ours failed because it names a table or column that the file does not have."""
     return error_code(error) == sqlite3.SQLITE_ERROR
 
 
 _BUSY = (RecordBusy, "{name} is held by another process", "wait for it to finish, then try again")
-_DAMAGED = (CorruptRecord, "{path} is damaged: {said}", HOW_TO_GO_BACK)
+_DAMAGED = (CorruptRecord, "{path} is damaged: {said}", RESTORE_HINT)
 _NO_MEMORY = (RecordError, "not enough memory to work with {name}", "close other programs, then try again")
 _UNWRITABLE = (RecordUnwritable, "cannot write {path}: {said}", "check that the folder exists and is writable")
 _ERRORS: Mapping[int, tuple[type[RecordError], str, str]] = {
@@ -59,7 +59,7 @@ _ERRORS: Mapping[int, tuple[type[RecordError], str, str]] = {
     sqlite3.SQLITE_NOMEM: _NO_MEMORY,
     sqlite3.SQLITE_IOERR_NOMEM: _NO_MEMORY,
     sqlite3.SQLITE_IOERR: (
-        DiskFailed,
+        DiskError,
         "cannot read or write {path}: {said}",
         "check the disk, its quota and its connection, then try again; the record itself may be whole",
     ),
@@ -80,7 +80,7 @@ def translate(error: DBAPIError | sqlite3.Error, path: Path) -> RecordError:
         code, said = sqlite3.SQLITE_IOERR, refused
     known = _ERRORS.get(code) or _ERRORS.get(code & 0xFF)
     if known is None:
-        return RecordError(f"{path.name}: {said}", hint=LOOK_IT_OVER)
+        return RecordError(f"{path.name}: {said}", hint=DOCTOR_HINT)
     kind, message, hint = known
     return kind(message.format(path=path, name=path.name, said=said), hint=hint)
 
@@ -100,8 +100,8 @@ def read_error(path: Path) -> str | None:
             handle = _handles.setdefault((told.st_dev, told.st_ino), -1)
             if handle < 0:
                 handle = _handles[told.st_dev, told.st_ino] = os.open(each, os.O_RDONLY)
-            for start in range(0, told.st_size, _READ_AT_ONCE):
-                os.pread(handle, _READ_AT_ONCE, start)
+            for start in range(0, told.st_size, _READ_BYTES):
+                os.pread(handle, _READ_BYTES, start)
         except FileNotFoundError:
             continue
         except OSError as error:

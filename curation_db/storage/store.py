@@ -35,11 +35,11 @@ from curation_db.storage.ids import utc_now, uuid7
 from curation_db.storage.migrations import HEAD, NEVER_RELEASED, REVISIONS
 from curation_db.storage.write_log import LogLimit
 
-MOST_OPEN = 0o640
+MAX_PERMISSIONS = 0o640
 """A new record's permissions, less the umask: not everybody on the machine may read what people decide."""
 
 
-class NetworkMounted(UserWarning):
+class NetworkFileSystemWarning(UserWarning):
     """The record lies on a network file system: told once where it is opened to write."""
 
 
@@ -49,11 +49,11 @@ class Store:
     def __init__(self, path: Path, mode: sqlite.Mode = sqlite.Mode.WRITE, *, lean: bool = False) -> None:
         self.path = path
         self._mode, self._lean = mode, lean
-        self._engine = sqlite.connect(path, mode, lean=lean)
-        self._writer = sqlite.writing(self._engine)
+        self._engine = sqlite.create_file_engine(path, mode, lean=lean)
+        self._writer = sqlite.write_engine(self._engine)
         # on a network file system files are numbered as it likes
-        self._opened = None if filesystem.network_file_system(path) else sqlite.identity(path)
-        self._known_schema: int | None = None
+        self._identity = None if filesystem.network_file_system_type(path) else sqlite.file_identity(path)
+        self._checked_cookie: int | None = None
         self._log = LogLimit(path)
         self.on_replaced: Callable[[RecordReplaced], None] | None = None
         """Called, in the thread that finds it out, when the record is not the one any more that was opened."""
@@ -72,15 +72,15 @@ class Store:
             RecordReplaced: what was opened is not there any more; nothing was written.
         """
         with self._translated():
-            self._check_place()
+            self._check_file()
             with self._writer.begin() as connection:
                 self._check_schema(connection)
                 yield connection
-                self._check_place()  # the process that moved the file did not wait for our lock
+                self._check_file()  # the process that moved the file did not wait for our lock
             self._log.check()
 
-    def _check_place(self) -> None:
-        if self._opened is not None and sqlite.identity(self.path) != self._opened:
+    def _check_file(self) -> None:
+        if self._identity is not None and sqlite.file_identity(self.path) != self._identity:
             raise RecordReplaced(
                 f"{self.path.name} was replaced, moved or deleted while it was open; the last change was not written",
                 hint="start again; where it is gone put it back first: negwb backup --list",
@@ -88,7 +88,7 @@ class Store:
 
     def _check_schema(self, connection: Connection) -> None:
         cookie = sqlite.schema_cookie(connection)
-        if cookie == self._known_schema:
+        if cookie == self._checked_cookie:
             return
         revision = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
         if revision != HEAD:
@@ -97,7 +97,7 @@ class Store:
                 f" with {HEAD}); nothing was written",
                 hint="leave, and start the newer negwb",
             )
-        self._known_schema = cookie
+        self._checked_cookie = cookie
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -105,7 +105,7 @@ class Store:
             try:
                 yield
             except DBAPIError as error:
-                self._check_place()  # that the file is gone explains more than what SQLite makes of it
+                self._check_file()  # that the file is gone explains more than what SQLite makes of it
                 raise sqlite_errors.translate(error, self.path) from error
         except RecordReplaced as error:
             if self.on_replaced is not None:
@@ -121,7 +121,7 @@ class Store:
     def close(self) -> None:
         """Release the file; the store cannot be used afterwards."""
         try:
-            self._check_place()  # a file that was moved is not ours to write statistics into
+            self._check_file()  # a file that was moved is not ours to write statistics into
             if not self._lean:  # whoever is left by in passing must not wait for that
                 sqlite.optimise(self._engine)
         except (DBAPIError, RecordReplaced):
@@ -145,14 +145,14 @@ def create_store(path: Path) -> Store:
         FileExistsError: something is there.
         RecordError: the folder cannot be written.
     """
-    database_file.make_private(path, MOST_OPEN)
+    database_file.create_private_file(path, MAX_PERMISSIONS)
     try:
-        sqlite.mark_as_ours(path)
+        sqlite.initialise_file(path)
     except sqlite3.Error as error:
         raise sqlite_errors.translate(error, path) from error
-    engine = sqlite.connect(path)
+    engine = sqlite.create_file_engine(path)
     try:
-        with sqlite.writing(engine).begin() as connection:
+        with sqlite.write_engine(engine).begin() as connection:
             schema.build(connection)
             connection.exec_driver_sql("INSERT INTO alembic_version VALUES (?)", (HEAD,))
             connection.exec_driver_sql(
@@ -162,14 +162,14 @@ def create_store(path: Path) -> Store:
         raise sqlite_errors.translate(error, path) from error
     finally:
         engine.dispose()
-    _warn_of_network(path)
+    _warn_if_network(path)
     return Store(path)
 
 
 def open_store(path: Path) -> Store:
     """Open the record at `path` to write, migrating it first (after a backup) where it is behind.
 
-    Warns of a record on a network file system (`NetworkMounted`).
+    Warns of a record on a network file system (`NetworkFileSystemWarning`).
 
     Raises:
         NotARecord: no such file, or something else than a negwb database.
@@ -181,7 +181,7 @@ def open_store(path: Path) -> Store:
         RecordBusy, RecordUnwritable: as they say.
     """
     opened = _open(path)
-    _warn_of_network(path)
+    _warn_if_network(path)
     return opened
 
 
@@ -189,14 +189,14 @@ def _open(path: Path) -> Store:
     if path.is_file():
         refuse_links(path)
         _check_after_unclean_end(path)
-    revision = known_revision(path)
+    revision = checked_revision(path)
     try:
         if revision != HEAD:
-            _bring_up(path, revision)
-        if not sqlite.keeps_a_log(path):
-            sqlite.keep_a_log(path)
+            _migrate(path, revision)
+        if not sqlite.is_wal(path):
+            sqlite.enable_wal(path)
         with contextlib.suppress(sqlite3.OperationalError):  # no room, say: the log itself keeps everything
-            sqlite.empty_log(path)
+            sqlite.checkpoint_log(path)
     except (DBAPIError, sqlite3.Error) as error:
         raise sqlite_errors.translate(error, path) from error
     return Store(path)
@@ -211,7 +211,7 @@ def _check_after_unclean_end(path: Path) -> None:
     if faults:
         raise CorruptRecord(
             f"{path} is damaged, and the last process that had it open did not close it: {faults[0]}",
-            hint=sqlite_errors.HOW_TO_GO_BACK,
+            hint=sqlite_errors.RESTORE_HINT,
         )
 
 
@@ -233,27 +233,27 @@ def refuse_links(path: Path) -> None:
         )
 
 
-def _bring_up(path: Path, revision: str) -> None:
+def _migrate(path: Path, revision: str) -> None:
     # deferred: Alembic costs 0.4 s, needed only when the file is behind
     from curation_db.storage.migrations.upgrade import upgrade  # noqa: PLC0415
-    from curation_db.storage.work_sessions import refuse_while_at_work  # noqa: PLC0415
+    from curation_db.storage.work_sessions import refuse_while_in_use  # noqa: PLC0415
 
-    refuse_while_at_work(path, "this newer negwb would change it under their hands")
+    refuse_while_in_use(path, "this newer negwb would change it under their hands")
     upgrade(path, revision)
 
 
-def _warn_of_network(path: Path) -> None:
-    kind = filesystem.network_file_system(path)
+def _warn_if_network(path: Path) -> None:
+    kind = filesystem.network_file_system_type(path)
     if kind is not None:
         warnings.warn(
             f"{path} is on a network file system ({kind}): SQLite's locks do not hold there between machines, so only"
             " one machine may work in it at a time, and backups belong elsewhere",
-            NetworkMounted,
+            NetworkFileSystemWarning,
             stacklevel=3,
         )
 
 
-def open_to_read(path: Path) -> Store:
+def open_read_only(path: Path) -> Store:
     """Open the record at `path` for who only reads: as ever, or where nothing can be written, as it is.
 
     Raises:
@@ -265,23 +265,23 @@ def open_to_read(path: Path) -> Store:
     try:
         return _open(path)
     except RecordUnwritable:
-        mode = _reading_mode(path)
-    if known_revision(path, mode) != HEAD:
+        mode = _read_only_mode(path)
+    if checked_revision(path, mode) != HEAD:
         raise RecordUnwritable(
             f"{path} is from an older negwb, and cannot be brought up to date where nothing can be written",
-            hint=sqlite.COPY_IT,
+            hint=sqlite.COPY_WORKSPACE_HINT,
         )
     return Store(path, mode)
 
 
-def _reading_mode(path: Path) -> sqlite.Mode:
+def _read_only_mode(path: Path) -> sqlite.Mode:
     try:
-        return sqlite.reading_mode(path)
+        return sqlite.read_only_mode(path)
     except sqlite3.Error as error:
         raise sqlite_errors.translate(error, path) from error
 
 
-def known_revision(path: Path, mode: sqlite.Mode = sqlite.Mode.WRITE, *, called: Path | None = None) -> str:
+def checked_revision(path: Path, mode: sqlite.Mode = sqlite.Mode.WRITE, *, called: Path | None = None) -> str:
     """The schema revision of the file at `path`: HEAD, or an older one.
 
     Args:
@@ -306,7 +306,7 @@ def known_revision(path: Path, mode: sqlite.Mode = sqlite.Mode.WRITE, *, called:
         raise sqlite_errors.translate(error, name) from error
     if not revision and not empty:
         raise CorruptRecord(
-            f"{name} has lost its schema version (table alembic_version)", hint=sqlite_errors.HOW_TO_GO_BACK
+            f"{name} has lost its schema version (table alembic_version)", hint=sqlite_errors.RESTORE_HINT
         )
     if revision in NEVER_RELEASED and revision not in REVISIONS:
         raise UnreleasedSchema(

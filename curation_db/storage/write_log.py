@@ -13,14 +13,14 @@ from pathlib import Path
 
 from curation_db.storage import sqlite
 
-LARGE = sqlite.LOG_BYTES
+LOG_LIMIT_BYTES = sqlite.LOG_BYTES
 """Bytes. A log beyond this is shortened after a commit."""
-_PATIENCE_S = 0.25
+_TRUNCATE_TIMEOUT_S = 0.25
 """How long a writer waits for readers, which read for milliseconds."""
 _PROCESSES = Path("/proc")
 
 
-def size_of(record: Path) -> int:
+def log_size(record: Path) -> int:
     """Bytes of the log; 0: there is none."""
     try:
         return os.stat(f"{os.path.realpath(record)}-wal").st_size
@@ -28,13 +28,13 @@ def size_of(record: Path) -> int:
         return 0
 
 
-def shorten(record: Path) -> bool:
+def truncate_log(record: Path) -> bool:
     """Bring the log into the record and empty it; False: somebody reads or writes, and the log stays.
 
     Raises:
         sqlite3.Error: it cannot be read or written.
     """
-    with sqlite.bare(record, patience=_PATIENCE_S) as connection:
+    with sqlite.raw_connection(record, patience=_TRUNCATE_TIMEOUT_S) as connection:
         busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     return not busy
 
@@ -49,16 +49,16 @@ class LogLimit:
 
     def check(self) -> None:
         """After a commit: shorten a log that is large, and again only when it has grown by as much."""
-        size = size_of(self._record)
+        size = log_size(self._record)
         if size < self._tried:
             self._tried = 0
-        if size < self._tried + LARGE:
+        if size < self._tried + LOG_LIMIT_BYTES:
             return
         with contextlib.suppress(sqlite3.Error):  # what was written is safe in the log
-            self._tried = 0 if shorten(self._record) else size
+            self._tried = 0 if truncate_log(self._record) else size
 
 
-def open_in(record: Path) -> list[str]:
+def processes_with_open(record: Path) -> list[str]:
     """The other processes of this machine that have the record open, the oldest first; empty where that is not told."""
     try:
         here = os.stat(record)
@@ -66,7 +66,7 @@ def open_in(record: Path) -> list[str]:
     except OSError:
         return []
     found = [number for number in numbers if number != os.getpid() and _has_open(number, (here.st_dev, here.st_ino))]
-    return [f"process {number} ({_name(number)})" for number in sorted(found, key=_began)]
+    return [f"process {number} ({_process_name(number)})" for number in sorted(found, key=_start_ticks)]
 
 
 def _has_open(process: int, file: tuple[int, int]) -> bool:
@@ -82,14 +82,14 @@ def _has_open(process: int, file: tuple[int, int]) -> bool:
     return False
 
 
-def _began(process: int) -> int:
+def _start_ticks(process: int) -> int:
     try:
         return int((_PROCESSES / str(process) / "stat").read_text().rpartition(")")[2].split()[19])
     except (OSError, ValueError, IndexError):
         return 0
 
 
-def _name(process: int) -> str:
+def _process_name(process: int) -> str:
     try:
         return (_PROCESSES / str(process) / "comm").read_text().strip()
     except (OSError, ValueError):

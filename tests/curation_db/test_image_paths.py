@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from curation_db.image_paths import find_below, leaves_by_link, whole
+from curation_db.image_paths import escapes_by_link, find_image_file, real_path
 from trainers.dataset import locate_in
 from workbench.workspace.picture_folders import PictureFolders
 
@@ -28,21 +28,21 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("name", ["val/a.jpg", "./val//a.jpg", "val/../val/a.jpg", "inside.jpg"])
 def test_found(folder: Path, name: str) -> None:
-    assert find_below([folder.parent / "none", folder], name) == folder / "val" / "a.jpg"
+    assert find_image_file([folder.parent / "none", folder], name) == folder / "val" / "a.jpg"
 
 
 @pytest.mark.parametrize("name", ["linked.jpg", "outside/elsewhere.jpg"])
 def test_a_link_that_leaves_the_folder_is_found_only_on_request(folder: Path, name: str) -> None:
-    assert find_below([folder], name) is None
-    assert leaves_by_link(folder, name)
-    found = find_below([folder], name, follow_links=True)
+    assert find_image_file([folder], name) is None
+    assert escapes_by_link(folder, name)
+    found = find_image_file([folder], name, follow_links=True)
     assert found == folder / name
 
 
 def test_a_folder_may_be_a_link_itself(folder: Path) -> None:
     (folder.parent / "link").symlink_to(folder)
-    assert find_below([folder.parent / "link"], "val/a.jpg") == folder / "val" / "a.jpg"
-    assert not leaves_by_link(folder.parent / "link", "val/a.jpg")
+    assert find_image_file([folder.parent / "link"], "val/a.jpg") == folder / "val" / "a.jpg"
+    assert not escapes_by_link(folder.parent / "link", "val/a.jpg")
 
 
 @pytest.mark.parametrize("form", ["NFC", "NFD"])
@@ -52,11 +52,11 @@ def test_a_name_is_looked_for_in_every_unicode_form(folder: Path, form: Any) -> 
     made = folder / unicodedata.normalize("NFD", parts[0]) / unicodedata.normalize("NFC", parts[1])
     made.parent.mkdir()
     made.touch()
-    assert find_below([folder], unicodedata.normalize(form, "/".join(parts))) == made
+    assert find_image_file([folder], unicodedata.normalize(form, "/".join(parts))) == made
     for each in ("NFC", "NFD"):
         (folder / unicodedata.normalize(each, parts[1])).touch()
     name = unicodedata.normalize(form, parts[1])
-    assert find_below([folder], name) == folder / name
+    assert find_image_file([folder], name) == folder / name
 
 
 @pytest.mark.parametrize(
@@ -64,11 +64,11 @@ def test_a_name_is_looked_for_in_every_unicode_form(folder: Path, form: Any) -> 
     [None, "", "b.jpg", "val", "../elsewhere.jpg", "/etc/hostname", "a\0.jpg", "x" * 9_000, "loop", "loop/a.jpg"],
 )
 def test_not_found(folder: Path, name: str | None) -> None:
-    assert find_below([folder], name) is None
+    assert find_image_file([folder], name) is None
 
 
 def test_a_loop_of_links_is_a_folder_without_pictures(folder: Path) -> None:
-    assert find_below([whole(folder / "loop")], "a.jpg") is None
+    assert find_image_file([real_path(folder / "loop")], "a.jpg") is None
 
 
 def test_what_is_shown_is_what_is_trained_on(folder: Path) -> None:
@@ -78,5 +78,5 @@ def test_what_is_shown_is_what_is_trained_on(folder: Path) -> None:
         for name in ("val/a.jpg", "linked.jpg", "../elsewhere.jpg", "b.jpg"):
             assert shown.locate("coco", name) == trained("coco", name)
         assert (shown.locate("coco", "linked.jpg") is not None) is follow
-        assert shown.leaves_by_link("coco", "linked.jpg") is not follow
+        assert shown.escapes_by_link("coco", "linked.jpg") is not follow
         assert shown.locate("other", "val/a.jpg") is None

@@ -13,7 +13,7 @@ from support.record import Record
 from curation_db.enums import State
 from curation_db.exporting.freeze import freeze
 from curation_db.exporting.selection import ExportFilter
-from curation_db.integrity.checks import Level, examine
+from curation_db.integrity.checks import Level, check_record
 from curation_db.storage.store import create_store, open_store
 
 CARDS = 200
@@ -50,7 +50,7 @@ def stay_sound(database: Path, *, seconds: float, rounds: int) -> None:
         assert record.rows("SELECT count(*) FROM candidate WHERE id NOT IN (SELECT candidate_id FROM queue_entry)") == [
             (0,)
         ]
-    assert [each.said for each in examine(database) if each.level is Level.ERROR] == []
+    assert [each.said for each in check_record(database) if each.level is Level.ERROR] == []
     sets_are_repeatable(database, done[Log.SET][-10:])
     backups_are_sound(done[Log.COPY][-3:])
 

@@ -28,7 +28,7 @@ from curation_db.exporting.freeze import freeze
 from curation_db.exporting.selection import ExportFilter, NothingChosen
 from curation_db.importing.formats import Format
 from curation_db.importing.pipeline import import_file, make_plan
-from curation_db.integrity.checks import Level, examine
+from curation_db.integrity.checks import Level, check_record
 from curation_db.review.bulk import decide_in_bulk
 from curation_db.review.decisions import DecisionWriter
 from curation_db.search.overview import overview
@@ -147,7 +147,7 @@ class Worker:
     def _look(self) -> None:
         with self._store.read() as connection:
             overview(connection)
-        for each in examine(self._store.path):
+        for each in check_record(self._store.path):
             if each.level is Level.ERROR:
                 self._log(Log.FAULT, each.name, each.said)
 

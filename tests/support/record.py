@@ -8,7 +8,7 @@ from sqlalchemy import text
 
 from curation_db.enums import NegationType, Question, Role, State
 from curation_db.events.annotators import Actor, begin_session
-from curation_db.events.history_cache import events_of, overlap_in_force
+from curation_db.events.history_cache import events_of, overlap_sql
 from curation_db.events.state import Overlap, fold
 from curation_db.queue.claims import Queue
 from curation_db.review.candidates import Intake, NewCandidate, NewVerdict, insert_candidates, insert_verdicts
@@ -100,7 +100,7 @@ class Record:
         """
         with self.store.read() as connection:
             rows = connection.execute(
-                text(f"""SELECT s.*, {overlap_in_force()} AS overlap FROM candidate_state s
+                text(f"""SELECT s.*, {overlap_sql()} AS overlap FROM candidate_state s
                          JOIN candidate c ON c.id = s.candidate_id
                         WHERE s.last_seq > :since OR c.id IN
                         (SELECT candidate_id FROM event WHERE seq > :since

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from curation_db.errors import Overtaken, RecordError
+from curation_db.errors import CardChanged, RecordError
 from curation_db.language.sanitize import counted
 
 DECISION = "decision"
@@ -61,7 +61,7 @@ class DecisionWriterThread:
         about = set(cards)
         try:
             yield
-        except Overtaken:
+        except CardChanged:
             self._given += 1
             self._overtaken += 1
             raise

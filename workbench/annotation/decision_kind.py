@@ -38,7 +38,7 @@ def decision_kind(ready: PreparedCard, kind: Kind, role: Role) -> DecisionKind:
     """What this person's decision about the card comes to."""
     if kind not in _VERDICTS:
         return DecisionKind.VOTE
-    if ready.stream is Stream.AUDIT and ready.past is not None and ready.past.labels:
+    if ready.stream is Stream.AUDIT and ready.past is not None and ready.past.is_label:
         return DecisionKind.FLIP
     if role is Role.ADJUDICATOR and ready.way is CardOrigin.FOUND and ready.card.state in SETTLED:
         return DecisionKind.ADJUDICATION

@@ -49,7 +49,7 @@ class CardLoader:
         """
         with self._store.read() as connection:
             audit = queries.is_audit(connection, candidate_id)
-            revealed = self._settings.reveal and past is not None and past.labels
+            revealed = self._settings.reveal and past is not None and past.is_label
             hidden = self._settings.blind or (audit and not revealed)
             card = self.card(connection, candidate_id, blind=hidden)
             asks = self.asks(connection, candidate_id)

@@ -13,8 +13,8 @@ import time
 from collections.abc import Callable, Iterator
 
 from curation_db.enums import Kind, PictureShown, Reason, State
-from curation_db.errors import NoLongerAsked, Overtaken, RecordError, RecordReplaced
-from curation_db.events.annotator_status import edits_waiting, works_alone
+from curation_db.errors import CardChanged, NoLongerQueued, RecordError, RecordReplaced
+from curation_db.events.annotator_status import count_waiting_edits, works_alone
 from curation_db.events.annotators import Actor, end_session
 from curation_db.events.event_log import PreviousDecision
 from curation_db.queue import claims
@@ -236,7 +236,7 @@ class AnnotationSession:
                 left["fresh"],
                 left["passed"],
                 self.answers.refused,
-                edits_waiting(connection).get(self.actor.name, 0),
+                count_waiting_edits(connection).get(self.actor.name, 0),
                 works_alone(connection, self.actor.name),
             )
 
@@ -254,7 +254,7 @@ class AnnotationSession:
         """Decide about the card in the seat; when this returns it is on the disk, and the seat has the next card.
 
         Raises:
-            NoLongerAsked: somebody else has decided about the card since it was shown; nothing was written, and the
+            NoLongerQueued: somebody else has decided about the card since it was shown; nothing was written, and the
                 same decision once more is written.
             RecordError: nothing was written; the card still sits there.
         """
@@ -276,7 +276,7 @@ class AnnotationSession:
 
         Raises:
             ValueError: the text is empty or unchanged.
-            NoLongerAsked: as `submit`.
+            NoLongerQueued: as `submit`.
             RecordError: nothing was written; the card still sits there.
         """
         ready = self._decidable()
@@ -421,7 +421,7 @@ class AnnotationSession:
         ready = self._card.require()
         if ready.card.state is State.SUPERSEDED:
             with self.answers.counting():
-                raise Overtaken("an edit replaced this caption", hint="find the new text with /, or undo the edit")
+                raise CardChanged("an edit replaced this caption", hint="find the new text with /, or undo the edit")
         return ready
 
     def _asks(self, ready: PreparedCard) -> bool:
@@ -446,7 +446,7 @@ class AnnotationSession:
         """Where the card does not ask for the person any more, keep it in the seat as one that was opened by name."""
         try:
             yield
-        except NoLongerAsked:
+        except NoLongerQueued:
             self._card.release(self._card.require().card.candidate_id)
             self._trail.clear()
             self._card.reload(way=CardOrigin.FOUND, leased=False, asked=False)

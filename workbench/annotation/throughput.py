@@ -6,7 +6,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from curation_db.enums import Kind
-from curation_db.events.hasty import HASTY_MS, JUDGED
+from curation_db.events.hasty import HASTY_MS, JUDGING_KINDS
 from curation_db.stats.decision_speed import AnnotationSpeed
 
 _FEWEST = 3
@@ -45,7 +45,7 @@ class ThroughputMeter:
 
         `first_look`: its picture was not seen before. Only then can it be too soon; what is skipped is not judged.
         """
-        if kind in JUDGED:
+        if kind in JUDGING_KINDS:
             self.hasty = first_look and elapsed_ms < HASTY_MS
         self.speed = self.speed.after(elapsed_ms)
         self.streak.append(kind)

@@ -45,13 +45,13 @@ def list_annotators(
     An edit waits for another person while there is one: somebody who has decided, or who is at work now. Names that
     are retired do not count; their decisions stay.
     """
-    from curation_db.events.annotator_status import annotators as read_annotators
-    from curation_db.storage.store import open_to_read
+    from curation_db.events.annotator_status import list_annotators as read_annotators
+    from curation_db.storage.store import open_read_only
     from workbench.workspace.layout import find_workspace
 
     if context.invoked_subcommand is not None:
         return
-    with open_to_read(find_workspace(context.obj).database) as store, store.read() as connection:
+    with open_read_only(find_workspace(context.obj).database) as store, store.read() as connection:
         found = read_annotators(connection)
     if as_json:
         typer.echo(json.dumps([{**asdict(each), "counts": each.counts} for each in found]))
@@ -73,7 +73,7 @@ def restore(context: typer.Context, name: _Name) -> None:
 
 
 def _set_retired(context: typer.Context, name: str, *, retired: bool) -> None:
-    from curation_db.events.annotator_status import bring_back
+    from curation_db.events.annotator_status import reinstate
     from curation_db.events.annotator_status import retire as put_out_of_use
     from curation_db.language.sanitize import display_text
     from curation_db.storage.store import open_store
@@ -84,7 +84,7 @@ def _set_retired(context: typer.Context, name: str, *, retired: bool) -> None:
         name = each.name
         if (each.retired_at is not None) is retired:
             raise NothingToDo(f"{name} is {'retired' if retired else 'in use'} already")
-        (put_out_of_use if retired else bring_back)(store, name)
+        (put_out_of_use if retired else reinstate)(store, name)
     done = "retired" if retired else "in use again"
     stay = "1 decision stays" if each.decisions == 1 else f"{each.decisions:,} decisions stay"
     typer.echo(f"negwb: {display_text(name, limit=60)} is {done}; {stay} in force", err=True)
@@ -92,7 +92,7 @@ def _set_retired(context: typer.Context, name: str, *, retired: bool) -> None:
 
 def _find_annotator(store: Store, name: str) -> AnnotatorStatus:
     from curation_db.events.annotator_names import spellings
-    from curation_db.events.annotator_status import annotators as read_annotators
+    from curation_db.events.annotator_status import list_annotators as read_annotators
 
     with store.read() as connection:
         found = read_annotators(connection)

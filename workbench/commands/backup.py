@@ -15,7 +15,7 @@ from workbench.errors import UsageError
 
 if TYPE_CHECKING:
     from curation_db.storage.backup import Backup, BackupRow
-    from curation_db.storage.restore import Loss, Restored
+    from curation_db.storage.restore import Loss, RestoreResult
     from workbench.console.progress_bars import Step
 
 _QUIET_S = 1.0
@@ -98,9 +98,9 @@ def _delayed_progress(tell: Step) -> Callable[[int, int], None]:
 
 
 def _prune(record: Path, keep: int | None) -> list[Path]:
-    from curation_db.storage.backup import folder_of, prune
+    from curation_db.storage.backup import backup_folder, prune
 
-    return prune(folder_of(record), keep) if keep else []
+    return prune(backup_folder(record), keep) if keep else []
 
 
 def _print_backup(made: Backup, gone: list[Path]) -> None:
@@ -115,10 +115,10 @@ def _print_backup(made: Backup, gone: list[Path]) -> None:
 
 
 def _show_list(record: Path, *, as_json: bool) -> None:
-    from curation_db.storage.backup import folder_of, listing
+    from curation_db.storage.backup import backup_folder, list_backups
     from workbench.console.tables import Listing, show
 
-    found = listing(folder_of(record))
+    found = list_backups(backup_folder(record))
     if as_json:
         typer.echo(json.dumps([{**asdict(each), "path": str(each.path)} for each in found]))
         return
@@ -147,14 +147,14 @@ def restore(
     What is there now is backed up first, so this can be taken back. While somebody is at work it is refused.
     """
     from curation_db.exporting.manifest import event_numbers
-    from curation_db.storage.backup import folder_of
+    from curation_db.storage.backup import backup_folder
     from curation_db.storage.restore import restore as put_back
     from workbench.console.progress_bars import step_bars
     from workbench.workspace.layout import find_workspace
 
     workspace = find_workspace(context.obj)
     record = workspace.database
-    named = folder_of(record) / file
+    named = backup_folder(record) / file
     chosen = named if not file.exists() and named.is_file() else file.absolute()
     with step_bars(lines=True) as tell:
         exported = event_numbers(workspace.exports)
@@ -164,7 +164,7 @@ def restore(
     _print_restored(done)
 
 
-def _restore_json(done: Restored) -> dict[str, Any]:
+def _restore_json(done: RestoreResult) -> dict[str, Any]:
     return {
         "backup": str(done.backup),
         "event": done.event,
@@ -179,7 +179,7 @@ def _restore_json(done: Restored) -> dict[str, Any]:
     }
 
 
-def _print_restored(done: Restored) -> None:
+def _print_restored(done: RestoreResult) -> None:
     from curation_db.language.sanitize import display_text
 
     typer.echo(f"negwb: the record is {display_text(done.backup.name)} again, up to event {done.event:,}", err=True)
@@ -187,7 +187,7 @@ def _print_restored(done: Restored) -> None:
         typer.echo(f"       {display_text(line, limit=400)}", err=True)
 
 
-def _restored_lines(done: Restored) -> list[str]:
+def _restored_lines(done: RestoreResult) -> list[str]:
     if done.before is None:
         lines = ["there was no record before"]
     elif done.damaged:

@@ -62,9 +62,9 @@ def browse(
     view = parse_query(" ".join(query or ()))
     workspace = find_workspace(context.obj)
     if as_json or limit is not None or not at_a_terminal():
-        from curation_db.storage.store import open_to_read
+        from curation_db.storage.store import open_read_only
 
-        with open_to_read(workspace.database) as store:
+        with open_read_only(workspace.database) as store:
             _print_candidates(store, view, limit)
         return
     from workbench.tui.screens.base.navigation import MainView

@@ -75,10 +75,10 @@ def _print_marked(done: Marked) -> None:
 
 
 def _print_report(workspace: Workspace, *, as_json: bool) -> None:
-    from curation_db.storage.store import open_to_read
+    from curation_db.storage.store import open_read_only
     from workbench.reports.status_report import gold_report, scores_listing
 
-    with open_to_read(workspace.database) as store, store.read() as connection:
+    with open_read_only(workspace.database) as store, store.read() as connection:
         report = gold_report(connection)
     if as_json:
         typer.echo(json.dumps(report))

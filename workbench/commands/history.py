@@ -35,11 +35,11 @@ def history(
     Nothing is hidden here, not what the judges say about an audit card either: do not look before you have decided.
     """
     from curation_db.search.candidate_history import find_candidate, timeline
-    from curation_db.storage.store import open_to_read
+    from curation_db.storage.store import open_read_only
     from workbench.workspace.layout import find_workspace
 
     workspace = find_workspace(context.obj)
-    with open_to_read(workspace.database) as store, store.read() as connection:
+    with open_read_only(workspace.database) as store, store.read() as connection:
         told = timeline(connection, find_candidate(connection, candidate), workspace.exports)
     if as_json:
         typer.echo(json.dumps(_as_json(told)))

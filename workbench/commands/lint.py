@@ -93,10 +93,10 @@ def _states(told: list[str]) -> frozenset[str]:
 def _survey(workspace: Workspace, settings: LintSettings) -> Iterator[Survey]:
     """What is found, as it is read: of a million candidates all may be warned about."""
     from curation_db.lint.report import survey
-    from curation_db.storage.store import open_to_read
+    from curation_db.storage.store import open_read_only
     from workbench.console.progress_bars import step_bars
 
-    with open_to_read(workspace.database) as store, step_bars(lines=True) as tell:
+    with open_read_only(workspace.database) as store, step_bars(lines=True) as tell:
         yield survey(store, settings, progress=lambda done, total: tell("candidates", done, total))
 
 

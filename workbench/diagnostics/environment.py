@@ -11,7 +11,7 @@ from importlib import metadata
 from pathlib import Path
 
 from curation_db.integrity.checks import CheckResult, Level
-from curation_db.storage.filesystem import file_system, network_file_system
+from curation_db.storage.filesystem import file_system_type, network_file_system_type
 from workbench.installation import install_command
 
 _NEEDED = ("textual", "textual-image", "pillow", "sqlalchemy")
@@ -79,7 +79,7 @@ def disk(record: Path) -> CheckResult:
 
 def mount(record: Path) -> CheckResult:
     """Whether the record lies where SQLite's locks hold."""
-    kind = network_file_system(record)
+    kind = network_file_system_type(record)
     if kind:
         return CheckResult(
             "file system",
@@ -87,7 +87,7 @@ def mount(record: Path) -> CheckResult:
             f"{kind}, over the network: locks and shared memory do not reach other machines",
             "let only one machine work in it, or move the workspace to a local disk",
         )
-    return CheckResult("file system", Level.OK, file_system(record) or "not told by this system")
+    return CheckResult("file system", Level.OK, file_system_type(record) or "not told by this system")
 
 
 def graphics(setting: str, environ: Mapping[str, str] | None = None) -> CheckResult:

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from curation_db.errors import RecordError
-from curation_db.image_paths import FOLLOW_LINKS
+from curation_db.image_paths import FOLLOW_LINKS_HINT
 from curation_db.integrity import checks
-from curation_db.integrity.checks import CheckResult, Level, Progress
+from curation_db.integrity.checks import CheckResult, Level, StepProgress
 from curation_db.search import overview
 from curation_db.storage import store
 from curation_db.storage.database_file import reading_mode
@@ -35,7 +35,7 @@ def examine(
     workspace: Workspace,
     *,
     all_pictures: bool = False,
-    progress: Progress | None = None,
+    progress: StepProgress | None = None,
     check_settings: Callable[[Settings], None] = lambda settings: None,
 ) -> Iterator[tuple[str, CheckResult]]:
     """What is found in the workspace, each with its group (workspace, record, pictures), as it is found.
@@ -45,7 +45,7 @@ def examine(
     settings, told = _settings(workspace, check_settings)
     yield from (("workspace", each) for each in (told, _writable(workspace)))
     sound = True
-    for finding in checks.examine(workspace.database, progress=progress):
+    for finding in checks.check_record(workspace.database, progress=progress):
         sound = sound and not (finding.name == "database" and finding.level is Level.ERROR)
         yield RECORD, finding
     if settings is not None and sound:
@@ -93,15 +93,15 @@ def _writable(workspace: Workspace) -> CheckResult:
 
 
 def pictures(
-    workspace: Workspace, settings: Settings, *, every: bool = False, progress: Progress | None = None
+    workspace: Workspace, settings: Settings, *, every: bool = False, progress: StepProgress | None = None
 ) -> Iterator[CheckResult]:
     """Whether the pictures' folders, and the files in them, are there; a sample of the files unless `every`."""
     folders = PictureFolders(workspace.root, settings.pictures, follow_links=settings.follow_links)
     try:
         mode = reading_mode(workspace.database)
-        if store.known_revision(workspace.database, mode) != HEAD:
+        if store.checked_revision(workspace.database, mode) != HEAD:
             yield CheckResult(
-                "files", Level.WARNING, "not looked at: the record is from an older negwb", checks.UPGRADE
+                "files", Level.WARNING, "not looked at: the record is from an older negwb", checks.UPGRADE_HINT
             )
             return
         with store.Store(workspace.database, mode) as opened, opened.read() as connection:
@@ -126,7 +126,9 @@ def _folders(connection: Connection, folders: PictureFolders) -> Iterator[CheckR
             yield CheckResult("folders", Level.OK, f"{name}: {', '.join(map(str, known))}")
 
 
-def _files(connection: Connection, folders: PictureFolders, *, every: bool, progress: Progress | None) -> CheckResult:
+def _files(
+    connection: Connection, folders: PictureFolders, *, every: bool, progress: StepProgress | None
+) -> CheckResult:
     total = overview.image_count(connection)
     if not total:
         return CheckResult("files", Level.OK, "nothing is imported yet")
@@ -137,14 +139,14 @@ def _files(connection: Connection, folders: PictureFolders, *, every: bool, prog
         looked += 1
         if folders.locate(image.source, image.file_name) is None:
             missing.append(f"{image.source}/{image.file_name or image.key}")
-            links += folders.leaves_by_link(image.source, image.file_name)
+            links += folders.escapes_by_link(image.source, image.file_name)
         if progress is not None and looked % 1_000 == 0:
             progress("looking for pictures", looked, total // step)
     of = f"{looked:,} pictures" if step == 1 else f"a sample of {looked:,} pictures ({total:,} in all)"
     if missing:
         hint = "the cards say so, and can be decided all the same" + ("" if every else "; all of them: --pictures")
         if links:
-            hint = f"{links:,} are links that leave the picture folder; {FOLLOW_LINKS}"
+            hint = f"{links:,} are links that leave the picture folder; {FOLLOW_LINKS_HINT}"
         named = ", ".join(missing[:_EXAMPLES] if every else missing[:1])
         return CheckResult("files", Level.WARNING, f"{len(missing):,} missing of {of}: {named}", hint)
     return CheckResult("files", Level.OK, f"{of}: all there")

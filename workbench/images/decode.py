@@ -18,7 +18,7 @@ from enum import Enum
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from curation_db.image_paths import shown_size
+from curation_db.image_paths import display_size
 from curation_db.language.sanitize import display_text
 from workbench.images.pixel_formats import averageable, opaque, rows_alone, upright
 
@@ -103,7 +103,7 @@ def _load(path: Path | None, name: str, work: Callable[[ImageFile.ImageFile], _W
     size: tuple[int, int] | None = None
     try:
         with _open_regular(path) as file, _open_picture(file) as opened:
-            size = shown_size(opened)
+            size = display_size(opened)
             several = _several(opened)  # before decoding, which ends the file for some readers
             image, cut_off, note = work(opened)
             note = " · ".join(filter(None, (several, CUT_OFF if cut_off else "", note)))

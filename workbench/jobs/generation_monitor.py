@@ -15,7 +15,7 @@ from curation_db.enums import GenerationState
 from curation_db.errors import RecordError
 from curation_db.generation.runs import GenerationRunRow, RunFailure, failures, list_runs
 from curation_db.generation.work_items import count_all
-from curation_db.storage.store import Store, open_to_read
+from curation_db.storage.store import Store, open_read_only
 from workbench.errors import NegwbError
 from workbench.jobs import generation
 from workbench.workspace.engine_settings import Pipeline
@@ -175,7 +175,7 @@ class GenerationMonitor:
 
     def _opened(self) -> Store:
         if self._store is None:
-            self._store = open_to_read(self.workspace.database)
+            self._store = open_read_only(self.workspace.database)
         return self._store
 
     def _leave(self) -> None:

@@ -11,7 +11,7 @@ from curation_db.events.in_force import DECISIONS
 from curation_db.stats.annotator_agreement import on_kappa
 from curation_db.stats.progress import read_progress
 from curation_db.stats.targets import resolve_target
-from curation_db.storage.store import open_to_read
+from curation_db.storage.store import open_read_only
 from workbench.annotation.wording import readable
 from workbench.console.number_format import NONE
 from workbench.console.tables import Listing
@@ -34,7 +34,7 @@ COEFFICIENTS: Final = {"observed": "P_o", "ac1": "AC1", "alpha": "alpha", "kappa
 def gather(workspace: Workspace) -> RecordProgress:
     """Count everything."""
     targets = read_settings(workspace.settings).targets
-    with open_to_read(workspace.database) as store:
+    with open_read_only(workspace.database) as store:
         return read_progress(store, {trait: resolve_target(trait, text) for trait, text in targets.items()})
 
 

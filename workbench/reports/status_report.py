@@ -8,8 +8,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from curation_db.enums import State
-from curation_db.events.annotator_status import edits_waiting
-from curation_db.events.event_clock import History, history_of
+from curation_db.events.annotator_status import count_waiting_edits
+from curation_db.events.event_clock import HistoryRelation, relation_of
 from curation_db.exporting.manifest import ManifestError, list_exports, read_manifest
 from curation_db.exporting.staleness import drift_since
 from curation_db.processes import ProcessIdentity, is_alive
@@ -17,7 +17,7 @@ from curation_db.queue.gold import GoldScore, held, scores
 from curation_db.search.overview import overview
 from curation_db.stats.annotation_cost import overlaps
 from curation_db.stats.decision_speed import AnnotationSpeed, speeds
-from curation_db.storage.store import open_to_read
+from curation_db.storage.store import open_read_only
 from workbench.annotation.wording import readable
 from workbench.console.tables import Listing
 from workbench.reports.overlap_check import overlap_mismatch
@@ -40,10 +40,10 @@ _DECISIONS = ("accept", "reject", "unsure", "skip", "edit")
 def gather(workspace: Workspace) -> dict[str, Any]:
     """The report, as `--json` prints it."""
     settings = read_settings(workspace.settings)
-    with open_to_read(workspace.database) as store, store.read() as connection:
+    with open_read_only(workspace.database) as store, store.read() as connection:
         counted = overview(connection)
         asked, measured = overlaps(connection), speeds(connection)
-        waiting = edits_waiting(connection)
+        waiting = count_waiting_edits(connection)
         differs = overlap_mismatch(connection, settings.curate.overlap)
         gold = gold_report(connection)
         exports = _exports(connection, workspace)
@@ -103,9 +103,9 @@ def _export(connection: Connection, workspace: Workspace, name: str) -> dict[str
     except (ManifestError, KeyError, TypeError, ValueError) as error:
         return {"name": name, "problem": str(error)}
     filters = {name: bool(manifest.selection.get(name, True)) for name in ("edits", "hasty")}
-    history = history_of(connection, manifest.event_seq, manifest.event_uid, manifest.lineage)
+    history = relation_of(connection, manifest.event_seq, manifest.event_uid, manifest.lineage)
     # of another history the record cannot say which pairs came and went
-    same = history is History.SAME
+    same = history is HistoryRelation.SAME
     drift = drift_since(connection, manifest.event_seq, states, **filters) if same else None
     return {
         "name": name,

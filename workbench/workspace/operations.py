@@ -165,7 +165,7 @@ def _pictures(workspace: Workspace, plan: ImportPlan, settings: Settings, folder
         Listed(folders).locate,
         every=folder is not None,
         tail=Tails(known).of,
-        is_link_outside=folders.leaves_by_link,
+        is_link_outside=folders.escapes_by_link,
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from curation_db.image_paths import find_below, leaves_by_link, whole
+from curation_db.image_paths import escapes_by_link, find_image_file, real_path
 
 if TYPE_CHECKING:
     from curation_db.exporting.manifest import ExportItem
@@ -19,7 +19,7 @@ class PictureFolders:
 
     def __init__(self, root: Path, folders: Mapping[str, tuple[str, ...]], *, follow_links: bool = False) -> None:
         self.follow_links = follow_links
-        self._folders = {source: tuple(whole(root / each) for each in listed) for source, listed in folders.items()}
+        self._folders = {source: tuple(real_path(root / each) for each in listed) for source, listed in folders.items()}
 
     def folders(self, source: str) -> tuple[Path, ...]:
         """Where this source's pictures may be."""
@@ -27,11 +27,11 @@ class PictureFolders:
 
     def locate(self, source: str, file_name: str | None) -> Path | None:
         """The picture's file, or None where it is in none of the folders."""
-        return find_below(self.folders(source), file_name, follow_links=self.follow_links)
+        return find_image_file(self.folders(source), file_name, follow_links=self.follow_links)
 
-    def leaves_by_link(self, source: str, file_name: str | None) -> bool:
+    def escapes_by_link(self, source: str, file_name: str | None) -> bool:
         """Whether the picture's file is a link that leaves its folder and is not followed."""
-        found = (leaves_by_link(folder, file_name) for folder in self.folders(source))
+        found = (escapes_by_link(folder, file_name) for folder in self.folders(source))
         return not self.follow_links and any(found)
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from curation_db.image_paths import FOLLOW_LINKS, leaves_by_link
+from curation_db.image_paths import FOLLOW_LINKS_HINT, escapes_by_link
 from curation_db.importing.image_names import Naming
 from curation_db.importing.readers import metadata
 from curation_db.importing.rows import CaptionRow, ImageRow, RefusedRow, Reject, RejectReason, RowBatch, reject
@@ -153,9 +153,9 @@ class _Reader:
         return True
 
     def _check_link(self, path: Path, name: str) -> None:
-        if not self._follow_links and path.is_symlink() and leaves_by_link(self._root, name):
+        if not self._follow_links and path.is_symlink() and escapes_by_link(self._root, name):
             message = "a link that leaves the folder is not followed"
-            raise RefusedRow(RejectReason.OUTSIDE_FOLDER, message, hint=FOLLOW_LINKS)
+            raise RefusedRow(RejectReason.OUTSIDE_FOLDER, message, hint=FOLLOW_LINKS_HINT)
 
 
 def _captions(beside: Path, name: str, image: str, batch: RowBatch) -> None:

@@ -54,7 +54,7 @@ def _store(
     ids = _known_texts(connection, batch.captions, values)
     outcome.counts["unchanged"] += len(ids)
     sent = {number: each for number, each in values.items() if number not in ids} if ids else values
-    new = sqlite.insert_many(connection, "caption", _COLUMNS, list(sent.values()))
+    new = sqlite.insert_or_ignore(connection, "caption", _COLUMNS, list(sent.values()))
     outcome.counts["captions"] += new
     if new:
         index.look_again(connection, (image_id for _, _, image_id, _, _ in sent.values()))

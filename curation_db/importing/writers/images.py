@@ -92,7 +92,7 @@ class ImageWriter:
         fresh = [key for key in unique if key not in self._images]
         before = connection.execute(text("SELECT coalesce(max(id), 0) FROM image")).scalar_one()
         columns, sent = self._values(unique)
-        new = sqlite.insert_many(connection, "image", columns, sent)
+        new = sqlite.insert_or_ignore(connection, "image", columns, sent)
         outcome.counts["images"] += new
         if new:
             found = connection.execute(text("SELECT key, id FROM image WHERE id > :before"), {"before": before})
@@ -226,7 +226,7 @@ def _completed(old: Any, row: ImageRow, coming: int, *, renamed: bool) -> dict[s
         for name in ("file_name", "url"):
             if getattr(old, name) is not None and getattr(old, name) != getattr(row, name):
                 fields[name] = getattr(row, name)
-                new[name] = event_clock.replaced(marks.get(name), getattr(old, name), coming)
+                new[name] = event_clock.extend_mark(marks.get(name), getattr(old, name), coming)
     if not new:
         return {}
     return fields | {"completed": json.dumps({**marks, **new})}

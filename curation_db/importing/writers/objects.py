@@ -25,7 +25,7 @@ def insert_objects(
         else:
             outcome.refuse(row.at, RejectReason.UNKNOWN_IMAGE, f"no image {row.image} in the file or in the record")
     sent = [(images[row.image], row.category, row.number) for row in known]
-    new = sqlite.insert_many(connection, "image_object", _COLUMNS, sent)
+    new = sqlite.insert_or_ignore(connection, "image_object", _COLUMNS, sent)
     outcome.counts["objects"] += new
     if new:
         index.look_again(connection, (image_id for image_id, _, _ in sent))

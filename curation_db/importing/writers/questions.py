@@ -37,7 +37,7 @@ def insert_questions(
         image_id = images[row.image]
         sent.append((source_id, row.key, image_id, shown, row.answer, row.agreed, row.answers, row.question_type))
         sources.append(row)
-    new = sqlite.insert_many(connection, "visual_question", _COLUMNS, sent)
+    new = sqlite.insert_or_ignore(connection, "visual_question", _COLUMNS, sent)
     outcome.counts["questions"] += new
     if new < len(sent):
         changed = _refuse_changed(connection, source_id, sent, sources, outcome)

@@ -24,17 +24,17 @@ def upgrade(path: Path, revision: str, *, to: str = HEAD) -> Path:
         RecordError: no backup could be made; nothing was changed.
     """
     before = f"schema-{to}-from-{revision or 'none'}"
-    kept = backup.reusable(path, before) or backup.back_up(path, before=before)
+    kept = backup.find_reusable(path, before) or backup.back_up(path, before=before)
     migrate(path, to=to)
     return kept.path
 
 
 def migrate(path: Path, *, to: str = HEAD) -> None:
     """Migrate the database at `path`, of which there is a copy already."""
-    engine = sqlite.connect(path)
+    engine = sqlite.create_file_engine(path)
     try:
         # IMMEDIATE: another process that opens the file meanwhile waits until the schema is whole
-        with sqlite.writing(engine).begin() as connection:
+        with sqlite.write_engine(engine).begin() as connection:
             run_scripts(connection, to)
     finally:
         engine.dispose()

@@ -10,8 +10,8 @@ from support.record import Record
 
 from curation_db.enums import Kind, Role
 from curation_db.errors import RetiredAnnotator, UnusableName
-from curation_db.events.annotator_names import LONGEST_NAME, checked_name
-from curation_db.events.annotator_status import annotators, others
+from curation_db.events.annotator_names import MAX_NAME_LENGTH, checked_name
+from curation_db.events.annotator_status import list_annotators, other_annotators
 from curation_db.events.annotators import begin_session, end_session, known_spelling
 from curation_db.search.facets import unknown
 from curation_db.search.query_language import parse_view
@@ -41,7 +41,7 @@ from curation_db.search.search import count_of
         "a\tb",
         "ana\u202eb",
         "ana\udc80",
-        "x" * (LONGEST_NAME + 1),
+        "x" * (MAX_NAME_LENGTH + 1),
     ],
 )
 def test_names_that_are_refused(record: Record, name: str) -> None:
@@ -50,7 +50,7 @@ def test_names_that_are_refused(record: Record, name: str) -> None:
     assert refused.value.hint
     assert refused.value.message.isprintable()
     with record.store.read() as connection:
-        assert annotators(connection) == []
+        assert list_annotators(connection) == []
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_names_that_are_refused(record: Record, name: str) -> None:
     [
         ("ana", "ana"),
         ("  ana   maria ", "ana maria"),
-        ("x" * LONGEST_NAME, "x" * LONGEST_NAME),
+        ("x" * MAX_NAME_LENGTH, "x" * MAX_NAME_LENGTH),
         ("李", "李"),
         ("ana@example.org", "ana@example.org"),
         ("ana@lab", "ana@lab"),
@@ -80,7 +80,7 @@ def test_the_first_spelling_is_kept(record: Record) -> None:
     again = begin_session(record.store, "STRASSE", version="test", role=Role.ADJUDICATOR)
     assert (again.name, again.annotator_id) == ("Straße", first.actor.annotator_id)
     with record.store.read() as connection:
-        assert [(each.name, each.role) for each in annotators(connection)] == [("Straße", Role.ADJUDICATOR)]
+        assert [(each.name, each.role) for each in list_annotators(connection)] == [("Straße", Role.ADJUDICATOR)]
         assert known_spelling(connection, "strasse") == "Straße"
         assert known_spelling(connection, "ben") == "ben"
 
@@ -109,7 +109,7 @@ class TestAnOlderRecord:
     def test_opens(self, older: Record) -> None:
         begin_session(older.store, "dan", version="test")
         with older.store.read() as connection:
-            assert [each.name for each in annotators(connection)] == ["Ana", "ana", "ben", "dan", "policy@1"]
+            assert [each.name for each in list_annotators(connection)] == ["Ana", "ana", "ben", "dan", "policy@1"]
 
     @pytest.mark.parametrize(("asked", "name"), [("ana", "ana"), ("Ana", "Ana"), ("ANA", "ana")])
     def test_the_same_spelling_comes_first_then_the_oldest(self, older: Record, asked: str, name: str) -> None:
@@ -130,5 +130,5 @@ def test_another_spelling_is_nobody_else(record: Record) -> None:
     record.add(1)
     record.sit("Ana").reviewer.decide(1, Kind.ACCEPT)
     with record.store.read() as connection:
-        assert others(connection, "ana") == []
-        assert others(connection, "ben") == ["Ana"]
+        assert other_annotators(connection, "ana") == []
+        assert other_annotators(connection, "ben") == ["Ana"]

@@ -8,7 +8,13 @@ from support.record import Record, Sitting
 
 from curation_db.enums import Kind, Reason, Role, State
 from curation_db.errors import RecordError, RecordInUse, RetiredAnnotator
-from curation_db.events.annotator_status import annotators, bring_back, edits_waiting, others, retire
+from curation_db.events.annotator_status import (
+    count_waiting_edits,
+    list_annotators,
+    other_annotators,
+    reinstate,
+    retire,
+)
 from curation_db.events.annotators import end_session
 from curation_db.integrity.consistency import compare
 
@@ -21,7 +27,7 @@ def leave(record: Record, sitting: Sitting) -> None:
 
 def others_of(record: Record, name: str) -> list[str]:
     with record.store.read() as connection:
-        return others(connection, name)
+        return other_annotators(connection, name)
 
 
 def test_a_name_that_only_looked_keeps_no_edit_waiting(record: Record) -> None:
@@ -57,10 +63,10 @@ def test_an_edit_waits_for_somebody_who_has_decided(record: Record, kind: Kind) 
     done = ana.edit(1, NEW_TEXT)
     assert record.state(done.child_id) == "open"
     with record.store.read() as connection:
-        assert edits_waiting(connection) == {"ana": 1}
+        assert count_waiting_edits(connection) == {"ana": 1}
     record.sit("ben").reviewer.decide(done.child_id, Kind.ACCEPT)
     with record.store.read() as connection:
-        assert edits_waiting(connection) == {}
+        assert count_waiting_edits(connection) == {}
 
 
 def test_what_was_taken_back_is_no_decision(record: Record) -> None:
@@ -98,7 +104,7 @@ def test_a_retired_name_does_not_count_and_its_decisions_stay(record: Record) ->
     with pytest.raises(RetiredAnnotator, match="retired"):
         record.sit("ben", role=Role.ANNOTATOR)
     assert record.rows("SELECT role FROM annotator WHERE name = 'ben'") == [("adjudicator",)]
-    bring_back(record.store, "ben")
+    reinstate(record.store, "ben")
     assert others_of(record, "ana") == ["ben"]
     record.sit("ben")
     with record.store.read() as connection:
@@ -113,7 +119,7 @@ def test_everybody_is_listed(record: Record) -> None:
     ana.reviewer.decide(2, Kind.ACCEPT)
     leave(record, ben)
     with record.store.read() as connection:
-        found = {each.name: each for each in annotators(connection)}
+        found = {each.name: each for each in list_annotators(connection)}
     assert (found["ana"].decisions, found["ana"].at_work, found["ana"].counts) == (2, True, True)
     assert (found["ben"].decisions, found["ben"].at_work, found["ben"].counts) == (0, False, False)
 

@@ -17,7 +17,7 @@ from support.record import Record
 from curation_db.enums import Kind, Reason, Role
 from curation_db.errors import RecordError
 from curation_db.events.history_cache import events_of
-from curation_db.events.in_force import decisions_in_force, in_force
+from curation_db.events.in_force import decisions_in_force, in_force_sql
 from curation_db.exporting.selection import outcomes_at
 from curation_db.queue.gold import KnownAnswer
 from curation_db.review.gold_marking import mark, unmark_all
@@ -108,7 +108,9 @@ def test_every_count_is_over_the_decisions_in_force(steps: list[tuple[str, int, 
         play(record, steps)
         expected = by_hand(record)
         with store.read() as connection:
-            found = connection.execute(text(f"SELECT e.seq FROM event e WHERE {in_force()} ORDER BY e.seq")).scalars()
+            found = connection.execute(
+                text(f"SELECT e.seq FROM event e WHERE {in_force_sql()} ORDER BY e.seq")
+            ).scalars()
             assert list(found) == [event["seq"] for event in expected]
             numbers = connection.execute(text("SELECT id FROM candidate")).scalars().all()
             pure = [event.seq for number in numbers for event in decisions_in_force(events_of(connection, number))]

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from curation_db.enums import Kind, Role, State
-from curation_db.events.state import CandidateStatus, FoldEvent, Overlap, effective, fold
+from curation_db.events.state import CandidateStatus, FoldEvent, Overlap, effective_events, fold
 
 
 def told(*words: str) -> list[FoldEvent]:
@@ -107,7 +107,7 @@ def histories(draw: st.DrawFn) -> list[FoldEvent]:
 
 @given(histories())
 def test_effective_events_are_those_that_stand_by_definition(events: list[FoldEvent]) -> None:
-    assert effective(events) == [e for e in events if e.kind is not Kind.UNDO and stands(e, events)]
+    assert effective_events(events) == [e for e in events if e.kind is not Kind.UNDO and stands(e, events)]
 
 
 @given(histories(), st.sampled_from(["1", "2", "3", "2+1"]))
@@ -123,6 +123,6 @@ def test_the_fold_is_sound_for_every_history(events: list[FoldEvent], overlap: s
 @given(histories())
 def test_taking_everything_back_leaves_a_fresh_candidate(events: list[FoldEvent]) -> None:
     taken_back = list(events)
-    for event in effective(events):
+    for event in effective_events(events):
         taken_back.append(FoldEvent(len(taken_back) + 1, "eva", Role.ADJUDICATOR, Kind.UNDO, undo_of=event.seq))
     assert fold(taken_back, Overlap.parse("1")) == CandidateStatus()

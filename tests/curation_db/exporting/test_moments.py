@@ -69,7 +69,7 @@ def tree(record, selection, at=None):
 
 def newest(record):
     with record.store.read() as connection:
-        return event_clock.newest(connection)
+        return event_clock.newest_seq(connection)
 
 
 def items(record, name):
@@ -366,7 +366,7 @@ class World:
         self.actors = {name: begin_session(self.record.store, name, version="test") for name in ("ana", "bob")}
         with self.record.store.read() as connection:
             assert event_clock.next_seq(connection) > above
-            assert event_clock.next_event(connection) == done.next_event
+            assert event_clock.next_event_seq(connection) == done.next_event
 
     def note_uids(self):
         """Each event number has one event, in all histories together."""

@@ -379,7 +379,7 @@ def test_what_the_record_did_not_know_is_added(desk: Any, coco: Coco) -> None:
 def test_an_interrupted_import_goes_on(desk: Any, coco: Coco, dump: Dump, monkeypatch: pytest.MonkeyPatch) -> None:
     path = desk.file("c.json", coco(annotations=[_annotation(n, f"caption {n}") for n in range(50)]))
     monkeypatch.setattr("curation_db.importing.json_stream.RUN", 8)
-    insert, calls = sqlite.insert_many, []
+    insert, calls = sqlite.insert_or_ignore, []
 
     def interrupted(connection: Any, table: str, *rest: Any) -> int:
         calls.append(table)
@@ -388,7 +388,7 @@ def test_an_interrupted_import_goes_on(desk: Any, coco: Coco, dump: Dump, monkey
         return insert(connection, table, *rest)
 
     with monkeypatch.context() as patch:
-        patch.setattr(sqlite, "insert_many", interrupted)
+        patch.setattr(sqlite, "insert_or_ignore", interrupted)
         with pytest.raises(KeyboardInterrupt):
             desk.take(path)
     assert 0 < desk.rows("SELECT count(*) FROM caption")[0][0] < 50

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from support.privileges import run_as_a_person
 
-from curation_db.image_paths import find_below
+from curation_db.image_paths import find_image_file
 from curation_db.importing.image_check import ImageChecker
 from curation_db.importing.pipeline import make_plan
 from curation_db.importing.rows import InputError
@@ -37,7 +37,7 @@ def lines(*rows: dict[str, Any]) -> str:
 
 
 def taken(desk: Any, root: Path, **options: Any) -> Any:
-    return desk.take(root, pictures=ImageChecker(lambda _source, name: find_below([root], name)), **options)
+    return desk.take(root, pictures=ImageChecker(lambda _source, name: find_image_file([root], name)), **options)
 
 
 def test_hidden_files_and_folders_are_passed_over(desk: Any, root: Path) -> None:

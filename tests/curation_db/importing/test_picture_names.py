@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from curation_db.events.event_clock import value_at
-from curation_db.image_paths import find_below
+from curation_db.image_paths import find_image_file
 from curation_db.importing.image_check import ImageChecker
 from curation_db.importing.image_names import Naming
 from curation_db.importing.path_suffixes import Tails
@@ -143,7 +143,7 @@ def test_what_a_prefix_leaves_is_checked() -> None:
 
 
 def pictures(folder: Path, *, every: bool = True) -> ImageChecker:
-    return ImageChecker(lambda _source, name: find_below([folder], name), every=every, tail=Tails([folder]).of)
+    return ImageChecker(lambda _source, name: find_image_file([folder], name), every=every, tail=Tails([folder]).of)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from PIL import Image, ImageFile, ImageOps
 
-from curation_db.image_paths import find_below, shown_size
+from curation_db.image_paths import display_size, find_image_file
 from curation_db.importing.image_check import ImageChecker, header_size
 
 FORMATS = ["JPEG", "PNG", "WEBP", "TIFF"]
@@ -32,7 +32,7 @@ def test_the_size_is_that_of_the_picture_as_it_is_shown(
         shown = ImageOps.exif_transpose(opened).size
     assert shown == ((48, 64) if orientation > 4 else (64, 48))
     with Image.open(path) as opened:
-        assert shown_size(opened) == shown
+        assert display_size(opened) == shown
     monkeypatch.setattr(ImageFile.ImageFile, "load", None)  # decoding would fail
     with path.open("rb") as file:
         assert header_size(file, "a") == shown
@@ -55,7 +55,7 @@ def test_an_import_stores_it(desk: Any, tmp_path: Path) -> None:
     root = tmp_path / "photos"
     turned(root / "a.jpg", 6, "JPEG")
     turned(root / "b.jpg", 1, "JPEG")
-    desk.take(root, pictures=ImageChecker(lambda _source, name: find_below([root], name)))
+    desk.take(root, pictures=ImageChecker(lambda _source, name: find_image_file([root], name)))
     assert desk.rows("SELECT key, width, height FROM image ORDER BY key") == [("a.jpg", 48, 64), ("b.jpg", 64, 48)]
 
 

@@ -12,7 +12,7 @@ from curation_db.enums import Kind, Reason
 from curation_db.events.history_cache import events_of
 from curation_db.events.state import Overlap, fold
 from curation_db.integrity.consistency import Comparison, compare
-from curation_db.integrity.rebuild import clear_strays, free_leases, rebuild, rebuild_indexes
+from curation_db.integrity.rebuild import delete_strays, rebuild, rebuild_indexes, release_leases
 from curation_db.storage.work_sessions import open_sessions
 
 
@@ -134,7 +134,7 @@ def test_entries_and_states_of_nobody_are_cleared(worked: Record) -> None:
         connection.exec_driver_sql("PRAGMA foreign_keys=ON")
         connection.exec_driver_sql("BEGIN IMMEDIATE")
     assert look(worked).strays == 2
-    assert clear_strays(worked.store) == 2
+    assert delete_strays(worked.store) == 2
     assert look(worked).sound
 
 
@@ -164,7 +164,7 @@ def test_leases_of_dead_sessions_are_freed_and_others_stay(record: Record) -> No
     with record.store.write() as connection:
         gone = [each.id for each in open_sessions(connection.connection.driver_connection) if not each.alive]
     assert gone == [dead.actor.session]
-    assert free_leases(record.store, gone) == 4
+    assert release_leases(record.store, gone) == 4
     assert {session for (session,) in record.rows("SELECT session FROM lease")} == {alive.actor.session}
     assert record.rows("SELECT count(*) FROM work_session WHERE ended_at IS NULL") == [(1,)]
 

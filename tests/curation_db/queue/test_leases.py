@@ -10,16 +10,16 @@ from support.record import Record, Sitting
 from support.wall_clock import WallClock
 
 from curation_db.enums import Kind, Reason, Role
-from curation_db.errors import NoLongerAsked, RecordInUse
+from curation_db.errors import NoLongerQueued, RecordInUse
 from curation_db.events.annotators import begin_session
-from curation_db.integrity.checks import Level, examine, repair
+from curation_db.integrity.checks import Level, check_record, repair
 from curation_db.queue import leases
 from curation_db.queue.claims import Queue
 from curation_db.review.decisions import DecisionWriter, PresentationContext
 from curation_db.storage.backup import back_up
 from curation_db.storage.restore import restore
 from curation_db.storage.sqlite import BASELINE_EXTRAS
-from curation_db.storage.work_sessions import LEASE_SECONDS, MACHINES_DIFFER_S
+from curation_db.storage.work_sessions import CLOCK_SKEW_S, LEASE_SECONDS
 
 YEAR = 365 * 86_400.0
 ASKED = PresentationContext(asked=True)
@@ -147,9 +147,9 @@ class TestSuspend:
         for other in (ben, cho)[: int(overlap)]:
             assert claimed(other) == [number]
             other.reviewer.decide(number, Kind.REJECT, reason=Reason.SCOPE)
-        with pytest.raises(NoLongerAsked, match="not written"):
+        with pytest.raises(NoLongerQueued, match="not written"):
             ana.reviewer.decide(number, Kind.ACCEPT, shown=ASKED)
-        with pytest.raises(NoLongerAsked):
+        with pytest.raises(NoLongerQueued):
             ana.reviewer.edit(number, "a woman riding a horse, no hat", shown=ASKED)
         assert record.state(number) == "rejected"
         assert record.rows("SELECT count(*) FROM event") == [(int(overlap),)]
@@ -197,7 +197,7 @@ class TestClocksOfTwoMachines:
         clock = WallClock()
         ben = at("ben", clock, "two")
         claimed(at("ana", clock, "one"))
-        clock.advance(LEASE_SECONDS + MACHINES_DIFFER_S + 1)
+        clock.advance(LEASE_SECONDS + CLOCK_SKEW_S + 1)
         assert claimed(ben) == [1]
 
     def test_on_one_machine_there_is_no_tolerance(self, record: Record, at: At) -> None:
@@ -273,7 +273,7 @@ class TestTimesThatCannotBe:
 
     def test_doctor_shows_them_and_repair_removes_the_leases(self, ahead: Record, at: At) -> None:
         path = ahead.store.path
-        (found,) = [each for each in examine(path) if each.name == "times"]
+        (found,) = [each for each in check_record(path) if each.name == "times"]
         assert (found.level, found.said.partition(" with")[0]) == (Level.WARNING, "2 leases")
         with ahead.store.write() as connection:
             connection.exec_driver_sql("UPDATE work_session SET started_at = '2900-01-01T00:00:00.000Z'")
@@ -283,7 +283,7 @@ class TestTimesThatCannotBe:
             connection.exec_driver_sql("DROP TRIGGER event_never_changes")
             connection.exec_driver_sql("UPDATE event SET at = '2901-02-03T04:05:06.000Z'")
             connection.exec_driver_sql(next(each for each in BASELINE_EXTRAS if "event_never_changes" in each))
-        (found,) = [each for each in examine(path) if each.name == "times"]
+        (found,) = [each for each in check_record(path) if each.name == "times"]
         assert found.said.startswith("1 event, 1 session, 2 leases with a time in the future, up to 2901-02-03 04:05")
         repair(path)
         assert ahead.rows("SELECT count(*) FROM lease") == [(0,)]
@@ -292,11 +292,11 @@ class TestTimesThatCannotBe:
         record.add(2)
         ana = record.sit("ana")
         ana.reviewer.decide(ana.queue.claim()[0].candidate_id, Kind.ACCEPT)
-        (found,) = [each for each in examine(record.store.path) if each.name == "times"]
+        (found,) = [each for each in check_record(record.store.path) if each.name == "times"]
         assert found.level is Level.OK
 
     @pytest.mark.parametrize("expires_at", [1e300, 253_402_300_799.5])
     def test_a_time_beyond_all_calendars_is_shown_too(self, ahead: Record, expires_at: float) -> None:
         set_expiry(ahead, expires_at)
-        (found,) = [each for each in examine(ahead.store.path) if each.name == "times"]
+        (found,) = [each for each in check_record(ahead.store.path) if each.name == "times"]
         assert "9999-12-31" in found.said

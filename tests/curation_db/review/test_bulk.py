@@ -16,7 +16,7 @@ from curation_db.review.bulk import KEPT_BACKUPS, decide_in_bulk, preview
 from curation_db.review.bulk_preview import SkipReason
 from curation_db.review.decisions import PresentationContext
 from curation_db.review.gold_marking import mark
-from curation_db.storage.backup import folder_of, listing
+from curation_db.storage.backup import backup_folder, list_backups
 
 BLIND = PresentationContext(stream=Stream.AUDIT, blind=True)
 
@@ -112,7 +112,7 @@ def test_a_backup_is_made_before_and_old_ones_of_the_kind_go(record: Record) -> 
         done = decide_in_bulk(record.store, ana.actor, numbers, kind)
         assert done.backup
         assert done.backup.is_file()
-    kept = listing(folder_of(record.store.path))
+    kept = list_backups(backup_folder(record.store.path))
     assert [each.before for each in kept] == ["bulk"] * KEPT_BACKUPS
     assert kept[0].event == 3 * (KEPT_BACKUPS + 1), "as it was before the last one"
 
@@ -145,7 +145,7 @@ def test_what_is_not_allowed_is_refused_before_anything_is_written(
     with pytest.raises(RecordError, match="too many"):
         decide_in_bulk(record.store, ana.actor, numbers, Kind.ACCEPT)
     assert dump(record.store) == before
-    assert not folder_of(record.store.path).exists()
+    assert not backup_folder(record.store.path).exists()
 
 
 def test_an_adjudicator_asks_anew_and_takes_back_what_another_did(record: Record) -> None:

@@ -11,7 +11,7 @@ from support.record import Record
 from curation_db.enums import Cause, Kind, Reason, Role, State, Stream
 from curation_db.errors import RecordError
 from curation_db.events.history_cache import events_of
-from curation_db.events.state import effective
+from curation_db.events.state import effective_events
 from curation_db.review.decisions import PresentationContext
 from curation_db.search.disagreements import Disagreement, disagreements, vote_summary
 
@@ -28,7 +28,7 @@ def oracle(record: Record) -> list[tuple[int, float]]:
     found = []
     with record.store.read() as connection:
         for (number,) in record.rows("SELECT id FROM candidate"):
-            standing = effective(events_of(connection, number))
+            standing = effective_events(events_of(connection, number))
             while any(event.kind is Kind.REQUEUE for event in standing):
                 standing = standing[1:]
             kinds = [event.kind for event in standing]

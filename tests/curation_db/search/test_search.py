@@ -260,7 +260,7 @@ def test_a_view_holds_what_a_look_at_every_row_finds(
 def test_the_first_ids_come_before_the_last_and_none_twice(
     world: tuple[Store, Oracle], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite, "_FIRST_BLOCK", 5)
+    monkeypatch.setattr(sqlite, "_FIRST_BLOCK_ROWS", 5)
     with world[0].read() as connection:
         blocks = list(search.ids_of(connection, View()))
         assert search.count_of(connection, View()) == len(world[1].candidates)

@@ -19,7 +19,7 @@ from support.record import Record
 from curation_db.enums import Kind, Reason, Role, Stream
 from curation_db.errors import RecordError
 from curation_db.events.in_force import DECISIONS
-from curation_db.events.state import FoldEvent, effective
+from curation_db.events.state import FoldEvent, effective_events
 from curation_db.review.decisions import PresentationContext
 from curation_db.stats.agreement import agreement
 from curation_db.stats.annotator_agreement import Consensus, on_kappa
@@ -70,7 +70,7 @@ class Oracle:
             )
             for e in self.events
         ]
-        self.standing = [by_seq[event.seq] for event in effective(told)]
+        self.standing = [by_seq[event.seq] for event in effective_events(told)]
         self.states = dict(record.rows("SELECT candidate_id, state FROM candidate_state"))
         self.verdicts = record.rows("SELECT candidate_id, judge, p FROM verdict WHERE question = 'present'")
 

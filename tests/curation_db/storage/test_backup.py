@@ -17,7 +17,7 @@ from support.record import Record
 from curation_db.enums import Kind
 from curation_db.errors import CorruptRecord, NewerRecord, NotARecord, RecordError, RecordInUse, RecordReplaced
 from curation_db.storage import backup, database_file, sqlite
-from curation_db.storage.backup import back_up, listing, prune
+from curation_db.storage.backup import back_up, list_backups, prune
 from curation_db.storage.database_file import Contents
 from curation_db.storage.migrations import REVISIONS
 from curation_db.storage.restore import restore
@@ -77,12 +77,12 @@ class TestBackUp:
             decide(record, "ana", 1)
             written += 1
 
-        pages = database_file._PAGES
+        pages = database_file._PAGES_PER_STEP
         try:
-            database_file._PAGES = 20
+            database_file._PAGES_PER_STEP = 20
             made = back_up(path, progress=decide_one)
         finally:
-            database_file._PAGES = pages
+            database_file._PAGES_PER_STEP = pages
         assert written > 5
         assert made.event == made.tables["event"] == 0
         assert rows(path, "SELECT count(*) FROM event") == [(written,)]
@@ -128,7 +128,7 @@ class TestBackUp:
         monkeypatch.setattr(database_file, "copy_snapshot", lossy)
         with pytest.raises(RecordError, match="4 rows of queue_entry became 2"):
             back_up(record.store.path)
-        assert names(backup.folder_of(record.store.path)) == set()
+        assert names(backup.backup_folder(record.store.path)) == set()
 
     def test_a_damaged_record_has_no_backup(self, record: Record) -> None:
         record.add(500)
@@ -137,19 +137,19 @@ class TestBackUp:
         break_page(record.store.path, pages // 2)
         with pytest.raises(CorruptRecord, match="damaged"):
             back_up(record.store.path)
-        assert names(backup.folder_of(record.store.path)) == set()
+        assert names(backup.backup_folder(record.store.path)) == set()
 
     def test_killed_in_the_middle_it_leaves_no_backup(self, record: Record) -> None:
         record.add(500)
         code = f"""
 import os
 from pathlib import Path
-from curation_db import backup, database_file
-database_file._PAGES = 5
+from curation_db.storage import backup, database_file
+database_file._PAGES_PER_STEP = 5
 backup.back_up(Path({str(record.store.path)!r}), progress=lambda *_: os.kill(os.getpid(), 9))"""
         assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -9
-        folder = backup.folder_of(record.store.path)
-        assert listing(folder) == []
+        folder = backup.backup_folder(record.store.path)
+        assert list_backups(folder) == []
         assert back_up(record.store.path).event == 0
         (left,) = folder.glob(".*.part")
         os.utime(left, (0, 0))
@@ -158,7 +158,7 @@ backup.back_up(Path({str(record.store.path)!r}), progress=lambda *_: os.kill(os.
 
     def test_automatic_ones_are_pruned_and_no_others(self, record: Record) -> None:
         path = record.store.path
-        folder = backup.folder_of(path)
+        folder = backup.backup_folder(path)
         asked = back_up(path).path
         mine = back_up(path, folder / "mine.db").path
         automatic = [back_up(path, before="bulk").path for _ in range(3)]
@@ -172,11 +172,11 @@ backup.back_up(Path({str(record.store.path)!r}), progress=lambda *_: os.kill(os.
         assert names(folder) == {asked.name, mine.name, "curation-20200103T000000Z-0-before-bulk.db"}
 
     def test_the_list_names_what_cannot_be_read(self, record: Record) -> None:
-        folder = backup.folder_of(record.store.path)
+        folder = backup.backup_folder(record.store.path)
         good = back_up(record.store.path, before="bulk").path
         (folder / "bad.db").write_bytes(b"GIF89a" * 1000)
         os.utime(folder / "bad.db", (0, 0))
-        first, second = listing(folder)
+        first, second = list_backups(folder)
         assert (first.path, first.event, first.before, first.problem) == (good, 0, "bulk", None)
         assert (second.made_at, second.event) == ("1970-01-01T00:00:00Z", None)
         assert second.problem is not None
@@ -204,7 +204,7 @@ class TestRestore:
         assert rows(path, "SELECT count(*) FROM event") == [(6,)]
         with open_store(path) as store:
             Record(store).assert_state_is_the_fold()
-        assert sqlite.keeps_a_log(path)
+        assert sqlite.is_wal(path)
 
     def test_a_log_that_a_crash_left_is_never_applied_to_the_restored_file(self, record: Record) -> None:
         path = record.store.path
@@ -259,9 +259,9 @@ class TestRestore:
         with pytest.raises(RecordInUse, match="open in another process"):
             restore(path, made.path, force=True)
         assert rows(path, "SELECT count(*) FROM event") == [(1,)]
-        assert names(backup.folder_of(path)) == {made.path.name}
+        assert names(backup.backup_folder(path)) == {made.path.name}
         decide(record, "ana", 1)
-        assert sqlite.keeps_a_log(path)
+        assert sqlite.is_wal(path)
 
     def test_a_session_of_another_machine_counts_while_it_holds_cards(self, record: Record) -> None:
         path = record.store.path
@@ -309,7 +309,7 @@ class TestRestore:
             with pytest.raises(error, match=chosen.name):
                 restore(path, chosen)
         assert path.read_bytes() == before
-        assert not backup.folder_of(path).exists()
+        assert not backup.backup_folder(path).exists()
 
     def test_killed_before_the_last_step_the_record_is_as_it_was(self, record: Record) -> None:
         path = record.store.path
@@ -320,14 +320,14 @@ class TestRestore:
         code = f"""
 import os
 from pathlib import Path
-from curation_db import database_file
+from curation_db.storage import database_file
 from curation_db.storage.restore import restore
-database_file.put_in_place = lambda *_: os.kill(os.getpid(), 9)
+database_file.replace_database = lambda *_: os.kill(os.getpid(), 9)
 restore(Path({str(path)!r}), Path({str(made.path)!r}))"""
         assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -9
         with open_store(path) as store:
             assert Record(store).rows("SELECT count(*) FROM event") == [(2,)]
-        assert sqlite.keeps_a_log(path)
+        assert sqlite.is_wal(path)
 
 
 class TestTheFileUnderAnOpenRecord:
@@ -382,9 +382,9 @@ class TestTheFileUnderAnOpenRecord:
         path = record.store.path
         record.store.close()
         rows(path, "PRAGMA journal_mode=DELETE")
-        assert not sqlite.keeps_a_log(path)
+        assert not sqlite.is_wal(path)
         open_store(path).close()
-        assert sqlite.keeps_a_log(path)
+        assert sqlite.is_wal(path)
 
 
 def test_a_backup_that_is_pruned_while_the_folder_is_read_is_not_listed(
@@ -402,5 +402,5 @@ def test_a_backup_that_is_pruned_while_the_folder_is_read_is_not_listed(
 
     looked: list[Path] = []
     monkeypatch.setattr(Path, "stat", pruned_first)
-    assert [each.path for each in listing(kept.parent)] == [kept]
+    assert [each.path for each in list_backups(kept.parent)] == [kept]
     assert len(looked) > 1

@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy.exc import DBAPIError
 from support.record import Record
 
-from curation_db.errors import CorruptRecord, DiskFailed, RecordBusy, RecordError, RecordUnwritable
+from curation_db.errors import CorruptRecord, DiskError, RecordBusy, RecordError, RecordUnwritable
 from curation_db.integrity import checks
 from curation_db.integrity.checks import Level
 from curation_db.storage import backup, database_file, sqlite, sqlite_errors, work_sessions
@@ -34,11 +34,11 @@ CODES = {
     sqlite3.SQLITE_READONLY_DBMOVED: RecordUnwritable,
     sqlite3.SQLITE_READONLY_DIRECTORY: RecordUnwritable,
     sqlite3.SQLITE_PERM: RecordUnwritable,
-    sqlite3.SQLITE_IOERR: DiskFailed,
-    sqlite3.SQLITE_IOERR_READ: DiskFailed,
-    sqlite3.SQLITE_IOERR_WRITE: DiskFailed,
-    sqlite3.SQLITE_IOERR_FSYNC: DiskFailed,
-    sqlite3.SQLITE_IOERR_SHORT_READ: DiskFailed,
+    sqlite3.SQLITE_IOERR: DiskError,
+    sqlite3.SQLITE_IOERR_READ: DiskError,
+    sqlite3.SQLITE_IOERR_WRITE: DiskError,
+    sqlite3.SQLITE_IOERR_FSYNC: DiskError,
+    sqlite3.SQLITE_IOERR_SHORT_READ: DiskError,
     sqlite3.SQLITE_IOERR_NOMEM: RecordError,
     sqlite3.SQLITE_NOMEM: RecordError,
     sqlite3.SQLITE_CORRUPT: CorruptRecord,
@@ -155,16 +155,16 @@ except RecordError as error:
 _EXAMINE = """
 import sys
 from pathlib import Path
-from curation_db.integrity.checks import examine
-for each in examine(Path(sys.argv[1])):
+from curation_db.integrity.checks import check_record
+for each in check_record(Path(sys.argv[1])):
     print(each.level, each.said)"""
 
 
 def test_a_disk_that_cannot_be_read_is_no_damage(disk: FailingDisk, closed: Path) -> None:
     backup_of = disk.run(_BACK_UP, closed, fail="read", on=closed)
-    said = f"DiskFailed cannot read or write {closed}: Input/output error"
+    said = f"DiskError cannot read or write {closed}: Input/output error"
     assert backup_of.stdout.strip() == said, backup_of.stderr
-    assert not list(backup.folder_of(closed).iterdir())
+    assert not list(backup.backup_folder(closed).iterdir())
     looked = disk.run(_EXAMINE, closed, fail="read", on=closed)
     first = looked.stdout.splitlines()[0]
     assert first == f"error cannot read or write {closed}: Input/output error", looked.stderr
@@ -181,8 +181,8 @@ def test_a_page_that_only_the_check_reads_is_no_damage(disk: FailingDisk, closed
     check = """
 import sys
 from pathlib import Path
-from curation_db import dialect
-with dialect.bare(Path(sys.argv[1])) as connection:
+from curation_db.storage import sqlite
+with sqlite.raw_connection(Path(sys.argv[1])) as connection:
     print(*connection.execute("PRAGMA integrity_check"))"""
     assert "ok" not in disk.run(check, closed, fail="read", on=closed, page=pages).stdout
     looked = disk.run(_EXAMINE, closed, fail="read", on=closed, page=pages)
@@ -192,12 +192,14 @@ with dialect.bare(Path(sys.argv[1])) as connection:
 
 def test_a_copy_that_cannot_be_written_names_the_folder(disk: FailingDisk, closed: Path, tmp_path: Path) -> None:
     code = _BACK_UP.replace(
-        "try:", "from curation_db import database_file; database_file.part_of = lambda folder, name: folder / 'p'\ntry:"
+        "try:",
+        "from curation_db.storage import database_file\ndatabase_file.draft_path = lambda folder, name: folder / 'p'\n"
+        "try:",
     )
     target = tmp_path / "other"
     target.mkdir()
     done = disk.run(code, closed, target / "mine.db", fail="write", on=target / "p")
-    assert done.stdout.strip() == f"DiskFailed cannot write a backup to {target}: disk I/O error", done.stderr
+    assert done.stdout.strip() == f"DiskError cannot write a backup to {target}: disk I/O error", done.stderr
     assert not list(target.iterdir())
 
 
@@ -210,7 +212,7 @@ class TestWhatWasTakenForAnotherSchema:
         with closing(sqlite3.connect(closed, isolation_level=None)) as holder:
             holder.execute("PRAGMA locking_mode=EXCLUSIVE")
             holder.execute("BEGIN EXCLUSIVE")
-            with sqlite.bare(closed, patience=0) as connection:
+            with sqlite.raw_connection(closed, patience=0) as connection:
                 yield connection
 
     def test_the_newest_event(self, barred: sqlite3.Connection) -> None:
@@ -218,16 +220,16 @@ class TestWhatWasTakenForAnotherSchema:
             database_file.newest_event(barred)
 
     def test_who_is_at_work(self, barred: sqlite3.Connection) -> None:
-        for look in (work_sessions.at_work, work_sessions.stale_leases, work_sessions.end_all):
+        for look in (work_sessions.live_sessions, work_sessions.stale_leases, work_sessions.end_all_sessions):
             with pytest.raises(sqlite3.OperationalError, match="locked"):
                 look(barred)
 
     def test_a_missing_table_is_another_schema(self) -> None:
         with closing(sqlite3.connect(":memory:")) as connection:
             assert database_file.newest_event(connection) == 0
-            assert work_sessions.at_work(connection) == []
+            assert work_sessions.live_sessions(connection) == []
             assert work_sessions.stale_leases(connection) == 0
-            work_sessions.end_all(connection)
+            work_sessions.end_all_sessions(connection)
 
 
 def test_wrong_indexes_and_wrong_tables_are_told_apart(closed: Path) -> None:
@@ -237,10 +239,10 @@ def test_wrong_indexes_and_wrong_tables_are_told_apart(closed: Path) -> None:
             "UPDATE sqlite_master SET sql = replace(sql, 'cue_position', 'pipeline') WHERE name = 'candidate_position'"
         )
         connection.commit()
-    with sqlite.bare(closed) as connection:
-        assert database_file.faults_of(connection)
-        assert database_file.only_indexes_are_wrong(connection)
-    found = {each.name: each for each in checks.examine(closed)}
+    with sqlite.raw_connection(closed) as connection:
+        assert database_file.integrity_faults(connection)
+        assert database_file.only_indexes_damaged(connection)
+    found = {each.name: each for each in checks.check_record(closed)}
     assert found["database"].level is Level.ERROR
     assert found["database"].repairable
 

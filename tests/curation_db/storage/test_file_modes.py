@@ -73,7 +73,7 @@ def test_a_copy_that_is_being_made_is_its_owners_alone(kept: Path) -> None:
     seen: set[int] = set()
 
     def look(done: int, total: int) -> None:
-        seen.update(mode(part) for part in backup.folder_of(kept).glob(".*"))
+        seen.update(mode(part) for part in backup.backup_folder(kept).glob(".*"))
 
     back_up(kept, progress=look)
     assert seen == {0o600}
@@ -132,7 +132,7 @@ def test_a_group_that_cannot_be_given_gets_nothing(kept: Path, monkeypatch: pyte
     kept.chmod(0o660)
     like = os.stat_result((*kept.stat()[:5], kept.stat().st_gid + 1, *kept.stat()[6:10]))
     monkeypatch.setattr(os, "chown", refuse)
-    database_file.take_access(kept, like)
+    database_file.copy_access(kept, like)
     assert mode(kept) == 0o600
 
 

@@ -11,11 +11,11 @@ from support.record import Record
 
 from curation_db.enums import Kind
 from curation_db.errors import LinkedRecord, RecordReplaced
-from curation_db.integrity.checks import Level, examine, repair
+from curation_db.integrity.checks import Level, check_record, repair
 from curation_db.storage import backup
 from curation_db.storage.backup import back_up
 from curation_db.storage.restore import restore
-from curation_db.storage.store import create_store, open_store, open_to_read
+from curation_db.storage.store import create_store, open_read_only, open_store
 
 
 @pytest.fixture
@@ -52,17 +52,17 @@ class TestHardLinks:
         os.link(database, other)
         return other
 
-    @pytest.mark.parametrize("open_it", [open_store, open_to_read])
+    @pytest.mark.parametrize("open_it", [open_store, open_read_only])
     def test_neither_name_is_opened(self, database: Path, other: Path, open_it) -> None:
         for path in (database, other):
             with pytest.raises(LinkedRecord, match="2 names"):
                 open_it(path)
 
     def test_doctor_says_so_and_repairs_nothing(self, database: Path, other: Path) -> None:
-        (found,) = [each for each in examine(other) if each.name == "links"]
+        (found,) = [each for each in check_record(other) if each.name == "links"]
         assert (found.level, "negwb restore" in found.hint) == (Level.ERROR, True)
         with create_store(database.with_name("fine.db")) as store:
-            (fine,) = [each for each in examine(store.path) if each.name == "links"]
+            (fine,) = [each for each in check_record(store.path) if each.name == "links"]
         assert fine.level is Level.OK
         assert repair(other) == []
 
@@ -93,7 +93,7 @@ class TestSymbolicLinks:
         assert link.resolve() == database
         assert (events(link), events(database)) == (2, 2)
         assert restored.before is not None
-        assert restored.before.parent == backup.folder_of(link)
+        assert restored.before.parent == backup.backup_folder(link)
         assert events(restored.before) == 3
         assert [path.name for path in database.parent.iterdir() if path.name.startswith(".")] == []
 

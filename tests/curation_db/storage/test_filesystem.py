@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from curation_db.storage.filesystem import file_system, network_file_system
+from curation_db.storage.filesystem import file_system_type, network_file_system_type
 
 TABLE = r"""
 /dev/sda1 / ext4 rw 0 0
@@ -41,10 +41,10 @@ def table(tmp_path: Path) -> Path:
     ],
 )
 def test_the_innermost_mount_counts(table: Path, path: str, kind: str, network: bool) -> None:
-    assert file_system(Path(path), table) == kind
-    assert network_file_system(Path(path), table) == (kind if network else None)
+    assert file_system_type(Path(path), table) == kind
+    assert network_file_system_type(Path(path), table) == (kind if network else None)
 
 
 def test_without_a_table_nothing_is_known(tmp_path: Path) -> None:
-    assert file_system(Path("/x"), tmp_path / "none") is None
-    assert network_file_system(Path("/x"), tmp_path / "none") is None
+    assert file_system_type(Path("/x"), tmp_path / "none") is None
+    assert network_file_system_type(Path("/x"), tmp_path / "none") is None

@@ -12,14 +12,14 @@ from support.record import Record
 
 from curation_db.enums import Kind, State
 from curation_db.events import event_clock
-from curation_db.events.event_clock import History, history_of, origin_of
+from curation_db.events.event_clock import HistoryRelation, origin_of, relation_of
 from curation_db.exporting.freeze import freeze
 from curation_db.exporting.manifest import MANIFEST_FILE, event_numbers, read_manifest
 from curation_db.exporting.selection import ExportFilter, ExportRefused
 from curation_db.integrity import event_numbering
 from curation_db.storage import lineage
-from curation_db.storage.backup import back_up, folder_of
-from curation_db.storage.restore import Restored, restore
+from curation_db.storage.backup import back_up, backup_folder
+from curation_db.storage.restore import RestoreResult, restore
 from curation_db.storage.store import create_store, open_store
 
 OPEN = ExportFilter((State.OPEN,))
@@ -64,7 +64,7 @@ class World:
     def back_up(self) -> Path:
         return back_up(self.path).path
 
-    def restore(self, chosen: Path) -> Restored:
+    def restore(self, chosen: Path) -> RestoreResult:
         return restore(self.path, chosen, exported=event_numbers(self.exports))
 
     def rows(self, statement: str) -> list[tuple[Any, ...]]:
@@ -74,10 +74,10 @@ class World:
         finally:
             connection.close()
 
-    def history(self, name: str) -> History:
+    def history(self, name: str) -> HistoryRelation:
         frozen = read_manifest(self.exports / name)
         with open_store(self.path) as store, store.read() as connection:
-            return history_of(connection, frozen.event_seq, frozen.event_uid, frozen.lineage)
+            return relation_of(connection, frozen.event_seq, frozen.event_uid, frozen.lineage)
 
 
 @pytest.fixture
@@ -137,13 +137,13 @@ class TestNumbers:
         world.back_up()
         world.decide(2)
         world.freeze("s")
-        folder = folder_of(world.path)
+        folder = backup_folder(world.path)
         (folder / "curation-20260101T000000Z-99999999999999999999.db").write_bytes(b"")
         world.path.unlink()
         if left == "rubbish":
             world.path.write_bytes(b"GIF89a" * 2_000)
         assert world.restore(backup).next_event == 6
-        assert world.history("s") is History.REPLACED
+        assert world.history("s") is HistoryRelation.REPLACED
         assert world.restore(backup).next_event == 6
 
     def test_of_a_backup_alone(self, world: World) -> None:
@@ -178,7 +178,7 @@ class TestNumbers:
         with pytest.raises(ExportRefused, match="replaced"):
             world.freeze("again", at=0, selection=OPEN)
         assert world.freeze("now", selection=OPEN) == 1
-        assert world.history("zero") is History.REPLACED
+        assert world.history("zero") is HistoryRelation.REPLACED
         assert world.decide(1) == [2]
 
 
@@ -190,15 +190,15 @@ class TestFrozenSets:
         world.decide(2)
         assert world.freeze("replaced") == 5
         world.restore(backup)
-        assert (world.history("kept"), world.history("replaced")) == (History.SAME, History.REPLACED)
+        assert (world.history("kept"), world.history("replaced")) == (HistoryRelation.SAME, HistoryRelation.REPLACED)
         assert world.decide(2) == [6, 7]
-        assert world.history("replaced") is History.REPLACED
+        assert world.history("replaced") is HistoryRelation.REPLACED
         for number in (4, 5):
             with pytest.raises(ExportRefused, match="replaced") as refused:
                 world.freeze("again", at=number)
             assert "before 4 or after 5" in refused.value.hint
         assert world.freeze("later") == 7
-        assert world.history("later") is History.SAME
+        assert world.history("later") is HistoryRelation.SAME
 
     def test_of_a_history_that_came_back_are_of_this_one(self, world: World) -> None:
         world.decide(1)
@@ -210,7 +210,7 @@ class TestFrozenSets:
         world.freeze("other")
         assert before is not None
         world.restore(before)
-        assert (world.history("one"), world.history("other")) == (History.SAME, History.REPLACED)
+        assert (world.history("one"), world.history("other")) == (HistoryRelation.SAME, HistoryRelation.REPLACED)
 
     def test_carry_the_event_and_the_lineage_of_their_number(self, world: World) -> None:
         """GIVEN a number that an export took THEN the set has the uid of the last event before it."""
@@ -248,9 +248,9 @@ class TestFrozenSets:
             del told["event_uid"], told["lineage"]
             path.chmod(0o644)
             path.write_text(json.dumps(told))
-        assert [world.history(name) for name in ("old", "newer")] == [History.SAME, History.SAME]
+        assert [world.history(name) for name in ("old", "newer")] == [HistoryRelation.SAME, HistoryRelation.SAME]
         world.restore(backup)
-        assert [world.history(name) for name in ("old", "newer")] == [History.SAME, History.REPLACED]
+        assert [world.history(name) for name in ("old", "newer")] == [HistoryRelation.SAME, HistoryRelation.REPLACED]
 
     def test_of_events_that_another_file_has_are_not_of_this_record(self, world: World, tmp_path: Path) -> None:
         """GIVEN a database that was copied back by hand THEN sets of its lost events are told, also when their numbers
@@ -261,9 +261,9 @@ class TestFrozenSets:
         world.decide(2)
         world.freeze("lost")
         world.path.write_bytes(copy.read_bytes())
-        assert world.history("lost") is History.UNKNOWN
+        assert world.history("lost") is HistoryRelation.UNKNOWN
         assert world.decide(3) == [3, 4, 5]
-        assert world.history("lost") is History.UNKNOWN
+        assert world.history("lost") is HistoryRelation.UNKNOWN
 
 
 class TestMissingNumbers:
@@ -273,12 +273,12 @@ class TestMissingNumbers:
         connection.execute("DROP TRIGGER event_never_goes")
         connection.execute("DELETE FROM event WHERE seq IN (1, 4, 5, 7, 9)")
         connection.execute("INSERT INTO event_gap VALUES (5, 5, 'export', 'now')")
-        assert event_numbering.missing(connection) == [(1, 1), (4, 4), (7, 7), (9, 9)]
+        assert event_numbering.missing_ranges(connection) == [(1, 1), (4, 4), (7, 7), (9, 9)]
         connection.execute("INSERT INTO event_gap VALUES (9, 20, 'restore', 'now')")
-        assert event_numbering.missing(connection) == [(1, 1), (4, 4), (7, 7)]
+        assert event_numbering.missing_ranges(connection) == [(1, 1), (4, 4), (7, 7)]
         connection.execute("UPDATE sqlite_sequence SET seq = 22 WHERE name = 'event'")
-        assert event_numbering.missing(connection) == [(1, 1), (4, 4), (7, 7), (21, 22)]
-        assert lineage.handed_out(connection) == 22
+        assert event_numbering.missing_ranges(connection) == [(1, 1), (4, 4), (7, 7), (21, 22)]
+        assert lineage.largest_handed_out(connection) == 22
         connection.commit()
         connection.close()
 
@@ -299,7 +299,7 @@ class TestMissingNumbers:
         assert world.rows("SELECT first, last, cause FROM event_gap") == [(2, 2, "export")]
         assert world.decide(1) == [3]
         with sqlite3.connect(world.path) as connection:
-            assert event_numbering.missing(connection) == []
+            assert event_numbering.missing_ranges(connection) == []
         connection.close()
 
 
@@ -311,5 +311,5 @@ def test_the_origin_of_a_number_is_the_newest_lineage_below_it(world: World) -> 
         (first,) = connection.exec_driver_sql("SELECT uid FROM lineage ORDER BY rowid LIMIT 1").one()
         found = [origin_of(connection, number).lineage for number in (0, 2, 3, 6, 7)]
         assert found == [first, first, "c", "c", "d"]
-        assert event_clock.stands(connection, 2)
-        assert not event_clock.stands(connection, 3)
+        assert event_clock.is_exportable(connection, 2)
+        assert not event_clock.is_exportable(connection, 3)

@@ -22,7 +22,7 @@ from support.older_schema import OLDER, install, make_older
 from curation_db.integrity import checks
 from curation_db.integrity.checks import Level
 from curation_db.storage import database_file, schema, sqlite
-from curation_db.storage.backup import folder_of, listing
+from curation_db.storage.backup import backup_folder, list_backups
 from curation_db.storage.migrations import HEAD
 from curation_db.storage.store import open_store
 
@@ -71,7 +71,7 @@ class Old:
 def make_old(folder: Path, rows: int) -> Old:
     path = folder / "older.db"
     make_older(path)
-    with sqlite.bare(path) as connection:
+    with sqlite.raw_connection(path) as connection:
         connection.execute("BEGIN")
         for statement in _FILL:
             connection.execute(statement, {"rows": rows} if ":rows" in statement else {})
@@ -112,8 +112,8 @@ def kill_after(path: Path, seconds: float) -> None:
 
 
 def rows_of(path: Path) -> dict[str, list[tuple[object, ...]]]:
-    with sqlite.bare(path) as connection:
-        names = sorted(database_file.contents(connection).tables)
+    with sqlite.raw_connection(path) as connection:
+        names = sorted(database_file.count_contents(connection).tables)
         return {
             name: sorted(connection.execute(f'SELECT * FROM "{name}"').fetchall(), key=repr)
             for name in names
@@ -123,9 +123,9 @@ def rows_of(path: Path) -> dict[str, list[tuple[object, ...]]]:
 
 def assert_old_or_new(path: Path, old: Old) -> str:
     """Whole, and of one of the two schemas in every object; returns its revision."""
-    with sqlite.bare(path) as connection:
-        assert database_file.faults_of(connection) == []
-        assert database_file.dangling(connection) == {}
+    with sqlite.raw_connection(path) as connection:
+        assert database_file.integrity_faults(connection) == []
+        assert database_file.dangling_references(connection) == {}
         revision = str(connection.execute("SELECT version_num FROM alembic_version").fetchone()[0])
         assert revision in {OLDER, HEAD}
         assert schema.deviations(connection, revision) == []
@@ -137,13 +137,13 @@ def assert_migrated_once(path: Path, old: Old) -> None:
     open_store(path).close()
     assert assert_old_or_new(path, old) == HEAD
     assert rows_of(path) == old.rows
-    with sqlite.bare(path) as connection:
+    with sqlite.raw_connection(path) as connection:
         assert connection.execute("SELECT count(*) FROM alembic_version").fetchone() == (1,)
         assert connection.execute("SELECT count(*) FROM lineage").fetchone() == (1,)
-    examined = {each.name: each for each in checks.examine(path)}
+    examined = {each.name: each for each in checks.check_record(path)}
     assert examined["database"].level is Level.OK
     assert examined["schema"].level is Level.OK
-    made = listing(folder_of(path))
+    made = list_backups(backup_folder(path))
     assert made, "the backup that is made before"
     for each in made:
         assert each.problem is None

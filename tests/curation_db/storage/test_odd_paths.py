@@ -20,12 +20,12 @@ from curation_db.enums import Kind
 from curation_db.integrity import checks
 from curation_db.integrity.checks import Level
 from curation_db.storage import database_file, sqlite
-from curation_db.storage.backup import back_up, listing
+from curation_db.storage.backup import back_up, list_backups
 from curation_db.storage.migrations import HEAD
 from curation_db.storage.migrations.upgrade import upgrade
 from curation_db.storage.restore import restore
 from curation_db.storage.sqlite import Mode
-from curation_db.storage.store import Store, create_store, open_store, open_to_read
+from curation_db.storage.store import Store, create_store, open_read_only, open_store
 
 # fmt: off
 ODD = [
@@ -68,27 +68,27 @@ def by_writer(path: Path) -> Iterator[list[tuple[object, ...]]]:
 
 @contextmanager
 def by_bare(path: Path, mode: Mode) -> Iterator[list[tuple[object, ...]]]:
-    with sqlite.bare(path, mode) as connection:
+    with sqlite.raw_connection(path, mode) as connection:
         yield connection.execute("PRAGMA database_list").fetchall()
 
 
 @contextmanager
 def by_source(path: Path) -> Iterator[list[tuple[object, ...]]]:
-    with database_file.bare_source(path) as connection:
+    with database_file.read_connection(path) as connection:
         yield connection.execute("PRAGMA database_list").fetchall()
 
 
 @contextmanager
 def by_attach(path: Path) -> Iterator[list[tuple[object, ...]]]:
     """As `restore` looks into the copy of the backup."""
-    with sqlite.bare(path.with_name("other.db"), Mode.CREATE) as connection:
-        connection.execute("ATTACH ? AS kept", (sqlite.uri(path, Mode.FROZEN),))
+    with sqlite.raw_connection(path.with_name("other.db"), Mode.CREATE) as connection:
+        connection.execute("ATTACH ? AS kept", (sqlite.file_uri(path, Mode.FROZEN),))
         yield [row for row in connection.execute("PRAGMA database_list") if row[1] == "kept"]
 
 
 @contextmanager
 def alone(path: Path) -> Iterator[list[tuple[object, ...]]]:
-    with database_file.alone(path) as connection:
+    with database_file.exclusive_connection(path) as connection:
         yield connection.execute("PRAGMA database_list").fetchall()
 
 
@@ -163,7 +163,7 @@ def test_a_record_is_kept_restored_migrated_and_examined_where_it_is(
     decoys = {each: each.read_bytes() for each in place.rglob("*") if each.is_file()}
 
     install(monkeypatch)
-    sqlite.mark_as_ours(path)
+    sqlite.initialise_file(path)
     upgrade(path, "", to=OLDER)
     with open_store(path) as store:
         record = Record(store)
@@ -173,12 +173,12 @@ def test_a_record_is_kept_restored_migrated_and_examined_where_it_is(
         with store.write() as connection:
             connection.exec_driver_sql("UPDATE work_session SET ended_at = 'now'")
     assert restore(path, made).loss.by_person == {"ana": 1}
-    with open_to_read(path) as store, store.read() as connection:
+    with open_read_only(path) as store, store.read() as connection:
         assert connection.exec_driver_sql("SELECT count(*) FROM candidate").scalar() == 2
         assert connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar() == HEAD
-    found = {each.name: each.level for each in checks.examine(path)}
+    found = {each.name: each.level for each in checks.check_record(path)}
     assert Level.ERROR not in found.values()
-    assert {each.event for each in listing(folder / "backups")} == {0, 1}
+    assert {each.event for each in list_backups(folder / "backups")} == {0, 1}
     databases = {each.parent for each in place.rglob("*.db") if each.is_file() and each not in decoys}
     assert databases == {folder, folder / "backups"}
     for each, data in decoys.items():
@@ -210,11 +210,11 @@ import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 import curation_db
-from curation_db import dialect
+from curation_db.storage import sqlite
 from curation_db.storage.migrations.upgrade import upgrade
 assert curation_db.__file__.startswith(sys.argv[2])
 path = Path(sys.argv[1])
-dialect.mark_as_ours(path)
+sqlite.initialise_file(path)
 upgrade(path, "")"""
     done = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path / "old.db"), str(tmp_path / name)],

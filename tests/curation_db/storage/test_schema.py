@@ -42,12 +42,12 @@ def spoil(path: Path, *statements: str) -> None:
 
 
 def found_in(path: Path) -> list[str]:
-    with sqlite.bare(path) as connection:
+    with sqlite.raw_connection(path) as connection:
         return schema.deviations(connection, sqlite.schema_revision(path))
 
 
 def examined(path: Path) -> dict[str, CheckResult]:
-    return {each.name: each for each in checks.examine(path)}
+    return {each.name: each for each in checks.check_record(path)}
 
 
 _TURNS = """CREATE TRIGGER helper AFTER INSERT ON event WHEN new.kind = 'accept' BEGIN
@@ -200,7 +200,7 @@ class TestGuards:
 
     @pytest.mark.parametrize("mode", sqlite.Mode)
     def test_every_bare_connection(self, kept: Path, mode: sqlite.Mode) -> None:
-        with sqlite.bare(kept, mode) as connection:
+        with sqlite.raw_connection(kept, mode) as connection:
             assert connection.execute("PRAGMA trusted_schema").fetchone() == (0,)
             assert connection.execute("PRAGMA cell_size_check").fetchone() == (1,)
 
@@ -234,7 +234,7 @@ def test_the_digests_are_those_of_what_is_built() -> None:
     assert tuple(schema.DIGESTS) == REVISIONS
     assert schema.digest(schema.expected(HEAD)) == schema.DIGESTS[HEAD]
     for revision, digest in schema.DIGESTS.items():
-        engine = sqlite.in_memory()
+        engine = sqlite.in_memory_engine()
         with engine.begin() as connection:
             run_scripts(connection, revision)
             built = schema.schema_of(connection.connection.driver_connection)
@@ -247,5 +247,5 @@ def test_the_synthetic_step_ends_in_the_newest_schema(monkeypatch: pytest.Monkey
     make_older(tmp_path / "old.db")
     install(monkeypatch)
     migrate(tmp_path / "old.db")
-    with sqlite.bare(tmp_path / "old.db") as connection:
+    with sqlite.raw_connection(tmp_path / "old.db") as connection:
         assert schema.digest(schema.schema_of(connection)) == schema.DIGESTS[HEAD]

@@ -26,7 +26,7 @@ from curation_db.storage import sqlite
 from curation_db.storage.backup import back_up
 from curation_db.storage.migrations import HEAD, NEVER_RELEASED, REVISIONS
 from curation_db.storage.restore import restore
-from curation_db.storage.store import Store, create_store, open_store, open_to_read
+from curation_db.storage.store import Store, create_store, open_read_only, open_store
 
 
 def schema(path: Path) -> list[tuple[str, str, list[str]]]:
@@ -57,7 +57,7 @@ def test_a_migrated_record_has_the_schema_of_a_fresh_one(tmp_path: Path) -> None
     from curation_db.storage.migrations.upgrade import upgrade
 
     create_store(tmp_path / "fresh.db").close()
-    sqlite.mark_as_ours(tmp_path / "old.db")
+    sqlite.initialise_file(tmp_path / "old.db")
     backup = upgrade(tmp_path / "old.db", "")
     assert backup.is_file()
     assert schema(tmp_path / "old.db") == schema(tmp_path / "fresh.db")
@@ -121,13 +121,13 @@ def test_a_record_from_before_the_first_release_is_refused_and_left_alone(tmp_pa
             connection.execute("UPDATE alembic_version SET version_num = ?", (revision,))
         connection.close()
     before = path.read_bytes()
-    for refused in (open_store, open_to_read, lambda path: restore(path, made)):
+    for refused in (open_store, open_read_only, lambda path: restore(path, made)):
         with pytest.raises(UnreleasedSchema, match=revision) as told:
             refused(path)
         assert "\n" not in told.value.message
         assert told.value.hint
     assert path.read_bytes() == before
-    (found,) = checks.examine(path)
+    (found,) = checks.check_record(path)
     assert found.level is checks.Level.ERROR
 
 
@@ -238,7 +238,7 @@ def test_opening_it_twice_gives_up_no_lock(tmp_path: Path) -> None:
         with store.write() as connection:
             connection.execute(text("INSERT INTO source(name) VALUES ('before')"))
         open_store(path).close()
-        sqlite.keeps_a_log(path)
+        sqlite.is_wal(path)
         log = path.with_name("curation.db-wal").stat().st_ino
         subprocess.run([sys.executable, "-c", come_and_go, str(path)], check=True)
         assert path.with_name("curation.db-wal").stat().st_ino == log
@@ -275,7 +275,7 @@ os.kill(os.getpid(), 9)
 
 def older(path: Path) -> None:
     """A record of the revision before the first one, that holds a table of its own."""
-    sqlite.mark_as_ours(path)
+    sqlite.initialise_file(path)
     with sqlite3.connect(path) as connection:
         connection.execute("CREATE TABLE alembic_version(version_num VARCHAR(32) NOT NULL)")
         connection.execute("INSERT INTO alembic_version VALUES ('0000')")

@@ -15,7 +15,7 @@ from support.record import Record
 
 from curation_db.errors import CorruptRecord
 from curation_db.storage import database_file, sqlite
-from curation_db.storage.store import create_store, open_store, open_to_read
+from curation_db.storage.store import create_store, open_read_only, open_store
 
 _WRITE_AND_DIE = """
 import os, signal, sys
@@ -30,9 +30,9 @@ os.kill(os.getpid(), signal.SIGKILL)
 _OPEN_WITHOUT_A_CHECK = """
 import sys
 from pathlib import Path
-from curation_db import database_file
+from curation_db.storage import database_file
 from curation_db.storage.store import open_store
-database_file.faults_of = None
+database_file.integrity_faults = None
 open_store(Path(sys.argv[1])).close()
 """
 Checked = Callable[[], int]
@@ -51,7 +51,7 @@ def killed(closed: Path) -> Path:
     """A record whose last process was killed right after it had written."""
     done = subprocess.run([sys.executable, "-c", _WRITE_AND_DIE, str(closed)], check=False)
     assert done.returncode == -signal.SIGKILL
-    assert sqlite.log_of(closed).stat().st_size
+    assert sqlite.log_path(closed).stat().st_size
     return closed
 
 
@@ -59,18 +59,18 @@ def killed(closed: Path) -> Path:
 def checked(monkeypatch: pytest.MonkeyPatch) -> Checked:
     """How many quick checks there were."""
     calls: list[bool] = []
-    look = database_file.faults_of
+    look = database_file.integrity_faults
 
     def counted(connection: sqlite3.Connection, *, quick: bool = False) -> list[str]:
         calls.append(quick)
         return look(connection, quick=quick)
 
-    monkeypatch.setattr(database_file, "faults_of", counted)
+    monkeypatch.setattr(database_file, "integrity_faults", counted)
     return lambda: calls.count(True)
 
 
 def last_words(path: Path) -> list[tuple[object, ...]]:
-    with open_to_read(path) as store, store.read() as connection:
+    with open_read_only(path) as store, store.read() as connection:
         return [tuple(row) for row in connection.exec_driver_sql("SELECT value FROM record_note WHERE name = 'last'")]
 
 
@@ -91,9 +91,9 @@ def test_after_a_kill_it_is_checked_once_and_nothing_is_lost(killed: Path, check
 def test_a_normal_start_and_a_second_process_are_not_delayed(closed: Path, checked: Checked) -> None:
     with open_store(closed) as store:
         Record(store).add(1)
-        assert sqlite.log_of(closed).stat().st_size
+        assert sqlite.log_path(closed).stat().st_size
         open_store(closed).close()
-        open_to_read(closed).close()
+        open_read_only(closed).close()
         subprocess.run([sys.executable, "-c", _OPEN_WITHOUT_A_CHECK, str(closed)], check=True)
         Record(store).add(1)
     open_store(closed).close()
@@ -104,12 +104,12 @@ def test_a_damaged_file_is_refused_until_it_is_replaced(killed: Path) -> None:
     with closing(sqlite3.connect(f"file:{killed}?mode=ro&immutable=1", uri=True)) as connection:
         page = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'candidate_state'").fetchone()[0]
     break_page(killed, page)
-    for opened in (open_store, open_to_read, open_store):
+    for opened in (open_store, open_read_only, open_store):
         with pytest.raises(CorruptRecord, match="is damaged") as told:
             opened(killed)
         assert "\n" not in told.value.message
         assert "negwb restore" in told.value.hint
-    assert sqlite.log_of(killed).stat().st_size, "the log is kept as it was found"
+    assert sqlite.log_path(killed).stat().st_size, "the log is kept as it was found"
     assert not list(killed.parent.glob(".*"))
 
 
@@ -134,7 +134,7 @@ def test_a_linked_record_is_refused_with_its_log_untouched(killed: Path, tmp_pat
     from curation_db.errors import LinkedRecord
 
     (tmp_path / "second.db").hardlink_to(killed)
-    log = sqlite.log_of(killed).read_bytes()
+    log = sqlite.log_path(killed).read_bytes()
     with pytest.raises(LinkedRecord):
         open_store(killed)
-    assert sqlite.log_of(killed).read_bytes() == log
+    assert sqlite.log_path(killed).read_bytes() == log

@@ -25,7 +25,7 @@ SMALL = 5_000_000
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(write_log, "LARGE", SMALL)
+    monkeypatch.setattr(write_log, "LOG_LIMIT_BYTES", SMALL)
     pragmas = [each for each in sqlite._PRAGMAS if "journal_size_limit" not in each]
     assert len(pragmas) < len(sqlite._PRAGMAS), "the limit is set on every connection"
     monkeypatch.setattr(sqlite, "_PRAGMAS", (*pragmas, f"PRAGMA journal_size_limit={SMALL}"))
@@ -76,7 +76,7 @@ def test_short_readers_that_overlap_do_not_let_the_log_grow(store: Store) -> Non
         sizes = []
         for number in range(200):
             write(store, number)
-            sizes.append(write_log.size_of(store.path))
+            sizes.append(write_log.log_size(store.path))
     finally:
         stop.set()
         reader.join()
@@ -88,23 +88,23 @@ def test_a_log_that_a_long_reader_let_grow_is_cut_once_it_has_left(store: Store)
     with reading(store.path), reading(store.path):
         for number in range(60):
             write(store, number)
-        assert write_log.size_of(store.path) > 2 * SMALL
+        assert write_log.log_size(store.path) > 2 * SMALL
     write(store, 60)
     write(store, 61)
-    assert write_log.size_of(store.path) <= SMALL + 500_000
+    assert write_log.log_size(store.path) <= SMALL + 500_000
 
 
 def test_a_writer_does_not_wait_for_a_long_reader_at_every_commit(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tried = []
-    real = write_log.shorten
+    real = write_log.truncate_log
 
     def shorten(record: Path) -> bool:
-        tried.append(write_log.size_of(record))
+        tried.append(write_log.log_size(record))
         return real(record)
 
-    monkeypatch.setattr(write_log, "shorten", shorten)
+    monkeypatch.setattr(write_log, "truncate_log", shorten)
     with reading(store.path):
         for number in range(80):
             write(store, number)
@@ -116,7 +116,7 @@ def test_a_log_that_cannot_be_shortened_costs_no_decision(store: Store, monkeypa
     def fail(record: Path) -> bool:
         raise sqlite3.OperationalError("disk I/O error")
 
-    monkeypatch.setattr(write_log, "shorten", fail)
+    monkeypatch.setattr(write_log, "truncate_log", fail)
     with reading(store.path):
         for number in range(60):
             write(store, number)
@@ -144,19 +144,19 @@ def test_doctor_says_that_the_log_is_large_and_who_reads(store: Store) -> None:
         assert holder.stdout.readline() == "holds\n"
         for number in range(60):
             write(store, number)
-        found = {each.name: each for each in checks.examine(store.path)}["log size"]
+        found = {each.name: each for each in checks.check_record(store.path)}["log size"]
         assert found.level is Level.WARNING
         assert f"process {holder.pid} (" in found.said
         assert "MB" in found.said
         holder.stdin.close()
     write(store, 60)
     write(store, 61)
-    found = {each.name: each for each in checks.examine(store.path)}["log size"]
+    found = {each.name: each for each in checks.check_record(store.path)}["log size"]
     assert found.level is Level.OK
 
 
 def test_there_is_no_log_of_a_closed_record(tmp_path: Path) -> None:
     create_store(tmp_path / "curation.db").close()
-    assert write_log.size_of(tmp_path / "curation.db") == 0
+    assert write_log.log_size(tmp_path / "curation.db") == 0
     with open_store(tmp_path / "curation.db") as opened:
-        write_log.shorten(opened.path)
+        write_log.truncate_log(opened.path)

@@ -35,6 +35,6 @@ def installed() -> Iterator[None]:
 
 def make_older(path: Path) -> None:
     """Create an empty record of the older schema at `path`."""
-    sqlite.mark_as_ours(path)
+    sqlite.initialise_file(path)
     with installed():
         upgrade.migrate(path, to=OLDER)

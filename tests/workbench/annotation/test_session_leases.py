@@ -13,7 +13,7 @@ from support.wall_clock import WallClock
 from support.workspaces import WorkspaceFixture, press, settled
 
 from curation_db.enums import Kind, Reason
-from curation_db.errors import NoLongerAsked
+from curation_db.errors import NoLongerQueued
 from curation_db.events.annotators import begin_session
 from curation_db.queue.claims import Queue
 from curation_db.review.decisions import DecisionWriter
@@ -97,7 +97,7 @@ class TestCardsPreparedBeforeASuspend:
                 number = here(session)
                 seen.append(number)
                 session.submit(Kind.ACCEPT)
-            except NoLongerAsked:
+            except NoLongerQueued:
                 assert session.look_forward()
             if len(seen) == 4:
                 break
@@ -218,7 +218,7 @@ class TestTheShownCard:
         assert here(session) == 1
         clock.advance(SUSPENDED)
         others(workspace, clock).reviewer.decide(1, Kind.REJECT, reason=Reason.SCOPE)
-        with pytest.raises(NoLongerAsked):
+        with pytest.raises(NoLongerQueued):
             session.submit(Kind.ACCEPT)
         assert workspace.states()[1] == "rejected"
         assert (here(session), wait_for_card(session).way) == (1, CardOrigin.FOUND)
@@ -231,7 +231,7 @@ class TestTheShownCard:
         session = open_session(workspace)
         assert here(session) == 1
         join(workspace, "ben").decide(1, Kind.REJECT, reason=Reason.SCOPE)
-        with pytest.raises(NoLongerAsked):
+        with pytest.raises(NoLongerQueued):
             session.submit(Kind.SKIP)
         assert holders(workspace).get(1) is None
         assert session.look_forward()
@@ -245,7 +245,7 @@ class TestTheShownCard:
         session = open_session(workspace)
         assert here(session) == 1
         join(workspace, "ben").edit(1, "a woman in a field, no hat")
-        with pytest.raises(NoLongerAsked, match="edit"):
+        with pytest.raises(NoLongerQueued, match="edit"):
             session.submit(Kind.ACCEPT)
         assert [kind for _, kind, _ in workspace.events()] == ["edit"]
         assert session.look_forward()
@@ -273,7 +273,7 @@ class TestTheShownCard:
         assert here(session) == 1
         join(workspace, "ben").decide(1, Kind.ACCEPT)
         session.note("looks odd")
-        with pytest.raises(NoLongerAsked):
+        with pytest.raises(NoLongerQueued):
             session.submit(Kind.REJECT, Reason.SCOPE)
 
     async def test_on_the_screen(

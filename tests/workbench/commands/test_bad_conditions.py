@@ -299,9 +299,9 @@ class TestReadOnly:
 
 
 NFS = """
-from curation_db import mounts
+from curation_db.storage import filesystem
 from pathlib import Path
-mounts.MOUNTS = Path({table!r})
+filesystem.MOUNTS_FILE = Path({table!r})
 """
 
 

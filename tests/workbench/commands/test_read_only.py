@@ -14,7 +14,7 @@ import pytest
 from support.privileges import run_as_a_person
 from support.record import Record
 
-from curation_db.storage.sqlite import mark_as_ours
+from curation_db.storage.sqlite import initialise_file
 from curation_db.storage.store import open_store
 from workbench.workspace.create import create_workspace
 from workbench.workspace.layout import Workspace
@@ -115,7 +115,7 @@ def test_an_empty_log_is_nothing(workspace: Workspace, guard: Guard) -> None:
 
 def test_an_older_record_is_refused_where_it_cannot_be_migrated(workspace: Workspace, guard: Guard) -> None:
     workspace.database.unlink()
-    mark_as_ours(workspace.database)
+    initialise_file(workspace.database)
     connection = sqlite3.connect(workspace.database)
     connection.execute("CREATE TABLE alembic_version(version_num)")
     connection.close()

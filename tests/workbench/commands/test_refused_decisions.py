@@ -14,13 +14,13 @@ from support.terminal import Terminal
 from support.workspaces import Case, WorkspaceFixture, build
 
 from curation_db.enums import Kind
-from curation_db.errors import Overtaken, RecordBusy, RecordError
+from curation_db.errors import CardChanged, RecordBusy, RecordError
 from workbench.annotation.answer_counts import DecisionWriterThread, Refused
 
 IMPATIENT = """
 import sys
-from curation_db import dialect
-dialect._PRAGMAS = ("PRAGMA busy_timeout=50", *dialect._PRAGMAS[1:])
+from curation_db.storage import sqlite
+sqlite._PRAGMAS = ("PRAGMA busy_timeout=50", *sqlite._PRAGMAS[1:])
 sys.argv[0] = "negwb"
 from workbench.cli import main
 sys.exit(main())
@@ -69,7 +69,7 @@ class TestAnswers:
 
     def test_what_others_changed_first_is_counted_apart(self) -> None:
         answers = DecisionWriterThread()
-        self.refuse(answers, Overtaken, cards=[1])
+        self.refuse(answers, CardChanged, cards=[1])
         assert answers.refused == Refused(answers=1, lost=0, overtaken=1)
         assert answers.refused.words == ["1 answer is not stored, since others had changed the card"]
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from curation_db.enums import Kind, Reason
-from curation_db.errors import NoLongerAsked, RecordError, RecordReplaced
+from curation_db.errors import NoLongerQueued, RecordError, RecordReplaced
 from curation_db.language.sanitize import display_text
 from workbench.annotation.feedback import edited
 from workbench.annotation.plain import text
@@ -159,7 +159,7 @@ class PlainLoop:
             self._act(answer)
         except RecordReplaced:
             raise
-        except NoLongerAsked as error:
+        except NoLongerQueued as error:
             self._refuse_unasked(error)
         except RecordError as error:
             hint = f"; {error.hint}" if error.hint else ""
@@ -167,7 +167,7 @@ class PlainLoop:
         except ValueError as error:
             self._tell(f"REFUSED {display_text(str(error), limit=400)}. Nothing was written.")
 
-    def _refuse_unasked(self, error: NoLongerAsked) -> None:
+    def _refuse_unasked(self, error: NoLongerQueued) -> None:
         """The card was decided meanwhile: a person is asked again, lines that were written before go on with the next.
 
         Otherwise each of these would be about the card before the one that it was written for.

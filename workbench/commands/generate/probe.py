@@ -12,7 +12,7 @@ import typer
 from curation_db.enums import Method
 from curation_db.generation.endpoint_probes import list_probes, store_probe
 from curation_db.language.sanitize import display_text
-from curation_db.storage.store import open_store, open_to_read
+from curation_db.storage.store import open_read_only, open_store
 from workbench.console.tables import Listing, show
 from workbench.errors import NothingToDo, UsageError
 from workbench.generation.engines.openai.capabilities import best_method
@@ -50,7 +50,7 @@ def list_stored_probes(named: Path | None, *, as_json: bool) -> None:
     Raises:
         NothingToDo: none was asked.
     """
-    with open_to_read(find_workspace(named).database) as store, store.read() as connection:
+    with open_read_only(find_workspace(named).database) as store, store.read() as connection:
         looks = list_probes(connection)
     if as_json:
         for each in looks:

@@ -12,7 +12,7 @@ import typer
 
 from curation_db.language.sanitize import counted
 from curation_db.review.candidates import Intake
-from curation_db.storage.store import Store, open_store, open_to_read
+from curation_db.storage.store import Store, open_read_only, open_store
 from workbench.commands.generate.progress import print_line, progress_bar, result_lines
 from workbench.demo.engine_kinds import register_demo_engines
 from workbench.errors import NegwbError, NothingToDo, UsageError
@@ -52,7 +52,7 @@ def run_generate(
     workspace = find_workspace(named)
     settings = read_settings(workspace.settings)
     folders = PictureFolders(workspace.root, settings.pictures, follow_links=settings.follow_links)
-    with (open_to_read if dry_run else open_store)(workspace.database) as store:
+    with (open_read_only if dry_run else open_store)(workspace.database) as store:
         if ingest:
             _ingest_responses(store, ingest, settings.generate.engines, as_json=as_json)
             return

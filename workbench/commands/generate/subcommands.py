@@ -139,11 +139,11 @@ def runs(
 ) -> None:
     """List the runs of generate: what each of them made, and how it ended."""
     from curation_db.generation.runs import list_runs
-    from curation_db.storage.store import open_to_read
+    from curation_db.storage.store import open_read_only
     from workbench.console.tables import Listing, show
     from workbench.workspace.layout import find_workspace
 
-    with open_to_read(find_workspace(context.obj).database) as store, store.read() as connection:
+    with open_read_only(find_workspace(context.obj).database) as store, store.read() as connection:
         listed = list_runs(connection, limit)
     if as_json:
         for run in listed:
@@ -193,11 +193,11 @@ def failures(
 
     from curation_db.generation.runs import failures as failed
     from curation_db.generation.runs import get_run, list_runs
-    from curation_db.storage.store import open_to_read
+    from curation_db.storage.store import open_read_only
     from workbench.console.tables import Listing, show
     from workbench.workspace.layout import find_workspace
 
-    with open_to_read(find_workspace(context.obj).database) as store, store.read() as connection:
+    with open_read_only(find_workspace(context.obj).database) as store, store.read() as connection:
         if run is None:
             newest = next((each for each in list_runs(connection) if each.progress.items_done), None)
             if newest is None:

@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection
 
-from curation_db.errors import DiskFailed, RecordBusy, RecordReplaced, RecordUnwritable
+from curation_db.errors import DiskError, RecordBusy, RecordReplaced, RecordUnwritable
 from curation_db.storage.store import Store
 
 T = TypeVar("T")
@@ -27,7 +27,7 @@ _LONGEST_S: Final = 0.02
 """Seconds after which a transaction takes in no further job: people at work in the record wait for its lock."""
 _GAP: Final = 0.5
 """Of the time that a transaction took, the lock is left to them: SQLite keeps no queue, who waits tries again."""
-_FOR_ALL: Final = (DiskFailed, RecordBusy, RecordReplaced, RecordUnwritable)
+_FOR_ALL: Final = (DiskError, RecordBusy, RecordReplaced, RecordUnwritable)
 """What is wrong with the record, and not with a job."""
 _Waiting = tuple[Callable[[Connection], Any], "asyncio.Future[Any]", bool]
 _Told = tuple["asyncio.Future[Any]", Any, BaseException | None]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmarks.errors import BenchError
 from benchmarks.task import file_name
-from curation_db.image_paths import find_below
+from curation_db.image_paths import find_image_file
 
 _INSIDE = ("", "pictures", "images", "train2014")
 """Folders below a benchmark's own, in the order they are tried."""
@@ -29,7 +29,7 @@ def located(root: Path, task: str, image: str, *, first: str = "") -> Path | Non
     except (ValueError, BenchError):
         pass  # a task whose name is no folder has its pictures elsewhere
     # as the benchmark itself opens them: its pictures belong to no source of [pictures]
-    return find_below([*map(_whole, folders), _whole(root)], image, follow_links=True)
+    return find_image_file([*map(_whole, folders), _whole(root)], image, follow_links=True)
 
 
 def _whole(folder: Path) -> Path:

@@ -20,7 +20,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from curation_db.enums import Cause, Kind, PictureShown, Reason, State
-from curation_db.errors import Overtaken, RecordError
+from curation_db.errors import CardChanged, RecordError
 from curation_db.events import event_log
 from curation_db.language.sanitize import display_text
 from curation_db.review.decisions import DecisionWriter, PresentationContext
@@ -207,7 +207,7 @@ class AdjudicateScreen(SideScreen, DecisionScreen):
         with self.rooms.session.answers.counting([number]):
             with self.rooms.session.store.read() as connection:
                 if load_card(connection, number).state is State.SUPERSEDED:
-                    raise Overtaken("an edit has replaced this caption meanwhile", hint="space goes on")
+                    raise CardChanged("an edit has replaced this caption meanwhile", hint="space goes on")
             self._reviewer.adjudicate(number, word.verdict, reason=word.reason, cause=cause, shown=self._seen(ready))
         self.rooms.session.refresh()
         with self.rooms.session.store.read() as connection:
@@ -225,7 +225,7 @@ class AdjudicateScreen(SideScreen, DecisionScreen):
 
     def _undo(self) -> int | None:
         with self.rooms.session.store.read() as connection:
-            act = event_log.last_standing_action(connection, self.rooms.session.actor.name)
+            act = event_log.last_effective_action(connection, self.rooms.session.actor.name)
         if act is None or act.kind not in _TAKEN_BACK_HERE:
             return None
         with self.rooms.session.answers.counting(kind="take back"):

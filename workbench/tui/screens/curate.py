@@ -19,7 +19,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from curation_db.enums import Kind, PictureShown, Reason, Stream
-from curation_db.errors import NoLongerAsked, RecordError
+from curation_db.errors import NoLongerQueued, RecordError
 from curation_db.language.sanitize import display_text
 from curation_db.queue.gold import ANSWERS
 from workbench.annotation.action_error import ActionError, Severity
@@ -343,7 +343,7 @@ class CurateScreen(DecisionScreen):
             self.session.picture_shown = self.picture.shown_as
             try:
                 result = await asyncio.to_thread(work)
-            except NoLongerAsked as error:
+            except NoLongerQueued as error:
                 self._missed = time.monotonic()  # a key that was typed ahead is not the answer to this question
                 result = ActionError(error.message, error.hint, severity="warning")
             except RecordError as error:
