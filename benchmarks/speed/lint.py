@@ -22,13 +22,13 @@ from curation_db.language.sanitize import normalised
 from curation_db.lint import ambiguity, chatter
 from curation_db.lint.corpus_counts import near_text
 from curation_db.lint.linter import (
-    ALL,
-    ConceptPlaces,
-    Context,
+    ALL_RULES,
+    ConceptRanks,
+    CorpusContext,
     CorpusRow,
     Finding,
-    Subject,
-    context_of,
+    LintSubject,
+    corpus_context,
     count_corpus,
     lint,
 )
@@ -90,7 +90,7 @@ def run(*, quick: bool) -> dict[str, Any]:
     }
 
 
-def make_subjects(count: int) -> list[Subject]:
+def make_subjects(count: int) -> list[LintSubject]:
     """`count` candidates with captions, siblings and objects in the manner of COCO; the same ones every time."""
     draw = random.Random(7)
 
@@ -103,7 +103,7 @@ def make_subjects(count: int) -> list[Subject]:
         original, concept = caption(), draw.choice(_THINGS)
         text = original + draw.choice(_DENIALS).format(x=concept)
         subjects.append(
-            Subject(
+            LintSubject(
                 text=text,
                 concept=concept,
                 tokens=count_tokens(text),
@@ -115,26 +115,26 @@ def make_subjects(count: int) -> list[Subject]:
     return subjects
 
 
-_Ask = Callable[[Subject, Context], tuple[Finding, ...]]
+_Ask = Callable[[LintSubject, CorpusContext], tuple[Finding, ...]]
 
 
-def _lint_all(subjects: list[Subject], rows: list[CorpusRow], ask: _Ask) -> list[tuple[Finding, ...]]:
+def _lint_all(subjects: list[LintSubject], rows: list[CorpusRow], ask: _Ask) -> list[tuple[Finding, ...]]:
     _forget()
-    counts, places = count_corpus(rows), ConceptPlaces()
+    counts, places = count_corpus(rows), ConceptRanks()
     found = []
     for row, subject in zip(rows, subjects, strict=True):
-        context = context_of(counts, row, place_in_concept=places.next_place(row.concept))
+        context = corpus_context(counts, row, rank_in_concept=places.next_rank(row.concept))
         found.append(ask(subject, context))
     return found
 
 
-def _together(subject: Subject, context: Context) -> tuple[Finding, ...]:
+def _together(subject: LintSubject, context: CorpusContext) -> tuple[Finding, ...]:
     return lint(subject, None, context)
 
 
-def _each_by_itself(subject: Subject, context: Context) -> tuple[Finding, ...]:
+def _each_by_itself(subject: LintSubject, context: CorpusContext) -> tuple[Finding, ...]:
     found: list[Finding] = []
-    for rule in sorted(ALL):
+    for rule in sorted(ALL_RULES):
         _forget()
         found += lint(subject, {rule}, context)
     order = {finding.rule: finding for finding in found}

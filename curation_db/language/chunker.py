@@ -87,7 +87,7 @@ def noun_phrase(tokens: list[PhraseToken], at: int) -> Phrase | None:
     last = tokens[end - 1].end
     phrase = Phrase(tokens[at].start, tokens[core].start, last, tokens[head].start, last, end)
     owner = noun_phrase(tokens, end + 1) if end + 1 < len(tokens) and tokens[end].lower == "of" else None
-    if owner is None or tokens[owner.after - 1].lower in words.ANY_SORT:
+    if owner is None or tokens[owner.after - 1].lower in words.KIND_NOUNS:
         return phrase
     if tokens[end - 1].lower in words.MEASURES:
         return phrase._replace(end=owner.end, head_start=owner.head_start, head_end=owner.head_end, after=owner.after)
@@ -175,7 +175,7 @@ def verb_phrase_end(tokens: list[PhraseToken], at: int) -> int:
     else ("not wearing a hat | riding a horse").
     """
     end = at + 1
-    if tokens[at].lower in words.SWITCHED and end < len(tokens) and tokens[end].lower in words.PARTICLES:
+    if tokens[at].lower in words.PARTICLE_PARTICIPLES and end < len(tokens) and tokens[end].lower in words.PARTICLES:
         return end + 1
     while end < len(tokens):
         token = tokens[end]

@@ -13,7 +13,7 @@ from typing import Final
 from curation_db.enums import NegationType
 from curation_db.language.negation_cues import CueClass, find_cues
 from curation_db.language.nouns import concept_key
-from curation_db.language.object_mentions import denying_cue
+from curation_db.language.object_mentions import negating_cue
 from curation_db.language.text_diff import Span, changed_spans
 
 
@@ -85,7 +85,7 @@ def concept_after_edit(
         after: The new text.
     """
     derived = derive_concept(original or before, after)
-    cue = denying_cue(after, concept) if concept else None
+    cue = negating_cue(after, concept) if concept else None
     if cue is None or concept is None:
         return derived
     phrases = _denied_phrases(after)

@@ -20,7 +20,7 @@ from curation_db.enums import NegationType
 from curation_db.language import negation_lexicon as words
 from curation_db.language.chunker import noun_phrase, tokens_after
 from curation_db.language.negation_idioms import IDIOMS, IDIOMS_OF_ANY_WORD
-from curation_db.language.negation_scope import THERE_BE, denied_by, nothing_named
+from curation_db.language.negation_scope import THERE_BE, negated_span, span_without_target
 
 
 class CueClass(StrEnum):
@@ -275,10 +275,10 @@ def _excepts_a_thing(match: re.Match[str]) -> bool:
 _CHECKS: Final[dict[str, Callable[[re.Match[str]], bool]]] = {
     "skip": lambda match: False,
     "un": lambda match: match.group() in _UN,
-    "un_by": lambda match: match.group().split()[0] not in words.UN_BY_DENIES_NOTHING,
-    "less": lambda match: match.group() not in words.LESS_DENIES_NOTHING,
-    "free": lambda match: match.group().removesuffix("-free") not in words.NOT_FREE,
-    "non": lambda match: match.group().removeprefix("non-") not in words.NON_DENIES_NOTHING,
+    "un_by": lambda match: match.group().split()[0] not in words.UN_BY_WITHOUT_NEGATION,
+    "less": lambda match: match.group() not in words.LESS_WITHOUT_NEGATION,
+    "free": lambda match: match.group().removesuffix("-free") not in words.FREE_WITHOUT_NEGATION,
+    "non": lambda match: match.group().removeprefix("non-") not in words.NON_WITHOUT_NEGATION,
     "zero": _names_a_thing,
     "except": _excepts_a_thing,
 }
@@ -322,9 +322,9 @@ def _cue(text: str, plain: str, match: re.Match[str], quotes: list[tuple[int, in
     cue_class, word = _CLASSES[kind]
     mentioned = _mention(plain, kind, start, end, quotes)
     if mentioned is not None:
-        cue_class, denied = CueClass.MENTION, nothing_named(start, mentioned)
+        cue_class, denied = CueClass.MENTION, span_without_target(start, mentioned)
     else:
-        denied = denied_by(plain, kind, start, end)
+        denied = negated_span(plain, kind, start, end)
     if kind == "absent" and not plain[end : max(end, denied.scope_start)].strip() and denied.scope_start >= end:
         word = "lack"  # "missing a wheel" says what "lacking a wheel" says
     # fmt: off

@@ -1,9 +1,9 @@
-"""The closed word lists behind `negation`: which words deny, and which words end a noun phrase.
+"""Closed word lists for cue detection and chunking: words that negate, and words that end a noun phrase.
 
-Lower-case English only. A word is listed when captions of photographs use it so. Words in un- are listed, since most
-of them deny nothing one could see (unique, unusual, unhappy); of those in -less the ones are listed that deny nothing
-(`LESS_DENIES_NOTHING`), since the ending is productive. Left out on purpose: words that deny without saying so (empty,
-bald, hardly, instead of).
+Lower-case English only. A word is listed if captions of photographs use it in this sense. Words with un- are listed
+because most of them negate nothing visible (unique, unusual, unhappy). Of the words with -less the exceptions are
+listed (`LESS_WITHOUT_NEGATION`), because the suffix is productive. Words of implicit negation are left out on purpose
+(empty, bald, hardly, instead of).
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ UN_STEMS: Final = _listed(
 )
 """What un- denies: "untied" says of laces that they are not tied."""
 
-LESS_DENIES_NOTHING: Final = _words(
+LESS_WITHOUT_NEGATION: Final = _words(
     "aimless ageless artless baseless bless blameless boundless breathless careless ceaseless classless clueless"
     " contactless countless dauntless defenseless defenceless doubtless effortless endless faultless fearless feckless"
     " flawless formless fruitless godless graceless groundless guiltless hapless harmless heartless heedless helpless"
@@ -65,14 +65,14 @@ LESS_DENIES_NOTHING: Final = _words(
 )
 """Words in -less that say nothing about a thing one could see, or only name a kind ("a stemless wine glass")."""
 
-UN_BY_DENIES_NOTHING: Final = _words(
+UN_BY_WITHOUT_NEGATION: Final = _words(
     "unaffected unamused unbothered unconcerned undaunted undeterred undisturbed unfazed unimpressed unmoved"
     " unperturbed unscathed unshaken unsurprised unswayed untroubled unworried united unified unveiled unfolded"
     " unearthed unloaded unlocked unrolled unpacked unleashed undertaken underlined undermined understood unwrapped"
 )
 """un-...ed by X where X is there all the same, or where un- turns an action back."""
 
-NON_DENIES_NOTHING: Final = _words(
+NON_WITHOUT_NEGATION: Final = _words(
     "dairy essential fat fiction flammable fungible gmo porous profit profits refundable sense skid slip standard stick"
     " stop toxic traditional"
 )
@@ -85,7 +85,7 @@ AFTER_ZERO: Final = _words(
 )
 """Nouns behind "zero" that name a kind or a number."""
 
-NOT_FREE: Final = _listed("hands toll royalty duty tax rent scot care fat interest risk")
+FREE_WITHOUT_NEGATION: Final = _listed("hands toll royalty duty tax rent scot care fat interest risk")
 """X-free that names a kind of thing and denies nothing in the picture."""
 
 DETERMINERS: Final = _words(
@@ -169,7 +169,7 @@ MEASURES: Final = _words(
 )
 """In "a pair of shoes" the noun behind "of" is what matters."""
 
-ANY_SORT: Final = _words("kind kinds sort sorts type types")
+KIND_NOUNS: Final = _words("kind kinds sort sorts type types")
 """No dog of any kind is no dog."""
 
 POSSESSION_VERBS: Final = _words(
@@ -184,7 +184,7 @@ TAKE_PARTICIPLES: Final = _words(
     "go going like enjoying enjoy start starting stop keep keeping seem by for from of at about"
 )
 """A participle behind these belongs to them; any other is about somebody else."""
-SWITCHED: Final = _words("turned switched plugged lit")
+PARTICLE_PARTICIPLES: Final = _words("turned switched plugged lit")
 """With a particle these are complete: "not turned on"."""
 PRESENCE: Final = _words(
     "visible present seen shown there included pictured depicted found available displayed spotted showing noticeable"

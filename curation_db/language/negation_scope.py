@@ -33,7 +33,7 @@ _BE: Final = frozenset(("be", "been", "being", "get", "getting"))
 THERE_BE: Final = re.compile(r"(?i)\bthere(?:\s+(?:is|are|was|were)|\s?['’]s)?\s*$")
 
 
-class DeniedSpan(NamedTuple):
+class NegatedSpan(NamedTuple):
     """What is denied: its scope, its head, and the words a judge would be asked about."""
 
     scope_start: int
@@ -46,58 +46,60 @@ class DeniedSpan(NamedTuple):
     negation_type: NegationType
 
 
-def denied_by(text: str, kind: str, start: int, end: int) -> DeniedSpan:
+def negated_span(text: str, kind: str, start: int, end: int) -> NegatedSpan:
     """What the cue of `kind` at `text[start:end]` denies."""
     return _RULES[kind](text, start, end)
 
 
-def nothing_named(start: int, end: int, negation_type: NegationType = NegationType.OTHER) -> DeniedSpan:
+def span_without_target(start: int, end: int, negation_type: NegationType = NegationType.OTHER) -> NegatedSpan:
     """A scope of which nothing can be named."""
-    return DeniedSpan(start, end, None, start, start, start, start, negation_type)
+    return NegatedSpan(start, end, None, start, start, start, start, negation_type)
 
 
-def _phrase(text: str, phrase: Phrase, scope_end: int, negation_type: NegationType) -> DeniedSpan:
+def _phrase(text: str, phrase: Phrase, scope_end: int, negation_type: NegationType) -> NegatedSpan:
     target = text[phrase.head_start : phrase.head_end].lower()
     # fmt: off
-    return DeniedSpan(
+    return NegatedSpan(
         phrase.start, max(scope_end, phrase.end), target, phrase.head_start, phrase.head_end,
         phrase.core_start, phrase.end, negation_type,
     )
     # fmt: on
 
 
-def _verb(text: str, tokens: list[PhraseToken], at: int, negation_type: NegationType) -> DeniedSpan:
+def _verb(text: str, tokens: list[PhraseToken], at: int, negation_type: NegationType) -> NegatedSpan:
     verb, last = tokens[at], tokens[verb_phrase_end(tokens, at) - 1]
     # fmt: off
-    return DeniedSpan(
+    return NegatedSpan(
         verb.start, last.end, text[verb.start : verb.end].lower(), verb.start, verb.end,
         verb.start, last.end, negation_type,
     )
     # fmt: on
 
 
-def _noun(text: str, tokens: list[PhraseToken], at: int, negation_type: NegationType) -> DeniedSpan | None:
+def _noun(text: str, tokens: list[PhraseToken], at: int, negation_type: NegationType) -> NegatedSpan | None:
     """A noun phrase or a pronoun at token `at`."""
     if at >= len(tokens):
         return None
     first = tokens[at]
     if first.lower in words.PEOPLE:
-        return DeniedSpan(
+        return NegatedSpan(
             first.start, first.end, _PERSON, first.start, first.end, first.start, first.end, negation_type
         )
     phrase = None if first.lower in words.EMPTY_PRONOUNS - words.DETERMINERS else noun_phrase(tokens, at)
     if phrase is None:
-        return nothing_named(first.start, first.end, negation_type) if first.lower in words.EMPTY_PRONOUNS else None
+        return (
+            span_without_target(first.start, first.end, negation_type) if first.lower in words.EMPTY_PRONOUNS else None
+        )
     return _phrase(text, phrase, coordinated_end(tokens, phrase), negation_type)
 
 
-def _following(text: str, start: int, end: int) -> DeniedSpan:
+def _following(text: str, start: int, end: int) -> NegatedSpan:
     """no X, lacking X, free of X."""
     tokens = tokens_after(text, end)
-    return _noun(text, tokens, 0, NegationType.ABSENCE) or nothing_named(end, end, NegationType.ABSENCE)
+    return _noun(text, tokens, 0, NegationType.ABSENCE) or span_without_target(end, end, NegationType.ABSENCE)
 
 
-def _without(text: str, start: int, end: int) -> DeniedSpan:
+def _without(text: str, start: int, end: int) -> NegatedSpan:
     """without X, without doing Y."""
     tokens = tokens_after(text, end)
     at = _past_adverbs(tokens, 0)
@@ -107,7 +109,7 @@ def _without(text: str, start: int, end: int) -> DeniedSpan:
     return _following(text, start, end)
 
 
-def _clausal(text: str, start: int, end: int) -> DeniedSpan:
+def _clausal(text: str, start: int, end: int) -> NegatedSpan:
     """X is not Y, does not have Y, not doing Y, not in Y."""
     tokens = tokens_after(text, end)
     if THERE_BE.search(text, max(0, start - 20), start):
@@ -119,7 +121,7 @@ def _clausal(text: str, start: int, end: int) -> DeniedSpan:
 
 def _predicate(
     text: str, tokens: list[PhraseToken], at: int, before: list[PhraseToken] | None = None, cue: str = ""
-) -> DeniedSpan:
+) -> NegatedSpan:
     """What is denied of a subject, from token `at` on."""
     first = at
     at = _past_adverbs(tokens, at)
@@ -138,11 +140,11 @@ def _predicate(
     )
 
 
-def _left_out(text: str, tokens: list[PhraseToken], at: int, before: list[PhraseToken] | None) -> DeniedSpan:
+def _left_out(text: str, tokens: list[PhraseToken], at: int, before: list[PhraseToken] | None) -> NegatedSpan:
     """ "A dog lies there, a cat is not.": the predicate is left out, and the subject is what is denied."""
     end = tokens[at].start if at < len(tokens) else len(text)
     phrase = subject(before) if before and before[-1].lower in words.FORMS_OF_BE else None
-    return nothing_named(end, end) if phrase is None else _phrase(text, phrase, end, NegationType.ABSENCE)
+    return span_without_target(end, end) if phrase is None else _phrase(text, phrase, end, NegationType.ABSENCE)
 
 
 def _says_not_one(tokens: list[PhraseToken], at: int, before: list[PhraseToken] | None) -> bool:
@@ -173,7 +175,7 @@ def _says_present(tokens: list[PhraseToken], at: int) -> bool:
     return tokens[at].lower in known and noun_phrase(tokens, at + 1) is None
 
 
-def _denied_subject(text: str, tokens: list[PhraseToken], at: int, before: list[PhraseToken]) -> DeniedSpan | None:
+def _denied_subject(text: str, tokens: list[PhraseToken], at: int, before: list[PhraseToken]) -> NegatedSpan | None:
     phrase = subject(before)
     if phrase is None:
         return None
@@ -181,7 +183,7 @@ def _denied_subject(text: str, tokens: list[PhraseToken], at: int, before: list[
     return _phrase(text, phrase, end, NegationType.ABSENCE)
 
 
-def _possession(text: str, tokens: list[PhraseToken], at: int) -> DeniedSpan | None:
+def _possession(text: str, tokens: list[PhraseToken], at: int) -> NegatedSpan | None:
     """not having X, not wearing X, not holding X, cannot see X: X is denied, in this respect."""
     verb = tokens[at].lower
     if verb in words.WEARING_VERBS:
@@ -199,7 +201,7 @@ def _possession(text: str, tokens: list[PhraseToken], at: int) -> DeniedSpan | N
     return found and found._replace(scope_start=tokens[at].start)
 
 
-def _relation(text: str, tokens: list[PhraseToken], at: int) -> DeniedSpan | None:
+def _relation(text: str, tokens: list[PhraseToken], at: int) -> NegatedSpan | None:
     """not in X, not next to X: where something is, is denied."""
     first = tokens[at]
     if first.lower not in words.PREPOSITIONS:
@@ -238,7 +240,7 @@ def _verb_form(cue: str, before: list[PhraseToken] | None, skipped: set[str]) ->
     return _VerbForm.ANY
 
 
-def _action(text: str, tokens: list[PhraseToken], at: int, passive: bool, form: _VerbForm) -> DeniedSpan | None:
+def _action(text: str, tokens: list[PhraseToken], at: int, passive: bool, form: _VerbForm) -> NegatedSpan | None:
     """not doing X, not being done, does not do X, has not done X."""
     verb = tokens[at].lower
     done = (passive or form is _VerbForm.PERFECT) and is_past_participle(verb)
@@ -247,7 +249,7 @@ def _action(text: str, tokens: list[PhraseToken], at: int, passive: bool, form: 
     return None
 
 
-def _quality(text: str, tokens: list[PhraseToken], at: int, not_one: bool) -> DeniedSpan:
+def _quality(text: str, tokens: list[PhraseToken], at: int, not_one: bool) -> NegatedSpan:
     """not red, not painted by X: a quality; not the X: another thing is meant; not one X: there is none."""
     verb = tokens[at].lower
     if not is_past_participle(verb):
@@ -257,63 +259,63 @@ def _quality(text: str, tokens: list[PhraseToken], at: int, not_one: bool) -> De
             negation_type = NegationType.ABSENCE if not_one else NegationType.OTHER
             return _phrase(text, phrase, coordinated_end(tokens, phrase), negation_type)
         if phrase is None:
-            return nothing_named(tokens[at].start, tokens[at].end)
+            return span_without_target(tokens[at].start, tokens[at].end)
     return _verb(text, tokens, at, NegationType.ATTRIBUTE)
 
 
-def _no_one(text: str, start: int, end: int) -> DeniedSpan:
+def _no_one(text: str, start: int, end: int) -> NegatedSpan:
     """no one, nobody: a person is denied, and the cue names the person itself."""
     tokens = tokens_after(text, end)
     stop = tokens[verb_phrase_end(tokens, 0) - 1].end if tokens and tokens[0].is_word else end
-    return DeniedSpan(start, stop, _PERSON, start, end, start, end, NegationType.ABSENCE)
+    return NegatedSpan(start, stop, _PERSON, start, end, start, end, NegationType.ABSENCE)
 
 
-def _nothing(text: str, start: int, end: int) -> DeniedSpan:
+def _nothing(text: str, start: int, end: int) -> NegatedSpan:
     """nothing: all is denied, so nothing one could ask about."""
     tokens = tokens_after(text, end)
     stop = tokens[verb_phrase_end(tokens, 0) - 1].end if tokens and tokens[0].is_word else end
-    return nothing_named(start, stop, NegationType.ABSENCE)
+    return span_without_target(start, stop, NegationType.ABSENCE)
 
 
-def _none(text: str, start: int, end: int) -> DeniedSpan:
+def _none(text: str, start: int, end: int) -> NegatedSpan:
     """none of X; none doing Y."""
     tokens = tokens_after(text, end)
     if not tokens:
-        return nothing_named(end, end)
+        return span_without_target(end, end)
     at = 1 if tokens[0].lower == "of" else 0
     if at and at < len(tokens) and tokens[at].lower not in {"which", "whom", "them"}:
-        return _noun(text, tokens, at, NegationType.ABSENCE) or nothing_named(end, end)
+        return _noun(text, tokens, at, NegationType.ABSENCE) or span_without_target(end, end)
     at += at
     while at < len(tokens) and tokens[at].lower in words.AUXILIARIES:
         at += 1
-    return _predicate(text, tokens, at) if at < len(tokens) else nothing_named(end, end)
+    return _predicate(text, tokens, at) if at < len(tokens) else span_without_target(end, end)
 
 
-def _paired(text: str, start: int, end: int) -> DeniedSpan:
+def _paired(text: str, start: int, end: int) -> NegatedSpan:
     """neither X nor Y; neither doing X."""
     tokens = tokens_after(text, end)
     at = 1 if tokens and tokens[0].lower == "of" else 0
     first = tokens[at].lower if at < len(tokens) else ""
     if is_participle(first) or is_past_participle(first) or first in words.PREPOSITIONS | words.AUXILIARIES:
         return _predicate(text, tokens, at)
-    return _noun(text, tokens, at, NegationType.ABSENCE) or nothing_named(end, end)
+    return _noun(text, tokens, at, NegationType.ABSENCE) or span_without_target(end, end)
 
 
-def _preceding(text: str, start: int, end: int) -> DeniedSpan:
+def _preceding(text: str, start: int, end: int) -> NegatedSpan:
     """X nowhere to be seen, X is conspicuous by its absence."""
     phrase = subject(tokens_before(text, start))
     if phrase is None:
-        return nothing_named(end, end, NegationType.ABSENCE)
+        return span_without_target(end, end, NegationType.ABSENCE)
     return _phrase(text, phrase, end, NegationType.ABSENCE)
 
 
-def _by_its_absence(text: str, start: int, end: int) -> DeniedSpan:
+def _by_its_absence(text: str, start: int, end: int) -> NegatedSpan:
     """X is conspicuous by its absence; X, notable for its absence."""
     before = tokens_before(text, start)
     return _preceding(text, before[-1].start if before and before[-1].lower == "," else start, end)
 
 
-def _absent(text: str, start: int, end: int) -> DeniedSpan:
+def _absent(text: str, start: int, end: int) -> NegatedSpan:
     """X is missing; missing X, absent any X; noticeably absent (from Y) is X."""
     tokens, before = tokens_after(text, end), tokens_before(text, start)
     inverted = _inverted(text, tokens)
@@ -328,7 +330,7 @@ def _absent(text: str, start: int, end: int) -> DeniedSpan:
     return _preceding(text, start, end)
 
 
-def _inverted(text: str, tokens: list[PhraseToken]) -> DeniedSpan | None:
+def _inverted(text: str, tokens: list[PhraseToken]) -> NegatedSpan | None:
     """is X, from Y is X: the noun phrase behind the first form of "be" before any other punctuation than a comma."""
     at = 0
     if tokens and tokens[0].lower in {"from", "in", "on", "here", "entirely"}:
@@ -343,29 +345,29 @@ def _is_be(token: PhraseToken) -> bool:
     return token.lower in words.FORMS_OF_BE
 
 
-def _prefix(length: int) -> Callable[[str, int, int], DeniedSpan]:
+def _prefix(length: int) -> Callable[[str, int, int], NegatedSpan]:
     """un-X, non-X: the rest of the word is denied."""
 
-    def rule(text: str, start: int, end: int) -> DeniedSpan:
+    def rule(text: str, start: int, end: int) -> NegatedSpan:
         stem = start + length
         target = text[stem:end].lower()
-        return DeniedSpan(start, end, target, stem, end, stem, end, NegationType.ATTRIBUTE)
+        return NegatedSpan(start, end, target, stem, end, stem, end, NegationType.ATTRIBUTE)
 
     return rule
 
 
-def _suffix(length: int) -> Callable[[str, int, int], DeniedSpan]:
+def _suffix(length: int) -> Callable[[str, int, int], NegatedSpan]:
     """X-less, X-free: what stands before is denied."""
 
-    def rule(text: str, start: int, end: int) -> DeniedSpan:
+    def rule(text: str, start: int, end: int) -> NegatedSpan:
         stem = end - length
         target = text[start:stem].lower()
-        return DeniedSpan(start, end, target, start, stem, start, stem, NegationType.ATTRIBUTE)
+        return NegatedSpan(start, end, target, start, stem, start, stem, NegationType.ATTRIBUTE)
 
     return rule
 
 
-_RULES: Final[dict[str, Callable[[str, int, int], DeniedSpan]]] = {
+_RULES: Final[dict[str, Callable[[str, int, int], NegatedSpan]]] = {
     "no": _following,
     "no_longer": _clausal,
     "no_one": _no_one,

@@ -32,17 +32,17 @@ cues_of = lru_cache(maxsize=1024)(find_cues)
 """One text is asked by several rules."""
 
 
-def names(text: str, concept: str) -> bool:
+def mentions(text: str, concept: str) -> bool:
     """Whether `text` names `concept` in the singular or the plural, by that or another name."""
     return next(_places(text, concept), None) is not None
 
 
 def affirms(text: str, concept: str) -> bool:
     """Whether `text` names `concept`, and not only to deny it."""
-    return names(text, concept) and names(_without_denials(text), concept)
+    return mentions(text, concept) and mentions(_without_denials(text), concept)
 
 
-def annotated(category: str, concept: str) -> bool:
+def category_matches(category: str, concept: str) -> bool:
     """Whether an annotated object of `category` is, or for want of a better category may be, `concept`."""
     name = _name(concept)
     line = normalised(category)
@@ -51,39 +51,39 @@ def annotated(category: str, concept: str) -> bool:
     return named or line in _synonyms("~").get(name, ())
 
 
-def speaks_of(text: str, concept: str) -> bool:
+def mentions_in_any_form(text: str, concept: str) -> bool:
     """Whether `text` is about `concept` in any form: "shirtless" is about a shirt, "does not smile" about smiling."""
-    if names(text, concept) or _literally(text, concept):
+    if mentions(text, concept) or _literally(text, concept):
         return True
     targets = [cue.target for cue in cues_of(text) if cue.target and cue.cue_class is not CueClass.MENTION]
-    if any(names(target, concept) for target in targets):
+    if any(mentions(target, concept) for target in targets):
         return True
     asked = [word for word in core_words(concept) if word not in words.DETERMINERS]
     said = normalised(text).split()
     return bool(asked) and {stem(word) for word in asked} <= {stem(word) for word in said}
 
 
-def denying_cue(text: str, concept: str) -> Cue | None:
+def negating_cue(text: str, concept: str) -> Cue | None:
     """The cue of `text` that denies `concept`, named in any form; None: the text does not deny it.
 
     Of several, the first one whose own phrase names the concept goes before one that only has it in its scope.
     """
     cues = [cue for cue in cues_of(text) if cue.cue_class is not CueClass.MENTION]
     own = (cue for cue in cues if cue.concept_span and _names_first(text[slice(*cue.concept_span)], cue, concept))
-    reached = (cue for cue in cues if speaks_of(text[cue.scope_start : cue.scope_end], concept))
+    reached = (cue for cue in cues if mentions_in_any_form(text[cue.scope_start : cue.scope_end], concept))
     return next(own, None) or next(reached, None)
 
 
 def _names_first(phrase: str, cue: Cue, concept: str) -> bool:
     """Whether the head of what a cue denies is the concept: "no hat on the dog" denies a hat."""
     head = cue.target or ""
-    return names(head, concept) or phrase.lower() == concept.lower()
+    return mentions(head, concept) or phrase.lower() == concept.lower()
 
 
-def cue_of(text: str, concept: str | None) -> Cue | None:
+def concept_cue(text: str, concept: str | None) -> Cue | None:
     """The cue of `text` that counts: the one that denies `concept`, else the first."""
     cues = cues_of(text)
-    denies = denying_cue(text, concept) if concept and len(cues) > 1 else None
+    denies = negating_cue(text, concept) if concept and len(cues) > 1 else None
     return denies or next(iter(cues), None)
 
 

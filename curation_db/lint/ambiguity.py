@@ -54,7 +54,7 @@ _PAIRS: Final = frozenset(
 )
 
 
-def unclear_scope(text: str) -> str | None:
+def ambiguous_excerpt(text: str) -> str | None:
     """The words of `text` that can be read in two ways, or None."""
     if not cues_of(text):
         return None

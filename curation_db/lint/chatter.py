@@ -78,7 +78,7 @@ _QUOTES: Final = (('"', '"'), ("“", "”"), ("'", "'"), ("‘", "’"), ("«",
 _SHOWN: Final = 40
 
 
-def chatter_in(text: str) -> str | None:
+def chatter_excerpt(text: str) -> str | None:
     """The words of `text`, shortened, that a model said beside the caption, or None."""
     line = text.strip()
     if not _may_hold(line):

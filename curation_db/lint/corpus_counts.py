@@ -1,7 +1,7 @@
-"""What the rules about other candidates ask: keys by which texts and concepts are the same, and counts over them.
+"""Keys under which texts and concepts count as equal, and counts of them, for the rules that compare candidates.
 
-The keys are pure functions of the text, so a database can store and index them; `Context` is all that a rule needs,
-and comes from `count_corpus` or from five indexed look-ups alike.
+The keys are pure functions of the text, so a database can store and index them. A rule sees only a `CorpusContext`,
+which is built from `count_corpus` or from indexed look-ups.
 """
 
 from __future__ import annotations
@@ -89,14 +89,14 @@ class CorpusRow(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Context:
+class CorpusContext:
     """What the other candidates have to do with one of them; superseded ones do not count."""
 
     candidates: int
     """How many there are, this one among them."""
     same_concept: int
     """How many of them deny this concept, this one among them."""
-    place_in_concept: int = 0
+    rank_in_concept: int = 0
     """The place of this one among these in the order of the corpus, from 1; 0: no concept."""
     same_here: int = 0
     """Others on the same picture with the same `same_key`."""
@@ -135,28 +135,28 @@ def count_corpus(rows: Iterable[CorpusRow]) -> CorpusTextCounts:
     return CorpusTextCounts(candidates, concepts, near, near_here, same_here)
 
 
-def context_of(counts: CorpusTextCounts, row: CorpusRow, *, place_in_concept: int = 0) -> Context:
-    """What `counts`, which hold `row`, say about it; `place_in_concept`: see `ConceptPlaces`."""
+def corpus_context(counts: CorpusTextCounts, row: CorpusRow, *, rank_in_concept: int = 0) -> CorpusContext:
+    """What `counts`, which hold `row`, say about it; `rank_in_concept`: see `ConceptRanks`."""
     key = near_key(row.text)
     near_here = counts.near_here.get((row.picture, key), 1)
     same_here = counts.same_here.get((row.picture, same_key(row.text)), 1)
-    return Context(
+    return CorpusContext(
         candidates=counts.candidates,
         same_concept=counts.concepts.get(concept_key(row.concept), 0) if row.concept else 0,
-        place_in_concept=place_in_concept,
+        rank_in_concept=rank_in_concept,
         same_here=same_here - 1,
         near_here=near_here - same_here,
         near_elsewhere=counts.near.get(key, near_here) - near_here,
     )
 
 
-class ConceptPlaces:
+class ConceptRanks:
     """Tells each candidate's place among those that deny its concept, if asked in the order of the corpus."""
 
     def __init__(self) -> None:
         self._seen: Counter[str] = Counter()
 
-    def next_place(self, concept: str | None) -> int:
+    def next_rank(self, concept: str | None) -> int:
         """The place, from 1, of the next candidate that denies `concept`; 0 for none."""
         if not concept:
             return 0

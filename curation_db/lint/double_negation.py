@@ -47,7 +47,7 @@ _LITOTES: Final = re.compile(
 )
 
 
-def denied_denial(text: str) -> str | None:
+def double_negation_excerpt(text: str) -> str | None:
     """The words from one denial to the denial inside it, or None."""
     cues = [cue for cue in cues_of(text) if cue.cue_class is not CueClass.MENTION]
     for outer, inner in combinations(cues[:8], 2):

@@ -15,14 +15,14 @@ from typing import Final
 
 from sqlalchemy import Connection, text
 
-from curation_db.lint.inputs import candidate_rows, subjects_of
+from curation_db.lint.inputs import candidate_rows, lint_subjects
 from curation_db.lint.linter import LINT_VERSION, RULES, Rule, lint
 from curation_db.storage.sqlite import IN_IDS, json_array
 from curation_db.storage.store import Store
 
 CONFLICT: Final = "conflict"
 """The judges disagree on a question: to one and the same, one says yes and another no."""
-MARKED_RULES: Final = tuple(rule for rule in Rule if not RULES[rule].needs_corpus)
+INDEXED_RULES: Final = tuple(rule for rule in Rule if not RULES[rule].needs_corpus)
 """The rules that look at one candidate and its picture."""
 BATCH: Final = 50
 """Candidates per transaction: some twenty milliseconds."""
@@ -77,7 +77,7 @@ class LintIndexer:
     def progress(self) -> IndexProgress:
         """How far it is."""
         with self._store.read() as connection:
-            return progress_of(connection)
+            return index_progress(connection)
 
     def step(self, count: int = BATCH) -> bool:
         """Mark the next candidates; False: there is nothing to do.
@@ -102,19 +102,19 @@ class LintIndexer:
                 upto = ids[-1] if ids else upto
             if _told(connection).get("version") != LINT_VERSION:
                 _forget_unknown(connection)
-            mark(connection, ids)
+            index_candidates(connection, ids)
             _note(connection, upto)
         return bool(ids)
 
 
-def progress_of(connection: Connection) -> IndexProgress:
+def index_progress(connection: Connection) -> IndexProgress:
     """How far the marking is: two look-ups and a count of what is due."""
     newest = connection.execute(text("SELECT coalesce(max(id), 0) FROM candidate")).scalar_one()
     due = connection.execute(text("SELECT count(*) FROM mark_due")).scalar_one()
     return IndexProgress(_upto(connection), int(newest), int(due))
 
 
-def unchecked(connection: Connection, ids: Sequence[int]) -> frozenset[int]:
+def not_indexed(connection: Connection, ids: Sequence[int]) -> frozenset[int]:
     """Those of these candidates at which the rules of this version have not looked, or are to look again."""
     upto = _upto(connection)
     due = text(f"SELECT candidate_id FROM mark_due WHERE candidate_id {IN_IDS}")
@@ -122,15 +122,15 @@ def unchecked(connection: Connection, ids: Sequence[int]) -> frozenset[int]:
     return frozenset((*waiting, *(number for number in ids if number > upto)))
 
 
-def mark(connection: Connection, ids: Sequence[int]) -> None:
+def index_candidates(connection: Connection, ids: Sequence[int]) -> None:
     """Look at these candidates now: an edit's child, or the next batch."""
     listed = json_array(ids)
-    for rule in MARKED_RULES:
+    for rule in INDEXED_RULES:
         connection.execute(_UNMARK, {"mark": str(rule), "ids": listed})
     found = [
         {"mark": str(finding.rule), "id": number}
-        for number, subject in subjects_of(connection, candidate_rows(connection, ids)).items()
-        for finding in lint(subject, MARKED_RULES)
+        for number, subject in lint_subjects(connection, candidate_rows(connection, ids)).items()
+        for finding in lint(subject, INDEXED_RULES)
         if not finding.ok
     ]
     if found:
@@ -145,7 +145,7 @@ def mark_conflicts(connection: Connection, ids: Iterable[int]) -> None:
     connection.execute(_DISAGREE, {"ids": json_array(ids)})
 
 
-def look_again(connection: Connection, image_ids: Iterable[int]) -> None:
+def queue_for_indexing(connection: Connection, image_ids: Iterable[int]) -> None:
     """Something came in about these pictures: their candidates that were marked are to be looked at again."""
     if upto := _upto(connection):
         connection.execute(_SEND_AGAIN, {"ids": json_array(sorted(set(image_ids))), "upto": upto})
@@ -172,4 +172,4 @@ def _note(connection: Connection, upto: int) -> None:
 
 def _forget_unknown(connection: Connection) -> None:
     """Marks of rules that this version does not have: nothing else would take them away."""
-    connection.execute(_FORGET, {"known": json_array([*map(str, MARKED_RULES), CONFLICT])})
+    connection.execute(_FORGET, {"known": json_array([*map(str, INDEXED_RULES), CONFLICT])})

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, text
 
-from curation_db.lint.linter import Subject
+from curation_db.lint.linter import LintSubject
 
 _CANDIDATES = text("""
     SELECT c.id, c.source_id, c.key, c.text, c.concept, c.cue, c.tokens, c.image_id, c.caption_id, t.text AS caption
@@ -27,7 +27,7 @@ def candidate_rows(connection: Connection, ids: Sequence[int]) -> list[Any]:
     return list(connection.execute(_CANDIDATES, {"ids": list(ids)}))
 
 
-def subjects_of(connection: Connection, rows: Sequence[Any]) -> dict[int, Subject]:
+def lint_subjects(connection: Connection, rows: Sequence[Any]) -> dict[int, LintSubject]:
     """What the rules look at, by candidate; `rows` as `candidate_rows` gives them."""
     images = sorted({row.image_id for row in rows})
     captions: dict[int, list[tuple[int, str]]] = defaultdict(list)
@@ -37,7 +37,7 @@ def subjects_of(connection: Connection, rows: Sequence[Any]) -> dict[int, Subjec
     for row in connection.execute(_OBJECTS, {"images": images}):
         objects[row.image_id][row.category] = row.n
     return {
-        row.id: Subject(
+        row.id: LintSubject(
             text=row.text,
             concept=row.concept,
             tokens=row.tokens,

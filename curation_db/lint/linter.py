@@ -11,47 +11,46 @@ from dataclasses import dataclass
 from typing import Final
 
 from curation_db.language.negation_cues import CueClass
-from curation_db.language.object_mentions import affirms, annotated, cues_of, names, speaks_of
-from curation_db.lint.ambiguity import unclear_scope
-from curation_db.lint.chatter import chatter_in
+from curation_db.language.object_mentions import affirms, category_matches, cues_of, mentions_in_any_form
+from curation_db.lint.ambiguity import ambiguous_excerpt
+from curation_db.lint.chatter import chatter_excerpt
 from curation_db.lint.corpus_counts import (
-    ConceptPlaces,
-    Context,
+    ConceptRanks,
+    CorpusContext,
     CorpusRow,
     CorpusTextCounts,
-    context_of,
+    corpus_context,
     count_corpus,
     near_key,
     near_text,
     same_key,
 )
-from curation_db.lint.double_negation import denied_denial
-from curation_db.lint.minimal_edit import beyond_the_edit
-from curation_db.lint.rules import ALL, LINT_VERSION, OF_THE_PICTURE, RULES, Rule, RuleInfo, Severity
+from curation_db.lint.double_negation import double_negation_excerpt
+from curation_db.lint.minimal_edit import extra_changes
+from curation_db.lint.rules import ALL_RULES, IMAGE_EVIDENCE_RULES, LINT_VERSION, RULES, Rule, RuleInfo, Severity
 from curation_db.lint.settings import DEFAULTS, LintSettings
 
 __all__ = [
-    "ALL",
+    "ALL_RULES",
     "DEFAULTS",
+    "IMAGE_EVIDENCE_RULES",
     "LINT_VERSION",
-    "OF_THE_PICTURE",
     "RULES",
-    "ConceptPlaces",
-    "Context",
+    "ConceptRanks",
+    "CorpusContext",
     "CorpusRow",
     "CorpusTextCounts",
     "Finding",
     "LintSettings",
+    "LintSubject",
     "Rule",
     "RuleInfo",
     "Severity",
-    "Subject",
-    "context_of",
+    "corpus_context",
     "count_corpus",
     "findings_key",
     "findings_of",
     "lint",
-    "names",
     "near_key",
     "same_key",
 ]
@@ -63,7 +62,7 @@ class Finding:
 
     rule: Rule
     ok: bool
-    says: str
+    message: str
     """One line; text of the data may be in it, so show it through `display_text`."""
 
     @property
@@ -73,7 +72,7 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Subject:
+class LintSubject:
     """What the rules look at."""
 
     text: str
@@ -85,9 +84,9 @@ class Subject:
 
 
 def lint(
-    subject: Subject,
+    subject: LintSubject,
     rules: Collection[Rule] | None = None,
-    context: Context | None = None,
+    context: CorpusContext | None = None,
     settings: LintSettings = DEFAULTS,
 ) -> tuple[Finding, ...]:
     """What `rules` find in `subject`: the standing checks first, even if all is well, then only what is wrong.
@@ -125,7 +124,7 @@ def findings_of(key: str) -> tuple[Rule, ...]:
     return tuple(rule for rule in Rule if rule in told)
 
 
-def _no_cue(subject: Subject, _: LintSettings) -> str | None:
+def _no_cue(subject: LintSubject, _: LintSettings) -> str | None:
     cues = cues_of(subject.text)
     if not cues:
         return "no negation cue"
@@ -134,65 +133,65 @@ def _no_cue(subject: Subject, _: LintSettings) -> str | None:
     return None
 
 
-def _too_long(subject: Subject, settings: LintSettings) -> str | None:
+def _too_long(subject: LintSubject, settings: LintSettings) -> str | None:
     return f"{_tokens(subject, settings)}: cut off" if subject.tokens > settings.most_tokens else None
 
 
-def _tokens(subject: Subject, settings: LintSettings) -> str:
+def _tokens(subject: LintSubject, settings: LintSettings) -> str:
     return f"{subject.tokens}/{settings.most_tokens} tokens"
 
 
-def _unchanged(subject: Subject, _: LintSettings) -> str | None:
+def _unchanged(subject: LintSubject, _: LintSettings) -> str | None:
     same = subject.caption is not None and near_text(subject.caption) == near_text(subject.text)
     return "the caption is unchanged" if same else None
 
 
-def _chatter(subject: Subject, _: LintSettings) -> str | None:
-    found = chatter_in(subject.text)
+def _chatter(subject: LintSubject, _: LintSettings) -> str | None:
+    found = chatter_excerpt(subject.text)
     return None if found is None else f"words beside the caption: {found}"
 
 
-def _concept_lost(subject: Subject, _: LintSettings) -> str | None:
-    lost = subject.concept and not speaks_of(subject.text, subject.concept)
+def _concept_lost(subject: LintSubject, _: LintSettings) -> str | None:
+    lost = subject.concept and not mentions_in_any_form(subject.text, subject.concept)
     return "the concept is not in the text" if lost else None
 
 
-def _minimal_edit(subject: Subject, _: LintSettings) -> str | None:
-    return beyond_the_edit(subject.caption, subject.text, subject.concept) if subject.caption else None
+def _minimal_edit(subject: LintSubject, _: LintSettings) -> str | None:
+    return extra_changes(subject.caption, subject.text, subject.concept) if subject.caption else None
 
 
-def _in_caption(subject: Subject, _: LintSettings) -> str | None:
+def _in_caption(subject: LintSubject, _: LintSettings) -> str | None:
     there = subject.concept and subject.caption is not None and affirms(subject.caption, subject.concept)
     return "the original caption names the concept" if there else None
 
 
-def _in_sibling(subject: Subject, _: LintSettings) -> str | None:
+def _in_sibling(subject: LintSubject, _: LintSettings) -> str | None:
     there = subject.concept and any(affirms(sibling, subject.concept) for sibling in subject.siblings)
     return "a sibling caption names the concept" if there else None
 
 
-def _in_objects(subject: Subject, _: LintSettings) -> str | None:
+def _in_objects(subject: LintSubject, _: LintSettings) -> str | None:
     if not subject.concept:
         return None
-    listed = next((name for name in subject.objects if annotated(name, subject.concept)), None)
+    listed = next((name for name in subject.objects if category_matches(name, subject.concept)), None)
     return None if listed is None else f"annotated in the picture: {subject.objects[listed]} × {listed}"
 
 
-def _double_negation(subject: Subject, _: LintSettings) -> str | None:
-    found = denied_denial(subject.text)
+def _double_negation(subject: LintSubject, _: LintSettings) -> str | None:
+    found = double_negation_excerpt(subject.text)
     return None if found is None else f"a denial in a denial: {found}"
 
 
-def _ambiguous_scope(subject: Subject, _: LintSettings) -> str | None:
-    found = unclear_scope(subject.text)
+def _ambiguous_scope(subject: LintSubject, _: LintSettings) -> str | None:
+    found = ambiguous_excerpt(subject.text)
     return None if found is None else f"two readings: {found}"
 
 
-def _duplicate(_: Subject, context: Context, __: LintSettings) -> str | None:
+def _duplicate(_: LintSubject, context: CorpusContext, __: LintSettings) -> str | None:
     return f"the same text {_times(context.same_here)} on this picture" if context.same_here else None
 
 
-def _near_duplicate(_: Subject, context: Context, settings: LintSettings) -> str | None:
+def _near_duplicate(_: LintSubject, context: CorpusContext, settings: LintSettings) -> str | None:
     if context.near_here:
         return f"nearly the same text {_times(context.near_here)} on this picture"
     if settings.across_pictures and context.near_elsewhere:
@@ -204,15 +203,15 @@ def _times(others: int) -> str:
     return "once more" if others == 1 else f"{others:,} times more"
 
 
-def _over_frequent(subject: Subject, context: Context, settings: LintSettings) -> str | None:
+def _over_frequent(subject: LintSubject, context: CorpusContext, settings: LintSettings) -> str | None:
     count, of = context.same_concept, context.candidates
     allowed = max(settings.frequent_count - 1, int(settings.frequent_share * of))
-    if not subject.concept or context.place_in_concept <= allowed:
+    if not subject.concept or context.rank_in_concept <= allowed:
         return None
     return f"denied in {count:,} of {of:,} candidates ({count / of:.1%}), {allowed:,} are enough: {subject.concept}"
 
 
-_CHECKS: Final[Mapping[Rule, Callable[[Subject, LintSettings], str | None]]] = {
+_CHECKS: Final[Mapping[Rule, Callable[[LintSubject, LintSettings], str | None]]] = {
     Rule.NO_CUE: _no_cue,
     Rule.TOO_LONG: _too_long,
     Rule.UNCHANGED: _unchanged,
@@ -225,12 +224,12 @@ _CHECKS: Final[Mapping[Rule, Callable[[Subject, LintSettings], str | None]]] = {
     Rule.DOUBLE_NEGATION: _double_negation,
     Rule.AMBIGUOUS_SCOPE: _ambiguous_scope,
 }
-_CORPUS_CHECKS: Final[Mapping[Rule, Callable[[Subject, Context, LintSettings], str | None]]] = {
+_CORPUS_CHECKS: Final[Mapping[Rule, Callable[[LintSubject, CorpusContext, LintSettings], str | None]]] = {
     Rule.DUPLICATE: _duplicate,
     Rule.NEAR_DUPLICATE: _near_duplicate,
     Rule.OVER_FREQUENT: _over_frequent,
 }
-_STANDING: Final[Mapping[Rule, Callable[[Subject, LintSettings], str]]] = {
+_STANDING: Final[Mapping[Rule, Callable[[LintSubject, LintSettings], str]]] = {
     Rule.NO_CUE: lambda subject, settings: "cue",
     Rule.TOO_LONG: _tokens,
 }

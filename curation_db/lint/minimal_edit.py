@@ -14,7 +14,7 @@ from typing import Final
 from curation_db.language import negation_lexicon as words
 from curation_db.language.negation_cues import Cue, CueClass
 from curation_db.language.nouns import stem
-from curation_db.language.object_mentions import cue_of, cues_of
+from curation_db.language.object_mentions import concept_cue, cues_of
 from curation_db.language.text_diff import Span, text_diff
 
 _WORD: Final = re.compile(r"[^\W_]+(?:[-'’][^\W_]+)*")
@@ -31,7 +31,7 @@ _FUNCTION_WORDS: Final = (
 # fmt: on
 
 
-def beyond_the_edit(caption: str, text: str, concept: str | None) -> str | None:
+def extra_changes(caption: str, text: str, concept: str | None) -> str | None:
     """What `text` changes of `caption` beside denying `concept`, in one line, or None."""
     diff = text_diff(caption, text)
     if not diff.inserted:
@@ -43,13 +43,13 @@ def beyond_the_edit(caption: str, text: str, concept: str | None) -> str | None:
     lost = [caption[start:end].lower() for start, end in _left_out(caption, text, diff.removed)]
     if lost:
         return f"leaves out words of the caption: {_listed(lost)}"
-    asked = cue_of(text, concept)
+    asked = concept_cue(text, concept)
     outside = diff.inserted if asked is None else _without(diff.inserted, _clause_of(text, asked, diff.inserted))
     new = [word for word in _words_in(text, outside) if stem(word) not in wanted | _content_of(caption)]
     return f"adds more than the denial: {_listed(new)}" if new else None
 
 
-def left_out(caption: str, text: str) -> tuple[Span, ...]:
+def omitted_words(caption: str, text: str) -> tuple[Span, ...]:
     """The content words of `caption` that its rewrite `text` has nowhere, in no form: spans of `caption`, in order.
 
     A word that the rewrite moves is not left out.

@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, text
 
 from curation_db.enums import State
-from curation_db.lint.inputs import candidate_rows, subjects_of
+from curation_db.lint.inputs import candidate_rows, lint_subjects
 from curation_db.lint.linter import (
     DEFAULTS,
-    ConceptPlaces,
+    ConceptRanks,
     CorpusRow,
     Finding,
     LintSettings,
-    context_of,
+    corpus_context,
     count_corpus,
     lint,
 )
@@ -37,7 +37,7 @@ _STATES = text("SELECT candidate_id, state FROM candidate_state WHERE candidate_
 
 
 @dataclass(frozen=True, slots=True)
-class Linted:
+class CandidateFindings:
     """A candidate in which some rule finds something."""
 
     candidate_id: int
@@ -50,14 +50,14 @@ class Linted:
 
 
 @dataclass(frozen=True, slots=True)
-class Survey:
+class LintReport:
     """Everything that was looked at."""
 
     candidates: int
-    found: Iterator[Linted]
+    results: Iterator[CandidateFindings]
 
 
-def survey(store: Store, settings: LintSettings = DEFAULTS, *, progress: Progress | None = None) -> Survey:
+def lint_record(store: Store, settings: LintSettings = DEFAULTS, *, progress: Progress | None = None) -> LintReport:
     """Ask the rules that `settings` leave on of all candidates; what they find comes as it is read.
 
     No transaction is open while the caller works with what was found: it may be printing for a pager, for hours.
@@ -72,22 +72,22 @@ def survey(store: Store, settings: LintSettings = DEFAULTS, *, progress: Progres
     with store.read() as connection:
         counts = count_corpus(seen(connection))
 
-    def found() -> Iterator[Linted]:
-        places = ConceptPlaces()
+    def found() -> Iterator[CandidateFindings]:
+        places = ConceptRanks()
         for start in range(0, len(ids), _BATCH):
             part = ids[start : start + _BATCH]
             with store.read() as connection:
                 told = connection.execute(_STATES, {"first": part[0], "last": part[-1]})
                 states = {row.candidate_id: State(row.state) for row in told}
                 batch = candidate_rows(connection, part)
-                subjects = subjects_of(connection, batch)
+                subjects = lint_subjects(connection, batch)
             for row in sorted(batch, key=lambda each: int(each.id)):
-                place = places.next_place(row.concept)
-                context = context_of(counts, CorpusRow(row.image_id, row.text, row.concept), place_in_concept=place)
+                place = places.next_rank(row.concept)
+                context = corpus_context(counts, CorpusRow(row.image_id, row.text, row.concept), rank_in_concept=place)
                 wrong = tuple(each for each in lint(subjects[row.id], None, context, settings) if not each.ok)
                 if wrong and states[row.id] is not State.SUPERSEDED:  # by an edit since the first pass
-                    yield Linted(row.id, row.key, row.text, row.concept, states[row.id], wrong)
+                    yield CandidateFindings(row.id, row.key, row.text, row.concept, states[row.id], wrong)
             if progress is not None:
                 progress(start + len(part), len(ids))
 
-    return Survey(len(ids), found())
+    return LintReport(len(ids), found())

@@ -136,6 +136,6 @@ RULES: Final[dict[Rule, RuleInfo]] = {
 }
 # fmt: on
 
-ALL: Final = frozenset(Rule)
-OF_THE_PICTURE: Final = frozenset({Rule.IN_CAPTION, Rule.IN_SIBLING, Rule.IN_OBJECTS})
+ALL_RULES: Final = frozenset(Rule)
+IMAGE_EVIDENCE_RULES: Final = frozenset({Rule.IN_CAPTION, Rule.IN_SIBLING, Rule.IN_OBJECTS})
 """What these find is somebody's word on what the picture shows, so a blind decision must not see it."""

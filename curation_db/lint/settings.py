@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from curation_db.language.clip_tokenizer import CONTEXT_LENGTH
-from curation_db.lint.rules import ALL, Rule
+from curation_db.lint.rules import ALL_RULES, Rule
 from curation_db.validation import setting
 
 
@@ -43,7 +43,7 @@ class LintSettings:
     @property
     def rules(self) -> frozenset[Rule]:
         """The rules that are on."""
-        return ALL - self.off
+        return ALL_RULES - self.off
 
 
 DEFAULTS: Final = LintSettings()

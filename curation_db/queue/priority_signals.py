@@ -14,7 +14,7 @@ from enum import StrEnum
 
 from sqlalchemy import Connection, bindparam, text
 
-from curation_db.lint.inputs import candidate_rows, subjects_of
+from curation_db.lint.inputs import candidate_rows, lint_subjects
 from curation_db.lint.linter import DEFAULTS, LintSettings, lint
 
 THRESHOLD = 0.5
@@ -71,7 +71,7 @@ def signals_of(
     rows = {row.id: row for row in candidate_rows(connection, ids)}
     values: dict[int, dict[PrioritySignal, float]] = {number: {} for number in rows}
     judged = _judged(connection, ids) if {PrioritySignal.CONFLICT, PrioritySignal.THRESHOLD} & set(wanted) else {}
-    subjects = subjects_of(connection, list(rows.values())) if PrioritySignal.LINT in wanted else {}
+    subjects = lint_subjects(connection, list(rows.values())) if PrioritySignal.LINT in wanted else {}
     for number, row in rows.items():
         own = values[number]
         by_question = judged.get(number, {})

@@ -16,7 +16,7 @@ from curation_db.enums import NegationType, Question, Stream
 from curation_db.events import event_clock
 from curation_db.events.state import Overlap, fold
 from curation_db.language import clip_tokenizer
-from curation_db.language.object_mentions import cue_of
+from curation_db.language.object_mentions import concept_cue
 from curation_db.language.sanitize import clean, raw_hash
 from curation_db.lint.index import mark_conflicts
 from curation_db.queue.groups import group_id
@@ -136,7 +136,7 @@ def insert_candidates(
 
 def _row(draft: NewCandidate, intake: Intake, key: bytes, stamp: tuple[str, int]) -> tuple[object, ...]:
     shown = clean(draft.raw_text)
-    cue = cue_of(shown, draft.concept)
+    cue = concept_cue(shown, draft.concept)
     stratum = stratum_of(draft)
     rate = intake.rate(stratum)
     # fmt: off

@@ -58,5 +58,5 @@ def make_child(connection: Connection, parent_id: int, new_text: str, concept: s
     born_at = event_clock.next_event_seq(connection)
     child = insert_candidates(connection, [draft], intake, born_at=born_at)[0]
     connection.execute(_INHERIT, {"parent": parent_id, "child": child, "born_at": born_at})
-    index.mark(connection, [child])
+    index.index_candidates(connection, [child])
     return child

@@ -1,7 +1,7 @@
-"""Everything that ever happened to a candidate, to the texts it came from and to those that came from it. Reads only.
+"""Timeline of a candidate, of its ancestors and of its descendants by edits. Reads only.
 
-Nothing of it is made up from states: arrivals, verdicts, events and frozen sets are told as they are stored, in the
-order in which they happened. What was taken back stays, and is said to be.
+The entries are the stored records (import, verdicts, events, exports) in order of time; none is derived from states.
+An undone event stays in the timeline and is marked as undone.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import Connection, text
 
@@ -24,7 +24,7 @@ from curation_db.storage.sqlite import json_array
 
 
 class RelatedCandidates(StrEnum):
-    """What a member of the family is to the candidate."""
+    """Relation of a family member to the candidate."""
 
     ANCESTOR = "ancestor"
     THIS = "this"
@@ -32,13 +32,13 @@ class RelatedCandidates(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
-    """A text of the family."""
+class FamilyMember:
+    """A candidate of the family: the candidate itself, an ancestor or a descendant."""
 
     candidate_id: int
     key: str
     source: str
-    kin: RelatedCandidates
+    relation: RelatedCandidates
     text: str
     parent_id: int | None
     state: State | None
@@ -48,22 +48,24 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class CandidateOrigin:
-    """Where a text came from."""
+    """Source, image, caption and generator of a candidate."""
 
+    label: ClassVar = "origin"
     source: str
     image: str
-    """The picture's file, or its key."""
+    """File name, or the key where there is no file name."""
     caption: str | None
     pipeline: str
     generator: str
-    """Of an edit: who wrote it."""
+    """For an edit: the annotator."""
     prompt_version: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class JudgeVerdictRow:
-    """A verdict."""
+    """A judge's verdict."""
 
+    label: ClassVar = "judgesaid"
     judge: str
     model: str
     prompt_version: str
@@ -79,17 +81,17 @@ class JudgeVerdictRow:
 
 @dataclass(frozen=True, slots=True)
 class TimelineAction:
-    """An event."""
+    """An event of an annotator or a policy."""
 
+    label: ClassVar = "deed"
     seq: int
     actor: str
     role: Role
     kind: Kind
-    """Of an undo: undo."""
-    about: Kind
-    """Of an undo and of a redo: what was taken back or done again in the end; else the kind."""
-    again: bool
-    """An undo of an undo."""
+    original_kind: Kind
+    """For an undo or a redo: the kind of the event that the undo chain starts from; else `kind`."""
+    is_redo: bool
+    """The event undoes an undo."""
     verdict: Kind | None
     reason: Reason | None
     cause: Cause | None
@@ -98,52 +100,52 @@ class TimelineAction:
     blind: bool
     elapsed_ms: int | None
     picture: PictureShown | None
-    """How the picture was shown."""
+    """How the image was shown."""
     zoomed: bool
     late: bool
     undone: bool
-    """It does not stand any more."""
     bulk: bool
-    """Others were decided about in the same act."""
+    """The same action decided about other candidates as well."""
     child_id: int | None
 
 
 @dataclass(frozen=True, slots=True)
-class Frozen:
-    """A frozen set holds it."""
+class ExportMembership:
+    """A frozen export that holds the candidate."""
 
+    label: ClassVar = "frozen"
     export: str
     event: int
-    """The set is the record as of this event."""
+    """Sequence number of the last event that the export covers."""
     state: str
-    """In which it was then."""
+    """State of the candidate at that event."""
 
 
-Happening = CandidateOrigin | JudgeVerdictRow | TimelineAction | Frozen
+TimelineContent = CandidateOrigin | JudgeVerdictRow | TimelineAction | ExportMembership
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
-    """Something that happened to a member."""
+class TimelineEntry:
+    """One entry of the timeline, about one family member."""
 
     at: str
-    """UTC, ISO 8601; of a frozen set: when its last event happened."""
+    """UTC, ISO 8601; for an export: the time of its last event."""
     candidate_id: int
-    what: Happening
+    content: TimelineContent
 
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """The family of a candidate, and all that happened to it, in order."""
+    """The family of a candidate and its entries in order of time."""
 
     candidate_id: int
-    members: tuple[Member, ...]
-    """From the first text to the last."""
-    moments: tuple[Moment, ...]
+    members: tuple[FamilyMember, ...]
+    """In order of ids, so ancestors come first."""
+    entries: tuple[TimelineEntry, ...]
     hidden: frozenset[int] = frozenset()
-    """Members about which more happened than is told (`conceal`)."""
+    """Members whose entries are redacted (`redact`)."""
     blind: frozenset[int] = frozenset()
-    """The members of these whose judges' answers and others' notes stay hidden."""
+    """The members among `hidden` whose verdicts and other annotators' notes are redacted as well."""
 
 
 _FAMILY = text("""
@@ -155,7 +157,7 @@ _FAMILY = text("""
             SELECT :id UNION SELECT c.id FROM candidate c JOIN down ON c.parent_id = down.id)
     SELECT c.*, s.name AS source, i.key AS image_key, i.file_name, t.text AS caption, st.state,
            CASE WHEN c.id = :id THEN 'this' WHEN c.id IN (SELECT id FROM up) THEN 'ancestor'
-                ELSE 'descendant' END AS kin
+                ELSE 'descendant' END AS relation
     FROM candidate c
     JOIN source s ON s.id = c.source_id
     JOIN image i ON i.id = c.image_id
@@ -168,109 +170,120 @@ _EVENTS = text("""
                         AND n.candidate_id NOT IN (SELECT value FROM json_each(:family))) AS bulk
     FROM event e WHERE e.candidate_id = :id ORDER BY e.seq
 """)
-_LONGEST_NUMBER = 18
-"""Digits of a number that fits into the record."""
-_RANKS: dict[type, int] = {CandidateOrigin: 0, JudgeVerdictRow: 1, TimelineAction: 2, Frozen: 3}
+_MAX_ID_DIGITS = 18
+"""A number of 18 digits always fits into SQLite's 64-bit integer."""
+_RANKS: dict[type, int] = {CandidateOrigin: 0, JudgeVerdictRow: 1, TimelineAction: 2, ExportMembership: 3}
 
 
 def timeline(connection: Connection, candidate_id: int, exports: Path | None = None) -> Timeline:
-    """All of it; `exports`: the folder of frozen sets to look into.
+    """Return the timeline of a candidate.
+
+    Args:
+        connection: The record.
+        candidate_id: The candidate.
+        exports: Folder of frozen exports to search; None: no exports in the timeline.
 
     Raises:
-        RecordError: there is no such candidate.
+        RecordError: The candidate does not exist.
     """
     rows = connection.execute(_FAMILY, {"id": candidate_id}).all()
     if not rows:
         raise RecordError(f"there is no candidate {candidate_id}")
     members = tuple(
-        Member(r.id, r.key, r.source, RelatedCandidates(r.kin), r.text, r.parent_id, State(r.state), bool(r.audit))
+        FamilyMember(
+            r.id, r.key, r.source, RelatedCandidates(r.relation), r.text, r.parent_id, State(r.state), bool(r.audit)
+        )
         for r in rows
     )
     family = json_array(member.candidate_id for member in members)
-    moments = [_origin(row) for row in rows]
+    entries = [_origin(row) for row in rows]
     for member in members:
-        moments += _verdicts(connection, member.candidate_id)
-        moments += _deeds(connection, member.candidate_id, family)
+        entries += _verdicts(connection, member.candidate_id)
+        entries += _actions(connection, member.candidate_id, family)
     if exports is not None:
-        moments += _frozen(connection, exports, members)
-    return Timeline(candidate_id, members, tuple(_in_order(moments)))
+        entries += _memberships(connection, exports, members)
+    return Timeline(candidate_id, members, tuple(_in_order(entries)))
 
 
-def _in_order(moments: list[Moment]) -> list[Moment]:
-    """By time; events in any case as they are numbered, whatever the clocks of their machines said."""
-    keys: dict[int, str] = {}
+def _in_order(entries: list[TimelineEntry]) -> list[TimelineEntry]:
+    """Sort by time, but keep events in the order of their sequence numbers even where clocks of machines differ."""
+    times: dict[int, str] = {}
     latest = ""
-    for moment in sorted(moments, key=_number):
-        if isinstance(moment.what, TimelineAction):
-            latest = keys[moment.what.seq] = max(latest, moment.at)
+    for entry in sorted(entries, key=_seq):
+        if isinstance(entry.content, TimelineAction):
+            latest = times[entry.content.seq] = max(latest, entry.at)
 
-    def place(moment: Moment) -> tuple[str, int, int]:
-        return keys.get(_number(moment), moment.at), _RANKS[type(moment.what)], _number(moment)
+    def sort_key(entry: TimelineEntry) -> tuple[str, int, int]:
+        return times.get(_seq(entry), entry.at), _RANKS[type(entry.content)], _seq(entry)
 
-    return sorted(moments, key=place)
-
-
-def _number(moment: Moment) -> int:
-    return moment.what.seq if isinstance(moment.what, TimelineAction) else 0
+    return sorted(entries, key=sort_key)
 
 
-def find_candidate(connection: Connection, named: str) -> int:
-    """The candidate with this id or key.
+def _seq(entry: TimelineEntry) -> int:
+    return entry.content.seq if isinstance(entry.content, TimelineAction) else 0
+
+
+def find_candidate(connection: Connection, id_or_key: str) -> int:
+    """Return the id of the candidate with this id or key; an id is not checked for existence.
 
     Raises:
-        RecordError: there is none, or several have this key.
+        RecordError: No candidate has this key, or several have it.
     """
-    if named.isascii() and named.isdigit() and len(named) <= _LONGEST_NUMBER:
-        return int(named)
-    keyed = text("SELECT id FROM candidate WHERE key = :key LIMIT 2")
-    found = connection.execute(keyed, {"key": named}).scalars().all()
-    if len(found) == 1:
-        return int(found[0])
+    if id_or_key.isascii() and id_or_key.isdigit() and len(id_or_key) <= _MAX_ID_DIGITS:
+        return int(id_or_key)
+    statement = text("SELECT id FROM candidate WHERE key = :key LIMIT 2")
+    ids = connection.execute(statement, {"key": id_or_key}).scalars().all()
+    if len(ids) == 1:
+        return int(ids[0])
     raise RecordError(
-        f"{'no candidate has' if not found else 'several candidates have'} the key {named}",
-        hint="name it by its number: h at its card shows it",
+        f"{'no candidate has' if not ids else 'several candidates have'} the key {id_or_key}",
+        hint="give the candidate's number; the key h shows it on the card",
     )
 
 
-def conceal(told: Timeline, hidden: Collection[int], actor: str, *, blind: Collection[int]) -> Timeline:
-    """Without what would bend the judgement of `actor` about the members `hidden`: others' decisions, and states.
+def redact(history: Timeline, hidden: Collection[int], actor: str, *, blind: Collection[int]) -> Timeline:
+    """Remove what would bias the decision of `actor` about the members `hidden`.
 
-    What the actor did stays, and so does where a text came from. What judges say and others noted is left out for the
-    members `blind`, which are among `hidden`.
+    Args:
+        history: The full timeline.
+        hidden: Members that `actor` still has to decide about. Their states and other annotators' decisions are
+            removed; origins and the actor's own events stay.
+        actor: The annotator who will see the timeline.
+        blind: Members among `hidden` whose verdicts and other annotators' notes and flags are removed as well.
     """
 
-    def is_told(moment: Moment) -> bool:
-        what, number = moment.what, moment.candidate_id
-        if number not in hidden or isinstance(what, CandidateOrigin):
+    def is_visible(entry: TimelineEntry) -> bool:
+        content, number = entry.content, entry.candidate_id
+        if number not in hidden or isinstance(content, CandidateOrigin):
             return True
-        if isinstance(what, TimelineAction) and what.actor == actor:
+        if isinstance(content, TimelineAction) and content.actor == actor:
             return True
-        remark = isinstance(what, JudgeVerdictRow) or (
-            isinstance(what, TimelineAction) and what.kind in (Kind.NOTE, Kind.FLAG)
+        remark = isinstance(content, JudgeVerdictRow) or (
+            isinstance(content, TimelineAction) and content.kind in (Kind.NOTE, Kind.FLAG)
         )
         return remark and number not in blind
 
     return replace(
-        told,
-        members=tuple(replace(m, state=None) if m.candidate_id in hidden else m for m in told.members),
-        moments=tuple(moment for moment in told.moments if is_told(moment)),
+        history,
+        members=tuple(replace(m, state=None) if m.candidate_id in hidden else m for m in history.members),
+        entries=tuple(entry for entry in history.entries if is_visible(entry)),
         hidden=frozenset(hidden),
         blind=frozenset(blind),
     )
 
 
-def _origin(row: Any) -> Moment:
-    came = CandidateOrigin(
+def _origin(row: Any) -> TimelineEntry:
+    origin = CandidateOrigin(
         row.source, row.file_name or row.image_key, row.caption, row.pipeline, row.generator, row.prompt_version
     )
-    return Moment(row.created_at, row.id, came)
+    return TimelineEntry(row.created_at, row.id, origin)
 
 
-def _verdicts(connection: Connection, candidate_id: int) -> list[Moment]:
+def _verdicts(connection: Connection, candidate_id: int) -> list[TimelineEntry]:
     rows = connection.execute(text("SELECT * FROM verdict WHERE candidate_id = :id ORDER BY id"), {"id": candidate_id})
     # fmt: off
     return [
-        Moment(
+        TimelineEntry(
             r.created_at,
             candidate_id,
             JudgeVerdictRow(
@@ -283,16 +296,16 @@ def _verdicts(connection: Connection, candidate_id: int) -> list[Moment]:
     # fmt: on
 
 
-def _deeds(connection: Connection, candidate_id: int, family: str) -> list[Moment]:
+def _actions(connection: Connection, candidate_id: int, family: str) -> list[TimelineEntry]:
     rows = connection.execute(_EVENTS, {"id": candidate_id, "family": family}).all()
     history = events_of(connection, candidate_id)
-    stands = {event.seq for event in effective_events(history)}
+    in_force = {event.seq for event in effective_events(history)}
     undoes = {event.seq: event.undo_of for event in history if event.kind is Kind.UNDO and event.undo_of}
     kinds = {event.seq: event.kind for event in history}
-    return [Moment(row.at, candidate_id, _deed(row, stands, undoes, kinds)) for row in rows]
+    return [TimelineEntry(row.at, candidate_id, _action(row, in_force, undoes, kinds)) for row in rows]
 
 
-def _deed(row: Any, stands: set[int], undoes: dict[int, int], kinds: dict[int, Kind]) -> TimelineAction:
+def _action(row: Any, in_force: set[int], undoes: dict[int, int], kinds: dict[int, Kind]) -> TimelineAction:
     root, steps = row.seq, 0
     while root in undoes:
         root, steps = undoes[root], steps + 1
@@ -301,8 +314,8 @@ def _deed(row: Any, stands: set[int], undoes: dict[int, int], kinds: dict[int, K
         actor=row.actor,
         role=Role(row.role),
         kind=Kind(row.kind),
-        about=kinds[root],
-        again=steps > 0 and steps % 2 == 0,
+        original_kind=kinds[root],
+        is_redo=steps > 0 and steps % 2 == 0,
         verdict=Kind(row.verdict) if row.verdict else None,
         reason=Reason(row.reason) if row.reason else None,
         cause=Cause(row.cause) if row.cause else None,
@@ -313,29 +326,29 @@ def _deed(row: Any, stands: set[int], undoes: dict[int, int], kinds: dict[int, K
         picture=PictureShown(row.picture) if row.picture else None,
         zoomed=bool(row.zoomed),
         late=bool(row.late),
-        undone=row.kind != Kind.UNDO and row.seq not in stands,
+        undone=row.kind != Kind.UNDO and row.seq not in in_force,
         bulk=bool(row.bulk),
         child_id=row.child_id,
     )
 
 
-def _frozen(connection: Connection, exports: Path, members: Sequence[Member]) -> list[Moment]:
-    found = []
+def _memberships(connection: Connection, exports: Path, members: Sequence[FamilyMember]) -> list[TimelineEntry]:
+    entries = []
     for name in list_exports(exports):
         try:
             event = read_manifest(exports / name).event_seq
-            held = list(_held(exports / name / ITEMS_FILE, members))
+            exported = list(_exported_members(exports / name / ITEMS_FILE, members))
         except (ManifestError, OSError, ValueError):
-            continue  # `negwb status` and `negwb doctor` say what is wrong with it
+            continue  # `negwb status` and `negwb doctor` report a damaged export
         at = connection.execute(
             text("SELECT at FROM event WHERE seq <= :seq ORDER BY seq DESC LIMIT 1"), {"seq": event}
         ).scalar()
-        found += [Moment(at or "", number, Frozen(name, event, state)) for number, state in held]
-    return found
+        entries += [TimelineEntry(at or "", number, ExportMembership(name, event, state)) for number, state in exported]
+    return entries
 
 
-def _held(items: Path, members: Sequence[Member]) -> list[tuple[int, str]]:
-    """Members that are in the set, with their state there; a line is parsed only where a key stands in it."""
+def _exported_members(items: Path, members: Sequence[FamilyMember]) -> list[tuple[int, str]]:
+    """Return the members in the export with their states there; only lines that contain a member's key are parsed."""
     keys = {(m.source, m.key): m.candidate_id for m in members}
     needles = [json.dumps(m.key) for m in members]
     with items.open(encoding="utf-8", newline="\n") as lines:

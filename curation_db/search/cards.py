@@ -12,11 +12,11 @@ from curation_db.errors import RecordError
 from curation_db.events import event_log
 from curation_db.lint.linter import (
     DEFAULTS,
-    OF_THE_PICTURE,
-    Context,
+    IMAGE_EVIDENCE_RULES,
+    CorpusContext,
     Finding,
     LintSettings,
-    Subject,
+    LintSubject,
     lint,
     near_key,
     same_key,
@@ -72,7 +72,7 @@ class Card:
     tokens: int
     parent_text: str | None
     """What an edit replaced."""
-    opinions: tuple[CardVerdict, ...]
+    verdicts: tuple[CardVerdict, ...]
     siblings: tuple[str, ...]
     """The picture's other captions."""
     objects: dict[str, int]
@@ -85,7 +85,7 @@ class Card:
     @property
     def disputed(self) -> tuple[Question, ...]:
         """The questions on which the judges disagree; answers to one say nothing about another."""
-        said = {(o.question, o.p >= 0.5) for o in self.opinions if o.p is not None}
+        said = {(o.question, o.p >= 0.5) for o in self.verdicts if o.p is not None}
         return tuple(question for question in Question if {(question, True), (question, False)} <= said)
 
     @property
@@ -148,7 +148,7 @@ def card_for(
 
 
 def _without_evidence(card: Card) -> Card:
-    findings = tuple(finding for finding in card.findings if finding.rule not in OF_THE_PICTURE)
+    findings = tuple(finding for finding in card.findings if finding.rule not in IMAGE_EVIDENCE_RULES)
     return replace(card, siblings=(), objects={}, findings=findings)
 
 
@@ -165,7 +165,7 @@ def load_card(
         raise RecordError(f"there is no candidate {candidate_id}")
     siblings = _siblings(connection, row.image_id, row.caption_id)
     objects = {r.category: r.number for r in connection.execute(_OBJECTS, {"image": row.image_id})}
-    subject = Subject(
+    subject = LintSubject(
         text=row.text,
         concept=row.concept,
         tokens=row.tokens,
@@ -187,7 +187,7 @@ def load_card(
         generator=row.generator,
         tokens=row.tokens,
         parent_text=row.parent_text,
-        opinions=verdicts_of(connection, candidate_id),
+        verdicts=verdicts_of(connection, candidate_id),
         siblings=siblings,
         objects=objects,
         findings=lint(subject, context=_on_the_picture(connection, row), settings=checks),
@@ -199,15 +199,15 @@ def load_card(
     )
 
 
-def _on_the_picture(connection: Connection, row: Any) -> Context:
+def _on_the_picture(connection: Connection, row: Any) -> CorpusContext:
     """What the picture's other candidates say; what is frequent in the whole record is not asked here (`survey`)."""
     told = connection.execute(_OTHERS, {"image": row.image_id, "id": row.id}).scalars().all()
     if not told:
-        return Context(candidates=1, same_concept=0)
+        return CorpusContext(candidates=1, same_concept=0)
     same, near = same_key(row.text), near_key(row.text)
     same_here = sum(same_key(other) == same for other in told)
     near_here = sum(near_key(other) == near for other in told) - same_here
-    return Context(candidates=len(told) + 1, same_concept=0, same_here=same_here, near_here=near_here)
+    return CorpusContext(candidates=len(told) + 1, same_concept=0, same_here=same_here, near_here=near_here)
 
 
 def _siblings(connection: Connection, image_id: int, caption_id: int | None) -> tuple[str, ...]:

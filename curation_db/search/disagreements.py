@@ -1,8 +1,8 @@
-"""Where people disagree, and what each of them said: for the adjudicator. Reads only.
+"""List the candidates on which annotators disagree, with each vote, for the adjudicator. Reads only.
 
-People disagree about a candidate when yes and no both stand among their opinions: it is contested, or waits for more
-people after two that differ, or somebody's mind was changed by what the judges say (a flip: both the label and the
-newer word are opinions). What an adjudicator has settled, and what an edit has replaced, is over.
+Annotators disagree on a candidate when both an accept and a reject are among the votes in force: the candidate is
+contested, or waits for more votes after two that differ, or has a flip. After a flip both the blind label and the
+later vote count. A candidate that an adjudicator has decided or that an edit has replaced is not listed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from curation_db.storage.sqlite import IN_IDS, batches, json_array
 
 _VOTES = (Kind.ACCEPT, Kind.REJECT, Kind.UNSURE, Kind.FLIP)
 _PEOPLE = frozenset(map(Role, PersonRole))
-_LIKELY = text("""
+_POSSIBLE = text("""
     SELECT candidate_id FROM candidate_state WHERE state = 'contested'
     UNION SELECT candidate_id FROM candidate_state WHERE state = 'needs_more' AND accepts > 0 AND rejects > 0
     UNION SELECT candidate_id FROM event WHERE kind = 'flip'
@@ -34,7 +34,7 @@ _STATES = text(f"SELECT candidate_id, state FROM candidate_state WHERE candidate
 
 @dataclass(frozen=True, slots=True)
 class Disagreement:
-    """A candidate about which people disagree."""
+    """A candidate on which annotators disagree."""
 
     candidate_id: int
     state: State
@@ -42,40 +42,40 @@ class Disagreement:
     rejects: int
     unsures: int
     flipped: bool
-    """Somebody's mind was changed by what the judges say."""
+    """An annotator changed the vote after the judges' verdicts were revealed."""
 
     @property
-    def opinions(self) -> int:
-        """How many there are; a person whose mind was changed has two."""
+    def votes(self) -> int:
+        """Number of votes; an annotator with a flip has two."""
         return self.accepts + self.rejects + self.unsures
 
     @property
     def agreement(self) -> float:
-        """The share of pairs of opinions that agree, from 0 to 1."""
-        n = self.opinions
+        """Share of pairs of votes that agree, from 0 to 1."""
+        n = self.votes
         alike = sum(k * (k - 1) for k in (self.accepts, self.rejects, self.unsures))
         return alike / (n * (n - 1)) if n > 1 else 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class AnnotatorVote:
-    """What somebody said about a candidate, where it stands."""
+    """One annotator's vote in force."""
 
     actor: str
     role: Role
-    says: Kind
+    verdict: Kind
     """accept, reject or unsure."""
     reason: Reason | None
     blind: bool
-    """Said without having seen what the judges say."""
+    """Given before the judges' verdicts were shown."""
     flip: bool
-    """A change of mind after that was revealed."""
+    """Changed after the judges' verdicts were revealed."""
     at: str
 
 
 @dataclass(frozen=True, slots=True)
-class FinalWord:
-    """An adjudicator's."""
+class Adjudication:
+    """An adjudicator's decision."""
 
     actor: str
     verdict: Kind
@@ -86,60 +86,60 @@ class FinalWord:
 
 @dataclass(frozen=True, slots=True)
 class VoteSummary:
-    """Who said what, what the judges said, and what came of it."""
+    """The votes, verdicts and adjudication of a candidate."""
 
     candidate_id: int
     text: str
     state: State
-    voices: tuple[AnnotatorVote, ...]
-    """In the order in which they were said, since everybody was last asked anew."""
-    final: FinalWord | None
-    opinions: tuple[CardVerdict, ...]
+    votes: tuple[AnnotatorVote, ...]
+    """In order of time, since the last requeue."""
+    final: Adjudication | None
+    verdicts: tuple[CardVerdict, ...]
     concept: str | None
 
 
 def disagreements(connection: Connection) -> list[Disagreement]:
-    """All there are: the lowest agreement first, then where most opinions are, then the oldest."""
-    likely = connection.execute(_LIKELY).scalars().all()
-    found = [each for part in batches(likely, BATCH) for each in _of_part(connection, part)]
-    return sorted(found, key=lambda each: (each.agreement, -each.opinions, each.candidate_id))
+    """Return all disagreements: lowest agreement first, then most votes, then lowest id."""
+    possible = connection.execute(_POSSIBLE).scalars().all()
+    disagreeing = [each for ids in batches(possible, BATCH) for each in _disagreements_among(connection, ids)]
+    return sorted(disagreeing, key=lambda each: (each.agreement, -each.votes, each.candidate_id))
 
 
-def _of_part(connection: Connection, part: Sequence[int]) -> Iterable[Disagreement]:
-    states = {number: state for number, state in connection.execute(_STATES, {"ids": json_array(part)})}
-    for number, history in histories(connection, part):
-        state, counts, flipped = State(states[number]), _opinions(history), _flipped(history)
+def _disagreements_among(connection: Connection, ids: Sequence[int]) -> Iterable[Disagreement]:
+    states = {number: state for number, state in connection.execute(_STATES, {"ids": json_array(ids)})}
+    for number, history in histories(connection, ids):
+        state, counts, flipped = State(states[number]), _vote_counts(history), _flipped(history)
         if state is not State.SUPERSEDED and counts and counts[Kind.ACCEPT] and counts[Kind.REJECT]:
             yield Disagreement(number, state, counts[Kind.ACCEPT], counts[Kind.REJECT], counts[Kind.UNSURE], flipped)
 
 
 @lru_cache(maxsize=16_384)
-def _opinions(history: History) -> Counter[Kind] | None:
-    """How often each verdict stands; None: an adjudicator has settled it."""
+def _vote_counts(history: History) -> Counter[Kind] | None:
+    """Count the votes in force by kind; return None where an adjudicator has decided."""
     deciding = since_requeue(effective_events(fold_events(history)))
     if any(event.kind is Kind.ADJUDICATE for event in deciding):
         return None
-    said: dict[tuple[str, bool], Kind] = {}
+    votes: dict[tuple[str, bool], Kind] = {}
     for event in deciding:
         if event.kind in _VOTES and event.role in _PEOPLE:
-            # a newer vote takes the place of the older one, a flip stands beside the label
-            said[event.actor, event.kind is Kind.FLIP] = _says(event)
-    return Counter(said.values())
+            # A newer vote replaces the older one; a flip counts beside the blind label.
+            votes[event.actor, event.kind is Kind.FLIP] = _verdict_of(event)
+    return Counter(votes.values())
 
 
 def _flipped(history: History) -> bool:
     return any(event.kind is Kind.FLIP for event in since_requeue(effective_events(fold_events(history))))
 
 
-def _says(event: FoldEvent) -> Kind:
+def _verdict_of(event: FoldEvent) -> Kind:
     return event.verdict if event.kind is Kind.FLIP and event.verdict else event.kind
 
 
 def vote_summary(connection: Connection, candidate_id: int) -> VoteSummary:
-    """Who said what about this candidate, as far as it stands.
+    """Return the votes in force, the adjudication and the judges' verdicts of a candidate.
 
     Raises:
-        RecordError: there is no such candidate.
+        RecordError: The candidate does not exist.
     """
     row = connection.execute(
         text("""SELECT c.text, c.concept, s.state FROM candidate c
@@ -157,20 +157,21 @@ def vote_summary(connection: Connection, candidate_id: int) -> VoteSummary:
         FoldEvent(r.seq, r.actor, Role(r.role), Kind(r.kind), Kind(r.verdict) if r.verdict else None, r.undo_of)
         for r in rows
     ]
-    told = {r.seq: r for r in rows}
-    voices: dict[tuple[str, bool], AnnotatorVote] = {}
+    by_seq = {r.seq: r for r in rows}
+    votes: dict[tuple[str, bool], AnnotatorVote] = {}
     final = None
     for event in since_requeue(effective_events(events)):
-        said = told[event.seq]
-        reason = Reason(said.reason) if said.reason else None
+        stored = by_seq[event.seq]
+        reason = Reason(stored.reason) if stored.reason else None
         if event.kind is Kind.ADJUDICATE and event.verdict:
-            final = FinalWord(event.actor, event.verdict, reason, Cause(said.cause) if said.cause else None, said.at)
+            cause = Cause(stored.cause) if stored.cause else None
+            final = Adjudication(event.actor, event.verdict, reason, cause, stored.at)
         elif event.kind in _VOTES:
             key = event.actor, event.kind is Kind.FLIP
-            # a newer vote takes the place of the older one, a flip stands beside the label
-            voices.pop(key, None)
-            voices[key] = AnnotatorVote(
-                event.actor, event.role, _says(event), reason, bool(said.blind), key[1], said.at
+            # A newer vote replaces the older one and moves to the end; a flip counts beside the blind label.
+            votes.pop(key, None)
+            votes[key] = AnnotatorVote(
+                event.actor, event.role, _verdict_of(event), reason, bool(stored.blind), key[1], stored.at
             )
-    opinions = verdicts_of(connection, candidate_id)
-    return VoteSummary(candidate_id, row.text, State(row.state), tuple(voices.values()), final, opinions, row.concept)
+    verdicts = verdicts_of(connection, candidate_id)
+    return VoteSummary(candidate_id, row.text, State(row.state), tuple(votes.values()), final, verdicts, row.concept)

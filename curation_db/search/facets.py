@@ -11,9 +11,9 @@ from sqlalchemy import Connection, text
 from curation_db.enums import Question
 from curation_db.events.hasty import hasty_sql
 from curation_db.events.in_force import in_force_sql
-from curation_db.lint.index import MARKED_RULES
+from curation_db.lint.index import INDEXED_RULES
 from curation_db.search.query_language import ANY_JUDGE, WORDS, QueryField, TermMeaning, Value, View
-from curation_db.search.query_sql import UNREVEALED, named
+from curation_db.search.query_sql import UNREVEALED, matching_judges
 from curation_db.search.search import judges
 from curation_db.storage.sqlite import IN_IDS, VERDICT_WORD, batches, json_array
 
@@ -31,7 +31,7 @@ _COLUMNS = {
     QueryField.SOURCE: """SELECT s.name AS value, count(*) AS n FROM candidate c JOIN source s ON s.id = c.source_id
                      WHERE c.id {these} GROUP BY 1""",
     QueryField.LINT: f"""SELECT mark AS value, count(*) AS n FROM candidate_mark
-                    WHERE mark IN ({", ".join(f"'{rule}'" for rule in MARKED_RULES)}) AND candidate_id {{these}}
+                    WHERE mark IN ({", ".join(f"'{rule}'" for rule in INDEXED_RULES)}) AND candidate_id {{these}}
                     GROUP BY 1""",
     QueryField.IS: f"""SELECT mark AS value, count(*) AS n FROM candidate_mark x
                  WHERE mark = 'conflict' AND candidate_id {{these}}{{revealed}} GROUP BY 1
@@ -98,7 +98,7 @@ def _parts(ids: Sequence[int] | None) -> Iterator[tuple[str, dict[str, str]]]:
         yield IN_IDS, {"ids": json_array(part)}
 
 
-def unknown(connection: Connection, view: View) -> str | None:
+def unknown_name(connection: Connection, view: View) -> str | None:
     """The first name in the view that the record does not know, in one line with those it knows; None: all are known.
 
     For views that hold nothing: it says why.
@@ -108,7 +108,7 @@ def unknown(connection: Connection, view: View) -> str | None:
             continue
         if term.field is QueryField.JUDGE:
             known = judges(connection)
-            wrong = [v.name for v in term.values if v.name != ANY_JUDGE and not named(v.name, known)]
+            wrong = [v.name for v in term.values if v.name != ANY_JUDGE and not matching_judges(v.name, known)]
         else:
             known = [facet.value.name for facet in facets(connection, term.field)]
             folded = {name.casefold() for name in known}

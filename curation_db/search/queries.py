@@ -53,7 +53,7 @@ class Match:
     """None: hidden, since the person has not decided about it; only that an edit replaced it is always told."""
 
 
-def anything(connection: Connection) -> bool:
+def has_candidates(connection: Connection) -> bool:
     """Whether the workspace holds any candidate."""
     return connection.execute(text("SELECT 1 FROM candidate LIMIT 1")).first() is not None
 
@@ -79,7 +79,7 @@ def candidate_key(connection: Connection, candidate_id: int) -> str:
     return str(connection.execute(text("SELECT key FROM candidate WHERE id = :id"), {"id": candidate_id}).scalar_one())
 
 
-def deed(connection: Connection, act: str) -> Kind:
+def original_kind(connection: Connection, act: str) -> Kind:
     """What the act was in the end about: an undo's or a redo's chain is followed to the event it began with."""
     row = connection.execute(
         text("SELECT kind, undo_of FROM event WHERE act = :act ORDER BY seq LIMIT 1"), {"act": act}
@@ -89,7 +89,9 @@ def deed(connection: Connection, act: str) -> Kind:
     return Kind(row.kind)
 
 
-def own_past(connection: Connection, actor: str, before: int | None, but: Iterable[int]) -> PreviousDecision | None:
+def previous_own_decision(
+    connection: Connection, actor: str, before: int | None, but: Iterable[int]
+) -> PreviousDecision | None:
     """The person's newest standing decision before the event `before` about a card that is not in `but`.
 
     Its candidate is the card to look at: a text and what its editor made of it are one card.
@@ -104,7 +106,7 @@ def own_past(connection: Connection, actor: str, before: int | None, but: Iterab
     return None
 
 
-def standing_decision(connection: Connection, actor: str, candidate_id: int) -> PreviousDecision | None:
+def own_decision_in_force(connection: Connection, actor: str, candidate_id: int) -> PreviousDecision | None:
     """What this person last decided about the candidate, where it stands; the edit that made it counts as that."""
     row = connection.execute(
         text(f"""SELECT max(seq) FROM event e
@@ -125,7 +127,7 @@ def _mended(connection: Connection, actor: str, past: PreviousDecision) -> Previ
     return replace(past, candidate_id=number)
 
 
-def sitting_counts(connection: Connection, actor: str, session: str) -> dict[Kind, int]:
+def session_counts(connection: Connection, actor: str, session: str) -> dict[Kind, int]:
     """The decisions of this session that are in force, by kind."""
     rows = connection.execute(
         # a change of mind and a final word count as what they say

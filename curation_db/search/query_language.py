@@ -99,7 +99,7 @@ class Value:
     """One value of a term."""
 
     name: str
-    says: TermMeaning | None = None
+    meaning: TermMeaning | None = None
     """Of a judge: what it said; None: anything."""
 
 
@@ -141,7 +141,7 @@ class View:
         return replace(self, terms=left if len(left) < len(self.terms) else (*self.terms, term))
 
     @property
-    def asks_judges(self) -> bool:
+    def depends_on_verdicts(self) -> bool:
         """Whether being in it, or where, tells something of what judges said."""
         conflict = any(
             value.name == "conflict" for term in self.terms if term.field is QueryField.IS for value in term.values
@@ -288,7 +288,7 @@ def _printed(term: Term) -> str:
 
 def _printed_value(value: Value) -> str:
     name = value.name if _BARE_VALUE.fullmatch(value.name) else _quote(value.name)
-    return name if value.says is None else f"{name}={value.says}"
+    return name if value.meaning is None else f"{name}={value.meaning}"
 
 
 def _quote(words: str) -> str:

@@ -181,12 +181,12 @@ def _hasty() -> tuple[str, str]:
 def _judged(value: Value, judges: Sequence[str], told: Parameters) -> list[tuple[str, str]]:
     return [
         _keyed("verdict", f"judge = {told.add(judge)} AND question = '{question}' AND {VERDICT_WORD} = '{said}'")
-        for judge in named(value.name, judges)
-        for question, said in _ANSWERS[value.says]
+        for judge in matching_judges(value.name, judges)
+        for question, said in _ANSWERS[value.meaning]
     ]
 
 
-def named(name: str, judges: Sequence[str]) -> list[str]:
+def matching_judges(name: str, judges: Sequence[str]) -> list[str]:
     """The judges that a name means: all, the one called so, or those whose names begin so."""
     if name == ANY_JUDGE:
         return list(judges)

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, text
 
 from curation_db.enums import Kind, NegationType, Question, State
 from curation_db.events.in_force import in_force_sql
-from curation_db.lint.index import CONFLICT, MARKED_RULES, unchecked
+from curation_db.lint.index import CONFLICT, INDEXED_RULES, not_indexed
 from curation_db.lint.linter import Rule
 from curation_db.storage.sqlite import IN_IDS, json_array
 
@@ -71,7 +71,7 @@ class ListedCandidate:
     notes: int
     hidden: bool
     """Of the audit, and people are still asked: what the judges say is not told."""
-    said: tuple[RowVerdict, ...]
+    verdicts: tuple[RowVerdict, ...]
     conflict: bool
     lint: tuple[Rule, ...]
     """What the rules found, where they have looked (`checked`)."""
@@ -87,11 +87,11 @@ def page_of(connection: Connection, ids: Sequence[int]) -> list[ListedCandidate]
     said, marked, decided = defaultdict(list), defaultdict(set), defaultdict(list)
     for row in connection.execute(_OPINIONS, {"ids": listed}):
         said[row.candidate_id].append(RowVerdict(row.judge, Question(row.question), row.p))
-    for row in connection.execute(_MARKS, {"ids": listed, "marks": json_array([*map(str, MARKED_RULES), CONFLICT])}):
+    for row in connection.execute(_MARKS, {"ids": listed, "marks": json_array([*map(str, INDEXED_RULES), CONFLICT])}):
         marked[row.candidate_id].add(row.mark)
     for row in connection.execute(_DECISIONS, {"ids": listed}):
         decided[row.candidate_id].append(Decision(row.actor, Kind(row.kind), row.reason, row.at))
-    waiting = unchecked(connection, ids)
+    waiting = not_indexed(connection, ids)
     found = {}
     for row in connection.execute(_CANDIDATES, {"ids": listed}):
         hidden = bool(row.audit) and row.wanted > 0
@@ -101,8 +101,8 @@ def page_of(connection: Connection, ids: Sequence[int]) -> list[ListedCandidate]
             position=row.cue_position, negation_type=NegationType(row.negation_type), pipeline=row.pipeline,
             source=row.source, image=row.image, audit=bool(row.audit), state=State(row.state),
             flagged=bool(row.flagged), notes=row.notes, hidden=hidden,
-            said=() if hidden else tuple(said[row.id]), conflict=CONFLICT in marked[row.id] and not hidden,
-            lint=tuple(rule for rule in MARKED_RULES if rule in marked[row.id]),
+            verdicts=() if hidden else tuple(said[row.id]), conflict=CONFLICT in marked[row.id] and not hidden,
+            lint=tuple(rule for rule in INDEXED_RULES if rule in marked[row.id]),
             checked=row.id not in waiting, decisions=tuple(decided[row.id]),
         )
         # fmt: on

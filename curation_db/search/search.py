@@ -58,7 +58,7 @@ def ids_of(connection: Connection, view: View) -> Iterator[array[int]]:
     known = judges(connection) if view.asks(QueryField.JUDGE) else []
     terms = [
         *predicates(_with_spellings(connection, view.terms), known, told),
-        *([_REVEALED] if view.asks_judges else []),
+        *([_REVEALED] if view.depends_on_verdicts else []),
     ]
     walked, few = _walked(connection, terms, told)
     if walked is None and few:

@@ -19,7 +19,7 @@ from curation_db.stats.agreement import Agreement, agreement
 from curation_db.stats.intervals import RESAMPLES
 
 VOTES: Final = (Kind.ACCEPT, Kind.REJECT)
-LOPSIDED: Final = 0.75
+SKEWED: Final = 0.75
 """From this share of like votes on kappa tells little."""
 
 _STANDING = text("""
@@ -44,25 +44,25 @@ _AUDIT = text(f"""
 
 
 @dataclass(frozen=True, slots=True)
-class Consensus:
+class VoteAgreement:
     """Agreement, and how lopsided the votes are that it is about."""
 
-    told: Agreement
+    coefficients: Agreement
     accepts: int
     """Of its ratings."""
 
     @property
     def accept_share(self) -> float | None:
         """None where nobody has voted twice."""
-        return self.accepts / self.told.ratings if self.told.ratings else None
+        return self.accepts / self.coefficients.ratings if self.coefficients.ratings else None
 
 
-def standing_consensus(connection: Connection, *, resamples: int = RESAMPLES) -> Consensus:
+def current_agreement(connection: Connection, *, resamples: int = RESAMPLES) -> VoteAgreement:
     """Over the candidates with votes of two people or more, as they stand now."""
     return _consensus([tuple(row) for row in connection.execute(_STANDING)], resamples)
 
 
-def audit_consensus(connection: Connection, *, resamples: int = RESAMPLES) -> Consensus:
+def audit_agreement(connection: Connection, *, resamples: int = RESAMPLES) -> VoteAgreement:
     """Over the audit's labels: first words, given blind, so nobody could lean on a judge."""
     return _consensus([tuple(row) for row in connection.execute(_AUDIT)], resamples)
 
@@ -72,25 +72,25 @@ def audit_labels() -> str:
     return _LABELS
 
 
-def _consensus(counted: Sequence[tuple[int, int, int]], resamples: int) -> Consensus:
+def _consensus(counted: Sequence[tuple[int, int, int]], resamples: int) -> VoteAgreement:
     items = [[Kind.ACCEPT] * accepts + [Kind.REJECT] * rejects for _, accepts, rejects in counted]
     told = agreement(items, VOTES, [image for image, _, _ in counted], resamples=resamples)
-    return Consensus(told, sum(accepts for _, accepts, _ in counted))
+    return VoteAgreement(told, sum(accepts for _, accepts, _ in counted))
 
 
-def on_kappa(consensus: Consensus) -> str:
+def explain_kappa(consensus: VoteAgreement) -> str:
     """One line on what kappa is worth here; empty where nothing can be said."""
     accepted = consensus.accept_share
     if accepted is None:
         return ""
-    by_chance, kappa = accepted**2 + (1 - accepted) ** 2, consensus.told.kappa.estimate
+    by_chance, kappa = accepted**2 + (1 - accepted) ** 2, consensus.coefficients.kappa.estimate
     said = "undefined" if math.isnan(kappa) else f"{kappa:.2f}"
-    if max(accepted, 1 - accepted) < LOPSIDED:
+    if max(accepted, 1 - accepted) < SKEWED:
         return (
             f"Kappa is {said}: votes are mixed here ({accepted:.0%} accepts), so it may be read. "
             "At 88 % accepts it would sink whatever people do; AC1 would not."
         )
-    named, share = ("accepts", accepted) if accepted >= LOPSIDED else ("rejects", 1 - accepted)
+    named, share = ("accepts", accepted) if accepted >= SKEWED else ("rejects", 1 - accepted)
     return (
         f"Kappa is {said}, and misleads: with {share:.0%} {named} it takes {by_chance:.0%} agreement for chance, "
         "so a few slips pull it towards 0 however well people agree. AC1 does not do that."

@@ -1,7 +1,7 @@
 """Speed: decisions per hour of active time. The one figure for how fast people are, wherever it is shown.
 
 It is over all decisions that were timed, those that were taken back or replaced too: time went into them. Active time
-is the time on cards (`Event.elapsed_ms`), of each at most `LONGEST_LOOK_MS`.
+is the time on cards (`Event.elapsed_ms`), of each at most `MAX_ACTIVE_MS`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from sqlalchemy import Connection, text
 
 from curation_db.events.in_force import DECISIONS_SQL, PERSON_ROLES_SQL, in_force_sql
 
-LONGEST_LOOK_MS: Final = 60_000
+MAX_ACTIVE_MS: Final = 60_000
 """Milliseconds of one card that count at most as active time: a coffee does not make anybody slow."""
 NAME: Final = "decisions per hour of active time"
 """What the figure is called where there is room for it."""
@@ -30,7 +30,7 @@ _ALL = text(f"""
     GROUP BY e.actor, e.elapsed_ms
 """)
 _OWN = text(f"""
-    SELECT count(*) AS looks, coalesce(sum(min(e.elapsed_ms, {LONGEST_LOOK_MS})), 0) AS active FROM event e
+    SELECT count(*) AS looks, coalesce(sum(min(e.elapsed_ms, {MAX_ACTIVE_MS})), 0) AS active FROM event e
     WHERE e.actor = :actor AND {_TIMED}
 """)
 
@@ -39,24 +39,24 @@ _OWN = text(f"""
 class AnnotationSpeed:
     """How long cards take."""
 
-    looks: int = 0
+    timed_decisions: int = 0
     """Decisions of any kind that were timed."""
     votes: int = 0
     """Those that bring the work on: accepts, rejects and edits that are in force."""
     active_ms: int = 0
-    """Time on cards, at most `LONGEST_LOOK_MS` each."""
+    """Time on cards, at most `MAX_ACTIVE_MS` each."""
     lengths: tuple[tuple[int, int], ...] = ()
     """(milliseconds, how many looks took so long), uncut, in rising order."""
 
     @property
     def per_hour(self) -> float | None:
         """Decisions per hour of active time."""
-        return 3_600_000 * self.looks / self.active_ms if self.active_ms else None
+        return 3_600_000 * self.timed_decisions / self.active_ms if self.active_ms else None
 
     @property
     def median_ms(self) -> int | None:
         """Of all looks, uncut; the lower one of two."""
-        half, passed = (self.looks + 1) // 2, 0
+        half, passed = (self.timed_decisions + 1) // 2, 0
         for milliseconds, number in self.lengths:
             passed += number
             if passed >= half:
@@ -70,7 +70,7 @@ class AnnotationSpeed:
     def figures(self) -> dict[str, float | int | None]:
         """As `--json` prints it."""
         return {
-            "looks": self.looks,
+            "looks": self.timed_decisions,
             "votes": self.votes,
             "active_ms": self.active_ms,
             "median_ms": self.median_ms,
@@ -79,7 +79,9 @@ class AnnotationSpeed:
 
     def after(self, milliseconds: int) -> AnnotationSpeed:
         """With one more look; neither `votes` nor `lengths` is kept up."""
-        return replace(self, looks=self.looks + 1, active_ms=self.active_ms + min(milliseconds, LONGEST_LOOK_MS))
+        return replace(
+            self, timed_decisions=self.timed_decisions + 1, active_ms=self.active_ms + min(milliseconds, MAX_ACTIVE_MS)
+        )
 
 
 def speeds(connection: Connection) -> dict[str, AnnotationSpeed]:
@@ -94,10 +96,10 @@ def speeds(connection: Connection) -> dict[str, AnnotationSpeed]:
 def own_speed(connection: Connection, actor: str) -> AnnotationSpeed:
     """One person's, without `votes` and `lengths`; counts over that person's decisions."""
     row = connection.execute(_OWN, {"actor": actor}).one()
-    return AnnotationSpeed(looks=row.looks, active_ms=row.active)
+    return AnnotationSpeed(timed_decisions=row.looks, active_ms=row.active)
 
 
-def together(each: Iterable[AnnotationSpeed]) -> AnnotationSpeed:
+def combined(each: Iterable[AnnotationSpeed]) -> AnnotationSpeed:
     """Of several people as one."""
     all_of = list(each)
     lengths: defaultdict[int, int] = defaultdict(int)
@@ -105,7 +107,7 @@ def together(each: Iterable[AnnotationSpeed]) -> AnnotationSpeed:
         for milliseconds, number in speed.lengths:
             lengths[milliseconds] += number
     return AnnotationSpeed(
-        sum(speed.looks for speed in all_of),
+        sum(speed.timed_decisions for speed in all_of),
         sum(speed.votes for speed in all_of),
         sum(speed.active_ms for speed in all_of),
         tuple(sorted(lengths.items())),
@@ -118,6 +120,6 @@ def _speed(rows: Iterable[tuple[int, int, int]]) -> AnnotationSpeed:
     return AnnotationSpeed(
         sum(looks for _, looks, _ in counted),
         sum(votes for _, _, votes in counted),
-        sum(min(milliseconds, LONGEST_LOOK_MS) * looks for milliseconds, looks, _ in counted),
+        sum(min(milliseconds, MAX_ACTIVE_MS) * looks for milliseconds, looks, _ in counted),
         tuple((milliseconds, looks) for milliseconds, looks, _ in counted),
     )

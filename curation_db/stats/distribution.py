@@ -19,7 +19,7 @@ SHOWN: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class ValueShare:
     """One value of a trait."""
 
     value: str | None
@@ -41,9 +41,9 @@ class Balance:
     proposed: int
     distinct: int
     """Values that occur; the lack of one is no value."""
-    parts: tuple[Part, ...]
+    parts: tuple[ValueShare, ...]
     """What has a target first, in its order; then the most frequent among the accepted; at most `SHOWN` without one."""
-    rest: Part | None
+    rest: ValueShare | None
     """All other values together."""
 
 
@@ -75,10 +75,10 @@ def spread(trait: str, counted: Mapping[str | None, tuple[int, int]], target: Sh
     free = sorted((value for value in counted if value not in target), key=lambda each: _frequency(each, counted))
     if trait == "position":
         free.sort(key=lambda each: POSITIONS.index(each) if each in POSITIONS else len(POSITIONS))
-    parts = [Part(value, *counted.get(value, (0, 0)), share) for value, share in target.items()]
-    parts += [Part(value, *counted[value], None) for value in free[:SHOWN]]
+    parts = [ValueShare(value, *counted.get(value, (0, 0)), share) for value, share in target.items()]
+    parts += [ValueShare(value, *counted[value], None) for value in free[:SHOWN]]
     others = [counted[value] for value in free[SHOWN:]]
-    left = Part(f"{len(others):,} others", sum(a for a, _ in others), sum(p for _, p in others), None)
+    left = ValueShare(f"{len(others):,} others", sum(a for a, _ in others), sum(p for _, p in others), None)
     return Balance(
         trait,
         sum(accepted for accepted, _ in counted.values()),

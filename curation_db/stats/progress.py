@@ -16,8 +16,8 @@ from sqlalchemy import Connection, text
 from curation_db.enums import Kind, Reason
 from curation_db.events.annotator_status import count_waiting_edits
 from curation_db.events.in_force import DECISIONS, PERSON_ROLES_SQL, in_force_sql
-from curation_db.stats.annotator_agreement import Consensus, audit_consensus, standing_consensus
-from curation_db.stats.decision_speed import AnnotationSpeed, speeds, together
+from curation_db.stats.annotator_agreement import VoteAgreement, audit_agreement, current_agreement
+from curation_db.stats.decision_speed import AnnotationSpeed, combined, speeds
 from curation_db.stats.distribution import Balance, balances
 from curation_db.stats.intervals import RESAMPLES
 from curation_db.stats.judge_accuracy import Confusion, confusions
@@ -71,9 +71,9 @@ class RecordProgress:
     work: WorkCounts
     people: tuple[AnnotatorProgress, ...]
     balances: tuple[Balance, ...]
-    standing: Consensus
+    standing: VoteAgreement
     """On candidates with votes of two people or more, as they stand."""
-    audit: Consensus
+    audit: VoteAgreement
     """On the audit, by first words."""
     judges: tuple[Confusion, ...]
 
@@ -82,12 +82,12 @@ def read_progress(store: Store, targets: Targets | None = None, *, resamples: in
     """Count everything anew."""
     with store.read() as connection:
         measured, counted, people = speeds(connection), connection.execute(_IN_FORCE).all(), _people(connection)
-        work = _work(connection, together(measured.values()))
+        work = _work(connection, combined(measured.values()))
     with store.read() as connection:
         spreads = balances(connection, targets or {})
     with store.read() as connection:
         standing, audit = (
-            consensus(connection, resamples=resamples) for consensus in (standing_consensus, audit_consensus)
+            consensus(connection, resamples=resamples) for consensus in (current_agreement, audit_agreement)
         )
     with store.read() as connection:
         judges = confusions(connection)

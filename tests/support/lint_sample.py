@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 from curation_db.language.clip_tokenizer import count_tokens
 from curation_db.language.nouns import concept_key
-from curation_db.lint.linter import Context, Rule, Subject, lint, near_key, same_key
+from curation_db.lint.linter import CorpusContext, LintSubject, Rule, lint, near_key, same_key
 
 SAMPLE = Path(__file__).parents[1] / "curation_db" / "fixtures" / "lint_sample.txt"
-NOBODY_ELSE = Context(candidates=1, same_concept=1, place_in_concept=1)
+NOBODY_ELSE = CorpusContext(candidates=1, same_concept=1, rank_in_concept=1)
 
 
 class Labelled(NamedTuple):
@@ -54,13 +54,13 @@ def read_sample() -> list[Labelled]:
     return rows
 
 
-def subject(text: str, concept: str | None = None, **known: object) -> Subject:
+def subject(text: str, concept: str | None = None, **known: object) -> LintSubject:
     """A subject whose tokens are counted, as the record does it."""
     told = {"caption": None, "objects": {}, "tokens": count_tokens(text), **known}
-    return Subject(text=text, concept=concept, **told)  # type: ignore[arg-type]
+    return LintSubject(text=text, concept=concept, **told)  # type: ignore[arg-type]
 
 
-def finds(rule: Rule, told: Subject, context: Context | None = None) -> bool:
+def finds(rule: Rule, told: LintSubject, context: CorpusContext | None = None) -> bool:
     """Whether `rule`, asked alone, finds something."""
     return any(not finding.ok for finding in lint(told, {rule}, context))
 
@@ -68,7 +68,7 @@ def finds(rule: Rule, told: Subject, context: Context | None = None) -> bool:
 def _pair(rule: Rule) -> Callable[..., bool]:
     def ask(one: str, other: str) -> bool:
         same, near = same_key(one) == same_key(other), near_key(one) == near_key(other)
-        context = Context(candidates=2, same_concept=0, same_here=int(same), near_here=int(near and not same))
+        context = CorpusContext(candidates=2, same_concept=0, same_here=int(same), near_here=int(near and not same))
         return finds(rule, subject(one), context)
 
     return ask

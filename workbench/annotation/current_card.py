@@ -116,7 +116,7 @@ class BackHistory:
         seen = {past.candidate_id for past in self._shown} | ({current} if current is not None else set())
         before = self._shown[-1].seq if self._shown else None
         with self._store.read() as connection:
-            return queries.own_past(connection, self._annotator, before, seen)
+            return queries.previous_own_decision(connection, self._annotator, before, seen)
 
     def add(self, past: PreviousDecision) -> None:
         """`past` is the oldest decision that is shown now."""

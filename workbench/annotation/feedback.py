@@ -30,7 +30,7 @@ def revealed(card: Card) -> str:
     """What the judges say about an audit card, question by question; "" where they say nothing."""
     told = []
     for question in Question:
-        said = [f"{o.judge} {o.p:.2f}" for o in card.opinions if o.question is question and o.p is not None]
+        said = [f"{o.judge} {o.p:.2f}" for o in card.verdicts if o.question is question and o.p is not None]
         if said:
             told.append(f"{' · '.join(said)} — P({asked(question, card.concept)})")
     return f"the judges: {'; '.join(told)}" if told else ""

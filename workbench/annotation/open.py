@@ -68,7 +68,7 @@ def open_session(
     store = open_store(workspace.database)
     try:
         with store.read() as connection:
-            if not queries.anything(connection):
+            if not queries.has_candidates(connection):
                 raise NothingToDo("there is nothing to decide about yet", hint="bring captions in with: negwb import")
         actor = begin_session(store, annotator, version=version or installed_version(), role=role)
         return AnnotationSession(

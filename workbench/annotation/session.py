@@ -232,7 +232,7 @@ class AnnotationSession:
             left = waiting(connection, self.actor.annotator_id, self.settings.only)
             return SessionSummary(
                 queries.counts(connection),
-                queries.sitting_counts(connection, self.actor.name, self.actor.session),
+                queries.session_counts(connection, self.actor.name, self.actor.session),
                 left["fresh"],
                 left["passed"],
                 self.answers.refused,
@@ -339,7 +339,7 @@ class AnnotationSession:
             return None
         self.moved = done.candidates
         with self.store.read() as connection:
-            kind = queries.deed(connection, done.act)
+            kind = queries.original_kind(connection, done.act)
         if done.candidates > 1:
             self.refresh()
             return kind
@@ -405,7 +405,7 @@ class AnnotationSession:
         if self._card.candidate_id == candidate_id:
             return
         with self.store.read() as connection:
-            past = queries.standing_decision(connection, self.actor.name, candidate_id)
+            past = queries.own_decision_in_force(connection, self.actor.name, candidate_id)
             card = self.loader.card(connection, candidate_id)
         leased = card.state in _OPEN
         if leased:
@@ -473,7 +473,7 @@ class AnnotationSession:
         if settled:
             self._card.release(number)
             with self.store.read() as connection:
-                way, past = CardOrigin.BACK, queries.standing_decision(connection, self.actor.name, number)
+                way, past = CardOrigin.BACK, queries.own_decision_in_force(connection, self.actor.name, number)
         if self.current is not None and self.current.card.candidate_id == number:
             self._card.reload(way=way, leased=not settled, past=past, asked=self._asks(self.current))
         else:

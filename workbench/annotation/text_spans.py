@@ -12,7 +12,7 @@ from itertools import pairwise
 from curation_db.language.negation_cues import find_cues
 from curation_db.language.sanitize import display_text
 from curation_db.language.text_diff import Span, text_diff
-from curation_db.lint.minimal_edit import left_out
+from curation_db.lint.minimal_edit import omitted_words
 
 _MOST_SPANS = 4
 """More differences than these are a rewrite: marking them all would mark nothing."""
@@ -55,7 +55,7 @@ def highlighted_spans(text: str, original: str | None = None, *, limit: int = 2_
 def highlighted_original(original: str, text: str, *, limit: int = 2_000) -> list[TextSpan]:
     """`original` as shown, with ‹› round the content words that its rewrite `text` has nowhere."""
     shown = display_text(original, limit=limit)
-    spans = left_out(shown, display_text(text, limit=limit))
+    spans = omitted_words(shown, display_text(text, limit=limit))
     made: list[TextSpan] = []
     at = 0
     for start, end in spans:

@@ -54,4 +54,4 @@ class ThroughputMeter:
     def per_hour(self) -> int | None:
         """Decisions per hour of active time."""
         figure = self.speed.per_hour
-        return None if figure is None or self.speed.looks < _FEWEST else round(figure)
+        return None if figure is None or self.speed.timed_decisions < _FEWEST else round(figure)

@@ -89,7 +89,7 @@ def parse_query(line: str) -> View:
 def _print_candidates(store: Store, view: View, limit: int | None) -> None:
     import json
 
-    from curation_db.search.facets import unknown
+    from curation_db.search.facets import unknown_name
 
     refresh_indexes(store, view)
     told = 0
@@ -98,7 +98,7 @@ def _print_candidates(store: Store, view: View, limit: int | None) -> None:
         told += 1
     if not told:
         with store.read() as connection:
-            why = unknown(connection, view)
+            why = unknown_name(connection, view)
         raise NothingToDo(why or f"nothing is {view}" if view.terms else "there is no candidate yet")
 
 
@@ -145,7 +145,7 @@ def _candidate_json(row: ListedCandidate) -> dict[str, Any]:
     from dataclasses import asdict
 
     told = asdict(row)
-    told["judges"] = told.pop("said")
+    told["judges"] = told.pop("verdicts")
     if not told.pop("checked"):
         told["lint"] = None  # not looked at yet, which is not the same as nothing found
     return told

@@ -50,12 +50,12 @@ def history(
 
 
 def _as_json(told: Timeline) -> dict[str, Any]:
-    """Each moment says what it is: origin, judgesaid, deed or frozen."""
+    """Each entry names its type: origin, judgesaid, deed or frozen."""
     return {
         "candidate": told.candidate_id,
         "members": [asdict(member) for member in told.members],
         "moments": [
-            {"at": m.at, "candidate": m.candidate_id, "what": type(m.what).__name__.lower(), **asdict(m.what)}
-            for m in told.moments
+            {"at": m.at, "candidate": m.candidate_id, "what": m.content.label, **asdict(m.content)}
+            for m in told.entries
         ],
     }

@@ -15,7 +15,7 @@ from workbench.errors import UsageError
 
 if TYPE_CHECKING:
     from curation_db.lint.linter import LintSettings, Rule
-    from curation_db.lint.report import Linted, Survey
+    from curation_db.lint.report import CandidateFindings, LintReport
     from workbench.workspace.layout import Workspace
 
 _EPILOG = """\b
@@ -64,7 +64,7 @@ def lint(
     if off := sorted(wanted & settings.off):
         raise UsageError(f"the rule {off[0]} is off", hint="take it out of [lint] off in negwb.toml")
     with _survey(workspace, settings) as looked:
-        found = (each for each in looked.found if not states or each.state in states)
+        found = (each for each in looked.results if not states or each.state in states)
         if wanted:
             _list((each for each in found if wanted & {told.rule for told in each.findings}), as_json=as_json)
         else:
@@ -90,14 +90,14 @@ def _states(told: list[str]) -> frozenset[str]:
 
 
 @contextmanager
-def _survey(workspace: Workspace, settings: LintSettings) -> Iterator[Survey]:
+def _survey(workspace: Workspace, settings: LintSettings) -> Iterator[LintReport]:
     """What is found, as it is read: of a million candidates all may be warned about."""
-    from curation_db.lint.report import survey
+    from curation_db.lint.report import lint_record
     from curation_db.storage.store import open_read_only
     from workbench.console.progress_bars import step_bars
 
     with open_read_only(workspace.database) as store, step_bars(lines=True) as tell:
-        yield survey(store, settings, progress=lambda done, total: tell("candidates", done, total))
+        yield lint_record(store, settings, progress=lambda done, total: tell("candidates", done, total))
 
 
 def _explain(settings: LintSettings, *, as_json: bool) -> None:
@@ -121,7 +121,7 @@ def _explain(settings: LintSettings, *, as_json: bool) -> None:
         typer.echo(f"{each['rule']} ({each['severity']}{off}): {each['finds']}\n    {each['advice']}")
 
 
-def _count(found: Iterable[Linted], looked_at: int, settings: LintSettings, *, as_json: bool) -> None:
+def _count(found: Iterable[CandidateFindings], looked_at: int, settings: LintSettings, *, as_json: bool) -> None:
     from curation_db.lint.linter import RULES
 
     counts: Counter[Rule] = Counter()
@@ -141,13 +141,13 @@ def _count(found: Iterable[Linted], looked_at: int, settings: LintSettings, *, a
     typer.echo(f"negwb: {warned:,} of {looked_at:,} candidates are warned about", err=True)
 
 
-def _list(found: Iterable[Linted], *, as_json: bool) -> None:
+def _list(found: Iterable[CandidateFindings], *, as_json: bool) -> None:
     if as_json:
         for each in found:
             typer.echo(json.dumps(_candidate_json(each)))
         return
     rows = [
-        (str(each.candidate_id), str(each.state), "; ".join(finding.says for finding in each.findings), each.text)
+        (str(each.candidate_id), str(each.state), "; ".join(finding.message for finding in each.findings), each.text)
         for each in found
     ]
     if rows:
@@ -156,7 +156,7 @@ def _list(found: Iterable[Linted], *, as_json: bool) -> None:
         typer.echo("negwb: nothing is found", err=True)
 
 
-def _candidate_json(each: Linted) -> dict[str, Any]:
-    findings = [{"rule": str(f.rule), "severity": str(f.severity), "says": f.says} for f in each.findings]
+def _candidate_json(each: CandidateFindings) -> dict[str, Any]:
+    findings = [{"rule": str(f.rule), "severity": str(f.severity), "says": f.message} for f in each.findings]
     told = {"id": each.candidate_id, "key": each.key, "state": str(each.state), "text": each.text}
     return {**told, "concept": each.concept, "findings": findings}

@@ -104,7 +104,7 @@ def _parse_overlap(people: str) -> Overlap:
 
 def _preview(store: Store, view: View, wanted: Overlap, share: float) -> OverlapPreview:
     from curation_db.review.overlaps import preview
-    from curation_db.search.facets import unknown
+    from curation_db.search.facets import unknown_name
     from curation_db.search.search import ids_of
 
     refresh_indexes(store, view)
@@ -112,7 +112,7 @@ def _preview(store: Store, view: View, wanted: Overlap, share: float) -> Overlap
         ids = [number for block in ids_of(connection, view) for number in block]
         if not ids:
             empty = f"nothing is {view}" if view.terms else "there is no candidate yet"
-            raise NothingToDo(unknown(connection, view) or empty)
+            raise NothingToDo(unknown_name(connection, view) or empty)
         told = preview(connection, ids, wanted, share)
     if not told.drawn:
         raise NothingToDo(f"the share is empty: {share:g} of {told.candidates:,} candidates")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from curation_db.enums import Reason
 from curation_db.events.in_force import DECISIONS
-from curation_db.stats.annotator_agreement import on_kappa
+from curation_db.stats.annotator_agreement import explain_kappa
 from curation_db.stats.progress import read_progress
 from curation_db.stats.targets import resolve_target
 from curation_db.storage.store import open_read_only
@@ -19,9 +19,9 @@ from workbench.reports.status_report import edits_listing
 from workbench.workspace.settings import read_settings
 
 if TYPE_CHECKING:
-    from curation_db.stats.annotator_agreement import Consensus
+    from curation_db.stats.annotator_agreement import VoteAgreement
     from curation_db.stats.decision_speed import AnnotationSpeed
-    from curation_db.stats.distribution import Balance, Part
+    from curation_db.stats.distribution import Balance, ValueShare
     from curation_db.stats.intervals import Interval
     from curation_db.stats.judge_accuracy import Confusion
     from curation_db.stats.progress import AnnotatorProgress, RecordProgress
@@ -70,18 +70,18 @@ def speed_cells(speed: AnnotationSpeed, wanted: int) -> tuple[str, ...]:
     return (
         NONE if speed.per_hour is None else f"{speed.per_hour:,.0f}",
         NONE if speed.median_ms is None else f"{speed.median_ms / 1000:.1f} s",
-        hours_text(speed.active_ms / 3_600_000) if speed.looks else NONE,
-        f"{speed.looks:,}",
+        hours_text(speed.active_ms / 3_600_000) if speed.timed_decisions else NONE,
+        f"{speed.timed_decisions:,}",
         NONE if hours is None else hours_text(hours),
     )
 
 
-def part_name(part: Part, balance: Balance) -> str:
+def part_name(part: ValueShare, balance: Balance) -> str:
     """The value of a part; candidates may have none."""
     return f"(no {balance.trait})" if part.value is None else part.value
 
 
-def parts_of(balance: Balance) -> list[Part]:
+def parts_of(balance: Balance) -> list[ValueShare]:
     """The parts, and the rest where there is one."""
     return [*balance.parts, *([balance.rest] if balance.rest else [])]
 
@@ -112,11 +112,11 @@ def as_json(progress: RecordProgress) -> dict[str, Any]:
 
 def kappa_note(progress: RecordProgress) -> str:
     """Why kappa misleads here; empty if it does not."""
-    return on_kappa(progress.standing) or on_kappa(progress.audit)
+    return explain_kappa(progress.standing) or explain_kappa(progress.audit)
 
 
-def _consensus_json(consensus: Consensus) -> dict[str, Any]:
-    return {**asdict(consensus.told), "accepts": consensus.accepts}
+def _consensus_json(consensus: VoteAgreement) -> dict[str, Any]:
+    return {**asdict(consensus.coefficients), "accepts": consensus.accepts}
 
 
 def _without_nan(value: Any) -> Any:
@@ -170,7 +170,7 @@ def _reasons(progress: RecordProgress) -> Listing:
 
 
 def _balance(balance: Balance) -> Listing:
-    def row(part: Part) -> tuple[str, ...]:
+    def row(part: ValueShare) -> tuple[str, ...]:
         target = NONE if part.target is None else f"{part.target:.1%}"
         accepted = share_text(part.accepted, balance.accepted, digits=1)
         proposed = share_text(part.proposed, balance.proposed, digits=1)
@@ -180,8 +180,8 @@ def _balance(balance: Balance) -> Listing:
     return Listing(f"Balance of {balance.trait}", headers, [row(part) for part in parts_of(balance)])
 
 
-def _agreement(title: str, consensus: Consensus) -> Listing:
-    agreement = consensus.told
+def _agreement(title: str, consensus: VoteAgreement) -> Listing:
+    agreement = consensus.coefficients
     accepts = share_text(consensus.accepts, agreement.ratings, digits=1)
     counts = (f"{agreement.items:,}", f"{agreement.ratings:,}", accepts)
     rows = [(name, *_interval_cells(getattr(agreement, field)), *counts) for field, name in COEFFICIENTS.items()]

@@ -36,7 +36,7 @@ from curation_db.importing.tables.columns import is_empty
 from curation_db.importing.tables.layout import ColumnLayout
 from curation_db.importing.tables.reader import TableRow, read_csv
 from curation_db.language.negation_cues import has_cue
-from curation_db.language.object_mentions import speaks_of
+from curation_db.language.object_mentions import mentions_in_any_form
 
 LIST_LIMIT: Final = 100_000
 """Characters of the longest list in a cell."""
@@ -217,7 +217,7 @@ def _spoken_of(text: str, objects: Iterable[str]) -> str | None:
     told = [each for each in dict.fromkeys(objects) if each.strip()]
     if len(told) > _MOST_OBJECTS or len(text) > TEXT_LIMIT:
         return None
-    found = [each for each in told if speaks_of(text, each)]
+    found = [each for each in told if mentions_in_any_form(text, each)]
     return found[0] if len(found) == 1 else None
 
 

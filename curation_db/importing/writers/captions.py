@@ -57,7 +57,7 @@ def _store(
     new = sqlite.insert_or_ignore(connection, "caption", _COLUMNS, list(sent.values()))
     outcome.counts["captions"] += new
     if new:
-        index.look_again(connection, (image_id for _, _, image_id, _, _ in sent.values()))
+        index.queue_for_indexing(connection, (image_id for _, _, image_id, _, _ in sent.values()))
     if new == len(sent) and not batch.candidates:
         return ids
     columns = ("id", "key", "image_id", "raw_sha256")

@@ -28,7 +28,7 @@ def insert_objects(
     new = sqlite.insert_or_ignore(connection, "image_object", _COLUMNS, sent)
     outcome.counts["objects"] += new
     if new:
-        index.look_again(connection, (image_id for image_id, _, _ in sent))
+        index.queue_for_indexing(connection, (image_id for image_id, _, _ in sent))
     if new == len(sent):
         return
     stored = sqlite.select_in(connection, "image_object", _COLUMNS, "image_id", [image_id for image_id, _, _ in sent])

@@ -13,7 +13,7 @@ from curation_db.errors import RetiredAnnotator, UnusableName
 from curation_db.events.annotator_names import MAX_NAME_LENGTH, checked_name
 from curation_db.events.annotator_status import list_annotators, other_annotators
 from curation_db.events.annotators import begin_session, end_session, known_spelling
-from curation_db.search.facets import unknown
+from curation_db.search.facets import unknown_name
 from curation_db.search.query_language import parse_view
 from curation_db.search.search import count_of
 
@@ -122,8 +122,8 @@ def test_a_person_is_found_by_every_spelling(record: Record) -> None:
     with record.store.read() as connection:
         for line, found in (("by:ana", 1), ("by:ANA", 1), ("by:Ana", 1), ("-by:ana", 1), ("by:ben", 0)):
             assert count_of(connection, parse_view(line)) == found, line
-        assert unknown(connection, parse_view("by:ana")) is None
-        assert unknown(connection, parse_view("by:ben")) is not None
+        assert unknown_name(connection, parse_view("by:ana")) is None
+        assert unknown_name(connection, parse_view("by:ben")) is not None
 
 
 def test_another_spelling_is_nobody_else(record: Record) -> None:

@@ -152,8 +152,8 @@ def test_a_replaced_reason_is_in_no_export(replaced: Record) -> None:
 def test_an_adjudicator_sees_the_last_vote_of_each_person(replaced: Record) -> None:
     replaced.sit("ben").reviewer.decide(1, Kind.ACCEPT)
     with replaced.store.read() as connection:
-        voices = vote_summary(connection, 1).voices
-    assert [(voice.actor, voice.says, voice.reason) for voice in voices] == [
+        voices = vote_summary(connection, 1).votes
+    assert [(voice.actor, voice.verdict, voice.reason) for voice in voices] == [
         ("ana", Kind.REJECT, Reason.SCOPE),
         ("ben", Kind.ACCEPT, None),
     ]

@@ -15,7 +15,7 @@ from curation_db.importing.formats import Format
 from curation_db.importing.pipeline import make_plan
 from curation_db.importing.readers.negbench import LIST_LIMIT, MOST_TEXTS, literal_texts
 from curation_db.importing.rows import InputError
-from curation_db.lint.index import mark
+from curation_db.lint.index import index_candidates
 from curation_db.lint.linter import Rule
 
 RETRIEVAL = ("positive_objects", "negative_objects", "filepath", "image_id", "captions")
@@ -249,7 +249,7 @@ def test_chatter_and_missing_cues_are_marked(desk: Any) -> None:
     desk.take(path)
     desk.take(desk.file("mcq.csv", table(CHOICE, choice(caption_0=CHATTER[0]))))
     with desk.store.write() as connection:
-        mark(connection, [row[0] for row in desk.rows("SELECT id FROM candidate")])
+        index_candidates(connection, [row[0] for row in desk.rows("SELECT id FROM candidate")])
     marked = "SELECT candidate_id FROM candidate_mark WHERE mark = '{}' ORDER BY 1"
     assert desk.rows(marked.format(Rule.CHATTER)) == [(1,), (2,), (5,)]
     assert desk.rows(marked.format(Rule.NO_CUE)) == [(3,)]

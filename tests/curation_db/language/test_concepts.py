@@ -20,7 +20,7 @@ from curation_db.language.concepts import Concept, concept_after_edit, derive_co
 
 ROWS: list[dict[str, Any]] = [
     json.loads(line)
-    for line in (Path(__file__).parent / "fixtures" / "concept_sample.jsonl").read_text("utf-8").splitlines()
+    for line in (Path(__file__).parents[1] / "fixtures" / "concept_sample.jsonl").read_text("utf-8").splitlines()
 ]
 TEST = [row for row in ROWS if row["split"] == "test"]
 SURE = 0.8

@@ -15,25 +15,24 @@ from support.lint_sample import finds, subject
 
 from curation_db.language import object_mentions
 from curation_db.language.nouns import concept_key, forms_of
-from curation_db.language.object_mentions import cue_of
+from curation_db.language.object_mentions import concept_cue, mentions
 from curation_db.language.sanitize import clean, normalised
 from curation_db.lint import chatter
 from curation_db.lint.linter import (
-    ALL,
+    ALL_RULES,
     RULES,
-    ConceptPlaces,
-    Context,
+    ConceptRanks,
+    CorpusContext,
     CorpusRow,
     Finding,
     LintSettings,
     Rule,
     Severity,
-    context_of,
+    corpus_context,
     count_corpus,
     findings_key,
     findings_of,
     lint,
-    names,
     near_key,
     same_key,
 )
@@ -41,14 +40,14 @@ from curation_db.validation import ValidationError, validate
 
 DATA = Path(object_mentions.__file__).parents[1] / "data"
 GOOD = subject("a dog without a hat", "hat", caption="a dog")
-ALONE = Context(candidates=1, same_concept=1)
+ALONE = CorpusContext(candidates=1, same_concept=1)
 
 
 def _settings(table: dict[str, object]) -> LintSettings:
     return validate(table, LintSettings)
 
 
-CROWDED = Context(candidates=100, same_concept=60, place_in_concept=60, same_here=1, near_here=2, near_elsewhere=3)
+CROWDED = CorpusContext(candidates=100, same_concept=60, rank_in_concept=60, same_here=1, near_here=2, near_elsewhere=3)
 
 
 def wrong(findings: tuple[Finding, ...]) -> list[str]:
@@ -65,7 +64,7 @@ def test_ids_are_stable() -> None:
 
 
 def test_every_rule_says_what_it_is_for() -> None:
-    assert set(RULES) == set(Rule) == ALL
+    assert set(RULES) == set(Rule) == ALL_RULES
     for rule, info in RULES.items():
         assert info.rule is rule
         assert 10 < len(info.finds) < 80
@@ -76,7 +75,7 @@ def test_every_rule_says_what_it_is_for() -> None:
 
 
 def test_a_good_candidate_shows_only_the_standing_checks() -> None:
-    assert [(f.rule, f.ok, f.says) for f in lint(GOOD)] == [
+    assert [(f.rule, f.ok, f.message) for f in lint(GOOD)] == [
         (Rule.NO_CUE, True, "cue"),
         (Rule.TOO_LONG, True, "7/77 tokens"),
     ]
@@ -104,14 +103,14 @@ def test_only_the_chosen_rules_speak() -> None:
 
 def test_rules_about_the_corpus_speak_only_where_it_is_known() -> None:
     assert wrong(lint(GOOD)) == []
-    told = [finding.says for finding in lint(GOOD, context=CROWDED) if not finding.ok]
+    told = [finding.message for finding in lint(GOOD, context=CROWDED) if not finding.ok]
     assert told == [
         "the same text once more on this picture",
         "nearly the same text 2 times more on this picture",
         "denied in 60 of 100 candidates (60.0%), 49 are enough: hat",
     ]
-    elsewhere = Context(candidates=100, same_concept=60, place_in_concept=60, near_elsewhere=1_234)
-    assert [f.says for f in lint(GOOD, {Rule.NEAR_DUPLICATE}, elsewhere)] == [
+    elsewhere = CorpusContext(candidates=100, same_concept=60, rank_in_concept=60, near_elsewhere=1_234)
+    assert [f.message for f in lint(GOOD, {Rule.NEAR_DUPLICATE}, elsewhere)] == [
         "nearly the same text 1,234 times more on other pictures"
     ]
     assert lint(GOOD, {Rule.NEAR_DUPLICATE}, elsewhere, LintSettings(across_pictures=False)) == ()
@@ -122,7 +121,7 @@ def test_rules_about_the_corpus_speak_only_where_it_is_known() -> None:
     [(50, 2_499, True), (50, 2_500, False), (49, 49, False), (51, 2_500, True), (2_000, 1_000_000, False)],
 )
 def test_a_concept_is_too_frequent_above_a_share_and_a_count(count: int, of: int, frequent: bool) -> None:
-    last = Context(candidates=of, same_concept=count, place_in_concept=count)
+    last = CorpusContext(candidates=of, same_concept=count, rank_in_concept=count)
     assert finds(Rule.OVER_FREQUENT, GOOD, last) is frequent
 
 
@@ -130,8 +129,8 @@ def test_only_the_surplus_of_a_concept_is_marked() -> None:
     """Of 60 hats in 100 candidates the first 49 are not too many; the rule begins at 50."""
     rows = [CorpusRow(n, f"a dog {n} without a hat", "Hats" if n % 2 else "a hat") for n in range(60)]
     rows += [CorpusRow(n, f"a dog {n} without a cat", f"cat {n}") for n in range(60, 100)]
-    counts, places = count_corpus(rows), ConceptPlaces()
-    contexts = [context_of(counts, row, place_in_concept=places.next_place(row.concept)) for row in rows]
+    counts, places = count_corpus(rows), ConceptRanks()
+    contexts = [corpus_context(counts, row, rank_in_concept=places.next_rank(row.concept)) for row in rows]
     marked = [finds(Rule.OVER_FREQUENT, GOOD, context) for context in contexts]
     assert marked == [False] * 49 + [True] * 11 + [False] * 40
 
@@ -147,7 +146,7 @@ def test_the_key_lists_the_rules_between_commas_in_a_fixed_order() -> None:
 
 def test_settings_are_read() -> None:
     told = _settings({"off": ["over-frequent", "in-objects"], "most_tokens": 40, "frequent_share": 1})
-    assert told.rules == ALL - {Rule.OVER_FREQUENT, Rule.IN_OBJECTS}
+    assert told.rules == ALL_RULES - {Rule.OVER_FREQUENT, Rule.IN_OBJECTS}
     assert (told.most_tokens, told.frequent_share, told.frequent_count) == (40, 1, 50)
     assert _settings({}) == LintSettings()
 
@@ -189,11 +188,11 @@ def test_homonyms_name_nothing_alone_and_hide_nothing_beside_the_thing() -> None
     for concept, phrase in HOMONYMS:
         thing = {"*": "zebra", "< animal": "zebra", "< vehicle": "boat"}.get(concept, concept)
         said = phrase.removeprefix("=").replace("*", "yellowish").replace("~", thing)
-        if names(said, thing) or not any(
+        if mentions(said, thing) or not any(
             object_mentions._pattern(name).search(said) for name in object_mentions._all_names(thing)
         ):
             useless.append((concept, phrase))
-        if not names(f"{said} – there: several {thing}", thing):
+        if not mentions(f"{said} – there: several {thing}", thing):
             wide.append((concept, phrase))
     assert useless == []
     assert wide == []
@@ -229,21 +228,21 @@ def test_homonyms_name_nothing_alone_and_hide_nothing_beside_the_thing() -> None
     ],
 )
 def test_other_names_and_words_that_only_look_so(text: str, concept: str, named: bool) -> None:
-    assert names(text, concept) is named
+    assert mentions(text, concept) is named
 
 
 def test_other_names_hold_both_ways_and_kinds_one_way() -> None:
     for concept, relation, row in listed("synonyms.tsv"):
         for other in row.split(", "):
             if relation == "=":
-                assert names(f"there: {other}", concept), (concept, other)
-                assert names(f"there: {concept}", other), (other, concept)
+                assert mentions(f"there: {other}", concept), (concept, other)
+                assert mentions(f"there: {concept}", other), (other, concept)
             elif relation == "<":
-                assert names(f"there: {other}", concept), (concept, other)
-                assert not names(f"there: {concept}", other), (other, concept)
+                assert mentions(f"there: {other}", concept), (concept, other)
+                assert not mentions(f"there: {concept}", other), (other, concept)
             else:
                 assert relation == "~"
-                assert object_mentions.annotated(concept, other), (concept, other)
+                assert object_mentions.category_matches(concept, other), (concept, other)
 
 
 def test_what_a_text_denies_it_does_not_say_to_be_there() -> None:
@@ -292,7 +291,7 @@ def test_counts_are_those_of_looking_at_every_pair(rows: list[CorpusRow]) -> Non
         here = [other for other in others if other.picture == row.picture]
         same = [other for other in here if same_key(other.text) == same_key(row.text)]
         near = [other for other in others if near_key(other.text) == near_key(row.text)]
-        told = context_of(counts, row)
+        told = corpus_context(counts, row)
         assert told.candidates == len(rows)
         assert told.same_here == len(same)
         assert told.near_here == sum(other.picture == row.picture for other in near) - len(same)
@@ -353,13 +352,13 @@ def test_no_pattern_of_chatter_is_ruled_out_beforehand(data: st.DataObject) -> N
 
 def test_the_cue_that_counts_denies_the_concept() -> None:
     text = "a bench without a back and a man with no hat"
-    told = {concept: cue_of(text, concept) for concept in ("hat", "back", "dog", None)}
+    told = {concept: concept_cue(text, concept) for concept in ("hat", "back", "dog", None)}
     assert {concept: cue and cue.text for concept, cue in told.items()} == {
         "hat": "no",
         "back": "without",
         "dog": "without",
         None: "without",
     }
-    longer = cue_of("a man not riding a horse with a hat, and no hat in sight", "hat")
+    longer = concept_cue("a man not riding a horse with a hat, and no hat in sight", "hat")
     assert longer is not None
     assert longer.text == "no"

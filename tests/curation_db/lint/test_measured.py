@@ -124,7 +124,7 @@ def test_of_valse_s_pairs_one_denies(shared_data: Path) -> None:
 
 def rewrites() -> Iterator[dict[str, str]]:
     """The sample of the concepts: rewrites that were written and labelled for another purpose, by somebody else."""
-    file = Path(__file__).parent / "fixtures" / "concept_sample.jsonl"
+    file = Path(__file__).parents[1] / "fixtures" / "concept_sample.jsonl"
     return (row for line in file.read_text("utf-8").splitlines() if (row := json.loads(line))["concept"])
 
 

@@ -14,13 +14,13 @@ from curation_db.exporting.selection import ExportFilter
 from curation_db.review.decisions import PresentationContext
 from curation_db.search.candidate_history import (
     CandidateOrigin,
-    Frozen,
+    ExportMembership,
     JudgeVerdictRow,
     RelatedCandidates,
     Timeline,
     TimelineAction,
-    conceal,
     find_candidate,
+    redact,
     timeline,
 )
 
@@ -37,7 +37,7 @@ def freeze(record: Record, folder: Path) -> None:
 
 
 def deeds(line: Timeline) -> list[TimelineAction]:
-    return [moment.what for moment in line.moments if isinstance(moment.what, TimelineAction)]
+    return [moment.content for moment in line.entries if isinstance(moment.content, TimelineAction)]
 
 
 def test_every_event_and_verdict_of_the_family_is_told_once_in_order(record: Record) -> None:
@@ -60,12 +60,12 @@ def test_every_event_and_verdict_of_the_family_is_told_once_in_order(record: Rec
             row[0]
             for row in record.rows("SELECT seq FROM event WHERE candidate_id != :other ORDER BY seq", other=other)
         ]
-        assert [m.what.judge for m in line.moments if isinstance(m.what, JudgeVerdictRow)] == ["llava", "qwen"]
-        assert [m.candidate_id for m in line.moments if isinstance(m.what, CandidateOrigin)] == list(family)
-        at = [moment.at for moment in line.moments]
+        assert [m.content.judge for m in line.entries if isinstance(m.content, JudgeVerdictRow)] == ["llava", "qwen"]
+        assert [m.candidate_id for m in line.entries if isinstance(m.content, CandidateOrigin)] == list(family)
+        at = [moment.at for moment in line.entries]
         assert at == sorted(at)
-    kin = [member.kin for member in told(record, child).members]
-    assert kin == [RelatedCandidates.ANCESTOR, RelatedCandidates.THIS, RelatedCandidates.DESCENDANT]
+    relations = [member.relation for member in told(record, child).members]
+    assert relations == [RelatedCandidates.ANCESTOR, RelatedCandidates.THIS, RelatedCandidates.DESCENDANT]
 
 
 def test_what_was_taken_back_is_said_to_be(record: Record) -> None:
@@ -76,7 +76,7 @@ def test_what_was_taken_back_is_said_to_be(record: Record) -> None:
     ana.reviewer.redo()
     ana.reviewer.undo()
     ana.reviewer.decide(number, Kind.ACCEPT)
-    assert [(deed.kind, deed.about, deed.again, deed.undone) for deed in deeds(told(record, number))] == [
+    assert [(deed.kind, deed.original_kind, deed.is_redo, deed.undone) for deed in deeds(told(record, number))] == [
         (Kind.REJECT, Kind.REJECT, False, True),
         (Kind.UNDO, Kind.REJECT, False, False),
         (Kind.UNDO, Kind.REJECT, True, False),
@@ -117,9 +117,18 @@ def test_frozen_sets_that_hold_it_are_told_where_they_were_frozen(record: Record
     ana.reviewer.undo()
     (tmp_path / "exports" / "broken").mkdir()
     line = told(record, inside, tmp_path / "exports")
-    assert [m.what for m in line.moments if isinstance(m.what, Frozen)] == [Frozen("one", 1, "accepted")]
-    assert [type(m.what) for m in line.moments] == [CandidateOrigin, TimelineAction, Frozen, TimelineAction]
-    assert not [m for m in told(record, outside, tmp_path / "exports").moments if isinstance(m.what, Frozen)]
+    assert [m.content for m in line.entries if isinstance(m.content, ExportMembership)] == [
+        ExportMembership("one", 1, "accepted")
+    ]
+    assert [type(m.content) for m in line.entries] == [
+        CandidateOrigin,
+        TimelineAction,
+        ExportMembership,
+        TimelineAction,
+    ]
+    assert not [
+        m for m in told(record, outside, tmp_path / "exports").entries if isinstance(m.content, ExportMembership)
+    ]
 
 
 def test_what_is_hidden_leaves_only_ones_own_and_where_it_came_from(record: Record, tmp_path: Path) -> None:
@@ -130,12 +139,12 @@ def test_what_is_hidden_leaves_only_ones_own_and_where_it_came_from(record: Reco
     ben.reviewer.decide(number, Kind.ACCEPT, shown=BLIND)
     freeze(record, tmp_path / "exports" / "one")
     whole = told(record, number, tmp_path / "exports")
-    assert len(whole.moments) == 5
-    hidden = conceal(whole, {number}, "ana", blind={number})
-    assert [type(m.what) for m in hidden.moments] == [CandidateOrigin, TimelineAction]
+    assert len(whole.entries) == 5
+    hidden = redact(whole, {number}, "ana", blind={number})
+    assert [type(m.content) for m in hidden.entries] == [CandidateOrigin, TimelineAction]
     assert [deed.actor for deed in deeds(hidden)] == ["ana"]
     assert (hidden.members[0].state, whole.members[0].state) == (None, State.ACCEPTED)
-    assert conceal(whole, set(), "ana", blind=set()).moments == whole.moments
+    assert redact(whole, set(), "ana", blind=set()).entries == whole.entries
 
 
 def test_a_candidate_is_named_by_number_or_key(record: Record) -> None:

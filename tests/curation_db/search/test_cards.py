@@ -7,7 +7,8 @@ from sqlalchemy import text
 
 from curation_db.enums import Question, State
 from curation_db.errors import RecordError
-from curation_db.lint.linter import OF_THE_PICTURE, Rule, Subject, lint, names
+from curation_db.language.object_mentions import mentions
+from curation_db.lint.linter import IMAGE_EVIDENCE_RULES, LintSubject, Rule, lint
 from curation_db.review.candidates import NewVerdict, insert_verdicts
 from curation_db.search import fulltext
 from curation_db.search.cards import card_for, load_card
@@ -29,7 +30,7 @@ def test_a_card_holds_what_a_person_needs(record) -> None:
     with record.store.read() as connection:
         card = load_card(connection, number)
     assert (card.picture.source, card.picture.file_name, card.caption) == ("coco", "1.jpg", "a woman riding a horse")
-    assert [(o.judge, o.p) for o in card.opinions] == [("llava", 0.07), ("qwen", 0.76)]
+    assert [(o.judge, o.p) for o in card.verdicts] == [("llava", 0.07), ("qwen", 0.76)]
     assert card.conflict
     assert card.siblings == ("a rider with two hats",)
     assert card.objects == {"hat": 2}
@@ -60,7 +61,7 @@ def test_no_card_of_nothing(record) -> None:
     ],
 )
 def test_a_text_names_a_concept_in_singular_and_plural(words: str, concept: str, named: bool) -> None:
-    assert names(words, concept) is named
+    assert mentions(words, concept) is named
 
 
 def findings(**changed: object) -> set[Rule]:
@@ -72,7 +73,7 @@ def findings(**changed: object) -> set[Rule]:
         "objects": {},
         **changed,
     }
-    return {finding.rule for finding in lint(Subject(**told)) if not finding.ok}  # type: ignore[arg-type]
+    return {finding.rule for finding in lint(LintSubject(**told)) if not finding.ok}  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -121,9 +122,9 @@ def test_a_blind_card_tells_nothing_of_what_others_saw(record) -> None:
     with record.store.read() as connection:
         seen, blind = (card_for(connection, number, "ana", blind=told) for told in (False, True))
     assert (seen.siblings, seen.objects, seen.flagged) == (("a hat",), {"hat": 2}, True)
-    assert {finding.rule for finding in seen.findings} & OF_THE_PICTURE
+    assert {finding.rule for finding in seen.findings} & IMAGE_EVIDENCE_RULES
     assert (blind.siblings, blind.objects, blind.flagged, blind.notes) == ((), {}, False, ("too dark",))
-    assert not {finding.rule for finding in blind.findings} & OF_THE_PICTURE
+    assert not {finding.rule for finding in blind.findings} & IMAGE_EVIDENCE_RULES
     assert blind.text == seen.text
 
 
@@ -172,7 +173,7 @@ def test_a_card_tells_where_a_number_came_from(record) -> None:
         insert_verdicts(connection, [told])
     record.judge(number, qwen=0.3)
     with record.store.read() as connection:
-        opinions = load_card(connection, number).opinions
+        opinions = load_card(connection, number).verdicts
     assert [(o.judge, o.method, o.label_mass, o.prior, o.seed) for o in opinions] == [
         ("llava", "logprobs", 0.98, 0.61, 7),
         ("qwen", None, None, None, None),

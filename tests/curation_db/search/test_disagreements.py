@@ -92,7 +92,7 @@ def test_most_votes_first_where_agreement_is_the_same(record: Record) -> None:
         sittings[name].decide(four, kind, reason=Reason.SCOPE if kind is Kind.REJECT else None)
     sittings["ana"].decide(two, Kind.ACCEPT)
     sittings["ben"].decide(two, Kind.REJECT, reason=Reason.PRESENT)
-    assert [(each.candidate_id, each.opinions, round(each.agreement, 3)) for each in listed(record)] == [
+    assert [(each.candidate_id, each.votes, round(each.agreement, 3)) for each in listed(record)] == [
         (two, 2, 0.0),
         (four, 4, 0.333),
     ]
@@ -110,14 +110,14 @@ def test_the_tally_says_who_said_what_and_what_came_of_it(record: Record) -> Non
     dan.reviewer.adjudicate(number, Kind.REJECT, reason=Reason.SCOPE, cause=Cause.GUIDELINE_GAP)
     with record.store.read() as connection:
         told = vote_summary(connection, number)
-    assert [(v.actor, v.says, v.reason, v.blind, v.flip) for v in told.voices] == [
+    assert [(v.actor, v.verdict, v.reason, v.blind, v.flip) for v in told.votes] == [
         ("ana", Kind.REJECT, Reason.PRESENT, True, False),
         ("ben", Kind.ACCEPT, None, False, False),
         ("ana", Kind.ACCEPT, None, False, True),
     ]
     assert told.final
     assert (told.final.actor, told.final.verdict, told.final.cause) == ("dan", Kind.REJECT, Cause.GUIDELINE_GAP)
-    assert (told.state, [each.judge for each in told.opinions]) == (State.REJECTED, ["llava", "qwen"])
+    assert (told.state, [each.judge for each in told.verdicts]) == (State.REJECTED, ["llava", "qwen"])
     assert listed(record) == [], "it is settled"
     dan.reviewer.undo()
     assert [each.candidate_id for each in listed(record)] == [number]

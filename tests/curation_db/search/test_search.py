@@ -22,7 +22,7 @@ from curation_db.lint import index
 from curation_db.lint.linter import Rule
 from curation_db.review.candidates import Intake, NewCandidate, NewVerdict, insert_candidates, insert_verdicts
 from curation_db.search import fulltext, search
-from curation_db.search.facets import FACETS, facets, unknown
+from curation_db.search.facets import FACETS, facets, unknown_name
 from curation_db.search.query_language import CLOSED, QueryField, Sort, Term, TermMeaning, Value, View, parse_view
 from curation_db.search.rows import page_of
 from curation_db.storage import sqlite
@@ -137,7 +137,7 @@ class Oracle:
         return [row.id for row in sorted(rows, key=lambda row: self.key(view.sort, row))]
 
     def holds(self, view: View, row: Any) -> bool:
-        if view.asks_judges and row.audit and row.wanted > 0:
+        if view.depends_on_verdicts and row.audit and row.wanted > 0:
             return False
         return all(
             term.excluded is not any(self.meets(term.field, value, row) for value in term.values) for term in view.terms
@@ -176,7 +176,7 @@ class Oracle:
             else (TermMeaning.ACCEPTABLE, TermMeaning.UNACCEPTABLE)
         )
         said = TermMeaning.UNCLEAR if verdict.p is None else yes if verdict.p >= 0.5 else no
-        return called and value.says in (None, said)
+        return called and value.meaning in (None, said)
 
     def conflict(self, number: int) -> bool:
         return any(len({p >= 0.5 for p in ps}) == 2 for ps in self.probabilities(number))
@@ -279,7 +279,7 @@ def test_a_page_tells_what_the_rows_say(world: tuple[Store, Oracle]) -> None:
         assert row.hidden is bool(told.audit and told.wanted)
         assert row.conflict is (oracle.conflict(row.id) and not row.hidden)
         assert {str(rule) for rule in row.lint} == oracle.marks[row.id] - {"conflict"}
-        assert len(row.said) == (0 if row.hidden else len(oracle.verdicts[row.id]))
+        assert len(row.verdicts) == (0 if row.hidden else len(oracle.verdicts[row.id]))
         assert [d.actor for d in row.decisions] == [actor for actor, _, _ in oracle.events[row.id]]
     assert any(row.lint for row in rows)
     assert any(row.hidden for row in rows)
@@ -295,18 +295,18 @@ def test_facets_count_what_their_terms_hold(world: tuple[Store, Oracle], field: 
             assert found
             for facet in found:
                 view = View((*within.terms, Term(field, (facet.value,))))
-                if ids is not None or not view.asks_judges:
+                if ids is not None or not view.depends_on_verdicts:
                     assert facet.count == len(oracle.ids(view)), facet
             assert [f.count for f in found] == sorted((f.count for f in found), reverse=True)
 
 
 def test_a_name_that_the_record_does_not_know_is_told(world: tuple[Store, Oracle]) -> None:
     with world[0].read() as connection:
-        assert unknown(connection, parse_view("by:bob cue:no")) == "no by:bob in this record; known: ana, Ben"
-        assert unknown(connection, parse_view("judge:gpt")) == (
+        assert unknown_name(connection, parse_view("by:bob cue:no")) == "no by:bob in this record; known: ana, Ben"
+        assert unknown_name(connection, parse_view("judge:gpt")) == (
             "no judge:gpt in this record; known: llava-1, llava-2, qwen"
         )
-        assert unknown(connection, parse_view("judge:lla by:ana concept:HAT -by:bob judge:*")) is None
+        assert unknown_name(connection, parse_view("judge:lla by:ana concept:HAT -by:bob judge:*")) is None
 
 
 # -- marks --------------------------------------------------------------------------------------------------------

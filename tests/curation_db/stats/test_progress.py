@@ -22,8 +22,8 @@ from curation_db.events.in_force import DECISIONS
 from curation_db.events.state import FoldEvent, effective_events
 from curation_db.review.decisions import PresentationContext
 from curation_db.stats.agreement import agreement
-from curation_db.stats.annotator_agreement import Consensus, on_kappa
-from curation_db.stats.decision_speed import LONGEST_LOOK_MS
+from curation_db.stats.annotator_agreement import VoteAgreement, explain_kappa
+from curation_db.stats.decision_speed import MAX_ACTIVE_MS
 from curation_db.stats.distribution import SHOWN, spread
 from curation_db.stats.judge_accuracy import AuditLabels
 from curation_db.stats.progress import newest, read_progress
@@ -183,8 +183,8 @@ def test_every_number_is_what_the_events_say(steps: list[tuple[Any, ...]]) -> No
         reasons = Counter(e["reason"] for e in rejections if e["kind"] != "adjudicate")
         assert person.reasons == {reason: reasons[reason] for reason in Reason}
         looks = oracle.looks(person.name)
-        assert person.speed.looks == len(looks)
-        assert person.speed.active_ms == sum(min(ms, LONGEST_LOOK_MS) for ms in looks)
+        assert person.speed.timed_decisions == len(looks)
+        assert person.speed.active_ms == sum(min(ms, MAX_ACTIVE_MS) for ms in looks)
         assert person.speed.median_ms == (median_low(looks) if looks else None)
         assert person.speed.votes == sum(
             e["kind"] in ("accept", "reject", "edit") and e["elapsed_ms"] is not None and e["uid"] == e["act"]
@@ -211,12 +211,12 @@ def test_every_number_is_what_the_events_say(steps: list[tuple[Any, ...]]) -> No
         assert (balance.proposed, balance.accepted) == (len(in_play), in_play.count("accepted"))
 
 
-def same_as(consensus: Consensus, items: list[list[str]]) -> None:
+def same_as(consensus: VoteAgreement, items: list[list[str]]) -> None:
     expected = agreement(items, ["accept", "reject"], resamples=10)
-    assert (consensus.told.items, consensus.told.ratings) == (expected.items, expected.ratings)
+    assert (consensus.coefficients.items, consensus.coefficients.ratings) == (expected.items, expected.ratings)
     assert consensus.accepts == sum(votes.count("accept") for votes in items)
     for name in ("observed", "ac1", "alpha", "kappa"):
-        ours, theirs = getattr(consensus.told, name).estimate, getattr(expected, name).estimate
+        ours, theirs = getattr(consensus.coefficients, name).estimate, getattr(expected, name).estimate
         assert ours == theirs or (math.isnan(ours) and math.isnan(theirs)), name
 
 
@@ -264,12 +264,12 @@ def test_a_spread_shows_targets_first_and_the_many_together() -> None:
 @pytest.mark.parametrize(("accepts", "said"), [(88, "misleads: with 88% accepts"), (12, "88% rejects"), (50, "mixed")])
 def test_what_kappa_is_worth_is_said(accepts: int, said: str) -> None:
     items = [["accept", "accept"]] * accepts + [["reject", "reject"]] * (100 - accepts)
-    told = Consensus(agreement(items, ["accept", "reject"], resamples=10), 2 * accepts)
-    assert said in on_kappa(told)
+    told = VoteAgreement(agreement(items, ["accept", "reject"], resamples=10), 2 * accepts)
+    assert said in explain_kappa(told)
 
 
 def test_nothing_is_said_about_kappa_where_nobody_voted_twice() -> None:
-    assert on_kappa(Consensus(agreement([], ["accept", "reject"]), 0)) == ""
+    assert explain_kappa(VoteAgreement(agreement([], ["accept", "reject"]), 0)) == ""
 
 
 def test_the_benchmarks_own_targets_are_its_counts() -> None:

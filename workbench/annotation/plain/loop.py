@@ -265,5 +265,5 @@ class PlainLoop:
 
     def _reveal(self, card: Card) -> None:
         """What the judges say about the audit card that was just decided."""
-        for opinion in card.opinions:
+        for opinion in card.verdicts:
             self._tell(f"REVEALED {text.opinion_line(opinion, card.concept)}")

@@ -156,7 +156,7 @@ def _concept(card: Card) -> str:
 def _judges(ready: PreparedCard) -> Iterable[str]:
     if ready.hidden:
         return ["hidden until you have decided"]
-    opinions = ready.card.opinions
+    opinions = ready.card.verdicts
     told = [opinion_line(opinion, ready.card.concept) for opinion in opinions]
     return [*told, *map(_DISAGREE.__getitem__, ready.card.disputed)] or ["none was asked"]
 
@@ -174,8 +174,8 @@ def opinion_line(opinion: CardVerdict, concept: str | None) -> str:
 
 
 def _checks(card: Card) -> list[str]:
-    well = [display_text(finding.says, limit=120) for finding in card.findings if finding.ok]
-    bad = [display_text(finding.says, limit=120) for finding in card.findings if not finding.ok]
+    well = [display_text(finding.message, limit=120) for finding in card.findings if finding.ok]
+    bad = [display_text(finding.message, limit=120) for finding in card.findings if not finding.ok]
     return ([f"CHECKS passed: {', '.join(well)}"] if well else []) + [f"CHECKS warning: {each}" for each in bad]
 
 

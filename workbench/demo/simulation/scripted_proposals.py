@@ -10,7 +10,7 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Final
 
-from curation_db.language.object_mentions import affirms, names
+from curation_db.language.object_mentions import affirms, mentions
 from workbench.demo.world.world import ALL_COLOURS, ANCHORS, ATTACHMENTS, GARMENTS, THINGS
 from workbench.generation.pipelines.proposals import concept_words
 
@@ -108,5 +108,5 @@ def _weighted_concepts(caption: str, at_random: bool) -> list[str]:
     if drawn:
         anchor = next((word for word in _WORD.findall(caption.lower()) if word in ATTACHMENTS), "man")
         return [thing for thing, place in ATTACHMENTS[anchor].items() for _ in range(place.likely)]
-    found = [thing for about, things in LIKELY.items() if names(caption, about) for thing in things]
+    found = [thing for about, things in LIKELY.items() if mentions(caption, about) for thing in things]
     return found or list(ANYWHERE)

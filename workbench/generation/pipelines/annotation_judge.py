@@ -6,7 +6,7 @@ from typing import Final
 
 from curation_db.enums import Method, Question
 from curation_db.language.nouns import concept_key
-from curation_db.language.object_mentions import affirms, annotated
+from curation_db.language.object_mentions import affirms, category_matches
 from curation_db.language.sanitize import display_text
 from workbench.generation.models import ImageTask, JudgeVerdict
 from workbench.workspace.engine_settings import ANNOTATIONS
@@ -36,7 +36,9 @@ def _found(image_task: ImageTask, concept: str) -> tuple[float | None, str]:
     for caption in image_task.captions:
         if affirms(caption.text, concept):
             return 1.0, f"yes: a caption names it: {display_text(caption.text, limit=120)}"
-    category = next((name for name, count in image_task.objects.items() if count and annotated(name, concept)), None)
+    category = next(
+        (name for name, count in image_task.objects.items() if count and category_matches(name, concept)), None
+    )
     if category is not None:
         return 1.0, f"yes: annotated: {image_task.objects[category]} × {display_text(category, limit=60)}"
     key = concept_key(concept)

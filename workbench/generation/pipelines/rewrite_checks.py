@@ -9,7 +9,7 @@ from curation_db.language.clip_tokenizer import count_tokens
 from curation_db.language.negation_cues import CueClass
 from curation_db.language.object_mentions import cues_of
 from curation_db.language.sanitize import normalised
-from curation_db.lint.linter import Rule, Subject, lint
+from curation_db.lint.linter import LintSubject, Rule, lint
 from workbench.generation.models import CaptionItem, ImageTask
 
 # fmt: off
@@ -55,7 +55,7 @@ def check_rewrite(
         return Check(EMPTY, "no text")
     if len(text) > _MOST_LETTERS:
         return Check(Rule.TOO_LONG, f"{len(text):,} letters")
-    subject = Subject(
+    subject = LintSubject(
         text=text,
         concept=concept,
         tokens=count_tokens(text),
@@ -66,7 +66,7 @@ def check_rewrite(
     rules = SERIOUS | {Rule.IN_CAPTION} if denies_thing else SERIOUS
     for finding in lint(subject, rules):
         if not finding.ok:
-            return Check(finding.rule, finding.says)
+            return Check(finding.rule, finding.message)
     if _cues(text) <= _cues(caption.text):
         return Check(Rule.NO_CUE, "no more negation cues than in the caption")
     if _share_kept(caption.text, text) < _KEPT:

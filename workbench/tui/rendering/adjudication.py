@@ -8,7 +8,7 @@ from textual.content import Content
 from curation_db.enums import CAUSE_TEXTS, Kind, Reason
 from curation_db.language.sanitize import display_text
 from curation_db.search.cards import Card
-from curation_db.search.disagreements import AnnotatorVote, Disagreement, FinalWord, VoteSummary
+from curation_db.search.disagreements import Adjudication, AnnotatorVote, Disagreement, VoteSummary
 from workbench.annotation.text_spans import highlighted_spans
 from workbench.annotation.wording import DECISIONS, readable
 from workbench.tui.rendering import card_content
@@ -45,7 +45,7 @@ def quiet(words: str) -> Content:
     return Content.styled(words, QUIET)
 
 
-def _final(final: FinalWord | None) -> list[Content]:
+def _final(final: Adjudication | None) -> list[Content]:
     if final is None:
         return [quiet("none stands: it was taken back")]
     by = Content.assemble(verdict(final.verdict, final.reason, bold=True), (f"   {_name(final.actor)}", QUIET))
@@ -55,24 +55,27 @@ def _final(final: FinalWord | None) -> list[Content]:
 
 
 def _agreement(of: Disagreement | None) -> str:
-    return f"{of.opinions} opinions · {of.agreement:.0%} agree" if of is not None else ""
+    return f"{of.votes} opinions · {of.agreement:.0%} agree" if of is not None else ""
 
 
 def _voices(tally: VoteSummary) -> list[Content]:
-    if not tally.voices:
+    if not tally.votes:
         return [quiet("nobody: they were asked anew")]
-    widest = max(cell_len(_name(voice.actor)) for voice in tally.voices)
+    widest = max(cell_len(_name(voice.actor)) for voice in tally.votes)
     right = tally.final.verdict if tally.final else None
-    return [_voice(voice, widest, right) for voice in tally.voices]
+    return [_voice(voice, widest, right) for voice in tally.votes]
 
 
 def _voice(voice: AnnotatorVote, widest: int, right: Kind | None) -> Content:
     name = _name(voice.actor)
     how = ["on second thoughts"] if voice.flip else []
     how += ["blind"] if voice.blind else []
-    how += ["as the final word"] if voice.says is right else []
+    how += ["as the final word"] if voice.verdict is right else []
     return Content.assemble(
-        name, " " * (widest - cell_len(name) + 3), verdict(voice.says, voice.reason), ("   " + " · ".join(how), QUIET)
+        name,
+        " " * (widest - cell_len(name) + 3),
+        verdict(voice.verdict, voice.reason),
+        ("   " + " · ".join(how), QUIET),
     )
 
 

@@ -67,9 +67,11 @@ def _judges(row: ListedCandidate) -> Content:
     """P(present) of the first two, and whether they all agree; where nobody was asked that, the first P(fine)."""
     if row.hidden:
         return Content.styled("blind", QUIET)
-    asked = [said for said in row.said if said.question is Question.PRESENT]
-    if row.said and not asked:
-        return Content.assemble(("fine ", QUIET), _share(row.said[0]), (" ⚠" if row.conflict else "", f"bold {WARN}"))
+    asked = [said for said in row.verdicts if said.question is Question.PRESENT]
+    if row.verdicts and not asked:
+        return Content.assemble(
+            ("fine ", QUIET), _share(row.verdicts[0]), (" ⚠" if row.conflict else "", f"bold {WARN}")
+        )
     told = Content(" ").join(_share(said) for said in asked[:2])
     if row.conflict:
         return Content.assemble(told, (" ⚠", f"bold {WARN}"))
@@ -198,10 +200,11 @@ def _denied(row: ListedCandidate) -> Content:
 def _told_by_judges(row: ListedCandidate, *, short: bool = False) -> Content:
     if row.hidden:
         return Content.styled("hidden until it is decided: it is of the audit", QUIET)
-    if not row.said:
+    if not row.verdicts:
         return Content.styled("not asked yet", QUIET)
     told = [
-        Content.assemble(display_text(said.judge, limit=10 if short else 24), " ", _answer(said)) for said in row.said
+        Content.assemble(display_text(said.judge, limit=10 if short else 24), " ", _answer(said))
+        for said in row.verdicts
     ]
     line = Content("   ").join(told)
     return Content.assemble(line, ("   ⚠ they disagree", f"bold {WARN}")) if row.conflict else line

@@ -72,10 +72,10 @@ def concept_line(card: Card, *, narrow: bool) -> Content:
 
 def opinion_rows(card: Card, width: int) -> list[Content]:
     """What the judges say, a row each in common columns, and what to think of it."""
-    asks = _column(_asks(opinion, card.concept) if width >= _ROOM_TO_ASK else "" for opinion in card.opinions)
-    names = _column(display_text(opinion.judge, limit=60) for opinion in card.opinions)
-    told = _column(f"{_share(opinion.p):>4} {answer(opinion.question, opinion.p)}" for opinion in card.opinions)
-    taken = sum(cell_len(column[0]) for column in (asks, names, told)) if card.opinions else 0
+    asks = _column(_asks(opinion, card.concept) if width >= _ROOM_TO_ASK else "" for opinion in card.verdicts)
+    names = _column(display_text(opinion.judge, limit=60) for opinion in card.verdicts)
+    told = _column(f"{_share(opinion.p):>4} {answer(opinion.question, opinion.p)}" for opinion in card.verdicts)
+    taken = sum(cell_len(column[0]) for column in (asks, names, told)) if card.verdicts else 0
     bar_cells = 10 if width >= taken + 13 else 5
     rows = [
         Content.assemble(
@@ -86,7 +86,7 @@ def opinion_rows(card: Card, width: int) -> list[Content]:
             " ",
             (said, _tone(opinion)),
         )
-        for opinion, name, ask, said in zip(card.opinions, names, asks, told, strict=True)
+        for opinion, name, ask, said in zip(card.verdicts, names, asks, told, strict=True)
     ]
     remarks = _on_opinions(card)
     return [*rows, remarks] if remarks else rows
@@ -96,7 +96,7 @@ def _on_opinions(card: Card) -> Content:
     remarks = []
     if card.conflict:
         remarks.append(Content.styled(f"⚠ {disagreement(card.disputed)}", f"bold {WARN}"))
-    if any(opinion.simulated for opinion in card.opinions):
+    if any(opinion.simulated for opinion in card.verdicts):
         remarks.append(Content.styled("simulated judges", QUIET))
     return Content.styled(" · ", QUIET).join(remarks)
 
@@ -150,7 +150,7 @@ def checks(findings: Sequence[Finding]) -> Content:
 
 
 def _says(finding: Finding) -> str:
-    return display_text(finding.says, limit=120)
+    return display_text(finding.message, limit=120)
 
 
 def siblings(texts: Sequence[str]) -> Content | None:

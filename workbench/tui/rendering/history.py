@@ -15,13 +15,13 @@ from curation_db.events.in_force import DECISIONS
 from curation_db.language.sanitize import display_text
 from curation_db.search.candidate_history import (
     CandidateOrigin,
-    Frozen,
+    ExportMembership,
+    FamilyMember,
     JudgeVerdictRow,
-    Member,
-    Moment,
     RelatedCandidates,
     Timeline,
     TimelineAction,
+    TimelineEntry,
 )
 from workbench.annotation.text_spans import highlighted_spans
 from workbench.annotation.wording import DECISIONS as WORDING
@@ -49,9 +49,9 @@ def told(timeline: Timeline, width: int) -> Content:
     if timeline.hidden:
         words = BLIND if timeline.blind else HIDDEN
         lines += [Content(""), Content.styled(f"⚠ {words}", f"bold {WARN}")]
-    shown = timeline.moments[-_MOST:]
-    if len(shown) < len(timeline.moments):
-        lines += [Content(""), Content.styled(f"{len(timeline.moments) - len(shown):,} older ones are left out", QUIET)]
+    shown = timeline.entries[-_MOST:]
+    if len(shown) < len(timeline.entries):
+        lines += [Content(""), Content.styled(f"{len(timeline.entries) - len(shown):,} older ones are left out", QUIET)]
     several = len(timeline.members) > 1
     day = ""
     for moment in shown:
@@ -62,22 +62,22 @@ def told(timeline: Timeline, width: int) -> Content:
     return Content("\n").join(lines)
 
 
-def _member(member: Member, texts: dict[int, Member], width: int) -> list[Content]:
+def _member(member: FamilyMember, texts: dict[int, FamilyMember], width: int) -> list[Content]:
     """A text of the family with its number; its difference to the one before it is marked."""
     before = texts.get(member.parent_id) if member.parent_id is not None else None
-    label = f"{_KIN[member.kin]:<11}" if len(texts) > 1 else ""
+    label = f"{_KIN[member.relation]:<11}" if len(texts) > 1 else ""
     state = f"   {STATES[member.state].status}" if member.state is not None else ""
     told = Content.assemble(
         marked(
             highlighted_spans(member.text, before.text if before else None, limit=400),
-            base="bold" if member.kin is RelatedCandidates.THIS else "",
+            base="bold" if member.relation is RelatedCandidates.THIS else "",
         ),
         (f"   #{member.candidate_id}{state}", QUIET),
     )
     return _beside(Content.styled(label, QUIET), told, width)
 
 
-def _moment(moment: Moment, texts: dict[int, Member], width: int, *, several: bool) -> list[Content]:
+def _moment(moment: TimelineEntry, texts: dict[int, FamilyMember], width: int, *, several: bool) -> list[Content]:
     clock = display_text(moment.at[11:19] if width >= _NARROW else moment.at[11:16], limit=8)
     of = f"#{moment.candidate_id}" if several else ""
     cells = max(len(f"#{number}") for number in texts) if several else 0
@@ -105,14 +105,14 @@ def _fitted(name: str, cells: int) -> str:
     return set_cell_size(shown, cells) if cell_len(shown) <= cells else set_cell_size(shown, cells - 1) + "…"
 
 
-def _told(moment: Moment, texts: dict[int, Member]) -> tuple[str, Content]:
+def _told(moment: TimelineEntry, texts: dict[int, FamilyMember]) -> tuple[str, Content]:
     """Who, and what."""
-    what = moment.what
+    what = moment.content
     if isinstance(what, CandidateOrigin):
         return _origin(what)
     if isinstance(what, JudgeVerdictRow):
         return what.judge, _judge(what)
-    if isinstance(what, Frozen):
+    if isinstance(what, ExportMembership):
         return what.export, Content.assemble(
             ("❄ frozen into this set", f"bold {GOOD}"),
             (f"   {readable(what.state)}, as of event {what.event:,}", QUIET),
@@ -140,7 +140,7 @@ def _judge(what: JudgeVerdictRow) -> Content:
     return Content.assemble((bar(what.p), "$primary"), f" {share} {said}", (f"   {' · '.join(beside)}", QUIET))
 
 
-def _deed(what: TimelineAction, texts: dict[int, Member]) -> Content:
+def _deed(what: TimelineAction, texts: dict[int, FamilyMember]) -> Content:
     said = _said(what, texts)
     if what.undone:
         said = said.stylize("strike dim")
@@ -149,9 +149,9 @@ def _deed(what: TimelineAction, texts: dict[int, Member]) -> Content:
     return Content.assemble(said, (f"   {around}" if around else "", QUIET))
 
 
-def _said(what: TimelineAction, texts: dict[int, Member]) -> Content:
+def _said(what: TimelineAction, texts: dict[int, FamilyMember]) -> Content:
     if what.kind is Kind.UNDO:
-        return Content(f"{'↷ did again' if what.again else '↶ took back'}: {WORDING[what.about].label}")
+        return Content(f"{'↷ did again' if what.is_redo else '↶ took back'}: {WORDING[what.original_kind].label}")
     if what.kind is Kind.NOTE:
         return Content.assemble("✎ ", display_text(what.note or "", limit=600))
     if what.kind is Kind.EDIT:

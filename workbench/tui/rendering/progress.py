@@ -15,9 +15,9 @@ from textual.content import Content
 from curation_db.enums import Kind, Reason
 from curation_db.language.sanitize import display_text
 from curation_db.stats import decision_speed
-from curation_db.stats.annotator_agreement import Consensus, on_kappa
+from curation_db.stats.annotator_agreement import VoteAgreement, explain_kappa
 from curation_db.stats.decision_speed import AnnotationSpeed
-from curation_db.stats.distribution import Balance, Part
+from curation_db.stats.distribution import Balance, ValueShare
 from curation_db.stats.intervals import Interval
 from curation_db.stats.judge_accuracy import AuditLabels, Confusion
 from curation_db.stats.progress import AnnotatorProgress, RecordProgress
@@ -213,7 +213,7 @@ def _spread(balance: Balance, room: int) -> Lines:
     return [title, *rows, *([Content.styled(beside, QUIET)] if beside else [])]
 
 
-def _part(part: Part, balance: Balance, name: int, bar: int) -> Content:
+def _part(part: ValueShare, balance: Balance, name: int, bar: int) -> Content:
     share = part.accepted / balance.accepted if balance.accepted else None
     row = Content.assemble(
         (
@@ -250,14 +250,14 @@ def _agreement(told: RecordProgress, width: int) -> Lines:
         (told.audit, "the blind audit", "everybody's first word, before anything was revealed"),
     ):
         lines += [*_consensus(consensus, name, what, width), Content("")]
-        kappa = on_kappa(consensus)
-        if kappa and (consensus is told.standing or not told.standing.told.items):
+        kappa = explain_kappa(consensus)
+        if kappa and (consensus is told.standing or not told.standing.coefficients.items):
             lines[-1:] = [Content.assemble(("⚠ ", WARN), kappa), Content("")]
     return lines[:-1]
 
 
-def _consensus(consensus: Consensus, name: str, what: str, width: int) -> Lines:
-    told = consensus.told
+def _consensus(consensus: VoteAgreement, name: str, what: str, width: int) -> Lines:
+    told = consensus.coefficients
     title = Content.assemble((name, "bold"), (f"   {what}", QUIET))
     if not told.items:
         return [title, Content.styled("none yet: it takes an overlap of two people: negwb queue overlap 2", QUIET)]

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from curation_db.errors import RecordError
 from curation_db.language.sanitize import display_text
 from curation_db.search import fulltext, search
-from curation_db.search.facets import FACETS, Facet, facets, unknown
+from curation_db.search.facets import FACETS, Facet, facets, unknown_name
 from curation_db.search.query_language import WORDS, QueryField, View
 from curation_db.search.rows import ListedCandidate, page_of
 from curation_db.storage.store import Store
@@ -58,7 +58,7 @@ def why_nothing(store: Store, view: View) -> str:
     if not view.terms:
         return "there is no candidate yet"
     with store.read() as connection:
-        return unknown(connection, view) or f"nothing is {display_text(str(view), limit=200)}"
+        return unknown_name(connection, view) or f"nothing is {display_text(str(view), limit=200)}"
 
 
 def rows_of(store: Store, ids: Sequence[int]) -> list[ListedCandidate]:

@@ -17,7 +17,7 @@ from curation_db.errors import RecordError
 from curation_db.events import event_log
 from curation_db.language.sanitize import counted, display_text
 from curation_db.queue.claims import asked
-from curation_db.search.candidate_history import Timeline, conceal, timeline
+from curation_db.search.candidate_history import Timeline, redact, timeline
 from workbench.tui.rendering import history as history_lines
 from workbench.tui.screens.base.navigation import MainView
 from workbench.tui.screens.base.side_screen import SideScreen
@@ -66,7 +66,7 @@ class HistoryScreen(SideScreen):
         except RecordError as error:
             self._say(Content(display_text(f"⚠ {error.message}", limit=400)))
             return
-        count = len(self._told.moments)
+        count = len(self._told.entries)
         self.query_one(HeaderBar).tell("history", f"#{number}", right=f"{counted(count, 'moment')}, the newest last")
         self.call_after_refresh(self._lay_out)
 
@@ -82,7 +82,7 @@ class HistoryScreen(SideScreen):
             }
             members = [member.candidate_id for member in told.members]
             hidden = blind | asked(connection, members, session.actor.annotator_id)
-        return conceal(told, hidden, session.actor.name, blind=blind) if hidden else told
+        return redact(told, hidden, session.actor.name, blind=blind) if hidden else told
 
     def _lay_out(self) -> None:
         if self._told is not None and self.is_mounted:

@@ -91,7 +91,7 @@ class FacetPanel(Vertical):
 
     def _cells(self, at: int) -> Sequence[Content]:
         facet = self._facets[at]
-        says = f" {facet.value.says}" if facet.value.says else ""
+        says = f" {facet.value.meaning}" if facet.value.meaning else ""
         name = display_text(facet.value.name, limit=_WIDTH).replace("_", " ")
         asked = Term(self.field, (facet.value,))
         mark = ("✓ ", GOOD) if asked in self._view.terms else ""

@@ -11,7 +11,7 @@ from support.workspaces import Case, WorkspaceFixture, build
 
 from curation_db.enums import Question
 from curation_db.review.candidates import NewVerdict, insert_verdicts
-from curation_db.search.candidate_history import timeline
+from curation_db.search.candidate_history import JudgeVerdictRow, timeline
 from curation_db.search.cards import Card, load_card
 from curation_db.search.rows import ListedCandidate, page_of
 from workbench.annotation import feedback, wording
@@ -89,7 +89,7 @@ def test_judges_in_full_tell_where_their_numbers_come_from(workspace: WorkspaceF
 
 
 def test_what_a_record_does_not_tell_is_not_shown(workspace: WorkspaceFixture) -> None:
-    bare = replace(card(workspace, 1).opinions[0], method=None, label_mass=None, prior=None, seed=None)
+    bare = replace(card(workspace, 1).verdicts[0], method=None, label_mass=None, prior=None, seed=None)
     assert "blank" not in judges._opinion(bare).plain
     assert wording.origin(None, None, None, None) == ()
     assert wording.origin("a \x1b[31mword", None, None, 0) == ("a [31mword", "seed 0")
@@ -127,11 +127,11 @@ def test_a_reveal_tells_all_of_it(workspace: WorkspaceFixture) -> None:
 
 
 def test_the_plain_mode_tells_it_in_words(workspace: WorkspaceFixture) -> None:
-    there, fine = card(workspace, 1).opinions[0], card(workspace, 1).opinions[-1]
+    there, fine = card(workspace, 1).verdicts[0], card(workspace, 1).opinions[-1]
     beside = "(from log-probabilities, 98% of it on yes and no, 0.61 of a blank picture, seed 7)"
     assert plain.opinion_line(there, "hat") == f"a: hat is there with probability 0.07 {beside}"
     assert plain.opinion_line(fine, "hat") == f"b: the caption is fine with probability 0.91 {beside}"
-    unclear = [plain.opinion_line(each, "hat") for each in card(workspace, 3).opinions]
+    unclear = [plain.opinion_line(each, "hat") for each in card(workspace, 3).verdicts]
     assert [each.partition(" (")[0] for each in unclear] == [
         "a: unclear whether hat is there",
         "a: unclear whether the caption is fine",
@@ -144,7 +144,7 @@ def test_history_tells_it_too(workspace: WorkspaceFixture) -> None:
     lines = "\n".join(history.plain_lines(told, 160))
     assert lines.count(".07 absent") == lines.count(".91 fine") == 2
     assert lines.count("from log-probabilities · 98% of it on yes and no") == 4
-    said = [moment.what for moment in told.moments if type(moment.what).__name__ == "JudgeSaid"]
+    said = [moment.content for moment in told.entries if isinstance(moment.content, JudgeVerdictRow)]
     assert {(each.method, each.label_mass, each.prior, each.seed) for each in said} == {("logprobs", 0.98, 0.61, 7)}
 
 

@@ -12,7 +12,7 @@ from textual.widgets import Input, Static, TextArea
 
 from curation_db.language.clip_tokenizer import CONTEXT_LENGTH, count_tokens
 from curation_db.language.concepts import concept_after_edit
-from curation_db.language.object_mentions import cue_of
+from curation_db.language.object_mentions import concept_cue
 from curation_db.language.sanitize import clean, display_text
 from workbench.tui.rendering.card_content import GOOD, QUIET, WARN
 from workbench.tui.screens.modals.draft import DraftDialog, Save
@@ -145,7 +145,7 @@ class EditModal(DraftDialog):
     def _look(self) -> None:
         """Cue and tokens of the text as it stands."""
         text = self.query_one(CaptionArea).text
-        cue = cue_of(text, self.query_one(ConceptInput).value)
+        cue = concept_cue(text, self.query_one(ConceptInput).value)
         tokens = count_tokens(text)
         fits = tokens <= CONTEXT_LENGTH
         said = Content.assemble(

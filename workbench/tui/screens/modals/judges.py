@@ -44,9 +44,9 @@ class JudgesModal(Dialog[None]):
 
 def told(card: Card) -> Content:
     """All opinions about `card`."""
-    if not card.opinions:
+    if not card.verdicts:
         return Content.styled("no judge was asked about this text", QUIET)
-    return Content("\n\n").join([_opinion(each) for each in card.opinions])
+    return Content("\n\n").join([_opinion(each) for each in card.verdicts])
 
 
 def _opinion(opinion: CardVerdict) -> Content:
