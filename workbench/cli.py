@@ -125,7 +125,7 @@ def _register() -> None:
         imports,
         init,
         lint,
-        progress_report,
+        progress,
         queue,
         report,
         serve,
@@ -152,7 +152,7 @@ def _register() -> None:
         bench,
         report,
         status,
-        progress_report,
+        progress,
         backup,
         doctor,
     ):

@@ -1,4 +1,4 @@
-"""`negwb adjudicate`: what people disagree on, settled by one who may."""
+"""`negwb adjudicate`: an adjudicator decides the candidates on which annotators disagree."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from workbench.workspace.choices import ImageMode
 
 _EPILOG = """\b
 Examples:
-  negwb adjudicate --role adjudicator       the first time; the record remembers the role
-  negwb adjudicate -a dan                   as dan
+  negwb adjudicate --role adjudicator       first use; the record stores the role
+  negwb adjudicate -a dan                   decide as dan
 """
 
 
@@ -25,19 +25,24 @@ def register(app: typer.Typer) -> None:
 def adjudicate(
     context: typer.Context,
     annotator: Annotated[
-        str | None, typer.Option("--annotator", "-a", help="Who decides [default: your login name].")
+        str | None, typer.Option("--annotator", "-a", help="Name of the annotator [default: your login name].")
     ] = None,
     role: Annotated[
-        PersonRole | None, typer.Option(help="Your role from now on.", show_default="as before, at first annotator")
+        PersonRole | None, typer.Option(help="Set your role.", show_default="the stored role; annotator at first")
     ] = None,
-    images: Annotated[ImageMode | None, typer.Option(help="How pictures are drawn; auto asks the terminal.")] = None,
+    images: Annotated[
+        ImageMode | None, typer.Option(help="How to draw images; auto detects what the terminal supports.")
+    ] = None,
 ) -> None:
-    """Settle what people disagree on, the lowest agreement first: names and judges stay hidden until you have decided.
+    """Decide the candidates on which annotators disagree, lowest agreement first.
 
-    It is a room of negwb curate (the key d there), and needs the role of an adjudicator.
+    Annotator names and judge verdicts stay hidden until you decide. The key d in negwb curate opens the same screen.
+    Requires the role adjudicator.
     """
     from workbench.tui.screens.base.navigation import MainView
     from workbench.workspace.layout import find_workspace
 
-    how = CurateOptions(role=role)
-    raise typer.Exit(run_curate(find_workspace(context.obj), annotator, how, images=images, start=MainView.ADJUDICATE))
+    options = CurateOptions(role=role)
+    raise typer.Exit(
+        run_curate(find_workspace(context.obj), annotator, options, images=images, start=MainView.ADJUDICATE)
+    )

@@ -1,4 +1,4 @@
-"""`negwb browse`: candidates by what is known of them, as a room to look around in or as lines for other programs."""
+"""`negwb browse`: search candidates, in a screen or as JSON lines."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 _PAGE = 200
 _EPILOG = """\b
 Examples:
-  negwb browse                                       look around; b does the same on a card
-  negwb browse 'state:accepted cue:no "red hat"'     accepted, cue "no", with these words
+  negwb browse                                       open the browse screen (key b in negwb curate)
+  negwb browse 'state:accepted cue:no "red hat"'     accepted candidates with cue "no" and this phrase
   negwb browse 'is:conflict -judge:llava=present sort:conflict'
-  negwb browse 'by:ana reason:present' --json        what ana rejected because it is there, a JSON object a line
+  negwb browse 'by:ana reason:present' --json        rejected by ana as present, one JSON object per line
   negwb browse 'lint:in-sibling,in-objects' --json --limit 20
 
 \b
-Terms: state by reason judge is lint cue position type concept pipeline source stream caption, or words alone.
-A comma is "or", a minus in front is "not"; sort: newest oldest decided conflict concept text.
+Terms: state by reason judge is lint cue position type concept pipeline source stream caption, or plain words.
+A comma means "or", a leading minus means "not"; sort: newest oldest decided conflict concept text.
 """
 
 
@@ -43,19 +43,21 @@ def register(app: typer.Typer) -> None:
 
 def browse(
     context: typer.Context,
-    query: Annotated[
-        list[str] | None, typer.Argument(metavar="[QUERY]", help="Which candidates, and in which order.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object a line; so does no terminal.")] = False,
-    limit: Annotated[int | None, typer.Option(min=1, help="Print so many at most.", show_default="all")] = None,
+    query: Annotated[list[str] | None, typer.Argument(metavar="[QUERY]", help="Search terms and sort order.")] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object per line; the default without a terminal.")
+    ] = False,
+    limit: Annotated[int | None, typer.Option(min=1, help="Print at most this many.", show_default="all")] = None,
     annotator: Annotated[
-        str | None, typer.Option("--annotator", "-a", help="Who looks [default: your login name].")
+        str | None, typer.Option("--annotator", "-a", help="Name of the annotator [default: your login name].")
     ] = None,
-    images: Annotated[ImageMode | None, typer.Option(help="How pictures are drawn; auto asks the terminal.")] = None,
+    images: Annotated[
+        ImageMode | None, typer.Option(help="How to draw images; auto detects what the terminal supports.")
+    ] = None,
 ) -> None:
-    """List candidates by what is known of them; open them as cards, or decide about many at once.
+    """Search candidates; open them as cards, or decide many at once.
 
-    While you only look around no card is taken from others.
+    Browsing does not lease cards.
     """
     from workbench.workspace.layout import find_workspace
 
@@ -73,10 +75,10 @@ def browse(
 
 
 def parse_query(line: str) -> View:
-    """The view that a query names.
+    """Parse a query.
 
     Raises:
-        UsageError: it is none.
+        UsageError: the query has a syntax error or an unknown term.
     """
     from curation_db.search.query_language import ViewError, parse_view
 
@@ -92,60 +94,62 @@ def _print_candidates(store: Store, view: View, limit: int | None) -> None:
     from curation_db.search.facets import unknown_name
 
     refresh_indexes(store, view)
-    told = 0
+    count = 0
     for row in _rows(store, view, limit):
         typer.echo(json.dumps(_candidate_json(row), ensure_ascii=False))
-        told += 1
-    if not told:
+        count += 1
+    if not count:
         with store.read() as connection:
-            why = unknown_name(connection, view)
-        raise NothingToDo(why or f"nothing is {view}" if view.terms else "there is no candidate yet")
+            reason = unknown_name(connection, view)
+        raise NothingToDo(reason or f"no candidate matches {view}" if view.terms else "there are no candidates yet")
 
 
 def refresh_indexes(store: Store, view: View) -> None:
-    """What is worked out behind an import's back, as far as the view needs it."""
+    """Bring the full-text index and the lint index up to date, as far as the view needs them.
+
+    The indexes may lag behind an import. In a record that cannot be written they stay as they are.
+    """
     from curation_db.errors import RecordUnwritable
     from curation_db.lint.index import LintIndexer
     from curation_db.search import fulltext
     from curation_db.search.query_language import WORDS, QueryField
 
-    with contextlib.suppress(RecordUnwritable):  # where nothing can be written, what is there is all there is
+    with contextlib.suppress(RecordUnwritable):
         if any(view.asks(field) for field in WORDS):
             fulltext.refresh(store)
         if view.asks(QueryField.LINT):
-            marker = LintIndexer(store)
-            with step_bars(lines=True) as tell:
-                while marker.step(_PAGE):
-                    progress = marker.progress
-                    tell("reading the checks", progress.upto, progress.newest)
+            indexer = LintIndexer(store)
+            with step_bars(lines=True) as report_step:
+                while indexer.step(_PAGE):
+                    report_step("indexing lint findings", indexer.progress.upto, indexer.progress.newest)
 
 
 def _rows(store: Store, view: View, limit: int | None) -> Iterator[ListedCandidate]:
     from curation_db.search.rows import page_of
 
-    for start in range(0, len(numbers := _candidate_ids(store, view, limit)), _PAGE):
+    for start in range(0, len(ids := _candidate_ids(store, view, limit)), _PAGE):
         with store.read() as connection:
-            page = page_of(connection, numbers[start : start + _PAGE])
+            page = page_of(connection, ids[start : start + _PAGE])
         yield from page  # outside the transaction: the reader of the output may take hours
 
 
 def _candidate_ids(store: Store, view: View, limit: int | None) -> array[int]:
     from curation_db.search.search import ids_of
 
-    numbers: array[int] = array("q")
+    ids: array[int] = array("q")
     with store.read() as connection:
         for block in ids_of(connection, view):
-            numbers.extend(block)
-            if limit is not None and len(numbers) >= limit:
+            ids.extend(block)
+            if limit is not None and len(ids) >= limit:
                 break
-    return numbers[:limit]
+    return ids[:limit]
 
 
 def _candidate_json(row: ListedCandidate) -> dict[str, Any]:
     from dataclasses import asdict
 
-    told = asdict(row)
-    told["judges"] = told.pop("verdicts")
-    if not told.pop("checked"):
-        told["lint"] = None  # not looked at yet, which is not the same as nothing found
-    return told
+    fields = asdict(row)
+    fields["judges"] = fields.pop("verdicts")
+    if not fields.pop("checked"):
+        fields["lint"] = None  # not checked yet; an empty list means checked without findings
+    return fields

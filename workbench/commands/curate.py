@@ -1,4 +1,4 @@
-"""`negwb curate`: a person, a keyboard, one card at a time."""
+"""`negwb curate`: decide candidates with the keyboard, one card at a time."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ if TYPE_CHECKING:
 
 _EPILOG = """\b
 Examples:
-  negwb curate                              as yourself, review and audit mixed
-  negwb curate --annotator ana --blind      what the judges say stays hidden
-  negwb curate --stream audit --reveal      the audit alone; the judges' word once you have given yours
-  negwb curate --role adjudicator           may take back and settle what others did
-  negwb curate --plain                      lines instead of a screen: for screen readers and pipes
+  negwb curate                              under your login name; review and audit mixed
+  negwb curate --annotator ana --blind      hide the judges' verdicts
+  negwb curate --stream audit --reveal      only the audit; show the verdicts after each decision
+  negwb curate --role adjudicator           may undo and settle decisions of others
+  negwb curate --plain                      text lines instead of a screen: for screen readers and pipes
 """
 _MIN_SIDE, _MAX_SIDE = 1024, 2048
-"""Pixels a picture is decoded to: what a large pane of a terminal with graphics shows."""
+"""Bounds of the side, in pixels, that an image is decoded to; a large pane of a terminal with graphics shows this."""
 _PLAIN_BOX = (16, 16)
-"""Without a screen nobody sees the picture: decoding only tells whether it is sound, and its size."""
+"""Decoded size in plain mode, which shows no image: decoding only checks the file and reads its size."""
 
 _ASCII_SIGNS = str.maketrans({"«": "[", "»": "]", "‹": "(", "›": ")", "…": "...", "·": "-", "—": "-", "–": "-"})
-"""Signs of ours for a terminal that lacks them; other characters become question marks."""
+"""Replacements of our non-ASCII characters; other characters that the terminal lacks become question marks."""
 
 
 class ServedStream(StrEnum):
@@ -57,48 +57,50 @@ def register(app: typer.Typer) -> None:
 def curate(
     context: typer.Context,
     annotator: Annotated[
-        str | None, typer.Option("--annotator", "-a", help="Who decides [default: your login name].")
+        str | None, typer.Option("--annotator", "-a", help="Name of the annotator [default: your login name].")
     ] = None,
     role: Annotated[
-        PersonRole | None, typer.Option(help="Your role from now on.", show_default="as before, at first annotator")
+        PersonRole | None, typer.Option(help="Set your role.", show_default="the stored role; annotator at first")
     ] = None,
     stream: Annotated[
-        ServedStream, typer.Option(help="Serve the review, the blind audit, or both mixed.")
+        ServedStream, typer.Option(help="Serve review cards, blind audit cards, or both mixed.")
     ] = ServedStream.BOTH,
-    blind: Annotated[bool, typer.Option("--blind", help="Never show what the judges say.")] = False,
+    blind: Annotated[bool, typer.Option("--blind", help="Never show the judges' verdicts.")] = False,
     reveal: Annotated[
-        bool, typer.Option("--reveal", help="Once an audit card is decided, show what the judges say about it.")
+        bool, typer.Option("--reveal", help="Show the judges' verdicts on an audit card after its decision.")
     ] = False,
     order: Annotated[
         str | None,
         typer.Option(
             metavar="POLICY",
-            help="What comes first: conflict, threshold, lint, rare-cue, rare-concept, random, oldest, or a sum such "
-            "as 0.7*conflict+0.3*lint.",
+            help="Queue order: conflict, threshold, lint, rare-cue, rare-concept, random, oldest, or a weighted sum "
+            "such as 0.7*conflict+0.3*lint.",
             show_default="as in negwb.toml",
         ),
     ] = None,
-    images: Annotated[ImageMode | None, typer.Option(help="How pictures are drawn; auto asks the terminal.")] = None,
+    images: Annotated[
+        ImageMode | None, typer.Option(help="How to draw images; auto detects what the terminal supports.")
+    ] = None,
     plain: Annotated[
-        bool, typer.Option("--plain", help="One card, one prompt, one answer per line; no screen is drawn.")
+        bool, typer.Option("--plain", help="Print one card and read one answer per line; draw no screen.")
     ] = False,
 ) -> None:
-    """Decide about negated captions: a accepts, x rejects, z takes back, ? shows every key.
+    """Decide negated captions: a accepts, x rejects, z undoes, ? lists the keys.
 
-    Each key is on the disk before the next card shows, so you can stop at any moment and go on where you left.
+    Each decision is on disk before the next card shows, so you can stop at any moment and continue later.
     Defaults come from [curate] in negwb.toml.
     """
     from workbench.workspace.layout import find_workspace
 
     if blind and reveal:
-        raise UsageError("--blind hides what --reveal would show", hint="take one of the two")
+        raise UsageError("--blind hides what --reveal would show", hint="use only one of them")
     _check_order(order)
-    how = CurateOptions(
+    options = CurateOptions(
         role=role, only=None if stream is ServedStream.BOTH else stream, blind=blind or None, reveal=reveal, order=order
     )
     workspace = find_workspace(context.obj)
     raise typer.Exit(
-        run_plain(workspace, annotator, how) if plain else run_curate(workspace, annotator, how, images=images)
+        run_plain(workspace, annotator, options) if plain else run_curate(workspace, annotator, options, images=images)
     )
 
 
@@ -113,10 +115,10 @@ def _check_order(order: str | None) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CurateOptions:
-    """How a person wants to be served; what is None is as negwb.toml says."""
+    """Options of a session; None takes the value of negwb.toml."""
 
     role: str | None = None
-    """annotator or adjudicator; None: as before."""
+    """annotator or adjudicator; None: the stored role."""
     only: str | None = None
     """review or audit; None: both."""
     blind: bool | None = None
@@ -127,26 +129,26 @@ class CurateOptions:
 def run_curate(
     workspace: Workspace,
     annotator: str | None = None,
-    how: CurateOptions | None = None,
+    options: CurateOptions | None = None,
     *,
     images: str | None = None,
     banner: str | None = None,
     start: MainView | None = None,
     view: str = "",
 ) -> int:
-    """Sit down at the workspace's queue until the person leaves; returns the exit code.
+    """Run the curate app until the annotator quits; return the exit code.
 
     Args:
-        workspace: Whose queue.
-        annotator: Who decides; the login name unless told.
-        how: Role, stream, order and what is hidden.
-        images: How pictures are drawn; as negwb.toml says unless told.
-        banner: A line below the status line.
-        start: A room to begin in, over the card; no card is dealt before the person leaves the rooms.
-        view: What the browse room lists first.
+        workspace: Workspace with the queue.
+        annotator: Name of the annotator; None: the login name.
+        options: Role, stream, order and what is hidden.
+        images: How to draw images; None: as negwb.toml says.
+        banner: Line below the status line.
+        start: Screen to open first, over the card; no card is leased before the annotator closes it.
+        view: Query of the browse screen.
 
     Raises:
-        UsageError: no terminal, settings that are off, or a room that this person may not enter.
+        UsageError: no terminal, invalid settings, or a screen that needs another role.
         NothingToDo: the workspace has no candidates.
     """
     _require_terminal()
@@ -155,7 +157,7 @@ def run_curate(
 
     settings = read_settings(workspace.settings)
     _check_theme(settings.curate, workspace)
-    with _session(workspace, settings, annotator_name(annotator), how or CurateOptions()) as session:
+    with _session(workspace, settings, annotator_name(annotator), options or CurateOptions()) as session:
         try:
             _check_role(session, start)
             session.start(prefetch=start is None)
@@ -168,11 +170,11 @@ def run_curate(
         return _end_session(session, code)
 
 
-def run_plain(workspace: Workspace, annotator: str | None = None, how: CurateOptions | None = None) -> int:
-    """Sit down and decide by lines, from a terminal of any kind or a pipe; returns the exit code.
+def run_plain(workspace: Workspace, annotator: str | None = None, options: CurateOptions | None = None) -> int:
+    """Run plain mode, which reads answers line by line from a terminal or a pipe; return the exit code.
 
     Raises:
-        UsageError: settings that are off.
+        UsageError: invalid settings.
         NothingToDo: the workspace has no candidates.
     """
     from workbench.annotation.plain.loop import PlainLoop
@@ -182,8 +184,8 @@ def run_plain(workspace: Workspace, annotator: str | None = None, how: CurateOpt
     name = annotator_name(annotator)
     for stream in (sys.stdin, sys.stdout):
         if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a terminal of few letters shows "?" for the others
-    with _session(workspace, settings, name, how or CurateOptions(), box=_PLAIN_BOX) as session:
+            stream.reconfigure(errors="replace")  # a character outside the terminal's encoding shows as "?"
+    with _session(workspace, settings, name, options or CurateOptions(), box=_PLAIN_BOX) as session:
         code = ExitCode.OK
         try:
             if warning := _overlap_warning(session, settings.curate):
@@ -212,19 +214,19 @@ def _write_line(line: str, end: str = "\n") -> None:
 
 
 def _read_answer(prompt: str) -> str | None:
-    """The next line of stdin; None: there is none."""
+    """Print the prompt and return the next line of stdin, or None at its end."""
     _write_line(prompt, end="")
     line = sys.stdin.readline() if sys.stdin is not None else ""
     if not line:
-        _write_line("")  # the prompt's line ends
+        _write_line("")  # end the line of the prompt
         return None
     if not sys.stdin.isatty():
-        _write_line("")  # each answer starts on a line of its own
+        _write_line("")  # a pipe echoes no newline: start the answer on its own line
     return line
 
 
 def _drop_typed_ahead() -> bool:
-    """Drop the lines that a terminal holds for us; whether there were any. A pipe's lines stay: they are a script's."""
+    """Drop the lines typed ahead in a terminal; return whether there were any. Lines of a pipe stay: a script's."""
     if sys.stdin is None or not sys.stdin.isatty():
         return False
     try:
@@ -241,16 +243,16 @@ def _drop_typed_ahead() -> bool:
 def _require_terminal() -> None:
     if not at_a_terminal():
         raise UsageError(
-            "curate needs a terminal, at both ends",
-            hint="without one: negwb curate --plain reads lines, negwb demo --auto runs by itself",
+            "curate needs a terminal for input and output",
+            hint="without one: negwb curate --plain reads lines, negwb demo --auto runs unattended",
         )
 
 
 def annotator_name(annotator: str | None) -> str:
-    """The name under which a person works; None: that of the login.
+    """Return the checked name of the annotator; None: the login name.
 
     Raises:
-        UsageError: no annotator can have the name, or the login has none.
+        UsageError: the name is not allowed, or the account has no login name.
     """
     from curation_db.errors import UnusableName
     from curation_db.events.annotator_names import checked_name
@@ -265,7 +267,7 @@ def _check_theme(settings: CurateSettings, workspace: Workspace) -> None:
     from workbench.workspace.settings import OWN_THEMES
 
     if settings.theme not in OWN_THEMES:
-        from workbench.tui.themes import check_theme  # 0.2 s that negwb's own themes do not cost
+        from workbench.tui.themes import check_theme  # 0.2 s, only for themes of Textual
 
         check_theme(settings.theme, workspace.settings)
 
@@ -283,25 +285,25 @@ def _login_name() -> str:
     try:
         return getpass.getuser()
     except (KeyError, OSError, ImportError) as error:  # a container without a user database
-        raise UsageError("this account has no login name", hint="say who decides: --annotator NAME") from error
+        raise UsageError("this account has no login name", hint="name the annotator: --annotator NAME") from error
 
 
 def _session(
-    workspace: Workspace, settings: Settings, name: str, how: CurateOptions, *, box: tuple[int, int] | None = None
+    workspace: Workspace, settings: Settings, name: str, options: CurateOptions, *, box: tuple[int, int] | None = None
 ) -> AnnotationSession:
-    """The person's session; once started it prepares its first card while the screens are being imported."""
+    """Open the annotator's session; after its start it prepares the first card while the screens are imported."""
     from curation_db.enums import Role, Stream
     from curation_db.errors import RetiredAnnotator
     from workbench.annotation.open import open_session, session_settings  # 0.2 s
 
     serving = session_settings(
         settings,
-        order=how.order,
-        only=Stream(how.only) if how.only else None,
-        blind=how.blind,
-        reveal=how.reveal,
+        order=options.order,
+        only=Stream(options.only) if options.only else None,
+        blind=options.blind,
+        reveal=options.reveal,
     )
-    role = Role(how.role) if how.role else None
+    role = Role(options.role) if options.role else None
     try:
         return open_session(workspace, name, role=role, settings=settings, serving=serving, box=box or _decode_box())
     except RetiredAnnotator as error:
@@ -309,7 +311,7 @@ def _session(
 
 
 def _decode_box() -> tuple[int, int]:
-    """Half of this terminal in its own pixels, within bounds: on a fine screen a small picture would be blurred."""
+    """Return half of this terminal in its own pixels, within bounds: a smaller image looks blurred on a fine screen."""
     import shutil
 
     from workbench.images.terminal_graphics import cell_pixels
@@ -324,13 +326,13 @@ def _check_role(session: AnnotationSession, start: MainView | None) -> None:
     from workbench.tui.screens.base.navigation import SIT_DOWN_AS_ONE, MainView
 
     if start is MainView.ADJUDICATE and session.actor.role is not Role.ADJUDICATOR:
-        raise UsageError("only an adjudicator settles what others said", hint=SIT_DOWN_AS_ONE)
+        raise UsageError("only an adjudicator settles disagreements", hint=SIT_DOWN_AS_ONE)
 
 
 def _run_app(
     session: AnnotationSession,
     workspace: Workspace,
-    told: CurateSettings,
+    settings: CurateSettings,
     *,
     images: str | None,
     banner: str | None,
@@ -343,17 +345,17 @@ def _run_app(
     from workbench.tui.app import NegwbApp  # 0.25 s
     from workbench.workspace.keymap import ActionMap
 
-    warning = _overlap_warning(session, told)
-    wanted = images or told.images
+    warning = _overlap_warning(session, settings)
+    wanted = images or settings.images
     protocol = choose_protocol(wanted)
     app = NegwbApp(
         session,
-        actions=ActionMap(told.keys),
-        theme=told.theme,
+        actions=ActionMap(settings.keys),
+        theme=settings.theme,
         protocol=protocol,
         notice=" · ".join(filter(None, (doubt, advice(wanted, protocol, detect_terminal(os.environ)), warning))),
         banner=banner,
-        viewer=told.viewer,
+        viewer=settings.viewer,
         workspace=workspace,
         start=start,
         view=view,
@@ -362,7 +364,7 @@ def _run_app(
 
 
 def _end_session(session: AnnotationSession, code: int) -> int:
-    """Say in a line what was done; returns the exit code, which is `code` unless answers are not stored.
+    """Print what the session decided; return `code`, or ExitCode.DATABASE if decisions could not be stored.
 
     Raises:
         RecordReplaced: the record was replaced, moved or deleted during the session.
@@ -376,15 +378,15 @@ def _end_session(session: AnnotationSession, code: int) -> int:
 
 
 def _print_stored(done: str, refused: Refused) -> None:
-    sentences = [*([done] if done else []), *(refused.words or (["All of it is kept"] if done else []))]
+    sentences = [*([done] if done else []), *(refused.words or (["All decisions are stored"] if done else []))]
     if sentences:
         typer.echo(f"negwb: {'. '.join(sentences)}.", err=True)
     if refused.lost:
-        typer.echo("       find out why: negwb doctor; then give these answers again: negwb curate", err=True)
+        typer.echo("       find the cause: negwb doctor; then decide these again: negwb curate", err=True)
 
 
 def _session_summary(session: AnnotationSession) -> str:
-    """What this session decided and how much of the work is done; empty where it cannot be read."""
+    """Return what this session decided and the progress of the queue; empty if the record cannot be read."""
     from curation_db.errors import RecordError
     from workbench.annotation.wording import session_counts
 
@@ -392,6 +394,6 @@ def _session_summary(session: AnnotationSession) -> str:
         summary = session.summary()
     except RecordError:
         return ""
-    told = ", ".join(session_counts(summary.sitting)) or "nothing decided"
+    counts = ", ".join(session_counts(summary.sitting)) or "nothing decided"
     progress = session.progress
-    return f"{told}; {progress.decided:,} of {progress.total:,} done"
+    return f"{counts}; {progress.decided:,} of {progress.total:,} done"

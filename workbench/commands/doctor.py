@@ -1,4 +1,4 @@
-"""`negwb doctor`: is everything as it must be; and what can be made again, made again."""
+"""`negwb doctor`: check the workspace, the record and the machine; repair derived data."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 _EPILOG = """\b
 Examples:
-  negwb doctor                 one line a question
-  negwb doctor --pictures      look for every picture, not for a sample
-  negwb doctor --repair        make states, queue and indexes anew out of the events, after a backup
+  negwb doctor                 print one line per check
+  negwb doctor --pictures      check every image file, not a sample
+  negwb doctor --repair        rebuild states, queue and indexes from the events, after a backup
   negwb doctor --json | jq '.findings[] | select(.level != "ok")'
 
 \b
-Exit code 0: sound; 3: the database is unsound; 1: something else is wrong.
+Exit code 0: no errors; 3: the database is damaged; 1: another check failed.
 """
 _MARKS = {"ok": "✓", "warning": "⚠", "error": "✗"}
 
@@ -34,21 +34,21 @@ def register(app: typer.Typer) -> None:
 
 def doctor(
     context: typer.Context,
-    pictures: Annotated[bool, typer.Option("--pictures", help="Look for every picture, not for a sample.")] = False,
+    pictures: Annotated[bool, typer.Option("--pictures", help="Check every image file, not a sample.")] = False,
     repair: Annotated[
-        bool, typer.Option("--repair", help="Make anew what can be made out of the events; a backup first.")
+        bool, typer.Option("--repair", help="Rebuild derived data from the events, after a backup.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Look over the workspace, the record and this machine; changes nothing unless told to.
+    """Check the workspace, the record and this machine. Only --repair changes anything.
 
-    Events are never touched: what --repair makes anew is what they say.
+    Events are never changed: --repair rebuilds states, queue and indexes from them.
     """
     from workbench.workspace.layout import find_workspace
 
     workspace = find_workspace(context.obj)
-    mended = _repair(workspace) if repair else []
-    raise typer.Exit(_check(workspace, mended, every=pictures, as_json=as_json))
+    repaired = _repair(workspace) if repair else []
+    raise typer.Exit(_check(workspace, repaired, every=pictures, as_json=as_json))
 
 
 def _repair(workspace: Workspace) -> list[str]:
@@ -56,14 +56,14 @@ def _repair(workspace: Workspace) -> list[str]:
     from curation_db.language.sanitize import display_text
     from workbench.console.progress_bars import step_bars
 
-    with step_bars(lines=True) as tell:
-        done = repair(workspace.database, progress=tell)
-    for line in done or ["nothing is to be repaired"]:
+    with step_bars(lines=True) as report_step:
+        repaired = repair(workspace.database, progress=report_step)
+    for line in repaired or ["nothing to repair"]:
         typer.echo(f"negwb: {display_text(line, limit=400)}", err=True)
-    return done
+    return repaired
 
 
-def _check(workspace: Workspace, mended: list[str], *, every: bool, as_json: bool) -> ExitCode:
+def _check(workspace: Workspace, repaired: list[str], *, every: bool, as_json: bool) -> ExitCode:
     from workbench.console.progress_bars import step_bars
     from workbench.diagnostics.workspace_checks import around, examine, exit_code
     from workbench.workspace.settings import OWN_THEMES
@@ -74,34 +74,34 @@ def _check(workspace: Workspace, mended: list[str], *, every: bool, as_json: boo
 
             check_theme(settings.curate.theme, workspace.settings)
 
-    with step_bars(lines=True) as tell:
-        found = list(examine(workspace, all_pictures=every, progress=tell, check_settings=check_settings))
-    found += around(workspace)
-    code = exit_code(found)
+    with step_bars(lines=True) as report_step:
+        findings = list(examine(workspace, all_pictures=every, progress=report_step, check_settings=check_settings))
+    findings += around(workspace)
+    code = exit_code(findings)
     if as_json:
-        told = [
+        rows = [
             {"group": group, "name": f.name, "level": str(f.level), "said": f.said, "hint": f.hint}
-            for group, f in found
+            for group, f in findings
         ]
-        typer.echo(json.dumps({"sound": code != ExitCode.DATABASE, "findings": told, "repaired": mended}))
+        typer.echo(json.dumps({"sound": code != ExitCode.DATABASE, "findings": rows, "repaired": repaired}))
     else:
-        for line in finding_lines(found):
+        for line in finding_lines(findings):
             typer.echo(line)
     return code
 
 
-def finding_lines(found: list[tuple[str, CheckResult]]) -> list[str]:
-    """One line a finding, what to do about it below it; the groups under their names."""
+def finding_lines(findings: list[tuple[str, CheckResult]]) -> list[str]:
+    """Return one line per finding with its hint below, grouped under the names of the groups."""
     from curation_db.language.sanitize import display_text
 
-    width = max((len(finding.name) for _, finding in found), default=0)
-    said: list[str] = []
-    group = ""
-    for each, finding in found:
-        if each != group:
-            said += [*([""] if said else []), each]
-            group = each
-        said.append(f"  {_MARKS[finding.level]} {finding.name:<{width}}  {display_text(finding.said, limit=400)}")
+    width = max((len(finding.name) for _, finding in findings), default=0)
+    lines: list[str] = []
+    previous = ""
+    for group, finding in findings:
+        if group != previous:
+            lines += [*([""] if lines else []), group]
+            previous = group
+        lines.append(f"  {_MARKS[finding.level]} {finding.name:<{width}}  {display_text(finding.said, limit=400)}")
         if finding.hint:
-            said.append(f"    {'':<{width}}  {display_text(finding.hint, limit=200)}")
-    return said
+            lines.append(f"    {'':<{width}}  {display_text(finding.hint, limit=200)}")
+    return lines

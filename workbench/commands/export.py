@@ -1,4 +1,4 @@
-"""`negwb export`: freeze what people accepted into a folder that trainers read."""
+"""`negwb export`: freeze the accepted pairs into a folder that the trainer reads."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
     from workbench.workspace.picture_folders import Missing, PictureFolders
 
 _BENCHMARK_MIX = "negrefcocog"
-"""The mix that is the benchmark's own (`generation.recipe.Mix`)."""
+"""The `generation.recipe.Mix` with the cues and positions of the benchmark."""
 _EPILOG = """\b
 Examples:
   negwb export                          the next free name, all formats
   negwb export round-2 --format coco    one format
-  negwb export --at 1204                as things stood at event 1204
-  negwb export bad --state rejected     what people threw out, with reasons
-  negwb export --without-hasty          without what was decided too fast to have been seen
+  negwb export --at 1204                the record as of event 1204
+  negwb export bad --state rejected     the rejected pairs, with reasons
+  negwb export --without-hasty          without decisions made too fast to have read the card
 """
 
 
 class DataFormat(StrEnum):
-    """What can be asked for; items.jsonl and manifest.json are always there."""
+    """Values of --format; items.jsonl and manifest.json are always written."""
 
     COCO = "coco"
     JSONL = "jsonl"
@@ -48,37 +48,35 @@ def export(
     ] = None,
     data_format: Annotated[
         DataFormat,
-        typer.Option("--format", "-f", help="coco: COCO + updated_caption; jsonl: one pair a line; all: both."),
+        typer.Option("--format", "-f", help="coco: COCO + updated_caption; jsonl: one pair per line; all: both."),
     ] = DataFormat.ALL,
     at: Annotated[
         int | None,
         typer.Option(
-            min=0, metavar="EVENT", help="Freeze the record as this event left it.", show_default="as it is now"
+            min=0, metavar="EVENT", help="Freeze the record as of this event.", show_default="the newest event"
         ),
     ] = None,
     state: Annotated[
         list[State] | None,
         typer.Option(
             metavar="STATE",
-            help=f"Which pairs go in; may be given several times: {', '.join(State)}.",
+            help=f"State of the pairs to include, repeatable: {', '.join(State)}.",
             show_default="accepted",
         ),
     ] = None,
-    edits: Annotated[
-        bool, typer.Option(help="Whether texts that people wrote go in, or only what was proposed.")
-    ] = True,
+    edits: Annotated[bool, typer.Option(help="Include texts that annotators edited, or only proposed texts.")] = True,
     hasty: Annotated[
         bool,
         typer.Option(
             "--with-hasty/--without-hasty",
-            help="Whether pairs go in of which a decision came sooner than 0.4 s after the card.",
+            help="Include pairs with a decision made less than 0.4 s after the card was shown.",
         ),
     ] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of the path.")] = False,
 ) -> None:
     """Freeze the accepted pairs into exports/NAME, for training.
 
-    The folder is written whole or not at all and is never changed afterwards. Equal events give equal bytes.
+    The folder is written completely or not at all and never changes afterwards. Equal events give equal bytes.
     """
     from curation_db.exporting.manifest import read_items
     from workbench.workspace.layout import find_workspace
@@ -86,14 +84,14 @@ def export(
     from workbench.workspace.picture_folders import missing_of
 
     workspace = find_workspace(context.obj)
-    folders = _picture_folders(workspace)  # before the set is there: the settings may be broken
+    folders = _picture_folders(workspace)  # before the export exists: the settings may be invalid
     states = tuple(state or (State.ACCEPTED,))
     formats = None if data_format is DataFormat.ALL else (data_format.value,)
     manifest = freeze_set(workspace, name, formats=formats, at=at, states=states, edits=edits, hasty=hasty)
     path = workspace.exports / manifest.name
     missing = missing_of(read_items(path), folders)
-    told = {**export_json(workspace, manifest), "missing_pictures": missing.count}
-    typer.echo(json.dumps(told) if as_json else str(path))
+    report = {**export_json(workspace, manifest), "missing_pictures": missing.count}
+    typer.echo(json.dumps(report) if as_json else str(path))
     typer.echo("\n".join([_summary(manifest), *_missing_lines(missing)]), err=True)
 
 
@@ -112,15 +110,15 @@ def _missing_lines(missing: Missing) -> list[str]:
         return []
     source, name = (display_text(text, limit=200) for text in (missing.source, missing.file_name))
     return [
-        f"       {missing.count:,} of {missing.pictures:,} pictures are not in the picture folders, the first is"
-        f" {source}/{name}: their pairs cannot be trained on",
-        f"       say where they are: negwb import FILE --source {shlex.quote(source)} --pictures FOLDER,"
+        f"       {missing.count:,} of {missing.pictures:,} images are not in the image folders (first:"
+        f" {source}/{name}): their pairs cannot be trained on",
+        f"       set the folder: negwb import FILE --source {shlex.quote(source)} --pictures FOLDER,"
         " or [pictures] in negwb.toml",
     ]
 
 
 def export_json(workspace: Workspace, manifest: Manifest) -> dict[str, Any]:
-    """The export as `--json` prints it."""
+    """Return the export as `--json` prints it."""
     from dataclasses import asdict
 
     return {
@@ -139,17 +137,17 @@ def _summary(manifest: Manifest) -> str:
 
     counts = manifest.counts
     lines = [
-        f"negwb: froze {counted(counts.pairs, 'pair')} over {counted(counts.images, 'picture')} as {manifest.name}"
+        f"negwb: froze {counted(counts.pairs, 'pair')} of {counted(counts.images, 'image')} as {manifest.name}"
         f" (event {manifest.event_seq}, {', '.join(sorted(manifest.files))})",
         f"       export_sha256 {manifest.export_sha256}",
     ]
     if counts.without_caption:
         lines.append(f"       {counts.without_caption:,} without the original caption (null in JSONL, empty in COCO)")
     if counts.without_file_name:
-        lines.append(f"       {counts.without_file_name:,} whose picture has no file name: they cannot be trained on")
-    if asked := counts.by_mix.get(_BENCHMARK_MIX):
-        pairs = counted(asked, "pair")
+        lines.append(f"       {counts.without_file_name:,} without a file name of the image: they cannot be trained on")
+    if count := counts.by_mix.get(_BENCHMARK_MIX):
+        pairs = counted(count, "pair")
         lines.append(
-            f"       {pairs} asked for with the cues and positions of NegRefCOCOg: it favours what learns from them"
+            f"       {pairs} generated with NegRefCOCOg's cues and positions: training on them favours that benchmark"
         )
     return "\n".join(lines)

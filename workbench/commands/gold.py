@@ -1,4 +1,4 @@
-"""`negwb gold`: candidates whose answer is known, mixed in to show everybody how right they are."""
+"""`negwb gold`: candidates with a known answer, mixed into the queue to measure each annotator's accuracy."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 _EPILOG = """\b
 Examples:
-  negwb import checked.csv --map gold=answer   answers of a file: accept, reject, or the reason of a rejection
-  negwb gold --from-adjudicated                and those that an adjudicator has given
-  negwb gold                                   how many there are, and everybody's score
-  negwb gold --clear                           none any more: they are ordinary candidates again
+  negwb import checked.csv --map gold=answer   import answers: accept, reject, or the reason of a rejection
+  negwb gold --from-adjudicated                add the decisions of adjudicators
+  negwb gold                                   print the number of gold candidates and each annotator's score
+  negwb gold --clear                           turn all gold candidates into ordinary candidates
 """
 
 
@@ -31,20 +31,21 @@ def register(app: typer.Typer) -> None:
 def gold(
     context: typer.Context,
     adjudicated: Annotated[
-        bool, typer.Option("--from-adjudicated", help="Also take the candidates that an adjudicator has settled.")
+        bool, typer.Option("--from-adjudicated", help="Mark the candidates that an adjudicator settled as gold.")
     ] = False,
-    clear: Annotated[bool, typer.Option("--clear", help="Make ordinary candidates of all of them again.")] = False,
+    clear: Annotated[bool, typer.Option("--clear", help="Turn all gold candidates into ordinary ones.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Show the cards with a known answer, and how often each person was right.
+    """Show the number of gold candidates and how often each annotator decided them correctly.
 
-    They look like any other card, and come as [curate] gold_share of negwb.toml says, as many to accept as to reject.
-    The answer is told after the decision; the first one counts. No answer is a vote: it settles nothing.
+    Gold cards look like any other card. [curate] gold_share in negwb.toml sets their share; half of them are to be
+    accepted. The known answer shows after the decision, and the first decision counts. It is not a vote and does not
+    settle the candidate.
     """
     from workbench.workspace.layout import find_workspace
 
     if adjudicated and clear:
-        raise UsageError("--clear takes away what --from-adjudicated would add", hint="take one of the two")
+        raise UsageError("--clear removes what --from-adjudicated would add", hint="use only one of them")
     workspace = find_workspace(context.obj)
     if adjudicated or clear:
         _change(workspace, clear=clear)
@@ -58,20 +59,20 @@ def _change(workspace: Workspace, *, clear: bool) -> None:
 
     with open_store(workspace.database) as store:
         if clear:
-            back_up(workspace.database, before="gold-clear")  # where the answers came from is nowhere else
+            back_up(workspace.database, before="gold-clear")  # the source of the answers is stored nowhere else
             typer.echo(f"negwb: {unmark_all(store):,} are ordinary candidates again", err=True)
             return
         _print_marked(mark_adjudicated(store))
 
 
-def _print_marked(done: Marked) -> None:
-    if not done.new and not done.audit:
+def _print_marked(marked: Marked) -> None:
+    if not marked.new and not marked.audit:
         raise NothingToDo(
-            "no candidate that an adjudicator has settled is left",
-            hint="negwb curate --role adjudicator; / finds a card, and a or x on a settled one is the final word",
+            "there are no further candidates that an adjudicator settled",
+            hint="settle some: negwb curate --role adjudicator; / finds a card, a or x settles it",
         )
-    aside = f"; {done.audit:,} are kept for the audit, and stay there" if done.audit else ""
-    typer.echo(f"negwb: the answer to {done.new:,} more is known{aside}", err=True)
+    audit = f"; {marked.audit:,} belong to the audit and are not marked" if marked.audit else ""
+    typer.echo(f"negwb: marked {marked.new:,} candidates as gold{audit}", err=True)
 
 
 def _print_report(workspace: Workspace, *, as_json: bool) -> None:
@@ -84,12 +85,12 @@ def _print_report(workspace: Workspace, *, as_json: bool) -> None:
         typer.echo(json.dumps(report))
         return
     if not any(report["candidates"].values()):
-        typer.echo("negwb: no answers are known: negwb import FILE --map gold=COLUMN", err=True)
+        typer.echo("negwb: no gold candidates yet; import some: negwb import FILE --map gold=COLUMN", err=True)
         return
     show([each for each in (_counts_listing(report), scores_listing(report)) if each.rows])
 
 
 def _counts_listing(report: dict[str, Any]) -> Listing:
-    words = {"accept": "to accept", "reject": "to reject", "edited": "replaced by an edit"}
-    rows = [(words[name], f"{count:,}") for name, count in report["candidates"].items() if count or name != "edited"]
-    return Listing("Known answers", ("answer", "candidates"), rows)
+    labels = {"accept": "to accept", "reject": "to reject", "edited": "replaced by an edit"}
+    rows = [(labels[name], f"{count:,}") for name, count in report["candidates"].items() if count or name != "edited"]
+    return Listing("Gold candidates", ("answer", "candidates"), rows)

@@ -1,4 +1,4 @@
-"""`negwb history`: everything that ever happened to a candidate, and who did it."""
+"""`negwb history`: print all events of a candidate."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 _EPILOG = """\b
 Examples:
-  negwb history 1204                        by its number
-  negwb history scripted-proposer/17-3      by its key
+  negwb history 1204                        by id
+  negwb history scripted-proposer/17-3      by key
   negwb history 1204 --json | jq '.moments[] | select(.what == "deed")'
 """
 _WIDTH = 100
@@ -27,12 +27,12 @@ def register(app: typer.Typer) -> None:
 
 def history(
     context: typer.Context,
-    candidate: Annotated[str, typer.Argument(help="Its number, or its key.")],
+    candidate: Annotated[str, typer.Argument(help="Id or key of the candidate.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Tell everything that ever happened to a candidate, to what it came from and to what came from it.
+    """Print all events, verdicts and exports of a candidate, of its parents and of its edits.
 
-    Nothing is hidden here, not what the judges say about an audit card either: do not look before you have decided.
+    Nothing is hidden, not even the verdicts on an audit card: decide an audit card before you read its history.
     """
     from curation_db.search.candidate_history import find_candidate, timeline
     from curation_db.storage.store import open_read_only
@@ -40,22 +40,21 @@ def history(
 
     workspace = find_workspace(context.obj)
     with open_read_only(workspace.database) as store, store.read() as connection:
-        told = timeline(connection, find_candidate(connection, candidate), workspace.exports)
+        events = timeline(connection, find_candidate(connection, candidate), workspace.exports)
     if as_json:
-        typer.echo(json.dumps(_as_json(told)))
+        typer.echo(json.dumps(_as_json(events)))
     else:
         from workbench.tui.rendering.history import plain_lines
 
-        typer.echo("\n".join(line.rstrip() for line in plain_lines(told, _WIDTH)))
+        typer.echo("\n".join(line.rstrip() for line in plain_lines(events, _WIDTH)))
 
 
-def _as_json(told: Timeline) -> dict[str, Any]:
-    """Each entry names its type: origin, judgesaid, deed or frozen."""
+def _as_json(events: Timeline) -> dict[str, Any]:
     return {
-        "candidate": told.candidate_id,
-        "members": [asdict(member) for member in told.members],
+        "candidate": events.candidate_id,
+        "members": [asdict(member) for member in events.members],
         "moments": [
             {"at": m.at, "candidate": m.candidate_id, "what": m.content.label, **asdict(m.content)}
-            for m in told.entries
+            for m in events.entries
         ],
     }

@@ -1,4 +1,4 @@
-"""`negwb init`: make a folder a workspace."""
+"""`negwb init`: create a workspace."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ def register(app: typer.Typer) -> None:
 
 
 def init(
-    folder: Annotated[Path, typer.Argument(help="The folder; created where it is missing.")] = Path(),
+    folder: Annotated[Path, typer.Argument(help="Folder of the workspace; created if missing.")] = Path(),
 ) -> None:
     """Create a workspace: settings, guidelines and an empty record.
 
-    Makes negwb.toml, curation.db and guidelines.md; other files in the folder stay as they are.
+    Writes negwb.toml, curation.db and guidelines.md; leaves other files in the folder unchanged.
     """
     from workbench.workspace.create import create_workspace
 
     workspace = create_workspace(folder)
-    typer.echo(f"negwb: a new workspace in {workspace.root}. Next:", err=True)
+    typer.echo(f"negwb: created a workspace in {workspace.root}. Next:", err=True)
     if workspace.root != Path.cwd():
         typer.echo(f"       cd {shlex.quote(str(folder))}", err=True)
     typer.echo("       negwb import CAPTIONS.json --pictures FOLDER", err=True)

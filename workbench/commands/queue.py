@@ -1,4 +1,4 @@
-"""`negwb queue overlap`: how many people decide about candidates that are in the record already."""
+"""`negwb queue overlap`: set how many annotators decide the candidates that are already in the record."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 _EPILOG = """\b
 Examples:
-  negwb queue overlap 2                       two people decide about every candidate
-  negwb queue overlap 2+1 'state:open'        of the open ones two, and a third only when they differ
-  negwb queue overlap 2 --share 0.1           a tenth, drawn at random: always the same tenth
-  negwb queue overlap 1 'source:coco' --yes   without a question
-QUERY is as in negwb browse.
+  negwb queue overlap 2                       two annotators per candidate
+  negwb queue overlap 2+1 'state:open'        open candidates: two annotators, a third if they disagree
+  negwb queue overlap 2 --share 0.1           a random tenth of the candidates: always the same tenth
+  negwb queue overlap 1 'source:coco' --yes   do not ask for confirmation
+QUERY has the syntax of negwb browse.
 """
 
-queue = typer.Typer(no_args_is_help=True, help="Set how many people decide about candidates.", epilog=_EPILOG)
+queue = typer.Typer(no_args_is_help=True, help="Set how many annotators decide a candidate.", epilog=_EPILOG)
 
 
 def register(app: typer.Typer) -> None:
@@ -39,23 +39,26 @@ def register(app: typer.Typer) -> None:
 def overlap(
     context: typer.Context,
     people: Annotated[
-        str, typer.Argument(metavar="OVERLAP", help='People per candidate: 1, 3, or "2+1" (a third when two differ).')
+        str,
+        typer.Argument(metavar="OVERLAP", help='Annotators per candidate: 1, 3, or "2+1" (a third if two disagree).'),
     ],
     query: Annotated[
-        list[str] | None, typer.Argument(metavar="[QUERY]", help="Which candidates.", show_default="all")
+        list[str] | None, typer.Argument(metavar="[QUERY]", help="Candidates to change.", show_default="all")
     ] = None,
-    share: Annotated[float, typer.Option(metavar="SHARE", help="Of these a random share, above 0 and at most 1.")] = 1,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Change them without a question.")] = False,
+    share: Annotated[
+        float, typer.Option(metavar="SHARE", help="Change only this random share of them: above 0, at most 1.")
+    ] = 1,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object; without --yes only what would change.")
+        bool, typer.Option("--json", help="Print one JSON object; without --yes change nothing.")
     ] = False,
     annotator: Annotated[
-        str | None, typer.Option("--annotator", "-a", help="Who changes it [default: your login name].")
+        str | None, typer.Option("--annotator", "-a", help="Name stored with the change [default: your login name].")
     ] = None,
 ) -> None:
-    """Set how many people decide about candidates that are there.
+    """Set how many annotators decide the candidates that are already in the record.
 
-    overlap in negwb.toml applies to candidates that come in later. Exports at earlier events stay as they are.
+    overlap in negwb.toml applies to candidates added later. Exports at earlier events stay the same.
     """
     from curation_db.events.annotators import known_spelling
     from curation_db.review.overlaps import set_overlap
@@ -63,34 +66,34 @@ def overlap(
     from workbench.commands.curate import annotator_name
     from workbench.workspace.layout import find_workspace
 
-    wanted, view = _parse_overlap(people), parse_query(" ".join(query or ()))
+    target, view = _parse_overlap(people), parse_query(" ".join(query or ()))
     if not 0 < share <= 1:
-        raise UsageError(f"--share {share:g}: a share is above 0 and at most 1", hint="a tenth: --share 0.1")
+        raise UsageError(f"--share {share:g} is not above 0 and at most 1", hint="for a tenth: --share 0.1")
     actor = annotator_name(annotator)
     with open_store(find_workspace(context.obj).database) as store:
         with store.read() as connection:
             actor = known_spelling(connection, actor)
-        told = _preview(store, view, wanted, share)
+        plan = _preview(store, view, target, share)
         if not as_json:
-            for line in _summary_lines(told, wanted, share):
+            for line in _summary_lines(plan, target, share):
                 typer.echo(f"negwb: {line}", err=True)
-        if told.changing and not _confirmed(yes=yes, as_json=as_json, count=len(told.changing)):
+        if plan.changing and not _confirmed(yes=yes, as_json=as_json, count=len(plan.changing)):
             changed = 0
         else:
-            with step_bars(lines=True) as tell:
+            with step_bars(lines=True) as report_step:
                 changed = set_overlap(
                     store,
-                    told.changing,
-                    wanted,
+                    plan.changing,
+                    target,
                     actor=actor,
-                    progress=lambda done, total: tell("setting the overlap", done, total),
+                    progress=lambda done, total: report_step("setting the overlap", done, total),
                 )
     if as_json:
-        typer.echo(json.dumps(_report_json(told, wanted, share, changed)))
+        typer.echo(json.dumps(_report_json(plan, target, share, changed)))
     elif changed:
-        typer.echo(f"negwb: {changed:,} candidates have overlap {wanted} now", err=True)
-    if not told.changing:
-        raise NothingToDo(f"all of these have overlap {wanted} already")
+        typer.echo(f"negwb: set overlap {target} for {changed:,} candidates", err=True)
+    if not plan.changing:
+        raise NothingToDo(f"all of these candidates already have overlap {target}")
 
 
 def _parse_overlap(people: str) -> Overlap:
@@ -102,7 +105,7 @@ def _parse_overlap(people: str) -> Overlap:
         raise UsageError(str(error), hint="see: negwb queue overlap --help") from error
 
 
-def _preview(store: Store, view: View, wanted: Overlap, share: float) -> OverlapPreview:
+def _preview(store: Store, view: View, target: Overlap, share: float) -> OverlapPreview:
     from curation_db.review.overlaps import preview
     from curation_db.search.facets import unknown_name
     from curation_db.search.search import ids_of
@@ -111,12 +114,12 @@ def _preview(store: Store, view: View, wanted: Overlap, share: float) -> Overlap
     with store.read() as connection:
         ids = [number for block in ids_of(connection, view) for number in block]
         if not ids:
-            empty = f"nothing is {view}" if view.terms else "there is no candidate yet"
+            empty = f"no candidate matches {view}" if view.terms else "there are no candidates yet"
             raise NothingToDo(unknown_name(connection, view) or empty)
-        told = preview(connection, ids, wanted, share)
-    if not told.drawn:
-        raise NothingToDo(f"the share is empty: {share:g} of {told.candidates:,} candidates")
-    return told
+        plan = preview(connection, ids, target, share)
+    if not plan.drawn:
+        raise NothingToDo(f"a share of {share:g} of {plan.candidates:,} candidates is empty")
+    return plan
 
 
 def _confirmed(*, yes: bool, as_json: bool, count: int) -> bool:
@@ -125,36 +128,36 @@ def _confirmed(*, yes: bool, as_json: bool, count: int) -> bool:
     if as_json:
         return False
     if not at_a_terminal():
-        raise UsageError("no terminal to ask at; nothing was changed", hint="change them without a question: --yes")
+        raise UsageError("nothing was changed: confirmation needs a terminal", hint="to skip the confirmation: --yes")
     if typer.confirm(f"Change {count:,} candidates?", err=True):
         return True
     typer.echo("negwb: nothing was changed", err=True)
     return False
 
 
-def _summary_lines(told: OverlapPreview, wanted: Overlap, share: float) -> list[str]:
+def _summary_lines(plan: OverlapPreview, target: Overlap, share: float) -> list[str]:
     from workbench.annotation.wording import readable
 
-    of = "" if share == 1 else f"; {told.drawn:,} are in the share of {share:g}"
-    lines = [f"{told.candidates:,} candidates{of}; the overlap of {len(told.changing):,} becomes {wanted}"]
-    if told.changing:
-        lines.append(f"decisions asked for on these: {told.wanted_before:,} now, {told.wanted_after:,} then")
-    for (before, after), count in sorted(told.moves.items()):
+    of = "" if share == 1 else f"; {plan.drawn:,} are in the share of {share:g}"
+    lines = [f"{plan.candidates:,} candidates{of}; the overlap of {len(plan.changing):,} becomes {target}"]
+    if plan.changing:
+        lines.append(f"required decisions: {plan.wanted_before:,} before, {plan.wanted_after:,} after")
+    for (before, after), count in sorted(plan.moves.items()):
         lines.append(f"{count:,} {readable(before)} become {readable(after)}")
     return lines
 
 
-def _report_json(told: OverlapPreview, wanted: Overlap, share: float, changed: int) -> dict[str, Any]:
+def _report_json(plan: OverlapPreview, target: Overlap, share: float, changed: int) -> dict[str, Any]:
     return {
-        "overlap": str(wanted),
+        "overlap": str(target),
         "share": share,
-        "candidates": told.candidates,
-        "drawn": told.drawn,
-        "changing": len(told.changing),
+        "candidates": plan.candidates,
+        "drawn": plan.drawn,
+        "changing": len(plan.changing),
         "changed": changed,
-        "wanted": {"before": told.wanted_before, "after": told.wanted_after},
+        "wanted": {"before": plan.wanted_before, "after": plan.wanted_after},
         "moves": [
             {"before": before, "after": after, "candidates": count}
-            for (before, after), count in sorted(told.moves.items())
+            for (before, after), count in sorted(plan.moves.items())
         ],
     }

@@ -1,4 +1,4 @@
-"""`negwb report`: what was measured, models beside each other, with everything that a figure needs to be defended."""
+"""`negwb report`: compare the results of all models, with intervals, baselines and tests."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 _EPILOG = """\b
 Examples:
   negwb report
-  negwb report --base run-001 --slices     differences from this model instead
+  negwb report --base run-001 --slices     compare with this model instead
   negwb report --json | jq '.rows[] | [.task, .model, .accuracy.estimate]'
-  negwb report --screen                 down to the items: pictures, boxes, scores
+  negwb report --screen                    browse down to the items: images, boxes, scores
 """
 
 
@@ -33,18 +33,18 @@ def report(
         str | None,
         typer.Option(
             metavar="MODEL",
-            help="Compare with this model: its name, or the beginning of its hash.",
-            show_default="what the newest run was trained from, else the one that was measured first",
+            help="Model to compare with: its name, or the first characters of its hash.",
+            show_default="the base of the newest run, else the model evaluated first",
         ),
     ] = None,
-    slices: Annotated[bool, typer.Option("--slices", help="Also by cue, position and length.")] = False,
+    slices: Annotated[bool, typer.Option("--slices", help="Also print results by cue, position and length.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, slices included.")] = False,
-    screen: Annotated[bool, typer.Option("--screen", help="Open the screen instead of printing.")] = False,
+    screen: Annotated[bool, typer.Option("--screen", help="Open the report screen instead of printing.")] = False,
 ) -> None:
-    """Show models x tasks: right of n, Wilson interval, blind baselines, paired difference from the base.
+    """Show models x tasks: correct of n, Wilson interval, blind baselines, paired difference from the base.
 
-    The difference has a bootstrap interval over pictures and an exact McNemar p. Strict comes before official;
-    what others published stands apart.
+    The difference has a bootstrap interval over images and an exact McNemar p. Strict comes before official; results
+    published by others are in a table of their own.
     """
     from workbench.workspace.layout import find_workspace
 
@@ -64,15 +64,15 @@ def _open_screen(workspace: Workspace, base: str | None) -> int:
     from workbench.tui.results.app import run_results  # textual costs half a second
 
     if base is not None:
-        gather(workspace, base=base)  # a wrong name is answered here, not on a screen
+        gather(workspace, base=base)  # a wrong name is reported before the screen opens
     return run_results(workspace, start="report", base=base)
 
 
 def gather(workspace: Workspace, *, base: str | None = None) -> Report:
-    """The report over the workspace's results.
+    """Compare the workspace's results.
 
     Raises:
-        NothingToDo: nothing was measured.
+        NothingToDo: there are no results.
         UsageError: no model is called `base`.
     """
     from benchmarks.comparison import compare
@@ -81,26 +81,26 @@ def gather(workspace: Workspace, *, base: str | None = None) -> Report:
     from workbench.workspace.operations import RESULTS
 
     try:
-        found = compare(workspace.root / RESULTS, base=base, usual=base_hash(workspace))
+        report = compare(workspace.root / RESULTS, base=base, usual=base_hash(workspace))
     except BenchError as error:
         raise UsageError(error.message, hint=error.hint) from error
-    for problem in found.problems:
-        typer.echo(f"negwb: passed over: {_safe_text(problem)}", err=True)
-    if not found.rows:
-        raise NothingToDo("nothing was measured yet", hint="measure something: negwb bench run TASK")
-    return found
+    for problem in report.problems:
+        typer.echo(f"negwb: skipped: {_safe_text(problem)}", err=True)
+    if not report.rows:
+        raise NothingToDo("there are no results yet", hint="evaluate a model: negwb bench run TASK")
+    return report
 
 
-def print_report(found: Report, *, slices: bool = False, as_json: bool = False) -> None:
-    """On stdout."""
+def print_report(report: Report, *, slices: bool = False, as_json: bool = False) -> None:
+    """Print the report on stdout."""
     from workbench.console.tables import show
-    from workbench.reports.benchmark_report import as_json as told_of
+    from workbench.reports.benchmark_report import as_json as report_json
     from workbench.reports.benchmark_report import listings
 
     if as_json:
-        typer.echo(json.dumps(told_of(found), allow_nan=False))
+        typer.echo(json.dumps(report_json(report), allow_nan=False))
     else:
-        show(listings(found, slices=slices))
+        show(listings(report, slices=slices))
 
 
 def _safe_text(text: str) -> str:

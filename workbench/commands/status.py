@@ -1,4 +1,4 @@
-"""`negwb status`: what the workspace holds, who decided how much, and which exports are no longer up to date."""
+"""`negwb status`: print the contents of the workspace, the decisions of each annotator and the state of the exports."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def status(
     context: typer.Context,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Show what is in the workspace, who decided what, and the exports.
+    """Show sources, candidates, annotators, sessions and exports of the workspace.
 
-    An export is stale when other pairs would be in it now, or when a restore replaced the history that it was made
-    of. Frozen sets themselves never change.
+    An export is stale if an export of the same selection would have other pairs now, or if a restore replaced its
+    history. Its files never change.
     """
     from workbench.reports.status_report import gather, listings
     from workbench.workspace.layout import find_workspace
@@ -41,4 +41,6 @@ def status(
         if report["overlap_setting"]["warning"]:
             typer.echo(f"negwb: {report['overlap_setting']['warning']}", err=True)
         if not report["sources"]:
-            typer.echo("negwb: nothing is imported yet: negwb import CAPTIONS.json --pictures FOLDER", err=True)
+            typer.echo(
+                "negwb: no source is imported yet; import one: negwb import CAPTIONS.json --pictures FOLDER", err=True
+            )

@@ -1,4 +1,4 @@
-"""`negwb train`: fine-tune CLIP's text encoder on a frozen set, watched from here, done by a process of its own."""
+"""`negwb train`: fine-tune CLIP's text encoder on an export, in a child process whose progress is shown here."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 _EPILOG = """\b
 Examples:
-  negwb train set-001                                 the published recipe, on the base model
+  negwb train set-001                                 the published recipe, from the base model
   negwb train set-001 --model ViT-B-32:openai --name mine
   negwb train set-001 --steps 300 --batch 128 --lr 5e-5 --set replay_share=0.5
-  negwb train --resume mine                           go on after Ctrl-C, a kill or a power cut
+  negwb train --resume mine                           continue after Ctrl-C, a kill or a power cut
 
 \b
-The run is a folder in runs/; its model can be named by the run's name, as in
+The run is a folder in runs/; other commands accept its name as a model:
 negwb bench run negrefcocog --model mine
 """
 
@@ -38,60 +38,62 @@ def register(app: typer.Typer) -> None:
 def train(
     context: typer.Context,
     export: Annotated[
-        str | None, typer.Argument(metavar="EXPORT", help="A frozen set: its name in exports/, or a folder.")
+        str | None, typer.Argument(metavar="EXPORT", help="Export to train on: its name in exports/, or a folder.")
     ] = None,
     model: Annotated[
         str | None,
         typer.Option(
             metavar="MODEL",
             help="base, a finished run, a folder, a .pth file, or NAME:PRETRAINED of open_clip.",
-            show_default="base: what the newest run began with, or ViT-B-32:openai",
+            show_default="base: the base of the newest run, or ViT-B-32:openai",
         ),
     ] = None,
     name: Annotated[
         str | None, typer.Option(metavar="RUN", help="Name of the run.", show_default="the next free one like run-001")
     ] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="How often each pair is seen.", show_default="15")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the pairs.", show_default="15")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Optimizer steps, instead of epochs.")] = None,
     batch: Annotated[int | None, typer.Option(min=2, help="Pairs per step.", show_default="512")] = None,
     lr: Annotated[float | None, typer.Option(help="Learning rate.", show_default="1e-6")] = None,
-    seed: Annotated[int | None, typer.Option(help="Of the split and the order.", show_default="42")] = None,
-    threads: Annotated[int | None, typer.Option(min=1, help="Of torch.", show_default="torch's choice")] = None,
-    device: Annotated[str | None, typer.Option(help="Of torch: cpu, cuda.", show_default="cpu")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of split and order.", show_default="42")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="Torch threads.", show_default="torch's choice")] = None,
+    device: Annotated[str | None, typer.Option(help="Torch device: cpu, cuda.", show_default="cpu")] = None,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="Any setting of the recipe, as config.json spells it."),
+        typer.Option("--set", metavar="NAME=VALUE", help="Any recipe setting, by its name in config.json; repeatable."),
     ] = None,
     save_pth: Annotated[
         bool,
-        typer.Option("--save-pth", help="Also keep model.pth in the run: a state dict as NegationCLIP is published."),
+        typer.Option(
+            "--save-pth", help="Also write model.pth: a state dict in the format of the published NegationCLIP."
+        ),
     ] = False,
-    resume: Annotated[str | None, typer.Option(metavar="RUN", help="Go on with a run that was stopped.")] = None,
+    resume: Annotated[str | None, typer.Option(metavar="RUN", help="Continue an interrupted run.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of the model's path.")] = False,
 ) -> None:
-    """Train on an export; the pictures' features are computed once and kept.
+    """Train on an export; image features are computed once and cached.
 
-    Ctrl-C saves the state; a run that was stopped or killed goes on with --resume and ends with the same weights.
+    Ctrl-C saves the state; --resume continues a stopped or killed run, which ends with the same weights.
     """
     from trainers.errors import ModelRefused
     from workbench.jobs.runs import discard_run, prepare_run
-    from workbench.jobs.runs import resume as resumable
+    from workbench.jobs.runs import resume as find_resumable
     from workbench.workspace.layout import find_workspace
     from workbench.workspace.models import require_torch
 
-    asked = {"epochs": epochs, "steps": steps, "batch": batch, "lr": lr, "seed": seed, "threads": threads}
-    told = {key: value for key, value in asked.items() if value is not None} | pairs(settings or [])
+    options = {"epochs": epochs, "steps": steps, "batch": batch, "lr": lr, "seed": seed, "threads": threads}
+    changes = {key: value for key, value in options.items() if value is not None} | pairs(settings or [])
     workspace = find_workspace(context.obj)
-    require_torch()  # before a folder is made
+    require_torch()  # before a folder is created
     if resume is not None:
-        if told or save_pth or any(word is not None for word in (export, model, name, device)):
-            raise UsageError("--resume goes on as the run began, and takes nothing else")
-        folder = resumable(workspace, resume)
+        if changes or save_pth or any(value is not None for value in (export, model, name, device)):
+            raise UsageError("--resume takes no other options: the run keeps its settings")
+        folder = find_resumable(workspace, resume)
     elif export is None:
-        raise UsageError("an export or --resume RUN is missing", hint="see: negwb train --help")
+        raise UsageError("missing argument: EXPORT or --resume RUN", hint="see: negwb train --help")
     else:
         folder = prepare_run(
-            workspace, export, model=model, name=name, settings=told, device=device or "cpu", save_pth=save_pth
+            workspace, export, model=model, name=name, settings=changes, device=device or "cpu", save_pth=save_pth
         )
     try:
         state = train_run(folder)
@@ -106,8 +108,8 @@ def train_run(folder: Path) -> RunState:
     """Train the run in `folder` to its end, with progress on stderr.
 
     Raises:
-        TrainerError: it failed or was killed.
-        KeyboardInterrupt: it was stopped; how to go on has been said.
+        TrainerError: the training failed or was killed.
+        KeyboardInterrupt: the training was stopped; how to continue has been printed.
     """
     from trainers.settings import read_config
     from workbench.jobs.training import run_to_end
@@ -115,27 +117,27 @@ def train_run(folder: Path) -> RunState:
     config = read_config(folder)
     _print(f"negwb: training {folder.name}: {config.model} on {Path(config.export).name}")
     try:
-        with _progress(folder) as tell:
-            return run_to_end(folder, tell, _print_process)
+        with _progress(folder) as show_state:
+            return run_to_end(folder, show_state, _print_process)
     except KeyboardInterrupt:
-        _print(f"negwb: {_stop_message(folder)}; go on with: negwb train --resume {folder.name}")
+        _print(f"negwb: {_stop_message(folder)}; continue with: negwb train --resume {folder.name}")
         raise
 
 
 def _print_process(folder: Path, pid: int) -> None:
-    """Say what happens to the training if this command is killed; afterwards it can say nothing."""
+    """Print how to stop the training if this command is killed: a killed command cannot print it."""
     from workbench.jobs.process import stop_command
 
     _print(
         f"negwb: process {pid} trains {folder.name}; Ctrl-C, SIGTERM or a closed terminal saves its state and stops it"
     )
     _print(
-        f"if this command is killed (kill -9), the training goes on; stop it then with: {stop_command(pid)}", indent=7
+        f"if this command is killed with kill -9, the training continues; stop it with: {stop_command(pid)}", indent=7
     )
 
 
 def _stop_message(folder: Path) -> str:
-    """By the saved state, from which the run goes on; what was logged may be behind or ahead of it."""
+    """Return where the run stopped, by the saved state, from which it resumes; the log may be behind or ahead."""
     from trainers.run_files import saved_place
 
     saved = saved_place(folder)
@@ -143,68 +145,69 @@ def _stop_message(folder: Path) -> str:
 
 
 def print_run(folder: Path, state: RunState, *, as_json: bool) -> None:
-    """What came out: the model's path, or everything as one object."""
+    """Print the path of the model, or the run as one JSON object."""
     from workbench.workspace.models import MODEL
 
-    done = state.result
+    result = state.result
     typer.echo(json.dumps(run_json(folder, state)) if as_json else str(folder / MODEL))
-    kept = f", kept step {done['kept_step']}" if done.get("kept_step") != done.get("steps") else ""
-    _print(f"negwb: {folder.name} is done: {done.get('steps', 0):,} steps in {done.get('seconds', 0):,.1f} s{kept}")
+    best = f", kept step {result['kept_step']}" if result.get("kept_step") != result.get("steps") else ""
+    seconds = result.get("seconds", 0)
+    _print(f"negwb: {folder.name} is done: {result.get('steps', 0):,} steps in {seconds:,.1f} s{best}")
     _print(f"next: negwb bench run TASK --model base --model {folder.name}", indent=7)
 
 
 def run_json(folder: Path, state: RunState) -> dict[str, Any]:
-    """The run as `--json` prints it."""
+    """Return the run as `--json` prints it."""
     from workbench.workspace.models import MODEL
 
-    done, names = state.result, ("export_sha256", "steps", "kept_step", "seconds", "best_val_loss", "threads")
+    result, names = state.result, ("export_sha256", "steps", "kept_step", "seconds", "best_val_loss", "threads")
     return {
         "run": folder.name,
         "path": str(folder),
         "status": str(state.status),
         "model": str(folder / MODEL),
-        "model_hash": done.get("model", {}).get("model_hash"),
-        "base": done.get("base", {}).get("name"),
-        "base_hash": done.get("base", {}).get("model_hash"),
-        **{name: done.get(name) for name in names},
-        "data": done.get("data"),
+        "model_hash": result.get("model", {}).get("model_hash"),
+        "base": result.get("base", {}).get("name"),
+        "base_hash": result.get("base", {}).get("model_hash"),
+        **{name: result.get(name) for name in names},
+        "data": result.get("data"),
         "pth": str(folder / "model.pth") if (folder / "model.pth").is_file() else None,
     }
 
 
 @contextmanager
 def _progress(folder: Path) -> Iterator[Callable[[RunState], None]]:
-    """A live bar in a terminal, else a line for each logged step; the run's own words go between them."""
+    """Show a bar in a terminal, else one line per logged step; lines of the run's log are printed between them."""
     tail = _LogTail(folder)
     if not sys.stderr.isatty():
-        shown = _StepFilter()
+        steps = _StepFilter()
 
-        def tell(state: RunState) -> None:
-            if shown.is_new(state):
+        def show_state(state: RunState) -> None:
+            if steps.is_new(state):
                 _print(progress_line(state), indent=7)
             for line in tail.new_lines():
                 _print_log_line(line)
 
-        yield tell
+        yield show_state
         return
-    with _bar(tail) as live:
-        yield live
+    with _bar(tail) as update_bar:
+        yield update_bar
 
 
 @contextmanager
 def _bar(tail: _LogTail) -> Iterator[Callable[[RunState], None]]:
-    # deferred: rich costs 50 ms that a pipe never needs
+    # deferred import: rich costs 50 ms, and a pipe does not need it
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
     from rich.text import Text
 
     from trainers.run_files import WARNING, read_work
 
-    words = TextColumn("{task.description}", markup=False)
-    with Progress(SpinnerColumn(), BarColumn(30), MofNCompleteColumn(), words, console=Console(stderr=True)) as bars:
-        task, shown = bars.add_task("starting", total=None), _StepFilter()
+    text = TextColumn("{task.description}", markup=False)
+    with Progress(SpinnerColumn(), BarColumn(30), MofNCompleteColumn(), text, console=Console(stderr=True)) as bars:
+        task, steps = bars.add_task("starting", total=None), _StepFilter()
 
-        def tell(state: RunState) -> None:
+        def show_state(state: RunState) -> None:
             for line in tail.new_lines():
                 if work := read_work(line):
                     bars.update(task, completed=work[1], total=work[2], description=work[0])
@@ -212,14 +215,14 @@ def _bar(tail: _LogTail) -> Iterator[Callable[[RunState], None]]:
                     bars.console.print(Text(f"negwb: {_clean(line)}"), style="yellow")
                 else:
                     bars.console.print(Text(_clean(line)), style="dim")
-            if shown.is_new(state):
+            if steps.is_new(state):
                 bars.update(task, completed=state.step, total=state.steps, description=_figures(state))
 
-        yield tell
+        yield show_state
 
 
 class _StepFilter:
-    """Which steps were shown; a resumed run may go back to its checkpoint."""
+    """Detects a new step; the step of a resumed run may go back to its checkpoint."""
 
     def __init__(self) -> None:
         self._step: int | None = None
@@ -230,7 +233,7 @@ class _StepFilter:
 
 
 class _LogTail:
-    """The lines that log.txt gained since this was made, but for why it failed: that is told at the end."""
+    """Reads the lines added to log.txt, without the cause of a failure: that is reported at the end."""
 
     def __init__(self, folder: Path) -> None:
         from trainers.run_files import FAILURE, LOG
@@ -239,26 +242,26 @@ class _LogTail:
         self._at = self._path.stat().st_size if self._path.is_file() else 0
 
     def new_lines(self) -> list[str]:
-        """Whole ones."""
+        """Return the complete lines added since the last call."""
         try:
             with self._path.open("rb") as file:
                 file.seek(self._at)
                 data = file.read()
         except OSError:
             return []
-        whole = data[: data.rfind(b"\n") + 1]
-        self._at += len(whole)
-        lines = whole.decode("utf-8", "replace").splitlines()
+        complete = data[: data.rfind(b"\n") + 1]
+        self._at += len(complete)
+        lines = complete.decode("utf-8", "replace").splitlines()
         return [line for line in lines if not line.startswith(self._failure)]
 
 
 def progress_line(state: RunState) -> str:
-    """A step as plain words."""
+    """Return one line about the newest step."""
     return f"step {state.step:,} of {state.steps or 0:,}  {_figures(state)}"
 
 
 def _figures(state: RunState) -> str:
-    """What of the newest line is a number."""
+    """Return loss, speed and time left from the newest logged line."""
     from workbench.console.number_format import clock
 
     last = {name: value for name, value in state.last.items() if _is_number(value)}
@@ -273,11 +276,11 @@ def _figures(state: RunState) -> str:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e15  # nor nan
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e15  # false for NaN
 
 
 def _print_log_line(line: str) -> None:
-    """A line of the run's log; a warning stands out."""
+    """Print a line of the run's log; warnings get the prefix "negwb:"."""
     from trainers.run_files import WARNING
 
     if line.startswith(WARNING):

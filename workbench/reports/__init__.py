@@ -1,1 +1,1 @@
-"""Reports shared by commands, JSON and screens: what they count and how they write it."""
+"""Reports that commands, JSON output and screens share: their counts, tables and cells."""

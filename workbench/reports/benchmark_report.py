@@ -1,8 +1,8 @@
-"""The report of `benchmarks.comparison` as tables and as JSON, and the cells that the report screen shows too.
+"""Tables, JSON and screen cells of the report of `benchmarks.comparison`.
 
-Strict stands before official. A figure on denied phrases is never shown without the figure on their affirmative twin,
-or without the words that replace it (`benchmarks.affirmative_twins`): training that flips the sign of the text raises
-the first and lowers the second.
+Strict results precede official ones. Every figure on denied phrases is shown with the figure on their affirmative twin
+or with a text that says why there is none (`benchmarks.affirmative_twins`): training that flips the sign of the text
+raises the first figure and lowers the second.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from workbench.console.number_format import NONE, count, p_value, percent, signe
 from workbench.console.tables import Listing
 
 _HIDDEN_CUTS = frozenset({"cue_class"})
-"""In --json only: the cue itself says more."""
+"""Slices that only --json shows: the cue itself is more specific."""
 _BASE = ("vs base", "95 %", "p")
 _AFFIRMED = "affirm %"
 
 
 class FigureCells(NamedTuple):
-    """A share and its difference from the base as text; the difference is empty where there is none."""
+    """Cells of a share and of its difference from the base; empty texts without a base to compare with."""
 
     right: str
     share: str
@@ -39,12 +39,12 @@ class FigureCells(NamedTuple):
 
     @property
     def measured(self) -> tuple[str, str, str]:
-        """The cells of the share alone."""
+        """The cells of the share, without the difference."""
         return self[:3]
 
 
 def figure_cells(correct: float, n: int, accuracy: Interval, base: Paired | None = None) -> FigureCells:
-    """The cells of one share, compared with the base in `base`."""
+    """Return the cells of stored_result share and of its paired difference `base`."""
     against = ("", "", "")
     if base is not None:
         against = signed(base.difference.estimate), signed_span(base.difference), p_value(base.p_value)
@@ -53,39 +53,39 @@ def figure_cells(correct: float, n: int, accuracy: Interval, base: Paired | None
 
 @dataclass(frozen=True, slots=True)
 class ReportLine:
-    """A model on a task, both protocols and the affirmative twin in one line."""
+    """Results of a model on a task: both protocols and the affirmative twin."""
 
     main: ComparisonRow
-    """Strict, where that was run."""
+    """The strict result, or the official stored_result if strict was not run."""
     official: ComparisonRow | None
     affirmed: ComparisonRow | None
-    """The same model on the affirmed phrases, for a task of denied ones."""
+    """Result of the same model on the affirmed phrases, for a task with denied phrases."""
     first: bool
-    """Of its task."""
+    """Whether this is the first line of its task."""
 
     @property
     def key(self) -> str:
-        """The same for every run of this model on these data."""
+        """Key of model and dataset, equal for repeated runs."""
         return "\0".join(_line_key(self.main))
 
     @property
     def affirmed_figure(self) -> str:
-        """What stands beside a figure on denied phrases."""
+        """Accuracy on the affirmed phrases, or why there is none."""
         return _affirmed_figure(self.main, self.affirmed)
 
     @property
     def differs(self) -> bool:
-        """Whether the two protocols disagree about any item."""
+        """Whether the two protocols score any item differently."""
         return self.official is not None and bool(self.main.differing)
 
     def cells(self) -> dict[str, str]:
-        """The cells of the report screen by column."""
+        """Return the cells of the report screen by column."""
         row = self.main
         figures = figure_cells(row.correct, row.n, row.accuracy, row.base)
         if self.official is not None:
             official = f"≠ {percent(self.official.accuracy.estimate)}" if self.differs else "same"
         else:
-            official = "only it" if row.protocol == PROTOCOLS[1] else NONE
+            official = "only official" if row.protocol == PROTOCOLS[1] else NONE
         return {
             "task": row.task,
             "model": row.model,
@@ -100,20 +100,20 @@ class ReportLine:
 
 
 def base_cells(figures: FigureCells, *, is_base: bool) -> dict[str, str]:
-    """The screens' cells about the base; without a comparison they say why there is none."""
+    """Return the screen cells of the difference from the base, or a mark for the base itself."""
     difference = figures.difference or ("base" if is_base else NONE)
     return {"base": difference, "base95": figures.difference_interval, "p": figures.p}
 
 
 def report_lines(report: Report) -> list[ReportLine]:
-    """The report's rows, those of one model and task together, in the report's order."""
+    """Group the report's rows by model and task, in the order of the report."""
     grouped: dict[tuple[str, str, str], list[ComparisonRow]] = {}
     for row in report.rows:
         grouped.setdefault(_line_key(row), []).append(row)
     lines: list[ReportLine] = []
     for (task, dataset, _), rows in grouped.items():
-        before = lines[-1].main if lines else None
-        first = before is None or (before.task, before.dataset_sha256) != (task, dataset)
+        previous = lines[-1].main if lines else None
+        first = previous is None or (previous.task, previous.dataset_sha256) != (task, dataset)
         lines.append(ReportLine(rows[0], rows[1] if len(rows) > 1 else None, report.twin_of(rows[0]), first))
     return lines
 
@@ -127,7 +127,7 @@ def _affirmed_figure(row: ComparisonRow, twin: ComparisonRow | None) -> str:
 
 
 def slice_cells(each: Slice | None, row: ComparisonRow) -> dict[str, str]:
-    """The cells of the screen of slices by column, without the slice's name; None: all items of `row`."""
+    """Return the cells of the slices screen by column, without the slice's name; None: all items of `row`."""
     part = each or row
     figures = figure_cells(part.correct, part.n, part.accuracy, part.base)
     base = base_cells(figures, is_base=row.is_base)
@@ -135,15 +135,16 @@ def slice_cells(each: Slice | None, row: ComparisonRow) -> dict[str, str]:
 
 
 def listings(report: Report, *, slices: bool = False) -> list[Listing]:
-    """The whole report."""
-    made = [_task(rows, report) for rows in _by_task(report.rows)]
+    """Return the tables of the report, optionally with stored_result table per slice."""
+    by_task = _by_task(report.rows)
+    tables = [_task(rows, report) for rows in by_task]
     if slices:
-        made += [listing for rows in _by_task(report.rows) for listing in _slices(_first_protocol(rows), report)]
-    return [listing for listing in [*made, _differing(report), _notes(report), *_published(report)] if listing.rows]
+        tables += [listing for rows in by_task for listing in _slices(_first_protocol(rows), report)]
+    return [listing for listing in [*tables, _differing(report), _notes(report), *_published(report)] if listing.rows]
 
 
 def as_json(report: Report) -> dict[str, Any]:
-    """The whole report as JSON types; a row about denied phrases has its affirmative twin, or why not."""
+    """Return the report as JSON types; a row about denied phrases has its affirmative twin, or why there is none."""
     rows = [asdict(row) | {"affirmative": _twin_json(row, report) if row.denied else None} for row in report.rows]
     return {**report.as_dict(), "rows": rows}
 
@@ -157,10 +158,10 @@ def _twin_json(row: ComparisonRow, report: Report) -> dict[str, Any]:
 
 
 def _by_task(rows: Iterable[ComparisonRow]) -> list[list[ComparisonRow]]:
-    found: dict[tuple[str, str], list[ComparisonRow]] = {}
+    groups: dict[tuple[str, str], list[ComparisonRow]] = {}
     for row in rows:
-        found.setdefault((row.task, row.dataset_sha256), []).append(row)
-    return list(found.values())
+        groups.setdefault((row.task, row.dataset_sha256), []).append(row)
+    return list(groups.values())
 
 
 def _first_protocol(rows: Sequence[ComparisonRow]) -> list[ComparisonRow]:
@@ -182,7 +183,7 @@ def _task(rows: Sequence[ComparisonRow], report: Report) -> Listing:
 
 
 def _dispensable(headers: Sequence[str], others: Sequence[str] = ()) -> list[tuple[int, str]]:
-    """What a narrow terminal does without: further metrics, the p, and last the interval of the difference."""
+    """Return the columns to omit in a narrow terminal: other metrics, then p, then the interval of the difference."""
     at = list(headers).index(_BASE[0])
     return [(headers.index(name), name) for name in others] + [
         (at + 2, "p"),
@@ -208,12 +209,12 @@ def _blind_cells(rule: str, share: Share, width: int) -> tuple[str, ...]:
 
 def _slices(rows: Sequence[ComparisonRow], report: Report) -> list[Listing]:
     cuts = dict.fromkeys(part.cut for row in rows for part in row.slices if part.cut not in _HIDDEN_CUTS)
-    made = [_cut(rows, cut, report) for cut in cuts]
-    return [listing for listing in made if len({row[0] for row in listing.rows}) > 1]
+    tables = [_cut(rows, cut, report) for cut in cuts]
+    return [listing for listing in tables if len({row[0] for row in listing.rows}) > 1]
 
 
 def _cut(rows: Sequence[ComparisonRow], cut: str, report: Report) -> Listing:
-    """One cut, its values by size, the models below each other in each."""
+    """Return the table of stored_result cut, such as the cue: stored_result group of models per value."""
     values = dict.fromkeys(part.value for part in rows[0].slices if part.cut == cut)
     cells = [
         (value, row.model, *figure_cells(part.correct, part.n, part.accuracy, part.base), *_twin_cell(row, report))
@@ -228,7 +229,7 @@ def _cut(rows: Sequence[ComparisonRow], cut: str, report: Report) -> Listing:
 
 
 def _differing(report: Report) -> Listing:
-    """Strict beside official, where any item is judged otherwise."""
+    """Return the strict and official results that differ in any item."""
     rules = {(row.task, row.dataset_sha256, row.model_hash, row.protocol): row for row in report.rows}
     cells = []
     for row in report.rows:
@@ -241,53 +242,52 @@ def _differing(report: Report) -> Listing:
 
 
 def _twin_cell_or_empty(row: ComparisonRow, report: Report) -> tuple[str]:
-    """The cell beside a figure in a table that has tasks of both kinds."""
+    """Return the cell of the affirmative twin; empty for a task without denied phrases."""
     return ((_twin_cell(row, report) or ("",))[0],)
 
 
 def _notes(report: Report) -> Listing:
-    """What to know of whose figures, once for all whom it concerns."""
-    told: dict[tuple[str, str], list[ComparisonRow]] = {}
+    """Return the notes on the results, each once with the models that it concerns."""
+    concerned: dict[tuple[str, str], list[ComparisonRow]] = {}
     for row in report.rows:
         for note in (*row.notes, *_further_notes(row, report)):
-            told.setdefault((row.task, note), []).append(row)
-    cells = [(task, _model_names(rows, report), note) for (task, note), rows in told.items()]
-    return Listing("To know before reading", ("task", "model", ""), cells, left=3, grouped=True)
+            concerned.setdefault((row.task, note), []).append(row)
+    cells = [(task, _model_names(rows, report), note) for (task, note), rows in concerned.items()]
+    return Listing("Notes", ("task", "model", "note"), cells, left=3, grouped=True)
 
 
 def _further_notes(row: ComparisonRow, report: Report) -> list[str]:
     notes = [tie_notes(row)]
     if row.base is not None and row.base.few:
-        notes.append(f"fewer than {FEW} items differ from the base: the interval is Newcombe's too")
+        notes.append(f"fewer than {FEW} items differ from the base: the interval also covers Newcombe's")
     if row.denied and report.twin_of(row) is None:
         notes.append(advice(row.task))
     return [note for note in notes if note]
 
 
 def _model_names(rows: Sequence[ComparisonRow], report: Report) -> str:
-    """The models of `rows`, with the rule where it is not both."""
-    task = [row for row in report.rows if row.task == rows[0].task]
-    if len(rows) == len(task):
+    """Return the models of `rows`; a model with only some of its protocols is followed by their names."""
+    task_rows = [row for row in report.rows if row.task == rows[0].task]
+    if len(rows) == len(task_rows):
         return "all"
-    named: dict[str, list[str]] = {}
+    protocols: dict[str, list[str]] = {}
     for row in rows:
-        named.setdefault(row.model, []).append(row.protocol)
-    told = [
-        model if len(rules) == sum(row.model == model for row in task) else f"{model} ({', '.join(rules)})"
-        for model, rules in named.items()
-    ]
-    return ", ".join(told)
+        protocols.setdefault(row.model, []).append(row.protocol)
+    return ", ".join(
+        model if len(rules) == sum(row.model == model for row in task_rows) else f"{model} ({', '.join(rules)})"
+        for model, rules in protocols.items()
+    )
 
 
 def _published(report: Report) -> list[Listing]:
-    """What others reported: apart, since nobody can pair it item by item."""
+    """Return the published results; without their items they cannot be paired with ours."""
     cells = [
         (row.task, row.model, row.arch, row.protocol, *figure_cells(row.correct, row.n, row.accuracy).measured)
         for row in report.published
     ]
     headers = ("task", "model", "arch", "rule", "right", "%", "95 %")
-    words = [text for row in report.published for text in (row.source, *row.note.split("; "))]
-    sources = [(text,) for text in dict.fromkeys(words)]
+    texts = [text for row in report.published for text in (row.source, *row.note.split("; "))]
+    sources = [(text,) for text in dict.fromkeys(texts)]
     return [
         Listing("Published by others, not measured here", headers, cells, left=4, grouped=True),
         Listing("Source of the published rows", ("",), sources),
@@ -295,59 +295,72 @@ def _published(report: Report) -> list[Listing]:
 
 
 def results_listing(stored: Sequence[StoredResult], known: Sequence[StoredResult]) -> Listing:
-    """What `negwb bench run` has just measured; `known` is all that was measured, the affirmative twins among it."""
+    """Return the table of `negwb bench run`.
+
+    Args:
+        stored: The results of this command.
+        known: All results of the workspace, among them the affirmative twins.
+    """
     cells: list[tuple[str, ...]] = []
-    for one in stored:
-        result = one.result
+    for stored_result in stored:
+        result = stored_result.result
         metric, score = next(iter(result["metrics"].items()))
         name = result["task"]["name"], result["model"]["name"], result["protocol"]["name"], metric.replace("_", " ")
         share = figure_cells(score["correct"], score["n"], interval_of(score)).measured
-        cells.append((*name, *share, _stored_twin_cell(one, known), f"{result['ties']:,}"))
-    headers: tuple[str, ...] = ("task", "model", "rule", "what", "right", "%", "95 %", _AFFIRMED, "ties")
+        cells.append((*name, *share, _stored_twin_cell(stored_result, known), f"{result['ties']:,}"))
+    headers: tuple[str, ...] = ("task", "model", "rule", "metric", "right", "%", "95 %", _AFFIRMED, "ties")
     if not any(row[7] for row in cells):
         headers, cells = _without(headers, 7), [_without(row, 7) for row in cells]
-    dispensable = [(len(headers) - 1, "ties"), (3, "what")]
+    dispensable = [(len(headers) - 1, "ties"), (3, "metric")]
     return Listing("Results", headers, cells, left=4, dispensable=dispensable, grouped=True)
 
 
-def _without(cells: tuple[str, ...], place: int) -> tuple[str, ...]:
-    return cells[:place] + cells[place + 1 :]
+def _without(cells: tuple[str, ...], column: int) -> tuple[str, ...]:
+    return cells[:column] + cells[column + 1 :]
 
 
-def _stored_twin_cell(one: StoredResult, known: Sequence[StoredResult]) -> str:
-    """What stands beside the figure of a task of denied phrases; nothing for another."""
-    if not _denies(one):
+def _stored_twin_cell(stored_result: StoredResult, known: Sequence[StoredResult]) -> str:
+    """Return the affirmative twin's accuracy or why there is none; empty for a task without denied phrases."""
+    if not _denies(stored_result):
         return ""
-    twin = twin_result(one, known)
-    return percent(_headline(twin)["value"]) if twin else in_place(one.result["task"]["name"])
+    twin = twin_result(stored_result, known)
+    return percent(_headline(twin)["value"]) if twin else in_place(stored_result.result["task"]["name"])
 
 
-def _denies(one: StoredResult) -> bool:
-    return denies(one.result["task"]["name"], (row["cue"] for row in one.items()))
+def _denies(stored_result: StoredResult) -> bool:
+    return denies(stored_result.result["task"]["name"], (row["cue"] for row in stored_result.items()))
 
 
-def _headline(one: StoredResult) -> Score:
-    return next(iter(one.result["metrics"].values()))
+def _headline(stored_result: StoredResult) -> Score:
+    return next(iter(stored_result.result["metrics"].values()))
 
 
-def twin_result(one: StoredResult, known: Sequence[StoredResult]) -> StoredResult | None:
-    """Of `known` (oldest first) the newest by the same model and rule on the affirmative twin."""
-    wanted = twin_name(one.result["task"]["name"]), *_key(one)[1:]
+def twin_result(stored_result: StoredResult, known: Sequence[StoredResult]) -> StoredResult | None:
+    """Return the newest result of the same model and protocol on the affirmative twin; `known` is oldest first."""
+    wanted = twin_name(stored_result.result["task"]["name"]), *_key(stored_result)[1:]
     return next((each for each in reversed(known) if _key(each) == wanted), None)
 
 
-def _key(one: StoredResult) -> tuple[str, str, str]:
-    return one.result["task"]["name"], one.result["protocol"]["name"], one.result["model"]["hash"]
+def _key(stored_result: StoredResult) -> tuple[str, str, str]:
+    return (
+        stored_result.result["task"]["name"],
+        stored_result.result["protocol"]["name"],
+        stored_result.result["model"]["hash"],
+    )
 
 
 def twin_advice(stored: Sequence[StoredResult], known: Sequence[StoredResult]) -> list[str]:
-    """A line for each task of denied phrases that was measured alone: what to run beside it."""
-    alone = (one.result["task"]["name"] for one in stored if _stored_twin_cell(one, known) in {NOT_RUN, NO_TWIN})
+    """Return one line of advice per denied-phrase task that was evaluated without its affirmative twin."""
+    alone = (
+        stored_result.result["task"]["name"]
+        for stored_result in stored
+        if _stored_twin_cell(stored_result, known) in {NOT_RUN, NO_TWIN}
+    )
     return [f"{task}: {advice(task)}" for task in dict.fromkeys(alone)]
 
 
 def result_json(stored: StoredResult, known: Sequence[StoredResult]) -> dict[str, Any]:
-    """A result in short, as `negwb bench run --json` prints it; all of it is in its file."""
+    """Return the summary of a result that `negwb bench run --json` prints; its file has all of it."""
     result = stored.result
     return {
         "run": result["run"],
@@ -369,5 +382,5 @@ def _stored_twin_json(stored: StoredResult, known: Sequence[StoredResult]) -> di
 
 
 def interval_of(score: Score) -> Interval:
-    """A score's share with its interval."""
+    """Return a score's share with its interval."""
     return Interval(score["value"], score["low"], score["high"])

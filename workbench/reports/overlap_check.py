@@ -26,8 +26,8 @@ class OverlapMismatch(NamedTuple):
             return ""
         those = "candidate was" if self.candidates == 1 else "candidates were"
         return (
-            f"overlap is {self.setting} in negwb.toml, but {self.candidates:,} {those} imported under another one; "
-            f"to change that: {self.command}"
+            f"overlap is {self.setting} in negwb.toml, but {self.candidates:,} {those} imported with another overlap; "
+            f"to change them: {self.command}"
         )
 
 

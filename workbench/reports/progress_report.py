@@ -1,4 +1,4 @@
-"""Speed, decisions, balance, agreement and judges as JSON and as tables, and the cells that the screen shows too."""
+"""Progress report (speed, decisions, balance, agreement, judges) as JSON and tables, and its screen cells."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
     from workbench.workspace.layout import Workspace
 
 COEFFICIENTS: Final = {"observed": "P_o", "ac1": "AC1", "alpha": "alpha", "kappa": "kappa"}
-"""Fields of `Agreement` and their names."""
+"""Fields of `Agreement` and their labels."""
 
 
 def gather(workspace: Workspace) -> RecordProgress:
-    """Count everything."""
+    """Read the figures of the workspace."""
     targets = read_settings(workspace.settings).targets
     with open_read_only(workspace.database) as store:
         return read_progress(store, {trait: resolve_target(trait, text) for trait, text in targets.items()})
@@ -42,7 +42,7 @@ def gather(workspace: Workspace) -> RecordProgress:
 
 
 def hours_text(hours: float) -> str:
-    """A length of time in minutes or hours."""
+    """Format a duration in minutes or hours."""
     minutes = hours * 60
     if minutes < 1:
         return "< 1 min" if minutes else "0 min"
@@ -52,12 +52,12 @@ def hours_text(hours: float) -> str:
 
 
 def share_text(part: float, whole: float, *, digits: int = 0) -> str:
-    """A share in per cent."""
+    """Format a share in percent."""
     return f"{part / whole:.{digits}%}" if whole else NONE
 
 
 def decimal(value: float) -> str:
-    """A coefficient or a share with two decimals, without the zero before the point."""
+    """Format a coefficient or share with two decimals, without the zero before the point."""
     if math.isnan(value):
         return NONE
     text = f"{value:.2f}"
@@ -65,7 +65,7 @@ def decimal(value: float) -> str:
 
 
 def speed_cells(speed: AnnotationSpeed, wanted: int) -> tuple[str, ...]:
-    """Decisions an hour, median, active time, timed decisions, and the time that `wanted` decisions take."""
+    """Return decisions per hour, median, active time, timed decisions, and the time that `wanted` decisions take."""
     hours = speed.hours_for(wanted)
     return (
         NONE if speed.per_hour is None else f"{speed.per_hour:,.0f}",
@@ -77,12 +77,12 @@ def speed_cells(speed: AnnotationSpeed, wanted: int) -> tuple[str, ...]:
 
 
 def part_name(part: ValueShare, balance: Balance) -> str:
-    """The value of a part; candidates may have none."""
+    """Return the value of a part, or a label for candidates without one."""
     return f"(no {balance.trait})" if part.value is None else part.value
 
 
 def parts_of(balance: Balance) -> list[ValueShare]:
-    """The parts, and the rest where there is one."""
+    """Return the parts and the rest, if there is one."""
     return [*balance.parts, *([balance.rest] if balance.rest else [])]
 
 
@@ -90,7 +90,7 @@ def parts_of(balance: Balance) -> list[ValueShare]:
 
 
 def as_json(progress: RecordProgress) -> dict[str, Any]:
-    """The report as JSON types; what is not known is null."""
+    """Return the report as JSON types; unknown values are null."""
     work = progress.work
     left = {"states": work.states, "wanted": work.wanted, "hours_left": work.hours_left, "edits_waiting": work.edits}
     report = {
@@ -111,7 +111,7 @@ def as_json(progress: RecordProgress) -> dict[str, Any]:
 
 
 def kappa_note(progress: RecordProgress) -> str:
-    """Why kappa misleads here; empty if it does not."""
+    """Return why kappa is misleading here; empty if it is not."""
     return explain_kappa(progress.standing) or explain_kappa(progress.audit)
 
 
@@ -120,7 +120,7 @@ def _consensus_json(consensus: VoteAgreement) -> dict[str, Any]:
 
 
 def _without_nan(value: Any) -> Any:
-    """JSON has no NaN."""
+    """Replace NaN and infinity by None: JSON has neither."""
     if isinstance(value, dict):
         return {key: _without_nan(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
@@ -132,14 +132,14 @@ def _without_nan(value: Any) -> Any:
 
 
 def listings(progress: RecordProgress) -> list[Listing]:
-    """The report as tables."""
+    """Return the tables of the report that have rows."""
     tables = [
         _speeds(progress),
         edits_listing(progress.work.edits),
         _decisions(progress),
         _reasons(progress),
         *map(_balance, progress.balances),
-        _agreement("Agreement as votes stand", progress.standing),
+        _agreement("Agreement of the votes in force", progress.standing),
         _agreement("Agreement in the audit", progress.audit),
         _judges(progress),
     ]
@@ -150,14 +150,14 @@ def _speeds(progress: RecordProgress) -> Listing:
     wanted = progress.work.wanted
     rows = [(person.name, *speed_cells(person.speed, wanted)) for person in progress.people]
     if rows:
-        rows.append(("everybody", *speed_cells(progress.work.team, wanted)))
-    headers = ("name", "decisions/h", "median", "active", "timed", f"{wanted:,} left take")
-    return Listing("AnnotationSpeed", headers, rows)
+        rows.append(("all", *speed_cells(progress.work.team, wanted)))
+    headers = ("name", "decisions/h", "median", "active", "timed", f"time for {wanted:,} left")
+    return Listing("Annotation speed", headers, rows)
 
 
 def _decisions(progress: RecordProgress) -> Listing:
     rows = [(person.name, *(f"{person.decisions[kind]:,}" for kind in DECISIONS)) for person in progress.people]
-    return Listing("Decisions that stand", ("name", *map(str, DECISIONS)), rows)
+    return Listing("Decisions in force", ("name", *map(str, DECISIONS)), rows)
 
 
 def _reasons(progress: RecordProgress) -> Listing:
@@ -166,7 +166,7 @@ def _reasons(progress: RecordProgress) -> Listing:
 
     rejecting = [person for person in progress.people if any(person.reasons.values())]
     names = (readable(reason) for reason in Reason)
-    return Listing("Rejected because", ("name", *names), [row(person) for person in rejecting])
+    return Listing("Reasons of rejections", ("name", *names), [row(person) for person in rejecting])
 
 
 def _balance(balance: Balance) -> Listing:
@@ -198,11 +198,11 @@ def _judges(progress: RecordProgress) -> Listing:
 
     headers = (
         *("judge", "prompt", "labels"),
-        *("both absent", "only judge absent", "only people absent", "both present"),
+        *("both absent", "only judge absent", "only annotators absent", "both present"),
         *("precision of absent", "recall of absent"),
     )
     rows = [row(each) for each in progress.judges]
-    return Listing("Judges held against people", headers, rows, left=3, dispensable=((1, "prompt"),))
+    return Listing("Judge accuracy against annotators", headers, rows, left=3, dispensable=((1, "prompt"),))
 
 
 def _interval_cells(interval: Interval) -> tuple[str, str, str]:

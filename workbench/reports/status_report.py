@@ -1,4 +1,4 @@
-"""The state of a workspace as JSON types and as tables: sources, candidates, people, sessions and exports."""
+"""Status report of a workspace as JSON and tables: sources, candidates, annotators, sessions and exports."""
 
 from __future__ import annotations
 
@@ -30,50 +30,50 @@ if TYPE_CHECKING:
     from workbench.workspace.layout import Workspace
 
 _OTHER_HISTORIES = {
-    "replaced": "from a history that a restore replaced",
-    "unknown": "its event is not in this record: negwb doctor",
+    "replaced": "made from a history that a restore replaced",
+    "unknown": "its event is not in this record; see: negwb doctor",
 }
-"""What is printed about a frozen set whose history (`moments.History`) is not that of the record."""
+"""Text about an export whose history (`event_clock.HistoryRelation`) mismatch from the record's."""
 _DECISIONS = ("accept", "reject", "unsure", "skip", "edit")
 
 
 def gather(workspace: Workspace) -> dict[str, Any]:
-    """The report, as `--json` prints it."""
+    """Return the report as `--json` prints it."""
     settings = read_settings(workspace.settings)
     with open_read_only(workspace.database) as store, store.read() as connection:
-        counted = overview(connection)
-        asked, measured = overlaps(connection), speeds(connection)
+        counts = overview(connection)
+        overlap, measured = overlaps(connection), speeds(connection)
         waiting = count_waiting_edits(connection)
-        differs = overlap_mismatch(connection, settings.curate.overlap)
+        mismatch = overlap_mismatch(connection, settings.curate.overlap)
         gold = gold_report(connection)
         exports = _exports(connection, workspace)
-    states = counted.states
+    states = counts.states
     by_state = {state: sum(stream[state] for stream in states.values()) for state in next(iter(states.values()))}
     return {
         "workspace": str(workspace.root),
-        "sources": _with_pictures(workspace, settings, [asdict(source) for source in counted.sources]),
-        "images": sum(source.images for source in counted.sources),
-        "captions": sum(source.captions for source in counted.sources),
-        "questions": sum(source.questions for source in counted.sources),
+        "sources": _with_pictures(workspace, settings, [asdict(source) for source in counts.sources]),
+        "images": sum(source.images for source in counts.sources),
+        "captions": sum(source.captions for source in counts.sources),
+        "questions": sum(source.questions for source in counts.sources),
         "candidates": {"total": sum(by_state.values()), "by_state": by_state, "by_stream": states},
-        "overlap": [asdict(each) for each in asked],
-        "overlap_setting": {"overlap": differs.setting, "differing": differs.candidates, "warning": differs.warning},
+        "overlap": [asdict(each) for each in overlap],
+        "overlap_setting": {"overlap": mismatch.setting, "differing": mismatch.candidates, "warning": mismatch.warning},
         "people": [
             {**asdict(person), "speed": measured.get(person.name, AnnotationSpeed()).figures()}
-            for person in counted.people
+            for person in counts.people
         ],
         "edits_waiting": waiting,
         "gold": gold,
         "open_sessions": [
-            {**asdict(s), "running": is_alive(ProcessIdentity(s.host, s.pid, s.started_at))} for s in counted.sessions
+            {**asdict(s), "running": is_alive(ProcessIdentity(s.host, s.pid, s.started_at))} for s in counts.sessions
         ],
         "exports": exports,
-        "last_event": asdict(counted.last_event) if counted.last_event else None,
+        "last_event": asdict(counts.last_event) if counts.last_event else None,
     }
 
 
 def gold_report(connection: Connection) -> dict[str, Any]:
-    """The number of gold candidates and everybody's score, as JSON types."""
+    """Return the number of gold candidates and the score of each annotator, as JSON types."""
     return {"candidates": asdict(held(connection)), "scores": [_score_json(each) for each in scores(connection)]}
 
 
@@ -86,9 +86,9 @@ def _score_json(score: GoldScore) -> dict[str, Any]:
 def _with_pictures(workspace: Workspace, settings: Settings, sources: list[dict[str, Any]]) -> list[dict[str, Any]]:
     folders = PictureFolders(workspace.root, settings.pictures)
     for source in sources:
-        known = folders.folders(source["name"])
-        # not Path.is_dir, which fails on a folder that we may not look into
-        source["picture_folders"] = [{"path": str(path), "exists": os.path.isdir(path)} for path in known]
+        paths = folders.folders(source["name"])
+        # not Path.is_dir, which raises for a folder without permission
+        source["picture_folders"] = [{"path": str(path), "exists": os.path.isdir(path)} for path in paths]
     return sources
 
 
@@ -104,9 +104,9 @@ def _export(connection: Connection, workspace: Workspace, name: str) -> dict[str
         return {"name": name, "problem": str(error)}
     filters = {name: bool(manifest.selection.get(name, True)) for name in ("edits", "hasty")}
     history = relation_of(connection, manifest.event_seq, manifest.event_uid, manifest.lineage)
-    # of another history the record cannot say which pairs came and went
-    same = history is HistoryRelation.SAME
-    drift = drift_since(connection, manifest.event_seq, states, **filters) if same else None
+    # for another history the record cannot tell which pairs changed
+    is_same = history is HistoryRelation.SAME
+    drift = drift_since(connection, manifest.event_seq, states, **filters) if is_same else None
     return {
         "name": name,
         "event": manifest.event_seq,
@@ -122,61 +122,67 @@ def _export(connection: Connection, workspace: Workspace, name: str) -> dict[str
 
 
 def listings(report: dict[str, Any]) -> list[Listing]:
-    made = [_workspace(report), _sources(report), _candidates(report), _overlap(report), _people(report)]
-    made += [
+    """Return the tables of the report that have rows."""
+    tables = [
+        _workspace(report),
+        _sources(report),
+        _candidates(report),
+        _overlap(report),
+        _people(report),
         edits_listing(report["edits_waiting"]),
         scores_listing(report["gold"]),
         _sessions(report),
         _export_list(report),
     ]
-    return [listing for listing in made if listing.rows]
+    return [listing for listing in tables if listing.rows]
 
 
 def _workspace(report: dict[str, Any]) -> Listing:
     last = report["last_event"]
-    told = f"{last['seq']}: {last['kind']} by {last['actor']}, {_minute(last['at'])} UTC" if last else "none yet"
-    rows = [("folder", report["workspace"]), ("newest event", told)]
+    newest = f"{last['seq']}: {last['kind']} by {last['actor']}, {_minute(last['at'])} UTC" if last else "none yet"
+    rows = [("folder", report["workspace"]), ("newest event", newest)]
     return Listing("Workspace", ("", ""), rows, left=2)
 
 
 def _sources(report: dict[str, Any]) -> Listing:
-    asked = ("questions",) if report["questions"] else ()
-    counts = ("images", "captions", *asked, "candidates")
+    questions = ("questions",) if report["questions"] else ()
+    counts = ("images", "captions", *questions, "candidates")
     rows = [(s["name"], _pictures(s["picture_folders"]), *(f"{s[key]:,}" for key in counts)) for s in report["sources"]]
-    return Listing("Sources", ("source", "pictures in", *counts), rows, left=2)
+    return Listing("Sources", ("source", "image folders", *counts), rows, left=2)
 
 
 def _pictures(folders: list[dict[str, Any]]) -> str:
     if not folders:
-        return "no folder known"
+        return "no folder set"
     return ", ".join(folder["path"] + ("" if folder["exists"] else " (missing)") for folder in folders)
 
 
 def _candidates(report: dict[str, Any]) -> Listing:
-    told = report["candidates"]
-    streams = {name: states for name, states in told["by_stream"].items() if name != "gold" or any(states.values())}
+    counts = report["candidates"]
+    streams = {name: states for name, states in counts["by_stream"].items() if name != "gold" or any(states.values())}
     rows = [
         (readable(state), *(f"{streams[stream][state]:,}" for stream in streams), f"{total:,}")
-        for state, total in told["by_state"].items()
+        for state, total in counts["by_state"].items()
         if total
     ]
     return Listing("Candidates", ("state", *streams, "all"), rows)
 
 
 def _overlap(report: dict[str, Any]) -> Listing:
-    """Where more than one person is asked: what that cost, and what asking the last one only at need saved."""
+    """Return votes and saved votes per overlap; no rows if every candidate needs one annotator."""
     rows = [
         (o["overlap"], *(f"{o[key]:,}" for key in ("candidates", "settled", "votes")), _saved(o))
         for o in report["overlap"]
     ]
-    worth = any(o["overlap"] != "1" for o in report["overlap"])
-    return Listing("Overlap", ("people asked", "candidates", "settled", "votes", "votes saved"), rows if worth else [])
+    has_overlap = any(o["overlap"] != "1" for o in report["overlap"])
+    headers = ("annotators", "candidates", "settled", "votes", "votes saved")
+    return Listing("Overlap", headers, rows if has_overlap else [])
 
 
-def _saved(told: dict[str, Any]) -> str:
-    if "+" not in told["overlap"] or told["saved_share"] is None:
+def _saved(overlap: dict[str, Any]) -> str:
+    if "+" not in overlap["overlap"] or overlap["saved_share"] is None:
         return "–"
-    return f"{told['saved']:,} ({told['saved_share']:.1%})"
+    return f"{overlap['saved']:,} ({overlap['saved_share']:.1%})"
 
 
 def _people(report: dict[str, Any]) -> Listing:
@@ -190,16 +196,16 @@ def _people(report: dict[str, Any]) -> Listing:
         )
         for p in report["people"]
     ]
-    return Listing("People", ("name", "role", "last (UTC)", *_DECISIONS, "decisions/h"), rows, left=3)
+    return Listing("Annotators", ("name", "role", "last (UTC)", *_DECISIONS, "decisions/h"), rows, left=3)
 
 
 def _sessions(report: dict[str, Any]) -> Listing:
-    told = {True: "running", False: "its process is gone", None: "on another machine"}
+    status = {True: "running", False: "process has ended", None: "on another machine"}
     rows = [
-        (s["annotator"], f"{s['host']}, process {s['pid']}", _minute(s["started_at"]), told[s["running"]])
+        (s["annotator"], f"{s['host']}, process {s['pid']}", _minute(s["started_at"]), status[s["running"]])
         for s in report["open_sessions"]
     ]
-    return Listing("Sessions not ended", ("name", "where", "since (UTC)", ""), rows, left=4)
+    return Listing("Open sessions", ("name", "process", "since (UTC)", "status"), rows, left=4)
 
 
 def _export_list(report: dict[str, Any]) -> Listing:
@@ -209,7 +215,7 @@ def _export_list(report: dict[str, Any]) -> Listing:
         else (e["name"], _freshness(e), f"{e['pairs']:,}", f"{e['event']:,}")
         for e in report["exports"]
     ]
-    return Listing("Exports", ("name", "", "pairs", "at event"), rows, left=2)
+    return Listing("Exports", ("name", "state", "pairs", "at event"), rows, left=2)
 
 
 def _freshness(export: dict[str, Any]) -> str:
@@ -218,8 +224,8 @@ def _freshness(export: dict[str, Any]) -> str:
         return f"{states}; {_OTHER_HISTORIES[export['history']]}"
     if not export["stale"]:
         return f"{states}; up to date"
-    moved = [f"{n:,} {words}" for n, words in ((export["entered"], "came in"), (export["left"], "fell out")) if n]
-    return f"{states}; stale: {' and '.join(moved)} since"
+    changes = [f"{n:,} {verb}" for n, verb in ((export["entered"], "added"), (export["left"], "removed")) if n]
+    return f"{states}; stale: {' and '.join(changes)} since"
 
 
 def _minute(at: str | None) -> str:
@@ -227,7 +233,7 @@ def _minute(at: str | None) -> str:
 
 
 def scores_listing(report: dict[str, Any]) -> Listing:
-    """Everybody's score, as `negwb status` shows it too."""
+    """Return the score of each annotator on gold candidates."""
     rows = [
         (
             s["name"],
@@ -240,10 +246,10 @@ def scores_listing(report: dict[str, Any]) -> Listing:
         for s in report["scores"]
     ]
     headers = ("name", "right", "share", "95% interval", "wrongly accepted", "wrongly rejected")
-    return Listing("Right where the answer is known", headers, rows)
+    return Listing("Accuracy on gold candidates", headers, rows)
 
 
 def edits_listing(waiting: Mapping[str, int]) -> Listing:
-    """Edits that another person is still asked about, by editor."""
+    """Return the number of edits that wait for another annotator, by editor."""
     rows: list[tuple[Any, ...]] = [(editor, f"{count:,}") for editor, count in waiting.items()]
-    return Listing("Edits that wait for another person", ("editor", "edits"), rows)
+    return Listing("Edits that wait for another annotator", ("editor", "edits"), rows)

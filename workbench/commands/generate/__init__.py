@@ -1,4 +1,4 @@
-"""`negwb generate`: proposes negated captions, has them judged, and stores both as they come."""
+"""`negwb generate`: propose negated captions, judge them, and store candidates and verdicts."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from workbench.console.key_values import pairs
 
 _EPILOG = """\b
 Examples:
-  negwb generate --limit 20 --dry-run               what would be asked, and what it would cost
-  negwb generate --limit 1000                       by the engines that negwb.toml names
+  negwb generate --limit 20 --dry-run               print the prompts and an estimate of the cost
+  negwb generate --limit 1000                       with the engines of negwb.toml
   negwb generate --proposer openai:http://localhost:8000/v1 --judge openai:http://localhost:8001/v1
-  negwb generate --pipeline P2                      from questions that people answered with no
-  negwb generate --shard 2/8 --max-cost 20          a part of the work, and no more than 20
-  negwb generate --emit-requests ask.jsonl          for a batch farm; then --ingest-responses told.jsonl
+  negwb generate --pipeline P2                      from questions answered with no
+  negwb generate --shard 2/8 --max-cost 20          one part of the images, at a cost of at most 20
+  negwb generate --emit-requests requests.jsonl     for a batch API; then --ingest-responses responses.jsonl
 
 \b
-Every answer is stored as it arrives: after Ctrl-C, a kill or a power cut the same command goes on where it was, and
-never asks (or pays for) anything twice. Engines stand in negwb.toml, as in:
+Every answer is stored as it arrives: after Ctrl-C, a kill or a power cut the same command continues and sends (and
+pays for) no request twice. Engines are defined in negwb.toml, for example:
   [engines.llava]                                   [generate]
   kind = "openai"                                   proposer = "llama"
   url = "http://localhost:8001/v1"                  judges = ["llava", "annotations"]
@@ -41,56 +41,67 @@ def register(app: typer.Typer) -> None:
 def generate(
     context: typer.Context,
     pipeline: Annotated[
-        str, typer.Option(metavar="P1|P2", help="P1: concepts that are absent; P2: questions answered with no.")
+        str, typer.Option(metavar="P1|P2", help="P1: absent concepts; P2: questions answered with no.")
     ] = "P1",
     proposer: Annotated[
-        str | None, typer.Option(metavar="ENGINE", help="Who proposes and rewrites.", show_default="as in negwb.toml")
+        str | None,
+        typer.Option(metavar="ENGINE", help="Engine that proposes and rewrites.", show_default="as in negwb.toml"),
     ] = None,
     judge: Annotated[
         list[str] | None,
-        typer.Option(metavar="ENGINE[:QUESTION]", help="Who judges (:present or :acceptable only); several times."),
+        typer.Option(
+            metavar="ENGINE[:QUESTION]", help="Engine that judges, for :present or :acceptable only; repeatable."
+        ),
     ] = None,
     judge_rule: Annotated[
-        str | None, typer.Option(metavar="RULE", help="mean, any, all, or official: the published one.")
+        str | None, typer.Option(metavar="RULE", help="How to combine verdicts: mean, any, all, official (published).")
     ] = None,
     prompts: Annotated[
-        str | None, typer.Option(metavar="SET", help="A prompt set or a file of one; see: negwb generate prompts.")
+        str | None, typer.Option(metavar="SET", help="Prompt set or its file; see: negwb generate prompts.")
     ] = None,
-    mix: Annotated[str | None, typer.Option(help="Cues and positions asked for: balanced, negrefcocog, free.")] = None,
+    mix: Annotated[str | None, typer.Option(help="Requested cues and positions: balanced, negrefcocog, free.")] = None,
     random_concept: Annotated[
-        bool, typer.Option("--random-concept", help="Any object, not a likely one: the ablation arm.")
+        bool, typer.Option("--random-concept", help="Propose a random object, not a likely one (an ablation).")
     ] = False,
-    seed: Annotated[int | None, typer.Option(help="Of everything that is drawn.", show_default="0")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of all random choices.", show_default="0")] = None,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Any setting of [generate].")
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Any setting of [generate]; repeatable.")
     ] = None,
-    source: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only this source; several times.")] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="So many captions (or questions) now.")] = None,
-    shard: Annotated[str, typer.Option(metavar="I/N", help="Part I of N of the pictures.")] = "1/1",
-    retry: Annotated[bool, typer.Option("--retry", help="Try again what failed.")] = False,
-    max_requests: Annotated[int | None, typer.Option(min=1, help="Stop after so many requests.")] = None,
-    max_tokens: Annotated[int | None, typer.Option(min=1, help="... tokens, as the servers count.")] = None,
-    max_cost: Annotated[float | None, typer.Option(min=0.0, help="... money, by the engines' prices.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the prompts and an estimate; ask nothing.")] = False,
+    source: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only this source; repeatable.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Maximum number of captions (or questions) in this run.")
+    ] = None,
+    shard: Annotated[str, typer.Option(metavar="I/N", help="Only part I of N of the images.")] = "1/1",
+    retry: Annotated[bool, typer.Option("--retry", help="Retry failed items.")] = False,
+    max_requests: Annotated[int | None, typer.Option(min=1, help="Stop after this number of requests.")] = None,
+    max_tokens: Annotated[
+        int | None, typer.Option(min=1, help="Stop after this number of tokens, as counted by the servers.")
+    ] = None,
+    max_cost: Annotated[
+        float | None, typer.Option(min=0.0, help="Stop at this cost, by the engines' prices in negwb.toml.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the prompts and an estimate; send no requests.")
+    ] = False,
     emit_requests: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the requests that are next as OpenAI batch JSONL.")
+        Path | None, typer.Option(metavar="FILE", help="Write the next requests as OpenAI batch JSONL; send nothing.")
     ] = None,
     ingest_responses: Annotated[
-        list[Path] | None, typer.Option(metavar="FILE", help="Store a batch's responses; several times.")
+        list[Path] | None, typer.Option(metavar="FILE", help="Store the responses of a batch; repeatable.")
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print no progress.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object about the run.")] = False,
 ) -> None:
-    """Propose negated captions for the pictures, judge them, and put both into the record for people to decide."""
+    """Propose negated captions for the images, judge them, and store candidates and verdicts for annotation."""
     if context.invoked_subcommand is not None:
         return
-    from workbench.commands.generate.run import run_generate  # httpx, asyncio
+    from workbench.commands.generate.run import run_generate  # imports httpx and asyncio
 
-    told = {"rule": judge_rule, "mix": mix, "seed": seed}
+    options = {"rule": judge_rule, "mix": mix, "seed": seed}
     # fmt: off
     run_generate(
         context.obj,
-        asked={name: value for name, value in told.items() if value is not None} | pairs(settings or []),
+        changes={name: value for name, value in options.items() if value is not None} | pairs(settings or []),
         plan={
             "pipeline": pipeline, "proposer": proposer or "", "judges": judge or [], "prompts": prompts or "",
             "random_concept": random_concept,

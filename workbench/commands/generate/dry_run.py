@@ -1,4 +1,4 @@
-"""`negwb generate --dry-run`, printed."""
+"""Output of `negwb generate --dry-run`."""
 
 from __future__ import annotations
 
@@ -20,34 +20,35 @@ from workbench.workspace.picture_folders import PictureFolders
 def dry_run(
     store: Store, plan: GenerationPlan, options: GenerationOptions, folders: PictureFolders, *, as_json: bool
 ) -> None:
-    """Print the requests for the first picture, and an estimate for all.
+    """Print the requests for the first image and an estimate for all items.
 
     Raises:
-        NothingToDo: there is none.
+        NothingToDo: no item is left to generate for.
     """
-    with step_bars() as tell:
-        told = estimate_run(store, plan, options, folders, progress=tell)
-    if not told.sampled:
+    with step_bars() as report_step:
+        result = estimate_run(store, plan, options, folders, progress=report_step)
+    if not result.sampled:
         raise nothing_left(store, plan.pipeline)
     if as_json:
-        typer.echo(json.dumps(told.to_dict()))
+        typer.echo(json.dumps(result.to_dict()))
         return
-    for request in told.shown:
-        typer.echo(_request(request))
-    show([_estimate(told)])
+    for request in result.shown:
+        typer.echo(_request_text(request))
+    show([_estimate(result)])
     typer.echo(
-        f"negwb: an estimate for {counted(told.items, 'item')}, from {told.sampled:,} with made-up answers; tokens are"
-        " CLIP's, which are near those of most models. Nothing was asked.",
+        f"negwb: estimate for {counted(result.items, 'item')}, from {result.sampled:,} with simulated answers; tokens"
+        " are CLIP's, whose number is near that of most models. No requests were sent.",
         err=True,
     )
 
 
-def _request(routed: EngineRequest) -> str:
+def _request_text(routed: EngineRequest) -> str:
     request = routed.request
-    head = f"{request.stage} · {routed.engine} · {request.prompt} · temperature {request.sampling.temperature:g}"
-    lines = [head + (f" · seed {request.sampling.seed}" if request.sampling.seed is not None else "")]
+    sampling = request.sampling
+    head = f"{request.stage} · {routed.engine} · {request.prompt} · temperature {sampling.temperature:g}"
+    lines = [head + (f" · seed {sampling.seed}" if sampling.seed is not None else "")]
     if request.picture is not None:
-        lines.append(f"  [picture] {display_text(request.picture.key, limit=100)}")
+        lines.append(f"  [image] {display_text(request.picture.key, limit=100)}")
     for message in request.messages:
         first, *rest = message.text.split("\n")
         lines.append(f"  {message.role}: {display_text(first, limit=2_000)}")
@@ -55,13 +56,17 @@ def _request(routed: EngineRequest) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _estimate(told: DryRun) -> Listing:
-    # fmt: off
+def _estimate(result: DryRun) -> Listing:
     rows = [
-        (name, f"{cost.requests:,.0f}", f"{cost.remembered:,.0f}", f"{cost.prompt_tokens:,.0f}",
-         f"{cost.completion_tokens:,.0f}", "–" if cost.money is None else f"{cost.money:,.4g}")
-        for name, cost in sorted(told.costs.items())
+        (
+            name,
+            f"{cost.requests:,.0f}",
+            f"{cost.remembered:,.0f}",
+            f"{cost.prompt_tokens:,.0f}",
+            f"{cost.completion_tokens:,.0f}",
+            "–" if cost.money is None else f"{cost.money:,.4g}",
+        )
+        for name, cost in sorted(result.costs.items())
     ]
-    # fmt: on
-    headers = ("engine", "requests", "remembered", "prompt tokens", "answer tokens", "cost")
+    headers = ("engine", "requests", "cached", "prompt tokens", "answer tokens", "cost")
     return Listing("Estimate", headers, rows)

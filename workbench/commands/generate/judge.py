@@ -1,4 +1,4 @@
-"""`negwb generate judge`, done."""
+"""Implementation of `negwb generate judge`."""
 
 from __future__ import annotations
 
@@ -32,42 +32,52 @@ def judge_candidates(
     judges: Sequence[str],
     *,
     prompts: str,
-    asked: Mapping[str, Any],
+    changes: Mapping[str, Any],
     limit: int | None,
     caps: Mapping[str, Any],
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Judge what is there: first what P1, people and other sets made, then what came from questions.
+    """Judge the stored candidates: first those from captions (P1, edits, imports), then those from questions (P2).
+
+    Args:
+        named: Workspace folder of the command line.
+        judges: Engines, as ENGINE or ENGINE:QUESTION; empty: those of negwb.toml.
+        prompts: Name or file of a prompt set; empty: the default.
+        changes: Settings of [generate] to replace.
+        limit: Maximum number of candidates.
+        caps: max_requests, max_tokens and max_cost.
+        quiet: Print no progress.
+        as_json: Print one JSON object.
 
     Raises:
-        NegwbError: what stopped it, or that there is nothing to do.
+        NegwbError: the error that stopped the run, or nothing to do.
     """
     register_demo_engines()
     workspace = find_workspace(named)
     settings = read_settings(workspace.settings)
-    budget, left, done = Budget(**caps), limit, list[GenerationResult]()
+    budget, left, results = Budget(**caps), limit, list[GenerationResult]()
     with open_store(workspace.database) as store:
         for pipeline in Pipeline:
             if left == 0:
                 break
             options = GenerationOptions(limit=left, budget=budget)
-            ended = _judge(workspace, store, settings, pipeline, judges, prompts, asked, options, quiet=quiet)
-            done.append(ended)
-            if ended.error is not None:
+            result = _judge(workspace, store, settings, pipeline, judges, prompts, changes, options, quiet=quiet)
+            results.append(result)
+            if result.error is not None:
                 break
-            left = None if left is None else left - ended.progress.items_done
-    judged = sum(each.progress.items_done for each in done)
+            left = None if left is None else left - result.progress.items_done
+    judged = sum(each.progress.items_done for each in results)
     if as_json:
-        typer.echo(json.dumps({"judged": judged, "runs": [run_json(each) for each in done]}))
-    if failed := sum(each.progress.failed for each in done):
-        print_line(f"{failed:,} of {judged:,} could not be judged: negwb generate failures")
-    if done[-1].error is not None:
-        raise done[-1].error
+        typer.echo(json.dumps({"judged": judged, "runs": [run_json(each) for each in results]}))
+    if failed := sum(each.progress.failed for each in results):
+        print_line(f"{failed:,} of {judged:,} could not be judged; list them: negwb generate failures")
+    if results[-1].error is not None:
+        raise results[-1].error
     if not judged:
-        raise NothingToDo("every candidate has the verdicts of these judges")
+        raise NothingToDo("every candidate already has verdicts of these judges")
     print_line(
-        f"{counted(judged, 'candidate')} judged; {counted(sum(each.progress.requests for each in done), 'request')}"
+        f"{counted(judged, 'candidate')} judged; {counted(sum(each.progress.requests for each in results), 'request')}"
     )
 
 
@@ -78,13 +88,13 @@ def _judge(
     pipeline: Pipeline,
     judges: Sequence[str],
     prompts: str,
-    asked: Mapping[str, Any],
+    changes: Mapping[str, Any],
     options: GenerationOptions,
     *,
     quiet: bool,
 ) -> GenerationResult:
     plan = make_plan(
-        settings.generate.changed(asked, "--set"), pipeline=pipeline, judges=judges, prompts=prompts, only_judges=True
+        settings.generate.changed(changes, "--set"), pipeline=pipeline, judges=judges, prompts=prompts, only_judges=True
     )
     folders = PictureFolders(workspace.root, settings.pictures, follow_links=settings.follow_links)
 

@@ -1,4 +1,4 @@
-"""How a generation goes, on stderr: a bar in a terminal, now and then a line in a pipe."""
+"""Progress of a generation run on stderr: a bar in a terminal, a line every ten seconds in a pipe."""
 
 from __future__ import annotations
 
@@ -21,31 +21,32 @@ PrintLine = Callable[[str], None]
 
 @contextmanager
 def progress_bar() -> Iterator[tuple[OnProgress, PrintLine]]:
-    """Two functions: one told of how far it is, one that says a line between."""
+    """Yield two functions: one shows the progress, one prints a line above the bar."""
     if sys.stderr is None or not sys.stderr.isatty():
         yield _lines(), print_line
         return
-    # deferred: rich costs 50 ms that a pipe never needs
+    # deferred import: rich costs 50 ms, and a pipe does not need it
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn
     from rich.progress import Progress as Bars
     from rich.text import Text
 
-    words = TextColumn("{task.description}", markup=False)
-    with Bars(SpinnerColumn(), BarColumn(24), MofNCompleteColumn(), words, console=Console(stderr=True)) as bars:
+    text = TextColumn("{task.description}", markup=False)
+    with Bars(SpinnerColumn(), BarColumn(24), MofNCompleteColumn(), text, console=Console(stderr=True)) as bars:
         task = bars.add_task("opening the engines", total=None)
 
-        def tell(told: StageProgress) -> None:
-            bars.update(task, completed=told.items_done, total=told.items_total, description=progress_figures(told))
+        def show(progress: StageProgress) -> None:
+            description = progress_figures(progress)
+            bars.update(task, completed=progress.items_done, total=progress.items_total, description=description)
 
-        def between(line: str) -> None:
+        def print_above(line: str) -> None:
             bars.console.print(Text(f"negwb: {display_text(line, limit=400)}"))
 
-        yield tell, between
+        yield show, print_above
 
 
 def print_line(line: str) -> None:
-    """A line on stderr."""
+    """Print a line on stderr."""
     if sys.stderr is not None:
         sys.stderr.write(f"negwb: {display_text(line, limit=400)}\n")
         sys.stderr.flush()
@@ -54,57 +55,61 @@ def print_line(line: str) -> None:
 def _lines() -> OnProgress:
     last = time.monotonic()
 
-    def tell(told: StageProgress) -> None:
+    def show(progress: StageProgress) -> None:
         nonlocal last
         if time.monotonic() - last >= _EVERY_S:
             last = time.monotonic()
-            of = f" of {told.items_total:,}" if told.items_total is not None else ""
-            print_line(f"{told.items_done:,}{of}  {progress_figures(told)}")
+            of = f" of {progress.items_total:,}" if progress.items_total is not None else ""
+            print_line(f"{progress.items_done:,}{of}  {progress_figures(progress)}")
 
-    return tell
+    return show
 
 
-def progress_figures(told: StageProgress) -> str:
-    """Rate, yield, cost and what is left, in a line."""
-    words = []
-    if told.items_done:
-        words.append(f"{told.kept / told.items_done:.0%} kept")
-    if told.failed:
-        words.append(f"{told.failed:,} failed")
-    if told.requests_per_s:
-        words.append(f"{told.requests_per_s:,.1f} requests/s")
-    if told.in_flight:
-        words.append(f"{told.in_flight:,} waiting")
-    if told.cost:
-        words.append(f"cost {told.cost:,.4g}")
-    if told.eta_s is not None:
-        words.append(f"{clock(told.eta_s)} left")
-    return "  ".join(words)
+def progress_figures(progress: StageProgress) -> str:
+    """Return yield, failures, rate, cost and time left on one line."""
+    parts = []
+    if progress.items_done:
+        parts.append(f"{progress.kept / progress.items_done:.0%} kept")
+    if progress.failed:
+        parts.append(f"{progress.failed:,} failed")
+    if progress.requests_per_s:
+        parts.append(f"{progress.requests_per_s:,.1f} requests/s")
+    if progress.in_flight:
+        parts.append(f"{progress.in_flight:,} waiting")
+    if progress.cost:
+        parts.append(f"cost {progress.cost:,.4g}")
+    if progress.eta_s is not None:
+        parts.append(f"{clock(progress.eta_s)} left")
+    return "  ".join(parts)
 
 
 def result_lines(ended: GenerationResult) -> list[str]:
-    """What came out, a line each."""
-    told = ended.progress
-    if not (told.items_done or told.requests or ended.pending_images):
+    """Return the lines that summarise a run."""
+    progress = ended.progress
+    if not (progress.items_done or progress.requests or ended.pending_images):
         return []
-    kept = f"{counted(told.kept, 'candidate')} of {counted(told.items_done, 'item')}"
-    lost = [f"{number:,} {word}" for number, word in ((told.dropped, "dropped"), (told.failed, "failed")) if number]
-    asked = f"{counted(told.requests, 'request')}, {counted(told.remembered, 'answer')} remembered"
-    lines = [f"{', '.join([kept, *lost])}; {asked}"]
-    if told.cost:
-        lines[0] += f", cost {told.cost:,.4g}"
-    if told.reasons:
-        most = sorted(told.reasons.items(), key=lambda each: (-each[1], each[0]))[:6]
-        lines.append("why not: " + ", ".join(f"{reason} {number:,}" for reason, number in most))
-    broken = [f"{stage} {counts['failed']:,}" for stage, counts in told.stages.items() if counts.get("failed")]
-    if broken:
-        lines.append("questions without an answer: " + ", ".join(broken))
-    if told.failed:
-        lines.append("see them: negwb generate failures; try them again: the same command with --retry")
+    parts = [f"{counted(progress.kept, 'candidate')} of {counted(progress.items_done, 'item')}"]
+    parts += [
+        f"{number:,} {label}"
+        for number, label in ((progress.dropped, "dropped"), (progress.failed, "failed"))
+        if number
+    ]
+    requests = f"{counted(progress.requests, 'request')}, {counted(progress.remembered, 'answer')} from the cache"
+    lines = [f"{', '.join(parts)}; {requests}"]
+    if progress.cost:
+        lines[0] += f", cost {progress.cost:,.4g}"
+    if progress.reasons:
+        most = sorted(progress.reasons.items(), key=lambda each: (-each[1], each[0]))[:6]
+        lines.append("reasons: " + ", ".join(f"{reason} {number:,}" for reason, number in most))
+    failed = [f"{stage} {counts['failed']:,}" for stage, counts in progress.stages.items() if counts.get("failed")]
+    if failed:
+        lines.append("requests without an answer: " + ", ".join(failed))
+    if progress.failed:
+        lines.append("list them: negwb generate failures; retry them: the same command with --retry")
     if ended.pending_images:
-        lines.append(f"{counted(ended.pending_images, 'picture')} waiting for answers")
+        lines.append(f"{counted(ended.pending_images, 'image')} waiting for answers")
     if ended.simulated:
-        lines.append(f"simulated: {', '.join(ended.simulated)} (scripts, no models)")
-    if ended.state is GenerationState.DONE and told.kept:
+        lines.append(f"simulated: {', '.join(ended.simulated)} (scripts, not models)")
+    if ended.state is GenerationState.DONE and progress.kept:
         lines.append("next: negwb curate")
     return lines

@@ -1,4 +1,4 @@
-"""What `negwb generate` does once its words are read."""
+"""Implementation of `negwb generate`."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from workbench.workspace.settings import Settings, read_settings
 def run_generate(
     named: Path | None,
     *,
-    asked: Mapping[str, Any],
+    changes: Mapping[str, Any],
     plan: Mapping[str, Any],
     options: Mapping[str, Any],
     caps: Mapping[str, Any],
@@ -41,13 +41,25 @@ def run_generate(
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Do what the options of `negwb generate` ask for.
+    """Generate, or with the options dry-run, emit or ingest, print, write or read requests.
+
+    Args:
+        named: Workspace folder of the command line.
+        changes: Settings of [generate] to replace.
+        plan: Arguments of `make_plan`; "pipeline" as text.
+        options: sources, limit, shard and retry.
+        caps: max_requests, max_tokens and max_cost.
+        dry_run: Print the requests and an estimate.
+        emit: File to write the next requests to.
+        ingest: Files with responses to store.
+        quiet: Print no progress.
+        as_json: Print one JSON object.
 
     Raises:
-        NegwbError: what stopped it, or that there is nothing to do.
+        NegwbError: the error that stopped the run, or nothing to do.
     """
     if sum((dry_run, emit is not None, bool(ingest))) > 1:
-        raise UsageError("--dry-run, --emit-requests and --ingest-responses are three different things: one at a time")
+        raise UsageError("--dry-run, --emit-requests and --ingest-responses exclude each other", hint="use one of them")
     register_demo_engines()
     workspace = find_workspace(named)
     settings = read_settings(workspace.settings)
@@ -56,53 +68,61 @@ def run_generate(
         if ingest:
             _ingest_responses(store, ingest, settings.generate.engines, as_json=as_json)
             return
-        made = build_plan(settings, asked, plan)
-        chosen = _options(settings, options, caps)
-        _check_sources(store, chosen.sources)
+        generation_plan = build_plan(settings, changes, plan)
+        generation_options = _options(settings, options, caps)
+        _check_sources(store, generation_options.sources)
         if dry_run:
-            from workbench.commands.generate.dry_run import dry_run as show_dry
+            from workbench.commands.generate.dry_run import dry_run as print_dry_run
 
-            show_dry(store, made, chosen, folders, as_json=as_json)
+            print_dry_run(store, generation_plan, generation_options, folders, as_json=as_json)
             return
         if emit is not None:
-            _emit_requests(workspace, store, made, chosen, folders, emit, quiet=quiet, as_json=as_json)
+            _emit_requests(
+                workspace, store, generation_plan, generation_options, folders, emit, quiet=quiet, as_json=as_json
+            )
             return
-        ended = run_plan(workspace, store, made, chosen, folders, quiet=quiet)
+        ended = run_plan(workspace, store, generation_plan, generation_options, folders, quiet=quiet)
         _print_result(ended, as_json=as_json)
         if not ended.progress.items_done:
-            raise nothing_left(store, made.pipeline)
+            raise nothing_left(store, generation_plan.pipeline)
 
 
-def build_plan(settings: Settings, asked: Mapping[str, Any], words: Mapping[str, Any]) -> GenerationPlan:
-    """The plan for the words of a command line."""
-    told = dict(words)
-    name = str(told.pop("pipeline", "P1"))
+def build_plan(settings: Settings, changes: Mapping[str, Any], options: Mapping[str, Any]) -> GenerationPlan:
+    """Build the plan from the options of the command line.
+
+    Raises:
+        UsageError: there is no such pipeline.
+    """
+    arguments = dict(options)
+    name = str(arguments.pop("pipeline", "P1"))
     try:
         pipeline = Pipeline(name.upper())
     except ValueError:
-        raise UsageError(f"--pipeline {name}", hint="P1 (object absence) or P2 (questions answered with no)") from None
-    return make_plan(settings.generate.changed(asked, "--set"), pipeline=pipeline, **told)
+        raise UsageError(
+            f"there is no pipeline {name!r}", hint="use P1 (object absence) or P2 (questions answered with no)"
+        ) from None
+    return make_plan(settings.generate.changed(changes, "--set"), pipeline=pipeline, **arguments)
 
 
-def _options(settings: Settings, told: Mapping[str, Any], caps: Mapping[str, Any]) -> GenerationOptions:
+def _options(settings: Settings, options: Mapping[str, Any], caps: Mapping[str, Any]) -> GenerationOptions:
     curate = settings.curate
     return GenerationOptions(
-        sources=told["sources"],
-        limit=told["limit"],
-        shard=Shard.parse(told["shard"]),
-        retry=told["retry"],
+        sources=options["sources"],
+        limit=options["limit"],
+        shard=Shard.parse(options["shard"]),
+        retry=options["retry"],
         budget=Budget(**caps),
         intake=Intake(overlap=curate.overlap, audit_rate=curate.audit_rate),
     )
 
 
-def _check_sources(store: Store, named: Sequence[str]) -> None:
+def _check_sources(store: Store, names: Sequence[str]) -> None:
     from curation_db.search.overview import source_names
 
     with store.read() as connection:
         known = source_names(connection)
-    if missing := [name for name in named if name not in known]:
-        raise UsageError(f"there is no source {missing[0]!r}", hint=f"there are: {', '.join(known) or 'none'}")
+    if missing := [name for name in names if name not in known]:
+        raise UsageError(f"there is no source {missing[0]!r}", hint=f"known sources: {', '.join(known) or 'none'}")
 
 
 def run_plan(
@@ -116,16 +136,24 @@ def run_plan(
     make: EngineFactory = open_engine,
     task: MakeTask | None = None,
 ) -> GenerationResult:
-    """Run a plan with its progress on stderr, unless `quiet`."""
+    """Run a plan, with progress on stderr unless `quiet`."""
     bar = nullcontext((lambda progress: None, print_line)) if quiet else progress_bar()
-    with bar as (tell, between):
+    with bar as (show_progress, print_above):
         return generate(
-            workspace, store, plan, options, folders, on_progress=tell, notify=between, make=make, task=task
+            workspace,
+            store,
+            plan,
+            options,
+            folders,
+            on_progress=show_progress,
+            notify=print_above,
+            make=make,
+            task=task,
         )
 
 
 def _print_result(ended: GenerationResult, *, as_json: bool) -> None:
-    """How it ended; what stopped it is raised, after what was done has been said."""
+    """Print the result of a run, then raise the error that stopped it, if any."""
     if as_json:
         typer.echo(json.dumps(run_json(ended)))
     for line in result_lines(ended):
@@ -135,7 +163,7 @@ def _print_result(ended: GenerationResult, *, as_json: bool) -> None:
 
 
 def run_json(ended: GenerationResult) -> dict[str, Any]:
-    """The run as `--json` prints it."""
+    """Return the run as `--json` prints it."""
     return {
         "run": ended.run_id,
         "state": str(ended.state),
@@ -160,9 +188,9 @@ def _emit_requests(
 ) -> None:
     from workbench.generation.runs.batch_files import BatchRequestFile
 
-    with BatchRequestFile(path, store, again=options.retry) as emission:
-        ended = run_plan(workspace, store, plan, options, folders, quiet=quiet, make=emission.open)
-        written = emission.finish(ended.run_id)
+    with BatchRequestFile(path, store, again=options.retry) as batch:
+        ended = run_plan(workspace, store, plan, options, folders, quiet=quiet, make=batch.open)
+        written = batch.finish(ended.run_id)
     if as_json:
         typer.echo(
             json.dumps({"file": str(path), "written": written, "waiting": ended.pending_images, **run_json(ended)})
@@ -171,18 +199,16 @@ def _emit_requests(
         print_line(line)
     if ended.error is not None:
         raise ended.error
-    if emission.already_sent:
-        out = counted(emission.already_sent, "request")
-        print_line(f"{out} in an earlier file, and not answered yet; is the file lost? --retry writes them again")
-    if not written and emission.already_sent:
-        raise NothingToDo("no further request is open until the answers are in", hint=f"{path} was not written")
+    if batch.already_sent:
+        count = counted(batch.already_sent, "request")
+        print_line(f"{count} in an earlier file without answers yet; if that file is lost, --retry writes them again")
+    if not written and batch.already_sent:
+        raise NothingToDo("the next requests depend on answers not ingested yet", hint=f"{path} was not written")
     if not written:
-        raise NothingToDo("no request is open: everything asked for is answered", hint=f"{path} was not written")
-    sending = f"vllm run-batch -i {path.name} -o told.jsonl --model M"
-    print_line(f"{counted(written, 'request')} in {path}; send them off, as in: {sending}")
-    print_line(
-        "then: negwb generate --ingest-responses told.jsonl, and --emit-requests again for what follows from them"
-    )
+        raise NothingToDo("all requests are answered", hint=f"{path} was not written")
+    command = f"vllm run-batch -i {path.name} -o responses.jsonl --model M"
+    print_line(f"wrote {counted(written, 'request')} to {path}; run the batch, for example: {command}")
+    print_line("then: negwb generate --ingest-responses responses.jsonl, and --emit-requests for the next requests")
 
 
 def _ingest_responses(
@@ -191,10 +217,12 @@ def _ingest_responses(
     from workbench.console.progress_bars import step_bars
     from workbench.generation.runs.batch_files import ingest_responses
 
-    with step_bars(lines=True) as tell:
-        told = ingest_responses(store, paths, engines, on_progress=tell, notify=print_line)
+    with step_bars(lines=True) as report_step:
+        result = ingest_responses(store, paths, engines, on_progress=report_step, notify=print_line)
     if as_json:
-        typer.echo(json.dumps(told.to_dict()))
-    print_line(f"{told.stored:,} answers stored, {told.failed:,} of them failures; {told.known:,} were known already")
-    if told.refused:
-        raise NegwbError(f"{told.refused:,} lines were no answer to anything asked here", hint="they are listed above")
+        typer.echo(json.dumps(result.to_dict()))
+    print_line(f"{result.stored:,} answers stored, {result.failed:,} of them failures; {result.known:,} already known")
+    if result.refused:
+        raise NegwbError(
+            f"{result.refused:,} lines answer no request of this record", hint="the lines are listed above"
+        )

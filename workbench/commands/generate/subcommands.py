@@ -1,4 +1,4 @@
-"""The commands below `negwb generate`: what servers prove, the prompts, judging what is there, what went wrong."""
+"""The subcommands of `negwb generate`: probe, judge, prompts, runs, failures."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ Examples:
   negwb generate probe http://localhost:8000/v1
   negwb generate probe llava                        an engine of negwb.toml
   negwb generate probe http://localhost:8000/v1 --model llava --json
-  negwb generate probe                              what was proved so far
+  negwb generate probe                              list the stored results
 
 \b
-What is proved here decides where probabilities come from: log-probabilities, else typed decisions, else samples, else
-a bare yes or no. Several servers answer 200 and ignore what they do not know, so nothing is believed.
+The result decides the source of probabilities: log-probabilities, else typed decisions, else samples, else a plain yes
+or no. Some servers answer 200 and ignore unknown parameters, so every feature is tested.
 """
 _JUDGE = """\b
 Examples:
-  negwb generate judge                              the judges of negwb.toml, wherever they have not judged yet
+  negwb generate judge                              judge what the judges of negwb.toml have not judged
   negwb generate judge --judge clip --limit 1000
   negwb generate judge --judge llava:acceptable
 
 \b
-Edited captions have no verdicts of their own, and imported ones none at all: this is for them.
+Edited and imported candidates have no verdicts until they are judged with this command.
 """
 _PROMPTS = """\b
 Examples:
   negwb generate prompts
-  negwb generate prompts negwb-p1-1 > mine.toml     then: negwb generate --prompts mine.toml
+  negwb generate prompts negwb-p1-1 > mine.toml     edit, then: negwb generate --prompts mine.toml
 """
 _RUNS = """\b
 Examples:
@@ -63,14 +63,14 @@ def probe(
     context: typer.Context,
     endpoint: Annotated[
         str | None,
-        typer.Argument(metavar="[ENDPOINT]", help="The address of a server, or an engine's name; none: what is known."),
+        typer.Argument(metavar="[ENDPOINT]", help="Server address or engine name; without it list the stored results."),
     ] = None,
-    model: Annotated[str, typer.Option(help="Which of its models.", show_default="the only one")] = "",
+    model: Annotated[str, typer.Option(help="Model of the server.", show_default="the only one")] = "",
     key_env: Annotated[str, typer.Option(metavar="NAME", help="Environment variable with the API key.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Ask a server small questions, and keep which features it really honours."""
-    from workbench.commands.generate.probe import list_stored_probes, probe_endpoint  # httpx
+    """Test with small requests which features a server supports, and store the result."""
+    from workbench.commands.generate.probe import list_stored_probes, probe_endpoint  # imports httpx
 
     if endpoint is None:
         list_stored_probes(context.obj, as_json=as_json)
@@ -82,27 +82,31 @@ def judge(
     context: typer.Context,
     judges: Annotated[
         list[str] | None,
-        typer.Option("--judge", metavar="ENGINE[:QUESTION]", help="Who judges; several times."),
+        typer.Option("--judge", metavar="ENGINE[:QUESTION]", help="Engine that judges; repeatable."),
     ] = None,
-    prompts: Annotated[str | None, typer.Option(metavar="SET", help="A prompt set or a file of one.")] = None,
+    prompts: Annotated[str | None, typer.Option(metavar="SET", help="Prompt set or its file.")] = None,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Any setting of [generate].")
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Any setting of [generate]; repeatable.")
     ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="So many candidates now.")] = None,
-    max_requests: Annotated[int | None, typer.Option(min=1, help="Stop after so many requests.")] = None,
-    max_tokens: Annotated[int | None, typer.Option(min=1, help="... tokens, as the servers count.")] = None,
-    max_cost: Annotated[float | None, typer.Option(min=0.0, help="... money, by the engines' prices.")] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
+    limit: Annotated[int | None, typer.Option(min=1, help="Maximum number of candidates.")] = None,
+    max_requests: Annotated[int | None, typer.Option(min=1, help="Stop after this number of requests.")] = None,
+    max_tokens: Annotated[
+        int | None, typer.Option(min=1, help="Stop after this number of tokens, as counted by the servers.")
+    ] = None,
+    max_cost: Annotated[
+        float | None, typer.Option(min=0.0, help="Stop at this cost, by the engines' prices in negwb.toml.")
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print no progress.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object about the run.")] = False,
 ) -> None:
-    """Ask judges about candidates that they have not judged: imported ones, edited ones."""
-    from workbench.commands.generate.judge import judge_candidates  # httpx
+    """Judge the candidates that have no verdict of these judges, such as imported and edited ones."""
+    from workbench.commands.generate.judge import judge_candidates  # imports httpx
 
     judge_candidates(
         context.obj,
         judges or [],
         prompts=prompts or "",
-        asked=pairs(settings or []),
+        changes=pairs(settings or []),
         limit=limit,
         caps={"max_requests": max_requests, "max_tokens": max_tokens, "max_cost": max_cost},
         quiet=quiet,
@@ -111,33 +115,33 @@ def judge(
 
 
 def prompts(
-    name: Annotated[str | None, typer.Argument(metavar="[SET]", help="Print this one in full.")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="[SET]", help="Prompt set to print in full.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List the prompt sets, or print one: the start of one of your own.
+    """List the prompt sets, or print one as a template for your own.
 
-    A file with your changes is used with --prompts FILE; its version is its name and a hash of its content.
+    Pass an edited file with --prompts FILE; its version is its name and a hash of its content.
     """
     from workbench.console.tables import Listing, show
     from workbench.generation.prompts.loader import find_prompts, prompt_set_names
 
     sets = [find_prompts(each) for each in ([name] if name is not None else prompt_set_names())]
-    told = [{"name": s.name, "version": s.version, "pipeline": str(s.pipeline), "about": s.about} for s in sets]
+    rows = [{"name": s.name, "version": s.version, "pipeline": str(s.pipeline), "about": s.about} for s in sets]
     if name is not None:
-        typer.echo(json.dumps({**told[0], "content": sets[0].content}) if as_json else sets[0].content.rstrip())
+        typer.echo(json.dumps({**rows[0], "content": sets[0].content}) if as_json else sets[0].content.rstrip())
     elif as_json:
-        typer.echo(json.dumps(told))
+        typer.echo(json.dumps(rows))
     else:
-        rows = [(s.version, str(s.pipeline), s.about) for s in sets]
-        show([Listing("Prompt sets", ("version", "for", "about"), rows, left=3)])
+        cells = [(s.version, str(s.pipeline), s.about) for s in sets]
+        show([Listing("Prompt sets", ("version", "pipeline", "about"), cells, left=3)])
 
 
 def runs(
     context: typer.Context,
-    limit: Annotated[int, typer.Option(min=1, help="So many, newest first.")] = 20,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, one object a run.")] = False,
+    limit: Annotated[int, typer.Option(min=1, help="Maximum number of runs, newest first.")] = 20,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")] = False,
 ) -> None:
-    """List the runs of generate: what each of them made, and how it ended."""
+    """List the generation runs with their counts and final state."""
     from curation_db.generation.runs import list_runs
     from curation_db.storage.store import open_read_only
     from workbench.console.tables import Listing, show
@@ -150,7 +154,7 @@ def runs(
             typer.echo(json.dumps(_run_json(run)))
         return
     if not listed:
-        raise NothingToDo("nothing was generated yet", hint="see: negwb generate --help")
+        raise NothingToDo("there are no generation runs yet", hint="see: negwb generate --help")
     headers = ("run", "state", "pipeline", "started", "items", "kept", "dropped", "failed", "requests", "cost")
     show([Listing("Runs", headers, [_row(run) for run in listed], left=4)])
 
@@ -169,25 +173,30 @@ def _run_json(run: GenerationRunRow) -> dict[str, Any]:
 
 
 def _row(run: GenerationRunRow) -> tuple[str, ...]:
-    told = run.progress
-    # fmt: off
+    progress = run.progress
     return (
-        str(run.id), "lost" if run.lost else str(run.state), str(run.settings.get("pipeline", "")),
-        run.started_at[:16].replace("T", " "), f"{told.items_done:,}", f"{told.kept:,}", f"{told.dropped:,}",
-        f"{told.failed:,}", f"{told.requests:,}", f"{told.cost:,.4g}",
+        str(run.id),
+        "lost" if run.lost else str(run.state),
+        str(run.settings.get("pipeline", "")),
+        run.started_at[:16].replace("T", " "),
+        f"{progress.items_done:,}",
+        f"{progress.kept:,}",
+        f"{progress.dropped:,}",
+        f"{progress.failed:,}",
+        f"{progress.requests:,}",
+        f"{progress.cost:,.4g}",
     )
-    # fmt: on
 
 
 def failures(
     context: typer.Context,
-    run: Annotated[int | None, typer.Option(help="Of this run.", show_default="the newest that did something")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="So many, newest first.")] = 50,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, one object an item.")] = False,
+    run: Annotated[int | None, typer.Option(help="Number of the run.", show_default="the newest with items")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Maximum number of items, newest first.")] = 50,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")] = False,
 ) -> None:
-    """List the items of which nothing came, each with its reason.
+    """List the dropped and failed items of a run, each with its reason.
 
-    Those that failed (failed:...) are tried again by negwb generate --retry.
+    negwb generate --retry repeats the failed ones (failed:...).
     """
     from dataclasses import asdict
 
@@ -201,7 +210,7 @@ def failures(
         if run is None:
             newest = next((each for each in list_runs(connection) if each.progress.items_done), None)
             if newest is None:
-                raise NothingToDo("nothing was generated yet", hint="see: negwb generate --help")
+                raise NothingToDo("there are no generation runs yet", hint="see: negwb generate --help")
             run = newest.id
         elif get_run(connection, run) is None:
             raise UsageError(f"there is no run {run}", hint="see: negwb generate runs")
@@ -211,6 +220,6 @@ def failures(
             typer.echo(json.dumps(asdict(each)))
         return
     if not listed:
-        raise NothingToDo("nothing failed or was dropped")
+        raise NothingToDo("no item failed or was dropped")
     rows = [(each.item, each.reason or "", each.detail or "", each.file_name or "", each.text or "") for each in listed]
-    show([Listing("Nothing came of", ("item", "reason", "detail", "picture", "text"), rows, left=5)])
+    show([Listing("Items without a candidate", ("item", "reason", "detail", "image", "text"), rows, left=5)])

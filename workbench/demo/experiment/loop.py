@@ -33,7 +33,7 @@ _KEYS = {NEGREF: "negref", AFFIRM: "affirm", FIND: "retrieval_r1"}
 
 @dataclass(frozen=True, slots=True)
 class DemoPlan:
-    """What is trained: a run folder for each arm and seed."""
+    """What is trained: a run folder for each experiment and seed."""
 
     export: Manifest
     """What was accepted."""
@@ -41,18 +41,21 @@ class DemoPlan:
     """By seed."""
 
     def folders(self) -> list[Path]:
-        """All of them, arms of one seed beside each other."""
+        """All of them, experiments of one seed beside each other."""
         return [folder for of_seed in zip(*self.runs.values(), strict=True) for folder in of_seed]
 
 
-def make_plan(workspace: Workspace, *, event: int, arms: Sequence[Experiment], seeds: int) -> DemoPlan:
-    """Freeze the arms' sets as of `event` and make their run folders, or find those of an earlier time.
+def make_plan(workspace: Workspace, *, event: int, experiments: Sequence[Experiment], seeds: int) -> DemoPlan:
+    """Freeze the experiments' sets as of `event` and make their run folders, or find those of an earlier time.
 
     Raises:
         NothingToDo: nothing was accepted.
     """
-    sets = {arm.name: find_or_freeze(workspace, arm, event) for arm in arms}
-    runs = {arm: [find_or_make_run(workspace, arm, sets[arm.name].name, seed) for seed in range(seeds)] for arm in arms}
+    sets = {experiment.name: find_or_freeze(workspace, experiment, event) for experiment in experiments}
+    runs = {
+        experiment: [find_or_make_run(workspace, experiment, sets[experiment.name].name, seed) for seed in range(seeds)]
+        for experiment in experiments
+    }
     return DemoPlan(sets[TUNED.name], runs)
 
 
@@ -112,10 +115,10 @@ def _results(workspace: Workspace) -> dict[tuple[str, str], StoredResult]:
 
 
 def figures(plan: DemoPlan, marks: dict[str, TaskResults]) -> dict[str, Any]:
-    """Accuracies in percent, by arm (means over the seeds), and the curation gain in percentage points."""
+    """Accuracies in percent, by experiment (means over the seeds), and the curation gain in percentage points."""
     told: dict[str, Any] = {"base": _percent([marks[BASE]])}
-    for arm, folders in plan.runs.items():
-        told[arm.key] = _percent([marks[folder.name] for folder in folders])
+    for experiment, folders in plan.runs.items():
+        told[experiment.key] = _percent([marks[folder.name] for folder in folders])
     pairs = [
         (marks[ours.name], marks[theirs.name]) for ours, theirs in zip(plan.runs[TUNED], plan.runs[ALL], strict=True)
     ]

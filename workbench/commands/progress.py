@@ -1,4 +1,4 @@
-"""`negwb progress`: the numbers of the Progress screen, as tables or as one JSON object."""
+"""`negwb progress`: print the figures of the Progress screen as tables or as one JSON object."""
 
 from __future__ import annotations
 
@@ -23,19 +23,18 @@ def progress(
     context: typer.Context,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Show speed, time left, decisions, balance, agreement among people, and judges held against people.
+    """Show annotation speed, time left, decisions, balance, annotator agreement and judge accuracy.
 
-    Targets of the balance are in [progress.targets] of negwb.toml. Intervals are 95 %; those of agreement resample
-    pictures.
+    Balance targets are in [progress.targets] of negwb.toml. Intervals are 95 %; those of agreement resample images.
     """
     from workbench.console.tables import show
     from workbench.reports import progress_report
     from workbench.workspace.layout import find_workspace
 
-    counted = progress_report.gather(find_workspace(context.obj))
+    figures = progress_report.gather(find_workspace(context.obj))
     if as_json:
-        typer.echo(json.dumps(progress_report.as_json(counted)))
+        typer.echo(json.dumps(progress_report.as_json(figures)))
         return
-    show(progress_report.listings(counted))
-    if note := progress_report.kappa_note(counted):
+    show(progress_report.listings(figures))
+    if note := progress_report.kappa_note(figures):
         typer.echo(note)
