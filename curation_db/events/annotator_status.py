@@ -57,7 +57,7 @@ class AnnotatorStatus:
     """Has a session that is alive."""
 
     @property
-    def counts(self) -> bool:
+    def is_active(self) -> bool:
         """Whether edits of others wait for this person."""
         return self.retired_at is None and (self.decided or self.at_work)
 

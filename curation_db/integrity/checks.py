@@ -53,7 +53,7 @@ class CheckResult:
 
     name: str
     level: Level
-    said: str
+    message: str
     hint: str = ""
     """What to do about it."""
     repairable: bool = False
@@ -210,14 +210,14 @@ def _check_log(record: Path, mode: sqlite.Mode) -> CheckResult:
 
 def _check_log_size(record: Path) -> CheckResult:
     size = write_log.log_size(record)
-    said = f"the log beside the record takes {size / 1e6:,.1f} MB"
+    message = f"the log beside the record takes {size / 1e6:,.1f} MB"
     if size <= write_log.LOG_LIMIT_BYTES:
-        return CheckResult("log size", Level.OK, said)
+        return CheckResult("log size", Level.OK, message)
     readers = ", ".join(write_log.processes_with_open(record)) or "processes that cannot be told here"
     return CheckResult(
         "log size",
         Level.WARNING,
-        f"{said}: a long read keeps it from being shortened; the record is open in {readers}",
+        f"{message}: a long read keeps it from being shortened; the record is open in {readers}",
         "nothing is lost; let that process finish, or end it: the next decision then shortens the log",
     )
 
@@ -246,12 +246,12 @@ def _states_result(found: Comparison) -> CheckResult:
 
 
 def _queue_result(found: Comparison) -> CheckResult:
-    if found.places.ids:
-        told = f"{len(found.places.ids):,} of {found.candidates:,} candidates are not where they belong in the queue"
-        return CheckResult("queue", Level.ERROR, f"{told}; {found.places.examples[0]}", _REPAIR_HINT, repairable=True)
+    if found.queue.ids:
+        told = f"{len(found.queue.ids):,} of {found.candidates:,} candidates are not where they belong in the queue"
+        return CheckResult("queue", Level.ERROR, f"{told}; {found.queue.examples[0]}", _REPAIR_HINT, repairable=True)
     if found.strays:
-        said = f"{found.strays:,} entries of candidates that are not there"
-        return CheckResult("queue", Level.ERROR, said, _REPAIR_HINT, repairable=True)
+        message = f"{found.strays:,} entries of candidates that are not there"
+        return CheckResult("queue", Level.ERROR, message, _REPAIR_HINT, repairable=True)
     return CheckResult("queue", Level.OK, "every candidate is where its events put it")
 
 
@@ -265,9 +265,9 @@ def _check_sessions(record: Path) -> CheckResult:
     if not dead and not stale:
         return CheckResult("sessions", Level.OK, f"at work now: {here}")
     left = "1 card is" if stale == 1 else f"{stale} cards are"
-    said = f"at work now: {here}; {counted(dead, 'session')} ended without saying so, {left} held by nobody"
+    message = f"at work now: {here}; {counted(dead, 'session')} ended without saying so, {left} held by nobody"
     hint = "harmless, leases expire; to clear them: negwb doctor --repair"
-    return CheckResult("sessions", Level.WARNING, said, hint, repairable=True)
+    return CheckResult("sessions", Level.WARNING, message, hint, repairable=True)
 
 
 def _check_times(record: Path) -> CheckResult:
@@ -301,8 +301,8 @@ def _check_backups(record: Path, revision: str) -> CheckResult:
         )
     newest = made[0]
     size = sum(each.size for each in made) / 1e6
-    said = f"the newest is of {newest.made_at[:16].replace('T', ' ')} UTC, event {newest.event:,}"
-    return CheckResult("backups", Level.OK, f"{said}; {len(made)} together take {size:,.1f} MB")
+    message = f"the newest is of {newest.made_at[:16].replace('T', ' ')} UTC, event {newest.event:,}"
+    return CheckResult("backups", Level.OK, f"{message}; {len(made)} together take {size:,.1f} MB")
 
 
 def _newer_backup(record: Path, made: Sequence[backup.BackupRow]) -> backup.BackupRow | None:
@@ -359,15 +359,15 @@ def _needs_repair(record: Path) -> bool:
     found = {each.name: each for each in check_record(record)}
     grave = found["database"]
     if grave.level is Level.ERROR and not grave.repairable:
-        raise CorruptRecord(grave.said, hint=grave.hint)
+        raise CorruptRecord(grave.message, hint=grave.hint)
     built = found["schema"]
     if built.level is Level.ERROR:
         # foreign triggers would change what is written
-        raise ForeignSchema(f"{built.said}; nothing is repaired in it", hint=built.hint)
+        raise ForeignSchema(f"{built.message}; nothing is repaired in it", hint=built.hint)
     events = found.get("events")
     if events is not None and events.level is Level.ERROR:
         # states made anew would no longer show that these events were there
-        raise CorruptRecord(f"{events.said}; nothing is repaired over that", hint=events.hint)
+        raise CorruptRecord(f"{events.message}; nothing is repaired over that", hint=events.hint)
     return any(each.repairable for each in found.values()) or ("log" in found and found["log"].level is Level.WARNING)
 
 

@@ -45,7 +45,7 @@ class Mismatches:
     ids: list[int] = field(default_factory=list)
     examples: list[str] = field(default_factory=list)
 
-    def note(self, candidate_id: int, said: str) -> None:
+    def add(self, candidate_id: int, said: str) -> None:
         """One more."""
         self.ids.append(candidate_id)
         if len(self.examples) < _EXAMPLES:
@@ -60,7 +60,7 @@ class Comparison:
     events: int = 0
     states: Mismatches = field(default_factory=lambda: Mismatches("state"))
     """State or counts are not the fold's, or there is no row."""
-    places: Mismatches = field(default_factory=lambda: Mismatches("queue"))
+    queue: Mismatches = field(default_factory=lambda: Mismatches("queue"))
     """Not in the queue's right group, or not once in every ordering that is kept for all."""
     strays: int = 0
     """Events and queue entries of candidates that are not there."""
@@ -68,12 +68,12 @@ class Comparison:
     @property
     def wrong(self) -> list[int]:
         """The candidates to be rebuilt."""
-        return sorted({*self.states.ids, *self.places.ids})
+        return sorted({*self.states.ids, *self.queue.ids})
 
     @property
-    def sound(self) -> bool:
+    def is_consistent(self) -> bool:
         """Whether all of it is as it must be."""
-        return not (self.states.ids or self.places.ids or self.strays)
+        return not (self.states.ids or self.queue.ids or self.strays)
 
 
 def compare(connection: Connection, *, progress: Progress | None = None) -> Comparison:
@@ -92,7 +92,7 @@ def compare(connection: Connection, *, progress: Progress | None = None) -> Comp
         _check_state(found.states, row, (*fields, history[-1][1] if history else 0))
         known = Kind(row[-1]) if row[-1] else None
         place = _expected_group(standing, audit=bool(row[2]), editor=row[3], known=known, people=people)
-        _check_queue(found.places, row[0], place, entries.of(row[0]), groups)
+        _check_queue(found.queue, row[0], place, entries.of(row[0]), groups)
         found.candidates += 1
         found.events += len(history)
         if progress is not None and found.candidates % _BATCH == 0:
@@ -150,9 +150,9 @@ def _expected_state(history: History, overlap: str) -> tuple[CandidateStatus, tu
 
 def _check_state(tally: Mismatches, row: Any, expected: tuple[Any, ...]) -> None:
     if row[4] is None:
-        tally.note(row[0], "it has no state")
+        tally.add(row[0], "it has no state")
     elif tuple(row[5:-1]) != expected:
-        tally.note(
+        tally.add(
             row[0], f"{_describe_state(tuple(row[5:-1]))} is stored, its events come to {_describe_state(expected)}"
         )
 
@@ -191,7 +191,7 @@ def _check_queue(
     # other orderings are worked out in the background, so a candidate may lack them
     if len(entries) != len(names) or not names >= _ORDERINGS:
         listed = ", ".join(sorted(str(entry[1]) for entry in entries)) or "no ordering"
-        tally.note(number, f"it is queued in {listed}")
+        tally.add(number, f"it is queued in {listed}")
     elif any(groups.get(entry[2]) != expected for entry in entries):
         stored = next(place for entry in entries if (place := groups.get(entry[2])) != expected)
-        tally.note(number, f"it is queued among {stored}, and belongs to {expected}")
+        tally.add(number, f"it is queued among {stored}, and belongs to {expected}")

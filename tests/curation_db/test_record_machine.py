@@ -39,11 +39,11 @@ class Machine(RuleBasedStateMachine):
         super().__init__()
         self._folder = tempfile.TemporaryDirectory()
         self.record = Record(create_store(Path(self._folder.name) / "curation.db"))
-        self.sittings = {name: self.record.sit(name, gold_share=0.5) for name in PEOPLE}
+        self.sittings = {name: self.record.open_session(name, gold_share=0.5) for name in PEOPLE}
         for name, sitting in self.sittings.items():
             sitting.queue._mix.seed(name)  # what is mixed in hangs on the session's name: a run must repeat
         self.gold: set[int] = set()
-        self.dan = self.record.sit("dan", role=Role.ADJUDICATOR)
+        self.dan = self.record.open_session("dan", role=Role.ADJUDICATOR)
         self.in_hand: dict[str, list[int]] = {name: [] for name in PEOPLE}
         self.done: dict[str, list[str]] = {name: [] for name in PEOPLE}
         self.undone: dict[str, list[str]] = {name: [] for name in PEOPLE}

@@ -149,7 +149,7 @@ class Worker:
             overview(connection)
         for each in check_record(self._store.path):
             if each.level is Level.ERROR:
-                self._log(Log.FAULT, each.name, each.said)
+                self._log(Log.FAULT, each.name, each.message)
 
 
 def work_until(stop: Path, database: Path, role: str, seed: int, log: Path) -> None:

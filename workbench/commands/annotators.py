@@ -54,7 +54,7 @@ def list_annotators(
     with open_read_only(find_workspace(context.obj).database) as store, store.read() as connection:
         rows = read_annotators(connection)
     if as_json:
-        typer.echo(json.dumps([{**asdict(each), "counts": each.counts} for each in rows]))
+        typer.echo(json.dumps([{**asdict(each), "counts": each.is_active} for each in rows]))
     elif rows:
         cells = [(each.name, str(each.role), _status_text(each), f"{each.decisions:,}") for each in rows]
         show([Listing("Annotators", ("name", "role", "status", "decisions"), cells, left=3)])

@@ -80,7 +80,7 @@ def _check(workspace: Workspace, repaired: list[str], *, every: bool, as_json: b
     code = exit_code(findings)
     if as_json:
         rows = [
-            {"group": group, "name": f.name, "level": str(f.level), "said": f.said, "hint": f.hint}
+            {"group": group, "name": f.name, "level": str(f.level), "said": f.message, "hint": f.hint}
             for group, f in findings
         ]
         typer.echo(json.dumps({"sound": code != ExitCode.DATABASE, "findings": rows, "repaired": repaired}))
@@ -101,7 +101,7 @@ def finding_lines(findings: list[tuple[str, CheckResult]]) -> list[str]:
         if group != previous:
             lines += [*([""] if lines else []), group]
             previous = group
-        lines.append(f"  {_MARKS[finding.level]} {finding.name:<{width}}  {display_text(finding.said, limit=400)}")
+        lines.append(f"  {_MARKS[finding.level]} {finding.name:<{width}}  {display_text(finding.message, limit=400)}")
         if finding.hint:
             lines.append(f"    {'':<{width}}  {display_text(finding.hint, limit=200)}")
     return lines

@@ -86,7 +86,7 @@ def test_a_claim_too_many_is_found(tmp_path: Path) -> None:
     with create_store(tmp_path / "curation.db") as store:
         record = Record(store)
         once, twice, third = record.add(1, overlap="1") + record.add(1, overlap="2") + record.add(1, overlap="2+1")
-        ana, ben = record.sit("ana"), record.sit("ben")
+        ana, ben = record.open_session("ana"), record.open_session("ben")
         ana.reviewer.decide(third, Kind.ACCEPT)
         assert double_claims(store, [[once, twice, third], [twice, third]]) == 0
         assert double_claims(store, [[once, twice, third], [once, twice, third]]) == 1

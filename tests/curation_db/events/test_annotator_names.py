@@ -74,7 +74,7 @@ def test_names_that_are_kept(name: str, kept: str) -> None:
 def test_the_first_spelling_is_kept(record: Record) -> None:
     """Ana and ana are one person: one row, one vote, and the same role."""
     record.add(3)
-    first = record.sit("Straße")
+    first = record.open_session("Straße")
     first.reviewer.decide(1, Kind.ACCEPT)
     end_session(record.store, first.actor)
     again = begin_session(record.store, "STRASSE", version="test", role=Role.ADJUDICATOR)
@@ -87,7 +87,7 @@ def test_the_first_spelling_is_kept(record: Record) -> None:
 
 def test_another_spelling_of_a_retired_name_is_retired(record: Record) -> None:
     record.add(1)
-    end_session(record.store, record.sit("Ana").actor)
+    end_session(record.store, record.open_session("Ana").actor)
     with record.store.write() as connection:
         connection.execute(text("UPDATE annotator SET retired_at = 'now'"))
     with pytest.raises(RetiredAnnotator):
@@ -100,7 +100,7 @@ class TestAnOlderRecord:
     @pytest.fixture
     def older(self, record: Record) -> Record:
         for number, name in enumerate(("ben", "ana", "Ana", "policy@1"), start=1):
-            end_session(record.store, record.sit(f"person{number}").actor)
+            end_session(record.store, record.open_session(f"person{number}").actor)
             with record.store.write() as connection:
                 told = {"new": name, "old": f"person{number}"}
                 connection.execute(text("UPDATE annotator SET name = :new WHERE name = :old"), told)
@@ -118,7 +118,7 @@ class TestAnOlderRecord:
 
 def test_a_person_is_found_by_every_spelling(record: Record) -> None:
     record.add(2)
-    record.sit("Ana").reviewer.decide(1, Kind.ACCEPT)
+    record.open_session("Ana").reviewer.decide(1, Kind.ACCEPT)
     with record.store.read() as connection:
         for line, found in (("by:ana", 1), ("by:ANA", 1), ("by:Ana", 1), ("-by:ana", 1), ("by:ben", 0)):
             assert count_of(connection, parse_view(line)) == found, line
@@ -128,7 +128,7 @@ def test_a_person_is_found_by_every_spelling(record: Record) -> None:
 
 def test_another_spelling_is_nobody_else(record: Record) -> None:
     record.add(1)
-    record.sit("Ana").reviewer.decide(1, Kind.ACCEPT)
+    record.open_session("Ana").reviewer.decide(1, Kind.ACCEPT)
     with record.store.read() as connection:
         assert other_annotators(connection, "ana") == []
         assert other_annotators(connection, "ben") == ["Ana"]

@@ -32,11 +32,11 @@ def others_of(record: Record, name: str) -> list[str]:
 
 def test_a_name_that_only_looked_keeps_no_edit_waiting(record: Record) -> None:
     record.add(3)
-    leave(record, record.sit("ben"))
-    skipping = record.sit("cho")
+    leave(record, record.open_session("ben"))
+    skipping = record.open_session("cho")
     skipping.reviewer.decide(3, Kind.SKIP)
     leave(record, skipping)
-    done = record.sit("ana").reviewer.edit(1, NEW_TEXT)
+    done = record.open_session("ana").reviewer.edit(1, NEW_TEXT)
     assert done.child is not None
     assert (done.child.state, done.child.accepts) == (State.ACCEPTED, 1)
     assert record.state(done.child_id) == "accepted"
@@ -44,8 +44,8 @@ def test_a_name_that_only_looked_keeps_no_edit_waiting(record: Record) -> None:
 
 def test_an_edit_waits_for_somebody_who_is_at_work(record: Record) -> None:
     record.add(1)
-    record.sit("ben")
-    ana = record.sit("ana").reviewer
+    record.open_session("ben")
+    ana = record.open_session("ana").reviewer
     done = ana.edit(1, NEW_TEXT)
     assert done.child is not None
     assert (done.child.state, done.child.wanted) == (State.OPEN, 1)
@@ -54,24 +54,24 @@ def test_an_edit_waits_for_somebody_who_is_at_work(record: Record) -> None:
 @pytest.mark.parametrize("kind", [Kind.ACCEPT, Kind.REJECT, Kind.UNSURE])
 def test_an_edit_waits_for_somebody_who_has_decided(record: Record, kind: Kind) -> None:
     record.add(2)
-    ben = record.sit("ben")
+    ben = record.open_session("ben")
     ben.reviewer.decide(2, kind, reason=Reason.SCOPE if kind is Kind.REJECT else None)
     leave(record, ben)
     assert others_of(record, "ana") == ["ben"]
     assert others_of(record, "ben") == []
-    ana = record.sit("ana").reviewer
+    ana = record.open_session("ana").reviewer
     done = ana.edit(1, NEW_TEXT)
     assert record.state(done.child_id) == "open"
     with record.store.read() as connection:
         assert count_waiting_edits(connection) == {"ana": 1}
-    record.sit("ben").reviewer.decide(done.child_id, Kind.ACCEPT)
+    record.open_session("ben").reviewer.decide(done.child_id, Kind.ACCEPT)
     with record.store.read() as connection:
         assert count_waiting_edits(connection) == {}
 
 
 def test_what_was_taken_back_is_no_decision(record: Record) -> None:
     record.add(2)
-    ben = record.sit("ben")
+    ben = record.open_session("ben")
     ben.reviewer.decide(1, Kind.ACCEPT)
     ben.reviewer.undo()
     leave(record, ben)
@@ -80,7 +80,7 @@ def test_what_was_taken_back_is_no_decision(record: Record) -> None:
 
 def test_a_crashed_session_is_nobody_at_work(record: Record) -> None:
     record.add(1)
-    record.sit("ben")
+    record.open_session("ben")
     with record.store.write() as connection:
         connection.execute(text("UPDATE work_session SET pid = 999999999"))
     assert others_of(record, "ana") == []
@@ -88,9 +88,9 @@ def test_a_crashed_session_is_nobody_at_work(record: Record) -> None:
 
 def test_a_retired_name_does_not_count_and_its_decisions_stay(record: Record) -> None:
     record.add(3)
-    ben = record.sit("ben", role=Role.ADJUDICATOR)
+    ben = record.open_session("ben", role=Role.ADJUDICATOR)
     ben.reviewer.decide(2, Kind.ACCEPT)
-    ana = record.sit("ana")
+    ana = record.open_session("ana")
     with pytest.raises(RecordError, match="adjudicator"):
         ana.reviewer.requeue(2)
     with pytest.raises(RecordInUse, match="ben is at work"):
@@ -102,30 +102,30 @@ def test_a_retired_name_does_not_count_and_its_decisions_stay(record: Record) ->
     assert record.state(ana.reviewer.edit(1, NEW_TEXT).child_id) == "accepted"
     ana.reviewer.requeue(2)
     with pytest.raises(RetiredAnnotator, match="retired"):
-        record.sit("ben", role=Role.ANNOTATOR)
+        record.open_session("ben", role=Role.ANNOTATOR)
     assert record.rows("SELECT role FROM annotator WHERE name = 'ben'") == [("adjudicator",)]
     reinstate(record.store, "ben")
     assert others_of(record, "ana") == ["ben"]
-    record.sit("ben")
+    record.open_session("ben")
     with record.store.read() as connection:
-        assert compare(connection).sound
+        assert compare(connection).is_consistent
 
 
 def test_everybody_is_listed(record: Record) -> None:
     record.add(3)
-    ana, ben = record.sit("ana"), record.sit("ben")
+    ana, ben = record.open_session("ana"), record.open_session("ben")
     ana.reviewer.decide(1, Kind.ACCEPT)
     ana.reviewer.decide(1, Kind.REJECT, reason=Reason.SCOPE)
     ana.reviewer.decide(2, Kind.ACCEPT)
     leave(record, ben)
     with record.store.read() as connection:
         found = {each.name: each for each in list_annotators(connection)}
-    assert (found["ana"].decisions, found["ana"].at_work, found["ana"].counts) == (2, True, True)
-    assert (found["ben"].decisions, found["ben"].at_work, found["ben"].counts) == (0, False, False)
+    assert (found["ana"].decisions, found["ana"].at_work, found["ana"].is_active) == (2, True, True)
+    assert (found["ben"].decisions, found["ben"].at_work, found["ben"].is_active) == (0, False, False)
 
 
 def test_with_more_people_wanted_the_editor_is_told_so(record: Record) -> None:
     record.add(1, overlap="2")
-    done = record.sit("ana").reviewer.edit(1, NEW_TEXT)
+    done = record.open_session("ana").reviewer.edit(1, NEW_TEXT)
     assert done.child is not None
     assert (done.child.state, done.child.accepts, done.child.wanted) == (State.NEEDS_MORE, 1, 1)

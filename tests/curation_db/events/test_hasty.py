@@ -33,7 +33,7 @@ WITHOUT = ExportFilter(hasty=False)
 
 def decide(record: Record, name: str, number: int, elapsed_ms: int | None, kind: Kind = Kind.ACCEPT) -> DecisionResult:
     reason = Reason.PRESENT if kind is Kind.REJECT else None
-    return record.sit(name).reviewer.decide(
+    return record.open_session(name).reviewer.decide(
         number, kind, reason=reason, shown=PresentationContext(elapsed_ms=elapsed_ms)
     )
 
@@ -64,7 +64,7 @@ def test_so_is_any_answer_but_not_a_skip(record: Record, kind: Kind) -> None:
 
 def test_what_was_taken_back_is_not(record: Record) -> None:
     (number,) = record.add(1)
-    ana = record.sit("ana").reviewer
+    ana = record.open_session("ana").reviewer
     ana.decide(number, Kind.ACCEPT, shown=PresentationContext(elapsed_ms=FAST))
     ana.undo()
     assert listed(record) == []
@@ -135,7 +135,7 @@ step = st.tuples(
 def play(record: Record, steps: list[tuple[str, int, str, int | None]]) -> None:
     numbers = record.add(2, overlap="2+1")
     people = {
-        name: record.sit(name, role=Role.ADJUDICATOR if name == "dan" else None).reviewer
+        name: record.open_session(name, role=Role.ADJUDICATOR if name == "dan" else None).reviewer
         for name in ("ana", "ben", "dan")
     }
     for at, (name, item, what, elapsed_ms) in enumerate(steps):

@@ -44,7 +44,9 @@ step = st.tuples(
 
 def play(record: Record, steps: list[tuple[str, int, str]]) -> None:
     numbers = record.add(3, overlap="2+1")
-    sittings = {name: record.sit(name, role=Role.ADJUDICATOR if name == "dan" else Role.ANNOTATOR) for name in PEOPLE}
+    sittings = {
+        name: record.open_session(name, role=Role.ADJUDICATOR if name == "dan" else Role.ANNOTATOR) for name in PEOPLE
+    }
     acts = ["none"] * 3
     for at, (name, item, what) in enumerate(steps):
         reviewer, number = sittings[name].reviewer, numbers[item]
@@ -136,21 +138,21 @@ def test_every_count_is_over_the_decisions_in_force(steps: list[tuple[str, int, 
 def replaced(record: Record) -> Record:
     """One card that ana rejected, and rejected again for another reason after looking back."""
     record.add(1, overlap="2")
-    ana = record.sit("ana").reviewer
+    ana = record.open_session("ana").reviewer
     ana.decide(1, Kind.REJECT, reason=Reason.PRESENT)
     ana.decide(1, Kind.REJECT, reason=Reason.SCOPE)
     return record
 
 
 def test_a_replaced_reason_is_in_no_export(replaced: Record) -> None:
-    replaced.sit("ben").reviewer.decide(1, Kind.REJECT, reason=Reason.DUPLICATE)
+    replaced.open_session("ben").reviewer.decide(1, Kind.REJECT, reason=Reason.DUPLICATE)
     with replaced.store.read() as connection:
         ((_, outcome),) = outcomes_at(connection, 3)
     assert outcome.reasons == ("duplicate", "scope")
 
 
 def test_an_adjudicator_sees_the_last_vote_of_each_person(replaced: Record) -> None:
-    replaced.sit("ben").reviewer.decide(1, Kind.ACCEPT)
+    replaced.open_session("ben").reviewer.decide(1, Kind.ACCEPT)
     with replaced.store.read() as connection:
         voices = vote_summary(connection, 1).votes
     assert [(voice.actor, voice.verdict, voice.reason) for voice in voices] == [

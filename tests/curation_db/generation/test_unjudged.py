@@ -75,7 +75,7 @@ def test_pages_go_on_to_the_end(record: Record) -> None:
 
 def test_states_can_be_chosen(record: Record) -> None:
     first, second = record.add(2)
-    sitting = record.sit("ana")
+    sitting = record.open_session("ana")
     sitting.reviewer.decide(first, Kind.ACCEPT)
     with record.store.read() as connection:
         told = candidates_without(connection, [PRESENT], states=[State.OPEN])

@@ -21,7 +21,7 @@ def worked(record: Record) -> Record:
     """A record in which everything has happened once: two people, overlap 2, audit, edits, undo, skips, notes."""
     record.add(6, overlap="2", audit_rate=0.0)
     record.add(6, audit_rate=1.0)
-    ana, ben = record.sit("ana"), record.sit("ben")
+    ana, ben = record.open_session("ana"), record.open_session("ben")
     for number in (1, 2, 3):
         ana.reviewer.decide(number, Kind.ACCEPT)
         ben.reviewer.decide(number, Kind.ACCEPT if number < 3 else Kind.REJECT, reason=_reason(number == 3))
@@ -59,7 +59,7 @@ def test_a_record_that_was_worked_in_is_sound(worked: Record) -> None:
     told: list[tuple[int, int]] = []
     with worked.store.read() as connection:
         found = compare(connection, progress=lambda done, total: told.append((done, total)))
-    assert found.sound, (found.states.examples, found.places.examples)
+    assert found.is_consistent, (found.states.examples, found.queue.examples)
     ((candidates,),) = worked.rows("SELECT count(*) FROM candidate")
     ((events,),) = worked.rows("SELECT count(*) FROM event")
     assert (found.candidates, found.events) == (candidates, events)
@@ -108,10 +108,10 @@ def test_every_kind_of_drift_is_found_and_mended(
     before = dump(worked.store)
     spoil(worked, spoiled)
     found = look(worked)
-    assert not found.sound
+    assert not found.is_consistent
     assert len(getattr(found, where).ids) == len(getattr(found, where).examples) == 1
     rebuild(worked.store, found.wrong)
-    assert look(worked).sound
+    assert look(worked).is_consistent
     assert dump(worked.store) == before
 
 
@@ -121,7 +121,7 @@ def test_other_orders_are_worked_out_in_the_background_and_may_be_missing(worked
         "INSERT INTO queue_entry SELECT 'lint', group_id, 0.5, candidate_id FROM queue_entry "
         "WHERE candidate_id < 5 AND ordering = 'oldest'",
     )
-    assert look(worked).sound
+    assert look(worked).is_consistent
 
 
 def test_entries_and_states_of_nobody_are_cleared(worked: Record) -> None:
@@ -135,7 +135,7 @@ def test_entries_and_states_of_nobody_are_cleared(worked: Record) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
     assert look(worked).strays == 2
     assert delete_strays(worked.store) == 2
-    assert look(worked).sound
+    assert look(worked).is_consistent
 
 
 def test_everything_derived_can_be_lost(worked: Record, dump: Callable[..., Any]) -> None:
@@ -144,7 +144,7 @@ def test_everything_derived_can_be_lost(worked: Record, dump: Callable[..., Any]
         worked, "DELETE FROM candidate_state", "DELETE FROM queue_entry", "DELETE FROM lease", "DELETE FROM queue_group"
     )
     rebuild(worked.store, look(worked).wrong)
-    assert look(worked).sound
+    assert look(worked).is_consistent
     after = dump(worked.store)
     assert after["candidate_state"] == before["candidate_state"]
     assert {row[::3] for row in after["queue_entry"]} == {row[::3] for row in before["queue_entry"]}
@@ -153,7 +153,7 @@ def test_everything_derived_can_be_lost(worked: Record, dump: Callable[..., Any]
 
 def test_leases_of_dead_sessions_are_freed_and_others_stay(record: Record) -> None:
     record.add(6)
-    dead, ended, alive = (record.sit(name) for name in ("ana", "ben", "cho"))
+    dead, ended, alive = (record.open_session(name) for name in ("ana", "ben", "cho"))
     for sitting in (dead, ended, alive):
         sitting.queue.claim(2)
     spoil(

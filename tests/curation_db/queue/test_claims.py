@@ -23,19 +23,19 @@ def served(sitting, count: int, **how: bool) -> list[int]:
 
 def test_two_people_never_hold_the_same_card(record) -> None:
     numbers = record.add(5)
-    ana, ben = record.sit("ana"), record.sit("ben")
+    ana, ben = record.open_session("ana"), record.open_session("ben")
     assert served(ana, 3) + served(ben, 3) == numbers
     assert served(ana, 1) == []
 
 
 def test_two_sessions_of_one_person_do_not_share_cards_either(record) -> None:
     numbers = record.add(4)
-    assert served(record.sit("ana"), 2) + served(record.sit("ana"), 2) == numbers
+    assert served(record.open_session("ana"), 2) + served(record.open_session("ana"), 2) == numbers
 
 
 def test_overlap_asks_so_many_different_people(record) -> None:
     (number,) = record.add(1, overlap="2")
-    ana, ben, cho = record.sit("ana"), record.sit("ben"), record.sit("cho")
+    ana, ben, cho = record.open_session("ana"), record.open_session("ben"), record.open_session("cho")
     assert (served(ana, 1), served(ben, 1), served(cho, 1)) == ([number], [number], [])
     ana.reviewer.decide(number, Kind.ACCEPT)
     assert served(ana, 1) == []
@@ -46,7 +46,7 @@ def test_overlap_asks_so_many_different_people(record) -> None:
 
 def test_a_third_person_is_asked_only_when_two_differ(record) -> None:
     same, differ = record.add(2, overlap="2+1")
-    ana, ben, cho = record.sit("ana"), record.sit("ben"), record.sit("cho")
+    ana, ben, cho = record.open_session("ana"), record.open_session("ben"), record.open_session("cho")
     for number, second in ((same, Kind.ACCEPT), (differ, Kind.REJECT)):
         ana.reviewer.decide(number, Kind.ACCEPT)
         ben.reviewer.decide(number, second, reason=Reason.SCOPE if second is Kind.REJECT else None)
@@ -58,30 +58,30 @@ def test_conflict_comes_first_then_doubt_then_age(record) -> None:
     record.judge(sure, a=0.02, b=0.03)
     record.judge(doubtful, a=0.45, b=0.5)
     record.judge(conflict, a=0.05, b=0.9)
-    assert served(record.sit("ana"), 4) == [conflict, doubtful, sure, plain]
-    assert served(record.sit("ben", ordering="oldest"), 1) == []  # all in ana's hands
+    assert served(record.open_session("ana"), 4) == [conflict, doubtful, sure, plain]
+    assert served(record.open_session("ben", ordering="oldest"), 1) == []  # all in ana's hands
 
 
 def test_the_oldest_ordering_is_the_order_of_arrival(record) -> None:
     numbers = record.add(3)
     record.judge(numbers[2], a=0.0, b=1.0)
-    assert served(record.sit("ana", ordering="oldest"), 3) == numbers
+    assert served(record.open_session("ana", ordering="oldest"), 3) == numbers
 
 
 def test_skipped_and_unsure_cards_come_back_later_and_to_others_first(record) -> None:
     first, second, third = record.add(3)
-    ana = record.sit("ana")
+    ana = record.open_session("ana")
     served(ana, 2)
     ana.reviewer.decide(first, Kind.SKIP)
     ana.reviewer.decide(second, Kind.UNSURE)
     assert served(ana, 5) == [third]
     ana.queue.release([third])
-    assert served(record.sit("ben"), 3) == [first, second, third]
+    assert served(record.open_session("ben"), 3) == [first, second, third]
 
 
 def test_going_through_passed_cards_again_is_a_round(record) -> None:
     numbers = record.add(3)
-    ana = record.sit("ana")
+    ana = record.open_session("ana")
     for number in numbers:
         served(ana, 1)
         ana.reviewer.decide(number, Kind.SKIP)
@@ -98,20 +98,20 @@ def test_going_through_passed_cards_again_is_a_round(record) -> None:
 
 def test_an_expired_lease_frees_the_card_and_a_renewed_one_does_not(record) -> None:
     first, second = record.add(2)
-    ana = record.sit("ana", lease_seconds=0.15)
+    ana = record.open_session("ana", lease_seconds=0.15)
     assert served(ana, 2) == [first, second]
     time.sleep(0.1)
     ana.queue.renew([first])
     time.sleep(0.1)
-    assert served(record.sit("ben"), 2) == [second]
+    assert served(record.open_session("ben"), 2) == [second]
 
 
 def test_ending_a_session_frees_its_cards(record) -> None:
     numbers = record.add(2)
-    ana = record.sit("ana")
+    ana = record.open_session("ana")
     served(ana, 2)
     end_session(record.store, ana.actor)
-    assert served(record.sit("ben"), 2) == numbers
+    assert served(record.open_session("ben"), 2) == numbers
 
 
 def _die_holding_cards(path: Path) -> None:
@@ -128,13 +128,13 @@ def test_after_a_crash_the_same_person_finds_the_same_card_at_once(record) -> No
     process.join()
     assert process.exitcode == 9
     assert record.rows("SELECT count(*) FROM lease") == [(2,)]
-    assert served(record.sit("ana"), 3) == numbers
+    assert served(record.open_session("ana"), 3) == numbers
 
 
 def test_the_audit_is_mixed_in_at_its_share_and_served_alone_at_the_end(record) -> None:
     record.add(300)
     record.add(60, audit_rate=1.0)
-    claims = record.sit("ana", audit_share=0.1).queue.claim(360)
+    claims = record.open_session("ana", audit_share=0.1).queue.claim(360)
     assert Counter(claim.stream for claim in claims) == {Stream.REVIEW: 300, Stream.AUDIT: 60}
     mixed = Counter(claim.stream for claim in claims[:300])[Stream.AUDIT]
     assert 10 <= mixed <= 55  # 300 draws at one in ten, six sigma

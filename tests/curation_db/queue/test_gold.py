@@ -82,12 +82,12 @@ class TestMarking:
 
     def test_what_an_adjudicator_settled_can_be_taken(self, record: Record) -> None:
         record.add(4)
-        dan = record.sit("dan", role=Role.ADJUDICATOR).reviewer
+        dan = record.open_session("dan", role=Role.ADJUDICATOR).reviewer
         dan.adjudicate(1, Kind.REJECT, reason=Reason.SCOPE)
         dan.adjudicate(2, Kind.ACCEPT)
         dan.adjudicate(3, Kind.ACCEPT)
         dan.undo()
-        record.sit("ana").reviewer.decide(4, Kind.ACCEPT)
+        record.open_session("ana").reviewer.decide(4, Kind.ACCEPT)
         assert mark_adjudicated(record.store) == Marked(new=2)
         assert mark_adjudicated(record.store) == Marked()
         assert record.rows("SELECT candidate_id, answer, reason, origin FROM gold") == [
@@ -99,7 +99,7 @@ class TestMarking:
     def test_unmarked_they_are_ordinary_again(self, record: Record) -> None:
         record.add(2)
         gold(record, {1: ACCEPT})
-        ana = record.sit("ana", gold_share=1.0)
+        ana = record.open_session("ana", gold_share=1.0)
         ana.reviewer.decide(ana.queue.claim()[0].candidate_id, Kind.ACCEPT)
         assert unmark_all(record.store) == 1
         assert record.state(1) == "open", "what was answered stays no vote"
@@ -122,7 +122,7 @@ class TestMarking:
     def test_batches_add_up(self, record: Record, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("curation_db.review.gold_marking._BATCH", 2)
         numbers = record.add(5)
-        dan = record.sit("dan", role=Role.ADJUDICATOR).reviewer
+        dan = record.open_session("dan", role=Role.ADJUDICATOR).reviewer
         for number in numbers:
             dan.adjudicate(number, Kind.ACCEPT)
         assert mark_adjudicated(record.store) == Marked(new=5)
@@ -142,7 +142,7 @@ class TestShare:
     def served(self, record: Record, **share: float) -> int:
         numbers = record.add(2 * self.SERVED)
         gold(record, {number: ACCEPT if number % 2 else REJECT for number in numbers[: self.SERVED]})
-        actor = replace(record.sit("ana").actor, session="the same draw each time")
+        actor = replace(record.open_session("ana").actor, session="the same draw each time")
         claims = Queue(record.store, actor, **share).claim(self.SERVED)
         assert len(claims) == self.SERVED
         return sum(claim.gold for claim in claims)
@@ -167,7 +167,7 @@ class TestServing:
         record.add(3)
         gold(record, {1: REJECT})
         for name in ("ana", "ben", "cho"):
-            sitting = record.sit(name, gold_share=1.0)
+            sitting = record.open_session(name, gold_share=1.0)
             claim = sitting.queue.claim()[0]
             assert (claim.candidate_id, claim.gold, claim.stream) == (1, True, Stream.REVIEW)
             sitting.reviewer.decide(1, Kind.ACCEPT)
@@ -179,14 +179,14 @@ class TestServing:
         record.add(1)
         gold(record, {1: REJECT})
         record.add(2)
-        first, second = (record.sit(name, gold_share=1.0).queue.claim()[0] for name in ("ana", "ben"))
+        first, second = (record.open_session(name, gold_share=1.0).queue.claim()[0] for name in ("ana", "ben"))
         assert first == second
 
     def test_it_does_not_come_by_itself(self, record: Record) -> None:
         """Nor does it keep the queue from ending."""
         record.add(1)
         gold(record, {1: REJECT})
-        ana = record.sit("ana", gold_share=0.0)
+        ana = record.open_session("ana", gold_share=0.0)
         assert ana.queue.claim() == []
         with record.store.read() as connection:
             assert waiting(connection, ana.actor.annotator_id) == {"fresh": 0, "passed": 0}
@@ -195,14 +195,14 @@ class TestServing:
         record.add(1)
         gold(record, {1: REJECT})
         record.add(1, audit_rate=1.0)
-        ana = record.sit("ana", gold_share=1.0, only=Stream.AUDIT)
+        ana = record.open_session("ana", gold_share=1.0, only=Stream.AUDIT)
         assert [claim.candidate_id for claim in ana.queue.claim(5)] == [2]
 
     def test_what_waits_is_told_of_ones_own_stream(self, record: Record) -> None:
         record.add(2)
         record.add(3, audit_rate=1.0)
         gold(record, {1: REJECT})
-        ana = record.sit("ana")
+        ana = record.open_session("ana")
         for number in (1, 3):
             ana.reviewer.decide(number, Kind.SKIP)
         me = ana.actor.annotator_id
@@ -214,7 +214,7 @@ class TestServing:
     def test_what_was_passed_on_comes_back(self, record: Record) -> None:
         record.add(1)
         gold(record, {1: REJECT})
-        ana = record.sit("ana", gold_share=1.0)
+        ana = record.open_session("ana", gold_share=1.0)
         ana.queue.claim()
         ana.reviewer.decide(1, Kind.UNSURE)
         assert ana.queue.claim() == []
@@ -240,7 +240,7 @@ class TestServing:
                 numbers[accepts : accepts + rejects], REJECT
             )
             gold(record, answers)
-            ana = record.sit("ana", gold_share=share)
+            ana = record.open_session("ana", gold_share=share)
             given: list[Kind] = []
             served = []
             while claims := ana.queue.claim():
@@ -262,7 +262,7 @@ class TestScores:
     def ana(self, record: Record) -> Sitting:
         record.add(4)
         gold(record, {1: ACCEPT, 2: ACCEPT, 3: REJECT, 4: REJECT})
-        return record.sit("ana")
+        return record.open_session("ana")
 
     def test_the_answer_is_told_with_the_decision(self, record: Record, ana: Sitting) -> None:
         assert ana.reviewer.decide(3, Kind.ACCEPT).known == REJECT
@@ -295,7 +295,7 @@ class TestScores:
         assert exported(record) == [number], "it was accepted before"
 
     def test_an_edit_takes_it_out(self, record: Record, ana: Sitting) -> None:
-        record.sit("ben")
+        record.open_session("ben")
         done = ana.reviewer.edit(1, "a woman without a hat")
         with record.store.read() as connection:
             assert held(connection) == WithheldGold(accept=1, reject=2, edited=1)
@@ -309,13 +309,13 @@ class TestScores:
 class TestExports:
     def test_what_was_really_accepted_is_exported_as_it_was_accepted(self, record: Record) -> None:
         record.add(2)
-        dan = record.sit("dan", role=Role.ADJUDICATOR)
+        dan = record.open_session("dan", role=Role.ADJUDICATOR)
         dan.reviewer.adjudicate(1, Kind.ACCEPT)
         mark_adjudicated(record.store)
         gold(record, {2: ACCEPT})
         with record.store.read() as connection:
             before = choose(connection, ExportFilter())
-        ana = record.sit("ana")
+        ana = record.open_session("ana")
         ana.reviewer.decide(1, Kind.REJECT, reason=Reason.SCOPE)
         ana.reviewer.decide(2, Kind.ACCEPT)
         with record.store.read() as connection:
@@ -329,12 +329,12 @@ class TestExports:
 class TestNothingTellsBefore:
     def test_the_card_looks_open(self, record: Record) -> None:
         record.add(1)
-        dan = record.sit("dan", role=Role.ADJUDICATOR)
+        dan = record.open_session("dan", role=Role.ADJUDICATOR)
         dan.reviewer.note(1, "there is a hat")
         dan.reviewer.toggle_flag(1)
         dan.reviewer.adjudicate(1, Kind.REJECT, reason=Reason.PRESENT)
         mark_adjudicated(record.store)
-        ana = record.sit("ana")
+        ana = record.open_session("ana")
         with record.store.read() as connection:
             card = card_for(connection, 1, "ana")
             assert (card.state, card.flagged, card.notes) == (State.OPEN, False, ())
@@ -346,7 +346,7 @@ class TestNothingTellsBefore:
     def test_ones_own_remarks_stay(self, record: Record) -> None:
         record.add(1)
         gold(record, {1: ACCEPT})
-        ana = record.sit("ana").reviewer
+        ana = record.open_session("ana").reviewer
         ana.note(1, "looks odd")
         ana.toggle_flag(1)
         with record.store.read() as connection:

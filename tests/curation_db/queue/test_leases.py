@@ -233,7 +233,7 @@ class TestTimesThatCannotBe:
         assert claimed(at("ben", WallClock(time.time()), machine), 2) == [1, 2]
 
     def test_they_block_no_bulk(self, ahead: Record) -> None:
-        assert len(ahead.sit("ben").reviewer.decide_many([1, 2], Kind.ACCEPT).weighed.votes) == 2
+        assert len(ahead.open_session("ben").reviewer.decide_many([1, 2], Kind.ACCEPT).weighed.votes) == 2
 
     def test_they_are_nobody_at_work_and_do_not_block_a_restore(self, ahead: Record) -> None:
         path = ahead.store.path
@@ -290,7 +290,7 @@ class TestTimesThatCannotBe:
 
     def test_doctor_is_content_with_a_record_of_now(self, record: Record) -> None:
         record.add(2)
-        ana = record.sit("ana")
+        ana = record.open_session("ana")
         ana.reviewer.decide(ana.queue.claim()[0].candidate_id, Kind.ACCEPT)
         (found,) = [each for each in check_record(record.store.path) if each.name == "times"]
         assert found.level is Level.OK

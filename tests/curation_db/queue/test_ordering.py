@@ -78,7 +78,9 @@ def finish(record, words: str) -> Refresher:
 
 
 def served(record, name: str, words: str, count: int = 99) -> list[int]:
-    return [claim.candidate_id for claim in record.sit(name, ordering=Policy.parse(words).name).queue.claim(count)]
+    return [
+        claim.candidate_id for claim in record.open_session(name, ordering=Policy.parse(words).name).queue.claim(count)
+    ]
 
 
 def test_the_kept_orders_need_no_work(record) -> None:
@@ -162,7 +164,7 @@ def test_whatever_happens_meanwhile_every_candidate_has_one_place(record) -> Non
     from curation_db.enums import Kind
 
     record.add(4)
-    ana = record.sit("ana")
+    ana = record.open_session("ana")
     refresher = Refresher(record.store, Policy.parse("0.5*conflict + 0.5*random"))
     refresher.step(2)
     ana.reviewer.decide(1, Kind.ACCEPT)

@@ -54,7 +54,7 @@ def test_an_overlap_prints_as_it_is_typed(told: str) -> None:
 
 def test_candidates_that_are_there_ask_for_more_people(record: Record) -> None:
     record.add(3)
-    ana, ben = record.sit("ana"), record.sit("ben")
+    ana, ben = record.open_session("ana"), record.open_session("ben")
     ana.reviewer.decide(1, Kind.ACCEPT)
     assert change(record, "2", 1, 2) == 2
     assert [record.state(number) for number in (1, 2, 3)] == ["needs_more", "open", "open"]
@@ -71,9 +71,9 @@ def test_candidates_that_are_there_ask_for_more_people(record: Record) -> None:
 def test_a_child_inherits_the_present_overlap(record: Record) -> None:
     record.add(1)
     change(record, "2", 1)
-    done = record.sit("ana").reviewer.edit(1, "a woman without a hat")
+    done = record.open_session("ana").reviewer.edit(1, "a woman without a hat")
     assert record.rows("SELECT overlap FROM candidate WHERE id = :id", id=done.child_id) == [("2",)]
-    grandchild = record.sit("ben").reviewer.edit(done.child_id, "a woman with no hat").child_id
+    grandchild = record.open_session("ben").reviewer.edit(done.child_id, "a woman with no hat").child_id
     with record.store.read() as connection:
         assert differing(connection, "1") == 0, "it was set on purpose"
     assert record.state(grandchild) != "accepted"
@@ -89,7 +89,7 @@ def test_effort_counts_by_the_present_overlap(record: Record) -> None:
 
 def test_a_set_is_stale_when_an_overlap_moves_its_pairs(record: Record) -> None:
     record.add(2)
-    record.sit("ana").reviewer.decide(1, Kind.ACCEPT)
+    record.open_session("ana").reviewer.decide(1, Kind.ACCEPT)
     with record.store.read() as connection:
         assert not drift_since(connection, 1, [State.ACCEPTED]).stale
     change(record, "2", 1, 2)
@@ -101,13 +101,13 @@ def test_a_set_is_stale_when_an_overlap_moves_its_pairs(record: Record) -> None:
 def test_a_bulk_weighs_by_the_present_overlap(record: Record) -> None:
     record.add(2)
     change(record, "2", 1)
-    done = record.sit("ana").reviewer.decide_many([1, 2], Kind.ACCEPT)
+    done = record.open_session("ana").reviewer.decide_many([1, 2], Kind.ACCEPT)
     assert done.weighed.becomes == {State.NEEDS_MORE: 1, State.ACCEPTED: 1}
 
 
 def test_the_preview_is_what_happens(record: Record) -> None:
     record.add(4)
-    ana = record.sit("ana").reviewer
+    ana = record.open_session("ana").reviewer
     ana.decide(1, Kind.ACCEPT)
     ana.decide(2, Kind.REJECT, reason=Reason.SCOPE)
     change(record, "2", 4)
@@ -171,7 +171,10 @@ def test_what_was_exported_stays_and_the_record_is_sound(steps: list[tuple[str, 
     with tempfile.TemporaryDirectory() as folder, create_store(Path(folder) / "curation.db") as store:
         record = Record(store)
         numbers = record.add(4)
-        people = {name: record.sit(name, role=Role.ADJUDICATOR if name == "dan" else None).reviewer for name in PEOPLE}
+        people = {
+            name: record.open_session(name, role=Role.ADJUDICATOR if name == "dan" else None).reviewer
+            for name in PEOPLE
+        }
         frozen: dict[int, tuple[list[int], dict[int, DecidedCandidate]]] = {}
         for at, (who, items, what, overlap) in enumerate(steps):
             chosen = [numbers[item] for item in items]

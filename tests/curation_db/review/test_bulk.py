@@ -32,7 +32,7 @@ def states(record: Record, numbers) -> list[str]:
 
 def test_one_undo_takes_all_of_it_back_and_one_redo_does_it_again(record: Record) -> None:
     numbers = record.add(12)
-    ana = record.sit("ana")
+    ana = record.open_session("ana")
     ana.reviewer.decide(numbers[0], Kind.ACCEPT)
     done = decide_in_bulk(record.store, ana.actor, numbers, Kind.REJECT, Reason.SCOPE)
     assert (done.changed, done.left, done.becomes) == (12, {}, {State.REJECTED: 12})
@@ -55,7 +55,11 @@ def test_one_undo_takes_all_of_it_back_and_one_redo_does_it_again(record: Record
 def test_what_must_not_be_touched_is_left_out_and_counted(record: Record) -> None:
     plain, held, edited, settled, same = record.add(5)
     blind, decided = record.add(2, audit_rate=1.0)
-    ana, ben, dan = record.sit("ana"), record.sit("ben"), record.sit("dan", role=Role.ADJUDICATOR)
+    ana, ben, dan = (
+        record.open_session("ana"),
+        record.open_session("ben"),
+        record.open_session("dan", role=Role.ADJUDICATOR),
+    )
     ben.queue.retake(held)
     child = ana.reviewer.edit(edited, "a woman without a helmet riding a horse").child_id
     dan.reviewer.adjudicate(settled, Kind.REJECT, reason=Reason.SCOPE)
@@ -83,7 +87,7 @@ def test_known_answers_are_for_each_to_give(record: Record) -> None:
     plain, known = record.add(2)
     with record.store.write() as connection:
         mark(connection, {known: KnownAnswer(Kind.REJECT)}, "a file")
-    ana = record.sit("ana")
+    ana = record.open_session("ana")
     done = decide_in_bulk(record.store, ana.actor, [plain, known], Kind.ACCEPT)
     assert (done.changed, done.left) == (1, {SkipReason.GOLD: 1})
     assert states(record, [plain, known]) == ["accepted", "open"]
@@ -91,7 +95,7 @@ def test_known_answers_are_for_each_to_give(record: Record) -> None:
 
 def test_ones_own_audit_label_stays_and_the_change_of_mind_is_a_flip(record: Record) -> None:
     numbers = record.add(4, audit_rate=1.0)
-    ana = record.sit("ana")
+    ana = record.open_session("ana")
     for number in numbers[:3]:
         ana.reviewer.decide(number, Kind.ACCEPT, shown=BLIND)
     done = decide_in_bulk(record.store, ana.actor, numbers, Kind.REJECT, Reason.SCOPE)
@@ -106,7 +110,7 @@ def test_ones_own_audit_label_stays_and_the_change_of_mind_is_a_flip(record: Rec
 
 def test_a_backup_is_made_before_and_old_ones_of_the_kind_go(record: Record) -> None:
     numbers = record.add(3)
-    ana = record.sit("ana")
+    ana = record.open_session("ana")
     for turn in range(KEPT_BACKUPS + 2):
         kind = Kind.REQUEUE if turn % 2 else Kind.ACCEPT
         done = decide_in_bulk(record.store, ana.actor, numbers, kind)
@@ -119,7 +123,7 @@ def test_a_backup_is_made_before_and_old_ones_of_the_kind_go(record: Record) -> 
 
 def test_nothing_to_change_writes_nothing(record: Record, dump: Callable) -> None:
     numbers = record.add(3)
-    ana = record.sit("ana")
+    ana = record.open_session("ana")
     decide_in_bulk(record.store, ana.actor, numbers, Kind.ACCEPT)
     before = dump(record.store)
     done = decide_in_bulk(record.store, ana.actor, numbers, Kind.ACCEPT)
@@ -131,7 +135,7 @@ def test_what_is_not_allowed_is_refused_before_anything_is_written(
     record: Record, dump: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     numbers = record.add(3)
-    ana, _ = record.sit("ana"), record.sit("ben")
+    ana, _ = record.open_session("ana"), record.open_session("ben")
     before = dump(record.store)
     for kind, reason, error in (
         (Kind.REQUEUE, None, RecordError),
@@ -150,7 +154,7 @@ def test_what_is_not_allowed_is_refused_before_anything_is_written(
 
 def test_an_adjudicator_asks_anew_and_takes_back_what_another_did(record: Record) -> None:
     numbers = record.add(4)
-    ana, dan = record.sit("ana"), record.sit("dan", role=Role.ADJUDICATOR)
+    ana, dan = record.open_session("ana"), record.open_session("dan", role=Role.ADJUDICATOR)
     done = decide_in_bulk(record.store, ana.actor, numbers, Kind.ACCEPT)
     decide_in_bulk(record.store, dan.actor, numbers, Kind.REQUEUE)
     assert states(record, numbers) == ["open"] * 4
@@ -162,7 +166,7 @@ def test_an_adjudicator_asks_anew_and_takes_back_what_another_did(record: Record
 
 def test_a_failure_in_the_middle_leaves_nothing(record: Record, dump: Callable) -> None:
     numbers = record.add(3)
-    ana = record.sit("ana")
+    ana = record.open_session("ana")
     ana.queue.claim()
     before = dump(record.store)
 
@@ -179,7 +183,7 @@ def test_over_several_batches_it_is_one_act_and_sound(record: Record, monkeypatc
     monkeypatch.setattr("curation_db.review.bulk_preview.BATCH", 7)
     monkeypatch.setattr("curation_db.review.decisions.BATCH", 7)
     numbers = record.add(40, overlap="2+1")
-    ana, ben = record.sit("ana"), record.sit("ben")
+    ana, ben = record.open_session("ana"), record.open_session("ben")
     for number in numbers[::3]:
         ben.reviewer.decide(number, Kind.REJECT, reason=Reason.SCOPE)
     decide_in_bulk(record.store, ana.actor, numbers, Kind.ACCEPT)
@@ -195,7 +199,7 @@ def test_progress_tells_both_steps(record: Record, tmp_path: Path) -> None:
     numbers = record.add(3)
     told: list[tuple[str, int, int]] = []
     decide_in_bulk(
-        record.store, record.sit("ana").actor, numbers, Kind.ACCEPT, progress=lambda *step: told.append(step)
+        record.store, record.open_session("ana").actor, numbers, Kind.ACCEPT, progress=lambda *step: told.append(step)
     )
     assert dict((step, done) for step, done, _ in told)["deciding"] == 3
     assert told[0][0] == "backing up"

@@ -31,7 +31,7 @@ from curation_db.storage.store import create_store
 )
 def test_a_decision_is_an_event_and_a_state(record, kind: Kind, reason: Reason | None, state: str) -> None:
     (number,) = record.add(1)
-    ana = record.sit("ana")
+    ana = record.open_session("ana")
     assert ana.queue.claim()[0].candidate_id == number
     done = ana.reviewer.decide(number, kind, reason=reason, shown=PresentationContext(elapsed_ms=1234))
     assert not done.late
@@ -49,18 +49,18 @@ def test_a_decision_is_an_event_and_a_state(record, kind: Kind, reason: Reason |
 def test_a_decision_that_makes_no_sense_writes_nothing(record, kind: Kind, reason: Reason | None) -> None:
     (number,) = record.add(1)
     with pytest.raises(ValueError, match=r"reason|decision"):
-        record.sit("ana").reviewer.decide(number, kind, reason=reason)
+        record.open_session("ana").reviewer.decide(number, kind, reason=reason)
     assert record.rows("SELECT * FROM event") == []
 
 
 def test_deciding_about_nothing_is_an_error_in_one_line(record) -> None:
     with pytest.raises(RecordError, match="no candidate 99"):
-        record.sit("ana").reviewer.decide(99, Kind.ACCEPT)
+        record.open_session("ana").reviewer.decide(99, Kind.ACCEPT)
 
 
 def test_a_decision_after_its_lease_ended_is_kept_and_marked_late(record) -> None:
     (number,) = record.add(1)
-    ana, ben = record.sit("ana", lease_seconds=-1.0), record.sit("ben")
+    ana, ben = record.open_session("ana", lease_seconds=-1.0), record.open_session("ben")
     assert ana.queue.claim()
     assert ben.queue.claim()[0].candidate_id == number
     assert not ben.reviewer.decide(number, Kind.ACCEPT).late
@@ -71,12 +71,12 @@ def test_a_decision_after_its_lease_ended_is_kept_and_marked_late(record) -> Non
 
 def test_undo_walks_back_and_redo_forward_across_sessions(record) -> None:
     numbers = record.add(4)
-    first = record.sit("ana")
+    first = record.open_session("ana")
     first.reviewer.decide(numbers[0], Kind.ACCEPT)
     first.reviewer.decide(numbers[1], Kind.REJECT, reason=Reason.PRESENT)
     first.reviewer.note(numbers[1], "look at the left edge")
     first.reviewer.decide(numbers[2], Kind.SKIP)
-    again = record.sit("ana")  # after a restart
+    again = record.open_session("ana")  # after a restart
     kinds = [again.reviewer.undo() for _ in range(4)]
     assert [(done.candidate_id, done.kind) for done in kinds if done] == [
         (numbers[2], Kind.SKIP),
@@ -86,7 +86,7 @@ def test_undo_walks_back_and_redo_forward_across_sessions(record) -> None:
     ]
     assert again.reviewer.undo() is None
     assert {record.state(number) for number in numbers} == {"open"}
-    later = record.sit("ana")
+    later = record.open_session("ana")
     for _ in range(4):
         assert later.reviewer.redo()
     assert later.reviewer.redo() is None
@@ -96,7 +96,7 @@ def test_undo_walks_back_and_redo_forward_across_sessions(record) -> None:
 
 def test_a_new_decision_ends_redo(record) -> None:
     first, second = record.add(2)
-    ana = record.sit("ana")
+    ana = record.open_session("ana")
     ana.reviewer.decide(first, Kind.ACCEPT)
     ana.reviewer.undo()
     ana.reviewer.decide(second, Kind.ACCEPT)
@@ -106,7 +106,7 @@ def test_a_new_decision_ends_redo(record) -> None:
 
 def test_undo_takes_the_card_back_into_ones_hands(record) -> None:
     number, _ = record.add(2)
-    ana, ben = record.sit("ana"), record.sit("ben")
+    ana, ben = record.open_session("ana"), record.open_session("ben")
     ana.reviewer.decide(number, Kind.ACCEPT)
     ana.reviewer.undo()
     assert record.rows("SELECT candidate_id, session FROM lease") == [(number, ana.actor.session)]
@@ -116,14 +116,14 @@ def test_undo_takes_the_card_back_into_ones_hands(record) -> None:
 
 def test_undo_is_ones_own(record) -> None:
     (number,) = record.add(1)
-    record.sit("ana").reviewer.decide(number, Kind.ACCEPT)
-    assert record.sit("ben").reviewer.undo() is None
+    record.open_session("ana").reviewer.decide(number, Kind.ACCEPT)
+    assert record.open_session("ben").reviewer.undo() is None
     assert record.state(number) == "accepted"
 
 
 def test_one_persons_edit_is_an_accept_of_the_child_and_undone_as_one(record) -> None:
     (number,) = record.add(1)
-    ana = record.sit("ana")
+    ana = record.open_session("ana")
     done = ana.reviewer.edit(number, "a woman without a helmet riding a horse", concept="helmet")
     assert done.child_id
     assert (record.state(number), record.state(done.child_id)) == ("superseded", "accepted")
@@ -152,14 +152,14 @@ def test_one_persons_edit_is_an_accept_of_the_child_and_undone_as_one(record) ->
 def test_an_edit_keeps_no_concept_that_its_text_does_not_deny(record, words: str, concept: str | None) -> None:
     (number,) = record.add(1)
     assert record.rows("SELECT concept FROM candidate WHERE id = :id", id=number) == [("hat",)]
-    child = record.sit("ana").reviewer.edit(number, words).child_id
+    child = record.open_session("ana").reviewer.edit(number, words).child_id
     ((stored, confidence),) = record.rows("SELECT concept, concept_confidence FROM candidate WHERE id = :id", id=child)
     assert (stored, confidence is None) == (concept, concept is None)
 
 
 def test_with_two_people_the_other_one_decides_about_an_edit(record) -> None:
     numbers = record.add(2)
-    ana, ben = record.sit("ana"), record.sit("ben")
+    ana, ben = record.open_session("ana"), record.open_session("ben")
     ana.reviewer.decide(numbers[1], Kind.ACCEPT)
     child = ana.reviewer.edit(numbers[0], "a woman without a helmet riding a horse").child_id
     assert record.state(child) == "open"
@@ -175,14 +175,14 @@ def test_with_two_people_the_other_one_decides_about_an_edit(record) -> None:
 def test_an_empty_or_unchanged_edit_is_refused(record, words: str) -> None:
     (number,) = record.add(1)
     with pytest.raises(ValueError, match="empty or unchanged"):
-        record.sit("ana").reviewer.edit(number, words)
+        record.open_session("ana").reviewer.edit(number, words)
     assert record.rows("SELECT count(*) FROM candidate") == [(1,)]
     assert record.rows("SELECT * FROM event") == []
 
 
 def test_a_flag_is_toggled_and_notes_are_kept_clean(record) -> None:
     (number,) = record.add(1)
-    ana, ben = record.sit("ana"), record.sit("ben")
+    ana, ben = record.open_session("ana"), record.open_session("ben")
     assert ana.reviewer.toggle_flag(number).standing.flagged
     assert ben.reviewer.toggle_flag(number).standing.flagged
     assert ana.reviewer.toggle_flag(number).standing.flagged  # ben's still stands
@@ -194,7 +194,7 @@ def test_a_flag_is_toggled_and_notes_are_kept_clean(record) -> None:
 
 def test_stream_and_blindness_are_recorded(record) -> None:
     (number,) = record.add(1, audit_rate=1.0)
-    ana = record.sit("ana")
+    ana = record.open_session("ana")
     (claim,) = ana.queue.claim()
     assert claim.stream is Stream.AUDIT
     ana.reviewer.decide(number, Kind.ACCEPT, shown=PresentationContext(stream=claim.stream, blind=True))
@@ -203,7 +203,7 @@ def test_stream_and_blindness_are_recorded(record) -> None:
 
 def test_a_refused_write_changes_nothing(record, dump: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
     (number,) = record.add(1)
-    ana = record.sit("ana")
+    ana = record.open_session("ana")
     ana.queue.claim()
     before = dump(record.store)
     monkeypatch.setattr("curation_db.review.decisions.write_state", lambda *_: 1 / 0)
@@ -214,7 +214,7 @@ def test_a_refused_write_changes_nothing(record, dump: Callable, monkeypatch: py
 
 def test_two_people_cannot_both_replace_a_candidate(record) -> None:
     (number,) = record.add(1)
-    ana, ben = record.sit("ana"), record.sit("ben")
+    ana, ben = record.open_session("ana"), record.open_session("ben")
     ana.reviewer.edit(number, "a woman without a helmet riding a horse")
     with pytest.raises(RecordError, match="edited this caption meanwhile"):
         ben.reviewer.edit(number, "a woman without a scarf riding a horse")
@@ -229,7 +229,7 @@ def test_two_people_cannot_both_replace_a_candidate(record) -> None:
 
 def test_an_edit_that_somebody_else_decided_about_is_not_taken_back(record) -> None:
     (number,) = record.add(1)
-    ana, ben = record.sit("ana"), record.sit("ben")
+    ana, ben = record.open_session("ana"), record.open_session("ben")
     child = ana.reviewer.edit(number, "a woman without a helmet riding a horse").child_id
     ben.reviewer.decide(child, Kind.ACCEPT)
     with pytest.raises(RecordError, match="ben has decided"):
@@ -244,7 +244,7 @@ def test_looking_back_counts_an_edit_once(record) -> None:
     from curation_db.events.event_log import decisions_before
 
     first, second = record.add(2)
-    ana = record.sit("ana")
+    ana = record.open_session("ana")
     ana.reviewer.decide(first, Kind.ACCEPT)
     ana.reviewer.edit(second, "a woman without a helmet riding a horse")
     with record.store.read() as connection:
@@ -257,7 +257,11 @@ def test_looking_back_counts_an_edit_once(record) -> None:
 class TestAdjudication:
     def test_the_final_word_stands_over_votes_and_is_one_act(self, record) -> None:
         (number,) = record.add(1, overlap="2")
-        ana, ben, dan = record.sit("ana"), record.sit("ben"), record.sit("dan", role=Role.ADJUDICATOR)
+        ana, ben, dan = (
+            record.open_session("ana"),
+            record.open_session("ben"),
+            record.open_session("dan", role=Role.ADJUDICATOR),
+        )
         ana.reviewer.decide(number, Kind.ACCEPT)
         ben.reviewer.decide(number, Kind.REJECT, reason=Reason.SCOPE)
         assert record.state(number) == "contested"
@@ -271,7 +275,7 @@ class TestAdjudication:
 
     def test_asked_anew_nobodys_vote_counts_any_more(self, record) -> None:
         (number,) = record.add(1)
-        ana, dan = record.sit("ana"), record.sit("dan", role=Role.ADJUDICATOR)
+        ana, dan = record.open_session("ana"), record.open_session("dan", role=Role.ADJUDICATOR)
         ana.reviewer.decide(number, Kind.ACCEPT)
         dan.reviewer.requeue(number)
         assert record.state(number) == "open"
@@ -281,7 +285,7 @@ class TestAdjudication:
 
     def test_what_somebody_did_is_taken_back_and_done_again(self, record) -> None:
         (number,) = record.add(1)
-        ana, dan = record.sit("ana"), record.sit("dan", role=Role.ADJUDICATOR)
+        ana, dan = record.open_session("ana"), record.open_session("dan", role=Role.ADJUDICATOR)
         edit = ana.reviewer.edit(number, "a woman without a helmet riding a horse")
         assert dan.reviewer.take_back(edit.act).kind is Kind.EDIT
         assert (record.state(number), record.state(edit.child_id)) == ("open", "superseded")
@@ -294,7 +298,7 @@ class TestAdjudication:
 
     def test_annotators_may_none_of_this(self, record, dump: Callable) -> None:
         (number,) = record.add(1)
-        ana, ben = record.sit("ana"), record.sit("ben")
+        ana, ben = record.open_session("ana"), record.open_session("ben")
         done = ana.reviewer.decide(number, Kind.ACCEPT)
         before = dump(record.store)
         for deed in (
@@ -309,21 +313,21 @@ class TestAdjudication:
 
     def test_alone_one_may_ask_oneself_anew(self, record) -> None:
         (number,) = record.add(1)
-        ana = record.sit("ana")
+        ana = record.open_session("ana")
         ana.reviewer.decide(number, Kind.ACCEPT)
         ana.reviewer.requeue(number)
         assert record.state(number) == "open"
 
     def test_a_role_is_kept_until_another_is_told(self, record) -> None:
-        assert record.sit("dan", role=None).actor.role is Role.ANNOTATOR
-        assert record.sit("dan", role=Role.ADJUDICATOR).actor.role is Role.ADJUDICATOR
-        assert record.sit("dan", role=None).actor.role is Role.ADJUDICATOR
+        assert record.open_session("dan", role=None).actor.role is Role.ANNOTATOR
+        assert record.open_session("dan", role=Role.ADJUDICATOR).actor.role is Role.ADJUDICATOR
+        assert record.open_session("dan", role=None).actor.role is Role.ADJUDICATOR
 
 
 class TestFlip:
     def test_a_change_of_mind_keeps_the_label_and_moves_the_state(self, record) -> None:
         (number,) = record.add(1, audit_rate=1.0)
-        ana = record.sit("ana")
+        ana = record.open_session("ana")
         ana.reviewer.decide(number, Kind.ACCEPT, shown=PresentationContext(stream=Stream.AUDIT, blind=True))
         ana.reviewer.flip(
             number, Kind.REJECT, reason=Reason.PRESENT, shown=PresentationContext(stream=Stream.AUDIT, leased=False)
@@ -339,7 +343,7 @@ class TestFlip:
     def test_without_a_vote_there_is_no_mind_to_change(self, record) -> None:
         (number,) = record.add(1)
         with pytest.raises(RecordError, match="no decision of yours"):
-            record.sit("ana").reviewer.flip(number, Kind.ACCEPT)
+            record.open_session("ana").reviewer.flip(number, Kind.ACCEPT)
         assert record.rows("SELECT * FROM event") == []
 
     @pytest.mark.parametrize(
@@ -347,7 +351,7 @@ class TestFlip:
     )
     def test_half_a_verdict_is_none(self, record, verdict: Kind, reason: Reason | None) -> None:
         (number,) = record.add(1)
-        dan = record.sit("dan", role=Role.ADJUDICATOR)
+        dan = record.open_session("dan", role=Role.ADJUDICATOR)
         dan.reviewer.decide(number, Kind.ACCEPT)
         with pytest.raises(ValueError, match=r"verdict|reason"):
             dan.reviewer.flip(number, verdict, reason=reason)
@@ -361,7 +365,7 @@ def test_a_queue_of_one_stream(record, only: Stream | None, expected: set[int]) 
     record.add(1, audit_rate=1.0)
     record.add(1)
     record.add(1, audit_rate=1.0)
-    ana = record.sit("ana", only=only)
+    ana = record.open_session("ana", only=only)
     assert {claim.candidate_id for claim in ana.queue.claim(9)} == expected
 
 
@@ -380,7 +384,7 @@ def test_one_decision_runs_no_query_twice(tmp_path: Path, monkeypatch: pytest.Mo
     with create_store(tmp_path / "curation.db") as store:
         record = Record(store)
         (number,) = record.add(1)
-        ana = record.sit("ana")
+        ana = record.open_session("ana")
         if known:
             with store.write() as connection:
                 mark(connection, {number: KnownAnswer(Kind.ACCEPT)}, "test")

@@ -44,7 +44,7 @@ def test_every_event_and_verdict_of_the_family_is_told_once_in_order(record: Rec
     first, other = record.add(2)
     record.judge(first, llava=0.2, qwen=0.9)
     record.judge(other, llava=0.5)
-    ana, ben = record.sit("ana"), record.sit("ben")
+    ana, ben = record.open_session("ana"), record.open_session("ben")
     ana.reviewer.note(first, "left edge")
     ana.reviewer.decide(other, Kind.ACCEPT)
     child = ana.reviewer.edit(first, "a woman without a helmet riding a horse").child_id
@@ -70,7 +70,7 @@ def test_every_event_and_verdict_of_the_family_is_told_once_in_order(record: Rec
 
 def test_what_was_taken_back_is_said_to_be(record: Record) -> None:
     (number,) = record.add(1)
-    ana = record.sit("ana")
+    ana = record.open_session("ana")
     ana.reviewer.decide(number, Kind.REJECT, reason=Reason.SCOPE)
     ana.reviewer.undo()
     ana.reviewer.redo()
@@ -87,7 +87,7 @@ def test_what_was_taken_back_is_said_to_be(record: Record) -> None:
 
 def test_how_it_came_about_is_told(record: Record) -> None:
     numbers = record.add(3, audit_rate=1.0)
-    ana, dan = record.sit("ana"), record.sit("dan", role=Role.ADJUDICATOR)
+    ana, dan = record.open_session("ana"), record.open_session("dan", role=Role.ADJUDICATOR)
     for number in numbers:
         ana.reviewer.decide(number, Kind.ACCEPT, shown=BLIND)
     dan.reviewer.adjudicate(numbers[0], Kind.REJECT, reason=Reason.PRESENT, cause=Cause.EDGE_CASE)
@@ -111,7 +111,7 @@ def test_how_it_came_about_is_told(record: Record) -> None:
 
 def test_frozen_sets_that_hold_it_are_told_where_they_were_frozen(record: Record, tmp_path: Path) -> None:
     inside, outside = record.add(2)
-    ana = record.sit("ana")
+    ana = record.open_session("ana")
     ana.reviewer.decide(inside, Kind.ACCEPT)
     freeze(record, tmp_path / "exports" / "one")
     ana.reviewer.undo()
@@ -134,7 +134,7 @@ def test_frozen_sets_that_hold_it_are_told_where_they_were_frozen(record: Record
 def test_what_is_hidden_leaves_only_ones_own_and_where_it_came_from(record: Record, tmp_path: Path) -> None:
     (number,) = record.add(1, audit_rate=1.0)
     record.judge(number, llava=0.2)
-    ana, ben = record.sit("ana"), record.sit("ben")
+    ana, ben = record.open_session("ana"), record.open_session("ben")
     ana.reviewer.decide(number, Kind.SKIP, shown=BLIND)
     ben.reviewer.decide(number, Kind.ACCEPT, shown=BLIND)
     freeze(record, tmp_path / "exports" / "one")

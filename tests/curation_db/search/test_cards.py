@@ -23,7 +23,7 @@ def test_a_card_holds_what_a_person_needs(record) -> None:
             text("""INSERT INTO caption(source_id, key, image_id, text, raw_sha256)
                     VALUES (1, 's1', 1, 'a rider with two hats', x'00')""")
         )
-    ana = record.sit("ana")
+    ana = record.open_session("ana")
     ana.reviewer.note(number, "kept")
     ana.reviewer.note(number, "taken back")
     ana.reviewer.undo()
@@ -95,7 +95,11 @@ def test_each_check_warns_of_its_fault_alone(changed: dict[str, object], rule: R
 
 def test_finding_by_words_sees_candidates_concepts_and_captions(record) -> None:
     first, second = record.add(2)
-    child = record.sit("ana").reviewer.edit(second, "a woman without her umbrella riding", concept="parasol").child_id
+    child = (
+        record.open_session("ana")
+        .reviewer.edit(second, "a woman without her umbrella riding", concept="parasol")
+        .child_id
+    )
     fulltext.refresh(record.store)
     with record.store.read() as connection:
         assert fulltext.find(connection, "umbr") == [child]
@@ -116,9 +120,9 @@ def test_a_blind_card_tells_nothing_of_what_others_saw(record) -> None:
         connection.execute(
             text("INSERT INTO caption(source_id, key, image_id, text, raw_sha256) VALUES (1, 's', 1, 'a hat', x'00')")
         )
-    record.sit("ben").reviewer.note(number, "I see one")
-    record.sit("ben").reviewer.toggle_flag(number)
-    record.sit("ana").reviewer.note(number, "too dark")
+    record.open_session("ben").reviewer.note(number, "I see one")
+    record.open_session("ben").reviewer.toggle_flag(number)
+    record.open_session("ana").reviewer.note(number, "too dark")
     with record.store.read() as connection:
         seen, blind = (card_for(connection, number, "ana", blind=told) for told in (False, True))
     assert (seen.siblings, seen.objects, seen.flagged) == (("a hat",), {"hat": 2}, True)

@@ -54,8 +54,8 @@ def _open(record: Record, number: int, kinds: list[Kind]) -> bool:
 def test_the_order_is_the_oracles(record: Record) -> None:
     draw = random.Random(7)
     numbers = [*record.add(16, overlap="2"), *record.add(20, overlap="4"), *record.add(10, overlap="3", audit_rate=1.0)]
-    sittings = [record.sit(name) for name in ("ana", "ben", "cho", "eve")]
-    dan = record.sit("dan", role=Role.ADJUDICATOR)
+    sittings = [record.open_session(name) for name in ("ana", "ben", "cho", "eve")]
+    dan = record.open_session("dan", role=Role.ADJUDICATOR)
     for _ in range(220):
         number, who = draw.choice(numbers), draw.choice(sittings).reviewer
         kind = draw.choice([Kind.ACCEPT, Kind.REJECT, Kind.ACCEPT, Kind.REJECT, Kind.UNSURE, Kind.SKIP])
@@ -87,7 +87,7 @@ def test_the_order_is_the_oracles(record: Record) -> None:
 def test_most_votes_first_where_agreement_is_the_same(record: Record) -> None:
     two, four = record.add(1, overlap="4")[0], record.add(1, overlap="4")[0]
     names = ("ana", "ben", "cho", "eve")
-    sittings = {name: record.sit(name).reviewer for name in names}
+    sittings = {name: record.open_session(name).reviewer for name in names}
     for name, kind in zip(names, (Kind.ACCEPT, Kind.ACCEPT, Kind.REJECT, Kind.REJECT), strict=True):
         sittings[name].decide(four, kind, reason=Reason.SCOPE if kind is Kind.REJECT else None)
     sittings["ana"].decide(two, Kind.ACCEPT)
@@ -101,7 +101,11 @@ def test_most_votes_first_where_agreement_is_the_same(record: Record) -> None:
 def test_the_tally_says_who_said_what_and_what_came_of_it(record: Record) -> None:
     (number,) = record.add(1, overlap="2", audit_rate=1.0)
     record.judge(number, llava=0.2, qwen=0.9)
-    ana, ben, dan = record.sit("ana"), record.sit("ben"), record.sit("dan", role=Role.ADJUDICATOR)
+    ana, ben, dan = (
+        record.open_session("ana"),
+        record.open_session("ben"),
+        record.open_session("dan", role=Role.ADJUDICATOR),
+    )
     ana.reviewer.decide(number, Kind.REJECT, reason=Reason.PRESENT, shown=BLIND)
     ben.reviewer.decide(number, Kind.UNSURE)
     ben.reviewer.undo()

@@ -84,7 +84,7 @@ def _opinions(draw: random.Random, number: int) -> Iterator[NewVerdict]:
 
 
 def _decide(record: Record, ids: list[int], draw: random.Random) -> None:
-    people = [record.sit("ana", role=Role.ADJUDICATOR).reviewer, record.sit("Ben").reviewer]
+    people = [record.open_session("ana", role=Role.ADJUDICATOR).reviewer, record.open_session("Ben").reviewer]
     for number in draw.sample(ids, 60):
         reviewer = draw.choice(people)
         match draw.choice(("accept", "reject", "unsure", "skip", "undo", "redo", "flag", "edit", "requeue", "final")):
@@ -327,7 +327,7 @@ def test_marks_follow_edits_and_what_is_learnt_of_a_picture(record: Record, impo
     (first, second) = record.add(2)
     _finish(record.store)
     assert _marks(record) == Counter()
-    done = record.sit("ana").reviewer.edit(first, "a woman riding a horse", concept="hat")
+    done = record.open_session("ana").reviewer.edit(first, "a woman riding a horse", concept="hat")
     assert _marks(record) == Counter({(done.child_id, "no-cue"): 1, (done.child_id, "concept-lost"): 1}) | Counter(
         {(done.child_id, "unchanged"): 1}
     )

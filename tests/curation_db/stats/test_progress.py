@@ -146,7 +146,8 @@ def play(record: Record, steps: Iterable[tuple[Any, ...]]) -> None:
     for at, number in enumerate(numbers):
         record.judge(number, a=0.1 + 0.25 * at, b=0.5)
     sittings = {
-        name: record.sit(name, role=Role.ADJUDICATOR if name == ADJUDICATOR else Role.ANNOTATOR) for name in PEOPLE
+        name: record.open_session(name, role=Role.ADJUDICATOR if name == ADJUDICATOR else Role.ANNOTATOR)
+        for name in PEOPLE
     }
     for name, item, what, reason, audit, elapsed in steps:
         stream = Stream.AUDIT if audit else Stream.REVIEW
@@ -226,7 +227,7 @@ def test_time_left_is_what_is_wanted_at_the_pace_so_far(tmp_path: Path) -> None:
         numbers = record.add(10)
         assert read_progress(store).work.hours_left is None, "nobody has decided yet"
         before = newest(store)
-        ana = record.sit("ana").reviewer
+        ana = record.open_session("ana").reviewer
         for number, ms in zip(numbers, (10_000, 20_000, 600_000), strict=False):
             ana.decide(number, Kind.ACCEPT, shown=PresentationContext(elapsed_ms=ms))
         ana.decide(numbers[3], Kind.SKIP, shown=PresentationContext(elapsed_ms=30_000))

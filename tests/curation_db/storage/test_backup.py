@@ -25,7 +25,7 @@ from curation_db.storage.store import open_store
 
 
 def decide(record: Record, name: str, count: int) -> None:
-    sitting = record.sit(name)
+    sitting = record.open_session(name)
     for claim in sitting.queue.claim(count):
         sitting.reviewer.decide(claim.candidate_id, Kind.ACCEPT)
 
@@ -92,7 +92,7 @@ class TestBackUp:
         stop = threading.Event()
 
         def work(name: str) -> None:
-            sitting = record.sit(name)
+            sitting = record.open_session(name)
             while not stop.is_set() and (claims := sitting.queue.claim(1)):
                 sitting.reviewer.decide(claims[0].candidate_id, Kind.ACCEPT)
 
@@ -267,7 +267,7 @@ class TestRestore:
         path = record.store.path
         record.add(3)
         made = back_up(path)
-        record.sit("ana").queue.claim(1)
+        record.open_session("ana").queue.claim(1)
         with record.store.write() as connection:
             connection.exec_driver_sql("UPDATE work_session SET host = 'elsewhere', pid = 1")
         record.store.close()
@@ -279,7 +279,7 @@ class TestRestore:
         path = record.store.path
         record.add(3)
         made = back_up(path)
-        record.sit("ana").queue.claim(1)
+        record.open_session("ana").queue.claim(1)
         with record.store.write() as connection:
             # our number, long before we began
             connection.exec_driver_sql("UPDATE work_session SET started_at = '2001-01-01T00:00:00.000Z'")
@@ -333,7 +333,7 @@ restore(Path({str(path)!r}), Path({str(made.path)!r}))"""
 class TestTheFileUnderAnOpenRecord:
     def test_a_replaced_or_deleted_file_takes_no_decision(self, record: Record) -> None:
         record.add(3)
-        sitting = record.sit("ana")
+        sitting = record.open_session("ana")
         path = record.store.path
         copy = back_up(path).path
         copy.replace(path)
@@ -347,7 +347,7 @@ class TestTheFileUnderAnOpenRecord:
 
     def test_an_older_negwb_writes_nothing_into_a_newer_schema(self, record: Record) -> None:
         record.add(3)
-        sitting = record.sit("ana")
+        sitting = record.open_session("ana")
         sitting.reviewer.decide(1, Kind.ACCEPT)
         with sqlite3.connect(record.store.path) as other:
             other.execute("ALTER TABLE event ADD COLUMN mood TEXT")
@@ -356,12 +356,12 @@ class TestTheFileUnderAnOpenRecord:
         with pytest.raises(RecordReplaced, match="schema 9999"):
             sitting.reviewer.decide(2, Kind.ACCEPT)
         with pytest.raises(RecordReplaced, match="another version of negwb"):
-            record.sit("ben")
+            record.open_session("ben")
         assert rows(record.store.path, "SELECT count(*) FROM event") == [(1,)]
 
     def test_an_index_that_somebody_adds_is_no_newer_schema(self, record: Record) -> None:
         record.add(2)
-        sitting = record.sit("ana")
+        sitting = record.open_session("ana")
         with sqlite3.connect(record.store.path) as other:
             other.execute("CREATE INDEX mine ON event(at)")
         other.close()
@@ -370,7 +370,7 @@ class TestTheFileUnderAnOpenRecord:
     def test_a_newer_negwb_changes_nothing_while_an_older_one_is_at_work(
         self, record: Record, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        record.sit("ana")
+        record.open_session("ana")
         monkeypatch.setattr("curation_db.storage.store.HEAD", "9999")
         monkeypatch.setattr("curation_db.storage.store.REVISIONS", (*REVISIONS, "9999"))
         before = rows(record.store.path, "SELECT * FROM sqlite_master")

@@ -157,7 +157,7 @@ import sys
 from pathlib import Path
 from curation_db.integrity.checks import check_record
 for each in check_record(Path(sys.argv[1])):
-    print(each.level, each.said)"""
+    print(each.level, each.message)"""
 
 
 def test_a_disk_that_cannot_be_read_is_no_damage(disk: FailingDisk, closed: Path) -> None:

@@ -31,7 +31,7 @@ def database(tmp_path: Path) -> Path:
 
 
 def decide(record: Record, count: int) -> None:
-    ana = record.sit("ana")
+    ana = record.open_session("ana")
     for claim in ana.queue.claim(count):
         ana.reviewer.decide(claim.candidate_id, Kind.ACCEPT)
     with record.store.write() as connection:
@@ -124,7 +124,7 @@ class TestReplacedWhileOpen:
             found: list[RecordReplaced] = []
             store.on_replaced = found.append
             record = Record(store)
-            ana = record.sit("ana")
+            ana = record.open_session("ana")
             with pytest.raises(RecordReplaced, match="moved"), store.write() as connection:
                 connection.exec_driver_sql("UPDATE work_session SET host = 'changed'")
                 database.rename(moved)

@@ -40,7 +40,7 @@ class World:
 
     def decide(self, count: int) -> list[int]:
         with open_store(self.path) as store:
-            sitting = Record(store).sit("ana")
+            sitting = Record(store).open_session("ana")
             claims = sitting.queue.claim(count)
             numbers = [sitting.reviewer.decide(claim.candidate_id, Kind.ACCEPT).seq for claim in claims]
             with store.write() as connection:
@@ -49,7 +49,7 @@ class World:
 
     def undo(self) -> int:
         with open_store(self.path) as store:
-            done = Record(store).sit("ana").reviewer.undo()
+            done = Record(store).open_session("ana").reviewer.undo()
             with store.write() as connection:
                 connection.exec_driver_sql("UPDATE work_session SET ended_at = 'now'")
         assert done is not None

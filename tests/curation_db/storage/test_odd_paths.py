@@ -169,7 +169,7 @@ def test_a_record_is_kept_restored_migrated_and_examined_where_it_is(
         record = Record(store)
         record.add(2)
         made = back_up(path).path
-        record.sit("ana").reviewer.decide(1, Kind.ACCEPT)
+        record.open_session("ana").reviewer.decide(1, Kind.ACCEPT)
         with store.write() as connection:
             connection.exec_driver_sql("UPDATE work_session SET ended_at = 'now'")
     assert restore(path, made).loss.by_person == {"ana": 1}

@@ -111,7 +111,7 @@ class TestForeign:
         assert [line[: len(start)] for line, start in zip(found_in(kept), expected, strict=True)] == expected
         told = examined(kept)["schema"]
         assert told.level is Level.ERROR
-        assert expected[0] in told.said
+        assert expected[0] in told.message
         assert "negwb restore" in told.hint
         with pytest.raises((ForeignSchema, CorruptRecord)):
             checks.repair(kept)
@@ -210,7 +210,7 @@ class TestGuards:
             record.store.path,
             "CREATE TRIGGER helper AFTER INSERT ON event BEGIN SELECT fts3_tokenizer('x'); END",
         )
-        sitting = record.sit("ana")
+        sitting = record.open_session("ana")
         with pytest.raises(Exception, match="unsafe use of fts3_tokenizer"):
             sitting.reviewer.decide(1, Kind.ACCEPT)
 

@@ -146,8 +146,8 @@ def test_doctor_says_that_the_log_is_large_and_who_reads(store: Store) -> None:
             write(store, number)
         found = {each.name: each for each in checks.check_record(store.path)}["log size"]
         assert found.level is Level.WARNING
-        assert f"process {holder.pid} (" in found.said
-        assert "MB" in found.said
+        assert f"process {holder.pid} (" in found.message
+        assert "MB" in found.message
         holder.stdin.close()
     write(store, 60)
     write(store, 61)

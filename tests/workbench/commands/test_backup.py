@@ -31,7 +31,7 @@ def workspace(tmp_path: Path) -> Workspace:
 def decide(workspace: Workspace, name: str, count: int) -> None:
     """So many decisions by this person, who leaves afterwards."""
     with open_store(workspace.database) as store:
-        sitting = Record(store).sit(name)
+        sitting = Record(store).open_session(name)
         for claim in sitting.queue.claim(count):
             sitting.reviewer.decide(claim.candidate_id, Kind.ACCEPT)
         with store.write() as connection:
@@ -114,7 +114,7 @@ def test_restoring_says_what_is_lost_and_the_way_back(workspace: Workspace) -> N
 def test_while_somebody_works_it_is_refused(workspace: Workspace) -> None:
     made = told(workspace, "backup")["path"]
     with open_store(workspace.database) as store:
-        sitting = Record(store).sit("ana")
+        sitting = Record(store).open_session("ana")
         sitting.reviewer.decide(1, Kind.ACCEPT)
         done = negwb(workspace, "restore", made)
         assert isinstance(done.exception, RecordError)

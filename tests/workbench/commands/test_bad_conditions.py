@@ -40,7 +40,7 @@ def workspace(tmp_path: Path) -> Workspace:
 def fill(store: Any) -> None:
     record = Record(store)
     record.add(200)
-    sitting = record.sit("ana")
+    sitting = record.open_session("ana")
     for number in range(1, 6):
         sitting.reviewer.decide(number, Kind.ACCEPT)
     with store.write() as connection:
@@ -129,7 +129,7 @@ class TestDamage:
         self, workspace: Workspace, tmp_path: Path, cut: int
     ) -> None:
         with open_store(workspace.database) as store:
-            sitting = Record(store).sit("ben")
+            sitting = Record(store).open_session("ben")
             for number in range(6, 26):
                 sitting.reviewer.decide(number, Kind.ACCEPT)
             left = copied(workspace, tmp_path / "left")

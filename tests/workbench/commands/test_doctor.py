@@ -35,7 +35,7 @@ def workspace(tmp_path: Path) -> Workspace:
     with open_store(made.database) as store:
         record = Record(store)
         record.add(20)
-        sitting = record.sit("ana")
+        sitting = record.open_session("ana")
         for number in (1, 2, 3):
             sitting.reviewer.decide(number, Kind.ACCEPT)
         with store.write() as connection:
@@ -204,7 +204,7 @@ def test_the_pictures_of_an_older_record_are_not_looked_at(
 
 def test_dead_sessions_are_a_warning_and_are_cleared(workspace: Workspace) -> None:
     with open_store(workspace.database) as store:
-        Record(store).sit("ben").queue.claim(2)
+        Record(store).open_session("ben").queue.claim(2)
     spoil(workspace, "UPDATE work_session SET pid = 999999999, ended_at = NULL WHERE ended_at IS NULL")
     found = look(workspace)["sessions"]
     assert found["level"] == "warning"
@@ -214,7 +214,7 @@ def test_dead_sessions_are_a_warning_and_are_cleared(workspace: Workspace) -> No
 
 def test_who_is_at_work_is_told(workspace: Workspace) -> None:
     with open_store(workspace.database) as store:
-        Record(store).sit("ben")
+        Record(store).open_session("ben")
         assert "at work now: ben" in look(workspace)["sessions"]["said"]
 
 
@@ -291,7 +291,7 @@ class TestEventsThatWereLost:
         negwb(workspace, "export", "--state", "open")
         with open_store(workspace.database) as store:
             record = Record(store)
-            record.sit("ana").reviewer.decide(5, Kind.ACCEPT)
+            record.open_session("ana").reviewer.decide(5, Kind.ACCEPT)
             assert record.rows("SELECT max(seq), count(*) FROM event") == [(5, 4)]
             with store.write() as connection:
                 connection.exec_driver_sql("UPDATE work_session SET ended_at = 'now'")
@@ -309,7 +309,7 @@ class TestEventsThatWereLost:
         """GIVEN a copy of the database that lacks what was in its log THEN the file cannot tell, but a backup can."""
         older = workspace.database.read_bytes()
         with open_store(workspace.database) as store:
-            Record(store).sit("ana").reviewer.decide(5, Kind.ACCEPT)
+            Record(store).open_session("ana").reviewer.decide(5, Kind.ACCEPT)
             with store.write() as connection:
                 connection.exec_driver_sql("UPDATE work_session SET ended_at = 'now'")
         made = Path(negwb(workspace, "backup").strip()).name
@@ -326,7 +326,7 @@ class TestEventsThatWereLost:
         with open_store(other.database) as store:
             record = Record(store)
             record.add(9)
-            sitting = record.sit("ben")
+            sitting = record.open_session("ben")
             for number in range(1, 9):
                 sitting.reviewer.decide(number, Kind.ACCEPT)
         (workspace.root / "backups").mkdir()
@@ -336,7 +336,7 @@ class TestEventsThatWereLost:
     def test_a_restore_on_purpose_is_no_loss(self, workspace: Workspace) -> None:
         made = Path(negwb(workspace, "backup").strip()).name
         with open_store(workspace.database) as store:
-            Record(store).sit("ana").reviewer.decide(5, Kind.ACCEPT)
+            Record(store).open_session("ana").reviewer.decide(5, Kind.ACCEPT)
             with store.write() as connection:
                 connection.exec_driver_sql("UPDATE work_session SET ended_at = 'now'")
         negwb(workspace, "backup")

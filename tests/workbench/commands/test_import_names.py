@@ -102,13 +102,13 @@ def test_a_link_that_leaves_the_folder_is_refused_unless_it_is_allowed(
     assert call(path, "--pictures", folder) == ExitCode.UNEXPECTED
     assert "follow_links = true in negwb.toml" in capsys.readouterr().err
     (files,) = [each for each in pictures(workspace, read_settings(workspace.settings)) if each.name == "files"]
-    assert "1 missing" in files.said
+    assert "1 missing" in files.message
     assert "1 are links" in files.hint
     text = workspace.settings.read_text()
     workspace.settings.write_text(text.replace("[pictures]\n", "[pictures]\nfollow_links = true\n"))
     assert call(path) == ExitCode.OK
     (files,) = [each for each in pictures(workspace, read_settings(workspace.settings)) if each.name == "files"]
-    assert "all there" in files.said
+    assert "all there" in files.message
 
 
 def test_a_picture_on_the_network_is_not_missing(
@@ -117,4 +117,4 @@ def test_a_picture_on_the_network_is_not_missing(
     assert call(negated(tmp_path / "set.json", "https://x.org/a.jpg"), "--pictures", folder) == ExitCode.OK
     assert "1 picture by URL, not fetched" in capsys.readouterr().err
     (files,) = [each for each in pictures(workspace, read_settings(workspace.settings)) if each.name == "files"]
-    assert "missing" not in files.said
+    assert "missing" not in files.message

@@ -27,7 +27,7 @@ def workspace(tmp_path: Path) -> Workspace:
         for number in numbers:
             record.judge(number, llava=0.1)
         for name in ("ana", "[/x] [31mben"):
-            reviewer = record.sit(name).reviewer
+            reviewer = record.open_session(name).reviewer
             for number in numbers[:3]:
                 reviewer.decide(number, Kind.ACCEPT, shown=PresentationContext(elapsed_ms=6_000))
         reviewer.undo()

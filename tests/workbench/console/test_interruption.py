@@ -56,7 +56,7 @@ def workspace(tmp_path: Path) -> Workspace:
     with open_store(made.database) as store:
         record = Record(store)
         record.add(200)
-        sitting = record.sit("ana", role=Role.ADJUDICATOR)
+        sitting = record.open_session("ana", role=Role.ADJUDICATOR)
         for number in range(1, 6):
             sitting.reviewer.decide(number, Kind.ACCEPT)
         with store.write() as connection:
