@@ -87,18 +87,18 @@ def test_the_pass_finds_what_folding_one_by_one_finds(worked: Record) -> None:
         (
             "UPDATE queue_entry SET group_id = (SELECT id FROM queue_group WHERE stream = 'audit') "
             "WHERE candidate_id = 4 AND ordering = 'oldest'",
-            "places",
+            "queue",
         ),
-        ("DELETE FROM queue_entry WHERE candidate_id = 4 AND ordering = 'conflict'", "places"),
+        ("DELETE FROM queue_entry WHERE candidate_id = 4 AND ordering = 'conflict'", "queue"),
         (
             "INSERT INTO queue_entry SELECT ordering, group_id, 99, candidate_id FROM queue_entry "
             "WHERE candidate_id = 4 AND ordering = 'oldest'",
-            "places",
+            "queue",
         ),
         (
             "UPDATE queue_entry SET group_id = (SELECT id FROM queue_group WHERE stream = 'review' AND voters = ',' "
             "AND passes = ',') WHERE candidate_id = 5",
-            "places",
+            "queue",
         ),
     ],
 )

@@ -229,9 +229,9 @@ upgrade(path, "")"""
 
 
 def test_nothing_else_opens_a_database() -> None:
-    """A second way of opening would treat some path differently: `dialect.open_file` is the only one."""
+    """A second way of opening would treat some path differently: `sqlite.open_file` is the only one."""
     root = Path(curation_db.__file__).parents[1]
     calls = re.compile(r"sqlite3\.connect\(|create_engine\(|file:\{|sqlite:///")
     files = [path for floor in ("curation_db", "workbench", "trainers") for path in (root / floor).rglob("*.py")]
     found = [path.name for path in files for _ in calls.findall(path.read_text(encoding="utf-8"))]
-    assert sorted(found) == ["database_file.py", "dialect.py", "dialect.py", "dialect.py"], "and what has no file"
+    assert sorted(found) == ["database_file.py", "sqlite.py", "sqlite.py", "sqlite.py"], "and what has no file"
