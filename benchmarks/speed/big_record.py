@@ -236,7 +236,7 @@ def _copy(connection: Connection, copy: int, size: Size) -> None:
             "audit": f"audit_number(source_id, {key}) < audit_rate",
         },
     )
-    candidates._open(connection, number, INTAKE.overlap)
+    candidates.open_candidates(connection, number, INTAKE.overlap)
     p = f"judged(candidate_id + {number}, judge)"
     _copy_rows(
         connection,

@@ -153,7 +153,7 @@ def _one(queue: Queue, reviewer: DecisionWriter, draw: random.Random) -> dict[st
             done = reviewer.decide(number, Kind.ACCEPT)
         else:
             done = reviewer.decide(number, Kind.REJECT, reason=Reason.PRESENT)
-        line["act"] = done.act
+        line["act"] = done.action_id
     except RecordBusy as error:
         line["busy"] = error.message
     return line

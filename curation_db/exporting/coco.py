@@ -1,10 +1,10 @@
-"""coco.json: COCO captions with `updated_caption`, as the published NegationCLIP set has it.
+"""Writer of coco.json: COCO captions with `updated_caption`, the format of the published NegationCLIP set.
 
-{info, licenses, images, annotations}; one entry a line, so that a changed pair is a changed line. An entry's id is
-its key in the record, as a number unless it is none or its file had it in quotes. Where an id is taken (two accepted
-texts for one caption, two sources that count alike) the first in order keeps it and the others get the numbers after
-the largest. An unknown original caption is "" here (loaders collate strings), an unknown file name null. The
-URL of a picture that is known by one stands in `coco_url`.
+The object has {info, licenses, images, annotations} with one entry per line, so that a changed pair is a changed line.
+An entry's id is its key in the record: a number, unless the key is no number or its file had it in quotes. Where an id
+is taken (two accepted texts for one caption, two sources with equal ids) the first entry keeps it, and the others get
+the numbers after the largest. An unknown original caption is "" (loaders collate strings), an unknown file name null.
+An image that is known by a URL has `coco_url`.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from pathlib import Path
 from shutil import copyfileobj
 from typing import Any
 
-from curation_db.exporting.pairs import ExportPair, Frame, fields_of
-from curation_db.exporting.selection import number_of
+from curation_db.exporting.pairs import ExportHeader, ExportPair, fields_of
+from curation_db.exporting.selection import as_number
 
 FILE = "coco.json"
 
@@ -25,15 +25,15 @@ _dumps = json.JSONEncoder(allow_nan=False).encode
 
 
 class Ids:
-    """Gives every entry an id of its own."""
+    """Assigns unique ids to entries."""
 
     def __init__(self, largest: int) -> None:
         self._next = largest + 1
         self._taken: set[int | str] = set()
 
     def give(self, key: str, stated: object = None) -> int | str:
-        """The id of the next entry, whose key in the record is `key`; `stated` is what its file had as id."""
-        number = None if stated == key else number_of(key)  # the file wrote "17" with quotes: so it comes back
+        """Return the id of the entry with this `key` in the record; `stated` is the id in its imported file."""
+        number = None if stated == key else as_number(key)  # the file had "17" in quotes: keep a string
         wanted: int | str = key if number is None else number
         if wanted in self._taken:
             wanted, self._next = self._next, self._next + 1
@@ -42,21 +42,21 @@ class Ids:
 
 
 class CocoWriter:
-    """Writes images as they come and annotations behind them, both streaming."""
+    """Streams the images into coco.json, and the annotations into a temporary file that is appended at the end."""
 
-    def __init__(self, folder: Path, frame: Frame) -> None:
+    def __init__(self, folder: Path, header: ExportHeader) -> None:
         self._file = (folder / FILE).open("w", encoding="ascii", newline="\n")
-        # pairs come by picture, yet all images stand before the first annotation
+        # pairs arrive by image, but all images precede the first annotation
         self._annotations = tempfile.TemporaryFile("w+", encoding="ascii", newline="\n", dir=folder)  # noqa: SIM115
-        self._image_ids = Ids(frame.chosen.largest_image_id)
-        self._ids = Ids(frame.chosen.largest_caption_id)
+        self._image_ids = Ids(header.chosen.largest_image_id)
+        self._ids = Ids(header.chosen.largest_caption_id)
         self._image: tuple[str, str] | None = None
         self._image_id: int | str = 0
-        licenses = ",".join(f"\n{_dumps(entry)}" for entry in frame.licenses)
-        self._file.write(f'{{\n"info": {_dumps(_info(frame))},\n"licenses": [{licenses}\n],\n"images": [')
+        licenses = ",".join(f"\n{_dumps(entry)}" for entry in header.licenses)
+        self._file.write(f'{{\n"info": {_dumps(_info(header))},\n"licenses": [{licenses}\n],\n"images": [')
 
     def add(self, pair: ExportPair) -> None:
-        """Take the next pair."""
+        """Write the next pair."""
         image = (pair.item.source, pair.item.image_key)
         start = "\n" if self._image is None else ",\n"
         if image != self._image:
@@ -72,7 +72,7 @@ class CocoWriter:
             entry["coco_url"] = pair.item.url
         sizes = {"width": pair.width, "height": pair.height}
         entry |= {name: size for name, size in sizes.items() if size is not None}
-        return entry | _new(others, entry)
+        return entry | _additional(others, entry)
 
     def _annotation(self, pair: ExportPair) -> dict[str, Any]:
         item = pair.item
@@ -83,7 +83,7 @@ class CocoWriter:
             "caption": item.caption or "",
             "updated_caption": item.text,
         }
-        return entry | _new(others, entry)
+        return entry | _additional(others, entry)
 
     def finish(self) -> None:
         """Complete the file."""
@@ -94,20 +94,20 @@ class CocoWriter:
         self.close()
 
     def close(self) -> None:
-        """Let go of the files."""
+        """Close the files."""
         self._annotations.close()
         self._file.close()
 
 
-def _info(frame: Frame) -> dict[str, Any]:
-    states = ", ".join(frame.selection.told()["states"])
+def _info(header: ExportHeader) -> dict[str, Any]:
+    states = ", ".join(header.selection.to_dict()["states"])
     return {
         "description": f"Negated captions curated with negwb; state: {states}",
-        "version": f"negwb {frame.tool_version}",
-        "event": frame.chosen.event_seq,
+        "version": f"negwb {header.tool_version}",
+        "event": header.chosen.event_seq,
     }
 
 
-def _new(others: Mapping[str, Any], entry: Mapping[str, Any]) -> dict[str, Any]:
-    """The kept fields, but for those that the record knows better."""
+def _additional(others: Mapping[str, Any], entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the imported fields without those that the record supplies."""
     return {name: value for name, value in others.items() if name not in entry}

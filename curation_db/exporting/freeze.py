@@ -1,7 +1,7 @@
-"""Freezing: what was chosen becomes a folder that appears whole or not at all, and is never written again.
+"""Freezing an export: write the selected pairs as a folder that appears whole or not at all and never changes.
 
-Everything goes into a hidden folder beside the final one, reaches the disk, and is renamed. The files lose their
-write permission; the folder keeps its own, so that a set can be deleted like any other folder.
+All files are written to a hidden folder beside the final one, synced to disk, and renamed. The files lose their write
+permission. The folder keeps it, so that an export can be deleted like any other folder.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ from curation_db.events.event_clock import RecordOrigin, origin_of
 from curation_db.exporting.coco import CocoWriter
 from curation_db.exporting.jsonl import ItemsWriter, PairsWriter
 from curation_db.exporting.manifest import MANIFEST_FILE, Manifest, ManifestCounts, file_facts, hash_of
-from curation_db.exporting.pairs import ExportPair, Format, Frame, PairWriter, frame_of, read_pairs
+from curation_db.exporting.pairs import ExportHeader, ExportPair, Format, PairWriter, read_header, read_pairs
 from curation_db.exporting.selection import ExportFilter, ExportRefused, NameTaken, NothingChosen, choose
 from curation_db.storage.store import Store
 
 FORMATS: Mapping[str, Format] = {"coco": CocoWriter, "jsonl": PairsWriter}
-"""Data formats by name; items.jsonl is in every export."""
+"""Optional data formats by name; items.jsonl is in every export."""
 
 _NAME = re.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _PARTIAL = ".partial"
 _ABANDONED_S = 86_400.0
-_TELL_EVERY = 500
+_PROGRESS_INTERVAL = 500
 _WRITE = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
 
 Progress = Callable[[int, int], None]
@@ -53,35 +53,43 @@ def freeze(
     formats: Sequence[str] = tuple(FORMATS),
     progress: Progress = lambda done, total: None,
 ) -> Manifest:
-    """Freeze what `selection` asks for, as the event `at` left it (None: as it is now), into `exports`/`name`.
+    """Freeze the pairs that match `selection` as of the event `at` into `exports`/`name`.
 
-    What came in since the newest event is in a set of now, which takes a number of its own for that (`moments`).
-    Without a name the set gets the next free one like set-001. `progress` is told of pairs done and of all.
+    Args:
+        store: The record.
+        exports: Folder of all exports.
+        name: Name of the new export; None: the next free one like set-001.
+        selection: The filter.
+        tool_version: Version of negwb for the manifest.
+        at: Sequence number of an event; None: now. Where something was imported since the newest event, an export of
+            now reserves a sequence number of its own (`event_clock`).
+        formats: Names from `FORMATS`.
+        progress: Callback with the pairs done and their total.
 
     Raises:
-        NameTaken: there is such an export.
+        NameTaken: an export of this name exists.
         NothingChosen: no pair is selected.
-        ExportRefused: no such event, or a name that is none.
-        OSError: the folder cannot be written; nothing is left of the attempt.
+        ExportRefused: there is no such event, or the name is not valid.
+        OSError: the folder cannot be written; the partial folder is removed.
     """
     if name is not None:
-        _refuse_name(exports, name)
-    moment = _settled(store, selection, at)
+        _check_name(exports, name)
+    event_seq = _resolve_event(store, selection, at)
     with store.read() as connection:
-        chosen = choose(connection, selection, at=moment)
+        chosen = choose(connection, selection, at=event_seq)
         if not chosen.ids:
             raise _nothing_chosen(selection, chosen.event_seq)
-        frame = frame_of(connection, selection, chosen, tool_version)
+        header = read_header(connection, selection, chosen, tool_version)
         with _partial_folder(exports, name or "set") as folder:
-            counts = _write_data(connection, folder, frame, formats, progress)
-            return _publish(folder, exports, name, frame, counts, origin_of(connection, moment))
+            counts = _write_data(connection, folder, header, formats, progress)
+            return _publish(folder, exports, name, header, counts, origin_of(connection, event_seq))
 
 
-def _settled(store: Store, selection: ExportFilter, at: int | None) -> int:
-    """A number that stands for `at` (None: now) and always will.
+def _resolve_event(store: Store, selection: ExportFilter, at: int | None) -> int:
+    """Return a sequence number that denotes `at` (None: now) permanently; reserve one where needed.
 
     Raises:
-        NothingChosen: the set would be empty; no number is taken for it.
+        NothingChosen: the export would be empty; no number is reserved.
     """
     kinds = selection.depends_on()
     with store.read() as connection:
@@ -92,39 +100,41 @@ def _settled(store: Store, selection: ExportFilter, at: int | None) -> int:
         if not choose(connection, selection, at=at).ids:
             raise _nothing_chosen(selection, max(newest, 0))
     with store.write() as connection:
-        settled = event_clock.reserve(connection, kinds)
-    return settled if at is None else at
+        reserved = event_clock.reserve(connection, kinds)
+    return reserved if at is None else at
 
 
 def _nothing_chosen(selection: ExportFilter, event: int) -> NothingChosen:
-    how = "" if selection.hasty else " without a hasty decision"
-    return NothingChosen(f"no pair was {' or '.join(selection.told()['states'])}{how} at event {event}")
+    condition = "" if selection.hasty else " without a hasty decision"
+    return NothingChosen(f"no pair was {' or '.join(selection.to_dict()['states'])}{condition} at event {event}")
 
 
 def next_name(exports: Path) -> str:
-    """The first of set-001, set-002, ... that is free."""
+    """Return the first free name of set-001, set-002, ..."""
     number = 1
     while (exports / f"set-{number:03}").exists():
         number += 1
     return f"set-{number:03}"
 
 
-def _refuse_name(exports: Path, name: str) -> None:
+def _check_name(exports: Path, name: str) -> None:
     if not _NAME.fullmatch(name):
-        raise ExportRefused(f"{name!r} is no name for an export", hint="letters, digits, and . _ - within")
+        raise ExportRefused(
+            f"{name!r} is not a valid export name", hint="use letters and digits, and . _ - after the first character"
+        )
     if (exports / name).exists():
-        raise _taken(name)
+        raise _name_taken(name)
 
 
-def _taken(name: str) -> NameTaken:
-    return NameTaken(f"there is an export {name} already", hint="frozen sets are never overwritten: take another name")
+def _name_taken(name: str) -> NameTaken:
+    return NameTaken(f"the export {name} exists already", hint="exports are never overwritten: choose another name")
 
 
 @contextmanager
 def _partial_folder(exports: Path, name: str) -> Iterator[Path]:
-    """The hidden folder in which a set grows; gone at the end, unless it has become the set."""
+    """Create the hidden folder of an export in progress; remove it at the end, unless it was renamed."""
     exports.mkdir(parents=True, exist_ok=True)
-    _sweep(exports)
+    _remove_abandoned(exports)
     folder = exports / f".{name}.{secrets.token_hex(4)}{_PARTIAL}"
     folder.mkdir()
     try:
@@ -133,81 +143,83 @@ def _partial_folder(exports: Path, name: str) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _sweep(exports: Path) -> None:
-    """Remove what a killed export left; one that is still at work is not that old."""
+def _remove_abandoned(exports: Path) -> None:
+    """Remove partial folders of killed exports; those of running exports are younger than a day."""
     for folder in exports.glob(f".*{_PARTIAL}"):
         if time.time() - folder.stat().st_mtime > _ABANDONED_S:
             shutil.rmtree(folder, ignore_errors=True)
 
 
 def _write_data(
-    connection: Connection, folder: Path, frame: Frame, formats: Sequence[str], progress: Progress
+    connection: Connection, folder: Path, header: ExportHeader, formats: Sequence[str], progress: Progress
 ) -> ManifestCounts:
-    total = len(frame.chosen.ids)
-    tally = _Tally()
+    total = len(header.chosen.ids)
+    counter = _PairCounter()
     with ExitStack() as stack:
         writers: list[PairWriter] = []
         for make in (ItemsWriter, *(FORMATS[each] for each in sorted(set(formats)))):
-            writers.append(make(folder, frame))
+            writers.append(make(folder, header))
             stack.callback(writers[-1].close)
-        for done, pair in enumerate(read_pairs(connection, frame.chosen), 1):
+        for done, pair in enumerate(read_pairs(connection, header.chosen), 1):
             for writer in writers:
                 writer.add(pair)
-            tally.add(pair)
-            if done % _TELL_EVERY == 0 or done == total:
+            counter.add(pair)
+            if done % _PROGRESS_INTERVAL == 0 or done == total:
                 progress(done, total)
         for writer in writers:
             writer.finish()
-    return tally.counts()
+    return counter.counts()
 
 
 _COUNTED = ("source", "negation_type", "cue", "cue_position")
 
 
-class _Tally:
-    """Counts while the pairs go by."""
+class _PairCounter:
+    """Counts pairs for the manifest while they are written."""
 
     def __init__(self) -> None:
-        self._plain: Counter[str] = Counter()
+        self._totals: Counter[str] = Counter()
         self._by: dict[str, Counter[str]] = {name: Counter() for name in _COUNTED}
-        self._made: Counter[FrozenExport] = Counter()
+        self._provenance: Counter[PairProvenance] = Counter()
         self._image: tuple[str, str] | None = None
 
     def add(self, pair: ExportPair) -> None:
-        """Count one more; pairs of one picture come together."""
+        """Count one pair; the pairs of one image must be adjacent."""
         item = pair.item
         image = (item.source, item.image_key)
-        self._plain["pairs"] += 1
-        self._plain["images"] += image != self._image
-        self._plain["edited"] += item.edited is not None
-        self._plain["without_caption"] += item.caption is None
-        self._plain["without_file_name"] += item.file_name is None
-        self._plain["without_cue"] += item.cue is None
-        self._plain["without_prompt"] += item.prompt_version is None
-        self._plain["without_mix"] += pair.mix is None
+        self._totals["pairs"] += 1
+        self._totals["images"] += image != self._image
+        self._totals["edited"] += item.edited is not None
+        self._totals["without_caption"] += item.caption is None
+        self._totals["without_file_name"] += item.file_name is None
+        self._totals["without_cue"] += item.cue is None
+        self._totals["without_prompt"] += item.prompt_version is None
+        self._totals["without_mix"] += pair.mix is None
         self._image = image
         for name, counter in self._by.items():
             if (value := getattr(item, name)) is not None:
                 counter[value] += 1
-        self._made[FrozenExport(item.generator, item.prompt_version, pair.mix)] += 1
+        self._provenance[PairProvenance(item.generator, item.prompt_version, pair.mix)] += 1
 
     def counts(self) -> ManifestCounts:
-        """What was counted, the frequent first."""
+        """Return the counts, the most frequent values first."""
         by: dict[str, Any] = {f"by_{name}": _frequent(counter) for name, counter in self._by.items()}
-        for name, place in (("by_generator", 0), ("by_prompt", 1), ("by_mix", 2)):
-            together: Counter[str] = Counter()
-            for made, count in self._made.items():
-                if (value := made[place]) is not None:
-                    together[value] += count
-            by[name] = _frequent(together)
-        made_with = sorted(self._made.items(), key=lambda kv: (-kv[1], [each or "" for each in kv[0]]))
+        for name, index in (("by_generator", 0), ("by_prompt", 1), ("by_mix", 2)):
+            merged: Counter[str] = Counter()
+            for provenance, count in self._provenance.items():
+                if (value := provenance[index]) is not None:
+                    merged[value] += count
+            by[name] = _frequent(merged)
+        made_with = sorted(self._provenance.items(), key=lambda kv: (-kv[1], [each or "" for each in kv[0]]))
         return ManifestCounts(
-            **dict[str, Any](self._plain), **by, made_with=tuple({**m._asdict(), "pairs": n} for m, n in made_with)
+            **dict[str, Any](self._totals),
+            **by,
+            made_with=tuple({**provenance._asdict(), "pairs": count} for provenance, count in made_with),
         )
 
 
-class FrozenExport(NamedTuple):
-    """What a pair was made with."""
+class PairProvenance(NamedTuple):
+    """How the text of a pair was generated."""
 
     generator: str
     prompt_version: str | None
@@ -219,30 +231,30 @@ def _frequent(counter: Counter[str]) -> dict[str, int]:
 
 
 def _publish(
-    folder: Path, exports: Path, name: str | None, frame: Frame, counts: ManifestCounts, origin: RecordOrigin
+    folder: Path, exports: Path, name: str | None, header: ExportHeader, counts: ManifestCounts, origin: RecordOrigin
 ) -> Manifest:
-    """Write the manifest, bring everything to the disk and give the folder its name."""
+    """Write the manifest, sync all files and rename the folder to its final name."""
     files = {path.name: file_facts(path) for path in sorted(folder.iterdir())}
     manifest = Manifest(
         name=name or "",
-        tool_version=frame.tool_version,
-        event_seq=frame.chosen.event_seq,
+        tool_version=header.tool_version,
+        event_seq=header.chosen.event_seq,
         event_uid=origin.event_uid,
         lineage=origin.lineage,
-        selection=frame.selection.told(),
+        selection=header.selection.to_dict(),
         counts=counts,
         files=files,
         export_sha256=hash_of(files),
     )
     (folder / MANIFEST_FILE).write_text(manifest.to_text(), encoding="ascii", newline="\n")
-    _to_disk(folder)
+    _sync_read_only(folder)
     final = _rename(folder, exports, name)
     sync(exports)
     return replace(manifest, name=final)
 
 
 def _rename(folder: Path, exports: Path, name: str | None) -> str:
-    """Give the folder its name; where somebody was quicker, the next free one or none."""
+    """Rename the folder to `name` or the next free name; retry where another export took that name first."""
     while True:
         final = name or next_name(exports)
         try:
@@ -251,12 +263,12 @@ def _rename(folder: Path, exports: Path, name: str | None) -> str:
             if not (exports / final).exists():
                 raise
             if name is not None:
-                raise _taken(name) from error
+                raise _name_taken(name) from error
         else:
             return final
 
 
-def _to_disk(folder: Path) -> None:
+def _sync_read_only(folder: Path) -> None:
     for path in folder.iterdir():
         sync(path)
         path.chmod(stat.S_IMODE(path.stat().st_mode) & ~_WRITE)

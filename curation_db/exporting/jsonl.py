@@ -1,5 +1,6 @@
-"""The formats of one JSON object a line: items.jsonl (everything, for our own tools) and pairs.jsonl (what others
-need). ASCII, every key on every line, null where something is not known; `url` only where a picture is known by one.
+"""Writers of the JSON Lines formats: items.jsonl (all fields, for negwb) and pairs.jsonl (the fields that others need).
+
+ASCII; every key on every line; null for an unknown value; `url` only where an image is known by a URL.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ import json
 from pathlib import Path
 
 from curation_db.exporting.manifest import ITEMS_FILE, ExportItem
-from curation_db.exporting.pairs import ExportPair, Frame
+from curation_db.exporting.pairs import ExportHeader, ExportPair
 
 PAIRS_FILE = "pairs.jsonl"
 
@@ -16,7 +17,7 @@ _encode = json.JSONEncoder(allow_nan=False).encode
 
 
 class _LinesWriter:
-    """Writes a line per pair."""
+    """Base of the writers: one line per pair."""
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("w", encoding="ascii", newline="\n")
@@ -30,34 +31,34 @@ class _LinesWriter:
         self.close()
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._file.close()
 
 
 class ItemsWriter(_LinesWriter):
-    """items.jsonl: in every export, whatever its format."""
+    """Writer of items.jsonl, which is part of every export."""
 
-    def __init__(self, folder: Path, _frame: Frame) -> None:
+    def __init__(self, folder: Path, _header: ExportHeader) -> None:
         super().__init__(folder / ITEMS_FILE)
 
     def add(self, pair: ExportPair) -> None:
-        """Take the next pair."""
+        """Write the next pair."""
         self.write(pair.item.to_line())
 
 
 class PairsWriter(_LinesWriter):
-    """pairs.jsonl: picture, caption and negated caption, for whoever reads lines."""
+    """Writer of pairs.jsonl: image, caption and negated caption, for other programs."""
 
-    def __init__(self, folder: Path, _frame: Frame) -> None:
+    def __init__(self, folder: Path, _header: ExportHeader) -> None:
         super().__init__(folder / PAIRS_FILE)
 
     def add(self, pair: ExportPair) -> None:
-        """Take the next pair."""
-        self.write(_encode(_told(pair.item)) + "\n")
+        """Write the next pair."""
+        self.write(_encode(_fields(pair.item)) + "\n")
 
 
-def _told(item: ExportItem) -> dict[str, str | None]:
-    told = {
+def _fields(item: ExportItem) -> dict[str, str | None]:
+    values = {
         "source": item.source,
         "image": item.image_key,
         "file_name": item.file_name,
@@ -68,4 +69,4 @@ def _told(item: ExportItem) -> dict[str, str | None]:
         "cue": item.cue,
         "key": item.key,
     }
-    return told if item.url is None else {**told, "url": item.url}
+    return values if item.url is None else {**values, "url": item.url}

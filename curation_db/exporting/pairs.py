@@ -1,4 +1,4 @@
-"""The pairs of an export, read from the record in order, a batch at a time; and what a format's writer must do."""
+"""The pairs of an export, read from the record in order and in batches; the protocol of a format's writer."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ _COLUMNS = {
     "prompt_version": "c.prompt_version", "tokens": "c.tokens", "edited": "p.key",
 }
 # fmt: on
-"""Where the record holds an item's fields that are written once; the others are the picture's and the outcome's."""
+"""Columns of an item's immutable fields; the other fields come from the image row and from the fold."""
 _FILLED_IN = ("file_name", "width", "height", "content_sha256", "extra", "url")
-"""Columns of a picture that a later import may complete."""
+"""Columns of an image that a later import may fill in."""
 _ROWS = text(f"""
     SELECT c.id, c.extra, i.completed, {", ".join(f"i.{name}" for name in _FILLED_IN)}, {", ".join(_COLUMNS.values())}
     FROM candidate c
@@ -43,12 +43,12 @@ _LICENSES = text("""
 
 
 _MIX = re.compile(r"[a-z][a-z0-9_-]{0,39}")
-"""A name; what else a file may have under this word is no mix."""
+"""Form of a mix name; an imported file may have anything else under the key "mix"."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExportPair:
-    """One pair with what its files said beside it."""
+    """One pair with the additional fields of its imported files."""
 
     item: ExportItem
     width: int | None
@@ -60,20 +60,20 @@ class ExportPair:
 
     @property
     def mix(self) -> str | None:
-        """Which cues and positions its text was asked for; None: nobody said.
+        """Name of the cue mix with which the text was generated; None: not known.
 
         Raises:
-            RecordError: `extra` is no JSON object.
+            RecordError: `extra` is not a JSON object.
         """
         if self.extra is None or '"mix"' not in self.extra:
             return None
-        told = fields_of(self.extra, f"candidate {self.item.key}").get("mix")
-        return told if isinstance(told, str) and _MIX.fullmatch(told) else None
+        mix = fields_of(self.extra, f"candidate {self.item.key}").get("mix")
+        return mix if isinstance(mix, str) and _MIX.fullmatch(mix) else None
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
-    """What a writer knows before the first pair."""
+class ExportHeader:
+    """Data of an export that a writer gets before the first pair."""
 
     selection: ExportFilter
     chosen: Chosen
@@ -83,49 +83,49 @@ class Frame:
 
 
 class PairWriter(Protocol):
-    """Writes one data file; `add` for every pair, in order, then `finish`."""
+    """Writes one data file: `add` is called for every pair in order, then `finish`, then `close`."""
 
     def add(self, pair: ExportPair) -> None:
-        """Take the next pair."""
+        """Write the next pair."""
 
     def finish(self) -> None:
         """Complete the file."""
 
     def close(self) -> None:
-        """Let go of all files, whether the data are complete or not; may be called twice."""
+        """Close all files, whether the data are complete or not; may be called twice."""
 
 
-Format = Callable[[Path, Frame], PairWriter]
-"""Makes the writer of a format: it starts its data file in the folder."""
+Format = Callable[[Path, ExportHeader], PairWriter]
+"""Constructor of a format's writer, which opens its data file in the given folder."""
 
 
-def frame_of(connection: Connection, selection: ExportFilter, chosen: Chosen, tool_version: str) -> Frame:
-    """What the writers are told first."""
-    kept: list[Any] = []
+def read_header(connection: Connection, selection: ExportFilter, chosen: Chosen, tool_version: str) -> ExportHeader:
+    """Collect the licenses and return the header for the writers."""
+    licenses: list[Any] = []
     for row in connection.execute(_LICENSES, {"at": chosen.event_seq}):
         listed = _loads(row.licenses, f"source {row.name}", list) if row.name in chosen.sources else []
-        kept += [entry for entry in listed if entry not in kept]
-    return Frame(selection, chosen, tool_version, tuple(kept))
+        licenses += [entry for entry in listed if entry not in licenses]
+    return ExportHeader(selection, chosen, tool_version, tuple(licenses))
 
 
 def read_pairs(connection: Connection, chosen: Chosen) -> Iterator[ExportPair]:
-    """The chosen pairs, in order, with what was known of them at the event."""
+    """Yield the chosen pairs in order, with their values as of the event."""
     for ids in batches(chosen.ids, BATCH):
         rows = {row[0]: row for row in connection.execute(_ROWS, {"ids": ids}).all()}
         yield from (_pair(rows[number], chosen.outcomes[number], chosen.event_seq) for number in ids)
 
 
 def _pair(row: Any, outcome: DecidedCandidate, at: int) -> ExportPair:
-    number, extra, completed, *told = row
-    picture: dict[str, Any] = dict(zip(_FILLED_IN, told, strict=False))
+    number, extra, completed, *values = row
+    image: dict[str, Any] = dict(zip(_FILLED_IN, values, strict=False))
     if completed is not None:
-        marks = _loads(completed, f"the picture of candidate {number}", dict)
-        picture |= {name: event_clock.value_at(mark, picture.get(name), at) for name, mark in marks.items()}
-    digest = picture["content_sha256"]
+        marks = _loads(completed, f"the image of candidate {number}", dict)
+        image |= {name: event_clock.value_at(mark, image.get(name), at) for name, mark in marks.items()}
+    digest = image["content_sha256"]
     item = ExportItem(
-        **dict(zip(_COLUMNS, told[len(_FILLED_IN) :], strict=True)),
-        file_name=picture["file_name"],
-        url=picture["url"],
+        **dict(zip(_COLUMNS, values[len(_FILLED_IN) :], strict=True)),
+        file_name=image["file_name"],
+        url=image["url"],
         image_sha256=None if digest is None else digest.hex(),
         state=str(outcome.state),
         accepts=outcome.accepts,
@@ -134,31 +134,31 @@ def _pair(row: Any, outcome: DecidedCandidate, at: int) -> ExportPair:
         reasons=outcome.reasons,
         stream=outcome.stream,
     )
-    return ExportPair(item, picture["width"], picture["height"], extra, picture["extra"])
+    return ExportPair(item, image["width"], image["height"], extra, image["extra"])
 
 
 def fields_of(extra: str | None, owner: str) -> Mapping[str, Any]:
-    """The fields that an import kept; NaN and infinities, which JSON does not have, become null.
+    """Parse the additional fields that an import stored; NaN and infinities, which JSON lacks, become null.
 
     Raises:
-        RecordError: they are no JSON object; `owner` says whose they are.
+        RecordError: they are not a JSON object; `owner` names their row in the message.
     """
     return _loads(extra, owner, dict) if extra else {}
 
 
-_Kept = TypeVar("_Kept", bound=list[Any] | dict[str, Any])
+_Container = TypeVar("_Container", bound=list[Any] | dict[str, Any])
 
 
-def _loads(written: str, owner: str, wanted: type[_Kept]) -> _Kept:
+def _loads(json_text: str, owner: str, wanted: type[_Container]) -> _Container:
     try:
-        told = parse_json(written, parse_constant=lambda _: None, parse_float=_finite)
+        parsed = parse_json(json_text, parse_constant=lambda _: None, parse_float=_finite)
     except ValueError as error:
-        raise RecordError(f"{owner}: what was kept from its file is damaged: {error}") from error
-    if not isinstance(told, wanted):
-        raise RecordError(f"{owner}: what was kept from its file is no JSON {wanted.__name__}")
-    return told
+        raise RecordError(f"{owner}: the fields kept from its file are damaged: {error}") from error
+    if not isinstance(parsed, wanted):
+        raise RecordError(f"{owner}: the fields kept from its file are not a JSON {wanted.__name__}")
+    return parsed
 
 
-def _finite(written: str) -> float | None:
-    value = float(written)
+def _finite(digits: str) -> float | None:
+    value = float(digits)
     return value if value - value == 0 else None

@@ -1,7 +1,7 @@
-"""What goes into an export: the candidates whose state AT an event is asked for, in an order that never changes.
+"""Selection of an export: the candidates with a requested state AS OF an event, in a stable order.
 
-States are folded from the events up to that event, in one streaming pass; what is decided, edited or undone later
-cannot matter. `open` is a state that no event makes: that of every candidate that had come in by then (`moments`).
+States are folded from the events up to that event in one streaming pass, so later decisions, edits and undos have no
+effect. A candidate without events that was inserted by then is `open` (`event_clock`).
 """
 
 from __future__ import annotations
@@ -69,28 +69,27 @@ _NUMBER = re.compile("0|-?[1-9][0-9]{0,17}")
 
 @dataclass(frozen=True, slots=True)
 class ExportFilter:
-    """What is asked for; further filters get a field here."""
+    """The filter of an export; a further filter is one more field."""
 
     states: tuple[State, ...] = (State.ACCEPTED,)
     edits: bool = True
-    """Also texts that people wrote in place of a proposed one; without them it is what came in, as it came in."""
-
+    """Include candidates that annotators wrote by editing; False: imported and generated texts only."""
     hasty: bool = True
-    """Also pairs with a hasty decision in force (`hasty`)."""
+    """Include pairs with a hasty decision in effect (`events.hasty`)."""
 
-    def told(self) -> dict[str, Any]:
-        """As the manifest holds it: the order in which it was typed does not count."""
+    def to_dict(self) -> dict[str, Any]:
+        """Return the form for the manifest; it does not depend on the order of `states`."""
         left_out = {name: False for name in ("edits", "hasty") if not getattr(self, name)}
         return {"states": sorted(self.states), **left_out}
 
     def depends_on(self) -> tuple[Arrival, ...]:
-        """What may come in beside the events and change a set of it: new candidates are open and nothing else."""
+        """Return the arrivals without an event that may change the selection; new candidates only affect `open`."""
         return tuple(kind for kind in Arrival if kind is not Arrival.CANDIDATES or State.OPEN in self.states)
 
 
 @dataclass(frozen=True, slots=True)
 class DecidedCandidate:
-    """What the events of a candidate come to, as far as an export tells it."""
+    """The outcome of a candidate's events, as far as an export contains it."""
 
     state: State = State.OPEN
     accepts: int = 0
@@ -99,7 +98,7 @@ class DecidedCandidate:
     reasons: tuple[str, ...] = ()
     stream: str | None = None
     hasty: bool = False
-    """A hasty decision is in force."""
+    """Whether a hasty decision is in effect."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,16 +107,16 @@ class Chosen:
 
     event_seq: int
     ids: list[int]
-    """Candidates, in the order of the export."""
+    """Candidate ids in the order of the export."""
     outcomes: dict[int, DecidedCandidate]
     sources: tuple[str, ...]
     largest_image_id: int
-    """The largest number among the images' keys; 0: none is a number."""
+    """The largest number among the image keys; 0: no key is a number."""
     largest_caption_id: int
 
 
 def choose(connection: Connection, selection: ExportFilter, *, at: int | None = None) -> Chosen:
-    """The pairs that `selection` asks for, as the event `at` left things (None: as they are now).
+    """Return the pairs that match `selection` as of the event `at` (None: now).
 
     Raises:
         ExportRefused: there is no such event, or a restore replaced it.
@@ -131,7 +130,7 @@ def choose(connection: Connection, selection: ExportFilter, *, at: int | None = 
     if not selection.hasty:
         outcomes = {number: outcome for number, outcome in outcomes.items() if not outcome.hasty}
     if not selection.edits:
-        outcomes = {number: outcomes[number] for number in outcomes.keys() - edits_of(connection)}
+        outcomes = {number: outcomes[number] for number in outcomes.keys() - edited_candidates(connection)}
     return _in_order(connection, until, outcomes)
 
 
@@ -150,19 +149,19 @@ def _no_such_event(connection: Connection, at: int) -> ExportRefused:
     return ExportRefused(f"there is no event {at}", hint=f"the newest is {newest}; see: negwb status")
 
 
-def edits_of(connection: Connection) -> set[int]:
-    """The candidates that people wrote."""
+def edited_candidates(connection: Connection) -> set[int]:
+    """Return the ids of candidates that annotators wrote by editing."""
     return {row.id for row in connection.execute(text("SELECT id FROM candidate WHERE parent_id IS NOT NULL"))}
 
 
 def outcomes_at(connection: Connection, at: int, *, since: int | None = None) -> Iterator[tuple[int, DecidedCandidate]]:
-    """Every candidate with events up to `at`, and what they come to.
+    """Yield every candidate with events up to `at`, and the outcome of these events.
 
-    `since`: only those with events after it, or with another overlap since.
+    With `since`, only candidates with events or a change of overlap after that event.
     """
     statement = text(_EVENTS.format(more="" if since is None else _TOUCHED))
-    told = {"at": at} if since is None else {"at": at, "since": since}
-    result = connection.execute(statement, told, execution_options={"yield_per": BATCH})
+    values = {"at": at} if since is None else {"at": at, "since": since}
+    result = connection.execute(statement, values, execution_options={"yield_per": BATCH})
     for candidate_id, group in groupby(chain.from_iterable(result.partitions()), key=itemgetter(0)):
         rows = list(group)
         yield candidate_id, _outcome(history_from_rows(rows), rows[0].overlap)
@@ -171,54 +170,54 @@ def outcomes_at(connection: Connection, at: int, *, since: int | None = None) ->
 @lru_cache(maxsize=4_096)
 def _outcome(history: History, overlap: str) -> DecidedCandidate:
     events = fold_events(history)
-    standing = fold(events, Overlap.parse(overlap))
+    status = fold(events, Overlap.parse(overlap))
     deciding = [history[event.seq - 1] for event in since_requeue(effective_events(events)) if not event.gold]
-    deciders = _deciders(deciding, standing.voters)
-    said = [s for s in deciding if s.actor in deciders]
+    deciders = _deciders(deciding, status.voters)
+    decisive = [event for event in deciding if event.actor in deciders]
     counting = [history[event.seq - 1] for event in decisions_in_force(events) if not event.gold]
     return DecidedCandidate(
-        standing.state,
-        standing.accepts,
-        standing.rejects,
+        status.state,
+        status.accepts,
+        status.rejects,
         tuple(sorted(deciders)),
-        tuple(sorted({s.reason for s in counting if s.actor in deciders and s.reason})),
-        _stream(said),
-        is_hasty(events, {place for place, s in enumerate(history, 1) if s.quick}),
+        tuple(sorted({event.reason for event in counting if event.actor in deciders and event.reason})),
+        _stream(decisive),
+        is_hasty(events, {number for number, event in enumerate(history, 1) if event.quick}),
     )
 
 
 def _deciders(deciding: Iterable[HistoryEvent], voters: frozenset[str]) -> frozenset[str]:
-    """An adjudicator's final word, else the people's votes, else the policies' acceptance."""
-    final = [s.actor for s in deciding if s.kind == Kind.ADJUDICATE]
+    """Return the last adjudicator, else the voters, else the policies that accept."""
+    final = [event.actor for event in deciding if event.kind == Kind.ADJUDICATE]
     if final:
         return frozenset(final[-1:])
-    newest = {s.actor: s.kind for s in deciding if s.role == Role.POLICY}
+    newest = {event.actor: event.kind for event in deciding if event.role == Role.POLICY}
     return voters or frozenset(actor for actor, kind in newest.items() if kind == Kind.ACCEPT)
 
 
-def _stream(said: list[HistoryEvent]) -> str | None:
-    if not said:
+def _stream(events: list[HistoryEvent]) -> str | None:
+    if not events:
         return None
-    return str(Stream.AUDIT if any(s.stream == Stream.AUDIT for s in said) else Stream.REVIEW)
+    return str(Stream.AUDIT if any(event.stream == Stream.AUDIT for event in events) else Stream.REVIEW)
 
 
 def _in_order(connection: Connection, event_seq: int, outcomes: dict[int, DecidedCandidate]) -> Chosen:
-    """By the source's name, the picture's key and the candidate's, numbers in them by their value."""
-    places: list[tuple[object, int]] = []
+    """Sort by source name, image key and candidate key, with numbers in keys compared by value."""
+    sortable: list[tuple[object, int]] = []
     sources: set[str] = set()
     image_id = caption_id = 0
     for ids in batches(outcomes, BATCH):
         for number, source, image, key, caption in connection.execute(_KEYS, {"ids": ids}).all():
-            places.append(((source, _natural_image(image), image, natural(key), key), number))
+            sortable.append(((source, _natural_image(image), image, natural_sort_key(key), key), number))
             sources.add(source)
-            image_id = max(image_id, number_of(image) or 0)
-            caption_id = max(caption_id, number_of(caption or key) or 0)
-    places.sort()
-    return Chosen(event_seq, [number for _, number in places], outcomes, tuple(sorted(sources)), image_id, caption_id)
+            image_id = max(image_id, as_number(image) or 0)
+            caption_id = max(caption_id, as_number(caption or key) or 0)
+    sortable.sort()
+    return Chosen(event_seq, [number for _, number in sortable], outcomes, tuple(sorted(sources)), image_id, caption_id)
 
 
-def natural(key: str) -> list[object]:
-    """What sorts `key` with the numbers in it by their value; digits stay text, so no length of them costs."""
+def natural_sort_key(key: str) -> list[object]:
+    """Return a sort key that compares numbers in `key` by value; digits stay strings, so long ones cost nothing."""
     parts: list[object] = list(_DIGITS.split(key))
     for i in range(1, len(parts), 2):
         digits = str(parts[i]).lstrip("0")
@@ -226,10 +225,10 @@ def natural(key: str) -> list[object]:
     return parts
 
 
-_natural_image = lru_cache(maxsize=256)(natural)  # a picture's pairs mostly come one after the other
+_natural_image = lru_cache(maxsize=256)(natural_sort_key)  # the pairs of an image are mostly adjacent
 
 
-def number_of(key: str) -> int | None:
-    """The number that `key` writes out, where it is one that COCO files hold as such."""
-    # "007" is a name: as a number it would come back as another key
+def as_number(key: str) -> int | None:
+    """Return `key` as an integer where it is the canonical form of one; otherwise None."""
+    # "007" stays a string: as a number it would be read back as another key
     return int(key) if _NUMBER.fullmatch(key) else None

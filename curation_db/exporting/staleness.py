@@ -1,8 +1,8 @@
-"""Whether a frozen set is still what would be frozen today.
+"""Staleness of exports: whether the same export would contain other pairs now.
 
-A set is stale when other pairs would be in it now: since its event some pair came into the states it was made of, or
-left them. A decision that moves nothing (a second accept, a note, a skip) makes nothing stale; nor does an import,
-unless it is a set of open candidates and there are more of them now.
+An export is stale when, since its event, some pair entered or left the states that it selects. A decision that changes
+no state (a second accept, a note, a skip) makes no export stale. An import only does so for an export of open
+candidates.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from sqlalchemy import Connection, text
 
 from curation_db.enums import State
 from curation_db.events import event_clock
-from curation_db.exporting.selection import DecidedCandidate, edits_of, outcomes_at
+from curation_db.exporting.selection import DecidedCandidate, edited_candidates, outcomes_at
 
-# marks grow with the ids: looking from the end costs what came in
+# `since` grows with the id: a search from the end costs only the new candidates
 _LATE = text("""
     SELECT id FROM candidate WHERE since > :seq AND id >
         coalesce((SELECT id FROM candidate WHERE since <= :seq ORDER BY id DESC LIMIT 1), 0)
@@ -25,28 +25,27 @@ _LATE = text("""
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """What happened to a set's selection since it was frozen."""
+    """How an export's selection changed since the export."""
 
     entered: int = 0
-    """Pairs that would be new in it."""
+    """Pairs that an export now would add."""
     left: int = 0
-    """Pairs that would no longer be in it."""
+    """Pairs that an export now would drop."""
 
     @property
     def stale(self) -> bool:
-        """Whether a set frozen now would hold other pairs."""
+        """Whether an export now would contain other pairs."""
         return self.entered + self.left > 0
 
 
 def drift_since(
     connection: Connection, event_seq: int, states: Collection[State], *, edits: bool = True, hasty: bool = True
 ) -> Drift:
-    """How the pairs in `states` differ between the event `event_seq` and now; costs what happened in between.
+    """Return how the pairs in `states` differ between the event `event_seq` and now.
 
-    `edits`: of the set's selection; without them the texts that people wrote neither come nor go. `hasty`: too;
-    without them a pair with a hasty decision in force is not in the set.
+    The cost grows with the events in between. `edits` and `hasty` are the fields of the export's `ExportFilter`.
     """
-    passed_over = set() if edits else edits_of(connection)
+    ignored = set() if edits else edited_candidates(connection)
     late = {row.id for row in connection.execute(_LATE, {"seq": event_seq})} if State.OPEN in states else set()
 
     def holds(outcome: DecidedCandidate) -> bool:
@@ -54,13 +53,13 @@ def drift_since(
 
     before = {number: holds(outcome) for number, outcome in outcomes_at(connection, event_seq, since=event_seq)}
     entered = left = 0
-    untouched = late - passed_over
+    untouched = late - ignored
     until = event_clock.current_seq(connection, (event_clock.Arrival.OVERLAPS,))
     for number, outcome in outcomes_at(connection, until, since=event_seq):
         untouched.discard(number)
-        if number in passed_over:
+        if number in ignored:
             continue
         was = before.get(number, State.OPEN in states and number not in late)
         entered += holds(outcome) and not was
         left += was and not holds(outcome)
-    return Drift(entered + len(untouched), left)  # nobody has decided about the untouched: they are open
+    return Drift(entered + len(untouched), left)  # candidates without a decision are open

@@ -1,4 +1,4 @@
-"""What a model said, or why it did not: the word that engines, pipelines and the record share. Pure."""
+"""The answer of a model to one request; shared by engines, pipelines and the record. Pure."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from curation_db.enums import Method
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelAnswer:
-    """What a model said, or why it did not."""
+    """The answer of a model to one request, or the reason why there is none."""
 
     text: str = ""
-    """Its words, raw: nothing that shows or stores them may trust them."""
+    """The raw text of the model; untrusted wherever it is shown or stored."""
     p: float | None = None
-    """P(yes) where a yes or no was asked for; None: neither was said (unclear, which is never "no")."""
+    """P(yes) for a yes/no request; None: the answer was neither (unclear, which never counts as "no")."""
     label_mass: float | None = None
-    """How much of the probability yes and no had together."""
+    """Total probability of the yes and no tokens."""
     method: Method | None = None
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
@@ -24,11 +24,11 @@ class ModelAnswer:
     """In the currency of the engine's prices."""
     latency_ms: float | None = None
     tries: int = 1
-    """Requests that were sent for it."""
+    """Number of requests sent."""
     error: str = ""
-    """A word for why there is no answer; empty: there is one."""
+    """Error code where there is no answer; empty otherwise."""
     detail: str = ""
-    """More about the error, one line."""
+    """Details of the error, one line."""
 
     @property
     def failed(self) -> bool:

@@ -1,7 +1,7 @@
-"""What was asked of models and what they said: the memory that lets a run go on and never pay twice.
+"""Cache of model answers: it lets a run resume and never pay twice for an answer.
 
-An answer is found by its key, which is made of all that decides it. What failed is kept too, and asked again when its
-item is tried again.
+The key of an answer is a hash of everything that determines it. Failed requests are stored, too, and sent again when
+their item is retried.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from curation_db.language.sanitize import clean
 from curation_db.storage.ids import utc_now
 
 _TEXT_LIMIT = 20_000
-"""Characters that are kept of what a model said."""
+"""Maximum number of characters stored of a model's text."""
 _DETAIL_LIMIT = 500
-_KEYS = 5_000
-"""Looked up at a time: SQLite takes 32,766 values in a statement."""
+_KEYS_PER_QUERY = 5_000
+"""SQLite takes at most 32,766 values in a statement."""
 # fmt: off
 _COLUMNS = (
     "key", "run_id", "stage", "engine", "model", "prompt", "image_id", "subject", "seed", "status", "text", "p",
@@ -35,7 +35,7 @@ _STORE = f"""
         tries = generation_answer.tries + excluded.tries
     WHERE generation_answer.status <> 'ok'
 """
-"""An answer that stands is never replaced."""
+"""A successful answer is never replaced."""
 _RECALL = text("""
     SELECT key, text, p, label_mass, method, prompt_tokens, completion_tokens, latency_ms
     FROM generation_answer WHERE status = 'ok' AND key IN :keys
@@ -43,12 +43,12 @@ _RECALL = text("""
 _PENDING = text("SELECT key FROM generation_answer WHERE status = 'pending' AND key IN :keys").bindparams(
     bindparam("keys", expanding=True)
 )
-_ASKED = text("SELECT * FROM generation_answer WHERE key = :key")
+_ROW = text("SELECT * FROM generation_answer WHERE key = :key")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MemoryKey:
-    """What was asked, as the memory keeps it."""
+class AnswerKey:
+    """Key and description of a request."""
 
     key: bytes
     """32 bytes; see `workbench.generation.engines.requests.ModelRequest.key`."""
@@ -62,8 +62,8 @@ class MemoryKey:
     simulated: bool = False
 
 
-def recall(connection: Connection, keys: Sequence[bytes]) -> dict[bytes, ModelAnswer]:
-    """Of these questions, those that were answered."""
+def load_answers(connection: Connection, keys: Sequence[bytes]) -> dict[bytes, ModelAnswer]:
+    """Return the stored answers of those keys that were answered."""
     return {
         bytes(row.key): ModelAnswer(
             text=row.text,
@@ -75,42 +75,42 @@ def recall(connection: Connection, keys: Sequence[bytes]) -> dict[bytes, ModelAn
             latency_ms=row.latency_ms,
             tries=0,
         )
-        for row in _found(connection, _RECALL, keys)
+        for row in _select(connection, _RECALL, keys)
     }
 
 
-def pending(connection: Connection, keys: Sequence[bytes]) -> set[bytes]:
-    """Of these questions, those that are in a file for a batch farm and not answered yet."""
-    return {bytes(row.key) for row in _found(connection, _PENDING, keys)}
+def pending_keys(connection: Connection, keys: Sequence[bytes]) -> set[bytes]:
+    """Return those keys that are in a batch request file and not answered yet."""
+    return {bytes(row.key) for row in _select(connection, _PENDING, keys)}
 
 
-def _found(connection: Connection, statement: TextClause, keys: Sequence[bytes]) -> Iterator[Row[Any]]:
-    for start in range(0, len(keys), _KEYS):
-        yield from connection.execute(statement, {"keys": list(keys[start : start + _KEYS])})
+def _select(connection: Connection, statement: TextClause, keys: Sequence[bytes]) -> Iterator[Row[Any]]:
+    for start in range(0, len(keys), _KEYS_PER_QUERY):
+        yield from connection.execute(statement, {"keys": list(keys[start : start + _KEYS_PER_QUERY])})
 
 
-def remember(connection: Connection, run_id: int | None, told: Sequence[tuple[MemoryKey, ModelAnswer]]) -> None:
-    """Keep what came back; an answer that stands already stays."""
+def store_answers(connection: Connection, run_id: int | None, answers: Sequence[tuple[AnswerKey, ModelAnswer]]) -> None:
+    """Store answers; a successful answer that is stored already stays."""
     now = utc_now()
-    rows = [_row(run_id, question, answer, _status(answer), now) for question, answer in told]
+    rows = [_row(run_id, question, answer, _status(answer), now) for question, answer in answers]
     if rows:
         connection.exec_driver_sql(_STORE, rows)
 
 
-def note_pending(connection: Connection, run_id: int | None, told: Sequence[tuple[MemoryKey, Method]]) -> None:
-    """Keep what goes into a file for a batch farm, and how it is asked, so that its answers find their way back."""
+def store_pending(connection: Connection, run_id: int | None, requests: Sequence[tuple[AnswerKey, Method]]) -> None:
+    """Store the requests of a batch request file and their methods, so that the batch answers can be imported."""
     now = utc_now()
     rows = [
         _row(run_id, question, ModelAnswer(tries=0, method=method), AnswerStatus.PENDING, now)
-        for question, method in told
+        for question, method in requests
     ]
     if rows:
         connection.exec_driver_sql(_STORE, rows)
 
 
-def asked(connection: Connection, key: bytes) -> Mapping[str, Any] | None:
-    """The row of a question, answered or not; None: it was never asked here."""
-    row = connection.execute(_ASKED, {"key": key}).one_or_none()
+def find_row(connection: Connection, key: bytes) -> Mapping[str, Any] | None:
+    """Return the row of a request, answered or not; None: it is not in the cache."""
+    row = connection.execute(_ROW, {"key": key}).one_or_none()
     return None if row is None else dict(row._mapping)
 
 
@@ -119,7 +119,7 @@ def _status(answer: ModelAnswer) -> AnswerStatus:
 
 
 def _row(
-    run_id: int | None, question: MemoryKey, answer: ModelAnswer, status: AnswerStatus, now: str
+    run_id: int | None, question: AnswerKey, answer: ModelAnswer, status: AnswerStatus, now: str
 ) -> tuple[Any, ...]:
     # fmt: off
     return (
@@ -132,8 +132,8 @@ def _row(
     # fmt: on
 
 
-def keep_prompt(connection: Connection, version: str, content: str) -> None:
-    """Keep a prompt set as it is, under its version: the file may change or go."""
+def store_prompt(connection: Connection, version: str, content: str) -> None:
+    """Store the content of a prompt set by its version, since its file may change or be deleted."""
     connection.execute(
         text("""INSERT INTO prompt_text(version, content, created_at) VALUES (:version, :content, :now)
                 ON CONFLICT(version) DO NOTHING"""),

@@ -1,4 +1,4 @@
-"""What servers proved to honour, as `negwb generate probe` saw it; a later look replaces an earlier one."""
+"""Results of `negwb generate probe`: the features that a server supports. A new probe replaces the old one."""
 
 from __future__ import annotations
 
@@ -13,35 +13,35 @@ from curation_db.storage.ids import utc_now
 
 
 @dataclass(frozen=True, slots=True)
-class Probed:
-    """A look at one model of one server."""
+class EndpointProbe:
+    """The probe of one model on one server."""
 
     url: str
     model: str
     features: Mapping[str, Any]
-    """Feature to {"seen": yes | no | unknown, "evidence": one line, "value": more}."""
+    """By feature: {"seen": yes | no | unknown, "evidence": one line, "value": details}."""
     probed_at: str
 
 
 def store_probe(connection: Connection, url: str, model: str, features: Mapping[str, Any]) -> None:
-    """Keep what was seen; `url` without name and password."""
-    told = json.dumps(features, ensure_ascii=False, sort_keys=True)
+    """Store the features of a probe; `url` must not contain a user name or password."""
+    encoded = json.dumps(features, ensure_ascii=False, sort_keys=True)
     connection.execute(
         text("""INSERT INTO endpoint_probe(url, model, features, probed_at) VALUES (:url, :model, :features, :now)
                 ON CONFLICT (url, model) DO UPDATE SET features = excluded.features, probed_at = excluded.probed_at"""),
-        {"url": url, "model": model, "features": told, "now": utc_now()},
+        {"url": url, "model": model, "features": encoded, "now": utc_now()},
     )
 
 
 def read_probe(connection: Connection, url: str, model: str) -> Mapping[str, Any] | None:
-    """The features of this model of this server; None: it was never looked at."""
-    found = connection.execute(
+    """Return the features of this model on this server; None: it was never probed."""
+    encoded = connection.execute(
         text("SELECT features FROM endpoint_probe WHERE url = :url AND model = :model"), {"url": url, "model": model}
     ).scalar()
-    return None if found is None else dict(json.loads(found))
+    return None if encoded is None else dict(json.loads(encoded))
 
 
-def list_probes(connection: Connection) -> list[Probed]:
-    """All looks, by server and model."""
+def list_probes(connection: Connection) -> list[EndpointProbe]:
+    """Return all probes, sorted by server and model."""
     rows = connection.execute(text("SELECT url, model, features, probed_at FROM endpoint_probe ORDER BY url, model"))
-    return [Probed(row.url, row.model, json.loads(row.features), row.probed_at) for row in rows]
+    return [EndpointProbe(row.url, row.model, json.loads(row.features), row.probed_at) for row in rows]

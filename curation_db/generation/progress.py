@@ -1,7 +1,6 @@
-"""How far a generation is: the counts that a run tells about once a second, as JSON in its row. Pure.
+"""Progress of a generation run: counts that the run stores as JSON in its row about once a second. Pure.
 
-What is read back is hostile like any other data: `StageProgress.from_dict` takes what it knows and what has a shape
-that can be shown, and leaves out the rest.
+Stored JSON is untrusted: `StageProgress.from_dict` takes known fields of a valid type and ignores the rest.
 """
 
 from __future__ import annotations
@@ -11,89 +10,89 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
-_MOST_NAMES: Final = 200
-"""Stages, reasons, engines that are taken from one progress."""
-_MOST_LETTERS: Final = 1_000
-_MOST: Final = 2**62
-"""More than this is no count of ours."""
+_MAX_NAMES: Final = 200
+"""Maximum number of stages, of reasons and of engines that are read."""
+_MAX_TEXT_LENGTH: Final = 1_000
+_MAX_COUNT: Final = 2**62
+"""Larger counts are cut to this."""
 STAGE_COUNTS: Final = ("asked", "answered", "failed", "remembered")
-"""What is counted in each stage: asked of the engine, answered by it, without an answer, known from an earlier run."""
+"""Counts per stage: requests to the engine, answers, requests without an answer, answers of an earlier run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageProgress:
-    """Counts so far."""
+    """Counts of a run so far."""
 
     items_total: int | None = None
-    """Captions or questions that this run is about; None: not counted yet."""
+    """Captions or questions of this run; None: not counted yet."""
     items_done: int = 0
     kept: int = 0
     dropped: int = 0
     failed: int = 0
     requests: int = 0
-    """Sent to servers."""
+    """Requests sent to servers."""
     answers: int = 0
     remembered: int = 0
-    """Answers that an earlier run was given."""
+    """Answers reused from an earlier run."""
     tokens: int = 0
     cost: float = 0.0
     """In the currency of the engines' prices."""
     items_per_s: float = 0.0
     requests_per_s: float = 0.0
     eta_s: float | None = None
-    """Seconds that are left, where it can be told."""
+    """Estimated seconds left; None: unknown."""
     in_flight: int = 0
-    """Questions that are being answered now."""
+    """Requests in flight now."""
     stages: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-    """Stage to its `STAGE_COUNTS`."""
+    """`STAGE_COUNTS` by stage."""
     reasons: Mapping[str, int] = field(default_factory=dict)
-    """Why nothing came of an item, to how many."""
+    """Number of items without a candidate, by reason."""
     capacity: Mapping[str, int] = field(default_factory=dict)
-    """Engine to how many questions it takes at a time now."""
+    """Present number of concurrent requests, by engine."""
     note: str = ""
-    """What it is doing, in a line."""
+    """What the run does now, in one line."""
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON has it."""
+        """Return a JSON-compatible dict."""
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, told: object) -> StageProgress:
-        """What can be made of `told`; nothing that it says raises."""
-        said: Mapping[Any, Any] = told if isinstance(told, Mapping) else {}
-        total = said.get("items_total")
-        eta = _number(said.get("eta_s"))
+    def from_dict(cls, value: object) -> StageProgress:
+        """Read the valid fields of `value`; never raises."""
+        values: Mapping[Any, Any] = value if isinstance(value, Mapping) else {}
+        total = values.get("items_total")
+        eta = _number(values.get("eta_s"))
         return cls(
             items_total=None if _number(total) is None else _count(total),
-            items_done=_count(said.get("items_done")),
-            kept=_count(said.get("kept")),
-            dropped=_count(said.get("dropped")),
-            failed=_count(said.get("failed")),
-            requests=_count(said.get("requests")),
-            answers=_count(said.get("answers")),
-            remembered=_count(said.get("remembered")),
-            tokens=_count(said.get("tokens")),
-            cost=max(0.0, _number(said.get("cost")) or 0.0),
-            items_per_s=max(0.0, _number(said.get("items_per_s")) or 0.0),
-            requests_per_s=max(0.0, _number(said.get("requests_per_s")) or 0.0),
+            items_done=_count(values.get("items_done")),
+            kept=_count(values.get("kept")),
+            dropped=_count(values.get("dropped")),
+            failed=_count(values.get("failed")),
+            requests=_count(values.get("requests")),
+            answers=_count(values.get("answers")),
+            remembered=_count(values.get("remembered")),
+            tokens=_count(values.get("tokens")),
+            cost=max(0.0, _number(values.get("cost")) or 0.0),
+            items_per_s=max(0.0, _number(values.get("items_per_s")) or 0.0),
+            requests_per_s=max(0.0, _number(values.get("requests_per_s")) or 0.0),
             eta_s=None if eta is None else max(0.0, eta),
-            in_flight=_count(said.get("in_flight")),
-            stages={name: _stage(counts) for name, counts in _named(said.get("stages"))},
-            reasons={name: _count(count) for name, count in _named(said.get("reasons"))},
-            capacity={name: _count(count) for name, count in _named(said.get("capacity"))},
-            note=str(said.get("note") or "")[:_MOST_LETTERS],
+            in_flight=_count(values.get("in_flight")),
+            stages={name: _stage(counts) for name, counts in _named(values.get("stages"))},
+            reasons={name: _count(count) for name, count in _named(values.get("reasons"))},
+            capacity={name: _count(count) for name, count in _named(values.get("capacity"))},
+            note=str(values.get("note") or "")[:_MAX_TEXT_LENGTH],
         )
 
 
-def _stage(counts: object) -> dict[str, int]:
-    told = counts if isinstance(counts, Mapping) else {}
-    return {name: _count(told.get(name)) for name in STAGE_COUNTS}
+def _stage(value: object) -> dict[str, int]:
+    counts = value if isinstance(value, Mapping) else {}
+    return {name: _count(counts.get(name)) for name in STAGE_COUNTS}
 
 
-def _named(told: object) -> list[tuple[str, Any]]:
-    if not isinstance(told, Mapping):
+def _named(value: object) -> list[tuple[str, Any]]:
+    if not isinstance(value, Mapping):
         return []
-    return [(str(name)[:_MOST_LETTERS], value) for name, value in list(told.items())[:_MOST_NAMES]]
+    return [(str(name)[:_MAX_TEXT_LENGTH], entry) for name, entry in list(value.items())[:_MAX_NAMES]]
 
 
 def _number(value: object) -> float | None:
@@ -108,4 +107,4 @@ def _number(value: object) -> float | None:
 def _count(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int | float) or _number(value) is None:
         return 0
-    return min(max(0, int(value)), _MOST)
+    return min(max(0, int(value)), _MAX_COUNT)

@@ -1,7 +1,7 @@
-"""Runs of `negwb generate` in the record: one row each, rewritten while it lives, and what became of its items.
+"""Runs of `negwb generate` in the record: one row per run, updated while it runs, and the results of its items.
 
-A run says every second or so that it lives (`beat`). One that says it runs and no longer does is `lost`: that is told
-from the row when it is read, and stored nowhere. A lost run loses nothing, the same command goes on.
+A run records a heartbeat about once a second. A run whose row says "running" but whose process has ended is `lost`;
+this is derived when the row is read and not stored. A lost run loses no data: the same command resumes it.
 """
 
 from __future__ import annotations
@@ -27,39 +27,39 @@ from curation_db.storage.ids import utc_now
 __all__ = [
     "STAGE_COUNTS",
     "GenerationRunRow",
+    "OutcomeCount",
     "RunFailure",
     "StageProgress",
-    "Yield",
-    "beat",
+    "count_outcomes",
     "end_run",
     "failures",
     "get_run",
     "list_runs",
+    "record_heartbeat",
     "start_run",
-    "yields",
 ]
 
-BEAT_S: Final = 15.0
-"""A run that has not said for so long that it lives does not."""
+HEARTBEAT_TIMEOUT_S: Final = 15.0
+"""A run without a heartbeat for this long is lost."""
 _COLUMNS = "id, recipe, settings, state, host, pid, started_at, beat_at, ended_at, progress, message"
-_TROUBLE: Final = (ItemStatus.FAILED, ItemStatus.DROPPED)
+_UNSUCCESSFUL: Final = (ItemStatus.FAILED, ItemStatus.DROPPED)
 _STOP_REASON: Final = "stop_reason"
-_AMONG: Final = 50_000
-"""Items of a run among which its newest failures are looked for: a look takes milliseconds however large it is."""
-_MOST_LETTERS: Final = 2_000
+_FAILURE_SCAN_LIMIT: Final = 50_000
+"""Newest items of a run that are scanned for failures, so that the query takes milliseconds for a run of any size."""
+_MAX_TEXT_LENGTH: Final = 2_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GenerationRunRow:
-    """A run as it was last heard of."""
+    """A run as of its last heartbeat."""
 
     id: int
     recipe: str
     """Hash of the recipe."""
     settings: Mapping[str, Any]
-    """What was asked for; "simulated" lists the engines that are scripts."""
+    """Settings of the run; "simulated" lists the scripted engines."""
     state: GenerationState
-    """As it last said; see `lost`."""
+    """Stored state; see `lost`."""
     host: str
     pid: int
     started_at: str
@@ -68,50 +68,50 @@ class GenerationRunRow:
     progress: StageProgress
     message: str
     stop_reason: StopReason | None = None
-    """None: it did not stop early, or an older negwb wrote the row."""
+    """None: the run did not stop early, or an older negwb wrote the row."""
 
     @property
     def here(self) -> bool:
-        """Whether it ran, or runs, on this machine."""
+        """Whether its process is or was on this machine."""
         return is_local(self.host)
 
     @property
     def process(self) -> ProcessIdentity:
-        """The process that generates."""
+        """The process of the run."""
         return ProcessIdentity(self.host, self.pid, self.started_at)
 
     @property
     def lost(self) -> bool:
-        """Whether it says that it runs and does not: its process here is gone, or it has been silent for too long."""
+        """Whether its state is running, but its process on this machine ended or its heartbeat timed out."""
         if self.state is not GenerationState.RUNNING:
             return False
         if is_alive(self.process) is False:
             return True
-        beaten = _seconds(self.beat_at)
-        return beaten is None or time.time() - beaten > BEAT_S
+        heartbeat = _seconds(self.beat_at)
+        return heartbeat is None or time.time() - heartbeat > HEARTBEAT_TIMEOUT_S
 
     @property
     def running(self) -> bool:
-        """Whether it runs now."""
+        """Whether the run is running now."""
         return self.state is GenerationState.RUNNING and not self.lost
 
 
 @dataclass(frozen=True, slots=True)
-class Yield:
-    """So many items of a recipe came to this."""
+class OutcomeCount:
+    """Number of items of a recipe with one result."""
 
     status: str
     reason: str
-    """Empty where a candidate came of them."""
+    """Empty where the items yielded candidates."""
     items: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFailure:
-    """An item of which nothing came."""
+    """An item without a candidate."""
 
     item: str
-    """caption/ID, question/ID, or candidate/ID where one was only judged."""
+    """caption/ID, question/ID, or candidate/ID where a candidate was only judged."""
     status: str
     reason: str
     detail: str
@@ -119,13 +119,13 @@ class RunFailure:
     """source/key."""
     file_name: str
     text: str
-    """Of the caption, the question or the candidate; its first 2,000 characters."""
+    """Text of the caption, question or candidate, cut to 2,000 characters."""
     attempts: int
     created_at: str
 
 
 def start_run(connection: Connection, *, recipe: str, settings: Mapping[str, Any], now: str | None = None) -> int:
-    """Write that this process begins a run; returns its number."""
+    """Insert a run of this process; return its id."""
     stamp = now or utc_now()
     row = {
         "recipe": recipe,
@@ -144,13 +144,13 @@ def start_run(connection: Connection, *, recipe: str, settings: Mapping[str, Any
     )
 
 
-def beat(
+def record_heartbeat(
     connection: Connection, run_id: int, progress: StageProgress | Mapping[str, Any], *, now: str | None = None
 ) -> None:
-    """Write that the run lives, and how far it is."""
+    """Store a heartbeat and the progress of the run."""
     connection.execute(
         text("UPDATE generation_run SET beat_at = :now, progress = :progress WHERE id = :id"),
-        {"id": run_id, "now": now or utc_now(), "progress": _told(progress)},
+        {"id": run_id, "now": now or utc_now(), "progress": _encode_progress(progress)},
     )
 
 
@@ -164,13 +164,13 @@ def end_run(
     stop_reason: StopReason | None = None,
     now: str | None = None,
 ) -> None:
-    """Write how the run ended, and why where it did not end well. The stop reason is a key of the progress JSON."""
+    """Store how the run ended and, after a failure, why. The stop reason is a key of the progress JSON."""
     row = {
         "id": run_id,
         "state": str(state),
-        "progress": _told(progress, stop_reason),
+        "progress": _encode_progress(progress, stop_reason),
         "now": now or utc_now(),
-        "message": clean(message)[:_MOST_LETTERS] or None,
+        "message": clean(message)[:_MAX_TEXT_LENGTH] or None,
     }
     connection.execute(
         text("""UPDATE generation_run SET state = :state, progress = :progress, message = :message,
@@ -180,7 +180,7 @@ def end_run(
 
 
 def list_runs(connection: Connection, limit: int = 100) -> list[GenerationRunRow]:
-    """The newest runs first."""
+    """Return the newest runs, newest first."""
     rows = connection.execute(
         text(f"SELECT {_COLUMNS} FROM generation_run ORDER BY id DESC LIMIT :limit"), {"limit": limit}
     )
@@ -188,19 +188,19 @@ def list_runs(connection: Connection, limit: int = 100) -> list[GenerationRunRow
 
 
 def get_run(connection: Connection, run_id: int) -> GenerationRunRow | None:
-    """One run; None: there is none of this number."""
+    """Return one run; None where there is no run with this id."""
     row = connection.execute(text(f"SELECT {_COLUMNS} FROM generation_run WHERE id = :id"), {"id": run_id}).first()
     return None if row is None else _run(row)
 
 
-def yields(connection: Connection, recipe: str) -> list[Yield]:
-    """What became of all items that ever went through this recipe, the most first; reads all of them."""
+def count_outcomes(connection: Connection, recipe: str) -> list[OutcomeCount]:
+    """Count the results of all items of this recipe, the most frequent first; reads all of them."""
     rows = connection.execute(
         text("""SELECT status, coalesce(reason, '') AS reason, count(*) AS items FROM generation_item
                 WHERE recipe = :recipe GROUP BY 1, 2 ORDER BY items DESC, 1, 2"""),
         {"recipe": recipe},
     )
-    return [Yield(row.status, row.reason, row.items) for row in rows]
+    return [OutcomeCount(row.status, row.reason, row.items) for row in rows]
 
 
 def failures(
@@ -208,16 +208,16 @@ def failures(
     *,
     run_id: int | None = None,
     recipe: str | None = None,
-    statuses: Sequence[ItemStatus] = _TROUBLE,
+    statuses: Sequence[ItemStatus] = _UNSUCCESSFUL,
     limit: int = 20,
 ) -> list[RunFailure]:
-    """The newest items of a run or of a recipe of which nothing came; of a run, among its newest 50,000 items."""
+    """Return the newest items of a run or recipe without a candidate; of a run, among its newest 50,000 items."""
     if (run_id is None) == (recipe is None):
-        raise ValueError("either a run or a recipe")
+        raise ValueError("pass either run_id or recipe")
     if run_id is not None:
-        among = "SELECT id FROM generation_item WHERE run_id = :whose ORDER BY id DESC LIMIT :among"
+        among = "SELECT id FROM generation_item WHERE run_id = :owner ORDER BY id DESC LIMIT :among"
     else:
-        among = "SELECT id FROM generation_item WHERE recipe = :whose"
+        among = "SELECT id FROM generation_item WHERE recipe = :owner"
     statement = text(f"""
         SELECT i.item, i.status, i.reason, i.detail, i.attempts, i.created_at, p.key, p.file_name, s.name AS source,
                CASE WHEN i.item LIKE 'caption/%'
@@ -232,11 +232,11 @@ def failures(
         LEFT JOIN image p ON p.id = i.image_id LEFT JOIN source s ON s.id = p.source_id ORDER BY i.id DESC
     """).bindparams(bindparam("statuses", expanding=True))
     values = {
-        "whose": recipe if run_id is None else run_id,
+        "owner": recipe if run_id is None else run_id,
         "statuses": [str(status) for status in statuses],
-        "among": _AMONG,
+        "among": _FAILURE_SCAN_LIMIT,
         "limit": limit,
-        "most": _MOST_LETTERS,
+        "most": _MAX_TEXT_LENGTH,
     }
     if run_id is None:
         del values["among"]
@@ -275,7 +275,7 @@ def _run(row: Row[Any]) -> GenerationRunRow:
     )
 
 
-def _told(progress: StageProgress | Mapping[str, Any], stop_reason: StopReason | None = None) -> str:
+def _encode_progress(progress: StageProgress | Mapping[str, Any], stop_reason: StopReason | None = None) -> str:
     counts = progress.to_dict() if isinstance(progress, StageProgress) else dict(progress)
     return json.dumps(counts if stop_reason is None else {**counts, _STOP_REASON: str(stop_reason)})
 
@@ -285,17 +285,17 @@ def _stop_reason(progress: object) -> StopReason | None:
     return next((reason for reason in StopReason if reason == code), None)
 
 
-def _json(told: str) -> object:
+def _json(encoded: str) -> object:
     try:
-        return parse_json(told)
+        return parse_json(encoded)
     except JsonError:
         return None
 
 
-def _state(told: str) -> GenerationState:
+def _state(value: str) -> GenerationState:
     try:
-        return GenerationState(told)
-    except ValueError:  # a word of a newer negwb
+        return GenerationState(value)
+    except ValueError:  # a state that a newer negwb wrote
         return GenerationState.FAILED
 
 

@@ -1,8 +1,7 @@
-"""Which candidates have no verdict yet: an edit's child, whose text nobody was asked about, and all that were there
-before a judge was. Reads only.
+"""Candidates that lack a verdict: children of edits, and candidates older than a judge. Read-only.
 
-A page walks along the ids and stops after `look` of them, so that it is short even where nearly all have their
-verdicts; the next one goes on behind it.
+A page scans at most `look` ids, so that it is fast even where nearly all candidates have their verdicts. The next page
+continues after it.
 """
 
 from __future__ import annotations
@@ -17,12 +16,12 @@ from sqlalchemy import Connection, text
 from curation_db.enums import Question, State
 from curation_db.storage.sqlite import json_array
 
-LOOK: Final = 50_000
-"""Candidates that are looked at for one page: 60 ms where all of a million have the verdict, measured."""
-_STANDING: Final = frozenset(State) - {State.SUPERSEDED}
+SCAN_LIMIT: Final = 50_000
+"""Candidates scanned for one page: 60 ms where all of a million have the verdict, measured."""
+_NOT_SUPERSEDED: Final = frozenset(State) - {State.SUPERSEDED}
 
-# The verdicts' own unique index has all that is asked for: one look-up for each candidate and wanted verdict. The +
-# keeps SQLite from walking state by state, which would have it sort.
+# The unique index of `verdict` covers the query: one lookup per candidate and wanted verdict. The + keeps SQLite from
+# scanning state by state, which would need a sort.
 _PAGE = text("""
     SELECT s.candidate_id AS id, (
         SELECT json_group_array(w.key) FROM json_each(:wanted) w WHERE NOT EXISTS (
@@ -39,8 +38,8 @@ _REACH = text("""
 """)
 
 
-class Wanted(NamedTuple):
-    """A verdict that a candidate should have."""
+class WantedVerdict(NamedTuple):
+    """A verdict that every candidate should have."""
 
     judge: str
     question: Question
@@ -52,44 +51,43 @@ class Unjudged:
     """A candidate and the verdicts that it lacks."""
 
     candidate_id: int
-    lacking: tuple[Wanted, ...]
-    """In the order in which they were asked for."""
+    lacking: tuple[WantedVerdict, ...]
+    """In the order of the request."""
 
 
 @dataclass(frozen=True, slots=True)
 class UnjudgedPage:
-    """What was found, by id."""
+    """One page of candidates without a verdict, by id."""
 
-    found: tuple[Unjudged, ...]
+    candidates: tuple[Unjudged, ...]
     upto: int | None
-    """The `after_id` of the next page; None: there is none."""
+    """The `after_id` of the next page; None: this is the last page."""
 
 
 def candidates_without(
     connection: Connection,
-    wanted: Sequence[Wanted],
+    wanted: Sequence[WantedVerdict],
     *,
     after_id: int = 0,
     limit: int = 1_000,
-    look: int = LOOK,
-    states: Collection[State] = _STANDING,
+    look: int = SCAN_LIMIT,
+    states: Collection[State] = _NOT_SUPERSEDED,
 ) -> UnjudgedPage:
-    """The next candidates beyond `after_id` that lack one of the `wanted` verdicts; those that an edit replaced do not
-    count.
+    """Return the next candidates with an id above `after_id` that lack one of the `wanted` verdicts.
 
-    A page may be empty and not the last one: go on until `upto` is None. An answer that was neither yes nor no is a
-    verdict.
+    Superseded candidates are left out by default. A page may be empty without being the last: continue until `upto` is
+    None. An unclear answer (neither yes nor no) counts as a verdict.
     """
     reach = connection.execute(_REACH, {"after": after_id, "look": look}).scalar()
     if reach is None or not wanted:
         return UnjudgedPage((), None)
-    told = {
+    values = {
         "wanted": json_array((each.judge, str(each.question), each.prompt_version) for each in wanted),
         "states": json_array(sorted(states)),
         "after": after_id,
         "upto": reach,
         "limit": limit,
     }
-    rows = connection.execute(_PAGE, told).all()
-    found = tuple(Unjudged(row.id, tuple(wanted[place] for place in json.loads(row.lacking))) for row in rows)
-    return UnjudgedPage(found, found[-1].candidate_id if len(found) == limit else int(reach))
+    rows = connection.execute(_PAGE, values).all()
+    candidates = tuple(Unjudged(row.id, tuple(wanted[index] for index in json.loads(row.lacking))) for row in rows)
+    return UnjudgedPage(candidates, candidates[-1].candidate_id if len(candidates) == limit else int(reach))

@@ -1,6 +1,7 @@
-"""What there is to generate from, a page of pictures at a time, and what became of it.
+"""Work items of a generation run, read in pages of images, and their results.
 
-An item is a caption (P1) or a question that people answered with no (P2), under a recipe; one that has a row is done.
+An item is a caption (pipeline P1) or a question with the human answer "no" (P2), under a recipe. An item with a row in
+`generation_item` is done.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from curation_db.review.candidates import Intake, NewCandidate, NewVerdict, inse
 from curation_db.storage.ids import utc_now
 from curation_db.storage.sqlite import json_array
 
-_WAITING = {
+_PENDING = {
     "caption": """
         FROM caption i WHERE i.image_id > :after AND NOT EXISTS (SELECT 1 FROM generation_item g
             WHERE g.recipe = :recipe AND g.item = 'caption/' || i.id AND g.status IN :done)""",
@@ -27,12 +28,12 @@ _WAITING = {
           AND NOT EXISTS (SELECT 1 FROM generation_item g
             WHERE g.recipe = :recipe AND g.item = 'question/' || i.id AND g.status IN :done)""",
 }
-"""Items that are not done, by their kind."""
+"""FROM clause of the items that are not done, by kind."""
 _TABLES = {"caption": "caption", "question": "visual_question"}
-"""The table of each kind of item."""
-_OF = "AND i.source_id IN (SELECT id FROM source WHERE name IN :sources)"
-_OF_IN_ORDER = _OF.replace("i.source_id", "+i.source_id")
-"""Walks along the pictures; with the source's own index each page would sort all that is left."""
+"""Table by kind of item."""
+_SOURCE_FILTER = "AND i.source_id IN (SELECT id FROM source WHERE name IN :sources)"
+_SOURCE_FILTER_IN_ORDER = _SOURCE_FILTER.replace("i.source_id", "+i.source_id")
+"""Makes SQLite scan by image; with the index on the source, each page would sort all remaining rows."""
 _IMAGES = text("""
     SELECT m.id, m.key, m.file_name, m.source_id, s.name AS source FROM image m JOIN source s ON s.id = m.source_id
     WHERE m.id IN :images ORDER BY m.id
@@ -63,12 +64,12 @@ _ALL: tuple[str, ...] = tuple(map(str, ItemStatus))
 _RETRYING = tuple(str(status) for status in ItemStatus if status is not ItemStatus.FAILED)
 _DETAIL_LIMIT = 500
 Categories = dict[int, frozenset[str]]
-"""By source: all that its annotations look for."""
+"""Annotated categories by source id."""
 
 
 @dataclass(slots=True)
 class ImageContext:
-    """A picture with all that is known of it."""
+    """An image with its captions, questions and annotated objects."""
 
     id: int
     key: str
@@ -87,97 +88,95 @@ class ImageContext:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scope:
-    """Which items are worked on."""
+    """The items that a run processes."""
 
     recipe: str
-    """Its hash."""
+    """Hash of the recipe."""
     kind: str
-    """caption or question."""
+    """"caption" or "question"."""
     sources: tuple[str, ...] = ()
-    """Names; none: all."""
+    """Names of sources; empty: all."""
     retry: bool = False
-    """Those that failed count as not done."""
+    """Whether failed items count as not done."""
 
     @property
     def _values(self) -> dict[str, Any]:
-        told: dict[str, Any] = {"recipe": self.recipe, "done": _RETRYING if self.retry else _ALL}
-        return told | ({"sources": self.sources} if self.sources else {})
+        values: dict[str, Any] = {"recipe": self.recipe, "done": _RETRYING if self.retry else _ALL}
+        return values | ({"sources": self.sources} if self.sources else {})
 
     def _statement(self, select: str, end: str = "") -> Any:
-        of = _OF_IN_ORDER if end else _OF
-        sql = text(f"{select} {_WAITING[self.kind]} {of if self.sources else ''} {end}")
+        source_filter = _SOURCE_FILTER_IN_ORDER if end else _SOURCE_FILTER
+        sql = text(f"{select} {_PENDING[self.kind]} {source_filter if self.sources else ''} {end}")
         sql = sql.bindparams(bindparam("done", expanding=True))
         return sql.bindparams(bindparam("sources", expanding=True)) if self.sources else sql
 
     def count(self, connection: Connection) -> int:
-        """How many items are not done."""
+        """Return the number of items that are not done."""
         sql = self._statement("SELECT count(*)")
         return int(connection.execute(sql, {**self._values, "after": 0}).scalar_one())
 
-    def page(self, connection: Connection, after: int, pictures: int, known: Categories) -> list[ImageContext]:
-        """The next pictures (by id, beyond `after`) that have items not done; at most `pictures`, none: the end."""
+    def page(self, connection: Connection, after: int, limit: int, known: Categories) -> list[ImageContext]:
+        """Return the next `limit` images with an id above `after` that have items not done; empty at the end."""
         sql = self._statement("SELECT DISTINCT i.image_id", "ORDER BY i.image_id LIMIT :most")
-        ids = list(connection.execute(sql, {**self._values, "after": after, "most": pictures}).scalars())
-        found = image_contexts(connection, ids, known)
-        _mark_waiting(connection, found, self)
-        return found
+        ids = list(connection.execute(sql, {**self._values, "after": after, "most": limit}).scalars())
+        images = image_contexts(connection, ids, known)
+        _mark_pending(connection, images, self)
+        return images
 
 
 def has_any(connection: Connection, kind: str) -> bool:
-    """Whether there is an item of this kind at all, done or not."""
+    """Return whether any item of this kind exists, done or not."""
     return bool(connection.execute(text(f"SELECT EXISTS (SELECT 1 FROM {_TABLES[kind]})")).scalar_one())
 
 
 def count_all(connection: Connection, kind: str) -> int:
-    """The number of items of this kind, done or not."""
+    """Return the number of items of this kind, done or not."""
     return int(connection.execute(text(f"SELECT count(*) FROM {_TABLES[kind]}")).scalar_one())
 
 
 def image_contexts(connection: Connection, image_ids: Sequence[int], known: Categories) -> list[ImageContext]:
-    """These pictures with all that is known of them; what is learned of sources is kept in `known`."""
+    """Load these images with their annotations; cache the categories of their sources in `known`."""
     if not image_ids:
         return []
-    found = {
+    images = {
         row.id: ImageContext(row.id, row.key, row.file_name, row.source_id, row.source)
         for row in connection.execute(_IMAGES, {"images": list(image_ids)})
     }
-    for row in connection.execute(_CAPTIONS, {"images": list(found)}):
-        found[row.image_id].captions.append(row)
-    for row in connection.execute(_QUESTIONS, {"images": list(found)}):
-        found[row.image_id].questions.append(row)
-    for row in connection.execute(_OBJECTS, {"images": list(found)}):
-        found[row.image_id].objects[row.category] = row.n
-    for material in found.values():
-        if material.source_id not in known:
-            known[material.source_id] = _categories(connection, material.source_id)
-        material.categories = known[material.source_id]
-    return list(found.values())
+    for row in connection.execute(_CAPTIONS, {"images": list(images)}):
+        images[row.image_id].captions.append(row)
+    for row in connection.execute(_QUESTIONS, {"images": list(images)}):
+        images[row.image_id].questions.append(row)
+    for row in connection.execute(_OBJECTS, {"images": list(images)}):
+        images[row.image_id].objects[row.category] = row.n
+    for image in images.values():
+        if image.source_id not in known:
+            known[image.source_id] = _categories(connection, image.source_id)
+        image.categories = known[image.source_id]
+    return list(images.values())
 
 
 def _categories(connection: Connection, source: int) -> frozenset[str]:
-    """A look at every annotated object of the source."""
+    """Return the annotated categories of the source; reads all of its annotated objects."""
     sql = text("""SELECT DISTINCT o.category FROM image_object o JOIN image m ON m.id = o.image_id
                   WHERE m.source_id = :source LIMIT 5000""")
     return frozenset(connection.execute(sql, {"source": source}).scalars())
 
 
-def _mark_waiting(connection: Connection, found: Collection[ImageContext], scope: Scope) -> None:
+def _mark_pending(connection: Connection, images: Collection[ImageContext], scope: Scope) -> None:
     items = {
-        material.id: {
-            f"{scope.kind}/{row.id}" for row in (material.captions if scope.kind == "caption" else material.questions)
-        }
-        for material in found
+        image.id: {f"{scope.kind}/{row.id}" for row in (image.captions if scope.kind == "caption" else image.questions)}
+        for image in images
     }
     every = [item for listed in items.values() for item in listed]
     values = {"recipe": scope.recipe, "items": json_array(every), "done": _RETRYING if scope.retry else _ALL}
     done = set(connection.execute(_DONE, values).scalars()) if every else set()
-    for material in found:
-        material.waiting = items[material.id] - done
+    for image in images:
+        image.waiting = items[image.id] - done
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finished:
-    """What became of an item."""
+class FinishedItem:
+    """The result of an item."""
 
     item: str
     image_id: int
@@ -187,31 +186,31 @@ class Finished:
     attempts: int = 1
     draft: NewCandidate | None = None
     candidate_id: int | None = None
-    """Where the item is a candidate that was there already."""
-    opinions: tuple[NewVerdict, ...] = ()
-    """About the draft or the candidate; their `candidate_id` is filled in here."""
+    """Id of an existing candidate, where the item is one that was only judged."""
+    verdicts: tuple[NewVerdict, ...] = ()
+    """Verdicts about the draft or the candidate; `store_finished` sets their `candidate_id`."""
 
 
-def finish(
-    connection: Connection, run_id: int | None, recipe: str, finished: Sequence[Finished], intake: Intake
+def store_finished(
+    connection: Connection, run_id: int | None, recipe: str, finished: Sequence[FinishedItem], intake: Intake
 ) -> None:
-    """Store candidates, verdicts and what became of the items, in the caller's one transaction."""
+    """Store candidates, verdicts and results of items in the caller's transaction."""
     drafts = [each.draft for each in finished if each.draft is not None]
     if drafts:
         insert_candidates(connection, drafts, intake)
     ids = _ids(connection, drafts)
-    opinions, rows, now = [], [], utc_now()
+    verdicts, rows, now = [], [], utc_now()
     for each in finished:
         candidate = ids[each.draft.source_id, each.draft.key] if each.draft else each.candidate_id
-        opinions += [replace(opinion, candidate_id=candidate) for opinion in each.opinions if candidate is not None]
+        verdicts += [replace(verdict, candidate_id=candidate) for verdict in each.verdicts if candidate is not None]
         # fmt: off
         rows.append(
             (recipe, each.item, run_id, each.image_id, str(each.status), each.reason or None,
              clean(each.detail)[:_DETAIL_LIMIT] or None, candidate, each.attempts, now)
         )
         # fmt: on
-    if opinions:
-        insert_verdicts(connection, opinions)
+    if verdicts:
+        insert_verdicts(connection, verdicts)
     if rows:
         connection.exec_driver_sql(_FINISH, rows)
 

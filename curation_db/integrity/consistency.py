@@ -16,7 +16,7 @@ from sqlalchemy import Connection, text
 from curation_db.enums import Kind, Stream
 from curation_db.events.history_cache import COLUMNS, History, cached_fold, history_from_rows, overlap_sql
 from curation_db.events.state import CandidateStatus
-from curation_db.queue.groups import passes_key, people_key, place_of
+from curation_db.queue.groups import annotators_key, passes_key, queue_slot
 from curation_db.queue.ordering import ORDERINGS
 
 Progress = Callable[[int, int], None]
@@ -171,16 +171,16 @@ def _expected_group(
     """The group a candidate belongs to (as `standing.refold` puts it there)."""
     if known is None and standing.wanted and not standing.voters and not standing.passes and editor is None:
         return _FRESH_AUDIT if audit else _FRESH_REVIEW
-    stream, voters, passes = place_of(standing, audit=audit, editor=editor, known=known)
+    stream, voters, passes = queue_slot(standing, audit=audit, editor=editor, known=known)
     return (
         stream,
-        people_key(people[name] for name in voters if name in people),
+        annotators_key(people[name] for name in voters if name in people),
         passes_key({people[name]: times for name, times in passes.items() if name in people}),
     )
 
 
-_FRESH_AUDIT: GroupKey = (str(Stream.AUDIT), people_key(()), passes_key({}))
-_FRESH_REVIEW: GroupKey = (str(Stream.REVIEW), people_key(()), passes_key({}))
+_FRESH_AUDIT: GroupKey = (str(Stream.AUDIT), annotators_key(()), passes_key({}))
+_FRESH_REVIEW: GroupKey = (str(Stream.REVIEW), annotators_key(()), passes_key({}))
 _ORDERINGS = frozenset(ORDERINGS)
 
 

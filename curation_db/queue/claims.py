@@ -1,7 +1,7 @@
-"""The queue: who gets which card next, and for how long.
+"""The queue: select and lease the next cards for an annotator.
 
-A claim is one write transaction: it looks at the head of every group the person may be served from, takes the least
-priorities that nobody else holds, and leases them. Nothing here grows with the number of candidates.
+A claim is one write transaction: it reads the head of every group that may be served to the annotator, takes the least
+priorities that no other annotator has leased, and leases them. Its cost does not grow with the number of candidates.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from curation_db.storage.store import Store
 from curation_db.storage.work_sessions import LEASE_SECONDS, OWN_MACHINE, lease_valid_sql
 
 AUDIT_SHARE = 0.1
-"""By default one served card in ten is from the audit set (DESIGN section 4)."""
+"""Default share of served cards that come from the audit set."""
 GOLD_SHARE = 0.1
-"""By default one served card in ten is one whose answer is known, as long as there are any."""
+"""Default share of served cards that are gold items, as long as there are any for the annotator."""
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A card that is in your hands."""
+    """A card leased to the annotator."""
 
     candidate_id: int
     stream: Stream
     gold: bool = False
-    """Its answer is known; nobody may see that before the decision."""
+    """The card is a gold item. It must not show before the decision."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class _Group:
     id: int
     stream: str
     tier: int
-    """How often the asker has passed on its candidates; what was passed on comes later."""
+    """How often the annotator has skipped these candidates or been unsure; a higher tier is served later."""
 
 
 # The inner selects see only leased rows, of which there are a few per session.
@@ -61,23 +61,23 @@ _HEAD = text(f"""
     WHERE e.ordering = :ordering AND e.group_id = :group AND {_NOT_MINE} AND {_FREE}
     ORDER BY e.priority, e.candidate_id LIMIT 1
 """)
-# Of a card whose answer is known everybody is asked, whoever else holds it.
+# A gold item is served to every annotator, also while another one holds a lease on it.
 _GOLD_HEAD = text(f"""
     SELECT e.candidate_id, e.priority FROM queue_entry e
     WHERE e.ordering = :ordering AND e.group_id = :group AND {_NOT_MINE}
     ORDER BY e.priority, e.candidate_id LIMIT 1
 """)
-_ASKED = f"""
+_QUEUED = f"""
     SELECT DISTINCT e.candidate_id FROM queue_entry e JOIN queue_group g ON g.id = e.group_id
     WHERE e.candidate_id {IN_IDS} AND g.stream != :closed AND instr(g.voters, :voter) = 0
 """
-_ASKED_OF = text(_ASKED)
-_TO_BE_HAD = text(f"{_ASKED} AND {_NOT_MINE} AND (g.stream LIKE 'gold-%' OR {_FREE})")
+_QUEUED_STATEMENT = text(_QUEUED)
+_CLAIMABLE = text(f"{_QUEUED} AND {_NOT_MINE} AND (g.stream LIKE 'gold-%' OR {_FREE})")
 _GOLD_STREAMS = tuple(GOLD.values())
 
 
 class Queue:
-    """One person's way through the queue."""
+    """The queue as one annotator sees it."""
 
     def __init__(
         self,
@@ -91,10 +91,18 @@ class Queue:
         lease_seconds: float = LEASE_SECONDS,
         clock: leases.Clock = time.time,
     ) -> None:
-        """Args are the person and how the work is served.
+        """Open the queue for `actor`.
 
-        `only`: nothing but this stream, whatever `audit_share`. Cards with a known answer look like the review's and
-        come among these.
+        Args:
+            store: The record.
+            actor: The annotator and their session.
+            ordering: Name of the ordering policy.
+            audit_share: Share of cards from the audit set, from 0 to 1.
+            gold_share: Share of gold items, from 0 to 1.
+            only: Serve this stream alone, whatever `audit_share` is. Gold items look like cards of the review stream
+                and are served with these.
+            lease_seconds: Length of a lease.
+            clock: Seconds since the epoch.
         """
         self._store = store
         self._actor = actor
@@ -102,18 +110,18 @@ class Queue:
         self._audit_share = audit_share
         self._gold_share = gold_share
         self._gold_streams = () if only is Stream.AUDIT else tuple(GOLD.values())
-        self._given: Counter[str] = Counter()
-        """Cards with a known answer that this sitting was given, by that answer."""
+        self._gold_served: Counter[str] = Counter()
+        """Gold items served in this session, by stream (that is, by known answer)."""
         self._only = only
         self._lease_seconds = lease_seconds
         self._clock = clock
-        # Seeded by the session: the mix is random to the person and repeatable for us.
+        # Seeded by the session: unpredictable for the annotator, repeatable in a test.
         self._mix = random.Random(actor.session)
 
     def claim(self, count: int = 1, *, revisit: bool = False) -> list[Claim]:
-        """Take up to `count` cards; fewer (or none) when the queue has no more for this person now.
+        """Lease up to `count` cards; return fewer (or none) when the queue has no more for this annotator now.
 
-        `revisit`: also serve what this person skipped or was unsure about, the least passed first.
+        With `revisit`, also serve cards that this annotator skipped or was unsure about, least passed first.
         """
         with self._store.write() as connection:
             groups = self._groups(connection, revisit=revisit)
@@ -124,53 +132,53 @@ class Queue:
         return claims
 
     def retake(self, candidate_id: int) -> None:
-        """Take a particular card, whoever else has it: a person asked for it by name."""
+        """Lease this card, also where another annotator holds a lease: the annotator chose it explicitly."""
         with self._store.write() as connection:
             self._take(connection, candidate_id)
 
     def ready_to_show(self, candidate_ids: Collection[int]) -> set[int]:
-        """Those of these cards that this session holds by a valid lease, and that still ask for this person.
+        """Return the cards that this session holds by a valid lease and that are still queued for this annotator.
 
-        Reads only: it does not wait for writers.
+        Read-only, so it does not wait for writers.
         """
         with self._store.read() as connection:
-            mine = leases.held(connection, self._actor, candidate_ids, clock=self._clock)
-            return mine & asked(connection, mine, self._actor.annotator_id)
+            leased = leases.held(connection, self._actor, candidate_ids, clock=self._clock)
+            return leased & still_queued_for(connection, leased, self._actor.annotator_id)
 
     def renew(self, candidate_ids: Collection[int]) -> set[int]:
-        """Keep these cards for another while; called while a card is being looked at.
+        """Extend the leases of these cards; return the cards that this session holds now.
 
-        A card whose lease was lost (after a suspend, say) is taken again where it still asks for this person and
-        nobody else has it. Returns the cards that this session holds now.
+        Called while a card is shown. A card whose lease was lost (for example during a suspend) is leased again where
+        it is still queued for this annotator and no other annotator has it.
         """
         with self._store.write() as connection:
-            kept = leases.held(connection, self._actor, candidate_ids, clock=self._clock)
-            leases.renew(connection, self._actor, kept, seconds=self._lease_seconds, clock=self._clock)
-            for number in [each for each in dict.fromkeys(candidate_ids) if each not in kept]:
-                if self._to_be_had(connection, number):
+            leased = leases.held(connection, self._actor, candidate_ids, clock=self._clock)
+            leases.renew(connection, self._actor, leased, seconds=self._lease_seconds, clock=self._clock)
+            for number in [each for each in dict.fromkeys(candidate_ids) if each not in leased]:
+                if self._is_claimable(connection, number):
                     self._take(connection, number)
-                    kept.add(number)
-        return kept
+                    leased.add(number)
+        return leased
 
     def release(self, candidate_ids: Collection[int]) -> None:
-        """Give these cards back."""
+        """Release the leases of these cards."""
         with self._store.write() as connection:
             leases.release(connection, self._actor, candidate_ids)
 
     def _take(self, connection: Connection, candidate_id: int) -> None:
         leases.take(connection, self._actor, candidate_id, seconds=self._lease_seconds, clock=self._clock)
 
-    def _to_be_had(self, connection: Connection, candidate_id: int) -> bool:
-        """Whether this person could be served this card now."""
-        values = {**_asking(self._actor.annotator_id, [candidate_id]), **self._who_and_when()}
-        return connection.execute(_TO_BE_HAD, values).first() is not None
+    def _is_claimable(self, connection: Connection, candidate_id: int) -> bool:
+        """Return whether this card could be served to this annotator now."""
+        values = {**_queued_parameters(self._actor.annotator_id, [candidate_id]), **self._lease_parameters()}
+        return connection.execute(_CLAIMABLE, values).first() is not None
 
-    def _who_and_when(self) -> dict[str, object]:
-        """The values of `_NOT_MINE` and `_FREE`."""
+    def _lease_parameters(self) -> dict[str, object]:
+        """Return the parameters of `_NOT_MINE` and `_FREE`."""
         return {"me": self._actor.annotator_id, "session": self._actor.session, "now": self._clock()}
 
     def _groups(self, connection: Connection, *, revisit: bool) -> list[_Group]:
-        """The groups this person may be served from."""
+        """Return the groups that may be served to this annotator."""
         me = self._actor.annotator_id
         rows = connection.execute(
             text("SELECT id, stream, passes FROM queue_group WHERE stream != :closed AND instr(voters, :me) = 0"),
@@ -180,25 +188,25 @@ class Queue:
         return [group for group in groups if revisit or group.tier == 0]
 
     def _next(self, connection: Connection, groups: list[_Group]) -> Claim | None:
-        """The next card: the stream is drawn, then what was passed on least, then the least priority."""
-        streams = self._streams()
-        gold = self._gold(groups)
+        """Return the next card: draw the stream, then take the lowest tier, then the least priority."""
+        streams = self._draw_streams()
+        gold = self._draw_gold_streams(groups)
         for tier in sorted({group.tier for group in groups}):
-            # what was passed on comes back whatever it is
+            # cards that were passed come back whatever their stream
             for stream in [*gold, *streams] if tier == 0 else [*streams, *self._gold_streams]:
-                alike = [group.id for group in groups if group.tier == tier and group.stream == stream]
-                if (number := self._first(connection, stream, alike)) is not None:
+                group_ids = [group.id for group in groups if group.tier == tier and group.stream == stream]
+                if (number := self._first(connection, stream, group_ids)) is not None:
                     return self._claimed(number, stream)
         return None
 
     def _claimed(self, number: int, stream: str) -> Claim:
         if stream not in _GOLD_STREAMS:
             return Claim(number, Stream(stream))
-        self._given[stream] += 1
+        self._gold_served[stream] += 1
         return Claim(number, Stream.REVIEW, gold=True)
 
     def _first(self, connection: Connection, stream: str, groups: list[int]) -> int | None:
-        """The first candidate of these groups; what its policy has not placed yet comes after, the oldest first."""
+        """Return the first candidate of these groups; those without a priority under the policy yet follow by age."""
         for ordering in (OLDEST,) if stream in _GOLD_STREAMS else dict.fromkeys((self._ordering, OLDEST)):
             statement = _GOLD_HEAD if stream in _GOLD_STREAMS else _HEAD
             heads = [head for id_ in groups if (head := self._head(connection, statement, ordering, id_)) is not None]
@@ -206,8 +214,8 @@ class Queue:
                 return min(heads)[1]
         return None
 
-    def _streams(self) -> list[str]:
-        """The streams to serve from, in the order in which they are looked at."""
+    def _draw_streams(self) -> list[str]:
+        """Return the streams to serve from, in the order to try them."""
         if self._only is not None:
             return [self._only]
         streams: list[str] = [Stream.REVIEW, Stream.AUDIT]
@@ -215,43 +223,45 @@ class Queue:
             streams.reverse()
         return streams
 
-    def _gold(self, groups: list[_Group]) -> list[str]:
-        """The streams of known answers that this card is to come from, if it is to come from one.
+    def _draw_gold_streams(self, groups: list[_Group]) -> list[str]:
+        """Return the gold streams to take this card from, in the order to try them; none for an ordinary card.
 
-        That of which this sitting was given less, either where it was given as many: so accepts and rejects stay
-        balanced whatever the set holds. Where there is no more of it for this person, an ordinary card comes instead.
+        The stream of which this session was served fewer cards is chosen, either one where the counts are equal. So
+        gold accepts and rejects stay balanced whatever the set holds. Where that stream has no more cards for this
+        annotator, an ordinary card is served instead.
         """
         if not any(group.stream in self._gold_streams and group.tier == 0 for group in groups):
             return []
         if self._mix.random() >= self._gold_share:
             return []
-        fewest = min(self._given[stream] for stream in _GOLD_STREAMS)
-        return [each for each in self._mix.sample(_GOLD_STREAMS, k=2) if self._given[each] == fewest]
+        fewest = min(self._gold_served[stream] for stream in _GOLD_STREAMS)
+        return [each for each in self._mix.sample(_GOLD_STREAMS, k=2) if self._gold_served[each] == fewest]
 
     def _head(
         self, connection: Connection, statement: TextClause, ordering: str, group: int
     ) -> tuple[float, int] | None:
-        values = {"ordering": ordering, "group": group, **self._who_and_when()}
+        values = {"ordering": ordering, "group": group, **self._lease_parameters()}
         row = connection.execute(statement, values).first()
         return (row.priority, row.candidate_id) if row else None
 
 
-def asked(connection: Connection, candidate_ids: Iterable[int], annotator_id: int) -> set[int]:
-    """Those of a few candidates that the queue still has for this person."""
-    return set(connection.execute(_ASKED_OF, _asking(annotator_id, candidate_ids)).scalars())
+def still_queued_for(connection: Connection, candidate_ids: Iterable[int], annotator_id: int) -> set[int]:
+    """Return those of a few candidates that are still queued for this annotator."""
+    return set(connection.execute(_QUEUED_STATEMENT, _queued_parameters(annotator_id, candidate_ids)).scalars())
 
 
-def _asking(annotator_id: int, candidate_ids: Iterable[int]) -> dict[str, object]:
-    """The values of `_ASKED`."""
+def _queued_parameters(annotator_id: int, candidate_ids: Iterable[int]) -> dict[str, object]:
+    """Return the parameters of `_QUEUED`."""
     return {"ids": json_array(candidate_ids), "closed": CLOSED, "voter": f",{annotator_id},"}
 
 
-def waiting(connection: Connection, annotator_id: int, only: Stream | None = None) -> dict[str, int]:
-    """What the queue still holds for a person: `fresh` cards and `passed` ones (skipped, unsure).
+def count_remaining(connection: Connection, annotator_id: int, only: Stream | None = None) -> dict[str, int]:
+    """Count the cards that are queued for an annotator: `fresh` ones, and `passed` ones (skipped, unsure).
 
-    `only`: of this stream. Fresh cards with a known answer do not count: they come among the others or not at all.
+    `only` restricts the count to one stream. Fresh gold items do not count: they are served among other cards or not
+    at all.
 
-    Counts rows of the queue, so it is for the end of the queue and for `status`, not for the way to the next card.
+    The query counts rows of the queue. Call it at the end of the queue and for `status`, never between two cards.
     """
     rows = connection.execute(
         text("""SELECT g.stream, g.passes, (SELECT count(*) FROM queue_entry e

@@ -1,14 +1,14 @@
-"""Gold: candidates whose answer is known, served among the others so that everybody learns how right they are.
+"""Gold items: candidates with a known answer, served among the others to measure how accurate each annotator is.
 
-A known answer is a fact beside the events (the table `gold`), never an event: nobody decided anything by it. While a
-candidate is gold everybody is asked, whatever the overlap; what people answer is kept as events that are marked `gold`,
-and the fold counts no vote in them. So a known answer settles nothing: such a pair is exported only where it was
-accepted as every other one is, by votes from before, by an adjudicator or by a policy.
+A known answer is a row of the table `gold`, never an event, because it is not a decision. A gold item is served to
+every annotator, whatever the overlap. The answers are stored as events that are marked `gold`, and the fold counts no
+vote in them. So a known answer settles nothing: a gold item is exported only where it was accepted like any other
+candidate, by earlier votes, by an adjudicator or by a policy.
 
-A person's score is over FIRST answers: the answer is told after the decision, so whoever takes an answer back and gives
-another one has been told. What is kept for the audit is never gold: its label must be blind, and drawn by lot.
+A score counts FIRST answers only: the known answer is shown after the decision, so a second answer is not independent.
+Candidates of the audit set are never gold, because their labels must be blind and randomly sampled.
 
-Reads only; `gold_marks` says what is gold, `review` writes the answers.
+Read-only. `review.gold_marking` marks candidates as gold; `review.decisions` writes the answers.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _FIRST = text("""
         AND f.gold AND f.kind IN ('accept', 'reject'))
     GROUP BY e.actor, k.answer, e.kind ORDER BY e.actor
 """)
-_HELD = text("""
+_COUNTS = text("""
     SELECT k.answer, s.state != 'superseded' AS served, count(*) AS n FROM gold k
     JOIN candidate_state s ON s.candidate_id = k.candidate_id GROUP BY 1, 2
 """)
@@ -42,20 +42,20 @@ _HELD = text("""
 
 @dataclass(frozen=True, slots=True)
 class KnownAnswer:
-    """The answer to a candidate."""
+    """The known answer of a gold item."""
 
     kind: Kind
     """Accept or reject."""
     reason: Reason | None = None
 
     @classmethod
-    def parse(cls, told: object) -> KnownAnswer:
-        """ "accept", "reject", or the reason of a rejection ("present").
+    def parse(cls, value: object) -> KnownAnswer:
+        """Parse "accept", "reject" or a reject reason such as "present".
 
         Raises:
-            ValueError: it is none of these.
+            ValueError: `value` is none of these.
         """
-        word = told.strip().lower().replace(" ", "_") if isinstance(told, str) else ""
+        word = value.strip().lower().replace(" ", "_") if isinstance(value, str) else ""
         if word in list(Reason):
             return cls(Kind.REJECT, Reason(word))
         if word in ANSWERS:
@@ -65,7 +65,7 @@ class KnownAnswer:
 
 @dataclass(frozen=True, slots=True)
 class GoldScore:
-    """How often one person was right the first time."""
+    """How often the first answer of one annotator was right."""
 
     name: str
     right: int
@@ -74,51 +74,51 @@ class GoldScore:
 
     @property
     def answers(self) -> int:
-        """How many cards with a known answer this person has decided."""
+        """The number of gold items that this annotator has decided."""
         return self.right + self.wrongly_accepted + self.wrongly_rejected
 
     @property
     def share(self) -> Interval:
-        """The share of right answers with its Wilson interval."""
+        """The share of right answers, with its Wilson interval."""
         return wilson(self.right, self.answers)
 
 
 @dataclass(frozen=True, slots=True)
-class WithheldGold:
-    """How many candidates are gold."""
+class GoldCounts:
+    """How many gold items there are."""
 
     accept: int = 0
-    """Served, with this answer; so too the next."""
+    """Items that are served, with this known answer; likewise for `reject`."""
     reject: int = 0
     edited: int = 0
-    """Out of play: somebody mended the text, and the answer was to the old one."""
+    """Items whose text an edit has replaced: they are not served, since the answer belongs to the old text."""
 
 
 def known_answer(connection: Connection, candidate_id: int) -> KnownAnswer | None:
-    """The candidate's answer, where that is known."""
+    """Return the known answer of a candidate; None where it is no gold item."""
     row = connection.execute(_KNOWN, {"id": candidate_id}).first()
     return KnownAnswer(Kind(row.answer), Reason(row.reason) if row.reason else None) if row else None
 
 
-def conceals(connection: Connection, candidate_id: int, actor: str) -> bool:
-    """Whether the answer is known and this person has yet to give one: then nothing may tell it."""
+def must_hide(connection: Connection, candidate_id: int, actor: str) -> bool:
+    """Return whether the known answer must stay hidden: this annotator has not answered the gold item yet."""
     if known_answer(connection, candidate_id) is None:
         return False
     return connection.execute(_ANSWERED, {"id": candidate_id, "actor": actor}).first() is None
 
 
 def scores(connection: Connection) -> list[GoldScore]:
-    """Everybody's score, by name; counts all answers, so it is for `status`."""
-    told: dict[str, list[int]] = {}
+    """Return the score of every annotator, by name. Reads all gold answers; meant for `status`."""
+    by_actor: dict[str, list[int]] = {}
     for row in connection.execute(_FIRST):
-        counts = told.setdefault(row.actor, [0, 0, 0])
+        counts = by_actor.setdefault(row.actor, [0, 0, 0])
         counts[0 if row.kind == row.answer else 1 if row.kind == Kind.ACCEPT else 2] += row.n
-    return [GoldScore(name, *counts) for name, counts in sorted(told.items())]
+    return [GoldScore(name, *counts) for name, counts in sorted(by_actor.items())]
 
 
-def held(connection: Connection) -> WithheldGold:
-    """How many candidates are gold."""
+def count_gold(connection: Connection) -> GoldCounts:
+    """Count the gold items."""
     counts = {"accept": 0, "reject": 0, "edited": 0}
-    for row in connection.execute(_HELD):
+    for row in connection.execute(_COUNTS):
         counts[row.answer if row.served else "edited"] += row.n
-    return WithheldGold(**counts)
+    return GoldCounts(**counts)

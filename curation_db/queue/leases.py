@@ -1,9 +1,9 @@
-"""Leases: which card is in whose hands, until when. They expire by themselves and can be lost without harm.
+"""Leases: which annotator session holds which card until when. They expire, and losing one does no harm.
 
-The time is the wall clock's: all processes of a machine share it, and it goes on while the machine is suspended.
-Machines may disagree about it, so a lease of a session on another machine is judged with a tolerance. A lease that
-expires later than its whole length from now was taken by a clock that was ahead: it counts as expired, or it would
-block its card until that time comes.
+Leases use the wall clock, because all processes of a machine share it and it runs on while the machine is suspended.
+Clocks of machines may differ, so the lease of a session on another machine is checked with a tolerance. A lease that
+expires later than its full length from now was taken by a clock that was ahead. It counts as expired; otherwise it
+would block its card until that time.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _RENEW = text("""
     UPDATE lease SET expires_at = :until, seconds = :seconds WHERE candidate_id = :candidate AND session = :session
 """)
 _RELEASE = text("DELETE FROM lease WHERE candidate_id = :candidate AND session = :session")
-_HAND_IN = text(
+_END = text(
     "DELETE FROM lease WHERE candidate_id = :candidate AND annotator_id = :me RETURNING session, expires_at, seconds"
 )
 _HELD = text(f"""
@@ -47,13 +47,13 @@ def take(
     seconds: float = LEASE_SECONDS,
     clock: Clock = time.time,
 ) -> None:
-    """Put a card into the actor's hands for so long."""
+    """Lease a card to the actor's session for `seconds`."""
     row = {"candidate": candidate_id, "me": actor.annotator_id, "session": actor.session}
     connection.execute(_TAKE, {**row, "until": clock() + seconds, "seconds": seconds})
 
 
 def held(connection: Connection, actor: Actor, candidate_ids: Iterable[int], *, clock: Clock = time.time) -> set[int]:
-    """Those of a few cards of which the actor's session has a valid lease."""
+    """Return those of a few cards on which the actor's session has a valid lease."""
     values = {"session": actor.session, "now": clock(), "ids": json_array(candidate_ids)}
     return set(connection.execute(_HELD, values).scalars())
 
@@ -66,7 +66,7 @@ def renew(
     seconds: float,
     clock: Clock = time.time,
 ) -> None:
-    """Keep cards for another while; leases of other sessions stay as they are."""
+    """Extend the leases of the actor's session on these cards; leases of other sessions stay as they are."""
     until = clock() + seconds
     rows = [
         {"candidate": number, "session": actor.session, "until": until, "seconds": seconds} for number in candidate_ids
@@ -76,15 +76,15 @@ def renew(
 
 
 def release(connection: Connection, actor: Actor, candidate_ids: Iterable[int]) -> None:
-    """Give cards back."""
+    """Release the leases of the actor's session on these cards."""
     rows = [{"candidate": number, "session": actor.session} for number in candidate_ids]
     if rows:
         connection.execute(_RELEASE, rows)
 
 
-def hand_in(connection: Connection, actor: Actor, candidate_id: int, *, clock: Clock = time.time) -> bool:
-    """End the actor's lease on a card that was just decided; returns whether it was still good."""
-    row = connection.execute(_HAND_IN, {"candidate": candidate_id, "me": actor.annotator_id}).first()
+def end(connection: Connection, actor: Actor, candidate_id: int, *, clock: Clock = time.time) -> bool:
+    """End the actor's lease on a card that was just decided; return whether the lease was still valid."""
+    row = connection.execute(_END, {"candidate": candidate_id, "me": actor.annotator_id}).first()
     if row is None or row.session != actor.session:
         return False
     now = clock()
@@ -92,7 +92,7 @@ def hand_in(connection: Connection, actor: Actor, candidate_id: int, *, clock: C
 
 
 def drop(connection: Connection, actor: Actor, candidate_ids: Iterable[int]) -> None:
-    """End the actor's leases on these cards, of all sessions: they were decided about together."""
+    """End the actor's leases on these cards in all sessions, after a bulk decision."""
     connection.execute(
         text(f"DELETE FROM lease WHERE annotator_id = :me AND candidate_id {IN_IDS}"),
         {"me": actor.annotator_id, "ids": json_array(candidate_ids)},

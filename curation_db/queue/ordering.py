@@ -1,8 +1,8 @@
-"""Queue orders: for every ordering policy a stored priority per candidate, least first (DESIGN section 4).
+"""Queue orderings: a stored priority per candidate and ordering policy, least first.
 
-A policy is a signal ("conflict"), a weighted sum of signals ("0.7*conflict + 0.3*lint"), or "oldest". Two are kept for
-every candidate from the moment it comes in; any other one is worked out in the background (`Refresher`) from the day
-somebody asks for it, and until then the queue falls back on the oldest. Nothing here is on the way to the next card.
+A policy is a signal ("conflict"), a weighted sum of signals ("0.7*conflict + 0.3*lint"), or "oldest". Two policies are
+stored for every candidate when it is inserted. Any other policy is computed in the background (`Refresher`) once it is
+requested; until then the queue falls back on "oldest". Nothing in this module runs between two cards.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from curation_db.queue.priority_signals import CorpusCounts, PrioritySignal, cor
 from curation_db.storage.store import Store
 
 CONFLICT = "conflict"
-"""What the judges disagree on first, then what they are least sure of, then by age."""
+"""Candidates on which the judges disagree first, then those they are least sure of, then by age."""
 OLDEST = "oldest"
-"""In the order of arrival."""
+"""In the order of insertion."""
 
 ORDERINGS = (CONFLICT, OLDEST)
-"""Kept for every candidate."""
+"""Policies that are stored for every candidate."""
 DEFAULT_ORDERING = CONFLICT
 BATCH = 50
-"""Candidates per transaction of the background work: some twenty milliseconds with the checks, else a few."""
+"""Candidates per background transaction: about 20 ms with the lint checks, otherwise a few milliseconds."""
 GROWTH = 1.1
-"""A policy on what is rare is worked out anew when there are so many times more candidates than last time."""
+"""A policy on rarity is recomputed once the number of candidates has grown by this factor."""
 
 # The spread of the judges' probabilities counts first; a mean near one half breaks ties. Both lie in 0..1. Each
-# question is looked at by itself; the one that they are furthest apart on counts. Rounded, so that equal is equal.
+# question is scored by itself, and the one with the largest disagreement counts. Rounding makes equal values equal.
 _CONFLICT = text("""
     UPDATE queue_entry SET priority = coalesce((
         SELECT round(min(p) - max(p) - 0.1 * (1 - 2 * abs(avg(p) - 0.5)), 9) AS apart FROM verdict v
@@ -42,41 +42,43 @@ _CONFLICT = text("""
     WHERE ordering = 'conflict' AND candidate_id = :candidate
 """)
 _TERM = re.compile(r"(?:([0-9]*\.?[0-9]+)\s*\*\s*)?([a-z][a-z-]*)")
-_NOTED = "ordering:"
+_NOTE_PREFIX = "ordering:"
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What comes first."""
+    """An ordering policy."""
 
     weights: tuple[tuple[PrioritySignal, float], ...] = ()
-    """By signal; the weights sum to 1. None: the oldest."""
+    """Weight by signal; the weights sum to 1. Empty: the oldest first."""
 
     @classmethod
-    def parse(cls, words: str) -> Policy:
-        """ "oldest", a signal, or signals with weights joined by +; the weights are brought to a sum of 1.
+    def parse(cls, expression: str) -> Policy:
+        """Parse "oldest", a signal, or weighted signals joined by +; normalise the weights to a sum of 1.
 
         Raises:
-            ValueError: it is none of these.
+            ValueError: `expression` is none of these.
         """
-        if words.strip() == OLDEST:
+        if expression.strip() == OLDEST:
             return cls()
-        told: dict[PrioritySignal, float] = {}
-        for part in words.split("+"):
+        weights: dict[PrioritySignal, float] = {}
+        for part in expression.split("+"):
             term = _TERM.fullmatch(part.strip())
             if term is None or term[2] not in list(PrioritySignal):
                 known = ", ".join([OLDEST, *PrioritySignal])
-                raise ValueError(f"order {words!r}: {part.strip()!r} is none of {known}; as in 0.7*conflict + 0.3*lint")
+                raise ValueError(
+                    f"order {expression!r}: {part.strip()!r} is none of {known}; as in 0.7*conflict + 0.3*lint"
+                )
             signal, weight = PrioritySignal(term[2]), float(term[1] or 1)
-            told[signal] = told.get(signal, 0.0) + weight
-        total = math.fsum(told.values())
+            weights[signal] = weights.get(signal, 0.0) + weight
+        total = math.fsum(weights.values())
         if not total > 0 or not math.isfinite(total):
-            raise ValueError(f"order {words!r}: the weights must sum to more than nothing")
-        return cls(tuple((signal, told[signal] / total) for signal in PrioritySignal if told.get(signal)))
+            raise ValueError(f"order {expression!r}: the weights must sum to more than 0")
+        return cls(tuple((signal, weights[signal] / total) for signal in PrioritySignal if weights.get(signal)))
 
     @property
     def name(self) -> str:
-        """The policy as it is stored and shown; equal policies have equal names."""
+        """The name of the policy in the record and on screens; equal policies have equal names."""
         if not self.weights:
             return OLDEST
         if len(self.weights) == 1:
@@ -84,30 +86,30 @@ class Policy:
         return " + ".join(f"{weight:.4g}*{signal}" for signal, weight in self.weights)
 
     @property
-    def kept(self) -> bool:
-        """Whether every candidate has its place under it from the start."""
+    def always_stored(self) -> bool:
+        """Whether every candidate gets a priority under this policy when it is inserted."""
         return self.name in ORDERINGS
 
 
 def refresh_priorities(connection: Connection, candidate_ids: Iterable[int]) -> None:
-    """Store the priorities of these candidates anew, after verdicts about them have come in."""
+    """Recompute the stored priorities of these candidates after new verdicts."""
     ids = list(candidate_ids)
     if not ids:
         return
     connection.execute(_CONFLICT, [{"candidate": number} for number in ids])
-    for policy, done in _asked_for(connection).items():
-        # the background work goes over them again; until then they keep the places they have
+    for policy, done in _requested_policies(connection).items():
+        # the background work recomputes them; until then they keep their old priorities
         _note(connection, policy, replace(done, upto=min(done.upto, min(ids) - 1)))
 
 
 @dataclass(frozen=True, slots=True)
 class RefreshProgress:
-    """How far a policy is worked out."""
+    """How far the priorities of a policy are computed."""
 
     upto: int = 0
-    """The last candidate that has its place."""
+    """Id of the last candidate with a computed priority."""
     newest: int = 0
-    """The last candidate there is."""
+    """Id of the last candidate in the record."""
 
     @property
     def share(self) -> float:
@@ -116,37 +118,37 @@ class RefreshProgress:
 
 
 class Refresher:
-    """Works a policy out, a batch at a time; anybody may, and may stop at any time: the next one goes on."""
+    """Computes the priorities of a policy batch by batch. Any process may stop at any time; the next one continues."""
 
     def __init__(self, store: Store, policy: Policy, checks: LintSettings = DEFAULTS) -> None:
-        """`checks`: which warnings count."""
+        """`checks` selects the lint warnings that count for the signal "lint"."""
         self._store, self._policy, self._checks = store, policy, checks
         self._wanted = frozenset(signal for signal, _ in policy.weights)
-        self._stands: CorpusCounts | None = None
-        """Counted once for a pass over all candidates: it costs a look at every row."""
+        self._corpus_counts: CorpusCounts | None = None
+        """Computed once per pass over all candidates, because it reads every row."""
 
     @property
     def progress(self) -> RefreshProgress:
-        """How far it is."""
+        """How far the policy is computed."""
         with self._store.read() as connection:
             done = _done(connection, self._policy)
             return RefreshProgress(done.upto, _newest(connection))
 
     def step(self, count: int = BATCH) -> bool:
-        """Work out the next candidates; False: there is nothing to do.
+        """Compute the priorities of the next candidates; return False when there is nothing to do.
 
         Raises:
             RecordError: the record is busy; nothing was written.
         """
-        if self._policy.kept:
+        if self._policy.always_stored:
             return False
-        if self._stands is None:
+        if self._corpus_counts is None:
             with self._store.read() as connection:
-                self._stands = corpus_counts(connection, self._wanted)
+                self._corpus_counts = corpus_counts(connection, self._wanted)
         with self._store.write() as connection:
             done, newest = _done(connection, self._policy), _newest(connection)
-            if done.upto >= newest and not (self._ages() and newest > done.counted * GROWTH):
-                self._stands = None
+            if done.upto >= newest and not (self._depends_on_corpus() and newest > done.counted * GROWTH):
+                self._corpus_counts = None
                 return False
             upto = 0 if done.upto >= newest else done.upto
             ids = (
@@ -157,13 +159,13 @@ class Refresher:
                 .scalars()
                 .all()
             )
-            values = signals_of(connection, ids, self._wanted, self._stands, self._checks)
-            _place(connection, self._policy, ids, values)
+            values = signals_of(connection, ids, self._wanted, self._corpus_counts, self._checks)
+            _store_priorities(connection, self._policy, ids, values)
             _note(connection, self._policy, _Done(ids[-1] if ids else newest, newest if upto == 0 else done.counted))
         return True
 
-    def _ages(self) -> bool:
-        """Whether a candidate's place depends on how many others are like it."""
+    def _depends_on_corpus(self) -> bool:
+        """Return whether a priority depends on how many other candidates share the cue or concept."""
         return any(
             signal in (PrioritySignal.RARE_CUE, PrioritySignal.RARE_CONCEPT) for signal, _ in self._policy.weights
         )
@@ -173,24 +175,24 @@ class Refresher:
 class _Done:
     upto: int = 0
     counted: int = 0
-    """The last candidate there was when the work began."""
+    """Id of the last candidate in the record when the pass began."""
 
 
-def _asked_for(connection: Connection) -> dict[Policy, _Done]:
+def _requested_policies(connection: Connection) -> dict[Policy, _Done]:
     rows = connection.execute(
-        text("SELECT name, value FROM record_note WHERE name LIKE :like"), {"like": f"{_NOTED}%"}
+        text("SELECT name, value FROM record_note WHERE name LIKE :like"), {"like": f"{_NOTE_PREFIX}%"}
     ).all()
-    return {Policy.parse(row.name.removeprefix(_NOTED)): _Done(**json.loads(row.value)) for row in rows}
+    return {Policy.parse(row.name.removeprefix(_NOTE_PREFIX)): _Done(**json.loads(row.value)) for row in rows}
 
 
 def _done(connection: Connection, policy: Policy) -> _Done:
-    if policy.kept:
+    if policy.always_stored:
         newest = _newest(connection)
         return _Done(newest, newest)
-    told = connection.execute(
-        text("SELECT value FROM record_note WHERE name = :name"), {"name": _NOTED + policy.name}
+    value = connection.execute(
+        text("SELECT value FROM record_note WHERE name = :name"), {"name": _NOTE_PREFIX + policy.name}
     ).scalar()
-    return _Done(**json.loads(told)) if told else _Done()
+    return _Done(**json.loads(value)) if value else _Done()
 
 
 def _note(connection: Connection, policy: Policy, done: _Done) -> None:
@@ -198,7 +200,7 @@ def _note(connection: Connection, policy: Policy, done: _Done) -> None:
     connection.execute(
         text("""INSERT INTO record_note(name, value) VALUES (:name, :value)
                 ON CONFLICT(name) DO UPDATE SET value = excluded.value"""),
-        {"name": _NOTED + policy.name, "value": value},
+        {"name": _NOTE_PREFIX + policy.name, "value": value},
     )
 
 
@@ -206,10 +208,10 @@ def _newest(connection: Connection) -> int:
     return int(connection.execute(text("SELECT coalesce(max(id), 0) FROM candidate")).scalar_one())
 
 
-def _place(
+def _store_priorities(
     connection: Connection, policy: Policy, ids: Sequence[int], values: Mapping[int, Mapping[PrioritySignal, float]]
 ) -> None:
-    """Give these candidates their places under the policy, in the group in which each is."""
+    """Store the priorities of these candidates under the policy, each in its present group."""
     if not ids:
         return
     rows = [

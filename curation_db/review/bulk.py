@@ -1,7 +1,7 @@
-"""Deciding about many candidates at once: look first, back the record up, decide, and one undo takes it all back.
+"""Bulk decisions: preview, back up the record, decide about many candidates; one undo reverses all of it.
 
-The decision is one act in one transaction, so a crash leaves nothing of it, and undo and redo are as whole. What
-must not be touched is left out and counted (`weighing.Left`). `review` writes.
+A bulk decision is one action in one transaction, so a crash leaves no part of it, and undo and redo apply to the whole.
+Candidates that must not change are skipped and counted by `bulk_preview.SkipReason`. `decisions` writes the events.
 """
 
 from __future__ import annotations
@@ -21,31 +21,31 @@ from curation_db.storage.backup import back_up, backup_folder, prune
 from curation_db.storage.store import Store
 
 Progress = Callable[[str, int, int], None]
-"""Told what is being done, how much of it is done, and of how much."""
-KEPT_BACKUPS = 5
-"""Of those made before a bulk; older ones of that kind go."""
+"""Callback with the name of the step, the units done, and the units in total."""
+MAX_BULK_BACKUPS = 5
+"""Backups made before a bulk decision that are kept; older ones of that kind are deleted."""
 
 
 @dataclass(frozen=True, slots=True)
 class BulkDone:
-    """What a bulk came to."""
+    """The result of a bulk decision."""
 
     kind: Kind
-    act: str | None
-    """What undo takes back as a whole; None: there was nothing to change."""
+    action_id: str | None
+    """The action that undo reverses as a whole; None: there was nothing to change."""
     changed: int
     left: Mapping[SkipReason, int]
     becomes: Mapping[State, int]
     backup: Path | None
-    """The record as it was before."""
+    """Path of the backup made before the decision."""
 
 
 def preview(connection: Connection, actor: Actor, ids: Collection[int], kind: Kind) -> BulkPreview:
-    """What `decide_in_bulk` would do now; reads only.
+    """Return what `decide_in_bulk` would do now; read-only.
 
     Raises:
-        ValueError: another kind than accept, reject and requeue.
-        RecordError: this person may not, or it would change too many at once.
+        ValueError: `kind` is not accept, reject or requeue.
+        RecordError: the actor may not do this, or it would change too many candidates at once.
     """
     return preview_decisions(connection, actor, ids, kind)
 
@@ -59,19 +59,20 @@ def decide_in_bulk(
     *,
     progress: Progress = lambda _step, _done, _total: None,
 ) -> BulkDone:
-    """Accept, reject (with a reason) or requeue these candidates, after a verified backup; takes a while.
+    """Accept, reject (with a reason) or requeue these candidates after a verified backup, which takes seconds.
 
     Raises:
-        ValueError: another kind, or a rejection without a reason.
-        RecordError: not allowed, too many, or no backup could be made; nothing was decided.
+        ValueError: `kind` is another kind, or a rejection has no reason.
+        RecordError: not allowed, too many candidates, or the backup failed; nothing was decided.
     """
     if (kind is Kind.REJECT) != (reason is not None):
-        raise ValueError("a rejection, and only a rejection, has a reason")
+        raise ValueError("a rejection needs a reason, and other decisions take none")
     with store.read() as connection:
-        if not (seen := preview_decisions(connection, actor, ids, kind)).changing:
-            return BulkDone(kind, None, 0, seen.left, seen.becomes, None)
-    kept = back_up(store.path, before="bulk", progress=partial(progress, "backing up"))
-    prune(backup_folder(store.path), KEPT_BACKUPS, only="bulk")
+        expected = preview_decisions(connection, actor, ids, kind)
+    if not expected.changing:
+        return BulkDone(kind, None, 0, expected.left, expected.becomes, None)
+    backup = back_up(store.path, before="bulk", progress=partial(progress, "backing up"))
+    prune(backup_folder(store.path), MAX_BULK_BACKUPS, only="bulk")
     done = DecisionWriter(store, actor).decide_many(ids, kind, reason=reason, progress=partial(progress, "deciding"))
-    told = done.weighed
-    return BulkDone(kind, done.act, told.changing, told.left, told.becomes, kept.path)
+    changed = done.preview
+    return BulkDone(kind, done.action_id, changed.changing, changed.left, changed.becomes, backup.path)

@@ -1,6 +1,6 @@
-"""What a decision about many candidates at once would do to each of them, and which of them it must leave alone.
+"""Preview of a bulk decision: its effect on each candidate, and the candidates that it must skip.
 
-Reads only. `review` asks it inside the transaction that decides, `bulk` beforehand, for the preview.
+Read-only. `decisions` calls it inside the transaction that decides, `bulk` before that for the preview.
 """
 
 from __future__ import annotations
@@ -25,51 +25,50 @@ from curation_db.storage.sqlite import IN_IDS, batches, json_array
 from curation_db.storage.work_sessions import OWN_MACHINE, lease_valid_sql
 
 _AIMS = {Kind.ACCEPT: State.ACCEPTED, Kind.REJECT: State.REJECTED, Kind.REQUEUE: State.OPEN}
-"""What is done in bulk, and where the candidates are to be."""
+"""Kinds of bulk decisions, with the state that each aims at."""
 
-
-MOST = 100_000
-"""Candidates that a bulk decides about at most. It is one transaction, and everybody else who writes waits for it:
-measured 4 to 5 s of one core, where others give up after 15 (`dialect.BUSY_MS`)."""
+MAX_CANDIDATES = 100_000
+"""Maximum number of candidates of a bulk decision. It is one transaction, and all other writers wait for it: 4 to 5 s
+of one core, measured; writers give up after 15 s (`sqlite.BUSY_MS`)."""
 
 
 class SkipReason(StrEnum):
-    """Why a candidate is left out of a bulk."""
+    """Why a bulk decision skips a candidate."""
 
     AUDIT = "audit"
-    """Kept for the blind audit and not decided there yet: nothing else may touch it."""
+    """It belongs to the audit set and is not decided blind yet; nothing else may change it before."""
     GOLD = "gold"
-    """Its answer is known: everybody gives their own, and none is a vote."""
+    """It is a gold item: every annotator answers it alone, and no answer is a vote."""
     HELD = "held"
-    """In somebody else's hands at this moment."""
+    """Another annotator holds a lease on it."""
     SUPERSEDED = "superseded"
     """An edit has replaced it."""
     FINAL = "final"
-    """An adjudicator has given the final word; votes do not move it."""
+    """An adjudicator has settled it; votes do not change it."""
     ALREADY = "already"
-    """It is so already, or this person has said so already."""
+    """It has the state already, or the annotator has cast this vote already."""
     UNKNOWN = "unknown"
-    """There is no such candidate."""
+    """The id is not in the record."""
 
 
 @dataclass(frozen=True, slots=True)
 class BulkPreview:
-    """Which candidates a bulk decides about."""
+    """The candidates that a bulk decision changes and skips."""
 
-    asked: int
-    """Distinct candidates that were named."""
+    requested: int
+    """Number of distinct candidates in the request."""
     votes: Sequence[int] = ()
-    """Ids that get the decision as it was asked for."""
+    """Ids that get the requested decision."""
     flips: Sequence[int] = ()
-    """Ids that the person decided blind for the audit: a change of mind, the label stays."""
+    """Ids that the annotator decided blind for the audit: they get a flip, and the audit label stays."""
     left: Mapping[SkipReason, int] = field(default_factory=dict)
-    """Why, and how many; only reasons that occur."""
+    """Number of skipped candidates by reason; only reasons that occur."""
     becomes: Mapping[State, int] = field(default_factory=dict)
-    """Where those that are decided about will stand."""
+    """Number of changed candidates by their new state."""
 
     @property
     def changing(self) -> int:
-        """How many it decides about."""
+        """The number of candidates that the decision changes."""
         return len(self.votes) + len(self.flips)
 
 
@@ -82,31 +81,34 @@ _FACTS = text(f"""
 
 
 def preview_decisions(connection: Connection, actor: Actor, ids: Iterable[int], kind: Kind) -> BulkPreview:
-    """What `kind` (accept, reject or requeue) by `actor` would do to these candidates; in the order of their ids.
+    """Return what `kind` (accept, reject or requeue) by `actor` would do to these candidates, in id order.
 
     Raises:
-        ValueError: another kind.
-        RecordError: this person may not, or it would change more than `MOST`.
+        ValueError: `kind` is another kind.
+        RecordError: the actor may not do this, or it would change more than `MAX_CANDIDATES`.
     """
     if kind not in _AIMS:
-        raise ValueError(f"{kind} is not done in bulk")
+        raise ValueError(f"{kind} is not a bulk decision")
     if kind is Kind.REQUEUE and not works_alone(connection, actor.name):
-        require_adjudicator(actor, "ask everybody anew")
-    named = sorted(set(ids))
+        require_adjudicator(actor, "requeue candidates")
+    requested = sorted(set(ids))
     votes: list[int] = []
     flips: list[int] = []
     left: Counter[SkipReason] = Counter()
     becomes: Counter[State] = Counter()
-    for part in batches(named, BATCH):
-        for number, told in _weigh_part(connection, actor, part, kind):
-            if isinstance(told, SkipReason):
-                left[told] += 1
+    for part in batches(requested, BATCH):
+        for number, effect in _preview_batch(connection, actor, part, kind):
+            if isinstance(effect, SkipReason):
+                left[effect] += 1
             else:
-                (flips if told.flip else votes).append(number)
-                becomes[told.state] += 1
-    if len(votes) + len(flips) > MOST:
-        raise RecordError(f"{len(votes) + len(flips):,} are too many at once", hint=f"take {MOST:,} or fewer")
-    return BulkPreview(len(named), votes, flips, dict(left), dict(becomes))
+                (flips if effect.flip else votes).append(number)
+                becomes[effect.state] += 1
+    if len(votes) + len(flips) > MAX_CANDIDATES:
+        raise RecordError(
+            f"{len(votes) + len(flips):,} candidates are too many for one bulk decision",
+            hint=f"select {MAX_CANDIDATES:,} or fewer",
+        )
+    return BulkPreview(len(requested), votes, flips, dict(left), dict(becomes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,39 +117,39 @@ class _Change:
     flip: bool = False
 
 
-def _weigh_part(
+def _preview_batch(
     connection: Connection, actor: Actor, part: Sequence[int], kind: Kind
 ) -> Iterable[tuple[int, SkipReason | _Change]]:
-    told = {"ids": json_array(part), "me": actor.annotator_id, "session": actor.session, "now": time.time()}
-    facts = {row[0]: row for row in connection.execute(_FACTS, told)}
-    said = dict(histories(connection, part))
+    values = {"ids": json_array(part), "me": actor.annotator_id, "session": actor.session, "now": time.time()}
+    facts = {row[0]: row for row in connection.execute(_FACTS, values)}
+    by_id = dict(histories(connection, part))
     for number in part:
-        yield number, _weigh_one(facts.get(number), said.get(number, ()), actor, kind)
+        yield number, _preview_one(facts.get(number), by_id.get(number, ()), actor, kind)
 
 
-def _weigh_one(fact: Any, history: History, actor: Actor, kind: Kind) -> SkipReason | _Change:
+def _preview_one(fact: Any, history: History, actor: Actor, kind: Kind) -> SkipReason | _Change:
     if fact is None:
         return SkipReason.UNKNOWN
     if fact.answer is not None:
         return SkipReason.GOLD
-    told = _weigh_history(history, fact.overlap, bool(fact.audit), actor.name, actor.role, kind)
-    # what cannot be changed in any case is not called held: waiting for it would not help
-    return SkipReason.HELD if fact.held and isinstance(told, _Change) else told
+    effect = _preview_history(history, fact.overlap, bool(fact.audit), actor.name, actor.role, kind)
+    # a candidate that cannot change anyway is not reported as held: to wait for the lease would not help
+    return SkipReason.HELD if fact.held and isinstance(effect, _Change) else effect
 
 
 @lru_cache(maxsize=16_384)
-def _weigh_history(
+def _preview_history(
     history: History, overlap: str, audit: bool, actor: str, role: Role, kind: Kind
 ) -> SkipReason | _Change:
-    """The same for all candidates to which the same has happened."""
-    standing = cached_fold(history, overlap)
-    if standing.state is State.SUPERSEDED:
+    """Return the effect; candidates with equal histories share one cache entry."""
+    status = cached_fold(history, overlap)
+    if status.state is State.SUPERSEDED:
         return SkipReason.SUPERSEDED
     events = effective_events(fold_events(history))
     own = votes_of([event for event in events if not event.gold]).get(actor)
-    if audit and (standing.wanted > 0 or not _decided_blind(history, events)):
+    if audit and (status.wanted > 0 or not _decided_blind(history, events)):
         return SkipReason.AUDIT
-    if standing.state is _AIMS[kind] or own is kind:
+    if status.state is _AIMS[kind] or own is kind:
         return SkipReason.ALREADY
     if kind is not Kind.REQUEUE and any(event.kind is Kind.ADJUDICATE for event in since_requeue(events)):
         return SkipReason.FINAL
@@ -157,7 +159,7 @@ def _weigh_history(
 
 
 def _decided_blind(history: History, events: Sequence[FoldEvent]) -> bool:
-    """Whether somebody's blind yes or no stands."""
+    """Return whether a blind accept or reject is in effect."""
     return any(
         event.kind in (Kind.ACCEPT, Kind.REJECT) and history[event.seq - 1].blind for event in since_requeue(events)
     )

@@ -1,6 +1,6 @@
-"""How candidates and verdicts enter the record: cues, tokens and the audit flag are settled here, once.
+"""Insertion of candidates and verdicts; computes cue, token count and audit flag once.
 
-A candidate is never changed after it was inserted; inserting it again is no error and changes nothing.
+A candidate never changes after its insertion; to insert it again is no error and has no effect.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ _VERDICT_COLUMNS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewCandidate:
-    """A candidate on its way into the record."""
+    """A candidate to insert."""
 
     source_id: int
     key: str
-    """Unique in the source: generator/id."""
+    """Unique in the source, as generator/id."""
     image_id: int
     raw_text: str
     pipeline: str
@@ -62,7 +62,7 @@ class NewCandidate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewVerdict:
-    """A verdict on its way into the record; see `tables.Verdict` for the fields."""
+    """A verdict to insert; `storage.tables.Verdict` documents the fields."""
 
     candidate_id: int
     judge: str
@@ -81,25 +81,28 @@ class NewVerdict:
 
 @dataclass(frozen=True, slots=True)
 class Intake:
-    """What applies to candidates from now on; fixed in each of them when it is created."""
+    """Settings that are fixed in each candidate when it is inserted."""
 
     overlap: str = "1"
     audit_rate: float = 0.1
-    """The share kept for the audit, in every stratum that `audit_rates` does not name."""
+    """Sampling rate of the audit set in every stratum that `audit_rates` does not name."""
     audit_rates: Mapping[str, float] = field(default_factory=dict)
 
     def rate(self, stratum: str) -> float:
-        """The sampling probability of the audit in this stratum."""
+        """Return the sampling rate of the audit set in this stratum."""
         return self.audit_rates.get(stratum, self.audit_rate)
 
 
 def stratum_of(draft: NewCandidate) -> str:
-    """The stratum of the audit sample that a candidate belongs to: its pipeline and negation type."""
+    """Return the audit stratum of a candidate: its pipeline and negation type."""
     return f"{draft.pipeline}/{draft.negation_type}"
 
 
 def audit_key(connection: Connection) -> bytes:
-    """The secret that fixes who is in the audit; made once for a record, so that nobody can aim at it."""
+    """Return the secret key that fixes the audit set.
+
+    It is drawn once per record, so that no import can choose keys that avoid the audit.
+    """
     connection.execute(
         text("INSERT INTO record_note(name, value) VALUES ('audit_key', :key) ON CONFLICT DO NOTHING"),
         {"key": os.urandom(16).hex()},
@@ -109,17 +112,17 @@ def audit_key(connection: Connection) -> bytes:
 
 
 def audit_number(key: bytes, source_id: int, candidate_key: str) -> float:
-    """u(candidate), uniform in [0, 1): it is in the audit where u < the rate, so raising the rate only adds."""
-    told = f"{source_id}\0{candidate_key}".encode("utf-8", "surrogatepass")
-    return int.from_bytes(hashlib.blake2b(told, key=key, digest_size=8).digest(), "big") / 2**64
+    """Return u(candidate), uniform in [0, 1); the audit set holds all with u < rate, so a higher rate only adds."""
+    identity = f"{source_id}\0{candidate_key}".encode("utf-8", "surrogatepass")
+    return int.from_bytes(hashlib.blake2b(identity, key=key, digest_size=8).digest(), "big") / 2**64
 
 
 def insert_candidates(
     connection: Connection, drafts: Sequence[NewCandidate], intake: Intake, *, born_at: int | None = None
 ) -> list[int]:
-    """Insert `drafts` that are new (by source and key); returns the ids of those that went in, in order.
+    """Insert the `drafts` that are new by source and key; return the ids of the inserted ones, in order.
 
-    `born_at`: the number of the event that makes them, which the caller is about to write.
+    `born_at` is the sequence number of the event that creates them and that the caller is about to write.
     """
     key = audit_key(connection)
     stamp = utc_now(), event_clock.next_seq(connection) if born_at is None else born_at
@@ -129,7 +132,7 @@ def insert_candidates(
     )
     if stored and born_at is None:
         event_clock.mark_arrival(connection, event_clock.Arrival.CANDIDATES)
-    _open(connection, before, intake.overlap)
+    open_candidates(connection, before, intake.overlap)
     new = connection.execute(text("SELECT id FROM candidate WHERE id > :before ORDER BY id"), {"before": before})
     return [row.id for row in new]
 
@@ -150,8 +153,8 @@ def _row(draft: NewCandidate, intake: Intake, key: bytes, stamp: tuple[str, int]
     # fmt: on
 
 
-def _open(connection: Connection, before: int, overlap: str) -> None:
-    """Give the candidates beyond `before` their state and their places in the queues."""
+def open_candidates(connection: Connection, before: int, overlap: str) -> None:
+    """Insert the state and the queue entries of all candidates with an id above `before`."""
     fresh = fold((), Overlap.parse(overlap))
     connection.execute(
         text("""INSERT INTO candidate_state
@@ -160,29 +163,29 @@ def _open(connection: Connection, before: int, overlap: str) -> None:
         {"state": fresh.state, "wanted": fresh.wanted, "before": before},
     )
     for stream in Stream:
-        place = {"group": group_id(connection, stream, {}, {}), "audit": stream is Stream.AUDIT, "before": before}
+        values = {"group": group_id(connection, stream, {}, {}), "audit": stream is Stream.AUDIT, "before": before}
         for ordering, priority in ((OLDEST, "id"), (CONFLICT, "0")):
             connection.execute(
                 text(f"""INSERT INTO queue_entry(ordering, group_id, priority, candidate_id)
                          SELECT :ordering, :group, {priority}, id FROM candidate
                          WHERE id > :before AND audit = :audit"""),
-                {**place, "ordering": ordering},
+                {**values, "ordering": ordering},
             )
 
 
-def insert_verdicts(connection: Connection, opinions: Iterable[NewVerdict]) -> int:
-    """Store verdicts that are new, and let the queues know; returns how many went in."""
+def insert_verdicts(connection: Connection, verdicts: Iterable[NewVerdict]) -> int:
+    """Insert the verdicts that are new and update the queue priorities; return how many were inserted."""
     now = utc_now()
-    told = list(opinions)
+    listed = list(verdicts)
     # fmt: off
     rows = [
-        (o.candidate_id, o.judge, o.model, o.prompt_version, str(o.question), o.p, o.label_mass, clean(o.raw_text),
-         o.latency_ms, o.simulated, now, o.method, o.prior, o.seed)
-        for o in told
+        (v.candidate_id, v.judge, v.model, v.prompt_version, str(v.question), v.p, v.label_mass, clean(v.raw_text),
+         v.latency_ms, v.simulated, now, v.method, v.prior, v.seed)
+        for v in listed
     ]
     # fmt: on
     stored = sqlite.insert_or_ignore(connection, "verdict", _VERDICT_COLUMNS, rows)
-    judged = sorted({o.candidate_id for o in told})
+    judged = sorted({verdict.candidate_id for verdict in listed})
     refresh_priorities(connection, judged)
     mark_conflicts(connection, judged)
     return stored

@@ -1,7 +1,7 @@
 """Decisions: the ONLY writer of events.
 
-Every method is one transaction that appends events, folds the candidates they concern anew and moves them in the
-queue; when it returns, the decision is on the disk. Nothing is ever changed or deleted: undo appends.
+Every method is one transaction that appends events, folds the affected candidates again and moves them in the queue.
+When it returns, the decision is on disk. Events are never changed or deleted: an undo is an event, too.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from curation_db.events.history_cache import BATCH, events_of
 from curation_db.events.state import CandidateStatus, FoldEvent, effective_events
 from curation_db.language.sanitize import clean
 from curation_db.queue import leases
-from curation_db.queue.claims import asked
+from curation_db.queue.claims import still_queued_for
 from curation_db.queue.gold import KnownAnswer, known_answer
 from curation_db.review.bulk_preview import BulkPreview, preview_decisions
 from curation_db.review.edits import make_child
@@ -34,7 +34,7 @@ from curation_db.storage.sqlite import batches
 from curation_db.storage.store import Store
 
 EDIT_UNDONE = "edit undone"
-"""The note of the withdrawal that takes a child out of play together with its edit."""
+"""Note of the withdrawal that retires an edit's child when the edit is undone."""
 
 # fmt: off
 _COLUMNS = (
@@ -45,72 +45,72 @@ _COLUMNS = (
 # fmt: on
 _INSERT = f"INSERT INTO event({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"
 Progress = Callable[[int, int], None]
-"""Told how many are written, of how many."""
+"""Callback with the number of events written and their total."""
 
 
 def _silent(_done: int, _total: int) -> None:
-    """Nobody asked."""
+    """Report nothing."""
 
 
 _DECISIONS = frozenset({Kind.ACCEPT, Kind.REJECT, Kind.UNSURE, Kind.SKIP})
 _ANSWERS = _DECISIONS | {Kind.FLIP}
-"""What counts as an answer, and as no vote, where the right one is known."""
+"""Kinds that answer a gold item and then count as no vote."""
 _PEOPLE = frozenset(map(Role, PersonRole))
 
 
 @dataclass(frozen=True, slots=True)
 class PresentationContext:
-    """How a card stood before the person when the decision came."""
+    """How a card was shown when the annotator decided."""
 
     stream: Stream = Stream.REVIEW
     blind: bool = False
     elapsed_ms: int | None = None
-    """Time on the card."""
+    """Time on the card, in milliseconds."""
     picture: PictureShown | None = None
-    """How its picture was shown; None: not known."""
+    """How its image was shown; None: not known."""
     zoomed: bool | None = None
-    """Whether the person zoomed into it."""
+    """Whether the annotator zoomed into the image."""
     leased: bool = True
-    """The card came from the queue; without that there is no lease to be late for (looking back)."""
-    asked: bool = False
-    """The person was shown a card that asked for their decision: where it does not any more, none is written."""
+    """Whether the card came from the queue; a card from the history has no lease, so a decision on it is never late."""
+    must_be_queued: bool = False
+    """Whether the decision is refused when the card is no longer queued for the annotator."""
 
 
 @dataclass(frozen=True, slots=True)
 class DecisionResult:
-    """What was written."""
+    """The result of an action."""
 
-    act: str
-    """The act's id: what undo takes back as a whole."""
+    action_id: str
+    """The action that undo reverses as a whole."""
     candidate_id: int
     kind: Kind
-    """What was done; of an undo: what was taken back."""
-    standing: CandidateStatus
+    """The kind of the action; for an undo, the kind of the action that it reversed."""
+    status: CandidateStatus
     seq: int
-    """Of the act's last event."""
+    """Sequence number of the action's last event."""
     child_id: int | None = None
     child: CandidateStatus | None = None
-    """Of an edit: what becomes of the new text."""
+    """Status of the child of an edit."""
     late: bool = False
     known: KnownAnswer | None = None
-    """The candidate's answer, where that is known; to be told once there is a decision, never before."""
+    """The known answer of a gold item; shown after the decision, never before."""
     candidates: int = 1
-    """How many the act was about; more than one: a bulk, of which the other fields tell of the first one."""
+    """Number of candidates of the action. Above 1 (a bulk decision), the other fields describe the first candidate."""
 
 
 @dataclass(frozen=True, slots=True)
 class BulkResult:
-    """What a bulk has written."""
+    """The result of a bulk decision."""
 
-    act: str | None
+    action_id: str | None
     """None: there was nothing to write."""
-    weighed: BulkPreview
-    """As it was found when the decision was written, which the preview may not have known."""
+    preview: BulkPreview
+    """Computed in the transaction that decided; may differ from the preview that the annotator saw."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Entry:
-    """An event about to be appended."""
+class _NewEvent:
+    """An event to append."""
 
     candidate_id: int
     kind: Kind
@@ -125,26 +125,28 @@ class _Entry:
 
 def _check_verdict(verdict: Kind, reason: Reason | None) -> None:
     if verdict not in (Kind.ACCEPT, Kind.REJECT):
-        raise ValueError(f"{verdict} is no verdict")
+        raise ValueError(f"{verdict} is not accept or reject")
     if (verdict is Kind.REJECT) != (reason is not None):
-        raise ValueError("a rejection, and only a rejection, has a reason")
+        raise ValueError("a rejection needs a reason, and other decisions take none")
 
 
 def _check_one_successor(events: Iterable[FoldEvent]) -> None:
-    """See that a candidate has at most one successor: two people may edit or redo at the same time.
+    """Check that a candidate has at most one successor: two annotators may edit or redo at the same time.
 
     Raises:
-        Overtaken: it has two, or it was edited after it was taken back.
+        CardChanged: it has two, or it was edited after its own edit was undone.
     """
     kinds = [event.kind for event in effective_events(events)]
     if kinds.count(Kind.EDIT) > 1:
-        raise CardChanged("somebody has edited this caption meanwhile", hint="find the new text with /")
+        raise CardChanged("another annotator has edited this caption meanwhile", hint="find the new text with /")
     if Kind.EDIT in kinds and Kind.WITHDRAW in kinds:
-        raise CardChanged("this caption was taken back meanwhile", hint="find the one before it with /")
+        raise CardChanged(
+            "the edit that wrote this caption was undone meanwhile", hint="find the caption before it with /"
+        )
 
 
 class DecisionWriter:
-    """One person deciding. Not tied to any screen: the app, the demo's script and tests use the same methods."""
+    """Writes the decisions of one annotator. The app, the plain mode, the demo and tests use the same methods."""
 
     def __init__(self, store: Store, actor: Actor, *, clock: leases.Clock = time.time) -> None:
         self._store = store
@@ -157,56 +159,62 @@ class DecisionWriter:
         """Accept, reject (with a reason), be unsure about or skip a candidate.
 
         Raises:
-            ValueError: another kind, or a rejection without a reason.
-            NoLongerQueued: it asked for this person when it was shown, and does not now; nothing was written.
+            ValueError: `kind` is another kind, or a rejection has no reason.
+            NoLongerQueued: `shown.must_be_queued`, and the card is no longer queued; nothing was written.
             RecordError: there is no such candidate; nothing was written.
         """
         if kind not in _DECISIONS:
-            raise ValueError(f"{kind} is no decision")
+            raise ValueError(f"{kind} is not accept, reject, unsure or skip")
         if (kind is Kind.REJECT) != (reason is not None):
-            raise ValueError("a rejection, and only a rejection, has a reason")
-        entry = _Entry(candidate_id=candidate_id, kind=kind, reason=reason)
+            raise ValueError("a rejection needs a reason, and other decisions take none")
+        entry = _NewEvent(candidate_id=candidate_id, kind=kind, reason=reason)
         with self._store.write() as connection:
             return self._settle(connection, [entry], shown or PresentationContext())
 
     def edit(
         self, candidate_id: int, new_text: str, *, concept: str | None = None, shown: PresentationContext | None = None
     ) -> DecisionResult:
-        """Replace a candidate by a child with `new_text`; returns the act with the child's id.
+        """Replace a candidate by a child with `new_text`; the result holds the child's id.
 
-        The text may stay as it is where `concept` mends what it is said to deny.
+        Where one annotator works alone, the edit is also their accept of the child. With two or more, another
+        annotator decides about the child. The text may stay unchanged where `concept` corrects the negated concept.
 
-        Where one person decides alone the edit is also that person's accept; with two or more, another person
-        decides about the child (DESIGN section 4). `concept`: what the new text denies; derived where not said.
+        Args:
+            candidate_id: The candidate to replace.
+            new_text: Text of the child.
+            concept: The concept that the new text negates; None: derive it from the text.
+            shown: How the card was shown.
 
         Raises:
             ValueError: the text is empty, or nothing is changed.
-            NoLongerQueued: it asked for this person when it was shown, and does not now; nothing was written.
+            NoLongerQueued: `shown.must_be_queued`, and the card is no longer queued; nothing was written.
             RecordError: there is no such candidate; nothing was written.
         """
         with self._store.write() as connection:
             child_id = make_child(connection, candidate_id, new_text, concept, editor=self._actor.name)
-            entries = [_Entry(candidate_id=candidate_id, kind=Kind.EDIT, child_id=child_id)]
+            entries = [_NewEvent(candidate_id=candidate_id, kind=Kind.EDIT, child_id=child_id)]
             if works_alone(connection, self._actor.name):
-                entries.append(_Entry(candidate_id=child_id, kind=Kind.ACCEPT))
+                entries.append(_NewEvent(candidate_id=child_id, kind=Kind.ACCEPT))
             return replace(self._settle(connection, entries, shown or PresentationContext()), child_id=child_id)
 
-    def note(self, candidate_id: int, words: str, *, shown: PresentationContext | None = None) -> DecisionResult:
+    def note(self, candidate_id: int, note: str, *, shown: PresentationContext | None = None) -> DecisionResult:
         """Attach a note.
 
         Raises:
             ValueError: the note is empty.
         """
-        kept = clean(words).strip()
-        if not kept:
-            raise ValueError("an empty note")
-        return self._remark(_Entry(candidate_id=candidate_id, kind=Kind.NOTE, note=kept), shown)
+        cleaned = clean(note).strip()
+        if not cleaned:
+            raise ValueError("the note is empty")
+        entry = _NewEvent(candidate_id=candidate_id, kind=Kind.NOTE, note=cleaned)
+        with self._store.write() as connection:
+            return self._append(connection, [entry], shown or PresentationContext())
 
     def toggle_flag(self, candidate_id: int, *, shown: PresentationContext | None = None) -> DecisionResult:
-        """Flag a candidate, or take back this person's own flag where it stands."""
+        """Flag a candidate, or undo this annotator's own flag."""
         with self._store.write() as connection:
             flag = event_log.own_flag(connection, candidate_id, self._actor.name)
-            entry = _Entry(candidate_id=candidate_id, kind=Kind.FLAG)
+            entry = _NewEvent(candidate_id=candidate_id, kind=Kind.FLAG)
             if flag is not None:
                 entry = replace(entry, kind=Kind.UNDO, undo_of=flag)
             return self._append(connection, [entry], shown or PresentationContext())
@@ -219,17 +227,17 @@ class DecisionWriter:
         reason: Reason | None = None,
         shown: PresentationContext | None = None,
     ) -> DecisionResult:
-        """Change one's mind after what the judges say was revealed: the label stays the event before it.
+        """Change a vote after the verdicts were revealed. The audit label remains the vote before it.
 
         Raises:
             ValueError: the verdict is neither accept nor reject, or its reason is missing.
-            RecordError: this person has no vote here to change; nothing was written.
+            RecordError: this annotator has no vote to change; nothing was written.
         """
         _check_verdict(verdict, reason)
         with self._store.write() as connection:
             if not event_log.has_vote(connection, candidate_id, self._actor.name):
                 raise RecordError("there is no decision of yours to change", hint="decide first")
-            entry = _Entry(candidate_id=candidate_id, kind=Kind.FLIP, verdict=verdict, reason=reason)
+            entry = _NewEvent(candidate_id=candidate_id, kind=Kind.FLIP, verdict=verdict, reason=reason)
             return self._append(connection, [entry], shown or PresentationContext(leased=False))
 
     def adjudicate(
@@ -242,30 +250,32 @@ class DecisionWriter:
         note: str | None = None,
         shown: PresentationContext | None = None,
     ) -> DecisionResult:
-        """An adjudicator's final word, whatever people voted; `cause`: why they disagreed.
+        """Settle a candidate as an adjudicator, whatever the votes; `cause` says why annotators disagreed.
 
         Raises:
             ValueError: the verdict is neither accept nor reject, or its reason is missing.
             RecordError: not an adjudicator, or no such candidate; nothing was written.
         """
         _check_verdict(verdict, reason)
-        require_adjudicator(self._actor, "give a final word")
-        entry = _Entry(
+        require_adjudicator(self._actor, "adjudicate")
+        entry = _NewEvent(
             candidate_id=candidate_id, kind=Kind.ADJUDICATE, verdict=verdict, reason=reason, cause=cause, note=note
         )
         with self._store.write() as connection:
             return self._settle(connection, [entry], shown or PresentationContext(leased=False))
 
     def requeue(self, candidate_id: int, *, note: str | None = None) -> DecisionResult:
-        """Ask everybody anew: earlier votes no longer count. An adjudicator's, or one's own where one is alone.
+        """Queue a candidate again for every annotator; earlier votes no longer count.
+
+        Only an adjudicator may do this, or an annotator who works alone.
 
         Raises:
             RecordError: not allowed, or no such candidate; nothing was written.
         """
         with self._store.write() as connection:
             if not works_alone(connection, self._actor.name):
-                require_adjudicator(self._actor, "ask everybody anew")
-            entry = _Entry(candidate_id=candidate_id, kind=Kind.REQUEUE, note=note)
+                require_adjudicator(self._actor, "requeue a candidate")
+            entry = _NewEvent(candidate_id=candidate_id, kind=Kind.REQUEUE, note=note)
             return self._append(connection, [entry], PresentationContext(leased=False))
 
     def decide_many(
@@ -276,178 +286,190 @@ class DecisionWriter:
         reason: Reason | None = None,
         progress: Progress = _silent,
     ) -> BulkResult:
-        """Accept, reject (with a reason) or requeue many at once: one act, in one transaction.
+        """Accept, reject (with a reason) or requeue many candidates as one action in one transaction.
 
-        What must not be touched (`weighing.Left`) is left out. Others who write wait meanwhile.
+        Candidates that must not change are skipped (`bulk_preview.SkipReason`). Other writers wait meanwhile.
 
         Raises:
-            ValueError: another kind, or a rejection without a reason.
-            RecordError: too many, or not allowed; nothing was written.
+            ValueError: `kind` is another kind, or a rejection has no reason.
+            RecordError: too many candidates, or not allowed; nothing was written.
         """
         if (kind is Kind.REJECT) != (reason is not None):
-            raise ValueError("a rejection, and only a rejection, has a reason")
+            raise ValueError("a rejection needs a reason, and other decisions take none")
         with self._store.write() as connection:
-            weighed = preview_decisions(connection, self._actor, candidate_ids, kind)
-            if not weighed.changing:
-                return BulkResult(None, weighed)
-            entries = [_Entry(candidate_id=number, kind=kind, reason=reason) for number in weighed.votes]
+            preview = preview_decisions(connection, self._actor, candidate_ids, kind)
+            if not preview.changing:
+                return BulkResult(None, preview)
+            entries = [_NewEvent(candidate_id=number, kind=kind, reason=reason) for number in preview.votes]
             entries += [
-                _Entry(candidate_id=number, kind=Kind.FLIP, verdict=kind, reason=reason) for number in weighed.flips
+                _NewEvent(candidate_id=number, kind=Kind.FLIP, verdict=kind, reason=reason) for number in preview.flips
             ]
             leases.drop(connection, self._actor, [entry.candidate_id for entry in entries])
-            return BulkResult(
-                self._append_many(connection, entries, PresentationContext(leased=False), progress).act, weighed
-            )
+            done = self._append_many(connection, entries, PresentationContext(leased=False), progress)
+            return BulkResult(done.action_id, preview)
 
-    def take_back(self, act: str) -> DecisionResult:
-        """Take back an act by its id: one's own, or as an adjudicator anybody's. `redo` takes this back again.
+    def take_back(self, action_id: str) -> DecisionResult:
+        """Undo an action by its id; an adjudicator may undo the actions of others. `redo` reverses this undo.
 
         Raises:
-            RecordError: no such act that stands, or somebody else's; nothing was written.
+            RecordError: the action is not found or already undone, or another annotator's; nothing was written.
         """
         with self._store.write() as connection:
-            found = event_log.effective_action(connection, act)
-            if found is None:
-                raise CardChanged("there is no such act that stands", hint="somebody has taken it back already")
-            if found.actor != self._actor.name:
-                require_adjudicator(self._actor, f"take back what {found.actor} did")
-            return self._withdraw(connection, found)
+            action = event_log.effective_action(connection, action_id)
+            if action is None:
+                raise CardChanged("the action is not found or already undone", hint="see who did it: negwb history")
+            if action.actor != self._actor.name:
+                require_adjudicator(self._actor, f"undo what {action.actor} did")
+            return self._withdraw(connection, action)
 
     def undo(self) -> DecisionResult | None:
-        """Take back this person's last act that still stands, and lease its card again; None: there is none."""
+        """Undo this annotator's last action in effect and lease its card again; return None where there is none."""
         with self._store.write() as connection:
-            act = event_log.last_effective_action(connection, self._actor.name)
-            return self._take_back(connection, act) if act else None
+            action = event_log.last_effective_action(connection, self._actor.name)
+            return self._take_back(connection, action) if action else None
 
     def redo(self) -> DecisionResult | None:
-        """Take back this person's last undo, unless something new was decided since; None: nothing to redo."""
+        """Reverse this annotator's last undo, unless a decision followed it; return None where there is none."""
         with self._store.write() as connection:
-            act = event_log.last_redoable_undo(connection, self._actor.name)
-            return self._take_back(connection, act) if act else None
+            action = event_log.last_redoable_undo(connection, self._actor.name)
+            return self._take_back(connection, action) if action else None
 
-    def _remark(self, entry: _Entry, shown: PresentationContext | None) -> DecisionResult:
-        with self._store.write() as connection:
-            return self._append(connection, [entry], shown or PresentationContext())
-
-    def _settle(self, connection: Connection, entries: list[_Entry], shown: PresentationContext) -> DecisionResult:
-        """Append a decision: late where its lease is gone, and the card leaves the person's hands."""
+    def _settle(self, connection: Connection, entries: list[_NewEvent], shown: PresentationContext) -> DecisionResult:
+        """Append a decision and end its card's lease; mark it late where the lease was no longer valid."""
         candidate_id = entries[0].candidate_id
-        if shown.asked:
-            self._refuse_where_not_asked(connection, candidate_id, entries[0].kind)
-        in_hand = leases.hand_in(connection, self._actor, candidate_id, clock=self._clock)
-        late = shown.leased and not in_hand
+        if shown.must_be_queued:
+            self._check_still_queued(connection, candidate_id, entries[0].kind)
+        lease_valid = leases.end(connection, self._actor, candidate_id, clock=self._clock)
+        late = shown.leased and not lease_valid
         return self._append(connection, [replace(entry, late=late) for entry in entries], shown)
 
-    def _refuse_where_not_asked(self, connection: Connection, candidate_id: int, kind: Kind) -> None:
-        """See that the card still asks for this person's decision."""
-        if asked(connection, [candidate_id], self._actor.annotator_id):
+    def _check_still_queued(self, connection: Connection, candidate_id: int, kind: Kind) -> None:
+        """Raise NoLongerQueued where the card is no longer queued for this annotator."""
+        if still_queued_for(connection, [candidate_id], self._actor.annotator_id):
             return
         state = connection.execute(
             text("SELECT state FROM candidate_state WHERE candidate_id = :id"), {"id": candidate_id}
         ).scalar()
         if state != State.SUPERSEDED:
             raise NoLongerQueued(
-                "this card was decided while you looked at it and needs no answer from you now; yours is not written",
-                hint="] goes on; answer again to add yours, which may make the card contested",
+                "this card was decided while you viewed it and needs no more decisions; yours is not written",
+                hint="] goes on; decide again to add yours, which may make the card contested",
             )
-        if kind is not Kind.EDIT:  # of two edits `_check_one_successor` tells
+        if kind is not Kind.EDIT:  # `_check_one_successor` reports two edits
             raise NoLongerQueued(
-                "an edit replaced this caption while you looked at it; your answer is not written",
+                "an edit replaced this caption while you viewed it; your decision is not written",
                 hint="] goes on; / finds the new text",
             )
 
-    def _take_back(self, connection: Connection, act: RecordedAction) -> DecisionResult:
-        """Withdraw one's own act, and have its card in hand again."""
-        done = self._withdraw(connection, act)
-        if not act.bulk:
+    def _take_back(self, connection: Connection, action: RecordedAction) -> DecisionResult:
+        """Undo the annotator's own action and lease its card again."""
+        done = self._withdraw(connection, action)
+        if not action.bulk:
             leases.take(connection, self._actor, done.candidate_id, clock=self._clock)
         return done
 
-    def _withdraw(self, connection: Connection, act: RecordedAction) -> DecisionResult:
+    def _withdraw(self, connection: Connection, action: RecordedAction) -> DecisionResult:
         if self._actor.role is not Role.ADJUDICATOR:
-            for event in act.events:
-                self._may_withdraw(connection, event.child_id)
-        entries = [_Entry(candidate_id=e.candidate_id, kind=Kind.UNDO, undo_of=e.seq) for e in act.events]
-        shown = PresentationContext(stream=act.stream, blind=act.blind)
-        if act.bulk:
-            return replace(self._append_many(connection, entries, shown), kind=act.kind)
+            for event in action.events:
+                self._check_not_decided_by_others(connection, event.child_id)
+        entries = [_NewEvent(candidate_id=e.candidate_id, kind=Kind.UNDO, undo_of=e.seq) for e in action.events]
+        shown = PresentationContext(stream=action.stream, blind=action.blind)
+        if action.bulk:
+            return replace(self._append_many(connection, entries, shown), kind=action.kind)
         entries += [
-            _Entry(candidate_id=e.child_id, kind=Kind.WITHDRAW, note=EDIT_UNDONE) for e in act.events if e.child_id
+            _NewEvent(candidate_id=e.child_id, kind=Kind.WITHDRAW, note=EDIT_UNDONE)
+            for e in action.events
+            if e.child_id
         ]
         done = self._append(connection, entries, shown)
-        return replace(done, kind=act.kind, child_id=act.events[0].child_id)
+        return replace(done, kind=action.kind, child_id=action.events[0].child_id)
 
-    def _append(self, connection: Connection, entries: list[_Entry], shown: PresentationContext) -> DecisionResult:
+    def _append(self, connection: Connection, entries: list[_NewEvent], shown: PresentationContext) -> DecisionResult:
         touched = {entry.candidate_id for entry in entries} | {entry.child_id for entry in entries if entry.child_id}
         known = {number: known_answer(connection, number) for number in touched}
         uids = [uuid7() for _ in entries]
         for uid, entry in zip(uids, entries, strict=True):
             last = self._insert(connection, uid, uids[0], entry, shown, gold=self._is_answer(entry, known))
-        standings: dict[int, CandidateStatus] = {}
+        statuses: dict[int, CandidateStatus] = {}
         for number in touched:
             events = events_of(connection, number)
             _check_one_successor(events)
-            standings[number] = write_state(connection, number, events, known[number])
+            statuses[number] = write_state(connection, number, events, known[number])
         first = entries[0]
         return DecisionResult(
             uids[0],
             first.candidate_id,
             first.kind,
-            standings[first.candidate_id],
+            statuses[first.candidate_id],
             last,
             late=first.late,
             known=known[first.candidate_id],
-            child=standings[first.child_id] if first.child_id else None,
+            child=statuses[first.child_id] if first.child_id else None,
         )
 
     def _append_many(
-        self, connection: Connection, entries: list[_Entry], shown: PresentationContext, progress: Progress = _silent
+        self, connection: Connection, entries: list[_NewEvent], shown: PresentationContext, progress: Progress = _silent
     ) -> DecisionResult:
-        """As `_append`, for many candidates that are there, each once, and none of them edited by this."""
-        act, first, now = uuid7(), event_clock.next_event_seq(connection), utc_now()
-        uids = chain([act], (uuid7() for _ in entries))
+        """Append like `_append`, for many distinct candidates that exist; none of the entries is an edit."""
+        action_id, first, now = uuid7(), event_clock.next_event_seq(connection), utc_now()
+        uids = chain([action_id], (uuid7() for _ in entries))
         for at, part in enumerate(batches(entries, BATCH)):
             start = first + at * BATCH
-            pairs = zip(part, uids, strict=False)  # more of the second, which go on in the next part
-            rows = [self._row(seq, uid, act, entry, shown, now) for seq, (entry, uid) in enumerate(pairs, start)]
+            pairs = zip(part, uids, strict=False)  # the next batch takes the rest of `uids`
+            rows = [self._row(seq, uid, action_id, entry, shown, now) for seq, (entry, uid) in enumerate(pairs, start)]
             connection.exec_driver_sql(_INSERT, rows)
             update_states(connection, [entry.candidate_id for entry in part])
             progress(min(len(entries), (at + 1) * BATCH), len(entries))
         lead, last = entries[0], first + len(entries) - 1
-        standing = update_state(connection, lead.candidate_id)
-        return DecisionResult(act, lead.candidate_id, lead.kind, standing, last, candidates=len(entries))
+        status = update_state(connection, lead.candidate_id)
+        return DecisionResult(action_id, lead.candidate_id, lead.kind, status, last, candidates=len(entries))
 
-    def _may_withdraw(self, connection: Connection, child_id: int | None) -> None:
-        """An edit that somebody else has decided about is not one's own to take back any more."""
+    def _check_not_decided_by_others(self, connection: Connection, child_id: int | None) -> None:
+        """Raise CardChanged where another annotator has decided about the edit's child."""
         other = event_log.other_decider(connection, child_id, self._actor.name) if child_id else None
         if other is not None:
             raise CardChanged(
                 f"{other} has decided about your edit since",
-                hint="only an adjudicator can take that back; [ looks back",
+                hint="only an adjudicator can undo that edit; [ goes back",
             )
 
-    def _is_answer(self, entry: _Entry, known: Mapping[int, KnownAnswer | None]) -> bool:
-        """Whether the entry answers a candidate whose answer is known: then it is no vote, however the card came."""
+    def _is_answer(self, entry: _NewEvent, known: Mapping[int, KnownAnswer | None]) -> bool:
+        """Return whether the entry answers a gold item: then it is no vote, wherever the card came from."""
         return entry.kind in _ANSWERS and self._actor.role in _PEOPLE and known[entry.candidate_id] is not None
 
     def _insert(
-        self, connection: Connection, uid: str, act: str, entry: _Entry, shown: PresentationContext, *, gold: bool
+        self,
+        connection: Connection,
+        uid: str,
+        action_id: str,
+        entry: _NewEvent,
+        shown: PresentationContext,
+        *,
+        gold: bool,
     ) -> int:
         row = connection.execute(text("SELECT 1 FROM candidate WHERE id = :id"), {"id": entry.candidate_id}).first()
         if row is None:
             raise RecordError(f"there is no candidate {entry.candidate_id}")
-        seq = event_clock.next_event_seq(connection)  # not SQLite's own count: exports take numbers too
-        connection.exec_driver_sql(_INSERT, self._row(seq, uid, act, entry, shown, utc_now(), gold=gold))
+        seq = event_clock.next_event_seq(connection)  # not SQLite's own counter: exports reserve numbers, too
+        connection.exec_driver_sql(_INSERT, self._row(seq, uid, action_id, entry, shown, utc_now(), gold=gold))
         return seq
 
     def _row(
-        self, seq: int, uid: str, act: str, entry: _Entry, shown: PresentationContext, now: str, *, gold: bool = False
+        self,
+        seq: int,
+        uid: str,
+        action_id: str,
+        entry: _NewEvent,
+        shown: PresentationContext,
+        now: str,
+        *,
+        gold: bool = False,
     ) -> tuple[Any, ...]:
-        """In the order of `_COLUMNS`; positional, because a bulk writes a hundred thousand of them."""
+        """Return the values in the order of `_COLUMNS`; a tuple, because a bulk decision writes up to 100,000."""
         # fmt: off
         return (
-            seq, uid, act, entry.candidate_id, self._actor.name, self._actor.role, self._actor.session, shown.stream,
-            shown.blind, entry.kind, entry.verdict, entry.reason, entry.cause, entry.note, entry.undo_of,
+            seq, uid, action_id, entry.candidate_id, self._actor.name, self._actor.role, self._actor.session,
+            shown.stream, shown.blind, entry.kind, entry.verdict, entry.reason, entry.cause, entry.note, entry.undo_of,
             entry.child_id, entry.late, shown.elapsed_ms, now, gold,
             shown.picture, shown.zoomed,
         )

@@ -1,4 +1,4 @@
-"""What an edit makes: a candidate with the editor's text in its parent's place."""
+"""Creation of an edit's child: a candidate with the editor's text that replaces its parent."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from curation_db.lint import index
 from curation_db.review.candidates import Intake, NewCandidate, insert_candidates
 from curation_db.storage.ids import uuid7
 
-# The child's own overlap is its parent's already. The row says that somebody changed it (`overlaps.differing`).
+# The child is inserted with its parent's overlap. The row records that this overlap was changed (`overlaps.differing`).
 _INHERIT = text("""
     INSERT INTO overlap_change(candidate_id, since, overlap, actor, at)
     SELECT :child, :born_at, overlap, actor, at FROM overlap_change WHERE candidate_id = :parent
@@ -22,7 +22,7 @@ _INHERIT = text("""
 
 
 def make_child(connection: Connection, parent_id: int, new_text: str, concept: str | None, *, editor: str) -> int:
-    """Insert the child; its event is the next one that is written. Returns its id.
+    """Insert the child and return its id; the caller writes the edit as the next event.
 
     Raises:
         ValueError: the text is empty, or nothing is changed.
@@ -35,11 +35,11 @@ def make_child(connection: Connection, parent_id: int, new_text: str, concept: s
     ).first()
     if parent is None:
         raise RecordError(f"there is no candidate {parent_id}")
-    mends_concept = concept is not None and clean(concept) != parent.concept
-    if not clean(new_text).strip() or (clean(new_text) == parent.text and not mends_concept):
+    concept_changed = concept is not None and clean(concept) != parent.concept
+    if not clean(new_text).strip() or (clean(new_text) == parent.text and not concept_changed):
         raise ValueError("the text is empty or unchanged")
     denied = concept_after_edit(parent.caption, parent.text, parent.concept, parent.concept_confidence, clean(new_text))
-    named = clean(concept) if concept else denied.text
+    new_concept = clean(concept) if concept else denied.text
     draft = NewCandidate(
         source_id=parent.source_id,
         key=f"edit/{uuid7()}",
@@ -50,8 +50,8 @@ def make_child(connection: Connection, parent_id: int, new_text: str, concept: s
         negation_type=denied.negation_type,
         caption_id=parent.caption_id,
         parent_id=parent_id,
-        concept=named,
-        concept_confidence=None if named is None else 1.0 if concept else denied.confidence,
+        concept=new_concept,
+        concept_confidence=None if new_concept is None else 1.0 if concept else denied.confidence,
         extra=parent.extra,
     )
     intake = Intake(overlap=parent.present_overlap, audit_rate=parent.audit_rate)

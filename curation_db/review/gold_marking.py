@@ -1,7 +1,7 @@
-"""Marking candidates as gold, and taking the marks off again; each with its place in the queue, in one transaction.
+"""Mark candidates as gold items and remove the marks; each change updates the queue in the same transaction.
 
-An answer comes with an import (a column of its own), or is an adjudicator's final word. It is never changed by
-marking again: another answer is told, and the old one stays until the marks are taken off.
+A known answer comes from a column of an import, or from an adjudication. Marking a candidate again never changes its
+answer: a different answer is reported, and the old one stays until the marks are removed.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from sqlalchemy import Connection, text
 
 from curation_db.enums import Kind, Reason
 from curation_db.events.history_cache import events_of
-from curation_db.events.state import FoldEvent, effective_events, since_requeue
+from curation_db.events.state import effective_events, since_requeue
 from curation_db.queue.gold import KnownAnswer, known_answer
 from curation_db.review.state_table import update_state
 from curation_db.storage.ids import utc_now
 from curation_db.storage.store import Store
 
 _BATCH = 500
-"""Candidates in one transaction: nobody who decides meanwhile waits long."""
+"""Candidates per transaction, so that annotators who decide meanwhile do not wait long."""
 _MARK = text("""
     INSERT INTO gold(candidate_id, answer, reason, origin, created_at) VALUES (:id, :answer, :reason, :origin, :now)
 """)
@@ -32,18 +32,18 @@ _SETTLED = text("""
 
 
 @dataclass(slots=True)
-class Marked:
-    """What became of known answers."""
+class MarkingResult:
+    """Result of marking, in numbers of candidates."""
 
     new: int = 0
     known: int = 0
-    """Were gold already, with the same answer."""
+    """Already gold with the same answer."""
     other: list[int] = field(default_factory=list)
-    """Are gold with another answer; that one stays."""
+    """Ids that are gold with another answer, which stays."""
     audit: int = 0
-    """Are kept for the audit, and so left alone."""
+    """Skipped because they belong to the audit set."""
 
-    def __iadd__(self, more: Marked) -> Marked:
+    def __iadd__(self, more: MarkingResult) -> MarkingResult:
         self.new += more.new
         self.known += more.known
         self.other += more.other
@@ -51,14 +51,14 @@ class Marked:
         return self
 
 
-def mark(connection: Connection, answers: Mapping[int, KnownAnswer], origin: str) -> Marked:
-    """Make these candidates gold."""
-    done = Marked()
+def mark(connection: Connection, answers: Mapping[int, KnownAnswer], origin: str) -> MarkingResult:
+    """Mark these candidates as gold items; `origin` says where the answers come from."""
+    done = MarkingResult()
     for number, answer in answers.items():
-        told = known_answer(connection, number)
-        if told is not None:
-            done.known += told == answer
-            if told != answer:
+        existing = known_answer(connection, number)
+        if existing is not None:
+            done.known += existing == answer
+            if existing != answer:
                 done.other.append(number)
         elif _is_audit(connection, number):
             done.audit += 1
@@ -70,22 +70,23 @@ def mark(connection: Connection, answers: Mapping[int, KnownAnswer], origin: str
     return done
 
 
-def mark_adjudicated(store: Store) -> Marked:
-    """Make gold of everything that an adjudicator has settled, so that others are asked what the right answer is."""
-    done, after = Marked(), 0
+def mark_adjudicated(store: Store) -> MarkingResult:
+    """Mark every adjudicated candidate as a gold item."""
+    done, after = MarkingResult(), 0
     while True:
         with store.write() as connection:
             ids = connection.execute(_SETTLED, {"after": after, "count": _BATCH}).scalars().all()
             for number in ids:
-                if (word := _final_word(connection, number)) is not None:
-                    done += mark(connection, {number: word[0]}, f"adjudicated by {word[1]}")
+                if (adjudication := _adjudication_in_effect(connection, number)) is not None:
+                    answer, adjudicator = adjudication
+                    done += mark(connection, {number: answer}, f"adjudicated by {adjudicator}")
         if not ids:
             return done
         after = ids[-1]
 
 
 def unmark_all(store: Store) -> int:
-    """Make ordinary candidates of all gold ones again; returns how many. What people answered stays no vote."""
+    """Remove all gold marks; return how many. Answers to gold items do not become votes."""
     count = 0
     while True:
         with store.write() as connection:
@@ -103,14 +104,13 @@ def _is_audit(connection: Connection, candidate_id: int) -> bool:
     return bool(connection.execute(text("SELECT audit FROM candidate WHERE id = :id"), {"id": candidate_id}).scalar())
 
 
-def _final_word(connection: Connection, candidate_id: int) -> tuple[KnownAnswer, str] | None:
-    """The adjudication that stands, and whose it is."""
+def _adjudication_in_effect(connection: Connection, candidate_id: int) -> tuple[KnownAnswer, str] | None:
+    """Return the answer of the adjudication in effect, and the adjudicator's name."""
     recent = since_requeue(effective_events(events_of(connection, candidate_id)))
-    words = [event for event in recent if event.kind is Kind.ADJUDICATE]
-    return (_answer(connection, words[-1]), words[-1].actor) if words else None
-
-
-def _answer(connection: Connection, word: FoldEvent) -> KnownAnswer:
-    reason = connection.execute(text("SELECT reason FROM event WHERE seq = :seq"), {"seq": word.seq}).scalar()
-    assert word.verdict is not None, "the database sees to it"
-    return KnownAnswer(word.verdict, Reason(reason) if reason else None)
+    adjudications = [event for event in recent if event.kind is Kind.ADJUDICATE]
+    if not adjudications:
+        return None
+    last = adjudications[-1]
+    reason = connection.execute(text("SELECT reason FROM event WHERE seq = :seq"), {"seq": last.seq}).scalar()
+    assert last.verdict is not None, "a constraint of the database"
+    return KnownAnswer(last.verdict, Reason(reason) if reason else None), last.actor

@@ -1,8 +1,8 @@
-"""Overlap: how many people decide about a candidate, and since when.
+"""Overlap: how many annotators decide about a candidate, and since which event.
 
-`Candidate.overlap` is the value at the import. A later change is a row of `overlap_change`, marked with the event
-number from which on it applies (`moments`). So an export at an earlier number still folds the events under the earlier
-overlap. Everything that reads an overlap takes it from `histories.overlap_in_force`.
+`Candidate.overlap` is the value at import. A later change is a row of `overlap_change` with the event number from which
+it applies (`event_clock`). So an export at an earlier number still folds the events under the earlier overlap. Every
+reader takes the overlap from `history_cache.overlap_sql`.
 """
 
 from __future__ import annotations
@@ -45,51 +45,52 @@ _DIFFERING = text("""
 
 @dataclass(frozen=True, slots=True)
 class OverlapPreview:
-    """What a change of the overlap would do."""
+    """The effect of a change of the overlap."""
 
     candidates: int
-    """Named by the query."""
+    """Number of distinct candidates in the request."""
     drawn: int
-    """Of these in the share."""
+    """Number of these that fall into the share."""
     changing: Sequence[int] = ()
     """Ids of candidates whose overlap would change."""
     moves: Counter[tuple[State, State]] = field(default_factory=Counter)
-    """(state now, state then) of those whose state would change."""
+    """Number of candidates by (state now, state then), where the state would change."""
     wanted_before: int = 0
-    """Decisions that are asked for now, of the candidates that would change."""
+    """Decisions that the changing candidates need now."""
     wanted_after: int = 0
+    """Decisions that they would need then."""
 
 
 def preview(connection: Connection, ids: Sequence[int], overlap: Overlap, share: float = 1.0) -> OverlapPreview:
-    """What `set_overlap` would do to the share of these candidates."""
-    named = sorted(set(ids))
-    chosen = drawn(connection, named, share)
+    """Return what `set_overlap` would do to the given share of these candidates."""
+    requested = sorted(set(ids))
+    chosen = drawn(connection, requested, share)
     changing: list[int] = []
     moves: Counter[tuple[State, State]] = Counter()
     before = after = 0
     for part in batches(chosen, BATCH):
-        happened = dict(histories(connection, part))
+        by_id = dict(histories(connection, part))
         for row in connection.execute(_PRESENT, {"ids": json_array(part)}):
             if row.overlap == str(overlap):
                 continue
             changing.append(row.id)
-            then = cached_fold(happened.get(row.id, ()), str(overlap))
+            then = cached_fold(by_id.get(row.id, ()), str(overlap))
             before, after = before + row.wanted, after + then.wanted
             if then.state is not State(row.state):
                 moves[State(row.state), then.state] += 1
-    return OverlapPreview(len(named), len(chosen), changing, moves, before, after)
+    return OverlapPreview(len(requested), len(chosen), changing, moves, before, after)
 
 
 def drawn(connection: Connection, ids: Sequence[int], share: float) -> list[int]:
-    """The share of these candidates: the same ones each time, and a larger share only adds.
+    """Return the given share of these candidates: the same ones each time; a larger share only adds.
 
-    Drawn by a keyed hash that is independent of the audit's, so that the share is random within the audit too.
+    The keyed hash is independent of the audit's, so that the share is random within the audit set, too.
 
     Raises:
         ValueError: the share is not above 0 and at most 1.
     """
     if not 0 < share <= 1:
-        raise ValueError(f"share {share}: it is above 0 and at most 1")
+        raise ValueError(f"share {share}: it must be above 0 and at most 1")
     if share == 1:
         return list(ids)
     return list(_below(connection, ids, share))
@@ -99,8 +100,8 @@ def _below(connection: Connection, ids: Sequence[int], share: float) -> Iterator
     key = audit_key(connection)
     for part in batches(ids, BATCH):
         for row in connection.execute(_KEYS, {"ids": json_array(part)}):
-            named = f"{row.source_id}\0{row.key}".encode("utf-8", "surrogatepass")
-            digest = hashlib.blake2b(named, key=key, person=b"overlap", digest_size=8).digest()
+            identity = f"{row.source_id}\0{row.key}".encode("utf-8", "surrogatepass")
+            digest = hashlib.blake2b(identity, key=key, person=b"overlap", digest_size=8).digest()
             if int.from_bytes(digest, "big") / 2**64 < share:
                 yield row.id
 
@@ -108,19 +109,19 @@ def _below(connection: Connection, ids: Sequence[int], share: float) -> Iterator
 def set_overlap(
     store: Store, ids: Sequence[int], overlap: Overlap, *, actor: str, progress: Progress | None = None
 ) -> int:
-    """Set the overlap of these candidates, with their states and places in the queue; returns how many changed.
+    """Set the overlap of these candidates and update their states and queue slots; return how many changed.
 
-    In batches, each one transaction, so that others who decide do not wait long. An interruption leaves the record
-    sound, and the same call again changes the rest.
+    Each batch is one transaction, so that annotators who decide meanwhile do not wait long. An interruption leaves the
+    record consistent, and the same call changes the rest.
     """
     changed = 0
     for part in batches(ids, BATCH):
         with store.write() as connection:
             rows = connection.execute(_PRESENT, {"ids": json_array(part)}).all()
-            these = [row.id for row in rows if row.overlap != str(overlap)]
-            if these:
-                _change(connection, these, overlap, actor)
-        changed += len(these)
+            changing = [row.id for row in rows if row.overlap != str(overlap)]
+            if changing:
+                _change(connection, changing, overlap, actor)
+        changed += len(changing)
         if progress is not None:
             progress(min(len(ids), changed + BATCH), len(ids))
     return changed
@@ -128,12 +129,12 @@ def set_overlap(
 
 def _change(connection: Connection, ids: Sequence[int], overlap: Overlap, actor: str) -> None:
     since = event_clock.next_seq(connection)
-    told = {"ids": json_array(ids), "since": since, "overlap": str(overlap), "actor": actor, "now": utc_now()}
-    connection.execute(_CHANGE, told)
+    values = {"ids": json_array(ids), "since": since, "overlap": str(overlap), "actor": actor, "now": utc_now()}
+    connection.execute(_CHANGE, values)
     event_clock.mark_arrival(connection, event_clock.Arrival.OVERLAPS)
     update_states(connection, ids)
 
 
 def differing(connection: Connection, overlap: str) -> int:
-    """How many candidates in play came in under another overlap, and were not changed since."""
+    """Count the candidates (except superseded ones) that were inserted with another overlap and not changed since."""
     return int(connection.execute(_DIFFERING, {"overlap": overlap}).scalar_one())

@@ -21,7 +21,7 @@ from curation_db.lint.linter import (
     near_key,
     same_key,
 )
-from curation_db.queue.gold import conceals
+from curation_db.queue.gold import must_hide
 
 SIBLINGS_SHOWN = 20
 
@@ -137,7 +137,7 @@ def card_for(
     Raises:
         RecordError: there is no such candidate.
     """
-    concealed = conceals(connection, candidate_id, person)
+    concealed = must_hide(connection, candidate_id, person)
     if not (concealed or blind):
         return load_card(connection, candidate_id, checks=checks)
     card = load_card(connection, candidate_id, notes_of=person, checks=checks)

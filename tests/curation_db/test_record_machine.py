@@ -130,17 +130,17 @@ class Machine(RuleBasedStateMachine):
         held = {number for other, numbers in self.in_hand.items() if other != name for number in numbers}
         reviewer = self.dan.reviewer if name == "dan" else self.sittings[name].reviewer
         done = reviewer.decide_many(asked, kind, reason=reason)
-        changed = {*done.weighed.votes, *done.weighed.flips}
+        changed = {*done.preview.votes, *done.preview.flips}
         after = dict(self.record.rows("SELECT candidate_id, last_seq FROM candidate_state"))
         assert {number for number in after if after[number] != before[number]} == changed
         assert changed <= set(asked)
         assert not changed & undecided, "the audit is untouched until it is decided blind"
         assert not changed & held, "nobody's card is decided under their hands"
         states = Counter(self.record.state(number) for number in changed)
-        assert states == {str(state): count for state, count in done.weighed.becomes.items()}
-        if done.act and name != "dan":
+        assert states == {str(state): count for state, count in done.preview.becomes.items()}
+        if done.action_id and name != "dan":
             self.in_hand[name] = [number for number in self.in_hand[name] if number not in changed]
-            self.done[name].append(done.act)
+            self.done[name].append(done.action_id)
             self.undone[name].clear()
 
     @rule(name=people)
@@ -201,7 +201,7 @@ class Machine(RuleBasedStateMachine):
         self.in_hand[name].clear()
 
     def _did(self, name: str, done: DecisionResult) -> None:
-        self.done[name].append(done.act)
+        self.done[name].append(done.action_id)
         self.undone[name].clear()
 
     def _holds(self, name: str, done: DecisionResult) -> None:

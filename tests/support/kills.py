@@ -66,7 +66,7 @@ class Person:
         with self._doing(name):
             done = self._works[name][1]()
             if done is not None:
-                self._tell(WRITTEN, done.act)
+                self._tell(WRITTEN, done.action_id)
 
     @contextlib.contextmanager
     def _doing(self, name: str) -> Iterator[None]:

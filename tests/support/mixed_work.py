@@ -101,12 +101,12 @@ class Worker:
         chosen = self._draw.sample(ids, min(_BULK, len(ids)))
         kind = self._draw.choice([Kind.ACCEPT, Kind.REJECT, Kind.REQUEUE])
         done = decide_in_bulk(self._store, self._actor, chosen, kind, Reason.SCOPE if kind is Kind.REJECT else None)
-        if done.act is None:
+        if done.action_id is None:
             return
-        self._log(Log.ACT, done.act)
+        self._log(Log.ACT, done.action_id)
         if self._draw.random() < 0.5:
             try:
-                self._log(Log.ACT, DecisionWriter(self._store, self._actor).take_back(done.act).act)
+                self._log(Log.ACT, DecisionWriter(self._store, self._actor).take_back(done.action_id).action_id)
             except RecordBusy:
                 raise
             except RecordError:

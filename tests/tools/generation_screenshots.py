@@ -18,8 +18,8 @@ from sqlalchemy import Connection, text
 from tools.screenshots import Shot, portable
 
 from curation_db.enums import GenerationState, ItemStatus, StopReason
-from curation_db.generation.runs import StageProgress, beat, end_run, start_run
-from curation_db.generation.work_items import Finished, finish
+from curation_db.generation.runs import StageProgress, end_run, record_heartbeat, start_run
+from curation_db.generation.work_items import FinishedItem, store_finished
 from curation_db.review.candidates import Intake
 from curation_db.storage.ids import utc_text
 from curation_db.storage.store import open_store
@@ -88,7 +88,7 @@ def write_runs(connection: Connection, now: float) -> int:
             now=utc_text(now - 2.9 * _HOUR))
     # fmt: on
     live = start_run(connection, recipe=_RECIPE, settings=settings(limit=2_000), now=utc_text(now - 161))
-    beat(connection, live, half_way(), now=utc_text(now))
+    record_heartbeat(connection, live, half_way(), now=utc_text(now))
     connection.execute(text("UPDATE generation_run SET host = 'gpu-3', pid = 4217 WHERE id = :id"), {"id": live})
     return live
 
@@ -101,12 +101,12 @@ def write_drops(connection: Connection, run: int, drops: Sequence[tuple[str, str
     ).all()
     # fmt: off
     finished = [
-        Finished(item=f"caption/{caption.id}", image_id=caption.image_id, status=ItemStatus(status), reason=reason,
+        FinishedItem(item=f"caption/{caption.id}", image_id=caption.image_id, status=ItemStatus(status), reason=reason,
                  detail=detail, attempts=3)
         for (status, reason, detail), caption in zip(drops, captions, strict=False)
     ]
     # fmt: on
-    finish(connection, run, _RECIPE, finished, Intake())
+    store_finished(connection, run, _RECIPE, finished, Intake())
 
 
 def take_generation(folder: Path) -> list[Path]:

@@ -29,7 +29,7 @@ class PriorityRefreshThread:
 
     def start(self) -> None:
         """Begin, unless the policy is always worked out."""
-        if not self._policy.kept:
+        if not self._policy.always_stored:
             self._thread.start()
 
     def close(self) -> None:
@@ -41,7 +41,7 @@ class PriorityRefreshThread:
     @property
     def said(self) -> str:
         """The policy by name, and how far it is where it is not done."""
-        if self._policy.kept or self.progress.share >= 1:
+        if self._policy.always_stored or self.progress.share >= 1:
             return self._policy.name
         return f"{self._policy.name} {self.progress.share:.0%}"
 

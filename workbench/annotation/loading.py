@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from curation_db.enums import Stream
 from curation_db.events.annotators import Actor
 from curation_db.events.event_log import PreviousDecision
-from curation_db.queue.claims import asked
+from curation_db.queue.claims import still_queued_for
 from curation_db.search import queries
 from curation_db.search.cards import Card, card_for
 from curation_db.storage.store import Store
@@ -37,7 +37,7 @@ class CardLoader:
 
     def asks(self, connection: Connection, candidate_id: int) -> bool:
         """Whether the card asks for this person's decision now."""
-        return bool(asked(connection, [candidate_id], self._person.annotator_id))
+        return bool(still_queued_for(connection, [candidate_id], self._person.annotator_id))
 
     def load(
         self, candidate_id: int, *, way: CardOrigin, leased: bool, past: PreviousDecision | None = None

@@ -37,7 +37,7 @@ class ProgressCounter:
         if done.child_id is not None:  # the child takes its parent's place; decided where the edit was its accept
             self._count()
         elif done.known is None:  # an answer that is known anyway settles nothing
-            self._decided += (done.standing.state in queries.SETTLED) - (before in queries.SETTLED)
+            self._decided += (done.status.state in queries.SETTLED) - (before in queries.SETTLED)
 
     def start(self) -> None:
         """Count where things stand, and this person's speed so far."""

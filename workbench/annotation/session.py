@@ -18,7 +18,7 @@ from curation_db.events.annotator_status import count_waiting_edits, works_alone
 from curation_db.events.annotators import Actor, end_session
 from curation_db.events.event_log import PreviousDecision
 from curation_db.queue import claims
-from curation_db.queue.claims import Queue, waiting
+from curation_db.queue.claims import Queue, count_remaining
 from curation_db.queue.leases import Clock
 from curation_db.queue.ordering import Policy
 from curation_db.review.decisions import DecisionResult, DecisionWriter, PresentationContext
@@ -229,7 +229,7 @@ class AnnotationSession:
     def summary(self) -> SessionSummary:
         """Where everything stands; counts, so it is for the end of the queue."""
         with self.store.read() as connection:
-            left = waiting(connection, self.actor.annotator_id, self.settings.only)
+            left = count_remaining(connection, self.actor.annotator_id, self.settings.only)
             return SessionSummary(
                 queries.counts(connection),
                 queries.session_counts(connection, self.actor.name, self.actor.session),
@@ -301,7 +301,7 @@ class AnnotationSession:
         with self.answers.counting([ready.card.candidate_id], Kind.FLAG):
             done = self._reviewer.toggle_flag(ready.card.candidate_id, shown=self._shown(ready))
         self._card.reload()
-        return done.standing.flagged
+        return done.status.flagged
 
     def leave_replaced(self) -> bool:
         """Go on to the next card where somebody else's edit has replaced this one meanwhile; whether it has."""
@@ -327,7 +327,7 @@ class AnnotationSession:
         if done.candidates > 1:  # a bulk: its cards are in the queue again, the seat stays as it is
             self.refresh()
             return done.kind
-        self._seat_undone(done.candidate_id, settled=done.standing.state not in _OPEN and done.known is None)
+        self._seat_undone(done.candidate_id, settled=done.status.state not in _OPEN and done.known is None)
         self._card.after_undo = True
         return done.kind
 
@@ -339,7 +339,7 @@ class AnnotationSession:
             return None
         self.moved = done.candidates
         with self.store.read() as connection:
-            kind = queries.original_kind(connection, done.act)
+            kind = queries.original_kind(connection, done.action_id)
         if done.candidates > 1:
             self.refresh()
             return kind
@@ -360,7 +360,7 @@ class AnnotationSession:
     def refresh(self) -> None:
         """Cards were decided about in a room, or many at once: none that is not asked any more is served or shown."""
         with self.store.read() as connection:
-            asked = claims.asked(connection, self._deck.coming(), self.actor.annotator_id)
+            asked = claims.still_queued_for(connection, self._deck.coming(), self.actor.annotator_id)
         for number in set(self._deck.coming()) - asked:
             self._deck.discard(number)
             self._card.release(number)
@@ -436,7 +436,7 @@ class AnnotationSession:
             blind=ready.hidden,
             elapsed_ms=round(spent * 1000),
             leased=ready.leased,
-            asked=ready.asked,
+            must_be_queued=ready.asked,
             picture=self.picture_shown,
             zoomed=self.zoomed,
         )

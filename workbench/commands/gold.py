@@ -11,7 +11,7 @@ from workbench.console.tables import Listing, show
 from workbench.errors import NothingToDo, UsageError
 
 if TYPE_CHECKING:
-    from curation_db.review.gold_marking import Marked
+    from curation_db.review.gold_marking import MarkingResult
     from workbench.workspace.layout import Workspace
 
 _EPILOG = """\b
@@ -65,7 +65,7 @@ def _change(workspace: Workspace, *, clear: bool) -> None:
         _print_marked(mark_adjudicated(store))
 
 
-def _print_marked(marked: Marked) -> None:
+def _print_marked(marked: MarkingResult) -> None:
     if not marked.new and not marked.audit:
         raise NothingToDo(
             "there are no further candidates that an adjudicator settled",

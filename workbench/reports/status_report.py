@@ -13,7 +13,7 @@ from curation_db.events.event_clock import HistoryRelation, relation_of
 from curation_db.exporting.manifest import ManifestError, list_exports, read_manifest
 from curation_db.exporting.staleness import drift_since
 from curation_db.processes import ProcessIdentity, is_alive
-from curation_db.queue.gold import GoldScore, held, scores
+from curation_db.queue.gold import GoldScore, count_gold, scores
 from curation_db.search.overview import overview
 from curation_db.stats.annotation_cost import overlaps
 from curation_db.stats.decision_speed import AnnotationSpeed, speeds
@@ -74,7 +74,7 @@ def gather(workspace: Workspace) -> dict[str, Any]:
 
 def gold_report(connection: Connection) -> dict[str, Any]:
     """Return the number of gold candidates and the score of each annotator, as JSON types."""
-    return {"candidates": asdict(held(connection)), "scores": [_score_json(each) for each in scores(connection)]}
+    return {"candidates": asdict(count_gold(connection)), "scores": [_score_json(each) for each in scores(connection)]}
 
 
 def _score_json(score: GoldScore) -> dict[str, Any]:

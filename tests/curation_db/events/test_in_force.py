@@ -73,8 +73,8 @@ def play(record: Record, steps: list[tuple[str, int, str]]) -> None:
                     continue
                 case kind:
                     done = reviewer.decide(number, Kind(kind), reason=Reason.PRESENT if kind == "reject" else None)
-            if done is not None and done.act:
-                acts.insert(0, done.act)
+            if done is not None and done.action_id:
+                acts.insert(0, done.action_id)
 
 
 def by_hand(record: Record) -> list[dict[str, Any]]:

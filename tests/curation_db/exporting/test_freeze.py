@@ -84,7 +84,7 @@ def test_exception_midway_leaves_nothing(decided, monkeypatch):
     assert list((decided.folder / "exports").iterdir()) == []
 
 
-@pytest.mark.parametrize("step", ["_to_disk", "_rename", "file_facts"])
+@pytest.mark.parametrize("step", ["_sync_read_only", "_rename", "file_facts"])
 def test_failure_at_the_end_leaves_nothing(decided, monkeypatch, step):
     def fails(*_):
         raise OSError(28, "No space left on device")
@@ -114,7 +114,7 @@ def test_nothing_is_overwritten(decided):
 
 def test_somebody_was_quicker(decided, monkeypatch):
     """GIVEN another process that takes the name while we write THEN ours is refused, or takes the next one."""
-    real = freezing._to_disk
+    real = freezing._sync_read_only
 
     def rival(folder):
         real(folder)
@@ -122,7 +122,7 @@ def test_somebody_was_quicker(decided, monkeypatch):
         taken.mkdir()
         (taken / "theirs").touch()
 
-    monkeypatch.setattr(freezing, "_to_disk", rival)
+    monkeypatch.setattr(freezing, "_sync_read_only", rival)
     assert decided.freeze().name == "set-002"
     with pytest.raises(NameTaken):
         decided.freeze("set-003")
@@ -218,7 +218,7 @@ class TestVerify:
         "written", ["", "[]", "{}", '{"format": 1}', '{"format": 99}', "\udcff", '{"format": "x", "files": 3}']
     )
     def test_no_manifest(self, tmp_path, written):
-        assert "no export" in verify(tmp_path)[0]
+        assert "not an export" in verify(tmp_path)[0]
         (tmp_path / MANIFEST_FILE).write_text(written, errors="surrogateescape")
         assert len(verify(tmp_path)) == 1
         with pytest.raises(ManifestError):

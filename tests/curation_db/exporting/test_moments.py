@@ -209,7 +209,7 @@ class TestNumbers:
 
     def test_what_comes_in_between_is_not_in_it(self, imported, monkeypatch):
         """GIVEN an import that goes on while a set is frozen THEN later exports of its number are the same."""
-        real = freezing._settled
+        real = freezing._resolve_event
 
         def meanwhile(*args):
             number = real(*args)
@@ -217,7 +217,7 @@ class TestNumbers:
             return number
 
         take(imported, {1: ["width"]})
-        monkeypatch.setattr(freezing, "_settled", meanwhile)
+        monkeypatch.setattr(freezing, "_resolve_event", meanwhile)
         made = tree(imported, EVERYTHING)
         monkeypatch.undo()
         assert tree(imported, EVERYTHING, at=made[0]) == made

@@ -19,9 +19,9 @@ from curation_db.exporting.selection import (
     DecidedCandidate,
     ExportFilter,
     ExportRefused,
+    as_number,
     choose,
-    natural,
-    number_of,
+    natural_sort_key,
     outcomes_at,
 )
 from curation_db.exporting.staleness import Drift, drift_since
@@ -226,18 +226,18 @@ class TestDrift:
     [("0", 0), ("42", 42), ("-5", -5), ("9" * 18, 10**18 - 1)],
 )
 def test_keys_that_are_numbers(key, number):
-    assert number_of(key) == number
+    assert as_number(key) == number
 
 
 @pytest.mark.parametrize("key", ["007", "-0", "-", "5\n", "", "1e3", "٣", "²", "9" * 19, "a.jpg"])
 def test_keys_that_are_names(key):
-    assert number_of(key) is None
+    assert as_number(key) is None
 
 
 def test_natural_order():
     keys = ["x10", "x9", "x", "10", "9", "9" * 6_000, "", "x9y2", "x9y10", "x09"]
     in_order = ["", "9", "10", "9" * 6_000, "x", "x9", "x09", "x9y2", "x9y10", "x10"]
-    assert sorted(keys, key=lambda key: (natural(key), len(key))) == in_order
+    assert sorted(keys, key=lambda key: (natural_sort_key(key), len(key))) == in_order
 
 
 def test_without_edits_it_is_what_came_in(decided):
@@ -248,7 +248,7 @@ def test_without_edits_it_is_what_came_in(decided):
         as_proposed = set(choose(connection, ExportFilter(tuple(State), edits=False)).ids)
     assert children
     assert everything - as_proposed == children
-    assert ExportFilter(edits=False).told() == {"states": ["accepted"], "edits": False}
+    assert ExportFilter(edits=False).to_dict() == {"states": ["accepted"], "edits": False}
 
 
 def test_an_edit_moves_nothing_in_a_set_without_edits(decided):

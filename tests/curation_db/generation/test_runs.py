@@ -16,16 +16,16 @@ from support.record import Record
 
 from curation_db.enums import GenerationState, StopReason
 from curation_db.generation.runs import (
-    BEAT_S,
+    HEARTBEAT_TIMEOUT_S,
+    OutcomeCount,
     StageProgress,
-    Yield,
-    beat,
+    count_outcomes,
     end_run,
     failures,
     get_run,
     list_runs,
+    record_heartbeat,
     start_run,
-    yields,
 )
 from curation_db.storage.ids import utc_text
 
@@ -55,7 +55,7 @@ def test_a_run_is_read_back_as_it_was_told(record: Record) -> None:
     )
     # fmt: on
     with record.store.write() as connection:
-        beat(connection, run, progress)
+        record_heartbeat(connection, run, progress)
     with record.store.read() as connection:
         row = get_run(connection, run)
     assert row is not None
@@ -97,7 +97,7 @@ def test_a_run_is_lost_when_its_process_is_gone_or_it_is_silent(record: Record) 
     gone = subprocess.Popen(["true"])
     gone.wait()
     assert replace(row, pid=gone.pid).lost
-    silent = utc_text(time.time() - BEAT_S - 1)
+    silent = utc_text(time.time() - HEARTBEAT_TIMEOUT_S - 1)
     assert replace(row, beat_at=silent).lost
     elsewhere = replace(row, host="elsewhere", pid=gone.pid)
     assert not elsewhere.lost, "its process is not here to be looked at"
@@ -117,12 +117,12 @@ def test_yields_count_what_became_of_the_items(record: Record) -> None:
     ):
         _item(record, run, n, status, reason)
     with record.store.read() as connection:
-        assert yields(connection, "abc") == [
-            Yield("dropped", "present", 2),
-            Yield("kept", "", 2),
-            Yield("failed", "failed:timeout", 1),
+        assert count_outcomes(connection, "abc") == [
+            OutcomeCount("dropped", "present", 2),
+            OutcomeCount("kept", "", 2),
+            OutcomeCount("failed", "failed:timeout", 1),
         ]
-        assert yields(connection, "other") == []
+        assert count_outcomes(connection, "other") == []
 
 
 def test_failures_name_the_picture_and_the_words(record: Record) -> None:

@@ -7,24 +7,24 @@ from support.record import Record
 
 from curation_db.enums import Kind, Question, State
 from curation_db.events.annotators import begin_session
-from curation_db.generation.unjudged import _PAGE, UnjudgedPage, Wanted, candidates_without
+from curation_db.generation.unjudged import _PAGE, UnjudgedPage, WantedVerdict, candidates_without
 from curation_db.review.candidates import NewVerdict, insert_verdicts
 from curation_db.review.decisions import DecisionWriter
 
-PRESENT = Wanted("llava", Question.PRESENT, "1")
-ACCEPTABLE = Wanted("llava", Question.ACCEPTABLE, "1")
+PRESENT = WantedVerdict("llava", Question.PRESENT, "1")
+ACCEPTABLE = WantedVerdict("llava", Question.ACCEPTABLE, "1")
 
 
-def page(record: Record, *wanted: Wanted, **told: int) -> UnjudgedPage:
+def page(record: Record, *wanted: WantedVerdict, **told: int) -> UnjudgedPage:
     with record.store.read() as connection:
         return candidates_without(connection, wanted, **told)
 
 
-def lacking(record: Record, *wanted: Wanted) -> dict[int, tuple[Wanted, ...]]:
-    return {each.candidate_id: each.lacking for each in page(record, *wanted).found}
+def lacking(record: Record, *wanted: WantedVerdict) -> dict[int, tuple[WantedVerdict, ...]]:
+    return {each.candidate_id: each.lacking for each in page(record, *wanted).candidates}
 
 
-def say(record: Record, candidate: int, wanted: Wanted, p: float | None = 0.2) -> None:
+def say(record: Record, candidate: int, wanted: WantedVerdict, p: float | None = 0.2) -> None:
     judge, question, version = wanted
     opinion = NewVerdict(
         candidate_id=candidate, judge=judge, model=judge, prompt_version=version, question=question, p=p
@@ -67,7 +67,7 @@ def test_pages_go_on_to_the_end(record: Record) -> None:
     after: int | None = 0
     while after is not None:
         told = page(record, PRESENT, after_id=after, limit=2, look=4)
-        found.append([each.candidate_id for each in told.found])
+        found.append([each.candidate_id for each in told.candidates])
         after = told.upto
     assert found == [ids[:2], [], [*ids[7:9]], [ids[9]], []]
     assert page(record, PRESENT, after_id=ids[-1]) == UnjudgedPage((), None)
@@ -79,7 +79,7 @@ def test_states_can_be_chosen(record: Record) -> None:
     sitting.reviewer.decide(first, Kind.ACCEPT)
     with record.store.read() as connection:
         told = candidates_without(connection, [PRESENT], states=[State.OPEN])
-    assert [each.candidate_id for each in told.found] == [second]
+    assert [each.candidate_id for each in told.candidates] == [second]
 
 
 def test_a_page_is_a_walk_with_look_ups(record: Record) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from curation_db.enums import Kind, Reason, Stream
 from curation_db.events.annotators import begin_session, end_session
-from curation_db.queue.claims import Queue, waiting
+from curation_db.queue.claims import Queue, count_remaining
 from curation_db.review.decisions import DecisionWriter
 from curation_db.storage.store import Store
 
@@ -93,7 +93,7 @@ def test_going_through_passed_cards_again_is_a_round(record) -> None:
         ana.reviewer.decide(number, Kind.SKIP)
     assert seen == numbers + numbers
     with record.store.read() as connection:
-        assert waiting(connection, ana.actor.annotator_id) == {"fresh": 0, "passed": 3}
+        assert count_remaining(connection, ana.actor.annotator_id) == {"fresh": 0, "passed": 3}
 
 
 def test_an_expired_lease_frees_the_card_and_a_renewed_one_does_not(record) -> None:

@@ -18,9 +18,9 @@ from curation_db.enums import Kind, Reason, Role, State, Stream
 from curation_db.exporting.selection import ExportFilter, choose
 from curation_db.exporting.staleness import drift_since
 from curation_db.integrity.consistency import compare
-from curation_db.queue.claims import GOLD_SHARE, Queue, waiting
-from curation_db.queue.gold import GoldScore, KnownAnswer, WithheldGold, held, scores
-from curation_db.review.gold_marking import Marked, mark, mark_adjudicated, unmark_all
+from curation_db.queue.claims import GOLD_SHARE, Queue, count_remaining
+from curation_db.queue.gold import GoldCounts, GoldScore, KnownAnswer, count_gold, scores
+from curation_db.review.gold_marking import MarkingResult, mark, mark_adjudicated, unmark_all
 from curation_db.search.cards import card_for, load_card
 from curation_db.storage.store import create_store, open_store
 from workbench.annotation.models import SessionSettings
@@ -29,7 +29,7 @@ from workbench.workspace.settings import CurateSettings
 ACCEPT, REJECT = KnownAnswer(Kind.ACCEPT), KnownAnswer(Kind.REJECT, Reason.PRESENT)
 
 
-def gold(record: Record, answers: dict[int, KnownAnswer]) -> Marked:
+def gold(record: Record, answers: dict[int, KnownAnswer]) -> MarkingResult:
     with record.store.write() as connection:
         return mark(connection, answers, "test.csv")
 
@@ -71,13 +71,13 @@ class TestAnswers:
 class TestMarking:
     def test_an_answer_is_never_changed_by_another(self, record: Record) -> None:
         record.add(2)
-        assert gold(record, {1: ACCEPT, 2: REJECT}) == Marked(new=2)
-        assert gold(record, {1: ACCEPT, 2: ACCEPT}) == Marked(known=1, other=[2])
+        assert gold(record, {1: ACCEPT, 2: REJECT}) == MarkingResult(new=2)
+        assert gold(record, {1: ACCEPT, 2: ACCEPT}) == MarkingResult(known=1, other=[2])
         assert record.rows("SELECT answer, reason FROM gold WHERE candidate_id = 2") == [("reject", "present")]
 
     def test_the_audit_is_left_alone(self, record: Record) -> None:
         record.add(1, audit_rate=1.0)
-        assert gold(record, {1: ACCEPT}) == Marked(audit=1)
+        assert gold(record, {1: ACCEPT}) == MarkingResult(audit=1)
         assert sound(record)
 
     def test_what_an_adjudicator_settled_can_be_taken(self, record: Record) -> None:
@@ -88,8 +88,8 @@ class TestMarking:
         dan.adjudicate(3, Kind.ACCEPT)
         dan.undo()
         record.open_session("ana").reviewer.decide(4, Kind.ACCEPT)
-        assert mark_adjudicated(record.store) == Marked(new=2)
-        assert mark_adjudicated(record.store) == Marked()
+        assert mark_adjudicated(record.store) == MarkingResult(new=2)
+        assert mark_adjudicated(record.store) == MarkingResult()
         assert record.rows("SELECT candidate_id, answer, reason, origin FROM gold") == [
             (1, "reject", "scope", "adjudicated by dan"),
             (2, "accept", None, "adjudicated by dan"),
@@ -108,15 +108,15 @@ class TestMarking:
 
     def test_every_way_that_an_answer_can_go_is_counted_on_its_own(self, record: Record) -> None:
         ordinary, (audit,) = record.add(9), record.add(1, audit_rate=1.0)
-        assert gold(record, dict.fromkeys(ordinary[:5], ACCEPT)) == Marked(new=5)
+        assert gold(record, dict.fromkeys(ordinary[:5], ACCEPT)) == MarkingResult(new=5)
         told = gold(
             record,
             {**dict.fromkeys(ordinary[:3], ACCEPT), **dict.fromkeys(ordinary[3:5], REJECT)}
             | {ordinary[5]: REJECT, audit: ACCEPT},
         )
-        assert told == Marked(new=1, known=3, other=ordinary[3:5], audit=1)
+        assert told == MarkingResult(new=1, known=3, other=ordinary[3:5], audit=1)
         with record.store.read() as connection:
-            assert held(connection) == WithheldGold(accept=5, reject=1)
+            assert count_gold(connection) == GoldCounts(accept=5, reject=1)
         assert record.rows("SELECT answer, count(*) FROM gold GROUP BY answer") == [("accept", 5), ("reject", 1)]
 
     def test_batches_add_up(self, record: Record, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,13 +125,13 @@ class TestMarking:
         dan = record.open_session("dan", role=Role.ADJUDICATOR).reviewer
         for number in numbers:
             dan.adjudicate(number, Kind.ACCEPT)
-        assert mark_adjudicated(record.store) == Marked(new=5)
+        assert mark_adjudicated(record.store) == MarkingResult(new=5)
         assert unmark_all(record.store) == 5
 
     def test_two_counts_add_up_field_by_field(self) -> None:
-        both = Marked(new=1, known=2, other=[3], audit=4)
-        both += Marked(new=10, known=20, other=[30], audit=40)
-        assert both == Marked(new=11, known=22, other=[3, 30], audit=44)
+        both = MarkingResult(new=1, known=2, other=[3], audit=4)
+        both += MarkingResult(new=10, known=20, other=[30], audit=40)
+        assert both == MarkingResult(new=11, known=22, other=[3, 30], audit=44)
 
 
 class TestShare:
@@ -189,7 +189,7 @@ class TestServing:
         ana = record.open_session("ana", gold_share=0.0)
         assert ana.queue.claim() == []
         with record.store.read() as connection:
-            assert waiting(connection, ana.actor.annotator_id) == {"fresh": 0, "passed": 0}
+            assert count_remaining(connection, ana.actor.annotator_id) == {"fresh": 0, "passed": 0}
 
     def test_the_audit_alone_is_the_audit_alone(self, record: Record) -> None:
         record.add(1)
@@ -207,9 +207,9 @@ class TestServing:
             ana.reviewer.decide(number, Kind.SKIP)
         me = ana.actor.annotator_id
         with record.store.read() as connection:
-            assert waiting(connection, me) == {"fresh": 3, "passed": 2}
-            assert waiting(connection, me, Stream.REVIEW) == {"fresh": 1, "passed": 1}
-            assert waiting(connection, me, Stream.AUDIT) == {"fresh": 2, "passed": 1}
+            assert count_remaining(connection, me) == {"fresh": 3, "passed": 2}
+            assert count_remaining(connection, me, Stream.REVIEW) == {"fresh": 1, "passed": 1}
+            assert count_remaining(connection, me, Stream.AUDIT) == {"fresh": 2, "passed": 1}
 
     def test_what_was_passed_on_comes_back(self, record: Record) -> None:
         record.add(1)
@@ -219,7 +219,7 @@ class TestServing:
         ana.reviewer.decide(1, Kind.UNSURE)
         assert ana.queue.claim() == []
         with record.store.read() as connection:
-            assert waiting(connection, ana.actor.annotator_id) == {"fresh": 0, "passed": 1}
+            assert count_remaining(connection, ana.actor.annotator_id) == {"fresh": 0, "passed": 1}
         assert [claim.candidate_id for claim in ana.queue.claim(revisit=True)] == [1]
         assert score_of(record) == []
 
@@ -298,7 +298,7 @@ class TestScores:
         record.open_session("ben")
         done = ana.reviewer.edit(1, "a woman without a hat")
         with record.store.read() as connection:
-            assert held(connection) == WithheldGold(accept=1, reject=2, edited=1)
+            assert count_gold(connection) == GoldCounts(accept=1, reject=2, edited=1)
         assert score_of(record) == []
         assert record.state(done.child_id) == "open"
         ana.reviewer.undo()

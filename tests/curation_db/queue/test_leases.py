@@ -22,7 +22,7 @@ from curation_db.storage.sqlite import BASELINE_EXTRAS
 from curation_db.storage.work_sessions import CLOCK_SKEW_S, LEASE_SECONDS
 
 YEAR = 365 * 86_400.0
-ASKED = PresentationContext(asked=True)
+ASKED = PresentationContext(must_be_queued=True)
 At = Callable[..., Sitting]
 
 
@@ -190,7 +190,7 @@ class TestClocksOfTwoMachines:
         now = WallClock(time.time())
         assert claimed(at("ana", now.ahead(60 * minutes), "elsewhere")) == [first]
         done = at("ben", now).reviewer.decide_many([first, second], Kind.ACCEPT)
-        assert list(done.weighed.votes) == [second]
+        assert list(done.preview.votes) == [second]
 
     def test_cards_of_a_dead_machine_come_back(self, record: Record, at: At) -> None:
         record.add(1)
@@ -233,7 +233,7 @@ class TestTimesThatCannotBe:
         assert claimed(at("ben", WallClock(time.time()), machine), 2) == [1, 2]
 
     def test_they_block_no_bulk(self, ahead: Record) -> None:
-        assert len(ahead.open_session("ben").reviewer.decide_many([1, 2], Kind.ACCEPT).weighed.votes) == 2
+        assert len(ahead.open_session("ben").reviewer.decide_many([1, 2], Kind.ACCEPT).preview.votes) == 2
 
     def test_they_are_nobody_at_work_and_do_not_block_a_restore(self, ahead: Record) -> None:
         path = ahead.store.path

@@ -102,7 +102,7 @@ def test_a_bulk_weighs_by_the_present_overlap(record: Record) -> None:
     record.add(2)
     change(record, "2", 1)
     done = record.open_session("ana").reviewer.decide_many([1, 2], Kind.ACCEPT)
-    assert done.weighed.becomes == {State.NEEDS_MORE: 1, State.ACCEPTED: 1}
+    assert done.preview.becomes == {State.NEEDS_MORE: 1, State.ACCEPTED: 1}
 
 
 def test_the_preview_is_what_happens(record: Record) -> None:

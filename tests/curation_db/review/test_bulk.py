@@ -12,7 +12,7 @@ from curation_db.enums import Kind, Reason, Role, State, Stream
 from curation_db.errors import RecordError
 from curation_db.integrity.consistency import compare
 from curation_db.queue.gold import KnownAnswer
-from curation_db.review.bulk import KEPT_BACKUPS, decide_in_bulk, preview
+from curation_db.review.bulk import MAX_BULK_BACKUPS, decide_in_bulk, preview
 from curation_db.review.bulk_preview import SkipReason
 from curation_db.review.decisions import PresentationContext
 from curation_db.review.gold_marking import mark
@@ -36,7 +36,7 @@ def test_one_undo_takes_all_of_it_back_and_one_redo_does_it_again(record: Record
     ana.reviewer.decide(numbers[0], Kind.ACCEPT)
     done = decide_in_bulk(record.store, ana.actor, numbers, Kind.REJECT, Reason.SCOPE)
     assert (done.changed, done.left, done.becomes) == (12, {}, {State.REJECTED: 12})
-    assert {row[0] for row in record.rows("SELECT act FROM event WHERE kind = 'reject'")} == {done.act}
+    assert {row[0] for row in record.rows("SELECT act FROM event WHERE kind = 'reject'")} == {done.action_id}
     assert len(set(record.rows("SELECT uid FROM event"))) == 13
     undone = ana.reviewer.undo()
     assert undone
@@ -67,7 +67,7 @@ def test_what_must_not_be_touched_is_left_out_and_counted(record: Record) -> Non
     ben.reviewer.decide(decided, Kind.REJECT, reason=Reason.PRESENT, shown=BLIND)
     named = [plain, held, edited, settled, same, blind, decided, 999, plain]
     seen = look(record, ana, named, Kind.ACCEPT)
-    assert (seen.asked, seen.votes) == (8, [plain, decided])
+    assert (seen.requested, seen.votes) == (8, [plain, decided])
     assert seen.left == {
         SkipReason.HELD: 1,
         SkipReason.SUPERSEDED: 1,
@@ -100,7 +100,7 @@ def test_ones_own_audit_label_stays_and_the_change_of_mind_is_a_flip(record: Rec
         ana.reviewer.decide(number, Kind.ACCEPT, shown=BLIND)
     done = decide_in_bulk(record.store, ana.actor, numbers, Kind.REJECT, Reason.SCOPE)
     assert (done.changed, done.left) == (3, {SkipReason.AUDIT: 1})
-    assert record.rows("SELECT DISTINCT kind, verdict, reason FROM event WHERE act = :act", act=done.act) == [
+    assert record.rows("SELECT DISTINCT kind, verdict, reason FROM event WHERE act = :act", act=done.action_id) == [
         ("flip", "reject", "scope")
     ]
     assert states(record, numbers) == [*["rejected"] * 3, "open"]
@@ -111,14 +111,14 @@ def test_ones_own_audit_label_stays_and_the_change_of_mind_is_a_flip(record: Rec
 def test_a_backup_is_made_before_and_old_ones_of_the_kind_go(record: Record) -> None:
     numbers = record.add(3)
     ana = record.open_session("ana")
-    for turn in range(KEPT_BACKUPS + 2):
+    for turn in range(MAX_BULK_BACKUPS + 2):
         kind = Kind.REQUEUE if turn % 2 else Kind.ACCEPT
         done = decide_in_bulk(record.store, ana.actor, numbers, kind)
         assert done.backup
         assert done.backup.is_file()
     kept = list_backups(backup_folder(record.store.path))
-    assert [each.before for each in kept] == ["bulk"] * KEPT_BACKUPS
-    assert kept[0].event == 3 * (KEPT_BACKUPS + 1), "as it was before the last one"
+    assert [each.before for each in kept] == ["bulk"] * MAX_BULK_BACKUPS
+    assert kept[0].event == 3 * (MAX_BULK_BACKUPS + 1), "as it was before the last one"
 
 
 def test_nothing_to_change_writes_nothing(record: Record, dump: Callable) -> None:
@@ -127,7 +127,7 @@ def test_nothing_to_change_writes_nothing(record: Record, dump: Callable) -> Non
     decide_in_bulk(record.store, ana.actor, numbers, Kind.ACCEPT)
     before = dump(record.store)
     done = decide_in_bulk(record.store, ana.actor, numbers, Kind.ACCEPT)
-    assert (done.act, done.changed, done.backup) == (None, 0, None)
+    assert (done.action_id, done.changed, done.backup) == (None, 0, None)
     assert dump(record.store) == before
 
 
@@ -145,7 +145,7 @@ def test_what_is_not_allowed_is_refused_before_anything_is_written(
     ):
         with pytest.raises(error):
             decide_in_bulk(record.store, ana.actor, numbers, kind, reason)
-    monkeypatch.setattr("curation_db.review.bulk_preview.MOST", 2)
+    monkeypatch.setattr("curation_db.review.bulk_preview.MAX_CANDIDATES", 2)
     with pytest.raises(RecordError, match="too many"):
         decide_in_bulk(record.store, ana.actor, numbers, Kind.ACCEPT)
     assert dump(record.store) == before
@@ -159,7 +159,7 @@ def test_an_adjudicator_asks_anew_and_takes_back_what_another_did(record: Record
     decide_in_bulk(record.store, dan.actor, numbers, Kind.REQUEUE)
     assert states(record, numbers) == ["open"] * 4
     dan.reviewer.undo()
-    assert dan.reviewer.take_back(done.act).candidates == 4
+    assert dan.reviewer.take_back(done.action_id).candidates == 4
     assert states(record, numbers) == ["open"] * 4
     record.assert_state_is_the_fold()
 

@@ -48,7 +48,7 @@ def test_a_decision_is_an_event_and_a_state(record, kind: Kind, reason: Reason |
 )
 def test_a_decision_that_makes_no_sense_writes_nothing(record, kind: Kind, reason: Reason | None) -> None:
     (number,) = record.add(1)
-    with pytest.raises(ValueError, match=r"reason|decision"):
+    with pytest.raises(ValueError, match=r"reason|is not accept"):
         record.open_session("ana").reviewer.decide(number, kind, reason=reason)
     assert record.rows("SELECT * FROM event") == []
 
@@ -183,10 +183,10 @@ def test_an_empty_or_unchanged_edit_is_refused(record, words: str) -> None:
 def test_a_flag_is_toggled_and_notes_are_kept_clean(record) -> None:
     (number,) = record.add(1)
     ana, ben = record.open_session("ana"), record.open_session("ben")
-    assert ana.reviewer.toggle_flag(number).standing.flagged
-    assert ben.reviewer.toggle_flag(number).standing.flagged
-    assert ana.reviewer.toggle_flag(number).standing.flagged  # ben's still stands
-    assert not ben.reviewer.toggle_flag(number).standing.flagged
+    assert ana.reviewer.toggle_flag(number).status.flagged
+    assert ben.reviewer.toggle_flag(number).status.flagged
+    assert ana.reviewer.toggle_flag(number).status.flagged  # ben's still stands
+    assert not ben.reviewer.toggle_flag(number).status.flagged
     ana.reviewer.note(number, "  \x1b]0;title\x07left edge ")
     assert record.rows("SELECT note FROM event WHERE kind = 'note'") == [("]0;titleleft edge",)]
     record.assert_state_is_the_fold()
@@ -287,11 +287,11 @@ class TestAdjudication:
         (number,) = record.add(1)
         ana, dan = record.open_session("ana"), record.open_session("dan", role=Role.ADJUDICATOR)
         edit = ana.reviewer.edit(number, "a woman without a helmet riding a horse")
-        assert dan.reviewer.take_back(edit.act).kind is Kind.EDIT
+        assert dan.reviewer.take_back(edit.action_id).kind is Kind.EDIT
         assert (record.state(number), record.state(edit.child_id)) == ("open", "superseded")
         assert ana.reviewer.undo() is None, "it does not stand, so ana has nothing to take back"
-        with pytest.raises(RecordError, match="no such act that stands"):
-            dan.reviewer.take_back(edit.act)
+        with pytest.raises(RecordError, match="not found or already undone"):
+            dan.reviewer.take_back(edit.action_id)
         dan.reviewer.redo()
         assert (record.state(number), record.state(edit.child_id)) == ("superseded", "open")
         record.assert_state_is_the_fold()
@@ -304,12 +304,12 @@ class TestAdjudication:
         for deed in (
             lambda: ben.reviewer.adjudicate(number, Kind.ACCEPT),
             lambda: ben.reviewer.requeue(number),
-            lambda: ben.reviewer.take_back(done.act),
+            lambda: ben.reviewer.take_back(done.action_id),
         ):
             with pytest.raises(RecordError, match="only an adjudicator"):
                 deed()
         assert dump(record.store) == before
-        assert ana.reviewer.take_back(done.act), "one's own"
+        assert ana.reviewer.take_back(done.action_id), "one's own"
 
     def test_alone_one_may_ask_oneself_anew(self, record) -> None:
         (number,) = record.add(1)
@@ -390,7 +390,7 @@ def test_one_decision_runs_no_query_twice(tmp_path: Path, monkeypatch: pytest.Mo
                 mark(connection, {number: KnownAnswer(Kind.ACCEPT)}, "test")
         ana.queue.claim()
         statements.clear()
-        ana.reviewer.decide(number, Kind.ACCEPT, shown=PresentationContext(asked=True))
+        ana.reviewer.decide(number, Kind.ACCEPT, shown=PresentationContext(must_be_queued=True))
     queries = Counter(" ".join(each.split()) for each in statements if each.lstrip().startswith(("SELECT", "WITH")))
     assert sum(count for query, count in queries.items() if "undo_of, gold FROM event" in query) == 1
     assert sum(count for query, count in queries.items() if "FROM gold WHERE candidate_id" in query) == 1

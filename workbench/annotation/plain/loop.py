@@ -261,7 +261,7 @@ class PlainLoop:
         self._tell("NOTED")
 
     def _tell_done(self, kind: Kind, done: DecisionResult, reason: Reason | None = None) -> None:
-        self._tell(text.did(kind, done.standing.state, reason, late=done.late))
+        self._tell(text.did(kind, done.status.state, reason, late=done.late))
 
     def _reveal(self, card: Card) -> None:
         """What the judges say about the audit card that was just decided."""

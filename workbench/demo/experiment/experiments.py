@@ -56,7 +56,7 @@ NEGATED_ONLY = Experiment(
 
 def find_or_freeze(workspace: Workspace, arm: Experiment, event: int) -> Manifest:
     """The arm's set as of `event`: a sound one that was frozen before, or a new one."""
-    wanted = ExportFilter(arm.states, arm.edits).told()
+    wanted = ExportFilter(arm.states, arm.edits).to_dict()
     for name in list_exports(workspace.exports):
         folder = workspace.exports / name
         try:

@@ -46,7 +46,7 @@ class BatchRequestFile:
         self._path, self._store, self._again = path, store, again
         self._half = path.with_name(f".{path.name}.half")
         self._file: BinaryIO | None = None
-        self._questions: dict[bytes, tuple[memory.MemoryKey, Method]] = {}
+        self._questions: dict[bytes, tuple[memory.AnswerKey, Method]] = {}
         self.already_sent = 0
         """Requests that are in an earlier file, whose answers have not come back."""
 
@@ -83,9 +83,9 @@ class BatchRequestFile:
         if self._again:
             return False
         with self._store.read() as connection:
-            return key in memory.pending(connection, [key])
+            return key in memory.pending_keys(connection, [key])
 
-    def write(self, question: memory.MemoryKey, method: Method, line: str) -> None:
+    def write(self, question: memory.AnswerKey, method: Method, line: str) -> None:
         """Add a request."""
         assert self._file is not None
         self._file.write(line.encode() + b"\n")
@@ -99,7 +99,7 @@ class BatchRequestFile:
         if self._questions:
             for some in batches(self._questions.values(), _BATCH):
                 with self._store.write() as connection:
-                    memory.note_pending(connection, run_id, some)
+                    memory.store_pending(connection, run_id, some)
             self._half.replace(self._path)
         return len(self._questions)
 
@@ -204,11 +204,11 @@ def _store(
     notify: Callable[[str], None],
 ) -> None:
     with store.write() as connection:
-        pairs: dict[bytes, tuple[memory.MemoryKey, ModelAnswer]] = {}
+        pairs: dict[bytes, tuple[memory.AnswerKey, ModelAnswer]] = {}
         for number, line in batch:
             told.lines += 1
             key = custom_id(line)
-            row = None if key is None else memory.asked(connection, key)
+            row = None if key is None else memory.find_row(connection, key)
             if row is None:
                 told.refused += 1
                 what = "no line of a batch's responses" if key is None else f"{key.hex()[:16]}… was never asked here"
@@ -220,7 +220,7 @@ def _store(
                 told.stored += 1
                 told.failed += answer.failed
                 pairs[bytes(row["key"])] = _question(row), answer
-        memory.remember(connection, None, list(pairs.values()))
+        memory.store_answers(connection, None, list(pairs.values()))
 
 
 def _answer(line: bytes, row: Mapping[str, Any], engines: Mapping[str, EngineSettings]) -> ModelAnswer:
@@ -232,9 +232,9 @@ def _answer(line: bytes, row: Mapping[str, Any], engines: Mapping[str, EngineSet
     return normalised(read[1])
 
 
-def _question(row: Any) -> memory.MemoryKey:
+def _question(row: Any) -> memory.AnswerKey:
     # fmt: off
-    return memory.MemoryKey(
+    return memory.AnswerKey(
         key=bytes(row["key"]), stage=Stage(row["stage"]), engine=row["engine"], model=row["model"],
         prompt=row["prompt"], subject=row["subject"], image_id=row["image_id"], seed=row["seed"],
         simulated=bool(row["simulated"]),

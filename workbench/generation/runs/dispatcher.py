@@ -83,7 +83,7 @@ class RequestDispatcher:
     async def _settle(
         self, ours: Mapping[bytes, EngineRequest], futures: Mapping[bytes, asyncio.Future[ModelAnswer]]
     ) -> None:
-        known = await self._writer.read(lambda connection: memory.recall(connection, list(ours)))
+        known = await self._writer.read(lambda connection: memory.load_answers(connection, list(ours)))
         missing: dict[str, list[bytes]] = {}
         for key, request in ours.items():
             if key in known:
@@ -117,7 +117,9 @@ class RequestDispatcher:
             if futures[key].done():
                 return
             question = memory_key(ask, key, engine_name, engine)
-            await self._writer.write(lambda connection: memory.remember(connection, self._run_id, [(question, answer)]))
+            await self._writer.write(
+                lambda connection: memory.store_answers(connection, self._run_id, [(question, answer)])
+            )
             self._counters.answered(ask.stage, answer)
             if not futures[key].done():
                 futures[key].set_result(answer)
@@ -154,9 +156,9 @@ def _probability(told: float | None) -> float | None:
     return None if told is None or not 0.0 <= told <= 1.0 else float(told)
 
 
-def memory_key(ask: ModelRequest, key: bytes, engine_name: str, engine: Engine) -> memory.MemoryKey:
+def memory_key(ask: ModelRequest, key: bytes, engine_name: str, engine: Engine) -> memory.AnswerKey:
     """The question as the memory keeps it."""
-    return memory.MemoryKey(
+    return memory.AnswerKey(
         key=key,
         stage=ask.stage,
         engine=engine_name,

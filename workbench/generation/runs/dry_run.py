@@ -186,7 +186,7 @@ async def _requests_of(
         while True:
             answers = []
             keys = [each.request.key(stands[each.engine].model) for each in requests]
-            known = await writer.read(partial(memory.recall, keys=keys))
+            known = await writer.read(partial(memory.load_answers, keys=keys))
             for key, request in zip(keys, requests, strict=True):
                 seen.append(request)
                 if not asked[key]:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, bindparam, text
 
 from curation_db.enums import Question
 from curation_db.foreign_json import JsonError, parse_json
-from curation_db.generation.unjudged import UnjudgedPage, Wanted, candidates_without
+from curation_db.generation.unjudged import UnjudgedPage, WantedVerdict, candidates_without
 from curation_db.generation.work_items import Categories, image_contexts
 from workbench.generation.models import ImageTask, Steps
 from workbench.generation.pipelines.annotation_judge import PROMPT
@@ -45,10 +45,10 @@ class UnjudgedCandidates:
     _known: Categories = field(default_factory=dict)
 
     @property
-    def wanted(self) -> tuple[Wanted, ...]:
+    def wanted(self) -> tuple[WantedVerdict, ...]:
         """The verdicts that each of them should have."""
         return tuple(
-            Wanted(judge.name, question, PROMPT if judge.name == ANNOTATIONS else self.prompts.version)
+            WantedVerdict(judge.name, question, PROMPT if judge.name == ANNOTATIONS else self.prompts.version)
             for judge in self.recipe.judges
             for question in sorted(judge.questions)
         )
@@ -61,7 +61,7 @@ class UnjudgedCandidates:
             page: UnjudgedPage = await self.writer.read(
                 partial(candidates_without, wanted=self.wanted, after_id=after, limit=_PAGE)
             )
-            lacking = {each.candidate_id: each.lacking for each in page.found}
+            lacking = {each.candidate_id: each.lacking for each in page.candidates}
             for image_task in await self.writer.read(partial(self._image_tasks, lacking=lacking)):
                 if left is not None and left <= 0:
                     return
@@ -69,7 +69,9 @@ class UnjudgedCandidates:
                 left = None if left is None else left - 1
             after = page.upto
 
-    def _image_tasks(self, connection: Connection, *, lacking: Mapping[int, Sequence[Wanted]]) -> list[ImageTask]:
+    def _image_tasks(
+        self, connection: Connection, *, lacking: Mapping[int, Sequence[WantedVerdict]]
+    ) -> list[ImageTask]:
         if not lacking:
             return []
         rows = [

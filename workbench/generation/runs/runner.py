@@ -170,7 +170,9 @@ class Runner:
         finished = [self._finished(image_task, outcome) for outcome in outcomes]
         try:
             await self._writer.write(
-                lambda connection: work.finish(connection, self._run_id, self._recipe.hash, finished, self._intake)
+                lambda connection: work.store_finished(
+                    connection, self._run_id, self._recipe.hash, finished, self._intake
+                )
             )
         except RecordError as error:
             self._end(error)
@@ -181,8 +183,8 @@ class Runner:
             raise
         self._counters.finished(outcomes)
 
-    def _finished(self, image_task: ImageTask, outcome: ItemResult) -> work.Finished:
-        return work.Finished(
+    def _finished(self, image_task: ImageTask, outcome: ItemResult) -> work.FinishedItem:
+        return work.FinishedItem(
             item=outcome.item,
             image_id=image_task.picture.image_id or 0,
             status=outcome.status,
@@ -191,7 +193,7 @@ class Runner:
             attempts=outcome.attempts,
             draft=new_candidate(image_task, outcome, self._recipe, self._engines),
             candidate_id=candidate_id_of(outcome.item),
-            opinions=tuple(new_verdict(said, self._engines) for said in outcome.verdicts),
+            verdicts=tuple(new_verdict(said, self._engines) for said in outcome.verdicts),
         )
 
 

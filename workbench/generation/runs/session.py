@@ -270,7 +270,7 @@ def register_run(
                 f"process {other.pid} on {other.host} generates the same right now",
                 hint="wait for it, or share the work: --shard 1/2 here, --shard 2/2 there",
             )
-    answer_cache.keep_prompt(connection, plan.prompts.version, plan.prompts.content)
+    answer_cache.store_prompt(connection, plan.prompts.version, plan.prompts.content)
     return runs.start_run(connection, recipe=recipe.hash, settings=told)
 
 
@@ -297,7 +297,7 @@ async def _run_with_heartbeat(
     async def beat(now: StageProgress) -> None:
         on_progress(now)
         with suppress(RecordError):  # a busy record misses a beat and no more
-            await writer.write(lambda connection: runs.beat(connection, run_id, now.to_dict()))
+            await writer.write(lambda connection: runs.record_heartbeat(connection, run_id, now.to_dict()))
 
     async def beats() -> None:
         while True:

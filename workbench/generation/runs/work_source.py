@@ -53,7 +53,7 @@ async def read_image_tasks(
     after, left = 0, limit
     known: Categories = {}
     while left is None or left > 0:
-        page = await writer.read(partial(scope.page, after=after, pictures=_PAGE, known=known))
+        page = await writer.read(partial(scope.page, after=after, limit=_PAGE, known=known))
         if not page:
             return
         for material in page:

@@ -35,7 +35,7 @@ def asked(seen: BulkPreview, kind: Kind, reason: Reason | None) -> Content:
     """What is about to happen."""
     because = f": {readable(reason)}" if reason else ""
     head = f"{BULK[kind].verb.capitalize()} {cards(seen.changing)}"
-    of = f" of the {seen.asked:,} chosen" if seen.changing != seen.asked else ""
+    of = f" of the {seen.requested:,} chosen" if seen.changing != seen.requested else ""
     lines = [Content.assemble((head, "bold"), (of, QUIET), (because, "bold")), Content("")]
     lines += _counted(seen.becomes, _BECOMES)
     if seen.left:

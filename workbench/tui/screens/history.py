@@ -16,7 +16,7 @@ from textual.widgets import Static
 from curation_db.errors import RecordError
 from curation_db.events import event_log
 from curation_db.language.sanitize import counted, display_text
-from curation_db.queue.claims import asked
+from curation_db.queue.claims import still_queued_for
 from curation_db.search.candidate_history import Timeline, redact, timeline
 from workbench.tui.rendering import history as history_lines
 from workbench.tui.screens.base.navigation import MainView
@@ -81,7 +81,7 @@ class HistoryScreen(SideScreen):
                 and not event_log.has_decided(connection, member.candidate_id, session.actor.name)
             }
             members = [member.candidate_id for member in told.members]
-            hidden = blind | asked(connection, members, session.actor.annotator_id)
+            hidden = blind | still_queued_for(connection, members, session.actor.annotator_id)
         return redact(told, hidden, session.actor.name, blind=blind) if hidden else told
 
     def _lay_out(self) -> None:

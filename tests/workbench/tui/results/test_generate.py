@@ -21,7 +21,7 @@ from support.workspaces import HOSTILE, Case, WorkspaceFixture, build, press, se
 from tools.generation_screenshots import half_way, settings, write_drops, write_runs
 
 from curation_db.enums import GenerationState
-from curation_db.generation.runs import StageProgress, beat, end_run, get_run, list_runs, start_run
+from curation_db.generation.runs import StageProgress, end_run, get_run, list_runs, record_heartbeat, start_run
 from curation_db.storage.ids import utc_text
 from workbench.errors import NegwbError
 from workbench.jobs import generation, generation_monitor
@@ -136,7 +136,9 @@ async def test_it_lives(house: WorkspaceFixture) -> None:
         await until(pilot, lambda: "▶ running" in lines(app))
         assert "⚠ simulated: llama" in lines(app)
         with house.store.write() as connection:
-            beat(connection, run, StageProgress(items_total=40, items_done=10, kept=10, note="reading the pictures"))
+            record_heartbeat(
+                connection, run, StageProgress(items_total=40, items_done=10, kept=10, note="reading the pictures")
+            )
         await until(pilot, lambda: "10 of 40 · 25%" in lines(app) and "reading the pictures" in lines(app))
         with house.store.write() as connection:
             end_run(connection, run, GenerationState.FAILED, half_way(), "the server llama cannot be reached")

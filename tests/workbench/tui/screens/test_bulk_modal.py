@@ -78,7 +78,7 @@ async def test_what_is_not_allowed_is_one_line(make_workspace: Any, open_app: An
     app = open_app(workspace)
     async with app.run_test(size=(80, 24)) as pilot:
         await open_modal(app, pilot, workspace.ids, Kind.REQUEUE)
-        assert "only an adjudicator can ask everybody anew" in lines(app)
+        assert "only an adjudicator can requeue candidates" in lines(app)
 
 
 async def test_nothing_to_do_says_why(make_workspace: Any, open_app: Any) -> None:

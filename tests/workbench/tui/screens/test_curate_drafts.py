@@ -111,7 +111,7 @@ async def test_somebody_elses_edit_leaves_mine_to_copy_and_escape_goes_on(
         events, leases = workspace.events(), workspace.rows("SELECT * FROM lease WHERE candidate_id = 1")
         for _ in range(2):  # trying again is refused again
             await press(pilot, "enter")
-            await until(pilot, lambda: "somebody has edited this caption meanwhile" in lines(app))
+            await until(pilot, lambda: "another annotator has edited this caption meanwhile" in lines(app))
             assert draft(app) == TYPED
             assert "esc leaves" in lines(app)
         assert workspace.events() == events
@@ -141,7 +141,7 @@ async def test_a_caption_that_was_taken_back_leaves_my_edit_of_it(
         other.undo()
         events = workspace.events()
         await press(pilot, "enter")
-        await until(pilot, lambda: "this caption was taken back meanwhile" in lines(app))
+        await until(pilot, lambda: "the edit that wrote this caption was undone meanwhile" in lines(app))
         assert draft(app) == "a woman without hat number 0 mended"
         assert workspace.events() == events
         await press(pilot, "escape")
