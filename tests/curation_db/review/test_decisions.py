@@ -353,9 +353,9 @@ class TestFlip:
         (number,) = record.add(1)
         dan = record.open_session("dan", role=Role.ADJUDICATOR)
         dan.reviewer.decide(number, Kind.ACCEPT)
-        with pytest.raises(ValueError, match=r"verdict|reason"):
+        with pytest.raises(ValueError, match=r"is not accept or reject|reason"):
             dan.reviewer.flip(number, verdict, reason=reason)
-        with pytest.raises(ValueError, match=r"verdict|reason"):
+        with pytest.raises(ValueError, match=r"is not accept or reject|reason"):
             dan.reviewer.adjudicate(number, verdict, reason=reason)
 
 
