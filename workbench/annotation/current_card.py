@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from curation_db.queue.claims import Queue
     from curation_db.storage.store import Store
     from workbench.annotation.dwell_time import DwellTimer
-    from workbench.annotation.loading import CardLoader
+    from workbench.annotation.loader import CardLoader
     from workbench.annotation.prefetch import CardPrefetcher
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from curation_db.enums import Kind, State, Stream
 from curation_db.events.event_log import PreviousDecision
@@ -29,6 +29,9 @@ DEPTH = 3
 """So many cards are kept ready."""
 CLOCK_CHECK_SECONDS = 5.0
 """Between two looks at the wall clock: waiting does not count the time in which the machine is suspended."""
+
+
+Severity = Literal["information", "warning", "error"]
 
 
 class CardOrigin(StrEnum):
@@ -107,6 +110,18 @@ class SessionSettings:
     depth: int = DEPTH
     lease_seconds: float = LEASE_SECONDS
     clock_check_seconds: float = CLOCK_CHECK_SECONDS
+
+
+@dataclass(frozen=True, slots=True)
+class ActionError:
+    """The reason why an action failed; nothing was written."""
+
+    message: str
+    hint: str = ""
+    severity: Severity = "error"
+
+    def __str__(self) -> str:
+        return f"{self.message} — {self.hint}" if self.hint else self.message
 
 
 class PictureLoading:

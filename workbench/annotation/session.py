@@ -30,11 +30,10 @@ from workbench.annotation.current_card import BackHistory, CurrentCard
 from workbench.annotation.decision_kind import DecisionKind, decision_kind
 from workbench.annotation.dwell_time import DwellTimer
 from workbench.annotation.key_guard import CardVisibility
-from workbench.annotation.loading import CardLoader
+from workbench.annotation.loader import CardLoader
 from workbench.annotation.models import CardOrigin, PictureLoading, PreparedCard, SessionSettings, SessionSummary
 from workbench.annotation.prefetch import CardPrefetcher
-from workbench.annotation.progress_counter import ProgressCounter
-from workbench.annotation.throughput import ThroughputSnapshot
+from workbench.annotation.progress_counter import ProgressCounter, ThroughputSnapshot
 
 MATCHES = 50
 _OPEN = frozenset({State.OPEN, State.NEEDS_MORE, State.UNSURE, State.CONTESTED})
@@ -190,7 +189,7 @@ class AnnotationSession:
     @property
     def order(self) -> str:
         """What comes first, by name."""
-        return self._refreshing.said
+        return self._refreshing.label
 
     @property
     def trouble(self) -> str | None:

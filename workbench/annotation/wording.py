@@ -1,4 +1,4 @@
-"""The words, glyphs and tones for states, decisions and verdicts: one table for screens, plain mode and commands.
+"""Words, glyphs and tones of states, decisions and verdicts: one table for screens, plain mode and commands. Pure.
 
 A glyph or a tone never stands alone: a word is always beside it.
 """
@@ -8,10 +8,15 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from curation_db.enums import Kind, Method, Question, State
+from curation_db.enums import REASON_TEXTS, Kind, Method, Question, State
 from curation_db.language.sanitize import display_text
+
+if TYPE_CHECKING:
+    from curation_db.events.state import CandidateStatus
+    from curation_db.queue.gold import KnownAnswer
+    from curation_db.search.cards import Card
 
 
 class Tone(Enum):
@@ -204,3 +209,33 @@ def disagreement(disputed: Collection[Question]) -> str:
     if Question.ACCEPTABLE not in disputed:
         return "they disagree"
     return "they disagree on both" if len(disputed) > 1 else "they disagree if it is fine"
+
+
+# -- after a decision -----------------------------------------------------------------------------------------------
+
+
+def gold_feedback(known: KnownAnswer, decision: Kind) -> tuple[bool, str]:
+    """Return whether the decision (accept or reject) about a gold item was right, and the line that says it."""
+    label = DECISIONS[known.kind].label
+    reason = f": {REASON_TEXTS[known.reason]}" if known.reason else ""
+    if decision is known.kind:
+        return True, f"✓ right: the answer to that card was known ({label}{reason})"
+    return False, f"✗ the answer to that card was known: {label}{reason}"
+
+
+def edit_outcome(child: CandidateStatus) -> str:
+    """Return what follows from an edit that created `child`."""
+    if child.state is State.ACCEPTED:
+        return "saved and accepted: you work alone"
+    others = "another person" if child.wanted == 1 else f"{child.wanted} other people"
+    return f"saved with your accept; {others} will check it" if child.accepts else f"saved; {others} will check it"
+
+
+def judge_reveal(card: Card) -> str:
+    """Return the verdicts on an audit card, by question; "" without verdicts. Only to be shown after the decision."""
+    parts = []
+    for question in Question:
+        verdicts = [f"{v.judge} {v.p:.2f}" for v in card.verdicts if v.question is question and v.p is not None]
+        if verdicts:
+            parts.append(f"{' · '.join(verdicts)} — P({asked(question, card.concept)})")
+    return f"the judges: {'; '.join(parts)}" if parts else ""

@@ -227,7 +227,7 @@ class NegwbApp(BaseApp):
         """The other one of the house's themes; it is offered to keep it."""
         super().action_toggle_dark()
         if self._workspace is not None and self.theme != self._kept_theme:
-            key = next(self.actions.cap(action) for action in self.actions.every if action.id == "keep-theme")
+            key = next(self.actions.cap(action) for action in self.actions.all_actions if action.id == "keep-theme")
             self.notify(f"{self.theme} until you leave; {key} keeps it", timeout=3, markup=False)
 
     def action_keep_theme(self) -> None:

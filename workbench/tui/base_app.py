@@ -141,7 +141,7 @@ class BaseApp(App[int]):
         for action in listed:
             if action.id != "palette" and not action.id.startswith("scroll"):
                 title = f"{action.label}  ({actions.caps(action)})"
-                yield SystemCommand(title, action.says, partial(screen.run_action, action.call))
+                yield SystemCommand(title, action.help, partial(screen.run_action, action.call))
         for name in self.available_themes:
             yield SystemCommand(f"theme: {name}", "Use this theme", partial(setattr, self, "theme", name))
 

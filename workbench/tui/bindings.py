@@ -24,7 +24,7 @@ def bind(screen: Screen[Any], actions: ActionMap, *places: KeyScope) -> None:
                 action.label,
                 show=bool(action.weight),
                 key_display=actions.cap(action),
-                tooltip=action.says,
+                tooltip=action.help,
                 id=action.id,
             )
             screen._bindings.key_to_bindings.setdefault(key, []).append(binding)

@@ -167,10 +167,10 @@ def _within(told: Mapping[str, Any], path: list[str]) -> Mapping[str, Any]:
 
 def _keys(own: Mapping[str, str], actions: ActionMap, text: str) -> list[ListedSetting]:
     rows = []
-    for action in actions.every:
+    for action in actions.all_actions:
         line = line_of(text, "curate", "keys", action.id) if action.id in own else None
-        usual = " ".join(actions.usual_caps(action))
-        rows.append(ListedSetting(f"curate.keys.{action.id}", actions.caps(action), usual, action.says, line))
+        usual = " ".join(actions.default_caps(action))
+        rows.append(ListedSetting(f"curate.keys.{action.id}", actions.caps(action), usual, action.help, line))
     return sorted(rows, key=lambda row: row.line is None)  # one's own first
 
 

@@ -13,8 +13,8 @@ from support.workspaces import press, settled
 from curation_db.enums import Kind, Reason
 from curation_db.events.hasty import HASTY_SECONDS
 from workbench.annotation.dwell_time import IDLE_SECONDS, DwellTimer
+from workbench.annotation.progress_counter import ThroughputMeter, ThroughputSnapshot
 from workbench.annotation.session import AnnotationSession
-from workbench.annotation.throughput import ThroughputMeter, ThroughputSnapshot
 from workbench.tui.widgets.status import StatusContent, StatusLine
 
 OpenSession = Callable[..., AnnotationSession]

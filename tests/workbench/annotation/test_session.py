@@ -19,8 +19,8 @@ from curation_db.search.overview import overview
 from curation_db.stats.decision_speed import speeds
 from curation_db.stats.progress import read_progress
 from workbench.annotation.models import CardOrigin, PictureLoading
+from workbench.annotation.progress_counter import ThroughputMeter
 from workbench.annotation.session import AnnotationSession
-from workbench.annotation.throughput import ThroughputMeter
 from workbench.annotation.wording import session_counts
 from workbench.images.decode import ThumbnailCache
 from workbench.workspace.picture_folders import PictureFolders

@@ -13,9 +13,9 @@ from curation_db.events.annotators import begin_session
 from curation_db.queue.gold import KnownAnswer
 from curation_db.review.decisions import DecisionWriter
 from curation_db.review.gold_marking import mark
-from workbench.annotation.feedback import feedback
 from workbench.annotation.models import CardOrigin
 from workbench.annotation.session import AnnotationSession
+from workbench.annotation.wording import gold_feedback
 
 OpenSession = Callable[..., AnnotationSession]
 
@@ -27,8 +27,8 @@ def gold(workspace: WorkspaceFixture, answers: dict[int, KnownAnswer]) -> None:
 
 def test_what_is_said_afterwards() -> None:
     known = KnownAnswer(Kind.REJECT, Reason.PRESENT)
-    assert feedback(known, Kind.REJECT)[0]
-    right, line = feedback(known, Kind.ACCEPT)
+    assert gold_feedback(known, Kind.REJECT)[0]
+    right, line = gold_feedback(known, Kind.ACCEPT)
     assert not right
     assert line == "✗ the answer to that card was known: reject: the negated thing is in the picture"
 

@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 from curation_db.atomic_write import replace_file
 from curation_db.enums import State
 from curation_db.events.state import CandidateStatus
-from workbench.annotation.feedback import edited
+from workbench.annotation.wording import edit_outcome
 from workbench.cli import app
 from workbench.errors import NothingToDo, UsageError
 from workbench.workspace.create import create_workspace
@@ -99,7 +99,7 @@ def test_a_name_that_is_unknown_is_refused_with_those_that_are_known(workspace: 
     ],
 )
 def test_what_becomes_of_an_edit(child: CandidateStatus, said: str) -> None:
-    assert edited(child) == said
+    assert edit_outcome(child) == said
 
 
 @pytest.mark.parametrize("name", ["system", "Adjudicator", "policy@2", " ", "a\tb", "x" * 65])

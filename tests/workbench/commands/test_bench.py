@@ -28,9 +28,9 @@ from trainers.errors import TrainerError
 from workbench.cli import app, main
 from workbench.commands.bench import DownloadError, ProtocolChoice
 from workbench.errors import UsageError
+from workbench.workspace.create import settings_template
 from workbench.workspace.layout import Workspace
 from workbench.workspace.operations import find_task
-from workbench.workspace.settings_template import settings_template
 
 ITEMS = 12
 

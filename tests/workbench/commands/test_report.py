@@ -25,9 +25,8 @@ from workbench.console.number_format import count, p_value, percent, signed, sig
 from workbench.console.tables import Listing, fit, middle_cut, show
 from workbench.errors import NothingToDo, UsageError
 from workbench.reports.benchmark_report import as_json, listings
-from workbench.workspace.create import create_workspace
+from workbench.workspace.create import create_workspace, settings_template
 from workbench.workspace.layout import Workspace
-from workbench.workspace.settings_template import settings_template
 
 PHRASES = ("a man with no hat", "no dog on the grass", "a bench without anybody", "a cat that is not red")
 

@@ -10,10 +10,10 @@ from curation_db.enums import Question
 from workbench.errors import UsageError
 from workbench.generation.runs.session import shards_overlap
 from workbench.generation.runs.work_source import Shard
+from workbench.workspace.create import settings_template
 from workbench.workspace.engine_settings import JudgeRule, JudgeSettings, Mix
 from workbench.workspace.generation_settings import GenerateSettings, inline_engine, judge_of, judges_of
 from workbench.workspace.settings import read_settings
-from workbench.workspace.settings_template import settings_template
 
 TEMPLATE = settings_template()
 

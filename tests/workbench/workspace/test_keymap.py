@@ -30,7 +30,7 @@ def test_every_reason_has_its_key_and_every_action_a_group_and_a_line() -> None:
     assert {key: f"reject('{reason}')" for key, reason in REASON_KEYS.items()}.items() <= reasons.items()
     for action in actions.at(*KeyScope):
         assert action.group in GROUPS
-        assert action.says
+        assert action.help
 
 
 def test_own_keys_replace_the_defaults() -> None:

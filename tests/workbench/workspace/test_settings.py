@@ -11,11 +11,10 @@ from pathlib import Path
 import pytest
 
 from workbench.errors import UsageError
-from workbench.workspace.create import create_workspace
+from workbench.workspace.create import create_workspace, settings_template
 from workbench.workspace.layout import find_workspace
 from workbench.workspace.picture_folders import PictureFolders
 from workbench.workspace.settings import CurateSettings, Settings, read_settings
-from workbench.workspace.settings_template import settings_template
 from workbench.workspace.settings_writer import add_picture_folder, change_setting, save_view
 
 TEMPLATE = settings_template()

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 from curation_db.enums import Kind, Reason
 from curation_db.errors import NoLongerQueued, RecordError, RecordReplaced
 from curation_db.language.sanitize import display_text
-from workbench.annotation.feedback import edited
 from workbench.annotation.plain import text
 from workbench.annotation.plain.text import PlainAction, PlainInput
+from workbench.annotation.wording import edit_outcome
 
 if TYPE_CHECKING:
     from curation_db.review.decisions import DecisionResult
@@ -253,7 +253,7 @@ class PlainLoop:
         done = self._session.edit(words)
         self._tell_done(Kind.EDIT, done)
         if done.child is not None:
-            self._tell(f"EDIT {edited(done.child)}")
+            self._tell(f"EDIT {edit_outcome(done.child)}")
 
     def _note(self, words: str) -> None:
         self._session.note(words)

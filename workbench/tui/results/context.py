@@ -11,9 +11,8 @@ from textual.screen import Screen
 
 from workbench.jobs.run_monitor import RunMonitor
 from workbench.tui.results.benchmark_images import located
-from workbench.workspace.keymap import ActionMap
+from workbench.workspace.keymap import ActionMap, results_actions
 from workbench.workspace.layout import Workspace
-from workbench.workspace.results_keymap import results_actions
 
 if TYPE_CHECKING:
     from benchmarks.comparison import ComparisonRow, Report

@@ -26,7 +26,7 @@ from curation_db.language.sanitize import display_text
 from curation_db.review.decisions import DecisionWriter, PresentationContext
 from curation_db.search.cards import load_card
 from curation_db.search.disagreements import Disagreement, VoteSummary, disagreements, vote_summary
-from workbench.annotation import feedback
+from workbench.annotation import wording
 from workbench.annotation.models import CardOrigin, PreparedCard
 from workbench.tui.bindings import bind
 from workbench.tui.rendering import adjudication
@@ -266,7 +266,7 @@ class AdjudicateScreen(SideScreen, DecisionScreen):
         number = ready.card.candidate_id
         with self.rooms.session.answers.counting([number]):
             done = self._reviewer.edit(number, edited.text, concept=edited.concept, shown=self._seen(ready))
-        self._outcome = feedback.edited(done.child) if done.child is not None else ""
+        self._outcome = wording.edit_outcome(done.child) if done.child is not None else ""
         self.rooms.session.refresh()
 
     def _edited(self, written: bool | None) -> None:

@@ -21,7 +21,7 @@ from curation_db.enums import Kind
 from curation_db.errors import RecordError
 from curation_db.search.query_language import QueryField, Sort, View, parse_view
 from curation_db.search.rows import ListedCandidate
-from workbench.annotation.background_indexing import IndexingThread
+from workbench.annotation.background import IndexingThread
 from workbench.tui.rendering.candidate_rows import ListPosition, detail, standing
 from workbench.tui.screens.base.navigation import MainView, NavigationContext
 from workbench.tui.screens.base.side_screen import SideScreen

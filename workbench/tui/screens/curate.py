@@ -22,11 +22,9 @@ from curation_db.enums import Kind, PictureShown, Reason, Stream
 from curation_db.errors import NoLongerQueued, RecordError
 from curation_db.language.sanitize import display_text
 from curation_db.queue.gold import ANSWERS
-from workbench.annotation.action_error import ActionError, Severity
 from workbench.annotation.decision_kind import standing_words
-from workbench.annotation.feedback import edited, feedback, revealed
-from workbench.annotation.models import CardOrigin, PreparedCard
-from workbench.annotation.wording import COUNTED, DECISIONS
+from workbench.annotation.models import ActionError, CardOrigin, PreparedCard, Severity
+from workbench.annotation.wording import COUNTED, DECISIONS, edit_outcome, gold_feedback, judge_reveal
 from workbench.tui.bindings import bind
 from workbench.tui.screens.base.decision_screen import BEHIND, SAID, DecisionScreen
 from workbench.tui.screens.base.image_actions import open_outside, picture_name
@@ -187,9 +185,9 @@ class CurateScreen(DecisionScreen):
             return
         self.app.clear_notifications()  # what was told of the card before must not seem to be about this one
         if done.known is not None and kind in ANSWERS:
-            right, line = feedback(done.known, kind)
+            right, line = gold_feedback(done.known, kind)
             self.tell(line, severity="information" if right else "warning")
-        elif self.session.settings.reveal and ready.hidden and (said := revealed(ready.card)):
+        elif self.session.settings.reveal and ready.hidden and (said := judge_reveal(ready.card)):
             self.tell(said, hint="looking back you can change your mind")
 
     async def action_undo(self) -> None:
@@ -250,7 +248,7 @@ class CurateScreen(DecisionScreen):
         if isinstance(done, ActionError):
             return str(done)
         if done.child is not None:
-            self.tell(edited(done.child))
+            self.tell(edit_outcome(done.child))
         return None
 
     async def _written(self, written: bool | None) -> None:

@@ -56,7 +56,7 @@ class HelpScreen(Dialog[None]):
         lines: list[Content] = []
         for group in GROUPS:
             if told := [each for each in self._actions.at(*self._places) if each.group == group]:
-                widest = max(len(each.says) for each in told)
+                widest = max(len(each.help) for each in told)
                 lines += [Content.styled(group.upper(), "bold $text-accent")]
                 lines += [*(self._line(each, widest) for each in told), Content("")]
         return Content("\n").join(lines[:-1])
@@ -65,5 +65,5 @@ class HelpScreen(Dialog[None]):
         """Keys, what they do, and the id, in columns; `widest` is the longest of the middle ones."""
         keys = (f"  {self._actions.caps(action):<{_WIDEST}}", "bold")
         if not self._with_ids:
-            return Content.assemble(keys, action.says)
-        return Content.assemble(keys, f"{action.says:<{widest}}", ("  " + action.id, "$foreground 60% italic"))
+            return Content.assemble(keys, action.help)
+        return Content.assemble(keys, f"{action.help:<{widest}}", ("  " + action.id, "$foreground 60% italic"))

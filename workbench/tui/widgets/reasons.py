@@ -15,7 +15,7 @@ class ReasonEntry(Static):
     """One reason."""
 
     def __init__(self, action: Action, cap: str, width: int) -> None:
-        content = Content.assemble((f" {cap:<{width}} ", "bold $text-accent"), action.says)
+        content = Content.assemble((f" {cap:<{width}} ", "bold $text-accent"), action.help)
         super().__init__(content, markup=False, classes="reason")
         self._action = action
 

@@ -9,7 +9,7 @@ from textual.content import Content
 from textual.widget import Widget
 
 from curation_db.language.sanitize import display_text
-from workbench.annotation.throughput import ThroughputSnapshot
+from workbench.annotation.progress_counter import ThroughputSnapshot
 from workbench.annotation.wording import DECISIONS
 from workbench.tui.rendering.card_content import decision_style
 

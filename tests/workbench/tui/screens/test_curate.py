@@ -223,7 +223,7 @@ async def test_help_and_palette_list_every_action(make_workspace: Any, open_app:
             assert isinstance(app.screen, HelpScreen)
             text = lines(app)
             await press(pilot, "escape")
-        assert all(action.says in text for action in ActionMap().at(*ALL_PLACES))
+        assert all(action.help in text for action in ActionMap().at(*ALL_PLACES))
         assert len({line.index("reason-") for line in text.splitlines() if "reason-" in line}) == 1, "one column"
         commands = {command.title for command in app.get_system_commands(app.screen)}
         assert "accept  (a)" in commands

@@ -17,12 +17,12 @@ from workbench.tui.app import NegwbApp
 from workbench.tui.screens.curate import CurateScreen
 from workbench.tui.screens.settings import SettingsScreen
 from workbench.tui.themes import check_theme
+from workbench.workspace.create import settings_template
 from workbench.workspace.generation_settings import GenerateSettings
 from workbench.workspace.keymap import ActionMap, KeyScope
 from workbench.workspace.layout import Workspace
 from workbench.workspace.settings import CurateSettings, read_settings
 from workbench.workspace.settings_catalog import can_change, help_of, listed, read_listed
-from workbench.workspace.settings_template import settings_template
 
 TEMPLATE = settings_template()
 

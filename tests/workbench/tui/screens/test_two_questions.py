@@ -14,7 +14,7 @@ from curation_db.review.candidates import NewVerdict, insert_verdicts
 from curation_db.search.candidate_history import JudgeVerdictRow, timeline
 from curation_db.search.cards import Card, load_card
 from curation_db.search.rows import ListedCandidate, page_of
-from workbench.annotation import feedback, wording
+from workbench.annotation import wording
 from workbench.annotation.plain import text as plain
 from workbench.tui.rendering import candidate_rows, card_content, history
 from workbench.tui.screens.modals import judges
@@ -120,10 +120,10 @@ def test_the_tones_of_a_yes_differ(workspace: WorkspaceFixture) -> None:
 
 
 def test_a_reveal_tells_all_of_it(workspace: WorkspaceFixture) -> None:
-    assert feedback.revealed(card(workspace, 1)) == (
+    assert wording.judge_reveal(card(workspace, 1)) == (
         "the judges: a 0.07 · b 0.07 — P(hat is there); a 0.91 · b 0.91 — P(the caption is fine)"
     )
-    assert feedback.revealed(card(workspace, 3)) == ""
+    assert wording.judge_reveal(card(workspace, 3)) == ""
 
 
 def test_the_plain_mode_tells_it_in_words(workspace: WorkspaceFixture) -> None:

@@ -97,7 +97,7 @@ class BulkModal(Dialog[BulkDone]):
         self._asks_reason = True
         assert self._seen is not None
         lines = [
-            Content.assemble((f" {self._actions.cap(action):<3} ", f"bold {MARK}"), action.says)
+            Content.assemble((f" {self._actions.cap(action):<3} ", f"bold {MARK}"), action.help)
             for action, _ in self._reasons()
         ]
         head = Content.styled(f"Reject {bulk.cards(self._seen.changing)} because", "bold")
