@@ -230,7 +230,7 @@ async def test_help_and_palette_list_every_action(make_workspace: Any, open_app:
         assert "theme: negwb-light" in commands
         await press(pilot, "ctrl+p")
         await pilot.press(*"flag")
-        await until(pilot, lambda: "Mark this card" in lines(app))
+        await until(pilot, lambda: "Flag this card" in lines(app))
         await press(pilot, "enter")
         await until(pilot, lambda: shown(app) is not None and app.screen.shown.card.flagged)
 
