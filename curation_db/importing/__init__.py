@@ -1,5 +1,5 @@
-"""How files of other people enter the record: a reader per format, one pipeline that writes, one report.
+"""Imports data files into the record: one reader per format, one pipeline, one report. See README.md.
 
-Good rows go in, every bad one is listed with its file and position; nothing in the record is ever overwritten, and
-importing the same file again changes nothing.
+Valid rows are stored, and each refused row is listed with its file and position. No stored value is overwritten, and
+a second import of the same file changes nothing.
 """

@@ -1,8 +1,8 @@
-"""Opening a data file for reading: as it is, or decompressed on the way where it is gzip, xz, bzip2 or Zstandard.
+"""Opens a data file for reading and decompresses gzip, xz, bzip2 and Zstandard.
 
-The first bytes tell, not the name. Whatever a file expands to, only a window of it is in memory. Compressed data that
-is damaged or cut off ends with a byte that no encoding of text knows, so that the row which it cut is refused;
-`damage` then tells why.
+The first bytes decide, not the name. Only a window of the expanded content is in memory. Damaged or truncated data
+ends with a byte that is invalid in every text encoding, so that the incomplete row is refused; `damage` returns the
+reason.
 """
 
 from __future__ import annotations
@@ -21,31 +21,31 @@ from curation_db.importing.rows import InputError
 
 _BLOCK: Final = 1 << 16
 _SMALL_BLOCK: Final = 1 << 8
-"""Of Zstandard without a limit of its output: so many bytes expand to 8 MiB at most."""
+"""Input bytes per step for Zstandard without an output limit: they expand to 8 MiB at most."""
 _BUFFER: Final = 1 << 20
-_MOST_MEMORY: Final = 256 << 20
-"""Of the window that xz and Zstandard ask for."""
+_MEMORY_LIMIT: Final = 256 << 20
+"""Largest window of xz and Zstandard, in bytes."""
 _WINDOW_LOG: Final = 27
 _SUFFIXES: Final = frozenset({".gz", ".xz", ".bz2", ".zst"})
 
 
 def plain_name(path: Path) -> Path:
-    """The file's path without the suffix that only says how it is compressed: captions.json.gz is captions.json."""
+    """Return the path without the compression suffix: captions.json for captions.json.gz."""
     return path.with_suffix("") if path.suffix.lower() in _SUFFIXES else path
 
 
 def is_compressed(path: Path) -> bool:
-    """Whether the file's content is compressed in a way that is read."""
+    """Return whether the content is compressed in a supported way."""
     with path.open("rb") as file:
         return _opener(file.read(6)) is not None
 
 
 def open_bytes(path: Path) -> BinaryIO:
-    """The file's content.
+    """Open the file's expanded content.
 
     Raises:
-        InputError: it is compressed, and what could decompress it is not installed.
-        OSError: it cannot be read.
+        InputError: The file is compressed, and the package that decompresses it is not installed.
+        OSError: The file cannot be read.
     """
     file = path.open("rb")
     try:
@@ -61,18 +61,18 @@ def open_bytes(path: Path) -> BinaryIO:
 
 
 def damage(file: IO[Any]) -> str:
-    """Why a file that was opened here ended too early; "": it did not."""
+    """Return why a file from `open_bytes` ended too early; "": it is complete."""
     raw = getattr(getattr(file, "buffer", file), "raw", None)
     return raw.damage if isinstance(raw, _Expanded) else ""
 
 
 _Read = Callable[[int], bytes]
-"""Gives at most so many bytes of the content, and none at its end."""
-_Make = Callable[[BinaryIO], _Read]
+"""Returns at most the given number of bytes; none at the end."""
+_Opener = Callable[[BinaryIO], _Read]
 
 
 class _Expanded(io.RawIOBase):
-    """The content of a compressed file."""
+    """The expanded content of a compressed file."""
 
     def __init__(self, file: BinaryIO, kind: str, read: _Read) -> None:
         self._file = file
@@ -90,7 +90,7 @@ class _Expanded(io.RawIOBase):
             data = self._read(len(buffer))
         except (EOFError, OSError, zlib.error, lzma.LZMAError, _zstd_error()) as error:
             if isinstance(error, OSError) and error.errno is not None:
-                raise  # of the disk
+                raise  # an error of the disk, not of the data
             self.damage = f"the {self._kind} data is damaged or cut off: {' '.join(str(error).split())[:100]}"
             data = b"\xff"
         buffer[: len(data)] = data
@@ -102,7 +102,7 @@ class _Expanded(io.RawIOBase):
 
 
 class _Decoder(Protocol):
-    """What the decompressors of bz2, lzma and compression.zstd have in common."""
+    """Common interface of the decompressors of bz2, lzma and compression.zstd."""
 
     @property
     def eof(self) -> bool: ...
@@ -114,7 +114,7 @@ class _Decoder(Protocol):
 
 
 class _Frames:
-    """One compressed stream behind another, as `cat` and parallel compressors make them."""
+    """Concatenated compressed streams, as `cat` and parallel compressors write them."""
 
     def __init__(self, file: BinaryIO, make: Callable[[], _Decoder], block: int = _BLOCK) -> None:
         self._file = file
@@ -132,12 +132,12 @@ class _Frames:
                 self._decoder = self._make()
             elif self._decoder.needs_input and not (data := self._file.read(self._block)):
                 raise EOFError("it ends too early")
-            if told := self._decoder.decompress(data, size):
-                return told
+            if expanded := self._decoder.decompress(data, size):
+                return expanded
 
 
 class _ZstandardDecoder:
-    """`zstandard`'s decompressor in the shape of the standard library's; keeps what is more than was asked for."""
+    """Adapts the decompressor of `zstandard` to `_Decoder`; buffers output beyond `max_length`."""
 
     def __init__(self, decompressor: Any) -> None:
         self._decompressor = decompressor
@@ -158,12 +158,12 @@ class _ZstandardDecoder:
     def decompress(self, data: bytes, max_length: int = -1) -> bytes:
         if data:
             self._left = memoryview(self._decompressor.decompress(data))
-        told, self._left = bytes(self._left[:max_length]), self._left[max_length:]
-        return told
+        expanded, self._left = bytes(self._left[:max_length]), self._left[max_length:]
+        return expanded
 
 
 def _open_xz(file: BinaryIO) -> _Read:
-    return _Frames(file, lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_MOST_MEMORY)).read
+    return _Frames(file, lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_MEMORY_LIMIT)).read
 
 
 def _open_zstandard(file: BinaryIO) -> _Read:
@@ -172,9 +172,9 @@ def _open_zstandard(file: BinaryIO) -> _Read:
         return _Frames(file, lambda: own.ZstdDecompressor(options=options)).read
     if (other := _module("zstandard")) is None:
         hint = "pip install zstandard, or decompress it first: zstd -d FILE"
-        raise InputError("the file is compressed by Zstandard, which this Python cannot read", hint=hint)
-    made = other.ZstdDecompressor(max_window_size=1 << _WINDOW_LOG)
-    return _Frames(file, lambda: _ZstandardDecoder(made.decompressobj()), _SMALL_BLOCK).read
+        raise InputError("the file is compressed with Zstandard, which this Python cannot read", hint=hint)
+    decompressor = other.ZstdDecompressor(max_window_size=1 << _WINDOW_LOG)
+    return _Frames(file, lambda: _ZstandardDecoder(decompressor.decompressobj()), _SMALL_BLOCK).read
 
 
 def _zstd_error() -> type[Exception]:
@@ -183,14 +183,14 @@ def _zstd_error() -> type[Exception]:
 
 
 def _module(name: str) -> Any:
-    """A module that is not there in every Python."""
+    """Return a module that some Python installations lack, or None."""
     try:
         return importlib.import_module(name)
     except ImportError:
         return None
 
 
-_OPENERS: Final[tuple[tuple[bytes, str, _Make], ...]] = (
+_OPENERS: Final[tuple[tuple[bytes, str, _Opener], ...]] = (
     (b"\x1f\x8b", "gzip", lambda file: gzip.GzipFile(fileobj=file).read1),
     (b"\xfd7zXZ\0", "xz", _open_xz),
     (b"BZh", "bzip2", lambda file: _Frames(file, bz2.BZ2Decompressor).read),
@@ -198,5 +198,5 @@ _OPENERS: Final[tuple[tuple[bytes, str, _Make], ...]] = (
 )
 
 
-def _opener(head: bytes) -> tuple[str, _Make] | None:
+def _opener(head: bytes) -> tuple[str, _Opener] | None:
     return next(((kind, make) for mark, kind, make in _OPENERS if head.startswith(mark)), None)

@@ -1,7 +1,7 @@
-"""Which format a file is in, by what stands in it; its name only breaks ties.
+"""Detects the format of a file from its content; the file name decides only if the content does not.
 
-Only the beginning is parsed, but for COCO's shape, where the first annotation is searched for at the speed of
-`str.find`.
+Only the beginning of a file is parsed. In a file of COCO's shape the first annotation is searched for in the whole
+file, at the speed of `str.find`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _IMAGES = re.compile(r'"images"\s*:\s*\[\s*(?=\{)')
 _MEMBER_OBJECT = re.compile(r'"\s*:\s*\{')
 _FIRST_KEY = re.compile(r'\{\s*("(?:[^"\\]|\\.)*")\s*:\s*(.)', re.DOTALL)
 _QUESTIONS = re.compile(r'"questions"\s*:\s*\[\s*(?=\{)')
-_TELLING = (
+_FORMAT_FIELDS = (
     ("multiple_choice_answer", Format.VQA),
     ("updated_caption", Format.NEGATIONCLIP),
     ("category_id", Format.INSTANCES),
@@ -40,21 +40,21 @@ _TABLES = frozenset({".csv", ".tsv", ".tab"})
 
 
 def detect(path: Path) -> Format:
-    """The format of the file or folder at `path`.
+    """Return the format of the file or folder at `path`.
 
     Raises:
-        InputError: none that we know.
-        OSError: it cannot be read.
+        InputError: The format is unknown or not supported.
+        OSError: The file cannot be read.
     """
     if path.is_dir():
         return Format.FOLDER
     check_content(path)
     with TextBlocks(path) as source:
         head = source.read(_HEAD)
-        cut = source.damage
+        damage = source.damage
     start = head.lstrip()
-    if cut and not start.strip("\udcff"):  # nothing but the mark of what could not be decompressed
-        raise InputError(f"{path.name}: {cut}")
+    if damage and not start.strip("\udcff"):  # only the mark for data that could not be decompressed
+        raise InputError(f"{path.name}: {damage}")
     if not start:
         raise InputError(f"{path.name} is empty")
     if start.startswith("["):
@@ -62,15 +62,15 @@ def detect(path: Path) -> Format:
         return Format.JSON
     if is_flickr(start):
         return Format.FLICKR
-    found = _of_object(path, start) if start.startswith("{") else _of_table(path, start)
-    if found is None:
+    detected = _object_format(path, start) if start.startswith("{") else _table_format(path, start)
+    if detected is None:
         listed = ", ".join(Format)
-        raise InputError(f"{path.name} is in no format that we know", hint=f"say which with --format: {listed}")
-    return found
+        raise InputError(f"the format of {path.name} is unknown", hint=f"give it with --format: {listed}")
+    return detected
 
 
-def _of_object(path: Path, head: str) -> Format | None:
-    """The format of a file that begins with a brace."""
+def _object_format(path: Path, head: str) -> Format | None:
+    """Return the format of a file that begins with a brace, or None if unknown."""
     if _is_jsonl(path, head):
         check_row(path, _fields(head), lines=True)
         return Format.NEGWB if is_exported(_parsed(head.partition("\n")[0]) or ()) else Format.JSONL
@@ -80,26 +80,26 @@ def _of_object(path: Path, head: str) -> Format | None:
         return Format.KARPATHY
     fields = _first_annotation(path)
     if fields is not None:
-        # none but the ids: there is no annotation, or the file stops in the first one
-        found = Format.COCO if fields <= {"id", "image_id"} else None
-        return next((known for name, known in _TELLING if name in fields), found)
-    # of a file of COCO's that was cut off there may be no more than the images
-    return Format.COCO if _first_image(head) >= {"id", "file_name"} else _of_members(head)
+        # only ids: there is no annotation, or the file ends inside the first one
+        default = Format.COCO if fields <= {"id", "image_id"} else None
+        return next((known for name, known in _FORMAT_FIELDS if name in fields), default)
+    # a truncated COCO file may hold only the images
+    return Format.COCO if _first_image(head) >= {"id", "file_name"} else _format_of_members(head)
 
 
 def _first_image(head: str) -> set[str]:
-    """The fields of the first entry of `images`; none: there is none in what was read."""
-    found = _IMAGES.search(head)
-    return set() if found is None else _fields(head[found.end() :])
+    """Return the fields of the first entry of `images`; empty if `head` holds no entry."""
+    match = _IMAGES.search(head)
+    return set() if match is None else _fields(head[match.end() :])
 
 
 def _has_questions(head: str) -> bool:
-    found = _QUESTIONS.search(head)
-    return found is not None and _fields(head[found.end() :]) >= {"question_id", "question"}
+    match = _QUESTIONS.search(head)
+    return match is not None and _fields(head[match.end() :]) >= {"question_id", "question"}
 
 
-def _of_members(head: str) -> Format | None:
-    """The format of an object of objects, of which single ones may be none."""
+def _format_of_members(head: str) -> Format | None:
+    """Return the format of an object whose members are objects; single members may be something else."""
     first = _FIRST_KEY.match(head)
     if first is None:
         return None
@@ -117,7 +117,10 @@ def _is_jsonl(path: Path, head: str) -> bool:
 
 
 def _is_whole_file(row: dict[str, Any]) -> bool:
-    """Whether a file's only line is no row but a file of COCO's, or an object of objects; some may be none."""
+    """Return whether a file's only line is a whole COCO file or an object of objects instead of one row.
+
+    Single members of an object of objects may be something else.
+    """
     if all(isinstance(each, dict | list) for each in row.values()):
         return True
     if isinstance(row.get("images"), list) and isinstance(row.get("annotations"), list):
@@ -140,18 +143,18 @@ def _parsed(line: str) -> Any:
 
 
 def _first_annotation(path: Path) -> set[str] | None:
-    """The fields of a COCO file's first annotation (none: there is none); None: the file is not of this shape."""
+    """Return the fields of the first annotation of a COCO file; empty: no annotation; None: not of COCO's shape."""
     with TextBlocks(path) as source:
         window = ""
         while block := source.read(_LIMIT):
             window = window[-64:] + block
-            if found := _ANNOTATIONS.search(window):
-                return _fields((window[found.end() :] + source.read(_LIMIT)).lstrip())
+            if match := _ANNOTATIONS.search(window):
+                return _fields((window[match.end() :] + source.read(_LIMIT)).lstrip())
     return None
 
 
 def _fields(text: str) -> set[str]:
-    """The names in the object that `text` begins with, which may be broken or cut off."""
+    """Return the member names of the object at the start of `text`, which may be malformed or truncated."""
     if text.startswith("]"):
         return set()
     try:
@@ -161,7 +164,7 @@ def _fields(text: str) -> set[str]:
     return set(item) if isinstance(item, dict) else {type(item).__name__}
 
 
-def _of_table(path: Path, head: str) -> Format | None:
+def _table_format(path: Path, head: str) -> Format | None:
     suffix = plain_name(path).suffix.lower()
     if suffix in {".jsonl", ".ndjson"}:
         return Format.JSONL
@@ -179,6 +182,6 @@ def _of_table(path: Path, head: str) -> Format | None:
 
 
 def usual_delimiter(path: Path, form: Format | None = None) -> str:
-    """What stands between the cells by the format or the file's name."""
+    """Return the delimiter that the format or the file name suggests."""
     tabs = form is Format.TSV or (form is None and plain_name(path).suffix.lower() in {".tsv", ".tab"})
     return "\t" if tabs else ","

@@ -1,7 +1,7 @@
-"""Bytes of unknown encoding as text, block by block, so that no file is ever held whole.
+"""Decodes files of unknown encoding block by block, so that no file is in memory as a whole.
 
-Byte order marks and the zero bytes of UTF-16 and UTF-32 are honoured; everything else is read as UTF-8. A byte that
-is none becomes a lone surrogate, so that the row that holds it can be refused and its neighbours kept.
+UTF-16 and UTF-32 are recognized by byte order mark or zero bytes; everything else is read as UTF-8. An invalid byte
+becomes a lone surrogate, so that only the row that holds it is refused.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _MARKS = (
 
 
 def sniff(head: bytes) -> tuple[str, int]:
-    """The encoding that a file's first bytes tell of, and the length of its byte order mark."""
+    """Return the encoding that a file's first bytes indicate, and the length of its byte order mark in bytes."""
     for mark, name in _MARKS:
         if head.startswith(mark):
             return name, len(mark)
@@ -34,9 +34,9 @@ _LONE = "negwb-lone-surrogate"
 
 
 def _as_lone_surrogate(error: UnicodeError) -> tuple[str, int]:
-    """A codec error handler: one lone surrogate for what is no character, and on behind it.
+    """Codec error handler: replace each invalid unit by one lone surrogate.
 
-    One for each, so that in UTF-16 and UTF-32 the text takes as many bytes as the file's did.
+    With one surrogate per unit, the text has as many bytes in UTF-16 and UTF-32 as the file.
     """
     if not isinstance(error, UnicodeDecodeError):
         raise error
@@ -47,12 +47,12 @@ codecs.register_error(_LONE, _as_lone_surrogate)
 
 
 def error_rule(encoding: str) -> str:
-    """The codec error handler for decoding that puts lone surrogates for undecodable bytes."""
+    """Return the name of the codec error handler that decodes invalid bytes as lone surrogates."""
     return "surrogateescape" if encoding == "utf-8" else _LONE
 
 
 class TextBlocks:
-    """A file's text, a block at a time; knows how many bytes a piece of it took."""
+    """The text of a file, block by block; computes how many bytes of the file a piece of text occupies."""
 
     def __init__(self, path: Path) -> None:
         self.size = path.stat().st_size
@@ -64,7 +64,7 @@ class TextBlocks:
         self.ended = False
 
     def read(self, size: int) -> str:
-        """About `size` more characters; "" at the end of the file, and only there."""
+        """Return about `size` more characters; "" only at the end of the file."""
         while not self.ended:
             block, self._head = self._head + self._file.read(size), b""
             self.ended = not block
@@ -74,11 +74,11 @@ class TextBlocks:
 
     @property
     def damage(self) -> str:
-        """Why the file ended too early; "": it did not."""
+        """Why the file ended too early; "": it is complete."""
         return damage(self._file)
 
     def width(self, text: str) -> int:
-        """How many bytes of the file `text` took."""
+        """Return how many bytes of the file `text` occupies."""
         if self.encoding == "utf-8" and text.isascii():
             return len(text)
         return len(text.encode(self.encoding, "surrogateescape" if self.encoding == "utf-8" else "surrogatepass"))

@@ -30,4 +30,4 @@ COCO_SHAPED = frozenset(
 )
 """The images of these formats belong to the source COCO unless the command names another one."""
 NEGBENCH = frozenset({Format.NEGBENCH_RETRIEVAL, Format.NEGBENCH_MCQ})
-"""Tables whose columns are known."""
+"""Tables with fixed columns."""

@@ -1,8 +1,8 @@
-"""A JSON file's rows one after another, in bounded memory, on top of the standard library's C scanner.
+"""Reads a JSON file value by value in bounded memory, with the C scanner of the standard library.
 
-The top level is an object or an array. Items of the arrays directly below an object, items of a top-level array and
-the other members of the object come in runs. What is broken is told and passed over; what stands before a cut comes
-whole. Speed is near `json.load`: Python runs a few bytecodes an item, the scanner does the rest.
+The top level is an object or an array. Runs hold the items of the arrays directly below an object, the items of a
+top-level array, and the other members of the object. A malformed value is reported and skipped; all values before a
+truncation are read. The speed is close to `json.load`: Python runs a few bytecodes per item, the scanner the rest.
 """
 
 from __future__ import annotations
@@ -23,91 +23,91 @@ BLOCK: Final = 4 << 20
 RUN: Final = 10_000
 """Most values in a run."""
 MAX_VALUE: Final = 64 << 20
-"""Characters of the longest value that is read at all."""
+"""Most characters of one value."""
 
 _BLANK = re.compile(r"[ \t\n\r]*")
 _COMMA = re.compile(r"[ \t\n\r]*,[ \t\n\r]*")
 _NEXT = re.compile(r"[ \t\n\r]*([,\]}])")
 _MARKS = re.compile(r'["\[\]{},]')
 _STRING_END = re.compile(r'[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
-# The scanner's complaint about a value that merely goes on beyond the buffer points at most so far from its end.
 _EDGE = 16
+"""Largest distance from the buffer's end at which the scanner reports an error in a value that is only incomplete."""
 
 
 @dataclass(frozen=True, slots=True)
 class JsonRun:
-    """Values that stand one after another in the file."""
+    """Consecutive values of the file."""
 
     key: str | None
-    """The member of the top-level object whose array they are items of; "" where the top level is an array;
-    None: they are members of the top-level object themselves."""
+    """Name of the array in the top-level object that holds the values; "": the top level is the array; None: the values
+    are members of the top-level object."""
     start: int
-    """The position of the first one among its siblings."""
+    """Index of the first value in its array or object."""
     values: list[Any]
     names: list[str]
-    """The members' names where `key` is None, else empty."""
+    """The members' names if `key` is None, else empty."""
     done: int
-    """About how many bytes of the file were read so far."""
+    """Approximate number of bytes read so far."""
     _text: str = field(default="", repr=False, compare=False)
     _places: list[int] = field(default_factory=list, repr=False, compare=False)
     _base: int = 0
     _source: TextBlocks | None = field(default=None, repr=False, compare=False)
 
     def where(self, index: int) -> str:
-        """The place of a value in words: annotations[17]."""
+        """Return the path of a value, for example annotations[17]."""
         return f".{self.names[index]}" if self.key is None else f"{self.key}[{self.start + index}]"
 
     def offset(self, index: int) -> int | None:
-        """The byte at which a value begins."""
+        """Return the byte at which a value begins."""
         if self._source is None:
             return None
         return self._base + self._source.width(self._text[: self._places[index]])
 
     def value(self, index: int) -> object:
-        """The value itself, for showing it."""
+        """Return the value."""
         return self.values[index]
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Something that could not be read."""
+    """A part of the file that could not be read."""
 
     where: str
     offset: int
     message: str
     excerpt: str
     truncated: bool = False
-    """The file stops here."""
+    """Whether the file ends here."""
 
     def as_reject(self) -> Reject:
-        """The entry in the list of refused rows."""
+        """Return the entry in the list of refused rows."""
         reason = RejectReason.TRUNCATED if self.truncated else RejectReason.MALFORMED
         return Reject(reason, self.message, self.where or "the file", self.offset, excerpt(self.excerpt))
 
 
 _Item = Generator[JsonRun | Fault, None, tuple[str, str]]
-"""What is told of an item, then its place and the mark behind it."""
+"""Yields the events of an item; returns its path and the comma or bracket after it."""
 
 
-class _Cut(Exception):
-    """The file ended inside a value, or is not JSON from here on."""
+class _Stop(Exception):
+    """The file ends inside a value, or is not JSON from here on."""
 
     def __init__(self, message: str, *, truncated: bool = True, fault: Fault | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.truncated = truncated
         self.fault = fault
-        """Where the value began."""
+        """The value that could not be read; None: not inside a value."""
 
 
 def read_json(path: Path, *, block: int = BLOCK) -> Iterator[JsonRun | Fault]:
-    """The runs of the JSON file at `path`, and what is wrong with it, in the order of the file."""
+    """Yield the runs and the faults of the JSON file at `path`, in the order of the file."""
     with TextBlocks(path) as source:
         yield from _Reader(source, block).read()
 
 
 class _Reader:
-    """A window on the text that slides forward; `_at` is where we are in it."""
+    """Parser on a sliding window of the text; `_at` is the current position in the window."""
 
     def __init__(self, source: TextBlocks, block: int) -> None:
         self._source = source
@@ -115,7 +115,7 @@ class _Reader:
         self._text = ""
         self._at = 0
         self._base = source.start
-        # strict=False: raw control characters inside strings are cleaned later, not fatal
+        # strict=False: control characters inside strings are removed later
         self._scan = json.JSONDecoder(strict=False).raw_decode
 
     def read(self) -> Iterator[JsonRun | Fault]:
@@ -130,26 +130,26 @@ class _Reader:
                     where = f".{name}"
                     yield from events
             else:
-                raise _Cut("neither an object nor an array", truncated=False)
+                raise _Stop("neither an object nor an array", truncated=False)
             yield from self._rest()
-        except _Cut as cut:
-            fault = cut.fault or self._fault(where, self._at, cut.message)
+        except _Stop as stop:
+            fault = stop.fault or self._fault(where, self._at, stop.message)
             damage = self._source.damage
-            yield replace(fault, message=damage or cut.message, truncated=cut.truncated or bool(damage))
+            yield replace(fault, message=damage or stop.message, truncated=stop.truncated or bool(damage))
 
     def _rest(self) -> Iterator[Fault]:
         try:
             self._peek()
-        except _Cut:
+        except _Stop:
             return
         damage = self._source.damage
-        message = damage or "something follows the end of the JSON text"
+        message = damage or "unexpected text after the end of the JSON text"
         yield self._fault("", self._at, message, truncated=bool(damage))
 
     # -- the window
 
     def _more(self, size: int = 0) -> bool:
-        """Slide the window to where we are and read on; False at the end of the file."""
+        """Move the window to the current position and read more; return False at the end of the file."""
         block = self._source.read(max(self._block, size))
         if not block:
             return False
@@ -159,20 +159,20 @@ class _Reader:
         return True
 
     def _peek(self) -> str:
-        """The next character that is no blank; we stand before it."""
+        """Move to the next character that is not a blank, and return it."""
         while True:
             self._at = self._blanks()
             if self._at < len(self._text):
                 return self._text[self._at]
             if not self._more():
-                raise _Cut("the file ends too early")
+                raise _Stop("the file ends too early")
 
     def _blanks(self) -> int:
-        found = _BLANK.match(self._text, self._at)
-        return found.end() if found else self._at
+        match = _BLANK.match(self._text, self._at)
+        return match.end() if match else self._at
 
     def _run(self, key: str | None, start: int, values: list[Any], places: list[int], names: list[str]) -> JsonRun:
-        # good enough for a progress bar; the exact byte would cost a copy of the window for every run
+        # approximate, for the progress bar: the exact byte would cost a copy of the window per run
         done = self._base + self._at
         return JsonRun(key, start, values, names, done, self._text, places, self._base, self._source)
 
@@ -183,7 +183,7 @@ class _Reader:
     # -- arrays and objects
 
     def _array(self, key: str) -> Iterator[JsonRun | Fault]:
-        """The items of the array whose bracket we have just passed."""
+        """Yield the items of an array; the position is after its opening bracket."""
         index = 0
         if self._peek() == "]":
             yield JsonRun(key, 0, [], [], self._base + self._at)
@@ -201,10 +201,10 @@ class _Reader:
             if closed == "]":
                 return
             if closed == "}":
-                raise _Cut(f"{place} is followed by the wrong bracket", truncated=False)
+                raise _Stop(f"{place} is followed by the wrong bracket", truncated=False)
 
     def _fast_items(self) -> tuple[list[Any], list[int]]:
-        """Items that are whole in the window, with the comma that proves it."""
+        """Scan the items that are complete in the window; the comma after an item proves that."""
         values: list[Any] = []
         places: list[int] = []
         scan, comma, text = self._scan, _COMMA.match, self._text
@@ -212,29 +212,29 @@ class _Reader:
         try:
             for _ in range(RUN):
                 value, end = scan(text, at)
-                found = comma(text, end)
-                if found is None:
+                match = comma(text, end)
+                if match is None:
                     break
                 values.append(value)
                 places.append(at)
-                at = found.end()
+                at = match.end()
         except (ValueError, RecursionError):
-            pass  # broken, or goes on beyond the window: `_slow_item` finds out
+            pass  # malformed, or not complete in the window: `_slow_item` decides
         self._at = at
         return values, places
 
     def _slow_item(self, key: str | None, index: int, name: str = "") -> _Item:
-        """One item, reading on as far as it goes; returns its place and the mark behind it."""
+        """Scan one item, reading as much text as it needs; return its path and the comma or bracket after it."""
         self._peek()
         place = f".{name}" if key is None else f"{key}[{index}]"
         try:
             value, end, mark = self._value()
-        except _Cut as cut:
-            fault = self._fault(place, self._at, cut.message)
+        except _Stop as stop:
+            fault = self._fault(place, self._at, stop.message)
             try:
                 mark = self._skip(place)
-            except _Cut:
-                raise _Cut(f"cut off, or broken from here on ({cut.message})", fault=fault) from None
+            except _Stop:
+                raise _Stop(f"truncated, or malformed from here on ({stop.message})", fault=fault) from None
             yield fault
         else:
             yield self._run(key, index, [value], [self._at], [name] if key is None else [])
@@ -242,7 +242,7 @@ class _Reader:
         return place, mark
 
     def _members(self) -> Iterator[tuple[str, Iterator[JsonRun | Fault]]]:
-        """The members of the top-level object whose brace we have just passed."""
+        """Yield the members of the top-level object; the position is after its opening brace."""
         if self._peek() == "}":
             self._at += 1
             return
@@ -259,76 +259,76 @@ class _Reader:
                 mark = marks[0]
             index += 1
         if mark != "}":
-            raise _Cut(f"{name} is followed by the wrong bracket", truncated=False)
+            raise _Stop(f"{name} is followed by the wrong bracket", truncated=False)
 
     def _member(self, index: int, name: str, marks: list[str]) -> Iterator[JsonRun | Fault]:
         _, mark = yield from self._slow_item(None, index, name)
         marks.append(mark)
 
     def _name(self) -> str:
-        """The name of a member; we stand behind its colon."""
+        """Scan the name of a member and the colon after it."""
         if self._peek() != '"':
-            raise _Cut("a name in double quotes is expected", truncated=False)
+            raise _Stop("expected a name in double quotes", truncated=False)
         while _STRING_END.match(self._text, self._at + 1) is None:
             if not self._more(len(self._text)):
-                raise _Cut("the file ends in a name")
+                raise _Stop("the file ends inside a name")
         try:
             name, self._at = self._scan(self._text, self._at)
         except ValueError as error:
-            raise _Cut(str(error), truncated=False) from None
+            raise _Stop(str(error), truncated=False) from None
         if self._peek() != ":":
-            raise _Cut("a colon is expected", truncated=False)
+            raise _Stop("expected a colon", truncated=False)
         self._at += 1
         return str(name)
 
     def _mark(self) -> str:
-        """The comma or bracket that must come next; we stand behind it."""
+        """Scan the comma or bracket that must follow, and return it."""
         mark = self._peek()
         if mark not in ",]}":
-            raise _Cut("a comma or a closing bracket is expected", truncated=False)
+            raise _Stop("expected a comma or a closing bracket", truncated=False)
         self._at += 1
         return mark
 
     # -- one value
 
     def _value(self) -> tuple[Any, int, str]:
-        """The value that begins here, the place behind the mark that follows it, and that mark."""
+        """Return the value at the current position, the position after the next comma or bracket, and that mark."""
         while True:
-            message = "what follows is no JSON"
+            message = "unexpected text after the value"
             try:
                 value, end = self._scan(self._text, self._at)
-                if found := _NEXT.match(self._text, end):
-                    return value, found.end(), found[1]
+                if match := _NEXT.match(self._text, end):
+                    return value, match.end(), match[1]
                 unfinished = len(self._text) - end < _EDGE or self._text[end:].isspace()
             except json.JSONDecodeError as error:
                 message = error.msg
                 unfinished = error.pos > len(self._text) - _EDGE or self._opens_a_string(error.pos)
             except (ValueError, RecursionError) as error:
-                # a number of thousands of digits; brackets nested thousands deep
-                raise _Cut(error_line(error), truncated=False) from None
+                # a number with thousands of digits, or brackets nested thousands deep
+                raise _Stop(error_line(error), truncated=False) from None
             if not unfinished:
-                raise _Cut(message, truncated=False)
+                raise _Stop(message, truncated=False)
             if len(self._text) - self._at > MAX_VALUE:
-                raise _Cut("longer than we read", truncated=False)
+                raise _Stop(f"a value of more than {MAX_VALUE:,} characters", truncated=False)
             if not self._more(len(self._text) - self._at):
-                raise _Cut(message)
+                raise _Stop(message)
 
     def _opens_a_string(self, at: int) -> bool:
-        """Whether a string begins at `at` and does not end within the text read so far."""
+        """Return whether a string begins at `at` and does not end in the text read so far."""
         return self._text.startswith('"', at) and _STRING_END.match(self._text, at + 1) is None
 
     def _skip(self, place: str) -> str:
-        """Pass over a broken value by its brackets and strings alone; returns the mark behind it."""
+        """Skip a malformed value by counting brackets and skipping strings; return the mark after it."""
         depth = 0
         while True:
-            found = _MARKS.search(self._text, self._at)
-            if found is None:
+            match = _MARKS.search(self._text, self._at)
+            if match is None:
                 self._at = len(self._text)
                 if not self._more():
-                    raise _Cut(f"no end to {place}")
+                    raise _Stop(f"no end to {place}")
                 continue
-            mark = found[0]
-            self._at = found.end()
+            mark = match[0]
+            self._at = match.end()
             if mark == '"':
                 self._skip_string(place)
             elif mark in "[{":
@@ -343,8 +343,8 @@ class _Reader:
             if end := _STRING_END.match(self._text, self._at):
                 self._at = end.end()
                 return
-            # keep a backslash at the very end with what it escapes
+            # do not separate a backslash at the end from the character that it escapes
             tail = len(self._text) - len(self._text.rstrip("\\"))
             self._at = max(self._at, len(self._text) - tail % 2)
             if not self._more():
-                raise _Cut(f"no end to a string in {place}")
+                raise _Stop(f"no end to a string in {place}")

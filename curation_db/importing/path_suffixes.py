@@ -1,4 +1,4 @@
-"""Where a picture may be that is not found under its name: the one file whose path ends as the name does."""
+"""Finds the file that a missing image name may mean: the only file whose path ends like the name."""
 
 from __future__ import annotations
 
@@ -10,57 +10,57 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 MOST_FILES: Final = 2_000_000
-"""Files below the picture folders that are listed."""
+"""Most files below the image folders that are listed."""
 
 
-class Tail(NamedTuple):
-    """The file that a name may mean."""
+class SuffixMatch(NamedTuple):
+    """A file whose path ends like a name."""
 
-    found: str
-    """Its path below the picture folder."""
+    path: str
+    """Path below the image folder."""
     prefix: str
-    """What stands before the tail in the name; it may be empty."""
+    """The part of the name before the common suffix; it may be empty."""
     folder: Path | None
-    """The folder that would have to be a picture folder; None: the one in which it was found is."""
+    """The folder to add as image folder; None: the file's image folder is right already."""
 
     @property
     def hint(self) -> str:
-        """The options that make an import find it."""
+        """The options with which the import finds the file."""
         folder = [] if self.folder is None else ["--pictures", shlex.quote(str(self.folder))]
         prefix = ["--strip-prefix", shlex.quote(self.prefix)] if self.prefix else []
         return f"import again with {' '.join([*folder, *prefix])}"
 
 
-class Tails:
-    """The files below some folders by their last name; listed when the first name is asked for."""
+class SuffixIndex:
+    """Index of the files below some folders by base name; built by the first call of `find`."""
 
     def __init__(self, folders: Iterable[Path]) -> None:
         self._folders = tuple(folders)
         self._files: dict[str, list[tuple[Path, tuple[str, ...]]]] | None = None
 
-    def of(self, name: str) -> Tail | None:
-        """The one file whose path ends with the longest tail of `name`; None: there is none, or several."""
+    def find(self, name: str) -> SuffixMatch | None:
+        """Return the file whose path shares the longest suffix with `name`; None: there is none, or several."""
         slashed = name.replace("\\", "/")
-        matches = [(_shared(parts, slashed), folder, parts) for folder, parts in self._named(slashed)]
+        matches = [(_shared_parts(parts, slashed), folder, parts) for folder, parts in self._named(slashed)]
         longest = max((length for length, _, _ in matches), default=0)
         best = [each for each in matches if each[0] == longest]
         if not longest or len(best) > 1:
             return None
         _, folder, parts = best[0]
-        prefix = name[: _start(parts[-longest:], slashed)]
+        prefix = name[: _suffix_start(parts[-longest:], slashed)]
         deeper = folder.joinpath(*parts[:-longest]) if longest < len(parts) else None
-        return Tail("/".join(parts), prefix, deeper) if prefix or deeper else None
+        return SuffixMatch("/".join(parts), prefix, deeper) if prefix or deeper else None
 
     def _named(self, slashed: str) -> list[tuple[Path, tuple[str, ...]]]:
-        """The files whose last name `slashed` ends with."""
+        """Return the files whose base name `slashed` ends with."""
         if self._files is None:
-            self._files = _listed(self._folders)
+            self._files = _files_by_name(self._folders)
         last = _nfc(slashed.rsplit("/", 1)[-1])
         starts = [0, *(at + 1 for at, letter in enumerate(last) if not letter.isalnum() and letter not in "._-")]
         return [each for start in starts for each in self._files.get(last[start:], ())]
 
 
-def _listed(folders: Iterable[Path]) -> dict[str, list[tuple[Path, tuple[str, ...]]]]:
+def _files_by_name(folders: Iterable[Path]) -> dict[str, list[tuple[Path, tuple[str, ...]]]]:
     files: dict[str, list[tuple[Path, tuple[str, ...]]]] = {}
     count = 0
     for root in folders:
@@ -70,17 +70,17 @@ def _listed(folders: Iterable[Path]) -> dict[str, list[tuple[Path, tuple[str, ..
                 files.setdefault(_nfc(name), []).append((root, (*above, name)))
             count += len(names)
             if count > MOST_FILES:
-                return {}  # a list that is not whole cannot say that there is only one
+                return {}  # an incomplete list cannot prove that a match is the only one
     return files
 
 
-def _shared(parts: tuple[str, ...], slashed: str) -> int:
-    """How many of the last parts of a path `slashed` ends with."""
-    return next((n for n in range(len(parts), 0, -1) if _start(parts[-n:], slashed) is not None), 0)
+def _shared_parts(parts: tuple[str, ...], slashed: str) -> int:
+    """Return how many of the last parts of a path `slashed` ends with."""
+    return next((n for n in range(len(parts), 0, -1) if _suffix_start(parts[-n:], slashed) is not None), 0)
 
 
-def _start(parts: tuple[str, ...], slashed: str) -> int | None:
-    """Where the tail `parts` begins in `slashed`, at the border of a word; None: it does not end so."""
+def _suffix_start(parts: tuple[str, ...], slashed: str) -> int | None:
+    """Return where the suffix `parts` begins in `slashed`, at a word boundary; None: it is not a suffix."""
     wanted = _nfc("/".join(parts))
     if slashed.isascii():
         start = len(slashed) - len(wanted)

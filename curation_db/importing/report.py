@@ -1,6 +1,6 @@
-"""What an import did: the counts, and the list of what it refused.
+"""Report of an import: the counts, and the file that lists refused rows.
 
-The list is JSONL without wall-clock times; every text in it is safe to show. A list is never overwritten.
+The list is JSONL without wall-clock times; every text in it is safe to display. An existing list is never overwritten.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from curation_db.importing.rows import At, RefusedRow, Reject, RejectReason, rej
 from curation_db.language.sanitize import counted, display_text
 
 _NAMES_LIMIT = 200
-"""Characters from which on no further column of a field is told."""
+"""Characters of one field's column list, after which further columns are left out."""
 _MOST_UNUSED = 20
 
 
@@ -26,17 +26,16 @@ class WriteOutcome:
     """The result of writing one batch; counted when the transaction is committed."""
 
     counts: Counter[str] = field(default_factory=Counter)
-    """By the names of `ImportReport`'s fields."""
+    """Keys are field names of `ImportReport`."""
     rejects: list[Reject] = field(default_factory=list)
     refused: list[At] = field(default_factory=list)
     """Positions of the refused images."""
 
     def refuse(self, at: At, reason: RejectReason, message: str, *, hint: str = "") -> None:
-        """Refuse the row at `at`."""
         self.rejects.append(reject(at, RefusedRow(reason, message, hint=hint)))
 
     def refuse_image(self, at: At, why: RefusedRow) -> None:
-        """Refuse the image in the row at `at`, whose id is another image's."""
+        """Refuse the image in the row at `at`, whose id belongs to another image."""
         self.rejects.append(reject(at, why))
         self.refused.append(at)
 
@@ -49,62 +48,62 @@ class ImportReport:
     format: str
     source: str
     columns: dict[str, str] = field(default_factory=dict)
-    """What each column was taken for, where that was a choice."""
+    """Field to column, for tables whose columns had to be chosen."""
     unused: dict[str, str] = field(default_factory=dict)
-    """Columns that are not used although their names tell what they are, each with the field that another one has."""
+    """Columns with a usual name that are not used, each with its field, which another column fills."""
     images: int = 0
-    """New pictures; so too the next four."""
+    """New images. The next four fields count new rows too."""
     captions: int = 0
     candidates: int = 0
     objects: int = 0
     questions: int = 0
     questions_not_no: int = 0
-    """Questions that most people did not answer with no: passed over."""
+    """Skipped questions whose majority answer is not "no"."""
     questions_unsettled: int = 0
-    """Questions whose answers are tied, or not what the file says of them: passed over."""
+    """Skipped questions whose answers are tied, or whose majority differs from the file's own answer."""
     unchanged: int = 0
-    """Rows that the record had already."""
+    """Rows that were stored already."""
     completed: int = 0
-    """Pictures of which the record now knows more: name, size."""
+    """Stored images to which a name or a size was added."""
     cleaned: int = 0
-    """Texts that lost control characters, or are stored in another Unicode form."""
+    """Texts from which control characters were removed, or whose Unicode form was changed."""
     missing_pictures: int = 0
-    """Pictures whose file was not found in the folders that are known."""
+    """Images whose file is in none of the configured folders."""
     unsought_pictures: int = 0
-    """Pictures that were not looked for, because no folder is known."""
+    """Images that were not searched for, because no folder is configured."""
     first_unsought: str = ""
-    """The file name of the first of them."""
+    """File name of the first of them."""
     remote_pictures: int = 0
-    """Pictures that the file names by a URL: kept as such, not fetched."""
+    """Images that the file names by a URL: the URL is stored, the image is not downloaded."""
     gold: int = 0
-    """Candidates whose known answer is new to the record."""
+    """Candidates that are newly marked as gold."""
     gold_in_audit: int = 0
-    """Candidates with a known answer that are kept for the blind audit, and so stay what they were."""
+    """Candidates with a known answer that stay in the blind audit and are not marked as gold."""
     rejected: Counter[str] = field(default_factory=Counter)
     """Refused rows by reason."""
-    kept: Counter[str] = field(default_factory=Counter)
-    """Rows that went in although something about them is wrong, by reason."""
+    warnings: Counter[str] = field(default_factory=Counter)
+    """Stored rows with a problem, by reason."""
     hints: Counter[str] = field(default_factory=Counter)
-    """What to do about listed rows, and for how many."""
+    """Number of listed rows per hint."""
 
     @property
     def new(self) -> int:
-        """How many rows went in."""
+        """Number of stored rows that are new."""
         return self.images + self.captions + self.candidates + self.objects + self.questions
 
     @property
     def flawless(self) -> bool:
-        """Nothing was refused and nothing is missing."""
-        return not self.rejected and not self.kept
+        """Whether no row was refused and none has a problem."""
+        return not self.rejected and not self.warnings
 
     @property
     def empty(self) -> bool:
-        """There was not a row to read."""
-        passed = self.questions_not_no + self.questions_unsettled
-        return self.flawless and not self.new and not self.unchanged and not passed
+        """Whether the file held no row."""
+        skipped = self.questions_not_no + self.questions_unsettled
+        return self.flawless and not self.new and not self.unchanged and not skipped
 
     def note_columns(self, chosen: Mapping[str, str], unused: Mapping[str, str]) -> None:
-        """Take note of what rows' columns were taken for; in JSON it may differ from row to row."""
+        """Add the columns of one row; in JSON they may differ from row to row."""
         for name, column in chosen.items():
             known = self.columns.setdefault(name, column)
             if column not in known.split(" or ") and len(known) < _NAMES_LIMIT:
@@ -113,14 +112,14 @@ class ImportReport:
             if len(self.unused) < _MOST_UNUSED:
                 self.unused.setdefault(column, name)
 
-    def count(self, told: Reject) -> None:
-        """Take note of a listed row."""
-        (self.kept if told.kept else self.rejected)[str(told.reason)] += 1
-        if told.hint:
-            self.hints[told.hint] += 1
+    def count(self, row: Reject) -> None:
+        """Count a listed row."""
+        (self.warnings if row.warning else self.rejected)[str(row.reason)] += 1
+        if row.hint:
+            self.hints[row.hint] += 1
 
     def as_json(self) -> dict[str, Any]:
-        """Everything, for scripts."""
+        """Return the object that `negwb import --json` prints."""
         return {
             "file": self.file,
             "format": self.format,
@@ -143,40 +142,40 @@ class ImportReport:
             "unsought_pictures": self.unsought_pictures,
             "remote_pictures": self.remote_pictures,
             "rejected": dict(sorted(self.rejected.items())),
-            "kept": dict(sorted(self.kept.items())),
+            "kept": dict(sorted(self.warnings.items())),
             "hints": dict(sorted(self.hints.items())),
         }
 
     def summary(self) -> str:
-        """The import in one line."""
+        """Return the report in one line."""
         new = [
             counted(count, noun)
             for noun in ("image", "caption", "candidate", "object", "question")
             if (count := getattr(self, f"{noun}s"))
         ]
-        nothing = "there is nothing in it" if self.empty else "nothing new"
-        said = [f"{display_text(self.file, limit=200)} ({self.format}) as {self.source}: {', '.join(new) or nothing}"]
+        nothing = "the file holds no rows" if self.empty else "nothing new"
+        parts = [f"{display_text(self.file, limit=200)} ({self.format}) as {self.source}: {', '.join(new) or nothing}"]
         for count, what in (
-            (self.unchanged, f"{self.unchanged:,} already there"),
+            (self.unchanged, f"{self.unchanged:,} already stored"),
             (self.questions_not_no, f"{self.questions_not_no:,} not answered with no"),
-            (self.questions_unsettled, f"{self.questions_unsettled:,} without one answer"),
-            (self.completed, f"{counted(self.completed, 'picture')} completed"),
-            (self.remote_pictures, f"{counted(self.remote_pictures, 'picture')} by URL, not fetched"),
+            (self.questions_unsettled, f"{self.questions_unsettled:,} without a majority answer"),
+            (self.completed, f"{counted(self.completed, 'image')} completed"),
+            (self.remote_pictures, f"{counted(self.remote_pictures, 'image')} by URL, not downloaded"),
             (self.cleaned, f"{counted(self.cleaned, 'text')} cleaned"),
             (self.gold, f"{self.gold:,} with a known answer"),
-            (self.gold_in_audit, f"{self.gold_in_audit:,} with an answer that stays aside: the audit has them"),
+            (self.gold_in_audit, f"{self.gold_in_audit:,} in the audit: their known answer is not used"),
         ):
             if count:
-                said.append(what)
-        for counts, what in ((self.rejected, "refused"), (self.kept, "kept with a flaw")):
+                parts.append(what)
+        for counts, what in ((self.rejected, "refused"), (self.warnings, "stored with a problem")):
             if counts:
                 reasons = ", ".join(f"{count:,} {reason}" for reason, count in sorted(counts.items()))
-                said.append(f"{counts.total():,} {what} ({reasons})")
-        return "; ".join(said)
+                parts.append(f"{counts.total():,} {what} ({reasons})")
+        return "; ".join(parts)
 
 
 class RejectsFile:
-    """The list of refused rows: `<stem>-<n>.jsonl`, begun with the first one."""
+    """The file of listed rows, `<stem>-<n>.jsonl`; created with the first row."""
 
     def __init__(self, folder: Path, stem: str, file: str) -> None:
         self._folder = folder
@@ -185,21 +184,21 @@ class RejectsFile:
         self._out: IO[str] | None = None
         self.path: Path | None = None
 
-    def __call__(self, told: Reject) -> None:
+    def __call__(self, row: Reject) -> None:
         """Add a row to the list."""
         if self._out is None:
             self._out = self._begin()
         line = {
-            "file": display_text(told.file or self._file),
-            "where": display_text(told.where, limit=200),
-            "byte": told.offset,
-            "reason": str(told.reason),
-            "message": display_text(told.message, limit=500),
-            "kept": told.kept,
-            "row": told.excerpt,
+            "file": display_text(row.file or self._file),
+            "where": display_text(row.where, limit=200),
+            "byte": row.offset,
+            "reason": str(row.reason),
+            "message": display_text(row.message, limit=500),
+            "kept": row.warning,
+            "row": row.excerpt,
         }
-        if told.hint:
-            line["hint"] = display_text(told.hint, limit=500)
+        if row.hint:
+            line["hint"] = display_text(row.hint, limit=500)
         self._out.write(json.dumps(line, ensure_ascii=False) + "\n")
 
     def _begin(self) -> IO[str]:

@@ -1,7 +1,7 @@
-"""The rows that every format's reader hands to the pipeline, and the rules that their fields must keep.
+"""Row types that readers pass to the pipeline, and the checks of their fields.
 
-Readers translate shapes and nothing else; the pipeline decides what goes in. Every row knows where it came from, so
-that whatever is wrong with it can be told with file and position. Tuples, because there are millions of them.
+Readers only convert formats; the writers decide what is stored. Every row has its origin, so that a problem is
+reported with file and position. Rows are tuples, because an import has millions of them.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from curation_db.language.sanitize import clean, display_text
 from curation_db.queue.gold import KnownAnswer
 
 TEXT_LIMIT: Final = 20_000
-"""Characters of the longest caption that is taken."""
+"""Most characters of a caption."""
 KEY_LIMIT: Final = 1_000
-"""Characters of the longest key or file name that is taken."""
+"""Most characters of a key or file name."""
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 _COCO_FOLDER = r"(?:(?P<folder>(?:train|val|test|unlabeled)20(?:14|15|17))/)?"
-_NUMBERED = re.compile(rf"{_COCO_FOLDER}(?:COCO_\w+?_)?0*(?P<number>\d+)\.\w+")
+_NUMBERED_NAME = re.compile(rf"{_COCO_FOLDER}(?:COCO_\w+?_)?0*(?P<number>\d+)\.\w+")
 _COCO_NAME = re.compile(_COCO_FOLDER + r"(?:COCO_(?P<release>(?:train|val|test)20(?:14|15))_)?(?P<number>\d{12})\.jpg")
-"""COCO's own rule for file names; a folder of the release may stand before the name."""
+"""File names of COCO's releases; the folder of the release may precede the name."""
 COCO_LARGEST: Final = 581_929
 """The largest image id in COCO's releases."""
 
 
 class RejectReason(StrEnum):
-    """Why a row was refused, or is listed although it went in."""
+    """Why a row was refused, or was stored with a problem."""
 
     TRUNCATED = "truncated"
     MALFORMED = "malformed"
@@ -48,42 +48,42 @@ class RejectReason(StrEnum):
     DUPLICATE = "duplicate"
     """The same id with other content, in this file or in the record."""
     PICTURE_REFUSED = "picture-refused"
-    """It refers to a picture of this file that was refused, so it may mean another one than the record has."""
+    """The row refers to an image of this file that was refused, so its key may not mean the stored image."""
     CAPTION_REFUSED = "caption-refused"
     OUTSIDE_FOLDER = "outside-folder"
-    """A file name that leads out of the picture folder."""
+    """The file name leads out of the image folder."""
     NO_ANSWER = "no-answer"
-    """A question without usable answers."""
+    """A question without valid answers."""
     NO_QUESTION = "no-question"
-    """Answers without a usable question."""
+    """Answers without a valid question."""
     UNREADABLE = "unreadable"
-    """A folder or a file that may not be read."""
+    """A folder or file without read permission, or with another read error."""
     MISSING_FILE = "missing-file"
     BAD_PICTURE = "bad-picture"
 
 
 class RowOrigin(Protocol):
-    """Rows of a file; tells of one of them by its number where it stands."""
+    """Some rows of a file; gives the position of each by its index."""
 
     def where(self, index: int) -> str:
-        """Its place in words: a line, or a path within the JSON."""
+        """Return the position for display: a line, or a path within the JSON."""
         ...
 
     def offset(self, index: int) -> int | None:
-        """The byte where it begins, if that is known."""
+        """Return the byte at which the row begins, or None if unknown."""
         ...
 
     def value(self, index: int) -> object:
-        """The row as it was read."""
+        """Return the row as it was read."""
         ...
 
 
 At = tuple[RowOrigin, int]
-"""Where a row came from."""
+"""Position of a row: its origin and its index there."""
 
 
 class ImageRow(NamedTuple):
-    """A picture."""
+    """An image."""
 
     key: str
     file_name: str | None
@@ -92,25 +92,25 @@ class ImageRow(NamedTuple):
     extra: str | None
     at: At
     content_sha256: bytes | None = None
-    """Of its file's bytes, where this import saw the file."""
+    """SHA-256 of the image file, if this import read the file."""
     url: str | None = None
-    """Where it is on the network, if its file named it by a URL; it then has no file name."""
+    """Set if the row names the image by a URL; `file_name` is then None."""
     unstripped: str | None = None
-    """Another name under which the record may have it (`PictureName.unstripped`)."""
+    """Another name under which the image may be stored (`ImageName.unstripped`)."""
 
     @property
     def name(self) -> str | None:
-        """Its file name or its URL."""
+        """The file name or the URL."""
         return self.file_name or self.url
 
-    def may_be(self, known: str | None) -> bool:
-        """Whether it may be the picture that the record knows by the name `known`."""
-        stripped = self.unstripped is not None and same_picture(known, self.unstripped)
-        return stripped or same_picture(known, self.name)
+    def may_be_named(self, known: str | None) -> bool:
+        """Return whether this may be the image that is stored under the name `known`."""
+        stripped = self.unstripped is not None and may_be_same_image(known, self.unstripped)
+        return stripped or may_be_same_image(known, self.name)
 
 
 class CaptionRow(NamedTuple):
-    """A human's caption; without a key of its own it is known by its picture and text."""
+    """A caption; without a key the writer derives one from its image and text."""
 
     key: str | None
     image: str
@@ -119,10 +119,10 @@ class CaptionRow(NamedTuple):
 
 
 class RowGenerator(NamedTuple):
-    """How a candidate came to be, where its file states it."""
+    """The key and the generator of a candidate, where the file states them."""
 
     key: str
-    """As the record has it, with the generator's name or another beginning."""
+    """The stored key, including its prefix (usually the generator's name)."""
     generator: str
     pipeline: str
     prompt_version: str | None
@@ -132,25 +132,24 @@ class CandidateRow(NamedTuple):
     """A proposed caption."""
 
     key: str | None
-    """Below the generator's name; None: known by its picture and text."""
+    """Key without the generator's prefix; None: the writer derives one from image and text."""
     image: str
     caption: int | None
-    """The original's place among the batch's captions."""
+    """Index of the original caption in the batch's captions."""
     text: object
     concept: str | None
-    """As the file states it."""
+    """As stated in the file."""
     extra: str | None
     at: At
     gold: KnownAnswer | None = None
-    """The answer, where the file knows it."""
     negation_type: NegationType | None = None
-    """As the file states it; None: told by the text."""
-    made: RowGenerator | None = None
-    """None: by the import's generator."""
+    """As stated in the file; None: derived from the text."""
+    generator: RowGenerator | None = None
+    """None: the generator of the import."""
 
 
 class ObjectRow(NamedTuple):
-    """So many things of a category are in a picture."""
+    """The number of objects of a category in an image."""
 
     image: str
     category: str
@@ -159,35 +158,36 @@ class ObjectRow(NamedTuple):
 
 
 class QuestionRow(NamedTuple):
-    """A question about a picture and what most people answered."""
+    """A question about an image and the majority answer."""
 
     key: str
     image: str
     text: object
     answer: str
     agreed: int
-    """How many of the people gave this answer ..."""
+    """Number of annotators who gave this answer."""
     answers: int
-    """... of so many."""
+    """Number of all answers."""
     question_type: str | None
     at: At
 
 
 class Reject(NamedTuple):
-    """A row that was refused, or that went in with something missing."""
+    """A row that was refused, or that was stored with a problem."""
 
     reason: RejectReason
     message: str
     where: str
     offset: int | None
     excerpt: str
-    kept: bool = False
+    warning: bool = False
+    """Whether the row was stored."""
     file: str = ""
-    """Where it stands, if not in the file that was named."""
+    """The file that holds the row, if it is not the imported file."""
     hint: str = ""
-    """What to do about it; equal hints of many rows are shown once."""
+    """What to do; equal hints of many rows are shown once."""
     name: str = ""
-    """The file name of the picture, where it is the reason."""
+    """The file name of the image, if it is the reason."""
 
 
 @dataclass(slots=True)
@@ -195,22 +195,22 @@ class RowBatch:
     """Rows for one write transaction."""
 
     done: int = 0
-    """How much of the file was read when this was put together."""
+    """Bytes of the file that were read up to this batch."""
     images: list[ImageRow] = field(default_factory=list)
     captions: list[CaptionRow] = field(default_factory=list)
     candidates: list[CandidateRow] = field(default_factory=list)
     objects: list[ObjectRow] = field(default_factory=list)
     questions: list[QuestionRow] = field(default_factory=list)
     mentioned: list[ImageRow] = field(default_factory=list)
-    """Pictures that the file names by their id alone: they go in where the record does not know them."""
+    """Images that the file names only by id: stored if the record has no image with the id."""
     refused: set[str] = field(default_factory=set)
-    """Keys of pictures whose rows the reader refused: what refers to them is refused too."""
+    """Keys of images whose rows the reader refused; rows that refer to them are refused too."""
     rejects: list[Reject] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
-    """Rows that were passed over and are nothing to list, by the names of `ImportReport`'s fields."""
+    """Numbers of skipped rows that are not listed; keys are field names of `ImportReport`."""
     licenses: str | None = None
     source: str = ""
-    """Whose pictures these are, where one file has several sources' rows; "": the plan's."""
+    """Source of the images, where one file has rows of several sources; "": the plan's."""
 
 
 class InputError(Exception):
@@ -223,7 +223,7 @@ class InputError(Exception):
 
 
 class RefusedRow(Exception):
-    """This row cannot go in."""
+    """A row cannot be stored."""
 
     def __init__(self, reason: RejectReason, message: str, *, hint: str = "", name: str = "") -> None:
         super().__init__(message)
@@ -233,35 +233,42 @@ class RefusedRow(Exception):
         self.name = name
 
 
-def reject(at: At, why: RefusedRow, *, kept: bool = False) -> Reject:
-    """What is told of the row at `at`."""
+def reject(at: At, why: RefusedRow, *, warning: bool = False) -> Reject:
+    """Return the list entry for the row at `at`."""
     origin, index = at
     where, offset, row = origin.where(index), origin.offset(index), excerpt(origin.value(index))
-    return Reject(why.reason, why.message, where, offset, row, kept, hint=why.hint, name=why.name)
+    return Reject(why.reason, why.message, where, offset, row, warning, hint=why.hint, name=why.name)
 
 
 def excerpt(value: object) -> str:
-    """The beginning of a row, safe to show, at most 200 characters."""
+    """Return the beginning of a row, safe to display, at most 200 characters."""
     try:
-        told = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     except (RecursionError, ValueError, TypeError):
-        told = f"({type(value).__name__})"
-    return display_text(told, limit=200)
+        shown = f"({type(value).__name__})"
+    return display_text(shown, limit=200)
 
 
 def member(item: object, name: str) -> Any:
-    """`item[name]` of a row that should be an object that has it."""
+    """Return `item[name]`.
+
+    Raises:
+        RefusedRow: `item` is not an object or has no such member.
+    """
     if not isinstance(item, dict):
-        raise RefusedRow(RejectReason.MALFORMED, f"an object is expected, not {type(item).__name__}")
+        raise RefusedRow(RejectReason.MALFORMED, f"expected an object, got {type(item).__name__}")
     if name not in item:
         raise RefusedRow(RejectReason.NO_FIELD, f"no field {name!r}")
     return item[name]
 
 
 def key_of(value: object) -> str:
-    """An id as the record keeps it: 17, 17.0, "17" and "17.0" are the same, and a text is in NFC.
+    """Return an id as it is stored: 17, 17.0, "17" and "17.0" become the same key, and text is in NFC.
 
-    Tools write a column of numbers with a gap in it as floats.
+    Tools such as pandas write an integer column with a missing value as floats.
+
+    Raises:
+        RefusedRow: `value` is not a valid id.
     """
     if value.__class__ is int:
         key = str(value)
@@ -278,29 +285,29 @@ def _short_key(key: str) -> str:
 
 
 def _refuse_id(value: object) -> str:
-    raise RefusedRow(RejectReason.BAD_VALUE, f"no usable id: {excerpt(value)[:60]}")
+    raise RefusedRow(RejectReason.BAD_VALUE, f"not a valid id: {excerpt(value)[:60]}")
 
 
 def size_of(value: object) -> int | None:
-    """A width or height; None where it is none."""
+    """Return a width or height in pixels, or None if `value` is not a valid one."""
     return value if value.__class__ is int and 0 < value < 2**31 else None
 
 
-def prepared(raw: object) -> tuple[str, bytes]:
-    """A caption's clean text and the hash of the raw one.
+def checked_text(raw: object) -> tuple[str, bytes]:
+    """Return a caption's cleaned text and the SHA-256 of the raw text.
 
     Raises:
-        RefusedRow: it is no text, empty, too long, or was not readable.
+        RefusedRow: `raw` is not a string, is empty or too long, or could not be decoded.
     """
     if not isinstance(raw, str):
-        raise RefusedRow(RejectReason.BAD_VALUE, f"a text is expected, not {type(raw).__name__}")
+        raise RefusedRow(RejectReason.BAD_VALUE, f"expected a text, got {type(raw).__name__}")
     if len(raw) > TEXT_LIMIT:
         raise RefusedRow(RejectReason.TEXT_TOO_LONG, f"{len(raw):,} characters; {TEXT_LIMIT:,} at most")
     try:
         digest = hashlib.sha256(raw.encode()).digest()
     except UnicodeEncodeError:
         raise RefusedRow(
-            RejectReason.ENCODING, "bytes that are not in the file's encoding, or half a character"
+            RejectReason.ENCODING, "bytes that are not valid in the file's encoding, or half a surrogate pair"
         ) from None
     shown = clean(raw)
     if not shown or shown.isspace():
@@ -309,7 +316,16 @@ def prepared(raw: object) -> tuple[str, bytes]:
 
 
 def extra_of(item: Mapping[str, Any], known: frozenset[str], ids: tuple[str, ...]) -> str | None:
-    """What else a row said, as JSON; ids that are no whole numbers too, for the key keeps their text only."""
+    """Return the members of a row that no column stores, as JSON; None: there are none.
+
+    Args:
+        item: The row.
+        known: Names that the record stores in columns.
+        ids: Names of ids; an id that is not an integer is included, because its key loses the type.
+
+    Raises:
+        RefusedRow: The row is nested too deeply.
+    """
     rest = {name: value for name, value in item.items() if name not in known}
     rest |= {name: item[name] for name in ids if name in item and item[name].__class__ is not int}
     if not rest:
@@ -321,25 +337,26 @@ def extra_of(item: Mapping[str, Any], known: frozenset[str], ids: tuple[str, ...
 
 
 def coco_key(file_name: str) -> str | None:
-    """The image id in a file name that is numbered as COCO's are: 000000085329.jpg, COCO_train2014_000000085329.jpg.
+    """Return the image id in a numbered file name: 000000085329.jpg, COCO_train2014_000000085329.jpg; None: no number.
 
-    Names such as 85329.png have one too: which picture it is, its name decides (`same_picture`).
+    Names such as 85329.png have an id too, so equal ids do not prove equal images; compare the names with
+    `may_be_same_image`.
     """
-    found = _NUMBERED.fullmatch(file_name)
-    return str(int(found["number"])) if found and len(found["number"]) < 19 else None
+    match = _NUMBERED_NAME.fullmatch(file_name)
+    return str(int(match["number"])) if match and len(match["number"]) < 19 else None
 
 
 def coco_id(file_name: str) -> str | None:
-    """The image id in a file name that follows COCO's own rule, in COCO's range."""
-    found = _COCO_NAME.fullmatch(file_name)
-    return str(int(found["number"])) if found and 0 < int(found["number"]) <= COCO_LARGEST else None
+    """Return the image id in a file name of COCO's releases; None: another name, or an id out of COCO's range."""
+    match = _COCO_NAME.fullmatch(file_name)
+    return str(int(match["number"])) if match and 0 < int(match["number"]) <= COCO_LARGEST else None
 
 
-def same_picture(one: str | None, other: str | None) -> bool:
-    """Whether two names (file names or URLs) may be those of one picture.
+def may_be_same_image(one: str | None, other: str | None) -> bool:
+    """Return whether two names (file names or URLs) may belong to one image.
 
-    Equal names are, whatever their Unicode form, and so are COCO's two names for one picture. Where a name is not
-    known it may be any.
+    Names match if they are equal in NFC, or if they are COCO's two names of one image. An unknown name (None) matches
+    every name.
     """
     if one is None or other is None or one == other:
         return True
@@ -348,5 +365,5 @@ def same_picture(one: str | None, other: str | None) -> bool:
     first, second = _COCO_NAME.fullmatch(one), _COCO_NAME.fullmatch(other)
     if first is None or second is None:
         return False
-    releases = {first["release"], second["release"]} - {None}  # two releases number their own pictures
+    releases = {first["release"], second["release"]} - {None}  # each release numbers its own images
     return len(releases) < 2 and (first["folder"], first["number"]) == (second["folder"], second["number"])

@@ -1,8 +1,10 @@
-"""Which source the pictures of a file of COCO's shape belong to, where no `--source` says so.
+"""Determines the source of the images in a file of COCO's shape, if `--source` is not given.
 
-Every set of this shape numbers its own pictures, so equal ids mean nothing across sets. A file is COCO's if its
-pictures' names follow COCO's rule and its ids are in COCO's range. Else it belongs to the source of the record that
-has its pictures under the same ids and names; else it gets a source of its own, named after the file.
+Each data set of this shape numbers its own images, so equal ids mean nothing across data sets. The rules, in order:
+
+1. A file is COCO's if its image names follow COCO's rule and its ids are in COCO's range.
+2. It belongs to the source of the record that has its images under the same ids and names.
+3. It gets a new source, named after the file.
 """
 
 from __future__ import annotations
@@ -17,23 +19,23 @@ from sqlalchemy import Connection, text
 from curation_db.importing.formats import Format
 from curation_db.importing.image_names import Naming
 from curation_db.importing.json_stream import JsonRun, read_json
-from curation_db.importing.readers.coco import name_in
-from curation_db.importing.readers.karpathy import picture_in
+from curation_db.importing.readers.coco import image_name
+from curation_db.importing.readers.karpathy import key_and_name
 from curation_db.importing.rows import (
     COCO_LARGEST,
     InputError,
     RefusedRow,
     coco_id,
     key_of,
+    may_be_same_image,
     member,
-    same_picture,
     size_of,
 )
 from curation_db.storage import sqlite
 
 COCO: Final = "coco"
 SAMPLE: Final = 1_000
-"""Pictures of a file that are looked at."""
+"""Number of images of a file that are compared."""
 _BLOCK: Final = 1 << 18
 _COCO_FILE: Final = re.compile(r"(?:^|[_-])(?:train|val|test|minival|unlabeled)20(?:14|15|17)(?:[_.-]|$)")
 _RELEASE: Final = re.compile(r"(?:train|val)2014|test2015")
@@ -41,103 +43,103 @@ _SHORTENED: Final = text("""
     SELECT i.key FROM image i WHERE i.source_id = (SELECT id FROM source WHERE name = :source)
     AND i.key >= 'A' AND i.key GLOB '[A-Za-z]*:/[^/]*'
 """)
-_HINT: Final = "say whose pictures they are: --source NAME"
+_HINT: Final = "name the source of the images: --source NAME"
 
 
-class Sighting(NamedTuple):
-    """A picture as a file lists it."""
+class ListedImage(NamedTuple):
+    """An image as a file lists it."""
 
     key: str
     name: str | None
     width: int | None = None
     height: int | None = None
     unstripped: str | None = None
-    """The name before a prefix was stripped from it: the record may have the picture under that one."""
+    """The name before a prefix was removed; the image may be stored under it."""
 
-    def may_be(self, known: str | None) -> bool:
-        """Whether it may be the picture that the record knows by the name `known`."""
-        stripped = self.unstripped is not None and same_picture(known, self.unstripped)
-        return stripped or same_picture(known, self.name)
+    def may_be_named(self, known: str | None) -> bool:
+        """Return whether this may be the image that is stored under the name `known`."""
+        stripped = self.unstripped is not None and may_be_same_image(known, self.unstripped)
+        return stripped or may_be_same_image(known, self.name)
 
 
 @dataclass(slots=True)
-class Sample:
-    """The first pictures of a file."""
+class ImageSample:
+    """The first images of a file."""
 
-    listed: list[Sighting] = field(default_factory=list)
+    listed: list[ListedImage] = field(default_factory=list)
     mentioned: list[str] = field(default_factory=list)
-    """Ids to which annotations refer, where the file lists no pictures."""
+    """Image ids in annotations, if the file lists no images."""
 
     @property
     def keys(self) -> list[str]:
-        """The pictures' ids."""
+        """The image ids."""
         return [each.key for each in self.listed] or self.mentioned
 
 
-def sample_of(path: Path, form: Format, prefixes: tuple[str, ...] = ()) -> Sample:
-    """The first pictures of a file of COCO's shape."""
+def sample_of(path: Path, form: Format, prefixes: tuple[str, ...] = ()) -> ImageSample:
+    """Return the first images of a file of COCO's shape."""
     naming = Naming(COCO, prefixes)
-    sample, ids = Sample(), dict[str, None]()
+    sample, ids = ImageSample(), dict[str, None]()
     for event in read_json(path, block=_BLOCK):
         if not isinstance(event, JsonRun):
             continue
         if form is Format.SUGARCREPE:
-            _take(event.values, lambda item: _named(naming, item, item.get("filename")), sample)
+            _add_listed(event.values, lambda item: _read_named_image(naming, item, item.get("filename")), sample)
         elif event.key == "images":
-            listed = _split_picture if form is Format.KARPATHY else _listed
-            _take(event.values, lambda item, listed=listed: listed(naming, item), sample)
+            listed = _read_karpathy_image if form is Format.KARPATHY else _read_coco_image
+            _add_listed(event.values, lambda item, listed=listed: listed(naming, item), sample)
         elif event.key == "annotations" and len(ids) < SAMPLE:
-            ids |= dict.fromkeys(_ids(event.values))
+            ids |= dict.fromkeys(_image_ids(event.values))
         if len(sample.listed) >= SAMPLE or (sample.listed and event.key == "annotations"):
             return sample
     sample.mentioned = list(ids)[:SAMPLE]
     return sample
 
 
-def _take(values: list[Any], read: Any, sample: Sample) -> None:
-    known = {each.key for each in sample.listed}  # of two pictures under one id the first counts
+def _add_listed(values: list[Any], read: Any, sample: ImageSample) -> None:
+    known = {each.key for each in sample.listed}  # the first of two images with one id counts
     for item in values[:SAMPLE]:
         try:
-            found = read(item)
+            image = read(item)
         except (RefusedRow, AttributeError):
             continue
-        if found.key not in known:
-            known.add(found.key)
-            sample.listed.append(found)
+        if image.key not in known:
+            known.add(image.key)
+            sample.listed.append(image)
 
 
-def _listed(naming: Naming, item: Any) -> Sighting:
+def _read_coco_image(naming: Naming, item: Any) -> ListedImage:
     key = key_of(member(item, "id"))
-    name = name_in(item, naming)
+    name = image_name(item, naming)
     size = size_of(item.get("width")), size_of(item.get("height"))
-    return Sighting(key, name.file_name or name.url, *size, name.unstripped)
+    return ListedImage(key, name.file_name or name.url, *size, name.unstripped)
 
 
-def _split_picture(naming: Naming, item: Any) -> Sighting:
-    key, name = picture_in(item, naming)
-    return Sighting(key, name.file_name or name.url, unstripped=name.unstripped)
+def _read_karpathy_image(naming: Naming, item: Any) -> ListedImage:
+    key, name = key_and_name(item, naming)
+    return ListedImage(key, name.file_name or name.url, unstripped=name.unstripped)
 
 
-def _named(naming: Naming, item: Any, stated: object) -> Sighting:
+def _read_named_image(naming: Naming, item: Any, stated: object) -> ListedImage:
     name = naming.name(stated)
-    return Sighting(naming.key(name), name.file_name or name.url)
+    return ListedImage(naming.key(name), name.file_name or name.url)
 
 
-def _ids(values: list[Any]) -> list[str]:
-    found = []
+def _image_ids(values: list[Any]) -> list[str]:
+    ids = []
     for item in values[:SAMPLE]:
         try:
-            found.append(key_of(member(item, "image_id")))
+            ids.append(key_of(member(item, "image_id")))
         except RefusedRow:
             continue
-    return found
+    return ids
 
 
-# -- COCO's own
+# -- rule 1: COCO
 
 
-def is_coco(path: Path, sample: Sample) -> bool:
-    """Whether the file's pictures are COCO's: by their names and ids, and without names by the file's own name."""
+def is_coco(path: Path, sample: ImageSample) -> bool:
+    """Return whether the images are COCO's, by their names and ids, or by ids and file name if they have no names."""
     named = [each for each in sample.listed if each.name is not None]
     if named:
         return 2 * sum(coco_id(each.name or "") == each.key for each in named) > len(named)
@@ -149,7 +151,7 @@ def _in_range(key: str) -> bool:
 
 
 def is_coco_vqa(*paths: Path) -> bool:
-    """Whether questions are about COCO's pictures, by what the files say of their data."""
+    """Return whether the questions are about COCO images, by the files' `data_type` and `data_subtype`."""
     for path in paths:
         for event in read_json(path, block=_BLOCK):
             if not isinstance(event, JsonRun) or event.key in {"questions", "annotations"}:
@@ -161,16 +163,22 @@ def is_coco_vqa(*paths: Path) -> bool:
     return any(_COCO_FILE.search(path.name) for path in paths)
 
 
-# -- the record's
+# -- rules 2 and 3: the record
 
 
-def source_for(connection: Connection, sample: Sample, own: str, *, must_list: bool = True) -> str:
-    """The source of a file that is not COCO's: the one that has its pictures, else `own` or a free name like it.
+def source_for(connection: Connection, sample: ImageSample, own: str, *, must_list: bool = True) -> str:
+    """Return the source of a file that rule 1 does not assign to COCO.
 
-    A file that has only ids of pictures is COCO's if the record has all of them as COCO's pictures.
+    A file with image ids only belongs to COCO if the record has all of them as COCO images.
+
+    Args:
+        connection: Of the record.
+        sample: The file's first images.
+        own: Name of a new source; a number is appended if a source of this name has other images.
+        must_list: Whether the format should list its images, so that ids alone are an error.
 
     Raises:
-        InputError: the file `must_list` its pictures and does not, and its ids alone do not tell whose they are.
+        InputError: `must_list`, the file lists no images, and its ids do not determine the source.
     """
     sources: dict[str, int] = {
         row.name: row.id for row in connection.execute(text("SELECT id, name FROM source ORDER BY id"))
@@ -182,11 +190,11 @@ def source_for(connection: Connection, sample: Sample, own: str, *, must_list: b
             return COCO
         if not must_list:
             return own
-        raise InputError("the file lists no pictures, and its image ids alone do not tell whose they are", hint=_HINT)
+        raise InputError("the file lists no images, and its image ids do not determine their source", hint=_HINT)
     compared = {name: _compare(connection, source_id, sample) for name, source_id in sources.items()}
-    met = [name for name, (same, other) in compared.items() if same > other]
-    if met:
-        return max(met, key=lambda name: (compared[name][0], name == own))
+    matching = [name for name, (same, other) in compared.items() if same > other]
+    if matching:
+        return max(matching, key=lambda name: (compared[name][0], name == own))
     name, number = own, 1
     while name in sources and compared[name][1]:
         number += 1
@@ -195,7 +203,7 @@ def source_for(connection: Connection, sample: Sample, own: str, *, must_list: b
 
 
 def _has_all(connection: Connection, source_id: int | None, keys: list[str]) -> bool:
-    """Whether the source has a picture under each of these keys."""
+    """Return whether the source has an image for each of these keys."""
     if source_id is None:
         return False
     known = sqlite.select_in(connection, "image", ("key",), "key", keys, source_id=source_id)
@@ -203,31 +211,31 @@ def _has_all(connection: Connection, source_id: int | None, keys: list[str]) -> 
 
 
 def shortened_keys(connection: Connection, source: str) -> frozenset[str]:
-    """The source's keys that are URLs with a slash missing: versions before schema 0004 took URLs for file names."""
+    """Return the source's keys that are URLs with one slash: versions before schema 0004 treated URLs as file names."""
     return frozenset(connection.execute(_SHORTENED, {"source": source}).scalars())
 
 
-def _compare(connection: Connection, source_id: int, sample: Sample) -> tuple[int, int]:
-    """How many of the pictures the source has under their ids, and under how many of the ids it has another one."""
+def _compare(connection: Connection, source_id: int, sample: ImageSample) -> tuple[int, int]:
+    """Return for how many ids the source has the same image, and for how many another image."""
     columns = ("key", "file_name", "url", "width", "height")
-    found = sqlite.select_in(connection, "image", columns, "key", sample.keys, source_id=source_id)
-    old = {row.key: row for row in found}
+    rows = sqlite.select_in(connection, "image", columns, "key", sample.keys, source_id=source_id)
+    old = {row.key: row for row in rows}
     same = other = 0
     for each in sample.listed:
         if (row := old.get(each.key)) is None:
             continue
         known = row.file_name or row.url
-        if not each.may_be(known) or not _sizes_agree(row, each):
+        if not each.may_be_named(known) or not _sizes_agree(row, each):
             other += 1
         elif known is not None and each.name is not None:
             same += 1
     return same, other
 
 
-def _sizes_agree(row: Any, each: Sighting) -> bool:
-    """Whether the two sizes may be those of one picture; programs differ in whether they turn it as its EXIF says."""
-    known, told = (row.width, row.height), (each.width, each.height)
+def _sizes_agree(row: Any, each: ListedImage) -> bool:
+    """Return whether two sizes may belong to one image; some programs ignore the EXIF orientation."""
+    known, listed = (row.width, row.height), (each.width, each.height)
     return any(
         all(one is None or other is None or one == other for one, other in zip(known, size, strict=True))
-        for size in (told, told[::-1])
+        for size in (listed, listed[::-1])
     )

@@ -122,7 +122,7 @@ class Worker:
         path.write_text(json.dumps({"images": [{"id": n} for n in numbers], "annotations": rows}), encoding="utf-8")
         rejects: list[object] = []
         plan = make_plan(path, form=Format.NEGATIONCLIP, source="more")
-        import_file(self._store, plan, tell=rejects.append)
+        import_file(self._store, plan, on_reject=rejects.append)
         assert not rejects
         for number in numbers:
             self._log(Log.KEY, number)

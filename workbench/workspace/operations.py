@@ -77,7 +77,7 @@ def import_into(
     from curation_db.importing.formats import Format  # noqa: PLC0415
     from curation_db.importing.pipeline import make_plan  # noqa: PLC0415
     from curation_db.importing.rows import InputError  # noqa: PLC0415
-    from curation_db.importing.tables.columns import stated  # noqa: PLC0415
+    from curation_db.importing.tables.columns import parse_mapping  # noqa: PLC0415
     from curation_db.review.candidates import Intake  # noqa: PLC0415
     from workbench.workspace.settings import read_settings  # noqa: PLC0415
 
@@ -89,7 +89,7 @@ def import_into(
             form=form,
             source=source,
             generator=generator,
-            mapping=stated(mapping),
+            mapping=parse_mapping(mapping),
             intake=Intake(overlap=settings.curate.overlap, audit_rate=settings.curate.audit_rate),
             annotations=annotations,
             strip_prefixes=strip_prefixes,
@@ -111,7 +111,7 @@ def _run_import(
     workspace: Workspace, plan: ImportPlan, settings: Settings, folder: Path | None, stopped: Callable[[], None]
 ) -> tuple[ImportReport, Path | None]:
     from curation_db.importing.compression import plain_name  # noqa: PLC0415
-    from curation_db.importing.pipeline import import_file, settled  # noqa: PLC0415
+    from curation_db.importing.pipeline import import_file, resolve_source  # noqa: PLC0415
     from curation_db.importing.report import RejectsFile  # noqa: PLC0415
     from curation_db.storage.store import open_store  # noqa: PLC0415
     from workbench.console.progress_bars import step_bars  # noqa: PLC0415
@@ -121,10 +121,10 @@ def _run_import(
         RejectsFile(workspace.rejects, plain_name(plan.path).stem, str(plan.path)) as rejects,
         step_bars() as bars,
     ):
-        plan = settled(store, plan)
+        plan = resolve_source(store, plan)
         pictures = _pictures(workspace, plan, settings, folder)
         try:
-            report = import_file(store, plan, pictures=pictures, tell=rejects, progress=_in_percent(bars))
+            report = import_file(store, plan, checker=pictures, on_reject=rejects, progress=_in_percent(bars))
         except KeyboardInterrupt:
             stopped()
             raise
@@ -146,8 +146,8 @@ def _in_percent(bars: Step) -> Step:
 
 def _pictures(workspace: Workspace, plan: ImportPlan, settings: Settings, folder: Path | None) -> ImageChecker:
     """How image files are searched; `folder` is written into negwb.toml first."""
-    from curation_db.importing.image_check import NO_PICTURES, ImageChecker  # noqa: PLC0415
-    from curation_db.importing.path_suffixes import Tails  # noqa: PLC0415
+    from curation_db.importing.image_check import NO_IMAGE_FOLDERS, ImageChecker  # noqa: PLC0415
+    from curation_db.importing.path_suffixes import SuffixIndex  # noqa: PLC0415
     from workbench.workspace.picture_folders import Listed, PictureFolders  # noqa: PLC0415
     from workbench.workspace.settings import read_settings  # noqa: PLC0415
     from workbench.workspace.settings_writer import add_picture_folder  # noqa: PLC0415
@@ -160,11 +160,11 @@ def _pictures(workspace: Workspace, plan: ImportPlan, settings: Settings, folder
     folders = PictureFolders(workspace.root, settings.pictures, follow_links=settings.follow_links)
     known = tuple(dict.fromkeys(each for source in sources for each in folders.folders(source)))
     if not known:
-        return NO_PICTURES
+        return NO_IMAGE_FOLDERS
     return ImageChecker(
         Listed(folders).locate,
-        every=folder is not None,
-        tail=Tails(known).of,
+        check_all=folder is not None,
+        find_by_suffix=SuffixIndex(known).find,
         is_link_outside=folders.escapes_by_link,
     )
 

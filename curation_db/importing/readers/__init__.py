@@ -1,1 +1,1 @@
-"""One reader per file format: a file in, batches of rows out."""
+"""Readers: one module per file format; each yields batches of rows."""

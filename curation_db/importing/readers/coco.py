@@ -1,8 +1,7 @@
-"""COCO captions JSON, and the published NegationCLIP JSON, which is one with an `updated_caption` in its annotations.
+"""Readers of COCO captions JSON and of NegationCLIP JSON, which adds an `updated_caption` to each annotation.
 
-Pictures are known by their id. Where annotations stand before images the file is read a second time for them: which
-pictures are refused is known before anything that refers to them. What a row says beyond what the record knows is
-kept as JSON, so that an export can give it back.
+The key of an image is its id. Annotations that precede the images are read in a second pass, so that refused images
+are known before the rows that refer to them. Members without a column are stored as JSON, and exports restore them.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from curation_db.importing.encoding import TextBlocks
-from curation_db.importing.image_names import Naming, PictureName
+from curation_db.importing.image_names import ImageName, Naming
 from curation_db.importing.json_stream import Fault, JsonRun, read_json
 from curation_db.importing.rows import (
     At,
@@ -34,7 +33,7 @@ _IMAGE_KNOWN = frozenset({"id", "file_name", "width", "height"})
 _ANNOTATION_KNOWN = frozenset({"id", "image_id", "caption", "updated_caption"})
 
 _LIST_OF_IMAGES = re.compile(r'"images"\s*:\s*\[')
-_NAMELESS = PictureName(None, None)
+_NAMELESS = ImageName(None, None)
 _BLOCK = 4 << 20
 _SEAM = 64
 
@@ -42,22 +41,22 @@ AnnotationReader = Callable[[JsonRun, RowBatch], None]
 
 
 def read_captions(path: Path, naming: Naming) -> Iterator[RowBatch]:
-    """The images and captions of a COCO captions file."""
+    """Yield the images and captions of a COCO captions file."""
     return read_coco(path, naming, _captions)
 
 
 def read_negationclip(path: Path, naming: Naming) -> Iterator[RowBatch]:
-    """The images, captions and candidates of a NegationCLIP file."""
+    """Yield the images, captions and candidates of a NegationCLIP file."""
     return read_coco(path, naming, _updated_captions)
 
 
 def read_coco(path: Path, naming: Naming, annotations: AnnotationReader) -> Iterator[RowBatch]:
-    """The rows of a file of COCO's shape; `annotations` knows what its annotations are."""
-    images_seen, put_off = False, _lists_images_twice(path)
-    licenses: list[Any] = []  # gathered: a list may come in several runs, and is written once
+    """Yield the rows of a file of COCO's shape; `annotations` reads a run of annotations."""
+    images_seen, second_pass = False, _lists_images_twice(path)
+    licenses: list[Any] = []  # collected: the list may come in several runs, and is written once
     for event in read_json(path):
-        if isinstance(event, JsonRun) and event.key == "annotations" and (put_off or not images_seen):
-            put_off = True
+        if isinstance(event, JsonRun) and event.key == "annotations" and (second_pass or not images_seen):
+            second_pass = True
             continue
         if isinstance(event, JsonRun) and event.key == "licenses":
             licenses += event.values
@@ -69,22 +68,22 @@ def read_coco(path: Path, naming: Naming, annotations: AnnotationReader) -> Iter
         yield _batch(event, naming, annotations)
     if licenses:
         yield RowBatch(done=path.stat().st_size, licenses=json.dumps(licenses))
-    if put_off:
+    if second_pass:
         for event in read_json(path):
             if isinstance(event, JsonRun) and event.key == "annotations":
                 yield _batch(event, naming, annotations)
 
 
 def _lists_images_twice(path: Path) -> bool:
-    """Whether a second list of images may stand behind annotations."""
-    found, window = 0, ""
+    """Return whether the file may have a second list of images, after annotations."""
+    count, window = 0, ""
     with TextBlocks(path) as source:
         while block := source.read(_BLOCK):
             window = window[-_SEAM:]
-            found -= len(_LIST_OF_IMAGES.findall(window))  # counted with the block before
+            count -= len(_LIST_OF_IMAGES.findall(window))  # counted in the previous block
             window += block
-            found += len(_LIST_OF_IMAGES.findall(window))
-            if found > 1:
+            count += len(_LIST_OF_IMAGES.findall(window))
+            if count > 1:
                 return True
     return False
 
@@ -113,7 +112,7 @@ def _images(run: JsonRun, naming: Naming, batch: RowBatch) -> None:
 
 
 def _image(item: Any, key: str, naming: Naming, at: At) -> ImageRow:
-    name = name_in(item, naming)
+    name = image_name(item, naming)
     return ImageRow(
         key,
         name.file_name,
@@ -127,11 +126,11 @@ def _image(item: Any, key: str, naming: Naming, at: At) -> ImageRow:
     )
 
 
-def name_in(item: dict[str, Any], naming: Naming) -> PictureName:
-    """The picture's name in an entry of `images`; without a file name `coco_url` says where it is.
+def image_name(item: dict[str, Any], naming: Naming) -> ImageName:
+    """Return the image name in an entry of `images`: its `file_name`, else its `coco_url`.
 
     Raises:
-        RefusedRow: the name cannot be used.
+        RefusedRow: The name is invalid.
     """
     stated = item.get("file_name")
     if stated is not None:
@@ -148,22 +147,22 @@ def _captions(run: JsonRun, batch: RowBatch) -> None:
         except (KeyError, TypeError, IndexError, RefusedRow):
             try:
                 image, text = key_of(member(item, "image_id")), member(item, "caption")
-                add(CaptionRow(own_key(item), image, text, (run, index)))
+                add(CaptionRow(annotation_key(item), image, text, (run, index)))
             except RefusedRow as why:
                 rejects.append(reject((run, index), why))
 
 
-def own_key(item: dict[str, Any]) -> str | None:
-    """The id of an annotation; None: it has none, so it is known by its picture and its text."""
-    told = item.get("id")
-    return None if told is None else key_of(told)
+def annotation_key(item: dict[str, Any]) -> str | None:
+    """Return the key of an annotation; None: it has no id."""
+    number = item.get("id")
+    return None if number is None else key_of(number)
 
 
 def _updated_captions(run: JsonRun, batch: RowBatch) -> None:
     for index, item in enumerate(run.values):
         at = (run, index)
         try:
-            image, key = key_of(member(item, "image_id")), own_key(item)
+            image, key = key_of(member(item, "image_id")), annotation_key(item)
             caption, text = member(item, "caption"), member(item, "updated_caption")
             extra = extra_of(item, _ANNOTATION_KNOWN, ("id", "image_id"))
         except RefusedRow as why:

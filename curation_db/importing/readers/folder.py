@@ -1,8 +1,8 @@
-"""A folder of pictures with their captions beside them: dog.jpg and dog.txt, a caption a line, or a table (`metadata`).
+"""Reader of a folder of images with captions: dog.jpg and dog.txt with one caption per line, or a table (`metadata`).
 
-Pictures are known by their path below the folder. Hidden files, and what systems put beside pictures, are passed over.
-Symbolic links to folders are not followed, and links to files that leave the folder are refused unless the workspace
-allows them.
+The key of an image is its path below the folder. Hidden files and the thumbnail folders of operating systems are
+skipped. Symbolic links to folders are not followed. Links to files outside the folder are refused, unless the
+workspace settings allow them.
 """
 
 from __future__ import annotations
@@ -17,29 +17,29 @@ from curation_db.importing.image_names import Naming
 from curation_db.importing.readers import metadata
 from curation_db.importing.rows import CaptionRow, ImageRow, RefusedRow, Reject, RejectReason, RowBatch, reject
 from curation_db.importing.tables.reader import LINE_LIMIT, TableLine, open_text
-from curation_db.importing.tables.row_mapping import RowMapping
+from curation_db.importing.tables.row_mapping import ColumnsCallback
 
-PICTURES: Final = frozenset({".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff"})
-_PASSED_OVER: Final = frozenset({"__MACOSX", "@eaDir", "$RECYCLE.BIN"})
-"""Folders of copies and thumbnails that macOS, Synology and Windows make."""
+IMAGE_SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff"})
+_SKIPPED_FOLDERS: Final = frozenset({"__MACOSX", "@eaDir", "$RECYCLE.BIN"})
+"""Folders of copies and thumbnails, created by macOS, Synology and Windows."""
 _BATCH = 2_000
 
 
-def is_of_pictures(root: Path) -> bool:
-    """Whether a picture is below `root`, or a text that has lost its picture."""
-    names = (name for _, found in _walk(root, lambda _error: None) for name in found)
-    return any(Path(name).suffix.lower() in PICTURES | {".txt"} for name in names)
+def has_images(root: Path) -> bool:
+    """Return whether an image, or a text file without its image, is below `root`."""
+    names = (name for _, files in _walk(root, lambda _error: None) for name in files)
+    return any(Path(name).suffix.lower() in IMAGE_SUFFIXES | {".txt"} for name in names)
 
 
 def has_metadata(root: Path) -> bool:
-    """Whether a table of captions is in `root` or below it."""
-    return any(not set(metadata.NAMES).isdisjoint(found) for _, found in _walk(root, lambda _error: None))
+    """Return whether a table of captions is in `root` or below it."""
+    return any(not set(metadata.NAMES).isdisjoint(files) for _, files in _walk(root, lambda _error: None))
 
 
 def _walk(root: Path, refuse: Callable[[OSError], None]) -> Iterator[tuple[str, list[str]]]:
-    """The folders from `root` on with the names of their files, in order; `refuse` hears of those that are barred."""
+    """Yield each folder from `root` on with its file names, in order; call `refuse` for unreadable folders."""
     for folder, below, names in os.walk(root, onerror=refuse):
-        below[:] = sorted(name for name in below if not name.startswith(".") and name not in _PASSED_OVER)
+        below[:] = sorted(name for name in below if not name.startswith(".") and name not in _SKIPPED_FOLDERS)
         yield folder, sorted(name for name in names if not name.startswith("."))
 
 
@@ -49,32 +49,32 @@ def read_folder(
     *,
     follow_links: bool = False,
     mapping: Mapping[str, str] | None = None,
-    tell: RowMapping = lambda chosen, unused: None,
+    on_columns: ColumnsCallback = lambda chosen, unused: None,
 ) -> Iterator[RowBatch]:
-    """The pictures below `root` and the captions beside them, in the order of their paths.
+    """Yield the images below `root` and their captions, in the order of the paths.
 
     Args:
-        root: the folder.
-        naming: what pictures' names become.
-        follow_links: whether links to files outside the folder are followed.
-        mapping: the stated columns of tables of captions.
-        tell: hears what the columns of such tables were taken for.
+        root: The folder.
+        naming: Rules for image names.
+        follow_links: Whether links to files outside the folder are followed.
+        mapping: Columns by field for the tables of captions.
+        on_columns: Called with the columns of these tables.
     """
     reader = _Reader(root, naming, follow_links=follow_links)
     batch = RowBatch()
     done = 0
-    barred: list[OSError] = []
-    for folder, names in _walk(root, barred.append):
-        texts = _texts(folder, names)
+    errors: list[OSError] = []
+    for folder, names in _walk(root, errors.append):
+        texts = _texts_by_stem(folder, names)
         stems: set[str] = set()
         for name in names:
-            if Path(name).suffix.lower() in PICTURES:
+            if Path(name).suffix.lower() in IMAGE_SUFFIXES:
                 stems.add(Path(name).stem)
                 done += 1
                 reader.add(Path(folder, name), texts.get(Path(name).stem, []), batch)
-        _lonely_texts(root, [path for stem in texts.keys() - stems for path in texts[stem]], batch)
-        batch.rejects += [_barred(root, error.filename or folder, error) for error in barred]
-        barred.clear()
+        _refuse_orphan_texts(root, [path for stem in texts.keys() - stems for path in texts[stem]], batch)
+        batch.rejects += [_unreadable(root, error.filename or folder, error) for error in errors]
+        errors.clear()
         batch.done = done
         tables = [Path(folder, name) for name in metadata.NAMES if name in names]
         if len(batch.images) >= _BATCH or tables:
@@ -83,10 +83,10 @@ def read_folder(
         for table in tables:
             if reader.may_read(table, batch):
                 below = "" if folder == str(root) else _relative(root, folder)
-                for part in metadata.read_metadata(table, below, naming, mapping or {}, tell):
+                for part in metadata.read_metadata(table, below, naming, mapping or {}, on_columns):
                     part.done = done
                     yield part
-    batch.rejects += [_barred(root, error.filename or str(root), error) for error in barred]
+    batch.rejects += [_unreadable(root, error.filename or str(root), error) for error in errors]
     yield batch
 
 
@@ -94,19 +94,19 @@ def _relative(root: Path, path: str | Path) -> str:
     return PurePosixPath(Path(path).relative_to(root)).as_posix()
 
 
-def _barred(root: Path, path: str, error: OSError) -> Reject:
-    """The refusal of a folder or a file that may not be read."""
-    told = _shown(_relative(root, path))
-    return reject((TableLine(told, told), 0), RefusedRow(RejectReason.UNREADABLE, error.strerror or str(error)))
+def _unreadable(root: Path, path: str, error: OSError) -> Reject:
+    """Return the reject for a folder or file that cannot be read."""
+    name = _shown(_relative(root, path))
+    return reject((TableLine(name, name), 0), RefusedRow(RejectReason.UNREADABLE, error.strerror or str(error)))
 
 
-def _texts(folder: str, names: list[str]) -> dict[str, list[Path]]:
-    """The folder's texts by the name that they share with a picture: dog.txt and dog.TXT are both of dog.jpg."""
-    found: dict[str, list[Path]] = {}
+def _texts_by_stem(folder: str, names: list[str]) -> dict[str, list[Path]]:
+    """Return the folder's text files by stem; dog.txt and dog.TXT both belong to dog.jpg."""
+    texts: dict[str, list[Path]] = {}
     for name in names:
         if name.lower().endswith(".txt"):
-            found.setdefault(name[:-4], []).append(Path(folder, name))
-    return found
+            texts.setdefault(name[:-4], []).append(Path(folder, name))
+    return texts
 
 
 class _Reader:
@@ -115,10 +115,10 @@ class _Reader:
         self._naming = naming
         self._follow_links = follow_links
         self._keys: dict[str, str] = {}
-        """Of names that are not ASCII: two of them may be one in NFC."""
+        """Key to name, for names that are not ASCII: two names may have one key in NFC."""
 
     def add(self, path: Path, texts: list[Path], batch: RowBatch) -> None:
-        """Put a picture and the texts beside it into `batch`."""
+        """Add an image and its captions to `batch`."""
         stated = _relative(self._root, path)
         at = (TableLine(_shown(stated), _shown(stated)), 0)
         try:
@@ -127,7 +127,7 @@ class _Reader:
             key = self._naming.key(name)
             if not stated.isascii() and (first := self._keys.setdefault(key, stated)) != stated:
                 raise RefusedRow(
-                    RejectReason.DUPLICATE, f"its name differs from that of {first} in its Unicode form alone"
+                    RejectReason.DUPLICATE, f"the name differs from that of {first} only in its Unicode form"
                 )
         except RefusedRow as why:
             batch.rejects.append(reject(at, why))
@@ -138,17 +138,17 @@ class _Reader:
                 try:
                     _captions(beside, _relative(self._root, beside), key, batch)
                 except OSError as error:
-                    batch.rejects.append(_barred(self._root, str(beside), error))
+                    batch.rejects.append(_unreadable(self._root, str(beside), error))
 
     def may_read(self, path: Path, batch: RowBatch) -> bool:
-        """Whether `path` is a file of the folder's own; a link that leaves it is refused."""
+        """Return whether `path` is a file that may be read; refuse a link that leaves the folder."""
         if not path.is_file():
             return False
-        told = _relative(self._root, path)
+        name = _relative(self._root, path)
         try:
-            self._check_link(path, told)
+            self._check_link(path, name)
         except RefusedRow as why:
-            batch.rejects.append(reject((TableLine(_shown(told), _shown(told)), 0), why))
+            batch.rejects.append(reject((TableLine(_shown(name), _shown(name)), 0), why))
             return False
         return True
 
@@ -168,13 +168,13 @@ def _captions(beside: Path, name: str, image: str, batch: RowBatch) -> None:
                 batch.captions.append(CaptionRow(None, image, text, at))
 
 
-def _lonely_texts(root: Path, texts: list[Path], batch: RowBatch) -> None:
+def _refuse_orphan_texts(root: Path, texts: list[Path], batch: RowBatch) -> None:
     for path in sorted(texts):
-        told = _shown(path.relative_to(root).as_posix())
-        why = RefusedRow(RejectReason.NO_PICTURE, "no picture of this name beside it")
-        batch.rejects.append(reject((TableLine(told, told), 0), why))
+        name = _shown(path.relative_to(root).as_posix())
+        why = RefusedRow(RejectReason.NO_PICTURE, "no image of the same name beside the text file")
+        batch.rejects.append(reject((TableLine(name, name), 0), why))
 
 
 def _shown(name: str) -> str:
-    """A file name that need not be valid Unicode, as text."""
+    """Return a file name, which may be invalid Unicode, as valid text."""
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

@@ -1,7 +1,7 @@
-"""COCO instances JSON: how many things of which category are in a picture, as evidence for checks.
+"""Reader of COCO instances JSON: the number of objects of each category in an image; checks use it as evidence.
 
-Counts are known when the whole file was read; a crowd region counts as one thing. An image's other fields come in
-as from a captions file.
+Counts are complete only after the whole file was read. A crowd region counts as one object. The fields of images are
+read as in a captions file.
 """
 
 from __future__ import annotations
@@ -13,19 +13,20 @@ from typing import Any
 
 from curation_db.importing.image_names import Naming
 from curation_db.importing.json_stream import JsonRun, read_json
-from curation_db.importing.readers.coco import own_key, read_coco
+from curation_db.importing.readers.coco import annotation_key, read_coco
 from curation_db.importing.rows import At, ObjectRow, RefusedRow, RejectReason, RowBatch, key_of, member, reject
 from curation_db.language.sanitize import clean
 
 _BATCH = 10_000
 
 
-class _Tally:
-    """Things by picture and category id, each annotation once."""
+class _ObjectCounter:
+    """Counts objects by image and category id, each annotation once."""
 
     def __init__(self) -> None:
         self.counts: Counter[tuple[str, str]] = Counter()
         self.first: dict[tuple[str, str], str] = {}
+        """Position of the first annotation."""
         self._seen: set[str] = set()
 
     def add(self, run: JsonRun, batch: RowBatch) -> None:
@@ -38,7 +39,7 @@ class _Tally:
 
     def _add(self, item: Any, run: JsonRun, index: int) -> None:
         image, category = key_of(member(item, "image_id")), key_of(member(item, "category_id"))
-        if (key := own_key(item)) is not None:
+        if (key := annotation_key(item)) is not None:
             if key in self._seen:
                 raise RefusedRow(RejectReason.DUPLICATE, f"annotation {key} is in the file twice")
             self._seen.add(key)
@@ -46,33 +47,33 @@ class _Tally:
         self.first.setdefault((image, category), run.where(index))
 
 
-class _Spot:
-    """Where a picture's first thing of a category stood; the rows themselves are gone by then."""
+class _FirstAnnotation:
+    """Position of an image's first annotation of a category; the annotations are no longer in memory."""
 
     def __init__(self, where: str, image: str, category: str) -> None:
         self._where, self._image, self._category = where, image, category
 
     def where(self, index: int) -> str:
-        """The place of the first one."""
+        """Return the position of the first annotation."""
         return self._where
 
     def offset(self, index: int) -> int | None:
-        """Not kept."""
+        """Return None: the byte is not stored."""
         return None
 
     def value(self, index: int) -> object:
-        """The picture and the category."""
+        """Return the image and the category."""
         return {"image_id": self._image, "category_id": self._category}
 
 
 def read_instances(path: Path, naming: Naming) -> Iterator[RowBatch]:
-    """The images and object counts of a COCO instances file."""
-    tally = _Tally()
-    yield from read_coco(path, naming, tally.add)
+    """Yield the images and object counts of a COCO instances file."""
+    counter = _ObjectCounter()
+    yield from read_coco(path, naming, counter.add)
     names = dict(_categories(path))
     batch = RowBatch(done=path.stat().st_size)
-    for (image, category), count in tally.counts.items():
-        at: At = (_Spot(tally.first[image, category], image, category), 0)
+    for (image, category), count in counter.counts.items():
+        at: At = (_FirstAnnotation(counter.first[image, category], image, category), 0)
         if category in names:
             batch.objects.append(ObjectRow(image, names[category], count, at))
         else:
@@ -90,4 +91,4 @@ def _categories(path: Path) -> Iterator[tuple[str, str]]:
                 try:
                     yield key_of(member(item, "id")), clean(str(member(item, "name")))[:200]
                 except RefusedRow:
-                    continue  # its annotations are refused for having no category
+                    continue  # annotations of this category are refused

@@ -1,7 +1,7 @@
-"""Karpathy's files of splits: dataset_coco.json, dataset_flickr30k.json and dataset_flickr8k.json.
+"""Reader of the Karpathy splits: dataset_coco.json, dataset_flickr30k.json and dataset_flickr8k.json.
 
-Each picture has its sentences and its split (train, restval, val, test). COCO's pictures are known by `cocoid` and
-their sentences by `sentid`, which is COCO's own annotation id, so that both meet COCO's own files.
+Each image has its sentences and its split (train, restval, val, test). The key of a COCO image is `cocoid`, and the
+key of its sentence is `sentid`, which is COCO's annotation id; so both match the rows of COCO's files.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
-from curation_db.importing.image_names import Naming, PictureName
+from curation_db.importing.image_names import ImageName, Naming
 from curation_db.importing.json_stream import JsonRun, read_json
 from curation_db.importing.rows import (
     At,
@@ -30,7 +30,7 @@ _KNOWN = frozenset({"sentences", "sentids", "filename", "cocoid", "imgid"})
 
 
 def read_karpathy(path: Path, naming: Naming, splits: Collection[str] = ()) -> Iterator[RowBatch]:
-    """The pictures and sentences of a file; of some splits alone, where `splits` names them."""
+    """Yield the images and sentences of a file, of all splits or of the given `splits`."""
     for event in read_json(path):
         if not isinstance(event, JsonRun):
             yield RowBatch(done=event.offset, rejects=[event.as_reject()])
@@ -38,17 +38,17 @@ def read_karpathy(path: Path, naming: Naming, splits: Collection[str] = ()) -> I
         batch = RowBatch(done=event.done)
         if event.key == "images":
             for index, item in enumerate(event.values):
-                _picture(item, (event, index), naming, splits, batch)
+                _add_image(item, (event, index), naming, splits, batch)
         yield batch
 
 
-def picture_in(item: Any, naming: Naming) -> tuple[str, PictureName]:
-    """The key and the name of the picture that an entry of `images` is about.
+def key_and_name(item: Any, naming: Naming) -> tuple[str, ImageName]:
+    """Return the key and the name of the image in an entry of `images`.
 
-    COCO's names tell the release, so the folder before them (`filepath`) is left out, as in COCO's own files.
+    COCO file names contain the release, so their folder (`filepath`) is left out, as in COCO's files.
 
     Raises:
-        RefusedRow: it has no usable id or name.
+        RefusedRow: The entry has no valid id or name.
     """
     file_name, folder = member(item, "filename"), item.get("filepath")
     key = None if item.get("cocoid") is None else key_of(item["cocoid"])
@@ -58,14 +58,14 @@ def picture_in(item: Any, naming: Naming) -> tuple[str, PictureName]:
     return naming.key(name) if key is None else key, name
 
 
-def _picture(item: Any, at: At, naming: Naming, splits: Collection[str], batch: RowBatch) -> None:
+def _add_image(item: Any, at: At, naming: Naming, splits: Collection[str], batch: RowBatch) -> None:
     try:
         if splits and member(item, "split") not in splits:
             return
-        key, name = picture_in(item, naming)
+        key, name = key_and_name(item, naming)
         sentences = member(item, "sentences")
         if not isinstance(sentences, list):
-            raise RefusedRow(RejectReason.BAD_VALUE, "a list of sentences is expected")
+            raise RefusedRow(RejectReason.BAD_VALUE, "expected a list of sentences")
         extra = extra_of(item, _KNOWN, ())
     except RefusedRow as why:
         batch.rejects.append(reject(at, why))

@@ -1,7 +1,7 @@
-"""Captions of a folder's pictures in a table beside them: metadata.jsonl or metadata.csv, as Hugging Face has them.
+"""Reader of the tables metadata.jsonl and metadata.csv (Hugging Face ImageFolder), which hold captions of a folder.
 
-A row names its picture by `file_name`, below the folder that the table is in. Pictures are known by their path, as
-those without a table are, and texts by their picture: ids of a row may be the same in another folder's table.
+A row names its image by `file_name`, relative to the table's folder. The key of an image is its path below the
+imported folder. Ids of rows are not used as keys, because another folder's table may use the same ids.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from curation_db.importing.rows import InputError, RefusedRow, Reject, RejectRea
 from curation_db.importing.tables.columns import usual_names
 from curation_db.importing.tables.layout import layout_of
 from curation_db.importing.tables.reader import TableLine, TableRow, read_csv, read_jsonl
-from curation_db.importing.tables.row_mapping import RowMapping, read_rows
+from curation_db.importing.tables.row_mapping import ColumnsCallback, read_rows
 
 NAMES: Final = ("metadata.jsonl", "metadata.csv")
 _FILE: Final = "file_name"
@@ -24,28 +24,28 @@ _IDS: Final = frozenset({*usual_names("image_id"), *usual_names("id")})
 
 
 def read_metadata(
-    path: Path, below: str, naming: Naming, mapping: Mapping[str, str], tell: RowMapping
+    path: Path, below: str, naming: Naming, mapping: Mapping[str, str], on_columns: ColumnsCallback
 ) -> Iterator[RowBatch]:
-    """The rows of the table at `path`.
+    """Yield the rows of the table at `path`.
 
     Args:
-        path: the table.
-        below: its folder, as pictures' names begin; "": the imported folder itself.
-        naming: what pictures' names become.
-        mapping: the columns that were stated.
-        tell: hears what each column was taken for.
+        path: The table.
+        below: Its folder, relative to the imported folder; "": the imported folder.
+        naming: Rules for image names.
+        mapping: Columns by field, as given with `--map`.
+        on_columns: Called with the columns of each field.
     """
     shown = posixpath.join(below, path.name)
     try:
-        yield from read_rows(lambda: _rows(path, below, shown), naming, {"image": _FILE, **mapping}, tell)
+        yield from read_rows(lambda: _rows(path, below, shown), naming, {"image": _FILE, **mapping}, on_columns)
     except (InputError, OSError) as error:
-        told = error.strerror if isinstance(error, OSError) else f"{error.message}; {error.hint}"
-        why = RefusedRow(RejectReason.MALFORMED, f"the table cannot be read: {told}")
+        message = error.strerror if isinstance(error, OSError) else f"{error.message}; {error.hint}"
+        why = RefusedRow(RejectReason.MALFORMED, f"the table cannot be read: {message}")
         yield RowBatch(rejects=[reject((TableLine(shown, ""), 0), why)])
 
 
 def _rows(path: Path, below: str, shown: str) -> Iterator[TableRow | Reject]:
-    """The table's rows, each with the table in its place."""
+    """Yield the table's rows; their position includes the table's path."""
     rows = read_jsonl(path) if path.suffix == ".jsonl" else read_csv(path, layout_of(path))
     for row in rows:
         if isinstance(row, Reject):
@@ -57,7 +57,7 @@ def _rows(path: Path, below: str, shown: str) -> Iterator[TableRow | Reject]:
 
 
 def _placed(cells: Mapping[str, Any], below: str) -> dict[str, Any]:
-    """The row with its picture's name below the imported folder, and without ids by their usual names."""
+    """Return the row with its image name relative to the imported folder, and with id columns renamed."""
     placed = {f"own {name}" if name.strip().casefold() in _IDS else name: value for name, value in cells.items()}
     name = placed.get(_FILE)
     if isinstance(name, str) and name.strip() and "://" not in name:

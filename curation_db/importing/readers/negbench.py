@@ -1,9 +1,9 @@
-"""NegBench's CSV files, as candidates to review: what a language model wrote about each picture.
+"""Reader of NegBench CSV files, whose texts were written by a language model.
 
-Retrieval: every text in `captions` is one, whether or not it denies anything; `negative_objects` says what it may
-deny. Multiple choice: the option that is right is one; the others are wrong on purpose and are kept beside it, as is
-everything else in the row. Lists in cells are read as lists of texts and as nothing else. Rows that have only the id
-of a picture that other rows name are read last.
+Retrieval: every text in `captions` becomes a candidate, negated or not; `negative_objects` lists the objects that it
+may negate. Multiple choice: the correct option becomes a candidate; the wrong options and all other cells are stored
+with it. Lists in cells are parsed as lists of strings only. Rows that have an image id but no image name are read in a
+second pass.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ from curation_db.language.negation_cues import has_cue
 from curation_db.language.object_mentions import mentions_in_any_form
 
 LIST_LIMIT: Final = 100_000
-"""Characters of the longest list in a cell."""
+"""Most characters of a list in a cell."""
 MOST_TEXTS: Final = 1_000
-"""Texts in a cell."""
+"""Most texts in a cell."""
 _MOST_OBJECTS: Final = 100
-"""That may be denied in a row; the published files name a handful."""
+"""Most objects that a row may negate; the published files name a handful."""
 _BATCH: Final = 5_000
 _LOOK: Final = 20
 _PATHS: Final = ("filepath", "image_path")
@@ -60,22 +60,22 @@ Texts = Callable[[TableRow, str, RowBatch], None]
 
 
 def is_retrieval(columns: Iterable[str]) -> bool:
-    """Whether a table with these columns is one of NegBench's for retrieval."""
-    told = set(columns)
-    return "captions" in told and {"positive_objects", "negative_objects", "negative_concept"} & told != set()
+    """Return whether these are the columns of a NegBench retrieval table."""
+    names = set(columns)
+    return "captions" in names and {"positive_objects", "negative_objects", "negative_concept"} & names != set()
 
 
 def is_plain_retrieval(rows: Sequence[Sequence[str]]) -> bool:
-    """Whether a table is one of NegBench's for retrieval with two columns, the picture's path and its captions.
+    """Return whether a table is a NegBench retrieval table with two columns, image path and captions.
 
-    Files of people's captions have the same columns, so most rows must deny something.
+    Files with human captions have the same columns, so most rows must have a negation cue.
 
     Args:
-        rows: the table's first rows, that of the names included.
+        rows: The table's first rows, including the header.
     """
     names = [name.strip() for name in rows[0]] if rows else []
-    told = {name for name in names if name not in _IDS and not _INDEX.fullmatch(name)}
-    if told not in ({"filepath", "captions"}, {"image_path", "captions"}):
+    columns = {name for name in names if name not in _IDS and not _INDEX.fullmatch(name)}
+    if columns not in ({"filepath", "captions"}, {"image_path", "captions"}):
         return False
     place = names.index("captions")
     cells = [row[place].strip() for row in rows[1:] if len(row) == len(names)]
@@ -84,60 +84,64 @@ def is_plain_retrieval(rows: Sequence[Sequence[str]]) -> bool:
 
 
 def is_choice(columns: Iterable[str]) -> bool:
-    """Whether a table with these columns is one of NegBench's with several options, or with two."""
+    """Return whether these are the columns of a NegBench multiple-choice table, with two or more options."""
     return {"correct_answer", "caption_0", "caption_1"} <= set(columns)
 
 
 def usual_source(path: Path, layout: ColumnLayout) -> str | None:
-    """ "coco" where a picture's path and name say so: VOC's and others' are numbered too, and are others.
+    """Return "coco" if the path and the name of an image are COCO's, else None.
+
+    The name alone does not decide: VOC and other data sets number their images too.
 
     Raises:
-        InputError: the columns tell of no picture.
+        InputError: No column holds an image.
     """
     rows = [row for row in islice(read_csv(path, layout), _LOOK) if isinstance(row, TableRow)]
     if rows and not any(name in rows[0].cells for name in (*_PATHS, *_IDS)):
         raise InputError(f"{path.name} has no column filepath, image_path or image_id")
     paths = (str(row.cells.get(name, "")) for row in rows for name in _PATHS)
-    return "coco" if any(_coco_name(told) for told in paths) else None
+    return "coco" if any(_coco_name(image_path) for image_path in paths) else None
 
 
 def _coco_name(path: str) -> str | None:
-    """The bare name of a picture whose path says that it is COCO's, as in COCO's own files."""
+    """Return the base name of an image path that is COCO's, as in COCO's files; None: it is not."""
     name = PurePosixPath(path.strip().replace("\\", "/")).name
     return name if _COCO.search(path) and coco_id(name) else None
 
 
 def read_retrieval(path: Path, layout: ColumnLayout, naming: Naming) -> Iterator[RowBatch]:
-    """The pictures and candidates of a retrieval file."""
+    """Yield the images and candidates of a retrieval file."""
     return _read(path, layout, naming, _captions)
 
 
 def read_choices(path: Path, layout: ColumnLayout, naming: Naming) -> Iterator[RowBatch]:
-    """The pictures and candidates of a file of multiple choice."""
+    """Yield the images and candidates of a multiple-choice file."""
     return _read(path, layout, naming, _choice)
 
 
 def _read(path: Path, layout: ColumnLayout, naming: Naming, texts: Texts) -> Iterator[RowBatch]:
-    batch, put_off = RowBatch(), False
+    batch, second_pass = RowBatch(), False
     for row in read_csv(path, layout):
         if isinstance(row, Reject):
             batch.rejects.append(row)
             continue
         batch.done = row.done
         if _lacks_name(row):
-            put_off = True
+            second_pass = True
             continue
         _add(row, naming, texts, batch)
         if _is_full(batch):
             yield batch
             batch = RowBatch(done=batch.done)
     yield batch
-    if put_off:
-        yield from _put_off(path, layout, naming, texts, batch.done)
+    if second_pass:
+        yield from _read_rows_without_name(path, layout, naming, texts, batch.done)
 
 
-def _put_off(path: Path, layout: ColumnLayout, naming: Naming, texts: Texts, done: int) -> Iterator[RowBatch]:
-    """The rows without a picture's name, from a second reading."""
+def _read_rows_without_name(
+    path: Path, layout: ColumnLayout, naming: Naming, texts: Texts, done: int
+) -> Iterator[RowBatch]:
+    """Yield the rows without an image name, in a second pass."""
     batch = RowBatch(done=done)
     for row in read_csv(path, layout):
         if isinstance(row, TableRow) and _lacks_name(row):
@@ -149,7 +153,7 @@ def _put_off(path: Path, layout: ColumnLayout, naming: Naming, texts: Texts, don
 
 
 def _lacks_name(row: TableRow) -> bool:
-    """Whether the row has only the id of a picture that other rows may name."""
+    """Return whether the row has an image id but no image name, which other rows may have."""
     return _number(row) != "" and any(name in row.cells for name in _PATHS) and _stated(row) is None
 
 
@@ -163,7 +167,7 @@ def _add(row: TableRow, naming: Naming, texts: Texts, batch: RowBatch) -> None:
         texts(row, image.key, batch)
     except RefusedRow as why:
         batch.rejects.append(reject(row.at, why))
-        if number := _number(row):  # rows without a name cannot tell whether this picture is meant
+        if number := _number(row):  # rows with this id and no name may mean another image
             batch.refused.add(number)
     else:
         batch.images.append(image)
@@ -174,22 +178,22 @@ def _stated(row: TableRow) -> str | None:
 
 
 def _number(row: TableRow) -> str:
-    told = row.cells.get("image_id")
-    return "" if is_empty(told) else str(told).strip().removesuffix(".0")  # as pandas writes ids after a gap
+    cell = row.cells.get("image_id")
+    return "" if is_empty(cell) else str(cell).strip().removesuffix(".0")  # pandas writes 17.0 if an id is missing
 
 
 def _image(row: TableRow, naming: Naming) -> ImageRow:
-    told, number = _stated(row), _number(row)
-    if told is None and not number:
-        raise RefusedRow(RejectReason.NO_PICTURE, "the row names no picture")
-    if told is None:
+    stated, number = _stated(row), _number(row)
+    if stated is None and not number:
+        raise RefusedRow(RejectReason.NO_PICTURE, "the row names no image")
+    if stated is None:
         return ImageRow(key_of(number), None, None, None, None, row.at)
-    name = naming.name((_coco_name(told) if naming.source == "coco" else None) or told)
+    name = naming.name((_coco_name(stated) if naming.source == "coco" else None) or stated)
     key = naming.key(name)
     if number and key != key_of(number):
         if naming.source == "coco" and key.isdecimal():
             raise RefusedRow(
-                RejectReason.BAD_VALUE, f"column image_id: {number[:40]} is not the picture {name.file_name}"
+                RejectReason.BAD_VALUE, f"column image_id: {number[:40]} is not the id of the image {name.file_name}"
             )
         key = key_of(number)
     return ImageRow(key, name.file_name, None, None, None, row.at, None, name.url, name.unstripped)
@@ -199,89 +203,89 @@ def _image(row: TableRow, naming: Naming) -> ImageRow:
 
 
 def _captions(row: TableRow, image: str, batch: RowBatch) -> None:
-    """Every caption of the row, with the object that it denies, where it speaks of a single one."""
+    """Add every caption of the row, with the object that it negates if it mentions exactly one."""
     if "captions" not in row.cells:
         raise RefusedRow(RejectReason.NO_FIELD, "no column 'captions'")
     lists = {name: _listed(row, name) for name in _LISTS if name in row.cells}
-    denied = lists.get("negative_objects") or _words(row, "negative_concept")
-    found = _listed(row, "captions")
-    if not found:
+    negated = lists.get("negative_objects") or _cell_text(row, "negative_concept")
+    captions = _listed(row, "captions")
+    if not captions:
         raise RefusedRow(RejectReason.EMPTY_TEXT, "column captions: the row holds no text")
     extra = _extra(row, lists, {"captions"})
-    for text in found:
-        batch.candidates.append(CandidateRow(None, image, None, text, _spoken_of(text, denied), extra, row.at))
+    for text in captions:
+        batch.candidates.append(CandidateRow(None, image, None, text, _negated_object(text, negated), extra, row.at))
 
 
-def _spoken_of(text: str, objects: Iterable[str]) -> str | None:
-    """The one of `objects` that the text speaks of; None: none, or several."""
-    told = [each for each in dict.fromkeys(objects) if each.strip()]
-    if len(told) > _MOST_OBJECTS or len(text) > TEXT_LIMIT:
+def _negated_object(text: str, objects: Iterable[str]) -> str | None:
+    """Return the only one of `objects` that the text mentions; None: none, or several."""
+    unique = [each for each in dict.fromkeys(objects) if each.strip()]
+    if len(unique) > _MOST_OBJECTS or len(text) > TEXT_LIMIT:
         return None
-    found = [each for each in told if mentions_in_any_form(text, each)]
-    return found[0] if len(found) == 1 else None
+    mentioned = [each for each in unique if mentions_in_any_form(text, each)]
+    return mentioned[0] if len(mentioned) == 1 else None
 
 
 # -- multiple choice
 
 
 def _choice(row: TableRow, image: str, batch: RowBatch) -> None:
-    """The right option, with the wrong ones beside it."""
-    options = {int(found[1]): row.cells[name] for name in row.cells if (found := _OPTION.fullmatch(name))}
+    """Add the correct option, with the wrong options stored as JSON."""
+    options = {int(match[1]): row.cells[name] for name in row.cells if (match := _OPTION.fullmatch(name))}
     right = _right(row, options)
     template = str(row.cells.get("correct_answer_template") or "").strip().casefold()
     wrong = [options[place] for place in sorted(options) if place != right and not is_empty(options[place])]
-    told = {"wrong": wrong, **({"template": template} if template else {})}
+    stored = {"wrong": wrong, **({"template": template} if template else {})}
     lists = {name: _listed(row, name) for name in _LISTS if name in row.cells}
-    extra = _extra(row, {**lists, **told}, {"correct_answer", "correct_answer_template"})
+    extra = _extra(row, {**lists, **stored}, {"correct_answer", "correct_answer_template"})
     text = options[right]
-    denied = lists.get("negative_objects") or _words(row, "negative_concept")
-    concept = None if template == "positive" else _spoken_of(text, denied)
+    negated = lists.get("negative_objects") or _cell_text(row, "negative_concept")
+    concept = None if template == "positive" else _negated_object(text, negated)
     candidate = CandidateRow(None, image, None, text, concept, extra, row.at, negation_type=_TYPES.get(template))
     batch.candidates.append(candidate)
 
 
 def _right(row: TableRow, options: Mapping[int, str]) -> int:
-    told = str(row.cells.get("correct_answer") or "").strip()
-    if re.fullmatch(r"\d{1,3}(?:\.0)?", told) is None:
-        raise RefusedRow(RejectReason.BAD_VALUE, f"column correct_answer: {told[:40]!r} is no number of an option")
-    if (number := int(told.removesuffix(".0"))) not in options:
+    cell = str(row.cells.get("correct_answer") or "").strip()
+    if re.fullmatch(r"\d{1,3}(?:\.0)?", cell) is None:
+        raise RefusedRow(RejectReason.BAD_VALUE, f"column correct_answer: {cell[:40]!r} is not an option number")
+    if (number := int(cell.removesuffix(".0"))) not in options:
         raise RefusedRow(
-            RejectReason.BAD_VALUE, f"column correct_answer: {number} is none of the {len(options)} options"
+            RejectReason.BAD_VALUE, f"column correct_answer: {number} is not one of the {len(options)} options"
         )
     if is_empty(options[number]):
-        raise RefusedRow(RejectReason.EMPTY_TEXT, f"column caption_{number}: the right option is empty")
+        raise RefusedRow(RejectReason.EMPTY_TEXT, f"column caption_{number}: the correct option is empty")
     return number
 
 
 # -- cells
 
 
-def _words(row: TableRow, name: str) -> list[str]:
-    told = row.cells.get(name)
-    return [] if is_empty(told) else [str(told).strip()]
+def _cell_text(row: TableRow, name: str) -> list[str]:
+    cell = row.cells.get(name)
+    return [] if is_empty(cell) else [str(cell).strip()]
 
 
 def _listed(row: TableRow, name: str) -> list[str]:
-    """The texts in a cell: a list as Python writes it, or one text alone.
+    """Return the texts in a cell: a Python list literal, or a single text.
 
     Raises:
-        RefusedRow: it begins like a list and is none of texts.
+        RefusedRow: The cell begins like a list and is not a list of texts.
     """
     cell = str(row.cells[name]).strip()
     if not cell.startswith("["):
         return [] if is_empty(cell) else [cell]
     listed = literal_texts(cell)
     if listed is None:
-        raise RefusedRow(RejectReason.BAD_VALUE, f"column {name}: no list of texts")
+        raise RefusedRow(RejectReason.BAD_VALUE, f"column {name}: not a list of texts")
     if len(listed) > MOST_TEXTS:
         raise RefusedRow(RejectReason.BAD_VALUE, f"column {name}: {len(listed):,} texts; {MOST_TEXTS:,} at most")
     return listed
 
 
 def literal_texts(cell: str) -> list[str] | None:
-    """The list of texts that `cell` spells as Python does; None: it spells none, or is longer than `LIST_LIMIT`.
+    """Return the texts of a Python list literal; None: it is not a list of strings, or is longer than `LIST_LIMIT`.
 
-    Checked to be flat and of strings alone before it is parsed, so nothing in it is deep and nothing is evaluated.
+    A pattern checks that the list is flat and holds only strings before it is parsed, so no deep nesting is parsed.
     """
     if len(cell) > LIST_LIMIT or _LIST.fullmatch(cell) is None:
         return None
@@ -293,12 +297,12 @@ def literal_texts(cell: str) -> list[str] | None:
         return None
 
 
-def _extra(row: TableRow, told: Mapping[str, Any], used: Iterable[str]) -> str | None:
-    """What else the row says, as JSON."""
-    passed = {*used, *_PATHS, *_IDS}
+def _extra(row: TableRow, parsed: Mapping[str, Any], used: Iterable[str]) -> str | None:
+    """Return the other cells of the row and the `parsed` ones, as JSON; None: there are none."""
+    skipped = {*used, *_PATHS, *_IDS}
     rest = {
         name: cell
         for name, cell in row.cells.items()
-        if name not in passed and cell and not _INDEX.fullmatch(name) and not _OPTION.fullmatch(name)
+        if name not in skipped and cell and not _INDEX.fullmatch(name) and not _OPTION.fullmatch(name)
     }
-    return json.dumps({**rest, **told}, separators=(",", ":")) if rest or told else None
+    return json.dumps({**rest, **parsed}, separators=(",", ":")) if rest or parsed else None

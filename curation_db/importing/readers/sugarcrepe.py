@@ -1,7 +1,7 @@
-"""SugarCrepe JSON: {number: {filename, caption, negative_caption}} on COCO's pictures.
+"""Reader of SugarCrepe JSON: {number: {filename, caption, negative_caption}} for COCO images.
 
-The negatives arrive as candidates of the generator `sugarcrepe-<file>`; pictures are known by the COCO id in their
-file name, so that they meet those of COCO's own files.
+The negative captions become candidates of the generator `sugarcrepe-<file>`. The key of an image is the COCO id in
+its file name, so it matches the rows of COCO's files.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _KNOWN = frozenset({"filename", "caption", "negative_caption"})
 
 
 def read_sugarcrepe(path: Path, naming: Naming) -> Iterator[RowBatch]:
-    """The images, captions and candidates of a SugarCrepe file."""
+    """Yield the images, captions and candidates of a SugarCrepe file."""
     batch = RowBatch()
     for event in read_json(path):
         if not isinstance(event, JsonRun):

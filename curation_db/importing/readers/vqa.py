@@ -1,8 +1,8 @@
-"""VQAv2: yes-or-no questions and the ten answers that people gave to each, in two files that belong together.
+"""Reader of VQAv2: questions about images in one file, and ten answers to each in a second file.
 
-Kept is a question that most people answered with "no", if the file's own word for it says the same. Everything else
-is counted and passed over. Both files are read one after the other, a run at a time; between them stands one short
-entry per annotation.
+A question is imported if the majority of its answers is "no" and the file's `multiple_choice_answer` is "no" too. All
+other questions are counted and skipped. The annotations are read first, then the questions, one run at a time; one
+short entry per annotation is in memory.
 """
 
 from __future__ import annotations
@@ -43,51 +43,58 @@ _NAMES: Final = (
 _QUESTION_NAMES: Final = ("OpenEnded_{}", "MultipleChoice_{}", "{}")
 
 
-class Files(NamedTuple):
-    """The two files of a set."""
+class VqaFiles(NamedTuple):
+    """The two files of a data set."""
 
     questions: Path
     annotations: Path
 
 
-def pair(path: Path, other: Path | None) -> Files:
-    """`path` and its other half, whichever of the two it is; None: the one with the usual name beside it.
+def find_files(path: Path, other: Path | None) -> VqaFiles:
+    """Return the questions and the annotations file.
+
+    Args:
+        path: One of the two files.
+        other: The other one; None: the file with the usual name in the same folder.
 
     Raises:
-        InputError: there is none, or both are the same half.
-        OSError: one cannot be read.
+        InputError: The other file does not exist, or both files have the same role.
+        OSError: A file cannot be read.
     """
-    asks = _asks(path)
+    has_questions = _holds_questions(path)
     if other is None:
-        other = next((near for near in _usual(path, asks=asks) if near != path and near.is_file()), None)
+        usual_paths = _usual_paths(path, has_questions=has_questions)
+        other = next((usual for usual in usual_paths if usual != path and usual.is_file()), None)
         if other is None:
-            lacking, usual = ("answers", "annotations") if asks else ("questions", "questions")
+            missing, role = ("answers", "annotations") if has_questions else ("questions", "questions")
             raise InputError(
-                f"{path.name} has no {lacking} in it, and the file that has is not beside it",
-                hint=f"say --annotations FILE with VQAv2's {usual} file",
+                f"{path.name} has no {missing}, and the file with the {missing} is not in its folder",
+                hint=f"give VQAv2's {role} file: --annotations FILE",
             )
     elif not other.is_file():
         raise InputError(f"no such file: {other}")
-    elif _asks(other) == asks:
-        both = "questions" if asks else "annotations"
-        raise InputError(f"{path.name} and {other.name} are both {both}: one file of each is needed")
-    return Files(path, other) if asks else Files(other, path)
+    elif _holds_questions(other) == has_questions:
+        both = "questions" if has_questions else "annotations"
+        raise InputError(f"{path.name} and {other.name} both hold {both}: one file of each is needed")
+    return VqaFiles(path, other) if has_questions else VqaFiles(other, path)
 
 
-def _asks(path: Path) -> bool:
-    """Whether the file has the questions; else the answers."""
+def _holds_questions(path: Path) -> bool:
+    """Return True for the questions file, False for the annotations file."""
     with TextBlocks(path) as source:
         head = source.read(_HEAD)
-    found = re.search(r'"(questions|annotations)"\s*:\s*\[', head)
-    if found is None:
-        raise InputError(f"{path.name} is no file of VQAv2's", hint="they list `questions` or `annotations`")
-    return found[1] == "questions"
+    match = re.search(r'"(questions|annotations)"\s*:\s*\[', head)
+    if match is None:
+        raise InputError(f"{path.name} is not a VQAv2 file", hint="VQAv2 files list `questions` or `annotations`")
+    return match[1] == "questions"
 
 
-def _usual(path: Path, *, asks: bool) -> Iterator[Path]:
-    """Where the other half lies as it comes from the download: v2_OpenEnded_mscoco_train2014_questions.json and
-    v2_mscoco_train2014_annotations.json."""
-    if asks:
+def _usual_paths(path: Path, *, has_questions: bool) -> Iterator[Path]:
+    """Yield the paths of the other file under its published names.
+
+    The names are v2_OpenEnded_mscoco_train2014_questions.json and v2_mscoco_train2014_annotations.json.
+    """
+    if has_questions:
         for pattern, name in _NAMES:
             yield path.with_name(pattern.sub(name, path.name))
         return
@@ -97,164 +104,166 @@ def _usual(path: Path, *, asks: bool) -> Iterator[Path]:
 
 
 class VqaAnswer(NamedTuple):
-    """What people said to a question that is kept."""
+    """The answers to a question that is imported."""
 
     agreed: int
     answers: int
     image: str
     question_type: str | None
     place: int
-    """Among the annotations."""
+    """Index of the annotation."""
 
 
-class _Other(NamedTuple):
-    """A question that is not kept, as it is counted."""
+class _SkippedQuestion(NamedTuple):
+    """A question that is not imported."""
 
-    told: str
+    counter: str
+    """The field of `ImportReport` that counts it."""
 
 
-_NOT_NO: Final = _Other("questions_not_no")
-_UNSETTLED: Final = _Other("questions_unsettled")
+_NOT_NO: Final = _SkippedQuestion("questions_not_no")
+_NO_MAJORITY: Final = _SkippedQuestion("questions_unsettled")
 
 
 @dataclass(slots=True)
 class _Answers:
-    """The annotations file, question by question."""
+    """The annotations file, by question."""
 
-    said: dict[str, VqaAnswer | _Other] = field(default_factory=dict)
+    by_question: dict[str, VqaAnswer | _SkippedQuestion] = field(default_factory=dict)
 
     def add(self, run: JsonRun) -> Iterator[Reject]:
-        """Take the answers of `run`; yields what cannot be used."""
+        """Add the annotations of `run`; yield the invalid ones."""
         for place, item in enumerate(run.values):
             try:
                 key = key_of(member(item, "question_id"))
-                if key in self.said:
-                    raise RefusedRow(RejectReason.DUPLICATE, f"question {key} is answered further up")
-                self.said[key] = _settled(item, run.start + place)
+                if key in self.by_question:
+                    raise RefusedRow(RejectReason.DUPLICATE, f"question {key} has an earlier annotation in the file")
+                self.by_question[key] = _majority(item, run.start + place)
             except RefusedRow as why:
                 yield reject((run, place), why)
 
 
-def _settled(item: dict[str, Any], index: int) -> VqaAnswer | _Other:
-    """Whether most people said no, by their answers and by the file's own word."""
-    told = _plain(member(item, "multiple_choice_answer"))
+def _majority(item: dict[str, Any], index: int) -> VqaAnswer | _SkippedQuestion:
+    """Return the answers if their majority and `multiple_choice_answer` are "no", else why the question is skipped."""
+    stated = _normalized(member(item, "multiple_choice_answer"))
     answers = member(item, "answers")
     if not isinstance(answers, list) or not answers:
-        raise RefusedRow(RejectReason.BAD_VALUE, "a list of answers is expected")
+        raise RefusedRow(RejectReason.BAD_VALUE, "expected a list of answers")
     try:
-        votes = Counter(_plain(each["answer"]) for each in answers)
+        votes = Counter(_normalized(each["answer"]) for each in answers)
     except (KeyError, TypeError, IndexError):
         raise RefusedRow(RejectReason.BAD_VALUE, "an answer without a text") from None
     most = max(votes.values())
     agreed = votes[_NO]
-    if told != _NO and agreed < most:
+    if stated != _NO and agreed < most:
         return _NOT_NO
-    if told != _NO or agreed < most or sum(count == most for count in votes.values()) > 1:
-        return _UNSETTLED
+    if stated != _NO or agreed < most or sum(count == most for count in votes.values()) > 1:
+        return _NO_MAJORITY
     kind = item.get("question_type")
     shown = clean(kind).strip()[:_TYPE_LIMIT] if isinstance(kind, str) else ""
     return VqaAnswer(agreed, len(answers), key_of(member(item, "image_id")), shown or None, index)
 
 
-def _plain(answer: object) -> str:
+def _normalized(answer: object) -> str:
     if not isinstance(answer, str):
-        raise RefusedRow(RejectReason.BAD_VALUE, f"an answer is a text, not {type(answer).__name__}")
+        raise RefusedRow(RejectReason.BAD_VALUE, f"expected a text as answer, got {type(answer).__name__}")
     return answer.strip().casefold().rstrip(".!")
 
 
-def read_vqa(files: Files) -> Iterator[RowBatch]:
-    """The questions of both files that people answered with no, and their pictures.
+def read_vqa(files: VqaFiles) -> Iterator[RowBatch]:
+    """Yield the questions with the majority answer "no", and their images.
 
     Raises:
-        InputError: the two files are not about the same questions; nothing came before.
+        InputError: The two files have no question in common; raised before the first row is yielded.
     """
     answers = _Answers()
     size = files.annotations.stat().st_size
     for event in read_json(files.annotations):
-        yield _answered(event, answers, files.annotations.name)
-    asked = _Asked(answers.said, files)
+        yield _answer_batch(event, answers, files.annotations.name)
+    reader = _QuestionReader(answers.by_question, files)
     for event in read_json(files.questions):
-        batch = asked.take(event)
+        batch = reader.read(event)
         batch.done += size
         yield batch
-    yield RowBatch(done=size + files.questions.stat().st_size, rejects=list(asked.unasked()))
+    yield RowBatch(done=size + files.questions.stat().st_size, rejects=list(reader.answers_without_question()))
 
 
-def _answered(event: JsonRun | Fault, answers: _Answers, file: str) -> RowBatch:
+def _answer_batch(event: JsonRun | Fault, answers: _Answers, file: str) -> RowBatch:
     if isinstance(event, Fault):
         return RowBatch(done=event.offset, rejects=[event.as_reject()._replace(file=file)])
     batch = RowBatch(done=event.done)
     if event.key == "annotations":
-        batch.rejects = [told._replace(file=file) for told in answers.add(event)]
+        batch.rejects = [each._replace(file=file) for each in answers.add(event)]
     return batch
 
 
-class _Asked:
-    """The questions file."""
+class _QuestionReader:
+    """Reads the questions file."""
 
-    def __init__(self, said: dict[str, VqaAnswer | _Other], files: Files) -> None:
-        self._said = said
+    def __init__(self, answers: dict[str, VqaAnswer | _SkippedQuestion], files: VqaFiles) -> None:
+        self._answers = answers
         self._files = files
-        self._left = {key for key, each in said.items() if isinstance(each, VqaAnswer)}
+        self._left = {key for key, each in answers.items() if isinstance(each, VqaAnswer)}
         self._release = ""
-        self._begun = False
+        self._checked = False
 
-    def take(self, event: JsonRun | Fault) -> RowBatch:
-        """What stands in a piece of the file."""
+    def read(self, event: JsonRun | Fault) -> RowBatch:
+        """Return the rows of one run."""
         if isinstance(event, Fault):
             return RowBatch(done=event.offset, rejects=[event.as_reject()])
         batch = RowBatch(done=event.done)
         if event.key == "questions":
             self._check(event)
             for index in range(len(event.values)):
-                self._take(event, index, batch)
+                self._add(event, index, batch)
         elif event.key is None and event.names == ["data_subtype"]:
-            told = event.values[0]
-            self._release = told if isinstance(told, str) and _RELEASE.fullmatch(told) else ""
+            subtype = event.values[0]
+            self._release = subtype if isinstance(subtype, str) and _RELEASE.fullmatch(subtype) else ""
         return batch
 
     def _check(self, run: JsonRun) -> None:
-        """Refuse two files that do not belong together, before anything is written."""
-        if self._begun or len(run.values) < _FEW:
-            return  # of a few, each is told
-        self._begun = True
-        if not any(isinstance(item, dict) and str(item.get("question_id")) in self._said for item in run.values):
+        """Refuse two files that have no question in common, before anything is written."""
+        if self._checked or len(run.values) < _FEW:
+            return  # few questions are refused one by one
+        self._checked = True
+        if not any(isinstance(item, dict) and str(item.get("question_id")) in self._answers for item in run.values):
             names = f"{self._files.annotations.name} answers none of the questions in {self._files.questions.name}"
             raise InputError(names, hint="give the annotations of the same release: --annotations FILE")
 
-    def _take(self, run: JsonRun, index: int, batch: RowBatch) -> None:
+    def _add(self, run: JsonRun, index: int, batch: RowBatch) -> None:
         item, at = run.values[index], (run, index)
         try:
             key, image = key_of(member(item, "question_id")), key_of(member(item, "image_id"))
             text = member(item, "question")
-            said = self._said.get(key)
-            if said is None:
-                raise RefusedRow(RejectReason.NO_ANSWER, f"question {key} has no usable answers")
-            if isinstance(said, _Other):
-                batch.counts[said.told] += 1
+            answer = self._answers.get(key)
+            if answer is None:
+                raise RefusedRow(RejectReason.NO_ANSWER, f"question {key} has no valid answers")
+            if isinstance(answer, _SkippedQuestion):
+                batch.counts[answer.counter] += 1
                 return
             self._left.discard(key)
-            if said.image != image:
+            if answer.image != image:
                 raise RefusedRow(
-                    RejectReason.BAD_VALUE, f"asked about picture {image}, answered about picture {said.image}"
+                    RejectReason.BAD_VALUE, f"the question is about image {image}, its answers about {answer.image}"
                 )
         except RefusedRow as why:
             batch.rejects.append(reject(at, why))
             return
-        batch.mentioned.append(self._picture(image, at))
-        batch.questions.append(QuestionRow(key, image, text, _NO, said.agreed, said.answers, said.question_type, at))
+        batch.mentioned.append(self._image(image, at))
+        agreed, answers, question_type = answer.agreed, answer.answers, answer.question_type
+        batch.questions.append(QuestionRow(key, image, text, _NO, agreed, answers, question_type, at))
 
-    def _picture(self, image: str, at: At) -> ImageRow:
-        """A picture known by its id, from which its file name follows as VQA's own reader makes it."""
+    def _image(self, image: str, at: At) -> ImageRow:
+        """Return the row of an image, with the file name that VQA's own reader derives from the id."""
         named = self._release and image.isdecimal()
         return ImageRow(image, f"COCO_{self._release}_{image:0>12}.jpg" if named else None, None, None, None, at)
 
-    def unasked(self) -> Iterator[Reject]:
-        """Answers that would be kept, if only the question were there."""
+    def answers_without_question(self) -> Iterator[Reject]:
+        """Yield a reject for each answer "no" whose question is missing."""
         for key in sorted(self._left, key=lambda each: (len(each), each)):
-            said = self._said[key]
-            place = said.place if isinstance(said, VqaAnswer) else 0
-            message = f"no usable question {key} in {self._files.questions.name}"
+            answer = self._answers[key]
+            place = answer.place if isinstance(answer, VqaAnswer) else 0
+            message = f"no valid question {key} in {self._files.questions.name}"
             yield Reject(
                 RejectReason.NO_QUESTION, message, f"annotations[{place}]", None, key, file=self._files.annotations.name
             )

@@ -1,7 +1,6 @@
-"""Which column of a table is what: stated by a person, else told by the names that people give to columns.
+"""Maps table columns to fields: as stated with `--map`, else by usual column names. Parses cells with several texts.
 
-A cell may hold several texts: a list in JSON, or the text of a JSON or Python list in a cell. Such a text is parsed
-as a literal, never evaluated.
+A cell may hold a JSON list, or the text of a JSON or Python list; the text is parsed as a literal, never evaluated.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from curation_db.foreign_json import JsonError, parse_json
 from curation_db.importing.rows import InputError
 
 FIELDS: Final = ("image", "image_id", "caption", "candidate", "concept", "id", "gold")
-"""What a column can be."""
+"""Fields of `--map`."""
 
 # fmt: off
 _NAMES: Final[dict[str, tuple[str, ...]]] = {
@@ -40,33 +39,33 @@ _NAMES: Final[dict[str, tuple[str, ...]]] = {
 # fmt: on
 _USUAL: Final = frozenset(name for names in _NAMES.values() for name in names)
 _EMPTY: Final = frozenset({"", "nan", "null", "none", "n/a", "na", "<na>", "#n/a"})
-"""What tools write into a cell that has no value."""
+"""Texts that programs write into a cell without a value."""
 _LONGEST_EMPTY: Final = 16
 _LIST_LIMIT = 400_000
 
 
 def is_usual(name: str) -> bool:
-    """Whether a column of this name (in small letters) tells what it is."""
+    """Return whether a column name (in lower case) is a usual name of a field."""
     return name in _USUAL
 
 
 def usual_names(name: str) -> tuple[str, ...]:
-    """The names that people give to the columns of a field."""
+    """Return the usual column names of a field."""
     return _NAMES[name]
 
 
 def is_empty(cell: object) -> bool:
-    """Whether a cell has no value: blank, or one of the words that stand for none, alone."""
+    """Return whether a cell has no value: it is blank, or holds only a text such as "nan" or "n/a"."""
     if isinstance(cell, str):
         return (len(cell) < _LONGEST_EMPTY or cell.isspace()) and cell.strip().casefold() in _EMPTY
-    return cell is None or cell != cell  # noqa: PLR0124 (a float that is no number)
+    return cell is None or cell != cell  # noqa: PLR0124 (true for NaN only)
 
 
-def stated(pairs: Iterable[str]) -> dict[str, str]:
-    """The mapping said with `--map field=column`.
+def parse_mapping(pairs: Iterable[str]) -> dict[str, str]:
+    """Return the mapping of field to column from arguments of the form `FIELD=COLUMN`.
 
     Raises:
-        InputError: not of this form, or no such field.
+        InputError: An argument has another form, an unknown field, or a repeated field.
     """
     mapping: dict[str, str] = {}
     for pair in pairs:
@@ -79,27 +78,27 @@ def stated(pairs: Iterable[str]) -> dict[str, str]:
     return mapping
 
 
-def settle(columns: Sequence[str], mapping: Mapping[str, str], *, numbered: bool = False) -> dict[str, str]:
-    """Field to column: as stated, else by the usual names.
+def match_columns(columns: Sequence[str], mapping: Mapping[str, str], *, numbered: bool = False) -> dict[str, str]:
+    """Return field to column: as stated, else by usual names.
 
     Args:
-        columns: all columns of the table.
-        mapping: the stated ones, by field.
-        numbered: whether a column may be stated by its number, from 1.
+        columns: All columns of the table.
+        mapping: Stated columns by field.
+        numbered: Whether a column may be stated by its number, from 1.
 
     Raises:
-        InputError: a stated column is not there, or none tells of the picture or of a text.
+        InputError: A stated column does not exist, or no column holds an image or a text.
     """
-    known = choose(columns, stated_in(columns, mapping, numbered=numbered))
+    known = choose_columns(columns, resolve_stated(columns, mapping, numbered=numbered))
     _check(known, columns)
     return known
 
 
-def stated_in(columns: Sequence[str], mapping: Mapping[str, str], *, numbered: bool = False) -> dict[str, str]:
-    """The stated columns as they are named in the table: blanks around a name and its case do not count.
+def resolve_stated(columns: Sequence[str], mapping: Mapping[str, str], *, numbered: bool = False) -> dict[str, str]:
+    """Return the stated columns by their names in the table, ignoring case and surrounding blanks.
 
     Raises:
-        InputError: a stated column is not there.
+        InputError: A stated column does not exist.
     """
     lowered = {column.strip().casefold(): column for column in reversed(columns)}
     known = {}
@@ -113,20 +112,20 @@ def stated_in(columns: Sequence[str], mapping: Mapping[str, str], *, numbered: b
     return known
 
 
-def choose(columns: Sequence[str], known: Mapping[str, str]) -> dict[str, str]:
-    """Field to column: those of `known`, and for the other fields the first of the usual names."""
+def choose_columns(columns: Sequence[str], known: Mapping[str, str]) -> dict[str, str]:
+    """Return field to column: those of `known`, and for other fields the column with the first usual name."""
     chosen, taken = dict(known), set(known.values())
     lowered = {column.strip().casefold(): column for column in reversed(columns)}
     for name, usual in _NAMES.items():
         free = (lowered[each] for each in usual if each in lowered and lowered[each] not in taken)
-        if name not in known and (found := next(free, None)) is not None:
-            chosen[name] = found
-            taken.add(found)
+        if name not in known and (column := next(free, None)) is not None:
+            chosen[name] = column
+            taken.add(column)
     return chosen
 
 
-def unused(columns: Iterable[str], chosen: Mapping[str, str]) -> dict[str, str]:
-    """Columns whose names tell what they are and that are not used, each with its field: another column has it."""
+def unused_columns(columns: Iterable[str], chosen: Mapping[str, str]) -> dict[str, str]:
+    """Return the columns with a usual name that are not used, each with its field, which another column fills."""
     taken = set(chosen.values())
     named = {each: name for name, usual in _NAMES.items() for each in usual}
     free = {column: named.get(column.strip().casefold(), "") for column in columns if column not in taken}
@@ -140,13 +139,14 @@ def _listed(columns: Sequence[str]) -> str:
 def _check(known: Mapping[str, str], columns: Sequence[str]) -> None:
     listed = _listed(columns)
     if "image" not in known and "image_id" not in known:
-        raise InputError("no column tells of the picture", hint=f"say --map image=COLUMN; {listed}")
+        raise InputError("no column holds an image name or id", hint=f"name it: --map image=COLUMN; {listed}")
     if "caption" not in known and "candidate" not in known:
-        raise InputError("no column holds a text", hint=f"say --map caption=COLUMN or --map candidate=COLUMN; {listed}")
+        hint = f"name it: --map caption=COLUMN or --map candidate=COLUMN; {listed}"
+        raise InputError("no column holds a text", hint=hint)
 
 
-def texts(cell: object) -> list[Any]:
-    """The texts in a cell: those of a list, else the cell itself; none: []."""
+def texts_in_cell(cell: object) -> list[Any]:
+    """Return the texts in a cell: the items of a list, else the cell itself; empty for an empty cell."""
     if is_empty(cell):
         return []
     if isinstance(cell, str) and (inner := cell.strip()).startswith("[") and inner.endswith("]"):
@@ -155,7 +155,7 @@ def texts(cell: object) -> list[Any]:
 
 
 def _parsed(cell: str) -> object:
-    """The list that a cell's text spells; the text where it spells none ("[a dog]" may be a caption)."""
+    """Return the list in a cell's text, or the text if it is not a list: "[a dog]" may be a caption."""
     if len(cell) > _LIST_LIMIT:
         return cell
     try:

@@ -1,7 +1,7 @@
-"""Lines of a table whose quotes do not follow the rules of CSV: there a quote is a part of the text.
+"""Splits lines of a table whose quotes do not follow the rules of CSV, and treats such quotes as text.
 
-By those rules a cell that begins with a quote ends with one, and each quote within is doubled. Tools that write TSV
-files often quote nothing at all.
+By the rules, a cell that begins with a quote ends with a quote, and each quote inside is doubled. Programs that write
+TSV files often quote nothing.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from functools import cache
 
 @cache
 def _quoted(delimiter: str) -> re.Pattern[str]:
-    """A cell that is quoted by the rules; possessive, so that no line takes more than linear time."""
+    """Return the pattern of a correctly quoted cell; possessive, so that matching takes linear time."""
     return re.compile(rf' *"((?:[^"]|"")*+)" *(?={re.escape(delimiter)}|\Z)')
 
 
 def lenient_cells(line: str, delimiter: str) -> list[str] | None:
-    """The cells of a line of its own; None: a cell opens a quote that nothing closes."""
+    """Return the cells of a single line; None: a cell has an opening quote without a closing one."""
     line = line.rstrip("\r\n")
     quoted, cells, start = _quoted(delimiter), [], 0
     while True:
-        if found := quoted.match(line, start):
-            end = found.end()
-            cells.append(found[1].replace('""', '"'))
+        if match := quoted.match(line, start):
+            end = match.end()
+            cells.append(match[1].replace('""', '"'))
         else:
             end = line.find(delimiter, start)
             end = len(line) if end < 0 else end
@@ -36,8 +36,8 @@ def lenient_cells(line: str, delimiter: str) -> list[str] | None:
         start = end + 1
 
 
-def needless(line: str, cells: list[str]) -> list[str]:
-    """The cells of a TSV line with the quotes that enclose a cell for no reason: they are a part of its text."""
+def restore_needless_quotes(line: str, cells: list[str]) -> list[str]:
+    """Return the cells of a TSV line; quotes around a cell that needs no quoting are restored as part of its text."""
     stated = line.rstrip("\r\n").split("\t")
     if len(stated) != len(cells):
         return cells

@@ -1,6 +1,6 @@
-"""How the text of a table is laid out: its delimiter, the line that names the columns, blanks around its cells.
+"""Detects the layout of a CSV or TSV file: delimiter, header, padding of cells.
 
-The content decides, whatever the file's name ends in. Only the beginning of the file is read.
+The content decides, not the file name. Only the beginning of the file is read.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from curation_db.importing.encoding import TextBlocks
 from curation_db.importing.tables.columns import is_empty, is_usual
 
 HEAD: Final = 1 << 18
-"""Characters that are looked at."""
+"""Characters that are read for the detection."""
 DELIMITERS: Final = (",", "\t", ";", "|")
 _LOOK: Final = 50
-"""Lines that are looked at."""
+"""Lines that are used for the detection."""
 _SEPARATOR: Final = re.compile(r'"?sep=([^\w\s"]|\t)"?[\r\n]*', re.IGNORECASE)
-"""The line that Excel writes and reads before the first row."""
-_PICTURE: Final = re.compile(r"(?i)[a-z][a-z0-9+.-]+://\S+|.*\.(?:jpe?g|png|webp|gif|bmp|tiff?|mp4)")
+"""The line with the delimiter that Excel writes before the first row."""
+_IMAGE: Final = re.compile(r"(?i)[a-z][a-z0-9+.-]+://\S+|.*\.(?:jpe?g|png|webp|gif|bmp|tiff?|mp4)")
 _NUMBER: Final = re.compile(r"[+-]?\d+(?:\.\d+)?")
 _SENTENCE: Final = 4
-"""Words from which on a cell is no column's name."""
+"""Number of words from which a cell is text instead of a column name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,44 +38,44 @@ class ColumnLayout:
     skipped: int = 0
     """Lines before the first row or the header."""
     header: bool = True
-    """Whether the first line names the columns; without it they are named by their numbers, from 1."""
+    """Whether the first line names the columns; without a header the names are numbers, from 1."""
     width: int = 0
-    """Cells of most rows."""
+    """Most frequent number of cells in a row."""
     padded: bool = False
-    """Whether blanks around a cell are no part of it."""
+    """Whether blanks around cells are removed."""
     sample: tuple[tuple[str, ...], ...] = ()
     """The first lines as rows, the header included."""
 
     def seems_headless(self) -> bool:
-        """Whether the first line looks like a row although it should name the columns."""
+        """Return whether the first line looks like a row although it should be the header."""
         return self.header and any(map(_is_data, self.sample[0] if self.sample else ()))
 
     def suggestion(self) -> str:
-        """The options with which a table without a header can be imported, by what its columns hold."""
+        """Return the options that import a table without a header, guessed from the content of its columns."""
         columns = list(zip(*(row for row in self.sample if len(row) == self.width), strict=True))
-        pictures = [number for number, cells in enumerate(columns, 1) if _share(cells, _PICTURE) > 0.5]
+        images = [number for number, cells in enumerate(columns, 1) if _share(cells, _IMAGE) > 0.5]
         ids = [number for number, cells in enumerate(columns, 1) if _share(cells, _NUMBER) > 0.5]
-        texts = [number for number, cells in enumerate(columns, 1) if number not in {*pictures[:1], *ids}]
+        texts = [number for number, cells in enumerate(columns, 1) if number not in {*images[:1], *ids}]
         texts.sort(key=lambda number: -sum(len(cell.split()) for cell in columns[number - 1]))
-        found: list[tuple[str, int | str]] = [("caption", min(texts[:2], default="N"))]
+        fields: list[tuple[str, int | str]] = [("caption", min(texts[:2], default="N"))]
         if len(texts) > 1 and _is_text(columns[max(texts[:2]) - 1]):
-            found.append(("candidate", max(texts[:2])))
-        found.append(("image_id", ids[0]) if ids and not pictures else ("image", pictures[0] if pictures else "N"))
-        found.sort(key=lambda pair: str(pair[1]).zfill(9))
-        return " ".join(["--no-header", *(f"--map {field}={number}" for field, number in found)])
+            fields.append(("candidate", max(texts[:2])))
+        fields.append(("image_id", ids[0]) if ids and not images else ("image", images[0] if images else "N"))
+        fields.sort(key=lambda pair: str(pair[1]).zfill(9))
+        return " ".join(["--no-header", *(f"--map {field}={number}" for field, number in fields)])
 
 
 def layout_of(path: Path, *, usual: str = ",", header: bool = True, names: Iterable[str] = ()) -> ColumnLayout:
-    """The layout of the table at `path`.
+    """Return the layout of the table at `path`.
 
     Args:
-        path: the file.
-        usual: the delimiter that the file's name or format tells; it counts where the content does not decide.
-        header: whether the first line names the columns.
-        names: columns that a person stated.
+        path: The file.
+        usual: The delimiter of the format or the file name, used if the content does not decide.
+        header: Whether the first line names the columns.
+        names: Columns that are stated with `--map`.
 
     Raises:
-        OSError: the file cannot be read.
+        OSError: The file cannot be read.
     """
     with TextBlocks(path) as source:
         head = source.read(HEAD)
@@ -83,10 +83,10 @@ def layout_of(path: Path, *, usual: str = ",", header: bool = True, names: Itera
 
 
 def layout_in(head: str, *, usual: str = ",", header: bool = True, names: Iterable[str] = ()) -> ColumnLayout:
-    """The layout of a table that begins with `head`."""
+    """Return the layout of a table that begins with `head`."""
     lines = list(io.StringIO(head, newline=""))
     if len(head) >= HEAD and len(lines) > 1:
-        lines.pop()  # it is cut off
+        lines.pop()  # incomplete
     stated = _SEPARATOR.fullmatch(lines[0]) if lines else None
     lines = [line for line in lines[1 if stated else 0 :] if line.strip()][:_LOOK]
     wanted = {name.strip().casefold() for name in names}
@@ -107,7 +107,7 @@ def layout_in(head: str, *, usual: str = ",", header: bool = True, names: Iterab
 
 
 def _rows(lines: Sequence[str], delimiter: str) -> tuple[tuple[str, ...], ...]:
-    """Each line as a row of its own, so that a quote that is not closed spoils one line."""
+    """Split each line as a separate row, so that an unclosed quote affects one line only."""
     rows = []
     for line in lines:
         try:
@@ -118,7 +118,7 @@ def _rows(lines: Sequence[str], delimiter: str) -> tuple[tuple[str, ...], ...]:
 
 
 def _score(rows: Sequence[Sequence[str]], wanted: set[str], *, header: bool) -> tuple[bool, int, float, int]:
-    """How well a delimiter fits: known column names count first, then rows of one number of cells."""
+    """Return how well a delimiter fits: known column names count first, then the share of rows of one width."""
     if not rows:
         return False, 0, 0.0, 0
     widths = Counter(map(len, rows))
@@ -129,16 +129,16 @@ def _score(rows: Sequence[Sequence[str]], wanted: set[str], *, header: bool) -> 
 
 
 def _is_data(cell: str) -> bool:
-    told = cell.strip()
-    named = _PICTURE.fullmatch(told) or _NUMBER.fullmatch(told)
-    return bool(named) or len(told.split()) >= _SENTENCE
+    text = cell.strip()
+    match = _IMAGE.fullmatch(text) or _NUMBER.fullmatch(text)
+    return bool(match) or len(text.split()) >= _SENTENCE
 
 
 def _share(cells: Sequence[str], pattern: re.Pattern[str]) -> float:
-    told = [cell.strip() for cell in cells if not is_empty(cell)]
-    return sum(pattern.fullmatch(cell) is not None for cell in told) / len(told) if told else 0.0
+    values = [cell.strip() for cell in cells if not is_empty(cell)]
+    return sum(pattern.fullmatch(cell) is not None for cell in values) / len(values) if values else 0.0
 
 
 def _is_text(cells: Sequence[str]) -> bool:
-    """Whether these cells are sentences rather than labels."""
+    """Return whether these cells are sentences rather than labels."""
     return sum(len(cell.split()) for cell in cells) >= _SENTENCE * len(cells)

@@ -1,10 +1,10 @@
-"""Tables on the disk as rows with names: JSONL, JSON arrays and objects of objects, CSV and TSV.
+"""Reads tables as rows with column names: JSONL, JSON arrays, JSON objects of objects, CSV and TSV.
 
-A row that cannot be read is told with its line and passed over. Lines longer than any row of ours are never held.
+A row that cannot be read is refused with its line number. Lines longer than `LINE_LIMIT` are never held in memory.
 
-A quote that is never closed would make one cell of all the rows behind it. A CSV row of several lines is therefore
-believed only if it is well-formed, of sensible length, and none of its lines looks like a row itself; else its first
-line is refused and the reader goes on with the second.
+An unclosed quote would turn all following rows into one cell. A CSV row of several lines is therefore accepted only if
+it is well-formed, within the limits, and none of its lines looks like a row; else its first line is refused and the
+reader continues with the second line.
 """
 
 from __future__ import annotations
@@ -23,57 +23,57 @@ from curation_db.importing.compression import damage, open_bytes
 from curation_db.importing.encoding import error_rule, sniff
 from curation_db.importing.json_stream import JsonRun, read_json
 from curation_db.importing.rows import At, InputError, RefusedRow, Reject, RejectReason, reject
-from curation_db.importing.tables.csv_quotes import lenient_cells, needless
+from curation_db.importing.tables.csv_quotes import lenient_cells, restore_needless_quotes
 from curation_db.importing.tables.layout import ColumnLayout
 
 LINE_LIMIT: Final = 16 << 20
-"""Characters of the longest line that is read."""
+"""Most characters of a line."""
 CELL_LIMIT: Final = 1 << 20
-"""Characters of the longest cell of a CSV file, and of a row of several lines."""
+"""Most characters of a CSV cell, and of a CSV row of several lines."""
 ROW_LINES: Final = 1_000
-"""Lines of the longest row of a CSV file."""
+"""Most lines of a CSV row."""
 _CREDIT = 8 * CELL_LIMIT
 _CREDIT_RATE = 4
 _FILE_NAME = re.compile(r".+(\.[a-z]\w{1,4})")
 
 
-_TOO_LONG = f"a line of {LINE_LIMIT:,} characters and more"
-_UNREADABLE = "bytes that are not in the file's encoding"
+_TOO_LONG = f"a line of {LINE_LIMIT:,} or more characters"
+_UNREADABLE = "bytes that are not valid in the file's encoding"
 
 
 @dataclass(frozen=True, slots=True)
 class TableLine:
-    """A row of a table with its place; an Origin of one row."""
+    """Position and content of one table row; a `RowOrigin` of one row."""
 
     place: str
-    said: object
+    content: object
     byte: int | None = None
 
     def where(self, index: int) -> str:
-        """line 17."""
+        """Return the position, for example "line 17"."""
         return self.place
 
     def offset(self, index: int) -> int | None:
-        """The byte where it begins, if that is known."""
+        """Return the byte at which the row begins, or None if unknown."""
         return self.byte
 
     def value(self, index: int) -> object:
-        """The row."""
-        return self.said
+        """Return the row."""
+        return self.content
 
 
 @dataclass(frozen=True, slots=True)
 class TableRow:
-    """A row by column names."""
+    """The cells of a row by column name."""
 
     cells: dict[str, Any]
     at: At
     done: int
-    """About how many bytes of the file were read so far."""
+    """Approximate number of bytes read so far."""
 
 
 def open_text(path: Path) -> IO[str]:
-    """The file's text, undecodable bytes as lone surrogates, line ends as they are."""
+    """Open the file as text, with invalid bytes as lone surrogates and line ends unchanged."""
     with open_bytes(path) as file:
         encoding, mark = sniff(file.read(4))
     named = {"utf-8": "utf-8-sig"}.get(encoding, encoding)
@@ -84,7 +84,7 @@ def open_text(path: Path) -> IO[str]:
 
 
 def read_jsonl(path: Path) -> Iterator[TableRow | Reject]:
-    """The objects of a JSONL file."""
+    """Yield the objects of a JSONL file."""
     done = 0
     with open_text(path) as file:
         for number, line in read_lines(file):
@@ -93,11 +93,11 @@ def read_jsonl(path: Path) -> Iterator[TableRow | Reject]:
                 yield _refused(number, line, _TOO_LONG, RejectReason.TEXT_TOO_LONG)
             elif line.strip():
                 yield _json_row(line, number, done)
-        yield from cut_off(file)
+        yield from truncation_rejects(file)
 
 
 def read_lines(file: IO[str]) -> Iterator[tuple[int, str]]:
-    """Numbered lines; of one that is too long only the beginning."""
+    """Yield the lines with their numbers, from 1; a line that is too long is truncated."""
     number = 0
     while line := file.readline(LINE_LIMIT):
         number += 1
@@ -106,8 +106,8 @@ def read_lines(file: IO[str]) -> Iterator[tuple[int, str]]:
             pass
 
 
-def cut_off(file: IO[str]) -> Iterator[Reject]:
-    """The refusal where a compressed file ends too early."""
+def truncation_rejects(file: IO[str]) -> Iterator[Reject]:
+    """Yield a reject if a compressed file ends too early."""
     if message := damage(file):
         yield reject((TableLine("the end of the file", ""), 0), RefusedRow(RejectReason.TRUNCATED, message))
 
@@ -116,8 +116,8 @@ def _refused(number: int, line: str, message: str, reason: RejectReason = Reject
     return reject((TableLine(f"line {number}", line[:400]), 0), RefusedRow(reason, message))
 
 
-def _readable(text: str) -> bool:
-    """Whether all of it was in the file's encoding."""
+def _is_decodable(text: str) -> bool:
+    """Return whether all bytes of the text were valid in the file's encoding."""
     try:
         return text.isascii() or bool(text.encode())
     except UnicodeEncodeError:
@@ -130,21 +130,21 @@ def _json_row(line: str, number: int, done: int) -> TableRow | Reject:
     except JsonError as error:
         return _refused(number, line, str(error))
     if not isinstance(cells, dict):
-        return _refused(number, line, f"an object is expected, not {type(cells).__name__}")
-    if not _readable(line):
+        return _refused(number, line, f"expected an object, got {type(cells).__name__}")
+    if not _is_decodable(line):
         return _refused(number, line, _UNREADABLE, RejectReason.ENCODING)
     return TableRow(cells, (TableLine(f"line {number}", cells), 0), done)
 
 
 def read_objects(path: Path) -> Iterator[TableRow | Reject]:
-    """The objects of a JSON array, or those that are the members of one object; their name is then their `id`."""
+    """Yield the objects of a JSON array, or the members of an object, whose names are used as `id`."""
     for event in read_json(path):
         if not isinstance(event, JsonRun):
             yield event.as_reject()
             continue
         for index, item in enumerate(event.values):
             if not isinstance(item, dict):
-                why = RefusedRow(RejectReason.MALFORMED, f"an object is expected, not {type(item).__name__}")
+                why = RefusedRow(RejectReason.MALFORMED, f"expected an object, got {type(item).__name__}")
                 yield reject((event, index), why)
                 continue
             named = {"id": event.names[index]} if event.key is None and "id" not in item else {}
@@ -152,26 +152,26 @@ def read_objects(path: Path) -> Iterator[TableRow | Reject]:
 
 
 def read_csv(path: Path, layout: ColumnLayout) -> Iterator[TableRow | Reject]:
-    """The rows of a CSV or TSV file under its first line's names, or under the numbers of the columns.
+    """Yield the rows of a CSV or TSV file; column names are those of the header, or numbers.
 
     Raises:
-        InputError: the line of the names cannot be read, or two columns have one name.
+        InputError: The header cannot be read, or two columns have the same name.
     """
-    # the module's limit is global
+    # the limit of the csv module is global
     limit = csv.field_size_limit(CELL_LIMIT)
     try:
         with open_text(path) as file:
             yield from _CsvRows(file, layout).read()
-            yield from cut_off(file)
+            yield from truncation_rejects(file)
     finally:
         csv.field_size_limit(limit)
 
 
 def columns_of(path: Path, layout: ColumnLayout) -> list[str]:
-    """The columns of a CSV or TSV file; []: it holds no line.
+    """Return the columns of a CSV or TSV file; empty if the file has no line.
 
     Raises:
-        InputError: the line of the names cannot be read, or two columns have one name.
+        InputError: The header cannot be read, or two columns have the same name.
     """
     with open_text(path) as file:
         rows = _CsvRows(file, layout)
@@ -180,15 +180,15 @@ def columns_of(path: Path, layout: ColumnLayout) -> list[str]:
         return rows.columns
 
 
-class _NoEnd(Exception):
-    """A row whose quote is not closed within what we read for it."""
+class _UnclosedQuote(Exception):
+    """A row has a quote that is not closed within the limits."""
 
 
 class _Lines:
-    """A file's lines for the CSV reader; those of a row that was none can be given out again.
+    """Lines of a file for the CSV reader; lines of a rejected multi-line row can be read again.
 
-    What is read in vain is paid for from a credit that grows with the file, so that no file of open quotes takes
-    more than linear time.
+    Reading lines again costs credit, which grows with the characters that were read from the file. So a file of
+    unclosed quotes takes linear time.
     """
 
     def __init__(self, file: IO[str], skipped: int) -> None:
@@ -197,9 +197,9 @@ class _Lines:
         self._credit = _CREDIT
         self._length = 0
         self.held: list[str] = []
-        """The lines of the row that is being read."""
+        """Lines of the current row."""
         self.number = skipped
-        """Of the last line that was given out."""
+        """Number of the last line that was returned."""
         self.done = 0
         for _ in range(skipped):
             self._read()
@@ -209,11 +209,11 @@ class _Lines:
 
     def __next__(self) -> str:
         if self.held and (len(self.held) >= ROW_LINES or self._length > min(CELL_LIMIT, self._credit)):
-            raise _NoEnd("a quote that is not closed in the lines that follow")
+            raise _UnclosedQuote("a quote is not closed in the following lines")
         line = self._again.popleft() if self._again else self._read()
         if not line:
             if self.held:
-                raise _NoEnd("a quote that is not closed before the file ends")
+                raise _UnclosedQuote("a quote is not closed before the end of the file")
             raise StopIteration
         self.held.append(line)
         self.number += 1
@@ -230,17 +230,17 @@ class _Lines:
         return line
 
     def is_long(self) -> bool:
-        """Whether a cell of the row may be longer than is read."""
+        """Return whether a cell of the row may exceed the limit."""
         return self._length > CELL_LIMIT
 
     def begin(self) -> int:
-        """Forget the row before; returns the number of the next one's first line."""
+        """Begin a new row; return the number of its first line."""
         self.held.clear()
         self._length = 0
         return self.number + 1
 
     def give_back(self) -> None:
-        """Let the row's lines come again, but the first."""
+        """Queue the row's lines after the first to be read again."""
         self._credit = max(self._credit - self._length, 0)
         self._again.extendleft(reversed(self.held[1:]))
         self.number -= len(self.held) - 1
@@ -252,17 +252,17 @@ class _CsvRows:
         self._layout = layout
         self._delimiter = layout.delimiter
         self._all_quoted: bool | None = None
-        """Whether the file puts cells into quotes that need none."""
+        """Whether the file quotes cells that need no quotes; None: not yet known."""
         self.columns: list[str] = [] if layout.header else [str(number) for number in range(1, layout.width + 1)]
 
     def read(self) -> Iterator[TableRow | Reject]:
-        """The rows below the line of the columns.
+        """Yield the rows after the header.
 
         Raises:
-            InputError: that line cannot be read, or two columns have one name.
+            InputError: The header cannot be read, or two columns have the same name.
         """
         lines = self._lines
-        # strict: a quote that closes before other text was not meant to close anything
+        # strict: report text after a closing quote, because such a quote was meant as text
         reader = csv.reader(lines, delimiter=self._delimiter, strict=True, skipinitialspace=self._layout.padded)
         while True:
             begun = lines.begin()
@@ -272,12 +272,12 @@ class _CsvRows:
                     self._check(cells)
             except StopIteration:
                 return
-            except (_NoEnd, csv.Error) as error:
-                found = self._lenient()
-                if found is None:
-                    yield self._open(begun, self._fault(error))
+            except (_UnclosedQuote, csv.Error) as error:
+                lenient = self._lenient()
+                if lenient is None:
+                    yield self._refuse_first_line(begun, self._fault(error))
                     continue
-                cells = found
+                cells = lenient
             if cells and self._all_quoted is None:
                 self._all_quoted = all(cell[:1] == '"' for cell in lines.held[0].split(self._delimiter))
             if self.columns and cells:
@@ -286,28 +286,28 @@ class _CsvRows:
                 self.columns = _names(cells)
 
     def _fault(self, error: Exception) -> str:
-        """What is wrong with the row that is being read."""
-        if isinstance(error, _NoEnd) or self._lines.is_long():
+        """Return what is wrong with the current row."""
+        if isinstance(error, _UnclosedQuote) or self._lines.is_long():
             return str(error)
         if lenient_cells(self._lines.held[0], self._delimiter) is None:
-            return "a quote that is not closed in its cell"
-        return "text behind the quote that closes a cell"
+            return "a quote is not closed in its cell"
+        return "text after the closing quote of a cell"
 
     def _lenient(self) -> list[str] | None:
-        """The cells of a row of one line whose quotes are a part of the text; None: it is no such row."""
+        """Return the cells of a one-line row with its quotes as text; None: the number of cells is wrong."""
         held = self._lines.held
         if len(held) != 1 or len(held[0]) > CELL_LIMIT:
             return None
         cells = lenient_cells(held[0], self._delimiter)
         return cells if cells is not None and len(cells) == (len(self.columns) or self._layout.width) else None
 
-    def _open(self, begun: int, message: str) -> Reject:
-        """What is told of a row's first line; the others come again."""
+    def _refuse_first_line(self, begun: int, message: str) -> Reject:
+        """Refuse the row's first line; its other lines are read again."""
         if not self.columns:
             raise InputError(f"line {begun}, which names the columns, cannot be read: {message}")
-        told = _refused(begun, self._lines.held[0], message)
+        refused = _refused(begun, self._lines.held[0], message)
         self._lines.give_back()
-        return told
+        return refused
 
     def _row(self, cells: list[str], begun: int) -> TableRow | Reject:
         held = self._lines.held
@@ -315,15 +315,15 @@ class _CsvRows:
             if len(cells) != len(self.columns):
                 cells = self._lenient() or cells
             if self._delimiter == "\t" and not self._all_quoted:
-                cells = needless(held[0], cells)
-        told = self._delimiter.join(cells)
+                cells = restore_needless_quotes(held[0], cells)
+        joined = self._delimiter.join(cells)
         if len(held[0]) >= LINE_LIMIT:
             return _refused(begun, held[0], _TOO_LONG, RejectReason.TEXT_TOO_LONG)
         if len(cells) != len(self.columns):
-            return _refused(begun, told, f"{len(cells)} cells under {len(self.columns)} columns")
-        if not _readable(told):
-            return _refused(begun, told, _UNREADABLE, RejectReason.ENCODING)
-        at: At = (TableLine(f"line {begun}", told[:400]), 0)
+            return _refused(begun, joined, f"{len(cells)} cells in a table of {len(self.columns)} columns")
+        if not _is_decodable(joined):
+            return _refused(begun, joined, _UNREADABLE, RejectReason.ENCODING)
+        at: At = (TableLine(f"line {begun}", joined[:400]), 0)
         if self._layout.padded:
             cells = [cell.strip() for cell in cells]
         return TableRow(dict(zip(self.columns, cells, strict=True)), at, self._lines.done)
@@ -331,24 +331,24 @@ class _CsvRows:
     # -- rows of several lines
 
     def _check(self, cells: list[str]) -> None:
-        """Find out whether the lines are one row.
+        """Check that the lines are one row.
 
         Raises:
-            _NoEnd: one of them looks like a row itself.
+            _UnclosedQuote: A line after the first looks like a row.
         """
         held = self._lines.held
-        kinds = [_kind(cell) for cell in cells]
+        kinds = [_cell_shape(cell) for cell in cells]
         for line in held[1:]:
             alone = next(csv.reader([line], delimiter=self._delimiter), [])
-            if len(alone) == len(self.columns) and _alike(kinds, alone):
-                raise _NoEnd("a quote that is not closed in its line, and rows behind it")
+            if len(alone) == len(self.columns) and _cells_look_alike(kinds, alone):
+                raise _UnclosedQuote("a quote is not closed in its line, and rows follow it")
 
 
 def _names(cells: list[str]) -> list[str]:
-    """The names of the columns; nameless ones after the first have a number, as pandas writes them.
+    """Return the column names; unnamed columns after the first are numbered as in pandas.
 
     Raises:
-        InputError: two have one name.
+        InputError: Two columns have the same name.
     """
     names: list[str] = []
     for number, cell in enumerate(cells):
@@ -359,17 +359,17 @@ def _names(cells: list[str]) -> list[str]:
     return names
 
 
-def _alike(kinds: list[str], cells: list[str]) -> bool:
-    """Whether a line's cells are such as the row's are: a row of another number of cells tells nothing."""
+def _cells_look_alike(kinds: list[str], cells: list[str]) -> bool:
+    """Return whether a line has cells like those of the row; True if the numbers of cells differ."""
     if len(kinds) != len(cells):
         return True
-    return any(kind and kind == _kind(cell) for kind, cell in zip(kinds, cells, strict=True))
+    return any(kind and kind == _cell_shape(cell) for kind, cell in zip(kinds, cells, strict=True))
 
 
-def _kind(cell: str) -> str:
-    """What cells that name something have in common: a file's suffix, or all but the digits; "" for other text."""
+def _cell_shape(cell: str) -> str:
+    """Return what cells of one kind share: a file suffix, or the text with its digits replaced; "" for other text."""
     cell = cell.strip().lower()
-    if found := _FILE_NAME.fullmatch(cell):
-        return found[1]
+    if match := _FILE_NAME.fullmatch(cell):
+        return match[1]
     shape = re.sub(r"\d+", "0", cell)
     return shape if shape != cell and len(cell.split()) == 1 else ""

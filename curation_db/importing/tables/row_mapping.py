@@ -1,8 +1,8 @@
-"""Tables with a row per picture: captions and candidates in named columns (`columns`), read by `tables`.
+"""Converts table rows with one image each into images, captions and candidates, by the columns of each row.
 
-Each row is read by its own columns. Columns that mean nothing to us are kept with the row's candidates. A row's id
-names its caption and its candidates; a row without one is known by its picture and its text. Rows that have only the
-id of a picture that other rows name are read last: by then it is known whether the id means one picture.
+Unknown columns are stored with the row's candidates. The id of a row becomes the key of its caption and candidates;
+without an id the writer derives keys from image and text. Rows that have an image id but no image name are read in a
+second pass: by then it is known whether the id means exactly one image.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Protocol
 
-from curation_db.importing.image_names import Naming, PictureName
+from curation_db.importing.image_names import ImageName, Naming
 from curation_db.importing.rows import (
     At,
     CandidateRow,
@@ -28,44 +28,54 @@ from curation_db.importing.rows import (
     key_of,
     reject,
 )
-from curation_db.importing.tables.columns import choose, is_empty, settle, stated_in, texts, unused
+from curation_db.importing.tables.columns import (
+    choose_columns,
+    is_empty,
+    match_columns,
+    resolve_stated,
+    texts_in_cell,
+    unused_columns,
+)
 from curation_db.importing.tables.layout import ColumnLayout
 from curation_db.importing.tables.reader import TableRow, columns_of
 from curation_db.queue.gold import KnownAnswer
 
 _BATCH = 5_000
 _LOOK = 20
-"""Rows that tell whether the file can be imported."""
+"""Rows that are checked for their columns before the import begins."""
 _KINDS = 1_000
-"""Sets of keys that are remembered."""
+"""Most sets of row keys that are cached."""
 
 
-class RowMapping(Protocol):
-    """Hears what the columns of rows were taken for."""
+class ColumnsCallback(Protocol):
+    """Called with the columns of rows."""
 
     def __call__(self, chosen: Mapping[str, str], unused: Mapping[str, str]) -> None:
-        """Hear of fields with their columns, and of columns that are not used with the fields that they could be."""
+        """Receive field to column, and unused column to the field that it could fill."""
 
 
 def read_rows(
-    rows_of: Callable[[], Iterable[TableRow | Reject]], naming: Naming, mapping: Mapping[str, str], tell: RowMapping
+    rows_of: Callable[[], Iterable[TableRow | Reject]],
+    naming: Naming,
+    mapping: Mapping[str, str],
+    on_columns: ColumnsCallback,
 ) -> Iterator[RowBatch]:
-    """The rows of a table in batches; `tell` hears what each column was taken for.
+    """Yield the rows of a table in batches.
 
     Args:
-        rows_of: begins to read the table; called a second time where rows are put off.
-        naming: what pictures' names become.
-        mapping: the columns that were stated.
-        tell: hears what each column was taken for.
+        rows_of: Opens the table; called again for the second pass.
+        naming: Rules for image names.
+        mapping: Columns by field, as given with `--map`.
+        on_columns: Called with the columns of each kind of row.
 
     Raises:
-        InputError: the columns do not tell of pictures and texts.
+        InputError: No column holds an image, or none holds a text.
     """
     rows = iter(rows_of())
     batch, reader = RowBatch(), None
     while first := list(islice(rows, _LOOK)):
         if columns := _columns(first, mapping):
-            reader = _Reader(naming, columns, mapping, tell)
+            reader = _Reader(naming, columns, mapping, on_columns)
             rows = chain(first, rows)
             break
         yield RowBatch(rejects=[row for row in first if isinstance(row, Reject)])
@@ -79,16 +89,16 @@ def read_rows(
             yield batch
             batch = RowBatch(done=batch.done)
     yield batch
-    if reader is not None and reader.put_off:
-        yield from _put_off(rows_of(), reader, batch.done)
+    if reader is not None and reader.needs_second_pass:
+        yield from _read_rows_without_name(rows_of(), reader, batch.done)
 
 
-def _put_off(rows: Iterable[TableRow | Reject], reader: _Reader, done: int) -> Iterator[RowBatch]:
-    """The rows without a picture's name, from a second reading."""
+def _read_rows_without_name(rows: Iterable[TableRow | Reject], reader: _Reader, done: int) -> Iterator[RowBatch]:
+    """Yield the rows without an image name, in a second pass."""
     batch = RowBatch(done=done)
     for row in rows:
         if isinstance(row, TableRow) and reader.lacks_name(row):
-            reader.add(row, batch, late=True)
+            reader.add(row, batch, second_pass=True)
         if len(batch.images) + len(batch.rejects) >= _BATCH:
             yield batch
             batch = RowBatch(done=done)
@@ -96,10 +106,10 @@ def _put_off(rows: Iterable[TableRow | Reject], reader: _Reader, done: int) -> I
 
 
 def check_columns(rows: Iterable[TableRow | Reject], mapping: Mapping[str, str]) -> None:
-    """Find out whether `read_rows` would know the columns, before anything is written.
+    """Check the columns of the first rows, before anything is written.
 
     Raises:
-        InputError: the columns do not tell of pictures and texts.
+        InputError: No column holds an image, or none holds a text.
     """
     rows = iter(rows)
     while first := list(islice(rows, _LOOK)):
@@ -108,7 +118,7 @@ def check_columns(rows: Iterable[TableRow | Reject], mapping: Mapping[str, str])
 
 
 def ids_without_names(rows: Iterable[TableRow | Reject], mapping: Mapping[str, str], most: int) -> list[str]:
-    """The pictures' ids in the first `most` rows of a table that has no column with names of pictures; else none."""
+    """Return the image ids in the first `most` rows; empty if the table has a column of image names, or no ids."""
     first = [row for row in islice(rows, most) if isinstance(row, TableRow)]
     columns = _columns([*first[:_LOOK]], mapping)
     if "image" in columns or "image_id" not in columns:
@@ -121,11 +131,11 @@ def ids_without_names(rows: Iterable[TableRow | Reject], mapping: Mapping[str, s
     return list(ids)
 
 
-def settled_columns(path: Path, layout: ColumnLayout, mapping: Mapping[str, str]) -> dict[str, str]:
-    """The stated columns of a CSV or TSV file by their names, before anything is written.
+def resolve_columns(path: Path, layout: ColumnLayout, mapping: Mapping[str, str]) -> dict[str, str]:
+    """Return the stated columns of a CSV or TSV file by name, before anything is written.
 
     Raises:
-        InputError: the columns do not tell of pictures and texts, or the file seems to have no header.
+        InputError: No column holds an image or a text, or the file seems to have no header.
     """
     columns = columns_of(path, layout)
     if not columns:
@@ -133,43 +143,42 @@ def settled_columns(path: Path, layout: ColumnLayout, mapping: Mapping[str, str]
     by_number = bool(mapping) and all(column.isdecimal() for column in mapping.values())
     try:
         if by_number and layout.seems_headless():
-            raise InputError("the columns are stated by their numbers")
-        settle(columns, mapping, numbered=True)
+            raise InputError("the columns are given by number")
+        match_columns(columns, mapping, numbered=True)
     except InputError as error:
         if layout.seems_headless():
             message = f"{path.name} seems to have no header: its first line looks like a row"
             raise InputError(message, hint=layout.suggestion()) from error
         if layout.header or mapping:
             raise
-        raise InputError("which column is what?", hint=layout.suggestion()) from error
-    return stated_in(columns, mapping, numbered=True)
+        raise InputError("a table without a header needs --map", hint=layout.suggestion()) from error
+    return resolve_stated(columns, mapping, numbered=True)
 
 
 def _columns(rows: list[TableRow | Reject], mapping: Mapping[str, str]) -> dict[str, str]:
-    """What the columns of these rows are, taken together; {}: none of them can be read."""
+    """Return field to column for the columns of all these rows; empty if no row could be read."""
     seen = dict.fromkeys(chain.from_iterable(row.cells for row in rows if isinstance(row, TableRow)))
-    return settle(list(seen), mapping) if seen else {}
+    return match_columns(list(seen), mapping) if seen else {}
 
 
 class _Reader:
-    """Reads rows, each by its own columns: in JSON they may differ from row to row."""
+    """Converts rows, each by its own columns: in JSON they may differ from row to row."""
 
     def __init__(
-        self, naming: Naming, columns: Mapping[str, str], mapping: Mapping[str, str], tell: RowMapping
+        self, naming: Naming, columns: Mapping[str, str], mapping: Mapping[str, str], on_columns: ColumnsCallback
     ) -> None:
         self._naming = naming
         self._stated = {name: columns[name] for name in mapping}
-        self._tell = tell
+        self._on_columns = on_columns
         self._chosen: dict[tuple[str, ...], dict[str, str]] = {}
-        """What the columns of rows with these keys are."""
+        """Field to column, by the keys of a row."""
         self._columns: dict[str, str] = {}
-        """Of the row that is read."""
+        """Field to column of the current row."""
         self._by_id = {"image", "image_id"} <= columns.keys()
-        self.put_off = False
-        """Whether rows wait for a second reading."""
+        self.needs_second_pass = False
 
-    def _look(self, row: TableRow) -> None:
-        """Settle what the row's columns are."""
+    def _choose_columns(self, row: TableRow) -> None:
+        """Set the columns of the current row."""
         keys = tuple(row.cells)
         chosen = self._chosen.get(keys)
         if chosen is None:
@@ -177,25 +186,25 @@ class _Reader:
                 self._chosen.clear()
             stated = {name: column for name, column in self._stated.items() if column in row.cells}
             free = [key for key in keys if key not in self._stated.values()]
-            others = {name: column for name, column in choose(free, {}).items() if name not in self._stated}
+            others = {name: column for name, column in choose_columns(free, {}).items() if name not in self._stated}
             chosen = self._chosen[keys] = {**others, **stated}
-            self._tell(chosen, unused(keys, chosen))
+            self._on_columns(chosen, unused_columns(keys, chosen))
         self._columns = chosen
 
     def lacks_name(self, row: TableRow) -> bool:
-        """Whether the row has only the id of a picture that other rows may name."""
+        """Return whether the row has an image id but no image name, which other rows may have."""
         if not self._by_id:
             return False
-        self._look(row)
+        self._choose_columns(row)
         return self._cell(row, "image") is None and self._cell(row, "image_id") is not None
 
-    def add(self, row: TableRow, batch: RowBatch, *, late: bool = False) -> None:
-        """Put a row's picture and texts into `batch`; `late`: it was put off."""
-        if not late and self.lacks_name(row):
-            self.put_off = True
+    def add(self, row: TableRow, batch: RowBatch, *, second_pass: bool = False) -> None:
+        """Add a row's image and texts to `batch`; in the first pass, skip a row without an image name."""
+        if not second_pass and self.lacks_name(row):
+            self.needs_second_pass = True
             return
         key = None
-        self._look(row)
+        self._choose_columns(row)
         try:
             key = self._key(row)
             image = self._image(row, key, self._name(row))
@@ -206,16 +215,14 @@ class _Reader:
             extra, concept, gold = self._extra(row), self._concept(row), self._gold(row)
         except RefusedRow as why:
             batch.rejects.append(reject(row.at, why))
-            if key is not None:  # rows without a name cannot tell whether this picture is meant
+            if key is not None:  # rows with this id and no name may mean another image
                 batch.refused.add(key)
             return
         if not candidates and (column := self._columns.get("candidate")) is not None:
-            missing = RefusedRow(
-                RejectReason.EMPTY_TEXT, f"column {column}: there is no candidate; the caption went in"
-            )
+            missing = RefusedRow(RejectReason.EMPTY_TEXT, f"column {column} has no candidate; the caption was stored")
             batch.rejects.append(reject(row.at, missing))
         batch.images.append(image)
-        # several captions: no single one is the original of the candidates
+        # with several captions, none is the original of the candidates
         original = len(batch.captions) if len(captions) == 1 else None
         for key, text in _keyed(identity, captions):
             batch.captions.append(CaptionRow(key, image.key, text, row.at))
@@ -227,41 +234,41 @@ class _Reader:
         return None if is_empty(value) else value
 
     def _key(self, row: TableRow) -> str | None:
-        """The picture's id as the row states it."""
-        told, number = self._cell(row, "image"), self._cell(row, "image_id")
-        if number is None and isinstance(told, int | float):
-            number = told
+        """Return the key from the row's image id; None: it has none."""
+        image, number = self._cell(row, "image"), self._cell(row, "image_id")
+        if number is None and isinstance(image, int | float):
+            number = image
         return None if number is None else key_of(number)
 
-    def _name(self, row: TableRow) -> PictureName | None:
-        told = self._cell(row, "image")
-        if told is None or (isinstance(told, int | float) and self._cell(row, "image_id") is None):
+    def _name(self, row: TableRow) -> ImageName | None:
+        image = self._cell(row, "image")
+        if image is None or (isinstance(image, int | float) and self._cell(row, "image_id") is None):
             return None
-        return self._naming.name(told)
+        return self._naming.name(image)
 
-    def _image(self, row: TableRow, key: str | None, name: PictureName | None) -> ImageRow:
+    def _image(self, row: TableRow, key: str | None, name: ImageName | None) -> ImageRow:
         if name is None:
             if key is None:
-                raise RefusedRow(RejectReason.NO_PICTURE, "the row names no picture")
+                raise RefusedRow(RejectReason.NO_PICTURE, "the row names no image")
             return ImageRow(key, None, None, None, None, row.at)
         key = self._naming.key(name) if key is None else key
         return ImageRow(key, name.file_name, None, None, None, row.at, None, name.url, name.unstripped)
 
     def _identity(self, row: TableRow) -> str | None:
-        told = self._cell(row, "id")
-        return None if told is None else key_of(told)
+        cell = self._cell(row, "id")
+        return None if cell is None else key_of(cell)
 
     def _texts(self, row: TableRow, name: str) -> list[object]:
-        return texts(self._cell(row, name))
+        return texts_in_cell(self._cell(row, name))
 
     def _concept(self, row: TableRow) -> str | None:
-        told = texts(self._cell(row, "concept"))
-        return told[0] if len(told) == 1 and isinstance(told[0], str) else None
+        concepts = texts_in_cell(self._cell(row, "concept"))
+        return concepts[0] if len(concepts) == 1 and isinstance(concepts[0], str) else None
 
     def _gold(self, row: TableRow) -> KnownAnswer | None:
-        told = self._cell(row, "gold")
+        cell = self._cell(row, "gold")
         try:
-            return None if told is None else KnownAnswer.parse(told)
+            return None if cell is None else KnownAnswer.parse(cell)
         except ValueError as error:
             raise RefusedRow(RejectReason.BAD_VALUE, str(error)) from None
 
@@ -276,10 +283,10 @@ class _Reader:
             raise RefusedRow(RejectReason.MALFORMED, "nested too deeply") from None
 
 
-def _keyed(identity: str | None, found: list[object]) -> Iterator[tuple[str | None, At | object]]:
-    """A row's texts, each with its key: the row's id, with a number where there are several."""
-    for number, text in enumerate(found):
+def _keyed(identity: str | None, texts: list[object]) -> Iterator[tuple[str | None, At | object]]:
+    """Yield a row's texts with their keys: the row's id, followed by a number if there are several texts."""
+    for number, text in enumerate(texts):
         if identity is None:
             yield None, text
         else:
-            yield (identity if len(found) == 1 else f"{identity}/{number}"), text
+            yield (identity if len(texts) == 1 else f"{identity}/{number}"), text

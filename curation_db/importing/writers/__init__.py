@@ -1,1 +1,1 @@
-"""Batches of rows into the record, one writer per kind of row."""
+"""Writers: store batches of rows in the record; one module per kind of row."""

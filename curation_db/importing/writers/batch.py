@@ -3,7 +3,8 @@
 The fast path is one INSERT that skips rows whose key is stored. The stored rows are read only if fewer rows were
 inserted than were sent: equal content counts as unchanged, other content is refused. No stored value is overwritten.
 
-Columns that are empty in the record are filled in, with the moment (`moments`) from which exports contain the value.
+Empty columns of stored rows are filled in, with the sequence number (`event_clock`) from which exports contain the
+value.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ class BatchWriter:
         self.images = ImageWriter(provenance.source)
 
     def write(self, connection: Connection, batch: RowBatch) -> WriteOutcome:
-        """Put `batch` into the record, inside the caller's transaction."""
+        """Store `batch` in the caller's transaction."""
         outcome = WriteOutcome()
         source_id = self.images.source_id = self.images.source_id or _source_id(connection, self._provenance.source)
         if batch.licenses:

@@ -1,4 +1,4 @@
-"""Writes the candidates of a batch, marks those with a known answer, and compares those that the record has already."""
+"""Writes the candidates of a batch, marks gold candidates, and compares candidates that are stored already."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from curation_db.importing.rows import (
     RejectReason,
     RowBatch,
     RowGenerator,
-    prepared,
+    checked_text,
     reject,
 )
 from curation_db.importing.writers.images import SOURCE_HINT
@@ -26,7 +26,7 @@ from curation_db.review.gold_marking import mark
 from curation_db.storage import sqlite
 
 _CONCEPT_LIMIT = 200
-_GENERATOR_HINT = "if these are other proposals than those of the record, import the file with --generator NAME"
+_GENERATOR_HINT = "if these candidates differ from the stored ones on purpose, import the file with --generator NAME"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Provenance:
     pipeline: str
     intake: Intake
     file: str = ""
-    """Its name, the origin of known answers."""
+    """Name of the file, stored as the origin of known answers."""
 
 
 class _Prepared(NamedTuple):
@@ -46,7 +46,7 @@ class _Prepared(NamedTuple):
 
     draft: NewCandidate
     digest: bytes
-    """Of its text: a known answer belongs to this text only."""
+    """SHA-256 of the raw text: a known answer is valid for this text only."""
     row: CandidateRow
 
 
@@ -91,22 +91,22 @@ class CandidateWriter:
             raise RefusedRow(RejectReason.CAPTION_REFUSED, "its caption was refused")
         if row.image not in images:
             raise RefusedRow(RejectReason.UNKNOWN_IMAGE, f"no image {row.image} in the file or in the record")
-        shown, digest = prepared(row.text)
+        shown, digest = checked_text(row.text)
         derived = derive_concept(clean(original) if isinstance(original, str) else "", shown)
         stated = clean(row.concept or "").strip()[:_CONCEPT_LIMIT] or None
         name = row.key if row.key is not None else f"{row.image}/{digest[:8].hex()}"
         provenance = self._provenance
-        made = row.made or RowGenerator(
+        generator = row.generator or RowGenerator(
             f"{provenance.generator}/{name}", provenance.generator, provenance.pipeline, None
         )
         draft = NewCandidate(
             source_id=self._source_id,
-            key=made.key,
+            key=generator.key,
             image_id=images[row.image],
             raw_text=str(row.text),
-            pipeline=made.pipeline,
-            generator=made.generator,
-            prompt_version=made.prompt_version,
+            pipeline=generator.pipeline,
+            generator=generator.generator,
+            prompt_version=generator.prompt_version,
             negation_type=row.negation_type or derived.negation_type,
             caption_id=caption_id,
             concept=stated or derived.text,
@@ -125,8 +125,8 @@ class CandidateWriter:
             if old[draft.key] == (draft.image_id, digest):
                 same.add(draft.key)
                 continue
-            other, hint = ("text", _GENERATOR_HINT) if image_id == draft.image_id else ("picture", SOURCE_HINT)
-            message = f"candidate {draft.key} is there with another {other}"
+            other, hint = ("text", _GENERATOR_HINT) if image_id == draft.image_id else ("image", SOURCE_HINT)
+            message = f"candidate {draft.key} is stored with another {other}"
             outcome.refuse(row.at, RejectReason.DUPLICATE, message, hint=hint)
         return len(same)
 
@@ -141,9 +141,11 @@ class CandidateWriter:
         done = mark(connection, answers, self._provenance.file)
         outcome.counts.update(gold=done.new, gold_in_audit=done.audit)
         for number in done.other:
-            outcome.refuse(known[number].at, RejectReason.DUPLICATE, "another answer is known to this candidate")
+            outcome.refuse(
+                known[number].at, RejectReason.DUPLICATE, "the candidate is stored with another known answer"
+            )
 
     def _stored(self, connection: Connection, columns: tuple[str, ...], rows: Sequence[_Prepared]) -> list[Any]:
-        """The record's candidates of the rows' keys."""
+        """Return the stored candidates with the keys of `rows`."""
         keys = [row.draft.key for row in rows]
         return list(sqlite.select_in(connection, "candidate", columns, "key", keys, source_id=self._source_id))

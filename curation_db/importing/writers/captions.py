@@ -1,4 +1,4 @@
-"""Writes the captions of a batch, and compares those whose key or text is in the record already."""
+"""Writes the captions of a batch, and compares captions whose key or text is stored already."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy import Connection
 
 from curation_db.importing.report import WriteOutcome
-from curation_db.importing.rows import CaptionRow, RefusedRow, RejectReason, RowBatch, prepared, reject
+from curation_db.importing.rows import CaptionRow, RefusedRow, RejectReason, RowBatch, checked_text, reject
 from curation_db.importing.writers.images import SOURCE_HINT
 from curation_db.lint import index
 from curation_db.storage import sqlite
@@ -24,14 +24,15 @@ def insert_captions(
 ) -> list[int | None]:
     """Insert the batch's captions; `images` are the ids of images by key.
 
-    Returns the captions' ids in order where the batch's candidates need them, else nothing.
+    Returns:
+        The ids of the captions in order (None: refused), if the batch has candidates; else an empty list.
     """
     values: dict[int, _Values] = {}
     cleaned = 0
     for number, row in enumerate(batch.captions):
         key, image, raw, at = row
         try:
-            shown, digest = prepared(raw)
+            shown, digest = checked_text(raw)
             image_id = images[image]
         except RefusedRow as why:
             outcome.rejects.append(reject(at, why))
@@ -51,7 +52,7 @@ def _store(
     connection: Connection, source_id: int, batch: RowBatch, values: dict[int, _Values], outcome: WriteOutcome
 ) -> dict[int, int]:
     """Insert the captions that are new and compare the others; returns ids by position in the batch."""
-    ids = _known_texts(connection, batch.captions, values)
+    ids = _stored_texts(connection, batch.captions, values)
     outcome.counts["unchanged"] += len(ids)
     sent = {number: each for number, each in values.items() if number not in ids} if ids else values
     new = sqlite.insert_or_ignore(connection, "caption", _COLUMNS, list(sent.values()))
@@ -70,15 +71,15 @@ def _store(
             ids[number] = stored.id
             same.add(key)
             continue
-        other = "text" if stored.image_id == image_id else "picture"
-        message = f"caption {key} is there with another {other}"
+        other = "text" if stored.image_id == image_id else "image"
+        message = f"caption {key} is stored with another {other}"
         outcome.refuse(batch.captions[number].at, RejectReason.DUPLICATE, message, hint=SOURCE_HINT)
     # the same caption twice in a batch counts as one new row, not as a stored one
     outcome.counts["unchanged"] += len(same) - new
     return ids
 
 
-def _known_texts(connection: Connection, rows: Sequence[CaptionRow], values: dict[int, _Values]) -> dict[int, int]:
+def _stored_texts(connection: Connection, rows: Sequence[CaptionRow], values: dict[int, _Values]) -> dict[int, int]:
     """Ids of the captions without a key whose text is stored for their image, under any key."""
     unnamed = {number: each for number, each in values.items() if rows[number].key is None}
     if not unnamed:

@@ -39,6 +39,6 @@ def insert_objects(
         if old[image_id, category] != number
     ]
     for row, count in changed:
-        message = f"the record counts {count} × {row.category} in picture {row.image}, not {row.number}"
+        message = f"the record counts {count} × {row.category} in image {row.image}, not {row.number}"
         outcome.refuse(row.at, RejectReason.DUPLICATE, message)
     outcome.counts["unchanged"] += len(sent) - new - len(changed)

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy import Connection
 
 from curation_db.importing.report import WriteOutcome
-from curation_db.importing.rows import QuestionRow, RefusedRow, RejectReason, prepared, reject
+from curation_db.importing.rows import QuestionRow, RefusedRow, RejectReason, checked_text, reject
 from curation_db.storage import sqlite
 
 _COLUMNS = ("source_id", "key", "image_id", "text", "answer", "agreed", "answers", "question_type")
-_NAMED_COLUMNS = {2: "picture", 3: "text"}
+_NAMED_COLUMNS = {2: "image", 3: "text"}
 """What a message calls the column that differs; the others are the "count of answers"."""
 
 
@@ -27,7 +27,7 @@ def insert_questions(
     sources: list[QuestionRow] = []
     for row in rows:
         try:
-            shown, _ = prepared(row.text)
+            shown, _ = checked_text(row.text)
             if row.image not in images:
                 raise RefusedRow(RejectReason.UNKNOWN_IMAGE, f"no image {row.image} in the file or in the record")
         except RefusedRow as why:
@@ -59,5 +59,5 @@ def _refuse_changed(
     for row, before, values in changed:
         names = (name for column, name in _NAMED_COLUMNS.items() if before[column] != values[column])
         other = next(names, "count of answers")
-        outcome.refuse(row.at, RejectReason.DUPLICATE, f"question {row.key} is there with another {other}")
+        outcome.refuse(row.at, RejectReason.DUPLICATE, f"question {row.key} is stored with another {other}")
     return len(changed)

@@ -23,7 +23,7 @@ from curation_db.exporting.manifest import read_items
 from curation_db.exporting.selection import ExportFilter, ExportRefused, NothingChosen
 from curation_db.exporting.staleness import Drift, drift_since
 from curation_db.importing.formats import Format
-from curation_db.importing.image_check import NO_PICTURES, ImageChecker
+from curation_db.importing.image_check import NO_IMAGE_FOLDERS, ImageChecker
 from curation_db.importing.pipeline import import_file, make_plan
 from curation_db.integrity.rebuild import rebuild
 from curation_db.review.bulk import decide_in_bulk
@@ -53,8 +53,8 @@ def take(record, images=(), pairs=(), licenses=(), *, seen=False):
     path.write_text(json.dumps(told))
     if seen and not picture.exists():
         Image.new("RGB", (4, 3)).save(picture)
-    pictures = ImageChecker(lambda _source, _name: picture, every=True) if seen else NO_PICTURES
-    return import_file(record.store, make_plan(path, form=Format.NEGATIONCLIP), pictures=pictures)
+    pictures = ImageChecker(lambda _source, _name: picture, check_all=True) if seen else NO_IMAGE_FOLDERS
+    return import_file(record.store, make_plan(path, form=Format.NEGATIONCLIP), checker=pictures)
 
 
 def tree(record, selection, at=None):

@@ -1,4 +1,4 @@
-"""A store, and a way to import whatever a test writes."""
+"""Fixtures of the import tests: a record, and small data files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from curation_db.importing.image_check import NO_PICTURES, ImageChecker
+from curation_db.importing.image_check import NO_IMAGE_FOLDERS, ImageChecker
 from curation_db.importing.pipeline import import_file, make_plan
 from curation_db.importing.report import ImportReport
 from curation_db.importing.rows import Reject
@@ -19,24 +19,24 @@ from curation_db.storage.store import Store, create_store
 
 
 @dataclass
-class Desk:
-    """A record, a folder to write files in, and what the last import refused."""
+class ImportHarness:
+    """A record, a folder for data files, and the rejects of the last import."""
 
     store: Store
     folder: Path
     rejects: list[Reject] = field(default_factory=list)
 
-    def file(self, name: str, content: str | bytes | dict[str, Any] | list[Any]) -> Path:
+    def write(self, name: str, content: str | bytes | dict[str, Any] | list[Any]) -> Path:
         path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        told = content if isinstance(content, str | bytes) else json.dumps(content)
-        path.write_bytes(told if isinstance(told, bytes) else told.encode())
+        data = content if isinstance(content, str | bytes) else json.dumps(content)
+        path.write_bytes(data if isinstance(data, bytes) else data.encode())
         return path
 
-    def take(self, path: Path, *, pictures: ImageChecker = NO_PICTURES, **options: Any) -> ImportReport:
+    def run(self, path: Path, *, checker: ImageChecker = NO_IMAGE_FOLDERS, **options: Any) -> ImportReport:
         self.rejects = []
         plan = make_plan(path, **options)
-        return import_file(self.store, plan, pictures=pictures, tell=self.rejects.append)
+        return import_file(self.store, plan, checker=checker, on_reject=self.rejects.append)
 
     def rows(self, statement: str) -> list[tuple[Any, ...]]:
         with self.store.read() as connection:
@@ -48,17 +48,17 @@ class Desk:
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
+def importer(tmp_path: Path) -> Iterator[ImportHarness]:
     with create_store(tmp_path / "record.db") as store:
-        yield Desk(store, tmp_path)
+        yield ImportHarness(store, tmp_path)
 
 
 @pytest.fixture
 def coco() -> Callable[..., dict[str, Any]]:
-    """A captions file of two pictures and three captions."""
+    """Build a captions file with two images and three captions."""
 
-    def made(**changes: Any) -> dict[str, Any]:
-        told: dict[str, Any] = {
+    def build(**changes: Any) -> dict[str, Any]:
+        content: dict[str, Any] = {
             "info": {"year": 2014},
             "images": [
                 {"id": 9, "file_name": "COCO_train2014_000000000009.jpg", "width": 640, "height": 480, "license": 3},
@@ -71,6 +71,6 @@ def coco() -> Callable[..., dict[str, Any]]:
                 {"image_id": 25, "id": 103, "caption": "two giraffes"},
             ],
         }
-        return {**told, **changes}
+        return {**content, **changes}
 
-    return made
+    return build

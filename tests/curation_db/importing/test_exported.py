@@ -1,4 +1,4 @@
-"""What an export of ours holds comes back into an empty record as it was, from items.jsonl and from pairs.jsonl."""
+"""Tests of importing negwb exports, items.jsonl and pairs.jsonl, into an empty record."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ JOINED = """ FROM candidate d JOIN image i ON i.id = d.image_id JOIN source s ON
 
 
 @pytest.fixture
-def exported(desk: Any) -> Path:
-    """A set of two sources: imported, generated and edited pairs, some without a caption, a concept or a file."""
-    told = {"id": 7, "image_id": 9, "caption": "a dog", "updated_caption": "a dog with no hat"}
+def exported(importer: Any) -> Path:
+    """An export of two sources: imported, generated and edited pairs, some without a caption, a concept or a file."""
+    annotation = {"id": 7, "image_id": 9, "caption": "a dog", "updated_caption": "a dog with no hat"}
     image = {"id": 9, "file_name": "COCO_train2014_000000000009.jpg"}
-    desk.take(desk.file("n.json", {"images": [image], "annotations": [told]}))
+    importer.run(importer.write("n.json", {"images": [image], "annotations": [annotation]}))
     rows = [
         {"image": "sub/a.png", "caption": "a cat", "candidate": "a cat, no dog", "concept": "hound"},
         {"image": "http://example.org/b.jpg", "candidate": "not moving"},
         {"image_id": 9, "candidate": "nobody is here"},
     ]
-    desk.take(desk.file("t.jsonl", "\n".join(map(json.dumps, rows))), generator="llm/8b")
-    made = NewCandidate(
+    importer.run(importer.write("t.jsonl", "\n".join(map(json.dumps, rows))), generator="llm/8b")
+    draft = NewCandidate(
         source_id=1,
         key="generate/ab/p1/7",
         image_id=1,
@@ -53,15 +53,15 @@ def exported(desk: Any) -> Path:
         negation_type=NegationType.ACTION,
         concept="asleep",
     )
-    with desk.store.write() as connection:
-        insert_candidates(connection, [made], Intake(audit_rate=0))
-    ana = DecisionWriter(desk.store, begin_session(desk.store, "ana", version="test"))
-    for (number,) in desk.rows("SELECT id FROM candidate"):
+    with importer.store.write() as connection:
+        insert_candidates(connection, [draft], Intake(audit_rate=0))
+    ana = DecisionWriter(importer.store, begin_session(importer.store, "ana", version="test"))
+    for (number,) in importer.rows("SELECT id FROM candidate"):
         ana.decide(number, Kind.ACCEPT)
     ana.edit(1, "a dog without any hat")
-    fulltext.refresh(desk.store)
-    freeze(desk.store, desk.folder / "exports", "s", selection=ExportFilter(), tool_version="0.1.0")
-    return desk.folder / "exports" / "s"
+    fulltext.refresh(importer.store)
+    freeze(importer.store, importer.folder / "exports", "s", selection=ExportFilter(), tool_version="0.1.0")
+    return importer.folder / "exports" / "s"
 
 
 @pytest.fixture
@@ -75,39 +75,41 @@ def _rows(store: Store, columns: str) -> list[tuple[Any, ...]]:
         return [tuple(row) for row in connection.exec_driver_sql(columns + JOINED)]
 
 
-def test_items_come_back_whole(desk: Any, exported: Path, empty: Store) -> None:
+def test_items_are_restored_completely(importer: Any, exported: Path, empty: Store) -> None:
     plan = make_plan(exported / "items.jsonl")
     assert (plan.format, set(plan.sources)) == (Format.NEGWB, {"coco", "t"})
     report = import_file(empty, plan)
     assert (report.flawless, report.candidates, report.captions, report.images) == (True, 5, 2, 4)
-    assert _rows(empty, COLUMNS + MORE) == _rows(desk.store, COLUMNS + MORE)
+    assert _rows(empty, COLUMNS + MORE) == _rows(importer.store, COLUMNS + MORE)
     assert _rows(empty, "SELECT d.extra") == [(None,)] * 5
     assert _rows(empty, "SELECT z.state") == [("open",)] * 5
     assert import_file(empty, plan).new == 0
     ben = DecisionWriter(empty, begin_session(empty, "ana", version="test"))
     for number in range(1, 6):
         ben.decide(number, Kind.ACCEPT)
-    freeze(empty, desk.folder / "again", "s", selection=ExportFilter(), tool_version="0.1.0")
-    assert (desk.folder / "again/s/pairs.jsonl").read_bytes() == (exported / "pairs.jsonl").read_bytes()
+    freeze(empty, importer.folder / "again", "s", selection=ExportFilter(), tool_version="0.1.0")
+    assert (importer.folder / "again/s/pairs.jsonl").read_bytes() == (exported / "pairs.jsonl").read_bytes()
 
 
-def test_pairs_come_back_with_all_that_they_hold(desk: Any, exported: Path, empty: Store) -> None:
+def test_pairs_are_restored_with_all_their_fields(importer: Any, exported: Path, empty: Store) -> None:
     path = exported / "pairs.jsonl"
     assert detect(path) is Format.NEGWB
     assert import_file(empty, make_plan(path)).flawless
-    assert _rows(empty, COLUMNS) == _rows(desk.store, COLUMNS)
+    assert _rows(empty, COLUMNS) == _rows(importer.store, COLUMNS)
     assert {row[0] for row in _rows(empty, "SELECT d.generator")} == {"edit", "generate", "llm"}
 
 
 @pytest.mark.parametrize("name", ["items.jsonl", "pairs.jsonl"])
-def test_the_record_has_its_own_set_already(desk: Any, exported: Path, dump: Any, name: str) -> None:
-    before = dump(desk.store)
-    report = desk.take(exported / name)
+def test_an_export_imported_into_its_own_record_changes_nothing(
+    importer: Any, exported: Path, dump: Any, name: str
+) -> None:
+    before = dump(importer.store)
+    report = importer.run(exported / name)
     assert (report.new, report.flawless) == (0, True)
-    assert dump(desk.store) == before
+    assert dump(importer.store) == before
 
 
-def test_a_stated_source_and_generator_hold(exported: Path, empty: Store) -> None:
+def test_a_stated_source_and_generator_override_the_file(exported: Path, empty: Store) -> None:
     report = import_file(empty, make_plan(exported / "items.jsonl", source="mine", generator="set-1"))
     assert report.source == "mine"
     rows = _rows(empty, "SELECT s.name, d.generator, d.key, d.concept")
@@ -115,7 +117,7 @@ def test_a_stated_source_and_generator_hold(exported: Path, empty: Store) -> Non
     assert ("mine", "set-1", "set-1/generate/ab/p1/7", "asleep") in rows
 
 
-def test_bad_lines_cost_themselves(desk: Any, exported: Path, empty: Store) -> None:
+def test_malformed_lines_of_an_export_are_refused(importer: Any, exported: Path, empty: Store) -> None:
     first = json.loads((exported / "items.jsonl").read_text().splitlines()[0])
     # fmt: off
     changes: list[dict[str, Any]] = [
@@ -127,9 +129,9 @@ def test_bad_lines_cost_themselves(desk: Any, exported: Path, empty: Store) -> N
     lines = [
         json.dumps({**first, "image_key": f"k{n}", "caption_key": None, **change}) for n, change in enumerate(changes)
     ]
-    path = desk.file("items.jsonl", "\n".join([*lines[:1], "{", *lines[1:]]))
+    path = importer.write("items.jsonl", "\n".join([*lines[:1], "{", *lines[1:]]))
     rejects: list[Any] = []
-    report = import_file(empty, make_plan(path), tell=rejects.append)
+    report = import_file(empty, make_plan(path), on_reject=rejects.append)
     assert report.candidates == 2
     # fmt: off
     assert [(each.where, str(each.reason)) for each in rejects] == [
@@ -140,7 +142,7 @@ def test_bad_lines_cost_themselves(desk: Any, exported: Path, empty: Store) -> N
     assert _rows(empty, "SELECT d.extra")[-1] == ('{"note":"kept"}',)
 
 
-def test_a_set_has_no_columns_to_map(exported: Path) -> None:
+def test_a_mapping_for_an_export_is_an_error(exported: Path) -> None:
     with pytest.raises(InputError, match="no columns to map") as caught:
         make_plan(exported / "items.jsonl", mapping={"caption": "text"})
     assert "--format jsonl" in caught.value.hint

@@ -1,4 +1,4 @@
-"""The streaming reader says what json.loads says, whatever the block size, and a cut leaves a prefix."""
+"""Tests of the streaming JSON reader: equal to json.loads for any block size; a truncated file yields a prefix."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _events(data: bytes, block: int) -> list[JsonRun | Fault]:
 
 
 def _joined(events: list[JsonRun | Fault]) -> Any:
-    """The file's value, put together from its runs."""
+    """Join the runs to the value of the file."""
     members: dict[str, Any] = {}
     items: list[Any] = []
     for run in events:
@@ -54,39 +54,37 @@ def _joined(events: list[JsonRun | Fault]) -> Any:
 
 @settings(max_examples=250, deadline=None)
 @given(_tops, _blocks, st.booleans(), st.sampled_from([None, 1, 4]))
-def test_runs_put_together_are_what_json_loads_gives(
-    top: Any, block: int, ascii_only: bool, indent: int | None
-) -> None:
+def test_joined_runs_equal_the_result_of_json_loads(top: Any, block: int, ascii_only: bool, indent: int | None) -> None:
     if isinstance(top, dict):
         top = {f"k{name}": value for name, value in top.items()}  # "" is the name of a top-level array
-    told = json.dumps(top, ensure_ascii=ascii_only, indent=indent)
-    joined = _joined(_events(told.encode("utf-8", "surrogatepass"), block))
+    content = json.dumps(top, ensure_ascii=ascii_only, indent=indent)
+    joined = _joined(_events(content.encode("utf-8", "surrogatepass"), block))
     assert joined == (top or joined)
     assert bool(joined) == bool(top)
 
 
 @settings(max_examples=250, deadline=None)
 @given(st.lists(_values, min_size=1, max_size=6), _blocks, st.data())
-def test_a_cut_file_gives_the_complete_items_before_the_cut(items: list[Any], block: int, data: Any) -> None:
+def test_a_truncated_file_yields_the_complete_items(items: list[Any], block: int, data: Any) -> None:
     whole = json.dumps({"rows": items}).encode()
     cut = data.draw(st.integers(min_value=1, max_value=len(whole) - 1))
     *runs, last = _events(whole[:cut], block)
     assert isinstance(last, Fault)
     assert last.truncated
     assert last.offset <= cut
-    found = [value for run in runs if isinstance(run, JsonRun) for value in run.values]
-    assert found == items[: len(found)]
+    values = [value for run in runs if isinstance(run, JsonRun) for value in run.values]
+    assert values == items[: len(values)]
     # nothing that was whole is missing: the item that is cut is the next one
     ends = [len(json.dumps({"rows": items[: n + 1]})) - 2 for n in range(len(items))]
-    assert len(found) >= sum(end + 1 <= cut for end in ends[:-1])
+    assert len(values) >= sum(end + 1 <= cut for end in ends[:-1])
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
 @pytest.mark.parametrize("block", [1, 5, 4096])
-def test_encodings_are_told_by_their_first_bytes(encoding: str, block: int) -> None:
-    told = {"annotations": [{"caption": "ein Käfer \U0001f41e"}, {"caption": "zwei"}]}
-    events = _events(json.dumps(told, ensure_ascii=False).encode(encoding), block)
-    assert _joined(events) == told
+def test_encodings_are_detected_by_their_first_bytes(encoding: str, block: int) -> None:
+    content = {"annotations": [{"caption": "ein Käfer \U0001f41e"}, {"caption": "zwei"}]}
+    events = _events(json.dumps(content, ensure_ascii=False).encode(encoding), block)
+    assert _joined(events) == content
 
 
 def test_offsets_are_bytes_of_the_file() -> None:
@@ -98,7 +96,7 @@ def test_offsets_are_bytes_of_the_file() -> None:
 
 
 @pytest.mark.parametrize("block", [3, 50, 1 << 20])
-def test_a_broken_item_is_told_and_passed_over(block: int) -> None:
+def test_a_malformed_item_is_reported_and_skipped(block: int) -> None:
     data = b'{"rows": [1, {"a": "x" "y,]"}, 2, tru, 3, {"b": 4 5}]}'
     events = _events(data, block)
     values = [value for event in events if isinstance(event, JsonRun) for value in event.values]
@@ -107,14 +105,14 @@ def test_a_broken_item_is_told_and_passed_over(block: int) -> None:
     assert faults[:3] == ["rows[1]", "rows[3]", "rows[5]"]
 
 
-def test_nesting_beyond_the_stack_costs_one_row() -> None:
+def test_an_item_nested_beyond_the_stack_is_refused() -> None:
     deep = b"[" * 200_000 + b"]" * 200_000
     events = _events(b'{"rows": [1, ' + deep + b", 2]}", 1 << 16)
     assert [value for event in events if isinstance(event, JsonRun) for value in event.values] == [1, 2]
     assert [event.message for event in events if isinstance(event, Fault)] == ["nested too deeply"]
 
 
-def test_a_number_of_many_digits_costs_one_row() -> None:
+def test_a_number_of_many_digits_is_refused() -> None:
     events = _events(b'{"rows": [1, ' + b"9" * 10_000 + b", 2]}", 1 << 20)
     assert [value for event in events if isinstance(event, JsonRun) for value in event.values] == [1, 2]
     assert len([event for event in events if isinstance(event, Fault)]) == 1
@@ -123,11 +121,11 @@ def test_a_number_of_many_digits_costs_one_row() -> None:
 @pytest.mark.parametrize(
     "data", [b"", b"  ", b"nope", b"17", b'"a"', b"\xff\xfe", b"{]", b'{"a" 1}', b'{"a": 1]', b"[1}"]
 )
-def test_what_is_no_json_is_told(data: bytes) -> None:
+def test_invalid_json_is_reported(data: bytes) -> None:
     assert any(isinstance(event, Fault) for event in _events(data, 8))
 
 
-def test_text_after_the_end_is_told() -> None:
+def test_text_after_the_end_is_reported() -> None:
     *_, last = _events(b"[1, 2] x", 1 << 20)
     assert isinstance(last, Fault)
     assert not last.truncated

@@ -1,4 +1,4 @@
-"""Files as they come: compressed ones are read, others are named with the way in, and nothing waits forever."""
+"""Tests of kinds of files: compressed files are read, unsupported ones are named with a hint, pipes do not block."""
 
 from __future__ import annotations
 
@@ -46,94 +46,96 @@ def kind(request: pytest.FixtureRequest) -> str:
 # -- compressed
 
 
-def test_compressed_rows_go_in_as_plain_ones(desk: Any, kind: str) -> None:
-    report = desk.take(desk.file(f"set.jsonl.{kind}", COMPRESS[kind](ROWS.encode())))
+def test_compressed_files_are_imported_like_plain_files(importer: Any, kind: str) -> None:
+    report = importer.run(importer.write(f"set.jsonl.{kind}", COMPRESS[kind](ROWS.encode())))
     assert (report.format, report.source) == ("jsonl", "set")
     assert (report.images, report.captions, report.candidates) == (2_000, 2_000, 2_000)
     assert report.flawless
 
 
-def test_compressed_tables_and_coco_files_too(desk: Any, coco: Callable[..., Any], kind: str) -> None:
-    report = desk.take(desk.file(f"table.csv.{kind}", COMPRESS[kind](TABLE.encode("utf-16"))))
+def test_compressed_tables_and_coco_files_are_imported(importer: Any, coco: Callable[..., Any], kind: str) -> None:
+    report = importer.run(importer.write(f"table.csv.{kind}", COMPRESS[kind](TABLE.encode("utf-16"))))
     assert (report.format, report.source, report.captions) == ("csv", "table", 2_000)
-    plain = desk.file("captions.json", coco())
-    report = desk.take(desk.file(f"captions_train2014.json.{kind}", COMPRESS[kind](plain.read_bytes())))
+    plain = importer.write("captions.json", coco())
+    report = importer.run(importer.write(f"captions_train2014.json.{kind}", COMPRESS[kind](plain.read_bytes())))
     assert (report.format, report.source, report.images, report.captions) == ("coco", "coco", 2, 3)
-    assert desk.take(plain).unchanged == 5
+    assert importer.run(plain).unchanged == 5
 
 
-def test_the_content_tells_that_a_file_is_compressed(desk: Any, kind: str) -> None:
-    report = desk.take(desk.file("set.jsonl", COMPRESS[kind](ROWS.encode())))
+def test_compression_is_detected_by_content(importer: Any, kind: str) -> None:
+    report = importer.run(importer.write("set.jsonl", COMPRESS[kind](ROWS.encode())))
     assert report.captions == 2_000
-    report = desk.take(desk.file(f"plain.jsonl.{kind}", ROWS), source="set", generator="set")
+    report = importer.run(importer.write(f"plain.jsonl.{kind}", ROWS), source="set", generator="set")
     assert (report.new, report.unchanged) == (0, 6_000)
 
 
-def test_streams_one_behind_another_are_one_file(desk: Any, kind: str) -> None:
+def test_concatenated_streams_are_one_file(importer: Any, kind: str) -> None:
     lines = ROWS.splitlines(keepends=True)
     content = b"".join(COMPRESS[kind]("".join(lines[n : n + 700]).encode()) for n in (0, 700, 1400))
-    report = desk.take(desk.file(f"set.jsonl.{kind}", content))
+    report = importer.run(importer.write(f"set.jsonl.{kind}", content))
     assert (report.captions, report.flawless) == (2_000, True)
 
 
 @pytest.mark.parametrize("name", ["set.jsonl", "set.csv", "set.json"])
-def test_what_stands_before_a_cut_goes_in_and_the_cut_is_told(desk: Any, kind: str, name: str) -> None:
+def test_rows_before_a_truncation_are_imported_and_the_truncation_is_listed(
+    importer: Any, kind: str, name: str
+) -> None:
     texts = [f"a dog {os.urandom(60).hex()}" for _ in range(9_000)]  # so that there is more than one block
     lines = [f'{{"image": "{n}.jpg", "caption": "{text}"}}' for n, text in enumerate(texts)]
     table = "".join(f"{n}.jpg,{text}\n" for n, text in enumerate(texts))
     content = {"set.jsonl": "\n".join(lines), "set.csv": f"image,caption\n{table}", "set.json": f"[{','.join(lines)}]"}
     packed = COMPRESS[kind](content[name].encode())
-    report = desk.take(desk.file(f"{name}.{kind}", packed[: len(packed) * 3 // 4]))
+    report = importer.run(importer.write(f"{name}.{kind}", packed[: len(packed) * 3 // 4]))
     assert 0 < report.captions < len(texts)
-    last = desk.rejects[-1]
-    assert (last.reason, last.kept) == ("truncated", False)
+    last = importer.rejects[-1]
+    assert (last.reason, last.warning) == ("truncated", False)
     assert "is damaged or cut off" in last.message
-    assert {text for (text,) in desk.rows("SELECT text FROM caption")} == set(texts[: report.captions])
+    assert {text for (text,) in importer.rows("SELECT text FROM caption")} == set(texts[: report.captions])
 
 
-def test_what_is_damaged_from_the_start_says_so(desk: Any, kind: str) -> None:
+def test_a_file_damaged_from_the_start_is_an_error(importer: Any, kind: str) -> None:
     packed = COMPRESS[kind](ROWS.encode())[:12]
     for name in ("set.jsonl", "set.csv", "set.json", "set"):
         with pytest.raises(InputError, match="is damaged or cut off"):
-            make_plan(desk.file(name, packed))
+            make_plan(importer.write(name, packed))
 
 
 @pytest.mark.parametrize("cut", [20, 1])
-def test_a_file_that_lacks_its_end_alone_is_told(desk: Any, cut: int) -> None:
-    """The checksum of gzip stands behind the data, so all rows are there."""
+def test_a_missing_checksum_is_listed(importer: Any, cut: int) -> None:
+    """The checksum of gzip follows the data, so all rows are complete."""
     packed = gzip.compress(ROWS.encode())
-    report = desk.take(desk.file("set.jsonl.gz", packed[:-cut]))
-    assert "truncated" in desk.reasons
+    report = importer.run(importer.write("set.jsonl.gz", packed[:-cut]))
+    assert "truncated" in importer.reasons
     assert report.captions >= (2_000 if cut == 1 else 1_900)
 
 
-def test_a_bomb_does_not_fill_the_memory(desk: Any, kind: str) -> None:
+def test_a_bomb_does_not_fill_the_memory(importer: Any, kind: str) -> None:
     line = b'{"image": "a.jpg", "caption": "' + b" " * (100 << 20) + b'"}\n'
-    path = desk.file(f"bomb.jsonl.{kind}", COMPRESS[kind](ROWS.encode() + line))
+    path = importer.write(f"bomb.jsonl.{kind}", COMPRESS[kind](ROWS.encode() + line))
     assert path.stat().st_size < 1 << 20
     tracemalloc.start()
-    report = desk.take(path)
+    report = importer.run(path)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 90 << 20
-    assert (report.captions, desk.reasons) == (2_000, ["text-too-long"])
+    assert (report.captions, importer.reasons) == (2_000, ["text-too-long"])
 
 
-def test_a_window_of_a_gigabyte_is_refused(desk: Any) -> None:
+def test_a_window_of_a_gigabyte_is_refused(importer: Any) -> None:
     packed = bytearray(lzma.compress(ROWS.encode()))
     size = (packed[12] + 1) * 4  # of the header of the first block, behind that of the file
     header = packed[12 : 12 + size - 4]
     header[header.index(b"\x21\x01") + 2] = 36  # 1 GiB
     packed[12 : 12 + size] = header + zlib.crc32(header).to_bytes(4, "little")
     with pytest.raises(InputError, match="Memory usage limit exceeded"):
-        make_plan(desk.file("set.jsonl.xz", bytes(packed)))
+        make_plan(importer.write("set.jsonl.xz", bytes(packed)))
 
 
-def test_zstandard_that_is_not_there_is_one_line(desk: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = desk.file("set.jsonl.zst", COMPRESS["zst"](ROWS.encode()))
+def test_missing_zstandard_is_an_error(importer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = importer.write("set.jsonl.zst", COMPRESS["zst"](ROWS.encode()))
     monkeypatch.setattr(compression, "_module", lambda name: None)
     with pytest.raises(InputError, match="Zstandard") as raised:
-        desk.take(path)
+        importer.run(path)
     assert "zstd -d" in raised.value.hint
 
 
@@ -193,11 +195,11 @@ KINDS: dict[str, tuple[bytes, str, str]] = {
     "bom.csv": (b"\xef\xbb\xbf<HTML><body>404</body>", "a web page", "download"),
     "x.csv": (b'<?xml version="1.0"?><rows/>', "an XML file", "CSV"),
     "x.json": (b'<?xml version="1.0"?><!DOCTYPE html><html xmlns="x">', "a web page", "download"),
-    "a.jpg": (b"\xff\xd8\xff\xe0" + bytes(40), "a picture", "the folder that holds it"),
-    "a.png": (b"\x89PNG\r\n\x1a\n", "a picture", "folder"),
+    "a.jpg": (b"\xff\xd8\xff\xe0" + bytes(40), "an image", "the folder that holds it"),
+    "a.png": (b"\x89PNG\r\n\x1a\n", "an image", "folder"),
     "a.pdf": (b"%PDF-1.7", "a PDF document", "table"),
-    "none.json": (b"", "none.json is empty", "do it again"),
-    "none.json.gz": (gzip.compress(b""), "is empty", "do it again"),
+    "none.json": (b"", "none.json is empty", "repeat it"),
+    "none.json.gz": (gzip.compress(b""), "is empty", "repeat it"),
     "LLaVA.json": (
         b'[{"id": "1", "image": "a.jpg", "conversations": [{"from": "human", "value": "<image>"}]}]',
         "a file of conversations (LLaVA)",
@@ -222,19 +224,19 @@ KINDS: dict[str, tuple[bytes, str, str]] = {
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_what_is_not_read_is_named_with_the_way_in(desk: Any, name: str) -> None:
-    content, told, hint = KINDS[name]
-    path = desk.file(name, content)
+def test_unsupported_files_are_named_with_a_hint(importer: Any, name: str) -> None:
+    content, message, hint = KINDS[name]
+    path = importer.write(name, content)
     with pytest.raises(InputError) as raised:
         make_plan(path)
-    assert told in raised.value.message
+    assert message in raised.value.message
     assert hint in raised.value.hint
     assert "\n" not in raised.value.message + raised.value.hint
 
 
-def test_a_database_is_named(desk: Any, tmp_path: Path) -> None:
+def test_a_database_is_named(importer: Any, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"rows\.db is a SQLite database") as raised:
-        make_plan(desk.file("rows.db", database(tmp_path)))
+        make_plan(importer.write("rows.db", database(tmp_path)))
     assert "sqlite3 -header -csv rows.db" in raised.value.hint
 
 
@@ -245,26 +247,26 @@ def test_a_record_of_negwb_is_named(tmp_path: Path) -> None:
     assert "items.jsonl" in raised.value.hint
 
 
-def test_a_format_that_is_stated_makes_no_table_of_an_archive(desk: Any) -> None:
+def test_an_archive_is_refused_with_a_stated_format(importer: Any) -> None:
     with pytest.raises(InputError, match="a ZIP archive"):
-        make_plan(desk.file("set.csv", zipped("a.csv")), form=Format.CSV)
+        make_plan(importer.write("set.csv", zipped("a.csv")), form=Format.CSV)
 
 
-def test_a_blank_in_the_name_is_quoted_in_the_hint(desk: Any) -> None:
+def test_a_space_in_the_name_is_quoted_in_the_hint(importer: Any) -> None:
     with pytest.raises(InputError) as raised:
-        make_plan(desk.file("my set.zip", zipped("a.csv")))
+        make_plan(importer.write("my set.zip", zipped("a.csv")))
     assert raised.value.hint.endswith("unzip 'my set.zip'")
 
 
-def test_rows_that_only_look_like_them_go_in(desk: Any) -> None:
+def test_rows_similar_to_unsupported_formats_are_imported(importer: Any) -> None:
     rows = '{"image": "a.jpg", "caption": "<html> on a screen", "data": 1, "fields": 2}\n'
-    assert desk.take(desk.file("set.jsonl", rows)).captions == 1
+    assert importer.run(importer.write("set.jsonl", rows)).captions == 1
 
 
 # -- what is no file
 
 
-def test_a_pipe_a_socket_and_a_device_are_refused_unopened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pipes_sockets_and_devices_are_refused_without_opening(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pipe = tmp_path / "pipe.json"
     os.mkfifo(pipe)
     with pytest.raises(InputError, match=r"pipe\.json is a named pipe"):

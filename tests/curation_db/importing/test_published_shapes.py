@@ -1,4 +1,4 @@
-"""Small files of the shapes in which SugarCrepe, ContextNegBench and VALSE are published."""
+"""Tests with small files in the published formats of SugarCrepe, ContextNegBench and VALSE."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from curation_db.importing.image_check import ImageChecker
 
 
 def sugarcrepe(*rows: tuple[str, str, str]) -> dict[str, Any]:
-    """By number: the picture's file, its caption, and the hard negative."""
+    """Return a SugarCrepe file from image files, captions and hard negatives."""
     names = ("filename", "caption", "negative_caption")
     return {str(number): dict(zip(names, row, strict=True)) for number, row in enumerate(rows)}
 
@@ -28,26 +28,27 @@ REPLACE = sugarcrepe(
 )
 
 
-def test_sugarcrepe_makes_a_candidate_of_each_row_and_comes_once(desk: Any) -> None:
-    path = desk.file("add_att.json", ADD)
-    report = desk.take(path)
+def test_each_sugarcrepe_row_becomes_one_candidate(importer: Any) -> None:
+    path = importer.write("add_att.json", ADD)
+    report = importer.run(path)
     assert (report.format, report.images, report.candidates, report.rejected) == ("sugarcrepe", 2, 3, {})
     assert report.unsought_pictures == report.images
-    assert desk.rows("SELECT count(*), count(caption_id) FROM candidate") == [(3, 3)]
-    assert desk.rows("SELECT text FROM candidate ORDER BY id")[0] == ("A dog and no cat on a bench.",)
-    assert desk.take(path).new == 0
+    assert importer.rows("SELECT count(*), count(caption_id) FROM candidate") == [(3, 3)]
+    assert importer.rows("SELECT text FROM candidate ORDER BY id")[0] == ("A dog and no cat on a bench.",)
+    assert importer.run(path).new == 0
 
 
-def test_two_sugarcrepe_files_share_their_pictures(desk: Any) -> None:
+def test_two_sugarcrepe_files_share_their_images(importer: Any) -> None:
     reports = [
-        desk.take(desk.file(f"{name}.json", told)) for name, told in (("add_att", ADD), ("replace_obj", REPLACE))
+        importer.run(importer.write(f"{name}.json", content))
+        for name, content in (("add_att", ADD), ("replace_obj", REPLACE))
     ]
     assert [report.images for report in reports] == [2, 1]
-    assert desk.rows("SELECT count(DISTINCT key), count(*) FROM image") == [(3, 3)]
-    assert desk.rows("SELECT count(*) FROM candidate") == [(5,)]
+    assert importer.rows("SELECT count(DISTINCT key), count(*) FROM image") == [(3, 3)]
+    assert importer.rows("SELECT count(*) FROM candidate") == [(5,)]
 
 
-def test_contextnegbench_has_several_candidates_a_row_and_finds_its_pictures(desk: Any, tmp_path: Path) -> None:
+def test_contextnegbench_has_several_candidates_per_row(importer: Any, tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
     rows = []
     for number, negatives in enumerate((["a blue circle"], ["no circle", "a circle that is not red"])):
@@ -65,14 +66,14 @@ def test_contextnegbench_has_several_candidates_a_row_and_finds_its_pictures(des
         path = tmp_path / (name or "")
         return path if path.is_file() else None
 
-    report = desk.take(tmp_path / "annotations.jsonl", source="contextneg", pictures=ImageChecker(locate))
+    report = importer.run(tmp_path / "annotations.jsonl", source="contextneg", checker=ImageChecker(locate))
     assert (report.images, report.captions, report.candidates, report.flawless) == (2, 2, 3, True)
     assert report.columns["candidate"] == "hard_negative_captions"
-    assert desk.rows("SELECT DISTINCT width, height FROM image") == [(64, 48)]
+    assert importer.rows("SELECT DISTINCT width, height FROM image") == [(64, 48)]
 
 
-def test_valse_is_a_picture_a_caption_and_a_foil_by_name(desk: Any) -> None:
-    told = {
+def test_valse_rows_have_an_image_a_caption_and_a_foil(importer: Any) -> None:
+    content = {
         f"existence_visual7w_{number}": {
             "dataset": "visual7w",
             "image_file": f"v7w_{number}.jpg",
@@ -86,9 +87,11 @@ def test_valse_is_a_picture_a_caption_and_a_foil_by_name(desk: Any) -> None:
             [("There are no people.", "There are people."), ("There is a dog.", "There is no dog.")]
         )
     }
-    report = desk.take(desk.file("valse_existence.json", told))
+    report = importer.run(importer.write("valse_existence.json", content))
     assert (report.images, report.captions, report.candidates) == (2, 2, 2)
-    assert desk.rows("SELECT c.text, d.text FROM candidate d JOIN caption c ON c.id = d.caption_id ORDER BY d.id") == [
+    assert importer.rows(
+        "SELECT c.text, d.text FROM candidate d JOIN caption c ON c.id = d.caption_id ORDER BY d.id"
+    ) == [
         ("There are no people.", "There are people."),
         ("There is a dog.", "There is no dog."),
     ]

@@ -1,4 +1,4 @@
-"""Sizes of pictures: as they are shown, turned as the camera was held, without decoding a pixel."""
+"""Tests of image sizes: as displayed, with EXIF orientation, without decoding pixels."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def turned(path: Path, orientation: int, kind: str) -> Path:
 
 @pytest.mark.parametrize("kind", FORMATS)
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_the_size_is_that_of_the_picture_as_it_is_shown(
+def test_the_size_is_that_of_the_displayed_image(
     tmp_path: Path, orientation: int, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = turned(tmp_path / "a", orientation, kind)
@@ -45,27 +45,27 @@ def test_a_png_file_without_exif_is_not_decoded(tmp_path: Path, monkeypatch: pyt
         assert header_size(file, "a.png") == (64, 48)
 
 
-def test_broken_exif_counts_as_not_turned(tmp_path: Path) -> None:
+def test_malformed_exif_is_ignored(tmp_path: Path) -> None:
     Image.new("RGB", (64, 48)).save(tmp_path / "a.jpg", exif=b"Exif\0\0II*\0\xff\xff\xff\xff")
     with (tmp_path / "a.jpg").open("rb") as file:
         assert header_size(file, "a.jpg") == (64, 48)
 
 
-def test_an_import_stores_it(desk: Any, tmp_path: Path) -> None:
+def test_an_import_stores_the_size(importer: Any, tmp_path: Path) -> None:
     root = tmp_path / "photos"
     turned(root / "a.jpg", 6, "JPEG")
     turned(root / "b.jpg", 1, "JPEG")
-    desk.take(root, pictures=ImageChecker(lambda _source, name: find_image_file([root], name)))
-    assert desk.rows("SELECT key, width, height FROM image ORDER BY key") == [("a.jpg", 48, 64), ("b.jpg", 64, 48)]
+    importer.run(root, checker=ImageChecker(lambda _source, name: find_image_file([root], name)))
+    assert importer.rows("SELECT key, width, height FROM image ORDER BY key") == [("a.jpg", 48, 64), ("b.jpg", 64, 48)]
 
 
 @pytest.mark.parametrize(("size", "source"), [((64, 48), "photos"), ((48, 64), "photos"), ((64, 64), "again")])
-def test_a_file_that_states_the_size_as_the_pixels_lie_is_about_the_same_picture(
-    desk: Any, size: tuple[int, int], source: str
+def test_a_size_without_exif_orientation_matches_the_same_image(
+    importer: Any, size: tuple[int, int], source: str
 ) -> None:
-    def told(width: int, height: int) -> dict[str, Any]:
+    def listing(width: int, height: int) -> dict[str, Any]:
         images = [{"id": 1, "file_name": "a.jpg", "width": width, "height": height}]
         return {"images": images, "annotations": [{"id": 1, "image_id": 1, "caption": "a dog"}]}
 
-    desk.take(desk.file("photos.json", told(48, 64)))
-    assert desk.take(desk.file("again.json", told(*size))).source == source
+    importer.run(importer.write("photos.json", listing(48, 64)))
+    assert importer.run(importer.write("again.json", listing(*size))).source == source

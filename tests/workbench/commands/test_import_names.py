@@ -78,7 +78,7 @@ def test_a_clash_says_how_to_import_another_set(
     assert call(negated(tmp_path / "a.json", "kitchen.jpg"), "--source", "mine") == ExitCode.OK
     path = negated(tmp_path / "b.json", "beach.jpg", "a beach", 7)
     assert call(path, "--source", "mine") == ExitCode.UNEXPECTED
-    assert "import it with --source NAME" in capsys.readouterr().err
+    assert "import the file with --source NAME" in capsys.readouterr().err
     listed = (workspace.rejects / "b-1.jsonl").read_text().splitlines()
     assert any("--source NAME" in json.loads(line).get("hint", "") for line in listed)
     assert call(path) == ExitCode.OK
@@ -115,6 +115,6 @@ def test_a_picture_on_the_network_is_not_missing(
     call: Call, tmp_path: Path, workspace: Workspace, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert call(negated(tmp_path / "set.json", "https://x.org/a.jpg"), "--pictures", folder) == ExitCode.OK
-    assert "1 picture by URL, not fetched" in capsys.readouterr().err
+    assert "1 image by URL, not downloaded" in capsys.readouterr().err
     (files,) = [each for each in pictures(workspace, read_settings(workspace.settings)) if each.name == "files"]
     assert "missing" not in files.message

@@ -80,7 +80,7 @@ def test_a_file_without_rows_is_nothing_to_do(
 ) -> None:
     (tmp_path / "set.json").write_text(content)
     assert call(tmp_path / "set.json") == ExitCode.NOTHING_TO_DO
-    assert "there is nothing in it" in capsys.readouterr().err
+    assert "the file holds no rows" in capsys.readouterr().err
 
 
 def test_a_folder_without_pictures_is_not_remembered(
@@ -90,7 +90,7 @@ def test_a_folder_without_pictures_is_not_remembered(
     (tmp_path / "sets/one.json").write_text("{}")
     assert call(tmp_path / "sets") == ExitCode.USAGE
     said = capsys.readouterr().err
-    assert "no picture in" in said
+    assert "no image in" in said
     assert "import its files one by one: one.json" in said
     assert read_settings(workspace.settings).pictures == {}
 
@@ -105,7 +105,7 @@ def test_missing_pictures_are_listed(
     call: Call, table: Path, workspace: Workspace, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert call(table, "--pictures", table.parent) == ExitCode.UNEXPECTED
-    assert "1 kept with a flaw (1 missing-file)" in capsys.readouterr().err
+    assert "1 stored with a problem (1 missing-file)" in capsys.readouterr().err
     (listed,) = workspace.rejects.iterdir()
     assert [json.loads(line)["reason"] for line in listed.read_text().splitlines()] == ["missing-file"]
     assert read_settings(workspace.settings).pictures == {"set": ("..",)}
@@ -204,14 +204,14 @@ def vqa(tmp_path: Path) -> Path:
 def test_vqa_needs_its_answers(call: Call, vqa: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert call(vqa) == ExitCode.USAGE
     said = capsys.readouterr().err
-    assert "has no answers in it" in said
+    assert "has no answers" in said
     assert "--annotations FILE" in said
     assert call(vqa, "--annotations", vqa.with_name("answers.json"), "--json") == ExitCode.OK
     told = json.loads(capsys.readouterr().out)
     assert (told["questions"], told["images"], told["format"]) == (1, 1, "vqa")
     vqa.with_name("answers.json").rename(vqa.with_name("v2_mscoco_train2014_annotations.json"))
     assert call(vqa) == ExitCode.OK, "found beside it"
-    assert "nothing new; 1 already there" in capsys.readouterr().err
+    assert "nothing new; 1 already stored" in capsys.readouterr().err
 
 
 def test_what_is_wrong_in_the_answers_is_listed_with_their_file(
