@@ -1,6 +1,7 @@
-"""The command line: a thin tree of commands, each of which lives in `workbench.commands`.
+"""The command line: the root command, and the conversion of errors to one line, a hint and an exit code.
 
-stdout is data, stderr is everything else. Nothing heavy is imported here or at the top of a command's module.
+The commands are in `workbench.commands`. stdout is for data, stderr for everything else. This module and the modules of
+the commands import nothing heavy at module level, so that `negwb --help` takes less than 0.25 s.
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ import os
 import signal
 import sys
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, TextIO
+from typing import Annotated, Any, Final, TextIO
 
 import typer
 from typer.core import TyperGroup
@@ -19,42 +21,38 @@ from typer.core import TyperGroup
 from workbench.console import interruption, standard_streams
 from workbench.errors import ExitCode, NegwbError, UsageError
 
+STAGES: Final[Mapping[str, tuple[str, ...]]] = {
+    "Set up": ("demo", "init"),
+    "Collect": ("import", "generate"),
+    "Decide": ("curate", "browse", "adjudicate", "history", "serve", "lint", "gold", "queue", "annotators"),
+    "Train and measure": ("export", "train", "bench", "report"),
+    "Care for the record": ("status", "progress", "backup", "restore", "doctor"),
+}
+"""The commands in the order of the help, by stage of the work."""
 
-class _InOrder(TyperGroup):
-    """Lists the commands in the order of the work (typer would put groups of commands last)."""
 
-    order = (
-        "demo",
-        "init",
-        "import",
-        "generate",
-        "curate",
-        "browse",
-        "adjudicate",
-        "history",
-        "serve",
-        "lint",
-        "gold",
-        "queue",
-        "annotators",
-        "export",
-        "train",
-        "bench",
-        "report",
-        "status",
-        "progress",
-        "backup",
-        "restore",
-        "doctor",
-    )
+class _CommandsByStage(TyperGroup):
+    """The root command; its help lists the commands by stage."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        return sorted(self.commands, key=lambda name: self.order.index(name) if name in self.order else len(self.order))
+        order = [name for names in STAGES.values() for name in names]
+        return sorted(self.commands, key=lambda name: order.index(name) if name in order else len(order))
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write a section for each stage. Typer does this too (`rich_help_panel`), but only with rich, which is slow
+        to import."""
+        names = self.list_commands(ctx)
+        width = max(map(len, names))
+        limit = formatter.width - 6 - width
+        for stage, members in STAGES.items():
+            rows = [(name, self.commands[name].get_short_help_str(limit)) for name in names if name in members]
+            with formatter.section(stage):
+                formatter.write_dl([(name.ljust(width), text) for name, text in rows])
 
 
 app = typer.Typer(
     name="negwb",
-    cls=_InOrder,
+    cls=_CommandsByStage,
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -75,28 +73,32 @@ def root(
     context: typer.Context,
     workspace: Annotated[
         Path | None,
-        typer.Option("--workspace", "-w", help="The workspace folder [default: from here upwards, or NEGWB_WORKSPACE]"),
+        typer.Option(
+            "--workspace",
+            "-w",
+            help="The workspace folder [default: NEGWB_WORKSPACE, or the nearest one from here upwards]",
+        ),
     ] = None,
     _version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and stop.")
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
     """Teach CLIP the word "no": import captions, curate negated ones, train on them, measure.
 
-    A first look, with everything drawn and simulated on this machine:  negwb demo
+    For a first look, with drawn images and simulated models:  negwb demo
     """
-    if _is_folder_deleted():
-        raise _folder_deleted()
+    if _is_deleted_folder_error():
+        raise _deleted_folder_error()
     context.obj = workspace
-    _given.append(workspace)
+    _workspace_option.append(workspace)
 
 
-_given: list[Path | None] = []
-"""The workspace that the command line names."""
+_workspace_option: list[Path | None] = []
+"""The value of --workspace, for the error log; empty before the options are parsed."""
 
 
-def _is_folder_deleted() -> bool:
-    """Whether the current folder is gone: then no relative path has a meaning, and torch does not load."""
+def _is_deleted_folder_error() -> bool:
+    """Return whether the current folder was deleted: relative paths are invalid then, and torch fails to load."""
     try:
         os.getcwd()
     except FileNotFoundError:
@@ -104,7 +106,7 @@ def _is_folder_deleted() -> bool:
     return False
 
 
-def _folder_deleted() -> UsageError:
+def _deleted_folder_error() -> UsageError:
     return UsageError("the current folder was deleted", hint="go to a folder that exists, as in: cd ~")
 
 
@@ -163,7 +165,7 @@ _register()
 
 
 def main() -> int:
-    """Run the command line; returns the exit code."""
+    """Run the command line and return the exit code."""
     warnings.showwarning = _show_warning
     standard_streams.prepare()
     try:
@@ -171,22 +173,22 @@ def main() -> int:
             code = app(standalone_mode=False, prog_name="negwb")
         sys.stdout.flush()
     except SystemExit as stop:
-        if isinstance(stop.__context__, BrokenPipeError):  # typer ends so when nobody reads on
-            return _nobody_reads()
+        if isinstance(stop.__context__, BrokenPipeError):  # typer exits like this when stdout is closed
+            return _end_silently()
         raise
     except KeyboardInterrupt:
         return _interrupted()
     except Exception as error:
-        return _tell(error)
+        return _report(error)
     return _interrupted() if interruption.is_exit_code(code) else int(code or ExitCode.OK)
 
 
-# typer brings a click of its own or uses the installed one, depending on its version: its classes know which
+# Depending on its version, typer uses the installed click or a copy of its own; its classes show which one.
 _CLICK_ERROR = typer.BadParameter.__mro__[2]
 
 
-def _tell(error: Any) -> int:
-    """Say what went wrong in one line and a hint; the trace of an unexpected error goes into a log file."""
+def _report(error: Any) -> int:
+    """Print the error as one line and a hint, write the trace of an unexpected error to a log, return the exit code."""
     if interruption.received():
         interruption.ignore()
     if isinstance(error, NegwbError):
@@ -195,14 +197,14 @@ def _tell(error: Any) -> int:
     if isinstance(error, typer.Abort) or _is_hang_up(error):
         return _interrupted()
     if isinstance(error, _CLICK_ERROR):
-        return _tell_usage(error)
+        return _report_usage_error(error)
     if isinstance(error, BrokenPipeError):
-        return _nobody_reads()
-    return _tell_record_error(error)
+        return _end_silently()
+    return _report_other_error(error)
 
 
 def _is_hang_up(error: Any) -> bool:
-    """Whether a write failed because the terminal is gone."""
+    """Return whether a write failed because the terminal was closed."""
     if not (isinstance(error, OSError) and error.errno == errno.EIO):
         return False
     if interruption.received() is None and standard_streams.is_terminal_gone():
@@ -210,26 +212,26 @@ def _is_hang_up(error: Any) -> bool:
     return interruption.received() == signal.SIGHUP
 
 
-def _tell_usage(error: Any) -> int:
+def _report_usage_error(error: Any) -> int:
     context = getattr(error, "ctx", None)
-    if type(error).__name__ == "NoArgsIsHelpError":  # its message is the help itself
+    if type(error).__name__ == "NoArgsIsHelpError":  # the message is the help text
         typer.echo(error.format_message(), err=True)
         return ExitCode.USAGE
     where = context.command_path if context else "negwb"
     hint = f"see: {where} --help"
-    if getattr(error, "option_name", "") in ("-w", "--workspace"):  # where other programs want it
-        hint = f"it stands before the command: {where.replace('negwb', 'negwb -w FOLDER', 1)}"
+    if getattr(error, "option_name", "") in ("-w", "--workspace"):  # often written after the command
+        hint = f"put it before the command: {where.replace('negwb', 'negwb -w FOLDER', 1)}"
     return _fail(error.format_message(), hint, ExitCode.USAGE)
 
 
-def _nobody_reads() -> int:
-    """The reader of our output is gone (`negwb status | head -1`): be quiet, to the very end of the process."""
+def _end_silently() -> int:
+    """Write nothing more to stdout, whose reader has closed it (`negwb status | head -1`)."""
     standard_streams.silence(1)
     return ExitCode.OK
 
 
-def _tell_record_error(error: Exception) -> int:
-    """Errors of the floors below, which know no exit codes."""
+def _report_other_error(error: Exception) -> int:
+    """Report an error of a package that defines no exit codes."""
     from benchmarks.errors import BenchError
     from curation_db.errors import RecordError
     from trainers.errors import TrainerError
@@ -238,30 +240,32 @@ def _tell_record_error(error: Exception) -> int:
         return _fail(error.message, error.hint, ExitCode.DATABASE)
     if isinstance(error, BenchError | TrainerError):
         return _fail(error.message, error.hint, ExitCode.FAILED)
-    if isinstance(error, OSError) and error.errno in _DISK_TROUBLE:
-        return _tell_disk_trouble(error)
-    if isinstance(error, FileNotFoundError) and _is_folder_deleted():
-        return _tell(_folder_deleted())
-    return _tell_unexpected(error)
+    if isinstance(error, OSError) and error.errno in _DISK_ERRORS:
+        return _report_disk_error(error)
+    if isinstance(error, FileNotFoundError) and _is_deleted_folder_error():
+        return _report(_deleted_folder_error())
+    return _report_unexpected(error)
 
 
-def _tell_unexpected(error: Exception) -> int:
+def _report_unexpected(error: Exception) -> int:
     from workbench.error_log import unexpected_line, write_error_log
 
-    return _fail(unexpected_line(error, write_error_log(error, next(iter(_given), None))), "", ExitCode.UNEXPECTED)
+    return _fail(
+        unexpected_line(error, write_error_log(error, next(iter(_workspace_option), None))), "", ExitCode.UNEXPECTED
+    )
 
 
-_DISK_TROUBLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
+_DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
 
 
-def _tell_disk_trouble(error: OSError) -> int:
-    """A disk that is full, read-only or broken is no bug of ours, wherever it shows."""
+def _report_disk_error(error: OSError) -> int:
+    """Report a full, read-only or broken disk, which is not a bug of negwb."""
     try:
         sys.stdout.flush()
-    except OSError:  # it was our output that found no room: the interpreter must not try again
-        _nobody_reads()
+    except OSError:  # stdout is on that disk: the interpreter must not flush it again
+        _end_silently()
     where = f"cannot write {error.filename}" if error.filename else "cannot write"
-    return _fail(f"{where}: {error.strerror}", "free some space, or write elsewhere", ExitCode.UNEXPECTED)
+    return _fail(f"{where}: {error.strerror}", "free some space, or write to another folder", ExitCode.UNEXPECTED)
 
 
 def _show_warning(
@@ -272,7 +276,7 @@ def _show_warning(
     file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    """Warnings of the floors below are for the person, in a line; anybody else's are for developers."""
+    """Print a warning of negwb as one line, and any other warning in the format of Python."""
     if category.__module__.startswith(("curation_db", "workbench")):
         from curation_db.language.sanitize import display_text
 
@@ -292,10 +296,12 @@ def _fail(message: str, hint: str, code: int) -> int:
 
 def _interrupted() -> int:
     interruption.ignore()
-    how = interruption.received()
+    received = interruption.received()
     try:
-        typer.echo(f"negwb: {f'ended by {how.name}' if how else 'interrupted'}; what was done is kept", err=True)
+        typer.echo(
+            f"negwb: {f'ended by {received.name}' if received else 'interrupted'}; what was done is kept", err=True
+        )
         sys.stdout.flush()
-    except OSError:  # a hang-up: the terminal of our streams is gone
-        _nobody_reads()
+    except OSError:  # the terminal was closed
+        _end_silently()
     return interruption.exit_code()

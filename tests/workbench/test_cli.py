@@ -1,9 +1,10 @@
-"""The command line as scripts and shells see it: real processes, their exit codes and what they load."""
+"""The command line in processes of its own: exit codes, messages, help, completion and imported modules."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import sqlite3
 import subprocess
 import sys
@@ -11,13 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from workbench.cli import STAGES
+
 START = "import sys; sys.argv[0] = 'negwb'; from workbench.cli import main; sys.exit(main())"
-# fmt: off
-COMMANDS = (
-    "demo", "init", "import", "generate", "curate", "browse", "adjudicate", "history", "serve", "lint", "gold", "queue",
-    "annotators", "export", "train", "bench", "report", "status", "progress", "backup", "restore", "doctor",
-)
-# fmt: on
+COMMANDS = [name for names in STAGES.values() for name in names]
 HEAVY = (
     "textual",
     "sqlmodel",
@@ -35,15 +33,15 @@ HEAVY = (
 
 
 def negwb(*args: str, code: str = START, **more) -> subprocess.CompletedProcess[str]:
-    """Run the command line in a process of its own, away from any workspace."""
+    """Run the command line in a process of its own, outside of any workspace."""
     env = {**os.environ, "NEGWB_WORKSPACE": "", **more.pop("env", {})}
-    told = {"capture_output": True, "text": True, "timeout": 60, "cwd": "/", "env": env, **more}
-    return subprocess.run([sys.executable, "-c", code, *args], check=False, **told)
+    options = {"capture_output": True, "text": True, "timeout": 60, "cwd": "/", "env": env, **more}
+    return subprocess.run([sys.executable, "-c", code, *args], check=False, **options)
 
 
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory) -> Path:
-    """An empty workspace; tests that harm it copy it first."""
+    """An empty workspace, which no test changes."""
     folder = tmp_path_factory.mktemp("cli") / "ws"
     assert negwb("init", str(folder)).returncode == 0
     return folder
@@ -51,7 +49,7 @@ def workspace(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def damaged(workspace, tmp_path) -> Path:
-    """A workspace of which the record is the test's to spoil."""
+    """A copy of the workspace, for a test to damage."""
     for name in ("negwb.toml", "curation.db"):
         (tmp_path / name).write_bytes((workspace / name).read_bytes())
     return tmp_path
@@ -67,21 +65,44 @@ loaded = [name for name in {HEAVY!r} if name in sys.modules]
 sys.exit(", ".join(loaded) or 0)"""
     done = negwb(code=code)
     assert done.returncode == 0, f"loaded: {done.stderr}"
-    assert "Commands:" in done.stdout
-    assert [line.split()[0] for line in done.stdout.partition("Commands:\n")[2].splitlines()] == list(COMMANDS)
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_help_of_every_command_has_an_example(command):
-    """In this process: the texts are the same, and so many starts cost seconds."""
+def test_help_groups_the_commands_by_stage():
+    sections = negwb("--help").stdout.split("\n\n")[-len(STAGES) :]
+    listed = {lines[0]: [line.split()[0] for line in lines[1:]] for lines in map(str.splitlines, sections)}
+    assert listed == {f"{stage}:": list(names) for stage, names in STAGES.items()}
+
+
+def test_every_command_has_one_stage():
+    from typer.main import get_command
+
+    from workbench.cli import app
+
+    assert sorted(get_command(app).commands) == sorted(name for names in STAGES.values() for name in names)
+
+
+@pytest.mark.parametrize("words", ["room", "lab", "sit down", "told", "nobody", "whoever", "somebody", "house"])
+def test_help_is_in_plain_words(words):
     from typer.testing import CliRunner
 
     from workbench.cli import app
 
-    said = CliRunner().invoke(app, [command, "--help"])
-    assert said.exit_code == 0
-    assert "Example" in said.output
-    assert f"negwb {command}" in said.output.partition("Example")[2]
+    for command in ("", *COMMANDS):
+        output = CliRunner().invoke(app, [*command.split(), "--help"]).output
+        assert not re.search(rf"\b{words}\b", output), f"negwb {command}"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_every_command_has_an_example(command):
+    # in this process, since 22 starts of Python take seconds
+    from typer.testing import CliRunner
+
+    from workbench.cli import app
+
+    result = CliRunner().invoke(app, [command, "--help"])
+    assert result.exit_code == 0
+    assert "Example" in result.output
+    assert f"negwb {command}" in result.output.partition("Example")[2]
 
 
 def test_help_of_the_benches():
@@ -90,11 +111,11 @@ def test_help_of_the_benches():
     from workbench.cli import app
 
     for command in ("list", "fetch", "run"):
-        said = CliRunner().invoke(app, ["bench", command, "--help"])
-        assert f"negwb bench {command}" in said.output.partition("Example")[2]
+        result = CliRunner().invoke(app, ["bench", command, "--help"])
+        assert f"negwb bench {command}" in result.output.partition("Example")[2]
 
 
-def test_errors_of_training_and_benchmarks_end_with_6():
+def test_errors_of_training_and_benchmarks_exit_with_6():
     for error in ("benchmarks.errors.BenchError", "trainers.errors.TrainerError"):
         module, _, name = error.rpartition(".")
         done = negwb("boom", code=with_command(f"import {module}; raise {error}('no way', hint='another')"))
@@ -129,10 +150,10 @@ class TestExitCodes:
         assert "see: negwb export --help" in negwb("export", "--bogus").stderr
 
     @pytest.mark.parametrize("option", ["-w", "--workspace"])
-    def test_a_workspace_after_the_command_is_told_its_place(self, option):
-        said = negwb("bench", "list", option, "elsewhere")
-        assert said.returncode == 2
-        assert "it stands before the command: negwb -w FOLDER bench list" in said.stderr
+    def test_the_workspace_option_after_the_command_is_an_error_with_a_hint(self, option):
+        result = negwb("bench", "list", option, "elsewhere")
+        assert result.returncode == 2
+        assert "put it before the command: negwb -w FOLDER bench list" in result.stderr
 
     def test_no_command_shows_the_help(self):
         done = negwb()
@@ -168,10 +189,10 @@ class TestExitCodes:
         (damaged / "curation.db").unlink()
         self.expect_database_error(damaged, "status", "no database")
 
-    def expect_database_error(self, folder: Path, command: str, said: str):
+    def expect_database_error(self, folder: Path, command: str, message: str):
         done = negwb("-w", str(folder), command)
         assert (done.returncode, done.stdout) == (3, "")
-        assert said in done.stderr
+        assert message in done.stderr
         assert "Traceback" not in done.stderr
 
     def test_nothing_to_do(self, workspace):
@@ -179,14 +200,14 @@ class TestExitCodes:
         assert (done.returncode, done.stdout) == (5, "")
         assert "negwb curate" in done.stderr
 
-    def test_unexpected_shows_the_trace(self):
+    def test_an_unexpected_error_names_its_class(self):
         done = negwb("boom", code=with_command("raise ZeroDivisionError"))
         assert done.returncode == 1
         assert "ZeroDivisionError" in done.stderr
 
-    @pytest.mark.parametrize("how", ["os.kill(os.getpid(), signal.SIGINT); time.sleep(5)", "raise KeyboardInterrupt"])
-    def test_interrupted(self, how):
-        done = negwb("boom", code=with_command(how))
+    @pytest.mark.parametrize("code", ["os.kill(os.getpid(), signal.SIGINT); time.sleep(5)", "raise KeyboardInterrupt"])
+    def test_interrupted(self, code):
+        done = negwb("boom", code=with_command(code))
         assert done.returncode == 130
         assert done.stderr == "negwb: interrupted; what was done is kept\n"
 
@@ -204,7 +225,7 @@ class TestExitCodes:
 
 
 def with_command(body: str) -> str:
-    """A start of the command line with one command more, `boom`."""
+    """Return a start of the command line with one more command, `boom`."""
     return f"""
 import os, signal, sys, time
 from workbench import cli
@@ -217,8 +238,8 @@ sys.exit(cli.main())"""
 
 
 @pytest.mark.parametrize("args", [("status", "--json"), ("status",), ("--help",), ("export", "--help")])
-def test_a_reader_that_leaves_is_no_error(workspace, args):
-    """GIVEN a pipe nobody reads THEN there is no trace, not even from the interpreter's last flush."""
+def test_a_closed_pipe_is_no_error(workspace, args):
+    """Also the interpreter's last flush prints no trace."""
     reader, writer = os.pipe()
     os.close(reader)
     done = negwb("-w", str(workspace), *args, capture_output=False, stdout=writer, stderr=subprocess.PIPE)
@@ -251,7 +272,7 @@ class TestCompletion:
         assert "negwb" in (tmp_path / ".bashrc").read_text()
 
     def test_touches_no_database(self):
-        """Completion answers while the shell waits: it loads what --help loads, nothing more."""
+        """Completion imports what --help imports and no more, since the shell waits for it."""
         code = f"""
 import sys
 sys.argv[0] = 'negwb'
@@ -267,8 +288,8 @@ sys.exit(", ".join(name for name in {HEAVY!r} + ("sqlite3",) if name in sys.modu
         assert "--json" in done.stdout
 
 
-def test_interrupting_an_export_leaves_nothing(damaged):
-    """GIVEN a real SIGINT while pairs are being written THEN 130, one line, and no folder."""
+def test_an_interrupted_export_leaves_no_folder(damaged):
+    """The signal arrives while the pairs are written."""
     code = """
 import os, signal, sys
 from workbench import cli
@@ -297,9 +318,9 @@ sys.exit(cli.main())"""
     assert negwb("-w", str(damaged), "export").returncode == 0
 
 
-def test_workspace_by_environment_and_upwards(workspace):
-    told = negwb("status", "--json", env={"NEGWB_WORKSPACE": str(workspace)})
-    assert json.loads(told.stdout)["workspace"] == str(workspace)
+def test_the_workspace_is_found_by_environment_and_upwards(workspace):
+    done = negwb("status", "--json", env={"NEGWB_WORKSPACE": str(workspace)})
+    assert json.loads(done.stdout)["workspace"] == str(workspace)
     below = workspace / "a" / "b"
     below.mkdir(parents=True)
     assert json.loads(negwb("status", "--json", cwd=below).stdout)["workspace"] == str(workspace)

@@ -127,7 +127,7 @@ def test_a_reveal_tells_all_of_it(workspace: WorkspaceFixture) -> None:
 
 
 def test_the_plain_mode_tells_it_in_words(workspace: WorkspaceFixture) -> None:
-    there, fine = card(workspace, 1).verdicts[0], card(workspace, 1).opinions[-1]
+    there, fine = card(workspace, 1).verdicts[0], card(workspace, 1).verdicts[-1]
     beside = "(from log-probabilities, 98% of it on yes and no, 0.61 of a blank picture, seed 7)"
     assert plain.opinion_line(there, "hat") == f"a: hat is there with probability 0.07 {beside}"
     assert plain.opinion_line(fine, "hat") == f"b: the caption is fine with probability 0.91 {beside}"
