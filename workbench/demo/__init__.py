@@ -1,4 +1,4 @@
-"""The offline demo world: drawn scenes that know their truth, captions, a scripted proposer, scripted judges.
+"""The offline demo: drawn scenes with ground truth, captions, a scripted proposer and scripted judges.
 
-Pure: no database, no torch, no screen. Everything is a function of a seed; nothing pretends to be a model.
+`world` and `simulation` are functions of a seed. Everything that is drawn, scripted or simulated is named so.
 """

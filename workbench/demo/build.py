@@ -1,7 +1,7 @@
-"""Builds the demo workspace the way a real one comes about: corpus file, import, candidates, verdicts.
+"""Builds the demo workspace with the steps of a real one: corpus file, import, candidates, verdicts.
 
-Every step can be repeated: a build that was interrupted is simply run again. What is drawn, scripted or simulated is
-called so in the record itself (generator, judge, model).
+Every step can be repeated: an interrupted build continues when it is run again. The record itself names what is drawn,
+scripted or simulated (generator, judge, model).
 """
 
 from __future__ import annotations
@@ -60,31 +60,31 @@ _BATCH = 100
 
 @dataclass(frozen=True, slots=True)
 class DemoSize:
-    """How much is drawn."""
+    """Numbers of images to draw."""
 
     pictures: int = IMAGES
-    """To be curated."""
+    """Images to curate."""
     pool: int = POOL
-    """To be replayed."""
+    """Images with captions that trainings replay."""
     scenes: int = SCENES
-    """With one question of each kind in the exam."""
+    """Scenes of the exam, each with one denied and one affirmed phrase."""
     gallery: int = RETRIEVAL
-    """To be found by their captions in the exam."""
+    """Images of the exam's retrieval task."""
 
 
 StepProgress = Callable[[str, int, int], None]
-"""Told of every step: what is being done, how many are done, of how many."""
+"""Callback of every step: name of the step, number done, total."""
 
 
 @dataclass(frozen=True, slots=True)
 class DemoFiles:
-    """Where the demo keeps its corpus in a workspace."""
+    """Paths of the demo's corpus in a workspace."""
 
     root: Path
 
     @property
     def pictures(self) -> Path:
-        """The drawn pictures."""
+        """The drawn images."""
         return self.root / "pictures"
 
     @property
@@ -94,29 +94,34 @@ class DemoFiles:
 
     @property
     def pool(self) -> Path:
-        """Pictures with affirmative captions, which trainings replay; its list is pool.jsonl."""
+        """Images with affirmative captions, which trainings replay; pool.jsonl lists them."""
         return self.root / "corpus" / "pool"
 
     @property
     def exam(self) -> Path:
-        """Where benchmarks of the workspace lie."""
+        """The benchmarks of the workspace."""
         return self.root / "benchmarks"
 
     @property
     def truth(self) -> Path:
-        """One line per picture: the scene, and the right decision about each candidate. Written last."""
+        """One line per image: the scene, and the correct decision about each candidate. Written last."""
         return self.root / "corpus" / "truth.jsonl"
 
 
 def build_demo(
     folder: Path, *, size: DemoSize | None = None, seed: int = SEED, overlap: str = "", progress: StepProgress
 ) -> Workspace:
-    """The demo workspace in `folder`: made, finished where a build was interrupted, or found as it is.
+    """Build the demo workspace in `folder`, finish an interrupted build, or return the finished one.
 
-    `overlap`: how many people are asked, where not as the settings say.
+    Args:
+        folder: Folder of the workspace.
+        size: Numbers of images to draw.
+        seed: Seed of the corpus.
+        overlap: Annotators per candidate; empty: as the settings say.
+        progress: Callback of every step.
 
     Raises:
-        UsageError: the folder holds something else.
+        UsageError: the folder is not empty and is no demo workspace.
     """
     files = DemoFiles(folder)
     workspace = _workspace(folder, files)
@@ -125,7 +130,7 @@ def build_demo(
     size = size or DemoSize()
     corpus = list(make_corpus(pictures=size.pictures, seed=seed))
     _draw(corpus, files.pictures, progress)
-    make_pool(files.pool, pictures=size.pool, progress=partial(progress, "drawing pictures to replay"))
+    make_pool(files.pool, pictures=size.pool, progress=partial(progress, "drawing images to replay"))
     write_exam(files.exam, scenes=size.scenes, gallery=size.gallery, progress=partial(progress, "drawing the exam"))
     replace_file(files.captions, json.dumps(_as_coco(corpus), indent=1))
     add_picture_folder(workspace.settings, SOURCE, "pictures")
@@ -134,7 +139,7 @@ def build_demo(
         _fix_audit_key(store)
         _propose(store, corpus, _intake(workspace, overlap), progress)
         fulltext.refresh(store)
-    replace_file(files.truth, "".join(json.dumps(_truth_of(picture)) + "\n" for picture in corpus))
+    replace_file(files.truth, "".join(json.dumps(_truth_of(image)) + "\n" for image in corpus))
     return workspace
 
 
@@ -147,37 +152,37 @@ def _workspace(folder: Path, files: DemoFiles) -> Workspace:
     workspace = create_workspace(folder)
     settings, train, last = workspace.settings.read_text(encoding="utf-8").partition("[train]\n")
     replace_file(workspace.settings, settings + _ENGINES + train + last + recipe_as_toml("corpus/pool/pool.jsonl"))
-    for made in (files.pictures, files.captions.parent):
-        made.mkdir(exist_ok=True)
+    for subfolder in (files.pictures, files.captions.parent):
+        subfolder.mkdir(exist_ok=True)
     return workspace
 
 
 def _draw(corpus: list[DemoImage], folder: Path, progress: StepProgress) -> None:
-    for done, picture in enumerate(corpus):
-        path = folder / picture.file_name
+    for done, image in enumerate(corpus):
+        path = folder / image.file_name
         if not path.is_file():
-            path.write_bytes(jpeg(picture.scene))
-        progress("drawing pictures", done + 1, len(corpus))
+            path.write_bytes(jpeg(image.scene))
+        progress("drawing images", done + 1, len(corpus))
 
 
 def _as_coco(corpus: Iterable[DemoImage]) -> dict[str, Any]:
     images, annotations = [], []
-    for picture in corpus:
-        images.append({"id": picture.index + 1, "file_name": picture.file_name})
-        for number, caption in enumerate(picture.captions):
-            key = _caption_number(picture, number)
-            annotations.append({"image_id": picture.index + 1, "id": key, "caption": caption.text})
+    for image in corpus:
+        images.append({"id": image.index + 1, "file_name": image.file_name})
+        for number, caption in enumerate(image.captions):
+            key = _caption_number(image, number)
+            annotations.append({"image_id": image.index + 1, "id": key, "caption": caption.text})
     info = {"description": "negwb demo world: drawn pictures, scripted captions"}
     return {"info": info, "licenses": [], "images": images, "annotations": annotations}
 
 
-def _caption_number(picture: DemoImage, number: int) -> int:
-    return picture.index * 10 + number + 1
+def _caption_number(image: DemoImage, number: int) -> int:
+    return image.index * 10 + number + 1
 
 
-def candidate_key(picture: DemoImage, number: int) -> str:
-    """The key of candidate `number` of a picture in the record."""
-    return f"demo/{picture.index}-{number}"
+def candidate_key(image: DemoImage, number: int) -> str:
+    """Return the record's key of candidate `number` of an image."""
+    return f"demo/{image.index}-{number}"
 
 
 def _propose(store: Store, corpus: list[DemoImage], intake: Intake, progress: StepProgress) -> None:
@@ -187,27 +192,27 @@ def _propose(store: Store, corpus: list[DemoImage], intake: Intake, progress: St
         progress("storing candidates and verdicts", min(start + _BATCH, len(corpus)), len(corpus))
 
 
-def _propose_for(connection: Connection, pictures: list[DemoImage], intake: Intake) -> None:
+def _propose_for(connection: Connection, images: list[DemoImage], intake: Intake) -> None:
     source = connection.execute(text("SELECT id FROM source WHERE name = :name"), {"name": SOURCE}).scalar_one()
-    drafts = [draft for picture in pictures for draft in _drafts(connection, source, picture)]
+    drafts = [draft for image in images for draft in _drafts(connection, source, image)]
     insert_candidates(connection, drafts, intake)
     rows = connection.execute(text("SELECT key, id FROM candidate WHERE source_id = :source"), {"source": source})
     ids = {row.key: row.id for row in rows}
-    insert_verdicts(connection, [o for picture in pictures for o in _verdicts(ids, picture)])
+    insert_verdicts(connection, [o for image in images for o in _verdicts(ids, image)])
 
 
-def _drafts(connection: Connection, source: int, picture: DemoImage) -> Iterable[NewCandidate]:
-    """What the judges let through; in the published pipeline, too, the rest is dropped."""
-    for number, candidate in enumerate(picture.candidates):
+def _drafts(connection: Connection, source: int, image: DemoImage) -> Iterable[NewCandidate]:
+    """Yield the candidates that the judges passed; the published pipeline drops the others too."""
+    for number, candidate in enumerate(image.candidates):
         if not candidate.passed:
             continue
         caption = connection.execute(
             text("SELECT id, image_id FROM caption WHERE source_id = :source AND key = :key"),
-            {"source": source, "key": str(_caption_number(picture, candidate.caption))},
+            {"source": source, "key": str(_caption_number(image, candidate.caption))},
         ).one()
         yield NewCandidate(
             source_id=source,
-            key=candidate_key(picture, number),
+            key=candidate_key(image, number),
             image_id=caption.image_id,
             caption_id=caption.id,
             raw_text=candidate.proposal.text,
@@ -220,29 +225,29 @@ def _drafts(connection: Connection, source: int, picture: DemoImage) -> Iterable
         )
 
 
-def _verdicts(ids: dict[str, int], picture: DemoImage) -> Iterable[NewVerdict]:
-    for number, candidate in enumerate(picture.candidates):
-        candidate_id = ids.get(candidate_key(picture, number))
-        for said in candidate.verdicts if candidate_id else ():
+def _verdicts(ids: dict[str, int], image: DemoImage) -> Iterable[NewVerdict]:
+    for number, candidate in enumerate(image.candidates):
+        candidate_id = ids.get(candidate_key(image, number))
+        for verdict in candidate.verdicts if candidate_id else ():
             yield NewVerdict(
                 candidate_id=candidate_id or 0,
-                judge=said.judge.removesuffix(" (simulated)"),
+                judge=verdict.judge.removesuffix(" (simulated)"),
                 model="a script, not a model",
                 prompt_version=PROMPT_VERSION,
                 question=Question.PRESENT,
-                p=said.p_present,
+                p=verdict.p_present,
                 label_mass=1.0,
-                raw_text=said.text,
+                raw_text=verdict.text,
                 simulated=True,
             )
 
 
-def _truth_of(picture: DemoImage) -> dict[str, Any]:
+def _truth_of(image: DemoImage) -> dict[str, Any]:
     decisions = {}
-    for number, candidate in enumerate(picture.candidates):
-        kind, reason = right_decision(picture.scene, candidate.proposal)
-        decisions[candidate_key(picture, number)] = [kind, reason]
-    return {"file_name": picture.file_name, "scene": picture.scene.to_dict(), "decisions": decisions}
+    for number, candidate in enumerate(image.candidates):
+        kind, reason = right_decision(image.scene, candidate.proposal)
+        decisions[candidate_key(image, number)] = [kind, reason]
+    return {"file_name": image.file_name, "scene": image.scene.to_dict(), "decisions": decisions}
 
 
 def _intake(workspace: Workspace, overlap: str) -> Intake:
@@ -251,7 +256,10 @@ def _intake(workspace: Workspace, overlap: str) -> Intake:
 
 
 def _fix_audit_key(store: Store) -> None:
-    """The same audit set in every demo, so that two runs freeze the same bytes; nobody can cheat in a drawn world."""
+    """Store a fixed audit key, so that every demo has the same audit set and two runs freeze the same bytes.
+
+    A secret key would keep annotators from predicting the audit set, which does not matter in a drawn world.
+    """
     with store.write() as connection:
         connection.execute(
             text("INSERT INTO record_note(name, value) VALUES ('audit_key', :key) ON CONFLICT DO NOTHING"),

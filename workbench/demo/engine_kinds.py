@@ -1,4 +1,4 @@
-"""Registers the engine of the demo. Nothing of the drawn world is imported before an engine of this kind is opened."""
+"""Registers the demo's engine kind without importing the demo; opening an engine of this kind imports it."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ from workbench.generation.engines.registry import register_engine
 
 
 def register_demo_engines() -> None:
-    """Let [engines] and the command line name the kind "scripted"."""
+    """Register the engine kind "scripted"."""
     register_engine("scripted", "workbench.demo.simulation.scripted_engine:make")

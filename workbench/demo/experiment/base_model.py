@@ -1,8 +1,8 @@
-"""Trains the demo's tiny CLIP on the drawn world's affirmative captions: it knows the things and never read a "no".
+"""Trains the demo's tiny CLIP on affirmative captions of drawn scenes; the model never reads a negation.
 
-Run as `python -m workbench.demo.experiment.base_model --out FOLDER`; on one thread the same machine gives the same
-bytes, another machine the same figures within two points (`TOLERANCE`). The folder is an open_clip local-dir (config,
-fp16 weights) with a vocabulary and the figures that were measured (metrics.json). About six minutes.
+Run as `python -m workbench.demo.experiment.base_model --out FOLDER`; it takes about six minutes. With one thread the
+same machine gives the same bytes, another machine the same figures within two points (`TOLERANCE`). The folder is an
+open_clip local-dir (config, fp16 weights) with a vocabulary and the measured figures (metrics.json).
 """
 
 from __future__ import annotations
@@ -36,22 +36,22 @@ from workbench.demo.world.drawing import SMALL, draw_large, draw_small
 from workbench.demo.world.world import Scene, make_scene
 
 FOLDER = Path(demo.__file__).with_name("model")
-"""Where the shipped model lies."""
+"""Folder of the shipped model."""
 TOLERANCE = 2.0
-"""Percentage points by which the figures of another machine's training may differ (seen: 1.8 of R@1)."""
+"""Percentage points by which the figures may differ on another machine (observed: 1.8 of R@1)."""
 WORLD = 7100
-"""Scenes of the base model: seeds from 7,100,000,000 on, apart from every other part of the demo."""
+"""Scenes of the base model have seeds from 7,100,000,000 on, which no other part of the demo uses."""
 MODEL_CONFIG: dict[str, Any] = {
     "embed_dim": 64,
     "vision_cfg": {"image_size": SMALL, "layers": [1, 1, 1, 1], "width": 8},
     "text_cfg": {"context_length": 40, "vocab_size": 0, "width": 96, "heads": 3, "layers": 2},
 }
-"""vocab_size is filled in from the vocabulary; the longest negated caption has 33 tokens."""
+"""vocab_size is set from the vocabulary; the longest negated caption has 33 tokens."""
 
 
 @dataclass(frozen=True, slots=True)
 class BaseRecipe:
-    """How the base model is trained."""
+    """Settings of the base model's training."""
 
     pictures: int = 20_000
     epochs: int = 11
@@ -59,44 +59,44 @@ class BaseRecipe:
     lr: float = 2e-3
     weight_decay: float = 0.05
     warm_up: float = 0.1
-    """Share of the steps; a cosine to nothing follows."""
+    """Share of the steps with a rising learning rate; a cosine to 0 follows."""
     naming: float = TRAINING_NAMING
     plain: float = 0.3
-    """Share of the pictures on plain ground; the others have a backdrop, as the pictures that people see."""
+    """Share of the images on a plain background; the others have a backdrop, like the images for annotators."""
     seed: int = 0
 
 
 def base_scene(index: int) -> Scene:
-    """Scene `index` of the base model's pictures."""
+    """Return scene `index` of the base model's images."""
     return make_scene(WORLD * 1_000_000 + index, things=(1, 6))
 
 
-def small_picture(scene: Scene, *, plain: bool) -> Image.Image:
-    """The scene at 64 pixels per instance, on plain ground or in its setting."""
+def small_image(scene: Scene, *, plain: bool) -> Image.Image:
+    """Draw the scene at 64 pixels per instance, on a plain background or in its setting."""
     return draw_small(scene) if plain else draw_large(scene, SMALL)
 
 
-def to_tensor(pictures: Sequence[Image.Image]) -> Tensor:
-    """Pictures of one size as bytes.  -> (N, 3, H, W) uint8"""
-    return torch.from_numpy(np.stack([np.asarray(picture) for picture in pictures])).permute(0, 3, 1, 2)
+def to_tensor(images: Sequence[Image.Image]) -> Tensor:
+    """Stack images of one size.  -> (N, 3, H, W) uint8"""
+    return torch.from_numpy(np.stack([np.asarray(image) for image in images])).permute(0, 3, 1, 2)
 
 
 def normalised(pixels: Tensor) -> Tensor:
-    """As the model's own preprocessing gives them.  (N, 3, H, W) uint8 -> float32"""
+    """Normalise pixels as the model's preprocessing does.  (N, 3, H, W) uint8 -> float32"""
     mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (OPENAI_DATASET_MEAN, OPENAI_DATASET_STD))
     return ((pixels.float() / 255 - mean) / std).contiguous(memory_format=torch.channels_last)
 
 
 def new_model(vocab_size: int, seed: int) -> CLIP:
-    """The untrained model."""
+    """Make the untrained model."""
     torch.manual_seed(seed)
     config = MODEL_CONFIG | {"text_cfg": MODEL_CONFIG["text_cfg"] | {"vocab_size": vocab_size}}
-    # channels_last: a third faster on a CPU, the same numbers to rounding.
+    # channels_last: a third faster on a CPU, equal results up to rounding
     return CLIP(**config).to(memory_format=torch.channels_last)
 
 
 def _batches(count: int, recipe: BaseRecipe) -> Iterator[tuple[int, Tensor]]:
-    """Epoch and rows of every step; a function of the recipe alone."""
+    """Yield epoch and rows of every step; they depend only on the recipe."""
     for epoch in range(recipe.epochs):
         order = torch.randperm(count, generator=torch.Generator().manual_seed(recipe.seed * 1000 + epoch))
         for rows in torch.split(order, recipe.batch):
@@ -105,7 +105,7 @@ def _batches(count: int, recipe: BaseRecipe) -> Iterator[tuple[int, Tensor]]:
 
 
 def _captions(scenes: Sequence[Scene], rows: Tensor, epoch: int, recipe: BaseRecipe) -> list[str]:
-    """A new caption in every epoch."""
+    """Write the captions of a batch: a new caption of each scene in every epoch."""
     return [
         write_caption(scenes[row].first, random.Random(f"{recipe.seed}-{epoch}-{row}"), naming=recipe.naming).text
         for row in rows.tolist()
@@ -121,10 +121,10 @@ def _rates(recipe: BaseRecipe, steps: int) -> list[float]:
 
 
 def train_base(tokenizer: SimpleTokenizer, recipe: BaseRecipe) -> CLIP:
-    """The trained model, in evaluation mode."""
+    """Train the model; return it in evaluation mode."""
     scenes = [base_scene(index) for index in range(recipe.pictures)]
     plain = random.Random(recipe.seed)
-    pixels = to_tensor([small_picture(scene, plain=plain.random() < recipe.plain) for scene in scenes])
+    pixels = to_tensor([small_image(scene, plain=plain.random() < recipe.plain) for scene in scenes])
     model = new_model(tokenizer.vocab_size, recipe.seed).train()
     tower = TextTower(model, context_length=model.context_length, vocab_size=tokenizer.vocab_size)
     steps = list(_batches(recipe.pictures, recipe))
@@ -150,7 +150,7 @@ def _loss(model: CLIP, tower: TextTower, pictures: Tensor, ids: Tensor) -> Tenso
 
 
 def save_base(model: CLIP, folder: Path, vocab_size: int) -> None:
-    """Config and weights as open_clip reads them; fp16, which halves the file and moves no decision."""
+    """Write config and weights for open_clip; fp16 halves the file and changes no decision of the exam."""
     halved = {
         name: (value.half() if value.is_floating_point() else value).contiguous()
         for name, value in model.state_dict().items()
@@ -158,12 +158,12 @@ def save_base(model: CLIP, folder: Path, vocab_size: int) -> None:
     save_file(halved, folder / "open_clip_model.safetensors")
     config = MODEL_CONFIG | {"text_cfg": MODEL_CONFIG["text_cfg"] | {"vocab_size": vocab_size}}
     preprocess = {"size": SMALL, "mean": OPENAI_DATASET_MEAN, "std": OPENAI_DATASET_STD, "interpolation": "bicubic"}
-    told = {"model_cfg": config, "preprocess_cfg": preprocess}
-    (folder / "open_clip_config.json").write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+    content = {"model_cfg": config, "preprocess_cfg": preprocess}
+    (folder / "open_clip_config.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
 def make_base(folder: Path, recipe: BaseRecipe) -> dict[str, Any]:
-    """Vocabulary, training, files and figures; returns the figures."""
+    """Write the vocabulary, the trained model and its figures into `folder`; return the figures."""
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer = SimpleTokenizer(bpe_path=str(write_vocabulary(folder)), context_length=40)
     started = time.monotonic()
@@ -182,7 +182,7 @@ def _print(line: str) -> None:
 
 
 def main() -> None:
-    """The script."""
+    """Run the script."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=FOLDER)
     recipe = BaseRecipe()

@@ -1,7 +1,7 @@
-"""The demo's exam: choose the instance that a phrase means, denied and affirmed, and find a picture by its caption.
+"""The demo's exam: choose the instance that a denied or affirmed phrase refers to; retrieve an image by its caption.
 
-Two instances of one kind stand side by side and differ in the thing asked about; whatever else the phrase names holds
-of both, so only the thing (and, in the denied phrase, the "no") decides. Every seed here is the exam's own.
+An image has two instances of one kind side by side. The rest of the phrase is true of both, so only the thing (and in
+a denied phrase the negation) identifies the instance. No other part of the demo uses the exam's seeds.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from workbench.demo.world.drawing import SMALL, crop, draw_large
 from workbench.demo.world.world import Scene, make_scene
 
 VALIDATION, TEST = 8100, 8200
-"""Worlds of scenes: recipes are chosen on the first and reported on the second."""
+"""Seed ranges of scenes: recipes are chosen on the first and reported on the second."""
 SCENES = 800
 RETRIEVAL = 500
 _NAMING = 0.35
@@ -32,7 +32,7 @@ Bools = NDArray[np.bool_]
 
 
 class ExamEncoder(Protocol):
-    """What the exam needs of a model: unit features as arrays that numpy can read."""
+    """Encoder of images and texts; returns unit features as arrays that numpy can read."""
 
     def encode_images(self, images: Sequence[Image.Image]) -> Any: ...
     def encode_texts(self, texts: Sequence[str]) -> Any: ...
@@ -40,31 +40,31 @@ class ExamEncoder(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ExamQuestion:
-    """One scene with its phrases; `thing` is what exactly one of the two instances has."""
+    """A scene with its phrases; exactly one of its two instances has `thing`."""
 
     scene: Scene
     thing: str
     having: int
-    """The instance that has it: meant by `affirmed`; the other one is meant by the denied phrases."""
+    """Index of the instance with the thing: the target of `affirmed`; the other is the target of the denied phrases."""
     denied: str
     affirmed: str
     unseen: str
-    """Denied in a wording that no training ever saw."""
+    """Denied phrase in a wording that occurs in no training data."""
 
     @property
     def lacking(self) -> int:
-        """The instance without the thing."""
+        """Index of the instance without the thing."""
         return 1 - self.having
 
 
 def make_questions(world: int, count: int = SCENES) -> Iterator[ExamQuestion]:
-    """The questions of a world; question `n` depends on the world and `n` alone."""
+    """Yield the questions of a seed range; question `n` depends on `world` and `n` alone."""
     for index in range(count):
         yield make_question(world * 1_000_000 + index)
 
 
 def make_question(seed: int) -> ExamQuestion:
-    """The question of one scene."""
+    """Make the question of one scene."""
     scene, rng = make_scene(seed, instances=2), random.Random(f"exam-{seed}")
     thing = rng.choice(scene.distinguishing_things())
     having = 0 if thing in scene.instances[0].things else 1
@@ -77,7 +77,7 @@ def make_question(seed: int) -> ExamQuestion:
 
 
 def _shared_caption(scene: Scene, rng: random.Random) -> SceneCaption:
-    """A caption that is true of both instances."""
+    """Return a caption that is true of both instances."""
     left, right = scene.instances
     both = sorted(set(left.things) & set(right.things))
     things = tuple(thing for thing in both if rng.random() < _NAMING)
@@ -86,7 +86,7 @@ def _shared_caption(scene: Scene, rng: random.Random) -> SceneCaption:
 
 
 def _templates(anchor: str, thing: str, rng: random.Random) -> tuple[str, ...]:
-    """Wordings in the shares in which the proposer uses them: the exam asks in the words that were taught."""
+    """Return the templates to choose from, in the proposer's shares: the exam uses the wordings of the training."""
     if rng.random() >= P2_SHARE:
         return P1_TEMPLATES
     absence = tuple(TEMPLATES[NegationType.ABSENCE])
@@ -96,26 +96,26 @@ def _templates(anchor: str, thing: str, rng: random.Random) -> tuple[str, ...]:
 
 
 def make_gallery(world: int, count: int = RETRIEVAL) -> list[tuple[Scene, str]]:
-    """Scenes to be found, each with a caption that names everything in it."""
+    """Make the retrieval scenes, each with a caption that names all its things."""
     rng = random.Random(world)
     scenes = [make_scene(world * 1_000_000 + 500_000 + index) for index in range(count)]
     return [(scene, write_caption(scene.first, rng, naming=1.0).text) for scene in scenes]
 
 
 def halves(scene: Scene, draw: Callable[[Scene], Image.Image]) -> tuple[Image.Image, Image.Image]:
-    """The crops of both instances."""
-    picture = draw(scene)
-    return crop(scene, picture, 0), crop(scene, picture, 1)
+    """Draw the scene and return the crops of both instances."""
+    image = draw(scene)
+    return crop(scene, image, 0), crop(scene, image, 1)
 
 
 def draw_exam(scene: Scene) -> Image.Image:
-    """As people see it, at the model's size."""
+    """Draw the scene with its backdrop, at the model's size."""
     return draw_large(scene, SMALL)
 
 
 @dataclass(frozen=True)
 class ExamFeatures:
-    """The picture side of an exam, encoded once: text-only training never changes it."""
+    """Image features of an exam; training of the text encoder does not change them."""
 
     questions: tuple[ExamQuestion, ...]
     pairs: NDArray[np.float32]
@@ -133,7 +133,7 @@ def encode_exam(
     retrieval: int = RETRIEVAL,
     draw: Callable[[Scene], Image.Image] = draw_exam,
 ) -> ExamFeatures:
-    """Draw and encode the pictures of a world's exam."""
+    """Draw and encode the images of a seed range's exam."""
     questions = tuple(make_questions(world, scenes))
     crops = [part for question in questions for part in halves(question.scene, draw)]
     pairs = np.asarray(model.encode_images(crops), dtype=np.float32)
@@ -145,7 +145,7 @@ def encode_exam(
 
 @dataclass(frozen=True)
 class ExamGrades:
-    """Right or wrong, question by question."""
+    """Correctness of each question."""
 
     negref: Bools
     affirm: Bools
@@ -153,34 +153,34 @@ class ExamGrades:
     retrieval_r1: Bools
 
     def percent(self) -> dict[str, float]:
-        """The accuracies."""
+        """Return the accuracies in percent."""
         parts = {"negref": self.negref, "affirm": self.affirm, "unseen": self.unseen, "retrieval_r1": self.retrieval_r1}
-        return {name: round(100 * float(marks.mean()), 2) for name, marks in parts.items()}
+        return {name: round(100 * float(grades.mean()), 2) for name, grades in parts.items()}
 
 
-def grade(model: ExamEncoder, seen: ExamFeatures) -> ExamGrades:
-    """Examine a model whose image tower is the one that `seen` was encoded with."""
-    questions = seen.questions
+def grade(model: ExamEncoder, features: ExamFeatures) -> ExamGrades:
+    """Evaluate a model with the image tower that encoded `features`."""
+    questions = features.questions
     having = np.array([question.having for question in questions])
-    captions = np.asarray(model.encode_texts(list(seen.captions)))
-    found = (captions @ seen.gallery.T).argmax(axis=1) == np.arange(len(seen.captions))
+    captions = np.asarray(model.encode_texts(list(features.captions)))
+    is_retrieved = (captions @ features.gallery.T).argmax(axis=1) == np.arange(len(features.captions))
     return ExamGrades(
-        negref=_chosen(model, seen, [question.denied for question in questions], 1 - having),
-        affirm=_chosen(model, seen, [question.affirmed for question in questions], having),
-        unseen=_chosen(model, seen, [question.unseen for question in questions], 1 - having),
-        retrieval_r1=found,
+        negref=_chosen(model, features, [question.denied for question in questions], 1 - having),
+        affirm=_chosen(model, features, [question.affirmed for question in questions], having),
+        unseen=_chosen(model, features, [question.unseen for question in questions], 1 - having),
+        retrieval_r1=is_retrieved,
     )
 
 
-def _chosen(model: ExamEncoder, seen: ExamFeatures, phrases: list[str], meant: NDArray[np.int64]) -> Bools:
-    """Whether the meant instance scores strictly higher; ties are wrong."""
+def _chosen(model: ExamEncoder, features: ExamFeatures, phrases: list[str], target: NDArray[np.int64]) -> Bools:
+    """Return whether the target instance scores strictly higher; a tie is wrong."""
     texts = np.asarray(model.encode_texts(phrases))
-    scores = np.einsum("nkd,nd->nk", seen.pairs, texts)
-    rows = np.arange(len(meant))
-    right: Bools = scores[rows, meant] > scores[rows, 1 - meant]
-    return right
+    scores = np.einsum("nkd,nd->nk", features.pairs, texts)
+    rows = np.arange(len(target))
+    correct: Bools = scores[rows, target] > scores[rows, 1 - target]
+    return correct
 
 
 def exam_accuracies(model: ExamEncoder, world: int = TEST) -> dict[str, float]:
-    """All accuracies in percent."""
+    """Return the exam's accuracies in percent."""
     return grade(model, encode_exam(model, world)).percent()

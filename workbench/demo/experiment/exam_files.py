@@ -1,7 +1,7 @@
-"""The demo's exam as benchmark files: choose by denied phrases, by affirmed ones, and find a picture by its caption.
+"""The demo's exam as benchmark files for `negwb bench run`: denied phrases, affirmed phrases and retrieval.
 
-The questions are `exam.make_questions` of the test world, to be asked with `negwb bench run`. Both choices ask about
-the same scenes: whoever flips the sign of the text wins one and loses the other.
+The questions are `exam.make_questions` of the test range. Both choice tasks use the same scenes: a model that flips the
+sign of the text gains on one and loses on the other.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from workbench.demo.world.drawing import pixel_box
 NEGREF, AFFIRM, FIND = "demo-negref", "demo-affirm", "demo-retrieval"
 TASKS = (NEGREF, AFFIRM, FIND)
 SCENES = 3200
-"""Four times the validation's: the interval of the curation gain, clustered by scene, is what they are for."""
-_PICTURES = "demo-pictures"
+"""Four times the number of validation scenes, to narrow the interval of the curation gain, clustered by scene."""
+_IMAGES = "demo-pictures"
 
 Row = dict[str, Any]
 
@@ -31,10 +31,10 @@ def write_exam(
     gallery: int = RETRIEVAL,
     progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> None:
-    """Draw the exam into `folder` as NAME.json for each of `TASKS`; one that is there already stays as it is."""
+    """Draw the exam into `folder`, with NAME.json for each of `TASKS`; a complete exam stays as it is."""
     if all((folder / f"{name}.json").is_file() for name in TASKS):
         return
-    (folder / _PICTURES).mkdir(parents=True, exist_ok=True)
+    (folder / _IMAGES).mkdir(parents=True, exist_ok=True)
     negref, affirm = [], []
     for number, question in enumerate(make_questions(TEST, scenes)):
         denied, affirmed = _choices(folder, number, question)
@@ -43,21 +43,21 @@ def write_exam(
         progress(number + 1, scenes + gallery)
     captions = []
     for number, (scene, caption) in enumerate(make_gallery(TEST, gallery)):
-        name = f"{_PICTURES}/find-{number:04}.png"
+        name = f"{_IMAGES}/find-{number:04}.png"
         draw_exam(scene).save(folder / name, compress_level=1)
         captions.append({"id": f"{number:04}", "image": name, "text": caption})
         progress(scenes + number + 1, scenes + gallery)
-    find = {"images": [caption["image"] for caption in captions], "captions": captions}
-    for task, told in zip(TASKS, (negref, affirm, find), strict=True):
-        replace_file(folder / f"{task}.json", json.dumps(told, indent=1) + "\n")
+    retrieval = {"images": [caption["image"] for caption in captions], "captions": captions}
+    for task, content in zip(TASKS, (negref, affirm, retrieval), strict=True):
+        replace_file(folder / f"{task}.json", json.dumps(content, indent=1) + "\n")
 
 
 def _choices(folder: Path, number: int, question: ExamQuestion) -> tuple[Row, Row]:
-    """The scene's picture, with one row about it in each task."""
-    name = f"{_PICTURES}/choose-{number:04}.png"
-    picture = draw_exam(question.scene)
-    picture.save(folder / name, compress_level=1)
-    corners = [pixel_box(question.scene, picture, index) for index in (0, 1)]
+    """Draw the scene's image; return its row of the denied task and its row of the affirmed task."""
+    name = f"{_IMAGES}/choose-{number:04}.png"
+    image = draw_exam(question.scene)
+    image.save(folder / name, compress_level=1)
+    corners = [pixel_box(question.scene, image, index) for index in (0, 1)]
     boxes = [[left, top, right - left, bottom - top] for left, top, right, bottom in corners]
     shared = {"id": f"{number:04}", "image": name, "bbox_list": boxes}
     return (

@@ -1,8 +1,8 @@
-"""The demo's trainings: what each learns from, its frozen set, its run folder; all of it found again where it is there.
+"""The demo's experiments: training data, export and run folder of each; existing exports and runs are reused.
 
-`tuned` learns from what a person accepted; `trained-on-all` from everything that the judges passed, which is what
-skipping the person would have given; `negated-only` never reads an affirmative caption: on denied phrases it looks like
-a success, on affirmed ones it guesses.
+`tuned` learns from the accepted pairs. `trained-on-all` learns from everything that the judges passed, the result of
+skipping human curation. `negated-only` reads no affirmative caption: it scores high on denied phrases and at chance on
+affirmed ones.
 """
 
 from __future__ import annotations
@@ -23,25 +23,25 @@ from workbench.workspace.models import runs_folder
 from workbench.workspace.operations import freeze_set
 
 MODEL = Path(demo.__file__).resolve().with_name("model")
-"""The tiny CLIP that comes with the demo, whatever else is trained in its workspace."""
+"""Folder of the tiny CLIP that comes with the demo."""
 
 
 @dataclass(frozen=True, slots=True)
 class Experiment:
-    """One way of training."""
+    """A training with its data and its changes to the demo's recipe."""
 
     name: str
-    """Of its runs, and so of its models in the report."""
+    """Name of its runs and of its models in the report."""
     states: tuple[State, ...]
-    """What of the record it learns from."""
+    """States of the pairs to train on."""
     edits: bool = True
-    """Whether texts that a person wrote are among it."""
+    """Whether to train on texts that an annotator edited."""
     changes: Mapping[str, Any] = field(default_factory=dict, hash=False)
-    """Of the demo's recipe."""
+    """Settings that replace those of the demo's recipe."""
 
     @property
     def key(self) -> str:
-        """In the demo's JSON."""
+        """Key in the demo's JSON."""
         return self.name.replace("-", "_")
 
 
@@ -50,30 +50,30 @@ ALL = Experiment("trained-on-all", tuple(State), edits=False)
 NEGATED_ONLY = Experiment(
     "negated-only",
     (State.ACCEPTED,),
-    changes={"replay_share": 0.0, "replay_pool": None, "anchor_weight": 0.0},  # the anchor is of replayed captions
+    changes={"replay_share": 0.0, "replay_pool": None, "anchor_weight": 0.0},  # the anchor term needs replayed captions
 )
 
 
-def find_or_freeze(workspace: Workspace, arm: Experiment, event: int) -> Manifest:
-    """The arm's set as of `event`: a sound one that was frozen before, or a new one."""
-    wanted = ExportFilter(arm.states, arm.edits).to_dict()
+def find_or_freeze(workspace: Workspace, experiment: Experiment, event: int) -> Manifest:
+    """Return the experiment's export as of `event`: a valid existing one, or a new one."""
+    wanted = ExportFilter(experiment.states, experiment.edits).to_dict()
     for name in list_exports(workspace.exports):
         folder = workspace.exports / name
         try:
             manifest = read_manifest(folder)
         except ManifestError:
             continue
-        asked = (manifest.event_seq, manifest.selection, manifest.tool_version)
-        if asked == (event, wanted, version()) and not verify(folder):
+        existing = (manifest.event_seq, manifest.selection, manifest.tool_version)
+        if existing == (event, wanted, version()) and not verify(folder):
             return manifest
-    return freeze_set(workspace, at=event, states=arm.states, edits=arm.edits)
+    return freeze_set(workspace, at=event, states=experiment.states, edits=experiment.edits)
 
 
-def find_or_make_run(workspace: Workspace, arm: Experiment, export: str, seed: int) -> Path:
-    """The run folder of the arm under this seed; one with the very same configuration is gone on with."""
-    settings = {**arm.changes, "seed": seed}
+def find_or_make_run(workspace: Workspace, experiment: Experiment, export: str, seed: int) -> Path:
+    """Return the run folder of the experiment and seed; a run with an equal configuration is continued."""
+    settings = {**experiment.changes, "seed": seed}
     config = make_config(workspace, export, model=str(MODEL), settings=settings)
-    stem = f"{arm.name}-seed-{seed}" if seed else arm.name
+    stem = f"{experiment.name}-seed-{seed}" if seed else experiment.name
     number = 1
     while True:
         name = stem if number == 1 else f"{stem}-{number}"

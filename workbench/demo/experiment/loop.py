@@ -1,7 +1,7 @@
-"""The demo's second half: train on what was accepted and on everything the judges passed, examine both and the base.
+"""The demo's training and evaluation: train every experiment, run the exam on them and on the base model.
 
-Both trainings take the same steps from the same model; only what they learn from differs, so the difference on the
-denied phrases is what the person was worth: the curation gain.
+All trainings take the same number of steps from the same model and differ only in their data, so the difference
+between `tuned` and `trained-on-all` on denied phrases measures human curation: the curation gain.
 """
 
 from __future__ import annotations
@@ -24,47 +24,55 @@ from workbench.workspace.layout import Workspace
 from workbench.workspace.models import BASE, Model, find_model, short_name
 from workbench.workspace.operations import RESULTS, find_task, run_benches
 
-Progress = Callable[[str, int, int], None]
 TaskResults = dict[str, StoredResult]
-"""A model's results by task."""
+"""Results of a model by task."""
 STRICT = Protocol("strict")
 _KEYS = {NEGREF: "negref", AFFIRM: "affirm", FIND: "retrieval_r1"}
 
 
 @dataclass(frozen=True, slots=True)
 class DemoPlan:
-    """What is trained: a run folder for each experiment and seed."""
+    """Run folders of all experiments and seeds."""
 
     export: Manifest
-    """What was accepted."""
+    """The export of the accepted pairs."""
     runs: dict[Experiment, list[Path]]
-    """By seed."""
+    """Run folders by experiment; the index is the seed."""
 
     def folders(self) -> list[Path]:
-        """All of them, experiments of one seed beside each other."""
+        """Return all run folders, ordered by seed."""
         return [folder for of_seed in zip(*self.runs.values(), strict=True) for folder in of_seed]
 
 
 def make_plan(workspace: Workspace, *, event: int, experiments: Sequence[Experiment], seeds: int) -> DemoPlan:
-    """Freeze the experiments' sets as of `event` and make their run folders, or find those of an earlier time.
+    """Freeze the experiments' exports as of `event` and make their run folders, or find existing ones.
 
     Raises:
-        NothingToDo: nothing was accepted.
+        NothingToDo: no pair was accepted.
     """
-    sets = {experiment.name: find_or_freeze(workspace, experiment, event) for experiment in experiments}
+    exports = {each.name: find_or_freeze(workspace, each, event) for each in experiments}
     runs = {
-        experiment: [find_or_make_run(workspace, experiment, sets[experiment.name].name, seed) for seed in range(seeds)]
-        for experiment in experiments
+        each: [find_or_make_run(workspace, each, exports[each.name].name, seed) for seed in range(seeds)]
+        for each in experiments
     }
-    return DemoPlan(sets[TUNED.name], runs)
+    return DemoPlan(exports[TUNED.name], runs)
 
 
-def train(folders: Sequence[Path], progress: Progress, started: OnStarted = lambda folder, pid: None) -> None:
-    """Train what is not trained yet, a process on each core; `started` is called with each process.
+def train(
+    folders: Sequence[Path],
+    progress: Callable[[str, int, int], None],
+    started: OnStarted = lambda folder, pid: None,
+) -> None:
+    """Train the unfinished runs, one process per core.
+
+    Args:
+        folders: Run folders.
+        progress: Callback with the name of the run, its step and its number of steps.
+        started: Callback with the run folder and the process id.
 
     Raises:
-        TrainerError: one failed.
-        KeyboardInterrupt: stopped; the same call goes on.
+        TrainerError: a training failed.
+        KeyboardInterrupt: the trainings were stopped; the same call continues them.
     """
 
     def tell(state: RunState) -> None:
@@ -76,19 +84,22 @@ def train(folders: Sequence[Path], progress: Progress, started: OnStarted = lamb
 
 
 def _cores() -> int:
-    """Those this process may use, where the system tells."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def run_exam(
     workspace: Workspace, folders: Sequence[Path], started: Callable[[Model], None] = lambda model: None
 ) -> dict[str, TaskResults]:
-    """The strict results on the exam of the base and of the trained runs, measured where they are not there yet.
+    """Return the strict exam results of the base model and of the trained runs; evaluate those that are missing.
 
-    `started` is called before a model is loaded.
+    Args:
+        workspace: The demo's workspace.
+        folders: Folders of finished runs.
+        started: Callback before a model is loaded.
 
     Returns:
-        By name of the run, or `BASE`; then by task.
+        Results by name of the run, or `BASE`; then by task.
 
     Raises:
         BenchError: a task cannot be run.
@@ -108,42 +119,43 @@ def run_exam(
 
 
 def _results(workspace: Workspace) -> dict[tuple[str, str], StoredResult]:
-    """The newest strict ones, by the hashes of model and data."""
+    """Return the newest strict results by the hashes of model and dataset."""
     listed = list_results(workspace.root / RESULTS).results
     strict = [stored for stored in listed if stored.result["protocol"]["name"] == STRICT.name]
     return {(stored.result["model"]["hash"], stored.result["task"]["dataset_sha256"]): stored for stored in strict}
 
 
-def figures(plan: DemoPlan, marks: dict[str, TaskResults]) -> dict[str, Any]:
-    """Accuracies in percent, by experiment (means over the seeds), and the curation gain in percentage points."""
-    told: dict[str, Any] = {"base": _percent([marks[BASE]])}
+def figures(plan: DemoPlan, results: dict[str, TaskResults]) -> dict[str, Any]:
+    """Return accuracies in percent by experiment (means over seeds) and the curation gain in percentage points."""
+    report: dict[str, Any] = {"base": _percent([results[BASE]])}
     for experiment, folders in plan.runs.items():
-        told[experiment.key] = _percent([marks[folder.name] for folder in folders])
+        report[experiment.key] = _percent([results[folder.name] for folder in folders])
     pairs = [
-        (marks[ours.name], marks[theirs.name]) for ours, theirs in zip(plan.runs[TUNED], plan.runs[ALL], strict=True)
+        (results[ours.name], results[theirs.name])
+        for ours, theirs in zip(plan.runs[TUNED], plan.runs[ALL], strict=True)
     ]
     gain = curation_gain(pairs)
-    told["curation_gain"] = {
+    report["curation_gain"] = {
         "mean": round(100 * gain.estimate, 2),
         "low": round(100 * gain.low, 2),
         "high": round(100 * gain.high, 2),
     }
-    return told
+    return report
 
 
 def _percent(each: Sequence[TaskResults]) -> dict[str, float]:
     def mean(task: str) -> float:
-        values = [next(iter(marks[task].result["metrics"].values()))["value"] for marks in each]
+        values = [next(iter(results[task].result["metrics"].values()))["value"] for results in each]
         return round(100 * sum(values) / len(values), 2)
 
     return {key: mean(task) for task, key in _KEYS.items()}
 
 
 def curation_gain(pairs: Sequence[tuple[TaskResults, TaskResults]]) -> Interval:
-    """Share right of the denied phrases: tuned - trained on all, paired by item, with its 95 % interval.
+    """Return the accuracy on denied phrases of tuned minus trained-on-all, paired by item, with its 95 % interval.
 
-    One pair of trainings: a bootstrap clustered by scene, so the interval is about the exam's questions. Several: the
-    differences of the pairs as a t sample, so it is about the seed of the trainings.
+    With one pair of trainings the interval is a bootstrap clustered by scene: it covers the choice of questions. With
+    several pairs it is a Student t interval of the differences: it covers the seed of the trainings.
     """
     differences = [_difference(ours, theirs) for ours, theirs in pairs]
     return differences[0] if len(differences) == 1 else student_t([each.estimate for each in differences])
@@ -151,7 +163,8 @@ def curation_gain(pairs: Sequence[tuple[TaskResults, TaskResults]]) -> Interval:
 
 def _difference(ours: TaskResults, theirs: TaskResults) -> Interval:
     mine, other = (
-        {item["id"]: (item["correct"], item["cluster"]) for item in marks[NEGREF].items()} for marks in (ours, theirs)
+        {item["id"]: (item["correct"], item["cluster"]) for item in results[NEGREF].items()}
+        for results in (ours, theirs)
     )
     right, clusters = zip(*mine.values(), strict=True)
     return cluster_bootstrap_difference(right, [other[name][0] for name in mine], clusters)

@@ -1,6 +1,6 @@
-"""The demo model's vocabulary: CLIP's byte-pair merges, cut to those that the world's words need.
+"""The demo model's vocabulary: the byte-pair merges of CLIP that the words of the demo need.
 
-Anything else still has tokens (single bytes); the words that deny are in it although the base model never reads one.
+Other words are tokenized as single bytes. Negation words are included although the base model never reads one.
 """
 
 from __future__ import annotations
@@ -17,37 +17,37 @@ from workbench.demo.simulation.corpus import make_corpus
 from workbench.demo.simulation.proposer import HELD_OUT, DemoDraft
 
 BPE_FILE = "bpe.txt.gz"
-"""In the model's folder: a vocabulary of its own, read by `trainers.clip_models`."""
+"""Vocabulary file in the model's folder, read by `trainers.clip_models`."""
 VOCABULARY_IMAGES = 3000
-"""Of the demo corpus: enough that no word of the world is missing."""
+"""Images of the demo corpus to read: enough that no word is missing."""
 _WORD = regex.compile(r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+")
 
 
 def world_texts() -> Iterator[str]:
-    """Captions, their negations, and the wordings that are kept for tests."""
-    for picture in make_corpus(pictures=VOCABULARY_IMAGES):
-        for caption in picture.captions:
+    """Yield captions, negated captions and the held-out wordings."""
+    for image in make_corpus(pictures=VOCABULARY_IMAGES):
+        for caption in image.captions:
             yield caption.text
-        for candidate in picture.candidates:
+        for candidate in image.candidates:
             if candidate.proposal.flaw is None:
                 yield candidate.proposal.text
-    for picture in make_corpus(pictures=10):
-        yield from (write(DemoDraft(picture.captions[0], "hat")) for write in HELD_OUT.values())
+    for image in make_corpus(pictures=10):
+        yield from (write(DemoDraft(image.captions[0], "hat")) for write in HELD_OUT.values())
 
 
 def words_of(texts: Iterable[str]) -> set[str]:
-    """The pieces that CLIP's tokenizer splits before it merges."""
+    """Return the pieces into which CLIP's tokenizer splits texts before merging."""
     return {word for text in texts for word in _WORD.findall(text.lower())}
 
 
 def clip_merges() -> list[str]:
-    """All merges of CLIP, in their rank."""
+    """Return all merges of CLIP in rank order."""
     with gzip.open(default_bpe()) as file:
         return file.read().decode("utf-8").split("\n")[1 : 49152 - 256 - 2 + 1]
 
 
 def needed_merges(words: Iterable[str], merges: list[str]) -> list[str]:
-    """The merges that happen when `words` are tokenized, in their rank; all others can go without a change."""
+    """Return the merges used to tokenize `words`, in rank order; removing the others changes no tokenization."""
     ranks = {tuple(merge.split()): rank for rank, merge in enumerate(merges)}
     used: set[int] = set()
     for word in words:
@@ -56,7 +56,7 @@ def needed_merges(words: Iterable[str], merges: list[str]) -> list[str]:
 
 
 def _merges_of(word: str, ranks: dict[tuple[str, ...], int]) -> Iterator[int]:
-    """The ranks of the merges of one ASCII word, as byte-pair encoding applies them."""
+    """Yield the ranks of the merges that byte-pair encoding applies to an ASCII word."""
     parts = [*word[:-1], f"{word[-1]}</w>"]
     while len(parts) > 1:
         rank, at = min((ranks.get(pair, len(ranks)), i) for i, pair in enumerate(itertools.pairwise(parts)))
@@ -67,9 +67,9 @@ def _merges_of(word: str, ranks: dict[tuple[str, ...], int]) -> Iterator[int]:
 
 
 def write_vocabulary(folder: Path) -> Path:
-    """The vocabulary as a file for open_clip's `SimpleTokenizer`: a header, the merges, no newline at the end."""
+    """Write the vocabulary for open_clip's `SimpleTokenizer`: a header and the merges, without a final newline."""
     merges = needed_merges(sorted(words_of(world_texts())), clip_merges())
     path = folder / BPE_FILE
-    # No time stamp: the same words give the same bytes.
+    # no time stamp: equal words give equal bytes
     path.write_bytes(gzip.compress("\n".join(["#version: negwb demo", *merges]).encode(), mtime=0))
     return path

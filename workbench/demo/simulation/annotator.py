@@ -1,4 +1,4 @@
-"""The scripted annotator: knows the truth of every scene and decides through the same functions as a person's keys."""
+"""The scripted annotator: decides by the ground truth, through the functions that the curate app calls."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from curation_db.search.queries import candidate_key
 from curation_db.storage.store import Store
 
 NAME = "scripted-annotator"
-_AT_ONCE = 20
+_CLAIM_SIZE = 20
 
 Decisions = dict[str, tuple[Kind, Reason | None]]
-"""The right decision by candidate key."""
+"""The correct decision by candidate key."""
 
 
 def read_truth(path: Path) -> Decisions:
-    """The right decisions, from the demo's truth file."""
+    """Read the correct decisions from the demo's truth file."""
     decisions: Decisions = {}
     for line in path.read_text(encoding="utf-8").splitlines():
         for key, (kind, reason) in json.loads(line)["decisions"].items():
@@ -30,15 +30,15 @@ def read_truth(path: Path) -> Decisions:
 
 
 def decide_all(store: Store, truth: Decisions, *, version: str, progress: Callable[[int], None]) -> int:
-    """Decide every candidate that the queue serves; returns how many there were."""
+    """Decide every candidate that the queue serves; return their number."""
     actor = begin_session(store, NAME, version=version)
-    queue, reviewer = Queue(store, actor), DecisionWriter(store, actor)
+    queue, writer = Queue(store, actor), DecisionWriter(store, actor)
     done = 0
     try:
         for claim in _served(queue):
             kind, reason = truth[_key(store, claim.candidate_id)]
-            shown = PresentationContext(stream=claim.stream, blind=claim.stream is Stream.AUDIT)
-            reviewer.decide(claim.candidate_id, kind, reason=reason, shown=shown)
+            context = PresentationContext(stream=claim.stream, blind=claim.stream is Stream.AUDIT)
+            writer.decide(claim.candidate_id, kind, reason=reason, shown=context)
             done += 1
             progress(done)
     finally:
@@ -47,7 +47,7 @@ def decide_all(store: Store, truth: Decisions, *, version: str, progress: Callab
 
 
 def _served(queue: Queue) -> Iterator[Claim]:
-    while claims := queue.claim(_AT_ONCE):
+    while claims := queue.claim(_CLAIM_SIZE):
         yield from claims
 
 

@@ -1,6 +1,6 @@
-"""The demo corpus as a stream: picture after picture with its truth, captions, proposals and judges' answers.
+"""The demo corpus as a stream of images with their scene, captions, proposals and verdicts.
 
-Incremental: picture `n` depends on the seed and `n` alone, so the first card need not wait for the last.
+Image `n` depends on the seed and `n` alone, so images can be made one at a time.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ PROPOSALS = 2
 
 @dataclass(frozen=True, slots=True)
 class DemoCandidate:
-    """A proposal with what the judges think of its concept."""
+    """A proposal with the judges' verdicts on its concept."""
 
     proposal: Proposal
     caption: int
-    """Which of the picture's captions it rewrites."""
+    """Index of the image's caption that it rewrites."""
     verdicts: tuple[SimulatedVerdict, ...]
 
     @property
     def passed(self) -> bool:
-        """Whether the judges let it through: what reaches a person's queue in the published pipeline."""
+        """Whether the judges pass it: in the published pipeline only these reach the queue."""
         return passes(self.verdicts)
 
     @property
@@ -41,19 +41,19 @@ class DemoCandidate:
 
 @dataclass(frozen=True, slots=True)
 class DemoImage:
-    """One picture of the corpus."""
+    """An image of the corpus."""
 
     index: int
     file_name: str
     scene: Scene
     captions: tuple[SceneCaption, ...]
-    """Siblings; the first is the one that gets negated first."""
+    """Sibling captions, in the order in caption_index they are negated."""
     candidates: tuple[DemoCandidate, ...]
-    """All proposals, also those that the judges stopped."""
+    """All proposals, also those that the judges do not pass."""
 
     @property
     def passed(self) -> tuple[DemoCandidate, ...]:
-        """Those that the judges let through."""
+        """The candidates that the judges pass."""
         return tuple(candidate for candidate in self.candidates if candidate.passed)
 
 
@@ -62,12 +62,14 @@ def _candidates(
 ) -> Iterator[DemoCandidate]:
     taken: list[str] = []
     for number in range(count):
-        which = number % min(2, len(captions))
-        proposal = proposer.propose(captions[which], true_colour=scene.first.colour, taken=taken)
+        caption_index = number % min(2, len(captions))
+        proposal = proposer.propose(captions[caption_index], true_colour=scene.first.colour, taken=taken)
         if proposal is None:
             return
         taken.extend(proposal.concept.split())
-        yield DemoCandidate(proposal, which, tuple(ask_judge(judge, scene, proposal.concept) for judge in judges))
+        yield DemoCandidate(
+            proposal, caption_index, tuple(ask_judge(judge, scene, proposal.concept) for judge in judges)
+        )
 
 
 def make_demo_image(
@@ -79,7 +81,7 @@ def make_demo_image(
     clumsy: float = CLUMSY,
     judges: Sequence[SimulatedJudge] = JUDGES,
 ) -> DemoImage:
-    """Picture `index` of the corpus of `seed`."""
+    """Return image `index` of the corpus of `seed`."""
     scene = make_scene(seed * 1_000_000 + index)
     rng = random.Random(scene.seed * 4)
     captions = write_captions(scene, rng, count=rng.randint(2, 3), naming=naming)
@@ -98,6 +100,6 @@ def make_corpus(
     clumsy: float = CLUMSY,
     judges: Sequence[SimulatedJudge] = JUDGES,
 ) -> Iterator[DemoImage]:
-    """Pictures from `start` on, one at a time; the defaults give about 1,000 passed candidates."""
+    """Yield the images from `start` on; the defaults give about 1,000 passed candidates."""
     for index in range(start, start + pictures):
         yield make_demo_image(index, seed=seed, proposals=proposals, naming=naming, clumsy=clumsy, judges=judges)

@@ -1,8 +1,8 @@
-"""Two scripted judges of different character, with stated error rates; simulated, and named so.
+"""Two simulated judges with fixed error rates.
 
-An answer is a function of (judge, scene, concept) by hashing: asked twice, a judge says the same. Together
-(mean P(present) below one half) they pass 95 % of what is absent and 29 % of what is there: one in six of
-what passes is false, and a person at the keyboard is needed.
+A verdict is a hash of (judge, scene, concept), so a repeated question gets the same answer. Together (mean P(present)
+below 0.5) the judges pass 95 % of the absent concepts and 29 % of the present ones: one in six passed candidates is
+false.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Span = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class SimulatedJudge:
-    """A judge's character: every rate is stated here and nowhere else."""
+    """Error rates and reply style of a judge."""
 
     name: str
     passes_absent: float
@@ -27,17 +27,18 @@ class SimulatedJudge:
     passes_present: float
     """P(answers absent | the concept is present): the error that leaves false candidates."""
     weak_at: frozenset[str]
-    """Things that it overlooks more often."""
+    """Things with a higher miss rate."""
     weak_passes_present: float
-    """`passes_present` for the things it is weak at."""
+    """`passes_present` for the things in `weak_at`."""
     sure_when_right: Span
-    """How far its P(present) lies from one half when it is right: least and most."""
+    """Minimum and maximum of |P(present) - 0.5| of a correct answer."""
     sure_when_wrong: Span
+    """Minimum and maximum of |P(present) - 0.5| of a wrong answer."""
     hedges: bool
-    """Whether it wraps its answer in maybes."""
+    """Whether its replies are hedged sentences instead of a plain yes or no."""
 
     def misses(self, concept: str) -> float:
-        """P(answers absent | present) for this concept."""
+        """Return P(answers absent | present) for this concept."""
         return self.weak_passes_present if _subject(concept) in self.weak_at else self.passes_present
 
 
@@ -63,66 +64,67 @@ JUDGES: tuple[SimulatedJudge, ...] = (
         hedges=True,
     ),
 )
-"""A is brisk and sure of itself and overlooks the small; B hedges, sees ghosts, overlooks the dull."""
+"""A answers briefly and with confidence and misses small things; B hedges and has more false positives."""
 
 
 @dataclass(frozen=True, slots=True)
 class SimulatedVerdict:
-    """One judge's answer about one concept in one picture."""
+    """A judge's answer about a concept in an image."""
 
     judge: str
     concept: str
     p_present: float
     text: str
-    """What it said, as it would have said it."""
+    """The reply text."""
 
     @property
     def answers_present(self) -> bool:
-        """Its answer as a bare yes or no."""
+        """The answer as yes or no."""
         return self.p_present >= 0.5
 
 
 def _subject(concept: str) -> str:
-    """The thing or the colour that a concept is about: a hat, whether worn or just there."""
+    """Return the thing or colour of a concept: "hat" for "wearing a hat"."""
     return next((word for word in concept.split() if word in THINGS or word in ALL_COLOURS), concept)
 
 
 def _uniform_pair(judge: SimulatedJudge, scene: Scene, concept: str) -> tuple[float, float]:
+    """Return two numbers in [0, 1) that depend only on judge, scene and concept."""
     digest = hashlib.blake2b(f"{judge.name}\n{scene.key}\n{_subject(concept)}".encode(), digest_size=8).digest()
     low, high = int.from_bytes(digest[:4], "big"), int.from_bytes(digest[4:], "big")
     return low / 2**32, high / 2**32
 
 
 def _reply_text(judge: SimulatedJudge, concept: str, p_present: float) -> str:
-    there = p_present >= 0.5
+    present = p_present >= 0.5
     if not judge.hedges:
-        return f"{'Yes' if there else 'No'}."
+        return f"{'Yes' if present else 'No'}."
     doubt = "I think " if abs(p_present - 0.5) < 0.25 else ""
     subject = _subject(concept)
     if subject not in THINGS:
-        verb = "looks" if there else "does not look"
-        return f"{'Yes' if there else 'No'}, {doubt}it {verb} {concept}."
+        verb = "looks" if present else "does not look"
+        return f"{'Yes' if present else 'No'}, {doubt}it {verb} {concept}."
     verb = "are" if is_plural(subject) else "is"
-    found = a_thing(subject) if there else f"no {subject}"
-    return f"{'Yes' if there else 'No'}, {doubt}there {verb} {found} in the picture."
+    mention = a_thing(subject) if present else f"no {subject}"
+    return f"{'Yes' if present else 'No'}, {doubt}there {verb} {mention} in the picture."
 
 
 def ask_judge(judge: SimulatedJudge, scene: Scene, concept: str) -> SimulatedVerdict:
-    """The judge's answer to "is `concept` in the picture?"."""
+    """Return the judge's answer to "is `concept` in the image?"."""
     present = scene.has(concept)
-    luck, strength = _uniform_pair(judge, scene, concept)
-    says_absent = luck < (judge.misses(concept) if present else judge.passes_absent)
-    least, most = judge.sure_when_right if says_absent != present else judge.sure_when_wrong
-    margin = least + (most - least) * strength
-    p_present = round(0.5 - margin if says_absent else 0.5 + margin, 3)
+    error_draw, margin_draw = _uniform_pair(judge, scene, concept)
+    answers_absent = error_draw < (judge.misses(concept) if present else judge.passes_absent)
+    low, high = judge.sure_when_right if answers_absent != present else judge.sure_when_wrong
+    margin = low + (high - low) * margin_draw
+    p_present = round(0.5 - margin if answers_absent else 0.5 + margin, 3)
     return SimulatedVerdict(judge.name, concept, p_present, _reply_text(judge, concept, p_present))
 
 
-def passes(opinions: Sequence[SimulatedVerdict]) -> bool:
-    """Whether the judges together let a candidate through: the mean of P(present) is below one half."""
-    return sum(opinion.p_present for opinion in opinions) / len(opinions) < 0.5
+def passes(verdicts: Sequence[SimulatedVerdict]) -> bool:
+    """Return whether the judges pass a candidate: the mean of P(present) is below 0.5."""
+    return sum(verdict.p_present for verdict in verdicts) / len(verdicts) < 0.5
 
 
-def conflict(opinions: Sequence[SimulatedVerdict]) -> bool:
-    """Whether they give different bare answers."""
-    return len({opinion.answers_present for opinion in opinions}) > 1
+def conflict(verdicts: Sequence[SimulatedVerdict]) -> bool:
+    """Return whether the judges disagree."""
+    return len({verdict.answers_present for verdict in verdicts}) > 1

@@ -1,7 +1,4 @@
-"""The scripted annotator: what a person who sees the picture perfectly would decide.
-
-From the truth alone: the judges' answers never come in.
-"""
+"""The correct decision about a proposal, from the ground truth of the scene alone."""
 
 from __future__ import annotations
 
@@ -15,7 +12,7 @@ Decision = tuple[Literal[Kind.ACCEPT], None] | tuple[Literal[Kind.REJECT], Reaso
 
 
 def right_decision(scene: Scene, proposal: Proposal) -> Decision:
-    """Accept, or reject with the first reason that applies: what is there counts before how it is said."""
+    """Return accept, or reject with the first reason that applies: a present concept before a flaw of the text."""
     if scene.has(proposal.concept):
         return Kind.REJECT, Reason.PRESENT
     if proposal.flaw is not None:

@@ -1,7 +1,7 @@
-"""A scripted proposer: guesses a concept that a caption does not name and writes the caption that denies it.
+"""A scripted proposer: chooses a concept that a caption does not name and writes a caption that denies it.
 
-Like a careless language model it never looks at the picture, so it also denies what is there. A small stated
-share of its rewrites is clumsy on purpose; `Proposal.flaw` says how, and only the truth may look at that.
+Like a language model without the image, it also denies concepts that are present. A fixed share of its rewrites is
+flawed on purpose; only the oracle reads `Proposal.flaw`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from workbench.demo.world.world import ATTACHMENTS, COLOURS, GARMENTS, Relation,
 
 PipelineName = Literal["P1", "P2"]
 CLUMSY = 0.02
-"""The share of rewrites that no person should accept, whatever the picture shows."""
+"""Share of rewrites with a flaw on purpose, to be rejected whatever the image shows."""
 P2_SHARE = 0.4
 _ATTRIBUTE_SHARE = 0.3
 _ACTION_SHARE = 0.6
@@ -37,45 +37,44 @@ _ACTION_SHARE = 0.6
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """One negated caption as the proposer hands it on."""
+    """A negated caption."""
 
     text: str
     concept: str
-    """What is denied: hat, wearing a hat, red dress."""
+    """The denied concept: hat, wearing a hat, red dress."""
     negation_type: NegationType
     pipeline: PipelineName
-    """P1: a missing thing written into the caption. P2: a question answered "no", rewritten freely."""
+    """P1: the absence of a thing is written into the caption. P2: a question answered "no" is rewritten freely."""
     template: str
     flaw: Reason | None = None
-    """What the script broke on purpose."""
+    """The flaw added on purpose, if any."""
 
 
 @dataclass(frozen=True, slots=True)
 class DemoDraft:
-    """What every template starts from."""
+    """Input of every template: a caption and the concept to deny."""
 
     caption: SceneCaption
     target: str
-    """The thing, or the colour."""
+    """The denied thing or colour."""
 
     @property
     def anchor(self) -> str:
-        """Shorthand."""
         return self.caption.anchor
 
     @property
     def lead(self) -> str:
-        """ "there is " or "a picture of ", where the caption starts so."""
+        """ "there is " or "a picture of " if the caption starts with it, else empty."""
         return LEADS.get(self.caption.template, "")
 
     @property
     def verbs(self) -> bool:
-        """Whether the caption says that the anchor wears, holds or carries something."""
+        """Whether the caption names something that the anchor wears, holds or carries."""
         return any(relation_of(self.anchor, thing).is_verb for thing in self.caption.things)
 
     @property
     def plain(self) -> str:
-        """What the caption says after its noun, as a phrase."""
+        """The caption after its noun, as a phrase."""
         things, formal = self.caption.things, self.caption.formal
         if self.caption.template == "with" and things:
             return with_things(things, formal=formal)
@@ -83,11 +82,11 @@ class DemoDraft:
 
     @property
     def rest(self) -> str:
-        """The same as the caption says it: " is wearing ..." in a sentence."""
+        """The caption after its noun, literally: " is wearing ..." in a sentence."""
         return f" is{self.plain}" if self.caption.template == "sentence" and self.verbs else self.plain
 
     def after(self, *, verb: bool = False) -> str:
-        """The rest after a negation in the middle; "but" keeps the "no" (or the negated `verb`) out of it."""
+        """Return `rest` for use after a negation; "but" ends the scope of the "no" (or of the negated `verb`)."""
         rest = self.rest
         but = rest.startswith(" with") or (verb and not rest.startswith(" is"))
         return f" but{rest}" if rest and but else rest
@@ -99,12 +98,12 @@ class DemoDraft:
 
     @property
     def a(self) -> str:
-        """The thing with its article; nobody misses "a pair of" glasses."""
+        """The thing with its article."""
         return a_thing(self.target)
 
     @property
     def place(self) -> str:
-        """ " on it": where the thing would be."""
+        """Place of the missing thing, such as " on it"."""
         where = place_of(self.anchor, self.target)
         return f" {where}" if where else ""
 
@@ -115,7 +114,7 @@ class DemoDraft:
 
     @property
     def verb(self) -> Relation:
-        """Wearing, holding or carrying."""
+        """The relation of the target to the anchor, such as wearing."""
         return relation_of(self.anchor, self.target)
 
 
@@ -251,9 +250,9 @@ TEMPLATES: Mapping[NegationType, Mapping[str, Writer]] = {
         "end-colour": _end_colour,
     },
 }
-"""What the proposer writes with."""
+"""Templates by negation type."""
 HELD_OUT: Mapping[str, Writer] = {"lacking": _lacking, "nowhere": _nowhere, "that-has-no": _that_has_no}
-"""Absence wordings that the proposer never uses: for a benchmark's "unseen wording"."""
+"""Absence templates that the proposer never uses: the exam's unseen wordings."""
 GRATUITOUS: Mapping[str, tuple[str, ...]] = {
     "man": ("apple", "bird"),
     "woman": ("apple", "bird"),
@@ -264,12 +263,16 @@ GRATUITOUS: Mapping[str, tuple[str, ...]] = {
     "house": ("glasses", "scarf"),
     "tree": ("glasses", "scarf", "hat"),
 }
-"""What nobody would think of missing there: for the gratuitous share of the clumsy rewrites."""
+"""Things that are never expected at an anchor: for the flaw "gratuitous"."""
 P1_TEMPLATES: tuple[str, ...] = ("with-no", "without", "but-no", "end-without", "start-without", "with-no")
 
 
 def negate(caption: SceneCaption, target: str, template: str) -> str:
-    """`caption` with `target` (a thing, or a colour for attributes) denied in the words of `template`."""
+    """Return `caption` with `target` (a thing, or a colour for attributes) denied by `template`.
+
+    Raises:
+        KeyError: there is no such template.
+    """
     for writers in (*TEMPLATES.values(), HELD_OUT):
         if template in writers:
             return writers[template](DemoDraft(caption, target))
@@ -280,7 +283,7 @@ _FALLBACK = {"nothing": "with-no", "but-no": "with-no", "not-in": "that-is-not",
 
 
 def _fitting(template: str, caption: SceneCaption, target: str) -> str:
-    """The template whose words come out: some fall back where the caption gives them nothing to say."""
+    """Return the template that produces the text: some fall back to another one for some captions."""
     plain = _FALLBACK.get(template)
     return plain if plain and negate(caption, target, template) == negate(caption, target, plain) else template
 
@@ -312,17 +315,19 @@ def _broken(caption: SceneCaption, thing: str, rng: random.Random) -> str:
 
 
 class Proposer:
-    """Proposes for one picture after the other; all chance comes from the generator it is given."""
+    """Proposes negated captions; all random choices come from `rng`."""
 
     def __init__(self, rng: random.Random, *, clumsy: float = CLUMSY) -> None:
         self._rng = rng
         self._clumsy = clumsy
 
     def propose(self, caption: SceneCaption, *, true_colour: str, taken: Sequence[str] = ()) -> Proposal | None:
-        """One proposal about a concept that neither the caption names nor `taken` (things, colours) holds.
+        """Propose a concept that is neither in the caption nor in `taken`; None if none is left.
 
-        `true_colour` is used only to break a caption on purpose (a clumsy rewrite that names a wrong colour).
-        None when nothing is left to propose.
+        Args:
+            caption: Caption to negate.
+            true_colour: The anchor's colour; used only for the flaw of a wrong colour.
+            taken: Things and colours proposed before.
         """
         things = [t for t in ATTACHMENTS[caption.anchor] if t not in caption.things and t not in taken]
         if not things:

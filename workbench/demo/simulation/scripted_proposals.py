@@ -1,6 +1,6 @@
-"""What the scripted proposer thinks of: things that one would expect where a caption speaks of something. Pure.
+"""Concepts of the scripted proposer: things that are expected with what a caption mentions.
 
-In a caption of the drawn world these are the things that its anchors can have, elsewhere a small table.
+For a caption of the demo these are the things that its anchor can have, for other captions a small table.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _PLAIN: Final = """
     a an the and with in on of is are there picture pair wearing holding carrying under over next to front back tied
     tail roof window it its his her him"""
 _DRAWN: Final = frozenset({*_PLAIN.split(), *ANCHORS, *THINGS, *ALL_COLOURS, *GARMENTS.values()})
-"""All that captions of the drawn world say."""
+"""Vocabulary of the demo's captions."""
 LIKELY: Final[Mapping[str, tuple[str, ...]]] = {
     "kitchen": ("microwave", "kettle", "window", "dish towel", "fruit bowl", "clock"),
     "bathroom": ("towel", "window", "toothbrush", "plant", "bath mat", "soap dispenser"),
@@ -63,7 +63,7 @@ LIKELY: Final[Mapping[str, tuple[str, ...]]] = {
     "child": ("balloon", "toy", "backpack", "hat"),
     "people": ("umbrella", "dog", "backpack", "camera"),
 }
-"""By what a caption mentions."""
+"""Expected things by the word that a caption mentions."""
 ANYWHERE: Final = ("dog", "bench", "umbrella", "bicycle", "clock", "flower", "balloon", "ladder", "backpack", "hat")
 # fmt: off
 RANDOM: Final = (
@@ -74,39 +74,38 @@ RANDOM: Final = (
 
 
 def is_drawn(caption: str) -> bool:
-    """Whether a caption may be one of the drawn world."""
-    said = _WORD.findall(caption.lower())
-    return bool(said) and _DRAWN.issuperset(said)
+    """Return whether every word of the caption is in the demo's vocabulary."""
+    words = _WORD.findall(caption.lower())
+    return bool(words) and _DRAWN.issuperset(words)
 
 
-def propose(caption: str, found: Collection[str], rng: random.Random, *, at_random: bool = False) -> str:
-    """A concept that the caption does not name and that was not found before; empty where nothing is left."""
-    left = [
-        thing for thing in _weighted_concepts(caption, at_random) if thing not in found and not affirms(caption, thing)
-    ]
+def propose(caption: str, previous: Collection[str], rng: random.Random, *, at_random: bool = False) -> str:
+    """Return a concept that the caption does not name and that is not in `previous`; empty if none is left."""
+    concepts = _weighted_concepts(caption, at_random)
+    left = [concept for concept in concepts if concept not in previous and not affirms(caption, concept)]
     return rng.choice(left) if left else ""
 
 
 def as_chat_reply(concept: str, rng: random.Random) -> str:
-    """The concept as a chat model says it: mostly the word, now and then dressed up, seldom something else."""
-    luck = rng.random()
-    if luck < 0.02:
+    """Return the concept as a chat model replies: mostly the word, sometimes formatted, rarely with other text."""
+    draw = rng.random()
+    if draw < 0.02:
         return f"I'm sorry, I cannot see the picture, but {concept} could be in it."
-    if luck < 0.04:
+    if draw < 0.04:
         return f"{concept}, {rng.choice(ANYWHERE)}"
-    if luck < 0.3:
-        dressed = concept_words(concept).a_concept.capitalize()
-        return rng.choice((f"{dressed}.", f"{concept.title()}.", f"Object: {concept}"))
+    if draw < 0.3:
+        sentence = concept_words(concept).a_concept.capitalize()
+        return rng.choice((f"{sentence}.", f"{concept.title()}.", f"Object: {concept}"))
     return concept
 
 
 def _weighted_concepts(caption: str, at_random: bool) -> list[str]:
-    """Each as often as it is likely; in an order that is the same everywhere."""
+    """Return the concepts, repeated by their weight, in a fixed order."""
     drawn = is_drawn(caption)
     if at_random:
         return list(THINGS if drawn else RANDOM)
     if drawn:
         anchor = next((word for word in _WORD.findall(caption.lower()) if word in ATTACHMENTS), "man")
-        return [thing for thing, place in ATTACHMENTS[anchor].items() for _ in range(place.likely)]
-    found = [thing for about, things in LIKELY.items() if mentions(caption, about) for thing in things]
-    return found or list(ANYWHERE)
+        return [thing for thing, attachment in ATTACHMENTS[anchor].items() for _ in range(attachment.likely)]
+    expected = [thing for word, things in LIKELY.items() if mentions(caption, word) for thing in things]
+    return expected or list(ANYWHERE)

@@ -1,6 +1,6 @@
-"""How the scripted proposer writes: a denial in the asked words at the asked place of any caption. Pure.
+"""Rewrites of the scripted proposer: write a denial with a given cue at a given position of any caption.
 
-A small share is clumsy on purpose, as a careless model's would be: chatter, no denial at all, a denial of a denial.
+A small share is flawed on purpose: chat text around the caption, no denial at all, a double negation.
 """
 
 from __future__ import annotations
@@ -46,30 +46,39 @@ _BEHIND: Final = {
 }
 # fmt: on
 _NO_BREAK: Final = frozenset(("of", "to", "than", "up", "down", "off", "out", "over", "as", "like"))
-_MOST: Final = 2_000
+_MAX_CHARACTERS: Final = 2_000
 
 
 def rewrite(
     caption: str, concept: ConceptWords, parts: QuestionParts | None, cue: str, position: str, rng: random.Random
 ) -> str:
-    """`caption` with `concept`, or what a question asked, denied with `cue` at `position` (empty: as it comes)."""
-    text = " ".join(caption[:_MOST].split())
+    """Return `caption` with a denial of `concept`, or of the statement of a question.
+
+    Args:
+        caption: Caption to rewrite; at most 2,000 characters are used.
+        concept: Concept to deny.
+        parts: Parsed question of P2, or None.
+        cue: Negation cue; empty: a random one.
+        position: beginning, middle or end; empty: a random one.
+        rng: Source of the random choices.
+    """
+    text = " ".join(caption[:_MAX_CHARACTERS].split())
     full_stop = "." if text.endswith(".") else ""
     text = text.rstrip(". ")
     cue = cue or rng.choice(_PLAIN_CUES)
     position = position or rng.choice(_POSITIONS)
     if parts is not None and parts.negation_type is not NegationType.ABSENCE and denial_of(parts):
         return _statement(text, parts, cue, position) + full_stop
-    told = {"c": concept.text, "a": concept.a_concept, "be": concept.be, "any": _any(concept)}
+    fields = {"c": concept.text, "a": concept.a_concept, "be": concept.be, "any": _any(concept)}
     if position == "beginning":
-        return _before(_filled(_FRONT[cue], told), text) + full_stop
+        return _before(_filled(_FRONT[cue], fields), text) + full_stop
     if position == "middle":
-        return _into(text, _filled(_INSIDE[cue], told)) + full_stop
-    return text + _filled(_BEHIND[cue], told) + full_stop
+        return _into(text, _filled(_INSIDE[cue], fields)) + full_stop
+    return text + _filled(_BEHIND[cue], fields) + full_stop
 
 
 def clumsy(text: str, caption: str, concept: ConceptWords, rng: random.Random) -> str:
-    """The rewrite as nobody should accept it."""
+    """Return the rewrite with a flaw: one that every annotator should reject."""
     return rng.choice(
         (
             f'Sure! Here is the negated caption: "{text}" Let me know if you need more!',
@@ -81,15 +90,15 @@ def clumsy(text: str, caption: str, concept: ConceptWords, rng: random.Random) -
 
 
 def as_chat_reply(text: str, rng: random.Random) -> str:
-    """The rewrite as chat models say it: now and then in quotation marks, or behind an opening."""
-    luck = rng.random()
-    if luck < 0.05:
+    """Return the rewrite as a chat model replies: sometimes in quotation marks or after an introduction."""
+    draw = rng.random()
+    if draw < 0.05:
         return f'"{text}"'
-    return f"Here is the edited caption: {text}" if luck < 0.08 else text
+    return f"Here is the edited caption: {text}" if draw < 0.08 else text
 
 
-def _filled(template: str, told: Mapping[str, str]) -> str:
-    return template.format_map(told)
+def _filled(template: str, fields: Mapping[str, str]) -> str:
+    return template.format_map(fields)
 
 
 def _any(concept: ConceptWords) -> str:
@@ -110,22 +119,24 @@ def _statement(text: str, parts: QuestionParts, cue: str, position: str) -> str:
 
 
 def _before(denial: str, text: str) -> str:
-    """A denial in front of a caption; a statement needs a joint."""
+    """Put a denial before a caption; a statement is joined with "and" or "just"."""
     if denial.endswith(", "):
-        return denial + _small(text)
-    says = re.search(r"(?i)^there\b|\b(?:is|are)\b", text)
-    return f"{denial}, {'and' if says else 'just'} {_small(text)}"
+        return denial + _uncapitalised(text)
+    is_statement = re.search(r"(?i)^there\b|\b(?:is|are)\b", text)
+    return f"{denial}, {'and' if is_statement else 'just'} {_uncapitalised(text)}"
 
 
-def _small(text: str) -> str:
-    """Without the capital of a sentence's beginning."""
+def _uncapitalised(text: str) -> str:
+    """Lower the first letter of a sentence."""
     return text[:1].lower() + text[1:] if re.match(r"[A-Z][a-z]*\b(?!['’])", text) else text
 
 
 def _into(text: str, phrase: str) -> str:
-    """`phrase` where a new phrase begins, as near the middle as that allows; else behind everything."""
+    """Insert `phrase` at a phrase boundary near the middle of the text, or append it if there is none."""
     written = [f"{before}{phrase} {after}" for before, after in _breaks(text)]
-    middle = [one for one in written if (cue := first_cue(one)) is not None and cue.position == "middle"]
+    middle = [
+        candidate for candidate in written if (cue := first_cue(candidate)) is not None and cue.position == "middle"
+    ]
     if middle or written:
         chosen = middle or written
         return chosen[len(chosen) // 2]
@@ -133,9 +144,13 @@ def _into(text: str, phrase: str) -> str:
 
 
 def _breaks(text: str) -> Iterator[tuple[str, str]]:
-    said = text.split()
-    for at in range(2, len(said)):
-        word = said[at].lower().strip(",")
+    tokens = text.split()
+    for at in range(2, len(tokens)):
+        word = tokens[at].lower().strip(",")
         goes_on = word in words.PREPOSITIONS - _NO_BREAK or is_participle(word)
-        if goes_on and said[at - 1].lower() not in words.NEVER_HEADS | words.DETERMINERS and said[at - 1][-1].isalnum():
-            yield " ".join(said[:at]), " ".join(said[at:])
+        if (
+            goes_on
+            and tokens[at - 1].lower() not in words.NEVER_HEADS | words.DETERMINERS
+            and tokens[at - 1][-1].isalnum()
+        ):
+            yield " ".join(tokens[:at]), " ".join(tokens[at:])

@@ -1,6 +1,6 @@
-"""Captions of the demo world as a person would write them, and the phrases they are made of.
+"""Captions of drawn scenes in natural wording, and the phrases that they are composed of.
 
-A caption is true of its scene and says no more than it names: `things` and `colour` are all that it claims.
+A caption is true of its scene; `things` and `colour` are everything that it states.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from workbench.demo.world.world import ATTACHMENTS, GARMENTS, Instance, Relation, Scene
 
 CANDIDATE_NAMING = 0.35
-"""How likely a caption that gets negated names each thing; a proposer guesses at what it leaves out."""
+"""Probability that a caption to be negated names each thing; the proposer denies things that it does not name."""
 TRAINING_NAMING = 0.8
-"""The same for the captions that teach a model the things."""
+"""The same probability for the captions that train the base model."""
 MOST_TOKENS = 20
-"""Words and commas of a caption; the tiny CLIP reads few tokens, and a person would not say more."""
+"""Maximum number of words and commas of a caption; the tiny CLIP has a short context."""
 
 _PRONOUNS = {"man": ("him", "his"), "woman": ("her", "her")}
 _PLACES = {
@@ -34,50 +34,50 @@ _PLACES = {
 
 
 def with_article(words: str) -> str:
-    """`words` with a or an."""
+    """Return `words` with the article a or an."""
     return f"{'an' if words[0] in 'aeiou' else 'a'} {words}"
 
 
 def is_plural(thing: str) -> bool:
-    """Whether `thing` is grammatically plural: no article, "there are no"."""
+    """Return whether `thing` is grammatically plural: no article, "there are no"."""
     return thing == "glasses"
 
 
 def a_thing(thing: str, *, formal: bool = False) -> str:
-    """A hat, an apple, glasses; "a pair of glasses" when `formal`."""
+    """Return the thing with its article: a hat, an apple, glasses; "a pair of glasses" if `formal`."""
     if is_plural(thing):
         return f"a pair of {thing}" if formal else thing
     return with_article(thing)
 
 
 def tokens(text: str) -> int:
-    """Words and commas: what a tokenizer that knows the world's words makes of `text`."""
+    """Return the number of words and commas, which are the tokens of the demo's tokenizer."""
     return len(text.split()) + text.count(",")
 
 
 def listed(parts: Sequence[str]) -> str:
-    """a; a and b; a, b and c."""
+    """Join parts as a list: a; a and b; a, b and c."""
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
 def pronoun(anchor: str) -> str:
-    """Him, her or it."""
+    """Return him, her or it."""
     return _PRONOUNS.get(anchor, ("it", "its"))[0]
 
 
 def possessive(anchor: str) -> str:
-    """His, her or its."""
+    """Return his, her or its."""
     return _PRONOUNS.get(anchor, ("it", "its"))[1]
 
 
 def relation_of(anchor: str, thing: str) -> Relation:
-    """How `thing` belongs to `anchor`; what nobody would expect there is simply beside it."""
+    """Return the relation of `thing` to `anchor`; a thing that the anchor never has is beside it."""
     attachment = ATTACHMENTS[anchor].get(thing)
     return attachment.relation if attachment else Relation.BESIDE
 
 
 def place_of(anchor: str, thing: str) -> str:
-    """Where the thing is, after its name ("on it"); empty for what is worn, held or carried."""
+    """Return the place of the thing ("on it"); empty for a thing that is worn, held or carried."""
     relation = relation_of(anchor, thing)
     if relation.is_verb:
         return ""
@@ -85,7 +85,7 @@ def place_of(anchor: str, thing: str) -> str:
 
 
 def noun(anchor: str, colour: str | None) -> str:
-    """A man in a red shirt, an orange cat, a table."""
+    """Return the noun phrase of the anchor: a man in a red shirt, an orange cat, a table."""
     if colour is None:
         return with_article(anchor)
     if anchor in GARMENTS:
@@ -95,37 +95,36 @@ def noun(anchor: str, colour: str | None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class SceneCaption:
-    """A caption and everything that it claims."""
+    """A caption and everything that it states."""
 
     text: str
     anchor: str
     colour: str | None
-    """None when the caption does not say."""
+    """None if the caption names no colour."""
     things: tuple[str, ...]
-    """Those it names."""
     template: str
     formal: bool = False
     """Whether it says "a pair of glasses"."""
 
     @property
     def noun(self) -> str:
-        """The anchor as this caption speaks of it."""
+        """The noun phrase of the anchor in this caption."""
         return noun(self.anchor, self.colour)
 
     def names(self, concept: str) -> bool:
-        """Whether any content word of `concept` is one that the caption says."""
+        """Return whether the caption contains a content word of `concept`."""
         words = set(concept.split()) - {"a", "an", "of", "pair", "wearing", "holding", "carrying"}
         words -= set(GARMENTS.values())
         return bool(words & {*self.things, self.colour, self.anchor})
 
 
 def verb_clauses(anchor: str, things: Iterable[str], *, formal: bool = False) -> list[str]:
-    """ "wearing a hat and glasses", "holding an umbrella": one clause per verb."""
+    """Return one clause per verb: "wearing a hat and glasses", "holding an umbrella"."""
     return _grouped(anchor, things, formal, verbs=True)
 
 
 def place_clauses(anchor: str, things: Iterable[str], *, formal: bool = False) -> list[str]:
-    """ "a cup and a book on it", "a bag under it": one clause per place."""
+    """Return one clause per place: "a cup and a book on it", "a bag under it"."""
     return _grouped(anchor, things, formal, verbs=False)
 
 
@@ -143,14 +142,14 @@ def _grouped(anchor: str, things: Iterable[str], formal: bool, *, verbs: bool) -
 
 
 def joined(clauses: Sequence[str]) -> str:
-    """Clauses as a list; with a comma before the last "and" where a clause has its own."""
+    """Join clauses as a list; with a comma before the last "and" if a clause contains "and"."""
     if len(clauses) > 1 and any(" and " in clause for clause in clauses[:-1]):
         return f"{', '.join(clauses[:-1])}, and {clauses[-1]}"
     return listed(clauses)
 
 
 def tail(anchor: str, things: Iterable[str], *, formal: bool = False) -> str:
-    """ " wearing a hat with a ball next to him": all that follows the noun; empty without things."""
+    """Return what follows the noun, such as " wearing a hat with a ball next to him"; empty without things."""
     named = tuple(things)
     verbs = verb_clauses(anchor, named, formal=formal)
     places = place_clauses(anchor, named, formal=formal)
@@ -161,7 +160,7 @@ def tail(anchor: str, things: Iterable[str], *, formal: bool = False) -> str:
 
 
 def with_things(things: Iterable[str], *, formal: bool = False) -> str:
-    """ " with a hat, a scarf and an umbrella": the things without saying where."""
+    """Return the things without their places: " with a hat, a scarf and an umbrella"."""
     return f" with {listed([a_thing(thing, formal=formal) for thing in things])}"
 
 
@@ -181,7 +180,7 @@ LEADS = {"there": "there is ", "picture": "a picture of "}
 
 
 def compose(anchor: str, colour: str | None, things: tuple[str, ...], template: str, *, formal: bool) -> str:
-    """The words of one template."""
+    """Return the text of a caption from one template."""
     subject = noun(anchor, colour)
     if template == "with" and things:
         return f"{subject}{with_things(things, formal=formal)}"
@@ -193,7 +192,7 @@ def compose(anchor: str, colour: str | None, things: tuple[str, ...], template: 
 def write_caption(
     instance: Instance, rng: random.Random, *, naming: float = CANDIDATE_NAMING, template: str | None = None
 ) -> SceneCaption:
-    """One caption that names each thing with probability `naming` and the colour in one case of two."""
+    """Write a caption that names each thing with probability `naming` and the colour with probability 0.5."""
     things = [thing for thing in instance.things if rng.random() < naming]
     rng.shuffle(things)
     colour = instance.colour if rng.random() < 0.5 else None
@@ -209,11 +208,11 @@ def write_caption(
 def write_captions(
     scene: Scene, rng: random.Random, *, count: int = 3, naming: float = CANDIDATE_NAMING
 ) -> tuple[SceneCaption, ...]:
-    """Up to `count` sibling captions of the scene's first instance, no two alike."""
-    found: dict[str, SceneCaption] = {}
+    """Write up to `count` different captions of the scene's first instance."""
+    captions: dict[str, SceneCaption] = {}
     for _ in range(count * 3):
         caption = write_caption(scene.first, rng, naming=naming)
-        found.setdefault(caption.text, caption)
-        if len(found) == count:
+        captions.setdefault(caption.text, caption)
+        if len(captions) == count:
             break
-    return tuple(found.values())
+    return tuple(captions.values())

@@ -1,7 +1,7 @@
-"""The demo world's vocabulary and its truth: which things go with which anchor, where, what a scene holds.
+"""Vocabulary and scenes of the demo: the things that each anchor can have, their places, the content of a scene.
 
-A scene is data: picture and captions are derived from it, never the other way round. Each thing has one
-signature colour; colour words describe the anchor only (random thing colours were far harder to learn).
+Image and captions are derived from the scene. Each thing has one signature colour; colour words describe the anchor
+only (things with random colours were much harder to learn).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Point = tuple[float, float]
 
 
 class Relation(StrEnum):
-    """How a thing belongs to its anchor; the first three are verbs, the others places."""
+    """Relation of a thing to its anchor; the first three are verbs, the others places."""
 
     WEARING = "wearing"
     HOLDING = "holding"
@@ -37,13 +37,13 @@ class Relation(StrEnum):
 
     @property
     def is_verb(self) -> bool:
-        """Whether the relation is something that the anchor does."""
+        """Whether the relation is an action of the anchor."""
         return self in (Relation.WEARING, Relation.HOLDING, Relation.CARRYING)
 
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """One thing at one anchor: the words and the place, in percent of the instance's frame."""
+    """Relation, place and size of a thing at an anchor, in percent of the instance's frame."""
 
     relation: Relation
     x: float
@@ -51,9 +51,9 @@ class Attachment:
     size: float
     """Half the thing's extent."""
     likely: int = 2
-    """How readily a language model thinks of it: the proposer's weight."""
+    """Weight with which the proposer chooses it."""
     tie: Point | None = None
-    """Where a string or a stick ends."""
+    """End of its string or stick."""
 
 
 R = Relation
@@ -126,7 +126,7 @@ ATTACHMENTS: Mapping[str, Mapping[str, Attachment]] = {
         "bag": Attachment(R.UNDER, 68, 85, 11, 1),
     },
 }
-"""The seven things that each anchor can have, at fixed places: what a small network can learn."""
+"""The seven things that each anchor can have, at fixed places so that a small network can learn them."""
 
 ANCHORS: tuple[str, ...] = tuple(ATTACHMENTS)
 # fmt: off
@@ -144,7 +144,7 @@ COLOURS: Mapping[str, Mapping[str, RGB]] = {
     "house": {"yellow": (250, 212, 110), "white": (248, 245, 238), "red": (206, 88, 74)},
     "tree": {"green": (84, 164, 76), "yellow": (242, 200, 72), "pink": (248, 178, 204)},
 }
-"""The colours an anchor comes in (a person's is the shirt's or the dress's)."""
+"""Colours of each anchor (for a person the colour of the shirt or dress)."""
 GARMENTS: Mapping[str, str] = {"man": "shirt", "woman": "dress"}
 SETTINGS: Mapping[str, tuple[str, ...]] = {
     "man": ("park", "beach", "room", "evening"),
@@ -156,34 +156,38 @@ SETTINGS: Mapping[str, tuple[str, ...]] = {
     "house": ("park", "evening", "beach"),
     "tree": ("park", "evening"),
 }
-"""Backdrops of the large pictures; no caption ever speaks of them."""
+"""Backdrops of the large images; no caption mentions them."""
 ALL_COLOURS: frozenset[str] = frozenset(c for kinds in COLOURS.values() for c in kinds)
 _FILLER = frozenset({"a", "an", "the", "pair", "of", "any"})
 
 
 def colour_concept(anchor: str, colour: str) -> str:
-    """The attribute as a concept: "red dress" for a woman, "red" for a bench."""
+    """Return the colour attribute as a concept: "red dress" for a woman, "red" for a bench."""
     return f"{colour} {GARMENTS[anchor]}" if anchor in GARMENTS else colour
 
 
 @dataclass(frozen=True)
 class Instance:
-    """One anchor with its things, in its box."""
+    """An anchor with its things, in a box of the image."""
 
     anchor: str
     colour: str
     things: tuple[str, ...]
     """Sorted."""
     seed: int
-    """Of the jitter, the skin and the hair: nothing that a caption speaks of."""
+    """Seed of jitter, skin and hair, which no caption mentions."""
     box: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
-    """x, y, width, height as shares of the picture."""
+    """x, y, width, height as shares of the image."""
 
     def has(self, concept: str) -> bool:
-        """Whether `concept` (hat, wearing a hat, red, red dress, dog) holds here; ValueError if unknown."""
+        """Return whether `concept` (hat, wearing a hat, red, red dress, dog) is true of the instance.
+
+        Raises:
+            ValueError: the concept has an unknown word.
+        """
         words = [word for word in concept.lower().split() if word not in _FILLER]
         if not words:
-            raise ValueError(f"the demo world knows no {concept!r}")
+            raise ValueError(f"the demo has no concept {concept!r}")
         return all(self._holds(word, words) for word in words)
 
     def _holds(self, word: str, words: Sequence[str]) -> bool:
@@ -197,14 +201,14 @@ class Instance:
             return GARMENTS.get(self.anchor) == word
         if word in ("wearing", "holding", "carrying"):
             return all(self._relation(thing) == word for thing in words if thing in THINGS)
-        raise ValueError(f"the demo world knows no {word!r}")
+        raise ValueError(f"the demo has no word {word!r}")
 
     def _relation(self, thing: str) -> Relation | None:
         attachment = ATTACHMENTS[self.anchor].get(thing)
         return attachment.relation if attachment else None
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON types."""
+        """Return the instance as JSON types."""
         return {
             "anchor": self.anchor,
             "colour": self.colour,
@@ -215,7 +219,7 @@ class Instance:
 
     @classmethod
     def from_dict(cls, row: Mapping[str, Any]) -> Instance:
-        """The inverse of `to_dict`."""
+        """Invert `to_dict`."""
         x, y, width, height = row["box"]
         things = tuple(row["things"])
         return cls(row["anchor"], row["colour"], things, int(row["seed"]), (x, y, width, height))
@@ -223,7 +227,7 @@ class Instance:
 
 @dataclass(frozen=True)
 class Scene:
-    """One picture's truth: one instance for curation, two of one kind side by side for NegRef."""
+    """Ground truth of an image: one instance for curation, two of one kind side by side for the exam."""
 
     seed: int
     instances: tuple[Instance, ...]
@@ -236,29 +240,33 @@ class Scene:
 
     @cached_property
     def key(self) -> str:
-        """Equal exactly for scenes with the same content: what the judges' hashes start from."""
+        """Equal for scenes with equal content; input of the judges' hashes."""
         parts = (f"{i.anchor},{i.colour},{'+'.join(i.things)},{i.seed}" for i in self.instances)
         return f"{self.seed}|{self.setting}|{'|'.join(parts)}"
 
     def has(self, concept: str) -> bool:
-        """Whether `concept` holds of any instance; ValueError for what the world does not know."""
+        """Return whether `concept` is true of any instance.
+
+        Raises:
+            ValueError: the concept has an unknown word.
+        """
         return any([instance.has(concept) for instance in self.instances])
 
     def distinguishing_things(self) -> tuple[str, ...]:
-        """The things that one of two instances has and the other has not."""
+        """Return the things that exactly one of the two instances has."""
         if len(self.instances) != 2:
             return ()
         left, right = self.instances
         return tuple(sorted(set(left.things) ^ set(right.things)))
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON types."""
+        """Return the scene as JSON types."""
         rows = [instance.to_dict() for instance in self.instances]
         return {"seed": self.seed, "setting": self.setting, "instances": rows}
 
     @classmethod
     def from_dict(cls, row: Mapping[str, Any]) -> Scene:
-        """The inverse of `to_dict`."""
+        """Invert `to_dict`."""
         instances = tuple(Instance.from_dict(part) for part in row["instances"])
         return cls(int(row["seed"]), instances, row["setting"])
 
@@ -272,18 +280,23 @@ def _box(index: int, of: int) -> tuple[float, float, float, float]:
 
 
 def make_scene(seed: int, *, instances: int = 1, anchor: str | None = None, things: tuple[int, int] = (2, 5)) -> Scene:
-    """The scene of `seed`: `instances` (1 or 2) of one anchor, each with `things` (least, most) of its seven.
+    """Make the scene of `seed`.
 
-    Two instances always differ in at least one thing (`told_apart_by`); colours are drawn independently.
+    Args:
+        seed: Seed of the scene.
+        instances: Number of instances (1 or 2) of one anchor. Two instances differ in at least one thing
+            (`distinguishing_things`); their colours are drawn independently.
+        anchor: Anchor; None: a random one.
+        things: Minimum and maximum number of things of each instance, of the anchor's seven.
     """
     rng = random.Random(seed * 4 + instances)
     kind = anchor or rng.choice(ANCHORS)
     drawn: list[Instance] = []
     while len(drawn) < instances:
-        held = _things(rng, kind, things)
-        if any(other.things == held for other in drawn):
+        drawn_things = _things(rng, kind, things)
+        if any(other.things == drawn_things for other in drawn):
             continue
         colour = rng.choice(tuple(COLOURS[kind]))
         box = _box(len(drawn), instances)
-        drawn.append(Instance(kind, colour, held, rng.getrandbits(32), box))
+        drawn.append(Instance(kind, colour, drawn_things, rng.getrandbits(32), box))
     return Scene(seed, tuple(drawn), rng.choice(SETTINGS[kind]))
