@@ -1,7 +1,7 @@
-"""Backups: whole copies of the record, made while people go on deciding, and checked before they count as such.
+"""Backups: complete copies of the record, written while annotators continue, and checked before they get their name.
 
-A backup is one file that negwb, and SQLite, can open. It is written under another name, compared with what the record
-held at the moment of the copy, and only then gets its own name: a file of that name is a good one.
+A backup is one file that negwb and SQLite can open. It is written under a draft name and compared with the contents of
+the record at the moment of the copy. Only then it gets its final name, so a file with such a name is a good backup.
 """
 
 from __future__ import annotations
@@ -19,117 +19,120 @@ from curation_db.storage import database_file, sqlite, sqlite_errors
 from curation_db.storage.database_file import Contents, Progress
 
 FOLDER = "backups"
-"""Beside the record."""
+"""Name of the backup folder, beside the record."""
 _NAME = re.compile(r"curation-(\d{8}T\d{6}Z)-(\d+)(?:-before-([a-z0-9-]+))?(?:\.\d+)?\.db")
 _STAMP = "%Y%m%dT%H%M%SZ"
 
 
 @dataclass(frozen=True, slots=True)
 class Backup:
-    """A backup that was made and checked."""
+    """A complete and checked backup."""
 
     path: Path
     event: int
-    """The newest event in it; 0: none."""
+    """Number of its newest event; 0 without events."""
     size: int
     """Bytes."""
     tables: Mapping[str, int]
+    """Rows of every table."""
     dangling: Mapping[str, int]
-    """Rows that refer to rows which are not there; the record has the same ones."""
+    """Rows that refer to missing rows, by `database_file.dangling_references`. The record has the same ones."""
 
 
 @dataclass(frozen=True, slots=True)
 class BackupRow:
-    """A file in the folder of backups."""
+    """A file in the backup folder."""
 
     path: Path
     size: int
+    """Bytes."""
     made_at: str
-    """UTC, ISO 8601: as its name says, else the file's own time."""
+    """UTC, ISO 8601: from the file's name, otherwise the time of its last change."""
     event: int | None
-    """The newest event in it; None: it cannot be read."""
+    """Number of its newest event; None if the file cannot be read."""
     before: str | None
-    """What it was made before, where negwb made it by itself: migration, bulk, restore, repair."""
+    """Operation that an automatic backup preceded: schema..., bulk, restore, repair; None for a requested backup."""
     problem: str | None = None
+    """Why the file cannot be read."""
 
 
 def back_up(
     record: Path, target: Path | None = None, *, before: str | None = None, progress: Progress | None = None
 ) -> Backup:
-    """Copy the record to `target`, by default to a new name in the folder beside it.
+    """Copy the record to `target`, by default to a new name in the backup folder beside the record.
 
     Args:
-        record: The database; others may be at work in it.
-        target: A file that is not there yet, in a folder that is.
-        before: What is about to be done, in a word: for backups that nobody asked for. Part of the name.
-        progress: Told the pages copied and all pages.
+        record: the database; other processes may use it.
+        target: a new file in an existing folder.
+        before: one word for the operation that an automatic backup precedes; becomes part of the name.
+        progress: receives the copied pages and all pages.
 
     Raises:
-        FileExistsError: `target` is there; it is never overwritten.
-        CorruptRecord: the record is damaged; nothing is left of the copy.
-        RecordError: no room, no right to write, or the copy is not what the record was.
+        FileExistsError: `target` exists; it is never overwritten.
+        CorruptRecord: the record is damaged; the copy was deleted.
+        RecordError: no disk space, no write permission, or the copy differs from the record.
     """
     if target is not None and target.exists():
         raise FileExistsError(f"{target} exists")
     if not record.is_file():
         raise NotARecord(f"no database at {record}", hint=sqlite_errors.RESTORE_HINT)
     folder = target.parent if target else backup_folder(record)
-    part = database_file.draft_path(folder, record.name)
+    draft = database_file.draft_path(folder, record.name)
     try:
         if target is None:
             folder.mkdir(exist_ok=True)
         database_file.delete_abandoned_drafts(folder)
-        held = database_file.copy_snapshot(record, part, progress=progress)
-        return finish_backup(part, held, record, target, before=before)
+        contents = database_file.copy_snapshot(record, draft, progress=progress)
+        return finish_backup(draft, contents, record, target, before=before)
     except (sqlite3.Error, OSError) as error:
         raise _translate(error, record, folder) from error
     finally:
-        database_file.delete_database(part)
+        database_file.delete_database(draft)
 
 
 def finish_backup(
-    part: Path, held: Contents, record: Path, target: Path | None, *, before: str | None = None
+    draft: Path, contents: Contents, record: Path, target: Path | None, *, before: str | None = None
 ) -> Backup:
-    """Check the copy at `part` against what the record held, and give it its name.
+    """Check the copy at `draft` against the contents of the record, and give it its final name.
 
     Raises:
-        RecordError: it is damaged, or something else than the record was.
+        RecordError: the copy is damaged or differs from the record.
     """
-    dangling = check_copy(part, held, record)
-    database_file.copy_access(part, record.stat())
-    named = target or _free_name(backup_folder(record), held.event, before)
-    part.rename(named)
-    sync(named.parent)
-    return Backup(named, held.event, named.stat().st_size, held.tables, dangling)
+    dangling = check_copy(draft, contents, record)
+    database_file.copy_access(draft, record.stat())
+    path = target or _free_name(backup_folder(record), contents.event, before)
+    draft.rename(path)
+    sync(path.parent)
+    return Backup(path, contents.event, path.stat().st_size, contents.tables, dangling)
 
 
-def check_copy(part: Path, held: Contents, record: Path) -> dict[str, int]:
-    """Whether the copy of `record` is whole, and holds what was there; returns its dangling rows.
+def check_copy(draft: Path, contents: Contents, record: Path) -> dict[str, int]:
+    """Check that the copy of `record` is intact and has the same `contents`; return its dangling references.
 
     Raises:
-        RecordError: it is not.
+        RecordError: the copy is damaged or differs.
     """
-    with sqlite.raw_connection(part, database_file.inspection_mode(part)) as connection:
+    with sqlite.raw_connection(draft, database_file.inspection_mode(draft)) as connection:
         faults = database_file.integrity_faults(connection)
         if faults:
             raise CorruptRecord(f"{record} is damaged: {faults[0]}", hint=sqlite_errors.RESTORE_HINT)
-        found = database_file.count_contents(connection)
-        if found != held:
-            raise RecordError(f"the copy of {record} is not what was copied: {describe_difference(held, found)}")
+        copied = database_file.count_contents(connection)
+        if copied != contents:
+            raise RecordError(f"the copy of {record} differs from it: {describe_difference(contents, copied)}")
         return database_file.dangling_references(connection)
 
 
-def describe_difference(held: Contents, found: Contents) -> str:
-    """The first thing in which two databases differ."""
-    if held.event != found.event:
-        return f"event {held.event:,} became {found.event:,}"
-    names = sorted(held.tables.keys() | found.tables.keys())
-    name = next(each for each in names if held.tables.get(each) != found.tables.get(each))
-    return f"{held.tables.get(name, 0):,} rows of {name} became {found.tables.get(name, 0):,}"
+def describe_difference(contents: Contents, copied: Contents) -> str:
+    """Return the first difference between two databases as text."""
+    if contents.event != copied.event:
+        return f"event {contents.event:,} became {copied.event:,}"
+    names = sorted(contents.tables.keys() | copied.tables.keys())
+    name = next(each for each in names if contents.tables.get(each) != copied.tables.get(each))
+    return f"{contents.tables.get(name, 0):,} rows of {name} became {copied.tables.get(name, 0):,}"
 
 
 def backup_folder(record: Path) -> Path:
-    """Where the backups of this record are."""
+    """Return the backup folder of the record."""
     return record.parent / FOLDER
 
 
@@ -140,92 +143,92 @@ def _free_name(folder: Path, event: int, before: str | None) -> Path:
 
 
 def event_in_name(name: str) -> int | None:
-    """The newest event in a backup that negwb named; None: it has another name."""
-    named = _NAME.fullmatch(name)
-    return int(named[2]) if named else None
+    """Return the newest event in a backup from its name; None if negwb did not choose the name."""
+    match = _NAME.fullmatch(name)
+    return int(match[2]) if match else None
 
 
 def find_reusable(record: Path, before: str) -> Backup | None:
-    """A good backup that was made before the same step, and holds row for row what the record holds now.
+    """Return a good backup of the same operation that is equal to the record row for row, if there is one.
 
-    So a step that fails, and is tried again, costs the room of one backup.
+    An operation that fails and is tried again then takes the space of only one backup.
     """
-    with database_file.read_connection(record) as present:
-        present.execute("BEGIN")
+    with database_file.read_connection(record) as connection:
+        connection.execute("BEGIN")
         try:
-            held = database_file.count_contents(present)
-            for each in list_backups(backup_folder(record)):
-                if (each.before, each.event) == (before, held.event) and _same_rows(present, each.path, held):
-                    return Backup(
-                        each.path, held.event, each.size, held.tables, database_file.dangling_references(present)
-                    )
+            contents = database_file.count_contents(connection)
+            for row in list_backups(backup_folder(record)):
+                if (row.before, row.event) == (before, contents.event) and _same_rows(connection, row.path, contents):
+                    dangling = database_file.dangling_references(connection)
+                    return Backup(row.path, contents.event, row.size, contents.tables, dangling)
         finally:
-            present.execute("ROLLBACK")
+            connection.execute("ROLLBACK")
     return None
 
 
-def _same_rows(present: sqlite3.Connection, path: Path, held: Contents) -> bool:
-    """Whether the backup at `path` is whole, and each of its tables has the rows of the record's."""
+def _same_rows(connection: sqlite3.Connection, path: Path, contents: Contents) -> bool:
+    """Return whether the backup at `path` is intact and each of its tables has the same rows as the record."""
     try:
-        with sqlite.raw_connection(path, database_file.inspection_mode(path)) as kept:
-            if database_file.integrity_faults(kept) or database_file.count_contents(kept) != held:
+        with sqlite.raw_connection(path, database_file.inspection_mode(path)) as copy:
+            if database_file.integrity_faults(copy) or database_file.count_contents(copy) != contents:
                 return False
-            statements = [f'SELECT * FROM "{name}"' for name in held.tables]
+            statements = [f'SELECT * FROM "{name}"' for name in contents.tables]
             return all(
                 one == other
                 for statement in statements
-                for one, other in zip(present.execute(statement), kept.execute(statement), strict=True)
+                for one, other in zip(connection.execute(statement), copy.execute(statement), strict=True)
             )
     except sqlite3.Error:
         return False
 
 
 def list_backups(folder: Path) -> list[BackupRow]:
-    """The backups in the folder, the newest first; also those under other names."""
+    """Return the databases in the folder, under any name, newest first."""
     files = [path for path in folder.glob("*.db") if path.is_file()] if folder.is_dir() else []
-    listed = [each for path in files if (each := _read_row(path)) is not None]
-    return sorted(listed, key=lambda each: (each.made_at, each.event or 0, each.path.name), reverse=True)
+    rows = [row for path in files if (row := _read_row(path)) is not None]
+    return sorted(rows, key=lambda row: (row.made_at, row.event or 0, row.path.name), reverse=True)
 
 
 def _read_row(path: Path) -> BackupRow | None:
-    """None: another process has pruned it since the folder was read."""
+    """Return the row of a backup; None if another process has deleted the file since the folder was read."""
     try:
-        told = path.stat()
+        status = path.stat()
     except FileNotFoundError:
         return None
-    named = _NAME.fullmatch(path.name)
-    made = datetime.strptime(named[1], _STAMP).replace(tzinfo=UTC) if named else None
-    at = (made or datetime.fromtimestamp(told.st_mtime, UTC)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    match = _NAME.fullmatch(path.name)
+    stamp = datetime.strptime(match[1], _STAMP).replace(tzinfo=UTC) if match else None
+    made_at = (stamp or datetime.fromtimestamp(status.st_mtime, UTC)).strftime("%Y-%m-%dT%H:%M:%SZ")
     try:
         with sqlite.raw_connection(path, database_file.inspection_mode(path)) as connection:
             event, problem = database_file.newest_event(connection), None
     except sqlite3.Error as error:
         event, problem = None, sqlite_errors.translate(error, path).message
-    return BackupRow(path, told.st_size, at, event, named[3] if named else None, problem)
+    return BackupRow(path, status.st_size, made_at, event, match[3] if match else None, problem)
 
 
 def prune(folder: Path, keep_newest: int, *, only: str | None = None) -> list[Path]:
-    """Delete the oldest backups that negwb made by itself, but for the newest so many; returns what is gone.
+    """Delete automatic backups except the newest `keep_newest`; return the deleted paths.
 
-    What a person asked for, and files under other names, stay. `only`: look only at those made before this.
+    Requested backups and files under other names stay. With `only`, other operations' backups stay too.
     """
-    automatic = [each.path for each in list_backups(folder) if each.before is not None and only in (None, each.before)]
-    gone = automatic[keep_newest:]
-    for path in gone:
+    automatic = [row.path for row in list_backups(folder) if row.before is not None and only in (None, row.before)]
+    deleted = automatic[keep_newest:]
+    for path in deleted:
         database_file.delete_database(path)
-    return gone
+    return deleted
 
 
 def _translate(error: Exception, record: Path, folder: Path) -> RecordError:
     if isinstance(error, sqlite3.Error):
-        told = sqlite_errors.translate(error, record)
-        if isinstance(told, RecordUnwritable):
+        translated = sqlite_errors.translate(error, record)
+        if isinstance(translated, RecordUnwritable):
             return RecordUnwritable(f"cannot write a backup to {folder}: {error}", hint=_OTHER_FOLDER_HINT)
-        if isinstance(told, DiskError) and sqlite_errors.is_write_failure(error):  # the record is only read
+        # the record is only read here, so a failed write concerns the backup
+        if isinstance(translated, DiskError) and sqlite_errors.is_write_failure(error):
             return DiskError(f"cannot write a backup to {folder}: {error}", hint=_OTHER_FOLDER_HINT)
-        return told
+        return translated
     assert isinstance(error, OSError)
     return RecordUnwritable(f"cannot write a backup to {folder}: {error.strerror or error}", hint=_OTHER_FOLDER_HINT)
 
 
-_OTHER_FOLDER_HINT = "free some space or take another folder: negwb backup /somewhere/else.db"
+_OTHER_FOLDER_HINT = "free some disk space, or choose another folder: negwb backup /somewhere/else.db"

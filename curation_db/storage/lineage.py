@@ -1,11 +1,12 @@
-"""Lineages: which history of the record an event number belongs to, once a restore has replaced a part of it.
+"""Lineages: which history of the record an event number belongs to after a restore has replaced a part of it.
 
-A lineage is a stretch of history: the creation of the record starts the first one, each restore starts another. A
-number belongs to the newest lineage that started below it. Numbers are never handed out twice: a restore continues
-above every number of the record that it replaces, and records the skipped range in `event_gap` (cause restore). So an
-event number and the uid of its lineage say the same thing for ever, also where a later restore goes back again.
+A lineage is a stretch of history. The creation of the record starts the first one, and each restore starts another.
+A number belongs to the newest lineage that started below it. No number is used twice: a restore continues above every
+number of the record that it replaces, and records the skipped range in `event_gap` (cause restore). An event number
+together with the uid of its lineage therefore keeps its meaning, also after a later restore of an older backup.
 
-This module works on bare files, for `restore`. `moments` tells of an open record which history a number belongs to.
+This module works on files without an open store, for `restore`. `event_clock` finds the lineage of a number in an open
+record.
 """
 
 from __future__ import annotations
@@ -24,17 +25,17 @@ _ALL_NUMBERS = {
     "sqlite_sequence": "SELECT seq FROM sqlite_sequence WHERE name = 'event'",
     "event_gap": "SELECT max(last) FROM event_gap",
 }
-"""By the table that each statement reads."""
+"""Statements by the table that they read."""
 _NONE = -1
 
 
 def largest_handed_out(connection: sqlite3.Connection) -> int:
-    """The largest number that the record has handed out, whatever its schema; -1: none."""
+    """Return the largest event number that the record has used, in any schema; -1 if none."""
     return _largest(connection, _ALL_NUMBERS)
 
 
 def current_uid(connection: sqlite3.Connection) -> str | None:
-    """The uid of the record's newest lineage; None: its schema knows none."""
+    """Return the uid of the record's newest lineage; None if its schema has no lineages."""
     if "lineage" not in _tables(connection):
         return None
     row = connection.execute("SELECT uid FROM lineage ORDER BY rowid DESC LIMIT 1").fetchone()
@@ -42,22 +43,22 @@ def current_uid(connection: sqlite3.Connection) -> str | None:
 
 
 def start(copy: Path, above: int, restored_from: str) -> int:
-    """Start a lineage in `copy`, a backup that is to replace the record; returns the number of its next event.
+    """Start a lineage in `copy`, a backup that will replace the record; return the number of its next event.
 
     Args:
-        copy: The copy, at the newest schema.
-        above: The largest number that the replaced record handed out; the new lineage continues above it.
-        restored_from: The name of the backup.
+        copy: the copy, at the newest schema.
+        above: the largest number that the replaced record has used; the new lineage continues above it.
+        restored_from: name of the backup.
     """
     with sqlite.raw_connection(copy) as connection:
         connection.execute("BEGIN IMMEDIATE")
-        standing, own, now = _largest(connection, _EXPORTABLE_NUMBERS), largest_handed_out(connection), utc_now()
+        exportable, own, now = _largest(connection, _EXPORTABLE_NUMBERS), largest_handed_out(connection), utc_now()
         if above > own:
             connection.execute("INSERT INTO event_gap VALUES (?, ?, ?, ?)", (own + 1, above, GapCause.RESTORE, now))
             _set_sequence(connection, above)
         connection.execute(
             "INSERT INTO lineage(uid, after, started_at, restored_from) VALUES (?, ?, ?, ?)",
-            (uuid7(), max(standing, 0), now, restored_from),
+            (uuid7(), max(exportable, 0), now, restored_from),
         )
         connection.execute("COMMIT")
     return max(above, own, 0) + 1

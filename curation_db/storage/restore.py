@@ -1,10 +1,10 @@
-"""Putting a backup in the record's place: in one step, with what was there kept, and what is lost by it told.
+"""Restore of a backup in the place of the record, in one step; the present record is backed up and the loss counted.
 
-The order is what makes it safe. The backup is copied beside the record and checked; the record is then held alone, so
-that nobody decides anything that would be lost; it is backed up itself; and one rename ends it. Killed anywhere, the
-old record or the new one is there, whole.
+The order of the steps makes it safe: the backup is copied beside the record and checked; the record is locked
+exclusively, so that no decision can be added and lost; the record is backed up; one rename replaces it. A kill at any
+time leaves either the old or the new record, complete.
 
-Event numbers go on above those of the record that is replaced (`lineage`), so that no number ever means two things.
+Event numbers continue above those of the replaced record (`lineage`), so that no number has two meanings.
 """
 
 from __future__ import annotations
@@ -26,42 +26,42 @@ from curation_db.storage.migrations import HEAD
 
 _LOST_EVENTS = """
     SELECT actor, count(*) FROM main.event e
-    WHERE NOT EXISTS (SELECT 1 FROM kept.event k WHERE k.uid = e.uid) GROUP BY actor ORDER BY count(*) DESC, actor
+    WHERE NOT EXISTS (SELECT 1 FROM restored.event r WHERE r.uid = e.uid) GROUP BY actor ORDER BY count(*) DESC, actor
 """
-_OTHER_BACKUP_HINT = "nothing was changed; take another backup: negwb backup --list"
+_OTHER_BACKUP_HINT = "nothing was changed; choose another backup: negwb backup --list"
 _MAX_EVENT = 2**53
-"""No record counts that far; a file name or a manifest with a larger number is not ours."""
+"""No record reaches this number; a file name or a manifest with a larger number is not negwb's."""
 _COUNTED_TABLES = ("image", "caption", "candidate", "verdict")
 
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """What the record held that the backup does not; it is in the copy that was made before."""
+    """Contents of the replaced record that the backup lacks; they are in the copy that was made before."""
 
     by_person: Mapping[str, int] = field(default_factory=dict)
-    """Events, by who made them."""
+    """Lost events by actor."""
     rows: Mapping[str, int] = field(default_factory=dict)
-    """Of images, captions, candidates and verdicts: so many fewer, where there are fewer."""
+    """Lost rows by table, of images, captions, candidates and verdicts; only tables with a loss."""
 
     @property
     def events(self) -> int:
-        """Of everybody together."""
+        """Lost events of all actors."""
         return sum(self.by_person.values())
 
 
 @dataclass(frozen=True, slots=True)
 class RestoreResult:
-    """What was put in the record's place, and where the record is now."""
+    """The restored backup and the state of the record after the restore."""
 
     backup: Path
     event: int
-    """The newest one there is now; 0: none."""
+    """Number of the newest event in the restored record; 0 without events."""
     next_event: int
-    """The number of the next one; those in between belong to the history that was replaced."""
+    """Number of the next event; the numbers in between belong to the replaced history."""
     before: Path | None
-    """The copy of what was there; None: nothing was."""
+    """Copy of the replaced record; None if there was no record."""
     damaged: bool
-    """What was there was damaged: the copy is byte for byte, and what is lost by it cannot be told."""
+    """The replaced record was damaged: `before` is a copy of its bytes, and the loss is unknown."""
     loss: Loss
 
 
@@ -73,189 +73,193 @@ def restore(
     force: bool = False,
     progress: Progress | None = None,
 ) -> RestoreResult:
-    """Put a copy of the backup `chosen` in the place of `record`; what is there is backed up first.
+    """Replace `record` by a copy of the backup `chosen`; the present record is backed up first.
 
     Args:
-        record: The database; it may be missing or damaged. Where it is a symbolic link, the file that it points to is
+        record: the database; it may be missing or damaged. If it is a symbolic link, the file that it points to is
             replaced and the link stays.
-        chosen: A backup, or any other record.
-        exported: The event numbers of frozen sets (`manifest.event_numbers`). They count where the record cannot be
-            read; otherwise they are not asked for.
-        force: Also while sessions count as live. Whoever really has it open on this machine still prevents it.
-        progress: Told the pages copied and all pages.
+        chosen: a backup or any other record.
+        exported: event numbers of the frozen sets (`manifest.event_numbers`). They count if the record cannot be
+            read; otherwise they are not consumed.
+        force: restore although sessions count as live. A process of this machine that has the record open still
+            prevents the restore.
+        progress: receives the copied pages and all pages.
 
     Raises:
-        NotARecord, NewerRecord, CorruptRecord, ForeignSchema: `chosen` is of no use; nothing was changed.
-        RecordInUse: somebody is at work; nothing was changed.
-        RecordError: no room, or no right to write; nothing was changed.
+        NotARecord, NewerRecord, CorruptRecord, ForeignSchema: `chosen` is not usable; nothing was changed.
+        RecordInUse: the record is in use; nothing was changed.
+        RecordError: no disk space or no write permission; nothing was changed.
     """
-    place = database_file.real_path(record)
-    part = database_file.draft_path(place.parent, place.name)
-    database_file.delete_abandoned_drafts(place.parent)
+    target = database_file.real_path(record)
+    draft = database_file.draft_path(target.parent, target.name)
+    database_file.delete_abandoned_drafts(target.parent)
     try:
-        held = _prepare_draft(chosen, part, progress)
-        _set_access(part, record, chosen)
+        contents = _prepare_draft(chosen, draft, progress)
+        _set_access(draft, record, chosen)
         if not record.exists():
-            following = lineage.start(part, _largest_exported(record, exported), chosen.name)
-            _put_in_place(part, record)
-            return RestoreResult(chosen, held.event, following, None, False, Loss())
-        return _replace(record, part, chosen, held, exported, force=force)
+            next_event = lineage.start(draft, _largest_exported(record, exported), chosen.name)
+            _put_in_place(draft, record)
+            return RestoreResult(chosen, contents.event, next_event, None, False, Loss())
+        return _replace(record, draft, chosen, contents, exported, force=force)
     except sqlite3.Error as error:
         raise sqlite_errors.translate(error, record) from error
     except OSError as error:
         raise RecordError(f"cannot restore {record}: {error.strerror or error}", hint="nothing was changed") from error
     finally:
-        database_file.delete_database(part)
+        database_file.delete_database(draft)
 
 
-def _prepare_draft(chosen: Path, part: Path, progress: Progress | None) -> Contents:
-    """Copy the backup beside the record, and see that this negwb can work with it."""
+def _prepare_draft(chosen: Path, draft: Path, progress: Progress | None) -> Contents:
+    """Copy the backup beside the record, check it, migrate it and end its sessions."""
     if not chosen.is_file():
-        raise NotARecord(f"no file at {chosen}", hint="see what there is: negwb backup --list")
+        raise NotARecord(f"no file at {chosen}", hint="list the backups: negwb backup --list")
     try:
         _check_before_use(chosen)
-        held = database_file.copy_snapshot(chosen, part, progress=progress)
-        backup.check_copy(part, held, chosen)
+        contents = database_file.copy_snapshot(chosen, draft, progress=progress)
+        backup.check_copy(draft, contents, chosen)
     except sqlite3.DatabaseError as error:
         raise sqlite_errors.translate(error, chosen) from error
-    revision = _check_schema(part, sqlite.Mode.FROZEN, chosen)
+    revision = _check_schema(draft, sqlite.Mode.FROZEN, chosen)
     if revision != HEAD:
-        _migrate(part, revision)
-    with sqlite.raw_connection(part) as copy:
-        work_sessions.end_all_sessions(copy)  # who was at work then is not at work in this file
-    return held
+        _migrate(draft, revision)
+    with sqlite.raw_connection(draft) as connection:
+        work_sessions.end_all_sessions(connection)  # no session of that time uses this new file
+    return contents
 
 
 def _check_before_use(chosen: Path) -> None:
-    """See that nothing in the file can mislead us before any statement of ours depends on it.
+    """Check that the file is intact and has negwb's schema, before any other statement depends on it.
 
     Raises:
-        sqlite3.Error: it cannot be read as a database.
-        RecordError: it is damaged, or not built as negwb builds it.
+        sqlite3.Error: the file cannot be read as a database.
+        RecordError: the file is damaged, or its schema differs from negwb's.
     """
     mode = database_file.reading_mode(chosen)
-    with sqlite.raw_connection(chosen, mode) as source:
-        faults = database_file.integrity_faults(source, quick=True)
+    with sqlite.raw_connection(chosen, mode) as connection:
+        faults = database_file.integrity_faults(connection, quick=True)
     if faults:
         raise CorruptRecord(f"{chosen} is damaged: {faults[0]}", hint=_OTHER_BACKUP_HINT)
     _check_schema(chosen, mode, chosen)
 
 
 def _check_schema(path: Path, mode: sqlite.Mode, chosen: Path) -> str:
-    """The schema version of the file at `path`, whose schema is that of this version.
+    """Return the schema revision of the file at `path`, after a check that its schema is the one of that revision.
 
     Raises:
-        NotARecord, NewerRecord, CorruptRecord: as `store.known_revision`.
-        ForeignSchema: it is another one.
+        NotARecord, NewerRecord, CorruptRecord: as `store.checked_revision`.
+        ForeignSchema: the schema differs.
     """
-    revision = store.checked_revision(path, mode, called=chosen)
+    revision = store.checked_revision(path, mode, shown_path=chosen)
     with sqlite.raw_connection(path, mode) as connection:
-        found = schema.deviations(connection, revision)
-    if found:
-        raise ForeignSchema(
-            f"{chosen} is not built as negwb builds it: {schema.summary(found)}", hint=_OTHER_BACKUP_HINT
-        )
+        deviations = schema.deviations(connection, revision)
+    if deviations:
+        summary = schema.summary(deviations)
+        raise ForeignSchema(f"the schema of {chosen} is not negwb's: {summary}", hint=_OTHER_BACKUP_HINT)
     return revision
 
 
-def _set_access(part: Path, record: Path, chosen: Path) -> None:
-    """Who may use the record stays as it was; a record that is gone comes back no more open than a new one."""
+def _set_access(draft: Path, record: Path, chosen: Path) -> None:
+    """Give the draft the permissions of the record; without a record, at most those of a new one."""
     if record.exists():
-        database_file.copy_access(part, record.stat())
+        database_file.copy_access(draft, record.stat())
         return
-    database_file.copy_access(part, chosen.stat())
-    part.chmod(part.stat().st_mode & store.MAX_PERMISSIONS | 0o600)
+    database_file.copy_access(draft, chosen.stat())
+    draft.chmod(draft.stat().st_mode & store.MAX_PERMISSIONS | 0o600)
 
 
-def _migrate(part: Path, revision: str) -> None:
-    """Migrate the copy; the backup that it was made of stays as it is."""
+def _migrate(draft: Path, revision: str) -> None:
+    """Migrate the copy; the backup itself stays unchanged."""
     # deferred: Alembic costs 0.4 s, needed only when the backup is behind
     from curation_db.storage.migrations.upgrade import migrate  # noqa: PLC0415
 
     try:
-        migrate(part)
+        migrate(draft)
     except DBAPIError as error:
         raise RecordError(
-            f"the backup is of schema {revision or 'none'} and cannot be brought up to {HEAD}: {error.orig}",
+            f"the backup has schema {revision or 'none'} and cannot be migrated to {HEAD}: {error.orig}",
             hint="nothing was changed",
         ) from error
 
 
-def _put_in_place(part: Path, record: Path) -> None:
-    sync(part)
-    database_file.replace_database(part, record)
+def _put_in_place(draft: Path, record: Path) -> None:
+    sync(draft)
+    database_file.replace_database(draft, record)
 
 
 def _largest_exported(record: Path, exported: Iterable[int]) -> int:
-    """The largest event number that the names of backups and the frozen sets know; -1: none."""
-    named = (backup.event_in_name(path.name) for path in backup.backup_folder(record).glob("*.db"))
-    known = [number for number in (*named, *exported) if number is not None and number <= _MAX_EVENT]
-    return max(known, default=-1)
+    """Return the largest event number in the names of the backups and in the frozen sets; -1 if there is none."""
+    in_names = (backup.event_in_name(path.name) for path in backup.backup_folder(record).glob("*.db"))
+    numbers = [number for number in (*in_names, *exported) if number is not None and number <= _MAX_EVENT]
+    return max(numbers, default=-1)
 
 
 def _replace(
-    record: Path, part: Path, chosen: Path, held: Contents, exported: Iterable[int], *, force: bool
+    record: Path, draft: Path, chosen: Path, contents: Contents, exported: Iterable[int], *, force: bool
 ) -> RestoreResult:
     try:
         if not force:
-            work_sessions.refuse_while_in_use(record, "restoring takes the record from under them")
-        with database_file.exclusive_connection(record) as present:
-            before = _back_up_present(present, record)
-            loss = _compute_loss(present, part)
-            following = lineage.start(part, lineage.largest_handed_out(present), chosen.name)
-            _put_in_place(part, record)
-        return RestoreResult(chosen, held.event, following, before, False, loss)
+            work_sessions.refuse_while_in_use(record, "a restore would replace the record while it is in use")
+        with database_file.exclusive_connection(record) as connection:
+            before = _back_up_present(connection, record)
+            loss = _compute_loss(connection, draft)
+            next_event = lineage.start(draft, lineage.largest_handed_out(connection), chosen.name)
+            _put_in_place(draft, record)
+        return RestoreResult(chosen, contents.event, next_event, before, False, loss)
     except sqlite3.OperationalError as error:
         if sqlite_errors.primary_code(error) not in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
             raise
         raise RecordInUse(
-            f"{record.name} is open in another process", hint="leave every negwb that works in it, then try again"
+            f"{record.name} is open in another process", hint="quit every negwb that uses it, then try again"
         ) from error
     except (CorruptRecord, sqlite3.DatabaseError) as error:
         if isinstance(error, sqlite3.DatabaseError) and not isinstance(
             sqlite_errors.translate(error, record), CorruptRecord
         ):
             raise
-    # damaged: nobody can be asked to leave it, and no copy but of its bytes can be made
+    # The record is damaged: it cannot be locked, and only its bytes can be copied.
     folder = backup.backup_folder(record) / f"damaged-{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}"
     before = database_file.copy_bytes(record, folder)
-    following = lineage.start(part, max(_readable_number(record), _largest_exported(record, exported)), chosen.name)
-    _put_in_place(part, record)
-    return RestoreResult(chosen, held.event, following, before, True, Loss())
+    largest = max(_readable_number(record), _largest_exported(record, exported))
+    next_event = lineage.start(draft, largest, chosen.name)
+    _put_in_place(draft, record)
+    return RestoreResult(chosen, contents.event, next_event, before, True, Loss())
 
 
 def _readable_number(record: Path) -> int:
-    """What can still be read of the numbers that a damaged record handed out; -1: nothing."""
+    """Return the largest event number that can be read from a damaged record; -1 if none can."""
     with contextlib.suppress(sqlite3.Error, ValueError), sqlite.raw_connection(record, sqlite.Mode.READ) as connection:
         number = lineage.largest_handed_out(connection)
         return number if number <= _MAX_EVENT else -1
     return -1
 
 
-def _back_up_present(present: sqlite3.Connection, record: Path) -> Path:
+def _back_up_present(connection: sqlite3.Connection, record: Path) -> Path:
     folder = backup.backup_folder(record)
     folder.mkdir(exist_ok=True)
-    part = database_file.draft_path(folder, record.name)
+    draft = database_file.draft_path(folder, record.name)
     try:
-        held = database_file.copy_connection(present, part)
-        return backup.finish_backup(part, held, record, None, before="restore").path
+        contents = database_file.copy_connection(connection, draft)
+        return backup.finish_backup(draft, contents, record, None, before="restore").path
     finally:
-        database_file.delete_database(part)
+        database_file.delete_database(draft)
 
 
-def _compute_loss(present: sqlite3.Connection, part: Path) -> Loss:
-    present.execute("ATTACH ? AS kept", (sqlite.file_uri(part, sqlite.Mode.FROZEN),))
+def _compute_loss(connection: sqlite3.Connection, draft: Path) -> Loss:
+    connection.execute("ATTACH ? AS restored", (sqlite.file_uri(draft, sqlite.Mode.FROZEN),))
     try:
-        by_person = dict(present.execute(_LOST_EVENTS).fetchall())
-        rows = {name: _count(present, "main", name) - _count(present, "kept", name) for name in _COUNTED_TABLES}
+        by_person = dict(connection.execute(_LOST_EVENTS).fetchall())
+        rows = {
+            table: _count_rows(connection, "main", table) - _count_rows(connection, "restored", table)
+            for table in _COUNTED_TABLES
+        }
     except sqlite3.OperationalError as error:
         if not sqlite_errors.is_schema_mismatch(error):
             raise
         return Loss()
     finally:
-        present.execute("DETACH kept")
-    return Loss(by_person, {name: fewer for name, fewer in rows.items() if fewer > 0})
+        connection.execute("DETACH restored")
+    return Loss(by_person, {table: fewer for table, fewer in rows.items() if fewer > 0})
 
 
-def _count(connection: sqlite3.Connection, database: str, table: str) -> int:
+def _count_rows(connection: sqlite3.Connection, database: str, table: str) -> int:
     return int(connection.execute(f"SELECT count(*) FROM {database}.{table}").fetchone()[0])

@@ -1,7 +1,7 @@
-"""Everything that is SQLite: pragmas, transaction modes, triggers, full text, error texts. Nothing else in the
-house knows which database it talks to, but for `database_file`, which has what concerns the file as a whole.
+"""SQLite: pragmas, transaction modes, triggers, full-text search. No other module depends on the database system,
+except `database_file`, which handles the file as a whole.
 
-The recipe is measured (SQLAlchemy docs, `dialects/sqlite/base.py`, "sqlite_transactions"): the driver's own
+Transactions follow the SQLAlchemy documentation (`dialects/sqlite/base.py`, "sqlite_transactions"): the driver's own
 transaction handling is off, a reader begins DEFERRED, a writer IMMEDIATE. With the driver's defaults, four processes
 counting to 1,200 together reached 566.
 """
@@ -13,6 +13,7 @@ import os
 import sqlite3
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from enum import StrEnum
 from functools import partial
 from itertools import islice
@@ -29,10 +30,10 @@ from curation_db.errors import RecordUnwritable
 from curation_db.storage.sqlite_errors import primary_code
 
 T = TypeVar("T")
-APPLICATION_ID = 0x6E677762  # "ngwb": what `file` and we know our databases by
+APPLICATION_ID = 0x6E677762  # "ngwb": identifies a negwb database, also to file(1)
 BUSY_MS = 15_000
 LOG_BYTES = 64 * 2**20
-"""A log that grew beyond this while somebody read is cut to it when SQLite writes at its beginning again."""
+"""SQLite truncates a larger write-ahead log to this size when it starts again at the log's beginning."""
 _FIRST_BLOCK_ROWS, _LARGEST_BLOCK_ROWS = 256, 16_384
 _WAL_HEADER = b"\x02\x02"
 _HAS_TABLE = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?"
@@ -40,9 +41,9 @@ _HAS_ANY_TABLE = """
     SELECT 1 FROM sqlite_master
     WHERE type = 'table' AND name NOT LIKE 'sqlite@_%' ESCAPE '@' AND name != 'alembic_version'
 """
-COPY_WORKSPACE_HINT = "copy the whole workspace to where you may write, and open the copy"
+COPY_WORKSPACE_HINT = "copy the whole workspace to a writable folder, and open the copy"
 
-# One database, many processes. FULL: an acknowledged decision survives a power cut, not just a crash.
+# Many processes share one database. FULL: a committed decision survives a power cut, not only a crash.
 _PRAGMAS = (
     f"PRAGMA busy_timeout={BUSY_MS}",
     "PRAGMA synchronous=FULL",
@@ -52,11 +53,11 @@ _PRAGMAS = (
     f"PRAGMA journal_size_limit={LOG_BYTES}",
 )
 
-# The file may be somebody else's: its views and triggers call no function that does more than compute, and a page with
-# an impossible layout is reported as damage.
+# The file may come from an untrusted source. Its views and triggers must not call functions with side effects, and a
+# page with an impossible layout is reported as damage.
 _SAFETY_PRAGMAS = ("PRAGMA trusted_schema=OFF", "PRAGMA cell_size_check=ON")
 
-# For reading through all of a record: beyond a few pages a cache of our own only holds again what the system holds.
+# For a read of the whole record: a cache of more than a few pages only duplicates the file cache of the system.
 _LEAN_PRAGMAS = ("PRAGMA cache_size=-4000", "PRAGMA temp_store=FILE")
 
 BASELINE_EXTRAS = (
@@ -66,31 +67,31 @@ BASELINE_EXTRAS = (
     "CREATE VIRTUAL TABLE caption_text USING fts5(text, content='caption', content_rowid='id')",
     "CREATE VIRTUAL TABLE candidate_text USING fts5(text, concept, content='candidate', content_rowid='id')",
 )
-"""What the tables' classes cannot say: events are append-only; texts can be searched."""
+"""Parts of the schema that the table classes cannot express: append-only events and the full-text indexes."""
 
 
 TEXT_PREFIX = "substr(text, 1, 32)"
-"""What texts are sorted by first: its index is a third of one of whole texts."""
+"""First sort key of texts. Its index takes a third of the space of an index on whole texts."""
 VERDICT_WORD = "CASE WHEN p IS NULL THEN 'unclear' WHEN p >= 0.5 THEN 'yes' ELSE 'no' END"
-"""What a judge answered, in a word. A statement finds the index of these only if it says it to the letter."""
+"""A verdict's answer as a word. SQLite uses its index only for a statement with exactly this expression."""
 
 
 class Mode(StrEnum):
-    """What a file is opened for, as SQLite's URIs say it."""
+    """How a file is opened, as parameters of a SQLite URI."""
 
     CREATE = "mode=rwc"
-    """Made where it is missing."""
+    """Create the file if it is missing."""
     WRITE = "mode=rw"
-    """There already: a record that somebody has moved away must not come back empty."""
+    """The file must exist. An open of a record that was moved away must not create an empty one."""
     READ = "mode=ro"
-    """Beside whoever may be writing. It needs the log and its index beside the file, or a folder to make them in."""
+    """Read while others may write. Needs the log and its index beside the file, or a writable folder for them."""
     FROZEN = "mode=ro&immutable=1"
-    """The file alone, as it lies there: only where nothing beside it holds anything."""
+    """Read the main file only, without a log. Correct only while the log beside the file is empty or missing."""
 
 
 def create_file_engine(path: Path, mode: Mode = Mode.WRITE, *, lean: bool = False) -> Engine:
-    """An engine on the file at `path`, which must exist; `lean`: its connections keep little in memory."""
-    # absolute now: the pool opens connections later, and the current folder may be another one by then
+    """Return an engine for the file at `path`, which must exist; with `lean`, its connections use a small cache."""
+    # Made absolute here: the pool opens connections later, possibly from another current folder.
     engine = create_engine("sqlite://", creator=partial(open_file, path.absolute(), mode), poolclass=QueuePool)
     event.listen(engine, "connect", _set_pragmas)
     if lean:
@@ -113,12 +114,12 @@ def open_file(path: Path, mode: Mode = Mode.WRITE, patience: float = BUSY_MS / 1
 
 
 def in_memory_engine() -> Engine:
-    """An engine on an empty database without a file, for one thread."""
+    """Return an engine for an empty database without a file, for one thread."""
     return create_engine("sqlite://")
 
 
 def file_uri(path: Path, mode: Mode) -> str:
-    """The file as SQLite's URIs name it, with every special character of the path encoded."""
+    """Return the SQLite URI of the file, with every special character of the path encoded."""
     return f"file://{quote(os.fsencode(path.absolute()))}?{mode}"
 
 
@@ -138,25 +139,25 @@ def _begin(connection: Connection) -> None:
 
 
 def write_engine(engine: Engine) -> Engine:
-    """`engine` as a writer sees it: it takes the write lock at once, so it never has to give up half way."""
+    """Return `engine` with transactions that take the write lock at their start, so that no upgrade can fail later."""
     return engine.execution_options(begin_mode="IMMEDIATE")
 
 
 def initialise_file(path: Path) -> None:
-    """Say in the file's header that it is a negwb database, and that readers and a writer may work at once."""
+    """Write negwb's application ID into the file's header and switch the file to WAL mode."""
     with raw_connection(path, Mode.CREATE) as connection:
         connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
         connection.execute("PRAGMA journal_mode=WAL")
 
 
 def is_wal(path: Path, mode: Mode = Mode.WRITE) -> bool:
-    """Whether the file is in WAL mode: readers and a writer may work at once.
+    """Return whether the file is in WAL mode, in which readers and one writer work at the same time.
 
-    Asked of SQLite and never read from the file's header: closing a handle of our own would give up all locks that
-    this process has on the file (POSIX), and the next process to leave would take itself for the last one and throw
-    away the log that we write into.
+    SQLite is asked; the file's header is never read directly. Closing a file handle of our own would release all
+    locks that this process holds on the file (POSIX). The next process to close the database would then take itself
+    for the last user and delete the log that this process still writes to.
     """
-    if mode is Mode.FROZEN:  # there SQLite does not look for a log, and nobody has a lock
+    if mode is Mode.FROZEN:  # in this mode SQLite ignores the log, and no process holds a lock
         with path.open("rb") as file:
             return file.read(20)[18:] == _WAL_HEADER
     with raw_connection(path, mode) as connection:
@@ -164,19 +165,19 @@ def is_wal(path: Path, mode: Mode = Mode.WRITE) -> bool:
 
 
 def enable_wal(path: Path) -> None:
-    """Put the file into WAL mode, as `mark_as_ours` does: a tool that is not ours may have taken it out.
+    """Switch the file to WAL mode, for example after another tool has switched it off.
 
     Raises:
-        sqlite3.Error: somebody has it open, or it cannot be written.
+        sqlite3.Error: another process has the file open, or the file is not writable.
     """
     with raw_connection(path) as connection:
         connection.execute("PRAGMA journal_mode=WAL")
 
 
 def checkpoint_log(path: Path) -> None:
-    """Copy into the database what a killed process left in the log, as far as no reader holds it back.
+    """Copy the log of a killed process into the database file, except for pages that a reader still needs.
 
-    Then a later loss of the log (by a copy of the database alone) costs nothing that was acknowledged before.
+    A later loss of the log, for example in a copy of the main file alone, then loses no earlier decision.
 
     Raises:
         sqlite3.Error: the database cannot be written.
@@ -189,32 +190,32 @@ def checkpoint_log(path: Path) -> None:
 
 
 def schema_cookie(connection: Connection) -> int:
-    """A number that changes whenever anybody changes the schema; a few microseconds."""
+    """Return a number that changes with every change of the schema; takes a few microseconds."""
     return int(connection.exec_driver_sql("PRAGMA schema_version").scalar_one())
 
 
 def file_identity(path: Path) -> tuple[int, int] | None:
-    """Which file lies at `path`: another one gives another answer; None: none."""
+    """Return (device, inode) of the file at `path`; None if there is no file."""
     try:
-        told = os.stat(path)
+        status = os.stat(path)
     except OSError:
         return None
-    return told.st_dev, told.st_ino
+    return status.st_dev, status.st_ino
 
 
 def log_path(path: Path) -> Path:
-    """The write-ahead log of the database at `path`, which lies beside the file itself and not beside a link to it."""
+    """Return the path of the write-ahead log. SQLite keeps it beside the real file, not beside a symbolic link."""
     real = Path(os.path.realpath(path))
     return real.with_name(f"{real.name}-wal")
 
 
 def read_only_mode(path: Path) -> Mode:
-    """How to open the file at `path` where nothing can be written.
+    """Return the mode that opens the file at `path` where nothing can be written.
 
     Raises:
-        RecordUnwritable: its log holds something, which cannot be read without writing an index of it. The file alone
-            would lack the newest decisions.
-        sqlite3.Error: it cannot be read at all.
+        RecordUnwritable: the log is not empty. SQLite cannot read it without writing its index, and the main file
+            alone lacks the newest decisions.
+        sqlite3.Error: the file cannot be read.
     """
     try:
         application_id(path, Mode.READ)
@@ -224,20 +225,20 @@ def read_only_mode(path: Path) -> Mode:
         log = log_path(path)
         if log.exists() and log.stat().st_size:
             raise RecordUnwritable(
-                f"{log} holds decisions that cannot be read where nothing can be written", hint=COPY_WORKSPACE_HINT
+                f"{log} holds decisions that cannot be read without write access", hint=COPY_WORKSPACE_HINT
             ) from error
         return Mode.FROZEN
     return Mode.READ
 
 
 def application_id(path: Path, mode: Mode = Mode.WRITE) -> int:
-    """The mark in the file's header (0: none)."""
+    """Return the application ID in the file's header; 0 if there is none."""
     with raw_connection(path, mode) as connection:
         return int(connection.execute("PRAGMA application_id").fetchone()[0])
 
 
 def schema_revision(path: Path, mode: Mode = Mode.WRITE) -> str:
-    """The Alembic revision the file is at; "": it says none."""
+    """Return the Alembic revision of the file; "" if the file has none."""
     with raw_connection(path, mode) as connection:
         if not connection.execute(_HAS_TABLE, ("alembic_version",)).fetchone():
             return ""
@@ -246,58 +247,63 @@ def schema_revision(path: Path, mode: Mode = Mode.WRITE) -> str:
 
 
 def has_tables(path: Path, mode: Mode = Mode.WRITE) -> bool:
-    """Whether the file holds any table of a record, of whatever schema."""
+    """Return whether the file holds any table other than those of SQLite and Alembic."""
     with raw_connection(path, mode) as connection:
         return connection.execute(_HAS_ANY_TABLE).fetchone() is not None
 
 
-class raw_connection:  # noqa: N801 -- reads as the function it stands for
-    """A bare connection for the few things that must not go through the engine; closed at the end."""
+@contextmanager
+def raw_connection(
+    path: Path, mode: Mode = Mode.WRITE, *, patience: float = BUSY_MS / 1000
+) -> Iterator[sqlite3.Connection]:
+    """Yield a connection of the driver, for work that must not go through the engine, and close it at the end.
 
-    def __init__(self, path: Path, mode: Mode = Mode.WRITE, *, patience: float = BUSY_MS / 1000) -> None:
-        self._connection = open_file(path, mode, patience)
-
-    def __enter__(self) -> sqlite3.Connection:
-        return self._connection
-
-    def __exit__(self, *_: object) -> None:
-        self._connection.close()
+    Args:
+        path: the file.
+        mode: how it is opened.
+        patience: seconds to wait for a lock.
+    """
+    connection = open_file(path, mode, patience)
+    try:
+        yield connection
+    finally:
+        connection.close()
 
 
 def optimise(engine: Engine) -> None:
-    """Let the query planner look at what has changed; cheap, and done when a store closes."""
+    """Update the statistics of the query planner where tables have changed; cheap, done when a store closes."""
     with engine.connect() as connection:
         connection.exec_driver_sql("PRAGMA optimize")
 
 
 def insert_or_ignore_sql(table: str, columns: Sequence[str]) -> str:
-    """An INSERT that passes over rows whose key is there already; positional parameters."""
+    """Return an INSERT with positional parameters that skips rows whose key exists."""
     marks = ", ".join("?" * len(columns))
     quoted = ", ".join(f'"{column}"' for column in columns)
     return f'INSERT INTO "{table}" ({quoted}) VALUES ({marks}) ON CONFLICT DO NOTHING'
 
 
 def insert_or_ignore(connection: Connection, table: str, columns: Sequence[str], rows: list[tuple[Any, ...]]) -> int:
-    """Insert `rows`; those whose key is there already are passed over. Returns how many went in."""
+    """Insert `rows`, skip those whose key exists, and return the number of inserted rows."""
     if not rows:
         return 0
     return int(connection.exec_driver_sql(insert_or_ignore_sql(table, columns), rows).rowcount)
 
 
 IN_IDS: Final = "IN (SELECT value FROM json_each(:ids))"
-"""SQL: among the values of the parameter `ids`, a `json_array`. A statement takes at most 32,766 parameters."""
+"""SQL condition: in the list of the parameter `ids`, a `json_array`. A statement takes at most 32,766 parameters."""
 
 
 def json_array(values: Iterable[object]) -> str:
-    """`values` as one parameter of a statement that reads them with `json_each`."""
+    """Return `values` as one parameter of a statement that reads them with `json_each`."""
     return json.dumps(list(values), separators=(",", ":"))
 
 
 def batches(values: Iterable[T], size: int) -> Iterator[list[T]]:
-    """`values` in lists of `size`, the last one shorter."""
+    """Yield `values` in lists of `size`; the last list may be shorter."""
     # itertools.batched needs Python 3.12
-    rest = iter(values)
-    while batch := list(islice(rest, size)):
+    iterator = iter(values)
+    while batch := list(islice(iterator, size)):
         yield batch
 
 
@@ -310,7 +316,16 @@ def select_in(
     *,
     source_id: int | None = None,
 ) -> list[Any]:
-    """The rows of `table` (of one source) whose `column` is among `values`, however many those are, by its index."""
+    """Return the rows of `table` whose `column` is one of `values`, of any number, by the column's index.
+
+    Args:
+        connection: an open transaction.
+        table: name of the table.
+        columns: columns of the result.
+        column: the compared column.
+        values: values of `column`.
+        source_id: only rows of this source.
+    """
     source = "" if source_id is None else f"source_id = {source_id:d} AND "
     statement = f'SELECT {", ".join(columns)} FROM "{table}" WHERE {source}{column} IN (SELECT value FROM json_each(?))'
     return list(connection.exec_driver_sql(statement, (json_array(values),)))
@@ -326,21 +341,21 @@ def index_text(connection: Connection, table: str, columns: Sequence[str], after
 
 
 def phrase_query(words: str) -> str:
-    """`words` as a full-text query that finds rows with all of them, the last one as a beginning; none: ''."""
+    """Return a full-text query for rows with all of `words`, the last one as a prefix; '' without words."""
     terms = ['"' + word.replace('"', '""') + '"' for word in words.split()]
     return " ".join(terms) + "*" if terms else ""
 
 
 def exact_query(words: str) -> str:
-    """`words` as a full-text query that finds rows with this phrase; with a * at the end, one that goes on."""
-    beginning = words.endswith("*")
-    return '"' + words.rstrip("*").replace('"', '""') + '"' + ("*" if beginning else "")
+    """Return a full-text query for rows with the phrase `words`; a * at its end makes the last word a prefix."""
+    suffix = "*" if words.endswith("*") else ""
+    return '"' + words.rstrip("*").replace('"', '""') + '"' + suffix
 
 
 def stream_numbers(connection: Connection, statement: str, values: Mapping[str, object]) -> Iterator[array[int]]:
-    """The first column of a query's rows, in blocks: a small one first, so that something can be shown at once.
+    """Yield the first column of a query's rows in blocks; the first block is small, so that a screen can show it early.
 
-    Past SQLAlchemy's rows, which cost more than SQLite itself where there are a million of them.
+    The rows of SQLAlchemy are bypassed: for a million rows they take longer than SQLite itself.
     """
     driver = connection.connection.dbapi_connection
     assert driver is not None
@@ -351,7 +366,7 @@ def stream_numbers(connection: Connection, statement: str, values: Mapping[str, 
         while rows := cursor.fetchmany(size):
             yield array("q", map(itemgetter(0), rows))
             size = min(size * 4, _LARGEST_BLOCK_ROWS)
-    except sqlite3.Error as error:  # as SQLAlchemy would have raised it
+    except sqlite3.Error as error:  # the exception that SQLAlchemy would raise
         raise DBAPIError(statement, None, error) from error
     finally:
         cursor.close()

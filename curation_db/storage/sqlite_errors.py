@@ -1,4 +1,8 @@
-"""What SQLite's error codes mean. The wording of an error decides nothing: it changes, and it contains data."""
+"""Translation of SQLite's error codes into exceptions of the record.
+
+Only the code of an error decides. Its text is shown and never interpreted: it changes between versions and contains
+data.
+"""
 
 from __future__ import annotations
 
@@ -11,19 +15,19 @@ from sqlalchemy.exc import DBAPIError
 
 from curation_db.errors import CorruptRecord, DiskError, RecordBusy, RecordError, RecordUnwritable
 
-DOCTOR_HINT = "see what is wrong: negwb doctor"
-RESTORE_HINT = f"{DOCTOR_HINT}; put a backup back: negwb backup --list, negwb restore FILE"
+DOCTOR_HINT = "check the record: negwb doctor"
+RESTORE_HINT = f"{DOCTOR_HINT}; restore a backup: negwb backup --list, negwb restore FILE"
 _READ_BYTES = 1 << 20
 
 
 def error_code(error: DBAPIError | sqlite3.Error) -> int:
-    """SQLite's extended code of an error; 0: the driver raised it by itself."""
+    """Return SQLite's extended code of an error; 0 if the driver raised the error itself."""
     cause = error.orig if isinstance(error, DBAPIError) else error
     return int(getattr(cause, "sqlite_errorcode", sqlite3.SQLITE_OK))
 
 
 def primary_code(error: DBAPIError | sqlite3.Error) -> int:
-    """SQLite's code of an error without its extension: one of SQLITE_BUSY, SQLITE_IOERR ...; 0: as `error_code`."""
+    """Return SQLite's primary code of an error (SQLITE_BUSY, SQLITE_IOERR ...); 0 as in `error_code`."""
     return error_code(error) & 0xFF
 
 
@@ -31,28 +35,28 @@ _READ_ERRORS = frozenset({sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_SHORT_
 
 
 def is_write_failure(error: DBAPIError | sqlite3.Error) -> bool:
-    """Whether it was an I/O error in something else than reading."""
+    """Return whether the error is an I/O error other than a failed read."""
     return primary_code(error) == sqlite3.SQLITE_IOERR and error_code(error) not in _READ_ERRORS
 
 
 def is_schema_mismatch(error: DBAPIError | sqlite3.Error) -> bool:
-    """Whether a statement of ours failed because it names a table or column that the file does not have."""
+    """Return whether a statement of negwb failed because the file lacks one of its tables or columns."""
     return error_code(error) == sqlite3.SQLITE_ERROR
 
 
 _BUSY = (RecordBusy, "{name} is held by another process", "wait for it to finish, then try again")
-_DAMAGED = (CorruptRecord, "{path} is damaged: {said}", RESTORE_HINT)
+_DAMAGED = (CorruptRecord, "{path} is damaged: {detail}", RESTORE_HINT)
 _NO_MEMORY = (RecordError, "not enough memory to work with {name}", "close other programs, then try again")
-_UNWRITABLE = (RecordUnwritable, "cannot write {path}: {said}", "check that the folder exists and is writable")
+_UNWRITABLE = (RecordUnwritable, "cannot write {path}: {detail}", "check that the folder exists and is writable")
 _ERRORS: Mapping[int, tuple[type[RecordError], str, str]] = {
     sqlite3.SQLITE_BUSY: _BUSY,
     sqlite3.SQLITE_LOCKED: _BUSY,
     sqlite3.SQLITE_PROTOCOL: _BUSY,
-    sqlite3.SQLITE_FULL: (RecordUnwritable, "no room to write {name}", "free some disk space, then try again"),
+    sqlite3.SQLITE_FULL: (RecordUnwritable, "no disk space to write {name}", "free some disk space, then try again"),
     sqlite3.SQLITE_CANTOPEN: (
         RecordUnwritable,
-        "cannot open {path}: {said}",
-        "check that you may read it and write its folder",
+        "cannot open {path}: {detail}",
+        "check that the file is readable and its folder writable",
     ),
     sqlite3.SQLITE_READONLY: _UNWRITABLE,
     sqlite3.SQLITE_PERM: _UNWRITABLE,
@@ -60,47 +64,44 @@ _ERRORS: Mapping[int, tuple[type[RecordError], str, str]] = {
     sqlite3.SQLITE_IOERR_NOMEM: _NO_MEMORY,
     sqlite3.SQLITE_IOERR: (
         DiskError,
-        "cannot read or write {path}: {said}",
-        "check the disk, its quota and its connection, then try again; the record itself may be whole",
+        "cannot read or write {path}: {detail}",
+        "check the disk, its quota and its connection, then try again; the record itself may be intact",
     ),
     sqlite3.SQLITE_CORRUPT: _DAMAGED,
     sqlite3.SQLITE_NOTADB: _DAMAGED,
     sqlite3.SQLITE_FORMAT: _DAMAGED,
 }
-"""What SQLite's codes mean to a person: our exception, its message, its hint. An extended code goes first."""
+"""Exception, message and hint by SQLite's code. The extended code is looked up before the primary one."""
 
 
 def translate(error: DBAPIError | sqlite3.Error, path: Path) -> RecordError:
-    """Our exception for an error of the driver: what happened, and what the person can do.
-
-    Only SQLite's error code decides; the driver's words are shown and never interpreted.
-    """
-    code, said = error_code(error), str(getattr(error, "orig", None) or error)
-    if code & 0xFF == sqlite3.SQLITE_CORRUPT and (refused := read_error(path)) is not None:
-        code, said = sqlite3.SQLITE_IOERR, refused
-    known = _ERRORS.get(code) or _ERRORS.get(code & 0xFF)
-    if known is None:
-        return RecordError(f"{path.name}: {said}", hint=DOCTOR_HINT)
-    kind, message, hint = known
-    return kind(message.format(path=path, name=path.name, said=said), hint=hint)
+    """Return the exception of the record, with message and hint, for an error of the driver."""
+    code, detail = error_code(error), str(getattr(error, "orig", None) or error)
+    if code & 0xFF == sqlite3.SQLITE_CORRUPT and (system_error := read_error(path)) is not None:
+        code, detail = sqlite3.SQLITE_IOERR, system_error
+    entry = _ERRORS.get(code) or _ERRORS.get(code & 0xFF)
+    if entry is None:
+        return RecordError(f"{path.name}: {detail}", hint=DOCTOR_HINT)
+    exception, message, hint = entry
+    return exception(message.format(path=path, name=path.name, detail=detail), hint=hint)
 
 
 _handles: dict[tuple[int, int], int] = {}
 
 
 def read_error(path: Path) -> str | None:
-    """What the system answers where it cannot read the file or its log to the end; None: it can.
+    """Read the file and its log to the end; return the system's error text, or None without an error.
 
-    SQLite reports a page that the disk does not read (EIO) as SQLITE_CORRUPT.
+    Needed because SQLite reports a page that the disk cannot read (EIO) as SQLITE_CORRUPT.
     """
     for each in (path, Path(f"{os.path.realpath(path)}-wal")):
         try:
-            told = os.stat(each)
+            status = os.stat(each)
             # never closed: closing would release all locks that this process has on the file (POSIX)
-            handle = _handles.setdefault((told.st_dev, told.st_ino), -1)
+            handle = _handles.setdefault((status.st_dev, status.st_ino), -1)
             if handle < 0:
-                handle = _handles[told.st_dev, told.st_ino] = os.open(each, os.O_RDONLY)
-            for start in range(0, told.st_size, _READ_BYTES):
+                handle = _handles[status.st_dev, status.st_ino] = os.open(each, os.O_RDONLY)
+            for start in range(0, status.st_size, _READ_BYTES):
                 os.pread(handle, _READ_BYTES, start)
         except FileNotFoundError:
             continue

@@ -1,10 +1,10 @@
-"""The record as a file: open, create, migrate, and the two kinds of transaction.
+"""The record as a file: create, open, migrate, and the two kinds of transaction.
 
-Everything that touches the database does so inside `Store.read()` or `Store.write()`; a writer holds the write lock
-from its first statement, so it waits instead of failing half way. Fresh files are created from the table classes;
-older ones are brought up by Alembic after a backup, unless somebody is at work in them; newer ones are refused.
+All access to the database happens inside `Store.read()` or `Store.write()`. A writer holds the write lock from its
+first statement, so it waits instead of failing half way. A new file is created from the table classes. An older file
+is migrated by Alembic after a backup, unless somebody is annotating in it. A newer file is refused.
 
-Every write looks whether the record is still the one that was opened: what is written into a file that was moved
+Every write transaction checks that the record is still the one that was opened: a write to a file that was moved
 away, or by the rules of an older schema, would be lost.
 """
 
@@ -36,54 +36,54 @@ from curation_db.storage.migrations import HEAD, NEVER_RELEASED, REVISIONS
 from curation_db.storage.write_log import LogLimit
 
 MAX_PERMISSIONS = 0o640
-"""A new record's permissions, less the umask: not everybody on the machine may read what people decide."""
+"""Permissions of a new record, less the umask. Other users of the machine cannot read the decisions."""
 
 
 class NetworkFileSystemWarning(UserWarning):
-    """The record lies on a network file system: told once where it is opened to write."""
+    """The record is on a network file system; warned once, when the record is opened for writing."""
 
 
 class Store:
-    """An open record. Share one between threads; each transaction takes a connection of its own."""
+    """An open record. Threads may share one; each transaction takes its own connection."""
 
     def __init__(self, path: Path, mode: sqlite.Mode = sqlite.Mode.WRITE, *, lean: bool = False) -> None:
         self.path = path
         self._mode, self._lean = mode, lean
         self._engine = sqlite.create_file_engine(path, mode, lean=lean)
         self._writer = sqlite.write_engine(self._engine)
-        # on a network file system files are numbered as it likes
+        # on a network file system inode numbers are not stable
         self._identity = None if filesystem.network_file_system_type(path) else sqlite.file_identity(path)
         self._checked_cookie: int | None = None
         self._log = LogLimit(path)
         self.on_replaced: Callable[[RecordReplaced], None] | None = None
-        """Called, in the thread that finds it out, when the record is not the one any more that was opened."""
+        """Called when the opened record is no longer in place, in the thread that detects it."""
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A consistent view of the record; keep it short, a held reader keeps the log from shrinking."""
+        """Yield a connection with a consistent view. Keep it short: an open reader keeps the log from shrinking."""
         with self._translated(), self._engine.connect() as connection:
             yield connection
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """A write transaction: committed and on the disk when the block ends, undone when it raises.
+        """Yield a connection in a write transaction: on the disk when the block ends, rolled back when it raises.
 
         Raises:
-            RecordReplaced: what was opened is not there any more; nothing was written.
+            RecordReplaced: the opened record is no longer in place; nothing was written.
         """
         with self._translated():
             self._check_file()
             with self._writer.begin() as connection:
                 self._check_schema(connection)
                 yield connection
-                self._check_file()  # the process that moved the file did not wait for our lock
+                self._check_file()  # a process that moves the file does not wait for the lock
             self._log.check()
 
     def _check_file(self) -> None:
         if self._identity is not None and sqlite.file_identity(self.path) != self._identity:
             raise RecordReplaced(
                 f"{self.path.name} was replaced, moved or deleted while it was open; the last change was not written",
-                hint="start again; where it is gone put it back first: negwb backup --list",
+                hint="restart negwb; if the file is missing, restore a backup first: negwb backup --list",
             )
 
     def _check_schema(self, connection: Connection) -> None:
@@ -93,9 +93,9 @@ class Store:
         revision = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
         if revision != HEAD:
             raise RecordReplaced(
-                f"another version of negwb has changed {self.path.name} (schema {revision or 'none'}; this one works"
-                f" with {HEAD}); nothing was written",
-                hint="leave, and start the newer negwb",
+                f"another version of negwb has changed {self.path.name} (schema {revision or 'none'}; this version"
+                f" needs {HEAD}); nothing was written",
+                hint="quit, and start the newer negwb",
             )
         self._checked_cookie = cookie
 
@@ -105,7 +105,7 @@ class Store:
             try:
                 yield
             except DBAPIError as error:
-                self._check_file()  # that the file is gone explains more than what SQLite makes of it
+                self._check_file()  # a missing file explains more than SQLite's error
                 raise sqlite_errors.translate(error, self.path) from error
         except RecordReplaced as error:
             if self.on_replaced is not None:
@@ -113,19 +113,19 @@ class Store:
             raise
 
     def lean(self) -> Store:
-        """The same record with connections of its own that keep little in memory, for reading all of it; close it."""
-        lean = Store(self.path, self._mode, lean=True)
-        lean.on_replaced = self.on_replaced
-        return lean
+        """Open the same record again, with small caches, to read all of it. The caller closes the new store."""
+        store = Store(self.path, self._mode, lean=True)
+        store.on_replaced = self.on_replaced
+        return store
 
     def close(self) -> None:
         """Release the file; the store cannot be used afterwards."""
         try:
-            self._check_file()  # a file that was moved is not ours to write statistics into
-            if not self._lean:  # whoever is left by in passing must not wait for that
+            self._check_file()  # no statistics are written into a replaced file
+            if not self._lean:  # a second, short-lived store must close without a wait
                 sqlite.optimise(self._engine)
         except (DBAPIError, RecordReplaced):
-            pass  # a busy or read-only file loses nothing but a statistic
+            pass  # a busy or read-only file only misses new statistics
         finally:
             self._engine.dispose()
 
@@ -139,11 +139,11 @@ class Store:
 
 
 def create_store(path: Path) -> Store:
-    """Create the record at `path`, which must not exist yet, and open it.
+    """Create the record at `path` and open it.
 
     Raises:
-        FileExistsError: something is there.
-        RecordError: the folder cannot be written.
+        FileExistsError: the path exists.
+        RecordError: the folder is not writable.
     """
     database_file.create_private_file(path, MAX_PERMISSIONS)
     try:
@@ -167,22 +167,23 @@ def create_store(path: Path) -> Store:
 
 
 def open_store(path: Path) -> Store:
-    """Open the record at `path` to write, migrating it first (after a backup) where it is behind.
+    """Open the record at `path` for writing; migrate an older record first, after a backup.
 
-    Warns of a record on a network file system (`NetworkFileSystemWarning`).
+    Warns about a record on a network file system (`NetworkFileSystemWarning`).
 
     Raises:
-        NotARecord: no such file, or something else than a negwb database.
-        NewerRecord: written by a newer negwb.
-        UnreleasedSchema: written by a development version before the first release.
-        CorruptRecord: damaged, or without its schema version.
-        RecordInUse: it is behind, and somebody is at work in it with the negwb that wrote it.
+        NotARecord: the file does not exist or is not a negwb database.
+        NewerRecord: a newer negwb wrote the file.
+        UnreleasedSchema: a development version before the first release wrote the file.
+        CorruptRecord: the file is damaged or has no schema version.
+        RecordInUse: the record needs a migration, and somebody is annotating in it with the older negwb.
         LinkedRecord: the file has a second name.
-        RecordBusy, RecordUnwritable: as they say.
+        RecordBusy: another process holds the file.
+        RecordUnwritable: the disk is full, or the file or its folder is not writable.
     """
-    opened = _open(path)
+    store = _open(path)
     _warn_if_network(path)
-    return opened
+    return store
 
 
 def _open(path: Path) -> Store:
@@ -195,7 +196,7 @@ def _open(path: Path) -> Store:
             _migrate(path, revision)
         if not sqlite.is_wal(path):
             sqlite.enable_wal(path)
-        with contextlib.suppress(sqlite3.OperationalError):  # no room, say: the log itself keeps everything
+        with contextlib.suppress(sqlite3.OperationalError):  # for example a full disk; the log stays complete
             sqlite.checkpoint_log(path)
     except (DBAPIError, sqlite3.Error) as error:
         raise sqlite_errors.translate(error, path) from error
@@ -203,33 +204,33 @@ def _open(path: Path) -> Store:
 
 
 def _check_after_unclean_end(path: Path) -> None:
-    """Raises CorruptRecord where the last process did not close the file and left it damaged."""
+    """Raise CorruptRecord if the last process did not close the file and the file is damaged."""
     try:
         faults = database_file.faults_after_unclean_end(path)
     except sqlite3.Error as error:
         raise sqlite_errors.translate(error, path) from error
     if faults:
         raise CorruptRecord(
-            f"{path} is damaged, and the last process that had it open did not close it: {faults[0]}",
+            f"{path} is damaged, and the last process that used it did not close it: {faults[0]}",
             hint=sqlite_errors.RESTORE_HINT,
         )
 
 
 def refuse_links(path: Path) -> None:
-    """See that the file has one name only.
+    """Check that the file has only one name.
 
-    SQLite keeps the log beside the name by which a file was opened: what is written under one name is lost when the
-    file is written under the other.
+    SQLite keeps the log beside the name under which a file was opened. Decisions written under one name are lost when
+    the file is written under another name.
 
     Raises:
-        LinkedRecord: it has more (hard links, as `cp -al` makes them).
+        LinkedRecord: the file has further names (hard links, as `cp -al` creates them).
     """
     names = path.stat().st_nlink
     if names > 1:
         raise LinkedRecord(
-            f"{path} is one file with {names} names (hard links, as cp -al makes them): decisions under one name would"
-            " destroy those under the other",
-            hint="make it a file of its own: negwb backup COPY.db, then negwb restore COPY.db",
+            f"{path} is one file with {names} names (hard links, as cp -al creates them): decisions under one name"
+            " would destroy those under the other",
+            hint="turn it into a separate file: negwb backup COPY.db, then negwb restore COPY.db",
         )
 
 
@@ -238,7 +239,7 @@ def _migrate(path: Path, revision: str) -> None:
     from curation_db.storage.migrations.upgrade import upgrade  # noqa: PLC0415
     from curation_db.storage.work_sessions import refuse_while_in_use  # noqa: PLC0415
 
-    refuse_while_in_use(path, "this newer negwb would change it under their hands")
+    refuse_while_in_use(path, "this newer negwb would change the record while the older one uses it")
     upgrade(path, revision)
 
 
@@ -246,19 +247,19 @@ def _warn_if_network(path: Path) -> None:
     kind = filesystem.network_file_system_type(path)
     if kind is not None:
         warnings.warn(
-            f"{path} is on a network file system ({kind}): SQLite's locks do not hold there between machines, so only"
-            " one machine may work in it at a time, and backups belong elsewhere",
+            f"{path} is on a network file system ({kind}), where SQLite's locks do not work between machines: use the"
+            " record from one machine at a time, and keep backups elsewhere",
             NetworkFileSystemWarning,
             stacklevel=3,
         )
 
 
 def open_read_only(path: Path) -> Store:
-    """Open the record at `path` for who only reads: as ever, or where nothing can be written, as it is.
+    """Open the record at `path` for reading: as `open_store` does or, without write access, unchanged.
 
     Raises:
-        RecordUnwritable: it cannot be read without writing: it is to be migrated, or others' newest decisions are
-            still in its log.
+        RecordUnwritable: the record cannot be read without write access: it needs a migration, or its newest
+            decisions are still in the log.
         NotARecord, NewerRecord, UnreleasedSchema, RecordInUse, LinkedRecord, CorruptRecord, RecordBusy: as
             `open_store`.
     """
@@ -268,7 +269,7 @@ def open_read_only(path: Path) -> Store:
         mode = _read_only_mode(path)
     if checked_revision(path, mode) != HEAD:
         raise RecordUnwritable(
-            f"{path} is from an older negwb, and cannot be brought up to date where nothing can be written",
+            f"{path} was written by an older negwb and cannot be migrated without write access",
             hint=sqlite.COPY_WORKSPACE_HINT,
         )
     return Store(path, mode)
@@ -281,41 +282,43 @@ def _read_only_mode(path: Path) -> sqlite.Mode:
         raise sqlite_errors.translate(error, path) from error
 
 
-def checked_revision(path: Path, mode: sqlite.Mode = sqlite.Mode.WRITE, *, called: Path | None = None) -> str:
-    """The schema revision of the file at `path`: HEAD, or an older one.
+def checked_revision(path: Path, mode: sqlite.Mode = sqlite.Mode.WRITE, *, shown_path: Path | None = None) -> str:
+    """Return the schema revision of the file at `path`: HEAD or an older one.
 
     Args:
-        path: The file.
-        mode: How it is opened.
-        called: How the messages call it.
+        path: the file.
+        mode: how it is opened.
+        shown_path: the path that messages name instead of `path`.
 
     Raises:
-        NotARecord, NewerRecord, UnreleasedSchema, CorruptRecord, RecordUnwritable: as they say.
+        NotARecord: the file does not exist or is not a negwb database.
+        NewerRecord: a newer negwb wrote the file.
+        UnreleasedSchema: a development version before the first release wrote the file.
+        CorruptRecord: the file is damaged or has no schema version.
+        RecordUnwritable: the file cannot be opened.
     """
-    name = called or path
+    name = shown_path or path
     if not path.is_file():
         raise NotARecord(
             f"no database at {name}",
-            hint="put a backup back (negwb backup --list), or create a workspace with: negwb init",
+            hint="restore a backup (negwb backup --list), or create a workspace: negwb init",
         )
     try:
         if sqlite.application_id(path, mode) != sqlite.APPLICATION_ID:
-            raise NotARecord(f"{name} is not a negwb database", hint="name the workspace with --workspace")
+            raise NotARecord(f"{name} is not a negwb database", hint="select the workspace with --workspace")
         revision, empty = sqlite.schema_revision(path, mode), not sqlite.has_tables(path, mode)
     except sqlite3.Error as error:
         raise sqlite_errors.translate(error, name) from error
     if not revision and not empty:
-        raise CorruptRecord(
-            f"{name} has lost its schema version (table alembic_version)", hint=sqlite_errors.RESTORE_HINT
-        )
+        raise CorruptRecord(f"{name} has no schema version (table alembic_version)", hint=sqlite_errors.RESTORE_HINT)
     if revision in NEVER_RELEASED and revision not in REVISIONS:
         raise UnreleasedSchema(
             f"{name} was written by a development version of negwb (schema {revision}) and cannot be read",
-            hint="nothing was changed; export it with the version that wrote it, and import the export here",
+            hint="nothing was changed; export the record with the version that wrote it, and import the export here",
         )
     if revision and revision not in REVISIONS:
         raise NewerRecord(
-            f"{name} was written by a newer negwb (schema {revision}; this one knows up to {HEAD})",
+            f"{name} was written by a newer negwb (schema {revision}; this version reads up to {HEAD})",
             hint="update negwb, or open a copy that this version wrote",
         )
     return revision

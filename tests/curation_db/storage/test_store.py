@@ -194,7 +194,7 @@ def test_a_locked_record_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_a_full_disk_says_so_and_keeps_what_was_there(tmp_path: Path) -> None:
     with create_store(tmp_path / "curation.db") as store:
-        with pytest.raises(RecordUnwritable, match="no room"), store.write() as connection:
+        with pytest.raises(RecordUnwritable, match="no disk space"), store.write() as connection:
             pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
             connection.exec_driver_sql(f"PRAGMA max_page_count={pages}")
             connection.execute(text("INSERT INTO source(name) VALUES (:name)"), {"name": "x" * 1_000_000})

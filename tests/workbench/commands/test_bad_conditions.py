@@ -188,7 +188,7 @@ class TestFullDisk:
             fill(store)
         self.fill_up(small_disk, 200_000)
         done = negwb(workspace, "import", self.captions(tmp_path, 3_000))
-        refused(done, "no room")
+        refused(done, "no disk space")
         (small_disk / "stone").unlink()
         assert negwb(workspace, "doctor").returncode in {0, 1}  # 1: still little room
         assert rows(workspace.database, "PRAGMA integrity_check") == [("ok",)]
@@ -223,7 +223,7 @@ class TestFullDisk:
             terminal.wait_for(b"NEGATED")
             terminal.press_until("a", lambda: rows(workspace.database, "SELECT count(*) FROM event") == [(6,)])
             stone = self.fill_up(small_disk)
-            terminal.press_until("u", lambda: terminal.shows(b"no room to write"))
+            terminal.press_until("u", lambda: terminal.shows(b"no disk space"))
             stone.unlink()
             ((kept,),) = rows(workspace.database, "SELECT count(*) FROM event")
             terminal.press_until("a", lambda: rows(workspace.database, "SELECT count(*) FROM event")[0][0] > kept)
@@ -240,7 +240,7 @@ class TestFullDisk:
         with Terminal(command) as terminal:
             terminal.wait_for(b"NEGATED")
             self.fill_up(small_disk)
-            terminal.press_until("u", lambda: terminal.shows(b"no room to write"))
+            terminal.press_until("u", lambda: terminal.shows(b"no disk space"))
             terminal.press("q")
             assert terminal.end() == 3
             assert terminal.shows(b"refused and")
