@@ -1,7 +1,7 @@
-"""A small chunker for what a negation cue denies: noun phrases, verb phrases, subjects.
+"""Shallow chunker for the scope of a negation cue: noun phrases, verb phrases, subjects.
 
-Driven by closed word lists, not by a tagger: it knows where a phrase must end, and takes everything before that.
-Looks at most `_REACH` characters from where it is asked, so that no text costs more than its length.
+It uses closed word lists instead of a tagger: a phrase ends at a word that cannot belong to it. It reads at most
+`_MAX_CHARS` characters from its starting point, so its cost stays linear in the length of the text.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from typing import Final, NamedTuple
 
 from curation_db.language import negation_lexicon as words
 
-_REACH: Final = 160
+_MAX_CHARS: Final = 160
 _TOKEN: Final = re.compile(r"\w+(?:[-'’]\w+|\s['’]\s?s\b)*|[^\w\s]|\n+")
-_SPELLING: Final = re.compile(r"\s?['’]\s?")  # tokenised text has "it ' s"
+_SPACED_APOSTROPHE: Final = re.compile(r"\s?['’]\s?")  # tokenised text has "it ' s"
 _APOSTROPHE: Final = re.compile("['’]")
 
 
 class PhraseToken(NamedTuple):
-    """A word or a punctuation mark."""
+    """A word or a punctuation mark; `start` and `end` index the text."""
 
     start: int
     end: int
@@ -30,38 +30,38 @@ class PhraseToken(NamedTuple):
 
 
 class Phrase(NamedTuple):
-    """A run of tokens that belong together."""
+    """A noun phrase; all offsets but `after` index the text."""
 
     start: int
-    """Where it starts, determiner included."""
+    """Start, including determiners."""
     core_start: int
-    """Where what it names starts: after determiners and words about being there."""
+    """Start without determiners and without words about presence ("visible", "any sign of")."""
     end: int
     head_start: int
     head_end: int
     after: int
-    """Index of the first token behind it."""
+    """Index of the first token after the phrase."""
 
 
 def tokens_after(text: str, at: int) -> list[PhraseToken]:
-    """The tokens of `text` from `at` on, as far as a phrase may reach."""
-    return _tokens(text, at, min(len(text), at + _REACH))
+    """Return the tokens of `text` from offset `at`, over at most `_MAX_CHARS` characters."""
+    return _tokens(text, at, min(len(text), at + _MAX_CHARS))
 
 
 def tokens_before(text: str, at: int) -> list[PhraseToken]:
-    """The tokens that end at `at` or before, in reading order."""
-    return _tokens(text, max(0, at - _REACH), at)
+    """Return the tokens before offset `at` in reading order, over at most `_MAX_CHARS` characters."""
+    return _tokens(text, max(0, at - _MAX_CHARS), at)
 
 
 def _tokens(text: str, start: int, end: int) -> list[PhraseToken]:
     tokens = [PhraseToken(*match.span(), match.group().lower()) for match in _TOKEN.finditer(text, start, end)]
     if _APOSTROPHE.search(text, start, end) is None:
         return tokens
-    return [token._replace(lower=_SPELLING.sub("'", token.lower)) for token in tokens]
+    return [token._replace(lower=_SPACED_APOSTROPHE.sub("'", token.lower)) for token in tokens]
 
 
 def is_participle(word: str) -> bool:
-    """A word in -ing that does something."""
+    """Return whether `word` is a present participle; nouns with -ing ("building") are not."""
     return word.endswith("ing") and len(word) > 4 and word not in words.ING_NOUNS
 
 
@@ -70,9 +70,9 @@ def is_past_participle(word: str) -> bool:
 
 
 def noun_phrase(tokens: list[PhraseToken], at: int) -> Phrase | None:
-    """The noun phrase that starts at token `at`; None where there is none (a pronoun, punctuation, the end).
+    """Return the noun phrase that starts at token `at`; None at a pronoun, at punctuation and at the end.
 
-    "lid of the jar" is one phrase with "lid" as its head; in "pair of shoes" the head is "shoes".
+    "lid of the jar" is one phrase with the head noun "lid"; in "pair of shoes" the head noun is "shoes".
     """
     first = _after_determiners(tokens, at)
     end = first
@@ -86,22 +86,22 @@ def noun_phrase(tokens: list[PhraseToken], at: int) -> Phrase | None:
     head = end - 2 if end - core >= 2 and _is_compound(tokens[end - 2], tokens[end - 1]) else end - 1
     last = tokens[end - 1].end
     phrase = Phrase(tokens[at].start, tokens[core].start, last, tokens[head].start, last, end)
-    owner = noun_phrase(tokens, end + 1) if end + 1 < len(tokens) and tokens[end].lower == "of" else None
-    if owner is None or tokens[owner.after - 1].lower in words.KIND_NOUNS:
+    inner = noun_phrase(tokens, end + 1) if end + 1 < len(tokens) and tokens[end].lower == "of" else None
+    if inner is None or tokens[inner.after - 1].lower in words.KIND_NOUNS:
         return phrase
     if tokens[end - 1].lower in words.MEASURES:
-        return phrase._replace(end=owner.end, head_start=owner.head_start, head_end=owner.head_end, after=owner.after)
-    return phrase._replace(end=owner.end, after=owner.after)
+        return phrase._replace(end=inner.end, head_start=inner.head_start, head_end=inner.head_end, after=inner.after)
+    return phrase._replace(end=inner.end, after=inner.after)
 
 
 def _joins_adjectives(tokens: list[PhraseToken], at: int) -> bool:
-    """Whether "and" or "or" at token `at` joins two adjectives of one noun: "black and white cat"."""
+    """Return whether "and" or "or" at token `at` joins two adjectives of one noun: "black and white cat"."""
     return (
         tokens[at].lower in {"and", "or"}
         and 0 < at < len(tokens) - 2
         and tokens[at - 1].lower in words.ADJECTIVES
         and tokens[at + 1].lower in words.ADJECTIVES
-        and _goes_on(tokens, at + 2)
+        and _noun_may_follow(tokens, at + 2)
     )
 
 
@@ -112,8 +112,8 @@ def _is_compound(first: PhraseToken, second: PhraseToken) -> bool:
 def _after_determiners(tokens: list[PhraseToken], at: int) -> int:
     while at < len(tokens):
         lower = tokens[at].lower
-        leads = lower in words.PARTITIVES and at + 1 < len(tokens) and tokens[at + 1].lower == "of"
-        if leads:
+        is_partitive = lower in words.PARTITIVES and at + 1 < len(tokens) and tokens[at + 1].lower == "of"
+        if is_partitive:
             at += 2
         elif lower in words.DETERMINERS:
             at += 1
@@ -130,14 +130,14 @@ def _ends_noun_phrase(tokens: list[PhraseToken], at: int, first: int) -> bool:
         return False
     if token.lower in words.AFTER_NOUN or token.lower in words.FINITE_VERBS or token.lower in words.DETERMINERS:
         return True
-    # "-ly" is an adverb that leads on to a verb, unless it leads on to an adjective and a noun; both are rare.
+    # A word with -ly is taken for an adverb before a verb. An adverb before an adjective and a noun is rare.
     if is_participle(token.lower) or (token.lower.endswith("ly") and token.lower not in {"family", "belly", "jelly"}):
         return True
-    return is_past_participle(token.lower) and not _goes_on(tokens, at + 1)
+    return is_past_participle(token.lower) and not _noun_may_follow(tokens, at + 1)
 
 
-def _goes_on(tokens: list[PhraseToken], at: int) -> bool:
-    """Whether a noun may still come, so that what precedes is its adjective ("no white dressed man")."""
+def _noun_may_follow(tokens: list[PhraseToken], at: int) -> bool:
+    """Return whether token `at` may be the noun that a preceding participle modifies ("no white dressed man")."""
     if at >= len(tokens):
         return False
     token = tokens[at]
@@ -151,20 +151,19 @@ def _goes_on(tokens: list[PhraseToken], at: int) -> bool:
 
 
 def coordinated_end(tokens: list[PhraseToken], phrase: Phrase) -> int:
-    """Where the scope ends when "or" and "nor" carry it on: "no seat or cover".
+    """Return the offset at which the scope ends, including conjuncts joined by "or" and "nor": "no seat or cover".
 
-    "and" does not: it often starts anew ("no shirt and a red headband").
+    "and" does not extend the scope, because it often starts an affirmative phrase ("no shirt and a red headband").
     """
     end, after = phrase.end, phrase.after
     while after < len(tokens):
-        comma = tokens[after].lower == ","
-        joint = after + 1 if comma else after
-        if joint + 1 >= len(tokens) or tokens[joint].lower not in {"or", "nor"}:
+        conjunction = after + 1 if tokens[after].lower == "," else after
+        if conjunction + 1 >= len(tokens) or tokens[conjunction].lower not in {"or", "nor"}:
             break
-        following = noun_phrase(tokens, joint + 1)
-        if following is None:
+        conjunct = noun_phrase(tokens, conjunction + 1)
+        if conjunct is None:
             break
-        end, after = following.end, following.after
+        end, after = conjunct.end, conjunct.after
     return end
 
 
@@ -191,25 +190,24 @@ def verb_phrase_end(tokens: list[PhraseToken], at: int) -> int:
 
 
 def subject(tokens: list[PhraseToken]) -> Phrase | None:
-    """The noun phrase right before the end of `tokens`: who or what a predicate speaks about.
+    """Return the noun phrase at the end of `tokens`, the subject of the predicate that follows; None: no subject.
 
-    "the lid of the jar" is one phrase with "lid" as its head; in "a pair of shoes" the head is "shoes".
+    "the lid of the jar" is one phrase with the head noun "lid"; in "a pair of shoes" the head noun is "shoes".
     """
     end = len(tokens)
     while end and _is_between_subject_and_verb(tokens[end - 1]):
         end -= 1
-    found = _noun_phrase_before(tokens, end)
-    while found is not None:
-        start = next(i for i, token in enumerate(tokens) if token.start == found.start)
+    phrase = _noun_phrase_before(tokens, end)
+    while phrase is not None:
+        start = next(i for i, token in enumerate(tokens) if token.start == phrase.start)
         if start < 2 or tokens[start - 1].lower != "of":
             break
-        owner = _noun_phrase_before(tokens, start - 1)
-        if owner is None:
+        outer = _noun_phrase_before(tokens, start - 1)
+        if outer is None:
             break
-        measured = tokens[start - 2].lower in words.MEASURES
-        head = found if measured else owner
-        found = Phrase(owner.start, owner.core_start, found.end, head.head_start, head.head_end, found.after)
-    return found
+        head = phrase if tokens[start - 2].lower in words.MEASURES else outer
+        phrase = Phrase(outer.start, outer.core_start, phrase.end, head.head_start, head.head_end, phrase.after)
+    return phrase
 
 
 def _is_between_subject_and_verb(token: PhraseToken) -> bool:
@@ -222,7 +220,9 @@ def _is_between_subject_and_verb(token: PhraseToken) -> bool:
 
 def _noun_phrase_before(tokens: list[PhraseToken], end: int) -> Phrase | None:
     start = end
-    while start and (_may_belong(tokens[start - 1]) or (start < end and _joins_adjectives(tokens[:end], start - 1))):
+    while start and (
+        _can_be_in_noun_phrase(tokens[start - 1]) or (start < end and _joins_adjectives(tokens[:end], start - 1))
+    ):
         start -= 1
     while start < end and is_participle(tokens[start].lower) and not _is_adjective(tokens, start, end):
         start += 1
@@ -240,12 +240,12 @@ def _noun_phrase_before(tokens: list[PhraseToken], end: int) -> Phrase | None:
 
 
 def is_compound_at(tokens: list[PhraseToken], at: int) -> bool:
-    """Whether the word at token `at` begins a compound: "dining table"."""
+    """Return whether the word at token `at` begins a compound: "dining table"."""
     return at + 1 < len(tokens) and _is_compound(tokens[at], tokens[at + 1])
 
 
 def _is_adjective(tokens: list[PhraseToken], at: int, end: int) -> bool:
-    """Whether the word in -ing at token `at` belongs to the noun behind it: "the dining table is missing"."""
+    """Return whether the word with -ing at token `at` modifies the noun after it: "the dining table is missing"."""
     if at + 1 >= end:
         return False
     if _is_compound(tokens[at], tokens[at + 1]) or at == 0:
@@ -253,7 +253,7 @@ def _is_adjective(tokens: list[PhraseToken], at: int, end: int) -> bool:
     return tokens[at - 1].lower in words.DETERMINERS | words.BEFORE_NOUN or not tokens[at - 1].is_word
 
 
-def _may_belong(token: PhraseToken) -> bool:
+def _can_be_in_noun_phrase(token: PhraseToken) -> bool:
     return (
         token.is_word
         and token.lower not in words.NEVER_HEADS

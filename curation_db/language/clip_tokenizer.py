@@ -1,9 +1,10 @@
-"""Counts CLIP tokens id for id as open_clip's `SimpleTokenizer` does, without torch.
+"""CLIP tokenizer without torch; the token ids are those of open_clip's `SimpleTokenizer`.
 
-Owns `data/clip_merges.txt.xz`: merges 1 to 48,894 of OpenAI CLIP's `bpe_simple_vocab_16e6.txt.gz` (MIT, (c) 2021
-OpenAI), one "left right" per line in order of rank, joined by newlines, compressed with lzma preset 9 extreme.
-Invariant: no merged token occurs twice in that file. So each merge is known by what it makes, and a pair met while
-merging never outranks the one that made it: merging by (rank, place) from a heap is exact, and never quadratic.
+The merges are in `data/clip_merges.txt.xz`: merges 1 to 48,894 of OpenAI CLIP's `bpe_simple_vocab_16e6.txt.gz` (MIT,
+(c) 2021 OpenAI), one "left right" per line in order of rank, joined by newlines, compressed with lzma preset 9 extreme.
+Invariant: no merged token occurs twice in that file, so a merged token identifies its merge, and a pair that arises
+by a merge never has a lower rank than that merge. Merging by (rank, position) from a heap is therefore exact, and it
+is not quadratic.
 """
 
 from __future__ import annotations
@@ -19,39 +20,43 @@ from typing import Final, NamedTuple, Protocol
 import curation_db
 
 CONTEXT_LENGTH: Final = 77
-"""Positions in CLIP's text tower, the two special tokens among them."""
+"""Positions of CLIP's text tower, including the two special tokens."""
 START_OF_TEXT: Final = 49_406
 END_OF_TEXT: Final = 49_407
 
 _MERGES: Final = Path(curation_db.__path__[0]) / "data" / "clip_merges.txt.xz"
 _SPECIAL: Final = {"<start_of_text>": START_OF_TEXT, "<end_of_text>": END_OF_TEXT}
 _WORD_END: Final = "</w>"
-_CACHED_LENGTH: Final = 64  # longer words are not words, and would make the cache as large as the input
+_CACHED_LENGTH: Final = 64  # longer strings rarely repeat, and would make the cache as large as the input
 _PIECES: Final = r"<start_of_text>|<end_of_text>|'s|'t|'re|'ve|'m|'ll|'d|"
-# On plain text `regex` is not needed: there \p{L} is a-z (the text is lower-case by then) and \p{N} is 0-9.
+# Plain text does not need `regex`: there \p{L} is a-z (the text is already lower-case) and \p{N} is 0-9.
 _PLAIN_WORD: Final = re.compile(_PIECES + r"[a-z]+|[0-9]|[^\sa-z0-9]+")
-# ftfy changes no ASCII text but for entities, escape sequences and other control characters.
+# In ASCII text, ftfy changes only entities, escape sequences and other control characters.
 _NOT_PLAIN: Final = re.compile(r"[^\t\n\r -%'-~]")
 
 
 class _Finder(Protocol):
-    """What `re.Pattern` and `regex.Pattern` have in common for us."""
+    """The method that `re.Pattern` and `regex.Pattern` share."""
 
     def findall(self, text: str, /) -> list[str]: ...
 
 
 def count_tokens(text: str) -> int:
-    """How many of CLIP's 77 positions `text` asks for, start and end of text included."""
+    """Return how many of CLIP's 77 positions `text` needs, including start and end of text."""
     return 2 + sum(len(_ids_of(word)) for word in _words(text))
 
 
 def encode(text: str) -> list[int]:
-    """The token ids of `text` without start and end of text, however many; a lone surrogate has none and raises."""
+    """Return the token ids of `text` without start and end of text; nothing is cut.
+
+    Raises:
+        UnicodeEncodeError: The text contains a lone surrogate.
+    """
     return [token for word in _words(text) for token in _ids_of(word)]
 
 
 def tokens(text: str) -> list[int]:
-    """The token ids of `text` between start and end of text; nothing is cut."""
+    """Return the token ids of `text` with start and end of text; nothing is cut."""
     return [START_OF_TEXT, *encode(text), END_OF_TEXT]
 
 
@@ -88,7 +93,7 @@ def _cached_ids(word: str) -> tuple[int, ...]:
 
 
 def _merged_ids(word: str) -> tuple[int, ...]:
-    """`word` as bytes, merged as far as the merges go."""
+    """Return the token ids of `word`: its bytes, merged until no merge applies."""
     if word in _SPECIAL:
         return (_SPECIAL[word],)
     vocabulary = _vocabulary()
@@ -98,9 +103,9 @@ def _merged_ids(word: str) -> tuple[int, ...]:
 
 
 def _merged(symbols: list[str], ranks: dict[str, int]) -> list[str]:
-    """Merges the best-ranked pair of `symbols`, leftmost first, until no pair is left to merge.
+    """Merge the pair of `symbols` with the lowest rank, leftmost first, until no pair has a rank.
 
-    A merged symbol stays at its left part's index; its right part becomes "" and `following` leaps over it.
+    The merged symbol stays at the index of its left part. The right part becomes "", and `following` skips it.
     """
     size = len(symbols)
     following = list(range(1, size + 1))
@@ -111,7 +116,7 @@ def _merged(symbols: list[str], ranks: dict[str, int]) -> list[str]:
         rank, at = heappop(heap)
         right = following[at]
         if right >= size or not symbols[at] or ranks.get(f"{symbols[at]} {symbols[right]}") != rank:
-            continue  # one of the two has been merged away since this pair was noted
+            continue  # an earlier merge has consumed one of the two
         symbols[at] += symbols[right]
         symbols[right] = ""
         following[at] = following[right]
@@ -119,9 +124,9 @@ def _merged(symbols: list[str], ranks: dict[str, int]) -> list[str]:
             before[following[at]] = at
         for left in (before[at], at):
             if left >= 0 and following[left] < size:
-                found = ranks.get(f"{symbols[left]} {symbols[following[left]]}")
-                if found is not None:
-                    heappush(heap, (found, left))
+                next_rank = ranks.get(f"{symbols[left]} {symbols[following[left]]}")
+                if next_rank is not None:
+                    heappush(heap, (next_rank, left))
     return [symbol for symbol in symbols if symbol]
 
 
@@ -129,7 +134,7 @@ class _Vocabulary(NamedTuple):
     alphabet: tuple[str, ...]
     """The character that stands for each of the 256 bytes in the merges."""
     ranks: dict[str, int]
-    """"left right" to its rank: the lower, the earlier it is merged."""
+    """"left right" to rank; lower ranks are merged first."""
     ids: dict[str, int]
     """Symbol to token id."""
 
@@ -142,14 +147,14 @@ def _vocabulary() -> _Vocabulary:
     lines = lzma.decompress(packed).decode("utf-8")
     merges = lines.split("\n")
     alphabet = _alphabet()
-    # The ids count the printable bytes first, then the others: the order in which CLIP made up its alphabet.
+    # Token ids start with the printable bytes, then the others: the order of CLIP's own alphabet.
     letters = sorted(alphabet, key=lambda letter: (ord(letter) >= 256, ord(letter)))
     symbols = letters + [letter + _WORD_END for letter in letters] + lines.replace(" ", "").split("\n")
     return _Vocabulary(alphabet, dict(zip(merges, count(), strict=False)), dict(zip(symbols, count(), strict=False)))
 
 
 def _alphabet() -> tuple[str, ...]:
-    """Printable Latin-1 stands for itself; the other bytes become the characters from U+0100 on."""
+    """Return one character per byte: printable Latin-1 stands for itself, the other bytes map to U+0100 and up."""
     spare = count(256)
     printable = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
     return tuple(chr(byte if byte in printable else next(spare)) for byte in range(256))
