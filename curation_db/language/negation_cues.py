@@ -1,9 +1,8 @@
-"""Finds the words that say "no" in an English caption, and what each of them denies.
+"""Find negation cues in an English caption, each with its scope and target.
 
-Owns what counts as a cue. Only words that deny aloud do: "empty", "bald" or "instead of" do not, nor do idioms
-(`negation_idioms`). Text that is quoted from the picture ("a no parking sign") is a `MENTION`: it is found and shown,
-but denies nothing about the picture. Every span indexes the text as given; finding costs time linear in its length,
-and next to nothing without a cue.
+Only words of explicit negation are cues; "empty", "bald", "instead of" and idioms (`negation_idioms`) are not. A cue
+in text quoted from the image ("a no parking sign") is a `MENTION`: it is reported, but negates nothing about the image.
+All spans index the text as given. The cost is linear in the length of the text, and close to zero without a cue.
 """
 
 from __future__ import annotations
@@ -24,14 +23,14 @@ from curation_db.language.negation_scope import THERE_BE, negated_span, span_wit
 
 
 class CueClass(StrEnum):
-    """What kind of word says no."""
+    """Word class of a cue."""
 
     DETERMINER = "determiner"
     """no, zero"""
     CLAUSAL = "clausal"
     """not, n't, cannot, no longer, fails to, refuses to"""
     PREPOSITION = "preposition"
-    """without, and what does its work: lacking, devoid of, free of, absent, missing, sans, minus, excluding"""
+    """without, lacking, devoid of, free of, absent, missing, sans, minus, excluding"""
     PRONOUN = "pronoun"
     """no one, nobody, nothing, none"""
     ADVERB = "adverb"
@@ -45,7 +44,7 @@ class CueClass(StrEnum):
 
 
 class Position(StrEnum):
-    """Where in its text a cue stands, by thirds."""
+    """The third of the text that contains the cue."""
 
     BEGINNING = "beginning"
     MIDDLE = "middle"
@@ -53,7 +52,7 @@ class Position(StrEnum):
 
 
 class Cue(NamedTuple):
-    """One cue and what it denies."""
+    """One cue with its scope and target; all offsets index the text."""
 
     text: str
     """As written."""
@@ -61,21 +60,21 @@ class Cue(NamedTuple):
     end: int
     cue_class: CueClass
     word: str
-    """The cue in its canonical form: "no one" is a "no", "n't" and "cannot" are "not", "untied" is an "un-"."""
+    """Canonical form: "no one" is "no"; "n't" and "cannot" are "not"; "untied" is "un-"."""
     scope_start: int
-    """The scope may stand before the cue ("the hat is absent"), after it, or around it (affixes, pronouns)."""
+    """The scope can precede the cue ("the hat is absent"), follow it, or include it (affixes, pronouns)."""
     scope_end: int
     target: str | None
-    """The head of what is denied, lower-case; "person" for "no one"; None where nothing can be named."""
+    """Head word of the negated phrase, lower-case; "person" for "no one"; None: no target."""
     target_start: int
     target_end: int
     position: Position
     negation_type: NegationType
     """absence: no X, without X, not having X, X is not visible. attribute: not wearing X, not red, untied.
-    action: not doing X, not holding X. relation: not in X, not next to X. other: not X but Y, mentions, nothing named.
+    action: not doing X, not holding X. relation: not in X, not next to X. other: not X but Y, mentions, no target.
     """
     concept_span: tuple[int, int] | None
-    """The words a judge would be asked about: "red pillow", "looking at the camera"; None where `target` is None."""
+    """Span of the concept for the judges: "red pillow", "looking at the camera"; None where `target` is None."""
 
 
 _CLASSES: Final[dict[str, tuple[CueClass, str]]] = {
@@ -108,20 +107,20 @@ _CLASSES: Final[dict[str, tuple[CueClass, str]]] = {
 }
 
 _UN: Final = frozenset("un" + stem for stem in words.UN_STEMS)
-# A hint is cheap and may be wrong, but never misses a cue: every cue holds one of these words ("isn't" holds a "t"),
-# or a part that `_may_hold_cue` looks for.
+# A cheap prefilter without false negatives: every cue contains one of these words ("isn't" contains "t"), or a part
+# that `_may_hold_cue` checks.
 _HINTS: Final = frozenset(words.HINTS) | _UN
 _WORD: Final = re.compile("[a-z]+")
-_MOST_CUES: Final = 1_000
+_MAX_CUES: Final = 1_000
 
 
 def _spaced(pattern: str) -> str:
-    """`pattern` with its blanks taken for any few blanks."""
+    """Return `pattern` with each blank replaced by a match of one to three white-space characters."""
     return pattern.replace(" ", r"\s{1,3}")
 
 
 _DETERMINER_AHEAD: Final = _spaced(r"(?= (?:an?|any|the|its|his|her|their|some|one|two|three|several|most|all)\b)")
-# One pattern for each kind of cue, tried in this order at each place.
+# One pattern for each kind of cue, tried in this order at each position.
 _KINDS: Final = {
     "no_longer": "no longer",
     "no_one": r"no[\s-]?one",
@@ -148,14 +147,14 @@ _KINDS: Final = {
     "fail": r"fail(?:s|ed|ing)?(?= to\b)",
     "refuse": r"refus(?:e|es|ed|ing)(?= to\b)",
     "un_by": "un[a-z]{3,14}(?:ed|en|rn|wn|ept) by",
-    "un": "un[a-z]{3,12}",  # of these, only the listed
+    "un": "un[a-z]{3,12}",  # only the listed words (`_CHECKS`)
 }
-# Of these the ending is known, not the beginning.
+# Kinds with a known ending and any beginning.
 _ENDINGS: Final = {
-    "less": "[a-z]{3,12}less",  # all but the listed
-    "free": "[a-z]{2,20}-free",  # all but the listed
+    "less": "[a-z]{3,12}less",  # all but the listed words (`_CHECKS`)
+    "free": "[a-z]{2,20}-free",  # all but the listed words (`_CHECKS`)
 }
-# The first two letters of every idiom and kind of a known beginning: at most places nothing else has to be tried.
+# The first two letters of every idiom and kind with a known beginning. At most positions this lookahead fails at once.
 _BEGINNINGS: Final = (
     "a[bilnrst] b[aey] c[alo] d[aeior] e[mvx] f[aor] g[or] ha i[fns] la m[aeiorsu] n['’eou] o[mru] pl re s[aehtu]"
     " t[ho] un vo w[aehio/] ze"
@@ -163,7 +162,7 @@ _BEGINNINGS: Final = (
 
 
 def _either(kinds: Mapping[str, str], idioms: Sequence[str]) -> str:
-    """One pattern of lower-case words: the idioms, which are no cues, before the kinds."""
+    """Return one pattern for lower-case text: the idioms, which are not cues, before the kinds."""
     skip = rf"(?P<skip>{'|'.join(map(_spaced, idioms))})"
     return "|".join([skip, *(rf"(?P<{kind}>{_spaced(pattern)})\b" for kind, pattern in kinds.items())])
 
@@ -171,17 +170,17 @@ def _either(kinds: Mapping[str, str], idioms: Sequence[str]) -> str:
 _CUE: Final = rf"(?a:\b(?={'|'.join(_BEGINNINGS.split())})(?:{_either(_KINDS, IDIOMS)}))"
 _ANY_CUE: Final = rf"(?a:\b(?:{_either({**_KINDS, **_ENDINGS}, (*IDIOMS_OF_ANY_WORD, *IDIOMS))}))"
 _ENDING: Final = re.compile(r"less|-free|-me-not|\bor\s{1,3}no\b")
-"""Where a text holds none of these, `_CUE` finds what `_ANY_CUE` does."""
+"""In a text without a match of this pattern, `_CUE` finds the same as `_ANY_CUE`."""
 
 _QUOTED: Final = (
     r"\"(?P<a>[^\"\n]{1,60})\"|[“„](?P<b>[^”“\n]{1,60})[”“]|(?<!\w)['‘](?=\S)(?P<c>[^'‘’\n]{1,60})(?<=\S)['’](?!\w)"
 )
 _QUOTATION_MARK: Final = re.compile("[\"“„'‘]")
 _QUOTED_WORDS: Final = 6
-_REACH: Final = 80
+_CONTEXT_CHARS: Final = 80
 _SIGN: Final = "|".join(words.SIGN_NOUNS)
 _FORBIDDEN: Final = "(?:" + "|".join(words.FORBIDDEN) + "|turns?)"
-_SIGN_SAYS: Final = (
+_SIGN_VERB: Final = (
     r"(?i)(?:\b(?:" + "|".join(words.SIGN_VERBS) + r")\s*(?:that|:|,)?\s*(?:do\s+)?|\bsigns?\s*:[^.\n]{0,60})$"
 )
 _SIGN_WORDS: Final = frozenset((*words.SIGN_VERBS, "sign", "signs"))
@@ -215,23 +214,23 @@ _SENTENCE_START: Final = r"(?:^|[.!?:;\n\"“])\s*$"
 _CAPITALISED_NEXT: Final = r"\s+(?:[A-Z][a-z]+\s?)+"
 
 _compiled: Final = cache(re.compile)
-"""Patterns are compiled when first needed: most imports of this module only want its types."""
+"""Patterns are compiled on first use, because most importers of this module need only its types."""
 
 
 def find_cues(text: str) -> tuple[Cue, ...]:
-    """The cues of `text` in reading order, mentions included; of a text that holds thousands, the first thousand."""
+    """Return the cues of `text` in reading order, including mentions; at most the first 1,000."""
     if not _may_hold_cue(text):
         return ()
     plain = without_markup(text)
-    matches = list(islice(_matches(plain), _MOST_CUES))
+    matches = list(islice(_matches(plain), _MAX_CUES))
     if not matches:
         return ()
-    quotes, places = _quotes(plain), _Places(text)
-    return tuple(_cue(text, plain, match, quotes, places) for match in matches)
+    quotes, words_of_text = _quotes(plain), _WordIndex(text)
+    return tuple(_cue(text, plain, match, quotes, words_of_text) for match in matches)
 
 
 def without_markup(text: str) -> str:
-    """`text` with tags, Markdown marks, emoji and single line ends as blanks; every other character keeps its place."""
+    """Return `text` with tags, Markdown marks, emoji and single line ends replaced by blanks; offsets do not change."""
     if _NO_MARKUP.fullmatch(text):
         return text
     return _MARKUP.sub(lambda match: " " * len(match.group()), text)
@@ -243,9 +242,9 @@ def _may_hold_cue(text: str) -> bool:
 
 
 def _matches(plain: str) -> Iterator[re.Match[str]]:
-    """The matches of cues in `plain`, in lower case at the same places."""
+    """Yield the matches of cues in the lower case of `plain`; offsets are those of `plain`."""
     lower = plain.lower()
-    if len(lower) != len(plain):  # a few letters have a longer lower case
+    if len(lower) != len(plain):  # the lower case of a few letters is longer
         lower = "".join(low if len(low := letter.lower()) == 1 else letter for letter in plain)
     pattern = _compiled(_ANY_CUE if _ENDING.search(lower) else _CUE)
     return (match for match in pattern.finditer(lower) if _is_cue(match) and not _is_in_name(plain, *match.span()))
@@ -256,8 +255,8 @@ def _is_cue(match: re.Match[str]) -> bool:
     return check is None or check(match)
 
 
-def _names_a_thing(match: re.Match[str]) -> bool:
-    """ "zero cars" and "with zero visibility" deny; "zero gravity" and "the number zero on a jersey" do not."""
+def _zero_negates(match: re.Match[str]) -> bool:
+    """ "zero cars" and "with zero visibility" negate; "zero gravity" and "the number zero on a jersey" do not."""
     phrase = noun_phrase(tokens_after(match.string, match.end()), 0)
     if phrase is None:
         return False
@@ -266,9 +265,9 @@ def _names_a_thing(match: re.Match[str]) -> bool:
     return head not in words.AFTER_ZERO and (plural or _ASSERTS.search(match.string[: match.start()]) is not None)
 
 
-def _excepts_a_thing(match: re.Match[str]) -> bool:
-    """ "Everything except for a fork" denies a fork; "empty except for a chair" says that a chair is there."""
-    before = match.string[max(0, match.start() - _REACH) : match.start()]
+def _except_negates(match: re.Match[str]) -> bool:
+    """ "Everything except for a fork" negates a fork; "empty except for a chair" affirms a chair."""
+    before = match.string[max(0, match.start() - _CONTEXT_CHARS) : match.start()]
     return _compiled(_ALL_OF_IT).search(before) is not None and _compiled(_LITTLE_OF_IT).search(before) is None
 
 
@@ -279,14 +278,14 @@ _CHECKS: Final[dict[str, Callable[[re.Match[str]], bool]]] = {
     "less": lambda match: match.group() not in words.LESS_WITHOUT_NEGATION,
     "free": lambda match: match.group().removesuffix("-free") not in words.FREE_WITHOUT_NEGATION,
     "non": lambda match: match.group().removeprefix("non-") not in words.NON_WITHOUT_NEGATION,
-    "zero": _names_a_thing,
-    "except": _excepts_a_thing,
+    "zero": _zero_negates,
+    "except": _except_negates,
 }
-"""For the kinds whose pattern finds more than cues."""
+"""Checks for the kinds whose pattern also matches words that are not cues."""
 
 
 def _is_in_name(text: str, start: int, end: int) -> bool:
-    """Whether a cue is part of a proper name: "The Not Quite Cafe"; not "A Man With No Hat" (all words capitalised)."""
+    """Return whether a cue is part of a proper name: "The Not Quite Cafe", but not in the title "A Man With No Hat"."""
     if not text[start].isupper() or text[start:end].isupper():
         return False
     following = _compiled(_CAPITALISED_NEXT).match(text, end)
@@ -298,46 +297,46 @@ def _is_in_name(text: str, start: int, end: int) -> bool:
 
 
 def first_cue(text: str) -> Cue | None:
-    """The first cue, which is the one that slices and summaries go by."""
+    """Return the first cue, by which slices and summaries classify the text."""
     return next(iter(find_cues(text)), None)
 
 
 def has_cue(text: str) -> bool:
-    """Whether `find_cues` finds any."""
+    """Return whether `find_cues` finds a cue."""
     return _may_hold_cue(text) and next(_matches(without_markup(text)), None) is not None
 
 
 def position_of(text: str, start: int) -> Position:
-    """The third of `text` in which the word at `start` stands, by its index among the blank-separated words.
+    """Return the third of `text` that contains the word at offset `start`.
 
-    Of n words, word i is at i/(n-1) of the way: below 1/3 is the beginning, below 2/3 the middle. This definition gives
-    the published thirds of NegRefCOCOg (48, 204, 188).
+    Word i of n blank-separated words is at i/(n-1): below 1/3 is the beginning, below 2/3 the middle. This definition
+    reproduces the published thirds of NegRefCOCOg (48, 204, 188).
     """
-    return _Places(text).position(start)
+    return _WordIndex(text).position(start)
 
 
-def _cue(text: str, plain: str, match: re.Match[str], quotes: list[tuple[int, int]], places: _Places) -> Cue:
+def _cue(text: str, plain: str, match: re.Match[str], quotes: list[tuple[int, int]], words_of_text: _WordIndex) -> Cue:
     kind = str(match.lastgroup)
     start, end = match.span()
     cue_class, word = _CLASSES[kind]
-    mentioned = _mention(plain, kind, start, end, quotes)
-    if mentioned is not None:
-        cue_class, denied = CueClass.MENTION, span_without_target(start, mentioned)
+    mention_end = _mention_end(plain, kind, start, end, quotes)
+    if mention_end is not None:
+        cue_class, negated = CueClass.MENTION, span_without_target(start, mention_end)
     else:
-        denied = negated_span(plain, kind, start, end)
-    if kind == "absent" and not plain[end : max(end, denied.scope_start)].strip() and denied.scope_start >= end:
-        word = "lack"  # "missing a wheel" says what "lacking a wheel" says
+        negated = negated_span(plain, kind, start, end)
+    if kind == "absent" and not plain[end : max(end, negated.scope_start)].strip() and negated.scope_start >= end:
+        word = "lack"  # "missing a wheel" is equivalent to "lacking a wheel"
     # fmt: off
     return Cue(
-        text[start:end], start, end, cue_class, word, denied.scope_start, denied.scope_end,
-        denied.target, denied.target_start, denied.target_end, places.position(start), denied.negation_type,
-        None if denied.target is None else (denied.concept_start, denied.concept_end),
+        text[start:end], start, end, cue_class, word, negated.scope_start, negated.scope_end,
+        negated.target, negated.target_start, negated.target_end, words_of_text.position(start), negated.negation_type,
+        None if negated.target is None else (negated.concept_start, negated.concept_end),
     )
     # fmt: on
 
 
-class _Places:
-    """The thirds of a text, for any number of cues."""
+class _WordIndex:
+    """Word starts of a text, computed once for all of its cues."""
 
     def __init__(self, text: str) -> None:
         self._starts = [match.start() for match in re.finditer(r"\S+", text)]
@@ -351,7 +350,7 @@ class _Places:
 
 
 def _quotes(text: str) -> list[tuple[int, int]]:
-    """Short quotations; not a text that is quoted as a whole, as chat models like to do."""
+    """Return the spans of short quotations; a text that a chat model put in quotes as a whole is not one."""
     if _QUOTATION_MARK.search(text) is None:
         return []
     spans = [match.span(match.lastgroup or 0) for match in _compiled(_QUOTED).finditer(text)]
@@ -362,33 +361,36 @@ def _quotes(text: str) -> list[tuple[int, int]]:
     ]
 
 
-def _mention(text: str, kind: str, start: int, end: int, quotes: list[tuple[int, int]]) -> int | None:
-    """Where the quoted words end if the cue is among them, else None."""
+def _mention_end(text: str, kind: str, start: int, end: int, quotes: list[tuple[int, int]]) -> int | None:
+    """Return the end of the quoted text that contains the cue, or None."""
     quote = bisect_right(quotes, (start, len(text))) - 1
     if quote >= 0 and quotes[quote][0] <= start < quotes[quote][1]:
         return quotes[quote][1]
-    before = text[max(0, start - _REACH) : start]
+    before = text[max(0, start - _CONTEXT_CHARS) : start]
     if kind == "no":
-        return _forbidden(text, start, end, before)
+        return _prohibition_end(text, start, end, before)
     if kind in {"not", "contraction"} and (
-        _compiled(_COMMAND_ON_SIGN).match(text, start, start + _REACH) or _compiled(_COMMAND).search(before)
+        _compiled(_COMMAND_ON_SIGN).match(text, start, start + _CONTEXT_CHARS) or _compiled(_COMMAND).search(before)
     ):
         return end
-    return end if _says_on_sign(before, displays=kind in {"not", "contraction"}) else None
+    return end if _follows_sign_verb(before, displays=kind in {"not", "contraction"}) else None
 
 
-def _says_on_sign(before: str, *, displays: bool) -> bool:
-    """Whether `before` ends with "says", "reading" and the like; `displays`: also with "displaying"."""
-    if _SIGN_WORDS.isdisjoint(_WORD.findall(before.lower())) or not _compiled(_SIGN_SAYS).search(before):
+def _follows_sign_verb(before: str, *, displays: bool) -> bool:
+    """Return whether `before` ends with "says", "reading" or a similar verb; `displays`: "displaying" counts too."""
+    if _SIGN_WORDS.isdisjoint(_WORD.findall(before.lower())) or not _compiled(_SIGN_VERB).search(before):
         return False
     return displays or not _compiled(_DISPLAYS).search(before)
 
 
-def _forbidden(text: str, start: int, end: int, before: str) -> int | None:
-    """Where a prohibition ends: "a no parking sign", "a sign that says no parking"; not "there is no parking sign"."""
+def _prohibition_end(text: str, start: int, end: int, before: str) -> int | None:
+    """Return the end of a prohibition: "a no parking sign", "a sign that says no parking".
+
+    "There is no parking sign" is not a prohibition.
+    """
     if THERE_BE.search(before):
         return None
-    forbids = _compiled(_FORBIDS).match(text, start, start + _REACH)
+    forbids = _compiled(_FORBIDS).match(text, start, start + _CONTEXT_CHARS)
     if forbids is not None and not (_ASSERTS.search(before) and forbids.group().lower().endswith("signs")):
         return forbids.end()
-    return end if _says_on_sign(before, displays=False) else None
+    return end if _follows_sign_verb(before, displays=False) else None

@@ -1,7 +1,7 @@
-"""Idioms that hold a word of denial and deny nothing about a picture: one reviewable list of patterns.
+"""Idioms that contain a negation word but negate nothing in an image, as one reviewable list of patterns.
 
-Each line is a regular expression over lower-case words; a blank stands for one to three white-space characters. A
-pattern is read before every kind of cue, at a word's beginning, and what it matches is no cue.
+Each line is a regular expression over lower-case words; a blank stands for one to three white-space characters. The
+idioms are tried before every kind of cue, at the beginning of a word. A match is not a cue.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ IDIOMS: Final = (
     r"never(?: mind\b| ceas\w+\b| gets? old\b|-\w+)",
     r"now or never\b",
     r"(?:never|not|n['’]t|without) (?:fail|fails|failed|failing) to\b",
-    # what somebody cannot help
+    # inability that implies the action
     rf"(?:can\s?not|ca{_NT}|could not|could{_NT}) (?:help|wait|resist|get enough|go wrong|stop \w+ing|believe"
     r"|take (?:his|her|its|their) eyes|be (?:more|better|happier|prouder|cuter|nicer|beat|beaten))\b",
     r"(?:ca|could)n['’]t care less\b",
@@ -78,4 +78,4 @@ IDIOMS_OF_ANY_WORD: Final = (
     r"\w+-me-nots?\b",
     r"(?P<twice>[a-z]+) or no (?P=twice)\b",
 )
-"""Those that may begin with any word."""
+"""Idioms whose first word is not fixed."""

@@ -22,12 +22,12 @@ def _words(text: str) -> frozenset[str]:
 AUXILIARIES_BEFORE_NT: Final = _listed(
     "is are was were do does did has have had ca wo could would should must need might ai sha dare"
 )
-"""What stands before n't. A closed list, because "n ' t" also comes up in tokenised text by chance."""
+"""Auxiliaries before n't. The list is closed because "n ' t" also occurs by chance in tokenised text."""
 
 BARE_CONTRACTIONS: Final = _listed(
     "isnt arent wasnt werent dont doesnt didnt hasnt havent hadnt cant wont couldnt wouldnt shouldnt aint"
 )
-"""Contractions as hurried people type them."""
+"""Contractions typed without an apostrophe."""
 
 CONTRACTIONS: Final = frozenset(f"{auxiliary}nt" for auxiliary in AUXILIARIES_BEFORE_NT) | {*BARE_CONTRACTIONS}
 """Contractions without blanks and apostrophes."""
@@ -50,7 +50,7 @@ UN_STEMS: Final = _listed(
     " sorted spoiled stained staffed sweetened tanned tattooed tended trained treated upholstered varnished veiled"
     " wooded"
 )
-"""What un- denies: "untied" says of laces that they are not tied."""
+"""Words that un- negates: "untied" means "not tied"."""
 
 LESS_WITHOUT_NEGATION: Final = _words(
     "aimless ageless artless baseless bless blameless boundless breathless careless ceaseless classless clueless"
@@ -63,39 +63,39 @@ LESS_WITHOUT_NEGATION: Final = _words(
     " spineless spotless stainless stemless stressless tactless tasteless thankless thoughtless timeless tireless"
     " toneless unless useless valueless voiceless weightless wireless witless wordless worthless"
 )
-"""Words in -less that say nothing about a thing one could see, or only name a kind ("a stemless wine glass")."""
+"""Words with -less that negate nothing visible, or only name a kind ("a stemless wine glass")."""
 
 UN_BY_WITHOUT_NEGATION: Final = _words(
     "unaffected unamused unbothered unconcerned undaunted undeterred undisturbed unfazed unimpressed unmoved"
     " unperturbed unscathed unshaken unsurprised unswayed untroubled unworried united unified unveiled unfolded"
     " unearthed unloaded unlocked unrolled unpacked unleashed undertaken underlined undermined understood unwrapped"
 )
-"""un-...ed by X where X is there all the same, or where un- turns an action back."""
+"""un-...ed by X where X is present nevertheless, or where un- reverses an action."""
 
 NON_WITHOUT_NEGATION: Final = _words(
     "dairy essential fat fiction flammable fungible gmo porous profit profits refundable sense skid slip standard stick"
     " stop toxic traditional"
 )
-"""non-X that names a kind of thing and denies nothing in the picture."""
+"""non-X that names a kind of object and negates nothing in the image."""
 
 PLURALS: Final = _words("people men women children sheep deer fish geese teeth feet mice cattle police traffic")
 AFTER_ZERO: Final = _words(
     "gravity emission emissions waste turn hour hours degree degrees tolerance calorie calories sugar point points"
     " percent zeros zeroes"
 )
-"""Nouns behind "zero" that name a kind or a number."""
+"""Nouns after "zero" that name a kind or a number."""
 
 FREE_WITHOUT_NEGATION: Final = _listed("hands toll royalty duty tax rent scot care fat interest risk")
-"""X-free that names a kind of thing and denies nothing in the picture."""
+"""X-free that names a kind of object and negates nothing in the image."""
 
 DETERMINERS: Final = _words(
     "a an the any some his her its their my your our this that these those whose each every all both"
     " another such either much many more one it's who's single"
 )
 VACUOUS: Final = _words("visible other extra additional actual obvious apparent discernible noticeable particular sort")
-"""Adjectives that are about being there at all: "no visible lights" denies lights."""
+"""Adjectives of presence, which are not part of the concept: "no visible lights" negates lights."""
 PARTITIVES: Final = _words("sign signs trace evidence hint presence sort sorts kind kinds type types form piece sight")
-"""Followed by "of", these only lead to the noun that matters."""
+"""Before "of", these are not the head noun: "no sign of a dog" negates a dog."""
 
 PREPOSITIONS: Final = _words(
     "in on at of with without by for from to into onto off over under below beneath underneath above"
@@ -104,7 +104,7 @@ PREPOSITIONS: Final = _words(
     " like than up down out beyond opposite alongside"
 )
 BEFORE_NOUN: Final = _words("with of in on at near beside")
-"""Behind these a word in -ing that has a noun behind it is its adjective: "with running water"."""
+"""After these, a word with -ing that precedes a noun modifies that noun: "with running water"."""
 PARTICLES: Final = _words("on off up down out in away over")
 CONJUNCTIONS: Final = _words(
     "and or nor but while as because when where that who whom which whose since so if though although"
@@ -118,10 +118,10 @@ FORMS_OF_BE: Final = _words("is are was were")
 BEFORE_BASE_VERBS: Final = _words(
     "do does did dose can could will would shall should may might must to don't doesn't didn't ca wo sha need dare"
 )
-"""What follows these and has no ending is a verb."""
+"""A word without an ending after one of these is a verb."""
 PRONOUNS: Final = _words("i you he she it we they them him himself herself itself themselves us me there here")
 PEOPLE: Final = _words("anyone anybody someone somebody everyone person")
-"""Stand for "person" when they are denied."""
+"""Pronouns whose target is "person" when they are negated."""
 EMPTY_PRONOUNS: Final = _words("anything something everything it them him her any that this these those each")
 NEVER_HEADS: Final = PREPOSITIONS | CONJUNCTIONS | AUXILIARIES | PRONOUNS
 
@@ -132,13 +132,13 @@ FINITE_VERBS: Final = _words(
     " remains straggles helps grabs pepper peppers reads says makes takes drives passes stays waits drive"
     " pass stay wait goes go comes come"
 )
-"""Verbs that end a noun phrase although they have no -ing or -ed."""
+"""Verbs without -ing or -ed that end a noun phrase."""
 AFTER_NOUN: Final = _words(
     "visible present available around nearby left inside outside anywhere alone allowed else whatsoever"
     " apparent together there here yet today currently in-sight close aboard ahead overhead attached"
     " involved at-all open still"
 )
-"""Words that follow a noun phrase without belonging to it."""
+"""Words that follow a noun phrase and are not part of it."""
 IRREGULAR_PARTICIPLES: Final = _words(
     "shown seen worn drawn written hung left made built taken eaten held cut lit sat ridden broken thrown"
     " caught worn set put kept found driven hidden spread beeen been open parked known grown blown bitten"
@@ -152,7 +152,7 @@ ING_NOUNS: Final = _words(
     " stocking stockings drawing drawings covering carving railings pricing lining trimming fencing"
     " sibling rigging scaffolding setting awnings decking"
 )
-"""End in -ing and are things; every other -ing word is taken for a participle."""
+"""Nouns with -ing; every other word with -ing is taken for a participle."""
 
 ADJECTIVES: Final = _words(
     "red blue green yellow black white brown gray grey orange purple pink tan beige gold silver golden dark light"
@@ -161,42 +161,42 @@ ADJECTIVES: Final = _words(
     " full hot cold fresh ripe raw sweet fried grilled open closed broken modern wild tame furry fluffy shiny thick"
     " thin english chinese japanese french german italian spanish american african asian european indian mexican"
 )
-"""Adjectives that "and" and "or" join inside one noun phrase: "a black and white cat"."""
+"""Adjectives that "and" and "or" join within one noun phrase: "a black and white cat"."""
 MEASURES: Final = _words(
     "pair pairs piece pieces slice slices bowl bowls cup cups bunch bunches group groups set sets stack stacks pile"
     " piles row rows herd herds flock flocks glass glasses bottle bottles plate plates basket baskets box boxes loaf"
     " crowd lot lots couple body bodies line lines bag bags patch patches kind kinds type types"
 )
-"""In "a pair of shoes" the noun behind "of" is what matters."""
+"""Measure nouns: in "a pair of shoes" the head noun follows "of"."""
 
 KIND_NOUNS: Final = _words("kind kinds sort sorts type types")
-"""No dog of any kind is no dog."""
+"""Nouns that do not narrow the concept: "no dog of any kind" negates a dog."""
 
 POSSESSION_VERBS: Final = _words(
     "have has having had contain contains containing contained include includes including feature"
     " features featuring possess possesses possessing show shows showing display displays displaying bear"
     " leave leaving"
 )
-"""Not having X denies X."""
+"""Verbs whose object is the target: "not having X" negates X."""
 WEARING_VERBS: Final = _words("wear wears wearing wore sport sporting don")
 HOLDING_VERBS: Final = _words("hold holds holding carry carries carrying grip gripping grasp grasping")
 TAKE_PARTICIPLES: Final = _words(
     "go going like enjoying enjoy start starting stop keep keeping seem by for from of at about"
 )
-"""A participle behind these belongs to them; any other is about somebody else."""
+"""A participle after one of these is part of the same verb phrase; any other participle has another subject."""
 PARTICLE_PARTICIPLES: Final = _words("turned switched plugged lit")
-"""With a particle these are complete: "not turned on"."""
+"""Participles that form a complete verb phrase with a particle: "not turned on"."""
 PRESENCE: Final = _words(
     "visible present seen shown there included pictured depicted found available displayed spotted showing noticeable"
 )
-"""X is not visible: it is X that is denied."""
+"""Predicates of presence: in "X is not visible" the target is X."""
 VERBS_OF_PRESENCE: Final = _words("exist appear show")
-"""X does not exist: it is X that is denied."""
+"""Verbs of presence: in "X does not exist" the target is X."""
 PLACES_OF_PRESENCE: Final = _words("sight view frame picture photo photograph image shot scene foreground background")
 DEGREES: Final = _words(
     "fully entirely completely wholly totally clearly perfectly mostly all so very too that quite as"
 )
-"""Not *fully* visible still shows: the degree is denied, not the thing."""
+"""Degree adverbs: "not *fully* visible" negates the degree, not the presence."""
 ADVERBS: Final = _words(
     "yet even also ever really just still actually currently quite very so too much all necessarily"
     " always again now to able directly fully"
@@ -225,7 +225,7 @@ COMPOUNDS: Final = frozenset(
         " running_water skating_rink sailing_boat rowing_boat"
     )
 )
-"""Two words, one thing: the target is both."""
+"""Compounds of two words; both are the target."""
 
 SIGN_NOUNS: Final = _listed(
     "sign signs signal symbol symbols sticker stickers poster notice placard banner label zone area"
@@ -237,7 +237,7 @@ FORBIDDEN: Final = _listed(
     "parking smoking trespassing swimming standing stopping diving fishing littering dumping entry exit"
     " outlet loitering passing walking skateboarding skating cycling biking running"
 )
-"""What signs forbid: "no parking" on a sign says nothing about what the picture shows."""
+"""Activities that signs forbid: "no parking" on a sign negates nothing in the image."""
 
 HINTS: Final = (
     _listed(
@@ -248,4 +248,4 @@ HINTS: Final = (
     )
     + BARE_CONTRACTIONS
 )
-"""Every cue holds one of these, a listed un- word, "un... by" or "-less" ("isn't" holds a "t", "with out" an "out")."""
+"""Every cue contains one of these ("t" of "isn't", "out" of "with out"), a listed un- word, "un... by" or "-less"."""

@@ -1,4 +1,4 @@
-"""Singular and plural of English nouns by spelling, rough stems, and the key by which concepts are counted."""
+"""Singular and plural of English nouns by spelling, approximate stems, and the concept key."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ DETERMINERS: Final = frozenset(["a", "an", "the", "any", "some", "his", "her", "
 
 
 def forms_of(noun: str) -> frozenset[str]:
-    """A noun's singular and plural, whichever it is; some that do not exist as well, which match nothing."""
+    """Return the singular and plural forms of `noun`, given in either; some forms may not exist, and match nothing."""
     if noun in _FORMS:
         return _FORMS[noun]
     if len(noun) < 3:  # letters and "tv"
@@ -48,7 +48,7 @@ def forms_of(noun: str) -> frozenset[str]:
 
 
 def singular(noun: str) -> str:
-    """The one form that stands for a noun; not always a word ("clothe"), but the same for both its numbers."""
+    """Return one form for both numbers of a noun; it is not always a word ("clothe")."""
     if noun in _SINGULAR:
         return _SINGULAR[noun]
     if noun in _ENDS_IN_S or not noun.endswith("s") or noun.endswith(("ss", "us", "is")) or len(noun) < 4:
@@ -61,7 +61,7 @@ def singular(noun: str) -> str:
 
 
 def core_words(concept: str) -> list[str]:
-    """The words of `concept`, normalised, without leading determiners."""
+    """Return the normalised words of `concept` without leading determiners."""
     words = normalised(concept).split()
     while len(words) > 1 and words[0] in DETERMINERS:
         del words[0]
@@ -69,14 +69,14 @@ def core_words(concept: str) -> list[str]:
 
 
 def concept_key(concept: str) -> str:
-    """The spelling under which a concept is counted: normalised, without article, its last noun in the singular."""
+    """Return the spelling under which a concept is counted: normalised, without article, last noun in the singular."""
     words = core_words(concept)
     return " ".join([*words[:-1], singular(words[-1])]) if words else ""
 
 
 @lru_cache(maxsize=8192)
 def stem(word: str) -> str:
-    """A rough stem, the same for smile, smiles, smiled and smiling, and for run and running."""
+    """Return an approximate stem, the same for smile, smiles, smiled and smiling, and for run and running."""
     if word.endswith("ing") and len(word) > 5:
         word = word[:-3]
     elif word.endswith("ed") and len(word) > 4:
