@@ -1,4 +1,4 @@
-"""Names for things that must never collide: UUIDv7 for events and sessions, and the clock they share."""
+"""Unique identifiers and time stamps: UUIDv7 for events and sessions, UTC times as text."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _last = 0
 
 
 def uuid7() -> str:
-    """A UUIDv7 (RFC 9562), strictly increasing within this process even when the clock is set back."""
-    global _last  # noqa: PLW0603 -- the order within the process is the point
+    """Return a UUIDv7 (RFC 9562), strictly increasing within this process even when the clock is set back."""
+    global _last  # noqa: PLW0603 -- keeps the order within the process
     with _lock:
-        # 48 bits of milliseconds and 12 bits of their fraction, as section 6.2 method 3 of the RFC allows
+        # 48 bits of milliseconds and 12 bits of their fraction: RFC 9562, section 6.2, method 3
         _last = max(_last + 1, time.time_ns() * 4096 // 1_000_000)
         stamp = _last
     random = int.from_bytes(os.urandom(8), "big") & ((1 << 62) - 1)
@@ -24,10 +24,10 @@ def uuid7() -> str:
 
 
 def utc_now() -> str:
-    """The time now, UTC, ISO 8601 with milliseconds: sorts as text."""
+    """Return the present time as UTC, ISO 8601 with milliseconds; the texts sort by time."""
     return utc_text(time.time())
 
 
 def utc_text(seconds: float) -> str:
-    """Seconds since the epoch as UTC, ISO 8601 with milliseconds."""
+    """Return seconds since the epoch as UTC, ISO 8601 with milliseconds."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"

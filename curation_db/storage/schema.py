@@ -1,11 +1,11 @@
-"""The schema of a record: how it is built, and in what a file differs from that.
+"""Schema of a record: builds it, and compares the schema of a file with it.
 
-A schema version is a number that anybody can write into a file. A trigger that somebody adds can change every decision,
-and a missing one lets events be changed, under any number. So a file is compared with what this code builds, object by
+A schema version in a file proves nothing: any program can write it. A foreign trigger can change every decision, and a
+missing trigger allows changes to events. A file is therefore compared with the schema that this code builds, object by
 object: tables with their columns and constraints, indexes, triggers, views.
 
-What does not count: white space, comments, letter case and quotes of names, the order of the clauses of a table (a
-migration appends columns), and what SQLite itself keeps beside (statistics, the parts of a full-text index).
+The comparison ignores white space, comments, the case and quotes of names, the order of the clauses of a table (a
+migration appends columns), and SQLite's internal tables (statistics, the parts of a full-text index).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from sqlalchemy import Connection
 from curation_db.storage import sqlite
 from curation_db.storage.migrations import HEAD
 
-# As Alembic itself would create it.
+# The same statement that Alembic uses.
 _ALEMBIC_TABLE = """
     CREATE TABLE alembic_version (
         version_num VARCHAR(32) NOT NULL, CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
@@ -46,32 +46,34 @@ _MAX_DEVIATIONS = 3
 DIGESTS: Mapping[str, str] = {
     "0004": "cd2fdea38a9cb8c655797390c62f145056485721e7cb688ec0f344f959369834",
 }
-"""Of each schema version: so that building it, which imports what builds it, is needed only for what differs. A test
-compares them with what is built."""
+"""Digest of each schema version. With it, the schema (and its imports) is built only for a file that differs. A test
+compares the digests with the built schemas."""
 
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """An object of a schema, in the form in which two are compared."""
+    """Object of a schema, in the normal form for comparison."""
 
     kind: str
     """table, index, trigger or view."""
     name: str
     table: str
-    """What it belongs to."""
+    """Table that the object belongs to."""
     head: str
+    """Text before the clauses; of an object other than a table the whole definition."""
     clauses: tuple[str, ...] = ()
-    """Of a table: columns and constraints, sorted."""
+    """Columns and constraints of a table, sorted."""
     tail: str = ""
+    """Text after the clauses."""
 
 
 Schema = Mapping[tuple[bool, str], Definition]
-"""By whether it is a trigger (these have names of their own) and by name."""
+"""Definitions by (is a trigger, name): triggers have a name space of their own."""
 
 
 def build(connection: Connection) -> None:
-    """Make every table, index and trigger of the newest schema in an empty database."""
-    from curation_db.storage.models import metadata  # noqa: PLC0415 -- 0.4 s that only a new record has to pay
+    """Create every table, index and trigger of the newest schema in an empty database."""
+    from curation_db.storage.models import metadata  # noqa: PLC0415 -- 0.4 s that only a new record needs
 
     metadata.create_all(connection)
     for statement in (*sqlite.BASELINE_EXTRAS, _ALEMBIC_TABLE):
@@ -79,43 +81,43 @@ def build(connection: Connection) -> None:
 
 
 def deviations(connection: sqlite3.Connection, revision: str) -> list[str]:
-    """In what the schema differs from the one that this code builds for `revision`, a line each; none: in nothing.
+    """Return the deviations of the file's schema from the one that this code builds for `revision`, one line each.
 
     Args:
-        connection: To the file.
-        revision: A known one; "" is a database without tables.
+        connection: to the file.
+        revision: a known revision; "" is a database without tables.
     """
-    found = schema_of(connection)
-    if revision in DIGESTS and digest(found) == DIGESTS[revision]:
+    actual = schema_of(connection)
+    if revision in DIGESTS and digest(actual) == DIGESTS[revision]:
         return []
-    return list(_compare(found, expected(revision)))
+    return list(_compare(actual, expected(revision)))
 
 
 def digest(schema: Schema) -> str:
-    """A hash that two schemas share only if they are equal."""
+    """Return a hash of the schema; equal schemas have equal hashes."""
     lines = sorted(
         "\0".join((each.kind, each.name, each.table, each.head, *each.clauses, each.tail)) for each in schema.values()
     )
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def summary(found: Sequence[str]) -> str:
-    """The first deviations in one line, and how many more there are."""
-    more = f" and {len(found) - _MAX_DEVIATIONS:,} more deviations" if len(found) > _MAX_DEVIATIONS else ""
-    return "; ".join(found[:_MAX_DEVIATIONS]) + more
+def summary(deviations: Sequence[str]) -> str:
+    """Return the first deviations and the number of the others in one line."""
+    more = f" and {len(deviations) - _MAX_DEVIATIONS:,} more deviations" if len(deviations) > _MAX_DEVIATIONS else ""
+    return "; ".join(deviations[:_MAX_DEVIATIONS]) + more
 
 
 def schema_of(connection: sqlite3.Connection) -> Schema:
-    """Everything that the database defines."""
+    """Return all definitions of the database."""
     rows = connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_master").fetchall()
     indexes = {name for kind, name, _, sql in rows if kind == "table" and _is_fts5(sql)}
     parts = {f"{name}_{part}" for name in indexes for part in _FTS5_SUFFIXES}
-    found = [
+    definitions = [
         _definition(str(kind), str(name), str(table), str(sql or ""))
         for kind, name, table, sql in rows
         if not _is_internal(kind, name, sql) and not (kind == "table" and name in parts)
     ]
-    return {(each.kind == "trigger", each.name): each for each in found}
+    return {(each.kind == "trigger", each.name): each for each in definitions}
 
 
 def _is_internal(kind: str, name: str, sql: str | None) -> bool:
@@ -147,14 +149,14 @@ def _definition(kind: str, name: str, table: str, sql: str) -> Definition:
 
 
 def _tokens(sql: str) -> list[str]:
-    return [_normalise(found) for found in _TOKEN.finditer(sql) if found.lastgroup != "skip"]
+    return [_normalise(match) for match in _TOKEN.finditer(sql) if match.lastgroup != "skip"]
 
 
-def _normalise(found: re.Match[str]) -> str:
-    token = found[0]
-    if found.lastgroup == "word":
+def _normalise(match: re.Match[str]) -> str:
+    token = match[0]
+    if match.lastgroup == "word":
         return token.lower()
-    if found.lastgroup != "quoted":
+    if match.lastgroup != "quoted":
         return token
     name = token[1:-1]
     return name.lower() if _PLAIN.fullmatch(name) else f'"{name}"'
@@ -162,7 +164,7 @@ def _normalise(found: re.Match[str]) -> str:
 
 @cache
 def expected(revision: str) -> Schema:
-    """What this code builds: of the newest revision from the tables' classes, of an older one by its migrations."""
+    """Return the schema that this code builds: the newest from the table classes, an older one by its migrations."""
     engine = sqlite.in_memory_engine()
     try:
         with engine.begin() as connection:
@@ -180,22 +182,22 @@ def expected(revision: str) -> Schema:
         engine.dispose()
 
 
-def _compare(found: Schema, expected: Schema) -> Iterator[str]:
+def _compare(actual: Schema, expected: Schema) -> Iterator[str]:
     for key, wanted in expected.items():
-        present = found.get(key)
+        present = actual.get(key)
         if present is None:
             yield f"{wanted.kind} {wanted.name} is missing"
         elif present.kind != wanted.kind:
             yield f"{wanted.name} is a {present.kind} instead of a {wanted.kind}"
         elif present != wanted:
             yield f"{wanted.kind} {wanted.name} differs{_first_difference(present, wanted)}"
-    for key, present in found.items():
+    for key, present in actual.items():
         if key not in expected:
             yield f"{present.kind} {present.name}{_table_suffix(present)} is foreign"
 
 
 def _first_difference(present: Definition, wanted: Definition) -> str:
-    """The first clause that only one of them has, to find the place by."""
+    """Return the first clause that only one of the two definitions has."""
     for clause in wanted.clauses:
         if clause not in present.clauses:
             return f": it lacks {_shortened(clause)}"

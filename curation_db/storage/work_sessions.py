@@ -1,6 +1,6 @@
-"""Who is at work in a record right now, told without trusting it: for what must not happen under anybody's hands.
+"""Sessions in a record: finds the live ones by their process IDs, and blocks migration and restore while there are any.
 
-Works on a bare connection, so that it can look into records of older and newer versions too.
+The module uses plain SQLite connections, so that it can also read records of older and newer versions.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from curation_db.storage.ids import utc_now
 
 LEASE_SECONDS = 600.0
 CLOCK_STEP_S: Final = 5.0
-"""A clock that is set back by so much leaves the leases of its own machine valid."""
+"""If a machine's clock is set back by up to this, the leases of that machine stay valid."""
 CLOCK_SKEW_S: Final = 3600.0
-"""The clocks of two machines may differ by so much without a card in two people's hands. The price: a card that a
-killed session of another machine held stays unavailable for so much longer."""
+"""The clocks of two machines may differ by up to this without a card being leased twice. The cost: a card that a killed
+session of another machine held stays unavailable for this much longer."""
 
 
 def lease_valid_sql(lease: str, machine: str) -> str:
-    """A SQL condition: the lease is valid at `:now` (seconds since the epoch).
+    """Return a SQL condition: the lease is valid at `:now` (seconds since the epoch).
 
     Args:
-        lease: The alias of the table `lease` in the statement.
-        machine: A SQL expression for the name of the machine whose clock `:now` comes from.
+        lease: alias of the table `lease` in the statement.
+        machine: SQL expression for the name of the machine whose clock `:now` comes from.
     """
     elsewhere = f"EXISTS (SELECT 1 FROM work_session w WHERE w.id = {lease}.session AND w.host != {machine})"
     early = f"CASE WHEN {elsewhere} THEN {CLOCK_SKEW_S} ELSE {CLOCK_STEP_S} END"
@@ -39,7 +39,7 @@ def lease_valid_sql(lease: str, machine: str) -> str:
 
 
 OWN_MACHINE: Final = "(SELECT host FROM work_session WHERE id = :session)"
-"""The machine of the session `:session`, for `lease_in_force`."""
+"""SQL expression: the machine of the session `:session`, for `lease_valid_sql`."""
 
 _OPEN = f"""
     SELECT m.id, a.name, m.host, m.pid, m.tool_version, m.started_at,
@@ -53,31 +53,31 @@ _STALE = """
 
 @dataclass(frozen=True, slots=True)
 class OpenSession:
-    """A session that has not ended."""
+    """Session without an end."""
 
     id: str
     annotator: str
     host: str
     pid: int
     version: str
-    """Of the negwb it runs."""
+    """Version of its negwb."""
     started_at: str
     alive: bool
-    """Its process runs on this machine; of another machine: it holds cards whose leases have not expired."""
+    """On this machine: its process runs. On another machine: it holds leases that have not expired."""
 
     def __str__(self) -> str:
         return f"{self.annotator} (negwb {self.version}, process {self.pid} on {self.host})"
 
 
 def open_sessions(connection: sqlite3.Connection) -> list[OpenSession]:
-    """The sessions that have not ended, the oldest first; none where the record has no such table."""
+    """Return the sessions that have not ended, oldest first; none if the record has no table of sessions."""
     machine = socket.gethostname()
     try:
         rows = connection.execute(_OPEN, {"now": time.time(), "machine": machine}).fetchall()
     except sqlite3.OperationalError as error:
         if not sqlite_errors.is_schema_mismatch(error):
             raise
-        return []  # no such table or column: older or newer than anything we know
+        return []  # an unknown older or newer schema lacks the table or a column
     sessions = []
     for session, name, host, pid, version, since, leased in rows:
         alive = is_alive(ProcessIdentity(host, pid, since))
@@ -86,12 +86,12 @@ def open_sessions(connection: sqlite3.Connection) -> list[OpenSession]:
 
 
 def live_sessions(connection: sqlite3.Connection) -> list[OpenSession]:
-    """The sessions of people who are there now."""
+    """Return the open sessions that are alive."""
     return [session for session in open_sessions(connection) if session.alive]
 
 
 def stale_leases(connection: sqlite3.Connection) -> int:
-    """How many cards are held by sessions that have ended, or that there never were."""
+    """Count the leases of sessions that have ended or never existed."""
     try:
         return int(connection.execute(_STALE).fetchone()[0])
     except sqlite3.OperationalError as error:
@@ -101,24 +101,26 @@ def stale_leases(connection: sqlite3.Connection) -> int:
 
 
 def end_all_sessions(connection: sqlite3.Connection) -> None:
-    """End every session and give back all cards: of a copy, in which nobody can be at work."""
+    """End every session and delete all leases, in a copy of a record that no process uses yet."""
     try:
         connection.execute("UPDATE work_session SET ended_at = ? WHERE ended_at IS NULL", (utc_now(),))
         connection.execute("DELETE FROM lease")
-    except sqlite3.OperationalError as error:  # a database of another schema has no sessions that this version knows
+    except sqlite3.OperationalError as error:  # another schema may have no sessions
         if not sqlite_errors.is_schema_mismatch(error):
             raise
 
 
-def refuse_while_in_use(record: Path, why: str) -> None:
-    """See that nobody is at work in the record.
+def refuse_while_in_use(record: Path, reason: str) -> None:
+    """Check that no session uses the record.
 
     Raises:
-        RecordInUse: somebody is; the first is named.
+        RecordInUse: a session is live; the message names the first one and `reason`.
         sqlite3.Error: the record cannot be read.
     """
     with database_file.read_connection(record) as connection:
         live = live_sessions(connection)
     if live:
         more = f" and {len(live) - 1} more" if len(live) > 1 else ""
-        raise RecordInUse(f"{live[0]}{more} is at work in {record.name}: {why}", hint="leave there, then try again")
+        raise RecordInUse(
+            f"{live[0]}{more} is using {record.name}: {reason}", hint="end the session there, then try again"
+        )

@@ -1,4 +1,4 @@
-"""The schema's history. The list below lets a file be recognised without importing Alembic."""
+"""Revisions of the schema. The list below identifies a file's revision without an import of Alembic."""
 
 from __future__ import annotations
 
@@ -9,4 +9,4 @@ REVISIONS = ("0004",)
 HEAD = REVISIONS[-1]
 
 NEVER_RELEASED = ("0001", "0002", "0003")
-"""Schemas of development versions before the first release, which no script brings up to date."""
+"""Revisions of development versions before the first release; no script migrates them."""

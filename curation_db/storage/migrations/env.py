@@ -9,7 +9,7 @@ from curation_db.storage.models import metadata
 context.configure(
     connection=context.config.attributes["connection"],
     target_metadata=metadata,
-    render_as_batch=True,  # SQLite alters a table by building it anew
+    render_as_batch=True,  # SQLite needs a rebuilt table for most changes of its columns
 )
 with context.begin_transaction():
     context.run_migrations()

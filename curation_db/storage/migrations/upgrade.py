@@ -1,4 +1,4 @@
-"""Bring an older record up to date: backup first, then Alembic, in one transaction a revision."""
+"""Migration of an older record: a backup first, then Alembic, in one transaction."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from curation_db.storage import backup, sqlite
 from curation_db.storage.migrations import HEAD
 
 SCRIPTS = ":".join(__name__.rsplit(".", 2)[:2])
-"""The package with `env.py` and the folder `versions`, as Alembic names it. Tests put another one in its place."""
+"""Package with `env.py` and the folder `versions`, in Alembic's notation. Tests replace it."""
 
 
 def upgrade(path: Path, revision: str, *, to: str = HEAD) -> Path:
-    """Migrate the record at `path` from `revision`; returns the backup that was made first.
+    """Back up and migrate the record at `path` from `revision`; return the path of the backup.
 
-    A migration that failed has left its backup; a retry uses that one where it is good and nothing was written since.
+    A failed migration leaves its backup. A retry uses that backup again if it is good and equal to the record.
 
     Raises:
-        RecordError: no backup could be made; nothing was changed.
+        RecordError: the backup failed; nothing was changed.
     """
     before = f"schema-{to}-from-{revision or 'none'}"
-    kept = backup.find_reusable(path, before) or backup.back_up(path, before=before)
+    copy = backup.find_reusable(path, before) or backup.back_up(path, before=before)
     migrate(path, to=to)
-    return kept.path
+    return copy.path
 
 
 def migrate(path: Path, *, to: str = HEAD) -> None:
-    """Migrate the database at `path`, of which there is a copy already."""
+    """Migrate the database at `path` without a backup."""
     engine = sqlite.create_file_engine(path)
     try:
-        # IMMEDIATE: another process that opens the file meanwhile waits until the schema is whole
+        # IMMEDIATE: another process that opens the file meanwhile waits for the complete schema
         with sqlite.write_engine(engine).begin() as connection:
             run_scripts(connection, to)
     finally:
@@ -41,9 +41,9 @@ def migrate(path: Path, *, to: str = HEAD) -> None:
 
 
 def run_scripts(connection: Connection, to: str) -> None:
-    """Run the migrations up to a revision on an open connection, inside its transaction."""
+    """Run the migrations up to revision `to` on an open connection, inside its transaction."""
     config = Config()
-    # the name of the package: a path would be interpolated, and a % in it would be refused
+    # A package name, not a path: Alembic interpolates the value, and a % in a path would be an error.
     config.set_main_option("script_location", SCRIPTS)
     config.attributes["connection"] = connection
     command.upgrade(config, to)

@@ -355,7 +355,7 @@ class TestTwoVersions:
             terminal.press_until("a", lambda: rows(workspace.database, "SELECT count(*) FROM event") == [(6,)])
             terminal.press("q")
             assert terminal.end() == 0
-        assert "is at work" not in with_code(workspace, NEWER, "export").stderr
+        assert "is using" not in with_code(workspace, NEWER, "export").stderr
 
     def test_an_older_one_that_is_open_writes_nothing_into_what_a_newer_one_made(self, workspace: Workspace) -> None:
         command = [NEGWB, "-w", workspace.root, "curate", "-a", "ben", "--images", "none"]

@@ -1,7 +1,6 @@
-"""The schema of the first release. Alembic's own table aside, it is all that `schema.build` makes of an empty database.
+"""Schema of the first release: everything that `schema.build` creates, except Alembic's own table.
 
-The statements are those of SQLite and stay as they are when the classes in `tables` change: later revisions alter what
-this one has made.
+The statements are frozen. They stay as they are when the classes in `models` change; later revisions alter the result.
 """
 
 from __future__ import annotations
@@ -309,4 +308,4 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    raise NotImplementedError("records are never taken back: restore the backup made before the upgrade")
+    raise NotImplementedError("a record cannot be downgraded; restore the backup from before the migration")
