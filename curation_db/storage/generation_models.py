@@ -1,7 +1,6 @@
-"""The tables of generating: what was asked of which model and what it said, and what became of each caption.
+"""Tables of generation: requests to models with their answers, and the result of each caption.
 
-`generation_answer` is the memory that makes a run go on where it stopped: nothing that stands there as answered is
-ever asked, or paid for, again.
+`generation_answer` lets a stopped run continue: a request with an answer there is never sent, or paid for, again.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from sqlmodel import Field, SQLModel
 
 
 class VisualQuestion(SQLModel, table=True):
-    """A question about a picture that people answered with "no" (VQAv2): what P2 begins with."""
+    """Question about an image that people answered with "no" (VQAv2): the input of pipeline P2."""
 
     __tablename__ = "visual_question"
     __table_args__ = (UniqueConstraint("source_id", "key"), Index("visual_question_image", "image_id"))
@@ -22,46 +21,46 @@ class VisualQuestion(SQLModel, table=True):
     """Its id in the source."""
     image_id: int = Field(foreign_key="image.id")
     text: str
-    """As it was asked; clean."""
+    """Sanitised text of the question."""
     answer: str
-    """What most people answered; "no"."""
+    """Majority answer: "no"."""
     agreed: int | None = None
-    """How many gave this answer ..."""
+    """Number of people who gave this answer."""
     answers: int | None = None
-    """... of so many."""
+    """Number of people who answered."""
     question_type: str | None = None
-    """How it begins, as VQAv2 says: "is there a"."""
+    """First words of the question as VQAv2 classifies them, for example "is there a"."""
 
 
 class PromptText(SQLModel, table=True):
-    """A prompt as it was when it was used; candidates and verdicts name it."""
+    """Text of a prompt at the time of its use; candidates and verdicts name its version."""
 
     __tablename__ = "prompt_text"
     version: str = Field(primary_key=True)
-    """Name and hash: negwb-presence-1@3fa2b1c94d0e."""
+    """Name and hash, for example negwb-presence-1@3fa2b1c94d0e."""
     content: str
-    """All of its file."""
+    """The whole prompt file."""
     created_at: str
 
 
 class EndpointProbe(SQLModel, table=True):
-    """What a server proved to honour: `negwb generate probe`."""
+    """Result of `negwb generate probe`: the request features that a server honours."""
 
     __tablename__ = "endpoint_probe"
     url: str = Field(primary_key=True)
     model: str = Field(primary_key=True)
     features: str
-    """JSON: feature to what was seen."""
+    """JSON: feature -> observed result."""
     probed_at: str
 
 
 class GenerationRun(SQLModel, table=True):
-    """One run of `negwb generate`, from its start to its end or to its last beat."""
+    """One run of `negwb generate`, up to its end or its last heartbeat."""
 
     __tablename__ = "generation_run"
     id: int | None = Field(default=None, primary_key=True)
     recipe: str
-    """Hash of the settings that decide what comes out; see `settings`."""
+    """Hash of the settings that determine the results."""
     settings: str
     """JSON."""
     state: str = Field(sa_type=String)
@@ -69,16 +68,16 @@ class GenerationRun(SQLModel, table=True):
     pid: int
     started_at: str
     beat_at: str
-    """When it last said that it lives."""
+    """Time of the last heartbeat."""
     ended_at: str | None = None
     progress: str
     """JSON: counts so far."""
     message: str | None = None
-    """Why it ended, where not well."""
+    """Reason of an early end."""
 
 
 class GenerationAnswer(SQLModel, table=True):
-    """One question to one model, by everything that decides the answer, and what came back."""
+    """One request to one model, keyed by everything that determines the answer, and its answer."""
 
     __tablename__ = "generation_answer"
     __table_args__ = (
@@ -87,23 +86,23 @@ class GenerationAnswer(SQLModel, table=True):
     )
     id: int | None = Field(default=None, primary_key=True)
     key: bytes | None = Field(default=None, sa_column=Column(LargeBinary(32), nullable=False))
-    """SHA-256 over (model, prompt, messages, picture, sampling, seed)."""
+    """SHA-256 of (model, prompt, messages, image, sampling, seed)."""
     run_id: int | None = Field(default=None, foreign_key="generation_run.id")
     stage: str = Field(sa_type=String)
     engine: str
     """The engine's name in the settings."""
     model: str
     prompt: str
-    """Version of the prompt, with its hash."""
+    """Version of the prompt with its hash."""
     image_id: int | None = Field(default=None, foreign_key="image.id")
     subject: str
-    """What it was about: the caption, the concept."""
+    """Subject of the request: a caption or a concept."""
     seed: int | None = None
     status: str = Field(sa_type=String)
     text: str = ""
-    """What the model said; clean."""
+    """Sanitised text of the answer."""
     p: float | None = None
-    """P(yes), where a yes or no was asked for."""
+    """P(yes) of a yes/no question."""
     label_mass: float | None = None
     method: str | None = Field(default=None, sa_type=String)
     prompt_tokens: int | None = None
@@ -112,16 +111,16 @@ class GenerationAnswer(SQLModel, table=True):
     """In the currency of the engine's prices."""
     latency_ms: float | None = None
     error: str | None = None
-    """A word for why there is no answer."""
+    """Code of the reason for a missing answer."""
     detail: str | None = None
     tries: int = 0
-    """Requests that were sent for it."""
+    """Number of sent requests."""
     simulated: bool = Field(default=False, sa_column=Column(Boolean, nullable=False))
     created_at: str
 
 
 class GenerationItem(SQLModel, table=True):
-    """What became of one caption (P1) or question (P2) under one recipe."""
+    """Result of one caption (P1) or question (P2) under one recipe."""
 
     __tablename__ = "generation_item"
     __table_args__ = (
@@ -132,14 +131,14 @@ class GenerationItem(SQLModel, table=True):
     id: int | None = Field(default=None, primary_key=True)
     recipe: str
     item: str
-    """caption/ID or question/ID: of this record."""
+    """caption/ID or question/ID, with an id of this record."""
     run_id: int | None = Field(default=None, foreign_key="generation_run.id")
     image_id: int = Field(foreign_key="image.id")
     status: str = Field(sa_type=String)
     reason: str | None = None
-    """A word for why nothing came of it."""
+    """Code of the reason why no candidate was created."""
     detail: str | None = None
     candidate_id: int | None = Field(default=None, foreign_key="candidate.id")
     attempts: int = 1
-    """Concepts that were tried."""
+    """Number of tried concepts."""
     created_at: str

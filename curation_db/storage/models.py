@@ -1,10 +1,10 @@
-"""The tables of the record (DESIGN section 4), as SQLModel classes: the schema's one definition.
+"""Tables of the record as SQLModel classes: the only definition of the newest schema.
 
-Rows of `source`, `image`, `caption`, `candidate`, `verdict` and `event` are written once and never changed (but for
-columns that say so); `candidate_state`, `queue_*` and `lease` can be rebuilt from them at any time.
+Rows of `source`, `image`, `caption`, `candidate`, `verdict` and `event` are written once and never changed, except for
+columns whose description says so. `candidate_state`, `queue_*` and `lease` can be rebuilt from them at any time.
 
-Importing this module costs 0.4 s (sqlmodel): the way to the next card (`queue`, `review`, `cards`) speaks SQL and
-does not import it.
+The import of this module costs 0.4 s (sqlmodel). The modules on the way to the next card (`queue`, `review`, `cards`)
+use SQL and do not import it.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from curation_db.storage.sqlite import TEXT_PREFIX, VERDICT_WORD
 
 
 def _one_of(column: str, words: type[StrEnum], *, nullable: bool = False) -> CheckConstraint:
-    listed = ", ".join(f"'{word.value}'" for word in words)
-    rule = f"{column} IN ({listed})"
+    values = ", ".join(f"'{word.value}'" for word in words)
+    rule = f"{column} IN ({values})"
     return CheckConstraint(f"{column} IS NULL OR {rule}" if nullable else rule, name=f"{column}_known")
 
 
@@ -31,7 +31,7 @@ _CAUSE_KNOWN = CheckConstraint(
     f"cause IS NULL OR kind = 'adjudicate' AND cause IN ({', '.join(repr(cause.value) for cause in Cause)})",
     name="cause_known",
 )
-"""At the column and not at the table, since it was added to records that had events already."""
+"""A constraint of the column and not of the table, because a migration added it to existing tables."""
 
 _PICTURE_KNOWN = CheckConstraint(
     f"picture IS NULL OR picture IN ({', '.join(repr(way.value) for way in PictureShown)})", name="picture_known"
@@ -43,72 +43,72 @@ def _hash(*, nullable: bool = False) -> Any:
 
 
 def _visible_from() -> Any:
-    """The number of the first event at which it shows in exports (`moments`); 0: it was always there."""
+    """Return the column with the number of the first event at which exports show the row (`event_clock`); 0: always."""
     return Field(default=0, sa_column=Column(Integer, nullable=False, server_default=sql_text("0")))
 
 
 class Source(SQLModel, table=True):
-    """A corpus: the name under which its pictures are known, whatever files tell of them."""
+    """Corpus: the name that identifies its images across all imported files."""
 
     id: int | None = Field(default=None, primary_key=True)
     name: str = Field(unique=True)
     licenses: str | None = None
-    """JSON: the `licenses` list of a COCO file; written once."""
+    """JSON: the `licenses` list of a COCO file. Filled in once."""
     licenses_since: int = _visible_from()
 
 
 class Image(SQLModel, table=True):
-    """A picture of a source. What its row did not say is filled in, once, by a later import or when its file is seen.
+    """Image of a source. A later import, or the first look at its file, fills in missing columns, each once.
 
-    `completed` then tells from when on it shows.
+    `completed` has the event numbers from which exports show the filled-in values.
     """
 
     __table_args__ = (UniqueConstraint("source_id", "key"),)
     id: int | None = Field(default=None, primary_key=True)
     source_id: int = Field(foreign_key="source.id")
     key: str
-    """Its id in the source, else its file name."""
+    """Its id in the source, otherwise its file name."""
     file_name: str | None = None
-    """Below one of the source's picture folders (negwb.toml)."""
+    """Path below one of the source's picture folders (negwb.toml)."""
     width: int | None = None
     height: int | None = None
     content_sha256: bytes | None = _hash(nullable=True)
     extra: str | None = None
-    """JSON: what else its file said (licence, addresses), for the export."""
+    """JSON: further fields of its file (licence, addresses), for the export."""
     completed: str | None = None
-    """JSON: of each column that was filled in later, the number of the first event at which it shows (`moments`)."""
+    """JSON: column that was filled in later -> number of the first event at which exports show it (`event_clock`)."""
     url: str | None = None
-    """Where the picture is on the network, if its file name is a URL; kept whole, never opened as a file."""
+    """Address of the image, if its file name in the data is a URL. Never opened as a file."""
 
 
 class ImageObject(SQLModel, table=True):
-    """Evidence: so many things of this category are in the picture, says an annotation file."""
+    """Evidence from an annotation file: the number of objects of one category in the image."""
 
     __tablename__ = "image_object"
     image_id: int = Field(foreign_key="image.id", primary_key=True)
     category: str = Field(primary_key=True)
     count: int
-    """How many; a crowd region counts as one."""
+    """A crowd region counts as one object."""
 
 
 class Caption(SQLModel, table=True):
-    """A human's caption. `text` is clean (curation_db.language.sanitize); the hash is that of the raw text."""
+    """Caption written by a person. `text` is sanitised (curation_db.language.sanitize); the hash is of the raw text."""
 
     __table_args__ = (UniqueConstraint("source_id", "key"), Index("caption_image", "image_id"))
     id: int | None = Field(default=None, primary_key=True)
     source_id: int = Field(foreign_key="source.id")
     key: str
-    """Its annotation id in the source, else made of the picture's key and the text's hash."""
+    """Its annotation id in the source, otherwise the image's key with the hash of the text."""
     image_id: int = Field(foreign_key="image.id")
     text: str
     raw_sha256: bytes | None = _hash()
     cue: str | None = None
-    """The first negation cue, where there is one; filled in by the indexing after an import."""
+    """The first negation cue, if there is one. Filled in by the indexing after an import."""
     cue_position: str | None = None
 
 
 class Candidate(SQLModel, table=True):
-    """A proposed negated caption. Never changed: an edit makes a child."""
+    """Proposed negated caption. Never changed: an edit creates a child."""
 
     __table_args__ = (
         UniqueConstraint("source_id", "key"),
@@ -128,7 +128,7 @@ class Candidate(SQLModel, table=True):
     id: int | None = Field(default=None, primary_key=True)
     source_id: int = Field(foreign_key="source.id")
     key: str
-    """Unique in the source: the generator's name and its id there."""
+    """Generator and the generator's id of the candidate; unique in the source."""
     image_id: int = Field(foreign_key="image.id")
     caption_id: int | None = Field(default=None, foreign_key="caption.id")
     parent_id: int | None = Field(default=None, foreign_key="candidate.id")
@@ -138,7 +138,7 @@ class Candidate(SQLModel, table=True):
     """P1, P2, import, edit, ..."""
     concept: str | None = None
     concept_confidence: float | None = None
-    """1 where it was stated or edited by a person; less where it was derived from the texts."""
+    """1 if the concept was given or edited by a person; lower if it was derived from the texts."""
     negation_type: str = Field(sa_type=String)
     generator: str
     prompt_version: str | None = None
@@ -146,22 +146,22 @@ class Candidate(SQLModel, table=True):
     cue_class: str | None = None
     cue_position: str | None = None
     tokens: int
-    """CLIP tokens with both ends; more than 77 are cut off by CLIP."""
+    """CLIP tokens with start and end token; CLIP cuts off more than 77."""
     overlap: str
-    """How many people are asked: "1", "3", or "2+1"."""
+    """Number of annotators: "1", "3" or "2+1" (`state.Overlap`)."""
     stratum: str
     audit: bool
-    """Fixed here and now: keyed hash of the candidate < audit_rate (DESIGN section 4)."""
+    """Member of the audit set, fixed when the candidate is created: keyed hash of the candidate < audit_rate."""
     audit_rate: float
-    """The sampling probability that applied to it."""
+    """Sampling probability of the audit set at that time."""
     extra: str | None = None
-    """JSON: what else its file said, for the export."""
+    """JSON: further fields of its file, for the export."""
     created_at: str
     since: int = _visible_from()
 
 
 class Verdict(SQLModel, table=True):
-    """One judge's answer to one question about one candidate."""
+    """Answer of one judge to one question about one candidate."""
 
     __table_args__ = (
         UniqueConstraint("candidate_id", "judge", "question", "prompt_version"),
@@ -176,33 +176,33 @@ class Verdict(SQLModel, table=True):
     prompt_version: str
     question: str = Field(sa_type=String)
     p: float | None = None
-    """P(present) or P(acceptable); none where the answer was neither (unclear)."""
+    """P(present) or P(acceptable); None for an unclear answer."""
     label_mass: float | None = None
-    """How much of the probability the answer words had together."""
+    """Total probability of the answer words."""
     raw_text: str = ""
     latency_ms: float | None = None
     simulated: bool = False
     created_at: str
     method: str | None = None
-    """Where p came from (`words.Method`)."""
+    """Source of p (`enums.Method`)."""
     prior: float | None = None
-    """What it says of a blank picture: the answer without looking."""
+    """The judge's p for a blank image: its answer without visual evidence."""
     seed: int | None = None
 
 
 class Annotator(SQLModel, table=True):
-    """A person who decides, by name."""
+    """Person who decides."""
 
     id: int | None = Field(default=None, primary_key=True)
     name: str = Field(unique=True)
     role: str = Field(default=Role.ANNOTATOR.value, sa_type=String)
     created_at: str
     retired_at: str | None = None
-    """Set: this name is out of use and does not count as a person who decides."""
+    """Time since which the name is out of use and does not count as an annotator; None: in use."""
 
 
 class WorkSession(SQLModel, table=True):
-    """One run of the app by one annotator; its leases die with it."""
+    """One run of the app by one annotator; its end releases its leases."""
 
     __tablename__ = "work_session"
     id: str = Field(primary_key=True)
@@ -215,16 +215,16 @@ class WorkSession(SQLModel, table=True):
 
 
 class Event(SQLModel, table=True):
-    """What somebody did to a candidate. Append-only, by trigger; written by `review` alone."""
+    """Action of an actor on a candidate. Append-only (by triggers); written only by `review`."""
 
     __table_args__ = (
         Index("event_candidate", "candidate_id", "seq"),
-        # an act by its first event: what undo and looking back walk along, however many events a bulk has written
+        # The first event of each action. Undo and the history walk along it, whatever the size of a bulk action.
         Index("event_actor", "actor", "seq", sqlite_where=sql_text("uid = act")),
         Index("event_flip", "candidate_id", sqlite_where=sql_text("kind = 'flip'")),
         Index("event_person", "actor", "candidate_id", "kind"),
         Index("event_reason", "reason", "candidate_id", sqlite_where=Column("reason", String).is_not(None)),
-        # sooner than a card can be seen (hasty.HASTY_MS)
+        # the number is hasty.HASTY_MS
         Index("event_hasty", "candidate_id", sqlite_where=sql_text("elapsed_ms < 400")),
         Index("event_undo_of", "undo_of", sqlite_where=Column("undo_of", Integer).is_not(None)),
         _one_of("kind", Kind),
@@ -240,10 +240,10 @@ class Event(SQLModel, table=True):
     uid: str = Field(unique=True)
     """UUIDv7."""
     act: str
-    """The uid of the act's first event: one key press may write several, and undo takes them back together."""
+    """The uid of the action's first event: one key press may write several events, and undo reverts them together."""
     candidate_id: int = Field(foreign_key="candidate.id")
     actor: str
-    """The annotator's name, or policy@version, or system."""
+    """Name of the annotator, or policy@version, or system."""
     role: str = Field(sa_type=String)
     session: str
     stream: str = Field(sa_type=String)
@@ -252,25 +252,25 @@ class Event(SQLModel, table=True):
     verdict: str | None = None
     reason: str | None = Field(default=None, sa_type=String)
     cause: str | None = Field(default=None, sa_column=Column(String, _CAUSE_KNOWN))
-    """Of an adjudication: why people disagreed."""
+    """Of an adjudication: cause of the disagreement."""
     note: str | None = None
     undo_of: int | None = Field(default=None, foreign_key="event.seq")
     child_id: int | None = Field(default=None, foreign_key="candidate.id")
     late: bool = False
-    """The lease was gone when the decision came; it counts all the same."""
+    """The lease had expired before the decision; the decision counts."""
     elapsed_ms: int | None = None
-    """Time on the card, without that in which nobody was there."""
+    """Time on the card in ms, without absences of the annotator."""
     at: str
     gold: bool = Field(default=False, sa_column=Column(Boolean, nullable=False, server_default=sql_text("0")))
-    """An answer to a card whose answer is known (`Gold`): no vote, so it settles nothing."""
+    """Answer to a gold item (`Gold`): no vote."""
     picture: str | None = Field(default=None, sa_column=Column(String, _PICTURE_KNOWN))
-    """How the picture was shown when the person decided (`words.PictureShown`); NULL: not recorded."""
+    """How the image was shown at the decision (`enums.PictureShown`); NULL: not recorded."""
     zoomed: bool | None = None
-    """Whether the person zoomed into the picture before the decision; NULL: not recorded."""
+    """Whether the annotator zoomed into the image before the decision; NULL: not recorded."""
 
 
 class Gold(SQLModel, table=True):
-    """A candidate whose answer is known: everybody is asked, nobody's answer counts as a vote (`gold`)."""
+    """Gold item: a candidate with a known answer. It is shown to every annotator, and no answer is a vote."""
 
     __table_args__ = (
         _one_of("reason", Reason, nullable=True),
@@ -281,12 +281,12 @@ class Gold(SQLModel, table=True):
     answer: str
     reason: str | None = Field(default=None, sa_type=String)
     origin: str
-    """Who says so: the file it came from, or the adjudicator."""
+    """Source of the answer: a file or an adjudicator."""
     created_at: str
 
 
 class CandidateState(SQLModel, table=True):
-    """The fold of a candidate's events, written with them in one transaction."""
+    """Fold of a candidate's events, written in the same transaction as the events."""
 
     __tablename__ = "candidate_state"
     __table_args__ = (
@@ -301,28 +301,28 @@ class CandidateState(SQLModel, table=True):
     rejects: int = 0
     unsures: int = 0
     wanted: int
-    """How many more people are to be asked now; 0: nobody."""
+    """Number of further annotators that the candidate needs; 0: it is not in the queue."""
     flagged: bool = False
     notes: int = 0
     last_seq: int = 0
-    """The newest event in the fold."""
+    """Number of the newest event in the fold."""
 
 
 class QueueGroup(SQLModel, table=True):
-    """Items alike in whom they may still be asked of: who has voted, who passed how often (`queue`)."""
+    """Candidates with the same voters and the same passes, so that they may go to the same annotators (`queue`)."""
 
     __tablename__ = "queue_group"
     __table_args__ = (UniqueConstraint("stream", "voters", "passes"),)
     id: int | None = Field(default=None, primary_key=True)
     stream: str = Field(sa_type=String)
     voters: str
-    """",3,8,": ids of the annotators whose vote counts; they are not asked again."""
+    """Ids of the annotators whose vote counts, as ",3,8,"; they do not get the card again."""
     passes: str
-    """",5:2,": annotators who skipped or were unsure, and how often; others are asked first."""
+    """Annotators who skipped or were unsure with their counts, as ",5:2,"; other annotators get the card first."""
 
 
 class QueueEntry(SQLModel, table=True):
-    """A place in a queue: one row per ordering policy and claimable candidate, least priority first."""
+    """Entry of a candidate in the queue of one ordering; the lowest priority comes first."""
 
     __tablename__ = "queue_entry"
     __table_args__ = (Index("queue_entry_candidate", "candidate_id"), {"sqlite_with_rowid": False})
@@ -333,9 +333,9 @@ class QueueEntry(SQLModel, table=True):
 
 
 class CandidateMark(SQLModel, table=True):
-    """What a machine found about a candidate, to be searched: a rule of the lint, or that the judges disagree.
+    """Searchable finding about a candidate: a lint rule, or a disagreement of the judges.
 
-    See `marks`. Can be made again at any time.
+    Derived data of `lint.index`; can be rebuilt at any time.
     """
 
     __tablename__ = "candidate_mark"
@@ -345,14 +345,14 @@ class CandidateMark(SQLModel, table=True):
 
 
 class MarkDue(SQLModel, table=True):
-    """A candidate to be looked at again: something came in about its picture after it was marked."""
+    """Candidate that the lint must check again, because new data about its image arrived."""
 
     __tablename__ = "mark_due"
     candidate_id: int = Field(foreign_key="candidate.id", primary_key=True)
 
 
 class Lease(SQLModel, table=True):
-    """A card that is in somebody's hands until `expires_at` (seconds since the epoch)."""
+    """Reservation of a card for one annotator until `expires_at` (seconds since the epoch)."""
 
     __table_args__ = (Index("lease_session", "session"),)
     candidate_id: int = Field(foreign_key="candidate.id", primary_key=True)
@@ -360,11 +360,11 @@ class Lease(SQLModel, table=True):
     session: str
     expires_at: float
     seconds: float = Field(default=600.0, sa_column=Column(Float, nullable=False, server_default=sql_text("600")))
-    """The lease's full length. A lease that expires later than now + this comes from a wrong clock."""
+    """Full length of the lease. A lease that expires later than now + this comes from a wrong clock."""
 
 
 class EventGap(SQLModel, table=True):
-    """A range of event numbers that no event has, for a known cause. A number missing elsewhere means loss."""
+    """Range of event numbers without events, for a known cause. A number missing outside all gaps is a lost event."""
 
     __tablename__ = "event_gap"
     __table_args__ = (_one_of("cause", GapCause), CheckConstraint("first <= last", name="first_to_last"))
@@ -375,31 +375,31 @@ class EventGap(SQLModel, table=True):
 
 
 class Lineage(SQLModel, table=True):
-    """A stretch of history: the record's creation, and each restore, starts a new one."""
+    """Stretch of the record's history. The creation of the record and each restore start a new one (`lineage`)."""
 
     uid: str = Field(primary_key=True)
-    """UUIDv7; of a record that was migrated to schema 0004, a UUIDv5 of its audit key."""
+    """UUIDv7; in a record that was migrated to schema 0004, a UUIDv5 of its audit key."""
     after: int
-    """The newest number (of an event or an export) that the stretch took over from the one before; 0: none."""
+    """Newest number (of an event or an export) that the lineage inherits from the one before; 0: none."""
     started_at: str
     restored_from: str | None = None
-    """The backup that was restored; NULL: the record was created, or migrated from before lineages."""
+    """Name of the restored backup; NULL: the record was created, or migrated from a schema without lineages."""
 
 
 class OverlapChange(SQLModel, table=True):
-    """A change of a candidate's overlap after its import. `Candidate.overlap` is the value at its import."""
+    """Change of a candidate's overlap after its import; `Candidate.overlap` stays the value at its import."""
 
     __tablename__ = "overlap_change"
     candidate_id: int = Field(foreign_key="candidate.id", primary_key=True)
     since: int = Field(primary_key=True)
-    """The number of the first event at which it applies (`moments`)."""
+    """Number of the first event at which the change applies (`event_clock`)."""
     overlap: str
     actor: str
     at: str
 
 
 class RecordNote(SQLModel, table=True):
-    """Small facts about the record itself: the audit key, the watermarks of the indexing."""
+    """Property of the record itself, for example the audit key or a watermark of the indexing."""
 
     __tablename__ = "record_note"
     name: str = Field(primary_key=True)
@@ -407,4 +407,4 @@ class RecordNote(SQLModel, table=True):
 
 
 metadata = SQLModel.metadata
-"""The whole schema, for creating it and for Alembic."""
+"""All tables, for `schema.build` and for Alembic."""
