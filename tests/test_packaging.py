@@ -1,4 +1,4 @@
-"""What the packages declare: every library that they import, and the licences of what they carry."""
+"""The declared dependencies match the imports, and the licences of bundled data are shipped."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("benchmarks", "curation_db", "trainers", "workbench")
 UNSTABLE = {"sqlalchemy", "sqlmodel", "textual", "textual-image", "textual-plot", "textual-serve"}
-"""Their minor releases have changed what negwb uses."""
+"""Libraries whose minor releases have broken negwb."""
 
 
 @pytest.fixture(scope="module")
 def project() -> dict[str, Any]:
-    told: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    return told
+    content: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return content
 
 
 def normal(name: str) -> str:
-    """A distribution's name as PyPI compares names."""
+    """Normalise a distribution's name as PyPI does."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def declared(requirements: list[str]) -> dict[str, str]:
-    """Distribution -> the versions that are accepted."""
-    found = [re.match(r"([A-Za-z0-9._-]+)(?:\[[^]]*\])?(.*)", each) for each in requirements]
-    return {normal(match[1]): match[2] for match in found if match is not None}
+    """Return the accepted versions by distribution."""
+    matches = [re.match(r"([A-Za-z0-9._-]+)(?:\[[^]]*\])?(.*)", each) for each in requirements]
+    return {normal(match[1]): match[2] for match in matches if match is not None}
 
 
 def imported(package: str) -> Iterator[tuple[str, Path]]:
-    """Each module of somebody else's that the package imports, by its first name, and where."""
+    """Yield the top-level name of each third-party module that the package imports, and the importing file."""
     for path in (ROOT / package).rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             match node:
@@ -53,8 +53,8 @@ def imported(package: str) -> Iterator[tuple[str, Path]]:
                     yield name, path
 
 
-def test_every_library_that_is_imported_is_declared(project: dict[str, Any]) -> None:
-    extras = [one for requirements in project["optional-dependencies"].values() for one in requirements]
+def test_every_imported_library_is_declared(project: dict[str, Any]) -> None:
+    extras = [requirement for requirements in project["optional-dependencies"].values() for requirement in requirements]
     known = declared([*project["dependencies"], *extras]).keys()
     owners = packages_distributions()
     missing = {
@@ -71,30 +71,30 @@ NOT_IMPORTED = {
     "torchvision": "open_clip imports it",
     "zstandard": "imported by name where the standard library has no Zstandard",
 }
-"""Declared libraries that no module imports, and why they are declared."""
+"""Declared libraries that no module imports, with the reason of their declaration."""
 
 
 def test_every_declared_library_is_imported(project: dict[str, Any]) -> None:
-    extras = [one for requirements in project["optional-dependencies"].values() for one in requirements]
+    extras = [requirement for requirements in project["optional-dependencies"].values() for requirement in requirements]
     owners = packages_distributions()
     names = {name for package in PACKAGES for name, _ in imported(package)}
     used = {normal(owner) for name in names for owner in owners.get(name, [name])}
     assert declared([*project["dependencies"], *extras]).keys() - used == NOT_IMPORTED.keys()
 
 
-def test_the_record_needs_no_extra(project: dict[str, Any]) -> None:
+def test_curation_db_needs_no_extra(project: dict[str, Any]) -> None:
     owners, known = packages_distributions(), declared(project["dependencies"]).keys()
     needed = {normal(owner) for name, _ in imported("curation_db") for owner in owners.get(name, [name])}
     assert needed <= known
-    assert {"sqlalchemy", "alembic"} <= needed, "the check sees what is imported"
+    assert {"sqlalchemy", "alembic"} <= needed, "the check finds the imports"
 
 
-def test_what_changes_between_minor_releases_is_capped(project: dict[str, Any]) -> None:
+def test_unstable_libraries_have_an_upper_bound(project: dict[str, Any]) -> None:
     accepted = declared([*project["dependencies"], *project["optional-dependencies"]["serve"]])
     assert {name for name in UNSTABLE if "<" not in accepted[name]} == set()
 
 
-def test_the_licence_of_clips_vocabulary_is_shipped(project: dict[str, Any]) -> None:
+def test_the_licence_of_the_clip_vocabulary_is_shipped(project: dict[str, Any]) -> None:
     shipped = [path.read_text(encoding="utf-8") for each in project["license-files"] for path in ROOT.glob(each)]
     (notice,) = [text for text in shipped if "Copyright (c) 2021 OpenAI" in text]
     assert "MIT License" in notice

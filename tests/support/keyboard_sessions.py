@@ -1,8 +1,8 @@
-"""Sessions at the keyboard, written down: keys, what the screen then shows, what the record then holds.
+"""Reads and replays scripted keyboard sessions: keys, expected texts on the screen, expected actions in the record.
 
-A line is `keys | screen | record`. Keys have names (`enter`, `f4`) or stand for themselves; words in quotes are typed.
-Of the screen there are words, with & between; `!` before those that must have gone. Of the record there are acts, with
-; between, in order. Lines that begin with @ are about the terminal: @start, @resize 90x30, @resize back, @exit.
+A line is `keys | screen | record`. Keys are names (`enter`, `f4`) or single characters; text in quotes is typed. Texts
+of the screen are separated by &; `!` marks a text that must be absent. Actions of the record are separated by ; and
+are in order. Lines that begin with @ control the terminal: @start, @resize 90x30, @resize back, @exit.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from pathlib import Path
 from support.screen import ScreenReader
 from support.terminal import Terminal
 
-PATIENCE = 40.0
-MISSED = "that key did nothing"
-PAUSE = 0.6
-UNHEARD = 5.0
+TIMEOUT_SECONDS = 40.0
+IGNORED_KEY_TEXT = "that key did nothing"
+REPEAT_SECONDS = 0.6
+RETRY_SECONDS = 5.0
 """Seconds after which the first key of a start is pressed again: the app drops one from before its first screen."""
 # fmt: off
 KEYS = {
@@ -30,7 +30,7 @@ KEYS = {
     "ctrl+p": "\x10", "ctrl+s": "\x13", "ctrl+y": "\x19",
 }
 # fmt: on
-_ACTS = """
+_ACTIONS_SQL = """
     SELECT e.kind, e.reason, e.note, c.concept FROM event e JOIN candidate c ON c.id = e.candidate_id
     WHERE e.uid = e.act ORDER BY e.seq
 """
@@ -38,46 +38,46 @@ _ACTS = """
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A line of the script."""
+    """A line of a script."""
 
     line: int
     keys: str
-    words: tuple[str, ...]
-    acts: tuple[str, ...]
+    texts: tuple[str, ...]
+    actions: tuple[str, ...]
 
 
 def read_session(path: Path) -> list[Step]:
-    """The steps, in order; # begins a remark."""
+    """Read the steps in order; # begins a comment."""
     steps = []
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         if line.strip() and not line.startswith("#"):
             keys, screen, record = (part.strip() for part in f"{line}||".split("|")[:3])
-            steps.append(Step(number, keys, _listed(screen, "&"), _listed(record, ";")))
+            steps.append(Step(number, keys, _split(screen, "&"), _split(record, ";")))
     return steps
 
 
-def _listed(told: str, between: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in told.split(between) if part.strip())
+def _split(text: str, separator: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(separator) if part.strip())
 
 
 def as_bytes(keys: str) -> str:
-    """What a keyboard sends for them."""
+    """Return the characters that a keyboard sends for the keys."""
     words = shlex.split(keys, posix=False)
     return "".join(word[1:-1] if word[0] == '"' else KEYS.get(word, word) for word in words)
 
 
-def acts(database: Path) -> list[str]:
-    """Everything that was done, as a script says it: kind, the concept it was about, reason or note."""
+def actions(database: Path) -> list[str]:
+    """Return all actions in the notation of a script: kind, concept, reason, note."""
     connection = sqlite3.connect(database)
     try:
-        rows = connection.execute(_ACTS).fetchall()
+        rows = connection.execute(_ACTIONS_SQL).fetchall()
     finally:
         connection.close()
     return [" ".join(filter(None, (kind, concept, reason, note))) for kind, reason, note, concept in rows]
 
 
 class Replay:
-    """Plays a session in a pseudo-terminal, as fast as the app follows."""
+    """Replays a session in a pseudo-terminal, as fast as the app responds."""
 
     def __init__(self, command: list[str | Path], database: Path, size: tuple[int, int], **environment: str) -> None:
         self._command = command
@@ -88,12 +88,12 @@ class Replay:
         self._screen = ScreenReader(*size)
         self._read = 0
         self._keys = ""
-        """Pressed again where the app says that they came too early: a busy machine paints late."""
+        """Keys to press again if the app reports that they came too early: a busy machine paints late."""
         self._pressed_at = 0.0
         self._starting = False
-        """No key has had an effect since the start."""
+        """Whether no key has had an effect since the start."""
         self._done: list[str] = []
-        """The acts that the steps so far have told."""
+        """The actions of the steps so far."""
 
     def __enter__(self) -> Replay:
         return self
@@ -103,20 +103,20 @@ class Replay:
             self._terminal.__exit__()
 
     def play(self, steps: list[Step]) -> list[str]:
-        """Play all; returns the acts that the script tells.
+        """Replay the steps; return the actions of the script.
 
         Raises:
-            AssertionError: the screen or the record did not come to what a step says; the message has both.
+            AssertionError: the screen or the record does not match a step in time; the message has both.
         """
         for step in steps:
             self._begin(step)
-            self._done += step.acts
+            self._done += step.actions
             self._await(step)
             self._starting = self._starting and step.keys.startswith("@")
         return self._done
 
     def _begin(self, step: Step) -> None:
-        name, _, told = step.keys.partition(" ")
+        name, _, argument = step.keys.partition(" ")
         if name == "@start":
             self._starting, self._keys = True, ""
             self._screen, self._read = ScreenReader(*self._size), 0
@@ -124,7 +124,7 @@ class Replay:
             return
         assert self._terminal is not None
         if name == "@resize":
-            size = self._size if told == "back" else tuple(map(int, told.split("x")))
+            size = self._size if argument == "back" else tuple(map(int, argument.split("x")))
             self._screen.resize(*size)
             self._terminal.resize(*size)
         elif name == "@exit":
@@ -136,40 +136,40 @@ class Replay:
             self._press_again()
 
     def _await(self, step: Step) -> None:
-        deadline = time.monotonic() + PATIENCE
-        while not self._is_as_told(step):
+        deadline = time.monotonic() + TIMEOUT_SECONDS
+        while not self._matches(step):
             ended = self._terminal is None or self._terminal.process.poll() is not None
-            if time.monotonic() > deadline or (ended and step.words):
+            if time.monotonic() > deadline or (ended and step.texts):
                 raise AssertionError(
-                    f"line {step.line}: {step.keys}\nwanted {step.words} and {self._done[-6:]}\n"
-                    f"the record ends with {acts(self._database)[-6:]}\n{self._screen.text}"
+                    f"line {step.line}: {step.keys}\nexpected {step.texts} and {self._done[-6:]}\n"
+                    f"the record ends with {actions(self._database)[-6:]}\n{self._screen.text}"
                 )
             time.sleep(0.005)
 
-    def _is_as_told(self, step: Step) -> bool:
+    def _matches(self, step: Step) -> bool:
         if self._terminal is not None:
             new = bytes(self._terminal.output[self._read :])
             self._read += len(new)
             self._screen.feed(new)
-            if MISSED in self._screen.text and time.monotonic() - self._pressed_at > PAUSE:
+            if IGNORED_KEY_TEXT in self._screen.text and time.monotonic() - self._pressed_at > REPEAT_SECONDS:
                 self._press_again()
-            if self._starting and self._keys and self._is_unheard(step):
+            if self._starting and self._keys and self._is_ignored(step):
                 self._press_again()
-        seen = re.sub(r"\s+", " ", self._screen.text)
-        there = all(self._shows(seen, words) for words in step.words)
-        return there and acts(self._database) == self._done
+        shown = re.sub(r"\s+", " ", self._screen.text)
+        all_shown = all(self._shows(shown, text) for text in step.texts)
+        return all_shown and actions(self._database) == self._done
 
-    def _is_unheard(self, step: Step) -> bool:
-        """Whether the key has had ample time, and nothing of what it does is in the record."""
-        waited = time.monotonic() - self._pressed_at > UNHEARD
-        return waited and bool(step.acts) and acts(self._database) == self._done[: -len(step.acts)]
+    def _is_ignored(self, step: Step) -> bool:
+        """Return whether the key had enough time and none of the step's actions is in the record."""
+        waited = time.monotonic() - self._pressed_at > RETRY_SECONDS
+        return waited and bool(step.actions) and actions(self._database) == self._done[: -len(step.actions)]
 
     def _press_again(self) -> None:
         assert self._terminal is not None
         self._terminal.press(self._keys)
         self._pressed_at = time.monotonic()
 
-    def _shows(self, seen: str, words: str) -> bool:
-        wanted = not words.startswith("!")
-        found = re.search(rf"(?<!\w){re.escape(words.lstrip('!'))}(?!\w)", seen) is not None
-        return found is wanted
+    def _shows(self, shown: str, text: str) -> bool:
+        is_expected = not text.startswith("!")
+        is_shown = re.search(rf"(?<!\w){re.escape(text.lstrip('!'))}(?!\w)", shown) is not None
+        return is_shown is is_expected

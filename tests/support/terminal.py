@@ -1,7 +1,7 @@
-"""A real pseudo-terminal with a program in it: keys go in as bytes, the screen comes out as bytes.
+"""A pseudo-terminal that runs a program: keys go in as bytes, the screen comes out as bytes.
 
-It answers position requests as terminals do: when it has taken in all that was sent before. `bytes_per_second` puts a
-slow line between the two; what is still on the line has not been shown, and is not in `output`.
+The terminal answers cursor position requests after it has processed everything sent before. `bytes_per_second`
+simulates a slow connection: bytes still on the connection are not shown and not in `output`.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 _CONTROL = re.compile(rb"\x1b\[[0-?]*[ -/]*[@-~]")
-"""Colours and movements: what is repainted in parts is one text all the same."""
+"""Colours and cursor movements, which may divide a text on the screen."""
 _POSITION_REQUEST = re.compile(rb"\x1b\[(\d+);(\d+)H\x1b\[6n")
 _LONGEST_REQUEST = 20
-SEEN_SECONDS = 0.3
-"""More than a new card must be on the screen before a key decides about it."""
+MIN_CARD_SECONDS = 0.3
+"""Longer than a new card must be on the screen before a key decides it."""
 _SIZE_BY_NAME = {"COLUMNS", "LINES"}
-"""Set by some test runners; a program believes them more than the window."""
+"""Set by some test runners; they take precedence over the size of the window."""
 
 
 class Terminal:
-    """Runs `command` at `columns` x `rows` until it is left; everything it wrote is in `output`."""
+    """Runs `command` in a terminal of `columns` x `rows`; `output` has everything that was written."""
 
     def __init__(
         self,
@@ -46,16 +46,21 @@ class Terminal:
     ) -> None:
         self._answers = answers
         self.bytes_per_second = bytes_per_second
-        self._on_the_line = bytearray()
-        self._answered_to = 0
-        """So much of the output was looked through for requests."""
+        self._pending = bytearray()
+        self._searched_to = 0
+        """Length of the output that was searched for requests."""
         self._answered_at = 0.0
         self._terminal, end = pty.openpty()
         fcntl.ioctl(end, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-        mine = {name: value for name, value in os.environ.items() if name not in _SIZE_BY_NAME}
-        variables = {**mine, "TERM": "xterm-256color", "COLORTERM": "truecolor", **environment}
+        inherited = {name: value for name, value in os.environ.items() if name not in _SIZE_BY_NAME}
+        variables = {**inherited, "TERM": "xterm-256color", "COLORTERM": "truecolor", **environment}
         self.process = subprocess.Popen(
-            [str(word) for word in command], stdin=end, stdout=end, stderr=end, env=variables, start_new_session=True
+            [str(argument) for argument in command],
+            stdin=end,
+            stdout=end,
+            stderr=end,
+            env=variables,
+            start_new_session=True,
         )
         os.close(end)
         self.output = bytearray()
@@ -66,56 +71,56 @@ class Terminal:
         last = time.monotonic()
         while True:
             try:
-                if select.select([self._terminal], [], [], 0.02 if self._on_the_line else 0.1)[0]:
-                    self._on_the_line += os.read(self._terminal, 65536)
+                if select.select([self._terminal], [], [], 0.02 if self._pending else 0.1)[0]:
+                    self._pending += os.read(self._terminal, 65536)
                 elif self.process.poll() is not None:
-                    self._show(len(self._on_the_line))
+                    self._show(len(self._pending))
                     return
             except OSError:
-                self._show(len(self._on_the_line))
+                self._show(len(self._pending))
                 return
             now = time.monotonic()
             rate = self.bytes_per_second
-            self._show(len(self._on_the_line) if rate is None else int((now - last) * rate) + 1)
+            self._show(len(self._pending) if rate is None else int((now - last) * rate) + 1)
             last = now
 
     def _show(self, count: int) -> None:
-        """So many bytes leave the line for the screen, and the terminal answers what is asked in them."""
-        self.output += self._on_the_line[:count]
-        del self._on_the_line[:count]
+        """Move `count` pending bytes to the screen and answer the requests in them."""
+        self.output += self._pending[:count]
+        del self._pending[:count]
         if not self._answers:
             return
-        for request in _POSITION_REQUEST.finditer(bytes(self.output), self._answered_to):
-            self._answered_to = request.end()
+        for request in _POSITION_REQUEST.finditer(bytes(self.output), self._searched_to):
+            self._searched_to = request.end()
             with contextlib.suppress(OSError):
                 os.write(self._terminal, b"\x1b[%b;%bR" % request.groups())
             self._answered_at = time.monotonic()
-        self._answered_to = max(self._answered_to, len(self.output) - _LONGEST_REQUEST)
+        self._searched_to = max(self._searched_to, len(self.output) - _LONGEST_REQUEST)
 
     def send(self, keys: str) -> None:
-        """Send keys, or anything else, at once."""
+        """Send text immediately."""
         os.write(self._terminal, keys.encode())
 
     def press(self, keys: str) -> None:
-        """Send keys as a person does: not before a card that has just come can have been seen."""
-        while (left := self._answered_at + SEEN_SECONDS - time.monotonic()) > 0:
+        """Send keys when a card that has just been painted accepts a decision."""
+        while (left := self._answered_at + MIN_CARD_SECONDS - time.monotonic()) > 0:
             time.sleep(left)
         self.send(keys)
 
     def resize(self, columns: int, rows: int) -> None:
-        """Change the window's size, as a terminal does: the program gets SIGWINCH.
+        """Change the size of the window and send SIGWINCH.
 
-        From us: the system sends it to programs whose controlling terminal this is, and to this one it is not.
+        The system sends SIGWINCH only to programs whose controlling terminal this is, which is not the case here.
         """
         fcntl.ioctl(self._terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         with contextlib.suppress(ProcessLookupError):
             self.process.send_signal(signal.SIGWINCH)
 
     def press_until(self, keys: str, happened: Callable[[], bool], *, seconds: float = 30) -> None:
-        """Press keys, and again every second: the app may have no card yet, and then they decide nothing.
+        """Press keys every second until `happened`: without a card the app ignores them.
 
         Raises:
-            TimeoutError: it never happened; the end of the output is in the message.
+            TimeoutError: the message has the end of the output.
         """
         deadline = time.monotonic() + seconds
         while not happened():
@@ -126,36 +131,36 @@ class Terminal:
             while not happened() and time.monotonic() < again:
                 time.sleep(0.01)
 
-    def shows(self, words: bytes) -> bool:
-        """Whether these words have been written to the screen, in whatever colours."""
-        return words in self.output or words in _CONTROL.sub(b"", bytes(self.output))
+    def shows(self, text: bytes) -> bool:
+        """Return whether the text has been written to the screen, in any colours."""
+        return text in self.output or text in _CONTROL.sub(b"", bytes(self.output))
 
-    def wait_for(self, found: Callable[[], bool] | bytes, *, seconds: float = 30) -> None:
-        """Wait until `found` is true, or has been written to the screen.
+    def wait_for(self, condition: Callable[[], bool] | bytes, *, seconds: float = 30) -> None:
+        """Wait until `condition` is true or has been written to the screen.
 
         Raises:
-            TimeoutError: it never was; the end of the output is in the message.
+            TimeoutError: the message has the end of the output.
         """
         deadline = time.monotonic() + seconds
-        while not (self.shows(found) if isinstance(found, bytes) else found()):
+        while not (self.shows(condition) if isinstance(condition, bytes) else condition()):
             if time.monotonic() > deadline or self.process.poll() is not None:
-                raise TimeoutError(f"waited for {found!r}; the screen ended with {bytes(self.output[-2000:])!r}")
+                raise TimeoutError(f"waited for {condition!r}; the screen ended with {bytes(self.output[-2000:])!r}")
             time.sleep(0.02)
 
     def end(self, *, seconds: float = 20) -> int:
-        """Wait for the program to end by itself; returns its exit code."""
+        """Wait for the program to end; return its exit code."""
         code = self.process.wait(seconds)
         self._reader.join(5)
         return code
 
     def hang_up(self) -> None:
-        """Close our end of the terminal, so that reading from it and writing to it fail."""
-        gone = os.open(os.devnull, os.O_RDWR)
-        os.dup2(gone, self._terminal)
-        os.close(gone)
+        """Close our end of the terminal, so that the program can neither read nor write."""
+        null = os.open(os.devnull, os.O_RDWR)
+        os.dup2(null, self._terminal)
+        os.close(null)
 
     def kill(self, how: signal.Signals = signal.SIGKILL) -> None:
-        """Kill the program and wait until it is gone."""
+        """Send a signal to the program and wait for its end."""
         self.process.send_signal(how)
         self.process.wait(20)
         self._reader.join(5)

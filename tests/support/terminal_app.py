@@ -1,4 +1,4 @@
-"""`negwb curate` in a real pseudo-terminal, and its database beside it."""
+"""`negwb curate` in a pseudo-terminal, with access to its database."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from support.terminal import Terminal
 
 END = "\x1b[F"
 DIALOGS = {"n": b"a note", "e": b"edit the negated caption", "x": b"cancel"}
-"""What the screen says when a key has opened a dialog."""
+"""Text on the screen after a key has opened a dialog."""
 
 
 def rows(database: Path, statement: str) -> list[tuple[object, ...]]:
@@ -25,38 +25,45 @@ def rows(database: Path, statement: str) -> list[tuple[object, ...]]:
         connection.close()
 
 
-MISSED = b"that key did nothing"
+IGNORED_KEY_TEXT = b"that key did nothing"
 
 
-class Curating(Terminal):
-    """The app on a workspace, and its database beside it."""
+class CurateTerminal(Terminal):
+    """Runs the app on a workspace."""
 
-    def __init__(self, folder: Path, **how: Any) -> None:
-        """`how`: what a `Terminal` takes."""
+    def __init__(self, folder: Path, **options: Any) -> None:
+        """Start the app; `options` are those of `Terminal`."""
         negwb = Path(sys.executable).with_name("negwb")
-        super().__init__([negwb, "-w", folder, "curate", "--annotator", "ana", "--images", "halfcell"], **how)
+        super().__init__([negwb, "-w", folder, "curate", "--annotator", "ana", "--images", "halfcell"], **options)
         self.database = folder / "curation.db"
         self.wait_for(b"NEGATED")
 
-    def acts(self) -> list[str]:
-        """What was done, an act each, undo included."""
+    def actions(self) -> list[str]:
+        """Return the kinds of all actions, including undo."""
         return [str(kind) for (kind,) in rows(self.database, "SELECT kind FROM event WHERE uid = act ORDER BY seq")]
 
     def type(self, keys: str) -> None:
-        """Send keys, and wait until the act they end in is on the disk."""
-        before = len(self.acts())
+        """Send keys and wait until their action is stored."""
+        before = len(self.actions())
         first, rest = keys[0], keys[1:]
         opened = DIALOGS.get(first)
-        while not self._had_effect(first, lambda seen: bool(opened and opened in seen) or len(self.acts()) > before):
+
+        def is_done(output: bytes) -> bool:
+            return bool(opened and opened in output) or len(self.actions()) > before
+
+        while not self._had_effect(first, is_done):
             time.sleep(0.6)
         self.press(rest.replace("{end}", END))
-        self.wait_for(lambda: len(self.acts()) > before)
+        self.wait_for(lambda: len(self.actions()) > before)
 
     def _had_effect(self, key: str, effect: Callable[[bytes], bool]) -> bool:
-        """Press it and wait; False: there was no card yet, or a dialog was still closing, as on a busy machine."""
+        """Press a key and wait for its effect; return False if the app ignored it.
+
+        On a busy machine there may be no card yet, or a dialog may still be closing.
+        """
         start = len(self.output)
         self.press(key)
         with suppress(TimeoutError):
-            self.wait_for(lambda: effect(self.output[start:]) or MISSED in self.output[start:], seconds=4)
+            self.wait_for(lambda: effect(self.output[start:]) or IGNORED_KEY_TEXT in self.output[start:], seconds=4)
         assert self.process.poll() is None
         return effect(self.output[start:])

@@ -1,7 +1,7 @@
-"""The README's screenshot of generating: `python -m tools.generation_screenshots FOLDER`.
+"""Takes the README's screenshot of the generation screen: `python -m tools.generation_screenshots FOLDER`.
 
-The run that it shows was never run: its rows are written here, by the functions that a run writes with. The pictures
-and captions are the demo's, so it is the same on every machine, and a test draws it anew and compares.
+The shown run is written by this script with the functions of a real run. Images and captions are the demo's, so the
+screenshot is the same on every machine, and a test takes it again and compares.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _DROPS: Final = (
 
 
 def settings(pipeline: str = "P1", **more: Any) -> dict[str, Any]:
-    """What a run tells of itself."""
+    """Return the settings that a run stores."""
     judges = [{"name": name, "questions": ["acceptable", "present"]} for name in ("llava", "qwen")]
     recipe = {"pipeline": pipeline, "proposer": "llama", "judges": judges, "models": _MODELS}
     engines = {name: {"kind": "openai", "url": "http://127.0.0.1:8000/v1"} for name in _MODELS}
@@ -51,7 +51,7 @@ def settings(pipeline: str = "P1", **more: Any) -> dict[str, Any]:
 
 
 def half_way() -> StageProgress:
-    """A run of two thousand captions in its third minute."""
+    """Return the progress of a run of 2,000 captions in its third minute."""
     stages = {
         "propose": (1_387, 1_374, 9, 240),
         "presence": (2_702, 2_688, 3, 481),
@@ -74,17 +74,17 @@ def half_way() -> StageProgress:
 
 
 def write_runs(connection: Connection, now: float) -> int:
-    """Three runs: one that is done, one that its budget stopped, one at work on another machine; its number."""
+    """Write a finished run, a run stopped by its budget, and a live run on another machine; return the live run."""
     done = start_run(connection, recipe=_RECIPE, settings=settings(), now=utc_text(now - 26 * _HOUR))
-    told = StageProgress(items_total=500, items_done=500, kept=341, dropped=159, requests=2_610, answers=2_610)
-    end_run(connection, done, GenerationState.DONE, told, now=utc_text(now - 25.9 * _HOUR))
+    progress = StageProgress(items_total=500, items_done=500, kept=341, dropped=159, requests=2_610, answers=2_610)
+    end_run(connection, done, GenerationState.DONE, progress, now=utc_text(now - 25.9 * _HOUR))
     capped = start_run(connection, recipe="a41b77d0c3e2", settings=settings("P2"), now=utc_text(now - 3 * _HOUR))
-    told = StageProgress(
+    progress = StageProgress(
         items_total=900, items_done=622, kept=471, dropped=151, requests=1_500, answers=1_500, cost=0.25
     )
-    why = "the budget is reached: 1,500 of 1,500 requests"
+    message = "the budget is reached: 1,500 of 1,500 requests"
     # fmt: off
-    end_run(connection, capped, GenerationState.STOPPED, told, why, stop_reason=StopReason.BUDGET,
+    end_run(connection, capped, GenerationState.STOPPED, progress, message, stop_reason=StopReason.BUDGET,
             now=utc_text(now - 2.9 * _HOUR))
     # fmt: on
     live = start_run(connection, recipe=_RECIPE, settings=settings(limit=2_000), now=utc_text(now - 161))
@@ -94,7 +94,7 @@ def write_runs(connection: Connection, now: float) -> int:
 
 
 def write_drops(connection: Connection, run: int, drops: Sequence[tuple[str, str, str]] = _DROPS) -> None:
-    """Items of the run of which nothing came: the captions of as many pictures, the first of each."""
+    """Write items of the run without a candidate: the first caption of each image."""
     captions = connection.execute(
         text("SELECT min(id) AS id, image_id FROM caption GROUP BY image_id ORDER BY image_id LIMIT :n"),
         {"n": len(drops)},
@@ -110,18 +110,18 @@ def write_drops(connection: Connection, run: int, drops: Sequence[tuple[str, str
 
 
 def take_generation(folder: Path) -> list[Path]:
-    """Write it as SVG into `folder`; returns the paths."""
-    with tempfile.TemporaryDirectory() as here:
+    """Write the screenshot as SVG into `folder`; return the paths."""
+    with tempfile.TemporaryDirectory() as temporary:
         size = DemoSize(pictures=12, pool=1, scenes=1, gallery=2)
-        workspace = build_demo(Path(here) / "demo", size=size, progress=lambda *_: None)
-        made = []
+        workspace = build_demo(Path(temporary) / "demo", size=size, progress=lambda *_: None)
+        paths = []
         for shot in SHOTS:
             with open_store(workspace.database) as store, store.write() as connection:
                 write_drops(connection, write_runs(connection, time.time()))
             path = folder / f"{shot.name}.svg"
             path.write_text(asyncio.run(_take(workspace, shot)), encoding="utf-8", newline="\n")
-            made.append(path)
-        return made
+            paths.append(path)
+        return paths
 
 
 async def _take(workspace: Workspace, shot: Shot) -> str:

@@ -1,6 +1,6 @@
-"""The README's screenshots, exported from the app itself: `python -m tools.screenshots FOLDER`.
+"""Takes the README's screenshots of the curate screen: `python -m tools.screenshots FOLDER`.
 
-The demo world is the same on every machine, so the pictures are too; a test draws them anew and compares.
+The demo is the same on every machine, so the screenshots are too; a test takes them again and compares.
 """
 
 from __future__ import annotations
@@ -36,16 +36,16 @@ _UNIQUE = re.compile(r"terminal-\d+")
 
 @dataclass(frozen=True, slots=True)
 class Shot:
-    """One screenshot."""
+    """A screenshot to take."""
 
     name: str
     size: tuple[int, int]
     """Columns and rows."""
     theme: str
     keys: Sequence[str]
-    """Pressed one after the other before it is taken."""
+    """Keys to press before the screenshot."""
     shows: str = ""
-    """Words that are on the screen once the last key has had its effect."""
+    """Text that the screen shows once the last key has had its effect."""
 
 
 SHOTS = (
@@ -57,7 +57,7 @@ SHOTS = (
 
 
 def take_all(folder: Path) -> list[Path]:
-    """Write all screenshots as SVG into `folder`; returns their paths."""
+    """Write all screenshots as SVG into `folder`; return the paths."""
     return [_write(shot, folder / f"{shot.name}.svg") for shot in SHOTS]
 
 
@@ -78,26 +78,26 @@ async def _take(shot: Shot) -> str:
 
 
 def portable(svg: str) -> str:
-    """Without fonts from elsewhere, and without the number that makes each export differ."""
+    """Remove remote fonts and the number that differs between exports."""
     return _UNIQUE.sub("terminal", _FONTS.sub("", svg))
 
 
 async def _settled(pilot: Pilot[int], session: AnnotationSession, shows: str = "") -> str:
-    """Wait until the card in the seat is on the screen, with `shows`, and painting again changes nothing."""
+    """Wait until the screen shows the current card and the text `shows`, and another paint changes nothing."""
     before = ""
     for _ in range(_PATIENCE):
         await pilot.pause()
         for field in pilot.app.screen.query(TextArea):
-            field.cursor_blink = False  # it would be there in every other picture
+            field.cursor_blink = False  # a blinking cursor makes screenshots differ
         now = portable(pilot.app.export_screenshot(title="negwb curate"))
-        if now == before and _is_seated(pilot.app, session) and shows in now.replace("&#160;", " "):
+        if now == before and _is_current(pilot.app, session) and shows in now.replace("&#160;", " "):
             return now
         before = now
     raise TimeoutError(f"the screen did not come to rest, or never showed {shows!r}")
 
 
-def _is_seated(app: App[int], session: AnnotationSession) -> bool:
-    """Whether the card in the seat, its picture included, is what the screen shows."""
+def _is_current(app: App[int], session: AnnotationSession) -> bool:
+    """Return whether the screen shows the current card and its image."""
     screen = next(each for each in app.screen_stack if isinstance(each, CurateScreen))
     return session.current is not None and screen.shown is session.current
 
@@ -110,7 +110,7 @@ def _demo_session() -> Iterator[AnnotationSession]:
             size=DemoSize(pictures=PICTURES, pool=1, scenes=1, gallery=2),
             progress=lambda *_: None,
         )
-        # a person takes a while for each card; the script that presses the keys does not
+        # simulate one second per card: the script presses keys without a delay
         clock = partial(next, count(step=1.0))
         serving = SessionSettings(audit_share=0.0, guard_seconds=0.0)
         with open_session(workspace, "ana", serving=serving, version="screenshots", clock=clock) as session:
@@ -119,5 +119,5 @@ def _demo_session() -> Iterator[AnnotationSession]:
 
 
 if __name__ == "__main__":
-    for made in take_all(Path(sys.argv[1])):
-        sys.stdout.write(f"{made}\n")
+    for path in take_all(Path(sys.argv[1])):
+        sys.stdout.write(f"{path}\n")

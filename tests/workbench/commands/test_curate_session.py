@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from support.keyboard_sessions import Replay, acts, read_session
+from support.keyboard_sessions import Replay, actions, read_session
 from support.record import Record
 from support.screen import ScreenReader
 from support.workspaces import Case, WorkspaceFixture, build
@@ -47,7 +47,7 @@ def test_five_minutes_at_the_keyboard(workspace: WorkspaceFixture, size: tuple[i
     try:
         with Replay(command, workspace.root / "curation.db", size, **away) as replay:
             told = replay.play(read_session(SCRIPT))
-        assert acts(workspace.root / "curation.db") == told
+        assert actions(workspace.root / "curation.db") == told
         assert Counter(workspace.states().values()) == AFTERWARDS
         assert workspace.rows("PRAGMA integrity_check") == [("ok",)]
         assert workspace.rows("SELECT * FROM lease") == []
@@ -58,12 +58,12 @@ def test_five_minutes_at_the_keyboard(workspace: WorkspaceFixture, size: tuple[i
 
 def test_it_is_five_minutes_and_leaves_out_nothing() -> None:
     steps = read_session(SCRIPT)
-    decided = [act for step in steps for act in step.acts if act.split()[0] not in {"undo", "note", "flag"}]
+    decided = [act for step in steps for act in step.actions if act.split()[0] not in {"undo", "note", "flag"}]
     assert 5 * len(decided) + 2.5 * (len(steps) - len(decided)) >= 5 * 60, "so many seconds a decision and a look"
     assert {act.split()[2] for act in decided if act.startswith("reject")} == {str(reason) for reason in Reason}
-    kinds = {act.split()[0] for step in steps for act in step.acts}
+    kinds = {act.split()[0] for step in steps for act in step.actions}
     assert kinds == {"accept", "reject", "edit", "unsure", "skip", "undo", "note", "flag"}
-    assert all(step.words or step.acts for step in steps if step.keys not in {"q", "@exit"}), "a step without effect"
+    assert all(step.words or step.actions for step in steps if step.keys not in {"q", "@exit"}), "a step without effect"
 
 
 def test_the_reader_sees_what_a_terminal_shows() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from support.record import Record
-from support.terminal_app import Curating, rows
+from support.terminal_app import CurateTerminal, rows
 
 from curation_db.storage.store import open_store
 from workbench.workspace.create import create_workspace
@@ -36,7 +36,7 @@ def test_twenty_decisions_survive_kill_9_and_can_be_walked_back_and_forth(
         Record(store).add(30)
     database = workspace.database
 
-    with Curating(workspace.root, columns=columns, rows=lines) as app:
+    with CurateTerminal(workspace.root, columns=columns, rows=lines) as app:
         for keys, _ in KEYS:
             app.type(keys)
         app.kill()
@@ -51,14 +51,14 @@ def test_twenty_decisions_survive_kill_9_and_can_be_walked_back_and_forth(
     # fmt: on
     decided = states(database)
 
-    with Curating(workspace.root, columns=columns, rows=lines) as app:
+    with CurateTerminal(workspace.root, columns=columns, rows=lines) as app:
         for done in range(len(KEYS)):
             app.type("z")
-            assert app.acts()[-1] == "undo", done
+            assert app.actions()[-1] == "undo", done
         app.kill()
     assert set(states(database).values()) <= {"open", "superseded"}
 
-    with Curating(workspace.root, columns=columns, rows=lines) as app:
+    with CurateTerminal(workspace.root, columns=columns, rows=lines) as app:
         for _ in KEYS:
             app.type("Z")
         app.press("q")
@@ -72,10 +72,10 @@ def test_after_a_crash_the_same_card_is_there_again(tmp_path: Path) -> None:
     workspace = create_workspace(tmp_path / "ws")
     with open_store(workspace.database) as store:
         Record(store).add(5)
-    with Curating(workspace.root) as app:
+    with CurateTerminal(workspace.root) as app:
         app.type("a")
         app.kill()
-    with Curating(workspace.root) as app:
+    with CurateTerminal(workspace.root) as app:
         app.type("a")
         app.press("q")
         app.end()

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from support.record import Record
-from support.terminal_app import Curating
+from support.terminal_app import CurateTerminal
 
 from curation_db.storage.store import open_store
 from workbench.workspace.create import create_workspace
@@ -32,12 +32,12 @@ def test_replies_and_odd_key_reports_decide_nothing_and_the_next_key_does(tmp_pa
     workspace = create_workspace(tmp_path / "ws")
     with open_store(workspace.database) as store:
         Record(store).add(5)
-    with Curating(workspace.root) as app:
+    with CurateTerminal(workspace.root) as app:
         for reply in REPLIES:
             app.send(reply)
             time.sleep(0.05)
         app.type("u")
-        assert app.acts() == ["unsure"]
+        assert app.actions() == ["unsure"]
         assert not app.shows(b"Traceback")
         app.press("q")
         assert app.end() == 0

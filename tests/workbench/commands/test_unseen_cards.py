@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from support.record import Record
-from support.terminal_app import Curating, rows
+from support.terminal_app import CurateTerminal, rows
 
 from curation_db.storage.store import open_store
 from workbench.workspace.create import create_workspace
@@ -28,24 +28,24 @@ def folder(tmp_path: Path) -> Path:
     return workspace.root
 
 
-def decided(app: Curating) -> list[int]:
+def decided(app: CurateTerminal) -> list[int]:
     return [int(str(number)) for (number,) in rows(app.database, "SELECT candidate_id FROM event ORDER BY seq")]
 
 
 def test_type_ahead_decides_about_no_card_but_the_one_that_is_seen(folder: Path) -> None:
-    with Curating(folder) as app:
+    with CurateTerminal(folder) as app:
         app.type("a")
         app.press("a" * 20)
         app.wait_for(b"that key did nothing")
         assert len(decided(app)) <= 2
         app.type("u")
-        assert app.acts()[-1] == "unsure"
+        assert app.actions()[-1] == "unsure"
         app.press("q")
         assert app.end() == 0
 
 
 def test_a_held_key_decides_once_or_twice(folder: Path) -> None:
-    with Curating(folder) as app:
+    with CurateTerminal(folder) as app:
         app.type("u")
         before = len(decided(app))
         app.press("a")
@@ -59,7 +59,7 @@ def test_a_held_key_decides_once_or_twice(folder: Path) -> None:
 
 
 def test_on_a_slow_line_only_cards_that_the_screen_showed_are_decided(folder: Path) -> None:
-    with Curating(folder) as app:
+    with CurateTerminal(folder) as app:
         app.type("a")
         app.bytes_per_second = SLOW
         for _ in range(15):
@@ -71,13 +71,13 @@ def test_on_a_slow_line_only_cards_that_the_screen_showed_are_decided(folder: Pa
         app.wait_for(b"screen is behind")
         app.bytes_per_second = None
         app.type("u")
-        assert app.acts()[-1] == "unsure"
+        assert app.actions()[-1] == "unsure"
         app.press("q")
         assert app.end() == 0
 
 
 def test_a_terminal_that_never_answers_is_not_asked_for_long(folder: Path) -> None:
-    with Curating(folder, answers=False) as app:
+    with CurateTerminal(folder, answers=False) as app:
         app.type("a")
         asked = app.output.count(REQUEST)
         assert asked > 0

@@ -75,12 +75,12 @@ def train(
         KeyboardInterrupt: the trainings were stopped; the same call continues them.
     """
 
-    def tell(state: RunState) -> None:
+    def report_state(state: RunState) -> None:
         if state.steps:
             progress(f"training {state.name}", state.step, state.steps)
 
     left = [folder for folder in folders if read_run(folder).status is not TrainingStatus.DONE]
-    run_all(left, tell, started, at_once=_cores())
+    run_all(left, report_state, started, at_once=_cores())
 
 
 def _cores() -> int:

@@ -1,7 +1,7 @@
-"""The README's screenshots of the lab, from a demo that has run by itself.
+"""Takes the README's screenshots of the results screens, from a demo run with --auto.
 
-`negwb demo --auto W && python -m tools.lab_screenshots W FOLDER`. A training's last digits depend on the
-machine, so no test compares them with the kept ones.
+`negwb demo --auto W && python -m tools.results_screenshots W FOLDER`. The last digits of a training depend on the
+machine, so no test compares these screenshots.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ SHOTS: tuple[tuple[Page, Shot], ...] = (
     ("report", Shot("report", (120, 36), "negwb-dark", ("down",) * 5)),
     ("report", Shot("item", (120, 36), "negwb-light", (*("down",) * 5, "i", "down", "down", "enter"))),
 )
-"""The page that the lab opens with, and what is pressed there."""
+"""The first page of the app, and the keys to press there."""
 _SETTLED_S = 1.5
 
 
-def take_lab(workspace: Workspace, folder: Path) -> list[Path]:
-    """Write all of them as SVG into `folder`; returns their paths."""
-    made = []
+def take_results(workspace: Workspace, folder: Path) -> list[Path]:
+    """Write the screenshots as SVG into `folder`; return the paths."""
+    paths = []
     for page, shot in SHOTS:
         path = folder / f"{shot.name}.svg"
         path.write_text(asyncio.run(_take(workspace, page, shot)), encoding="utf-8", newline="\n")
-        made.append(path)
-    return made
+        paths.append(path)
+    return paths
 
 
 async def _take(workspace: Workspace, page: Page, shot: Shot) -> str:
@@ -49,17 +49,17 @@ async def _take(workspace: Workspace, page: Page, shot: Shot) -> str:
 
 
 async def _settle(app: ResultsApp) -> None:
-    """Until what is being read is read, however busy the machine is, and painted."""
+    """Wait until all data are read and painted."""
     await asyncio.sleep(_SETTLED_S)
     await app.workers.wait_for_complete()
     await asyncio.sleep(_SETTLED_S)
 
 
-def main(words: Sequence[str]) -> None:
-    """The script."""
-    workspace, folder = words
-    for made in take_lab(Workspace(Path(workspace).absolute()), Path(folder)):
-        sys.stdout.write(f"{made}\n")
+def main(arguments: Sequence[str]) -> None:
+    """Run the script."""
+    workspace, folder = arguments
+    for path in take_results(Workspace(Path(workspace).absolute()), Path(folder)):
+        sys.stdout.write(f"{path}\n")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""The README's screenshots of the rooms, from a demo in which three scripted people have decided.
+"""Takes the README's screenshots of the side screens, from a demo decided by three scripted annotators.
 
-`python -m tools.room_screenshots FOLDER`. They show times of day, so no test compares them with the kept ones.
+`python -m tools.side_screen_screenshots FOLDER`. The screens show times of day, so no test compares them.
 """
 
 from __future__ import annotations
@@ -28,50 +28,50 @@ from workbench.workspace.layout import Workspace
 SHOTS = (
     Shot("browse", (120, 36), "negwb-dark", ("b", "f", "s", "down", "down", "down")),
     Shot("adjudicate", (120, 36), "negwb-dark", ("d",)),
-    Shot("progress", (120, 36), "negwb-dark", ("p", "right", "right", "right")),
+    Shot("progress", (120, 36), "negwb-dark", ("p", "correct", "correct", "correct")),
     Shot("history", (120, 36), "negwb-light", ("d", "4")),
     Shot("guidelines", (120, 36), "negwb-dark", ("g",)),
     Shot("settings", (120, 36), "negwb-light", ("comma",)),
 )
 _PICTURES, _DECIDED = 160, 260
-_SLIPS = {"ana": 0.04, "ben": 0.08, "cho": 0.15}
-"""How often each of the scripted people decides wrongly."""
+_ERROR_RATES = {"ana": 0.04, "ben": 0.08, "cho": 0.15}
+"""Share of wrong decisions of each scripted annotator."""
 _SETTLED_S = 0.8
 
 
-def take_rooms(folder: Path) -> list[Path]:
-    """Write all of them as SVG into `folder`; returns their paths."""
-    with tempfile.TemporaryDirectory() as here:
+def take_side_screens(folder: Path) -> list[Path]:
+    """Write the screenshots as SVG into `folder`; return the paths."""
+    with tempfile.TemporaryDirectory() as temporary:
         size = DemoSize(pictures=_PICTURES, pool=1, scenes=1, gallery=2)
-        workspace = build_demo(Path(here) / "demo", size=size, overlap="2+1", progress=lambda *_: None)
+        workspace = build_demo(Path(temporary) / "demo", size=size, overlap="2+1", progress=lambda *_: None)
         truth = read_truth(DemoFiles(workspace.root).truth)
         with open_store(workspace.database) as store:
-            _let_people_decide(store, truth)
-        made = []
+            _decide(store, truth)
+        paths = []
         for shot in SHOTS:
             path = folder / f"{shot.name}.svg"
             path.write_text(asyncio.run(_take(workspace, shot)), encoding="utf-8", newline="\n")
-            made.append(path)
-        return made
+            paths.append(path)
+        return paths
 
 
-def _let_people_decide(store: Store, truth: Decisions) -> None:
-    chance = random.Random(5)
+def _decide(store: Store, truth: Decisions) -> None:
+    rng = random.Random(5)
     with store.read() as connection:
         rows = connection.execute(text("SELECT id, key, audit FROM candidate ORDER BY id LIMIT :n"), {"n": _DECIDED})
         cards = [(row.id, row.key, bool(row.audit)) for row in rows]
-    people = {name: DecisionWriter(store, begin_session(store, name, version="screenshots")) for name in _SLIPS}
+    writers = {name: DecisionWriter(store, begin_session(store, name, version="screenshots")) for name in _ERROR_RATES}
     for number, key, audit in cards:
-        right, reason = truth[key]
-        for name in chance.sample(sorted(people), 2):
-            kind = right
-            if chance.random() < _SLIPS[name]:
-                kind = Kind.REJECT if right is Kind.ACCEPT else Kind.ACCEPT
-            because = None if kind is Kind.ACCEPT else (reason or Reason.PRESENT)
-            spent = round(chance.lognormvariate(0.9, 0.5) * 1000)
+        correct, reason = truth[key]
+        for name in rng.sample(sorted(writers), 2):
+            kind = correct
+            if rng.random() < _ERROR_RATES[name]:
+                kind = Kind.REJECT if correct is Kind.ACCEPT else Kind.ACCEPT
+            used_reason = None if kind is Kind.ACCEPT else (reason or Reason.PRESENT)
+            elapsed_ms = round(rng.lognormvariate(0.9, 0.5) * 1000)
             stream = Stream.AUDIT if audit else Stream.REVIEW
-            shown = PresentationContext(stream=stream, blind=audit, elapsed_ms=spent, leased=False)
-            people[name].decide(number, kind, reason=because, shown=shown)
+            context = PresentationContext(stream=stream, blind=audit, elapsed_ms=elapsed_ms, leased=False)
+            writers[name].decide(number, kind, reason=used_reason, shown=context)
 
 
 async def _take(workspace: Workspace, shot: Shot) -> str:
@@ -89,5 +89,5 @@ async def _take(workspace: Workspace, shot: Shot) -> str:
 
 
 if __name__ == "__main__":
-    for each in take_rooms(Path(sys.argv[1])):
+    for each in take_side_screens(Path(sys.argv[1])):
         sys.stdout.write(f"{each}\n")
