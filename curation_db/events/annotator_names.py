@@ -1,7 +1,7 @@
-"""Names of annotators: which ones are allowed, and which ones mean the same person. Pure.
+"""Names of annotators: rules for allowed names, and comparison of spellings. No database here.
 
-Events hold the name of their actor, and the record also knows actors that are no people: `system`, and policies as
-`policy@version`. A name that looks like one of these would make an event look like theirs.
+Events contain the name of their actor. Actors other than people are `system` and policies (`policy@version`). An
+annotator with such a name would make events look like theirs.
 """
 
 from __future__ import annotations
@@ -19,30 +19,31 @@ MAX_NAME_LENGTH: Final = 64
 """Characters."""
 _RESERVED: Final = frozenset({Role.SYSTEM, Role.ADJUDICATOR, Role.POLICY})
 _POLICY: Final = re.compile(r"policy@.*|.*@(v?[0-9][\w.+-]*|[0-9a-f]{7,})")
-"""Of a case-folded name: a policy, or any NAME@VERSION. An e-mail address is none of these."""
+"""Matches a case-folded name of a policy, or any NAME@VERSION, but no e-mail address."""
 _VISIBLE: Final = "LNPS"
-"""First letters of the Unicode categories of characters that can be seen."""
+"""First letters of the Unicode categories of visible characters."""
 
 
-_HINT: Final = "take another name: --annotator NAME"
+_HINT: Final = "use another name: --annotator NAME"
 
 
 def checked_name(name: str) -> str:
-    """`name` as the record keeps it: in NFC, without blanks at its ends, inner blanks as single spaces.
+    """Return `name` in its stored form: NFC, without blanks at its ends, inner blanks as single spaces.
 
     Raises:
-        UnusableName: it has no visible character, has one that cannot be shown, is too long, or is reserved.
+        UnusableName: the name has no visible character or an unprintable one, is too long, or is reserved.
     """
     if clean(name) != unicodedata.normalize("NFC", name) or not clean(name).isprintable():
         raise UnusableName(f"{_quoted(name)} has characters that cannot be shown", hint=_HINT)
-    kept = " ".join(clean(name).split())
-    if not any(unicodedata.category(character)[0] in _VISIBLE for character in kept):
+    stored = " ".join(clean(name).split())
+    if not any(unicodedata.category(character)[0] in _VISIBLE for character in stored):
         raise UnusableName("an annotator needs a name", hint=_HINT)
-    if len(kept) > MAX_NAME_LENGTH:
-        raise UnusableName(f"{_quoted(kept)} has {len(kept)} characters, of at most {MAX_NAME_LENGTH}", hint=_HINT)
-    if name_key(kept) in _RESERVED or _POLICY.fullmatch(name_key(kept)):
-        raise UnusableName(f"{_quoted(kept)} is reserved for actors that are no people", hint=_HINT)
-    return kept
+    if len(stored) > MAX_NAME_LENGTH:
+        message = f"{_quoted(stored)} has {len(stored)} characters; at most {MAX_NAME_LENGTH} are allowed"
+        raise UnusableName(message, hint=_HINT)
+    if name_key(stored) in _RESERVED or _POLICY.fullmatch(name_key(stored)):
+        raise UnusableName(f"{_quoted(stored)} is reserved for actors other than people", hint=_HINT)
+    return stored
 
 
 def _quoted(name: str) -> str:
@@ -50,11 +51,11 @@ def _quoted(name: str) -> str:
 
 
 def name_key(name: str) -> str:
-    """What two spellings of the name of one person have in common."""
+    """Return the form of a name that is equal for all spellings of one person's name."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
 def spellings(name: str, known: Iterable[str]) -> list[str]:
-    """Those of the known names that mean the same person as `name`; the same spelling comes first."""
+    """Return the known names that mean the same person as `name`; the same spelling comes first."""
     same = [each for each in known if name_key(each) == name_key(name)]
     return sorted(same, key=lambda each: each != name)

@@ -1,4 +1,4 @@
-"""The people of a record: who decides, who works alone, whose edits wait, and names that are retired."""
+"""Status of the annotators of a record: decisions, live sessions, waiting edits, retired names."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ _DECIDED: Final = f"""
     EXISTS (SELECT 1 FROM event e WHERE e.actor = a.name AND e.role IN {PERSON_ROLES_SQL}
             AND e.kind IN ('accept', 'reject', 'unsure', 'edit', 'adjudicate', 'flip') AND NOT {undone_sql()})
 """
-"""Whether the annotator of the alias `a` has decided about anything. A card that was only looked at or skipped is no
-decision, and neither is one that was taken back."""
+"""SQL condition: the annotator of the alias `a` has a decision in effect. A viewed or skipped card and an undone
+decision do not count."""
 _SELECT_OTHERS = text(f"""
     SELECT a.name, {_DECIDED} AS decided FROM annotator a WHERE a.name != :name AND a.retired_at IS NULL ORDER BY a.name
 """)
@@ -42,19 +42,19 @@ _SET_RETIRED = text("UPDATE annotator SET retired_at = :at WHERE name = :name")
 
 @dataclass(frozen=True, slots=True)
 class AnnotatorStatus:
-    """One name in the record."""
+    """Status of one annotator."""
 
     name: str
     role: Role
     since: str
     retired_at: str | None
-    """Out of use since; None: in use."""
+    """Time since which the name is out of use; None: in use."""
     decisions: int
-    """In force (`in_force`)."""
+    """Number of decisions in force (`in_force`)."""
     decided: bool
-    """Has decided about something that was not taken back."""
+    """Has a decision that was not undone."""
     at_work: bool
-    """Has a session that is alive."""
+    """Has a live session."""
 
     @property
     def is_active(self) -> bool:
@@ -63,19 +63,19 @@ class AnnotatorStatus:
 
 
 def other_annotators(connection: Connection, name: str) -> list[str]:
-    """The other people who decide: those who have decided or are at work now, without retired names."""
+    """Return the other active annotators: with a decision or a live session, and not retired."""
     present, own = _active_names(connection), name_key(name)
     rows = connection.execute(_SELECT_OTHERS, {"name": name})
     return [row.name for row in rows if (row.decided or row.name in present) and name_key(row.name) != own]
 
 
 def works_alone(connection: Connection, name: str) -> bool:
-    """Whether this person is the only one who decides in this record."""
+    """Return whether this annotator is the only active one in this record."""
     return not other_annotators(connection, name)
 
 
 def list_annotators(connection: Connection) -> list[AnnotatorStatus]:
-    """Everybody, by name; counts, so it is not on the way to the next card."""
+    """Return all annotators by name. Counts all decisions, so it is too slow for the way to the next card."""
     present = _active_names(connection)
     return [
         AnnotatorStatus(
@@ -92,19 +92,19 @@ def list_annotators(connection: Connection) -> list[AnnotatorStatus]:
 
 
 def count_waiting_edits(connection: Connection) -> dict[str, int]:
-    """How many edits of each editor another person is still asked about."""
+    """Count the edits of each editor that still wait for another annotator."""
     return {row.editor: row.edits for row in connection.execute(_SELECT_WAITING_EDITS)}
 
 
 def retire(store: Store, name: str) -> None:
-    """Take a name out of use: edits wait for it no more, and no session begins under it. Its decisions stay.
+    """Take a name out of use: edits no longer wait for it, and no session can start under it. Its decisions stay.
 
     Raises:
-        RecordInUse: somebody is at work under this name.
+        RecordInUse: a session under this name is live.
     """
     with store.write() as connection:
         if name in _active_names(connection):
-            raise RecordInUse(f"{name} is at work", hint="end that session first")
+            raise RecordInUse(f"{name} has a live session", hint="end that session first")
         connection.execute(_SET_RETIRED, {"at": utc_now(), "name": name})
 
 
@@ -115,6 +115,6 @@ def reinstate(store: Store, name: str) -> None:
 
 
 def _active_names(connection: Connection) -> set[str]:
-    bare = connection.connection.driver_connection
-    assert isinstance(bare, sqlite3.Connection)
-    return {session.annotator for session in work_sessions.live_sessions(bare)}
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, sqlite3.Connection)
+    return {session.annotator for session in work_sessions.live_sessions(driver)}

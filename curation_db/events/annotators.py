@@ -1,4 +1,4 @@
-"""People and their sessions: who decides, and which run of the app their leases belong to."""
+"""Annotators and their sessions: start and end of a session, known spellings of names."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from curation_db.storage.store import Store
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """A person at work: the name goes into every event, the session owns the leases."""
+    """Annotator in a session: the name is in every event, the session owns the leases."""
 
     name: str
     annotator_id: int
@@ -27,33 +27,37 @@ class Actor:
 
 
 def begin_session(store: Store, name: str, *, version: str, role: Role | None = None) -> Actor:
-    """Start a session for `name` (made known where new) and free the cards of that person's dead sessions.
+    """Start a session for `name`, which is stored if it is new, and release the leases of that person's dead sessions.
 
-    Names are compared without regard to case: the actor has the spelling that the record knows already, the same one
-    where it knows several.
+    Names are compared without case. The actor gets the spelling that the record already has; of several spellings the
+    one equal to `name`.
 
-    `role`: what the person is from now on; none: what the person was, at first an annotator. The record trusts who
-    can write it; every event tells the role in which it was done.
+    A session is dead if it ended, or if it ran on this machine and its process is gone. After a crash the person thus
+    gets the same card again at once, without a wait for the leases to expire.
 
-    A session is dead when it ended, or when it ran on this machine and its process is gone: after a crash the person
-    finds the same card again at once, without waiting for the leases to expire.
+    Args:
+        store: the record.
+        name: name of the annotator.
+        version: version of negwb.
+        role: role of the person from now on; None keeps the present role, at first annotator. There is no
+            authentication: a person who can write the file can take any role. Every event contains its role.
 
     Raises:
         RetiredAnnotator: the name is out of use.
         UnusableName: no annotator can have the name.
     """
-    asked = checked_name(name)
+    name = checked_name(name)
     with store.write() as connection:
-        name = known_spelling(connection, asked)
+        name = known_spelling(connection, name)
         row = connection.execute(
             text("""INSERT INTO annotator(name, role, created_at) VALUES (:name, coalesce(:role, 'annotator'), :now)
                     ON CONFLICT(name) DO UPDATE SET role = coalesce(:role, role) RETURNING id, role, retired_at"""),
             {"name": name, "role": str(role) if role else None, "now": utc_now()},
         ).one()
-        if row.retired_at is not None:  # raised inside the transaction, so the role stays too
+        if row.retired_at is not None:  # raised inside the transaction, so the old role stays
             raise RetiredAnnotator(
                 f"the name {name} is retired",
-                hint="negwb annotators restore puts it into use again; or take another: --annotator NAME",
+                hint="put it into use again: negwb annotators restore NAME; or use another: --annotator NAME",
             )
         _free_dead_sessions(connection, row.id)
         session = uuid7()
@@ -69,16 +73,16 @@ def begin_session(store: Store, name: str, *, version: str, role: Role | None = 
 
 
 def known_spelling(connection: Connection, name: str) -> str:
-    """The spelling under which the record knows the person called `name`; `name` itself where it knows none.
+    """Return the spelling of `name` that the record has; `name` itself if it has none.
 
-    A record from before names were compared without regard to case can have several: the same spelling comes first,
+    A record from a version that compared names with case can have several spellings: the same spelling comes first,
     then those in use, then the oldest.
     """
     return next(iter(_spellings(connection, name)), name)
 
 
 def spellings_of(connection: Connection, name: str) -> list[str]:
-    """All spellings of `name` that events of this record can have."""
+    """Return all spellings of `name` that events of this record can contain."""
     return _spellings(connection, name) or [name]
 
 
@@ -88,23 +92,27 @@ def _spellings(connection: Connection, name: str) -> list[str]:
 
 
 def end_session(store: Store, actor: Actor) -> None:
-    """Give back the session's cards and close it."""
+    """Release the session's leases and end it."""
     with store.write() as connection:
         _end(connection, actor.session)
 
 
-def require_adjudicator(actor: Actor, deed: str) -> None:
-    """See that the actor may do what only adjudicators may.
+def require_adjudicator(actor: Actor, action: str) -> None:
+    """Check that the actor is an adjudicator.
+
+    Args:
+        actor: the annotator.
+        action: verb phrase for the message.
 
     Raises:
-        RecordError: the actor may not.
+        RecordError: the actor is not an adjudicator.
     """
     if actor.role is not Role.ADJUDICATOR:
-        raise RecordError(f"only an adjudicator can {deed}", hint="sit down as one: --role adjudicator")
+        raise RecordError(f"only an adjudicator can {action}", hint="restart with: --role adjudicator")
 
 
 def annotator_ids(connection: Connection, names: frozenset[str] | set[str]) -> dict[str, int]:
-    """The ids of these people; names that are nobody's (a policy's) are left out."""
+    """Return the ids of these annotators by name; names of other actors (policies) are left out."""
     if not names:
         return {}
     rows = connection.execute(text("SELECT id, name FROM annotator"))

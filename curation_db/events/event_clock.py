@@ -1,24 +1,24 @@
-"""Moments: the numbers of the events are the one clock of the record, and an export is the record at a number on it.
+"""The event numbers as the record's clock: an export is the record as it was at one number.
 
-AT event N is: as event N left it, and at 0: as it was before the first one. Events have their number; what comes in
-beside them and shows in exports (candidates, an image's completed columns, a source's licences) is marked with the
-number that comes NEXT, and is there from that number on. A mark is thus always larger than every number that stands,
-so nothing that comes in can ever show at a number that was exported before: N alone determines the bytes. Decisions
-lose nothing by it: whatever a person saw when event N was made had come in before, and bears N or less.
+"At event N" means: the record directly after event N; at 0: before the first event. Every event has its own number.
+Other data that exports show (candidates, an image's completed columns, a source's licences) is called an arrival. An
+arrival is marked with the NEXT number, and exports show it from that number on. A mark is therefore larger than every
+number that can already have been exported, so the number N alone determines the bytes of an export. Decisions stay
+consistent: the data that a person saw at event N had arrived before, and has a mark of N or less.
 
-What came in since the newest number has none to show at yet. An export of NOW that it could matter to `settle`s that:
-it takes the next number for itself, no event will have it, and from then on it stands for this moment like any other.
-0 stands once it was exported or there is an event; what comes in until then is there from 0 on.
+Arrivals since the newest number cannot be shown at any number yet. An export of the present that could contain them
+calls `reserve`: it takes the next number for itself, no event gets that number, and it is exportable from then on.
+0 is exportable after an export of 0 or after the first event; earlier arrivals are shown from 0 on.
 
-A number is handed out once. The table `event_gap` names the numbers that no event has, and why: an export took them
-(cause export; they stand), they were missing before gaps were recorded (migration; most are of exports, so they
-stand), or they belong to a history that a restore replaced (restore; they do not stand, and `lineage` tells more).
-A number that is missing elsewhere means that an event was lost; it is not handed out again either.
+No number is used twice. The table `event_gap` lists the numbers without an event, and their cause: an export took them
+(export; exportable), they were missing before gaps were recorded (migration; most are of exports, so they are
+exportable), or they belong to a history that a restore replaced (restore; not exportable, see `lineage`). A number
+missing outside all gaps means that an event was lost; such a number is not used again either.
 
-Weighed against: imports as events (an event is somebody's deed on one candidate, and imports would shift the numbers
-of people's decisions); a count of imports beside the number (two sets of one event would differ, and `--at` would
-need both); letting what came in wait for the next decision (nobody who has just imported the missing file names, or
-wants the open candidates before anything is decided, could export them).
+Rejected alternatives: imports as events (an event is an action of an actor on one candidate, and imports would shift
+the numbers of the decisions); a count of imports beside the number (two exports at one event would differ, and `--at`
+would need both numbers); arrivals that wait for the next decision (an export directly after an import of missing file
+names, or of open candidates before the first decision, would lack them).
 """
 
 from __future__ import annotations
@@ -54,11 +54,11 @@ _SELECT_LINEAGE = text("""
 """)
 _SELECT_LAST_EVENT = text("SELECT uid FROM event WHERE seq <= :number ORDER BY seq DESC LIMIT 1")
 _SETTLED = "settled"
-"""The newest number that an export took."""
+"""Name of the note with the newest number that an export took."""
 
 
 class Arrival(StrEnum):
-    """What comes in beside the events; also the names under which the newest marks are noted."""
+    """Kinds of data other than events; the values are the names of the notes with the newest marks."""
 
     CANDIDATES = "came_in_candidates"
     DETAILS = "came_in_details"
@@ -68,37 +68,37 @@ class Arrival(StrEnum):
 
 
 def newest_seq(connection: Connection) -> int:
-    """The newest number that stands: of an event, or one that an export took; -1: not even 0 does."""
+    """Return the newest exportable number, of an event or of an export; -1 if not even 0 is exportable."""
     row = connection.execute(_SELECT_NEWEST).one()
     return max(-1 if row.event is None else int(row.event), -1 if row.settled is None else int(row.settled))
 
 
 def next_seq(connection: Connection) -> int:
-    """The number that comes next: the mark of what comes in now."""
+    """Return the next number: the mark of present arrivals."""
     counted, skipped = connection.execute(_SELECT_LARGEST_USED).one()
     return max(newest_seq(connection), int(counted), int(skipped)) + 1
 
 
 def next_event_seq(connection: Connection) -> int:
-    """The number of the next event; the first has 1 at least, so that there is something before it."""
+    """Return the number of the next event. The first event has at least 1, so that 0 is before it."""
     return max(next_seq(connection), 1)
 
 
-def mark_arrival(connection: Connection, what: Arrival) -> None:
-    """Note, in the transaction that writes it, that something came in under the mark `coming`."""
-    connection.execute(_WRITE_NOTE, {"name": what, "value": str(next_seq(connection))})
+def mark_arrival(connection: Connection, kind: Arrival) -> None:
+    """Note `next_seq` as the newest mark of this kind, in the transaction that writes the data."""
+    connection.execute(_WRITE_NOTE, {"name": kind, "value": str(next_seq(connection))})
 
 
 def current_seq(connection: Connection, kinds: Collection[Arrival]) -> int:
-    """The number for now: the newest, or the one that comes next where some of `kinds` came in since."""
+    """Return the number of the present: the newest, or the next one if data of `kinds` arrived since then."""
     number = newest_seq(connection)
     marks = connection.execute(_SELECT_MARKS, {"names": list(kinds)}).scalars()
-    # a mark above the newest number may lie in the gap of a restore, so it is not the answer itself
+    # a mark above the newest number may lie in the gap of a restore, so the mark itself is not returned
     return number if number >= 0 and all(int(mark) <= number for mark in marks) else next_seq(connection)
 
 
 def reserve(connection: Connection, kinds: Collection[Arrival]) -> int:
-    """Make the number for now one that stands, in a write transaction of its own; returns it."""
+    """Make the number of the present exportable and return it; runs in a write transaction of its own."""
     number = current_seq(connection, kinds)
     if number > newest_seq(connection):
         connection.execute(_WRITE_NOTE, {"name": _SETTLED, "value": str(number)})
@@ -108,23 +108,23 @@ def reserve(connection: Connection, kinds: Collection[Arrival]) -> int:
 
 
 class Gap(NamedTuple):
-    """A range of numbers that no event has."""
+    """Range of numbers without events."""
 
     first: int
     last: int
     cause: GapCause
     at: str
-    """When the gap was recorded."""
+    """Time at which the gap was recorded."""
 
 
 def gap_at(connection: Connection, number: int) -> Gap | None:
-    """The recorded gap that `number` lies in."""
+    """Return the recorded gap that contains `number`."""
     row = connection.execute(_SELECT_GAP, {"number": number}).first()
     return Gap(row.first, row.last, GapCause(row.cause), row.at) if row is not None and number <= row.last else None
 
 
 def is_exportable(connection: Connection, number: int) -> bool:
-    """Whether the record can be exported as it was at `number`: an event has it, an export took it, or it is 0."""
+    """Return whether the record can be exported at `number`: the number of an event, of an export, or 0."""
     gap = gap_at(connection, number)
     if gap is not None:
         return gap.cause is not GapCause.RESTORE
@@ -132,38 +132,39 @@ def is_exportable(connection: Connection, number: int) -> bool:
 
 
 class RecordOrigin(NamedTuple):
-    """What identifies the history up to an event number."""
+    """Identity of the history up to an event number."""
 
     event_uid: str | None
-    """Of the newest event up to the number; None: there is none."""
+    """uid of the newest event up to the number; None without events."""
     lineage: str
+    """uid of the number's lineage."""
 
 
 class HistoryRelation(StrEnum):
-    """How a frozen set's event number relates to the record."""
+    """Relation between a frozen set's event number and the record."""
 
     SAME = "same"
-    """The number stands for the same events in this record."""
+    """The number means the same events in this record."""
     REPLACED = "replaced"
     """A restore replaced the history that the number belongs to."""
     UNKNOWN = "unknown"
-    """The record does not have that event: it was lost, or the set comes from another record."""
+    """The record lacks the event: it was lost, or the set comes from another record."""
 
 
 def origin_of(connection: Connection, number: int) -> RecordOrigin:
-    """The history that `number` stands at the end of; the same today and after any restore that keeps the number."""
+    """Return the identity of the history that ends at `number`; a restore that keeps the number does not change it."""
     event_uid = connection.execute(_SELECT_LAST_EVENT, {"number": number}).scalar()
     return RecordOrigin(event_uid, connection.execute(_SELECT_LINEAGE, {"number": number}).scalar_one())
 
 
 def relation_of(connection: Connection, number: int, event_uid: str | None, lineage: str | None) -> HistoryRelation:
-    """Whether a set frozen at `number` comes from this record's history.
+    """Return whether a set frozen at `number` comes from this record's history.
 
     Args:
-        connection: The record.
-        number: The event number in the set's manifest.
-        event_uid: As its manifest has it.
-        lineage: As its manifest has it; None: an older negwb froze it, so that only the number can be checked.
+        connection: the record.
+        number: event number in the set's manifest.
+        event_uid: uid of the newest event in the manifest.
+        lineage: lineage in the manifest; None if an older negwb froze the set, so that only the number can be checked.
     """
     gap = gap_at(connection, number)
     if gap is not None and gap.cause is GapCause.RESTORE:
@@ -177,16 +178,16 @@ def relation_of(connection: Connection, number: int, event_uid: str | None, line
 
 
 def extend_mark(mark: Any, before: object, since: int) -> list[list[Any]]:
-    """The mark of a column whose value `before` is replaced by one that shows from `since` on.
+    """Return the mark of a column after its value `before` was replaced by one that exports show from `since` on.
 
-    A mark is the number from which the value shows, where there was none before, or a list of [number, the value
-    before that number], in order.
+    A mark is the number from which exports show the value (if there was no value before), or a list of
+    [number, the value before that number] in ascending order.
     """
     return [*_mark_entries(mark), [since, before]]
 
 
 def value_at(mark: Any, value: Any, at: int) -> Any:
-    """What a marked column, which now has `value`, showed at the number `at`."""
+    """Return the value at the number `at` of a column that has `mark` and now has `value`."""
     return next((before for since, before in _mark_entries(mark) if since > at), value)
 
 

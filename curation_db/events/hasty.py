@@ -1,7 +1,7 @@
-"""Hasty decisions: in force, and made sooner than the person can have seen the picture and read the caption.
+"""Hasty decisions: decisions in force that came before a person can have seen the image and read the caption.
 
-A person's first answer about a candidate only: who looks at a card again may be quick about it. One definition, as an
-SQL condition (`hasty`) and over one candidate's events (`is_hasty`). The two must agree.
+Only a person's first answer about a candidate counts; a second look may be quick. The definition has two forms that
+must agree: a SQL condition (`hasty_sql`) and a function of one candidate's events (`is_hasty`).
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from curation_db.events.in_force import PERSON_ROLES_SQL, decisions_in_force, in
 from curation_db.events.state import FoldEvent
 
 HASTY_MS: Final = 400
-"""People need 0.4 s and more to say whether a thing is in a photograph when they do nothing else. A decision about a
-picture and a sentence that comes sooner was made without seeing them. The index `event_hasty` holds this number."""
+"""People need at least 0.4 s to say whether an object is in a photograph, without any other task. A faster decision
+about an image and a sentence was made without seeing them. The index `event_hasty` contains this number."""
 HASTY_SECONDS: Final = HASTY_MS / 1000
 JUDGING_KINDS: Final = frozenset({Kind.ACCEPT, Kind.REJECT, Kind.UNSURE, Kind.ADJUDICATE})
-"""Answers that take a look at the picture. A skip does not."""
+"""Answers that need a look at the image. A skip does not."""
 _VIEWING_KINDS: Final = JUDGING_KINDS | {Kind.EDIT, Kind.FLIP}
 _PERSON_ROLES: Final = frozenset(map(Role, PersonRole))
 
 
 def hasty_sql(event: str = "e") -> str:
-    """SQL: whether the event of this alias is a hasty decision in force."""
+    """Return a SQL condition: the event of this alias is a hasty decision in force."""
     before = f"b_{event}"
     return f"""(
     {event}.elapsed_ms < {HASTY_MS} AND {event}.kind IN ({_sql_list(JUDGING_KINDS)})
@@ -37,9 +37,11 @@ def hasty_sql(event: str = "e") -> str:
 
 
 def is_hasty(events: Iterable[FoldEvent], quick: Collection[int]) -> bool:
-    """Whether a hasty decision is in force among all events of one candidate.
+    """Return whether a hasty decision is in force among all events of one candidate.
 
-    `quick`: the numbers of the events that took less than `HASTY_MS`.
+    Args:
+        events: all events of the candidate.
+        quick: numbers of the events that took less than `HASTY_MS`.
     """
     if not quick:
         return False

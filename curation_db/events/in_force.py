@@ -1,17 +1,18 @@
-"""Which decisions are in force: the one definition behind every count over events.
+"""Decisions in force: the only definition for every count over events.
 
-A person decides about a candidate more than once: `[` goes back and replaces a decision, a skipped card comes again,
-an adjudicator who voted also gives the final word. Of these at most one is in force:
+A person can decide about a candidate more than once: `[` goes back and replaces a decision, a skipped card returns, and
+an adjudicator who voted can also adjudicate. At most one of these decisions is in force:
 
-* An event that was taken back is not in force.
-* A requeue ends the decisions before it. An edit outlasts it: the candidate stays replaced.
-* Of one person's decisions about one candidate a final word counts before a vote or an edit, and these before a skip;
-  among equals the newest counts.
-* Answers to a card whose answer is known (`gold`) are no votes. They are compared with one another alone.
+* An undone event is not in force.
+* A requeue ends the decisions before it, except an edit: the candidate stays replaced.
+* Among one person's decisions about one candidate, an adjudication counts before a vote or an edit, and these count
+  before a skip. Among equals the newest counts.
+* Answers to gold items are no votes. They are compared only with one another.
 * A policy that withdraws its acceptance has no decision in force.
 
-`decisions_in_force` states it for one candidate's events, `in_force` as an SQL condition. The two must agree. Not meant
-here: the audit's labels (`consensus`) and the score on known answers (`gold`). Both use the first decision by purpose.
+`decisions_in_force` applies the definition to one candidate's events, `in_force_sql` is the same as a SQL condition.
+The two must agree. The audit labels (`annotator_agreement`) and the score on gold items (`gold`) do not use this
+definition: both use the first decision on purpose.
 """
 
 from __future__ import annotations
@@ -24,22 +25,20 @@ from curation_db.events.event_log import undone_sql
 from curation_db.events.state import FoldEvent, effective_events, since_requeue
 
 DECISIONS: Final = (Kind.ACCEPT, Kind.REJECT, Kind.UNSURE, Kind.SKIP, Kind.EDIT, Kind.ADJUDICATE, Kind.FLIP)
-"""What counts as a decision."""
+"""Kinds of events that are decisions."""
 DECISIONS_SQL: Final = ", ".join(f"'{kind}'" for kind in DECISIONS)
-"""The same, for SQL."""
 PERSON_ROLES_SQL: Final = "(" + ", ".join(f"'{role}'" for role in PersonRole) + ")"
-"""The roles of people, for SQL."""
 _RANKS: Final = {Kind.SKIP: 0, Kind.ADJUDICATE: 2}
 _DEFAULT_RANK = 1
-"""Of every other kind."""
+"""Rank of every other kind."""
 
 
 def decisions_in_force(events: Iterable[FoldEvent]) -> list[FoldEvent]:
-    """The decisions in force among all events of one candidate, in order."""
-    standing = effective_events(events)
-    first = min((event.seq for event in since_requeue(standing)), default=None)
+    """Return the decisions in force among all events of one candidate, in order."""
+    effective = effective_events(events)
+    first = min((event.seq for event in since_requeue(effective)), default=None)
     chosen: dict[tuple[str, bool], FoldEvent] = {}
-    for event in standing:
+    for event in effective:
         if not _can_replace(event) or (event.kind is not Kind.EDIT and (first is None or event.seq < first)):
             continue
         key = event.actor, event.gold
@@ -50,7 +49,7 @@ def decisions_in_force(events: Iterable[FoldEvent]) -> list[FoldEvent]:
 
 
 def rank(kind: Kind) -> int:
-    """A decision of a higher rank counts before one of a lower rank, whichever is newer."""
+    """Return the rank of a decision: one of a higher rank counts before one of a lower rank, even if it is older."""
     return _RANKS.get(kind, _DEFAULT_RANK)
 
 
@@ -59,7 +58,7 @@ def _can_replace(event: FoldEvent) -> bool:
 
 
 def in_force_sql(event: str = "e") -> str:
-    """SQL: whether the event of this alias is a decision in force."""
+    """Return a SQL condition: the event of this alias is a decision in force."""
     other = f"n_{event}"
     between = f"q_{event}"
     return f"""(

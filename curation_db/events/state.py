@@ -1,7 +1,7 @@
-"""A candidate's state as a pure fold of its events (DESIGN section 4). No database here.
+"""State of a candidate as a pure fold of its events. No database here.
 
-Everything the record materialises about a candidate (`candidate_state`, its place in the queue) comes out of `fold`;
-tests compare the two after every step.
+All derived data of a candidate (`candidate_state`, its queue entries) comes from `fold`; tests compare the two after
+every step.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _VOTES = frozenset({Kind.ACCEPT, Kind.REJECT, Kind.UNSURE, Kind.FLIP})
 
 @dataclass(frozen=True, slots=True)
 class FoldEvent:
-    """An event, as far as the fold is concerned."""
+    """Event with the fields that the fold needs."""
 
     seq: int
     actor: str
@@ -26,88 +26,88 @@ class FoldEvent:
     verdict: Kind | None = None
     undo_of: int | None = None
     gold: bool = False
-    """An answer to a card whose answer is known: no vote."""
+    """Answer to a gold item: no vote."""
 
 
 @dataclass(frozen=True, slots=True)
 class Overlap:
-    """How many people decide about one candidate."""
+    """Number of annotators who decide about one candidate."""
 
     first: int
-    """So many are asked in any case."""
+    """Annotators that always decide."""
     limit: int
-    """So many at most; the ones beyond `first` only while there is no majority of `limit`."""
+    """Maximum; those beyond `first` decide only while there is no majority of `limit`."""
 
     def __str__(self) -> str:
         return f"{self.first}+{self.limit - self.first}" if self.limit > self.first else str(self.first)
 
     @classmethod
     def parse(cls, text: str) -> Overlap:
-        """ "1", "3" or "2+1" (ask two; a third only when they differ).
+        """Parse "1", "3" or "2+1" (two annotators, and a third one only if they differ).
 
         Raises:
-            ValueError: `text` is none of these.
+            ValueError: `text` has another form.
         """
-        told = re.fullmatch(r"([1-9]\d?)(?:\+([1-9]\d?))?", text)
-        if told is None:
-            raise ValueError(f"overlap {text!r}: say 1, another number up to 99, or 2+1")
-        first = int(told[1])
-        return cls(first, first + int(told[2] or 0))
+        match = re.fullmatch(r"([1-9]\d?)(?:\+([1-9]\d?))?", text)
+        if match is None:
+            raise ValueError(f"overlap {text!r}: expected a number from 1 to 99, or a form such as 2+1")
+        first = int(match[1])
+        return cls(first, first + int(match[2] or 0))
 
 
 @dataclass(frozen=True, slots=True)
 class CandidateStatus:
-    """What the events of one candidate come to."""
+    """Fold of the events of one candidate."""
 
     state: State = State.OPEN
     accepts: int = 0
     rejects: int = 0
     unsures: int = 0
     wanted: int = 1
-    """How many more people are to be asked; 0: the candidate is out of the queue."""
+    """Number of further annotators that the candidate needs; 0: it is not in the queue."""
     voters: frozenset[str] = frozenset()
-    """People whose accept or reject stands; they are not asked again."""
+    """People with an accept or reject in effect; they do not get the card again."""
     passes: dict[str, int] = field(default_factory=dict)
-    """How often each person skipped it or was unsure; others are asked first."""
+    """Skips and unsure answers by person; other annotators get the card first."""
     flagged: bool = False
     notes: int = 0
     gold_voters: frozenset[str] = frozenset()
-    """People whose answer stands, where the answer is known: no votes, but they are not asked again either."""
+    """People who answered the gold item. Their answers are no votes, but they do not get the card again either."""
     gold_passes: dict[str, int] = field(default_factory=dict)
-    """As `passes`, of that card."""
+    """As `passes`, for the gold item."""
 
 
 def effective_events(events: Iterable[FoldEvent]) -> list[FoldEvent]:
-    """The events that nothing effective takes back, undo events left out; in order.
+    """Return the events that no effective undo reverts, without the undo events, in order.
 
-    An undo always comes after what it undoes, so one pass from the newest to the oldest settles every chain of undo
+    An undo always comes after its target, so one pass from the newest to the oldest event resolves every chain of undo
     and redo.
     """
     undone: set[int] = set()
-    kept: list[FoldEvent] = []
+    effective: list[FoldEvent] = []
     for event in sorted(events, key=lambda e: e.seq, reverse=True):
         if event.seq in undone:
             continue
         if event.kind is Kind.UNDO:
             undone.add(event.undo_of or 0)
         else:
-            kept.append(event)
-    kept.reverse()
-    return kept
+            effective.append(event)
+    effective.reverse()
+    return effective
 
 
 def fold(events: Iterable[FoldEvent], overlap: Overlap) -> CandidateStatus:
-    """The standing of a candidate after `events` under `overlap`."""
-    standing = effective_events(events)
-    flags = sum(event.kind is Kind.FLAG for event in standing)
-    notes = sum(event.kind is Kind.NOTE for event in standing)
-    recent = since_requeue(standing)
+    """Return the status of a candidate after `events` under `overlap`."""
+    effective = effective_events(events)
+    flags = sum(event.kind is Kind.FLAG for event in effective)
+    notes = sum(event.kind is Kind.NOTE for event in effective)
+    recent = since_requeue(effective)
     deciding = [event for event in recent if not event.gold]
     votes = _newest_votes(deciding)
     gold_events = [event for event in recent if event.gold]
     gold_votes = _newest_votes(gold_events)
     counts = {kind: sum(vote is kind for vote in votes.values()) for kind in (Kind.ACCEPT, Kind.REJECT, Kind.UNSURE)}
-    state, wanted = _derive_state(standing, deciding, counts, overlap)
+    state, wanted = _derive_state(effective, deciding, counts, overlap)
     return CandidateStatus(
         state=state,
         accepts=counts[Kind.ACCEPT],
@@ -128,18 +128,18 @@ def _sure_voters(votes: dict[str, Kind]) -> frozenset[str]:
 
 
 def since_requeue(events: Sequence[FoldEvent]) -> Sequence[FoldEvent]:
-    """Of effective events those that still count: what came after everybody was last asked anew."""
+    """Return those of the effective events that still count: the ones after the last requeue."""
     last = max((i for i, event in enumerate(events) if event.kind is Kind.REQUEUE), default=-1)
     return events[last + 1 :]
 
 
 def votes_of(events: Sequence[FoldEvent]) -> dict[str, Kind]:
-    """Of effective events each person's newest vote that counts: accept, reject or unsure."""
+    """Return each person's newest vote that counts (accept, reject or unsure) among effective events."""
     return _newest_votes(since_requeue(events))
 
 
 def _newest_votes(events: Iterable[FoldEvent]) -> dict[str, Kind]:
-    """Each person's newest vote; a flip votes what it says."""
+    """Return each person's newest vote; a flip counts as its verdict."""
     votes: dict[str, Kind] = {}
     for event in events:
         if event.kind in _VOTES and event.role in (Role.ANNOTATOR, Role.ADJUDICATOR):
@@ -157,10 +157,10 @@ def _count_passes(events: Iterable[FoldEvent], votes: dict[str, Kind]) -> dict[s
 
 
 def _derive_state(
-    standing: Sequence[FoldEvent], deciding: Sequence[FoldEvent], counts: dict[Kind, int], overlap: Overlap
+    effective: Sequence[FoldEvent], deciding: Sequence[FoldEvent], counts: dict[Kind, int], overlap: Overlap
 ) -> tuple[State, int]:
-    """The state, and how many more people it wants."""
-    if any(_supersedes(event) for event in standing):
+    """Return the state and the number of further annotators."""
+    if any(_supersedes(event) for event in effective):
         return State.SUPERSEDED, 0
     final = next((event.verdict for event in reversed(deciding) if event.kind is Kind.ADJUDICATE), None)
     if final is not None:
@@ -172,14 +172,14 @@ def _derive_state(
 
 
 def _supersedes(event: FoldEvent) -> bool:
-    """Whether the candidate is out of play: edited into a child, or the child of an edit that was undone."""
+    """Return whether the event removes the candidate: an edit created a child, or the child's edit was undone."""
     return event.kind is Kind.EDIT or (event.kind is Kind.WITHDRAW and event.role is not Role.POLICY)
 
 
 def _policy_accepts(events: Sequence[FoldEvent]) -> bool:
-    """Whether a policy's acceptance stands: its newest word is no withdrawal."""
-    said = {event.actor: event.kind for event in events if event.role is Role.POLICY}
-    return Kind.ACCEPT in said.values()
+    """Return whether a policy accepts the candidate and has not withdrawn its acceptance."""
+    newest = {event.actor: event.kind for event in events if event.role is Role.POLICY}
+    return Kind.ACCEPT in newest.values()
 
 
 def _state_of_votes(accepts: int, rejects: int, unsures: int, overlap: Overlap) -> tuple[State, int]:

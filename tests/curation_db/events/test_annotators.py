@@ -93,7 +93,7 @@ def test_a_retired_name_does_not_count_and_its_decisions_stay(record: Record) ->
     ana = record.open_session("ana")
     with pytest.raises(RecordError, match="adjudicator"):
         ana.reviewer.requeue(2)
-    with pytest.raises(RecordInUse, match="ben is at work"):
+    with pytest.raises(RecordInUse, match="ben has a live session"):
         retire(record.store, "ben")
     leave(record, ben)
     retire(record.store, "ben")
