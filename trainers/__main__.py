@@ -1,7 +1,7 @@
-"""`python -m trainers RUN_FOLDER`: the child process that trains or resumes one run; watch it through its files.
+"""`python -m trainers RUN_FOLDER`: the child process that trains or resumes one run; its files show the progress.
 
-Exit codes: 0 done, 2 another process trains there or the call is off, 6 failed (failed.json says why),
-130 interrupted with the state saved (SIGINT, SIGTERM). A second signal ends it at once.
+Exit codes: 0 done, 2 wrong arguments or another process trains this run, 6 failed (failed.json has the reason),
+130 interrupted with the state saved (SIGINT, SIGTERM). A second signal ends the process at once.
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ from trainers.run_files import DONE, FAILED, FAILURE, RunWriter, take_lock
 DONE_CODE, USAGE, FAILED_CODE, INTERRUPTED = 0, 2, 6, 130
 
 
-class _Asked:
-    """Whether a signal asked us to stop."""
+class _StopSignal:
+    """Flag that SIGINT or SIGTERM sets."""
 
     def __init__(self) -> None:
         self.stop = False
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._hear)
+            signal.signal(number, self._request_stop)
 
-    def _hear(self, number: int, frame: FrameType | None) -> None:
+    def _request_stop(self, number: int, frame: FrameType | None) -> None:
         self.stop = True
         signal.signal(number, signal.SIG_DFL)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The script; returns the exit code."""
+    """Run the command line and return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m trainers", description="Train or resume one run.")
     parser.add_argument("folder", type=Path, help="with a config.json")
     folder: Path = parser.parse_args(arguments).folder
     if not (folder / "config.json").is_file():
-        return _refuse(f"{folder} is no run: it has no config.json")
+        return _refuse(f"{folder} is not a run folder: it has no config.json")
     lock = take_lock(folder)
     if lock is None:
         return _refuse(f"{folder}: another process trains this run")
@@ -52,28 +52,28 @@ def _refuse(line: str) -> int:
 
 
 def _train(folder: Path) -> int:
-    asked, writer = _Asked(), RunWriter(folder)
-    # deferred: 4 s of torch, so that a wrong call is answered at once and an early signal is heard
+    signals, writer = _StopSignal(), RunWriter(folder)
+    # Importing torch takes 4 s: import late, so that wrong arguments fail at once and early signals are caught.
     from trainers.finetune import Interrupted, run_training  # noqa: PLC0415
 
     try:
-        run_training(folder, stop=lambda: asked.stop)
+        run_training(folder, stop=lambda: signals.stop)
     except Interrupted:
-        writer.say("interrupted; what was done is saved")
+        writer.log("interrupted; the state is saved")
         return INTERRUPTED
     except TrainerError as error:
         return _failed(writer, error.message, error.hint, refused=isinstance(error, ModelRefused))
     except Exception as error:
         _failed(writer, f"unexpected: {error!r}", "")
         raise
-    writer.say("done")
+    writer.log("done")
     return DONE_CODE
 
 
 def _failed(writer: RunWriter, message: str, hint: str, *, refused: bool = False) -> int:
-    with suppress(OSError):  # a full disk may be the reason; stderr says it all the same
+    with suppress(OSError):  # a full disk may be the reason; stderr gets the message in any case
         writer.end(FAILED, {"message": message, "hint": hint, "model_refused": refused})
-        writer.say(f"{FAILURE}{message}")
+        writer.log(f"{FAILURE}{message}")
     sys.stderr.write(f"{message}\n{hint}\n" if hint else f"{message}\n")
     return FAILED_CODE
 

@@ -1,6 +1,6 @@
-"""A training's data in memory, and which of it is in which step: features, token ids, pictures' numbers.
+"""Training data in memory (features, token ids, image numbers) and the batch of each step.
 
-Negated pairs and affirmative replay are two streams with their own order; `batch(step)` depends on the step alone.
+Negated pairs and affirmative replay are two streams with separate orders; `batch(step)` depends on the step alone.
 """
 
 from __future__ import annotations
@@ -17,51 +17,51 @@ import torch
 from torch import Tensor
 
 from trainers.clip_models import ClipModel
-from trainers.dataset import EpochOrder, PoolPicture, Rows, TrainingPair
+from trainers.dataset import EpochOrder, PoolImage, Rows, TrainingPair
 from trainers.settings import TrainSettings
 
 
 class Features(Protocol):
-    """Paths to unit features, as `ImageFeatures.features`."""
+    """Function from paths to unit features (N, D), like `ImageFeatures.features`."""
 
     def __call__(self, paths: Sequence[Path]) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]: ...
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingBatch:
-    """One step's data; the last `replay` rows are affirmative."""
+    """Data of one step; the last `replay` rows are affirmative captions."""
 
     images: Tensor
     """(N, D) unit features"""
     ids: Tensor
     """(N, L) token ids"""
-    pictures: Tensor
-    """(N,) equal for rows of one picture"""
+    image_ids: Tensor
+    """(N,) equal for rows of the same image"""
     replay: int = 0
     hard: Tensor | None = None
-    """(n, K, D) pictures that the base model finds for the n negated texts"""
+    """(n, K, D) features of images that the base model retrieves for the n negated texts"""
 
 
 @dataclass(frozen=True)
 class Table:
-    """Pictures with texts, all of it in memory: features (P, D), token ids (T, L)."""
+    """Images with texts in memory: features (P, D), token ids (T, L)."""
 
     features: Tensor
     ids: Tensor
-    picture_of: Tensor
-    """(T,) the picture's row in `features`"""
+    image_rows: Tensor
+    """(T,) row of the text's image in `features`"""
     names: Tensor
-    """(P,) the picture's number across tables"""
+    """(P,) number of the image, unique across tables"""
 
     def take(self, texts: Rows) -> TrainingBatch:
-        """The rows of some texts."""
+        """Return the batch of these text rows."""
         rows = torch.from_numpy(texts)
-        pictures = self.picture_of[rows]
-        return TrainingBatch(self.features[pictures], self.ids[rows], self.names[pictures])
+        images = self.image_rows[rows]
+        return TrainingBatch(self.features[images], self.ids[rows], self.names[images])
 
 
 def pair_table(model: ClipModel, pairs: Sequence[TrainingPair], features: Features, numbers: dict[str, int]) -> Table:
-    """A text per pair; pictures are read once however many pairs they have."""
+    """Build a table with one text per pair; each image is encoded once, however many pairs it has."""
     images = {pair.image: pair.path for pair in pairs}
     row_of = {image: row for row, image in enumerate(images)}
     return Table(
@@ -72,19 +72,19 @@ def pair_table(model: ClipModel, pairs: Sequence[TrainingPair], features: Featur
     )
 
 
-def pool_table(model: ClipModel, pool: Sequence[PoolPicture], features: Features, numbers: dict[str, int]) -> Table:
-    """All texts of all pictures of the pool."""
-    own = {picture.image: picture for picture in pool}
+def pool_table(model: ClipModel, pool: Sequence[PoolImage], features: Features, numbers: dict[str, int]) -> Table:
+    """Build a table with all texts of all images of the pool."""
+    by_image = {image.image: image for image in pool}
     return Table(
-        torch.from_numpy(features([picture.path for picture in own.values()])),
-        model.tokenizer([text for picture in own.values() for text in picture.texts]),
-        torch.tensor([row for row, picture in enumerate(own.values()) for _ in picture.texts]),
-        torch.tensor([numbers.setdefault(image, len(numbers)) for image in own]),
+        torch.from_numpy(features([image.path for image in by_image.values()])),
+        model.tokenizer([text for image in by_image.values() for text in image.texts]),
+        torch.tensor([row for row, image in enumerate(by_image.values()) for _ in image.texts]),
+        torch.tensor([numbers.setdefault(image, len(numbers)) for image in by_image]),
     )
 
 
 class BatchSource:
-    """The batches of a training."""
+    """Provides the batch of each step."""
 
     def __init__(
         self, pairs: Table, pool: Table | None, settings: TrainSettings, *, base_texts: Tensor | None = None
@@ -93,15 +93,17 @@ class BatchSource:
         self._pairs, self._pool, self._seed = pairs, pool if self.replay else None, settings.seed
         by_steps = settings.steps is not None
         self.order = EpochOrder(len(pairs.ids), settings.batch - self.replay, settings.seed, drop_last=by_steps)
-        """Of the negated pairs. Counted in epochs, their last batch may be small, as published."""
+        """Order of the negated pairs. With `epochs`, the last batch of an epoch may be smaller, as published."""
         self.steps = settings.steps or settings.epochs * self.order.per_epoch
-        self._texts = _texts_by_picture(pool) if pool is not None else []
+        self._texts = _texts_by_image(pool) if pool is not None else []
         count = len(self._texts)
-        self._hard = hard_pictures(pairs, pool, base_texts, settings.hard_pictures) if base_texts is not None else None
+        self._hard = (
+            find_hard_images(pairs, pool, base_texts, settings.hard_pictures) if base_texts is not None else None
+        )
         self._pool_order = EpochOrder(count, min(self.replay, count), settings.seed, stream=1, drop_last=True)
 
     def batch(self, step: int) -> TrainingBatch:
-        """The batch of `step` (from 0)."""
+        """Return the batch of `step` (from 0)."""
         rows = self.order.rows(step)
         batch = self._pairs.take(rows)
         if self._hard is not None:
@@ -109,40 +111,40 @@ class BatchSource:
         return _joined(batch, self._pool.take(self._replayed(step))) if self._pool is not None else batch
 
     def _replayed(self, step: int) -> Rows:
-        """One text of each picture whose turn it is."""
-        pictures = self._pool_order.rows(step)
+        """Return one random text of each pool image of this step."""
+        images = self._pool_order.rows(step)
         rng = random.Random(f"{self._seed}-{step}")
-        return np.array([rng.choice(self._texts[picture]) for picture in pictures.tolist()], dtype=np.int64)
+        return np.array([rng.choice(self._texts[image]) for image in images.tolist()], dtype=np.int64)
 
 
 def _joined(negated: TrainingBatch, affirmed: TrainingBatch) -> TrainingBatch:
     return TrainingBatch(
         torch.cat([negated.images, affirmed.images]),
         torch.cat([negated.ids, affirmed.ids]),
-        torch.cat([negated.pictures, affirmed.pictures]),
+        torch.cat([negated.image_ids, affirmed.image_ids]),
         replay=len(affirmed.ids),
         hard=negated.hard,
     )
 
 
 @dataclass(frozen=True, slots=True)
-class HardPictures:
-    """Pictures that a model wrongly finds for texts."""
+class HardImages:
+    """Images that the base model wrongly retrieves for negated texts."""
 
     features: Tensor
-    """(P, D) of all pictures"""
-    found: Tensor
-    """(T, K) rows, the best first"""
+    """(P, D) of all images"""
+    rows: Tensor
+    """(T, K) rows in `features`, the best first"""
 
     def of(self, texts: Rows) -> Tensor:
-        """Their features.  (n,) -> (n, K, D)"""
-        return self.features[self.found[torch.from_numpy(texts)]]
+        """Return the features of the images for these text rows.  (n,) -> (n, K, D)"""
+        return self.features[self.rows[torch.from_numpy(texts)]]
 
 
-def hard_pictures(pairs: Table, pool: Table | None, texts: Tensor, count: int) -> HardPictures | None:
-    """The `count` pictures nearest to each text's base features (T, D), without the text's own picture.
+def find_hard_images(pairs: Table, pool: Table | None, texts: Tensor, count: int) -> HardImages | None:
+    """Return the `count` images nearest to each text's base features (T, D), without the text's own image.
 
-    The base model does not hear the "no": what it finds for "no hat" are pictures with a hat.
+    The base model ignores the "no": for "no hat" it retrieves images with a hat.
     """
     tables = [pairs] if pool is None else [pairs, pool]
     names, features = torch.cat([t.names for t in tables]), torch.cat([t.features for t in tables])
@@ -151,21 +153,21 @@ def hard_pictures(pairs: Table, pool: Table | None, texts: Tensor, count: int) -
         return None
     parts = []
     for rows in torch.split(torch.arange(len(texts)), 512):
-        own = pairs.names[pairs.picture_of[rows]]
+        own = pairs.names[pairs.image_rows[rows]]
         scores = (texts[rows] @ features.T).masked_fill(names[None, :] == own[:, None], float("-inf"))
         parts.append(scores.topk(count, dim=1).indices)
-    return HardPictures(features, torch.cat(parts))
+    return HardImages(features, torch.cat(parts))
 
 
-def _texts_by_picture(pool: Table) -> list[list[int]]:
-    found: list[list[int]] = [[] for _ in range(len(pool.features))]
-    for text, picture in enumerate(pool.picture_of.tolist()):
-        found[picture].append(text)
-    return found
+def _texts_by_image(pool: Table) -> list[list[int]]:
+    texts: list[list[int]] = [[] for _ in range(len(pool.features))]
+    for text, image in enumerate(pool.image_rows.tolist()):
+        texts[image].append(text)
+    return texts
 
 
-def rate(settings: TrainSettings, step: int, steps: int) -> float:
-    """The learning rate of `step`: a linear rise, then constant or a cosine to nothing."""
+def learning_rate(settings: TrainSettings, step: int, steps: int) -> float:
+    """Return the learning rate of `step`: linear warm-up, then constant or a cosine to 0."""
     warm = round(steps * settings.warm_up)
     if step < warm:
         return settings.lr * (step + 1) / warm

@@ -1,10 +1,9 @@
-"""`python -m trainers.clip_margin_worker MODEL`: a child process that says how much better a caption fits a picture
-than another.
+"""`python -m trainers.clip_margin_worker MODEL`: a child process that compares how well two captions fit an image.
 
-JSON lines on stdin and stdout; what libraries print goes to stderr. It first says {"ready": {...}} or {"failed": ...,
-"hint": ...}. A line {"pairs": [{"picture": PATH, "texts": [A, B]}, ...]} is answered by one line {"scores": [...]} in
-the same order, each {"margin": cos(A) - cos(B), "share": softmax over the scaled cosines, A's part} or {"failed": ...}.
-It ends when stdin does.
+JSON lines on stdin and stdout; output of libraries goes to stderr. The first line is {"ready": {...}} or
+{"failed": ..., "hint": ...}. A request {"pairs": [{"picture": PATH, "texts": [A, B]}, ...]} gets one line {"scores": [...]} in the same
+order, each {"margin": cos(A) - cos(B), "share": A's softmax over the scaled cosines} or {"failed": ...}. The process
+ends at the end of stdin.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from trainers.errors import TrainerError
-from trainers.feature_store import open_picture
+from trainers.feature_store import open_image
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,101 +28,101 @@ if TYPE_CHECKING:
     from trainers.clip_models import ClipModel
 
 FAILED_CODE = 6
-KEPT_PICTURES = 4096
-"""Features that are remembered: 3 KB each at most."""
+MAX_CACHED_IMAGES = 4096
+"""Cached image features; 3 KB each at most."""
 
 
 @dataclass(slots=True)
 class MarginWorker:
-    """A CLIP model that compares pairs of captions; remembers the features of pictures."""
+    """Compares pairs of captions with a CLIP model; caches image features."""
 
     model: ClipModel
-    kept: int = KEPT_PICTURES
-    _pictures: OrderedDict[str, Tensor] = field(default_factory=OrderedDict, init=False)
+    cache_size: int = MAX_CACHED_IMAGES
+    _features: OrderedDict[str, Tensor] = field(default_factory=OrderedDict, init=False)
 
     def scores(self, pairs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """For each {"picture": path, "texts": [A, B]}: {"margin", "share"} or {"failed"}, in their order."""
-        seen = self._look(str(pair["picture"]) for pair in pairs)
+        """Return {"margin", "share"} or {"failed"} for each {"picture": path, "texts": [A, B]}, in order."""
+        images = self._encode(str(pair["picture"]) for pair in pairs)
         texts = list(dict.fromkeys(str(text) for pair in pairs for text in pair["texts"]))
         features = dict(zip(texts, self.model.encode_texts(texts), strict=True))
         scale = float(self.model.model.logit_scale.detach().exp())
-        told: list[dict[str, Any]] = []
+        scores: list[dict[str, Any]] = []
         for pair in pairs:
-            picture = seen[str(pair["picture"])]
-            if isinstance(picture, str):
-                told.append({"failed": picture})
+            image = images[str(pair["picture"])]
+            if isinstance(image, str):
+                scores.append({"failed": image})
                 continue
-            first, second = (float(features[str(text)].double() @ picture.double()) for text in pair["texts"])
-            told.append({"margin": first - second, "share": _share(scale * (first - second))})
-        return told
+            first, second = (float(features[str(text)].double() @ image.double()) for text in pair["texts"])
+            scores.append({"margin": first - second, "share": _share(scale * (first - second))})
+        return scores
 
-    def _look(self, paths: Iterable[str]) -> dict[str, Tensor | str]:
-        """Unit features of the pictures, or why there are none."""
-        seen: dict[str, Tensor | str] = {}
+    def _encode(self, paths: Iterable[str]) -> dict[str, Tensor | str]:
+        """Return the unit features of the images by path, or an error message."""
+        features_or_errors: dict[str, Tensor | str] = {}
         new = []
         for path in dict.fromkeys(paths):
-            if path in self._pictures:
-                self._pictures.move_to_end(path)
-                seen[path] = self._pictures[path]
+            if path in self._features:
+                self._features.move_to_end(path)
+                features_or_errors[path] = self._features[path]
                 continue
             try:
-                new.append((path, open_picture(Path(path))))
+                new.append((path, open_image(Path(path))))
             except TrainerError as error:
-                seen[path] = error.message
+                features_or_errors[path] = error.message
         for (path, _), features in zip(new, self.model.encode_images([image for _, image in new]), strict=True):
-            seen[path] = self._pictures[path] = features
-        while len(self._pictures) > self.kept:
-            self._pictures.popitem(last=False)
-        return seen
+            features_or_errors[path] = self._features[path] = features
+        while len(self._features) > self.cache_size:
+            self._features.popitem(last=False)
+        return features_or_errors
 
 
 def _share(difference: float) -> float:
-    """The first of two in a softmax, from their difference."""
+    """Return the share of the first of two values in a softmax, from their difference."""
     from math import exp  # noqa: PLC0415
 
     return 1 / (1 + exp(-difference)) if difference >= 0 else exp(difference) / (1 + exp(difference))
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The script; returns the exit code."""
+    """Run the command line and return the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m trainers.clip_margin_worker", description="Compare captions by CLIP."
     )
-    parser.add_argument("model", help="as trainers.clip_models.load_model takes it")
+    parser.add_argument("model", help="a model spec of trainers.clip_models.load_model")
     parser.add_argument("--device", default="cpu")
-    asked = parser.parse_args(arguments)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is our parent's concern
-    with _own_stdout() as out:
+    options = parser.parse_args(arguments)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent process handles Ctrl-C
+    with _take_stdout() as out:
         try:
-            return _serve(asked.model, asked.device, out)
-        except BrokenPipeError:  # nobody listens any more
+            return _serve(options.model, options.device, out)
+        except BrokenPipeError:  # the parent process has ended
             return 0
 
 
-def _own_stdout() -> BinaryIO:
-    """The pipe to our parent; from now on everything else that is printed goes to stderr, C libraries' words too."""
+def _take_stdout() -> BinaryIO:
+    """Return the pipe to the parent process; redirect all other output to stderr, also that of C libraries."""
     out = os.fdopen(os.dup(sys.stdout.fileno()), "wb", buffering=0)
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     return out
 
 
 def _serve(model: str, device: str, out: BinaryIO) -> int:
-    from trainers.clip_models import load_model  # noqa: PLC0415  # deferred: seconds of torch
+    from trainers.clip_models import load_model  # noqa: PLC0415  # torch takes seconds to import
 
     try:
         loaded = load_model(model, device=device)
     except TrainerError as error:
-        _say(out, {"failed": error.message, "hint": error.hint})
+        _send(out, {"failed": error.message, "hint": error.hint})
         return FAILED_CODE
     margins = MarginWorker(loaded)
-    _say(out, {"ready": {"name": loaded.name, "model_hash": loaded.model_hash, "activation": loaded.activation}})
+    _send(out, {"ready": {"name": loaded.name, "model_hash": loaded.model_hash, "activation": loaded.activation}})
     for line in sys.stdin.buffer:
-        _say(out, {"scores": margins.scores(json.loads(line)["pairs"])})
+        _send(out, {"scores": margins.scores(json.loads(line)["pairs"])})
     return 0
 
 
-def _say(out: BinaryIO, told: Mapping[str, Any]) -> None:
-    out.write(json.dumps(told).encode() + b"\n")
+def _send(out: BinaryIO, message: Mapping[str, Any]) -> None:
+    out.write(json.dumps(message).encode() + b"\n")
 
 
 if __name__ == "__main__":

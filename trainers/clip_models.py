@@ -1,7 +1,8 @@
-"""CLIP models behind one face: open_clip names, openai-style state dicts, open_clip local-dir folders.
+"""CLIP models with one interface: open_clip names, openai-style state dicts, open_clip local-dir folders.
 
-Features are unit float32 on the CPU whatever the model's device. The activation comes from the weights' origin, never
-from a default: OpenAI-derived ones use QuickGELU unless told otherwise. Never `load_openai_model`: it rounds to fp16.
+Features are unit float32 on the CPU, whatever the model's device. The activation comes from the origin of the weights,
+never from a default: OpenAI-derived weights use QuickGELU unless specified otherwise. `load_openai_model` of open_clip
+is not used, because it rounds to fp16.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from trainers.text_tower import TextTower
 CONFIG_FILE = "open_clip_config.json"
 WEIGHTS_FILE = "open_clip_model.safetensors"
 BPE_FILE = "bpe.txt.gz"
-"""Our own extra in a local-dir folder: a byte-pair vocabulary for `SimpleTokenizer`."""
+"""Extension of negwb to local-dir folders: a byte-pair vocabulary for `SimpleTokenizer`."""
 STATE_FILES = frozenset({".pth", ".pt", ".bin", ".safetensors"})
 _BATCH = 64
 
@@ -44,22 +45,22 @@ Tokenizer = Callable[[list[str]], Tensor]
 
 @dataclass(eq=False)
 class ClipModel:
-    """A loaded model with all that belongs to it."""
+    """A loaded model with its tokenizer, preprocessing and configuration."""
 
     name: str
-    """As it was asked for."""
+    """The requested model spec."""
     arch: str
     config: Mapping[str, Any]
-    """open_clip's model_cfg, from which the same architecture is built again."""
+    """open_clip's model_cfg, which defines the architecture."""
     model: Any
-    """open_clip's, in evaluation mode."""
+    """open_clip model in evaluation mode."""
     tokenizer: Tokenizer
-    """Texts to ids.  (N, context_length)"""
+    """From N texts to token ids (N, context_length)."""
     preprocess: Callable[[Image.Image], Tensor]
-    """The evaluation transform, also for training: nothing random."""
+    """The evaluation transform, also used in training: no random augmentation."""
     preprocess_config: Mapping[str, Any]
     vocabulary: Path | None = None
-    """The file of a vocabulary that is not CLIP's."""
+    """Vocabulary file, where the vocabulary is not CLIP's."""
     precision: str = "fp32"
 
     def __post_init__(self) -> None:
@@ -71,44 +72,46 @@ class ClipModel:
 
     @property
     def context_length(self) -> int:
-        """Tokens with both ends."""
+        """Maximum number of tokens, with start and end token."""
         return int(self.config["text_cfg"].get("context_length", 77))
 
     @property
     def embed_dim(self) -> int:
-        """D."""
+        """Feature dimension D."""
         return int(self.config["embed_dim"])
 
     @property
     def activation(self) -> str:
-        """quickgelu or gelu, as the modules are (not as a name says)."""
+        """quickgelu or gelu, read from the modules, not from a name."""
         return "quickgelu" if any(isinstance(part, QuickGELU) for part in self.model.modules()) else "gelu"
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """Device of the weights."""
         return cast(torch.device, next(self.model.parameters()).device)
 
     @property
     def model_hash(self) -> str:
-        """sha256 over all weights as they are now and what turns a picture or a text into features by them."""
-        words = self.vocabulary.read_bytes() if self.vocabulary else b""
-        reads = {"context_length": self.context_length, "vocabulary": hashlib.sha256(words).hexdigest()}
-        return _hash_of(self.visual_hash, hash_state(self.model.state_dict()), hash_structure(self.model), reads)
+        """sha256 over all present weights, the structure, the preprocessing and the tokenizer."""
+        vocabulary = self.vocabulary.read_bytes() if self.vocabulary else b""
+        tokenizer = {"context_length": self.context_length, "vocabulary": hashlib.sha256(vocabulary).hexdigest()}
+        return _hash_of(self.visual_hash, hash_state(self.model.state_dict()), hash_structure(self.model), tokenizer)
 
     @property
     def visual_hash(self) -> str:
-        """The same over the image tower and its preprocessing."""
-        return _hash_of(hash_state(self.model.visual.state_dict()), hash_structure(self.model.visual), self._sees)
+        """sha256 over the image tower and its preprocessing."""
+        return _hash_of(
+            hash_state(self.model.visual.state_dict()), hash_structure(self.model.visual), self._preprocessing
+        )
 
     @property
-    def _sees(self) -> Mapping[str, Any]:
-        """The preprocessing, without what evaluation does not use."""
+    def _preprocessing(self) -> Mapping[str, Any]:
+        """The preprocessing without unset values, which evaluation does not use."""
         return {name: value for name, value in self.preprocess_config.items() if value is not None}
 
     @torch.inference_mode()
     def encode_images(self, images: Sequence[Image.Image]) -> Tensor:
-        """Unit features.  -> (N, D) float32, CPU"""
+        """Return unit features.  -> (N, D) float32, CPU"""
         parts = [self._encode_batch(images[i : i + _BATCH]) for i in range(0, len(images), _BATCH)]
         return torch.cat(parts) if parts else torch.empty(0, self.embed_dim)
 
@@ -118,13 +121,13 @@ class ClipModel:
         return functional.normalize(features, dim=-1).float().cpu()
 
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
-        """Unit features; texts longer than the context are cut, as CLIP does.  -> (N, D) float32, CPU"""
+        """Return unit features; texts longer than the context are cut, as in CLIP.  -> (N, D) float32, CPU"""
         if not texts:
             return torch.empty(0, self.embed_dim)
         return self.text_tower.encode_all(self.tokenizer(list(texts)))
 
     def describe(self) -> dict[str, Any]:
-        """What a result must say about the model, as JSON types."""
+        """Return the description of the model for a result, as JSON types."""
         return {
             "name": self.name,
             "arch": self.arch,
@@ -142,7 +145,7 @@ class ClipModel:
 
 
 def hash_state(state: Mapping[str, Tensor]) -> str:
-    """sha256 over name, type, shape and bytes of every tensor, in the order of the names."""
+    """Return the sha256 over name, type, shape and bytes of every tensor, in the order of the names."""
     digest = hashlib.sha256()
     for name, tensor in sorted(state.items()):
         value = tensor.detach().cpu().contiguous()
@@ -152,29 +155,29 @@ def hash_state(state: Mapping[str, Tensor]) -> str:
 
 
 def hash_structure(model: nn.Module) -> str:
-    """sha256 over the modules' names, types and numbers of heads: equal weights with another activation differ."""
+    """Return the sha256 over the modules' names, types and numbers of heads, and so over the activation."""
     lines = (f"{name} {type(part).__name__} {getattr(part, 'num_heads', '')}" for name, part in model.named_modules())
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def _hash_of(*told: object) -> str:
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+def _hash_of(*parts: object) -> str:
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 def load_model(spec: str, *, device: str = "cpu", quick_gelu: bool | None = None) -> ClipModel:
-    """The model that `spec` names.
+    """Load the model that `spec` names.
 
     Args:
         spec: a local-dir folder, a state dict file (.pth, .pt, .bin, .safetensors), or NAME:PRETRAINED of open_clip,
-            where PRETRAINED is a tag or a file; what is there as a file or folder is never read as a name. A file's
-            activation: what a config beside it says, else QuickGELU. NAME:FILE follows the NAME instead: NAME-quickgelu
-            or NAME-gelu. A NAME that open_clip knows with both is refused without the ending: no weight tells, and a
-            silently wrong guess costs points.
-        device: of torch.
-        quick_gelu: the activation, where the origin of the weights is known better than a file can say.
+            where PRETRAINED is a tag or a file. An existing file or folder is never read as a name. The activation of a
+            file comes from a config beside it, else it is QuickGELU. NAME:FILE follows NAME instead: NAME-quickgelu or
+            NAME-gelu. A NAME that open_clip has in both forms is refused without the ending, because the weights do not
+            show the activation and a silently wrong guess costs points of accuracy.
+        device: device of torch.
+        quick_gelu: the activation, where the caller knows the origin of the weights.
 
     Raises:
-        ModelRefused: there is no such model or device, or its weights cannot be had.
+        ModelRefused: the model or device does not exist, or the weights cannot be loaded.
     """
     try:
         return _load(spec, device, quick_gelu)
@@ -193,21 +196,23 @@ def _load(spec: str, device: str, quick_gelu: bool | None) -> ClipModel:
     try:
         loaded.model.to(device).eval()
     except (RuntimeError, AssertionError, ValueError) as error:
-        raise TrainerError(f"the device {device} cannot be used: {first_line(error)}", hint="cpu always can") from error
+        raise TrainerError(
+            f"the device {device} cannot be used: {first_line(error)}", hint="cpu always works"
+        ) from error
     return loaded
 
 
 def _is(path: Path, kind: Callable[[Path], bool]) -> bool:
     try:
         return kind(path)
-    except (OSError, ValueError):  # too long for a name, or no name at all
+    except (OSError, ValueError):  # the text is too long or not valid as a path
         return False
 
 
 def build(
     config: Mapping[str, Any], preprocess: Mapping[str, Any], *, name: str, arch: str, bpe: Path | None = None
 ) -> ClipModel:
-    """A model of open_clip's class from its `model_cfg`, with random weights."""
+    """Build an open_clip model from its `model_cfg`, with random weights."""
     parts = deepcopy(dict(config))
     custom = parts.pop("custom_text", False) or "hf_model_name" in parts["text_cfg"]
     model = (open_clip.CustomTextCLIP if custom else open_clip.CLIP)(**parts)
@@ -219,7 +224,7 @@ def build(
 
 
 def _as_json(preprocess: PreprocessCfg) -> dict[str, Any]:
-    """As it comes back from a file: a list is no other preprocessing than a tuple."""
+    """Return the values as read back from a JSON file, so that tuples and lists hash alike."""
     return cast(dict[str, Any], json.loads(json.dumps(asdict(preprocess))))
 
 
@@ -264,10 +269,10 @@ def _plain_text(config: Mapping[str, Any]) -> bool:
 def _read_config(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     path = folder / CONFIG_FILE
     try:
-        told = parse_json(path.read_bytes())
-        return dict(told["model_cfg"]), dict(told.get("preprocess_cfg", {}))
+        parsed = parse_json(path.read_bytes())
+        return dict(parsed["model_cfg"]), dict(parsed.get("preprocess_cfg", {}))
     except FileNotFoundError as error:
-        raise TrainerError(f"{folder} is no model: it has no {CONFIG_FILE}") from error
+        raise TrainerError(f"{folder} is not a model: it has no {CONFIG_FILE}") from error
     except JsonError as error:
         raise TrainerError(f"{path} is damaged: {error}") from error
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -275,7 +280,7 @@ def _read_config(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _from_state_file(path: Path, quick_gelu: bool | None) -> ClipModel:
-    """An openai-style state dict; a config beside it says what the weights cannot (heads, activation)."""
+    """Load an openai-style state dict; a config beside it supplies heads and activation, which weights do not show."""
     state = read_weights(path)
     if (path.parent / CONFIG_FILE).is_file():
         config, preprocess = _read_config(path.parent)
@@ -289,42 +294,44 @@ def _from_state_file(path: Path, quick_gelu: bool | None) -> ClipModel:
 
 
 def _from_name(spec: str, quick_gelu: bool | None) -> ClipModel:
-    asked, _, pretrained = spec.partition(":")
-    name, quick_gelu = _name_and_activation(asked, Path(pretrained).expanduser(), quick_gelu)
+    requested, _, pretrained = spec.partition(":")
+    name, quick_gelu = _name_and_activation(requested, Path(pretrained).expanduser(), quick_gelu)
     if open_clip.get_model_config(name) is None:
         near = difflib.get_close_matches(name, open_clip.list_models(), n=6)
-        hint = f"open_clip knows {', '.join(near)}" if near else "NAME:PRETRAINED, a folder, or a .pth file"
+        hint = f"open_clip has {', '.join(near)}" if near else "use NAME:PRETRAINED, a folder, or a .pth file"
         raise TrainerError(f"there is no model, file or folder {spec}", hint=hint)
     if not pretrained:
         tags = ", ".join(open_clip.list_pretrained_tags_by_model(name)[:8]) or "none"
         raise TrainerError(f"{name} needs weights: {name}:PRETRAINED", hint=f"known: {tags}; or a file")
-    told = open_clip.get_pretrained_cfg(name, pretrained)
-    if quick_gelu is None and told:
-        quick_gelu = bool(told.get("quick_gelu", False)) or None
+    pretrained_config = open_clip.get_pretrained_cfg(name, pretrained)
+    if quick_gelu is None and pretrained_config:
+        quick_gelu = bool(pretrained_config.get("quick_gelu", False)) or None
     config = dict(open_clip.get_model_config(name) or {})
     return _from_open_clip(name, pretrained, quick_gelu, name=spec, config=config)
 
 
-def _name_and_activation(asked: str, file: Path, quick_gelu: bool | None) -> tuple[str, bool | None]:
-    """open_clip's name, and the activation as far as name, file and argument say it (see `load_model`)."""
-    plain = asked.removesuffix("-gelu")
+def _name_and_activation(requested: str, file: Path, quick_gelu: bool | None) -> tuple[str, bool | None]:
+    """Return open_clip's name, and the activation as far as name, file and argument determine it (see `load_model`)."""
+    plain = requested.removesuffix("-gelu")
     known = {name for name in (plain, f"{plain}-quickgelu") if open_clip.get_model_config(name) is not None}
-    if plain != asked and known:
+    if plain != requested and known:
         return plain, False if quick_gelu is None else quick_gelu
     if quick_gelu is not None or len(known) < 2 or not _is(file, Path.is_file):
-        return asked, quick_gelu
+        return requested, quick_gelu
     if _is(file.parent / CONFIG_FILE, Path.is_file):
-        return asked, bool(_read_config(file.parent)[0].get("quick_gelu", False))
-    hint = f"{asked}-quickgelu:{file} for weights from OpenAI or NegationCLIP, {asked}-gelu:{file} for others (LAION)"
+        return requested, bool(_read_config(file.parent)[0].get("quick_gelu", False))
+    hint = (
+        f"{requested}-quickgelu:{file} for OpenAI or NegationCLIP weights, {requested}-gelu:{file} for others (LAION)"
+    )
     raise TrainerError(
-        f"whether the weights in {file} are for QuickGELU or GELU, neither they nor {asked} say", hint=hint
+        f"the activation of {file} is unknown: neither the weights nor {requested} say QuickGELU or GELU", hint=hint
     )
 
 
 def _from_open_clip(
     source: str, pretrained: str | None, quick_gelu: bool | None, *, name: str, config: dict[str, Any]
 ) -> ClipModel:
-    """Through open_clip's own factory, which can download."""
+    """Load a model through open_clip's factory, which may download the weights."""
     if quick_gelu is not None:
         config["quick_gelu"] = quick_gelu
     try:
@@ -333,7 +340,7 @@ def _from_open_clip(
         )
         tokenizer = open_clip.get_tokenizer(source)
     except (RuntimeError, OSError, ValueError) as error:
-        hint = "without a network: fetch the weights elsewhere and name the file"
+        hint = "without a network, download the weights elsewhere and name the file"
         raise TrainerError(f"the weights of {name} cannot be loaded: {first_line(error)}", hint=hint) from error
     preprocess = PreprocessCfg(**model.visual.preprocess_cfg)
     transform = image_transform_v2(preprocess, is_train=False)
@@ -344,7 +351,7 @@ _KNOWN = ("ViT-B-32", "ViT-B-16", "ViT-L-14", "ViT-L-14-336", "RN50", "RN101", "
 
 
 def _arch(config: Mapping[str, Any], named: str = "") -> str:
-    """open_clip's name of the architecture, without the activation; else what it is made of."""
+    """Return open_clip's name of the architecture without the activation; otherwise a description of its parts."""
     if named and not named.startswith("local-dir:"):
         return named.removesuffix("-quickgelu")
     vision, text = config["vision_cfg"], config["text_cfg"]
@@ -366,17 +373,17 @@ def _listed(value: object) -> object:
 
 
 def save_model(loaded: ClipModel, folder: Path) -> None:
-    """The model as an open_clip local-dir folder (config, fp32 safetensors, a vocabulary of its own if it has one)."""
+    """Save the model as an open_clip local-dir folder: config, fp32 safetensors, and its vocabulary if not CLIP's."""
     folder.mkdir(parents=True, exist_ok=True)
     save_file(dict(_plain_state(loaded.model)), folder / WEIGHTS_FILE)
-    told = {"model_cfg": dict(loaded.config), "preprocess_cfg": dict(loaded.preprocess_config)}
-    (folder / CONFIG_FILE).write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+    config = {"model_cfg": dict(loaded.config), "preprocess_cfg": dict(loaded.preprocess_config)}
+    (folder / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     if loaded.vocabulary is not None:
         shutil.copyfile(loaded.vocabulary, folder / BPE_FILE)
 
 
 def save_pth(loaded: ClipModel, path: Path) -> None:
-    """The model as an openai-style state dict, as the official NegationCLIP files are."""
+    """Save the model as an openai-style state dict, the format of the official NegationCLIP files."""
     torch.save(dict(_plain_state(loaded.model)), path)
 
 

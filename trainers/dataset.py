@@ -1,7 +1,7 @@
-"""What a training reads: a frozen set's pairs with their pictures, a pool of affirmative captions, and the order.
+"""Input of a training: the pairs of an export with their images, a pool of affirmative captions, and the data order.
 
-The split is by picture, so no picture is on both sides. The order of the data is a pure function of (seed, epoch):
-a run that was killed finds its place again from the step number alone. Torch-free.
+The split is by image, so no image is on both sides. The order of the data is a pure function of (seed, epoch): a
+resumed run continues from the step number alone. Does not import torch.
 """
 
 from __future__ import annotations
@@ -21,68 +21,71 @@ from curation_db.image_paths import find_image_file, real_path
 from trainers.errors import TrainerError
 
 Locate = Callable[[str, str | None], Path | None]
-"""(source, file name) to the picture's path; None where it is not there."""
+"""Function from (source, file name) to the path of the image; None where the file is missing."""
 Rows = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingPair:
-    """A picture and a text that is true of it."""
+    """An image and a text that is true of it."""
 
     image: str
-    """What tells pictures apart. As read, the export's own hash or source and key; a training puts the hash of the
-    file's bytes there before it splits (`materials.gather`)."""
+    """Identity of the image. As read: the export's hash, or source and key. `training_data.load` replaces it by the
+    hash of the file's bytes before the split."""
     path: Path
     text: str
     caption: str | None = None
-    """The human's, where known."""
+    """The original caption, where known."""
 
 
 @dataclass(frozen=True, slots=True)
 class FrozenSet:
-    """An export as a training sees it."""
+    """The pairs of an export whose images exist."""
 
     export_sha256: str
     pairs: tuple[TrainingPair, ...]
     missing: int
-    """Pairs left out because their picture is not there."""
+    """Pairs left out because their image is missing."""
     first_missing: str | None = None
-    """Of the pictures that are not there."""
+    """The first missing image."""
 
 
 def locate_in(folders: Mapping[str, Sequence[str | Path]], *, follow_links: bool = False) -> Locate:
-    """Look for pictures below the folders of their source; a name or link that leads out of them is not followed."""
-    roots = {source: [real_path(folder) for folder in found] for source, found in folders.items()}
+    """Return a function that finds images below the folders of their source.
+
+    File names and links that lead out of the folders are not followed.
+    """
+    roots = {source: [real_path(folder) for folder in paths] for source, paths in folders.items()}
     return lambda source, file_name: find_image_file(roots.get(source, []), file_name, follow_links=follow_links)
 
 
 def read_set(folder: Path, locate: Locate) -> FrozenSet:
-    """The pairs of the frozen set in `folder` whose pictures are there.
+    """Read the pairs of the export in `folder` whose images exist.
 
     Raises:
-        TrainerError: it is no frozen set, was changed since, is empty, or no picture is there.
+        TrainerError: the folder is not an export, was changed since, has no pairs, or no image exists.
     """
     if problems := verify(folder):
-        raise TrainerError(f"{folder}: {problems[0]}", hint="export again: a frozen set never changes")
+        raise TrainerError(f"{folder}: {problems[0]}", hint="export again: an export must not be changed")
     try:
         manifest, items = read_manifest(folder), list(read_items(folder))
     except ManifestError as error:
         raise TrainerError(str(error)) from error
-    found = [(item, locate(item.source, item.file_name)) for item in items]
+    located = [(item, locate(item.source, item.file_name)) for item in items]
     pairs = tuple(
         TrainingPair(item.image_sha256 or f"{item.source}/{item.image_key}", path, item.text, item.caption)
-        for item, path in found
+        for item, path in located
         if path is not None
     )
     if not pairs:
-        what = f"none of its {len(items)} pictures is there" if items else "it has no pairs"
-        raise TrainerError(f"{folder}: {what}", hint="add picture folders to negwb.toml" if items else "")
-    gone = (f"{item.source}/{item.file_name or item.image_key}" for item, path in found if path is None)
-    return FrozenSet(manifest.export_sha256, pairs, len(items) - len(pairs), next(gone, None))
+        problem = f"none of its {len(items)} images exists" if items else "it has no pairs"
+        raise TrainerError(f"{folder}: {problem}", hint="add image folders to negwb.toml" if items else "")
+    missing = (f"{item.source}/{item.file_name or item.image_key}" for item, path in located if path is None)
+    return FrozenSet(manifest.export_sha256, pairs, len(items) - len(pairs), next(missing, None))
 
 
 def split_by_image(pairs: Sequence[TrainingPair], *, val_share: float, seed: int) -> tuple[list[int], list[int]]:
-    """Rows to train on and to validate on; a picture's side depends on its `image` and the seed alone."""
+    """Return the training rows and the validation rows; the side of an image depends on `image` and the seed alone."""
     train: list[int] = []
     val: list[int] = []
     for row, pair in enumerate(pairs):
@@ -96,40 +99,48 @@ def _share(text: str) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class PoolPicture:
-    """A picture of the replay pool with affirmative captions."""
+class PoolImage:
+    """An image of the replay pool with affirmative captions."""
 
     image: str
-    """As a pair's: from a pool file at first the path, then the hash of the bytes (`materials.gather`)."""
+    """Identity of the image: the path as read from a pool file, later the hash of the bytes (`training_data.load`)."""
     path: Path
     texts: tuple[str, ...]
 
 
-def write_pool(path: Path, pictures: Iterable[tuple[str, Sequence[str]]]) -> None:
-    """A pool.jsonl: {"picture": path below the file's folder, "texts": [...]} per line."""
-    lines = (json.dumps({"picture": name, "texts": list(texts)}) + "\n" for name, texts in pictures)
+def write_pool(path: Path, images: Iterable[tuple[str, Sequence[str]]]) -> None:
+    """Write a pool.jsonl: one {"picture": path relative to the file's folder, "texts": [...]} per line."""
+    lines = (json.dumps({"picture": name, "texts": list(texts)}) + "\n" for name, texts in images)
     path.write_text("".join(lines), encoding="utf-8")
 
 
-def read_pool(path: Path) -> list[PoolPicture]:
-    """The pool of a pool.jsonl; TrainerError where there is none."""
+def read_pool(path: Path) -> list[PoolImage]:
+    """Read a pool.jsonl.
+
+    Raises:
+        TrainerError: the file is missing or malformed, has no images, or an image has no text.
+    """
     try:
         rows = [parse_json(line) for line in path.read_bytes().splitlines()]
         paths = [path.parent / row["picture"] for row in rows]
-        pool = [PoolPicture(str(p), p, tuple(row["texts"])) for p, row in zip(paths, rows, strict=True)]
+        pool = [PoolImage(str(p), p, tuple(row["texts"])) for p, row in zip(paths, rows, strict=True)]
     except OSError as error:
-        raise TrainerError(f"{path} is no replay pool: {error.strerror or error}") from error
+        raise TrainerError(f"{path} is not a replay pool: {error.strerror or error}") from error
     except JsonError as error:
-        raise TrainerError(f"{path} is no replay pool: {error}") from error
+        raise TrainerError(f"{path} is not a replay pool: {error}") from error
     except (ValueError, KeyError, TypeError) as error:
-        raise TrainerError(f"{path} is no replay pool: {error!r}") from error
-    if not pool or not all(picture.texts for picture in pool):
-        raise TrainerError(f"{path}: a replay pool needs pictures, each with a text")
+        raise TrainerError(f"{path} is not a replay pool: {error!r}") from error
+    if not pool or not all(image.texts for image in pool):
+        raise TrainerError(f"{path}: a replay pool needs images, each with a text")
     return pool
 
 
-def own_captions(pairs: Sequence[TrainingPair]) -> list[PoolPicture]:
-    """A pool of the human captions of the set itself: a picture's captions together."""
+def own_captions(pairs: Sequence[TrainingPair]) -> list[PoolImage]:
+    """Build a pool from the original captions of the export itself, grouped by image.
+
+    Raises:
+        TrainerError: no pair has an original caption.
+    """
     texts: dict[str, dict[str, None]] = {}
     paths: dict[str, Path] = {}
     for pair in pairs:
@@ -137,39 +148,39 @@ def own_captions(pairs: Sequence[TrainingPair]) -> list[PoolPicture]:
             texts.setdefault(pair.image, {})[pair.caption] = None
             paths[pair.image] = pair.path
     if not texts:
-        raise TrainerError("the set has no human captions to replay", hint="name a replay pool")
-    return [PoolPicture(image, paths[image], tuple(found)) for image, found in texts.items()]
+        raise TrainerError("the export has no original captions to replay", hint="set replay_pool")
+    return [PoolImage(image, paths[image], tuple(captions)) for image, captions in texts.items()]
 
 
 def epoch_order(count: int, *, seed: int, epoch: int, stream: int = 0) -> Rows:
-    """The rows of one epoch, shuffled: a function of its arguments alone."""
+    """Return the shuffled rows of one epoch; a pure function of the arguments."""
     return np.random.default_rng([seed, stream, epoch]).permutation(count)
 
 
 @dataclass(frozen=True, slots=True)
 class EpochOrder:
-    """Which rows are in which step."""
+    """The rows of each step."""
 
     count: int
     batch: int
     seed: int
     stream: int = 0
-    """Apart from other streams of the same seed."""
+    """Number of the stream; streams of the same seed have independent orders."""
     drop_last: bool = False
-    """Leave out an epoch's rest that fills no batch."""
+    """Whether to drop the incomplete last batch of an epoch."""
 
     @property
     def per_epoch(self) -> int:
-        """Steps."""
+        """Steps per epoch."""
         real_path, rest = divmod(self.count, self.batch)
         return max(1, real_path + bool(rest and not self.drop_last))
 
     def epoch(self, step: int) -> int:
-        """The epoch that `step` (from 0) is in."""
+        """Return the epoch of `step` (both from 0)."""
         return step // self.per_epoch
 
     def rows(self, step: int) -> Rows:
-        """The rows of `step`."""
+        """Return the rows of `step`."""
         epoch, at = divmod(step, self.per_epoch)
         order = epoch_order(self.count, seed=self.seed, epoch=epoch, stream=self.stream)
         return order[at * self.batch : (at + 1) * self.batch]

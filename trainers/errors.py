@@ -1,10 +1,10 @@
-"""What goes wrong with models and trainings, as one line for a person and a hint on what to do. Imports nothing."""
+"""Errors of models and trainings: a message of one line and a hint on what to do. Imports nothing."""
 
 from __future__ import annotations
 
 
 class TrainerError(Exception):
-    """A model or a training cannot do what was asked."""
+    """A model or a training cannot do what was requested."""
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)

@@ -1,10 +1,10 @@
-"""Features of images and texts, computed once and memory-mapped. Never imports torch.
+"""Cache of image and text features: computed once, memory-mapped. Never imports torch.
 
-A store belongs to one key: all that can change a feature except its input. (Torch's thread count is not in the key,
-although it may change the last bits.) A row belongs to the id of its input, for an image the sha256 of its bytes: a
-renamed image is recognised and a changed one is computed anew. Rows are appended before their index line, so a process
-that is killed at any moment loses at most one batch. One process at a time fills a store. Damage is never fatal: an
-index line that is wrong, or a row whose checksum differs, is computed again.
+A store belongs to one key, which holds everything that can change a feature except its input. (Torch's thread count is
+not in the key, although it may change the last bits.) A row belongs to the id of its input; for an image this is the
+sha256 of its bytes, so a renamed image is recognised and a changed one is computed again. Rows are appended before
+their index line, so a killed process loses at most one batch. One process at a time fills a store. Damage is never fatal: a
+feature with a wrong index line or checksum is computed again.
 """
 
 from __future__ import annotations
@@ -35,36 +35,36 @@ if TYPE_CHECKING:
     from trainers.clip_models import ClipModel
 
 CODE = 3
-"""Raised when our own way from input to feature changes."""
+"""Version of the code from input to feature; raised when it changes."""
 _PACKAGES = ("pillow", "numpy", "torch", "torchvision", "open_clip_torch")
 """Their versions are part of every key."""
 _BATCH = 64
 _HASHED_AT_ONCE = 64
-"""Files whose hashes are lost with a kill, at most."""
+"""Maximum number of hashes that a killed process loses."""
 _SETTLED_S = 2.0
-"""A file changed more recently than this can change again within one tick of its file system's clock."""
+"""A file that changed more recently can change again within one tick of the file system's clock."""
 _CHUNK = 1 << 20
-_NARROW = 1000
-"""Sides in this relation make the resized picture larger than memory."""
+_MAX_ASPECT_RATIO = 1000
+"""A larger aspect ratio makes the resized image larger than memory."""
 _ID = re.compile("[0-9a-f]{64}")
 
 Progress = Callable[[int, int], None]
-"""Receives how many of how many are done, and (with 0, 0) while another process is waited for.
+"""Callback with the number done and the total, or with (0, 0) while waiting for another process.
 
-What it raises ends the pass; what is done stays.
+An exception from it ends the pass; finished work is kept.
 """
 Floats = NDArray[np.float32]
 Compute = Callable[[Sequence[str]], Iterable[tuple[Sequence[str], Floats]]]
-"""Takes the ids that are missing; yields them in batches, each with its features (N, D)."""
+"""Function from missing ids to batches of ids with their features (N, D)."""
 
 
 def feature_key(kind: Literal["image", "text"], weights: str, numerics: Mapping[str, Any]) -> dict[str, Any]:
-    """All that a feature depends on, apart from its input.
+    """Return everything that a feature depends on, apart from its input.
 
     Args:
         kind: what is encoded.
         weights: hash of the weights and the configuration that encode it.
-        numerics: what else changes the numbers: preprocessing, activation, precision, device class.
+        numerics: everything else that changes the numbers: preprocessing, activation, precision, device class.
     """
     return {
         "kind": kind,
@@ -78,13 +78,13 @@ def feature_key(kind: Literal["image", "text"], weights: str, numerics: Mapping[
 
 
 class FeatureStore:
-    """Features by id, in a folder below `cache`; with None in memory only."""
+    """Features by id, in a folder below `cache`; in memory only where `cache` is None."""
 
     def __init__(self, cache: Path | None, key: Mapping[str, Any]) -> None:
         text = json.dumps(key, sort_keys=True, default=str)
         self.folder = None if cache is None else cache / "features" / hashlib.sha256(text.encode()).hexdigest()[:32]
         self._unsaved: dict[str, Floats] = {}
-        """Rows that are not finite, which are never written to the disk; without a folder all rows."""
+        """Rows with non-finite values, which are never written to disk; all rows where there is no folder."""
         self._rows = self._width = 0
         if self.folder is not None:
             self._data, self._index = self.folder / "features.f32", self.folder / "rows.jsonl"
@@ -93,26 +93,26 @@ class FeatureStore:
                 replace_file(self.folder / "key.json", json.dumps(key, indent=2, default=str) + "\n")
 
     def rows(self, ids: Sequence[str], compute: Compute, *, progress: Progress = lambda done, of: None) -> Floats:
-        """Features of `ids` in their order; `compute` is called with those that are missing.  -> (N, D)
+        """Return the features of `ids` in order; `compute` computes the missing ones.  -> (N, D)
 
-        Each batch is on the disk before the next one is computed.
+        Each batch is on disk before the next one is computed.
         """
         with nullcontext() if self.folder is None else _locked(self.folder / "lock", progress):
             saved = self._saved(set(ids))
             missing = [each for each in dict.fromkeys(ids) if each not in saved and each not in self._unsaved]
             for batch, features in compute(missing):
                 self._add(batch, features, saved)
-            # Copied under the lock: a process that recognises damage truncates the file.
+            # Copy under the lock: another process that detects damage truncates the file.
             data = self._map()
             if all(each in saved for each in ids):
                 return np.asarray(data[[saved[each] for each in ids]])
             return np.stack([data[saved[each]] if each in saved else self._unsaved[each] for each in ids])
 
     def _saved(self, ids: set[str]) -> dict[str, int]:
-        """Row numbers of those of `ids` that are on the disk and intact; truncates a half-written end of the files.
+        """Return the row numbers of those `ids` that are intact on disk; truncate a partial end of the files.
 
-        An index line is [row number, id, D, checksum]. It has its own number, so a line that is lost or repeated never
-        gives an input the features of another. The last line of an id counts.
+        An index line is [row number, id, D, checksum]. It contains its number, so a lost or repeated line never assigns
+        the features of another input. The last line of an id counts.
         """
         if self.folder is None:
             return {}
@@ -141,7 +141,7 @@ class FeatureStore:
         if self.folder is None or not len(rows):
             return
         if self._rows and rows.shape[1] != self._width:
-            raise ValueError(f"features of {rows.shape[1]} numbers in a store of {self._width}")
+            raise ValueError(f"features of dimension {rows.shape[1]} in a store of dimension {self._width}")
         self._width = rows.shape[1]
         new = [each for each, good in zip(ids, finite, strict=True) if good]
         lines = [
@@ -166,7 +166,7 @@ class ImageFeatures:
         self._store = FeatureStore(cache, image_key(model))
         self._hashes = FileHashes(cache)
         self.computed = 0
-        """Images that went through the tower since this store was opened."""
+        """Number of images encoded since this store was opened."""
 
     @property
     def folder(self) -> Path:
@@ -175,11 +175,11 @@ class ImageFeatures:
         return self._store.folder
 
     def identify(self, paths: Sequence[Path], *, progress: Progress = lambda done, of: None) -> list[str]:
-        """sha256 of the images' bytes, as `FileHashes.of`."""
+        """Return the sha256 of the images' bytes (`FileHashes.of`)."""
         return self._hashes.of(paths, progress=progress)
 
     def features(self, paths: Sequence[Path], *, progress: Progress = lambda done, of: None) -> Floats:
-        """Unit features, in the order of `paths`; computed where they are missing.  -> (N, D)
+        """Return unit features in the order of `paths`; compute missing ones.  -> (N, D)
 
         Raises:
             TrainerError: an image cannot be read.
@@ -201,21 +201,21 @@ class ImageFeatures:
         return self._store.rows(hashes, compute, progress=progress)
 
     def _encode(self, paths: Sequence[Path]) -> Floats:
-        """Features of at most one batch.  -> (N, D)
+        """Return the features of at most one batch.  -> (N, D)
 
-        A batch is filled up to its full size, because the last bits of a feature depend on that size: they then depend
-        on the image alone, not on what else was asked for.
+        A batch is padded to its full size, because the last bits of a feature depend on the batch size. With padding
+        they depend on the image alone.
         """
-        images = [open_picture(path) for path in paths]
+        images = [open_image(path) for path in paths]
         full = images + [images[-1]] * (_BATCH - len(images))
         features = self._model.encode_images(full).numpy()[: len(images)]
         return np.ascontiguousarray(features, dtype=np.float32)
 
 
 def image_key(model: ClipModel) -> dict[str, Any]:
-    """The key of `ImageFeatures`."""
+    """Return the key of `ImageFeatures` for this model."""
     numerics = {
-        "vision_cfg": model.config["vision_cfg"],  # the number of heads is in no weight
+        "vision_cfg": model.config["vision_cfg"],  # the weights do not contain the number of heads
         "activation": model.activation,
         "preprocess": dict(model.preprocess_config),
         "colour": "convert to RGB",
@@ -227,25 +227,25 @@ def image_key(model: ClipModel) -> dict[str, Any]:
     return feature_key("image", model.visual_hash, numerics)
 
 
-def open_picture(path: Path) -> Image.Image:
-    """The picture as features are made of it.  -> RGB
+def open_image(path: Path) -> Image.Image:
+    """Open an image as the input of features.  -> RGB
 
     Raises:
-        TrainerError: it cannot be decoded, or is a bomb.
+        TrainerError: the file cannot be decoded, or is a decompression bomb.
     """
     try:
         with Image.open(path) as image:
-            picture = image.convert("RGB")
-    except Exception as error:  # Pillow's readers raise nearly anything on a hostile file, also on a bomb
-        raise TrainerError(f"{path} cannot be read as a picture: {first_line(error)}") from error
-    if max(picture.size) > _NARROW * min(picture.size):
-        width, height = picture.size
-        raise TrainerError(f"{path} cannot be read as a picture: it is too narrow ({width} x {height})")
-    return picture
+            rgb = image.convert("RGB")
+    except Exception as error:  # Pillow's readers raise nearly any exception on a hostile file
+        raise TrainerError(f"{path} cannot be read as an image: {first_line(error)}") from error
+    if max(rgb.size) > _MAX_ASPECT_RATIO * min(rgb.size):
+        width, height = rgb.size
+        raise TrainerError(f"{path} cannot be read as an image: it is too narrow ({width} x {height})")
+    return rgb
 
 
 class FileHashes:
-    """sha256 of files, remembered by path, size and time for everything that uses the cache; written as it grows."""
+    """Cache of the sha256 of files by path, size and modification time, shared by all users of the cache folder."""
 
     def __init__(self, cache: Path | None) -> None:
         self._path = None if cache is None else cache / "features" / "bytes.jsonl"
@@ -253,7 +253,7 @@ class FileHashes:
             self._path.parent.mkdir(parents=True, exist_ok=True)
 
     def of(self, paths: Sequence[Path], *, progress: Progress = lambda done, of: None) -> list[str]:
-        """Hashes in the order of `paths`; only files that are new or changed are read.
+        """Return the hashes in the order of `paths`; read only new or changed files.
 
         Raises:
             TrainerError: a file cannot be read.
@@ -267,7 +267,7 @@ class FileHashes:
             for start in range(0, len(items), _HASHED_AT_ONCE):
                 progress(start, len(items))
                 hashes = {stamp: _sha256(path) for stamp, path in items[start : start + _HASHED_AT_ONCE]}
-                self._remember(hashes)
+                self._store(hashes)
                 known |= hashes
             if items:
                 progress(len(items), len(items))
@@ -279,10 +279,10 @@ class FileHashes:
         lines = _lines(self._path)
         known = {(parsed[0], parsed[1], parsed[2]): parsed[3] for _, parsed in lines if _is_stamped(parsed)}
         if self._path.is_file() and (data := self._path.read_bytes()) and not data.endswith(b"\n"):
-            _append(self._path, b"\n")  # half a line of a killed process must not swallow the next one
+            _append(self._path, b"\n")  # end the partial line of a killed process, so that the next line is valid
         return known
 
-    def _remember(self, hashes: Mapping[tuple[str, int, int], str]) -> None:
+    def _store(self, hashes: Mapping[tuple[str, int, int], str]) -> None:
         latest = (time.time() - _SETTLED_S) * 1e9
         lines = [json.dumps([*stamp, sha]) + "\n" for stamp, sha in hashes.items() if stamp[2] < latest]
         if self._path is not None and lines:
@@ -347,7 +347,7 @@ def _append(path: Path, data: bytes) -> None:
 
 
 def _lines(path: Path) -> Iterator[tuple[bytes, Any]]:
-    """The whole lines of a JSON-lines file with their values; None is the value of one that is no JSON."""
+    """Yield the complete lines of a JSON Lines file with their values; None for an invalid line."""
     data = path.read_bytes() if path.is_file() else b""
     for line in data[: data.rfind(b"\n") + 1].split(b"\n")[:-1]:
         try:
@@ -359,13 +359,13 @@ def _lines(path: Path) -> Iterator[tuple[bytes, Any]]:
 
 @contextmanager
 def _locked(path: Path, progress: Progress = lambda done, of: None) -> Iterator[None]:
-    """One process at a time; the lock goes with the process, however it ends."""
+    """Hold an exclusive lock, which the system releases when the process ends."""
     with path.open("w") as file:
         while True:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except BlockingIOError:
-                progress(0, 0)  # it may raise: an hour's waiting can be interrupted
+                progress(0, 0)  # may raise, so that a long wait can be interrupted
                 time.sleep(0.05)
         yield

@@ -1,9 +1,9 @@
-"""Fine-tunes a text tower on a frozen set: from a run folder's config.json to its model, through any interruption.
+"""Fine-tuning of a text tower on an export: from a run folder's config.json to its model, with resume.
 
-On one machine and one version of torch, the weights depend on settings, pairs, pictures' content, pool, base model and
-thread count alone: a run that was killed and resumed ends with the bytes of one that was not, and goes on with the
-threads it began with. Two things are left to the hardware: a GPU's last bits, and those of features that were put into
-the cache under another thread count. Progress is told through the run folder's files only.
+On one machine and one version of torch, the weights depend on settings, pairs, image content, pool, base model and
+thread count alone: a run that was killed and resumed ends with the same bytes as an uninterrupted one, and it resumes
+with the thread count of its start. Two things depend on the hardware: the last bits of a GPU, and those of features
+that were cached under another thread count. Progress is reported through the files of the run folder only.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ import torch
 from torch import Tensor, nn
 
 from curation_db.atomic_write import replacing, sync
-from trainers.batches import BatchSource, Table, TrainingBatch, rate
+from trainers.batches import BatchSource, Table, TrainingBatch, learning_rate
 from trainers.checkpoints import (
     FOLDER,
-    CheckpointPaths,
+    CheckpointState,
     load_best,
     load_checkpoint,
     save_best,
@@ -44,11 +44,11 @@ from trainers.training_data import Tables, fingerprint, load, tables
 
 __all__ = ["Interrupted", "Stop", "Trainer", "TrainingRun", "run_training", "trained_weights"]
 
-_SMALLER = "a smaller lr, or clip_norm, in a new run"
+_DIVERGED_HINT = "start a new run with a smaller lr, or with clip_norm"
 
 
 def trained_weights(model: nn.Module, frozen: Sequence[str]) -> dict[str, nn.Parameter]:
-    """The weights that are trained; all others get `requires_grad = False`."""
+    """Return the weights to train; set `requires_grad = False` on all others."""
     names = tuple(part for name in frozen for part in (name, f"text.{name}"))
     for name, value in model.named_parameters():
         value.requires_grad_(not name.startswith(names))
@@ -56,13 +56,13 @@ def trained_weights(model: nn.Module, frozen: Sequence[str]) -> dict[str, nn.Par
 
 
 class Trainer:
-    """One training in memory: weights, optimizer, and one step after the other."""
+    """A training in memory: weights, optimizer, and the training step."""
 
     def __init__(self, model: ClipModel, feed: BatchSource, val: Table | None, settings: TrainSettings) -> None:
         self.model, self.feed, self.val, self.settings = model, feed, val, settings
         self.weights = trained_weights(model.model, settings.frozen)
         if not self.weights:
-            raise TrainerError("nothing is left to train: everything is frozen")
+            raise TrainerError("no weight is left to train: all are frozen")
         self.base = {name: value.detach().clone() for name, value in self.weights.items()}
         self._base_tower = copy.deepcopy(model.text_tower) if settings.anchor_weight else None
         self.optimizer = torch.optim.AdamW(
@@ -70,8 +70,8 @@ class Trainer:
         )
 
     def learn(self, batch: TrainingBatch, step: int) -> float:
-        """Take `step` (from 0) on this batch; returns its loss."""
-        self.optimizer.param_groups[0]["lr"] = rate(self.settings, step, self.feed.steps)
+        """Take `step` (from 0) on this batch; return its loss."""
+        self.optimizer.param_groups[0]["lr"] = learning_rate(self.settings, step, self.feed.steps)
         loss = self.loss(batch)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -81,7 +81,7 @@ class Trainer:
         return loss.item()
 
     def loss(self, batch: TrainingBatch) -> Tensor:
-        """The objective over one batch."""
+        """Return the objective of one batch."""
         device = self.model.device
         texts = self.model.text_tower(batch.ids.to(device))
         loss = self._contrast(batch, texts)
@@ -93,14 +93,14 @@ class Trainer:
 
     def _contrast(self, batch: TrainingBatch, texts: Tensor) -> Tensor:
         device = self.model.device
-        mask = same_image(batch.pictures.to(device)) if self.settings.same_image_mask else None
+        mask = same_image(batch.image_ids.to(device)) if self.settings.same_image_mask else None
         scale = self.model.model.logit_scale.exp()
         hard = None if batch.hard is None else batch.hard.to(device)
         return info_nce(batch.images.to(device), texts, scale, mask=mask, hard=hard)
 
     @torch.no_grad()
     def val_loss(self) -> float | None:
-        """Mean over the validation pairs, each batch weighted by its rows; none without validation pairs."""
+        """Return the mean loss over the validation pairs, batches weighted by their rows; None without pairs."""
         if self.val is None or not len(self.val.ids):
             return None
         rows = np.arange(len(self.val.ids))
@@ -111,21 +111,21 @@ class Trainer:
 
     @torch.no_grad()
     def check_sound(self) -> None:
-        """Refuse weights that no model can have.
+        """Check the trained weights.
 
         Raises:
-            TrainerError: a weight, or the feature of a text that was trained on, is not finite.
+            TrainerError: a weight, or a feature of a training text, is not finite.
         """
         for name, value in self.weights.items():
             if not torch.isfinite(value).all():
-                raise TrainerError(f"the training diverged: {name} is not finite", hint=_SMALLER)
+                raise TrainerError(f"the training diverged: {name} is not finite", hint=_DIVERGED_HINT)
         texts = self.model.text_tower(self.feed.batch(0).ids[:16].to(self.model.device))
         if not torch.isfinite(texts).all():
-            raise TrainerError("the training diverged: the features of texts are not finite", hint=_SMALLER)
+            raise TrainerError("the training diverged: the features of texts are not finite", hint=_DIVERGED_HINT)
 
     @torch.no_grad()
     def interpolate(self) -> None:
-        """Move the trained weights back towards the base model by what the settings say."""
+        """Interpolate the trained weights towards the base model by `settings.interpolation`."""
         if self.settings.interpolation == 1:
             return
         for name, value in self.weights.items():
@@ -133,48 +133,53 @@ class Trainer:
 
 
 class TrainingRun:
-    """A training with its folder."""
+    """Runs a training and writes its folder."""
 
     def __init__(self, folder: Path, trainer: Trainer, stop: Stop, *, fingerprint: str) -> None:
         self._folder, self._trainer, self._stop = folder, trainer, stop
         self._writer = RunWriter(folder)
         self._fingerprint = fingerprint
         self._began = time.monotonic()
-        self._place = CheckpointPaths(
+        self._state = CheckpointState(
             0, 0.0, fingerprint=fingerprint, threads=torch.get_num_threads(), steps=trainer.feed.steps
         )
 
-    def train(self) -> CheckpointPaths:
-        """All steps from where the run was; Interrupted when asked to stop."""
+    def train(self) -> CheckpointState:
+        """Take all remaining steps.
+
+        Raises:
+            Interrupted: `stop` returned True; the state is saved.
+            TrainerError: the training diverged, or a file cannot be written.
+        """
         trainer, settings = self._trainer, self._trainer.settings
-        found = load_checkpoint(self._folder, trainer.weights, trainer.optimizer, fingerprint=self._fingerprint)
-        self._place = found or self._place
-        self._writer.forget_after(self._place.step)
-        if found:
-            self._writer.say(f"resumed at step {found.step} of {trainer.feed.steps}")
-        started, pairs = self._place, 0
+        saved = load_checkpoint(self._folder, trainer.weights, trainer.optimizer, fingerprint=self._fingerprint)
+        self._state = saved or self._state
+        self._writer.forget_after(self._state.step)
+        if saved:
+            self._writer.log(f"resumed at step {saved.step} of {trainer.feed.steps}")
+        started, pairs = self._state, 0
         for step in range(started.step, trainer.feed.steps):
             batch = trainer.feed.batch(step)
             loss = trainer.learn(batch, step)
             pairs += len(batch.ids)  # the last batch of an epoch may be shorter
             seconds = started.seconds + time.monotonic() - self._began
-            self._place = replace(self._place, step=step + 1, seconds=seconds)
+            self._state = replace(self._state, step=step + 1, seconds=seconds)
             self._after_step(loss, pairs / max(1e-9, seconds - started.seconds))
             if self._stop():
                 self._save()
-                self._writer.say(f"stopped at step {step + 1} of {trainer.feed.steps}")
+                self._writer.log(f"stopped at step {step + 1} of {trainer.feed.steps}")
                 raise Interrupted
             if (step + 1) % settings.checkpoint_every == 0:
                 self._save()
-        return self._place
+        return self._state
 
     def _save(self) -> None:
-        save_checkpoint(self._folder, self._place, self._trainer.weights, self._trainer.optimizer)
+        save_checkpoint(self._folder, self._state, self._trainer.weights, self._trainer.optimizer)
 
     def _after_step(self, loss: float, pairs_per_s: float) -> None:
         if not np.isfinite(loss):
-            raise TrainerError(f"the loss is {loss} at step {self._place.step}", hint=_SMALLER)
-        feed, settings, step = self._trainer.feed, self._trainer.settings, self._place.step
+            raise TrainerError(f"the loss is {loss} at step {self._state.step}", hint=_DIVERGED_HINT)
+        feed, settings, step = self._trainer.feed, self._trainer.settings, self._state.step
         ends = step % feed.order.per_epoch == 0 or step == feed.steps
         if not ends and step % settings.log_every:
             return
@@ -184,26 +189,28 @@ class TrainingRun:
             row["val_loss"] = val_loss
         row["lr"] = self._trainer.optimizer.param_groups[0]["lr"]
         row["logit_scale"] = float(self._trainer.model.model.logit_scale.detach())
-        row |= {"pairs_per_s": round(pairs_per_s, 1), "seconds": round(self._place.seconds, 3)}
-        if wild := [name for name, value in row.items() if not np.isfinite(value)]:
-            raise TrainerError(f"the training diverged: {wild[0]} is {row[wild[0]]} at step {step}", hint=_SMALLER)
+        row |= {"pairs_per_s": round(pairs_per_s, 1), "seconds": round(self._state.seconds, 3)}
+        if not_finite := [name for name, value in row.items() if not np.isfinite(value)]:
+            raise TrainerError(
+                f"the training diverged: {not_finite[0]} is {row[not_finite[0]]} at step {step}", hint=_DIVERGED_HINT
+            )
         if val_loss is not None:
-            self._remember(val_loss)
+            self._update_best(val_loss)
         self._writer.metrics(row)
 
-    def _remember(self, val_loss: float) -> None:
-        if self._place.best_loss is None or val_loss < self._place.best_loss:
-            self._place = replace(self._place, best_loss=val_loss, best_step=self._place.step)
+    def _update_best(self, val_loss: float) -> None:
+        if self._state.best_loss is None or val_loss < self._state.best_loss:
+            self._state = replace(self._state, best_loss=val_loss, best_step=self._state.step)
             if self._trainer.settings.keep == "best":
                 save_best(self._folder, self._trainer.weights)
 
 
 def run_training(folder: Path, *, stop: Stop = lambda: False) -> dict[str, Any]:
-    """Train or resume the run in `folder`; returns what done.json says.
+    """Train or resume the run in `folder`; return the content of done.json.
 
     Raises:
-        Interrupted: `stop` said so; the state is saved.
-        TrainerError: it cannot be done.
+        Interrupted: `stop` returned True; the state is saved.
+        TrainerError: the run cannot be trained; the message has the reason.
     """
     config = read_config(folder)
     (folder / FAILED).unlink(missing_ok=True)
@@ -212,8 +219,8 @@ def run_training(folder: Path, *, stop: Stop = lambda: False) -> dict[str, Any]:
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        hint = f"free space, then: negwb train --resume {folder.name}"
-        raise TrainerError(f"the training {folder.name} cannot go on: {error.strerror}", hint=hint) from error
+        hint = f"free disk space, then run: negwb train --resume {folder.name}"
+        raise TrainerError(f"the training {folder.name} cannot continue: {error.strerror}", hint=hint) from error
 
 
 def _run(folder: Path, config: RunConfig, stop: Stop) -> dict[str, Any]:
@@ -223,44 +230,44 @@ def _run(folder: Path, config: RunConfig, stop: Stop) -> dict[str, Any]:
     torch.manual_seed(settings.seed)
     model = load_model(config.model, device=config.device)
     store = ImageFeatures(Path(config.cache), model)
-    materials = load(config, store, writer, stop)
-    told = {"export_sha256": materials.export_sha256, "base": model.describe(), "data": materials.told}
-    print_of = fingerprint(settings, materials, model, torch.get_num_threads())
-    trainer = _trainer(settings, model, tables(materials, model, store, writer, stop))
-    place = TrainingRun(folder, trainer, stop, fingerprint=print_of).train()
-    return _finish(folder, config, trainer, place, told)
+    data = load(config, store, writer, stop)
+    result = {"export_sha256": data.export_sha256, "base": model.describe(), "data": data.summary}
+    run_fingerprint = fingerprint(settings, data, model, torch.get_num_threads())
+    trainer = _trainer(settings, model, tables(data, model, store, writer, stop))
+    state = TrainingRun(folder, trainer, stop, fingerprint=run_fingerprint).train()
+    return _finish(folder, config, trainer, state, result)
 
 
-def _trainer(settings: TrainSettings, model: ClipModel, read: Tables) -> Trainer:
-    deaf = model.text_tower.encode_all(read.train.ids) if settings.hard_pictures else None
-    return Trainer(model, BatchSource(read.train, read.pool, settings, base_texts=deaf), read.val, settings)
+def _trainer(settings: TrainSettings, model: ClipModel, data: Tables) -> Trainer:
+    base_texts = model.text_tower.encode_all(data.train.ids) if settings.hard_pictures else None
+    return Trainer(model, BatchSource(data.train, data.pool, settings, base_texts=base_texts), data.val, settings)
 
 
 def _finish(
-    folder: Path, config: RunConfig, trainer: Trainer, place: CheckpointPaths, told: dict[str, Any]
+    folder: Path, config: RunConfig, trainer: Trainer, state: CheckpointState, result: dict[str, Any]
 ) -> dict[str, Any]:
-    if config.settings.keep == "best" and place.best_step is not None:
+    if config.settings.keep == "best" and state.best_step is not None:
         load_best(folder, trainer.weights)
     trainer.interpolate()
     trainer.check_sound()
     with saving(folder / "model", run=folder.name):
         _save_models(folder, trainer.model, pth=config.save_pth)
-    told |= {
-        "steps": place.step,
-        "seconds": round(place.seconds, 3),
+    result |= {
+        "steps": state.step,
+        "seconds": round(state.seconds, 3),
         "threads": torch.get_num_threads(),
-        "best_val_loss": place.best_loss,
-        "kept_step": place.best_step if config.settings.keep == "best" and place.best_step else place.step,
+        "best_val_loss": state.best_loss,
+        "kept_step": state.best_step if config.settings.keep == "best" and state.best_step else state.step,
         "trained": sum(value.numel() for value in trainer.weights.values()),
         "model": trainer.model.describe(),
     }
-    RunWriter(folder).end(DONE, told)
+    RunWriter(folder).end(DONE, result)
     shutil.rmtree(folder / FOLDER, ignore_errors=True)
-    return told
+    return result
 
 
 def _save_models(folder: Path, model: ClipModel, *, pth: bool) -> None:
-    """model/, and with `pth` model.pth: each whole or not there, also after a power cut."""
+    """Write model/ and, with `pth`, model.pth; each is whole or absent, also after a power cut."""
     new, final = folder / ".model.new", folder / "model"
     try:
         shutil.rmtree(new, ignore_errors=True)
@@ -274,5 +281,5 @@ def _save_models(folder: Path, model: ClipModel, *, pth: bool) -> None:
         shutil.rmtree(final, ignore_errors=True)
         new.rename(final)
         sync(folder)
-    finally:  # on a full disk its space is needed
+    finally:  # frees the space on a full disk
         shutil.rmtree(new, ignore_errors=True)

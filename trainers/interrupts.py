@@ -1,4 +1,4 @@
-"""How work before the first step is told and ended: through lines of log.txt, and by a question between two batches."""
+"""Progress and interruption of the work before the first step: lines in log.txt, and a check between two batches."""
 
 from __future__ import annotations
 
@@ -8,44 +8,44 @@ from collections.abc import Callable
 from trainers.run_files import RunWriter, Work, work_line
 
 Stop = Callable[[], bool]
-"""Whether somebody asked the training to end."""
+"""Returns whether the training must stop."""
 
-_LEAST_S = 1.0
+_MIN_INTERVAL_S = 1.0
 _SHARE = 0.02
-"""Of the time so far: an hour of work makes some 200 lines, none of which comes late."""
+"""Minimum interval as a share of the elapsed time: an hour of work writes about 200 lines, none of them late."""
 
 
 class Interrupted(Exception):
-    """The training was asked to stop, and what it has is saved."""
+    """The training stopped on request; its state is saved."""
 
 
-class PictureWatch:
-    """A `feature_store.Progress`: says in log.txt how many pictures are done, about once a second.
+class ImageProgress:
+    """A `feature_store.Progress` that logs the number of images done, about once a second.
 
     Raises:
-        Interrupted: from a call, when `stop` says so.
+        Interrupted: `stop` returned True during a call.
     """
 
     def __init__(
-        self, doing: Work, writer: RunWriter, stop: Stop, *, clock: Callable[[], float] = time.monotonic
+        self, work: Work, writer: RunWriter, stop: Stop, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._doing, self._writer, self._stop, self._clock = doing, writer, stop, clock
-        self._began = self._said = clock()
-        self._waits = False
+        self._work, self._writer, self._stop, self._clock = work, writer, stop, clock
+        self._began = self._last_line = clock()
+        self._waiting = False
 
     def __call__(self, done: int, of: int) -> None:
         if self._stop():
             raise Interrupted
         if not of:
-            self._say_waiting()
+            self._log_waiting()
             return
         now = self._clock()
-        ended = done == of and self._said > self._began  # the last line, where there was one before
-        if ended or now - self._said >= max(_LEAST_S, _SHARE * (now - self._began)):
-            self._said = now
-            self._writer.say(work_line(self._doing, done, of))
+        ended = done == of and self._last_line > self._began  # write a last line where there was one before
+        if ended or now - self._last_line >= max(_MIN_INTERVAL_S, _SHARE * (now - self._began)):
+            self._last_line = now
+            self._writer.log(work_line(self._work, done, of))
 
-    def _say_waiting(self) -> None:
-        if not self._waits:
-            self._waits = True
-            self._writer.say(f"waiting: another process is {self._doing}")
+    def _log_waiting(self) -> None:
+        if not self._waiting:
+            self._waiting = True
+            self._writer.log(f"waiting: another process is {self._work}")

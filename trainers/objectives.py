@@ -1,4 +1,4 @@
-"""What is minimised: pure functions of unit features, without rank or device logic."""
+"""Training objectives: pure functions of unit features, without rank or device logic."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from torch.nn import functional
 
 
 def same_image(images: Tensor) -> Tensor:
-    """Pairs that are of one picture but are not the pair itself.  (N,) ids -> (N, N) bool"""
+    """Return the mask of distinct rows that share an image.  (N,) ids -> (N, N) bool"""
     return (images[:, None] == images[None, :]) & ~torch.eye(len(images), dtype=torch.bool, device=images.device)
 
 
 def info_nce(
     images: Tensor, texts: Tensor, scale: Tensor, *, mask: Tensor | None = None, hard: Tensor | None = None
 ) -> Tensor:
-    """Symmetric InfoNCE: mean cross-entropy of picture -> text and text -> picture (CLIP, arXiv 2103.00020, fig. 3).
+    """Symmetric InfoNCE: mean cross-entropy of image -> text and text -> image (CLIP, arXiv 2103.00020, fig. 3).
 
     Args:
         images: unit features.  (N, D)
         texts: unit features of the matching texts.  (N, D)
         scale: exp(logit_scale).
-        mask: pairs that are no negatives.  (N, N) bool, False on the diagonal
-        hard: further pictures that are negatives of the first n texts only (text -> picture).  (n, K, D)
+        mask: pairs that are not negatives.  (N, N) bool, False on the diagonal
+        hard: further images, negatives of the first n texts only (text -> image).  (n, K, D)
     """
     logits = scale * images @ texts.T  # (N, N)
     if mask is not None:
@@ -33,7 +33,7 @@ def info_nce(
 
 
 def _with_hard(by_text: Tensor, texts: Tensor, scale: Tensor, hard: Tensor) -> Tensor:
-    """The logits of text -> picture with K further columns, empty for the texts that have no hard pictures."""
+    """Return the text -> image logits with K further columns, -inf for the texts without hard images."""
     rows, count = hard.shape[:2]
     further = scale * torch.einsum("nd,nkd->nk", texts[:rows], hard)  # (n, K)
     empty = further.new_full((len(by_text) - rows, count), float("-inf"))
@@ -41,5 +41,5 @@ def _with_hard(by_text: Tensor, texts: Tensor, scale: Tensor, hard: Tensor) -> T
 
 
 def drift(texts: Tensor, base: Tensor) -> Tensor:
-    """How far unit features turned from where the base model has them: mean of 1 - cos.  (N, D), (N, D) -> ()"""
+    """Return the drift of unit features from the base model: mean of 1 - cos.  (N, D), (N, D) -> ()"""
     return (1 - (texts * base).sum(dim=-1)).mean()

@@ -1,6 +1,6 @@
 """Reads state dicts in openai/CLIP's naming and infers the architecture from the shapes of the weights.
 
-The naming is also open_clip's. Heads are the one thing that no shape tells: OpenAI's rule (width / 64) is taken.
+open_clip uses the same naming. The number of heads is not visible in any shape; it follows OpenAI's rule, width / 64.
 """
 
 from __future__ import annotations
@@ -16,26 +16,30 @@ from curation_db.language.sanitize import first_line
 from trainers.errors import TrainerError
 
 _NOT_WEIGHTS = ("input_resolution", "context_length", "vocab_size")
-"""Kept in OpenAI's TorchScript archives."""
+"""Entries of OpenAI's TorchScript archives that are not weights."""
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """The weights in a file (plain, TorchScript, {"state_dict": ...}, {"model": ...}, safetensors), as float32."""
+    """Read the weights of a file (plain, TorchScript, {"state_dict": ...}, {"model": ...}, safetensors) as float32.
+
+    Raises:
+        TrainerError: the file is missing or is not a state dict.
+    """
     if not path.is_file():
         raise TrainerError(f"there is no file {path}")
     try:
         state = load_state_dict(str(path))
-    except Exception as error:  # torch.load raises nearly anything on a file that is none of its own
+    except Exception as error:  # torch.load raises nearly any exception on a foreign file
         raise TrainerError(f"{path} holds no weights: {first_line(error, limit=160)}") from error
     state = state.get("model", state) if isinstance(state, dict) else None
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise TrainerError(f"{path} is no state dict")
+        raise TrainerError(f"{path} is not a state dict")
     weights = {name: value for name, value in state.items() if name not in _NOT_WEIGHTS}
     return {name: value.float() if value.is_floating_point() else value for name, value in weights.items()}
 
 
 def config_of(state: Mapping[str, Tensor], path: Path, *, quick_gelu: bool) -> dict[str, Any]:
-    """open_clip's model_cfg for openai-style weights (after `build_model_from_openai_state_dict`, open_clip 3.3)."""
+    """Infer open_clip's model_cfg from the weights, like `build_model_from_openai_state_dict` of open_clip 3.3."""
     try:
         vision = _vit(state) if "visual.proj" in state else _resnet(state)
         width = state["ln_final.weight"].shape[0]
@@ -48,9 +52,9 @@ def config_of(state: Mapping[str, Tensor], path: Path, *, quick_gelu: bool) -> d
         }
         embed_dim = state["text_projection"].shape[1]
     except KeyError as error:
-        raise TrainerError(f"{path} is no openai-style CLIP: it has no {error}") from error
-    except (IndexError, ValueError) as error:  # a weight of the right name with another number of dimensions
-        raise TrainerError(f"{path} is no openai-style CLIP: {first_line(error)}") from error
+        raise TrainerError(f"{path} is not an openai-style CLIP: it has no {error}") from error
+    except (IndexError, ValueError) as error:  # a weight has the right name but another number of dimensions
+        raise TrainerError(f"{path} is not an openai-style CLIP: {first_line(error)}") from error
     return {"embed_dim": embed_dim, "quick_gelu": quick_gelu, "vision_cfg": vision, "text_cfg": text}
 
 

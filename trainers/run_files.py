@@ -1,11 +1,11 @@
-"""The files of a run folder, for whoever writes or watches one. Standard library only: screens read this.
+"""Files of a run folder, for the training process and for readers. Standard library only, because screens import it.
 
-    config.json   what was asked (settings.RunConfig)      log.txt      lines for people
-    metrics.jsonl one object per logged step and epoch     done.json    how it ended well; written last
-    checkpoints/  resume state                             failed.json  why it ended badly
-    run.lock      held by the process that trains, so that "running" is never a guess
+    config.json   input (settings.RunConfig)               log.txt      log lines for people
+    metrics.jsonl one object per logged step and epoch     done.json    result; written last
+    checkpoints/  resume state                             failed.json  reason of a failure
+    run.lock      locked by the training process, so that "running" is exact
 
-A reader never trips: a line that is half written, or is not what it should be, is passed over.
+Readers never raise on damaged content: they skip partial or invalid lines.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ METRICS, LOG, DONE, FAILED, LOCK = "metrics.jsonl", "log.txt", "done.json", "fai
 
 CHECKPOINTS, LATEST = "checkpoints", "latest.safetensors"
 WARNING = "warning: "
-"""How a line of log.txt begins that a person must not miss."""
+"""Prefix of warnings in log.txt."""
 FAILURE = "failed: "
-"""How the line begins that says why the run failed; failed.json says the same."""
+"""Prefix of the line in log.txt with the reason of a failure; failed.json has the same reason."""
 
 _TRIES, _BETWEEN_S = 20, 0.05
-_MOST_HEADER = 1 << 26
+_MAX_HEADER_BYTES = 1 << 26
 
 
 class Work(StrEnum):
-    """Work before the first step, as log.txt names it."""
+    """Work before the first step, as named in log.txt."""
 
     READING = "reading pictures"
     ENCODING = "encoding pictures"
@@ -47,30 +47,30 @@ _WORK = re.compile(rf"({'|'.join(map(re.escape, Work))}) ([\d,]+) of ([\d,]+)")
 
 
 class TrainingStatus(StrEnum):
-    """What a run is doing."""
+    """Status of a run."""
 
     NEW = "new"
     RUNNING = "running"
     STOPPED = "stopped"
-    """Interrupted or killed; it can be resumed."""
+    """Interrupted or killed; can be resumed."""
     DONE = "done"
     FAILED = "failed"
 
 
 @dataclass(frozen=True, slots=True)
 class RunState:
-    """A run as its files tell it."""
+    """State of a run, read from its files."""
 
     name: str
     status: TrainingStatus
     step: int
     """Steps logged."""
     steps: int | None
-    """In all; none until the first line is logged."""
+    """Total steps; None until the first line is logged."""
     last: Mapping[str, Any] = field(default_factory=dict)
-    """The newest metrics line."""
+    """The newest line of metrics.jsonl."""
     result: Mapping[str, Any] = field(default_factory=dict)
-    """done.json or failed.json."""
+    """Content of done.json or failed.json."""
 
     @property
     def progress(self) -> float:
@@ -79,7 +79,7 @@ class RunState:
 
 
 def read_run(folder: Path) -> RunState:
-    """The state of the run in `folder`, whatever its files hold."""
+    """Read the state of the run in `folder`; never raises on damaged content."""
     done, failed = _read_object(folder / DONE), _read_object(folder / FAILED)
     lines = read_metrics(folder)
     last: Mapping[str, Any] = lines[-1] if lines else {}
@@ -94,7 +94,7 @@ def read_run(folder: Path) -> RunState:
 
 
 def _count(value: object) -> int:
-    """A number of steps; 0 for what is none."""
+    """Return `value` as a number of steps; 0 where it is not one."""
     if isinstance(value, float) and math.isfinite(value):
         value = int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63 else 0
@@ -111,7 +111,7 @@ def _status(folder: Path, done: Mapping[str, Any], failed: Mapping[str, Any]) ->
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
-    """All whole lines of metrics.jsonl."""
+    """Return all complete, valid lines of metrics.jsonl."""
     try:
         data = (folder / METRICS).read_bytes()
     except OSError:
@@ -122,10 +122,10 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
 
 def _parse(line: bytes) -> dict[str, Any]:
     try:
-        told = parse_json(line)
+        parsed = parse_json(line)
     except JsonError:
         return {}
-    return told if isinstance(told, dict) else {}
+    return parsed if isinstance(parsed, dict) else {}
 
 
 def _read_object(path: Path) -> dict[str, Any]:
@@ -136,7 +136,7 @@ def _read_object(path: Path) -> dict[str, Any]:
 
 
 def is_locked(folder: Path) -> bool:
-    """Whether a process is training in `folder`."""
+    """Return whether a process is training in `folder`."""
     try:
         with (folder / LOCK).open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -144,43 +144,43 @@ def is_locked(folder: Path) -> bool:
         return False
     except BlockingIOError:
         return True
-    except OSError:  # it may not be read: then nobody here holds it
+    except OSError:  # not readable for this user: no process of this user holds it
         return False
     return False
 
 
-def saved_place(folder: Path) -> tuple[int, int] | None:
-    """The step of the resume state and the steps in all; None where no state is saved.
+def read_saved_steps(folder: Path) -> tuple[int, int] | None:
+    """Return the step of the checkpoint and the total steps; None where no checkpoint is saved.
 
-    Read from the checkpoint's header (safetensors: its length in 8 bytes, then JSON), without torch.
+    Reads the header of the safetensors file (its length in 8 bytes, then JSON) without torch.
     """
     try:
         with (folder / CHECKPOINTS / LATEST).open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
-            header = parse_json(file.read(min(length, _MOST_HEADER)))
-        place = parse_json(header["__metadata__"]["negwb"])["place"]
-        return _count(place["step"]), _count(place.get("steps"))
+            header = parse_json(file.read(min(length, _MAX_HEADER_BYTES)))
+        position = parse_json(header["__metadata__"]["negwb"])["place"]
+        return _count(position["step"]), _count(position.get("steps"))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
-def work_line(what: Work, done: int, of: int) -> str:
-    """A line of log.txt on work before the first step, like "encoding pictures 1,200 of 82,783"."""
-    return f"{what} {done:,} of {of:,}"
+def work_line(work: Work, done: int, of: int) -> str:
+    """Format the progress of work before the first step, like "encoding pictures 1,200 of 82,783"."""
+    return f"{work} {done:,} of {of:,}"
 
 
 def read_work(line: str) -> tuple[Work, int, int] | None:
-    """The inverse of `work_line`; None for any other line."""
-    if (found := _WORK.fullmatch(line)) is None:
+    """Parse a line of `work_line`; return None for any other line."""
+    if (match := _WORK.fullmatch(line)) is None:
         return None
-    what, done, of = found.groups()
-    return Work(what), int(done.replace(",", "") or 0), int(of.replace(",", "") or 0)
+    work, done, of = match.groups()
+    return Work(work), int(done.replace(",", "") or 0), int(of.replace(",", "") or 0)
 
 
 def take_lock(folder: Path) -> IO[bytes] | None:
-    """The run's lock, held until the file is closed or the process ends; None where another process has it.
+    """Take the run's lock until the file is closed or the process ends; return None where another process holds it.
 
-    Whoever only asks (`is_locked`) holds it for a moment, too, so one refusal is no answer yet.
+    A reader (`is_locked`) holds the lock for a moment, too, so a single failed attempt is not conclusive.
     """
     file = (folder / LOCK).open("ab")
     for _ in range(_TRIES):
@@ -195,28 +195,28 @@ def take_lock(folder: Path) -> IO[bytes] | None:
 
 
 class RunWriter:
-    """Writes the run's lines."""
+    """Writes the files of a run folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def metrics(self, row: Mapping[str, Any]) -> None:
-        """One line of metrics.jsonl, in one write; ValueError for a number that JSON does not have (nan)."""
+        """Append one line to metrics.jsonl in one write; raises ValueError for NaN and infinities."""
         line = json.dumps(dict(row), allow_nan=False) + "\n"
         with (self.folder / METRICS).open("ab") as file:
             file.write(line.encode())
 
-    def say(self, line: str) -> None:
-        """One line of log.txt."""
+    def log(self, line: str) -> None:
+        """Append one line to log.txt."""
         with (self.folder / LOG).open("a", encoding="utf-8") as file:
             file.write(line + "\n")
 
     def forget_after(self, step: int) -> None:
-        """Drop what was logged past the checkpoint that a resumed run starts from."""
-        kept = [row for row in read_metrics(self.folder) if _count(row.get("step")) <= step]
-        replace_file(self.folder / METRICS, "".join(json.dumps(row) + "\n" for row in kept), only_writer=True)
+        """Drop the metrics after `step`, the checkpoint from which a run resumes."""
+        rows = [row for row in read_metrics(self.folder) if _count(row.get("step")) <= step]
+        replace_file(self.folder / METRICS, "".join(json.dumps(row) + "\n" for row in rows), only_writer=True)
 
-    def end(self, name: str, told: Mapping[str, Any]) -> None:
-        """done.json or failed.json; ValueError for a number that JSON does not have."""
-        text = json.dumps(dict(told), indent=2, allow_nan=False) + "\n"
+    def end(self, name: str, result: Mapping[str, Any]) -> None:
+        """Write done.json or failed.json; raises ValueError for NaN and infinities."""
+        text = json.dumps(dict(result), indent=2, allow_nan=False) + "\n"
         replace_file(self.folder / name, text, only_writer=True)

@@ -1,7 +1,7 @@
-"""A training as data: the recipe (`TrainSettings`) and what it is applied to (`RunConfig`), with their JSON.
+"""Configuration of a training: the recipe (`TrainSettings`), its inputs (`RunConfig`), and their JSON.
 
-The defaults are the published NegationCLIP recipe, except that the split is by image. Standard library only: screens
-and commands read and write these without loading torch.
+The defaults are the published NegationCLIP recipe, except that the split is by image. Does not import torch, because
+screens and commands read and write these files.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from curation_db.validation import ValidationError, setting, validate
 from trainers.errors import TrainerError
 
 FORMAT = 1
-"""Of config.json; raised when an older reader would misread it."""
+"""Format version of config.json; raised when an older reader would misread it."""
 Schedule = Literal["constant", "cosine"]
 Keep = Literal["best", "last"]
 
@@ -63,7 +63,7 @@ class TrainSettings:
     threads: int | None = setting(
         None, "threads of torch; unset: torch decides, and a resumed run uses the same number"
     )
-    """The last bits of the result depend on it."""
+    """The last bits of the weights depend on it."""
     log_every: int = setting(10, "steps between two lines of the log of the run")
     checkpoint_every: int = setting(100, "steps between two checkpoints")
 
@@ -73,48 +73,38 @@ class TrainSettings:
                 raise TrainerError(f"train settings: {message}")
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON types."""
+        """Return the settings as JSON types."""
         return json.loads(json.dumps(asdict(self)))  # type: ignore[no-any-return]  # tuples become lists
 
     @classmethod
     def from_dict(cls, settings: Mapping[str, Any]) -> TrainSettings:
-        """The inverse of `to_dict`; TrainerError for an unknown key, a wrong type or a contradiction."""
+        """Parse the result of `to_dict`.
+
+        Raises:
+            TrainerError: unknown key, wrong type, or settings that contradict each other.
+        """
         try:
             validate(dict(settings), cls)
         except ValidationError as error:
             raise TrainerError(f"train settings: {error.problems[0]}") from error
-        # Not the validated values: these have 1.0 for 1, which changes the fingerprint of a run that is resumed.
+        # Not the validated values: they have 1.0 for 1, which would change the fingerprint of a resumed run.
         values: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()
         }
         return cls(**values)
 
 
-_MOST = 1e30
-_FROZEN = 'frozen must have "visual.": pictures are encoded once, so the image tower cannot be trained'
-
-
-def _fits(value: object, wanted: str) -> bool:
-    """Whether a value as JSON or TOML gives it is of the type that a field's annotation names."""
-    if value is None:
-        return wanted.endswith("| None")
-    if wanted.startswith("tuple"):
-        part = str if "str" in wanted else float
-        return isinstance(value, (list, tuple)) and all(_fits(each, part.__name__) for each in value)
-    if isinstance(value, bool) or wanted == "bool":
-        return isinstance(value, bool) and wanted == "bool"
-    if wanted.startswith("int"):
-        return isinstance(value, int)
-    return isinstance(value, (int, float) if wanted.startswith("float") else str)
+_MAX_NUMBER = 1e30
+_FROZEN = 'frozen must have "visual.": images are encoded once, so the image tower cannot be trained'
 
 
 def _finite(value: float | None) -> bool:
-    """Whether a setting is none of the numbers that JSON and TOML let through but no float32 holds."""
-    return value is None or -_MOST <= value <= _MOST  # false for nan
+    """Return whether a number fits into float32; JSON and TOML allow NaN, infinities and larger numbers."""
+    return value is None or -_MAX_NUMBER <= value <= _MAX_NUMBER  # false for nan
 
 
 def _rules(s: TrainSettings) -> tuple[tuple[bool, str], ...]:
-    """What must hold, with what to say where it does not."""
+    """Return conditions that must hold, each with the message for a violation."""
     numbers = (
         "lr",
         "weight_decay",
@@ -125,9 +115,9 @@ def _rules(s: TrainSettings) -> tuple[tuple[bool, str], ...]:
         "interpolation",
         "val_share",
     )
-    endless = [name for name in numbers if not _finite(getattr(s, name))]
+    not_finite = [name for name in numbers if not _finite(getattr(s, name))]
     return (
-        (not endless, f"{', '.join(endless)} must be finite, and 1e30 at most"),
+        (not not_finite, f"{', '.join(not_finite)} must be finite and at most 1e30"),
         (s.lr > 0, "lr must be positive"),
         (s.weight_decay >= 0, "weight_decay must not be negative"),
         (len(s.betas) == 2 and all(0 <= beta < 1 for beta in s.betas), "betas are two numbers in [0, 1)"),
@@ -137,7 +127,7 @@ def _rules(s: TrainSettings) -> tuple[tuple[bool, str], ...]:
         (0 <= s.warm_up < 1, "warm_up is a share of the steps, in [0, 1)"),
         (s.clip_norm is None or s.clip_norm > 0, "clip_norm must be positive"),
         (0 <= s.replay_share < 1, "replay_share must be in [0, 1): the rest of the batch is negated"),
-        (round(s.batch * s.replay_share) < s.batch, "replay_share leaves no place for negated captions"),
+        (round(s.batch * s.replay_share) < s.batch, "replay_share leaves no room for negated captions"),
         (s.replay_pool is None or s.replay_share > 0, "replay_pool without replay_share"),
         (s.hard_pictures >= 0, "hard_pictures must not be negative"),
         (s.anchor_weight >= 0, "anchor_weight must not be negative"),
@@ -145,8 +135,8 @@ def _rules(s: TrainSettings) -> tuple[tuple[bool, str], ...]:
         (0 < s.interpolation <= 1, "interpolation must be in (0, 1]"),
         (0 <= s.val_share < 1, "val_share must be in [0, 1)"),
         (s.keep in ("best", "last"), "keep is best or last"),
-        (s.keep == "last" or s.val_share > 0, "keep = best needs a val_share"),
-        (0 <= s.seed < 2**63, "seed must be in [0, 2^63): torch takes no other"),
+        (s.keep == "last" or s.val_share > 0, "keep = best needs a val_share above 0"),
+        (0 <= s.seed < 2**63, "seed must be in [0, 2^63), the range of torch"),
         (any("visual.".startswith(name) for name in s.frozen), _FROZEN),
         (s.threads is None or s.threads >= 1, "threads must be 1 or more"),
         (s.log_every >= 1 and s.checkpoint_every >= 1, "log_every and checkpoint_every must be 1 or more"),
@@ -155,44 +145,44 @@ def _rules(s: TrainSettings) -> tuple[tuple[bool, str], ...]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunConfig:
-    """config.json of a run folder: everything that `python -m trainers` needs to know."""
+    """config.json of a run folder: the complete input of `python -m trainers`."""
 
     model: str
-    """As `clip_models.load_model` takes it."""
+    """Model spec of `clip_models.load_model`."""
     export: str
-    """Folder of the frozen set."""
+    """Folder of the export."""
     pictures: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Picture folders by source."""
+    """Image folders by source."""
     follow_links: bool = False
-    """Whether a picture may be a link that leaves its folder."""
+    """Whether an image may be a link that leaves its folder."""
     cache: str
     """Folder of the feature store."""
     device: str = "cpu"
-    """Of torch."""
+    """Device of torch."""
     save_pth: bool = False
-    """Also keep the model as an openai-style state dict."""
+    """Whether to save the model as an openai-style state dict, too."""
     settings: TrainSettings = field(default_factory=TrainSettings)
 
     def to_text(self) -> str:
-        """The file's content."""
+        """Return the content of config.json."""
         pictures = {source: list(folders) for source, folders in sorted(self.pictures.items())}
-        told = {"format": FORMAT, "model": self.model, "export": self.export, "pictures": pictures}
+        values = {"format": FORMAT, "model": self.model, "export": self.export, "pictures": pictures}
         if self.follow_links:
-            told["follow_links"] = True
-        told |= {
+            values["follow_links"] = True
+        values |= {
             "cache": self.cache,
             "device": self.device,
             "save_pth": self.save_pth,
             "settings": self.settings.to_dict(),
         }
-        return json.dumps(told, indent=2) + "\n"
+        return json.dumps(values, indent=2) + "\n"
 
     @classmethod
     def from_text(cls, text: str | bytes) -> RunConfig:
-        """The inverse of `to_text`.
+        """Parse the content of config.json.
 
         Raises:
-            TrainerError: it is no run's configuration.
+            TrainerError: the content is damaged or of a newer negwb.
         """
         try:
             content = parse_json(text)
@@ -213,28 +203,32 @@ class RunConfig:
 
 
 def read_config(folder: Path) -> RunConfig:
-    """The configuration of the run in `folder`; TrainerError where there is none."""
+    """Read the configuration of the run in `folder`.
+
+    Raises:
+        TrainerError: config.json is missing or damaged.
+    """
     try:
         return RunConfig.from_text((folder / "config.json").read_bytes())
     except OSError as error:
-        raise TrainerError(f"{folder} is no run: {error.strerror} (config.json)") from error
+        raise TrainerError(f"{folder} is not a run folder: {error.strerror} (config.json)") from error
 
 
 def write_config(folder: Path, config: RunConfig) -> None:
-    """Put the configuration of a run that has not begun; the old one or the new one is there, whatever happens."""
+    """Replace the configuration of a run that has not started, atomically."""
     replace_file(folder / "config.json", config.to_text(), only_writer=True)
 
 
 def create_run(folder: Path, config: RunConfig) -> None:
-    """Make the run folder of a new training, with its config.json or not at all.
+    """Create the run folder of a new training with its config.json, atomically.
 
     Raises:
-        TrainerError: the name is taken, or the disk refuses.
+        TrainerError: the folder exists, or it cannot be written.
     """
     new = folder.with_name(f".{folder.name}.{os.getpid()}.new")
     try:
         if folder.exists() or folder.is_symlink():
-            raise FileExistsError  # a rename would take the place of an empty folder
+            raise FileExistsError  # a rename would replace an empty folder
         folder.parent.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(new, ignore_errors=True)
         new.mkdir()
@@ -243,5 +237,5 @@ def create_run(folder: Path, config: RunConfig) -> None:
     except OSError as error:
         shutil.rmtree(new, ignore_errors=True)
         if isinstance(error, FileExistsError) or error.errno == errno.ENOTEMPTY:
-            raise TrainerError(f"{folder} exists already", hint="name another run, or resume this one") from error
-        raise TrainerError(f"{folder} cannot be made: {error.strerror or error}") from error
+            raise TrainerError(f"{folder} exists already", hint="choose another name, or resume this run") from error
+        raise TrainerError(f"{folder} cannot be created: {error.strerror or error}") from error

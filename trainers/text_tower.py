@@ -1,8 +1,8 @@
-"""The text encoder without the work that cannot matter: causal towers pooled at EOT are cut to the longest EOT.
+"""Text encoder that trims causal towers pooled at EOT to the longest EOT of a batch.
 
-Positions after EOT cannot reach it through a causal mask, so the numbers are the same for a fraction of the work.
-Whether that holds for a model is found out by a probe when it is loaded, never by its name; where it does not hold,
-the whole context is encoded. Imports torch and open_clip only.
+Positions after EOT cannot reach it through a causal mask, so the result is the same for a fraction of the work. A probe
+at load time decides whether this holds for a model, never the model's name; where it does not hold, the whole context
+is encoded. Imports torch and open_clip only.
 """
 
 from __future__ import annotations
@@ -15,27 +15,27 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 PROBE_TOLERANCE = 1e-4
-"""Largest difference of unit features that counts as rounding (bidirectional towers differ by more than 0.1)."""
+"""Maximum difference of unit features that counts as rounding (bidirectional towers differ by more than 0.1)."""
 BUCKETS = 4
-"""Of a batch, by length."""
-_LEAST = 16
-"""Rows of a bucket: smaller ones cost more in calls than they save."""
+"""Buckets per batch, by length."""
+_MIN_BUCKET_ROWS = 16
+"""Smaller buckets cost more in calls than they save."""
 
 
 def eot_lengths(ids: Tensor) -> Tensor:
-    """How many tokens each row has up to and with its EOT, the highest id.  (N, L) -> (N,)"""
+    """Return the number of tokens of each row up to and including its EOT, the highest id.  (N, L) -> (N,)"""
     return ids.argmax(dim=-1) + 1
 
 
 def cut(ids: Tensor) -> Tensor:
-    """`ids` without the columns after the longest EOT.  (N, L) -> (N, l), l <= L"""
+    """Drop the columns after the longest EOT.  (N, L) -> (N, l), l <= L"""
     return ids[:, : int(eot_lengths(ids).max())] if len(ids) else ids
 
 
 def encode_short(model: Any, ids: Tensor) -> Tensor:
-    """open_clip's `encode_text` for rows shorter than the context, not normalised.  (N, l) -> (N, D)
+    """Encode rows shorter than the context, without normalisation, like open_clip's `encode_text`.  (N, l) -> (N, D)
 
-    open_clip 3.3 refuses such rows; this is its forward with the positions and the mask cut to length.
+    open_clip 3.3 rejects such rows; this is its forward pass with positions and mask cut to length.
     """
     length, dtype = ids.shape[1], model.transformer.get_cast_dtype()
     x = model.token_embedding(ids).to(dtype)  # (N, l, W)
@@ -50,7 +50,7 @@ def encode_short(model: Any, ids: Tensor) -> Tensor:
 
 
 class TextTower:
-    """Encodes token ids with `model`, trimmed where the probe says that it is exact."""
+    """Encodes token ids with `model`; trims them where the probe shows that trimming is exact."""
 
     def __init__(self, model: Any, *, context_length: int, vocab_size: int) -> None:
         self.model = model
@@ -58,20 +58,20 @@ class TextTower:
         """Whether rows are cut to the longest EOT of their batch."""
 
     def __call__(self, ids: Tensor) -> Tensor:
-        """Unit features, in the order of `ids`, with gradients where they are on.  (N, L) -> (N, D)"""
+        """Return unit features in the order of `ids`, with gradients where these are enabled.  (N, L) -> (N, D)"""
         features = self._by_length(ids) if self.trims else self.model.encode_text(ids)
         return functional.normalize(features, dim=-1)
 
     def _by_length(self, ids: Tensor) -> Tensor:
-        """Rows of like length together: the longest of a batch is twice the usual one.  (N, L) -> (N, D)"""
+        """Encode rows of similar length together: the longest row of a batch is twice the usual.  (N, L) -> (N, D)"""
         order = torch.argsort(eot_lengths(ids), stable=True)
-        buckets = torch.split(order, max(_LEAST, -(-len(ids) // BUCKETS))) if len(ids) else (order,)
+        buckets = torch.split(order, max(_MIN_BUCKET_ROWS, -(-len(ids) // BUCKETS))) if len(ids) else (order,)
         parts = [encode_short(self.model, cut(ids[rows])) for rows in buckets]
         return torch.cat(parts)[torch.argsort(order)]
 
     @torch.inference_mode()
     def encode_all(self, ids: Tensor, *, batch: int = 256) -> Tensor:
-        """Unit features of any number of rows, encoded in batches of like length.  (N, L) -> (N, D) float32, CPU"""
+        """Return unit features of any number of rows, in batches of similar length.  (N, L) -> (N, D) float32, CPU"""
         device = next(self.model.parameters()).device
         order = torch.argsort(eot_lengths(ids), stable=True)
         parts = [self(ids[rows].to(device)).float().cpu() for rows in torch.split(order, batch)]
@@ -82,7 +82,7 @@ class TextTower:
 
 
 def _probe_ids(context_length: int, vocab_size: int) -> Tensor:
-    """Two rows, a short one and a longer one: SOT, words, EOT (the highest id), padding.  (2, L)"""
+    """Return a short and a longer row: SOT, words, EOT (the highest id), padding.  (2, L)"""
     ids = torch.zeros(2, context_length, dtype=torch.long)
     for row, words in enumerate((2, max(3, context_length // 2 - 2))):
         generator = torch.Generator().manual_seed(row)
@@ -107,7 +107,7 @@ def _trimming_is_exact(model: Any, context_length: int, vocab_size: int) -> bool
 
 
 def _could_trim(model: Any) -> bool:
-    """Whether the model has the parts that `encode_short` uses, and pools at a token that padding cannot move."""
+    """Return whether the model has the parts that `encode_short` uses and pools at a token independent of padding."""
     parts = ("token_embedding", "positional_embedding", "transformer", "ln_final", "attn_mask")
     return all(getattr(model, part, None) is not None for part in parts) and getattr(model, "text_pool_type", "") in (
         "argmax",

@@ -38,7 +38,7 @@ def make_run(
         row: dict[str, Any] = {"step": step, "steps": 40, "epoch": step // 10, "loss": 3 * math.exp(-step / 20)}
         row |= {"val_loss": 3.2 - step / 40} if step % 10 == 0 else {}
         writer.metrics(row | {"lr": 1e-6, "logit_scale": 4.6, "pairs_per_s": 812.5, "seconds": step * 0.5})
-    writer.say(log)
+    writer.log(log)
     if done:
         writer.end(DONE, {"steps": 40})
     return folder

@@ -118,7 +118,7 @@ def test_half_weights_become_float(tmp_path: Path) -> None:
         ("{tmp}/empty.pth", "holds no weights: EOFError"),
         ("{tmp}/empty.safetensors", "holds no weights"),
         ("{tmp}/list.pth", "holds no weights"),
-        ("{tmp}/flat.pth", "is no openai-style CLIP"),
+        ("{tmp}/flat.pth", "is not an openai-style CLIP"),
         ("{tmp}/odd", "damaged"),
         ("{tmp}/words", BPE_FILE),
     ],
@@ -170,7 +170,7 @@ class TestNameWithFile:
         return _from_name(spec, quick)
 
     def test_a_name_with_both_is_refused_with_what_to_say(self, file: Path) -> None:
-        with pytest.raises(TrainerError, match="neither they nor ViT-B-32 say") as refused:
+        with pytest.raises(TrainerError, match="neither the weights nor ViT-B-32 say") as refused:
             self.asked(f"ViT-B-32:{file}")
         assert f"ViT-B-32-quickgelu:{file} for weights from OpenAI or NegationCLIP" in refused.value.hint
         assert f"ViT-B-32-gelu:{file} for others" in refused.value.hint

@@ -33,7 +33,7 @@ def test_a_set_is_read_with_its_pictures(corpus: Path) -> None:
 
 
 def test_a_changed_set_and_missing_pictures_are_refused(corpus: Path, tmp_path: Path) -> None:
-    with pytest.raises(TrainerError, match="none of its 48 pictures"):
+    with pytest.raises(TrainerError, match="none of its 48 images"):
         read_set(corpus / "export", locate_in({}))
     (tmp_path / "items.jsonl").write_text("{}")
     with pytest.raises(TrainerError, match="no export"):
@@ -89,7 +89,7 @@ def test_pools_come_back_and_own_captions_make_one(tmp_path: Path) -> None:
         TrainingPair("j", Path("j"), ""),
     ]
     assert [p.texts for p in own_captions(pairs)] == [("an i",)]
-    with pytest.raises(TrainerError, match="no human captions"):
+    with pytest.raises(TrainerError, match="no original captions"):
         own_captions(pairs[2:])
-    with pytest.raises(TrainerError, match=r"none\.jsonl is no replay pool: No such file or directory$"):
+    with pytest.raises(TrainerError, match=r"none\.jsonl is not a replay pool: No such file or directory$"):
         read_pool(tmp_path / "none.jsonl")

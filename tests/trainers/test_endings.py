@@ -18,7 +18,7 @@ from trainers.checkpoints import FOLDER, LATEST
 from trainers.clip_models import WEIGHTS_FILE, hash_state, load_model
 from trainers.errors import TrainerError
 from trainers.finetune import Interrupted, run_training
-from trainers.run_files import METRICS, TrainingStatus, read_metrics, read_run, saved_place
+from trainers.run_files import METRICS, TrainingStatus, read_metrics, read_run, read_saved_steps
 from trainers.settings import RunConfig, create_run
 
 
@@ -92,14 +92,14 @@ class TestInterrupted:
     ) -> None:
         """The features that were computed stay, and a resumed run goes on with the rest."""
         monkeypatch.setattr("trainers.feature_store._BATCH", 4)
-        monkeypatch.setattr("trainers.interrupts._LEAST_S", 0.0)
+        monkeypatch.setattr("trainers.interrupts._MIN_INTERVAL_S", 0.0)
         monkeypatch.setattr("trainers.interrupts._SHARE", 0.0)
         told = json.loads(tiny_config(corpus, steps=2).to_text()) | {"cache": str(tmp_path / "cache")}
         folder = _run(tmp_path / "r", RunConfig.from_text(json.dumps(told)))
         log = folder / "log.txt"
         with pytest.raises(Interrupted):
             run_training(folder, stop=lambda: "encoding pictures 8 of 24" in log.read_text() if log.exists() else False)
-        assert saved_place(folder) is None
+        assert read_saved_steps(folder) is None
         run_training(folder)
         assert "features computed 12\n" in log.read_text(), "a batch was under way when it was told of the 8 before"
         assert "reading pictures 24 of 24\n" in log.read_text()
@@ -108,7 +108,7 @@ class TestInterrupted:
         folder = _run(tmp_path / "r", tiny_config(corpus, steps=20, log_every=10))
         with pytest.raises(Interrupted):
             run_training(folder, stop=_after_steps(3))
-        assert (read_metrics(folder), saved_place(folder)) == ([], (3, 20))
+        assert (read_metrics(folder), read_saved_steps(folder)) == ([], (3, 20))
         assert "stopped at step 3 of 20\n" in (folder / "log.txt").read_text()
 
     @pytest.mark.usefixtures("own_threads")
@@ -138,7 +138,7 @@ class TestFullDisk:
     def refused(self, folder: Path) -> None:
         with pytest.raises(TrainerError, match="No space left on device") as caught:
             run_training(folder)
-        assert caught.value.hint == f"free space, then: negwb train --resume {folder.name}"
+        assert caught.value.hint == f"free disk space, then run: negwb train --resume {folder.name}"
         assert "\n" not in caught.value.message
 
     @pytest.mark.parametrize("where", ["metrics", "checkpoint", "model", "pth", "features"])

@@ -202,11 +202,11 @@ def test_hostile_pictures_are_named(
     paths[1].write_bytes(whole[: len(whole) // 2])
     Image.new("RGB", (1, 2000)).save(paths[2])
     store = ImageFeatures(tmp_path / "cache", tiny)
-    for path, said in ((paths[1], "cannot be read as a picture"), (paths[2], r"too narrow \(1 x 2000\)")):
+    for path, said in ((paths[1], "cannot be read as an image"), (paths[2], r"too narrow \(1 x 2000\)")):
         with pytest.raises(TrainerError, match=rf"{path.name}.*{said}"):
             store.features([path])
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
-    with pytest.raises(TrainerError, match=r"p000\.png cannot be read as a picture: .*decompression bomb"):
+    with pytest.raises(TrainerError, match=r"p000\.png cannot be read as an image: .*decompression bomb"):
         store.features(paths[:1])
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from trainers.interrupts import Interrupted, PictureWatch
+from trainers.interrupts import ImageProgress, Interrupted
 from trainers.run_files import LOG, RunWriter, Work, read_work
 
 
@@ -19,7 +19,7 @@ class _Clock:
 
 def test_lines_come_once_a_second_and_rarer_in_a_long_pass(tmp_path: Path) -> None:
     clock = _Clock()
-    watch = PictureWatch(Work.ENCODING, RunWriter(tmp_path), lambda: False, clock=clock)
+    watch = ImageProgress(Work.ENCODING, RunWriter(tmp_path), lambda: False, clock=clock)
     for done in range(0, 82_784, 16):
         watch(done, 82_783)
         clock.now += 0.8
@@ -32,7 +32,7 @@ def test_lines_come_once_a_second_and_rarer_in_a_long_pass(tmp_path: Path) -> No
 
 
 def test_a_short_pass_says_nothing(tmp_path: Path) -> None:
-    watch = PictureWatch(Work.ENCODING, RunWriter(tmp_path), lambda: False)
+    watch = ImageProgress(Work.ENCODING, RunWriter(tmp_path), lambda: False)
     for done in range(5):
         watch(done, 4)
     assert not (tmp_path / LOG).exists()
@@ -40,7 +40,7 @@ def test_a_short_pass_says_nothing(tmp_path: Path) -> None:
 
 def test_it_ends_where_it_is_asked_to_also_while_waiting(tmp_path: Path) -> None:
     asked: list[bool] = []
-    watch = PictureWatch(Work.ENCODING, RunWriter(tmp_path), lambda: bool(asked))
+    watch = ImageProgress(Work.ENCODING, RunWriter(tmp_path), lambda: bool(asked))
     watch(0, 0)
     watch(0, 0)
     assert (tmp_path / LOG).read_text() == "waiting: another process is encoding pictures\n"

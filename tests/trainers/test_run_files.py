@@ -23,8 +23,8 @@ from trainers.run_files import (
     Work,
     read_metrics,
     read_run,
+    read_saved_steps,
     read_work,
-    saved_place,
     take_lock,
     work_line,
 )
@@ -116,7 +116,7 @@ def test_no_number_is_written_that_json_does_not_have(tmp_path: Path) -> None:
 def test_a_damaged_state_is_none(tmp_path: Path, damaged: bytes) -> None:
     (tmp_path / CHECKPOINTS).mkdir()
     (tmp_path / CHECKPOINTS / LATEST).write_bytes(damaged)
-    assert saved_place(tmp_path) is None
+    assert read_saved_steps(tmp_path) is None
 
 
 def test_work_is_told_in_a_line_that_is_read_again() -> None:

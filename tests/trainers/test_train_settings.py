@@ -67,7 +67,7 @@ def test_a_run_folder_is_made_once(tmp_path: Path) -> None:
     assert read_config(tmp_path / "r") == config
     with pytest.raises(TrainerError, match="exists"):
         create_run(tmp_path / "r", config)
-    with pytest.raises(TrainerError, match="is no run"):
+    with pytest.raises(TrainerError, match="is not a run folder"):
         read_config(tmp_path)
 
 
@@ -110,7 +110,8 @@ def test_a_full_disk_leaves_no_husk(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     def full(handle: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    with monkeypatch.context() as patch, pytest.raises(TrainerError, match="cannot be made: No space left") as caught:
+    match = "cannot be created: No space left"
+    with monkeypatch.context() as patch, pytest.raises(TrainerError, match=match) as caught:
         patch.setattr(os, "fsync", full)
         create_run(folder, config)
     assert "\n" not in caught.value.message

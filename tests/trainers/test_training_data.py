@@ -70,7 +70,7 @@ def test_what_is_validated_on_is_not_in_the_pool(root: Path) -> None:
     pooled, validated = ({each.path.read_bytes() for each in some} for some in (read.pool, read.val))
     assert not pooled & validated
     assert len(pooled) == len(read.pool) == PICTURES - len(validated)
-    assert read.told["pool"]["dropped_to_validate"] == len(validated)
+    assert read.summary["pool"]["dropped_to_validate"] == len(validated)
     assert any(len(picture.texts) == 2 for picture in read.pool), "a picture under two names keeps the texts of both"
 
 
@@ -83,13 +83,13 @@ def test_the_same_picture_has_one_number_in_set_and_pool(root: Path) -> None:
     read = tables(materials, model, store, RunWriter(folder), lambda: False)
     own = next(row for row, pair in enumerate(materials.train) if pair.path.name == "p001.png")
     assert read.pool is not None
-    assert read.pool.names.tolist() == [int(read.train.names[read.train.picture_of[own]])]
+    assert read.pool.names.tolist() == [int(read.train.names[read.train.image_rows[own]])]
 
 
 def test_a_pool_of_validated_pictures_alone_is_refused(root: Path) -> None:
     read = gathered(tiny_config(root, val_share=0.4))
     pool = pool_of(root, sorted({pair.path.name for pair in read.val}))
-    with pytest.raises(TrainerError, match="every picture of the replay pool"):
+    with pytest.raises(TrainerError, match="every image of the replay pool"):
         gathered(tiny_config(root, val_share=0.4, replay_share=0.5, replay_pool=pool))
 
 
@@ -104,7 +104,7 @@ def test_a_run_says_what_it_learned_from(root: Path) -> None:
     assert told["pool"]["pictures"] == told["train"]["pictures"]
     assert len(told["pictures_sha256"]) == len(told["pool"]["sha256"]) == 64
     log = (root / "r" / "log.txt").read_text()
-    assert "\nwarning: 2 of 36 pairs have no picture, the first is src/p003.png\n" in log
+    assert "\nwarning: 2 of 36 pairs have no image, the first is src/p003.png\n" in log
 
 
 @pytest.mark.parametrize("what", ["picture", "pool"])
@@ -129,7 +129,7 @@ def _after(path: Path):  # type: ignore[no-untyped-def]
     ("pictures", "each", "settings", "said"),
     [
         (1, 1, {}, "only 1 pair"),
-        (1, 3, {"same_image_mask": True}, "all pairs to train on are of 1 picture"),
+        (1, 3, {"same_image_mask": True}, "all training pairs are of 1 image"),
     ],
 )
 def test_what_has_nothing_to_compare_is_refused(

@@ -138,9 +138,9 @@ def _print_process(folder: Path, pid: int) -> None:
 
 def _stop_message(folder: Path) -> str:
     """Return where the run stopped, by the saved state, from which it resumes; the log may be behind or ahead."""
-    from trainers.run_files import saved_place
+    from trainers.run_files import read_saved_steps
 
-    saved = saved_place(folder)
+    saved = read_saved_steps(folder)
     return f"stopped after step {saved[0]:,} of {saved[1]:,}" if saved else "stopped before a step was saved"
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from curation_db.processes import command_line
 from trainers.errors import TrainerError
-from trainers.run_files import LOCK, METRICS, TrainingStatus, read_run, saved_place
+from trainers.run_files import LOCK, METRICS, TrainingStatus, read_run, read_saved_steps
 from trainers.settings import RunConfig, TrainSettings, create_run
 from workbench.errors import NothingToDo, UsageError
 from workbench.jobs.process import lock_holders, stop_command
@@ -117,7 +117,7 @@ def prepare_run(
 
 def discard_run(folder: Path) -> None:
     """Remove the folder of a new run of which the model was refused; a run with a saved state stays."""
-    if saved_place(folder) is None:
+    if read_saved_steps(folder) is None:
         shutil.rmtree(folder, ignore_errors=True)
 
 

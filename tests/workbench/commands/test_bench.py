@@ -193,7 +193,7 @@ class TestRun:
         assert isinstance(bench(filled, "run", "negrefcocog", "x", "--folder", tmp_path).exception, UsageError)
         broken = bench(filled, "run", "negrefcocog", "--model", tmp_path)
         assert isinstance(broken.exception, TrainerError)
-        assert "is no model" in broken.exception.message
+        assert "is not a model" in broken.exception.message
 
     def test_tasks_of_ones_own(self, workspace: Workspace, tiny: Path) -> None:
         path = own_task(workspace, "demo-negref")

@@ -19,7 +19,7 @@ from support.terminal import Terminal
 from typer.testing import CliRunner
 
 from trainers.errors import TrainerError
-from trainers.run_files import TrainingStatus, read_run, saved_place, take_lock
+from trainers.run_files import TrainingStatus, read_run, read_saved_steps, take_lock
 from trainers.settings import TrainSettings, read_config
 from workbench.cli import app
 from workbench.commands.train import progress_line, train_run
@@ -127,7 +127,7 @@ def test_missing_pictures_are_warned_of_and_a_pth_is_kept(workspace: Workspace, 
     finally:
         (tmp_path / gone.name).rename(gone)
     assert done.returncode == 0, done.stderr
-    warning = "negwb: warning: 2 of 24 pairs have no picture, the first is small/p002.png"
+    warning = "negwb: warning: 2 of 24 pairs have no image, the first is small/p002.png"
     assert warning in done.stderr.splitlines()
     told = json.loads(done.stdout)
     assert told["data"]["first_missing_picture"] == "small/p002.png"
@@ -165,8 +165,8 @@ def test_the_bar_counts_pictures_then_steps(tmp_path: Path) -> None:
         folder = Path(sys.argv[1])
         writer = RunWriter(folder)
         with _progress(folder) as tell:
-            writer.say("warning: 2 of 24 pairs have no picture")
-            writer.say("encoding pictures 1,200 of 82,783")
+            writer.log("warning: 2 of 24 pairs have no image")
+            writer.log("encoding pictures 1,200 of 82,783")
             tell(read_run(folder))
         with _progress(folder) as tell:
             writer.metrics({"step": 7, "steps": 90, "loss": 1.5, "val_loss": None, "seconds": "odd"})
@@ -208,7 +208,7 @@ def test_interrupted_killed_and_resumed_it_ends(workspace: Workspace) -> None:
         assert terminal.end() == 130
         assert b"140" in terminal.output, "the bar knows how far it is"
         assert b"go on with: negwb train --resume hard" in terminal.output
-        saved = saved_place(run)
+        saved = read_saved_steps(run)
         assert saved is not None
         assert f"stopped after step {saved[0]} of 140;".encode() in terminal.output
     stopped = read_run(run)
@@ -249,7 +249,7 @@ def test_the_training_goes_on_when_its_parent_is_killed_and_stops_as_was_said(wo
     finally:
         subprocess.run(stop, shell=True, check=True)
     wait_until(lambda: read_run(run).status is TrainingStatus.STOPPED)
-    assert saved_place(run) is not None
+    assert read_saved_steps(run) is not None
 
 
 @pytest.mark.timeout(180)
@@ -262,7 +262,7 @@ def test_a_closed_terminal_stops_the_training(workspace: Workspace) -> None:
         terminal.hang_up()
         assert terminal.end(seconds=60) == 129
     assert read_run(run).status is TrainingStatus.STOPPED
-    assert saved_place(run) is not None
+    assert read_saved_steps(run) is not None
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
