@@ -1,9 +1,9 @@
 """`python -m trainers.clip_margin_worker MODEL`: a child process that compares how well two captions fit an image.
 
 JSON lines on stdin and stdout; output of libraries goes to stderr. The first line is {"ready": {...}} or
-{"failed": ..., "hint": ...}. A request {"pairs": [{"picture": PATH, "texts": [A, B]}, ...]} gets one line {"scores": [...]} in the same
-order, each {"margin": cos(A) - cos(B), "share": A's softmax over the scaled cosines} or {"failed": ...}. The process
-ends at the end of stdin.
+{"failed": ..., "hint": ...}. A request {"pairs": [{"picture": PATH, "texts": [A, B]}, ...]} gets one line
+{"scores": [...]} in the same order, each {"margin": cos(A) - cos(B), "share": A's softmax over the scaled cosines} or
+{"failed": ...}. The process ends at the end of stdin.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """Cache of image and text features: computed once, memory-mapped. Never imports torch.
 
 A store belongs to one key, which holds everything that can change a feature except its input. (Torch's thread count is
-not in the key, although it may change the last bits.) A row belongs to the id of its input; for an image this is the
+not in the key, although it may change the last bits.) A row belongs to the id of its input. For an image this is the
 sha256 of its bytes, so a renamed image is recognised and a changed one is computed again. Rows are appended before
-their index line, so a killed process loses at most one batch. One process at a time fills a store. Damage is never fatal: a
-feature with a wrong index line or checksum is computed again.
+their index line, so a killed process loses at most one batch. One process at a time fills a store. Damage is never
+fatal: a feature with a wrong index line or checksum is computed again.
 """
 
 from __future__ import annotations

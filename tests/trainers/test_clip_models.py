@@ -172,7 +172,7 @@ class TestNameWithFile:
     def test_a_name_with_both_is_refused_with_what_to_say(self, file: Path) -> None:
         with pytest.raises(TrainerError, match="neither the weights nor ViT-B-32 say") as refused:
             self.asked(f"ViT-B-32:{file}")
-        assert f"ViT-B-32-quickgelu:{file} for weights from OpenAI or NegationCLIP" in refused.value.hint
+        assert f"ViT-B-32-quickgelu:{file} for OpenAI or NegationCLIP weights" in refused.value.hint
         assert f"ViT-B-32-gelu:{file} for others" in refused.value.hint
 
     def test_the_ending_decides(self, file: Path) -> None:

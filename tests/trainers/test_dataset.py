@@ -36,7 +36,7 @@ def test_a_changed_set_and_missing_pictures_are_refused(corpus: Path, tmp_path: 
     with pytest.raises(TrainerError, match="none of its 48 images"):
         read_set(corpus / "export", locate_in({}))
     (tmp_path / "items.jsonl").write_text("{}")
-    with pytest.raises(TrainerError, match="no export"):
+    with pytest.raises(TrainerError, match="not an export"):
         read_set(tmp_path, locate_in({}))
     for name in ("manifest.json", "items.jsonl"):
         (tmp_path / name).write_bytes((corpus / "export" / name).read_bytes().replace(b"dog", b"cow"))
