@@ -157,7 +157,7 @@ def build(database: Path, size: Size) -> None:
                     WHERE m.candidate_id <= :seeds AND m.mark != 'conflict' ORDER BY 1, 2"""),
                 {"seeds": size.seeds, "all": size.candidates},
             )
-            index._note(connection, size.candidates)
+            index._write_note(connection, size.candidates)
 
 
 def measure(database: Path, size: Size, repeats: int) -> dict[str, Any]:

@@ -144,12 +144,12 @@ def _each_by_itself(subject: LintSubject, context: CorpusContext) -> tuple[Findi
 @contextmanager
 def _no_short_cuts() -> Iterator[None]:
     """Every pattern is tried on every text: the looks ahead that rule most of them out always say yes."""
-    shapes = [(shape, _Everything()) for shape, _ in ambiguity._SHAPES]
+    shapes = [(shape, _Everything()) for shape, _ in ambiguity._PATTERNS]
     with ExitStack() as stack:
         stack.enter_context(mock.patch.object(negation_cues, "_may_hold_cue", mock.Mock(return_value=True)))
         stack.enter_context(mock.patch.object(negation_cues, "_CUE", negation_cues._ANY_CUE))
-        stack.enter_context(mock.patch.object(chatter, "_may_hold", mock.Mock(return_value=True)))
-        stack.enter_context(mock.patch.object(ambiguity, "_SHAPES", shapes))
+        stack.enter_context(mock.patch.object(chatter, "_may_contain_chatter", mock.Mock(return_value=True)))
+        stack.enter_context(mock.patch.object(ambiguity, "_PATTERNS", shapes))
         yield
 
 

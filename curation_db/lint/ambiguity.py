@@ -1,7 +1,7 @@
-"""Finds denials with two readings, by the few shapes that have them and can be told without a parser.
+"""Find negations with two readings, by a few patterns that need no parser.
 
-A shape is listed only where grammar leaves both readings open; one that good sense decides ("a man and a dog without
-a leash") is left alone as far as short word lists can tell. What is found is the wording, for the person to see.
+A pattern is listed only if the grammar leaves both readings open. Wordings that world knowledge decides ("a man and a
+dog without a leash") are excluded as far as short word lists allow. The result is the ambiguous wording.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ _ANIMALS: Final = _listed(
 )
 _DETERMINER: Final = "(?:an?|the|two|three|four|five|six|several|some|many|his|her|their|its|one|another)"
 _NOT: Final = r"(?:not(?! (?:only|far|yet|too|so|just)\b)|without|with no(?! (?:one|way|time|idea|doubt|reason)\b))"
-_DENIED_VERB: Final = r"(?:no|without|lacking|not (?:wearing|having|holding|carrying)|with no)"
-# Behind "and scarf": a place of all that was said; "on", "with" and "of" would belong to the scarf alone.
+_NEGATED_VERB: Final = r"(?:no|without|lacking|not (?:wearing|having|holding|carrying)|with no)"
+# Prepositions after "and scarf" that refer to the whole phrase; "on", "with" and "of" would modify the scarf alone.
 _PREPOSITION: Final = "(?:in|at|near|next|beside|under|by|behind|around|inside)"
 _PLACES: Final = _listed(
     "left right middle center centre front back side top bottom background foreground corner street road ground"
@@ -55,12 +55,13 @@ _PAIRS: Final = frozenset(
 
 
 def ambiguous_excerpt(text: str) -> str | None:
-    """The words of `text` that can be read in two ways, or None."""
+    """Return the words of `text` that have two readings, or None."""
     if not cues_of(text):
         return None
     line = " ".join(text.split())
-    said = set(line.lower().split())
-    return next((found for shape, hints in _SHAPES if not hints.isdisjoint(said) for found in shape(line)), None)
+    line_words = set(line.lower().split())
+    excerpts = (each for pattern, hints in _PATTERNS if not hints.isdisjoint(line_words) for each in pattern(line))
+    return next(excerpts, None)
 
 
 def _compiled(pattern: str) -> re.Pattern[str]:
@@ -75,61 +76,63 @@ _WORD: Final = rf"(?!{_one_of(words.NEVER_HEADS | {'not', 'no', 'without'})}\b)(
 
 
 @cache
-def _pairs_of_beings() -> tuple[re.Pattern[str], ...]:
+def _coordinated_subjects() -> tuple[re.Pattern[str], ...]:
     beings = [rf"{_DETERMINER} (?:{_WORD} ){{0,2}}{_one_of(kind)}" for kind in (_HUMANS, _ANIMALS)]
     return tuple(_compiled(rf"\b{being} (?:and|or) {being} {_NOT}\b") for being in beings)
 
 
-def _whom(line: str) -> Iterator[str]:
+def _ambiguous_subject(line: str) -> Iterator[str]:
     """ "a man and a woman not wearing hats": the woman, or both?"""
-    for pattern in _pairs_of_beings():
+    for pattern in _coordinated_subjects():
         for match in pattern.finditer(line):
             yield match.group()
 
 
 @cache
-def _denied_of_all() -> re.Pattern[str]:
+def _quantified_negation() -> re.Pattern[str]:
     crowd = r"(?:\w+s|people|men|women|children|sheep|them|those|these)"
     whole = (
         rf"(?:(?:all|both)(?: of)?(?: (?:the|these|those|their|his|her|its))?(?: \w+){{0,2}}? {crowd}"
         r"|every \w+|each(?: of the)? \w+|everyone|everybody|everything|every one)"
     )
     more = rf"(?: (?!{_one_of(words.CONJUNCTIONS | {'no', 'not', 'without'})}\b)[\w-]+){{0,4}}?"
-    denial = r"(?: (?:\w+\s?n\s?['’]\s?t|(?:are|is|were|was|do|does|did|have|has|will|can) not|cannot)| not [a-z]+ing)"
+    negation = (
+        r"(?: (?:\w+\s?n\s?['’]\s?t|(?:are|is|were|was|do|does|did|have|has|will|can) not|cannot)| not [a-z]+ing)"
+    )
     before = r"(?<!not )(?<!an )(?<!\ba )(?<!n['’]t )(?<!at )"
-    return _compiled(rf"\b{before}{whole}{more}{denial}\b")
+    return _compiled(rf"\b{before}{whole}{more}{negation}\b")
 
 
-def _how_many(line: str) -> Iterator[str]:
+def _ambiguous_quantifier(line: str) -> Iterator[str]:
     """ "all the men are not wearing hats": some do, or none?"""
-    for match in _denied_of_all().finditer(line):
+    for match in _quantified_negation().finditer(line):
         yield match.group()
 
 
 @cache
-def _denied_pairs() -> tuple[re.Pattern[str], re.Pattern[str]]:
-    """Two nouns, and two participles, behind one denial."""
+def _negated_pairs() -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """Return the patterns of two nouns, and of two participles, after one cue."""
     ends = rf"(?=\s*$|\s*[.,;!?]|\s+{_PREPOSITION}\b)"
     article = "(?:(?:an?|any|the|his|her|their|its) )?"
     return (
-        _compiled(rf"\b{_DENIED_VERB} {article}(?:{_WORD} )?({_WORD}) and ({_WORD}){ends}"),
+        _compiled(rf"\b{_NEGATED_VERB} {article}(?:{_WORD} )?({_WORD}) and ({_WORD}){ends}"),
         _compiled(rf"(?:\bnot|n['’]t) (\w+ing) and (\w+ing){ends}"),
     )
 
 
-def _how_far(line: str) -> Iterator[str]:
-    """ "no hat and scarf": no scarf either, or a scarf? Only a bare noun leaves it open: "and a scarf" does not."""
-    nouns, participles = _denied_pairs()
+def _ambiguous_conjunct(line: str) -> Iterator[str]:
+    """ "no hat and scarf": no scarf either, or a scarf? Only a bare noun is ambiguous; "and a scarf" is not."""
+    nouns, participles = _negated_pairs()
     for match in nouns.finditer(line):
         first, second = match[1].lower(), match[2].lower()
-        if (first, second) not in _PAIRS and not _acts(second):
+        if (first, second) not in _PAIRS and not _is_not_bare_noun(second):
             yield match.group()
     for match in participles.finditer(line):
         if not {match[1].lower(), match[2].lower()} & words.ING_NOUNS:
             yield match.group()
 
 
-_ACTS: Final = (
+_NOT_BARE_NOUNS: Final = (
     words.FINITE_VERBS
     | words.DETERMINERS
     | words.AFTER_NOUN
@@ -139,44 +142,44 @@ _ACTS: Final = (
 )
 
 
-def _acts(word: str) -> bool:
-    """Whether a word behind "and" goes on with a verb, an adjective or a new phrase, and so is no bare noun."""
-    return word in _ACTS or is_past_participle(word)
+def _is_not_bare_noun(word: str) -> bool:
+    """Return whether a word after "and" is a verb, an adjective or the start of a new phrase."""
+    return word in _NOT_BARE_NOUNS or is_past_participle(word)
 
 
 @cache
-def _denied_reason() -> re.Pattern[str]:
+def _negated_reason() -> re.Pattern[str]:
     return _compiled(r"(?:\bnot|n['’]t) (?:(?!but\b|and\b)[\w'’-]+ ){1,8}because\b(?! of\b)")
 
 
-def _why(line: str) -> Iterator[str]:
-    """ "is not crying because he fell": he does not cry, or not for that?"""
-    for match in _denied_reason().finditer(line):
+def _ambiguous_reason(line: str) -> Iterator[str]:
+    """ "is not crying because he fell": he does not cry, or not for that reason?"""
+    for match in _negated_reason().finditer(line):
         yield match.group()
 
 
 @cache
-def _denied_quality() -> re.Pattern[str]:
+def _negated_attribute() -> re.Pattern[str]:
     thing = rf"(?:an?|the|his|her|one) (?:{_WORD} ){{0,2}}({_WORD})"
     near = r"(?:on|in|near|beside|behind|under|above|by|against|next to|in front of|on top of)"
-    denial = r"(?:that|which) (?:(?:is|was) not|(?:is|was)n['’]t) (?:very |fully )?"
-    return _compiled(rf"\b{thing} {near} {thing} {denial}{_one_of(_QUALITIES)}\b(?! with\b)")
+    negation = r"(?:that|which) (?:(?:is|was) not|(?:is|was)n['’]t) (?:very |fully )?"
+    return _compiled(rf"\b{thing} {near} {thing} {negation}{_one_of(_QUALITIES)}\b(?! with\b)")
 
 
-def _which(line: str) -> Iterator[str]:
+def _ambiguous_antecedent(line: str) -> Iterator[str]:
     """ "a dog on a bed that is not brown": the dog, or the bed?"""
-    for match in _denied_quality().finditer(line):
+    for match in _negated_attribute().finditer(line):
         first, second = match[1].lower(), match[2].lower()
         if first in _HUMANS or first.endswith("ed") or first in words.FINITE_VERBS or second in _PLACES:
             continue
         yield match.group()
 
 
-_SHAPES: Final[tuple[tuple[Callable[[str], Iterator[str]], frozenset[str]], ...]] = (
-    (_whom, frozenset(("and", "or"))),
-    (_how_many, frozenset(("all", "both", "every", "each", "everyone", "everybody", "everything"))),
-    (_how_far, frozenset(("and",))),
-    (_why, frozenset(("because",))),
-    (_which, frozenset(("that", "which"))),
+_PATTERNS: Final[tuple[tuple[Callable[[str], Iterator[str]], frozenset[str]], ...]] = (
+    (_ambiguous_subject, frozenset(("and", "or"))),
+    (_ambiguous_quantifier, frozenset(("all", "both", "every", "each", "everyone", "everybody", "everything"))),
+    (_ambiguous_conjunct, frozenset(("and",))),
+    (_ambiguous_reason, frozenset(("because",))),
+    (_ambiguous_antecedent, frozenset(("that", "which"))),
 )
-"""The shapes, each with the words of which it holds at least one, before a blank: without them it is not looked for."""
+"""Each pattern with the words of which every match contains one; a text without any of them is not searched."""

@@ -56,10 +56,10 @@ _NOT: Final = (
 
 @lru_cache(maxsize=4_096)
 def near_text(text: str) -> str:
-    """`text` without what does not change its sense, nearly: the words behind `near_key`.
+    """Return the canonical wording of `text`, on which `near_key` is computed.
 
     Case, punctuation, blanks and a/an/the are dropped, number words to twenty become digits, "isn't", "can't" and
-    "won't" become "is not", "can not" and "will not". Order, number and every other word count.
+    "won't" become "is not", "can not" and "will not". Word order, singular or plural, and all other words count.
     """
     if _CONTRACTED.search(text):
         for pattern, spelled_out in _NOT:
@@ -68,47 +68,47 @@ def near_text(text: str) -> str:
 
 
 def near_key(text: str) -> bytes:
-    """Eight bytes, the same for texts of the same `near_text`.
+    """Return eight bytes that are equal for texts with the same `near_text`.
 
-    Of a million candidates two unlike ones share a key with a chance of 3 in 100 million.
+    Among a million candidates, the probability that two different texts share a key is 3 in 100 million.
     """
     return blake2b(near_text(text).encode(), digest_size=8).digest()
 
 
 def same_key(text: str) -> bytes:
-    """Eight bytes, the same for texts that differ at most in case, punctuation and blanks."""
+    """Return eight bytes that are equal for texts that differ at most in case, punctuation and blanks."""
     return blake2b(normalised(text).encode(), digest_size=8).digest()
 
 
 class CorpusRow(NamedTuple):
-    """What counts of one candidate."""
+    """The values of one candidate that are counted."""
 
-    picture: Hashable
+    image: Hashable
     text: str
     concept: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CorpusContext:
-    """What the other candidates have to do with one of them; superseded ones do not count."""
+    """How one candidate compares with the other candidates; superseded candidates are not counted."""
 
     candidates: int
-    """How many there are, this one among them."""
+    """Number of candidates, including this one."""
     same_concept: int
-    """How many of them deny this concept, this one among them."""
+    """Number of candidates with the same negated concept, including this one."""
     rank_in_concept: int = 0
-    """The place of this one among these in the order of the corpus, from 1; 0: no concept."""
+    """Position of this candidate among those, in corpus order, from 1; 0: no concept."""
     same_here: int = 0
-    """Others on the same picture with the same `same_key`."""
+    """Number of others on the same image with the same `same_key`."""
     near_here: int = 0
-    """Others on the same picture with the same `near_key` but another `same_key`."""
+    """Number of others on the same image with the same `near_key` but another `same_key`."""
     near_elsewhere: int = 0
-    """Others on other pictures with the same `near_key`."""
+    """Number of others on other images with the same `near_key`."""
 
 
 @dataclass(frozen=True, slots=True)
 class CorpusTextCounts:
-    """A corpus, counted."""
+    """Counts over a corpus, by key; `near_here` and `same_here` by (image, key)."""
 
     candidates: int
     concepts: Mapping[str, int]
@@ -118,7 +118,7 @@ class CorpusTextCounts:
 
 
 def count_corpus(rows: Iterable[CorpusRow]) -> CorpusTextCounts:
-    """Counts what `context_of` answers from; of each candidate some 30 bytes are kept."""
+    """Count the corpus for `corpus_context`; the result needs about 30 bytes per candidate."""
     candidates = 0
     concepts: Counter[str] = Counter()
     near: Counter[bytes] = Counter()
@@ -130,16 +130,16 @@ def count_corpus(rows: Iterable[CorpusRow]) -> CorpusTextCounts:
             concepts[concept_key(row.concept)] += 1
         key = near_key(row.text)
         near[key] += 1
-        near_here[row.picture, key] += 1
-        same_here[row.picture, same_key(row.text)] += 1
+        near_here[row.image, key] += 1
+        same_here[row.image, same_key(row.text)] += 1
     return CorpusTextCounts(candidates, concepts, near, near_here, same_here)
 
 
 def corpus_context(counts: CorpusTextCounts, row: CorpusRow, *, rank_in_concept: int = 0) -> CorpusContext:
-    """What `counts`, which hold `row`, say about it; `rank_in_concept`: see `ConceptRanks`."""
+    """Return the context of `row`, which `counts` include; `rank_in_concept` comes from `ConceptRanks`."""
     key = near_key(row.text)
-    near_here = counts.near_here.get((row.picture, key), 1)
-    same_here = counts.same_here.get((row.picture, same_key(row.text)), 1)
+    near_here = counts.near_here.get((row.image, key), 1)
+    same_here = counts.same_here.get((row.image, same_key(row.text)), 1)
     return CorpusContext(
         candidates=counts.candidates,
         same_concept=counts.concepts.get(concept_key(row.concept), 0) if row.concept else 0,
@@ -151,15 +151,15 @@ def corpus_context(counts: CorpusTextCounts, row: CorpusRow, *, rank_in_concept:
 
 
 class ConceptRanks:
-    """Tells each candidate's place among those that deny its concept, if asked in the order of the corpus."""
+    """Running rank of each candidate among those with the same concept, in corpus order."""
 
     def __init__(self) -> None:
-        self._seen: Counter[str] = Counter()
+        self._counts: Counter[str] = Counter()
 
     def next_rank(self, concept: str | None) -> int:
-        """The place, from 1, of the next candidate that denies `concept`; 0 for none."""
+        """Return the rank, from 1, of the next candidate with `concept`; 0 without a concept."""
         if not concept:
             return 0
         key = concept_key(concept)
-        self._seen[key] += 1
-        return self._seen[key]
+        self._counts[key] += 1
+        return self._counts[key]

@@ -1,9 +1,9 @@
-"""Marks: what a machine found about each candidate, so that it can be searched: rules of the lint, judges in conflict.
+"""Index of lint findings and judge conflicts per candidate ("marks"), so that they can be searched.
 
-Conflict is marked when verdicts come in. The lint costs a third of a millisecond a candidate, so an import does not
-wait for it: it is worked out afterwards in small batches (`LintIndexer`), which anybody may begin and stop at any
-time. An edit's child is marked with the edit. What a later import says about a picture sends its candidates through
-again.
+A conflict is marked when verdicts are stored. The lint takes a third of a millisecond per candidate, so an import does
+not wait for it: `LintIndexer` runs afterwards in small batches, and can be stopped and resumed at any time. The child
+of an edit is indexed in the transaction of the edit. An import of captions or objects of an image queues the image's
+candidates for indexing again.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from curation_db.storage.sqlite import IN_IDS, json_array
 from curation_db.storage.store import Store
 
 CONFLICT: Final = "conflict"
-"""The judges disagree on a question: to one and the same, one says yes and another no."""
+"""Mark: on the same question one judge answers yes and another no."""
 INDEXED_RULES: Final = tuple(rule for rule in Rule if not RULES[rule].needs_corpus)
-"""The rules that look at one candidate and its picture."""
+"""The rules that need only the candidate and its image."""
 BATCH: Final = 50
-"""Candidates per transaction: some twenty milliseconds."""
+"""Candidates per transaction, which takes about 20 ms."""
 
-_NOTED: Final = "marked"
+_NOTE_NAME: Final = "marked"
 _DISAGREE = text(f"""
     INSERT INTO candidate_mark(mark, candidate_id)
     SELECT '{CONFLICT}', candidate_id FROM verdict
@@ -35,11 +35,11 @@ _DISAGREE = text(f"""
     GROUP BY candidate_id, question HAVING max(p) >= 0.5 AND min(p) < 0.5 ON CONFLICT DO NOTHING
 """)
 _UNMARK = text(f"DELETE FROM candidate_mark WHERE mark = :mark AND candidate_id {IN_IDS}")
-_FORGET = text("DELETE FROM candidate_mark WHERE mark NOT IN (SELECT value FROM json_each(:known))")
+_DELETE_UNKNOWN = text("DELETE FROM candidate_mark WHERE mark NOT IN (SELECT value FROM json_each(:known))")
 _MARK = text("INSERT INTO candidate_mark(mark, candidate_id) VALUES (:mark, :id)")
 _DUE = text("SELECT candidate_id FROM mark_due ORDER BY candidate_id LIMIT :count")
 _DONE = text(f"DELETE FROM mark_due WHERE candidate_id {IN_IDS}")
-_SEND_AGAIN = text(f"""
+_QUEUE = text(f"""
     INSERT INTO mark_due(candidate_id) SELECT id FROM candidate WHERE image_id {IN_IDS} AND id <= :upto
     ON CONFLICT DO NOTHING
 """)
@@ -47,45 +47,45 @@ _SEND_AGAIN = text(f"""
 
 @dataclass(frozen=True, slots=True)
 class IndexProgress:
-    """How far the marking is."""
+    """Progress of the indexing."""
 
     upto: int = 0
-    """The last candidate that was looked at."""
+    """Id of the last indexed candidate."""
     newest: int = 0
-    """The last candidate there is."""
+    """Id of the newest candidate."""
     due: int = 0
-    """How many are to be looked at again."""
+    """Number of candidates queued for indexing again."""
 
     @property
     def done(self) -> bool:
-        """Whether every mark is as the record says now."""
+        """Whether the index is up to date."""
         return self.upto >= self.newest and not self.due
 
     @property
     def share(self) -> float:
-        """From 0 to 1."""
+        """Completed share, from 0 to 1."""
         return 1.0 if self.done else min(1.0, self.upto / self.newest) if self.newest else 0.0
 
 
 class LintIndexer:
-    """Works the marks of the lint out, a batch at a time; the next one goes on where this one stopped."""
+    """Indexes lint findings batch by batch; a new indexer resumes where the last one stopped."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     @property
     def progress(self) -> IndexProgress:
-        """How far it is."""
+        """The current progress, read from the record."""
         with self._store.read() as connection:
             return index_progress(connection)
 
     def step(self, count: int = BATCH) -> bool:
-        """Mark the next candidates; False: there is nothing to do.
+        """Index the next `count` candidates; return False if there are none.
 
         Raises:
-            RecordError: the record is busy; nothing was written.
+            RecordError: The record is busy; nothing was written.
         """
-        if self.progress.done:  # most of the time, and without the write lock
+        if self.progress.done:  # the usual case; it needs no write lock
             return False
         with self._store.write() as connection:
             upto = _upto(connection)
@@ -100,22 +100,22 @@ class LintIndexer:
                     ).scalars()
                 )
                 upto = ids[-1] if ids else upto
-            if _told(connection).get("version") != LINT_VERSION:
-                _forget_unknown(connection)
+            if _read_note(connection).get("version") != LINT_VERSION:
+                _delete_unknown(connection)
             index_candidates(connection, ids)
-            _note(connection, upto)
+            _write_note(connection, upto)
         return bool(ids)
 
 
 def index_progress(connection: Connection) -> IndexProgress:
-    """How far the marking is: two look-ups and a count of what is due."""
+    """Read the progress: two look-ups and a count of the queue."""
     newest = connection.execute(text("SELECT coalesce(max(id), 0) FROM candidate")).scalar_one()
     due = connection.execute(text("SELECT count(*) FROM mark_due")).scalar_one()
     return IndexProgress(_upto(connection), int(newest), int(due))
 
 
 def not_indexed(connection: Connection, ids: Sequence[int]) -> frozenset[int]:
-    """Those of these candidates at which the rules of this version have not looked, or are to look again."""
+    """Return which of these candidates this lint version has not indexed, or has to index again."""
     upto = _upto(connection)
     due = text(f"SELECT candidate_id FROM mark_due WHERE candidate_id {IN_IDS}")
     waiting = connection.execute(due, {"ids": json_array(ids)}).scalars()
@@ -123,53 +123,54 @@ def not_indexed(connection: Connection, ids: Sequence[int]) -> frozenset[int]:
 
 
 def index_candidates(connection: Connection, ids: Sequence[int]) -> None:
-    """Look at these candidates now: an edit's child, or the next batch."""
+    """Replace the lint marks of these candidates."""
     listed = json_array(ids)
     for rule in INDEXED_RULES:
         connection.execute(_UNMARK, {"mark": str(rule), "ids": listed})
-    found = [
+    marks = [
         {"mark": str(finding.rule), "id": number}
         for number, subject in lint_subjects(connection, candidate_rows(connection, ids)).items()
         for finding in lint(subject, INDEXED_RULES)
         if not finding.ok
     ]
-    if found:
-        connection.execute(_MARK, found)
+    if marks:
+        connection.execute(_MARK, marks)
 
 
 def mark_conflicts(connection: Connection, ids: Iterable[int]) -> None:
-    """Mark those of these candidates whose judges disagree, after verdicts about them came in; none ever agree again.
+    """Mark a conflict on those of these candidates whose judges disagree; call it after verdicts are stored.
 
-    Verdicts are never taken away.
+    A conflict mark is never removed, because verdicts are never deleted.
     """
     connection.execute(_DISAGREE, {"ids": json_array(ids)})
 
 
 def queue_for_indexing(connection: Connection, image_ids: Iterable[int]) -> None:
-    """Something came in about these pictures: their candidates that were marked are to be looked at again."""
+    """Queue the indexed candidates of these images for indexing again, after new captions or objects were imported."""
     if upto := _upto(connection):
-        connection.execute(_SEND_AGAIN, {"ids": json_array(sorted(set(image_ids))), "upto": upto})
+        connection.execute(_QUEUE, {"ids": json_array(sorted(set(image_ids))), "upto": upto})
 
 
-def _told(connection: Connection) -> dict[str, int]:
-    value = connection.execute(text("SELECT value FROM record_note WHERE name = :name"), {"name": _NOTED}).scalar()
+def _read_note(connection: Connection) -> dict[str, int]:
+    statement = text("SELECT value FROM record_note WHERE name = :name")
+    value = connection.execute(statement, {"name": _NOTE_NAME}).scalar()
     return dict(json.loads(value)) if value else {}
 
 
 def _upto(connection: Connection) -> int:
-    """The last candidate that the rules of this version have looked at."""
-    told = _told(connection)
-    return int(told["upto"]) if told.get("version") == LINT_VERSION else 0
+    """Return the id of the last candidate that this lint version has indexed."""
+    note = _read_note(connection)
+    return int(note["upto"]) if note.get("version") == LINT_VERSION else 0
 
 
-def _note(connection: Connection, upto: int) -> None:
+def _write_note(connection: Connection, upto: int) -> None:
     connection.execute(
         text("""INSERT INTO record_note(name, value) VALUES (:name, :value)
                 ON CONFLICT(name) DO UPDATE SET value = excluded.value"""),
-        {"name": _NOTED, "value": json.dumps({"version": LINT_VERSION, "upto": upto})},
+        {"name": _NOTE_NAME, "value": json.dumps({"version": LINT_VERSION, "upto": upto})},
     )
 
 
-def _forget_unknown(connection: Connection) -> None:
-    """Marks of rules that this version does not have: nothing else would take them away."""
-    connection.execute(_FORGET, {"known": json_array([*map(str, INDEXED_RULES), CONFLICT])})
+def _delete_unknown(connection: Connection) -> None:
+    """Delete the marks of rules that this version does not have; no other code deletes them."""
+    connection.execute(_DELETE_UNKNOWN, {"known": json_array([*map(str, INDEXED_RULES), CONFLICT])})

@@ -1,4 +1,4 @@
-"""What the lint looks at, for many candidates at a time: texts, sibling captions, annotated objects. Reads only."""
+"""Read the inputs of the lint for many candidates at once: texts, sibling captions, annotated objects. Reads only."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _OBJECTS = text("SELECT image_id, category, count AS n FROM image_object WHERE i
 
 
 def candidate_rows(connection: Connection, ids: Sequence[int]) -> list[Any]:
-    """The rows of these candidates, with their original captions."""
+    """Return the rows of these candidates, with their original captions."""
     return list(connection.execute(_CANDIDATES, {"ids": list(ids)}))
 
 
 def lint_subjects(connection: Connection, rows: Sequence[Any]) -> dict[int, LintSubject]:
-    """What the rules look at, by candidate; `rows` as `candidate_rows` gives them."""
+    """Return the lint subjects by candidate id; `rows` come from `candidate_rows`."""
     images = sorted({row.image_id for row in rows})
     captions: dict[int, list[tuple[int, str]]] = defaultdict(list)
     for row in connection.execute(_SIBLINGS, {"images": images}):
@@ -42,7 +42,7 @@ def lint_subjects(connection: Connection, rows: Sequence[Any]) -> dict[int, Lint
             concept=row.concept,
             tokens=row.tokens,
             caption=row.caption,
-            siblings=tuple(told for number, told in captions[row.image_id] if number != row.caption_id),
+            siblings=tuple(sibling for number, sibling in captions[row.image_id] if number != row.caption_id),
             objects=objects[row.image_id],
         )
         for row in rows

@@ -1,7 +1,7 @@
-"""Checks on a candidate: what a machine can see about it without looking at the picture. Pure.
+"""Check a candidate by rules that need no look at the image. Pure functions.
 
-Each rule has a name, says one line, and can be turned off. A finding warns a person; it never decides. What the rules
-are for is told in `curation_db.lint.rules`; how often they are right, by `tests/curation_db/lint/test_measured.py`.
+Each rule has a name, reports one line, and can be turned off. A finding warns the annotator; it never decides.
+`curation_db.lint.rules` describes the rules; `tests/curation_db/lint/test_measured.py` measures their precision.
 """
 
 from __future__ import annotations
@@ -58,22 +58,22 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one rule found."""
+    """The result of one rule on one candidate."""
 
     rule: Rule
     ok: bool
     message: str
-    """One line; text of the data may be in it, so show it through `display_text`."""
+    """One line; it can contain text of the data, so show it through `display_text`."""
 
     @property
     def severity(self) -> Severity:
-        """How bad it is, if it is not ok."""
+        """The severity of the rule, which applies if `ok` is false."""
         return RULES[self.rule].severity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LintSubject:
-    """What the rules look at."""
+    """The input of the rules: one candidate and the data of its image."""
 
     text: str
     concept: str | None
@@ -89,39 +89,47 @@ def lint(
     context: CorpusContext | None = None,
     settings: LintSettings = DEFAULTS,
 ) -> tuple[Finding, ...]:
-    """What `rules` find in `subject`: the standing checks first, even if all is well, then only what is wrong.
+    """Run rules on a candidate.
 
-    Without `rules`, those that `settings` leave on; without a `context`, none that needs the other candidates.
+    Args:
+        subject: The candidate and the data of its image.
+        rules: The rules to run; None: the rules that `settings` leave on.
+        context: The other candidates; None: skip the rules that need them.
+        settings: Thresholds, and the rules that are off.
+
+    Returns:
+        The findings in the order of `Rule`. The rules in `_ALWAYS_REPORTED` also report success (`ok`); the others
+        report only failures.
     """
-    asked = settings.rules if rules is None else rules
+    enabled = settings.rules if rules is None else rules
     findings = []
     for rule in Rule:
-        if rule not in asked:
+        if rule not in enabled:
             continue
         if RULES[rule].needs_corpus:
-            wrong = _CORPUS_CHECKS[rule](subject, context, settings) if context is not None else None
+            message = _CORPUS_CHECKS[rule](subject, context, settings) if context is not None else None
         else:
-            wrong = _CHECKS[rule](subject, settings)
-        if wrong is not None:
-            findings.append(Finding(rule, False, wrong))
-        elif rule in _STANDING:
-            findings.append(Finding(rule, True, _STANDING[rule](subject, settings)))
+            message = _CHECKS[rule](subject, settings)
+        if message is not None:
+            findings.append(Finding(rule, False, message))
+        elif rule in _ALWAYS_REPORTED:
+            findings.append(Finding(rule, True, _ALWAYS_REPORTED[rule](subject, settings)))
     return tuple(findings)
 
 
 def findings_key(findings: Iterable[Finding]) -> str:
-    """The rules that found something, to be stored beside a candidate and searched: ",no-cue,in-sibling,".
+    """Return the failed rules as one searchable string: ",no-cue,in-sibling,"; empty without failures.
 
-    Empty if all is well. `LIKE '%,in-sibling,%'` finds a rule; no id is part of another between its commas.
+    `LIKE '%,in-sibling,%'` finds a rule exactly, because each id stands between commas.
     """
-    wrong = {finding.rule for finding in findings if not finding.ok}
-    return f",{','.join(rule for rule in Rule if rule in wrong)}," if wrong else ""
+    failed = {finding.rule for finding in findings if not finding.ok}
+    return f",{','.join(rule for rule in Rule if rule in failed)}," if failed else ""
 
 
 def findings_of(key: str) -> tuple[Rule, ...]:
-    """The rules that `findings_key` wrote; ids that this version does not know are passed over."""
-    told = set(key.split(","))
-    return tuple(rule for rule in Rule if rule in told)
+    """Return the rules of a string from `findings_key`; ids unknown to this version are skipped."""
+    ids = set(key.split(","))
+    return tuple(rule for rule in Rule if rule in ids)
 
 
 def _no_cue(subject: LintSubject, _: LintSettings) -> str | None:
@@ -129,7 +137,7 @@ def _no_cue(subject: LintSubject, _: LintSettings) -> str | None:
     if not cues:
         return "no negation cue"
     if all(cue.cue_class is CueClass.MENTION for cue in cues):
-        return "no negation cue but in words quoted from the picture"
+        return "no negation cue outside of words quoted from the image"
     return None
 
 
@@ -147,13 +155,13 @@ def _unchanged(subject: LintSubject, _: LintSettings) -> str | None:
 
 
 def _chatter(subject: LintSubject, _: LintSettings) -> str | None:
-    found = chatter_excerpt(subject.text)
-    return None if found is None else f"words beside the caption: {found}"
+    excerpt = chatter_excerpt(subject.text)
+    return None if excerpt is None else f"text that is not part of the caption: {excerpt}"
 
 
 def _concept_lost(subject: LintSubject, _: LintSettings) -> str | None:
-    lost = subject.concept and not mentions_in_any_form(subject.text, subject.concept)
-    return "the concept is not in the text" if lost else None
+    missing = subject.concept and not mentions_in_any_form(subject.text, subject.concept)
+    return "the concept is not in the text" if missing else None
 
 
 def _minimal_edit(subject: LintSubject, _: LintSettings) -> str | None:
@@ -161,41 +169,41 @@ def _minimal_edit(subject: LintSubject, _: LintSettings) -> str | None:
 
 
 def _in_caption(subject: LintSubject, _: LintSettings) -> str | None:
-    there = subject.concept and subject.caption is not None and affirms(subject.caption, subject.concept)
-    return "the original caption names the concept" if there else None
+    affirmed = subject.concept and subject.caption is not None and affirms(subject.caption, subject.concept)
+    return "the original caption names the concept" if affirmed else None
 
 
 def _in_sibling(subject: LintSubject, _: LintSettings) -> str | None:
-    there = subject.concept and any(affirms(sibling, subject.concept) for sibling in subject.siblings)
-    return "a sibling caption names the concept" if there else None
+    affirmed = subject.concept and any(affirms(sibling, subject.concept) for sibling in subject.siblings)
+    return "a sibling caption names the concept" if affirmed else None
 
 
 def _in_objects(subject: LintSubject, _: LintSettings) -> str | None:
     if not subject.concept:
         return None
-    listed = next((name for name in subject.objects if category_matches(name, subject.concept)), None)
-    return None if listed is None else f"annotated in the picture: {subject.objects[listed]} × {listed}"
+    category = next((name for name in subject.objects if category_matches(name, subject.concept)), None)
+    return None if category is None else f"annotated in the image: {subject.objects[category]} × {category}"
 
 
 def _double_negation(subject: LintSubject, _: LintSettings) -> str | None:
-    found = double_negation_excerpt(subject.text)
-    return None if found is None else f"a denial in a denial: {found}"
+    excerpt = double_negation_excerpt(subject.text)
+    return None if excerpt is None else f"double negation: {excerpt}"
 
 
 def _ambiguous_scope(subject: LintSubject, _: LintSettings) -> str | None:
-    found = ambiguous_excerpt(subject.text)
-    return None if found is None else f"two readings: {found}"
+    excerpt = ambiguous_excerpt(subject.text)
+    return None if excerpt is None else f"two readings: {excerpt}"
 
 
 def _duplicate(_: LintSubject, context: CorpusContext, __: LintSettings) -> str | None:
-    return f"the same text {_times(context.same_here)} on this picture" if context.same_here else None
+    return f"the same text {_times(context.same_here)} on this image" if context.same_here else None
 
 
 def _near_duplicate(_: LintSubject, context: CorpusContext, settings: LintSettings) -> str | None:
     if context.near_here:
-        return f"nearly the same text {_times(context.near_here)} on this picture"
+        return f"nearly the same text {_times(context.near_here)} on this image"
     if settings.across_pictures and context.near_elsewhere:
-        return f"nearly the same text {_times(context.near_elsewhere)} on other pictures"
+        return f"nearly the same text {_times(context.near_elsewhere)} on other images"
     return None
 
 
@@ -204,11 +212,12 @@ def _times(others: int) -> str:
 
 
 def _over_frequent(subject: LintSubject, context: CorpusContext, settings: LintSettings) -> str | None:
-    count, of = context.same_concept, context.candidates
-    allowed = max(settings.frequent_count - 1, int(settings.frequent_share * of))
+    count, total = context.same_concept, context.candidates
+    allowed = max(settings.frequent_count - 1, int(settings.frequent_share * total))
     if not subject.concept or context.rank_in_concept <= allowed:
         return None
-    return f"denied in {count:,} of {of:,} candidates ({count / of:.1%}), {allowed:,} are enough: {subject.concept}"
+    share = f"{count:,} of {total:,} candidates ({count / total:.1%})"
+    return f"negated in {share}, {allowed:,} are enough: {subject.concept}"
 
 
 _CHECKS: Final[Mapping[Rule, Callable[[LintSubject, LintSettings], str | None]]] = {
@@ -229,7 +238,7 @@ _CORPUS_CHECKS: Final[Mapping[Rule, Callable[[LintSubject, CorpusContext, LintSe
     Rule.NEAR_DUPLICATE: _near_duplicate,
     Rule.OVER_FREQUENT: _over_frequent,
 }
-_STANDING: Final[Mapping[Rule, Callable[[LintSubject, LintSettings], str]]] = {
+_ALWAYS_REPORTED: Final[Mapping[Rule, Callable[[LintSubject, LintSettings], str]]] = {
     Rule.NO_CUE: lambda subject, settings: "cue",
     Rule.TOO_LONG: _tokens,
 }

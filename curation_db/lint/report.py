@@ -1,7 +1,7 @@
-"""The lint over the whole record: which rule finds something in which candidate. Superseded candidates do not count.
+"""Lint of the whole record, without superseded candidates. Reads only.
 
-Two passes: one counts the texts and concepts that the rules about other candidates ask, one asks the rules. It reads
-every row, so it is for `negwb lint` and never on the way to the next card. Reads only.
+The first pass counts texts and concepts for the rules that compare candidates; the second pass runs the rules. Both
+read every row, so this module is for `negwb lint`, not for the path to the next card.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from curation_db.storage.store import Store
 
 _BATCH = 500
 Progress = Callable[[int, int], None]
-"""Told how many candidates are looked at, and of how many."""
+"""Called with the number of checked candidates and the total."""
 
-_IN_PLAY = """
+_NOT_SUPERSEDED = """
     SELECT c.id, c.image_id, c.text, c.concept FROM candidate c JOIN candidate_state s ON s.candidate_id = c.id
     WHERE s.state != 'superseded' ORDER BY c.id
 """
@@ -38,7 +38,7 @@ _STATES = text("SELECT candidate_id, state FROM candidate_state WHERE candidate_
 
 @dataclass(frozen=True, slots=True)
 class CandidateFindings:
-    """A candidate in which some rule finds something."""
+    """A candidate with at least one failed rule."""
 
     candidate_id: int
     key: str
@@ -46,48 +46,49 @@ class CandidateFindings:
     concept: str | None
     state: State
     findings: tuple[Finding, ...]
-    """Only what is wrong."""
+    """Only failures."""
 
 
 @dataclass(frozen=True, slots=True)
 class LintReport:
-    """Everything that was looked at."""
+    """The number of checked candidates, and an iterator over those with findings."""
 
     candidates: int
     results: Iterator[CandidateFindings]
 
 
 def lint_record(store: Store, settings: LintSettings = DEFAULTS, *, progress: Progress | None = None) -> LintReport:
-    """Ask the rules that `settings` leave on of all candidates; what they find comes as it is read.
+    """Run the rules that `settings` leave on over all candidates; the results are produced lazily.
 
-    No transaction is open while the caller works with what was found: it may be printing for a pager, for hours.
+    No transaction is open while the caller processes a result, because a pager can block the caller for hours.
     """
     ids: list[int] = []
 
-    def seen(connection: Connection) -> Iterator[CorpusRow]:
-        for number, image, told, concept in connection.execution_options(yield_per=5_000).exec_driver_sql(_IN_PLAY):
+    def corpus(connection: Connection) -> Iterator[CorpusRow]:
+        rows = connection.execution_options(yield_per=5_000).exec_driver_sql(_NOT_SUPERSEDED)
+        for number, image, candidate_text, concept in rows:
             ids.append(number)
-            yield CorpusRow(image, told, concept)
+            yield CorpusRow(image, candidate_text, concept)
 
     with store.read() as connection:
-        counts = count_corpus(seen(connection))
+        counts = count_corpus(corpus(connection))
 
-    def found() -> Iterator[CandidateFindings]:
-        places = ConceptRanks()
+    def results() -> Iterator[CandidateFindings]:
+        ranks = ConceptRanks()
         for start in range(0, len(ids), _BATCH):
             part = ids[start : start + _BATCH]
             with store.read() as connection:
-                told = connection.execute(_STATES, {"first": part[0], "last": part[-1]})
-                states = {row.candidate_id: State(row.state) for row in told}
+                rows = connection.execute(_STATES, {"first": part[0], "last": part[-1]})
+                states = {row.candidate_id: State(row.state) for row in rows}
                 batch = candidate_rows(connection, part)
                 subjects = lint_subjects(connection, batch)
             for row in sorted(batch, key=lambda each: int(each.id)):
-                place = places.next_rank(row.concept)
-                context = corpus_context(counts, CorpusRow(row.image_id, row.text, row.concept), rank_in_concept=place)
-                wrong = tuple(each for each in lint(subjects[row.id], None, context, settings) if not each.ok)
-                if wrong and states[row.id] is not State.SUPERSEDED:  # by an edit since the first pass
-                    yield CandidateFindings(row.id, row.key, row.text, row.concept, states[row.id], wrong)
+                rank = ranks.next_rank(row.concept)
+                context = corpus_context(counts, CorpusRow(row.image_id, row.text, row.concept), rank_in_concept=rank)
+                failures = tuple(each for each in lint(subjects[row.id], None, context, settings) if not each.ok)
+                if failures and states[row.id] is not State.SUPERSEDED:  # an edit since the first pass supersedes
+                    yield CandidateFindings(row.id, row.key, row.text, row.concept, states[row.id], failures)
             if progress is not None:
                 progress(start + len(part), len(ids))
 
-    return LintReport(len(ids), found())
+    return LintReport(len(ids), results())

@@ -1,6 +1,6 @@
-"""The rules of the lint: their stable names, what each is for, and how bad what it finds is.
+"""The lint rules: stable ids, descriptions, advice and severities.
 
-A rule's id is stored in records and written in settings, so it is never changed or used again for something else.
+Records store a rule's id and settings contain it, so an id is never changed or reused for another rule.
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ from enum import StrEnum
 from typing import Final
 
 LINT_VERSION: Final = 3
-"""Raised whenever a rule may answer otherwise on the same text: findings stored under another number are stale."""
+"""Increase it whenever a rule may give another result on the same text: findings stored under another version are stale
+and are computed again (`curation_db.lint.index`)."""
 
 
 class Rule(StrEnum):
-    """The rules, by id, in the order in which findings are told."""
+    """Rule ids, in the order in which findings are reported."""
 
     NO_CUE = "no-cue"
     TOO_LONG = "too-long"
@@ -33,26 +34,26 @@ class Rule(StrEnum):
 
 
 class Severity(StrEnum):
-    """How bad it is if the rule is right."""
+    """Severity of a correct finding."""
 
     WARNING = "warning"
-    """Worth a look: the pair may still be good."""
+    """Needs a decision: the pair may still be good."""
     DEFECT = "defect"
-    """The text cannot be used as it stands."""
+    """The text cannot be used unchanged."""
 
 
 @dataclass(frozen=True, slots=True)
 class RuleInfo:
-    """What a person is told about a rule."""
+    """Description of a rule for `negwb lint --rules` and for the screens."""
 
     rule: Rule
     severity: Severity
     finds: str
-    """One line."""
+    """What the rule finds, in one line."""
     advice: str
-    """Why it matters, and what to do."""
+    """Why the finding matters, and what to do."""
     needs_corpus: bool = False
-    """Whether it speaks only where a `Context` says what the other candidates are."""
+    """The rule compares candidates, so it runs only with a `CorpusContext`."""
 
 
 _W, _D = Severity.WARNING, Severity.DEFECT
@@ -61,75 +62,74 @@ RULES: Final[dict[Rule, RuleInfo]] = {
     info.rule: info
     for info in (
         RuleInfo(
-            Rule.NO_CUE, _D, "the text denies nothing",
-            "Without a word that says no, the pair teaches nothing about negation. Words quoted from a sign do not "
-            "count. Edit the denial in, or reject.",
+            Rule.NO_CUE, _D, "the text negates nothing",
+            "Without a negation cue the pair teaches nothing about negation. Words quoted from a sign do not count. "
+            "Insert the negation with an edit, or reject.",
         ),
         RuleInfo(
             Rule.TOO_LONG, _D, "CLIP does not read all of the text",
-            "CLIP's text tower has 77 positions and cuts off what does not fit, often the denial itself. "
-            "Shorten the text.",
+            "CLIP's text tower has 77 positions and cuts off the rest, often the negation itself. Shorten the text.",
         ),
         RuleInfo(
-            Rule.UNCHANGED, _D, "the rewrite says what the caption said",
-            "The model gave the caption back, at most with other case, articles or digits. Edit the denial in, or "
-            "reject as a duplicate.",
+            Rule.UNCHANGED, _D, "the rewrite is the same as the caption",
+            "The model returned the caption, at most with other case, articles or digits. Insert the negation with "
+            "an edit, or reject as a duplicate.",
         ),
         RuleInfo(
-            Rule.CHATTER, _D, "the model talks to its user, or marks its text up",
-            "Openings, notes, apologies, second thoughts and Markdown become part of what CLIP learns. Published "
-            "sets have some hundred such rows. Cut it out, or reject.",
+            Rule.CHATTER, _D, "the text contains words of the model to its user, or mark-up",
+            "Openings, notes, apologies, corrections and Markdown would become training data. Published sets "
+            "have some hundred such rows. Delete the words with an edit, or reject.",
         ),
         RuleInfo(
-            Rule.CONCEPT_LOST, _W, "the rewrite does not speak of the denied concept",
-            "Either the rewrite denies something else than what was judged, so that the judges' answers are about "
-            "another question, or the concept was derived wrongly. Correct the concept, or reject.",
+            Rule.CONCEPT_LOST, _W, "the rewrite does not mention the negated concept",
+            "Either the rewrite negates something else than the judged concept, so that the verdicts answer another "
+            "question, or the concept was derived incorrectly. Correct the concept, or reject.",
         ),
         RuleInfo(
-            Rule.MINIMAL_EDIT, _W, "the rewrite changes more of the caption than the denial asks for",
-            "It leaves out or adds content words beside the phrase that holds the cue and the concept, or denies what "
-            "the caption says. What was judged then is not what the text says. Restore the caption's words, or reject.",
+            Rule.MINIMAL_EDIT, _W, "the rewrite changes more of the caption than the negation requires",
+            "It omits or adds content words outside of the phrase with the cue and the concept, or negates what the "
+            "caption says. The verdicts do not cover these changes. Restore the caption's words, or reject.",
         ),
         RuleInfo(
-            Rule.IN_CAPTION, _W, "the original caption says that the denied thing is there",
-            "A person who saw the picture named it. Look for it; reject as present unless the word means something "
-            "else here (then it belongs on the list of homonyms).",
+            Rule.IN_CAPTION, _W, "the original caption affirms the negated concept",
+            "The caption's author saw the image and named the concept. Search the image for it; reject as present "
+            "unless the word means something else here (then add it to curation_db/data/homonyms.tsv).",
         ),
         RuleInfo(
-            Rule.IN_SIBLING, _W, "another caption of the picture says that the denied thing is there",
-            "About one in a hundred objects that a judge called absent is named by somebody who saw the picture. "
-            "Look for it; reject as present if you see it.",
+            Rule.IN_SIBLING, _W, "another caption of the image affirms the negated concept",
+            "About one in a hundred objects that a judge called absent is named in another caption of the image. "
+            "Search the image for it; reject as present if you see it.",
         ),
         RuleInfo(
-            Rule.IN_OBJECTS, _W, "the denied thing is among the picture's annotated objects",
-            "Annotators drew a box around it, perhaps a small one. COCO has one category for all people, so for "
-            "man, woman and child this only says that somebody is there.",
+            Rule.IN_OBJECTS, _W, "the negated concept is among the image's annotated objects",
+            "The object annotations contain a box for it, perhaps a small one. COCO has one category for all people, "
+            "so for man, woman and child this only means that a person is present.",
         ),
         RuleInfo(
-            Rule.DOUBLE_NEGATION, _W, "one denial stands inside another",
-            "'Not without a hat' says that there is a hat, but is labelled as denying it. Rewrite it with one "
-            "denial, or reject as unclear in scope.",
+            Rule.DOUBLE_NEGATION, _W, "one negation is in the scope of another",
+            "'Not without a hat' affirms a hat, but is labelled as negating it. Rewrite it with one negation, or "
+            "reject as unclear in scope.",
         ),
         RuleInfo(
-            Rule.AMBIGUOUS_SCOPE, _W, "two readings of what, or of whom, it denies",
-            "'A man and a woman not wearing hats', 'no hat and scarf', 'all are not': judges and learners read it "
-            "either way. Rewrite it so that one reading is left, or reject as unclear in scope.",
+            Rule.AMBIGUOUS_SCOPE, _W, "the scope of the negation has two readings",
+            "'A man and a woman not wearing hats', 'no hat and scarf', 'all are not': judges and models read it "
+            "either way. Rewrite it with one reading, or reject as unclear in scope.",
         ),
         RuleInfo(
-            Rule.DUPLICATE, _D, "the same text stands on this picture more than once",
-            "It counts twice in training, and twice in every statistic. Keep one, reject the others as duplicates.",
+            Rule.DUPLICATE, _D, "the image has the same text more than once",
+            "It counts twice in training and in every statistic. Keep one, reject the others as duplicates.",
             needs_corpus=True,
         ),
         RuleInfo(
-            Rule.NEAR_DUPLICATE, _W, "nearly the same text stands elsewhere",
-            "But for case, punctuation, articles, digits and 'isn't' for 'is not' another candidate says the same: "
-            "on this picture one of them is enough, on other pictures they are false negatives in one batch.",
+            Rule.NEAR_DUPLICATE, _W, "another candidate has nearly the same text",
+            "Another candidate differs only in case, punctuation, articles, digits, or 'isn't' for 'is not'. On the "
+            "same image one of them is enough; on other images they are false negatives within a batch.",
             needs_corpus=True,
         ),
         RuleInfo(
-            Rule.OVER_FREQUENT, _W, "the candidates before this one deny its concept often enough already",
-            "Language models deny hats and trees over and over; a tower trained on that learns the concept, not the "
-            "no. Only the surplus is marked: the first ones, up to the allowed share, are not.",
+            Rule.OVER_FREQUENT, _W, "enough earlier candidates negate the same concept",
+            "Language models negate hats and trees again and again; a text tower trained on that learns the concept "
+            "instead of the negation. Only the surplus is marked: candidates up to the allowed share are not.",
             needs_corpus=True,
         ),
     )
@@ -138,4 +138,4 @@ RULES: Final[dict[Rule, RuleInfo]] = {
 
 ALL_RULES: Final = frozenset(Rule)
 IMAGE_EVIDENCE_RULES: Final = frozenset({Rule.IN_CAPTION, Rule.IN_SIBLING, Rule.IN_OBJECTS})
-"""What these find is somebody's word on what the picture shows, so a blind decision must not see it."""
+"""Rules whose findings are evidence about the content of the image. A blind decision must not see them."""

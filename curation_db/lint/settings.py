@@ -1,4 +1,4 @@
-"""Settings of the lint: which rules are off, and the thresholds of the rules that count."""
+"""Settings of the lint: rules that are off, and thresholds."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from curation_db.validation import setting
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LintSettings:
-    """The table [lint] of negwb.toml, as `curation_db.validation.validate` reads it."""
+    """The table [lint] of negwb.toml, read by `curation_db.validation.validate`."""
 
     off: frozenset[Rule] = setting(
         frozenset(), "rules that are off; negwb lint --rules explains them", example='["over-frequent"]'
@@ -26,14 +26,14 @@ class LintSettings:
     )
     frequent_share: float = setting(
         0.02,
-        "a concept is over-frequent if a larger share of the candidates denies it ...",
+        "a concept is over-frequent if a larger share of the candidates negates it ...",
         example="0.02",
         at_least=0,
         at_most=1,
     )
-    frequent_count: int = setting(  # in a small set every concept has a large share
+    frequent_count: int = setting(  # in a small data set every concept has a large share
         50,
-        "... and at least this many candidates do",
+        "... and at least this many candidates negate it",
         example="50",
         at_least=1,
         at_most=10**9,

@@ -1,4 +1,4 @@
-"""Reads the labelled rows of the lint (tests/curation_db/fixtures/lint_sample.txt), and asks the rules about them."""
+"""Labelled rows of the lint (tests/curation_db/fixtures/lint_sample.txt) and the score of a rule on them."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ from curation_db.language.nouns import concept_key
 from curation_db.lint.linter import CorpusContext, LintSubject, Rule, lint, near_key, same_key
 
 SAMPLE = Path(__file__).parents[1] / "curation_db" / "fixtures" / "lint_sample.txt"
-NOBODY_ELSE = CorpusContext(candidates=1, same_concept=1, rank_in_concept=1)
 
 
 class Labelled(NamedTuple):
-    """One row: what a careful reader says that `rule` should find."""
+    """One row with the human label for `rule`."""
 
     rule: str
     split: str
@@ -24,7 +23,7 @@ class Labelled(NamedTuple):
 
 
 class Score(NamedTuple):
-    """Right and wrong answers of a rule."""
+    """Confusion counts of a rule."""
 
     hits: int
     false_alarms: int
@@ -41,7 +40,7 @@ class Score(NamedTuple):
 
 
 def read_sample() -> list[Labelled]:
-    """All rows; "\\n" in a row is a line end."""
+    """Read all rows; "\\n" in a row is a line end."""
     rows, rule, split = [], "", ""
     for line in SAMPLE.read_text("utf-8").splitlines():
         if line.startswith("["):
@@ -55,26 +54,26 @@ def read_sample() -> list[Labelled]:
 
 
 def subject(text: str, concept: str | None = None, **known: object) -> LintSubject:
-    """A subject whose tokens are counted, as the record does it."""
-    told = {"caption": None, "objects": {}, "tokens": count_tokens(text), **known}
-    return LintSubject(text=text, concept=concept, **told)  # type: ignore[arg-type]
+    """Return a subject with the token count of the record."""
+    fields = {"caption": None, "objects": {}, "tokens": count_tokens(text), **known}
+    return LintSubject(text=text, concept=concept, **fields)  # type: ignore[arg-type]
 
 
-def finds(rule: Rule, told: LintSubject, context: CorpusContext | None = None) -> bool:
-    """Whether `rule`, asked alone, finds something."""
-    return any(not finding.ok for finding in lint(told, {rule}, context))
+def finds(rule: Rule, lint_subject: LintSubject, context: CorpusContext | None = None) -> bool:
+    """Return whether `rule` alone fails on the subject."""
+    return any(not finding.ok for finding in lint(lint_subject, {rule}, context))
 
 
 def _pair(rule: Rule) -> Callable[..., bool]:
-    def ask(one: str, other: str) -> bool:
+    def is_pair(one: str, other: str) -> bool:
         same, near = same_key(one) == same_key(other), near_key(one) == near_key(other)
         context = CorpusContext(candidates=2, same_concept=0, same_here=int(same), near_here=int(near and not same))
         return finds(rule, subject(one), context)
 
-    return ask
+    return is_pair
 
 
-ASK: dict[str, Callable[..., bool]] = {
+RULE_CHECKS: dict[str, Callable[..., bool]] = {
     "no-cue": lambda text: finds(Rule.NO_CUE, subject(text)),
     "unchanged": lambda caption, text: finds(Rule.UNCHANGED, subject(text, caption=caption)),
     "concept-lost": lambda concept, text: finds(Rule.CONCEPT_LOST, subject(text, concept)),
@@ -96,17 +95,17 @@ ASK: dict[str, Callable[..., bool]] = {
 
 
 def rows_of(rule: str) -> list[Labelled]:
-    """The rows about `rule`; naming in a caption and in its siblings share theirs."""
+    """Return the rows of `rule`; in-caption and in-sibling share their rows."""
     listed = "in-text" if rule in {"in-caption", "in-sibling"} else rule
     return [row for row in read_sample() if row.rule == listed]
 
 
 def score(rule: str, split: str) -> tuple[Score, list[Labelled]]:
-    """How `rule` does on `split`, and the rows that it gets wrong."""
+    """Return the score of `rule` on `split`, and the rows with wrong answers."""
     rows = [row for row in rows_of(rule) if row.split == split]
-    said = [ASK[rule](*row.fields) for row in rows]
-    hits = sum(row.wrong and answer for row, answer in zip(rows, said, strict=True))
-    alarms = sum(not row.wrong and answer for row, answer in zip(rows, said, strict=True))
-    misses = sum(row.wrong and not answer for row, answer in zip(rows, said, strict=True))
-    wrong = [row for row, answer in zip(rows, said, strict=True) if row.wrong != answer]
+    answers = [RULE_CHECKS[rule](*row.fields) for row in rows]
+    hits = sum(row.wrong and answer for row, answer in zip(rows, answers, strict=True))
+    alarms = sum(not row.wrong and answer for row, answer in zip(rows, answers, strict=True))
+    misses = sum(row.wrong and not answer for row, answer in zip(rows, answers, strict=True))
+    wrong = [row for row, answer in zip(rows, answers, strict=True) if row.wrong != answer]
     return Score(hits, alarms, misses, len(rows) - hits - alarms - misses), wrong

@@ -1,14 +1,14 @@
-"""How often each rule of the lint is right: on labelled rows, and on captions and phrases that other people wrote.
+"""Precision and recall of each lint rule on labelled rows, and findings on independent captions and phrases.
 
-What the labels mean, and how far "dev", "held" and "hard" rows can be trusted, is told at the head of
-fixtures/lint_sample.txt. Run with -s to see the table. The floors are a row or so below what is reached.
+The head of fixtures/lint_sample.txt defines the labels and the splits "dev", "held" and "hard". Run with -s to see the
+table. The floors are about one row below the measured values.
 
-Checked by hand on files that are not kept here (NegBench's data, as SpaceVLM republishes them): of 25,014 COCO captions
-rewritten by Llama-3.1, 140 are called chatter, and on these the rule was tuned; of 83,768 options of its
-multiple-choice tests, not looked at before, 564 are, and 41 of 42 drawn at random were. Double negation says 2 and
-ambiguous scope 3 of these, all inside chatter: such rewrites hold next to none, so nothing follows about recall. Of
-15,000 objects that are called absent, 360 are named in a caption of their picture by our rules; of 60
-drawn, 50 are named as a thing that is there.
+Checked by hand on files that are not in the repository (NegBench's data, republished by SpaceVLM): of 25,014 COCO
+captions rewritten by Llama-3.1, the rule "chatter", which was tuned on them, finds 140; of 83,768 unseen options of its
+multiple-choice tests it finds 564, and 41 of 42 random ones are correct. "double-negation" finds 2 and
+"ambiguous-scope" 3 of these, all inside chatter: such rewrites contain almost none, so this says nothing about recall.
+Of 15,000 objects that are labelled absent, the rules find 360 named in a caption of their image; of 60 random ones, 50
+are affirmed there.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.lint_sample import ASK, finds, read_sample, rows_of, score, subject
+from support.lint_sample import RULE_CHECKS, finds, read_sample, rows_of, score, subject
 
 from curation_db.lint.linter import RULES, Rule
 
@@ -39,41 +39,41 @@ FLOORS = {
     "near-duplicate": ((0.99, 0.92), (0.99, 0.92)),
     "over-frequent": ((0.99, 0.92), (0.99, 0.92)),
 }
-# rule: precision and recall on rows that were written to break it
+# rule: precision and recall on rows that were written to defeat the rule
 HARD = {"in-caption": (0.7, 0.85), "double-negation": (0.99, 0.15), "ambiguous-scope": (0.99, 0.15)}
 
 
-def test_the_sample_is_large_enough_to_mean_something() -> None:
+def test_the_sample_has_enough_rows_per_rule() -> None:
     rows = read_sample()
     assert len(rows) == len({(row.rule, row.split, row.fields) for row in rows})
     for rule in FLOORS:
-        asked = rows_of(rule)
-        assert sum(row.wrong for row in asked) >= 25, rule
-        assert sum(not row.wrong for row in asked) >= 25, rule
-        assert {row.split for row in asked} >= {"dev", "held"}
+        rows_of_rule = rows_of(rule)
+        assert sum(row.wrong for row in rows_of_rule) >= 25, rule
+        assert sum(not row.wrong for row in rows_of_rule) >= 25, rule
+        assert {row.split for row in rows_of_rule} >= {"dev", "held"}
 
 
-def test_every_rule_but_the_counted_one_is_measured() -> None:
-    assert set(FLOORS) == set(ASK) == {str(rule) for rule in RULES} - {"too-long"}
+def test_every_rule_but_too_long_is_measured() -> None:
+    assert set(FLOORS) == set(RULE_CHECKS) == {str(rule) for rule in RULES} - {"too-long"}
 
 
 @pytest.mark.parametrize("rule", FLOORS)
-def test_a_rule_is_as_often_right_as_is_said(rule: str) -> None:
-    told = dict(zip(("dev", "held"), FLOORS[rule], strict=True))
-    told |= {"hard": HARD[rule]} if rule in HARD else {}
-    for split, (precision, recall) in told.items():
-        reached, wrong = score(rule, split)
+def test_precision_and_recall_reach_the_floors(rule: str) -> None:
+    floors = dict(zip(("dev", "held"), FLOORS[rule], strict=True))
+    floors |= {"hard": HARD[rule]} if rule in HARD else {}
+    for split, (precision, recall) in floors.items():
+        measured, wrong = score(rule, split)
         print(  # noqa: T201 -- the table
-            f"{rule:16} {split:5} {reached.hits + reached.misses:3} + {reached.false_alarms + reached.passes:3} -"
-            f"  precision {reached.precision:.3f}  recall {reached.recall:.3f}"
+            f"{rule:16} {split:5} {measured.hits + measured.misses:3} + {measured.false_alarms + measured.passes:3} -"
+            f"  precision {measured.precision:.3f}  recall {measured.recall:.3f}"
         )
-        assert reached.precision >= precision, (split, [row.fields for row in wrong if not row.wrong])
-        assert reached.recall >= recall, (split, [row.fields for row in wrong if row.wrong])
+        assert measured.precision >= precision, (split, [row.fields for row in wrong if not row.wrong])
+        assert measured.recall >= recall, (split, [row.fields for row in wrong if row.wrong])
 
 
 @pytest.fixture(scope="module")
-def people(shared_data: Path) -> list[str]:
-    """Captions of COCO, as people wrote them."""
+def coco_captions(shared_data: Path) -> list[str]:
+    """COCO captions by human annotators."""
     items = [json.loads(file.read_bytes()) for file in sorted((shared_data / "sugarcrepe").glob("*.json"))]
     return sorted({item["caption"] for each in items for item in each.values()})
 
@@ -83,32 +83,32 @@ def phrases(shared_data: Path) -> list[str]:
     return [item["phrase"] for item in json.loads((shared_data / "NegRefCOCOg.json").read_bytes())]
 
 
-def found(rule: Rule, texts: list[str]) -> list[str]:
-    said = [text for text in texts if finds(rule, subject(text, tokens=5))]
+def flagged_by(rule: Rule, texts: list[str]) -> list[str]:
+    flagged = [text for text in texts if finds(rule, subject(text, tokens=5))]
     print(  # noqa: T201 -- the table
-        f"{rule:16} {len(said):5} of {len(texts):5} ({len(said) / len(texts):.2%})"
+        f"{rule:16} {len(flagged):5} of {len(texts):5} ({len(flagged) / len(texts):.2%})"
     )
-    return said
+    return flagged
 
 
-def test_people_seldom_trip_a_rule_about_rewrites(people: list[str]) -> None:
-    assert len(people) > 2_000
+def test_human_captions_rarely_fail_a_rule_about_rewrites(coco_captions: list[str]) -> None:
+    assert len(coco_captions) > 2_000
     for rule in (Rule.CHATTER, Rule.DOUBLE_NEGATION, Rule.AMBIGUOUS_SCOPE):
-        assert found(rule, people) == []
-    assert len(found(Rule.NO_CUE, people)) / len(people) > 0.99
+        assert flagged_by(rule, coco_captions) == []
+    assert len(flagged_by(Rule.NO_CUE, coco_captions)) / len(coco_captions) > 0.99
 
 
-def test_phrases_of_negrefcocog_deny_but_for_numbers_and_signs(phrases: list[str]) -> None:
-    flagged = found(Rule.NO_CUE, phrases)
+def test_negrefcocog_phrases_have_a_cue_except_numbers_and_signs(phrases: list[str]) -> None:
+    flagged = flagged_by(Rule.NO_CUE, phrases)
     assert len(flagged) == 15
     quoted = re.compile(r"\bno (?:\. )?(?:\d|1|is \d)|says|sign|displaying|do not walk|lettering|reads|turn")
     assert [text for text in flagged if not quoted.search(text)] == []
-    assert found(Rule.CHATTER, phrases) == []
+    assert flagged_by(Rule.CHATTER, phrases) == []
     for rule in (Rule.DOUBLE_NEGATION, Rule.AMBIGUOUS_SCOPE):
-        assert len(found(rule, phrases)) <= 2
+        assert len(flagged_by(rule, phrases)) <= 2
 
 
-def test_of_valse_s_pairs_one_denies(shared_data: Path) -> None:
+def test_one_text_of_each_valse_pair_has_a_cue(shared_data: Path) -> None:
     items = list(json.loads((shared_data / "valse_existence.json").read_bytes()).values())
     alike = [
         item
@@ -116,19 +116,19 @@ def test_of_valse_s_pairs_one_denies(shared_data: Path) -> None:
         if finds(Rule.NO_CUE, subject(item["caption"], tokens=5)) == finds(Rule.NO_CUE, subject(item["foil"], tokens=5))
     ]
     assert len(alike) <= 2
-    said = [item[key] for item in items for key in ("caption", "foil")]
-    assert found(Rule.CHATTER, said) == []
-    assert found(Rule.DOUBLE_NEGATION, said) == ["There is no person not wearing a dress."]
-    assert len(found(Rule.AMBIGUOUS_SCOPE, said)) <= 1
+    texts = [item[key] for item in items for key in ("caption", "foil")]
+    assert flagged_by(Rule.CHATTER, texts) == []
+    assert flagged_by(Rule.DOUBLE_NEGATION, texts) == ["There is no person not wearing a dress."]
+    assert len(flagged_by(Rule.AMBIGUOUS_SCOPE, texts)) <= 1
 
 
 def rewrites() -> Iterator[dict[str, str]]:
-    """The sample of the concepts: rewrites that were written and labelled for another purpose, by somebody else."""
+    """Yield the rows of the concept sample, which was labelled independently for another purpose."""
     file = Path(__file__).parents[1] / "fixtures" / "concept_sample.jsonl"
     return (row for line in file.read_text("utf-8").splitlines() if (row := json.loads(line))["concept"])
 
 
-def test_a_concept_is_lost_where_it_is_another_row_s() -> None:
+def test_concept_lost_finds_swapped_concepts() -> None:
     rows = list(rewrites())
     assert [row for row in rows if finds(Rule.CONCEPT_LOST, subject(row["updated"], row["concept"], tokens=5))] == []
     half = len(rows) // 2
@@ -138,13 +138,13 @@ def test_a_concept_is_lost_where_it_is_another_row_s() -> None:
         if other["concept"] not in row["updated"].lower()
     ]
     assert len(swapped) > 190
-    kept = [pair for pair in swapped if not finds(Rule.CONCEPT_LOST, subject(*pair, tokens=5))]
-    assert len(kept) / len(swapped) <= 0.06, kept
+    missed = [pair for pair in swapped if not finds(Rule.CONCEPT_LOST, subject(*pair, tokens=5))]
+    assert len(missed) / len(swapped) <= 0.06, missed
 
 
-def test_good_rewrites_trip_no_rule_about_their_wording() -> None:
+def test_good_rewrites_fail_no_rule_about_wording() -> None:
     texts = [row["updated"] for row in rewrites()]
-    talk = found(Rule.CHATTER, texts)
-    assert [text for text in talk if not re.search("caption|Note", text)] == []
-    assert found(Rule.DOUBLE_NEGATION, texts) == []
-    assert len(found(Rule.AMBIGUOUS_SCOPE, texts)) <= 2
+    chatter = flagged_by(Rule.CHATTER, texts)
+    assert [text for text in chatter if not re.search("caption|Note", text)] == []
+    assert flagged_by(Rule.DOUBLE_NEGATION, texts) == []
+    assert len(flagged_by(Rule.AMBIGUOUS_SCOPE, texts)) <= 2

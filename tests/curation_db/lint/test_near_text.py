@@ -1,4 +1,4 @@
-"""When two texts are nearly one: what `near_text` drops, and what it spells out."""
+"""Canonical wording of `near_text` and the equality of its keys."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from curation_db.lint.corpus_counts import near_key, near_text
 
 
 @pytest.mark.parametrize(
-    ("text", "left"),
+    ("text", "canonical"),
     [
         ("The dog won't sit.", "dog will not sit"),
         ("the dog wo n't sit", "dog will not sit"),
@@ -23,12 +23,12 @@ from curation_db.lint.corpus_counts import near_key, near_text
         ("twenty-one dogs", "20 1 dogs"),
     ],
 )
-def test_what_is_left_of_a_text(text: str, left: str) -> None:
-    assert near_text(text) == left
+def test_canonical_wording(text: str, canonical: str) -> None:
+    assert near_text(text) == canonical
 
 
 @pytest.mark.parametrize("one", ["he won't wave", "He wo n't wave.", "he won’t   wave"])
-def test_will_not_is_one_text_however_it_is_written(one: str) -> None:
+def test_spellings_of_will_not_have_one_key(one: str) -> None:
     assert near_key(one) == near_key("He will not wave")
     assert near_key(one) != near_key("he will wave")
     assert near_key(one) != near_key("he would not wave")

@@ -83,7 +83,7 @@ def test_a_rule_and_a_state_filter(workspace: Workspace) -> None:
     with open_store(workspace.database) as store:
         DecisionWriter(store, begin_session(store, "ana", version="test")).decide(1, Kind.ACCEPT)
     assert ids(workspace, "--rule", "duplicate", "--state", "accepted") == [1]
-    assert "once more on this picture" in negwb(workspace, "lint", "--rule", "duplicate").stdout
+    assert "once more on this image" in negwb(workspace, "lint", "--rule", "duplicate").stdout
 
 
 def test_what_an_edit_replaced_counts_no_more(workspace: Workspace) -> None:
