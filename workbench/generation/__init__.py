@@ -1,5 +1,5 @@
-"""Generating: captions and questions in, candidates with verdicts out (DESIGN section 8).
+"""Generation of candidates with verdicts from captions and VQA questions; see the README of this package.
 
-A pipeline is a generator of questions to models (`asks`) that knows no network and no database; the runner answers
-them from the record's memory or through an engine, so a run that stopped goes on without asking anything twice.
+A pipeline is a Python generator that yields model requests; it uses no network, database or clock. The runner answers
+the requests from the record's answer cache or through an engine, so a resumed run sends no request twice.
 """

@@ -8,7 +8,7 @@ from workbench.errors import ExitCode, NegwbError
 
 
 class BudgetReached(NegwbError):
-    """The next request would be one too many. Ends the run, cleanly; the same command with a larger cap goes on."""
+    """The next request would exceed a cap. Ends the run; the same command with a larger cap continues it."""
 
     exit_code = ExitCode.FAILED
 
@@ -19,11 +19,11 @@ class BudgetClosed(BudgetReached):
 
 @dataclass(slots=True)
 class Budget:
-    """What may be spent, and what was."""
+    """Caps of a run, and what it has spent."""
 
     max_requests: int | None = None
     max_tokens: int | None = None
-    """Of prompts and answers together, as the servers count them."""
+    """Prompt and completion tokens together, as the servers count them."""
     max_cost: float | None = None
     """In the currency of the engines' prices."""
     requests: int = field(default=0, init=False)
@@ -31,31 +31,31 @@ class Budget:
     cost: float = field(default=0.0, init=False)
     _closed: str = field(default="", init=False)
 
-    def close(self, why: str) -> None:
-        """Let nothing more be sent, while what is in flight comes home."""
-        self._closed = self._closed or why
+    def close(self, reason: str) -> None:
+        """Refuse every further request; requests in flight may still finish."""
+        self._closed = self._closed or reason
 
     def reserve(self) -> None:
-        """Count a request that is about to be sent.
+        """Count one request that is about to be sent.
 
         Raises:
-            BudgetReached: a cap is reached, or nothing more is to be sent; nothing was counted.
+            BudgetReached: a cap is reached, or the budget is closed; the request is not counted.
         """
         if self._closed:
             raise BudgetClosed(self._closed)
-        for spent, most, what in (
+        for spent, cap, unit in (
             (self.requests, self.max_requests, "requests"),
             (self.tokens, self.max_tokens, "tokens"),
             (self.cost, self.max_cost, "money"),
         ):
-            if most is not None and spent >= most:
+            if cap is not None and spent >= cap:
                 raise BudgetReached(
-                    f"the budget is reached: {spent:,.6g} of {most:,.6g} {what}",
-                    hint="what was answered is kept; a larger budget goes on from here",
+                    f"the budget is reached: {spent:,.6g} of {cap:,.6g} {unit}",
+                    hint="all answers are stored; run the same command with a larger budget to continue",
                 )
         self.requests += 1
 
     def spend(self, tokens: int, cost: float | None) -> None:
-        """Count what an answer was charged for."""
+        """Count the tokens and the cost of an answer."""
         self.tokens += tokens
         self.cost += cost or 0.0

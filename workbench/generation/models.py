@@ -1,12 +1,14 @@
-"""What goes into a pipeline and what comes out: one picture with its captions and questions at a time. Pure.
+"""Data classes of a pipeline: its input is one image with captions and questions, its output one result per item.
 
-A picture is the unit because all questions about it are asked together: servers keep the picture they have just read.
+A pipeline works on one image at a time because all requests about it are sent together: servers cache the image that
+they have just read.
 """
 
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 from curation_db.enums import ItemStatus, Method, NegationType, Question
 from workbench.generation.engines.requests import ImagePayload, ModelAnswer, ModelRequest
@@ -14,7 +16,7 @@ from workbench.generation.engines.requests import ImagePayload, ModelAnswer, Mod
 
 @dataclass(frozen=True, slots=True)
 class CaptionItem:
-    """A human's caption."""
+    """A caption that a person wrote."""
 
     id: int
     key: str
@@ -22,13 +24,13 @@ class CaptionItem:
 
     @property
     def item(self) -> str:
-        """Its name among the items."""
+        """Item key: kind/id."""
         return f"caption/{self.id}"
 
 
 @dataclass(frozen=True, slots=True)
 class QuestionItem:
-    """A question that people answered with no."""
+    """A VQA question that people answered with no."""
 
     id: int
     key: str
@@ -37,40 +39,40 @@ class QuestionItem:
 
     @property
     def item(self) -> str:
-        """Its name among the items."""
+        """Item key: kind/id."""
         return f"question/{self.id}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageTask:
-    """A picture with what is known of it."""
+    """One image with its captions, questions and annotations."""
 
     picture: ImagePayload
     source_id: int
     source: str
     captions: tuple[CaptionItem, ...]
-    """All of them: the siblings of a caption tell what is in the picture."""
+    """All captions of the image: the siblings of a caption also name its objects."""
     questions: tuple[QuestionItem, ...] = ()
     wanted: frozenset[str]
-    """The items (`CaptionItem.item`, `QuestionItem.item`) that are to be worked on now."""
+    """Items (`CaptionItem.item`, `QuestionItem.item`) to process."""
     objects: Mapping[str, int]
-    """Annotated: category to how many."""
+    """Annotated objects: category to count."""
     categories: frozenset[str] = frozenset()
-    """All categories that this source's annotations know: one that is not in `objects` was looked for."""
+    """All categories that the annotators of this source labelled: one that is not in `objects` is absent."""
 
 
 @dataclass(frozen=True, slots=True)
 class EngineRequest:
-    """A question and who is asked."""
+    """A model request and the engine that answers it."""
 
     engine: str
-    """Its name in the settings."""
+    """Name in the settings."""
     request: ModelRequest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgeVerdict:
-    """What a judge said about an item's candidate: a verdict to be."""
+    """A judge's verdict on an item, before it has a candidate in the record."""
 
     judge: str
     question: Question
@@ -86,31 +88,34 @@ class JudgeVerdict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DraftCandidate:
-    """A candidate to be."""
+    """A candidate before it is stored."""
 
     text: str
     concept: str | None
     negation_type: NegationType
     caption_id: int
     extra: Mapping[str, str]
-    """What else is kept with it: mix, the cue and position that were asked for, the question."""
+    """Stored with it: mix, requested cue and position, VQA question."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ItemResult:
-    """What became of an item."""
+    """Outcome of one item."""
 
     item: str
     status: ItemStatus
     reason: str = ""
-    """A word, where nothing came of it: present, unclear, no-concept, lint:chatter, failed:timeout ..."""
+    """Code of an item without candidate: present, unclear, no-concept, lint:chatter, failed:timeout ..."""
     detail: str = ""
     attempts: int = 1
     draft: DraftCandidate | None = None
     verdicts: tuple[JudgeVerdict, ...] = ()
 
 
-Steps = Generator[tuple[EngineRequest, ...], tuple[ModelAnswer, ...], tuple[ItemResult, ...]]
-"""A pipeline at work on one unit: yields the requests that can be asked now, is sent their answers in the same order,
-and returns what became of each wanted item. It never sees a network, a database or a clock, and asks the same again
-when it is given the same answers: that is what resuming rests on."""
+T = TypeVar("T")
+SubSteps = Generator[tuple[EngineRequest, ...], tuple[ModelAnswer, ...], T]
+"""A part of a pipeline: yields requests, receives their answers, returns a T."""
+Steps = SubSteps[tuple[ItemResult, ...]]
+"""A running pipeline. It yields the requests that can be sent now, receives their answers in the same order, and
+returns one result per wanted item. Invariant: given the same answers it yields the same requests; resuming a run relies
+on that."""

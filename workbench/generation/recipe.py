@@ -1,4 +1,4 @@
-"""The settings that decide what comes out of a generation; their hash names what was done with them."""
+"""Settings that determine the output of a generation; their hash identifies the items that were processed with them."""
 
 from __future__ import annotations
 
@@ -13,33 +13,33 @@ from workbench.workspace.engine_settings import JudgeRule, JudgeSettings, Mix, P
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """What a generation does to each caption or question."""
+    """Processing of each caption or question."""
 
     pipeline: Pipeline = Pipeline.P1
     prompts: str
-    """Version of the prompt set, with its hash."""
+    """Version of the prompt set: name@hash."""
     proposer: str
-    """Name of the engine that proposes and rewrites."""
+    """Name of the engine that proposes concepts and rewrites captions."""
     judges: tuple[JudgeSettings, ...] = ()
     rule: JudgeRule = JudgeRule.MEAN
     threshold: float = 0.5
     attempts: int = 3
-    """Concepts that are proposed for a caption until one is not present."""
+    """Most concepts that are proposed for a caption until one is absent."""
     rewrites: int = 2
-    """Rewrites that are asked for until the checks find nothing serious."""
+    """Most rewrites that are requested until one passes the checks."""
     mix: Mix = Mix.BALANCED
     random_concept: bool = False
-    """The ablation arm: any object, not one that is likely there."""
+    """Ablation: propose any object, not one that is likely in the image."""
     unclear: Unclear = Unclear.KEEP
     prior: Prior = Prior.OFF
     least_label_mass: float = 0.5
-    """With less of the probability on yes and no together, the answer is unclear."""
+    """Below this P(yes) + P(no) an answer is unclear."""
     seed: int = 0
     models: Mapping[str, str] = field(default_factory=dict)
-    """Engine name to what it runs; filled in when the engines are open."""
+    """Engine name to model name; known when the engines are open."""
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON has it, the same for equal recipes."""
+        """Return the recipe as JSON values; equal recipes give equal values."""
         return {
             "pipeline": str(self.pipeline),
             "prompts": self.prompts,
@@ -60,6 +60,6 @@ class Recipe:
 
     @property
     def hash(self) -> str:
-        """Twelve hex digits that name it."""
+        """First 12 hex digits of the SHA-256 of the recipe's JSON."""
         text = json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -196,12 +196,12 @@ def test_prompts_are_listed_and_one_can_be_taken_as_a_start(workspace: Workspace
     ("words", "says"),
     [
         (["--pipeline", "P3"], "--pipeline P3"),
-        (["--proposer", "nobody"], "no engine 'nobody'"),
-        (["--judge", "nobody"], "no engine 'nobody'"),
+        (["--proposer", "nobody"], "unknown engine 'nobody'"),
+        (["--judge", "nobody"], "unknown engine 'nobody'"),
         (["--judge", "eye", "--judge", "eye:present"], "named twice"),
         (["--judge-rule", "most"], "rule = 'most'"),
         (["--prompts", "negwb-p2-1"], "for P2, not for P1"),
-        (["--prompts", "nothing"], "no prompts"),
+        (["--prompts", "nothing"], "unknown prompt set"),
         (["--set", "x=1"], "no setting 'x'"),
         (["--set", "attempts"], "NAME=VALUE"),
         (["--source", "voc"], "no source 'voc'"),
@@ -226,12 +226,12 @@ def test_what_cannot_be_meant_is_said_in_one_line(workspace: Workspace, words: l
 def test_without_an_engine_it_says_how_to_name_one(tmp_path: Path) -> None:
     bare = create_workspace(tmp_path / "bare")
     refused = error(negwb(bare, "generate"))
-    assert refused.message == "no engine proposes"
+    assert refused.message == "no proposer is set"
     assert "[engines.NAME]" in refused.hint
 
 
 def test_what_never_came_in_is_not_called_done(workspace: Workspace, tmp_path: Path) -> None:
-    assert error(negwb(workspace, "generate", "--pipeline", "P2")).message.startswith("there are no questions")
+    assert error(negwb(workspace, "generate", "--pipeline", "P2")).message.startswith("the record has no questions")
     bare = create_workspace(tmp_path / "bare")
     with bare.settings.open("a") as file:
         file.write(ENGINES)
@@ -239,7 +239,7 @@ def test_what_never_came_in_is_not_called_done(workspace: Workspace, tmp_path: P
         nothing = error(negwb(bare, "generate", *words))
         assert nothing.exit_code == ExitCode.NOTHING_TO_DO
         assert (nothing.message, nothing.hint) == (
-            "there are no captions to generate from",
+            "the record has no captions",
             "import some first: negwb import FILE",
         )
 
@@ -341,10 +341,10 @@ def test_a_judge_that_was_never_probed_is_told_and_a_probe_makes_its_word_a_prob
     with model_server(present=0.0) as server:
         judge = f"openai:{server.url}"
         before = negwb(workspace, "generate", "--judge", judge, "--limit", 1, "--quiet")
-        assert f"never probed, so it says a bare yes or no; first: negwb generate probe {server.url}" in before.stderr
+        assert f"yes/no text without probabilities; run: negwb generate probe {server.url}" in before.stderr
         told(workspace, "probe", server.url)
         after = negwb(workspace, "generate", "--judge", judge, "--quiet")
-        assert "never probed" not in after.stderr
+        assert "has not been probed" not in after.stderr
     methods = rows(workspace, "SELECT method, count(*) FROM verdict WHERE question = 'present' GROUP BY 1 ORDER BY 1")
     assert methods == [("bare", 1), ("logprobs", 3)]
 

@@ -32,7 +32,7 @@ def dry_run(
     if as_json:
         typer.echo(json.dumps(result.to_dict()))
         return
-    for request in result.shown:
+    for request in result.first_requests:
         typer.echo(_request_text(request))
     show([_estimate(result)])
     typer.echo(

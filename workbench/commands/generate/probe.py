@@ -34,7 +34,7 @@ def probe_endpoint(named: Path | None, endpoint: str, *, model: str, key_env: st
     report = asyncio.run(probe(settings))
     with open_store(workspace.database) as store, store.write() as connection:
         store_probe(connection, report.url, report.model, report.to_dict())
-    method, blind = (best_method(settings.method, report.to_dict(), pictured=pictured) for pictured in (True, False))
+    method, blind = (best_method(settings.method, report.to_dict(), has_image=pictured) for pictured in (True, False))
     if as_json:
         methods = {"method": str(method), "method_without_picture": str(blind)}
         typer.echo(json.dumps({"url": report.url, "model": report.model, "features": report.to_dict(), **methods}))
@@ -59,7 +59,7 @@ def list_stored_probes(named: Path | None, *, as_json: bool) -> None:
     if not stored:
         raise NothingToDo("no server was probed yet", hint="for example: negwb generate probe http://localhost:8000/v1")
     rows = [
-        (each.url, each.model, str(best_method("auto", each.features, pictured=True)), each.probed_at[:16])
+        (each.url, each.model, str(best_method("auto", each.features, has_image=True)), each.probed_at[:16])
         for each in stored
     ]
     show([Listing("Servers", ("address", "model", "probabilities", "probed"), rows, left=4)])

@@ -147,7 +147,7 @@ def run_plan(
             folders,
             on_progress=show_progress,
             notify=print_above,
-            make=make,
+            factory=make,
             task=task,
         )
 

@@ -1,1 +1,1 @@
-"""Engines: whatever answers questions. `protocol` is what they all are; a third party adds one by an entry point."""
+"""Engines answer model requests. `protocol` defines them; other packages add kinds by an entry point."""

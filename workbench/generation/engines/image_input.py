@@ -1,7 +1,7 @@
-"""Pictures for models: upright, RGB, no larger than asked, or a word for why there is none.
+"""Images for models: upright RGB within a size limit, or the reason why there is none.
 
-The decoder is the screen's (`workbench.images.decode`): hostile files and bombs are refused there. A judge must see the
-whole picture or none: one that is cut off shows less than there is, and what is missing would be called absent.
+`workbench.images.decode` decodes and rejects hostile files and decompression bombs, as for the screen. A judge gets the
+whole image or none: in a truncated image the missing part would be judged absent.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from PIL import Image
 
 GREY: Final = 127
-"""Of a blank picture."""
+"""Grey value of a blank image."""
 
 
 class ImageUnavailable(Exception):
-    """There is no picture to look at."""
+    """The image is missing or cannot be decoded."""
 
     def __init__(self, failure: RequestFailure, detail: str) -> None:
         super().__init__(detail)
@@ -29,33 +29,33 @@ class ImageUnavailable(Exception):
 
     @property
     def answer(self) -> ModelAnswer:
-        """What a question about it is answered with."""
+        """The answer to every request about the image."""
         return ModelAnswer(error=self.failure, detail=self.detail)
 
 
 def load_image(picture: ImagePayload, side: int) -> Image.Image:
-    """What `picture` shows, or grey where it is blank.  -> RGB, the longer side at most `side` pixels
+    """Load an image as RGB with the longer side at most `side` pixels; a blank one is grey.
 
     Raises:
-        Unseen: its file is missing, or is none that can be decoded whole.
+        ImageUnavailable: the file is missing, truncated, or not an image.
     """
     return grey_image(side) if picture.blank else load_image_file(picture.path, side)
 
 
 def load_image_file(path: Path | None, side: int) -> Image.Image:
-    """As `open_picture`, of a file."""
-    seen = load_thumbnail(path, (side, side))
-    if seen.image is None:
-        missing = seen.cause is ImageProblem.MISSING
-        problem = seen.problem or "the picture cannot be decoded"
+    """Load an image file, as `load_image` does."""
+    decoded = load_thumbnail(path, (side, side))
+    if decoded.image is None:
+        missing = decoded.cause is ImageProblem.MISSING
+        problem = decoded.problem or "the picture cannot be decoded"
         raise ImageUnavailable(RequestFailure.PICTURE_MISSING if missing else RequestFailure.PICTURE_BAD, problem)
-    if seen.cut_off:
+    if decoded.cut_off:
         raise ImageUnavailable(RequestFailure.PICTURE_BAD, "the picture file is cut off")
-    return seen.image
+    return decoded.image
 
 
 def grey_image(side: int, grey: int = GREY) -> Image.Image:
-    """One grey from 0 (black) to 255 (white), in the shape of most photographs: nothing to see, as many tokens."""
+    """Return an image of one grey value (0 black, 255 white) in 4:3: it costs as many tokens as a photograph."""
     from PIL import Image  # noqa: PLC0415  # deferred: 25 ms
 
     return Image.new("RGB", (side, max(1, side * 3 // 4)), (grey, grey, grey))

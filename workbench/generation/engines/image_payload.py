@@ -1,4 +1,4 @@
-"""Pictures as servers take them: a small JPEG in a data URL, or a file URL. Decoded once, never on the event loop."""
+"""Images encoded for servers: a small JPEG in a data URL, or a file URL. Each is decoded once, in a thread."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 JPEG_QUALITY: Final = 90
 _CACHED_IMAGES: Final = 256
-"""Pictures in memory at a time; some 60 kB each."""
+"""Encoded images in memory; about 60 kB each."""
 _MAX_DECODERS: Final = 4
 _PREFIX: Final = "data:image/jpeg;base64,"
 _MISSING: Final = "the picture is missing"
@@ -27,42 +27,42 @@ _MISSING: Final = "the picture is missing"
 
 @dataclass(frozen=True, slots=True)
 class EncodedImage:
-    """A picture as it is sent, or why it is not."""
+    """The URL of an image in a request, or why there is none."""
 
     url: str = ""
     error: str = ""
-    """A `RequestFailure`."""
+    """A `RequestFailure` value."""
     detail: str = ""
 
     @property
     def base64(self) -> str:
-        """The JPEG alone, where it is in the URL."""
+        """The base64 JPEG of a data URL."""
         return self.url.removeprefix(_PREFIX)
 
 
 def data_url(path: Path | None, side: int) -> EncodedImage:
-    """The picture upright, in RGB, its longer side at most `side` pixels, as a JPEG. Never raises; takes 5-100 ms."""
+    """Encode an image as a JPEG data URL, its longer side at most `side` pixels. Never raises; takes 5-100 ms."""
     try:
         return EncodedImage(_encoded(load_image_file(path, side)))
-    except ImageUnavailable as unseen:
-        return EncodedImage(error=unseen.failure, detail=unseen.detail)
+    except ImageUnavailable as error:
+        return EncodedImage(error=error.failure, detail=error.detail)
 
 
 def file_url(path: Path | None) -> EncodedImage:
-    """The file's own URL, for a server that may read our disk."""
+    """Return the file:// URL, for a server that can read this machine's disk."""
     if path is None or not path.is_file():
         return EncodedImage(error=RequestFailure.PICTURE_MISSING, detail=_MISSING)
     return EncodedImage(path.resolve().as_uri())
 
 
 def blank_url(side: int) -> EncodedImage:
-    """A grey picture in the shape of most photographs: nothing to see, as many tokens."""
+    """Encode a blank image; see `grey_image`."""
     return grey_url(side, GREY)
 
 
 @lru_cache(maxsize=8)
 def grey_url(side: int, grey: int) -> EncodedImage:
-    """A picture of one grey from 0 (black) to 255 (white)."""
+    """Encode an image of one grey value (0 black, 255 white)."""
     return EncodedImage(_encoded(grey_image(side, grey)))
 
 
@@ -73,36 +73,36 @@ def _encoded(image: Image.Image) -> str:
 
 
 class ImageEncoder:
-    """The pictures that are asked about now, each decoded once however many questions there are; for one event loop."""
+    """Encodes each image once for all requests about it; an LRU cache for one event loop."""
 
-    def __init__(self, side: int, *, as_files: bool = False, kept: int = _CACHED_IMAGES) -> None:
+    def __init__(self, side: int, *, as_files: bool = False, max_cached: int = _CACHED_IMAGES) -> None:
         self._side = side
         self._as_files = as_files
-        self._kept = kept
-        self._at_once = asyncio.Semaphore(_MAX_DECODERS)
-        self._made: OrderedDict[Path, asyncio.Task[EncodedImage]] = OrderedDict()
+        self._max_cached = max_cached
+        self._decoders = asyncio.Semaphore(_MAX_DECODERS)
+        self._tasks: OrderedDict[Path, asyncio.Task[EncodedImage]] = OrderedDict()
 
-    async def show(self, picture: ImagePayload, *, as_data: bool = False) -> EncodedImage:
-        """The picture as it is sent; `as_data`: in the request in any case."""
+    async def encode(self, picture: ImagePayload, *, as_data: bool = False) -> EncodedImage:
+        """Encode an image; `as_data` forces a data URL where file URLs are configured."""
         if picture.blank:
             return blank_url(self._side)
         if picture.path is None:
             return EncodedImage(error=RequestFailure.PICTURE_MISSING, detail=_MISSING)
         if self._as_files and not as_data:
             return file_url(picture.path)
-        task = self._made.get(picture.path)
+        task = self._tasks.get(picture.path)
         if task is None:
-            task = self._made[picture.path] = asyncio.create_task(self._make(picture.path))
-            while len(self._made) > self._kept:
-                self._made.popitem(last=False)
+            task = self._tasks[picture.path] = asyncio.create_task(self._encode_file(picture.path))
+            while len(self._tasks) > self._max_cached:
+                self._tasks.popitem(last=False)
         else:
-            self._made.move_to_end(picture.path)
-        return await asyncio.shield(task)  # others may wait for the same one
+            self._tasks.move_to_end(picture.path)
+        return await asyncio.shield(task)  # other requests may await the same task
 
     async def close(self) -> None:
-        """Wait for what is being decoded."""
-        await asyncio.gather(*self._made.values(), return_exceptions=True)
+        """Wait for the running decoders."""
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
-    async def _make(self, path: Path) -> EncodedImage:
-        async with self._at_once:
+    async def _encode_file(self, path: Path) -> EncodedImage:
+        async with self._decoders:
             return await asyncio.to_thread(data_url, path, self._side)

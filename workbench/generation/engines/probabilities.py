@@ -1,7 +1,7 @@
-"""P(yes) from what servers send: log-probabilities of the first token, typed decisions, sampled answers. Pure.
+"""P(yes) from server responses: log-probabilities of the first token, typed decisions, samples or a bare answer. Pure.
 
-Every function takes parsed JSON of a server, which may be of any shape, and returns None where it does not hold what
-it should; a shape that is right but says neither yes nor no is a `Probability` without p.
+The functions take parsed JSON of any shape and return None where the expected fields are missing. Valid fields that
+mean neither yes nor no give a `Probability` with p = None.
 """
 
 from __future__ import annotations
@@ -15,108 +15,111 @@ from typing import Any, Final
 from workbench.generation.engines.yes_no_parsing import read_yes_no
 
 TOP_LOGPROBS: Final = 20
-"""What is asked for; vLLM's own limit (--max-logprobs)."""
+"""Number of log-probabilities that a request asks for; vLLM's default limit (--max-logprobs)."""
 _SEEDS: Final = 2**31
 _SPACE_MARKS: Final = "▁ĠĊ"
-"""How SentencePiece and byte-level BPE write blanks, where a server sends raw tokens."""
+"""Characters that stand for blanks in raw tokens of SentencePiece and byte-level BPE."""
 
 
 @dataclass(frozen=True, slots=True)
 class Probability:
-    """A probability of yes, and how far it is to be trusted."""
+    """P(yes), and the share of the distribution that it rests on."""
 
     p: float | None
-    """P(yes) among yes and no, 0..1; None: neither was said."""
+    """P(yes) / (P(yes) + P(no)), 0..1; None: the answer is neither yes nor no."""
     label_mass: float | None
-    """P(yes or no) among everything that could have been said; None: this method does not know."""
+    """P(yes) + P(no) within the whole distribution, 0..1; None: the method cannot measure it."""
 
 
 def from_tokens(tokens: Sequence[tuple[str, float]]) -> Probability:
-    """p = Py / (Py + Pn) and label_mass = Py + Pn of a first token's candidates (token, natural log-probability).
+    """Return p = Py / (Py + Pn) and label_mass = Py + Pn for the candidates of the first token.
 
-    A token counts for yes or no where its text, without blanks and in lower case, is a non-empty beginning of the
-    word: tokenizers split words, and "Y" or " yes" is on the way to the same answer.
+    A token counts as yes or no where its text, stripped and in lower case, is a non-empty prefix of the word:
+    tokenizers split words, so "Y" and " yes" lead to the same answer.
+
+    Args:
+        tokens: Pairs of token text and natural log-probability.
     """
     sums = {"yes": 0.0, "no": 0.0}
     for token, logprob in tokens:
-        begun = token.strip().strip(_SPACE_MARKS).strip().lower()
+        prefix = token.strip().strip(_SPACE_MARKS).strip().lower()
         for word in sums:
-            if begun and word.startswith(begun):
+            if prefix and word.startswith(prefix):
                 sums[word] += min(1.0, math.exp(min(0.0, logprob)))
     mass = sums["yes"] + sums["no"]
     return Probability(sums["yes"] / mass, min(1.0, mass)) if mass > 0 else Probability(None, 0.0)
 
 
 def first_tokens(choice: Any) -> list[tuple[str, float]] | None:
-    """The candidates of the first token of `choices[0]` in the chat shape; None: no (usable) log-probabilities.
+    """Return the candidates of the first token of `choices[0]`; None: no usable log-probabilities.
 
     Shape: {"logprobs": {"content": [{"token", "logprob", "top_logprobs": [{"token", "logprob"}, ...]}, ...]}}.
-    The token that was said is among the candidates or beside them; it is counted once.
+    The generated token can be missing from top_logprobs; it is counted exactly once.
     """
-    content = _inside(choice, "logprobs", "content")
+    content = _nested(choice, "logprobs", "content")
     if not isinstance(content, list) or not content:
         return None
-    said, listed = _token(content[0]), _inside(content[0], "top_logprobs")
+    generated, listed = _token(content[0]), _nested(content[0], "top_logprobs")
     tokens = [_token(entry) for entry in listed] if isinstance(listed, list) else []
-    if said is None or any(token is None for token in tokens):
+    if generated is None or any(token is None for token in tokens):
         return None
-    told = [token for token in tokens if token is not None]
-    return told if any(token[0] == said[0] for token in told) else [*told, said]
+    candidates = [token for token in tokens if token is not None]
+    return candidates if any(token[0] == generated[0] for token in candidates) else [*candidates, generated]
 
 
 def from_logprobs(choice: Any) -> Probability | None:
-    """The chance in a chat answer's `choices[0]`; None: the server sent no log-probabilities."""
+    """Return P(yes) from `choices[0]` of a chat completion; None: the server sent no log-probabilities."""
     tokens = first_tokens(choice)
     return None if tokens is None else from_tokens(tokens)
 
 
 def from_decision(payload: Any, name: str) -> Probability | None:
-    """The chance in an answer of /v1/systemone to the "noul" question `name`.
+    """Return P(yes) from a /v1/systemone response to the "noul" question `name`; None: no valid decision.
 
-    Shape: {"answers": {name: {"type": "noul", "noul": P(true)}}}, and from vLLM beside it
+    Shape: {"answers": {name: {"type": "noul", "noul": P(true)}}}; vLLM adds
     {"diagnostics": {name: {"label_mass": 0..1, ...}}}.
     """
-    p = _share(_inside(payload, "answers", name, "noul"))
-    return None if p is None else Probability(p, _share(_inside(payload, "diagnostics", name, "label_mass")))
+    p = _unit_interval(_nested(payload, "answers", name, "noul"))
+    return None if p is None else Probability(p, _unit_interval(_nested(payload, "diagnostics", name, "label_mass")))
 
 
 def from_samples(texts: Sequence[str]) -> Probability:
-    """The share of yes among the answers that say yes or no; label_mass: the share that does."""
-    read = [answer for text in texts if (answer := read_yes_no(text)) is not None]
-    return Probability(sum(read) / len(read), len(read) / len(texts)) if read else Probability(None, 0.0)
+    """Return the share of yes among the clear answers; label_mass is the share of clear answers."""
+    clear = [answer for text in texts if (answer := read_yes_no(text)) is not None]
+    return Probability(sum(clear) / len(clear), len(clear) / len(texts)) if clear else Probability(None, 0.0)
 
 
 def from_words(text: str) -> Probability:
-    """One bare answer: certain, or unclear; how much of the probability stood behind it is not known."""
-    read = read_yes_no(text)
-    return Probability(None if read is None else float(read), None)
+    """Return p = 0, 1 or None (unclear) for one bare answer; its label mass is unknown."""
+    answer = read_yes_no(text)
+    return Probability(None if answer is None else float(answer), None)
 
 
 def sample_seed(seed: int | None, number: int) -> int:
-    """The seed of sample `number`, the same every time: what is asked must not depend on when it is asked."""
-    told = f"{seed or 0}/{number}".encode()
-    return int.from_bytes(hashlib.blake2b(told, digest_size=8).digest(), "big") % _SEEDS
+    """Return the seed of sample `number`: deterministic, so that a resumed run sends the same request."""
+    text = f"{seed or 0}/{number}".encode()
+    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big") % _SEEDS
 
 
-def _inside(value: Any, *names: str) -> Any:
+def _nested(value: Any, *names: str) -> Any:
     for name in names:
         value = value.get(name) if isinstance(value, Mapping) else None
     return value
 
 
 def _token(entry: Any) -> tuple[str, float] | None:
-    token, logprob = _inside(entry, "token"), _inside(entry, "logprob")
+    token, logprob = _nested(entry, "token"), _nested(entry, "logprob")
     number = _number(logprob)
     return (token, number) if isinstance(token, str) and number is not None else None
 
 
 def _number(value: Any) -> float | None:
-    """A float that is one: JSON's true is no number, and NaN, which Python's reader lets through, is none either."""
+    """Return a JSON number as a float; None for booleans, NaN (which Python's parser accepts) and everything else."""
     if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
         return None
     return float(value)
 
 
-def _share(value: Any) -> float | None:
+def _unit_interval(value: Any) -> float | None:
     number = _number(value)
     return number if number is not None and 0.0 <= number <= 1.0 else None

@@ -1,5 +1,5 @@
-"""What an engine is, and what it is told. A third party implements `Engine` and names a function that makes it in the
-entry-point group "negwb.engines" (see README)."""
+"""The protocol of engines and their context. Another package implements `Engine` and registers a factory in the
+entry-point group "negwb.engines"; the README has an example."""
 
 from __future__ import annotations
 
@@ -14,46 +14,50 @@ from workbench.generation.engines.requests import ModelAnswer, ModelRequest
 from workbench.workspace.engine_settings import EngineSettings
 
 ENTRY_POINT_GROUP: Final = "negwb.engines"
-"""Group in which packages name what makes an engine: `kind = "module:function"`."""
+"""Group in which packages register engine factories: `kind = "module:function"`."""
 
 
 class EngineStopped(NegwbError):
-    """The engine can answer nothing more: unreachable, the key refused, out of memory. Ends the run, cleanly."""
+    """The engine can answer no further request: unreachable, access refused, out of memory. Ends the run."""
 
     exit_code = ExitCode.NETWORK
 
 
 StoreAnswer = Callable[[int, ModelAnswer], Awaitable[None]]
-"""Called as soon as question `index` of the group is answered; returns when the answer is in the record. Until then
-the request counts as in flight, so a kill costs at most what is in flight."""
+"""Called as soon as request `index` of the group is answered; returns when the answer is in the record. Until then the
+request counts as in flight, so a killed run loses at most the requests in flight."""
 
 
 class Engine(Protocol):
-    """Answers questions."""
+    """Answers model requests."""
 
     @property
     def model(self) -> str:
-        """What the server or the folder calls the model; part of the memory's key, and kept with every answer."""
+        """Model name; part of the answer cache's key and stored with every answer."""
         ...
 
     @property
     def simulated(self) -> bool:
-        """Whether it is a script and no model; said wherever its answers show."""
+        """Whether a script answers and not a model; screens and reports mark such answers."""
         ...
 
     @property
     def capacity(self) -> int:
-        """How many questions it would take at a time now: the runner keeps about twice as many waiting."""
+        """Number of requests that the engine can process at a time now; the runner queues about twice as many."""
         ...
 
     async def answer(self, group: Sequence[ModelRequest], store_answer: StoreAnswer) -> None:
-        """Answer every question of `group`, which are about one picture; calls `stored` once for each, in any order.
+        """Answer the requests of `group` and call `store_answer` once for each, in any order.
 
-        A question that cannot be answered is an `ModelAnswer` with an error, never an exception.
+        A request that fails gets a `ModelAnswer` with an error, not an exception.
+
+        Args:
+            group: Requests about one image.
+            store_answer: Takes the index in `group` and the answer.
 
         Raises:
-            EngineStopped: nothing more can be answered.
-            BudgetReached: the next request would be one too many.
+            EngineStopped: the engine can answer no further request.
+            BudgetReached: the next request would exceed a cap.
         """
         ...
 
@@ -64,16 +68,16 @@ class Engine(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineContext:
-    """What an engine may use beside its settings."""
+    """What an engine gets in addition to its settings."""
 
     budget: Budget
     capabilities: Callable[[str, str], Mapping[str, Any] | None] = lambda url, model: None
-    """What `negwb generate probe` saw of a server's model; None: it was never probed."""
+    """URL and model to the capabilities that `negwb generate probe` stored; None: never probed."""
     folder: Path = Path()
-    """The workspace: relative paths begin there."""
+    """Workspace folder, the base of relative paths."""
     notify: Callable[[str], None] = lambda line: None
-    """Tells the person something, on stderr."""
+    """Prints a line on stderr."""
 
 
 EngineFactory = Callable[[EngineSettings, EngineContext], Awaitable[Engine]]
-"""What an entry point names. Raises NegwbError where the settings are off or the server cannot be reached."""
+"""The function of an entry point. Raises NegwbError for invalid settings or an unreachable server."""

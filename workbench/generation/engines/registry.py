@@ -1,4 +1,4 @@
-"""Which engine a kind is: the house's own, or one that an installed package names as an entry point."""
+"""Engine kinds: the built-in ones, and those that installed packages register as entry points."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ BUILT_IN: Final[Mapping[str, str]] = {
     "transformers": "workbench.generation.engines.local.engine:make",
     "clip": "workbench.generation.engines.local.clip:make",
 }
-"""Imported when asked for: torch takes seconds."""
+"""Kind to "module:function". The module is imported when an engine is opened: torch takes seconds."""
 _REGISTERED: dict[str, str] = {}
-"""Kinds of other packages of negwb, as in `BUILT_IN`."""
+"""Kinds that other packages of negwb register, as in `BUILT_IN`."""
 
 
 def register_engine(kind: str, factory: str) -> None:
-    """Add a kind of engine that another package of negwb has.
+    """Register an engine kind of another package of negwb.
 
     Args:
-        kind: As [engines] names it.
+        kind: Value of `kind` in [engines.NAME].
         factory: "module:function". The module is imported when an engine of the kind is opened.
     """
     _REGISTERED[kind] = factory
@@ -36,16 +36,17 @@ def _included() -> Mapping[str, str]:
 
 
 def known_kinds() -> tuple[str, ...]:
-    """All kinds that can be named in [engines]."""
-    own = _included()
-    return (*own, *sorted(point.name for point in entry_points(group=ENTRY_POINT_GROUP) if point.name not in own))
+    """Return all kinds that [engines.NAME] can name."""
+    included = _included()
+    others = (point.name for point in entry_points(group=ENTRY_POINT_GROUP))
+    return (*included, *sorted(name for name in others if name not in included))
 
 
 async def open_engine(settings: EngineSettings, context: EngineContext) -> Engine:
-    """The engine, ready to answer.
+    """Open an engine.
 
     Raises:
-        NegwbError: no such kind, settings that are off, or a server that cannot be reached.
+        NegwbError: unknown kind, invalid settings, or a server that cannot be reached.
     """
     make = _factory_of(settings)
     try:
@@ -56,22 +57,22 @@ async def open_engine(settings: EngineSettings, context: EngineContext) -> Engin
         if settings.kind in _included():
             raise
         raise UsageError(
-            f"the engine {settings.name} ({settings.kind}) cannot be made: {error!r}", hint="ask whoever wrote it"
+            f"the engine {settings.name} ({settings.kind}) cannot be opened: {error!r}", hint="report it to its author"
         ) from error
 
 
 def _factory_of(settings: EngineSettings) -> EngineFactory:
-    if (own := _included().get(settings.kind)) is not None:
-        module, _, name = own.partition(":")
+    if (factory := _included().get(settings.kind)) is not None:
+        module, _, name = factory.partition(":")
         return cast(EngineFactory, getattr(import_module(module), name))
     points: list[EntryPoint] = [point for point in entry_points(group=ENTRY_POINT_GROUP) if point.name == settings.kind]
     if not points:
         raise UsageError(
-            f"[engines.{settings.name}] kind = {settings.kind!r}: there is no such kind",
+            f"[engines.{settings.name}] kind = {settings.kind!r}: unknown engine kind",
             hint=f"known: {', '.join(known_kinds())}",
         )
     try:
-        made: Any = points[0].load()
+        loaded: Any = points[0].load()
     except Exception as error:
         raise UsageError(f"the engine {settings.kind} cannot be loaded: {error!r}", hint=points[0].value) from error
-    return cast(EngineFactory, made)
+    return cast(EngineFactory, loaded)

@@ -1,4 +1,4 @@
-"""What is asked of a model and what comes back: the words that pipelines, engines and the runner share. Pure."""
+"""Model requests and answers: the data classes that pipelines, engines and the runner share. Pure."""
 
 from __future__ import annotations
 
@@ -31,36 +31,36 @@ _NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class AnswerFormat(StrEnum):
-    """What kind of answer is asked for."""
+    """Expected kind of answer."""
 
     TEXT = "text"
     YES_NO = "yes_no"
-    """A probability of yes, by the best method that the engine's server proves; else a bare answer."""
+    """P(yes), by the best method that the server was proved to support."""
 
 
 _YES_NO: Final = frozenset((Stage.PRESENCE, Stage.PRIOR, Stage.ACCEPTABLE))
 
 
 def answer_format_of(stage: Stage) -> AnswerFormat:
-    """What kind of answer a stage asks for."""
+    """Return the answer format of a stage's requests."""
     return AnswerFormat.YES_NO if stage in _YES_NO else AnswerFormat.TEXT
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One turn of a chat."""
+    """One chat message."""
 
     role: str
-    """system, user, assistant."""
+    """system, user or assistant."""
     text: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:
-    """How the answer is drawn."""
+    """Sampling parameters."""
 
     temperature: float = 0.0
-    """0: the likeliest words."""
+    """0: greedy decoding."""
     top_p: float = 1.0
     max_tokens: int = 64
     seed: int | None = None
@@ -68,43 +68,43 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImagePayload:
-    """The picture that a question is about."""
+    """The image of a request."""
 
     key: str
-    """source/key: what it is called in the record."""
+    """source/key of the image in the record."""
     image_id: int | None = None
     path: Path | None = None
-    """Its file; None: not found, and no model that has to look can answer."""
+    """Image file; None: not found, so that a model that needs the image fails."""
     blank: bool = False
-    """A grey picture in its place: what does the judge say without looking?"""
+    """Send a grey image instead, to measure the judge's prior."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelRequest:
-    """One question to one model."""
+    """A request to a model."""
 
     stage: Stage
     answer_format: AnswerFormat
     prompt: str
-    """Version of the prompt, with its hash."""
+    """Version of the prompt set: name@hash."""
     messages: tuple[Message, ...]
     sampling: Sampling
     picture: ImagePayload | None = None
-    """Stands before the text of the last user message, so that questions about one picture begin alike."""
+    """Precedes the text of the last user message, so that requests about one image share a prefix."""
     subject: str
-    """What it is about, for people: the caption, the concept."""
+    """Caption or concept, for display."""
     raw: str | None = None
-    """The prompt as one string, with <image> where the picture is, for engines that are told to bypass the model's own
-    chat template (the published presence question is such a string)."""
+    """The prompt as one string with an <image> placeholder, for engines with raw_prompts = true, which bypass the
+    model's chat template (the published presence question is such a string)."""
     facts: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
-    """The same as fields (caption, concept, cue, ...), for engines that do not read: scripts, CLIP. Not in the key."""
+    """Prompt fields (caption, concept, ...) for engines that do not read messages: scripts, CLIP. Not in the key."""
 
     def key(self, model: str) -> bytes:
-        """SHA-256 over all that decides the answer of `model`; the memory's key.
+        """Return the answer cache's key: SHA-256 over everything that determines the answer of `model`.
 
-        Where the picture's file lies is left out: a moved folder must not be paid for again.
+        The path of the image file is left out, so that a moved folder causes no new requests.
         """
-        told = {
+        content = {
             "model": model,
             "prompt": self.prompt,
             "want": self.answer_format,
@@ -112,32 +112,32 @@ class ModelRequest:
             "picture": None if self.picture is None else ["blank" if self.picture.blank else self.picture.key],
             "sampling": [self.sampling.temperature, self.sampling.top_p, self.sampling.max_tokens, self.sampling.seed],
         }
-        text = json.dumps(told, ensure_ascii=True, sort_keys=True, separators=(",", ":"))
+        text = json.dumps(content, ensure_ascii=True, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).digest()
 
 
 class RequestFailure(StrEnum):
-    """Why there is no answer: the words of `ModelAnswer.error`."""
+    """Failure codes: the values of `ModelAnswer.error`."""
 
     PICTURE_MISSING = "picture-missing"
     PICTURE_BAD = "picture-bad"
-    """Its file cannot be decoded, or is a bomb."""
+    """The file cannot be decoded, or is a decompression bomb."""
     TOO_LONG = "too-long"
-    """The model did not stop within max_tokens, or the server sent without end."""
+    """The model did not stop within max_tokens, or the response exceeds the size limit."""
     EMPTY = "empty"
     ENCODING = "encoding"
-    """The answer is no UTF-8."""
+    """The response is not UTF-8."""
     MALFORMED = "malformed"
-    """The server's answer is no JSON, or of another shape."""
+    """The response is not JSON, or lacks expected fields."""
     REFUSED = "refused"
-    """The server turned this request down (400, 413, 422), or its filter did."""
+    """The server or its content filter rejected this request (400, 413, 422)."""
     SERVER = "server"
-    """It failed on this request however often it was asked (5xx)."""
+    """The server failed on every try (5xx)."""
     TIMEOUT = "timeout"
     CONNECTION = "connection"
     UNSUPPORTED = "unsupported"
-    """This engine cannot answer this kind of question."""
+    """The engine cannot answer this kind of request."""
 
 
 RETRY_WITH_OTHER_SEED: Final = frozenset((RequestFailure.TOO_LONG, RequestFailure.EMPTY))
-"""The model answered, and not usably: asked with another seed it may."""
+"""Unusable answers; with another seed the model may give a usable one."""

@@ -1,8 +1,8 @@
-"""What an answer in words says to a yes-or-no question. Pure.
+"""Parsing of text answers to yes-or-no questions. Pure.
 
-A judge that hedges, contradicts itself or talks about something else has not answered: None, which is never "no".
-The published script takes everything without "yes" in it for "absent"; that is where its false negations come from
-(facts on the official code, defect 4). Where words may be read two ways this module gives None: a person decides.
+An answer that hedges, contradicts itself or is off topic is unclear (None), never "no". The published script counts
+every answer without "yes" as "absent", which is the source of its false negations. Ambiguous answers give None, so
+that a person decides.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import re
 from typing import Final
 
 _MAX_CHARACTERS: Final = 1_000
-"""Characters; an answer to a yes-or-no question that needs more has not been one."""
+"""Characters of the answer that are parsed."""
 _LABEL = re.compile(r"^(?:(?:the|my|final|short)\s+)*answer(?:\s+is)?\b[^a-z]*")
 _NOT_A_LETTER = re.compile(r"^[^a-z?]+")
 _YES = re.compile(r"^(?:yes|yeah|yep|yup)\b")
@@ -19,7 +19,7 @@ _NO = re.compile(r"^(?:no|nope|nah)\b")
 _COMPLETE = re.compile(
     r"^[\"'*_`)\]}]*(?:$|\s*[,.;:!\n\r)\]}\-–—<|]|\s*(?:there|it|they|he|she|this|the (?:image|picture|photo))\b)"
 )
-"""After the word: the end, a break, or the sentence that says it again. Else the word belongs to a phrase: no doubt."""
+"""What may follow yes or no: the end, punctuation, or a sentence that repeats it. Else it is a phrase ("no doubt")."""
 _AFFIRMS = re.compile(r"\b(?:yes|yeah|yep|yup)\b")
 _DENIES = re.compile(
     r"\b(?:no|nope|nah|not|none|never|nothing|nobody|neither|nor|without|cannot)\b|n't\b|\b(?:lacks?|absent|absence)\b"
@@ -34,14 +34,14 @@ _HEDGES = re.compile(
 
 
 def read_yes_no(text: str) -> bool | None:
-    """True for yes, False for no, None for an answer that is neither, both, hedged or a phrase that begins like one."""
-    said = text[:_MAX_CHARACTERS].lower().replace("’", "'").strip()
-    said = _NOT_A_LETTER.sub("", _LABEL.sub("", _NOT_A_LETTER.sub("", said)))
-    if said.rstrip(" .!\"'*_`)]}") in {"y", "n"}:
-        return said[0] == "y"
-    yes, no = _YES.match(said), _NO.match(said)
+    """Return True for yes, False for no, None for neither, both, a hedged answer or a phrase such as "no doubt"."""
+    answer = text[:_MAX_CHARACTERS].lower().replace("’", "'").strip()
+    answer = _NOT_A_LETTER.sub("", _LABEL.sub("", _NOT_A_LETTER.sub("", answer)))
+    if answer.rstrip(" .!\"'*_`)]}") in {"y", "n"}:
+        return answer[0] == "y"
+    yes, no = _YES.match(answer), _NO.match(answer)
     first = yes or no
-    if first is None or not _COMPLETE.match(rest := said[first.end() :]) or _HEDGES.search(rest):
+    if first is None or not _COMPLETE.match(rest := answer[first.end() :]) or _HEDGES.search(rest):
         return None
     if yes:
         return None if _DENIES.search(rest) else True
@@ -49,5 +49,5 @@ def read_yes_no(text: str) -> bool | None:
 
 
 def official_yes(text: str) -> bool:
-    """The published rule (NegationCLIP, src/data_generation.py): "yes" is somewhere in the answer in lower case."""
+    """Apply the published rule (NegationCLIP, src/data_generation.py): the lower-cased answer contains "yes"."""
     return "yes" in text.lower()

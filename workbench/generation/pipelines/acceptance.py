@@ -1,16 +1,15 @@
-"""The last steps, which both pipelines share: rewrite what is not there, judge the whole, say what came of it. Pure."""
+"""The last steps of both pipelines: rewrite with an absent concept, judge the whole caption, build results. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from curation_db.enums import ItemStatus, NegationType, Question
 from curation_db.language.concepts import derive_concept
 from curation_db.language.sanitize import clean, display_text
-from workbench.generation.engines.requests import ModelAnswer
-from workbench.generation.models import DraftCandidate, EngineRequest, ImageTask, ItemResult, JudgeVerdict
+from workbench.generation.models import DraftCandidate, ImageTask, ItemResult, JudgeVerdict, SubSteps
 from workbench.generation.pipelines.judging import JudgeResult, JudgeTarget, judge_all
 from workbench.generation.pipelines.requests import RequestCache
 from workbench.generation.pipelines.rewriting import Rewrite, RewriteTask, rewrite_all
@@ -22,76 +21,81 @@ _DETAIL: Final = 300
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AcceptedConcept:
-    """An item whose concept is not in the picture, or may not be."""
+    """An item whose concept is absent from the image, or unclear."""
 
     task: RewriteTask
     negation_type: NegationType
-    """Where the rewrite does not tell."""
+    """Fallback where the type of the rewrite is not recognised."""
     verdicts: tuple[JudgeVerdict, ...]
     attempts: int = 1
     extra: Mapping[str, str]
 
 
-Finished = Generator[tuple[EngineRequest, ...], tuple[ModelAnswer, ...], dict[str, ItemResult]]
-
-
 def finish(
-    image_task: ImageTask, recipe: Recipe, prompts: PromptSet, absent: Sequence[AcceptedConcept], asked: RequestCache
-) -> Finished:
-    """Rewrites and judges what is `absent`; comes back with an outcome for each item."""
-    rewrites = yield from rewrite_all(image_task, recipe, prompts, [one.task for one in absent], asked)
-    outcomes = {
-        one.task.item: _not_written(one, rewrites[one.task.item]) for one in absent if not rewrites[one.task.item].ok
+    image_task: ImageTask,
+    recipe: Recipe,
+    prompts: PromptSet,
+    accepted_concepts: Sequence[AcceptedConcept],
+    cache: RequestCache,
+) -> SubSteps[dict[str, ItemResult]]:
+    """Rewrite and judge the accepted concepts; return one result per item."""
+    rewrites = yield from rewrite_all(
+        image_task, recipe, prompts, [accepted.task for accepted in accepted_concepts], cache
+    )
+    results_by_item = {
+        accepted.task.item: _failed_rewrite(accepted, rewrites[accepted.task.item])
+        for accepted in accepted_concepts
+        if not rewrites[accepted.task.item].ok
     }
-    written = [one for one in absent if rewrites[one.task.item].ok]
-    matters = [_whole(one, rewrites[one.task.item].text) for one in written]
-    judgements = yield from judge_all(image_task, recipe, prompts, matters, Question.ACCEPTABLE, asked)
-    for one, judgement in zip(written, judgements, strict=True):
-        outcomes[one.task.item] = _written(one, rewrites[one.task.item].text, judgement)
-    return outcomes
+    written = [accepted for accepted in accepted_concepts if rewrites[accepted.task.item].ok]
+    targets = [_caption_target(accepted, rewrites[accepted.task.item].text) for accepted in written]
+    results = yield from judge_all(image_task, recipe, prompts, targets, Question.ACCEPTABLE, cache)
+    for accepted, result in zip(written, results, strict=True):
+        results_by_item[accepted.task.item] = _candidate_result(accepted, rewrites[accepted.task.item].text, result)
+    return results_by_item
 
 
-def failed(item: str, why: str, detail: str = "", attempts: int = 1) -> ItemResult:
-    """An item that no model answered for; it can be tried again."""
+def failed(item: str, reason: str, detail: str = "", attempts: int = 1) -> ItemResult:
+    """Return the result of an item without an answer; `--retry` processes it again."""
     shown = display_text(detail, limit=_DETAIL)
-    return ItemResult(item=item, status=ItemStatus.FAILED, reason=f"failed:{why}", detail=shown, attempts=attempts)
+    return ItemResult(item=item, status=ItemStatus.FAILED, reason=f"failed:{reason}", detail=shown, attempts=attempts)
 
 
-def dropped(item: str, why: str, detail: str = "", attempts: int = 1) -> ItemResult:
-    """An item of which nothing comes."""
+def dropped(item: str, reason: str, detail: str = "", attempts: int = 1) -> ItemResult:
+    """Return the result of an item without a candidate."""
     shown = display_text(detail, limit=_DETAIL)
-    return ItemResult(item=item, status=ItemStatus.DROPPED, reason=why, detail=shown, attempts=attempts)
+    return ItemResult(item=item, status=ItemStatus.DROPPED, reason=reason, detail=shown, attempts=attempts)
 
 
-def _not_written(one: AcceptedConcept, rewrite: Rewrite) -> ItemResult:
+def _failed_rewrite(accepted: AcceptedConcept, rewrite: Rewrite) -> ItemResult:
     if rewrite.failed:
-        return failed(one.task.item, rewrite.failed, rewrite.detail, one.attempts)
+        return failed(accepted.task.item, rewrite.failed, rewrite.detail, accepted.attempts)
     detail = f"{rewrite.check.says}: {rewrite.text}" if rewrite.text else rewrite.check.says
-    return dropped(one.task.item, f"lint:{rewrite.check.rule}", detail, one.attempts)
+    return dropped(accepted.task.item, f"lint:{rewrite.check.rule}", detail, accepted.attempts)
 
 
-def _whole(one: AcceptedConcept, text: str) -> JudgeTarget:
+def _caption_target(accepted: AcceptedConcept, text: str) -> JudgeTarget:
     shown = clean(text)
-    fields = {**one.task.fields, "text": shown, "original": one.task.caption.text}
-    return JudgeTarget(one.task.concept, fields, shown)
+    fields = {**accepted.task.fields, "text": shown, "original": accepted.task.caption.text}
+    return JudgeTarget(accepted.task.concept, fields, shown)
 
 
-def _written(one: AcceptedConcept, text: str, judgement: JudgeResult) -> ItemResult:
-    """A bad verdict on the whole does not drop it: it is kept beside the others, for the person to see."""
-    if judgement.failed:
-        return failed(one.task.item, judgement.failed, judgement.detail, one.attempts)
-    told = derive_concept(one.task.caption.text, clean(text)).negation_type
+def _candidate_result(accepted: AcceptedConcept, text: str, result: JudgeResult) -> ItemResult:
+    """Build the result of a rewrite. A bad verdict on the whole caption does not drop it: annotators see it."""
+    if result.failed:
+        return failed(accepted.task.item, result.failed, result.detail, accepted.attempts)
+    result_type = derive_concept(accepted.task.caption.text, clean(text)).negation_type
     draft = DraftCandidate(
         text=text,
-        concept=one.task.concept,
-        caption_id=one.task.caption.id,
-        negation_type=one.negation_type if told is NegationType.OTHER else told,
-        extra={**one.extra, **one.task.cue_target.extra},
+        concept=accepted.task.concept,
+        caption_id=accepted.task.caption.id,
+        negation_type=accepted.negation_type if result_type is NegationType.OTHER else result_type,
+        extra={**accepted.extra, **accepted.task.cue_target.extra},
     )
     return ItemResult(
-        item=one.task.item,
+        item=accepted.task.item,
         status=ItemStatus.KEPT,
-        attempts=one.attempts,
+        attempts=accepted.attempts,
         draft=draft,
-        verdicts=(*one.verdicts, *judgement.verdicts),
+        verdicts=(*accepted.verdicts, *result.verdicts),
     )

@@ -1,7 +1,7 @@
-"""What the judges come to together. Pure.
+"""Aggregation of the judges' verdicts. Pure.
 
-An answer that is neither yes nor no is unclear. It never counts as "absent": that is the published script's worst
-defect, and only `JudgeRule.OFFICIAL` keeps to it.
+An answer that is neither yes nor no is unclear. It never counts as "absent", which is the worst defect of the published
+script; only `JudgeRule.OFFICIAL` reproduces it.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from workbench.generation.models import JudgeVerdict
 from workbench.generation.recipe import Recipe
 from workbench.workspace.engine_settings import JudgeRule, Prior
 
-_LEAST: Final = 1e-6
-"""Probabilities are kept this far from 0 and 1 where their logit is taken."""
+_CLIP: Final = 1e-6
+"""Probabilities are clipped to [_CLIP, 1 - _CLIP] before the logit."""
 
 
-def is_present(recipe: Recipe, said: Sequence[JudgeVerdict]) -> bool | None:
-    """Whether the concept is in the picture, by the recipe's rule; None: no judge said yes or no."""
+def is_present(recipe: Recipe, verdicts: Sequence[JudgeVerdict]) -> bool | None:
+    """Decide whether the concept is present, by the recipe's rule; None: all verdicts are unclear."""
     if recipe.rule is JudgeRule.OFFICIAL:
-        # a typed decision says nothing in words: its likelier word stands for them
-        return any(official_yes(one.text) if one.text else (one.p or 0.0) >= 0.5 for one in said)
-    clear = [p for one in said if (p := effective_probability(recipe, one)) is not None]
+        # a typed decision has no text: its more probable answer is used
+        return any(official_yes(one.text) if one.text else (one.p or 0.0) >= 0.5 for one in verdicts)
+    clear = [p for one in verdicts if (p := effective_probability(recipe, one)) is not None]
     if not clear:
         return None
     match recipe.rule:
@@ -36,20 +36,20 @@ def is_present(recipe: Recipe, said: Sequence[JudgeVerdict]) -> bool | None:
     return fmean(clear) >= recipe.threshold
 
 
-def effective_probability(recipe: Recipe, said: JudgeVerdict) -> float | None:
-    """P(present) as the rule sees it: None where unclear, without the prior's part where that is to be corrected."""
-    if said.p is None or math.isnan(said.p):
+def effective_probability(recipe: Recipe, verdict: JudgeVerdict) -> float | None:
+    """Return P(present) as the rule uses it: None if unclear; with `Prior.CORRECT`, logit(p) - logit(prior)."""
+    if verdict.p is None or math.isnan(verdict.p):
         return None
-    if said.label_mass is not None and said.label_mass < recipe.least_label_mass:
+    if verdict.label_mass is not None and verdict.label_mass < recipe.least_label_mass:
         return None
-    if recipe.prior is not Prior.CORRECT or said.prior is None:
-        return said.p
-    return _logistic(_logit(said.p) - _logit(said.prior))
+    if recipe.prior is not Prior.CORRECT or verdict.prior is None:
+        return verdict.p
+    return _logistic(_logit(verdict.p) - _logit(verdict.prior))
 
 
 def _logit(p: float) -> float:
-    kept = min(max(p, _LEAST), 1 - _LEAST)
-    return math.log(kept / (1 - kept))
+    clipped = min(max(p, _CLIP), 1 - _CLIP)
+    return math.log(clipped / (1 - clipped))
 
 
 def _logistic(x: float) -> float:

@@ -1,4 +1,4 @@
-"""The judge that needs no model: what people wrote and drew about a picture says whether a concept is there. Pure."""
+"""The judge "annotations": captions and annotated objects decide whether a concept is present; needs no model. Pure."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from workbench.generation.models import ImageTask, JudgeVerdict
 from workbench.workspace.engine_settings import ANNOTATIONS
 
 PROMPT: Final = "annotations-1"
-"""Stands where a prompt's version does; raised when the judge may say otherwise."""
+"""In place of a prompt version; raise the number when the rules change."""
 
 
 def judge_by_annotations(image_task: ImageTask, concept: str | None) -> JudgeVerdict:
-    """Whether `concept` is in the picture: named by a caption, or an annotated object; absent only if looked for.
+    """Judge whether `concept` is present: a caption affirms it, or an object of its category is annotated.
 
-    Without a concept, or where nobody looked, it is unclear.
+    It is absent only if its category is among those that the annotators labelled; otherwise it is unclear.
     """
-    p, why = _found(image_task, concept) if concept else (None, "unclear: no concept")
+    p, reason = _presence(image_task, concept) if concept else (None, "unclear: no concept")
     return JudgeVerdict(
         judge=ANNOTATIONS,
         question=Question.PRESENT,
         prompt=PROMPT,
         p=p,
         method=Method.SCORE,
-        text=why,
+        text=reason,
         label_mass=None if p is None else 1.0,
     )
 
 
-def _found(image_task: ImageTask, concept: str) -> tuple[float | None, str]:
+def _presence(image_task: ImageTask, concept: str) -> tuple[float | None, str]:
     for caption in image_task.captions:
         if affirms(caption.text, concept):
             return 1.0, f"yes: a caption names it: {display_text(caption.text, limit=120)}"
@@ -43,5 +43,5 @@ def _found(image_task: ImageTask, concept: str) -> tuple[float | None, str]:
         return 1.0, f"yes: annotated: {image_task.objects[category]} × {display_text(category, limit=60)}"
     key = concept_key(concept)
     if any(concept_key(name) == key for name in image_task.categories):
-        return 0.0, f"no: {display_text(key, limit=60)} was looked for, and none is annotated"
-    return None, "unclear: nobody looked for it"
+        return 0.0, f"no: the category {display_text(key, limit=60)} is annotated in this source, but not in this image"
+    return None, "unclear: not annotated"

@@ -1,4 +1,4 @@
-"""Judging what is there already: texts that people edited, sets that came without verdicts. Pure."""
+"""Verdicts for existing candidates: edited texts, and imported ones without verdicts. Pure."""
 
 from __future__ import annotations
 
@@ -27,25 +27,37 @@ def judge_only(
     concept: str | None,
     question: str | None = None,
     original: str = "",
-    asks: Collection[Question] = ALL_QUESTIONS,
+    questions: Collection[Question] = ALL_QUESTIONS,
 ) -> Steps:
-    """What the recipe's judges say about a candidate: whether its concept is there, whether the whole is true.
+    """Ask the recipe's judges whether a candidate's concept is present and whether its text is acceptable.
 
-    Comes back with one outcome of `item` that has no candidate, only what was said. `question`: what P2 asked.
-    Without a concept (and without a question) nothing is asked about presence.
+    Returns one result for `item` with verdicts and without a candidate. Without `concept` and `question` the judges are
+    not asked about presence.
+
+    Args:
+        item: Item key candidate/ID.
+        question: VQA question of a P2 candidate.
+        original: Caption that the candidate was made from.
+        questions: What the judges are asked.
     """
-    asked, told = RequestCache(), list[JudgeResult]()
-    words = question_fields(question or question_about(concept or ""), concept) if question or concept else {}
-    fields = {**words, "text": text, "caption": original, "original": original}
-    if Question.PRESENT in asks and words:
-        matter = JudgeTarget(concept, words, concept if question is None and concept else words["question"])
-        told += yield from judge_all(image_task, recipe, prompts, [matter], Question.PRESENT, asked)
-    if Question.ACCEPTABLE in asks:
-        matter = JudgeTarget(concept, fields, text)
-        told += yield from judge_all(image_task, recipe, prompts, [matter], Question.ACCEPTABLE, asked)
-    verdicts = tuple(one for judgement in told for one in judgement.verdicts)
-    broken = [judgement for judgement in told if judgement.failed]
-    if broken:
-        lost = failed(item, broken[0].failed, broken[0].detail)
-        return (ItemResult(item=item, status=lost.status, reason=lost.reason, detail=lost.detail, verdicts=verdicts),)
+    cache, results = RequestCache(), list[JudgeResult]()
+    presence_fields = question_fields(question or question_about(concept or ""), concept) if question or concept else {}
+    fields = {**presence_fields, "text": text, "caption": original, "original": original}
+    if Question.PRESENT in questions and presence_fields:
+        target = JudgeTarget(
+            concept, presence_fields, concept if question is None and concept else presence_fields["question"]
+        )
+        results += yield from judge_all(image_task, recipe, prompts, [target], Question.PRESENT, cache)
+    if Question.ACCEPTABLE in questions:
+        target = JudgeTarget(concept, fields, text)
+        results += yield from judge_all(image_task, recipe, prompts, [target], Question.ACCEPTABLE, cache)
+    verdicts = tuple(one for result in results for one in result.verdicts)
+    failures = [result for result in results if result.failed]
+    if failures:
+        failure = failed(item, failures[0].failed, failures[0].detail)
+        return (
+            ItemResult(
+                item=item, status=failure.status, reason=failure.reason, detail=failure.detail, verdicts=verdicts
+            ),
+        )
     return (ItemResult(item=item, status=ItemStatus.KEPT, verdicts=verdicts),)

@@ -1,14 +1,14 @@
-"""Judging: every judge is asked about every concept of a picture in one group. Pure."""
+"""Judging: one group of requests per image, for all judges and all concepts. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from curation_db.enums import Question, Stage
 from workbench.generation.engines.requests import ImagePayload, ModelAnswer
-from workbench.generation.models import EngineRequest, ImageTask, JudgeVerdict
+from workbench.generation.models import EngineRequest, ImageTask, JudgeVerdict, SubSteps
 from workbench.generation.pipelines.annotation_judge import judge_by_annotations
 from workbench.generation.pipelines.requests import RequestCache, build_request
 from workbench.generation.prompts.cue_mix import seed_of
@@ -19,71 +19,73 @@ from workbench.workspace.engine_settings import ANNOTATIONS, Prior
 BLANK: Final = ImagePayload(key="blank", blank=True)
 STAGES: Final = {Question.PRESENT: Stage.PRESENCE, Question.ACCEPTABLE: Stage.ACCEPTABLE}
 _STORED: Final = 2_000
-"""Characters of an answer that are kept with a verdict."""
+"""Characters of an answer that are stored with a verdict."""
 
 
 @dataclass(frozen=True, slots=True)
 class JudgeTarget:
-    """Something to be judged."""
+    """What the judges are asked about."""
 
     concept: str | None
-    """For the annotations; None: they have nothing to say."""
+    """For the judge "annotations"; None: that judge is not asked."""
     fields: Mapping[str, str]
-    """For the prompt."""
+    """Prompt fields."""
     subject: str
-    """For people."""
+    """For display."""
 
 
 @dataclass(frozen=True, slots=True)
 class JudgeResult:
-    """What the judges said about a matter."""
+    """The judges' verdicts on one target."""
 
     verdicts: tuple[JudgeVerdict, ...] = ()
     failed: str = ""
-    """Why, where none of those that were asked answered."""
+    """Failure code, if no judge answered."""
     detail: str = ""
 
 
-_Told = tuple[EngineRequest, ModelAnswer, ModelAnswer | None]
-"""What a judge was asked, what it said, and what it said of a blank picture."""
-Judged = Generator[tuple[EngineRequest, ...], tuple[ModelAnswer, ...], tuple[JudgeResult, ...]]
+_Response = tuple[EngineRequest, ModelAnswer, ModelAnswer | None]
+"""Request, answer, and answer for a blank image (the prior)."""
 
 
 def judge_all(
     image_task: ImageTask,
     recipe: Recipe,
     prompts: PromptSet,
-    matters: Sequence[JudgeTarget],
+    targets: Sequence[JudgeTarget],
     question: Question,
-    asked: RequestCache,
-) -> Judged:
-    """What every judge says about each of `matters`, asked all at once, with the priors where they are wanted.
+    cache: RequestCache,
+) -> SubSteps[tuple[JudgeResult, ...]]:
+    """Ask every judge about each target in one group of requests, with priors if the recipe wants them.
 
-    Comes back with one judgement for each. Questions go judge by judge, so that at each server the picture that was
-    just read is asked about again.
+    Returns one result per target. The requests are ordered by judge, so that each server can reuse the image that it
+    has just read.
     """
     judges = _judges(recipe, prompts, question)
     priors = (False, True) if question is Question.PRESENT and recipe.prior is not Prior.OFF else (False,)
-    places = [(judge, prior, at) for judge in judges for prior in priors for at in range(len(matters))]
+    keys = [(judge, prior, index) for judge in judges for prior in priors for index in range(len(targets))]
     requests = [
-        _request(image_task, recipe, prompts, question, matters[at], judge, prior) for judge, prior, at in places
+        _request(image_task, recipe, prompts, question, targets[index], judge, prior) for judge, prior, index in keys
     ]
-    answers = yield from asked.resolve(requests)
-    found = dict(zip(places, zip(requests, answers, strict=True), strict=True))
+    answers = yield from cache.resolve(requests)
+    by_key = dict(zip(keys, zip(requests, answers, strict=True), strict=True))
     return tuple(
-        _judgement(
+        _judge_result(
             image_task,
             recipe,
-            matter,
+            target,
             question,
-            [(*found[judge, False, at], found[judge, True, at][1] if len(priors) > 1 else None) for judge in judges],
+            [
+                (*by_key[judge, False, index], by_key[judge, True, index][1] if len(priors) > 1 else None)
+                for judge in judges
+            ],
         )
-        for at, matter in enumerate(matters)
+        for index, target in enumerate(targets)
     )
 
 
 def _judges(recipe: Recipe, prompts: PromptSet, question: Question) -> list[str]:
-    """Names of the models that are asked; none where the prompts have no such stage."""
+    """Return the engines that judge `question`; none if the prompts have no such stage."""
     if prompts.stage(STAGES[question]) is None:
         return []
     return [judge.name for judge in recipe.judges if question in judge.questions and judge.name != ANNOTATIONS]
@@ -94,50 +96,52 @@ def _request(
     recipe: Recipe,
     prompts: PromptSet,
     question: Question,
-    matter: JudgeTarget,
+    target: JudgeTarget,
     judge: str,
     prior: bool,
 ) -> EngineRequest:
     stage = STAGES[question]
     prompt = prompts.stages[stage]
-    # The likeliest words need no seed; without one the question is the same for all recipes, and is asked once.
-    seed = seed_of(recipe.seed, image_task.picture.key, stage, matter.subject) if prompt.sampling.temperature else None
+    # Greedy decoding needs no seed; without one the request is equal for all recipes and is sent once.
+    seed = seed_of(recipe.seed, image_task.picture.key, stage, target.subject) if prompt.sampling.temperature else None
     request = build_request(
         prompts,
         prompt,
         Stage.PRIOR if prior else stage,
-        matter.fields,
+        target.fields,
         picture=BLANK if prior else image_task.picture,
         seed=seed,
-        subject=matter.subject,
+        subject=target.subject,
     )
     return EngineRequest(judge, request)
 
 
-def _judgement(
+def _judge_result(
     image_task: ImageTask,
     recipe: Recipe,
-    matter: JudgeTarget,
+    target: JudgeTarget,
     question: Question,
-    told: Sequence[_Told],
+    responses: Sequence[_Response],
 ) -> JudgeResult:
-    verdicts = [_said(question, *one) for one in told if not one[1].failed]
-    if told and not verdicts:
-        first = told[0][1]
+    verdicts = [_verdict(question, *one) for one in responses if not one[1].failed]
+    if responses and not verdicts:
+        first = responses[0][1]
         return JudgeResult(failed=first.error, detail=first.detail)
-    return JudgeResult((*verdicts, *_from_annotations(image_task, recipe, matter, question)))
+    return JudgeResult((*verdicts, *_from_annotations(image_task, recipe, target, question)))
 
 
 def _from_annotations(
-    image_task: ImageTask, recipe: Recipe, matter: JudgeTarget, question: Question
+    image_task: ImageTask, recipe: Recipe, target: JudgeTarget, question: Question
 ) -> Iterator[JudgeVerdict]:
     if question is Question.PRESENT and any(
         judge.name == ANNOTATIONS and question in judge.questions for judge in recipe.judges
     ):
-        yield judge_by_annotations(image_task, matter.concept)
+        yield judge_by_annotations(image_task, target.concept)
 
 
-def _said(question: Question, request: EngineRequest, answer: ModelAnswer, prior: ModelAnswer | None) -> JudgeVerdict:
+def _verdict(
+    question: Question, request: EngineRequest, answer: ModelAnswer, prior: ModelAnswer | None
+) -> JudgeVerdict:
     return JudgeVerdict(
         judge=request.engine,
         question=question,

@@ -1,7 +1,7 @@
-"""Concepts as words: what a model's answer names, with which article, and in which number. Pure.
+"""Parsing of proposed concepts, and their article and number. Pure.
 
-A model that is asked for a word says "An Umbrella.", "Object: hat", lists, excuses and essays. What cannot be read as
-one short noun phrase is refused with a reason, never guessed at.
+Models answer a request for one noun with "An Umbrella.", "Object: hat", lists, refusals and essays. An answer that is
+not one short noun phrase is rejected with a reason, never guessed at.
 """
 
 from __future__ import annotations
@@ -30,24 +30,24 @@ class NoConcept(StrEnum):
     LETTERS = "letters"
     """Digits, code, or another script."""
     DENIAL = "denial"
-    """It says what is missing: denied once more it would be there."""
+    """It contains a negation, so negating it again would affirm it."""
     VAGUE = "vague"
-    """A word for anything: object, something, picture."""
+    """An unspecific word: object, something, picture."""
 
 
 @dataclass(frozen=True, slots=True)
 class ConceptWords:
-    """A concept in the forms that sentences need."""
+    """A concept with its article and number."""
 
     text: str
-    """hat, teddy bear, glasses; without article."""
+    """Without article: hat, teddy bear, glasses."""
     plural: bool
 
     @property
     def a_concept(self) -> str:
-        """With its article: an umbrella, glasses, water, anybody wearing a hat, anything red."""
+        """Noun phrase with article: an umbrella, glasses, water, anybody wearing a hat, anything red."""
         first, last = self.text.split()[0], _head(self.text)
-        if _is_doing(first):
+        if _is_action(first):
             return f"anybody {self.text}"
         if first.lower() in _QUALITIES and first == self.text:
             return f"anything {self.text}"
@@ -57,12 +57,12 @@ class ConceptWords:
 
     @property
     def be(self) -> str:
-        """Is or are."""
+        """is or are."""
         return "are" if self.plural else "is"
 
     @property
     def fields(self) -> dict[str, str]:
-        """What prompts are filled with."""
+        """Prompt fields."""
         return {"concept": self.text, "a_concept": self.a_concept, "be": self.be, "Be": self.be.capitalize()}
 
 
@@ -73,7 +73,7 @@ def _words(text: str) -> frozenset[str]:
 _MOST_WORDS: Final = 4
 _MOST_LETTERS: Final = 60
 _READ: Final = 400
-"""Characters of an answer that are looked at: a noun needs no more."""
+"""Characters of an answer that are parsed."""
 _LABEL: Final = re.compile(
     r"(?i)^(?:(?:the |an? )?(?:likely |possible |missing |random )?(?:object|answer|concept|item|thing|noun|word)"
     r"(?: (?:is|could be|would be))?\s*[:=-]+|(?:it|that|this) (?:is|would be|could be|might be)(?: likely)?:?)\s+"
@@ -131,19 +131,19 @@ _PAIR: Final = re.compile(r"(?i)^(?:an? )?pairs? of\s+")
 
 
 def parse_concept(answer: str) -> ConceptWords | NoConcept:
-    """The concept that a model's answer names, or why it names none."""
+    """Parse the concept in a model's answer, or return the reason why there is none."""
     line = clean(answer[:_READ]).strip()
     line = _LABEL.sub("", line.strip(_QUOTES) if "\n" not in line else line).strip(_QUOTES)
     if not line:
         return NoConcept.EMPTY
-    wrong = _wrong(line, cut=len(answer) > _READ)
-    if wrong is not None:
-        return wrong
+    reason = _rejection(line, cut=len(answer) > _READ)
+    if reason is not None:
+        return reason
     return concept_words(_bare(_PAIR.sub("", _in_case(line))))
 
 
-def _wrong(line: str, *, cut: bool) -> NoConcept | None:
-    """The first reason against it."""
+def _rejection(line: str, *, cut: bool) -> NoConcept | None:
+    """Return the first reason to reject `line`."""
     all_words, bare = line.split(), _PAIR.sub("", _bare(line)).split()
     reasons = {
         NoConcept.REFUSAL: _REFUSAL.search(line),
@@ -155,14 +155,14 @@ def _wrong(line: str, *, cut: bool) -> NoConcept | None:
         NoConcept.DENIAL: find_cues(line),
         NoConcept.VAGUE: " ".join(bare).lower() in _VAGUE,
     }
-    return next((reason for reason, found in reasons.items() if found), None)
+    return next((reason for reason, match in reasons.items() if match), None)
 
 
 def concept_words(concept: str) -> ConceptWords:
-    """The forms of a concept that is known to be one."""
+    """Return the forms of a valid concept."""
     text = " ".join(concept.split())
     head = _head(text)
-    return ConceptWords(text, plural=is_plural(head) and not _is_doing(text.split()[0]) if text else False)
+    return ConceptWords(text, plural=is_plural(head) and not _is_action(text.split()[0]) if text else False)
 
 
 def is_plural(noun: str) -> bool:
@@ -173,7 +173,7 @@ def is_plural(noun: str) -> bool:
 
 
 def with_article(phrase: str) -> str:
-    """`phrase` with a or an, by its sound."""
+    """Prefix `phrase` with "a" or "an", by its sound."""
     first = phrase.split(maxsplit=1)[0] if phrase.split() else ""
     return f"{'an' if _sounds_like_vowel(first) else 'a'} {phrase}"
 
@@ -191,21 +191,21 @@ def _sounds_like_vowel(word: str) -> bool:
 
 
 def _in_case(line: str) -> str:
-    """`line` in lower case but for names: capitals behind a word in lower case are meant."""
+    """Lower-case `line` except names; capitals after a lower-case word mark names."""
     parts = line.split()
-    meant = parts[0] in {"a", "an", "the"} or parts[0][:1].islower()
-    kept = []
+    has_lower_start = parts[0] in {"a", "an", "the"} or parts[0][:1].islower()
+    cased = []
     for word in parts:
-        name = meant and word[:1].isupper() and not word.isupper()
+        name = has_lower_start and word[:1].isupper() and not word.isupper()
         if word in _ACRONYMS or name:
-            kept.append(word)
+            cased.append(word)
         else:
-            kept.append(word.capitalize() if word.capitalize() in _NAMES else word.lower())
-    return " ".join(kept)
+            cased.append(word.capitalize() if word.capitalize() in _NAMES else word.lower())
+    return " ".join(cased)
 
 
 def _bare(line: str) -> str:
-    """`line` without leading determiners; one that is all there is stays."""
+    """Remove leading determiners, but never the last word."""
     parts = line.split()
     while len(parts) > 1 and parts[0].lower() in DETERMINERS:
         del parts[0]
@@ -213,13 +213,13 @@ def _bare(line: str) -> str:
 
 
 def _head(phrase: str) -> str:
-    """The noun that a phrase is about: the one before "of" or another preposition."""
+    """Return the head noun: the word before the first preposition."""
     parts = phrase.lower().split()
     end = next((at for at, word in enumerate(parts) if at and word in words.PREPOSITIONS), len(parts))
     return parts[end - 1] if parts else ""
 
 
-def _is_doing(word: str) -> bool:
+def _is_action(word: str) -> bool:
     return is_participle(word.lower()) and word.lower() not in _ING_THINGS
 
 

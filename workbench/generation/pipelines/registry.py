@@ -1,4 +1,4 @@
-"""The pipeline that a recipe names. Pure."""
+"""Selection of the pipeline of a recipe. Pure."""
 
 from __future__ import annotations
 
@@ -18,47 +18,51 @@ from workbench.generation.recipe import Recipe
 from workbench.workspace.engine_settings import ANNOTATIONS, Pipeline
 
 _IMAGE_ENGINE_KINDS: Final = frozenset({"openai", "transformers", "clip"})
-"""Kinds of engines that cannot judge a picture without its file."""
+"""Engine kinds that need the image file to judge."""
 
 
 def check_prompts(pipeline: Pipeline, prompts: PromptSet) -> None:
-    """Whether the pipeline can be run with these prompts.
+    """Check that the prompt set belongs to the pipeline.
 
     Raises:
-        UsageError: they are another pipeline's.
+        UsageError: it belongs to another pipeline.
     """
     if prompts.pipeline is not pipeline:
         raise UsageError(
             f"the prompts {prompts.name} are for {prompts.pipeline}, not for {pipeline}",
-            hint=f"name others with --prompts, or say --pipeline {prompts.pipeline}",
+            hint=f"use another set with --prompts, or --pipeline {prompts.pipeline}",
         )
 
 
 def steps_of(image_task: ImageTask, recipe: Recipe, prompts: PromptSet) -> Steps:
-    """The recipe's pipeline at work on `unit`; `check_prompts` was asked before."""
+    """Start the recipe's pipeline on one image; call `check_prompts` first."""
     if recipe.pipeline is Pipeline.P1:
         return object_absence(image_task, recipe, prompts)
     return vqa_negation(image_task, recipe, prompts)
 
 
 def needs_image(recipe: Recipe, prompts: PromptSet, kinds: Mapping[str, str]) -> bool:
-    """Whether one of the questions is put to none but judges that look: of an item whose picture is missing nothing can
-    come then, and nothing about it is worth paying for. `kinds`: of the engines, by name."""
+    """Whether all judges of a question need the image file. An item without its file can then give no candidate, so no
+    request about it should be paid for.
+
+    Args:
+        kinds: Engine name to engine kind.
+    """
     for question, stage in STAGES.items():
-        said = prompts.stage(stage)
-        asked = [judge.name for judge in recipe.judges if question in judge.questions and judge.name != ANNOTATIONS]
+        prompt = prompts.stage(stage)
+        judges = [judge.name for judge in recipe.judges if question in judge.questions and judge.name != ANNOTATIONS]
         if (
-            said is not None
-            and said.picture
-            and asked
-            and all(kinds.get(name) in _IMAGE_ENGINE_KINDS for name in asked)
+            prompt is not None
+            and prompt.picture
+            and judges
+            and all(kinds.get(name) in _IMAGE_ENGINE_KINDS for name in judges)
         ):
             return True
     return False
 
 
 def image_missing(image_task: ImageTask) -> Steps:
-    """What becomes of a unit whose picture is missing, before anything is asked."""
+    """Fail all items of an image without file, before any request."""
     yield from ()
-    told = {item: failed(item, RequestFailure.PICTURE_MISSING, "the picture is missing") for item in image_task.wanted}
-    return in_order(image_task.wanted, told)
+    results = {item: failed(item, RequestFailure.PICTURE_MISSING, "the image is missing") for item in image_task.wanted}
+    return in_order(image_task.wanted, results)

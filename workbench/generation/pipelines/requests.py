@@ -1,27 +1,24 @@
-"""How pipelines ask: questions from prompts and fields, seeds, and each question once in a unit. Pure."""
+"""Model requests of pipelines: built from prompts and fields, with seeds, each sent once per image. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 from curation_db.enums import Stage
 from curation_db.language.sanitize import display_text
 from workbench.generation.engines.requests import ImagePayload, ModelAnswer, ModelRequest, answer_format_of
-from workbench.generation.models import EngineRequest, ItemResult
+from workbench.generation.models import EngineRequest, ItemResult, SubSteps
 from workbench.generation.prompts.cue_mix import seed_of
 from workbench.generation.prompts.loader import PromptSet, StagePrompt
 
 _SUBJECT: Final = 200
 
-Asking = Generator[tuple[EngineRequest, ...], tuple[ModelAnswer, ...], tuple[ModelAnswer, ...]]
-"""A part of a pipeline that comes back with the answers to what it was given."""
-
 
 def build_request(
     prompts: PromptSet,
-    said: StagePrompt,
+    prompt: StagePrompt,
     stage: Stage,
     fields: Mapping[str, str],
     *,
@@ -29,15 +26,15 @@ def build_request(
     seed: int | None = None,
     subject: str = "",
 ) -> ModelRequest:
-    """The question of a stage with its prompt filled; `fields` are also its facts."""
-    messages, raw = said.filled(fields)
+    """Build the request of a stage from its prompt and `fields`."""
+    messages, raw = prompt.filled(fields)
     return ModelRequest(
         stage=stage,
         answer_format=answer_format_of(stage),
         prompt=prompts.version,
         messages=messages,
-        sampling=replace(said.sampling, seed=seed),
-        picture=picture if said.picture else None,
+        sampling=replace(prompt.sampling, seed=seed),
+        picture=picture if prompt.picture else None,
         subject=display_text(subject, limit=_SUBJECT),
         raw=raw,
         facts=dict(fields),
@@ -45,18 +42,18 @@ def build_request(
 
 
 def item_seed(seed: int, item: str, stage: Stage, attempt: int) -> int:
-    """31 bits for one attempt at one item."""
+    """Return the 31-bit seed of one attempt at one item."""
     return seed_of(seed, item, stage, attempt)
 
 
 @dataclass(slots=True)
 class RequestCache:
-    """What was asked in a unit so far: nothing is asked twice."""
+    """Answers to the requests about one image so far, so that no request is sent twice."""
 
     answers: dict[tuple[str, bytes], ModelAnswer] = field(default_factory=dict)
 
-    def resolve(self, requests: Sequence[EngineRequest]) -> Asking:
-        """Yields those that were not asked before, once each, and comes back with an answer to every one."""
+    def resolve(self, requests: Sequence[EngineRequest]) -> SubSteps[tuple[ModelAnswer, ...]]:
+        """Yield the new requests, each once, and return the answers to all."""
         keys = [(request.engine, request.request.key(request.engine)) for request in requests]
         new = {key: request for key, request in zip(keys, requests, strict=True) if key not in self.answers}
         if new:
@@ -65,9 +62,9 @@ class RequestCache:
         return tuple(self.answers[key] for key in keys)
 
 
-def in_order(wanted: Iterable[str], outcomes: Mapping[str, ItemResult]) -> tuple[ItemResult, ...]:
-    """The outcomes of the wanted items, by their numbers; the same order in every run."""
-    return tuple(outcomes[item] for item in sorted(wanted, key=_by_number))
+def in_order(wanted: Iterable[str], results: Mapping[str, ItemResult]) -> tuple[ItemResult, ...]:
+    """Return the results of the wanted items, ordered by ID, in the same order in every run."""
+    return tuple(results[item] for item in sorted(wanted, key=_by_number))
 
 
 def _by_number(item: str) -> tuple[str, int, str]:

@@ -1,4 +1,4 @@
-"""Checks on a rewrite: which findings make it useless, and which are for a person to see. Pure."""
+"""Checks of a rewrite: which lint findings reject it, and which are left to annotators. Pure."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ SERIOUS: Final = frozenset({
     Rule.NO_CUE, Rule.TOO_LONG, Rule.UNCHANGED, Rule.CHATTER, Rule.CONCEPT_LOST, Rule.DOUBLE_NEGATION,
 })
 # fmt: on
-"""What these find no person should have to read: the model is asked again. The others warn beside the card."""
+"""Rules whose findings reject a rewrite, so that the model is asked again. Other findings are shown beside the card."""
 CONTENT_LOST: Final = "content-lost"
-"""Most words of the caption are gone: it was written anew, not edited."""
+"""Most words of the caption are missing: the text is new, not an edit."""
 EMPTY: Final = "empty"
 _MOST_LETTERS: Final = 1_000
-"""Longer texts are too long whatever their tokens are; rules are not run over megabytes."""
-_KEPT: Final = 0.5
+"""Longer texts are rejected without running the rules."""
+_MIN_SHARED_WORDS: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """The first serious finding about a rewrite."""
+    """The first finding that rejects a rewrite."""
 
     rule: str
-    """Its id; empty: none."""
+    """Rule ID; empty: no finding."""
     says: str = ""
 
     @property
     def ok(self) -> bool:
-        """Whether a person may see it."""
+        """Whether the rewrite passes."""
         return not self.rule
 
 
@@ -46,10 +46,11 @@ FINE: Final = Check("")
 def check_rewrite(
     image_task: ImageTask, caption: CaptionItem, text: str, concept: str | None, *, denies_thing: bool = True
 ) -> Check:
-    """What is seriously wrong with `text` as a denial of `concept` in `caption`.
+    """Check `text` as a rewrite of `caption` that negates `concept`.
 
-    `denies_thing`: the concept must not be affirmed by the caption (a thing that is denied; not so an action, of
-    which two people may do one each).
+    Args:
+        denies_thing: Whether the concept is an object, which the caption must not affirm. A caption may affirm the
+            negated action: of two people, one may do it and the other not.
     """
     if not text.strip():
         return Check(EMPTY, "no text")
@@ -69,8 +70,8 @@ def check_rewrite(
             return Check(finding.rule, finding.message)
     if _cues(text) <= _cues(caption.text):
         return Check(Rule.NO_CUE, "no more negation cues than in the caption")
-    if _share_kept(caption.text, text) < _KEPT:
-        return Check(CONTENT_LOST, "most words of the caption are gone")
+    if _shared_words(caption.text, text) < _MIN_SHARED_WORDS:
+        return Check(CONTENT_LOST, "most words of the caption are missing")
     return FINE
 
 
@@ -78,7 +79,7 @@ def _cues(text: str) -> int:
     return sum(cue.cue_class is not CueClass.MENTION for cue in cues_of(text))
 
 
-def _share_kept(caption: str, text: str) -> float:
+def _shared_words(caption: str, text: str) -> float:
     caption_words = normalised(caption).split()
     rewrite_words = set(normalised(text).split())
     return sum(word in rewrite_words for word in caption_words) / len(caption_words) if caption_words else 1.0

@@ -1,16 +1,16 @@
-"""Rewriting: the caption with the denial in it, asked for again until the checks find nothing serious. Pure."""
+"""Rewriting: a caption with a negation, requested again until it passes the checks. Pure."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from curation_db.enums import NegationType, Stage
 from curation_db.language.sanitize import clean
 from workbench.generation.engines.requests import RETRY_WITH_OTHER_SEED, ModelAnswer
-from workbench.generation.models import CaptionItem, EngineRequest, ImageTask
+from workbench.generation.models import CaptionItem, EngineRequest, ImageTask, SubSteps
 from workbench.generation.pipelines.requests import RequestCache, build_request, item_seed
 from workbench.generation.pipelines.rewrite_checks import EMPTY, FINE, Check, check_rewrite
 from workbench.generation.prompts.cue_mix import CueTarget, choose_cue_target
@@ -19,12 +19,12 @@ from workbench.generation.recipe import Recipe
 from workbench.workspace.engine_settings import JudgeRule, Mix
 
 _READ: Final = 4_000
-"""Characters of an answer that are looked at."""
+"""Characters of an answer that are parsed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RewriteTask:
-    """A caption to be rewritten."""
+    """A caption to rewrite."""
 
     item: str
     caption: CaptionItem
@@ -36,7 +36,7 @@ class RewriteTask:
 
 @dataclass(frozen=True, slots=True)
 class Rewrite:
-    """What came of it."""
+    """Result of a rewrite task."""
 
     text: str = ""
     check: Check = FINE
@@ -45,14 +45,14 @@ class Rewrite:
 
     @property
     def ok(self) -> bool:
-        """Whether it can become a candidate."""
+        """Whether the text can become a candidate."""
         return not self.failed and self.check.ok
 
 
 def cue_target_of(
     recipe: Recipe, prompts: PromptSet, negation_type: NegationType, concept: str | None, *, item: str
 ) -> CueTarget:
-    """What the rewrite of `item` is asked for, as far as the prompt can ask for it; the published one asks nothing."""
+    """Choose cue and position for the rewrite of `item`, if the prompt uses them; the published prompt does not."""
     prompt = prompts.stages["rewrite"]
     cue, position = prompt.uses("cue"), prompt.uses("position")
     if recipe.rule is JudgeRule.OFFICIAL or not (cue or position):
@@ -61,25 +61,22 @@ def cue_target_of(
     return CueTarget(cue_target.mix, cue_target.cue if cue else "", cue_target.position if position else "")
 
 
-Rewritten = Generator[tuple[EngineRequest, ...], tuple[ModelAnswer, ...], dict[str, Rewrite]]
-
-
 def rewrite_all(
-    image_task: ImageTask, recipe: Recipe, prompts: PromptSet, tasks: Sequence[RewriteTask], asked: RequestCache
-) -> Rewritten:
-    """The rewrite of each of `tasks`, by item: the first that the checks let pass, or the last."""
-    found = dict[str, Rewrite]()
+    image_task: ImageTask, recipe: Recipe, prompts: PromptSet, tasks: Sequence[RewriteTask], cache: RequestCache
+) -> SubSteps[dict[str, Rewrite]]:
+    """Return the rewrite of each task by item: the first that passes the checks, or the last one."""
+    rewrites = dict[str, Rewrite]()
     rounds = 1 if recipe.rule is JudgeRule.OFFICIAL else max(1, recipe.rewrites)
     for attempt in range(1, rounds + 1):
-        left = [task for task in tasks if task.item not in found or _again(found[task.item])]
-        requests = [_request(recipe, prompts, task, attempt) for task in left]
-        answers = yield from asked.resolve(requests)
-        for task, answer in zip(left, answers, strict=True):
-            found[task.item] = _read(image_task, recipe, task, answer)
-    return found
+        pending = [task for task in tasks if task.item not in rewrites or _needs_retry(rewrites[task.item])]
+        requests = [_request(recipe, prompts, task, attempt) for task in pending]
+        answers = yield from cache.resolve(requests)
+        for task, answer in zip(pending, answers, strict=True):
+            rewrites[task.item] = _read(image_task, recipe, task, answer)
+    return rewrites
 
 
-def _again(rewrite: Rewrite) -> bool:
+def _needs_retry(rewrite: Rewrite) -> bool:
     return rewrite.failed in RETRY_WITH_OTHER_SEED if rewrite.failed else not rewrite.check.ok
 
 
@@ -110,9 +107,9 @@ _QUOTES: Final = (('"', '"'), ("“", "”"), ("'", "'"), ("‘", "’"), ("«",
 
 
 def extract_caption(answer: str) -> str:
-    """The caption that a model answered with, without what is harmless around it: an opening on its line, quotes.
+    """Return the caption in a model's answer without a leading label on the same line and without quotes.
 
-    Anything else that it says beside the caption stays, for the checks to find: who explains may have misunderstood.
+    Any other text stays, so that the checks reject it: a model that explains may have misunderstood the task.
     """
     text = clean(answer[:_READ]).strip()
     if len(answer) > _READ:
@@ -122,13 +119,13 @@ def extract_caption(answer: str) -> str:
 
 
 def _unquoted(text: str) -> str:
-    for left, right in _QUOTES:
-        inner = text[len(left) : -len(right)]
+    for pending, right in _QUOTES:
+        inner = text[len(pending) : -len(right)]
         if (
             len(text) > 2
-            and text.startswith(left)
+            and text.startswith(pending)
             and text.endswith(right)
-            and left not in inner
+            and pending not in inner
             and right not in inner
         ):
             return inner.strip()

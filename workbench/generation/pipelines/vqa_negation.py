@@ -1,6 +1,6 @@
-"""P2, diversity: a question that people answered with no, asked again, merged into a caption as a denial. Pure.
+"""Pipeline P2, VQA negation: a question that people answered with no is verified and merged into a caption. Pure.
 
-It brings in what P1 cannot: actions, attributes and relations that are not so.
+It adds what P1 cannot: negated actions, attributes and relations.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from workbench.workspace.engine_settings import Unclear
 
 @dataclass(frozen=True, slots=True)
 class _Denial:
-    """A question on its way into a caption."""
+    """A VQA question and the caption that it is merged into."""
 
     question: QuestionItem
     parts: QuestionParts
@@ -37,38 +37,38 @@ class _Denial:
 
 
 def question_fields(question: str, concept: str | None) -> dict[str, str]:
-    """What prompts about a question are filled with."""
-    asked = " ".join(question.split())
-    forms = concept_words(concept).fields if concept else {"concept": asked, "a_concept": asked, "be": "is", "Be": "Is"}
-    return {**forms, "question": asked if asked.endswith("?") else f"{asked}?"}
+    """Return the prompt fields of a question."""
+    text = " ".join(question.split())
+    forms = concept_words(concept).fields if concept else {"concept": text, "a_concept": text, "be": "is", "Be": "Is"}
+    return {**forms, "question": text if text.endswith("?") else f"{text}?"}
 
 
 def vqa_negation(image_task: ImageTask, recipe: Recipe, prompts: PromptSet) -> Steps:
-    """P2 on one picture."""
-    asked, outcomes, denials = RequestCache(), dict[str, ItemResult](), list[_Denial]()
+    """Run P2 on one image."""
+    cache, results_by_item, denials = RequestCache(), dict[str, ItemResult](), list[_Denial]()
     for question in image_task.questions:
         if question.item in image_task.wanted:
-            told = _taken_apart(image_task, recipe, question)
-            if isinstance(told, ItemResult):
-                outcomes[question.item] = told
+            parsed = _denial_of(image_task, recipe, question)
+            if isinstance(parsed, ItemResult):
+                results_by_item[question.item] = parsed
             else:
-                denials.append(told)
-    matters = [JudgeTarget(one.parts.concept, one.fields, one.fields["question"]) for one in denials]
-    judgements = yield from judge_all(image_task, recipe, prompts, matters, Question.PRESENT, asked)
+                denials.append(parsed)
+    targets = [JudgeTarget(denial.parts.concept, denial.fields, denial.fields["question"]) for denial in denials]
+    results = yield from judge_all(image_task, recipe, prompts, targets, Question.PRESENT, cache)
     absent = list[AcceptedConcept]()
-    for denial, judgement in zip(denials, judgements, strict=True):
-        stopped = _stopped(recipe, denial, judgement)
-        if stopped is None:
-            absent.append(_absent(recipe, prompts, denial, judgement))
+    for denial, result in zip(denials, results, strict=True):
+        rejection = _rejection(recipe, denial, result)
+        if rejection is None:
+            absent.append(_absent(recipe, prompts, denial, result))
         else:
-            outcomes[denial.question.item] = stopped
-    outcomes |= yield from finish(image_task, recipe, prompts, absent, asked)
-    for item in image_task.wanted - outcomes.keys():
-        outcomes[item] = dropped(item, "not-here", "no question about this picture")
-    return in_order(image_task.wanted, outcomes)
+            results_by_item[denial.question.item] = rejection
+    results_by_item |= yield from finish(image_task, recipe, prompts, absent, cache)
+    for item in image_task.wanted - results_by_item.keys():
+        results_by_item[item] = dropped(item, "not-here", "no question about this image")
+    return in_order(image_task.wanted, results_by_item)
 
 
-def _taken_apart(image_task: ImageTask, recipe: Recipe, question: QuestionItem) -> _Denial | ItemResult:
+def _denial_of(image_task: ImageTask, recipe: Recipe, question: QuestionItem) -> _Denial | ItemResult:
     parts = question_parts(question.text)
     if parts is None:
         return dropped(question.item, "not-yes-no", question.text)
@@ -78,17 +78,17 @@ def _taken_apart(image_task: ImageTask, recipe: Recipe, question: QuestionItem) 
     return _Denial(question, parts, image_task.captions[chosen])
 
 
-def _stopped(recipe: Recipe, denial: _Denial, judgement: JudgeResult) -> ItemResult | None:
+def _rejection(recipe: Recipe, denial: _Denial, result: JudgeResult) -> ItemResult | None:
     item = denial.question.item
-    if judgement.failed:
-        return failed(item, judgement.failed, judgement.detail)
-    present = is_present(recipe, judgement.verdicts)
+    if result.failed:
+        return failed(item, result.failed, result.detail)
+    present = is_present(recipe, result.verdicts)
     if present or (present is None and recipe.unclear is Unclear.DROP):
         return dropped(item, "present" if present else "unclear", display_text(denial.question.text, limit=200))
     return None
 
 
-def _absent(recipe: Recipe, prompts: PromptSet, denial: _Denial, judgement: JudgeResult) -> AcceptedConcept:
+def _absent(recipe: Recipe, prompts: PromptSet, denial: _Denial, result: JudgeResult) -> AcceptedConcept:
     item, parts = denial.question.item, denial.parts
     task = RewriteTask(
         item=item,
@@ -101,6 +101,6 @@ def _absent(recipe: Recipe, prompts: PromptSet, denial: _Denial, judgement: Judg
     return AcceptedConcept(
         task=task,
         negation_type=parts.negation_type,
-        verdicts=judgement.verdicts,
+        verdicts=result.verdicts,
         extra={"question": denial.fields["question"], "question_id": denial.question.key},
     )

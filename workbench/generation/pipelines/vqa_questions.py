@@ -1,7 +1,7 @@
-"""What a yes/no question about a picture would affirm, as VQAv2 asks them. Pure.
+"""Parsing of VQAv2 yes/no questions: what a yes would affirm. Pure.
 
-By the shape of the question alone, on the word lists of `curation_db.language.negation_lexicon`; a question of another
-shape is read as "other", never refused: the question itself is what judges are asked.
+The parser uses the question's syntax and the word lists of `curation_db.language.negation_lexicon`. A question of
+unknown form gets the type "other" and is not rejected, because the judges are asked the question itself.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def _words(text: str) -> frozenset[str]:
 
 _MOST: Final = 300
 _MOST_CONCEPT: Final = 8
-"""Words; a longer one is a clause that nobody counts by."""
+"""Most words of a concept; longer ones are clauses, useless for statistics."""
 _YES_NO: Final = re.compile(
     r"(?i)^(?:is|are|was|were|do|does|did|has|have|had|can|could|will|would|should|might|must|isn['’]?t|aren['’]?t"
     r"|doesn['’]?t|don['’]?t|any|anyone|anybody|anything)\b"
@@ -43,22 +43,22 @@ _PLACED: Final = words.PREPOSITIONS - _words("like than up down out off for")
 
 @dataclass(frozen=True, slots=True)
 class QuestionParts:
-    """A question, taken apart."""
+    """The parts of a question."""
 
     concept: str | None
-    """What a yes would affirm: dog, wearing a hat, red car, cat on the table."""
+    """What yes would affirm: dog, wearing a hat, red car, cat on the table."""
     negation_type: NegationType
-    """What a no denies."""
+    """Type of the negation that no expresses."""
     subject: str = ""
-    """Who or what it is about, as asked: the man; empty where it asks whether something is there."""
+    """Subject as in the question: the man; empty for existence questions."""
     predicate: str = ""
-    """What is asked of the subject, in the words of a statement: running, red, on the table, have a hat."""
+    """Predicate as in a statement: running, red, on the table, have a hat."""
     verb: str = ""
-    """Is, are, does ...: the question's own."""
+    """First verb of the question: is, are, does ..."""
 
 
 def question_parts(question: str) -> QuestionParts | None:
-    """What `question` would affirm; None where it is no question of yes or no."""
+    """Parse `question`; None: not a yes/no question."""
     line = " ".join(clean(question[:_MOST]).split()).rstrip(" ?.!")
     if not _YES_NO.match(line):
         return None
@@ -89,7 +89,7 @@ def _of_presence(line: str, at: int) -> QuestionParts:
 
 
 def _of_anybody(line: str, tokens: list[PhraseToken]) -> QuestionParts:
-    """Is there anyone wearing a hat; is there anybody here."""
+    """Parse "is there anyone wearing a hat", "is there anybody here"."""
     who = "person" if tokens[0].lower != "anything" else None
     if len(tokens) > 1 and is_participle(tokens[1].lower):
         return QuestionParts(_short(_until_place(line, tokens[1:])), NegationType.ACTION)
@@ -97,7 +97,7 @@ def _of_anybody(line: str, tokens: list[PhraseToken]) -> QuestionParts:
 
 
 def _subject_end(tokens: list[PhraseToken], *, acts: bool) -> int | None:
-    """Index of the first token behind the subject; `acts`: a verb follows it (does the man ...)."""
+    """Return the index of the first token after the subject; `acts`: a verb follows it (does the man ...)."""
     if not tokens:
         return None
     if tokens[0].lower in _VAGUE | {"anyone", "anybody", "someone", "everyone", "everybody", "anything", "you", "i"}:
@@ -120,10 +120,10 @@ def _subject_end(tokens: list[PhraseToken], *, acts: bool) -> int | None:
 
 
 def _past_place(tokens: list[PhraseToken], at: int) -> int:
-    """Where the predicate begins if the subject goes on with a place: "the man on the left | wearing glasses"."""
+    """Return the start of the predicate after a subject with a place: "the man on the left | wearing glasses"."""
     place = noun_phrase(tokens, at + 1) if at < len(tokens) and tokens[at].lower in _PLACED else None
-    goes_on = place is not None and place.after < len(tokens) and is_participle(tokens[place.after].lower)
-    return place.after if place is not None and goes_on else at
+    has_participle = place is not None and place.after < len(tokens) and is_participle(tokens[place.after].lower)
+    return place.after if place is not None and has_participle else at
 
 
 def _ends_subject(tokens: list[PhraseToken], at: int) -> bool:
@@ -132,7 +132,7 @@ def _ends_subject(tokens: list[PhraseToken], at: int) -> bool:
 
 
 def _last_word(tokens: list[PhraseToken]) -> int | None:
-    """Where a noun phrase ran over the predicate ("the car red", "the man have a hat" did not): its last word."""
+    """Return the start of a predicate that was parsed as part of the noun phrase ("the car red"): its last word."""
     for at in range(1, len(tokens)):
         if tokens[at].lower in _HAVE:
             return at
@@ -194,7 +194,7 @@ def _short(phrase: str) -> str | None:
 
 
 def question_about(concept: str) -> str:
-    """A question that asks whether a concept is there, for a candidate that came without one."""
+    """Return a question about the presence of a concept, for a candidate without a question."""
     forms = concept_words(concept)
     return f"{forms.be.capitalize()} there {forms.a_concept} in this picture?"
 
@@ -205,7 +205,7 @@ _SHORT: Final = {"can": "can't", "will": "won't"}
 
 
 def denial_of(parts: QuestionParts, cue: str = "not") -> str:
-    """The statement that a no makes: "the man is not running", "there is no dog"; empty where none can be made."""
+    """Return the statement that no expresses: "the man is not running", "there is no dog"; empty if impossible."""
     if not parts.subject:
         if parts.concept and is_participle(parts.concept.split()[0]):
             return f"nobody is {parts.concept}"

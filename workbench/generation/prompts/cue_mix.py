@@ -1,7 +1,7 @@
-"""Mixes: which word of denial and which place in the caption a rewrite is asked for. Pure.
+"""Cue mixes: which negation cue and which position in the caption a rewrite is requested with. Pure.
 
-What a model writes by itself is mostly "without" and "with no" at the end; a text tower that is trained on that has
-learned two words. Asked for at random, by a hash of the item, cues and places come out even over many items.
+Unprompted, models mostly write "without" and "with no" at the end of the caption, and a text tower trained on that
+learns two words. A pseudo-random choice by a hash of the item spreads cues and positions evenly over many items.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from workbench.workspace.engine_settings import Mix
 __all__ = ["CUES", "FREE", "POSITIONS", "CueTarget", "choose_cue_target", "cues_for", "seed_of"]
 
 FREE: Final = "free"
-"""In tables of phrases: nothing is asked for."""
+"""Key of the phrase tables for: no cue or position requested."""
 CUES: Final = ("no", "not", "isn't", "without", "lacking", "nothing", "nobody", "no one", "never")
-"""What can be asked for; "isn't" stands for all contractions."""
+"""Cues that can be requested; "isn't" stands for all contractions."""
 _BY_TYPE: Final[Mapping[NegationType, tuple[str, ...]]] = {
     NegationType.ABSENCE: ("no", "not", "without", "lacking", "isn't"),
     NegationType.ACTION: ("not", "isn't", "never", "without"),
@@ -31,7 +31,7 @@ _BY_TYPE: Final[Mapping[NegationType, tuple[str, ...]]] = {
 }
 _FOR_PEOPLE: Final = ("nobody", "no one")
 _PEOPLE: Final = frozenset(("person", "people", "anyone", "anybody", "someone", "somebody", "human", "crowd"))
-"""What "nobody" denies; "nobody" does not deny a woman."""
+"""Concepts that "nobody" negates; it does not negate "woman"."""
 _BENCHMARK_FITS: Final[Mapping[NegationType, tuple[str, ...]]] = {
     NegationType.ABSENCE: ("no", "not", "without", "nothing"),
     NegationType.ACTION: ("not", "without"),
@@ -43,7 +43,7 @@ _BENCHMARK_FITS: Final[Mapping[NegationType, tuple[str, ...]]] = {
 
 @dataclass(frozen=True, slots=True)
 class CueTarget:
-    """What a rewrite is asked for; empty: nothing."""
+    """Requested cue and position; an empty string: not requested."""
 
     mix: Mix
     cue: str = ""
@@ -51,12 +51,12 @@ class CueTarget:
 
     @property
     def extra(self) -> dict[str, str]:
-        """As it is kept with the candidate."""
+        """Fields stored with the candidate."""
         return {"mix": str(self.mix), "asked_cue": self.cue, "asked_position": self.position}
 
 
 def cues_for(negation_type: NegationType, concept: str | None) -> tuple[str, ...]:
-    """The cues that can deny such a thing."""
+    """Return the cues that can negate a concept of this type."""
     cues = _BY_TYPE[negation_type]
     if negation_type is NegationType.ABSENCE and concept and concept_key(concept) in _PEOPLE:
         return (*cues, *_FOR_PEOPLE)
@@ -64,7 +64,7 @@ def cues_for(negation_type: NegationType, concept: str | None) -> tuple[str, ...
 
 
 def choose_cue_target(mix: Mix, negation_type: NegationType, concept: str | None, *, item: str, seed: int) -> CueTarget:
-    """What the rewrite of `item` is asked for: the same for the same item and seed, the mix over many items."""
+    """Choose cue and position for `item`: deterministic per item and seed, distributed as the mix over many items."""
     if mix is Mix.FREE:
         return CueTarget(mix)
     if mix is Mix.BALANCED:
@@ -74,18 +74,18 @@ def choose_cue_target(mix: Mix, negation_type: NegationType, concept: str | None
         spread = PRESETS["negrefcocog"]
         cues = {cue: spread["cue"][cue] for cue in _BENCHMARK_FITS[negation_type]}
         positions = spread["position"]
-    told = f"{seed}\n{item}\n{concept or ''}"
-    return CueTarget(mix, _drawn(cues, f"{told}\ncue"), _drawn(positions, f"{told}\nposition"))
+    text = f"{seed}\n{item}\n{concept or ''}"
+    return CueTarget(mix, _draw(cues, f"{text}\ncue"), _draw(positions, f"{text}\nposition"))
 
 
-def seed_of(*told: object) -> int:
-    """A seed of 31 bits, the same for the same words."""
-    text = "\n".join(map(str, told))
+def seed_of(*parts: object) -> int:
+    """Return a 31-bit seed, deterministic in `parts`."""
+    text = "\n".join(map(str, parts))
     return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=4).digest(), "big") >> 1
 
 
-def _drawn(weights: Mapping[str, float], told: str) -> str:
-    at = seed_of("mix", told) / 2**31 * sum(weights.values())
+def _draw(weights: Mapping[str, float], text: str) -> str:
+    at = seed_of("mix", text) / 2**31 * sum(weights.values())
     for name, weight in weights.items():
         at -= weight
         if at < 0:

@@ -1,6 +1,6 @@
-"""Prompts: what a pipeline says to models, read from files that people can write themselves. Strict, one-line errors.
+"""Loader of prompt files, which users can write themselves. Strict validation with one-line errors.
 
-Placeholders stand in braces, as in {caption}. They are filled in one pass: braces in what is filled in stay braces.
+Placeholders are written in braces, as in {caption}. They are filled in one pass: braces in the values stay as they are.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ _FIELDS: Final = {
     "acceptable": {"text", "caption", "concept", "a_concept"},
 }
 # fmt: on
-"""Stage to the placeholders that it can fill."""
-_NEEDED: Final = {Pipeline.P1: ("propose", "presence", "rewrite"), Pipeline.P2: ("presence", "rewrite")}
-_LOOKS: Final = frozenset(("presence", "acceptable"))
-"""Stages that are about a picture."""
+"""Stage to the placeholders that it fills."""
+_REQUIRED_STAGES: Final = {Pipeline.P1: ("propose", "presence", "rewrite"), Pipeline.P2: ("presence", "rewrite")}
+_IMAGE_STAGES: Final = frozenset(("presence", "acceptable"))
+"""Stages with an image."""
 _PHRASES: Final = {"cue": (FREE, *CUES), "position": (FREE, *POSITIONS)}
 _ROLES: Final = ("system", "user", "assistant")
 _IMAGE: Final = "<image>"
@@ -47,82 +47,82 @@ _PLACEHOLDER: Final = re.compile(r"\{([A-Za-z_]+)\}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StagePrompt:
-    """What is said at one stage."""
+    """Prompt of one stage."""
 
     messages: tuple[Message, ...]
     sampling: Sampling
     picture: bool = False
-    """Whether the picture stands before the last message."""
+    """Whether the last message has the image."""
     raw: str | None = None
-    """The same as one string, with <image> in it."""
+    """The prompt as one string with an <image> placeholder."""
     phrases: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    """For {cue_phrase} and {position_phrase}: what is said for each cue and position."""
+    """Texts of {cue_phrase} and {position_phrase} for each cue and position."""
 
     def uses(self, name: str) -> bool:
         """Whether {name} or {name_phrase} is among its placeholders."""
-        said = {each for message in self.messages for each in _PLACEHOLDER.findall(message.text)}
-        return bool(said & {name, f"{name}_phrase"})
+        used = {each for message in self.messages for each in _PLACEHOLDER.findall(message.text)}
+        return bool(used & {name, f"{name}_phrase"})
 
     def filled(self, fields: Mapping[str, str]) -> tuple[tuple[Message, ...], str | None]:
-        """The messages and the raw string with `fields` in the place of the placeholders."""
-        told = dict(fields)
+        """Return the messages and the raw string with the placeholders filled."""
+        values = dict(fields)
         for name, table in self.phrases.items():
-            told[f"{name}_phrase"] = table[told.get(name) or FREE]
-        messages = tuple(Message(message.role, fill(message.text, told)) for message in self.messages)
-        # A text that says <image> must not count as a second picture.
-        plain = {name: value.replace(_IMAGE, "image") for name, value in told.items()}
+            values[f"{name}_phrase"] = table[values.get(name) or FREE]
+        messages = tuple(Message(message.role, fill(message.text, values)) for message in self.messages)
+        # A value that contains <image> must not count as a second image.
+        plain = {name: value.replace(_IMAGE, "image") for name, value in values.items()}
         return messages, None if self.raw is None else fill(self.raw, plain)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromptSet:
-    """All prompts of a pipeline."""
+    """All prompts of a pipeline, from one file."""
 
     name: str
     version: str
-    """name@hash: twelve hex digits over the file, line ends aside."""
+    """name@hash: the first 12 hex digits of the SHA-256 of the file with normalised line ends."""
     content: str
-    """The file."""
+    """Text of the file."""
     about: str
     source: str
     pipeline: Pipeline
     stages: Mapping[str, StagePrompt]
 
     def stage(self, name: str, *others: str) -> StagePrompt | None:
-        """The stage of that name, or the first of `others` that there is."""
+        """Return the stage `name`, or the first existing one of `others`."""
         return next((self.stages[each] for each in (name, *others) if each in self.stages), None)
 
 
 def fill(text: str, fields: Mapping[str, str]) -> str:
-    """`text` with its placeholders filled; one of another name stays as it is."""
+    """Fill the placeholders of `text`; unknown placeholders stay."""
     return _PLACEHOLDER.sub(lambda match: fields.get(match[1], match[0]), text)
 
 
 def prompt_set_names() -> tuple[str, ...]:
-    """The sets that come with negwb."""
+    """Return the names of the included prompt sets."""
     return tuple(sorted(path.stem for path in FOLDER.glob("*.toml")))
 
 
-def find_prompts(told: str) -> PromptSet:
-    """The set of that name, or the one in the file `told`.
+def find_prompts(name: str) -> PromptSet:
+    """Return the included set `name`, or the set in the file `name`.
 
     Raises:
-        UsageError: there is neither, or the file is not as it should be.
+        UsageError: neither exists, or the file is invalid.
     """
-    if told in prompt_set_names():
-        return load_prompts(FOLDER / f"{told}.toml")
-    path = Path(told)
+    if name in prompt_set_names():
+        return load_prompts(FOLDER / f"{name}.toml")
+    path = Path(name)
     if not path.is_file():
         names = ", ".join(prompt_set_names())
-        raise UsageError(f"there are no prompts {display_text(told)!r}", hint=f"name a file, or one of: {names}")
+        raise UsageError(f"unknown prompt set {display_text(name)!r}", hint=f"use a file, or one of: {names}")
     return load_prompts(path)
 
 
 def load_prompts(path: Path) -> PromptSet:
-    """The set in a file.
+    """Load a prompt set from a file.
 
     Raises:
-        UsageError: it cannot be read, or is not as it should be.
+        UsageError: the file cannot be read or is invalid.
     """
     try:
         text = path.read_bytes().decode("utf-8")
@@ -134,10 +134,10 @@ def load_prompts(path: Path) -> PromptSet:
 
 
 def parse_prompts(text: str, where: str) -> PromptSet:
-    """The set that the text of a file tells; `where` names the file in errors.
+    """Parse the text of a prompt file; `where` names the file in errors.
 
     Raises:
-        UsageError: file, stage and what is off.
+        UsageError: invalid; the message names file, stage and problem.
     """
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     try:
@@ -146,12 +146,12 @@ def parse_prompts(text: str, where: str) -> PromptSet:
         raise UsageError(f"{where}: {error}") from error
     known = (*_Head.__slots__, *_FIELDS)
     if unknown := [key for key in content if key not in known]:
-        raise _wrong(f"{where}: unknown key {display_text(repr(unknown[0]))}; known: {', '.join(known)}")
+        raise _invalid(f"{where}: unknown key {display_text(repr(unknown[0]))}; known: {', '.join(known)}")
     head = _validated({key: value for key, value in content.items() if key not in _FIELDS}, _Head, where)
     stages = {name: _stage(name, content[name], f"{where}: [{name}]") for name in _FIELDS if name in content}
-    for name in _NEEDED[head.pipeline]:
+    for name in _REQUIRED_STAGES[head.pipeline]:
         if name not in stages:
-            raise _wrong(f"{where}: {head.pipeline} needs a stage [{name}]")
+            raise _invalid(f"{where}: {head.pipeline} needs a stage [{name}]")
     digest = hashlib.sha256(text.encode()).hexdigest()[:12]
     return PromptSet(
         name=head.name,
@@ -177,7 +177,7 @@ _TEXT: Final = {"check": _not_blank}
 
 @dataclass(frozen=True, slots=True)
 class _Head:
-    """The keys of a file outside its stages."""
+    """Top-level keys of a prompt file."""
 
     name: str = field(metadata={"check": _set_name})
     pipeline: Pipeline
@@ -202,19 +202,19 @@ class _StageTable:
     phrases: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
-def _wrong(message: str) -> UsageError:
-    return UsageError(message, hint="prompts that come with negwb show how: negwb generate prompts")
+def _invalid(message: str) -> UsageError:
+    return UsageError(message, hint="see the included prompts: negwb generate prompts")
 
 
 def _validated(content: object, kind: type[_Table], where: str) -> _Table:
     try:
         return validate(content, kind)
     except ValidationError as error:
-        raise _wrong(f"{where}{'' if where.endswith(']') else ':'} {display_text(str(error.problems[0]))}") from error
+        raise _invalid(f"{where}{'' if where.endswith(']') else ':'} {display_text(str(error.problems[0]))}") from error
 
 
 def _stage(name: str, content: object, where: str) -> StagePrompt:
-    """The stage `name` from its table; `where` is the beginning of every error."""
+    """Build the stage `name` from its table; every error starts with `where`."""
     table = _validated(content, _StageTable, where)
     _check_phrases(name, table.phrases, where)
     known = _FIELDS[name] - {f"{each}_phrase" for each in _PHRASES if each not in table.phrases}
@@ -222,14 +222,14 @@ def _stage(name: str, content: object, where: str) -> StagePrompt:
         _check_placeholders(name, text, known, where)
     *earlier, last = table.messages
     if any(message.picture for message in earlier):
-        raise _wrong(f"{where} picture = true: only the last message can have the picture")
+        raise _invalid(f"{where} picture = true: only the last message can have the image")
     if last.role != "user":
-        raise _wrong(f"{where} the last message is the {last.role}'s: the user asks last")
+        raise _invalid(f"{where} the last message has the role {last.role}: it must be user")
     if table.raw is not None and table.raw.count(_IMAGE) != int(last.picture):
-        raise _wrong(f"{where} raw: {'one' if last.picture else 'no'} {_IMAGE} is expected")
-    if (name in _LOOKS) != last.picture:
-        problem = "needs picture = true in its last message" if name in _LOOKS else "is not about a picture"
-        raise _wrong(f"{where} this stage {problem}")
+        raise _invalid(f"{where} raw: {'one' if last.picture else 'no'} {_IMAGE} is expected")
+    if (name in _IMAGE_STAGES) != last.picture:
+        problem = "needs picture = true in its last message" if name in _IMAGE_STAGES else "has no image"
+        raise _invalid(f"{where} this stage {problem}")
     return StagePrompt(
         messages=tuple(Message(message.role, message.text) for message in table.messages),
         sampling=Sampling(temperature=table.temperature, top_p=table.top_p, max_tokens=table.max_tokens),
@@ -242,20 +242,20 @@ def _stage(name: str, content: object, where: str) -> StagePrompt:
 def _check_placeholders(stage: str, text: str, known: set[str], where: str) -> None:
     for name in _PLACEHOLDER.findall(text):
         if name in {"cue_phrase", "position_phrase"} & _FIELDS[stage] - known:
-            raise _wrong(f"{where} {{{name}}} needs a table [{stage}.phrases.{name.removesuffix('_phrase')}]")
+            raise _invalid(f"{where} {{{name}}} needs a table [{stage}.phrases.{name.removesuffix('_phrase')}]")
         if name not in known:
-            raise _wrong(f"{where} nothing fills {{{name}}} here; known are {', '.join(sorted(known))}")
+            raise _invalid(f"{where} unknown placeholder {{{name}}}; known: {', '.join(sorted(known))}")
 
 
 def _check_phrases(stage: str, phrases: Mapping[str, Mapping[str, str]], where: str) -> None:
-    """Every table has a text for each of its cues or positions, and nothing else."""
+    """Check that each table has a text for every cue or position, and no other keys."""
     for name, table in phrases.items():
         if name not in _PHRASES or f"{name}_phrase" not in _FIELDS[stage]:
-            raise _wrong(f"{where} unknown key {display_text(f'phrases.{name}')}")
+            raise _invalid(f"{where} unknown key {display_text(f'phrases.{name}')}")
         for key in (*_PHRASES[name], *table):
             if key not in table:
-                raise _wrong(f"{where} phrases.{name}.{key} is missing: a text is expected")
+                raise _invalid(f"{where} phrases.{name}.{key} is missing: a text is expected")
             if key not in _PHRASES[name]:
-                raise _wrong(f"{where} unknown key {display_text(f'phrases.{name}.{key}')}")
+                raise _invalid(f"{where} unknown key {display_text(f'phrases.{name}.{key}')}")
             if not table[key].strip():
-                raise _wrong(f"{where} phrases.{name}.{key}: a text is expected")
+                raise _invalid(f"{where} phrases.{name}.{key}: a text is expected")

@@ -1,7 +1,7 @@
-"""Batch farms: requests out as OpenAI batch JSONL, responses back in.
+"""Batch files: open requests are written as OpenAI batch JSONL, and the responses are stored in the record.
 
-A run goes as far as its memory reaches, and writes what it would have asked next; the farm's nodes need nothing but
-that file. Answers find their way back by their keys, which the record keeps while they are out.
+A run with `--emit-requests` proceeds as far as the answer cache allows and writes its next requests to a file, which is
+all that a batch server needs. The record stores the keys of these requests, so that responses can be matched to them.
 """
 
 from __future__ import annotations
@@ -33,26 +33,26 @@ _BATCH: Final = 500
 
 
 class BatchRequestFile:
-    """The file that requests go into; it appears when it is whole and the record knows what is in it."""
+    """A file of requests. It appears under its name when it is complete and its keys are in the record."""
 
     def __init__(self, path: Path, store: Store, *, again: bool = False) -> None:
-        """Nothing is written yet. `again`: what is in an earlier file that never came back goes into this one too.
+        """Check the path; `again` also writes requests that are pending in an earlier file.
 
         Raises:
-            UsageError: the file is there already.
+            UsageError: the file exists.
         """
         if path.exists():
-            raise UsageError(f"{path} exists", hint="name another file: it may be out at a farm")
+            raise UsageError(f"{path} exists", hint="use another name: its responses may be outstanding")
         self._path, self._store, self._again = path, store, again
-        self._half = path.with_name(f".{path.name}.half")
+        self._partial = path.with_name(f".{path.name}.half")
         self._file: BinaryIO | None = None
         self._questions: dict[bytes, tuple[memory.AnswerKey, Method]] = {}
         self.already_sent = 0
-        """Requests that are in an earlier file, whose answers have not come back."""
+        """Number of requests that are pending in an earlier file."""
 
     def __enter__(self) -> BatchRequestFile:
         try:
-            self._file = self._half.open("wb")
+            self._file = self._partial.open("wb")
         except OSError as error:
             raise UsageError(f"cannot write {self._path}: {error.strerror or error}") from error
         return self
@@ -62,24 +62,24 @@ class BatchRequestFile:
     ) -> None:
         if self._file is not None:
             self._file.close()
-        self._half.unlink(missing_ok=True)
+        self._partial.unlink(missing_ok=True)
 
     async def open(self, settings: EngineSettings, context: EngineContext) -> Engine:
-        """An engine whose questions go into the file; one that no farm can stand in for answers itself."""
+        """Open an engine that writes its requests to the file; engines of other kinds than openai answer themselves."""
         if settings.kind != "openai":
             return await open_engine(settings, context)
         if not settings.model:
             raise UsageError(
-                f"[engines.{settings.name}] names no model", hint="a farm cannot be asked: model = ... is needed"
+                f"[engines.{settings.name}] names no model", hint="set model = ...; a batch file needs the name"
             )
         return _BatchFileEngine(settings, context, self)
 
     def has(self, key: bytes) -> bool:
-        """Whether the question is in this file: several pictures may ask the same of a blank one."""
+        """Whether the request is in this file; the prior of a concept is one request for several images."""
         return key in self._questions
 
     def is_out(self, key: bytes) -> bool:
-        """Whether the question is in an earlier file."""
+        """Whether the request is pending in an earlier file."""
         if self._again:
             return False
         with self._store.read() as connection:
@@ -92,69 +92,69 @@ class BatchRequestFile:
         self._questions[question.key] = question, method
 
     def finish(self, run_id: int) -> int:
-        """Put the file in its place, where there is a request in it; how many there are."""
+        """Complete the file, unless it is empty; return its number of requests."""
         assert self._file is not None
         self._file.flush()
         os.fsync(self._file.fileno())
         if self._questions:
-            for some in batches(self._questions.values(), _BATCH):
+            for chunk in batches(self._questions.values(), _BATCH):
                 with self._store.write() as connection:
-                    memory.store_pending(connection, run_id, some)
-            self._half.replace(self._path)
+                    memory.store_pending(connection, run_id, chunk)
+            self._partial.replace(self._path)
         return len(self._questions)
 
 
 class _BatchFileEngine:
-    """Stands where the engine was: writes down what it is asked, and has no answer."""
+    """Engine that writes its requests to a batch file and answers none."""
 
     simulated = False
     capacity = 64
 
-    def __init__(self, settings: EngineSettings, context: EngineContext, emission: BatchRequestFile) -> None:
-        self._settings, self._emission = settings, emission
+    def __init__(self, settings: EngineSettings, context: EngineContext, request_file: BatchRequestFile) -> None:
+        self._settings, self._request_file = settings, request_file
         self._features = context.capabilities(plain_url(settings.url), settings.model)
         self._pictures = ImageEncoder(settings.picture_side, as_files=False)
         self.model = settings.model
 
     async def answer(self, group: Sequence[ModelRequest], stored: StoreAnswer) -> None:
-        waits = False
-        for index, ask in enumerate(group):
-            key = ask.key(self.model)
-            if self._emission.has(key):
-                waits = True
+        pending = False
+        for index, request in enumerate(group):
+            key = request.key(self.model)
+            if self._request_file.has(key):
+                pending = True
                 continue
-            if self._emission.is_out(key):
-                self._emission.already_sent += 1
-                waits = True
+            if self._request_file.is_out(key):
+                self._request_file.already_sent += 1
+                pending = True
                 continue
-            picture = None if ask.picture is None else await self._pictures.show(ask.picture, as_data=True)
+            picture = None if request.picture is None else await self._pictures.encode(request.picture, as_data=True)
             if picture is not None and picture.error:
                 await stored(index, ModelAnswer(error=picture.error, detail=picture.detail, tries=0))
                 continue
-            method = batch_method(self._settings, self._features, ask)
-            line = batch_line(ask, self._settings, method=method, picture=picture)
-            self._emission.write(memory_key(ask, key, self._settings.name, self), method, line)
-            waits = True
-        if waits:
-            raise AnswerPending("the answers come from a farm")
+            method = batch_method(self._settings, self._features, request)
+            line = batch_line(request, self._settings, method=method, picture=picture)
+            self._request_file.write(memory_key(request, key, self._settings.name, self), method, line)
+            pending = True
+        if pending:
+            raise AnswerPending("the answers come from a batch server")
 
     async def close(self) -> None:
-        """Stop decoding pictures."""
+        """Stop decoding images."""
         await self._pictures.close()
 
 
 @dataclass(slots=True)
 class IngestReport:
-    """What came of a farm's responses."""
+    """Counts of ingested responses."""
 
     lines: int = 0
     stored: int = 0
     failed: int = 0
-    """Of those stored, answers that are none."""
+    """Failures among the stored answers."""
     known: int = 0
-    """Answered before: the first answer stands."""
+    """Already answered: the first answer is kept."""
     refused: int = 0
-    """Lines that cannot be read, or answer nothing that was asked here."""
+    """Lines that cannot be parsed or answer no request of this record."""
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON."""
@@ -169,22 +169,22 @@ def ingest_responses(
     on_progress: Callable[[str, int, int], None] = lambda name, done, total: None,
     notify: Callable[[str], None] = lambda line: None,
 ) -> IngestReport:
-    """Store the responses in the files at `paths`; what is refused is said, with file and line.
+    """Store the responses in the files at `paths`; report each refused line with file and line number.
 
     Raises:
-        UsageError: a file cannot be read; what stood in those before it is stored.
+        UsageError: a file cannot be read; the responses in the files before it are stored.
     """
-    told = IngestReport()
+    report = IngestReport()
     for path in paths:
         try:
             with path.open("rb") as file:
                 total = os.fstat(file.fileno()).st_size
                 for batch in batches(_lines(file), _BATCH):
-                    _store(store, path, batch, engines, told, notify)
+                    _store(store, path, batch, engines, report, notify)
                     on_progress(path.name, file.tell(), total)
         except OSError as error:
             raise UsageError(f"cannot read {path}: {error.strerror or error}") from error
-    return told
+    return report
 
 
 def _lines(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
@@ -200,25 +200,25 @@ def _store(
     path: Path,
     batch: Sequence[tuple[int, bytes]],
     engines: Mapping[str, EngineSettings],
-    told: IngestReport,
+    report: IngestReport,
     notify: Callable[[str], None],
 ) -> None:
     with store.write() as connection:
         pairs: dict[bytes, tuple[memory.AnswerKey, ModelAnswer]] = {}
         for number, line in batch:
-            told.lines += 1
+            report.lines += 1
             key = custom_id(line)
             row = None if key is None else memory.find_row(connection, key)
             if row is None:
-                told.refused += 1
-                what = "no line of a batch's responses" if key is None else f"{key.hex()[:16]}… was never asked here"
-                notify(f"{path.name}, line {number}: {what}")
+                report.refused += 1
+                problem = "not a batch response" if key is None else f"{key.hex()[:16]}… is no request of this record"
+                notify(f"{path.name}, line {number}: {problem}")
             elif row["status"] == AnswerStatus.OK or bytes(row["key"]) in pairs:
-                told.known += 1
+                report.known += 1
             else:
                 answer = _answer(line, row, engines)
-                told.stored += 1
-                told.failed += answer.failed
+                report.stored += 1
+                report.failed += answer.failed
                 pairs[bytes(row["key"])] = _question(row), answer
         memory.store_answers(connection, None, list(pairs.values()))
 
@@ -228,7 +228,7 @@ def _answer(line: bytes, row: Mapping[str, Any], engines: Mapping[str, EngineSet
     read = read_line(
         line, BatchRequest(answer_format_of(Stage(row["stage"])), Method(row["method"] or Method.BARE)), settings
     )
-    assert read is not None  # it has a key
+    assert read is not None  # the line has a key
     return normalised(read[1])
 
 

@@ -1,4 +1,4 @@
-"""Counts of a run as it goes: what the progress line, the record and the screen show."""
+"""Counters of a run, for the progress line, the record and the screen."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from workbench.generation.engines.requests import ModelAnswer
 from workbench.generation.models import ItemResult
 
 _WINDOW_S: Final = 30.0
-"""Rates are over this long."""
+"""Length of the window of rates."""
 
 
 class _Rate:
-    """How many a second, lately."""
+    """Rate per second over the last `_WINDOW_S` seconds."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -38,10 +38,10 @@ class _Rate:
 
 
 class RunCounters:
-    """What has happened so far."""
+    """Counters of a run."""
 
     def __init__(self, total: int | None, *, clock: Callable[[], float] = time.monotonic) -> None:
-        """`total`: items that there are to do, if that is known."""
+        """`total`: number of items to process, if known."""
         self.total = total
         self.note = ""
         self.cost = 0.0
@@ -55,24 +55,24 @@ class RunCounters:
     def _stage(self, stage: Stage) -> Counter[str]:
         return self._stages.setdefault(stage, Counter())
 
-    def asked(self, stage: Stage) -> None:
-        """A question went to an engine."""
+    def count_request(self, stage: Stage) -> None:
+        """Count a request that is sent to an engine."""
         self._stage(stage)["asked"] += 1
 
-    def remembered(self, stage: Stage) -> None:
-        """A question had been answered before."""
+    def count_cached(self, stage: Stage) -> None:
+        """Count a request whose answer is in the cache."""
         self._stage(stage)["remembered"] += 1
 
-    def answered(self, stage: Stage, answer: ModelAnswer) -> None:
-        """An engine's answer is in the record."""
+    def count_answer(self, stage: Stage, answer: ModelAnswer) -> None:
+        """Count an answer that was stored in the record."""
         self._stage(stage)["failed" if answer.failed else "answered"] += 1
         self.requests += answer.tries
         self._sent.add(answer.tries)
         self.tokens += (answer.prompt_tokens or 0) + (answer.completion_tokens or 0)
         self.cost += answer.cost or 0.0
 
-    def finished(self, outcomes: Iterable[ItemResult]) -> None:
-        """What became of items is in the record."""
+    def count_results(self, outcomes: Iterable[ItemResult]) -> None:
+        """Count results that were stored in the record."""
         for outcome in outcomes:
             self.statuses[outcome.status] += 1
             if outcome.reason:
@@ -81,15 +81,15 @@ class RunCounters:
 
     @property
     def done(self) -> int:
-        """Items that went through."""
+        """Number of processed items."""
         return sum(self.statuses.values())
 
     def progress(self, in_flight: int, capacity: Mapping[str, int]) -> StageProgress:
-        """How far it is."""
+        """Return a snapshot of the counters."""
         stages = {str(stage): dict(counts) for stage, counts in self._stages.items()}
         rate = self._items.per_s()
         left = None if self.total is None else max(0, self.total - self.done)
-        told: dict[str, Any] = {
+        values: dict[str, Any] = {
             "items_total": self.total,
             "items_done": self.done,
             "kept": self.statuses[ItemStatus.KEPT],
@@ -109,4 +109,4 @@ class RunCounters:
             "capacity": dict(capacity),
             "note": self.note,
         }
-        return StageProgress.from_dict(told)
+        return StageProgress.from_dict(values)

@@ -1,4 +1,4 @@
-"""Answers a pipeline's requests: from memory where they were asked before, else through the engines."""
+"""Dispatcher: answers a pipeline's requests from the answer cache, or else through the engines."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _ERROR_LIMIT = 100
 
 
 class RequestDispatcher:
-    """Asks each question once, whoever else is just asking it; for one event loop."""
+    """Sends each request once, also if several pipelines wait for it; for one event loop."""
 
     def __init__(
         self,
@@ -31,21 +31,21 @@ class RequestDispatcher:
         run_id: int | None = None,
         changed: Callable[[], None] = lambda: None,
     ) -> None:
-        """`changed` is called whenever fewer questions are with the engines."""
+        """`changed` is called whenever a request is answered."""
         self._writer, self._engines, self._counters = writer, engines, counters
         self._run_id, self._changed = run_id, changed
         self._asking: dict[bytes, asyncio.Future[ModelAnswer]] = {}
         self.outstanding = 0
-        """Questions that are being answered."""
+        """Number of requests in process."""
 
     async def answers(self, requests: Sequence[EngineRequest]) -> tuple[ModelAnswer, ...]:
-        """The answers, in the order of `requests`.
+        """Return the answers in the order of `requests`.
 
         Raises:
-            EngineStopped, BudgetReached, Parked: nothing more can be asked now; what was answered is kept.
+            EngineStopped, BudgetReached, AnswerPending: no further request can be sent; all answers so far are stored.
         """
         keys = [request.request.key(self._engines[request.engine].model) for request in requests]
-        ours: dict[bytes, EngineRequest] = {}
+        own: dict[bytes, EngineRequest] = {}
         futures: dict[bytes, asyncio.Future[ModelAnswer]] = {}
         for key, request in zip(keys, requests, strict=True):
             if key in futures:
@@ -54,92 +54,92 @@ class RequestDispatcher:
                 futures[key] = other
             else:
                 futures[key] = self._asking[key] = asyncio.get_running_loop().create_future()
-                ours[key] = request
-        self.outstanding += len(ours)
+                own[key] = request
+        self.outstanding += len(own)
         try:
-            if ours:
-                await self._settle(ours, futures)
+            if own:
+                await self._settle(own, futures)
             return tuple([await asyncio.shield(futures[key]) for key in keys])
         except Exception as error:
-            for key in ours:
-                if not futures[key].done():  # who waits for our questions is not called off, it hears why
+            for key in own:
+                if not futures[key].done():  # other waiting pipelines get the error
                     futures[key].set_exception(error)
             raise
         finally:
-            for key in ours:
-                self._answered(key, futures[key])
+            for key in own:
+                self._count_off(key, futures[key])
                 if futures[key].done() and not futures[key].cancelled():
-                    futures[key].exception()  # somebody else may wait for it or not: it is no loss
+                    futures[key].exception()  # marks it as retrieved
                 else:
                     futures[key].cancel()
 
-    def _answered(self, key: bytes, answer: asyncio.Future[ModelAnswer]) -> None:
-        """One question less, if it was not counted off before; somebody else may be asking it again by now."""
+    def _count_off(self, key: bytes, answer: asyncio.Future[ModelAnswer]) -> None:
+        """Remove an answered request, unless it was removed before; its key may already belong to a new request."""
         if self._asking.get(key) is answer:
             self._asking.pop(key)
             self.outstanding -= 1
             self._changed()
 
     async def _settle(
-        self, ours: Mapping[bytes, EngineRequest], futures: Mapping[bytes, asyncio.Future[ModelAnswer]]
+        self, own: Mapping[bytes, EngineRequest], futures: Mapping[bytes, asyncio.Future[ModelAnswer]]
     ) -> None:
-        known = await self._writer.read(lambda connection: memory.load_answers(connection, list(ours)))
+        known = await self._writer.read(lambda connection: memory.load_answers(connection, list(own)))
         missing: dict[str, list[bytes]] = {}
-        for key, request in ours.items():
+        for key, request in own.items():
             if key in known:
-                self._counters.remembered(request.request.stage)
+                self._counters.count_cached(request.request.stage)
                 futures[key].set_result(known[key])
-                self._answered(key, futures[key])
+                self._count_off(key, futures[key])
             else:
                 missing.setdefault(request.engine, []).append(key)
         if not missing:
             return
-        groups = [self._ask(engine, keys, ours, futures) for engine, keys in missing.items()]
+        groups = [self._request_answers(engine, keys, own, futures) for engine, keys in missing.items()]
         done = await asyncio.gather(*groups, return_exceptions=True)
         errors = [each for each in done if isinstance(each, BaseException)]
         if errors:
             raise errors[0]
 
-    async def _ask(
+    async def _request_answers(
         self,
         engine_name: str,
         keys: Sequence[bytes],
-        ours: Mapping[bytes, EngineRequest],
+        own: Mapping[bytes, EngineRequest],
         futures: Mapping[bytes, asyncio.Future[ModelAnswer]],
     ) -> None:
         engine = self._engines[engine_name]
-        group = [ours[key].request for key in keys]
-        for ask in group:
-            self._counters.asked(ask.stage)
+        group = [own[key].request for key in keys]
+        for request in group:
+            self._counters.count_request(request.stage)
 
-        async def store_answer(index: int, told: ModelAnswer) -> None:
-            key, ask, answer = keys[index], group[index], normalised(told)
+        async def store_answer(index: int, answer_or_error: ModelAnswer) -> None:
+            key, request, answer = keys[index], group[index], normalised(answer_or_error)
             if futures[key].done():
                 return
-            question = memory_key(ask, key, engine_name, engine)
+            question = memory_key(request, key, engine_name, engine)
             await self._writer.write(
                 lambda connection: memory.store_answers(connection, self._run_id, [(question, answer)])
             )
-            self._counters.answered(ask.stage, answer)
+            self._counters.count_answer(request.stage, answer)
             if not futures[key].done():
                 futures[key].set_result(answer)
-            self._answered(key, futures[key])
+            self._count_off(key, futures[key])
 
         await engine.answer(group, store_answer)
         for index, key in enumerate(keys):
             if not futures[key].done():
                 await store_answer(
-                    index, ModelAnswer(error=RequestFailure.MALFORMED, detail="the engine said nothing", tries=0)
+                    index, ModelAnswer(error=RequestFailure.MALFORMED, detail="the engine gave no answer", tries=0)
                 )
 
 
 def normalised(answer: ModelAnswer) -> ModelAnswer:
-    """The answer as the memory will give it back: a pipeline must not see anything else the first time.
+    """Return the answer as the answer cache will return it, so that a first run and a resumed run see the same values.
 
-    Engines that others wrote may say what is no probability, or numbers that SQLite does not know.
+    Engines of other packages may return invalid probabilities, or numbers that SQLite cannot store.
     """
     p, mass = _probability(answer.p), _probability(answer.label_mass)
-    text = clean(answer.text[:_TEXT_LIMIT])[:_TEXT_LIMIT]  # cleaning may make letters of one
+    text = clean(answer.text[:_TEXT_LIMIT])[:_TEXT_LIMIT]  # cleaning can lengthen the text
     return replace(
         answer,
         text=text,
@@ -151,21 +151,21 @@ def normalised(answer: ModelAnswer) -> ModelAnswer:
     )
 
 
-def _probability(told: float | None) -> float | None:
-    """A probability; None: it is none."""
-    return None if told is None or not 0.0 <= told <= 1.0 else float(told)
+def _probability(answer_or_error: float | None) -> float | None:
+    """Return a valid probability or None."""
+    return None if answer_or_error is None or not 0.0 <= answer_or_error <= 1.0 else float(answer_or_error)
 
 
-def memory_key(ask: ModelRequest, key: bytes, engine_name: str, engine: Engine) -> memory.AnswerKey:
-    """The question as the memory keeps it."""
+def memory_key(request: ModelRequest, key: bytes, engine_name: str, engine: Engine) -> memory.AnswerKey:
+    """Return the answer cache's key of a request."""
     return memory.AnswerKey(
         key=key,
-        stage=ask.stage,
+        stage=request.stage,
         engine=engine_name,
         model=engine.model,
-        prompt=ask.prompt,
-        subject=ask.subject,
-        image_id=ask.picture.image_id if ask.picture and not ask.picture.blank else None,
-        seed=ask.sampling.seed,
+        prompt=request.prompt,
+        subject=request.subject,
+        image_id=request.picture.image_id if request.picture and not request.picture.blank else None,
+        seed=request.sampling.seed,
         simulated=engine.simulated,
     )

@@ -1,4 +1,4 @@
-"""A dry run: the prompts that would be sent and what they would cost, with made-up answers in between. Asks nothing."""
+"""Dry run: the prompts of a run and an estimate of its cost, computed with placeholder answers. Sends no request."""
 
 from __future__ import annotations
 
@@ -29,26 +29,26 @@ from workbench.workspace.engine_settings import EngineSettings
 from workbench.workspace.picture_folders import PictureFolders
 
 _SAMPLE: Final = 50
-"""Pictures that are gone through; the estimate for the rest is their mean."""
+"""Images that are simulated; their mean is the estimate for the others."""
 _ANSWER_TOKENS: Final[Mapping[Stage, int]] = {Stage.PROPOSE: 4, Stage.REWRITE: 24}
-"""What answers are taken for in the estimate; yes and no are one."""
+"""Assumed tokens of an answer; yes-or-no answers have one."""
 _CHAT_TOKENS: Final = 8
-"""Per message, for a chat template's own words."""
+"""Assumed tokens of the chat template per message."""
 
 
 @dataclass(slots=True)
 class EngineCost:
-    """What an engine would be asked."""
+    """Estimated requests to an engine and their cost."""
 
     requests: float = 0
     remembered: float = 0
-    """Answered before: they cost nothing."""
+    """Requests whose answers are in the cache; they cost nothing."""
     prompt_tokens: float = 0
     completion_tokens: float = 0
     money: float | None = None
 
     def scaled(self, factor: float) -> EngineCost:
-        """For more pictures."""
+        """Return the estimate for `factor` times as many images."""
         return EngineCost(
             self.requests * factor,
             self.remembered * factor,
@@ -60,19 +60,19 @@ class EngineCost:
 
 @dataclass(slots=True)
 class DryRun:
-    """What a run would be."""
+    """Estimate of a run."""
 
     items: int
-    """To be done, within the limit."""
+    """Items to process, within the limit."""
     sampled: int
-    """Of which so many were gone through."""
-    shown: list[EngineRequest] = field(default_factory=list)
-    """All requests for the first picture."""
+    """Items that were simulated."""
+    first_requests: list[EngineRequest] = field(default_factory=list)
+    """All requests about the first image."""
     costs: dict[str, EngineCost] = field(default_factory=dict)
-    """By engine, for all items."""
+    """Engine name to the estimate for all items."""
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON."""
+        """Return the estimate as JSON values."""
         # fmt: off
         return {
             "items": self.items,
@@ -93,14 +93,14 @@ class DryRun:
                     "temperature": each.request.sampling.temperature, "top_p": each.request.sampling.top_p,
                     "max_tokens": each.request.sampling.max_tokens, "seed": each.request.sampling.seed,
                 }
-                for each in self.shown
+                for each in self.first_requests
             ],
         }
         # fmt: on
 
 
 class _UnopenedEngine:
-    """Stands for an engine that is not opened: only its model's name is asked for."""
+    """Placeholder of an engine that is not opened; it only has a model name."""
 
     simulated = False
     capacity = 1
@@ -109,10 +109,10 @@ class _UnopenedEngine:
         self.model = model
 
     async def answer(self, group: Sequence[ModelRequest], store_answer: StoreAnswer) -> None:
-        raise AssertionError("a rehearsal asks nobody")
+        raise AssertionError("a dry run sends no request")
 
     async def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing."""
 
 
 def estimate_run(
@@ -123,7 +123,7 @@ def estimate_run(
     *,
     progress: Callable[[str, int, int], None] = lambda name, done, total: None,
 ) -> DryRun:
-    """Go through the first pictures, and say what all of them would ask."""
+    """Simulate the pipeline on the first images and estimate the requests of the whole run."""
     return asyncio.run(_estimate_run(store, plan, options, folders, progress))
 
 
@@ -137,92 +137,92 @@ async def _estimate_run(
     writer = RecordWriter(store)
     try:
         known = await writer.read(_models)
-        stands = {name: _UnopenedEngine(known.get(name) or each.model or name) for name, each in plan.engines.items()}
-        recipe = plan.recipe(stands)
+        unopened = {name: _UnopenedEngine(known.get(name) or each.model or name) for name, each in plan.engines.items()}
+        recipe = plan.recipe(unopened)
         scope = scope_of(plan, recipe, options)
         total = await writer.read(scope.count)
-        told = DryRun(math.ceil(total / options.shard.of), 0)
+        report = DryRun(math.ceil(total / options.shard.of), 0)
         if options.limit is not None:
-            told.items = min(told.items, options.limit)
+            report.items = min(report.items, options.limit)
         costs, done = {name: EngineCost() for name in plan.engines}, 0
         async for image_task in read_image_tasks(writer, scope, folders, shard=options.shard, limit=options.limit):
-            requests = await _requests_of(steps_of(image_task, recipe, plan.prompts), plan, writer, stands, costs)
-            told.shown = told.shown or requests
-            told.sampled += len(image_task.wanted)
+            requests = await _requests_of(steps_of(image_task, recipe, plan.prompts), plan, writer, unopened, costs)
+            report.first_requests = report.first_requests or requests
+            report.sampled += len(image_task.wanted)
             done += 1
-            progress("pictures gone through", done, _SAMPLE)
+            progress("images simulated", done, _SAMPLE)
             if done >= _SAMPLE:
                 break
     finally:
         await asyncio.to_thread(writer.close)
-    factor = told.items / told.sampled if told.sampled else 0.0
-    told.costs = {name: cost.scaled(factor) for name, cost in costs.items()}
-    return told
+    factor = report.items / report.sampled if report.sampled else 0.0
+    report.costs = {name: cost.scaled(factor) for name, cost in costs.items()}
+    return report
 
 
 def _models(connection: Connection) -> dict[str, str]:
-    """What each engine ran when it was last open, which no setting need tell: by it, what is done is known."""
-    found: dict[str, str] = {}
+    """Return the model of each engine in its last run: settings may not name it, but the recipe's hash needs it."""
+    latest: dict[str, str] = {}
     for run in runs.list_runs(connection):
         recipe = run.settings.get("recipe")
         models = recipe.get("models") if isinstance(recipe, Mapping) else None
         for name, model in models.items() if isinstance(models, Mapping) else ():
-            found.setdefault(str(name), str(model))
-    return found
+            latest.setdefault(str(name), str(model))
+    return latest
 
 
 async def _requests_of(
     steps: Steps,
     plan: GenerationPlan,
     writer: RecordWriter,
-    stands: Mapping[str, _UnopenedEngine],
+    unopened: Mapping[str, _UnopenedEngine],
     costs: Mapping[str, EngineCost],
 ) -> list[EngineRequest]:
-    """All requests of a unit whose concepts turn out to be absent."""
-    seen: list[EngineRequest] = []
-    asked: Counter[bytes] = Counter()
+    """Return all requests of a pipeline on one image, with placeholder answers that find the concepts absent."""
+    all_requests: list[EngineRequest] = []
+    counts: Counter[bytes] = Counter()
     try:
         requests = next(steps)
         while True:
             answers = []
-            keys = [each.request.key(stands[each.engine].model) for each in requests]
+            keys = [each.request.key(unopened[each.engine].model) for each in requests]
             known = await writer.read(partial(memory.load_answers, keys=keys))
             for key, request in zip(keys, requests, strict=True):
-                seen.append(request)
-                if not asked[key]:
+                all_requests.append(request)
+                if not counts[key]:
                     _count(
                         request.request, plan.engines[request.engine], costs[request.engine], remembered=key in known
                     )
-                asked[key] += 1
-                answers.append(_made_up(request.request))
+                counts[key] += 1
+                answers.append(_placeholder_answer(request.request))
             requests = steps.send(tuple(answers))
     except StopIteration:
-        return seen
+        return all_requests
     finally:
         steps.close()
 
 
-def _count(ask: ModelRequest, settings: EngineSettings, cost: EngineCost, *, remembered: bool) -> None:
+def _count(request: ModelRequest, settings: EngineSettings, cost: EngineCost, *, remembered: bool) -> None:
     if remembered:
         cost.remembered += 1
         return
-    prompt = sum(count_tokens(message.text) + _CHAT_TOKENS for message in ask.messages)
-    prompt += settings.picture_tokens if ask.picture else 0
-    said = _ANSWER_TOKENS.get(ask.stage, 1)
+    prompt = sum(count_tokens(message.text) + _CHAT_TOKENS for message in request.messages)
+    prompt += settings.picture_tokens if request.picture else 0
+    answer_tokens = _ANSWER_TOKENS.get(request.stage, 1)
     cost.requests += 1
     cost.prompt_tokens += prompt
-    cost.completion_tokens += said
+    cost.completion_tokens += answer_tokens
     if settings.price_in is not None or settings.price_out is not None:
-        money = (prompt * (settings.price_in or 0.0) + said * (settings.price_out or 0.0)) / 1e6
+        money = (prompt * (settings.price_in or 0.0) + answer_tokens * (settings.price_out or 0.0)) / 1e6
         cost.money = (cost.money or 0.0) + money
 
 
-def _made_up(ask: ModelRequest) -> ModelAnswer:
-    """What a model might say, so that the next stage can be shown."""
-    if ask.answer_format is AnswerFormat.YES_NO:
-        p = 0.9 if ask.stage is Stage.ACCEPTABLE else 0.1
+def _placeholder_answer(request: ModelRequest) -> ModelAnswer:
+    """Return a plausible answer, so that the next stage can be first_requests."""
+    if request.answer_format is AnswerFormat.YES_NO:
+        p = 0.9 if request.stage is Stage.ACCEPTABLE else 0.1
         return ModelAnswer(text="yes" if p > 0.5 else "no", p=p, label_mass=1.0, method=Method.BARE)
-    if ask.stage is Stage.PROPOSE:
+    if request.stage is Stage.PROPOSE:
         return ModelAnswer(text="unicycle")
-    concept = ask.facts.get("concept", "unicycle")
-    return ModelAnswer(text=f"{ask.facts.get('caption', 'a picture')} with no {concept}")
+    concept = request.facts.get("concept", "unicycle")
+    return ModelAnswer(text=f"{request.facts.get('caption', 'a picture')} with no {concept}")

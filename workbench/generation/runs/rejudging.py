@@ -1,4 +1,4 @@
-"""Judging candidates that are there: those that people edited, those that came in without verdicts."""
+"""Existing candidates without verdicts, such as edited and imported ones, as input of `negwb generate judge`."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _ROWS = text("""
 
 @dataclass(slots=True)
 class UnjudgedCandidates:
-    """The candidates of one pipeline that judges have not judged, as units; `steps` judges one of them."""
+    """Candidates of one pipeline that lack verdicts, one image task each; `steps` judges one of them."""
 
     writer: RecordWriter
     recipe: Recipe
@@ -42,11 +42,11 @@ class UnjudgedCandidates:
     folders: PictureFolders
     limit: int | None = None
     _rows: dict[int, tuple[Any, frozenset[Question]]] = field(default_factory=dict)
-    _known: Categories = field(default_factory=dict)
+    _categories: Categories = field(default_factory=dict)
 
     @property
     def wanted(self) -> tuple[WantedVerdict, ...]:
-        """The verdicts that each of them should have."""
+        """The verdicts that each candidate should have."""
         return tuple(
             WantedVerdict(judge.name, question, PROMPT if judge.name == ANNOTATIONS else self.prompts.version)
             for judge in self.recipe.judges
@@ -54,7 +54,7 @@ class UnjudgedCandidates:
         )
 
     async def image_tasks(self) -> AsyncIterator[ImageTask]:
-        """One unit for each candidate, by id."""
+        """Yield one image task per candidate, ordered by ID."""
         after: int | None = 0
         left = self.limit
         while after is not None and (left is None or left > 0):
@@ -79,25 +79,26 @@ class UnjudgedCandidates:
             for row in connection.execute(_ROWS, {"ids": list(lacking)})
             if (question_of(row) is not None) is (self.recipe.pipeline is Pipeline.P2)
         ]
-        found = {
-            each.id: each for each in image_contexts(connection, sorted({row.image_id for row in rows}), self._known)
+        contexts = {
+            each.id: each
+            for each in image_contexts(connection, sorted({row.image_id for row in rows}), self._categories)
         }
         image_tasks = []
         for row in rows:
-            asks = {each.question for each in lacking[row.id]}
+            questions = {each.question for each in lacking[row.id]}
             if not (row.concept or question_of(row)):
-                asks.discard(Question.PRESENT)  # of what?
-            if not asks:
+                questions.discard(Question.PRESENT)  # there is no concept to ask about
+            if not questions:
                 continue
-            self._rows[row.id] = row, frozenset(asks)
-            image_task = image_task_of(found[row.image_id], self.folders, 0)
+            self._rows[row.id] = row, frozenset(questions)
+            image_task = image_task_of(contexts[row.image_id], self.folders, 0)
             image_tasks.append(replace(image_task, wanted=frozenset({f"{CANDIDATE}/{row.id}"})))
         return image_tasks
 
     def steps(self, image_task: ImageTask) -> Steps:
-        """The judges' questions about the unit's candidate."""
+        """Start the judging of the task's candidate."""
         (item,) = image_task.wanted
-        row, asks = self._rows.pop(candidate_id_of(item) or 0)
+        row, questions = self._rows.pop(candidate_id_of(item) or 0)
         return judge_only(
             image_task,
             self.recipe,
@@ -107,17 +108,17 @@ class UnjudgedCandidates:
             concept=row.concept,
             question=question_of(row),
             original=row.caption or "",
-            asks=asks,
+            questions=questions,
         )
 
 
 def question_of(row: Any) -> str | None:
-    """The question that a candidate of P2, or the one it was edited from, came from."""
+    """Return the VQA question of a P2 candidate or of its parent; None: not a P2 candidate."""
     for extra in (row.extra, row.parent_extra):
         try:
-            told = parse_json(extra) if extra else None
+            content = parse_json(extra) if extra else None
         except JsonError:
             continue
-        if isinstance(told, dict) and isinstance(told.get("question"), str):
-            return str(told["question"])
+        if isinstance(content, dict) and isinstance(content.get("question"), str):
+            return str(content["question"])
     return None

@@ -1,7 +1,7 @@
-"""A run: units through a pipeline, many at a time, everything stored as it arrives.
+"""Runner: runs the pipeline on many images at a time and stores each answer and result as it arrives.
 
-Nothing is held that the record does not know, but what is in flight: a run that was killed is started again and goes
-on, its pipelines fed from memory up to where they were.
+Only requests in flight are not in the record. A killed run resumes when it is started again: its pipelines get their
+earlier answers from the answer cache.
 """
 
 from __future__ import annotations
@@ -26,25 +26,25 @@ from workbench.generation.runs.dispatcher import RequestDispatcher
 from workbench.generation.runs.record_writer import RecordWriter
 
 CANDIDATE: Final = "candidate"
-"""Items candidate/ID are judged and nothing else."""
+"""Kind of items that are only judged: candidate/ID."""
 _GRACE_S: Final = 20.0
-"""How long a run that is stopped waits for what is in flight."""
+"""Seconds that a stopped run waits for requests in flight."""
 _BUG: Final = "failed:bug"
 StepsFor = Callable[[ImageTask], Steps]
 
 
 class RunStopped(NegwbError):
-    """A person ended the run; the same command goes on."""
+    """The user stopped the run; the same command continues it."""
 
     exit_code = ExitCode.INTERRUPTED
 
 
 class AnswerPending(NegwbError):
-    """An answer is to come from elsewhere: the unit waits for a later run."""
+    """An answer will come from a batch file; a later run continues the image."""
 
 
 class Runner:
-    """Runs units through a pipeline; one run, one event loop."""
+    """Runs a pipeline on image tasks; for one run and one event loop."""
 
     def __init__(
         self,
@@ -62,43 +62,45 @@ class Runner:
         self._writer, self._recipe, self._steps_for = writer, recipe, steps_for
         self._engines, self._counters, self._budget = engines, counters, budget
         self._intake, self._run_id, self._say = intake, run_id, notify
-        self._room = asyncio.Event()
-        self.dispatcher = RequestDispatcher(writer, engines, counters, run_id=run_id, changed=self._room.set)
+        self._capacity_changed = asyncio.Event()
+        self.dispatcher = RequestDispatcher(
+            writer, engines, counters, run_id=run_id, changed=self._capacity_changed.set
+        )
         self._tasks: set[asyncio.Task[None]] = set()
         self._error: BaseException | None = None
         self.pending_images = 0
-        """Units that wait for answers from elsewhere."""
+        """Number of images that wait for answers from batch files."""
 
     @property
     def capacity(self) -> dict[str, int]:
-        """How many questions each engine takes at a time now."""
+        """Engine name to its current capacity."""
         return {name: engine.capacity for name, engine in self._engines.items()}
 
-    def stop(self, why: str = "stopped") -> None:
-        """Send nothing more and let what is in flight come home."""
-        self._end(RunStopped(why, hint="what was answered is kept; the same command goes on"))
+    def stop(self, reason: str = "stopped") -> None:
+        """Send no further request; requests in flight may finish."""
+        self._end(RunStopped(reason, hint="all answers are stored; run the same command again to continue"))
 
     def cancel(self) -> None:
-        """End at once; what is in flight is lost."""
+        """End at once; requests in flight are lost."""
         for task in self._tasks:
             task.cancel()
 
     async def run(self, image_tasks: AsyncIterator[ImageTask]) -> None:
-        """Work through `units` to the end.
+        """Process all image tasks.
 
         Raises:
-            Stopped, BudgetReached: by `stop` or a cap; what was done is kept.
-            EngineStopped, RecordError: nothing more could be done; what was done is kept.
+            RunStopped, BudgetReached: by `stop` or a cap; the results so far are stored.
+            EngineStopped, RecordError: the run cannot continue; the results so far are stored.
         """
         try:
             async for image_task in image_tasks:
-                await self._until_room()
+                await self._wait_for_capacity()
                 if self._error is not None:
                     break
-                task = asyncio.create_task(self._one(image_task))
+                task = asyncio.create_task(self._process(image_task))
                 self._tasks.add(task)
                 task.add_done_callback(self._ended)
-                await asyncio.sleep(0)  # so that its first questions count before the next unit is let in
+                await asyncio.sleep(0)  # its first requests count before the next task starts
             await self._drain()
         finally:
             self.cancel()
@@ -106,68 +108,70 @@ class Runner:
         if self._error is not None:
             raise self._error
 
-    async def _until_room(self) -> None:
-        while self._error is None and not self._has_room():
-            self._room.clear()
-            await self._room.wait()
+    async def _wait_for_capacity(self) -> None:
+        while self._error is None and not self._has_capacity():
+            self._capacity_changed.clear()
+            await self._capacity_changed.wait()
 
-    def _has_room(self) -> bool:
-        """About twice as many questions wait as can be answered at a time, and units do not pile up behind a judge."""
-        capacity = max(1, sum(engine.capacity for engine in self._engines.values()))  # annotations alone ask nobody
+    def _has_capacity(self) -> bool:
+        """Whether to start another task: requests up to twice the engines' capacity, and a bounded number of tasks."""
+        capacity = max(
+            1, sum(engine.capacity for engine in self._engines.values())
+        )  # the annotation judge alone has no engine
         return self.dispatcher.outstanding < 2 * capacity and len(self._tasks) < 4 * capacity + 16
 
     async def _drain(self) -> None:
         while self._tasks:
             grace = None if self._error is None else _GRACE_S
-            self._room.clear()
-            waiting = asyncio.create_task(self._room.wait())
+            self._capacity_changed.clear()
+            waiting = asyncio.create_task(self._capacity_changed.wait())
             done, _ = await asyncio.wait({*self._tasks, waiting}, timeout=grace, return_when=asyncio.FIRST_COMPLETED)
             waiting.cancel()
             if not done:
-                return  # what is in flight has had its time
+                return  # the time for requests in flight is over
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        self._room.set()
+        self._capacity_changed.set()
 
     def _end(self, error: BaseException) -> None:
         if self._error is None:
             self._error = error
             self._budget.close("the run is ending")
-        self._room.set()
+        self._capacity_changed.set()
 
-    async def _one(self, image_task: ImageTask) -> None:
+    async def _process(self, image_task: ImageTask) -> None:
         try:
-            outcomes = await self._through(image_task)
-            await self._keep(image_task, outcomes)
+            results = await self._run_pipeline(image_task)
+            await self._store_results(image_task, results)
         except AnswerPending:
             self.pending_images += 1
         except (BudgetReached, EngineStopped, RecordError) as error:
             self._end(error)
-        except Exception as error:  # a bug, or a plug-in's: one bad unit does not stop the rest
+        except Exception as error:  # a bug, also of a plug-in: one image does not stop the run
             self._say(f"{image_task.picture.key}: {error!r}")
             self._say(traceback.format_exc())
-            await self._keep(image_task, _broken(image_task, error))
+            await self._store_results(image_task, _bug_results(image_task, error))
 
-    async def _through(self, image_task: ImageTask) -> tuple[ItemResult, ...]:
+    async def _run_pipeline(self, image_task: ImageTask) -> tuple[ItemResult, ...]:
         steps = self._steps_for(image_task)
         try:
             requests = next(steps)
             while True:
-                self._check_open()  # an engine need not know that the run is ending
+                self._raise_if_ending()  # engines may ignore that the run is ending
                 requests = steps.send(await self.dispatcher.answers(requests) if requests else ())
         except StopIteration as end:
-            outcomes: tuple[ItemResult, ...] = end.value
-            return outcomes
+            results: tuple[ItemResult, ...] = end.value
+            return results
         finally:
             steps.close()
 
-    def _check_open(self) -> None:
+    def _raise_if_ending(self) -> None:
         if self._error is not None:
             raise BudgetClosed("the run is ending")
 
-    async def _keep(self, image_task: ImageTask, outcomes: tuple[ItemResult, ...]) -> None:
-        finished = [self._finished(image_task, outcome) for outcome in outcomes]
+    async def _store_results(self, image_task: ImageTask, results: tuple[ItemResult, ...]) -> None:
+        finished = [self._finished_item(image_task, result) for result in results]
         try:
             await self._writer.write(
                 lambda connection: work.store_finished(
@@ -178,26 +182,26 @@ class Runner:
             self._end(error)
             return
         except Exception as error:
-            if any(outcome.reason == _BUG for outcome in outcomes):  # not even that can be stored
+            if any(result.reason == _BUG for result in results):  # even the failure cannot be stored
                 self._end(error)
             raise
-        self._counters.finished(outcomes)
+        self._counters.count_results(results)
 
-    def _finished(self, image_task: ImageTask, outcome: ItemResult) -> work.FinishedItem:
+    def _finished_item(self, image_task: ImageTask, result: ItemResult) -> work.FinishedItem:
         return work.FinishedItem(
-            item=outcome.item,
+            item=result.item,
             image_id=image_task.picture.image_id or 0,
-            status=outcome.status,
-            reason=outcome.reason,
-            detail=outcome.detail,
-            attempts=outcome.attempts,
-            draft=new_candidate(image_task, outcome, self._recipe, self._engines),
-            candidate_id=candidate_id_of(outcome.item),
-            verdicts=tuple(new_verdict(said, self._engines) for said in outcome.verdicts),
+            status=result.status,
+            reason=result.reason,
+            detail=result.detail,
+            attempts=result.attempts,
+            draft=new_candidate(image_task, result, self._recipe, self._engines),
+            candidate_id=candidate_id_of(result.item),
+            verdicts=tuple(new_verdict(verdict, self._engines) for verdict in result.verdicts),
         )
 
 
-def _broken(image_task: ImageTask, error: BaseException) -> tuple[ItemResult, ...]:
+def _bug_results(image_task: ImageTask, error: BaseException) -> tuple[ItemResult, ...]:
     detail = f"{type(error).__name__}: {error}"
     return tuple(
         ItemResult(item=item, status=ItemStatus.FAILED, reason=_BUG, detail=detail)
@@ -206,26 +210,26 @@ def _broken(image_task: ImageTask, error: BaseException) -> tuple[ItemResult, ..
 
 
 def candidate_id_of(item: str) -> int | None:
-    """The candidate that an item is, where it is one."""
+    """Return the candidate ID of an item of kind candidate."""
     kind, _, number = item.partition("/")
     return int(number) if kind == CANDIDATE else None
 
 
 def new_candidate(
-    image_task: ImageTask, outcome: ItemResult, recipe: Recipe, engines: Mapping[str, Engine]
+    image_task: ImageTask, result: ItemResult, recipe: Recipe, engines: Mapping[str, Engine]
 ) -> NewCandidate | None:
-    """The candidate of an outcome as the record takes it."""
-    draft = outcome.draft
+    """Return the candidate of a result in the record's format."""
+    draft = result.draft
     if draft is None:
         return None
     generator = engines[recipe.proposer].model
-    kind, _, _ = outcome.item.partition("/")
+    kind, _, _ = result.item.partition("/")
     keys = {each.item: each.key for each in image_task.captions} | {
         each.item: each.key for each in image_task.questions
     }
     return NewCandidate(
         source_id=image_task.source_id,
-        key=f"generate/{recipe.hash}/{kind}/{keys.get(outcome.item, outcome.item)}",
+        key=f"generate/{recipe.hash}/{kind}/{keys.get(result.item, result.item)}",
         image_id=image_task.picture.image_id or 0,
         caption_id=draft.caption_id,
         raw_text=draft.text,
@@ -239,21 +243,21 @@ def new_candidate(
     )
 
 
-def new_verdict(said: JudgeVerdict, engines: Mapping[str, Engine]) -> NewVerdict:
-    """A verdict as the record takes it; `candidate_id` is to be filled in."""
-    engine = engines.get(said.judge)
+def new_verdict(verdict: JudgeVerdict, engines: Mapping[str, Engine]) -> NewVerdict:
+    """Return a verdict in the record's format; the caller sets `candidate_id`."""
+    engine = engines.get(verdict.judge)
     return NewVerdict(
         candidate_id=0,
-        judge=said.judge,
-        model=engine.model if engine else said.judge,
-        prompt_version=said.prompt,
-        question=said.question,
-        p=said.p,
-        label_mass=said.label_mass,
-        raw_text=said.text,
-        latency_ms=said.latency_ms,
+        judge=verdict.judge,
+        model=engine.model if engine else verdict.judge,
+        prompt_version=verdict.prompt,
+        question=verdict.question,
+        p=verdict.p,
+        label_mass=verdict.label_mass,
+        raw_text=verdict.text,
+        latency_ms=verdict.latency_ms,
         simulated=engine.simulated if engine else False,
-        method=said.method and str(said.method),
-        prior=said.prior,
-        seed=said.seed,
+        method=verdict.method and str(verdict.method),
+        prior=verdict.prior,
+        seed=verdict.seed,
     )

@@ -1,4 +1,4 @@
-"""One run of `negwb generate` from its first line to its last: engines opened, the record told, signals heard."""
+"""One run of `negwb generate`: opens engines, registers the run in the record, handles signals, stores the outcome."""
 
 from __future__ import annotations
 
@@ -48,11 +48,11 @@ OnProgress = Callable[[StageProgress], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GenerationOptions:
-    """How a run goes about it; none of it decides what comes out of an item."""
+    """Options of a run that do not affect the result of an item."""
 
     sources: tuple[str, ...] = ()
     limit: int | None = None
-    """Items at most."""
+    """Most items."""
     shard: Shard = field(default_factory=Shard)
     retry: bool = False
     budget: Budget = field(default_factory=Budget)
@@ -61,12 +61,12 @@ class GenerationOptions:
 
 @dataclass(frozen=True, slots=True)
 class GenerationTask:
-    """What a run works on."""
+    """Input of a run."""
 
     image_tasks: AsyncIterator[ImageTask]
     steps: Callable[[ImageTask], Steps]
     total: int | None
-    """Items that there are to do, where that is known."""
+    """Number of items, if known."""
 
 
 MakeTask = Callable[[RecordWriter, Recipe], Awaitable[GenerationTask]]
@@ -74,7 +74,7 @@ MakeTask = Callable[[RecordWriter, Recipe], Awaitable[GenerationTask]]
 
 @dataclass(frozen=True, slots=True)
 class GenerationResult:
-    """How a run ended."""
+    """Outcome of a run."""
 
     run_id: int
     recipe: Recipe
@@ -82,10 +82,10 @@ class GenerationResult:
     progress: StageProgress
     message: str = ""
     error: BaseException | None = None
-    """What ended it, where it did not come to its end."""
+    """The error that ended the run early."""
     pending_images: int = 0
     simulated: tuple[str, ...] = ()
-    """Engines that are scripts and no models."""
+    """Engines that run scripts, not models."""
 
 
 def generate(
@@ -97,33 +97,33 @@ def generate(
     *,
     on_progress: OnProgress = lambda progress: None,
     notify: Callable[[str], None] = lambda line: None,
-    make: EngineFactory = open_engine,
+    factory: EngineFactory = open_engine,
     task: MakeTask | None = None,
 ) -> GenerationResult:
-    """Run `plan` to its end, to a cap, or until somebody stops it.
+    """Run `plan` until it is complete, reaches a cap or is stopped.
 
     Args:
-        make: opens each engine.
-        task: what is worked on, where it is not the captions or questions that are not done.
+        factory: Opens each engine.
+        task: Input of the run; default: all unprocessed captions or questions.
 
     Raises:
-        NegwbError: an engine cannot be opened, or another process does the same; nothing was asked.
+        NegwbError: an engine cannot be opened, or another process runs the same recipe; no request was sent.
     """
     check_prices(plan, options.budget)
     on_progress, notify = _ignoring_closed_pipe(on_progress), _ignoring_closed_pipe(notify)
     if task is None:
-        task = partial(_items, plan, options, folders)
-    return asyncio.run(_generate(workspace, store, plan, options, on_progress, notify, make, task))
+        task = partial(_default_task, plan, options, folders)
+    return asyncio.run(_generate(workspace, store, plan, options, on_progress, notify, factory, task))
 
 
-def _ignoring_closed_pipe(on_progress: Callable[[T], None]) -> Callable[[T], None]:
-    """A run goes on, and says that it lives, where nobody listens any more: a pipe that was closed."""
+def _ignoring_closed_pipe(callback: Callable[[T], None]) -> Callable[[T], None]:
+    """Wrap a callback so that a closed output pipe does not end the run."""
 
-    def told(what: T) -> None:
+    def call(value: T) -> None:
         with suppress(OSError, ValueError):
-            on_progress(what)
+            callback(value)
 
-    return told
+    return call
 
 
 async def _generate(
@@ -133,16 +133,18 @@ async def _generate(
     options: GenerationOptions,
     on_progress: OnProgress,
     notify: Callable[[str], None],
-    make: EngineFactory,
+    factory: EngineFactory,
     make_task: MakeTask,
 ) -> GenerationResult:
-    async with open_engines(workspace, store, plan, options.budget, notify, make) as engines:
+    async with open_engines(workspace, store, plan, options.budget, notify, factory) as engines:
         recipe = plan.recipe(engines)
         check_judges(recipe)
         writer = RecordWriter(store)
         try:
-            told = settings_of(plan, recipe, options, engines)
-            run_id = await writer.write(lambda connection: register_run(connection, recipe, told, options, plan))
+            settings_json = settings_of(plan, recipe, options, engines)
+            run_id = await writer.write(
+                lambda connection: register_run(connection, recipe, settings_json, options, plan)
+            )
             task = await make_task(writer, recipe)
             counters = RunCounters(task.total)
             # fmt: off
@@ -158,20 +160,20 @@ async def _generate(
             await asyncio.to_thread(writer.close)
     if ended.progress.kept:
         await asyncio.to_thread(fulltext.refresh, store)
-    return replace(ended, simulated=tuple(told["simulated"]))
+    return replace(ended, simulated=tuple(settings_json["simulated"]))
 
 
-async def _items(
+async def _default_task(
     plan: GenerationPlan, options: GenerationOptions, folders: PictureFolders, writer: RecordWriter, recipe: Recipe
 ) -> GenerationTask:
-    """The captions or questions that are not done under the recipe."""
+    """Return the captions or questions that are not yet processed under the recipe."""
     scope = scope_of(plan, recipe, options)
     image_tasks = read_image_tasks(writer, scope, folders, shard=options.shard, limit=options.limit)
     total = await writer.read(lambda connection: _total(connection, scope, options))
-    must_see = needs_image(recipe, plan.prompts, {name: each.kind for name, each in plan.engines.items()})
+    image_needed = needs_image(recipe, plan.prompts, {name: each.kind for name, each in plan.engines.items()})
 
     def steps(image_task: ImageTask) -> Steps:
-        if must_see and image_task.picture.path is None:
+        if image_needed and image_task.picture.path is None:
             return image_missing(image_task)
         return steps_of(image_task, recipe, plan.prompts)
 
@@ -185,9 +187,9 @@ async def open_engines(
     plan: GenerationPlan,
     budget: Budget,
     notify: Callable[[str], None],
-    make: EngineFactory,
+    factory: EngineFactory,
 ) -> AsyncIterator[dict[str, Engine]]:
-    """The plan's engines, closed at the end."""
+    """Open the plan's engines; close them at the end."""
 
     unproved = {judge.name for judge in plan.judges if _may_prove(plan.engines.get(judge.name))}
 
@@ -199,38 +201,40 @@ async def open_engines(
     async with AsyncExitStack() as stack:
         engines: dict[str, Engine] = {}
         for name, settings in plan.engines.items():
-            engines[name] = await make(settings, context)
+            engines[name] = await factory(settings, context)
             stack.push_async_callback(engines[name].close)
             if name in unproved and capabilities(plain_url(settings.url), engines[name].model) is None:
                 which = f"{plain_url(settings.url)} --model {engines[name].model}"
-                notify(f"{name} was never probed, so it says a bare yes or no; first: negwb generate probe {which}")
+                notify(
+                    f"{name} has not been probed: yes/no text without probabilities; run: negwb generate probe {which}"
+                )
         yield engines
 
 
 def _may_prove(settings: EngineSettings | None) -> bool:
-    """Whether where its probabilities come from depends on a probe."""
+    """Whether the engine's method depends on a probe."""
     return settings is not None and settings.kind == "openai" and settings.method == "auto"
 
 
 def scope_of(plan: GenerationPlan, recipe: Recipe, options: GenerationOptions) -> Scope:
-    """Which items the run works on."""
+    """Return the items that the run processes."""
     return Scope(recipe=recipe.hash, kind=_KINDS[plan.pipeline], sources=options.sources, retry=options.retry)
 
 
 def nothing_left(store: Store, pipeline: Pipeline) -> NothingToDo:
-    """Why there is nothing to generate from: nothing ever came in, or all of it is done."""
+    """Return the error for a run without items: none were imported, or all are processed."""
     with store.read() as connection:
         if not has_any(connection, _KINDS[pipeline]):
             what = "captions" if pipeline is Pipeline.P1 else "questions that people answered with no"
-            return NothingToDo(f"there are no {what} to generate from", hint="import some first: negwb import FILE")
+            return NothingToDo(f"the record has no {what}", hint="import some first: negwb import FILE")
     return NothingToDo(
-        "nothing is left to generate from",
-        hint="all items went through under these settings; others do them anew, --retry those that failed",
+        "all items are processed",
+        hint="other settings process them again; --retry processes the failed ones",
     )
 
 
 def _total(connection: Connection, scope: Scope, options: GenerationOptions) -> int:
-    """Items to do; of a shard about its share."""
+    """Return the number of items to process; for a shard its approximate share."""
     total = scope.count(connection)
     if options.shard.of > 1:
         total = math.ceil(total / options.shard.of)
@@ -240,7 +244,7 @@ def _total(connection: Connection, scope: Scope, options: GenerationOptions) -> 
 def settings_of(
     plan: GenerationPlan, recipe: Recipe, options: GenerationOptions, engines: Mapping[str, Engine]
 ) -> dict[str, Any]:
-    """What the record keeps of a run beside its counts."""
+    """Return the settings of a run that the record stores."""
     return {
         "pipeline": str(plan.pipeline),
         "recipe": recipe.to_dict(),
@@ -255,27 +259,31 @@ def settings_of(
 
 
 def register_run(
-    connection: Connection, recipe: Recipe, told: Mapping[str, Any], options: GenerationOptions, plan: GenerationPlan
+    connection: Connection,
+    recipe: Recipe,
+    settings_json: Mapping[str, Any],
+    options: GenerationOptions,
+    plan: GenerationPlan,
 ) -> int:
-    """Note that the run begins.
+    """Register the run in the record.
 
     Raises:
-        UsageError: another process works on the same items under the same recipe, and both would pay.
+        UsageError: another process runs the same recipe on the same items, and both would pay for the requests.
     """
     for other in runs.list_runs(connection, 100):
         if other.recipe != recipe.hash or other.state is not GenerationState.RUNNING or other.lost:
             continue
         if shards_overlap(options.shard, Shard.parse(str(other.settings.get("shard", "1/1")))):
             raise UsageError(
-                f"process {other.pid} on {other.host} generates the same right now",
-                hint="wait for it, or share the work: --shard 1/2 here, --shard 2/2 there",
+                f"process {other.pid} on {other.host} is running the same generation",
+                hint="wait for it, or split the items: --shard 1/2 here, --shard 2/2 there",
             )
     answer_cache.store_prompt(connection, plan.prompts.version, plan.prompts.content)
-    return runs.start_run(connection, recipe=recipe.hash, settings=told)
+    return runs.start_run(connection, recipe=recipe.hash, settings=settings_json)
 
 
 def shards_overlap(one: Shard, other: Shard) -> bool:
-    """Whether some picture is in both (by the Chinese remainder theorem)."""
+    """Whether the shards share images (Chinese remainder theorem)."""
     return (one.number - other.number) % math.gcd(one.of, other.of) == 0
 
 
@@ -289,14 +297,14 @@ async def _run_with_heartbeat(
     on_progress: OnProgress,
     notify: Callable[[str], None],
 ) -> GenerationResult:
-    """The run with its beats, ending as it ends."""
+    """Run with a heartbeat in the record, and store the outcome."""
 
     def progress() -> StageProgress:
         return counters.progress(runner.dispatcher.outstanding, runner.capacity)
 
     async def beat(now: StageProgress) -> None:
         on_progress(now)
-        with suppress(RecordError):  # a busy record misses a beat and no more
+        with suppress(RecordError):  # a busy record only misses a heartbeat
             await writer.write(lambda connection: runs.record_heartbeat(connection, run_id, now.to_dict()))
 
     async def beats() -> None:
@@ -348,24 +356,24 @@ async def _end(
     def write(connection: Connection) -> None:
         runs.end_run(connection, run_id, state, counts, message, stop_reason=stop_reason)
 
-    with suppress(RecordError):  # what matters is stored; the row then reads as lost
+    with suppress(RecordError):  # all answers are stored; the run then shows as lost
         await writer.write(write)
 
 
 @contextmanager
 def _stop_on_signals(runner: Runner, notify: Callable[[str], None]) -> Iterator[None]:
-    """Ctrl-C (and SIGTERM, SIGHUP) asks the run to end; again, it ends at once."""
-    asked = 0
+    """On Ctrl-C, SIGTERM or SIGHUP, stop the run; on a second signal, end it at once."""
+    signals = 0
 
-    def hear(_number: signal.Signals) -> None:
-        nonlocal asked
-        asked += 1
-        if asked == 1:
+    def on_signal(_number: signal.Signals) -> None:
+        nonlocal signals
+        signals += 1
+        if signals == 1:
             runner.stop("stopped")
             if waiting := runner.dispatcher.outstanding:
-                notify(f"stopping when {counted(waiting, 'answer')} came in; Ctrl-C again ends at once and loses them")
+                notify(f"waiting for {counted(waiting, 'answer')}; Ctrl-C again ends at once and loses them")
         else:
             runner.cancel()
 
-    with interruption.heard_by(asyncio.get_running_loop(), hear, also=[signal.SIGINT]):
+    with interruption.heard_by(asyncio.get_running_loop(), on_signal, also=[signal.SIGINT]):
         yield

@@ -1,4 +1,4 @@
-"""Units for a run: the pictures that have something to do, page after page, within a limit and a shard."""
+"""Input of a run: images with unprocessed items, read page by page, within a limit and a shard."""
 
 from __future__ import annotations
 
@@ -15,33 +15,33 @@ from workbench.generation.runs.record_writer import RecordWriter
 from workbench.workspace.picture_folders import PictureFolders
 
 _PAGE = 200
-"""Pictures that are read at a time."""
+"""Images per page."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """One of so many equal parts of the pictures, by a hash of their names: it stays the same when more come in."""
+    """One of `of` equal parts of the images, by a hash of their keys, so that later imports do not change it."""
 
     number: int = 1
     """From 1."""
     of: int = 1
 
     @classmethod
-    def parse(cls, words: str) -> Shard:
-        """The shard that is written i/n.
+    def parse(cls, text: str) -> Shard:
+        """Parse i/n.
 
         Raises:
-            UsageError: it is none.
+            UsageError: invalid text.
         """
-        first, slash, second = words.partition("/")
+        first, slash, second = text.partition("/")
         if slash and first.isascii() and first.isdigit() and second.isascii() and second.isdigit():
             number, of = int(first), int(second)
             if 1 <= number <= of <= 100_000:
                 return cls(number, of)
-        raise UsageError(f"--shard {words}: i/n is expected", hint="as in: --shard 2/8, the second of eight parts")
+        raise UsageError(f"--shard {text}: i/n is expected", hint="for example --shard 2/8, the second of eight parts")
 
     def has(self, source: str, key: str) -> bool:
-        """Whether this picture is in it."""
+        """Whether the image belongs to the shard."""
         digest = hashlib.blake2b(f"{source}\0{key}".encode("utf-8", "surrogatepass"), digest_size=8).digest()
         return int.from_bytes(digest, "big") % self.of == self.number - 1
 
@@ -49,17 +49,17 @@ class Shard:
 async def read_image_tasks(
     writer: RecordWriter, scope: Scope, folders: PictureFolders, *, shard: Shard = Shard(), limit: int | None = None
 ) -> AsyncIterator[ImageTask]:
-    """The units of `scope`, at most `limit` items in all."""
+    """Yield the image tasks of `scope`, with at most `limit` items in all."""
     after, left = 0, limit
-    known: Categories = {}
+    categories: Categories = {}
     while left is None or left > 0:
-        page = await writer.read(partial(scope.page, after=after, limit=_PAGE, known=known))
+        page = await writer.read(partial(scope.page, after=after, limit=_PAGE, known=categories))
         if not page:
             return
-        for material in page:
-            if not shard.has(material.source, material.key):
+        for context in page:
+            if not shard.has(context.source, context.key):
                 continue
-            image_task = image_task_of(material, folders, left)
+            image_task = image_task_of(context, folders, left)
             if image_task.wanted:
                 yield image_task
             if left is not None:
@@ -69,23 +69,23 @@ async def read_image_tasks(
         after = page[-1].id
 
 
-def image_task_of(material: ImageContext, folders: PictureFolders, most: int | None = None) -> ImageTask:
-    """A picture as a pipeline gets it; of its items at most `most` are wanted."""
-    captions = tuple(CaptionItem(row.id, row.key, row.text) for row in material.captions)
-    questions = tuple(QuestionItem(row.id, row.key, row.text, row.question_type) for row in material.questions)
+def image_task_of(context: ImageContext, folders: PictureFolders, limit: int | None = None) -> ImageTask:
+    """Return the pipeline's input for an image; at most `limit` of its items are wanted."""
+    captions = tuple(CaptionItem(row.id, row.key, row.text) for row in context.captions)
+    questions = tuple(QuestionItem(row.id, row.key, row.text, row.question_type) for row in context.questions)
     items = [each.item for each in captions] + [each.item for each in questions]
-    order = [item for item in items if item in material.waiting]
+    order = [item for item in items if item in context.waiting]
     return ImageTask(
         picture=ImagePayload(
-            key=f"{material.source}/{material.key}",
-            image_id=material.id,
-            path=folders.locate(material.source, material.file_name),
+            key=f"{context.source}/{context.key}",
+            image_id=context.id,
+            path=folders.locate(context.source, context.file_name),
         ),
-        source_id=material.source_id,
-        source=material.source,
+        source_id=context.source_id,
+        source=context.source,
         captions=captions,
         questions=questions,
-        wanted=frozenset(order if most is None else order[:most]),
-        objects=material.objects,
-        categories=material.categories,
+        wanted=frozenset(order if limit is None else order[:limit]),
+        objects=context.objects,
+        categories=context.categories,
     )

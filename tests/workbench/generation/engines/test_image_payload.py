@@ -87,17 +87,17 @@ async def test_a_picture_is_decoded_once_for_all_who_ask(tmp_path: Path, monkeyp
     paths = [tmp_path / f"{n}.png" for n in range(3)]
     for n, path in enumerate(paths):
         Image.new("RGB", (8, 8), (n, n, n)).save(path)
-    pictures = ImageEncoder(64, kept=2)
+    pictures = ImageEncoder(64, max_cached=2)
     import asyncio
 
-    shown = await asyncio.gather(*(pictures.show(picture(paths[n % 2])) for n in range(10)))
+    shown = await asyncio.gather(*(pictures.encode(picture(paths[n % 2])) for n in range(10)))
     assert len(set(shown)) == 2
     assert sorted(decoded, key=str) == paths[:2]
-    await pictures.show(picture(paths[2]))
-    await pictures.show(picture(paths[0]))
+    await pictures.encode(picture(paths[2]))
+    await pictures.encode(picture(paths[0]))
     assert len(decoded) == 4  # the third pushed the first out
-    assert (await pictures.show(picture(None, blank=True))) is blank_url(64)
-    assert (await pictures.show(picture(None))).error == "picture-missing"
+    assert (await pictures.encode(picture(None, blank=True))) is blank_url(64)
+    assert (await pictures.encode(picture(None))).error == "picture-missing"
     await pictures.close()
 
 
@@ -105,7 +105,7 @@ async def test_files_are_named_where_the_server_reads_them_but_blanks_are_not(tm
     path = tmp_path / "a.png"
     Image.new("RGB", (8, 8)).save(path)
     pictures = ImageEncoder(64, as_files=True)
-    assert (await pictures.show(picture(path))).url == path.as_uri()
-    assert (await pictures.show(picture(path), as_data=True)).url.startswith("data:")
-    assert (await pictures.show(picture(None, blank=True))).url.startswith("data:")
+    assert (await pictures.encode(picture(path))).url == path.as_uri()
+    assert (await pictures.encode(picture(path), as_data=True)).url.startswith("data:")
+    assert (await pictures.encode(picture(None, blank=True))).url.startswith("data:")
     await pictures.close()

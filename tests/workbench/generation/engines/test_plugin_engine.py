@@ -73,7 +73,7 @@ def test_the_readmes_engine_works(workspace: Path, plugins: Path) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "says"),
-    [("parrots", "there is no such kind"), ("broken", "cannot be made.*no seed"), ("lost", "cannot be loaded")],
+    [("parrots", "unknown engine kind"), ("broken", "cannot be opened.*no seed"), ("lost", "cannot be loaded")],
 )
 def test_an_engine_that_cannot_be_had_is_said_in_one_line(workspace: Path, plugins: Path, kind: str, says: str) -> None:
     use(workspace, kind)

@@ -106,7 +106,7 @@ def test_a_set_of_ones_own_is_found_by_its_path(tmp_path: Path):
     path.write_bytes(b"\xff\xfe")
     with pytest.raises(UsageError, match="UTF-8"):
         find_prompts(str(path))
-    with pytest.raises(UsageError, match="there are no prompts 'none'"):
+    with pytest.raises(UsageError, match="unknown prompt set 'none'"):
         find_prompts("none")
 
 
@@ -123,8 +123,8 @@ def test_a_set_of_ones_own_is_found_by_its_path(tmp_path: Path):
             'role = "robot"\ntext = "{question}"',
             "role = 'robot': one of: system, user",
         ),
-        ("{question}", "{color}", r"\[presence\] nothing fills \{color\}"),
-        ("{caption} {question}", "{caption} {found}", r"\[rewrite\] nothing fills \{found\}"),
+        ("{question}", "{color}", r"\[presence\] unknown placeholder \{color\}"),
+        ("{caption} {question}", "{caption} {found}", r"\[rewrite\] unknown placeholder \{found\}"),
         ("{caption} {question}", "{cue_phrase}", r"\[rewrite\] \{cue_phrase\} needs a table \[rewrite.phrases.cue\]"),
         ("picture = true", "picture = false", r"\[presence\] this stage needs picture"),
         ("picture = true", 'picture = "yes"', r"picture = 'yes'"),
@@ -147,5 +147,5 @@ def test_what_is_off_is_told_in_one_line_with_file_and_stage(old: str, new: str,
 
 def test_the_user_asks_last():
     told = MINIMAL + '[[rewrite.messages]]\nrole = "assistant"\ntext = "ok"\n'
-    with pytest.raises(UsageError, match="the user asks last"):
+    with pytest.raises(UsageError, match="it must be user"):
         parse_prompts(told, "mine.toml")

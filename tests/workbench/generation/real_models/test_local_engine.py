@@ -272,7 +272,7 @@ async def test_out_of_memory_halves_the_batch(llama: Path) -> None:
         await engine.close()
     assert max(sizes) == 2
     assert engine.capacity == 2
-    assert verdicts == [f"tried: out of memory, from now on {size} questions at a time" for size in (4, 2)]
+    assert verdicts == [f"tried: out of memory; the batch size is now {size}" for size in (4, 2)]
 
 
 async def test_a_single_question_that_does_not_fit_stops_the_engine(llama: Path) -> None:

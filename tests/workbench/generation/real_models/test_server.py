@@ -126,9 +126,9 @@ async def test_what_the_server_honours_is_seen_truly(server: str, llama: Path, l
         seen[model] = {str(name): told["seen"] for name, told in look.to_dict().items()}
         if model == llava:
             assert value_of(look.to_dict(), Capability.DECISION_PICTURE) == "assets"
-            assert best_method("auto", look.to_dict(), pictured=True) is Method.DECISION
+            assert best_method("auto", look.to_dict(), has_image=True) is Method.DECISION
         else:
-            assert best_method("auto", look.to_dict(), pictured=True) is Method.SAMPLES
+            assert best_method("auto", look.to_dict(), has_image=True) is Method.SAMPLES
     for told in seen.values():
         assert (told["chat"], told["decision"]) == ("yes", "yes")
         assert (told["logprobs"], told["choice"], told["json_schema"]) == ("no", "no", "no")

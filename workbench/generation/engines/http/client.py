@@ -1,4 +1,4 @@
-"""One request to a server and its whole reply, within a time and a size. The engine's only way to the network."""
+"""HTTP client of the engines: one request and its whole reply, within a time limit and a size limit."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from workbench.generation.engines.http.connections import Connections
 
 MAX_BODY_BYTES: Final = 2**22
-"""Of a reply's body. An answer of a thousand words with log-probabilities has a quarter of that."""
+"""Largest body of a reply. An answer of 1,000 words with log-probabilities has a quarter of that."""
 _CONNECT_SECONDS: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What came back."""
+    """A complete reply."""
 
     status: int
     headers: Mapping[str, str]
@@ -36,7 +36,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class TransportFailure:
-    """Why nothing (whole) came back."""
+    """Why there is no complete reply."""
 
     failure: RequestFailure
     detail: str = ""
@@ -44,12 +44,12 @@ class TransportFailure:
 
 @dataclass(slots=True)
 class HttpClient:
-    """A server at an address; keeps its connections open."""
+    """Client of one server; keeps its connections open."""
 
     url: str
     key: str = field(default="", repr=False)
     timeout: float = 120.0
-    """Seconds for one request, from the first byte sent to the last received: a drip does not extend it."""
+    """Seconds for one request, from the first byte sent to the last byte received; a slow stream does not extend it."""
     _headers: list[tuple[bytes, bytes]] = field(init=False, repr=False)
     _connections: Connections = field(init=False, repr=False)
     _extensions: dict[str, Any] = field(init=False, repr=False)
@@ -62,14 +62,14 @@ class HttpClient:
         parts = urlsplit(self.url)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise UsageError(
-                f"not the address of a server: {plain_url(self.url) or 'none'}", hint="such as http://localhost:8000/v1"
+                f"invalid server address: {plain_url(self.url) or 'none'}", hint="for example http://localhost:8000/v1"
             )
         if "@" in parts.netloc:
             raise UsageError(
-                f"the address {plain_url(self.url)} holds a name or a password, which settings never do",
-                hint="put the API key into an environment variable and name it: key_env = ...",
+                f"the address {plain_url(self.url)} contains a user name or a password",
+                hint="put the API key into an environment variable and set key_env to its name",
             )
-        told = {
+        headers = {
             "Host": parts.netloc,
             "Content-Type": "application/json",
             "Accept": "application/json",
@@ -77,9 +77,11 @@ class HttpClient:
             "User-Agent": "negwb",
             **({"Authorization": f"Bearer {self.key}"} if self.key else {}),
         }
-        self._headers = [(name.encode(), value.encode()) for name, value in told.items()]
+        self._headers = [(name.encode(), value.encode()) for name, value in headers.items()]
         self._connections = Connections(secure=parts.scheme == "https", proxy=_proxy(parts.scheme, parts.hostname))
-        self._extensions = {"timeout": {"connect": min(_CONNECT_SECONDS, self.timeout)}}  # the whole is timed here
+        self._extensions = {
+            "timeout": {"connect": min(_CONNECT_SECONDS, self.timeout)}
+        }  # `timeout` covers the whole request
 
     async def __aenter__(self) -> Self:
         return self
@@ -90,31 +92,31 @@ class HttpClient:
         await self.close()
 
     async def close(self) -> None:
-        """Close the connections."""
+        """Close all connections."""
         await self._connections.close()
 
     async def post(self, path: str, body: bytes) -> Reply | TransportFailure:
-        """Send a JSON body. Never raises."""
-        return await self._whole("POST", path, body)
+        """Send a POST request with a JSON body. Never raises."""
+        return await self._send_in_time("POST", path, body)
 
     async def get(self, path: str) -> Reply | TransportFailure:
-        """Ask for something. Never raises."""
-        return await self._whole("GET", path, None)
+        """Send a GET request. Never raises."""
+        return await self._send_in_time("GET", path, None)
 
-    async def _whole(self, method: str, path: str, body: bytes | None) -> Reply | TransportFailure:
+    async def _send_in_time(self, method: str, path: str, body: bytes | None) -> Reply | TransportFailure:
         import httpcore  # noqa: PLC0415
 
         try:
             async with asyncio.timeout(self.timeout):
-                return await self._exchanged(method, path, body)
+                return await self._send(method, path, body)
         except TimeoutError:
-            return TransportFailure(RequestFailure.TIMEOUT, f"no whole answer in {self.timeout:g} s")
+            return TransportFailure(RequestFailure.TIMEOUT, f"no complete answer within {self.timeout:g} s")
         except httpcore.ConnectTimeout:
-            return TransportFailure(RequestFailure.CONNECTION, "the server does not take connections")
+            return TransportFailure(RequestFailure.CONNECTION, "the server does not accept connections")
         except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.ProxyError, OSError) as error:
             return TransportFailure(RequestFailure.CONNECTION, plain_line(str(error) or type(error).__name__, self.key))
 
-    async def _exchanged(self, method: str, path: str, body: bytes | None) -> Reply | TransportFailure:
+    async def _send(self, method: str, path: str, body: bytes | None) -> Reply | TransportFailure:
         import httpcore  # noqa: PLC0415
 
         url = self._urls.get(path) or self._urls.setdefault(path, httpcore.URL(self.url + path))
@@ -123,15 +125,15 @@ class HttpClient:
             method, url, headers=self._headers + length, content=body or b"", extensions=self._extensions
         )
         async with self._connections.response(request) as response:
-            kept, size = [], 0
+            chunks, size = [], 0
             async for chunk in response.aiter_stream():
-                kept.append(chunk)
+                chunks.append(chunk)
                 size += len(chunk)
                 if size > MAX_BODY_BYTES:
                     return TransportFailure(
                         RequestFailure.TOO_LONG, f"the server sends more than {MAX_BODY_BYTES >> 20} MiB"
                     )
-        return Reply(response.status, _read_headers(response.headers), b"".join(kept))
+        return Reply(response.status, _read_headers(response.headers), b"".join(chunks))
 
 
 def _read_headers(raw: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
@@ -139,7 +141,7 @@ def _read_headers(raw: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
 
 
 def _proxy(scheme: str, host: str) -> str | None:
-    """The proxy that the environment names; this machine is never behind one."""
+    """Return the proxy from the environment; None for this machine."""
     if host == "localhost" or _loopback(host) or proxy_bypass(host):
         return None
     proxies = getproxies()

@@ -1,9 +1,9 @@
-"""Many connections to one server at a cost that does not grow with their number.
+"""Many connections to one server at a cost per request that does not grow with their number.
 
-httpcore's pool looks at every connection several times for every request (some 5 ms of CPU at 128 of them); of a pool
-with one connection that costs nothing. So here every connection is such a pool, and the one used last is used next:
-when a server takes fewer requests, the others grow cold and end. httpx itself stays away from the requests: what its
-client adds (redirects, cookies, logins, decoding) is not wanted, and costs as much again.
+httpcore's pool scans all its connections several times per request (about 5 ms of CPU at 128 connections); with one
+connection per pool the scan is free. So each connection here is a pool of its own, and the most recently used one is
+used next: when a server takes fewer requests, the others time out. The client of httpx is not used: redirects, cookies,
+authentication and decoding are not needed, and would double the cost.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _KEEPALIVE_SECONDS: Final = 60.0
 
 
 class Connections:
-    """Any number of connections; how many at a time is the caller's business."""
+    """Any number of connections; the caller limits how many are in use."""
 
     def __init__(self, *, secure: bool, proxy: str | None = None) -> None:
         self._ssl = _ssl_context() if secure else None
@@ -29,7 +29,7 @@ class Connections:
 
     @asynccontextmanager
     async def response(self, request: httpcore.Request) -> AsyncIterator[httpcore.Response]:
-        """The response to `request`; its body is still to be read."""
+        """Send `request` and yield the response, whose body is not yet read."""
         connection = self._idle.pop() if self._idle else self._open()
         try:
             response = await connection.handle_async_request(request)
@@ -38,10 +38,10 @@ class Connections:
             finally:
                 await response.aclose()
         finally:
-            self._idle.append(connection)  # where it broke, its pool opens another
+            self._idle.append(connection)  # a pool replaces its broken connection
 
     async def close(self) -> None:
-        """Close all of them."""
+        """Close all connections."""
         for connection in self._all:
             await connection.aclose()
 
@@ -58,7 +58,7 @@ class Connections:
 
 
 def _ssl_context() -> ssl.SSLContext:
-    """As httpx makes it, with the certificates that the environment names; 20 ms, once for all connections."""
+    """Return httpx's SSL context, with the certificates from the environment; 20 ms, once for all connections."""
     import httpx  # noqa: PLC0415
 
     return httpx.create_ssl_context()

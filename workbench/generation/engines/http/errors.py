@@ -1,4 +1,4 @@
-"""What a server says when it does not answer, made fit for a person: one clean line without our secrets. Pure."""
+"""Error messages of servers as one clean line without control characters and API keys. Pure."""
 
 from __future__ import annotations
 
@@ -11,46 +11,46 @@ from curation_db.language.sanitize import clean, display_text
 
 _MAX_LENGTH: Final = 200
 _MAX_CHARACTERS_READ: Final = 20_000
-"""Characters of a body that are looked at."""
+"""Characters of a body that are parsed."""
 _MASK: Final = "[key]"
 MIN_SECRET_LENGTH: Final = 8
-"""Letters from which on a key is a secret; servers that want none are given "none", "EMPTY", "token"."""
+"""Shortest key that counts as a secret; servers without authentication get "none", "EMPTY" or "token"."""
 
 
 def server_message(body: bytes, key: str) -> str:
-    """The message in an error body: OpenAI's shape, FastAPI's, or whatever text it is."""
+    """Return the message in an error body: OpenAI's fields, FastAPI's fields, or the text itself."""
     text = body[:_MAX_CHARACTERS_READ].decode("utf-8", "replace")
     try:
-        told: Any = parse_json(text)
+        content: Any = parse_json(text)
     except JsonError:
-        told = text
-    return plain_line(_message(told) or text, key)
+        content = text
+    return plain_line(_message(content) or text, key)
 
 
 def plain_line(text: str, key: str) -> str:
-    """One clean line, the key masked: also where control characters were hidden in it."""
+    """Return `text` as one clean line with the key masked, also where control characters split the key."""
     return display_text(mask_key(clean(mask_key(text, key)), key), limit=_MAX_LENGTH)
 
 
 def mask_key(text: str, key: str, *, least: int = 1) -> str:
-    """`text` without the key, if that has at least so many letters."""
+    """Replace the key in `text`, if the key has at least `least` characters."""
     return text.replace(key, _MASK) if len(key) >= least and key in text else text
 
 
 def plain_url(url: str) -> str:
-    """An address without the name and password that may stand in it, and without its query."""
+    """Return an address without user name, password and query."""
     parts = urlsplit(url)
     return display_text(
         urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path.rstrip("/"), "", "")), limit=_MAX_LENGTH
     )
 
 
-def _message(told: Any) -> str:
-    if isinstance(told, str):
-        return told
-    if isinstance(told, list):  # FastAPI: a list of what is wrong where
-        return "; ".join(filter(None, (_message(part) for part in told[:3])))
-    if not isinstance(told, Mapping):
+def _message(content: Any) -> str:
+    if isinstance(content, str):
+        return content
+    if isinstance(content, list):  # FastAPI: a list of validation errors
+        return "; ".join(filter(None, (_message(part) for part in content[:3])))
+    if not isinstance(content, Mapping):
         return ""
-    named = [_message(told[name]) for name in ("error", "message", "detail", "msg", "code") if told.get(name)]
-    return " ".join(dict.fromkeys(filter(None, named)))
+    messages = [_message(content[name]) for name in ("error", "message", "detail", "msg", "code") if content.get(name)]
+    return " ".join(dict.fromkeys(filter(None, messages)))

@@ -1,4 +1,4 @@
-"""Places for requests, handed out as the window allows; for one event loop."""
+"""Limiter of concurrent requests: grants slots as the adaptive window allows; for one event loop."""
 
 from __future__ import annotations
 
@@ -11,98 +11,98 @@ from typing import Final
 from workbench.generation.engines.http.window import AdaptiveConcurrency, LoadSignal
 
 MAX_PAUSES: Final = 7
-"""Pauses in a row, each twice as long, after which nobody waits any longer: two minutes."""
+"""Consecutive pauses, each twice as long as the last, before the engine stops: two minutes in total."""
 BURST: Final = 4
 SPACING_S: Final = 0.001
-"""Seconds between two places. Without it requests that began together end together, and are worked on here in one
-heap while the server waits for all of them: at 64 in flight and 200 ms a fifth of its time."""
+"""Seconds between two slots. Without it, requests that start together end together and are processed here in one batch
+while the server idles: a fifth of its time at 64 requests in flight and 200 ms each."""
 
 
 class Limiter:
-    """Hands out places. Whoever takes one gives it back, when the answer is in the record and not before."""
+    """Grants slots for requests. The holder releases its slot when the answer is in the record, not before."""
 
     def __init__(
         self, window: AdaptiveConcurrency, give_up: Callable[[], BaseException], *, pauses: int = MAX_PAUSES
     ) -> None:
-        """`give_up` makes the error that everybody gets when nothing got through after `pauses` pauses."""
+        """`give_up` creates the error for all waiting requests when nothing was answered after `pauses` pauses."""
         self.window = window
         self.stopped: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        """Ends with the error that stopped everything."""
+        """Completes with the error that stopped the engine."""
         self._give_up = give_up
         self._pauses = pauses
         self._waiting: deque[asyncio.Future[None]] = deque()
-        self._alarm: asyncio.TimerHandle | None = None
+        self._timer: asyncio.TimerHandle | None = None
         self._next = 0.0
-        """When the next place may be handed out."""
+        """Time at which the next slot may be granted."""
 
-    async def acquire(self, *, again: bool = False) -> None:
-        """Wait for a place; `again`: for a question that was sent before, which goes first.
+    async def acquire(self, *, retry: bool = False) -> None:
+        """Wait for a slot; a `retry` of a request goes to the front of the queue.
 
         Raises:
-            Exception: the one that `stop` was told.
+            Exception: the error that was passed to `stop`.
         """
-        self._check()
+        self._raise_if_stopped()
         now = time.monotonic()
         if not self._waiting and self._may_send(now):
-            self._sent(now)
+            self._count_sent(now)
             return
-        place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        (self._waiting.appendleft if again else self._waiting.append)(place)
-        self._hand_out()
+        slot: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        (self._waiting.appendleft if retry else self._waiting.append)(slot)
+        self._grant_slots()
         try:
-            await place
+            await slot
         except asyncio.CancelledError:
-            if place.done() and not place.cancelled() and place.exception() is None:
-                self.release(LoadSignal.NONE)  # called off in the moment in which it got its place
+            if slot.done() and not slot.cancelled() and slot.exception() is None:
+                self.release(LoadSignal.NONE)  # cancelled at the moment it got its slot
             raise
 
     def release(self, signal: LoadSignal, wait: float = 0.0) -> None:
-        """Give a place back and say how it went; `wait`: the server's Retry-After in seconds."""
+        """Release a slot and report the outcome; `wait` is the server's Retry-After in seconds."""
         self.window.ended(signal, time.monotonic(), wait, wanted=bool(self._waiting))
         if self.window.pauses > self._pauses:
             self.stop(self._give_up())
-        self._hand_out()
+        self._grant_slots()
 
     async def sleep(self, seconds: float) -> None:
-        """Sleep, holding no place; ends with the error when everything stops."""
+        """Sleep without a slot; raise the error of `stop` if the engine stops."""
         await asyncio.wait((self.stopped,), timeout=seconds)
-        self._check()
+        self._raise_if_stopped()
 
     def stop(self, error: BaseException) -> None:
-        """Nobody gets a place any more: whoever waits for one, or will, gets `error`. The first error counts."""
+        """Grant no more slots: all waiting and later requests get `error`. The first error counts."""
         if self.stopped.done():
             return
         self.stopped.set_exception(error)
-        self.stopped.exception()  # seen: it is no error that nobody asks for it
+        self.stopped.exception()  # marks it as retrieved, so that asyncio does not log it
         while self._waiting:
-            place = self._waiting.popleft()
-            if not place.done():
-                place.set_exception(error)
+            slot = self._waiting.popleft()
+            if not slot.done():
+                slot.set_exception(error)
 
     def close(self) -> None:
-        """Forget the alarm."""
-        if self._alarm is not None:
-            self._alarm.cancel()
+        """Cancel the timer."""
+        if self._timer is not None:
+            self._timer.cancel()
 
-    def _check(self) -> None:
+    def _raise_if_stopped(self) -> None:
         if self.stopped.done():
             self.stopped.result()
 
     def _may_send(self, now: float) -> bool:
         return now >= self._next and self.window.may_send(now)
 
-    def _sent(self, now: float) -> None:
+    def _count_sent(self, now: float) -> None:
         self.window.sent()
         self._next = max(self._next, now - BURST * SPACING_S) + SPACING_S
 
-    def _hand_out(self) -> None:
+    def _grant_slots(self) -> None:
         now = time.monotonic()
         while self._waiting and self._may_send(now):
-            place = self._waiting.popleft()
-            if not place.done():
-                self._sent(now)
-                place.set_result(None)
-        later = max(self.window.paused_until, self._next)
-        if self._waiting and now < later and self.window.may_send(later):
+            slot = self._waiting.popleft()
+            if not slot.done():
+                self._count_sent(now)
+                slot.set_result(None)
+        resume_at = max(self.window.paused_until, self._next)
+        if self._waiting and now < resume_at and self.window.may_send(resume_at):
             self.close()
-            self._alarm = asyncio.get_running_loop().call_later(later - now, self._hand_out)
+            self._timer = asyncio.get_running_loop().call_later(resume_at - now, self._grant_slots)

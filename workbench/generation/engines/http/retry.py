@@ -1,4 +1,4 @@
-"""What a reply's status means, and how long to wait before the next try."""
+"""Retry policy: what an HTTP status means for a request, and how long to wait before the next try."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ class RetryDecision(StrEnum):
 
     OK = "fine"
     RETRY = "again"
-    """It went wrong on the server's side; asked again it may go well."""
+    """A fault of the server; another try may succeed."""
     THROTTLED = "too-many"
-    """The server asks for fewer requests."""
+    """Too many requests: send fewer."""
     REJECTED = "turned-down"
-    """This request, whenever it is sent."""
+    """The server rejects this request on every try."""
     ABORT = "no-entry"
-    """Every request: the key, the account, the model or the address is wrong."""
+    """The server rejects every request: the key, the account, the model or the address is wrong."""
 
 
-def classify_status(status: int, words: str = "", *, says_when: bool = False) -> RetryDecision:
-    """What a status means; `words`: what the server said, `says_when`: whether it has a Retry-After."""
+def classify_status(status: int, message: str = "", *, has_retry_after: bool = False) -> RetryDecision:
+    """Return the decision for an HTTP status, the server's error message, and whether it sent Retry-After."""
     if 200 <= status < 300:
         return RetryDecision.OK
     if status == 429:
-        # Servers answer 429 for an empty account too, and only their text differs. Waiting does not help there.
-        spent = "insufficient_quota" in words or "billing" in words
-        return RetryDecision.ABORT if spent else RetryDecision.THROTTLED
-    if status == 503 and says_when:
+        # Servers also answer 429 for an exhausted account, where waiting does not help. Only the text differs.
+        account_exhausted = "insufficient_quota" in message or "billing" in message
+        return RetryDecision.ABORT if account_exhausted else RetryDecision.THROTTLED
+    if status == 503 and has_retry_after:
         return RetryDecision.THROTTLED
     if status in _ABORT or 300 <= status < 400:
         return RetryDecision.ABORT
@@ -47,16 +47,16 @@ def classify_status(status: int, words: str = "", *, says_when: bool = False) ->
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy(Backoff):
-    """How long to wait, in seconds, and how often to ask."""
+    """Waiting times in seconds, and limits of retries."""
 
-    longest_asked: float = 120.0
-    """A server that asks for a longer wait gets the next request after this time."""
-    rejections: int = 40
-    """Times that one question may be refused for "too many" while others get through; no tries of its own."""
-    dead_after: int = 3
-    """Questions in a row for which every connection failed, until the server counts as gone."""
+    max_retry_after: float = 120.0
+    """Cap of the server's Retry-After."""
+    max_throttled: int = 40
+    """Times that one request may be throttled while others get through; these do not count as tries."""
+    unreachable_after: int = 3
+    """Consecutive requests without any connection after which the server counts as unreachable."""
 
-    def asked_for(self, headers: Mapping[str, str]) -> float | None:
-        """Seconds that a reply's Retry-After asks for, capped; None: none."""
+    def retry_after(self, headers: Mapping[str, str]) -> float | None:
+        """Return the seconds of a reply's Retry-After, capped; None: the reply has none."""
         seconds = retry_after(headers)
-        return None if seconds is None else min(self.longest_asked, seconds)
+        return None if seconds is None else min(self.max_retry_after, seconds)

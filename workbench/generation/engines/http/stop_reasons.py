@@ -1,4 +1,4 @@
-"""Why an engine stops, as a person is told. Pure. The key itself is in none of these lines."""
+"""Error messages of engines that stop. Pure. No message contains the API key."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ from workbench.workspace.engine_settings import EngineSettings
 
 
 def access_error(settings: EngineSettings, reply: Reply, key: str) -> EngineStopped:
-    """The server answers nobody like us: key, account, model or address are wrong."""
-    url, words = plain_url(settings.url), server_message(reply.body, key)
-    said = f" ({words})" if words else ""
+    """Return the error for a server that rejects every request: key, account, model or address are wrong."""
+    url, message = plain_url(settings.url), server_message(reply.body, key)
+    quoted = f" ({message})" if message else ""
     if reply.status in {401, 403}:
         if settings.key_env:
-            hint = f"is the API key in the environment variable {settings.key_env} right?"
+            hint = f"check the API key in the environment variable {settings.key_env}"
         else:
-            hint = f"name the environment variable that holds the API key: key_env in [engines.{settings.name}]"
-        return EngineStopped(f"{url} refuses us: {reply.status}{said}", hint=hint)
+            hint = f"set key_env to the name of the variable with the API key, in [engines.{settings.name}]"
+        return EngineStopped(f"{url} refuses access: {reply.status}{quoted}", hint=hint)
     if reply.status in {402, 429}:
-        return EngineStopped(f"{url}: the account is used up{said}", hint="what was answered is kept")
+        return EngineStopped(f"{url}: the account has no credit left{quoted}", hint="all answers are stored")
     if reply.status == 404:
         return EngineStopped(
-            f"{url} does not know the model {settings.model} or the address{said}",
-            hint=f"see what it serves: curl {url}/models; the address mostly ends with /v1",
+            f"{url} does not know the model {settings.model} or the address{quoted}",
+            hint=f"list its models: curl {url}/models; most addresses end with /v1",
         )
     return EngineStopped(
-        f"{url} sends us elsewhere: {reply.status}{said}", hint=f"put the right address into [engines.{settings.name}]"
+        f"{url} redirects: {reply.status}{quoted}", hint=f"set url in [engines.{settings.name}] to the new address"
     )
 
 
-def connection_error(settings: EngineSettings, why: str) -> EngineStopped:
-    """Nothing gets through."""
+def connection_error(settings: EngineSettings, reason: str) -> EngineStopped:
+    """Return the error for a server that cannot be reached."""
     return EngineStopped(
-        f"nothing gets through to {plain_url(settings.url)}: {why or 'no answer'}",
-        hint="what was answered is kept; when the server is up, the same command goes on",
+        f"cannot reach {plain_url(settings.url)}: {reason or 'no answer'}",
+        hint="all answers are stored; run the same command again when the server is up",
     )

@@ -1,4 +1,4 @@
-"""Questions of all groups that wait at the same time, answered in batches. For engines that hold a model themselves."""
+"""Queue that batches the waiting requests of all groups, for engines that run a model themselves."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from workbench.generation.engines.protocol import EngineStopped, StoreAnswer
 from workbench.generation.engines.requests import ModelAnswer
 
 _GATHER_S: Final = 0.005
-"""How long a batch waits for questions of other groups."""
+"""Seconds that a batch waits for requests of other groups."""
 _WINDOW: Final = 8
-"""Batches from whose questions the next one is put together, those of a length beside each other."""
+"""Number of batches of waiting requests from which requests of similar length are selected."""
 
 Q = TypeVar("Q")
 
@@ -29,7 +29,7 @@ class _Waiting(Generic[Q]):
 
 
 class BatchQueue(Generic[Q]):
-    """Collects questions and has them answered, one batch at a time."""
+    """Collects requests and runs one batch at a time."""
 
     def __init__(
         self,
@@ -40,14 +40,14 @@ class BatchQueue(Generic[Q]):
         kind: Callable[[Q], Hashable] = lambda question: None,
         length: Callable[[Q], Any] = lambda question: 0,
     ) -> None:
-        """Say how.
+        """Configure the queue.
 
         Args:
-            run: answers a batch, in its order; `EngineStopped` from it ends everything.
-            budget: asked for each question when its batch begins.
-            size: most questions in a batch; may be changed later.
-            kind: only questions of one kind share a batch.
-            length: those of a length are best beside each other.
+            run: Answers a batch in order; an `EngineStopped` from it fails all waiting requests.
+            budget: Charged for each request when its batch starts.
+            size: Largest batch; may change later.
+            kind: Only requests of equal kind share a batch.
+            length: Sort key; requests of similar length share a batch, to reduce padding.
         """
         self.size = max(1, size)
         self._run = run
@@ -60,13 +60,13 @@ class BatchQueue(Generic[Q]):
         self._stopped: EngineStopped | None = None
 
     async def answer(self, group: Sequence[Q | ModelAnswer], store_answer: StoreAnswer) -> None:
-        """As `Engine.answer`, for questions made ready, some of which need no asking any more. Where the budget ends
-        within the group, what was asked before is still answered."""
-        told = await asyncio.gather(
+        """Answer a group as `Engine.answer` does; items that are already answers are only stored. If the budget ends
+        within the group, the requests before that point are still answered."""
+        results = await asyncio.gather(
             *(self._answer_one(index, question, store_answer) for index, question in enumerate(group)),
             return_exceptions=True,
         )
-        failed = [error for error in told if error is not None]
+        failed = [error for error in results if error is not None]
         failed.sort(key=lambda error: isinstance(error, BudgetReached))
         if failed:
             raise failed[0]
@@ -88,7 +88,7 @@ class BatchQueue(Generic[Q]):
         await store_answer(index, answer)
 
     async def close(self) -> None:
-        """Forget what waits."""
+        """Cancel the waiting requests."""
         if self._pump is not None:
             self._pump.cancel()
             with suppress(asyncio.CancelledError):
@@ -98,32 +98,31 @@ class BatchQueue(Generic[Q]):
         self._waiting.clear()
 
     async def _work(self) -> None:
-        """Answer what waits, until nothing does."""
+        """Run batches until no request waits."""
         try:
             while self._waiting:
                 await asyncio.sleep(_GATHER_S)
-                batch = self._paid(self._take())
+                batch = self._within_budget(self._take_batch())
                 if batch:
-                    await self._settle(batch)
+                    await self._run_batch(batch)
         except Exception as error:
             if isinstance(error, EngineStopped):
                 self._stopped = error
-            for future in tuple(self._open):  # nobody may wait for ever
+            for future in tuple(self._open):  # no caller may wait for ever
                 if not future.done():
                     future.set_exception(error)
             self._waiting.clear()
 
-    async def _settle(self, batch: list[_Waiting[Q]]) -> None:
+    async def _run_batch(self, batch: list[_Waiting[Q]]) -> None:
         began = time.perf_counter()
         answers = await self._run([each.question for each in batch])
-        took = (time.perf_counter() - began) * 1000
+        milliseconds = (time.perf_counter() - began) * 1000
         for each, answer in zip(batch, answers, strict=True):
-            if not each.answer.done():  # cancelled meanwhile
-                each.answer.set_result(replace(answer, latency_ms=took))
+            if not each.answer.done():  # cancelled in the meantime
+                each.answer.set_result(replace(answer, latency_ms=milliseconds))
 
-    def _take(self) -> list[_Waiting[Q]]:
-        """Take out questions that may share a batch: the one that waits longest is among them, the others are of
-        about its length, so that little is padded."""
+    def _take_batch(self) -> list[_Waiting[Q]]:
+        """Remove a batch from the queue: the oldest request, and others of its kind and similar length."""
         alive = [each for each in self._waiting if not each.answer.done()]
         kind = self._kind(alive[0].question) if alive else None
         same = [each for each in alive if self._kind(each.question) == kind][: self.size * _WINDOW]
@@ -135,13 +134,13 @@ class BatchQueue(Generic[Q]):
         self._waiting = deque(each for each in alive if id(each) not in chosen)
         return batch
 
-    def _paid(self, batch: list[_Waiting[Q]]) -> list[_Waiting[Q]]:
-        """Those that the budget still allows."""
-        for place in range(len(batch)):
+    def _within_budget(self, batch: list[_Waiting[Q]]) -> list[_Waiting[Q]]:
+        """Return the requests that the budget allows; the others fail with BudgetReached."""
+        for position in range(len(batch)):
             try:
                 self._budget.reserve()
             except BudgetReached as reached:
-                for refused in batch[place:]:
+                for refused in batch[position:]:
                     refused.answer.set_exception(reached)
-                return batch[:place]
+                return batch[:position]
         return batch

@@ -1,7 +1,7 @@
-"""The engine "clip": judges whether a negated caption fits its picture better than the original one does.
+"""The engine kind `clip`: judges whether a negated caption fits its image better than the original caption does.
 
-It answers the question whether the whole caption is acceptable, no other. CLIP runs in a child process
-(`trainers.clip_margin_worker`): this one loads no torch, and a model that takes the process down takes no run with it.
+It answers only whether the whole caption is acceptable. CLIP runs in a child process (`trainers.clip_margin_worker`):
+this process loads no torch, and a crash of the model does not end the run.
 """
 
 from __future__ import annotations
@@ -28,33 +28,33 @@ from workbench.workspace.layout import Workspace
 from workbench.workspace.models import BASE, find_model, require_torch
 
 _LINE: Final = 1 << 20
-"""Bytes of the longest line that the child may say."""
-_LAST_WORDS: Final = 4096
-"""Bytes of its stderr that are remembered."""
-_END_S: Final = 5.0
+"""Bytes of the longest line that the child process may send."""
+_STDERR_BYTES: Final = 4096
+"""Bytes of its stderr that are kept for the error message."""
+_EXIT_WAIT_S: Final = 5.0
 
 
 async def make(settings: EngineSettings, context: EngineContext) -> ClipEngine:
-    """Start the child and wait until its model is loaded; `settings.model` as `negwb bench run --model` takes it.
+    """Start the child process and wait for its model; `settings.model` is a name as for `negwb bench run --model`.
 
     Raises:
-        UsageError: torch is not installed, or there is no such model.
-        EngineStopped: the child ended.
+        UsageError: torch is not installed, or the model does not exist.
+        EngineStopped: the child process ended.
     """
     require_torch()
     model = find_model(Workspace(context.folder.absolute()), settings.model or BASE)
-    child = _ClipProcess(settings.name, await _start(model.spec, settings.device))
+    process = _ClipProcess(settings.name, await _start(model.spec, settings.device))
     try:
-        told = await child.read_message()
-        if "ready" not in told:
+        message = await process.read_message()
+        if "ready" not in message:
             raise UsageError(
-                f"the model of the engine {settings.name} cannot be loaded: {display_text(str(told.get('failed')))}",
-                hint=str(told.get("hint", "")),
+                f"the model of the engine {settings.name} cannot be loaded: {display_text(str(message.get('failed')))}",
+                hint=str(message.get("hint", "")),
             )
     except BaseException:
-        await child.end()
+        await process.stop()
         raise
-    return ClipEngine(f"{model.label}@{str(told['ready']['model_hash'])[:12]}", child, settings, context.budget)
+    return ClipEngine(f"{model.label}@{str(message['ready']['model_hash'])[:12]}", process, settings, context.budget)
 
 
 async def _start(spec: str, device: str) -> Process:
@@ -73,125 +73,127 @@ async def _start(spec: str, device: str) -> Process:
 
 
 class ClipEngine:
-    """See the module."""
+    """Engine with CLIP in a child process."""
 
     simulated = False
 
-    def __init__(self, model: str, child: _ClipProcess, settings: EngineSettings, budget: Budget) -> None:
+    def __init__(self, model: str, process: _ClipProcess, settings: EngineSettings, budget: Budget) -> None:
         self._name = model
-        self._child = child
+        self._child = process
         self._batches: BatchQueue[dict[str, Any]] = BatchQueue(self._run, budget, size=settings.batch)
 
     @property
     def model(self) -> str:
-        """What reports call it, with its hash."""
+        """Model label with the hash of its weights."""
         return self._name
 
     @property
     def capacity(self) -> int:
-        """A batch."""
+        """Batch size."""
         return self._batches.size
 
     async def answer(self, group: Sequence[ModelRequest], store_answer: StoreAnswer) -> None:
-        """As `Engine.answer`."""
+        """See `Engine`."""
         await self._batches.answer([pair_of(ask) for ask in group], store_answer)
 
     async def close(self) -> None:
-        """End the child."""
+        """Stop the child process."""
         await self._batches.close()
-        await self._child.end()
+        await self._child.stop()
 
     async def _run(self, batch: list[dict[str, Any]]) -> list[ModelAnswer]:
-        told = (await self._child.client({"pairs": batch})).get("scores")
-        if not isinstance(told, list) or len(told) != len(batch):
-            raise EngineStopped("the process that runs CLIP does not keep to its protocol")
-        return [answer_of(score) for score in told]
+        message = (await self._child.client({"pairs": batch})).get("scores")
+        if not isinstance(message, list) or len(message) != len(batch):
+            raise EngineStopped("the process that runs CLIP sent an invalid message")
+        return [answer_of(score) for score in message]
 
 
 def pair_of(ask: ModelRequest) -> dict[str, Any] | ModelAnswer:
-    """What the child is asked, or why it is not."""
+    """Return the message for the child process, or an error answer."""
     text, original = ask.facts.get("text"), ask.facts.get("original")
     if ask.stage is not Stage.ACCEPTABLE or not text or not original:
         return ModelAnswer(
-            error=RequestFailure.UNSUPPORTED, detail="CLIP compares a caption with the one that it was made from"
+            error=RequestFailure.UNSUPPORTED, detail="CLIP only compares a negated caption with its original"
         )
     if ask.picture is None or ask.picture.blank:
-        return ModelAnswer(error=RequestFailure.UNSUPPORTED, detail="CLIP has to look at a picture")
+        return ModelAnswer(error=RequestFailure.UNSUPPORTED, detail="CLIP needs an image")
     path = ask.picture.path
     if path is None or not path.is_file():
-        return ModelAnswer(error=RequestFailure.PICTURE_MISSING, detail="the picture is missing")
+        return ModelAnswer(error=RequestFailure.PICTURE_MISSING, detail="the image is missing")
     return {"picture": str(path), "texts": [text, original]}
 
 
 def answer_of(score: dict[str, Any]) -> ModelAnswer:
-    """What the child's score says: P(acceptable) is the negated caption's share."""
+    """Convert a score: P(acceptable) is the negated caption's share of the softmax over both captions."""
     if "failed" in score:
         return ModelAnswer(error=RequestFailure.PICTURE_BAD, detail=display_text(str(score["failed"]), limit=200))
     if not math.isfinite(score["share"]):
-        return ModelAnswer(error=RequestFailure.SERVER, detail="the model's features are no numbers")
+        return ModelAnswer(error=RequestFailure.SERVER, detail="the model's features are not finite")
     return ModelAnswer(text=f"margin {score['margin']:+.4f}", p=float(score["share"]), method=Method.SCORE)
 
 
 class _ClipProcess:
-    """The process with the model: one line asked, one line told."""
+    """The child process: one JSON line per message and reply."""
 
     def __init__(self, engine: str, process: Process) -> None:
         self._engine = engine
         self._process = process
-        self._said = b""
-        self._ear = asyncio.create_task(self._listen())  # a full pipe would stop it
+        self._stderr = b""
+        self._stderr_reader = asyncio.create_task(self._read_stderr())  # a full pipe would block the process
 
-    async def _listen(self) -> None:
+    async def _read_stderr(self) -> None:
         assert self._process.stderr is not None
-        while chunk := await self._process.stderr.read(_LAST_WORDS):
-            self._said = (self._said + chunk)[-_LAST_WORDS:]
+        while chunk := await self._process.stderr.read(_STDERR_BYTES):
+            self._stderr = (self._stderr + chunk)[-_STDERR_BYTES:]
 
     async def client(self, question: dict[str, Any]) -> dict[str, Any]:
-        """The answer to one question.
+        """Send a message and return the reply.
 
         Raises:
-            EngineStopped: the process ended, however it did.
+            EngineStopped: the process ended.
         """
         assert self._process.stdin is not None
-        with suppress(ConnectionError):  # why it ended is told below
+        with suppress(ConnectionError):  # read_message reports why the process ended
             self._process.stdin.write(json.dumps(question).encode() + b"\n")
             await self._process.stdin.drain()
         return await self.read_message()
 
     async def read_message(self) -> dict[str, Any]:
-        """The next line.
+        """Return the next message.
 
         Raises:
-            EngineStopped: the process ended, or said something else.
+            EngineStopped: the process ended, or sent something else.
         """
         assert self._process.stdout is not None
         try:
             line = await self._process.stdout.readline()
-            told = parse_json(line) if line.endswith(b"\n") else None
+            message = parse_json(line) if line.endswith(b"\n") else None
         except ValueError:
-            told = None
-        if isinstance(told, dict):
-            return told
-        raise EngineStopped(await self._epitaph(), hint="what was answered is kept; the same command goes on")
+            message = None
+        if isinstance(message, dict):
+            return message
+        raise EngineStopped(
+            await self._exit_message(), hint="all answers are stored; run the same command again to continue"
+        )
 
-    async def _epitaph(self) -> str:
+    async def _exit_message(self) -> str:
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._process.wait(), _END_S)
-            await asyncio.wait_for(self._ear, _END_S)
+            await asyncio.wait_for(self._process.wait(), _EXIT_WAIT_S)
+            await asyncio.wait_for(self._stderr_reader, _EXIT_WAIT_S)
         code = self._process.returncode
-        how = "says what nobody understands" if code is None else f"ended with code {code}"
+        how = "sent an invalid message" if code is None else f"ended with code {code}"
         how = f"was killed by signal {-code}" if code is not None and code < 0 else how
-        said = [line for line in self._said.decode(errors="replace").splitlines() if line.strip()]
-        last = f"; it last said: {display_text(said[-1], limit=200)}" if said else ""
+        lines = [line for line in self._stderr.decode(errors="replace").splitlines() if line.strip()]
+        last = f"; its last output: {display_text(lines[-1], limit=200)}" if lines else ""
         return f"the process that runs CLIP for the engine {self._engine} {how}{last}"
 
-    async def end(self) -> None:
-        """Close its ears, then end it."""
+    async def stop(self) -> None:
+        """Close stdin and wait for the exit; kill the process after a timeout."""
         if self._process.stdin is not None:
             self._process.stdin.close()
         try:
-            await asyncio.wait_for(self._process.wait(), _END_S)
+            await asyncio.wait_for(self._process.wait(), _EXIT_WAIT_S)
         except TimeoutError:
             self._process.kill()
             await self._process.wait()
-        await self._ear
+        await self._stderr_reader

@@ -1,7 +1,7 @@
-"""The engine "transformers": a chat model in this process, with or without eyes.
+"""The engine kind `transformers`: a chat model in this process, with or without image input.
 
-It works in a thread of its own, so that the event loop lives. A batch that does not fit the memory is halved, and so
-are all after it.
+The model runs in a thread of its own, so that the event loop stays responsive. A batch that does not fit into memory is
+halved, and so are all later batches.
 """
 
 from __future__ import annotations
@@ -34,19 +34,22 @@ async def make(settings: EngineSettings, context: EngineContext) -> LocalEngine:
     """Load the model that the settings name.
 
     Raises:
-        UsageError: torch is not installed, there is no such model, or the settings are off.
+        UsageError: torch is not installed, the model does not exist, or the settings are invalid.
     """
     if not all(map(importlib.util.find_spec, ("torch", "transformers"))):
         raise UsageError("local models need torch and transformers", hint=install_hint("train"))
     if settings.method not in {"auto", "logprobs"}:
-        raise UsageError(f"the engine {settings.name} gives probabilities by logprobs, not by {settings.method}")
+        raise UsageError(f"the engine {settings.name} supports the method logprobs only, not {settings.method}")
     if not settings.model:
-        raise UsageError(f"the engine {settings.name} names no model", hint="a folder, or a model's name on the hub")
+        raise UsageError(
+            f"the engine {settings.name} names no model",
+            hint="set model to a folder or to a name on the Hugging Face hub",
+        )
     model = await asyncio.to_thread(_load, settings, context.folder)
     if not model.has_chat_template and not settings.raw_prompts:
         raise UsageError(
             f"the model {settings.model} has no chat template",
-            hint="take one that was trained to chat, or set raw_prompts",
+            hint="use a chat model, or set raw_prompts = true",
         )
     return LocalEngine(model, settings, context.budget, context.notify)
 
@@ -54,13 +57,13 @@ async def make(settings: EngineSettings, context: EngineContext) -> LocalEngine:
 def _load(settings: EngineSettings, folder: Path) -> LocalModel:
     from workbench.generation.engines.local.model import LocalModel  # noqa: PLC0415  # deferred: seconds of torch
 
-    beside = folder / Path(settings.model).expanduser()
-    name = str(beside) if beside.is_dir() else settings.model
+    local = folder / Path(settings.model).expanduser()
+    name = str(local) if local.is_dir() else settings.model
     return LocalModel(name, revision=settings.revision, device=settings.device, dtype=settings.dtype)
 
 
 class LocalEngine:
-    """See the module."""
+    """Engine with a model in this process."""
 
     simulated = False
 
@@ -80,49 +83,49 @@ class LocalEngine:
 
     @property
     def model(self) -> str:
-        """The folder's name or the hub's, with what tells its weights from others of that name."""
+        """Name of the folder or on the hub, with a hash of the weights."""
         return self._model.name
 
     @property
     def capacity(self) -> int:
-        """A batch."""
+        """Batch size."""
         return self._batches.size
 
     async def answer(self, group: Sequence[ModelRequest], store_answer: StoreAnswer) -> None:
-        """As `Engine.answer`."""
+        """See `Engine`."""
         await self._batches.answer(await asyncio.to_thread(self._prepare, group), store_answer)
 
     async def close(self) -> None:
-        """Let the batch in the works end early, and forget the model."""
+        """End the running batch early and unload the model."""
         self._stop.set()
         await self._batches.close()
         await asyncio.to_thread(self._thread.shutdown, cancel_futures=True)
         self._model.unload()
 
     def _prepare(self, group: Sequence[ModelRequest]) -> list[PreparedRequest | ModelAnswer]:
-        """Prompts and decoded pictures; a picture that several ask about is decoded once."""
-        seen: dict[tuple[str, bool], Image.Image | ImageUnavailable] = {}
-        return [self._prepare_one(ask, seen) for ask in group]
+        """Build prompts and decode images; each image is decoded once per group."""
+        images: dict[tuple[str, bool], Image.Image | ImageUnavailable] = {}
+        return [self._prepare_one(ask, images) for ask in group]
 
     def _prepare_one(
-        self, ask: ModelRequest, seen: dict[tuple[str, bool], Image.Image | ImageUnavailable]
+        self, ask: ModelRequest, images: dict[tuple[str, bool], Image.Image | ImageUnavailable]
     ) -> PreparedRequest | ModelAnswer:
         from workbench.generation.engines.local.model import PreparedRequest  # noqa: PLC0415  # deferred: torch
 
         image = None
         if ask.picture is not None:
             if not self._model.accepts_images:
-                return ModelAnswer(error=RequestFailure.UNSUPPORTED, detail="this model cannot see")
+                return ModelAnswer(error=RequestFailure.UNSUPPORTED, detail="this model takes no images")
             key = (ask.picture.key, ask.picture.blank)
-            if key not in seen:
+            if key not in images:
                 try:
-                    seen[key] = load_image(ask.picture, self._settings.picture_side)
-                except ImageUnavailable as unseen:
-                    seen[key] = unseen
-            found = seen[key]
-            if isinstance(found, ImageUnavailable):
-                return found.answer
-            image = found
+                    images[key] = load_image(ask.picture, self._settings.picture_side)
+                except ImageUnavailable as unavailable:
+                    images[key] = unavailable
+            loaded = images[key]
+            if isinstance(loaded, ImageUnavailable):
+                return loaded.answer
+            image = loaded
         if self._settings.raw_prompts and ask.raw is not None:
             return PreparedRequest(request=ask, text=ask.raw, image=image, raw=True)
         if not self._model.has_chat_template:
@@ -134,10 +137,10 @@ class LocalEngine:
         return PreparedRequest(request=ask, text=text, image=image, raw=False)
 
     async def _run(self, batch: list[PreparedRequest]) -> list[ModelAnswer]:
-        """Answers to these, halved as often as it takes to fit the memory.
+        """Answer a batch; halve it as often as necessary to fit into memory.
 
         Raises:
-            EngineStopped: the memory does not hold a single question, or the device is lost.
+            EngineStopped: a single request does not fit into memory, or the device is lost.
         """
         try:
             loop = asyncio.get_running_loop()
@@ -149,33 +152,33 @@ class LocalEngine:
         return [*await self._run(batch[:half]), *await self._run(batch[half:])]
 
     def _failed(self, error: Exception) -> ModelAnswer:
-        told, full = first_line(error), out_of_memory(error)
-        if full or _device_is_lost(error):
-            hint = "a smaller model, a smaller picture_side, or another device" if full else ""
-            raise EngineStopped(f"the engine {self._settings.name} stopped: {told}", hint=hint) from error
-        return ModelAnswer(error=RequestFailure.SERVER, detail=told)
+        message, no_memory = first_line(error), out_of_memory(error)
+        if no_memory or _device_is_lost(error):
+            hint = "use a smaller model, a smaller picture_side or another device" if no_memory else ""
+            raise EngineStopped(f"the engine {self._settings.name} stopped: {message}", hint=hint) from error
+        return ModelAnswer(error=RequestFailure.SERVER, detail=message)
 
     def _make_room(self, error: Exception, half: int) -> None:
         if not out_of_memory(error):
-            return  # one question spoils the batch: found out by asking fewer at a time
+            return  # one request fails the batch: smaller batches isolate it
         self._model.free_memory()
         if half < self._batches.size:
             self._batches.size = half
-            self._say(f"{self._settings.name}: out of memory, from now on {half} questions at a time")
+            self._say(f"{self._settings.name}: out of memory; the batch size is now {half}")
 
 
 _NO_MEMORY = ("out of memory", "not enough memory", "can't allocate memory")
 _DEVICE_LOST = "CUDA error"
-"""Torch raises a bare RuntimeError for these two, so the text of its message is the only code there is."""
+"""Torch raises a plain RuntimeError for these two, so the message text is the only way to recognise them."""
 
 
 def _device_is_lost(error: Exception) -> bool:
-    """Whether CUDA failed: no kernel runs in this process afterwards."""
+    """Whether CUDA failed, after which no kernel runs in this process."""
     return _DEVICE_LOST in first_line(error)
 
 
 def out_of_memory(error: Exception) -> bool:
-    """Whether torch found no memory, on a GPU or on the CPU."""
+    """Whether torch ran out of memory on a GPU or on the CPU."""
     return type(error).__name__ == "OutOfMemoryError" or (
         isinstance(error, (RuntimeError, MemoryError)) and any(text in str(error) for text in _NO_MEMORY)
     )

@@ -1,6 +1,6 @@
-"""A chat model of transformers in this process: prompts by its own template, answers for a batch at a time.
+"""A transformers chat model in this process: prompts by its chat template, answers batch by batch.
 
-Loads torch: only `workbench.generation.engines.local.engine` imports this, and only when such an engine opens.
+Imports torch: `workbench.generation.engines.local.engine` imports this module only when an engine opens.
 """
 
 from __future__ import annotations
@@ -31,45 +31,45 @@ if TYPE_CHECKING:
     from PIL import Image
 
 _HASHED_BYTES: Final = 1 << 20
-"""Bytes of a weight file's two ends that go into the model's name."""
+"""Bytes at each end of a file that are hashed into the model's name."""
 _DTYPES: Final = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PreparedRequest:
-    """A question ready for a batch."""
+    """A request ready for a batch."""
 
     request: ModelRequest
     text: str
-    """The whole prompt, as the model's template has it."""
+    """The prompt after the chat template."""
     image: Image.Image | None
     raw: bool
-    """The prompt came as one string: the tokenizer still has to begin it."""
+    """The prompt is a raw string, so the tokenizer must add the special tokens."""
 
     @property
     def kind(self) -> tuple[AnswerFormat, bool, bool]:
-        """What may share a batch."""
+        """Requests of equal kind can share a batch."""
         return self.request.answer_format, self.image is not None, self.raw
 
 
 class LocalModel:
-    """A loaded model with its processor. One batch at a time: callers see to that."""
+    """A loaded model with its processor. Callers run one batch at a time."""
 
     def __init__(self, folder: str, *, revision: str = "", device: str = "auto", dtype: str = "auto") -> None:
-        """Load it.
+        """Load the model.
 
         Args:
-            folder: of the model, or its name on the hub.
-            revision: of the hub.
-            device: of torch; auto: the GPUs if there are any.
-            dtype: auto: bfloat16 on a GPU, float32 on the CPU.
+            folder: Model folder, or name on the Hugging Face hub.
+            revision: Revision on the hub.
+            device: Torch device; auto: the GPUs, if there are any.
+            dtype: Torch dtype; auto: bfloat16 on a GPU, float32 on the CPU.
 
         Raises:
-            UsageError: there is no such model, device or dtype, or it is none that chats.
+            UsageError: the model, device or dtype does not exist, or the model cannot chat.
         """
         transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
         where = {"revision": revision} if revision else {}
-        place = _device_map(device)
+        index = _device_map(device)
         try:
             config = AutoConfig.from_pretrained(folder, trust_remote_code=False, **where)
             self.accepts_images = config.model_type in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
@@ -77,10 +77,10 @@ class LocalModel:
             self.accepts_images = self.accepts_images and getattr(self.processor, "image_processor", None) is not None
             loader: Any = AutoModelForImageTextToText if self.accepts_images else AutoModelForCausalLM
             self._model: Any = loader.from_pretrained(
-                folder, trust_remote_code=False, dtype=_dtype(dtype, place), device_map=place, **where
+                folder, trust_remote_code=False, dtype=_dtype(dtype, index), device_map=index, **where
             ).eval()
         except (OSError, ValueError, RuntimeError, AssertionError, KeyError, ImportError) as error:
-            hint = "a folder with a chat model, or its name on the hub; device and dtype as torch calls them"
+            hint = "model = a folder with a chat model or its name on the hub; device and dtype are torch's names"
             raise UsageError(f"the model {folder} cannot be loaded: {first_line(error)}", hint=hint) from error
         self.tokenizer: Any = getattr(self.processor, "tokenizer", self.processor)
         self.tokenizer.padding_side = "left"
@@ -96,54 +96,53 @@ class LocalModel:
 
     @property
     def has_chat_template(self) -> bool:
-        """Whether it has a chat template."""
+        """Whether the model has a chat template."""
         return bool(self.processor.chat_template or self.tokenizer.chat_template)
 
     def free_memory(self) -> None:
-        """Give memory back that nobody uses any more."""
+        """Release unused GPU memory."""
         if torch.cuda.is_available():
             gc.collect()
             torch.cuda.empty_cache()
 
     def unload(self) -> None:
-        """Let go of the weights."""
+        """Release the weights."""
         self._model = None
         self.free_memory()
 
     def prompt(self, messages: Sequence[Message], *, picture: bool) -> str:
-        """The chat as the model's template has it, up to where the model speaks.
+        """Apply the chat template, up to the start of the model's answer.
 
-        A template that knows no system message, by refusing it or by leaving it out, gets it before the first
-        message of the user.
+        If the template rejects or drops system messages, their text is put before the first user message.
 
         Raises:
-            ValueError: the template has no place for these messages.
+            ValueError: the template rejects the messages.
         """
         system = [message.text for message in messages if message.role == "system"]
         try:
-            said = self._render(messages, picture=picture)
-            if all(text.strip() in said for text in system):
-                return said
+            prompt_text = self._render(messages, picture=picture)
+            if all(text.strip() in prompt_text for text in system):
+                return prompt_text
         except TemplateError as error:
             if not system:
                 raise ValueError(str(error)) from error
         try:
-            return self._render(_folded(messages), picture=picture)
+            return self._render(_merge_system_messages(messages), picture=picture)
         except TemplateError as error:
             raise ValueError(str(error)) from error
 
     def _render(self, messages: Sequence[Message], *, picture: bool) -> str:
         chat: list[dict[str, Any]] = [{"role": message.role, "content": message.text} for message in messages]
         if self.accepts_images:
-            last = max((place for place, message in enumerate(messages) if message.role == "user"), default=-1)
-            for place, turn in enumerate(chat):
-                shown = [{"type": "image"}] if picture and place == last else []
+            last = max((index for index, message in enumerate(messages) if message.role == "user"), default=-1)
+            for index, turn in enumerate(chat):
+                shown = [{"type": "image"}] if picture and index == last else []
                 turn["content"] = [*shown, {"type": "text", "text": turn["content"]}]
         return str(self.processor.apply_chat_template(chat, tokenize=False, add_generation_prompt=True))
 
     @torch.inference_mode()
     def answer(self, batch: Sequence[PreparedRequest], stop: threading.Event) -> list[ModelAnswer]:
-        """Answers to questions of one `PreparedRequest.kind`, in their order.
+        """Answer requests of one `PreparedRequest.kind`, in their order.
 
         Raises:
             torch.OutOfMemoryError: the batch is too large.
@@ -151,31 +150,36 @@ class LocalModel:
         inputs = self._inputs(batch)
         lengths = inputs["attention_mask"].sum(dim=1).tolist()
         if batch[0].request.answer_format is AnswerFormat.YES_NO:
-            return [self._decided(row, length) for row, length in zip(self._first(inputs), lengths, strict=True)]
-        return self._written(batch, inputs, lengths, stop)
+            return [
+                self._yes_no_answer(row, length)
+                for row, length in zip(self._first_token_log_probs(inputs), lengths, strict=True)
+            ]
+        return self._text_answers(batch, inputs, lengths, stop)
 
     def _inputs(self, batch: Sequence[PreparedRequest]) -> Mapping[str, Tensor]:
-        told: dict[str, Any] = {"images": [item.image for item in batch]} if batch[0].image is not None else {}
-        made = self.processor(
+        images: dict[str, Any] = {"images": [item.image for item in batch]} if batch[0].image is not None else {}
+        output = self.processor(
             text=[item.text for item in batch],
             padding=True,
             return_tensors="pt",
-            add_special_tokens=batch[0].raw,  # a template writes them itself
-            **told,
+            add_special_tokens=batch[0].raw,  # a chat template contains them
+            **images,
         )
-        made.pop("token_type_ids", None)
+        output.pop("token_type_ids", None)
         device, dtype = self._model.device, self._model.dtype
-        return {name: part.to(device, dtype=dtype if part.is_floating_point() else None) for name, part in made.items()}
+        return {
+            name: part.to(device, dtype=dtype if part.is_floating_point() else None) for name, part in output.items()
+        }
 
-    def _first(self, inputs: Mapping[str, Tensor]) -> Tensor:
-        """Log-probabilities of the first token of the answer, by one forward pass.  -> (B, V) float32, CPU"""
-        # by way of generate: it knows each architecture's positions under left padding
-        made = self._model.generate(
+    def _first_token_log_probs(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        """Return log-probabilities of the answer's first token, by one forward pass.  -> (B, V) float32, CPU"""
+        # generate() handles the position ids of each architecture under left padding
+        output = self._model.generate(
             **inputs, **self._greedy, max_new_tokens=1, output_logits=True, return_dict_in_generate=True
         )
-        return torch.log_softmax(made.logits[0].float(), dim=-1).cpu()
+        return torch.log_softmax(output.logits[0].float(), dim=-1).cpu()
 
-    def _decided(self, row: Tensor, length: int) -> ModelAnswer:
+    def _yes_no_answer(self, row: Tensor, length: int) -> ModelAnswer:
         yes, no = (float(row[ids].double().exp().sum()) for ids in (self._yes, self._no))
         return ModelAnswer(
             text=str(self.tokenizer.decode([int(row.argmax())], skip_special_tokens=True)),
@@ -186,32 +190,34 @@ class LocalModel:
             completion_tokens=1,
         )
 
-    def _written(
+    def _text_answers(
         self, batch: Sequence[PreparedRequest], inputs: Mapping[str, Tensor], lengths: list[int], stop: threading.Event
     ) -> list[ModelAnswer]:
         rows = [item.request.sampling for item in batch]
         start = inputs["input_ids"].shape[1]
-        made = self._model.generate(
+        output = self._model.generate(
             **inputs,
-            **self._greedy,  # the rows choose for themselves
+            **self._greedy,  # PerRowSampling chooses the tokens
             max_new_tokens=max(row.max_tokens for row in rows),
             logits_processor=[PerRowSampling(rows)],
             stopping_criteria=[PerRowStopping(rows, start, stop)],
         )
-        ends = self._ends()
+        ends = self._end_tokens()
         answers = []
-        for tokens, row, length in zip(made[:, start:].tolist(), rows, lengths, strict=True):
-            said = tokens[: row.max_tokens]
-            end = next((place for place, token in enumerate(said) if token in ends), None)
-            answers.append(self._read(said if end is None else said[:end], length, ended=end is not None))
+        for tokens, row, length in zip(output[:, start:].tolist(), rows, lengths, strict=True):
+            generated = tokens[: row.max_tokens]
+            end = next((index for index, token in enumerate(generated) if token in ends), None)
+            answers.append(
+                self._text_answer(generated if end is None else generated[:end], length, ended=end is not None)
+            )
         return answers
 
-    def _ends(self) -> set[int]:
-        told = self._model.generation_config.eos_token_id
-        told = self.tokenizer.eos_token_id if told is None else told
-        return set(told) if isinstance(told, list) else {told}
+    def _end_tokens(self) -> set[int]:
+        eos = self._model.generation_config.eos_token_id
+        eos = self.tokenizer.eos_token_id if eos is None else eos
+        return set(eos) if isinstance(eos, list) else {eos}
 
-    def _read(self, tokens: list[int], length: int, *, ended: bool) -> ModelAnswer:
+    def _text_answer(self, tokens: list[int], length: int, *, ended: bool) -> ModelAnswer:
         text = str(self.tokenizer.decode(tokens, skip_special_tokens=True))
         error, detail = "", ""
         if not ended:
@@ -232,10 +238,10 @@ def _processor(folder: str, where: Mapping[str, str]) -> Any:
     return loader.from_pretrained(folder, trust_remote_code=False, **where)
 
 
-def _folded(messages: Sequence[Message]) -> list[Message]:
+def _merge_system_messages(messages: Sequence[Message]) -> list[Message]:
     system = [message.text for message in messages if message.role == "system"]
     others = [message for message in messages if message.role != "system"]
-    first = next((place for place, message in enumerate(others) if message.role == "user"), None)
+    first = next((index for index, message in enumerate(others) if message.role == "user"), None)
     if first is not None:
         others[first] = Message("user", "\n\n".join([*system, others[first].text]))
     return others
@@ -247,17 +253,17 @@ def _device_map(device: str) -> str | dict[str, str]:
     return "auto" if torch.cuda.is_available() else {"": "cpu"}
 
 
-def _dtype(asked: str, place: str | dict[str, str]) -> torch.dtype:
+def _dtype(asked: str, index: str | dict[str, str]) -> torch.dtype:
     if asked != "auto":
         if asked not in _DTYPES:
             raise ValueError(f"dtype {asked!r} is none of: auto, {', '.join(_DTYPES)}")
         return _DTYPES[asked]
-    on_cpu = isinstance(place, dict) and place[""].startswith("cpu")
+    on_cpu = isinstance(index, dict) and index[""].startswith("cpu")
     return torch.float32 if on_cpu else torch.bfloat16
 
 
 def _name_of(folder: str, commit: str | None) -> str:
-    """What the memory of answers knows the model by: other weights under the same name are another model."""
+    """Return the model name for the answer cache; it contains a hash, since other weights are another model."""
     path = Path(folder)
     if not path.is_dir():
         return f"{folder}@{commit[:12]}" if commit else folder

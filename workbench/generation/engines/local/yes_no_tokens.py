@@ -1,4 +1,4 @@
-"""Which tokens of a model's own vocabulary begin a yes or a no."""
+"""Tokens of a model's vocabulary that begin a yes or a no."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ NO: Final = frozenset({"n", "no"})
 
 
 def yes_no_token_ids(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[int]]:
-    """Ids of all tokens whose text, stripped and in lower case, is a beginning of "yes", and of "no"."""
+    """Return the IDs of all tokens whose text, stripped and in lower case, is a prefix of "yes", and of "no"."""
     special = set(tokenizer.all_special_ids)
-    found: tuple[list[int], list[int]] = ([], [])
+    ids: tuple[list[int], list[int]] = ([], [])
     for token, number in sorted(tokenizer.get_vocab().items(), key=lambda pair: pair[1]):
         letters = "".join(letter for letter in token.lower() if "a" <= letter <= "z")  # most need no decoding
         if number in special or letters not in YES | NO:
             continue
-        said = str(tokenizer.decode([number])).strip().lower()
-        if said in YES:
-            found[0].append(number)
-        elif said in NO:
-            found[1].append(number)
-    return found
+        text = str(tokenizer.decode([number])).strip().lower()
+        if text in YES:
+            ids[0].append(number)
+        elif text in NO:
+            ids[1].append(number)
+    return ids

@@ -1,7 +1,7 @@
-"""Questions as lines of OpenAI batch files, and answers from the lines that come back. Pure.
+"""Requests as lines of OpenAI batch files, and answers from response lines. Pure.
 
-The lines hold the very bodies that the live engine sends and are read by the same functions, so that an answer from a
-farm (`vllm run-batch`, OpenAI's batches) stands for the live one under the same key.
+The lines contain the same bodies that the live engine sends and are parsed by the same functions, so an answer of a
+batch server (`vllm run-batch`, OpenAI's batches) equals a live answer under the same key.
 
     {"custom_id": hex, "method": "POST", "url": "/v1/chat/completions", "body": {...}}
     {"custom_id": hex, "response": {"status_code": 200, "body": {...}}, "error": null}
@@ -25,47 +25,47 @@ from workbench.workspace.engine_settings import EngineSettings
 
 URL: Final = "/v1/chat/completions"
 _KEY_BYTES: Final = 32
-_IN_ONE: Final = frozenset({Method.LOGPROBS, Method.BARE})
+_SINGLE_REQUEST_METHODS: Final = frozenset({Method.LOGPROBS, Method.BARE})
 
 
-def batch_method(settings: EngineSettings, features: ProbedCapabilities | None, ask: ModelRequest) -> Method:
-    """How a yes or no is asked for in a line: by log-probabilities where they are proved or wished, else in words.
+def batch_method(settings: EngineSettings, features: ProbedCapabilities | None, request: ModelRequest) -> Method:
+    """Return the method of a yes-or-no line: log-probabilities where proved or configured, else a bare answer.
 
-    Samples and typed decisions take several requests, or other ones, than a line can hold.
+    Samples and typed decisions need several requests or another endpoint, which a line cannot express.
     """
-    method = best_method(settings.method, features, pictured=ask.picture is not None)
-    return method if method in _IN_ONE else Method.BARE
+    method = best_method(settings.method, features, has_image=request.picture is not None)
+    return method if method in _SINGLE_REQUEST_METHODS else Method.BARE
 
 
-def batch_line(ask: ModelRequest, settings: EngineSettings, *, method: Method, picture: EncodedImage | None) -> str:
-    """The line that asks `ask` of the model in `settings`, without its end.
+def batch_line(request: ModelRequest, settings: EngineSettings, *, method: Method, picture: EncodedImage | None) -> str:
+    """Return the line of `request` for the model in `settings`, without line end.
 
     Args:
-        ask: Its key is the line's name.
-        settings: With the model's name.
-        method: Of `batch_method`.
-        picture: The ask's, as a data URL: a farm does not see our disk. Must be there (no error) where the ask has one.
+        request: Its key becomes the custom_id.
+        settings: Must name the model.
+        method: From `batch_method`.
+        picture: Data URL of the request's image, without error; a batch server cannot read this machine's disk.
     """
-    if (picture is None) != (ask.picture is None) or (picture is not None and picture.error):
-        raise ValueError("the line's picture is not the question's")
+    if (picture is None) != (request.picture is None) or (picture is not None and picture.error):
+        raise ValueError("the line's image is not the request's")
     url = picture.url if picture else None
-    body = chat_body(ask, model=settings.model, method=method, picture=url, options=settings.options)
-    line = {"custom_id": ask.key(settings.model).hex(), "method": "POST", "url": URL, "body": body}
+    body = chat_body(request, model=settings.model, method=method, picture=url, options=settings.options)
+    line = {"custom_id": request.key(settings.model).hex(), "method": "POST", "url": URL, "body": body}
     return json.dumps(line, separators=(",", ":"))
 
 
 @dataclass(frozen=True, slots=True)
 class BatchRequest:
-    """What has to be known of a question to read its answer."""
+    """What is needed to parse the response to a request."""
 
     answer_format: AnswerFormat
     method: Method = Method.BARE
 
 
 def custom_id(line: bytes | str) -> bytes | None:
-    """The key of the question that a line answers; None: the line is none of ours."""
-    told = _object(line)
-    name = told.get("custom_id") if told else None
+    """Return the key of the request that a line answers; None: not a line of negwb."""
+    content = _object(line)
+    name = content.get("custom_id") if content else None
     if not isinstance(name, str):
         return None
     try:
@@ -76,38 +76,38 @@ def custom_id(line: bytes | str) -> bytes | None:
 
 
 def read_line(line: bytes | str, asked: BatchRequest, settings: EngineSettings) -> tuple[bytes, ModelAnswer] | None:
-    """The key and the answer in a line that came back; None: the line is none of ours."""
+    """Return the key and the answer of a response line; None: not a line of negwb."""
     key = custom_id(line)
-    told = _object(line)
-    if key is None or told is None:
+    content = _object(line)
+    if key is None or content is None:
         return None
-    read = _read(told, asked)
+    read = _read(content, asked)
     if isinstance(read, ResponseProblem):
         read = read.fallback or ModelAnswer(error=read.failure, detail=plain_line(read.detail, ""))
     return key, replace(read, cost=cost_of(read, settings.price_in, settings.price_out))
 
 
-def _read(told: Mapping[str, Any], asked: BatchRequest) -> ModelAnswer | ResponseProblem:
-    response, error = told.get("response"), told.get("error")
+def _read(content: Mapping[str, Any], asked: BatchRequest) -> ModelAnswer | ResponseProblem:
+    response, error = content.get("response"), content.get("error")
     if not isinstance(response, Mapping):
-        return ResponseProblem(failure=RequestFailure.SERVER, detail=_words(error) or "the farm sent no answer")
+        return ResponseProblem(failure=RequestFailure.SERVER, detail=_words(error) or "the batch server sent no answer")
     status, body = response.get("status_code"), response.get("body")
     if status != 200:
-        turned_down = isinstance(status, int) and 400 <= status < 500 and status != 429
-        failure = RequestFailure.REFUSED if turned_down else RequestFailure.SERVER
+        rejected = isinstance(status, int) and 400 <= status < 500 and status != 429
+        failure = RequestFailure.REFUSED if rejected else RequestFailure.SERVER
         return ResponseProblem(failure=failure, detail=f"{status}: {_words(body) or _words(error)}".removesuffix(": "))
     return read_chat(body, asked.answer_format, asked.method)
 
 
 def _object(line: bytes | str) -> Mapping[str, Any] | None:
-    told = parse_body(line if isinstance(line, bytes) else line.encode("utf-8", "surrogatepass"))
-    return told if isinstance(told, Mapping) else None
+    content = parse_body(line if isinstance(line, bytes) else line.encode("utf-8", "surrogatepass"))
+    return content if isinstance(content, Mapping) else None
 
 
-def _words(told: Any) -> str:
-    """The message in an error, wherever a farm puts it."""
-    if isinstance(told, str):
-        return told
-    if not isinstance(told, Mapping):
+def _words(content: Any) -> str:
+    """Return the message of an error in any of the common fields."""
+    if isinstance(content, str):
+        return content
+    if not isinstance(content, Mapping):
         return ""
-    return next((words for name in ("error", "message", "detail", "code") if (words := _words(told.get(name)))), "")
+    return next((words for name in ("error", "message", "detail", "code") if (words := _words(content.get(name)))), "")

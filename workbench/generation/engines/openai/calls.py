@@ -1,4 +1,4 @@
-"""A call: what is sent together and answered together. Pure."""
+"""Calls: HTTP requests that together answer one or several model requests. Pure."""
 
 from __future__ import annotations
 
@@ -18,39 +18,39 @@ CHAT: Final = "/chat/completions"
 
 
 class EngineCall(Protocol):
-    """One or several requests, one after the other, that answer one or several questions."""
+    """One or several HTTP requests, one after the other, that answer one or several model requests."""
 
     @property
     def indices(self) -> tuple[int, ...]:
-        """Of the questions in their group."""
+        """Positions of the model requests in their group."""
         ...
 
     @property
     def path(self) -> str:
-        """Behind the server's address."""
+        """URL path below the server's address."""
         ...
 
     @property
     def rounds(self) -> int:
-        """Requests that it takes."""
+        """Number of HTTP requests."""
         ...
 
     def build(self, number: int) -> bytes:
-        """The body of request `number`."""
+        """Build the body of HTTP request `number`."""
         ...
 
     def read(self, payload: Any) -> list[ModelAnswer] | ResponseProblem:
-        """What a reply to one of them says."""
+        """Parse the reply to one of them."""
         ...
 
-    def finish(self, said: Sequence[list[ModelAnswer]]) -> list[ModelAnswer]:
-        """The answers, from what the replies said."""
+    def finish(self, replies: Sequence[list[ModelAnswer]]) -> list[ModelAnswer]:
+        """Combine the parsed replies into one answer per model request."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChatCall:
-    """A question as a chat."""
+    """A model request as a chat completion."""
 
     index: int
     request: ModelRequest
@@ -89,11 +89,11 @@ class ChatCall:
         read = read_chat(payload, self.request.answer_format, self.method)
         return read if isinstance(read, ResponseProblem) else [read]
 
-    def finish(self, said: Sequence[list[ModelAnswer]]) -> list[ModelAnswer]:
+    def finish(self, replies: Sequence[list[ModelAnswer]]) -> list[ModelAnswer]:
         """See `EngineCall`."""
         if not self._sampled:
-            return said[-1]
-        answers = [part[0] for part in said]
+            return replies[-1]
+        answers = [reply[0] for reply in replies]
         texts = [answer.text for answer in answers]
         chance = from_samples(texts)
         return [
@@ -110,10 +110,10 @@ class ChatCall:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecisionCall:
-    """Questions about one picture as typed decisions."""
+    """Requests about one image as typed decisions."""
 
     indices: tuple[int, ...]
-    asks: tuple[ModelRequest, ...]
+    requests: tuple[ModelRequest, ...]
     model: str
     picture: EncodedImage | None
     shape: typed_decisions.PictureShape
@@ -123,16 +123,16 @@ class DecisionCall:
     def build(self, number: int) -> bytes:
         """See `EngineCall`."""
         return encoded(
-            typed_decisions.decision_body(self.asks, model=self.model, picture=self.picture, shape=self.shape)
+            typed_decisions.decision_body(self.requests, model=self.model, picture=self.picture, shape=self.shape)
         )
 
     def read(self, payload: Any) -> list[ModelAnswer] | ResponseProblem:
         """See `EngineCall`."""
-        return typed_decisions.read_decisions(payload, len(self.asks))
+        return typed_decisions.read_decisions(payload, len(self.requests))
 
-    def finish(self, said: Sequence[list[ModelAnswer]]) -> list[ModelAnswer]:
+    def finish(self, replies: Sequence[list[ModelAnswer]]) -> list[ModelAnswer]:
         """See `EngineCall`."""
-        return said[-1]
+        return replies[-1]
 
 
 def _sum(counts: Any) -> int | None:

@@ -1,4 +1,4 @@
-"""What a server was seen to honour, by the names under which the record keeps it. Pure."""
+"""Capabilities of a server that the probe tests, under the names that the record stores. Pure."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from curation_db.enums import Method
 
 
 class Capability(StrEnum):
-    """What can be seen of a server."""
+    """A testable capability."""
 
     MODELS = "models"
     CHAT = "chat"
     PICTURE = "picture"
-    """Another picture changes what it says."""
+    """Another image changes the answer."""
     LOGPROBS = "logprobs"
-    """Value: how many tokens come back when 20 are asked for."""
+    """Value: number of log-probabilities returned when 20 are requested."""
     CHOICE = "choice"
-    """`structured_outputs.choice` binds."""
+    """`structured_outputs.choice` restricts the answer."""
     JSON_SCHEMA = "json_schema"
     SEED = "seed"
     SAMPLING = "sampling"
-    """At temperature 1 answers differ."""
+    """Answers differ at temperature 1."""
     MAX_TOKENS = "max_tokens"
     STOP = "stop"
     DECISION = "decision"
-    """/v1/systemone answers."""
+    """/v1/systemone (typed decisions) answers."""
     DECISION_PICTURE = "decision_picture"
-    """... and sees the picture; value: the `PictureShape` in which it does."""
+    """Typed decisions depend on the image; value: the `PictureShape` that the server reads."""
 
 
 class Support(StrEnum):
-    """Whether."""
+    """Result of a test."""
 
     YES = "yes"
     NO = "no"
@@ -44,27 +44,32 @@ ProbedCapabilities = Mapping[str, Any]
 """Name to {"seen", "evidence", "value"}, as `Feature.to_dict` writes it."""
 
 
-def is_proved(features: ProbedCapabilities | None, name: Capability) -> bool:
-    """Whether it was seen to be honoured."""
-    told = (features or {}).get(name)
-    return isinstance(told, Mapping) and told.get("seen") == Support.YES
+def is_proved(capabilities: ProbedCapabilities | None, name: Capability) -> bool:
+    """Whether the probe proved the capability."""
+    entry = (capabilities or {}).get(name)
+    return isinstance(entry, Mapping) and entry.get("seen") == Support.YES
 
 
-def value_of(features: ProbedCapabilities | None, name: Capability) -> Any:
-    """What else was seen of it."""
-    told = (features or {}).get(name)
-    return told.get("value") if isinstance(told, Mapping) else None
+def value_of(capabilities: ProbedCapabilities | None, name: Capability) -> Any:
+    """Return the value that the probe stored for the capability."""
+    entry = (capabilities or {}).get(name)
+    return entry.get("value") if isinstance(entry, Mapping) else None
 
 
-def best_method(wish: str, features: ProbedCapabilities | None, *, pictured: bool) -> Method:
-    """Where a probability is to come from: `wish` unless it is auto, else the best that the server proved.
+def best_method(configured: str, capabilities: ProbedCapabilities | None, *, has_image: bool) -> Method:
+    """Return the method for yes-or-no requests: the configured one, or for "auto" the best proved one.
 
-    `pictured`: the question is about a picture, so that a way which does not see pictures is none.
+    Order: log-probabilities, typed decisions, samples, bare answer.
+
+    Args:
+        configured: `method` of the engine's settings.
+        capabilities: Stored result of the probe; None: never probed.
+        has_image: Whether the request has an image; typed decisions must then be proved to depend on it.
     """
-    if wish != "auto":
-        return Method(wish)
-    if is_proved(features, Capability.LOGPROBS):
+    if configured != "auto":
+        return Method(configured)
+    if is_proved(capabilities, Capability.LOGPROBS):
         return Method.LOGPROBS
-    if is_proved(features, Capability.DECISION_PICTURE if pictured else Capability.DECISION):
+    if is_proved(capabilities, Capability.DECISION_PICTURE if has_image else Capability.DECISION):
         return Method.DECISION
-    return Method.SAMPLES if is_proved(features, Capability.SAMPLING) else Method.BARE
+    return Method.SAMPLES if is_proved(capabilities, Capability.SAMPLING) else Method.BARE

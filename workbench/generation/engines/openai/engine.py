@@ -1,5 +1,5 @@
-"""The engine `openai`: any server that speaks OpenAI's chat completions (vLLM, SGLang, Ollama, llama.cpp, transformers
-serve, hosted ones)."""
+"""The engine kind `openai`: any server with OpenAI's chat completions API (vLLM, SGLang, Ollama, llama.cpp,
+transformers serve, hosted ones)."""
 
 from __future__ import annotations
 
@@ -30,60 +30,58 @@ from workbench.workspace.engine_settings import EngineSettings
 
 _METHODS: Final = ("auto", Method.LOGPROBS, Method.DECISION, Method.SAMPLES, Method.BARE)
 _CONNECT_TRIES: Final = 3
-_VARIABLE: Final = re.compile(r"[A-Z_][A-Z0-9_]*")
+_VARIABLE_NAME: Final = re.compile(r"[A-Z_][A-Z0-9_]*")
 
 
-async def make(
-    settings: EngineSettings, context: EngineContext, *, patience: RetryPolicy | None = None
-) -> OpenAiEngine:
-    """The engine for `settings`, after a look at the server's list of models.
+async def make(settings: EngineSettings, context: EngineContext, *, policy: RetryPolicy | None = None) -> OpenAiEngine:
+    """Open the engine after a check of the server's list of models.
 
     Raises:
-        UsageError: the settings are off; the server lists no model, or several and none is named.
-        EngineStopped: the server cannot be reached, or refuses the key.
+        UsageError: invalid settings; or no model is named and the server does not list exactly one.
+        EngineStopped: the server cannot be reached, or refuses access.
     """
     check(settings)
-    patience = patience or RetryPolicy()
+    policy = policy or RetryPolicy()
     client = HttpClient(settings.url, key=api_key(settings), timeout=settings.timeout)
     try:
-        model = await _model(settings, client, patience)
-        return OpenAiEngine(replace(settings, model=model), context, client, patience)
+        model = await _model(settings, client, policy)
+        return OpenAiEngine(replace(settings, model=model), context, client, policy)
     except BaseException:
         await client.close()
         raise
 
 
 def check(settings: EngineSettings) -> None:
-    """Raise UsageError where the settings of an engine of this kind are off."""
+    """Raise UsageError for invalid settings of this engine kind."""
     where = f"[engines.{settings.name}]"
     if settings.method not in _METHODS:
-        raise UsageError(f"{where} method: {settings.method!r} is none", hint="one of: " + ", ".join(_METHODS))
+        raise UsageError(f"{where} method: unknown value {settings.method!r}", hint="one of: " + ", ".join(_METHODS))
     if settings.pictures not in {"data", "file"}:
-        raise UsageError(f"{where} pictures: {settings.pictures!r} is none", hint="one of: data, file")
+        raise UsageError(f"{where} pictures: unknown value {settings.pictures!r}", hint="one of: data, file")
     if settings.raw_prompts:
         raise UsageError(
-            f"{where} raw_prompts: a chat server puts every prompt into its model's template",
-            hint='kind = "transformers" can send a prompt as it is',
+            f"{where} raw_prompts: a chat server applies its model's chat template to every prompt",
+            hint='kind = "transformers" supports raw prompts',
         )
     if min(settings.concurrency, settings.tries, settings.samples) < 1 or settings.timeout <= 0:
         raise UsageError(f"{where} concurrency, tries, samples and timeout must be above zero")
 
 
 def api_key(settings: EngineSettings) -> str:
-    """The key in the environment variable that the settings name; never kept elsewhere, never shown."""
+    """Read the API key from the environment variable that the settings name; it is stored and printed nowhere."""
     if not settings.key_env:
         return ""
     key = os.environ.get(settings.key_env, "").strip()
     if not key:
-        known = _VARIABLE.fullmatch(settings.key_env)  # anything else may be the key itself, and is not shown
+        valid = _VARIABLE_NAME.fullmatch(settings.key_env)  # anything else may be the key itself and is not printed
         raise UsageError(
-            f"[engines.{settings.name}] the environment variable {settings.key_env if known else 'in key_env'} is not"
+            f"[engines.{settings.name}] the environment variable {settings.key_env if valid else 'in key_env'} is not"
             " set",
-            hint=f"put the API key into it: export {settings.key_env if known else 'MY_API_KEY'}=..."
-            + ("" if known else ", and its name, as in MY_API_KEY, into key_env"),
+            hint=f"put the API key into it: export {settings.key_env if valid else 'MY_API_KEY'}=..."
+            + ("" if valid else ", and set key_env to its name, as in MY_API_KEY"),
         )
     if not key.isascii() or not key.isprintable():
-        raise UsageError(f"what stands in {settings.key_env} is no API key: it has characters that no key has")
+        raise UsageError(f"{settings.key_env} contains no valid API key: a key has printable ASCII characters only")
     return key
 
 
@@ -91,40 +89,38 @@ class OpenAiEngine:
     """See `workbench.generation.engines.protocol.Engine`."""
 
     def __init__(
-        self, settings: EngineSettings, context: EngineContext, client: HttpClient, patience: RetryPolicy
+        self, settings: EngineSettings, context: EngineContext, client: HttpClient, policy: RetryPolicy
     ) -> None:
         self._settings = settings
-        self._features: ProbedCapabilities | None = context.capabilities(plain_url(settings.url), settings.model)
+        self._capabilities: ProbedCapabilities | None = context.capabilities(plain_url(settings.url), settings.model)
         self._client = client
         self._limiter = Limiter(
-            AdaptiveConcurrency(
-                settings.concurrency, first_pause=2 * patience.base, longest_pause=2 * patience.longest
-            ),
-            lambda: connection_error(settings, self._conversation.last_trouble),
+            AdaptiveConcurrency(settings.concurrency, first_pause=2 * policy.base, longest_pause=2 * policy.longest),
+            lambda: connection_error(settings, self._request_loop.last_problem),
         )
-        self._conversation = RequestLoop(settings, context.budget, client, self._limiter, patience)
+        self._request_loop = RequestLoop(settings, context.budget, client, self._limiter, policy)
         self._pictures = ImageEncoder(settings.picture_side, as_files=settings.pictures == "file")
 
     @property
     def model(self) -> str:
-        """As the server calls it."""
+        """Model name on the server."""
         return self._settings.model
 
     @property
     def simulated(self) -> bool:
-        """A server's model is taken for one."""
+        """A server is assumed to run a model."""
         return False
 
     @property
     def capacity(self) -> int:
-        """As many as the server takes now; more while it is not known."""
+        """Current limit of requests in flight."""
         return self._limiter.window.limit
 
     async def answer(self, group: Sequence[ModelRequest], store_answer: StoreAnswer) -> None:
-        """See `Engine`. What is in flight when something stops the run is still answered and stored."""
+        """See `Engine`. Calls in flight still finish when another call stops the engine."""
         calls = await self._calls(group, store_answer)
         ended = await asyncio.gather(
-            *(self._conversation.run(call, store_answer) for call in calls), return_exceptions=True
+            *(self._request_loop.run(call, store_answer) for call in calls), return_exceptions=True
         )
         errors = [error for error in ended if error is not None]
         if errors:
@@ -137,46 +133,46 @@ class OpenAiEngine:
         await self._client.close()
 
     async def _calls(self, group: Sequence[ModelRequest], store_answer: StoreAnswer) -> list[EngineCall]:
-        """The calls for the questions that can be asked; the others are answered with why they cannot."""
+        """Build the calls for `group`; requests that cannot be sent are answered with an error."""
         calls: list[EngineCall] = []
-        together: dict[tuple[str, str], list[int]] = {}
-        shown: dict[int, EncodedImage | None] = {}
-        for index, ask in enumerate(group):
-            method = best_method(self._settings.method, self._features, pictured=ask.picture is not None)
-            decided = ask.answer_format is AnswerFormat.YES_NO and method is Method.DECISION
-            shown[index] = picture = await self._shown(ask, as_data=decided)
-            error = _image_error(picture) or (self._blind(ask) if decided else None)
+        decision_groups: dict[tuple[str, str], list[int]] = {}
+        images: dict[int, EncodedImage | None] = {}
+        for index, request in enumerate(group):
+            method = best_method(self._settings.method, self._capabilities, has_image=request.picture is not None)
+            decided = request.answer_format is AnswerFormat.YES_NO and method is Method.DECISION
+            images[index] = picture = await self._shown(request, as_data=decided)
+            error = _image_error(picture) or (self._needs_proof(request) if decided else None)
             if error is not None:
                 await store_answer(index, error)
             elif decided:
-                together.setdefault((picture.url if picture else "", typed_decisions.preceding_text(ask)), []).append(
-                    index
-                )
+                decision_groups.setdefault(
+                    (picture.url if picture else "", typed_decisions.preceding_text(request)), []
+                ).append(index)
             else:
-                calls.append(self._chat(index, ask, method, picture))
-        for indices in together.values():
+                calls.append(self._chat(index, request, method, picture))
+        for indices in decision_groups.values():
             for start in range(0, len(indices), typed_decisions.MAX_QUESTIONS):
                 some = indices[start : start + typed_decisions.MAX_QUESTIONS]
-                calls.append(self._decision(some, group, shown[some[0]]))
+                calls.append(self._decision(some, group, images[some[0]]))
         return calls
 
-    async def _shown(self, ask: ModelRequest, *, as_data: bool) -> EncodedImage | None:
-        return None if ask.picture is None else await self._pictures.show(ask.picture, as_data=as_data)
+    async def _shown(self, request: ModelRequest, *, as_data: bool) -> EncodedImage | None:
+        return None if request.picture is None else await self._pictures.encode(request.picture, as_data=as_data)
 
-    def _blind(self, ask: ModelRequest) -> ModelAnswer | None:
-        """A server that was never seen to look at the pictures of decisions may leave them out without a word."""
-        if ask.picture is None or value_of(self._features, Capability.DECISION_PICTURE):
+    def _needs_proof(self, request: ModelRequest) -> ModelAnswer | None:
+        """Return an error unless the server was proved to use the images of decisions; it may ignore them silently."""
+        if request.picture is None or value_of(self._capabilities, Capability.DECISION_PICTURE):
             return None
         return ModelAnswer(
             error=RequestFailure.UNSUPPORTED,
-            detail="the server has not proved that its typed decisions see pictures: negwb generate probe",
+            detail="typed decisions with images are not proved for this server; run: negwb generate probe",
             tries=0,
         )
 
-    def _chat(self, index: int, ask: ModelRequest, method: Method, picture: EncodedImage | None) -> ChatCall:
+    def _chat(self, index: int, request: ModelRequest, method: Method, picture: EncodedImage | None) -> ChatCall:
         return ChatCall(
             index=index,
-            request=ask,
+            request=request,
             model=self.model,
             method=method,
             picture=picture,
@@ -187,10 +183,10 @@ class OpenAiEngine:
     def _decision(
         self, indices: Sequence[int], group: Sequence[ModelRequest], picture: EncodedImage | None
     ) -> DecisionCall:
-        shape = value_of(self._features, Capability.DECISION_PICTURE) or typed_decisions.PictureShape.ASSETS
+        shape = value_of(self._capabilities, Capability.DECISION_PICTURE) or typed_decisions.PictureShape.ASSETS
         return DecisionCall(
             indices=tuple(indices),
-            asks=tuple(group[index] for index in indices),
+            requests=tuple(group[index] for index in indices),
             model=self.model,
             picture=picture,
             shape=typed_decisions.PictureShape(shape),
@@ -203,12 +199,12 @@ def _image_error(picture: EncodedImage | None) -> ModelAnswer | None:
     return ModelAnswer(error=picture.error, detail=picture.detail, tries=0)
 
 
-async def _model(settings: EngineSettings, client: HttpClient, patience: RetryPolicy) -> str:
-    """The model's name, after the server showed that it is there."""
+async def _model(settings: EngineSettings, client: HttpClient, policy: RetryPolicy) -> str:
+    """Return the model name after a successful request to the server."""
     listed = await listed_models(settings, client)
     for tries in range(1, _CONNECT_TRIES):
         if isinstance(listed, TransportFailure):
-            await asyncio.sleep(patience.delay(tries, None))
+            await asyncio.sleep(policy.delay(tries, None))
             listed = await listed_models(settings, client)
     if isinstance(listed, TransportFailure):
         raise connection_error(settings, listed.detail)
@@ -217,6 +213,6 @@ async def _model(settings: EngineSettings, client: HttpClient, patience: RetryPo
     if len(listed) == 1:
         return listed[0]
     raise UsageError(
-        f"[engines.{settings.name}] which model? the server lists {len(listed)}",
-        hint="model = one of: " + ", ".join(listed[:8]) if listed else "name it: model = ...",
+        f"[engines.{settings.name}] names no model, and the server lists {len(listed)}",
+        hint="set model to one of: " + ", ".join(listed[:8]) if listed else "set model = ...",
     )

@@ -1,4 +1,4 @@
-"""What a server serves: its /models."""
+"""The /models endpoint of a server."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from workbench.workspace.engine_settings import EngineSettings
 
 
 async def listed_models(settings: EngineSettings, client: HttpClient) -> list[str] | TransportFailure:
-    """The models that the server lists; empty where it keeps no list.
+    """Return the models that the server lists; an empty list where it has no such endpoint.
 
     Raises:
-        EngineStopped: it refuses the key.
+        EngineStopped: the server refuses access.
     """
     reply = await client.get("/models")
     if isinstance(reply, TransportFailure):
@@ -27,7 +27,7 @@ async def listed_models(settings: EngineSettings, client: HttpClient) -> list[st
 
 
 def model_ids(reply: Reply) -> list[str]:
-    """The ids in a list of models, fit to be shown."""
+    """Return the model IDs of a /models reply, cleaned for display."""
     payload: Any = parse_body(reply.body) if reply.status == 200 else None
     data = payload.get("data") if isinstance(payload, Mapping) and not isinstance(payload, ResponseProblem) else None
     entries = data if isinstance(data, list) else []

@@ -1,7 +1,7 @@
-"""Looking what a server really honours: many answer 200 to a parameter that they leave out.
+"""Probe of a server's capabilities: many servers answer 200 and ignore a parameter.
 
-Every feature is judged by what came back, never by the status alone: a choice that nobody would make by himself has to
-be made, another picture has to change the answer, another seed the text. Some twenty small requests.
+Each capability is proved by the content of the answer, never by the status alone: a forced choice of unlikely words
+must be made, another image must change the answer, another seed must change the text. It takes about 20 small requests.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ from workbench.generation.engines.requests import Message
 from workbench.workspace.engine_settings import EngineSettings
 
 _UNLIKELY_WORDS: Final = ("zq", "qz")
-"""Nobody answers so unless made to."""
+"""Answers that no model gives unless it is forced to."""
 _COUNT_PROMPT: Final = "Count from one to twelve in words, separated by commas."
 _TELL_PROMPT: Final = "Tell me one thing about anything you like, in one sentence."
 _COLOUR_PROMPT: Final = "Is this picture white? Answer only with 'yes' or 'no'."
 _DESCRIBE_PROMPT: Final = "Which colour is this picture? Answer with one word."
 _IMAGE_SIDE: Final = 224
 _MIN_SIGNAL_TO_NOISE: Final = 10.0
-"""Between two pictures there must be so much more difference than between two looks at one."""
+"""Least ratio of the difference between two images to the difference between two requests about one image."""
 _MIN_DIFFERENCE: Final = 1e-4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbedCapability:
-    """What was seen of one feature."""
+    """Test result of one capability."""
 
     name: Capability
     seen: Support
@@ -56,16 +56,16 @@ class ProbedCapability:
         return f"{self.name:<17}{self.seen:<8} {self.evidence}"
 
     def to_dict(self) -> dict[str, Any]:
-        """As the record keeps it."""
+        """Return the JSON values that the record stores."""
         return {"seen": str(self.seen), "evidence": self.evidence, "value": self.value}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeReport:
-    """What was seen of one model of one server."""
+    """Test results of one model on one server."""
 
     url: str
-    """Without name and password: what the record and the engines know it by."""
+    """Address without user name and password, as stored in the record."""
     model: str
     capabilities: tuple[ProbedCapability, ...]
 
@@ -73,31 +73,33 @@ class ProbeReport:
         return "\n".join((f"{self.url}  {self.model}", *(f"  {feature}" for feature in self.capabilities)))
 
     def to_dict(self) -> dict[str, Any]:
-        """Feature to what was seen."""
+        """Return capability names with the JSON values that the record stores."""
         return {str(feature.name): feature.to_dict() for feature in self.capabilities}
 
 
 async def probe(settings: EngineSettings, *, budget: Budget | None = None) -> ProbeReport:
-    """Look what the server of `settings` honours.
+    """Test the capabilities of the server of `settings`.
 
     Raises:
-        UsageError: the settings are off; it is not clear which model is meant.
-        EngineStopped: the server cannot be reached, or refuses the key.
-        BudgetReached: the next request would be one too many.
+        UsageError: invalid settings, or no model is named and the server does not list exactly one.
+        EngineStopped: the server cannot be reached, or refuses access.
+        BudgetReached: the next request would exceed a cap.
     """
     check(settings)
     async with HttpClient(settings.url, key=api_key(settings), timeout=settings.timeout) as client:
-        look = _Prober(settings, client, budget or Budget())
-        listed = await look.models()
-        features = [listed, await look.chat()]
+        prober = _Prober(settings, client, budget or Budget())
+        listed = await prober.models()
+        features = [listed, await prober.chat()]
         if features[-1].seen is Support.YES:
-            features += [await look.max_tokens(), await look.stop(), await look.logprobs()]
-            features += [await look.choice(), await look.json_schema(), *await look.sampling()]
-            features.append(await look.picture())
+            features += [await prober.max_tokens(), await prober.stop(), await prober.logprobs()]
+            features += [await prober.choice(), await prober.json_schema(), *await prober.sampling()]
+            features.append(await prober.picture())
         else:
-            features += [_unknown(name, "it does not chat") for name in Capability if name not in _INDEPENDENT_OF_CHAT]
-        features += await look.typed()
-        return ProbeReport(url=plain_url(settings.url), model=look.model, capabilities=tuple(features))
+            features += [
+                _unknown(name, "no chat completions") for name in Capability if name not in _INDEPENDENT_OF_CHAT
+            ]
+        features += await prober.typed()
+        return ProbeReport(url=plain_url(settings.url), model=prober.model, capabilities=tuple(features))
 
 
 _INDEPENDENT_OF_CHAT: Final = frozenset(
@@ -111,8 +113,8 @@ class _Prober:
         self._settings = settings
         self._client = client
         self._budget = budget
-        self._first = ""
-        """What it said to `_COUNT`."""
+        self._counting = ""
+        """Answer to `_COUNT_PROMPT`."""
 
     async def models(self) -> ProbedCapability:
         reply = await self._client.get("/models")
@@ -122,65 +124,71 @@ class _Prober:
             raise access_error(self._settings, reply, self._client.key)
         listed = model_ids(reply)
         if not self.model and len(listed) != 1:
-            hint = "model = one of: " + ", ".join(listed[:8]) if listed else "name it: model = ..."
-            raise UsageError(f"[engines.{self._settings.name}] which model? the server lists {len(listed)}", hint=hint)
+            hint = "set model to one of: " + ", ".join(listed[:8]) if listed else "set model = ..."
+            raise UsageError(
+                f"[engines.{self._settings.name}] names no model, and the server lists {len(listed)}", hint=hint
+            )
         self.model = self.model or listed[0]
         if not listed:
             return _no(Capability.MODELS, f"no list: {reply.status}")
-        there = "" if self.model in listed else f"; not {display_text(self.model, limit=60)}"
-        return _yes(Capability.MODELS, f"lists {len(listed)}: {', '.join(listed[:3])}{there}", len(listed))
+        missing = "" if self.model in listed else f"; {display_text(self.model, limit=60)} is missing"
+        return _yes(Capability.MODELS, f"lists {len(listed)}: {', '.join(listed[:3])}{missing}", len(listed))
 
     async def chat(self) -> ProbedCapability:
-        said = await self._say(_COUNT_PROMPT, max_tokens=64)
-        if isinstance(said, str):
-            return _no(Capability.CHAT, said)
-        self._first = said.text
-        return _yes(Capability.CHAT, f"said {_quoted(said.text)}")
+        completion = await self._complete(_COUNT_PROMPT, max_tokens=64)
+        if isinstance(completion, str):
+            return _no(Capability.CHAT, completion)
+        self._counting = completion.text
+        return _yes(Capability.CHAT, f"answered {_quoted(completion.text)}")
 
     async def max_tokens(self) -> ProbedCapability:
-        said = await self._say(_COUNT_PROMPT, max_tokens=2)
-        if isinstance(said, str):
-            return _unknown(Capability.MAX_TOKENS, said)
-        if len(self._first.split()) <= 4:
-            return _unknown(Capability.MAX_TOKENS, "it says too little to be cut off")
-        count, words = said.completion_tokens, len(said.text.split())
-        short = count <= 2 if count is not None else words <= 4
-        evidence = f"asked for 2, got {words} words" + ("" if count is None else f" as {count} tokens")
-        return _yes_if(Capability.MAX_TOKENS, short and len(said.text) < len(self._first), evidence)
+        completion = await self._complete(_COUNT_PROMPT, max_tokens=2)
+        if isinstance(completion, str):
+            return _unknown(Capability.MAX_TOKENS, completion)
+        if len(self._counting.split()) <= 4:
+            return _unknown(Capability.MAX_TOKENS, "its answer is too short to be cut off")
+        count, words = completion.completion_tokens, len(completion.text.split())
+        truncated = count <= 2 if count is not None else words <= 4
+        evidence = f"requested 2 tokens, got {words} words" + ("" if count is None else f" as {count} tokens")
+        return _yes_if(Capability.MAX_TOKENS, truncated and len(completion.text) < len(self._counting), evidence)
 
     async def stop(self) -> ProbedCapability:
-        words = self._first.split()
-        word = next((word for word in words[1:] if self._first.count(word) == 1 and len(word) > 1), "")
+        words = self._counting.split()
+        word = next((word for word in words[1:] if self._counting.count(word) == 1 and len(word) > 1), "")
         if not word:
-            return _unknown(Capability.STOP, "it says too little to be stopped")
-        said = await self._say(_COUNT_PROMPT, max_tokens=64, stop=[word])
-        if isinstance(said, str):
-            return _no(Capability.STOP, said)
+            return _unknown(Capability.STOP, "its answer is too short for a stop word")
+        completion = await self._complete(_COUNT_PROMPT, max_tokens=64, stop=[word])
+        if isinstance(completion, str):
+            return _no(Capability.STOP, completion)
         return _yes_if(
-            Capability.STOP, word not in said.text, f"to be stopped at {_quoted(word)} it said {_quoted(said.text)}"
+            Capability.STOP,
+            word not in completion.text,
+            f"stop word {_quoted(word)}: answered {_quoted(completion.text)}",
         )
 
     async def logprobs(self) -> ProbedCapability:
-        said = await self._say("Is two more than one? Answer only with 'yes' or 'no'.", **_LOGPROBS)
-        if isinstance(said, str):
-            return _no(Capability.LOGPROBS, said)
-        listed = first_tokens(said.choice)
+        completion = await self._complete("Is two more than one? Answer only with 'yes' or 'no'.", **_LOGPROBS)
+        if isinstance(completion, str):
+            return _no(Capability.LOGPROBS, completion)
+        listed = first_tokens(completion.choice)
         if listed is None or len(listed) < 2:
             return _no(
-                Capability.LOGPROBS, "asked for, left out" if listed is None else "only of the token that it said"
+                Capability.LOGPROBS, "requested, but missing" if listed is None else "only of the generated token"
             )
-        chance = from_tokens(listed)
-        said_mass = f"{chance.label_mass:.2f} of the probability on yes and no"
-        return _yes(Capability.LOGPROBS, f"of {len(listed)} tokens; {said_mass}", len(listed))
+        probability = from_tokens(listed)
+        mass = f"{probability.label_mass:.2f} of the probability on yes and no"
+        return _yes(Capability.LOGPROBS, f"of {len(listed)} tokens; {mass}", len(listed))
 
     async def choice(self) -> ProbedCapability:
-        said = await self._say(_TELL_PROMPT, max_tokens=16, structured_outputs={"choice": list(_UNLIKELY_WORDS)})
-        if isinstance(said, str):
-            return _no(Capability.CHOICE, said)
+        completion = await self._complete(
+            _TELL_PROMPT, max_tokens=16, structured_outputs={"choice": list(_UNLIKELY_WORDS)}
+        )
+        if isinstance(completion, str):
+            return _no(Capability.CHOICE, completion)
         return _yes_if(
             Capability.CHOICE,
-            said.text.strip() in _UNLIKELY_WORDS,
-            f"of {', '.join(_UNLIKELY_WORDS)} it said {_quoted(said.text)}",
+            completion.text.strip() in _UNLIKELY_WORDS,
+            f"choice of {', '.join(_UNLIKELY_WORDS)}: answered {_quoted(completion.text)}",
         )
 
     async def json_schema(self) -> ProbedCapability:
@@ -190,83 +198,87 @@ class _Prober:
             "required": ["word"],
             "additionalProperties": False,
         }
-        wanted = {"type": "json_schema", "json_schema": {"name": "word", "schema": schema, "strict": True}}
-        said = await self._say(_TELL_PROMPT, max_tokens=32, response_format=wanted)
-        if isinstance(said, str):
-            return _no(Capability.JSON_SCHEMA, said)
-        told = parse_body(said.text.encode("utf-8", "replace"))
-        obeyed = isinstance(told, Mapping) and told.get("word") in _UNLIKELY_WORDS
-        return _yes_if(Capability.JSON_SCHEMA, obeyed, f"with a schema it said {_quoted(said.text)}")
+        response_format = {"type": "json_schema", "json_schema": {"name": "word", "schema": schema, "strict": True}}
+        completion = await self._complete(_TELL_PROMPT, max_tokens=32, response_format=response_format)
+        if isinstance(completion, str):
+            return _no(Capability.JSON_SCHEMA, completion)
+        content = parse_body(completion.text.encode("utf-8", "replace"))
+        obeyed = isinstance(content, Mapping) and content.get("word") in _UNLIKELY_WORDS
+        return _yes_if(Capability.JSON_SCHEMA, obeyed, f"with a schema: answered {_quoted(completion.text)}")
 
     async def sampling(self) -> list[ProbedCapability]:
-        said = [
-            await self._say(_TELL_PROMPT, max_tokens=24, temperature=1.0, seed=seed) for seed in (11, 11, 12, 13, 14)
+        completions = [
+            await self._complete(_TELL_PROMPT, max_tokens=24, temperature=1.0, seed=seed)
+            for seed in (11, 11, 12, 13, 14)
         ]
-        texts = [each.text for each in said if not isinstance(each, str)]
-        if len(texts) < len(said):
-            why = next(each for each in said if isinstance(each, str))
-            return [_no(Capability.SEED, why), _no(Capability.SAMPLING, why)]
-        kinds = len(set(texts))
-        sampled = _yes_if(Capability.SAMPLING, kinds > 1, f"{kinds} different answers of {len(texts)} at temperature 1")
-        if kinds == 1:
+        texts = [each.text for each in completions if not isinstance(each, str)]
+        if len(texts) < len(completions):
+            problem = next(each for each in completions if isinstance(each, str))
+            return [_no(Capability.SEED, problem), _no(Capability.SAMPLING, problem)]
+        distinct = len(set(texts))
+        evidence = f"{distinct} different answers of {len(texts)} at temperature 1"
+        sampled = _yes_if(Capability.SAMPLING, distinct > 1, evidence)
+        if distinct == 1:
             return [_unknown(Capability.SEED, "all answers are the same"), sampled]
         same = texts[0] == texts[1]
         evidence = f"the same seed gives {'the same' if same else 'another'} answer, others give {len(set(texts[2:]))}"
         return [_yes_if(Capability.SEED, same, evidence), sampled]
 
     async def picture(self) -> ProbedCapability:
-        looks = [await self._see(colour) for colour in (0, 0, 255)]
-        seen = [look for look in looks if not isinstance(look, str)]
-        if len(seen) < len(looks):
-            return _no(Capability.PICTURE, next(look for look in looks if isinstance(look, str)))
-        again, other = _difference(seen[0], seen[1]), _difference(seen[0], seen[2])
-        if other > max(_MIN_DIFFERENCE, _MIN_SIGNAL_TO_NOISE * again):
-            return _yes(Capability.PICTURE, f"black and white differ by {other:.2g}, black and black by {again:.2g}")
+        results = [await self._colour_probabilities(colour) for colour in (0, 0, 255)]
+        tables = [each for each in results if not isinstance(each, str)]
+        if len(tables) < len(results):
+            return _no(Capability.PICTURE, next(each for each in results if isinstance(each, str)))
+        noise, signal = _difference(tables[0], tables[1]), _difference(tables[0], tables[2])
+        if signal > max(_MIN_DIFFERENCE, _MIN_SIGNAL_TO_NOISE * noise):
+            return _yes(Capability.PICTURE, f"black and white differ by {signal:.2g}, black and black by {noise:.2g}")
         pictures = (None, grey_url(_IMAGE_SIDE, 0), grey_url(_IMAGE_SIDE, 255))
-        told = [await self._say(_DESCRIBE_PROMPT, picture, max_tokens=12) for picture in pictures]
-        said = [each for each in told if not isinstance(each, str)]
-        if len(said) < len(told):
-            return _no(Capability.PICTURE, next(each for each in told if isinstance(each, str)))
-        none, black, white = said
+        descriptions = [await self._complete(_DESCRIBE_PROMPT, picture, max_tokens=12) for picture in pictures]
+        completions = [each for each in descriptions if not isinstance(each, str)]
+        if len(completions) < len(descriptions):
+            return _no(Capability.PICTURE, next(each for each in descriptions if isinstance(each, str)))
+        none, black, white = completions
         evidence = f"black: {_quoted(black.text)}, white: {_quoted(white.text)}"
         if black.text != white.text:
             return _yes(Capability.PICTURE, evidence)
-        weighed = any(len(look) > 1 for look in seen)  # probabilities, and they do not move
-        counted = (
+        has_probabilities = any(len(table) > 1 for table in tables)  # and the image does not change them
+        image_costs_tokens = (
             none.prompt_tokens is not None
             and black.prompt_tokens is not None
             and black.prompt_tokens > none.prompt_tokens + 1
         )
-        return _unknown(Capability.PICTURE, evidence) if counted and not weighed else _no(Capability.PICTURE, evidence)
+        if image_costs_tokens and not has_probabilities:
+            return _unknown(Capability.PICTURE, evidence)
+        return _no(Capability.PICTURE, evidence)
 
     async def typed(self) -> list[ProbedCapability]:
-        told = await self._decide(None, typed_decisions.PictureShape.ASSETS)
-        if isinstance(told, str):
-            return [_no(Capability.DECISION, told), _no(Capability.DECISION_PICTURE, "no typed decisions")]
-        decided = _yes(Capability.DECISION, f"P(true) {told:.3f}")
-        whys = []
+        decision = await self._decide(None, typed_decisions.PictureShape.ASSETS)
+        if isinstance(decision, str):
+            return [_no(Capability.DECISION, decision), _no(Capability.DECISION_PICTURE, "no typed decisions")]
+        decided = _yes(Capability.DECISION, f"P(true) {decision:.3f}")
+        problems = []
         for shape in typed_decisions.PictureShape:
-            looks = [await self._decide(grey_url(_IMAGE_SIDE, colour), shape) for colour in (0, 0, 255)]
-            ps = [look for look in looks if not isinstance(look, str)]
-            if len(ps) < len(looks):
-                whys.append(f"{shape}: {next(look for look in looks if isinstance(look, str))}")
+            results = [await self._decide(grey_url(_IMAGE_SIDE, colour), shape) for colour in (0, 0, 255)]
+            ps = [each for each in results if not isinstance(each, str)]
+            if len(ps) < len(results):
+                problems.append(f"{shape}: {next(each for each in results if isinstance(each, str))}")
                 continue
-            again, other = abs(ps[0] - ps[1]), abs(ps[0] - ps[2])
-            if other > max(_MIN_DIFFERENCE, _MIN_SIGNAL_TO_NOISE * again):
-                evidence = f"as {shape}: black and white differ by {other:.2g}, black and black by {again:.2g}"
+            noise, signal = abs(ps[0] - ps[1]), abs(ps[0] - ps[2])
+            if signal > max(_MIN_DIFFERENCE, _MIN_SIGNAL_TO_NOISE * noise):
+                evidence = f"as {shape}: black and white differ by {signal:.2g}, black and black by {noise:.2g}"
                 return [decided, _yes(Capability.DECISION_PICTURE, evidence, str(shape))]
-            whys.append(f"{shape}: sent, but black and white are the same")
-        return [decided, _no(Capability.DECISION_PICTURE, "; ".join(whys))]
+            problems.append(f"{shape}: black and white give the same answer")
+        return [decided, _no(Capability.DECISION_PICTURE, "; ".join(problems))]
 
-    async def _see(self, colour: int) -> dict[str, float] | str:
-        """The probabilities of the first token before a plain picture, or the whole text for certain."""
-        said = await self._say(_COLOUR_PROMPT, grey_url(_IMAGE_SIDE, colour), **_LOGPROBS)
-        if isinstance(said, str):
-            return said
-        return _first_token_probabilities(said.choice) or {said.text: 1.0}
+    async def _colour_probabilities(self, colour: int) -> dict[str, float] | str:
+        """Return the first token's probabilities for a grey image, or the whole text with probability 1."""
+        completion = await self._complete(_COLOUR_PROMPT, grey_url(_IMAGE_SIDE, colour), **_LOGPROBS)
+        if isinstance(completion, str):
+            return completion
+        return _first_token_probabilities(completion.choice) or {completion.text: 1.0}
 
-    async def _say(self, text: str, picture: EncodedImage | None = None, **fields: Any) -> _Completion | str:
-        """What it says, or one line about why not."""
+    async def _complete(self, text: str, picture: EncodedImage | None = None, **fields: Any) -> _Completion | str:
+        """Return the completion, or one line with the reason why there is none."""
         turns = messages((Message("user", text),), picture.url if picture else None)
         limit = "max_completion_tokens" if "max_completion_tokens" in self._settings.options else "max_tokens"
         fields[limit] = fields.pop("max_tokens")
@@ -278,22 +290,22 @@ class _Prober:
         choice = choices[0] if isinstance(choices, list) and choices else None
         content = choice.get("message", {}).get("content") if isinstance(choice, Mapping) else None
         if not isinstance(content, str):
-            return "its answer holds no message"
+            return "its answer contains no message"
         counts = token_counts(payload)
         return _Completion(content, choice, counts.prompt_tokens, counts.completion_tokens)
 
     async def _decide(self, picture: EncodedImage | None, shape: typed_decisions.PictureShape) -> float | str:
-        """P(true) of a typed decision, or one line about why there is none."""
+        """Return P(true) of a typed decision, or one line with the reason why there is none."""
         question = "Is this picture white?" if picture else "Is two more than one?"
         body = typed_decisions.questions_body((question,), "", model=self.model, picture=picture, shape=shape)
         payload = await self._post(typed_decisions.PATH, body)
         if isinstance(payload, str):
             return payload
-        chance = from_decision(payload, typed_decisions.question_name(0))
-        return "its answer holds no decision" if chance is None or chance.p is None else chance.p
+        probability = from_decision(payload, typed_decisions.question_name(0))
+        return "its answer contains no decision" if probability is None or probability.p is None else probability.p
 
     async def _post(self, path: str, body: Mapping[str, Any]) -> Any:
-        """The parsed answer, or one line about why there is none; a trouble of the server is met twice."""
+        """Return the parsed answer, or one line with the reason why there is none; a server error is retried once."""
         for _ in range(2):
             self._budget.reserve()
             reply = await self._client.post(path, encoded(body))

@@ -1,4 +1,4 @@
-"""Holding a call with a server until it is answered or given up: places, tries, waits, money."""
+"""Request loop: sends a call until it is answered or given up, with slots, retries, waiting times and costs."""
 
 from __future__ import annotations
 
@@ -21,189 +21,193 @@ from workbench.generation.engines.requests import ModelAnswer, RequestFailure
 from workbench.workspace.engine_settings import EngineSettings
 
 _FALLBACK_AFTER: Final = 2
-"""Tries after which a poorer answer (words where log-probabilities were asked for) is better than asking on."""
+"""Tries after which a fallback answer (text instead of log-probabilities) is accepted."""
 
 
 @dataclass(slots=True)
 class CallState:
-    """How far a call has come."""
+    """Progress of a call."""
 
-    said: list[list[ModelAnswer]] = field(default_factory=list)
+    replies: list[list[ModelAnswer]] = field(default_factory=list)
     tries: int = 0
-    """That count: a request that was refused because there were too many is none."""
+    """Tries without throttled requests."""
     sent: int = 0
-    rejections: int = 0
+    throttled: int = 0
     failed: bool = False
-    """Its own trouble was told to the window once."""
+    """Whether a problem of this call was already reported to the window."""
     milliseconds: float = 0.0
     cost: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class _RequestOutcome:
-    """What came of a request."""
+    """Outcome of one HTTP request."""
 
     signal: LoadSignal
     answers: list[ModelAnswer] | None = None
-    """There: the call is over."""
-    asked: float | None = None
-    """Seconds that the server asked to wait."""
+    """Final answers of the call; None: try again."""
+    retry_after: float | None = None
+    """Retry-After in seconds."""
 
 
 class RequestLoop:
-    """Holds calls with one server; for one event loop."""
+    """Sends calls to one server; for one event loop."""
 
     def __init__(
-        self, settings: EngineSettings, budget: Budget, client: HttpClient, limiter: Limiter, patience: RetryPolicy
+        self, settings: EngineSettings, budget: Budget, client: HttpClient, limiter: Limiter, policy: RetryPolicy
     ) -> None:
         self._settings = settings
         self._budget = budget
         self._client = client
         self._limiter = limiter
-        self._patience = patience
-        self._unheard = 0
-        """Calls in a row that got no connection with all their tries."""
-        self.last_trouble = ""
-        """For the line that says why everything stopped."""
+        self._policy = policy
+        self._unreachable_calls = 0
+        """Consecutive calls that got no connection in all their tries."""
+        self.last_problem = ""
+        """Last problem, for the error message when the engine stops."""
 
     async def run(self, call: EngineCall, store_answer: StoreAnswer) -> None:
-        """Ask until `call` is answered or given up, and have the answers stored while the place is held.
+        """Send `call` until it is answered or given up; store the answers while its slot is held.
 
         Raises:
-            EngineStopped: see `Engine.answer`.
-            BudgetReached: the same.
+            EngineStopped, BudgetReached: see `Engine.answer`.
         """
-        held = CallState()
+        state = CallState()
         while True:
-            await self._limiter.acquire(again=held.sent > 0)
-            step = _RequestOutcome(LoadSignal.NONE)
+            await self._limiter.acquire(retry=state.sent > 0)
+            outcome = _RequestOutcome(LoadSignal.NONE)
             try:
-                step = await self._step(call, held)
-                for index, answer in zip(call.indices, step.answers, strict=True) if step.answers else ():
+                outcome = await self._send_requests(call, state)
+                for index, answer in zip(call.indices, outcome.answers, strict=True) if outcome.answers else ():
                     await store_answer(index, answer)
             finally:
-                self._limiter.release(step.signal, step.asked or 0.0)
-            if step.answers is not None:
+                self._limiter.release(outcome.signal, outcome.retry_after or 0.0)
+            if outcome.answers is not None:
                 return
-            await self._limiter.sleep(self._patience.delay(held.tries + held.rejections, step.asked))
+            await self._limiter.sleep(self._policy.delay(state.tries + state.throttled, outcome.retry_after))
 
-    async def _step(self, call: EngineCall, held: CallState) -> _RequestOutcome:
-        """Send what is still to be sent, until something goes wrong."""
+    async def _send_requests(self, call: EngineCall, state: CallState) -> _RequestOutcome:
+        """Send the remaining requests of the call until it is complete or a request fails."""
         while True:
             self._budget.reserve()
-            held.sent += 1
+            state.sent += 1
             started = time.perf_counter()
-            reply = await self._client.post(call.path, call.build(len(held.said)))
-            held.milliseconds = 1000 * (time.perf_counter() - started)
-            outcome = self._judged(call, held, reply)
-            if outcome is not None:
-                return outcome
-            if len(held.said) == call.rounds:
-                return _RequestOutcome(LoadSignal.GOOD, self._finished(call.finish(held.said), held))
+            reply = await self._client.post(call.path, call.build(len(state.replies)))
+            state.milliseconds = 1000 * (time.perf_counter() - started)
+            failure = self._handle_reply(call, state, reply)
+            if failure is not None:
+                return failure
+            if len(state.replies) == call.rounds:
+                return _RequestOutcome(LoadSignal.GOOD, self._complete_answers(call.finish(state.replies), state))
 
-    def _judged(self, call: EngineCall, held: CallState, reply: Reply | TransportFailure) -> _RequestOutcome | None:
-        """What a reply means; None: it is good, and kept in `held`."""
+    def _handle_reply(
+        self, call: EngineCall, state: CallState, reply: Reply | TransportFailure
+    ) -> _RequestOutcome | None:
+        """Return the outcome of a failed request; None: the reply is valid and was added to `state`."""
         if isinstance(reply, TransportFailure):
             connection = reply.failure in {RequestFailure.CONNECTION, RequestFailure.TIMEOUT}
-            trouble = ResponseProblem(failure=reply.failure, detail=reply.detail, again=True)
-            return self._troubled(call, held, trouble, LoadSignal.TROUBLE if connection else self._once(held))
-        asked = self._patience.asked_for(reply.headers)
-        means = classify_status(reply.status)
-        if means is RetryDecision.OK:
-            return self._read(call, held, reply)
-        words = server_message(reply.body, self._client.key)
-        means = classify_status(reply.status, words, says_when=asked is not None)
-        if means is RetryDecision.ABORT:
+            problem = ResponseProblem(failure=reply.failure, detail=reply.detail, retryable=True)
+            return self._retry_or_give_up(
+                call, state, problem, LoadSignal.TROUBLE if connection else self._load_signal(state)
+            )
+        retry_after = self._policy.retry_after(reply.headers)
+        decision = classify_status(reply.status)
+        if decision is RetryDecision.OK:
+            return self._handle_success(call, state, reply)
+        message = server_message(reply.body, self._client.key)
+        decision = classify_status(reply.status, message, has_retry_after=retry_after is not None)
+        if decision is RetryDecision.ABORT:
             error = access_error(self._settings, reply, self._client.key)
             self._limiter.stop(error)
             raise error
-        if means is RetryDecision.THROTTLED:
-            return self._refused(call, held, words, asked)
-        if means is RetryDecision.REJECTED:
-            detail = f"{reply.status}: {words}" if words else str(reply.status)
-            return self._given_up(
-                call, held, ResponseProblem(failure=RequestFailure.REFUSED, detail=detail), LoadSignal.GOOD
+        if decision is RetryDecision.THROTTLED:
+            return self._handle_throttling(call, state, message, retry_after)
+        if decision is RetryDecision.REJECTED:
+            detail = f"{reply.status}: {message}" if message else str(reply.status)
+            return self._give_up(
+                call, state, ResponseProblem(failure=RequestFailure.REFUSED, detail=detail), LoadSignal.GOOD
             )
-        trouble = ResponseProblem(failure=RequestFailure.SERVER, detail=f"{reply.status}: {words}", again=True)
-        return self._troubled(call, held, trouble, self._once(held), asked)
+        problem = ResponseProblem(failure=RequestFailure.SERVER, detail=f"{reply.status}: {message}", retryable=True)
+        return self._retry_or_give_up(call, state, problem, self._load_signal(state), retry_after)
 
-    def _read(self, call: EngineCall, held: CallState, reply: Reply) -> _RequestOutcome | None:
+    def _handle_success(self, call: EngineCall, state: CallState, reply: Reply) -> _RequestOutcome | None:
         payload = parse_body(reply.body)
         read = payload if isinstance(payload, ResponseProblem) else call.read(payload)
         if not isinstance(payload, ResponseProblem):
-            self._charge(held, payload)
-        self._unheard = 0
+            self._charge(state, payload)
+        self._unreachable_calls = 0
         if not isinstance(read, ResponseProblem):
-            held.said.append(read)
+            state.replies.append(read)
             return None
-        if read.fallback is not None and held.tries + 1 >= _FALLBACK_AFTER:
-            held.said.append([read.fallback])
+        if read.fallback is not None and state.tries + 1 >= _FALLBACK_AFTER:
+            state.replies.append([read.fallback])
             return None
-        if read.again:
-            return self._troubled(call, held, read, self._once(held))
-        return self._given_up(call, held, read, LoadSignal.GOOD)
+        if read.retryable:
+            return self._retry_or_give_up(call, state, read, self._load_signal(state))
+        return self._give_up(call, state, read, LoadSignal.GOOD)
 
-    def _refused(self, call: EngineCall, held: CallState, words: str, asked: float | None) -> _RequestOutcome:
-        held.rejections += 1
-        self.last_trouble = f"429: {words}" if words else "too many requests"
-        if held.rejections < self._patience.rejections:
-            return _RequestOutcome(LoadSignal.REFUSED, asked=asked)
-        trouble = ResponseProblem(
-            failure=RequestFailure.SERVER, detail=f"refused {held.rejections} times: {self.last_trouble}"
+    def _handle_throttling(
+        self, call: EngineCall, state: CallState, message: str, retry_after: float | None
+    ) -> _RequestOutcome:
+        state.throttled += 1
+        self.last_problem = f"429: {message}" if message else "too many requests"
+        if state.throttled < self._policy.max_throttled:
+            return _RequestOutcome(LoadSignal.REFUSED, retry_after=retry_after)
+        problem = ResponseProblem(
+            failure=RequestFailure.SERVER, detail=f"refused {state.throttled} times: {self.last_problem}"
         )
-        return self._given_up(call, held, trouble, LoadSignal.REFUSED)
+        return self._give_up(call, state, problem, LoadSignal.REFUSED)
 
-    def _troubled(
+    def _retry_or_give_up(
         self,
         call: EngineCall,
-        held: CallState,
-        trouble: ResponseProblem,
+        state: CallState,
+        problem: ResponseProblem,
         signal: LoadSignal,
-        asked: float | None = None,
+        retry_after: float | None = None,
     ) -> _RequestOutcome:
-        held.tries += 1
-        self.last_trouble = trouble.detail
-        if held.tries < self._settings.tries:
-            return _RequestOutcome(signal, asked=asked)
-        if trouble.failure is RequestFailure.CONNECTION:
-            self._unheard += 1
-            if self._unheard >= self._patience.dead_after:
-                error = connection_error(self._settings, trouble.detail)
+        state.tries += 1
+        self.last_problem = problem.detail
+        if state.tries < self._settings.tries:
+            return _RequestOutcome(signal, retry_after=retry_after)
+        if problem.failure is RequestFailure.CONNECTION:
+            self._unreachable_calls += 1
+            if self._unreachable_calls >= self._policy.unreachable_after:
+                error = connection_error(self._settings, problem.detail)
                 self._limiter.stop(error)
                 raise error
-        return self._given_up(call, held, trouble, signal)
+        return self._give_up(call, state, problem, signal)
 
-    def _once(self, held: CallState) -> LoadSignal:
-        """What the window hears of a question that goes wrong by itself: one word, however often it is tried."""
-        first, held.failed = not held.failed, True
+    def _load_signal(self, state: CallState) -> LoadSignal:
+        """Return the load signal of a call that fails by itself: TROUBLE once, then NONE."""
+        first, state.failed = not state.failed, True
         return LoadSignal.TROUBLE if first else LoadSignal.NONE
 
-    def _given_up(
-        self, call: EngineCall, held: CallState, trouble: ResponseProblem, signal: LoadSignal
+    def _give_up(
+        self, call: EngineCall, state: CallState, problem: ResponseProblem, signal: LoadSignal
     ) -> _RequestOutcome:
-        failed = ModelAnswer(error=trouble.failure, detail=plain_line(trouble.detail, self._client.key))
-        return _RequestOutcome(signal, self._finished([failed for _ in call.indices], held))
+        failed = ModelAnswer(error=problem.failure, detail=plain_line(problem.detail, self._client.key))
+        return _RequestOutcome(signal, self._complete_answers([failed for _ in call.indices], state))
 
-    def _charge(self, held: CallState, payload: Any) -> None:
+    def _charge(self, state: CallState, payload: Any) -> None:
         if not isinstance(payload, Mapping):
             return
         counts = token_counts(payload)
         cost = cost_of(counts, self._settings.price_in, self._settings.price_out)
         self._budget.spend((counts.prompt_tokens or 0) + (counts.completion_tokens or 0), cost)
         if cost is not None:
-            held.cost = (held.cost or 0.0) + cost
+            state.cost = (state.cost or 0.0) + cost
 
-    def _finished(self, answers: list[ModelAnswer], held: CallState) -> list[ModelAnswer]:
-        """The answers with what it took to get them; what several cost together is shared out evenly, and the requests
-        count for the first."""
+    def _complete_answers(self, answers: list[ModelAnswer], state: CallState) -> list[ModelAnswer]:
+        """Add latency, tries and cost to the answers: the cost is divided evenly, the tries count for the first one."""
         key = self._client.key
         return [
             replace(
                 answer,
-                text=mask_key(answer.text, key, least=MIN_SECRET_LENGTH),  # a caption may hold the word "none"
-                latency_ms=round(held.milliseconds, 1),
-                tries=0 if place else held.sent,
-                cost=None if held.cost is None else held.cost / len(answers),
+                text=mask_key(answer.text, key, least=MIN_SECRET_LENGTH),  # a caption may contain the word "none"
+                latency_ms=round(state.milliseconds, 1),
+                tries=0 if place else state.sent,
+                cost=None if state.cost is None else state.cost / len(answers),
             )
             for place, answer in enumerate(answers)
         ]

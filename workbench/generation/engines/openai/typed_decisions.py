@@ -1,9 +1,9 @@
-"""Typed decisions: yes-or-no questions about one picture in one call of /v1/systemone. Pure.
+"""Typed decisions: yes-or-no questions about one image in one call of /v1/systemone. Pure.
 
-Two shapes are about (transformers 5 serve: cli/serving/systemone.py; vLLM: entrypoints/generate/structured_decisions):
-both take {"model", "state", "questions": {name: {"type": "noul", "instructions"}}} and answer {"answers": {name:
-{"noul": P(true)}}, "usage"}. They differ in how a picture is sent, and each ignores or refuses the other's way; so
-which one a server sees is a matter of proof.
+Two servers implement it (transformers 5 serve: cli/serving/systemone.py; vLLM: entrypoints/generate/
+structured_decisions). Both take {"model", "state", "questions": {name: {"type": "noul", "instructions"}}} and answer
+{"answers": {name: {"noul": P(true)}}, "usage"}. They take images in different fields, and each ignores or rejects the
+other's field; the probe finds out which one a server uses.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from workbench.generation.engines.requests import ModelAnswer, ModelRequest, Req
 
 PATH: Final = "/systemone"
 MAX_QUESTIONS: Final = 16
-"""In one call; both servers take 64, but what is in flight is what a kill costs."""
+"""Most questions in one call. Both servers take 64, but a killed run loses the questions in flight."""
 _PLACEHOLDER: Final = "<the-picture>"
-"""Stands in the state where an asset is shown."""
+"""Placeholder of an asset in the state."""
 
 
 class PictureShape(StrEnum):
-    """How a server takes pictures of typed decisions."""
+    """Request field in which a server takes the image."""
 
     ASSETS = "assets"
     """{"assets": {placeholder: {"type", "format", "data_base64"}}} and the placeholder in the state (transformers)."""
@@ -34,24 +34,24 @@ class PictureShape(StrEnum):
     """{"images": [data URL]} (vLLM)."""
 
 
-def preceding_text(ask: ModelRequest) -> str:
-    """What stands before the question: all turns but the last. Questions with the same one go together."""
-    return "\n\n".join(message.text for message in ask.messages[:-1])
+def preceding_text(request: ModelRequest) -> str:
+    """Return the text of all messages but the last. Questions with equal preceding text share a call."""
+    return "\n\n".join(message.text for message in request.messages[:-1])
 
 
 def decision_body(
-    asks: Sequence[ModelRequest], *, model: str, picture: EncodedImage | None, shape: PictureShape
+    requests: Sequence[ModelRequest], *, model: str, picture: EncodedImage | None, shape: PictureShape
 ) -> dict[str, Any]:
-    """The request for `asks`, which share picture and context."""
-    questions = [ask.messages[-1].text for ask in asks]
-    return questions_body(questions, preceding_text(asks[0]), model=model, picture=picture, shape=shape)
+    """Build the body for requests that share image and preceding text."""
+    questions = [request.messages[-1].text for request in requests]
+    return questions_body(questions, preceding_text(requests[0]), model=model, picture=picture, shape=shape)
 
 
 def questions_body(
     questions: Sequence[str], before: str, *, model: str, picture: EncodedImage | None, shape: PictureShape
 ) -> dict[str, Any]:
-    """The request for `questions` about a picture, with `before` ahead of them."""
-    made: dict[str, Any] = {
+    """Build the body for `questions` about an image, with the text `before` ahead of them."""
+    body: dict[str, Any] = {
         "model": model,
         "state": before or "Look at it.",
         "questions": {
@@ -60,30 +60,30 @@ def questions_body(
         },
     }
     if picture is not None and shape is PictureShape.ASSETS:
-        made["state"] = f"{_PLACEHOLDER}\n\n{before}".strip()
-        made["assets"] = {_PLACEHOLDER: {"type": "image", "format": "jpeg", "data_base64": picture.base64}}
+        body["state"] = f"{_PLACEHOLDER}\n\n{before}".strip()
+        body["assets"] = {_PLACEHOLDER: {"type": "image", "format": "jpeg", "data_base64": picture.base64}}
     elif picture is not None:
-        made["images"] = [picture.url]
-    return made
+        body["images"] = [picture.url]
+    return body
 
 
 def question_name(number: int) -> str:
-    """What question `number` is called in a call."""
+    """Return the name of question `number` in a call."""
     return f"q{number}"
 
 
 def read_decisions(payload: Any, count: int) -> list[ModelAnswer] | ResponseProblem:
-    """The answers to `count` questions, in order; the tokens are shared out evenly."""
-    charged = token_counts(payload)
-    shares = zip(_shared(charged.prompt_tokens, count), _shared(charged.completion_tokens, count), strict=True)
+    """Return the answers to `count` questions in order; the token counts are divided evenly."""
+    counts = token_counts(payload)
+    shares = zip(_divided(counts.prompt_tokens, count), _divided(counts.completion_tokens, count), strict=True)
     answers = []
     for number, (prompt, completion) in enumerate(shares):
-        chance = from_decision(payload, question_name(number))
-        if chance is not None:
+        probability = from_decision(payload, question_name(number))
+        if probability is not None:
             answers.append(
                 ModelAnswer(
-                    p=chance.p,
-                    label_mass=chance.label_mass,
+                    p=probability.p,
+                    label_mass=probability.label_mass,
                     method=Method.DECISION,
                     prompt_tokens=prompt,
                     completion_tokens=completion,
@@ -91,11 +91,11 @@ def read_decisions(payload: Any, count: int) -> list[ModelAnswer] | ResponseProb
             )
         elif _refuses(payload, question_name(number)):
             answers.append(
-                ModelAnswer(error=RequestFailure.REFUSED, detail="the server refuses to decide", prompt_tokens=prompt)
+                ModelAnswer(error=RequestFailure.REFUSED, detail="the server refused to decide", prompt_tokens=prompt)
             )
         else:
-            detail = "the server's answer holds no decision"
-            return ResponseProblem(failure=RequestFailure.MALFORMED, detail=detail, again=True)
+            detail = "the server's answer contains no decision"
+            return ResponseProblem(failure=RequestFailure.MALFORMED, detail=detail, retryable=True)
     return answers
 
 
@@ -105,7 +105,7 @@ def _refuses(payload: Any, name: str) -> bool:
     return isinstance(answer, Mapping) and answer.get("type") == "refusal"
 
 
-def _shared(count: int | None, among: int) -> list[int | None]:
+def _divided(count: int | None, among: int) -> list[int | None]:
     if count is None:
         return [None] * among
     return [count // among + (number < count % among) for number in range(among)]

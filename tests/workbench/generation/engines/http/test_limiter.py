@@ -129,7 +129,7 @@ async def test_places_are_handed_out_in_order_and_those_of_second_tries_first() 
     order: list[str] = []
 
     async def work(name: str, again: bool) -> None:
-        await limiter.acquire(again=again)
+        await limiter.acquire(retry=again)
         order.append(name)
         await asyncio.sleep(0)
         limiter.release(LoadSignal.GOOD)
@@ -211,9 +211,9 @@ def test_what_a_status_means(status: int, means: RetryDecision) -> None:
 
 def test_an_empty_account_is_not_waited_for() -> None:
     assert classify_status(429, "insufficient_quota: you exceeded your quota") is RetryDecision.ABORT
-    assert classify_status(503, says_when=True) is RetryDecision.THROTTLED
+    assert classify_status(503, has_retry_after=True) is RetryDecision.THROTTLED
 
 
 @pytest.mark.parametrize(("asked", "seconds"), [(None, None), ("7", 7.0), ("86400", 120.0), ("inf", 120.0)])
 def test_a_wait_that_the_server_asks_for_is_capped(asked: str | None, seconds: float | None) -> None:
-    assert RetryPolicy().asked_for({} if asked is None else {"retry-after": asked}) == seconds
+    assert RetryPolicy().retry_after({} if asked is None else {"retry-after": asked}) == seconds

@@ -79,9 +79,9 @@ def test_only_what_one_line_can_ask_is_asked() -> None:
 
 def test_a_question_about_a_picture_never_goes_without_it() -> None:
     for request, shown in ((yes_no("hat", picture(None)), None), (yes_no("hat"), EncodedImage("data:"))):
-        with pytest.raises(ValueError, match="not the question's"):
+        with pytest.raises(ValueError, match="not the request's"):
             batch_line(request, SETTINGS, method=Method.BARE, picture=shown)
-    with pytest.raises(ValueError, match="not the question's"):
+    with pytest.raises(ValueError, match="not the request's"):
         batch_line(
             yes_no("hat", picture(None)), SETTINGS, method=Method.BARE, picture=EncodedImage(error="picture-bad")
         )
@@ -99,9 +99,9 @@ KEY = "ab" * 32
         ({"response": {"status_code": 500, "body": {"detail": "boom"}}}, "server", "500: boom"),
         ({"response": None, "error": {"code": "batch_expired", "message": "gone"}}, "server", "gone"),
         ({"response": None, "error": "gone"}, "server", "gone"),
-        ({}, "server", "the farm sent no answer"),
-        ({"response": {"status_code": 200, "body": {"choices": []}}}, "malformed", "holds no message"),
-        ({"response": {"status_code": 200, "body": "text"}}, "malformed", "holds no message"),
+        ({}, "server", "the batch server sent no answer"),
+        ({"response": {"status_code": 200, "body": {"choices": []}}}, "malformed", "contains no message"),
+        ({"response": {"status_code": 200, "body": "text"}}, "malformed", "contains no message"),
     ],
 )
 def test_a_line_without_an_answer_says_why(told: Mapping[str, Any], error: str, detail: str) -> None:

@@ -26,7 +26,7 @@ from workbench.generation.engines.protocol import EngineContext, EngineStopped
 from workbench.generation.engines.requests import ModelAnswer
 from workbench.workspace.engine_settings import EngineSettings
 
-QUICK = RetryPolicy(base=0.01, longest=0.05, longest_asked=0.5)
+QUICK = RetryPolicy(base=0.01, longest=0.05, max_retry_after=0.5)
 KEY = "sk-test-0123456789"
 
 
@@ -48,7 +48,7 @@ async def engine(
 ) -> AsyncIterator[OpenAiEngine]:
     told = EngineSettings(**{"name": "judge", "kind": "openai", "url": server.url, "timeout": 5.0, **settings})
     around = EngineContext(budget=budget or Budget(), capabilities=lambda url, model: capabilities)
-    opened = await make(told, around, patience=QUICK)
+    opened = await make(told, around, policy=QUICK)
     try:
         yield opened
     finally:
@@ -104,11 +104,11 @@ async def test_faults_are_asked_again_and_leave_no_trace(server: Served) -> None
     [
         ("500", "server", "500: out of order"),
         ("503", "server", "503: out of order"),
-        ("half_json", "malformed", "no JSON"),
+        ("half_json", "malformed", "not JSON"),
         ("wrong_schema", "malformed", "no message"),
         ("bad_utf8", "encoding", "UTF-8"),
         ("endless", "too-long", "4 MiB"),
-        ("drip", "timeout", "no whole answer"),
+        ("drip", "timeout", "no complete answer"),
     ],
 )
 async def test_a_fault_that_stays_becomes_a_failure(server: Served, fault: str, error: str, detail: str) -> None:
@@ -131,8 +131,8 @@ async def test_a_connection_that_is_always_cut_is_a_connection_failure(server: S
     [
         ("400", "refused", "400: out of order"),
         ("refusal", "refused", "I will not say that"),
-        ("empty", "empty", "said nothing"),
-        ("length", "too-long", "did not come to an end"),
+        ("empty", "empty", "empty answer"),
+        ("length", "too-long", "did not stop"),
     ],
 )
 async def test_what_no_second_try_can_mend_is_not_tried(server: Served, fault: str, error: str, detail: str) -> None:
@@ -300,9 +300,9 @@ async def test_a_server_that_is_not_there_is_told_at_once() -> None:
         taken.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{taken.getsockname()[1]}/v1"
     with pytest.raises(EngineStopped) as stopped:
-        await make(EngineSettings(name="j", kind="openai", url=url), EngineContext(budget=Budget()), patience=QUICK)
-    assert f"nothing gets through to {url}" in stopped.value.message
-    with pytest.raises(UsageError, match="holds a name or a password") as held:
+        await make(EngineSettings(name="j", kind="openai", url=url), EngineContext(budget=Budget()), policy=QUICK)
+    assert f"cannot reach {url}" in stopped.value.message
+    with pytest.raises(UsageError, match="contains a user name or a password") as held:
         await make(EngineSettings(name="j", kind="openai", url="http://me:secret@h/v1"), EngineContext(budget=Budget()))
     assert "secret" not in held.value.message + held.value.hint
 
@@ -317,7 +317,7 @@ async def test_a_server_that_dies_stops_the_run_and_keeps_what_was_answered() ->
                 dying.process.kill()
 
         async with engine(dying, tries=2, concurrency=4) as opened:
-            with pytest.raises(EngineStopped, match="nothing gets through"):
+            with pytest.raises(EngineStopped, match="cannot reach"):
                 await asyncio.wait_for(opened.answer([text(f"number {n}") for n in range(60)], stored), 20)
     good = [answer for answer in kept.by_index.values() if not answer.error]
     assert 20 <= len(good) <= 24
@@ -375,7 +375,7 @@ async def test_a_stored_that_fails_is_heard(server: Served) -> None:
         ({"pictures": "mail"}, "pictures"),
         ({"raw_prompts": True}, "raw_prompts"),
         ({"concurrency": 0}, "above zero"),
-        ({"url": "localhost:8000"}, "not the address"),
+        ({"url": "localhost:8000"}, "invalid server address"),
         ({"url": ""}, "none"),
     ],
 )
@@ -388,7 +388,7 @@ async def test_the_only_model_is_taken_and_one_of_several_has_to_be_named(server
     server.behave(models=["a", "b"])
     with pytest.raises(UsageError, match="lists 2") as which:
         await answers_of(server)
-    assert which.value.hint == "model = one of: a, b"
+    assert which.value.hint == "set model to one of: a, b"
     assert not (await answers_of(server, model="b"))[0].error
     with pytest.raises(EngineStopped, match="does not know the model c"):
         await answers_of(server, model="c")

@@ -102,12 +102,14 @@ def test_the_best_way_that_is_proved_is_taken() -> None:
     def told(*names: Capability) -> dict[str, Any]:
         return {str(name): {"seen": "yes"} for name in names}
 
-    assert best_method("auto", None, pictured=True) is Method.BARE
-    assert best_method("auto", {"logprobs": {"seen": "no"}, "seed": 3}, pictured=True) is Method.BARE
-    assert best_method("auto", told(Capability.SAMPLING), pictured=True) is Method.SAMPLES
-    assert best_method("auto", told(Capability.SAMPLING, Capability.DECISION), pictured=True) is Method.SAMPLES
-    assert best_method("auto", told(Capability.SAMPLING, Capability.DECISION), pictured=False) is Method.DECISION
-    assert best_method("auto", told(Capability.DECISION, Capability.DECISION_PICTURE), pictured=True) is Method.DECISION
-    assert best_method("auto", told(*Capability), pictured=True) is Method.LOGPROBS
-    assert best_method("bare", told(*Capability), pictured=True) is Method.BARE
+    assert best_method("auto", None, has_image=True) is Method.BARE
+    assert best_method("auto", {"logprobs": {"seen": "no"}, "seed": 3}, has_image=True) is Method.BARE
+    assert best_method("auto", told(Capability.SAMPLING), has_image=True) is Method.SAMPLES
+    assert best_method("auto", told(Capability.SAMPLING, Capability.DECISION), has_image=True) is Method.SAMPLES
+    assert best_method("auto", told(Capability.SAMPLING, Capability.DECISION), has_image=False) is Method.DECISION
+    assert (
+        best_method("auto", told(Capability.DECISION, Capability.DECISION_PICTURE), has_image=True) is Method.DECISION
+    )
+    assert best_method("auto", told(*Capability), has_image=True) is Method.LOGPROBS
+    assert best_method("bare", told(*Capability), has_image=True) is Method.BARE
     assert not is_proved({"logprobs": "yes"}, Capability.LOGPROBS)
